@@ -1,4 +1,6 @@
-"""Utilities around training: data loading, hooks, checkpointing. Every submodule is loaded when it is first used."""
+"""Utilities around training: data loading, hooks, checkpointing. Every submodule is loaded when it is first
+used.
+"""
 
 from __future__ import annotations
 

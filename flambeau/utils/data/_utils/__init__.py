@@ -1,0 +1,1 @@
+"""The parts of the DataLoader: reading samples, making batches of them, worker processes, shared memory."""

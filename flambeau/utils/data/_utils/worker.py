@@ -1,0 +1,175 @@
+"""What runs in a worker process of the DataLoader."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import random
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import numpy as np
+
+import flambeau as fb
+
+from . import shared
+from .fetch import make_fetcher
+
+_PARENT_CHECK = 5.0  # seconds between looks whether the parent still lives
+
+BATCH, END, ERROR, READY = "batch", "end", "error", "ready"  # the kinds of answers
+TASK, RESTART, STOP = "task", "restart", "stop"  # the kinds of orders
+
+
+@dataclass
+class WorkerInfo:
+    """What a worker knows of itself; `dataset` is this process's own copy."""
+
+    id: int
+    num_workers: int
+    seed: int
+    dataset: Any
+    rng: Any = None
+    worker_method: str | None = "multiprocessing"
+
+
+_info: WorkerInfo | None = None
+
+
+def get_worker_info() -> WorkerInfo | None:
+    """In a DataLoader worker its id, num_workers, seed and dataset; elsewhere None."""
+    return _info
+
+
+class RemoteError:
+    """An exception of a worker with the text of its traceback, raised again in the parent."""
+
+    def __init__(self, error: BaseException, where: str) -> None:
+        self.where = where
+        self.text = "".join(traceback.format_exception(error))
+        self.kind: type[BaseException] = type(error)
+        self.name = self.kind.__name__
+        try:
+            pickle.dumps(self.kind)
+        except Exception:  # a local class: its name is in the text
+            self.kind = RuntimeError
+
+    def reraise(self) -> None:
+        text = f"Caught {self.name} {self.where}.\nOriginal {self.text}"
+        if self.kind is KeyError:
+            raise KeyError(_Plain(text))
+        try:
+            error = self.kind(text)
+        except Exception:  # its constructor wants something else than a text
+            raise RuntimeError(text) from None
+        raise error
+
+
+class _Plain(str):
+    """A text whose repr is itself: a KeyError prints its argument by repr."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def seed_everything(base_seed: int, worker_id: int) -> int:
+    """Seed Python's, NumPy's and flambeau's random numbers for one worker."""
+    seed = base_seed + worker_id
+    random.seed(seed)
+    fb.manual_seed(seed)
+    words = [worker_id, base_seed & 0xFFFFFFFF, base_seed >> 32, 0]
+    np.random.seed(np.random.SeedSequence(words).generate_state(4))
+    return seed
+
+
+def run(
+    connection: Connection,
+    inherited: tuple[Connection, ...],
+    payload: bytes | tuple,
+    worker_id: int,
+    parent: int,
+) -> None:
+    """Serve the orders that come through `connection` until it is closed.
+
+    `inherited` are the parent's ends of pipes that a forked process has and must not keep open. `payload` is
+    what the work
+    needs, or its pickle.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C and ends its workers
+    for other in inherited:
+        other.close()
+    gc.freeze()  # the collector does not touch, and so does not copy, what was inherited
+    fb.set_num_threads(1)
+    try:
+        _serve(connection, payload, worker_id, parent)
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
+        pass
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _serve(connection: Connection, payload: bytes | tuple, worker_id: int, parent: int) -> None:
+    global _info
+    where = f"in DataLoader worker process {worker_id}"
+    fetcher: Any = None
+    failed: RemoteError | None = None
+    try:
+        if isinstance(payload, bytes):
+            payload = pickle.loads(payload)
+        dataset, batched, collate_fn, drop_last, init_fn, num_workers, base_seed = payload
+        seed = seed_everything(base_seed, worker_id)
+        _info = WorkerInfo(worker_id, num_workers, seed, dataset)
+        if init_fn is not None:
+            init_fn(worker_id)
+        fetcher = make_fetcher(dataset, batched, collate_fn, drop_last)
+    except Exception as error:
+        failed = RemoteError(error, where)
+    ended = False
+    while (order := _next_order(connection, parent)) is not None:
+        kind, number, index = order
+        if kind == STOP:
+            return
+        if kind == RESTART:
+            ended = False
+            try:
+                fetcher = make_fetcher(dataset, batched, collate_fn, drop_last)
+                shared.send(connection, (READY, number, None))
+            except Exception as error:
+                shared.send(connection, (ERROR, number, RemoteError(error, where)))
+            continue
+        if failed is not None:
+            shared.send(connection, (ERROR, number, failed))
+        elif ended:
+            shared.send(connection, (END, number, None))
+        else:
+            ended = _answer(connection, fetcher, number, index, where)
+
+
+def _answer(connection: Connection, fetcher: Any, number: int, index: Any, where: str) -> bool:
+    """Read one batch and send it, or what came instead; True at the end of a stream."""
+    try:
+        shared.send(connection, (BATCH, number, fetcher.fetch(index)))
+    except StopIteration as error:
+        if hasattr(fetcher, "samples"):
+            shared.send(connection, (END, number, None))
+            return True
+        shared.send(connection, (ERROR, number, RemoteError(error, where)))
+    except (BrokenPipeError, ConnectionResetError):
+        raise
+    except Exception as error:
+        shared.send(connection, (ERROR, number, RemoteError(error, where)))
+    return False
+
+
+def _next_order(connection: Connection, parent: int) -> Any:
+    """The next order, or None when the parent has died."""
+    while not wait([connection], _PARENT_CHECK):
+        if os.getppid() != parent:
+            return None
+    return shared.receive(connection)
