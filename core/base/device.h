@@ -1,0 +1,29 @@
+#pragma once
+#include <cstdint>
+#include <ostream>
+
+namespace fb {
+
+enum class DeviceType : uint8_t { CPU, CUDA, Meta };
+
+struct Device {
+    DeviceType type = DeviceType::CPU;
+    int8_t index = -1;
+    friend bool operator==(Device a, Device b) { return a.type == b.type && a.index == b.index; }
+};
+inline constexpr Device kCPU{};
+inline constexpr Device kMeta{DeviceType::Meta, -1};
+
+constexpr const char* name(DeviceType t) {
+    return t == DeviceType::CPU ? "cpu" : t == DeviceType::CUDA ? "cuda" : "meta";
+}
+inline std::ostream& operator<<(std::ostream& o, Device d) {
+    o << name(d.type);
+    if (d.index >= 0) o << ':' << int(d.index);
+    return o;
+}
+
+enum class Layout : uint8_t { Strided, SparseCoo, SparseCsr, SparseCsc };
+enum class MemoryFormat : uint8_t { Contiguous, Preserve, ChannelsLast, ChannelsLast3d };
+
+}  // namespace fb

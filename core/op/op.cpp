@@ -1,0 +1,206 @@
+#include "op/op.h"
+#include <cctype>
+#include <unordered_map>
+
+namespace fb {
+
+constinit thread_local ThreadState tls;
+void (*python_mode)(const Op&, Frame&) = nullptr;
+void (*trace_mode)(const Op&, Frame&) = nullptr;
+void (*autocast_mode)(const Op&, Frame&) = nullptr;
+
+// ---------------------------------------------------------------- calls
+bool Op::any_requires_grad(const Value* args) const {
+    for (uint32_t bits = derivative.args; bits; bits &= bits - 1) {
+        const Value& v = args[__builtin_ctz(bits)];
+        if (v.tag == Tag::Tensor) {
+            if (v.tensor_ptr->needs_grad()) return true;
+        } else if (v.tag == Tag::Tensors) {
+            for (const Tensor& t : v.tensors())
+                if (t.defined() && t->needs_grad()) return true;
+        }
+    }
+    return false;
+}
+
+void Op::run(Frame& f) const {
+    if (tls.grad && (derivative.args || f.inplace || only_inplace || is_view)) {
+        if (any_requires_grad(f.args) || (f.inplace || only_inplace ? f.args[0].is_tensor() && f.args[0].tensor_ptr->needs_grad() : false))
+            return call_recorded(*this, f);
+    }
+    run_kernel(f);
+}
+
+static void copy_results(Frame& f) {
+    for (int i = 0; i < f.n; ++i) {
+        const Tensor& to = f.given[i];
+        if (!to.defined()) continue;
+        Tensor& from = f.result[i];
+        if (from.get() != to.get()) {
+            if (f.inplace) {
+                if (!same(to.sizes(), from.sizes()))
+                    fail(ErrorKind::Runtime, "output with shape ", to.sizes(), " doesn't match the broadcast shape ", from.sizes());
+            }
+            const DType a = from.dtype(), b = to.dtype();
+            const bool castable = !(is_complex(a) && !is_complex(b)) && !((is_floating(a) || is_complex(a)) && is_integral(b, true)) &&
+                                  !(b == DType::b1 && a != DType::b1);
+            if (!castable) fail(ErrorKind::Runtime, "result type ", a, " can't be cast to the desired output type ", b);
+            if (!f.inplace && !same(to.sizes(), from.sizes())) {
+                Frame dummy(*f.op, nullptr);
+                dummy.given = &to;
+                (void)Out(dummy).result(from.sizes(), to.dtype(), to.device());
+            }
+            GradGuard off(false);
+            inplace<"copy_">(to, from);  // bumps the version
+            from = to;
+        } else {
+            to->bump_version();
+        }
+    }
+}
+
+void Op::run_kernel(Frame& f) const {
+    kernel(f);
+    if (f.given) copy_results(f);
+    if (is_view && f.n == 1 && f.args[0].is_tensor() && f.result[0].defined() && f.result[0].get() != f.args[0].tensor_ptr) {
+        TensorImpl& v = *f.result[0].get();
+        if (!v.base && v.storage == f.args[0].tensor_ptr->storage) {
+            TensorImpl* self = f.args[0].tensor_ptr;
+            v.base = self->base ? self->base : Ptr<TensorImpl>(self);
+        }
+    }
+}
+
+void Op::call_with_modes(Frame& f) const {
+    // Outermost first. Each mode clears its bit while it works and calls `op.call(f)` again for the next.
+    if (tls.modes & kPythonMode) return python_mode(*this, f);
+    if (tls.modes & kAutocastMode) return autocast_mode(*this, f);
+    if (tls.modes & kTraceMode) return trace_mode(*this, f);
+    run(f);
+}
+
+Tensor Out::result(IntSpan sizes, DType dtype, Device device) const {
+    const Tensor* g = given();
+    if (!g || (*g).dtype() != dtype || !((*g).device() == device)) return empty(sizes, dtype, device);
+    if (same((*g).sizes(), sizes)) return *g;
+    if (f_.inplace) return empty(sizes, dtype, device);  // the mismatch is reported when the result is copied back
+    if ((*g).numel() != 0)
+        warn(str("An output with one or more elements was resized since it had shape ", (*g).sizes(),
+                 ", which does not match the required output shape ", sizes,
+                 ". This behavior is deprecated, and in a future PyTorch release outputs will not be resized unless they have zero "
+                 "elements. You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0)."));
+    const size_t bytes = (size_t(product(sizes)) + size_t((*g)->offset)) * itemsize(dtype);
+    if (bytes > (*g)->storage->nbytes()) (*g)->storage->resize(bytes);
+    (*g)->set_contiguous(sizes);
+    return *g;
+}
+
+void invoke(Frame& f, Value* args, int given_args) {
+    const auto& a = f.op->schema.args;
+    for (size_t i = size_t(given_args); i < a.size(); ++i) args[i] = a[i].fallback;
+    f.op->call(f);
+}
+
+// ---------------------------------------------------------------- registration
+static std::unordered_map<std::string_view, const Op*>& by_name() {
+    static auto* m = new std::unordered_map<std::string_view, const Op*>;
+    return *m;
+}
+
+Registry& Registry::get() {
+    static auto* r = new Registry;
+    return *r;
+}
+
+static std::string camel(std::string_view name) {
+    std::string r;
+    bool up = true;
+    for (char c : name) {
+        if (c == '_') { up = true; continue; }
+        r += up ? char(std::toupper((unsigned char)c)) : c;
+        up = false;
+    }
+    return r;
+}
+
+OpBuilder Registry::add(const char* schema, const char* variants) {
+    auto op = std::make_unique<Op>();
+    op->schema = parse_schema(schema);
+    const std::string_view v = variants;
+    op->as_function = v.find('f') != v.npos;
+    op->as_method = v.find('m') != v.npos;
+    op->has_inplace = v.find('i') != v.npos;
+    op->has_out = v.find('o') != v.npos;
+    op->only_inplace = op->schema.name.ends_with("_") && !op->schema.name.starts_with("_");
+    const Schema& s = op->schema;
+    op->derivative.node_name = camel(s.space == "nn" || s.space.empty() ? s.name : s.space + "_" + s.name) + "Backward0";
+    auto* name = new std::string(s.full_name());
+    if (!by_name().emplace(*name, op.get()).second) fail(ErrorKind::Runtime, "operator ", *name, " is registered twice");
+    ops_.push_back(std::move(op));
+    return OpBuilder(*ops_.back());
+}
+
+const Op* Registry::find(std::string_view name) const {
+    const auto i = by_name().find(name);
+    return i == by_name().end() ? nullptr : i->second;
+}
+
+const Op& require_op(const char* name) {
+    const Op* o = Registry::get().find(name);
+    if (!o) fail(ErrorKind::NotImplemented, "flambeau has no operator '", name, "' yet");
+    return *o;
+}
+
+static std::vector<std::string> split(const char* names) {
+    std::vector<std::string> r;
+    std::string w;
+    for (const char* p = names;; ++p) {
+        if (*p == ',' || *p == ' ' || !*p) {
+            if (!w.empty()) r.push_back(std::move(w));
+            w.clear();
+            if (!*p) return r;
+        } else {
+            w += *p;
+        }
+    }
+}
+
+uint64_t OpBuilder::uses_mask(const char* names) const {
+    uint64_t m = 0;
+    for (const std::string& n : split(names)) {
+        if (n == "result") { m |= uint64_t(1) << 32; continue; }
+        if (n.starts_with("result") && n.size() == 7) { m |= uint64_t(1) << (32 + n[6] - '0'); continue; }
+        const int i = op_.schema.index_of(n);
+        if (i < 0) fail(ErrorKind::Runtime, op_.schema.full_name(), ": no argument '", n, "'");
+        m |= uint64_t(1) << i;
+    }
+    return m;
+}
+
+OpBuilder& OpBuilder::grad(const char* arg, const char* uses, GradFn fn) {
+    Derivative& d = op_.derivative;
+    d.parts.resize(op_.schema.args.size());
+    const int i = __builtin_ctzll(uses_mask(arg));
+    d.parts[size_t(i)] = {fn, nullptr, uses_mask(uses)};
+    d.args |= 1u << i;
+    return *this;
+}
+OpBuilder& OpBuilder::grad_list(const char* arg, const char* uses, GradListFn fn) {
+    Derivative& d = op_.derivative;
+    d.parts.resize(op_.schema.args.size());
+    const int i = __builtin_ctzll(uses_mask(arg));
+    d.parts[size_t(i)] = {nullptr, fn, uses_mask(uses)};
+    d.args |= 1u << i;
+    return *this;
+}
+OpBuilder& OpBuilder::grads(const char* args, const char* uses, JointFn fn) {
+    Derivative& d = op_.derivative;
+    d.parts.resize(op_.schema.args.size());
+    d.joint = fn;
+    d.joint_args |= uint32_t(uses_mask(args));
+    d.joint_uses |= uses_mask(uses);
+    d.args |= d.joint_args;
+    return *this;
+}
+
+}  // namespace fb

@@ -1,0 +1,71 @@
+#include "tensor/storage.h"
+#include <cstring>
+#include "base/error.h"
+#include "base/pool.h"
+
+namespace fb {
+
+Ptr<Storage> Storage::allocate(size_t bytes, Device device) {
+    check(device.type != DeviceType::CUDA, "Torch not compiled with CUDA enabled");
+    auto* s = new (Pool<sizeof(Storage)>::take()) Storage;
+    Ptr<Storage> r(s);
+    s->device_ = device;
+    if (device.type == DeviceType::CPU && bytes) {
+        s->data_ = cache_alloc(bytes);
+        s->capacity_ = bytes;
+    }
+    s->bytes_ = bytes;
+    return r;
+}
+
+Ptr<Storage> Storage::borrow(void* data, size_t bytes, Deleter deleter, Device device) {
+    auto* s = new (Pool<sizeof(Storage)>::take()) Storage;
+    s->data_ = data;
+    s->bytes_ = bytes;
+    s->device_ = device;
+    s->deleter_ = std::make_unique<Deleter>(std::move(deleter));
+    return Ptr<Storage>(s);
+}
+
+Ptr<Storage> Storage::hidden(std::unique_ptr<HiddenImage> image, size_t bytes) {
+    auto* s = new (Pool<sizeof(Storage)>::take()) Storage;
+    s->bytes_ = bytes;
+    s->image_ = std::move(image);
+    return Ptr<Storage>(s);
+}
+
+void Storage::destroy(Storage* s) {
+    if (s->deleter_) (*s->deleter_)();
+    else if (s->data_) cache_free(s->data_, s->capacity_);
+    s->~Storage();
+    Pool<sizeof(Storage)>::give(s);
+}
+
+void Storage::reveal() {
+    static std::mutex mutex;  // two threads may read one result for the first time at once
+    std::lock_guard lock(mutex);
+    if (!image_) return;
+    void* p = cache_alloc(bytes_);
+    image_->write_plain(p);
+    data_ = p;
+    capacity_ = bytes_;
+    image_.reset();
+}
+
+void Storage::resize(size_t bytes) {
+    check(resizable(), "Trying to resize storage that is not resizable");
+    if (device_.type == DeviceType::Meta) { bytes_ = bytes; return; }
+    data();
+    if (bytes > capacity_) {
+        void* p = cache_alloc(bytes);
+        if (data_) {
+            std::memcpy(p, data_, bytes_);
+            cache_free(data_, capacity_);
+        }
+        data_ = p;
+        capacity_ = bytes;
+    }
+    bytes_ = bytes;
+}
+
+}  // namespace fb

@@ -1,0 +1,54 @@
+// A block of bytes, owned or borrowed, shared by every view of it.
+#pragma once
+#include <functional>
+#include <memory>
+#include <mutex>
+#include "base/device.h"
+#include "base/ptr.h"
+#include "tensor/allocator.h"
+
+namespace fb {
+
+// The data of a storage in another order than its owner believes (blocked or channels-last). Operators that know how to work
+// on it ask for it; everybody else gets the plain bytes, into which it is turned once. See docs/design/hidden-layouts.md.
+class HiddenImage {
+public:
+    virtual ~HiddenImage() = default;
+    virtual void write_plain(void* destination) = 0;
+};
+
+class Storage final : public RefCounted {
+public:
+    using Deleter = std::function<void()>;
+
+    static Ptr<Storage> allocate(size_t bytes, Device device = kCPU);
+    static Ptr<Storage> borrow(void* data, size_t bytes, Deleter deleter, Device device = kCPU);  // e.g. a NumPy array's memory
+    static Ptr<Storage> hidden(std::unique_ptr<HiddenImage> image, size_t bytes);                 // plain bytes made on demand
+    static void destroy(Storage*);
+
+    // The plain bytes. Null for meta storages and for storages of zero bytes.
+    void* data() {
+        if (image_) [[unlikely]] reveal();
+        return data_;
+    }
+    size_t nbytes() const { return bytes_; }
+    Device device() const { return device_; }
+    bool resizable() const { return !deleter_; }
+    void resize(size_t bytes);  // keeps the common prefix
+
+    // The hidden image while it is the only valid form; null once the plain bytes exist.
+    HiddenImage* image() const { return image_.get(); }
+    bool is_shared_memory = false;
+
+private:
+    Storage() = default;
+    ~Storage() = default;
+    void reveal();
+    void* data_ = nullptr;
+    size_t bytes_ = 0, capacity_ = 0;
+    Device device_;
+    std::unique_ptr<HiddenImage> image_;
+    std::unique_ptr<Deleter> deleter_;
+};
+
+}  // namespace fb
