@@ -1,0 +1,265 @@
+// Compiled without contraction: which operations are fused decides the last bit, so it is written out with fma().
+#include "random_fill.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "box_muller.h"
+
+namespace fb::cpu {
+namespace {
+
+constexpr int64_t kChunk = 512;  // numbers drawn at once
+
+// Calls f(T{}) for the floating types.
+template <class F>
+bool visit_floating(DType t, F&& f) {
+    switch (t) {
+        case DType::f32: f(float{}); return true;
+        case DType::f64: f(double{}); return true;
+        case DType::f16: f(F16{}); return true;
+        case DType::bf16: f(BF16{}); return true;
+        default: return false;
+    }
+}
+// Calls f(T{}) for all real types.
+template <class F>
+bool visit_real(DType t, F&& f) {
+    return !is_complex(t) && visit_dtype(t, [&](auto v) {
+        if constexpr (!std::is_same_v<decltype(v), C64> && !std::is_same_v<decltype(v), C128>) f(v);
+    });
+}
+
+template <class T>
+using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;  // what T is computed in
+
+template <class T, class V>
+T narrow(V v) {
+    if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) return T(float(v));
+    else return static_cast<T>(v);
+}
+
+// f(i, u) for n numbers u of 32 random bits.
+template <class F>
+void draw32(int64_t n, Generator& g, F&& f) {
+    uint32_t words[kChunk];
+    for (int64_t i = 0; i < n; i += kChunk) {
+        const int64_t m = std::min(kChunk, n - i);
+        g.fill(words, m);
+        for (int64_t j = 0; j < m; ++j) f(i + j, words[j]);
+    }
+}
+// f(i, u) for n numbers u of 64 random bits.
+template <class F>
+void draw64(int64_t n, Generator& g, F&& f) {
+    uint32_t words[2 * kChunk];
+    for (int64_t i = 0; i < n; i += kChunk) {
+        const int64_t m = std::min(kChunk, n - i);
+        g.fill(words, 2 * m);
+        for (int64_t j = 0; j < m; ++j) f(i + j, uint64_t(words[2 * j]) << 32 | words[2 * j + 1]);
+    }
+}
+float unitf(uint32_t bits) { return float(int32_t(bits & 0xffffff)) * 0x1p-24f; }
+// f(i, u) for n doubles u from [0, 1). Every step is exact; the halves are turned into doubles one by one because most CPUs have
+// no vector instruction for 64 bits at once.
+template <class F>
+void draw_unit(int64_t n, Generator& g, F&& f) {
+    uint32_t words[2 * kChunk];
+    for (int64_t i = 0; i < n; i += kChunk) {
+        const int64_t m = std::min(kChunk, n - i);
+        g.fill(words, 2 * m);
+        for (int64_t j = 0; j < m; ++j) {
+            const double high = int32_t(words[2 * j] & 0x1fffff), low = int32_t(words[2 * j + 1] ^ 0x80000000u);
+            f(i + j, (high * 0x1p32 + (low + 0x1p31)) * 0x1p-53);
+        }
+    }
+}
+
+// out[i] = f(u), u a double from [0, 1).
+template <class T, class F>
+void from_doubles(void* out, int64_t n, Generator& g, F&& f) {
+    T* o = static_cast<T*>(out);
+    draw_unit(n, g, [o, f](int64_t i, double u) { o[i] = narrow<T>(f(u)); });
+}
+
+template <class T>
+void unit_uniform(T* out, int64_t n, Generator& g) {
+    if constexpr (std::is_same_v<T, double>) draw_unit(n, g, [=](int64_t i, double u) { out[i] = u; });
+    else draw32(n, g, [=](int64_t i, uint32_t b) { out[i] = narrow<T>(unitf(b)); });
+}
+
+// Contiguous, n >= 16. What is left after whole blocks of 16 is made by drawing the last 16 anew.
+template <class W>
+void normal_wide(W* out, int64_t n, double mean, double std, Generator& g) {
+    unit_uniform(out, n, g);
+    box_muller(out, n / 16, W(mean), W(std));
+    if (n % 16) {
+        unit_uniform(out + n - 16, 16, g);
+        box_muller(out + n - 16, 1, W(mean), W(std));
+    }
+}
+// Half precision: the same in float32, but what the last 16 will replace is not drawn first.
+template <class T>
+void normal_half(T* out, int64_t n, double mean, double std, Generator& g) {
+    float buffer[kChunk];
+    const auto draw = [&](T* o, int64_t m) {
+        unit_uniform(buffer, m, g);
+        box_muller(buffer, m / 16, float(mean), float(std));
+        for (int64_t i = 0; i < m; ++i) o[i] = T(buffer[i]);
+    };
+    const int64_t whole = n - n % 16;
+    for (int64_t i = 0; i < whole; i += kChunk) draw(out + i, std::min(kChunk, whole - i));
+    if (n % 16) draw(out + n - 16, 16);
+}
+
+}  // namespace
+
+bool fill_uniform(void* out, DType t, int64_t n, double from, double to, Generator& g) {
+    return visit_floating(t, [&](auto v) {
+        using T = decltype(v);
+        using W = Wide<T>;
+        T* o = static_cast<T*>(out);
+        const W low = W(from), width = W(to) - low;
+        const T first = narrow<T>(from), end = narrow<T>(to);
+        const auto place = [=](int64_t i, W u) {
+            const T r = narrow<T>(std::fma(u, width, low));
+            o[i] = W(r) == W(end) ? first : r;  // rounding may reach the end, which is excluded
+        };
+        if constexpr (std::is_same_v<T, double>) draw_unit(n, g, place);
+        else draw32(n, g, [=](int64_t i, uint32_t b) { place(i, unitf(b)); });
+    });
+}
+
+bool fill_normal(void* out, DType t, int64_t n, double mean, double std, bool contiguous, Generator& g) {
+    return visit_floating(t, [&](auto v) {
+        using T = decltype(v);
+        T* o = static_cast<T*>(out);
+        if (n < 16 || !contiguous) {
+            for (int64_t i = 0; i < n; ++i) o[i] = narrow<T>(std::fma(g.normal(), std, mean));
+            return;
+        }
+        if constexpr (std::is_same_v<T, Wide<T>>) normal_wide(o, n, mean, std, g);
+        else normal_half(o, n, mean, std, g);
+    });
+}
+
+bool fill_exponential(void* out, DType t, int64_t n, double lambda, Generator& g) {
+    return visit_floating(t, [&](auto v) {
+        from_doubles<decltype(v)>(out, n, g, [=](double u) { return -1 / lambda * std::log1p(-u); });
+    });
+}
+
+bool fill_cauchy(void* out, DType t, int64_t n, double median, double sigma, Generator& g) {
+    return visit_floating(t, [&](auto v) {
+        from_doubles<decltype(v)>(out, n, g, [=](double u) {
+            return std::fma(sigma, std::tan(M_PI * (u - 0.5)), median);
+        });
+    });
+}
+
+bool fill_log_normal(void* out, DType t, int64_t n, double mean, double std, Generator& g) {
+    return visit_floating(t, [&](auto v) {
+        using T = decltype(v);
+        T* o = static_cast<T*>(out);
+        for (int64_t i = 0; i < n; ++i) o[i] = narrow<T>(std::exp(std::fma(g.normal(), std, mean)));
+    });
+}
+
+bool fill_geometric(void* out, DType t, int64_t n, double p, Generator& g) {
+    return t != DType::b1 && visit_real(t, [&](auto v) {
+        const double scale = std::log1p(-p);
+        from_doubles<decltype(v)>(out, n, g, [=](double u) { return std::ceil(std::log(u) / scale); });
+    });
+}
+
+bool fill_bernoulli(void* out, DType t, int64_t n, double p, Generator& g) {
+    return visit_real(t, [&](auto v) {
+        using T = decltype(v);
+        T* o = static_cast<T*>(out);
+        draw_unit(n, g, [=](int64_t i, double u) { o[i] = T(u < p); });
+    });
+}
+
+bool fill_bernoulli(void* out, DType t, int64_t n, const void* p, DType pt, Generator& g) {
+    bool known = false;
+    visit_floating(pt, [&](auto pv) {
+        using P = decltype(pv);
+        const P* prob = static_cast<const P*>(p);
+        known = visit_real(t, [&](auto v) {
+            using T = decltype(v);
+            T* o = static_cast<T*>(out);
+            if constexpr (std::is_same_v<P, double>)
+                draw_unit(n, g, [=](int64_t i, double u) { o[i] = T(u < prob[i]); });
+            else
+                draw32(n, g, [=](int64_t i, uint32_t b) { o[i] = T(unitf(b) < float(prob[i])); });
+        });
+    });
+    return known;
+}
+
+bool fill_integers(void* out, DType t, int64_t n, uint64_t range, int64_t base, Generator& g) {
+    return visit_real(t, [&](auto v) {
+        using T = decltype(v);
+        T* o = static_cast<T*>(out);
+        const auto place = [=](int64_t i, uint64_t r) { o[i] = narrow<T>(int64_t(r + uint64_t(base))); };
+        if (range >= uint64_t(1) << 28)
+            draw64(n, g, [=](int64_t i, uint64_t b) { place(i, b % range); });
+        else
+            draw32(n, g, [=, r = uint32_t(range)](int64_t i, uint32_t b) { place(i, b % r); });
+    });
+}
+
+bool fill_integers_64bit(void* out, DType t, int64_t n, Generator& g) {
+    return visit_real(t, [&](auto v) {
+        using T = decltype(v);
+        T* o = static_cast<T*>(out);
+        draw64(n, g, [=](int64_t i, uint64_t b) { o[i] = narrow<T>(int64_t(b)); });
+    });
+}
+
+bool fill_integers(void* out, DType t, int64_t n, Generator& g) {
+    return visit_real(t, [&](auto v) {
+        using T = decltype(v);
+        T* o = static_cast<T*>(out);
+        if constexpr (std::is_same_v<T, bool>) draw32(n, g, [=](int64_t i, uint32_t b) { o[i] = b & 1; });
+        else if constexpr (std::is_same_v<T, double>)
+            draw64(n, g, [=](int64_t i, uint64_t b) { o[i] = double(int64_t(b % ((uint64_t(1) << 53) + 1))); });
+        else if constexpr (!std::is_integral_v<T>) {
+            constexpr uint32_t digits = std::is_same_v<T, float> ? 24 : std::is_same_v<T, F16> ? 11 : 8;
+            draw32(n, g, [=](int64_t i, uint32_t b) { o[i] = narrow<T>(int64_t(b % ((1u << digits) + 1))); });
+        } else if constexpr (sizeof(T) == 8)
+            draw64(n, g, [&](int64_t i, uint64_t b) {
+                if constexpr (std::is_signed_v<T>) o[i] = T(b & (~uint64_t(0) >> 1));
+                else o[i] = b;
+            });
+        else
+            draw32(n, g, [=](int64_t i, uint32_t b) { o[i] = T(b & uint32_t(std::numeric_limits<T>::max())); });
+    });
+}
+
+bool fill_permutation(void* out, DType t, int64_t n, Generator& g) {
+    return t != DType::b1 && visit_real(t, [&](auto v) {
+        using T = decltype(v);
+        T* o = static_cast<T*>(out);
+        for (int64_t i = 0; i < n; ++i) o[i] = narrow<T>(i);
+        if (n < int64_t(std::numeric_limits<uint32_t>::max() / 20))  // beyond, 32 bits would favour small numbers noticeably
+            draw32(n - 1, g, [&](int64_t i, uint32_t b) { std::swap(o[i], o[i + b % uint32_t(n - i)]); });
+        else
+            draw64(n - 1, g, [&](int64_t i, uint64_t b) { std::swap(o[i], o[i + int64_t(b % uint64_t(n - i))]); });
+    });
+}
+
+bool fill_slopes(void* out, const void* x, DType t, int64_t n, double lower, double upper, Generator& g) {
+    return visit_floating(t, [&](auto v) {
+        using T = decltype(v);
+        T* o = static_cast<T*>(out);
+        const T* in = static_cast<const T*>(x);
+        const double low = Wide<T>(lower), width = Wide<T>(upper) - low;
+        for (int64_t i = 0; i < n; ++i)
+            o[i] = Wide<T>(in[i]) <= 0 ? narrow<T>(g.uniform() * width + low) : narrow<T>(1);
+    });
+}
+
+}  // namespace fb::cpu
