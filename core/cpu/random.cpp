@@ -1,4 +1,4 @@
-#include "random.h"
+#include "cpu/random.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,17 +1,20 @@
 // Compiled without contraction: which operations are fused decides the last bit, so it is written out with fma().
-#include "random_fill.h"
+#include "cpu/random_fill.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <type_traits>
+#include <vector>
 
-#include "box_muller.h"
+#include "base/parallel.h"
+#include "cpu/random_vector.h"
 
 namespace fb::cpu {
 namespace {
 
-constexpr int64_t kChunk = 512;  // numbers drawn at once
+constexpr int64_t kChunk = 512;      // numbers drawn at once
+constexpr int64_t kGrain = 8192;     // numbers worth a thread where each takes a logarithm or more
 
 // Calls f(T{}) for the floating types.
 template <class F>
@@ -77,11 +80,20 @@ void draw_unit(int64_t n, Generator& g, F&& f) {
     }
 }
 
-// out[i] = f(u), u a double from [0, 1).
+// out[i] = f(u), u a double from [0, 1) and f costly: drawn in order by one thread, computed by all.
 template <class T, class F>
 void from_doubles(void* out, int64_t n, Generator& g, F&& f) {
+    constexpr int64_t kBatch = 1 << 16;
     T* o = static_cast<T*>(out);
-    draw_unit(n, g, [o, f](int64_t i, double u) { o[i] = narrow<T>(f(u)); });
+    std::vector<double> drawn(size_t(std::min(n, kBatch)));
+    double* d = drawn.data();
+    for (int64_t i = 0; i < n; i += kBatch, o += kBatch) {
+        const int64_t m = std::min(kBatch, n - i);
+        draw_unit(m, g, [d](int64_t j, double u) { d[j] = u; });
+        parallel_for(m, kGrain, [&](int64_t begin, int64_t end) {
+            for (int64_t j = begin; j < end; ++j) o[j] = narrow<T>(f(d[j]));
+        });
+    }
 }
 
 template <class T>
@@ -94,7 +106,9 @@ void unit_uniform(T* out, int64_t n, Generator& g) {
 template <class W>
 void normal_wide(W* out, int64_t n, double mean, double std, Generator& g) {
     unit_uniform(out, n, g);
-    box_muller(out, n / 16, W(mean), W(std));
+    parallel_for(n / 16, kGrain / 16, [=](int64_t begin, int64_t end) {
+        box_muller(out + 16 * begin, end - begin, W(mean), W(std));
+    });
     if (n % 16) {
         unit_uniform(out + n - 16, 16, g);
         box_muller(out + n - 16, 1, W(mean), W(std));
@@ -119,16 +133,21 @@ void normal_half(T* out, int64_t n, double mean, double std, Generator& g) {
 bool fill_uniform(void* out, DType t, int64_t n, double from, double to, Generator& g) {
     return visit_floating(t, [&](auto v) {
         using T = decltype(v);
-        using W = Wide<T>;
         T* o = static_cast<T*>(out);
-        const W low = W(from), width = W(to) - low;
-        const T first = narrow<T>(from), end = narrow<T>(to);
-        const auto place = [=](int64_t i, W u) {
-            const T r = narrow<T>(std::fma(u, width, low));
-            o[i] = W(r) == W(end) ? first : r;  // rounding may reach the end, which is excluded
-        };
-        if constexpr (std::is_same_v<T, double>) draw_unit(n, g, place);
-        else draw32(n, g, [=](int64_t i, uint32_t b) { place(i, unitf(b)); });
+        if constexpr (std::is_same_v<T, Wide<T>>) {
+            for (int64_t i = 0; i < n; i += kChunk) {
+                const int64_t m = std::min(kChunk, n - i);
+                unit_uniform(o + i, m, g);
+                if (from != 0 || to != 1) stretch(o + i, m, T(from), T(to));
+            }
+        } else {
+            const float low = float(from), width = float(to) - low;
+            const T first = T(low), end = T(float(to));
+            draw32(n, g, [=](int64_t i, uint32_t b) {
+                const T r = T(std::fma(unitf(b), width, low));
+                o[i] = float(r) == float(end) ? first : r;  // as in stretch()
+            });
+        }
     });
 }
 

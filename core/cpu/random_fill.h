@@ -3,8 +3,8 @@
 #pragma once
 #include <cstdint>
 
-#include "../base/dtype.h"
-#include "random.h"
+#include "base/dtype.h"
+#include "cpu/random.h"
 
 namespace fb::cpu {
 

@@ -1,5 +1,5 @@
 // Compiled without contraction, as random_fill.cpp.
-#include "random_sample.h"
+#include "cpu/random_sample.h"
 
 #include <algorithm>
 #include <cmath>

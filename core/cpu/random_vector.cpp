@@ -1,6 +1,6 @@
 // log, sin and cos are the single precision routines of S. Moshier's Cephes library, as PyTorch uses them for randn. Compiled
 // without contraction: fused operations are written as fma.
-#include "box_muller.h"
+#include "cpu/random_vector.h"
 
 #include <bit>
 #include <cmath>
@@ -72,16 +72,43 @@ FB_INLINE void box_muller_body(float* x, int64_t count, float mean, float std) {
     }
 }
 
-__attribute__((target("avx2,fma"))) void box_muller_avx2(float* x, int64_t count, float mean, float std) {
-    box_muller_body(x, count, mean, std);
+FB_INLINE void stretch_body(float* x, int64_t n, float from, float to) {
+    const float width = to - from;
+    for (int64_t i = 0; i < n; ++i) {
+        const float r = fma(x[i], width, from);
+        x[i] = r == to ? from : r;
+    }
 }
-void box_muller_base(float* x, int64_t count, float mean, float std) { box_muller_body(x, count, mean, std); }
+FB_INLINE void stretch_body(double* x, int64_t n, double from, double to) {
+    const double width = to - from;
+    for (int64_t i = 0; i < n; ++i) {
+        const double r = __builtin_fma(x[i], width, from);
+        x[i] = r == to ? from : r;
+    }
+}
+
+// The same source for AVX2 and for the base instruction set, where fma is a (correctly rounding) library call.
+#if defined(__x86_64__)
+#define FB_AVX2 __attribute__((target("avx2,fma")))
+FB_AVX2 void box_muller_avx2(float* x, int64_t count, float mean, float std) { box_muller_body(x, count, mean, std); }
+template <class T>
+FB_AVX2 void stretch_avx2(T* x, int64_t n, T from, T to) { stretch_body(x, n, from, to); }
+bool has_avx2() {
+    static const bool yes = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return yes;
+}
+#else
+constexpr auto box_muller_avx2 = box_muller_body;
+template <class T>
+void stretch_avx2(T* x, int64_t n, T from, T to) { stretch_body(x, n, from, to); }
+bool has_avx2() { return false; }
+#endif
 
 }  // namespace
 
 void box_muller(float* x, int64_t count, float mean, float std) {
-    static const bool wide = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    (wide ? box_muller_avx2 : box_muller_base)(x, count, mean, std);
+    if (has_avx2()) box_muller_avx2(x, count, mean, std);
+    else box_muller_body(x, count, mean, std);
 }
 
 void box_muller(double* x, int64_t count, double mean, double std) {
@@ -92,6 +119,15 @@ void box_muller(double* x, int64_t count, double mean, double std) {
             x[i + 8] = std::fma(radius * std::sin(angle), std, mean);
         }
     }
+}
+
+void stretch(float* x, int64_t n, float from, float to) {
+    if (has_avx2()) stretch_avx2(x, n, from, to);
+    else stretch_body(x, n, from, to);
+}
+void stretch(double* x, int64_t n, double from, double to) {
+    if (has_avx2()) stretch_avx2(x, n, from, to);
+    else stretch_body(x, n, from, to);
 }
 
 }  // namespace fb::cpu
