@@ -1,0 +1,227 @@
+"""Automatic differentiation: `backward`, `grad`, and the tools around them."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import flambeau as fb
+from flambeau import _C
+
+from . import forward_ad, functional, graph
+from .anomaly_mode import detect_anomaly, set_detect_anomaly
+from .function import Function
+from .grad_mode import (
+    enable_grad,
+    enforce_grad_layout_policy,
+    inference_mode,
+    no_grad,
+    set_grad_enabled,
+    set_multithreading_enabled,
+)
+from .variable import Variable
+
+__all__ = [
+    "Variable",
+    "Function",
+    "backward",
+    "grad",
+    "no_grad",
+    "enable_grad",
+    "set_grad_enabled",
+    "inference_mode",
+    "set_multithreading_enabled",
+    "enforce_grad_layout_policy",
+    "detect_anomaly",
+    "set_detect_anomaly",
+    "gradcheck",
+    "gradgradcheck",
+    "GradcheckError",
+    "forward_ad",
+    "functional",
+    "graph",
+]
+
+_run_backward = _C._ImperativeEngine().run_backward
+
+
+def __getattr__(name: str) -> Any:
+    # only tests need gradcheck, only profiling programs the profiler
+    if name in ("gradcheck", "gradgradcheck", "GradcheckError"):
+        import importlib
+
+        checks = importlib.import_module(".gradcheck", __name__)
+        # the submodule of the same name is bound by the import: the function is what users expect
+        globals().update(gradcheck=checks.gradcheck, gradgradcheck=checks.gradgradcheck, GradcheckError=checks.GradcheckError)
+        return globals()[name]
+    if name == "profiler":
+        import importlib
+
+        return importlib.import_module(".profiler", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _as_tuple(x: Any) -> tuple:
+    if x is None:
+        return ()
+    if isinstance(x, (fb.Tensor, graph.GradientEdge)):
+        return (x,)
+    return tuple(x)
+
+
+def _made_grads(outputs: tuple, grads: tuple, batched: bool) -> tuple:
+    """The cotangents, checked against the outputs; ones where the output is a number."""
+    made = []
+    for i, (out, g) in enumerate(zip(outputs, grads)):
+        if isinstance(out, graph.GradientEdge):
+            if g is None:
+                raise RuntimeError("grad can be implicitly created only for scalar outputs")
+            made.append(g)
+            continue
+        if isinstance(g, fb.Tensor):
+            expected = g.shape[1:] if batched else g.shape
+            if batched and g.dim() == 0 or expected != out.shape:
+                message = (
+                    "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. The "
+                    "sizes of the remaining dimensions are expected to match the shape of corresponding output, but a mismatch was "
+                    f"detected: grad_output[{i}] has a shape of {g.shape[1:]} and output[{i}] has a shape of {out.shape}. If you only "
+                    "want some tensors in `grad_output` to be considered batched, consider using vmap."
+                    if batched
+                    else f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {out.shape}."
+                )
+                raise RuntimeError(message)
+            if out.dtype.is_complex != g.dtype.is_complex:
+                raise RuntimeError(
+                    "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
+                    f"grad_output[{i}] has a dtype of {g.dtype} and output[{i}] has a dtype of {out.dtype}."
+                )
+            made.append(g)
+        elif g is None:
+            if not out.requires_grad:
+                made.append(None)
+                continue
+            if out.numel() != 1:
+                raise RuntimeError("grad can be implicitly created only for scalar outputs")
+            if not out.dtype.is_floating_point:
+                raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {out.dtype}")
+            made.append(fb.ones_like(out, memory_format=fb.preserve_format))
+        else:
+            raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
+    return tuple(made)
+
+
+def _paired(outputs: tuple, grads: Any) -> tuple:
+    grads = (grads,) if isinstance(grads, fb.Tensor) else tuple(grads) if grads is not None else (None,) * len(outputs)
+    if len(grads) != len(outputs):
+        raise RuntimeError(f"got {len(outputs)} tensors and {len(grads)} gradients")
+    return grads
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
+) -> None:
+    """Add the gradients of `tensors` to the ``.grad`` of the leaves they depend on.
+
+    Parameters
+    ----------
+    tensors : tensors to differentiate.
+    grad_tensors : one cotangent a tensor, of its shape; None stands for 1 where the tensor has one element.
+    retain_graph : keep the graph for another backward (default: as `create_graph`).
+    create_graph : record the backward itself, for higher derivatives.
+    inputs : only these get a gradient; default all leaves.
+    """
+    if fb.overrides.has_torch_function(_as_tuple(tensors)):
+        return fb.overrides.handle_torch_function(
+            backward, _as_tuple(tensors), tensors, grad_tensors=grad_tensors, retain_graph=retain_graph,
+            create_graph=create_graph, inputs=inputs,
+        )  # fmt: skip
+    if grad_variables is not None:
+        import warnings
+
+        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. "
+                "Please only use `grad_tensors`."
+            )
+        grad_tensors = grad_variables
+    inputs = _as_tuple(inputs) if inputs is not None else None
+    if inputs is not None and len(inputs) == 0:
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    outputs = _as_tuple(tensors)
+    grads = _made_grads(outputs, _paired(outputs, grad_tensors), False)
+    keep = create_graph if retain_graph is None else retain_graph
+    _run_backward(outputs, grads, keep, create_graph, inputs or (), allow_unreachable=True, accumulate_grad=True)
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple:
+    """Gradients of `outputs` (their sum, weighted by `grad_outputs`) with respect to `inputs`.
+
+    Parameters
+    ----------
+    outputs, inputs : tensors or sequences of them.
+    grad_outputs : one cotangent an output; None stands for 1 where the output has one element.
+    retain_graph, create_graph : as for `backward`.
+    allow_unused : give None for inputs that the outputs do not depend on, instead of raising.
+    is_grads_batched : the first dimension of each cotangent counts several; the results get it too.
+    materialize_grads : zeros instead of None for unused inputs.
+
+    Returns
+    -------
+    A tuple of one gradient an input.
+    """
+    if materialize_grads and allow_unused is False:
+        raise ValueError(f"Expected allow_unused to be True or not passed when materialize_grads=True, but got: {allow_unused=}.")
+    if allow_unused is None:
+        allow_unused = materialize_grads
+    outs, ins = _as_tuple(outputs), _as_tuple(inputs)
+    if fb.overrides.has_torch_function(outs + ins):
+        return fb.overrides.handle_torch_function(
+            grad, outs + ins, outs, ins, grad_outputs=grad_outputs, retain_graph=retain_graph, create_graph=create_graph,
+            allow_unused=allow_unused, is_grads_batched=is_grads_batched, materialize_grads=materialize_grads,
+        )  # fmt: skip
+    if not ins:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    grads = _made_grads(outs, _paired(outs, grad_outputs), is_grads_batched)
+    keep = create_graph if retain_graph is None else retain_graph
+
+    def run(cotangents: Sequence[Any], keep: bool) -> tuple:
+        return _run_backward(outs, tuple(cotangents), keep, create_graph, ins, allow_unused, accumulate_grad=False)
+
+    if is_grads_batched:
+        result = _looped(run, grads, keep)
+    else:
+        result = run(grads, keep)
+    if materialize_grads:
+        if any(g is None and not isinstance(x, fb.Tensor) for g, x in zip(result, ins)):
+            raise RuntimeError(
+                "materialize_grads cannot be used when the given input is a GradientEdge; its shape is not known."
+            )
+        result = tuple(fb.zeros_like(x, requires_grad=create_graph) if g is None else g for g, x in zip(result, ins))
+    return result
+
+
+def _looped(run: Any, grads: tuple, keep: bool) -> tuple:
+    """One backward a cotangent of the batch, stacked."""
+    count = next(g.shape[0] for g in grads if g is not None)
+    rows = []
+    for k in range(count):
+        rows.append(run([None if g is None else g[k] for g in grads], keep or k + 1 < count))
+    return tuple(None if column[0] is None else fb.stack(column) for column in zip(*rows))
+
+
+def _is_checkpoint_valid() -> bool:
+    return _C._ImperativeEngine().is_checkpoint_valid()

@@ -1,0 +1,238 @@
+"""`autograd.Function`: operators whose derivative is written by the user.
+
+The core (`_C._FunctionBase`) makes the graph node, saves tensors and calls `forward`; the classes here hold the user's side.
+"""
+from __future__ import annotations
+
+import functools
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import flambeau as fb
+from flambeau import _C
+
+__all__ = ["FunctionCtx", "BackwardCFunction", "FunctionMeta", "Function", "once_differentiable", "InplaceFunction"]
+
+
+class FunctionCtx:
+    """What `forward` and `backward` of a Function share."""
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        """Keep tensors (inputs, outputs, intermediates or None) for `backward`, as ``ctx.saved_tensors``.
+
+        Call it at most once; saved inputs and outputs are checked against in-place changes.
+        """
+        self.to_save = tensors
+
+    def save_for_forward(self, *tensors: Any) -> None:
+        """Keep tensors for `jvp`, as ``ctx.saved_tensors``."""
+        for t in tensors:
+            if not (isinstance(t, fb.Tensor) or t is None):
+                raise AssertionError(
+                    "save_for_forward expects all arguments to be tensors; you should save non-tensors as attributes on ctx."
+                )
+        self.saved_for_forward = tensors
+
+    def mark_dirty(self, *args: Any) -> None:
+        """Name the inputs that `forward` changes in place; each must be returned too."""
+        self.dirty_tensors = args
+
+    def mark_non_differentiable(self, *args: Any) -> None:
+        """Name the outputs that never need a gradient (integers, masks)."""
+        self.non_differentiable = args
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether missing gradients reach `backward` and `jvp` as zeros (default) or as None."""
+        self.materialize_grads = value
+
+
+class _HookMixin:
+    @staticmethod
+    def _register_hook(backward_hooks: Any, hook: Callable) -> tuple:
+        from ..utils.hooks import RemovableHandle
+
+        if backward_hooks is None:
+            backward_hooks = OrderedDict()
+        handle = RemovableHandle(backward_hooks)
+        backward_hooks[handle.id] = hook
+        return backward_hooks, handle
+
+
+class BackwardCFunction(_C._FunctionBase, FunctionCtx, _HookMixin):
+    """The node of a Function in the graph; it is also the `ctx` that `forward` and `backward` see."""
+
+    def apply(self, *args: Any) -> Any:
+        """Run the user's `backward` (or `vjp`); called by the engine."""
+        cls = self._forward_cls
+        backward, vjp = cls.backward, cls.vjp
+        if backward is not Function.backward and vjp is not Function.vjp:
+            raise RuntimeError(
+                "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. "
+                "You should only implement one of them."
+            )
+        return (vjp if vjp is not Function.vjp else backward)(self, *args)
+
+    def apply_jvp(self, *args: Any) -> Any:
+        """Run the user's `jvp`; called by forward-mode differentiation."""
+        return self._forward_cls.jvp(self, *args)
+
+
+class FunctionMeta(type):
+    """Gives every Function class its node class, named after it."""
+
+    def __init__(cls, name: str, bases: tuple, attrs: dict) -> None:
+        node = type(name + "Backward", (BackwardCFunction,), {"_forward_cls": cls})
+        node.__module__ = attrs.get("__module__", __name__)
+        cls._backward_cls = node
+        super().__init__(name, bases, attrs)
+
+
+class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta):
+    """Base class of operators with a derivative of their own.
+
+    Override the static methods `forward` and `backward` (or `vjp`), and `setup_context` where `forward` takes no `ctx`;
+    call the operator with ``MyFunction.apply(...)``.
+
+    Examples
+    --------
+    >>> class Exp(Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         y = x.exp()
+    ...         ctx.save_for_backward(y)
+    ...         return y
+    ...     @staticmethod
+    ...     def backward(ctx, grad):
+    ...         y, = ctx.saved_tensors
+    ...         return grad * y
+    """
+
+    generate_vmap_rule = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        import warnings
+
+        warnings.warn(
+            f"{self.__class__} should not be instantiated. Methods on autograd functions are all static, so you should invoke "
+            "them on the class itself. Instantiating an autograd function will raise an error in a future version.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd function "
+            "with static forward method. (Example: https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
+        )
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """Compute the operator: ``forward(ctx, *args)``, or ``forward(*args)`` beside `setup_context`."""
+        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Any) -> Any:
+        """Save on `ctx` what the derivative needs; runs after a `forward` that takes no `ctx`."""
+        raise NotImplementedError("setup_context is not implemented.")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """Gradients of the inputs from gradients of the outputs; one for each argument of `forward`, None where there is none."""
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD."
+        )
+
+    # the same function object under both names: a Function overrides either
+    vjp = backward
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        """Tangents of the outputs from tangents of the inputs."""
+        raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with forward mode AD.")
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple, *args: Any) -> Any:
+        """The operator on batched inputs: returns ``(output, out_dims)``."""
+        raise NotImplementedError(
+            "To use autograd.Function with vmap, you must either override the vmap staticmethod or set generate_vmap_rule=True."
+        )
+
+    @classmethod
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
+        """Run the operator and record it for differentiation."""
+        separate = _has_setup_context(cls)
+        if kwargs and not separate:
+            pass
+        elif separate and kwargs:
+            args, kwargs = _bind_defaults(cls.forward, args, kwargs), {}
+        if _transforms_active():
+            from ..func.functions import apply_function
+
+            return apply_function(cls, args)
+        return super().apply(*args, **kwargs)
+
+
+def _has_setup_context(cls: type) -> bool:
+    return cls.setup_context is not Function.setup_context
+
+
+def _bind_defaults(forward: Callable, args: tuple, kwargs: dict) -> tuple:
+    import inspect
+
+    bound = inspect.signature(forward).bind(*args, **kwargs)
+    bound.apply_defaults()
+    return bound.args
+
+
+def _transforms_active() -> bool:
+    """Whether a transform of `func` is running; without the module none can."""
+    levels = _func_levels
+    return bool(levels)
+
+
+# filled by flambeau.func while one of its transforms runs; empty otherwise
+_func_levels: list = []
+
+
+def once_differentiable(fn: Callable) -> Callable:
+    """Decorator of a `backward` that cannot itself be differentiated: a second derivative raises."""
+
+    @functools.wraps(fn)
+    def wrapper(ctx: Any, *args: Any) -> Any:
+        with fb.no_grad():
+            outputs = fn(ctx, *args)
+        if not fb.is_grad_enabled():
+            return outputs
+        if not any(isinstance(a, fb.Tensor) and a.requires_grad for a in args):
+            return outputs
+        single = not isinstance(outputs, tuple)
+        results = (outputs,) if single else outputs
+        marked = _DelayedError.apply(
+            b"trying to differentiate twice a function that was marked with @once_differentiable",
+            *[None if r is None else r.detach().requires_grad_() for r in results],
+        )
+        return marked[0] if single else tuple(marked)
+
+    return wrapper
+
+
+class InplaceFunction(Function):
+    """Kept for old programs: a Function with an ``inplace`` flag."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+
+class _DelayedError(Function):
+    """Identity whose derivative raises."""
+
+    @staticmethod
+    def forward(ctx: Any, message: bytes, *tensors: Any) -> tuple:
+        ctx.message = message.decode()
+        return tuple(None if t is None else t.detach() for t in tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise RuntimeError(ctx.message)

@@ -1,0 +1,252 @@
+"""The recorded graph: nodes, edges, hooks on saved tensors and on several gradients at once."""
+from __future__ import annotations
+
+import abc
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import flambeau as fb
+from flambeau import _C
+
+from ..utils.hooks import RemovableHandle
+
+__all__ = [
+    "saved_tensors_hooks",
+    "save_on_cpu",
+    "disable_saved_tensors_hooks",
+    "register_multi_grad_hook",
+    "allow_mutation_on_saved_tensors",
+    "Node",
+    "GradientEdge",
+    "get_gradient_edge",
+    "increment_version",
+]
+
+
+class Node(abc.ABC):
+    """Interface of the nodes of the recorded graph (``tensor.grad_fn``)."""
+
+    @abc.abstractmethod
+    def name(self) -> str:
+        """Name of the node, such as ``MulBackward0``."""
+        raise NotImplementedError
+
+    @property
+    @abc.abstractmethod
+    def next_functions(self) -> tuple:
+        """Pairs of the nodes that gradients go to and the number of their output."""
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def metadata(self) -> dict:
+        """A dictionary of the user's on the node."""
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def register_hook(self, fn: Callable) -> RemovableHandle:
+        """Call ``fn(grad_inputs, grad_outputs)`` after the node's backward; it may return new `grad_inputs`."""
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def register_prehook(self, fn: Callable) -> RemovableHandle:
+        """Call ``fn(grad_outputs)`` before the node's backward; it may return new `grad_outputs`."""
+        raise NotImplementedError
+
+    @classmethod
+    def __subclasshook__(cls, subclass: type) -> Any:
+        if cls is not Node:
+            return NotImplemented
+        from .function import BackwardCFunction
+
+        if issubclass(subclass, BackwardCFunction) or subclass.__name__ == "AccumulateGrad":
+            return True
+        return getattr(_C._functions, subclass.__name__, None) is subclass or _is_core_node(subclass)
+
+
+def _is_core_node(cls: type) -> bool:
+    return all(hasattr(cls, name) for name in ("next_functions", "register_hook", "register_prehook", "metadata"))
+
+
+class GradientEdge(NamedTuple):
+    """A place in the graph where a gradient arrives: a node and the number of its output.
+
+    `ownership_token` keeps the node's Python object alive where that is needed.
+    """
+
+    node: Node
+    output_nr: int
+    ownership_token: Node | None = None
+
+
+def _node_of(t: Any) -> Any:
+    if isinstance(t, GradientEdge):
+        return t.node
+    if t.requires_grad and t.grad_fn is None:
+        # a leaf: its accumulator is what the next operation leads to
+        with fb.enable_grad():
+            return t.view_as(t).grad_fn.next_functions[0][0]
+    return t.grad_fn
+
+
+def get_gradient_edge(tensor: Any) -> GradientEdge:
+    """The edge that a tensor's gradient arrives at."""
+    if not tensor.requires_grad:
+        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
+    return GradientEdge(_node_of(tensor), tensor.output_nr)
+
+
+def increment_version(tensor: Any) -> None:
+    """Tell autograd that a tensor (or several) was changed outside its sight."""
+    tensors = (tensor,) if isinstance(tensor, fb.Tensor) else tuple(tensor)
+    _C._increment_version(tensors)
+
+
+class saved_tensors_hooks:
+    """Context manager: `pack_hook` transforms what operations inside save, `unpack_hook` turns it back for backward.
+
+    Parameters
+    ----------
+    pack_hook : tensor to anything, called when an operation saves a tensor.
+    unpack_hook : what `pack_hook` returned to a tensor of the same content.
+    """
+
+    def __init__(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]) -> None:
+        self.pack_hook, self.unpack_hook = pack_hook, unpack_hook
+
+    def __enter__(self) -> None:
+        _C._autograd._push_saved_tensors_default_hooks(self.pack_hook, self.unpack_hook)
+
+    def __exit__(self, *args: object) -> None:
+        _C._autograd._pop_saved_tensors_default_hooks()
+
+
+class save_on_cpu(saved_tensors_hooks):
+    """Context manager: tensors saved inside wait for backward in host memory (pinned where asked)."""
+
+    def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
+        def pack(t: Any) -> tuple:
+            if not pin_memory:
+                return t.device, t.cpu()
+            pinned = fb.empty(t.size(), dtype=t.dtype, layout=t.layout, pin_memory=not t.is_sparse and fb.cuda.is_available())
+            pinned.copy_(t)
+            return t.device, pinned
+
+        def unpack(packed: tuple) -> Any:
+            device, t = packed
+            return t.to(device, non_blocking=pin_memory)
+
+        super().__init__(pack, unpack)
+
+
+@contextlib.contextmanager
+def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
+    """Context manager: using saved-tensor hooks inside raises `error_message`."""
+    before = _C._autograd._saved_tensors_hooks_get_disabled_error_message()
+    _C._autograd._saved_tensors_hooks_disable(error_message)
+    try:
+        yield
+    finally:
+        if before is None:
+            _C._autograd._saved_tensors_hooks_enable()
+        else:
+            _C._autograd._saved_tensors_hooks_disable(before)
+
+
+class _Handles(RemovableHandle):
+    """Several handles that are removed together."""
+
+    def __init__(self, handles: Iterable[RemovableHandle]) -> None:
+        self.handles = tuple(handles)
+
+    def remove(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+    def __getstate__(self) -> tuple:
+        return self.handles
+
+    def __setstate__(self, state: tuple) -> None:
+        self.handles = state
+
+
+def register_multi_grad_hook(tensors: Sequence[Any], fn: Callable, *, mode: str = "all") -> RemovableHandle:
+    """Call a function once the gradients of several tensors are there.
+
+    Parameters
+    ----------
+    tensors : tensors (or edges) that require grad.
+    fn : in mode ``"all"``, takes the list of their gradients once all that take part in the backward are computed (None for
+        the others); in mode ``"any"``, takes the first gradient computed.
+    """
+    if mode not in ("all", "any"):
+        raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
+    lock = threading.Lock()
+    state: dict[int, Any] = {}
+    if mode == "any":
+
+        def first(grad: Any) -> None:
+            run = _C._current_graph_task_id()
+            if run == -1:
+                raise AssertionError("expected this hook to be called inside a backward call")
+            with lock:
+                if run in state:
+                    return
+                state.clear()
+                state[run] = True
+            fn(grad)
+
+        return _Handles(t.register_hook(first) for t in tensors)
+
+    nodes = [_node_of(t) for t in tensors]
+
+    def hook_of(index: int) -> Callable:
+        def hook(grad: Any) -> None:
+            run = _C._current_graph_task_id()
+            if run == -1:
+                raise AssertionError("expected this hook to be called inside a backward call")
+            with lock:
+                if run not in state:
+                    state.clear()
+                    # the engine knows which of the nodes this backward will reach
+                    state[run] = [sum(map(_C._will_engine_execute_node, nodes)), [None] * len(nodes)]
+                left = state[run]
+                left[0] -= 1
+                left[1][index] = grad
+                done = left[0] == 0
+            if done:
+                fn(left[1])
+
+        return hook
+
+    return _Handles(t.register_hook(hook_of(i)) for i, t in enumerate(tensors))
+
+
+class _Mutable:
+    """State of `allow_mutation_on_saved_tensors`: saved tensors, and copies of those changed since."""
+
+    def __init__(self) -> None:
+        self.copies: dict = {}
+
+    def clear(self) -> None:
+        """Forget the copies made so far."""
+        self.copies.clear()
+
+
+@contextlib.contextmanager
+def allow_mutation_on_saved_tensors() -> Iterator[Any]:
+    """Context manager: tensors saved for backward inside may be changed in place afterwards.
+
+    Every saved tensor is copied when it is saved, so this costs memory; backward sees the values of that moment.
+    """
+    state = _Mutable()
+
+    def pack(t: Any) -> Any:
+        return t.detach().clone()
+
+    with saved_tensors_hooks(pack, lambda t: t):
+        try:
+            yield state
+        finally:
+            state.clear()

@@ -1,0 +1,1 @@
+from ._creation import make_tensor
