@@ -206,17 +206,7 @@ def _check_slow(part: _Part, inputs: tuple, chosen: list[int], opts: dict) -> No
     tensors = [inputs[i] for i in chosen]
     outputs = part.differentiable(inputs)
     numerical = [_numerical(part, inputs, i, opts["eps"]) for i in chosen]
-    if opts["forward"]:
-        for k, i in enumerate(chosen):
-            keep = [j for j, o in enumerate(o for o in part(inputs) if _is_float(o)) if o.requires_grad]
-            duals = _forward(part, inputs, i)
-            for j, o in enumerate(keep):
-                n, a = numerical[k][j], duals[o]
-                if not _close(a, n, opts["rtol"], opts["atol"]):
-                    raise GradcheckError(_mismatch(a, n, j, i, part, forward=True))
-    if not opts["backward"]:
-        return
-    for j, output in enumerate(outputs):
+    for j, output in enumerate(outputs if opts["backward"] else ()):
         analytical = _analytical(output, tensors, opts["dtypes"])
         again = _analytical(output, tensors)
         for k, i in enumerate(chosen):
@@ -225,6 +215,14 @@ def _check_slow(part: _Part, inputs: tuple, chosen: list[int], opts: dict) -> No
                 raise GradcheckError(_mismatch(a, n, j, i, part))
             if a.numel() and (a - again[k]).abs().max() > opts["nondet"]:
                 raise GradcheckError(_REENTRANT.format(opts["nondet"]))
+    if opts["forward"]:
+        for k, i in enumerate(chosen):
+            keep = [j for j, o in enumerate(o for o in part(inputs) if _is_float(o)) if o.requires_grad]
+            duals = _forward(part, inputs, i)
+            for j, o in enumerate(keep):
+                n, a = numerical[k][j], duals[o]
+                if not _close(a, n, opts["rtol"], opts["atol"]):
+                    raise GradcheckError(_mismatch(a, n, j, i, part, forward=True))
 
 
 def _random_direction(t: Any, generator: Any) -> Any:
@@ -265,18 +263,17 @@ def _check_fast(part: _Part, inputs: tuple, chosen: list[int], opts: dict) -> No
             v = weights[j]
             numerical = _inner(v, (above[j] - below[j]) / (2 * eps))
             atol = opts["atol"] * float(u.abs().sum()) * float(v.abs().sum())
+            if opts["backward"]:
+                g, again = _grad(output, tensors, v)[k], _grad(output, tensors, v)[k]
+                a = fb.zeros((), dtype=numerical.dtype) if g is None else _inner(g.detach(), u)
+                if not _close(a, numerical, opts["rtol"], atol):
+                    raise GradcheckError(_mismatch(a, numerical, j, i, part, note=_slow_note(part, inputs, i, j, eps)))
+                if g is not None and g.numel() and (g - again).abs().max() > opts["nondet"]:
+                    raise GradcheckError(_REENTRANT.format(opts["nondet"]))
             if tangents is not None:
                 a = _inner(v, tangents[keep[j]])
                 if not _close(a, numerical, opts["rtol"], atol):
                     raise GradcheckError(_mismatch(a, numerical, j, i, part, forward=True))
-            if not opts["backward"]:
-                continue
-            g, again = _grad(output, tensors, v)[k], _grad(output, tensors, v)[k]
-            a = fb.zeros((), dtype=numerical.dtype) if g is None else _inner(g.detach(), u)
-            if not _close(a, numerical, opts["rtol"], atol):
-                raise GradcheckError(_mismatch(a, numerical, j, i, part, note=_slow_note(part, inputs, i, j, eps)))
-            if g is not None and g.numel() and (g - again).abs().max() > opts["nondet"]:
-                raise GradcheckError(_REENTRANT.format(opts["nondet"]))
 
 
 def _fast_tangents(part: _Part, inputs: tuple, index: int, u: Any) -> list:
