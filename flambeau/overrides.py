@@ -1,0 +1,295 @@
+"""The `__torch_function__` protocol: subclasses and modes that take over calls of the public functions."""
+from __future__ import annotations
+
+import contextlib
+import functools
+import types
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import flambeau as fb
+from flambeau import _C
+
+__all__ = [
+    "get_ignored_functions", "get_overridable_functions", "get_testing_overrides", "handle_torch_function", "has_torch_function",
+    "resolve_name", "is_tensor_like", "is_tensor_method_or_property", "wrap_torch_function", "TorchFunctionMode",
+    "BaseTorchFunctionMode",
+]  # fmt: skip
+
+has_torch_function = _C._has_torch_function
+has_torch_function_unary = _C._has_torch_function_unary
+has_torch_function_variadic = _C._has_torch_function_variadic
+
+
+def _get_overloaded_args(relevant_args: Iterable[Any]) -> list[Any]:
+    """One argument of each type that takes over calls, subclasses before their bases, otherwise from left to right."""
+    if not _C._is_torch_function_enabled():
+        return []
+    kinds: list[type] = []
+    chosen: list[Any] = []
+    for arg in relevant_args:
+        kind = type(arg)
+        if kind in kinds or not hasattr(kind, "__torch_function__"):
+            continue
+        if kind.__torch_function__ is _C._disabled_torch_function_impl:
+            continue
+        place = next((i for i, other in enumerate(chosen) if issubclass(kind, type(other))), len(chosen))
+        kinds.append(kind)
+        chosen.insert(place, arg)
+    return chosen
+
+
+def handle_torch_function(public_api: Callable, relevant_args: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
+    """Let the mode in force, else the arguments' types, run a public function.
+
+    Parameters
+    ----------
+    public_api : the function as users know it.
+    relevant_args : arguments that may take over.
+    args, kwargs : all arguments of the call.
+    """
+    overloaded = _get_overloaded_args(relevant_args)
+    kinds = tuple(map(type, overloaded))
+    if _C._is_torch_function_mode_enabled():
+        with _pop_mode_temporarily() as mode:
+            result = mode.__torch_function__(public_api, kinds, args, kwargs)
+        if result is not NotImplemented:
+            return result
+    for arg in overloaded:
+        method = arg.__torch_function__
+        if hasattr(method, "__self__") and method.__self__ is arg and method.__func__ is not _C._disabled_torch_function_impl:
+            warnings.warn(
+                "Defining your `__torch_function__ as a plain method is deprecated and will be an error in future, please define it as a "
+                "classmethod.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+        result = method(public_api, kinds, args, kwargs)
+        if result is not NotImplemented:
+            return result
+    name = f"{public_api.__module__}.{public_api.__name__}"
+    message = f"no implementation found for '{name}' on types that implement __torch_function__: {list(kinds)}"
+    if _C._is_torch_function_mode_enabled():
+        message += f" nor in mode {_get_current_function_mode()}"
+    raise TypeError(message)
+
+
+def wrap_torch_function(dispatcher: Callable) -> Callable:
+    """Decorator that gives a function of one's own the protocol; `dispatcher` names its arguments that may take over."""
+
+    def decorate(func: Callable) -> Callable:
+        @functools.wraps(func)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            relevant = dispatcher(*args, **kwargs)
+            if has_torch_function(relevant):
+                return handle_torch_function(wrapped, relevant, *args, **kwargs)
+            return func(*args, **kwargs)
+
+        return wrapped
+
+    return decorate
+
+
+class TorchFunctionMode:
+    """Context inside which ``__torch_function__(self, func, types, args, kwargs)`` gets every call of a public function.
+
+    Inside that method the mode itself is off, so ``func(*args, **kwargs)`` runs the function.
+    """
+
+    def __init__(self) -> None:
+        pass
+
+    def __torch_function__(self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> Any:
+        raise NotImplementedError
+
+    def __enter__(self) -> TorchFunctionMode:
+        _push_mode(self)
+        return self
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        _pop_mode()
+
+    @classmethod
+    def push(cls, *args: Any, **kwargs: Any) -> TorchFunctionMode:
+        """Old form: ``with Mode.push():``."""
+        warnings.warn("`Mode.push()` is no longer necessary and can be replaced with just `with Mode()`", stacklevel=2)
+        return cls(*args, **kwargs)
+
+
+class BaseTorchFunctionMode(TorchFunctionMode):
+    """A mode that changes nothing."""
+
+    def __torch_function__(self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> Any:
+        return func(*args, **(kwargs or {}))
+
+
+def _push_mode(mode: TorchFunctionMode) -> None:
+    _C._push_on_torch_function_stack(mode)
+
+
+def _pop_mode() -> TorchFunctionMode:
+    return _C._pop_torch_function_stack()
+
+
+@contextlib.contextmanager
+def _pop_mode_temporarily() -> Iterator[TorchFunctionMode]:
+    mode = _pop_mode()
+    try:
+        yield mode
+    finally:
+        _push_mode(mode)
+
+
+def _get_current_function_mode() -> TorchFunctionMode | None:
+    depth = _C._len_torch_function_stack()
+    return _C._get_function_stack_at(depth - 1) if depth else None
+
+
+def _get_current_function_mode_stack() -> list[TorchFunctionMode]:
+    return [_C._get_function_stack_at(i) for i in range(_C._len_torch_function_stack())]
+
+
+@contextlib.contextmanager
+def _enable_torch_function() -> Iterator[None]:
+    before = _C._get_torch_function_state()
+    try:
+        _C._set_torch_function_state(_C._TorchFunctionState.ENABLED)
+        yield
+    finally:
+        _C._set_torch_function_state(before)
+
+
+def is_tensor_like(inp: Any) -> bool:
+    """Whether an object is a tensor or takes part in the protocol."""
+    return type(inp) is fb.Tensor or hasattr(inp, "__torch_function__")
+
+
+# public functions that run no operator on tensor arguments, so that nobody can take them over
+_IGNORED = """
+typename is_tensor is_storage set_default_tensor_type set_default_device get_default_device set_rng_state get_rng_state manual_seed
+initial_seed seed save load set_printoptions fork get_default_dtype get_num_interop_threads get_num_threads import_ir_module
+init_num_threads is_anomaly_enabled is_anomaly_check_nan_enabled is_grad_enabled parse_ir parse_schema parse_type_comment
+set_anomaly_enabled set_flush_denormal set_num_interop_threads set_num_threads wait as_tensor from_numpy get_device tensor
+default_generator has_cuda has_cudnn has_lapack device dtype finfo has_mkl has_mps has_mkldnn has_openmp iinfo memory_format qscheme
+set_grad_enabled no_grad enable_grad inference_mode is_inference_mode_enabled layout align_tensors arange as_strided bartlett_window
+blackman_window broadcast_shapes can_cast compile empty empty_permuted empty_strided eye fft_fftfreq fft_rfftfreq from_file full
+fill hamming_window hann_window kaiser_window linspace logspace ones promote_types rand randn randint randperm range result_type
+scalar_tensor sparse_coo_tensor sparse_compressed_tensor sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor sparse_bsc_tensor
+tril_indices triu_indices vander zeros cudnn_is_acceptable set_autocast_enabled is_autocast_enabled clear_autocast_cache
+set_autocast_dtype get_autocast_dtype autocast_increment_nesting autocast_decrement_nesting is_autocast_cache_enabled
+set_autocast_cache_enabled use_deterministic_algorithms are_deterministic_algorithms_enabled set_deterministic_debug_mode
+get_deterministic_debug_mode set_float32_matmul_precision get_float32_matmul_precision set_warn_always is_warn_always_enabled
+frombuffer asarray from_dlpack get_default_dtype set_default_dtype compiled_with_cxx11_abi is_deterministic_algorithms_warn_only_enabled
+""".split()
+_IGNORED_METHODS = """
+__delitem__ __dir__ __getattribute__ __init__ __iter__ __init_subclass__ __delattr__ __setattr__ __torch_function__
+__torch_dispatch__ __new__ __class__ __subclasshook__ __hash__ __eq__ __reduce_ex__ __reduce__ __getstate__ as_subclass eig lstsq
+reinforce new new_tensor new_empty new_empty_strided new_zeros new_ones new_full _make_subclass solve symeig stride unflatten
+to_sparse_coo to_sparse_csr _typed_storage _reduce_ex_internal _fix_weakref _view_func _view_func_unsafe _make_wrapper_subclass
+_use_count _has_symbolic_sizes_strides
+""".split()
+
+
+@functools.lru_cache(None)
+def get_ignored_functions() -> set[Callable]:
+    """Public functions that the protocol never sees."""
+    found = {getattr(fb, n) for n in _IGNORED if hasattr(fb, n)}
+    for name in _IGNORED_METHODS:
+        if hasattr(fb.Tensor, name):
+            method = getattr(fb.Tensor, name)
+            try:
+                found.add(method)
+            except TypeError:
+                continue
+    return found
+
+
+def get_default_nowrap_functions() -> set[Callable]:
+    """Attributes whose result is returned as it is, not turned into the subclass."""
+    names = ("_base", "grad", "_grad")
+    return {getattr(fb.Tensor, n).__get__ for n in names if hasattr(fb.Tensor, n)}
+
+
+@functools.lru_cache(None)
+def _overridable() -> tuple[dict[Any, list[Callable]], dict[Callable, str]]:
+    functions: dict[Any, list[Callable]] = {}
+    names: dict[Callable, str] = {}
+    ignored = get_ignored_functions()
+    spaces = [
+        ("torch", fb, dir(fb)),
+        ("torch.functional", fb.functional, getattr(fb.functional, "__all__", ())),
+        ("torch.nn.functional", fb.nn.functional, dir(fb.nn.functional)),
+        ("torch.nn.init", fb.nn.init, dir(fb.nn.init)),
+        ("torch.Tensor", fb.Tensor, dir(fb.Tensor)),
+        ("torch.linalg", fb.linalg, dir(fb.linalg)),
+        ("torch.fft", fb.fft, dir(fb.fft)),
+        ("torch.special", fb.special, dir(fb.special)),
+    ]
+    for prefix, space, attributes in spaces:
+        found: list[Callable] = []
+        is_tensor = space is fb.Tensor
+        for name in attributes:
+            if name.startswith("_") and not (is_tensor and name.startswith("__")):
+                continue
+            f = getattr(space, name, None)
+            if isinstance(f, (types.ModuleType, type)) or f is None:
+                continue
+            if is_tensor and getattr(object, name, None) is f:
+                continue
+            if is_tensor and not callable(f):
+                if hasattr(f, "__get__"):
+                    found.append(f.__get__)
+                    names[f.__get__] = f"{prefix}.{name}.__get__"
+                continue
+            if not callable(f):
+                continue
+            try:
+                if f in ignored:
+                    continue
+            except TypeError:
+                continue
+            if not is_tensor and _is_python_helper(f, space):
+                continue
+            found.append(f)
+            names.setdefault(f, f"{prefix}.{name}")
+        functions[space] = found
+    return functions, names
+
+
+def _is_python_helper(f: Callable, space: Any) -> bool:
+    """Imported names (typing, decorators) that are not functions of the space."""
+    module = getattr(f, "__module__", None) or ""
+    return isinstance(f, types.FunctionType) and module.split(".")[0] not in ("flambeau", "torch")
+
+
+def get_overridable_functions() -> dict[Any, list[Callable]]:
+    """Public functions that the protocol sees, by the namespace they live in."""
+    return {space: list(found) for space, found in _overridable()[0].items()}
+
+
+def resolve_name(f: Callable) -> str | None:
+    """The public name of a function that the protocol sees, such as ``torch.Tensor.add``."""
+    if isinstance(f, str):
+        return f
+    return _overridable()[1].get(f)
+
+
+def is_tensor_method_or_property(func: Callable) -> bool:
+    """Whether a function of the protocol is a method or attribute of `Tensor`."""
+    return func in _tensor_methods() or getattr(func, "__name__", None) == "__get__"
+
+
+@functools.lru_cache(None)
+def _tensor_methods() -> set[Callable]:
+    return set(_overridable()[0][fb.Tensor])
+
+
+@functools.lru_cache(None)
+def get_testing_overrides() -> dict[Callable, Callable]:
+    """For every function of the protocol, one that takes any arguments and returns -1: stand-ins for tests of subclasses."""
+
+    def stand_in(*args: Any, **kwargs: Any) -> int:
+        return -1
+
+    return {f: stand_in for found in _overridable()[0].values() for f in found}

@@ -1,0 +1,56 @@
+"""Names for the types of arguments."""
+from __future__ import annotations
+
+import builtins
+import os
+from collections.abc import Sequence
+from typing import IO, Any, Union
+
+from flambeau import Size, Tensor
+from flambeau import device as _device
+from flambeau import dtype as _dtype
+from flambeau import layout as _layout
+
+__all__ = ["Number", "Device", "FileLike", "Storage"]
+
+_int = builtins.int
+_float = builtins.float
+_bool = builtins.bool
+_complex = builtins.complex
+_bytes = builtins.bytes
+_str = builtins.str
+_size = Union[Size, "list[int]", "tuple[int, ...]"]
+_symsize = Union[Size, Sequence[int]]
+_TensorOrTensors = Union[Tensor, Sequence[Tensor]]
+_TensorOrOptionalTensors = Union[Tensor, Sequence["Tensor | None"]]
+
+Number = Union[int, float, bool]
+_Number = (int, float, bool)
+IntLikeType = int
+FloatLikeType = float
+BoolLikeType = bool
+Device = Union[_device, str, int, None]
+FileLike = Union[str, "os.PathLike[str]", IO[bytes]]
+
+
+class Storage:
+    """Interface of storages: the bytes below tensors."""
+
+    device: _device
+    dtype: _dtype
+
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        raise NotImplementedError
+
+    def size(self) -> int:
+        """Number of elements."""
+        raise NotImplementedError
+
+    def data_ptr(self) -> int:
+        """Address of the first byte."""
+        raise NotImplementedError
+
+    def type(self, dtype: str | None = None, non_blocking: bool = False) -> Any:
+        """The type's name, or the storage converted to another type."""
+        raise NotImplementedError
