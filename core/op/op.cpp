@@ -59,15 +59,21 @@ static void copy_results(Frame& f) {
     }
 }
 
+// Every view remembers what it looks into, even without gradients: a later write through it may need one.
+static void note_view(const Tensor& view, TensorImpl* self) {
+    TensorImpl* v = view.get();
+    if (!v || v == self || v->base || v->storage.get() != self->storage.get()) return;
+    if (is_integral(v->dtype, true) != is_integral(self->dtype, true)) return;  // the bytes read as integers: no gradient passes
+    v->base = self->base ? self->base : Ptr<TensorImpl>(self);
+    v->view_of_no_grad = !tls.grad || self->view_of_no_grad;
+}
+
 void Op::run_kernel(Frame& f) const {
     kernel(f);
     if (f.given) copy_results(f);
-    if (is_view && f.n == 1 && f.args[0].is_tensor() && f.result[0].defined() && f.result[0].get() != f.args[0].tensor_ptr) {
-        TensorImpl& v = *f.result[0].get();
-        if (!v.base && v.storage == f.args[0].tensor_ptr->storage) {
-            TensorImpl* self = f.args[0].tensor_ptr;
-            v.base = self->base ? self->base : Ptr<TensorImpl>(self);
-        }
+    if (is_view && f.args[0].is_tensor()) {
+        for (const Tensor& t : f.list) note_view(t, f.args[0].tensor_ptr);
+        if (f.list.empty() && f.n) note_view(f.result[0], f.args[0].tensor_ptr);
     }
 }
 
@@ -136,6 +142,8 @@ OpBuilder Registry::add(const char* schema, const char* variants) {
     op->derivative.node_name = camel(s.space == "nn" || s.space.empty() ? s.name : s.space + "_" + s.name) + "Backward0";
     auto* name = new std::string(s.full_name());
     if (!by_name().emplace(*name, op.get()).second) fail(ErrorKind::Runtime, "operator ", *name, " is registered twice");
+    // `op<"add">` means the first overload that was registered.
+    if (!s.overload.empty()) by_name().emplace(*new std::string((s.space.empty() ? "" : s.space + "::") + s.name), op.get());
     ops_.push_back(std::move(op));
     return OpBuilder(*ops_.back());
 }

@@ -80,6 +80,7 @@ template <> struct From<std::span<const bool>> { static std::span<const bool> ge
 template <> struct From<std::span<const Scalar>> { static std::span<const Scalar> get(const Value& v) { return v.scalars(); } };
 template <> struct From<std::string_view> { static std::string_view get(const Value& v) { return v.is_none() ? std::string_view() : v.string(); } };
 template <> struct From<DType> { static DType get(const Value& v) { return v.is_none() ? DType::none : v.dt; } };
+template <> struct From<MemoryFormat> { static MemoryFormat get(const Value& v) { return v.is_none() ? MemoryFormat::Contiguous : v.format_v; } };
 template <> struct From<Generator*> { static Generator* get(const Value& v) { return v.is_none() ? nullptr : v.generator_v; } };
 template <> struct From<const Value&> { static const Value& get(const Value& v) { return v; } };
 template <class T> struct From<std::optional<T>> {
@@ -151,7 +152,7 @@ public:
     bool is_view = false;     // result 0 is a view of argument 0
     bool only_inplace = false;  // schema name ends in '_': writes into argument 0
     uint8_t autocast = 0;     // 1 lower precision, 2 float32, 3 promote; see op/autocast.cpp
-    bool no_forward_record = false;
+    bool keeps_geometry = false;  // the node remembers argument 0's offset and strides as its attribute 0
 
     void call(Frame& f) const {
         if (tls.modes) [[unlikely]] return call_with_modes(f);
@@ -180,6 +181,7 @@ public:
     template <auto F> OpBuilder& kernel() { op_.kernel = &detail::Boxed<F>::call; return *this; }
     OpBuilder& boxed(Kernel k) { op_.kernel = k; return *this; }
     OpBuilder& view() { op_.is_view = true; return *this; }
+    OpBuilder& keep_geometry() { op_.keeps_geometry = true; return *this; }
     // grad("self", "other, result", fn): the gradient of `self` needs those arguments and results of the forward call.
     OpBuilder& grad(const char* arg, const char* uses, GradFn fn);
     OpBuilder& grad_list(const char* arg, const char* uses, GradListFn fn);

@@ -7,6 +7,7 @@
 namespace fb {
 
 class Generator;  // cpu/random.h
+class Operand;
 
 enum class Tag : uint8_t {
     None, Tensor, Bool, Int, Double, Complex, Ints, Doubles, Bools, Scalars, Tensors, String, DType, Layout, Device, Format,
@@ -66,6 +67,7 @@ struct Value {
     Value(Layout l) : tag(Tag::Layout), layout_v(l) {}
     Value(Device v) : tag(Tag::Device), device_v(v) {}
     Value(MemoryFormat f) : tag(Tag::Format), format_v(f) {}
+    Value(const Operand& o);
     Value(Generator* g) : tag(g ? Tag::Generator : Tag::None), generator_v(g) {}
     template <class T> Value(const std::optional<T>& o) : Value(o ? Value(*o) : Value()) {}
 
@@ -105,5 +107,7 @@ public:
 private:
     Value v_;
 };
+
+inline Value::Value(const Operand& o) : Value(o.value()) {}
 
 }  // namespace fb

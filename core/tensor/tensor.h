@@ -67,6 +67,7 @@ public:
     Node* grad_fn = nullptr;     // owned; set through set_history
     std::unique_ptr<AutogradMeta, MetaDeleter> meta;  // made when first needed
     Ptr<TensorImpl> base;        // of a view that autograd follows: the tensor it looks into (never itself a view)
+    uint32_t view_version = 0;   // of a view with a grad_fn: 1 + the version it was computed at
     bool view_of_no_grad = false;  // the view was made under no_grad: in-place writes that need a gradient are refused
     void* object = nullptr;      // the Python object, if there is one
     static void (*drop_object)(TensorImpl*);  // set by the Python layer
@@ -87,7 +88,8 @@ public:
         else ++own_version;
     }
     void share_version(TensorImpl& view);  // from now on both count together
-    bool needs_grad() const { return requires_grad || grad_fn; }
+    // Itself, or as a view into something that does (then grad_fn is made when it is asked for).
+    bool needs_grad() const { return requires_grad || grad_fn || (base && !view_of_no_grad && base->needs_grad()); }
 
 private:
     static void* allocate();

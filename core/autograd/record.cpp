@@ -1,0 +1,405 @@
+// Recording: what a call leaves behind when something in it requires a gradient.
+#include "autograd/back.h"
+#include "base/pool.h"
+
+namespace fb {
+
+bool AnomalyMode::on = false;
+bool AnomalyMode::check_nan = true;
+std::string (*AnomalyMode::traceback)() = nullptr;
+thread_local int SavedHooks::active = 0;
+thread_local const char* SavedHooks::disabled = nullptr;
+std::shared_ptr<void> (*SavedHooks::pack)(const Tensor&) = nullptr;
+Tensor (*SavedHooks::unpack)(void*) = nullptr;
+
+// ---------------------------------------------------------------- nodes
+static std::atomic<uint64_t> next_sequence{0};
+
+Node::Node() : sequence(next_sequence.fetch_add(1, std::memory_order_relaxed)) {
+    if (AnomalyMode::on && AnomalyMode::traceback) [[unlikely]]
+        created_at = std::make_shared<std::string>(AnomalyMode::traceback());
+}
+
+void Node::destroy(Node* n) {
+    // Destroying a node drops its edges, which may destroy the next: a queue instead of recursion.
+    static thread_local std::vector<Node*>* waiting = nullptr;
+    if (waiting) { waiting->push_back(n); return; }
+    std::vector<Node*> queue;
+    waiting = &queue;
+    delete n;
+    while (!queue.empty()) {
+        Node* m = queue.back();
+        queue.pop_back();
+        delete m;
+    }
+    waiting = nullptr;
+}
+void destroy_node(Node* n) { if (n->release()) Node::destroy(n); }
+
+void* OpNode::operator new(size_t) { return Pool<sizeof(OpNode)>::take(); }
+void OpNode::operator delete(void* p) { Pool<sizeof(OpNode)>::give(p); }
+
+void OpNode::release_saved() {
+    for (auto& s : saved) s.reset();
+    released = true;
+}
+
+void destroy_meta(AutogradMeta* m) { delete m; }
+AutogradMeta& need_meta(TensorImpl& t) {
+    if (!t.meta) t.meta.reset(new AutogradMeta);
+    return *t.meta;
+}
+
+// ---------------------------------------------------------------- saved tensors
+SavedTensor::SavedTensor(const Tensor& t, bool is_result) {
+    if (SavedHooks::disabled) [[unlikely]] fail(ErrorKind::Runtime, SavedHooks::disabled);
+    if (!t.defined()) return;
+    version_ = t->version();
+    is_result_ = is_result;
+    output_nr_ = t->output_nr;
+    is_leaf_ = !t->grad_fn;
+    if (SavedHooks::active) [[unlikely]] {
+        GradGuard off(false);
+        packed_ = SavedHooks::pack(is_result ? t.detach() : t);
+        if (!is_result) tensor_ = {};
+        unpack_ = SavedHooks::unpack;
+        if (is_leaf_ && !is_result && t->requires_grad) tensor_ = t;  // gradients must still reach the leaf
+        return;
+    }
+    tensor_ = is_result ? shallow_copy(t, true) : t;
+}
+
+Tensor SavedTensor::unpack(Node* owner, const std::string& who) const {
+    if (released_)
+        fail(ErrorKind::Runtime,
+             "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
+             "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
+             "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
+             "after calling backward.");
+    if (packed_) {
+        Tensor t = unpack_(packed_.get());
+        if (is_result_ && owner) {
+            t = shallow_copy(t, false);
+            set_history(t, Ptr<Node>(owner), output_nr_);
+        }
+        return t;
+    }
+    if (!tensor_.defined()) return {};
+    if (tensor_->version() != version_) {
+        std::string text = str("one of the variables needed for gradient computation has been modified by an inplace operation: [",
+                               "torch.", scalar_name(tensor_.dtype()), "Tensor ", tensor_.sizes(), "]");
+        if (tensor_->grad_fn || is_result_)
+            text += str(", which is output ", output_nr_, " of ", is_result_ ? who : tensor_->grad_fn->name(), ",");
+        text += str(" is at version ", tensor_->version(), "; expected version ", version_, " instead.");
+        if (!AnomalyMode::on)
+            text += " Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
+                    "torch.autograd.set_detect_anomaly(True).";
+        else
+            text += " Hint: the backtrace further above shows the operation that failed to compute its gradient. The variable in "
+                    "question was changed in there or anywhere later. Good luck!";
+        text += str("\nThe tensor was saved by ", who, " for its backward pass");
+        if (owner && owner->created_at) text += ", recorded here:\n" + *owner->created_at;
+        fail(ErrorKind::Runtime, text);
+    }
+    if (is_result_ && owner) {
+        Tensor t = shallow_copy(tensor_, true);
+        set_history(t, Ptr<Node>(owner), output_nr_);
+        return t;
+    }
+    return tensor_;
+}
+
+// ---------------------------------------------------------------- history
+void set_history(const Tensor& t, const Ptr<Node>& node, uint32_t output_nr) {
+    Node* before = t->grad_fn;
+    node->retain();
+    t->grad_fn = node.get();
+    t->output_nr = uint16_t(output_nr);
+    if (before) destroy_node(before);
+}
+
+uint32_t add_result(Node& node, const Tensor& t) {
+    node.results.push_back(ResultMeta{t.sizes(), t.dtype(), t.device()});
+    return uint32_t(node.results.size() - 1);
+}
+
+Edge gradient_edge(const Tensor& t) {
+    if (Ptr<Node> n = grad_fn(t)) return {std::move(n), t->output_nr};
+    if (!t->requires_grad) return {};
+    AutogradMeta& m = need_meta(*t.get());
+    if (!m.accumulator) {
+        Ptr<Node> n(new AccumulateGrad(t));
+        m.accumulator = static_cast<AccumulateGrad*>(n.get());
+        return {std::move(n), 0};
+    }
+    return {Ptr<Node>(m.accumulator), 0};
+}
+
+// Regenerated when the base was written to: the view's history is then that of the base, seen through as_strided.
+static const Op& as_strided_op() { return op_ref<"as_strided">(); }
+
+static std::shared_ptr<Dims> geometry_of(const TensorImpl& t) {
+    auto g = std::make_shared<Dims>(t.strides);
+    g->insert(0, t.offset);
+    return g;
+}
+
+static Ptr<Node> view_node(const Tensor& view, const Tensor& base) {
+    Ptr<OpNode> n(new OpNode(as_strided_op()));
+    n->next.push_back(gradient_edge(base));
+    n->first_edge = {0, 0xffff, 0xffff, 0xffff};
+    n->edge_count = {1, 0, 0, 0};
+    auto sizes = std::make_shared<Dims>(view.sizes());
+    auto strides = std::make_shared<Dims>(view.strides());
+    auto geometry = geometry_of(*base.get());
+    n->attributes = {Value(*geometry), Value(*sizes), Value(*strides), Value(view->offset)};
+    n->held = {sizes, strides, geometry};
+    add_result(*n, view);
+    return n;
+}
+
+const Ptr<Node> grad_fn(const Tensor& t) {
+    TensorImpl& v = *t.get();
+    if (v.base && v.base->needs_grad()) {
+        // Views made by an operator have its node until somebody writes to the shared memory.
+        const bool stale = v.view_version ? v.view_version - 1 != v.version() : !v.grad_fn && !v.requires_grad && !v.view_of_no_grad;
+        if (stale && v.base->dtype == v.dtype) {
+            set_history(t, view_node(t, Tensor(v.base)), 0);
+            v.view_version = v.version() + 1;
+        }
+    }
+    return Ptr<Node>(v.grad_fn);
+}
+
+void check_inplace(const Tensor& t) {
+    if (!tls.grad) return;
+    if (t->base) {
+        if (t->needs_grad() || t->base->needs_grad()) {
+            if (t->view_of_no_grad)
+                fail(ErrorKind::Runtime, "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this "
+                     "use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the "
+                     "inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you "
+                     "want the inplace to be tracked).");
+            if (t->base->requires_grad && !t->base->grad_fn)
+                fail(ErrorKind::Runtime, "a view of a leaf Variable that requires grad is being used in an in-place operation.");
+        }
+    } else if (t->requires_grad && !t->grad_fn) {
+        fail(ErrorKind::Runtime, "a leaf Variable that requires grad is being used in an in-place operation.",
+             "\nWrap the update in `with torch.no_grad():`, or work on `x.data` or a clone.");
+    }
+    if (t->inference && tls.grad && !tls.inference)
+        fail(ErrorKind::Runtime, "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal "
+             "tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details.");
+}
+
+// A write through a view, seen from the base: the gradient of the written region goes to `fn`, the rest passes by.
+class CopySlices final : public Node {
+public:
+    CopySlices(const Tensor& base, const Tensor& view, Ptr<Node> fn) : sizes(view.sizes()), strides(view.strides()),
+        offset(view->offset - base->offset), base_sizes(base.sizes()), base_strides(base.strides()), fn(std::move(fn)) {}
+    std::string name() const override { return "CopySlices"; }
+    void release_saved() override { if (fn) fn->release_saved(); released = true; }
+    Grads apply(Grads&& in) override {
+        if (released) fail(ErrorKind::Runtime, "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
+             "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
+             "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
+             "after calling backward.");
+        Grads out(next.size());
+        if (!in[0].defined()) return out;
+        // A copy of the gradient in the base's own geometry, whose slice is replaced by what fn makes of it.
+        Tensor whole;
+        {
+            Tensor room = empty_strided(base_sizes, base_strides, in[0].dtype(), in[0].device());
+            inplace<"copy_">(room, in[0]);
+            whole = room;
+        }
+        Tensor slice = op<"as_strided">(whole, sizes, strides, offset + whole->offset);
+        Grads g;
+        g.push_back(op<"clone">(slice));
+        Grads r = fn->apply(std::move(g));
+        for (size_t i = 0; i < r.size() && i < out.size(); ++i) {
+            if (i == 0) {
+                if (next[0]) {
+                    if (r[0].defined()) inplace<"copy_">(slice, r[0]);
+                    else inplace<"zero_">(slice);
+                    out[0] = whole;
+                }
+            } else if (next[i]) {
+                out[i] = r[i];
+            }
+        }
+        return out;
+    }
+    Dims sizes, strides;
+    int64_t offset;
+    Dims base_sizes, base_strides;
+    Ptr<Node> fn;
+    bool released = false;
+};
+
+void rebase_history(const Tensor& t, const Ptr<Node>& node) {
+    if (!t->base) {
+        set_history(t, node, 0);
+        return;
+    }
+    Tensor base(t->base);
+    if (base.dtype() != t.dtype())
+        fail(ErrorKind::NotImplemented, "flambeau cannot yet follow an in-place write through a view of another dtype (real, imag, view_as_real): "
+             "write to the complex tensor itself");
+    Ptr<Node> copy(new CopySlices(base, t, node));
+    copy->next.push_back(gradient_edge(base));
+    for (size_t i = 1; i < node->next.size(); ++i) copy->next.push_back(node->next[i]);
+    add_result(*copy, base);
+    set_history(base, copy, 0);
+    set_history(t, view_node(t, base), 0);
+    t->view_version = t->version() + 1;
+}
+
+// ---------------------------------------------------------------- the call
+static void hold_attribute(OpNode& n, const Value& v) {
+    switch (v.tag) {
+        case Tag::Ints: {
+            auto p = std::make_shared<Dims>(v.ints());
+            n.attributes.push_back(Value(*p));
+            n.held.push_back(std::move(p));
+            return;
+        }
+        case Tag::Doubles: {
+            auto p = std::make_shared<std::vector<double>>(v.doubles().begin(), v.doubles().end());
+            n.attributes.push_back(Value(std::span<const double>(*p)));
+            n.held.push_back(std::move(p));
+            return;
+        }
+        case Tag::Bools: {
+            auto p = std::make_shared<Small<bool, 4>>(v.bools());
+            n.attributes.push_back(Value(p->span()));
+            n.held.push_back(std::move(p));
+            return;
+        }
+        case Tag::Scalars: {
+            auto p = std::make_shared<std::vector<Scalar>>(v.scalars().begin(), v.scalars().end());
+            n.attributes.push_back(Value(std::span<const Scalar>(*p)));
+            n.held.push_back(std::move(p));
+            return;
+        }
+        case Tag::String: {
+            auto p = std::make_shared<std::string>(v.string());
+            n.attributes.push_back(Value(std::string_view(*p)));
+            n.held.push_back(std::move(p));
+            return;
+        }
+        case Tag::Tensor: case Tag::Tensors: case Tag::Generator: n.attributes.push_back(Value()); return;
+        default: n.attributes.push_back(v);
+    }
+}
+
+static bool needs(const Value& v) {
+    if (v.tag == Tag::Tensor) return v.tensor_ptr->needs_grad();
+    if (v.tag == Tag::Tensors)
+        for (const Tensor& t : v.tensors())
+            if (t.defined() && t->needs_grad()) return true;
+    return false;
+}
+
+static void save_value(OpNode& n, const Value& v, int slot, bool clone) {
+    if (v.tag == Tag::Tensor) {
+        Tensor t = v.tensor();
+        if (clone) t = op<"clone">(t);
+        n.saved.push_back(SavedTensor(t, false));
+        n.saved_slot.push_back(uint8_t(slot));
+    } else if (v.tag == Tag::Tensors) {
+        for (const Tensor& t : v.tensors()) {
+            n.saved.push_back(SavedTensor(t, false));
+            n.saved_slot.push_back(uint8_t(slot));
+        }
+    }
+}
+
+void call_recorded(const Op& op, Frame& f) {
+    const Derivative& d = op.derivative;
+    const bool inplace = f.inplace || op.only_inplace;
+    if (inplace && f.args[0].is_tensor()) check_inplace(f.args[0].tensor());
+    if (!d.args) {  // composite: its parts record themselves
+        op.run_kernel(f);
+        return;
+    }
+    if (f.given && !f.inplace) {
+        for (int i = 0; i < int(op.schema.return_kinds.size()); ++i)
+            if (f.given[i].defined())
+                fail(ErrorKind::Runtime, op.schema.name, "(): functions with out=... arguments don't support automatic differentiation, "
+                     "but one of the arguments requires grad.");
+    }
+    const size_t n_args = op.schema.args.size();
+    Ptr<OpNode> node(new OpNode(op));
+    uint64_t uses = 0;
+    uint32_t needed = 0;
+    for (size_t i = 0; i < n_args; ++i) {
+        const Value& v = f.args[i];
+        if (i == 0 && op.keeps_geometry) {
+            auto g = geometry_of(*v.tensor_ptr);
+            node->attributes.push_back(Value(*g));
+            node->held.push_back(std::move(g));
+        } else {
+            hold_attribute(*node, v);
+        }
+        if (!(d.args >> i & 1) || (v.tag != Tag::Tensor && v.tag != Tag::Tensors)) {
+            node->first_edge.push_back(0xffff);
+            node->edge_count.push_back(0);
+            continue;
+        }
+        node->first_edge.push_back(uint16_t(node->next.size()));
+        if (v.tag == Tag::Tensor) {
+            node->next.push_back(gradient_edge(v.tensor()));
+            node->edge_count.push_back(1);
+        } else {
+            for (const Tensor& t : v.tensors()) node->next.push_back(t.defined() ? gradient_edge(t) : Edge());
+            node->edge_count.push_back(uint16_t(v.tensors().size()));
+        }
+        if (!needs(v)) continue;
+        needed |= 1u << i;
+        if (d.parts[i].one || d.parts[i].list) uses |= d.parts[i].uses;
+    }
+    if (d.joint_args & needed) uses |= d.joint_uses;
+    for (size_t i = 0; i < n_args; ++i)
+        if (uses >> i & 1) save_value(*node, f.args[i], int(i), inplace && i == 0);
+    {
+        GradGuard off(false);
+        op.run_kernel(f);
+    }
+    if (!needed) return;
+    if (inplace) {
+        const Tensor& self = f.args[0].tensor();
+        if (!is_floating(self.dtype()) && !is_complex(self.dtype())) return;
+        add_result(*node, self);
+        // The node must hold its own result before the tensor's history moves on.
+        rebase_history(self, node);
+        if (uses >> 32 & 1) {
+            node->saved.push_back(SavedTensor(self, true));
+            node->saved_slot.push_back(32);
+        }
+        return;
+    }
+    auto attach = [&](const Tensor& t, int i) {
+        if (!t.defined()) { node->results.push_back(ResultMeta{}); return; }
+        const uint32_t nr = add_result(*node, t);
+        if (!(d.results >> i & 1) || (!is_floating(t.dtype()) && !is_complex(t.dtype()))) return;
+        set_history(t, node, nr);
+        if (t->base) {
+            t->view_version = t->version() + 1;
+            t->view_of_no_grad = false;
+        }
+    };
+    if (!f.list.empty()) {
+        for (const Tensor& t : f.list) attach(t, 0);
+    }
+    for (int i = 0; i < f.n; ++i) {
+        if (!f.list.empty()) break;
+        attach(f.result[i], i);
+        if (uses >> (32 + i) & 1) {
+            node->saved.push_back(SavedTensor(f.result[i], true));
+            node->saved_slot.push_back(uint8_t(32 + i));
+        }
+    }
+}
+
+}  // namespace fb

@@ -1,0 +1,357 @@
+#include "cpu/iter.h"
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include "base/parallel.h"
+
+namespace fb::cpu {
+
+// ---------------------------------------------------------------- promotion
+DType promote(DType a, DType b) {
+    if (a == b) return a;
+    if (a == DType::none) return b;
+    if (b == DType::none) return a;
+    if (is_complex(a) || is_complex(b)) {
+        const DType r = promote(to_real(a), to_real(b));
+        const DType f = is_integral(r, true) ? (is_complex(a) ? to_real(a) : to_real(b)) : r;
+        return f == DType::bf16 ? DType::c64 : to_complex(f);
+    }
+    if (is_floating(a) || is_floating(b)) {
+        if (!is_floating(a)) return b;
+        if (!is_floating(b)) return a;
+        if (itemsize(a) == itemsize(b)) return DType::f32;  // half with bfloat16
+        return itemsize(a) > itemsize(b) ? a : b;
+    }
+    if (a == DType::b1) return b;
+    if (b == DType::b1) return a;
+    auto is_unsigned = [](DType t) { return t == DType::u8 || t == DType::u16 || t == DType::u32 || t == DType::u64; };
+    const bool ua = is_unsigned(a), ub = is_unsigned(b);
+    if (ua == ub) return itemsize(a) > itemsize(b) ? a : b;
+    const DType u = ua ? a : b, s = ua ? b : a;
+    if (u != DType::u8)
+        fail(ErrorKind::Runtime, "Promotion for uint16, uint32, uint64 types is not supported, attempted to promote ", scalar_name(a), " and ", scalar_name(b));
+    return itemsize(s) > 1 ? s : DType::i16;
+}
+
+DType result_type(std::span<const Operand> operands) {
+    DType dims = DType::none, zero = DType::none, number = DType::none;
+    for (const Operand& o : operands) {
+        if (o.is_tensor()) {
+            DType& d = o.tensor().dim() ? dims : zero;
+            d = promote(d, o.tensor().dtype());
+        } else {
+            DType t = o.scalar().natural_dtype();
+            if (t == DType::f64) t = default_dtype();
+            if (t == DType::c128) t = to_complex(default_dtype());
+            number = promote(number, t);
+        }
+    }
+    // A lower group counts only if its kind (bool < int < float < complex) is higher.
+    auto kind = [](DType t) { return t == DType::none ? -1 : is_complex(t) ? 3 : is_floating(t) ? 2 : t == DType::b1 ? 0 : 1; };
+    auto combine = [&](DType higher, DType lower) {
+        if (higher == DType::none) return lower;
+        if (kind(lower) <= kind(higher)) return higher;
+        if (is_complex(lower) && is_floating(higher)) return to_complex(higher == DType::bf16 ? DType::f32 : higher);
+        return lower;
+    };
+    return combine(dims, combine(zero, number));
+}
+
+bool can_cast(DType from, DType to) {
+    if (is_complex(from) && !is_complex(to)) return false;
+    if (is_floating(from) && is_integral(to, true)) return false;
+    return !(to == DType::b1 && from != DType::b1);
+}
+
+// ---------------------------------------------------------------- the loop
+void run_loop(Loop loop, IntSpan sizes, std::span<Strided> ops, const void* params, int64_t grain) {
+    const int n_ops = int(ops.size());
+    // Dimensions from the fastest of the output to the slowest; equal ones merged.
+    Small<int64_t, 6> size;
+    Small<int, 6> order;
+    int64_t total = 1;
+    for (int d = int(sizes.size()) - 1; d >= 0; --d) {
+        total *= sizes[size_t(d)];
+        if (sizes[size_t(d)] != 1) order.push_back(d);
+    }
+    if (total == 0) return;
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+        for (const Strided& o : ops) {
+            const int64_t x = std::abs(o.strides[size_t(a)]), y = std::abs(o.strides[size_t(b)]);
+            if (x == 0 || y == 0) continue;
+            if (x != y) return x < y;
+        }
+        return false;
+    });
+    Small<int64_t, 6> stride[kMaxOperands];
+    for (int d : order) {
+        bool merged = !size.empty();
+        for (int k = 0; merged && k < n_ops; ++k) merged = ops[size_t(k)].strides[size_t(d)] == stride[k].back() * size.back();
+        if (merged) { size.back() *= sizes[size_t(d)]; continue; }
+        size.push_back(sizes[size_t(d)]);
+        for (int k = 0; k < n_ops; ++k) stride[k].push_back(ops[size_t(k)].strides[size_t(d)]);
+    }
+    char* base[kMaxOperands];
+    for (int k = 0; k < n_ops; ++k) base[k] = ops[size_t(k)].ptr;
+    int64_t inner[kMaxOperands] = {};
+    if (size.empty()) { loop(base, inner, 1, params); return; }
+    for (int k = 0; k < n_ops; ++k) inner[k] = stride[k][0];
+    auto work = [&](int64_t begin, int64_t end) {
+        // Coordinates of `begin`, then strip by strip.
+        Small<int64_t, 6> at(size.size());
+        int64_t rest = begin;
+        char* p[kMaxOperands];
+        for (int k = 0; k < n_ops; ++k) p[k] = base[k];
+        for (size_t d = 0; d < size.size(); ++d) {
+            at[d] = rest % size[d];
+            rest /= size[d];
+            for (int k = 0; k < n_ops; ++k) p[k] += at[d] * stride[k][d];
+        }
+        while (begin < end) {
+            const int64_t n = std::min(size[0] - at[0], end - begin);
+            loop(p, inner, n, params);
+            begin += n;
+            if (begin >= end) break;
+            for (int k = 0; k < n_ops; ++k) p[k] -= at[0] * stride[k][0];
+            at[0] = 0;
+            for (size_t d = 1; d < size.size(); ++d) {
+                for (int k = 0; k < n_ops; ++k) p[k] += stride[k][d];
+                if (++at[d] < size[d]) break;
+                for (int k = 0; k < n_ops; ++k) p[k] -= size[d] * stride[k][d];
+                at[d] = 0;
+            }
+        }
+    };
+    if (!grain || total <= grain) work(0, total);
+    else parallel_for(total, grain, work);
+}
+
+// ---------------------------------------------------------------- operands
+namespace {
+
+// An operand ready for the loop: converted, its number or 0-d value held here.
+struct Ready {
+    Tensor tensor;      // keeps a converted copy alive
+    const TensorImpl* t = nullptr;
+    alignas(16) char number[16];
+};
+
+void prepare(Ready& r, const Operand& o, DType common, bool others_have_dims) {
+    if (!o.is_tensor()) {
+        const Scalar s = o.scalar();
+        visit_dtype(common, [&](auto z) { const auto v = s.to<decltype(z)>(); std::memcpy(r.number, &v, sizeof v); });
+        return;
+    }
+    const Tensor& t = o.tensor();
+    if (t.dtype() == common && !(others_have_dims && t.dim() == 0)) { r.t = t.get(); return; }
+    if (t.dim() == 0 && !t.is_meta()) {
+        char* p[2] = {r.number, static_cast<char*>(t->data())};
+        const int64_t st[2] = {0, 0};
+        convert_loop(t.dtype(), common)(p, st, 1, nullptr);
+        return;
+    }
+    r.tensor = convert(t, common);
+    r.t = r.tensor.get();
+}
+
+void byte_strides(Small<int64_t, 6>& to, IntSpan sizes, IntSpan strides, IntSpan shape, int64_t item) {
+    const size_t lead = shape.size() - sizes.size();
+    to.resize(shape.size(), 0);
+    for (size_t d = 0; d < sizes.size(); ++d) to[lead + d] = sizes[d] == 1 && shape[lead + d] != 1 ? 0 : strides[d] * item;
+}
+
+}  // namespace
+
+bool memory_overlaps(const Tensor& a, const Tensor& b) {
+    if (!a.numel() || !b.numel() || a->storage.get() != b->storage.get()) return false;
+    const int64_t ea = storage_size(a.sizes(), a.strides(), a->offset) * int64_t(itemsize(a.dtype()));
+    const int64_t eb = storage_size(b.sizes(), b.strides(), b->offset) * int64_t(itemsize(b.dtype()));
+    return a->offset * int64_t(itemsize(a.dtype())) < eb && b->offset * int64_t(itemsize(b.dtype())) < ea;
+}
+
+static bool same_elements(const Tensor& a, const Tensor& b) {
+    return a->offset == b->offset && a.dtype() == b.dtype() && same(a.sizes(), b.sizes()) && same(a.strides(), b.strides());
+}
+
+void check_writable(const Tensor& out) {
+    for (size_t d = 0; d < out.sizes().size(); ++d)
+        if (out.sizes()[d] > 1 && out.strides()[d] == 0)
+            fail(ErrorKind::Runtime, "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+                 "Please clone() the tensor before performing the operation.");
+}
+
+Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Operand> inputs, const Out& out, const void* params, int64_t grain) {
+    const int n = int(inputs.size());
+    Ready ready[kMaxOperands];
+    const TensorImpl* first = nullptr;
+    bool plain = true;  // all tensors contiguous and of one shape
+    Device device = kCPU;
+    bool dims = false;
+    for (const Operand& o : inputs) dims = dims || (o.is_tensor() && o.tensor().dim() > 0);
+    for (int i = 0; i < n; ++i) {
+        prepare(ready[i], inputs[size_t(i)], common, dims);
+        if (inputs[size_t(i)].is_tensor()) {
+            const TensorImpl* t = inputs[size_t(i)].tensor().get();
+            if (t->device().type == DeviceType::Meta) device = kMeta;
+        }
+        const TensorImpl* t = ready[i].t;
+        if (!t) continue;
+        if (!first) { first = t; plain = t->contiguous; }
+        else if (!(t->contiguous && same(t->sizes, first->sizes))) plain = false;
+    }
+    const Tensor* given = out.given();
+    if (plain && !given && first) {  // by far the most common case
+        Tensor r = empty(first->sizes, out_type, device);
+        // Numbers read at 0-d tensors may still have to broadcast a shape of nothing: [] against [] only.
+        if (device.type == DeviceType::Meta || !first->numel) return r;
+        char* p[kMaxOperands];
+        int64_t st[kMaxOperands];
+        p[0] = static_cast<char*>(r->data());
+        st[0] = int64_t(itemsize(out_type));
+        for (int i = 0; i < n; ++i) {
+            p[i + 1] = ready[i].t ? static_cast<char*>(ready[i].t->data()) : ready[i].number;
+            st[i + 1] = ready[i].t ? int64_t(itemsize(ready[i].t->dtype)) : 0;
+        }
+        if (first->numel <= grain || !grain) {
+            loop(p, st, first->numel, params);
+        } else {
+            parallel_for(first->numel, grain, [&](int64_t b, int64_t e) {
+                char* q[kMaxOperands];
+                for (int k = 0; k <= n; ++k) q[k] = p[k] + b * st[k];
+                loop(q, st, e - b, params);
+            });
+        }
+        return r;
+    }
+    Dims shape;
+    for (int i = 0; i < n; ++i)
+        if (inputs[size_t(i)].is_tensor()) shape = shape.empty() && i == 0 ? inputs[size_t(i)].tensor().sizes() : broadcast_shapes(shape, inputs[size_t(i)].tensor().sizes());
+    Tensor r;
+    if (given) {
+        r = out.result(shape, out_type, device);
+        if (r.get() == given->get()) {
+            check_writable(r);
+            for (int i = 0; i < n; ++i) {
+                if (!ready[i].t || ready[i].tensor.defined()) continue;
+                const Tensor& t = inputs[size_t(i)].tensor();
+                if (memory_overlaps(r, t) && !same_elements(r, t)) {
+                    if (out.inplace())
+                        fail(ErrorKind::Runtime, "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+                             "single memory location. Please clone() the tensor before performing the operation.");
+                    ready[i].tensor = convert(t, common);
+                    ready[i].t = ready[i].tensor.get();
+                }
+            }
+        }
+    } else {
+        // The result takes the memory order of the first operand that has the full shape.
+        const TensorImpl* model = nullptr;
+        for (int i = 0; i < n && !model; ++i)
+            if (ready[i].t && same(ready[i].t->sizes, shape) && !(inputs.size() > 1 && ready[i].t->dtype == DType::b1 && common != DType::b1)) model = ready[i].t;
+        r = model && !model->contiguous ? empty_like(Tensor(const_cast<TensorImpl*>(model)), out_type) : empty(shape, out_type, device);
+    }
+    if (r.is_meta() || !r.numel()) return r;
+    Strided ops[kMaxOperands];
+    ops[0].ptr = static_cast<char*>(r->data());
+    byte_strides(ops[0].strides, r.sizes(), r.strides(), shape, int64_t(itemsize(out_type)));
+    for (int i = 0; i < n; ++i) {
+        if (const TensorImpl* t = ready[i].t) {
+            ops[i + 1].ptr = static_cast<char*>(t->data());
+            byte_strides(ops[i + 1].strides, t->sizes, t->strides, shape, int64_t(itemsize(t->dtype)));
+        } else {
+            ops[i + 1].ptr = ready[i].number;
+            ops[i + 1].strides.resize(shape.size(), 0);
+        }
+    }
+    run_loop(loop, shape, std::span(ops, size_t(n + 1)), params, grain);
+    return r;
+}
+
+void no_kernel(const char* name, DType t) { fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for '", scalar_name(t), "'"); }
+
+Tensor unary(Unary op, const char* name, const Tensor& x, DType compute, const Out& out, const void* params) {
+    const Loop loop = unary_loop(op, compute);
+    if (!loop) no_kernel(name, compute);
+    const Operand in[] = {x};
+    return elementwise(loop, compute, unary_out(op, compute), in, out, params, op >= Unary::sqrt ? 4096 : 32768);
+}
+
+Tensor binary(Binary op, const char* name, const Operand& a, const Operand& b, DType common, const Out& out, const void* params) {
+    const Loop loop = binary_loop(op, common);
+    if (!loop) no_kernel(name, common);
+    const Operand in[] = {a, b};
+    return elementwise(loop, common, binary_out(op, common), in, out, params);
+}
+
+Tensor ternary(Ternary op, const char* name, const Operand& a, const Operand& b, const Operand& c, DType common, const Out& out, const void* params) {
+    const Loop loop = ternary_loop(op, common);
+    if (!loop) no_kernel(name, common);
+    const Operand in[] = {a, b, c};
+    return elementwise(loop, common, common, in, out, params);
+}
+
+// ---------------------------------------------------------------- copies
+void copy_data(const Tensor& to, const Tensor& from) {
+    if (to.is_meta() || from.is_meta() || !to.numel()) return;
+    Tensor source = from;
+    if (memory_overlaps(to, from)) {
+        if (same_elements(to, from)) return;
+        source = convert(from, from.dtype());
+    }
+    const int64_t a = int64_t(itemsize(to.dtype())), b = int64_t(itemsize(source.dtype()));
+    const Loop loop = convert_loop(source.dtype(), to.dtype());
+    if (!loop) no_kernel("copy_", source.dtype());
+    if (to->contiguous && source->contiguous && same(to.sizes(), source.sizes())) {
+        char* p[2] = {static_cast<char*>(to->data()), static_cast<char*>(source->data())};
+        parallel_for(to.numel(), 65536, [&](int64_t begin, int64_t end) {
+            char* q[2] = {p[0] + begin * a, p[1] + begin * b};
+            if (to.dtype() == source.dtype()) { std::memcpy(q[0], q[1], size_t((end - begin) * a)); return; }
+            const int64_t st[2] = {a, b};
+            loop(q, st, end - begin, nullptr);
+        });
+        return;
+    }
+    const Dims shape = broadcast_shapes(to.sizes(), source.sizes());
+    if (!same(shape, to.sizes()))
+        fail(ErrorKind::Runtime, "output with shape ", to.sizes(), " doesn't match the broadcast shape ", shape);
+    Strided ops[2];
+    ops[0].ptr = static_cast<char*>(to->data());
+    byte_strides(ops[0].strides, to.sizes(), to.strides(), shape, a);
+    ops[1].ptr = static_cast<char*>(source->data());
+    byte_strides(ops[1].strides, source.sizes(), source.strides(), shape, b);
+    run_loop(loop, shape, ops, nullptr);
+}
+
+Tensor convert(const Tensor& t, DType dtype) {
+    Tensor r = empty_like(t, dtype);
+    copy_data(r, t);
+    return r;
+}
+
+Tensor dense(const Tensor& t) {
+    if (t->contiguous) return t;
+    Tensor r = empty(t.sizes(), t.dtype(), t.device());
+    copy_data(r, t);
+    return r;
+}
+
+void fill(const Tensor& t, const Scalar& v) {
+    if (t.is_meta() || !t.numel()) return;
+    check_writable(t);
+    if (t->contiguous && v.is_zero() && !(v.is_float() && std::signbit(v.d))) {
+        char* p = static_cast<char*>(t->data());
+        const int64_t bytes = t.numel() * int64_t(itemsize(t.dtype()));
+        parallel_for(bytes, 1 << 18, [&](int64_t b, int64_t e) { std::memset(p + b, 0, size_t(e - b)); });
+        return;
+    }
+    alignas(16) char number[16];
+    visit_dtype(t.dtype(), [&](auto z) { const auto x = v.to<decltype(z)>(); std::memcpy(number, &x, sizeof x); });
+    Strided ops[2];
+    ops[0].ptr = static_cast<char*>(t->data());
+    byte_strides(ops[0].strides, t.sizes(), t.strides(), t.sizes(), int64_t(itemsize(t.dtype())));
+    ops[1].ptr = number;
+    ops[1].strides.resize(t.sizes().size(), 0);
+    run_loop(convert_loop(t.dtype(), t.dtype()), t.sizes(), ops, nullptr);
+}
+
+}  // namespace fb::cpu
