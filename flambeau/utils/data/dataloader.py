@@ -272,7 +272,8 @@ class DataLoader(Generic[T_co]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Let the next epoch be the rest of the one in which `state_dict` was taken.
 
-        A map-style data set continues with any number of workers, and no batch is read twice. A stream is walked through
+        A map-style data set continues with any number of workers, and no batch is read twice. A stream is
+        walked through
         again up to the position, and needs the number of workers that it had.
         """
         if state.get("version") != 1:
@@ -392,8 +393,10 @@ class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
 class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
     """Has worker processes read ahead.
 
-    Batch number n is asked of the workers in turn. The answers come through one pipe a worker; they are given in the order
-    of their numbers (or as they come with ``in_order=False``). A worker whose stream has ended gets no more orders.
+    Batch number n is asked of the workers in turn. The answers come through one pipe a worker; they are given
+    in the order
+    of their numbers (or as they come with ``in_order=False``). A worker whose stream has ended gets no more
+    orders.
     """
 
     def __init__(self, loader: DataLoader) -> None:

@@ -1,0 +1,52 @@
+"""Saving and loading: PyTorch's file formats, read without running code and written atomically."""
+
+from __future__ import annotations
+
+from .loading import get_unsafe_globals_in_checkpoint, load
+from .options import (
+    LoadEndianness,
+    add_safe_globals,
+    clear_safe_globals,
+    default_restore_location,
+    get_crc32_options,
+    get_default_load_endianness,
+    get_default_mmap_options,
+    get_safe_globals,
+    location_tag,
+    register_package,
+    safe_globals,
+    set_crc32_options,
+    set_default_load_endianness,
+    set_default_mmap_options,
+)
+from .rebuild import _get_layout
+from .saving import DEFAULT_PROTOCOL, MAGIC_NUMBER, PROTOCOL_VERSION, save
+
+__all__ = [
+    "DEFAULT_PROTOCOL",
+    "LoadEndianness",
+    "MAGIC_NUMBER",
+    "PROTOCOL_VERSION",
+    "SourceChangeWarning",
+    "_get_layout",
+    "add_safe_globals",
+    "clear_safe_globals",
+    "default_restore_location",
+    "get_crc32_options",
+    "get_default_load_endianness",
+    "get_default_mmap_options",
+    "get_safe_globals",
+    "get_unsafe_globals_in_checkpoint",
+    "load",
+    "location_tag",
+    "register_package",
+    "safe_globals",
+    "save",
+    "set_crc32_options",
+    "set_default_load_endianness",
+    "set_default_mmap_options",
+]
+
+
+class SourceChangeWarning(Warning):
+    """The source of a class differs from the one that a file was written with."""

@@ -1,0 +1,181 @@
+"""The zip archive of a checkpoint: stored records, each starting at a multiple of 64 bytes so that it can be
+mapped.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zipfile
+import zlib
+from typing import IO, Any
+
+import numpy as np
+
+from .files import Bounded, describe
+
+_ALIGN = 64
+_LOCAL_HEADER = 30
+_ZIP64_EXTRA = 20
+_PADDING_ID = 0x4246  # "FB", the tag of the extra field that PyTorch pads with
+
+_BROKEN = (
+    "PytorchStreamReader failed reading zip archive: {}. This is an internal miniz error. If you are seeing
+    this error, "
+    "there is a high likelihood that your checkpoint file is corrupted. This can happen if the checkpoint was
+    not saved "
+    "properly, was transferred incorrectly, or the file was modified after saving."
+)
+
+
+class Writer:
+    """Writes records one after the other."""
+
+    def __init__(self, file: IO[bytes], name: str, checksums: bool = True) -> None:
+        self.name = name
+        self.counter = _Position(file)
+        self.zip = zipfile.ZipFile(self.counter, "w", zipfile.ZIP_STORED, allowZip64=True)
+
+    def write(self, record: str, data: bytes | memoryview) -> None:
+        info = zipfile.ZipInfo(f"{self.name}/{record}")
+        size = memoryview(data).nbytes
+        large = size >= zipfile.ZIP64_LIMIT
+        start = self.counter.position + _LOCAL_HEADER + len(info.filename.encode()) + 4
+        padding = -(start + (_ZIP64_EXTRA if large else 0)) % _ALIGN
+        info.extra = struct.pack("<HH", _PADDING_ID, padding) + b"Z" * padding
+        info.file_size = size
+        with self.zip.open(info, "w", force_zip64=large) as entry:
+            entry.write(data)
+
+    def close(self) -> None:
+        self.zip.close()
+
+
+class _Position(io.RawIOBase):
+    """A file that counts from where the archive begins in it; offsets in the archive are relative to that."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self.file = file
+        self.position = 0
+        self._seekable = bool(getattr(file, "seekable", lambda: False)())
+        self.base = file.tell() if self._seekable else 0
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        self.file.write(data)
+        self.position += size
+        return size
+
+    def seekable(self) -> bool:
+        return self._seekable
+
+    def tell(self) -> int:
+        return self.position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence != os.SEEK_SET:
+            raise io.UnsupportedOperation("an archive is written from its beginning")
+        self.file.seek(self.base + offset)
+        self.position = offset
+        return offset
+
+    def flush(self) -> None:
+        if hasattr(self.file, "flush"):
+            self.file.flush()
+
+
+class Reader:
+    """Reads records, checking sizes and checksums."""
+
+    def __init__(self, file: Any, checksums: bool = True) -> None:
+        self.file = file
+        self.checksums = checksums
+        self.bounded = Bounded(file)
+        try:
+            self.zip = zipfile.ZipFile(file)
+            self.infos = {info.filename: info for info in self.zip.infolist()}
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, struct.error) as
+        error:
+            raise RuntimeError(_BROKEN.format("failed finding central directory") + self._cut_off()) from
+            error
+        if not self.infos:
+            raise RuntimeError(_BROKEN.format("archive does not contain any files"))
+        first = next(iter(self.infos))
+        self.name = first.split("/")[0] if "/" in first else ""
+
+    def _cut_off(self) -> str:
+        self.file.seek(0)
+        start = self.file.read(512)
+        if start.startswith(b"PK\x03\x04"):
+            return f"\nThe file has {self.bounded.end} bytes and ends too early: it was cut off while written
+            or copied."
+        return "\n" + describe(start)
+
+    def __contains__(self, record: str) -> bool:
+        return f"{self.name}/{record}" in self.infos
+
+    def records(self) -> list[str]:
+        return [name[len(self.name) + 1 :] for name in self.infos]
+
+    def _info(self, record: str) -> zipfile.ZipInfo:
+        try:
+            return self.infos[f"{self.name}/{record}"]
+        except KeyError:
+            raise RuntimeError(
+                f"PytorchStreamReader failed locating file {record}: file not found\nThe archive has no such
+                record."
+            ) from None
+
+    def size(self, record: str) -> int:
+        return self._info(record).file_size
+
+    def offset(self, record: str) -> int:
+        """Where the bytes of a stored record begin in the file."""
+        info = self._info(record)
+        if info.compress_type != zipfile.ZIP_STORED:
+            raise RuntimeError(f"record {record} is compressed and cannot be mapped: load the file without
+            mmap")
+        self.file.seek(info.header_offset)
+        header = self.bounded.read(_LOCAL_HEADER)
+        if header[:4] != b"PK\x03\x04":
+            raise RuntimeError(_BROKEN.format(f"invalid header of record {record}"))
+        name, extra = struct.unpack_from("<HH", header, 26)
+        start = info.header_offset + _LOCAL_HEADER + name + extra
+        if start + info.file_size > self.bounded.end:
+            raise RuntimeError(_BROKEN.format(f"record {record} is longer than the file"))
+        return start
+
+    def read_into(self, record: str, target: np.ndarray) -> None:
+        """Fill a byte array with a record."""
+        info = self._info(record)
+        if info.compress_type != zipfile.ZIP_STORED:
+            target[:] = np.frombuffer(self.read(record), np.uint8)
+            return
+        start = self.offset(record)
+        self.file.seek(start)
+        try:
+            self.bounded.readinto(memoryview(target))
+        except EOFError as error:
+            raise RuntimeError(_BROKEN.format(f"record {record} is cut off")) from error
+        self._check(info, target)
+
+    def read(self, record: str) -> bytes:
+        info = self._info(record)
+        if info.compress_type == zipfile.ZIP_STORED:
+            data = np.empty(info.file_size if self.offset(record) else 0, np.uint8)
+            self.read_into(record, data)
+            return data.tobytes()
+        try:
+            return self.zip.read(info)
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
+            raise RuntimeError(_BROKEN.format(f"{error}")) from error
+
+    def _check(self, info: zipfile.ZipInfo, data: np.ndarray) -> None:
+        if self.checksums and zlib.crc32(data) != info.CRC:
+            raise RuntimeError(
+                _BROKEN.format(f"checksum of record {info.filename} is wrong")
+                + "\nBytes of the file were changed after it was written; "
+                "flambeau.serialization.set_crc32_options(False) reads it nevertheless."
+            )

@@ -1,0 +1,256 @@
+"""The names that pickles of tensors use: which are data and may be loaded, and what they are here."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import flambeau as fb
+
+from . import rebuild
+
+# dtype name -> name of the storage class that PyTorch's files use for it (other dtypes are stored untyped)
+STORAGE_CLASSES = {
+    "float64": "DoubleStorage",
+    "float32": "FloatStorage",
+    "float16": "HalfStorage",
+    "bfloat16": "BFloat16Storage",
+    "int64": "LongStorage",
+    "int32": "IntStorage",
+    "int16": "ShortStorage",
+    "int8": "CharStorage",
+    "uint8": "ByteStorage",
+    "bool": "BoolStorage",
+    "complex64": "ComplexFloatStorage",
+    "complex128": "ComplexDoubleStorage",
+}
+_REBUILDERS = {
+    "torch._utils": (
+        "_rebuild_tensor",
+        "_rebuild_tensor_v2",
+        "_rebuild_tensor_v3",
+        "_rebuild_parameter",
+        "_rebuild_parameter_with_state",
+        "_rebuild_meta_tensor_no_storage",
+        "_rebuild_device_tensor_from_numpy",
+        "_rebuild_sparse_tensor",
+    ),
+    "torch._tensor": ("_rebuild_from_type_v2",),
+    "torch.serialization": ("_get_layout",),
+}
+PACKAGES = {"torchvision": "flambeau.vision", "torchaudio": "flambeau.audio", "torch": "flambeau"}
+BLOCKED = {
+    "os",
+    "sys",
+    "posix",
+    "nt",
+    "subprocess",
+    "builtins",
+    "socket",
+    "shutil",
+    "runpy",
+    "importlib",
+    "code",
+}
+
+
+class StorageClass:
+    """Stands for a storage class in a pickle."""
+
+    def __init__(self, module: str, name: str, dtype: fb.dtype | None) -> None:
+        self.module = module
+        self.name = name
+        self.dtype = dtype
+
+
+@functools.cache
+def storage_classes() -> dict[tuple[str, str], StorageClass]:
+    table = {}
+    for dtype, name in STORAGE_CLASSES.items():
+        kind = StorageClass("torch", name, getattr(fb, dtype))
+        table["torch", name] = table["torch.cuda", name] = kind
+    for module in ("torch.storage", "torch"):
+        table[module, "UntypedStorage"] = StorageClass("torch.storage", "UntypedStorage", None)
+    table["torch.storage", "_UntypedStorage"] = table["torch.storage", "UntypedStorage"]
+    return table
+
+
+def untyped_class() -> StorageClass:
+    return storage_classes()["torch.storage", "UntypedStorage"]
+
+
+@functools.cache
+def storage_class_of(dtype: fb.dtype) -> StorageClass:
+    name = STORAGE_CLASSES.get(str(dtype).removeprefix("torch."))
+    return storage_classes()["torch", name] if name else untyped_class()
+
+
+def local_name(module: str) -> str:
+    """The module here that corresponds to one of PyTorch's: torch.nn -> flambeau.nn."""
+    root, dot, rest = module.partition(".")
+    return PACKAGES[root] + dot + rest if root in PACKAGES else module
+
+
+def torch_name(module: str) -> str:
+    """The reverse of `local_name`."""
+    for theirs, ours in PACKAGES.items():
+        if module == ours or module.startswith(ours + "."):
+            return theirs + module[len(ours) :]
+    return module
+
+
+def find(module: str, name: str) -> Any:
+    """Any object by the name in a pickle, for ``weights_only=False``."""
+    known = data_global(module, name)
+    if known is not None:
+        return known[0]
+    place = local_name(module)
+    try:
+        found: Any = importlib.import_module(place)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        if place != module and hasattr(fb.nn, name):
+            return getattr(fb.nn, name)
+        raise AttributeError(
+            f"Can't get attribute '{name}' on module '{module}'\n"
+            "The file was saved with a class or function that this program does not have: import or define "
+            "it under "
+            "that name before loading."
+        ) from error
+    return found
+
+
+Maker = Callable[..., Any] | None
+
+
+@functools.cache
+def _table() -> dict[tuple[str, str], tuple[Any, Maker]]:
+    """(module, name) -> the object, and what calling it does (None: it is a value and cannot be called)."""
+    import argparse
+    import collections
+    import datetime
+    import decimal
+    import fractions
+    import pathlib
+    import types
+    import uuid
+
+    table: dict[tuple[str, str], tuple[Any, Maker]] = {}
+    for module, names in _REBUILDERS.items():
+        for name in names:
+            function = getattr(rebuild, name)
+            table[module, name] = function, function
+    for key, kind in storage_classes().items():
+        table[key] = kind, None
+    for name in dir(fb):
+        value = getattr(fb, name) if not name.startswith("_") else None
+        if isinstance(value, (fb.dtype, fb.layout, fb.memory_format)):
+            table["torch", name] = value, None
+    plain = {
+        "torch": {"Size": fb.Size, "device": fb.device},
+        "torch.nn.parameter": {"Parameter": fb.nn.Parameter},
+        "collections": {
+            n: getattr(collections, n) for n in ("OrderedDict", "defaultdict", "Counter", "deque")
+        },
+        "datetime": {n: getattr(datetime, n) for n in ("date", "datetime", "time", "timedelta", "timezone")},
+        "decimal": {"Decimal": decimal.Decimal},
+        "fractions": {"Fraction": fractions.Fraction},
+        "uuid": {"UUID": uuid.UUID},
+        "pathlib": {n: getattr(pathlib, n) for n in ("PurePosixPath", "PureWindowsPath")},
+        "argparse": {"Namespace": argparse.Namespace},
+        "types": {"SimpleNamespace": types.SimpleNamespace},
+    }
+    for module, members in plain.items():
+        for name, value in members.items():
+            table[module, name] = value, value
+    for name in ("PosixPath", "WindowsPath", "Path"):
+        table["pathlib", name] = table["pathlib._local", name] = pathlib.Path, pathlib.Path
+    table["torch", "Tensor"] = fb.Tensor, None
+    for module in ("builtins", "__builtin__"):
+        for kind in (set, frozenset, complex, slice, range, list, dict, tuple, int, float, str, bool):
+            table[module, kind.__name__] = kind, functools.partial(_small, kind)
+        table[module, "bytes"] = bytes, functools.partial(_bytes, bytes)
+        table[module, "bytearray"] = bytearray, functools.partial(_bytes, bytearray)
+    table["_codecs", "encode"] = _encode, _encode
+    _add_numpy(table)
+    return table
+
+
+def _add_numpy(table: dict) -> None:
+    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+        table[module, "_reconstruct"] = _empty_array, _empty_array
+        table[module, "scalar"] = _numpy_scalar, _numpy_scalar
+    for module in ("numpy.core.numeric", "numpy._core.numeric"):
+        table[module, "_frombuffer"] = _array_from_buffer, _array_from_buffer
+    table["numpy", "ndarray"] = np.ndarray, None
+    table["numpy", "dtype"] = np.dtype, _numpy_dtype
+    for name in dir(np.dtypes):
+        kind = getattr(np.dtypes, name)
+        if isinstance(kind, type) and issubclass(kind, np.dtype):
+            table["numpy.dtypes", name] = kind, functools.partial(_dtype_class, kind)
+    for name in "bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split():
+        table["numpy", name] = getattr(np, name), getattr(np, name)
+
+
+def _small(kind: type, *args: Any) -> Any:
+    """Call a builtin type on data: nothing here can be made large by a small file."""
+    if kind in (list, tuple, set, frozenset, dict) and any(isinstance(arg, range) for arg in args):
+        raise ValueError(f"{kind.__name__} of a range is not data")
+    return kind(*args)
+
+
+def _bytes(kind: type, *args: Any) -> Any:
+    if args and isinstance(args[0], int):
+        raise ValueError(f"{kind.__name__}({args[0]}) is not data")
+    return kind(*args)
+
+
+def _encode(text: str, encoding: str = "latin1") -> bytes:
+    if encoding not in ("latin1", "latin-1", "utf-8", "ascii"):
+        raise ValueError(f"encoding {encoding!r} is not used by pickles")
+    return text.encode(encoding)
+
+
+def _numpy_dtype(spec: Any, *_: Any) -> np.dtype:
+    dtype = np.dtype(spec, copy=True) if isinstance(spec, (str, type)) else None
+    if dtype is None or dtype.hasobject and spec not in ("O", "O8", "|O"):
+        raise ValueError(f"{spec!r} is no plain element type")
+    return dtype
+
+
+def _dtype_class(kind: type, *args: Any) -> np.dtype:
+    return np.dtype(kind(), copy=True)
+
+
+def _numpy_scalar(dtype: np.dtype, data: Any) -> Any:
+    data = data.encode("latin1") if isinstance(data, str) else data
+    if not isinstance(dtype, np.dtype) or dtype.hasobject or len(data) != dtype.itemsize:
+        raise ValueError("a NumPy scalar whose bytes do not match its type")
+    return np.frombuffer(data, dtype)[0]
+
+
+def _empty_array(kind: Any, shape: Any, code: Any) -> np.ndarray:
+    if kind is not np.ndarray:
+        raise ValueError("only plain arrays can be rebuilt")
+    return np.ndarray.__new__(np.ndarray, (0,), "b")
+
+
+def _array_from_buffer(
+    data: Any, dtype: np.dtype, shape: Any, order: str, axis_order: Any = None
+) -> np.ndarray:
+    if not isinstance(dtype, np.dtype) or dtype.hasobject:
+        raise ValueError("an array of objects cannot be made of bytes")
+    array = np.frombuffer(data, dtype)
+    if axis_order is not None:
+        return array.reshape(shape, order="K").transpose(axis_order)
+    return array.reshape(shape, order=order)
+
+
+def data_global(module: str, name: str) -> tuple[Any, Maker] | None:
+    """An object of the wide list of data types, and its maker; None for anything else."""
+    return _table().get((module, name))

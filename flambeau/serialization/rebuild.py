@@ -1,0 +1,145 @@
+"""What a checkpoint's pickle calls to make tensors again, under the names that PyTorch's files use."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import flambeau as fb
+
+
+class Stored:
+    """A storage as it comes out of a file: bytes and the element type that the file says they have."""
+
+    __slots__ = ("dtype", "used", "untyped")
+
+    def __init__(self, untyped: Any, dtype: fb.dtype | None) -> None:
+        self.untyped = untyped
+        self.dtype = dtype
+        self.used = False
+
+    def tensor(self, dtype: fb.dtype, offset: int, size: Any, stride: Any) -> fb.Tensor:
+        """A tensor on these bytes; it shares them with every other one made here."""
+        self.used = True
+        size, stride = tuple(size), tuple(stride)
+        if len(size) != len(stride) or offset < 0 or any(n < 0 for n in size + stride):
+            raise ValueError(f"a tensor of size {size}, stride {stride} at {offset} cannot be")
+        last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+        capacity = self.untyped.nbytes() // dtype.itemsize
+        if all(size) and last >= capacity:
+            raise ValueError(
+                f"a tensor of size {size}, stride {stride} at {offset} needs more than {capacity} elements"
+            )
+        empty = fb.empty(0, dtype=dtype, device=self.untyped.device)
+        return empty.set_(self.untyped, offset, size, stride)
+
+    def public(self) -> Any:
+        """The storage as a user sees it."""
+        if self.dtype is None:
+            return self.untyped
+        return fb.TypedStorage(wrap_storage=self.untyped, dtype=self.dtype, _internal=True)
+
+
+def _rebuild_tensor(storage: Stored, storage_offset: int, size: Any, stride: Any) -> fb.Tensor:
+    return storage.tensor(storage.dtype, storage_offset, size, stride)
+
+
+def _finish(tensor: fb.Tensor, requires_grad: bool, hooks: Any, metadata: dict | None) -> fb.Tensor:
+    flags = metadata or {}
+    if flags.get("conj"):
+        tensor = tensor.conj()
+    if flags.get("neg"):
+        tensor = tensor._neg_view()
+    if requires_grad:
+        tensor.requires_grad_()
+    if hooks:
+        tensor._backward_hooks = hooks
+    return tensor
+
+
+def _rebuild_tensor_v2(
+    storage: Stored, storage_offset: int, size: Any, stride: Any, requires_grad: bool, backward_hooks: Any,
+    metadata: dict | None = None,
+) -> fb.Tensor:  # fmt: skip
+    tensor = _rebuild_tensor(storage, storage_offset, size, stride)
+    return _finish(tensor, requires_grad, backward_hooks, metadata)
+
+
+def _rebuild_tensor_v3(
+    storage: Stored, storage_offset: int, size: Any, stride: Any, requires_grad: bool, backward_hooks: Any,
+    dtype: fb.dtype, metadata: dict | None = None,
+) -> fb.Tensor:  # fmt: skip
+    return _finish(
+        storage.tensor(dtype, storage_offset, size, stride), requires_grad, backward_hooks, metadata
+    )
+
+
+def _rebuild_parameter(data: fb.Tensor, requires_grad: bool, backward_hooks: Any) -> fb.nn.Parameter:
+    parameter = fb.nn.Parameter(data, requires_grad)
+    if backward_hooks:
+        parameter._backward_hooks = backward_hooks
+    return parameter
+
+
+def _set_state(obj: Any, state: Any) -> Any:
+    """What object state in a pickle means for a tensor: attributes, and values of slots."""
+    attributes, slots = state if isinstance(state, tuple) and len(state) == 2 else (state, None)
+    for part in (attributes, slots):
+        for name, value in (part or {}).items():
+            if not isinstance(name, str) or (name.startswith("__") and name.endswith("__")):
+                raise ValueError(f"a tensor cannot be given the attribute {name!r}")
+            setattr(obj, name, value)
+    return obj
+
+
+def _rebuild_parameter_with_state(
+    data: fb.Tensor, requires_grad: bool, backward_hooks: Any, state: Any
+) -> fb.nn.Parameter:
+    return _set_state(_rebuild_parameter(data, requires_grad, backward_hooks), state)
+
+
+def _rebuild_from_type_v2(func: Any, new_type: type, args: tuple, state: Any) -> Any:
+    tensor = func(*args)
+    if type(tensor) is not new_type:
+        tensor = tensor.as_subclass(new_type)
+    if (
+        state is not None
+        and hasattr(new_type, "__setstate__")
+        and new_type.__setstate__ is not getattr(fb.Tensor, "__setstate__", None)
+    ):
+        tensor.__setstate__(state)
+        return tensor
+    return tensor if state is None else _set_state(tensor, state)
+
+
+def _rebuild_meta_tensor_no_storage(
+    dtype: fb.dtype, size: Any, stride: Any, requires_grad: bool
+) -> fb.Tensor:
+    return fb.empty_strided(size, stride, dtype=dtype, device="meta", requires_grad=requires_grad)
+
+
+def _rebuild_device_tensor_from_numpy(
+    data: Any, dtype: fb.dtype, device: Any, requires_grad: bool
+) -> fb.Tensor:
+    tensor = fb.from_numpy(data).to(dtype=dtype, device=device)
+    return tensor.requires_grad_() if requires_grad else tensor
+
+
+def _rebuild_sparse_tensor(layout: Any, data: tuple) -> fb.Tensor:
+    if layout == fb.sparse_coo:
+        indices, values, size = data[:3]
+        return fb.sparse_coo_tensor(indices, values, size, is_coalesced=data[3] if len(data) > 3 else None)
+    first, second, values, size = data
+    return fb.sparse_compressed_tensor(first, second, values, size, layout=layout)
+
+
+def _get_layout(name: str) -> Any:
+    layout = getattr(fb, name.removeprefix("torch."), None)
+    if not isinstance(layout, fb.layout):
+        raise ValueError(f"no layout is called {name!r}")
+    return layout
+
+
+def no_hooks() -> OrderedDict:
+    """The empty table of hooks that PyTorch writes with every tensor."""
+    return OrderedDict()
