@@ -1,0 +1,68 @@
+#include "cpu/optim.h"
+
+#include <string_view>
+
+#include "base/parallel.h"
+#include "cpu/pointwise.h"
+
+namespace fb::cpu {
+
+namespace baseline {
+extern const OptimKernels optim_kernels;
+}
+#if defined(__x86_64__)
+namespace avx2 {
+extern const OptimKernels optim_kernels;
+}
+namespace avx512 {
+extern const OptimKernels optim_kernels;
+}
+#endif
+
+namespace {
+
+const OptimKernels& optim_kernels() {
+#if defined(__x86_64__)
+    static const OptimKernels& chosen = [level = std::string_view(cpu_level())]() -> const OptimKernels& {
+        return level == "avx512" ? avx512::optim_kernels : level == "avx2" ? avx2::optim_kernels : baseline::optim_kernels;
+    }();
+    return chosen;
+#else
+    return baseline::optim_kernels;
+#endif
+}
+
+// Elements a thread is worth waking for.
+constexpr int64_t kGrain = 32768;
+
+// Splits the elements of all slots evenly, so that one large tensor keeps every thread busy.
+void run(std::span<const OptimSlot> slots, const OptimKernelPair& kernels, const void* options) {
+    int64_t total = 0;
+    for (const OptimSlot& s : slots) total += s.n;
+    parallel_for(total, kGrain, [&](int64_t begin, int64_t end) {
+        int64_t at = 0;
+        for (const OptimSlot& s : slots) {
+            const int64_t b = std::max(begin - at, int64_t(0)), e = std::min(end - at, s.n);
+            if (b < e) (s.is_double ? kernels.of_double : kernels.of_float)(s, b, e, options);
+            at += s.n;
+            if (at >= end) break;
+        }
+    });
+}
+
+}  // namespace
+
+void adam_step(std::span<const OptimSlot> slots, const AdamOptions& o) {
+    run(slots, o.amsgrad ? optim_kernels().adam_amsgrad : optim_kernels().adam, &o);
+}
+void sgd_step(std::span<const OptimSlot> slots, const SgdOptions& o) {
+    run(slots, o.momentum != 0 ? optim_kernels().sgd_momentum : optim_kernels().sgd, &o);
+}
+void rmsprop_step(std::span<const OptimSlot> slots, const RmspropOptions& o) {
+    run(slots, optim_kernels().rmsprop[o.centered][o.momentum > 0], &o);
+}
+void adagrad_step(std::span<const OptimSlot> slots, const AdagradOptions& o) {
+    run(slots, optim_kernels().adagrad, &o);
+}
+
+}  // namespace fb::cpu

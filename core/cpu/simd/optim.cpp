@@ -1,0 +1,158 @@
+// The arithmetic of the optimizer steps, on whole vectors. Compiled once for each instruction set.
+#include "cpu/optim.h"
+
+#include "cpu/simd/vec.h"
+
+namespace fb::cpu::FB_ARCH {
+namespace {
+
+// The gradient as the algorithms take it: turned round to climb, with the L2 penalty.
+template <class V>
+struct Gradient {
+    using T = Scalar<V>;
+    bool maximize, decay;
+    V weight_decay;
+    Gradient(bool maximize, double weight_decay)
+        : maximize(maximize), decay(weight_decay != 0), weight_decay(splat<V>(T(weight_decay))) {}
+    V operator()(V p, V g) const {
+        if (maximize) g = -g;
+        return decay ? fma(p, weight_decay, g) : g;
+    }
+};
+
+template <class V, bool amsgrad>
+struct Adam {
+    using T = Scalar<V>;
+    using Options = AdamOptions;
+    static constexpr int kStates = amsgrad ? 3 : 2;
+    Gradient<V> gradient;
+    bool decoupled;
+    V shrink, fresh1, beta2, fresh2, eps, rate, root_factor;
+    Adam(const AdamOptions& o, const OptimSlot& s)
+        : gradient(o.maximize, o.decoupled ? 0 : o.weight_decay), decoupled(o.decoupled && o.weight_decay != 0),
+          shrink(splat<V>(T(1 - o.lr * o.weight_decay))), fresh1(splat<V>(T(1 - o.beta1))), beta2(splat<V>(T(o.beta2))),
+          fresh2(splat<V>(T(1 - o.beta2))), eps(splat<V>(T(o.eps))), rate(splat<V>(T(s.factor[0]))),
+          root_factor(splat<V>(T(s.factor[1]))) {}
+    V operator()(V p, V g, V* s) const {
+        g = gradient(p, g);
+        if (decoupled) p = p * shrink;
+        s[0] = fma(V(g - s[0]), fresh1, s[0]);
+        s[1] = fma(V(g * fresh2), g, V(s[1] * beta2));
+        V square = s[1];
+        if constexpr (amsgrad) square = s[2] = max_nan(square, s[2]);
+        return p - rate * s[0] / fma(sqrt(square), root_factor, eps);
+    }
+};
+
+template <class V, bool has_momentum>
+struct Sgd {
+    using T = Scalar<V>;
+    using Options = SgdOptions;
+    static constexpr int kStates = has_momentum ? 1 : 0;
+    Gradient<V> gradient;
+    bool nesterov, first;
+    V rate, momentum, fresh;
+    Sgd(const SgdOptions& o, const OptimSlot&)
+        : gradient(o.maximize, o.weight_decay), nesterov(o.nesterov), first(o.first), rate(splat<V>(T(o.lr))),
+          momentum(splat<V>(T(o.momentum))), fresh(splat<V>(T(1 - o.dampening))) {}
+    V operator()(V p, V g, V* s) const {
+        g = gradient(p, g);
+        if constexpr (has_momentum) {
+            s[0] = first ? g : fma(g, fresh, V(s[0] * momentum));
+            g = nesterov ? fma(s[0], momentum, g) : s[0];
+        }
+        return p - rate * g;
+    }
+};
+
+template <class V, bool centered, bool has_momentum>
+struct Rmsprop {
+    using T = Scalar<V>;
+    using Options = RmspropOptions;
+    static constexpr int kStates = 1 + centered + has_momentum;
+    Gradient<V> gradient;
+    V rate, alpha, fresh, eps, momentum;
+    Rmsprop(const RmspropOptions& o, const OptimSlot&)
+        : gradient(o.maximize, o.weight_decay), rate(splat<V>(T(o.lr))), alpha(splat<V>(T(o.alpha))),
+          fresh(splat<V>(T(1 - o.alpha))), eps(splat<V>(T(o.eps))), momentum(splat<V>(T(o.momentum))) {}
+    V operator()(V p, V g, V* s) const {
+        g = gradient(p, g);
+        V square = s[0] = fma(V(g * fresh), g, V(s[0] * alpha));
+        if constexpr (centered) {
+            s[1] = fma(V(g - s[1]), fresh, s[1]);
+            square = square - s[1] * s[1];
+        }
+        const V step = g / (sqrt(square) + eps);
+        if constexpr (!has_momentum) return p - rate * step;
+        V& buffer = s[1 + centered];
+        buffer = fma(buffer, momentum, step);
+        return p - rate * buffer;
+    }
+};
+
+template <class V>
+struct Adagrad {
+    using T = Scalar<V>;
+    using Options = AdagradOptions;
+    static constexpr int kStates = 1;
+    Gradient<V> gradient;
+    V rate, eps;
+    Adagrad(const AdagradOptions& o, const OptimSlot& s)
+        : gradient(o.maximize, o.weight_decay), rate(splat<V>(T(s.factor[0]))), eps(splat<V>(T(o.eps))) {}
+    V operator()(V p, V g, V* s) const {
+        g = gradient(p, g);
+        s[0] = fma(g, g, s[0]);
+        return p - rate * g / (sqrt(s[0]) + eps);
+    }
+};
+
+template <class V, class Algorithm>
+void run(const OptimSlot& slot, int64_t begin, int64_t end, const void* options) {
+    using T = Scalar<V>;
+    constexpr int kLane = kLanes<T>, kStates = Algorithm::kStates;
+    const Algorithm step(*static_cast<const typename Algorithm::Options*>(options), slot);
+    T* const p = static_cast<T*>(slot.param);
+    const T* const g = static_cast<const T*>(slot.grad);
+    V s[kStates + 1];
+    int64_t i = begin;
+    for (; i + kLane <= end; i += kLane) {
+        for (int k = 0; k < kStates; k++) s[k] = load<V>(static_cast<T*>(slot.state[k]) + i);
+        store(p + i, step(load<V>(p + i), load<V>(g + i), s));
+        for (int k = 0; k < kStates; k++) store(static_cast<T*>(slot.state[k]) + i, s[k]);
+    }
+    if (i == end) return;
+    const size_t bytes = size_t(end - i) * sizeof(T);
+    V rest_p{}, rest_g{};
+    __builtin_memcpy(&rest_p, p + i, bytes);
+    __builtin_memcpy(&rest_g, g + i, bytes);
+    for (int k = 0; k < kStates; k++) {
+        s[k] = V{};
+        __builtin_memcpy(&s[k], static_cast<T*>(slot.state[k]) + i, bytes);
+    }
+    rest_p = step(rest_p, rest_g, s);
+    __builtin_memcpy(p + i, &rest_p, bytes);
+    for (int k = 0; k < kStates; k++) __builtin_memcpy(static_cast<T*>(slot.state[k]) + i, &s[k], bytes);
+}
+
+template <class OfFloat, class OfDouble>
+constexpr OptimKernelPair pair() {
+    return {run<F, OfFloat>, run<D, OfDouble>};
+}
+template <bool centered, bool momentum>
+constexpr OptimKernelPair rmsprop() {
+    return pair<Rmsprop<F, centered, momentum>, Rmsprop<D, centered, momentum>>();
+}
+
+}  // namespace
+
+extern const OptimKernels optim_kernels;
+constinit const OptimKernels optim_kernels = {
+    pair<Adam<F, false>, Adam<D, false>>(),
+    pair<Adam<F, true>, Adam<D, true>>(),
+    pair<Sgd<F, false>, Sgd<D, false>>(),
+    pair<Sgd<F, true>, Sgd<D, true>>(),
+    {{rmsprop<false, false>(), rmsprop<false, true>()}, {rmsprop<true, false>(), rmsprop<true, true>()}},
+    pair<Adagrad<F>, Adagrad<D>>(),
+};
+
+}  // namespace fb::cpu::FB_ARCH

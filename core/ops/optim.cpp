@@ -1,0 +1,150 @@
+// Fused optimizer steps: a whole parameter group in one call. Each returns False, and has changed nothing, if some tensor
+// is not a plain float or double on the CPU; the caller then takes the way of single tensor operations.
+#include "cpu/optim.h"
+
+#include <cmath>
+
+#include "op/op.h"
+
+namespace fb {
+namespace {
+
+bool same_layout(const TensorImpl& a, const TensorImpl& b) {
+    return a.dtype == b.dtype && a.layout == Layout::Strided && a.device() == kCPU && same(a.sizes, b.sizes) &&
+           ((a.contiguous && b.contiguous) || same(a.strides, b.strides));
+}
+
+// The tensors of a step, checked and laid open.
+class Step {
+public:
+    explicit Step(TensorSpan params, TensorSpan grads) {
+        check_value(grads.size() == params.size(), "expected ", params.size(), " gradients, but got ", grads.size());
+        slots.resize(params.size());
+        touched_.reserve(params.size() * 4);
+        for (size_t i = 0; i < params.size() && fits; i++) {
+            TensorImpl& p = *params[i].get();
+            TensorImpl* g = grads[i].get();
+            fits = (p.dtype == DType::f32 || p.dtype == DType::f64) && p.layout == Layout::Strided && p.device() == kCPU &&
+                   (p.contiguous || is_non_overlapping_and_dense(p.sizes, p.strides)) && g->dtype == p.dtype &&
+                   g->layout == Layout::Strided && g->device() == kCPU && same(g->sizes, p.sizes);
+            if (fits && !same_layout(*g, p)) {
+                fits = p.contiguous;
+                if (fits) g = copies_.emplace_back(grads[i].contiguous()).get();
+            }
+            if (!fits) return;
+            slots[i] = {p.data(), g->data(), {}, p.numel, p.dtype == DType::f64, {}};
+            touched_.push_back(&p);
+        }
+    }
+    // The next of the states the algorithm keeps for every parameter.
+    void state(TensorSpan params, TensorSpan states) {
+        check_value(!fits || states.size() == params.size(), "expected ", params.size(), " states, but got ", states.size());
+        for (size_t i = 0; i < params.size() && fits; i++) {
+            TensorImpl& s = *states[i].get();
+            fits = same_layout(s, *params[i].get());
+            if (!fits) return;
+            slots[i].state[states_] = s.data();
+            touched_.push_back(&s);
+        }
+        states_++;
+    }
+    void counts(TensorSpan steps) {
+        check_value(steps.size() == slots.size(), "expected ", slots.size(), " step counts, but got ", steps.size());
+        for (const Tensor& t : steps)
+            fits = fits && t.device() == kCPU && t.numel() == 1 && (t.dtype() == DType::f32 || t.dtype() == DType::f64);
+    }
+    // Adds one to a step count.
+    static double count(const Tensor& t) {
+        t.get()->bump_version();
+        return t.dtype() == DType::f32 ? double(*t.data<float>() += 1) : *t.data<double>() += 1;
+    }
+    bool finish() {
+        for (TensorImpl* t : touched_) t->bump_version();
+        return true;
+    }
+
+    bool fits = true;
+    std::vector<cpu::OptimSlot> slots;
+
+private:
+    GradGuard no_grad_{false};
+    int states_ = 0;
+    std::vector<TensorImpl*> touched_;
+    std::vector<Tensor> copies_;
+};
+
+bool fused_adam(TensorSpan params, TensorSpan grads, TensorSpan exp_avgs, TensorSpan exp_avg_sqs, TensorSpan max_exp_avg_sqs,
+                TensorSpan steps, double lr, double beta1, double beta2, double eps, double weight_decay, bool amsgrad,
+                bool maximize, bool decoupled) {
+    Step step(params, grads);
+    step.state(params, exp_avgs);
+    step.state(params, exp_avg_sqs);
+    if (amsgrad) step.state(params, max_exp_avg_sqs);
+    step.counts(steps);
+    if (!step.fits) return false;
+    double last = -1, rate = 0, root = 0;  // counts hardly ever differ: spare the powers
+    for (size_t i = 0; i < params.size(); i++) {
+        const double t = Step::count(steps[i]);
+        if (t != last) {
+            last = t;
+            rate = lr / (1 - std::pow(beta1, t));
+            root = 1 / std::sqrt(1 - std::pow(beta2, t));
+        }
+        step.slots[i].factor[0] = rate;
+        step.slots[i].factor[1] = root;
+    }
+    cpu::adam_step(step.slots, {lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, decoupled});
+    return step.finish();
+}
+
+bool fused_sgd(TensorSpan params, TensorSpan grads, TensorSpan momentum_buffers, double lr, double weight_decay,
+               double momentum, double dampening, bool nesterov, bool maximize, bool first) {
+    Step step(params, grads);
+    if (momentum != 0) step.state(params, momentum_buffers);
+    if (!step.fits) return false;
+    cpu::sgd_step(step.slots, {lr, weight_decay, momentum, dampening, nesterov, maximize, first});
+    return step.finish();
+}
+
+bool fused_rmsprop(TensorSpan params, TensorSpan grads, TensorSpan square_avgs, TensorSpan grad_avgs,
+                   TensorSpan momentum_buffers, TensorSpan steps, double lr, double alpha, double eps, double weight_decay,
+                   double momentum, bool maximize) {
+    const bool centered = !grad_avgs.empty();
+    Step step(params, grads);
+    step.state(params, square_avgs);
+    if (centered) step.state(params, grad_avgs);
+    if (momentum > 0) step.state(params, momentum_buffers);
+    step.counts(steps);
+    if (!step.fits) return false;
+    for (const Tensor& t : steps) Step::count(t);
+    cpu::rmsprop_step(step.slots, {lr, alpha, eps, weight_decay, momentum, centered, maximize});
+    return step.finish();
+}
+
+bool fused_adagrad(TensorSpan params, TensorSpan grads, TensorSpan sums, TensorSpan steps, double lr, double lr_decay,
+                   double weight_decay, double eps, bool maximize) {
+    Step step(params, grads);
+    step.state(params, sums);
+    step.counts(steps);
+    if (!step.fits) return false;
+    for (size_t i = 0; i < params.size(); i++)
+        step.slots[i].factor[0] = lr / (1 + (Step::count(steps[i]) - 1) * lr_decay);
+    cpu::adagrad_step(step.slots, {weight_decay, eps, maximize});
+    return step.finish();
+}
+
+const Family optim([](Registry& r) {
+    r.add("_fused_adam(Tensor[] params, Tensor[] grads, Tensor[] exp_avgs, Tensor[] exp_avg_sqs, Tensor[] max_exp_avg_sqs, "
+          "Tensor[] steps, float lr, float beta1, float beta2, float eps, float weight_decay, bool amsgrad, bool maximize, "
+          "bool decoupled) -> bool", "f").kernel<fused_adam>();
+    r.add("_fused_sgd(Tensor[] params, Tensor[] grads, Tensor[] momentum_buffers, float lr, float weight_decay, float momentum, "
+          "float dampening, bool nesterov, bool maximize, bool first) -> bool", "f").kernel<fused_sgd>();
+    r.add("_fused_rmsprop(Tensor[] params, Tensor[] grads, Tensor[] square_avgs, Tensor[] grad_avgs, Tensor[] momentum_buffers, "
+          "Tensor[] steps, float lr, float alpha, float eps, float weight_decay, float momentum, bool maximize) -> bool", "f")
+        .kernel<fused_rmsprop>();
+    r.add("_fused_adagrad(Tensor[] params, Tensor[] grads, Tensor[] sums, Tensor[] steps, float lr, float lr_decay, "
+          "float weight_decay, float eps, bool maximize) -> bool", "f").kernel<fused_adagrad>();
+});
+
+}  // namespace
+}  // namespace fb
