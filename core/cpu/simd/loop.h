@@ -1,0 +1,304 @@
+// From a function of values or vectors to a Loop over strips.
+//
+// Every kernel is written once, for contiguous data. `drive` brings other strides to it in blocks: it copies strided inputs
+// into small buffers (an input of stride 0 once for the whole strip) and scatters the result.
+#pragma once
+#include <initializer_list>
+
+#include "cpu/simd/math.h"
+#include "cpu/simd/table.h"
+
+namespace fb::cpu::FB_ARCH {
+
+// bool elements, read as any non-zero byte
+struct Bool {
+    uint8_t value;
+};
+
+template <class T> inline constexpr DType kType = DType::none;
+template <> inline constexpr DType kType<float> = DType::f32;
+template <> inline constexpr DType kType<double> = DType::f64;
+template <> inline constexpr DType kType<Half> = DType::f16;
+template <> inline constexpr DType kType<BHalf> = DType::bf16;
+template <> inline constexpr DType kType<uint8_t> = DType::u8;
+template <> inline constexpr DType kType<int8_t> = DType::i8;
+template <> inline constexpr DType kType<int16_t> = DType::i16;
+template <> inline constexpr DType kType<int32_t> = DType::i32;
+template <> inline constexpr DType kType<int64_t> = DType::i64;
+template <> inline constexpr DType kType<uint16_t> = DType::u16;
+template <> inline constexpr DType kType<uint32_t> = DType::u32;
+template <> inline constexpr DType kType<uint64_t> = DType::u64;
+template <> inline constexpr DType kType<Bool> = DType::b1;
+template <> inline constexpr DType kType<Cx<float>> = DType::c64;
+template <> inline constexpr DType kType<Cx<double>> = DType::c128;
+
+// What a kernel's function receives for an element: float for half types, bool for Bool.
+inline float value(Half x) { return to_float(x); }
+inline float value(BHalf x) { return to_float(x); }
+inline bool value(Bool x) { return x.value != 0; }
+template <class T>
+inline T value(T x) { return x; }
+template <class T, class R>
+inline T element(R r) {
+    if constexpr (kType<T> == DType::b1) return T{uint8_t(bool(r))};
+    else if constexpr (kType<T> == DType::f16 || kType<T> == DType::bf16) return from_float<T>(float(r));
+    else return T(r);
+}
+
+using Inner = void (*)(char* out, const char* const* in, int64_t n, const void* s);
+inline constexpr int kBlock = 512;
+
+template <class T>
+inline void copy_strided(char* dst, int64_t to, const char* src, int64_t from, int64_t n) {
+    for (int64_t i = 0; i < n; i++) __builtin_memcpy(dst + i * to, src + i * from, sizeof(T));
+}
+inline void copy_strided(char* dst, int64_t to, const char* src, int64_t from, int64_t n, int size) {
+    switch (size) {
+        case 1: return copy_strided<uint8_t>(dst, to, src, from, n);
+        case 2: return copy_strided<uint16_t>(dst, to, src, from, n);
+        case 4: return copy_strided<uint32_t>(dst, to, src, from, n);
+        case 8: return copy_strided<uint64_t>(dst, to, src, from, n);
+        default: return copy_strided<Cx<double>>(dst, to, src, from, n);
+    }
+}
+template <class T>
+inline void fill(char* dst, const char* src, int64_t n) {
+    T v;
+    __builtin_memcpy(&v, src, sizeof v);
+    for (int64_t i = 0; i < n; i++) __builtin_memcpy(dst + i * sizeof(T), &v, sizeof v);
+}
+inline void fill(char* dst, const char* src, int64_t n, int size) {
+    switch (size) {
+        case 1: return fill<uint8_t>(dst, src, n);
+        case 2: return fill<uint16_t>(dst, src, n);
+        case 4: return fill<uint32_t>(dst, src, n);
+        case 8: return fill<uint64_t>(dst, src, n);
+        default: return fill<Cx<double>>(dst, src, n);
+    }
+}
+
+// sizes[0] is the output's element size, sizes[1..inputs] the inputs'.
+inline void drive(Inner f, const int* sizes, int inputs, char* const* p, const int64_t* strides, int64_t n, const void* s) {
+    alignas(64) char buffer[4][kBlock * sizeof(Cx<double>)];
+    const char* in[3];
+    bool once[3] = {}, direct[3] = {};
+    for (int k = 0; k < inputs; k++) {
+        direct[k] = strides[k + 1] == sizes[k + 1];
+        once[k] = strides[k + 1] == 0;
+        if (once[k]) fill(buffer[k], p[k + 1], n < kBlock ? n : kBlock, sizes[k + 1]);
+        in[k] = buffer[k];
+    }
+    const bool direct_out = strides[0] == sizes[0];
+    for (int64_t i = 0; i < n; i += kBlock) {
+        const int64_t m = n - i < kBlock ? n - i : kBlock;
+        for (int k = 0; k < inputs; k++) {
+            if (direct[k]) in[k] = p[k + 1] + i * sizes[k + 1];
+            else if (!once[k]) copy_strided(buffer[k], sizes[k + 1], p[k + 1] + i * strides[k + 1], strides[k + 1], m, sizes[k + 1]);
+        }
+        char* out = p[0] + i * strides[0];
+        f(direct_out ? out : buffer[3], in, m, s);
+        if (!direct_out) copy_strided(out, strides[0], buffer[3], sizes[0], m, sizes[0]);
+    }
+}
+
+template <Inner f, class Out, class... In>
+void loop(char* const* p, const int64_t* strides, int64_t n, const void* s) {
+    static constexpr int sizes[] = {sizeof(Out), sizeof(In)...};
+    bool contiguous = true;
+    for (int k = 0; k <= int(sizeof...(In)); k++) contiguous &= strides[k] == sizes[k];
+    if (contiguous || n == 1) return f(p[0], p + 1, n, s);
+    drive(f, sizes, sizeof...(In), p, strides, n, s);
+}
+
+template <class T>
+inline double param(const T* s, int i) {
+    return static_cast<const double*>(s)[i];
+}
+
+// ---- kernels over vectors; Fn takes (s, vector...) ----
+template <class T>
+using VecFor = decltype(load_as(static_cast<const T*>(nullptr)));
+template <class T>
+inline constexpr int kStep = kLanes<Scalar<VecFor<T>>>;
+
+template <class T>
+inline VecFor<T> load_part(const T* p, int64_t n) {
+#if FB_AVX512
+    if constexpr (sizeof(T) == 4) return F(_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p));
+    else if constexpr (sizeof(T) == 8) return D(_mm512_maskz_loadu_pd(__mmask8((1u << n) - 1), p));
+    else {
+        T t[kStep<T>];
+        store(t, _mm256_maskz_loadu_epi16(__mmask16((1u << n) - 1), p));
+        return load_as(t);
+    }
+#else
+    T t[kStep<T>] = {};
+    __builtin_memcpy(t, p, n * sizeof(T));
+    return load_as(t);
+#endif
+}
+template <class T>
+inline void store_part(T* p, VecFor<T> v, int64_t n) {
+#if FB_AVX512
+    if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, __mmask16((1u << n) - 1), __m512(v));
+    else if constexpr (sizeof(T) == 8) _mm512_mask_storeu_pd(p, __mmask8((1u << n) - 1), __m512d(v));
+    else {
+        T t[kStep<T>];
+        store_as(t, v);
+        _mm256_mask_storeu_epi16(p, __mmask16((1u << n) - 1), load<__m256i>(t));
+    }
+#else
+    T t[kStep<T>];
+    store_as(t, v);
+    __builtin_memcpy(p, t, n * sizeof(T));
+#endif
+}
+
+template <class Fn, class T, class... Same>
+void vec_inner(char* out, const char* const* in, int64_t n, const void* s) {
+    T* o = reinterpret_cast<T*>(out);
+    constexpr int step = kStep<T>;
+    auto apply = [&](int64_t i, auto load) {
+        if constexpr (sizeof...(Same) == 0) return Fn{}(s, load(in[0], i));
+        else if constexpr (sizeof...(Same) == 1) return Fn{}(s, load(in[0], i), load(in[1], i));
+        else return Fn{}(s, load(in[0], i), load(in[1], i), load(in[2], i));
+    };
+    int64_t i = 0;
+    for (; i + step <= n; i += step)
+        store_as(o + i, VecFor<T>(apply(i, [](const char* p, int64_t k) { return load_as(reinterpret_cast<const T*>(p) + k); })));
+    if (i < n) {
+        const int64_t rest = n - i;
+        store_part(o + i, VecFor<T>(apply(i, [rest](const char* p, int64_t k) { return load_part(reinterpret_cast<const T*>(p) + k, rest); })), rest);
+    }
+}
+// The same with a mask as the result, written as bool.
+template <class Fn, class T, class... Same>
+void mask_inner(char* out, const char* const* in, int64_t n, const void* s) {
+    constexpr int step = kStep<T>;
+    using Bytes = typename VecOf<int8_t, step>::type;
+    auto apply = [&](int64_t i, auto load) {
+        if constexpr (sizeof...(Same) == 0) return __builtin_convertvector(Fn{}(s, load(in[0], i)), Bytes) & int8_t(1);
+        else return __builtin_convertvector(Fn{}(s, load(in[0], i), load(in[1], i)), Bytes) & int8_t(1);
+    };
+    int64_t i = 0;
+    for (; i + step <= n; i += step)
+        store(out + i, apply(i, [](const char* p, int64_t k) { return load_as(reinterpret_cast<const T*>(p) + k); }));
+    if (i < n) {
+        const int64_t rest = n - i;
+        const Bytes b = apply(i, [rest](const char* p, int64_t k) { return load_part(reinterpret_cast<const T*>(p) + k, rest); });
+        __builtin_memcpy(out + i, &b, rest);
+    }
+}
+
+// ---- kernels over elements; Fn takes (s, element...); the compiler vectorises what it can ----
+template <class Fn, class Out, class A, class... More>
+void element_inner(char* out, const char* const* in, int64_t n, const void* s) {
+    Out* o = reinterpret_cast<Out*>(out);
+    const A* a = reinterpret_cast<const A*>(in[0]);
+    if constexpr (sizeof...(More) == 0) {
+#pragma GCC ivdep
+        for (int64_t i = 0; i < n; i++) o[i] = element<Out>(Fn{}(s, value(a[i])));
+    } else {
+        [&]<class B, class... C>(B*, C*...) {
+            const B* b = reinterpret_cast<const B*>(in[1]);
+            if constexpr (sizeof...(C) == 0) {
+#pragma GCC ivdep
+                for (int64_t i = 0; i < n; i++) o[i] = element<Out>(Fn{}(s, value(a[i]), value(b[i])));
+            } else {
+                [&]<class E>(E*) {
+                    const E* c = reinterpret_cast<const E*>(in[2]);
+#pragma GCC ivdep
+                    for (int64_t i = 0; i < n; i++) o[i] = element<Out>(Fn{}(s, value(a[i]), value(b[i]), value(c[i])));
+                }(static_cast<C*>(nullptr)...);
+            }
+        }(static_cast<More*>(nullptr)...);
+    }
+}
+
+// ---- filling tables ----
+template <class Fn, class T>
+constexpr Loop vec1 = loop<vec_inner<Fn, T>, T, T>;
+template <class Fn, class T>
+constexpr Loop vec2 = loop<vec_inner<Fn, T, T>, T, T, T>;
+template <class Fn, class T>
+constexpr Loop vec3 = loop<vec_inner<Fn, T, T, T>, T, T, T, T>;
+
+// One vector function for the four floating types; the arity follows from the operation.
+template <class Tab, class Fn>
+constexpr void floats(Tab& t, Unary op, Fn) {
+    t.put(op, DType::f32, vec1<Fn, float>);
+    t.put(op, DType::f64, vec1<Fn, double>);
+    t.put(op, DType::f16, vec1<Fn, Half>);
+    t.put(op, DType::bf16, vec1<Fn, BHalf>);
+}
+template <class Tab, class Fn>
+constexpr void floats(Tab& t, Binary op, Fn) {
+    t.put(op, DType::f32, vec2<Fn, float>);
+    t.put(op, DType::f64, vec2<Fn, double>);
+    t.put(op, DType::f16, vec2<Fn, Half>);
+    t.put(op, DType::bf16, vec2<Fn, BHalf>);
+}
+template <class Tab, class Fn>
+constexpr void floats(Tab& t, Ternary op, Fn) {
+    t.put(op, DType::f32, vec3<Fn, float>);
+    t.put(op, DType::f64, vec3<Fn, double>);
+    t.put(op, DType::f16, vec3<Fn, Half>);
+    t.put(op, DType::bf16, vec3<Fn, BHalf>);
+}
+template <class Tab, class Fn, class... T>
+constexpr void masks1(Tab& t, Unary op) {
+    (t.put(op, kType<T>, loop<mask_inner<Fn, T>, Bool, T>), ...);
+}
+template <class Tab, class Fn>
+constexpr void float_masks(Tab& t, Unary op, Fn) {
+    masks1<Tab, Fn, float, double, Half, BHalf>(t, op);
+}
+template <class Tab, class Fn, class... T>
+constexpr void masks2(Tab& t, Binary op) {
+    (t.put(op, kType<T>, loop<mask_inner<Fn, T, T>, Bool, T, T>), ...);
+}
+template <class Tab, class Fn>
+constexpr void float_masks(Tab& t, Binary op, Fn) {
+    masks2<Tab, Fn, float, double, Half, BHalf>(t, op);
+}
+
+template <class... T>
+struct Types {};
+using Floats = Types<float, double, Half, BHalf>;
+using Ints = Types<uint8_t, int8_t, int16_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t>;
+using Complexes = Types<Cx<float>, Cx<double>>;
+
+// Element functions: result of the same type, or of type Out.
+template <class Tab, class Fn, class... T>
+constexpr void each(Tab& t, Unary op, Types<T...>, Fn) {
+    (t.put(op, kType<T>, loop<element_inner<Fn, T, T>, T, T>), ...);
+}
+template <class Tab, class Fn, class... T>
+constexpr void each(Tab& t, Binary op, Types<T...>, Fn) {
+    (t.put(op, kType<T>, loop<element_inner<Fn, T, T, T>, T, T, T>), ...);
+}
+template <class Tab, class Fn, class... T>
+constexpr void each(Tab& t, Ternary op, Types<T...>, Fn) {
+    (t.put(op, kType<T>, loop<element_inner<Fn, T, T, T, T>, T, T, T, T>), ...);
+}
+template <class Out, class Tab, class Fn, class... T>
+constexpr void each_to(Tab& t, Unary op, Types<T...>, Fn) {
+    (t.put(op, kType<T>, loop<element_inner<Fn, Out, T>, Out, T>), ...);
+}
+template <class Out, class Tab, class Fn, class... T>
+constexpr void each_to(Tab& t, Binary op, Types<T...>, Fn) {
+    (t.put(op, kType<T>, loop<element_inner<Fn, Out, T, T>, Out, T, T>), ...);
+}
+// Where signedness does not matter one loop serves two types: arithmetic on the unsigned type, which wraps.
+template <class Tab, class Op, class Fn>
+constexpr void wrapping(Tab& t, Op op, Fn fn) {
+    Table<8> u;
+    each(u, op, Types<uint8_t, uint16_t, uint32_t, uint64_t>{}, fn);
+    const DType twin[] = {DType::i8, DType::i16, DType::i32, DType::i64};
+    for (int i = 0; i < 4; i++) {
+        t.put(op, u.entry[i].type, u.entry[i].loop);
+        t.put(op, twin[i], u.entry[i].loop);
+    }
+}
+
+}  // namespace fb::cpu::FB_ARCH

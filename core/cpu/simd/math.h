@@ -1,0 +1,517 @@
+// Elementary functions of whole vectors, at most 1-2 ulp from the exact value. The polynomials come from tools/fit.py.
+// Functions that are rarely hot exist in double only; their float form computes in double and rounds once.
+#pragma once
+#include "cpu/simd/vec.h"
+
+namespace fb::cpu::FB_ARCH {
+
+template <class V>
+inline constexpr bool is_float_vec = sizeof(Scalar<V>) == 4;
+template <class V>
+inline constexpr Scalar<V> kInf = __builtin_huge_valf();
+template <class V>
+inline constexpr Scalar<V> kNan = __builtin_nanf("");
+
+// c0 + c1 x + c2 x^2 + …
+template <class V>
+inline V poly(V, Scalar<V> c) {
+    return splat<V>(c);
+}
+template <class V, class... C>
+inline V poly(V x, Scalar<V> c, C... rest) {
+    return fma(poly(x, Scalar<V>(rest)...), x, splat<V>(c));
+}
+// The same with even and odd powers apart: a shorter chain for long polynomials.
+template <class V, int n>
+inline V poly_split(V x, const double (&c)[n]) {
+    const V y = x * x;
+    V a = splat<V>(Scalar<V>(c[n - 1])), b = splat<V>(Scalar<V>(c[n - 2]));
+    for (int i = n - 3; i >= 1; i -= 2) {
+        a = fma(a, y, splat<V>(Scalar<V>(c[i])));
+        b = fma(b, y, splat<V>(Scalar<V>(c[i - 1])));
+    }
+    if constexpr (n % 2) return fma(fma(a, y, splat<V>(Scalar<V>(c[0]))), splat<V>(1), b * x);
+    else return fma(a, x, b);
+}
+
+// Scalar fallback for the few values that need it, and for functions without a vector form.
+template <class V, class Fn>
+[[gnu::noinline]] V per_lane(V x, Fn f) {
+    for (int i = 0; i < kLanes<Scalar<V>>; i++) x[i] = f(x[i]);
+    return x;
+}
+template <class V, class Fn>
+[[gnu::noinline]] V per_lane(V x, V y, Fn f) {
+    for (int i = 0; i < kLanes<Scalar<V>>; i++) x[i] = f(x[i], y[i]);
+    return x;
+}
+template <class Fn>
+inline F via_double(Fn f, F x) {
+    const D2 d = widen(x);
+    return narrow({f(d.lo), f(d.hi)});
+}
+template <class Fn>
+inline F via_double(Fn f, F x, F y) {
+    const D2 a = widen(x), b = widen(y);
+    return narrow({f(a.lo, b.lo), f(a.hi, b.hi)});
+}
+
+// ---- exponential ----
+template <class V>
+struct ExpParts {
+    V n, r;  // x = n ln 2 + r, |r| <= ln 2 / 2
+};
+template <class V>
+inline ExpParts<V> exp_reduce(V x) {
+    const V n = round_even(V(x * splat<V>(1.4426950408889634)));
+    // ln 2 in two parts, the first short enough for n times it to be exact
+    const double hi = is_float_vec<V> ? 0.693359375 : 6.93147180369123816490e-01;
+    const double lo = is_float_vec<V> ? -2.12194440054690583e-4 : 1.90821492927058770002e-10;
+    return {n, fma(n, splat<V>(Scalar<V>(-lo)), fma(n, splat<V>(Scalar<V>(-hi)), x))};
+}
+template <class V>
+inline V exp_poly(V r) {  // e^r
+    V p;
+    if constexpr (is_float_vec<V>) {
+        p = poly(r, 0.49999994f, 0.166665196f, 0.0416681804f, 0.00836879853f, 0.00138281216f);
+    } else {
+        static constexpr double c[] = {0.500000000000001,      0.16666666666665861,   0.041666666666530079,
+                                       0.0083333333338861167,  0.0013888888944545335, 0.00019841268594286614,
+                                       2.4801491524569939e-05, 2.755844704776256e-06, 2.7630966872817011e-07,
+                                       2.4715782321262945e-08};
+        p = poly_split(r, c);
+    }
+    return fma(V(r * r), p, r) + splat<V>(1);
+}
+// e^x · 2^shift
+template <class V>
+inline V exp_shifted(V x, Scalar<V> shift) {
+    x = min(splat<V>(is_float_vec<V> ? 91 : 712), max(splat<V>(is_float_vec<V> ? -105 : -747), x));
+    const auto [n, r] = exp_reduce(x);
+    return ldexp(exp_poly(r), V(n + splat<V>(shift)));
+}
+template <class V>
+inline V exp(V x) {
+    return exp_shifted(x, 0);
+}
+template <class V>
+inline V exp2(V x) {
+    x = min(splat<V>(is_float_vec<V> ? 130 : 1030), max(splat<V>(is_float_vec<V> ? -152 : -1080), x));
+    const V n = round_even(x);
+    return ldexp(exp_poly(V((x - n) * splat<V>(0.6931471805599453))), n);
+}
+template <class V>
+inline V expm1(V x) {
+    const V c = min(splat<V>(is_float_vec<V> ? 90 : 711), max(splat<V>(is_float_vec<V> ? -25 : -50), x));
+    const auto [n, r] = exp_reduce(c);
+    V p;
+    if constexpr (is_float_vec<V>) {
+        p = poly(r, 0.5f, 0.166666672f, 0.041666355f, 0.00833327323f, 0.00139409699f, 0.000199141417f);
+    } else {
+        static constexpr double k[] = {0.5,
+                                       0.16666666666666677,
+                                       0.041666666666666699,
+                                       0.0083333333333216481,
+                                       0.00138888888888669,
+                                       0.00019841269886085812,
+                                       2.48015873604568e-05,
+                                       2.755724424921401e-06,
+                                       2.7557242832966135e-07,
+                                       2.5109023045259115e-08,
+                                       2.0924423202469807e-09};
+        p = poly_split(r, k);
+    }
+    p = fma(V(r * r), p, r);
+    const V one_less = splat<V>(1) - exp2i(V(-min(n, splat<V>(100))));  // 1 - 2^-n
+    return x == V{} ? x : ldexp(V(p + one_less), n);
+}
+
+// ---- logarithm ----
+template <class V>
+struct LogParts {
+    V e, f;  // x = 2^e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2)
+};
+template <class V>
+inline LogParts<V> log_reduce(V x) {  // x positive and finite
+    const auto tiny = x < splat<V>(is_float_vec<V> ? 1.1754943508222875e-38 : 2.2250738585072014e-308);
+    const V scaled = tiny ? x * splat<V>(is_float_vec<V> ? 33554432.0 : 18014398509481984.0) : x;
+    const V lift = tiny ? splat<V>(is_float_vec<V> ? -25 : -54) : V{};
+    if constexpr (is_float_vec<V>) {
+        const auto u = bitcast<Vec<uint32_t>>(scaled) + (0x3f800000u - 0x3f3504f3u);
+        const V e = __builtin_convertvector(bitcast<Vec<int32_t>>(u >> 23) - 127, V);
+        return {e + lift, bitcast<V>((u & 0x7fffffu) + 0x3f3504f3u) - 1.0f};
+    } else {
+        const auto u = bitcast<Vec<uint64_t>>(scaled) + (0x3ff0000000000000u - 0x3fe6a09e667f3bcdu);
+        const V e = bitcast<V>((u >> 52) | 0x4330000000000000u) - (4503599627370496.0 + 1023.0);
+        return {e + lift, bitcast<V>((u & 0xfffffffffffffu) + 0x3fe6a09e667f3bcdu) - 1.0};
+    }
+}
+// log(1 + f) + add
+template <class V>
+inline V log_poly(V f, V add) {
+    const V y = f * f;
+    if constexpr (is_float_vec<V>) {
+        const V p = poly(f, 0.333333164f, -0.250007987f, 0.200023144f, -0.166249141f, 0.141806319f, -0.131250486f,
+                         0.128849193f, -0.0787348971f);
+        return f + fma(y, splat<V>(-0.5f), fma(V(y * f), p, add));
+    } else {
+        const V s = f / (f + 2.0), z = s * s, half = y * 0.5;
+        const V R = z * poly(z, 0.66666666666666852, 0.39999999999704244, 0.2857142868373751, 0.2222220414720357,
+                             0.1818329288484683, 0.15320614079366895, 0.14733470021872447);
+        return f - (half - fma(s, V(half + R), add));
+    }
+}
+template <class V>
+inline V log_edges(V x, V r) {  // the answers for 0, negative, infinite and NaN
+    return x > V{} ? (x < splat<V>(kInf<V>) ? r : x) : (x == V{} ? splat<V>(-kInf<V>) : splat<V>(kNan<V>));
+}
+template <class V>
+inline V log(V x) {
+    const auto [e, f] = log_reduce(x);
+    const double hi = is_float_vec<V> ? 0.693359375 : 6.93147180369123816490e-01;
+    const double lo = is_float_vec<V> ? -2.12194440054690583e-4 : 1.90821492927058770002e-10;
+    return log_edges(x, fma(e, splat<V>(Scalar<V>(hi)), log_poly(f, V(e * splat<V>(Scalar<V>(lo))))));
+}
+inline D log2(D x) {
+    const auto [e, f] = log_reduce(x);
+    const D l = log_poly(f, D{});
+    // 1/ln 2 in two parts
+    return log_edges(x, D(e + fma(l, splat<D>(1.4426950408889634), l * 2.0355273740931033e-17)));
+}
+inline F log2(F x) {
+    return via_double([](D d) { return log2(d); }, x);
+}
+inline D log10(D x) {
+    return per_lane(x, [](double v) { return __builtin_log10(v); });
+}
+inline F log10(F x) {
+    return via_double([](D d) { return D(log(d) * 0.4342944819032518); }, x);
+}
+template <class V>
+inline V log1p(V x) {
+    const V u = x + splat<V>(1), c = (x - (u - splat<V>(1))) / u;  // what the sum 1 + x lost
+    const auto inner = (u > V{}) & (u < splat<V>(kInf<V>));
+    return x == V{} ? x : V(log(u) + (inner ? c : V{}));
+}
+
+// ---- trigonometry ----
+inline Vec<int64_t> low_bits(D n) {
+    return bitcast<Vec<int64_t>>(n + 6755399441055744.0);
+}
+struct Quadrant {
+    D n, r;  // x = n pi/2 + r; for |x| < kTrigLimit
+};
+inline constexpr double kTrigLimit = 700000;
+inline Quadrant quadrant(D x) {
+    const D n = round_even(D(x * 0.6366197723675814));
+    D r = fma(n, splat<D>(-1.57079632673412561417e+00), x);  // pi/2 in three parts: 33, 33 and 53 bits
+    r = fma(n, splat<D>(-6.07710050630396597660e-11), r);
+    return {n, fma(n, splat<D>(-2.02226624879595063154e-21), r)};
+}
+inline D sin_poly(D r) {
+    const D z = r * r;
+    return fma(D(r * z), poly(z, -0.16666666666666632, 0.0083333333333224634, -0.00019841269829823331,
+                              2.7557313691588304e-06, -2.5050757406924606e-08, 1.5896725209151672e-10), r);
+}
+inline D cos_poly(D r) {
+    const D z = r * r;
+    const D p = poly(z, 0.041666666666666616, -0.0013888888888876506, 2.4801587290780052e-05, -2.7557314687131251e-07,
+                     2.0875764591775388e-09, -1.1361614640332297e-11);
+    const D half = z * 0.5, w = 1.0 - half;
+    return w + fma(D(z * z), p, D((1.0 - w) - half));
+}
+inline F sin_poly(F r) {
+    const F z = r * r;
+    return fma(F(r * z), poly(z, -0.166666552f, 0.00833219197f, -0.000195187851f), r);
+}
+inline F cos_poly(F r) {
+    const F z = r * r;
+    return fma(F(z * z), poly(z, 0.0416666456f, -0.0013887299f, 2.44302391e-05f), fma(z, splat<F>(-0.5f), splat<F>(1)));
+}
+template <class V, class B>
+inline V sincos_pick(V r, B q, int shift) {
+    const V v = (q & 1) != 0 ? cos_poly(r) : sin_poly(r);
+    return bitcast<V>(bitcast<B>(v) ^ ((q & 2) << shift));
+}
+template <bool cosine>
+inline F sincos(F x) {
+    if (any(~(abs(x) < splat<F>(kTrigLimit)))) [[unlikely]]
+        return per_lane(x, [](float v) { return cosine ? __builtin_cosf(v) : __builtin_sinf(v); });
+    const D2 d = widen(x);
+    const Quadrant a = quadrant(d.lo), b = quadrant(d.hi);
+    const auto q = __builtin_convertvector(narrow({a.n, b.n}), Vec<int32_t>) + int(cosine);
+    return sincos_pick(narrow({a.r, b.r}), q, 30);
+}
+template <bool cosine>
+inline D sincos(D x) {
+    if (any(~(abs(x) < splat<D>(kTrigLimit)))) [[unlikely]]
+        return per_lane(x, [](double v) { return cosine ? __builtin_cos(v) : __builtin_sin(v); });
+    const Quadrant a = quadrant(x);
+    return sincos_pick(a.r, low_bits(a.n) + int64_t(cosine), 62);
+}
+template <class V>
+inline V sin(V x) {
+    return x == V{} ? x : sincos<false>(x);
+}
+template <class V>
+inline V cos(V x) {
+    return sincos<true>(x);
+}
+inline D tan(D x) {
+    if (any(~(abs(x) < splat<D>(kTrigLimit)))) [[unlikely]]
+        return per_lane(x, [](double v) { return __builtin_tan(v); });
+    const Quadrant a = quadrant(x);
+    static constexpr double c[] = {
+        0.33333333333333376,    0.13333333333325895,     0.053968253972707235,   0.021869488402574969,
+        0.0088632378978792201,  0.0035921008746658454,   0.0014560473270631129,  0.00058884744122628531,
+        0.00024384058483521603, 8.3260198702375977e-05,  6.7886668298022384e-05, -2.6618481971958395e-05,
+        4.9569824670826025e-05, -2.4787503881133624e-05, 9.9236554249362107e-06};
+    const D z = a.r * a.r, t = fma(D(a.r * z), poly_split(z, c), a.r);
+    return x == D{} ? x : ((low_bits(a.n) & 1) != 0 ? -1.0 / t : t);
+}
+inline F tan(F x) {
+    return via_double([](D d) { return tan(d); }, x);
+}
+
+inline D atan_poly(D t) {  // |t| <= tan(pi/8)
+    static constexpr double c[] = {-0.33333333333333232, 0.19999999999961199,  -0.14285714280829456,  0.11111110810600407,
+                                   -0.090908984438196269, 0.076920711289193575, -0.066632163911913539, 0.058486366083792603,
+                                   -0.050424062982137204, 0.038137590799007547, -0.017981702779278793};
+    const D z = t * t;
+    return fma(D(t * z), poly_split(z, c), t);
+}
+// atan(num / den) for num, den >= 0 and not both zero or both infinite
+inline D atan_ratio(D num, D den) {
+    const auto big = num > den * 2.414213562373095, mid = num > den * 0.41421356237309503;
+    const D t = (big ? -den : mid ? num - den : num) / (big ? num : mid ? num + den : den);
+    const D hi = big ? splat<D>(1.5707963267948966) : mid ? splat<D>(0.7853981633974483) : D{};
+    const D lo = big ? splat<D>(6.123233995736766e-17) : mid ? splat<D>(3.061616997868383e-17) : D{};
+    return hi + (atan_poly(t) + lo);
+}
+inline D atan(D x) {
+    const D y = abs(x);
+    const auto infinite = y == splat<D>(kInf<D>);
+    return with_sign(abs(atan_ratio(infinite ? splat<D>(1) : y, infinite ? D{} : splat<D>(1))), x);
+}
+inline F atan(F x) {
+    return via_double([](D d) { return atan(d); }, x);
+}
+inline D atan2(D y, D x) {
+    D a = abs(y), b = abs(x);
+    const auto both_infinite = (a == splat<D>(kInf<D>)) & (b == splat<D>(kInf<D>)), both_zero = (a == D{}) & (b == D{});
+    a = both_infinite ? splat<D>(1) : both_zero ? D{} : a;
+    b = both_infinite | both_zero ? splat<D>(1) : b;
+    const auto far = (a > b * 1e300) | (b > a * 1e300);  // mid-range products would overflow or vanish
+    const D r = atan_ratio(far ? (a > b ? splat<D>(1) : a / b) : a, far ? (a > b ? b / a : splat<D>(1)) : b);
+    const auto negative = bitcast<Vec<int64_t>>(x) < 0;
+    const D q = negative ? 3.141592653589793 - (r - 1.2246467991473532e-16) : r;
+    return with_sign(abs(x != x ? x : q), y);
+}
+inline F atan2(F y, F x) {
+    return via_double([](D a, D b) { return atan2(a, b); }, y, x);
+}
+
+inline D asin_poly(D x, D z) {  // asin(x), z = x^2 <= 1/4
+    static constexpr double c[] = {0.16666666666666738,  0.074999999999754124,  0.044642857171045984, 0.030381942852661922,
+                                   0.02237221143060384,  0.017351668828580562,  0.013980205710516284, 0.011403507378236973,
+                                   0.010756501561279622, 0.0037897953279406897, 0.021517615556443312, -0.020746285005136405,
+                                   0.032479154413273308};
+    return fma(D(x * z), poly_split(z, c), x);
+}
+inline D asin(D x) {
+    const D y = abs(x);
+    const auto small = y <= splat<D>(0.5);
+    const D z = small ? x * x : (1.0 - y) * 0.5;
+    const D r = asin_poly(small ? y : sqrt(z), z);
+    const D v = small ? r : 1.5707963267948966 - (2.0 * r - 6.123233995736766e-17);
+    return with_sign(v, x);
+}
+inline F asin(F x) {
+    return via_double([](D d) { return asin(d); }, x);
+}
+inline D acos(D x) {
+    const D y = abs(x);
+    const auto small = y <= splat<D>(0.5);
+    const D z = small ? x * x : (1.0 - y) * 0.5;
+    const D r = asin_poly(small ? x : sqrt(z), z);
+    const D half = 1.5707963267948966 - (r - 6.123233995736766e-17);
+    const D edge = x < D{} ? 3.141592653589793 - (2.0 * r - 1.2246467991473532e-16) : 2.0 * r;
+    return small ? half : edge;
+}
+inline F acos(F x) {
+    return via_double([](D d) { return acos(d); }, x);
+}
+
+// ---- hyperbolic ----
+template <class V>
+inline V cosh(V x) {
+    const V h = exp_shifted(abs(x), -1);
+    return h + splat<V>(0.25) / h;
+}
+template <class V>
+inline V sinh(V x) {
+    const V y = abs(x), h = exp_shifted(y, -1), t = expm1(y);
+    const V small = splat<V>(0.5) * (t + t / (t + splat<V>(1)));
+    return with_sign(abs(y < splat<V>(1) ? small : h - splat<V>(0.25) / h), x);
+}
+template <class V>
+inline V tanh(V x) {
+    if constexpr (is_float_vec<V>) {
+        const V y = abs(x), z = x * x;
+        const V small = fma(V(x * z), poly(z, -0.333333015f, 0.133320078f, -0.0537903048f, 0.0208162386f, -0.00591734657f), x);
+        const V e = exp(V(min(splat<V>(10), y) * 2.0f));
+        return y < splat<V>(0.6f) ? small : with_sign(V(1.0f - 2.0f / (e + 1.0f)), x);
+    } else {
+        const V t = expm1(V(min(splat<V>(20), abs(x)) * 2.0));
+        return with_sign(V(t / (t + 2.0)), x);
+    }
+}
+inline D asinh(D x) {
+    const D y = abs(x);
+    const auto big = y > splat<D>(268435456.0);
+    const D z = y * y, small = log1p(D(y + z / (1.0 + sqrt(D(z + 1.0)))));
+    return with_sign(abs(big ? log(y) + 0.6931471805599453 : small), x);
+}
+inline D acosh(D x) {
+    const D t = x - 1.0;
+    const D v = x > splat<D>(268435456.0) ? log(x) + 0.6931471805599453 : log1p(D(t + sqrt(D(t * (t + 2.0)))));
+    return x >= splat<D>(1) ? v : splat<D>(kNan<D>);
+}
+inline D atanh(D x) {
+    const D y = abs(x), v = log1p(D(2.0 * y / (1.0 - y))) * 0.5;
+    return v != v ? v : with_sign(v, x);
+}
+inline F asinh(F x) {
+    return via_double([](D d) { return asinh(d); }, x);
+}
+inline F acosh(F x) {
+    return via_double([](D d) { return acosh(d); }, x);
+}
+inline F atanh(F x) {
+    return via_double([](D d) { return atanh(d); }, x);
+}
+
+// ---- error function ----
+inline D erfcx_positive(D y) {  // e^(y²) erfc(y), y >= 0
+    static constexpr double c[] = {
+        1.2769783815525286,      -0.09276382658574589,    -0.16603039761528882,    0.16405128003342628,
+        -0.054220000992072984,   -0.0080340150818206894,  0.0087226538765873707,   0.0012713389554208946,
+        -0.001456813957764628,   -0.0004543407300174566,  0.00020636728706270279,  0.00015103858280340079,
+        -1.5101852005905845e-06, -3.6421059955205625e-05, -1.3491758948521794e-05, 3.7047420558987414e-06,
+        5.220636924456888e-06,   1.5147625799519193e-06,  -6.8743071153655545e-07, -8.480831459539441e-07,
+        -2.7765688322269866e-07, 1.4809465144180366e-07,  1.8033321151962909e-07,  2.3855071876546342e-08,
+        -4.5317865579900377e-08, -1.6399611061754303e-08, 4.7761774071417256e-09,  2.4620427828652853e-09};
+    return poly_split(D(1.0 - 4.0 / (y + 2.0)), c) / fma(y, splat<D>(2), splat<D>(1));
+}
+inline D exp_square(D y, double sign) {  // e^(±y²): the square in two parts, so that large ones lose nothing
+    const D h = bitcast<D>(bitcast<Vec<int64_t>>(y) & ~int64_t(0x7ffffff));
+    const D rest = (y - h) * (y + h) * sign;
+    return exp(D(h * h * sign)) * poly(rest, 1.0, 1.0, 0.5, 0.16666666666666666);
+}
+inline D erfc(D x) {
+    const D y = min(splat<D>(28), abs(x)), v = exp_square(y, -1) * erfcx_positive(y);
+    return x < D{} ? 2.0 - v : v;
+}
+inline D erfcx(D x) {
+    const D y = abs(x), v = erfcx_positive(y);
+    return x < D{} ? 2.0 * exp_square(min(splat<D>(27), y), 1) - v : v;
+}
+inline D erf(D x) {
+    static constexpr double c[] = {0.12837916709551259,    -0.37612638903184109,    0.11283791670972056,
+                                   -0.026866170648279213,  0.0052239776556664624,   -0.00085483287341791897,
+                                   0.00012055394287982447, -1.4927093778190582e-05, 1.648471195892237e-06,
+                                   -1.6598135472845929e-07, 1.6302391472821889e-08, -1.7627531564329866e-09,
+                                   1.6377238975719994e-10};
+    const D y = abs(x);
+    return y < splat<D>(1) ? fma(x, poly_split(D(x * x), c), x) : with_sign(D(1.0 - erfc(y)), x);
+}
+inline F erf(F x) {
+    const F y = abs(x), z = x * x;
+    const F small = fma(x, poly(z, 0.128379166f, -0.376126289f, 0.112836249f, -0.0268556606f, 0.00519218901f,
+                                -0.000804725685f, 7.98686524e-05f), x);
+    const F a = min(splat<F>(3.95f), y);
+    const F p = poly(a, -0.000182459436f, 1.12955213f, 0.633272052f, 0.108362198f, -0.0251723994f, 0.00419115415f,
+                     -0.000438608811f, 2.14540942e-05f);
+    return y < splat<F>(0.95f) ? small : with_sign(F(1.0f - exp(F(-p))), x);
+}
+inline F erfc(F x) {
+    return via_double([](D d) { return erfc(d); }, x);
+}
+inline F erfcx(F x) {
+    return via_double([](D d) { return erfcx(d); }, x);
+}
+
+// ---- powers ----
+inline F pow(F x, F y) {
+    const F r = via_double([](D a, D b) { return exp(D(b * log(abs(a)))); }, x, y);
+    const F whole = trunc(y), half = y * 0.5f;
+    const auto odd = (whole == y) & (trunc(half) != half) & (abs(y) < splat<F>(kInf<F>));
+    const auto negative = bitcast<Vec<int32_t>>(x) < 0;
+    const F mag = (abs(x) == splat<F>(1)) & (abs(y) == splat<F>(kInf<F>)) ? splat<F>(1) : r;
+    const F v = negative & odd ? -mag : mag;
+    const F w = (x < F{}) & (whole != y) & (abs(x) < splat<F>(kInf<F>)) ? splat<F>(kNan<F>) : v;
+    return (y == F{}) | (x == splat<F>(1)) ? splat<F>(1) : w;
+}
+inline D pow(D x, D y) {
+    return per_lane(x, y, [](double a, double b) { return __builtin_pow(a, b); });
+}
+
+// ---- activations and others ----
+template <class V>
+inline V sigmoid(V x) {
+    return splat<V>(1) / (splat<V>(1) + exp(V(-x)));
+}
+template <class V>
+inline V log_sigmoid(V x) {
+    return (x < V{} ? x : (x != x ? x : V{})) - log1p(exp(V(-abs(x))));
+}
+template <class V>
+inline V softplus(V x) {  // log(1 + e^x)
+    return log1p(exp(x));
+}
+template <class V>
+inline V tanh_softplus(V x) {  // n / (n + 2) with n = e^x (e^x + 2)
+    const V e = exp(min(splat<V>(20), x)), n = e * (e + splat<V>(2));
+    return n / (n + splat<V>(2));
+}
+template <class V>
+inline V normal_cdf(V x) {  // 0.5 (1 + erf(x / sqrt 2))
+    return fma(erf(V(x * splat<V>(0.7071067811865476))), splat<V>(0.5), splat<V>(0.5));
+}
+template <class V>
+inline V gelu_tanh_argument(V x) {  // twice: 0.5 (1 + tanh u) = sigmoid(2 u)
+    return splat<V>(1.5957691216057308) * fma(V(x * x), V(x * splat<V>(0.044715)), x);
+}
+
+// Remainder with the sign of a, exact as C's fmod.
+template <class V>
+inline V fmod(V a, V b) {
+    auto slow = [](V x, V y) {
+        return per_lane(x, y, [](auto p, auto q) {
+            if constexpr (sizeof p == 4) return __builtin_fmodf(p, q);
+            else return __builtin_fmod(p, q);
+        });
+    };
+    if constexpr (!kHasFma && !is_float_vec<V>) {
+        return slow(a, b);
+    } else {
+        // a - q b is exact for the right whole q or a neighbour of it
+        const V q0 = a / b;
+        if (any(~((abs(q0) < splat<V>(is_float_vec<V> ? 4194304.0 : 1125899906842624.0)) & (abs(b) < splat<V>(kInf<V>)))))
+            return slow(a, b);
+        V r;
+        if constexpr (is_float_vec<V>) {
+            r = via_double([](D x, D y) { return D(x - trunc(D(x / y)) * y); }, a, b);
+        } else {
+            r = fma(trunc(q0), V(-b), a);
+        }
+        const V m = abs(b);
+        const V s = with_sign(splat<V>(1), a);
+        r = r * s;  // now as if a were positive
+        r = r < V{} ? r + m : r;
+        r = r >= m ? r - m : r;
+        return with_sign(abs(r), a);
+    }
+}
+
+}  // namespace fb::cpu::FB_ARCH

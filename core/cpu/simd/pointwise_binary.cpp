@@ -1,0 +1,284 @@
+// Arithmetic, comparison and logic of two tensors, and the operations of three.
+#include "cpu/simd/loop.h"
+
+namespace fb::cpu::FB_ARCH {
+namespace {
+
+// The factor of add_scaled and its relatives is one value of the computing type.
+template <class V>
+V factor(const void* s) {
+    return splat<V>(*static_cast<const Scalar<V>*>(s));
+}
+
+template <class V>
+V remainder(V a, V b) {  // with the sign of b
+    const V m = fmod(a, b);
+    return (m != V{}) & ((b < V{}) != (m < V{})) ? m + b : m;
+}
+template <class V>
+V floor_div(V a, V b) {  // Python's a // b: from the exact remainder, so that rounding cannot lift the quotient over a whole number
+    const V q = a / b, mod = fmod(a, b);
+    V d = (a - mod) / b;
+    d = (mod != V{}) & ((b < V{}) != (mod < V{})) ? d - splat<V>(1) : d;
+    const V f = floor(d), r = d - f > splat<V>(0.5) ? f + splat<V>(1) : f;
+    return b == V{} ? q : d != V{} ? r : with_sign(V{}, q);
+}
+template <class V>
+V logaddexp(V a, V b, double scale, double inverse) {  // log(e^a + e^b), to the base e^scale
+    const V m = max(a, b), d = -abs(V(a - b)) * splat<V>(scale);
+    const V r = m + log1p(exp(d)) * splat<V>(inverse);
+    const V both = (abs(a) == splat<V>(kInf<V>)) & (a == b) ? a : r;
+    return a != a ? a : b != b ? b : both;
+}
+
+constexpr auto float_arithmetic() {
+    Table<140> t;
+    floats(t, Binary::add, [](auto, auto a, auto b) { return a + b; });
+    floats(t, Binary::sub, [](auto, auto a, auto b) { return a - b; });
+    floats(t, Binary::mul, [](auto, auto a, auto b) { return a * b; });
+    floats(t, Binary::div, [](auto, auto a, auto b) { return a / b; });
+    floats(t, Binary::add_scaled, [](auto s, auto a, auto b) { return fma(b, factor<decltype(a)>(s), a); });
+    floats(t, Binary::sub_scaled, [](auto s, auto a, auto b) { return fma(decltype(a)(-b), factor<decltype(a)>(s), a); });
+    floats(t, Binary::floor_div, [](auto, auto a, auto b) { return floor_div(a, b); });
+    floats(t, Binary::trunc_div, [](auto, auto a, auto b) { return trunc(decltype(a)(a / b)); });
+    floats(t, Binary::remainder, [](auto, auto a, auto b) { return remainder(a, b); });
+    floats(t, Binary::fmod, [](auto, auto a, auto b) { return fmod(a, b); });
+    floats(t, Binary::pow, [](auto, auto a, auto b) { return pow(a, b); });
+    floats(t, Binary::maximum, [](auto, auto a, auto b) { return max_nan(a, b); });
+    floats(t, Binary::minimum, [](auto, auto a, auto b) { return min_nan(a, b); });
+    floats(t, Binary::fmax, [](auto, auto a, auto b) { return b != b ? a : max(a, b); });
+    floats(t, Binary::fmin, [](auto, auto a, auto b) { return b != b ? a : min(a, b); });
+    floats(t, Binary::atan2, [](auto, auto a, auto b) { return atan2(a, b); });
+    floats(t, Binary::hypot, [](auto, auto a, auto b) {
+        using V = decltype(a);
+        if constexpr (is_float_vec<V>) {
+            const V r = via_double([](D x, D y) { return sqrt(D(x * x + y * y)); }, a, b);
+            return (abs(a) == splat<V>(kInf<V>)) | (abs(b) == splat<V>(kInf<V>)) ? splat<V>(kInf<V>) : r;
+        } else {
+            return per_lane(a, b, [](double x, double y) { return __builtin_hypot(x, y); });
+        }
+    });
+    floats(t, Binary::copysign, [](auto, auto a, auto b) { return with_sign(abs(a), b); });
+    floats(t, Binary::heaviside, [](auto, auto a, auto b) {
+        using V = decltype(a);
+        return a == V{} ? b : a > V{} ? splat<V>(1) : V{};
+    });
+    floats(t, Binary::logaddexp, [](auto, auto a, auto b) { return logaddexp(a, b, 1, 1); });
+    floats(t, Binary::logaddexp2, [](auto, auto a, auto b) { return logaddexp(a, b, 0.6931471805599453, 1.4426950408889634); });
+    floats(t, Binary::xlogy, [](auto, auto a, auto b) {
+        using V = decltype(a);
+        return b != b ? b : a == V{} ? V{} : a * log(b);
+    });
+    floats(t, Binary::xlog1py, [](auto, auto a, auto b) {
+        using V = decltype(a);
+        return b != b ? b : a == V{} ? V{} : a * log1p(b);
+    });
+    floats(t, Binary::ldexp, [](auto, auto a, auto b) { return a * exp2(b); });
+    floats(t, Ternary::addcmul, [](auto s, auto a, auto b, auto c) { return fma(decltype(a)(factor<decltype(a)>(s) * b), c, a); });
+    floats(t, Ternary::addcdiv, [](auto s, auto a, auto b, auto c) { return a + factor<decltype(a)>(s) * b / c; });
+    floats(t, Ternary::lerp, [](auto, auto a, auto b, auto w) {
+        using V = decltype(a);
+        const V d = b - a;
+        return abs(w) < splat<V>(0.5) ? a + w * d : b - d * (splat<V>(1) - w);
+    });
+    floats(t, Ternary::clamp, [](auto, auto x, auto lo, auto hi) { return min_nan(max_nan(x, lo), hi); });
+    return t;
+}
+
+constexpr auto comparisons() {
+    Table<200> t;
+    constexpr auto eq = [](auto, auto a, auto b) { return a == b; };
+    constexpr auto ne = [](auto, auto a, auto b) { return a != b; };
+    constexpr auto lt = [](auto, auto a, auto b) { return a < b; };
+    constexpr auto le = [](auto, auto a, auto b) { return a <= b; };
+    constexpr auto gt = [](auto, auto a, auto b) { return a > b; };
+    constexpr auto ge = [](auto, auto a, auto b) { return a >= b; };
+    float_masks(t, Binary::eq, eq);
+    float_masks(t, Binary::ne, ne);
+    float_masks(t, Binary::lt, lt);
+    float_masks(t, Binary::le, le);
+    float_masks(t, Binary::gt, gt);
+    float_masks(t, Binary::ge, ge);
+    constexpr Types<uint8_t, int8_t, int16_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t, Bool> whole;
+    each_to<Bool>(t, Binary::eq, whole, eq);
+    each_to<Bool>(t, Binary::ne, whole, ne);
+    each_to<Bool>(t, Binary::lt, whole, lt);
+    each_to<Bool>(t, Binary::le, whole, le);
+    each_to<Bool>(t, Binary::gt, whole, gt);
+    each_to<Bool>(t, Binary::ge, whole, ge);
+    constexpr auto both = [](auto, auto a, auto b) { return (a != decltype(a){}) & (b != decltype(b){}); };
+    constexpr auto either = [](auto, auto a, auto b) { return (a != decltype(a){}) | (b != decltype(b){}); };
+    constexpr auto one = [](auto, auto a, auto b) { return (a != decltype(a){}) ^ (b != decltype(b){}); };
+    float_masks(t, Binary::logical_and, both);
+    float_masks(t, Binary::logical_or, either);
+    float_masks(t, Binary::logical_xor, one);
+    each_to<Bool>(t, Binary::logical_and, whole, both);
+    each_to<Bool>(t, Binary::logical_or, whole, either);
+    each_to<Bool>(t, Binary::logical_xor, whole, one);
+    constexpr Complexes cx;
+    each_to<Bool>(t, Binary::eq, cx, [](auto, auto a, auto b) { return (a.re == b.re) & (a.im == b.im); });
+    each_to<Bool>(t, Binary::ne, cx, [](auto, auto a, auto b) { return (a.re != b.re) | (a.im != b.im); });
+    return t;
+}
+
+template <class T>
+T int_floor_div(T a, T b) {
+    if (b == 0) return 0;  // the caller has asked any_zero
+    if (T(b + 1) == 0 && T(-1) < T(0)) return T(-a);
+    const T q = T(a / b);
+    return T(q - ((a % b != 0) & ((a < 0) != (b < 0))));
+}
+template <class T>
+T int_mod(T a, T b, bool floored) {
+    if (b == 0 || (T(b + 1) == 0 && T(-1) < T(0))) return 0;
+    const T r = T(a % b);
+    return T(floored && r != 0 && (r < 0) != (b < 0) ? r + b : r);
+}
+template <class T>
+T int_pow(T a, T b) {
+    if (b < 0) return T(a == 1 ? 1 : T(a + 1) == 0 ? (b % 2 ? -1 : 1) : 0);
+    T r = 1;
+    for (; b; b = T(b >> 1), a = T(a * a))
+        if (b & 1) r = T(r * a);
+    return r;
+}
+template <class T>
+T gcd(T a, T b) {
+    a = T(a < 0 ? -a : a), b = T(b < 0 ? -b : b);
+    while (a != 0) {
+        const T r = T(b % a);
+        b = a, a = r;
+    }
+    return b;
+}
+
+constexpr auto integers() {
+    Table<220> t;
+    constexpr Ints ints;
+    constexpr Types<Bool> boolean;
+    wrapping(t, Binary::add, [](auto, auto a, auto b) { return a + b; });
+    wrapping(t, Binary::sub, [](auto, auto a, auto b) { return a - b; });
+    wrapping(t, Binary::mul, [](auto, auto a, auto b) { return a * b; });
+    wrapping(t, Binary::add_scaled, [](auto s, auto a, auto b) { return a + *static_cast<const decltype(a)*>(s) * b; });
+    wrapping(t, Binary::sub_scaled, [](auto s, auto a, auto b) { return a - *static_cast<const decltype(a)*>(s) * b; });
+    wrapping(t, Binary::bitwise_and, [](auto, auto a, auto b) { return a & b; });
+    wrapping(t, Binary::bitwise_or, [](auto, auto a, auto b) { return a | b; });
+    wrapping(t, Binary::bitwise_xor, [](auto, auto a, auto b) { return a ^ b; });
+    each(t, Binary::floor_div, ints, [](auto, auto a, auto b) { return int_floor_div(a, b); });
+    each(t, Binary::trunc_div, ints, [](auto, auto a, auto b) {
+        using T = decltype(a);
+        return T(b == 0 ? 0 : T(b + 1) == 0 && T(-1) < T(0) ? -a : a / b);
+    });
+    each(t, Binary::remainder, ints, [](auto, auto a, auto b) { return int_mod(a, b, true); });
+    each(t, Binary::fmod, ints, [](auto, auto a, auto b) { return int_mod(a, b, false); });
+    each(t, Binary::pow, ints, [](auto, auto a, auto b) { return int_pow(a, b); });
+    for (Binary op : {Binary::maximum, Binary::fmax}) each(t, op, ints, [](auto, auto a, auto b) { return a > b ? a : b; });
+    for (Binary op : {Binary::minimum, Binary::fmin}) each(t, op, ints, [](auto, auto a, auto b) { return a < b ? a : b; });
+    each(t, Binary::left_shift, ints, [](auto, auto a, auto b) {
+        using T = decltype(a);
+        return b < 0 || uint64_t(b) >= sizeof(T) * 8 ? T(0) : T(uint64_t(a) << b);
+    });
+    each(t, Binary::right_shift, ints, [](auto, auto a, auto b) {
+        using T = decltype(a);
+        const bool wide = b < 0 || uint64_t(b) >= sizeof(T) * 8;
+        return T(wide ? (a < 0 ? -1 : 0) : a >> b);
+    });
+    each(t, Binary::gcd, ints, [](auto, auto a, auto b) { return gcd(a, b); });
+    each(t, Binary::lcm, ints, [](auto, auto a, auto b) {
+        using T = decltype(a);
+        const T g = gcd(a, b), r = g == 0 ? T(0) : T(a / g * b);
+        return T(r < 0 ? -r : r);
+    });
+    each(t, Binary::heaviside, ints, [](auto, auto a, auto b) { return a == 0 ? b : decltype(a)(a > 0); });
+    each(t, Ternary::addcmul, ints, [](auto s, auto a, auto b, auto c) { return a + *static_cast<const decltype(a)*>(s) * b * c; });
+    each(t, Ternary::clamp, ints, [](auto, auto x, auto lo, auto hi) {
+        const auto v = x < lo ? lo : x;
+        return v > hi ? hi : v;
+    });
+
+    for (Binary op : {Binary::add, Binary::maximum, Binary::fmax, Binary::bitwise_or})
+        each(t, op, boolean, [](auto, bool a, bool b) { return a | b; });
+    for (Binary op : {Binary::mul, Binary::minimum, Binary::fmin, Binary::bitwise_and})
+        each(t, op, boolean, [](auto, bool a, bool b) { return a & b; });
+    each(t, Binary::bitwise_xor, boolean, [](auto, bool a, bool b) { return a ^ b; });
+    each(t, Binary::add_scaled, boolean, [](auto s, bool a, bool b) { return a | (*static_cast<const bool*>(s) & b); });
+    each(t, Binary::heaviside, boolean, [](auto, bool a, bool b) { return a | b; });
+    each(t, Binary::pow, boolean, [](auto, bool a, bool b) { return a | !b; });
+    each(t, Ternary::clamp, boolean, [](auto, bool x, bool lo, bool hi) { return (x | lo) & hi; });
+    return t;
+}
+
+template <class C>
+C times(C a, C b) {
+    return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+}
+template <class C>
+C over(C a, C b) {  // Smith: divide by the larger part first, so that nothing overflows
+    const auto p = b.re < 0 ? -b.re : b.re, q = b.im < 0 ? -b.im : b.im;
+    if (p >= q) {
+        if (p == 0 && q == 0) return {a.re / p, a.im / q};
+        const auto r = b.im / b.re, d = b.re + b.im * r;
+        return {(a.re + a.im * r) / d, (a.im - a.re * r) / d};
+    }
+    const auto r = b.re / b.im, d = b.re * r + b.im;
+    return {(a.re * r + a.im) / d, (a.im * r - a.re) / d};
+}
+template <class C>
+C plus(C a, C b) {
+    return {a.re + b.re, a.im + b.im};
+}
+
+constexpr auto complex_arithmetic() {
+    Table<40> t;
+    constexpr Complexes cx;
+    each(t, Binary::add, cx, [](auto, auto a, auto b) { return plus(a, b); });
+    each(t, Binary::sub, cx, [](auto, auto a, auto b) { return decltype(a){a.re - b.re, a.im - b.im}; });
+    each(t, Binary::mul, cx, [](auto, auto a, auto b) { return times(a, b); });
+    each(t, Binary::div, cx, [](auto, auto a, auto b) { return over(a, b); });
+    each(t, Binary::add_scaled, cx, [](auto s, auto a, auto b) { return plus(a, times(*static_cast<const decltype(a)*>(s), b)); });
+    each(t, Binary::sub_scaled, cx, [](auto s, auto a, auto b) {
+        const auto m = times(*static_cast<const decltype(a)*>(s), b);
+        return decltype(a){a.re - m.re, a.im - m.im};
+    });
+    each(t, Unary::reciprocal, cx, [](auto, auto a) { return over(decltype(a){1, 0}, a); });
+    each(t, Ternary::addcmul, cx, [](auto s, auto a, auto b, auto c) {
+        return plus(a, times(times(*static_cast<const decltype(a)*>(s), b), c));
+    });
+    each(t, Ternary::addcdiv, cx, [](auto s, auto a, auto b, auto c) {
+        return plus(a, over(times(*static_cast<const decltype(a)*>(s), b), c));
+    });
+    each(t, Ternary::lerp, cx, [](auto, auto a, auto b, auto w) {
+        using C = decltype(a);
+        const C d{b.re - a.re, b.im - a.im};
+        if (w.re * w.re + w.im * w.im < 0.25) return plus(a, times(w, d));
+        const C m = times(d, C{1 - w.re, -w.im});
+        return C{b.re - m.re, b.im - m.im};
+    });
+    constexpr auto make = [](auto, auto re, auto im) { return Cx<decltype(re)>{re, im}; };
+    each_to<Cx<float>>(t, Binary::make_complex, Types<float>{}, make);
+    each_to<Cx<double>>(t, Binary::make_complex, Types<double>{}, make);
+
+    // where: only the size of an element matters
+    auto choose = []<class T>(const T*) {
+        return loop<element_inner<decltype([](auto, bool c, auto a, auto b) { return c ? a : b; }), T, Bool, T, T>, T, Bool, T, T>;
+    };
+    const Loop by_size[] = {choose(static_cast<const uint8_t*>(nullptr)), choose(static_cast<const uint16_t*>(nullptr)),
+                            choose(static_cast<const uint32_t*>(nullptr)), choose(static_cast<const uint64_t*>(nullptr)),
+                            choose(static_cast<const Cx<double>*>(nullptr))};
+    for (DType d : {DType::u8, DType::i8, DType::b1, DType::i16, DType::u16, DType::f16, DType::bf16, DType::i32, DType::u32,
+                    DType::f32, DType::c32, DType::i64, DType::u64, DType::f64, DType::c64, DType::c128})
+        t.put(Ternary::where, d, by_size[__builtin_ctz(unsigned(itemsize(d)))]);
+    return t;
+}
+
+constexpr auto a = float_arithmetic();
+constexpr auto b = comparisons();
+constexpr auto c = integers();
+constexpr auto d = complex_arithmetic();
+}  // namespace
+
+extern const Entries binary_floats, binary_comparisons, binary_integers, binary_complex;
+constexpr Entries binary_floats{a.entry, a.count}, binary_comparisons{b.entry, b.count}, binary_integers{c.entry, c.count},
+    binary_complex{d.entry, d.count};
+
+}  // namespace fb::cpu::FB_ARCH

@@ -1,0 +1,93 @@
+// Conversion between element types, and copies. Float to integer follows what x86 does with numbers that do not fit.
+#include "cpu/simd/loop.h"
+
+namespace fb::cpu::FB_ARCH {
+namespace {
+
+template <class T>
+inline constexpr bool is_complex_type = kType<T> == DType::c64 || kType<T> == DType::c128;
+template <class T>
+inline constexpr bool is_real_type = kType<T> == DType::f32 || kType<T> == DType::f64;  // after value()
+
+template <class To, class From>
+To convert(From v) {
+    if constexpr (is_complex_type<From>) {
+        if constexpr (kType<To> == DType::b1) return To{uint8_t((v.re != 0) | (v.im != 0))};
+        else if constexpr (is_complex_type<To>) return {decltype(To{}.re)(v.re), decltype(To{}.re)(v.im)};
+        else return convert<To>(v.re);
+    } else if constexpr (is_complex_type<To>) {
+        return {decltype(To{}.re)(v), 0};
+    } else if constexpr (kType<To> == DType::b1) {
+        return To{uint8_t(v != 0)};
+    } else if constexpr (is_real_type<From> && (kType<To> == DType::u8 || kType<To> == DType::u32)) {
+        return To(int64_t(v));
+    } else if constexpr (is_real_type<From> && sizeof(To) <= 2 && kType<To> != DType::f16 && kType<To> != DType::bf16) {
+        return To(int32_t(v));
+    } else {
+        return element<To>(v);
+    }
+}
+
+template <class To, class From>
+void convert_inner(char* out, const char* const* in, int64_t n, const void*) {
+    To* o = reinterpret_cast<To*>(out);
+    const From* a = reinterpret_cast<const From*>(in[0]);
+    if constexpr ((kType<From> == DType::f16 || kType<From> == DType::bf16 || kType<From> == DType::f32) &&
+                  (kType<To> == DType::f16 || kType<To> == DType::bf16 || kType<To> == DType::f32)) {
+        int64_t i = 0;
+        for (; i + kStep<From> <= n; i += kStep<From>) store_as(o + i, load_as(a + i));
+        if (i < n) store_part(o + i, load_part(a + i, n - i), n - i);
+    } else {
+#pragma GCC ivdep
+        for (int64_t i = 0; i < n; i++) o[i] = convert<To>(value(a[i]));
+    }
+}
+
+template <class T>
+void copy_inner(char* out, const char* const* in, int64_t n, const void*) {
+    if (out != in[0]) __builtin_memmove(out, in[0], n * sizeof(T));
+}
+// Strided copies need no blocks in between.
+template <class T>
+void copy(char* const* p, const int64_t* strides, int64_t n, const void*) {
+    if (strides[0] == sizeof(T) && strides[1] == sizeof(T)) return copy_inner<T>(p[0], p + 1, n, nullptr);
+    if (strides[0] == sizeof(T) && strides[1] == 0) return fill<T>(p[0], p[1], n);
+    copy_strided<T>(p[0], strides[0], p[1], strides[1], n);
+}
+
+template <class From, class Tab, class... To>
+constexpr void from(Tab& t, Types<To...>) {
+    // the number of the pair: the operation is the source type
+    auto put = [&]<class T>(const T*) {
+        if constexpr (kType<T> != kType<From>)
+            t.put(Kind::convert, uint16_t(kType<From>), kType<T>, loop<convert_inner<T, From>, T, From>);
+    };
+    (put(static_cast<const To*>(nullptr)), ...);
+}
+
+using All = Types<uint8_t, int8_t, int16_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t, Half, BHalf, float, double, Bool,
+                  Cx<float>, Cx<double>>;
+template <class Tab, class... From>
+constexpr void pairs(Tab& t, Types<From...>) {
+    (from<From>(t, All{}), ...);
+}
+
+constexpr auto conversions() {
+    Table<250> t;
+    pairs(t, All{});
+    const Loop by_size[] = {copy<uint8_t>, copy<uint16_t>, copy<uint32_t>, copy<uint64_t>, copy<Cx<double>>};
+    for (DType d : {DType::u8, DType::i8, DType::b1, DType::i16, DType::u16, DType::f16, DType::bf16, DType::i32, DType::u32,
+                    DType::f32, DType::c32, DType::i64, DType::u64, DType::f64, DType::c64, DType::c128}) {
+        const Loop f = by_size[__builtin_ctz(unsigned(itemsize(d)))];
+        t.put(Kind::convert, uint16_t(d), d, f);
+    }
+    return t;
+}
+
+constexpr auto a = conversions();
+}  // namespace
+
+extern const Entries conversion_loops;
+constexpr Entries conversion_loops{a.entry, a.count};
+
+}  // namespace fb::cpu::FB_ARCH

@@ -1,0 +1,193 @@
+// Unary arithmetic, rounding, tests and elementary functions.
+#include "cpu/simd/loop.h"
+
+namespace fb::cpu::FB_ARCH {
+namespace {
+
+// v^e for a whole e >= 0, by squaring; wraps.
+template <class T>
+T int_power(T v, int64_t e) {
+    T r = 1;
+    for (; e > 0; e >>= 1, v = T(v * v))
+        if (e & 1) r = T(r * v);
+    return r;
+}
+
+template <class V>
+V pow_scalar(V x, double e) {
+    const V one = splat<V>(1);
+    if (e == 2) return x * x;
+    if (e == 0.5) return sqrt(x);
+    if (e == 3) return x * x * x;
+    if (e == -1) return one / x;
+    if (e == -2) return one / (x * x);
+    if (e == -0.5) return one / sqrt(x);
+    if (e == 1) return x;
+    if (e == 0) return one;
+    return pow(x, splat<V>(Scalar<V>(e)));
+}
+
+// A result that does not depend on the value: integers are never NaN.
+template <int answer>
+struct Always {
+    template <class T>
+    bool operator()(const void*, T) const { return answer != 0; }
+};
+
+constexpr auto arithmetic() {
+    Table<160> t;
+    floats(t, Unary::neg, [](auto, auto x) { return -x; });
+    floats(t, Unary::abs, [](auto, auto x) { return abs(x); });
+    constexpr auto sign = [](auto, auto x) {
+        using V = decltype(x);
+        return x > V{} ? splat<V>(1) : x < V{} ? splat<V>(-1) : V{};
+    };
+    floats(t, Unary::sign, sign);
+    floats(t, Unary::sgn, sign);
+    floats(t, Unary::square, [](auto, auto x) { return x * x; });
+    floats(t, Unary::reciprocal, [](auto, auto x) { return splat<decltype(x)>(1) / x; });
+    floats(t, Unary::ceil, [](auto, auto x) { return ceil(x); });
+    floats(t, Unary::floor, [](auto, auto x) { return floor(x); });
+    floats(t, Unary::round, [](auto, auto x) { return round_even(x); });
+    floats(t, Unary::trunc, [](auto, auto x) { return trunc(x); });
+    floats(t, Unary::frac, [](auto, auto x) { return x - trunc(x); });
+    floats(t, Unary::round_decimals, [](auto s, auto x) {
+        using V = decltype(x);
+        const double d = param(s, 0);
+        double scale = 1;
+        for (double k = d < 0 ? -d : d; k >= 1 && scale < 1e308; k--) scale *= 10;
+        const V ten = splat<V>(Scalar<V>(scale));
+        return d < 0 ? round_even(V(x / ten)) * ten : round_even(V(x * ten)) / ten;
+    });
+    floats(t, Unary::nan_to_num, [](auto s, auto x) {
+        using V = decltype(x);
+        const V inf = splat<V>(kInf<V>);
+        return x != x ? splat<V>(Scalar<V>(param(s, 0)))
+                      : x == inf ? splat<V>(Scalar<V>(param(s, 1))) : x == -inf ? splat<V>(Scalar<V>(param(s, 2))) : x;
+    });
+    floats(t, Unary::angle, [](auto, auto x) {
+        using V = decltype(x);
+        return x < V{} ? splat<V>(3.141592653589793) : x != x ? x : V{};
+    });
+    floats(t, Unary::pow_scalar, [](auto s, auto x) { return pow_scalar(x, param(s, 0)); });
+    floats(t, Unary::deg2rad, [](auto, auto x) { return x * splat<decltype(x)>(0.017453292519943295); });
+    floats(t, Unary::rad2deg, [](auto, auto x) { return x * splat<decltype(x)>(57.29577951308232); });
+
+    float_masks(t, Unary::isnan, [](auto, auto x) { return x != x; });
+    float_masks(t, Unary::isinf, [](auto, auto x) { return abs(x) == splat<decltype(x)>(kInf<decltype(x)>); });
+    float_masks(t, Unary::isfinite, [](auto, auto x) { return abs(x) < splat<decltype(x)>(kInf<decltype(x)>); });
+    float_masks(t, Unary::isposinf, [](auto, auto x) { return x == splat<decltype(x)>(kInf<decltype(x)>); });
+    float_masks(t, Unary::isneginf, [](auto, auto x) { return x == splat<decltype(x)>(-kInf<decltype(x)>); });
+    float_masks(t, Unary::signbit, [](auto, auto x) { return bitcast<Bits<decltype(x)>>(x) < 0; });
+    float_masks(t, Unary::logical_not, [](auto, auto x) { return x == decltype(x){}; });
+    return t;
+}
+
+constexpr auto elementary() {
+    Table<100> t;
+    floats(t, Unary::sqrt, [](auto, auto x) { return sqrt(x); });
+    floats(t, Unary::rsqrt, [](auto, auto x) { return splat<decltype(x)>(1) / sqrt(x); });
+    floats(t, Unary::exp, [](auto, auto x) { return exp(x); });
+    floats(t, Unary::exp2, [](auto, auto x) { return exp2(x); });
+    floats(t, Unary::expm1, [](auto, auto x) { return expm1(x); });
+    floats(t, Unary::log, [](auto, auto x) { return log(x); });
+    floats(t, Unary::log2, [](auto, auto x) { return log2(x); });
+    floats(t, Unary::log10, [](auto, auto x) { return log10(x); });
+    floats(t, Unary::log1p, [](auto, auto x) { return log1p(x); });
+    floats(t, Unary::sin, [](auto, auto x) { return sin(x); });
+    floats(t, Unary::cos, [](auto, auto x) { return cos(x); });
+    floats(t, Unary::tan, [](auto, auto x) { return tan(x); });
+    floats(t, Unary::asin, [](auto, auto x) { return asin(x); });
+    floats(t, Unary::acos, [](auto, auto x) { return acos(x); });
+    floats(t, Unary::atan, [](auto, auto x) { return atan(x); });
+    floats(t, Unary::sinh, [](auto, auto x) { return sinh(x); });
+    floats(t, Unary::cosh, [](auto, auto x) { return cosh(x); });
+    floats(t, Unary::tanh, [](auto, auto x) { return tanh(x); });
+    floats(t, Unary::asinh, [](auto, auto x) { return asinh(x); });
+    floats(t, Unary::acosh, [](auto, auto x) { return acosh(x); });
+    floats(t, Unary::atanh, [](auto, auto x) { return atanh(x); });
+    floats(t, Unary::erf, [](auto, auto x) { return erf(x); });
+    floats(t, Unary::erfc, [](auto, auto x) { return erfc(x); });
+    floats(t, Unary::erfcx, [](auto, auto x) { return erfcx(x); });
+    floats(t, Unary::sinc, [](auto, auto x) {
+        using V = decltype(x);
+        const V p = x * splat<V>(3.141592653589793);
+        return x == V{} ? splat<V>(1) : sin(p) / p;
+    });
+    return t;
+}
+
+constexpr auto integers() {
+    Table<220> t;
+    constexpr Ints ints;
+    constexpr auto same = [](auto, auto x) { return x; };
+    wrapping(t, Unary::neg, [](auto, auto x) { return -x; });
+    wrapping(t, Unary::square, [](auto, auto x) { return x * x; });
+    wrapping(t, Unary::bitwise_not, [](auto, auto x) { return ~x; });
+    for (Unary op : {Unary::ceil, Unary::floor, Unary::round, Unary::trunc, Unary::round_decimals, Unary::nan_to_num}) wrapping(t, op, same);
+    wrapping(t, Unary::pow_scalar, [](auto s, auto x) { return int_power(x, *static_cast<const int64_t*>(s)); });
+    each(t, Unary::abs, ints, [](auto, auto x) { return x < 0 ? -x : x; });
+    for (Unary op : {Unary::sign, Unary::sgn}) each(t, op, ints, [](auto, auto x) { return (x > 0) - (x < 0); });
+    each(t, Unary::relu, ints, [](auto, auto x) { return x < 0 ? 0 : x; });
+    each(t, Unary::relu6, ints, [](auto, auto x) { return x < 0 ? 0 : x > 6 ? 6 : x; });
+    each(t, Unary::hardtanh, ints, [](auto s, auto x) {
+        using T = decltype(x);
+        const T lo = T(param(s, 0)), hi = T(param(s, 1));
+        return x < lo ? lo : x > hi ? hi : x;
+    });
+    each(t, Unary::threshold, ints, [](auto s, auto x) {
+        using T = decltype(x);
+        return x <= T(param(s, 0)) ? T(param(s, 1)) : x;
+    });
+    each_to<Bool>(t, Unary::logical_not, ints, [](auto, auto x) { return x == 0; });
+    each_to<Bool>(t, Unary::signbit, ints, [](auto, auto x) { return x < 0; });
+    for (Unary op : {Unary::isnan, Unary::isinf, Unary::isposinf, Unary::isneginf}) each_to<Bool>(t, op, ints, Always<0>{});
+    each_to<Bool>(t, Unary::isfinite, ints, Always<1>{});
+    return t;
+}
+
+constexpr auto bools_and_complex() {
+    Table<80> t;
+    constexpr Types<Bool> boolean;
+    for (Unary op : {Unary::abs, Unary::sign, Unary::sgn, Unary::square, Unary::ceil, Unary::floor, Unary::round, Unary::trunc,
+                     Unary::relu, Unary::nan_to_num, Unary::pow_scalar})
+        each(t, op, boolean, [](auto, bool x) { return x; });
+    for (Unary op : {Unary::logical_not, Unary::bitwise_not}) each(t, op, boolean, [](auto, bool x) { return !x; });
+    for (Unary op : {Unary::isnan, Unary::isinf, Unary::isposinf, Unary::isneginf, Unary::signbit})
+        each(t, op, boolean, Always<0>{});
+    each(t, Unary::isfinite, boolean, Always<1>{});
+
+    constexpr Complexes cx;
+    each(t, Unary::neg, cx, [](auto, auto z) { return decltype(z){-z.re, -z.im}; });
+    each(t, Unary::conj, cx, [](auto, auto z) { return decltype(z){z.re, -z.im}; });
+    each(t, Unary::square, cx, [](auto, auto z) { return decltype(z){z.re * z.re - z.im * z.im, 2 * z.re * z.im}; });
+    each_to<Bool>(t, Unary::logical_not, cx, [](auto, auto z) { return (z.re == 0) & (z.im == 0); });
+    each_to<Bool>(t, Unary::isnan, cx, [](auto, auto z) { return (z.re != z.re) | (z.im != z.im); });
+    constexpr auto infinite = [](auto, auto z) {
+        return (__builtin_fabs(z.re) == __builtin_huge_val()) | (__builtin_fabs(z.im) == __builtin_huge_val());
+    };
+    each_to<Bool>(t, Unary::isinf, cx, infinite);
+    constexpr auto finite = [](auto, auto z) {
+        return (__builtin_fabs(z.re) < __builtin_huge_val()) & (__builtin_fabs(z.im) < __builtin_huge_val());
+    };
+    each_to<Bool>(t, Unary::isfinite, cx, finite);
+    constexpr auto real = [](auto, auto z) { return z.re; };
+    constexpr auto imag = [](auto, auto z) { return z.im; };
+    each_to<float>(t, Unary::real, Types<Cx<float>>{}, real);
+    each_to<double>(t, Unary::real, Types<Cx<double>>{}, real);
+    each_to<float>(t, Unary::imag, Types<Cx<float>>{}, imag);
+    each_to<double>(t, Unary::imag, Types<Cx<double>>{}, imag);
+    return t;
+}
+
+constexpr auto a = arithmetic();
+constexpr auto b = elementary();
+constexpr auto c = integers();
+constexpr auto d = bools_and_complex();
+}  // namespace
+
+extern const Entries unary_arithmetic, unary_elementary, unary_integers, unary_others;
+constexpr Entries unary_arithmetic{a.entry, a.count}, unary_elementary{b.entry, b.count}, unary_integers{c.entry, c.count},
+    unary_others{d.entry, d.count};
+
+}  // namespace fb::cpu::FB_ARCH
