@@ -21,11 +21,9 @@ _ZIP64_EXTRA = 20
 _PADDING_ID = 0x4246  # "FB", the tag of the extra field that PyTorch pads with
 
 _BROKEN = (
-    "PytorchStreamReader failed reading zip archive: {}. This is an internal miniz error. If you are seeing
-    this error, "
-    "there is a high likelihood that your checkpoint file is corrupted. This can happen if the checkpoint was
-    not saved "
-    "properly, was transferred incorrectly, or the file was modified after saving."
+    "PytorchStreamReader failed reading zip archive: {}. This is an internal miniz error. If you are seeing "
+    "this error, there is a high likelihood that your checkpoint file is corrupted. This can happen if the "
+    "checkpoint was not saved properly, was transferred incorrectly, or the file was modified after saving."
 )
 
 
@@ -96,10 +94,18 @@ class Reader:
         try:
             self.zip = zipfile.ZipFile(file)
             self.infos = {info.filename: info for info in self.zip.infolist()}
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, struct.error) as
-        error:
-            raise RuntimeError(_BROKEN.format("failed finding central directory") + self._cut_off()) from
-            error
+        except (
+            zipfile.BadZipFile,
+            OSError,
+            ValueError,
+            NotImplementedError,
+            EOFError,
+            struct.error,
+        ) as error:
+            raise RuntimeError(
+                _BROKEN.format("failed finding central directory") + self._cut_off()
+            ) from error
+
         if not self.infos:
             raise RuntimeError(_BROKEN.format("archive does not contain any files"))
         first = next(iter(self.infos))
@@ -109,8 +115,10 @@ class Reader:
         self.file.seek(0)
         start = self.file.read(512)
         if start.startswith(b"PK\x03\x04"):
-            return f"\nThe file has {self.bounded.end} bytes and ends too early: it was cut off while written
-            or copied."
+            return (
+                f"\nThe file has {self.bounded.end} bytes and ends too early: it was cut off while written "
+                f"or copied."
+            )
         return "\n" + describe(start)
 
     def __contains__(self, record: str) -> bool:
@@ -124,8 +132,8 @@ class Reader:
             return self.infos[f"{self.name}/{record}"]
         except KeyError:
             raise RuntimeError(
-                f"PytorchStreamReader failed locating file {record}: file not found\nThe archive has no such
-                record."
+                f"PytorchStreamReader failed locating file {record}: file not found\n"
+                "The archive has no such record."
             ) from None
 
     def size(self, record: str) -> int:
@@ -135,8 +143,7 @@ class Reader:
         """Where the bytes of a stored record begin in the file."""
         info = self._info(record)
         if info.compress_type != zipfile.ZIP_STORED:
-            raise RuntimeError(f"record {record} is compressed and cannot be mapped: load the file without
-            mmap")
+            raise RuntimeError(f"record {record} is compressed and cannot be mapped: load it without mmap")
         self.file.seek(info.header_offset)
         header = self.bounded.read(_LOCAL_HEADER)
         if header[:4] != b"PK\x03\x04":

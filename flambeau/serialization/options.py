@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
@@ -136,8 +136,10 @@ class set_default_mmap_options:  # noqa: N801
     def __init__(self, flags: int) -> None:
         global _mmap_flags
         if flags not in (mmap.MAP_PRIVATE, mmap.MAP_SHARED):
-            raise ValueError(f"Invalid argument in function set_default_mmap_options, expected MAP_PRIVATE or
-            MAP_SHARED, got {flags}")
+            raise ValueError(
+                "Invalid argument in function set_default_mmap_options, expected MAP_PRIVATE or MAP_SHARED, "
+                f"got {flags}"
+            )
         self.before, _mmap_flags = _mmap_flags, flags
 
     def __enter__(self) -> None: ...
@@ -207,7 +209,9 @@ def relocation(map_location: Any) -> Callable[[Any, str], Any]:
     if map_location is None:
         return default_restore_location
     if isinstance(map_location, dict):
-        return lambda storage, location: default_restore_location(storage, map_location.get(location, location))
+        return lambda storage, location: default_restore_location(
+            storage, map_location.get(location, location)
+        )
     if isinstance(map_location, (str, bytes, fb.device)):
         place = map_location.decode() if isinstance(map_location, bytes) else str(map_location)
         return lambda storage, location: default_restore_location(storage, place)
@@ -217,5 +221,3 @@ def relocation(map_location: Any) -> Callable[[Any, str], Any]:
         return default_restore_location(storage, location) if moved is None else moved
 
     return by_function
-
-

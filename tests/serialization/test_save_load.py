@@ -51,7 +51,9 @@ def test_files_of_pytorch(name, weights_only):
 def test_pickles_look_as_pytorch_writes_them():
     archive = zipfile.ZipFile(saved(fb.nn.Parameter(fb.ones(2, 3))))
     operations = [
-        (op.name, arg) for op, arg, _ in pickletools.genops(archive.read("archive/data.pkl")) if "PUT" not in op.name
+        (op.name, arg)
+        for op, arg, _ in pickletools.genops(archive.read("archive/data.pkl"))
+        if "PUT" not in op.name
     ]
     assert operations == [
         ("PROTO", 2), ("GLOBAL", "torch._utils _rebuild_parameter"), ("GLOBAL", "torch._utils _rebuild_tensor_v2"),
@@ -80,7 +82,9 @@ def test_shared_memory_stays_shared(zipped):
     assert fb.equal(tied, one.weight) and isinstance(tied, fb.nn.Parameter)
 
 
-DTYPES = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool complex64 complex128 uint16".split()
+DTYPES = (
+    "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool complex64 complex128 uint16".split()
+)
 
 
 @pytest.mark.parametrize("name", DTYPES)
@@ -94,8 +98,8 @@ def test_plain_data_and_numpy():
     data = {
         "set": {1, 2}, "frozen": frozenset([1]), "bytes": b"ab", "array": bytearray(b"c"), "complex": 1j,
         "big": -(10**40), "float": 1e300, "slice": slice(1, None), "none": None, "nested": [(1, [2, {"a": ()}])],
-        "time": datetime.datetime(2020, 1, 2, tzinfo=datetime.timezone.utc), "path": "
-        "pathlib.PurePosixPath("a/b"),
+        "time": datetime.datetime(2020, 1, 2, tzinfo=datetime.UTC),
+        "path": pathlib.PurePosixPath("a/b"),
         "default": collections.defaultdict(list, a=[1]), "deque": collections.deque([1, 2]),
         "counter": collections.Counter("aab"), "device": fb.device("cpu"), "ε": "ünï\ud800",
     }  # fmt: skip
@@ -162,7 +166,9 @@ def test_map_location():
         assert fb.load(buffer, map_location=place)[0].device.type == "meta"
     if not fb.cuda.is_available():
         buffer.seek(0)
-        with pytest.raises(RuntimeError, match="Attempting to deserialize object on a CUDA device but torch.cuda.is_av"):
+        with pytest.raises(
+            RuntimeError, match="Attempting to deserialize object on a CUDA device but torch.cuda.is_av"
+        ):
             fb.load(buffer, map_location="cuda")
 
 
@@ -194,7 +200,9 @@ def test_safe_globals():
     with pytest.raises(pickle.UnpicklingError) as caught:
         fb.load(buffer)
     first = str(caught.value).splitlines()[0]
-    assert first.startswith("Weights only load failed. This file can still be loaded, to do so you have two options, ")
+    assert first.startswith(
+        "Weights only load failed. This file can still be loaded, to do so you have two options, "
+    )
     assert f"add_safe_globals([{name}])" in str(caught.value)
     with serialization.safe_globals([Config]):
         buffer.seek(0)
@@ -209,9 +217,13 @@ def test_safe_globals():
 def test_arguments():
     with pytest.raises(AttributeError, match="expected 'f' to be string, path, or a file-like object"):
         fb.save(1, 3)
-    with pytest.raises(AttributeError, match="'int' object has no attribute 'seek'. You can only torch.load from a file"):
+    with pytest.raises(
+        AttributeError, match="'int' object has no attribute 'seek'. You can only torch.load from a file"
+    ):
         fb.load(3)
-    with pytest.raises(RuntimeError, match="Can not safely load weights when explicit pickle_module is specified"):
+    with pytest.raises(
+        RuntimeError, match="Can not safely load weights when explicit pickle_module is specified"
+    ):
         fb.load(saved(1), pickle_module=pickle, weights_only=True)
     with pytest.raises(FileNotFoundError):
         fb.load("/no/such/file.pt")

@@ -273,17 +273,15 @@ class DataLoader(Generic[T_co]):
         """Let the next epoch be the rest of the one in which `state_dict` was taken.
 
         A map-style data set continues with any number of workers, and no batch is read twice. A stream is
-        walked through
-        again up to the position, and needs the number of workers that it had.
+        walked through again up to the position, and needs the number of workers that it had.
         """
         if state.get("version") != 1:
             raise ValueError(f"not the state of a flambeau DataLoader: {state!r:.80}")
         streamed = self._dataset_kind == _DatasetKind.Iterable and state["batches"] > 0
         if streamed and state["num_workers"] != self.num_workers:
             raise ValueError(
-                f"the stream was read by {state['num_workers']} workers, this DataLoader has
-                {self.num_workers}: its "
-                "batches would not come in the same order"
+                f"the stream was read by {state['num_workers']} workers, this DataLoader has "
+                f"{self.num_workers}: its batches would not come in the same order"
             )
         self._resume = dict(state)
 
@@ -350,8 +348,8 @@ class _BaseDataLoaderIter:
             text += (
                 "For multiprocessing data-loading, this could be caused by not properly configuring the "
                 "IterableDataset replica at each worker. Please see "
-                "https://docs.pytorch.org/docs/stable/data.html#torch.utils.data.IterableDataset for
-                examples."
+                "https://docs.pytorch.org/docs/stable/data.html#torch.utils.data.IterableDataset "
+                "for examples."
             )
         warnings.warn(text, stacklevel=3)
 
@@ -394,9 +392,8 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
     """Has worker processes read ahead.
 
     Batch number n is asked of the workers in turn. The answers come through one pipe a worker; they are given
-    in the order
-    of their numbers (or as they come with ``in_order=False``). A worker whose stream has ended gets no more
-    orders.
+    in the order of their numbers (or as they come with ``in_order=False``). A worker whose stream has ended
+    gets no more orders.
     """
 
     def __init__(self, loader: DataLoader) -> None:
@@ -574,7 +571,7 @@ def _describe_exit(code: int | None) -> str:
         name = str(-code)
     text = f"It was ended by signal {name}."
     if -code == signal.SIGKILL:
-        text += " The system does that when memory runs out: use fewer workers, a smaller prefetch_factor or batch_size."
+        text += " The system does that when memory runs out: use fewer workers, or a smaller batch_size."
     if -code in (signal.SIGSEGV, signal.SIGBUS):
         text += " Native code used by the data set crashed: num_workers=0 helps to find where."
     return text

@@ -135,7 +135,6 @@ def default_collate(batch: list) -> Any:
     """Stack samples into a batch with a new first dimension.
 
     Tensors and arrays are stacked, numbers become a tensor, strings stay a list; mappings, named tuples and
-    sequences of
-    them are handled part by part (a tuple gives a list).
+    sequences of them are handled part by part (a tuple gives a list).
     """
     return collate(batch, collate_fn_map=default_collate_fn_map)

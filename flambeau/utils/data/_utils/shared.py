@@ -109,9 +109,8 @@ def pickle_anything(obj: Any, what: str) -> bytes:
         if cloudpickle:
             return cloudpickle.dumps(obj)
         error.add_note(
-            f"The DataLoader sends {what} to its workers. Lambdas and local classes need the package
-            cloudpickle for "
-            "this (pip install cloudpickle), or the start method 'fork'."
+            f"The DataLoader sends {what} to its workers. Lambdas and local classes need the package "
+            "cloudpickle for this (pip install cloudpickle), or the start method 'fork'."
         )
         raise
 
