@@ -1,0 +1,213 @@
+"""Running programs that import torch, torchvision or torchaudio on flambeau, unchanged.
+
+``flambeau.install_as_torch()`` makes ``import torch`` give flambeau from then on; as a context manager only
+within the block. Modules keep their identity: ``torch.nn is flambeau.nn``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.metadata
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+__all__ = ["install_as_torch", "is_installed", "missing_names", "uninstall_as_torch"]
+
+PACKAGES = {
+    "torch": "flambeau",
+    "torchvision": "flambeau.vision",
+    "torchaudio": "flambeau.audio",
+    "torchtext": "flambeau.text",
+}
+_missing: Counter[str] = Counter()
+_lock = threading.RLock()
+
+
+def missing_names() -> dict[str, int]:
+    """The names that programs asked for in vain, and how often."""
+    return dict(_missing)
+
+
+def not_there_yet(module: str, name: str) -> AttributeError:
+    """The error for a name that flambeau lacks; it is counted for the report."""
+    place = _torch_name(module)
+    _missing[f"{place}.{name}"] += 1
+    error = AttributeError(
+        f"module '{place}' has no attribute '{name}'\n"
+        f"{place}.{name} is not there yet in flambeau, or PyTorch has no such name either. "
+        "(python -m flambeau --missing-report script.py lists all the names that a program misses.)"
+    )
+    error.name = name
+    return error
+
+
+def _torch_name(module: str) -> str:
+    for theirs, ours in sorted(PACKAGES.items(), key=lambda pair: -len(pair[1])):
+        if module == ours or module.startswith(ours + "."):
+            return theirs + module[len(ours) :]
+    return module
+
+
+class _Distribution(importlib.metadata.Distribution):
+    """Tells packages that ask for the installed version of torch the version whose interface this is."""
+
+    def __init__(self, name: str, version: str) -> None:
+        self._text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+
+    def read_text(self, filename: str) -> str | None:
+        return self._text if filename == "METADATA" else None
+
+    def locate_file(self, path: Any) -> Any:
+        raise FileNotFoundError(f"{path}: this distribution has no files, flambeau stands in for it")
+
+
+class _Loader(importlib.abc.Loader):
+    """Gives the module of flambeau itself, and leaves it as it was."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module = module
+        self.kept = module.__spec__
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        return self.module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self.kept
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Answers imports of torch and its companions."""
+
+    def __init__(self) -> None:
+        self.hooked: dict[str, tuple[ModuleType, Callable | None]] = {}
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        root, dot, rest = fullname.partition(".")
+        if root not in PACKAGES:
+            return None
+        name = PACKAGES[root] + dot + rest
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
+                raise
+            _missing[fullname] += 1
+            raise ModuleNotFoundError(
+                f"No module named '{fullname}'\nIt is not there yet in flambeau.", name=fullname
+            ) from None
+        self.hook(module)
+        spec = importlib.machinery.ModuleSpec(
+            fullname, _Loader(module), is_package=hasattr(module, "__path__")
+        )
+        spec.submodule_search_locations = getattr(module, "__path__", None)
+        return spec
+
+    def find_distributions(self, context: Any = None) -> Iterator[importlib.metadata.Distribution]:
+        name = getattr(context, "name", None)
+        if name in PACKAGES:
+            import flambeau
+
+            version = flambeau.__version__ if name == "torch" else _companion_version(flambeau.__version__)
+            yield _Distribution(name, version)
+
+    def hook(self, module: ModuleType) -> None:
+        """Have a module say, for a name that it lacks, that it is not there yet."""
+        if module.__name__ in self.hooked:
+            return
+        own = module.__dict__.get("__getattr__")
+        self.hooked[module.__name__] = module, own
+
+        def lookup(name: str) -> Any:
+            if own is not None:
+                try:
+                    return own(name)
+                except AttributeError:
+                    pass
+            if name.startswith("__"):
+                raise AttributeError(f"module '{module.__name__}' has no attribute '{name}'")
+            raise not_there_yet(module.__name__, name)
+
+        module.__dict__["__getattr__"] = lookup
+
+    def unhook(self) -> None:
+        for module, own in self.hooked.values():
+            if own is None:
+                module.__dict__.pop("__getattr__", None)
+            else:
+                module.__dict__["__getattr__"] = own
+        self.hooked.clear()
+
+
+def _companion_version(version: str) -> str:
+    """torchvision 0.N goes with torch 2.(N - 15)."""
+    return f"0.{int(version.split('.')[1]) + 15}.0"
+
+
+_finder: _Finder | None = None
+_displaced: dict[str, ModuleType] = {}
+_depth = 0
+
+
+class _Installed:
+    """What `install_as_torch` returns: leaving its with block undoes the installation."""
+
+    def __init__(self) -> None:
+        self.active = True
+
+    def __enter__(self) -> _Installed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.uninstall()
+
+    def uninstall(self) -> None:
+        if self.active:
+            self.active = False
+            uninstall_as_torch()
+
+
+def install_as_torch() -> _Installed:
+    """Make ``import torch``, ``torchvision`` and ``torchaudio`` give flambeau in this process.
+
+    Used as ``with flambeau.install_as_torch():`` it holds for the block, after which modules of the real
+    packages, if they were imported before, are back. Calls may be nested.
+    """
+    global _finder, _depth
+    with _lock:
+        _depth += 1
+        if _finder is None:
+            for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
+                _displaced[name] = sys.modules.pop(name)
+            _finder = _Finder()
+            sys.meta_path.insert(0, _finder)
+    return _Installed()
+
+
+def uninstall_as_torch() -> None:
+    """Undo one `install_as_torch`."""
+    global _finder, _depth
+    with _lock:
+        if _depth == 0:
+            return
+        _depth -= 1
+        if _depth == 0 and _finder is not None:
+            sys.meta_path.remove(_finder)
+            _finder.unhook()
+            _finder = None
+            for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
+                del sys.modules[name]
+            sys.modules.update(_displaced)
+            _displaced.clear()
+
+
+def is_installed() -> bool:
+    """Whether ``import torch`` gives flambeau now."""
+    return _finder is not None
