@@ -63,7 +63,7 @@ void Generator::manual_seed(uint64_t seed) {
 uint64_t Generator::seed() {
     std::random_device entropy;
     const uint64_t high = entropy();
-    manual_seed((high << 32 | entropy()) & 0x1fffffffffffff);  // 53 bits: exact as a Python float too
+    manual_seed(high << 32 | entropy());
     return initial_seed();
 }
 

@@ -7,6 +7,8 @@
 #include <optional>
 #include <span>
 
+#include "base/parallel.h"
+
 namespace fb {
 
 // The Mersenne Twister of Matsumoto and Nishimura (1998), 32-bit words.
@@ -39,7 +41,7 @@ private:
     uint32_t next_ = 0;
 };
 
-// A generator as torch.Generator('cpu') knows it. Not locked by itself: a kernel holds `mutex` for a whole fill.
+// A generator as torch.Generator('cpu') knows it. Not locked by itself: see GeneratorLock.
 class Generator {
 public:
     static constexpr uint64_t kDefaultSeed = 67280421310721;
@@ -78,5 +80,18 @@ private:
 };
 
 Generator& default_generator();
+
+// Holds a generator, for a whole fill. Who has to wait does so without the interpreter lock, which the holder may need to finish.
+class GeneratorLock {
+public:
+    explicit GeneratorLock(Generator& g) : lock_(g.mutex, std::try_to_lock) {
+        if (lock_) return;
+        LongWork unlocked;
+        lock_.lock();
+    }
+
+private:
+    std::unique_lock<std::mutex> lock_;
+};
 
 }  // namespace fb

@@ -1,5 +1,5 @@
 // Random numbers into contiguous memory, in the order and with the bits of PyTorch's CPU kernels. A tensor that is not contiguous
-// is filled in the order of its memory: see iteration_order() in core/ops/random.cpp. Callers hold Generator::mutex.
+// is filled in the order of its memory: see core/ops/random.cpp. Callers hold a GeneratorLock.
 #pragma once
 #include <cstdint>
 

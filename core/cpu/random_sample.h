@@ -7,7 +7,7 @@
 
 namespace fb::cpu {
 
-// n elements each, all buffers contiguous and of type t; false if t is no floating type. Callers hold Generator::mutex.
+// n elements each, all buffers contiguous and of type t; false if t is no floating type. Callers hold a GeneratorLock.
 bool sample_poisson(void* out, const void* rate, DType t, int64_t n, Generator& g);
 bool sample_binomial(void* out, const void* count, const void* prob, DType t, int64_t n, Generator& g);
 bool sample_gamma(void* out, const void* alpha, DType t, int64_t n, Generator& g);

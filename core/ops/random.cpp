@@ -16,19 +16,15 @@ using OptLayout = std::optional<Layout>;
 using OptFormat = std::optional<MemoryFormat>;
 
 // ---------------------------------------------------------------- drawing
-// Holds a generator for one fill. Who has to wait does so without the interpreter lock, which the holder may need to finish.
+// The generator to draw from, held until the end of the expression.
 class Draw {
 public:
-    explicit Draw(Generator* g) : g_(g ? *g : default_generator()), lock_(g_.mutex, std::try_to_lock) {
-        if (lock_) return;
-        LongWork unlocked;
-        lock_.lock();
-    }
+    explicit Draw(Generator* g) : g_(g ? *g : default_generator()), lock_(g_) {}
     operator Generator&() { return g_; }
 
 private:
     Generator& g_;
-    std::unique_lock<std::mutex> lock_;
+    GeneratorLock lock_;
 };
 
 // The dimensions from the slowest to the fastest in memory. Where strides say nothing (0) dimensions keep their place.

@@ -1,0 +1,11 @@
+// torch.Generator.
+#pragma once
+#include "cpu/random.h"
+#include "python/object.h"
+
+namespace fb::py {
+
+bool to_generator(PyObject* o, Generator*& out);  // borrowed from o; false: not a generator
+PyObject* wrap(Generator& g);                     // a new generator object with a copy of g
+
+}  // namespace fb::py
