@@ -1,0 +1,129 @@
+#include "cpu/reduce.h"
+#include <cstring>
+#include "base/parallel.h"
+#include "cpu/fold.h"
+#include "cpu/pointwise.h"
+
+namespace fb::cpu {
+
+namespace baseline { extern const FoldTable fold_table; }
+#ifdef FB_X86
+namespace avx2 { extern const FoldTable fold_table; }
+namespace avx512 { extern const FoldTable fold_table; }
+#endif
+
+static const FoldTable& table() {
+    static const FoldTable& t = []() -> const FoldTable& {
+#ifdef FB_X86
+        if (!std::strcmp(cpu_level(), "avx512")) return avx512::fold_table;
+        if (!std::strcmp(cpu_level(), "avx2")) return avx2::fold_table;
+#endif
+        return baseline::fold_table;
+    }();
+    return t;
+}
+
+FoldLoop fold_loop(Fold f, DType in) { return table().loops[int(f)][int(in)]; }
+
+DType fold_type(Fold f, DType in) {
+    switch (f) {
+        case Fold::sum: case Fold::nansum: case Fold::prod:
+            if (is_complex(in)) return DType::c128;
+            if (is_low_precision(in)) return DType::f32;
+            return is_floating(in) ? DType::f64 : in == DType::u64 ? DType::u64 : DType::i64;
+        case Fold::max: case Fold::min: return in;
+        case Fold::all: case Fold::any: return DType::b1;
+        case Fold::argmax: case Fold::argmin: case Fold::count_nonzero: return DType::i64;
+        default: return DType::f64;
+    }
+}
+
+Dims reduced_shape(IntSpan sizes, uint64_t dims, bool keepdim) {
+    Dims r;
+    for (size_t d = 0; d < sizes.size(); ++d) {
+        if (!(dims >> d & 1)) r.push_back(sizes[d]);
+        else if (keepdim) r.push_back(1);
+    }
+    return r;
+}
+
+uint64_t dims_mask(IntSpan dims, int64_t n, bool empty_means_all) {
+    if (dims.empty()) return empty_means_all ? ~uint64_t(0) : 0;
+    uint64_t m = 0;
+    for (int64_t d : dims) {
+        const int64_t w = wrap_dim(d, n);
+        check(!(m >> w & 1), "dim ", w, " appears multiple times in the list of dims");
+        m |= uint64_t(1) << w;
+    }
+    return m;
+}
+
+static void add_dim(int64_t* size, int64_t* stride, int& n, int64_t s, int64_t st) {
+    if (s == 1) return;
+    if (n && size[n - 1] * stride[n - 1] == st) { size[n - 1] *= s; return; }
+    check(n < kMaxDims, "reductions of tensors with more than ", kMaxDims, " separate dimensions are not supported");
+    size[n] = s;
+    stride[n++] = st;
+}
+
+ReducePlan make_plan(const Tensor& x, uint64_t dims) {
+    ReducePlan p;
+    const int64_t item = int64_t(itemsize(x.dtype()));
+    for (size_t d = x.sizes().size(); d-- > 0;) {
+        if (dims >> d & 1) {
+            p.length *= x.sizes()[d];
+            add_dim(p.fold_size, p.fold_stride, p.folded, x.sizes()[d], x.strides()[d] * item);
+        } else {
+            p.results *= x.sizes()[d];
+            add_dim(p.kept_size, p.kept_stride, p.kept, x.sizes()[d], x.strides()[d] * item);
+        }
+    }
+    return p;
+}
+
+Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepdim, double param) {
+    const FoldLoop loop = fold_loop(f, x.dtype());
+    if (!loop) fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for '", x.dtype(), "'");
+    Dims shape = reduced_shape(x.sizes(), dims, keepdim);
+    if (f == Fold::moments) shape.push_back(2);
+    Tensor out = empty(shape, fold_type(f, x.dtype()), x.device());
+    if (out.is_meta()) return out;
+    ReducePlan plan = make_plan(x, dims);
+    plan.param = param;
+    if (!plan.results) return out;
+    const char* in = static_cast<const char*>(x->data());
+    char* o = static_cast<char*>(out->data());
+    const int64_t work = plan.results * std::max<int64_t>(plan.length, 1);
+    constexpr int64_t kGrain = 32768;
+    if (plan.length == 0) { plan.folded = 1; plan.fold_size[0] = 0; plan.fold_stride[0] = 0; }
+    // One result of many values: its longest dimension is cut in pieces, whose results are folded again.
+    const bool by_parts = f == Fold::sum || f == Fold::max || f == Fold::min || f == Fold::all || f == Fold::any;
+    if (plan.results == 1 && by_parts && work > 2 * kGrain && num_threads() > 1 && fold_type(f, x.dtype()) == out.dtype()) {
+        int longest = 0;
+        for (int d = 1; d < plan.folded; ++d)
+            if (plan.fold_size[d] > plan.fold_size[longest]) longest = d;
+        const int64_t parts = std::min<int64_t>(num_threads(), plan.fold_size[longest]);
+        Tensor partial = empty(Dims{parts}, out.dtype());
+        const int64_t each = (plan.fold_size[longest] + parts - 1) / parts, bytes = int64_t(itemsize(out.dtype()));
+        const int64_t used = (plan.fold_size[longest] + each - 1) / each;
+        parallel_for(used, 1, [&](int64_t b, int64_t e) {
+            for (int64_t i = b; i < e; ++i) {
+                ReducePlan part = plan;
+                part.fold_size[longest] = std::min(each, plan.fold_size[longest] - i * each);
+                part.length = plan.length / plan.fold_size[longest] * part.fold_size[longest];
+                loop(part, in + i * each * plan.fold_stride[longest], static_cast<char*>(partial->data()) + i * bytes, 0, 1);
+            }
+        });
+        ReducePlan last;
+        last.folded = 1;
+        last.fold_size[0] = last.length = used;
+        last.fold_stride[0] = bytes;
+        fold_loop(f, out.dtype())(last, static_cast<const char*>(partial->data()), o, 0, 1);
+        return out;
+    }
+    parallel_for(plan.results, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, plan.length)),
+                 [&](int64_t b, int64_t e) { loop(plan, in, o, b, e); });
+    return out;
+}
+
+}  // namespace fb::cpu

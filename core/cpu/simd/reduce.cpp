@@ -1,0 +1,409 @@
+// Folding loops, compiled once for each instruction set. No library code with external linkage in here (see CMakeLists.txt).
+#include <type_traits>
+#include "cpu/reduce.h"
+
+namespace fb::cpu::FB_ARCH {
+namespace {
+
+template <class T> struct Wide { using type = T; };  // what sums are kept in
+template <> struct Wide<float> { using type = double; };
+template <> struct Wide<F16> { using type = float; };
+template <> struct Wide<BF16> { using type = float; };
+template <> struct Wide<C64> { using type = C128; };
+template <> struct Wide<bool> { using type = int64_t; };
+template <> struct Wide<uint8_t> { using type = int64_t; };
+template <> struct Wide<int8_t> { using type = int64_t; };
+template <> struct Wide<int16_t> { using type = int64_t; };
+template <> struct Wide<int32_t> { using type = int64_t; };
+template <> struct Wide<uint16_t> { using type = int64_t; };
+template <> struct Wide<uint32_t> { using type = int64_t; };
+
+template <class T> constexpr bool is_complex_v = false;
+template <> constexpr bool is_complex_v<C64> = true;
+template <> constexpr bool is_complex_v<C128> = true;
+template <class T> constexpr bool is_half_v = false;
+template <> constexpr bool is_half_v<F16> = true;
+template <> constexpr bool is_half_v<BF16> = true;
+template <class T> constexpr bool is_float_v = is_half_v<T>;
+template <> constexpr bool is_float_v<float> = true;
+template <> constexpr bool is_float_v<double> = true;
+
+// The type values are folded in one by one (short runs); sums of float leave it for the wide type now and then.
+template <class T> struct Lane { using type = T; };
+template <> struct Lane<F16> { using type = float; };
+template <> struct Lane<BF16> { using type = float; };
+template <class T> using lane_t = typename Lane<T>::type;
+
+template <class L> inline bool is_nan(L v) { if constexpr (is_complex_v<L>) return v.re != v.re || v.im != v.im; else return v != v; }
+template <class R> inline R absolute(R v) { return v < 0 ? R(-v) : v; }
+template <> inline bool absolute(bool v) { return v; }
+inline float root(float v) { return __builtin_sqrtf(v); }
+inline double root(double v) { return __builtin_sqrt(v); }
+template <class R> inline R modulus(Complex<R> v) {
+    const R a = absolute(v.re), b = absolute(v.im), big = a > b ? a : b, small = a > b ? b : a;
+    if (big == 0 || big - big != 0) return big + small;  // zero, infinite or NaN
+    const R q = small / big;
+    return big * root(1 + q * q);
+}
+template <class L> inline auto magnitude(L v) { if constexpr (is_complex_v<L>) return modulus(v); else return absolute(v); }
+
+// --- folds: value type T (in memory), accumulator A; `lane` values join one by one, `merge` joins accumulators
+template <class T> struct Sum {
+    using A = typename Wide<T>::type;
+    using L = std::conditional_t<is_float_v<T> || is_complex_v<T>, lane_t<T>, A>;
+    using Out = A;
+    static constexpr bool widen = true;
+    static L lane0() { return L(0); }
+    static L step(L a, T v, double) { return a + L(v); }
+    static L join(L a, L b) { return a + b; }
+    static A start() { return A(0); }
+    static A merge(A a, L b) { return a + A(b); }
+};
+template <class T> struct NanSum : Sum<T> {
+    using typename Sum<T>::L;
+    static L step(L a, T v, double) { const L x = L(v); return is_nan(x) ? a : a + x; }
+};
+template <class T> struct Prod {
+    using A = std::conditional_t<is_half_v<T>, float, std::conditional_t<std::is_same_v<T, float>, double, typename Wide<T>::type>>;
+    using L = A;
+    using Out = A;
+    static constexpr bool widen = false;
+    static L lane0() { return L(1); }
+    static L step(L a, T v, double) { return a * L(v); }
+    static L join(L a, L b) { return a * b; }
+    static A start() { return A(1); }
+    static A merge(A a, L b) { return a * b; }
+};
+template <class L> struct Limits {
+    static L low() {
+        if constexpr (std::is_same_v<L, bool>) return false;
+        else if constexpr (is_float_v<L>) return L(-__builtin_inf());
+        else if constexpr (L(-1) < L(0)) return L(L(1) << (sizeof(L) * 8 - 1));
+        else return L(0);
+    }
+    static L high() {
+        if constexpr (std::is_same_v<L, bool>) return true;
+        else if constexpr (is_float_v<L>) return L(__builtin_inf());
+        else if constexpr (L(-1) < L(0)) return L(~(L(1) << (sizeof(L) * 8 - 1)));
+        else return L(~L(0));
+    }
+};
+template <class T> struct Max {
+    using A = lane_t<T>;
+    using L = A;
+    using Out = T;
+    static constexpr bool widen = false;
+    static L lane0() { return Limits<L>::low(); }
+    static L step(L a, T v, double) { const L x = L(v); return x > a || is_nan(x) ? x : a; }
+    static L join(L a, L b) { return b > a || is_nan(b) ? b : a; }
+    static A start() { return lane0(); }
+    static A merge(A a, L b) { return join(a, b); }
+};
+template <class T> struct Min {
+    using A = lane_t<T>;
+    using L = A;
+    using Out = T;
+    static constexpr bool widen = false;
+    static L lane0() { return Limits<L>::high(); }
+    static L step(L a, T v, double) { const L x = L(v); return x < a || is_nan(x) ? x : a; }
+    static L join(L a, L b) { return b < a || is_nan(b) ? b : a; }
+    static A start() { return lane0(); }
+    static A merge(A a, L b) { return join(a, b); }
+};
+template <class T> inline bool truth(T v) {
+    if constexpr (is_complex_v<T>) return v.re != 0 || v.im != 0;
+    else if constexpr (is_half_v<T>) return float(v) != 0;
+    else return v != T(0);
+}
+template <class T> struct All {
+    using A = uint8_t;
+    using L = uint8_t;
+    using Out = bool;
+    static constexpr bool widen = false;
+    static L lane0() { return 1; }
+    static L step(L a, T v, double) { return a & uint8_t(truth(v)); }
+    static L join(L a, L b) { return a & b; }
+    static A start() { return 1; }
+    static A merge(A a, L b) { return a & b; }
+};
+template <class T> struct Any {
+    using A = uint8_t;
+    using L = uint8_t;
+    using Out = bool;
+    static constexpr bool widen = false;
+    static L lane0() { return 0; }
+    static L step(L a, T v, double) { return a | uint8_t(truth(v)); }
+    static L join(L a, L b) { return a | b; }
+    static A start() { return 0; }
+    static A merge(A a, L b) { return a | b; }
+};
+template <class T> struct CountNonzero {
+    using A = int64_t;
+    using L = int64_t;
+    using Out = int64_t;
+    static constexpr bool widen = false;
+    static L lane0() { return 0; }
+    static L step(L a, T v, double) { return a + truth(v); }
+    static L join(L a, L b) { return a + b; }
+    static A start() { return 0; }
+    static A merge(A a, L b) { return a + b; }
+};
+// Norms are of floating point or complex values; the result is real.
+template <class T> using real_t = decltype(magnitude(lane_t<T>{}));
+template <class T, int Kind> struct Norm {  // 0 abs, 1 square, 2 power
+    using R = real_t<T>;
+    using A = double;
+    using L = std::conditional_t<Kind == 2, double, R>;
+    using Out = double;
+    static constexpr bool widen = true;
+    static L lane0() { return 0; }
+    static L step(L a, T v, double p) {
+        if constexpr (Kind == 1 && is_complex_v<T>) return a + (v.re * v.re + v.im * v.im);
+        else if constexpr (Kind == 1) { const L x = L(lane_t<T>(v)); return a + x * x; }
+        else if constexpr (Kind == 0) return a + L(magnitude(lane_t<T>(v)));
+        else return a + __builtin_pow(double(magnitude(lane_t<T>(v))), p);
+    }
+    static L join(L a, L b) { return a + b; }
+    static A start() { return 0; }
+    static A merge(A a, L b) { return a + A(b); }
+};
+template <class T, bool Largest> struct NormLimit {
+    using R = real_t<T>;
+    using A = R;
+    using L = R;
+    using Out = double;
+    static constexpr bool widen = false;
+    static L lane0() { return Largest ? R(0) : R(__builtin_inf()); }
+    static L step(L a, T v, double) { return join(a, magnitude(lane_t<T>(v))); }
+    static L join(L a, L b) { return (Largest ? b > a : b < a) || b != b ? b : a; }
+    static A start() { return lane0(); }
+    static A merge(A a, L b) { return join(a, b); }
+};
+
+// --- the loops
+constexpr int kLanes = 32, kBlock = 4096;
+
+// One run of values; contiguous ones in independent lanes that the compiler turns into vectors.
+template <class F, class T>
+inline void strip(typename F::A& acc, const char* p, int64_t stride, int64_t n, double param) {
+    using L = typename F::L;
+    if (stride == int64_t(sizeof(T)) && n >= 2 * kLanes) {
+        const T* v = reinterpret_cast<const T*>(p);
+        L lane[kLanes];
+        int64_t i = 0;
+        while (i + kLanes <= n) {
+            for (int k = 0; k < kLanes; ++k) lane[k] = F::lane0();
+            int64_t end = F::widen ? i + kBlock : n;
+            if (end > n) end = n;
+            for (; i + kLanes <= end; i += kLanes)
+                for (int k = 0; k < kLanes; ++k) lane[k] = F::step(lane[k], v[i + k], param);
+            for (int w = kLanes / 2; w >= 1; w /= 2)
+                for (int k = 0; k < w; ++k) lane[k] = F::join(lane[k], lane[k + w]);
+            acc = F::merge(acc, lane[0]);
+        }
+        L last = F::lane0();
+        for (; i < n; ++i) last = F::step(last, v[i], param);
+        acc = F::merge(acc, last);
+        return;
+    }
+    while (n > 0) {
+        const int64_t m = F::widen && n > 64 ? 64 : n;
+        L lane = F::lane0();
+        for (int64_t i = 0; i < m; ++i, p += stride) lane = F::step(lane, *reinterpret_cast<const T*>(p), param);
+        acc = F::merge(acc, lane);
+        n -= m;
+    }
+}
+
+inline const char* kept_start(const ReducePlan& plan, const char* in, int64_t index, int64_t* at) {
+    for (int d = 0; d < plan.kept; ++d) {
+        at[d] = index % plan.kept_size[d];
+        index /= plan.kept_size[d];
+        in += at[d] * plan.kept_stride[d];
+    }
+    return in;
+}
+inline void kept_next(const ReducePlan& plan, const char*& p, int64_t* at) {
+    for (int d = 0; d < plan.kept; ++d) {
+        p += plan.kept_stride[d];
+        if (++at[d] < plan.kept_size[d]) return;
+        p -= plan.kept_stride[d] * plan.kept_size[d];
+        at[d] = 0;
+    }
+}
+
+template <class Visit> inline void each_strip(const ReducePlan& plan, const char* p, Visit&& visit) {
+    if (plan.folded == 0) { visit(p, int64_t(0), int64_t(1)); return; }
+    int64_t at[kMaxDims] = {};
+    const int64_t outer = plan.fold_size[0] ? plan.length / plan.fold_size[0] : 0;
+    for (int64_t o = 0; o < outer; ++o) {
+        visit(p, plan.fold_stride[0], plan.fold_size[0]);
+        for (int d = 1; d < plan.folded; ++d) {
+            p += plan.fold_stride[d];
+            if (++at[d] < plan.fold_size[d]) break;
+            p -= plan.fold_stride[d] * plan.fold_size[d];
+            at[d] = 0;
+        }
+    }
+}
+
+template <class F> inline typename F::Out finish(typename F::A a) { return typename F::Out(a); }
+
+template <class F, class T>
+void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int64_t end) {
+    using A = typename F::A;
+    using L = typename F::L;
+    using Out = typename F::Out;
+    Out* o = reinterpret_cast<Out*>(out);
+    int64_t at[kMaxDims];
+    // Folding slow dimensions while the fastest kept one is contiguous: many results side by side.
+    const bool columns = plan.kept > 0 && plan.kept_stride[0] == int64_t(sizeof(T)) && plan.kept_size[0] >= 4 &&
+                         (plan.folded == 0 || plan.fold_stride[0] != int64_t(sizeof(T)));
+    if (columns) {
+        constexpr int kWidth = 256;
+        L lane[kWidth];
+        A acc[kWidth];
+        while (begin < end) {
+            const char* p = kept_start(plan, in, begin, at);
+            int64_t n = plan.kept_size[0] - at[0];
+            if (n > end - begin) n = end - begin;
+            if (n > kWidth) n = kWidth;
+            for (int64_t k = 0; k < n; ++k) { acc[k] = F::start(); lane[k] = F::lane0(); }
+            int64_t since = 0;
+            each_strip(plan, p, [&](const char* q, int64_t stride, int64_t m) {
+                for (int64_t i = 0; i < m; ++i, q += stride) {
+                    const T* v = reinterpret_cast<const T*>(q);
+                    for (int64_t k = 0; k < n; ++k) lane[k] = F::step(lane[k], v[k], plan.param);
+                    if (F::widen && ++since == 64) {
+                        for (int64_t k = 0; k < n; ++k) { acc[k] = F::merge(acc[k], lane[k]); lane[k] = F::lane0(); }
+                        since = 0;
+                    }
+                }
+            });
+            for (int64_t k = 0; k < n; ++k) o[begin + k] = finish<F>(F::merge(acc[k], lane[k]));
+            begin += n;
+        }
+        return;
+    }
+    const char* p = kept_start(plan, in, begin, at);
+    for (; begin < end; ++begin) {
+        A acc = F::start();
+        each_strip(plan, p, [&](const char* q, int64_t stride, int64_t n) { strip<F, T>(acc, q, stride, n, plan.param); });
+        o[begin] = finish<F>(acc);
+        kept_next(plan, p, at);
+    }
+}
+
+// Position of the first largest (smallest) value; NaN counts as beyond everything. Positions count row-major over the folded dimensions.
+template <class T, bool Largest>
+void arg_fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int64_t end) {
+    using L = lane_t<T>;
+    int64_t* o = reinterpret_cast<int64_t*>(out);
+    int64_t at[kMaxDims];
+    const char* p = kept_start(plan, in, begin, at);
+    for (; begin < end; ++begin) {
+        int64_t best = 0, position = 0;
+        bool none = true;
+        L value{};
+        auto beats = [&](L x) { return none || (!is_nan(value) && (is_nan(x) || (Largest ? x > value : x < value))); };
+        each_strip(plan, p, [&](const char* q, int64_t stride, int64_t n) {
+            if (stride == int64_t(sizeof(T)) && n >= 64) {  // first the extreme value, in vectors; then, if it counts, its place
+                using F = std::conditional_t<Largest, Max<T>, Min<T>>;
+                typename F::A extreme = F::start();
+                strip<F, T>(extreme, q, stride, n, 0);
+                if (beats(extreme)) {
+                    const T* v = reinterpret_cast<const T*>(q);
+                    int64_t i = 0;
+                    while (i < n - 1 && !(L(v[i]) == extreme || (is_nan(extreme) && is_nan(L(v[i]))))) ++i;
+                    value = extreme;
+                    best = position + i;
+                }
+                none = false;
+            } else {
+                for (int64_t i = 0; i < n; ++i, q += stride) {
+                    const L x = L(*reinterpret_cast<const T*>(q));
+                    if (beats(x)) { value = x; best = position + i; }
+                    none = false;
+                }
+            }
+            position += n;
+        });
+        o[begin] = best;
+        kept_next(plan, p, at);
+    }
+}
+
+// Mean and sum of squared deviations in two passes over each result's values.
+template <class T>
+void moments(const ReducePlan& plan, const char* in, char* out, int64_t begin, int64_t end) {
+    double* o = reinterpret_cast<double*>(out);
+    int64_t at[kMaxDims];
+    const char* p = kept_start(plan, in, begin, at);
+    for (; begin < end; ++begin) {
+        double total = 0;
+        each_strip(plan, p, [&](const char* q, int64_t stride, int64_t n) {
+            typename Sum<T>::A acc = Sum<T>::start();
+            strip<Sum<T>, T>(acc, q, stride, n, 0);
+            total += double(acc);
+        });
+        const double mean = total / double(plan.length);
+        double squares = 0;
+        each_strip(plan, p, [&](const char* q, int64_t stride, int64_t n) {
+            constexpr int kW = 8;
+            double lane[kW] = {};
+            int64_t i = 0;
+            for (; i + kW <= n; i += kW)
+                for (int k = 0; k < kW; ++k) {
+                    const double d = double(lane_t<T>(*reinterpret_cast<const T*>(q + (i + k) * stride))) - mean;
+                    lane[k] += d * d;
+                }
+            for (; i < n; ++i) {
+                const double d = double(lane_t<T>(*reinterpret_cast<const T*>(q + i * stride))) - mean;
+                lane[0] += d * d;
+            }
+            for (int k = 0; k < kW; ++k) squares += lane[k];
+        });
+        o[2 * begin] = mean;
+        o[2 * begin + 1] = squares;
+        kept_next(plan, p, at);
+    }
+}
+
+template <class T> constexpr void add_type(FoldTable& t) {
+    const int d = int(dtype_of<T>::value);
+    auto at = [&](Fold f) -> FoldLoop& { return t.loops[int(f)][d]; };
+    at(Fold::sum) = fold<Sum<T>, T>;
+    at(Fold::prod) = fold<Prod<T>, T>;
+    at(Fold::all) = fold<All<T>, T>;
+    at(Fold::any) = fold<Any<T>, T>;
+    at(Fold::count_nonzero) = fold<CountNonzero<T>, T>;
+    at(Fold::nansum) = fold<NanSum<T>, T>;
+    if constexpr (!is_complex_v<T>) {
+        at(Fold::max) = fold<Max<T>, T>;
+        at(Fold::min) = fold<Min<T>, T>;
+        at(Fold::argmax) = arg_fold<T, true>;
+        at(Fold::argmin) = arg_fold<T, false>;
+    }
+    if constexpr (is_float_v<T> || is_complex_v<T>) {
+        at(Fold::abs_sum) = fold<Norm<T, 0>, T>;
+        at(Fold::square_sum) = fold<Norm<T, 1>, T>;
+        at(Fold::abs_pow_sum) = fold<Norm<T, 2>, T>;
+        at(Fold::abs_max) = fold<NormLimit<T, true>, T>;
+        at(Fold::abs_min) = fold<NormLimit<T, false>, T>;
+    }
+    if constexpr (is_float_v<T>) at(Fold::moments) = moments<T>;
+}
+
+constexpr FoldTable make_table() {
+    FoldTable t{};
+    add_type<uint8_t>(t); add_type<int8_t>(t); add_type<int16_t>(t); add_type<int32_t>(t); add_type<int64_t>(t);
+    add_type<uint16_t>(t); add_type<uint32_t>(t); add_type<uint64_t>(t); add_type<bool>(t);
+    add_type<F16>(t); add_type<BF16>(t); add_type<float>(t); add_type<double>(t); add_type<C64>(t); add_type<C128>(t);
+    return t;
+}
+
+}  // namespace
+
+extern constexpr FoldTable fold_table = make_table();
+
+}  // namespace fb::cpu::FB_ARCH
