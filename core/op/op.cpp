@@ -89,7 +89,7 @@ Tensor Out::result(IntSpan sizes, DType dtype, Device device) const {
     const Tensor* g = given();
     if (!g || (*g).dtype() != dtype || !((*g).device() == device)) return empty(sizes, dtype, device);
     if (same((*g).sizes(), sizes)) return *g;
-    if (f_.inplace) return empty(sizes, dtype, device);  // the mismatch is reported when the result is copied back
+    if (f_->inplace) return empty(sizes, dtype, device);  // the mismatch is reported when the result is copied back
     if ((*g).numel() != 0)
         warn(str("An output with one or more elements was resized since it had shape ", (*g).sizes(),
                  ", which does not match the required output shape ", sizes,

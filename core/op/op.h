@@ -49,16 +49,17 @@ struct Frame {
 // The last parameter of a kernel that can write into a given tensor. Kernels without it are served by a copy.
 class Out {
 public:
-    explicit Out(Frame& f, int i = 0) : f_(f), i_(i) {}
+    Out() = default;  // nothing given: always a fresh tensor
+    explicit Out(Frame& f, int i = 0) : f_(&f), i_(i) {}
     // The tensor to write: the given one if its shape and dtype fit (an out= tensor is resized), else a fresh one.
     Tensor result(IntSpan sizes, DType dtype, Device device = kCPU) const;
-    const Tensor* given() const { return f_.given && f_.given[i_].defined() ? &f_.given[i_] : nullptr; }
-    bool inplace() const { return f_.inplace; }
-    Out at(int i) const { return Out(f_, i); }
+    const Tensor* given() const { return f_ && f_->given && f_->given[i_].defined() ? &f_->given[i_] : nullptr; }
+    bool inplace() const { return f_ && f_->inplace; }
+    Out at(int i) const { return f_ ? Out(*f_, i) : Out(); }
 
 private:
-    Frame& f_;
-    int i_;
+    Frame* f_ = nullptr;
+    int i_ = 0;
 };
 
 using Kernel = void (*)(Frame&);
