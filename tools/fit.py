@@ -117,6 +117,28 @@ T8 = mp.sqrt(2) - 1
 JOBS["atan64"] = lambda: fit("atan 64", odd(mp.atan), lambda u: u + mp.mpf(10) ** -3, 0, T8**2 * mp.mpf("1.0001"), 10, 64)
 JOBS["asin64"] = lambda: fit("asin 64", odd(mp.asin), lambda u: u + mp.mpf(10) ** -3, 0, mp.mpf("0.25"), 12, 64)
 JOBS["tan64"] = lambda: fit("tan 64", odd(mp.tan), lambda u: u + mp.mpf(10) ** -3, 0, P4**2, 14, 64)
+JOBS["atan32"] = lambda: fit("atan 32", odd(mp.atan), lambda u: u + mp.mpf(10) ** -3, 0, T8**2 * mp.mpf("1.0001"), 4, 32)
+
+
+def erf_table():
+    """erf on [k/4, (k+1)/4) as polynomials of degree 5 in the distance from k/4; the first has no constant term."""
+    rows = []
+    for k in range(16):
+        a = mp.mpf(k) / 4
+        g, lo, hi = (lambda t, a=a: mp.erf(a + t)), mp.mpf(0), mp.mpf("0.25")
+        if k == 0:
+            w = lambda t: t / mp.erf(t) if t else mp.mpf("0.886")
+            coef, err = remez(lambda t: mp.erf(t) / t if t else 2 / mp.sqrt(mp.pi), w, lo, hi, range(5))
+        else:
+            coef, err = remez(g, lambda t, a=a: 1 / mp.erf(a + t), lo, hi, range(6))
+        coef = ([mp.mpf(0)] if k == 0 else []) + coef
+        rows.append([rounded(c, 32) for c in coef])
+        print(f"// erf {k}: error 2^{float(mp.log(err, 2)):.1f}")
+    for i in range(6):
+        print("    {" + ", ".join(f"{float(r[i]):.9g}f" for r in rows) + "},")
+
+
+JOBS["erf_table"] = erf_table
 # erf(x) = x + x h(x^2) on [-1, 1]
 def erfh(u):
     x = mp.sqrt(u)

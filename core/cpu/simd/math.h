@@ -81,18 +81,19 @@ inline V exp_poly(V r) {  // e^r
                                        2.4715782321262945e-08};
         p = poly_split(r, c);
     }
-    return fma(V(r * r), p, r) + splat<V>(1);
+    return fma(fma(p, r, splat<V>(1)), r, splat<V>(1));
 }
 // e^x · 2^shift
-template <class V>
-inline V exp_shifted(V x, Scalar<V> shift) {
+template <int shift = 0, class V>
+inline V exp_shifted(V x) {
     x = min(splat<V>(is_float_vec<V> ? 91 : 712), max(splat<V>(is_float_vec<V> ? -105 : -747), x));
     const auto [n, r] = exp_reduce(x);
-    return ldexp(exp_poly(r), V(n + splat<V>(shift)));
+    if constexpr (shift == 0) return ldexp(exp_poly(r), n);
+    else return ldexp(exp_poly(r), V(n + splat<V>(shift)));
 }
 template <class V>
 inline V exp(V x) {
-    return exp_shifted(x, 0);
+    return exp_shifted(x);
 }
 template <class V>
 inline V exp2(V x) {
@@ -172,20 +173,25 @@ inline V log(V x) {
     const double lo = is_float_vec<V> ? -2.12194440054690583e-4 : 1.90821492927058770002e-10;
     return log_edges(x, fma(e, splat<V>(Scalar<V>(hi)), log_poly(f, V(e * splat<V>(Scalar<V>(lo))))));
 }
-inline D log2(D x) {
+template <class V>
+inline V log2(V x) {
     const auto [e, f] = log_reduce(x);
-    const D l = log_poly(f, D{});
+    const V l = log_poly(f, V{});
     // 1/ln 2 in two parts
-    return log_edges(x, D(e + fma(l, splat<D>(1.4426950408889634), l * 2.0355273740931033e-17)));
+    const double hi = is_float_vec<V> ? 1.44269502162933349609375 : 1.4426950408889634;
+    const double lo = is_float_vec<V> ? 1.9259629911266175e-8 : 2.0355273740931033e-17;
+    return log_edges(x, V(e + fma(l, splat<V>(Scalar<V>(hi)), l * splat<V>(Scalar<V>(lo)))));
 }
-inline F log2(F x) {
-    return via_double([](D d) { return log2(d); }, x);
-}
-inline D log10(D x) {
-    return per_lane(x, [](double v) { return __builtin_log10(v); });
-}
-inline F log10(F x) {
-    return via_double([](D d) { return D(log(d) * 0.4342944819032518); }, x);
+template <class V>
+inline V log10(V x) {
+    const auto [e, f] = log_reduce(x);
+    const V l = log_poly(f, V{});
+    // log10(2) in two parts, the first short enough for e times it to be exact; 1/ln 10 in two parts
+    const double hi2 = is_float_vec<V> ? 0.30078125 : 0.30102999566406652, lo2 = is_float_vec<V> ? 2.4874566398119523e-4 : -8.5323443170571066e-14;
+    const double hi = is_float_vec<V> ? 0.4342944920063018798828125 : 0.4342944819032518;
+    const double lo = is_float_vec<V> ? -1.0103050118726031e-8 : 1.0983196502167651e-17;
+    const V small = fma(e, splat<V>(Scalar<V>(lo2)), fma(l, splat<V>(Scalar<V>(hi)), l * splat<V>(Scalar<V>(lo))));
+    return log_edges(x, fma(e, splat<V>(Scalar<V>(hi2)), small));
 }
 template <class V>
 inline V log1p(V x) {
@@ -273,42 +279,54 @@ inline F tan(F x) {
     return via_double([](D d) { return tan(d); }, x);
 }
 
-inline D atan_poly(D t) {  // |t| <= tan(pi/8)
-    static constexpr double c[] = {-0.33333333333333232, 0.19999999999961199,  -0.14285714280829456,  0.11111110810600407,
-                                   -0.090908984438196269, 0.076920711289193575, -0.066632163911913539, 0.058486366083792603,
-                                   -0.050424062982137204, 0.038137590799007547, -0.017981702779278793};
-    const D z = t * t;
-    return fma(D(t * z), poly_split(z, c), t);
+template <class V>
+inline V atan_poly(V t) {  // |t| <= tan(pi/8)
+    const V z = t * t;
+    if constexpr (is_float_vec<V>) {
+        return fma(V(t * z), poly(z, -0.333333164f, 0.19998534f, -0.14244549f, 0.106004767f, -0.0609351993f), t);
+    } else {
+        static constexpr double c[] = {
+            -0.33333333333333232,  0.19999999999961199,  -0.14285714280829456,  0.11111110810600407,
+            -0.090908984438196269, 0.076920711289193575, -0.066632163911913539, 0.058486366083792603,
+            -0.050424062982137204, 0.038137590799007547, -0.017981702779278793};
+        return fma(V(t * z), poly_split(z, c), t);
+    }
 }
 // atan(num / den) for num, den >= 0 and not both zero or both infinite
-inline D atan_ratio(D num, D den) {
-    const auto big = num > den * 2.414213562373095, mid = num > den * 0.41421356237309503;
-    const D t = (big ? -den : mid ? num - den : num) / (big ? num : mid ? num + den : den);
-    const D hi = big ? splat<D>(1.5707963267948966) : mid ? splat<D>(0.7853981633974483) : D{};
-    const D lo = big ? splat<D>(6.123233995736766e-17) : mid ? splat<D>(3.061616997868383e-17) : D{};
+template <class V>
+inline V atan_ratio(V num, V den) {
+    const auto big = num > den * splat<V>(2.414213562373095), mid = num > den * splat<V>(0.41421356237309503);
+    const V t = (big ? -den : mid ? num - den : num) / (big ? num : mid ? num + den : den);
+    const double rest = is_float_vec<V> ? -4.371139000186241e-8 : 6.123233995736766e-17;  // what the constants lack
+    const V hi = big ? splat<V>(1.5707963267948966) : mid ? splat<V>(0.7853981633974483) : V{};
+    const V lo = big ? splat<V>(Scalar<V>(rest)) : mid ? splat<V>(Scalar<V>(rest / 2)) : V{};
     return hi + (atan_poly(t) + lo);
 }
-inline D atan(D x) {
-    const D y = abs(x);
-    const auto infinite = y == splat<D>(kInf<D>);
-    return with_sign(abs(atan_ratio(infinite ? splat<D>(1) : y, infinite ? D{} : splat<D>(1))), x);
+template <class V>
+inline V atan(V x) {
+    const V y = abs(x);
+    const auto infinite = y == splat<V>(kInf<V>);
+    return with_sign(abs(atan_ratio(infinite ? splat<V>(1) : y, infinite ? V{} : splat<V>(1))), x);
 }
-inline F atan(F x) {
-    return via_double([](D d) { return atan(d); }, x);
-}
-inline D atan2(D y, D x) {
-    D a = abs(y), b = abs(x);
-    const auto both_infinite = (a == splat<D>(kInf<D>)) & (b == splat<D>(kInf<D>)), both_zero = (a == D{}) & (b == D{});
-    a = both_infinite ? splat<D>(1) : both_zero ? D{} : a;
-    b = both_infinite | both_zero ? splat<D>(1) : b;
-    const auto far = (a > b * 1e300) | (b > a * 1e300);  // mid-range products would overflow or vanish
-    const D r = atan_ratio(far ? (a > b ? splat<D>(1) : a / b) : a, far ? (a > b ? b / a : splat<D>(1)) : b);
-    const auto negative = bitcast<Vec<int64_t>>(x) < 0;
-    const D q = negative ? 3.141592653589793 - (r - 1.2246467991473532e-16) : r;
+template <class V>
+inline V atan2(V y, V x) {
+    const V inf = splat<V>(kInf<V>), one = splat<V>(1);
+    V a = abs(y), b = abs(x);
+    const auto both_infinite = (a == inf) & (b == inf), both_zero = (a == V{}) & (b == V{});
+    a = both_infinite ? one : both_zero ? V{} : a;
+    b = both_infinite | both_zero ? one : b;
+    const V limit = splat<V>(is_float_vec<V> ? 1e36 : 1e300);
+    const auto far = (a > b * limit) | (b > a * limit);  // mid-range products would overflow or vanish
+    if (any(far)) [[unlikely]] {
+        const V p = far ? (a > b ? one : a / b) : a;
+        b = far ? (a > b ? b / a : one) : b;
+        a = p;
+    }
+    const V r = atan_ratio(a, b);
+    const auto negative = bitcast<Bits<V>>(x) < 0;
+    const double rest = is_float_vec<V> ? -8.742278000372481e-8 : 1.2246467991473532e-16;
+    const V q = negative ? splat<V>(3.141592653589793) - (r - splat<V>(Scalar<V>(rest))) : r;
     return with_sign(abs(x != x ? x : q), y);
-}
-inline F atan2(F y, F x) {
-    return via_double([](D a, D b) { return atan2(a, b); }, y, x);
 }
 
 inline D asin_poly(D x, D z) {  // asin(x), z = x^2 <= 1/4
@@ -345,12 +363,12 @@ inline F acos(F x) {
 // ---- hyperbolic ----
 template <class V>
 inline V cosh(V x) {
-    const V h = exp_shifted(abs(x), -1);
+    const V h = exp_shifted<-1>(abs(x));
     return h + splat<V>(0.25) / h;
 }
 template <class V>
 inline V sinh(V x) {
-    const V y = abs(x), h = exp_shifted(y, -1), t = expm1(y);
+    const V y = abs(x), h = exp_shifted<-1>(y), t = expm1(y);
     const V small = splat<V>(0.5) * (t + t / (t + splat<V>(1)));
     return with_sign(abs(y < splat<V>(1) ? small : h - splat<V>(0.25) / h), x);
 }
@@ -425,15 +443,44 @@ inline D erf(D x) {
     const D y = abs(x);
     return y < splat<D>(1) ? fma(x, poly_split(D(x * x), c), x) : with_sign(D(1.0 - erfc(y)), x);
 }
+#if FB_AVX512
+// Sixteen polynomials on [0, 4), picked by a permutation of registers.
 inline F erf(F x) {
-    const F y = abs(x), z = x * x;
+    alignas(64) static constexpr float c[6][16] = {
+        {0, 0.276326388f, 0.520499885f, 0.711155653f, 0.842700779f, 0.92290014f, 0.966105163f,
+         0.986671686f, 0.995322287f, 0.998537302f, 0.999593019f, 0.999899387f, 0.999977887f, 0.999995708f,
+         0.999999285f, 0.999999881f},
+        {1.12837911f, 1.06001282f, 0.878781319f, 0.642930686f, 0.415107995f, 0.23652187f, 0.118930787f,
+         0.0527751446f, 0.0206669271f, 0.00714221271f, 0.00217820611f, 0.000586237176f, 0.000139236989f,
+         2.91837787e-05f, 5.39799703e-06f, 8.81102949e-07f},
+        {7.00044302e-06f, -0.264936417f, -0.439328432f, -0.482179612f, -0.415130109f, -0.295686424f,
+         -0.178419217f, -0.092363596f, -0.0413314104f, -0.0160652567f, -0.00544201955f, -0.00161035277f,
+         -0.000416989351f, -9.46115179e-05f, -1.8828785e-05f, -3.28936039e-06f},
+        {-0.376332313f, -0.310371399f, -0.147584125f, 0.0264369901f, 0.13874118f, 0.168136343f,
+         0.139168128f, 0.0902909338f, 0.0481826849f, 0.021639891f, 0.00828605238f, 0.0027269281f,
+         0.000775507477f, 0.00019131547f, 4.10576031e-05f, 7.68158679e-06f},
+        {0.00202441541f, 0.136494353f, 0.192107469f, 0.153767198f, 0.0665018857f, -0.0108075822f,
+         -0.0479208753f, -0.0492304601f, -0.0341760814f, -0.0184316337f, -0.0081163561f, -0.00298964465f,
+         -0.000934038952f, -0.000249706645f, -5.74687438e-05f, -1.14353943e-05f},
+        {0.105946928f, 0.0462760851f, -0.0265809502f, -0.0665818974f, -0.0610670894f, -0.0306805763f,
+         -0.00233663688f, 0.0113077406f, 0.0124371229f, 0.00836111419f, 0.00423907302f, 0.00172977278f,
+         0.000585307251f, 0.000166982296f, 4.05842475e-05f, 8.46233706e-06f}};
+    const F y = min(splat<F>(3.9999998f), abs(x)), k = trunc(F(y * 4.0f)), t = fma(k, splat<F>(-0.25f), y);
+    const __m512i index = _mm512_cvttps_epi32(__m512(k));
+    F r = F(_mm512_permutexvar_ps(index, _mm512_load_ps(c[5])));
+    for (int i = 4; i >= 0; i--) r = fma(r, t, F(_mm512_permutexvar_ps(index, _mm512_load_ps(c[i]))));
+    return with_sign(r, x);
+}
+#else
+inline F erf(F x) {  // a polynomial for small x, 1 - e^-polynomial beyond; 1 from 3.95 on
+    const F y = abs(x), z = x * x, a = min(splat<F>(3.95f), y);
     const F small = fma(x, poly(z, 0.128379166f, -0.376126289f, 0.112836249f, -0.0268556606f, 0.00519218901f,
                                 -0.000804725685f, 7.98686524e-05f), x);
-    const F a = min(splat<F>(3.95f), y);
-    const F p = poly(a, -0.000182459436f, 1.12955213f, 0.633272052f, 0.108362198f, -0.0251723994f, 0.00419115415f,
-                     -0.000438608811f, 2.14540942e-05f);
-    return y < splat<F>(0.95f) ? small : with_sign(F(1.0f - exp(F(-p))), x);
+    const F tail = exp(F(-poly(a, -0.000182459436f, 1.12955213f, 0.633272052f, 0.108362198f, -0.0251723994f,
+                               0.00419115415f, -0.000438608811f, 2.14540942e-05f)));
+    return y < splat<F>(0.95f) ? small : with_sign(F(1.0f - tail), x);
 }
+#endif
 inline F erfc(F x) {
     return via_double([](D d) { return erfc(d); }, x);
 }
@@ -456,6 +503,20 @@ inline D pow(D x, D y) {
     return per_lane(x, y, [](double a, double b) { return __builtin_pow(a, b); });
 }
 
+template <class V>
+inline V hypot(V x, V y) {
+    const V a = abs(x), b = abs(y), inf = splat<V>(kInf<V>);
+    V r;
+    if constexpr (is_float_vec<V>) {
+        r = via_double([](D p, D q) { return sqrt(D(fma(p, p, q * q))); }, a, b);
+    } else {
+        const V m = max(a, b), q = min(a, b) / m;
+        r = m == V{} ? m : m * sqrt(fma(q, q, splat<V>(1)));
+        r = a + b != a + b ? a + b : r;  // NaN
+    }
+    return (a == inf) | (b == inf) ? inf : r;
+}
+
 // ---- activations and others ----
 template <class V>
 inline V sigmoid(V x) {
@@ -474,9 +535,11 @@ inline V tanh_softplus(V x) {  // n / (n + 2) with n = e^x (e^x + 2)
     const V e = exp(min(splat<V>(20), x)), n = e * (e + splat<V>(2));
     return n / (n + splat<V>(2));
 }
-template <class V>
-inline V normal_cdf(V x) {  // 0.5 (1 + erf(x / sqrt 2))
-    return fma(erf(V(x * splat<V>(0.7071067811865476))), splat<V>(0.5), splat<V>(0.5));
+inline F normal_cdf(F x) {  // 0.5 (1 + erf(x / sqrt 2))
+    return fma(erf(F(x * 0.70710678f)), splat<F>(0.5f), splat<F>(0.5f));
+}
+inline D normal_cdf(D x) {
+    return 0.5 * erfc(D(x * -0.7071067811865476));
 }
 template <class V>
 inline V gelu_tanh_argument(V x) {  // twice: 0.5 (1 + tanh u) = sigmoid(2 u)

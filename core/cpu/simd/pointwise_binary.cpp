@@ -49,15 +49,7 @@ constexpr auto float_arithmetic() {
     floats(t, Binary::fmax, [](auto, auto a, auto b) { return b != b ? a : max(a, b); });
     floats(t, Binary::fmin, [](auto, auto a, auto b) { return b != b ? a : min(a, b); });
     floats(t, Binary::atan2, [](auto, auto a, auto b) { return atan2(a, b); });
-    floats(t, Binary::hypot, [](auto, auto a, auto b) {
-        using V = decltype(a);
-        if constexpr (is_float_vec<V>) {
-            const V r = via_double([](D x, D y) { return sqrt(D(x * x + y * y)); }, a, b);
-            return (abs(a) == splat<V>(kInf<V>)) | (abs(b) == splat<V>(kInf<V>)) ? splat<V>(kInf<V>) : r;
-        } else {
-            return per_lane(a, b, [](double x, double y) { return __builtin_hypot(x, y); });
-        }
-    });
+    floats(t, Binary::hypot, [](auto, auto a, auto b) { return hypot(a, b); });
     floats(t, Binary::copysign, [](auto, auto a, auto b) { return with_sign(abs(a), b); });
     floats(t, Binary::heaviside, [](auto, auto a, auto b) {
         using V = decltype(a);
@@ -83,6 +75,11 @@ constexpr auto float_arithmetic() {
     });
     floats(t, Ternary::clamp, [](auto, auto x, auto lo, auto hi) { return min_nan(max_nan(x, lo), hi); });
     return t;
+}
+
+template <class C>
+bool nonzero(C z) {
+    return (z.re != 0) | (z.im != 0);
 }
 
 constexpr auto comparisons() {
@@ -117,6 +114,9 @@ constexpr auto comparisons() {
     each_to<Bool>(t, Binary::logical_xor, whole, one);
     constexpr Complexes cx;
     each_to<Bool>(t, Binary::eq, cx, [](auto, auto a, auto b) { return (a.re == b.re) & (a.im == b.im); });
+    each_to<Bool>(t, Binary::logical_and, cx, [](auto, auto a, auto b) { return nonzero(a) & nonzero(b); });
+    each_to<Bool>(t, Binary::logical_or, cx, [](auto, auto a, auto b) { return nonzero(a) | nonzero(b); });
+    each_to<Bool>(t, Binary::logical_xor, cx, [](auto, auto a, auto b) { return nonzero(a) ^ nonzero(b); });
     each_to<Bool>(t, Binary::ne, cx, [](auto, auto a, auto b) { return (a.re != b.re) | (a.im != b.im); });
     return t;
 }
@@ -186,7 +186,8 @@ constexpr auto integers() {
     each(t, Binary::gcd, ints, [](auto, auto a, auto b) { return gcd(a, b); });
     each(t, Binary::lcm, ints, [](auto, auto a, auto b) {
         using T = decltype(a);
-        const T g = gcd(a, b), r = g == 0 ? T(0) : T(a / g * b);
+        const T g = gcd(a, b);
+        const auto r = g == 0 ? 0 : a / g * b;  // small types: in int, as C++ computes
         return T(r < 0 ? -r : r);
     });
     each(t, Binary::heaviside, ints, [](auto, auto a, auto b) { return a == 0 ? b : decltype(a)(a > 0); });
@@ -213,15 +214,12 @@ C times(C a, C b) {
     return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
 }
 template <class C>
-C over(C a, C b) {  // Smith: divide by the larger part first, so that nothing overflows
+C over(C a, C b) {  // Smith: divide by the larger part first, so that nothing overflows; without branches for the vectoriser
     const auto p = b.re < 0 ? -b.re : b.re, q = b.im < 0 ? -b.im : b.im;
-    if (p >= q) {
-        if (p == 0 && q == 0) return {a.re / p, a.im / q};
-        const auto r = b.im / b.re, d = b.re + b.im * r;
-        return {(a.re + a.im * r) / d, (a.im - a.re * r) / d};
-    }
-    const auto r = b.re / b.im, d = b.re * r + b.im;
-    return {(a.re * r + a.im) / d, (a.im * r - a.re) / d};
+    const bool wide = p >= q;
+    const auto big = wide ? b.re : b.im, small = wide ? b.im : b.re, r = big == 0 ? small : small / big;
+    const auto d = big + small * r, x = wide ? a.re : a.im, y = wide ? a.im : a.re, cross = x * r;
+    return {(x + y * r) / d, (wide ? y - cross : cross - y) / d};
 }
 template <class C>
 C plus(C a, C b) {

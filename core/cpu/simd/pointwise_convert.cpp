@@ -37,6 +37,10 @@ void convert_inner(char* out, const char* const* in, int64_t n, const void*) {
         int64_t i = 0;
         for (; i + kStep<From> <= n; i += kStep<From>) store_as(o + i, load_as(a + i));
         if (i < n) store_part(o + i, load_part(a + i, n - i), n - i);
+    } else if constexpr (kType<From> == DType::b1) {
+        const uint8_t* bytes = reinterpret_cast<const uint8_t*>(a);
+#pragma GCC ivdep
+        for (int64_t i = 0; i < n; i++) o[i] = convert<To>(uint8_t(bytes[i] != 0));
     } else {
 #pragma GCC ivdep
         for (int64_t i = 0; i < n; i++) o[i] = convert<To>(value(a[i]));

@@ -38,6 +38,12 @@ constexpr auto arithmetic() {
     Table<160> t;
     floats(t, Unary::neg, [](auto, auto x) { return -x; });
     floats(t, Unary::abs, [](auto, auto x) { return abs(x); });
+    constexpr Types<uint16_t> bits;  // half types: their sign bit
+    Table<2> h;
+    each(h, Unary::neg, bits, [](auto, uint16_t x) { return x ^ 0x8000; });
+    each(h, Unary::abs, bits, [](auto, uint16_t x) { return x & 0x7fff; });
+    for (int i = 0; i < 2; i++)
+        for (DType d : {DType::f16, DType::bf16}) t.put(Unary(h.entry[i].op), d, h.entry[i].loop);
     constexpr auto sign = [](auto, auto x) {
         using V = decltype(x);
         return x > V{} ? splat<V>(1) : x < V{} ? splat<V>(-1) : V{};

@@ -202,14 +202,24 @@ inline V trunc(V x) {
 #endif
 }
 
-// The second operand where either is NaN: min(bound, x) keeps the NaN of x.
+// The second operand where either is NaN: min(bound, x) keeps the NaN of x. This is what the instruction does.
 template <class V>
 inline V min(V a, V b) {
+#if FB_AVX512
+    if constexpr (sizeof(Scalar<V>) == 4) return V(_mm512_min_ps(__m512(a), __m512(b)));
+    else return V(_mm512_min_pd(__m512d(a), __m512d(b)));
+#else
     return a < b ? a : b;
+#endif
 }
 template <class V>
 inline V max(V a, V b) {
+#if FB_AVX512
+    if constexpr (sizeof(Scalar<V>) == 4) return V(_mm512_max_ps(__m512(a), __m512(b)));
+    else return V(_mm512_max_pd(__m512d(a), __m512d(b)));
+#else
     return a > b ? a : b;
+#endif
 }
 template <class V>
 inline V min_nan(V a, V b) {  // NaN where either is
