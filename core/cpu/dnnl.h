@@ -1,0 +1,86 @@
+// oneDNN: one engine, a stream for each thread, and primitives kept ready to run.
+#pragma once
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+#include <dnnl.hpp>
+#include "base/dtype.h"
+#include "base/small.h"
+#include "tensor/allocator.h"
+
+namespace fb::dnn {
+
+using Desc = dnnl::memory::desc;
+using Tag = dnnl::memory::format_tag;
+
+const dnnl::engine& engine();
+const dnnl::stream& stream();  // of this thread
+dnnl::memory::data_type type_of(DType);
+bool has_bf16();  // bfloat16 instructions: without them oneDNN has no kernels worth calling
+
+Desc plain_desc(IntSpan sizes, DType);                    // row-major
+Desc strided_desc(IntSpan sizes, IntSpan strides, DType);
+
+// Bytes from the caching allocator for the length of a scope.
+class Scratch {
+public:
+    explicit Scratch(size_t bytes) : p_(bytes ? cache_alloc(bytes) : nullptr), bytes_(bytes) {}
+    Scratch(Scratch&& o) noexcept : p_(std::exchange(o.p_, nullptr)), bytes_(o.bytes_) {}
+    ~Scratch() { if (p_) cache_free(p_, bytes_); }
+    Scratch& operator=(const Scratch&) = delete;
+    template <class T = void> T* as() const { return static_cast<T*>(p_); }
+
+private:
+    void* p_;
+    size_t bytes_;
+};
+
+// What distinguishes one primitive from another: numbers appended one after another.
+class Key {
+public:
+    explicit Key(int64_t kind);
+    Key& add(int64_t v) { v_.push_back(v); return *this; }
+    Key& add(IntSpan s) {
+        v_.push_back(int64_t(s.size()));
+        for (int64_t v : s) v_.push_back(v);
+        return *this;
+    }
+    uint64_t hash() const;
+    friend bool operator==(const Key& a, const Key& b) { return a.v_ == b.v_; }
+
+private:
+    Small<int64_t, 40> v_;
+};
+
+// A primitive with the memory objects it runs on. Executing it sets their addresses, so a plan belongs to one thread.
+class Plan {
+public:
+    struct Slot { int arg; Desc desc; };  // DNNL_ARG_SRC …
+    Plan(const dnnl::primitive& primitive, std::vector<Slot> slots, const Desc& scratchpad);
+    void run(std::span<void* const> data);  // one address a slot
+    void run(std::initializer_list<const void*> data);
+    const Desc& desc(int slot) const { return slots_[size_t(slot)].desc; }
+
+private:
+    dnnl::primitive primitive_;
+    std::vector<Slot> slots_;
+    std::vector<dnnl::memory> memory_;
+    std::vector<dnnl_exec_arg_t> args_;
+    size_t scratch_bytes_;
+};
+using PlanPtr = std::shared_ptr<Plan>;
+
+// The plan of this key in this thread, made when it is not there. Null results (nothing fits) are kept as well.
+PlanPtr plan(const Key& key, const std::function<PlanPtr()>& make);
+
+// The attribute that lets us give scratch memory from our allocator.
+dnnl::primitive_attr user_scratchpad();
+
+// Copies between two layouts (or types) of the same sizes; for those who keep it beside their own plan.
+PlanPtr reorder_plan(const Desc& from, const Desc& to);
+
+// The first number of a key, one for each caller.
+enum KeyKind : int64_t { kMatmul, kConv, kPool, kRnn };
+
+}  // namespace fb::dnn

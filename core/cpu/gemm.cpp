@@ -1,0 +1,191 @@
+#include "cpu/gemm.h"
+#include <optional>
+#include "base/parallel.h"
+#include "cpu/dnnl.h"
+#include "cpu/lapack.h"
+
+namespace fb::cpu {
+namespace {
+
+constexpr double kLongFlops = 1e6;  // from here on other Python threads may run meanwhile
+
+// How a library wants a matrix: row-major, or transposed row-major, with a leading dimension.
+struct Operand {
+    const void* data;
+    int64_t ld;
+    bool trans;
+};
+bool fits(const Matrix& x, int64_t rows, int64_t cols, Operand& o) {
+    if ((x.col == 1 || cols == 1) && (x.row >= cols || rows == 1)) {
+        o = {x.data, rows == 1 ? std::max<int64_t>(1, cols) : x.row, false};
+        return true;
+    }
+    if ((x.row == 1 || rows == 1) && (x.col >= rows || cols == 1)) {
+        o = {x.data, cols == 1 ? std::max<int64_t>(1, rows) : x.col, true};
+        return true;
+    }
+    return false;
+}
+
+template <class To, class From>
+void pack(To* dst, const Matrix& x, int64_t rows, int64_t cols) {
+    const From* src = static_cast<const From*>(x.data);
+    for (int64_t i = 0; i < rows; ++i)
+        for (int64_t j = 0; j < cols; ++j) dst[i * cols + j] = To(src[i * x.row + j * x.col]);
+}
+
+// The operand as a library wants it, copied into `room` when no leading dimension describes it.
+template <class T>
+Operand operand(const Matrix& x, int64_t rows, int64_t cols, std::optional<dnn::Scratch>& room) {
+    Operand o;
+    if (fits(x, rows, cols, o)) return o;
+    room.emplace(size_t(rows * cols) * sizeof(T));
+    pack<T, T>(room->as<T>(), x, rows, cols);
+    return {room->as<T>(), cols, false};
+}
+
+template <class T>
+void scale_rows(T* c, int64_t ldc, int64_t m, int64_t n, T beta) {
+    for (int64_t i = 0; i < m; ++i) {
+        T* row = c + i * ldc;
+        if (beta == T(0)) std::fill(row, row + n, T(0));
+        else if (!(beta == T(1)))
+            for (int64_t j = 0; j < n; ++j) row[j] = T(row[j] * beta);
+    }
+}
+
+// For integers, and for other types when no BLAS is there: rows of B are added up, four at a time.
+template <class T>
+void gemm_loops(int64_t m, int64_t n, int64_t k, T alpha, Matrix a, Matrix b, T beta, T* c, int64_t ldc) {
+    std::optional<dnn::Scratch> room;
+    if (b.col != 1 && n > 1) {
+        room.emplace(size_t(k * n) * sizeof(T));
+        pack<T, T>(room->as<T>(), b, k, n);
+        b = {room->as<T>(), n, 1};
+    }
+    const T *pa = static_cast<const T*>(a.data), *pb = static_cast<const T*>(b.data);
+    parallel_for(m, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, n * k)), [&](int64_t begin, int64_t end) {
+        scale_rows(c + begin * ldc, ldc, end - begin, n, beta);
+        for (int64_t i = begin; i < end; ++i) {
+            T* row = c + i * ldc;
+            int64_t l = 0;
+            for (; l + 4 <= k; l += 4) {
+                const T *ai = pa + i * a.row + l * a.col, *b0 = pb + l * b.row;
+                const T *b1 = b0 + b.row, *b2 = b1 + b.row, *b3 = b2 + b.row;
+                const T x0 = T(alpha * ai[0]), x1 = T(alpha * ai[a.col]), x2 = T(alpha * ai[2 * a.col]), x3 = T(alpha * ai[3 * a.col]);
+                for (int64_t j = 0; j < n; ++j) row[j] = T(row[j] + (x0 * b0[j] + x1 * b1[j] + x2 * b2[j] + x3 * b3[j]));
+            }
+            for (; l < k; ++l) {
+                const T x = T(alpha * pa[i * a.row + l * a.col]);
+                for (int64_t j = 0; j < n; ++j) row[j] = T(row[j] + x * pb[l * b.row + j]);
+            }
+        }
+    });
+}
+
+template <class T>
+void gemm_blas(int64_t m, int64_t n, int64_t k, T alpha, Matrix a, Matrix b, T beta, T* c, int64_t ldc) {
+    const lapack::Gemm<T> f = double(m) * double(n) * double(k) > 64 ? lapack::gemm<T>() : nullptr;
+    if (!f) return gemm_loops<T>(m, n, k, alpha, a, b, beta, c, ldc);
+    std::optional<dnn::Scratch> room_a, room_b;
+    const Operand oa = operand<T>(a, m, k, room_a), ob = operand<T>(b, k, n, room_b);
+    // Row-major C is column-major Cᵀ = Bᵀ·Aᵀ.
+    const char ta = oa.trans ? 'T' : 'N', tb = ob.trans ? 'T' : 'N';
+    const LongWork unlocked(double(m) * double(n) * double(k) > kLongFlops);
+    f(&tb, &ta, &n, &m, &k, &alpha, static_cast<const T*>(ob.data), &ob.ld, static_cast<const T*>(oa.data), &oa.ld, &beta, c,
+      &ldc, 1, 1);
+}
+
+void gemm_f32(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b, float beta, float* c, int64_t ldc) {
+    std::optional<dnn::Scratch> room_a, room_b;
+    const Operand oa = operand<float>(a, m, k, room_a), ob = operand<float>(b, k, n, room_b);
+    sgemm(oa.trans, ob.trans, m, n, k, alpha, static_cast<const float*>(oa.data), oa.ld, static_cast<const float*>(ob.data),
+          ob.ld, beta, c, ldc);
+}
+
+// bfloat16 by a matmul primitive where the CPU has the instructions; false when it has not.
+bool gemm_bf16(int64_t batch, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, void* c, int64_t ldc, BatchStrides step) {
+    Operand oa, ob;
+    if (!dnn::has_bf16() || !fits(a, m, k, oa) || !fits(b, k, n, ob)) return false;
+    if (batch > 1 && (step.a <= 0 || step.b <= 0)) return false;
+    dnn::Key key(dnn::kMatmul);
+    for (int64_t v : {batch, m, n, k, oa.ld, ob.ld, int64_t(oa.trans), int64_t(ob.trans), ldc, step.a, step.b, step.c}) key.add(v);
+    const dnn::PlanPtr p = dnn::plan(key, [&] {
+        const auto desc = [&](int64_t rows, int64_t cols, int64_t ld, bool trans, int64_t between) {
+            const int64_t sizes[] = {batch, rows, cols}, strides[] = {between, trans ? 1 : ld, trans ? ld : 1};
+            return dnn::strided_desc(sizes, strides, DType::bf16);
+        };
+        const dnn::Desc da = desc(m, k, oa.ld, oa.trans, step.a), db = desc(k, n, ob.ld, ob.trans, step.b),
+                        dc = desc(m, n, ldc, false, step.c);
+        const dnnl::matmul::primitive_desc pd(dnn::engine(), da, db, dc, dnn::user_scratchpad());
+        return std::make_shared<dnn::Plan>(
+            dnnl::matmul(pd), std::vector<dnn::Plan::Slot>{{DNNL_ARG_SRC, da}, {DNNL_ARG_WEIGHTS, db}, {DNNL_ARG_DST, dc}},
+            pd.scratchpad_desc());
+    });
+    const LongWork unlocked(double(m) * double(n) * double(k) * double(batch) > kLongFlops);
+    p->run({oa.data, ob.data, c});
+    return true;
+}
+
+// Half types in float: converted, multiplied, rounded once.
+template <class T>
+void gemm_half(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b, float beta, T* c, int64_t ldc) {
+    const dnn::Scratch fa(size_t(m * k) * 4), fb(size_t(k * n) * 4), fc(size_t(m * n) * 4);
+    pack<float, T>(fa.as<float>(), a, m, k);
+    pack<float, T>(fb.as<float>(), b, k, n);
+    float* out = fc.as<float>();
+    if (beta != 0) pack<float, T>(out, {c, ldc, 1}, m, n);
+    sgemm(false, false, m, n, k, alpha, fa.as<float>(), k, fb.as<float>(), n, beta, out, n);
+    for (int64_t i = 0; i < m; ++i)
+        for (int64_t j = 0; j < n; ++j) c[i * ldc + j] = T(out[i * n + j]);
+}
+
+}  // namespace
+
+void sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b,
+           int64_t ldb, float beta, float* c, int64_t ldc) {
+    const LongWork unlocked(double(m) * double(n) * double(k) > kLongFlops);
+    const dnnl_status_t s = dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    check(s == dnnl_success, "oneDNN's sgemm failed (status ", int(s), ")");
+}
+
+void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta, void* c, int64_t ldc) {
+    if (m == 0 || n == 0) return;
+    if (n == 1) ldc = std::max<int64_t>(ldc, 1);
+    if (type == DType::f32 && k > 0)
+        return gemm_f32(m, n, k, alpha.to<float>(), a, b, beta.to<float>(), static_cast<float*>(c), ldc);
+    if (type == DType::bf16 && k > 0 && alpha.equals(1) && beta.is_zero() && gemm_bf16(1, m, n, k, a, b, c, ldc, {m * k, k * n, m * ldc}))
+        return;
+    visit_dtype(type, [&]<class T>(T) {
+        T* out = static_cast<T*>(c);
+        if constexpr (std::is_same_v<T, bool>) {
+            fail(ErrorKind::Runtime, "\"addmm_impl_cpu_\" not implemented for 'Bool'");
+        } else {
+            if (k == 0) return scale_rows<T>(out, ldc, m, n, beta.to<T>());
+            if constexpr (std::is_same_v<T, double> || std::is_same_v<T, C64> || std::is_same_v<T, C128>)
+                gemm_blas<T>(m, n, k, alpha.to<T>(), a, b, beta.to<T>(), out, ldc);
+            else if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>)
+                gemm_half<T>(m, n, k, alpha.to<float>(), a, b, beta.to<float>(), out, ldc);
+            else gemm_loops<T>(m, n, k, alpha.to<T>(), a, b, beta.to<T>(), out, ldc);
+        }
+    });
+}
+
+void batched_gemm(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta,
+                  void* c, int64_t ldc, BatchStrides step) {
+    if (batch == 0 || m == 0 || n == 0) return;
+    if (type == DType::bf16 && k > 0 && alpha.equals(1) && beta.is_zero() && gemm_bf16(batch, m, n, k, a, b, c, ldc, step)) return;
+    const int64_t size = int64_t(itemsize(type));
+    const auto run = [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i)
+            gemm(type, m, n, k, alpha, {static_cast<const char*>(a.data) + i * step.a * size, a.row, a.col},
+                 {static_cast<const char*>(b.data) + i * step.b * size, b.row, b.col}, beta, static_cast<char*>(c) + i * step.c * size, ldc);
+    };
+    // Few large products are divided inside, many small ones among the threads. The BLAS library has threads of its own.
+    const double flops = double(m) * double(n) * double(k);
+    const bool outside = batch >= num_threads() && flops < 4e6 && (type == DType::f32 || is_integral(type, false));
+    if (outside) parallel_for(batch, std::max<int64_t>(1, int64_t(2e4 / std::max(1.0, flops))), run);
+    else run(0, batch);
+}
+
+}  // namespace fb::cpu

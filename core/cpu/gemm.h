@@ -1,0 +1,27 @@
+// Matrix products on pointers: C = alpha·A·B + beta·C for every element type.
+#pragma once
+#include "base/dtype.h"
+#include "base/scalar.h"
+
+namespace fb::cpu {
+
+// A matrix anywhere in memory; strides in elements. Either stride may be one without a copy, others are packed first.
+struct Matrix {
+    const void* data;
+    int64_t row, col;
+    Matrix transposed() const { return {data, col, row}; }
+};
+
+// A is m×k, B is k×n, C is m×n with unit column stride and `ldc` between rows. With beta zero C is not read.
+void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta, void* c, int64_t ldc);
+
+// `batch` products; the strides between consecutive matrices are in elements and may be zero for A and B.
+struct BatchStrides { int64_t a, b, c; };
+void batched_gemm(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta,
+                  void* c, int64_t ldc, BatchStrides step);
+
+// Fast path of the commonest case, for other kernels: row-major or transposed operands.
+void sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b,
+           int64_t ldb, float beta, float* c, int64_t ldc);
+
+}  // namespace fb::cpu

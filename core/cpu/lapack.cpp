@@ -1,0 +1,83 @@
+#include "cpu/lapack.h"
+#include <dlfcn.h>
+#include <link.h>
+#include <cstring>
+#include <string>
+#include "base/error.h"
+
+namespace fb::lapack {
+namespace {
+
+struct Library {
+    void* handle = nullptr;
+    std::string prefix, suffix;  // around the Fortran name and its underscore
+};
+
+// NumPy's copy is in the process already when Python runs us: open that one rather than a second.
+std::string loaded_openblas() {
+    std::string path;
+    dl_iterate_phdr([](dl_phdr_info* info, size_t, void* out) {
+        if (!std::strstr(info->dlpi_name, "scipy_openblas64_")) return 0;
+        *static_cast<std::string*>(out) = info->dlpi_name;
+        return 1;
+    }, &path);
+    return path;
+}
+
+std::string own_directory() {
+    Dl_info info;
+    if (!dladdr(reinterpret_cast<void*>(&own_directory), &info) || !info.dli_fname) return ".";
+    const std::string file = info.dli_fname;
+    return file.substr(0, file.rfind('/') + 1);
+}
+
+Library open_library() {
+    const std::string packages = own_directory() + "../";
+    struct Candidate { std::string path; const char *prefix, *suffix; };
+    const Candidate candidates[] = {
+        {loaded_openblas(), "scipy_", "64_"},
+        {packages + "scipy_openblas64/lib/libscipy_openblas64_.so", "scipy_", "64_"},
+        {packages + "scipy_openblas64/lib/libscipy_openblas.so", "scipy_", "64_"},
+        {"libopenblas64_.so.0", "", "64_"},
+        {"liblapack64.so.3", "", "64_"},
+    };
+    for (const auto& [path, prefix, suffix] : candidates) {
+        if (path.empty()) continue;
+        void* h = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+        if (!h) continue;
+        if (dlsym(h, (prefix + std::string("dgemm_") + suffix).c_str())) return {h, prefix, suffix};
+        dlclose(h);
+    }
+    return {};
+}
+
+const Library& library() {
+    static const Library* l = new Library(open_library());
+    return *l;
+}
+
+template <class T> Gemm<T> find_gemm(const char* name) { return reinterpret_cast<Gemm<T>>(find_symbol(name)); }
+
+}  // namespace
+
+bool available() { return library().handle != nullptr; }
+
+void* find_symbol(const char* name) {
+    const Library& l = library();
+    return l.handle ? dlsym(l.handle, (l.prefix + name + "_" + l.suffix).c_str()) : nullptr;
+}
+
+void* symbol(const char* name) {
+    if (void* f = find_symbol(name)) return f;
+    if (!available())
+        fail(ErrorKind::Runtime, "this operation needs LAPACK, which was not found.\n",
+             "Install it with `pip install scipy-openblas64` (NumPy's own copy is used when NumPy has one).");
+    fail(ErrorKind::Runtime, "the LAPACK library has no function '", name, "'");
+}
+
+template <> Gemm<float> gemm<float>() { static const auto f = find_gemm<float>("sgemm"); return f; }
+template <> Gemm<double> gemm<double>() { static const auto f = find_gemm<double>("dgemm"); return f; }
+template <> Gemm<C64> gemm<C64>() { static const auto f = find_gemm<C64>("cgemm"); return f; }
+template <> Gemm<C128> gemm<C128>() { static const auto f = find_gemm<C128>("zgemm"); return f; }
+
+}  // namespace fb::lapack
