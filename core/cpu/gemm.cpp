@@ -159,7 +159,7 @@ void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, M
     visit_dtype(type, [&]<class T>(T) {
         T* out = static_cast<T*>(c);
         if constexpr (std::is_same_v<T, bool>) {
-            fail(ErrorKind::Runtime, "\"addmm_impl_cpu_\" not implemented for 'Bool'");
+            fail(ErrorKind::NotImplemented, "\"addmm_impl_cpu_\" not implemented for 'Bool'");
         } else {
             if (k == 0) return scale_rows<T>(out, ldc, m, n, beta.to<T>());
             if constexpr (std::is_same_v<T, double> || std::is_same_v<T, C64> || std::is_same_v<T, C128>)
@@ -167,6 +167,29 @@ void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, M
             else if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>)
                 gemm_half<T>(m, n, k, alpha.to<float>(), a, b, beta.to<float>(), out, ldc);
             else gemm_loops<T>(m, n, k, alpha.to<T>(), a, b, beta.to<T>(), out, ldc);
+        }
+    });
+}
+
+void dot(DType type, int64_t n, const void* a, int64_t step_a, const void* b, int64_t step_b, void* result) {
+    visit_dtype(type, [&]<class T>(T) {
+        const T *x = static_cast<const T*>(a), *y = static_cast<const T*>(b);
+        if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
+            T sum = 0;
+            if (step_a == 1 && step_b == 1) {
+#pragma omp simd reduction(+ : sum)
+                for (int64_t i = 0; i < n; ++i) sum += x[i] * y[i];
+            } else {
+                for (int64_t i = 0; i < n; ++i) sum += x[i * step_a] * y[i * step_b];
+            }
+            *static_cast<T*>(result) = sum;
+        } else if constexpr (std::is_same_v<T, bool>) {
+            fail(ErrorKind::NotImplemented, "\"dot\" not implemented for 'Bool'");
+        } else {
+            using A = std::conditional_t<std::is_same_v<T, F16> || std::is_same_v<T, BF16>, float, T>;
+            A sum = A(0);
+            for (int64_t i = 0; i < n; ++i) sum += A(x[i * step_a]) * A(y[i * step_b]);
+            *static_cast<T*>(result) = T(sum);
         }
     });
 }
