@@ -79,11 +79,11 @@ double Generator::normal() {
     return radius * std::cos(angle);
 }
 
-// The format, little-endian: seed u64, left i32, seeded i32, next u64, words 624 x u64, three doubles of which the second is
-// the kept normal number, a flag i32 for it, padding, and a kept float with its flag.
+// The format, little-endian: seed u64, left i32, seeded i32, next u64, words 624 x u64, three doubles of
+// which the second is the kept normal number, a flag i32 for it, padding, and a kept float with its flag.
 namespace {
-constexpr size_t kSeedAt = 0, kLeftAt = 8, kSeededAt = 12, kNextAt = 16, kWordsAt = 24, kNormalAt = 5024, kNormalFlagAt = 5040,
-                 kFloatAt = 5048, kFloatFlagAt = 5052;
+constexpr size_t kSeedAt = 0, kLeftAt = 8, kSeededAt = 12, kNextAt = 16, kWordsAt = 24, kNormalAt = 5024,
+                 kNormalFlagAt = 5040, kFloatAt = 5048, kFloatFlagAt = 5052;
 
 template <class T>
 void put(Generator::State& bytes, size_t at, T value) {
@@ -103,7 +103,8 @@ Generator::State Generator::state() const {
     put(bytes, kLeftAt, engine_.left_);
     put(bytes, kSeededAt, int32_t(1));
     put(bytes, kNextAt, uint64_t(engine_.next_));
-    for (int i = 0; i < Mt19937::kWords; ++i) put(bytes, kWordsAt + 8 * size_t(i), uint64_t(engine_.state_[size_t(i)]));
+    for (int i = 0; i < Mt19937::kWords; ++i)
+        put(bytes, kWordsAt + 8 * size_t(i), uint64_t(engine_.state_[size_t(i)]));
     if (normal_) {
         put(bytes, kNormalAt, *normal_);
         put(bytes, kNormalFlagAt, int32_t(1));

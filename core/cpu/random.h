@@ -1,4 +1,5 @@
-// The CPU random number generator: MT19937 with PyTorch's way of drawing from it, so that a seed gives PyTorch's numbers.
+// The CPU random number generator: MT19937 with PyTorch's way of drawing from it, so that a seed gives
+// PyTorch's numbers.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -37,7 +38,7 @@ private:
 
     std::array<uint32_t, kWords> state_;
     uint64_t seed_;
-    int32_t left_ = 1;    // words left plus one: a fresh generator refills at the first draw
+    int32_t left_ = 1;  // words left plus one: a fresh generator refills at the first draw
     uint32_t next_ = 0;
 };
 
@@ -49,16 +50,17 @@ public:
     using State = std::array<uint8_t, kStateBytes>;
 
     explicit Generator(uint64_t seed = kDefaultSeed) : engine_(seed) {}
-    Generator(const Generator& other) : engine_(other.engine_), normal_(other.normal_), normalf_(other.normalf_) {}
+    Generator(const Generator& other)
+        : engine_(other.engine_), normal_(other.normal_), normalf_(other.normalf_) {}
     Generator& operator=(const Generator& other);
 
     void manual_seed(uint64_t seed);
     uint64_t seed();  // seeds from the operating system and returns the seed
     uint64_t initial_seed() const { return engine_.seed_; }
 
-    State state() const;                               // the bytes of torch.get_rng_state()
+    State state() const;                                       // the bytes of torch.get_rng_state()
     static const char* check(std::span<const uint8_t> bytes);  // why these bytes are no state, or nullptr
-    void set_state(std::span<const uint8_t> bytes);    // bytes that check() accepts
+    void set_state(std::span<const uint8_t> bytes);            // bytes that check() accepts
 
     uint32_t random() { return engine_.next(); }
     uint64_t random64() {
@@ -67,21 +69,22 @@ public:
     }
     void fill(uint32_t* out, int64_t n) { engine_.fill(out, n); }
 
-    float uniformf() { return float(random() & 0xffffff) * 0x1p-24f; }                // [0, 1)
-    double uniform() { return double(random64() & 0x1fffffffffffff) * 0x1p-53; }      // [0, 1)
+    float uniformf() { return float(random() & 0xffffff) * 0x1p-24f; }            // [0, 1)
+    double uniform() { return double(random64() & 0x1fffffffffffff) * 0x1p-53; }  // [0, 1)
     double normal();  // Box-Muller: makes two, keeps the second for the next call
 
     std::mutex mutex;
 
 private:
     Mt19937 engine_;
-    std::optional<double> normal_;   // the kept second number
-    std::optional<float> normalf_;   // part of the state's format only
+    std::optional<double> normal_;  // the kept second number
+    std::optional<float> normalf_;  // part of the state's format only
 };
 
 Generator& default_generator();
 
-// Holds a generator, for a whole fill. Who has to wait does so without the interpreter lock, which the holder may need to finish.
+// Holds a generator, for a whole fill. Who has to wait does so without the interpreter lock, which the holder
+// may need to finish.
 class GeneratorLock {
 public:
     explicit GeneratorLock(Generator& g) : lock_(g.mutex, std::try_to_lock) {

@@ -1,4 +1,5 @@
-// Compiled without contraction: which operations are fused decides the last bit, so it is written out with fma().
+// Compiled without contraction: which operations are fused decides the last bit, so it is written out with
+// fma().
 #include "cpu/random_fill.h"
 
 #include <algorithm>
@@ -13,8 +14,8 @@
 namespace fb::cpu {
 namespace {
 
-constexpr int64_t kChunk = 512;      // numbers drawn at once
-constexpr int64_t kGrain = 8192;     // numbers worth a thread where each takes a logarithm or more
+constexpr int64_t kChunk = 512;   // numbers drawn at once
+constexpr int64_t kGrain = 8192;  // numbers worth a thread where each takes a logarithm or more
 
 // Calls f(T{}) for the floating types.
 template <class F>
@@ -65,8 +66,8 @@ void draw64(int64_t n, Generator& g, F&& f) {
     }
 }
 float unitf(uint32_t bits) { return float(int32_t(bits & 0xffffff)) * 0x1p-24f; }
-// f(i, u) for n doubles u from [0, 1). Every step is exact; the halves are turned into doubles one by one because most CPUs have
-// no vector instruction for 64 bits at once.
+// f(i, u) for n doubles u from [0, 1). Every step is exact; the halves are turned into doubles one by one
+// because most CPUs have no vector instruction for 64 bits at once.
 template <class F>
 void draw_unit(int64_t n, Generator& g, F&& f) {
     uint32_t words[2 * kChunk];
@@ -74,7 +75,8 @@ void draw_unit(int64_t n, Generator& g, F&& f) {
         const int64_t m = std::min(kChunk, n - i);
         g.fill(words, 2 * m);
         for (int64_t j = 0; j < m; ++j) {
-            const double high = int32_t(words[2 * j] & 0x1fffff), low = int32_t(words[2 * j + 1] ^ 0x80000000u);
+            const double high = int32_t(words[2 * j] & 0x1fffff),
+                         low = int32_t(words[2 * j + 1] ^ 0x80000000u);
             f(i + j, (high * 0x1p32 + (low + 0x1p31)) * 0x1p-53);
         }
     }
@@ -172,9 +174,8 @@ bool fill_exponential(void* out, DType t, int64_t n, double lambda, Generator& g
 
 bool fill_cauchy(void* out, DType t, int64_t n, double median, double sigma, Generator& g) {
     return visit_floating(t, [&](auto v) {
-        from_doubles<decltype(v)>(out, n, g, [=](double u) {
-            return std::fma(sigma, std::tan(M_PI * (u - 0.5)), median);
-        });
+        from_doubles<decltype(v)>(
+            out, n, g, [=](double u) { return std::fma(sigma, std::tan(M_PI * (u - 0.5)), median); });
     });
 }
 
@@ -188,9 +189,9 @@ bool fill_log_normal(void* out, DType t, int64_t n, double mean, double std, Gen
 
 bool fill_geometric(void* out, DType t, int64_t n, double p, Generator& g) {
     return t != DType::b1 && visit_real(t, [&](auto v) {
-        const double scale = std::log1p(-p);
-        from_doubles<decltype(v)>(out, n, g, [=](double u) { return std::ceil(std::log(u) / scale); });
-    });
+               const double scale = std::log1p(-p);
+               from_doubles<decltype(v)>(out, n, g, [=](double u) { return std::ceil(std::log(u) / scale); });
+           });
 }
 
 bool fill_bernoulli(void* out, DType t, int64_t n, double p, Generator& g) {
@@ -211,8 +212,7 @@ bool fill_bernoulli(void* out, DType t, int64_t n, const void* p, DType pt, Gene
             T* o = static_cast<T*>(out);
             if constexpr (std::is_same_v<P, double>)
                 draw_unit(n, g, [=](int64_t i, double u) { o[i] = T(u < prob[i]); });
-            else
-                draw32(n, g, [=](int64_t i, uint32_t b) { o[i] = T(unitf(b) < float(prob[i])); });
+            else draw32(n, g, [=](int64_t i, uint32_t b) { o[i] = T(unitf(b) < float(prob[i])); });
         });
     });
     return known;
@@ -223,10 +223,8 @@ bool fill_integers(void* out, DType t, int64_t n, uint64_t range, int64_t base, 
         using T = decltype(v);
         T* o = static_cast<T*>(out);
         const auto place = [=](int64_t i, uint64_t r) { o[i] = narrow<T>(int64_t(r + uint64_t(base))); };
-        if (range >= uint64_t(1) << 28)
-            draw64(n, g, [=](int64_t i, uint64_t b) { place(i, b % range); });
-        else
-            draw32(n, g, [=, r = uint32_t(range)](int64_t i, uint32_t b) { place(i, b % r); });
+        if (range >= uint64_t(1) << 28) draw64(n, g, [=](int64_t i, uint64_t b) { place(i, b % range); });
+        else draw32(n, g, [=, r = uint32_t(range)](int64_t i, uint32_t b) { place(i, b % r); });
     });
 }
 
@@ -244,7 +242,8 @@ bool fill_integers(void* out, DType t, int64_t n, Generator& g) {
         T* o = static_cast<T*>(out);
         if constexpr (std::is_same_v<T, bool>) draw32(n, g, [=](int64_t i, uint32_t b) { o[i] = b & 1; });
         else if constexpr (std::is_same_v<T, double>)
-            draw64(n, g, [=](int64_t i, uint64_t b) { o[i] = double(int64_t(b % ((uint64_t(1) << 53) + 1))); });
+            draw64(n, g,
+                   [=](int64_t i, uint64_t b) { o[i] = double(int64_t(b % ((uint64_t(1) << 53) + 1))); });
         else if constexpr (!std::is_integral_v<T>) {
             constexpr uint32_t digits = std::is_same_v<T, float> ? 24 : std::is_same_v<T, F16> ? 11 : 8;
             draw32(n, g, [=](int64_t i, uint32_t b) { o[i] = narrow<T>(int64_t(b % ((1u << digits) + 1))); });
@@ -254,20 +253,25 @@ bool fill_integers(void* out, DType t, int64_t n, Generator& g) {
                 else o[i] = b;
             });
         else
-            draw32(n, g, [=](int64_t i, uint32_t b) { o[i] = T(b & uint32_t(std::numeric_limits<T>::max())); });
+            draw32(n, g,
+                   [=](int64_t i, uint32_t b) { o[i] = T(b & uint32_t(std::numeric_limits<T>::max())); });
     });
 }
 
 bool fill_permutation(void* out, DType t, int64_t n, Generator& g) {
     return t != DType::b1 && visit_real(t, [&](auto v) {
-        using T = decltype(v);
-        T* o = static_cast<T*>(out);
-        for (int64_t i = 0; i < n; ++i) o[i] = narrow<T>(i);
-        if (n < int64_t(std::numeric_limits<uint32_t>::max() / 20))  // beyond, 32 bits would favour small numbers noticeably
-            draw32(n - 1, g, [&](int64_t i, uint32_t b) { std::swap(o[i], o[i + b % uint32_t(n - i)]); });
-        else
-            draw64(n - 1, g, [&](int64_t i, uint64_t b) { std::swap(o[i], o[i + int64_t(b % uint64_t(n - i))]); });
-    });
+               using T = decltype(v);
+               T* o = static_cast<T*>(out);
+               for (int64_t i = 0; i < n; ++i) o[i] = narrow<T>(i);
+               if (n < int64_t(std::numeric_limits<uint32_t>::max() /
+                               20))  // beyond, 32 bits would favour small numbers noticeably
+                   draw32(n - 1, g,
+                          [&](int64_t i, uint32_t b) { std::swap(o[i], o[i + b % uint32_t(n - i)]); });
+               else
+                   draw64(n - 1, g, [&](int64_t i, uint64_t b) {
+                       std::swap(o[i], o[i + int64_t(b % uint64_t(n - i))]);
+                   });
+           });
 }
 
 bool fill_slopes(void* out, const void* x, DType t, int64_t n, double lower, double upper, Generator& g) {

@@ -14,7 +14,8 @@ double digamma(double x) {
     for (; x < 10; x += 1) shift -= 1 / x;
     const double z = 1 / (x * x);
     return shift + std::log(x) - 0.5 / x -
-           z * (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * 691.0 / 32760)))));
+           z * (1.0 / 12 -
+                z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * 691.0 / 32760)))));
 }
 
 // A number and its derivative by the parameter.
@@ -40,8 +41,8 @@ Dual continued_fraction(A&& a, B&& b) {
     return f;
 }
 
-// d log(I)/dp of the regularised incomplete beta function I_x(a, b) times I over the density at x, by p = a or p = b;
-// for x below the mean.
+// d log(I)/dp of the regularised incomplete beta function I_x(a, b) times I over the density at x, by p = a
+// or p = b; for x below the mean.
 double beta_tail_grad(double x, Dual a, Dual b) {
     const Dual one{1}, minus{-1}, two{2}, z{x};
     const auto numerator = [&](int i) {
@@ -53,7 +54,8 @@ double beta_tail_grad(double x, Dual a, Dual b) {
     const Dual h = continued_fraction(numerator, [](int i) { return Dual{i ? 1.0 : 0.0}; });
     // I = x^a (1 - x)^b / (a B(a, b)) h, density = x^(a-1) (1 - x)^(b-1) / B(a, b)
     const double total = digamma(a.v + b.v);
-    const double log_grad = a.d * (std::log(x) - 1 / a.v - digamma(a.v) + total) + b.d * (std::log1p(-x) - digamma(b.v) + total);
+    const double log_grad =
+        a.d * (std::log(x) - 1 / a.v - digamma(a.v) + total) + b.d * (std::log1p(-x) - digamma(b.v) + total);
     return x * (1 - x) / a.v * (h.v * log_grad + h.d);
 }
 
@@ -74,8 +76,9 @@ double gamma_sample_grad(double alpha, double x) {
         return -x * sum;
     }
     // by Legendre's continued fraction of the upper one
-    const Dual h = continued_fraction([=](int i) { return i == 1 ? Dual{1} : Dual{double(i - 1)} * Dual{alpha - (i - 1), 1}; },
-                                      [=](int i) { return i == 0 ? Dual{0} : Dual{x + 2 * i - 1 - alpha, -1}; });
+    const Dual h = continued_fraction(
+        [=](int i) { return i == 1 ? Dual{1} : Dual{double(i - 1)} * Dual{alpha - (i - 1), 1}; },
+        [=](int i) { return i == 0 ? Dual{0} : Dual{x + 2 * i - 1 - alpha, -1}; });
     return x * (h.v * (std::log(x) - digamma(alpha)) + h.d);
 }
 

@@ -33,8 +33,8 @@ double wide(T v) {
     else return v;
 }
 
-// Small rates by multiplying uniforms (Knuth), others by transformed rejection: W. Hormann, "The transformed rejection method for
-// generating Poisson random variables", 1993 (PTRS).
+// Small rates by multiplying uniforms (Knuth), others by transformed rejection: W. Hormann, "The transformed
+// rejection method for generating Poisson random variables", 1993 (PTRS).
 int64_t poisson(double rate, Generator& g) {
     if (rate == 0) return 0;
     if (rate < 10) {
@@ -59,9 +59,9 @@ int64_t poisson(double rate, Generator& g) {
 
 // log(k!) minus Stirling's approximation of it.
 double stirling_tail(double k) {
-    static constexpr double small[] = {0.0810614667953272,  0.0413406959554092,  0.0276779256849983,  0.02079067210376509,
-                                       0.0166446911898211,  0.0138761288230707,  0.0118967099458917,  0.0104112652619720,
-                                       0.00925546218271273, 0.00833056343336287};
+    static constexpr double small[] = {
+        0.0810614667953272, 0.0413406959554092, 0.0276779256849983, 0.02079067210376509, 0.0166446911898211,
+        0.0138761288230707, 0.0118967099458917, 0.0104112652619720, 0.00925546218271273, 0.00833056343336287};
     if (k <= 9) return small[int(k)];
     const double square = (k + 1) * (k + 1);
     return (1.0 / 12 - (1.0 / 360 - 1.0 / 1260 / square) / square) / (k + 1);
@@ -99,7 +99,8 @@ double binomial(double count, double prob, Generator& g) {
     if (prob >= 1) return count;
     if (std::isnan(prob)) return prob;
     const double rarer = prob <= 0.5 ? prob : 1 - prob;
-    const double k = count * rarer >= 10 ? binomial_rejection(count, rarer, g) : binomial_inversion(count, rarer, g);
+    const double k =
+        count * rarer >= 10 ? binomial_rejection(count, rarer, g) : binomial_inversion(count, rarer, g);
     return prob <= 0.5 ? k : count - k;
 }
 
@@ -121,7 +122,8 @@ double gamma(T alpha, Generator& g) {
             y = 1 + c * x;
         } while (y <= 0);
         const double v = y * y * y, u = 1 - g.uniform(), xx = x * x;
-        if (u < 1 - 0.0331f * xx * xx || std::log(u) < 0.5 * xx + d * (1 - v + std::log(v))) return scale * d * v;
+        if (u < 1 - 0.0331f * xx * xx || std::log(u) < 0.5 * xx + d * (1 - v + std::log(v)))
+            return scale * d * v;
     }
 }
 
@@ -132,8 +134,8 @@ double smallest_normal() {
     else return std::numeric_limits<T>::min();
 }
 
-// PyTorch's order of adding up a row: 16 running sums (4 vectors of 4), passed on to the next of four levels every `step` rounds,
-// so that the error does not grow with n.
+// PyTorch's order of adding up a row: 16 running sums (4 vectors of 4), passed on to the next of four levels
+// every `step` rounds, so that the error does not grow with n.
 double row_sum(const double* x, int64_t n) {
     constexpr int kSums = 16, kLevels = 4;
     const int64_t rounds = n / kSums;
@@ -178,8 +180,8 @@ bool sample_binomial(void* out, const void* count, const void* prob, DType t, in
     return visit_floating(t, [&](auto z) {
         using T = decltype(z);
         for (int64_t i = 0; i < n; ++i)
-            static_cast<T*>(out)[i] =
-                narrow<T>(binomial(wide(static_cast<const T*>(count)[i]), wide(static_cast<const T*>(prob)[i]), g));
+            static_cast<T*>(out)[i] = narrow<T>(
+                binomial(wide(static_cast<const T*>(count)[i]), wide(static_cast<const T*>(prob)[i]), g));
     });
 }
 
@@ -198,7 +200,8 @@ bool sample_dirichlet(void* out, const void* alpha, DType t, int64_t rows, int64
         using T = decltype(z);
         std::vector<double> draws(size_t(rows * width));
         for (size_t i = 0; i < draws.size(); ++i)
-            draws[i] = std::max(std::numeric_limits<double>::min(), gamma(double(wide(static_cast<const T*>(alpha)[i])), g));
+            draws[i] = std::max(std::numeric_limits<double>::min(),
+                                gamma(double(wide(static_cast<const T*>(alpha)[i])), g));
         const double most = wide(narrow<T>(std::nextafter(1.0f, 0.0f)));
         for (int64_t r = 0; r < rows; ++r) {
             const double* d = draws.data() + r * width;
@@ -210,8 +213,8 @@ bool sample_dirichlet(void* out, const void* alpha, DType t, int64_t rows, int64
     });
 }
 
-bool sample_multinomial(int64_t* out, const void* weights, DType t, int64_t rows, int64_t width, int64_t samples,
-                        Generator& g, MultinomialError& error) {
+bool sample_multinomial(int64_t* out, const void* weights, DType t, int64_t rows, int64_t width,
+                        int64_t samples, Generator& g, MultinomialError& error) {
     error = MultinomialError::none;
     return visit_floating(t, [&](auto z) {
         using T = decltype(z);

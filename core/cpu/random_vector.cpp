@@ -1,5 +1,5 @@
-// log, sin and cos are the single precision routines of S. Moshier's Cephes library, as PyTorch uses them for randn. Compiled
-// without contraction: fused operations are written as fma.
+// log, sin and cos are the single precision routines of S. Moshier's Cephes library, as PyTorch uses them for
+// randn. Compiled without contraction: fused operations are written as fma.
 #include "cpu/random_vector.h"
 
 #include <bit>
@@ -87,12 +87,17 @@ FB_INLINE void stretch_body(double* x, int64_t n, double from, double to) {
     }
 }
 
-// The same source for AVX2 and for the base instruction set, where fma is a (correctly rounding) library call.
+// The same source for AVX2 and for the base instruction set, where fma is a (correctly rounding) library
+// call.
 #if defined(__x86_64__)
 #define FB_AVX2 __attribute__((target("avx2,fma")))
-FB_AVX2 void box_muller_avx2(float* x, int64_t count, float mean, float std) { box_muller_body(x, count, mean, std); }
+FB_AVX2 void box_muller_avx2(float* x, int64_t count, float mean, float std) {
+    box_muller_body(x, count, mean, std);
+}
 template <class T>
-FB_AVX2 void stretch_avx2(T* x, int64_t n, T from, T to) { stretch_body(x, n, from, to); }
+FB_AVX2 void stretch_avx2(T* x, int64_t n, T from, T to) {
+    stretch_body(x, n, from, to);
+}
 bool has_avx2() {
     static const bool yes = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     return yes;
@@ -100,7 +105,9 @@ bool has_avx2() {
 #else
 constexpr auto box_muller_avx2 = box_muller_body;
 template <class T>
-void stretch_avx2(T* x, int64_t n, T from, T to) { stretch_body(x, n, from, to); }
+void stretch_avx2(T* x, int64_t n, T from, T to) {
+    stretch_body(x, n, from, to);
+}
 bool has_avx2() { return false; }
 #endif
 

@@ -4,11 +4,13 @@
 
 namespace fb::cpu {
 
-// Turns `count` blocks of 16 uniform numbers into normal ones, in place: the first 8 of a block give radii, the last 8 angles.
+// Turns `count` blocks of 16 uniform numbers into normal ones, in place: the first 8 of a block give radii,
+// the last 8 angles.
 void box_muller(float* x, int64_t count, float mean, float std);
 void box_muller(double* x, int64_t count, double mean, double std);
 
-// x = x * (to - from) + from, fused, in place. Rounding may reach `to`, which is excluded: such numbers become `from`.
+// x = x * (to - from) + from, fused, in place. Rounding may reach `to`, which is excluded: such numbers
+// become `from`.
 void stretch(float* x, int64_t n, float from, float to);
 void stretch(double* x, int64_t n, double from, double to);
 

@@ -1,4 +1,5 @@
-// Random numbers. The streams are PyTorch's (see cpu/random_fill.h); here are shapes, checks and the order of elements.
+// Random numbers. The streams are PyTorch's (see cpu/random_fill.h); here are shapes, checks and the order of
+// elements.
 #include <cmath>
 #include <limits>
 #include "autograd/back.h"
@@ -27,12 +28,13 @@ private:
     GeneratorLock lock_;
 };
 
-// The dimensions from the slowest to the fastest in memory. Where strides say nothing (0) dimensions keep their place.
+// The dimensions from the slowest to the fastest in memory. Where strides say nothing (0) dimensions keep
+// their place.
 Dims memory_order(const Tensor& t) {
     const auto n = int64_t(t.dim());
     Dims order(static_cast<size_t>(n));
     for (int64_t i = 0; i < n; ++i) order[size_t(i)] = n - 1 - i;  // fastest first while sorting
-    const auto slower = [&](int64_t a, int64_t b) {                // 1: a is slower than b, -1: faster, 0: cannot tell
+    const auto slower = [&](int64_t a, int64_t b) {  // 1: a is slower than b, -1: faster, 0: cannot tell
         const int64_t x = t.strides()[size_t(a)], y = t.strides()[size_t(b)];
         if (!x || !y) return 0;
         if (x != y) return x > y ? 1 : -1;
@@ -61,8 +63,8 @@ Tensor permuted(const Tensor& t, const Dims& order) {
     return make_view(t, sizes, strides, t->offset);
 }
 
-// Calls fill(data, dtype, n) for the elements of `self` in the order of memory, then counts the write. Complex numbers are filled
-// as pairs of real ones.
+// Calls fill(data, dtype, n) for the elements of `self` in the order of memory, then counts the write.
+// Complex numbers are filled as pairs of real ones.
 template <class F>
 Tensor fill_in_order(const Tensor& self, F&& fill) {
     cpu::check_writable(self);
@@ -81,17 +83,21 @@ Tensor fill_in_order(const Tensor& self, F&& fill) {
     self->bump_version();
     return self;
 }
-void need_kernel(bool known, const char* name, DType t) {
-    if (!known) cpu::no_kernel(name, t);
-}
-
 // What the C++ type behind a dtype is called in PyTorch's messages.
 const char* c_name(DType t) {
     switch (t) {
-        case DType::u8: return "unsigned char"; case DType::i8: return "signed char"; case DType::i16: return "short int";
-        case DType::i32: return "int"; case DType::i64: return "long int"; case DType::f16: return "c10::Half";
-        case DType::bf16: return "c10::BFloat16"; case DType::f32: return "float"; case DType::f64: return "double";
-        case DType::b1: return "bool"; case DType::u16: return "short unsigned int"; case DType::u32: return "unsigned int";
+        case DType::u8: return "unsigned char";
+        case DType::i8: return "signed char";
+        case DType::i16: return "short int";
+        case DType::i32: return "int";
+        case DType::i64: return "long int";
+        case DType::f16: return "c10::Half";
+        case DType::bf16: return "c10::BFloat16";
+        case DType::f32: return "float";
+        case DType::f64: return "double";
+        case DType::b1: return "bool";
+        case DType::u16: return "short unsigned int";
+        case DType::u32: return "unsigned int";
         default: return "long unsigned int";
     }
 }
@@ -110,13 +116,16 @@ Tensor uniform_(const Tensor& self, double from, double to, Generator* g) {
     const DType t = to_real(self.dtype());
     if (!is_floating(t)) cpu::no_kernel("check_uniform_bounds", t);
     const double most = largest(t);
-    const auto inside = [&](double v, const char* what) { check(v >= -most && v <= most, what, " is out of bounds for ", c_name(t)); };
+    const auto inside = [&](double v, const char* what) {
+        check(v >= -most && v <= most, what, " is out of bounds for ", c_name(t));
+    };
     inside(from, "from");
     inside(to, "to");
     check(from <= to, "uniform_ expects to return a [from, to) range, but found from=", from, " > to=", to);
-    check(to - from <= most, "uniform_ expects to-from <= std::numeric_limits<", t, ">::max(), but found to=", to, " and from=", from,
-          " which result in to-from to exceed the limit");
-    return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_uniform(p, t, n, from, to, Draw(g)); });
+    check(to - from <= most, "uniform_ expects to-from <= std::numeric_limits<", t,
+          ">::max(), but found to=", to, " and from=", from, " which result in to-from to exceed the limit");
+    return fill_in_order(self,
+                         [&](void* p, DType t, int64_t n) { cpu::fill_uniform(p, t, n, from, to, Draw(g)); });
 }
 
 Tensor normal_(const Tensor& self, double mean, double std, Generator* g) {
@@ -124,62 +133,83 @@ Tensor normal_(const Tensor& self, double mean, double std, Generator* g) {
     if (!is_floating(to_real(self.dtype()))) cpu::no_kernel("normal_kernel_cpu", self.dtype());
     if (is_complex(self.dtype())) std /= std::sqrt(2.0);  // shared by the two parts
     const bool contiguous = self.is_contiguous();
-    return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_normal(p, t, n, mean, std, contiguous, Draw(g)); });
+    return fill_in_order(self, [&](void* p, DType t, int64_t n) {
+        cpu::fill_normal(p, t, n, mean, std, contiguous, Draw(g));
+    });
 }
 
 Tensor exponential_(const Tensor& self, double lambda, Generator* g) {
     check(lambda > 0, "exponential_ expects lambda > 0.0, but found lambda=", lambda);
     check(is_floating(self.dtype()),
-          "Exponential distribution is a continuous probability distribution. dtype must be a floating point but you specified ", self.dtype());
-    return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_exponential(p, t, n, lambda, Draw(g)); });
+          "Exponential distribution is a continuous probability distribution. dtype must be a floating point "
+          "but you specified ",
+          self.dtype());
+    return fill_in_order(
+        self, [&](void* p, DType t, int64_t n) { cpu::fill_exponential(p, t, n, lambda, Draw(g)); });
 }
 Tensor cauchy_(const Tensor& self, double median, double sigma, Generator* g) {
     check(sigma > 0, "cauchy_ expects sigma > 0.0, but found sigma=", sigma);
-    check(is_floating(self.dtype()), "Cauchy distribution is a continuous probability distribution. dtype must be a floating point but you specified ",
+    check(is_floating(self.dtype()),
+          "Cauchy distribution is a continuous probability distribution. dtype must be a floating point but "
+          "you specified ",
           is_complex(self.dtype()) ? scalar_name(self.dtype()) : c_name(self.dtype()));
-    return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_cauchy(p, t, n, median, sigma, Draw(g)); });
+    return fill_in_order(
+        self, [&](void* p, DType t, int64_t n) { cpu::fill_cauchy(p, t, n, median, sigma, Draw(g)); });
 }
 Tensor log_normal_(const Tensor& self, double mean, double std, Generator* g) {
     check(std > 0, "log_normal_ expects std > 0.0, but found std=", std);
     if (!is_floating(self.dtype())) cpu::no_kernel("log_normal_cpu", self.dtype());
-    return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_log_normal(p, t, n, mean, std, Draw(g)); });
+    return fill_in_order(
+        self, [&](void* p, DType t, int64_t n) { cpu::fill_log_normal(p, t, n, mean, std, Draw(g)); });
 }
-bool signed_or_byte(DType t) { return t <= DType::f64 || t == DType::bf16; }  // the types before PyTorch had uint16 and up
+// The real types from before PyTorch had uint16 and up.
+bool signed_or_byte(DType t) { return t <= DType::f64 || t == DType::bf16; }
 Tensor geometric_(const Tensor& self, double p, Generator* g) {
     check(p > 0 && p < 1, "geometric_ expects p to be in (0, 1), but got p=", p);
     if (!signed_or_byte(self.dtype())) cpu::no_kernel("geometric_cpu", self.dtype());
-    return fill_in_order(self, [&](void* o, DType t, int64_t n) { cpu::fill_geometric(o, t, n, p, Draw(g)); });
+    return fill_in_order(self,
+                         [&](void* o, DType t, int64_t n) { cpu::fill_geometric(o, t, n, p, Draw(g)); });
 }
 
 // ---------------------------------------------------------------- bernoulli
 Tensor bernoulli_p_(const Tensor& self, double p, Generator* g) {
     check(p >= 0 && p <= 1, "bernoulli_ expects p to be in [0, 1], but got p=", p);
-    if (!signed_or_byte(self.dtype()) && self.dtype() != DType::b1) cpu::no_kernel("bernoulli_scalar_cpu_", self.dtype());
-    return fill_in_order(self, [&](void* o, DType t, int64_t n) { cpu::fill_bernoulli(o, t, n, p, Draw(g)); });
+    if (!signed_or_byte(self.dtype()) && self.dtype() != DType::b1)
+        cpu::no_kernel("bernoulli_scalar_cpu_", self.dtype());
+    return fill_in_order(self,
+                         [&](void* o, DType t, int64_t n) { cpu::fill_bernoulli(o, t, n, p, Draw(g)); });
 }
 void check_probabilities(const Tensor& dense) {
     visit_dtype(dense.dtype(), [&](auto z) {
         using T = decltype(z);
         if constexpr (requires { double(z); })
             for (const T *p = dense.data<T>(), *end = p + dense.numel(); p < end; ++p)
-                check(double(*p) >= 0 && double(*p) <= 1, "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error "
-                      "message be improved?  If so, please report an enhancement request to PyTorch.)\na probability is ", double(*p));
+                check(double(*p) >= 0 && double(*p) <= 1,
+                      "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error "
+                      "message be improved?  If so, please report an enhancement request to PyTorch.)\na "
+                      "probability is ",
+                      double(*p));
     });
 }
 Tensor bernoulli_tensor_(const Tensor& self, const Tensor& p, Generator* g) {
-    if (!signed_or_byte(self.dtype()) && self.dtype() != DType::b1) cpu::no_kernel("bernoulli_tensor_cpu_self_", self.dtype());
+    if (!signed_or_byte(self.dtype()) && self.dtype() != DType::b1)
+        cpu::no_kernel("bernoulli_tensor_cpu_self_", self.dtype());
     if (!is_floating(p.dtype())) cpu::no_kernel("bernoulli_tensor_cpu_p_", p.dtype());
     GradGuard off(false);
     const Tensor wide = op<"expand">(p, self.sizes());
     if (self.is_meta()) return self;
     const Tensor probs = cpu::dense(self.is_contiguous() ? wide : permuted(wide, memory_order(self)));
     check_probabilities(probs);
-    return fill_in_order(self, [&](void* o, DType t, int64_t n) { cpu::fill_bernoulli(o, t, n, probs.data(), p.dtype(), Draw(g)); });
+    return fill_in_order(self, [&](void* o, DType t, int64_t n) {
+        cpu::fill_bernoulli(o, t, n, probs.data(), p.dtype(), Draw(g));
+    });
 }
 Tensor bernoulli(const Tensor& self, Generator* g, Out out) {
     return bernoulli_tensor_(out.result(self.sizes(), self.dtype(), self.device()), self, g);
 }
-Tensor bernoulli_p(const Tensor& self, double p, Generator* g) { return bernoulli_p_(empty(self.sizes(), self.dtype(), self.device()), p, g); }
+Tensor bernoulli_p(const Tensor& self, double p, Generator* g) {
+    return bernoulli_p_(empty(self.sizes(), self.dtype(), self.device()), p, g);
+}
 Tensor bernoulli_tensor(const Tensor& self, const Tensor& p, Generator* g) {
     return bernoulli_tensor_(empty(self.sizes(), self.dtype(), self.device()), p, g);
 }
@@ -187,12 +217,16 @@ Tensor bernoulli_tensor(const Tensor& self, const Tensor& p, Generator* g) {
 // ---------------------------------------------------------------- integers
 // For a float type only some integers exist: the bounds move inwards to the next ones that do.
 int64_t as_stored(DType t, int64_t v) {
-    return t == DType::f16 ? int64_t(float(F16(float(v)))) : t == DType::bf16 ? int64_t(float(BF16(float(v)))) : t == DType::f32 ? int64_t(float(v)) : int64_t(double(v));
+    return t == DType::f16    ? int64_t(float(F16(float(v))))
+           : t == DType::bf16 ? int64_t(float(BF16(float(v))))
+           : t == DType::f32  ? int64_t(float(v))
+                              : int64_t(double(v));
 }
 int log2_of(uint64_t v) { return v ? 63 - __builtin_clzll(v) : 0; }
 int64_t first_stored(DType t, int64_t from) {
     const int64_t next = as_stored(t, from + 1);
-    return next >= from ? from : next + (int64_t(1) << (log2_of(uint64_t(std::abs(from + 1))) - digits(t) + 1));
+    return next >= from ? from
+                        : next + (int64_t(1) << (log2_of(uint64_t(std::abs(from + 1))) - digits(t) + 1));
 }
 int64_t last_stored(DType t, int64_t to) {
     const int64_t before = as_stored(t, to - 1);
@@ -206,17 +240,22 @@ void check_bounds(DType t, int64_t from, int64_t last) {
         } else if (is_integral(t, true)) {
             visit_dtype(t, [&](auto z) {
                 using T = decltype(z);
-                if constexpr (std::is_same_v<T, uint64_t>) ok = v >= 0 && v < std::numeric_limits<int64_t>::max();
+                if constexpr (std::is_same_v<T, uint64_t>)
+                    ok = v >= 0 && v < std::numeric_limits<int64_t>::max();
                 else if constexpr (std::is_integral_v<T>)
-                    ok = v >= int64_t(std::numeric_limits<T>::min()) && v <= int64_t(std::numeric_limits<T>::max());
+                    ok = v >= int64_t(std::numeric_limits<T>::min()) &&
+                         v <= int64_t(std::numeric_limits<T>::max());
             });
         } else {
-            fail(ErrorKind::Runtime, "check_random_bounds handles only integral, floating-point and boolean types");
+            fail(ErrorKind::Runtime,
+                 "check_random_bounds handles only integral, floating-point and boolean types");
         }
         check(ok, what, " is out of bounds for ", c_name(t));
         if (is_floating(t) && std::fabs(double(v)) > double(int64_t(1) << digits(t)))
-            warn(str(what, " is out of bounds [-(2^", digits(t), "), 2^", digits(t), "]. Due to precision limitations ", c_name(t),
-                     " can support discrete uniform distribution only within this range. This warning will become an error in version "
+            warn(str(what, " is out of bounds [-(2^", digits(t), "), 2^", digits(t),
+                     "]. Due to precision limitations ", c_name(t),
+                     " can support discrete uniform distribution only within this range. This warning will "
+                     "become an error in version "
                      "1.7 release, please fix the code in advance"));
     };
     inside(from, "from");
@@ -229,10 +268,13 @@ Tensor random_between(const Tensor& self, int64_t from, int64_t to, Generator* g
     if (is_floating(t)) {
         from = first_stored(t, from);
         to = last_stored(t, to);
-        check(from < to, "random_ expects 'from' casted to dtype to be less than 'to' casted to dtype, but got from=", from, " >= to=", to);
+        check(from < to,
+              "random_ expects 'from' casted to dtype to be less than 'to' casted to dtype, but got from=",
+              from, " >= to=", to);
     }
     const uint64_t range = uint64_t(to) - uint64_t(from);
-    return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_integers(p, t, n, range, from, Draw(g)); });
+    return fill_in_order(
+        self, [&](void* p, DType t, int64_t n) { cpu::fill_integers(p, t, n, range, from, Draw(g)); });
 }
 Tensor random_from_(const Tensor& self, int64_t from, std::optional<int64_t> to, Generator* g) {
     if (to) return random_between(self, from, *to, g);
@@ -240,14 +282,17 @@ Tensor random_from_(const Tensor& self, int64_t from, std::optional<int64_t> to,
     if (from == std::numeric_limits<int64_t>::min()) {
         check(t == DType::i64 || t == DType::f64 || t == DType::f32 || t == DType::bf16,
               "random_full_64_bits_range_kernel_cpu handles only int64, double, float and bfloat16");
-        return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_integers_64bit(p, t, n, Draw(g)); });
+        return fill_in_order(
+            self, [&](void* p, DType t, int64_t n) { cpu::fill_integers_64bit(p, t, n, Draw(g)); });
     }
     int64_t last = 0;
     if (is_floating(t)) {
         last = int64_t(1) << digits(t);
         from = first_stored(t, from);
-        check(from < last, "random_ expects 'from' casted to dtype to be less than or equal to 'to_inc' casted to dtype, but got from=", from,
-              " > to_inc=", last);
+        check(from < last,
+              "random_ expects 'from' casted to dtype to be less than or equal to 'to_inc' casted to dtype, "
+              "but got from=",
+              from, " > to_inc=", last);
     } else {
         visit_dtype(t, [&](auto z) {
             using T = decltype(z);
@@ -257,68 +302,86 @@ Tensor random_from_(const Tensor& self, int64_t from, std::optional<int64_t> to,
     }
     check_bounds(t, from, last);
     const uint64_t range = uint64_t(last) - uint64_t(from) + 1;
-    return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_integers(p, t, n, range, from, Draw(g)); });
+    return fill_in_order(
+        self, [&](void* p, DType t, int64_t n) { cpu::fill_integers(p, t, n, range, from, Draw(g)); });
 }
 Tensor random_to_(const Tensor& self, int64_t to, Generator* g) { return random_between(self, 0, to, g); }
 Tensor random_(const Tensor& self, Generator* g) {
-    if (!signed_or_byte(self.dtype()) && self.dtype() != DType::b1) cpu::no_kernel("random_kernel_cpu", self.dtype());
+    if (!signed_or_byte(self.dtype()) && self.dtype() != DType::b1)
+        cpu::no_kernel("random_kernel_cpu", self.dtype());
     return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_integers(p, t, n, Draw(g)); });
 }
 
 // ---------------------------------------------------------------- new tensors
 Tensor fresh(IntSpan size, DType dtype, DType otherwise, OptLayout layout, OptDevice device, const Out& out) {
-    if (layout && *layout != Layout::Strided) fail(ErrorKind::NotImplemented, "random numbers come as strided tensors only");
+    if (layout && *layout != Layout::Strided)
+        fail(ErrorKind::NotImplemented, "random numbers come as strided tensors only");
     if (dtype == DType::none) dtype = out.given() ? (*out.given()).dtype() : otherwise;
     if (out.given() && (*out.given()).dtype() != dtype)
-        fail(ErrorKind::Runtime, "dtype ", dtype, " does not match dtype of out parameter (", (*out.given()).dtype(), ")");
+        fail(ErrorKind::Runtime, "dtype ", dtype, " does not match dtype of out parameter (",
+             (*out.given()).dtype(), ")");
     return out.result(size, dtype, device.value_or(kCPU));
 }
 Tensor like(const Tensor& t, DType dtype, OptLayout layout, OptDevice device, OptFormat format) {
     GradGuard off(false);
     return op<"empty_like">(t, dtype, layout, device, nullptr, format);
 }
-Tensor rand(IntSpan size, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&, Out out) {
+Tensor rand(IntSpan size, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&,
+            Out out) {
     return uniform_(fresh(size, dtype, default_dtype(), layout, device, out), 0, 1, g);
 }
-Tensor randn(IntSpan size, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&, Out out) {
+Tensor randn(IntSpan size, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&,
+             Out out) {
     return normal_(fresh(size, dtype, default_dtype(), layout, device, out), 0, 1, g);
 }
-Tensor normal_sized(double mean, double std, IntSpan size, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&, Out out) {
+Tensor normal_sized(double mean, double std, IntSpan size, Generator* g, DType dtype, OptLayout layout,
+                    OptDevice device, const Value&, Out out) {
     return normal_(fresh(size, dtype, default_dtype(), layout, device, out), mean, std, g);
 }
-Tensor randint_low(int64_t low, int64_t high, IntSpan size, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&, Out out) {
+Tensor randint_low(int64_t low, int64_t high, IntSpan size, Generator* g, DType dtype, OptLayout layout,
+                   OptDevice device, const Value&, Out out) {
     return random_between(fresh(size, dtype, DType::i64, layout, device, out), low, high, g);
 }
-Tensor randint(int64_t high, IntSpan size, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value& pin, Out out) {
+Tensor randint(int64_t high, IntSpan size, Generator* g, DType dtype, OptLayout layout, OptDevice device,
+               const Value& pin, Out out) {
     return randint_low(0, high, size, g, dtype, layout, device, pin, out);
 }
-Tensor rand_like(const Tensor& t, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&, OptFormat format) {
+Tensor rand_like(const Tensor& t, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&,
+                 OptFormat format) {
     return uniform_(like(t, dtype, layout, device, format), 0, 1, g);
 }
-Tensor randn_like(const Tensor& t, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&, OptFormat format) {
+Tensor randn_like(const Tensor& t, Generator* g, DType dtype, OptLayout layout, OptDevice device,
+                  const Value&, OptFormat format) {
     return normal_(like(t, dtype, layout, device, format), 0, 1, g);
 }
-Tensor randint_like_low(const Tensor& t, int64_t low, int64_t high, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&,
-                        OptFormat format) {
+Tensor randint_like_low(const Tensor& t, int64_t low, int64_t high, Generator* g, DType dtype,
+                        OptLayout layout, OptDevice device, const Value&, OptFormat format) {
     return random_between(like(t, dtype, layout, device, format), low, high, g);
 }
-Tensor randint_like(const Tensor& t, int64_t high, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value& pin, OptFormat format) {
+Tensor randint_like(const Tensor& t, int64_t high, Generator* g, DType dtype, OptLayout layout,
+                    OptDevice device, const Value& pin, OptFormat format) {
     return randint_like_low(t, 0, high, g, dtype, layout, device, pin, format);
 }
-Tensor randint_like_tensor(const Tensor& t, const Tensor& high, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value& pin,
-                           OptFormat format) {
+Tensor randint_like_tensor(const Tensor& t, const Tensor& high, Generator* g, DType dtype, OptLayout layout,
+                           OptDevice device, const Value& pin, OptFormat format) {
     check(high.numel() == 1 && high.dim() == 0, "high must be a scalar tensor and on CPU");
     return randint_like_low(t, 0, high.item().integer(), g, dtype, layout, device, pin, format);
 }
-Tensor randperm(int64_t n, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&, Out out) {
+Tensor randperm(int64_t n, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&,
+                Out out) {
     if (n < 0) fail(ErrorKind::Runtime, "Trying to create tensor with negative dimension ", n, ": [", n, "]");
     if (dtype == DType::none && !out.given()) dtype = DType::i64;
     const Tensor r = fresh(Dims{n}, dtype, DType::i64, layout, device, out);
     const DType t = r.dtype();
     if (t == DType::f16) check(n <= (1 << 11) + 1, "n cannot be greater than 2049 for Half type.");
     if (t == DType::f32) check(n <= (1 << 24) + 1, "n cannot be greater than 2^24+1 for Float type.");
-    if (t == DType::f64) check(n <= (int64_t(1) << 53) + 1, "n cannot be greater than 2^53+1 for Double type.");
-    const int64_t most = t == DType::u8 ? 255 : t == DType::i8 ? 127 : t == DType::i16 ? 32767 : t == DType::i32 ? 2147483647 : n;
+    if (t == DType::f64)
+        check(n <= (int64_t(1) << 53) + 1, "n cannot be greater than 2^53+1 for Double type.");
+    const int64_t most = t == DType::u8    ? 255
+                         : t == DType::i8  ? 127
+                         : t == DType::i16 ? 32767
+                         : t == DType::i32 ? 2147483647
+                                           : n;
     check(n <= most, "value cannot be converted to type ", name(t), "_t without overflow");
     if (!signed_or_byte(t)) cpu::no_kernel("randperm", t);
     if (r.is_meta()) return r;
@@ -361,10 +424,12 @@ Tensor normal_std(double mean, const Tensor& std, Generator* g, Out out) {
 // ---------------------------------------------------------------- samplers
 Tensor multinomial(const Tensor& self, int64_t samples, bool replacement, Generator* g, Out out) {
     check(self.dim() == 1 || self.dim() == 2, "prob_dist must be 1 or 2 dim");
-    check(is_floating(self.dtype()), "multinomial only supports floating-point dtypes for input, got: ", self.dtype());
+    check(is_floating(self.dtype()),
+          "multinomial only supports floating-point dtypes for input, got: ", self.dtype());
     check(samples > 0, "cannot sample n_sample <= 0 samples");
     const int64_t width = self.size(-1), rows = self.dim() == 1 ? 1 : self.size(0);
-    check(replacement || samples <= width, "cannot sample n_sample > prob_dist.size(-1) samples without replacement");
+    check(replacement || samples <= width,
+          "cannot sample n_sample > prob_dist.size(-1) samples without replacement");
     check(width <= (1 << 24), "number of categories cannot exceed 2^24");
     Dims shape(self.sizes());
     shape.back() = samples;
@@ -375,19 +440,25 @@ Tensor multinomial(const Tensor& self, int64_t samples, bool replacement, Genera
         const Tensor weights = cpu::dense(self);
         const Tensor dense = result.is_contiguous() ? result : empty(shape, DType::i64);
         cpu::MultinomialError error;
-        cpu::sample_multinomial(dense.data<int64_t>(), weights.data(), self.dtype(), rows, width, samples, Draw(g), error);
-        check(error != cpu::MultinomialError::bad_probability, "invalid multinomial distribution (encountering probability entry < 0)");
-        check(error != cpu::MultinomialError::zero_sum, "invalid multinomial distribution (sum of probabilities <= 0)");
+        cpu::sample_multinomial(dense.data<int64_t>(), weights.data(), self.dtype(), rows, width, samples,
+                                Draw(g), error);
+        check(error != cpu::MultinomialError::bad_probability,
+              "invalid multinomial distribution (encountering probability entry < 0)");
+        check(error != cpu::MultinomialError::zero_sum,
+              "invalid multinomial distribution (sum of probabilities <= 0)");
         if (dense.get() != result.get()) cpu::copy_data(result, dense);
         return result;
     }
-    // Divided by exponential numbers, the largest weights are a sample without replacement (Efraimidis and Spirakis, 2006).
+    // Divided by exponential numbers, the largest weights are a sample without replacement (Efraimidis and
+    // Spirakis, 2006).
     const double low = op<"min">(self).item().real(), high = op<"max">(self).item().real();
     check(low >= 0 && high < HUGE_VAL, "probability tensor contains either `inf`, `nan` or element < 0");
     const Tensor largest = op<"amax">(self, Dims{-1}, false);
-    check(op<"min">(largest).item().real() > 0, "invalid multinomial distribution (sum of probabilities <= 0)");
+    check(op<"min">(largest).item().real() > 0,
+          "invalid multinomial distribution (sum of probabilities <= 0)");
     const Tensor keys = op<"div">(self, exponential_(empty_like(self), 1, g));
-    const Tensor chosen = samples == 1 ? op<"argmax">(keys, int64_t(-1), true) : std::move(opn<"topk">(keys, samples).result[1]);
+    const Tensor chosen = samples == 1 ? op<"argmax">(keys, int64_t(-1), true)
+                                       : std::move(opn<"topk">(keys, samples).result[1]);
     cpu::copy_data(result, chosen);
     return result;
 }
@@ -402,8 +473,10 @@ Tensor poisson(const Tensor& self, Generator* g) {
     return r;
 }
 Tensor binomial(const Tensor& count, const Tensor& prob, Generator* g) {
-    check_value(is_floating(count.dtype()), "binomial only supports floating-point dtypes for count, got: ", count.dtype());
-    check_value(is_floating(prob.dtype()), "binomial only supports floating-point dtypes for prob, got: ", prob.dtype());
+    check_value(is_floating(count.dtype()),
+                "binomial only supports floating-point dtypes for count, got: ", count.dtype());
+    check_value(is_floating(prob.dtype()),
+                "binomial only supports floating-point dtypes for prob, got: ", prob.dtype());
     check(count.dtype() == prob.dtype(), "Found dtype ", prob.dtype(), " but expected ", count.dtype());
     if (is_low_precision(count.dtype())) cpu::no_kernel("binomial_cpu", count.dtype());
     const Dims shape = broadcast_shapes(count.sizes(), prob.sizes());
@@ -451,15 +524,22 @@ Tensor each(const char* name, F&& f, std::initializer_list<Tensor> in) {
     return r.to(first.dtype());
 }
 Tensor standard_gamma_grad(const Tensor& self, const Tensor& output) {
-    return each("_standard_gamma_grad_cpu", [](const double* const* p, int64_t i) { return cpu::gamma_sample_grad(p[0][i], p[1][i]); }, {self, output});
+    return each("_standard_gamma_grad_cpu",
+                [](const double* const* p, int64_t i) { return cpu::gamma_sample_grad(p[0][i], p[1][i]); },
+                {self, output});
 }
 Tensor dirichlet_grad(const Tensor& x, const Tensor& alpha, const Tensor& total) {
-    return each("_dirichlet_grad_cpu", [](const double* const* p, int64_t i) { return cpu::dirichlet_sample_grad(p[0][i], p[1][i], p[2][i]); },
+    return each("_dirichlet_grad_cpu",
+                [](const double* const* p, int64_t i) {
+                    return cpu::dirichlet_sample_grad(p[0][i], p[1][i], p[2][i]);
+                },
                 {x, alpha, total});
 }
 
 // ---------------------------------------------------------------- dropout
-void check_dropout(double p) { check(p >= 0 && p <= 1, "dropout probability has to be between 0 and 1, but got ", p); }
+void check_dropout(double p) {
+    check(p >= 0 && p <= 1, "dropout probability has to be between 0 and 1, but got ", p);
+}
 
 // One number for each element, or for each feature map of (N, C, …).
 Tensor noise_for(const Tensor& input, bool feature) {
@@ -519,25 +599,32 @@ std::tuple<Tensor, Tensor> native_dropout(const Tensor& input, double p, std::op
     inplace<"mul.Tensor">(r, p == 1 ? 0.0 : 1 / (1 - p));
     return {r, mask};
 }
-Tensor native_dropout_backward(const Tensor& g, const Tensor& mask, double scale) { return op<"mul">(op<"mul">(g, mask), scale); }
+Tensor native_dropout_backward(const Tensor& g, const Tensor& mask, double scale) {
+    return op<"mul">(op<"mul">(g, mask), scale);
+}
 
 // ---------------------------------------------------------------- rrelu
-Tensor rrelu_with_noise(const Tensor& self, const Tensor& noise, Scalar lower, Scalar upper, bool training, Generator* g) {
+Tensor rrelu_with_noise(const Tensor& self, const Tensor& noise, Scalar lower, Scalar upper, bool training,
+                        Generator* g) {
     check(lower.real() <= upper.real(), "Lower bound should be less than or equal to the upper bound");
     GradGuard off(false);
     if (!training) return op<"nn::leaky_relu">(self, (lower.real() + upper.real()) / 2);
-    if (!is_floating(self.dtype()) || self.dtype() == DType::f16) cpu::no_kernel("rrelu_with_noise_out_cpu", self.dtype());
-    check(same(self.sizes(), noise.sizes()), "noise tensor shape must match self tensor shape. Got self.shape = ", self.sizes(),
+    if (!is_floating(self.dtype()) || self.dtype() == DType::f16)
+        cpu::no_kernel("rrelu_with_noise_out_cpu", self.dtype());
+    check(same(self.sizes(), noise.sizes()),
+          "noise tensor shape must match self tensor shape. Got self.shape = ", self.sizes(),
           " noise.shape = ", noise.sizes());
     if (!self.is_meta()) {
-        const Tensor x = cpu::dense(self), slopes = noise.is_contiguous() ? noise : empty(self.sizes(), self.dtype());
+        const Tensor x = cpu::dense(self),
+                     slopes = noise.is_contiguous() ? noise : empty(self.sizes(), self.dtype());
         cpu::fill_slopes(slopes.data(), x.data(), x.dtype(), x.numel(), lower.real(), upper.real(), Draw(g));
         if (slopes.get() != noise.get()) cpu::copy_data(noise, slopes);
     }
     noise->bump_version();
     return op<"mul">(self, noise);
 }
-Tensor rrelu_with_noise_(const Tensor& self, const Tensor& noise, Scalar lower, Scalar upper, bool training, Generator* g) {
+Tensor rrelu_with_noise_(const Tensor& self, const Tensor& noise, Scalar lower, Scalar upper, bool training,
+                         Generator* g) {
     cpu::copy_data(self, rrelu_with_noise(self, noise, lower, upper, training, g));
     self->bump_version();
     return self;
@@ -555,101 +642,175 @@ Tensor no_grad_through(Back& b) { return op<"zeros_like">(b.g); }
 Tensor zeros_for(Back& b, int arg) { return zeros_of(b.meta(arg)); }
 
 const Family random([](Registry& r) {
-#define FB_FACTORY "Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None"
+#define FB_FACTORY                                                                                        \
+    "Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? " \
+    "pin_memory=None"
 #define FB_LIKE FB_FACTORY ", MemoryFormat? memory_format=None"
     r.add("rand(int[] size, *, " FB_FACTORY ") -> Tensor", "fo").kernel<rand>();
     r.add("randn(int[] size, *, " FB_FACTORY ") -> Tensor", "fo").kernel<randn>();
     r.add("randint(int high, int[] size, *, " FB_FACTORY ") -> Tensor", "fo").kernel<randint>();
-    r.add("randint.low(int low, int high, int[] size, *, " FB_FACTORY ") -> Tensor", "fo").kernel<randint_low>();
+    r.add("randint.low(int low, int high, int[] size, *, " FB_FACTORY ") -> Tensor", "fo")
+        .kernel<randint_low>();
     r.add("randperm(int n, *, " FB_FACTORY ") -> Tensor", "fo").kernel<randperm>();
     r.add("rand_like(Tensor self, *, " FB_LIKE ") -> Tensor", "f").kernel<rand_like>();
     r.add("randn_like(Tensor self, *, " FB_LIKE ") -> Tensor", "f").kernel<randn_like>();
     r.add("randint_like(Tensor self, int high, *, " FB_LIKE ") -> Tensor", "f").kernel<randint_like>();
-    r.add("randint_like.Tensor(Tensor self, Tensor high, *, " FB_LIKE ") -> Tensor", "f").kernel<randint_like_tensor>();
-    r.add("randint_like.low_dtype(Tensor self, int low, int high, *, " FB_LIKE ") -> Tensor", "f").kernel<randint_like_low>();
+    r.add("randint_like.Tensor(Tensor self, Tensor high, *, " FB_LIKE ") -> Tensor", "f")
+        .kernel<randint_like_tensor>();
+    r.add("randint_like.low_dtype(Tensor self, int low, int high, *, " FB_LIKE ") -> Tensor", "f")
+        .kernel<randint_like_low>();
 
-    r.add("normal.Tensor_Tensor(Tensor mean, Tensor std, *, Generator? generator=None) -> Tensor", "fo").kernel<normal_tensors>()
-        .grad("mean", "", [](Back& b) { return zeros_for(b, 0); }).grad("std", "", [](Back& b) { return zeros_for(b, 1); });
-    r.add("normal.Tensor_float(Tensor mean, float std=1, *, Generator? generator=None) -> Tensor", "fo").kernel<normal_mean>()
+    r.add("normal.Tensor_Tensor(Tensor mean, Tensor std, *, Generator? generator=None) -> Tensor", "fo")
+        .kernel<normal_tensors>()
+        .grad("mean", "", [](Back& b) { return zeros_for(b, 0); })
+        .grad("std", "", [](Back& b) { return zeros_for(b, 1); });
+    r.add("normal.Tensor_float(Tensor mean, float std=1, *, Generator? generator=None) -> Tensor", "fo")
+        .kernel<normal_mean>()
         .grad("mean", "", no_grad_through);
-    r.add("normal.float_Tensor(float mean, Tensor std, *, Generator? generator=None) -> Tensor", "fo").kernel<normal_std>()
+    r.add("normal.float_Tensor(float mean, Tensor std, *, Generator? generator=None) -> Tensor", "fo")
+        .kernel<normal_std>()
         .grad("std", "", no_grad_through);
-    r.add("normal.float_float(float mean, float std, int[] size, *, " FB_FACTORY ") -> Tensor", "fo").kernel<normal_sized>();
+    r.add("normal.float_float(float mean, float std, int[] size, *, " FB_FACTORY ") -> Tensor", "fo")
+        .kernel<normal_sized>();
 #undef FB_FACTORY
 #undef FB_LIKE
 
-    r.add("uniform_(Tensor(a!) self, float from=0, float to=1, *, Generator? generator=None) -> Tensor(a!)", "m")
-        .kernel<uniform_>().grad("self", "", no_grad_through).node("UniformBackward0");
-    r.add("normal_(Tensor(a!) self, float mean=0, float std=1, *, Generator? generator=None) -> Tensor(a!)", "m")
-        .kernel<normal_>().grad("self", "", no_grad_through).node("NormalBackward0");
+    r.add("uniform_(Tensor(a!) self, float from=0, float to=1, *, Generator? generator=None) -> Tensor(a!)",
+          "m")
+        .kernel<uniform_>()
+        .grad("self", "", no_grad_through)
+        .node("UniformBackward0");
+    r.add("normal_(Tensor(a!) self, float mean=0, float std=1, *, Generator? generator=None) -> Tensor(a!)",
+          "m")
+        .kernel<normal_>()
+        .grad("self", "", no_grad_through)
+        .node("NormalBackward0");
     r.add("exponential_(Tensor(a!) self, float lambd=1, *, Generator? generator=None) -> Tensor(a!)", "m")
-        .kernel<exponential_>().grad("self", "", no_grad_through).node("ExponentialBackward0");
-    r.add("cauchy_(Tensor(a!) self, float median=0, float sigma=1, *, Generator? generator=None) -> Tensor(a!)", "m")
-        .kernel<cauchy_>().grad("self", "", no_grad_through).node("CauchyBackward0");
-    r.add("log_normal_(Tensor(a!) self, float mean=1, float std=2, *, Generator? generator=None) -> Tensor(a!)", "m")
-        .kernel<log_normal_>().grad("self", "", no_grad_through).node("LogNormalBackward0");
+        .kernel<exponential_>()
+        .grad("self", "", no_grad_through)
+        .node("ExponentialBackward0");
+    r.add(
+         "cauchy_(Tensor(a!) self, float median=0, float sigma=1, *, Generator? generator=None) -> "
+         "Tensor(a!)",
+         "m")
+        .kernel<cauchy_>()
+        .grad("self", "", no_grad_through)
+        .node("CauchyBackward0");
+    r.add(
+         "log_normal_(Tensor(a!) self, float mean=1, float std=2, *, Generator? generator=None) -> "
+         "Tensor(a!)",
+         "m")
+        .kernel<log_normal_>()
+        .grad("self", "", no_grad_through)
+        .node("LogNormalBackward0");
     r.add("geometric_(Tensor(a!) self, float p, *, Generator? generator=None) -> Tensor(a!)", "m")
-        .kernel<geometric_>().grad("self", "", no_grad_through).node("GeometricBackward0");
+        .kernel<geometric_>()
+        .grad("self", "", no_grad_through)
+        .node("GeometricBackward0");
     r.add("random_.from(Tensor(a!) self, int from, int? to, *, Generator? generator=None) -> Tensor(a!)", "m")
-        .kernel<random_from_>().grad("self", "", no_grad_through).node("RandomBackward0");
+        .kernel<random_from_>()
+        .grad("self", "", no_grad_through)
+        .node("RandomBackward0");
     r.add("random_.to(Tensor(a!) self, int to, *, Generator? generator=None) -> Tensor(a!)", "m")
-        .kernel<random_to_>().grad("self", "", no_grad_through).node("RandomBackward1");
+        .kernel<random_to_>()
+        .grad("self", "", no_grad_through)
+        .node("RandomBackward1");
     r.add("random_(Tensor(a!) self, *, Generator? generator=None) -> Tensor(a!)", "m")
-        .kernel<random_>().grad("self", "", no_grad_through).node("RandomBackward2");
-    r.add("bernoulli_.Tensor(Tensor(a!) self, Tensor p, *, Generator? generator=None) -> Tensor(a!)", "m").kernel<bernoulli_tensor_>()
-        .grad("self", "", no_grad_through).grad("p", "", [](Back& b) { return zeros_for(b, 1); }).node("BernoulliBackward1");
-    r.add("bernoulli_.float(Tensor(a!) self, float p=0.5, *, Generator? generator=None) -> Tensor(a!)", "m").kernel<bernoulli_p_>()
-        .grad("self", "", no_grad_through).node("BernoulliBackward2");
+        .kernel<random_>()
+        .grad("self", "", no_grad_through)
+        .node("RandomBackward2");
+    r.add("bernoulli_.Tensor(Tensor(a!) self, Tensor p, *, Generator? generator=None) -> Tensor(a!)", "m")
+        .kernel<bernoulli_tensor_>()
+        .grad("self", "", no_grad_through)
+        .grad("p", "", [](Back& b) { return zeros_for(b, 1); })
+        .node("BernoulliBackward1");
+    r.add("bernoulli_.float(Tensor(a!) self, float p=0.5, *, Generator? generator=None) -> Tensor(a!)", "m")
+        .kernel<bernoulli_p_>()
+        .grad("self", "", no_grad_through)
+        .node("BernoulliBackward2");
 
-    r.add("bernoulli(Tensor self, *, Generator? generator=None) -> Tensor", "fmo").kernel<bernoulli>().grad("self", "", no_grad_through);
-    r.add("bernoulli.p(Tensor self, float p, *, Generator? generator=None) -> Tensor", "fm").kernel<bernoulli_p>();
-    r.add("bernoulli.Tensor(Tensor self, Tensor p, *, Generator? generator=None) -> Tensor", "").kernel<bernoulli_tensor>();
-    r.add("multinomial(Tensor self, int num_samples, bool replacement=False, *, Generator? generator=None) -> Tensor", "fmo").kernel<multinomial>();
-    r.add("poisson(Tensor self, Generator? generator=None) -> Tensor", "f").kernel<poisson>().grad("self", "", no_grad_through);
-    r.add("binomial(Tensor count, Tensor prob, Generator? generator=None) -> Tensor", "f").kernel<binomial>()
+    r.add("bernoulli(Tensor self, *, Generator? generator=None) -> Tensor", "fmo")
+        .kernel<bernoulli>()
+        .grad("self", "", no_grad_through);
+    r.add("bernoulli.p(Tensor self, float p, *, Generator? generator=None) -> Tensor", "fm")
+        .kernel<bernoulli_p>();
+    r.add("bernoulli.Tensor(Tensor self, Tensor p, *, Generator? generator=None) -> Tensor", "")
+        .kernel<bernoulli_tensor>();
+    r.add(
+         "multinomial(Tensor self, int num_samples, bool replacement=False, *, Generator? generator=None) -> "
+         "Tensor",
+         "fmo")
+        .kernel<multinomial>();
+    r.add("poisson(Tensor self, Generator? generator=None) -> Tensor", "f")
+        .kernel<poisson>()
+        .grad("self", "", no_grad_through);
+    r.add("binomial(Tensor count, Tensor prob, Generator? generator=None) -> Tensor", "f")
+        .kernel<binomial>()
         .grad("prob", "", [](Back& b) { return zeros_for(b, 1); });
-    r.add("_standard_gamma(Tensor self, Generator? generator=None) -> Tensor", "f").kernel<standard_gamma>()
-        .grad("self", "self, result", [](Back& b) { return op<"mul">(b.g, op<"_standard_gamma_grad">(b.arg(0), b.result())); })
+    r.add("_standard_gamma(Tensor self, Generator? generator=None) -> Tensor", "f")
+        .kernel<standard_gamma>()
+        .grad("self", "self, result",
+              [](Back& b) { return op<"mul">(b.g, op<"_standard_gamma_grad">(b.arg(0), b.result())); })
         .node("StandardGammaBackward0");
     r.add("_standard_gamma_grad(Tensor self, Tensor output) -> Tensor", "f").kernel<standard_gamma_grad>();
-    r.add("_sample_dirichlet(Tensor self, Generator? generator=None) -> Tensor", "f").kernel<sample_dirichlet>()
-        .grad("self", "self, result", [](Back& b) {
-            const Tensor alpha = b.arg(0), x = b.result();
-            const Tensor total = op<"expand">(op<"sum.dim_IntList">(alpha, Dims{-1}, true), alpha.sizes());
-            const Tensor weighted = op<"sum.dim_IntList">(op<"mul">(b.g, x), Dims{-1}, true);
-            return op<"mul">(op<"_dirichlet_grad">(x, alpha, total), op<"sub">(b.g, weighted));
-        })
+    r.add("_sample_dirichlet(Tensor self, Generator? generator=None) -> Tensor", "f")
+        .kernel<sample_dirichlet>()
+        .grad("self", "self, result",
+              [](Back& b) {
+                  const Tensor alpha = b.arg(0), x = b.result();
+                  const Tensor total =
+                      op<"expand">(op<"sum.dim_IntList">(alpha, Dims{-1}, true), alpha.sizes());
+                  const Tensor weighted = op<"sum.dim_IntList">(op<"mul">(b.g, x), Dims{-1}, true);
+                  return op<"mul">(op<"_dirichlet_grad">(x, alpha, total), op<"sub">(b.g, weighted));
+              })
         .node("SampleDirichletBackward0");
     r.add("_dirichlet_grad(Tensor x, Tensor alpha, Tensor total) -> Tensor", "f").kernel<dirichlet_grad>();
 
     r.add("dropout(Tensor input, float p, bool train) -> Tensor", "f").kernel<dropout<false, false>>();
-    r.add("dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)", "f").kernel<dropout_<false, false>>();
+    r.add("dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)", "f")
+        .kernel<dropout_<false, false>>();
     r.add("feature_dropout(Tensor input, float p, bool train) -> Tensor", "f").kernel<dropout<true, false>>();
-    r.add("feature_dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)", "f").kernel<dropout_<true, false>>();
+    r.add("feature_dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)", "f")
+        .kernel<dropout_<true, false>>();
     r.add("alpha_dropout(Tensor input, float p, bool train) -> Tensor", "f").kernel<dropout<false, true>>();
-    r.add("alpha_dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)", "f").kernel<dropout_<false, true>>();
-    r.add("feature_alpha_dropout(Tensor input, float p, bool train) -> Tensor", "f").kernel<dropout<true, true>>();
-    r.add("feature_alpha_dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)", "f").kernel<dropout_<true, true>>();
-    r.add("native_dropout(Tensor input, float p, bool? train) -> (Tensor, Tensor)", "f").kernel<native_dropout>()
+    r.add("alpha_dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)", "f")
+        .kernel<dropout_<false, true>>();
+    r.add("feature_alpha_dropout(Tensor input, float p, bool train) -> Tensor", "f")
+        .kernel<dropout<true, true>>();
+    r.add("feature_alpha_dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)", "f")
+        .kernel<dropout_<true, true>>();
+    r.add("native_dropout(Tensor input, float p, bool? train) -> (Tensor, Tensor)", "f")
+        .kernel<native_dropout>()
         .differentiable_results(1)
         .grad("input", "result1", [](Back& b) {
             const double p = b.real(1);
             const bool train = b.attr(2).is_none() || b.flag(2);
             return op<"native_dropout_backward">(b.g, b.result(1), !train ? 1.0 : p == 1 ? 0.0 : 1 / (1 - p));
         });
-    r.add("native_dropout_backward(Tensor grad_output, Tensor mask, float scale) -> Tensor", "f").kernel<native_dropout_backward>();
+    r.add("native_dropout_backward(Tensor grad_output, Tensor mask, float scale) -> Tensor", "f")
+        .kernel<native_dropout_backward>();
 
-    constexpr const char* kBounds = "Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? generator=None";
+    constexpr const char* kBounds =
+        "Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? "
+        "generator=None";
     r.add(str("rrelu(Tensor self, ", kBounds, ") -> Tensor").c_str(), "f").kernel<rrelu>();
     r.add(str("rrelu_(Tensor(a!) self, ", kBounds, ") -> Tensor(a!)").c_str(), "f").kernel<rrelu_>();
-    r.add(str("nn::rrelu_with_noise(Tensor self, Tensor(b!) noise, ", kBounds, ") -> Tensor").c_str(), "f").kernel<rrelu_with_noise>()
+    r.add(str("nn::rrelu_with_noise(Tensor self, Tensor(b!) noise, ", kBounds, ") -> Tensor").c_str(), "f")
+        .kernel<rrelu_with_noise>()
         .grad("self", "self, noise", [](Back& b) {
-            return random_slopes(b) ? op<"mul">(b.g, b.arg(1)) : op<"nn::leaky_relu_backward">(b.g, b.arg(0), mean_slope(b), false);
+            return random_slopes(b) ? op<"mul">(b.g, b.arg(1))
+                                    : op<"nn::leaky_relu_backward">(b.g, b.arg(0), mean_slope(b), false);
         });
-    r.add(str("nn::rrelu_with_noise_(Tensor(a!) self, Tensor(b!) noise, ", kBounds, ") -> Tensor(a!)").c_str(), "").kernel<rrelu_with_noise_>()
-        .grad("self", "result, noise", [](Back& b) {
-            return random_slopes(b) ? op<"mul">(b.g, b.arg(1)) : op<"nn::leaky_relu_backward">(b.g, b.result(), mean_slope(b), true);
-        })
+    r.add(
+         str("nn::rrelu_with_noise_(Tensor(a!) self, Tensor(b!) noise, ", kBounds, ") -> Tensor(a!)").c_str(),
+         "")
+        .kernel<rrelu_with_noise_>()
+        .grad("self", "result, noise",
+              [](Back& b) {
+                  return random_slopes(b)
+                             ? op<"mul">(b.g, b.arg(1))
+                             : op<"nn::leaky_relu_backward">(b.g, b.result(), mean_slope(b), true);
+              })
         .node("RreluWithNoiseBackward1");
 });
 

@@ -6,8 +6,7 @@ namespace fb::py {
 namespace {
 
 struct GeneratorObject {
-    PyObject_HEAD
-    Generator* generator;
+    PyObject_HEAD Generator* generator;
     bool owned;  // false: the process-wide default generator
 };
 PyTypeObject* generator_type = nullptr;
@@ -25,13 +24,16 @@ PyObject* make_object(std::unique_ptr<Generator> g) {
 PyObject* create(PyTypeObject*, PyObject* args, PyObject* kwargs) {
     static const char* names[] = {"device", nullptr};
     PyObject* device = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Generator", const_cast<char**>(names), &device)) return nullptr;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Generator", const_cast<char**>(names), &device))
+        return nullptr;
     return guarded([&]() -> PyObject* {
         Device d;
         if (device != Py_None && !to_device(device, d))
-            fail(ErrorKind::Type, "Generator(): argument 'device' must be torch.device, not ", Py_TYPE(device)->tp_name);
+            fail(ErrorKind::Type, "Generator(): argument 'device' must be torch.device, not ",
+                 Py_TYPE(device)->tp_name);
         if (d.type == DeviceType::Meta) fail(ErrorKind::Runtime, "META device type not an accelerator.");
-        if (d.type != DeviceType::CPU) fail(ErrorKind::NotImplemented, "flambeau has no ", name(d.type), " generator yet");
+        if (d.type != DeviceType::CPU)
+            fail(ErrorKind::NotImplemented, "flambeau has no ", name(d.type), " generator yet");
         return make_object(std::make_unique<Generator>());
     });
 }
@@ -46,7 +48,8 @@ void destroy(PyObject* o) {
 
 // A seed from the whole range of int64 and uint64; negative ones wrap around.
 uint64_t to_seed(PyObject* o) {
-    if (!PyLong_Check(o) || PyBool_Check(o)) fail(ErrorKind::Runtime, "manual_seed expected a long, but got ", Py_TYPE(o)->tp_name);
+    if (!PyLong_Check(o) || PyBool_Check(o))
+        fail(ErrorKind::Runtime, "manual_seed expected a long, but got ", Py_TYPE(o)->tp_name);
     int overflow = 0;
     const long long small = PyLong_AsLongLongAndOverflow(o, &overflow);
     if (!overflow) return uint64_t(small);
@@ -72,7 +75,9 @@ PyObject* seed(PyObject* self, PyObject*) {
         return PyLong_FromUnsignedLongLong(of(self).seed());
     });
 }
-PyObject* initial_seed(PyObject* self, PyObject*) { return PyLong_FromUnsignedLongLong(of(self).initial_seed()); }
+PyObject* initial_seed(PyObject* self, PyObject*) {
+    return PyLong_FromUnsignedLongLong(of(self).initial_seed());
+}
 
 PyObject* get_state(PyObject* self, PyObject*) {
     return guarded([&]() -> PyObject* {
@@ -85,7 +90,8 @@ PyObject* get_state(PyObject* self, PyObject*) {
 }
 PyObject* set_state(PyObject* self, PyObject* state) {
     return guarded([&]() -> PyObject* {
-        if (!is_tensor(state)) fail(ErrorKind::Type, "expected a torch.ByteTensor, but got ", Py_TYPE(state)->tp_name);
+        if (!is_tensor(state))
+            fail(ErrorKind::Type, "expected a torch.ByteTensor, but got ", Py_TYPE(state)->tp_name);
         const Tensor& t = unwrap(state);
         if (t->layout != Layout::Strided || t.dtype() != DType::u8 || t.device().type != DeviceType::CPU)
             fail(ErrorKind::Type, "RNG state must be a torch.ByteTensor");
@@ -110,17 +116,22 @@ PyObject* no_offset(PyObject*, PyObject*) {
     return guarded([]() -> PyObject* { fail(ErrorKind::Runtime, "CPU Generator does not use offset"); });
 }
 PyObject* graphsafe_get_state(PyObject*, PyObject*) {
-    return guarded([]() -> PyObject* { fail(ErrorKind::NotImplemented, "graphsafe_get_state is not supported in this Generator"); });
+    return guarded([]() -> PyObject* {
+        fail(ErrorKind::NotImplemented, "graphsafe_get_state is not supported in this Generator");
+    });
 }
 PyObject* graphsafe_set_state(PyObject*, PyObject*) {
-    return guarded([]() -> PyObject* { fail(ErrorKind::NotImplemented, "graphsafe_set_state is not supported in this Generator"); });
+    return guarded([]() -> PyObject* {
+        fail(ErrorKind::NotImplemented, "graphsafe_set_state is not supported in this Generator");
+    });
 }
 
 // (Generator, (device,), (initial seed, offset, state))
 PyObject* reduce(PyObject* self, PyObject*) {
     PyObject* state = get_state(self, nullptr);
     if (!state) return nullptr;
-    return Py_BuildValue("O(N)(NON)", generator_type, wrap(kCPU), initial_seed(self, nullptr), Py_None, state);
+    return Py_BuildValue("O(N)(NON)", generator_type, wrap(kCPU), initial_seed(self, nullptr), Py_None,
+                         state);
 }
 PyObject* set_pickled(PyObject* self, PyObject* saved) {
     PyObject *seed, *offset, *state;
@@ -132,10 +143,13 @@ PyObject* set_pickled(PyObject* self, PyObject* saved) {
     Py_RETURN_NONE;
 }
 
-PyObject* get_device(PyObject*, void*) { return guarded([] { return wrap(kCPU); }); }
+PyObject* get_device(PyObject*, void*) {
+    return guarded([] { return wrap(kCPU); });
+}
 
 PyMethodDef methods[] = {
-    {"manual_seed", manual_seed, METH_O, "Seeds the generator and returns it; negative seeds wrap around to 2**64."},
+    {"manual_seed", manual_seed, METH_O,
+     "Seeds the generator and returns it; negative seeds wrap around to 2**64."},
     {"seed", seed, METH_NOARGS, "Seeds the generator from the operating system and returns the seed."},
     {"initial_seed", initial_seed, METH_NOARGS, "The seed the numbers started from."},
     {"get_state", get_state, METH_NOARGS, "The state as a tensor of bytes."},
@@ -158,7 +172,8 @@ PyType_Slot slots[] = {
     {Py_tp_dealloc, reinterpret_cast<void*>(destroy)},
     {Py_tp_methods, methods},
     {Py_tp_getset, properties},
-    {Py_tp_doc, const_cast<char*>("Generator(device='cpu')\n--\n\nA source of random numbers with a state of its own.")},
+    {Py_tp_doc,
+     const_cast<char*>("Generator(device='cpu')\n--\n\nA source of random numbers with a state of its own.")},
     {0, nullptr},
 };
 PyType_Spec spec = {"flambeau._C.Generator", sizeof(GeneratorObject), 0, Py_TPFLAGS_DEFAULT, slots};
@@ -174,7 +189,8 @@ PyObject* wrap(Generator& g) { return make_object(std::make_unique<Generator>(g)
 
 void init_generator(PyObject* module) {
     generator_type = reinterpret_cast<PyTypeObject*>(checked(PyType_FromSpec(&spec)).detach());
-    if (PyModule_AddObjectRef(module, "Generator", reinterpret_cast<PyObject*>(generator_type)) < 0) throw PythonError{};
+    if (PyModule_AddObjectRef(module, "Generator", reinterpret_cast<PyObject*>(generator_type)) < 0)
+        throw PythonError{};
     const Ref shared = checked(generator_type->tp_alloc(generator_type, 0));
     reinterpret_cast<GeneratorObject*>(shared.get())->generator = &default_generator();
     if (PyModule_AddObjectRef(module, "default_generator", shared.get()) < 0) throw PythonError{};
