@@ -605,6 +605,10 @@ const Family random([](Registry& r) {
         .kernel<geometric_>()
         .grad("self", "", no_grad_through)
         .node("GeometricBackward0");
+    r.add("random_(Tensor(a!) self, *, Generator? generator=None) -> Tensor(a!)", "m")
+        .kernel<random_>()
+        .grad("self", "", no_grad_through)
+        .node("RandomBackward2");
     r.add("random_.from(Tensor(a!) self, int from, int? to, *, Generator? generator=None) -> Tensor(a!)", "m")
         .kernel<random_from_>()
         .grad("self", "", no_grad_through)
@@ -613,10 +617,6 @@ const Family random([](Registry& r) {
         .kernel<random_to_>()
         .grad("self", "", no_grad_through)
         .node("RandomBackward1");
-    r.add("random_(Tensor(a!) self, *, Generator? generator=None) -> Tensor(a!)", "m")
-        .kernel<random_>()
-        .grad("self", "", no_grad_through)
-        .node("RandomBackward2");
     r.add("bernoulli_.Tensor(Tensor(a!) self, Tensor p, *, Generator? generator=None) -> Tensor(a!)", "m")
         .kernel<bernoulli_tensor_>()
         .grad("self", "", no_grad_through)
