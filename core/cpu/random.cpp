@@ -4,17 +4,31 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <string_view>
+
+#include "cpu/pointwise.h"
+#include "cpu/random_steps.h"
 
 namespace fb {
-namespace {
 
-constexpr int kShift = 397;  // distance of the recurrence
+namespace cpu {
+namespace baseline { extern const RandomSteps steps; }
+#if defined(__x86_64__)
+namespace avx2 { extern const RandomSteps steps; }
+namespace avx512 { extern const RandomSteps steps; }
+#endif
 
-uint32_t twist(uint32_t a, uint32_t b) {
-    return (((a & 0x80000000u) | (b & 0x7fffffffu)) >> 1) ^ (uint32_t(-int32_t(b & 1)) & 0x9908b0dfu);
+const RandomSteps& random_steps() {
+#if defined(__x86_64__)
+    static const RandomSteps& chosen = [level = std::string_view(cpu_level())]() -> const RandomSteps& {
+        return level == "avx512" ? avx512::steps : level == "avx2" ? avx2::steps : baseline::steps;
+    }();
+    return chosen;
+#else
+    return baseline::steps;
+#endif
 }
-
-}  // namespace
+}  // namespace cpu
 
 Mt19937::Mt19937(uint64_t seed) : seed_(seed) {
     state_[0] = uint32_t(seed);
@@ -23,23 +37,20 @@ Mt19937::Mt19937(uint64_t seed) : seed_(seed) {
 }
 
 void Mt19937::refill() {
-    uint32_t* s = state_.data();
-    for (int i = 0; i < kWords - kShift; ++i) s[i] = s[i + kShift] ^ twist(s[i], s[i + 1]);
-    for (int i = kWords - kShift; i < kWords - 1; ++i) s[i] = s[i + kShift - kWords] ^ twist(s[i], s[i + 1]);
-    s[kWords - 1] = s[kShift - 1] ^ twist(s[kWords - 1], s[0]);
+    cpu::random_steps().refill(state_.data());
     left_ = kWords;
     next_ = 0;
 }
 
 void Mt19937::fill(uint32_t* out, int64_t n) {
+    const auto temper = cpu::random_steps().temper;
     while (n > 0) {
         if (left_ == 1) {
             refill();
             ++left_;  // refill() counts the word that next() takes
         }
         const int m = int(std::min<int64_t>(n, left_ - 1));
-        const uint32_t* s = state_.data() + next_;
-        for (int i = 0; i < m; ++i) out[i] = temper(s[i]);
+        temper(state_.data() + next_, out, m);
         left_ -= m;
         next_ += uint32_t(m);
         out += m;

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/parallel.h"
-#include "cpu/random_vector.h"
+#include "cpu/random_steps.h"
 
 namespace fb::cpu {
 namespace {
@@ -65,22 +65,30 @@ void draw64(int64_t n, Generator& g, F&& f) {
         for (int64_t j = 0; j < m; ++j) f(i + j, uint64_t(words[2 * j]) << 32 | words[2 * j + 1]);
     }
 }
-float unitf(uint32_t bits) { return float(int32_t(bits & 0xffffff)) * 0x1p-24f; }
-// f(i, u) for n doubles u from [0, 1). Every step is exact; the halves are turned into doubles one by one
-// because most CPUs have no vector instruction for 64 bits at once.
-template <class F>
-void draw_unit(int64_t n, Generator& g, F&& f) {
-    uint32_t words[2 * kChunk];
+// out[i] = a number in [0, 1), for float or double.
+template <class W>
+void draw_unit(W* out, int64_t n, Generator& g) {
+    constexpr int kEach = sizeof(W) / sizeof(uint32_t);
+    uint32_t words[kEach * kChunk];
     for (int64_t i = 0; i < n; i += kChunk) {
         const int64_t m = std::min(kChunk, n - i);
-        g.fill(words, 2 * m);
-        for (int64_t j = 0; j < m; ++j) {
-            const double high = int32_t(words[2 * j] & 0x1fffff),
-                         low = int32_t(words[2 * j + 1] ^ 0x80000000u);
-            f(i + j, (high * 0x1p32 + (low + 0x1p31)) * 0x1p-53);
-        }
+        g.fill(words, kEach * m);
+        if constexpr (kEach == 1) random_steps().unit_float(words, out + i, m);
+        else random_steps().unit_double(words, out + i, m);
     }
 }
+// f(i, u, m) for chunks of m numbers u[0 … m) in [0, 1) that belong to place i and on.
+template <class W, class F>
+void draw_chunks(int64_t n, Generator& g, F&& f) {
+    W u[kChunk];
+    for (int64_t i = 0; i < n; i += kChunk) {
+        const int64_t m = std::min(kChunk, n - i);
+        draw_unit(u, m, g);
+        f(i, u, m);
+    }
+}
+void stretch(float* x, int64_t n, float from, float to) { random_steps().stretch_float(x, n, from, to); }
+void stretch(double* x, int64_t n, double from, double to) { random_steps().stretch_double(x, n, from, to); }
 
 // out[i] = f(u), u a double from [0, 1) and f costly: drawn in order by one thread, computed by all.
 template <class T, class F>
@@ -91,28 +99,33 @@ void from_doubles(void* out, int64_t n, Generator& g, F&& f) {
     double* d = drawn.data();
     for (int64_t i = 0; i < n; i += kBatch, o += kBatch) {
         const int64_t m = std::min(kBatch, n - i);
-        draw_unit(m, g, [d](int64_t j, double u) { d[j] = u; });
+        draw_unit(d, m, g);
         parallel_for(m, kGrain, [&](int64_t begin, int64_t end) {
             for (int64_t j = begin; j < end; ++j) o[j] = narrow<T>(f(d[j]));
         });
     }
 }
 
-template <class T>
-void unit_uniform(T* out, int64_t n, Generator& g) {
-    if constexpr (std::is_same_v<T, double>) draw_unit(n, g, [=](int64_t i, double u) { out[i] = u; });
-    else draw32(n, g, [=](int64_t i, uint32_t b) { out[i] = narrow<T>(unitf(b)); });
+void box_muller(float* x, int64_t count, float mean, float std) { random_steps().box_muller(x, count, mean, std); }
+void box_muller(double* x, int64_t count, double mean, double std) {
+    for (; count > 0; --count, x += 16) {
+        for (int i = 0; i < 8; ++i) {
+            const double radius = std::sqrt(-2 * std::log(1 - x[i])), angle = 2 * M_PI * x[i + 8];
+            x[i] = std::fma(radius * std::cos(angle), std, mean);
+            x[i + 8] = std::fma(radius * std::sin(angle), std, mean);
+        }
+    }
 }
 
 // Contiguous, n >= 16. What is left after whole blocks of 16 is made by drawing the last 16 anew.
 template <class W>
 void normal_wide(W* out, int64_t n, double mean, double std, Generator& g) {
-    unit_uniform(out, n, g);
+    draw_unit(out, n, g);
     parallel_for(n / 16, kGrain / 16, [=](int64_t begin, int64_t end) {
         box_muller(out + 16 * begin, end - begin, W(mean), W(std));
     });
     if (n % 16) {
-        unit_uniform(out + n - 16, 16, g);
+        draw_unit(out + n - 16, 16, g);
         box_muller(out + n - 16, 1, W(mean), W(std));
     }
 }
@@ -121,7 +134,7 @@ template <class T>
 void normal_half(T* out, int64_t n, double mean, double std, Generator& g) {
     float buffer[kChunk];
     const auto draw = [&](T* o, int64_t m) {
-        unit_uniform(buffer, m, g);
+        draw_unit(buffer, m, g);
         box_muller(buffer, m / 16, float(mean), float(std));
         for (int64_t i = 0; i < m; ++i) o[i] = T(buffer[i]);
     };
@@ -139,15 +152,17 @@ bool fill_uniform(void* out, DType t, int64_t n, double from, double to, Generat
         if constexpr (std::is_same_v<T, Wide<T>>) {
             for (int64_t i = 0; i < n; i += kChunk) {
                 const int64_t m = std::min(kChunk, n - i);
-                unit_uniform(o + i, m, g);
+                draw_unit(o + i, m, g);
                 if (from != 0 || to != 1) stretch(o + i, m, T(from), T(to));
             }
         } else {
-            const float low = float(from), width = float(to) - low;
-            const T first = T(low), end = T(float(to));
-            draw32(n, g, [=](int64_t i, uint32_t b) {
-                const T r = T(std::fma(unitf(b), width, low));
-                o[i] = float(r) == float(end) ? first : r;  // as in stretch()
+            const T first = T(float(from)), end = T(float(to));
+            draw_chunks<float>(n, g, [=](int64_t i, float* u, int64_t m) {
+                stretch(u, m, float(from), float(to));
+                for (int64_t j = 0; j < m; ++j) {
+                    const T r = T(u[j]);
+                    o[i + j] = float(r) == float(end) ? first : r;  // as in stretch()
+                }
             });
         }
     });
@@ -198,7 +213,9 @@ bool fill_bernoulli(void* out, DType t, int64_t n, double p, Generator& g) {
     return visit_real(t, [&](auto v) {
         using T = decltype(v);
         T* o = static_cast<T*>(out);
-        draw_unit(n, g, [=](int64_t i, double u) { o[i] = T(u < p); });
+        draw_chunks<double>(n, g, [=](int64_t i, const double* u, int64_t m) {
+            for (int64_t j = 0; j < m; ++j) o[i + j] = T(u[j] < p);
+        });
     });
 }
 
@@ -210,9 +227,9 @@ bool fill_bernoulli(void* out, DType t, int64_t n, const void* p, DType pt, Gene
         known = visit_real(t, [&](auto v) {
             using T = decltype(v);
             T* o = static_cast<T*>(out);
-            if constexpr (std::is_same_v<P, double>)
-                draw_unit(n, g, [=](int64_t i, double u) { o[i] = T(u < prob[i]); });
-            else draw32(n, g, [=](int64_t i, uint32_t b) { o[i] = T(unitf(b) < float(prob[i])); });
+            draw_chunks<Wide<P>>(n, g, [=](int64_t i, const Wide<P>* u, int64_t m) {
+                for (int64_t j = 0; j < m; ++j) o[i + j] = T(u[j] < Wide<P>(prob[i + j]));
+            });
         });
     });
     return known;
