@@ -1,0 +1,1 @@
+"""Operators written in Python from other operators; see `flambeau.ops.registry`."""

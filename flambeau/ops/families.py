@@ -1,0 +1,35 @@
+"""Which file of this package has which operator: (names of functions, names of methods). A test keeps it right."""
+
+FAMILIES: dict[str, tuple[list[str], list[str]]] = {
+    "shape": (
+        """atleast_1d atleast_2d atleast_3d broadcast_tensors block_diag meshgrid cartesian_prod combinations hstack vstack row_stack
+        dstack column_stack tensor_split hsplit vsplit dsplit rot90 fliplr flipud movedim moveaxis swapaxes swapdims unflatten
+        diagflat diag_embed diagonal_scatter select_scatter slice_scatter as_strided_scatter take_along_dim tile unravel_index
+        argwhere nonzero_static alias_copy as_strided_copy detach_copy diagonal_copy expand_copy narrow_copy permute_copy
+        select_copy slice_copy split_copy split_with_sizes_copy squeeze_copy t_copy transpose_copy unbind_copy unfold_copy
+        unsqueeze_copy view_copy view_as_real_copy view_as_complex_copy unsafe_chunk unsafe_split unsafe_split_with_sizes""".split(),
+        """tensor_split hsplit vsplit dsplit rot90 fliplr flipud movedim moveaxis swapaxes swapdims unflatten diagflat diag_embed
+        diagonal_scatter select_scatter slice_scatter as_strided_scatter take_along_dim tile argwhere nonzero_static narrow_copy
+        sum_to_size unsafe_chunk unsafe_split unsafe_split_with_sizes""".split(),
+    ),
+    "einsum": (["einsum"], []),
+    "products": (
+        """tensordot kron linalg_cross cross outer ger inner addbmm addr linalg_multi_dot chain_matmul linalg_vecdot trace dist cdist
+        pdist renorm""".split(),
+        "kron cross outer ger inner addbmm addbmm_ addr addr_ trace dist renorm renorm_".split(),
+    ),
+    "norms": (
+        """linalg_matrix_norm linalg_norm linalg_cond linalg_matrix_rank linalg_pinv norm frobenius_norm nuclear_norm
+        norm_except_dim""".split(),
+        """norm""".split(),
+    ),
+    "linalg": (
+        """linalg_cholesky cholesky cholesky_solve cholesky_inverse linalg_inv inverse linalg_solve linalg_lu_factor
+        linalg_ldl_factor lu_unpack linalg_lu linalg_lu_solve lu_solve lu linalg_svdvals svd linalg_eigvalsh
+        linalg_eigvals qr linalg_slogdet slogdet logdet linalg_matrix_power matrix_power linalg_matrix_exp matrix_exp
+        linalg_householder_product orgqr ormqr linalg_tensorinv linalg_tensorsolve linalg_vander vander linalg_diagonal
+        linalg_matmul pinverse triangular_solve svd_lowrank pca_lowrank""".split(),
+        """cholesky cholesky_solve cholesky_inverse inverse lu_solve lu svd qr slogdet logdet matrix_power matrix_exp orgqr ormqr
+        pinverse triangular_solve""".split(),
+    ),
+}

@@ -1,0 +1,338 @@
+"""Products and distances of vectors, matrices and tensors."""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import flambeau as fb
+
+from .registry import alias, composite, wrap_dim
+
+
+@composite("tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor", out=True, python=True)
+def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
+    """Sum of products over pairs of dimensions.
+
+    `dims` is a number (the last of `a` with the first of `b`), or two lists of dimensions.
+    """
+    if isinstance(dims, fb.Tensor):
+        dims = int(dims) if dims.numel() == 1 else dims.tolist()
+    if isinstance(dims, int):
+        if dims < 0:
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        if dims > min(a.dim(), b.dim()):
+            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
+        da, db = list(range(a.dim() - dims, a.dim())), list(range(dims))
+    else:
+        da, db = ([d] if isinstance(d, int) else list(d) for d in dims)
+    if len(da) != len(db):
+        raise RuntimeError("both dimension lists should have same length")
+    if a.dtype != b.dtype:
+        raise RuntimeError("both inputs should have same dtype")
+    da, db = [wrap_dim(d, a.dim()) for d in da], [wrap_dim(d, b.dim()) for d in db]
+    for i, j in zip(da, db):
+        if a.shape[i] == b.shape[j]:
+            continue
+        # size 1 broadcasts: the other side is summed by itself
+        if b.shape[j] == 1:
+            a = a.sum(i, keepdim=True, dtype=a.dtype)
+        elif a.shape[i] == 1:
+            b = b.sum(j, keepdim=True, dtype=b.dtype)
+        else:
+            raise RuntimeError(
+                "contracted dimensions need to match, but first has size "
+                f"{a.shape[i]} in dim {i} and second has size {b.shape[j]} in dim {j}"
+            )
+    free_a, free_b = [d for d in range(a.dim()) if d not in da], [d for d in range(b.dim()) if d not in db]
+    shape = [a.shape[d] for d in free_a] + [b.shape[d] for d in free_b]
+    inner = math.prod(a.shape[d] for d in da)
+    left = a.permute(free_a + da).reshape(math.prod(a.shape[d] for d in free_a), inner)
+    right = b.permute(db + free_b).reshape(inner, math.prod(b.shape[d] for d in free_b))
+    return left.mm(right).reshape(shape)
+
+
+@composite("kron(Tensor self, Tensor other) -> Tensor", method=True, out=True)
+def kron(input: Any, other: Any) -> Any:
+    """Kronecker product: every element of the first times the whole second."""
+    ndim = max(input.dim(), other.dim())
+    a = (1,) * (ndim - input.dim()) + tuple(input.shape)
+    b = (1,) * (ndim - other.dim()) + tuple(other.shape)
+    wide_a = input.reshape([n for x in a for n in (x, 1)])
+    wide_b = other.reshape([n for x in b for n in (1, x)])
+    return (wide_a * wide_b).reshape([x * y for x, y in zip(a, b)])
+
+
+@composite("linalg_cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor", out=True)
+def linalg_cross(input: Any, other: Any, *, dim: int = -1) -> Any:
+    """Cross product of vectors of 3 along `dim`, other dimensions broadcast."""
+    if input.dim() != other.dim():
+        raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
+    dim = wrap_dim(dim, input.dim())
+    if input.shape[dim] != 3 or other.shape[dim] != 3:
+        raise RuntimeError(
+            f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[dim]} and {other.shape[dim]}"
+        )
+    a, b = fb.broadcast_tensors(input, other)
+    return a.roll(-1, dim) * b.roll(-2, dim) - a.roll(-2, dim) * b.roll(-1, dim)
+
+
+@composite("cross(Tensor self, Tensor other, int? dim=None) -> Tensor", method=True, out=True)
+def cross(input: Any, other: Any, dim: int | None = None) -> Any:
+    """Cross product of vectors of 3 along `dim` (the first of size 3 where None)."""
+    if dim is None:
+        import warnings
+
+        warnings.warn(
+            "Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim explicitly or simply use "
+            "torch.linalg.cross.\nThe default value of dim will change to agree with that of linalg.cross in a future release.",
+            stacklevel=3,
+        )
+        dim = next((d for d, n in enumerate(input.shape) if n == 3), None)
+        if dim is None:
+            raise RuntimeError("no dimension of size 3 in input")
+    return linalg_cross(input, other, dim=dim)
+
+
+@composite("outer(Tensor self, Tensor vec2) -> Tensor", method=True, out=True)
+def outer(input: Any, vec2: Any) -> Any:
+    """All products of an element of each of two vectors: (n), (m) to (n, m)."""
+    for t, name in ((input, "self"), (vec2, "vec2")):
+        if t.dim() != 1:
+            raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {t.dim()}-D")
+    return input.unsqueeze(1) * vec2
+
+
+ger = alias("ger", outer)
+
+
+@composite("inner(Tensor self, Tensor other) -> Tensor", method=True, out=True)
+def inner(input: Any, other: Any) -> Any:
+    """Sums of products over the last dimensions; a plain product where either is a number."""
+    if input.dim() == 0 or other.dim() == 0:
+        return input * other
+    if input.shape[-1] != other.shape[-1]:
+        raise RuntimeError(
+            f"inner() the last dimension must match on both input tensors but got shapes {list(input.shape)} and {list(other.shape)}"
+        )
+    return tensordot(input, other, ([-1], [-1]))
+
+
+@composite("addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", method=True, out=True, inplace=True)
+def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """``beta * input + alpha * sum of batch1[i] @ batch2[i]``: (b, n, k), (b, k, m) to (n, m)."""
+    for t, name in ((batch1, "batch1"), (batch2, "batch2")):
+        if t.dim() != 3:
+            raise RuntimeError(f"{name} must be a 3D tensor")
+    if batch1.shape[0] != batch2.shape[0]:
+        raise RuntimeError(
+            f"batch1 and batch2 must have same number of batches, got {batch1.shape[0]} and {batch2.shape[0]}"
+        )
+    if batch1.shape[2] != batch2.shape[1]:
+        raise RuntimeError(
+            "Incompatible matrix sizes for bmm "
+            f"({batch1.shape[1]}x{batch1.shape[2]} and {batch2.shape[1]}x{batch2.shape[2]})"
+        )
+    b, n, k = batch1.shape
+    left = batch1.transpose(0, 1).reshape(n, b * k)
+    return input.expand(n, batch2.shape[2]).addmm(left, batch2.reshape(b * k, batch2.shape[2]), beta=beta, alpha=alpha)
+
+
+@composite("addr(Tensor self, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", method=True, out=True, inplace=True)
+def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """``beta * input + alpha * outer(vec1, vec2)``."""
+    for t, name in ((vec1, "vec1"), (vec2, "vec2")):
+        if t.dim() != 1:
+            raise RuntimeError(f"addr: Expected 1-D argument {name}, but got {t.dim()}-D")
+    dtype = fb.promote_types(input.dtype, fb.result_type(vec1, vec2))
+    shape = (vec1.shape[0], vec2.shape[0])
+    if dtype == fb.bool:
+        product = fb.outer(vec1, vec2) if alpha else fb.zeros(shape, dtype=dtype, device=input.device)
+        return product | input if beta else product.expand(shape)
+    for value, name in ((beta, "beta"), (alpha, "alpha")):
+        if isinstance(value, float) and not (dtype.is_floating_point or dtype.is_complex):
+            raise RuntimeError(f"For integral input tensors, argument {name} must not be a floating point number.")
+    product = fb.outer(vec1.to(dtype), vec2.to(dtype))
+    if alpha != 1:
+        product = alpha * product
+    # beta == 0 means that input's NaNs do not count
+    return product if beta == 0 else (input if beta == 1 else beta * input).expand(shape) + product
+
+
+def _chain_order(sizes: list[int]) -> list[list[int]]:
+    """Where to split each product of neighbouring matrices so that the multiplications are fewest."""
+    n = len(sizes) - 1
+    cost = [[0] * n for _ in range(n)]
+    split = [[0] * n for _ in range(n)]
+    for length in range(1, n):
+        for i in range(n - length):
+            j = i + length
+            options = [
+                (cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
+            ]
+            cost[i][j], split[i][j] = min(options)
+    return split
+
+
+@composite("linalg_multi_dot(Tensor[] tensors) -> Tensor", out=True)
+def linalg_multi_dot(tensors: Sequence[Any]) -> Any:
+    """Product of matrices in the cheapest order; the first and last may be vectors."""
+    ts = list(tensors)
+    if len(ts) < 2:
+        raise RuntimeError(f"multi_dot(): expected at least 2 tensors but got {len(ts)}")
+    first, last = ts[0].dim() == 1, ts[-1].dim() == 1
+    for i in (0, -1):
+        if ts[i].dim() not in (1, 2):
+            raise RuntimeError(
+                f"multi_dot(): the {'first' if i == 0 else 'last'} tensor must be 1D or 2D but got {ts[i].dim()}D"
+            )
+    if first:
+        ts[0] = ts[0].unsqueeze(0)
+    if last:
+        ts[-1] = ts[-1].unsqueeze(-1)
+    for i, t in enumerate(ts):
+        if t.dim() != 2:
+            raise RuntimeError(f"multi_dot(): tensor {i} must be 2D but got {t.dim()}D")
+        if t.dtype != ts[0].dtype:
+            raise RuntimeError(
+                f"multi_dot(): all tensors must have be the same dtype but tensor 0 is {ts[0].dtype} and tensor {i} {t.dtype}"
+            )
+        if i and ts[i - 1].shape[1] != t.shape[0]:
+            a, b = list(ts[i - 1].shape), list(t.shape)
+            raise RuntimeError(f"multi_dot(): tensors {i - 1} and {i} with shapes {a} and {b} cannot be multiplied")
+    split = _chain_order([ts[0].shape[0], *(t.shape[1] for t in ts)])
+
+    def product(i: int, j: int) -> Any:
+        if i == j:
+            return ts[i]
+        k = split[i][j]
+        return product(i, k).mm(product(k + 1, j))
+
+    result = product(0, len(ts) - 1)
+    if first:
+        result = result.squeeze(0)
+    return result.squeeze(-1) if last else result
+
+
+@composite("chain_matmul(Tensor[] matrices) -> Tensor", out=True, python=True)
+def chain_matmul(*matrices: Any) -> Any:
+    """Product of matrices in the cheapest order (old name of `linalg.multi_dot`)."""
+    if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)):
+        matrices = tuple(matrices[0])
+    for i, m in enumerate(matrices):
+        if m.dim() != 2:
+            raise RuntimeError(f"Tensor dimension is {m.dim()}, expected 2 instead for tensor {i}")
+    if not matrices:
+        raise RuntimeError("chain_matmul(): Expected one or more matrices")
+    return matrices[0] if len(matrices) == 1 else linalg_multi_dot(matrices)
+
+
+@composite("linalg_vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor", out=True)
+def linalg_vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
+    """Sum over `dim` of ``conj(x) * y``, other dimensions broadcast."""
+    if not (x.is_floating_point() or x.is_complex()) or not (y.is_floating_point() or y.is_complex()):
+        raise RuntimeError(
+            f"linalg.vecdot: Expected a floating point or complex tensor as input. Got {_plain(x if not x.is_floating_point() else y)}"
+        )
+    return (x.conj() * y).sum(dim)
+
+
+def _plain(t: Any) -> str:
+    from .registry import _type_name
+
+    return _type_name(t.dtype)
+
+
+@composite("trace(Tensor self) -> Tensor", method=True)
+def trace(input: Any) -> Any:
+    """Sum of the diagonal of a matrix."""
+    if input.dim() != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.dim()}")
+    return input.diagonal().sum()
+
+
+@composite("dist(Tensor self, Tensor other, Scalar p=2) -> Tensor", method=True)
+def dist(input: Any, other: Any, p: float = 2) -> Any:
+    """Norm of the difference."""
+    return fb.linalg.vector_norm(input - other, p)
+
+
+def _euclidean(x1: Any, x2: Any) -> Any:
+    """Distances from one matrix product."""
+    squares = x1.square().sum(-1, keepdim=True) + x2.square().sum(-1, keepdim=True).mT - 2 * x1.matmul(x2.mT)
+    apart = squares > 0
+    # no gradient through the root of zero
+    return fb.where(apart, fb.where(apart, squares, 1).sqrt(), 0)
+
+
+@composite("cdist(Tensor x1, Tensor x2, float p=2, int? compute_mode=None) -> Tensor", python=True)
+def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Any:
+    """Distances of all pairs of rows: (…, n, d), (…, m, d) to (…, n, m).
+
+    `compute_mode` says whether Euclidean distances may come from a matrix product (by default beyond 25 rows).
+    """
+    modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
+    if compute_mode not in modes:
+        raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
+    for t, name in ((x1, "X1"), (x2, "X2")):
+        if not t.is_floating_point():
+            raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {_plain(t)}")
+        if t.dim() < 2:
+            raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {t.dim()}D")
+    if x1.shape[-1] != x2.shape[-1]:
+        raise RuntimeError(
+            f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
+        )
+    if p < 0:
+        raise RuntimeError("cdist only supports non-negative p values")
+    large = x1.shape[-2] > 25 or x2.shape[-2] > 25
+    if p == 2 and (compute_mode == modes[1] or (compute_mode == modes[0] and large)):
+        return _euclidean(x1, x2)
+    return _norm_of_difference(x1.unsqueeze(-2) - x2.unsqueeze(-3), p)
+
+
+def _norm_of_difference(difference: Any, p: float) -> Any:
+    """p-norm over the last dimension whose gradient at zero is zero."""
+    if difference.shape[-1] == 0:
+        return difference.sum(-1)
+    if p in (0, 1, math.inf):
+        return fb.linalg.vector_norm(difference, p, -1)
+    size = difference.abs()
+    scale = size.detach().amax(-1, keepdim=True)
+    scale = fb.where(scale == 0, 1, scale)
+    powers = (size / scale).pow(p) if p != 2 else (size / scale).square()
+    total = powers.sum(-1)
+    apart = total > 0
+    return fb.where(apart, fb.where(apart, total, 1).pow(1 / p) * scale.squeeze(-1), 0)
+
+
+@composite("pdist(Tensor self, float p=2) -> Tensor")
+def pdist(input: Any, p: float = 2) -> Any:
+    """Distances of all pairs of rows of a matrix, each once: (n, d) to (n (n - 1) / 2)."""
+    if input.dim() != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input.dim()}D")
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+    n = input.shape[0]
+    first, second = fb.triu_indices(n, n, 1, device=input.device)
+    return _norm_of_difference(input.index_select(0, first) - input.index_select(0, second), p)
+
+
+@composite("renorm(Tensor self, Scalar p, int dim, Scalar maxnorm) -> Tensor", method=True, out=True, inplace=True)
+def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
+    """Slices along `dim` scaled down where their norm exceeds `maxnorm`."""
+    if isinstance(p, complex):
+        raise RuntimeError("renorm: p must be real-valued")
+    if p <= 0:
+        raise RuntimeError("renorm: non-positive-norm not supported")
+    if isinstance(maxnorm, complex):
+        raise RuntimeError("renorm: maxnorm must be real-valued")
+    if maxnorm < 0:
+        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
+    if input.dim() < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.dim()} dimensions")
+    dim = wrap_dim(dim, input.dim())
+    others = [d for d in range(input.dim()) if d != dim]
+    norms = fb.linalg.vector_norm(input, p, others, keepdim=True)
+    factor = fb.where(norms > maxnorm, maxnorm / (norms + 1e-7), 1)
+    return input * factor.to(input.dtype)

@@ -1,0 +1,276 @@
+"""Operators written in Python from other operators.
+
+An operator is a function with a decorator that carries its PyTorch schema::
+
+    @composite("kron(Tensor self, Tensor other) -> Tensor", method=True, out=True)
+    def kron(input, other): ...
+
+From that come `flambeau.kron`, `Tensor.kron`, ``out=``, NumPy's argument names, argument checks and ``__torch_function__``.
+The files of this package are imported when one of their operators is first used; `FAMILIES` says which file has which.
+A name that the core has itself is never replaced.
+"""
+from __future__ import annotations
+
+import functools
+import importlib
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import flambeau as fb
+from flambeau import _C
+
+from .families import FAMILIES
+
+__all__ = ["composite", "core", "find", "install", "names", "OPS"]
+
+# every operator whose file is loaded, by schema name
+OPS: dict[str, Callable] = {}
+_FAMILY_OF = {name: family for family, (functions, methods) in FAMILIES.items() for name in (*functions, *methods)}
+_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
+
+
+def core(name: str) -> Callable:
+    """The core's operator of a schema name, such as ``linalg_qr``."""
+    return getattr(_C, name)
+
+
+def find(name: str) -> Callable | None:
+    """The Python operator of a name, its file loaded if need be; None where there is none."""
+    family = _FAMILY_OF.get(name)
+    if family is None:
+        return None
+    if name not in OPS:
+        importlib.import_module("." + family, __package__)
+    return OPS[name]
+
+
+def names() -> list[str]:
+    """Names of the operators that are functions of the package."""
+    return [n for functions, _ in FAMILIES.values() for n in functions if "_" not in n or not n.startswith(_SPACES)]
+
+
+_SPACES = ("linalg_", "fft_", "special_", "signal_", "sparse_")
+
+
+def install(tensor: type) -> None:
+    """Give the tensor class the methods of this package; each loads its file when first called."""
+    for _, methods in FAMILIES.values():
+        for name in methods:
+            if not hasattr(tensor, name):
+                setattr(tensor, name, _later(tensor, name))
+
+
+def _later(tensor: type, name: str) -> Callable:
+    def method(*args: Any, **kwargs: Any) -> Any:
+        op = find(name)
+        setattr(tensor, name, op)
+        return op(*args, **kwargs)
+
+    method.__name__ = name
+    return method
+
+
+class _Argument:
+    __slots__ = ("name", "kind")
+
+    def __init__(self, text: str) -> None:
+        declared = text.partition("=")[0].split()
+        self.kind, self.name = declared[0], declared[-1]
+        if self.name == "self":
+            self.name = "input"
+
+
+@functools.lru_cache(None)
+def _arguments(schema: str) -> list[_Argument]:
+    """The arguments of a schema that may be given by position."""
+    inside = schema[schema.index("(") + 1 : schema.rindex(") ->")]
+    depth, parts, start = 0, [], 0
+    for i, c in enumerate(inside):
+        depth += (c in "([") - (c in ")]")
+        if c == "," and depth == 0:
+            parts.append(inside[start:i])
+            start = i + 1
+    parts.append(inside[start:])
+    return [_Argument(p) for p in parts if p.strip() and p.strip() != "*"]
+
+
+def _check_tensors(name: str, schema: str, args: tuple, kwargs: dict) -> None:
+    for i, a in enumerate(_arguments(schema)):
+        if a.kind not in ("Tensor", "Tensor?", "Tensor(a)"):
+            continue
+        if i < len(args):
+            value, where = args[i], f" (position {i + 1})"
+        elif a.name in kwargs:
+            value, where = kwargs[a.name], ""
+        else:
+            continue
+        if not isinstance(value, fb.Tensor) and not (value is None and a.kind == "Tensor?"):
+            if hasattr(type(value), "__torch_function__"):
+                continue
+            raise TypeError(f"{name}(): argument '{a.name}'{where} must be Tensor, not {type(value).__name__}")
+
+
+def _relevant(args: tuple, kwargs: dict) -> list:
+    """Arguments, and elements of lists among them, that might take over the call."""
+    found = []
+    for a in (*args, *kwargs.values()):
+        if type(a) in (list, tuple):
+            found.extend(a)
+        else:
+            found.append(a)
+    return found
+
+
+def _renamed(kwargs: dict, schema: str) -> dict:
+    """Keyword arguments with NumPy's names replaced by those of the schema."""
+    known = {a.name for a in _arguments(schema)}
+    return {(_NUMPY_NAMES[k] if k not in known and k in _NUMPY_NAMES else k): v for k, v in kwargs.items()}
+
+
+def composite(
+    schema: str, *, method: bool = False, function: bool = True, inplace: bool = False, out: bool = False, python: bool = False
+) -> Callable[[Callable], Callable]:
+    """Decorator that makes an operator of a function.
+
+    Parameters
+    ----------
+    schema : as PyTorch prints it; ``self`` is the parameter `input` of the function.
+    method, function : where the name appears; both are listed in `families`.
+    inplace : also make ``name_``, which writes the result into the first argument.
+    out : accept ``out=``, a tensor or as many as there are results.
+    python : a Python function in PyTorch too: it checks its arguments itself.
+    """
+    name = schema[: schema.index("(")]
+
+    def decorate(body: Callable) -> Callable:
+        if out:
+
+            @functools.wraps(body)
+            def op(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+                if not python:
+                    if kwargs:
+                        kwargs = _renamed(kwargs, schema)
+                    _check_tensors(name, schema, args, kwargs)
+                relevant = _relevant(args, kwargs)
+                if fb.overrides.has_torch_function(relevant):
+                    if out is not None:
+                        kwargs["out"] = out
+                    return fb.overrides.handle_torch_function(op, relevant, *args, **kwargs)
+                if out is None:
+                    return body(*args, **kwargs)
+                _check_out(name, relevant, out)
+                with fb.no_grad():
+                    return write(out, body(*args, **kwargs))
+
+        else:
+
+            @functools.wraps(body)
+            def op(*args: Any, **kwargs: Any) -> Any:
+                if not python:
+                    if kwargs:
+                        kwargs = _renamed(kwargs, schema)
+                    _check_tensors(name, schema, args, kwargs)
+                relevant = _relevant(args, kwargs)
+                if fb.overrides.has_torch_function(relevant):
+                    return fb.overrides.handle_torch_function(op, relevant, *args, **kwargs)
+                return body(*args, **kwargs)
+
+        op.schema = schema
+        OPS[name] = op
+        if inplace:
+            OPS[name + "_"] = _inplace(name + "_", op)
+        return op
+
+    return decorate
+
+
+def alias(name: str, op: Callable) -> Callable:
+    """A second name of an operator."""
+
+    @functools.wraps(op)
+    def other(*args: Any, **kwargs: Any) -> Any:
+        return op(*args, **kwargs)
+
+    other.__name__ = name
+    OPS[name] = other
+    return other
+
+
+def _inplace(name: str, op: Callable) -> Callable:
+    def in_place(input: Any, *args: Any, **kwargs: Any) -> Any:
+        result = op(input, *args, **kwargs)
+        if result.shape != input.shape:
+            raise RuntimeError(
+                f"output with shape {list(input.shape)} doesn't match the broadcast shape {list(result.shape)}"
+            )
+        return input.copy_(result)
+
+    in_place.__name__ = name
+    return in_place
+
+
+def _check_out(name: str, relevant: list, out: Any) -> None:
+    outs = out if isinstance(out, (tuple, list)) else (out,)
+    if fb.is_grad_enabled() and any(isinstance(t, fb.Tensor) and t.requires_grad for t in (*relevant, *outs)):
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, "
+            "but one of the arguments requires grad."
+        )
+
+
+def write(out: Any, result: Any) -> Any:
+    """Put a result into the tensor (or tensors) of ``out=``, resized where need be."""
+    if isinstance(result, tuple):
+        if len(out) != len(result):
+            raise TypeError(f"expected tuple of {len(result)} tensors as out=, got {len(out)}")
+        for o, r in zip(out, result):
+            write(o, r)
+        made = tuple(out)
+        return getattr(type(result), "_make", type(result))(made)
+    if out.device != result.device:
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device, but found at least two devices, {result.device} and {out.device}!"
+        )
+    if not fb.can_cast(result.dtype, out.dtype):
+        raise RuntimeError(
+            f"result type {_type_name(result.dtype)} can't be cast to the desired output type {_type_name(out.dtype)}"
+        )
+    resize(out, result.shape)
+    return out.copy_(result)
+
+
+def resize(out: Any, shape: Any) -> None:
+    """Give an ``out=`` tensor the shape of the result; warns where it held elements."""
+    if out.shape == shape:
+        return
+    if out.numel() != 0:
+        warnings.warn(
+            f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does not match the "
+            f"required output shape {list(shape)}. This behavior is deprecated, and in a future PyTorch release outputs will not "
+            "be resized unless they have zero elements. You can explicitly reuse an out tensor t by resizing it, inplace, to zero "
+            "elements with t.resize_(0).",
+            stacklevel=4,
+        )
+    out.resize_(shape)
+
+
+_TYPE_NAMES = {
+    "float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int8": "Char", "uint8": "Byte",
+    "int16": "Short", "int32": "Int", "int64": "Long", "bool": "Bool", "complex64": "ComplexFloat", "complex128": "ComplexDouble",
+    "complex32": "ComplexHalf",
+}  # fmt: skip
+
+
+def _type_name(dtype: Any) -> str:
+    """A dtype as error messages name it, such as ``Float``."""
+    name = str(dtype).rpartition(".")[2]
+    return _TYPE_NAMES.get(name, name)
+
+
+def wrap_dim(dim: int, ndim: int) -> int:
+    """A dimension counted from the front; raises IndexError out of range."""
+    bound = max(ndim, 1)
+    if not -bound <= dim < bound:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {dim})")
+    return dim % bound

@@ -1,0 +1,606 @@
+"""Joining, splitting, turning and spreading tensors."""
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import flambeau as fb
+
+from .registry import alias, composite, wrap_dim
+
+
+def _tensors(args: tuple) -> tuple:
+    """Tensors given one by one or as one sequence."""
+    if len(args) == 1 and isinstance(args[0], (list, tuple)):
+        return tuple(args[0])
+    return args
+
+
+def _atleast(args: tuple, one: Any) -> Any:
+    if len(args) == 1 and not isinstance(args[0], (list, tuple)):
+        return one(args[0])
+    return tuple(one(t) for t in _tensors(args))
+
+
+@composite("atleast_1d(Tensor[] tensors) -> Tensor[]", python=True)
+def atleast_1d(*tensors: Any) -> Any:
+    """Tensors with at least one dimension."""
+    return _atleast(tensors, lambda t: t.reshape(1) if t.dim() == 0 else t)
+
+
+@composite("atleast_2d(Tensor[] tensors) -> Tensor[]", python=True)
+def atleast_2d(*tensors: Any) -> Any:
+    """Tensors with at least two dimensions; new ones come first."""
+
+    def one(t: Any) -> Any:
+        if t.dim() == 0:
+            return t.reshape(1, 1)
+        return t.unsqueeze(0) if t.dim() == 1 else t
+
+    return _atleast(tensors, one)
+
+
+@composite("atleast_3d(Tensor[] tensors) -> Tensor[]", python=True)
+def atleast_3d(*tensors: Any) -> Any:
+    """Tensors with at least three dimensions: (n) becomes (1, n, 1), (m, n) becomes (m, n, 1)."""
+
+    def one(t: Any) -> Any:
+        if t.dim() == 0:
+            return t.reshape(1, 1, 1)
+        if t.dim() == 1:
+            return t.unsqueeze(0).unsqueeze(-1)
+        return t.unsqueeze(-1) if t.dim() == 2 else t
+
+    return _atleast(tensors, one)
+
+
+@composite("broadcast_tensors(Tensor[] tensors) -> Tensor[]", python=True)
+def broadcast_tensors(*tensors: Any) -> tuple:
+    """Tensors expanded to their common shape."""
+    tensors = _tensors(tensors)
+    shape = broadcast_shapes(*(t.shape for t in tensors))
+    return tuple(t.expand(shape) for t in tensors)
+
+
+def broadcast_shapes(*shapes: Any) -> Any:
+    """The shape that shapes broadcast to."""
+    sizes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
+    ndim = max(map(len, sizes), default=0)
+    result = [1] * ndim
+    for s in sizes:
+        for i in range(-1, -1 - len(s), -1):
+            if s[i] < 0:
+                raise RuntimeError(f"Trying to create tensor with negative dimension ({s[i]}): ({s[i]})")
+            if s[i] == 1 or s[i] == result[i]:
+                continue
+            if result[i] != 1:
+                raise RuntimeError(
+                    "Shape mismatch: objects cannot be broadcast to a single shape"
+                )
+            result[i] = s[i]
+    return fb.Size(result)
+
+
+@composite("block_diag(Tensor[] tensors) -> Tensor", python=True)
+def block_diag(*tensors: Any) -> Any:
+    """A matrix with the given ones (numbers, vectors as rows) along its diagonal, zeros elsewhere."""
+    tensors = _tensors(tensors)
+    blocks = []
+    for i, t in enumerate(tensors):
+        if t.dim() > 2:
+            raise RuntimeError(
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t.dim()} dimensions"
+            )
+        blocks.append(t.reshape(1, -1) if t.dim() < 2 else t)
+    if not blocks:
+        return fb.empty((1, 0))
+    dtype = blocks[0].dtype
+    for b in blocks[1:]:
+        dtype = fb.promote_types(dtype, b.dtype)
+    width = sum(b.shape[1] for b in blocks)
+    rows, left = [], 0
+    for b in blocks:
+        rows.append(fb.constant_pad_nd(b.to(dtype), [left, width - left - b.shape[1]], 0))
+        left += b.shape[1]
+    return fb.cat(rows)
+
+
+@composite("meshgrid(Tensor[] tensors, *, str indexing) -> Tensor[]", python=True)
+def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple:
+    """Grids of coordinates: one tensor of shape (n1, n2, …) a vector; ``"xy"`` swaps the first two dimensions."""
+    tensors = _tensors(tensors)
+    if not tensors:
+        raise RuntimeError("meshgrid expects a non-empty TensorList")
+    if indexing is None:
+        import warnings
+
+        warnings.warn(
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", UserWarning, stacklevel=3
+        )
+        indexing = "ij"
+    if indexing not in ("ij", "xy"):
+        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+    for t in tensors:
+        if t.dim() > 1:
+            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {t}")
+        if t.dtype != tensors[0].dtype:
+            raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
+    swap = indexing == "xy" and len(tensors) >= 2
+    if swap:
+        tensors = (tensors[1], tensors[0], *tensors[2:])
+    shape = [t.numel() for t in tensors]
+    grids = [t.reshape([-1 if j == i else 1 for j in range(len(shape))]).expand(shape) for i, t in enumerate(tensors)]
+    if swap:
+        grids = [g.transpose(0, 1) for g in grids]
+        grids[0], grids[1] = grids[1], grids[0]
+    return tuple(grids)
+
+
+@composite("cartesian_prod(Tensor[] tensors) -> Tensor", python=True)
+def cartesian_prod(*tensors: Any) -> Any:
+    """All combinations of elements, one from each vector, as rows."""
+    tensors = _tensors(tensors)
+    for t in tensors:
+        if t.dim() != 1:
+            raise RuntimeError(f"Expect a 1D vector, but got shape {list(t.shape)}")
+    if len(tensors) == 1:
+        return tensors[0]
+    return fb.stack([g.flatten() for g in meshgrid(*tensors, indexing="ij")], 1)
+
+
+@composite("combinations(Tensor self, int r=2, bool with_replacement=False) -> Tensor")
+def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
+    """Combinations of `r` elements of a vector in order, as rows."""
+    if input.dim() != 1:
+        raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
+    if r < 0:
+        raise RuntimeError(f"Expect a non-negative number, but got {r}")
+    if r == 0:
+        return input.new_empty((0,))
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    rows = list(choose(range(input.numel()), r))
+    if not rows:
+        return input.new_empty((0, r))
+    index = fb.tensor(rows, device=input.device)
+    return input.index_select(0, index.reshape(-1)).reshape(-1, r)
+
+
+@composite("hstack(Tensor[] tensors) -> Tensor", out=True)
+def hstack(tensors: Sequence[Any]) -> Any:
+    """Tensors side by side: joined along dimension 1, vectors along 0."""
+    _need_some(tensors, "hstack")
+    tensors = [atleast_1d(t) for t in tensors]
+    return fb.cat(tensors, 0 if tensors[0].dim() == 1 else 1)
+
+
+@composite("vstack(Tensor[] tensors) -> Tensor", out=True)
+def vstack(tensors: Sequence[Any]) -> Any:
+    """Tensors below each other: joined along dimension 0, vectors as rows."""
+    _need_some(tensors, "vstack")
+    return fb.cat([atleast_2d(t) for t in tensors], 0)
+
+
+row_stack = alias("row_stack", vstack)
+
+
+@composite("dstack(Tensor[] tensors) -> Tensor", out=True)
+def dstack(tensors: Sequence[Any]) -> Any:
+    """Tensors behind each other: joined along dimension 2."""
+    _need_some(tensors, "dstack")
+    return fb.cat([atleast_3d(t) for t in tensors], 2)
+
+
+@composite("column_stack(Tensor[] tensors) -> Tensor", out=True)
+def column_stack(tensors: Sequence[Any]) -> Any:
+    """Vectors as columns (and matrices) side by side."""
+    _need_some(tensors, "column_stack")
+    return fb.cat([t.reshape(t.numel(), 1) if t.dim() <= 1 else t for t in tensors], 1)
+
+
+def _need_some(tensors: Sequence[Any], name: str) -> None:
+    if isinstance(tensors, fb.Tensor) or not isinstance(tensors, (list, tuple)):
+        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}")
+    if not tensors:
+        raise RuntimeError(f"{name} expects a non-empty TensorList")
+    for i, t in enumerate(tensors):
+        if not isinstance(t, fb.Tensor):
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}")
+
+
+@composite(
+    "tensor_split(Tensor(a -> *) self, Tensor|int|int[] indices_or_sections, int dim=0) -> Tensor(a)[]", method=True
+)
+def tensor_split(
+    input: Any, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: int | None = None
+) -> tuple:
+    """Views of parts along `dim`: a number of nearly equal ones, or cut at the given indices."""
+    cuts = next((x for x in (indices_or_sections, indices, sections) if x is not None), None)
+    if input.dim() == 0:
+        raise RuntimeError(
+            "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
+        )
+    dim = wrap_dim(dim, input.dim())
+    size = input.shape[dim]
+    if isinstance(cuts, fb.Tensor):
+        if cuts.device.type != "cpu":
+            raise RuntimeError(
+                f"tensor_split expected tensor_indices_or_sections to be on cpu, but it's on {cuts.device}"
+            )
+        if cuts.dtype != fb.int64:
+            raise RuntimeError(
+                f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {cuts.dtype}"
+            )
+        if cuts.dim() > 1:
+            raise RuntimeError(
+                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got a "
+                f"tensor with {cuts.dim()} dims"
+            )
+        cuts = cuts.tolist()
+    if isinstance(cuts, int):
+        if cuts <= 0:
+            raise RuntimeError(f"number of sections must be larger than 0, got {cuts}")
+        small, larger = divmod(size, cuts)
+        bounds = [0]
+        for i in range(cuts):
+            bounds.append(bounds[-1] + small + (i < larger))
+        pairs = zip(bounds, bounds[1:])
+    else:
+        clip = [slice(c).indices(size)[1] if c < 0 else min(c, size) for c in cuts]
+        pairs = zip([0, *clip], [*clip, size])
+    return tuple(input.narrow(dim, a, max(b - a, 0)) for a, b in pairs)
+
+
+def _direction_split(name: str, input: Any, cuts: Any, dim: int, need: int) -> tuple:
+    if input.dim() < need:
+        raise RuntimeError(
+            f"torch.{name} requires a tensor with at least {need} dimension{'s' * (need > 1)}, but got a tensor with "
+            f"{input.dim()} dimensions!"
+        )
+    if isinstance(cuts, int):
+        size = input.shape[dim]
+        if cuts == 0 or size % cuts:
+            raise RuntimeError(
+                f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {size} is not divisible "
+                f"by the split_size {cuts}!"
+            )
+    return tensor_split(input, cuts, dim)
+
+
+def _cuts(args: tuple, kwargs: dict) -> Any:
+    """``indices_or_sections`` however it was given."""
+    if kwargs:
+        return next(iter(kwargs.values()))
+    return args[0] if len(args) == 1 else args
+
+
+@composite("hsplit(Tensor(a -> *) self, int|int[] indices_or_sections) -> Tensor(a)[]", method=True)
+def hsplit(input: Any, *indices_or_sections: Any, **named: Any) -> tuple:
+    """Parts along dimension 1 (0 for a vector)."""
+    cuts = _cuts(indices_or_sections, named)
+    return _direction_split("hsplit", input, cuts, 0 if input.dim() == 1 else 1, 1)
+
+
+@composite("vsplit(Tensor(a -> *) self, int|int[] indices_or_sections) -> Tensor(a)[]", method=True)
+def vsplit(input: Any, *indices_or_sections: Any, **named: Any) -> tuple:
+    """Parts along dimension 0."""
+    return _direction_split("vsplit", input, _cuts(indices_or_sections, named), 0, 2)
+
+
+@composite("dsplit(Tensor(a -> *) self, int|int[] indices_or_sections) -> Tensor(a)[]", method=True)
+def dsplit(input: Any, *indices_or_sections: Any, **named: Any) -> tuple:
+    """Parts along dimension 2."""
+    return _direction_split("dsplit", input, _cuts(indices_or_sections, named), 2, 3)
+
+
+@composite("rot90(Tensor self, int k=1, int[] dims=[0,1]) -> Tensor", method=True)
+def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
+    """A quarter turn, `k` times, from the first towards the second of `dims`."""
+    if len(dims) != 2:
+        raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
+    ndim = input.dim()
+    if ndim < 2:
+        raise RuntimeError(f"expected total dims >= 2, but got total dims = {ndim}")
+    if dims[0] == dims[1] or abs(dims[0] - dims[1]) == ndim:
+        raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
+    for i, d in enumerate(dims):
+        if not -ndim <= d < ndim:
+            raise RuntimeError(f"Rotation dim{i} out of range, dim{i} = {d}")
+    a, b = dims
+    turns = k % 4
+    if turns == 1:
+        return input.flip(b).transpose(a, b)
+    if turns == 2:
+        return input.flip(a, b)
+    if turns == 3:
+        return input.flip(a).transpose(a, b)
+    return input.clone(memory_format=fb.contiguous_format)
+
+
+@composite("fliplr(Tensor self) -> Tensor", method=True)
+def fliplr(input: Any) -> Any:
+    """Columns in reverse order."""
+    if input.dim() < 2:
+        raise RuntimeError("Input must be >= 2-d.")
+    return input.flip(1)
+
+
+@composite("flipud(Tensor self) -> Tensor", method=True)
+def flipud(input: Any) -> Any:
+    """Rows in reverse order."""
+    if input.dim() < 1:
+        raise RuntimeError("Input must be >= 1-d.")
+    return input.flip(0)
+
+
+@composite("movedim(Tensor(a) self, int[] source, int[] destination) -> Tensor(a)", method=True)
+def movedim(input: Any, source: Any, destination: Any) -> Any:
+    """A view with dimensions moved; the others keep their order."""
+    src = (source,) if isinstance(source, int) else tuple(source)
+    dst = (destination,) if isinstance(destination, int) else tuple(destination)
+    if len(src) != len(dst):
+        raise RuntimeError(
+            "movedim: Invalid source or destination dims: source "
+            f"({list(src)} dims) should contain the same number of dims as destination ({list(dst)} dims)"
+        )
+    ndim = input.dim()
+    s, d = [wrap_dim(i, ndim) for i in src], [wrap_dim(i, ndim) for i in dst]
+    for label, given, wrapped in (("source", src, s), ("destination", dst, d)):
+        if len(set(wrapped)) != len(wrapped):
+            raise RuntimeError(f"movedim: repeated dim in `{label}` ({list(given)})")
+    if ndim == 0:
+        return input.alias() if hasattr(input, "alias") else input.view(())
+    order: list[int] = [-1] * ndim
+    for a, b in zip(s, d):
+        order[b] = a
+    rest = iter(i for i in range(ndim) if i not in s)
+    return input.permute([next(rest) if o < 0 else o for o in order])
+
+
+moveaxis = alias("moveaxis", movedim)
+
+
+@composite("swapaxes(Tensor(a) self, int axis0, int axis1) -> Tensor(a)", method=True)
+def swapaxes(input: Any, axis0: int, axis1: int) -> Any:
+    """`transpose` under NumPy's name."""
+    return input.transpose(axis0, axis1)
+
+
+@composite("swapdims(Tensor(a) self, int dim0, int dim1) -> Tensor(a)", method=True)
+def swapdims(input: Any, dim0: int, dim1: int) -> Any:
+    """`transpose` under another name."""
+    return input.transpose(dim0, dim1)
+
+
+@composite("unflatten(Tensor(a) self, int dim, int[] sizes) -> Tensor(a)", method=True)
+def unflatten(input: Any, dim: int, sizes: Any) -> Any:
+    """A view with one dimension spread over several; one of the sizes may be -1."""
+    dim = wrap_dim(dim, input.dim())
+    sizes = list(sizes)
+    if not sizes:
+        raise RuntimeError("unflatten: sizes must be non-empty")
+    total, size = math.prod(s for s in sizes if s != -1), input.shape[dim]
+    if sizes.count(-1) == 1 and total and size % total == 0:
+        sizes[sizes.index(-1)] = size // total
+    elif sizes.count(-1) or total != size:
+        raise RuntimeError(
+            f"unflatten: Provided sizes {sizes} don't multiply up to the size of dim {dim} ({size}) in the input tensor"
+        )
+    return input.view(*input.shape[:dim], *sizes, *input.shape[dim + 1 :])
+
+
+@composite("diagflat(Tensor self, int offset=0) -> Tensor", method=True)
+def diagflat(input: Any, offset: int = 0) -> Any:
+    """A matrix with all elements on a diagonal."""
+    return diag_embed(input.contiguous().view(-1), offset)
+
+
+@composite("diag_embed(Tensor self, int offset=0, int dim1=-2, int dim2=-1) -> Tensor", method=True)
+def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    """Matrices in dimensions `dim1` and `dim2` whose diagonals are the last dimension of the input."""
+    ndim = input.dim() + 1
+    first, second = wrap_dim(dim1, ndim), wrap_dim(dim2, ndim)
+    if first == second:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    size = input.shape[-1] + abs(offset)
+    result = input.new_zeros((*input.shape[:-1], size, size))
+    result.diagonal(offset, -2, -1).copy_(input)
+    order = list(range(ndim - 2))
+    for place, source in sorted(((first, ndim - 2), (second, ndim - 1))):
+        order.insert(place, source)
+    return result.permute(order)
+
+
+def _scattered(input: Any, view: Any, src: Any) -> Any:
+    """A copy of `input` where the elements that ``view(copy)`` shows are `src`."""
+    result = input.clone(memory_format=fb.contiguous_format)
+    part = view(result)
+    if part.shape != src.shape:
+        raise RuntimeError(
+            "expected src to have a size equal to the slice of self. src size = "
+            f"{list(src.shape)}, slice size = {list(part.shape)}"
+        )
+    part.copy_(src)
+    return result
+
+
+@composite("diagonal_scatter(Tensor self, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor", method=True)
+def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    """A copy with `src` on a diagonal."""
+    return _scattered(input, lambda t: t.diagonal(offset, dim1, dim2), src)
+
+
+@composite("select_scatter(Tensor self, Tensor src, int dim, int index) -> Tensor", method=True)
+def select_scatter(input: Any, src: Any, dim: int, index: int) -> Any:
+    """A copy with `src` at one index of a dimension."""
+    return _scattered(input, lambda t: t.select(dim, index), src)
+
+
+@composite(
+    "slice_scatter(Tensor self, Tensor src, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor", method=True, out=True
+)
+def slice_scatter(input: Any, src: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
+    """A copy with `src` in a slice of a dimension."""
+    where = (slice(None),) * wrap_dim(dim, input.dim()) + (slice(start, end, step),)
+    return _scattered(input, lambda t: t[where], src)
+
+
+@composite(
+    "as_strided_scatter(Tensor self, Tensor src, int[] size, int[] stride, int? storage_offset=None) -> Tensor", method=True
+)
+def as_strided_scatter(
+    input: Any, src: Any, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+) -> Any:
+    """A copy with `src` at the elements of a strided view."""
+    offset = input.storage_offset() if storage_offset is None else storage_offset
+    return _scattered(input, lambda t: t.as_strided(size, stride, offset), src)
+
+
+@composite("take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor", method=True, out=True)
+def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
+    """Elements at indices along a dimension (of the flattened input where None), other dimensions broadcast."""
+    if indices.dtype != fb.int64:
+        raise RuntimeError(
+            f"torch.take_along_dim(): dtype of indices should be Long but got {_long_name(indices)}"
+        )
+    if dim is None:
+        return input.reshape(-1).gather(0, _counted(indices.reshape(-1), input.numel()))
+    if input.dim() != indices.dim():
+        raise RuntimeError(
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+            f"{input.dim()} dimensions for input, and {indices.dim()} dimensions for indices"
+        )
+    dim = wrap_dim(dim, input.dim())
+    shape = list(broadcast_shapes((*input.shape[:dim], 1, *input.shape[dim + 1 :]), (*indices.shape[:dim], 1, *indices.shape[dim + 1 :])))
+    shape[dim] = input.shape[dim]
+    wide = input.expand(shape)
+    shape[dim] = indices.shape[dim]
+    return wide.gather(dim, _counted(indices.expand(shape), wide.shape[dim]))
+
+
+def _counted(indices: Any, size: int) -> Any:
+    """Indices counted from the front."""
+    return fb.where(indices < 0, indices + size, indices)
+
+
+def _long_name(t: Any) -> str:
+    from .registry import _type_name
+
+    return _type_name(t.dtype)
+
+
+@composite("tile(Tensor self, int[] dims) -> Tensor", method=True)
+def tile(input: Any, *dims: Any) -> Any:
+    """Copies side by side: `dims` says how many along each of the last dimensions."""
+    if len(dims) == 1 and not isinstance(dims[0], int):
+        dims = tuple(dims[0])
+    return input.repeat((1,) * (input.dim() - len(dims)) + tuple(dims))
+
+
+@composite("unravel_index(Tensor indices, int[] shape) -> Tensor[]", python=True)
+def unravel_index(indices: Any, shape: Any) -> tuple:
+    """Coordinates in a tensor of a shape from positions in its flattened form."""
+    if not (not indices.is_complex() and not indices.is_floating_point() and indices.dtype != fb.bool):
+        raise ValueError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    for s in sizes:
+        if not isinstance(s, int):
+            raise TypeError(f"expected 'shape' sequence to only contain ints, but got {type(s)}")
+        if s < 0:
+            raise ValueError(f"'shape' cannot have negative values, but got {sizes}")
+    indices, coordinates = indices.to(fb.int64), []
+    for s in reversed(sizes):
+        coordinates.append(indices % s)
+        indices = fb.div(indices, s, rounding_mode="floor")
+    return tuple(reversed(coordinates))
+
+
+@composite("argwhere(Tensor self) -> Tensor", method=True)
+def argwhere(input: Any) -> Any:
+    """Coordinates of the elements that are not zero, as rows."""
+    return input.nonzero()
+
+
+@composite("nonzero_static(Tensor self, *, int size, int fill_value=-1) -> Tensor", method=True, out=True)
+def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Any:
+    """The first `size` rows of `nonzero`, filled up with `fill_value`."""
+    if size < 0:
+        raise RuntimeError("nonzero_static: 'size' must be an non-negative integer")
+    rows = input.nonzero()[:size]
+    missing = size - rows.shape[0]
+    if not missing:
+        return rows
+    return fb.cat([rows, rows.new_full((missing, rows.shape[1]), fill_value)])
+
+
+def _copy_of(name: str, schema: str, view: Any) -> None:
+    """Registers ``name_copy``: a view operator whose result does not share memory."""
+
+    def copied(input: Any, *args: Any, **kwargs: Any) -> Any:
+        made = view(input, *args, **kwargs)
+        if isinstance(made, (tuple, list)):
+            return tuple(t.clone(memory_format=fb.contiguous_format) for t in made)
+        return made.clone(memory_format=fb.contiguous_format)
+
+    copied.__name__ = name
+    copied.__doc__ = f"`{name.removesuffix('_copy')}` that copies."
+    composite(f"{name}({schema}", out=True)(copied)
+
+
+for _name, _schema, _view in (
+    ("alias_copy", "Tensor self) -> Tensor", lambda t: t.view(t.shape) if t.is_contiguous() else t),
+    ("as_strided_copy", "Tensor self, int[] size, int[] stride, int? storage_offset=None) -> Tensor", lambda t, *a, **k: t.as_strided(*a, **k)),
+    ("detach_copy", "Tensor self) -> Tensor", lambda t: t.detach()),
+    ("diagonal_copy", "Tensor self, int offset=0, int dim1=0, int dim2=1) -> Tensor", lambda t, *a, **k: t.diagonal(*a, **k)),
+    ("expand_copy", "Tensor self, int[] size, *, bool implicit=False) -> Tensor", lambda t, size, implicit=False: t.expand(size)),
+    ("narrow_copy", "Tensor self, int dim, int start, int length) -> Tensor", lambda t, *a, **k: t.narrow(*a, **k)),
+    ("permute_copy", "Tensor self, int[] dims) -> Tensor", lambda t, dims: t.permute(dims)),
+    ("select_copy", "Tensor self, int dim, int index) -> Tensor", lambda t, *a, **k: t.select(*a, **k)),
+    ("slice_copy", "Tensor self, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor",
+     lambda t, dim=0, start=None, end=None, step=1: t[(slice(None),) * wrap_dim(dim, t.dim()) + (slice(start, end, step),)]),
+    ("split_copy", "Tensor self, int split_size, int dim=0) -> Tensor[]", lambda t, *a, **k: t.split(*a, **k)),
+    ("split_with_sizes_copy", "Tensor self, int[] split_sizes, int dim=0) -> Tensor[]", lambda t, *a, **k: fb.split_with_sizes(t, *a, **k)),
+    ("squeeze_copy", "Tensor self, int[] dim) -> Tensor", lambda t, *a, **k: t.squeeze(*a, **k)),
+    ("t_copy", "Tensor self) -> Tensor", lambda t: t.t()),
+    ("transpose_copy", "Tensor self, int dim0, int dim1) -> Tensor", lambda t, *a, **k: t.transpose(*a, **k)),
+    ("unbind_copy", "Tensor self, int dim=0) -> Tensor[]", lambda t, *a, **k: t.unbind(*a, **k)),
+    ("unfold_copy", "Tensor self, int dimension, int size, int step) -> Tensor", lambda t, *a, **k: t.unfold(*a, **k)),
+    ("unsqueeze_copy", "Tensor self, int dim) -> Tensor", lambda t, *a, **k: t.unsqueeze(*a, **k)),
+    ("view_copy", "Tensor self, int[] size) -> Tensor", lambda t, size: t.view(size)),
+    ("view_as_real_copy", "Tensor self) -> Tensor", lambda t: fb.view_as_real(t)),
+    ("view_as_complex_copy", "Tensor self) -> Tensor", lambda t: fb.view_as_complex(t)),
+):  # fmt: skip
+    _copy_of(_name, _schema, _view)
+
+
+@composite("sum_to_size(Tensor self, int[] size) -> Tensor", function=False, method=True)
+def sum_to_size(input: Any, *size: Any) -> Any:
+    """The sum over what broadcasting from `size` to the input's shape has repeated."""
+    if len(size) == 1 and not isinstance(size[0], int):
+        size = tuple(size[0])
+    extra = input.dim() - len(size)
+    if extra < 0 or any(b not in (1, a) for a, b in zip(input.shape[extra:], size)):
+        raise RuntimeError(f"size {{{list(size)}}} is not expandable to size {{{list(input.shape)}}}.")
+    dims = [*range(extra), *(i + extra for i, s in enumerate(size) if s == 1 and input.shape[i + extra] != 1)]
+    if not dims:
+        return input
+    return input.sum(dims, keepdim=True).reshape(size)
+
+
+@composite("unsafe_chunk(Tensor self, int chunks, int dim=0) -> Tensor[]", method=True)
+def unsafe_chunk(input: Any, chunks: int, dim: int = 0) -> tuple:
+    """`chunk`."""
+    return input.chunk(chunks, dim)
+
+
+@composite("unsafe_split(Tensor self, int split_size, int dim=0) -> Tensor[]", method=True)
+def unsafe_split(input: Any, split_size: int, dim: int = 0) -> tuple:
+    """`split`."""
+    return input.split(split_size, dim)
+
+
+@composite("unsafe_split_with_sizes(Tensor self, int[] split_sizes, int dim=0) -> Tensor[]", method=True)
+def unsafe_split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tuple:
+    """`split_with_sizes`."""
+    return input.split(split_sizes, dim)
