@@ -2,21 +2,23 @@
 
 FAMILIES: dict[str, tuple[list[str], list[str]]] = {
     "shape": (
-        """atleast_1d atleast_2d atleast_3d broadcast_tensors block_diag meshgrid cartesian_prod combinations hstack vstack row_stack
-        dstack column_stack tensor_split hsplit vsplit dsplit rot90 fliplr flipud movedim moveaxis swapaxes swapdims unflatten
-        diagflat diag_embed diagonal_scatter select_scatter slice_scatter as_strided_scatter take_along_dim tile unravel_index
-        argwhere nonzero_static alias_copy as_strided_copy detach_copy diagonal_copy expand_copy narrow_copy permute_copy
-        select_copy slice_copy split_copy split_with_sizes_copy squeeze_copy t_copy transpose_copy unbind_copy unfold_copy
-        unsqueeze_copy view_copy view_as_real_copy view_as_complex_copy unsafe_chunk unsafe_split unsafe_split_with_sizes""".split(),
-        """tensor_split hsplit vsplit dsplit rot90 fliplr flipud movedim moveaxis swapaxes swapdims unflatten diagflat diag_embed
-        diagonal_scatter select_scatter slice_scatter as_strided_scatter take_along_dim tile argwhere nonzero_static narrow_copy
-        sum_to_size unsafe_chunk unsafe_split unsafe_split_with_sizes""".split(),
+        """atleast_1d atleast_2d atleast_3d broadcast_tensors block_diag meshgrid cartesian_prod combinations hstack vstack dstack
+        column_stack tensor_split hsplit vsplit dsplit rot90 fliplr flipud moveaxis swapaxes swapdims unflatten diagflat
+        diag_embed diagonal_scatter select_scatter slice_scatter take_along_dim unravel_index argwhere nonzero_static
+        unsafe_chunk unsafe_split unsafe_split_with_sizes row_stack alias_copy as_strided_copy detach_copy diagonal_copy
+        expand_copy narrow_copy permute_copy select_copy slice_copy split_copy split_with_sizes_copy squeeze_copy t_copy
+        transpose_copy unbind_copy unfold_copy unsqueeze_copy view_copy view_as_real_copy view_as_complex_copy""".split(),
+        """tensor_split hsplit vsplit dsplit rot90 fliplr flipud moveaxis swapaxes swapdims unflatten diagflat diag_embed
+        diagonal_scatter select_scatter slice_scatter take_along_dim argwhere nonzero_static sum_to_size unsafe_chunk
+        unsafe_split unsafe_split_with_sizes""".split(),
     ),
-    "einsum": (["einsum"], []),
+    "einsum": (
+        """einsum""".split(),
+        [],
+    ),
     "products": (
-        """tensordot kron linalg_cross cross outer ger inner addbmm addr linalg_multi_dot chain_matmul linalg_vecdot trace dist cdist
-        pdist renorm""".split(),
-        "kron cross outer ger inner addbmm addbmm_ addr addr_ trace dist renorm renorm_".split(),
+        """tensordot kron linalg_cross cross linalg_multi_dot linalg_vecdot trace dist cdist pdist renorm""".split(),
+        """kron cross trace dist renorm renorm_""".split(),
     ),
     "norms": (
         """linalg_matrix_norm linalg_norm linalg_cond linalg_matrix_rank linalg_pinv norm frobenius_norm nuclear_norm
@@ -31,5 +33,10 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         linalg_matmul pinverse triangular_solve svd_lowrank pca_lowrank""".split(),
         """cholesky cholesky_solve cholesky_inverse inverse lu_solve lu svd qr slogdet logdet matrix_power matrix_exp orgqr ormqr
         pinverse triangular_solve""".split(),
+    ),
+    "reduce": (
+        """nanmean quantile nanquantile msort searchsorted bucketize bincount histc histogram histogramdd cov corrcoef diff
+        gradient trapezoid trapz cumulative_trapezoid logcumsumexp segment_reduce""".split(),
+        """nanmean quantile nanquantile msort bincount histc histogram cov corrcoef diff gradient logcumsumexp""".split(),
     ),
 }

@@ -511,10 +511,10 @@ def linalg_tensorsolve(A: Any, B: Any, dims: Sequence[int] | None = None) -> Any
 @composite("linalg_vander(Tensor x, *, SymInt? N=None) -> Tensor")
 def linalg_vander(x: Any, *, N: int | None = None) -> Any:  # noqa: N803
     """Powers from 0 to N - 1 of elements: (…, n) to (…, n, N)."""
-    if N is not None and N <= 1:
-        raise RuntimeError("N must be greater than 1.")
     x = fb.atleast_1d(x)
     n = x.shape[-1] if N is None else N
+    if n <= 1:
+        raise RuntimeError("N must be greater than 1.")
     wide = x.unsqueeze(-1).expand(*x.shape, max(n - 1, 0))
     powers = wide.cumprod(-1)
     return fb.cat([fb.ones((*x.shape, 1), dtype=powers.dtype, device=x.device), powers], -1)

@@ -56,7 +56,7 @@ def linalg_matrix_norm(
         return fb.linalg.vector_norm(t, 2, (rows, cols), keepdim)
     if ord == "nuc" or (not isinstance(ord, str) and abs(ord) == 2):
         values = fb.linalg.svdvals(fb.movedim(t, (rows, cols), (-2, -1)))
-        if ord == "nuc":
+        if ord == "nuc" or values.shape[-1] == 0:
             norm = values.sum(-1)
         else:
             norm = values.amax(-1) if ord == 2 else values.amin(-1)
@@ -199,7 +199,7 @@ def linalg_pinv(input: Any, rcond: Any = None, hermitian: bool = False, *, atol:
     if hermitian:
         check_square(input, "linalg.pinv")
     if input.numel() == 0:
-        return input.new_empty((*input.shape[:-2], input.shape[-1], input.shape[-2]))
+        return input.mH.clone()
     with fb.no_grad():
         if hermitian:
             values, vectors = fb.linalg.eigh(input)

@@ -7,7 +7,7 @@ from typing import Any
 
 import flambeau as fb
 
-from .registry import alias, composite, wrap_dim
+from .registry import composite, wrap_dim
 
 
 @composite("tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor", out=True, python=True)
@@ -94,71 +94,6 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Any:
     return linalg_cross(input, other, dim=dim)
 
 
-@composite("outer(Tensor self, Tensor vec2) -> Tensor", method=True, out=True)
-def outer(input: Any, vec2: Any) -> Any:
-    """All products of an element of each of two vectors: (n), (m) to (n, m)."""
-    for t, name in ((input, "self"), (vec2, "vec2")):
-        if t.dim() != 1:
-            raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {t.dim()}-D")
-    return input.unsqueeze(1) * vec2
-
-
-ger = alias("ger", outer)
-
-
-@composite("inner(Tensor self, Tensor other) -> Tensor", method=True, out=True)
-def inner(input: Any, other: Any) -> Any:
-    """Sums of products over the last dimensions; a plain product where either is a number."""
-    if input.dim() == 0 or other.dim() == 0:
-        return input * other
-    if input.shape[-1] != other.shape[-1]:
-        raise RuntimeError(
-            f"inner() the last dimension must match on both input tensors but got shapes {list(input.shape)} and {list(other.shape)}"
-        )
-    return tensordot(input, other, ([-1], [-1]))
-
-
-@composite("addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", method=True, out=True, inplace=True)
-def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    """``beta * input + alpha * sum of batch1[i] @ batch2[i]``: (b, n, k), (b, k, m) to (n, m)."""
-    for t, name in ((batch1, "batch1"), (batch2, "batch2")):
-        if t.dim() != 3:
-            raise RuntimeError(f"{name} must be a 3D tensor")
-    if batch1.shape[0] != batch2.shape[0]:
-        raise RuntimeError(
-            f"batch1 and batch2 must have same number of batches, got {batch1.shape[0]} and {batch2.shape[0]}"
-        )
-    if batch1.shape[2] != batch2.shape[1]:
-        raise RuntimeError(
-            "Incompatible matrix sizes for bmm "
-            f"({batch1.shape[1]}x{batch1.shape[2]} and {batch2.shape[1]}x{batch2.shape[2]})"
-        )
-    b, n, k = batch1.shape
-    left = batch1.transpose(0, 1).reshape(n, b * k)
-    return input.expand(n, batch2.shape[2]).addmm(left, batch2.reshape(b * k, batch2.shape[2]), beta=beta, alpha=alpha)
-
-
-@composite("addr(Tensor self, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", method=True, out=True, inplace=True)
-def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    """``beta * input + alpha * outer(vec1, vec2)``."""
-    for t, name in ((vec1, "vec1"), (vec2, "vec2")):
-        if t.dim() != 1:
-            raise RuntimeError(f"addr: Expected 1-D argument {name}, but got {t.dim()}-D")
-    dtype = fb.promote_types(input.dtype, fb.result_type(vec1, vec2))
-    shape = (vec1.shape[0], vec2.shape[0])
-    if dtype == fb.bool:
-        product = fb.outer(vec1, vec2) if alpha else fb.zeros(shape, dtype=dtype, device=input.device)
-        return product | input if beta else product.expand(shape)
-    for value, name in ((beta, "beta"), (alpha, "alpha")):
-        if isinstance(value, float) and not (dtype.is_floating_point or dtype.is_complex):
-            raise RuntimeError(f"For integral input tensors, argument {name} must not be a floating point number.")
-    product = fb.outer(vec1.to(dtype), vec2.to(dtype))
-    if alpha != 1:
-        product = alpha * product
-    # beta == 0 means that input's NaNs do not count
-    return product if beta == 0 else (input if beta == 1 else beta * input).expand(shape) + product
-
-
 def _chain_order(sizes: list[int]) -> list[list[int]]:
     """Where to split each product of neighbouring matrices so that the multiplications are fewest."""
     n = len(sizes) - 1
@@ -212,19 +147,6 @@ def linalg_multi_dot(tensors: Sequence[Any]) -> Any:
     if first:
         result = result.squeeze(0)
     return result.squeeze(-1) if last else result
-
-
-@composite("chain_matmul(Tensor[] matrices) -> Tensor", out=True, python=True)
-def chain_matmul(*matrices: Any) -> Any:
-    """Product of matrices in the cheapest order (old name of `linalg.multi_dot`)."""
-    if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)):
-        matrices = tuple(matrices[0])
-    for i, m in enumerate(matrices):
-        if m.dim() != 2:
-            raise RuntimeError(f"Tensor dimension is {m.dim()}, expected 2 instead for tensor {i}")
-    if not matrices:
-        raise RuntimeError("chain_matmul(): Expected one or more matrices")
-    return matrices[0] if len(matrices) == 1 else linalg_multi_dot(matrices)
 
 
 @composite("linalg_vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor", out=True)

@@ -334,31 +334,10 @@ def flipud(input: Any) -> Any:
     return input.flip(0)
 
 
-@composite("movedim(Tensor(a) self, int[] source, int[] destination) -> Tensor(a)", method=True)
-def movedim(input: Any, source: Any, destination: Any) -> Any:
-    """A view with dimensions moved; the others keep their order."""
-    src = (source,) if isinstance(source, int) else tuple(source)
-    dst = (destination,) if isinstance(destination, int) else tuple(destination)
-    if len(src) != len(dst):
-        raise RuntimeError(
-            "movedim: Invalid source or destination dims: source "
-            f"({list(src)} dims) should contain the same number of dims as destination ({list(dst)} dims)"
-        )
-    ndim = input.dim()
-    s, d = [wrap_dim(i, ndim) for i in src], [wrap_dim(i, ndim) for i in dst]
-    for label, given, wrapped in (("source", src, s), ("destination", dst, d)):
-        if len(set(wrapped)) != len(wrapped):
-            raise RuntimeError(f"movedim: repeated dim in `{label}` ({list(given)})")
-    if ndim == 0:
-        return input.alias() if hasattr(input, "alias") else input.view(())
-    order: list[int] = [-1] * ndim
-    for a, b in zip(s, d):
-        order[b] = a
-    rest = iter(i for i in range(ndim) if i not in s)
-    return input.permute([next(rest) if o < 0 else o for o in order])
-
-
-moveaxis = alias("moveaxis", movedim)
+@composite("moveaxis(Tensor(a) self, int[] source, int[] destination) -> Tensor(a)", method=True)
+def moveaxis(input: Any, source: Any, destination: Any) -> Any:
+    """`movedim` under NumPy's name."""
+    return input.movedim(source, destination)
 
 
 @composite("swapaxes(Tensor(a) self, int axis0, int axis1) -> Tensor(a)", method=True)
@@ -446,17 +425,6 @@ def slice_scatter(input: Any, src: Any, dim: int = 0, start: int | None = None, 
     return _scattered(input, lambda t: t[where], src)
 
 
-@composite(
-    "as_strided_scatter(Tensor self, Tensor src, int[] size, int[] stride, int? storage_offset=None) -> Tensor", method=True
-)
-def as_strided_scatter(
-    input: Any, src: Any, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
-) -> Any:
-    """A copy with `src` at the elements of a strided view."""
-    offset = input.storage_offset() if storage_offset is None else storage_offset
-    return _scattered(input, lambda t: t.as_strided(size, stride, offset), src)
-
-
 @composite("take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor", method=True, out=True)
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """Elements at indices along a dimension (of the flattened input where None), other dimensions broadcast."""
@@ -488,14 +456,6 @@ def _long_name(t: Any) -> str:
     from .registry import _type_name
 
     return _type_name(t.dtype)
-
-
-@composite("tile(Tensor self, int[] dims) -> Tensor", method=True)
-def tile(input: Any, *dims: Any) -> Any:
-    """Copies side by side: `dims` says how many along each of the last dimensions."""
-    if len(dims) == 1 and not isinstance(dims[0], int):
-        dims = tuple(dims[0])
-    return input.repeat((1,) * (input.dim() - len(dims)) + tuple(dims))
 
 
 @composite("unravel_index(Tensor indices, int[] shape) -> Tensor[]", python=True)
@@ -583,6 +543,8 @@ def sum_to_size(input: Any, *size: Any) -> Any:
     if extra < 0 or any(b not in (1, a) for a, b in zip(input.shape[extra:], size)):
         raise RuntimeError(f"size {{{list(size)}}} is not expandable to size {{{list(input.shape)}}}.")
     dims = [*range(extra), *(i + extra for i, s in enumerate(size) if s == 1 and input.shape[i + extra] != 1)]
+    if not size:
+        return input.sum()
     if not dims:
         return input
     return input.sum(dims, keepdim=True).reshape(size)
