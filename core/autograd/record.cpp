@@ -339,6 +339,14 @@ void call_recorded(const Op& op, Frame& f) {
             auto g = geometry_of(*v.tensor_ptr);
             node->attributes.push_back(Value(*g));
             node->held.push_back(std::move(g));
+        } else if (i == 0 && op.remembers_lengths) {
+            auto lengths = std::make_shared<Dims>();
+            for (const Tensor& t : v.tensors()) {
+                const bool skipped = t.dim() == 1 && t.sizes()[0] == 0;
+                lengths->push_back(skipped ? -1 : t.size(f.args[1].integer()));
+            }
+            node->attributes.push_back(Value(*lengths));
+            node->held.push_back(std::move(lengths));
         } else {
             hold_attribute(*node, v);
         }

@@ -153,6 +153,7 @@ public:
     bool is_view = false;     // result 0 is a view of argument 0
     bool only_inplace = false;  // schema name ends in '_': writes into argument 0
     uint8_t autocast = 0;     // 1 lower precision, 2 float32, 3 promote; see op/autocast.cpp
+    bool remembers_lengths = false;  // attribute 0 holds the sizes of the listed tensors along argument 1 (-1: an empty vector)
     bool keeps_geometry = false;  // the node remembers argument 0's offset and strides as its attribute 0
 
     void call(Frame& f) const {
@@ -182,6 +183,7 @@ public:
     template <auto F> OpBuilder& kernel() { op_.kernel = &detail::Boxed<F>::call; return *this; }
     OpBuilder& boxed(Kernel k) { op_.kernel = k; return *this; }
     OpBuilder& view() { op_.is_view = true; return *this; }
+    OpBuilder& remember_lengths() { op_.remembers_lengths = true; return *this; }
     OpBuilder& keep_geometry() { op_.keeps_geometry = true; return *this; }
     // grad("self", "other, result", fn): the gradient of `self` needs those arguments and results of the forward call.
     OpBuilder& grad(const char* arg, const char* uses, GradFn fn);

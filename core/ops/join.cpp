@@ -1,0 +1,247 @@
+// Putting tensors together and rearranging whole dimensions by copies.
+#include <cstring>
+#include "autograd/back.h"
+#include "base/parallel.h"
+#include "cpu/iter.h"
+
+namespace fb {
+namespace {
+using namespace cpu;
+
+bool skipped(const Tensor& t) { return t.dim() == 1 && t.sizes()[0] == 0; }  // PyTorch lets empty vectors pass in any company
+
+Tensor cat(TensorSpan all, int64_t dim, Out out) {
+    check(!all.empty(), "torch.cat(): expected a non-empty list of Tensors");
+    std::vector<Operand> operands;
+    const Tensor* model = nullptr;
+    for (size_t i = 0; i < all.size(); ++i) {
+        check(all[i].dim() > 0, "zero-dimensional tensor (at position ", i, ") cannot be concatenated");
+        operands.push_back(Operand(all[i]));
+        if (!model && !skipped(all[i])) model = &all[i];
+    }
+    const DType dtype = out.given() ? (*out.given()).dtype() : result_type(operands);
+    if (out.given()) check(can_cast(result_type(operands), dtype), "torch.cat(): input types can't be cast to the desired output type ", dtype);
+    if (!model) {
+        wrap_dim(dim, 1);
+        return out.result(Dims{0}, dtype, all[0].device());
+    }
+    dim = wrap_dim(dim, model->dim());
+    Dims shape = model->sizes();
+    int64_t total = 0;
+    for (size_t i = 0; i < all.size(); ++i) {
+        const Tensor& t = all[i];
+        if (skipped(t)) continue;
+        check(t.dim() == model->dim(), "Tensors must have same number of dimensions: got ", model->dim(), " and ", t.dim());
+        for (int64_t d = 0; d < t.dim(); ++d)
+            if (d != dim && t.sizes()[size_t(d)] != shape[size_t(d)])
+                fail(ErrorKind::Runtime, "Sizes of tensors must match except in dimension ", dim, ". Expected size ", shape[size_t(d)], " but got size ",
+                     t.sizes()[size_t(d)], " for tensor number ", i, " in the list.");
+        total += t.sizes()[size_t(dim)];
+    }
+    shape[size_t(dim)] = total;
+    Tensor r;
+    if (!out.given() && !(*model)->contiguous && is_channels_last(model->sizes(), model->strides())) r = empty_strided(shape, channels_last_strides(shape), dtype, model->device());
+    else r = out.result(shape, dtype, model->device());
+    if (r.is_meta()) return r;
+    if (out.given() && r.get() == out.given()->get())
+        for (const Tensor& t : all)
+            check(!memory_overlaps(r, t), "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. Please clone() the tensor before performing the operation.");
+    // Equal dtypes, all contiguous: rows of bytes.
+    bool plain = r->contiguous;
+    for (const Tensor& t : all) plain = plain && t->contiguous && t.dtype() == dtype;
+    if (plain) {
+        int64_t outer = 1, inner = int64_t(itemsize(dtype));
+        for (int64_t d = 0; d < dim; ++d) outer *= shape[size_t(d)];
+        for (size_t d = size_t(dim) + 1; d < shape.size(); ++d) inner *= shape[d];
+        char* to = static_cast<char*>(r->data());
+        const int64_t row = total * inner;
+        std::vector<std::pair<const char*, int64_t>> parts;
+        for (const Tensor& t : all)
+            if (!skipped(t) && t.numel()) parts.push_back({static_cast<const char*>(t->data()), t.sizes()[size_t(dim)] * inner});
+        if (outer == 1) {
+            for (auto [p, n] : parts) {
+                parallel_for(n, 1 << 18, [&, p = p](int64_t b, int64_t e) { std::memcpy(to + b, p + b, size_t(e - b)); });
+                to += n;
+            }
+        } else if (row) {
+            parallel_for(outer, std::max<int64_t>(1, (1 << 17) / row), [&](int64_t b, int64_t e) {
+                for (int64_t o = b; o < e; ++o) {
+                    char* q = to + o * row;
+                    for (auto [p, n] : parts) { std::memcpy(q, p + o * n, size_t(n)); q += n; }
+                }
+            });
+        }
+        return r;
+    }
+    int64_t at = 0;
+    for (const Tensor& t : all) {
+        if (skipped(t)) continue;
+        Dims part = r.sizes();
+        part[size_t(dim)] = t.sizes()[size_t(dim)];
+        copy_data(make_view(r, part, r.strides(), r->offset + at * r.strides()[size_t(dim)]), t);
+        at += t.sizes()[size_t(dim)];
+    }
+    return r;
+}
+std::vector<Tensor> cat_backward(Back& b) {
+    std::vector<Tensor> r(size_t(b.items(0)));
+    int64_t dim = b.integer(1), at = 0;
+    const int64_t n = b.g.dim();
+    if (dim < 0) dim += n;
+    // Where an input needs no gradient its length is still needed: it is kept as an attribute of the node.
+    const IntSpan lengths = b.attr(0).ints();
+    for (int i = 0; i < b.items(0); ++i) {
+        const int64_t length = lengths[size_t(i)];
+        if (b.needs_item(0, i)) {
+            if (length < 0) r[size_t(i)] = zeros_of(b.meta(0, i));
+            else r[size_t(i)] = op<"narrow">(b.g, dim, at, length);
+        }
+        if (length > 0) at += length;
+    }
+    return r;
+}
+
+Tensor stack(TensorSpan all, int64_t dim, Out out) {
+    check(!all.empty(), "stack expects a non-empty TensorList");
+    for (size_t i = 1; i < all.size(); ++i)
+        if (!same(all[i].sizes(), all[0].sizes()))
+            fail(ErrorKind::Runtime, "stack expects each tensor to be equal size, but got ", all[0].sizes(), " at entry 0 and ", all[i].sizes(), " at entry ", i);
+    dim = wrap_dim(dim, all[0].dim() + 1);
+    std::vector<Tensor> parts;
+    parts.reserve(all.size());
+    for (const Tensor& t : all) {
+        Dims sizes = t.sizes(), strides = t.strides();
+        sizes.insert(size_t(dim), 1);
+        strides.insert(size_t(dim), 1);
+        Tensor v = make_view(t, sizes, strides, t->offset);
+        v->set_shape(sizes, t->contiguous ? contiguous_strides(sizes) : strides);
+        parts.push_back(std::move(v));
+    }
+    return cat(parts, dim, out);
+}
+
+// --- repetition, reversal
+Tensor repeat(const Tensor& x, IntSpan times) {
+    check(int64_t(times.size()) >= x.dim(), "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor");
+    const size_t lead = times.size() - x.sizes().size();
+    Dims shape(times.size()), room, sizes, strides;
+    for (size_t d = 0; d < times.size(); ++d) {
+        const int64_t n = d < lead ? 1 : x.sizes()[d - lead];
+        if (times[d] < 0) fail(ErrorKind::Runtime, "Trying to create tensor with negative dimension ", n * times[d], ": ", times);
+        shape[d] = n * times[d];
+    }
+    Tensor r = empty(shape, x.dtype(), x.device());
+    if (r.is_meta() || !r.numel()) return r;
+    // The result seen as [times0, size0, times1, size1, …]; the source is broadcast into it.
+    for (size_t d = 0; d < times.size(); ++d) {
+        const int64_t n = d < lead ? 1 : x.sizes()[d - lead];
+        room.push_back(times[d]);
+        room.push_back(n);
+        sizes.push_back(1);
+        sizes.push_back(n);
+        strides.push_back(0);
+        strides.push_back(d < lead ? 0 : x.strides()[d - lead]);
+    }
+    copy_data(make_view(r, room, contiguous_strides(room), 0), make_view(x, sizes, strides, x->offset));
+    return r;
+}
+Tensor repeat_backward(Back& b) {
+    const Dims& sizes = b.sizes(0);
+    const IntSpan times = b.ints(1);
+    Dims split, fold;
+    const size_t lead = times.size() - sizes.size();
+    for (size_t d = 0; d < times.size(); ++d) {
+        fold.push_back(int64_t(split.size()));
+        split.push_back(times[d]);
+        if (d >= lead) split.push_back(sizes[d - lead]);
+    }
+    if (b.g.numel() == 0) return op<"zeros">(sizes, b.g.dtype(), nullptr, b.g.device());
+    if (fold.empty()) return b.g;
+    return op<"sum.dim_IntList">(op<"reshape">(b.g, split), fold);
+}
+Tensor tile(const Tensor& x, IntSpan dims) {
+    Dims t(dims);
+    while (int64_t(t.size()) < x.dim()) t.insert(0, 1);
+    return op<"repeat">(x, t);
+}
+
+Tensor flip(const Tensor& x, IntSpan dims) {
+    Tensor r = empty_like(x);
+    uint64_t mask = 0;
+    for (int64_t d : dims) {
+        const uint64_t bit = uint64_t(1) << wrap_dim(d, x.dim());
+        check(!(mask & bit), "dim ", wrap_dim(d, x.dim()), " appears multiple times in the list of dims");
+        mask |= bit;
+    }
+    if (r.is_meta() || !r.numel()) return r;
+    Dims strides = x.strides();
+    int64_t offset = x->offset;
+    for (size_t d = 0; d < strides.size(); ++d)
+        if (mask >> d & 1) {
+            offset += (x.sizes()[d] - 1) * strides[d];
+            strides[d] = -strides[d];
+        }
+    Strided ops[2];
+    const int64_t item = int64_t(itemsize(x.dtype()));
+    ops[0].ptr = static_cast<char*>(r->data());
+    ops[1].ptr = static_cast<char*>(x->data()) + (offset - x->offset) * item;
+    for (size_t d = 0; d < strides.size(); ++d) {
+        ops[0].strides.push_back(r.strides()[d] * item);
+        ops[1].strides.push_back(strides[d] * item);
+    }
+    run_loop(convert_loop(x.dtype(), x.dtype()), x.sizes(), ops, nullptr);
+    return r;
+}
+Tensor roll(const Tensor& x, IntSpan shifts, IntSpan dims) {
+    check(!shifts.empty(), "`shifts` required");
+    if (dims.empty() && shifts.size() == 1)
+        return op<"view">(op<"roll">(op<"contiguous">(op<"reshape">(x, Dims{-1})), shifts, Dims{0}), x.sizes());
+    check(shifts.size() == dims.size(), "shifts and dimensions must align. shifts: ", shifts.size(), ", dims:", dims.size());
+    Tensor r = x;
+    for (size_t i = 0; i < dims.size(); ++i) {
+        const int64_t d = wrap_dim(dims[i], x.dim(), false), n = x.sizes()[size_t(d)];
+        if (n == 0) continue;
+        const int64_t s = ((shifts[i] % n) + n) % n;
+        if (s == 0) continue;
+        r = op<"cat">(std::vector<Tensor>{op<"narrow">(r, d, n - s, s), op<"narrow">(r, d, 0, n - s)}, d);
+    }
+    return r.get() == x.get() ? op<"clone">(x) : r;
+}
+
+// --- triangles
+template <bool Lower> Tensor triangle(const Tensor& x, int64_t k, Out out) {
+    check(x.dim() >= 2, Lower ? "tril" : "triu", ": input tensor must have at least 2 dimensions");
+    Tensor r = out.result(x.sizes(), x.dtype(), x.device());
+    if (r.is_meta()) return r;
+    if (r.get() != x.get()) copy_data(r, x);
+    const int64_t rows = x.size(-2), cols = x.size(-1);
+    // Row by row the part outside is cleared, for all matrices of the batch at once.
+    Dims sizes = r.sizes(), strides = r.strides();
+    const int64_t rs = strides[strides.size() - 2], cs = strides.back();
+    sizes.erase(sizes.size() - 2);
+    strides.erase(strides.size() - 2);
+    parallel_for(rows, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, r.numel() / std::max<int64_t>(rows, 1))), [&](int64_t b, int64_t e) {
+        for (int64_t i = b; i < e; ++i) {
+            const int64_t from = Lower ? std::clamp<int64_t>(i + k + 1, 0, cols) : 0, to = Lower ? cols : std::clamp<int64_t>(i + k, 0, cols);
+            if (to <= from) continue;
+            Dims s = sizes;
+            s.back() = to - from;
+            fill(make_view(r, s, strides, r->offset + i * rs + from * cs), 0);
+        }
+    });
+    return r;
+}
+
+const Family join([](Registry& r) {
+    r.add("cat(Tensor[] tensors, int dim=0) -> Tensor", "fo").kernel<cat>().grad_list("tensors", "", cat_backward).remember_lengths();
+    r.add("stack(Tensor[] tensors, int dim=0) -> Tensor", "fo").kernel<stack>().grad_list("tensors", "", [](Back& b) { return op_list<"unbind">(b.g, b.integer(1)); });
+    r.add("repeat(Tensor self, int[] repeats) -> Tensor", "m").kernel<repeat>().grad("self", "", repeat_backward);
+    r.add("tile(Tensor self, int[] dims) -> Tensor", "fm").kernel<tile>();
+    r.add("flip(Tensor self, int[] dims) -> Tensor", "fm").kernel<flip>().grad("self", "", [](Back& b) { return op<"flip">(b.g, b.ints(1)); });
+    r.add("roll(Tensor self, int[1] shifts, int[1] dims=[]) -> Tensor", "fm").kernel<roll>();
+    r.add("tril(Tensor self, int diagonal=0) -> Tensor", "fmio").kernel<triangle<true>>().grad("self", "", [](Back& b) { return op<"tril">(b.g, b.integer(1)); });
+    r.add("triu(Tensor self, int diagonal=0) -> Tensor", "fmio").kernel<triangle<false>>().grad("self", "", [](Back& b) { return op<"triu">(b.g, b.integer(1)); });
+});
+
+}  // namespace
+}  // namespace fb
