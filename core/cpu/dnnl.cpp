@@ -92,16 +92,16 @@ namespace {
 
 // Least recently used first out. Each thread has its own: no locks, and oneDNN shares the compiled kernels underneath.
 // Bounded by entries, since what a plan holds is descriptors: scratch memory and packed data are not kept.
-class Plans {
+class Cache {
 public:
-    const PlanPtr* find(const Key& key) {
+    const std::shared_ptr<Cached>* find(const Key& key) {
         const auto i = index_.find(key);
         if (i == index_.end()) return nullptr;
         order_.splice(order_.begin(), order_, i->second);
-        return &i->second->plan;
+        return &i->second->value;
     }
-    void put(const Key& key, PlanPtr plan) {
-        order_.push_front({key, std::move(plan)});
+    void put(const Key& key, std::shared_ptr<Cached> value) {
+        order_.push_front({key, std::move(value)});
         index_[key] = order_.begin();
         if (order_.size() > kMost) {
             index_.erase(order_.back().key);
@@ -111,7 +111,7 @@ public:
 
 private:
     static constexpr size_t kMost = 1024;
-    struct Entry { Key key; PlanPtr plan; };
+    struct Entry { Key key; std::shared_ptr<Cached> value; };
     struct Hash { size_t operator()(const Key& k) const { return k.hash(); } };
     std::list<Entry> order_;
     std::unordered_map<Key, std::list<Entry>::iterator, Hash> index_;
@@ -119,12 +119,12 @@ private:
 
 }  // namespace
 
-PlanPtr plan(const Key& key, const std::function<PlanPtr()>& make) {
-    static thread_local Plans plans;
-    if (const PlanPtr* p = plans.find(key)) return *p;
-    PlanPtr p = make();
-    plans.put(key, p);
-    return p;
+std::shared_ptr<Cached> cached(const Key& key, const std::function<std::shared_ptr<Cached>()>& make) {
+    static thread_local Cache cache;
+    if (const auto* found = cache.find(key)) return *found;
+    std::shared_ptr<Cached> value = make();
+    cache.put(key, value);
+    return value;
 }
 
 PlanPtr reorder_plan(const Desc& from, const Desc& to) {

@@ -53,8 +53,14 @@ private:
     Small<int64_t, 40> v_;
 };
 
+// What the cache holds: a plan, or something made of several.
+class Cached {
+public:
+    virtual ~Cached() = default;
+};
+
 // A primitive with the memory objects it runs on. Executing it sets their addresses, so a plan belongs to one thread.
-class Plan {
+class Plan final : public Cached {
 public:
     struct Slot { int arg; Desc desc; };  // DNNL_ARG_SRC …
     Plan(const dnnl::primitive& primitive, std::vector<Slot> slots, const Desc& scratchpad);
@@ -71,8 +77,11 @@ private:
 };
 using PlanPtr = std::shared_ptr<Plan>;
 
-// The plan of this key in this thread, made when it is not there. Null results (nothing fits) are kept as well.
-PlanPtr plan(const Key& key, const std::function<PlanPtr()>& make);
+// What was made for this key in this thread, made now when it is not there. Null (nothing fits) is remembered as well.
+std::shared_ptr<Cached> cached(const Key& key, const std::function<std::shared_ptr<Cached>()>& make);
+template <class T, class F> std::shared_ptr<T> cached(const Key& key, F&& make) {
+    return std::static_pointer_cast<T>(cached(key, std::function<std::shared_ptr<Cached>()>(std::forward<F>(make))));
+}
 
 // The attribute that lets us give scratch memory from our allocator.
 dnnl::primitive_attr user_scratchpad();

@@ -110,7 +110,7 @@ bool gemm_bf16(int64_t batch, int64_t m, int64_t n, int64_t k, Matrix a, Matrix 
     if (batch > 1 && (step.a <= 0 || step.b <= 0)) return false;
     dnn::Key key(dnn::kMatmul);
     for (int64_t v : {batch, m, n, k, oa.ld, ob.ld, int64_t(oa.trans), int64_t(ob.trans), ldc, step.a, step.b, step.c}) key.add(v);
-    const dnn::PlanPtr p = dnn::plan(key, [&] {
+    const dnn::PlanPtr p = dnn::cached<dnn::Plan>(key, [&] {
         const auto desc = [&](int64_t rows, int64_t cols, int64_t ld, bool trans, int64_t between) {
             const int64_t sizes[] = {batch, rows, cols}, strides[] = {between, trans ? 1 : ld, trans ? ld : 1};
             return dnn::strided_desc(sizes, strides, DType::bf16);

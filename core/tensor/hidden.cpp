@@ -1,0 +1,103 @@
+#include "tensor/hidden.h"
+#include <cstring>
+#include "base/parallel.h"
+
+namespace fb {
+namespace {
+
+// One image of one sample and block: `inner` channels of it are real. Tiles keep both sides in the nearest cache.
+template <class T, bool to_plain>
+void move_block(T* plain, T* blocked, int64_t spatial, int64_t inner, int64_t block) {
+    constexpr int64_t tile = 16;
+    for (int64_t s0 = 0; s0 < spatial; s0 += tile) {
+        const int64_t s1 = std::min(spatial, s0 + tile);
+        for (int64_t c = 0; c < inner; ++c)
+            for (int64_t s = s0; s < s1; ++s) {
+                if constexpr (to_plain) plain[c * spatial + s] = blocked[s * block + c];
+                else blocked[s * block + c] = plain[c * spatial + s];
+            }
+    }
+}
+
+template <class T, bool to_plain>
+void move_all(const Image& image, T* plain) {
+    T* data = static_cast<T*>(image.data);
+    const int64_t spatial = image.spatial(), channels = image.channels();
+    const int64_t block = image.order == Order::ChannelsLast ? channels : block_of(image.order);
+    const int64_t blocks = (channels + block - 1) / std::max<int64_t>(1, block);
+    // Channels-last is one block as wide as there are channels; it is walked in slices of 16 channels.
+    const int64_t slice = std::min<int64_t>(block, 16), slices = (block + slice - 1) / std::max<int64_t>(1, slice);
+    parallel_for(image.sizes[0] * blocks * slices, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, spatial * slice)), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+            const int64_t n = i / (blocks * slices), b = i / slices % blocks, c = b * block + i % slices * slice;
+            move_block<T, to_plain>(plain + (n * channels + c) * spatial, data + (n * blocks + b) * spatial * block + i % slices * slice, spatial,
+                                    std::min(slice, channels - c), block);
+        }
+    });
+}
+
+template <bool to_plain>
+void move_elements(const Image& image, void* plain) {
+    if (itemsize(image.dtype) == 4) move_all<uint32_t, to_plain>(image, static_cast<uint32_t*>(plain));
+    else move_all<uint16_t, to_plain>(image, static_cast<uint16_t*>(plain));
+}
+
+int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+size_t image_bytes(IntSpan sizes, DType dtype, Order order) {
+    return size_t(sizes[0] * round_up(sizes[1], block_of(order)) * product(sizes.subspan(2))) * itemsize(dtype);
+}
+
+}  // namespace
+
+Image::Image(IntSpan sizes, DType dtype, Order order)
+    : sizes(sizes), dtype(dtype), order(order), data(cache_alloc(image_bytes(sizes, dtype, order))) {}
+
+int64_t Image::padded_channels() const { return round_up(channels(), block_of(order)); }
+
+void Image::write_plain(void* destination) { move_elements<true>(*this, destination); }
+
+Image* hidden_image(const Tensor& t) {
+    HiddenImage* h = t->storage->image();
+    if (!h || !t->contiguous || t->offset) return nullptr;
+    auto* image = static_cast<Image*>(h);  // the only kind there is
+    return image->dtype == t->dtype && same(image->sizes, t->sizes) ? image : nullptr;
+}
+
+Tensor make_hidden(IntSpan sizes, DType dtype, Order order) {
+    Tensor t = TensorImpl::create();
+    t->storage = Storage::hidden(std::make_unique<Image>(sizes, dtype, order), size_t(product(sizes)) * itemsize(dtype));
+    t->dtype = dtype;
+    t->set_contiguous(sizes);
+    return t;
+}
+
+void clear_filling(Image& image) {
+    if (!image.padded()) return;
+    const int64_t block = block_of(image.order), blocks = image.padded_channels() / block, spatial = image.spatial(), size = int64_t(itemsize(image.dtype));
+    const int64_t real = image.channels() - (blocks - 1) * block;
+    for (int64_t n = 0; n < image.sizes[0]; ++n) {
+        char* p = static_cast<char*>(image.data) + (n * blocks + blocks - 1) * spatial * block * size;
+        for (int64_t s = 0; s < spatial; ++s) std::memset(p + (s * block + real) * size, 0, size_t((block - real) * size));
+    }
+}
+
+Tensor hide(const Tensor& plain, Order order) {
+    Tensor t = make_hidden(plain.sizes(), plain.dtype(), order);
+    Image& image = *hidden_image(t);
+    clear_filling(image);
+    move_elements<false>(image, plain.data());
+    return t;
+}
+
+bool share_image(TensorSpan tensors, bool keeps_zero) {
+    const Image* first = nullptr;
+    for (const Tensor& t : tensors) {
+        const Image* image = hidden_image(t);
+        if (!image || (first && !first->same_layout(*image))) return false;
+        first = image;
+    }
+    return first && (keeps_zero || !first->padded());
+}
+
+}  // namespace fb

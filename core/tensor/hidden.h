@@ -1,0 +1,54 @@
+// Hidden layouts: a storage whose bytes lie in another order than the tensor's strides say. See docs/design/hidden-layouts.md.
+#pragma once
+#include "tensor/tensor.h"
+
+namespace fb {
+
+// Order of the elements of a tensor N, C, spatial dimensions…
+enum class Order : uint8_t {
+    Plain,         // as the strides of a contiguous tensor say
+    ChannelsLast,  // N, spatial, C
+    Blocked8,      // N, C/8, spatial, 8: the last block is filled up with zeros
+    Blocked16,     // N, C/16, spatial, 16
+};
+constexpr int64_t block_of(Order o) { return o == Order::Blocked8 ? 8 : o == Order::Blocked16 ? 16 : 1; }
+
+class Image final : public HiddenImage {
+public:
+    Image(IntSpan sizes, DType dtype, Order order);
+    ~Image() override { cache_free(data, bytes()); }
+    Image(const Image&) = delete;
+    Image& operator=(const Image&) = delete;
+    void write_plain(void* destination) override;
+
+    int64_t channels() const { return sizes[1]; }
+    int64_t padded_channels() const;
+    bool padded() const { return padded_channels() != channels(); }
+    int64_t spatial() const { return product(IntSpan(sizes).subspan(2)); }
+    int64_t count() const { return sizes[0] * padded_channels() * spatial(); }  // elements, with the filling
+    size_t bytes() const { return size_t(count()) * itemsize(dtype); }
+    bool same_layout(const Image& o) const { return order == o.order && dtype == o.dtype && same(sizes, o.sizes); }
+
+    const Dims sizes;
+    const DType dtype;
+    const Order order;
+    void* const data;
+};
+
+// The image behind `t`, if t is the whole of it and nobody has asked for the plain bytes yet; else null.
+// An operator that reads the image must hold `t` while it does.
+Image* hidden_image(const Tensor& t);
+
+// A contiguous tensor whose bytes lie in `order`, uninitialised (filling included). Writers of every element but the filling
+// call `clear_filling`.
+Tensor make_hidden(IntSpan sizes, DType dtype, Order order);
+void clear_filling(Image& image);
+
+// Copies contiguous elements into `order`.
+Tensor hide(const Tensor& plain, Order order);
+
+// For elementwise operators: true when all tensors have images of one layout. Then `count()` elements of each can be worked
+// on in place of the plain ones. `keeps_zero`: the operation makes zero of zeros, as the filling must stay zero.
+bool share_image(TensorSpan tensors, bool keeps_zero);
+
+}  // namespace fb
