@@ -1,0 +1,345 @@
+// Masks, advanced indexing x[i, mask, …] and writing a slice into a copy.
+#include <cstring>
+#include "autograd/back.h"
+#include "cpu/lines.h"
+
+namespace fb {
+namespace {
+using namespace cpu;
+
+Tensor zeros(IntSpan sizes, const Tensor& like) { return op<"zeros">(sizes, like.dtype(), nullptr, like.device()); }
+
+// ---------------------------------------------------------------- masks
+Tensor where(const Tensor& cond, const Operand& a, const Operand& b, Out out) {
+    check(cond.dtype() == DType::b1 || cond.dtype() == DType::u8, "where expected condition to be a boolean tensor, but got a tensor with dtype ", cond.dtype());
+    const DType t = result_type(a, b);
+    // The condition keeps its own type; the two values are converted to the common one.
+    auto ready = [&](const Operand& o) -> Tensor {
+        if (!o.is_tensor()) return scalar_tensor(o.scalar(), t, cond.device());
+        return o.tensor().dtype() == t ? o.tensor() : convert(o.tensor(), t);
+    };
+    const Tensor c = cond.dtype() == DType::b1 ? cond : convert(cond, DType::b1), x = ready(a), y = ready(b);
+    const Dims shape = broadcast_shapes(broadcast_shapes(c.sizes(), x.sizes()), y.sizes());
+    Tensor r = out.result(shape, t, c.is_meta() || x.is_meta() ? kMeta : kCPU);
+    if (r.is_meta() || !r.numel()) return r;
+    Strided ops[4];
+    const Tensor* all[4] = {&r, &c, &x, &y};
+    for (int k = 0; k < 4; ++k) {
+        const Tensor& v = *all[k];
+        ops[k].ptr = bytes(v);
+        ops[k].strides.resize(shape.size(), 0);
+        const size_t lead = shape.size() - v.sizes().size();
+        for (size_t d = 0; d < v.sizes().size(); ++d)
+            if (v.sizes()[d] != 1 || shape[lead + d] == 1) ops[k].strides[lead + d] = v.strides()[d] * int64_t(itemsize(v.dtype()));
+    }
+    run_loop(ternary_loop(Ternary::where, t), shape, ops, nullptr);
+    return r;
+}
+Tensor masked_fill(const Tensor& self, const Tensor& mask, Operand value, Out out) {
+    check(mask.dtype() == DType::b1, "masked_fill_ only supports boolean masks, but got mask with dtype ", mask.dtype());
+    if (value.is_tensor())
+        check(value.tensor().dim() == 0, "masked_fill only supports a 0-dimensional value tensor, but got tensor with ", value.tensor().dim(), " dimension(s).");
+    const Scalar v = !value.is_tensor() ? value.scalar() : value.tensor().is_meta() ? Scalar(0) : value.tensor().item();
+    if ((v.is_float() && is_integral(self.dtype(), true) && value.is_tensor()) || (v.is_complex() && !is_complex(self.dtype())))
+        fail(ErrorKind::Runtime, "value cannot be converted to type ", name(self.dtype()), " without overflow");
+    if (out.inplace()) {
+        const Dims shape = broadcast_shapes(self.sizes(), mask.sizes());
+        check(same(shape, self.sizes()), "output with shape ", self.sizes(), " doesn't match the broadcast shape ", shape);
+    }
+    return where(mask, scalar_tensor(v, self.dtype(), self.device()), self, out);
+}
+
+std::vector<int64_t> true_positions(const Tensor& mask) {
+    const Tensor m = dense(mask);
+    const bool* p = m.data<bool>();
+    std::vector<int64_t> flat;
+    for (int64_t i = 0; i < m.numel(); ++i)
+        if (p[i]) flat.push_back(i);
+    return flat;
+}
+Tensor nonzero(const Tensor& x, Out out) {
+    check(!x.is_meta(), "nonzero: the result's shape depends on data, which a meta tensor does not have");
+    const std::vector<int64_t> flat = true_positions(x.dtype() == DType::b1 ? x : op<"ne">(x, Scalar(0)));
+    const int64_t n = int64_t(flat.size()), nd = x.dim();
+    Tensor r = out.result(Dims{n, nd}, DType::i64, x.device());
+    const Tensor dst = r->contiguous ? r : empty(r.sizes(), r.dtype());
+    int64_t* o = dst.data<int64_t>();
+    for (int64_t i = 0; i < n; ++i) {
+        int64_t rest = flat[size_t(i)];
+        for (int64_t d = nd - 1; d >= 0; --d) {
+            o[i * nd + d] = rest % x.sizes()[size_t(d)];
+            rest /= x.sizes()[size_t(d)];
+        }
+    }
+    if (dst.get() != r.get()) copy_data(r, dst);
+    return r;
+}
+std::vector<Tensor> nonzero_numpy(const Tensor& x) { return op_list<"unbind">(op<"nonzero">(x.dim() ? x : op<"unsqueeze">(x, 0)), 1); }
+
+Tensor masked_select(const Tensor& x, const Tensor& mask, Out out) {
+    check(mask.dtype() == DType::b1, "masked_select: expected BoolTensor for mask");
+    const Dims shape = broadcast_shapes(x.sizes(), mask.sizes());
+    const std::vector<int64_t> flat = true_positions(op<"expand">(mask, shape));
+    Tensor r = out.result(Dims{int64_t(flat.size())}, x.dtype(), x.device());
+    const Tensor src = dense(op<"expand">(x, shape)), dst = r->contiguous ? r : empty(r.sizes(), r.dtype());
+    by_item_size(itemsize(x.dtype()), [&](auto z) {
+        using T = decltype(z);
+        for (size_t i = 0; i < flat.size(); ++i) reinterpret_cast<T*>(bytes(dst))[i] = reinterpret_cast<const T*>(bytes(src))[flat[i]];
+    });
+    if (dst.get() != r.get()) copy_data(r, dst);
+    return r;
+}
+Tensor masked_scatter(const Tensor& self, const Tensor& mask, const Tensor& source, Out out) {
+    check(self.dtype() == source.dtype(), "masked_scatter_: expected self and source to have same dtypes but got ", self.dtype(), " and ", source.dtype());
+    check(mask.dtype() == DType::b1, "masked_scatter_ only supports boolean masks, but got mask with dtype ", mask.dtype());
+    const Dims shape = broadcast_shapes(self.sizes(), mask.sizes());
+    const std::vector<int64_t> flat = true_positions(op<"expand">(mask, shape));
+    check(int64_t(flat.size()) <= source.numel(), "Number of elements of source < number of ones in mask");
+    Tensor r = empty(shape, self.dtype());
+    copy_data(r, self);
+    const Tensor src = dense(source);
+    by_item_size(itemsize(self.dtype()), [&](auto z) {
+        using T = decltype(z);
+        for (size_t i = 0; i < flat.size(); ++i) reinterpret_cast<T*>(bytes(r))[flat[i]] = reinterpret_cast<const T*>(bytes(src))[i];
+    });
+    if (!out.given()) return r;
+    const Tensor dst = out.result(shape, self.dtype());
+    copy_data(dst, r);
+    return dst;
+}
+Tensor masked_scatter_backward(const Tensor& g, const Tensor& mask, IntSpan sizes) {
+    const Tensor taken = op<"masked_select">(g, op<"expand">(mask, g.sizes()));
+    return op<"view">(op<"cat">(std::vector<Tensor>{taken, zeros(Dims{product(sizes) - taken.numel()}, g)}), sizes);
+}
+
+// ---------------------------------------------------------------- advanced indexing
+// Index tensors by dimension (undefined: the whole dimension). Masks become positions; all are broadcast together.
+struct Advanced {
+    std::vector<Tensor> at;   // int64, contiguous, of one shape; only for the indexed dimensions
+    Small<int64_t, 5> dims;   // which those are
+    Dims shape;               // of the indices
+    size_t place = 0;         // where the indices' dimensions stand in the result
+    Dims result;
+    bool indexed(int64_t d) const { return std::find(dims.begin(), dims.end(), d) != dims.end(); }
+};
+
+// One entry for each dimension: a mask of k dimensions stands for k of them.
+std::vector<Tensor> positions(const Tensor& x, TensorSpan indices) {
+    std::vector<Tensor> list;
+    for (const Tensor& i : indices) {
+        if (!i.defined()) { list.push_back(i); continue; }
+        if (i.dtype() == DType::b1 || i.dtype() == DType::u8) {
+            const int64_t at = int64_t(list.size());
+            for (int64_t d = 0; d < i.dim(); ++d)
+                if (at + d >= x.dim() || i.sizes()[size_t(d)] != x.sizes()[size_t(at + d)])
+                    fail(ErrorKind::Index, "The shape of the mask ", i.sizes(), " at index ", d, " does not match the shape of the indexed tensor ",
+                         x.sizes(), " at index ", at + d);
+            for (const Tensor& t : op_list<"unbind">(op<"nonzero">(i), 1)) list.push_back(dense(t));
+            continue;
+        }
+        if (!is_integral(i.dtype(), false)) fail(ErrorKind::Index, "tensors used as indices must be long, int, byte or bool tensors");
+        list.push_back(i.dtype() == DType::i64 ? i : convert(i, DType::i64));
+    }
+    if (int64_t(list.size()) > x.dim())
+        fail(ErrorKind::Index, "too many indices for tensor of dimension ", x.dim(), " (got ", list.size(), ")");
+    return list;
+}
+Advanced prepare(const Tensor& x, TensorSpan indices) {
+    GradGuard off(false);
+    const std::vector<Tensor> list = positions(x, indices);
+    Advanced a;
+    for (size_t d = 0; d < list.size(); ++d) {
+        if (!list[d].defined()) continue;
+        if (a.dims.empty()) {
+            a.shape = list[d].sizes();
+        } else {
+            try {
+                a.shape = broadcast_shapes(a.shape, list[d].sizes());
+            } catch (const Error&) {
+                std::string shapes;
+                for (const Tensor& t : list)
+                    if (t.defined()) shapes += (shapes.empty() ? "" : ", ") + str(t.sizes());
+                fail(ErrorKind::Index, "shape mismatch: indexing tensors could not be broadcast together with shapes ", shapes);
+            }
+        }
+        a.dims.push_back(int64_t(d));
+    }
+    for (int64_t d : a.dims) a.at.push_back(dense(op<"expand">(list[size_t(d)], a.shape)));
+    bool adjacent = !a.dims.empty();
+    for (size_t i = 1; i < a.dims.size(); ++i) adjacent = adjacent && a.dims[i] == a.dims[i - 1] + 1;
+    a.place = adjacent ? size_t(a.dims[0]) : 0;
+    for (int64_t d = 0; d < x.dim(); ++d)
+        if (!a.indexed(d)) a.result.push_back(x.sizes()[size_t(d)]);
+    for (size_t i = 0; i < a.shape.size(); ++i) a.result.insert(a.place + i, a.shape[i]);
+    return a;
+}
+// Byte offset into x for every position of the index shape.
+std::vector<int64_t> offsets(const Tensor& x, const Advanced& a) {
+    std::vector<int64_t> r(size_t(product(a.shape)), 0);
+    for (size_t k = 0; k < a.at.size(); ++k) {
+        const int64_t n = x.sizes()[size_t(a.dims[k])], s = x.strides()[size_t(a.dims[k])] * int64_t(itemsize(x.dtype()));
+        const int64_t* p = a.at[k].data<int64_t>();
+        for (size_t i = 0; i < r.size(); ++i) {
+            const int64_t v = p[i];
+            if (v < -n || v >= n) fail(ErrorKind::Index, "index ", v, " is out of bounds for dimension ", a.dims[k], " with size ", n);
+            r[i] += (v < 0 ? v + n : v) * s;
+        }
+    }
+    return r;
+}
+// Calls f(address in x, address in the indexed tensor y, run length, strides) for every run along the last dimension that is not indexed.
+template <class F> void each_indexed(const Tensor& x, const Advanced& a, const Tensor& y, bool parallel, F&& f) {
+    const std::vector<int64_t> at = offsets(x, a);
+    const Dims bx = byte_strides(x), by = byte_strides(y);
+    Dims size, sx, sy;  // of the dimensions that are not indexed
+    size_t yd = 0;
+    for (int64_t d = 0; d < x.dim(); ++d) {
+        if (a.indexed(d)) continue;
+        if (yd == a.place) yd += a.shape.size();
+        size.push_back(x.sizes()[size_t(d)]);
+        sx.push_back(bx[size_t(d)]);
+        sy.push_back(by[yd++]);
+    }
+    for (size_t d = size.size(); d-- > 1;) {  // merge what is contiguous in both
+        if (sx[d - 1] != sx[d] * size[d] || sy[d - 1] != sy[d] * size[d]) continue;
+        size[d - 1] *= size[d];
+        sx[d - 1] = sx[d];
+        sy[d - 1] = sy[d];
+        size.erase(d);
+        sx.erase(d);
+        sy.erase(d);
+    }
+    const int64_t run = size.empty() ? 1 : size.back(), rx = size.empty() ? 0 : sx.back(), ry = size.empty() ? 0 : sy.back();
+    int64_t outer = 1;
+    for (size_t d = 0; d + 1 < size.size(); ++d) outer *= size[d];
+    const int64_t count = int64_t(at.size());
+    if (!count || !run || !outer) return;
+    auto work = [&](int64_t b, int64_t e) {
+        for (int64_t i = b; i < e; ++i) {
+            char* py = bytes(y);
+            int64_t rest = i;
+            for (size_t d = a.shape.size(); d-- > 0;) {
+                py += rest % a.shape[d] * by[a.place + d];
+                rest /= a.shape[d];
+            }
+            for (int64_t o = 0; o < outer; ++o) {
+                char *qx = bytes(x) + at[size_t(i)], *qy = py;
+                int64_t left = o;
+                for (size_t d = size.empty() ? 0 : size.size() - 1; d-- > 0;) {
+                    qx += left % size[d] * sx[d];
+                    qy += left % size[d] * sy[d];
+                    left /= size[d];
+                }
+                f(qx, qy, run, rx, ry);
+            }
+        }
+    };
+    if (parallel) parallel_for(count, std::max<int64_t>(1, 16384 / (outer * run)), work);
+    else work(0, count);
+}
+Tensor index(const Tensor& x, TensorSpan indices, Out out) {
+    const Advanced a = prepare(x, indices);
+    Tensor r = out.result(a.result, x.dtype(), x.device());
+    if (r.is_meta() || !r.numel()) return r;
+    by_item_size(itemsize(x.dtype()), [&](auto z) {
+        using T = decltype(z);
+        each_indexed(x, a, r, true, [](char* from, char* to, int64_t n, int64_t sf, int64_t st) {
+            if (sf == int64_t(sizeof(T)) && st == int64_t(sizeof(T))) { std::memcpy(to, from, size_t(n) * sizeof(T)); return; }
+            for (int64_t i = 0; i < n; ++i) *reinterpret_cast<T*>(to + i * st) = *reinterpret_cast<const T*>(from + i * sf);
+        });
+    });
+    return r;
+}
+Tensor index_put(const Tensor& self, TensorSpan indices, const Tensor& values0, bool accumulate, Out out) {
+    const Advanced a = prepare(self, indices);
+    check(self.dtype() == values0.dtype(), "Index put requires the source and destination dtypes match, got ", self.dtype(), " for the destination and ",
+          values0.dtype(), " for the source.");
+    Tensor r = started(self, out);
+    Tensor values;
+    try {
+        values = op<"expand">(values0, a.result);
+    } catch (const Error&) {
+        fail(ErrorKind::Runtime, "shape mismatch: value tensor of shape ", values0.sizes(), " cannot be broadcast to indexing result of shape ", a.result);
+    }
+    if (r.is_meta() || !product(a.result)) return r;
+    if (memory_overlaps(r, values)) values = convert(values, values.dtype());
+    visit_dtype(self.dtype(), [&](auto z) {
+        using T = decltype(z);
+        each_indexed(r, a, values, false, [&](char* to, char* from, int64_t n, int64_t st, int64_t sf) {
+            for (int64_t i = 0; i < n; ++i) {
+                T& q = *reinterpret_cast<T*>(to + i * st);
+                const T v = *reinterpret_cast<const T*>(from + i * sf);
+                if (!accumulate) q = v;
+                else if constexpr (std::is_same_v<T, bool>) q = q || v;
+                else q = T(q + v);
+            }
+        });
+    });
+    return r;
+}
+
+// ---------------------------------------------------------------- writing a slice into a copy
+Tensor written(const Tensor& self, const Tensor& src, Tensor (*slice)(const Tensor&, const Value*), const Value* args) {
+    Tensor r = op<"clone">(self);
+    const Tensor v = slice(r, args);
+    check(same(v.sizes(), src.sizes()), "expected src to have a size equal to the slice of self. src size = ", src.sizes(), ", slice size = ", v.sizes());
+    copy_data(v, src);
+    return r;
+}
+Tensor select_scatter(const Tensor& self, const Tensor& src, int64_t dim, int64_t i) {
+    const Value v[] = {dim, i};
+    return written(self, src, [](const Tensor& t, const Value* a) { return op<"select">(t, a[0], a[1]); }, v);
+}
+Tensor slice_scatter(const Tensor& self, const Tensor& src, int64_t dim, const Value& from, const Value& to, int64_t step) {
+    const Value v[] = {dim, from, to, step};
+    return written(self, src, [](const Tensor& t, const Value* a) { return op<"slice">(t, a[0], a[1], a[2], a[3]); }, v);
+}
+Tensor diagonal_scatter(const Tensor& self, const Tensor& src, int64_t offset, int64_t d1, int64_t d2) {
+    const Value v[] = {offset, d1, d2};
+    return written(self, src, [](const Tensor& t, const Value* a) { return op<"diagonal">(t, a[0], a[1], a[2]); }, v);
+}
+
+const Family indexing([](Registry& r) {
+    r.add("where.self(Tensor condition, Operand self, Operand other) -> Tensor", "fo").kernel<where>()
+        .grad("self", "condition", [](Back& b) { return op<"where">(b.arg(0), b.g, Scalar(0)); })
+        .grad("other", "condition", [](Back& b) { return op<"where">(b.arg(0), Scalar(0), b.g); });
+    r.add("where.condition(Tensor condition) -> Tensor[]", "f").kernel<nonzero_numpy>();
+    r.add("masked_fill(Tensor self, Tensor mask, Operand value) -> Tensor", "fmi").kernel<masked_fill>()
+        .grad("self", "mask", [](Back& b) { return op<"masked_fill">(b.g, b.arg(1), Scalar(0)); })
+        .grad("value", "mask", [](Back& b) { return op<"sum">(op<"where">(b.arg(1), b.g, Scalar(0))); });
+    r.add("nonzero(Tensor self) -> Tensor", "mo").kernel<nonzero>();
+    r.add("nonzero_numpy(Tensor self) -> Tensor[]", "").kernel<nonzero_numpy>();
+    r.add("masked_select(Tensor self, Tensor mask) -> Tensor", "fmo").kernel<masked_select>()
+        .grad("self", "mask", [](Back& b) {
+            const Tensor mask = b.arg(1);
+            const Dims shape = broadcast_shapes(b.sizes(0), mask.sizes());
+            return op<"masked_scatter">(zeros(shape, b.g), op<"expand">(mask, shape), b.g);
+        });
+    r.add("masked_scatter(Tensor self, Tensor mask, Tensor source) -> Tensor", "fmi").kernel<masked_scatter>()
+        .grad("self", "mask", [](Back& b) { return op<"masked_fill">(b.g, b.arg(1), Scalar(0)); })
+        .grad("source", "mask", [](Back& b) { return op<"masked_scatter_backward">(b.g, b.arg(1), b.sizes(2)); });
+    r.add("masked_scatter_backward(Tensor grad_output, Tensor mask, int[] sizes) -> Tensor", "").kernel<masked_scatter_backward>();
+    r.add("index.Tensor(Tensor self, Tensor?[] indices) -> Tensor", "").kernel<index>()
+        .grad("self", "indices", [](Back& b) { return op<"index_put">(zeros(b.sizes(0), b.g), b.list(1), b.g, true); });
+    r.add("index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor", "fmi").kernel<index_put>()
+        .grad("self", "indices", [](Back& b) { return b.flag(3) ? b.g : op<"index_put">(b.g, b.list(1), zeros({}, b.g), false); })
+        .grad("values", "indices", [](Back& b) { return op<"index">(b.g, b.list(1)); });
+    r.add("select_scatter(Tensor self, Tensor src, int dim, int index) -> Tensor", "fm").kernel<select_scatter>()
+        .grad("self", "", [](Back& b) { return op<"select_scatter">(b.g, op<"zeros_like">(op<"select">(b.g, b.attr(2), b.attr(3))), b.attr(2), b.attr(3)); })
+        .grad("src", "", [](Back& b) { return op<"select">(b.g, b.attr(2), b.attr(3)); });
+    r.add("slice_scatter(Tensor self, Tensor src, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor", "fm").kernel<slice_scatter>()
+        .grad("self", "", [](Back& b) {
+            const Tensor none = op<"zeros_like">(op<"slice">(b.g, b.attr(2), b.attr(3), b.attr(4), b.attr(5)));
+            return op<"slice_scatter">(b.g, none, b.attr(2), b.attr(3), b.attr(4), b.attr(5));
+        })
+        .grad("src", "", [](Back& b) { return op<"slice">(b.g, b.attr(2), b.attr(3), b.attr(4), b.attr(5)); });
+    r.add("diagonal_scatter(Tensor self, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor", "fm").kernel<diagonal_scatter>()
+        .grad("self", "", [](Back& b) {
+            const Tensor none = op<"zeros_like">(op<"diagonal">(b.g, b.attr(2), b.attr(3), b.attr(4)));
+            return op<"diagonal_scatter">(b.g, none, b.attr(2), b.attr(3), b.attr(4));
+        })
+        .grad("src", "", [](Back& b) { return op<"diagonal">(b.g, b.attr(2), b.attr(3), b.attr(4)); });
+});
+
+}  // namespace
+}  // namespace fb
