@@ -1,0 +1,94 @@
+"""Linear maps and convolutions: the core's own functions, and products of groups of matrices."""
+
+import enum
+
+import flambeau as fb
+from flambeau import Tensor
+
+linear = fb._C._nn.linear
+conv1d = fb.conv1d
+conv2d = fb.conv2d
+conv3d = fb.conv3d
+conv_transpose1d = fb.conv_transpose1d
+conv_transpose2d = fb.conv_transpose2d
+conv_transpose3d = fb.conv_transpose3d
+conv_tbc = fb.conv_tbc
+
+
+def grouped_mm(
+    mat_a: Tensor,
+    mat_b: Tensor,
+    *,
+    offs: Tensor | None = None,
+    bias: Tensor | None = None,
+    out_dtype=None,
+) -> Tensor:
+    """One matrix product a group, of groups that may have different sizes.
+
+    Parameters
+    ----------
+    mat_a : Tensor of shape (G, M, K), or (T, K) with the rows (or columns, see below) of all groups
+    mat_b : Tensor of shape (G, K, N), or 2-D
+        With two 2-D operands the shared dimension is cut and the result has shape (G, M, N).
+    offs : int32 Tensor of shape (G,), optional
+        Where each group ends along the dimension that is cut.
+    bias : Tensor, optional
+        Added to each group's product.
+    out_dtype : dtype, optional
+    """
+    if (mat_a.dim() == 2 or mat_b.dim() == 2) != (offs is not None):
+        raise ValueError("grouped_mm: offs has to be given exactly when one of the matrices is 2-D")
+    if offs is None:
+        result = fb.bmm(mat_a, mat_b)
+        if bias is not None:
+            result = result + bias
+        return result if out_dtype is None else result.to(out_dtype)
+    ends = offs.tolist()
+    cuts = list(zip([0, *ends[:-1]], ends, strict=True))
+    if mat_a.dim() == 2 and mat_b.dim() == 2:
+        result = fb.stack([mat_a[:, lo:hi] @ mat_b[lo:hi] for lo, hi in cuts])
+    elif mat_a.dim() == 2:
+        parts = [mat_a[lo:hi] @ mat_b[g] for g, (lo, hi) in enumerate(cuts)]
+        rest = mat_a.new_zeros(mat_a.size(0) - ends[-1], mat_b.size(-1))
+        result = fb.cat([*parts, rest])
+    else:
+        result = fb.cat([mat_a[g] @ mat_b[:, lo:hi] for g, (lo, hi) in enumerate(cuts)], dim=1)
+    if bias is not None:
+        result = result + bias
+    return result if out_dtype is None else result.to(out_dtype)
+
+
+class ScalingType(enum.IntEnum):
+    """How a float8 matrix was scaled."""
+
+    TensorWise = 0
+    RowWise = 1
+    BlockWise1x16 = 2
+    BlockWise1x32 = 3
+    BlockWise1x128 = 4
+    BlockWise128x128 = 5
+
+
+class SwizzleType(enum.IntEnum):
+    """How scale factors of a float8 matrix are laid out."""
+
+    NO_SWIZZLE = 0
+    SWIZZLE_32_4_4 = 1
+
+
+def scaled_mm(
+    mat_a, mat_b, scale_a, scale_recipe_a, scale_b, scale_recipe_b, swizzle_a=None, swizzle_b=None, bias=None,
+    output_dtype=fb.bfloat16, contraction_dim=(), use_fast_accum: bool = False,
+) -> Tensor:  # fmt: skip
+    """Product of float8 matrices with scale factors; there are no float8 dtypes here."""
+    raise NotImplementedError("scaled_mm: matrices of 8-bit floating point numbers are not supported by flambeau")
+
+
+def scaled_grouped_mm(
+    mat_a, mat_b, scale_a, scale_recipe_a, scale_b, scale_recipe_b, swizzle_a=None, swizzle_b=None, bias=None,
+    offs=None, output_dtype=fb.bfloat16, contraction_dim=(), use_fast_accum: bool = False,
+) -> Tensor:  # fmt: skip
+    """Grouped product of float8 matrices with scale factors; there are no float8 dtypes here."""
+    raise NotImplementedError(
+        "scaled_grouped_mm: matrices of 8-bit floating point numbers are not supported by flambeau"
+    )

@@ -1,0 +1,276 @@
+"""Pooling: maxima, means and norms of windows."""
+
+import flambeau as fb
+from flambeau import Tensor
+
+_nn = fb._C._nn
+
+avg_pool1d = fb.avg_pool1d
+avg_pool2d = _nn.avg_pool2d
+avg_pool3d = _nn.avg_pool3d
+adaptive_avg_pool1d = fb.adaptive_avg_pool1d
+
+
+def max_pool1d_with_indices(
+    input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Maxima of windows of an input of shape (N, C, L), and where they were."""
+    return fb.max_pool1d_with_indices(
+        input, kernel_size, kernel_size if stride is None else stride, padding, dilation, ceil_mode
+    )
+
+
+def max_pool1d(
+    input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode: bool = False,
+    return_indices: bool = False,
+):  # fmt: skip
+    """Maxima of windows of an input of shape (N, C, L); with `return_indices` also where they were."""
+    stride = kernel_size if stride is None else stride
+    if return_indices:
+        return fb.max_pool1d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
+    return fb.max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def max_pool2d_with_indices(
+    input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Maxima of windows of an input of shape (N, C, H, W), and where they were."""
+    return _nn.max_pool2d_with_indices(
+        input, kernel_size, kernel_size if stride is None else stride, padding, dilation, ceil_mode
+    )
+
+
+def max_pool2d(
+    input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode: bool = False,
+    return_indices: bool = False,
+):  # fmt: skip
+    """Maxima of windows of an input of shape (N, C, H, W); with `return_indices` also where they were."""
+    stride = kernel_size if stride is None else stride
+    if return_indices:
+        return _nn.max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
+    return fb.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def max_pool3d_with_indices(
+    input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Maxima of windows of an input of shape (N, C, D, H, W), and where they were."""
+    return _nn.max_pool3d_with_indices(
+        input, kernel_size, kernel_size if stride is None else stride, padding, dilation, ceil_mode
+    )
+
+
+def max_pool3d(
+    input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode: bool = False,
+    return_indices: bool = False,
+):  # fmt: skip
+    """Maxima of windows of an input of shape (N, C, D, H, W); with `return_indices` also where they were."""
+    stride = kernel_size if stride is None else stride
+    if return_indices:
+        return _nn.max_pool3d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
+    return fb.max_pool3d(input, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+# ---------------------------------------------------------------------------------------- adaptive
+
+
+def _sizes_or_given(output_size, given) -> list[int]:
+    """`output_size` where None stands for the size of the input."""
+    if isinstance(output_size, int):
+        return output_size
+    given = given[-len(output_size) :]
+    return [g if o is None else o for o, g in zip(output_size, given, strict=True)]
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size) -> Tensor:
+    """Means of as many windows as make a result of `output_size` (H, W)."""
+    return _nn.adaptive_avg_pool2d(input, _sizes_or_given(output_size, input.size()))
+
+
+def adaptive_avg_pool3d(input: Tensor, output_size) -> Tensor:
+    """Means of as many windows as make a result of `output_size` (D, H, W)."""
+    return _nn.adaptive_avg_pool3d(input, _sizes_or_given(output_size, input.size()))
+
+
+def adaptive_max_pool1d_with_indices(
+    input: Tensor, output_size, return_indices: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Maxima of as many windows as make a result of length `output_size`, and where they were."""
+    return fb.adaptive_max_pool1d(input, output_size)
+
+
+def adaptive_max_pool1d(input: Tensor, output_size, return_indices: bool = False):
+    """Maxima of as many windows as make a result of length `output_size`."""
+    result = fb.adaptive_max_pool1d(input, output_size)
+    return result if return_indices else result[0]
+
+
+def adaptive_max_pool2d_with_indices(
+    input: Tensor, output_size, return_indices: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Maxima of as many windows as make a result of `output_size` (H, W), and where they were."""
+    return _nn.adaptive_max_pool2d(input, _sizes_or_given(output_size, input.size()))
+
+
+def adaptive_max_pool2d(input: Tensor, output_size, return_indices: bool = False):
+    """Maxima of as many windows as make a result of `output_size` (H, W)."""
+    result = adaptive_max_pool2d_with_indices(input, output_size)
+    return result if return_indices else result[0]
+
+
+def adaptive_max_pool3d_with_indices(
+    input: Tensor, output_size, return_indices: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Maxima of as many windows as make a result of `output_size` (D, H, W), and where they were."""
+    return _nn.adaptive_max_pool3d(input, _sizes_or_given(output_size, input.size()))
+
+
+def adaptive_max_pool3d(input: Tensor, output_size, return_indices: bool = False):
+    """Maxima of as many windows as make a result of `output_size` (D, H, W)."""
+    result = adaptive_max_pool3d_with_indices(input, output_size)
+    return result if return_indices else result[0]
+
+
+# ------------------------------------------------------------------------------------ fractional
+
+
+def _fractional(dims: int, input, kernel_size, output_size, output_ratio, random_samples):
+    name = f"fractional_max_pool{dims}d"
+    if output_size is None and output_ratio is None:
+        raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
+    if output_size is None:
+        if len(output_ratio) > dims:
+            raise ValueError(f"{name} requires output_ratio to either be a single Int or tuple of Ints.")
+        output_size = [
+            int(size * ratio) for size, ratio in zip(input.shape[-dims:], output_ratio[:dims], strict=True)
+        ]
+    if random_samples is None:
+        batch = 1 if input.dim() == dims + 1 else input.size(0)
+        channels = input.size(-dims - 1)
+        random_samples = fb.rand(batch, channels, dims, dtype=input.dtype, device=input.device)
+    return getattr(_nn, name)(input, kernel_size, output_size, random_samples)
+
+
+def fractional_max_pool2d_with_indices(
+    input: Tensor, kernel_size, output_size=None, output_ratio=None, return_indices: bool = False,
+    _random_samples: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Like :func:`fractional_max_pool2d`, with the places of the maxima."""
+    return _fractional(2, input, kernel_size, output_size, output_ratio, _random_samples)
+
+
+def fractional_max_pool2d(
+    input: Tensor, kernel_size, output_size=None, output_ratio=None, return_indices: bool = False,
+    _random_samples: Tensor | None = None,
+):  # fmt: skip
+    """Maxima of windows at random steps that give `output_size`, or `output_ratio` of the input (Graham 2014)."""
+    result = _fractional(2, input, kernel_size, output_size, output_ratio, _random_samples)
+    return result if return_indices else result[0]
+
+
+def fractional_max_pool3d_with_indices(
+    input: Tensor, kernel_size, output_size=None, output_ratio=None, return_indices: bool = False,
+    _random_samples: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Like :func:`fractional_max_pool3d`, with the places of the maxima."""
+    return _fractional(3, input, kernel_size, output_size, output_ratio, _random_samples)
+
+
+def fractional_max_pool3d(
+    input: Tensor, kernel_size, output_size=None, output_ratio=None, return_indices: bool = False,
+    _random_samples: Tensor | None = None,
+):  # fmt: skip
+    """Maxima of windows at random steps that give `output_size`, or `output_ratio` of the input (Graham 2014)."""
+    result = _fractional(3, input, kernel_size, output_size, output_ratio, _random_samples)
+    return result if return_indices else result[0]
+
+
+# ---------------------------------------------------------------------------------------- unpool
+
+
+def _tuple(value, dims: int) -> tuple:
+    return (value,) * dims if isinstance(value, int) else tuple(value)
+
+
+def _unpooled_size(input: Tensor, kernel_size, stride, padding, output_size) -> list[int]:
+    dims = len(kernel_size)
+    natural = [
+        (size - 1) * stride[d] + kernel_size[d] - 2 * padding[d] for d, size in enumerate(input.shape[-dims:])
+    ]
+    if output_size is None:
+        return natural
+    if len(output_size) == dims + 2:
+        output_size = output_size[2:]
+    if len(output_size) != dims:
+        raise ValueError(
+            "output_size should be a sequence containing "
+            f"{dims} or {dims + 2} elements, but it has a length of '{len(output_size)}'"
+        )
+    for d in range(dims):
+        low, high = natural[d] - stride[d], natural[d] + stride[d]
+        if not low < output_size[d] < high:
+            raise ValueError(f'invalid output_size "{output_size}" (dim {d} must be between {low} and {high})')
+    return list(output_size)
+
+
+def _unpool_arguments(dims: int, input, kernel_size, stride, padding, output_size) -> tuple:
+    kernel_size = _tuple(kernel_size, dims)
+    stride = kernel_size if stride is None else _tuple(stride, dims)
+    padding = _tuple(padding, dims)
+    return stride, padding, _unpooled_size(input, kernel_size, stride, padding, output_size)
+
+
+def max_unpool1d(
+    input: Tensor, indices: Tensor, kernel_size, stride=None, padding=0, output_size=None
+) -> Tensor:
+    """Put maxima back to where :func:`max_pool1d` found them; zeros elsewhere."""
+    _, _, size = _unpool_arguments(1, input, kernel_size, stride, padding, output_size)
+    return _nn.max_unpool2d(input.unsqueeze(-1), indices.unsqueeze(-1), [*size, 1]).squeeze(-1)
+
+
+def max_unpool2d(
+    input: Tensor, indices: Tensor, kernel_size, stride=None, padding=0, output_size=None
+) -> Tensor:
+    """Put maxima back to where :func:`max_pool2d` found them; zeros elsewhere."""
+    _, _, size = _unpool_arguments(2, input, kernel_size, stride, padding, output_size)
+    return _nn.max_unpool2d(input, indices, size)
+
+
+def max_unpool3d(
+    input: Tensor, indices: Tensor, kernel_size, stride=None, padding=0, output_size=None
+) -> Tensor:
+    """Put maxima back to where :func:`max_pool3d` found them; zeros elsewhere."""
+    stride, padding, size = _unpool_arguments(3, input, kernel_size, stride, padding, output_size)
+    return _nn.max_unpool3d(input, indices, size, stride, padding)
+
+
+# ------------------------------------------------------------------------------------- p-norms
+
+
+def _norm_from_mean(mean: Tensor, count, norm_type: float) -> Tensor:
+    """The p-norm of windows from the means of their p-th powers; a negative mean keeps its sign."""
+    return (mean.sign() * mean.abs().relu()).mul(count).pow(1.0 / norm_type)
+
+
+def lp_pool1d(input: Tensor, norm_type: int | float, kernel_size: int, stride=None, ceil_mode: bool = False) -> Tensor:
+    """`norm_type`-norms of windows of an input of shape (N, C, L)."""
+    powers = input.pow(norm_type)
+    mean = avg_pool1d(powers, kernel_size, kernel_size if stride is None else stride, 0, ceil_mode)
+    return _norm_from_mean(mean, kernel_size, norm_type)
+
+
+def lp_pool2d(input: Tensor, norm_type: int | float, kernel_size, stride=None, ceil_mode: bool = False) -> Tensor:
+    """`norm_type`-norms of windows of an input of shape (N, C, H, W)."""
+    height, width = _tuple(kernel_size, 2)
+    mean = avg_pool2d(input.pow(norm_type), kernel_size, kernel_size if stride is None else stride, 0, ceil_mode)
+    return _norm_from_mean(mean, height * width, norm_type)
+
+
+def lp_pool3d(input: Tensor, norm_type: int | float, kernel_size, stride=None, ceil_mode: bool = False) -> Tensor:
+    """`norm_type`-norms of windows of an input of shape (N, C, D, H, W)."""
+    depth, height, width = _tuple(kernel_size, 3)
+    mean = avg_pool3d(input.pow(norm_type), kernel_size, kernel_size if stride is None else stride, 0, ceil_mode)
+    return _norm_from_mean(mean, depth * height * width, norm_type)

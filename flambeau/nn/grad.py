@@ -1,0 +1,44 @@
+"""Gradients of convolutions with respect to their input and weight, as functions."""
+
+import flambeau as fb
+from flambeau import Tensor
+
+
+def _gradient(conv, fixed: Tensor, size, grad_output: Tensor, options: tuple, wants_input: bool) -> Tensor:
+    """Vector-Jacobian product of ``conv`` for the argument of `size`; convolution is linear in it."""
+    with fb.enable_grad():
+        wanted = fb.zeros(size, dtype=fixed.dtype, device=fixed.device, requires_grad=True)
+        pair = (wanted, fixed) if wants_input else (fixed, wanted)
+        result = conv(*pair, None, *options)
+    differentiable = fb.is_grad_enabled() and (fixed.requires_grad or grad_output.requires_grad)
+    return fb.autograd.grad(result, wanted, grad_output, create_graph=differentiable)[0]
+
+
+def conv1d_input(input_size, weight, grad_output, stride=1, padding=0, dilation=1, groups=1):
+    """Gradient of :func:`~flambeau.nn.functional.conv1d` for an input of `input_size`."""
+    return _gradient(fb.conv1d, weight, input_size, grad_output, (stride, padding, dilation, groups), True)
+
+
+def conv1d_weight(input, weight_size, grad_output, stride=1, padding=0, dilation=1, groups=1):
+    """Gradient of :func:`~flambeau.nn.functional.conv1d` for a weight of `weight_size`."""
+    return _gradient(fb.conv1d, input, weight_size, grad_output, (stride, padding, dilation, groups), False)
+
+
+def conv2d_input(input_size, weight, grad_output, stride=1, padding=0, dilation=1, groups=1):
+    """Gradient of :func:`~flambeau.nn.functional.conv2d` for an input of `input_size`."""
+    return _gradient(fb.conv2d, weight, input_size, grad_output, (stride, padding, dilation, groups), True)
+
+
+def conv2d_weight(input, weight_size, grad_output, stride=1, padding=0, dilation=1, groups=1):
+    """Gradient of :func:`~flambeau.nn.functional.conv2d` for a weight of `weight_size`."""
+    return _gradient(fb.conv2d, input, weight_size, grad_output, (stride, padding, dilation, groups), False)
+
+
+def conv3d_input(input_size, weight, grad_output, stride=1, padding=0, dilation=1, groups=1):
+    """Gradient of :func:`~flambeau.nn.functional.conv3d` for an input of `input_size`."""
+    return _gradient(fb.conv3d, weight, input_size, grad_output, (stride, padding, dilation, groups), True)
+
+
+def conv3d_weight(input, weight_size, grad_output, stride=1, padding=0, dilation=1, groups=1):
+    """Gradient of :func:`~flambeau.nn.functional.conv3d` for a weight of `weight_size`."""
+    return _gradient(fb.conv3d, input, weight_size, grad_output, (stride, padding, dilation, groups), False)

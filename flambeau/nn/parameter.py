@@ -1,0 +1,212 @@
+"""Tensors a module owns: parameters, buffers, and both before their shape is known."""
+
+from collections import OrderedDict
+
+import flambeau as fb
+from flambeau import Tensor
+
+__all__ = [
+    "Parameter",
+    "UninitializedParameter",
+    "is_lazy",
+    "Buffer",
+    "UninitializedBuffer",
+    "UninitializedTensorMixin",
+]
+
+_plain_function = fb._C._disabled_torch_function_impl
+
+
+class _ParameterMeta(type(Tensor)):
+    """Lets a tensor of another class count as a parameter by carrying ``_is_param = True``."""
+
+    def __instancecheck__(cls, instance) -> bool:
+        if type.__instancecheck__(cls, instance):
+            return True
+        if cls is not Parameter:
+            return False
+        return isinstance(instance, Tensor) and getattr(instance, "_is_param", False)
+
+
+class Parameter(Tensor, metaclass=_ParameterMeta):
+    """A tensor that a module lists among its parameters as soon as it is assigned to an attribute.
+
+    Parameters
+    ----------
+    data : Tensor
+        The values; shared, not copied.
+    requires_grad : bool
+        Whether gradients are computed for it.
+    """
+
+    def __new__(cls, data=None, requires_grad=True):
+        if data is None:
+            data = fb.empty(0)
+        if type(data) is Tensor or type(data) is Parameter:
+            return Tensor._make_subclass(cls, data, requires_grad)
+        # a tensor subclass keeps its class and is only marked as a parameter
+        marked = data.detach().requires_grad_(requires_grad)
+        if type(marked) is not type(data):
+            raise RuntimeError(
+                f"Creating a Parameter from an instance of type {type(data).__name__} "
+                "requires that detach() returns an instance of the same type, but return "
+                f"type {type(marked).__name__} was found instead. To use the type as a "
+                "Parameter, please correct the detach() semantics defined by "
+                "its __torch_dispatch__() implementation."
+            )
+        marked._is_param = True
+        return marked
+
+    def __deepcopy__(self, memo):
+        if id(self) in memo:
+            return memo[id(self)]
+        copied = type(self)(self.data.clone(memory_format=fb.preserve_format), self.requires_grad)
+        memo[id(self)] = copied
+        return copied
+
+    def __repr__(self, *, tensor_contents=None) -> str:
+        return "Parameter containing:\n" + Tensor.__repr__(self, tensor_contents=tensor_contents)
+
+    def __reduce_ex__(self, proto):
+        from flambeau import _utils
+
+        state = {k: v for k, v in self.__dict__.items()}
+        if not state:
+            return _utils._rebuild_parameter, (self.data, self.requires_grad, OrderedDict())
+        return _utils._rebuild_parameter_with_state, (self.data, self.requires_grad, OrderedDict(), state)
+
+    __torch_function__ = _plain_function
+
+
+class UninitializedTensorMixin:
+    """What a parameter or buffer may do before :meth:`materialize` gave it a shape."""
+
+    _allowed_methods = (
+        Tensor.__hash__,
+        Tensor.size,
+        Tensor.copy_,
+        Tensor.is_complex,
+        Tensor.is_floating_point,
+        Tensor.half,
+        Tensor.float,
+        Tensor.double,
+        Tensor.char,
+        Tensor.short,
+        Tensor.int,
+        Tensor.long,
+        Tensor.cuda,
+        Tensor.cpu,
+        Tensor.to,
+        Tensor.get_device,
+    )
+
+    def materialize(self, shape, device=None, dtype=None) -> None:
+        """Become an ordinary parameter (or buffer) of the given shape, with values not yet set."""
+        old = self.data
+        self.data = fb.empty(shape, device=old.device if device is None else device, dtype=dtype or old.dtype)
+        self.__class__ = self.cls_to_become
+
+    @property
+    def shape(self):
+        raise RuntimeError(
+            "Can't access the shape of an uninitialized parameter or buffer. "
+            "This error usually happens in `load_state_dict` when trying to load "
+            "an uninitialized parameter into an initialized one. "
+            "Call `forward` to initialize the parameters before accessing their attributes."
+        )
+
+    def share_memory_(self):
+        raise RuntimeError(
+            "Can't share memory on an uninitialized parameter or buffer. "
+            "Call `forward` to initialize the parameters before calling "
+            "`module.share_memory()`."
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def __reduce_ex__(self, proto):
+        return type(self), (self.requires_grad,)
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        # attribute reads arrive as the __get__ of their descriptor
+        if func in cls._allowed_methods or type(func).__name__ == "method-wrapper":
+            return super().__torch_function__(func, types, args, kwargs or {})
+        raise ValueError(
+            f"Attempted to use an uninitialized parameter in {func}. "
+            "This error happens when you are using a `LazyModule` or "
+            f"explicitly manipulating `torch.nn.parameter.{cls.__name__}` "
+            "objects. When using LazyModules Call `forward` with a dummy batch "
+            "to initialize the parameters before calling torch functions"
+        )
+
+
+def is_lazy(param) -> bool:
+    """Whether `param` is a parameter or buffer without a shape yet.
+
+    Parameters
+    ----------
+    param : Any
+        The value to test.
+    """
+    return isinstance(param, UninitializedTensorMixin)
+
+
+class UninitializedParameter(UninitializedTensorMixin, Parameter):
+    """A parameter whose shape is found out at the first call of its (lazy) module."""
+
+    cls_to_become = Parameter
+
+    def __new__(cls, requires_grad=True, device=None, dtype=None) -> None:
+        return Tensor._make_subclass(cls, fb.empty(0, device=device, dtype=dtype), requires_grad)
+
+    def __deepcopy__(self, memo):
+        if id(self) in memo:
+            return memo[id(self)]
+        copied = type(self)(self.requires_grad, self.data.device, self.data.dtype)
+        memo[id(self)] = copied
+        return copied
+
+
+class _BufferMeta(type(Tensor)):
+    """Buffers are plain tensors that carry a mark."""
+
+    def __instancecheck__(cls, instance) -> bool:
+        if type.__instancecheck__(cls, instance):
+            return True
+        return cls is Buffer and isinstance(instance, Tensor) and getattr(instance, "_is_buffer", False)
+
+
+class Buffer(Tensor, metaclass=_BufferMeta):
+    """A tensor that a module lists among its buffers as soon as it is assigned to an attribute.
+
+    Parameters
+    ----------
+    data : Tensor
+        The values; shared, not copied.
+    persistent : bool
+        Whether it is part of the module's ``state_dict``.
+    """
+
+    def __new__(cls, data=None, *, persistent=True):
+        if data is None:
+            data = fb.empty(0)
+        marked = data.detach().requires_grad_(data.requires_grad)
+        marked.persistent = persistent
+        marked._is_buffer = True
+        return marked
+
+    __torch_function__ = _plain_function
+
+
+class UninitializedBuffer(UninitializedTensorMixin, Tensor):
+    """A buffer whose shape is found out at the first call of its (lazy) module."""
+
+    cls_to_become = Tensor
+
+    def __new__(cls, requires_grad=False, device=None, dtype=None, persistent=True) -> None:
+        made = Tensor._make_subclass(cls, fb.empty(0, device=device, dtype=dtype), requires_grad)
+        made.persistent = persistent
+        made._is_buffer = True
+        return made

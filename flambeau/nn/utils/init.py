@@ -1,0 +1,25 @@
+"""Modules whose parameters are not initialised."""
+
+import inspect
+
+__all__ = ["skip_init"]
+
+
+def skip_init(module_cls, *args, **kwargs):
+    """Make a module without spending time on initial values, which are undefined.
+
+    Parameters
+    ----------
+    module_cls : type
+        A module class whose ``__init__`` has a `device` argument.
+    *args, **kwargs
+        Its arguments.
+    """
+    from flambeau.nn.modules.module import Module
+
+    if not issubclass(module_cls, Module):
+        raise RuntimeError(f"Expected a Module; got {module_cls}")
+    if "device" not in inspect.signature(module_cls).parameters:
+        raise RuntimeError("Module must support a 'device' arg to skip initialization")
+    final = kwargs.pop("device", "cpu")
+    return module_cls(*args, device="meta", **kwargs).to_empty(device=final)

@@ -1,0 +1,265 @@
+"""Sequences of different lengths: padded, or packed so that no padding is computed."""
+
+from collections import namedtuple
+from collections.abc import Iterable
+
+import numpy as np
+
+import flambeau as fb
+from flambeau import Tensor
+
+__all__ = [
+    "PackedSequence", "invert_permutation", "pack_padded_sequence", "pad_packed_sequence", "pad_sequence",
+    "unpad_sequence", "pack_sequence", "unpack_sequence",
+]  # fmt: skip
+
+PackedSequence_ = namedtuple("PackedSequence", ["data", "batch_sizes", "sorted_indices", "unsorted_indices"])
+PackedSequence_.__module__ = __name__
+PackedSequence_.__qualname__ = PackedSequence_.__name__ = "PackedSequence_"
+
+
+class PackedSequence(PackedSequence_):
+    """The elements of sequences, ordered by time; made by :func:`pack_padded_sequence`.
+
+    Attributes
+    ----------
+    data : Tensor of shape (total, ...)
+    batch_sizes : integer Tensor
+        How many sequences there are at each time.
+    sorted_indices, unsorted_indices : integer Tensor, optional
+        The order by length, and the way back.
+    """
+
+    def __new__(cls, data, batch_sizes=None, sorted_indices=None, unsorted_indices=None):
+        if batch_sizes is None:
+            # an older form: one pair
+            if not isinstance(data, (list, tuple)) or len(data) != 2:
+                raise AssertionError("Expected data to be a list or tuple of length 2")
+            data, batch_sizes = data
+        if unsorted_indices is None:
+            unsorted_indices = invert_permutation(sorted_indices)
+        if batch_sizes.device.type != "cpu":
+            raise ValueError(
+                "batch_sizes should always be on CPU. "
+                "Instances of PackedSequence should never be created manually. "
+                "They should be instantiated by functions like pack_sequence "
+                "and pack_padded_sequences in nn.utils.rnn. "
+                "https://pytorch.org/docs/stable/nn.html#torch.nn.utils.rnn.pack_sequence"
+            )
+        return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
+
+    def to(self, *args, **kwargs):
+        """Move or cast the data as ``Tensor.to`` does; the indices follow to the device."""
+        data = self.data.to(*args, **kwargs)
+        if data is self.data:
+            return self
+        sorted_indices, unsorted_indices = (
+            None if i is None else i.to(data.device) for i in (self.sorted_indices, self.unsorted_indices)
+        )
+        return type(self)(data, self.batch_sizes, sorted_indices, unsorted_indices)
+
+    def pin_memory(self):
+        """The sequence in page-locked memory."""
+        pinned = [None if t is None else t.pin_memory() for t in self]
+        return type(self)(pinned[0], self.batch_sizes, pinned[2], pinned[3])
+
+    def cuda(self, *args, **kwargs):
+        """The sequence on a CUDA device."""
+        probe = fb.tensor((), dtype=self.data.dtype, device=self.data.device).to(*args, **kwargs)
+        return self.to(*args, **kwargs) if probe.is_cuda else self.to(*args, device="cuda", **kwargs)
+
+    def cpu(self, *args, **kwargs):
+        """The sequence in main memory."""
+        return self.to(*args, device="cpu", **kwargs)
+
+    def double(self):
+        """Cast the data to float64."""
+        return self.to(dtype=fb.double)
+
+    def float(self):
+        """Cast the data to float32."""
+        return self.to(dtype=fb.float)
+
+    def half(self):
+        """Cast the data to float16."""
+        return self.to(dtype=fb.half)
+
+    def long(self):
+        """Cast the data to int64."""
+        return self.to(dtype=fb.long)
+
+    def int(self):
+        """Cast the data to int32."""
+        return self.to(dtype=fb.int)
+
+    def short(self):
+        """Cast the data to int16."""
+        return self.to(dtype=fb.short)
+
+    def char(self):
+        """Cast the data to int8."""
+        return self.to(dtype=fb.int8)
+
+    def byte(self):
+        """Cast the data to uint8."""
+        return self.to(dtype=fb.uint8)
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the data is on a CUDA device."""
+        return self.data.is_cuda
+
+    def is_pinned(self) -> bool:
+        """Whether the data is in page-locked memory."""
+        return self.data.is_pinned()
+
+
+def invert_permutation(permutation: Tensor | None) -> Tensor | None:
+    """The permutation that undoes `permutation`."""
+    if permutation is None:
+        return None
+    places = fb.arange(0, permutation.numel(), device=permutation.device)
+    return fb.empty_like(permutation, memory_format=fb.legacy_contiguous_format).scatter_(0, permutation, places)
+
+
+def _flat_places(batch_sizes: np.ndarray, batch: int) -> Tensor:
+    """Where the packed elements are in a padded tensor of (time * batch) rows."""
+    alive = np.arange(batch)[None, :] < batch_sizes[:, None]
+    return fb.from_numpy(np.flatnonzero(alive))
+
+
+def pack_padded_sequence(
+    input: Tensor, lengths: Tensor | list[int], batch_first: bool = False, enforce_sorted: bool = True
+) -> PackedSequence:
+    """Pack padded sequences.
+
+    Parameters
+    ----------
+    input : Tensor of shape (L, N, ...), or (N, L, ...) with `batch_first`
+    lengths : list of int, or integer Tensor on the CPU
+        The length of each sequence.
+    enforce_sorted : bool
+        Take it that the sequences come longest first; otherwise they are sorted.
+    """
+    if not isinstance(lengths, Tensor):
+        lengths = fb.as_tensor(lengths, dtype=fb.int64, device="cpu")
+    else:
+        lengths = lengths.to(dtype=fb.int64)
+    sorted_indices = None
+    if not enforce_sorted:
+        lengths, sorted_indices = fb.sort(lengths, descending=True)
+        sorted_indices = sorted_indices.to(input.device)
+        input = input.index_select(0 if batch_first else 1, sorted_indices)
+    if not isinstance(input, Tensor):
+        raise TypeError(
+            "_pack_padded_sequence(): argument 'input' (position 1) must be Tensor, not " + type(input).__name__
+        )
+    if lengths.dim() != 1 or lengths.device.type != "cpu":
+        raise RuntimeError(
+            "'lengths' argument should be a 1D CPU int64 tensor, but got "
+            f"{lengths.dim()}D {lengths.device.type} Long tensor"
+        )
+    if input.numel() == 0:
+        raise RuntimeError("Cannot pack empty tensors.")
+    by_time = input.transpose(0, 1) if batch_first else input
+    steps, batch = by_time.size(0), by_time.size(1)
+    counts = lengths.numpy()
+    if len(counts) != batch:
+        raise RuntimeError(
+            f"Expected `len(lengths)` to be equal to batch_size, but got {len(counts)} (batch_size={batch})"
+        )
+    if counts[-1] <= 0:
+        raise RuntimeError(
+            "Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0"
+        )
+    if (counts[1:] > counts[:-1]).any():
+        raise RuntimeError(
+            "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass "
+            "`enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to sidestep this requirement if you "
+            "do not need ONNX exportability."
+        )
+    batch_sizes = (counts[None, :] > np.arange(counts[0])[:, None]).sum(1)
+    places = _flat_places(batch_sizes[:steps], batch).to(input.device)
+    data = by_time.flatten(0, 1).index_select(0, places)
+    return PackedSequence(data, fb.from_numpy(batch_sizes.astype(np.int64)), sorted_indices, None)
+
+
+def pad_packed_sequence(
+    sequence: PackedSequence, batch_first: bool = False, padding_value: float = 0.0, total_length: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Undo :func:`pack_padded_sequence`.
+
+    Parameters
+    ----------
+    sequence : PackedSequence
+    batch_first : bool
+        Give (N, L, ...) instead of (L, N, ...).
+    padding_value : float
+    total_length : int, optional
+        The L of the result, at least the longest length.
+
+    Returns
+    -------
+    the padded sequences, and their lengths
+    """
+    sizes = sequence.batch_sizes.numpy()
+    longest, batch = len(sizes), int(sizes[0])
+    if total_length is not None and total_length < longest:
+        raise ValueError(
+            "Expected total_length to be at least the length of the longest "
+            f"sequence in input, but got total_length={total_length} and max sequence length being {longest}"
+        )
+    steps = longest if total_length is None else total_length
+    data = sequence.data
+    places = _flat_places(sizes, batch).to(data.device)
+    rows = data.new_full((steps * batch, *data.shape[1:]), padding_value)
+    padded = rows.index_copy(0, places, data).view(steps, batch, *data.shape[1:])
+    if batch_first:
+        padded = padded.transpose(0, 1)
+    lengths = fb.from_numpy((sizes[:, None] > np.arange(batch)[None, :]).sum(0).astype(np.int64))
+    order = sequence.unsorted_indices
+    if order is not None:
+        padded = padded.index_select(0 if batch_first else 1, order)
+        lengths = lengths[order.cpu()]
+    return padded, lengths
+
+
+def pad_sequence(
+    sequences: Tensor | list[Tensor], batch_first: bool = False, padding_value: float = 0.0,
+    padding_side: str = "right",
+) -> Tensor:  # fmt: skip
+    """Stack sequences of shape (L, ...), filled up to the longest.
+
+    Parameters
+    ----------
+    sequences : list of Tensor
+    batch_first : bool
+        Give (N, L, ...) instead of (L, N, ...).
+    padding_value : float
+    padding_side : {"right", "left"}
+    """
+    if not isinstance(sequences, Iterable):
+        raise RuntimeError(
+            f"pad_sequence: Expected iterable for input sequences, but got arg of type: {type(sequences)}"
+        )
+    sequences = sequences.unbind(0) if isinstance(sequences, Tensor) else tuple(sequences)
+    return fb._C._nn.pad_sequence(sequences, batch_first, padding_value, padding_side)
+
+
+def unpad_sequence(padded_sequences: Tensor, lengths: Tensor, batch_first: bool = False) -> list[Tensor]:
+    """The sequences that :func:`pad_sequence` stacked, given their lengths."""
+    if not batch_first:
+        padded_sequences = padded_sequences.transpose(0, 1)
+    return [row[:length] for row, length in zip(padded_sequences, lengths.tolist(), strict=False)]
+
+
+def pack_sequence(sequences: list[Tensor], enforce_sorted: bool = True) -> PackedSequence:
+    """Pack sequences of shape (L, ...)."""
+    lengths = fb.as_tensor([sequence.size(0) for sequence in sequences])
+    return pack_padded_sequence(pad_sequence(sequences), lengths, enforce_sorted=enforce_sorted)
+
+
+def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
+    """The sequences of a packed sequence."""
+    padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
+    return unpad_sequence(padded, lengths, batch_first=True)
