@@ -61,7 +61,14 @@ def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
     """``0.5 d²`` where the difference ``|d| < delta``, ``delta (|d| - 0.5 delta)`` elsewhere (Huber 1964)."""
-    return _elementwise(lambda x, y, code: _nn.huber_loss(x, y, code, delta), input, target, weight, reduction)
+    if weight is None:
+        return _elementwise(lambda x, y, code: _nn.huber_loss(x, y, code, delta), input, target, None, reduction)
+    # torch divides by the number of elements here, not by the sum of the weights
+    _warn_if_sizes_differ(input, target)
+    input, target = fb.broadcast_tensors(input, target)
+    if weight.size() != input.size():
+        raise ValueError("Weights and input must have the same size.")
+    return _reduced(_nn.huber_loss(input, target, 0, delta) * weight, reduction)
 
 
 def smooth_l1_loss(

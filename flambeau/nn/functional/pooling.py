@@ -1,5 +1,7 @@
 """Pooling: maxima, means and norms of windows."""
 
+import math
+
 import flambeau as fb
 from flambeau import Tensor
 
@@ -144,9 +146,7 @@ def _fractional(dims: int, input, kernel_size, output_size, output_ratio, random
     if output_size is None:
         if len(output_ratio) > dims:
             raise ValueError(f"{name} requires output_ratio to either be a single Int or tuple of Ints.")
-        output_size = [
-            int(size * ratio) for size, ratio in zip(input.shape[-dims:], output_ratio[:dims], strict=True)
-        ]
+        output_size = [int(size * output_ratio[d]) for d, size in enumerate(input.shape[-dims:])]
     if random_samples is None:
         batch = 1 if input.dim() == dims + 1 else input.size(0)
         channels = input.size(-dims - 1)
@@ -250,27 +250,30 @@ def max_unpool3d(
 # ------------------------------------------------------------------------------------- p-norms
 
 
-def _norm_from_mean(mean: Tensor, count, norm_type: float) -> Tensor:
-    """The p-norm of windows from the means of their p-th powers; a negative mean keeps its sign."""
+def _lp_pool(avg_pool, max_pool, count: int, input, norm_type, kernel_size, stride, ceil_mode: bool) -> Tensor:
+    """Norms of windows of `count` elements, from the means of their p-th powers."""
+    stride = kernel_size if stride is None else stride
+    if norm_type == math.inf:
+        return max_pool(input.abs(), kernel_size, stride, 0, 1, ceil_mode)
+    if norm_type == -math.inf:
+        return -max_pool(-input.abs(), kernel_size, stride, 0, 1, ceil_mode)
+    mean = avg_pool(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
+    # a negative mean of an odd power keeps its sign, and has no root
     return (mean.sign() * mean.abs().relu()).mul(count).pow(1.0 / norm_type)
 
 
 def lp_pool1d(input: Tensor, norm_type: int | float, kernel_size: int, stride=None, ceil_mode: bool = False) -> Tensor:
     """`norm_type`-norms of windows of an input of shape (N, C, L)."""
-    powers = input.pow(norm_type)
-    mean = avg_pool1d(powers, kernel_size, kernel_size if stride is None else stride, 0, ceil_mode)
-    return _norm_from_mean(mean, kernel_size, norm_type)
+    return _lp_pool(avg_pool1d, max_pool1d, kernel_size, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 def lp_pool2d(input: Tensor, norm_type: int | float, kernel_size, stride=None, ceil_mode: bool = False) -> Tensor:
     """`norm_type`-norms of windows of an input of shape (N, C, H, W)."""
-    height, width = _tuple(kernel_size, 2)
-    mean = avg_pool2d(input.pow(norm_type), kernel_size, kernel_size if stride is None else stride, 0, ceil_mode)
-    return _norm_from_mean(mean, height * width, norm_type)
+    count = math.prod(_tuple(kernel_size, 2))
+    return _lp_pool(avg_pool2d, max_pool2d, count, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 def lp_pool3d(input: Tensor, norm_type: int | float, kernel_size, stride=None, ceil_mode: bool = False) -> Tensor:
     """`norm_type`-norms of windows of an input of shape (N, C, D, H, W)."""
-    depth, height, width = _tuple(kernel_size, 3)
-    mean = avg_pool3d(input.pow(norm_type), kernel_size, kernel_size if stride is None else stride, 0, ceil_mode)
-    return _norm_from_mean(mean, depth * height * width, norm_type)
+    count = math.prod(_tuple(kernel_size, 3))
+    return _lp_pool(avg_pool3d, max_pool3d, count, input, norm_type, kernel_size, stride, ceil_mode)

@@ -33,8 +33,7 @@ def parse_to(args: tuple, kwargs: dict) -> tuple:
     fits = len(args) <= len(names) and not set(given) & set(kwargs)
     given.update(kwargs)
     fits = fits and all(
-        k in (*names, "memory_format") and (isinstance(v, kinds[k]) or (k == "device" and isinstance(v, float)))
-        for k, v in given.items()
+        k in (*names, "memory_format") and isinstance(v, kinds[k]) for k, v in given.items()
     )
     if not fits:
         got = [type_name(a) for a in args] + [f"{k}={type_name(v)}" for k, v in kwargs.items()]

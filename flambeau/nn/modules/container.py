@@ -4,7 +4,7 @@ import operator
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import flambeau as fb
@@ -178,7 +178,7 @@ class ModuleList(_Numbered):
 
     def __add__(self, other: Iterable[Module]):
         joined = ModuleList()
-        for i, module in enumerate([*self, *other]):
+        for i, module in enumerate(chain(self, other)):
             joined.add_module(str(i), module)
         return joined
 
