@@ -1,7 +1,5 @@
 """Tensors a module owns: parameters, buffers, and both before their shape is known."""
 
-from collections import OrderedDict
-
 import flambeau as fb
 from flambeau import Tensor
 
@@ -68,14 +66,16 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         return "Parameter containing:\n" + Tensor.__repr__(self, tensor_contents=tensor_contents)
 
     def __reduce_ex__(self, proto):
-        from flambeau import _utils
-
-        state = {k: v for k, v in self.__dict__.items()}
-        if not state:
-            return _utils._rebuild_parameter, (self.data, self.requires_grad, OrderedDict())
-        return _utils._rebuild_parameter_with_state, (self.data, self.requires_grad, OrderedDict(), state)
+        return _rebuild, (type(self), self.data, self.requires_grad, dict(self.__dict__))
 
     __torch_function__ = _plain_function
+
+
+def _rebuild(cls: type, data: Tensor, requires_grad: bool, state: dict) -> Parameter:
+    """The parameter that a pickle describes."""
+    made = cls(data, requires_grad)
+    made.__dict__.update(state)
+    return made
 
 
 class UninitializedTensorMixin:

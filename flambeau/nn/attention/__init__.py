@@ -48,7 +48,8 @@ def sdpa_kernel(backends: list[SDPBackend] | SDPBackend, set_priority: bool = Fa
     ----------
     backends : SDPBackend or list of SDPBackend
     set_priority : bool
-        Whether their order is that of preference; there is one implementation a device here, so nothing is chosen.
+        Whether their order is that of preference; there is one implementation a device here, so nothing is
+        chosen.
     """
     if not isinstance(backends, (list, SDPBackend)):
         raise AssertionError(f"backends must be an instance of SDPBackend or list, but got {type(backends)}")
@@ -78,7 +79,9 @@ def activate_flash_attention_impl(impl: str) -> None:
     """Install a registered implementation."""
     global _active, _active_handle
     if impl not in _implementations:
-        raise ValueError(f"Unknown flash attention impl '{impl}'. Available implementations: {list(_implementations)}")
+        raise ValueError(
+            f"Unknown flash attention impl '{impl}'. Available implementations: {list(_implementations)}"
+        )
     restore_flash_attention_impl(_raise_warn=False)
     _active_handle = _implementations[impl]()
     _active = impl
@@ -101,9 +104,10 @@ def restore_flash_attention_impl(_raise_warn: bool = True) -> None:
         if _raise_warn:
             import warnings
 
-            warnings.warn("Trying to restore default FA2 impl when no custom impl was activated", stacklevel=2)
+            warnings.warn(
+                "Trying to restore default FA2 impl when no custom impl was activated", stacklevel=2
+            )
         return
     if _active_handle is not None:
         _active_handle.remove()
     _active = _active_handle = None
-

@@ -19,7 +19,9 @@ def _expect(condition: bool, text: str) -> None:
 def _check_dims(query, key, value, key_padding_mask, attn_mask, num_heads: int) -> bool:
     """Whether the inputs are batched; AssertionError where their numbers of dimensions disagree."""
     dim = query.dim()
-    _expect(dim in (2, 3), f"query should be unbatched 2D or batched 3D tensor but received {dim}-D query tensor")
+    _expect(
+        dim in (2, 3), f"query should be unbatched 2D or batched 3D tensor but received {dim}-D query tensor"
+    )
     kind = "batched (3-D)" if dim == 3 else "unbatched (2-D)"
     _expect(
         key.dim() == value.dim() == dim,
@@ -71,7 +73,9 @@ def canonical_mask(
     return fb.zeros_like(mask, dtype=target_type).masked_fill_(mask, float("-inf"))
 
 
-def _project(query, key, value, in_proj_weight, in_proj_bias, separate: tuple) -> tuple[Tensor, Tensor, Tensor]:
+def _project(
+    query, key, value, in_proj_weight, in_proj_bias, separate: tuple
+) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values from the inputs, in as few products as their being the same allows."""
     linear = _nn.linear
     if separate[0] is not None:
@@ -153,7 +157,11 @@ def multi_head_attention_forward(
     length, batch, embed_dim = query.shape
     source = key.shape[0]
     key_padding_mask = canonical_mask(
-        key_padding_mask, "key_padding_mask", None if attn_mask is None else attn_mask.dtype, "attn_mask", query.dtype
+        key_padding_mask,
+        "key_padding_mask",
+        None if attn_mask is None else attn_mask.dtype,
+        "attn_mask",
+        query.dtype,
     )
     if is_causal and attn_mask is None:
         raise RuntimeError(
@@ -172,7 +180,9 @@ def multi_head_attention_forward(
         f"was expecting embedding dimension of {embed_dim_to_check}, but got {embed_dim}",
     )
     head_dim = embed_dim // num_heads
-    _expect(head_dim * num_heads == embed_dim, f"embed_dim {embed_dim} not divisible by num_heads {num_heads}")
+    _expect(
+        head_dim * num_heads == embed_dim, f"embed_dim {embed_dim} not divisible by num_heads {num_heads}"
+    )
     if use_separate_proj_weight:
         _expect(
             key.shape[:2] == value.shape[:2],
@@ -230,7 +240,9 @@ def multi_head_attention_forward(
     if key_padding_mask is not None:
         for d, expected in enumerate((batch, source)):
             found = key_padding_mask.shape[d]
-            _expect(found == expected, f"Expected key_padded_mask.shape[{d}] to be {expected}, but got {found}")
+            _expect(
+                found == expected, f"Expected key_padded_mask.shape[{d}] to be {expected}, but got {found}"
+            )
         padding = key_padding_mask.view(batch, 1, 1, source).expand(-1, num_heads, -1, -1)
         padding = padding.reshape(heads, 1, source)
         attn_mask = padding if attn_mask is None else attn_mask + padding
@@ -265,9 +277,18 @@ def _by_head(projected: Tensor, static: Tensor | None, name: str, heads: int, he
 
 
 def _with_weights(
-    q, k, v, attn_mask, dropout_p: float, out_proj_weight, out_proj_bias, batched: bool, batch: int, num_heads: int,
+    q,
+    k,
+    v,
+    attn_mask,
+    dropout_p: float,
+    out_proj_weight,
+    out_proj_bias,
+    batched: bool,
+    batch: int,
+    num_heads: int,
     average: bool,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, Tensor]:
     """The attention whose weights are asked for: they exist as a tensor."""
     length, head_dim = q.shape[1:]
     q = q * math.sqrt(1.0 / head_dim)

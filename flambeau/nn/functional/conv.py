@@ -81,7 +81,9 @@ def scaled_mm(
     output_dtype=fb.bfloat16, contraction_dim=(), use_fast_accum: bool = False,
 ) -> Tensor:  # fmt: skip
     """Product of float8 matrices with scale factors; there are no float8 dtypes here."""
-    raise NotImplementedError("scaled_mm: matrices of 8-bit floating point numbers are not supported by flambeau")
+    raise NotImplementedError(
+        "scaled_mm: matrices of 8-bit floating point numbers are not supported by flambeau"
+    )
 
 
 def scaled_grouped_mm(

@@ -72,7 +72,9 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     return result.squeeze_(0) if inplace else result.squeeze(0)
 
 
-def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+def feature_alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
     """Alpha dropout of whole channels."""
     _check_probability(p)
     fn = fb.feature_alpha_dropout_ if inplace else fb.feature_alpha_dropout

@@ -26,7 +26,9 @@ def _warn_if_sizes_differ(input: Tensor, target: Tensor) -> None:
         )
 
 
-def _elementwise(kernel: Callable, input: Tensor, target: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+def _elementwise(
+    kernel: Callable, input: Tensor, target: Tensor, weight: Tensor | None, reduction: str
+) -> Tensor:
     """A loss of pairs of elements (``kernel(input, target, code)``), weighted where `weight` is given."""
     _warn_if_sizes_differ(input, target)
     input, target = fb.broadcast_tensors(input, target)
@@ -62,7 +64,9 @@ def huber_loss(
 ) -> Tensor:
     """``0.5 d²`` where the difference ``|d| < delta``, ``delta (|d| - 0.5 delta)`` elsewhere (Huber 1964)."""
     if weight is None:
-        return _elementwise(lambda x, y, code: _nn.huber_loss(x, y, code, delta), input, target, None, reduction)
+        return _elementwise(
+            lambda x, y, code: _nn.huber_loss(x, y, code, delta), input, target, None, reduction
+        )
     # torch divides by the number of elements here, not by the sum of the weights
     _warn_if_sizes_differ(input, target)
     input, target = fb.broadcast_tensors(input, target)
@@ -79,7 +83,9 @@ def smooth_l1_loss(
     reduction = resolve(reduction, size_average, reduce)
     if beta == 0.0:
         return _elementwise(_nn.l1_loss, input, target, None, reduction)
-    return _elementwise(lambda x, y, code: _nn.smooth_l1_loss(x, y, code, beta), input, target, None, reduction)
+    return _elementwise(
+        lambda x, y, code: _nn.smooth_l1_loss(x, y, code, beta), input, target, None, reduction
+    )
 
 
 # ------------------------------------------------------------------------------------ probabilities
@@ -105,9 +111,15 @@ def nll_loss(
 
 
 def cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
-    ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean", label_smoothing: float = 0.0,
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
     """Cross entropy between logits and target classes, or target probabilities.
 
     Parameters
@@ -134,7 +146,8 @@ def binary_cross_entropy(
     code = get_enum(resolve(reduction, size_average, reduce))
     if target.size() != input.size():
         raise ValueError(
-            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is deprecated."
+            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) "
+            f"is deprecated."
             " Please ensure they have the same size."
         )
     if weight is not None:
@@ -176,9 +189,15 @@ def kl_div(
 
 
 def poisson_nll_loss(
-    input: Tensor, target: Tensor, log_input: bool = True, full: bool = False, size_average: bool | None = None,
-    eps: float = 1e-8, reduce: bool | None = None, reduction: str = "mean",
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: bool | None = None,
+    eps: float = 1e-8,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
     """Negative log likelihood of counts `target` under Poisson rates ``exp(input)``, or `input` itself.
 
     `full` adds Stirling's approximation of the term that does not depend on the rate.
@@ -198,7 +217,9 @@ def gaussian_nll_loss(
     input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6,
     reduction: str = "mean",
 ) -> Tensor:  # fmt: skip
-    """Negative log likelihood of `target` under Gaussians of mean `input` and variance `var` (at least `eps`)."""
+    """Negative log likelihood of `target` under Gaussians of mean `input` and variance `var` (at least
+    `eps`).
+    """
     if not isinstance(var, Tensor):
         if var < 0:
             raise ValueError("var has negative entry/entries")
@@ -353,7 +374,9 @@ def _check_triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: f
         )
 
 
-def _triplet(distance: Callable, anchor, positive, negative, margin: float, swap: bool, reduction: str) -> Tensor:
+def _triplet(
+    distance: Callable, anchor, positive, negative, margin: float, swap: bool, reduction: str
+) -> Tensor:
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = fb.min(far, distance(positive, negative))
@@ -376,10 +399,15 @@ def triplet_margin_loss(
 
 
 def triplet_margin_with_distance_loss(
-    anchor: Tensor, positive: Tensor, negative: Tensor, *,
-    distance_function: Callable[[Tensor, Tensor], Tensor] | None = None, margin: float = 1.0, swap: bool = False,
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+    margin: float = 1.0,
+    swap: bool = False,
     reduction: str = "mean",
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """:func:`triplet_margin_loss` with any distance; the Euclidean one by default."""
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not a valid value for reduction")
@@ -410,18 +438,25 @@ def linear_cross_entropy(
     chunked = options is not None and linear_weight.dim() == 2 and input.dim() == 2 and target.dim() == 1
     if options is not None and not chunked:
         warnings.warn(
-            "linear_cross_entropy: these arguments are not supported in pieces; the whole batch is taken at once",
+            "linear_cross_entropy: these arguments are not supported in pieces; the whole batch is taken "
+            "at once",
             stacklevel=2,
         )
     ignored = -100 if ignore_index is None else ignore_index
-    settings = dict(weight=weight, ignore_index=ignored, label_smoothing=label_smoothing)
+    settings = {"weight": weight, "ignore_index": ignored, "label_smoothing": label_smoothing}
     if not chunked:
         logits = _logits(input, linear_weight, linear_bias)
         return cross_entropy(logits, target, reduction=reduction, **settings)
     from flambeau.utils.checkpoint import checkpoint
 
+    if input.dtype in (fb.float16, fb.bfloat16):
+        # logits and sums over pieces would lose too much in 16 bits
+        linear_weight = linear_weight.float()
+        linear_bias = None if linear_bias is None else linear_bias.float()
+        settings["weight"] = None if weight is None else weight.float()
+
     def piece(rows: Tensor, classes: Tensor) -> Tensor:
-        logits = _nn.linear(rows, linear_weight, linear_bias)
+        logits = _nn.linear(rows.to(linear_weight.dtype), linear_weight, linear_bias)
         return cross_entropy(logits, classes, reduction="none" if reduction == "none" else "sum", **settings)
 
     size = options.batch_chunk_size or max(1, -(-input.size(0) * input.size(1) // linear_weight.size(0)))
@@ -431,17 +466,19 @@ def linear_cross_entropy(
         for rows, classes in zip(input.split(size), target.split(size), strict=True)
     ]
     if reduction == "none":
-        return fb.cat(losses)
+        return fb.cat(losses).to(input.dtype)
     total = fb.stack(losses).sum()
-    if get_enum(reduction) == 2:
-        return total
-    counted = target != ignored
-    return total / (counted.sum() if weight is None else weight[target[counted]].sum())
+    if get_enum(reduction) == 1:
+        counted = target != ignored
+        total = total / (counted.sum() if weight is None else weight[target[counted]].sum())
+    return total.to(input.dtype)
 
 
 def _logits(input: Tensor, linear_weight: Tensor, linear_bias: Tensor | None) -> Tensor:
     if linear_weight.dim() <= 2:
         return _nn.linear(input, linear_weight, linear_bias)
     out_shape = linear_weight.shape[:-1]
-    flat = _nn.linear(input, linear_weight.flatten(0, -2), None if linear_bias is None else linear_bias.flatten())
+    flat = _nn.linear(
+        input, linear_weight.flatten(0, -2), None if linear_bias is None else linear_bias.flatten()
+    )
     return flat.unflatten(-1, out_shape)

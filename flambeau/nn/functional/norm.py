@@ -34,9 +34,7 @@ def batch_norm(
     """
     if training:
         _check_values_per_channel(input.size())
-    return fb.batch_norm(
-        input, weight, bias, running_mean, running_var, training, momentum, eps, True
-    )
+    return fb.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, True)
 
 
 def instance_norm(
@@ -82,13 +80,19 @@ def rms_norm(
 
 
 def group_norm(
-    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
 ) -> Tensor:
     """Normalise groups of channels of each sample (Wu & He 2018)."""
     if input.dim() < 2:
         raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.dim()}")
     size = list(input.size())
-    _check_values_per_channel([size[0] * size[1] // num_groups, num_groups, *size[2:]] if size[1:] != [] else size)
+    _check_values_per_channel(
+        [size[0] * size[1] // num_groups, num_groups, *size[2:]] if size[1:] != [] else size
+    )
     return fb.group_norm(input, num_groups, weight, bias, eps, True)
 
 
@@ -112,5 +116,9 @@ def local_response_norm(
     else:
         shape = input.size()
         square = square.view(shape[0], 1, shape[1], shape[2], -1)
-        mean = avg_pool3d(pad(square, (0, 0, 0, 0, before, after)), (size, 1, 1), stride=1).squeeze(1).view(shape)
+        mean = (
+            avg_pool3d(pad(square, (0, 0, 0, 0, before, after)), (size, 1, 1), stride=1)
+            .squeeze(1)
+            .view(shape)
+        )
     return input / (mean * alpha + k).pow(beta)

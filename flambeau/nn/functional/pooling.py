@@ -166,7 +166,9 @@ def fractional_max_pool2d(
     input: Tensor, kernel_size, output_size=None, output_ratio=None, return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ):  # fmt: skip
-    """Maxima of windows at random steps that give `output_size`, or `output_ratio` of the input (Graham 2014)."""
+    """Maxima of windows at random steps that give `output_size`, or `output_ratio` of the input (Graham
+    2014).
+    """
     result = _fractional(2, input, kernel_size, output_size, output_ratio, _random_samples)
     return result if return_indices else result[0]
 
@@ -183,7 +185,9 @@ def fractional_max_pool3d(
     input: Tensor, kernel_size, output_size=None, output_ratio=None, return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ):  # fmt: skip
-    """Maxima of windows at random steps that give `output_size`, or `output_ratio` of the input (Graham 2014)."""
+    """Maxima of windows at random steps that give `output_size`, or `output_ratio` of the input (Graham
+    2014).
+    """
     result = _fractional(3, input, kernel_size, output_size, output_ratio, _random_samples)
     return result if return_indices else result[0]
 
@@ -212,7 +216,9 @@ def _unpooled_size(input: Tensor, kernel_size, stride, padding, output_size) -> 
     for d in range(dims):
         low, high = natural[d] - stride[d], natural[d] + stride[d]
         if not low < output_size[d] < high:
-            raise ValueError(f'invalid output_size "{output_size}" (dim {d} must be between {low} and {high})')
+            raise ValueError(
+                f'invalid output_size "{output_size}" (dim {d} must be between {low} and {high})'
+            )
     return list(output_size)
 
 
@@ -250,7 +256,9 @@ def max_unpool3d(
 # ------------------------------------------------------------------------------------- p-norms
 
 
-def _lp_pool(avg_pool, max_pool, count: int, input, norm_type, kernel_size, stride, ceil_mode: bool) -> Tensor:
+def _lp_pool(
+    avg_pool, max_pool, count: int, input, norm_type, kernel_size, stride, ceil_mode: bool
+) -> Tensor:
     """Norms of windows of `count` elements, from the means of their p-th powers."""
     stride = kernel_size if stride is None else stride
     if norm_type == math.inf:
@@ -262,18 +270,24 @@ def _lp_pool(avg_pool, max_pool, count: int, input, norm_type, kernel_size, stri
     return (mean.sign() * mean.abs().relu()).mul(count).pow(1.0 / norm_type)
 
 
-def lp_pool1d(input: Tensor, norm_type: int | float, kernel_size: int, stride=None, ceil_mode: bool = False) -> Tensor:
+def lp_pool1d(
+    input: Tensor, norm_type: int | float, kernel_size: int, stride=None, ceil_mode: bool = False
+) -> Tensor:
     """`norm_type`-norms of windows of an input of shape (N, C, L)."""
     return _lp_pool(avg_pool1d, max_pool1d, kernel_size, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def lp_pool2d(input: Tensor, norm_type: int | float, kernel_size, stride=None, ceil_mode: bool = False) -> Tensor:
+def lp_pool2d(
+    input: Tensor, norm_type: int | float, kernel_size, stride=None, ceil_mode: bool = False
+) -> Tensor:
     """`norm_type`-norms of windows of an input of shape (N, C, H, W)."""
     count = math.prod(_tuple(kernel_size, 2))
     return _lp_pool(avg_pool2d, max_pool2d, count, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def lp_pool3d(input: Tensor, norm_type: int | float, kernel_size, stride=None, ceil_mode: bool = False) -> Tensor:
+def lp_pool3d(
+    input: Tensor, norm_type: int | float, kernel_size, stride=None, ceil_mode: bool = False
+) -> Tensor:
     """`norm_type`-norms of windows of an input of shape (N, C, D, H, W)."""
     count = math.prod(_tuple(kernel_size, 3))
     return _lp_pool(avg_pool3d, max_pool3d, count, input, norm_type, kernel_size, stride, ceil_mode)

@@ -129,7 +129,8 @@ def _as_flat_bags(input: Tensor, offsets: Tensor | None, per_sample_weights: Ten
     if input.dim() == 2:
         if offsets is not None:
             raise ValueError(
-                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length "
+                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of "
+                "fixed length "
                 f"sequences. However, found offsets of type {type(offsets)}"
             )
         offsets = fb.arange(0, input.numel(), input.size(1), dtype=input.dtype, device=input.device)

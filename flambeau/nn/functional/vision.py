@@ -110,7 +110,8 @@ def interpolate(
         factors = None
     if antialias and not (mode in _ANTIALIASED and input.dim() == 4):
         raise ValueError(
-            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input"
+            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D "
+            "tensor as input"
         )
     if mode == "lanczos" and not antialias:
         raise ValueError("Lanczos mode requires antialias=True")
@@ -163,7 +164,8 @@ def _raise_for_mode(mode: str, dim: int) -> None:
     if needed is not None and mode in ("linear", "bilinear", "trilinear") and dim in (3, 4, 5):
         raise NotImplementedError(f"Got {dim}D input, but {mode} mode needs {needed}D input")
     raise NotImplementedError(
-        f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {dim}D) for the modes: nearest | linear |"
+        f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {dim}D) for the modes: nearest | "
+        f"linear |"
         f" bilinear | bicubic | trilinear | lanczos | area | nearest-exact (got {mode})"
     )
 

@@ -29,7 +29,8 @@ def _checked(returned, count: int, what: str) -> tuple:
             returned = (returned,)
     if len(returned) != count:
         raise RuntimeError(
-            f"Backward {what} returned an invalid number of grad_{'output' if what == 'pre hook' else 'input'}, "
+            f"Backward {what} returned an invalid number of "
+            f"grad_{'output' if what == 'pre hook' else 'input'}, "
             f"got {len(returned)}, but expected {count}"
         )
     return tuple(returned)
@@ -85,7 +86,9 @@ class BackwardWatch:
         tensors = BackwardHookFunction.apply(*[values[i] for i in places])
         nodes = [t.grad_fn for t in tensors if t.grad_fn is not None]
         if not nodes:
-            raise RuntimeError("Error while setting up backward hooks: no output of the hook's node requires grad.")
+            raise RuntimeError(
+                "Error while setting up backward hooks: no output of the hook's node requires grad."
+            )
         if prehook is not None:
             nodes[0].register_prehook(prehook)
         if hook is not None:
@@ -107,7 +110,8 @@ class BackwardWatch:
             return replaced
         if self.hooks:
             warnings.warn(
-                "Full backward hook is firing when gradients are computed with respect to module outputs since no "
+                "Full backward hook is firing when gradients are computed with respect to module outputs "
+                "since no "
                 "inputs require gradients. See https://docs.pytorch.org/docs/main/generated/torch.nn.Module.html"
                 "#torch.nn.Module.register_full_backward_hook for more details.",
                 stacklevel=5,
@@ -115,7 +119,9 @@ class BackwardWatch:
             nothing = (None,) * self.input_count
             for hook in self.hooks:
                 changed = hook(self.module, nothing, outputs)
-                if changed is not None and not (isinstance(changed, tuple) and all(g is None for g in changed)):
+                if changed is not None and not (
+                    isinstance(changed, tuple) and all(g is None for g in changed)
+                ):
                     raise RuntimeError(
                         "Backward hook for Modules where no input requires "
                         "gradient should always return None or None for all gradients."

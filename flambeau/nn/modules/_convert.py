@@ -6,11 +6,15 @@ from collections.abc import Callable
 import flambeau as fb
 from flambeau.nn.parameter import Parameter
 
-_TO_FORMS = """ * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = False, \
-*, torch.memory_format memory_format = None)
- * (torch.dtype dtype, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)
- * (Tensor tensor, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)
-"""
+_TO_FORMS = "".join(
+    f" * ({first}, bool non_blocking = False, bool copy = False, "
+    "*, torch.memory_format memory_format = None)\n"
+    for first in (
+        "torch.device device = None, torch.dtype dtype = None",
+        "torch.dtype dtype",
+        "Tensor tensor",
+    )
+)
 
 
 def parse_to(args: tuple, kwargs: dict) -> tuple:
@@ -32,14 +36,13 @@ def parse_to(args: tuple, kwargs: dict) -> tuple:
     }
     fits = len(args) <= len(names) and not set(given) & set(kwargs)
     given.update(kwargs)
-    fits = fits and all(
-        k in (*names, "memory_format") and isinstance(v, kinds[k]) for k, v in given.items()
-    )
+    fits = fits and all(k in (*names, "memory_format") and isinstance(v, kinds[k]) for k, v in given.items())
     if not fits:
         got = [type_name(a) for a in args] + [f"{k}={type_name(v)}" for k, v in kwargs.items()]
         shown = ", ".join(got) + (", " if kwargs else "")
         raise TypeError(
-            f"to() received an invalid combination of arguments - got ({shown}), but expected one of:\n{_TO_FORMS}"
+            f"to() received an invalid combination of arguments - got ({shown}), but expected one "
+            f"of:\n{_TO_FORMS}"
         )
     like = given.get("tensor")
     device = given.get("device") if like is None else like.device
@@ -65,8 +68,10 @@ def converter(args: tuple, kwargs: dict) -> Callable:
         if dtype.is_complex:
             warnings.warn(
                 "Complex modules are a new feature under active development whose design may change, "
-                "and some modules might not work as expected when using complex tensors as parameters or buffers. "
-                "Please file an issue at https://github.com/pytorch/pytorch/issues/new?template=bug-report.yml "
+                "and some modules might not work as expected when using complex tensors as parameters or "
+                "buffers. "
+                "Please file an issue at "
+                "https://github.com/pytorch/pytorch/issues/new?template=bug-report.yml "
                 "if a complex module does not work as expected.",
                 stacklevel=3,
             )

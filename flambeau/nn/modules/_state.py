@@ -32,11 +32,13 @@ def has_extra_state(module) -> bool:
 
 
 def save(module, destination, prefix: str, keep_vars: bool):
-    """Fill `destination` with the tensors of `module` and of all below it; returns what the hooks made of it."""
+    """Fill `destination` with the tensors of `module` and of all below it; returns what the hooks made of
+    it.
+    """
     if destination is None:
         destination = OrderedDict()
         destination._metadata = OrderedDict()
-    local_metadata = dict(version=module._version)
+    local_metadata = {"version": module._version}
     if hasattr(destination, "_metadata"):
         destination._metadata[prefix[:-1]] = local_metadata
     for hook in module._state_dict_pre_hooks.values():
@@ -56,7 +58,9 @@ def save(module, destination, prefix: str, keep_vars: bool):
 
 
 def load(module, state_dict: Mapping[str, Any], strict: bool, assign: bool) -> _IncompatibleKeys:
-    """Give `module` and all below it the tensors of `state_dict`; one error lists everything that did not fit."""
+    """Give `module` and all below it the tensors of `state_dict`; one error lists everything that did not
+    fit.
+    """
     if not isinstance(state_dict, Mapping):
         raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
     missing: list[str] = []
@@ -97,11 +101,14 @@ def _load_below(module, state_dict, prefix: str, metadata, assign: bool, report:
         if hook(module, incompatible) is not None:
             raise AssertionError(
                 "Hooks registered with ``register_load_state_dict_post_hook`` are not"
-                " expected to return new values, if incompatible_keys need to be modified, it should be done inplace."
+                " expected to return new values, if incompatible_keys need to be modified, it should be "
+                "done inplace."
             )
 
 
-def load_own(module, state_dict, prefix: str, local_metadata, strict: bool, missing, unexpected, errors) -> None:
+def load_own(
+    module, state_dict, prefix: str, local_metadata, strict: bool, missing, unexpected, errors
+) -> None:
     """The default of ``Module._load_from_state_dict``: the tensors of this one module."""
     for hook in module._load_state_dict_pre_hooks.values():
         hook(state_dict, prefix, local_metadata, strict, missing, unexpected, errors)
@@ -177,7 +184,8 @@ def _load_tensor(module, name: str, key: str, target, source, assign: bool) -> s
                 setattr(module, name, source)
     except Exception as error:
         return (
-            f'While copying the parameter named "{key}", whose dimensions in the model are {target.size()} and '
+            f'While copying the parameter named "{key}", '
+            f"whose dimensions in the model are {target.size()} and "
             f"whose dimensions in the checkpoint are {source.size()}, an exception occurred : {error.args}."
         )
     return None

@@ -122,9 +122,13 @@ class Hardtanh(Module):
     __constants__ = ["min_val", "max_val", "inplace"]
 
     def __init__(
-        self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False, min_value: float | None = None,
+        self,
+        min_val: float = -1.0,
+        max_val: float = 1.0,
+        inplace: bool = False,
+        min_value: float | None = None,
         max_value: float | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         if min_value is not None:
             _warn_renamed("min_value", "min_val")
@@ -472,7 +476,9 @@ class MultiheadAttention(Module):
             for name, size in zip(separate, (embed_dim, self.kdim, self.vdim), strict=True):
                 self.register_parameter(name, Parameter(fb.empty((embed_dim, size), **options)))
             self.register_parameter("in_proj_weight", None)
-        self.register_parameter("in_proj_bias", Parameter(fb.empty(3 * embed_dim, **options)) if bias else None)
+        self.register_parameter(
+            "in_proj_bias", Parameter(fb.empty(3 * embed_dim, **options)) if bias else None
+        )
         self.out_proj = NonDynamicallyQuantizableLinear(embed_dim, embed_dim, bias=bias, **options)
         if add_bias_kv:
             self.bias_k = Parameter(fb.empty((1, 1, embed_dim), **options))

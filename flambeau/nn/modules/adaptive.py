@@ -1,5 +1,6 @@
 """Softmax over many classes of unequal frequency."""
 
+import itertools
 from collections import namedtuple
 
 import flambeau as fb
@@ -37,11 +38,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         cutoffs = list(cutoffs)
         if len(cutoffs) == 0:
             raise ValueError("cutoffs should be a sequence of length larger than 0")
-        if (
-            cutoffs != sorted(set(cutoffs))
-            or min(cutoffs) <= 0
-            or max(cutoffs) > n_classes - 1
-        ):
+        if cutoffs != sorted(set(cutoffs)) or min(cutoffs) <= 0 or max(cutoffs) > n_classes - 1:
             raise ValueError(
                 "cutoffs should be a sequence of unique, positive "
                 "integers sorted in an increasing order, where "
@@ -63,7 +60,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             size = self.cutoffs[i + 1] - self.cutoffs[i]
             self.tail.append(
                 Sequential(
-                    Linear(in_features, hidden, bias=False, **options), Linear(hidden, size, bias=False, **options)
+                    Linear(in_features, hidden, bias=False, **options),
+                    Linear(hidden, size, bias=False, **options),
                 )
             )
 
@@ -102,7 +100,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         place = target.new_empty(target.size(0))
         used = 0
         edges = [0, *self.cutoffs]
-        for i, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+        for i, (low, high) in enumerate(itertools.pairwise(edges)):
             mask = (target >= low) & (target < high)
             rows = mask.nonzero().squeeze(1)
             if rows.numel() == 0:

@@ -32,7 +32,9 @@ class _NormBase(Module):
         self.track_running_stats = track_running_stats
         options = {"device": device, "dtype": dtype}
         self.register_parameter("weight", Parameter(fb.empty(num_features, **options)) if affine else None)
-        self.register_parameter("bias", Parameter(fb.empty(num_features, **options)) if affine and bias else None)
+        self.register_parameter(
+            "bias", Parameter(fb.empty(num_features, **options)) if affine and bias else None
+        )
         if track_running_stats:
             self.register_buffer("running_mean", fb.zeros(num_features, **options))
             self.register_buffer("running_var", fb.ones(num_features, **options))
@@ -120,7 +122,15 @@ class _LazyNormBase(LazyModuleMixin, _NormBase):
     """Finds out `num_features` at the first call."""
 
     def __init__(
-        self, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, device=None, dtype=None, *, bias=True
+        self,
+        eps=1e-5,
+        momentum=0.1,
+        affine=True,
+        track_running_stats=True,
+        device=None,
+        dtype=None,
+        *,
+        bias=True,
     ) -> None:
         super().__init__(0, eps, momentum, False, False, device, dtype, bias=bias)
         self.affine = affine

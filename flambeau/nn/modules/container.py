@@ -281,7 +281,9 @@ class ModuleDict(Module):
 def _checked_pairs(pairs: Iterable, owner: str) -> Iterator:
     for i, pair in enumerate(pairs):
         if not isinstance(pair, Iterable):
-            raise TypeError(f"{owner} update sequence element #{i} should be Iterable; is{type(pair).__name__}")
+            raise TypeError(
+                f"{owner} update sequence element #{i} should be Iterable; is{type(pair).__name__}"
+            )
         pair = list(pair)
         if len(pair) != 2:
             raise ValueError(f"{owner} update sequence element #{i} has length {len(pair)}; 2 is required")
@@ -298,7 +300,8 @@ def _as_parameter(value):
 def _described(value, kind: str) -> str:
     size = "x".join(str(n) for n in value.size())
     place = "" if not value.is_cuda else f" (GPU {value.get_device()})"
-    return f"{'Parameter' if isinstance(value, Parameter) else 'Tensor'} containing: [{kind} of size {size}{place}]"
+    what = "Parameter" if isinstance(value, Parameter) else "Tensor"
+    return f"{what} containing: [{kind} of size {size}{place}]"
 
 
 class ParameterList(Module):

@@ -12,9 +12,19 @@ from flambeau.nn.modules.utils import _pair, _single, _triple, reversed_pairs
 from flambeau.nn.parameter import Parameter, UninitializedParameter
 
 __all__ = [
-    "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d",
-    "LazyConv1d", "LazyConv2d", "LazyConv3d", "LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d",
-]  # fmt: skip
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
+]
 
 
 class _ConvNd(Module):
@@ -27,9 +37,21 @@ class _ConvNd(Module):
     bias: Tensor | None
 
     def __init__(
-        self, in_channels, out_channels, kernel_size, stride, padding, dilation, transposed, output_padding, groups,
-        bias, padding_mode, device=None, dtype=None,
-    ) -> None:  # fmt: skip
+        self,
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        transposed,
+        output_padding,
+        groups,
+        bias,
+        padding_mode,
+        device=None,
+        dtype=None,
+    ) -> None:
         super().__init__()
         if groups <= 0:
             raise ValueError("groups must be a positive integer")
@@ -96,7 +118,9 @@ class _ConvNd(Module):
 
     def extra_repr(self) -> str:
         """Channels, sizes and what differs from the defaults."""
-        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        text = (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        )
         zeros, ones = (0,) * len(self.kernel_size), (1,) * len(self.kernel_size)
         if self.padding != zeros:
             text += f", padding={self.padding}"
@@ -125,7 +149,8 @@ _DOC = """{what} of an input of shape (N, in_channels, {axes}).
     in_channels, out_channels : int
         Numbers of channels of input and output.
     kernel_size, stride, padding, dilation : int or tuple of int
-        Size of the window, its steps, zeros around the input{same}, and the distance of the window's points.{more}
+        Size of the window, its steps, zeros around the input{same}, and the distance of the window's
+        points.{more}
     groups : int
         Input and output channels are divided into this many groups that do not see each other.
     bias : bool
@@ -133,16 +158,16 @@ _DOC = """{what} of an input of shape (N, in_channels, {axes}).
     padding_mode : {modes}
         What stands around the input.
     """
-_PLAIN = dict(
-    same=' ("same", "valid": as many as keep the size, or none)',
-    more="",
-    modes='{"zeros", "reflect", "replicate", "circular"}',
-)
-_TRANSPOSED = dict(
-    same=" that are taken off the output again",
-    more="\n    output_padding : int or tuple of int\n        Positions added at the end of each dimension.",
-    modes='{"zeros"}',
-)
+_PLAIN = {
+    "same": ' ("same", "valid": as many as keep the size, or none)',
+    "more": "",
+    "modes": '{"zeros", "reflect", "replicate", "circular"}',
+}
+_TRANSPOSED = {
+    "same": " that are taken off the output again",
+    "more": "\n    output_padding : int or tuple of int\n        Positions added at each dimension's end.",
+    "modes": '{"zeros"}',
+}
 
 
 class Conv1d(_ConvNd):
@@ -150,14 +175,34 @@ class Conv1d(_ConvNd):
     _conv = staticmethod(F.conv1d)
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size, stride=1, padding=0, dilation=1, groups: int = 1,
-        bias: bool = True, padding_mode: str = "zeros", device=None, dtype=None,
-    ) -> None:  # fmt: skip
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size,
+        stride=1,
+        padding=0,
+        dilation=1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device=None,
+        dtype=None,
+    ) -> None:
         super().__init__(
-            in_channels, out_channels, _single(kernel_size), _single(stride),
-            padding if isinstance(padding, str) else _single(padding), _single(dilation), False, _single(0), groups,
-            bias, padding_mode, device, dtype,
-        )  # fmt: skip
+            in_channels,
+            out_channels,
+            _single(kernel_size),
+            _single(stride),
+            padding if isinstance(padding, str) else _single(padding),
+            _single(dilation),
+            False,
+            _single(0),
+            groups,
+            bias,
+            padding_mode,
+            device,
+            dtype,
+        )
 
 
 class Conv2d(_ConvNd):
@@ -165,9 +210,19 @@ class Conv2d(_ConvNd):
     _conv = staticmethod(F.conv2d)
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size, stride=1, padding=0, dilation=1, groups: int = 1,
-        bias: bool = True, padding_mode: str = "zeros", device=None, dtype=None,
-    ) -> None:  # fmt: skip
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size,
+        stride=1,
+        padding=0,
+        dilation=1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device=None,
+        dtype=None,
+    ) -> None:
         super().__init__(
             in_channels, out_channels, _pair(kernel_size), _pair(stride),
             padding if isinstance(padding, str) else _pair(padding), _pair(dilation), False, _pair(0), groups,
@@ -180,29 +235,72 @@ class Conv3d(_ConvNd):
     _conv = staticmethod(F.conv3d)
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size, stride=1, padding=0, dilation=1, groups: int = 1,
-        bias: bool = True, padding_mode: str = "zeros", device=None, dtype=None,
-    ) -> None:  # fmt: skip
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size,
+        stride=1,
+        padding=0,
+        dilation=1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device=None,
+        dtype=None,
+    ) -> None:
         super().__init__(
-            in_channels, out_channels, _triple(kernel_size), _triple(stride),
-            padding if isinstance(padding, str) else _triple(padding), _triple(dilation), False, _triple(0), groups,
-            bias, padding_mode, device, dtype,
-        )  # fmt: skip
+            in_channels,
+            out_channels,
+            _triple(kernel_size),
+            _triple(stride),
+            padding if isinstance(padding, str) else _triple(padding),
+            _triple(dilation),
+            False,
+            _triple(0),
+            groups,
+            bias,
+            padding_mode,
+            device,
+            dtype,
+        )
 
 
 class _ConvTransposeNd(_ConvNd):
     """What transposed convolutions share: the size of their output can be asked for."""
 
     def __init__(
-        self, in_channels, out_channels, kernel_size, stride, padding, dilation, transposed, output_padding, groups,
-        bias, padding_mode, device=None, dtype=None,
-    ) -> None:  # fmt: skip
+        self,
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        transposed,
+        output_padding,
+        groups,
+        bias,
+        padding_mode,
+        device=None,
+        dtype=None,
+    ) -> None:
         if padding_mode != "zeros":
             raise ValueError(f'Only "zeros" padding mode is supported for {self.__class__.__name__}')
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, transposed, output_padding, groups,
-            bias, padding_mode, device, dtype,
-        )  # fmt: skip
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            transposed,
+            output_padding,
+            groups,
+            bias,
+            padding_mode,
+            device,
+            dtype,
+        )
 
     def _output_padding(
         self, input, output_size, stride, padding, kernel_size, num_spatial_dims, dilation=None
@@ -237,10 +335,23 @@ class _ConvTransposeNd(_ConvNd):
         if self.padding_mode != "zeros":
             raise ValueError(f"Only `zeros` padding mode is supported for {type(self).__name__}")
         output_padding = self._output_padding(
-            input, output_size, self.stride, self.padding, self.kernel_size, len(self.kernel_size), self.dilation
+            input,
+            output_size,
+            self.stride,
+            self.padding,
+            self.kernel_size,
+            len(self.kernel_size),
+            self.dilation,
         )
         return self._conv(
-            input, self.weight, self.bias, self.stride, self.padding, output_padding, self.groups, self.dilation
+            input,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            output_padding,
+            self.groups,
+            self.dilation,
         )
 
 
@@ -253,9 +364,20 @@ class ConvTranspose1d(_ConvTransposeNd):
         groups: int = 1, bias: bool = True, dilation=1, padding_mode: str = "zeros", device=None, dtype=None,
     ) -> None:  # fmt: skip
         super().__init__(
-            in_channels, out_channels, _single(kernel_size), _single(stride), _single(padding), _single(dilation),
-            True, _single(output_padding), groups, bias, padding_mode, device, dtype,
-        )  # fmt: skip
+            in_channels,
+            out_channels,
+            _single(kernel_size),
+            _single(stride),
+            _single(padding),
+            _single(dilation),
+            True,
+            _single(output_padding),
+            groups,
+            bias,
+            padding_mode,
+            device,
+            dtype,
+        )
 
 
 class ConvTranspose2d(_ConvTransposeNd):
@@ -281,9 +403,20 @@ class ConvTranspose3d(_ConvTransposeNd):
         groups: int = 1, bias: bool = True, dilation=1, padding_mode: str = "zeros", device=None, dtype=None,
     ) -> None:  # fmt: skip
         super().__init__(
-            in_channels, out_channels, _triple(kernel_size), _triple(stride), _triple(padding), _triple(dilation),
-            True, _triple(output_padding), groups, bias, padding_mode, device, dtype,
-        )  # fmt: skip
+            in_channels,
+            out_channels,
+            _triple(kernel_size),
+            _triple(stride),
+            _triple(padding),
+            _triple(dilation),
+            True,
+            _triple(output_padding),
+            groups,
+            bias,
+            padding_mode,
+            device,
+            dtype,
+        )
 
 
 # --------------------------------------------------------------------------------------------- lazy
@@ -339,9 +472,19 @@ def _lazy_conv(name: str, base: type, transposed: bool) -> type:
             bias: bool = True, dilation=1, padding_mode: str = "zeros", device=None, dtype=None,
         ) -> None:  # fmt: skip
             super(made, self).__init__(
-                0, 0, kernel_size, stride, padding, output_padding, groups, False, dilation, padding_mode, device,
+                0,
+                0,
+                kernel_size,
+                stride,
+                padding,
+                output_padding,
+                groups,
+                False,
+                dilation,
+                padding_mode,
+                device,
                 dtype,
-            )  # fmt: skip
+            )
             self._become_lazy(out_channels, bias, device, dtype)
 
     else:

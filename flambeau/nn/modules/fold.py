@@ -8,7 +8,9 @@ __all__ = ["Fold", "Unfold"]
 
 
 class Fold(Module):
-    """Sums columns of windows back into an image of `output_size`; see :func:`~flambeau.nn.functional.fold`."""
+    """Sums columns of windows back into an image of `output_size`; see
+    :func:`~flambeau.nn.functional.fold`.
+    """
 
     __constants__ = ["output_size", "kernel_size", "dilation", "padding", "stride"]
 

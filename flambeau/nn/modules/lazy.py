@@ -8,7 +8,8 @@ __all__ = ["LazyModuleMixin"]
 class LazyModuleMixin:
     """Put before a layer class: parameters may stay uninitialised until the first call.
 
-    A subclass names the class it turns into, ``cls_to_become``, and writes ``initialize_parameters(*args)``, which
+    A subclass names the class it turns into, ``cls_to_become``, and writes
+    ``initialize_parameters(*args)``, which
     gets the arguments of the first call.
     """
 

@@ -43,12 +43,16 @@ def _register(hooks: dict, hook, *, prepend: bool = False, extra: dict | list = 
 
 
 def register_module_buffer_registration_hook(hook: Callable[..., None]) -> RemovableHandle:
-    """Call ``hook(module, name, buffer)`` whenever a buffer is registered; what it returns replaces the buffer."""
+    """Call ``hook(module, name, buffer)`` whenever a buffer is registered; what it returns replaces the
+    buffer.
+    """
     return _register(_call.registration_hooks["buffer"], hook)
 
 
 def register_module_module_registration_hook(hook: Callable[..., None]) -> RemovableHandle:
-    """Call ``hook(module, name, child)`` whenever a child is registered; what it returns replaces the child."""
+    """Call ``hook(module, name, child)`` whenever a child is registered; what it returns replaces the
+    child.
+    """
     return _register(_call.registration_hooks["module"], hook)
 
 
@@ -70,7 +74,8 @@ def register_module_forward_hook(
     Parameters
     ----------
     hook : callable
-        ``hook(module, args, output)``, or ``hook(module, args, kwargs, output)``; a result replaces the output.
+        ``hook(module, args, output)``, or ``hook(module, args, kwargs, output)``; its result replaces
+            the output.
     with_kwargs : bool
         Hand the keyword arguments on as well.
     always_call : bool
@@ -96,7 +101,9 @@ def _register_global_backward(hook, full: bool) -> RemovableHandle:
 
 
 def register_module_backward_hook(hook: Callable) -> RemovableHandle:
-    """Call ``hook(module, grad_input, grad_output)`` in the backward of every module (the older, partial kind)."""
+    """Call ``hook(module, grad_input, grad_output)`` in the backward of every module (the older, partial
+    kind).
+    """
     return _register_global_backward(hook, False)
 
 
@@ -183,9 +190,14 @@ class Module(ModuleBase):
         if "_buffers" not in self.__dict__:
             raise AttributeError("cannot assign buffer before Module.__init__() call")
         self._check_member_name("buffer", name, self._buffers)
-        if tensor is not None and not isinstance(tensor, Tensor) and not hasattr(tensor, "__torch_function__"):
+        if (
+            tensor is not None
+            and not isinstance(tensor, Tensor)
+            and not hasattr(tensor, "__torch_function__")
+        ):
             raise TypeError(
-                f"cannot assign '{fb.typename(tensor)}' object to buffer '{name}' (torch Tensor or None required)"
+                f"cannot assign '{fb.typename(tensor)}' object to buffer '{name}' (torch Tensor or None "
+                f"required)"
             )
         self._buffers[name] = _call.on_registration("buffer", self, name, tensor)
         if persistent:
@@ -362,7 +374,9 @@ class Module(ModuleBase):
         yield prefix, self
         for name, module in self._modules.items():
             if module is not None:
-                yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+                yield from module.named_modules(
+                    memo, f"{prefix}.{name}" if prefix else name, remove_duplicate
+                )
 
     def apply(self, fn: Callable[[Module], None]):
         """Call ``fn`` on every module below, then on this one; returns the module."""
@@ -377,7 +391,9 @@ class Module(ModuleBase):
         return _convert.apply_to_tensors(self, fn, recurse)
 
     def to(self, *args, **kwargs):
-        """Move to a device, floating dtype or memory format, in place: ``to(device, dtype)``, ``to(tensor)``…"""
+        """Move to a device, floating dtype or memory format, in place: ``to(device, dtype)``,
+        ``to(tensor)``…
+        """
         return self._apply(_convert.converter(args, kwargs))
 
     def to_empty(self, *, device: str | fb.device | int | None, recurse: bool = True):
@@ -498,7 +514,8 @@ class Module(ModuleBase):
         Parameters
         ----------
         hook : callable
-            ``hook(module, args, output)``, or ``hook(module, args, kwargs, output)``; a result replaces the output.
+            ``hook(module, args, output)``, or ``hook(module, args, kwargs, output)``; its result replaces
+            the output.
         prepend : bool
             Run it before the hooks already there.
         with_kwargs : bool
@@ -515,7 +532,9 @@ class Module(ModuleBase):
         return handle
 
     def register_full_backward_pre_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
-        """Call ``hook(module, grad_output)`` before the backward of this module; a result replaces the gradients."""
+        """Call ``hook(module, grad_output)`` before the backward of this module; a result replaces the
+        gradients.
+        """
         return _register(self._backward_pre_hooks, hook, prepend=prepend)
 
     def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
@@ -556,7 +575,9 @@ class Module(ModuleBase):
         return _register(self._state_dict_hooks, hook)
 
     def _register_load_state_dict_pre_hook(self, hook, with_module=False):
-        return _register(self._load_state_dict_pre_hooks, _HookWithModule(hook, self) if with_module else hook)
+        return _register(
+            self._load_state_dict_pre_hooks, _HookWithModule(hook, self) if with_module else hook
+        )
 
     def register_load_state_dict_pre_hook(self, hook):
         """Call ``hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys,
@@ -605,7 +626,8 @@ class Module(ModuleBase):
 
             warnings.warn(
                 "Positional args are being deprecated, use kwargs instead. Refer to "
-                "https://pytorch.org/docs/main/generated/torch.nn.Module.html#torch.nn.Module.state_dict for details.",
+                "https://pytorch.org/docs/main/generated/torch.nn.Module.html#torch.nn.Module.state_dict "
+                "for details.",
                 FutureWarning,
                 stacklevel=2,
             )

@@ -45,13 +45,9 @@ class CrossMapLRN2d(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise an input of shape (N, C, H, W)."""
-        if input.dim() != 4:
-            raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
-        reach = (self.size - 1) // 2
-        square = F.pad((input * input).unsqueeze(1), (0, 0, 0, 0, reach, reach))
-        window = 2 * reach + 1
-        total = F.avg_pool3d(square, (window, 1, 1), stride=1).squeeze(1) * window
-        return input * (total * (self.alpha / self.size) + self.k).pow(-self.beta)
+        from flambeau.nn.modules._functions import CrossMapLRN2d as function
+
+        return function.apply(input, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
         """All constants."""
@@ -80,16 +76,23 @@ class LayerNorm(Module):
     __constants__ = ["normalized_shape", "eps", "elementwise_affine"]
 
     def __init__(
-        self, normalized_shape, eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True, device=None,
+        self,
+        normalized_shape,
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device=None,
         dtype=None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.normalized_shape = _shape_tuple(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         options = {"device": device, "dtype": dtype}
         shape = self.normalized_shape
-        self.register_parameter("weight", Parameter(fb.empty(shape, **options)) if elementwise_affine else None)
+        self.register_parameter(
+            "weight", Parameter(fb.empty(shape, **options)) if elementwise_affine else None
+        )
         with_bias = elementwise_affine and bias
         self.register_parameter("bias", Parameter(fb.empty(shape, **options)) if with_bias else None)
         self.reset_parameters()
@@ -129,9 +132,16 @@ class GroupNorm(Module):
     __constants__ = ["num_groups", "num_channels", "eps", "affine"]
 
     def __init__(
-        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, device=None, dtype=None,
-        *, bias: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device=None,
+        dtype=None,
+        *,
+        bias: bool = True,
+    ) -> None:
         super().__init__()
         if num_channels % num_groups != 0:
             raise ValueError(f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})")
@@ -141,7 +151,9 @@ class GroupNorm(Module):
         self.affine = affine
         options = {"device": device, "dtype": dtype}
         self.register_parameter("weight", Parameter(fb.empty(num_channels, **options)) if affine else None)
-        self.register_parameter("bias", Parameter(fb.empty(num_channels, **options)) if affine and bias else None)
+        self.register_parameter(
+            "bias", Parameter(fb.empty(num_channels, **options)) if affine and bias else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -179,13 +191,22 @@ class RMSNorm(Module):
     __constants__ = ["normalized_shape", "eps", "elementwise_affine"]
 
     def __init__(
-        self, normalized_shape, eps: float | None = None, elementwise_affine: bool = True, device=None, dtype=None
+        self,
+        normalized_shape,
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device=None,
+        dtype=None,
     ) -> None:
         super().__init__()
         self.normalized_shape = _shape_tuple(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        weight = Parameter(fb.empty(self.normalized_shape, device=device, dtype=dtype)) if elementwise_affine else None
+        weight = (
+            Parameter(fb.empty(self.normalized_shape, device=device, dtype=dtype))
+            if elementwise_affine
+            else None
+        )
         self.register_parameter("weight", weight)
         self.reset_parameters()
 

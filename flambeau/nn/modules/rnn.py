@@ -93,7 +93,8 @@ class RNNBase(Module):
         number = isinstance(dropout, numbers.Number) and not isinstance(dropout, bool)
         if not number or not 0 <= dropout <= 1:
             raise ValueError(
-                "dropout should be a number in range [0, 1] representing the probability of an element being zeroed"
+                "dropout should be a number in range [0, 1] representing the probability of an element "
+                "being zeroed"
             )
         if dropout > 0 and self.num_layers == 1:
             warnings.warn(
@@ -232,7 +233,9 @@ class RNNBase(Module):
         result = self._run(data, hx, batch_sizes)
         output, state = result[0], self._state_of(result)
         if packed:
-            return PackedSequence(output, batch_sizes, sorted_indices, unsorted), self.permute_hidden(state, unsorted)
+            return PackedSequence(output, batch_sizes, sorted_indices, unsorted), self.permute_hidden(
+                state, unsorted
+            )
         if not batched:
             output = output.squeeze(0 if self.batch_first else 1)
             state = self._map_state(state, lambda h: h.squeeze(1))
@@ -246,7 +249,14 @@ class RNNBase(Module):
 
     def _run(self, data: Tensor, hx, batch_sizes: Tensor | None):
         kernel = _KERNELS[self.mode]
-        settings = (self._flat_weights, self.bias, self.num_layers, self.dropout, self.training, self.bidirectional)
+        settings = (
+            self._flat_weights,
+            self.bias,
+            self.num_layers,
+            self.dropout,
+            self.training,
+            self.bidirectional,
+        )
         if batch_sizes is None:
             return kernel(data, hx, *settings, self.batch_first)
         return kernel(data, batch_sizes, hx, *settings)
@@ -284,7 +294,8 @@ class RNNBase(Module):
 class RNN(RNNBase):
     """A recurrent layer ``h' = tanh(W_ih x + b_ih + W_hh h + b_hh)`` (Elman 1990), or with relu.
 
-    The arguments are those of :class:`RNNBase` without `mode` and `proj_size`; `nonlinearity` is "tanh" or "relu".
+    The arguments are those of :class:`RNNBase` without `mode` and `proj_size`; `nonlinearity` is "tanh" or
+    "relu".
     """
 
     def __init__(self, *args, **kwargs) -> None:
@@ -304,8 +315,8 @@ class RNN(RNNBase):
 
 
 class LSTM(RNNBase):
-    """Long short-term memory (Hochreiter & Schmidhuber 1997); the arguments are those of :class:`RNNBase` without
-    `mode`.
+    """Long short-term memory (Hochreiter & Schmidhuber 1997); the arguments are those of :class:`RNNBase`
+    without `mode`.
     """
 
     def __init__(self, *args, **kwargs) -> None:
@@ -316,7 +327,9 @@ class LSTM(RNNBase):
         layers, batch, _ = self.get_expected_hidden_size(input, batch_sizes)
         return layers, batch, self.hidden_size
 
-    def check_forward_args(self, input: Tensor, hidden: tuple[Tensor, Tensor], batch_sizes: Tensor | None) -> None:
+    def check_forward_args(
+        self, input: Tensor, hidden: tuple[Tensor, Tensor], batch_sizes: Tensor | None
+    ) -> None:
         """Raise unless input and both states fit the layer."""
         self.check_input(input, batch_sizes)
         self.check_hidden_size(

@@ -17,8 +17,12 @@ from flambeau.nn.modules.module import Module
 from flambeau.nn.modules.normalization import LayerNorm
 
 __all__ = [
-    "Transformer", "TransformerEncoder", "TransformerDecoder", "TransformerEncoderLayer", "TransformerDecoderLayer",
-]  # fmt: skip
+    "Transformer",
+    "TransformerEncoder",
+    "TransformerDecoder",
+    "TransformerEncoderLayer",
+    "TransformerDecoderLayer",
+]
 
 
 def _causal_mask(size: int, device=None, dtype=None) -> Tensor:
@@ -214,10 +218,16 @@ class TransformerDecoderLayer(Module):
     def _sa_block(self, x: Tensor, attn_mask, key_padding_mask, is_causal: bool = False) -> Tensor:
         return self.dropout1(self._attend(self.self_attn, x, x, attn_mask, key_padding_mask, is_causal))
 
-    def _mha_block(self, x: Tensor, mem: Tensor, attn_mask, key_padding_mask, is_causal: bool = False) -> Tensor:
-        return self.dropout2(self._attend(self.multihead_attn, x, mem, attn_mask, key_padding_mask, is_causal))
+    def _mha_block(
+        self, x: Tensor, mem: Tensor, attn_mask, key_padding_mask, is_causal: bool = False
+    ) -> Tensor:
+        return self.dropout2(
+            self._attend(self.multihead_attn, x, mem, attn_mask, key_padding_mask, is_causal)
+        )
 
-    def _attend(self, attention: Module, x: Tensor, mem: Tensor, attn_mask, key_padding_mask, is_causal) -> Tensor:
+    def _attend(
+        self, attention: Module, x: Tensor, mem: Tensor, attn_mask, key_padding_mask, is_causal
+    ) -> Tensor:
         return attention(
             x,
             mem,
@@ -243,7 +253,8 @@ class TransformerEncoder(Module):
     norm : Module, optional
         Applied to the result.
     enable_nested_tensor : bool
-        In evaluation without gradients, positions that are padding come out as zero (as in torch, which leaves them
+        In evaluation without gradients, positions that are padding come out as zero (as in torch, which
+        leaves them
         out of the computation).
     mask_check : bool
         Do so only where padding is at the end of each sequence.
@@ -306,7 +317,9 @@ class TransformerEncoder(Module):
 
 
 def _why_padding_is_kept(layer: Module) -> str:
-    """The first property of `layer` for which torch computes padding like everything else; "" if there is none."""
+    """The first property of `layer` for which torch computes padding like everything else; "" if there is
+    none.
+    """
     if not isinstance(layer, TransformerEncoderLayer):
         return "encoder_layer was not TransformerEncoderLayer"
     attention = layer.self_attn
@@ -314,7 +327,8 @@ def _why_padding_is_kept(layer: Module) -> str:
         return "encoder_layer.norm_first was True"
     if not attention.batch_first:
         return (
-            "encoder_layer.self_attn.batch_first was not True(use batch_first for better inference performance)"
+            "encoder_layer.self_attn.batch_first was not True"
+            "(use batch_first for better inference performance)"
         )
     if attention.in_proj_bias is None:
         return "encoder_layer.self_attn was passed bias=False"
@@ -382,16 +396,36 @@ class Transformer(Module):
     """
 
     def __init__(
-        self, d_model: int = 512, nhead: int = 8, num_encoder_layers: int = 6, num_decoder_layers: int = 6,
-        dim_feedforward: int = 2048, dropout: float = 0.1, activation: str | Callable[[Tensor], Tensor] = F.relu,
-        custom_encoder=None, custom_decoder=None, layer_norm_eps: float = 1e-5, batch_first: bool = False,
-        norm_first: bool = False, bias: bool = True, device=None, dtype=None,
-    ) -> None:  # fmt: skip
+        self,
+        d_model: int = 512,
+        nhead: int = 8,
+        num_encoder_layers: int = 6,
+        num_decoder_layers: int = 6,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: str | Callable[[Tensor], Tensor] = F.relu,
+        custom_encoder=None,
+        custom_decoder=None,
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device=None,
+        dtype=None,
+    ) -> None:
         super().__init__()
         options = {"device": device, "dtype": dtype}
         layer_settings = (
-            d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias
-        )  # fmt: skip
+            d_model,
+            nhead,
+            dim_feedforward,
+            dropout,
+            activation,
+            layer_norm_eps,
+            batch_first,
+            norm_first,
+            bias,
+        )
         if custom_encoder is not None:
             self.encoder = custom_encoder
         else:

@@ -83,7 +83,8 @@ class _Orthogonal(Module):
         """A matrix that is mapped to the orthogonal matrix nearest `q`."""
         if q.shape != self.shape:
             raise ValueError(
-                f"Expected a matrix or batch of matrices of shape {self.shape}. Got a tensor of shape {q.shape}."
+                f"Expected a matrix or batch of matrices of shape {self.shape}. Got a tensor of shape "
+                f"{q.shape}."
             )
         start = q
         rows, columns = q.size(-2), q.size(-1)
@@ -105,9 +106,7 @@ class _Orthogonal(Module):
         if rows == columns:
             start = start.clone() if _is_orthogonal(start) else _make_orthogonal(start)
         else:
-            more = fb.randn(
-                *start.shape[:-2], rows, rows - columns, dtype=start.dtype, device=start.device
-            )
+            more = fb.randn(*start.shape[:-2], rows, rows - columns, dtype=start.dtype, device=start.device)
             start = _make_orthogonal(fb.cat([start, more], dim=-1))
         self.base = start
         # zero would do, but the householder map wants a diagonal of signs
@@ -124,7 +123,11 @@ def _tensor_of(module: Module, name: str) -> Tensor:
 
 
 def orthogonal(
-    module: Module, name: str = "weight", orthogonal_map: str | None = None, *, use_trivialization: bool = True
+    module: Module,
+    name: str = "weight",
+    orthogonal_map: str | None = None,
+    *,
+    use_trivialization: bool = True,
 ):
     """Keep a matrix (or batch of matrices) orthogonal (Lezcano-Casado 2019).
 
@@ -247,7 +250,11 @@ class _SpectralNorm(Module):
 
 
 def spectral_norm(
-    module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
+    module: Module,
+    name: str = "weight",
+    n_power_iterations: int = 1,
+    eps: float = 1e-12,
+    dim: int | None = None,
 ):
     """Keep the largest singular value of a weight at one (Miyato et al. 2018).
 
@@ -266,4 +273,6 @@ def spectral_norm(
         from flambeau.nn.modules.conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 
         dim = 1 if isinstance(module, (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)) else 0
-    return parametrize.register_parametrization(module, name, _SpectralNorm(weight, n_power_iterations, dim, eps))
+    return parametrize.register_parametrization(
+        module, name, _SpectralNorm(weight, n_power_iterations, dim, eps)
+    )

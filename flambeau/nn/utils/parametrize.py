@@ -1,4 +1,6 @@
-"""Parameters that are computed from others: any module may stand between a tensor and what is stored of it."""
+"""Parameters that are computed from others: any module may stand between a tensor and what is stored of
+it.
+"""
 
 import copy
 from collections.abc import Sequence
@@ -124,12 +126,14 @@ class ParametrizationList(ModuleList):
             raise ValueError(f"A parametrization must return a tensor. Got {type(value).__name__}.")
         if value.dtype != dtype:
             raise ValueError(
-                "Registering a parametrization may not change the dtype of the tensor, unless `unsafe` flag is "
+                "Registering a parametrization may not change the dtype of the tensor, unless `unsafe` "
+                "flag is "
                 f"enabled.\nunparametrized dtype: {dtype}\nparametrized dtype: {value.dtype}"
             )
         if value.shape != shape:
             raise ValueError(
-                "Registering a parametrization may not change the shape of the tensor, unless `unsafe` flag is "
+                "Registering a parametrization may not change the shape of the tensor, unless `unsafe` "
+                "flag is "
                 f"enabled.\nunparametrized shape: {shape}\nparametrized shape: {value.shape}"
             )
 
@@ -143,7 +147,9 @@ class ParametrizationList(ModuleList):
         with fb.no_grad():
             for module in reversed(self):
                 if not hasattr(module, "right_inverse"):
-                    raise RuntimeError(f"parametrization {type(module).__name__} does not implement right_inverse.")
+                    raise RuntimeError(
+                        f"parametrization {type(module).__name__} does not implement right_inverse."
+                    )
                 value = module.right_inverse(value)
             if self.is_tensor:
                 if not isinstance(value, Tensor):
@@ -156,7 +162,9 @@ class ParametrizationList(ModuleList):
                 _set_data(self.original, value)
                 return
             if not isinstance(value, Sequence):
-                raise ValueError(f"'right_inverse' must return a sequence of tensors. Got {type(value).__name__}.")
+                raise ValueError(
+                    f"'right_inverse' must return a sequence of tensors. Got {type(value).__name__}."
+                )
             if len(value) != self.ntensors:
                 raise ValueError(
                     "'right_inverse' must return a sequence of tensors of length "
@@ -164,7 +172,8 @@ class ParametrizationList(ModuleList):
                 )
             for i, (part, original) in enumerate(zip(value, self._originals(), strict=True)):
                 if not isinstance(part, Tensor):
-                    raise ValueError(f"`right_inverse` must return a sequence of tensors. Got element {i} of type "
+                    raise ValueError(f"`right_inverse` must return a sequence of tensors. Got element {i} "
+                                     f"of type "
                                      f"{type(part).__name__}")  # fmt: skip
                 if original.dtype != part.dtype:
                     raise ValueError(
@@ -233,7 +242,9 @@ def _add_property(module: Module, name: str) -> None:
 # ------------------------------------------------------------------------------------- registration
 
 
-def register_parametrization(module: Module, tensor_name: str, parametrization: Module, *, unsafe: bool = False):
+def register_parametrization(
+    module: Module, tensor_name: str, parametrization: Module, *, unsafe: bool = False
+):
     """Let the parameter or buffer `tensor_name` be ``parametrization(original)`` from now on.
 
     Parameters
@@ -278,7 +289,8 @@ def _check_addition(module: Module, name: str, parametrization: Module) -> None:
     for what in ("dtype", "shape"):
         if getattr(out, what) != getattr(value, what):
             raise ValueError(
-                f"Registering a parametrization may not change the {what} of the tensor, unless the `unsafe` flag is "
+                f"Registering a parametrization may not change the {what} of the tensor, unless the "
+                f"`unsafe` flag is "
                 f"enabled.\nmodule.{name}.{what}: {getattr(value, what)}\n"
                 f"parametrization(module.{name}).{what}: {getattr(out, what)}"
             )
@@ -293,7 +305,8 @@ def _check_addition(module: Module, name: str, parametrization: Module) -> None:
     for what in ("dtype", "shape"):
         if getattr(back, what) != getattr(value, what):
             raise ValueError(
-                f"The tensor returned by parametrization.right_inverse must have the same {what} as module.{name}, "
+                f"The tensor returned by parametrization.right_inverse must have the same {what} as "
+                f"module.{name}, "
                 f"unless the `unsafe` flag is enabled.\nmodule.{name}.{what}: {getattr(value, what)}\n"
                 f"returned {what}: {getattr(back, what)}"
             )
@@ -348,8 +361,12 @@ def type_before_parametrizations(module: Module) -> type:
     return type(module).__bases__[0] if is_parametrized(module) else type(module)
 
 
-def transfer_parametrizations_and_params(from_module: Module, to_module: Module, tensor_name: str | None = None):
-    """Give `to_module` copies of the parametrizations (all, or of one tensor) of `from_module`, and their values."""
+def transfer_parametrizations_and_params(
+    from_module: Module, to_module: Module, tensor_name: str | None = None
+):
+    """Give `to_module` copies of the parametrizations (all, or of one tensor) of `from_module`, and their
+    values.
+    """
     if not is_parametrized(from_module):
         return to_module
     parametrized = from_module.parametrizations

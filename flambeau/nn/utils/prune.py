@@ -8,10 +8,24 @@ import flambeau as fb
 from flambeau import Tensor
 
 __all__ = [
-    "BasePruningMethod", "PruningContainer", "Identity", "RandomUnstructured", "L1Unstructured",
-    "RandomStructured", "LnStructured", "CustomFromMask", "identity", "random_unstructured", "l1_unstructured",
-    "random_structured", "ln_structured", "global_unstructured", "custom_from_mask", "remove", "is_pruned",
-]  # fmt: skip
+    "BasePruningMethod",
+    "PruningContainer",
+    "Identity",
+    "RandomUnstructured",
+    "L1Unstructured",
+    "RandomStructured",
+    "LnStructured",
+    "CustomFromMask",
+    "identity",
+    "random_unstructured",
+    "l1_unstructured",
+    "random_structured",
+    "ln_structured",
+    "global_unstructured",
+    "custom_from_mask",
+    "remove",
+    "is_pruned",
+]
 
 
 class BasePruningMethod(ABC):
@@ -56,7 +70,9 @@ class BasePruningMethod(ABC):
             if isinstance(hook, BasePruningMethod) and hook._tensor_name == name
         ]
         if len(before) > 1:
-            raise AssertionError(f"Avoid adding multiple pruning hooks to the same tensor {name} of module {module}.")
+            raise AssertionError(
+                f"Avoid adding multiple pruning hooks to the same tensor {name} of module {module}."
+            )
         first = not before
         combined = method
         if before:
@@ -161,7 +177,8 @@ class PruningContainer(BasePruningMethod):
             part = mask == 1
         elif kind == "structured":
             if not hasattr(method, "dim"):
-                raise AttributeError("The pruning methods of PRUNING_TYPE 'structured' need to have the attribute `dim` "
+                raise AttributeError("The pruning methods of PRUNING_TYPE 'structured' need to have the "
+                                     "attribute `dim` "
                                      "defined.")  # fmt: skip
             dim = method.dim if method.dim >= 0 else method.dim + t.dim()
             # channels that still have something
@@ -198,7 +215,9 @@ def _check_amount(amount) -> None:
     if (isinstance(amount, numbers.Integral) and amount < 0) or (
         not isinstance(amount, numbers.Integral) and (float(amount) > 1.0 or float(amount) < 0.0)
     ):
-        raise ValueError(f"amount={amount} should either be a float in the range [0, 1] or a non-negative integer")
+        raise ValueError(
+            f"amount={amount} should either be a float in the range [0, 1] or a non-negative integer"
+        )
 
 
 def _count(amount, size: int) -> int:
@@ -447,5 +466,7 @@ def remove(module, name):
 def is_pruned(module) -> bool:
     """Whether a parameter in `module`, or below it, is pruned."""
     return any(
-        isinstance(hook, BasePruningMethod) for _, m in module.named_modules() for hook in m._forward_pre_hooks.values()
+        isinstance(hook, BasePruningMethod)
+        for _, m in module.named_modules()
+        for hook in m._forward_pre_hooks.values()
     )

@@ -119,7 +119,9 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     if permutation is None:
         return None
     places = fb.arange(0, permutation.numel(), device=permutation.device)
-    return fb.empty_like(permutation, memory_format=fb.legacy_contiguous_format).scatter_(0, permutation, places)
+    return fb.empty_like(permutation, memory_format=fb.legacy_contiguous_format).scatter_(
+        0, permutation, places
+    )
 
 
 def _flat_places(batch_sizes: np.ndarray, batch: int) -> Tensor:
@@ -152,7 +154,8 @@ def pack_padded_sequence(
         input = input.index_select(0 if batch_first else 1, sorted_indices)
     if not isinstance(input, Tensor):
         raise TypeError(
-            "_pack_padded_sequence(): argument 'input' (position 1) must be Tensor, not " + type(input).__name__
+            "_pack_padded_sequence(): argument 'input' (position 1) must be Tensor, not "
+            + type(input).__name__
         )
     if lengths.dim() != 1 or lengths.device.type != "cpu":
         raise RuntimeError(
@@ -175,7 +178,8 @@ def pack_padded_sequence(
     if (counts[1:] > counts[:-1]).any():
         raise RuntimeError(
             "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass "
-            "`enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to sidestep this requirement if you "
+            "`enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to sidestep this "
+            "requirement if you "
             "do not need ONNX exportability."
         )
     batch_sizes = (counts[None, :] > np.arange(counts[0])[:, None]).sum(1)
@@ -185,7 +189,10 @@ def pack_padded_sequence(
 
 
 def pad_packed_sequence(
-    sequence: PackedSequence, batch_first: bool = False, padding_value: float = 0.0, total_length: int | None = None
+    sequence: PackedSequence,
+    batch_first: bool = False,
+    padding_value: float = 0.0,
+    total_length: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Undo :func:`pack_padded_sequence`.
 

@@ -24,8 +24,7 @@ class SpectralNorm:
         self.dim = dim
         if n_power_iterations <= 0:
             raise ValueError(
-                "Expected n_power_iterations to be positive, "
-                f"but got n_power_iterations={n_power_iterations}"
+                f"Expected n_power_iterations to be positive, but got n_power_iterations={n_power_iterations}"
             )
         self.n_power_iterations = n_power_iterations
         self.eps = eps
@@ -112,7 +111,11 @@ class SpectralNormLoadStateDictPreHook:
         if version is not None and version >= 1:
             return
         key = prefix + hook.name
-        if version is None and all(key + s in state_dict for s in ("_orig", "_u", "_v")) and key not in state_dict:
+        if (
+            version is None
+            and all(key + s in state_dict for s in ("_orig", "_u", "_v"))
+            and key not in state_dict
+        ):
             return
         complete = True
         for suffix in ("_orig", "", "_u"):
