@@ -5,9 +5,10 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         """atleast_1d atleast_2d atleast_3d broadcast_tensors block_diag meshgrid cartesian_prod combinations hstack vstack dstack
         column_stack tensor_split hsplit vsplit dsplit rot90 fliplr flipud moveaxis swapaxes swapdims unflatten diagflat
         diag_embed diagonal_scatter select_scatter slice_scatter take_along_dim unravel_index argwhere nonzero_static
-        unsafe_chunk unsafe_split unsafe_split_with_sizes row_stack alias_copy as_strided_copy detach_copy diagonal_copy
-        expand_copy narrow_copy permute_copy select_copy slice_copy split_copy split_with_sizes_copy squeeze_copy t_copy
-        transpose_copy unbind_copy unfold_copy unsqueeze_copy view_copy view_as_real_copy view_as_complex_copy""".split(),
+        unsafe_chunk unsafe_split unsafe_split_with_sizes broadcast_shapes row_stack alias_copy as_strided_copy
+        detach_copy diagonal_copy expand_copy narrow_copy permute_copy select_copy slice_copy split_copy
+        split_with_sizes_copy squeeze_copy t_copy transpose_copy unbind_copy unfold_copy unsqueeze_copy view_copy
+        view_as_real_copy view_as_complex_copy""".split(),
         """tensor_split hsplit vsplit dsplit rot90 fliplr flipud moveaxis swapaxes swapdims unflatten diagflat diag_embed
         diagonal_scatter select_scatter slice_scatter take_along_dim argwhere nonzero_static sum_to_size unsafe_chunk
         unsafe_split unsafe_split_with_sizes""".split(),
@@ -38,5 +39,15 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         """nanmean quantile nanquantile msort searchsorted bucketize bincount histc histogram histogramdd cov corrcoef diff
         gradient trapezoid trapz cumulative_trapezoid logcumsumexp segment_reduce""".split(),
         """nanmean quantile nanquantile msort bincount histc histogram cov corrcoef diff gradient logcumsumexp""".split(),
+    ),
+    "fft": (
+        """fft_fft fft_ifft fft_rfft fft_irfft fft_hfft fft_ihfft fft_fftn fft_ifftn fft_rfftn fft_irfftn fft_hfftn fft_ihfftn
+        fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_hfft2 fft_ihfft2 fft_fftshift fft_ifftshift stft istft fft_fftfreq
+        fft_rfftfreq""".split(),
+        """stft istft""".split(),
+    ),
+    "windows": (
+        """hann_window hamming_window blackman_window bartlett_window kaiser_window""".split(),
+        [],
     ),
 }

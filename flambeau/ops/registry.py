@@ -41,7 +41,9 @@ def find(name: str) -> Callable | None:
     if family is None:
         return None
     if name not in OPS:
-        importlib.import_module("." + family, __package__)
+        module = importlib.import_module("." + family, __package__)
+        # functions that take no tensors need no decorator
+        OPS.setdefault(name, getattr(module, name))
     return OPS[name]
 
 

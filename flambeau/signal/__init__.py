@@ -1,0 +1,4 @@
+"""Signal processing: `flambeau.signal.windows`."""
+from . import windows
+
+__all__ = ["windows"]
