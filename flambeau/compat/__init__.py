@@ -115,8 +115,8 @@ class _Finder(importlib.abc.MetaPathFinder):
         if name in PACKAGES:
             import flambeau
 
-            version = flambeau.__version__ if name == "torch" else _companion_version(flambeau.__version__)
-            yield _Distribution(name, version)
+            minor = int(flambeau.__version__.split(".")[1])  # torchvision 0.N goes with torch 2.(N - 15)
+            yield _Distribution(name, f"0.{minor + 15}.0" if name == "torchvision" else flambeau.__version__)
 
     def hook(self, module: ModuleType) -> None:
         """Have a module say, for a name that it lacks, that it is not there yet."""
@@ -144,11 +144,6 @@ class _Finder(importlib.abc.MetaPathFinder):
             else:
                 module.__dict__["__getattr__"] = own
         self.hooked.clear()
-
-
-def _companion_version(version: str) -> str:
-    """torchvision 0.N goes with torch 2.(N - 15)."""
-    return f"0.{int(version.split('.')[1]) + 15}.0"
 
 
 _finder: _Finder | None = None

@@ -1,0 +1,33 @@
+"""What torchvision has: data sets, transforms, models and helpers for pictures. ``import torchvision`` gives
+this package.
+
+Submodules are loaded when they are first used; Pillow only when pictures are read, written or transformed
+with it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.28.0"
+_SUBMODULES = ("datasets", "models", "transforms", "utils")
+
+
+def set_image_backend(backend: str) -> None:
+    """Choose what reads pictures; only 'PIL' is there."""
+    if backend not in ("PIL", "accimage"):
+        raise ValueError(f"Invalid backend '{backend}'. Options are 'PIL' and 'accimage'")
+    if backend != "PIL":
+        raise NotImplementedError("the image backend 'accimage' is not supported: use 'PIL'")
+
+
+def get_image_backend() -> str:
+    """The name of the package that reads pictures."""
+    return "PIL"
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
