@@ -1,0 +1,295 @@
+// Loops of normalisations and softmax, compiled once for each instruction set.
+#include "cpu/norm.h"
+#include "cpu/simd/math.h"
+
+namespace fb::cpu::FB_ARCH {
+namespace {
+
+template <class T> using VecFor = decltype(load_as(static_cast<const T*>(nullptr)));
+template <class T> using Acc = Scalar<VecFor<T>>;
+template <class T> constexpr int kStep = int(sizeof(VecFor<T>) / sizeof(Acc<T>));
+
+// The first m lanes from memory, the others zero.
+template <class T> inline VecFor<T> load_part(const T* p, int64_t m) {
+    VecFor<T> v{};
+    for (int64_t i = 0; i < m; i++) v[i] = to_float(p[i]);
+    return v;
+}
+template <class T, class V> inline void store_part(T* p, V v, int64_t m) {
+    for (int64_t i = 0; i < m; i++) p[i] = from_float<T>(v[i]);
+}
+template <class V> inline V load_numbers(const double* p, int64_t m) {
+    V v{};
+    for (int64_t i = 0; i < m; i++) v[i] = Scalar<V>(p[i]);
+    return v;
+}
+template <class V> inline double total(V v) {
+    double s = 0;
+    for (int i = 0; i < int(sizeof(V) / sizeof(Scalar<V>)); i++) s += v[i];
+    return s;
+}
+// Lanes below m: all bits set.
+template <class V> inline Bits<V> lanes_below(int64_t m) {
+    Bits<V> r{};
+    for (int i = 0; i < int(sizeof(V) / sizeof(Scalar<V>)); i++) r[i] = i < m ? -1 : 0;
+    return r;
+}
+template <class V> inline V keep(Bits<V> mask, V v) { return bitcast<V>(bitcast<Bits<V>>(v) & mask); }
+
+// f(offset, load) for whole vectors, then once for the rest: `load(p)` reads what there is.
+template <class T> struct Whole {
+    static constexpr int64_t m = kStep<T>;
+    static constexpr bool part = false;
+    template <class U> auto get(const U* p) const { return load_as(p); }
+    template <class U, class V> void put(U* p, V v) const { store_as(p, v); }
+    template <class V> V mask(V v) const { return v; }
+};
+template <class T> struct Part {
+    int64_t m;
+    static constexpr bool part = true;
+    template <class U> auto get(const U* p) const { return load_part(p, m); }
+    template <class U, class V> void put(U* p, V v) const { store_part(p, v, m); }
+    template <class V> V mask(V v) const { return keep<V>(lanes_below<V>(m), v); }
+};
+template <class T, class F> inline void each_vector(int64_t n, F&& f) {
+    int64_t i = 0;
+    for (; i + kStep<T> <= n; i += kStep<T>) f(i, Whole<T>{});
+    if (i < n) f(i, Part<T>{n - i});
+}
+
+constexpr int64_t kFlush = 4096;  // elements that are added up in float before the sum goes to a double
+
+// Σ of two expressions over n elements.
+template <class T, class F> inline void two_sums(int64_t n, double* out, F&& f) {
+    using V = VecFor<T>;
+    for (int64_t from = 0; from < n; from += kFlush) {
+        const int64_t m = n - from < kFlush ? n - from : kFlush;
+        V a[2] = {}, b[2] = {};
+        int64_t i = 0;
+        for (; i + 2 * kStep<T> <= m; i += 2 * kStep<T>) {
+            f(from + i, Whole<T>{}, a[0], b[0]);
+            f(from + i + kStep<T>, Whole<T>{}, a[1], b[1]);
+        }
+        for (; i + kStep<T> <= m; i += kStep<T>) f(from + i, Whole<T>{}, a[0], b[0]);
+        if (i < m) f(from + i, Part<T>{m - i}, a[1], b[1]);
+        out[0] += total(V(a[0] + a[1]));
+        out[1] += total(V(b[0] + b[1]));
+    }
+}
+template <class T> void sums(const void* px, int64_t n, double shift, double* out) {
+    const T* x = static_cast<const T*>(px);
+    const auto s = splat<VecFor<T>>(Acc<T>(shift));
+    two_sums<T>(n, out, [&](int64_t i, auto part, auto& a, auto& b) {
+        const auto d = part.mask(VecFor<T>(part.get(x + i) - s));
+        a += d;
+        b += d * d;
+    });
+}
+template <class T> void dots(const void* pg, const void* px, int64_t n, double mean, double* out) {
+    const T *g = static_cast<const T*>(pg), *x = static_cast<const T*>(px);
+    const auto s = splat<VecFor<T>>(Acc<T>(mean));
+    two_sums<T>(n, out, [&](int64_t i, auto part, auto& a, auto& b) {
+        const auto v = part.get(g + i);
+        a += v;
+        b += v * (part.get(x + i) - s);
+    });
+}
+
+// The same down the columns of rows: a column of vectors at a time, a few hundred rows before the float sums are flushed.
+template <class T, class F> inline void two_column_sums(int64_t rows, int64_t width, double* first, double* second, F&& f) {
+    using V = VecFor<T>;
+    constexpr int64_t kRows = 512;
+    for (int64_t r0 = 0; r0 < rows; r0 += kRows) {
+        const int64_t r1 = r0 + kRows < rows ? r0 + kRows : rows;
+        each_vector<T>(width, [&](int64_t c, auto part) {
+            V a[2] = {}, b[2] = {};
+            int64_t r = r0;
+            for (; r + 2 <= r1; r += 2) {
+                f(r, c, part, a[0], b[0]);
+                f(r + 1, c, part, a[1], b[1]);
+            }
+            if (r < r1) f(r, c, part, a[0], b[0]);
+            const V sa = a[0] + a[1], sb = b[0] + b[1];
+            for (int64_t i = 0; i < part.m; i++) {
+                first[c + i] += sa[i];
+                second[c + i] += sb[i];
+            }
+        });
+    }
+}
+template <class T> void sums_rows(const void* px, int64_t rows, int64_t width, const double* shift, double* first, double* second) {
+    const T* x = static_cast<const T*>(px);
+    using V = VecFor<T>;
+    two_column_sums<T>(rows, width, first, second, [&](int64_t r, int64_t c, auto part, auto& a, auto& b) {
+        const V d = part.get(x + r * width + c) - load_numbers<V>(shift + c, part.m);
+        a += d;
+        b += d * d;
+    });
+}
+template <class T> void dots_rows(const void* pg, const void* px, int64_t rows, int64_t width, const double* mean, double* first, double* second) {
+    const T *g = static_cast<const T*>(pg), *x = static_cast<const T*>(px);
+    using V = VecFor<T>;
+    two_column_sums<T>(rows, width, first, second, [&](int64_t r, int64_t c, auto part, auto& a, auto& b) {
+        const V v = part.get(g + r * width + c);
+        a += v;
+        b += v * (part.get(x + r * width + c) - load_numbers<V>(mean + c, part.m));
+    });
+}
+
+template <class T> void scale(const void* px, void* py, int64_t n, double a, double b) {
+    const T* x = static_cast<const T*>(px);
+    T* y = static_cast<T*>(py);
+    using V = VecFor<T>;
+    const V va = splat<V>(Acc<T>(a)), vb = splat<V>(Acc<T>(b));
+    each_vector<T>(n, [&](int64_t i, auto part) { part.put(y + i, fma(V(part.get(x + i)), va, vb)); });
+}
+template <class T> void scale_rows(const void* px, void* py, int64_t rows, int64_t width, const double* a, const double* b) {
+    const T* x = static_cast<const T*>(px);
+    T* y = static_cast<T*>(py);
+    using V = VecFor<T>;
+    each_vector<T>(width, [&](int64_t c, auto part) {
+        const V va = load_numbers<V>(a + c, part.m), vb = load_numbers<V>(b + c, part.m);
+        for (int64_t r = 0; r < rows; r++) part.put(y + r * width + c, fma(V(part.get(x + r * width + c)), va, vb));
+    });
+}
+template <class T> void combine(const void* pg, const void* px, void* po, int64_t n, double a, double b, double c) {
+    const T *g = static_cast<const T*>(pg), *x = static_cast<const T*>(px);
+    T* o = static_cast<T*>(po);
+    using V = VecFor<T>;
+    const V va = splat<V>(Acc<T>(a)), vb = splat<V>(Acc<T>(b)), vc = splat<V>(Acc<T>(c));
+    each_vector<T>(n, [&](int64_t i, auto part) { part.put(o + i, fma(V(part.get(g + i)), va, fma(V(part.get(x + i)), vb, vc))); });
+}
+template <class T> void combine_rows(const void* pg, const void* px, void* po, int64_t rows, int64_t width, const double* a, const double* b, const double* c) {
+    const T *g = static_cast<const T*>(pg), *x = static_cast<const T*>(px);
+    T* o = static_cast<T*>(po);
+    using V = VecFor<T>;
+    each_vector<T>(width, [&](int64_t j, auto part) {
+        const V va = load_numbers<V>(a + j, part.m), vb = load_numbers<V>(b + j, part.m), vc = load_numbers<V>(c + j, part.m);
+        for (int64_t i = j; i < rows * width; i += width) part.put(o + i, fma(V(part.get(g + i)), va, fma(V(part.get(x + i)), vb, vc)));
+    });
+}
+
+// ---- layer norm
+template <class T> void normalize(const void* px, void* py, int64_t n, double mean, double rstd, const void* pw, const void* pb) {
+    const T *x = static_cast<const T*>(px), *w = static_cast<const T*>(pw), *b = static_cast<const T*>(pb);
+    T* y = static_cast<T*>(py);
+    using V = VecFor<T>;
+    const V r = splat<V>(Acc<T>(rstd)), m = splat<V>(Acc<T>(mean));
+    each_vector<T>(n, [&](int64_t i, auto part) {
+        V v = (part.get(x + i) - m) * r;
+        if (w && b) v = fma(v, V(part.get(w + i)), V(part.get(b + i)));
+        else if (w) v *= part.get(w + i);
+        else if (b) v += part.get(b + i);
+        part.put(y + i, v);
+    });
+}
+template <class T>
+void row_dots(const void* pg, const void* px, int64_t n, double mean, double rstd, const void* pw, double* out, void* pdw, void* pdb) {
+    const T *g = static_cast<const T*>(pg), *x = static_cast<const T*>(px), *w = static_cast<const T*>(pw);
+    Acc<T>*dw = static_cast<Acc<T>*>(pdw), *db = static_cast<Acc<T>*>(pdb);
+    using V = VecFor<T>;
+    const V r = splat<V>(Acc<T>(rstd)), m = splat<V>(Acc<T>(mean));
+    out[0] = out[1] = 0;
+    two_sums<T>(n, out, [&](int64_t i, auto part, auto& a, auto& b) {
+        const V v = part.get(g + i), z = (part.get(x + i) - m) * r, h = w ? V(v * part.get(w + i)) : v;
+        a += h;
+        b += h * z;
+        if (dw) part.put(dw + i, V(part.get(dw + i) + v * z));
+        if (db) part.put(db + i, V(part.get(db + i) + v));
+    });
+}
+template <class T>
+void row_gradient(const void* pg, const void* px, void* po, int64_t n, double mean, double rstd, const void* pw, double first, double second) {
+    const T *g = static_cast<const T*>(pg), *x = static_cast<const T*>(px), *w = static_cast<const T*>(pw);
+    T* o = static_cast<T*>(po);
+    using V = VecFor<T>;
+    const V r = splat<V>(Acc<T>(rstd)), m = splat<V>(Acc<T>(mean)), s = splat<V>(Acc<T>(first)), t = splat<V>(Acc<T>(second));
+    each_vector<T>(n, [&](int64_t i, auto part) {
+        const V v = part.get(g + i), z = (part.get(x + i) - m) * r, h = w ? V(v * part.get(w + i)) : v;
+        part.put(o + i, V((h - s - z * t) * r));
+    });
+}
+
+// ---- softmax
+template <class T> constexpr bool kStoresExact = sizeof(T) == sizeof(Acc<T>);  // results may hold what is worked on meanwhile
+
+template <class T> void softmax_row(const T* x, T* y, int64_t n, bool log) {
+    using V = VecFor<T>;
+    using S = Acc<T>;
+    V most = splat<V>(S(-__builtin_inff()));
+    const V lowest = most;
+    each_vector<T>(n, [&](int64_t i, auto part) {
+        V v = part.get(x + i);
+        if constexpr (part.part) v = lanes_below<V>(part.m) ? v : lowest;
+        most = max_nan(v, most);
+    });
+    S top = most[0];
+    for (int i = 1; i < kStep<T>; i++) top = most[i] != most[i] || most[i] > top ? most[i] : top;
+    const V shift = splat<V>(top);
+    double sum = 0, unused[2] = {0, 0};
+    two_sums<T>(n, unused, [&](int64_t i, auto part, auto& a, auto&) {
+        const V e = exp(V(part.get(x + i) - shift));
+        a += part.mask(e);
+        if constexpr (kStoresExact<T>)
+            if (!log) part.put(y + i, e);
+    });
+    sum = unused[0];
+    if (log) {
+        const V less = splat<V>(S(__builtin_log(sum)));
+        each_vector<T>(n, [&](int64_t i, auto part) { part.put(y + i, V(part.get(x + i) - shift - less)); });
+    } else {
+        const V times = splat<V>(S(1 / sum));
+        each_vector<T>(n, [&](int64_t i, auto part) {
+            if constexpr (kStoresExact<T>) part.put(y + i, V(part.get(y + i) * times));
+            else part.put(y + i, V(exp(V(part.get(x + i) - shift)) * times));
+        });
+    }
+}
+template <class T> void softmax(const void* px, void* py, int64_t n, int64_t inner, bool log) {
+    const T* x = static_cast<const T*>(px);
+    T* y = static_cast<T*>(py);
+    if (inner == 1) return softmax_row(x, y, n, log);
+    using V = VecFor<T>;
+    each_vector<T>(inner, [&](int64_t c, auto part) {
+        V most = splat<V>(Acc<T>(-__builtin_inff()));
+        for (int64_t i = 0; i < n; i++) most = max_nan(V(part.get(x + i * inner + c)), most);
+        V sum{};
+        for (int64_t i = 0; i < n; i++) sum += exp(V(part.get(x + i * inner + c) - most));
+        const V end = log ? V(FB_ARCH::log(sum)) : V(1 / sum);
+        for (int64_t i = 0; i < n; i++) {
+            const V d = part.get(x + i * inner + c) - most;
+            part.put(y + i * inner + c, log ? V(d - end) : V(exp(d) * end));
+        }
+    });
+}
+template <class T> void softmax_gradient(const void* pg, const void* py, void* po, int64_t n, int64_t inner, bool log) {
+    const T *g = static_cast<const T*>(pg), *y = static_cast<const T*>(py);
+    T* o = static_cast<T*>(po);
+    using V = VecFor<T>;
+    const auto one = [&](int64_t i, auto part, V sum) {
+        const V v = part.get(g + i), r = part.get(y + i);
+        part.put(o + i, log ? V(v - exp(r) * sum) : V(r * (v - sum)));
+    };
+    if (inner == 1) {
+        double out[2] = {0, 0};
+        two_sums<T>(n, out, [&](int64_t i, auto part, auto& a, auto&) { a += log ? V(part.get(g + i)) : V(part.get(g + i) * part.get(y + i)); });
+        const V sum = splat<V>(Acc<T>(out[0]));
+        return each_vector<T>(n, [&](int64_t i, auto part) { one(i, part, sum); });
+    }
+    each_vector<T>(inner, [&](int64_t c, auto part) {
+        V sum{};
+        for (int64_t i = c; i < n * inner; i += inner) sum += log ? V(part.get(g + i)) : V(part.get(g + i) * part.get(y + i));
+        for (int64_t i = c; i < n * inner; i += inner) one(i, part, sum);
+    });
+}
+
+template <class T> constexpr NormLoops loops() {
+    return {sums<T>, sums_rows<T>, dots<T>, dots_rows<T>, scale<T>, scale_rows<T>, combine<T>, combine_rows<T>,
+            normalize<T>, row_dots<T>, row_gradient<T>, softmax<T>, softmax_gradient<T>};
+}
+
+}  // namespace
+
+extern constexpr NormTable norm_table = {loops<float>(), loops<double>(), loops<Half>(), loops<BHalf>()};
+
+}  // namespace fb::cpu::FB_ARCH
