@@ -50,4 +50,8 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         """hann_window hamming_window blackman_window bartlett_window kaiser_window""".split(),
         [],
     ),
+    "creation": (
+        """logspace range tril_indices triu_indices""".split(),
+        [],
+    ),
 }

@@ -133,7 +133,6 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple:
     shape = [t.numel() for t in tensors]
     grids = [t.reshape([-1 if j == i else 1 for j in range(len(shape))]).expand(shape) for i, t in enumerate(tensors)]
     if swap:
-        grids = [g.transpose(0, 1) for g in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 
@@ -161,10 +160,8 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
         return input.new_empty((0,))
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     rows = list(choose(range(input.numel()), r))
-    if not rows:
-        return input.new_empty((0, r))
-    index = fb.tensor(rows, device=input.device)
-    return input.index_select(0, index.reshape(-1)).reshape(-1, r)
+    index = fb.tensor(rows, dtype=fb.int64, device=input.device).reshape(-1)
+    return input.index_select(0, index).reshape(-1, r)
 
 
 @composite("hstack(Tensor[] tensors) -> Tensor", out=True)

@@ -1,0 +1,96 @@
+"""Sequences and index grids."""
+from __future__ import annotations
+
+from typing import Any
+
+import flambeau as fb
+
+from .registry import write
+
+
+def _number(x: Any, name: str, which: str) -> Any:
+    """A number from a number or a tensor with no dimensions."""
+    if not isinstance(x, fb.Tensor):
+        return x
+    if x.dim() != 0:
+        raise RuntimeError(
+            f"{name} only supports 0-dimensional start and end tensors, but got {which} with {x.dim()} dimension(s)."
+        )
+    return x.item()
+
+
+def _finish(result: Any, out: Any, requires_grad: bool) -> Any:
+    if out is not None:
+        return write(out, result)
+    return result.requires_grad_() if requires_grad else result
+
+
+def logspace(
+    start: Any, end: Any, steps: int, base: float = 10.0, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False,
+) -> Any:  # fmt: skip
+    """`steps` powers of `base` from ``base**start`` to ``base**end`` with equal ratios."""
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    start, end = _number(start, "logspace", "start"), _number(end, "logspace", "end")
+    if dtype is None:
+        dtype = out.dtype if out is not None else fb.get_default_dtype()
+        if isinstance(start, complex) or isinstance(end, complex):
+            dtype = dtype if dtype.is_complex else dtype.to_complex()
+    if dtype.is_complex:
+        work = fb.complex128
+    else:
+        work = fb.float64
+        if not dtype.is_floating_point:
+            start, end = int(start), int(end)
+    exponents = fb.linspace(start, end, steps, dtype=work, device=device)
+    return _finish(fb.pow(base, exponents).to(dtype), out, requires_grad)
+
+
+def range(
+    start: float = 0, end: Any = None, step: float = 1, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False,
+) -> Any:  # fmt: skip
+    """Numbers from `start` to `end`, both included (deprecated: `arange`)."""
+    import warnings
+
+    warnings.warn(
+        "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with Python's range "
+        "builtin. Instead, use torch.arange, which produces values in [start, end).",
+        stacklevel=2,
+    )
+    if end is None:
+        start, end = 0, start
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (step > 0 and end < start) or (step < 0 and end > start):
+        raise RuntimeError("upper bound and larger bound inconsistent with step sign")
+    dtype = dtype or (out.dtype if out is not None else fb.get_default_dtype())
+    count = int((end - start) / step) + 1
+    result = (fb.arange(count, dtype=fb.float64, device=device) * step + start).to(dtype)
+    return _finish(result, out, requires_grad)
+
+
+def _triangle(name: str, row: int, col: int, dtype: Any, layout: Any, device: Any, keep: Any) -> Any:
+    if row < 0 or col < 0:
+        which = "row" if row < 0 else "col"
+        raise RuntimeError(f"{which} must be non-negative, got{row if row < 0 else col}")
+    if layout is not None and layout is not fb.strided:
+        raise RuntimeError(f"only support layout=torch.strided, got{layout}")
+    rows = fb.arange(row, device=device).unsqueeze(1)
+    cols = fb.arange(col, device=device)
+    return keep(cols - rows).nonzero().t().contiguous().to(dtype or fb.int64)
+
+
+def tril_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None, pin_memory: bool = False
+) -> Any:
+    """Rows and columns (2, n) of the elements on and below a diagonal."""
+    return _triangle("tril_indices", row, col, dtype, layout, device, lambda d: d <= offset)
+
+
+def triu_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None, pin_memory: bool = False
+) -> Any:
+    """Rows and columns (2, n) of the elements on and above a diagonal."""
+    return _triangle("triu_indices", row, col, dtype, layout, device, lambda d: d >= offset)
