@@ -257,7 +257,7 @@ def _text(t: Any, contents: str | None) -> str:
     wrapped = _wrapped(t)
     if wrapped is not None:
         return wrapped
-    plain = type(t) is fb.Tensor or type(t) is fb.nn.Parameter
+    plain = type(t) is fb.Tensor or type(t).__name__ == "Parameter"
     prefix = "tensor(" if plain else f"{type(t).__name__}("
     indent = len(prefix)
     suffixes = []

@@ -19,7 +19,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     from .ops import registry
 
-    op = registry.find("linalg_" + name) or registry.core("linalg_" + name)
+    op = registry.resolve("linalg_" + name)
+    if op is None:
+        raise NotImplementedError(f"flambeau.linalg.{name} is not there yet")
     globals()[name] = op
     return op
 

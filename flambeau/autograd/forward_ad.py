@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import flambeau as fb
 from flambeau import _C
 
 from .grad_mode import _DecoratorContextManager
@@ -45,7 +44,7 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
         raise ValueError(f"Expected primal to be floating point or complex, but got: {tensor.dtype}")
     if not (tangent.is_floating_point() or tangent.is_complex()):
         raise ValueError(f"Expected tangent to be floating point or complex, but got: {tangent.dtype}")
-    return fb._VF._make_dual(tensor, tangent, level=level)
+    return _C._VariableFunctions._make_dual(tensor, tangent, level=level)
 
 
 class UnpackedDualTensor(NamedTuple):
@@ -61,7 +60,7 @@ def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
         level = _current_level
     if level < 0:
         return UnpackedDualTensor(tensor, None)
-    primal, tangent = fb._VF._unpack_dual(tensor, level=level)
+    primal, tangent = _C._VariableFunctions._unpack_dual(tensor, level=level)
     return UnpackedDualTensor(primal, tangent)
 
 

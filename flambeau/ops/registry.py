@@ -22,17 +22,32 @@ from flambeau import _C
 
 from .families import FAMILIES
 
-__all__ = ["composite", "core", "find", "install", "names", "OPS"]
+__all__ = ["composite", "core", "find", "resolve", "install", "OPS"]
 
 # every operator whose file is loaded, by schema name
 OPS: dict[str, Callable] = {}
 _FAMILY_OF = {name: family for family, (functions, methods) in FAMILIES.items() for name in (*functions, *methods)}
+_SPACES = ("linalg", "fft", "special", "nn", "sparse")
 _NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
+
+
+def _core_op(name: str) -> Callable | None:
+    space, _, short = name.partition("_")
+    module = getattr(_C, "_" + space, None) if space in _SPACES else None
+    return getattr(module, short, None) or getattr(_C._VariableFunctions, name, None)
 
 
 def core(name: str) -> Callable:
     """The core's operator of a schema name, such as ``linalg_qr``."""
-    return getattr(_C, name)
+    op = _core_op(name)
+    if op is None:
+        raise NotImplementedError(f"flambeau has no operator '{name}' yet")
+    return op
+
+
+def resolve(name: str) -> Callable | None:
+    """The operator of a name: the core's, else the one written in Python; None where there is neither."""
+    return _core_op(name) or find(name)
 
 
 def find(name: str) -> Callable | None:
@@ -45,14 +60,6 @@ def find(name: str) -> Callable | None:
         # functions that take no tensors need no decorator
         OPS.setdefault(name, getattr(module, name))
     return OPS[name]
-
-
-def names() -> list[str]:
-    """Names of the operators that are functions of the package."""
-    return [n for functions, _ in FAMILIES.values() for n in functions if "_" not in n or not n.startswith(_SPACES)]
-
-
-_SPACES = ("linalg_", "fft_", "special_", "signal_", "sparse_")
 
 
 def install(tensor: type) -> None:

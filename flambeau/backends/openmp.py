@@ -1,0 +1,8 @@
+"""OpenMP, the core's threads."""
+
+__all__ = ["is_available"]
+
+
+def is_available() -> bool:
+    """Whether it can be used."""
+    return True
