@@ -1,0 +1,145 @@
+// Running folds along a dimension: cumsum, cumprod, cummax, cummin, logcumsumexp.
+#include <cmath>
+#include "autograd/back.h"
+#include "cpu/lines.h"
+
+namespace fb {
+namespace {
+using namespace cpu;
+
+Tensor conj(const Tensor& t) { return is_complex(t.dtype()) ? op<"conj_physical">(t) : t; }
+
+// Accumulates in float for the half types and in double for float sums.
+template <class T> using Acc = std::conditional_t<std::is_same_v<T, F16> || std::is_same_v<T, BF16>, float, std::conditional_t<std::is_same_v<T, float>, double, T>>;
+
+template <class Step>
+Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const Out& out, Step&& step) {
+    dim = wrap_dim(dim, x0.dim());
+    const DType want = dtype != DType::none ? dtype : out.given() ? (*out.given()).dtype() : is_integral(x0.dtype(), true) ? DType::i64 : x0.dtype();
+    const Tensor x = x0.dtype() == want ? x0 : convert(x0, want);
+    Tensor r = out.result(x.sizes(), want, x.device());
+    if (r.is_meta() || !r.numel()) return r;
+    const Tensor a = at_least_1d(x), o = at_least_1d(r);
+    const int64_t n = a.sizes()[size_t(dim)];
+    const Dims ba = byte_strides(a), bo = byte_strides(o);
+    const int64_t sa = ba[size_t(dim)], so = bo[size_t(dim)];
+    visit_dtype(want, [&](auto z) {
+        using T = decltype(z);
+        if constexpr (std::is_same_v<T, bool>) {
+            fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for 'Bool'");
+        } else {
+            each_line<2>(a.sizes(), dim, {bytes(o), bytes(a)}, {bo, ba}, [&](const auto& p) {
+                Acc<T> acc{};
+                for (int64_t i = 0; i < n; ++i) {
+                    const Acc<T> v = Acc<T>(*reinterpret_cast<const T*>(p[1] + i * sa));
+                    acc = i ? step(acc, v) : v;
+                    *reinterpret_cast<T*>(p[0] + i * so) = T(acc);
+                }
+            });
+        }
+    });
+    return r;
+}
+Tensor cumsum(const Tensor& x, int64_t dim, DType dtype, Out out) { return scan("cumsum_out_cpu", x, dim, dtype, out, [](auto a, auto b) { return decltype(a)(a + b); }); }
+Tensor cumprod(const Tensor& x, int64_t dim, DType dtype, Out out) { return scan("cumprod_out_cpu", x, dim, dtype, out, [](auto a, auto b) { return decltype(a)(a * b); }); }
+Tensor logcumsumexp(const Tensor& x, int64_t dim, Out out) {
+    check(is_floating(x.dtype()) || is_complex(x.dtype()), "logcumsumexp does not support integer inputs");
+    if (is_complex(x.dtype())) return op<"log">(op<"cumsum">(op<"exp">(x), dim));
+    return scan("logcumsumexp_out_cpu", x, dim, DType::none, out, [](auto a, auto b) {
+        using A = decltype(a);
+        if constexpr (std::is_floating_point_v<A>) {
+            const A hi = std::max(a, b), lo = std::min(a, b);
+            if (a != a || b != b) return A(a + b);
+            return lo == hi && std::isinf(lo) ? hi : A(hi + std::log1p(std::exp(lo - hi)));
+        } else {
+            return a;
+        }
+    });
+}
+
+Tensor reversed_cumsum(const Tensor& g, int64_t dim) {
+    if (g.dim() == 0) return g;
+    return op<"flip">(op<"cumsum">(op<"flip">(g, Dims{dim}), dim), Dims{dim});
+}
+// d/dx_k of the running products: where nothing is zero the quotient rule; otherwise exactly, one position after another.
+Tensor cumprod_backward(Back& b) {
+    const Tensor x = b.arg(0), y = b.result();
+    const int64_t dim = b.integer(1);
+    if (x.dim() == 0) return b.g;
+    const Tensor w = op<"mul">(conj(y), b.g);
+    if (x.is_meta() || op<"any">(op<"eq">(x, Scalar(0))).item().is_zero())
+        return op<"div">(reversed_cumsum(w, dim), conj(x));
+    const int64_t n = x.size(dim);
+    std::vector<Tensor> parts;
+    for (int64_t k = 0; k < n; ++k) {
+        // The products from k on without the factor x_k.
+        const Tensor before = k ? op<"prod.dim_int">(op<"narrow">(x, dim, 0, k), dim, true) : op<"ones_like">(op<"narrow">(x, dim, 0, 1));
+        const Tensor rest = k + 1 < n ? op<"cat">(std::vector<Tensor>{op<"ones_like">(op<"narrow">(x, dim, 0, 1)), op<"cumprod">(op<"narrow">(x, dim, k + 1, n - k - 1), dim)}, dim)
+                                      : op<"ones_like">(op<"narrow">(x, dim, 0, 1));
+        const Tensor others = conj(op<"mul">(before, rest));
+        parts.push_back(op<"sum.dim_IntList">(op<"mul">(op<"narrow">(b.g, dim, k, n - k), others), Dims{dim}, true));
+    }
+    return op<"cat">(parts, dim);
+}
+
+template <bool Largest> std::tuple<Tensor, Tensor> cum_extreme(const Tensor& x, int64_t dim, Out out) {
+    dim = wrap_dim(dim, x.dim());
+    Tensor values = out.result(x.sizes(), x.dtype(), x.device()), indices = out.at(1).result(x.sizes(), DType::i64, x.device());
+    if (x.is_meta() || !x.numel()) return {values, indices};
+    const Tensor a = at_least_1d(x), v = at_least_1d(values), k = at_least_1d(indices);
+    const int64_t n = a.sizes()[size_t(dim)];
+    const Dims ba = byte_strides(a), bv = byte_strides(v), bk = byte_strides(k);
+    const int64_t sa = ba[size_t(dim)], sv = bv[size_t(dim)], sk = bk[size_t(dim)];
+    visit_dtype(x.dtype(), [&](auto z) {
+        using T = decltype(z);
+        if constexpr (std::is_same_v<T, C64> || std::is_same_v<T, C128>) {
+            fail(ErrorKind::NotImplemented, "\"", Largest ? "cummax_cpu" : "cummin_cpu", "\" not implemented for '", x.dtype(), "'");
+        } else {
+            each_line<3>(a.sizes(), dim, {bytes(v), bytes(a), bytes(k)}, {bv, ba, bk}, [&](const auto& p) {
+                T best = *reinterpret_cast<const T*>(p[1]);
+                int64_t at = 0;
+                for (int64_t i = 0; i < n; ++i) {
+                    const T c = *reinterpret_cast<const T*>(p[1] + i * sa);
+                    if (c != c || (!(best != best) && (Largest ? c >= best : c <= best))) { best = c; at = i; }
+                    *reinterpret_cast<T*>(p[0] + i * sv) = best;
+                    *reinterpret_cast<int64_t*>(p[2] + i * sk) = at;
+                }
+            });
+        }
+    });
+    return {values, indices};
+}
+Tensor extreme_backward(Back& b) {
+    const Tensor none = op<"zeros">(b.sizes(0), b.g.dtype(), nullptr, b.g.device());
+    return b.sizes(0).empty() ? b.g : op<"scatter_add">(none, b.integer(1), b.result(1), b.g);
+}
+
+const Family scans([](Registry& r) {
+    r.add("cumsum(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", "fmio").kernel<cumsum>()
+        .grad("self", "", [](Back& b) { return reversed_cumsum(b.g, b.integer(1)); });
+    r.add("cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", "fmio").kernel<cumprod>().grad("self", "self, result", cumprod_backward);
+    r.add("logcumsumexp(Tensor self, int dim) -> Tensor", "fmo").kernel<logcumsumexp>()
+        .grad("self", "self, result", [](Back& b) {
+            const Tensor x = b.arg(0), y = b.result();
+            const int64_t dim = b.integer(1);
+            if (x.dim() == 0) return b.g;
+            if (is_complex(x.dtype())) {
+                const Tensor t = reversed_cumsum(op<"mul">(b.g, conj(op<"exp">(op<"neg">(y)))), dim);
+                return op<"mul">(t, conj(op<"exp">(x)));
+            }
+            // In logarithms, so that nothing overflows: positive and negative gradients apart.
+            const double low = -std::numeric_limits<double>::infinity();
+            const Tensor lg = op<"log">(op<"abs">(b.g));
+            auto part = [&](const Tensor& where) {
+                const Tensor l = op<"where">(where, lg, Scalar(low));
+                const Tensor s = op<"flip">(op<"logcumsumexp">(op<"flip">(op<"sub">(l, y), Dims{dim}), dim), Dims{dim});
+                return op<"exp">(op<"add">(s, x));
+            };
+            return op<"sub">(part(op<"gt">(b.g, Scalar(0))), part(op<"lt">(b.g, Scalar(0))));
+        });
+    r.add("cummax(Tensor self, int dim) -> (Tensor values, Tensor indices)", "fmo").kernel<cum_extreme<true>>().grad("self", "result1", extreme_backward);
+    r.add("cummin(Tensor self, int dim) -> (Tensor values, Tensor indices)", "fmo").kernel<cum_extreme<false>>().grad("self", "result1", extreme_backward);
+});
+
+}  // namespace
+}  // namespace fb
