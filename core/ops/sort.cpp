@@ -31,8 +31,7 @@ void each_sorted(const Tensor& x, int64_t dim, bool descending, const Tensor& va
     const Dims bx = byte_strides(x), bv = byte_strides(values), bi = byte_strides(indices);
     const int64_t sx = bx[size_t(dim)], sv = bv[size_t(dim)], si = bi[size_t(dim)], k = values.sizes()[size_t(dim)];
     each_line<3>(x.sizes(), dim, {bytes(x), bytes(values), bytes(indices)}, {bx, bv, bi}, [&](const auto& p) {
-        thread_local std::vector<Entry<T>> line;
-        line.resize(size_t(n));
+        std::vector<Entry<T>> line(static_cast<size_t>(n));  // thread_local would take static TLS, which a loaded library has little of
         for (int64_t i = 0; i < n; ++i) line[size_t(i)] = {*reinterpret_cast<const T*>(p[0] + i * sx), i};
         auto before = [&](const Entry<T>& a, const Entry<T>& b) { return descending ? less(b.value, a.value) : less(a.value, b.value); };
         order(line, before);

@@ -1,6 +1,7 @@
 // Between core values and Python objects. Everything here needs the interpreter lock.
 #pragma once
 #include <Python.h>
+#include <structmember.h>
 #include "op/op.h"
 
 namespace fb::py {

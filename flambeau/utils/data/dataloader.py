@@ -11,7 +11,6 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, Generic, TypeVar
 
@@ -165,7 +164,7 @@ class DataLoader(Generic[T_co]):
         self.persistent_workers = persistent_workers
         self._initialized = True
         self._iterator: _MultiProcessingDataLoaderIter | None = None
-        self._position: _Position | None = None
+        self._current: weakref.ref | None = None
         self._resume: dict | None = None
         self._stream_length: int | None = None
         self.check_worker_number_rationality()
@@ -222,7 +221,7 @@ class DataLoader(Generic[T_co]):
             iterator = _MultiProcessingDataLoaderIter(self)
             if self.persistent_workers:
                 self._iterator = iterator
-        self._position = iterator.position
+        self._current = weakref.ref(iterator)
         return iterator
 
     def __len__(self) -> int:
@@ -255,8 +254,8 @@ class DataLoader(Generic[T_co]):
         """The position: how many batches of the epoch were given, and the random state that its order came
         from.
         """
-        position = self._position
-        if position is None or position.finished or self._resume:
+        iterator = self._current() if self._current is not None else None
+        if iterator is None or iterator.finished:
             return self._resume or {
                 "version": 1,
                 "batches": 0,
@@ -265,8 +264,8 @@ class DataLoader(Generic[T_co]):
             }
         return {
             "version": 1,
-            "batches": position.given,
-            "random_state": position.random_state,
+            "batches": iterator.given,
+            "random_state": iterator.random_state,
             "num_workers": self.num_workers,
         }
 
@@ -287,15 +286,6 @@ class DataLoader(Generic[T_co]):
         self._resume = dict(state)
 
 
-@dataclass
-class _Position:
-    """Where a walk through the data is; it outlives the iterator."""
-
-    random_state: fb.Tensor
-    given: int = 0
-    finished: bool = False
-
-
 class _BaseDataLoaderIter:
     """One walk through the data: the order, the count of what was given, resuming."""
 
@@ -307,18 +297,20 @@ class _BaseDataLoaderIter:
     def begin(self, loader: DataLoader, base_seed: int | None) -> None:
         """Start an epoch, from its first batch or where a loaded state says."""
         state, loader._resume = loader._resume, None
+        self.given = 0
+        self.finished = False
         self.skip = state["batches"] if state is not None else 0
         source = loader.generator or fb.default_generator
         kept = source.get_state()
         if self.skip and state["random_state"] is not None:
             source.set_state(state["random_state"])
-        self.position = _Position(source.get_state())
+        self.random_state = source.get_state()
         self.base_seed = draw_seed(loader.generator) if base_seed is None else base_seed
         self.order = self.make_order(loader)
         if self.skip:
             if loader._dataset_kind == _DatasetKind.Map:
                 for _ in itertools.islice(self.order, self.skip):
-                    self.position.given += 1
+                    self.given += 1
                 self.skip = 0
             if loader.generator is None:
                 source.set_state(kept)
@@ -332,20 +324,16 @@ class _BaseDataLoaderIter:
     def __next__(self) -> Any:
         while self.skip:
             self.skip -= 1
-            self.position.given += 1
+            self.given += 1
             self.read()
         try:
             batch = self.read()
         except StopIteration:
-            self.position.finished = True
+            self.finished = True
             raise
-        self.position.given += 1
+        self.given += 1
         length = self.loader._stream_length
-        if (
-            length is not None
-            and self.loader._dataset_kind == _DatasetKind.Iterable
-            and self.position.given > length
-        ):
+        if length is not None and self.loader._dataset_kind == _DatasetKind.Iterable and self.given > length:
             self.warn_length(length)
         return _pinned(batch) if self.pin else batch
 
@@ -354,7 +342,7 @@ class _BaseDataLoaderIter:
     def warn_length(self, length: int) -> None:
         text = (
             f"Length of IterableDataset {self.loader.dataset} was reported to be {length}(when accessing "
-            f"len(dataloader)), but {self.position.given} samples have been fetched. "
+            f"len(dataloader)), but {self.given} samples have been fetched. "
         )
         if self.loader.num_workers:
             text += (

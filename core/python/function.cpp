@@ -1,0 +1,314 @@
+// One callable for each operator name: torch.add, Tensor.add, Tensor.add_, torch._C._nn.gelu.
+#include "python/function.h"
+#include <map>
+#include <unordered_map>
+#include "python/tensor_object.h"
+
+namespace fb::py {
+namespace {
+
+struct OpFunction {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    const Group* group;
+    PyObject* dict;
+};
+PyTypeObject *function_type, *method_type;
+
+const Group& group_of(PyObject* o) { return *reinterpret_cast<OpFunction*>(o)->group; }
+
+struct Key {
+    std::string space, name;
+    Form form;
+    bool operator<(const Key& o) const { return std::tie(space, name, form) < std::tie(o.space, o.name, o.form); }
+};
+std::map<Key, std::unique_ptr<Group>>& groups() {
+    static auto* g = new std::map<Key, std::unique_ptr<Group>>;
+    return *g;
+}
+
+// ---------------------------------------------------------------- named results
+std::unordered_map<const Op*, PyTypeObject*>& result_types() {
+    static auto* m = new std::unordered_map<const Op*, PyTypeObject*>;
+    return *m;
+}
+
+PyObject* named_repr(PyObject* self) {
+    std::string text = std::string(Py_TYPE(self)->tp_name) + "(\n";
+    const PyMemberDef* fields = Py_TYPE(self)->tp_members;
+    const Py_ssize_t n = PyTuple_GET_SIZE(self);
+    for (Py_ssize_t i = 0; i < n; ++i) {
+        const Ref r(PyObject_Repr(PyTuple_GET_ITEM(self, i)));
+        if (!r) return nullptr;
+        text += std::string(fields[i].name) + "=" + PyUnicode_AsUTF8(r.get()) + (i + 1 < n ? ",\n" : ")");
+    }
+    return PyUnicode_FromString(text.c_str());
+}
+
+PyTypeObject* make_result_type(const Op& op, PyObject* module) {
+    const Schema& s = op.schema;
+    const std::string name = (s.space.empty() || s.space == "nn" ? "" : s.space + "_") + s.name;
+    if (PyObject* known = PyObject_GetAttrString(module, name.c_str())) return reinterpret_cast<PyTypeObject*>(known);
+    PyErr_Clear();
+    auto* full = new std::string("torch.return_types." + name);  // the type keeps pointing at it
+    auto* fields = new std::vector<PyStructSequence_Field>;
+    for (const std::string& r : s.returns) fields->push_back({r.c_str(), nullptr});
+    fields->push_back({nullptr, nullptr});
+    PyStructSequence_Desc desc{full->c_str(), nullptr, fields->data(), int(s.returns.size())};
+    PyTypeObject* type = PyStructSequence_NewType(&desc);
+    if (!type) throw PythonError{};
+    type->tp_repr = named_repr;
+    type->tp_str = named_repr;
+    add_type(module, name.c_str(), type);
+    return type;
+}
+
+// ---------------------------------------------------------------- results
+PyObject* wrap_value(const Value& v) {
+    switch (v.tag) {
+        case Tag::None: return none();
+        case Tag::Tensor: return wrap(v.tensor());
+        case Tag::DType: return wrap(v.dt);
+        case Tag::Layout: return wrap(v.layout_v);
+        case Tag::Device: return wrap(v.device_v);
+        default: return wrap(v.scalar());
+    }
+}
+
+template <class T> PyObject* wrap_tuple(const T& list, size_t n) {
+    Ref t = checked(PyTuple_New(Py_ssize_t(n)));
+    for (size_t i = 0; i < n; ++i) PyTuple_SET_ITEM(t.get(), Py_ssize_t(i), checked(wrap(Tensor(list[i]))).detach());
+    return t.detach();
+}
+
+// What out= was given as comes back.
+PyObject* wrap_given(const Op& op, const Call& call) {
+    if (op.schema.return_kinds.size() == 1) return Py_NewRef(call.out);
+    const auto found = result_types().find(&op);
+    if (found == result_types().end()) return PySequence_Tuple(call.out);
+    Ref r = checked(PyStructSequence_New(found->second));
+    for (Py_ssize_t i = 0; i < list_size(call.out); ++i) PyStructSequence_SetItem(r.get(), i, Py_NewRef(list_item(call.out, i)));
+    return r.detach();
+}
+
+void set_requires_grad(const Tensor& t) {
+    check(is_floating(t.dtype()) || is_complex(t.dtype()), "Only Tensors of floating point and complex dtype can require gradients");
+    t->requires_grad = true;
+}
+
+PyObject* run(const Signature& s, Call& call, const Arguments& in) {
+    const Op& op = *s.op;
+    Frame f(op, call.values);
+    if (s.form == Form::Inplace) {
+        if (!call.values[0].is_tensor())
+            fail(ErrorKind::Type, op.schema.name, "_(): argument 'input' (position 1) must be Tensor, not ", type_name(in.args[0]));
+        f.given = &call.values[0].tensor();
+        f.inplace = true;
+        op.call(f);
+        return Py_NewRef(in.args[0]);
+    }
+    if (call.has_given) {
+        f.given = call.given;
+        op.call(f);
+        return wrap_given(op, call);
+    }
+    op.call(f);
+    if (call.requires_grad) [[unlikely]] set_requires_grad(f.result[0]);
+    return wrap_results(op, f);
+}
+
+// ---------------------------------------------------------------- the callables
+PyObject* op_call(PyObject* self, PyObject* const* args, size_t flags, PyObject* names) {
+    return guarded([&]() -> PyObject* {
+        const Group& g = group_of(self);
+        const Arguments in{args, PyVectorcall_NARGS(flags), names};
+        if (asks_override(in)) [[unlikely]] return call_override(self, in);
+        return call_group(g, in);
+    });
+}
+
+PyObject* method_get(PyObject* self, PyObject* object, PyObject*) {
+    return object && object != Py_None ? PyMethod_New(self, object) : Py_NewRef(self);
+}
+
+PyObject* function_repr(PyObject* self) {
+    const Group& g = group_of(self);
+    if (g.form == Form::Function && g.space.empty())
+        return PyUnicode_FromFormat("<built-in method %s of type object at %p>", g.name.c_str(), static_cast<void*>(function_type));
+    if (g.form == Form::Function) return PyUnicode_FromFormat("<built-in function %s>", g.name.c_str());
+    return PyUnicode_FromFormat("<method '%s' of 'torch._C.TensorBase' objects>", g.name.c_str());
+}
+PyObject* function_name(PyObject* self, void*) { return PyUnicode_FromString(group_of(self).name.c_str()); }
+PyObject* function_qualname(PyObject* self, void*) {
+    const Group& g = group_of(self);
+    return PyUnicode_FromFormat("%s%s", g.form == Form::Function ? "" : "Tensor.", g.name.c_str());
+}
+PyObject* function_module(PyObject* self, void*) {
+    const Group& g = group_of(self);
+    if (g.space.empty()) return PyUnicode_FromString("flambeau");
+    return PyUnicode_FromFormat("flambeau._C._%s", g.space.c_str());
+}
+PyObject* function_doc(PyObject* self, void*) {
+    std::string text;
+    for (const Signature& s : group_of(self).signatures) text += group_of(self).name + s.text() + "\n";
+    return PyUnicode_FromString(text.c_str());
+}
+PyObject* function_objclass(PyObject* self, void*) {
+    if (group_of(self).form != Form::Function) return Py_NewRef(reinterpret_cast<PyObject*>(tensor_type));
+    PyErr_SetString(PyExc_AttributeError, "__objclass__");
+    return nullptr;
+}
+PyObject* function_schemas(PyObject* self, void*) {
+    Ref list(PyList_New(0));
+    for (const Signature& s : group_of(self).signatures) {
+        const Ref text(PyUnicode_FromString(s.op->schema.text.c_str()));
+        if (!text || PyList_Append(list.get(), text.get()) < 0) return nullptr;
+    }
+    return list.detach();
+}
+PyObject* function_reduce(PyObject* self, PyObject*) {
+    const Group& g = group_of(self);
+    if (g.form == Form::Function) return PyUnicode_FromString(g.name.c_str());
+    PyObject* getattr = PyDict_GetItemString(PyEval_GetBuiltins(), "getattr");
+    return Py_BuildValue("O(Os)", getattr, tensor_type, g.name.c_str());
+}
+void function_dealloc(PyObject* self) {
+    Py_CLEAR(reinterpret_cast<OpFunction*>(self)->dict);
+    PyTypeObject* type = Py_TYPE(self);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+PyMemberDef members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(OpFunction, vectorcall), READONLY, nullptr},
+    {"__dictoffset__", T_PYSSIZET, offsetof(OpFunction, dict), READONLY, nullptr},
+    {},
+};
+PyGetSetDef getset[] = {
+    {"__name__", function_name, nullptr, nullptr, nullptr},     {"__qualname__", function_qualname, nullptr, nullptr, nullptr},
+    {"__module__", function_module, nullptr, nullptr, nullptr}, {"__doc__", function_doc, nullptr, nullptr, nullptr},
+    {"_schemas", function_schemas, nullptr, nullptr, nullptr},  {"__objclass__", function_objclass, nullptr, nullptr, nullptr},
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
+    {},
+};
+PyMethodDef methods[] = {{"__reduce__", function_reduce, METH_NOARGS, nullptr}, {}};
+
+PyTypeObject* make_function_type(const char* name, bool binds) {
+    std::vector<PyType_Slot> slots{
+        {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)}, {Py_tp_repr, reinterpret_cast<void*>(function_repr)},
+        {Py_tp_dealloc, reinterpret_cast<void*>(function_dealloc)}, {Py_tp_members, members}, {Py_tp_getset, getset},
+        {Py_tp_methods, methods},
+    };
+    if (binds) slots.push_back({Py_tp_descr_get, reinterpret_cast<void*>(method_get)});
+    slots.push_back({0, nullptr});
+    unsigned flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION;
+    if (binds) flags |= Py_TPFLAGS_METHOD_DESCRIPTOR;
+    PyType_Spec spec{name, sizeof(OpFunction), 0, flags, slots.data()};
+    return make_type(spec);
+}
+
+Group& add_signature(const Op& op, std::string name, Form form) {
+    auto& g = groups()[Key{op.schema.space, name, form}];
+    if (!g) {
+        g = std::make_unique<Group>();
+        g->space = op.schema.space;
+        g->name = std::move(name);
+        g->form = form;
+    }
+    g->signatures.emplace_back(op, form);
+    return *g;
+}
+
+PyObject* make_object(const Group& g) {
+    OpFunction* o = PyObject_New(OpFunction, g.form == Form::Function ? function_type : method_type);
+    if (!o) throw PythonError{};
+    o->vectorcall = op_call;
+    o->group = &g;
+    o->dict = nullptr;
+    return reinterpret_cast<PyObject*>(o);
+}
+
+PyObject* space_module(PyObject* module, const std::string& space) {  // borrowed
+    const std::string name = space.empty() ? "_VariableFunctions" : "_" + space;
+    if (PyObject* m = PyObject_GetAttrString(module, name.c_str())) {
+        Py_DECREF(m);
+        return m;
+    }
+    PyErr_Clear();
+    PyObject* m = checked(PyModule_New(("flambeau._C." + name).c_str())).detach();
+    add_object(module, name.c_str(), m);
+    return m;
+}
+
+}  // namespace
+
+PyObject* wrap_results(const Op& op, Frame& f) {
+    const auto& kinds = op.schema.return_kinds;
+    if (kinds.empty()) return none();
+    if (kinds.size() == 1) {
+        switch (kinds[0]) {
+            case Kind::Tensor: return wrap(std::move(f.result[0]));
+            case Kind::Tensors: return wrap_tuple(f.list, f.list.size());
+            case Kind::String: return PyUnicode_FromStringAndSize(f.text.data(), Py_ssize_t(f.text.size()));
+            default: return wrap_value(f.value);
+        }
+    }
+    const auto found = result_types().find(&op);
+    if (found == result_types().end()) return wrap_tuple(f.result, f.n);
+    Ref r = checked(PyStructSequence_New(found->second));
+    for (int i = 0; i < f.n; ++i) PyStructSequence_SetItem(r.get(), i, checked(wrap(std::move(f.result[i]))).detach());
+    return r.detach();
+}
+
+PyObject* call_group(const Group& g, const Arguments& in) {
+    if (g.form != Form::Function) {
+        if (in.n == 0) raise(PyExc_TypeError, "unbound method TensorBase." + g.name + "() needs an argument");
+        if (!is_tensor(in.args[0]))
+            raise(PyExc_TypeError, "descriptor '" + g.name + "' for 'torch._C.TensorBase' objects doesn't apply to a '" +
+                                       type_name(in.args[0]) + "' object");
+    }
+    Call call;
+    for (const Signature& s : g.signatures)
+        if (parse(s, in, call)) return run(s, call, in);
+    raise_no_match(g.signatures, in);
+}
+
+const Group* find_group(std::string_view space, std::string_view name, Form form) {
+    const auto i = groups().find(Key{std::string(space), std::string(name), form});
+    return i == groups().end() ? nullptr : i->second.get();
+}
+
+void init_ops(PyObject* module) {
+    function_type = make_function_type("flambeau._C._Function", false);
+    method_type = make_function_type("flambeau._C._Method", true);
+    PyObject* returns = checked(PyModule_New("flambeau.return_types")).detach();
+    add_object(module, "return_types", returns);
+    for (const auto& op : Registry::get().all()) {
+        const Schema& s = op->schema;
+        if (s.returns.size() > 1 && !s.returns[0].empty()) result_types()[op.get()] = make_result_type(*op, returns);
+        if (op->as_function) add_signature(*op, s.name, Form::Function);
+        if (op->as_method) add_signature(*op, s.name, Form::Method);
+        if (op->has_inplace) add_signature(*op, s.name + "_", Form::Inplace);
+    }
+    for (auto& [key, g] : groups()) {
+        g->object = make_object(*g);
+        if (key.form == Form::Function) {
+            add_object(space_module(module, g->space), g->name.c_str(), Py_NewRef(g->object));
+            const std::string flat = g->space.empty() || g->space == "nn" ? g->name : g->space + "_" + g->name;
+            if (g->space != "nn" && !PyObject_HasAttrString(module, flat.c_str())) add_object(module, flat.c_str(), Py_NewRef(g->object));
+        } else {
+            if (key.form == Form::Inplace) {
+                // torch.relu_, torch._C._nn.elu_: the same call, reached as a function.
+                PyObject* m = space_module(module, g->space);
+                if (!PyObject_HasAttrString(m, g->name.c_str())) {
+                    add_object(m, g->name.c_str(), Py_NewRef(g->object));
+                    if (g->space.empty()) add_object(module, g->name.c_str(), Py_NewRef(g->object));
+                }
+                if (!g->signatures[0].op->as_method) continue;
+            }
+            if (PyObject_SetAttrString(reinterpret_cast<PyObject*>(tensor_type), g->name.c_str(), g->object) < 0) throw PythonError{};
+        }
+    }
+}
+
+}  // namespace fb::py

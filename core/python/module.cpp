@@ -1,0 +1,69 @@
+// The extension module flambeau._C.
+#include "base/parallel.h"
+#include "python/helpers.h"
+
+namespace fb::py {
+namespace {
+
+// Long work in the core lets other Python threads run; a thread without the lock has nothing to give back.
+void* begin_long_work() { return PyGILState_Check() ? PyEval_SaveThread() : nullptr; }
+void end_long_work(void* state) { PyEval_RestoreThread(static_cast<PyThreadState*>(state)); }
+
+void warn_in_python(const std::string& text) {
+    const PyGILState_STATE state = PyGILState_Ensure();
+    const int r = PyErr_WarnEx(PyExc_UserWarning, text.c_str(), 1);
+    PyGILState_Release(state);
+    if (r < 0) throw PythonError{};
+}
+
+PyObject* get_num_threads(PyObject*, PyObject*) { return PyLong_FromLong(num_threads()); }
+PyObject* set_num_threads_py(PyObject*, PyObject* n) {
+    return guarded([&] {
+        int64_t v;
+        if (!to_int(n, v)) raise(PyExc_TypeError, "set_num_threads expects an int, but got " + type_name(n));
+        check(v > 0, "set_num_threads expects a positive integer");
+        set_num_threads(int(v));
+        return none();
+    });
+}
+PyObject* memory_statistics(PyObject*, PyObject*) {
+    const MemoryStats s = memory_stats();
+    return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L}", "allocated", (long long)s.allocated, "peak", (long long)s.peak, "cached", (long long)s.cached,
+                         "live_blocks", (long long)s.live_blocks, "total_allocations", (long long)s.total_allocations);
+}
+PyObject* empty_cache_py(PyObject*, PyObject*) { empty_cache(); return none(); }
+PyObject* reset_peak(PyObject*, PyObject*) { reset_peak_memory(); return none(); }
+
+PyMethodDef functions[] = {
+    {"get_num_threads", get_num_threads, METH_NOARGS, "How many threads an operation may use."},
+    {"set_num_threads", set_num_threads_py, METH_O, "Sets how many threads an operation may use."},
+    {"_memory_stats", memory_statistics, METH_NOARGS, "Bytes and blocks of the caching allocator."},
+    {"_empty_cache", empty_cache_py, METH_NOARGS, "Gives unused memory back to the system."},
+    {"_reset_peak_memory", reset_peak, METH_NOARGS, nullptr},
+    {},
+};
+
+PyModuleDef definition = {PyModuleDef_HEAD_INIT, "flambeau._C", "The core of flambeau.", -1, functions, nullptr, nullptr, nullptr, nullptr};
+
+}  // namespace
+}  // namespace fb::py
+
+PyMODINIT_FUNC PyInit__C() {
+    using namespace fb;
+    using namespace fb::py;
+    return guarded([] {
+        Ref module = checked(PyModule_Create(&definition));
+        PyObject* m = module.get();
+        long_work_hooks = {begin_long_work, end_long_work};
+        warning_sink = warn_in_python;
+        init_overrides(m);
+        init_objects(m);
+        init_storage(m);
+        init_tensor_type(m);
+        init_generator(m);
+        init_ops(m);
+        init_autograd(m);
+        init_construct(m);
+        return module.detach();
+    });
+}

@@ -1,0 +1,295 @@
+// Nodes of the graph: AddBackward0, AccumulateGrad, … each name a type of its own, as PyTorch prints them.
+#include "python/node.h"
+#include <unordered_map>
+#include "python/function.h"
+
+namespace fb::py {
+namespace {
+
+struct NodeObject {
+    PyObject_HEAD
+    Node* node;  // owned
+    PyObject* dict;
+    PyObject* metadata;
+};
+PyTypeObject* node_base;
+PyObject* functions_module;
+
+Node& node_of(PyObject* o) { return *reinterpret_cast<NodeObject*>(o)->node; }
+
+void node_dealloc(PyObject* self) {
+    auto* o = reinterpret_cast<NodeObject*>(self);
+    if (o->node) {
+        o->node->object = nullptr;
+        destroy_node(o->node);
+    }
+    Py_CLEAR(o->dict);
+    Py_CLEAR(o->metadata);
+    PyTypeObject* type = Py_TYPE(self);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+PyObject* node_name(PyObject* self, PyObject*) {
+    const Node& n = node_of(self);
+    return PyUnicode_FromString(n.is_accumulate() ? "torch::autograd::AccumulateGrad" : n.name().c_str());
+}
+PyObject* node_repr(PyObject* self) {
+    return PyUnicode_FromFormat("<%s object at %p>", node_of(self).name().c_str(), static_cast<void*>(self));
+}
+PyObject* node_next(PyObject* self, void*) {
+    return guarded([&] { return next_functions(node_of(self)); });
+}
+PyObject* node_metadata(PyObject* self, void*) {
+    auto* o = reinterpret_cast<NodeObject*>(self);
+    if (!o->metadata) o->metadata = PyDict_New();
+    return Py_XNewRef(o->metadata);
+}
+PyObject* node_requires_grad(PyObject*, void*) { return PyBool_FromLong(true); }
+PyObject* node_register_hook(PyObject* self, PyObject* f) {
+    return guarded([&] { return register_node_hook(node_of(self), f, HookKind::Post); });
+}
+PyObject* node_register_prehook(PyObject* self, PyObject* f) {
+    return guarded([&] { return register_node_hook(node_of(self), f, HookKind::Pre); });
+}
+PyObject* node_sequence(PyObject* self, PyObject*) { return PyLong_FromUnsignedLongLong(node_of(self).sequence); }
+PyObject* node_call(PyObject* self, PyObject* args, PyObject*) {
+    return guarded([&] {
+        Grads in;
+        read_grads(args, in, "Node.__call__");
+        const Grads out = node_of(self).apply(std::move(in));
+        Ref t = wrap_grads(out);
+        return out.size() == 1 ? Py_NewRef(PyTuple_GET_ITEM(t.get(), 0)) : t.detach();
+    });
+}
+
+// _saved_self, _saved_dim, …: what the operation kept for its derivative.
+PyObject* node_getattro(PyObject* self, PyObject* name) {
+    PyObject* r = PyObject_GenericGetAttr(self, name);
+    if (r || !PyErr_ExceptionMatches(PyExc_AttributeError)) return r;
+    const char* text = PyUnicode_AsUTF8(name);
+    const std::string_view n = text ? text : "";
+    if (auto* a = dynamic_cast<AccumulateGrad*>(&node_of(self)); a && n == "variable") {
+        PyErr_Clear();
+        return wrap(a->variable);
+    }
+    auto* o = dynamic_cast<OpNode*>(&node_of(self));
+    if (!o || !n.starts_with("_saved_")) return nullptr;
+    const std::string_view what = n.substr(7);
+    return guarded([&]() -> PyObject* {
+        const Schema& s = o->op->schema;
+        int slot = what == "result" ? 32 : s.index_of(what);
+        for (size_t i = 0; slot < 0 && i < s.returns.size(); ++i)
+            if (!s.returns[i].empty() && s.returns[i] == what) slot = 32 + int(i);
+        if (slot < 0) return nullptr;
+        std::vector<Tensor> found;
+        for (size_t k = 0; k < o->saved.size(); ++k)
+            if (o->saved_slot[k] == slot) found.push_back(o->saved[k].unpack(o, o->name()));
+        if (slot < 32 && found.empty()) {
+            const Value& v = o->attributes[size_t(slot)];
+            PyErr_Clear();
+            switch (v.tag) {
+                case Tag::Ints: {
+                    Ref t = checked(PyTuple_New(Py_ssize_t(v.len)));
+                    for (uint32_t i = 0; i < v.len; ++i) PyTuple_SET_ITEM(t.get(), i, PyLong_FromLongLong(v.ints_ptr[i]));
+                    return t.detach();
+                }
+                case Tag::String: return PyUnicode_FromStringAndSize(v.chars, Py_ssize_t(v.len));
+                case Tag::Bool: case Tag::Int: case Tag::Double: case Tag::Complex: return wrap(v.scalar());
+                default: return none();
+            }
+        }
+        PyErr_Clear();
+        if (found.empty()) return none();
+        const bool list = slot < 32 && s.args[size_t(slot)].kind == Kind::Tensors;
+        if (!list) return wrap(found[0]);
+        Ref t = checked(PyTuple_New(Py_ssize_t(found.size())));
+        for (size_t i = 0; i < found.size(); ++i) PyTuple_SET_ITEM(t.get(), Py_ssize_t(i), wrap(found[i]));
+        return t.detach();
+    });
+}
+
+PyMethodDef methods[] = {
+    {"name", node_name, METH_NOARGS, "The name of the operation, such as MulBackward0."},
+    {"register_hook", node_register_hook, METH_O, "Calls fn(grad_inputs, grad_outputs) after this node's backward."},
+    {"register_prehook", node_register_prehook, METH_O, "Calls fn(grad_outputs) before this node's backward."},
+    {"_sequence_nr", node_sequence, METH_NOARGS, nullptr},
+    {},
+};
+PyGetSetDef getset[] = {
+    {"next_functions", node_next, nullptr, "Pairs of the nodes that gradients go to and the number of their input.", nullptr},
+    {"metadata", node_metadata, nullptr, nullptr, nullptr},
+    {"requires_grad", node_requires_grad, nullptr, nullptr, nullptr},
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
+    {},
+};
+PyMemberDef members[] = {{"__dictoffset__", T_PYSSIZET, offsetof(NodeObject, dict), READONLY, nullptr}, {}};
+
+PyTypeObject* type_of(const std::string& name) {
+    static auto* types = new std::unordered_map<std::string, PyTypeObject*>;
+    PyTypeObject*& t = (*types)[name];
+    if (t) return t;
+    PyType_Slot slots[] = {{Py_tp_base, node_base}, {0, nullptr}};
+    auto* kept = new std::string("builtins." + name);  // as PyTorch's node classes claim
+    PyType_Spec spec{kept->c_str(), sizeof(NodeObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+    t = make_type(spec);
+    add_type(functions_module, name.c_str(), t);
+    return t;
+}
+
+// The GIL for hooks, whichever thread the engine runs in.
+class Gil {
+public:
+    Gil() : state_(PyGILState_Ensure()) {}
+    ~Gil() { PyGILState_Release(state_); }
+    Gil(const Gil&) = delete;
+    Gil& operator=(const Gil&) = delete;
+
+private:
+    PyGILState_STATE state_;
+};
+
+void replace_gradient(PyObject* r, Tensor& g) {
+    if (r == Py_None) return;
+    if (!is_tensor(r)) raise(PyExc_TypeError, "expected Variable, but hook returned '" + type_name(r) + "'");
+    const Tensor& n = unwrap(r);
+    if (g.defined() && !same(n.sizes(), g.sizes()))
+        fail(ErrorKind::Runtime, "hook '", "' has changed the size of value");
+    if (g.defined() && n.dtype() != g.dtype())
+        fail(ErrorKind::Runtime, "hook '", "' has changed the type of value (was ", "torch.", scalar_name(g.dtype()), "Tensor got torch.",
+             scalar_name(n.dtype()), "Tensor)");
+    g = n;
+}
+
+}  // namespace
+
+DictHook::~DictHook() {
+    if (!Py_IsInitialized()) return;
+    const Gil gil;
+    Py_DECREF(dict);
+}
+
+void DictHook::pre(Grads& in) {
+    const Gil gil;
+    const Ref values = checked(PyDict_Values(dict));
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(values.get()); ++i) {
+        PyObject* f = PyList_GET_ITEM(values.get(), i);
+        if (kind == HookKind::Pre) {
+            const Ref args = wrap_grads(in);
+            const Ref r = checked(PyObject_CallFunctionObjArgs(f, args.get(), nullptr));
+            if (r.get() == Py_None) continue;
+            if (in.size() == 1 && !PyTuple_Check(r.get())) {
+                replace_gradient(r.get(), in[0]);
+            } else {
+                if (!PyTuple_Check(r.get()) || size_t(PyTuple_GET_SIZE(r.get())) != in.size())
+                    fail(ErrorKind::Runtime, "hook has returned an incorrect number of values");
+                for (size_t k = 0; k < in.size(); ++k) replace_gradient(PyTuple_GET_ITEM(r.get(), Py_ssize_t(k)), in[k]);
+            }
+            continue;
+        }
+        const Ref arg = checked(wrap(in[0]));
+        const Ref r = checked(PyObject_CallFunctionObjArgs(f, arg.get(), nullptr));
+        if (kind == HookKind::PostAccumulate) {
+            if (r.get() != Py_None) fail(ErrorKind::Runtime, "Tensor post accumulate grad hooks should return None.");
+            continue;
+        }
+        replace_gradient(r.get(), in[0]);
+    }
+}
+
+void DictHook::post(Grads& out, const Grads& in) {
+    const Gil gil;
+    const Ref values = checked(PyDict_Values(dict));
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(values.get()); ++i) {
+        const Ref grad_inputs = wrap_grads(out), grad_outputs = wrap_grads(in);
+        const Ref r = checked(PyObject_CallFunctionObjArgs(PyList_GET_ITEM(values.get(), i), grad_inputs.get(), grad_outputs.get(), nullptr));
+        if (r.get() == Py_None) continue;
+        if (out.size() == 1 && !PyTuple_Check(r.get())) {
+            replace_gradient(r.get(), out[0]);
+            continue;
+        }
+        if (!PyTuple_Check(r.get())) raise(PyExc_TypeError, "expected tuple, but hook returned '" + type_name(r.get()) + "'");
+        if (size_t(PyTuple_GET_SIZE(r.get())) != out.size())
+            fail(ErrorKind::Runtime, "hook has returned an incorrect number of values (got ", PyTuple_GET_SIZE(r.get()), ", but expected ",
+                 out.size(), ")");
+        for (size_t k = 0; k < out.size(); ++k) {
+            PyObject* x = PyTuple_GET_ITEM(r.get(), Py_ssize_t(k));
+            if (x == Py_None) out[k] = {};
+            else replace_gradient(x, out[k]);
+        }
+    }
+}
+
+Ref wrap_grads(const Grads& g) {
+    Ref t = checked(PyTuple_New(Py_ssize_t(g.size())));
+    for (size_t i = 0; i < g.size(); ++i) PyTuple_SET_ITEM(t.get(), Py_ssize_t(i), checked(wrap(g[i])).detach());
+    return t;
+}
+void read_grads(PyObject* tuple, Grads& into, const char* who) {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); ++i) {
+        PyObject* x = PyTuple_GET_ITEM(tuple, i);
+        if (x == Py_None) { into.push_back({}); continue; }
+        if (!is_tensor(x)) raise(PyExc_TypeError, std::string(who) + " expects tensors or None, not " + type_name(x));
+        into.push_back(unwrap(x));
+    }
+}
+
+PyObject* next_functions(const Node& n) {
+    Ref t = checked(PyTuple_New(Py_ssize_t(n.next.size())));
+    for (size_t i = 0; i < n.next.size(); ++i) {
+        const Ref next = checked(wrap_node(n.next[i].node));
+        PyTuple_SET_ITEM(t.get(), Py_ssize_t(i), checked(Py_BuildValue("OI", next.get(), n.next[i].input)).detach());
+    }
+    return t.detach();
+}
+
+static PyObject* handle_for(PyObject* dict, PyObject* callable) {
+    static PyObject* handle_class = import_attribute("flambeau.utils.hooks", "RemovableHandle");
+    Ref handle = checked(PyObject_CallFunctionObjArgs(handle_class, dict, nullptr));
+    const Ref id = checked(PyObject_GetAttrString(handle.get(), "id"));
+    if (PyObject_SetItem(dict, id.get(), callable) < 0) throw PythonError{};
+    return handle.detach();
+}
+
+PyObject* register_node_hook(Node& n, PyObject* callable, HookKind kind) {
+    auto& list = kind == HookKind::Pre ? n.need_hooks().pre : n.need_hooks().post;
+    for (auto& h : list)
+        if (auto* d = dynamic_cast<DictHook*>(h.get()); d && d->kind == kind) return handle_for(d->dict, callable);
+    static PyObject* ordered = import_attribute("collections", "OrderedDict");
+    const Ref dict = checked(PyObject_CallNoArgs(ordered));  // RemovableHandle needs a dictionary that takes weak references
+    list.push_back(Ptr<Hook>(new DictHook(dict.get(), kind)));
+    return handle_for(dict.get(), callable);
+}
+
+PyObject* wrap_node(const Ptr<Node>& node) {
+    if (!node) return none();
+    if (auto* c = dynamic_cast<CustomNode*>(node.get())) return Py_NewRef(c->ctx);
+    if (node->object) return Py_NewRef(static_cast<PyObject*>(node->object));
+    NodeObject* o = PyObject_New(NodeObject, type_of(node->name()));
+    if (!o) throw PythonError{};
+    o->dict = o->metadata = nullptr;
+    node->retain();
+    o->node = node.get();
+    node->object = o;
+    return reinterpret_cast<PyObject*>(o);
+}
+
+bool is_node(PyObject* o) { return PyType_IsSubtype(Py_TYPE(o), node_base); }
+Ptr<Node> unwrap_core_node(PyObject* o) { return Ptr<Node>(reinterpret_cast<NodeObject*>(o)->node); }
+
+void init_nodes(PyObject* module) {
+    functions_module = checked(PyModule_New("flambeau._C._functions")).detach();
+    add_object(module, "_functions", functions_module);
+    PyType_Slot slots[] = {
+        {Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)}, {Py_tp_methods, methods}, {Py_tp_getset, getset},
+        {Py_tp_members, members}, {Py_tp_getattro, reinterpret_cast<void*>(node_getattro)},
+        {Py_tp_call, reinterpret_cast<void*>(node_call)}, {Py_tp_repr, reinterpret_cast<void*>(node_repr)}, {0, nullptr},
+    };
+    PyType_Spec spec{"flambeau._C._Node", sizeof(NodeObject), 0,
+                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+    node_base = make_type(spec);
+    add_type(module, "_Node", node_base);
+    init_function_base(module);
+}
+
+}  // namespace fb::py

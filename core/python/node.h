@@ -1,0 +1,42 @@
+// The graph as Python sees it: x.grad_fn, hooks, autograd.Function.
+#pragma once
+#include "autograd/node.h"
+#include "python/helpers.h"
+
+namespace fb::py {
+
+PyObject* wrap_node(const Ptr<Node>& node);  // new reference; None for null
+bool is_node(PyObject* o);
+Ptr<Node> unwrap_node(PyObject* o);          // throws when its graph is gone
+void init_nodes(PyObject* module);           // node.cpp
+void init_function_base(PyObject* module);   // custom_function.cpp
+
+// A dictionary of Python callables in the place of one core hook; RemovableHandle takes entries out of it.
+enum class HookKind : uint8_t { Gradient, Pre, Post, PostAccumulate };
+class DictHook final : public Hook {
+public:
+    DictHook(PyObject* dict, HookKind kind) : dict(Py_NewRef(dict)), kind(kind) {}
+    ~DictHook() override;
+    void pre(Grads& inputs) override;
+    void post(Grads& outputs, const Grads& inputs) override;
+    PyObject* dict;
+    HookKind kind;
+};
+
+// The node of an autograd.Function: its object is the `ctx` of the call.
+class CustomNode final : public Node {
+public:
+    explicit CustomNode(PyObject* ctx) : ctx(Py_NewRef(ctx)) {}
+    ~CustomNode() override;
+    Grads apply(Grads&& inputs) override;
+    std::string name() const override;
+    void release_saved() override;
+    PyObject* ctx;
+};
+
+PyObject* next_functions(const Node& n);
+PyObject* register_node_hook(Node& n, PyObject* callable, HookKind kind);  // returns a RemovableHandle
+Ref wrap_grads(const Grads& g);              // a tuple, None for undefined ones
+void read_grads(PyObject* result, Grads& into, const char* who);
+
+}  // namespace fb::py

@@ -1,0 +1,42 @@
+// __torch_function__: arguments and modes that want to see a call before it is made.
+#pragma once
+#include "python/helpers.h"
+
+namespace fb::py {
+
+// What is asked before a call, in this thread. 0 almost always.
+struct OverrideState {
+    bool no_subclasses = false;  // DisableTorchFunctionSubclass
+    bool disabled = false;       // DisableTorchFunction: modes neither
+    uint32_t modes = 0;          // length of the stack of TorchFunctionModes
+};
+extern constinit thread_local OverrideState override_state;
+
+bool type_overrides(PyTypeObject* type);  // has a __torch_function__ that is not the disabled one
+
+// True for objects whose class wants to be asked. Plain tensors and Python's own types are told apart quickly.
+inline bool overrides(PyObject* o) {
+    PyTypeObject* t = Py_TYPE(o);
+    if (t == tensor_type || t == &PyLong_Type || t == &PyFloat_Type || t == &PyBool_Type || o == Py_None || t == &PyUnicode_Type) return false;
+    return type_overrides(t);
+}
+bool any_overrides(PyObject* const* args, Py_ssize_t n);  // also one level inside tuples and lists
+
+// A call as vectorcall gives it.
+struct Arguments {
+    PyObject* const* args;
+    Py_ssize_t n;               // positional
+    PyObject* names = nullptr;  // keyword names or null; their values follow the positional ones
+    Py_ssize_t keywords() const { return names ? PyTuple_GET_SIZE(names) : 0; }
+};
+inline bool asks_override(const Arguments& a) {
+    if (override_state.disabled) [[unlikely]] return false;
+    if (override_state.modes) [[unlikely]] return true;
+    return any_overrides(a.args, a.n + a.keywords());
+}
+// The result of the first mode or argument that takes the call of `function`; throws when nobody does.
+PyObject* call_override(PyObject* function, const Arguments& a);
+// For attributes: `function` is the getter or setter as an attribute of the type gives it (`Tensor.shape.__get__`).
+PyObject* call_property_override(PyObject* self, const char* property, const char* which, PyObject* value);
+
+}  // namespace fb::py

@@ -1,0 +1,78 @@
+// From Python arguments to operator values.
+#pragma once
+#include <memory>
+#include <vector>
+#include "python/override.h"
+
+namespace fb::py {
+
+// How an operator is called from Python: torch.add(a, b), a.add(b), a.add_(b).
+enum class Form : uint8_t { Function, Method, Inplace };
+
+// One overload as one form accepts it.
+struct Signature {
+    const Op* op;
+    Form form;
+    std::vector<PyObject*> names;   // interned, by argument
+    std::vector<PyObject*> aliases; // a second keyword for the argument (axis, keepdims, x2, …) or null
+    int first_shown = 0;            // 1 for methods: `self` does not count in messages
+    int varargs = -1;               // the argument that takes all remaining integers: x.view(2, 3)
+    int dtype_arg = -1, device_arg = -1;
+    bool factory = false;           // makes tensors from nothing: takes requires_grad, pin_memory, layout
+    bool has_out = false;
+    int required = 0;               // arguments without a default
+
+    Signature(const Op& op, Form form);
+    std::string text() const;       // "(Tensor input, Tensor other, *, Number alpha = 1)"
+    int shown_positional() const { return op->schema.positional - first_shown; }
+};
+
+// Room for the lists of one call, freed with it.
+class Arena {
+public:
+    template <class T> T* take(size_t n) {
+        const size_t bytes = n * sizeof(T);
+        used_ = (used_ + 15) & ~size_t(15);
+        if (used_ + bytes <= sizeof room_) {
+            T* p = reinterpret_cast<T*>(room_ + used_);
+            used_ += bytes;
+            return p;
+        }
+        more_.push_back(std::make_unique<char[]>(bytes));
+        return reinterpret_cast<T*>(more_.back().get());
+    }
+    const char* function = "";  // whose arguments these are, for messages
+
+    std::vector<Tensor>& tensors() {
+        lists_.push_back(std::make_unique<std::vector<Tensor>>());
+        return *lists_.back();
+    }
+
+private:
+    alignas(16) char room_[192];
+    size_t used_ = 0;
+    std::vector<std::unique_ptr<char[]>> more_;
+    std::vector<std::unique_ptr<std::vector<Tensor>>> lists_;
+};
+
+struct Call {
+    Call() {}  // the values are written by `parse`, as many as there are arguments
+    union { Value values[kMaxArgs]; };
+    Arena arena;
+    PyObject* out = nullptr;      // borrowed, as given
+    Tensor given[5];
+    bool has_given = false;
+    bool requires_grad = false;   // of a factory
+};
+
+// True when the arguments fit. Otherwise, with `why`, the message PyTorch gives if this is the only candidate.
+bool parse(const Signature& s, const Arguments& in, Call& call, std::string* why = nullptr);
+// Converts one object; false: wrong type.
+bool convert(PyObject* o, const Arg& arg, Value& v, Arena& arena);
+
+// Raises the TypeError for a call that fits none of the signatures.
+[[noreturn]] void raise_no_match(const std::vector<Signature>& all, const Arguments& in);
+
+bool to_generator(PyObject* o, Generator*& out);  // generator.cpp
+
+}  // namespace fb::py

@@ -1,0 +1,235 @@
+"""Functions of the package that are no operators: questions about objects, and settings."""
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau import _C
+
+__all__ = [
+    "is_tensor", "is_storage", "typename", "set_default_dtype", "set_default_device", "get_default_device", "is_warn_always_enabled",
+    "set_warn_always", "use_deterministic_algorithms", "are_deterministic_algorithms_enabled",
+    "is_deterministic_algorithms_warn_only_enabled", "set_deterministic_debug_mode", "get_deterministic_debug_mode",
+    "set_float32_matmul_precision", "get_float32_matmul_precision", "compiled_with_cxx11_abi", "is_distributed", "from_dlpack",
+    "get_num_interop_threads", "set_num_interop_threads", "set_flush_denormal", "get_device", "get_file_path", "sym_int", "sym_float",
+    "sym_not", "sym_max", "sym_min", "numel", "is_floating_point", "is_complex", "is_signed", "is_conj", "is_neg", "is_inference",
+    "is_same_size", "resolve_conj", "resolve_neg", "is_nonzero", "get_device_module",
+]  # fmt: skip
+
+Tensor = _C.Tensor
+_settings = {"deterministic": False, "warn_only": False, "warn_always": False, "matmul_precision": "highest", "interop_threads": 1}
+
+
+def is_tensor(obj: Any, /) -> bool:
+    """Whether an object is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+def is_storage(obj: Any, /) -> bool:
+    """Whether an object is a storage."""
+    if isinstance(obj, _C.UntypedStorage):
+        return True
+    from .storage import TypedStorage
+
+    return isinstance(obj, TypedStorage)
+
+
+def typename(obj: Any, /) -> str:
+    """The name of an object's type; for a tensor such as ``torch.FloatTensor``."""
+    if isinstance(obj, Tensor):
+        return obj.type()
+    kind = getattr(obj, "__qualname__", None) and obj or type(obj)
+    module = getattr(kind, "__module__", "") or ""
+    name = getattr(kind, "__qualname__", kind.__class__.__qualname__)
+    return name if module in ("builtins", "__builtin__", "") else f"{module}.{name}"
+
+
+def set_default_dtype(d: Any, /) -> None:
+    """Set the floating point type of what names none."""
+    _C._set_default_dtype(d)
+
+
+def set_default_device(device: Any) -> None:
+    """Set the device on which factories make tensors; None is the CPU."""
+    _C._set_default_device(device)
+
+
+def get_default_device() -> Any:
+    """The device on which factories make tensors."""
+    return _C._get_default_device()
+
+
+def set_warn_always(b: bool, /) -> None:
+    """Whether warnings that usually appear once appear every time."""
+    _settings["warn_always"] = bool(b)
+
+
+def is_warn_always_enabled() -> bool:
+    """Whether warnings appear every time."""
+    return _settings["warn_always"]
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Ask for results that do not depend on timing; the CPU kernels give no others."""
+    _settings.update(deterministic=bool(mode), warn_only=bool(warn_only))
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """Whether deterministic algorithms were asked for."""
+    return _settings["deterministic"]
+
+
+def is_deterministic_algorithms_warn_only_enabled() -> bool:
+    """Whether operators without a deterministic algorithm only warn."""
+    return _settings["warn_only"]
+
+
+def set_deterministic_debug_mode(debug_mode: int | str) -> None:
+    """Set the switch of `use_deterministic_algorithms` as 0/"default", 1/"warn" or 2/"error"."""
+    if not isinstance(debug_mode, (int, str)):
+        raise TypeError(f"debug_mode must be str or int, but got {type(debug_mode)}")
+    named = {"default": 0, "warn": 1, "error": 2}
+    if isinstance(debug_mode, str):
+        if debug_mode not in named:
+            raise RuntimeError(
+                f"invalid value of debug_mode, expected one of `default`, `warn`, `error`, but got {debug_mode}"
+            )
+        debug_mode = named[debug_mode]
+    if debug_mode not in (0, 1, 2):
+        raise RuntimeError(f"invalid value of debug_mode, expected 0, 1, or 2, but got {debug_mode}")
+    use_deterministic_algorithms(debug_mode > 0, warn_only=debug_mode == 1)
+
+
+def get_deterministic_debug_mode() -> int:
+    """The switch of `use_deterministic_algorithms` as 0 (off), 1 (warn) or 2 (error)."""
+    return (1 if _settings["warn_only"] else 2) if _settings["deterministic"] else 0
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """How exact float32 matrix products are: ``highest``, ``high`` or ``medium``. The CPU always computes in float32."""
+    if precision not in ("highest", "high", "medium"):
+        raise RuntimeError(f"{precision} is not one of 'highest', 'high', or 'medium'; got {precision}")
+    _settings["matmul_precision"] = precision
+
+
+def get_float32_matmul_precision() -> str:
+    """What `set_float32_matmul_precision` was given."""
+    return _settings["matmul_precision"]
+
+
+def compiled_with_cxx11_abi() -> bool:
+    """Whether the core was compiled with the current C++ ABI: always."""
+    return True
+
+
+def is_distributed(input: Any) -> bool:
+    """Whether a tensor lies on several processes: never."""
+    return False
+
+
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor that shares the memory of another library's array.
+
+    Parameters
+    ----------
+    ext_tensor : an object with ``__dlpack__``, or a DLPack capsule.
+    device : where the result shall be.
+    copy : True makes a copy, False refuses to make one, None copies where it must.
+    """
+    return _C._from_dlpack(ext_tensor, device, copy)
+
+
+def get_num_interop_threads() -> int:
+    """How many threads run independent operations at once."""
+    return _settings["interop_threads"]
+
+
+def set_num_interop_threads(n: int, /) -> None:
+    """Accepted for compatibility: operations of one thread run one after the other."""
+    if n <= 0:
+        raise RuntimeError("set_num_interop_threads expects a positive integer")
+    _settings["interop_threads"] = int(n)
+
+
+def set_flush_denormal(mode: bool, /) -> bool:
+    """Not offered: denormal numbers are always computed with."""
+    return False
+
+
+def get_device(input: Tensor) -> int:
+    """The index of a tensor's CUDA device, -1 for the CPU."""
+    return input.get_device()
+
+
+def get_device_module(device: Any = None) -> Any:
+    """The module of a device type, such as `flambeau.cuda`."""
+    import importlib
+
+    kind = _C.device(device).type if device is not None else "cpu"
+    return importlib.import_module(f"flambeau.{kind}")
+
+
+def get_file_path(*path_components: str) -> str:
+    """A path inside the installed package."""
+    import os
+
+    return os.path.join(os.path.dirname(os.path.dirname(__file__)), *path_components)
+
+
+def sym_int(a: Any) -> int:
+    """`int` that also takes symbolic numbers elsewhere."""
+    return int(a)
+
+
+def sym_float(a: Any) -> float:
+    """`float` that also takes symbolic numbers elsewhere."""
+    return float(a)
+
+
+def sym_not(a: Any) -> bool:
+    """`not` that also takes symbolic numbers elsewhere."""
+    return not a
+
+
+def sym_max(a: Any, b: Any) -> Any:
+    """The larger of two numbers, a float if either is one."""
+    m = max(a, b)
+    return float(m) if isinstance(a, float) or isinstance(b, float) else m
+
+
+def sym_min(a: Any, b: Any) -> Any:
+    """The smaller of two numbers, a float if either is one."""
+    m = min(a, b)
+    return float(m) if isinstance(a, float) or isinstance(b, float) else m
+
+
+def _method(name: str, doc: str) -> Any:
+    def function(input: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(input, Tensor):
+            if _C._has_torch_function((input,)):
+                return _C._handle_torch_function(function, (input,), input, *args, **kwargs)
+            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+        return getattr(input, name)(*args, **kwargs)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+numel = _method("numel", "The number of elements.")
+is_floating_point = _method("is_floating_point", "Whether the elements are floating point numbers.")
+is_complex = _method("is_complex", "Whether the elements are complex numbers.")
+resolve_conj = _method("resolve_conj", "The tensor itself: conjugation is never left pending.")
+resolve_neg = _method("resolve_neg", "The tensor itself: negation is never left pending.")
+is_signed = _method("is_signed", "Whether the elements can be negative.")
+is_conj = _method("is_conj", "Whether a lazy conjugation is pending.")
+is_neg = _method("is_neg", "Whether a lazy negation is pending.")
+is_inference = _method("is_inference", "Whether the tensor was made in inference mode.")
+is_same_size = _method("is_same_size", "Whether two tensors have one shape.")
+
+
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the one element of a tensor is not zero."""
+    if input.numel() != 1:
+        count = "no values" if input.numel() == 0 else "more than one value"
+        raise RuntimeError(f"Boolean value of Tensor with {count} is ambiguous")
+    return bool(input)

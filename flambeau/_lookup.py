@@ -1,0 +1,62 @@
+"""Where the package finds what it does not load at import: subpackages, Python operators, and names of smaller modules."""
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from typing import Any
+
+# module -> names that the package shows
+_HOMES = {
+    "autograd": "Function Variable",
+    "autograd.grad_mode": "no_grad enable_grad set_grad_enabled inference_mode",
+    "random": "seed initial_seed manual_seed get_rng_state set_rng_state thread_safe_generator",
+    "serialization": "save load",
+    "_limits": "finfo iinfo",
+    "_tensor_str": "set_printoptions",
+    "storage": """TypedStorage DoubleStorage FloatStorage HalfStorage LongStorage IntStorage ShortStorage CharStorage ByteStorage
+        BoolStorage BFloat16Storage ComplexDoubleStorage ComplexFloatStorage""",
+    "_legacy": """DoubleTensor FloatTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor CharTensor ByteTensor BoolTensor
+        set_default_tensor_type""",
+    "amp": "autocast GradScaler",
+    "func": "vmap",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def _module(name: str) -> Any:
+    full = "flambeau." + name
+    if full in sys.modules:
+        return sys.modules[full]
+    if importlib.util.find_spec(full) is None:
+        return None
+    return importlib.import_module(full)
+
+
+def find(name: str) -> Any:
+    """The public object of a name; raises AttributeError where there is none yet."""
+    if not name.startswith("__"):
+        home = _HOME_OF.get(name)
+        if home is not None and (module := _module(home)) is not None:
+            return getattr(module, name)
+        from .ops import registry
+
+        if (operator := registry.find(name)) is not None:
+            return operator
+        if (module := _module(name)) is not None:
+            return module
+        package = sys.modules["flambeau"]
+        if (function := getattr(package._VF, name, None)) is not None:
+            return function
+    raise AttributeError(f"module 'torch' has no attribute '{name}'\nflambeau does not have `{name}` yet")
+
+
+def names() -> list[str]:
+    """Everything the package shows, loaded or not."""
+    import pkgutil
+
+    from .ops import registry
+
+    package = sys.modules["flambeau"]
+    modules = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
+    return sorted({*vars(package), *_HOME_OF, *registry.names(), *modules})

@@ -1,0 +1,498 @@
+"""The part of Tensor that is written in Python; importing this module completes the class."""
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from flambeau import _C
+
+Tensor = _C.Tensor
+fb = sys.modules["flambeau"]
+_METHODS: dict[str, Any] = {}
+
+
+def _method(f: Callable) -> Callable:
+    _METHODS[f.__name__] = f
+    f.__qualname__ = f"Tensor.{f.__name__}"
+    return f
+
+
+def _overridable(f: Callable) -> Callable:
+    """A method that subclasses and modes may take over."""
+    import functools
+
+    name = f.__name__
+
+    @functools.wraps(f)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _C._has_torch_function_variadic(self, *args):
+            return _C._handle_torch_function(getattr(Tensor, name), (self, *args), self, *args, **kwargs)
+        return f(self, *args, **kwargs)
+
+    return _method(method)
+
+
+# ---------------------------------------------------------------- autograd
+@_overridable
+def backward(
+    self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+) -> None:
+    """Add the gradients of this tensor to the ``.grad`` of the leaves it depends on.
+
+    Parameters
+    ----------
+    gradient : weights of the elements; may be left out when there is one element.
+    retain_graph : keep the graph for another backward (default: as `create_graph`).
+    create_graph : record the backward itself, for higher derivatives.
+    inputs : only these get a gradient.
+    """
+    if gradient is None and inputs is None:
+        _C._run_backward((self,), (None,), create_graph if retain_graph is None else retain_graph, create_graph, (), True, True)
+        return
+    fb.autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+
+def _hooks(self: Tensor, attribute: str, after: bool) -> OrderedDict:
+    hooks = self.__dict__.get(attribute)
+    if hooks is None:
+        hooks = self.__dict__[attribute] = OrderedDict()
+        _C._add_tensor_hooks(self, hooks, after)
+    return hooks
+
+
+@_overridable
+def register_hook(self: Tensor, hook: Callable) -> Any:
+    """Call ``hook(grad)`` whenever this tensor's gradient is computed; it may return another gradient."""
+    if not self.requires_grad:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    from .utils.hooks import RemovableHandle
+
+    hooks = _hooks(self, "_backward_hooks", False)
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = hook
+    return handle
+
+
+@_overridable
+def register_post_accumulate_grad_hook(self: Tensor, hook: Callable) -> Any:
+    """Call ``hook(tensor)`` after a gradient was added to this leaf's ``.grad``."""
+    if not self.requires_grad:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    if self.grad_fn is not None:
+        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    from .utils.hooks import RemovableHandle
+
+    hooks = _hooks(self, "_post_accumulate_grad_hooks", True)
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = hook
+    return handle
+
+
+@_overridable
+def retain_grad(self: Tensor) -> None:
+    """Keep the gradient of this tensor although it is no leaf."""
+    _C._retain_grad(self)
+
+
+@_overridable
+def detach_(self: Tensor) -> Tensor:
+    """Cut this tensor from the graph, making it a leaf."""
+    return _C._detach_(self)
+
+
+@_overridable
+def reinforce(self: Tensor, reward: Any) -> None:
+    """Removed from PyTorch."""
+    raise RuntimeError(
+        "reinforce() was removed.\nUse torch.distributions instead.\n"
+        "See https://pytorch.org/docs/main/distributions.html\n\nInstead of:\n\nprobs = policy_network(state)\n"
+        "action = probs.multinomial()\nnext_state, reward = env.step(action)\naction.reinforce(reward)\naction.backward()\n\n"
+        "Use:\n\nprobs = policy_network(state)\n# NOTE: categorical is equivalent to what used to be called multinomial\n"
+        "m = torch.distributions.Categorical(probs)\naction = m.sample()\nnext_state, reward = env.step(action)\n"
+        "loss = -m.log_prob(action) * reward\nloss.backward()\n"
+    )
+
+
+# ---------------------------------------------------------------- printing, copying, pickling
+@_method
+def __repr__(self: Tensor, *, tensor_contents: str | None = None) -> str:
+    if _C._has_torch_function_unary(self):
+        return _C._handle_torch_function(Tensor.__repr__, (self,), self, tensor_contents=tensor_contents)
+    from . import _tensor_str
+
+    return _tensor_str._str(self, tensor_contents=tensor_contents)
+
+
+@_method
+def __format__(self: Tensor, format_spec: str) -> str:
+    if _C._has_torch_function_unary(self):
+        return _C._handle_torch_function(Tensor.__format__, (self,), self, format_spec)
+    if self.dim() == 0 and not self.is_meta and type(self) is Tensor:
+        return self.item().__format__(format_spec)
+    return object.__format__(self, format_spec)
+
+
+@_method
+def __deepcopy__(self: Tensor, memo: dict) -> Tensor:
+    if _C._has_torch_function_unary(self):
+        return _C._handle_torch_function(Tensor.__deepcopy__, (self,), self, memo)
+    if not self.is_leaf:
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
+            "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
+            "https://github.com/pytorch/pytorch/pull/103001"
+        )
+    if id(self) in memo:
+        return memo[id(self)]
+    import copy
+
+    with fb.no_grad():
+        if self.layout is not fb.strided or self.is_meta:
+            new = self.clone()
+        else:
+            storage = copy.deepcopy(self.untyped_storage(), memo)
+            new = fb.empty(0, dtype=self.dtype, device=self.device)
+            new.set_(storage, self.storage_offset(), self.size(), self.stride())
+        if type(self) is not Tensor:
+            new = new.as_subclass(type(self))
+        new.requires_grad_(self.requires_grad)
+        if self.grad is not None:
+            new.grad = copy.deepcopy(self.grad, memo)
+    memo[id(self)] = new
+    if self.__dict__:
+        new.__dict__ = copy.deepcopy({k: v for k, v in self.__dict__.items() if not k.endswith("_hooks")}, memo)
+    return new
+
+
+@_method
+def __reduce_ex__(self: Tensor, protocol: int) -> tuple:
+    if type(self) is Tensor and not self.__dict__:
+        return _reduced(self)
+    if _C._has_torch_function_unary(self):
+        return _C._handle_torch_function(Tensor.__reduce_ex__, (self,), self, protocol)
+    function, args = _reduced(self)
+    state = {k: v for k, v in self.__dict__.items() if not k.endswith("_hooks")}
+    return _rebuild_from_type, (function, type(self), args, state)
+
+
+def _reduced(self: Tensor) -> tuple:
+    if self.is_meta:
+        return _rebuild_meta, (self.dtype, tuple(self.size()), self.stride(), self.requires_grad)
+    if self.layout is not fb.strided:
+        raise NotImplementedError(f"flambeau cannot pickle tensors of layout {self.layout} yet")
+    return _rebuild, (
+        self.untyped_storage(), self.dtype, self.storage_offset(), tuple(self.size()), self.stride(), self.requires_grad,
+    )  # fmt: skip
+
+
+def _rebuild(storage: Any, dtype: Any, offset: int, size: tuple, stride: tuple, requires_grad: bool) -> Tensor:
+    made = fb.empty(0, dtype=dtype).set_(storage, offset, size, stride)
+    return made.requires_grad_() if requires_grad else made
+
+
+def _rebuild_meta(dtype: Any, size: tuple, stride: tuple, requires_grad: bool) -> Tensor:
+    return fb.empty_strided(size, stride, dtype=dtype, device="meta", requires_grad=requires_grad)
+
+
+def _rebuild_from_type(function: Callable, kind: type, args: tuple, state: dict) -> Tensor:
+    made = function(*args)
+    if type(made) is not kind:
+        made = made.as_subclass(kind)
+    return _rebuild_state(made, state)
+
+
+def _rebuild_state(made: Tensor, state: Any) -> Tensor:
+    setstate = getattr(type(made), "__setstate__", Tensor.__setstate__)
+    if setstate is not Tensor.__setstate__:
+        made.__setstate__(state)
+    else:
+        for name, value in (state or {}).items():
+            setattr(made, name, value)
+    return made
+
+
+@_method
+def __setstate__(self: Tensor, state: Any) -> None:
+    if isinstance(state, tuple) and len(state) == 4:
+        self.set_(*state)
+        return
+    for name, value in (state or {}).items():
+        setattr(self, name, value)
+
+
+# ---------------------------------------------------------------- as a Python container
+@_method
+def __iter__(self: Tensor) -> Iterator[Tensor]:
+    if self.dim() == 0:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter(self.unbind(0))
+
+
+@_method
+def __reversed__(self: Tensor) -> Tensor:
+    return self if self.dim() == 0 else self.flip(0)
+
+
+@_method
+def __contains__(self: Tensor, element: Any) -> bool:
+    if _C._has_torch_function_variadic(self, element):
+        return _C._handle_torch_function(Tensor.__contains__, (self, element), self, element)
+    if isinstance(element, (Tensor, int, float, bool, complex)):
+        return bool((element == self).any().item())
+    raise RuntimeError(
+        f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+    )
+
+
+@_method
+def __dir__(self: Tensor) -> list[str]:
+    names = set(dir(type(self))) | set(self.__dict__)
+    return sorted(names - {"volatile", "__cuda_array_interface__"})
+
+
+# ---------------------------------------------------------------- NumPy and other libraries
+@_method
+def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
+    if _C._has_torch_function_unary(self):
+        return _C._handle_torch_function(Tensor.__array__, (self,), self, dtype=dtype)
+    array = self.numpy()
+    if dtype is not None and array.dtype != dtype:
+        return array.astype(dtype, copy=False)
+    return array.copy() if copy else array
+
+
+@_method
+def __array_wrap__(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
+    if array.dtype == bool:
+        array = array.astype("uint8")
+    return fb.from_numpy(array) if array.ndim else fb.tensor(array[()])
+
+
+@_method
+def __dlpack__(
+    self: Tensor, *, stream: Any = -1, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+) -> Any:
+    """A DLPack capsule of this tensor's memory."""
+    if self.requires_grad:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    if self.layout is not fb.strided:
+        raise BufferError("Can't export tensors with layout other than torch.strided")
+    return _C._to_dlpack(self.clone() if copy else self, max_version is not None and max_version[0] >= 1)
+
+
+@_method
+def __dlpack_device__(self: Tensor) -> tuple[int, int]:
+    """DLPack's number of the device type, and the device's index."""
+    return (1, 0) if self.device.type == "cpu" else (2, self.device.index or 0)
+
+
+# ---------------------------------------------------------------- storage
+@_method
+def storage(self: Tensor) -> Any:
+    """The storage with the tensor's element type."""
+    from .storage import TypedStorage
+
+    return TypedStorage(wrap_storage=self.untyped_storage(), dtype=self.dtype, _internal=True)
+
+
+_METHODS["_typed_storage"] = storage
+
+
+@_method
+def storage_type(self: Tensor) -> type:
+    """The class of the storage with the tensor's element type."""
+    return type(self.storage())
+
+
+@_method
+def is_shared(self: Tensor) -> bool:
+    """Whether other processes can see the memory."""
+    return self.untyped_storage().is_shared()
+
+
+@_method
+def share_memory_(self: Tensor) -> Tensor:
+    """Move the memory to where other processes can see it."""
+    from .utils.data._utils import shared
+
+    if not self.is_shared():
+        shared.move_storage(self)
+    return self
+
+
+# ---------------------------------------------------------------- types and devices
+_TYPE_NAMES = {
+    "float32": "FloatTensor", "float64": "DoubleTensor", "float16": "HalfTensor", "bfloat16": "BFloat16Tensor", "int64": "LongTensor",
+    "int32": "IntTensor", "int16": "ShortTensor", "int8": "CharTensor", "uint8": "ByteTensor", "bool": "BoolTensor",
+    "complex64": "ComplexFloatTensor", "complex128": "ComplexDoubleTensor", "complex32": "ComplexHalfTensor",
+    "uint16": "UInt16Tensor", "uint32": "UInt32Tensor", "uint64": "UInt64Tensor",
+}  # fmt: skip
+_DTYPES = {name: dtype for dtype, name in _TYPE_NAMES.items()}
+
+
+def type_string(dtype: Any, device: str = "cpu", sparse: bool = False) -> str:
+    """The old name of a tensor type, such as ``torch.FloatTensor``."""
+    where = ("cuda." if device == "cuda" else "") + ("sparse." if sparse else "")
+    return "torch." + where + _TYPE_NAMES[str(dtype).removeprefix("torch.")]
+
+
+def _type(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs: Any) -> Any:
+    """The old name of the tensor's type; with `dtype` the tensor converted."""
+    if dtype is None:
+        return type_string(self.dtype, self.device.type, self.is_sparse)
+    if isinstance(dtype, str):
+        module, _, name = dtype.rpartition(".")
+        if name not in _DTYPES or module not in ("torch", "torch.cuda"):
+            raise ValueError(f"invalid type: '{dtype}'")
+        return self.to(device="cuda" if module.endswith("cuda") else "cpu", dtype=getattr(fb, _DTYPES[name]))
+    if isinstance(dtype, _C.dtype):
+        return self.to(dtype, non_blocking)
+    made = getattr(dtype, "dtype", None)
+    if not isinstance(made, _C.dtype):
+        raise TypeError("dtype must be a type, str, or dtype object")
+    return self.to(made, non_blocking)
+
+
+_type.__name__ = "type"
+_overridable(_type)
+
+
+@_overridable
+def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+    """The tensor on a CUDA device."""
+    return self.to(_C.device("cuda") if device is None else _C.device(device), non_blocking=non_blocking)
+
+
+@_overridable
+def new_tensor(
+    self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """A tensor of `data` with this tensor's dtype and device."""
+    if isinstance(data, Tensor):
+        made = data.detach().to(dtype=dtype or data.dtype, device=device or data.device, copy=True)
+        return made.requires_grad_(requires_grad)
+    return fb.tensor(data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+
+
+@_overridable
+def new(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """The old constructor with this tensor's type."""
+    return _C._legacy_tensor(self.dtype, *args, **kwargs)
+
+
+@_overridable
+def pin_memory(self: Tensor, device: Any = None) -> Tensor:
+    """The tensor in page-locked memory; without an accelerator there is none to copy to."""
+    raise RuntimeError("Cannot access accelerator device when none is available.")
+
+
+@_method
+def module_load(self: Tensor, other: Tensor, assign: bool = False) -> Tensor:
+    """What `load_state_dict` puts in the place of this tensor."""
+    if _C._has_torch_function_variadic(self, other):
+        return _C._handle_torch_function(Tensor.module_load, (self, other), self, other, assign=assign)
+    if assign:
+        return other.detach()
+    return self.copy_(other).detach()
+
+
+# ---------------------------------------------------------------- functions with arguments of their own
+@_overridable
+def resize(self: Tensor, *sizes: Any) -> Tensor:
+    """Old name of a copy with another size."""
+    import warnings
+
+    warnings.warn("non-inplace resize is deprecated", stacklevel=3)
+    return self.reshape(*sizes)
+
+
+@_overridable
+def resize_as(self: Tensor, tensor: Tensor) -> Tensor:
+    """Old name of a copy with another tensor's size."""
+    import warnings
+
+    warnings.warn("non-inplace resize_as is deprecated", stacklevel=3)
+    return self.reshape(tensor.size())
+
+
+@_overridable
+def apply_(self: Tensor, callable: Callable) -> Tensor:
+    """Replace each element by what a Python function makes of it; slow."""
+    if self.requires_grad and fb.is_grad_enabled():
+        raise RuntimeError("Can't call apply_() on Variable that requires grad. Use var.detach().apply_() instead.")
+    values = [callable(v) for v in self.reshape(-1).tolist()]
+    return self.copy_(fb.tensor(values, dtype=self.dtype).reshape(self.shape))
+
+
+@_overridable
+def map_(self: Tensor, tensor: Tensor, callable: Callable) -> Tensor:
+    """Replace each element by a Python function of it and of another tensor's; slow."""
+    if self.requires_grad and fb.is_grad_enabled():
+        raise RuntimeError("Can't call map_() on Variable that requires grad. Use var.detach().map_() instead.")
+    pairs = zip(self.reshape(-1).tolist(), tensor.expand_as(self).reshape(-1).tolist(), strict=True)
+    return self.copy_(fb.tensor([callable(a, b) for a, b in pairs], dtype=self.dtype).reshape(self.shape))
+
+
+@_overridable
+def dim_order(self: Tensor, *, ambiguity_check: Any = False) -> tuple[int, ...]:
+    """The dimensions from the one with the largest stride to the smallest."""
+    return tuple(sorted(range(self.dim()), key=lambda d: (-self.stride(d), d)))
+
+
+@_overridable
+def to_sparse_coo(self: Tensor) -> Tensor:
+    """The tensor in coordinate format."""
+    return self.to_sparse()
+
+
+# ---------------------------------------------------------------- __torch_function__
+def _default_function(cls: Any, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> Any:
+    """Run the function as for plain tensors and give results the subclass."""
+    if not all(issubclass(cls, t) for t in types):
+        return NotImplemented
+    with _C.DisableTorchFunctionSubclass():
+        result = func(*args, **(kwargs or {}))
+    if func in _keeps_type():
+        return result
+    return _converted(result, cls)
+
+
+def _keeps_type() -> frozenset:
+    """Attributes whose value is not made by the operation itself: a subclass is not passed on to them."""
+    global _kept
+    if _kept is None:
+        _kept = frozenset(getattr(Tensor, n).__get__ for n in ("grad", "_base", "_grad"))
+    return _kept
+
+
+_kept = None
+
+
+def _converted(result: Any, cls: Any) -> Any:
+    if cls is Tensor:
+        return result
+    if isinstance(result, Tensor) and not isinstance(result, cls):
+        return result.as_subclass(cls)
+    if isinstance(result, (tuple, list)):
+        parts = [_converted(r, cls) for r in result]
+        kind = type(result)
+        return kind(parts) if kind in (tuple, list) or hasattr(kind, "n_fields") else result
+    return result
+
+
+def _complete() -> None:
+    for name, function in _METHODS.items():
+        setattr(Tensor, name, function)
+    Tensor.__torch_function__ = classmethod(_default_function)
+    Tensor.__array_priority__ = 1000
+    Tensor._backward_hooks = None
+    Tensor._post_accumulate_grad_hooks = None
+    from .ops import registry
+
+    registry.install(Tensor)
+
+
+_complete()
