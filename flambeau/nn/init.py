@@ -94,11 +94,21 @@ def trunc_normal_(
         return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
 
     with fb.no_grad():
-        low, high = cdf((a - mean) / std), cdf((b - mean) / std)
-        # the inverse of the distribution function turns uniform values into normal ones
-        tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-        tensor.erfinv_().mul_(std * math.sqrt(2.0)).add_(mean)
-        return tensor.clamp_(min=a, max=b)
+        if cdf((b - mean) / std) - cdf((a - mean) / std) > 0.3:  # most are inside: draw the others again
+            tensor.normal_(mean, std, generator=generator)
+            while (outside := (tensor < a) | (tensor > b)).any():
+                fresh = fb.empty_like(tensor).normal_(mean, std, generator=generator)
+                tensor.copy_(fb.where(outside, fresh, tensor))
+            return tensor
+        # few are inside: uniform values, kept with the probability of their density beside its maximum
+        top = (min(max(mean, a), b) - mean) ** 2
+        rejected = fb.ones_like(tensor, dtype=fb.bool)
+        while rejected.any():
+            fresh = fb.empty_like(tensor).uniform_(a, b, generator=generator)
+            tensor.copy_(fb.where(rejected, fresh, tensor))
+            density = fb.exp((top - (fresh - mean) ** 2) / (2 * std * std))
+            rejected &= fb.empty_like(tensor).uniform_(0, 1, generator=generator) > density
+    return tensor
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:

@@ -11,6 +11,7 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, Generic, TypeVar
 
@@ -164,7 +165,7 @@ class DataLoader(Generic[T_co]):
         self.persistent_workers = persistent_workers
         self._initialized = True
         self._iterator: _MultiProcessingDataLoaderIter | None = None
-        self._current: weakref.ref | None = None
+        self._position: _Position | None = None
         self._resume: dict | None = None
         self._stream_length: int | None = None
         self.check_worker_number_rationality()
@@ -221,7 +222,7 @@ class DataLoader(Generic[T_co]):
             iterator = _MultiProcessingDataLoaderIter(self)
             if self.persistent_workers:
                 self._iterator = iterator
-        self._current = weakref.ref(iterator)
+        self._position = iterator.position
         return iterator
 
     def __len__(self) -> int:
@@ -254,8 +255,8 @@ class DataLoader(Generic[T_co]):
         """The position: how many batches of the epoch were given, and the random state that its order came
         from.
         """
-        iterator = self._current() if self._current is not None else None
-        if iterator is None or iterator.finished:
+        position = self._position
+        if position is None or position.finished or self._resume:
             return self._resume or {
                 "version": 1,
                 "batches": 0,
@@ -264,8 +265,8 @@ class DataLoader(Generic[T_co]):
             }
         return {
             "version": 1,
-            "batches": iterator.given,
-            "random_state": iterator.random_state,
+            "batches": position.given,
+            "random_state": position.random_state,
             "num_workers": self.num_workers,
         }
 
@@ -286,6 +287,15 @@ class DataLoader(Generic[T_co]):
         self._resume = dict(state)
 
 
+@dataclass
+class _Position:
+    """Where a walk through the data is; it outlives the iterator."""
+
+    random_state: fb.Tensor
+    given: int = 0
+    finished: bool = False
+
+
 class _BaseDataLoaderIter:
     """One walk through the data: the order, the count of what was given, resuming."""
 
@@ -297,20 +307,18 @@ class _BaseDataLoaderIter:
     def begin(self, loader: DataLoader, base_seed: int | None) -> None:
         """Start an epoch, from its first batch or where a loaded state says."""
         state, loader._resume = loader._resume, None
-        self.given = 0
-        self.finished = False
         self.skip = state["batches"] if state is not None else 0
         source = loader.generator or fb.default_generator
         kept = source.get_state()
         if self.skip and state["random_state"] is not None:
             source.set_state(state["random_state"])
-        self.random_state = source.get_state()
+        self.position = _Position(source.get_state())
         self.base_seed = draw_seed(loader.generator) if base_seed is None else base_seed
         self.order = self.make_order(loader)
         if self.skip:
             if loader._dataset_kind == _DatasetKind.Map:
                 for _ in itertools.islice(self.order, self.skip):
-                    self.given += 1
+                    self.position.given += 1
                 self.skip = 0
             if loader.generator is None:
                 source.set_state(kept)
@@ -324,16 +332,20 @@ class _BaseDataLoaderIter:
     def __next__(self) -> Any:
         while self.skip:
             self.skip -= 1
-            self.given += 1
+            self.position.given += 1
             self.read()
         try:
             batch = self.read()
         except StopIteration:
-            self.finished = True
+            self.position.finished = True
             raise
-        self.given += 1
+        self.position.given += 1
         length = self.loader._stream_length
-        if length is not None and self.loader._dataset_kind == _DatasetKind.Iterable and self.given > length:
+        if (
+            length is not None
+            and self.loader._dataset_kind == _DatasetKind.Iterable
+            and self.position.given > length
+        ):
             self.warn_length(length)
         return _pinned(batch) if self.pin else batch
 
@@ -342,7 +354,7 @@ class _BaseDataLoaderIter:
     def warn_length(self, length: int) -> None:
         text = (
             f"Length of IterableDataset {self.loader.dataset} was reported to be {length}(when accessing "
-            f"len(dataloader)), but {self.given} samples have been fetched. "
+            f"len(dataloader)), but {self.position.given} samples have been fetched. "
         )
         if self.loader.num_workers:
             text += (
