@@ -1,6 +1,8 @@
 """Probability distributions: sampling, densities, divergences, and transforms between sets of values."""
 
-from . import constraints, transforms, utils
+from . import constraints as constraints
+from . import transforms as transforms
+from . import utils as utils
 from .bernoulli import Bernoulli
 from .beta import Beta
 from .binomial import Binomial

@@ -1,6 +1,6 @@
 """Transforms from unconstrained numbers to constrained sets.
 
-``biject_to(constraint)`` is bijective; ``transform_to(constraint)`` need not be, and is better suited to optimization.
+``biject_to(constraint)`` is bijective; ``transform_to(constraint)`` suits optimization better.
 """
 
 from __future__ import annotations

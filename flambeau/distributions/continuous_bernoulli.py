@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from flambeau.nn.functional import binary_cross_entropy_with_logits
-
 import flambeau as fb
 from flambeau import Tensor
+from flambeau.nn.functional import binary_cross_entropy_with_logits
 
 from . import constraints
 from ._probs_or_logits import ProbsOrLogits
@@ -19,7 +18,7 @@ __all__ = ["ContinuousBernoulli"]
 
 
 class ContinuousBernoulli(ProbsOrLogits, ExponentialFamily):
-    """Density proportional to ``probs**x (1 - probs)**(1 - x)`` on [0, 1] (Loaiza-Ganem and Cunningham, 2019).
+    """Density proportional to ``probs**x (1 - probs)**(1 - x)`` on [0, 1] (Loaiza-Ganem, Cunningham, 2019).
 
     Parameters
     ----------

@@ -72,7 +72,8 @@ class Distribution:
             if not constraint.check(value).all():
                 raise ValueError(
                     f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of "
-                    f"distribution {self!r} to satisfy the constraint {constraint!r}, but found invalid values:\n"
+                    f"distribution {self!r} to satisfy the constraint {constraint!r}, but found "
+                    "invalid values:\n"
                     f"{value}"
                 )
 
@@ -96,14 +97,15 @@ class Distribution:
         return new
 
     def _finish_expand(self, new: Distribution, batch_shape: fb.Size) -> None:
-        """Set what every expanded distribution has; parts made of other distributions are added by overriding."""
+        """Set what every expanded distribution has; those with further parts override this."""
         Distribution.__init__(new, batch_shape, self._event_shape, validate_args=False)
         new._validate_args = self._validate_args
 
     def _get_checked_instance(self, cls: type, _instance: Any = None) -> Any:
         if _instance is None and type(self).__init__ != cls.__init__:
             raise NotImplementedError(
-                f"Subclass {self.__class__.__name__} of {cls.__name__} that defines a custom __init__ method must "
+                f"Subclass {self.__class__.__name__} of {cls.__name__} that defines a custom __init__ "
+                "method must "
                 "also define a custom .expand() method."
             )
         return self.__new__(type(self)) if _instance is None else _instance
@@ -183,7 +185,7 @@ class Distribution:
         raise NotImplementedError
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        """Return all values, along a new first dimension; expanded over the batch unless ``expand`` is False."""
+        """Return all values along a new first dimension, expanded over the batch if ``expand``."""
         raise NotImplementedError
 
     def _enumerate(self, values: Tensor, expand: bool) -> Tensor:
@@ -220,7 +222,8 @@ class Distribution:
             support = self.support
         except NotImplementedError:
             warnings.warn(
-                f"{self.__class__} does not define `support` to enable sample validation. Please initialize the "
+                f"{self.__class__} does not define `support` to enable sample validation. Please "
+                "initialize the "
                 "distribution with `validate_args=False` to turn off validation.",
                 stacklevel=3,
             )
@@ -228,7 +231,8 @@ class Distribution:
         assert support is not None
         if not support.check(value).all():
             raise ValueError(
-                f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to be within the "
+                f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to "
+                "be within the "
                 f"support ({support!r}) of the distribution {self!r}, but found invalid values:\n{value}"
             )
 

@@ -47,7 +47,7 @@ _KL_MEMOIZE: dict[tuple[type, type], Callable] = {}
 
 
 def register_kl(type_p: type, type_q: type) -> Callable[[Callable], Callable]:
-    """Return a decorator that registers ``f(p, q)`` as the divergence of two types and of their subclasses."""
+    """Return a decorator: ``f(p, q)`` becomes the divergence of two types and of their subclasses."""
     if not isinstance(type_p, type) and issubclass(type_p, Distribution):
         raise TypeError(f"Expected type_p to be a Distribution subclass but got {type_p}")
     if not isinstance(type_q, type) and issubclass(type_q, Distribution):
@@ -96,7 +96,8 @@ def kl_divergence(p: Distribution, q: Distribution) -> Tensor:
         fun = _KL_MEMOIZE[types] = _dispatch_kl(*types)
     if fun is NotImplemented:
         raise NotImplementedError(
-            f"No KL(p || q) is implemented for p type {p.__class__.__name__} and q type {q.__class__.__name__}"
+            f"No KL(p || q) is implemented for p type {p.__class__.__name__} and q type "
+            f"{q.__class__.__name__}"
         )
     return fun(p, q)
 
@@ -215,7 +216,8 @@ def _expfamily_expfamily(p: ExponentialFamily, q: ExponentialFamily) -> Tensor:
     """The Bregman divergence of the log normalizer."""
     if type(p) is not type(q):
         raise NotImplementedError(
-            "The cross KL-divergence between different exponential families cannot                             "
+            "The cross KL-divergence between different exponential families cannot                   "
+            "          "
             "be computed using Bregman divergences"
         )
     params_p = [np.detach().requires_grad_() for np in p._natural_params]
@@ -268,7 +270,8 @@ def _laplace_laplace(p: Laplace, q: Laplace) -> Tensor:
 def _lowrank_lowrank(p: LowRankMultivariateNormal, q: LowRankMultivariateNormal) -> Tensor:
     if p.event_shape != q.event_shape:
         raise ValueError(
-            "KL-divergence between two Low Rank Multivariate Normals with                          different event "
+            "KL-divergence between two Low Rank Multivariate Normals with                          "
+            "different event "
             "shapes cannot be computed"
         )
     log_dets = _log_det(q) - _log_det(p)
@@ -298,7 +301,8 @@ def _lowrank_distance(d: LowRankMultivariateNormal, x: Tensor) -> Tensor:
 def _mvn_lowrank(p: MultivariateNormal, q: LowRankMultivariateNormal) -> Tensor:
     if p.event_shape != q.event_shape:
         raise ValueError(
-            "KL-divergence between two (Low Rank) Multivariate Normals with                          different event "
+            "KL-divergence between two (Low Rank) Multivariate Normals with                          "
+            "different event "
             "shapes cannot be computed"
         )
     log_dets = _log_det(q) - 2 * _half_log_det(p._unbroadcasted_scale_tril)
@@ -323,7 +327,8 @@ def _expanded_solve(p: Any, q: MultivariateNormal, matrix: Tensor) -> Tensor:
 def _lowrank_mvn(p: LowRankMultivariateNormal, q: MultivariateNormal) -> Tensor:
     if p.event_shape != q.event_shape:
         raise ValueError(
-            "KL-divergence between two (Low Rank) Multivariate Normals with                          different event "
+            "KL-divergence between two (Low Rank) Multivariate Normals with                          "
+            "different event "
             "shapes cannot be computed"
         )
     log_dets = 2 * _half_log_det(q._unbroadcasted_scale_tril) - _log_det(p)
@@ -338,7 +343,8 @@ def _lowrank_mvn(p: LowRankMultivariateNormal, q: MultivariateNormal) -> Tensor:
 def _mvn_mvn(p: MultivariateNormal, q: MultivariateNormal) -> Tensor:
     if p.event_shape != q.event_shape:
         raise ValueError(
-            "KL-divergence between two Multivariate Normals with                          different event shapes "
+            "KL-divergence between two Multivariate Normals with                          different "
+            "event shapes "
             "cannot be computed"
         )
     half_log_dets = _half_log_det(q._unbroadcasted_scale_tril) - _half_log_det(p._unbroadcasted_scale_tril)

@@ -24,7 +24,7 @@ def _moment(a: Tensor, b: Tensor, n: int) -> Tensor:
 
 
 class Kumaraswamy(TransformedDistribution):
-    """Density ``a b x**(a - 1) (1 - x**a)**(b - 1)`` on the unit interval, much like the beta distribution's."""
+    """Density ``a b x**(a - 1) (1 - x**a)**(b - 1)`` on the unit interval, much like that of Beta."""
 
     arg_constraints = {"concentration1": constraints.positive, "concentration0": constraints.positive}
     support = constraints.unit_interval

@@ -19,8 +19,8 @@ __all__ = ["LKJCholesky"]
 class LKJCholesky(Distribution):
     """Cholesky factors of correlation matrices (Lewandowski, Kurowicka and Joe, 2009).
 
-    The density of the matrix is proportional to its determinant to the power ``concentration - 1``; samples are
-    drawn by the onion method.
+    The density of the matrix is proportional to its determinant to the power ``concentration - 1``; samples
+    are drawn by the onion method.
 
     Parameters
     ----------

@@ -21,10 +21,10 @@ def _batch_mv(matrix: Tensor, vector: Tensor) -> Tensor:
 
 
 def _batch_mahalanobis(factor: Tensor, x: Tensor) -> Tensor:
-    """Return ``x^T (L L^T)^-1 x`` for lower triangular ``L`` of shape ``(..., n, n)`` and ``x`` of ``(..., n)``.
+    """Return ``x^T (L L^T)^-1 x`` for lower triangular ``L`` of ``(..., n, n)`` and ``x`` of ``(..., n)``.
 
-    The batch of ``L`` may have dimensions of size one that ``x`` has larger, and need not be expanded: rows of
-    ``x`` that share a factor are solved as columns of one system.
+    The batch of ``L`` may have dimensions of size one that ``x`` has larger, and need not be expanded: rows
+    of ``x`` that share a factor are solved as columns of one system.
     """
     n = x.size(-1)
     batch = factor.shape[:-2]

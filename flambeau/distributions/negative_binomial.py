@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flambeau.nn.functional import logsigmoid
-
 import flambeau as fb
 from flambeau import Tensor
+from flambeau.nn.functional import logsigmoid
 
 from . import constraints
 from ._probs_or_logits import ProbsOrLogits

@@ -1,4 +1,4 @@
-"""Helpers of the distributions: broadcasting of parameters, probabilities and logits, triangles as vectors."""
+"""Helpers of the distributions: broadcast parameters, probabilities and logits, triangles as vectors."""
 
 from __future__ import annotations
 
@@ -115,9 +115,11 @@ def vec_to_tril_matrix(vec: Tensor, diag: int = 0) -> Tensor:
     """
     entries = vec.shape[-1]
     n = (-(1 + 2 * diag) + ((1 + 2 * diag) ** 2 + 8 * entries + 4 * abs(diag) * (diag + 1)) ** 0.5) / 2
-    if not round(n) - n < fb.finfo(vec.dtype).eps:
+    if abs(round(n) - n) > fb.finfo(vec.dtype).eps:
         raise ValueError(
-            f"The size of last dimension is {entries} which cannot be expressed as the lower triangular part of a square D x D matrix."
+            f"The size of last dimension is {entries} which cannot be expressed as the lower "
+            "triangular part of "
+            "a square D x D matrix."
         )
     n = round(n)
     rows, columns = fb.tril_indices(n, n, diag, device=vec.device)

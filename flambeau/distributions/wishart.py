@@ -92,7 +92,8 @@ class Wishart(ExponentialFamily):
         setattr(self, name, matrix.expand(batch_shape + (-1, -1)))
         if self.df.lt(event_shape[-1]).any():
             warnings.warn(
-                "Low df values detected. Singular samples are highly likely to occur for ndim - 1 < df < ndim.",
+                "Low df values detected. Singular samples are highly likely to occur for ndim - 1 < "
+                "df < ndim.",
                 stacklevel=2,
             )
         super().__init__(batch_shape, event_shape, validate_args=validate_args)
@@ -174,8 +175,8 @@ class Wishart(ExponentialFamily):
             How often singular matrices are drawn again (10).
         """
         sample = self._bartlett_sampling(fb.Size(sample_shape))
-        # PyTorch takes the valid matrices of the first draw for singular ones, and draws them again: so that seeded
-        # samples are equal, this is done here as well. From then on the singular ones are drawn again.
+        # PyTorch takes the valid matrices of the first draw for singular ones, and draws them again: so that
+        # seeded samples are equal, this is done here as well. From then on the singular ones are drawn again.
         again = self._any_in_batch(self.support.check(sample))
         for _ in range(10 if max_try_correction is None else max_try_correction):
             if not again.any():

@@ -53,16 +53,16 @@ class Adadelta(Stepper):
         check_not_negative(eps=eps, weight_decay=weight_decay)
         super().__init__(
             params,
-            dict(
-                lr=lr,
-                rho=rho,
-                eps=eps,
-                weight_decay=weight_decay,
-                maximize=maximize,
-                capturable=capturable,
-                foreach=foreach,
-                differentiable=differentiable,
-            ),
+            {
+                "lr": lr,
+                "rho": rho,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+                "capturable": capturable,
+                "foreach": foreach,
+                "differentiable": differentiable,
+            },
         )
 
     def _new_state(self, p: Any, group: dict[str, Any]) -> dict[str, Any]:

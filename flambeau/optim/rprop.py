@@ -42,15 +42,15 @@ class Rprop(Stepper):
             raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}")
         super().__init__(
             params,
-            dict(
-                lr=lr,
-                etas=etas,
-                step_sizes=step_sizes,
-                foreach=foreach,
-                maximize=maximize,
-                differentiable=differentiable,
-                capturable=capturable,
-            ),
+            {
+                "lr": lr,
+                "etas": etas,
+                "step_sizes": step_sizes,
+                "foreach": foreach,
+                "maximize": maximize,
+                "differentiable": differentiable,
+                "capturable": capturable,
+            },
         )
 
     def _new_state(self, p: Any, group: dict[str, Any]) -> dict[str, Any]:

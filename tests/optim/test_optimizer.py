@@ -70,7 +70,7 @@ def test_bad_options(name, options, message):
 
 
 def test_fused_excludes_others():
-    with pytest.raises(RuntimeError, match="`fused` and `foreach` cannot be `True` together."):
+    with pytest.raises(RuntimeError, match="`fused` and `foreach` cannot be `True` together"):
         optim.Adam(parameters(), fused=True, foreach=True)
     with pytest.raises(RuntimeError, match="`fused` does not support `differentiable`"):
         optim.SGD(parameters(), fused=True, differentiable=True)

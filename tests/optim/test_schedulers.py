@@ -138,7 +138,7 @@ def test_not_an_optimizer():
 
 def test_one_cycle_ends():
     scheduler = lr_scheduler.OneCycleLR(sgd(), 1.0, total_steps=2)
-    with pytest.raises(ValueError, match="Tried to step 3 times. The specified number of total steps is 2"):
+    with pytest.raises(ValueError, match="Tried to step 3 times"):
         rates_of(scheduler, 4)
 
 
@@ -195,7 +195,7 @@ def test_averaged_model():
     assert got == pytest.approx({"swa": 3.0, "swa_fn": 3.0, "ema": 3.75, "ema_fn": 3.75})
     assert list(averages["swa"].state_dict()) == ["n_averaged", "module.weight"]
     assert averages["swa"].n_averaged == 3
-    with pytest.raises(ValueError, match="Invalid decay value 2.0 provided"):
+    with pytest.raises(ValueError, match="Invalid decay value"):
         swa_utils.get_ema_avg_fn(2.0)
 
 
