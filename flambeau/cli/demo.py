@@ -28,8 +28,12 @@ def _arguments(argv: list[str], prog: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=prog, description="Train LeNet on pictures and show what it learnt."
     )
-    parser.add_argument("--data", choices=("auto", "digits", "fashion"), default="auto",
-                        help="auto: the whole of Fashion-MNIST where it is on disk, else 5,000 MNIST digits")  # fmt: skip
+    parser.add_argument(
+        "--data",
+        choices=("auto", "digits", "fashion"),
+        default="auto",
+        help="auto: the whole of Fashion-MNIST where it is on disk, else 5,000 MNIST digits",
+    )
     parser.add_argument(
         "--root", help=f"folder of Fashion-MNIST's files (default {demo_data.DEBIAN_FASHION})"
     )
@@ -228,10 +232,14 @@ def _report(training: Training, data: demo_data.Pictures, out: str, screen: Scre
     share = f"{total:.2%} of {len(labels)} right"
     try:
         pictures.predictions(
-            os.path.join(out, "predictions.png"), data.test[0][chosen], labels[chosen].tolist(),
-            guesses[chosen].tolist(), sure[chosen].tolist(), data.classes,
+            os.path.join(out, "predictions.png"),
+            data.test[0][chosen],
+            labels[chosen].tolist(),
+            guesses[chosen].tolist(),
+            sure[chosen].tolist(),
+            data.classes,
             f"LeNet on {data.name}, pictures it never saw: {share}",
-        )  # fmt: skip
+        )
         history = [[entry[key] for entry in training.history] for key in ("train", "test")]
         pictures.curves(
             os.path.join(out, "curve.png"),

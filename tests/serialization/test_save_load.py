@@ -56,14 +56,39 @@ def test_pickles_look_as_pytorch_writes_them():
         if "PUT" not in op.name
     ]
     assert operations == [
-        ("PROTO", 2), ("GLOBAL", "torch._utils _rebuild_parameter"), ("GLOBAL", "torch._utils _rebuild_tensor_v2"),
-        ("MARK", None), ("MARK", None), ("BINUNICODE", "storage"), ("GLOBAL", "torch FloatStorage"),
-        ("BINUNICODE", "0"), ("BINUNICODE", "cpu"), ("BININT1", 6), ("TUPLE", None), ("BINPERSID", None),
-        ("BININT1", 0), ("BININT1", 2), ("BININT1", 3), ("TUPLE2", None), ("BININT1", 3), ("BININT1", 1),
-        ("TUPLE2", None), ("NEWFALSE", None), ("GLOBAL", "collections OrderedDict"), ("EMPTY_TUPLE", None),
-        ("REDUCE", None), ("TUPLE", None), ("REDUCE", None), ("NEWTRUE", None), ("BINGET", 9), ("EMPTY_TUPLE", None),
-        ("REDUCE", None), ("TUPLE3", None), ("REDUCE", None), ("STOP", None),
-    ]  # fmt: skip
+        ("PROTO", 2),
+        ("GLOBAL", "torch._utils _rebuild_parameter"),
+        ("GLOBAL", "torch._utils _rebuild_tensor_v2"),
+        ("MARK", None),
+        ("MARK", None),
+        ("BINUNICODE", "storage"),
+        ("GLOBAL", "torch FloatStorage"),
+        ("BINUNICODE", "0"),
+        ("BINUNICODE", "cpu"),
+        ("BININT1", 6),
+        ("TUPLE", None),
+        ("BINPERSID", None),
+        ("BININT1", 0),
+        ("BININT1", 2),
+        ("BININT1", 3),
+        ("TUPLE2", None),
+        ("BININT1", 3),
+        ("BININT1", 1),
+        ("TUPLE2", None),
+        ("NEWFALSE", None),
+        ("GLOBAL", "collections OrderedDict"),
+        ("EMPTY_TUPLE", None),
+        ("REDUCE", None),
+        ("TUPLE", None),
+        ("REDUCE", None),
+        ("NEWTRUE", None),
+        ("BINGET", 9),
+        ("EMPTY_TUPLE", None),
+        ("REDUCE", None),
+        ("TUPLE3", None),
+        ("REDUCE", None),
+        ("STOP", None),
+    ]
     assert archive.read("archive/version") == b"3\n" and archive.read("archive/byteorder") == b"little"
     for info in archive.infolist():
         assert info.compress_type == zipfile.ZIP_STORED
@@ -96,20 +121,38 @@ def test_every_dtype(name):
 
 def test_plain_data_and_numpy():
     data = {
-        "set": {1, 2}, "frozen": frozenset([1]), "bytes": b"ab", "array": bytearray(b"c"), "complex": 1j,
-        "big": -(10**40), "float": 1e300, "slice": slice(1, None), "none": None, "nested": [(1, [2, {"a": ()}])],
+        "set": {1, 2},
+        "frozen": frozenset([1]),
+        "bytes": b"ab",
+        "array": bytearray(b"c"),
+        "complex": 1j,
+        "big": -(10**40),
+        "float": 1e300,
+        "slice": slice(1, None),
+        "none": None,
+        "nested": [(1, [2, {"a": ()}])],
         "time": datetime.datetime(2020, 1, 2, tzinfo=datetime.UTC),
         "path": pathlib.PurePosixPath("a/b"),
-        "default": collections.defaultdict(list, a=[1]), "deque": collections.deque([1, 2]),
-        "counter": collections.Counter("aab"), "device": fb.device("cpu"), "ε": "ünï\ud800",
-    }  # fmt: skip
+        "default": collections.defaultdict(list, a=[1]),
+        "deque": collections.deque([1, 2]),
+        "counter": collections.Counter("aab"),
+        "device": fb.device("cpu"),
+        "ε": "ünï\ud800",
+    }
     for protocol in (2, 3, 4, 5):
         assert around(data, pickle_protocol=protocol) == data
     arrays = [
-        np.arange(6.0).reshape(2, 3).T, np.array([], ">i2"), np.array([1, 2], ">i4"), np.float32(2.5), np.bool_(True),
-        np.array(["ab", "c"]), np.array([(1, 2.0)], [("a", "i4"), ("b", "f8")]), np.array([None, "x"], object),
-        np.datetime64("2020-01-01", "D"), np.array(5),
-    ]  # fmt: skip
+        np.arange(6.0).reshape(2, 3).T,
+        np.array([], ">i2"),
+        np.array([1, 2], ">i4"),
+        np.float32(2.5),
+        np.bool_(True),
+        np.array(["ab", "c"]),
+        np.array([(1, 2.0)], [("a", "i4"), ("b", "f8")]),
+        np.array([None, "x"], object),
+        np.datetime64("2020-01-01", "D"),
+        np.array(5),
+    ]
     for protocol in (2, 4):
         for old, new in zip(arrays, around(arrays, pickle_protocol=protocol), strict=True):
             expected = pickle.loads(pickle.dumps(old, protocol))  # (it may change the byte order)
@@ -144,10 +187,10 @@ def test_mmap(tmp_path):
     got["a"][0] = 7  # a private copy: the file stays
     assert got["a"].tolist() == [7, 1, 2, 3, 4] and got["b"].tolist() == [1.0, 1.0]
     assert fb.load(path)["a"][0] == 0
-    with pytest.raises(ValueError, match="f must be a file path in order to use the mmap argument"):
+    with pytest.raises(ValueError, match=r"f must be a file path in order to use the mmap argument"):
         fb.load(saved(1), mmap=True)
     fb.save(1, path, _use_new_zipfile_serialization=False)
-    with pytest.raises(RuntimeError, match="mmap can only be used with files saved with"):
+    with pytest.raises(RuntimeError, match=r"mmap can only be used with files saved with"):
         fb.load(path, mmap=True)
 
 
@@ -167,7 +210,7 @@ def test_map_location():
     if not fb.cuda.is_available():
         buffer.seek(0)
         with pytest.raises(
-            RuntimeError, match="Attempting to deserialize object on a CUDA device but torch.cuda.is_av"
+            RuntimeError, match=r"Attempting to deserialize object on a CUDA device but torch.cuda.is_av"
         ):
             fb.load(buffer, map_location="cuda")
 
@@ -180,7 +223,7 @@ def test_a_view_into_much_more_warns():
 def test_whole_modules_need_trust():
     net = fb.nn.Sequential(fb.nn.Linear(2, 3), fb.nn.ReLU())
     buffer = saved(net)
-    with pytest.raises(pickle.UnpicklingError, match="Unsupported global: GLOBAL torch.nn.modules"):
+    with pytest.raises(pickle.UnpicklingError, match=r"Unsupported global: GLOBAL torch.nn.modules"):
         fb.load(buffer)
     buffer.seek(0)
     again = fb.load(buffer, weights_only=False)
@@ -215,14 +258,14 @@ def test_safe_globals():
 
 
 def test_arguments():
-    with pytest.raises(AttributeError, match="expected 'f' to be string, path, or a file-like object"):
+    with pytest.raises(AttributeError, match=r"expected 'f' to be string, path, or a file-like object"):
         fb.save(1, 3)
     with pytest.raises(
-        AttributeError, match="'int' object has no attribute 'seek'. You can only torch.load from a file"
+        AttributeError, match=r"'int' object has no attribute 'seek'. You can only torch.load from a file"
     ):
         fb.load(3)
     with pytest.raises(
-        RuntimeError, match="Can not safely load weights when explicit pickle_module is specified"
+        RuntimeError, match=r"Can not safely load weights when explicit pickle_module is specified"
     ):
         fb.load(saved(1), pickle_module=pickle, weights_only=True)
     with pytest.raises(FileNotFoundError):

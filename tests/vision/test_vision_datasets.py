@@ -51,10 +51,18 @@ def test_idx_types(tmp_path, dtype):
 
 def test_damaged_idx(tmp_path):
     whole = idx(np.zeros((3, 4), np.uint8))
-    for content in (b"", b"\0\0\x08", b"PK\x03\x04", whole[:9], whole[:-1], whole + b"x", gzip.compress(whole)[:-9],
-                    b"\0\0\x08\x03" + b"\xff" * 12):  # fmt: skip
+    for content in (
+        b"",
+        b"\0\0\x08",
+        b"PK\x03\x04",
+        whole[:9],
+        whole[:-1],
+        whole + b"x",
+        gzip.compress(whole)[:-9],
+        b"\0\0\x08\x03" + b"\xff" * 12,
+    ):
         (tmp_path / "bad").write_bytes(content)
-        with pytest.raises(ValueError, match="bad"):
+        with pytest.raises(ValueError, match=r"bad"):
             read_idx(tmp_path / "bad")
 
 
@@ -75,12 +83,15 @@ def test_mnist_layouts(tmp_path, layout, packed):
     assert image.size == (28, 28) and image.mode == "L" and label == 3 and type(label) is int
     assert data.classes[3] == "3 - three" and data.class_to_idx["9 - nine"] == 9
     assert repr(data).splitlines()[:4] == [
-        "Dataset MNIST", "    Number of datapoints: 10", f"    Root location: {tmp_path}", "    Split: Test",
-    ]  # fmt: skip
+        "Dataset MNIST",
+        "    Number of datapoints: 10",
+        f"    Root location: {tmp_path}",
+        "    Split: Test",
+    ]
 
 
 def test_missing_files():
-    with pytest.raises(RuntimeError, match="Dataset not found. You can use download=True to download it"):
+    with pytest.raises(RuntimeError, match=r"Dataset not found. You can use download=True to download it"):
         datasets.FashionMNIST("/no/such/folder")
 
 
@@ -109,7 +120,7 @@ def test_emnist(tmp_path):
     data = datasets.EMNIST(tmp_path, "letters", train=False)
     assert data.targets.tolist() == [1, 26] and data.classes[26] == "z" and len(data.classes) == 27
     assert len(datasets.EMNIST.classes_split_dict["balanced"]) == 47
-    with pytest.raises(ValueError, match="Unknown value 'wrong' for argument split"):
+    with pytest.raises(ValueError, match=r"Unknown value 'wrong' for argument split"):
         datasets.EMNIST(tmp_path, "wrong")
 
 
@@ -158,9 +169,9 @@ def test_download_continues_checks_and_is_atomic(tmp_path):
         assert requests == [("f.bin", None), ("f.bin", "bytes=30000-")]
         utils.download_url(url + "f.bin", tmp_path, md5=md5)
         assert len(requests) == 2
-        with pytest.raises(RuntimeError, match="File not found or corrupted"):
+        with pytest.raises(RuntimeError, match=r"File not found or corrupted"):
             utils.download_url(url + "f.bin", tmp_path, "other.bin", md5="0" * 32)
-        with pytest.raises(OSError, match="404"):
+        with pytest.raises(OSError, match=r"404"):
             utils.download_url(url + "missing", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["f.bin"]
 
@@ -176,13 +187,14 @@ def test_mnist_download_tries_the_mirrors(tmp_path):
         data = Here(tmp_path, download=True)
         assert len(data) == 20
         assert sorted(p.name for p in pathlib.Path(data.raw_folder).iterdir())[:2] == [
-            "t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz",
-        ]  # fmt: skip
+            "t10k-images-idx3-ubyte",
+            "t10k-images-idx3-ubyte.gz",
+        ]
 
         class Broken(Here):
             resources = [(name, "0" * 32) for name in packed]
 
-        with pytest.raises(RuntimeError, match="(?s)Error downloading train-images.*404.*corrupted"):
+        with pytest.raises(RuntimeError, match=r"(?s)Error downloading train-images.*404.*corrupted"):
             Broken(tmp_path / "x", download=True)
 
 
@@ -222,7 +234,7 @@ def test_cifar(tmp_path):
     assert label == 2 and np.array_equal((image * 255).round().byte().numpy(), planes[2])
     images, labels = next(iter(DataLoader(data, batch_size=4)))
     assert fb.equal(images[2], image) and labels.tolist() == [0, 1, 2, 3]
-    with pytest.raises(RuntimeError, match="Dataset not found or corrupted"):
+    with pytest.raises(RuntimeError, match=r"Dataset not found or corrupted"):
         datasets.CIFAR100(tmp_path)
 
 
@@ -234,7 +246,7 @@ def test_archives_stay_in_their_folder(tmp_path):
         archive.addfile(info, io.BytesIO(b"x"))
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.tar").write_bytes(out.getvalue())
-    with pytest.raises(Exception, match="escaped"):
+    with pytest.raises(Exception, match=r"escaped"):
         utils.extract_archive(tmp_path / "in" / "a.tar")
     assert not (tmp_path / "escaped").exists()
 
@@ -249,17 +261,20 @@ def test_image_folder(tmp_path):
     data = datasets.ImageFolder(tmp_path, transform=transforms.ToTensor())
     assert data.classes == ["cat", "dog"] and data.class_to_idx == {"cat": 0, "dog": 1}
     assert [(pathlib.Path(path).name, label) for path, label in data.samples] == [
-        ("b.png", 0), ("a.PNG", 0), ("b.png", 1), ("a.PNG", 1),
-    ]  # fmt: skip
+        ("b.png", 0),
+        ("a.PNG", 0),
+        ("b.png", 1),
+        ("a.PNG", 1),
+    ]
     picture, label = data[2]
     assert picture.shape == (3, 4, 5) and picture[:, 0, 0].tolist() == [1.0, 0.0, 0.0] and label == 1
     (tmp_path / "empty").mkdir()
     with pytest.raises(
-        FileNotFoundError, match="Found no valid file for the classes empty. Supported extensions are:"
+        FileNotFoundError, match=r"Found no valid file for the classes empty. Supported extensions are:"
     ):
         datasets.ImageFolder(tmp_path)
     assert len(datasets.ImageFolder(tmp_path, allow_empty=True)) == 4
-    with pytest.raises(FileNotFoundError, match="Couldn't find any class folder"):
+    with pytest.raises(FileNotFoundError, match=r"Couldn't find any class folder"):
         datasets.ImageFolder(tmp_path / "empty")
 
 

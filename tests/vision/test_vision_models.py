@@ -8,10 +8,20 @@ import flambeau as fb
 from flambeau.vision import models, utils
 
 PARAMETERS = {
-    "alexnet": 61_100_840, "vgg11": 132_863_336, "vgg16": 138_357_544, "vgg16_bn": 138_365_992, "resnet18": 11_689_512,
-    "resnet34": 21_797_672, "resnet50": 25_557_032, "resnet101": 44_549_160, "resnet152": 60_192_808,
-    "mobilenet_v2": 3_504_872, "resnext50_32x4d": 25_028_904, "wide_resnet50_2": 68_883_240, "lenet": 61_706,
-}  # fmt: skip
+    "alexnet": 61_100_840,
+    "vgg11": 132_863_336,
+    "vgg16": 138_357_544,
+    "vgg16_bn": 138_365_992,
+    "resnet18": 11_689_512,
+    "resnet34": 21_797_672,
+    "resnet50": 25_557_032,
+    "resnet101": 44_549_160,
+    "resnet152": 60_192_808,
+    "mobilenet_v2": 3_504_872,
+    "resnext50_32x4d": 25_028_904,
+    "wide_resnet50_2": 68_883_240,
+    "lenet": 61_706,
+}
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -55,9 +65,9 @@ def test_forward_and_backward(name, size):
 
 def test_unknown_models_and_weights():
     assert "resnet18" in models.list_models()
-    with pytest.raises(ValueError, match="Unknown model nothing"):
+    with pytest.raises(ValueError, match=r"Unknown model nothing"):
         models.get_model("nothing")
-    with pytest.raises(NotImplementedError, match="load_state_dict"):
+    with pytest.raises(NotImplementedError, match=r"load_state_dict"):
         models.resnet18(weights="DEFAULT")
 
 
@@ -69,7 +79,7 @@ def test_make_grid():
     assert grid[0, 4].tolist() == [9, 3, 3, 3, 9, 4, 4, 4, 9, 9, 9, 9, 9]
     assert utils.make_grid(images, normalize=True).max().item() == 1
     assert utils.make_grid([fb.zeros(1, 4, 4)] * 2).shape == (3, 8, 14)
-    with pytest.raises(TypeError, match="tensor or list of tensors expected"):
+    with pytest.raises(TypeError, match=r"tensor or list of tensors expected"):
         utils.make_grid("x")
 
 

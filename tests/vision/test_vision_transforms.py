@@ -101,9 +101,9 @@ def test_to_tensor_and_back():
     assert T.PILToTensor()(picture).dtype == fb.uint8
     for mode, dtype in (("L", fb.float32), ("1", fb.float32), ("I", fb.int32), ("F", fb.float32)):
         assert T.ToTensor()(picture.convert(mode)).dtype == dtype
-    with pytest.raises(TypeError, match="pic should be PIL Image or ndarray. Got <class 'str'>"):
+    with pytest.raises(TypeError, match=r"pic should be PIL Image or ndarray. Got <class 'str'>"):
         T.ToTensor()("x")
-    with pytest.raises(ValueError, match="pic should not have > 4 channels. Got 5 channels."):
+    with pytest.raises(ValueError, match=r"pic should not have > 4 channels. Got 5 channels."):
         T.ToPILImage()(fb.zeros(5, 2, 2))
 
 
@@ -124,7 +124,7 @@ def test_normalize():
     ):
         with pytest.raises(kind, match=text):
             T.Normalize(0.5, 0.5)(bad)
-    with pytest.raises(ValueError, match="std evaluated to zero after conversion to torch.float32"):
+    with pytest.raises(ValueError, match=r"std evaluated to zero after conversion to torch.float32"):
         T.Normalize(0.5, 0.0)(x)
 
 
@@ -134,7 +134,7 @@ def test_convert_image_dtype():
     assert F.convert_image_dtype(fb.tensor([0.0, 0.5, 1.0]), fb.uint8).tolist() == [0, 127, 255]
     assert F.convert_image_dtype(x, fb.int16).tolist() == [0, 128 * 128, 255 * 128]
     assert F.convert_image_dtype(fb.tensor([32767], dtype=fb.int16), fb.uint8).tolist() == [255]
-    with pytest.raises(RuntimeError, match="cannot be performed safely"):
+    with pytest.raises(RuntimeError, match=r"cannot be performed safely"):
         F.convert_image_dtype(fb.ones(1), fb.int32)
 
 
@@ -197,13 +197,18 @@ def test_composition():
         (T.CenterCrop(3), "CenterCrop(size=(3, 3))"),
         (T.RandomCrop(32, padding=4), "RandomCrop(size=(32, 32), padding=4)"),
         (T.RandomHorizontalFlip(), "RandomHorizontalFlip(p=0.5)"),
-        (T.RandomRotation(10), "RandomRotation(degrees=[-10.0, 10.0], interpolation=nearest, expand=False, fill=0)"),
+        (
+            T.RandomRotation(10),
+            "RandomRotation(degrees=[-10.0, 10.0], interpolation=nearest, expand=False, fill=0)",
+        ),
         (T.ColorJitter(0.4), "ColorJitter(brightness=(0.6, 1.4), contrast=None, saturation=None, hue=None)"),
         (T.Normalize((0.5,), (0.2,)), "Normalize(mean=(0.5,), std=(0.2,))"),
-        (T.Compose([T.ToTensor(), T.Pad(1)]),
-         "Compose(\n    ToTensor()\n    Pad(padding=1, fill=0, padding_mode=constant)\n)"),
+        (
+            T.Compose([T.ToTensor(), T.Pad(1)]),
+            "Compose(\n    ToTensor()\n    Pad(padding=1, fill=0, padding_mode=constant)\n)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_reprs(transform, text):
     assert repr(transform) == text
 
@@ -215,8 +220,11 @@ def test_without_pillow(monkeypatch):
     import importlib
 
     monkeypatch.setattr(
-        importlib, "import_module",
-        lambda name, *a: (_ for _ in ()).throw(ImportError(name)) if name.startswith("PIL") else original(name, *a),
-    )  # fmt: skip
-    with pytest.raises(ImportError, match="pip install pillow"):
+        importlib,
+        "import_module",
+        lambda name, *a: (
+            (_ for _ in ()).throw(ImportError(name)) if name.startswith("PIL") else original(name, *a)
+        ),
+    )
+    with pytest.raises(ImportError, match=r"pip install pillow"):
         T.ToPILImage()(fb.zeros(1, 2, 2))

@@ -280,9 +280,15 @@ def center_crop(img: Any, output_size: int | Sequence[int]) -> Any:
 
 
 def resized_crop(
-    img: Any, top: int, left: int, height: int, width: int, size: Sequence[int],
-    interpolation: InterpolationMode = InterpolationMode.BILINEAR, antialias: bool | None = True,
-) -> Any:  # fmt: skip
+    img: Any,
+    top: int,
+    left: int,
+    height: int,
+    width: int,
+    size: Sequence[int],
+    interpolation: InterpolationMode = InterpolationMode.BILINEAR,
+    antialias: bool | None = True,
+) -> Any:
     """A part, resized."""
     return resize(crop(img, top, left, height, width), size, interpolation, antialias=antialias)
 
@@ -344,9 +350,13 @@ def _inverse_affine(
 
 
 def rotate(
-    img: Any, angle: float, interpolation: InterpolationMode = InterpolationMode.NEAREST, expand: bool = False,
-    center: Sequence[int] | None = None, fill: Any = None,
-) -> Any:  # fmt: skip
+    img: Any,
+    angle: float,
+    interpolation: InterpolationMode = InterpolationMode.NEAREST,
+    expand: bool = False,
+    center: Sequence[int] | None = None,
+    fill: Any = None,
+) -> Any:
     """Turn counter-clockwise by degrees, about the middle or `center` (x, y)."""
     if not isinstance(angle, (int, float)):
         raise TypeError("Argument angle should be int or float")
@@ -363,9 +373,15 @@ def rotate(
 
 
 def affine(
-    img: Any, angle: float, translate: Sequence[int], scale: float, shear: float | Sequence[float],
-    interpolation: InterpolationMode = InterpolationMode.NEAREST, fill: Any = None, center: Sequence[int] | None = None,
-) -> Any:  # fmt: skip
+    img: Any,
+    angle: float,
+    translate: Sequence[int],
+    scale: float,
+    shear: float | Sequence[float],
+    interpolation: InterpolationMode = InterpolationMode.NEAREST,
+    fill: Any = None,
+    center: Sequence[int] | None = None,
+) -> Any:
     """Turn (clockwise), shear and scale about the middle, then move by `translate` pixels."""
     if not isinstance(angle, (int, float)):
         raise TypeError("Argument angle should be int or float")
@@ -385,9 +401,12 @@ def affine(
 
 
 def perspective(
-    img: Any, startpoints: list[list[int]], endpoints: list[list[int]],
-    interpolation: InterpolationMode = InterpolationMode.BILINEAR, fill: Any = None,
-) -> Any:  # fmt: skip
+    img: Any,
+    startpoints: list[list[int]],
+    endpoints: list[list[int]],
+    interpolation: InterpolationMode = InterpolationMode.BILINEAR,
+    fill: Any = None,
+) -> Any:
     """The picture whose corners `startpoints` come to lie at `endpoints` (each [x, y])."""
     equations, values = [], []
     for (ex, ey), (sx, sy) in zip(endpoints, startpoints, strict=True):

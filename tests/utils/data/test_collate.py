@@ -56,16 +56,19 @@ def test_map_of_own_types():
 @pytest.mark.parametrize(
     ("kind", "message", "batch"),
     [
-        (TypeError, "default_collate: batch must contain tensors, numpy arrays, .*; found <class 'object'>", [object()]),
+        (TypeError, "default_collate: batch must contain .*; found <class 'object'>", [object()]),
         (TypeError, "found <class 'NoneType'>", [None]),
         (TypeError, "found <U1", [np.array(["a"])]),
         (RuntimeError, "each element in list of batch should be of equal size", [[1, 2], [1]]),
-        (RuntimeError, r"stack expects each tensor to be equal size, but got \[2\] at entry 0 and \[3\] at entry 1",
-         [fb.ones(2), fb.ones(3)]),
+        (
+            RuntimeError,
+            r"stack expects each tensor to be equal size, but got \[2\] at entry 0 and \[3\] at entry 1",
+            [fb.ones(2), fb.ones(3)],
+        ),
         (KeyError, "a", [{"a": 1}, {"b": 1}]),
         (IndexError, "list index out of range", []),
     ],
-)  # fmt: skip
+)
 def test_errors(kind, message, batch):
     with pytest.raises(kind, match=message):
         default_collate(batch)

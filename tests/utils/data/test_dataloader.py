@@ -88,7 +88,7 @@ def test_kinds_of_loading():
     assert list(DataLoader(Squares(), batch_size=3, collate_fn=sum)) == [5, 50, 36]
     assert isinstance(next(iter(DataLoader([np.ones(2)], batch_size=None))), fb.Tensor)
     assert len(DataLoader(Squares(), batch_size=3)) == 3
-    with pytest.raises(TypeError, match="has no len"):
+    with pytest.raises(TypeError, match=r"has no len"):
         len(DataLoader(Stream()))
 
 
@@ -107,7 +107,7 @@ def test_stream_longer_than_announced_warns():
 
     loader = DataLoader(Announced(), batch_size=1)
     assert len(loader) == 3
-    with pytest.warns(UserWarning, match="was reported to be 3.*but 4 samples have been fetched"):
+    with pytest.warns(UserWarning, match=r"was reported to be 3.*but 4 samples have been fetched"):
         list(loader)
 
 
@@ -118,7 +118,7 @@ def test_error_names_the_item():
                 raise ValueError("unreadable")
             return i
 
-    with pytest.raises(ValueError, match="unreadable") as caught:
+    with pytest.raises(ValueError, match=r"unreadable") as caught:
         list(DataLoader(Broken(), batch_size=4))
     assert caught.value.__notes__ == ["(while reading item 5 of Broken)"]
 
@@ -193,11 +193,11 @@ def test_wrong_arguments(kw, kind, message):
 
 
 def test_wrong_use_of_streams_and_attributes():
-    with pytest.raises(ValueError, match="expected unspecified shuffle option, but got shuffle=True"):
+    with pytest.raises(ValueError, match=r"expected unspecified shuffle option, but got shuffle=True"):
         DataLoader(Stream(), shuffle=True)
     with pytest.raises(
-        ValueError, match="batch_size attribute should not be set after DataLoader is initialized"
+        ValueError, match=r"batch_size attribute should not be set after DataLoader is initialized"
     ):
         DataLoader(NUMBERS).batch_size = 3
-    with pytest.warns(UserWarning, match="This DataLoader will create 999 worker processes in total"):
+    with pytest.warns(UserWarning, match=r"This DataLoader will create 999 worker processes in total"):
         DataLoader(NUMBERS, num_workers=999)

@@ -40,7 +40,7 @@ def test_tensor_dataset_rows():
     assert len(data) == 3
     row, label = data[1]
     assert row.tolist() == [2.0, 3.0] and label.item() == 8
-    with pytest.raises(AssertionError, match="Size mismatch between tensors"):
+    with pytest.raises(AssertionError, match=r"Size mismatch between tensors"):
         TensorDataset(x, fb.ones(4))
 
 
@@ -49,17 +49,17 @@ def test_concat_and_chain():
     assert isinstance(both, ConcatDataset)
     assert both.cumulative_sizes == [3, 7]
     assert [both[i] for i in (0, 2, 3, 6, -1, -7)] == [0, 4, 0, 9, 9, 0]
-    with pytest.raises(ValueError, match="absolute value of index should not exceed dataset length"):
+    with pytest.raises(ValueError, match=r"absolute value of index should not exceed dataset length"):
         both[-8]
     with pytest.raises(IndexError):
         both[7]
-    with pytest.raises(AssertionError, match="datasets should not be an empty iterable"):
+    with pytest.raises(AssertionError, match=r"datasets should not be an empty iterable"):
         ConcatDataset([])
-    with pytest.raises(AssertionError, match="does not support IterableDataset"):
+    with pytest.raises(AssertionError, match=r"does not support IterableDataset"):
         ConcatDataset([Stream(2)])
     chain = Stream(2) + Stream(3)
     assert isinstance(chain, ChainDataset) and list(chain) == [0, 1, 0, 1, 2]
-    with pytest.raises(AssertionError, match="only supports IterableDataset"):
+    with pytest.raises(AssertionError, match=r"only supports IterableDataset"):
         list(ChainDataset([Squares(2)]))
 
 
@@ -96,10 +96,10 @@ def test_random_split_follows_torch():
     assert [len(part) for part in parts] == [6, 3, 2]
     assert list(parts[2].indices) == SPLIT_42
     with pytest.raises(
-        ValueError, match="Sum of input lengths does not equal the length of the input dataset!"
+        ValueError, match=r"Sum of input lengths does not equal the length of the input dataset!"
     ):
         random_split(range(5), [3, 3])
-    with pytest.warns(UserWarning, match="Length of split at index 1 is 0"):
+    with pytest.warns(UserWarning, match=r"Length of split at index 1 is 0"):
         random_split(range(1), [0.5, 0.5])
 
 

@@ -20,7 +20,8 @@ def test_default_stream():
     assert list(WeightedRandomSampler([0.1, 0.9, 0.5], 2, False)) == [1, 2]
     assert list(SubsetRandomSampler([4, 5, 6, 7])) == [7, 5, 6, 4]
     assert list(RandomSampler(range(5), True, 40))[:36] == [
-        4, 1, 0, 0, 4, 2, 0, 1, 2, 4, 0, 3, 3, 3, 4, 4, 0, 0, 3, 2, 4, 0, 4, 4, 3, 2, 3, 3, 0, 0, 4, 3, 0, 3, 1, 3,
+        4, 1, 0, 0, 4, 2, 0, 1, 2, 4, 0, 3, 3, 3, 4, 4, 0, 0, 3, 2, 4, 0, 4, 4, 3, 2, 3, 3, 0, 0, 4, 3, 0, 3,
+        1, 3,
     ]  # fmt: skip
     assert list(RandomSampler(range(5), False, 12)) == [1, 0, 2, 3, 4, 0, 1, 3, 2, 4, 4, 1]
 

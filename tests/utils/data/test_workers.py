@@ -169,9 +169,9 @@ def test_worker_init_fn():
     def change(number):
         get_worker_info().dataset.error = LookupError(f"set by {number}")
 
-    with pytest.raises(RuntimeError, match="(?s)worker process 0.*no 0"):
+    with pytest.raises(RuntimeError, match=r"(?s)worker process 0.*no 0"):
         list(DataLoader(Failing(None), num_workers=1, worker_init_fn=fail))
-    with pytest.raises(LookupError, match="set by 0"):
+    with pytest.raises(LookupError, match=r"set by 0"):
         list(DataLoader(Failing(ValueError()), num_workers=1, worker_init_fn=change))
 
 
@@ -194,7 +194,7 @@ def test_timeout():
             time.sleep(60)
 
     start = time.monotonic()
-    with pytest.raises(RuntimeError, match="DataLoader timed out after 0.2 seconds"):
+    with pytest.raises(RuntimeError, match=r"DataLoader timed out after 0.2 seconds"):
         list(DataLoader(Stuck(), num_workers=1, timeout=0.2))
     assert time.monotonic() - start < 20
 
