@@ -21,7 +21,8 @@ from .resnet import (
     wide_resnet50_2,
     wide_resnet101_2,
 )
-from .vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
+from .vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16,
+        vgg16_bn, vgg19, vgg19_bn
 
 _BUILDERS: dict[str, Callable[..., Any]] = {
     function.__name__: function
