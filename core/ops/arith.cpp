@@ -1,18 +1,12 @@
-// Arithmetic of two operands.
-#include "autograd/back.h"
-#include "cpu/iter.h"
+// Arithmetic of two and three operands: sums, products, quotients, remainders, powers.
+#include <cmath>
+
+#include "ops/formula.h"
 
 namespace fb {
 namespace {
 using namespace cpu;
-
-Tensor conj(const Tensor& t) { return is_complex(t.dtype()) ? op<"conj_physical">(t) : t; }
-Operand conj(const Operand& o, Back& b) {
-    if (!o.is_tensor()) return o.scalar().is_complex() ? Operand(Scalar(C128(o.scalar().d, -o.scalar().im))) : o;
-    b.keep.push_back(conj(o.tensor()));
-    return Operand(b.keep.back());
-}
-Value times(const Scalar& s) { return Value(s); }
+using namespace formula;
 
 bool is_bool(const Operand& o) { return o.is_tensor() ? o.tensor().dtype() == DType::b1 : o.scalar().kind == Scalar::Kind::Bool; }
 
@@ -44,26 +38,189 @@ Tensor rsub(const Operand& a, const Operand& b, Scalar alpha, Out out) { return 
 Tensor mul(const Operand& a, const Operand& b, Out out) { return binary(Binary::mul, "mul_cpu", a, b, result_type(a, b), out); }
 Tensor div(const Operand& a, const Operand& b, Out out) { return binary(Binary::div, "div_true_cpu", a, b, float_type(result_type(a, b)), out); }
 
+// --- division that rounds
+void check_divisor(DType common, const Operand& b) {
+    if (!is_integral(common, true)) return;
+    bool zero = false;
+    if (!b.is_tensor()) {
+        zero = b.scalar().is_zero();
+    } else if (!b.tensor().is_meta()) {
+        const Tensor d = dense(b.tensor());
+        zero = any_zero(d.dtype(), d.data<char>(), int64_t(itemsize(d.dtype())), d.numel());
+    }
+    check(!zero, "ZeroDivisionError");
+}
+Tensor rounded(Binary kind, const char* name, const Operand& a, const Operand& b, const Out& out) {
+    const DType t = result_type(a, b);
+    if (!binary_loop(kind, t)) no_kernel(name, t);
+    check_divisor(t, b);
+    return binary(kind, name, a, b, t, out);
+}
+Tensor remainder(const Operand& a, const Operand& b, Out out) { return rounded(Binary::remainder, "remainder_cpu", a, b, out); }
+Tensor fmod(const Operand& a, const Operand& b, Out out) { return rounded(Binary::fmod, "fmod_cpu", a, b, out); }
+Tensor floor_divide(const Operand& a, const Operand& b, Out out) { return rounded(Binary::floor_div, "div_floor_cpu", a, b, out); }
+Tensor div_mode(const Operand& a, const Operand& b, std::string_view mode, Out out) {
+    if (mode.empty()) return div(a, b, out);
+    check(mode == "floor" || mode == "trunc", "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '", std::string(mode), "'");
+    return mode == "floor" ? floor_divide(a, b, out) : rounded(Binary::trunc_div, "div_trunc_cpu", a, b, out);
+}
+
+// --- powers
+Tensor power(const Operand& a, const Operand& b, DType t, const Out& out) {
+    if (t == DType::b1) no_kernel("pow", t);
+    if (a.is_tensor() && !b.is_tensor()) {
+        const Scalar e = b.scalar();
+        check(!(is_integral(t, true) && e.integer() < 0), "Integers to negative integer powers are not allowed.");
+        alignas(16) char s[16];
+        if (is_complex(t)) *reinterpret_cast<C128*>(s) = e.complex();
+        else if (is_integral(t, true)) *reinterpret_cast<int64_t*>(s) = e.integer();
+        else *reinterpret_cast<double*>(s) = e.real();
+        return unary(Unary::pow_scalar, "pow", a.tensor().dtype() == t ? a.tensor() : convert(a.tensor(), t), t, out, s);
+    }
+    return binary(Binary::pow, "pow", a, b, t, out);
+}
+Tensor pow(const Operand& a, const Operand& b, Out out) { return power(a, b, result_type(a, b), out); }
+DType power_type(const Operand& a, const Operand& b) {  // of float_power: always double precision
+    auto complex = [](const Operand& o) { return o.is_tensor() ? is_complex(o.tensor().dtype()) : o.scalar().is_complex(); };
+    return complex(a) || complex(b) ? DType::c128 : DType::f64;
+}
+Tensor float_power(const Operand& a, const Operand& b, Out out) {
+    const DType t = power_type(a, b);
+    if (out.given() && (*out.given()).dtype() != t)
+        fail(ErrorKind::Runtime, out.inplace() ? "the base given to float_power_ has dtype " : "the output given to float_power has dtype ", scalar_name((*out.given()).dtype()),
+             " but the operation's result requires dtype ", scalar_name(t));
+    return power(a, b, t, out);
+}
+// Operands of a power as tensors of the gradient's type (a number stays one, and `keep` holds what is made).
+Operand in_type(const Operand& o, DType t, Tensor& keep) {
+    if (!o.is_tensor()) return o;
+    keep = o.tensor().to(promote(t, o.tensor().dtype()));
+    return keep;
+}
+Tensor power_base_grad(Back& b) {
+    Tensor kx, ke;
+    const Operand x = in_type(b.operand(0), b.g.dtype(), kx), e = in_type(b.operand(1), b.g.dtype(), ke);
+    if (!e.is_tensor()) {
+        const Scalar n = e.scalar();
+        if (n.is_zero()) return zeros_like(b.g);
+        const Scalar less = n.is_complex() ? Scalar(C128(n.d - 1, n.im)) : n.is_integral() ? Scalar(n.i - 1) : Scalar(n.d - 1);
+        return b.g * conj(op<"mul">(op<"pow">(x, less), n));
+    }
+    return where(op<"eq">(e, 0.0), 0.0, b.g * conj(op<"mul">(e, op<"pow">(x, e.tensor() - 1.0))));
+}
+Tensor power_exponent_grad(Back& b) {
+    Tensor kx, ke;
+    const Operand x = in_type(b.operand(0), b.g.dtype(), kx), e = in_type(b.operand(1), b.g.dtype(), ke);
+    const Tensor y = b.result(), positive = real(e.tensor()) >= Value(0.0);
+    if (x.is_tensor()) {
+        const Tensor d = b.g * conj(y * log(x.tensor()));
+        return where(op<"eq">(x, 0.0) & positive, 0.0, d);
+    }
+    const Scalar c = x.scalar();
+    const double size = std::hypot(c.real(), c.is_complex() ? c.im : 0), angle = std::atan2(c.is_complex() ? c.im : 0, c.real());
+    if (size == 0) return where(positive, 0.0, b.g * conj(y * -INFINITY));
+    if (c.is_complex() || is_complex(y.dtype())) return b.g * conj(op<"mul">(y, C128(std::log(size), angle)));
+    return b.g * conj(y * (c.real() < 0 ? NAN : std::log(size)));
+}
+Tensor ldexp(const Tensor& x, const Operand& e) { return op<"mul">(x, op<"pow">(2.0, e)); }
+Tensor ldexp_(const Tensor& x, const Operand& e) {
+    inplace<"mul">(x, op<"pow">(2.0, e));
+    return x;
+}
+
+// --- three operands
+Tensor with_value(Ternary kind, const char* name, const Tensor& a, const Tensor& b, const Tensor& c, const Scalar& value, const Out& out) {
+    const Operand all[] = {a, b, c};
+    const DType t = result_type(all);
+    if (!ternary_loop(kind, t)) no_kernel(name, t);
+    alignas(16) char s[16];
+    visit_dtype(is_low_precision(t) ? DType::f32 : t, [&](auto z) { *reinterpret_cast<decltype(z)*>(s) = value.to<decltype(z)>(); });
+    return ternary(kind, name, a, b, c, t, out, s);
+}
+Tensor addcmul(const Tensor& a, const Tensor& b, const Tensor& c, Scalar value, Out out) {
+    return with_value(Ternary::addcmul, "addcmul_cpu_out", a, b, c, value, out);
+}
+Tensor addcdiv(const Tensor& a, const Tensor& b, const Tensor& c, Scalar value, Out out) {
+    check(!(is_integral(b.dtype(), true) && is_integral(c.dtype(), true)),
+          "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true division of tensor1 and tensor2. "
+          "The historic addcdiv behavior can be implemented as (input + value * torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as "
+          "(input + value * tensor1 / tensor2) for float inputs. The future addcdiv behavior is just the latter implementation: (input + value * tensor1 / "
+          "tensor2), for all dtypes.");
+    return with_value(Ternary::addcdiv, "addcdiv_cpu_out", a, b, c, value, out);
+}
+Tensor lerp(const Tensor& a, const Tensor& end, const Operand& weight, Out out) {
+    auto same_type = [&](const Tensor& t, const char* what) {
+        check(t.dtype() == a.dtype(), "expected dtype ", fb::name(a.dtype()), " for `", what, "` but got dtype ", fb::name(t.dtype()));
+    };
+    same_type(end, "end");
+    if (weight.is_tensor()) same_type(weight.tensor(), "weight");
+    return ternary(Ternary::lerp, weight.is_tensor() ? "lerp_kernel_tensor" : "lerp_kernel_scalar", a, end, weight, a.dtype(), out);
+}
+Tensor scaled(const Tensor& t, const Scalar& s) { return s.equals(1) ? t : op<"mul">(t, s); }
+
+// --- derivatives shared by the names of one operation
+Tensor same(Back& b) { return b.g; }
+Tensor sub_other(Back& b) { return b.scalar(2).equals(1) ? -b.g : op<"mul">(b.g, -conj(b.scalar(2))); }
+Tensor mul_self(Back& b) { return op<"mul">(b.g, conj(b.operand(1), b)); }
+Tensor mul_other(Back& b) { return op<"mul">(b.g, conj(b.operand(0), b)); }
+Tensor div_self(Back& b) { return op<"div">(b.g, conj(b.operand(1), b)); }
+Tensor div_other(Back& b) {
+    const Tensor other = b.arg(1);
+    return -b.g * conj(op<"div">(op<"div">(b.operand(0), other), other));
+}
+Tensor weight_of(Back& b) {  // of lerp, conjugated, as a tensor
+    const Operand w = b.operand(2);
+    return w.is_tensor() ? conj(w.tensor()) : scalar_tensor(conj(w.scalar()), b.g.dtype(), b.g.device());
+}
+bool rounds(Back& b) { return !b.attr(2).is_none(); }
+
 const Family arith([](Registry& r) {
     r.add("add.Tensor(Operand self, Operand other, *, Scalar alpha=1) -> Tensor", "fmio").kernel<add>()
-        .grad("self", "", [](Back& b) { return b.g; })
-        .grad("other", "", [](Back& b) { return b.scalar(2).equals(1) ? b.g : op<"mul">(b.g, times(b.scalar(2).is_complex() ? Scalar(C128(b.scalar(2).d, -b.scalar(2).im)) : b.scalar(2))); });
-    r.add("sub.Tensor(Operand self, Operand other, *, Scalar alpha=1) -> Tensor", "fmio").kernel<sub>()
-        .grad("self", "", [](Back& b) { return b.g; })
-        .grad("other", "", [](Back& b) { return b.scalar(2).equals(1) ? op<"neg">(b.g) : op<"mul">(b.g, times(-b.scalar(2))); });
+        .grad("self", "", same)
+        .grad("other", "", [](Back& b) { return scaled(b.g, conj(b.scalar(2))); });
+    for (const char* name : {"sub", "subtract"})
+        r.add(str(name, ".Tensor(Operand self, Operand other, *, Scalar alpha=1) -> Tensor").c_str(), "fmio").kernel<sub>()
+            .grad("self", "", same).grad("other", "", sub_other).node("SubBackward0");
     r.add("rsub.Tensor(Tensor self, Operand other, Scalar alpha=1) -> Tensor", "f").kernel<rsub>()
-        .grad("self", "", [](Back& b) { return b.scalar(2).equals(1) ? op<"neg">(b.g) : op<"mul">(b.g, times(-b.scalar(2))); })
-        .grad("other", "", [](Back& b) { return b.g; });
-    r.add("mul.Tensor(Operand self, Operand other) -> Tensor", "fmio").kernel<mul>()
-        .grad("self", "other", [](Back& b) { return op<"mul">(b.g, conj(b.operand(1), b)); })
-        .grad("other", "self", [](Back& b) { return op<"mul">(b.g, conj(b.operand(0), b)); });
-    r.add("div.Tensor(Operand self, Operand other) -> Tensor", "fmio").kernel<div>()
-        .grad("self", "other", [](Back& b) { return op<"div">(b.g, conj(b.operand(1), b)); })
-        .grad("other", "self, other", [](Back& b) {
-            const Tensor other = b.arg(1);
-            const Tensor q = op<"div">(op<"div">(b.operand(0), other), other);
-            return op<"mul">(op<"neg">(b.g), conj(q));
+        .grad("self", "", sub_other).grad("other", "", same);
+    for (const char* name : {"mul", "multiply"})
+        r.add(str(name, ".Tensor(Operand self, Operand other) -> Tensor").c_str(), "fmio").kernel<mul>()
+            .grad("self", "other", mul_self).grad("other", "self", mul_other).node("MulBackward0");
+    for (const char* name : {"div", "divide", "true_divide"})
+        r.add(str(name, ".Tensor(Operand self, Operand other) -> Tensor").c_str(), "fmio").kernel<div>()
+            .grad("self", "other", div_self).grad("other", "self, other", div_other).node("DivBackward0");
+    for (const char* name : {"div", "divide"})
+        r.add(str(name, ".Tensor_mode(Operand self, Operand other, *, str? rounding_mode) -> Tensor").c_str(), "fmio").kernel<div_mode>()
+            .grad("self", "other", [](Back& b) { return rounds(b) ? zeros_like(b.g) : div_self(b); })
+            .grad("other", "self, other", [](Back& b) { return rounds(b) ? zeros_like(b.g) : div_other(b); }).node("DivBackward1");
+    r.add("floor_divide(Operand self, Operand other) -> Tensor", "fmio").kernel<floor_divide>();
+    r.add("remainder.Tensor(Operand self, Operand other) -> Tensor", "fmio").kernel<remainder>()
+        .grad("self", "", same)
+        .grad("other", "self, other", [](Back& b) { return -b.g * op<"div.Tensor_mode">(b.operand(0), b.arg(1), "floor"); });
+    r.add("fmod.Tensor(Operand self, Operand other) -> Tensor", "fmio").kernel<fmod>()
+        .grad("self", "", same)
+        .grad("other", "self, other", [](Back& b) { return -b.g * op<"div.Tensor_mode">(b.operand(0), b.arg(1), "trunc"); });
+    r.add("pow.Tensor_Tensor(Operand self, Operand exponent) -> Tensor", "fmio").kernel<pow>()
+        .grad("self", "self, exponent", power_base_grad).grad("exponent", "self, exponent, result", power_exponent_grad);
+    r.add("float_power.Tensor_Tensor(Operand self, Operand exponent) -> Tensor", "fmio").kernel<float_power>()
+        .grad("self", "self, exponent", power_base_grad).grad("exponent", "self, exponent, result", power_exponent_grad).node("PowBackward0");
+    r.add("ldexp.Tensor(Tensor self, Operand other) -> Tensor", "fmo").kernel<ldexp>();
+    r.add("ldexp_(Tensor self, Operand other) -> Tensor", "m").kernel<ldexp_>();
+    r.add("addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor", "fmio").kernel<addcmul>()
+        .grad("self", "", same)
+        .grad("tensor1", "tensor2", [](Back& b) { return b.g * scaled(conj(b.arg(2)), conj(b.scalar(3))); })
+        .grad("tensor2", "tensor1", [](Back& b) { return b.g * scaled(conj(b.arg(1)), conj(b.scalar(3))); });
+    r.add("addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor", "fmio").kernel<addcdiv>()
+        .grad("self", "", same)
+        .grad("tensor1", "tensor2", [](Back& b) { return b.g * conj(op<"div">(b.scalar(3), b.arg(2))); })
+        .grad("tensor2", "tensor1, tensor2", [](Back& b) {
+            const Tensor c = b.arg(2);
+            return -b.g * conj(scaled(b.arg(1) / c / c, b.scalar(3)));
         });
+    r.add("lerp.Scalar(Tensor self, Tensor end, Operand weight) -> Tensor", "fmio").kernel<lerp>()
+        .grad("self", "weight", [](Back& b) { return b.g * (1.0 - weight_of(b)); })
+        .grad("end", "weight", [](Back& b) { return b.g * weight_of(b); })
+        .grad("weight", "self, end", [](Back& b) { return b.g * conj(b.arg(1) - b.arg(0)); });
 });
 
 }  // namespace
