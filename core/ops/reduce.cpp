@@ -318,6 +318,9 @@ Tensor logsumexp(const Tensor& x0, IntSpan dims, bool keepdim) {
     return op<"add">(s, shown);
 }
 
+Tensor max_other(const Tensor& a, const Tensor& b) { return op<"maximum">(a, b); }
+Tensor min_other(const Tensor& a, const Tensor& b) { return op<"minimum">(a, b); }
+
 const Family reductions([](Registry& r) {
     r.add("sum(Tensor self, *, ScalarType? dtype=None) -> Tensor", "fm").kernel<sum>()
         .grad("self", "", [](Back& b) { return op<"expand">(b.g, b.sizes(0)); });
@@ -346,6 +349,8 @@ const Family reductions([](Registry& r) {
         .grad("self", "result1", value_backward);
     r.add("min.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", "fmo").kernel<min_dim>()
         .grad("self", "result1", value_backward);
+    r.add("max.other(Tensor self, Tensor other) -> Tensor", "fmo").kernel<max_other>();
+    r.add("min.other(Tensor self, Tensor other) -> Tensor", "fmo").kernel<min_other>();
     r.add("aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", "fmo").kernel<aminmax>();
     r.add("value_selecting_reduction_backward(Tensor grad, int dim, Tensor indices, int[] sizes, bool keepdim) -> Tensor", "").kernel<value_selecting_reduction_backward>();
     r.add("argmax(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", "fmo").kernel<argmax>();
