@@ -180,7 +180,7 @@ void check_writable(const Tensor& out) {
                  "Please clone() the tensor before performing the operation.");
 }
 
-Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Operand> inputs, const Out& out, const void* params, int64_t grain, DType first_type) {
+Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Operand> inputs, const Out& out, const void* params, int64_t grain) {
     const int n = int(inputs.size());
     Ready ready[kMaxOperands];
     const TensorImpl* first = nullptr;
@@ -189,7 +189,7 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
     bool dims = false;
     for (const Operand& o : inputs) dims = dims || (o.is_tensor() && o.tensor().dim() > 0);
     for (int i = 0; i < n; ++i) {
-        prepare(ready[i], inputs[size_t(i)], i == 0 && first_type != DType::none ? first_type : common, dims);
+        prepare(ready[i], inputs[size_t(i)], common, dims);
         if (inputs[size_t(i)].is_tensor()) {
             const TensorImpl* t = inputs[size_t(i)].tensor().get();
             if (t->device().type == DeviceType::Meta) device = kMeta;
@@ -238,7 +238,7 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
                     if (out.inplace())
                         fail(ErrorKind::Runtime, "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
                              "single memory location. Please clone() the tensor before performing the operation.");
-                    ready[i].tensor = convert(t, t.dtype());
+                    ready[i].tensor = convert(t, common);
                     ready[i].t = ready[i].tensor.get();
                 }
             }

@@ -23,10 +23,10 @@ struct Strided {
 // `grain`: elements that are worth a thread; 0 keeps one thread.
 void run_loop(Loop loop, IntSpan sizes, std::span<Strided> operands, const void* params, int64_t grain = 32768);
 
-// The elementwise operation on `inputs` converted to `common` (the first to `first_type` if that is given, as a condition is): allocates (or takes from `out`) a result of `out_type`.
+// The elementwise operation on `inputs` converted to `common`: allocates (or takes from `out`) a result of `out_type`.
 // An out= tensor of another dtype is served through a temporary by the dispatcher.
 Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Operand> inputs, const Out& out, const void* params = nullptr,
-                   int64_t grain = 32768, DType first_type = DType::none);
+                   int64_t grain = 32768);
 
 // Short forms; a missing kernel is the error PyTorch gives: "exp_cpu" not implemented for 'Bool'.
 Tensor unary(Unary op, const char* name, const Tensor& x, DType compute, const Out& out, const void* params = nullptr);

@@ -1,4 +1,4 @@
-// Comparison, logic, bits, the larger and the smaller, choice by condition.
+// Comparison, logic, bits, the larger and the smaller.
 #include <algorithm>
 #include <cmath>
 
@@ -59,29 +59,6 @@ Tensor clamp_edge_grad(Back& b, int edge) {  // what the bound receives where it
     if (edge == 1) return where(other.defined() ? (x < mine) & (mine < other) : x < mine, b.g, 0.0);
     return where(other.defined() ? (x > mine) | (mine < other) : x > mine, b.g, 0.0);
 }
-
-// --- choice
-Tensor where_kernel(const Tensor& condition, const Operand& a, const Operand& b, Out out) {
-    check(condition.dtype() == DType::b1 || condition.dtype() == DType::u8,
-          "where expected condition to be a boolean tensor, but got a tensor with dtype ", scalar_name(condition.dtype()));
-    const DType t = result_type(a, b);
-    const Operand all[] = {condition, a, b};
-    return elementwise(ternary_loop(Ternary::where, t), t, t, all, out, nullptr, 32768, DType::b1);
-}
-Tensor fill_where(const Tensor& x, const Tensor& mask, const Operand& value, const Out& out) {
-    check(mask.dtype() == DType::b1, "masked_fill_ only supports boolean masks, but got mask with dtype ", fb::name(mask.dtype()));
-    if (value.is_tensor())
-        check(value.tensor().dim() == 0, "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with ", value.tensor().dim(), " dimension(s).");
-    else
-        check(is_complex(x.dtype()) || !value.scalar().is_complex(), "value cannot be converted to type ", fb::name(x.dtype()), " without overflow");
-    const Operand all[] = {mask, value, x};
-    const DType t = x.dtype();
-    if (out.inplace())
-        check(same(broadcast_shapes(x.sizes(), mask.sizes()), x.sizes()), "output with shape ", x.sizes(), " doesn't match the broadcast shape ",
-              broadcast_shapes(x.sizes(), mask.sizes()));
-    return elementwise(ternary_loop(Ternary::where, t), t, t, all, out, nullptr, 32768, DType::b1);
-}
-Tensor masked_fill(const Tensor& x, const Tensor& mask, const Operand& value, Out out) { return fill_where(x, mask, value, out); }
 
 // --- closeness
 Tensor isclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool equal_nan) {
@@ -195,12 +172,6 @@ const Family compare([](Registry& r) {
         .grad("self", "self, max", [](Back& b) { return masked(b.g, b.arg(0) > b.operand(1).value()); })
         .grad("max", "self, max", [](Back& b) { return where(b.arg(0) > b.arg(1), b.g, 0.0); });
 
-    r.add("where.self(Tensor condition, Operand self, Operand other) -> Tensor", "fo").kernel<where_kernel>()
-        .grad("self", "condition", [](Back& b) { return where(b.arg(0), b.g, 0.0); })
-        .grad("other", "condition", [](Back& b) { return where(b.arg(0), 0.0, b.g); });
-    r.add("masked_fill.Scalar(Tensor self, Tensor mask, Operand value) -> Tensor", "fmi").kernel<masked_fill>()
-        .grad("self", "mask", [](Back& b) { return masked(b.g, b.arg(1)); })
-        .grad("value", "mask", [](Back& b) { return op<"sum">(where(b.arg(1), b.g, 0.0)); });
     r.add("isclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> Tensor", "fm").kernel<isclose>();
     r.add("allclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> bool", "fm").kernel<allclose>();
     r.add("equal(Tensor self, Tensor other) -> bool", "fm").kernel<equal>();
