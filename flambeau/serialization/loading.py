@@ -263,8 +263,9 @@ def _load_zip(file: Any, settings: _Settings, path: str | None) -> Any:
         return fb.jit.load(file)
     if "data.pkl" not in reader:
         raise RuntimeError(
-            'Expected hasRecord("version") to be true, but got false.  (Could this error message be improved?  '
-            "If so, please report an enhancement request to PyTorch.)\nThe file is a zip archive but no "
+            'Expected hasRecord("version") to be true, but got false.  (Could this error message be '
+            "improved?  If so, please report an enhancement request to PyTorch.)\nThe file is a zip archive "
+            "but no "
             "checkpoint: it has " + ", ".join(list(reader.infos)[:5])
         )
     swap = _needs_swap(reader)

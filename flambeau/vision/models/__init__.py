@@ -21,17 +21,32 @@ from .resnet import (
     wide_resnet50_2,
     wide_resnet101_2,
 )
-from .vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16,
-        vgg16_bn, vgg19, vgg19_bn
+from .vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
 
-_BUILDERS: dict[str, Callable[..., Any]] = {
-    function.__name__: function
-    for function in (
-        alexnet, lenet, mobilenet_v2, resnet18, resnet34, resnet50, resnet101, resnet152, resnext50_32x4d,
-        resnext101_32x8d, resnext101_64x4d, wide_resnet50_2, wide_resnet101_2, vgg11, vgg11_bn, vgg13, vgg13_bn,
-        vgg16, vgg16_bn, vgg19, vgg19_bn,
-    )
-}  # fmt: skip
+_ALL = (
+    alexnet,
+    lenet,
+    mobilenet_v2,
+    resnet18,
+    resnet34,
+    resnet50,
+    resnet101,
+    resnet152,
+    resnext50_32x4d,
+    resnext101_32x8d,
+    resnext101_64x4d,
+    wide_resnet50_2,
+    wide_resnet101_2,
+    vgg11,
+    vgg11_bn,
+    vgg13,
+    vgg13_bn,
+    vgg16,
+    vgg16_bn,
+    vgg19,
+    vgg19_bn,
+)
+_BUILDERS: dict[str, Callable[..., Any]] = {function.__name__: function for function in _ALL}
 
 __all__ = ["AlexNet", "LeNet", "MobileNetV2", "ResNet", "VGG", "get_model", "list_models", *_BUILDERS]
 
