@@ -1,3 +1,4 @@
+# ruff: noqa: F401
 """The functions behind the layers of :mod:`flambeau.nn`: nothing here owns parameters.
 
 ========================  ==============================================================
