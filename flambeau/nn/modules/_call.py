@@ -1,6 +1,6 @@
 """A module call that has hooks, the hooks that watch all modules, and what an error says about the module.
 
-Kept apart from the plain call (:mod:`flambeau.nn.modules._base`), which pays for none of this.
+Kept apart from the plain call, which is in the core (``ModuleBase``) and pays for none of this.
 """
 
 import functools
@@ -23,16 +23,6 @@ registration_hooks: dict[str, dict[int, Callable]] = {
 }
 # True: full backward hooks, False: the older kind, None: no global backward hook was registered yet
 full_backward_hooks: bool | None = None
-
-
-class _AnyHook:
-    """True while one of the global forward or backward hooks is registered."""
-
-    def __bool__(self) -> bool:
-        return bool(forward_hooks or forward_pre_hooks or backward_hooks or backward_pre_hooks)
-
-
-any_global_hook = _AnyHook()
 
 
 def on_registration(kind: str, module, name: str, value):

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn.modules import _call, _convert, _state
-from flambeau.nn.modules._base import ModuleBase
+from flambeau.nn.modules._members import ModuleBase
 from flambeau.nn.modules._state import _IncompatibleKeys  # noqa: F401  (pickles name it here)
 from flambeau.nn.parameter import Parameter
 from flambeau.utils.hooks import RemovableHandle
@@ -166,6 +166,39 @@ class Module(ModuleBase):
     T_destination = TypeVar("T_destination", bound=dict[str, Any])
 
     forward: Callable[..., Any] = _forward_missing
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kind = type(self)
+        if not kind.call_super_init:
+            if kwargs:
+                name = next(iter(kwargs))
+                raise TypeError(f"{kind.__name__}.__init__() got an unexpected keyword argument {name!r}")
+            if args:
+                count = len(args) + 1
+                raise TypeError(
+                    f"{kind.__name__}.__init__() takes 1 positional argument but {count} were given"
+                )
+        self.__dict__.update(
+            training=True,
+            _parameters={},
+            _buffers={},
+            _non_persistent_buffers_set=set(),
+            _backward_pre_hooks=OrderedDict(),
+            _backward_hooks=OrderedDict(),
+            _is_full_backward_hook=None,
+            _forward_hooks=OrderedDict(),
+            _forward_hooks_with_kwargs=OrderedDict(),
+            _forward_hooks_always_called=OrderedDict(),
+            _forward_pre_hooks=OrderedDict(),
+            _forward_pre_hooks_with_kwargs=OrderedDict(),
+            _state_dict_hooks=OrderedDict(),
+            _state_dict_pre_hooks=OrderedDict(),
+            _load_state_dict_pre_hooks=OrderedDict(),
+            _load_state_dict_post_hooks=OrderedDict(),
+            _modules={},
+        )
+        if kind.call_super_init:
+            super().__init__(*args, **kwargs)
 
     # torch's name of what runs a call; some programs wrap it
     def _call_impl(self, *args, **kwargs):
