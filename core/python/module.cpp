@@ -1,6 +1,7 @@
 // The extension module flambeau._C.
 #include "base/parallel.h"
 #include "python/helpers.h"
+#include "python/nn_module.h"
 
 namespace fb::py {
 namespace {
@@ -64,6 +65,7 @@ PyMODINIT_FUNC PyInit__C() {
         init_ops(m);
         init_autograd(m);
         init_construct(m);
+        init_nn_module(m);
         return module.detach();
     });
 }

@@ -4,23 +4,24 @@ import warnings
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau.nn.functional._core import op
 
 _nn = fb._C._nn
 
-relu_ = fb.relu_
-selu_ = fb.selu_
-celu_ = fb.celu_
-rrelu_ = fb.rrelu_
-threshold_ = fb.threshold_
-prelu = fb.prelu
-hardshrink = fb.hardshrink
-hardtanh_ = _nn.hardtanh_
-elu_ = _nn.elu_
-leaky_relu_ = _nn.leaky_relu_
-gelu = _nn.gelu
-softplus = _nn.softplus
-softshrink = _nn.softshrink
-logsigmoid = _nn.log_sigmoid
+relu_ = op("relu_")
+selu_ = op("selu_")
+celu_ = op("celu_")
+rrelu_ = op("rrelu_")
+threshold_ = op("threshold_")
+prelu = op("prelu")
+hardshrink = op("hardshrink")
+hardtanh_ = op("hardtanh_")
+elu_ = op("elu_")
+leaky_relu_ = op("leaky_relu_")
+gelu = op("gelu")
+softplus = op("softplus")
+softshrink = op("softshrink")
+logsigmoid = op("log_sigmoid")
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
@@ -175,12 +176,12 @@ def gumbel_softmax(
     """
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
-    gumbels = -fb.empty_like(logits, memory_format=fb.legacy_contiguous_format).exponential_().log()
+    gumbels = -fb.empty_like(logits, memory_format=fb.contiguous_format).exponential_().log()
     soft = ((logits + gumbels) / tau).softmax(dim)
     if not hard:
         return soft
     index = soft.max(dim, keepdim=True)[1]
-    one_hot = fb.zeros_like(logits, memory_format=fb.legacy_contiguous_format).scatter_(dim, index, 1.0)
+    one_hot = fb.zeros_like(logits, memory_format=fb.contiguous_format).scatter_(dim, index, 1.0)
     return one_hot - soft.detach() + soft
 
 

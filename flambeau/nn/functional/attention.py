@@ -5,10 +5,11 @@ import warnings
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau.nn.functional._core import op
 
 _nn = fb._C._nn
 
-scaled_dot_product_attention = _nn.scaled_dot_product_attention
+scaled_dot_product_attention = op("scaled_dot_product_attention")
 
 
 def _expect(condition: bool, text: str) -> None:

@@ -4,15 +4,16 @@ import enum
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau.nn.functional._core import op
 
-linear = fb._C._nn.linear
-conv1d = fb.conv1d
-conv2d = fb.conv2d
-conv3d = fb.conv3d
-conv_transpose1d = fb.conv_transpose1d
-conv_transpose2d = fb.conv_transpose2d
-conv_transpose3d = fb.conv_transpose3d
-conv_tbc = fb.conv_tbc
+linear = op("linear")
+conv1d = op("conv1d")
+conv2d = op("conv2d")
+conv3d = op("conv3d")
+conv_transpose1d = op("conv_transpose1d")
+conv_transpose2d = op("conv_transpose2d")
+conv_transpose3d = op("conv_transpose3d")
+conv_tbc = op("conv_tbc")
 
 
 def grouped_mm(

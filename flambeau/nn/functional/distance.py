@@ -1,8 +1,8 @@
 """Distances and bilinear forms."""
 
-import flambeau as fb
+from flambeau.nn.functional._core import op
 
-pairwise_distance = fb.pairwise_distance
-pdist = fb.pdist
-cosine_similarity = fb.cosine_similarity
-bilinear = fb.bilinear
+pairwise_distance = op("pairwise_distance")
+pdist = op("pdist")
+cosine_similarity = op("cosine_similarity")
+bilinear = op("bilinear")

@@ -4,13 +4,14 @@ import math
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau.nn.functional._core import op
 
 _nn = fb._C._nn
 
-avg_pool1d = fb.avg_pool1d
-avg_pool2d = _nn.avg_pool2d
-avg_pool3d = _nn.avg_pool3d
-adaptive_avg_pool1d = fb.adaptive_avg_pool1d
+avg_pool1d = op("avg_pool1d")
+avg_pool2d = op("avg_pool2d")
+avg_pool3d = op("avg_pool3d")
+adaptive_avg_pool1d = op("adaptive_avg_pool1d")
 
 
 def max_pool1d_with_indices(

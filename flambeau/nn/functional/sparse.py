@@ -4,8 +4,9 @@ import warnings
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau.nn.functional._core import op
 
-one_hot = fb._C._nn.one_hot
+one_hot = op("one_hot")
 
 
 def embedding(

@@ -5,13 +5,14 @@ import warnings
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau.nn.functional._core import op
 
 _nn = fb._C._nn
 
-pixel_shuffle = fb.pixel_shuffle
-pixel_unshuffle = fb.pixel_unshuffle
-channel_shuffle = fb.channel_shuffle
-native_channel_shuffle = fb.native_channel_shuffle
+pixel_shuffle = op("pixel_shuffle")
+pixel_unshuffle = op("pixel_unshuffle")
+channel_shuffle = op("channel_shuffle")
+native_channel_shuffle = op("native_channel_shuffle")
 
 
 def pad(input: Tensor, pad: list[int], mode: str = "constant", value: float | None = None) -> Tensor:

@@ -7,13 +7,14 @@ import warnings
 import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn import init
+from flambeau.nn.functional._core import op
 from flambeau.nn.modules.module import Module
 from flambeau.nn.parameter import Parameter
 from flambeau.nn.utils.rnn import PackedSequence
 
 __all__ = ["RNNBase", "RNN", "LSTM", "GRU", "RNNCellBase", "RNNCell", "LSTMCell", "GRUCell"]
 
-_KERNELS = {"LSTM": fb.lstm, "GRU": fb.gru, "RNN_TANH": fb.rnn_tanh, "RNN_RELU": fb.rnn_relu}
+_KERNELS = {"LSTM": op("lstm"), "GRU": op("gru"), "RNN_TANH": op("rnn_tanh"), "RNN_RELU": op("rnn_relu")}
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
 
