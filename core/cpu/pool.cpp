@@ -1,0 +1,128 @@
+#include "cpu/pool.h"
+#include <string_view>
+#include "base/error.h"
+#include "base/names.h"
+#include "base/parallel.h"
+#include "cpu/pointwise.h"
+
+namespace fb::cpu {
+namespace baseline { extern const PoolLoops pool_table; }
+#if FB_X86
+namespace avx2 { extern const PoolLoops pool_table; }
+namespace avx512 { extern const PoolLoops pool_table; }
+#endif
+
+const PoolLoops& pool_loops() {
+#if FB_X86
+    static const std::string_view level = cpu_level();
+    if (level == "avx512") return avx512::pool_table;
+    if (level == "avx2") return avx2::pool_table;
+#endif
+    return baseline::pool_table;
+}
+
+namespace {
+
+template <class B> void each_output(const PoolShape& s, B&& body) {
+    int64_t at = 0;
+    for (int64_t z = 0; z < s.out[0]; z++)
+        for (int64_t y = 0; y < s.out[1]; y++)
+            for (int64_t x = 0; x < s.out[2]; x++, at++) {
+                const PoolRange r[3] = {pool_range(s, 0, z), pool_range(s, 1, y), pool_range(s, 2, x)};
+                const int64_t o[3] = {z, y, x};
+                body(at, r, o);
+            }
+}
+template <class B> void each_input(const PoolShape& s, const PoolRange* r, B&& body) {
+    for (int64_t a = r[0].begin; a < r[0].end; a++)
+        for (int64_t b = r[1].begin; b < r[1].end; b++) {
+            const int64_t row = ((r[0].first + a * s.dilation[0]) * s.in[1] + r[1].first + b * s.dilation[1]) * s.in[2] + r[2].first;
+            for (int64_t c = r[2].begin; c < r[2].end; c++) body(row + c * s.dilation[2]);
+        }
+}
+template <class F> void each_plane(int64_t planes, int64_t work, F&& body) {
+    parallel_for(planes, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, work)), [&](int64_t begin, int64_t end) {
+        for (int64_t p = begin; p < end; ++p) body(p);
+    });
+}
+
+template <class T> struct Wide { using type = T; };
+template <> struct Wide<F16> { using type = float; };
+template <> struct Wide<BF16> { using type = float; };
+
+template <class F> void visit_real(DType t, const char* name, F&& f) {
+    visit_dtype(t, [&]<class T>(T v) {
+        if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, C64> || std::is_same_v<T, C128>)
+            fail(ErrorKind::NotImplemented, "\"", name, "\" not implemented for '", t, "'");
+        else f(v);
+    });
+}
+
+}  // namespace
+
+void max_pool(DType t, const PoolShape& s, int64_t planes, const void* px, void* py, int64_t* indices) {
+    visit_real(t, s.adaptive ? "adaptive_max_pool2d" : "max_pool2d", [&]<class T>(T) {
+        using A = typename Wide<T>::type;
+        each_plane(planes, s.inputs(), [&](int64_t p) {
+            const T* x = static_cast<const T*>(px) + p * s.inputs();
+            T* y = static_cast<T*>(py) + p * s.outputs();
+            int64_t* index = indices ? indices + p * s.outputs() : nullptr;
+            each_output(s, [&](int64_t at, const PoolRange* r, const int64_t*) {
+                int64_t where = -1;
+                A most{};
+                each_input(s, r, [&](int64_t i) {
+                    const A v = A(x[i]);
+                    if (where < 0 || v > most || v != v) { most = v; where = i; }
+                });
+                y[at] = T(most);
+                if (index) index[at] = where;
+            });
+        });
+    });
+}
+
+void avg_pool(DType t, const PoolShape& s, int64_t planes, const void* px, void* py) {
+    visit_real(t, s.adaptive ? "adaptive_avg_pool2d" : "avg_pool2d", [&]<class T>(T) {
+        using A = typename Wide<T>::type;
+        each_plane(planes, s.inputs(), [&](int64_t p) {
+            const T* x = static_cast<const T*>(px) + p * s.inputs();
+            T* y = static_cast<T*>(py) + p * s.outputs();
+            each_output(s, [&](int64_t at, const PoolRange* r, const int64_t* o) {
+                A sum{};
+                each_input(s, r, [&](int64_t i) { sum += A(x[i]); });
+                y[at] = T(sum / A(pool_divisor(s, r, o)));
+            });
+        });
+    });
+}
+
+void avg_pool_gradient(DType t, const PoolShape& s, int64_t planes, const void* pg, void* pdx) {
+    visit_real(t, "avg_pool2d_backward", [&]<class T>(T) {
+        using A = typename Wide<T>::type;
+        each_plane(planes, s.inputs(), [&](int64_t p) {
+            const T* g = static_cast<const T*>(pg) + p * s.outputs();
+            T* dx = static_cast<T*>(pdx) + p * s.inputs();
+            std::fill_n(dx, s.inputs(), T(0));
+            each_output(s, [&](int64_t at, const PoolRange* r, const int64_t* o) {
+                const A v = A(g[at]) / A(pool_divisor(s, r, o));
+                each_input(s, r, [&](int64_t i) { dx[i] = T(A(dx[i]) + v); });
+            });
+        });
+    });
+}
+
+void scatter_planes(DType t, int64_t planes, int64_t outputs, int64_t inputs, const void* pg, const int64_t* indices, void* pdx) {
+    visit_real(t, "max_pool2d_backward", [&]<class T>(T) {
+        each_plane(planes, inputs, [&](int64_t p) {
+            const T* g = static_cast<const T*>(pg) + p * outputs;
+            T* dx = static_cast<T*>(pdx) + p * inputs;
+            std::fill_n(dx, inputs, T(0));
+            for (int64_t i = 0; i < outputs; ++i) {
+                T& to = dx[indices[p * outputs + i]];
+                to = T(to + g[i]);
+            }
+        });
+    });
+}
+
+}  // namespace fb::cpu
