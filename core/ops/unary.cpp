@@ -356,8 +356,8 @@ const Family unary_family([](Registry& r) {
     r.add("mvlgamma_(Tensor self, int p) -> Tensor", "m").kernel<mvlgamma_>();
     r.add("nan_to_num(Tensor self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor", "fmio").kernel<nan_to_num>()
         .grad("self", "self", [](Back& b) { return b.g * op<"isfinite">(b.arg(0)); });
-    r.add("real(Tensor self) -> Tensor", "fm").kernel<real_part>().view().grad("self", "", [](Back& b) { return b.g; });
-    r.add("imag(Tensor self) -> Tensor", "fm").kernel<imag_part>().view().grad("self", "", [](Back& b) { return times_i(b.g); });
+    r.add("real(Tensor self) -> Tensor", "f").kernel<real_part>().view().grad("self", "", [](Back& b) { return b.g; });
+    r.add("imag(Tensor self) -> Tensor", "f").kernel<imag_part>().view().grad("self", "", [](Back& b) { return times_i(b.g); });
     r.add("view_as_real(Tensor self) -> Tensor", "f").kernel<view_as_real>().view().grad("self", "", [](Back& b) { return op<"view_as_complex">(op<"contiguous">(b.g)); });
     r.add("view_as_complex(Tensor self) -> Tensor", "f").kernel<view_as_complex>().view().grad("self", "", [](Back& b) { return op<"view_as_real">(op<"contiguous">(b.g)); });
     r.add("conj(Tensor self) -> Tensor", "fm").kernel<conj_of>();
