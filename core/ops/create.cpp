@@ -107,6 +107,17 @@ template <class T> void fill_range(T* p, int64_t n, T start, T step) {
     for (int64_t i = 0; i < n; ++i) p[i] = T(start + T(i) * step);
 }
 
+// PyTorch's last bits: it counts in pairs of 32-byte vectors, each from its first number on, and what is left from `start` on.
+template <class T, class A> void fill_range_in_vectors(T* p, int64_t n, A start, A step) {
+    constexpr int64_t kLanes = 32 / sizeof(T);
+    const int64_t whole = n - n % (2 * kLanes);
+    for (int64_t i = 0; i < whole; i += kLanes) {
+        const A first = A(T(std::fma(step, A(i), start)));
+        for (int64_t k = 0; k < kLanes; ++k) p[i + k] = T(std::fma(A(k), step, first));
+    }
+    for (int64_t i = whole; i < n; ++i) p[i] = T(std::fma(step, A(i), start));
+}
+
 Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, std::optional<Layout> layout, std::optional<Device> device, const Value&, Out out) {
     check_layout(layout);
     if (dtype == DType::none)
@@ -133,12 +144,9 @@ Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, std::optional<
         } else if constexpr (std::is_integral_v<T>) {
             fill_range<T>(dest.data<T>(), n, start.to<T>(), step.to<T>());
         } else if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
-            // PyTorch accumulates in double for float; both are start + i * step in double.
-            T* p = dest.data<T>();
-            for (int64_t i = 0; i < n; ++i) p[i] = T(a + double(i) * s);
+            fill_range_in_vectors<T, double>(dest.data<T>(), n, a, s);
         } else if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {
-            T* p = dest.data<T>();
-            for (int64_t i = 0; i < n; ++i) p[i] = T(float(a) + float(i) * float(s));
+            fill_range_in_vectors<T, float>(dest.data<T>(), n, float(a), float(s));
         } else {
             fail(ErrorKind::NotImplemented, "\"arange_cpu\" not implemented for '", dtype, "'");
         }
@@ -165,15 +173,21 @@ Tensor linspace(Scalar start, Scalar end, int64_t steps, DType dtype, std::optio
         if (steps == 1) { p[0] = start.to<T>(); return; }
         const int64_t half = steps / 2;  // from both ends, so that the last value is exact
         if constexpr (std::is_same_v<T, C64> || std::is_same_v<T, C128>) {
-            const T a = start.to<T>(), b = end.to<T>(), d = (b - a) / T(decltype(a.re)(steps - 1));
-            for (int64_t i = 0; i < steps; ++i) p[i] = i < half ? a + d * T(decltype(a.re)(i)) : b - d * T(decltype(a.re)(steps - 1 - i));
+            using R = decltype(T{}.re);
+            const T a = start.to<T>(), b = end.to<T>(), d = (b - a) / T(R(steps - 1));
+            for (int64_t i = 0; i < steps; ++i) p[i] = i < half ? T(std::fma(d.re, R(i), a.re), std::fma(d.im, R(i), a.im))
+                                                                         : T(std::fma(-d.re, R(steps - 1 - i), b.re), std::fma(-d.im, R(steps - 1 - i), b.im));
         } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
             const float a = float(start.to<T>()), b = float(end.to<T>()), d = (b - a) / float(steps - 1);
             for (int64_t i = 0; i < steps; ++i) p[i] = i < half ? T(start.to<T>() + d * float(i)) : T(end.to<T>() - d * float(steps - 1 - i));
+        } else if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {  // rounded after every operation
+            const T a = start.to<T>(), b = end.to<T>(), d = T(float(T(float(b) - float(a))) / float(steps - 1));
+            for (int64_t i = 0; i < steps; ++i)
+                p[i] = i < half ? T(float(a) + float(T(float(d) * float(i)))) : T(float(b) - float(T(float(d) * float(steps - 1 - i))));
         } else if constexpr (!std::is_same_v<T, bool>) {
             using F = std::conditional_t<std::is_same_v<T, double>, double, float>;
             const F a = F(start.to<T>()), b = F(end.to<T>()), d = (b - a) / F(steps - 1);
-            for (int64_t i = 0; i < steps; ++i) p[i] = T(i < half ? a + d * F(i) : b - d * F(steps - 1 - i));
+            for (int64_t i = 0; i < steps; ++i) p[i] = T(i < half ? std::fma(d, F(i), a) : std::fma(-d, F(steps - 1 - i), b));  // fused, as PyTorch does
         }
     });
     if (dest.get() != t.get()) cpu::copy_data(t, dest);
