@@ -10,7 +10,7 @@ namespace fb::cpu {
 namespace baseline {
 extern const OptimKernels optim_kernels;
 }
-#if defined(__x86_64__)
+#if FB_X86
 namespace avx2 {
 extern const OptimKernels optim_kernels;
 }
@@ -22,7 +22,7 @@ extern const OptimKernels optim_kernels;
 namespace {
 
 const OptimKernels& optim_kernels() {
-#if defined(__x86_64__)
+#if FB_X86
     static const OptimKernels& chosen = [level = std::string_view(cpu_level())]() -> const OptimKernels& {
         return level == "avx512" ? avx512::optim_kernels : level == "avx2" ? avx2::optim_kernels : baseline::optim_kernels;
     }();
