@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from math import inf
 from typing import Any
 
 import flambeau as fb
-from flambeau import Tensor, inf
+from flambeau import Tensor
 
 from . import constraints
 from .normal import Normal

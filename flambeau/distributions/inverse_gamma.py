@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import flambeau as fb
-from flambeau import Tensor, inf
+from flambeau import Tensor
 
 from . import constraints
 from .gamma import Gamma

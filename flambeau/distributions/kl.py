@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import flambeau as fb
-from flambeau import Tensor, inf
+from flambeau import Tensor
 
 from .bernoulli import Bernoulli
 from .beta import Beta

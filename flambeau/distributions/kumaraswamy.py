@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from math import nan
 from typing import Any
 
 import flambeau as fb
-from flambeau import Tensor, nan
+from flambeau import Tensor
 
 from . import constraints
 from .transformed_distribution import TransformedDistribution

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from math import inf, nan
 from typing import Any
 
 import flambeau as fb
-from flambeau import Tensor, inf, nan
+from flambeau import Tensor
 
 from . import constraints
 from .chi2 import Chi2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import flambeau as fb
@@ -35,7 +36,7 @@ class Uniform(Distribution):
 
     @property
     def mode(self) -> Tensor:
-        return fb.nan * self.high
+        return math.nan * self.high
 
     @property
     def stddev(self) -> Tensor:

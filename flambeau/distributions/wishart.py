@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import warnings
+from math import nan
 from numbers import Number
 from typing import Any
 
 import flambeau as fb
-from flambeau import Tensor, nan
+from flambeau import Tensor
 
 from . import constraints
 from .exp_family import ExponentialFamily

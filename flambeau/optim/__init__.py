@@ -1,6 +1,8 @@
 """Optimizers, learning rate schedulers and weight averaging."""
 
-from . import lr_scheduler, swa_utils
+import importlib
+
+from . import lr_scheduler
 from ._adafactor import Adafactor
 from ._muon import Muon
 from ._swap import swap_in_optimizer_params_and_state
@@ -40,3 +42,9 @@ __all__ = [
     "swa_utils",
     "swap_in_optimizer_params_and_state",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "swa_utils":  # knows modules, which an optimizer need not load
+        return importlib.import_module(".swa_utils", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

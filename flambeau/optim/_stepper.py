@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
+from types import NoneType
 from typing import Any
 
 import flambeau as fb
 
 from .optimizer import Optimizer
+
+
+_grad = attrgetter("grad")
 
 
 class Stepper(Optimizer):
@@ -60,10 +65,13 @@ class Stepper(Optimizer):
         return loss
 
     def _step_group(self, group: dict[str, Any]) -> None:
-        params = [p for p in group["params"] if p.grad is not None]
+        params = group["params"]
+        grads = list(map(_grad, params))
+        if NoneType in map(type, grads):
+            params = [p for p, grad in zip(params, grads) if grad is not None]
+            grads = [grad for grad in grads if grad is not None]
         if not params:
             return
-        grads = [p.grad for p in params]
         states = self._states(params, group)
         differentiable = group.get("differentiable", False)
         if not differentiable and self._fused is not None and self._fused(params, grads, states, group):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from math import inf
 from typing import Literal
-
-from flambeau import inf
 
 from ..optimizer import Optimizer
 from .base import EPOCH_DEPRECATION_WARNING, LRScheduler, _require_optimizer, _set, _values
