@@ -1,6 +1,7 @@
 """Functions of the package that are no operators: questions about objects, and settings."""
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from flambeau import _C
@@ -16,6 +17,9 @@ __all__ = [
 ]  # fmt: skip
 
 Tensor = _C.Tensor
+e, inf, nan, pi, newaxis = math.e, math.inf, math.nan, math.pi, None
+legacy_contiguous_format = _C.contiguous_format
+has_lapack, has_mkl, has_openmp, has_spectral = True, False, True, True
 _settings = {"deterministic": False, "warn_only": False, "warn_always": False, "matmul_precision": "highest", "interop_threads": 1}
 
 
@@ -200,6 +204,26 @@ def sym_min(a: Any, b: Any) -> Any:
     """The smaller of two numbers, a float if either is one."""
     m = min(a, b)
     return float(m) if isinstance(a, float) or isinstance(b, float) else m
+
+
+def sym_ite(b: Any, t: Any, f: Any) -> Any:
+    """`t` if `b` else `f`."""
+    return t if b else f
+
+
+def sym_sqrt(a: Any) -> float:
+    """The square root of a number."""
+    return math.sqrt(a)
+
+
+def sym_sum(args: Any) -> Any:
+    """The sum of numbers."""
+    return sum(args)
+
+
+def is_vulkan_available() -> bool:
+    """Whether Vulkan can be used: never."""
+    return False
 
 
 def _method(name: str, doc: str) -> Any:

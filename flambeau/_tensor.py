@@ -448,6 +448,77 @@ def to_sparse_coo(self: Tensor) -> Tensor:
     return self.to_sparse()
 
 
+def _inplace_view(name: str) -> None:
+    """``name_``: the tensor takes the shape that the view of that name has."""
+    view = getattr(Tensor, name, None)
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return _C._take_view(self, (view or getattr(Tensor, name))(self, *args, **kwargs))
+
+    method.__name__ = name + "_"
+    method.__doc__ = f"`{name}` in place."
+    _overridable(method)
+
+
+for _name in ("t", "transpose", "squeeze", "unsqueeze", "swapaxes", "swapdims", "as_strided"):
+    _inplace_view(_name)
+
+
+def _converter(name: str, dtype: str) -> None:
+    def method(self: Tensor, memory_format: Any = None) -> Tensor:
+        return self.to(getattr(fb, dtype))
+
+    method.__name__ = name
+    method.__doc__ = f"The tensor as {dtype}."
+    _overridable(method)
+
+
+_converter("chalf", "complex32")
+
+
+@_overridable
+def is_nonzero(self: Tensor) -> bool:
+    """Whether the one element is not zero."""
+    return fb.is_nonzero(self)
+
+
+@_method
+def const_data_ptr(self: Tensor) -> int:
+    """The address of the first element, for reading."""
+    return self.data_ptr()
+
+
+@_method
+def is_distributed(self: Tensor) -> bool:
+    """Whether the tensor lies on several processes: never."""
+    return False
+
+
+def _elsewhere(device: str) -> None:
+    def method(self: Tensor, device: Any = device, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+        return self.to(device, non_blocking=non_blocking)
+
+    method.__name__ = device
+    method.__doc__ = f"The tensor on a device of type {device}."
+    _overridable(method)
+
+
+for _name in ("ipu", "xpu", "mtia", "hpu"):
+    _elsewhere(_name)
+
+
+@_method
+def record_stream(self: Tensor, stream: Any) -> None:
+    """Note that a CUDA stream uses the memory; nothing to note on the CPU."""
+    raise RuntimeError(f"record_stream is not implemented for tensors on {self.device}")
+
+
+@_overridable
+def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
+    """Give the tensor the size of another."""
+    return self.resize_(the_template.size())
+
+
 # ---------------------------------------------------------------- __torch_function__
 def _default_function(cls: Any, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> Any:
     """Run the function as for plain tensors and give results the subclass."""
@@ -489,6 +560,9 @@ def _complete() -> None:
     Tensor.__torch_function__ = classmethod(_default_function)
     Tensor.__array_priority__ = 1000
     Tensor._backward_hooks = None
+    Tensor.__div__, Tensor.__rdiv__, Tensor.__idiv__ = Tensor.__truediv__, Tensor.__rtruediv__, Tensor.__itruediv__
+    Tensor.__nonzero__, Tensor.__long__ = Tensor.__bool__, Tensor.__int__
+    Tensor.__torch_dispatch__ = _C._disabled_torch_function_impl
     Tensor._post_accumulate_grad_hooks = None
     from .ops import registry
 

@@ -371,6 +371,24 @@ PyObject* detach_inplace(PyObject*, PyObject* o) {
     });
 }
 
+// squeeze_, t_, transpose_, …: the tensor takes the shape and the history of a view of itself.
+PyObject* take_view(PyObject*, PyObject* args) {
+    return guarded([&]() -> PyObject* {
+        PyObject *o, *v;
+        if (!PyArg_ParseTuple(args, "OO", &o, &v)) return nullptr;
+        check_type(is_tensor(o) && is_tensor(v), "expected two tensors");
+        const Tensor &t = unwrap(o), &view = unwrap(v);
+        check(t->storage == view->storage, "not a view of the tensor");
+        if (tls.grad) check_inplace(t);
+        t->set_shape(view.sizes(), view.strides());
+        t->offset = view->offset;
+        if (tls.grad && view->grad_fn) set_history(t, Ptr<Node>(view->grad_fn), view->output_nr);
+        t->bump_version();
+        if (t->base) t->view_version = t->version() + 1;
+        return Py_NewRef(o);
+    });
+}
+
 // Forward mode is computed in Python; the core only keeps the switches.
 thread_local bool forward_grad = true;
 bool multithreading = true;
@@ -409,6 +427,7 @@ PyMethodDef functions[] = {
     {"_retain_grad", retain_grad, METH_O, nullptr},
     {"_increment_version", increment_version, METH_O, nullptr},
     {"_detach_", detach_inplace, METH_O, nullptr},
+    {"_take_view", take_view, METH_VARARGS, nullptr},
     {},
 };
 PyMethodDef saved_hook_functions[] = {

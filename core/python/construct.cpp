@@ -347,6 +347,7 @@ Tensor legacy_tensor(PyObject* args, PyObject* kwargs, DType dtype) {
 void init_construct(PyObject* module) {
     add_functions(module, functions);
     init_numpy(module);
+    init_dlpack(module);
 }
 
 }  // namespace fb::py

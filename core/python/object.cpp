@@ -15,11 +15,23 @@ struct Constant {
 
 PyTypeObject *dtype_type, *layout_type, *format_type;
 PyObject* dtypes[kDTypeLimit];
-PyObject* layouts[4];
+// Types that PyTorch names and the core has no numbers of: their objects exist so that programs can compare with them.
+struct NameOnly { const char* name; uint8_t size; bool is_float; };
+constexpr NameOnly kNameOnly[] = {
+    {"float8_e4m3fn", 1, true}, {"float8_e4m3fnuz", 1, true}, {"float8_e5m2", 1, true}, {"float8_e5m2fnuz", 1, true},
+    {"float8_e8m0fnu", 1, true}, {"float4_e2m1fn_x2", 1, true}, {"bits8", 1, false}, {"bits16", 2, false}, {"bits1x8", 1, false},
+    {"bits2x4", 1, false}, {"bits4x2", 1, false}, {"bit", 1, false}, {"qint8", 1, false}, {"quint8", 1, false}, {"qint32", 4, false},
+    {"quint4x2", 1, false}, {"quint2x4", 1, false}, {"int1", 1, false}, {"int2", 1, false}, {"int3", 1, false}, {"int4", 1, false},
+    {"int5", 1, false}, {"int6", 1, false}, {"int7", 1, false}, {"uint1", 1, false}, {"uint2", 1, false}, {"uint3", 1, false},
+    {"uint4", 1, false}, {"uint5", 1, false}, {"uint6", 1, false}, {"uint7", 1, false},
+};
+constexpr uint8_t kFirstNameOnly = 100;
+PyObject* layouts[6];
 PyObject* formats[4];
 
 const Constant& constant(PyObject* o) { return *reinterpret_cast<Constant*>(o); }
 DType dtype_of_object(PyObject* o) { return DType(constant(o).value); }
+const NameOnly* name_only(PyObject* o) { return constant(o).value >= kFirstNameOnly ? &kNameOnly[constant(o).value - kFirstNameOnly] : nullptr; }
 
 PyObject* constant_repr(PyObject* o) { return PyUnicode_FromFormat("torch.%s", constant(o).name); }
 PyObject* constant_reduce(PyObject* o, PyObject*) { return PyUnicode_FromString(constant(o).name); }
@@ -34,16 +46,23 @@ PyObject* make_constant(PyTypeObject* type, uint8_t value, const char* name) {
     return reinterpret_cast<PyObject*>(c);
 }
 
-PyObject* dtype_is_floating_point(PyObject* o, void*) { return PyBool_FromLong(is_floating(dtype_of_object(o))); }
+PyObject* dtype_is_floating_point(PyObject* o, void*) {
+    if (const NameOnly* n = name_only(o)) return PyBool_FromLong(n->is_float);
+    return PyBool_FromLong(is_floating(dtype_of_object(o)));
+}
 PyObject* dtype_is_complex(PyObject* o, void*) { return PyBool_FromLong(is_complex(dtype_of_object(o))); }
 PyObject* dtype_is_signed(PyObject* o, void*) {
     const DType t = dtype_of_object(o);
     return PyBool_FromLong(!(t == DType::u8 || t == DType::u16 || t == DType::u32 || t == DType::u64 || t == DType::b1));
 }
-PyObject* dtype_itemsize(PyObject* o, void*) { return PyLong_FromSize_t(itemsize(dtype_of_object(o))); }
-PyObject* dtype_to_real(PyObject* o, PyObject*) { return wrap(to_real(dtype_of_object(o))); }
+PyObject* dtype_itemsize(PyObject* o, void*) {
+    if (const NameOnly* n = name_only(o)) return PyLong_FromLong(n->size);
+    return PyLong_FromSize_t(itemsize(dtype_of_object(o)));
+}
+PyObject* dtype_to_real(PyObject* o, PyObject*) { return name_only(o) ? Py_NewRef(o) : wrap(to_real(dtype_of_object(o))); }
 PyObject* dtype_to_complex(PyObject* o, PyObject*) {
     return guarded([&] {
+        if (const NameOnly* n = name_only(o)) fail(ErrorKind::Runtime, "Unknown Complex ScalarType for ", n->name);
         const DType t = dtype_of_object(o);
         if (!is_floating(t) && !is_complex(t)) fail(ErrorKind::Runtime, "Unknown Complex ScalarType for ", t);
         return wrap(to_complex(t));
@@ -103,17 +122,21 @@ void init_constants(PyObject* module) {
         PyObject* o = dtypes[int(t)] = make_constant(dtype_type, uint8_t(t), name(t));
         add_constant(module, o, {name(t)});
     }
+    for (uint8_t i = 0; i < std::size(kNameOnly); ++i)
+        add_constant(module, make_constant(dtype_type, uint8_t(kFirstNameOnly + i), kNameOnly[i].name), {kNameOnly[i].name});
     const std::pair<DType, const char*> second_names[] = {
         {DType::f32, "float"}, {DType::f64, "double"}, {DType::f16, "half"}, {DType::i16, "short"}, {DType::i32, "int"},
         {DType::i64, "long"}, {DType::c32, "chalf"}, {DType::c64, "cfloat"}, {DType::c128, "cdouble"}};
     for (auto [t, n] : second_names) add_constant(module, dtypes[int(t)], {n});
 
-    const char* layout_names[] = {"strided", "sparse_coo", "sparse_csr", "sparse_csc"};
+    const char* layout_names[] = {"strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc"};
     const char* format_names[] = {"contiguous_format", "preserve_format", "channels_last", "channels_last_3d"};
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < 6; ++i) {
         layouts[i] = make_constant(layout_type, uint8_t(i), layout_names[i]);
-        formats[i] = make_constant(format_type, uint8_t(i), format_names[i]);
         add_constant(module, layouts[i], {layout_names[i]});
+    }
+    for (int i = 0; i < 4; ++i) {
+        formats[i] = make_constant(format_type, uint8_t(i), format_names[i]);
         add_constant(module, formats[i], {format_names[i]});
     }
 }
@@ -234,7 +257,11 @@ PyObject* wrap_size(IntSpan sizes) {
 }
 
 bool to_dtype(PyObject* o, DType& out) {
-    if (Py_TYPE(o) == dtype_type) { out = dtype_of_object(o); return true; }
+    if (Py_TYPE(o) == dtype_type) {
+        if (const NameOnly* n = name_only(o)) fail(ErrorKind::NotImplemented, "flambeau has no tensors of torch.", n->name, " yet");
+        out = dtype_of_object(o);
+        return true;
+    }
     if (o == reinterpret_cast<PyObject*>(&PyFloat_Type)) { out = DType::f64; return true; }
     if (o == reinterpret_cast<PyObject*>(&PyLong_Type)) { out = DType::i64; return true; }
     if (o == reinterpret_cast<PyObject*>(&PyBool_Type)) { out = DType::b1; return true; }
@@ -243,6 +270,8 @@ bool to_dtype(PyObject* o, DType& out) {
 }
 bool to_layout(PyObject* o, Layout& out) {
     if (Py_TYPE(o) != layout_type) return false;
+    if (constant(o).value > uint8_t(Layout::SparseCsc))
+        fail(ErrorKind::NotImplemented, "flambeau has no tensors of layout torch.", constant(o).name, " yet");
     out = Layout(constant(o).value);
     return true;
 }

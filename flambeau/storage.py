@@ -1,0 +1,281 @@
+"""Typed storages: the bytes behind a tensor seen as elements of one type. Kept for old programs and files."""
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import flambeau as fb
+from flambeau import _C
+
+__all__ = ["TypedStorage", "UntypedStorage"]
+
+UntypedStorage = _C.UntypedStorage
+
+_CLASS_OF = {
+    "float64": "DoubleStorage", "float32": "FloatStorage", "float16": "HalfStorage", "int64": "LongStorage", "int32": "IntStorage",
+    "int16": "ShortStorage", "int8": "CharStorage", "uint8": "ByteStorage", "bool": "BoolStorage", "bfloat16": "BFloat16Storage",
+    "complex128": "ComplexDoubleStorage", "complex64": "ComplexFloatStorage",
+}  # fmt: skip
+
+
+class TypedStorage:
+    """A storage whose items are numbers of one dtype.
+
+    Parameters
+    ----------
+    *args : a number of elements, a sequence of numbers, or an untyped storage.
+    wrap_storage : an `UntypedStorage` to look at instead.
+    dtype, device : the element type (default: the default dtype) and place.
+    """
+
+    dtype: Any = None
+    is_sparse = False
+
+    def __init__(
+        self, *args: Any, wrap_storage: Any = None, dtype: Any = None, device: Any = None, _internal: bool = False
+    ) -> None:
+        self.dtype = type(self).dtype or dtype or fb.get_default_dtype()
+        if wrap_storage is not None:
+            if args:
+                raise RuntimeError("No positional arguments should be given when using 'wrap_storage'")
+            if not isinstance(wrap_storage, UntypedStorage):
+                raise TypeError(f"Argument 'wrap_storage' must be UntypedStorage, but got {type(wrap_storage)}")
+            self._untyped_storage = wrap_storage
+            return
+        if len(args) > 1:
+            raise RuntimeError(f"Too many positional arguments: {len(args)} given, at most 1 is taken")
+        if args and isinstance(args[0], (UntypedStorage, TypedStorage)):
+            source = args[0]
+            self._untyped_storage = source._untyped_storage if isinstance(source, TypedStorage) else source
+        elif not args or isinstance(args[0], int):
+            count = args[0] if args else 0
+            self._untyped_storage = UntypedStorage(count * self.dtype.itemsize, device=device)
+        else:
+            made = fb.tensor(list(args[0]), dtype=self.dtype, device=device)
+            self._untyped_storage = made.untyped_storage()
+
+    def _tensor(self) -> Any:
+        empty = fb.empty(0, dtype=self.dtype, device=self.device)
+        return empty.set_(self._untyped_storage, 0, (len(self),), (1,))
+
+    @property
+    def device(self) -> Any:
+        """Where the storage lies."""
+        return self._untyped_storage.device
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the storage lies on a CUDA device."""
+        return self.device.type == "cuda"
+
+    @property
+    def _cdata(self) -> int:
+        return self._untyped_storage._cdata
+
+    def untyped(self) -> Any:
+        """The same bytes without a type."""
+        return self._untyped_storage
+
+    def __len__(self) -> int:
+        return self._untyped_storage.nbytes() // self.dtype.itemsize
+
+    def size(self) -> int:
+        """The number of elements."""
+        return len(self)
+
+    def nbytes(self) -> int:
+        """The number of bytes."""
+        return self._untyped_storage.nbytes()
+
+    def element_size(self) -> int:
+        """The number of bytes of an element."""
+        return self.dtype.itemsize
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return self._untyped_storage.data_ptr()
+
+    def _place(self, index: int) -> int:
+        if not isinstance(index, int):
+            raise TypeError(f"can't index a {type(self)} with {type(index)}")
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index {index} out of range for storage of size {len(self)}")
+        return index % len(self)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            raise RuntimeError("slices are only supported in UntypedStorage.__getitem__")
+        return self._tensor()[self._place(index)].item()
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if isinstance(value, fb.Tensor):
+            raise RuntimeError("cannot set item with a tensor")
+        self._tensor()[index if isinstance(index, slice) else self._place(index)] = value
+
+    def __iter__(self) -> Iterator:
+        return iter(self.tolist())
+
+    def tolist(self) -> list:
+        """The elements as Python numbers."""
+        return self._tensor().tolist()
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, TypedStorage) and self.dtype == other.dtype and self._untyped_storage == other._untyped_storage
+
+    def __hash__(self) -> int:
+        return hash((self._untyped_storage, self.dtype))
+
+    def __str__(self) -> str:
+        numbers = "\n ".join(str(v) for v in self.tolist()) if self.device.type != "meta" else "..."
+        return (
+            f" {numbers}\n[torch.storage.TypedStorage(dtype={self.dtype}, device={self.device}) of size {len(self)}]"
+        )
+
+    __repr__ = __str__
+
+    def clone(self) -> TypedStorage:
+        """A copy."""
+        return self._like(self._untyped_storage.clone())
+
+    __copy__ = clone
+
+    def __deepcopy__(self, memo: dict) -> TypedStorage:
+        return self._like(copy.deepcopy(self._untyped_storage, memo))
+
+    def __reduce__(self) -> tuple:
+        return _rebuild, (self._untyped_storage, self.dtype)
+
+    def _like(self, untyped: Any) -> TypedStorage:
+        return TypedStorage(wrap_storage=untyped, dtype=self.dtype, _internal=True)
+
+    def copy_(self, source: Any, non_blocking: bool | None = None) -> TypedStorage:
+        """Take over the elements of another storage."""
+        if isinstance(source, TypedStorage):
+            self._tensor().copy_(source._tensor())
+        else:
+            self._untyped_storage.copy_(source)
+        return self
+
+    def fill_(self, value: Any) -> TypedStorage:
+        """Set every element."""
+        self._tensor().fill_(value)
+        return self
+
+    def resize_(self, size: int) -> TypedStorage:
+        """Change the number of elements."""
+        self._untyped_storage.resize_(size * self.dtype.itemsize)
+        return self
+
+    def resizable(self) -> bool:
+        """Whether the size can change."""
+        return self._untyped_storage.resizable()
+
+    def is_shared(self) -> bool:
+        """Whether other processes can see the memory."""
+        return self._untyped_storage.is_shared()
+
+    def is_pinned(self, device: Any = None) -> bool:
+        """Whether the memory is page-locked: never on the CPU alone."""
+        return False
+
+    def get_device(self) -> int:
+        """The index of the CUDA device, -1 on the CPU."""
+        return self._untyped_storage.get_device()
+
+    def cpu(self) -> TypedStorage:
+        """The storage on the CPU."""
+        return self
+
+    def type(self, dtype: Any = None, non_blocking: bool = False) -> Any:
+        """The old name of the type; with `dtype` the storage converted."""
+        if dtype is None:
+            return "torch." + self.pickle_storage_type()
+        return self._to(dtype if isinstance(dtype, _C.dtype) else dtype.dtype)
+
+    def pickle_storage_type(self) -> str:
+        """The name of the old storage class of this dtype."""
+        name = str(self.dtype).removeprefix("torch.")
+        if name not in _CLASS_OF:
+            raise KeyError(self.dtype)
+        return _CLASS_OF[name]
+
+    def _to(self, dtype: Any) -> TypedStorage:
+        return self._tensor().to(dtype, copy=True).storage()
+
+    def float(self) -> TypedStorage:
+        """The storage as float32."""
+        return self._to(fb.float32)
+
+    def double(self) -> TypedStorage:
+        """The storage as float64."""
+        return self._to(fb.float64)
+
+    def half(self) -> TypedStorage:
+        """The storage as float16."""
+        return self._to(fb.float16)
+
+    def bfloat16(self) -> TypedStorage:
+        """The storage as bfloat16."""
+        return self._to(fb.bfloat16)
+
+    def long(self) -> TypedStorage:
+        """The storage as int64."""
+        return self._to(fb.int64)
+
+    def int(self) -> TypedStorage:
+        """The storage as int32."""
+        return self._to(fb.int32)
+
+    def short(self) -> TypedStorage:
+        """The storage as int16."""
+        return self._to(fb.int16)
+
+    def char(self) -> TypedStorage:
+        """The storage as int8."""
+        return self._to(fb.int8)
+
+    def byte(self) -> TypedStorage:
+        """The storage as uint8."""
+        return self._to(fb.uint8)
+
+    def bool(self) -> TypedStorage:
+        """The storage as bool."""
+        return self._to(fb.bool)
+
+    def complex_float(self) -> TypedStorage:
+        """The storage as complex64."""
+        return self._to(fb.complex64)
+
+    def complex_double(self) -> TypedStorage:
+        """The storage as complex128."""
+        return self._to(fb.complex128)
+
+
+def _rebuild(untyped: Any, dtype: Any) -> TypedStorage:
+    return TypedStorage(wrap_storage=untyped, dtype=dtype, _internal=True)
+
+
+class _LegacyMeta(type):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        if type.__instancecheck__(cls, instance):
+            return True
+        return cls.dtype is not None and type(instance) is TypedStorage and instance.dtype == cls.dtype
+
+
+def _legacy(name: str, dtype: Any) -> type:
+    return _LegacyMeta(name, (TypedStorage,), {"dtype": dtype, "__module__": "flambeau", "__doc__": f"Storage of {dtype} elements."})
+
+
+globals().update({name: _legacy(name, getattr(fb, dtype)) for dtype, name in _CLASS_OF.items()})
+
+
+def warn_deprecated() -> None:
+    """The warning that PyTorch gives where a typed storage is used."""
+    warnings.warn(
+        "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be the only storage class. This "
+        "should only matter to you if you are using storages directly.  To access UntypedStorage directly, use "
+        "tensor.untyped_storage() instead of tensor.storage()",
+        stacklevel=3,
+    )
