@@ -96,11 +96,12 @@ template <bool Largest> std::tuple<Tensor, Tensor> cum_extreme(const Tensor& x, 
             fail(ErrorKind::NotImplemented, "\"", Largest ? "cummax_cpu" : "cummin_cpu", "\" not implemented for '", x.dtype(), "'");
         } else {
             each_line<3>(a.sizes(), dim, {bytes(v), bytes(a), bytes(k)}, {bv, ba, bk}, [&](const auto& p) {
+                auto nan = [](const T& v) { if constexpr (std::is_integral_v<T>) return false; else return v != v; };
                 T best = *reinterpret_cast<const T*>(p[1]);
                 int64_t at = 0;
                 for (int64_t i = 0; i < n; ++i) {
                     const T c = *reinterpret_cast<const T*>(p[1] + i * sa);
-                    if (c != c || (!(best != best) && (Largest ? c >= best : c <= best))) { best = c; at = i; }
+                    if (nan(c) || (!nan(best) && (Largest ? c >= best : c <= best))) { best = c; at = i; }
                     *reinterpret_cast<T*>(p[0] + i * sv) = best;
                     *reinterpret_cast<int64_t*>(p[2] + i * sk) = at;
                 }
