@@ -17,12 +17,8 @@ template <class T> using real_of = typename Letter<T>::Real;
 template <class T> constexpr bool complex_v = std::is_same_v<T, C64> || std::is_same_v<T, C128>;
 
 // The routine's address under the type's letter: routine<void(…), T>("gesv").
-template <class F, class T> const lapack::Fn<F>& routine(const char* stem) {
-    thread_local std::vector<std::pair<std::string, lapack::Fn<F>>> found;
-    for (auto& [name, f] : found)
-        if (name == stem) return f;
-    found.emplace_back(stem, lapack::Fn<F>((std::string(1, Letter<T>::value) + stem).c_str()));
-    return found.back().second;
+template <class F, class T> lapack::Fn<F> routine(const char* stem) {
+    return lapack::Fn<F>((std::string(1, Letter<T>::value) + stem).c_str());
 }
 
 template <class F> void visit_lapack(const Tensor& t, const char* name, F&& f) {

@@ -24,8 +24,8 @@ void each_transform(const Tensor& x, const Tensor& y, int64_t dim, F&& f) {
     const int64_t n = x.sizes()[size_t(dim)], m = y.sizes()[size_t(dim)], sx = bx[size_t(dim)], sy = by[size_t(dim)];
     Dims lines = x.sizes();  // the walk skips `dim`, so its length does not matter
     each_line<2>(lines, dim, {bytes(x), bytes(y)}, {bx, by}, [&](const auto& p) {
-        thread_local std::vector<A> a;
-        thread_local std::vector<B> b;
+        std::vector<A> a;
+        std::vector<B> b;
         a.resize(size_t(n));
         b.resize(size_t(m));
         for (int64_t i = 0; i < n; ++i) a[size_t(i)] = *reinterpret_cast<const A*>(p[0] + i * sx);
@@ -98,7 +98,7 @@ Tensor r2c(const Tensor& x, IntSpan dims0, int64_t normalization, bool onesided)
         const bool even = n % 2 == 0 && n > 2;
         const auto plan = Fft<T>::get(even ? n / 2 : n);
         each_transform<T, C>(x, r, last, [&](const T* a, C* b) {
-            thread_local std::vector<C> room, full;
+            std::vector<C> room, full;
             full.resize(size_t(n + 2));
             if (even) {
                 real_line(*plan, a, full.data(), n, room);
@@ -133,7 +133,7 @@ Tensor c2r(const Tensor& x0, IntSpan dims0, int64_t normalization, int64_t n) {
         const auto plan = Fft<T>::get(n);
         const int64_t have = std::min(x.sizes()[size_t(last)], n / 2 + 1);
         each_transform<C, T>(x, r, last, [&](const C* a, T* b) {
-            thread_local std::vector<C> full, done;
+            std::vector<C> full, done;
             full.assign(size_t(n), C(0));
             done.resize(size_t(n));
             for (int64_t k = 0; k < have; ++k) full[size_t(k)] = a[k];

@@ -75,7 +75,7 @@ std::tuple<Tensor, Tensor> cholesky_ex(const Tensor& a, bool upper, bool check_e
     if (l.is_meta()) return {l, info};
     visit_lapack(a, "linalg_cholesky", [&](auto z) {
         using T = decltype(z);
-        const auto& potrf = routine<void(const char*, const Int*, T*, const Int*, Int*, size_t), T>("potrf");
+        const auto potrf = routine<void(const char*, const Int*, T*, const Int*, Int*, size_t), T>("potrf");
         const Batch from(a, 2), to(l, 2);
         parallel_matrices(from.count, n * n * n, [&](int64_t i) {
             Columns<T> c(n, n);
@@ -112,7 +112,7 @@ std::tuple<Tensor, Tensor, Tensor> lu_factor_ex(const Tensor& a, bool pivot, boo
     if (lu.is_meta()) return {lu, pivots, info};
     visit_lapack(a, "lu_factor", [&](auto z) {
         using T = decltype(z);
-        const auto& getrf = routine<void(const Int*, const Int*, T*, const Int*, Int*, Int*), T>("getrf");
+        const auto getrf = routine<void(const Int*, const Int*, T*, const Int*, Int*, Int*), T>("getrf");
         const Batch from(a, 2), to(lu, 2);
         parallel_matrices(from.count, m * n * k, [&](int64_t i) {
             Columns<T> c(m, n);
@@ -179,7 +179,7 @@ std::tuple<Tensor, Tensor> solve_matrices(const Tensor& a, const Tensor& b) {  /
     if (x.is_meta()) return {x, info};
     visit_lapack(a, "linalg_solve", [&](auto z) {
         using T = decltype(z);
-        const auto& gesv = routine<void(const Int*, const Int*, T*, const Int*, Int*, T*, const Int*, Int*), T>("gesv");
+        const auto gesv = routine<void(const Int*, const Int*, T*, const Int*, Int*, T*, const Int*, Int*), T>("gesv");
         const Batch from(a, 2), rhs(b, 2), to(x, 2);
         parallel_matrices(from.count, n * n * (n + k), [&](int64_t i) {
             Columns<T> c(n, n), d(n, k);
@@ -255,7 +255,7 @@ Tensor triangular(const Tensor& a0, const Tensor& b0, bool upper, bool left, boo
     if (x.is_meta()) return x;
     visit_lapack(a, "triangular_solve", [&](auto z) {
         using T = decltype(z);
-        const auto& trsm = routine<void(const char*, const char*, const char*, const char*, const Int*, const Int*, const T*, const T*, const Int*, T*, const Int*, size_t, size_t, size_t, size_t), T>("trsm");
+        const auto trsm = routine<void(const char*, const char*, const char*, const char*, const Int*, const Int*, const T*, const T*, const Int*, T*, const Int*, size_t, size_t, size_t, size_t), T>("trsm");
         const Batch from(a, 2), rhs(b, 2), to(x, 2);
         parallel_matrices(rhs.count, m * n * k, [&](int64_t i) {
             Columns<T> c(n, n), d(m, k);
@@ -491,7 +491,7 @@ std::tuple<Tensor, Tensor> geqrf(const Tensor& a) {
     if (r.is_meta()) return {r, tau};
     visit_lapack(a, "geqrf", [&](auto z) {
         using T = decltype(z);
-        const auto& f = routine<void(const Int*, const Int*, T*, const Int*, T*, T*, const Int*, Int*), T>("geqrf");
+        const auto f = routine<void(const Int*, const Int*, T*, const Int*, T*, T*, const Int*, Int*), T>("geqrf");
         const Batch from(a, 2), to(r, 2);
         parallel_matrices(from.count, m * n * k, [&](int64_t i) {
             Columns<T> c(m, n);
@@ -519,7 +519,7 @@ Tensor reflectors(const Tensor& a, const Tensor& tau, int64_t columns) {
     const Tensor t = dense(tau);
     visit_lapack(a, "orgqr", [&](auto z) {
         using T = decltype(z);
-        const auto& f = routine<void(const Int*, const Int*, const Int*, T*, const Int*, const T*, T*, const Int*, Int*), T>(complex_v<T> ? "ungqr" : "orgqr");
+        const auto f = routine<void(const Int*, const Int*, const Int*, T*, const Int*, const T*, T*, const Int*, Int*), T>(complex_v<T> ? "ungqr" : "orgqr");
         const Batch from(a, 2), to(q, 2);
         parallel_matrices(from.count, m * columns * k, [&](int64_t i) {
             Columns<T> c(m, columns), src(m, a.size(-1));
@@ -585,7 +585,7 @@ std::tuple<Tensor, Tensor, Tensor> ldl_factor_ex(const Tensor& a, bool hermitian
     if (ld.is_meta()) return {ld, pivots, info};
     visit_lapack(a, "ldl_factor", [&](auto z) {
         using T = decltype(z);
-        const auto& f = routine<void(const char*, const Int*, T*, const Int*, Int*, T*, const Int*, Int*, size_t), T>(complex_v<T> && hermitian ? "hetrf" : "sytrf");
+        const auto f = routine<void(const char*, const Int*, T*, const Int*, Int*, T*, const Int*, Int*, size_t), T>(complex_v<T> && hermitian ? "hetrf" : "sytrf");
         const Batch from(a, 2), to(ld, 2);
         parallel_matrices(from.count, n * n * n, [&](int64_t i) {
             Columns<T> c(n, n);
