@@ -1,0 +1,684 @@
+"""How operators work on all samples of batched tensors at once, by name of the operator."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flambeau as fb
+from flambeau import _C
+
+from ..utils._pytree import tree_flatten, tree_unflatten
+from .batched import active, aligned, is_batched, levels_of, logical_dim, looped, make, physical, sizes, union
+
+__all__ = ["call", "RANDOM"]
+
+_RULES: dict[str, Callable] = {}
+
+
+def _rule(*names: str) -> Callable:
+    def register(f: Callable) -> Callable:
+        for n in names:
+            _RULES[n] = f
+        return f
+
+    return register
+
+
+def call(func: Callable, args: tuple, kwargs: dict) -> Any:
+    """Run an operator some of whose arguments are batched."""
+    name = getattr(func, "__name__", "")
+    if name == "__get__":
+        name = getattr(getattr(func, "__self__", None), "__name__", name)
+    elif name == "__set__":
+        name = "set " + getattr(getattr(func, "__self__", None), "__name__", name)
+    elif name == "grad" and func is fb.autograd.grad:
+        name = "grad "  # the function, not the attribute of tensors
+    rule = _RULES.get(name)
+    if rule is None:
+        body = getattr(func, "__wrapped__", None)
+        if body is not None and hasattr(func, "schema") and "out" not in kwargs:
+            return body(*args, **kwargs)
+    with _C.DisableTorchFunctionSubclass():
+        if rule is not None:
+            return rule(func, args, kwargs)
+        return looped(func, args, kwargs)
+
+
+# ---------------------------------------------------------------- what a sample says about itself
+@_rule("shape")
+def _shape(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return fb.Size(physical(args[0]).shape[len(levels_of(args[0])) :])
+
+
+@_rule("size")
+def _size(func: Callable, args: tuple, kwargs: dict) -> Any:
+    shape = _shape(func, args, kwargs)
+    dim = args[1] if len(args) > 1 else kwargs.get("dim")
+    return shape if dim is None else shape[dim]
+
+
+@_rule("dim", "ndim", "ndimension")
+def _dim(func: Callable, args: tuple, kwargs: dict) -> int:
+    return logical_dim(args[0])
+
+
+@_rule("numel", "nelement")
+def _numel(func: Callable, args: tuple, kwargs: dict) -> int:
+    return _shape(func, args, kwargs).numel()
+
+
+@_rule("stride")
+def _stride(func: Callable, args: tuple, kwargs: dict) -> Any:
+    strides = physical(args[0]).stride()[len(levels_of(args[0])) :]
+    dim = args[1] if len(args) > 1 else kwargs.get("dim")
+    return strides if dim is None else strides[dim]
+
+
+@_rule("__len__")
+def _len(func: Callable, args: tuple, kwargs: dict) -> int:
+    shape = _shape(func, args, kwargs)
+    if not shape:
+        raise TypeError("len() of a 0-d tensor")
+    return shape[0]
+
+
+@_rule("__iter__")
+def _iter(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return iter(_unbind(fb.Tensor.unbind, args, kwargs))
+
+
+@_rule(
+    "dtype", "device", "layout", "requires_grad", "is_leaf", "grad_fn", "is_sparse", "is_floating_point", "is_complex", "is_signed", "itemsize",
+    "element_size", "is_cuda", "is_meta", "_version", "output_nr", "is_contiguous", "is_inference", "names", "data_ptr", "retains_grad", "is_conj",
+    "is_neg", "get_device", "is_quantized", "is_nested", "register_hook", "retain_grad", "is_mkldnn", "is_sparse_csr", "is_cpu", "_backward_hooks",
+)  # fmt: skip
+def _same(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return func(*args, **kwargs)
+
+
+@_rule("requires_grad_", "set requires_grad")
+def _requires_grad_(func: Callable, args: tuple, kwargs: dict) -> Any:
+    func(*args, **kwargs)
+    return args[0]
+
+
+@_rule("grad", "_grad", "data")
+def _held(func: Callable, args: tuple, kwargs: dict) -> Any:
+    held = func(*args, **kwargs)
+    return held if held is None else make(held.as_subclass(fb.Tensor), levels_of(args[0]))
+
+
+@_rule("__bool__", "is_nonzero")
+def _bool(func: Callable, args: tuple, kwargs: dict) -> Any:
+    raise RuntimeError(
+        "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't support that yet, please file an "
+        "issue at https://github.com/pytorch/pytorch/issues ."
+    )
+
+
+@_rule("item", "__float__", "__int__", "__index__", "__complex__", "tolist", "numpy", "__array__")
+def _item(func: Callable, args: tuple, kwargs: dict) -> Any:
+    raise RuntimeError(
+        "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, please try to rewrite "
+        "what you're doing with other operations. If error is occurring somewhere inside PyTorch internals, please file a bug report."
+    )
+
+
+# ---------------------------------------------------------------- element by element
+_ELEMENTWISE = """
+abs absolute acos acosh add addcdiv addcmul angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2 atanh bitwise_and
+bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil celu clamp clamp_max clamp_min clip clone conj conj_physical copysign
+cos cosh deg2rad detach digamma div divide elu eq erf erfc erfinv exp exp2 expm1 fix float_power floor floor_divide fmax fmin fmod frac gcd ge gelu
+greater greater_equal gt hardshrink hardsigmoid hardswish hardtanh heaviside hypot i0 igamma igammac imag isclose isfinite isinf isnan isneginf
+isposinf isreal lcm ldexp le leaky_relu lerp less less_equal lgamma log log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or
+logical_xor logit logsigmoid lt masked_fill maximum minimum mish mul multiply nan_to_num ne neg negative nextafter not_equal polygamma positive pow
+prelu rad2deg real reciprocal relu relu6 remainder resolve_conj resolve_neg round rsqrt rsub selu sgn sigmoid sign signbit silu sin sinc sinh
+softplus softshrink softsign sqrt square sub subtract tan tanh tanhshrink threshold to true_divide trunc type_as view_as_real where xlogy bfloat16
+bool byte char cpu double float half int long short cfloat cdouble contiguous zeros_like ones_like full_like empty_like alias type
+__add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__ __div__ __rdiv__ __floordiv__ __rfloordiv__ __mod__ __rmod__ __pow__
+__rpow__ __neg__ __pos__ __abs__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __and__ __rand__ __or__ __ror__ __xor__ __rxor__ __invert__
+__lshift__ __rshift__ log_sigmoid mse_loss_none bitwise_not special_expit special_erf special_entr special_xlog1py
+""".split()
+_ELEMENTWISE_IN_PLACE = """
+abs_ add_ addcdiv_ addcmul_ ceil_ clamp_ clamp_max_ clamp_min_ copy_ cos_ div_ exp_ fill_ floor_ log_ lerp_ masked_fill_ mul_ neg_ pow_ reciprocal_
+relu_ remainder_ round_ rsqrt_ sigmoid_ sin_ sqrt_ square_ sub_ tanh_ zero_ __iadd__ __isub__ __imul__ __itruediv__ __ipow__ __iand__ __ior__
+""".split()
+
+
+def _ranked(tensors: list, levels: tuple[int, ...]) -> list:
+    """Plain tensors that broadcast as their samples do: all with the levels in front and the same number of dimensions."""
+    rank = max(map(logical_dim, tensors))
+    highest = [t for t in tensors if logical_dim(t) > 0]
+    n, made = len(levels), []
+    for t in tensors:
+        low = logical_dim(t)
+        if low == 0 and highest:
+            # a number among tensors does not decide the dtype, though its samples have a dimension here
+            dtype = fb.result_type(fb.empty((), dtype=t.dtype), fb.empty((1,), dtype=highest[0].dtype))
+            data = aligned(t, levels)
+            data = data.to(dtype) if dtype != t.dtype and dtype == highest[0].dtype else data
+        else:
+            data = aligned(t, levels) if is_batched(t) or n == 0 or low == rank else t
+        if low < rank and (is_batched(t) or low == 0):
+            data = data.reshape(*data.shape[:n], *(1,) * (rank - low), *data.shape[n:])
+        made.append(data)
+    return made
+
+
+@_rule(*_ELEMENTWISE)
+def _elementwise(func: Callable, args: tuple, kwargs: dict) -> Any:
+    leaves, spec = tree_flatten((args, kwargs))
+    places = [i for i, x in enumerate(leaves) if isinstance(x, fb.Tensor)]
+    tensors = [leaves[i] for i in places]
+    levels = union(tensors)
+    if len(tensors) == 1:
+        leaves[places[0]] = physical(tensors[0])
+    else:
+        for i, t in zip(places, _ranked(tensors, levels)):
+            leaves[i] = t
+    a, k = tree_unflatten(leaves, spec)
+    return make(func(*a, **k), levels)
+
+
+@_rule(*_ELEMENTWISE_IN_PLACE)
+def _elementwise_in_place(func: Callable, args: tuple, kwargs: dict) -> Any:
+    leaves, spec = tree_flatten((args, kwargs))
+    places = [i for i, x in enumerate(leaves) if isinstance(x, fb.Tensor)]
+    tensors = [leaves[i] for i in places]
+    levels = union(tensors)
+    if levels_of(tensors[0]) != levels:
+        return looped(func, args, kwargs)  # which says what is wrong
+    ranked = [physical(tensors[0])] if len(tensors) == 1 else _ranked(tensors, levels)
+    for i, t in zip(places, ranked):
+        leaves[i] = t
+    a, k = tree_unflatten(leaves, spec)
+    func(*a, **k)
+    return args[0]
+
+
+# ---------------------------------------------------------------- along dimensions
+def _given(args: tuple, kwargs: dict, place: int, name: str, default: Any) -> tuple[Any, list, dict]:
+    """An argument taken out of a call: its value, and the rest of the call (positional ones up to it kept)."""
+    rest = dict(kwargs)
+    values = list(args)
+    if len(values) > place:
+        return values[place], values, rest
+    value = rest.pop(name, default)
+    return value, values, rest
+
+
+def _shifted(dim: Any, n: int) -> Any:
+    """Dimensions of a sample as dimensions of all samples."""
+    if isinstance(dim, int):
+        return dim + n if dim >= 0 else dim
+    return [d + n if d >= 0 else d for d in dim]
+
+
+def _wrap_all(result: Any, levels: tuple[int, ...]) -> Any:
+    if isinstance(result, fb.Tensor):
+        return make(result, levels)
+    made = [make(r, levels) for r in result]
+    if type(result) in (tuple, list):
+        return type(result)(made)
+    return getattr(type(result), "_make", type(result))(made)
+
+
+def _along(place: int, default: Any, name: str = "dim") -> Callable:
+    """The rule of operators with one batched argument and a dimension argument at `place`."""
+
+    def rule(func: Callable, args: tuple, kwargs: dict) -> Any:
+        t = args[0]
+        others = [x for x in tree_flatten((args[1:], kwargs))[0] if is_batched(x)]
+        if not is_batched(t) or others:
+            return looped(func, args, kwargs)
+        levels, n = levels_of(t), len(levels_of(t))
+        data = physical(t)
+        dim, values, rest = _given(args, kwargs, place, name, default)
+        keepdim = rest.get("keepdim", values[place + 1] if len(values) > place + 1 and isinstance(values[place + 1], bool) else False)
+        if isinstance(dim, bool):  # a flag where other forms have the dimension
+            return looped(func, args, kwargs)
+        rest = dict(rest)
+        if dim is None or (isinstance(dim, (tuple, list)) and not dim):
+            if keepdim:
+                return looped(func, args, kwargs)
+            data, dim = data.flatten(n) if logical_dim(t) else data.unsqueeze(-1), n
+        elif logical_dim(t) == 0:
+            return looped(func, args, kwargs)
+        else:
+            dim = _shifted(dim, n)
+        before, after = values[1:place], values[place + 1 :]
+        if len(values) <= place and len(before) < place - 1:
+            rest[name] = dim
+            return _wrap_all(func(data, *before, **rest), levels)
+        return _wrap_all(func(data, *before, dim, *after, **rest), levels)
+
+    return rule
+
+
+for _n in "sum mean prod amax amin argmax argmin std var any all nansum nanmean logsumexp std_mean var_mean count_nonzero median nanmedian aminmax".split():
+    _RULES[_n] = _along(1, None)
+for _n in "cumsum cumprod cummax cummin logcumsumexp softmax log_softmax softmin unsqueeze select narrow mode index_select".split():
+    _RULES[_n] = _along(1, -1)
+for _n in ("sort", "argsort"):
+    _RULES[_n] = _along(1, -1)
+for _n in "topk kthvalue".split():
+    _RULES[_n] = _along(2, -1)
+for _n in "split chunk tensor_split split_with_sizes".split():
+    _RULES[_n] = _along(2, 0)
+
+
+@_rule("unbind")
+def _unbind(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return _along(1, 0)(func, args, kwargs)
+
+
+@_rule("max", "min")
+def _max(func: Callable, args: tuple, kwargs: dict) -> Any:
+    other = args[1] if len(args) > 1 else kwargs.get("other")
+    if isinstance(other, fb.Tensor):
+        return _elementwise(func, args, kwargs)
+    if other is None and "dim" not in kwargs:
+        name = "amax" if func.__name__ == "max" else "amin"
+        return _RULES[name](getattr(fb.Tensor, name), args, kwargs)
+    return _along(1, None)(func, args, kwargs)
+
+
+@_rule("norm")
+def _norm(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return looped(func, args, kwargs) if not is_batched(args[0]) else _along(2, None)(func, args, kwargs)
+
+
+@_rule("linalg_vector_norm", "vector_norm")
+def _vector_norm(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return _along(2, None)(func, args, kwargs)
+
+
+# ---------------------------------------------------------------- shapes
+def _numbers(args: tuple, kwargs: dict, *names: str) -> list[int]:
+    """Sizes or dimensions given one by one, as a sequence, or by name."""
+    for name in names:
+        if name in kwargs:
+            value = kwargs[name]
+            return [value] if isinstance(value, int) else list(value)
+    rest = args[1:]
+    if len(rest) == 1 and not isinstance(rest[0], int):
+        return list(rest[0])
+    return list(rest)
+
+
+def _one(func: Callable, args: tuple, kwargs: dict) -> tuple[Any, tuple, int]:
+    t = args[0]
+    return physical(t), levels_of(t), len(levels_of(t))
+
+
+@_rule("reshape", "view", "_unsafe_view")
+def _reshape(func: Callable, args: tuple, kwargs: dict) -> Any:
+    data, levels, n = _one(func, args, kwargs)
+    if len(args) == 2 and isinstance(args[1], fb.dtype):
+        return make(data.view(args[1]), levels)
+    shape = _numbers(args, kwargs, "shape", "size")
+    if -1 in shape:
+        known = 1
+        for s in shape:
+            known *= s if s != -1 else 1
+        total = _numel(func, args, kwargs)
+        shape[shape.index(-1)] = total // known if known else 0
+    # expanded samples have no view of this shape together: a reshape keeps them
+    return make(data.reshape(*data.shape[:n], *shape), levels)
+
+
+@_rule("view_as", "reshape_as")
+def _reshape_as(func: Callable, args: tuple, kwargs: dict) -> Any:
+    shape = _shape(func, (args[1],), {}) if is_batched(args[1]) else args[1].shape
+    if not is_batched(args[0]):
+        return args[0].reshape(shape)
+    return _reshape(func, (args[0], shape), {})
+
+
+@_rule("expand")
+def _expand(func: Callable, args: tuple, kwargs: dict) -> Any:
+    data, levels, n = _one(func, args, kwargs)
+    shape = _numbers(args, kwargs, "size", "sizes")
+    low = logical_dim(args[0])
+    data = data.reshape(*data.shape[:n], *(1,) * (len(shape) - low), *data.shape[n:])
+    return make(data.expand(*data.shape[:n], *shape), levels)
+
+
+@_rule("expand_as")
+def _expand_as(func: Callable, args: tuple, kwargs: dict) -> Any:
+    shape = _shape(func, (args[1],), {}) if is_batched(args[1]) else args[1].shape
+    return _expand(func, (args[0], shape), {}) if is_batched(args[0]) else args[0].expand(shape)
+
+
+@_rule("repeat")
+def _repeat(func: Callable, args: tuple, kwargs: dict) -> Any:
+    data, levels, n = _one(func, args, kwargs)
+    times = _numbers(args, kwargs, "repeats")
+    data = data.reshape(*data.shape[:n], *(1,) * (len(times) - logical_dim(args[0])), *data.shape[n:])
+    return make(data.repeat(*(1,) * n, *times), levels)
+
+
+@_rule("permute")
+def _permute(func: Callable, args: tuple, kwargs: dict) -> Any:
+    data, levels, n = _one(func, args, kwargs)
+    low = logical_dim(args[0])
+    return make(data.permute(*range(n), *(d % low + n for d in _numbers(args, kwargs, "dims"))), levels)
+
+
+@_rule("transpose", "swapaxes", "swapdims")
+def _transpose(func: Callable, args: tuple, kwargs: dict) -> Any:
+    data, levels, n = _one(func, args, kwargs)
+    a, b = (*args[1:], *kwargs.values())
+    return make(data.transpose(_shifted(a, n), _shifted(b, n)), levels)
+
+
+@_rule("t", "T", "mT", "H", "mH", "adjoint")
+def _t(func: Callable, args: tuple, kwargs: dict) -> Any:
+    data, levels, n = _one(func, args, kwargs)
+    low = logical_dim(args[0])
+    name = func.__name__ if func.__name__ != "__get__" else func.__self__.__name__
+    if name == "T" and low != 2:
+        return make(data.permute(*range(n), *reversed(range(n, n + low))), levels)
+    result = data if low < 2 else data.transpose(-1, -2)
+    return make(result.conj() if name in ("H", "mH", "adjoint") and data.is_complex() else result, levels)
+
+
+@_rule("squeeze")
+def _squeeze(func: Callable, args: tuple, kwargs: dict) -> Any:
+    data, levels, n = _one(func, args, kwargs)
+    low = logical_dim(args[0])
+    dims = _numbers(args, kwargs, "dim")
+    where = [d % low for d in dims] if dims and low else range(low) if not dims else []
+    gone = [d + n for d in where if data.shape[d + n] == 1]
+    return make(data.reshape([s for d, s in enumerate(data.shape) if d not in gone]), levels)
+
+
+@_rule("flatten", "ravel")
+def _flatten(func: Callable, args: tuple, kwargs: dict) -> Any:
+    data, levels, n = _one(func, args, kwargs)
+    if logical_dim(args[0]) == 0:
+        return make(data.unsqueeze(-1), levels)
+    start = args[1] if len(args) > 1 else kwargs.get("start_dim", 0)
+    end = args[2] if len(args) > 2 else kwargs.get("end_dim", -1)
+    return make(data.flatten(_shifted(start, n), _shifted(end, n)), levels)
+
+
+@_rule("unflatten")
+def _unflatten(func: Callable, args: tuple, kwargs: dict) -> Any:
+    data, levels, n = _one(func, args, kwargs)
+    dim, sizes_ = (*args[1:], *kwargs.values())
+    return make(data.unflatten(_shifted(dim, n), sizes_), levels)
+
+
+@_rule("movedim", "moveaxis")
+def _movedim(func: Callable, args: tuple, kwargs: dict) -> Any:
+    data, levels, n = _one(func, args, kwargs)
+    a, b = (*args[1:], *kwargs.values())
+    return make(data.movedim(_shifted(a, n), _shifted(b, n)), levels)
+
+
+@_rule("flip")
+def _flip(func: Callable, args: tuple, kwargs: dict) -> Any:
+    data, levels, n = _one(func, args, kwargs)
+    return make(data.flip(_shifted(_numbers(args, kwargs, "dims"), n)), levels)
+
+
+@_rule("diagonal")
+def _diagonal(func: Callable, args: tuple, kwargs: dict) -> Any:
+    data, levels, n = _one(func, args, kwargs)
+    names = dict(zip(("offset", "dim1", "dim2"), args[1:]))
+    names = {"offset": 0, "dim1": 0, "dim2": 1, **names, **kwargs}
+    return make(data.diagonal(names["offset"], _shifted(names["dim1"], n), _shifted(names["dim2"], n)), levels)
+
+
+@_rule("tril", "triu")
+def _triangle(func: Callable, args: tuple, kwargs: dict) -> Any:
+    data, levels, _ = _one(func, args, kwargs)
+    return make(func(data, *args[1:], **kwargs), levels)
+
+
+@_rule("unfold")
+def _unfold(func: Callable, args: tuple, kwargs: dict) -> Any:
+    data, levels, n = _one(func, args, kwargs)
+    return make(data.unfold(_shifted(args[1], n), *args[2:], **kwargs), levels)
+
+
+@_rule("cat", "concat", "concatenate")
+def _cat(func: Callable, args: tuple, kwargs: dict) -> Any:
+    tensors = list(args[0])
+    dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
+    levels = union(tensors)
+    return make(fb.cat([aligned(t, levels, full=True) for t in tensors], _shifted(dim, len(levels))), levels)
+
+
+@_rule("stack")
+def _stack(func: Callable, args: tuple, kwargs: dict) -> Any:
+    tensors = list(args[0])
+    dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
+    levels = union(tensors)
+    return make(fb.stack([aligned(t, levels, full=True) for t in tensors], _shifted(dim, len(levels))), levels)
+
+
+@_rule("__getitem__")
+def _getitem(func: Callable, args: tuple, kwargs: dict) -> Any:
+    t, index = args
+    parts = index if isinstance(index, tuple) else (index,)
+    plain = all(p is None or p is Ellipsis or isinstance(p, (int, slice)) and not isinstance(p, bool) for p in parts)
+    if not plain or not is_batched(t):
+        return looped(func, args, kwargs)
+    n = len(levels_of(t))
+    return make(physical(t)[(slice(None),) * n + tuple(parts)], levels_of(t))
+
+
+@_rule("new_zeros", "new_ones", "new_empty", "new_full")
+def _new(func: Callable, args: tuple, kwargs: dict) -> Any:
+    data, levels, n = _one(func, args, kwargs)
+    size, *rest = args[1:]
+    if isinstance(size, int):
+        size, rest = [size, *rest], []
+    return make(func(data, [*sizes(levels), *size], *rest, **kwargs), levels)
+
+
+@_rule("gather")
+def _gather(func: Callable, args: tuple, kwargs: dict) -> Any:
+    if len(args) != 3 or kwargs or logical_dim(args[0]) == 0 or logical_dim(args[2]) == 0:
+        return looped(func, args, kwargs)
+    t, dim, index = args
+    levels = union((t, index))
+    return make(aligned(t, levels, full=True).gather(_shifted(dim, len(levels)), aligned(index, levels, full=True)), levels)
+
+
+# ---------------------------------------------------------------- matrix products
+def _product(a: Any, b: Any) -> Any:
+    """`matmul` of samples."""
+    la, lb = logical_dim(a), logical_dim(b)
+    levels = union((a, b))
+    n = len(levels)
+    left, right = aligned(a, levels), aligned(b, levels)
+    if la == 1:
+        left = left.unsqueeze(-2)
+    if lb == 1:
+        right = right.unsqueeze(-1)
+    rank = max(max(la, 2), max(lb, 2))
+    left = left.reshape(*left.shape[:n], *(1,) * (rank - max(la, 2)), *left.shape[n:])
+    right = right.reshape(*right.shape[:n], *(1,) * (rank - max(lb, 2)), *right.shape[n:])
+    result = fb.matmul(left, right)
+    if la == 1:
+        result = result.squeeze(-2)
+    if lb == 1:
+        result = result.squeeze(-1)
+    return make(result, levels)
+
+
+@_rule("matmul", "__matmul__", "mm", "bmm", "mv", "dot")
+def _matmul(func: Callable, args: tuple, kwargs: dict) -> Any:
+    if len(args) != 2 or kwargs:
+        return looped(func, args, kwargs)
+    return _product(*args)
+
+
+@_rule("__rmatmul__")
+def _rmatmul(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return _product(args[1], args[0])
+
+
+@_rule("linear")
+def _linear(func: Callable, args: tuple, kwargs: dict) -> Any:
+    names = {**dict(zip(("input", "weight", "bias"), args)), **kwargs}
+    weight, bias = names["weight"], names.get("bias")
+    weight = _t(fb.Tensor.t, (weight,), {}) if is_batched(weight) else weight.t()
+    result = _product(names["input"], weight)
+    return result if bias is None else _elementwise(fb.add, (result, bias), {})
+
+
+@_rule("addmm", "addmv", "baddbmm")
+def _addmm(func: Callable, args: tuple, kwargs: dict) -> Any:
+    if len(args) != 3 or set(kwargs) - {"beta", "alpha"}:
+        return looped(func, args, kwargs)
+    base, a, b = args
+    product = _product(a, b)
+    alpha, beta = kwargs.get("alpha", 1), kwargs.get("beta", 1)
+    if alpha != 1:
+        product = _elementwise(fb.mul, (product, alpha), {})
+    if beta == 0:
+        return product
+    return _elementwise(fb.add, (_elementwise(fb.mul, (base, beta), {}) if beta != 1 else base, product), {})
+
+
+# ---------------------------------------------------------------- layers whose first dimension is a batch anyway
+def _folded(func: Callable, args: tuple, kwargs: dict, need: int) -> Any:
+    """Samples become rows of the operator's own batch; only where nothing but the input is batched."""
+    t = args[0]
+    others = [x for x in tree_flatten((args[1:], kwargs))[0] if is_batched(x)]
+    low = logical_dim(t)
+    if others or not is_batched(t) or low not in (need, need - 1):
+        return looped(func, args, kwargs)
+    levels, n = levels_of(t), len(levels_of(t))
+    data = physical(t)
+    lead = data.shape[: n + 1] if low == need else data.shape[:n]
+    result = func(data.reshape(-1, *data.shape[len(lead) :]), *args[1:], **kwargs)
+    if isinstance(result, fb.Tensor):
+        return make(result.reshape(*lead, *result.shape[1:]), levels)
+    return tuple(make(r.reshape(*lead, *r.shape[1:]), levels) for r in result)
+
+
+for _dims in (1, 2, 3):
+    for _n in "conv{}d conv_transpose{}d max_pool{}d avg_pool{}d adaptive_avg_pool{}d".split():
+        _RULES[_n.format(_dims)] = lambda func, args, kwargs, need=_dims + 2: _folded(func, args, kwargs, need)
+
+
+@_rule("embedding")
+def _embedding(func: Callable, args: tuple, kwargs: dict) -> Any:
+    if is_batched(args[0]) and is_batched(args[1]):
+        return looped(func, args, kwargs)
+    if is_batched(args[0]) and not is_batched(args[1]):
+        # torch.embedding has the weight first
+        if not args[1].is_floating_point():
+            return make(physical(args[0])[(slice(None),) * len(levels_of(args[0])) + (args[1],)], levels_of(args[0]))
+        return make(func(physical(args[0]), *args[1:], **kwargs), levels_of(args[0]))
+    if is_batched(args[1]) and not args[0].is_floating_point():
+        return looped(func, args, kwargs)
+    return make(func(args[0], physical(args[1]), *args[2:], **kwargs), levels_of(args[1]))
+
+
+@_rule("layer_norm")
+def _layer_norm(func: Callable, args: tuple, kwargs: dict) -> Any:
+    others = [x for x in tree_flatten((args[1:], kwargs))[0] if is_batched(x)]
+    if others or not is_batched(args[0]):
+        return looped(func, args, kwargs)
+    return make(func(physical(args[0]), *args[1:], **kwargs), levels_of(args[0]))
+
+
+# ---------------------------------------------------------------- derivatives
+@_rule("grad ")
+def _autograd_grad(func: Callable, args: tuple, kwargs: dict) -> Any:
+    outs, ins = args[0], args[1]
+    outs = (outs,) if isinstance(outs, fb.Tensor) else tuple(outs)
+    ins = (ins,) if isinstance(ins, fb.Tensor) else tuple(ins)
+    options = dict(kwargs)
+    cots = options.pop("grad_outputs", args[2] if len(args) > 2 else None)
+    cots = (cots,) if isinstance(cots, fb.Tensor) else (None,) * len(outs) if cots is None else tuple(cots)
+    wanted = union(outs)
+    for x in ins:
+        if set(wanted) - set(levels_of(x)):
+            raise RuntimeError(
+                "vmap: autograd.grad with respect to a tensor that is the same for all samples gives no gradient a sample; "
+                "use flambeau.func.grad inside vmap"
+            )
+    extra = tuple(n for n in union(c for c in cots if c is not None) if n not in wanted)
+    if extra:
+        return _grad_by_cotangent(func, outs, ins, cots, extra, options)
+    full = []
+    for o, c in zip(outs, cots):
+        if c is None:
+            c = fb.ones_like(physical(o)) if logical_dim(o) == 0 else None
+            full.append(c)
+        else:
+            full.append(aligned(c, levels_of(o)).expand(physical(o).shape))
+    grads = fb.autograd.grad(outs, ins, full, **options)
+    return tuple(None if g is None else make(g.as_subclass(fb.Tensor), levels_of(x)) for g, x in zip(grads, ins))
+
+
+def _grad_by_cotangent(func: Callable, outs: tuple, ins: tuple, cots: tuple, extra: tuple[int, ...], options: dict) -> tuple:
+    """One backward for every cotangent of levels that the outputs do not have."""
+    level = extra[-1]
+    (count,) = sizes((level,))
+    rows = []
+    for k in range(count):
+        part = []
+        for c in cots:
+            if level in levels_of(c):
+                own = levels_of(c)
+                at = own.index(level)
+                part.append(make(physical(c).select(at, k), own[:at] + own[at + 1 :]))
+            else:
+                part.append(c)
+        options["retain_graph"] = True
+        rows.append(_autograd_grad(func, (outs, ins), {**options, "grad_outputs": tuple(part)}))
+    results = []
+    for column, x in zip(zip(*rows), ins):
+        if column[0] is None:
+            results.append(None)
+            continue
+        own = levels_of(column[0])
+        levels = tuple(sorted((*own, level)))
+        results.append(make(fb.stack([physical(g) for g in column], levels.index(level)), levels))
+    return tuple(results)
+
+
+# ---------------------------------------------------------------- random numbers
+RANDOM = set(
+    """
+    rand randn randint randperm normal bernoulli multinomial poisson rand_like randn_like randint_like dropout alpha_dropout feature_dropout
+    native_dropout rrelu normal_ uniform_ bernoulli_ random_ exponential_ geometric_ cauchy_ log_normal_ dropout_ dropout1d dropout2d dropout3d
+    feature_alpha_dropout
+    """.split()
+)
+
+
+def random(func: Callable, args: tuple, kwargs: dict) -> Any:
+    """A random operator under the innermost `vmap`."""
+    level = active[-1]
+    if level.randomness == "error":
+        raise RuntimeError(
+            "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags on vmap or "
+            "perform the randomness operation out of vmap"
+        )
+    batched = [x for x in tree_flatten((args, kwargs))[0] if is_batched(x)]
+    if level.randomness == "same":
+        if not batched:
+            return func(*args, **kwargs)
+        # the same numbers for every sample: each draws from the same state
+        state = fb.get_rng_state()
+
+        def repeat(*a: Any, **k: Any) -> Any:
+            fb.set_rng_state(state)
+            return func(*a, **k)
+
+        with _C.DisableTorchFunctionSubclass():
+            repeat.__name__ = getattr(func, "__name__", "")
+            return looped(repeat, args, kwargs)
+    with _C.DisableTorchFunctionSubclass():
+        if batched:
+            return looped(func, args, kwargs)
+        return make(fb.stack([func(*args, **kwargs) for _ in range(level.size)]), (level.number,))
