@@ -18,6 +18,7 @@ _HOMES = {
         BoolStorage BFloat16Storage ComplexDoubleStorage ComplexFloatStorage""",
     "_legacy": """DoubleTensor FloatTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor CharTensor ByteTensor BoolTensor
         set_default_tensor_type""",
+    "compat": "install_as_torch uninstall_as_torch",
     "amp": "autocast GradScaler",
     "func": "vmap",
 }

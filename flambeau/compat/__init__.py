@@ -91,6 +91,8 @@ class _Finder(importlib.abc.MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         root, dot, rest = fullname.partition(".")
+        if root == "flambeau":
+            self.hook_loaded()
         if root not in PACKAGES:
             return None
         name = PACKAGES[root] + dot + rest
@@ -103,7 +105,7 @@ class _Finder(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(
                 f"No module named '{fullname}'\nIt is not there yet in flambeau.", name=fullname
             ) from None
-        self.hook(module)
+        self.hook_loaded()
         spec = importlib.machinery.ModuleSpec(
             fullname, _Loader(module), is_package=hasattr(module, "__path__")
         )
@@ -118,6 +120,12 @@ class _Finder(importlib.abc.MetaPathFinder):
             minor = int(flambeau.__version__.split(".")[1])  # torchvision 0.N goes with torch 2.(N - 15)
             yield _Distribution(name, f"0.{minor + 15}.0" if name == "torchvision" else flambeau.__version__)
 
+    def hook_loaded(self) -> None:
+        """Hook the public modules of flambeau that are there by now."""
+        for name, module in list(sys.modules.items()):
+            if name.partition(".")[0] == "flambeau" and "._" not in name and isinstance(module, ModuleType):
+                self.hook(module)
+
     def hook(self, module: ModuleType) -> None:
         """Have a module say, for a name that it lacks, that it is not there yet."""
         if module.__name__ in self.hooked:
@@ -131,8 +139,9 @@ class _Finder(importlib.abc.MetaPathFinder):
                     return own(name)
                 except AttributeError:
                     pass
-            if name.startswith("__"):
-                raise AttributeError(f"module '{module.__name__}' has no attribute '{name}'")
+            asker = sys._getframe(1).f_globals.get("__name__", "")
+            if name.startswith("__") or asker.partition(".")[0] in ("flambeau", "importlib"):
+                raise AttributeError(f"module '{_torch_name(module.__name__)}' has no attribute '{name}'")
             raise not_there_yet(module.__name__, name)
 
         module.__dict__["__getattr__"] = lookup
@@ -182,6 +191,7 @@ def install_as_torch() -> _Installed:
             for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
                 _displaced[name] = sys.modules.pop(name)
             _finder = _Finder()
+            _finder.hook_loaded()
             sys.meta_path.insert(0, _finder)
     return _Installed()
 

@@ -147,8 +147,7 @@ def _table() -> dict[tuple[str, str], tuple[Any, Maker]]:
             table[module, name] = function, function
     for key, kind in storage_classes().items():
         table[key] = kind, None
-    for name in dir(fb):
-        value = getattr(fb, name) if not name.startswith("_") else None
+    for name, value in list(vars(fb).items()):
         if isinstance(value, (fb.dtype, fb.layout, fb.memory_format)):
             table["torch", name] = value, None
     plain = {
