@@ -88,7 +88,6 @@ PyObject* device_type_name(PyObject* o, void*) { return PyUnicode_FromString(nam
 PyObject* device_index(PyObject* o, void*) {
     return device_of(o).index < 0 ? none() : PyLong_FromLong(device_of(o).index);
 }
-PyObject* device_module(PyObject*, void*) { return PyUnicode_FromString("flambeau"); }
 PyObject* device_reduce(PyObject* o, PyObject*) {
     const Device d = device_of(o);
     if (d.index < 0) return Py_BuildValue("O(s)", device_type, name(d.type));
@@ -129,7 +128,6 @@ PyMethodDef device_methods[] = {
 PyGetSetDef device_getset[] = {
     {"type", device_type_name, nullptr, nullptr, nullptr},
     {"index", device_index, nullptr, nullptr, nullptr},
-    {"__module__", device_module, nullptr, nullptr, nullptr},
     {},
 };
 PyMethodDef functions[] = {

@@ -210,7 +210,7 @@ PyObject* size_numel(PyObject* self, PyObject*) {
 PyObject* size_reduce(PyObject* self, PyObject*) {
     const Ref plain(PyTuple_GetSlice(self, 0, PyTuple_GET_SIZE(self)));
     if (!plain) return nullptr;
-    return Py_BuildValue("O((O))", size_type, plain.get());
+    return Py_BuildValue("O(O)", size_type, plain.get());
 }
 
 PyMethodDef size_methods[] = {
