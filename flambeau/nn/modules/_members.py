@@ -12,7 +12,7 @@ _ABSENT = object()
 
 
 def bind_member(module: ModuleBase, name: str, value=_ABSENT) -> None:
-    """Bind `name` to a tensor or module, or to anything where it is a member's name; without `value`: unbind."""
+    """Bind `name` to a tensor or module, or to anything where it names a member; without `value`: unbind."""
     if value is _ABSENT:
         return _unbind(module, name)
     own = module.__dict__

@@ -18,6 +18,11 @@ PackedSequence_.__module__ = __name__
 PackedSequence_.__qualname__ = PackedSequence_.__name__ = "PackedSequence_"
 
 
+def bind(optional, fn):
+    """``fn(optional)``, or None for None."""
+    return None if optional is None else fn(optional)
+
+
 class PackedSequence(PackedSequence_):
     """The elements of sequences, ordered by time; made by :func:`pack_padded_sequence`.
 
@@ -53,15 +58,13 @@ class PackedSequence(PackedSequence_):
         data = self.data.to(*args, **kwargs)
         if data is self.data:
             return self
-        sorted_indices, unsorted_indices = (
-            None if i is None else i.to(data.device) for i in (self.sorted_indices, self.unsorted_indices)
-        )
-        return type(self)(data, self.batch_sizes, sorted_indices, unsorted_indices)
+        indices = [bind(i, lambda t: t.to(data.device)) for i in (self.sorted_indices, self.unsorted_indices)]
+        return type(self)(data, self.batch_sizes, *indices)
 
     def pin_memory(self):
         """The sequence in page-locked memory."""
-        pinned = [None if t is None else t.pin_memory() for t in self]
-        return type(self)(pinned[0], self.batch_sizes, pinned[2], pinned[3])
+        data, _, *indices = [bind(t, lambda t: t.pin_memory()) for t in self]
+        return type(self)(data, self.batch_sizes, *indices)
 
     def cuda(self, *args, **kwargs):
         """The sequence on a CUDA device."""
