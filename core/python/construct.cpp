@@ -251,7 +251,51 @@ PyObject* set_default_dtype_py(PyObject*, PyObject* o) {
     });
 }
 
+// ---------------------------------------------------------------- dtype arithmetic
+Value operand(PyObject* o, const char* function, int position) {
+    if (is_tensor(o)) return Value(impl_of(o));
+    Scalar s;
+    if (to_scalar(o, s)) return Value(s);
+    raise(PyExc_TypeError, str(function, "(): argument ", position, " must be a Tensor or a number, not ", type_name(o)));
+}
+PyObject* result_type_py(PyObject*, PyObject* args, PyObject* kwargs) {
+    return guarded([&]() -> PyObject* {
+        PyObject *a, *b;
+        static const char* names[] = {"tensor1", "tensor2", nullptr};
+        static const char* other_names[] = {"tensor", "other", nullptr};
+        const bool tensors = !kwargs || !PyDict_GetItemString(kwargs, "other");
+        if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:result_type", const_cast<char**>(tensors ? names : other_names), &a, &b)) return nullptr;
+        return wrap(cpu::result_type(Operand(operand(a, "result_type", 1)), Operand(operand(b, "result_type", 2))));
+    });
+}
+bool two_dtypes(PyObject* args, PyObject* kwargs, const char* format, const char* first, const char* second, DType& a, DType& b) {
+    PyObject *x, *y;
+    const char* names[] = {first, second, nullptr};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, const_cast<char**>(names), &x, &y)) return false;
+    const std::string function = std::string(format).substr(3);
+    if (!to_dtype(x, a)) raise(PyExc_TypeError, str(function, "(): argument '", first, "' (position 1) must be torch.dtype, not ", type_name(x)));
+    if (!to_dtype(y, b)) raise(PyExc_TypeError, str(function, "(): argument '", second, "' (position 2) must be torch.dtype, not ", type_name(y)));
+    return true;
+}
+PyObject* promote_types_py(PyObject*, PyObject* args, PyObject* kwargs) {
+    return guarded([&]() -> PyObject* {
+        DType a, b;
+        if (!two_dtypes(args, kwargs, "OO:promote_types", "type1", "type2", a, b)) return nullptr;
+        return wrap(cpu::promote(a, b));
+    });
+}
+PyObject* can_cast_py(PyObject*, PyObject* args, PyObject* kwargs) {
+    return guarded([&]() -> PyObject* {
+        DType a, b;
+        if (!two_dtypes(args, kwargs, "OO:can_cast", "from_", "to", a, b)) return nullptr;
+        return PyBool_FromLong(cpu::can_cast(a, b));
+    });
+}
+
 PyMethodDef functions[] = {
+    {"result_type", as_method(result_type_py), METH_VARARGS | METH_KEYWORDS, "The dtype of arithmetic between two operands."},
+    {"promote_types", as_method(promote_types_py), METH_VARARGS | METH_KEYWORDS, "The smallest dtype that holds both."},
+    {"can_cast", as_method(can_cast_py), METH_VARARGS | METH_KEYWORDS, "Whether a result of one dtype may be written into another."},
     {"tensor", as_method(tensor), METH_FASTCALL | METH_KEYWORDS, "A tensor with a copy of the data."},
     {"as_tensor", as_method(as_tensor), METH_FASTCALL | METH_KEYWORDS, "A tensor of the data, sharing memory where it can."},
     {"_legacy_tensor", as_method(legacy_new), METH_VARARGS | METH_KEYWORDS, nullptr},

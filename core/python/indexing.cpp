@@ -183,7 +183,7 @@ void assign(const Tensor& self, PyObject* key, PyObject* value) {
     }
     Tensor v = is_number ? scalar_tensor(number, self.dtype(), self.device()) : unwrap(value);
     if (!is_number && v.dim() > 0) v = without_leading_ones(v, p.view.dim() + 8);
-    inplace<"index_put_">(p.view, TensorSpan(p.picks), v);
+    inplace<"index_put">(p.view, TensorSpan(p.picks), v);
 }
 
 }  // namespace

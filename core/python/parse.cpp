@@ -401,6 +401,14 @@ bool parse(const Signature& s, const Arguments& in, Call& call, std::string* why
             return false;
         }
     }
+    if (s.needs_tensor) {
+        bool some = false;
+        for (int i = 0; i < n_args; ++i) some = some || (args[size_t(i)].kind == Kind::Operand && call.values[i].is_tensor());
+        if (!some) {
+            if (why) *why = ": " + wrong_type(s, 0, 0, in.n ? in.args[0] : Py_None);
+            return false;
+        }
+    }
     if (used < in.keywords()) {
         const std::string* before = why;
         if (!take_extras(s, in, used, call, why)) {
@@ -429,10 +437,12 @@ Signature::Signature(const Op& o, Form form) : op(&o), form(form) {
         names.push_back(intern(self ? "input" : a.name.c_str()));
         const char* alias = alias_of(a.name, self);
         aliases.push_back(alias ? intern(alias) : nullptr);
-        if (!a.has_default) ++required;
         if (a.keyword_only && a.kind == Kind::DType) dtype_arg = int(i);
         if (a.keyword_only && a.kind == Kind::Device) device_arg = int(i);
     }
+    // Only the four basic operations work on two plain numbers.
+    static constexpr std::string_view on_numbers[] = {"add", "sub", "subtract", "mul", "multiply", "div", "divide", "true_divide", "floor_divide"};
+    needs_tensor = !s.args.empty() && s.args[0].kind == Kind::Operand && std::ranges::find(on_numbers, s.name) == std::end(on_numbers);
     factory = dtype_arg >= 0 && device_arg >= 0;
     has_out = form == Form::Function && o.has_out;
     if (shown_positional() == 1) {

@@ -20,7 +20,7 @@ struct Signature {
     int dtype_arg = -1, device_arg = -1;
     bool factory = false;           // makes tensors from nothing: takes requires_grad, pin_memory, layout
     bool has_out = false;
-    int required = 0;               // arguments without a default
+    bool needs_tensor = false;      // takes numbers for tensors, but not for all of them
 
     Signature(const Op& op, Form form);
     std::string text() const;       // "(Tensor input, Tensor other, *, Number alpha = 1)"

@@ -174,6 +174,8 @@ PyObject* wrap(Tensor t) {
         as_tensor_object(o)->impl = t.Ptr<TensorImpl>::detach();
         return o;
     }
+    // What inference mode makes is marked when Python first sees it; views of older tensors stay what they were.
+    if (tls.inference && !i->base && i->storage->use_count() == 1) i->inference = true;
     TensorObject* o = allocate_plain();
     connect(reinterpret_cast<PyObject*>(o), std::move(t));
     return reinterpret_cast<PyObject*>(o);
