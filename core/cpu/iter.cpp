@@ -139,6 +139,12 @@ struct Ready {
 void prepare(Ready& r, const Operand& o, DType common, bool others_have_dims) {
     if (!o.is_tensor()) {
         const Scalar s = o.scalar();
+        if (common == DType::c32) {
+            const C128 z = s.complex();
+            const F16 v[] = {float(z.re), float(z.im)};
+            std::memcpy(r.number, v, sizeof v);
+            return;
+        }
         visit_dtype(common, [&](auto z) { const auto v = s.to<decltype(z)>(); std::memcpy(r.number, &v, sizeof v); });
         return;
     }

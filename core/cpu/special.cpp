@@ -51,10 +51,10 @@ double gamma_fraction(double a, double x) {  // Q, for x beyond a (Lentz)
     return gamma_prefix(a, x) * a * h;
 }
 double incomplete_gamma(double a, double x, bool lower) {
-    if (std::isnan(a) || std::isnan(x) || a < 0 || x < 0) return kNan;
+    if (a < 0 || x < 0) return kNan;
     double p = -1;  // P where it is plain
     if (a == 0) {
-        if (x == 0) return kNan;
+        if (!(x > 0)) return kNan;
         p = 1;
     } else if (x == 0) {
         p = 0;
@@ -65,6 +65,7 @@ double incomplete_gamma(double a, double x, bool lower) {
         p = 1;
     }
     if (p >= 0) return lower ? p : 1 - p;
+    if (std::isnan(a) || std::isnan(x)) return kNan;
     if (x <= 1 || x <= a) {
         p = gamma_series(a, x);
         return lower ? p : 1 - p;
@@ -128,13 +129,13 @@ double digamma(double x) {
 }
 
 double zeta(double s, double q) {
-    if (std::isnan(s) || std::isnan(q)) return kNan;
     if (s == 1) return kInf;
     if (s < 1) return kNan;
     if (q <= 0) {
         if (q == std::floor(q)) return kInf;
         if (s != std::floor(s)) return kNan;
     }
+    if (std::isnan(s) || std::isnan(q)) return kNan;
     double sum = 0;
     for (int k = 0; k < 12 || q < 12; k++, q++) {
         const double term = std::pow(q, -s);
@@ -299,51 +300,61 @@ double polygamma(T x, const void* s) {
     return (int64_t(n) % 2 ? 1 : -1) * std::tgamma(n + 1) * zeta(n + 1, Compute<T>(x));
 }
 
-// p0 = 1, p1 given, then p(k+1) from p(k), p(k-1)
-template <class Next>
-double recur(double n, double p1, Next next) {
-    const int64_t top = int64_t(n);
-    if (!(n > -1)) return 0;
-    if (top == 0) return 1;
-    double before = 1, now = p1;
-    for (int64_t k = 1; k < top && !std::isnan(now); k++) {
-        const double after = next(double(k), now, before);
+// The degree of a polynomial; one that is no number or out of range counts as negative, for which the value is 0.
+int64_t degree(double n) { return std::abs(n) < 9e18 ? int64_t(n) : -1; }
+// p0 = 1, p1 given, then p(k+1) from p(k), p(k-1); in the element's own precision R, whose overflow is part of the answer
+template <class R, class Next>
+R recur(int64_t n, R p1, Next next) {
+    if (n <= 0) return R(n == 0);
+    R before = 1, now = p1;
+    for (int64_t k = 1; k < n && !std::isnan(now); k++) {
+        const R after = next(R(k), now, before);
         before = now, now = after;
     }
     return now;
 }
 // The four Chebyshev families share the recurrence; inside (-1, 1) their trigonometric forms are faster for high degrees.
-double chebyshev(double x, double n, double p1, int family) {
-    if (n > 6 && std::abs(x) < 1) {
-        const double m = double(int64_t(n)), t = std::acos(x);
-        switch (family) {
-            case 0: return std::cos(m * t);
-            case 1: if (std::sin(t) != 0) return std::sin((m + 1) * t) / std::sin(t); break;
-            case 2: if (std::cos(t / 2) != 0) return std::cos((m + 0.5) * t) / std::cos(t / 2); break;
-            default: if (std::sin(t / 2) != 0) return std::sin((m + 0.5) * t) / std::sin(t / 2);
-        }
+template <int family, class R>
+R chebyshev(R x, R degrees) {
+    const int64_t n = degree(degrees);
+    if (n < 0) return 0;
+    const R sign = x > 0 || n % 2 == 0 ? 1 : -1;
+    if (std::abs(x) == 1) {
+        if (family == 0) return sign;
+        if (family == 1) return sign * R(n + 1);
+        if (family == 2) return x > 0 ? 1 : sign * R(2 * n + 1);
+        return x > 0 ? R(2 * n + 1) : sign;
     }
-    return recur(n, p1, [x](double, double p, double q) { return 2 * x * p - q; });
+    if (n > (family < 2 ? 8 - 2 * (family == 0) : 8) && std::abs(x) < 1) {
+        const R t = std::acos(x), m = R(n), whole = std::sin(t), half = family == 2 ? std::cos(t / 2) : std::sin(t / 2);
+        if (family == 0) return std::cos(m * t);
+        if (family == 1 && whole != 0) return std::sin((m + 1) * t) / whole;
+        if (family == 2 && half != 0) return std::cos((m + R(0.5)) * t) / half;
+        if (family == 3 && half != 0) return std::sin((m + R(0.5)) * t) / half;
+    }
+    const R p1 = family == 0 ? x : family == 1 ? x + x : family == 2 ? x + x - 1 : x + x + 1;
+    return recur(n, p1, [x](R, R p, R q) { return (x + x) * p - q; });
 }
-double chebyshev_t(double x, double n) { return chebyshev(x, n, x, 0); }
-double chebyshev_u(double x, double n) { return chebyshev(x, n, 2 * x, 1); }
-double chebyshev_v(double x, double n) { return chebyshev(x, n, 2 * x - 1, 2); }
-double chebyshev_w(double x, double n) { return chebyshev(x, n, 2 * x + 1, 3); }
-double shifted_chebyshev_t(double x, double n) { return chebyshev_t(2 * x - 1, n); }
-double shifted_chebyshev_u(double x, double n) { return chebyshev_u(2 * x - 1, n); }
-double shifted_chebyshev_v(double x, double n) { return chebyshev_v(2 * x - 1, n); }
-double shifted_chebyshev_w(double x, double n) { return chebyshev_w(2 * x - 1, n); }
-double hermite_h(double x, double n) {
-    return recur(n, 2 * x, [x](double k, double p, double q) { return 2 * (x * p - k * q); });
+template <int family, class R>
+R shifted_chebyshev(R x, R n) {
+    return chebyshev<family>(R(x + x - 1), n);
 }
-double hermite_he(double x, double n) {
-    return recur(n, x, [x](double k, double p, double q) { return x * p - k * q; });
+template <class R>
+R hermite_h(R x, R n) {
+    return recur(degree(n), R(x + x), [x](R k, R p, R q) { return x * p * 2 - 2 * k * q; });
 }
-double laguerre_l(double x, double n) {
-    return recur(n, 1 - x, [x](double k, double p, double q) { return ((2 * k + 1 - x) * p - k * q) / (k + 1); });
+template <class R>
+R hermite_he(R x, R n) {
+    return recur(degree(n), x, [x](R k, R p, R q) { return x * p - k * q; });
 }
-double legendre_p(double x, double n) {
-    return recur(n, x, [x](double k, double p, double q) { return ((2 * k + 1) * x * p - k * q) / (k + 1); });
+template <class R>
+R laguerre_l(R x, R n) {
+    if (x == 0) return R(degree(n) >= 0);
+    return recur(degree(n), R(1 - x), [x](R k, R p, R q) { return (((k + k) + (1 - x)) * p - k * q) / (k + 1); });
+}
+template <class R>
+R legendre_p(R x, R n) {
+    return recur(degree(n), x, [x](R k, R p, R q) { return ((k + k + 1) * x * p - k * q) / (k + 1); });
 }
 
 template <class T>
@@ -422,18 +433,20 @@ constexpr void fill(Tab& t) {
     put2.template operator()<zeta>(Binary::zeta);
     put2.template operator()<lower_gamma>(Binary::igamma);
     put2.template operator()<upper_gamma>(Binary::igammac);
-    put2.template operator()<chebyshev_t>(Binary::chebyshev_t);
-    put2.template operator()<chebyshev_u>(Binary::chebyshev_u);
-    put2.template operator()<chebyshev_v>(Binary::chebyshev_v);
-    put2.template operator()<chebyshev_w>(Binary::chebyshev_w);
-    put2.template operator()<shifted_chebyshev_t>(Binary::shifted_chebyshev_t);
-    put2.template operator()<shifted_chebyshev_u>(Binary::shifted_chebyshev_u);
-    put2.template operator()<shifted_chebyshev_v>(Binary::shifted_chebyshev_v);
-    put2.template operator()<shifted_chebyshev_w>(Binary::shifted_chebyshev_w);
-    put2.template operator()<hermite_h>(Binary::hermite_h);
-    put2.template operator()<hermite_he>(Binary::hermite_he);
-    put2.template operator()<laguerre_l>(Binary::laguerre_l);
-    put2.template operator()<legendre_p>(Binary::legendre_p);
+    using R = Compute<T>;
+    auto own = [&]<R (*f)(R, R)>(Binary op) { t.put(op, type, strided<[](T x, T n) { return T(f(R(x), R(n))); }, T, T, T>); };
+    own.template operator()<chebyshev<0, R>>(Binary::chebyshev_t);
+    own.template operator()<chebyshev<1, R>>(Binary::chebyshev_u);
+    own.template operator()<chebyshev<2, R>>(Binary::chebyshev_v);
+    own.template operator()<chebyshev<3, R>>(Binary::chebyshev_w);
+    own.template operator()<shifted_chebyshev<0, R>>(Binary::shifted_chebyshev_t);
+    own.template operator()<shifted_chebyshev<1, R>>(Binary::shifted_chebyshev_u);
+    own.template operator()<shifted_chebyshev<2, R>>(Binary::shifted_chebyshev_v);
+    own.template operator()<shifted_chebyshev<3, R>>(Binary::shifted_chebyshev_w);
+    own.template operator()<hermite_h<R>>(Binary::hermite_h);
+    own.template operator()<hermite_he<R>>(Binary::hermite_he);
+    own.template operator()<laguerre_l<R>>(Binary::laguerre_l);
+    own.template operator()<legendre_p<R>>(Binary::legendre_p);
     t.put(Binary::nextafter, type, strided<[](T a, T b) { return special::nextafter(a, b); }, T, T, T>);
 }
 

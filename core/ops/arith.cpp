@@ -22,7 +22,7 @@ Tensor add_scaled(Binary plain, Binary scaled, const char* name, const Operand& 
     check_alpha(t, alpha);
     if (alpha.equals(1)) return binary(plain, name, a, b, t, out);
     alignas(16) char s[16];
-    const DType st = is_low_precision(t) ? DType::f32 : t;
+    const DType st = is_low_precision(t) ? DType::f32 : t == DType::c32 ? DType::c64 : t;
     visit_dtype(st, [&](auto z) { *reinterpret_cast<decltype(z)*>(s) = alpha.to<decltype(z)>(); });
     return binary(scaled, name, a, b, t, out, s);
 }
@@ -67,7 +67,10 @@ Tensor div_mode(const Operand& a, const Operand& b, std::string_view mode, Out o
 
 // --- powers
 Tensor power(const Operand& a, const Operand& b, DType t, const Out& out) {
-    if (t == DType::b1) no_kernel("pow", t);
+    if (t == DType::b1) {  // only what a bool exponent makes of the tensor
+        if (!a.is_tensor() || b.is_tensor()) no_kernel("pow", t);
+        return b.scalar().is_zero() ? op<"ones_like">(a.tensor()) : unary(Unary::copy, "pow", a.tensor(), t, out);
+    }
     if (a.is_tensor() && !b.is_tensor()) {
         const Scalar e = b.scalar();
         check(!(is_integral(t, true) && e.integer() < 0), "Integers to negative integer powers are not allowed.");
@@ -122,6 +125,7 @@ Tensor power_exponent_grad(Back& b) {
     if (c.is_complex() || is_complex(y.dtype())) return b.g * conj(op<"mul">(y, C128(std::log(size), angle)));
     return b.g * conj(y * (c.real() < 0 ? NAN : std::log(size)));
 }
+Tensor rdiv(const Tensor& x, const Operand& other) { return op<"mul">(op<"reciprocal">(x), other); }
 Tensor ldexp(const Tensor& x, const Operand& e) { return op<"mul">(x, op<"pow">(2.0, e)); }
 Tensor ldexp_(const Tensor& x, const Operand& e) {
     inplace<"mul">(x, op<"pow">(2.0, e));
@@ -193,7 +197,10 @@ const Family arith([](Registry& r) {
         r.add(str(name, ".Tensor_mode(Operand self, Operand other, *, str? rounding_mode) -> Tensor").c_str(), "fmio").kernel<div_mode>()
             .grad("self", "other", [](Back& b) { return rounds(b) ? zeros_like(b.g) : div_self(b); })
             .grad("other", "self, other", [](Back& b) { return rounds(b) ? zeros_like(b.g) : div_other(b); }).node("DivBackward1");
-    r.add("floor_divide(Operand self, Operand other) -> Tensor", "fmio").kernel<floor_divide>();
+    r.add("__rdiv__(Tensor self, Operand other) -> Tensor", "m").kernel<rdiv>();
+    r.add("floor_divide(Operand self, Operand other) -> Tensor", "fmio").kernel<floor_divide>()
+        .grad("self", "", [](Back&) { return no_derivative("floor_divide"); })
+        .grad("other", "", [](Back&) { return no_derivative("floor_divide"); }).node("NotImplemented");
     r.add("remainder.Tensor(Operand self, Operand other) -> Tensor", "fmio").kernel<remainder>()
         .grad("self", "", same)
         .grad("other", "self, other", [](Back& b) { return -b.g * op<"div.Tensor_mode">(b.operand(0), b.arg(1), "floor"); });
@@ -205,7 +212,7 @@ const Family arith([](Registry& r) {
     r.add("float_power.Tensor_Tensor(Operand self, Operand exponent) -> Tensor", "fmio").kernel<float_power>()
         .grad("self", "self, exponent", power_base_grad).grad("exponent", "self, exponent, result", power_exponent_grad).node("PowBackward0");
     r.add("ldexp.Tensor(Tensor self, Operand other) -> Tensor", "fmo").kernel<ldexp>();
-    r.add("ldexp_(Tensor self, Operand other) -> Tensor", "m").kernel<ldexp_>();
+    r.add("ldexp_(Tensor self, Operand other) -> Tensor", "fm").kernel<ldexp_>();
     r.add("addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor", "fmio").kernel<addcmul>()
         .grad("self", "", same)
         .grad("tensor1", "tensor2", [](Back& b) { return b.g * scaled(conj(b.arg(2)), conj(b.scalar(3))); })

@@ -176,7 +176,7 @@ const Family compare([](Registry& r) {
     r.add("allclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> bool", "fm").kernel<allclose>();
     r.add("equal(Tensor self, Tensor other) -> bool", "fm").kernel<equal>();
     r.add("dist(Tensor self, Tensor other, Scalar p=2) -> Tensor", "fm").kernel<dist>();
-    r.add("isin.Tensor_Tensor(Operand elements, Operand test_elements, *, bool assume_unique=False, bool invert=False) -> Tensor", "f").kernel<isin>();
+    r.add("isin.Tensor_Tensor(Operand elements, Operand test_elements, *, bool assume_unique=False, bool invert=False) -> Tensor", "fo").kernel<isin>();
 });
 
 }  // namespace

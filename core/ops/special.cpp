@@ -69,8 +69,12 @@ const Family special([](Registry& r) {
             return b.g * masked(b.result() / x, op<"eq">(x, 0));
         })
         .grad("other", "", [](Back& b) { return zeros_like(b.g); });
-    r.add("nextafter(Tensor self, Tensor other) -> Tensor", "fmio").kernel<as_is<Binary::nextafter, "nextafter_cpu">>();
-    r.add("heaviside(Tensor self, Tensor values) -> Tensor", "fmio").kernel<heaviside>();
+    r.add("nextafter(Tensor self, Tensor other) -> Tensor", "fmio").kernel<as_is<Binary::nextafter, "nextafter_cpu">>()
+        .grad("self", "self, other", [](Back& b) { return masked(b.g, op<"eq">(b.arg(0), b.arg(1))); })
+        .grad("other", "", [](Back& b) { return zeros_like(b.g); });
+    r.add("heaviside(Tensor self, Tensor values) -> Tensor", "fmio").kernel<heaviside>()
+        .grad("self", "", [](Back&) { return no_derivative("heaviside"); })
+        .grad("values", "", [](Back&) { return no_derivative("heaviside"); }).node("NotImplemented");
     r.add("logaddexp(Tensor self, Tensor other) -> Tensor", "fmo").kernel<as_is<Binary::logaddexp, "logaddexp_cpu">>()
         .grad("self", "self, other", [](Back& b) { return b.g / conj(exp(b.arg(1) - b.arg(0)) + 1.0); })
         .grad("other", "self, other", [](Back& b) { return b.g / conj(exp(b.arg(0) - b.arg(1)) + 1.0); });
@@ -91,7 +95,7 @@ const Family special([](Registry& r) {
         })
         .grad("other", "self, other", [](Back& b) { return b.g * op<"div">(b.operand(0), b.arg(1) + 1.0); });
     r.add("special::zeta(Operand self, Operand other) -> Tensor", "fo").kernel<in_float<Binary::zeta, "zeta_cpu">>()
-        .grad("self", "", [](Back&) { return not_there("special_zeta: self"); })
+        .grad("self", "", [](Back&) { return not_there("zeta"); })
         .grad("other", "self, other", [](Back& b) {
             const Tensor s = tensor_of(b, 0);
             return b.g * (-s * op<"special::zeta">(s + 1.0, b.arg(1)));

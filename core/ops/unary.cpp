@@ -155,7 +155,10 @@ Tensor view_as_complex(const Tensor& x) {
     v->dtype = to_complex(x.dtype());
     return v;
 }
-Tensor conj_physical_of(const Tensor& x, Out out) { return unary(is_complex(x.dtype()) ? Unary::conj : Unary::copy, "conj_cpu", x, x.dtype(), out); }
+Tensor conj_physical_of(const Tensor& x, Out out) {
+    if (!is_complex(x.dtype()) && !out.given()) return make_view(x, x.sizes(), x.strides(), x->offset);  // nothing to change
+    return unary(is_complex(x.dtype()) ? Unary::conj : Unary::copy, "conj_cpu", x, x.dtype(), out);
+}
 Tensor conj_of(const Tensor& x) { return is_complex(x.dtype()) ? op<"conj_physical">(x) : x; }
 Tensor itself(const Tensor& x) { return x; }
 Tensor isreal(const Tensor& x) {
@@ -293,7 +296,6 @@ const Row rows[] = {
     {"deg2rad", "fmio", &detail::Boxed<degrees<Unary::deg2rad, "deg2rad">>::call, "", [](Back& b) { return b.g * (pi / 180); }},
     {"rad2deg", "fmio", &detail::Boxed<degrees<Unary::rad2deg, "rad2deg">>::call, "", [](Back& b) { return b.g * (180 / pi); }},
     {"angle", "fmo", FB_FLOAT(angle, "angle_cpu"), "self", angle_grad},
-    {"conj_physical", "fmio", &detail::Boxed<conj_physical_of>::call, "", [](Back& b) { return conj(b.g); }},
     {"bitwise_not", "fmio", &detail::Boxed<bitwise_not>::call},
     {"logical_not", "fmio", FB_SAME(logical_not, "logical_not_cpu")},
     {"isnan", "fm", FB_SAME(isnan, "isnan_cpu")},
@@ -360,6 +362,7 @@ const Family unary_family([](Registry& r) {
     r.add("imag(Tensor self) -> Tensor", "f").kernel<imag_part>().view().grad("self", "", [](Back& b) { return times_i(b.g); });
     r.add("view_as_real(Tensor self) -> Tensor", "f").kernel<view_as_real>().view().grad("self", "", [](Back& b) { return op<"view_as_complex">(op<"contiguous">(b.g)); });
     r.add("view_as_complex(Tensor self) -> Tensor", "f").kernel<view_as_complex>().view().grad("self", "", [](Back& b) { return op<"view_as_real">(op<"contiguous">(b.g)); });
+    r.add("conj_physical(Tensor self) -> Tensor", "fmio").kernel<conj_physical_of>().view().grad("self", "", [](Back& b) { return conj(b.g); });
     r.add("conj(Tensor self) -> Tensor", "fm").kernel<conj_of>();
     r.add("resolve_conj(Tensor self) -> Tensor", "fm").kernel<itself>();
     r.add("resolve_neg(Tensor self) -> Tensor", "fm").kernel<itself>();

@@ -29,19 +29,22 @@ template <> inline constexpr DType kType<uint16_t> = DType::u16;
 template <> inline constexpr DType kType<uint32_t> = DType::u32;
 template <> inline constexpr DType kType<uint64_t> = DType::u64;
 template <> inline constexpr DType kType<Bool> = DType::b1;
+template <> inline constexpr DType kType<HalfCx> = DType::c32;
 template <> inline constexpr DType kType<Cx<float>> = DType::c64;
 template <> inline constexpr DType kType<Cx<double>> = DType::c128;
 
-// What a kernel's function receives for an element: float for half types, bool for Bool.
+// What a kernel's function receives for an element: float for half types, Cx<float> for their pairs, bool for Bool.
 inline float value(Half x) { return to_float(x); }
 inline float value(BHalf x) { return to_float(x); }
 inline bool value(Bool x) { return x.value != 0; }
+inline Cx<float> value(HalfCx x) { return {to_float(x.re), to_float(x.im)}; }
 template <class T>
 inline T value(T x) { return x; }
 template <class T, class R>
 inline T element(R r) {
     if constexpr (kType<T> == DType::b1) return T{uint8_t(bool(r))};
     else if constexpr (kType<T> == DType::f16 || kType<T> == DType::bf16) return from_float<T>(float(r));
+    else if constexpr (kType<T> == DType::c32) return T{from_float<Half>(float(r.re)), from_float<Half>(float(r.im))};
     else return T(r);
 }
 

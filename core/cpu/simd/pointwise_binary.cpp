@@ -227,14 +227,15 @@ C plus(C a, C b) {
 }
 
 constexpr auto complex_arithmetic() {
-    Table<40> t;
+    Table<60> t;
     constexpr Complexes cx;
-    each(t, Binary::add, cx, [](auto, auto a, auto b) { return plus(a, b); });
-    each(t, Binary::sub, cx, [](auto, auto a, auto b) { return decltype(a){a.re - b.re, a.im - b.im}; });
-    each(t, Binary::mul, cx, [](auto, auto a, auto b) { return times(a, b); });
-    each(t, Binary::div, cx, [](auto, auto a, auto b) { return over(a, b); });
-    each(t, Binary::add_scaled, cx, [](auto s, auto a, auto b) { return plus(a, times(*static_cast<const decltype(a)*>(s), b)); });
-    each(t, Binary::sub_scaled, cx, [](auto s, auto a, auto b) {
+    constexpr Types<HalfCx, Cx<float>, Cx<double>> all;
+    each(t, Binary::add, all, [](auto, auto a, auto b) { return plus(a, b); });
+    each(t, Binary::sub, all, [](auto, auto a, auto b) { return decltype(a){a.re - b.re, a.im - b.im}; });
+    each(t, Binary::mul, all, [](auto, auto a, auto b) { return times(a, b); });
+    each(t, Binary::div, all, [](auto, auto a, auto b) { return over(a, b); });
+    each(t, Binary::add_scaled, all, [](auto s, auto a, auto b) { return plus(a, times(*static_cast<const decltype(a)*>(s), b)); });
+    each(t, Binary::sub_scaled, all, [](auto s, auto a, auto b) {
         const auto m = times(*static_cast<const decltype(a)*>(s), b);
         return decltype(a){a.re - m.re, a.im - m.im};
     });

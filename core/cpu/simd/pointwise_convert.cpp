@@ -13,8 +13,11 @@ template <class To, class From>
 To convert(From v) {
     if constexpr (is_complex_type<From>) {
         if constexpr (kType<To> == DType::b1) return To{uint8_t((v.re != 0) | (v.im != 0))};
+        else if constexpr (kType<To> == DType::c32) return element<To>(v);
         else if constexpr (is_complex_type<To>) return {decltype(To{}.re)(v.re), decltype(To{}.re)(v.im)};
         else return convert<To>(v.re);
+    } else if constexpr (kType<To> == DType::c32) {
+        return {from_float<Half>(float(v)), Half{0}};
     } else if constexpr (is_complex_type<To>) {
         return {decltype(To{}.re)(v), 0};
     } else if constexpr (kType<To> == DType::b1) {
@@ -70,14 +73,14 @@ constexpr void from(Tab& t, Types<To...>) {
 }
 
 using All = Types<uint8_t, int8_t, int16_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t, Half, BHalf, float, double, Bool,
-                  Cx<float>, Cx<double>>;
+                  HalfCx, Cx<float>, Cx<double>>;
 template <class Tab, class... From>
 constexpr void pairs(Tab& t, Types<From...>) {
     (from<From>(t, All{}), ...);
 }
 
 constexpr auto conversions() {
-    Table<250> t;
+    Table<280> t;
     pairs(t, All{});
     const Loop by_size[] = {copy<uint8_t>, copy<uint16_t>, copy<uint32_t>, copy<uint64_t>, copy<Cx<double>>};
     for (DType d : {DType::u8, DType::i8, DType::b1, DType::i16, DType::u16, DType::f16, DType::bf16, DType::i32, DType::u32,

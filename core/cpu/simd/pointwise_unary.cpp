@@ -164,7 +164,7 @@ constexpr auto bools_and_complex() {
     each(t, Unary::isfinite, boolean, Always<1>{});
 
     constexpr Complexes cx;
-    each(t, Unary::neg, cx, [](auto, auto z) { return decltype(z){-z.re, -z.im}; });
+    each(t, Unary::neg, Types<HalfCx, Cx<float>, Cx<double>>{}, [](auto, auto z) { return decltype(z){-z.re, -z.im}; });
     each(t, Unary::conj, cx, [](auto, auto z) { return decltype(z){z.re, -z.im}; });
     each(t, Unary::square, cx, [](auto, auto z) { return decltype(z){z.re * z.re - z.im * z.im, 2 * z.re * z.im}; });
     each_to<Bool>(t, Unary::logical_not, cx, [](auto, auto z) { return (z.re == 0) & (z.im == 0); });

@@ -70,6 +70,9 @@ template <class T>
 struct Cx {
     T re, im;
 };
+struct HalfCx {
+    Half re, im;
+};
 
 template <class V>
 inline V splat(Scalar<V> x) {
