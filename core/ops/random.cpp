@@ -537,6 +537,9 @@ Tensor dirichlet_grad(const Tensor& x, const Tensor& alpha, const Tensor& total)
 }
 
 Tensor no_grad_through(Back& b) { return op<"zeros_like">(b.g); }
+Tensor not_implemented(Back& b) {
+    fail(ErrorKind::Runtime, "derivative for aten::", b.node.op->schema.name, " is not implemented");
+}
 Tensor zeros_for(Back& b, int arg) { return zeros_of(b.meta(arg)); }
 
 const Family random([](Registry& r) {
@@ -561,13 +564,16 @@ const Family random([](Registry& r) {
     r.add("normal.Tensor_Tensor(Tensor mean, Tensor std, *, Generator? generator=None) -> Tensor", "fo")
         .kernel<normal_tensors>()
         .grad("mean", "", [](Back& b) { return zeros_for(b, 0); })
-        .grad("std", "", [](Back& b) { return zeros_for(b, 1); });
+        .grad("std", "", [](Back& b) { return zeros_for(b, 1); })
+        .node("NormalBackward3");
     r.add("normal.Tensor_float(Tensor mean, float std=1, *, Generator? generator=None) -> Tensor", "fo")
         .kernel<normal_mean>()
-        .grad("mean", "", no_grad_through);
+        .grad("mean", "", no_grad_through)
+        .node("NormalBackward1");
     r.add("normal.float_Tensor(float mean, Tensor std, *, Generator? generator=None) -> Tensor", "fo")
         .kernel<normal_std>()
-        .grad("std", "", no_grad_through);
+        .grad("std", "", no_grad_through)
+        .node("NormalBackward2");
     r.add("normal.float_float(float mean, float std, int[] size, *, " FB_FACTORY ") -> Tensor", "fo")
         .kernel<normal_sized>();
 #undef FB_FACTORY
@@ -631,7 +637,9 @@ const Family random([](Registry& r) {
         .kernel<bernoulli>()
         .grad("self", "", no_grad_through);
     r.add("bernoulli.p(Tensor self, float p, *, Generator? generator=None) -> Tensor", "fm")
-        .kernel<bernoulli_p>();
+        .kernel<bernoulli_p>()
+        .grad("self", "", not_implemented)
+        .node("NotImplemented");
     r.add("bernoulli.Tensor(Tensor self, Tensor p, *, Generator? generator=None) -> Tensor", "")
         .kernel<bernoulli_tensor>();
     r.add(
@@ -644,13 +652,19 @@ const Family random([](Registry& r) {
         .grad("self", "", no_grad_through);
     r.add("binomial(Tensor count, Tensor prob, Generator? generator=None) -> Tensor", "f")
         .kernel<binomial>()
-        .grad("prob", "", [](Back& b) { return zeros_for(b, 1); });
+        .grad("count", "", not_implemented)
+        .grad("prob", "", not_implemented)
+        .node("NotImplemented");
     r.add("_standard_gamma(Tensor self, Generator? generator=None) -> Tensor", "f")
         .kernel<standard_gamma>()
         .grad("self", "self, result",
               [](Back& b) { return op<"mul">(b.g, op<"_standard_gamma_grad">(b.arg(0), b.result())); })
         .node("StandardGammaBackward0");
-    r.add("_standard_gamma_grad(Tensor self, Tensor output) -> Tensor", "f").kernel<standard_gamma_grad>();
+    r.add("_standard_gamma_grad(Tensor self, Tensor output) -> Tensor", "f").kernel<standard_gamma_grad>()
+        .grad("self", "", [](Back&) -> Tensor {
+            fail(ErrorKind::NotImplemented, "the derivative for '_standard_gamma_grad' is not implemented.");
+        })
+        .node("StandardGammaGradBackward0");
     r.add("_sample_dirichlet(Tensor self, Generator? generator=None) -> Tensor", "f")
         .kernel<sample_dirichlet>()
         .grad("self", "self, result",
@@ -662,7 +676,11 @@ const Family random([](Registry& r) {
                   return op<"mul">(op<"_dirichlet_grad">(x, alpha, total), op<"sub">(b.g, weighted));
               })
         .node("SampleDirichletBackward0");
-    r.add("_dirichlet_grad(Tensor x, Tensor alpha, Tensor total) -> Tensor", "f").kernel<dirichlet_grad>();
+    r.add("_dirichlet_grad(Tensor x, Tensor alpha, Tensor total) -> Tensor", "f").kernel<dirichlet_grad>()
+        .grad("x", "", not_implemented)
+        .grad("alpha", "", not_implemented)
+        .grad("total", "", not_implemented)
+        .node("NotImplemented");
 });
 
 }  // namespace
