@@ -1,4 +1,4 @@
-"""Operators of the core under the names that functional gives them."""
+"""Operators of the core, found when they are first used."""
 
 from collections.abc import Callable
 
@@ -6,16 +6,36 @@ import flambeau as fb
 
 
 def op(name: str) -> Callable:
-    """The core's operator `name`; where the core has none yet, a function that says so when it is called."""
-    for owner in (fb._C._nn, fb._C):
+    """The operator `name`; where there is none yet, a function that says so when it is called."""
+    found = _find(name)
+    if found is not None:
+        return found
+
+    def missing(*args, **kwargs):
+        # it may have come meanwhile: some operators are Python, loaded when first asked for
+        later = _find(name)
+        if later is None:
+            raise NotImplementedError(f"flambeau has no operator '{name}' yet")
+        return later(*args, **kwargs)
+
+    return missing
+
+
+def _find(name: str) -> Callable | None:
+    for owner in (fb._C._nn, fb):
         found = getattr(owner, name, None)
         if found is not None:
             return found
-    try:
-        return getattr(fb, name)
-    except AttributeError:
+    return None
 
-        def missing(*args, **kwargs):
-            raise NotImplementedError(f"{name}: the core of flambeau does not have this operator yet")
 
-        return missing
+class _Operators:
+    """Operators as attributes, each looked up once."""
+
+    def __getattr__(self, name: str) -> Callable:
+        found = op(name)
+        setattr(self, name, found)
+        return found
+
+
+core = _Operators()

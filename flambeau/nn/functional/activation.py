@@ -4,9 +4,7 @@ import warnings
 
 import flambeau as fb
 from flambeau import Tensor
-from flambeau.nn.functional._core import op
-
-_nn = fb._C._nn
+from flambeau.nn.functional._core import core, op
 
 relu_ = op("relu_")
 selu_ = op("selu_")
@@ -36,26 +34,26 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """``min(max(input, 0), 6)``."""
-    return _nn.relu6_(input) if inplace else _nn.relu6(input)
+    return core.relu6_(input) if inplace else core.relu6(input)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """Gated linear unit ``a * sigmoid(b)`` of the two halves of `input` along `dim` (Dauphin et al. 2016)."""
     if input.dim() == 0:
         raise RuntimeError("glu does not support scalars because halving size must be even")
-    return _nn.glu(input, dim)
+    return core.glu(input, dim)
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """`input` limited to ``[min_val, max_val]``."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
-    return _nn.hardtanh_(input, min_val, max_val) if inplace else _nn.hardtanh(input, min_val, max_val)
+    return core.hardtanh_(input, min_val, max_val) if inplace else core.hardtanh(input, min_val, max_val)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``input`` where positive, ``alpha * (exp(input) - 1)`` elsewhere (Clevert et al. 2015)."""
-    return _nn.elu_(input, alpha) if inplace else _nn.elu(input, alpha)
+    return core.elu_(input, alpha) if inplace else core.elu(input, alpha)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -70,7 +68,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """``input`` where positive, ``negative_slope * input`` elsewhere."""
-    return _nn.leaky_relu_(input, negative_slope) if inplace else _nn.leaky_relu(input, negative_slope)
+    return core.leaky_relu_(input, negative_slope) if inplace else core.leaky_relu(input, negative_slope)
 
 
 def rrelu(
@@ -106,22 +104,22 @@ def sigmoid(input: Tensor) -> Tensor:
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """``relu6(input + 3) / 6``."""
-    return _nn.hardsigmoid_(input) if inplace else _nn.hardsigmoid(input)
+    return core.hardsigmoid_(input) if inplace else core.hardsigmoid(input)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """``input * sigmoid(input)``, also called swish."""
-    return _nn.silu_(input) if inplace else _nn.silu(input)
+    return core.silu_(input) if inplace else core.silu(input)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """``input * tanh(softplus(input))`` (Misra 2019)."""
-    return _nn.mish_(input) if inplace else _nn.mish(input)
+    return core.mish_(input) if inplace else core.mish(input)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """``input * relu6(input + 3) / 6`` (MobileNetV3)."""
-    return _nn.hardswish_(input) if inplace else _nn.hardswish(input)
+    return core.hardswish_(input) if inplace else core.hardswish(input)
 
 
 def _implied_dim(name: str, ndim: int, stacklevel: int) -> int:

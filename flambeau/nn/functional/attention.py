@@ -5,9 +5,7 @@ import warnings
 
 import flambeau as fb
 from flambeau import Tensor
-from flambeau.nn.functional._core import op
-
-_nn = fb._C._nn
+from flambeau.nn.functional._core import core, op
 
 scaled_dot_product_attention = op("scaled_dot_product_attention")
 
@@ -78,7 +76,7 @@ def _project(
     query, key, value, in_proj_weight, in_proj_bias, separate: tuple
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values from the inputs, in as few products as their being the same allows."""
-    linear = _nn.linear
+    linear = core.linear
     if separate[0] is not None:
         biases = (None,) * 3 if in_proj_bias is None else in_proj_bias.chunk(3)
         return tuple(linear(x, w, b) for x, w, b in zip((query, key, value), separate, biases, strict=True))
@@ -234,8 +232,8 @@ def multi_head_attention_forward(
         pad_shape += 1
     if pad_shape:
         # the added positions are open to all
-        attn_mask = None if attn_mask is None else _nn.pad(attn_mask, (0, pad_shape))
-        key_padding_mask = None if key_padding_mask is None else _nn.pad(key_padding_mask, (0, pad_shape))
+        attn_mask = None if attn_mask is None else core.pad(attn_mask, (0, pad_shape))
+        key_padding_mask = None if key_padding_mask is None else core.pad(key_padding_mask, (0, pad_shape))
     source = k.size(1)
 
     if key_padding_mask is not None:
@@ -265,7 +263,7 @@ def multi_head_attention_forward(
     v = v.view(batch, num_heads, source, head_dim)
     result = scaled_dot_product_attention(q, k, v, attn_mask, dropout_p, is_causal)
     result = result.permute(2, 0, 1, 3).reshape(length * batch, embed_dim)
-    result = _nn.linear(result, out_proj_weight, out_proj_bias).view(length, batch, -1)
+    result = core.linear(result, out_proj_weight, out_proj_bias).view(length, batch, -1)
     return (result if batched else result.squeeze(1)), None
 
 
@@ -298,7 +296,7 @@ def _with_weights(
     if dropout_p > 0.0:
         weights = fb.dropout(weights, dropout_p, True)
     result = fb.bmm(weights, v).transpose(0, 1).reshape(length * batch, num_heads * head_dim)
-    result = _nn.linear(result, out_proj_weight, out_proj_bias).view(length, batch, -1)
+    result = core.linear(result, out_proj_weight, out_proj_bias).view(length, batch, -1)
     weights = weights.view(batch, num_heads, length, -1)
     if average:
         weights = weights.mean(dim=1)

@@ -7,8 +7,7 @@ from collections.abc import Callable
 import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn._reduction import get_enum, resolve
-
-_nn = fb._C._nn
+from flambeau.nn.functional._core import core
 
 
 def _reduced(loss: Tensor, reduction: str) -> Tensor:
@@ -48,7 +47,7 @@ def l1_loss(
     reduction: str = "mean", weight: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """Absolute differences; a mean is one weighted by `weight`."""
-    return _elementwise(_nn.l1_loss, input, target, weight, resolve(reduction, size_average, reduce))
+    return _elementwise(core.l1_loss, input, target, weight, resolve(reduction, size_average, reduce))
 
 
 def mse_loss(
@@ -56,7 +55,7 @@ def mse_loss(
     reduction: str = "mean", weight: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """Squared differences; a mean is one weighted by `weight`."""
-    return _elementwise(_nn.mse_loss, input, target, weight, resolve(reduction, size_average, reduce))
+    return _elementwise(core.mse_loss, input, target, weight, resolve(reduction, size_average, reduce))
 
 
 def huber_loss(
@@ -65,14 +64,14 @@ def huber_loss(
     """``0.5 d²`` where the difference ``|d| < delta``, ``delta (|d| - 0.5 delta)`` elsewhere (Huber 1964)."""
     if weight is None:
         return _elementwise(
-            lambda x, y, code: _nn.huber_loss(x, y, code, delta), input, target, None, reduction
+            lambda x, y, code: core.huber_loss(x, y, code, delta), input, target, None, reduction
         )
     # torch divides by the number of elements here, not by the sum of the weights
     _warn_if_sizes_differ(input, target)
     input, target = fb.broadcast_tensors(input, target)
     if weight.size() != input.size():
         raise ValueError("Weights and input must have the same size.")
-    return _reduced(_nn.huber_loss(input, target, 0, delta) * weight, reduction)
+    return _reduced(core.huber_loss(input, target, 0, delta) * weight, reduction)
 
 
 def smooth_l1_loss(
@@ -82,9 +81,9 @@ def smooth_l1_loss(
     """``0.5 d² / beta`` where the difference ``|d| < beta``, ``|d| - 0.5 beta`` elsewhere."""
     reduction = resolve(reduction, size_average, reduce)
     if beta == 0.0:
-        return _elementwise(_nn.l1_loss, input, target, None, reduction)
+        return _elementwise(core.l1_loss, input, target, None, reduction)
     return _elementwise(
-        lambda x, y, code: _nn.smooth_l1_loss(x, y, code, beta), input, target, None, reduction
+        lambda x, y, code: core.smooth_l1_loss(x, y, code, beta), input, target, None, reduction
     )
 
 
@@ -107,7 +106,7 @@ def nll_loss(
         A class that does not count.
     """
     reduction = resolve(reduction, size_average, reduce)
-    return _nn.nll_loss_nd(input, target, weight, get_enum(reduction), ignore_index)
+    return core.nll_loss_nd(input, target, weight, get_enum(reduction), ignore_index)
 
 
 def cross_entropy(
@@ -135,7 +134,7 @@ def cross_entropy(
         How much of each target is spread over all classes (Szegedy et al. 2015).
     """
     reduction = resolve(reduction, size_average, reduce)
-    return _nn.cross_entropy_loss(input, target, weight, get_enum(reduction), ignore_index, label_smoothing)
+    return core.cross_entropy_loss(input, target, weight, get_enum(reduction), ignore_index, label_smoothing)
 
 
 def binary_cross_entropy(
@@ -152,7 +151,7 @@ def binary_cross_entropy(
         )
     if weight is not None:
         weight = weight.expand(fb.broadcast_shapes(target.size(), weight.size()))
-    return _nn.binary_cross_entropy(input, target, weight, code)
+    return core.binary_cross_entropy(input, target, weight, code)
 
 
 def binary_cross_entropy_with_logits(
@@ -276,7 +275,7 @@ def soft_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:  # fmt: skip
     """``log(1 + exp(-target * input))`` with targets -1 and 1."""
-    return _nn.soft_margin_loss(input, target, get_enum(resolve(reduction, size_average, reduce)))
+    return core.soft_margin_loss(input, target, get_enum(resolve(reduction, size_average, reduce)))
 
 
 def multi_margin_loss(
@@ -289,7 +288,7 @@ def multi_margin_loss(
         raise ValueError("only p == 1 and p == 2 supported")
     if weight is not None and weight.dim() != 1:
         raise ValueError("weight must be one-dimensional")
-    return _nn.multi_margin_loss(input, target, p, margin, weight, code)
+    return core.multi_margin_loss(input, target, p, margin, weight, code)
 
 
 def multilabel_margin_loss(
@@ -297,7 +296,7 @@ def multilabel_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:  # fmt: skip
     """Hinge loss of several target classes a sample; each row of `target` ends with -1."""
-    return _nn.multilabel_margin_loss(input, target, get_enum(resolve(reduction, size_average, reduce)))
+    return core.multilabel_margin_loss(input, target, get_enum(resolve(reduction, size_average, reduce)))
 
 
 def multilabel_soft_margin_loss(
@@ -308,7 +307,7 @@ def multilabel_soft_margin_loss(
     reduction = resolve(reduction, size_average, reduce)
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(reduction + " is not valid")
-    log_sigmoid = _nn.log_sigmoid
+    log_sigmoid = core.log_sigmoid
     loss = -(target * log_sigmoid(input) + (1 - target) * log_sigmoid(-input))
     if weight is not None:
         loss = loss * weight
@@ -456,7 +455,7 @@ def linear_cross_entropy(
         settings["weight"] = None if weight is None else weight.float()
 
     def piece(rows: Tensor, classes: Tensor) -> Tensor:
-        logits = _nn.linear(rows.to(linear_weight.dtype), linear_weight, linear_bias)
+        logits = core.linear(rows.to(linear_weight.dtype), linear_weight, linear_bias)
         return cross_entropy(logits, classes, reduction="none" if reduction == "none" else "sum", **settings)
 
     size = options.batch_chunk_size or max(1, -(-input.size(0) * input.size(1) // linear_weight.size(0)))
@@ -476,9 +475,9 @@ def linear_cross_entropy(
 
 def _logits(input: Tensor, linear_weight: Tensor, linear_bias: Tensor | None) -> Tensor:
     if linear_weight.dim() <= 2:
-        return _nn.linear(input, linear_weight, linear_bias)
+        return core.linear(input, linear_weight, linear_bias)
     out_shape = linear_weight.shape[:-1]
-    flat = _nn.linear(
+    flat = core.linear(
         input, linear_weight.flatten(0, -2), None if linear_bias is None else linear_bias.flatten()
     )
     return flat.unflatten(-1, out_shape)

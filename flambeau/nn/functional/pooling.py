@@ -4,9 +4,7 @@ import math
 
 import flambeau as fb
 from flambeau import Tensor
-from flambeau.nn.functional._core import op
-
-_nn = fb._C._nn
+from flambeau.nn.functional._core import core, op
 
 avg_pool1d = op("avg_pool1d")
 avg_pool2d = op("avg_pool2d")
@@ -40,7 +38,7 @@ def max_pool2d_with_indices(
     return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Maxima of windows of an input of shape (N, C, H, W), and where they were."""
-    return _nn.max_pool2d_with_indices(
+    return core.max_pool2d_with_indices(
         input, kernel_size, kernel_size if stride is None else stride, padding, dilation, ceil_mode
     )
 
@@ -52,7 +50,7 @@ def max_pool2d(
     """Maxima of windows of an input of shape (N, C, H, W); with `return_indices` also where they were."""
     stride = kernel_size if stride is None else stride
     if return_indices:
-        return _nn.max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
+        return core.max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
     return fb.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)
 
 
@@ -61,7 +59,7 @@ def max_pool3d_with_indices(
     return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Maxima of windows of an input of shape (N, C, D, H, W), and where they were."""
-    return _nn.max_pool3d_with_indices(
+    return core.max_pool3d_with_indices(
         input, kernel_size, kernel_size if stride is None else stride, padding, dilation, ceil_mode
     )
 
@@ -73,7 +71,7 @@ def max_pool3d(
     """Maxima of windows of an input of shape (N, C, D, H, W); with `return_indices` also where they were."""
     stride = kernel_size if stride is None else stride
     if return_indices:
-        return _nn.max_pool3d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
+        return core.max_pool3d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
     return fb.max_pool3d(input, kernel_size, stride, padding, dilation, ceil_mode)
 
 
@@ -90,12 +88,12 @@ def _sizes_or_given(output_size, given) -> list[int]:
 
 def adaptive_avg_pool2d(input: Tensor, output_size) -> Tensor:
     """Means of as many windows as make a result of `output_size` (H, W)."""
-    return _nn.adaptive_avg_pool2d(input, _sizes_or_given(output_size, input.size()))
+    return core.adaptive_avg_pool2d(input, _sizes_or_given(output_size, input.size()))
 
 
 def adaptive_avg_pool3d(input: Tensor, output_size) -> Tensor:
     """Means of as many windows as make a result of `output_size` (D, H, W)."""
-    return _nn.adaptive_avg_pool3d(input, _sizes_or_given(output_size, input.size()))
+    return core.adaptive_avg_pool3d(input, _sizes_or_given(output_size, input.size()))
 
 
 def adaptive_max_pool1d_with_indices(
@@ -115,7 +113,7 @@ def adaptive_max_pool2d_with_indices(
     input: Tensor, output_size, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Maxima of as many windows as make a result of `output_size` (H, W), and where they were."""
-    return _nn.adaptive_max_pool2d(input, _sizes_or_given(output_size, input.size()))
+    return core.adaptive_max_pool2d(input, _sizes_or_given(output_size, input.size()))
 
 
 def adaptive_max_pool2d(input: Tensor, output_size, return_indices: bool = False):
@@ -128,7 +126,7 @@ def adaptive_max_pool3d_with_indices(
     input: Tensor, output_size, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Maxima of as many windows as make a result of `output_size` (D, H, W), and where they were."""
-    return _nn.adaptive_max_pool3d(input, _sizes_or_given(output_size, input.size()))
+    return core.adaptive_max_pool3d(input, _sizes_or_given(output_size, input.size()))
 
 
 def adaptive_max_pool3d(input: Tensor, output_size, return_indices: bool = False):
@@ -152,7 +150,7 @@ def _fractional(dims: int, input, kernel_size, output_size, output_ratio, random
         batch = 1 if input.dim() == dims + 1 else input.size(0)
         channels = input.size(-dims - 1)
         random_samples = fb.rand(batch, channels, dims, dtype=input.dtype, device=input.device)
-    return getattr(_nn, name)(input, kernel_size, output_size, random_samples)
+    return getattr(core, name)(input, kernel_size, output_size, random_samples)
 
 
 def fractional_max_pool2d_with_indices(
@@ -235,7 +233,7 @@ def max_unpool1d(
 ) -> Tensor:
     """Put maxima back to where :func:`max_pool1d` found them; zeros elsewhere."""
     _, _, size = _unpool_arguments(1, input, kernel_size, stride, padding, output_size)
-    return _nn.max_unpool2d(input.unsqueeze(-1), indices.unsqueeze(-1), [*size, 1]).squeeze(-1)
+    return core.max_unpool2d(input.unsqueeze(-1), indices.unsqueeze(-1), [*size, 1]).squeeze(-1)
 
 
 def max_unpool2d(
@@ -243,7 +241,7 @@ def max_unpool2d(
 ) -> Tensor:
     """Put maxima back to where :func:`max_pool2d` found them; zeros elsewhere."""
     _, _, size = _unpool_arguments(2, input, kernel_size, stride, padding, output_size)
-    return _nn.max_unpool2d(input, indices, size)
+    return core.max_unpool2d(input, indices, size)
 
 
 def max_unpool3d(
@@ -251,7 +249,7 @@ def max_unpool3d(
 ) -> Tensor:
     """Put maxima back to where :func:`max_pool3d` found them; zeros elsewhere."""
     stride, padding, size = _unpool_arguments(3, input, kernel_size, stride, padding, output_size)
-    return _nn.max_unpool3d(input, indices, size, stride, padding)
+    return core.max_unpool3d(input, indices, size, stride, padding)
 
 
 # ------------------------------------------------------------------------------------- p-norms

@@ -5,9 +5,7 @@ import warnings
 
 import flambeau as fb
 from flambeau import Tensor
-from flambeau.nn.functional._core import op
-
-_nn = fb._C._nn
+from flambeau.nn.functional._core import core, op
 
 pixel_shuffle = op("pixel_shuffle")
 pixel_unshuffle = op("pixel_unshuffle")
@@ -27,17 +25,17 @@ def pad(input: Tensor, pad: list[int], mode: str = "constant", value: float | No
     value : float, optional
         What a constant edge is filled with.
     """
-    return _nn.pad(input, pad, mode, value)
+    return core.pad(input, pad, mode, value)
 
 
 def unfold(input: Tensor, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
     """The windows of an input of shape (N, C, H, W) as columns, of shape (N, C * window, windows)."""
-    return _nn.im2col(input, _pair(kernel_size), _pair(dilation), _pair(padding), _pair(stride))
+    return core.im2col(input, _pair(kernel_size), _pair(dilation), _pair(padding), _pair(stride))
 
 
 def fold(input: Tensor, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
     """Sum columns as :func:`unfold` makes them back into an image of `output_size`."""
-    return _nn.col2im(
+    return core.col2im(
         input, _pair(output_size), _pair(kernel_size), _pair(dilation), _pair(padding), _pair(stride)
     )
 
@@ -121,13 +119,13 @@ def interpolate(
 
         return getattr(pooling, f"adaptive_avg_pool{input.dim() - 2}d")(input, size)
     if antialias:
-        return getattr(_nn, _ANTIALIASED[mode])(input, size, align_corners, factors)
+        return getattr(core, _ANTIALIASED[mode])(input, size, align_corners, factors)
     kernel = _KERNELS.get((mode, input.dim()))
     if kernel is None:
         _raise_for_mode(mode, input.dim())
     if align_corners is None:
-        return getattr(_nn, kernel)(input, size, factors)
-    return getattr(_nn, kernel)(input, size, align_corners, factors)
+        return getattr(core, kernel)(input, size, factors)
+    return getattr(core, kernel)(input, size, align_corners, factors)
 
 
 def _size_or_factors(input: Tensor, spatial: list[int], size, scale_factor) -> tuple:

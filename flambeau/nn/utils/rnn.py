@@ -251,7 +251,7 @@ def pad_sequence(
             f"pad_sequence: Expected iterable for input sequences, but got arg of type: {type(sequences)}"
         )
     sequences = sequences.unbind(0) if isinstance(sequences, Tensor) else tuple(sequences)
-    return fb._C._nn.pad_sequence(sequences, batch_first, padding_value, padding_side)
+    return fb._C.core.pad_sequence(sequences, batch_first, padding_value, padding_side)
 
 
 def unpad_sequence(padded_sequences: Tensor, lengths: Tensor, batch_first: bool = False) -> list[Tensor]:
