@@ -204,7 +204,7 @@ const Family arith([](Registry& r) {
     r.add("remainder.Tensor(Operand self, Operand other) -> Tensor", "fmio").kernel<remainder>()
         .grad("self", "", same)
         .grad("other", "self, other", [](Back& b) { return -b.g * op<"div.Tensor_mode">(b.operand(0), b.arg(1), "floor"); });
-    r.add("fmod.Tensor(Operand self, Operand other) -> Tensor", "fmio").kernel<fmod>()
+    r.add("fmod.Tensor(Tensor self, Operand other) -> Tensor", "fmio").kernel<fmod>()
         .grad("self", "", same)
         .grad("other", "self, other", [](Back& b) { return -b.g * op<"div.Tensor_mode">(b.operand(0), b.arg(1), "trunc"); });
     r.add("pow.Tensor_Tensor(Operand self, Operand exponent) -> Tensor", "fmio").kernel<pow>()

@@ -138,7 +138,9 @@ const Family compare([](Registry& r) {
         std::string_view names = c.names;
         while (!names.empty()) {
             const size_t end = std::min(names.find(' '), names.size());
-            r.add(str(names.substr(0, end), ".Tensor(Operand self, Operand other) -> Tensor").c_str(), "fmio").boxed(c.kernel);
+            // bit operations take a number on either side
+            r.add(str(names.substr(0, end), names.starts_with("bitwise") ? ".Tensor(Operand self" : ".Tensor(Tensor self", ", Operand other) -> Tensor").c_str(), "fmio")
+                .boxed(c.kernel);
             names.remove_prefix(std::min(end + 1, names.size()));
         }
     }
