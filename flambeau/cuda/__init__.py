@@ -1,0 +1,302 @@
+"""CUDA devices. There is no GPU support yet: this says so, and lets programs that ask first run on the CPU.
+
+Questions (`is_available`, `device_count`, memory statistics) and what concerns all devices
+(`manual_seed_all`,
+`empty_cache`) are answered as on a machine without a GPU; what needs a device raises an AssertionError as
+PyTorch does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any
+
+import flambeau as fb
+
+Device = Any
+default_generators: tuple = ()
+has_half = True
+has_magma = False
+
+
+class CudaError(RuntimeError):
+    """An error of the CUDA driver."""
+
+
+class DeferredCudaCallError(Exception):
+    """An error of a call that had waited for CUDA to be initialized."""
+
+
+OutOfMemoryError = getattr(fb, "OutOfMemoryError", CudaError)
+
+
+def _refuse(*_: Any, **__: Any) -> Any:
+    raise AssertionError(
+        "Torch not compiled with CUDA enabled\nThis flambeau has no GPU support yet; use the device 'cpu' "
+        "(torch.cuda.is_available() tells a program so)."
+    )
+
+
+def is_available() -> bool:
+    """Whether there is a usable GPU."""
+    return False
+
+
+def device_count() -> int:
+    """The number of GPUs."""
+    return 0
+
+
+def is_initialized() -> bool:
+    """Whether CUDA was used in this process."""
+    return False
+
+
+def is_bf16_supported(including_emulation: bool = True) -> bool:
+    """Whether the GPU computes with bfloat16."""
+    return False
+
+
+def is_tf32_supported() -> bool:
+    """Whether the GPU computes with TF32."""
+    return False
+
+
+def get_arch_list() -> list[str]:
+    """The GPU architectures that there are kernels for."""
+    return []
+
+
+def get_gencode_flags() -> str:
+    """The compiler flags for those architectures."""
+    return ""
+
+
+def init() -> None:
+    """Start CUDA."""
+    _refuse()
+
+
+def current_device() -> int:
+    """The number of the device in use."""
+    return _refuse()
+
+
+def set_device(device: Device) -> None:
+    """Choose the device to use."""
+    _refuse()
+
+
+def get_device_name(device: Device = None) -> str:
+    """The name of a GPU."""
+    return _refuse()
+
+
+def get_device_capability(device: Device = None) -> tuple[int, int]:
+    """The compute capability of a GPU."""
+    return _refuse()
+
+
+def get_device_properties(device: Device = None) -> Any:
+    """What is known of a GPU."""
+    return _refuse()
+
+
+def can_device_access_peer(device: Device, peer_device: Device) -> bool:
+    """Whether a GPU can read the memory of another."""
+    return _refuse()
+
+
+def synchronize(device: Device = None) -> None:
+    """Wait for the work of a device."""
+    _refuse()
+
+
+def current_stream(device: Device = None) -> Any:
+    """The stream that work goes to."""
+    return _refuse()
+
+
+def default_stream(device: Device = None) -> Any:
+    """The stream that work goes to unless another is chosen."""
+    return _refuse()
+
+
+def ipc_collect() -> None:
+    """Free memory that other processes have released."""
+    _refuse()
+
+
+# memory
+
+
+def empty_cache() -> None:
+    """Give unused memory back; nothing to do without a GPU."""
+
+
+def memory_allocated(device: Device = None) -> int:
+    """The bytes in tensors."""
+    return 0
+
+
+def max_memory_allocated(device: Device = None) -> int:
+    """The most bytes that were in tensors."""
+    return 0
+
+
+def memory_reserved(device: Device = None) -> int:
+    """The bytes held for tensors."""
+    return 0
+
+
+def max_memory_reserved(device: Device = None) -> int:
+    """The most bytes that were held for tensors."""
+    return 0
+
+
+memory_cached, max_memory_cached = memory_reserved, max_memory_reserved
+
+
+def memory_stats(device: Device = None) -> dict[str, Any]:
+    """Statistics of the allocator."""
+    return OrderedDict()
+
+
+def mem_get_info(device: Device = None) -> tuple[int, int]:
+    """Free and total bytes of a GPU."""
+    return _refuse()
+
+
+def memory_summary(device: Device = None, abbreviated: bool = False) -> str:
+    """The statistics as a table."""
+    return _refuse()
+
+
+def reset_peak_memory_stats(device: Device = None) -> None:
+    """Begin to measure the most bytes anew."""
+    _refuse()
+
+
+reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats
+
+
+def set_per_process_memory_fraction(fraction: float, device: Device = None) -> None:
+    """Limit the memory of this process."""
+    _refuse()
+
+
+# random numbers
+
+
+def manual_seed(seed: int) -> None:
+    """Seed the generator of the current GPU; nothing to do without one."""
+    int(seed)
+
+
+def manual_seed_all(seed: int) -> None:
+    """Seed the generators of all GPUs; nothing to do without one."""
+    int(seed)
+
+
+def seed() -> None:
+    """Seed the generator of the current GPU at random; nothing to do without one."""
+
+
+def seed_all() -> None:
+    """Seed the generators of all GPUs at random; nothing to do without one."""
+
+
+def initial_seed() -> int:
+    """The seed of the current GPU's generator."""
+    return _refuse()
+
+
+def get_rng_state(device: Device = "cuda") -> fb.Tensor:
+    """The state of a GPU's generator."""
+    return _refuse()
+
+
+def get_rng_state_all() -> list[fb.Tensor]:
+    """The states of all GPUs' generators."""
+    return []
+
+
+def set_rng_state(new_state: fb.Tensor, device: Device = "cuda") -> None:
+    """Set the state of a GPU's generator."""
+    _refuse()
+
+
+def set_rng_state_all(new_states: Iterable[fb.Tensor]) -> None:
+    """Set the states of all GPUs' generators."""
+    for state in new_states:
+        set_rng_state(state)
+
+
+class device:
+    """Context manager that chooses a device; ``device(None)`` chooses nothing."""
+
+    def __init__(self, device: Device) -> None:
+        self.idx = -1 if device is None else getattr(device, "index", device)
+
+    def __enter__(self) -> None:
+        if self.idx != -1:
+            _refuse()
+
+    def __exit__(self, *_: object) -> bool:
+        return False
+
+
+class device_of(device):
+    """Context manager that chooses the device of a tensor; a tensor on the CPU changes nothing."""
+
+    def __init__(self, obj: fb.Tensor) -> None:
+        super().__init__(obj.get_device() if obj.is_cuda else None)
+
+
+class Stream:
+    """A queue of work for a GPU."""
+
+    def __new__(cls, *_: Any, **__: Any) -> Stream:
+        return _refuse()
+
+
+class ExternalStream(Stream):
+    """A stream made outside."""
+
+
+class Event(Stream):
+    """A mark in a stream."""
+
+
+class CUDAGraph(Stream):
+    """Recorded work."""
+
+
+class StreamContext:
+    """Context manager that chooses a stream; None chooses nothing."""
+
+    def __init__(self, stream: Stream | None) -> None:
+        self.stream = stream
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def stream(stream: Stream | None) -> StreamContext:
+    """Context manager that chooses a stream."""
+    return StreamContext(stream)
+
+
+def set_stream(stream: Stream) -> None:
+    """Choose a stream."""
+    if stream is not None:
+        _refuse()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "amp":
+        return importlib.import_module(".amp", __name__)
+    raise AttributeError(f"module 'torch.cuda' has no attribute '{name}'")
