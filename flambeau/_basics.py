@@ -10,7 +10,7 @@ __all__ = [
     "is_tensor", "is_storage", "typename", "set_default_dtype", "set_default_device", "get_default_device", "is_warn_always_enabled",
     "set_warn_always", "use_deterministic_algorithms", "are_deterministic_algorithms_enabled",
     "is_deterministic_algorithms_warn_only_enabled", "set_deterministic_debug_mode", "get_deterministic_debug_mode",
-    "set_float32_matmul_precision", "get_float32_matmul_precision", "compiled_with_cxx11_abi", "is_distributed", "from_dlpack",
+    "set_float32_matmul_precision", "get_float32_matmul_precision", "compiled_with_cxx11_abi", "is_distributed", "from_dlpack", "asarray",
     "get_num_interop_threads", "set_num_interop_threads", "set_flush_denormal", "get_device", "get_file_path", "sym_int", "sym_float",
     "sym_not", "sym_max", "sym_min", "numel", "is_floating_point", "is_complex", "is_signed", "is_conj", "is_neg", "is_inference",
     "is_same_size", "resolve_conj", "resolve_neg", "is_nonzero", "get_device_module",
@@ -140,6 +140,54 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     copy : True makes a copy, False refuses to make one, None copies where it must.
     """
     return _C._from_dlpack(ext_tensor, device, copy)
+
+
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of any data, sharing its memory where it can.
+
+    Parameters
+    ----------
+    obj : a tensor, an array, an object with ``__dlpack__`` or the buffer protocol, a number or nested sequences of numbers.
+    dtype, device : of the result (default: those of `obj`).
+    copy : True makes a copy, False refuses to make one, None copies where it must.
+    requires_grad : whether the result is a leaf that requires a gradient; else history is dropped only by copies.
+    """
+    import flambeau as fb
+
+    alias = True
+    if isinstance(obj, Tensor):
+        made = obj
+    elif type(obj).__module__ == "numpy" and hasattr(obj, "__array_interface__"):
+        made = _C.from_numpy(obj) if type(obj).__name__ == "ndarray" else _C.tensor(obj)
+    elif hasattr(obj, "__dlpack__") or type(obj).__name__ == "PyCapsule":
+        made = from_dlpack(obj)
+    elif isinstance(obj, (bytes, bytearray, memoryview)):
+        made = _C.frombuffer(obj, dtype=dtype or fb.get_default_dtype())
+    else:
+        made, alias = _C.tensor(obj, dtype=dtype, device=device), False
+    if not alias and copy is False:
+        raise ValueError("can't alias arbitrary sequence into a tensor.")
+    wanted = made.dtype if dtype is None else dtype
+    place = made.device if device is None else _C.device(device)
+    if copy is False:
+        if place != made.device:
+            raise ValueError(f"can't alias tensor from device '{made.device}' to '{place}'.")
+        if wanted != made.dtype:
+            from ._tensor import type_word
+
+            raise ValueError(f"can't alias tensor with dtype '{type_word(made.dtype)}' into dtype '{type_word(wanted)}'.")
+    if wanted != made.dtype or place != made.device:
+        made = made.to(device=place, dtype=wanted)
+    elif copy:
+        made = made.clone()
+    if requires_grad and not made.requires_grad:
+        made = made.detach() if made is obj else made
+        made.requires_grad_()
+    elif not requires_grad and made.requires_grad:
+        made = made.detach()
+    return made
 
 
 def get_num_interop_threads() -> int:

@@ -332,6 +332,11 @@ _TYPE_NAMES = {
 _DTYPES = {name: dtype for dtype, name in _TYPE_NAMES.items()}
 
 
+def type_word(dtype: Any) -> str:
+    """How messages call a dtype, such as ``Float``."""
+    return _TYPE_NAMES[str(dtype).removeprefix("torch.")].removesuffix("Tensor")
+
+
 def type_string(dtype: Any, device: str = "cpu", sparse: bool = False) -> str:
     """The old name of a tensor type, such as ``torch.FloatTensor``."""
     where = ("cuda." if device == "cuda" else "") + ("sparse." if sparse else "")

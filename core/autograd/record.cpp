@@ -54,6 +54,10 @@ AutogradMeta& need_meta(TensorImpl& t) {
 SavedTensor::SavedTensor(const Tensor& t, bool is_result) {
     if (SavedHooks::disabled) [[unlikely]] fail(ErrorKind::Runtime, SavedHooks::disabled);
     if (!t.defined()) return;
+    if (t->inference && !tls.inference) [[unlikely]]
+        fail(ErrorKind::Runtime, "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation "
+             "tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in autograd, or use "
+             "`torch.no_grad()` instead of `torch.inference_mode()`.");
     version_ = t->version();
     is_result_ = is_result;
     output_nr_ = t->output_nr;

@@ -356,6 +356,15 @@ bool parse(const Signature& s, const Arguments& in, Call& call, std::string* why
     call.arena.function = s.op->schema.name.c_str();
     call.has_given = call.requires_grad = false;
     Py_ssize_t used = 0;
+    if (s.tensor_varargs && n && is_tensor(in.args[0])) {
+        std::vector<Tensor>& list = call.arena.tensors();
+        for (Py_ssize_t i = 0; i < n; ++i) {
+            if (!is_tensor(in.args[i])) return false;
+            list.push_back(unwrap(in.args[i]));
+        }
+        new (&call.values[0]) Value(TensorSpan(list));
+        return !in.keywords();
+    }
     const bool spread = s.varargs >= 0 && n > s.varargs && (n > s.varargs + 1 || !is_list(in.args[s.varargs]));
     if (n > s.op->schema.positional && !spread) {
         if (why) *why = too_many(s, n);
@@ -443,6 +452,8 @@ Signature::Signature(const Op& o, Form form) : op(&o), form(form) {
     // Only the four basic operations work on two plain numbers.
     static constexpr std::string_view on_numbers[] = {"add", "sub", "subtract", "mul", "multiply", "div", "divide", "true_divide", "floor_divide"};
     needs_tensor = !s.args.empty() && s.args[0].kind == Kind::Operand && std::ranges::find(on_numbers, s.name) == std::end(on_numbers);
+    static constexpr std::string_view spread_tensors[] = {"chain_matmul", "meshgrid", "broadcast_tensors", "cartesian_prod", "block_diag"};
+    tensor_varargs = s.args.size() == 1 && s.args[0].kind == Kind::Tensors && std::ranges::find(spread_tensors, s.name) != std::end(spread_tensors);
     factory = dtype_arg >= 0 && device_arg >= 0;
     has_out = form == Form::Function && o.has_out;
     if (shown_positional() == 1) {

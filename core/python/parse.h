@@ -20,6 +20,7 @@ struct Signature {
     int dtype_arg = -1, device_arg = -1;
     bool factory = false;           // makes tensors from nothing: takes requires_grad, pin_memory, layout
     bool has_out = false;
+    bool tensor_varargs = false;    // f(a, b, c) for f([a, b, c])
     bool needs_tensor = false;      // takes numbers for tensors, but not for all of them
 
     Signature(const Op& op, Form form);
