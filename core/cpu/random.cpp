@@ -12,10 +12,16 @@
 namespace fb {
 
 namespace cpu {
-namespace baseline { extern const RandomSteps steps; }
+namespace baseline {
+extern const RandomSteps steps;
+}
 #if defined(__x86_64__)
-namespace avx2 { extern const RandomSteps steps; }
-namespace avx512 { extern const RandomSteps steps; }
+namespace avx2 {
+extern const RandomSteps steps;
+}
+namespace avx512 {
+extern const RandomSteps steps;
+}
 #endif
 
 const RandomSteps& random_steps() {

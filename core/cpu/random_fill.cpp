@@ -106,7 +106,9 @@ void from_doubles(void* out, int64_t n, Generator& g, F&& f) {
     }
 }
 
-void box_muller(float* x, int64_t count, float mean, float std) { random_steps().box_muller(x, count, mean, std); }
+void box_muller(float* x, int64_t count, float mean, float std) {
+    random_steps().box_muller(x, count, mean, std);
+}
 void box_muller(double* x, int64_t count, double mean, double std) {
     for (; count > 0; --count, x += 16) {
         for (int i = 0; i < 8; ++i) {
@@ -279,15 +281,19 @@ bool fill_permutation(void* out, DType t, int64_t n, Generator& g) {
     return t != DType::b1 && visit_real(t, [&](auto v) {
                using T = decltype(v);
                T* o = static_cast<T*>(out);
-               for (int64_t i = 0; i < n; ++i) o[i] = narrow<T>(i);
-               if (n < int64_t(std::numeric_limits<uint32_t>::max() /
-                               20))  // beyond, 32 bits would favour small numbers noticeably
+               // Beyond, 32 bits would favour small numbers noticeably: 64, in the variant that needs no
+               // filled array.
+               if (n < int64_t(std::numeric_limits<uint32_t>::max() / 20)) {
+                   for (int64_t i = 0; i < n; ++i) o[i] = narrow<T>(i);
                    draw32(n - 1, g,
-                          [&](int64_t i, uint32_t b) { std::swap(o[i], o[i + b % uint32_t(n - i)]); });
-               else
-                   draw64(n - 1, g, [&](int64_t i, uint64_t b) {
-                       std::swap(o[i], o[i + int64_t(b % uint64_t(n - i))]);
+                          [=](int64_t i, uint32_t b) { std::swap(o[i], o[i + b % uint32_t(n - i)]); });
+               } else {
+                   draw64(n, g, [=](int64_t i, uint64_t b) {
+                       const auto at = int64_t(b % uint64_t(i + 1));
+                       o[i] = o[at];
+                       o[at] = narrow<T>(i);
                    });
+               }
            });
 }
 

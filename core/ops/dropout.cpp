@@ -94,7 +94,8 @@ Tensor rrelu_with_noise(const Tensor& self, const Tensor& noise, Scalar lower, S
                      slopes = noise.is_contiguous() ? noise : empty(self.sizes(), self.dtype());
         Generator& generator = g ? *g : default_generator();
         const GeneratorLock lock(generator);
-        cpu::fill_slopes(slopes.data(), x.data(), x.dtype(), x.numel(), lower.real(), upper.real(), generator);
+        cpu::fill_slopes(slopes.data(), x.data(), x.dtype(), x.numel(), lower.real(), upper.real(),
+                         generator);
         if (slopes.get() != noise.get()) cpu::copy_data(noise, slopes);
     }
     noise->bump_version();

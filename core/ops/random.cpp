@@ -660,10 +660,13 @@ const Family random([](Registry& r) {
         .grad("self", "self, result",
               [](Back& b) { return op<"mul">(b.g, op<"_standard_gamma_grad">(b.arg(0), b.result())); })
         .node("StandardGammaBackward0");
-    r.add("_standard_gamma_grad(Tensor self, Tensor output) -> Tensor", "f").kernel<standard_gamma_grad>()
-        .grad("self", "", [](Back&) -> Tensor {
-            fail(ErrorKind::NotImplemented, "the derivative for '_standard_gamma_grad' is not implemented.");
-        })
+    r.add("_standard_gamma_grad(Tensor self, Tensor output) -> Tensor", "f")
+        .kernel<standard_gamma_grad>()
+        .grad("self", "",
+              [](Back&) -> Tensor {
+                  fail(ErrorKind::NotImplemented,
+                       "the derivative for '_standard_gamma_grad' is not implemented.");
+              })
         .node("StandardGammaGradBackward0");
     r.add("_sample_dirichlet(Tensor self, Generator? generator=None) -> Tensor", "f")
         .kernel<sample_dirichlet>()
@@ -676,7 +679,8 @@ const Family random([](Registry& r) {
                   return op<"mul">(op<"_dirichlet_grad">(x, alpha, total), op<"sub">(b.g, weighted));
               })
         .node("SampleDirichletBackward0");
-    r.add("_dirichlet_grad(Tensor x, Tensor alpha, Tensor total) -> Tensor", "f").kernel<dirichlet_grad>()
+    r.add("_dirichlet_grad(Tensor x, Tensor alpha, Tensor total) -> Tensor", "f")
+        .kernel<dirichlet_grad>()
         .grad("x", "", not_implemented)
         .grad("alpha", "", not_implemented)
         .grad("total", "", not_implemented)

@@ -1,6 +1,6 @@
-// Plain loops that the compiler turns into vectors; compiled once for each instruction set, without contraction: operations are
-// fused where fma is written. log, sin and cos are the single precision routines of S. Moshier's Cephes library, as PyTorch
-// uses them for randn.
+// Plain loops that the compiler turns into vectors; compiled once for each instruction set, without
+// contraction: operations are fused where fma is written. log, sin and cos are the single precision routines
+// of S. Moshier's Cephes library, as PyTorch uses them for randn.
 #include "cpu/random_steps.h"
 
 namespace fb::cpu::FB_ARCH {
@@ -29,7 +29,8 @@ void temper(const uint32_t* state, uint32_t* out, int64_t n) {
 void unit_float(const uint32_t* words, float* out, int64_t n) {
     for (int64_t i = 0; i < n; ++i) out[i] = float(int32_t(words[i] & 0xffffff)) * 0x1p-24f;
 }
-// Every step is exact; the halves are converted one by one because few CPUs have a vector conversion of 64 bits.
+// Every step is exact; the halves are converted one by one because few CPUs have a vector conversion of 64
+// bits.
 void unit_double(const uint32_t* words, double* out, int64_t n) {
     for (int64_t i = 0; i < n; ++i) {
         const double high = int32_t(words[2 * i] & 0x1fffff), low = int32_t(words[2 * i + 1] ^ 0x80000000u);
@@ -118,6 +119,7 @@ void box_muller(float* x, int64_t count, float mean, float std) {
 }  // namespace
 
 extern const RandomSteps steps;
-constinit const RandomSteps steps = {refill, temper, unit_float, unit_double, stretch_float, stretch_double, box_muller};
+constinit const RandomSteps steps = {refill,        temper,         unit_float, unit_double,
+                                     stretch_float, stretch_double, box_muller};
 
 }  // namespace fb::cpu::FB_ARCH
