@@ -173,14 +173,15 @@ Frame gradients(Back& b, const Tensor& g, const Tensor& x, const Tensor& w, int 
 Tensor again(Back& b, const Tensor& x, const Tensor& w) {
     return op<"convolution">(x, w, nullptr, b.ints(4), b.ints(5), b.ints(6), b.flag(7), b.ints(8), b.integer(9));
 }
+Tensor conj(const Tensor& t) { return is_complex(t.dtype()) ? op<"conj_physical">(t) : t; }
 void first_order(Back& b) {
-    const Frame f = gradients(b, b.g, b.arg(0), b.arg(1), 3, {b.needs(0), b.needs(1), b.needs(2)});
+    const Frame f = gradients(b, b.g, conj(b.arg(0)), conj(b.arg(1)), 3, {b.needs(0), b.needs(1), b.needs(2)});
     for (int i = 0; i < 3; ++i)
         if (b.needs(i)) b.set(i, f.result[i]);
 }
 // The gradients are bilinear: in (g, w) that of x, in (g, x) that of w, linear in g that of the bias.
 void second_order(Back& b) {
-    const Tensor g = b.arg(0), x = b.arg(1), w = b.arg(2);
+    const Tensor g = conj(b.arg(0)), x = conj(b.arg(1)), w = conj(b.arg(2));
     const Tensor ggx = b.has(0) ? b.grad(0) : Tensor(), ggw = b.has(1) ? b.grad(1) : Tensor(), ggb = b.has(2) ? b.grad(2) : Tensor();
     if (b.needs(0)) {
         Tensor r;

@@ -335,7 +335,7 @@ const Family family([](Registry& r) {
     r.add("ger(Tensor self, Tensor vec2) -> Tensor", "fmo").kernel<outer>();
     r.add("inner(Tensor self, Tensor other) -> Tensor", "fmo").kernel<inner>();
     r.add("matmul(Tensor self, Tensor other) -> Tensor", "fmo").kernel<matmul>().autocast(1);
-    r.add("nn::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor", "f").kernel<linear>().autocast(1);
+    r.add("nn::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor", "fo").kernel<linear>().autocast(1);
     r.add("chain_matmul(Tensor[] matrices) -> Tensor", "f").kernel<chain_matmul>();
 });
 

@@ -129,7 +129,7 @@ void check_batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const T
         if (t->defined()) check(t->numel() == c, name, " should contain ", c, " elements not ", t->numel());
         else check(training || t == &w || t == &b, name, " must be defined in evaluation mode");
     }
-    check(x.dim() > 1, "batch_norm expects an input of at least 2 dimensions, got ", x.dim());
+    check(x.dim() > 1 || x.numel() == 0, "batch_norm expects an input of at least 2 dimensions, got ", x.dim());
     check_parameters(x.dtype(), {&w, &b, &mean, &var});
 }
 
@@ -150,7 +150,7 @@ Three native_batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const
                         double eps) {
     const NormLoops& k = loops_for(x.dtype(), "batch_norm");
     check_batch_norm(x, w, b, running_mean, running_var, training);
-    const int64_t channels = x.sizes()[1];
+    const int64_t channels = x.dim() > 1 ? x.sizes()[1] : 0;
     const DType st = statistics_type(x, w, running_mean);
     const int64_t saved[] = {training ? channels : 0};
     if (x.is_meta()) return {empty_like(x), empty(saved, st, kMeta), empty(saved, st, kMeta)};
@@ -504,7 +504,7 @@ void hand_out(Back& b, Three&& t, int x, int w, int bias) {
 
 const Family family([](Registry& r) {
     r.add("native_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, "
-          "float eps) -> (Tensor, Tensor, Tensor)", "f")
+          "float eps) -> (Tensor, Tensor, Tensor)", "fo")
         .kernel<native_batch_norm>().differentiable_results(1)
         .grads("input, weight, bias", "input, weight, running_mean, running_var, result1, result2", [](Back& b) {
             const Tensor x = b.arg(0), w = b.arg(1), rm = b.arg(3), rv = b.arg(4), mean = b.result(1), rstd = b.result(2);

@@ -448,8 +448,8 @@ const Family family([](Registry& r) {
     r.add("max_pool1d_with_indices(" FB_MAX(1) " -> (Tensor, Tensor)", "f").kernel<max_pool1d_with_indices>();
 #undef FB_MAX
 #define FB_AVG(n) "int[" #n "] kernel_size, int[" #n "] stride=[], int[" #n "] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor"
-    r.add("nn::avg_pool2d(Tensor self, " FB_AVG(2), "f").kernel<avg_pool_op<2>>().grad("self", "self", avg_gradient<2>).node("AvgPool2DBackward0");
-    r.add("nn::avg_pool3d(Tensor self, " FB_AVG(3), "f").kernel<avg_pool_op<3>>().grad("self", "self", avg_gradient<3>).node("AvgPool3DBackward0");
+    r.add("nn::avg_pool2d(Tensor self, " FB_AVG(2), "fo").kernel<avg_pool_op<2>>().grad("self", "self", avg_gradient<2>).node("AvgPool2DBackward0");
+    r.add("nn::avg_pool3d(Tensor self, " FB_AVG(3), "fo").kernel<avg_pool_op<3>>().grad("self", "self", avg_gradient<3>).node("AvgPool3DBackward0");
     r.add("avg_pool2d_backward(Tensor grad_output, Tensor self, " FB_AVG(2), "").kernel<avg_pool_backward<2>>()
         .grad("grad_output", "", [](Back& b) { return op<"nn::avg_pool2d">(b.g, b.ints(2), b.ints(3), b.ints(4), b.flag(5), b.flag(6), b.attr(7)); });
     r.add("avg_pool3d_backward(Tensor grad_output, Tensor self, " FB_AVG(3), "").kernel<avg_pool_backward<3>>()
