@@ -8,10 +8,10 @@ import pathlib
 import pickle
 
 import pytest
-from flambeau.nn import functional as F
 
 import flambeau as fb
 from flambeau import nn
+from flambeau.nn import functional as F
 
 GOLDEN = json.loads((pathlib.Path(__file__).parent / "golden" / "random.json").read_text())
 CASES = GOLDEN["cases"]
