@@ -22,7 +22,7 @@ from flambeau import _C
 
 from .families import FAMILIES
 
-__all__ = ["composite", "core", "find", "resolve", "install", "OPS"]
+__all__ = ["composite", "core", "find", "resolve", "install", "names", "OPS"]
 
 # every operator whose file is loaded, by schema name
 OPS: dict[str, Callable] = {}
@@ -60,6 +60,11 @@ def find(name: str) -> Callable | None:
         # functions that take no tensors need no decorator
         OPS.setdefault(name, getattr(module, name))
     return OPS[name]
+
+
+def names() -> list[str]:
+    """Names of the operators that are functions of the package itself."""
+    return [n for functions, _ in FAMILIES.values() for n in functions if n.partition("_")[0] not in _SPACES]
 
 
 def install(tensor: type) -> None:
