@@ -7,6 +7,7 @@ from typing import Any
 
 import flambeau as fb
 
+from ..autograd.function import Function
 from ..return_types import named
 from .norms import check_matrix, check_square
 from .registry import alias, composite, core, wrap_dim
@@ -92,15 +93,6 @@ def linalg_inv(A: Any) -> Any:  # noqa: N803
 def inverse(input: Any) -> Any:
     """`linalg.inv`."""
     return linalg_inv(input)
-
-
-@composite("linalg_solve(Tensor A, Tensor B, *, bool left=True) -> Tensor", out=True)
-def linalg_solve(A: Any, B: Any, *, left: bool = True) -> Any:  # noqa: N803
-    """Solves ``A X = B`` (``X A = B`` where not `left`); `B` may be a batch of vectors."""
-    check_square(A, "linalg.solve")
-    result, info = core("linalg_solve_ex")(A, B, left=left)
-    _fail_at("torch.linalg.solve", info, _UNSOLVABLE)
-    return result
 
 
 _LU_RESULT = named("linalg_lu_factor", "LU pivots")
@@ -622,3 +614,167 @@ def pca_lowrank(A: Any, q: int | None = None, center: bool = True, niter: int = 
     return svd_lowrank(A - A.mean(-2, keepdim=True) if center else A, q, niter)
 
 
+
+
+class _Det(Function):
+    """Determinants; the derivative is the adjugate, from the inverse or, for singular matrices, from singular values."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Any) -> Any:
+        lu, pivots, _ = core("linalg_lu_factor_ex")(a)
+        places = fb.arange(1, pivots.shape[-1] + 1, device=pivots.device)
+        sign = 1 - 2 * (pivots.ne(places).sum(-1) % 2)
+        result = lu.diagonal(0, -2, -1).prod(-1) * sign
+        ctx.save_for_backward(a, result)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        a, det = ctx.saved_tensors
+        wide = g.unsqueeze(-1).unsqueeze(-1)
+        if bool((det != 0).all()):
+            inverse, _ = core("linalg_inv_ex")(a)
+            return wide * (det.unsqueeze(-1).unsqueeze(-1) * inverse).mH
+        u, s, vh = core("linalg_svd")(a)
+        n = s.shape[-1]
+        others = s.unsqueeze(-2).expand(*s.shape, n).masked_fill(fb.eye(n, dtype=fb.bool, device=s.device), 1).prod(-1)
+        unit = _Det.apply(u) * _Det.apply(vh)
+        adjugate = (u * others.unsqueeze(-2)) @ vh
+        cofactors = (u * others.unsqueeze(-2)) @ vh
+        # det = unit * prod(s): what multiplies the cotangent is the conjugate of the derivative
+        return wide * unit.conj().unsqueeze(-1).unsqueeze(-1) * cofactors
+
+
+@composite("linalg_det(Tensor A) -> Tensor", out=True)
+def linalg_det(A: Any) -> Any:  # noqa: N803
+    """Determinants of square matrices."""
+    check_square(A, "linalg.det")
+    return _Det.apply(A)
+
+
+@composite("det(Tensor self) -> Tensor", method=True)
+def det(input: Any) -> Any:
+    """`linalg.det`."""
+    return linalg_det(input)
+
+
+@composite("linalg_ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=False) -> Tensor", out=True)
+def linalg_ldl_solve(LD: Any, pivots: Any, B: Any, *, hermitian: bool = False) -> Any:  # noqa: N803
+    """Solves ``A X = B`` from the LDL factorization of A, as LAPACK's sytrs (hetrs)."""
+    check_square(LD, "torch.linalg.ldl_solve")
+    if B.dim() < 2:
+        raise RuntimeError(
+            f"torch.linalg.ldl_solve: Expected B to have at least 2 dimensions, but it has {B.dim()} dimensions instead"
+        )
+    if LD.shape[-2] != B.shape[-2]:
+        raise RuntimeError(
+            f"Incompatible matrix sizes for torch.linalg.ldl_solve: each A matrix is {LD.shape[-1]} by {LD.shape[-1]} but each b matrix is "
+            f"{B.shape[-2]} by {B.shape[-1]}"
+        )
+    if pivots.dtype.is_floating_point or pivots.dtype.is_complex or pivots.dtype == fb.bool:
+        raise RuntimeError(f"torch.linalg.ldl_solve: Expected pivots to be integers. Got {_short(pivots)}")
+    if LD.dtype != B.dtype:
+        raise RuntimeError(f"torch.linalg.ldl_solve: LD dtype {_short(LD)} does not match b dtype {_short(B)}")
+    batch = fb.broadcast_shapes(LD.shape[:-2], B.shape[:-2])
+    n, k = B.shape[-2:]
+    if n == 0 or k == 0 or math.prod(batch) == 0:
+        return B.new_empty((*batch, n, k))
+    factors = LD.expand(*batch, n, n).reshape(-1, n, n)
+    orders = pivots.expand(*batch, n).reshape(-1, n).tolist()
+    rights = B.expand(*batch, n, k).reshape(-1, n, k)
+    solved = [_ldl_solve_one(f, p, list(b.unbind(0)), hermitian) for f, p, b in zip(factors, orders, rights)]
+    return fb.stack(solved).reshape(*batch, n, k)
+
+
+def _ldl_solve_one(ld: Any, pivots: list[int], x: list, hermitian: bool) -> Any:
+    n = len(x)
+
+    def eliminate(i: int, j: int) -> None:
+        """Row i of the factor's column j."""
+        x[i] = x[i] - ld[i, j] * x[j]
+
+    def gather(i: int, column: int) -> None:
+        for r in range(i + 1, n):
+            c = ld[r, column]
+            x[column] = x[column] - (c.conj() if hermitian else c) * x[r]
+
+    def swap(i: int, j: int) -> None:
+        x[i], x[j] = x[j], x[i]
+
+    i = 0
+    while i < n:
+        if pivots[i] > 0:
+            swap(i, pivots[i] - 1)
+            for r in range(i + 1, n):
+                eliminate(r, i)
+            x[i] = x[i] / (ld[i, i].real if hermitian and ld.is_complex() else ld[i, i])
+            i += 1
+            continue
+        swap(i + 1, -pivots[i] - 1)
+        for r in range(i + 2, n):
+            eliminate(r, i)
+            eliminate(r, i + 1)
+        a, b, d = ld[i, i], ld[i + 1, i], ld[i + 1, i + 1]
+        upper = b.conj() if hermitian else b
+        scale = a * d - b * upper
+        x[i], x[i + 1] = (d * x[i] - upper * x[i + 1]) / scale, (a * x[i + 1] - b * x[i]) / scale
+        i += 2
+    i = n - 1
+    while i >= 0:
+        gather(i, i)
+        if pivots[i] > 0:
+            swap(i, pivots[i] - 1)
+            i -= 1
+            continue
+        gather(i, i - 1)
+        swap(i, -pivots[i] - 1)
+        i -= 2
+    return fb.stack(x)
+
+
+_LSTSQ = named("linalg_lstsq", "solution residuals rank singular_values")
+
+
+@composite(
+    "linalg_lstsq(Tensor self, Tensor b, float? rcond=None, *, str? driver=None) "
+    "-> (Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)",
+    out=True,
+)
+def linalg_lstsq(input: Any, b: Any, rcond: float | None = None, *, driver: str | None = None) -> tuple:
+    """Least squares: X with the smallest ``|A X - B|`` (and the smallest X among those), residuals, rank, singular values."""
+    check_matrix(input, "torch.linalg.lstsq")
+    known = ("gels", "gelsy", "gelsd", "gelss")
+    driver = "gelsy" if driver is None else driver
+    if driver not in known:
+        raise RuntimeError("torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)")
+    if b.dim() < 1:
+        raise RuntimeError("torch.linalg.lstsq: other must have at least 1 dimension.")
+    if input.dtype != b.dtype:
+        raise RuntimeError(f"torch.linalg.lstsq: Expected input and other to have the same dtype, but got input's dtype {_short(input)} and other's dtype {_short(b)}")
+    vector = input.dim() - 1 == b.dim() and tuple(input.shape[:-1]) == tuple(b.shape)
+    right = b.unsqueeze(-1) if vector else b
+    m, n = input.shape[-2:]
+    if right.dim() < 2 or right.shape[-2] != m:
+        raise RuntimeError("torch.linalg.lstsq: input.size(-2) should match other.size(-2)")
+    limit = fb.finfo(input.dtype).eps * max(m, n) if rcond is None else rcond
+    nothing = fb.empty((0,), dtype=input.real.dtype if input.is_complex() else input.dtype, device=input.device)
+    if driver == "gels":
+        # full rank: from one triangular factor
+        if m >= n:
+            q, r = fb.linalg.qr(input)
+            solution = fb.linalg.solve_triangular(r, q.mH @ right, upper=True)
+        else:
+            q, r = fb.linalg.qr(input.mH)
+            solution = q @ fb.linalg.solve_triangular(r.mH, right, upper=False)
+        rank = fb.empty((0,), dtype=fb.int64, device=input.device)
+    else:
+        solution = fb.linalg.pinv(input, rtol=limit) @ right
+        rank = fb.linalg.matrix_rank(input, rtol=limit)
+    values = fb.linalg.svdvals(input.detach()) if driver in ("gelsd", "gelss") else nothing
+    residuals = nothing
+    if m > n and driver != "gelsy" and (driver == "gels" or bool((rank == n).all())):
+        residuals = (input @ solution - right).abs().square().sum(-2)
+    if vector:
+        solution = solution.squeeze(-1)
+        residuals = residuals.squeeze(-1) if residuals.dim() > 1 or residuals.numel() == 1 and m > n else residuals
+    return _LSTSQ(solution, residuals, rank, values)

@@ -173,12 +173,6 @@ def trace(input: Any) -> Any:
     return input.diagonal().sum()
 
 
-@composite("dist(Tensor self, Tensor other, Scalar p=2) -> Tensor", method=True)
-def dist(input: Any, other: Any, p: float = 2) -> Any:
-    """Norm of the difference."""
-    return fb.linalg.vector_norm(input - other, p)
-
-
 def _euclidean(x1: Any, x2: Any) -> Any:
     """Distances from one matrix product."""
     squares = x1.square().sum(-1, keepdim=True) + x2.square().sum(-1, keepdim=True).mT - 2 * x1.matmul(x2.mT)

@@ -116,98 +116,6 @@ def nanquantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = Fals
     return _quantile(input, q, dim, keepdim, interpolation, True, "nanquantile")
 
 
-@composite("msort(Tensor self) -> Tensor", method=True, out=True)
-def msort(input: Any) -> Any:
-    """Sorted along the first dimension."""
-    return input.sort(0).values
-
-
-def _check_sorted(boundaries: Any, values: Any, right: bool, side: str | None, sorter: Any) -> None:
-    if side not in (None, "left", "right"):
-        raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
-    if side == "left" and right:
-        raise RuntimeError(
-            "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True"
-        )
-    if boundaries.dim() != 1 and (values.dim() == 0 or boundaries.shape[:-1] != values.shape[:-1]):
-        raise RuntimeError(
-            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and input "
-            f"value tensor must match, but we got boundaries tensor {list(boundaries.shape)} and input value tensor {list(values.shape)}"
-        )
-    if sorter is not None:
-        if sorter.dtype != fb.int64:
-            raise RuntimeError(
-                f"torch.searchsorted(): sorter must be a tensor of long dtype but got dtype {_name(sorter)}"
-            )
-        if sorter.shape != boundaries.shape:
-            raise RuntimeError(
-                "torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor "
-                f"{list(boundaries.shape)}and got sorter tensor {list(sorter.shape)}"
-            )
-    if values.dtype != boundaries.dtype and values.dim() > 0:
-        raise RuntimeError(
-            "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got boundary tensor dtype "
-            f"{_name(boundaries)} and input value tensor dtype {_name(values)}"
-        )
-
-
-def _positions(boundaries: Any, values: Any, right: bool) -> Any:
-    """Binary search along the last dimension, all values at once."""
-    size = boundaries.shape[-1]
-    low = fb.zeros(values.shape, dtype=fb.int64, device=values.device)
-    high = fb.full(values.shape, size, dtype=fb.int64, device=values.device)
-    for _ in range(size.bit_length()):
-        open_ = low < high
-        middle = (low + high) >> 1
-        at = middle.clamp_max(size - 1)
-        b = boundaries[at] if boundaries.dim() == 1 else boundaries.gather(-1, at)
-        # NaN counts as larger than anything
-        if right:
-            after = (b <= values) | values.isnan()
-        else:
-            after = ~((b >= values) | b.isnan())
-        low = fb.where(open_ & after, middle + 1, low)
-        high = fb.where(open_ & ~after, middle, high)
-    return low
-
-
-@composite(
-    "searchsorted(Tensor sorted_sequence, Tensor|Scalar self, *, bool out_int32=False, bool right=False, str? side=None, "
-    "Tensor? sorter=None) -> Tensor",
-    out=True,
-)
-def searchsorted(
-    sorted_sequence: Any, input: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None, sorter: Any = None
-) -> Any:
-    """Where values would go in a sorted last dimension: before equal ones, or after them with `right`."""
-    values = input if isinstance(input, fb.Tensor) else fb.tensor(input, device=sorted_sequence.device)
-    _check_sorted(sorted_sequence, values, right, side, sorter)
-    if not isinstance(input, fb.Tensor):
-        values = values.to(fb.result_type(sorted_sequence, input))
-    with fb.no_grad():
-        boundaries = sorted_sequence if sorter is None else sorted_sequence.gather(-1, sorter)
-        shared = boundaries.dim() == 1
-        found = values if shared else values
-        if boundaries.shape[-1] == 0:
-            result = fb.zeros(values.shape, dtype=fb.int64, device=values.device)
-        else:
-            result = _positions(boundaries, found, right or side == "right")
-    return result.to(fb.int32) if out_int32 else result
-
-
-@composite("bucketize(Tensor|Scalar self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor", out=True)
-def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
-    """Number of the interval between sorted boundaries that each value is in."""
-    if boundaries.dim() != 1:
-        raise RuntimeError(f"bucketize(): boundaries tensor must be 1 dimension, but got dim({boundaries.dim()})")
-    if isinstance(input, fb.Tensor) and input.dtype != boundaries.dtype and input.dim() > 0:
-        raise RuntimeError(
-            "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got boundary tensor dtype "
-            f"{_name(boundaries)} and input value tensor dtype {_name(input)}"
-        )
-    return searchsorted(boundaries, input, out_int32=out_int32, right=right)
-
-
 @composite("bincount(Tensor self, Tensor? weights=None, SymInt minlength=0) -> Tensor", method=True)
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     """How often each number from 0 occurs in a vector, or the sum of its weights."""
@@ -245,7 +153,7 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     flat = input.detach().reshape(-1)
     flat = flat[(flat >= min) & (flat <= max)]
     edges = fb.linspace(min, max, bins + 1, dtype=fb.float64)
-    where = searchsorted(edges, flat.to(fb.float64), right=True).sub(1).clamp(0, bins - 1)
+    where = fb.searchsorted(edges, flat.to(fb.float64), right=True).sub(1).clamp(0, bins - 1)
     ones = fb.ones(flat.shape, dtype=input.dtype, device=input.device)
     return fb.zeros(bins, dtype=input.dtype, device=input.device).index_add_(0, where, ones)
 
@@ -268,7 +176,7 @@ def _edges(values: Any, bins: int, low: float | None, high: float | None, name: 
 def _bin_numbers(values: Any, edges: Any) -> Any:
     """The bin of each value, -1 outside; the last bin has its upper edge."""
     last = edges.numel() - 2
-    where = searchsorted(edges, values.contiguous(), right=True) - 1
+    where = fb.searchsorted(edges, values.contiguous(), right=True) - 1
     where = fb.where((where == last + 1) & (values == edges[-1]), last, where)
     return fb.where((where > last) | values.isnan(), -1, where)
 
@@ -595,21 +503,6 @@ def cumulative_trapezoid(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1)
     return areas.cumsum(at)
 
 
-@composite("logcumsumexp(Tensor self, int dim) -> Tensor", method=True, out=True)
-def logcumsumexp(input: Any, dim: int) -> Any:
-    """Logarithms of the running sums of exponentials along `dim`; in log2(n) doubling steps, none of which overflows."""
-    if not (input.is_floating_point() or input.is_complex()):
-        raise RuntimeError(f'"logcumsumexp_out_cpu" not implemented for \'{_name(input)}\'')
-    dim = wrap_dim(dim, input.dim())
-    if input.dim() == 0:
-        return input.clone()
-    x, n, step = input, input.shape[dim], 1
-    while step < n:
-        x = fb.cat([x.narrow(dim, 0, step), fb.logaddexp(x.narrow(dim, step, n - step), x.narrow(dim, 0, n - step))], dim)
-        step *= 2
-    return x.clone() if x is input else x
-
-
 _REDUCE = {"sum": "sum", "mean": "mean", "max": "amax", "min": "amin", "prod": "prod"}
 _NEUTRAL = {"sum": 0.0, "mean": math.nan, "max": -math.inf, "min": math.inf, "prod": 1.0}
 
@@ -648,7 +541,7 @@ def segment_reduce(
     batch = data.shape[:axis]
     ends = lengths.cumsum(-1)
     places = fb.arange(data.shape[axis], device=data.device).expand(*batch, data.shape[axis]).contiguous()
-    number = searchsorted(ends.contiguous(), places, right=True)
+    number = fb.searchsorted(ends.contiguous(), places, right=True)
     shape = (*batch, segments, *data.shape[axis + 1 :])
     wide = number.reshape(*number.shape, *(1,) * (data.dim() - axis - 1)).expand(data.shape)
     start = _NEUTRAL[reduce] if initial is None else initial

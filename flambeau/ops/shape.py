@@ -388,40 +388,6 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
     return result.permute(order)
 
 
-def _scattered(input: Any, view: Any, src: Any) -> Any:
-    """A copy of `input` where the elements that ``view(copy)`` shows are `src`."""
-    result = input.clone(memory_format=fb.contiguous_format)
-    part = view(result)
-    if part.shape != src.shape:
-        raise RuntimeError(
-            "expected src to have a size equal to the slice of self. src size = "
-            f"{list(src.shape)}, slice size = {list(part.shape)}"
-        )
-    part.copy_(src)
-    return result
-
-
-@composite("diagonal_scatter(Tensor self, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor", method=True)
-def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
-    """A copy with `src` on a diagonal."""
-    return _scattered(input, lambda t: t.diagonal(offset, dim1, dim2), src)
-
-
-@composite("select_scatter(Tensor self, Tensor src, int dim, int index) -> Tensor", method=True)
-def select_scatter(input: Any, src: Any, dim: int, index: int) -> Any:
-    """A copy with `src` at one index of a dimension."""
-    return _scattered(input, lambda t: t.select(dim, index), src)
-
-
-@composite(
-    "slice_scatter(Tensor self, Tensor src, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor", method=True, out=True
-)
-def slice_scatter(input: Any, src: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
-    """A copy with `src` in a slice of a dimension."""
-    where = (slice(None),) * wrap_dim(dim, input.dim()) + (slice(start, end, step),)
-    return _scattered(input, lambda t: t[where], src)
-
-
 @composite("take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor", method=True, out=True)
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """Elements at indices along a dimension (of the flattened input where None), other dimensions broadcast."""

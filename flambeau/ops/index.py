@@ -1,0 +1,297 @@
+"""Finding, repeating and laying out elements."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import flambeau as fb
+
+from .registry import alias, composite, core, wrap_dim
+
+
+@composite("broadcast_to(Tensor(a) self, int[] size) -> Tensor(a)", method=True)
+def broadcast_to(input: Any, size: Sequence[int]) -> Any:
+    """A view of a larger shape (`expand`)."""
+    return input.expand(size)
+
+
+@composite("adjoint(Tensor(a) self) -> Tensor(a)", method=True)
+def adjoint(input: Any) -> Any:
+    """Matrices transposed and conjugated."""
+    if input.dim() == 1:
+        raise RuntimeError("tensor.adjoint() is only supported on matrices or batches of matrices. Got 1-D tensor.")
+    turned = input.transpose(-2, -1) if input.dim() else input
+    return turned.conj() if input.is_complex() else turned
+
+
+@composite("concat(Tensor[] tensors, int dim=0) -> Tensor", out=True)
+def concat(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """`cat`."""
+    return fb.cat(tensors, dim)
+
+
+concatenate = alias("concatenate", concat)
+
+
+@composite("where(Tensor self, Tensor condition, Tensor|Scalar other) -> Tensor", function=False, method=True)
+def where(input: Any, condition: Any, other: Any) -> Any:
+    """Elements of the tensor where the condition holds, of `other` elsewhere."""
+    return fb.where(condition, input, other)
+
+
+@composite("nonzero(Tensor self, *, bool as_tuple=False) -> Tensor", out=True)
+def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
+    """Coordinates of the elements that are not zero: rows, or with `as_tuple` one vector a dimension."""
+    if as_tuple:
+        return (input.unsqueeze(0) if input.dim() == 0 else input).nonzero().unbind(1)
+    return input.nonzero()
+
+
+@composite("diag(Tensor self, int diagonal=0) -> Tensor", method=True, out=True)
+def diag(input: Any, diagonal: int = 0) -> Any:
+    """A matrix with a vector on its diagonal, or a copy of the diagonal of a matrix."""
+    if input.dim() == 1:
+        return fb.diag_embed(input, diagonal)
+    if input.dim() == 2:
+        return input.diagonal(diagonal).clone(memory_format=fb.contiguous_format)
+    raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.dim()}D")
+
+
+@composite("constant_pad_nd(Tensor self, SymInt[] pad, Scalar value=0) -> Tensor", out=True)
+def constant_pad_nd(input: Any, pad: Sequence[int], value: Any = 0) -> Any:
+    """Padded with a value: pairs of before and after, from the last dimension backwards; negative ones cut."""
+    if len(pad) % 2:
+        raise RuntimeError(f"Length of pad must be even but instead it equals {len(pad)}")
+    if 2 * input.dim() < len(pad):
+        raise RuntimeError(
+            f"Length of pad should be no more than twice the number of dimensions of the input. Pad length is {len(pad)} while the input "
+            f"has {input.dim()} dimensions."
+        )
+    sides = [(0, 0)] * (input.dim() - len(pad) // 2) + [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
+    inner, shape, where = input, [], []
+    for d, (before, after) in enumerate(sides):
+        size = input.shape[d] + before + after
+        if size < 0:
+            raise RuntimeError(
+                f"The input size {input.shape[d]}, plus negative padding {before} and {after}, resulted in a negative output size, which is "
+                f"invalid. Check dimension {d} of your input."
+            )
+        cut = max(-before, 0), max(-after, 0)
+        if any(cut):
+            inner = inner.narrow(d, cut[0], max(input.shape[d] - sum(cut), 0))
+        shape.append(size)
+        where.append(slice(max(before, 0), max(before, 0) + inner.shape[d]))
+    if shape == list(inner.shape):
+        return inner.clone()
+    result = fb.full(shape, value, dtype=input.dtype, device=input.device)
+    result[tuple(where)] = inner
+    return result
+
+
+def _repeated(repeats: Any, output_size: int | None) -> Any:
+    """Each index as often as its number says."""
+    if repeats.dim() > 1:
+        raise RuntimeError("repeat_interleave only accept 1D vector as repeat")
+    if repeats.dtype not in (fb.int64, fb.int32):
+        raise RuntimeError("repeats has to be Long or Int tensor")
+    repeats = repeats.reshape(-1)
+    if repeats.numel() and int(repeats.min()) < 0:
+        raise RuntimeError("repeats can not be negative")
+    ends = repeats.cumsum(0)
+    total = int(ends[-1]) if repeats.numel() else 0
+    if output_size is not None and output_size != total:
+        raise RuntimeError(f"repeat_interleave: allocated size does not match required size: {output_size} and {total}")
+    return fb.searchsorted(ends, fb.arange(total, dtype=ends.dtype, device=ends.device), right=True)
+
+
+@composite(
+    "repeat_interleave(Tensor self, Tensor|int repeats=None, int? dim=None, *, SymInt? output_size=None) -> Tensor", method=True
+)
+def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Any:
+    """Every element along `dim` repeated, as often as `repeats` (a number, or one an element) says."""
+    if repeats is None:
+        return _repeated(input, output_size).to(input.dtype)
+    if dim is None:
+        input, dim = input.flatten(), 0
+    elif input.dim() == 0:
+        input = input.reshape(1)
+    dim = wrap_dim(dim, input.dim())
+    size = input.shape[dim]
+    if isinstance(repeats, int):
+        if repeats < 0:
+            raise RuntimeError(f"Repeats must be non-negative, got {repeats}")
+        if output_size is not None and output_size != size * repeats:
+            raise RuntimeError(
+                f"repeat_interleave: Invalid output_size, expected {size * repeats} but got {output_size}"
+            )
+        wide = input.unsqueeze(dim + 1)
+        return wide.expand(*input.shape[: dim + 1], repeats, *input.shape[dim + 1 :]).clone(memory_format=fb.contiguous_format).flatten(dim, dim + 1)
+    if repeats.numel() == 1:
+        index = fb.arange(size, device=input.device).repeat_interleave(int(repeats))
+    else:
+        if repeats.dim() == 1 and repeats.shape[0] != size:
+            raise RuntimeError(
+                f"repeats must have the same size as input along dim, but got repeats.size(0) = {repeats.shape[0]} and input.size({dim}) = {size}"
+            )
+        index = _repeated(repeats, output_size)
+    return input.index_select(dim, index)
+
+
+def _ids_of_rows(rows: Any) -> Any:
+    """Numbers that order rows (m, k) as their elements do, equal for equal rows: column by column."""
+    unique = core("_unique2")
+    ids = fb.zeros(rows.shape[0], dtype=fb.int64, device=rows.device)
+    for k in range(rows.shape[1]):
+        _, column, _ = unique(rows[:, k].contiguous(), True, True, False)
+        both = ids * (int(column.max()) + 1) + column
+        _, ids, _ = unique(both, True, True, False)
+    return ids
+
+
+def _results(values: Any, inverse: Any, counts: Any, return_inverse: bool, return_counts: bool) -> Any:
+    wanted = [values] + [inverse] * return_inverse + [counts] * return_counts
+    return tuple(wanted) if len(wanted) > 1 else values
+
+
+@composite(
+    "unique(Tensor self, bool sorted=True, bool return_inverse=False, bool return_counts=False, int? dim=None) -> Tensor",
+    method=True,
+    python=True,
+)
+def unique(
+    input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """Different elements (or slices along `dim`) in ascending order; which one each is; how often each occurs."""
+    input = input.detach()
+    if dim is None:
+        return _results(*core("_unique2")(input, sorted, return_inverse, return_counts), return_inverse, return_counts)
+    dim = wrap_dim(dim, input.dim())
+    if input.numel() == 0 and any(s == 0 for d, s in enumerate(input.shape) if d != dim):
+        if input.shape[dim]:
+            raise RuntimeError("There are 0 sized dimensions, and they aren't selected, so unique cannot be applied")
+    moved = input.movedim(dim, 0)
+    count = moved.shape[0]
+    if count == 0:
+        empty = fb.empty(0, dtype=fb.int64, device=input.device)
+        return _results(input.clone(), empty, empty, return_inverse, return_counts)
+    ids = _ids_of_rows(moved.reshape(count, -1))
+    different = int(ids.max()) + 1
+    places = fb.arange(count, device=input.device)
+    # written from the back, so that the first of equal rows stays
+    first = fb.empty(different, dtype=fb.int64, device=input.device).scatter_(0, ids.flip(0), places.flip(0))
+    counts = fb.zeros(different, dtype=fb.int64, device=input.device).index_add_(0, ids, fb.ones_like(ids))
+    return _results(input.index_select(dim, first), ids, counts, return_inverse, return_counts)
+
+
+@composite(
+    "unique_consecutive(Tensor self, bool return_inverse=False, bool return_counts=False, int? dim=None) -> Tensor",
+    method=True,
+    python=True,
+)
+def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
+    """Elements (or slices along `dim`) without those equal to their predecessor."""
+    input = input.detach()
+    flat = input.flatten() if dim is None else input.movedim(wrap_dim(dim, input.dim()), 0)
+    count = flat.shape[0]
+    if count == 0:
+        empty = fb.empty(0 if dim is not None else input.shape, dtype=fb.int64, device=input.device)
+        return _results(flat.clone() if dim is None else input.clone(), empty, fb.empty(0, dtype=fb.int64), return_inverse, return_counts)
+    changes = flat[1:] != flat[:-1]
+    if changes.dim() > 1:
+        changes = changes.flatten(1).any(1)
+    starts = fb.cat([fb.ones(1, dtype=fb.bool, device=input.device), changes])
+    first = starts.nonzero().flatten()
+    inverse = starts.cumsum(0) - 1
+    counts = fb.cat([first, fb.tensor([count], device=input.device)]).diff()
+    values = flat.index_select(0, first)
+    if dim is None:
+        inverse = inverse.reshape(input.shape)
+    else:
+        values = values.movedim(0, wrap_dim(dim, input.dim()))
+    return _results(values, inverse, counts, return_inverse, return_counts)
+
+
+@composite("resize_as_(Tensor(a!) self, Tensor the_template, *, MemoryFormat? memory_format=None) -> Tensor(a!)", method=True)
+def resize_as_(input: Any, the_template: Any, *, memory_format: Any = None) -> Any:
+    """`resize_` to the shape of another tensor."""
+    return input.resize_(the_template.shape) if memory_format is None else input.resize_(the_template.shape, memory_format=memory_format)
+
+
+@composite("fill_diagonal_(Tensor(a!) self, Scalar fill_value, bool wrap=False) -> Tensor(a!)", function=False, method=True)
+def fill_diagonal_(input: Any, fill_value: Any, wrap: bool = False) -> Any:
+    """The main diagonal set to a value; with `wrap`, again below each square of a tall matrix."""
+    if input.dim() < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if input.dim() > 2 and len(set(input.shape)) != 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    step = sum(input.stride())
+    size = min(input.shape)
+    offset = input.storage_offset()
+    input.as_strided((size,), (step,), offset).fill_(fill_value)
+    rows, cols = input.shape[0], input.shape[1]
+    if wrap and input.dim() == 2 and rows > cols + 1:
+        start = cols + 1
+        while start < rows:
+            part = input.narrow(0, start, min(cols, rows - start))
+            part.diagonal().fill_(fill_value)
+            start += cols + 1
+    return input
+
+
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+) -> Any:
+    """A tensor of an object: sharing memory with a tensor, array or buffer where it can, unless `copy`.
+
+    With ``copy=False`` it raises where it cannot share.
+    """
+    made_anew = False
+    if isinstance(obj, fb.Tensor):
+        t = obj
+    elif hasattr(obj, "__array_interface__") and getattr(obj, "dtype", None) is not None and hasattr(obj, "shape"):
+        import numpy as np
+
+        array = np.asarray(obj)
+        made_anew = not array.flags.writeable or array.ndim == 0 and not isinstance(obj, np.ndarray)
+        t = fb.from_numpy(array.copy() if made_anew else array)
+    elif hasattr(obj, "__dlpack__"):
+        t = fb.from_dlpack(obj)
+    elif isinstance(obj, (bytes, bytearray, memoryview)) or type(obj).__module__ == "array":
+        t = fb.frombuffer(obj, dtype=dtype or fb.get_default_dtype())
+    else:
+        t, made_anew = fb.tensor(obj, dtype=dtype, device=device), True
+    converts = (dtype is not None and t.dtype != dtype) or (device is not None and t.device != fb.device(device))
+    if copy is False and (made_anew or converts):
+        raise ValueError(
+            f"can't alias tensor with dtype '{t.dtype}' into dtype '{dtype}'." if converts else "can't alias arbitrary sequence into a tensor."
+        )
+    if converts:
+        t = t.to(device=device, dtype=dtype)
+    elif copy and not made_anew:
+        t = t.clone()
+    if not requires_grad and t.requires_grad:
+        t = t.detach()
+    return t.requires_grad_(requires_grad) if requires_grad and not t.requires_grad else t
+
+
+def empty_permuted(
+    size: Sequence[int], physical_layout: Sequence[int], *, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False,
+) -> Any:  # fmt: skip
+    """An uninitialized tensor whose dimensions lie in memory in a given order, outermost first."""
+    if len(size) != len(physical_layout):
+        raise RuntimeError(
+            f"Number of dimensions in size does not match the length of the physical_layout; i.e. len(size) = {len(size)} is not equal to "
+            f"len(physical_layout) = {len(physical_layout)}"
+        )
+    if sorted(physical_layout) != list(range(len(size))):
+        for i, d in enumerate(physical_layout):
+            if not 0 <= d < len(size):
+                raise RuntimeError(f"Dimension out of range (expected to be between 0 and {len(size) - 1}, but got {d} at index {i}).  NB: negative dims not currently supported; file an issue if you want it.")
+        raise RuntimeError("Duplicate dim not allowed")
+    inner = fb.empty([size[d] for d in physical_layout], dtype=dtype, device=device)
+    back = [0] * len(size)
+    for place, d in enumerate(physical_layout):
+        back[d] = place
+    result = inner.permute(back)
+    return result.requires_grad_() if requires_grad else result
