@@ -36,6 +36,8 @@ def _module(name: str) -> Any:
 
 def find(name: str) -> Any:
     """The public object of a name; raises AttributeError where there is none yet."""
+    if name == "torch":  # PyTorch's package shows itself under its own name
+        return sys.modules["flambeau"]
     if not name.startswith("__"):
         home = _HOME_OF.get(name)
         if home is not None and (module := _module(home)) is not None:

@@ -299,10 +299,13 @@ Tensor diagonal_scatter(const Tensor& self, const Tensor& src, int64_t offset, i
     return written(self, src, [](const Tensor& t, const Value* a) { return op<"diagonal">(t, a[0], a[1], a[2]); }, v);
 }
 
+Tensor where_method(const Tensor& self, const Tensor& condition, const Operand& other) { return op<"where">(condition, self, other); }
+
 const Family indexing([](Registry& r) {
     r.add("where.self(Tensor condition, Operand self, Operand other) -> Tensor", "fo").kernel<where>()
         .grad("self", "condition", [](Back& b) { return op<"where">(b.arg(0), b.g, Scalar(0)); })
         .grad("other", "condition", [](Back& b) { return op<"where">(b.arg(0), Scalar(0), b.g); });
+    r.add("where.method(Tensor self, Tensor condition, Operand other) -> Tensor", "m").kernel<where_method>();
     r.add("where.condition(Tensor condition) -> Tensor[]", "f").kernel<nonzero_numpy>();
     r.add("masked_fill(Tensor self, Tensor mask, Operand value) -> Tensor", "fmi").kernel<masked_fill>()
         .grad("self", "mask", [](Back& b) { return op<"masked_fill">(b.g, b.arg(1), Scalar(0)); })
