@@ -201,6 +201,30 @@ void bag_gradients(Back& b) {
     }
 }
 
+Tensor one_hot(const Tensor& x, int64_t classes) {
+    if (x.dtype() != DType::i64) fail(ErrorKind::Runtime, "one_hot is only applicable to index tensor of type LongTensor.");
+    check(classes >= -1, "num_classes should be at least -1 or non-negative, got ", classes);
+    const Tensor at = cpu::dense(x);
+    int64_t most = -1;
+    if (x.numel() && !x.is_meta()) {
+        for (int64_t i = 0; i < at.numel(); ++i) {
+            check(at.data<int64_t>()[i] >= 0, "Class values must be non-negative.");
+            most = std::max(most, at.data<int64_t>()[i]);
+        }
+    } else {
+        check(classes > 0, "Can not infer total number of classes from empty tensor.");
+    }
+    if (classes == -1) classes = most + 1;
+    check(most < classes, "Class values must be smaller than num_classes.");
+    Dims shape = x.sizes();
+    shape.push_back(classes);
+    Tensor r = empty(shape, DType::i64, x.device());
+    cpu::fill(r, 0);
+    if (r.is_meta()) return r;
+    for (int64_t i = 0; i < at.numel(); ++i) r.data<int64_t>()[i * classes + at.data<int64_t>()[i]] = 1;
+    return r;
+}
+
 const Family family([](Registry& r) {
     r.add("embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor", "f").kernel<embedding>()
         .grad("weight", "indices", embedding_gradient);
@@ -217,6 +241,7 @@ const Family family([](Registry& r) {
           "Tensor? per_sample_weights=None, bool include_last_offset=False, int? padding_idx=None) -> (Tensor, Tensor, Tensor, Tensor)", "f")
         .kernel<embedding_bag>().differentiable_results(1)
         .grads("weight, per_sample_weights", "weight, indices, offsets, per_sample_weights, result2, result3", bag_gradients);
+    r.add("nn::one_hot(Tensor self, int num_classes=-1) -> Tensor", "f").kernel<one_hot>();
 });
 
 }  // namespace
