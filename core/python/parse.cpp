@@ -38,6 +38,18 @@ bool number(PyObject* o, Scalar& s) {
     return true;
 }
 
+// One size of many: too large a number is an error of its own, at its place.
+bool size_item(PyObject* o, int64_t& i, const char* function, const std::string& name, Py_ssize_t place) {
+    try {
+        return to_int(o, i);
+    } catch (const PythonError&) {
+        if (!PyErr_ExceptionMatches(PyExc_ValueError)) throw;
+        PyErr_Clear();
+        raise(PyExc_TypeError, str(function, "(): argument '", name, "' failed to unpack the object at pos ", place + 1,
+                                   " with error \"Overflow when unpacking long long\""));
+    }
+}
+
 // The items of a list argument. `first` decides whether the list fits at all; a later wrong item is an error of its own.
 template <class T, class F>
 bool convert_list(PyObject* o, const Arg& arg, Arena& arena, const char* what, Value& v, F&& item) {
@@ -46,7 +58,7 @@ bool convert_list(PyObject* o, const Arg& arg, Arena& arena, const char* what, V
     T* room = arena.take<T>(size_t(n));
     for (Py_ssize_t i = 0; i < n; ++i) {
         PyObject* x = i < list_size(o) ? list_item(o, i) : Py_None;
-        if (item(x, room[i])) continue;
+        if (item(x, room[i], i)) continue;
         if (i == 0) return false;
         raise(PyExc_TypeError, str(arena.function, "(): argument '", arg.name, "' failed to unpack the object at pos ", i + 1, " with error \"type must be ",
                                    what, ",but got ", type_name(x), "\""));
@@ -64,7 +76,7 @@ bool convert_tensors(PyObject* o, const Arg& arg, Value& v, Arena& arena) {
         PyObject* x = list_item(o, i);
         if (is_tensor(x)) list.push_back(unwrap(x));
         else if (x == Py_None && arg.optional_items) list.emplace_back();
-        else raise(PyExc_TypeError, str("expected Tensor as element ", i, " in argument 0, but got ", type_name(x)));
+        else raise(PyExc_TypeError, str("expected Tensor as element ", i, " in argument ", arena.argument, ", but got ", type_name(x)));
     }
     v = Value(TensorSpan(list));
     return true;
@@ -72,7 +84,9 @@ bool convert_tensors(PyObject* o, const Arg& arg, Value& v, Arena& arena) {
 
 bool convert_ints(PyObject* o, const Arg& arg, Value& v, Arena& arena) {
     if (is_list(o)) {
-        return convert_list<int64_t>(o, arg, arena, "tuple of ints", v, [](PyObject* x, int64_t& i) { return to_int(x, i); });
+        return convert_list<int64_t>(o, arg, arena, "tuple of ints", v, [&](PyObject* x, int64_t& v, Py_ssize_t k) {
+            return size_item(x, v, arena.function, arg.name, k);
+        });
     }
     int64_t i;
     if (arg.list_size > 0 && to_int(o, i)) {
@@ -300,12 +314,12 @@ bool convert(PyObject* o, const Arg& arg, Value& v, Arena& arena) {
                 v = Value(std::span<const double>(room, size_t(arg.list_size)));
                 return true;
             }
-            return convert_list<double>(o, arg, arena, "tuple of floats", v, [](PyObject* x, double& d) { return to_double(x, d); });
+            return convert_list<double>(o, arg, arena, "tuple of floats", v, [](PyObject* x, double& d, Py_ssize_t) { return to_double(x, d); });
         }
         case Kind::Bools:
-            return convert_list<bool>(o, arg, arena, "tuple of bools", v, [](PyObject* x, bool& b) { return to_bool(x, b); });
+            return convert_list<bool>(o, arg, arena, "tuple of bools", v, [](PyObject* x, bool& b, Py_ssize_t) { return to_bool(x, b); });
         case Kind::Scalars:
-            return convert_list<Scalar>(o, arg, arena, "tuple of Scalars", v, [](PyObject* x, Scalar& s) { return number(x, s); });
+            return convert_list<Scalar>(o, arg, arena, "tuple of Scalars", v, [](PyObject* x, Scalar& s, Py_ssize_t) { return number(x, s); });
         case Kind::String: {
             if (!PyUnicode_Check(o)) return false;
             Py_ssize_t n;
@@ -381,7 +395,7 @@ bool parse(const Signature& s, const Arguments& in, Call& call, std::string* why
                 int64_t* room = call.arena.take<int64_t>(size_t(count));
                 for (Py_ssize_t k = 0; k < count; ++k) {
                     PyObject* x = in.args[i + k];
-                    if (to_int(x, room[k])) continue;
+                    if (size_item(x, room[k], call.arena.function, a.name, k)) continue;
                     if (k == 0) {
                         if (why) *why = ": " + wrong_type(s, size_t(i), i, x);
                         return false;
@@ -405,6 +419,7 @@ bool parse(const Signature& s, const Arguments& in, Call& call, std::string* why
             v = a.fallback;
             continue;
         }
+        call.arena.argument = i - s.first_shown;
         if (!convert(o, a, v, call.arena)) {
             if (why) *why = ": " + wrong_type(s, size_t(i), position, o);
             return false;
@@ -455,6 +470,10 @@ Signature::Signature(const Op& o, Form form) : op(&o), form(form) {
     static constexpr std::string_view spread_tensors[] = {"chain_matmul", "meshgrid", "broadcast_tensors", "cartesian_prod", "block_diag"};
     tensor_varargs = s.args.size() == 1 && s.args[0].kind == Kind::Tensors && std::ranges::find(spread_tensors, s.name) != std::end(spread_tensors);
     factory = dtype_arg >= 0 && device_arg >= 0;
+    for (const Arg& a : s.args) {
+        if (a.kind == Kind::Operand && std::ranges::find(on_numbers, s.name) == std::end(on_numbers)) stands_for_two = true;
+        if (a.kind == Kind::Generator && factory) stands_for_two = true;
+    }
     has_out = form == Form::Function && o.has_out;
     if (shown_positional() == 1) {
         const Arg& a = s.args[size_t(first_shown)];
@@ -462,7 +481,7 @@ Signature::Signature(const Op& o, Form form) : op(&o), form(form) {
     }
 }
 
-std::string Signature::text() const {
+std::string Signature::text(bool numbers) const {
     std::string t = "(";
     bool star = false;
     auto separate = [&](bool keyword_only) {
@@ -471,7 +490,7 @@ std::string Signature::text() const {
     };
     auto show = [&](const Arg& a, size_t i) {
         separate(a.keyword_only);
-        t += str(kind_name(a), " ", shown_name(*this, i));
+        t += str(numbers && a.kind == Kind::Operand && i > 0 ? "Number" : kind_name(a), " ", shown_name(*this, i));
         if (a.has_default || (a.optional && a.keyword_only)) {
             std::string d = a.has_default ? a.default_text : "None";
             if (a.kind == Kind::String && d.size() > 1 && d != "None") d = "\"" + d.substr(1, d.size() - 2) + "\"";
@@ -495,9 +514,13 @@ std::string Signature::text() const {
 }
 
 void raise_no_match(const std::vector<Signature>& all, const Arguments& in) {
-    const std::string& name = all[0].op->schema.name + (all[0].form == Form::Inplace ? "_" : "");
+    const std::string name = all[0].op->schema.name + (all[0].form == Form::Inplace ? "_" : "");
+    // Overloads that PyTorch keeps for old programs: they are not shown, but with them a wrong number of arguments has no single reason.
+    static constexpr std::string_view with_old_form[] = {"add", "sub", "addbmm", "addcdiv", "addcmul", "addmm", "addmv", "addr", "baddbmm"};
+    const bool old_form = std::ranges::find(with_old_form, all[0].op->schema.name) != std::end(with_old_form);
+    const bool one = all.size() == 1 && !all[0].stands_for_two;
     // The candidates by number of arguments alone; a single one explains itself.
-    const Signature* only = all.size() == 1 ? &all[0] : nullptr;
+    const Signature* only = one && !old_form ? &all[0] : nullptr;
     if (!only) {
         int plausible = 0;
         const Py_ssize_t given = in.n + in.keywords();
@@ -506,7 +529,8 @@ void raise_no_match(const std::vector<Signature>& all, const Arguments& in) {
             for (const Arg& a : s.op->schema.args) least += !a.has_default && !(a.keyword_only && a.optional);
             const int most = int(s.op->schema.args.size()) + s.has_out + (s.factory ? 3 : 0);
             if (given < least || (given > most && s.varargs < 0)) continue;
-            ++plausible;
+            // PyTorch's second factory overload is the one where a generator must be given.
+            plausible += s.stands_for_two && (!s.factory || given > least) ? 2 : 1;
             only = &s;
         }
         if (plausible != 1) only = nullptr;
@@ -525,9 +549,12 @@ void raise_no_match(const std::vector<Signature>& all, const Arguments& in) {
         text += str(PyUnicode_AsUTF8(PyTuple_GET_ITEM(in.names, i)), "=", type_name(in.args[in.n + i]));
         if (!positional) text += ", ";
     }
-    text += all.size() == 1 ? "), but expected " + all[0].text() : "), but expected one of:";
-    if (all.size() > 1) {
-        for (const Signature& s : all) text += "\n * " + s.text();
+    text += one ? "), but expected " + all[0].text() : "), but expected one of:";
+    if (!one) {
+        for (const Signature& s : all) {
+            text += "\n * " + s.text();
+            if (s.stands_for_two && !s.factory) text += "\n * " + s.text(true);
+        }
         text += "\n";
     }
     raise(PyExc_TypeError, text);

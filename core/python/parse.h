@@ -24,7 +24,8 @@ struct Signature {
     bool needs_tensor = false;      // takes numbers for tensors, but not for all of them
 
     Signature(const Op& op, Form form);
-    std::string text() const;       // "(Tensor input, Tensor other, *, Number alpha = 1)"
+    bool stands_for_two = false;    // PyTorch has an overload for tensors and one for numbers where we have one
+    std::string text(bool numbers = false) const;  // "(Tensor input, Tensor other, *, Number alpha = 1)"
     int shown_positional() const { return op->schema.positional - first_shown; }
 };
 
@@ -42,7 +43,8 @@ public:
         more_.push_back(std::make_unique<char[]>(bytes));
         return reinterpret_cast<T*>(more_.back().get());
     }
-    const char* function = "";  // whose arguments these are, for messages
+    const char* function = "";  // whose arguments these are, and which of them is read: for messages
+    int argument = 0;
 
     std::vector<Tensor>& tensors() {
         lists_.push_back(std::make_unique<std::vector<Tensor>>());

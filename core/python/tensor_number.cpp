@@ -140,7 +140,10 @@ PyObject* positive(PyObject* a) { return Py_NewRef(a); }
 PyObject* invert(PyObject* a) { return unary<"bitwise_not">(a); }
 
 // ---------------------------------------------------------------- conversion to Python numbers
-Scalar one_element(PyObject* self) { return unwrap(self).item(); }
+Scalar one_element(PyObject* self) {
+    check_value(unwrap(self).numel() == 1, "only one element tensors can be converted to Python scalars");
+    return unwrap(self).item();
+}
 
 int is_true(PyObject* self) {
     return guarded([&] {
