@@ -9,18 +9,13 @@ import lzma
 import os
 import pathlib
 import shutil
-import sys
 import tarfile
-import urllib.error
 import urllib.parse
-import urllib.request
 import zipfile
 from collections.abc import Callable, Iterable
 from typing import Any
 
-_CHUNK = 1 << 18
-_TIMEOUT = 30.0
-_ATTEMPTS = 3
+from flambeau.utils._download import fetch
 
 
 def calculate_md5(fpath: str | os.PathLike, chunk_size: int = 1 << 20) -> str:
@@ -42,47 +37,6 @@ def check_integrity(fpath: str | os.PathLike, md5: str | None = None) -> bool:
     return os.path.isfile(fpath) and (md5 is None or check_md5(fpath, md5))
 
 
-class _Progress:
-    """A line on the terminal that says how far a download is; nothing where the output is no terminal."""
-
-    def __init__(self, name: str, total: int | None) -> None:
-        self.name, self.total, self.shown = name, total, -1
-        self.active = sys.stderr.isatty()
-
-    def show(self, done: int) -> None:
-        percent = 100 * done // self.total if self.total else done >> 20
-        if self.active and percent != self.shown:
-            self.shown = percent
-            unit = "%" if self.total else " MB"
-            print(f"\r{self.name}: {percent}{unit}", end="", file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        if self.active and self.shown >= 0:
-            print(file=sys.stderr)
-
-
-def _fetch(url: str, part: pathlib.Path) -> None:
-    """Continue the download of `url` into the file `part`."""
-    done = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"User-Agent": "flambeau"})
-    if done:
-        request.add_header("Range", f"bytes={done}-")
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
-        if done and response.status != 206:
-            done = 0  # the server sends the whole file again
-        length = response.headers.get("Content-Length")
-        total = done + int(length) if length is not None else None
-        progress = _Progress(os.path.basename(urllib.parse.urlparse(url).path), total)
-        with open(part, "ab" if done else "wb") as file:
-            while chunk := response.read(_CHUNK):
-                file.write(chunk)
-                done += len(chunk)
-                progress.show(done)
-        progress.close()
-    if total is not None and done < total:
-        raise urllib.error.ContentTooShortError(f"{url} ended after {done} of {total} bytes", b"")
-
-
 def download_url(
     url: str,
     root: str | os.PathLike,
@@ -101,17 +55,7 @@ def download_url(
         return
     folder.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    for attempt in range(_ATTEMPTS):
-        try:
-            _fetch(url, part)
-            break
-        except urllib.error.HTTPError as error:
-            if error.code == 416:  # all of it is there already
-                break
-            raise
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            if attempt == _ATTEMPTS - 1:
-                raise
+    fetch(url, part)
     if md5 is not None and not check_md5(part, md5):
         found = calculate_md5(part)
         part.unlink()

@@ -1,0 +1,74 @@
+"""Fetching a file over the network: in pieces, continuing what an interrupted download left."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+
+_CHUNK = 1 << 18
+_TIMEOUT = 30.0
+_ATTEMPTS = 3
+
+
+class Progress:
+    """A line on the terminal that says how far a download is; nothing where the output is no terminal."""
+
+    def __init__(self, name: str, total: int | None, wanted: bool = True) -> None:
+        self.name, self.total, self.shown = name, total, -1
+        self.active = wanted and sys.stderr.isatty()
+
+    def show(self, done: int) -> None:
+        percent = 100 * done // self.total if self.total else done >> 20
+        if self.active and percent != self.shown:
+            self.shown = percent
+            unit = "%" if self.total else " MB"
+            print(f"\r{self.name}: {percent}{unit}", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self.active and self.shown >= 0:
+            print(file=sys.stderr)
+
+
+def request(url: str, headers: dict[str, str] | None = None) -> urllib.request.Request:
+    """A request that says who asks."""
+    return urllib.request.Request(url, headers={"User-Agent": "flambeau", **(headers or {})})
+
+
+def _fetch_once(url: str, part: pathlib.Path, progress: bool) -> None:
+    done = part.stat().st_size if part.exists() else 0
+    with urllib.request.urlopen(
+        request(url, {"Range": f"bytes={done}-"} if done else None), timeout=_TIMEOUT
+    ) as response:
+        if done and response.status != 206:
+            done = 0  # the server sends the whole file again
+        length = response.headers.get("Content-Length")
+        total = done + int(length) if length is not None else None
+        bar = Progress(os.path.basename(urllib.parse.urlparse(url).path), total, progress)
+        with open(part, "ab" if done else "wb") as file:
+            while chunk := response.read(_CHUNK):
+                file.write(chunk)
+                done += len(chunk)
+                bar.show(done)
+        bar.close()
+    if total is not None and done < total:
+        raise urllib.error.ContentTooShortError(f"{url} ended after {done} of {total} bytes", b"")
+
+
+def fetch(url: str, part: pathlib.Path, progress: bool = True) -> None:
+    """Bring `url` into the file `part`, which may hold its beginning already; tries again when the line
+    breaks.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            return _fetch_once(url, part, progress)
+        except urllib.error.HTTPError as error:
+            if error.code == 416 and part.exists():  # all of it is there already
+                return
+            raise
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            if attempt == _ATTEMPTS - 1:
+                raise
