@@ -142,8 +142,8 @@ def test_state_dict_reports():
         '\tUnexpected key(s) in state_dict: "extra". \n'
         "\tsize mismatch for weight: copying a param with shape torch.Size([1, 2]) from checkpoint, "
         "the shape in current model is torch.Size([3, 2]).\n"
-        '\tWhile copying the parameter named "bias", expected torch.Tensor or Tensor-like object from checkpoint '
-        "but received <class 'int'>"
+        '\tWhile copying the parameter named "bias", expected torch.Tensor or Tensor-like object '
+        "from checkpoint but received <class 'int'>"
     )
     text = raised(RuntimeError, lambda: m.load_state_dict({}))
     assert text.endswith('\tMissing key(s) in state_dict: "weight", "bias". ')

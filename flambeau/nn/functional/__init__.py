@@ -79,6 +79,7 @@ from flambeau.nn.functional.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )  # fmt: skip
+from flambeau.nn.functional.linear_cross_entropy import linear_cross_entropy
 from flambeau.nn.functional.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -90,7 +91,6 @@ from flambeau.nn.functional.loss import (
     huber_loss,
     kl_div,
     l1_loss,
-    linear_cross_entropy,
     margin_ranking_loss,
     mse_loss,
     multi_margin_loss,

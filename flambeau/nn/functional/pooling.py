@@ -82,8 +82,10 @@ def _sizes_or_given(output_size, given) -> list[int]:
     """`output_size` where None stands for the size of the input."""
     if isinstance(output_size, int):
         return output_size
-    given = given[-len(output_size) :]
-    return [g if o is None else o for o, g in zip(output_size, given, strict=True)]
+    count = len(output_size)
+    if len(given) <= count:
+        raise ValueError(f"Input dimension should be at least {count + 1}")
+    return [g if o is None else o for o, g in zip(output_size, given[len(given) - count :], strict=True)]
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size) -> Tensor:

@@ -230,7 +230,12 @@ class SyncBatchNorm(_BatchNorm):
     def forward(self, input: Tensor) -> Tensor:
         """Normalise an input of shape (N, C, ...)."""
         distributed = getattr(fb, "distributed", None)
-        if self.training and distributed is not None and distributed.is_available() and distributed.is_initialized():
+        if (
+            self.training
+            and distributed is not None
+            and distributed.is_available()
+            and distributed.is_initialized()
+        ):
             if distributed.get_world_size(self.process_group) > 1:
                 raise NotImplementedError(
                     "SyncBatchNorm: statistics over several processes are not supported by flambeau yet"
