@@ -155,6 +155,16 @@ class _Finder(importlib.abc.MetaPathFinder):
         self.hooked.clear()
 
 
+def _name_types(module: str) -> None:
+    """Say of the basic types that they are of this module: programs print ``type(x)``, and search it for
+    'torch'.
+    """
+    import flambeau
+
+    for kind in (flambeau.Tensor, flambeau.Size, flambeau.device, flambeau.dtype):
+        kind.__module__ = module
+
+
 _finder: _Finder | None = None
 _displaced: dict[str, ModuleType] = {}
 _depth = 0
@@ -192,6 +202,7 @@ def install_as_torch() -> _Installed:
                 _displaced[name] = sys.modules.pop(name)
             _finder = _Finder()
             _finder.hook_loaded()
+            _name_types("torch")
             sys.meta_path.insert(0, _finder)
     return _Installed()
 
@@ -206,6 +217,7 @@ def uninstall_as_torch() -> None:
         if _depth == 0 and _finder is not None:
             sys.meta_path.remove(_finder)
             _finder.unhook()
+            _name_types("flambeau")
             _finder = None
             for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
                 del sys.modules[name]

@@ -29,7 +29,12 @@ def test_modules_keep_their_identity():
         assert importlib.metadata.version("torch") == fb.__version__
         assert importlib.util.find_spec("torch") is not None
         assert compat.is_installed()
+        assert (
+            str(torch.Tensor) == "<class 'torch.Tensor'>"
+            and repr(type(torch.Size())) == "<class 'torch.Size'>"
+        )
     assert not compat.is_installed()
+    assert str(fb.Tensor) == "<class 'flambeau.Tensor'>"
     assert "torch" not in sys.modules and "torch.nn" not in sys.modules
 
 
