@@ -371,7 +371,9 @@ def _load_legacy(file: Any, settings: _Settings) -> Any:
             return saved[1]  # a class, with the source text that it had when it was saved
         if len(saved) > 5 and saved[5] is not None:
             raise NotImplementedError("a storage that is a view of another (files of PyTorch before 0.4)")
-        return storages.of(saved, fetch)
+        stored = storages.of(saved, fetch)
+        stored.empty = True
+        return stored
 
     # the storages come after the pickle: it is run with empty ones, which are then filled
     result = settings.unpickle(reader if settings.weights_only else file, persistent)
@@ -380,6 +382,8 @@ def _load_legacy(file: Any, settings: _Settings) -> Any:
         raise RuntimeError("the list of storages is missing; corrupt file?")
     for key in keys:
         _fill(reader, storages.made, str(key), swap=little != (sys.byteorder == "little"), settings=settings)
+    for stored in storages.made.values():
+        stored.filled()
     return storages.finish(result)
 
 

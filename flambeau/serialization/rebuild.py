@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import flambeau as fb
@@ -11,12 +12,30 @@ import flambeau as fb
 class Stored:
     """A storage as it comes out of a file: bytes and the element type that the file says they have."""
 
-    __slots__ = ("dtype", "untyped", "used")
+    __slots__ = ("dtype", "empty", "pending", "untyped", "used")
 
     def __init__(self, untyped: Any, dtype: fb.dtype | None) -> None:
         self.untyped = untyped
         self.dtype = dtype
         self.used = False
+        self.empty = False  # the bytes come later
+        self.pending: list[tuple[fb.Tensor, Callable]] = []
+
+    def apply(self, function: Callable[[fb.Tensor], fb.Tensor], tensor: fb.Tensor) -> fb.Tensor:
+        """function(tensor), for the values that the tensor will have when the bytes are there."""
+        if not self.empty:
+            return function(tensor)
+        self.pending.append((tensor, function))
+        return tensor
+
+    def filled(self) -> None:
+        """The bytes are there: do what waited for them."""
+        self.empty = False
+        for tensor, function in self.pending:
+            with fb.no_grad():
+                new = function(tensor.detach()).clone()
+                tensor.set_(new.untyped_storage(), new.storage_offset(), new.shape, new.stride())
+        self.pending.clear()
 
     def tensor(self, dtype: fb.dtype, offset: int, size: Any, stride: Any) -> fb.Tensor:
         """A tensor on these bytes; it shares them with every other one made here."""
@@ -44,12 +63,14 @@ def _rebuild_tensor(storage: Stored, storage_offset: int, size: Any, stride: Any
     return storage.tensor(storage.dtype, storage_offset, size, stride)
 
 
-def _finish(tensor: fb.Tensor, requires_grad: bool, hooks: Any, metadata: dict | None) -> fb.Tensor:
+def _finish(
+    storage: Stored, tensor: fb.Tensor, requires_grad: bool, hooks: Any, metadata: dict | None
+) -> fb.Tensor:
     flags = metadata or {}
     if flags.get("conj"):
-        tensor = tensor.conj()
+        tensor = storage.apply(fb.conj_physical, tensor)
     if flags.get("neg"):
-        tensor = tensor._neg_view()
+        tensor = storage.apply(fb.neg, tensor)
     if requires_grad:
         tensor.requires_grad_()
     if hooks:
@@ -62,16 +83,15 @@ def _rebuild_tensor_v2(
     metadata: dict | None = None,
 ) -> fb.Tensor:  # fmt: skip
     tensor = _rebuild_tensor(storage, storage_offset, size, stride)
-    return _finish(tensor, requires_grad, backward_hooks, metadata)
+    return _finish(storage, tensor, requires_grad, backward_hooks, metadata)
 
 
 def _rebuild_tensor_v3(
     storage: Stored, storage_offset: int, size: Any, stride: Any, requires_grad: bool, backward_hooks: Any,
     dtype: fb.dtype, metadata: dict | None = None,
 ) -> fb.Tensor:  # fmt: skip
-    return _finish(
-        storage.tensor(dtype, storage_offset, size, stride), requires_grad, backward_hooks, metadata
-    )
+    tensor = storage.tensor(dtype, storage_offset, size, stride)
+    return _finish(storage, tensor, requires_grad, backward_hooks, metadata)
 
 
 def _rebuild_parameter(data: fb.Tensor, requires_grad: bool, backward_hooks: Any) -> fb.nn.Parameter:

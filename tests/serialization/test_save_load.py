@@ -167,6 +167,13 @@ def test_attributes_and_flags():
     assert x2.note == "kept" and y2.requires_grad and meta.device.type == "meta" and meta.shape == (2, 3)
 
 
+@pytest.mark.parametrize("zipped", [True, False])
+def test_conjugated_tensors(zipped):
+    x = fb.tensor([1 + 2j, 3 - 1j])
+    y, same = around([x.conj(), x], _use_new_zipfile_serialization=zipped)
+    assert y.tolist() == [1 - 2j, 3 + 1j] and same.tolist() == [1 + 2j, 3 - 1j]
+
+
 def test_a_file_object_at_an_offset():
     buffer = io.BytesIO(b"header")
     buffer.seek(6)
