@@ -5,6 +5,8 @@ import warnings
 import flambeau as fb
 from flambeau import Tensor
 
+# Without training nothing is written, so an in-place dropout of a leaf that requires grad is no error then.
+
 
 def _check_probability(p: float) -> None:
     if p < 0.0 or p > 1.0:
@@ -14,13 +16,13 @@ def _check_probability(p: float) -> None:
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Zero elements with probability `p` and scale the others by ``1 / (1 - p)`` (Hinton et al. 2012)."""
     _check_probability(p)
-    return fb.dropout_(input, p, training) if inplace else fb.dropout(input, p, training)
+    return fb.dropout_(input, p, training) if inplace and training else fb.dropout(input, p, training)
 
 
 def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """Dropout that keeps mean and variance of SELU activations (Klambauer et al. 2017)."""
     _check_probability(p)
-    return fb.alpha_dropout_(input, p, training) if inplace else fb.alpha_dropout(input, p, training)
+    return (fb.alpha_dropout_ if inplace and training else fb.alpha_dropout)(input, p, training)
 
 
 def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -77,12 +79,12 @@ def feature_alpha_dropout(
 ) -> Tensor:
     """Alpha dropout of whole channels."""
     _check_probability(p)
-    fn = fb.feature_alpha_dropout_ if inplace else fb.feature_alpha_dropout
+    fn = fb.feature_alpha_dropout_ if inplace and training else fb.feature_alpha_dropout
     return fn(input, p, training)
 
 
 def _feature_dropout(input: Tensor, p: float, training: bool, inplace: bool) -> Tensor:
-    return fb.feature_dropout_(input, p, training) if inplace else fb.feature_dropout(input, p, training)
+    return (fb.feature_dropout_ if inplace and training else fb.feature_dropout)(input, p, training)
 
 
 def _warn_dims(name: str, dims: int, spatial: str, expected: str) -> None:
