@@ -20,6 +20,10 @@ _HOMES = {
         set_default_tensor_type""",
     "compat": "install_as_torch uninstall_as_torch",
     "amp": "autocast GradScaler",
+    "amp.state": """is_autocast_enabled set_autocast_enabled get_autocast_dtype set_autocast_dtype is_autocast_cpu_enabled
+        set_autocast_cpu_enabled get_autocast_cpu_dtype set_autocast_cpu_dtype get_autocast_gpu_dtype set_autocast_gpu_dtype
+        is_autocast_cache_enabled set_autocast_cache_enabled clear_autocast_cache autocast_increment_nesting
+        autocast_decrement_nesting""",
     "func": "vmap",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

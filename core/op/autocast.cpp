@@ -57,7 +57,6 @@ constexpr std::string_view kPromoteOnCuda[] = {
     "addcdiv", "addcmul", "atan2", "bilinear", "cross", "dot", "vdot", "grid_sampler", "index_put", "tensordot", "scatter_add", "cat", "stack",
 };
 
-using Casts = Cast[kAutocastDevices];
 class Lists {
 public:
     Lists() {
@@ -74,7 +73,7 @@ public:
     }
 
 private:
-    struct Entry { Casts on{}; };
+    struct Entry { Cast on[kAutocastDevices] = {}; };
     template <size_t n>
     void fill(const std::string_view (&names)[n], int device, Cast how) {
         for (std::string_view name : names) by_name_[name].on[device] = how;
@@ -98,13 +97,13 @@ State& state() {
     return *s;
 }
 
-// Clears or sets the autocast bit for a scope.
-class ModeGuard {
+// Autocast off for a scope.
+class Without {
 public:
-    ModeGuard() : before_(tls.modes) { tls.modes &= uint8_t(~kAutocastMode); }
-    ~ModeGuard() { tls.modes = before_; }
-    ModeGuard(const ModeGuard&) = delete;
-    ModeGuard& operator=(const ModeGuard&) = delete;
+    Without() : before_(tls.modes) { tls.modes &= uint8_t(~kAutocastMode); }
+    ~Without() { tls.modes = before_; }
+    Without(const Without&) = delete;
+    Without& operator=(const Without&) = delete;
 
 private:
     uint8_t before_;
@@ -132,6 +131,15 @@ void each_tensor(const Op& op, const Value* args, F&& f) {
         else if (args[i].tag == Tag::Tensors)
             for (const Tensor& t : args[i].tensors()) f(t);
     }
+}
+
+// float32, unless all are of one lower precision.
+DType widest(const Op& op, const Value* args, DeviceType device) {
+    DType found = DType::none;
+    each_tensor(op, args, [&](const Tensor& t) {
+        if (eligible(t, device)) found = found == DType::none || found == t.dtype() ? t.dtype() : DType::f32;
+    });
+    return found == DType::none ? DType::f32 : found;
 }
 
 void call_cast(const Op& op, Frame& f, DType to, DeviceType device) {
@@ -168,15 +176,8 @@ void run_autocast(const Op& op, Frame& f) {
         else op.run(f);
         return;
     }
-    DType to = how == Cast::lower ? state().on[at].dtype : DType::f32;
-    if (how == Cast::promote) {
-        to = DType::none;
-        each_tensor(op, f.args, [&](const Tensor& t) {
-            if (eligible(t, device) && to != DType::f32) to = t.dtype() == DType::f32 || to == DType::none ? t.dtype() : to == t.dtype() ? to : DType::f32;
-        });
-        if (to == DType::none) to = DType::f32;
-    }
-    const ModeGuard without;
+    const DType to = how == Cast::lower ? state().on[at].dtype : how == Cast::full ? DType::f32 : widest(op, f.args, device);
+    const Without casts;
     call_cast(op, f, to, device);
 }
 

@@ -16,6 +16,7 @@ void add_object(PyObject* module, const char* name, PyObject* stolen);       // 
 void add_type(PyObject* module, const char* name, PyTypeObject* type);
 void add_functions(PyObject* module, PyMethodDef* methods);
 void init_device(PyObject* module);
+void init_autocast(PyObject* module);
 void init_errors(PyObject* module);
 void init_overrides(PyObject* module);
 void init_storage(PyObject* module);

@@ -64,6 +64,7 @@ PyMODINIT_FUNC PyInit__C() {
         init_generator(m);
         init_ops(m);
         init_autograd(m);
+        init_autocast(m);
         init_construct(m);
         init_nn_module(m);
         return module.detach();
