@@ -150,7 +150,7 @@ Tensor lu_factor_backward(Back& b) {
     const Tensor lu = b.result(0), pivots = b.result(1), g = b.grad(0);
     const int64_t m = lu.size(-2), n = lu.size(-1), k = std::min(m, n);
     const Tensor order = op<"argsort">(permutation(pivots, m), -1);  // A = P^T L U: rows go back
-    const Tensor eye = op<"eye">(m, k, to_real(lu.dtype()));
+    const Tensor eye = op<"eye.m">(m, k, to_real(lu.dtype()));
     auto left = [&](const Tensor& t) { return op<"narrow">(t, -1, 0, k); };
     auto top = [&](const Tensor& t) { return op<"narrow">(t, -2, 0, k); };
     const Tensor L = add(op<"tril">(left(lu), -1), eye), U = op<"triu">(top(lu));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import flambeau as fb
@@ -36,4 +37,5 @@ class GradScaler(amp.GradScaler):
         )
 
 
-custom_fwd, custom_bwd = amp.custom_fwd, amp.custom_bwd
+custom_fwd = functools.partial(amp.custom_fwd, device_type="cuda")
+custom_bwd = functools.partial(amp.custom_bwd, device_type="cuda")
