@@ -235,10 +235,20 @@ void read_grads(PyObject* tuple, Grads& into, const char* who) {
 }
 
 PyObject* next_functions(const Node& n) {
-    Ref t = checked(PyTuple_New(Py_ssize_t(n.next.size())));
-    for (size_t i = 0; i < n.next.size(); ++i) {
-        const Ref next = checked(wrap_node(n.next[i].node));
-        PyTuple_SET_ITEM(t.get(), Py_ssize_t(i), checked(Py_BuildValue("OI", next.get(), n.next[i].input)).detach());
+    std::vector<Edge> edges;
+    if (auto* o = dynamic_cast<const OpNode*>(&n)) {  // a number in the place of a tensor is shown as an edge to nowhere
+        for (size_t i = 0; i < o->first_edge.size(); ++i) {
+            if (!(o->op->derivative.args >> i & 1)) continue;
+            if (o->first_edge[i] == 0xffff) edges.emplace_back();
+            else for (int k = 0; k < o->edge_count[i]; ++k) edges.push_back(n.next[size_t(o->first_edge[i] + k)]);
+        }
+    } else {
+        edges.assign(n.next.begin(), n.next.end());
+    }
+    Ref t = checked(PyTuple_New(Py_ssize_t(edges.size())));
+    for (size_t i = 0; i < edges.size(); ++i) {
+        const Ref next = checked(wrap_node(edges[i].node));
+        PyTuple_SET_ITEM(t.get(), Py_ssize_t(i), checked(Py_BuildValue("OI", next.get(), edges[i].input)).detach());
     }
     return t.detach();
 }

@@ -1,0 +1,60 @@
+"""dtype, device, layout, memory_format, Size."""
+import copy
+import pickle
+
+import pytest
+
+import flambeau as torch
+
+
+def test_dtype_facts():
+    assert repr(torch.float32) == "torch.float32" and torch.float is torch.float32 and torch.long is torch.int64
+    assert torch.float16.is_floating_point and not torch.int8.is_floating_point and torch.complex64.is_complex
+    assert torch.int8.is_signed and not torch.uint8.is_signed and not torch.bool.is_signed
+    assert [d.itemsize for d in (torch.bool, torch.bfloat16, torch.int32, torch.complex128)] == [1, 2, 4, 16]
+    assert torch.float64.to_complex() is torch.complex128 and torch.complex64.to_real() is torch.float32
+    with pytest.raises(RuntimeError, match="Unknown Complex ScalarType for Int"):
+        torch.int32.to_complex()
+
+
+@pytest.mark.parametrize("constant", [torch.float32, torch.strided, torch.channels_last, torch.float8_e4m3fn])
+def test_constants_are_unique(constant):
+    assert copy.deepcopy(constant) is constant and pickle.loads(pickle.dumps(constant)) is constant
+
+
+def test_dtype_without_kernels_says_so():
+    with pytest.raises(NotImplementedError, match="float8_e4m3fn"):
+        torch.zeros(2, dtype=torch.float8_e4m3fn)
+
+
+def test_device():
+    d = torch.device("cuda:1")
+    assert (d.type, d.index, str(d), repr(d)) == ("cuda", 1, "cuda:1", "device(type='cuda', index=1)")
+    assert torch.device("cuda", 1) == d == torch.device(type="cuda", index=1) and hash(torch.device("cuda", 1)) == hash(d)
+    assert torch.device("cpu") != d and torch.device("cpu").index is None and pickle.loads(pickle.dumps(d)) == d
+
+
+@pytest.mark.parametrize("text, message", [
+    ("foo", "Expected one of cpu, cuda, .* device type at start of device string: foo"),
+    ("cpu:x", "Invalid device string: 'cpu:x'"),
+    ("", "Device string must not be empty"),
+])  # fmt: skip
+def test_device_errors(text, message):
+    with pytest.raises(RuntimeError, match=message):
+        torch.device(text)
+
+
+def test_default_device_by_context():
+    with torch.device("meta"):
+        assert torch.zeros(2).is_meta and torch.tensor([1.0]).is_meta
+    assert not torch.zeros(2).is_meta
+
+
+def test_size():
+    s = torch.ones(2, 3).shape
+    assert s == (2, 3) and repr(s) == "torch.Size([2, 3])" and s.numel() == 6
+    for joined in (s + (1,), (1,) + s, s[:1], s * 2, pickle.loads(pickle.dumps(s))):
+        assert isinstance(joined, torch.Size)
+    assert isinstance(s[0], int) and (1,) + s == (1, 2, 3)
+    with pytest.raises(TypeError, match=r"torch.Size\(\) takes an iterable of 'int' \(item 1 is 'str'\)"):
+        torch.Size((1, "a"))
