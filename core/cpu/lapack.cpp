@@ -6,6 +6,9 @@
 #include "base/error.h"
 
 namespace fb::lapack {
+
+void (*load_more)() = nullptr;
+
 namespace {
 
 struct Library {
@@ -32,6 +35,7 @@ std::string own_directory() {
 }
 
 Library open_library() {
+    if (loaded_openblas().empty() && load_more) load_more();
     const std::string packages = own_directory() + "../";
     struct Candidate { std::string path; const char *prefix, *suffix; };
     const Candidate candidates[] = {

@@ -7,6 +7,7 @@
 namespace fb::lapack {
 
 bool available();
+extern void (*load_more)();  // set by the Python layer: brings NumPy's libraries into the process
 // The function of LAPACK's name ("dgesv"), or an error that says what to install.
 void* symbol(const char* name);
 void* find_symbol(const char* name);  // null instead of an error

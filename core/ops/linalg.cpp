@@ -242,6 +242,47 @@ std::tuple<Tensor, Tensor> inv_ex(const Tensor& a, bool check_errors) {
     return {x, info};
 }
 
+// The product of U's diagonal, its sign flipped for every row exchange.
+std::tuple<Tensor, Tensor, Tensor> det_parts(const Tensor& a) {
+    need_square(a, "linalg.det");
+    auto [lu, pivots, info] = lu_factor_ex(a, true, false);
+    Tensor sign = empty(batch_of(a), a.dtype(), a.device());
+    if (!sign.is_meta()) {
+        const int64_t n = a.size(-1);
+        for (int64_t i = 0; i < sign.numel(); ++i) {
+            bool odd = false;
+            for (int64_t j = 0; j < n; ++j) odd ^= pivots.data<int32_t>()[i * n + j] != j + 1;
+            visit_dtype(a.dtype(), [&](auto z) { sign.data<decltype(z)>()[i] = Scalar(odd ? -1 : 1).to<decltype(z)>(); });
+        }
+    }
+    return {op<"mul">(op<"prod.dim_int">(diagonal(lu), -1), sign), lu, pivots};
+}
+// d det(A) = det(A) tr(A^-1 dA). Singular matrices: by the singular values, where all but one may still contribute.
+Tensor det_backward(Back& b) {
+    const Tensor a = b.arg(0), d = b.result(0), g = b.grad(0);
+    const Tensor scale = column(column(mul(g, is_complex(d.dtype()) ? op<"conj_physical">(d) : d)));
+    const bool singular = !a.is_meta() && d.numel() && !op<"any">(op<"eq">(d, Scalar(0))).item().is_zero();
+    if (!singular) {
+        const Tensor eye = op<"expand">(op<"eye">(a.size(-1), a.dtype(), nullptr, a.device()), a.sizes());
+        return mul(op<"linalg::solve">(mH(a), eye), scale);
+    }
+    // Adjugate through A = U S V^H: cofactors of S are products of the other singular values.
+    Frame f = opn<"linalg::svd">(a, false);
+    const Tensor u = f.result[0], s = f.result[1], vh = f.result[2];
+    const int64_t n = s.size(-1);
+    std::vector<Tensor> others;
+    for (int64_t k = 0; k < n; ++k) {
+        std::vector<Tensor> rest;
+        for (int64_t j = 0; j < n; ++j)
+            if (j != k) rest.push_back(op<"select">(s, -1, j));
+        others.push_back(rest.empty() ? op<"ones_like">(op<"select">(s, -1, 0)) : op<"prod.dim_int">(op<"stack">(rest, -1), -1));
+    }
+    const Tensor phase = mul(op<"linalg::det">(u), op<"linalg::det">(vh));
+    const Tensor cofactors = mm(mul(u, row(op<"stack">(others, -1).to(u.dtype()))), vh);
+    return mul(cofactors, column(column(mul(g, phase))));
+}
+Tensor det(const Tensor& a) { return std::move(opn<"_linalg_det">(a).result[0]); }
+
 // ---------------------------------------------------------------- triangular systems
 Tensor triangular(const Tensor& a0, const Tensor& b0, bool upper, bool left, bool unit) {
     need_square(a0, "linalg.solve_triangular");
@@ -328,7 +369,7 @@ Tensor eigh_backward(Back& b) {
     const Tensor w = b.result(0), v = b.result(1);
     Tensor inner;
     if (b.has(1)) inner = mul(mm(mH(v), b.grad(1)), inverse_gaps(w));
-    if (b.has(0)) inner = add(inner, diag_embed(b.grad(0)));
+    if (b.has(0)) inner = add(inner, diag_embed(b.grad(0)).to(v.dtype()));
     return mm(mm(v, inner), mH(v));
 }
 
@@ -564,7 +605,7 @@ Tensor qr_backward(Back& b) {
         return sub(t, diag_embed(op<"mul">(diagonal(t), Scalar(0.5))));
     };
     const auto square = [&](const Tensor& Q, const Tensor& R, const Tensor& gQ, const Tensor& gR) {
-        Tensor g = sub(mm(gR, mH(R)), mm(mH(gQ), Q));
+        Tensor g = sub(mm(gR, mH(R)), mm(mH(Q), gQ));
         g = mm(Q, syminvadj(op<"triu">(g)));
         g = add(g, gQ);
         return mH(solve_triangular(R, mH(g), true));
@@ -575,6 +616,127 @@ Tensor qr_backward(Back& b) {
     const Tensor R2 = op<"narrow">(r, -1, m, n - m), gQ = add(gq, mm(mm(q, R2), mH(gR2)));
     const Tensor gX = square(q, R1, gQ, gR1), gY = mm(q, gR2);
     return op<"cat">(std::vector<Tensor>{gX, gY}, -1);
+}
+
+// ---------------------------------------------------------------- least squares
+std::tuple<Tensor, Tensor, Tensor, Tensor> lstsq(const Tensor& a0, const Tensor& b0, std::optional<double> rcond, std::string_view driver) {
+    need_matrix(a0, "torch.linalg.lstsq");
+    check(a0.dtype() == b0.dtype(), "torch.linalg.lstsq: Expected input and other to have the same dtype, but got input's dtype ", a0.dtype(), " and other's dtype ", b0.dtype());
+    check(driver.empty() || driver == "gels" || driver == "gelsy" || driver == "gelsd" || driver == "gelss",
+          "torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)");
+    check(b0.dim() >= 1 && a0.dim() - b0.dim() <= 1 && a0.dim() >= b0.dim(), "torch.linalg.lstsq: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1");
+    const bool vector = a0.dim() - 1 == b0.dim();
+    const Tensor b1 = vector ? column(b0) : b0;
+    const int64_t m = a0.size(-2), n = a0.size(-1), k = b1.size(-1), most = std::max(m, n), least = std::min(m, n);
+    check(b1.size(-2) == m, "torch.linalg.lstsq: input.size(-2) should match other.size(-", vector ? 1 : 2, ")");
+    const Dims batch = broadcast_shapes(batch_of(a0), batch_of(b1));
+    const Tensor a = op<"expand">(a0, with(batch, {m, n})), b = op<"expand">(b1, with(batch, {m, k}));
+    const bool qr_only = driver == "gels", has_rank = !qr_only, has_values = driver == "gelsd" || driver == "gelss";
+    const DType real_type = to_real(a.dtype());
+    Tensor x = matrices(batch, n, k, a.dtype(), a.device());
+    Tensor residuals = empty(Dims{0}, real_type), rank = empty(has_rank ? IntSpan(batch) : IntSpan(Dims{0}), DType::i64),
+           values = empty(has_values ? IntSpan(with(batch, {least})) : IntSpan(Dims{0}), real_type);
+    if (x.is_meta()) return {x, residuals, rank, values};
+    const double tolerance = rcond.value_or((real_type == DType::f64 ? 2.220446049250313e-16 : 1.1920929e-07) * double(most));
+    const bool with_residuals = m > n && driver != "gelsy";
+    Tensor squares = empty(with(batch, {k}), real_type);
+    bool full_rank = true;
+    visit_lapack(a, "linalg_lstsq", [&](auto z) {
+        using T = decltype(z);
+        using R = real_of<T>;
+        const Batch from(a, 2), rhs(b, 2), to(x, 2);
+        for (int64_t i = 0; i < from.count; ++i) {
+            Columns<T> c(m, n), d(most, k);
+            load(c, a, from.at<T>(i));
+            {
+                Columns<T> given(m, k);
+                load(given, b, rhs.at<T>(i));
+                for (int64_t j = 0; j < k; ++j)
+                    for (int64_t r = 0; r < m; ++r) d(r, j) = given(r, j);
+            }
+            Int code = 0, lwork = -1, found = 0;
+            const Int lda = c.ld(), ldb = d.ld();
+            R cut = R(tolerance);
+            T want{};
+            std::vector<R> s(size_t(std::max<int64_t>(1, least))), rwork(size_t(std::max<int64_t>(1, 64 * (most + 1) * 12 + 5 * least * 12)));
+            std::vector<Int> iwork(size_t(std::max<int64_t>(1, 64 * least + 64))), jpvt(size_t(std::max<int64_t>(1, n)), 0);
+            auto call = [&](T* work) {
+                if (qr_only) {
+                    routine<void(const char*, const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, T*, const Int*, Int*, size_t), T>("gels")(
+                        "N", &m, &n, &k, c.data(), &lda, d.data(), &ldb, work, &lwork, &code, 1);
+                } else if (!has_values) {
+                    if constexpr (complex_v<T>)
+                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, Int*, const R*, Int*, T*, const Int*, R*, Int*), T>("gelsy")(
+                            &m, &n, &k, c.data(), &lda, d.data(), &ldb, jpvt.data(), &cut, &found, work, &lwork, rwork.data(), &code);
+                    else
+                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, Int*, const R*, Int*, T*, const Int*, Int*), T>("gelsy")(
+                            &m, &n, &k, c.data(), &lda, d.data(), &ldb, jpvt.data(), &cut, &found, work, &lwork, &code);
+                } else if (driver == "gelss") {
+                    if constexpr (complex_v<T>)
+                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, R*, const R*, Int*, T*, const Int*, R*, Int*), T>("gelss")(
+                            &m, &n, &k, c.data(), &lda, d.data(), &ldb, s.data(), &cut, &found, work, &lwork, rwork.data(), &code);
+                    else
+                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, R*, const R*, Int*, T*, const Int*, Int*), T>("gelss")(
+                            &m, &n, &k, c.data(), &lda, d.data(), &ldb, s.data(), &cut, &found, work, &lwork, &code);
+                } else {
+                    if constexpr (complex_v<T>)
+                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, R*, const R*, Int*, T*, const Int*, R*, Int*, Int*), T>("gelsd")(
+                            &m, &n, &k, c.data(), &lda, d.data(), &ldb, s.data(), &cut, &found, work, &lwork, rwork.data(), iwork.data(), &code);
+                    else
+                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, R*, const R*, Int*, T*, const Int*, Int*, Int*), T>("gelsd")(
+                            &m, &n, &k, c.data(), &lda, d.data(), &ldb, s.data(), &cut, &found, work, &lwork, iwork.data(), &code);
+                }
+            };
+            if (m && n && k) {
+                call(&want);
+                lwork = wanted_room(want);
+                std::vector<T> work(static_cast<size_t>(lwork));
+                call(work.data());
+                if (code > 0) fail(ErrorKind::Linalg, "torch.linalg.lstsq: The least squares solution could not be computed because the input matrix does not have full rank (error code: ", code, ").");
+            }
+            Columns<T> solution(n, k);
+            for (int64_t j = 0; j < k; ++j)
+                for (int64_t r = 0; r < n; ++r) solution(r, j) = d(r, j);
+            store(solution, x, to.at<T>(i));
+            if (has_rank) rank.data<int64_t>()[i] = found;
+            if (has_values) std::copy_n(s.data(), least, values.data<R>() + i * least);
+            full_rank = full_rank && (qr_only || found == n);
+            for (int64_t j = 0; j < k && with_residuals; ++j) {
+                double total = 0;
+                for (int64_t r = n; r < m; ++r) {
+                    if constexpr (complex_v<T>) total += double(d(r, j).re) * double(d(r, j).re) + double(d(r, j).im) * double(d(r, j).im);
+                    else total += double(d(r, j)) * double(d(r, j));
+                }
+                squares.data<R>()[i * k + j] = R(total);
+            }
+        }
+    });
+    if (with_residuals && full_rank) residuals = squares;
+    if (vector) x = make_view(x, op<"squeeze">(x, -1).sizes(), op<"squeeze">(x, -1).strides(), x->offset);
+    return {x, residuals, rank, values};
+}
+// X = A^+ B: through the pseudo-inverse's differential.
+void lstsq_backward(Back& b) {
+    const Tensor a = b.arg(0), b0 = b.arg(1);
+    const bool vector = a.dim() - 1 == b0.dim();
+    const Tensor B = vector ? column(b0) : b0;
+    if (!b.has(0)) return;
+    const Tensor g = vector ? column(b.grad(0)) : b.grad(0);
+    const int64_t m = a.size(-2), n = a.size(-1);
+    // A^+ = (A^H A)^-1 A^H for tall matrices, A^H (A A^H)^-1 for wide ones.
+    const Tensor p = m >= n ? op<"linalg::solve">(mm(mH(a), a), mH(a)) : mH(op<"linalg::solve">(mm(a, mH(a)), a));
+    if (b.needs(1)) {
+        const Tensor gb = mm(mH(p), g);
+        b.set(1, vector ? op<"squeeze">(gb, -1) : gb);
+    }
+    if (b.needs(0)) {
+        const Tensor gp = mm(g, mH(B));  // gradient of A^+
+        const Tensor ph = mH(p), gh = mH(gp);
+        Tensor ga = neg(mm(mm(ph, gp), ph));
+        if (m >= n) ga = add(ga, mm(sub(gh, mm(mm(a, p), gh)), mm(p, ph)));
+        else ga = add(ga, mm(mm(ph, p), sub(gh, mm(mm(gh, p), a))));
+        b.set(0, ga);
+    }
 }
 
 // ---------------------------------------------------------------- LDL
@@ -611,7 +773,42 @@ std::tuple<Tensor, Tensor, Tensor> ldl_factor_ex(const Tensor& a, bool hermitian
     return {ld, pivots, info};
 }
 
+Tensor ldl_solve(const Tensor& ld, const Tensor& pivots, const Tensor& b0, bool hermitian) {
+    need_square(ld, "torch.linalg.ldl_solve");
+    need_matrix(b0, "torch.linalg.ldl_solve");
+    check(b0.dtype() == ld.dtype(), "torch.linalg.ldl_solve: Expected LD and B to have the same dtype, but found LD of type ", ld.dtype(), " and B of type ", b0.dtype(), " instead");
+    check(is_integral(pivots.dtype(), false), "torch.linalg.ldl_solve: Expected pivots to be integers. Got ", pivots.dtype());
+    const int64_t n = ld.size(-1), k = b0.size(-1);
+    const Dims batch = broadcast_shapes(batch_of(ld), batch_of(b0));
+    const Tensor a = op<"expand">(ld, with(batch, {n, n})), b = op<"expand">(b0, with(batch, {n, k})), p = op<"expand">(pivots.to(DType::i64), with(batch, {n}));
+    Tensor x = matrices(batch, n, k, a.dtype(), a.device());
+    if (x.is_meta()) return x;
+    visit_lapack(a, "ldl_solve", [&](auto z) {
+        using T = decltype(z);
+        const auto f = routine<void(const char*, const Int*, const Int*, const T*, const Int*, const Int*, T*, const Int*, Int*, size_t), T>(complex_v<T> && hermitian ? "hetrs" : "sytrs");
+        const Batch from(a, 2), rhs(b, 2), to(x, 2), at(p, 1);
+        parallel_matrices(from.count, n * n * k, [&](int64_t i) {
+            Columns<T> c(n, n), d(n, k);
+            load(c, a, from.at<T>(i));
+            load(d, b, rhs.at<T>(i));
+            std::vector<Int> piv(size_t(std::max<int64_t>(1, n)));
+            for (int64_t j = 0; j < n; ++j) piv[size_t(j)] = at.at<int64_t>(i)[j * p.stride(-1)];
+            Int code = 0;
+            const Int lda = c.ld();
+            if (n && k) f("L", &n, &k, c.data(), &lda, piv.data(), d.data(), &lda, &code, 1);
+            store(d, x, to.at<T>(i));
+        });
+    });
+    return x;
+}
+
 const Family linalg([](Registry& r) {
+    r.add("_linalg_det(Tensor A) -> (Tensor result, Tensor LU, Tensor pivots)", "f").kernel<det_parts>().grad("A", "A, result0", det_backward).differentiable_results(1);
+    r.add("linalg::det(Tensor A) -> Tensor", "fo").kernel<det>();
+    r.add("det(Tensor self) -> Tensor", "fm").kernel<det>();
+    r.add("linalg::lstsq(Tensor self, Tensor b, float? rcond=None, *, str? driver=None) -> (Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)", "fo").kernel<lstsq>()
+        .grads("self, b", "self, b", lstsq_backward).differentiable_results(1);
+    r.add("linalg::ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=False) -> Tensor", "fo").kernel<ldl_solve>();
     r.add("linalg::cholesky_ex(Tensor self, *, bool upper=False, bool check_errors=False) -> (Tensor L, Tensor info)", "fo").kernel<cholesky_ex>()
         .grad("self", "result0", cholesky_backward).differentiable_results(1);
     r.add("linalg::lu_factor_ex(Tensor A, *, bool pivot=True, bool check_errors=False) -> (Tensor LU, Tensor pivots, Tensor info)", "fo").kernel<lu_factor_ex>()

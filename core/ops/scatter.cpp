@@ -13,6 +13,7 @@ int64_t checked(int64_t i, int64_t n, int64_t dim) {
     return i;
 }
 Tensor as_index(const Tensor& t, const char* name) {
+    if (!t.numel()) return t.dtype() == DType::i64 ? t : empty(t.sizes(), DType::i64);
     if (t.dtype() != DType::i64 && t.dtype() != DType::i32) fail(ErrorKind::Runtime, name, "(): Expected dtype int32/int64 for index");
     return t.dtype() == DType::i64 ? t : convert(t, DType::i64);
 }
@@ -378,7 +379,9 @@ const Family scatters([](Registry& r) {
     r.add("index_reduce(Tensor self, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> Tensor", "fmio").kernel<index_reduce>();
     r.add("index_fill(Tensor self, int dim, Tensor index, Operand value) -> Tensor", "fmi").kernel<index_fill>()
         .grad("self", "index", [](Back& b) { return op<"index_fill">(b.g, b.integer(1), b.arg(2), Scalar(0)); })
-        .grad("value", "index", [](Back& b) { return op<"sum">(op<"index_select">(b.g, b.integer(1), b.arg(2))); });
+        .grad("value", "index", [](Back& b) {  // a position named twice counts once
+            return op<"sum">(op<"index_select">(b.g, b.integer(1), std::move(opn<"_unique2">(b.arg(2)).result[0])));
+        });
     r.add("take(Tensor self, Tensor index) -> Tensor", "fmo").kernel<take>()
         .grad("self", "index", [](Back& b) { return op<"put">(zeros(b.sizes(0), b.g), b.arg(1), b.g, true); });
     r.add("put(Tensor self, Tensor index, Tensor source, bool accumulate=False) -> Tensor", "fmi").kernel<put>()

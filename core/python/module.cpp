@@ -1,10 +1,19 @@
 // The extension module flambeau._C.
 #include "base/parallel.h"
+#include "cpu/lapack.h"
 #include "python/helpers.h"
 #include "python/nn_module.h"
 
 namespace fb::py {
 namespace {
+
+// LAPACK is in a library that NumPy brings: it is loaded only when the first such operation runs.
+void load_numpy() {
+    const PyGILState_STATE gil = PyGILState_Ensure();
+    if (!Ref(PyImport_ImportModule("numpy.linalg"))) PyErr_Clear();  // the caller then says what is missing
+    PyGILState_Release(gil);
+}
+
 
 // Long work in the core lets other Python threads run; a thread without the lock has nothing to give back.
 void* begin_long_work() { return PyGILState_Check() ? PyEval_SaveThread() : nullptr; }
@@ -56,6 +65,7 @@ PyMODINIT_FUNC PyInit__C() {
         Ref module = checked(PyModule_Create(&definition));
         PyObject* m = module.get();
         long_work_hooks = {begin_long_work, end_long_work};
+        lapack::load_more = load_numpy;
         warning_sink = warn_in_python;
         init_overrides(m);
         init_objects(m);
