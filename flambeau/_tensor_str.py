@@ -257,15 +257,17 @@ def _text(t: Any, contents: str | None) -> str:
     wrapped = _wrapped(t)
     if wrapped is not None:
         return wrapped
-    plain = type(t) is fb.Tensor or type(t).__name__ == "Parameter"
+    plain = type(t) is fb.Tensor or type(t).__name__ == "Parameter" or hasattr(type(t), "_prints_as_tensor")
     prefix = "tensor(" if plain else f"{type(t).__name__}("
     indent = len(prefix)
     suffixes = []
     device = t.device
     if device.type not in ("cpu", "meta") and (fb._C._get_default_device() != device.type or device.index != 0):
         suffixes.append(f"device='{device}'")
-    tangent = _tangent(t)
-    primal = t if tangent is None else t.detach()
+    recorded = t.requires_grad
+    tangent, primal = _tangent(t), t
+    if tangent is not None:
+        primal, recorded = t.detach(), False
     is_default = _is_default_dtype(t.dtype)
     layout = str(t.layout)
     members = _SPARSE_MEMBERS.get(layout)
@@ -280,7 +282,7 @@ def _text(t: Any, contents: str | None) -> str:
         suffixes.append(f"nnz={t._nnz()}")
         if not is_default:
             suffixes.append(f"dtype={t.dtype}")
-        parts = [_member(label, getattr(primal.detach(), name)(), indent) for label, name in members]
+        parts = [_member(label, getattr(t, name)(), indent) for label, name in members]
         text = (",\n" + " " * indent).join(parts) if contents is None else contents
         suffixes.append(f"layout={layout}")
     elif t.numel() == 0:
@@ -295,7 +297,7 @@ def _text(t: Any, contents: str | None) -> str:
         text = contents
         if text is None:
             text = _content(primal.detach(), indent)
-    if t.requires_grad:
+    if recorded:
         node = t.grad_fn
         if node is not None:
             suffixes.append(f"grad_fn=<{type(node).__name__ if type(node).__name__ != 'CppFunction' else node.name()}>")

@@ -1,9 +1,14 @@
-"""Forward-mode differentiation with dual tensors."""
+"""Forward-mode differentiation with dual tensors.
+
+A dual tensor is recorded like any tensor that requires grad. Its tangent is found when it is asked for: the derivative, with respect
+to the cotangent, of the backward from there to the tensors that `make_dual` made. That is exact for every operator that can be
+differentiated twice, and needs recording to be on (no `no_grad`).
+"""
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from flambeau import _C
+import flambeau as fb
 
 from .grad_mode import _DecoratorContextManager
 
@@ -13,14 +18,25 @@ __all__ = ["UnpackedDualTensor", "enter_dual_level", "exit_dual_level", "make_du
 _current_level = -1
 
 
+class _Level:
+    """The duals made at one level: what the function is given, and their tangents."""
+
+    def __init__(self) -> None:
+        self.bases: list = []
+        self.tangents: list = []
+
+
+_levels: list[_Level] = []
+
+
 def enter_dual_level() -> int:
     """Enter a new level of dual numbers and return it. Prefer `dual_level`."""
     global _current_level
-    level = _C._enter_dual_level()
-    if level != _current_level + 1:
-        raise RuntimeError("Entering a new forward AD level but the current level is not valid. Make sure you did not modified it directly.")
-    _current_level = level
-    return level
+    if _levels:
+        raise RuntimeError("Nested forward mode AD is not supported at the moment")
+    _levels.append(_Level())
+    _current_level += 1
+    return _current_level
 
 
 def exit_dual_level(*, level: int | None = None) -> None:
@@ -28,9 +44,9 @@ def exit_dual_level(*, level: int | None = None) -> None:
     global _current_level
     if level is None:
         level = _current_level
-    if level != _current_level:
+    if level != _current_level or not _levels:
         raise RuntimeError("Trying to exit a forward AD level that was not the last one that was created. This is not supported.")
-    _C._exit_dual_level(level=level)
+    _levels.pop()
     _current_level = level - 1
 
 
@@ -40,11 +56,18 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
         level = _current_level
     if level < 0:
         raise RuntimeError("Trying to create a dual Tensor for forward AD but no level exists, make sure to enter_dual_level() first.")
-    if not (tensor.is_floating_point() or tensor.is_complex()):
-        raise ValueError(f"Expected primal to be floating point or complex, but got: {tensor.dtype}")
-    if not (tangent.is_floating_point() or tangent.is_complex()):
-        raise ValueError(f"Expected tangent to be floating point or complex, but got: {tangent.dtype}")
-    return _C._VariableFunctions._make_dual(tensor, tangent, level=level)
+    for t, name in ((tensor, "primal"), (tangent, "tangent")):
+        if not (t.is_floating_point() or t.is_complex()):
+            raise ValueError(f"Expected {name} to be floating point or complex, but got: {t.dtype}")
+    if tensor.shape != tangent.shape:
+        raise RuntimeError(
+            "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not supported. "
+            f"Tensor is of size {list(tensor.shape)} while the given forward gradient is of size {list(tangent.shape)}."
+        )
+    base = tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
+    _levels[level].bases.append(base)
+    _levels[level].tangents.append(tangent)
+    return base
 
 
 class UnpackedDualTensor(NamedTuple):
@@ -54,13 +77,43 @@ class UnpackedDualTensor(NamedTuple):
     tangent: Any
 
 
+def _tangent_of(tensor: Any, level: _Level) -> Any:
+    """The derivative of a tensor in the direction of the level's tangents; None where it does not depend on its duals."""
+    for base, tangent in zip(level.bases, level.tangents):
+        if tensor is base:
+            return tangent
+    if not tensor.requires_grad or not level.bases:
+        return None
+    with fb.enable_grad():
+        cotangent = fb.zeros_like(tensor).detach().requires_grad_()
+        pulled = fb.autograd.grad(tensor, level.bases, cotangent, create_graph=True, retain_graph=True, allow_unused=True)
+        used = [(g, t) for g, t in zip(pulled, level.tangents) if g is not None]
+        if not used:
+            return None
+        used = [(g, t) for g, t in used if g.requires_grad]
+        if not used:
+            return fb.zeros_like(tensor).detach()
+        grads, tangents = (list(x) for x in zip(*used))
+        (found,) = fb.autograd.grad(grads, cotangent, tangents, create_graph=True, retain_graph=True, allow_unused=True)
+    return fb.zeros_like(tensor).detach() if found is None else found
+
+
 def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
-    """The value of a dual tensor and its tangent at a level, both as views."""
+    """The value of a dual tensor and its tangent at a level (None where it has none)."""
+    from ..func.gradients import _other_leaves
+
     if level is None:
         level = _current_level
-    if level < 0:
+    if level < 0 or not _is_fwd_grad_enabled():
         return UnpackedDualTensor(tensor, None)
-    primal, tangent = _C._VariableFunctions._unpack_dual(tensor, level=level)
+    entered = _levels[level]
+    tangent = _tangent_of(tensor, entered)
+    if tangent is None:
+        return UnpackedDualTensor(tensor, None)
+    primal = tensor
+    if not _other_leaves([tensor], entered.bases):
+        primal = tensor.detach()
+        tangent = tangent.detach() if not any(t.requires_grad for t in entered.tangents) else tangent
     return UnpackedDualTensor(primal, tangent)
 
 
@@ -81,18 +134,24 @@ class dual_level(_DecoratorContextManager):
         exit_dual_level()
 
 
-_is_fwd_grad_enabled = _C._is_fwd_grad_enabled
+_enabled = True
+
+
+def _is_fwd_grad_enabled() -> bool:
+    return _enabled
 
 
 class _set_fwd_grad_enabled(_DecoratorContextManager):
     """Switch forward-mode differentiation on or off, at once and until the end of a block."""
 
     def __init__(self, mode: bool) -> None:
-        self.prev = _is_fwd_grad_enabled()
-        _C._set_fwd_grad_enabled(mode)
+        global _enabled
+        self.prev = _enabled
+        _enabled = mode
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
-        _C._set_fwd_grad_enabled(self.prev)
+        global _enabled
+        _enabled = self.prev

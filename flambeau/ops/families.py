@@ -9,7 +9,7 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         expand_copy narrow_copy permute_copy select_copy slice_copy split_copy split_with_sizes_copy squeeze_copy t_copy
         transpose_copy unbind_copy unfold_copy unsqueeze_copy view_copy view_as_real_copy view_as_complex_copy""".split(),
         """tensor_split hsplit vsplit dsplit rot90 fliplr flipud moveaxis swapaxes swapdims unflatten diagflat diag_embed
-        take_along_dim argwhere nonzero_static sum_to_size unsafe_chunk unsafe_split unsafe_split_with_sizes""".split(),
+        take_along_dim argwhere nonzero_static sum_to_size unsafe_chunk unsafe_split unsafe_split_with_sizes narrow_copy""".split(),
     ),
     "index": (
         """broadcast_to adjoint concat nonzero diag constant_pad_nd repeat_interleave unique unique_consecutive resize_as_ asarray
@@ -56,5 +56,10 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
     "creation": (
         """logspace range tril_indices triu_indices""".split(),
         [],
+    ),
+    "sparse": (
+        """dsmm smm sparse_coo_tensor sparse_compressed_tensor sparse_csr_tensor sparse_csc_tensor""".split(),
+        """to_dense to_sparse to_sparse_csr to_sparse_csc to_sparse_coo sparse_mask dense_dim sparse_dim smm coalesce is_coalesced
+        indices values crow_indices col_indices ccol_indices row_indices""".split(),
     ),
 }

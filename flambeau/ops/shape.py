@@ -468,7 +468,7 @@ def _copy_of(name: str, schema: str, view: Any) -> None:
 
     copied.__name__ = name
     copied.__doc__ = f"`{name.removesuffix('_copy')}` that copies."
-    composite(f"{name}({schema}", out=True)(copied)
+    composite(f"{name}({schema}", method=name == "narrow_copy", out=True)(copied)
 
 
 for _name, _schema, _view in (

@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import contextlib
-import weakref
+import sys
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -128,7 +129,9 @@ class _Randomness:
 
 
 def _autocast_states() -> list[dict]:
-    """Autocast settings of the first forward."""
+    """Autocast settings of the first forward; none where nothing has ever used autocast."""
+    if "flambeau.amp" not in sys.modules:
+        return []
     kinds = ["cpu"]
     if fb.cuda.is_available():
         kinds.append("cuda")

@@ -1,0 +1,135 @@
+"""Functions of sparse tensors."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import flambeau as fb
+
+from . import rules
+from .tensor import coo, is_sparse
+
+__all__ = [
+    "addmm", "check_sparse_tensor_invariants", "mm", "sampled_addmm", "sum", "softmax", "log_softmax", "spdiags", "spsolve", "as_sparse_gradcheck",
+]  # fmt: skip
+
+_REDUCE = {"sum": "sum", "mean": "mean", "amax": "amax", "amin": "amin"}
+
+
+def mm(mat1: Any, mat2: Any, reduce: str | None = None) -> Any:
+    """Product of a sparse matrix with a sparse or dense one.
+
+    `reduce` (``"sum"``, ``"mean"``, ``"amax"``, ``"amin"``) combines the terms of the stored values of a row; CSR and dense only.
+    """
+    if reduce is None or reduce == "sum":
+        return rules.product(mat1, mat2)
+    if reduce not in _REDUCE:
+        raise RuntimeError(f"torch.sparse.mm: reduce argument must be one of 'sum', 'mean', 'amax', 'amin', got {reduce}")
+    rows, cols = mat1._coordinates()
+    terms = mat1._values().unsqueeze(-1) * mat2.index_select(0, cols)
+    result = fb.zeros((mat1.shape[0], mat2.shape[1]), dtype=terms.dtype)
+    return result.scatter_reduce(0, rows.unsqueeze(-1).expand(terms.shape), terms, _REDUCE[reduce], include_self=False)
+
+
+def addmm(mat: Any, mat1: Any, mat2: Any, *, beta: float = 1.0, alpha: float = 1.0) -> Any:
+    """``beta * mat + alpha * mat1 @ mat2`` with a sparse `mat1`."""
+    return fb.addmm(mat, mat1, mat2, beta=beta, alpha=alpha)
+
+
+def sum(input: Any, dim: Any = None, dtype: Any = None) -> Any:
+    """Sum of the stored values, or over dimensions (sparse as long as a dimension of coordinates is left)."""
+    return rules.sum_over(input, dim, dtype)
+
+
+def softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
+    """Softmax over stored values."""
+    return rules.softmax(input, dim, False, dtype)
+
+
+def log_softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
+    """Logarithm of `softmax`."""
+    return rules.softmax(input, dim, True, dtype)
+
+
+def sampled_addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1.0, alpha: float = 1.0, out: Any = None) -> Any:
+    """``beta * input + alpha * (mat1 @ mat2)`` at the places that the CSR tensor `input` stores."""
+    if out is not None:
+        raise NotImplementedError("flambeau.sparse.sampled_addmm has no out= yet")
+    rows, cols = input._coordinates()
+    terms = (mat1.index_select(0, rows) * mat2.index_select(1, cols).t()).sum(-1)
+    return input.like(input._values() * beta + terms * alpha)
+
+
+def spdiags(diagonals: Any, offsets: Any, shape: Sequence[int], layout: Any = None) -> Any:
+    """A matrix with the rows of `diagonals` on the diagonals `offsets`."""
+    rows, cols, values = [], [], []
+    for d, k in zip(fb.atleast_2d(diagonals), fb.atleast_1d(offsets).tolist()):
+        c = fb.arange(min(d.shape[0], shape[1]))
+        r = c - k
+        inside = ((r >= 0) & (r < shape[0])).nonzero().flatten()
+        rows.append(r[inside])
+        cols.append(c[inside])
+        values.append(d.index_select(0, c[inside]))
+    made = coo(fb.stack([fb.cat(rows), fb.cat(cols)]), fb.cat(values), shape).coalesce()
+    return made if layout is None else made.to_sparse(layout=layout)
+
+
+def spsolve(input: Any, other: Any, *, left: bool = True) -> Any:
+    """Not there: there is no sparse solver below."""
+    raise NotImplementedError("flambeau.sparse.spsolve is not there yet; solve with input.to_dense()")
+
+
+def as_sparse_gradcheck(gradcheck: Any) -> Any:
+    """Not there: `gradcheck` takes strided inputs."""
+    raise NotImplementedError("flambeau.sparse.as_sparse_gradcheck is not there yet")
+
+
+class check_sparse_tensor_invariants:
+    """Switch that makes constructors check indices: at once, as a context manager, or for a function."""
+
+    _enabled = False
+
+    def __init__(self, enable: bool = True) -> None:
+        self.state = enable
+
+    @classmethod
+    def is_enabled(cls) -> bool:
+        """Whether indices are checked."""
+        return cls._enabled
+
+    @classmethod
+    def enable(cls) -> None:
+        """Check from now on."""
+        cls._enabled = True
+
+    @classmethod
+    def disable(cls) -> None:
+        """Do not check."""
+        cls._enabled = False
+
+    def __enter__(self) -> check_sparse_tensor_invariants:
+        self.before = check_sparse_tensor_invariants._enabled
+        check_sparse_tensor_invariants._enabled = self.state
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        check_sparse_tensor_invariants._enabled = self.before
+
+    def __call__(self, func: Any) -> Any:
+        import functools
+
+        @functools.wraps(func)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            with type(self)(self.state):
+                return func(*args, **kwargs)
+
+        return checked
+
+
+def masked_by(t: Any, mask: Any) -> Any:
+    """Values of `t` at the places of the sparse `mask`."""
+    index = mask._coordinates()
+    if is_sparse(t):
+        t = t.to_dense()
+    values = t[tuple(index)]
+    return mask.like(values)

@@ -1,0 +1,448 @@
+"""What operators do with sparse tensors, by name of the operator."""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import flambeau as fb
+from flambeau import _C
+
+from .tensor import coo, flat_index, is_sparse
+
+__all__ = ["call", "product", "sum_over", "softmax"]
+
+_RULES: dict[str, Callable] = {}
+
+
+def _rule(*names: str) -> Callable:
+    def register(f: Callable) -> Callable:
+        for n in names:
+            _RULES[n] = f
+        return f
+
+    return register
+
+
+def call(func: Callable, args: tuple, kwargs: dict) -> Any:
+    """Run an operator some of whose arguments are sparse."""
+    name = getattr(func, "__name__", "")
+    if name in ("__get__", "__set__"):
+        attribute = getattr(getattr(func, "__self__", None), "__name__", name)
+        name = attribute if name == "__get__" else "set " + attribute
+    elif name == "grad" and func is fb.autograd.grad:
+        name = "grad "
+    rule = _RULES.get(name)
+    if rule is None:
+        raise NotImplementedError(f"flambeau has no '{name}' for sparse tensors yet: call .to_dense() first")
+    return rule(func, args, kwargs)
+
+
+def _plain(func: Callable, args: tuple, kwargs: dict) -> Any:
+    with _C.DisableTorchFunctionSubclass():
+        return func(*args, **kwargs)
+
+
+@_rule(
+    "dtype", "device", "requires_grad", "is_leaf", "grad_fn", "is_floating_point", "is_complex", "is_signed", "_version", "output_nr",
+    "register_hook", "retain_grad", "retains_grad", "is_cuda", "is_meta", "is_cpu", "is_inference", "set requires_grad", "element_size",
+    "itemsize", "get_device", "is_quantized", "is_nested", "is_mkldnn", "names", "is_conj", "is_neg", "_backward_hooks",
+)  # fmt: skip
+def _of_values(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return _plain(func, args, kwargs)
+
+
+@_rule("requires_grad_")
+def _requires_grad_(func: Callable, args: tuple, kwargs: dict) -> Any:
+    _plain(func, args, kwargs)
+    return args[0]
+
+
+@_rule("grad")
+def _grad(func: Callable, args: tuple, kwargs: dict) -> Any:
+    g = _plain(func, args, kwargs)
+    if g is None:
+        return None
+    with _C.DisableTorchFunctionSubclass():
+        return args[0].like(g.as_subclass(fb.Tensor))
+
+
+@_rule("grad ")
+def _autograd_grad(func: Callable, args: tuple, kwargs: dict) -> Any:
+    outs, ins = args[0], args[1]
+    with _C.DisableTorchFunctionSubclass():
+        cots = kwargs.pop("grad_outputs", args[2] if len(args) > 2 else None)
+        if cots is not None:
+            cots = [c._values() if is_sparse(c) else c for c in ((cots,) if isinstance(cots, fb.Tensor) else cots)]
+        grads = fb.autograd.grad(outs, ins, cots, **kwargs)
+        return tuple(x.like(g.as_subclass(fb.Tensor)) if is_sparse(x) and g is not None else g for g, x in zip(grads, ins))
+
+
+@_rule("backward")
+def _backward(func: Callable, args: tuple, kwargs: dict) -> Any:
+    if len(args) > 1 and isinstance(args[1], fb.Tensor):
+        s, g = args[:2]
+        g = g._values() if is_sparse(g) else g[tuple(s._coordinates())]
+        args = (s._values(), g, *args[2:])
+    return _plain(func, args, kwargs)
+
+
+@_rule("data", "detach", "clone", "contiguous", "alias", "resolve_conj", "resolve_neg")
+def _copied(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return args[0].like(_plain(func, (args[0]._values(), *args[1:]), kwargs))
+
+
+@_rule("to", "float", "double", "half", "bfloat16", "int", "long", "short", "char", "byte", "bool", "cfloat", "cdouble", "type_as", "cpu")
+def _converted(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return args[0].like(_plain(func, (args[0]._values(), *args[1:]), kwargs))
+
+
+# functions f with f(0) = 0
+@_rule(
+    "abs", "__abs__", "absolute", "sqrt", "sin", "sinh", "asin", "asinh", "arcsin", "arcsinh", "tan", "tanh", "atan", "atanh", "arctan", "arctanh",
+    "sign", "sgn", "signbit", "relu", "floor", "ceil", "round", "trunc", "expm1", "log1p", "erf", "erfinv", "square", "deg2rad", "rad2deg", "frac",
+    "isnan", "isinf", "isposinf", "isneginf", "nan_to_num", "angle", "conj_physical", "real", "imag",
+)  # fmt: skip
+def _elementwise(func: Callable, args: tuple, kwargs: dict) -> Any:
+    s = args[0].coalesce() if args[0].kind == "coo" else args[0]
+    return s.like(_plain(func, (s._values(), *args[1:]), kwargs))
+
+
+@_rule("neg", "__neg__", "negative", "positive", "__pos__", "conj")
+def _linear(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return args[0].like(_plain(func, (args[0]._values(),), kwargs))
+
+
+@_rule("pow", "__pow__")
+def _pow(func: Callable, args: tuple, kwargs: dict) -> Any:
+    s, exponent = args[0], args[1]
+    if not is_sparse(s) or isinstance(exponent, fb.Tensor):
+        raise NotImplementedError("flambeau has only powers of sparse tensors with a number as exponent")
+    if exponent == 0:
+        raise RuntimeError("pow: exponent 0 makes a sparse tensor dense; call .to_dense() first")
+    return _elementwise(func, args, kwargs)
+
+
+def _is_number(x: Any) -> bool:
+    return not isinstance(x, fb.Tensor) or (not is_sparse(x) and x.dim() == 0)
+
+
+def _added(a: Any, b: Any, alpha: Any) -> Any:
+    if is_sparse(a) and is_sparse(b):
+        if a.shape != b.shape:
+            raise RuntimeError(f"add: expected sizes of 'self' and 'other' to match, but {list(a.shape)} != {list(b.shape)}")
+        kind = a.kind
+        x, y = (t.to_sparse() for t in (a, b))
+        values = y._values() if alpha == 1 else y._values() * alpha
+        both = coo(fb.cat([x._indices(), y._indices()], 1), fb.cat([x._values(), values]), a.shape)
+        return both.coalesce() if kind == "coo" else both._to_compressed(kind)
+    if is_sparse(a):
+        raise RuntimeError("add(sparse, dense) is not supported. Use add(dense, sparse) instead.")
+    dense = b.to_dense()
+    return a + (dense if alpha == 1 else dense * alpha)
+
+
+@_rule("add", "__add__", "__radd__", "__iadd__", "add_")
+def _add(func: Callable, args: tuple, kwargs: dict) -> Any:
+    a, b = args[0], args[1]
+    if func.__name__ in ("add_", "__iadd__") and not is_sparse(a):
+        return a.add_(b.to_dense(), **kwargs)
+    return _added(a, b, kwargs.get("alpha", 1))
+
+
+@_rule("sub", "subtract", "__sub__")
+def _sub(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return _added(args[0], args[1], -kwargs.get("alpha", 1))
+
+
+def _intersected(a: Any, b: Any, combine: Callable) -> Any:
+    """Values at the places that both tensors have."""
+    a, b = a.to_sparse().coalesce(), b.to_sparse().coalesce()
+    if a.shape != b.shape:
+        raise RuntimeError(f"mul operands have incompatible sizes: {list(a.shape)} and {list(b.shape)}")
+    wa, wb = flat_index(a._indices(), a.shape), flat_index(b._indices(), b.shape)
+    if wb.numel() == 0 or wa.numel() == 0:
+        return coo(a._indices()[:, :0], combine(a._values()[:0], b._values()[:0]), a.shape, True)
+    at = fb.searchsorted(wb, wa).clamp_max(wb.numel() - 1)
+    mine = (wb[at] == wa).nonzero().flatten()
+    values = combine(a._values().index_select(0, mine), b._values().index_select(0, at[mine]))
+    return coo(a._indices().index_select(1, mine), values, a.shape, True)
+
+
+@_rule("mul", "multiply", "__mul__", "__rmul__")
+def _mul(func: Callable, args: tuple, kwargs: dict) -> Any:
+    a, b = args[0], args[1]
+    if _is_number(b):
+        return a.like(a._values() * b)
+    if _is_number(a):
+        return b.like(a * b._values())
+    if is_sparse(a) and is_sparse(b):
+        return _intersected(a, b, lambda x, y: x * y)
+    s, dense = (a, b) if is_sparse(a) else (b, a)
+    index = s._coordinates()
+    return s.like(s._values() * dense.expand(s.shape)[tuple(index)])
+
+
+@_rule("div", "divide", "true_divide", "__truediv__", "floor_divide", "__floordiv__")
+def _div(func: Callable, args: tuple, kwargs: dict) -> Any:
+    a, b = args[0], args[1]
+    if not is_sparse(a) or not _is_number(b):
+        raise RuntimeError("Sparse division requires a scalar or zero-dim dense tensor divisor")
+    return a.like(_plain(func, (a._values(), b), kwargs))
+
+
+@_rule("mul_", "div_", "__imul__", "__itruediv__", "neg_", "zero_")
+def _in_place(func: Callable, args: tuple, kwargs: dict) -> Any:
+    _plain(func, (args[0]._values(), *args[1:]), kwargs)
+    return args[0]
+
+
+# ---------------------------------------------------------------- shapes
+def _with_index(s: Any, index: Any, shape: Any, coalesced: bool = False) -> Any:
+    return coo(index, s._values(), shape, coalesced)
+
+
+@_rule("transpose", "swapaxes", "swapdims", "t")
+def _transpose(func: Callable, args: tuple, kwargs: dict) -> Any:
+    s = args[0]
+    a, b = (0, 1) if func.__name__ == "t" else (*args[1:], *kwargs.values())
+    if s.dim() < 2:
+        return s
+    order = list(range(s.dim()))
+    order[a % s.dim()], order[b % s.dim()] = order[b % s.dim()], order[a % s.dim()]
+    if s.kind != "coo":
+        from .tensor import compressed
+
+        starts, plain = s.__dict__["_parts"]
+        return compressed("csc" if s.kind == "csr" else "csr", starts, plain, s._values(), s.shape[::-1])
+    return _permuted(s, order)
+
+
+def _permuted(s: Any, order: list[int]) -> Any:
+    k = s.sparse_dim()
+    if sorted(order[:k]) != list(range(k)):
+        raise RuntimeError("sparse tensors: dimensions of coordinates and of values cannot be exchanged")
+    values = s._values()
+    if order[k:] != list(range(k, s.dim())):
+        values = values.permute(0, *(d - k + 1 for d in order[k:]))
+    return coo(s._indices()[order[:k]], values, [s.shape[d] for d in order])
+
+
+@_rule("permute")
+def _permute(func: Callable, args: tuple, kwargs: dict) -> Any:
+    dims = args[1:] if len(args) > 2 or isinstance(args[1], int) else args[1]
+    return _permuted(args[0], [d % args[0].dim() for d in dims])
+
+
+@_rule("unsqueeze")
+def _unsqueeze(func: Callable, args: tuple, kwargs: dict) -> Any:
+    s = args[0]
+    dim = (args[1] if len(args) > 1 else kwargs["dim"]) % (s.dim() + 1)
+    k = s.sparse_dim()
+    shape = (*s.shape[:dim], 1, *s.shape[dim:])
+    if dim > k:
+        return coo(s._indices(), s._values().unsqueeze(dim - k + 1), shape, s.is_coalesced())
+    index = s._indices()
+    zero = fb.zeros((1, index.shape[1]), dtype=fb.int64, device=index.device)
+    return _with_index(s, fb.cat([index[:dim], zero, index[dim:]]), shape, s.is_coalesced())
+
+
+@_rule("index_select")
+def _index_select(func: Callable, args: tuple, kwargs: dict) -> Any:
+    s, dim, chosen = args
+    dim %= s.dim()
+    k = s.sparse_dim()
+    shape = list(s.shape)
+    shape[dim] = chosen.numel()
+    if dim >= k:
+        return coo(s._indices(), s._values().index_select(dim - k + 1, chosen), shape, s.is_coalesced())
+    # every pair of a stored place and a chosen index that are the same
+    pairs = (s._indices()[dim].unsqueeze(1) == chosen).nonzero()
+    index = s._indices().index_select(1, pairs[:, 0]).clone()
+    index[dim] = pairs[:, 1]
+    return coo(index, s._values().index_select(0, pairs[:, 0]), shape)
+
+
+@_rule("select", "__getitem__")
+def _select(func: Callable, args: tuple, kwargs: dict) -> Any:
+    s = args[0]
+    dim, at = (0, args[1]) if func.__name__ == "__getitem__" else args[1:]
+    if not isinstance(at, int):
+        raise NotImplementedError("flambeau indexes sparse tensors only with an integer yet")
+    dim %= s.dim()
+    at = at + s.shape[dim] if at < 0 else at
+    k = s.sparse_dim()
+    shape = s.shape[:dim] + s.shape[dim + 1 :]
+    if dim >= k:
+        return coo(s._indices(), s._values().select(dim - k + 1, at), shape, s.is_coalesced())
+    here = (s._indices()[dim] == at).nonzero().flatten()
+    values = s._values().index_select(0, here)
+    if k == 1:
+        return values.sum(0)
+    index = s._indices().index_select(1, here)
+    return coo(fb.cat([index[:dim], index[dim + 1 :]]), values, shape)
+
+
+@_rule("narrow_copy", "narrow")
+def _narrow(func: Callable, args: tuple, kwargs: dict) -> Any:
+    s, dim, start, length = args
+    dim %= s.dim()
+    k = s.sparse_dim()
+    shape = [length if d == dim else n for d, n in enumerate(s.shape)]
+    if dim >= k:
+        return coo(s._indices(), s._values().narrow(dim - k + 1, start, length), shape, s.is_coalesced())
+    along = s._indices()[dim]
+    here = ((along >= start) & (along < start + length)).nonzero().flatten()
+    index = s._indices().index_select(1, here).clone()
+    index[dim] -= start
+    return coo(index, s._values().index_select(0, here), shape, s.is_coalesced())
+
+
+@_rule("cat", "concat", "concatenate")
+def _cat(func: Callable, args: tuple, kwargs: dict) -> Any:
+    tensors = list(args[0])
+    dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
+    if not all(is_sparse(t) for t in tensors):
+        raise RuntimeError("Concatenating sparse tensors, but a dense tensor was found")
+    first = tensors[0]
+    dim %= first.dim()
+    k, offset, indices = first.sparse_dim(), 0, []
+    if dim >= k:
+        raise NotImplementedError("flambeau joins sparse tensors only along dimensions of coordinates yet")
+    for t in tensors:
+        index = t._indices().clone()
+        index[dim] += offset
+        offset += t.shape[dim]
+        indices.append(index)
+    shape = [offset if d == dim else n for d, n in enumerate(first.shape)]
+    return coo(fb.cat(indices, 1), fb.cat([t._values() for t in tensors]), shape)
+
+
+# ---------------------------------------------------------------- sums
+def sum_over(s: Any, dim: Any = None, dtype: Any = None) -> Any:
+    """Sum of stored values: a number, or over some dimensions."""
+    values = s._values() if dtype is None else s._values().to(dtype)
+    if dim is None or (not isinstance(dim, int) and not len(dim)):
+        return values.sum()
+    s = s.to_sparse()
+    dims = sorted({d % s.dim() for d in ([dim] if isinstance(dim, int) else dim)})
+    k = s.sparse_dim()
+    dense = [d - k + 1 for d in dims if d >= k]
+    if dense:
+        values = values.sum(dense)
+    kept = [d for d in range(k) if d not in dims]
+    shape = [n for d, n in enumerate(s.shape) if d not in dims]
+    if not kept:
+        return values.sum(0)
+    if len(kept) == k:
+        return coo(s._indices(), values, shape, s.is_coalesced())
+    return coo(s._indices()[kept], values, shape).coalesce()
+
+
+@_rule("sum")
+def _sum(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return sum_over(args[0], args[1] if len(args) > 1 else kwargs.get("dim"), kwargs.get("dtype"))
+
+
+def softmax(s: Any, dim: int, logarithm: bool, dtype: Any = None) -> Any:
+    """Softmax along a dimension over the stored values; what is not stored counts as minus infinity."""
+    s = s.coalesce()
+    dim %= s.dim()
+    k = s.sparse_dim()
+    values = s._values() if dtype is None else s._values().to(dtype)
+    if dim >= k:
+        return s.like(values.log_softmax(dim - k + 1) if logarithm else values.softmax(dim - k + 1))
+    others = [d for d in range(k) if d != dim]
+    group = flat_index(s._indices()[others], [s.shape[d] for d in others])
+    count = math.prod(s.shape[d] for d in others)
+    wide = group.reshape(-1, *(1,) * (values.dim() - 1)).expand(values.shape)
+    lowest = fb.full((count, *values.shape[1:]), -math.inf, dtype=values.dtype)
+    top = lowest.scatter_reduce(0, wide, values.detach(), "amax").index_select(0, group)
+    shifted = values - top
+    total = fb.zeros((count, *values.shape[1:]), dtype=values.dtype).index_add(0, group, shifted.exp()).index_select(0, group)
+    return s.like(shifted - total.log() if logarithm else shifted.exp() / total)
+
+
+@_rule("softmax", "log_softmax")
+def _softmax(func: Callable, args: tuple, kwargs: dict) -> Any:
+    dim = args[1] if len(args) > 1 else kwargs["dim"]
+    return softmax(args[0], dim, func.__name__ == "log_softmax", kwargs.get("dtype"))
+
+
+# ---------------------------------------------------------------- products
+def product(a: Any, b: Any) -> Any:
+    """Matrix product: dense unless both are sparse."""
+    if is_sparse(a) and is_sparse(b):
+        from .tensor import from_dense
+
+        return from_dense(product(a, b.to_dense()))
+    if not is_sparse(a):
+        if a.dim() == 1:
+            return product(b.t(), a)
+        return product(b.t(), a.t()).t()
+    if a.dim() != 2:
+        raise RuntimeError(f"matmul: sparse tensors must be matrices, got {a.dim()}D")
+    if a.shape[1] != b.shape[0]:
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({a.shape[0]}x{a.shape[1]} and {'x'.join(map(str, b.shape))})")
+    rows, cols = a._coordinates()
+    values = a._values()
+    taken = b.index_select(0, cols)
+    terms = taken * (values.unsqueeze(-1) if b.dim() == 2 else values)
+    result = fb.zeros((a.shape[0], *b.shape[1:]), dtype=terms.dtype, device=terms.device)
+    return result.index_add(0, rows, terms)
+
+
+@_rule("mm", "matmul", "mv", "__matmul__", "smm", "spmm", "dsmm")
+def _matmul(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return product(args[0], args[1])
+
+
+@_rule("__rmatmul__")
+def _rmatmul(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return product(args[1], args[0])
+
+
+@_rule("addmm", "sspaddmm", "saddmm")
+def _addmm(func: Callable, args: tuple, kwargs: dict) -> Any:
+    base, a, b = args
+    beta, alpha = kwargs.get("beta", 1), kwargs.get("alpha", 1)
+    result = product(a, b)
+    result = result if alpha == 1 else result * alpha
+    return result if beta == 0 else (base if beta == 1 else base * beta) + result
+
+
+# ---------------------------------------------------------------- comparisons and the like
+@_rule("equal", "allclose")
+def _equal(func: Callable, args: tuple, kwargs: dict) -> Any:
+    dense = [x.to_dense() if is_sparse(x) else x for x in args]
+    return func(*dense, **kwargs)
+
+
+@_rule("zeros_like")
+def _zeros_like(func: Callable, args: tuple, kwargs: dict) -> Any:
+    s = args[0]
+    if s.kind != "coo":
+        return s.like(fb.zeros_like(s._values()))
+    values = s._values()
+    return coo(s._indices()[:, :0], values.detach()[:0].clone(), s.shape, True)
+
+
+@_rule("ones_like", "empty_like", "full_like", "rand_like", "randn_like")
+def _like(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return args[0].like(_plain(func, (args[0]._values(), *args[1:]), kwargs))
+
+
+@_rule("sparse_mask")
+def _sparse_mask(func: Callable, args: tuple, kwargs: dict) -> Any:
+    from . import masked_by
+
+    return masked_by(*args)
+
+
+@_rule("any", "all")
+def _any(func: Callable, args: tuple, kwargs: dict) -> Any:
+    if len(args) > 1 or kwargs:
+        raise NotImplementedError(f"flambeau has '{func.__name__}' of sparse tensors only without dimensions yet")
+    s = args[0]
+    found = _plain(func, (s._values(),), {})
+    return found & (s._nnz() == s.numel()) if func.__name__ == "all" else found

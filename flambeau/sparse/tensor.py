@@ -1,0 +1,286 @@
+"""Sparse tensors: coordinates (COO) and compressed rows or columns (CSR, CSC).
+
+A `SparseTensor` is a tensor whose memory is that of its specified values, so that recording, gradients, dtype and device are theirs. Its
+indices lie beside it. Operators on it arrive at `__torch_function__` and are done by `rules` with ordinary operators on values, which is
+what makes them differentiable.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flambeau as fb
+from flambeau import _C
+
+__all__ = ["SparseTensor", "coo", "compressed", "is_sparse", "flat_index", "from_dense"]
+
+_plain_calls = _C.DisableTorchFunctionSubclass
+_COMPRESSED_DIM = {"csr": 0, "csc": 1}
+
+
+class SparseTensor(fb.Tensor):
+    """A tensor of which only some elements are stored."""
+
+    _prints_as_tensor = True
+
+    @classmethod
+    def __torch_function__(cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> Any:
+        from .rules import call
+
+        return call(func, args, kwargs or {})
+
+    def __repr__(self, *, tensor_contents: str | None = None) -> str:
+        from .._tensor_str import _str
+
+        return _str(self, tensor_contents=tensor_contents)
+
+    # ------------------------------------------------------------ what it is
+    @property
+    def kind(self) -> str:
+        """``"coo"``, ``"csr"`` or ``"csc"``."""
+        return self.__dict__["_kind"]
+
+    @property
+    def layout(self) -> Any:
+        """The layout, such as ``flambeau.sparse_coo``."""
+        return getattr(fb, "sparse_" + self.kind)
+
+    @property
+    def shape(self) -> Any:
+        """Sizes of the whole tensor."""
+        return fb.Size(self.__dict__["_size"])
+
+    def size(self, dim: int | None = None) -> Any:
+        """Sizes, or one of them."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        """Number of dimensions."""
+        return len(self.__dict__["_size"])
+
+    ndim = property(dim)
+
+    def numel(self) -> int:
+        """Number of elements, stored or not."""
+        return math.prod(self.__dict__["_size"])
+
+    nelement = numel
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the layout is COO."""
+        return self.kind == "coo"
+
+    @property
+    def is_sparse_csr(self) -> bool:
+        """Whether the layout is CSR."""
+        return self.kind == "csr"
+
+    def is_contiguous(self, *args: Any, **kwargs: Any) -> bool:
+        """COO tensors count as contiguous."""
+        return True
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def stride(self, *args: Any) -> Any:
+        """Raises: sparse tensors have none."""
+        raise RuntimeError("Sparse tensors do not have strides")
+
+    def numpy(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises: make it dense first."""
+        raise TypeError(
+            f"can't convert {self.layout} layout tensor to numpy. Use Tensor.to_dense() first."
+        )
+
+    # ------------------------------------------------------------ its parts
+    def _values(self) -> Any:
+        """The stored values, connected to the graph of this tensor."""
+        with _plain_calls():
+            return self.as_subclass(fb.Tensor)
+
+    def _indices(self) -> Any:
+        """Coordinates (sparse dimensions, values), as they are."""
+        self._need("coo", "_indices")
+        return self.__dict__["_parts"][0]
+
+    def _need(self, kind: str, name: str) -> None:
+        if self.kind != kind:
+            wanted = {"coo": "sparse coordinate"}.get(kind, f"sparse {kind}")
+            raise RuntimeError(f"{name} expected {wanted} tensor layout but got Sparse{self.kind.capitalize()}")
+
+    def _nnz(self) -> int:
+        """Number of stored values."""
+        return self._values().shape[0]
+
+    def indices(self) -> Any:
+        """Coordinates of a coalesced tensor."""
+        self._need("coo", "indices")
+        if not self.is_coalesced():
+            raise RuntimeError("Cannot get indices on an uncoalesced tensor, please call .coalesce() first")
+        return self._indices()
+
+    def values(self) -> Any:
+        """Stored values (of a coalesced tensor, where COO)."""
+        if self.kind == "coo" and not self.is_coalesced():
+            raise RuntimeError("Cannot get values on an uncoalesced tensor, please call .coalesce() first")
+        return self._values()
+
+    def _compressed_part(self, kind: str, place: int, name: str) -> Any:
+        if self.kind != kind:
+            other = {"csr": "row", "csc": "column"}[kind]
+            raise RuntimeError(f"{name} expected sparse {other} compressed tensor layout but got Sparse{'' if self.kind == 'coo' else self.kind.capitalize()}")
+        return self.__dict__["_parts"][place]
+
+    def crow_indices(self) -> Any:
+        """Where each row of a CSR tensor starts."""
+        return self._compressed_part("csr", 0, "crow_indices")
+
+    def col_indices(self) -> Any:
+        """Columns of the values of a CSR tensor."""
+        return self._compressed_part("csr", 1, "col_indices")
+
+    def ccol_indices(self) -> Any:
+        """Where each column of a CSC tensor starts."""
+        return self._compressed_part("csc", 0, "ccol_indices")
+
+    def row_indices(self) -> Any:
+        """Rows of the values of a CSC tensor."""
+        return self._compressed_part("csc", 1, "row_indices")
+
+    def sparse_dim(self) -> int:
+        """Number of dimensions that the coordinates count."""
+        return self._indices().shape[0] if self.kind == "coo" else 2
+
+    def dense_dim(self) -> int:
+        """Number of dimensions of each value."""
+        return self.dim() - self.sparse_dim()
+
+    def is_coalesced(self) -> bool:
+        """Whether coordinates are sorted and different."""
+        self._need("coo", "is_coalesced")
+        return self.__dict__["_coalesced"]
+
+    # ------------------------------------------------------------ conversions
+    def coalesce(self) -> Any:
+        """Sorted coordinates, values of equal ones added up."""
+        self._need("coo", "coalesce")
+        if self.is_coalesced():
+            return self
+        index, values = self._indices(), self._values()
+        where = flat_index(index, self.shape)
+        unique, inverse = where.unique(return_inverse=True)
+        summed = fb.zeros((unique.shape[0], *values.shape[1:]), dtype=values.dtype, device=values.device)
+        summed = summed.index_add(0, inverse, values)
+        sizes = self.shape[: index.shape[0]]
+        parts = fb.stack(fb.unravel_index(unique, sizes)) if sizes else index[:, : unique.shape[0]]
+        return coo(parts, summed, self.shape, True)
+
+    def _coordinates(self) -> Any:
+        """Coordinates of the values, whatever the layout."""
+        if self.kind == "coo":
+            return self._indices()
+        starts, other = self.__dict__["_parts"]
+        counts = starts.diff()
+        which = fb.arange(counts.shape[0], device=counts.device).repeat_interleave(counts.to(fb.int64))
+        pair = (which, other.to(fb.int64)) if self.kind == "csr" else (other.to(fb.int64), which)
+        return fb.stack(pair)
+
+    def to_dense(self, dtype: Any = None, *, masked_grad: bool | None = None) -> Any:
+        """The strided tensor with zeros where nothing is stored."""
+        index, values, shape = self._coordinates(), self._values(), self.shape
+        sparse = index.shape[0]
+        count = math.prod(shape[:sparse])
+        flat = fb.zeros((count, *shape[sparse:]), dtype=values.dtype, device=values.device)
+        result = flat.index_add(0, flat_index(index, shape), values).reshape(shape)
+        return result if dtype is None else result.to(dtype)
+
+    def to_sparse(self, *args: Any, layout: Any = None, **kwargs: Any) -> Any:
+        """COO, or another layout."""
+        if args and not isinstance(args[0], int):
+            layout = args[0]
+        kind = "coo" if layout is None else str(layout).rpartition("_")[2]
+        if kind == self.kind:
+            return self
+        if kind == "coo":
+            return coo(self._coordinates(), self._values(), self.shape, self.kind == "csr")
+        return self._to_compressed(kind)
+
+    def _to_compressed(self, kind: str) -> Any:
+        if kind == self.kind:
+            return self
+        if kind not in _COMPRESSED_DIM:
+            raise NotImplementedError(f"flambeau has no sparse layout '{kind}' yet")
+        if self.dim() != 2 or self.sparse_dim() != 2:
+            raise RuntimeError(f"Only tensors with two sparse dimensions can be converted to the Sparse{kind.upper()} layout")
+        main = _COMPRESSED_DIM[kind]
+        source = self.coalesce() if self.kind == "coo" else self
+        index, values = source._coordinates(), source._values()
+        order = (index[main] * self.shape[1 - main] + index[1 - main]).argsort()
+        index, values = index.index_select(1, order), values.index_select(0, order)
+        counts = fb.zeros(self.shape[main], dtype=fb.int64).index_add_(0, index[main], fb.ones_like(index[main]))
+        starts = fb.cat([fb.zeros(1, dtype=fb.int64), counts.cumsum(0)])
+        return compressed(kind, starts, index[1 - main], values, self.shape)
+
+    def to_sparse_csr(self, dense_dim: int | None = None) -> Any:
+        """Compressed rows."""
+        return self._to_compressed("csr")
+
+    def to_sparse_csc(self, dense_dim: int | None = None) -> Any:
+        """Compressed columns."""
+        return self._to_compressed("csc")
+
+    def to_sparse_coo(self) -> Any:
+        """Coordinates."""
+        return self.to_sparse()
+
+    def like(self, values: Any) -> Any:
+        """The same places with other values."""
+        return _make(values, self.kind, self.__dict__["_parts"], self.shape, self.__dict__["_coalesced"])
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _make, (self._values().detach(), self.kind, self.__dict__["_parts"], tuple(self.shape), self.__dict__["_coalesced"])
+
+
+def is_sparse(x: Any) -> bool:
+    """Whether an object is a sparse tensor."""
+    return isinstance(x, SparseTensor)
+
+
+def _make(values: Any, kind: str, parts: tuple, size: Sequence[int], coalesced: bool) -> Any:
+    with _plain_calls():
+        t = values.as_subclass(SparseTensor)
+    t.__dict__.update(_kind=kind, _parts=parts, _size=tuple(size), _coalesced=coalesced)
+    return t
+
+
+def coo(indices: Any, values: Any, size: Sequence[int], coalesced: bool = False) -> Any:
+    """A COO tensor of coordinates (sparse dimensions, n) and values (n, dense sizes…)."""
+    return _make(values, "coo", (indices,), size, coalesced)
+
+
+def compressed(kind: str, starts: Any, plain: Any, values: Any, size: Sequence[int]) -> Any:
+    """A CSR or CSC tensor."""
+    return _make(values, kind, (starts, plain), size, False)
+
+
+def flat_index(index: Any, shape: Sequence[int]) -> Any:
+    """Coordinates as positions in the flattened sparse dimensions."""
+    flat = fb.zeros(index.shape[1], dtype=fb.int64, device=index.device)
+    for d in range(index.shape[0]):
+        flat = flat * shape[d] + index[d]
+    return flat
+
+
+def from_dense(t: Any, sparse_dim: int | None = None) -> Any:
+    """The COO tensor of what is not zero."""
+    count = t.dim() if sparse_dim is None else sparse_dim
+    if not 0 <= count <= t.dim() or (count == 0 and t.dim() > 0):
+        raise RuntimeError(f"sparse_dim must be in range [1, {t.dim()}], but got {count}")
+    there = t.detach() != 0
+    if t.dim() > count:
+        there = there.flatten(count).any(-1)
+    index = there.nonzero().t().contiguous()
+    values = t[tuple(index)] if count else t.reshape(1)[: index.shape[1]]
+    return coo(index, values, t.shape, True)
