@@ -16,6 +16,11 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         empty_permuted concatenate""".split(),
         """broadcast_to adjoint where diag repeat_interleave unique unique_consecutive resize_as_ fill_diagonal_""".split(),
     ),
+    "losses": (
+        """cosine_embedding_loss hinge_embedding_loss margin_ranking_loss poisson_nll_loss
+        triplet_margin_loss""".split(),
+        [],
+    ),
     "einsum": (
         """einsum""".split(),
         [],
