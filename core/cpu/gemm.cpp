@@ -3,6 +3,7 @@
 #include "base/parallel.h"
 #include "cpu/dnnl.h"
 #include "cpu/lapack.h"
+#include "cpu/norm.h"
 
 namespace fb::cpu {
 namespace {
@@ -174,16 +175,11 @@ void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, M
 void dot(DType type, int64_t n, const void* a, int64_t step_a, const void* b, int64_t step_b, void* result) {
     visit_dtype(type, [&]<class T>(T) {
         const T *x = static_cast<const T*>(a), *y = static_cast<const T*>(b);
-        if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
-            T sum = 0;
-            if (step_a == 1 && step_b == 1) {
-#pragma omp simd reduction(+ : sum)
-                for (int64_t i = 0; i < n; ++i) sum += x[i] * y[i];
-            } else {
-                for (int64_t i = 0; i < n; ++i) sum += x[i * step_a] * y[i * step_b];
-            }
-            *static_cast<T*>(result) = sum;
-        } else if constexpr (std::is_same_v<T, bool>) {
+        if (const NormLoops* k = step_a == 1 && step_b == 1 ? norm_loops(type) : nullptr) {
+            if constexpr (requires { T(float()); float(T()); }) *static_cast<T*>(result) = T(k->dot(a, b, n));
+            return;
+        }
+        if constexpr (std::is_same_v<T, bool>) {
             fail(ErrorKind::NotImplemented, "\"dot\" not implemented for 'Bool'");
         } else {
             using A = std::conditional_t<std::is_same_v<T, F16> || std::is_same_v<T, BF16>, float, T>;

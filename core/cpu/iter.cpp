@@ -193,7 +193,13 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
     bool plain = true;  // all tensors contiguous and of one shape
     Device device = kCPU;
     bool dims = false;
-    for (const Operand& o : inputs) dims = dims || (o.is_tensor() && o.tensor().dim() > 0);
+    bool hidden = false;
+    for (const Operand& o : inputs) {
+        dims = dims || (o.is_tensor() && o.tensor().dim() > 0);
+        hidden = hidden || (o.is_tensor() && o.tensor()->storage->image());
+    }
+    if (hidden && common == DType::f32 && out_type == DType::f32)
+        if (Tensor r = elementwise_hidden(loop, inputs, out, params, grain); r.defined()) return r;
     for (int i = 0; i < n; ++i) {
         prepare(ready[i], inputs[size_t(i)], common, dims);
         if (inputs[size_t(i)].is_tensor()) {

@@ -28,6 +28,9 @@ void run_loop(Loop loop, IntSpan sizes, std::span<Strided> operands, const void*
 Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Operand> inputs, const Out& out, const void* params = nullptr,
                    int64_t grain = 32768);
 
+// The same on hidden images of float tensors (see tensor/hidden.h); undefined where that is not possible.
+Tensor elementwise_hidden(Loop loop, std::span<const Operand> inputs, const Out& out, const void* params, int64_t grain);
+
 // Short forms; a missing kernel is the error PyTorch gives: "exp_cpu" not implemented for 'Bool'.
 Tensor unary(Unary op, const char* name, const Tensor& x, DType compute, const Out& out, const void* params = nullptr);
 Tensor binary(Binary op, const char* name, const Operand& a, const Operand& b, DType common, const Out& out, const void* params = nullptr);

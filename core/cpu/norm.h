@@ -31,6 +31,8 @@ struct NormLoops {
     // Softmax over n elements that are `inner` apart, for `inner` neighbours at a time.
     void (*softmax)(const void* x, void* y, int64_t n, int64_t inner, bool log);
     void (*softmax_gradient)(const void* g, const void* y, void* out, int64_t n, int64_t inner, bool log);
+
+    double (*dot)(const void* a, const void* b, int64_t n);
 };
 
 // Null for other types.

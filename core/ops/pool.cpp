@@ -129,6 +129,10 @@ std::optional<Rows> rows_of(const Tensor& t) {
     const int64_t block = block_of(i->order);
     return Rows{p, i->sizes[0] * (i->padded_channels() / block), block};
 }
+// Rows of channels are so much faster that a contiguous picture is worth reordering, unless it has only a few channels.
+bool worth_hiding(const Tensor& x, const PoolShape& s) {
+    return x.dtype() == DType::f32 && !x.is_meta() && x.is_contiguous() && x.dim() >= 4 && x.sizes()[1] >= 8 && s.inputs() >= 64 && x.numel() > 0 && !hidden_image(x);
+}
 // f(x of one image, y of one image)
 template <class F> void each_image(const Rows& from, float* to, int64_t from_size, int64_t to_size, F&& f) {
     const int64_t a = from_size * from.width, b = to_size * from.width;
@@ -142,6 +146,7 @@ float* image_data(const Tensor& t) { return static_cast<float*>(hidden_image(t)-
 template <int n>
 std::tuple<Tensor, Tensor> largest(const Tensor& x, const PoolShape& s, bool want_indices) {
     const Dims sizes = result_sizes<n>(x, s);
+    if (!want_indices && worth_hiding(x, s)) return largest<n>(hide(x, Order::Blocked16), s, false);
     if (!want_indices && !s.adaptive) {
         if (const auto rows = rows_of(x)) {
             const Tensor y = make_hidden(sizes, DType::f32, hidden_image(x)->order);
@@ -196,8 +201,9 @@ Tensor max_pool_values(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan 
 template <int n> Tensor max_pool_gradient(Back& b) {
     const Tensor x = b.arg(0);
     const PoolShape s = pool_shape<n>(x, window<n>(Names<n>::max, b.ints(1), b.ints(2), b.ints(3), b.ints(4)), b.flag(5));
-    if (const auto rows = tls.grad ? std::nullopt : rows_of(x)) {
-        const Order order = hidden_image(x)->order;
+    const Tensor input = !tls.grad && worth_hiding(x, s) ? hide(x, Order::Blocked16) : x;
+    if (const auto rows = tls.grad ? std::nullopt : rows_of(input)) {
+        const Order order = hidden_image(input)->order;
         const Image* ig = hidden_image(b.g);
         const Tensor g = ig && ig->order == order ? b.g : hide(dense(b.g), order), r = make_hidden(x.sizes(), DType::f32, order);
         const float* grads = image_data(g);
@@ -220,6 +226,7 @@ template <int n> Tensor max_pool_gradient(Back& b) {
 template <int n>
 Tensor average(const Tensor& x, const PoolShape& s) {
     const Dims sizes = result_sizes<n>(x, s);
+    if (worth_hiding(x, s)) return average<n>(hide(x, Order::Blocked16), s);
     if (const auto rows = rows_of(x)) {
         const Tensor y = make_hidden(sizes, DType::f32, hidden_image(x)->order);
         each_image(*rows, image_data(y), s.inputs(), s.outputs(), [&](const float* a, float* b) { pool_loops().avg_rows(s, a, b, rows->width); });
@@ -231,6 +238,7 @@ Tensor average(const Tensor& x, const PoolShape& s) {
 }
 template <int n>
 Tensor average_gradient(const Tensor& g, const Tensor& x, const PoolShape& s) {
+    if (worth_hiding(g, s) && x.is_contiguous()) return average_gradient<n>(hide(g, Order::Blocked16), x, s);
     if (const auto rows = rows_of(g)) {
         const Tensor r = make_hidden(x.sizes(), DType::f32, hidden_image(g)->order);
         each_image(*rows, image_data(r), s.outputs(), s.inputs(), [&](const float* a, float* d) { pool_loops().avg_rows_gradient(s, a, d, rows->width); });

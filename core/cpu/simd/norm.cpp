@@ -23,11 +23,22 @@ template <class V> inline V load_numbers(const double* p, int64_t m) {
     for (int64_t i = 0; i < m; i++) v[i] = Scalar<V>(p[i]);
     return v;
 }
-template <class V> inline double total(V v) {
-    double s = 0;
-    for (int i = 0; i < int(sizeof(V) / sizeof(Scalar<V>)); i++) s += v[i];
-    return s;
+template <class T, int bytes> inline T add_halves(typename VecOf<T, bytes>::type v) {
+    if constexpr (bytes == 16) {
+        T s = 0;
+        for (int i = 0; i < int(16 / sizeof(T)); i++) s += v[i];
+        return s;
+    } else {
+        typename VecOf<T, bytes / 2>::type h[2];
+        __builtin_memcpy(h, &v, sizeof v);
+        return add_halves<T, bytes / 2>(h[0] + h[1]);
+    }
 }
+inline double total(F v) {
+    const D2 w = widen(v);
+    return add_halves<double, kWidth>(w.lo + w.hi);
+}
+inline double total(D v) { return add_halves<double, kWidth>(v); }
 // Lanes below m: all bits set.
 template <class V> inline Bits<V> lanes_below(int64_t m) {
     Bits<V> r{};
@@ -93,6 +104,21 @@ template <class T> void dots(const void* pg, const void* px, int64_t n, double m
         a += v;
         b += v * (part.get(x + i) - s);
     });
+}
+
+template <class T> double dot(const void* pa, const void* pb, int64_t n) {
+    const T *a = static_cast<const T*>(pa), *b = static_cast<const T*>(pb);
+    double sum = 0;
+    for (int64_t from = 0; from < n; from += kFlush) {
+        const int64_t m = n - from < kFlush ? n - from : kFlush;
+        VecFor<T> s[4] = {};
+        int64_t i = from;
+        for (; i + 4 * kStep<T> <= from + m; i += 4 * kStep<T>)
+            for (int k = 0; k < 4; k++) s[k] = fma(VecFor<T>(load_as(a + i + k * kStep<T>)), VecFor<T>(load_as(b + i + k * kStep<T>)), s[k]);
+        sum += total(VecFor<T>(s[0] + s[1] + (s[2] + s[3])));
+        for (; i < from + m; i++) sum += double(to_float(a[i])) * double(to_float(b[i]));
+    }
+    return sum;
 }
 
 // The same down the columns of rows: a column of vectors at a time, a few hundred rows before the float sums are flushed.
@@ -285,7 +311,7 @@ template <class T> void softmax_gradient(const void* pg, const void* py, void* p
 
 template <class T> constexpr NormLoops loops() {
     return {sums<T>, sums_rows<T>, dots<T>, dots_rows<T>, scale<T>, scale_rows<T>, combine<T>, combine_rows<T>,
-            normalize<T>, row_dots<T>, row_gradient<T>, softmax<T>, softmax_gradient<T>};
+            normalize<T>, row_dots<T>, row_gradient<T>, softmax<T>, softmax_gradient<T>, dot<T>};
 }
 
 }  // namespace
