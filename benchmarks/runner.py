@@ -1,0 +1,137 @@
+"""Runs workloads in fresh processes of two interpreters, in turn, and puts the results side by side."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.workload import Workload
+
+ROOT = Path(__file__).resolve().parent.parent
+LEAST_BUSY = 0.9  # below this part of the time on a core, somebody else was running
+
+
+@dataclass
+class Side:
+    """What the rounds of one package gave for one workload."""
+
+    median: float = math.inf
+    least: float = math.inf
+    checksum: list[float] | None = None
+    error: str = ""
+    disturbed: bool = True
+
+    def add(self, line: dict[str, Any]) -> None:
+        if "error" in line:
+            self.error = line["error"]
+            return
+        self.checksum = line["checksum"]
+        disturbed = line["busy"] < LEAST_BUSY
+        self.least = min(self.least, line["least"])
+        # The quietest round counts: the least median, of an undisturbed round where there was one.
+        if (disturbed, line["median"]) < (self.disturbed, self.median):
+            self.median, self.disturbed = line["median"], disturbed
+
+
+@dataclass
+class Result:
+    """Both packages on one workload."""
+
+    workload: Workload
+    ours: Side = field(default_factory=Side)
+    theirs: Side = field(default_factory=Side)
+
+    @property
+    def ratio(self) -> float:
+        """Their cost divided by ours, by medians."""
+        return self.theirs.median / self.ours.median if self.complete else math.nan
+
+    @property
+    def complete(self) -> bool:
+        return not (self.ours.error or self.theirs.error)
+
+    @property
+    def same_numbers(self) -> bool:
+        """Whether both computed the same, within the workload's tolerance."""
+        a, b = self.ours.checksum, self.theirs.checksum
+        if a is None or b is None or len(a) != len(b):
+            return False
+        tolerance = self.workload.tolerance
+        scale = max([abs(x) for x in b], default=0.0)
+        return all(
+            math.isclose(x, y, rel_tol=tolerance, abs_tol=tolerance * scale)
+            for x, y in zip(a, b, strict=True)
+        )
+
+
+def find_python(package: str, given: str | None) -> str:
+    """The interpreter that has the other package."""
+    tried = [
+        given or os.environ.get(f"FLAMBEAU_BENCH_{package.upper()}") or sys.executable,
+        "python",
+        "python3",
+    ]
+    for python in tried[:1] if given else tried:
+        command = [python, "-c", f"import {package}"]
+        try:
+            done = subprocess.run(command, capture_output=True, cwd="/", check=False)
+        except FileNotFoundError:
+            continue
+        if done.returncode == 0:
+            return python
+    raise SystemExit(f"no Python with {package}: name one by --python or FLAMBEAU_BENCH_{package.upper()}")
+
+
+def run_child(python: str, package: str, seconds: float, names: list[str]) -> Iterator[dict[str, Any]]:
+    """The lines one fresh process prints; a crash is reported for the workloads it took along."""
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join(paths))
+    command = [python, "-m", "benchmarks.child", package, str(seconds), *names]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=ROOT, check=False)
+    seen = set()
+    for text in done.stdout.splitlines():
+        if text.startswith('{"name"'):
+            line = json.loads(text)
+            seen.add(line["name"])
+            yield line
+    last = (done.stderr.strip().splitlines() or [""])[-1]
+    for name in names:
+        if name not in seen:
+            yield {"name": name, "error": f"process ended with {done.returncode}: {last}"}
+
+
+def compare(
+    workloads: list[Workload], package: str, python: str, rounds: int, seconds: float, together: bool
+) -> Iterator[list[Result]]:
+    """Results, chunk by chunk: every chunk of workloads runs in fresh processes A, B, A, B, …
+
+    With `together` the workloads of a group share a process (except for those of memory and start).
+    """
+    chunks: list[list[Workload]] = []
+    for w in workloads:
+        alone = not together or w.group in ("memory", "start")
+        if not alone and chunks and chunks[-1][0].group == w.group:
+            chunks[-1].append(w)
+        else:
+            chunks.append([w])
+    for chunk in chunks:
+        results = {w.name: Result(w) for w in chunk}
+        for attempt in range(rounds + 1):
+            disturbed = [
+                n for n, r in results.items() if r.complete and (r.ours.disturbed or r.theirs.disturbed)
+            ]
+            names = list(results) if attempt < rounds else disturbed  # one more for what always was disturbed
+            if not names:
+                break
+            for line in run_child(python, package, seconds, names):
+                results[line["name"]].theirs.add(line)
+            for line in run_child(sys.executable, "flambeau", seconds, names):
+                results[line["name"]].ours.add(line)
+        yield list(results.values())

@@ -1,0 +1,61 @@
+"""The table of workloads.
+
+A workload is a function of the package under test (``torch`` or ``flambeau``): it prepares its data and
+returns what is timed, a function without arguments whose result is checked to be the same for both packages.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+GROUPS = [
+    "overhead",
+    "elementwise",
+    "matmul",
+    "convolution",
+    "training",
+    "optimizers",
+    "data",
+    "memory",
+    "start",
+]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One line of the table: ``target`` is the least wanted ratio of the other package's cost to ours."""
+
+    group: str
+    name: str
+    prepare: Callable[[ModuleType], Callable[[], Any]]
+    target: float
+    tolerance: float  # of the result, relative to its size
+    measure: str  # "seconds", or "bytes": the peak of the process's resident memory
+
+
+TABLE: dict[str, Workload] = {}
+
+
+def workload(
+    group: str, name: str, target: float = 1.0, *, tolerance: float = 1e-3, measure: str = "seconds"
+) -> Callable[[Callable], Callable]:
+    """Put the decorated function into the table."""
+
+    def put(prepare: Callable) -> Callable:
+        if name in TABLE:
+            raise ValueError(f"two workloads are called {name!r}")
+        TABLE[name] = Workload(group, name, prepare, target, tolerance, measure)
+        return prepare
+
+    return put
+
+
+def load(groups: list[str] | None = None) -> list[Workload]:
+    """The workloads of some groups, or of all, in the order of the table."""
+    for group in groups or GROUPS:
+        importlib.import_module(f"benchmarks.workloads.{group}")
+    return [w for w in TABLE.values() if groups is None or w.group in groups]
