@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -515,7 +514,8 @@ class Module(ModuleBase):
 
     def compile(self, *args, **kwargs) -> None:
         """Compile this module's forward; the arguments are those of ``flambeau.compile``."""
-        self.__dict__["forward"] = fb.compile(type(self).forward.__get__(self), *args, **kwargs)
+        forward = type(self).forward.__get__(self)
+        self.__dict__.update(forward=fb.compile(forward, *args, **kwargs), _compiled=True)
 
     # ------------------------------------------------------------------------------------ hooks
 
@@ -698,8 +698,8 @@ class Module(ModuleBase):
     def __getstate__(self):
         state = self.__dict__.copy()
         # a compiled forward is made anew where it is wanted
-        if not inspect.ismethod(state.get("forward")) and hasattr(state.get("forward"), "_flambeau_compiled"):
-            del state["forward"]
+        if self.__dict__.get("_compiled"):
+            del state["forward"], state["_compiled"]
         return state
 
     def __setstate__(self, state) -> None:

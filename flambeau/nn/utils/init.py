@@ -1,7 +1,5 @@
 """Modules whose parameters are not initialised."""
 
-import inspect
-
 __all__ = ["skip_init"]
 
 
@@ -15,6 +13,8 @@ def skip_init(module_cls, *args, **kwargs):
     *args, **kwargs
         Its arguments.
     """
+    import inspect
+
     from flambeau.nn.modules.module import Module
 
     if not issubclass(module_cls, Module):

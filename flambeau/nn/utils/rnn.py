@@ -3,8 +3,6 @@
 from collections import namedtuple
 from collections.abc import Iterable
 
-import numpy as np
-
 import flambeau as fb
 from flambeau import Tensor
 
@@ -125,8 +123,10 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     return fb.empty_like(permutation, memory_format=fb.contiguous_format).scatter_(0, permutation, places)
 
 
-def _flat_places(batch_sizes: np.ndarray, batch: int) -> Tensor:
-    """Where the packed elements are in a padded tensor of (time * batch) rows."""
+def _flat_places(batch_sizes, batch: int) -> Tensor:
+    """Where packed elements are in a padded tensor of (time * batch) rows; the sizes are a NumPy array."""
+    import numpy as np
+
     alive = np.arange(batch)[None, :] < batch_sizes[:, None]
     return fb.from_numpy(np.flatnonzero(alive))
 
@@ -144,6 +144,8 @@ def pack_padded_sequence(
     enforce_sorted : bool
         Take it that the sequences come longest first; otherwise they are sorted.
     """
+    import numpy as np
+
     if not isinstance(lengths, Tensor):
         lengths = fb.as_tensor(lengths, dtype=fb.int64, device="cpu")
     else:
@@ -210,6 +212,8 @@ def pad_packed_sequence(
     -------
     the padded sequences, and their lengths
     """
+    import numpy as np
+
     sizes = sequence.batch_sizes.numpy()
     longest, batch = len(sizes), int(sizes[0])
     if total_length is not None and total_length < longest:
