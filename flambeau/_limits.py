@@ -1,4 +1,5 @@
 """`finfo` and `iinfo`: the limits of element types."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -7,7 +8,8 @@ import flambeau as fb
 
 __all__ = ["finfo", "iinfo"]
 
-# bits, explicit mantissa bits, exponent of the largest power of two, exponent of the smallest normal, decimal resolution, and the
+# bits, explicit mantissa bits, exponent of the largest power of two, exponent of the smallest normal,
+# decimal resolution, and the
 # largest value where the format spends its top code on NaN
 _FLOATS: dict[str, tuple] = {
     "float16": (16, 10, 15, -14, 1e-3, None),
@@ -38,13 +40,15 @@ class finfo:
     resolution : approximate decimal resolution.
     """
 
-    __slots__ = ("bits", "eps", "max", "min", "tiny", "resolution", "dtype")
+    __slots__ = ("bits", "dtype", "eps", "max", "min", "resolution", "tiny")
 
     def __init__(self, type: Any = None) -> None:
         name = _name(fb.get_default_dtype() if type is None else type)
         name = _PARTS.get(name, name)
         if name not in _FLOATS:
-            raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{name}'")
+            raise TypeError(
+                f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{name}'"
+            )
         self.dtype = name
         self.bits, mantissa, top, bottom, self.resolution, largest = _FLOATS[name]
         self.eps = 2.0**-mantissa
@@ -79,7 +83,7 @@ class iinfo:
     max, min : largest and smallest number.
     """
 
-    __slots__ = ("bits", "max", "min", "dtype")
+    __slots__ = ("bits", "dtype", "max", "min")
 
     def __init__(self, type: Any) -> None:
         name = _name(type)
@@ -87,7 +91,9 @@ class iinfo:
             raise TypeError("torch.bool is not supported by torch.iinfo")
         signed, unsigned = name.startswith("int"), name.startswith("uint")
         if not (signed or unsigned):
-            raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{name}'")
+            raise TypeError(
+                f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{name}'"
+            )
         self.dtype = name
         self.bits = int(name[3:] if signed else name[4:])
         self.max = 2 ** (self.bits - 1) - 1 if signed else 2**self.bits - 1

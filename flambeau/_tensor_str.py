@@ -1,4 +1,5 @@
 """How tensors print: `repr`, `str` and `set_printoptions`."""
+
 from __future__ import annotations
 
 import math
@@ -101,7 +102,9 @@ class _Column:
         smallest, largest = min(sizes), max(sizes)
         self.scientific = PRINT_OPTS.sci_mode
         if self.scientific is None:
-            self.scientific = largest / smallest > 1000.0 or largest > 1.0e8 or (not self.whole and smallest < 1.0e-4)
+            self.scientific = (
+                largest / smallest > 1000.0 or largest > 1.0e8 or (not self.whole and smallest < 1.0e-4)
+            )
         if self.scientific:
             self.width = max(len(f"{v:.{precision}e}") for v in shown)
         elif self.whole:
@@ -198,7 +201,8 @@ def _content(t: Any, indent: int) -> str:
 
 
 def _join(text: str, suffixes: list[str], indent: int, newline: bool) -> str:
-    """Appends ``, suffix`` for each suffix, on a new line where the line would be too long, and the parenthesis."""
+    """Appends ``, suffix`` for each suffix, on a new line where the line would be too long, and the
+    parenthesis."""
     length = len(text) - text.rfind("\n") + 1
     parts = [text]
     for suffix in suffixes:
@@ -262,7 +266,9 @@ def _text(t: Any, contents: str | None) -> str:
     indent = len(prefix)
     suffixes = []
     device = t.device
-    if device.type not in ("cpu", "meta") and (fb._C._get_default_device() != device.type or device.index != 0):
+    if device.type not in ("cpu", "meta") and (
+        fb._C._get_default_device() != device.type or device.index != 0
+    ):
         suffixes.append(f"device='{device}'")
     recorded = t.requires_grad
     tangent, primal = _tangent(t), t
@@ -300,7 +306,9 @@ def _text(t: Any, contents: str | None) -> str:
     if recorded:
         node = t.grad_fn
         if node is not None:
-            suffixes.append(f"grad_fn=<{type(node).__name__ if type(node).__name__ != 'CppFunction' else node.name()}>")
+            suffixes.append(
+                f"grad_fn=<{type(node).__name__ if type(node).__name__ != 'CppFunction' else node.name()}>"
+            )
         else:
             suffixes.append("requires_grad=True")
     if tangent is not None:

@@ -1,10 +1,12 @@
 """Fourier transforms: `flambeau.fft`."""
+
 from __future__ import annotations
 
 from typing import Any
 
 __all__ = """
-fft ifft fft2 ifft2 fftn ifftn rfft irfft rfft2 irfft2 rfftn irfftn hfft ihfft hfft2 ihfft2 hfftn ihfftn fftfreq rfftfreq fftshift
+fft ifft fft2 ifft2 fftn ifftn rfft irfft rfft2 irfft2 rfftn irfftn hfft ihfft hfft2 ihfft2 hfftn ihfftn
+fftfreq rfftfreq fftshift
 ifftshift
 """.split()
 

@@ -1,4 +1,5 @@
 """`Future`: a result that another thread will set."""
+
 from __future__ import annotations
 
 import threading
@@ -49,7 +50,8 @@ class Future(Generic[T]):
         with self._ready:
             if self._finished:
                 raise RuntimeError(
-                    "Attempting to mark a completed Future as complete again. Note that a Future can only be marked completed once."
+                    "Attempting to mark a completed Future as complete again. Note that a Future can only be"
+                    " marked completed once."
                 )
             self._value, self._error, self._finished = value, error, True
             self._ready.notify_all()

@@ -1,4 +1,5 @@
 """The `__torch_function__` protocol: subclasses and modes that take over calls of the public functions."""
+
 from __future__ import annotations
 
 import contextlib
@@ -12,8 +13,10 @@ import flambeau as fb
 from flambeau import _C
 
 __all__ = [
-    "get_ignored_functions", "get_overridable_functions", "get_testing_overrides", "handle_torch_function", "has_torch_function",
-    "resolve_name", "is_tensor_like", "is_tensor_method_or_property", "wrap_torch_function", "TorchFunctionMode",
+    "get_ignored_functions", "get_overridable_functions", "get_testing_overrides", "handle_torch_function",
+    "has_torch_function",
+    "resolve_name", "is_tensor_like", "is_tensor_method_or_property", "wrap_torch_function",
+    "TorchFunctionMode",
     "BaseTorchFunctionMode",
 ]  # fmt: skip
 
@@ -23,7 +26,8 @@ has_torch_function_variadic = _C._has_torch_function_variadic
 
 
 def _get_overloaded_args(relevant_args: Iterable[Any]) -> list[Any]:
-    """One argument of each type that takes over calls, subclasses before their bases, otherwise from left to right."""
+    """One argument of each type that takes over calls, subclasses before their bases, otherwise from left to
+    right."""
     if not _C._is_torch_function_enabled():
         return []
     kinds: list[type] = []
@@ -40,7 +44,9 @@ def _get_overloaded_args(relevant_args: Iterable[Any]) -> list[Any]:
     return chosen
 
 
-def handle_torch_function(public_api: Callable, relevant_args: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
+def handle_torch_function(
+    public_api: Callable, relevant_args: Iterable[Any], *args: Any, **kwargs: Any
+) -> Any:
     """Let the mode in force, else the arguments' types, run a public function.
 
     Parameters
@@ -58,10 +64,14 @@ def handle_torch_function(public_api: Callable, relevant_args: Iterable[Any], *a
             return result
     for arg in overloaded:
         method = arg.__torch_function__
-        if hasattr(method, "__self__") and method.__self__ is arg and method.__func__ is not _C._disabled_torch_function_impl:
+        if (
+            hasattr(method, "__self__")
+            and method.__self__ is arg
+            and method.__func__ is not _C._disabled_torch_function_impl
+        ):
             warnings.warn(
-                "Defining your `__torch_function__ as a plain method is deprecated and will be an error in future, please define it as a "
-                "classmethod.",
+                "Defining your `__torch_function__ as a plain method is deprecated and will be an error in"
+                " future, please define it as a classmethod.",
                 DeprecationWarning,
                 stacklevel=2,
             )
@@ -69,14 +79,17 @@ def handle_torch_function(public_api: Callable, relevant_args: Iterable[Any], *a
         if result is not NotImplemented:
             return result
     name = f"{public_api.__module__}.{public_api.__name__}"
-    message = f"no implementation found for '{name}' on types that implement __torch_function__: {list(kinds)}"
+    message = (
+        f"no implementation found for '{name}' on types that implement __torch_function__: {list(kinds)}"
+    )
     if _C._is_torch_function_mode_enabled():
         message += f" nor in mode {_get_current_function_mode()}"
     raise TypeError(message)
 
 
 def wrap_torch_function(dispatcher: Callable) -> Callable:
-    """Decorator that gives a function of one's own the protocol; `dispatcher` names its arguments that may take over."""
+    """Decorator that gives a function of one's own the protocol; `dispatcher` names its arguments that may
+    take over."""
 
     def decorate(func: Callable) -> Callable:
         @functools.wraps(func)
@@ -92,7 +105,8 @@ def wrap_torch_function(dispatcher: Callable) -> Callable:
 
 
 class TorchFunctionMode:
-    """Context inside which ``__torch_function__(self, func, types, args, kwargs)`` gets every call of a public function.
+    """Context inside which ``__torch_function__(self, func, types, args, kwargs)`` gets every call of a
+    public function.
 
     Inside that method the mode itself is off, so ``func(*args, **kwargs)`` runs the function.
     """
@@ -100,7 +114,9 @@ class TorchFunctionMode:
     def __init__(self) -> None:
         pass
 
-    def __torch_function__(self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(
+        self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         raise NotImplementedError
 
     def __enter__(self) -> TorchFunctionMode:
@@ -113,14 +129,18 @@ class TorchFunctionMode:
     @classmethod
     def push(cls, *args: Any, **kwargs: Any) -> TorchFunctionMode:
         """Old form: ``with Mode.push():``."""
-        warnings.warn("`Mode.push()` is no longer necessary and can be replaced with just `with Mode()`", stacklevel=2)
+        warnings.warn(
+            "`Mode.push()` is no longer necessary and can be replaced with just `with Mode()`", stacklevel=2
+        )
         return cls(*args, **kwargs)
 
 
 class BaseTorchFunctionMode(TorchFunctionMode):
     """A mode that changes nothing."""
 
-    def __torch_function__(self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(
+        self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         return func(*args, **(kwargs or {}))
 
 
@@ -167,26 +187,44 @@ def is_tensor_like(inp: Any) -> bool:
 
 # public functions that run no operator on tensor arguments, so that nobody can take them over
 _IGNORED = """
-typename is_tensor is_storage set_default_tensor_type set_default_device get_default_device set_rng_state get_rng_state manual_seed
-initial_seed seed save load set_printoptions fork get_default_dtype get_num_interop_threads get_num_threads import_ir_module
-init_num_threads is_anomaly_enabled is_anomaly_check_nan_enabled is_grad_enabled parse_ir parse_schema parse_type_comment
-set_anomaly_enabled set_flush_denormal set_num_interop_threads set_num_threads wait as_tensor from_numpy get_device tensor
-default_generator has_cuda has_cudnn has_lapack device dtype finfo has_mkl has_mps has_mkldnn has_openmp iinfo memory_format qscheme
-set_grad_enabled no_grad enable_grad inference_mode is_inference_mode_enabled layout align_tensors arange as_strided bartlett_window
-blackman_window broadcast_shapes can_cast compile empty empty_permuted empty_strided eye fft_fftfreq fft_rfftfreq from_file full
-fill hamming_window hann_window kaiser_window linspace logspace ones promote_types rand randn randint randperm range result_type
-scalar_tensor sparse_coo_tensor sparse_compressed_tensor sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor sparse_bsc_tensor
-tril_indices triu_indices vander zeros cudnn_is_acceptable set_autocast_enabled is_autocast_enabled clear_autocast_cache
-set_autocast_dtype get_autocast_dtype autocast_increment_nesting autocast_decrement_nesting is_autocast_cache_enabled
-set_autocast_cache_enabled use_deterministic_algorithms are_deterministic_algorithms_enabled set_deterministic_debug_mode
-get_deterministic_debug_mode set_float32_matmul_precision get_float32_matmul_precision set_warn_always is_warn_always_enabled
-frombuffer asarray from_dlpack get_default_dtype set_default_dtype compiled_with_cxx11_abi is_deterministic_algorithms_warn_only_enabled
+typename is_tensor is_storage set_default_tensor_type set_default_device get_default_device set_rng_state
+get_rng_state manual_seed
+initial_seed seed save load set_printoptions fork get_default_dtype get_num_interop_threads get_num_threads
+import_ir_module
+init_num_threads is_anomaly_enabled is_anomaly_check_nan_enabled is_grad_enabled parse_ir parse_schema
+parse_type_comment
+set_anomaly_enabled set_flush_denormal set_num_interop_threads set_num_threads wait as_tensor from_numpy
+get_device tensor
+default_generator has_cuda has_cudnn has_lapack device dtype finfo has_mkl has_mps has_mkldnn has_openmp iinfo
+memory_format qscheme
+set_grad_enabled no_grad enable_grad inference_mode is_inference_mode_enabled layout align_tensors arange
+as_strided bartlett_window
+blackman_window broadcast_shapes can_cast compile empty empty_permuted empty_strided eye fft_fftfreq
+fft_rfftfreq from_file full
+fill hamming_window hann_window kaiser_window linspace logspace ones promote_types rand randn randint randperm
+range result_type
+scalar_tensor sparse_coo_tensor sparse_compressed_tensor sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor
+sparse_bsc_tensor
+tril_indices triu_indices vander zeros cudnn_is_acceptable set_autocast_enabled is_autocast_enabled
+clear_autocast_cache
+set_autocast_dtype get_autocast_dtype autocast_increment_nesting autocast_decrement_nesting
+is_autocast_cache_enabled
+set_autocast_cache_enabled use_deterministic_algorithms are_deterministic_algorithms_enabled
+set_deterministic_debug_mode
+get_deterministic_debug_mode set_float32_matmul_precision get_float32_matmul_precision set_warn_always
+is_warn_always_enabled
+frombuffer asarray from_dlpack get_default_dtype set_default_dtype compiled_with_cxx11_abi
+is_deterministic_algorithms_warn_only_enabled
 """.split()
 _IGNORED_METHODS = """
-__delitem__ __dir__ __getattribute__ __init__ __iter__ __init_subclass__ __delattr__ __setattr__ __torch_function__
-__torch_dispatch__ __new__ __class__ __subclasshook__ __hash__ __eq__ __reduce_ex__ __reduce__ __getstate__ as_subclass eig lstsq
-reinforce new new_tensor new_empty new_empty_strided new_zeros new_ones new_full _make_subclass solve symeig stride unflatten
-to_sparse_coo to_sparse_csr _typed_storage _reduce_ex_internal _fix_weakref _view_func _view_func_unsafe _make_wrapper_subclass
+__delitem__ __dir__ __getattribute__ __init__ __iter__ __init_subclass__ __delattr__ __setattr__
+__torch_function__
+__torch_dispatch__ __new__ __class__ __subclasshook__ __hash__ __eq__ __reduce_ex__ __reduce__ __getstate__
+as_subclass eig lstsq
+reinforce new new_tensor new_empty new_empty_strided new_zeros new_ones new_full _make_subclass solve symeig
+stride unflatten
+to_sparse_coo to_sparse_csr _typed_storage _reduce_ex_internal _fix_weakref _view_func _view_func_unsafe
+_make_wrapper_subclass
 _use_count _has_symbolic_sizes_strides
 """.split()
 
@@ -287,7 +325,8 @@ def _tensor_methods() -> set[Callable]:
 
 @functools.lru_cache(None)
 def get_testing_overrides() -> dict[Callable, Callable]:
-    """For every function of the protocol, one that takes any arguments and returns -1: stand-ins for tests of subclasses."""
+    """For every function of the protocol, one that takes any arguments and returns -1: stand-ins for tests of
+    subclasses."""
 
     def stand_in(*args: Any, **kwargs: Any) -> int:
         return -1

@@ -1,4 +1,5 @@
 """Named tuples that operators with several results return; they print as PyTorch's do."""
+
 from __future__ import annotations
 
 from collections import namedtuple
@@ -16,7 +17,9 @@ def named(name: str, fields: str) -> type:
     """The result class of an operator: a named tuple of its fields."""
     if name in globals():
         return globals()[name]
-    made = type(name, (namedtuple(name, fields),), {"__slots__": (), "__repr__": _repr, "__module__": __name__})
+    made = type(
+        name, (namedtuple(name, fields),), {"__slots__": (), "__repr__": _repr, "__module__": __name__}
+    )
     globals()[name] = made
     return made
 

@@ -1,15 +1,15 @@
 """Names for the types of arguments."""
+
 from __future__ import annotations
 
 import builtins
 import os
 from collections.abc import Sequence
-from typing import IO, Any, Union
+from typing import IO, Any
 
 from flambeau import Size, Tensor
 from flambeau import device as _device
 from flambeau import dtype as _dtype
-from flambeau import layout as _layout
 
 __all__ = ["Number", "Device", "FileLike", "Storage"]
 
@@ -19,18 +19,18 @@ _bool = builtins.bool
 _complex = builtins.complex
 _bytes = builtins.bytes
 _str = builtins.str
-_size = Union[Size, "list[int]", "tuple[int, ...]"]
-_symsize = Union[Size, Sequence[int]]
-_TensorOrTensors = Union[Tensor, Sequence[Tensor]]
-_TensorOrOptionalTensors = Union[Tensor, Sequence["Tensor | None"]]
+_size = Size | list[int] | tuple[int, ...]
+_symsize = Size | Sequence[int]
+_TensorOrTensors = Tensor | Sequence[Tensor]
+_TensorOrOptionalTensors = Tensor | Sequence[Tensor | None]
 
-Number = Union[int, float, bool]
+Number = int | float | bool
 _Number = (int, float, bool)
 IntLikeType = int
 FloatLikeType = float
 BoolLikeType = bool
-Device = Union[_device, str, int, None]
-FileLike = Union[str, "os.PathLike[str]", IO[bytes]]
+Device = _device | str | int | None
+FileLike = str | os.PathLike[str] | IO[bytes]
 
 
 class Storage:

@@ -1,4 +1,5 @@
 """Automatic differentiation: `backward`, `grad`, and the tools around them."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -51,7 +52,11 @@ def __getattr__(name: str) -> Any:
 
         checks = importlib.import_module(".gradcheck", __name__)
         # the submodule of the same name is bound by the import: the function is what users expect
-        globals().update(gradcheck=checks.gradcheck, gradgradcheck=checks.gradgradcheck, GradcheckError=checks.GradcheckError)
+        globals().update(
+            gradcheck=checks.gradcheck,
+            gradgradcheck=checks.gradgradcheck,
+            GradcheckError=checks.GradcheckError,
+        )
         return globals()[name]
     if name == "profiler":
         import importlib
@@ -79,20 +84,25 @@ def _made_grads(outputs: tuple, grads: tuple, batched: bool) -> tuple:
             continue
         if isinstance(g, fb.Tensor):
             expected = g.shape[1:] if batched else g.shape
-            if batched and g.dim() == 0 or expected != out.shape:
+            if (batched and g.dim() == 0) or expected != out.shape:
                 message = (
-                    "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. The "
-                    "sizes of the remaining dimensions are expected to match the shape of corresponding output, but a mismatch was "
-                    f"detected: grad_output[{i}] has a shape of {g.shape[1:]} and output[{i}] has a shape of {out.shape}. If you only "
-                    "want some tensors in `grad_output` to be considered batched, consider using vmap."
+                    "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the"
+                    " batch dimension. The sizes of the remaining dimensions are expected to match the shape"
+                    f" of corresponding output, but a mismatch was detected: grad_output[{i}] has a shape of"
+                    f" {g.shape[1:]} and output[{i}] has a shape of {out.shape}. If you only want some"
+                    " tensors in `grad_output` to be considered batched, consider using vmap."
                     if batched
-                    else f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {out.shape}."
+                    else (
+                        f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a"
+                        f" shape of {out.shape}."
+                    )
                 )
                 raise RuntimeError(message)
             if out.dtype.is_complex != g.dtype.is_complex:
                 raise RuntimeError(
-                    "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
-                    f"grad_output[{i}] has a dtype of {g.dtype} and output[{i}] has a dtype of {out.dtype}."
+                    "For complex Tensors, both grad_output and output are required to have the same dtype."
+                    f" Mismatch in dtype: grad_output[{i}] has a dtype of {g.dtype} and output[{i}] has a"
+                    f" dtype of {out.dtype}."
                 )
             made.append(g)
         elif g is None:
@@ -102,7 +112,9 @@ def _made_grads(outputs: tuple, grads: tuple, batched: bool) -> tuple:
             if out.numel() != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
             if not out.dtype.is_floating_point:
-                raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {out.dtype}")
+                raise RuntimeError(
+                    f"grad can be implicitly created only for real scalar outputs but got {out.dtype}"
+                )
             made.append(fb.ones_like(out, memory_format=fb.preserve_format))
         else:
             raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
@@ -110,7 +122,11 @@ def _made_grads(outputs: tuple, grads: tuple, batched: bool) -> tuple:
 
 
 def _paired(outputs: tuple, grads: Any) -> tuple:
-    grads = (grads,) if isinstance(grads, fb.Tensor) else tuple(grads) if grads is not None else (None,) * len(outputs)
+    grads = (
+        (grads,)
+        if isinstance(grads, fb.Tensor)
+        else tuple(grads) if grads is not None else (None,) * len(outputs)
+    )
     if len(grads) != len(outputs):
         raise RuntimeError(f"got {len(outputs)} tensors and {len(grads)} gradients")
     return grads
@@ -142,7 +158,9 @@ def backward(
     if grad_variables is not None:
         import warnings
 
-        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        warnings.warn(
+            "`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2
+        )
         if grad_tensors is not None:
             raise RuntimeError(
                 "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. "
@@ -155,7 +173,9 @@ def backward(
     outputs = _as_tuple(tensors)
     grads = _made_grads(outputs, _paired(outputs, grad_tensors), False)
     keep = create_graph if retain_graph is None else retain_graph
-    _run_backward(outputs, grads, keep, create_graph, inputs or (), allow_unreachable=True, accumulate_grad=True)
+    _run_backward(
+        outputs, grads, keep, create_graph, inputs or (), allow_unreachable=True, accumulate_grad=True
+    )
 
 
 def grad(
@@ -184,13 +204,17 @@ def grad(
     A tuple of one gradient an input.
     """
     if materialize_grads and allow_unused is False:
-        raise ValueError(f"Expected allow_unused to be True or not passed when materialize_grads=True, but got: {allow_unused=}.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got:"
+            f" {allow_unused=}."
+        )
     if allow_unused is None:
         allow_unused = materialize_grads
     outs, ins = _as_tuple(outputs), _as_tuple(inputs)
     if fb.overrides.has_torch_function(outs + ins):
         return fb.overrides.handle_torch_function(
-            grad, outs + ins, outs, ins, grad_outputs=grad_outputs, retain_graph=retain_graph, create_graph=create_graph,
+            grad, outs + ins, outs, ins, grad_outputs=grad_outputs, retain_graph=retain_graph,
+            create_graph=create_graph,
             allow_unused=allow_unused, is_grads_batched=is_grads_batched, materialize_grads=materialize_grads,
         )  # fmt: skip
     if not ins:
@@ -199,7 +223,9 @@ def grad(
     keep = create_graph if retain_graph is None else retain_graph
 
     def run(cotangents: Sequence[Any], keep: bool) -> tuple:
-        return _run_backward(outs, tuple(cotangents), keep, create_graph, ins, allow_unused, accumulate_grad=False)
+        return _run_backward(
+            outs, tuple(cotangents), keep, create_graph, ins, allow_unused, accumulate_grad=False
+        )
 
     if is_grads_batched:
         result = _looped(run, grads, keep)
@@ -208,9 +234,12 @@ def grad(
     if materialize_grads:
         if any(g is None and not isinstance(x, fb.Tensor) for g, x in zip(result, ins)):
             raise RuntimeError(
-                "materialize_grads cannot be used when the given input is a GradientEdge; its shape is not known."
+                "materialize_grads cannot be used when the given input is a GradientEdge; its shape is not"
+                " known."
             )
-        result = tuple(fb.zeros_like(x, requires_grad=create_graph) if g is None else g for g, x in zip(result, ins))
+        result = tuple(
+            fb.zeros_like(x, requires_grad=create_graph) if g is None else g for g, x in zip(result, ins)
+        )
     return result
 
 

@@ -1,4 +1,5 @@
 """Anomaly detection: where did the operation run whose backward failed or gave NaN?"""
+
 from __future__ import annotations
 
 import warnings
@@ -31,14 +32,16 @@ class set_detect_anomaly:
 
 
 class detect_anomaly:
-    """Context manager that detects anomalies in the backward of what runs inside; slow, for finding errors."""
+    """Context manager that detects anomalies in the backward of what runs inside; slow, for finding
+    errors."""
 
     def __init__(self, check_nan: bool = True) -> None:
         self.prev = _C.is_anomaly_enabled()
         self.prev_check_nan = _C.is_anomaly_check_nan_enabled()
         self.check_nan = check_nan
         warnings.warn(
-            "Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for debugging.",
+            "Anomaly Detection has been enabled. This mode will increase the runtime and should only be"
+            " enabled for debugging.",
             stacklevel=2,
         )
 

@@ -1,9 +1,12 @@
 """Forward-mode differentiation with dual tensors.
 
-A dual tensor is recorded like any tensor that requires grad. Its tangent is found when it is asked for: the derivative, with respect
-to the cotangent, of the backward from there to the tensors that `make_dual` made. That is exact for every operator that can be
+A dual tensor is recorded like any tensor that requires grad. Its tangent is found when it is asked for: the
+derivative, with respect
+to the cotangent, of the backward from there to the tensors that `make_dual` made. That is exact for every
+operator that can be
 differentiated twice, and needs recording to be on (no `no_grad`).
 """
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -12,7 +15,14 @@ import flambeau as fb
 
 from .grad_mode import _DecoratorContextManager
 
-__all__ = ["UnpackedDualTensor", "enter_dual_level", "exit_dual_level", "make_dual", "unpack_dual", "dual_level"]
+__all__ = [
+    "UnpackedDualTensor",
+    "enter_dual_level",
+    "exit_dual_level",
+    "make_dual",
+    "unpack_dual",
+    "dual_level",
+]
 
 # the level that calls without one use; -1: none is entered
 _current_level = -1
@@ -45,7 +55,10 @@ def exit_dual_level(*, level: int | None = None) -> None:
     if level is None:
         level = _current_level
     if level != _current_level or not _levels:
-        raise RuntimeError("Trying to exit a forward AD level that was not the last one that was created. This is not supported.")
+        raise RuntimeError(
+            "Trying to exit a forward AD level that was not the last one that was created. This is not"
+            " supported."
+        )
     _levels.pop()
     _current_level = level - 1
 
@@ -55,14 +68,18 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
     if level is None:
         level = _current_level
     if level < 0:
-        raise RuntimeError("Trying to create a dual Tensor for forward AD but no level exists, make sure to enter_dual_level() first.")
+        raise RuntimeError(
+            "Trying to create a dual Tensor for forward AD but no level exists, make sure to"
+            " enter_dual_level() first."
+        )
     for t, name in ((tensor, "primal"), (tangent, "tangent")):
         if not (t.is_floating_point() or t.is_complex()):
             raise ValueError(f"Expected {name} to be floating point or complex, but got: {t.dtype}")
     if tensor.shape != tangent.shape:
         raise RuntimeError(
-            "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not supported. "
-            f"Tensor is of size {list(tensor.shape)} while the given forward gradient is of size {list(tangent.shape)}."
+            "Trying to set a forward gradient that has a different size than that of the original Tensor,"
+            f" this is not supported. Tensor is of size {list(tensor.shape)} while the given forward gradient"
+            f" is of size {list(tangent.shape)}."
         )
     base = tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
     _levels[level].bases.append(base)
@@ -78,7 +95,8 @@ class UnpackedDualTensor(NamedTuple):
 
 
 def _tangent_of(tensor: Any, level: _Level) -> Any:
-    """The derivative of a tensor in the direction of the level's tangents; None where it does not depend on its duals."""
+    """The derivative of a tensor in the direction of the level's tangents; None where it does not depend on
+    its duals."""
     for base, tangent in zip(level.bases, level.tangents):
         if tensor is base:
             return tangent
@@ -86,7 +104,9 @@ def _tangent_of(tensor: Any, level: _Level) -> Any:
         return None
     with fb.enable_grad():
         cotangent = fb.zeros_like(tensor).detach().requires_grad_()
-        pulled = fb.autograd.grad(tensor, level.bases, cotangent, create_graph=True, retain_graph=True, allow_unused=True)
+        pulled = fb.autograd.grad(
+            tensor, level.bases, cotangent, create_graph=True, retain_graph=True, allow_unused=True
+        )
         used = [(g, t) for g, t in zip(pulled, level.tangents) if g is not None]
         if not used:
             return None
@@ -94,7 +114,9 @@ def _tangent_of(tensor: Any, level: _Level) -> Any:
         if not used:
             return fb.zeros_like(tensor).detach()
         grads, tangents = (list(x) for x in zip(*used))
-        (found,) = fb.autograd.grad(grads, cotangent, tangents, create_graph=True, retain_graph=True, allow_unused=True)
+        (found,) = fb.autograd.grad(
+            grads, cotangent, tangents, create_graph=True, retain_graph=True, allow_unused=True
+        )
     return fb.zeros_like(tensor).detach() if found is None else found
 
 

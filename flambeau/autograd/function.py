@@ -1,7 +1,9 @@
 """`autograd.Function`: operators whose derivative is written by the user.
 
-The core (`_C._FunctionBase`) makes the graph node, saves tensors and calls `forward`; the classes here hold the user's side.
+The core (`_C._FunctionBase`) makes the graph node, saves tensors and calls `forward`; the classes here hold
+the user's side.
 """
+
 from __future__ import annotations
 
 import functools
@@ -12,7 +14,14 @@ from typing import Any
 import flambeau as fb
 from flambeau import _C
 
-__all__ = ["FunctionCtx", "BackwardCFunction", "FunctionMeta", "Function", "once_differentiable", "InplaceFunction"]
+__all__ = [
+    "FunctionCtx",
+    "BackwardCFunction",
+    "FunctionMeta",
+    "Function",
+    "once_differentiable",
+    "InplaceFunction",
+]
 
 
 class FunctionCtx:
@@ -30,7 +39,8 @@ class FunctionCtx:
         for t in tensors:
             if not (isinstance(t, fb.Tensor) or t is None):
                 raise AssertionError(
-                    "save_for_forward expects all arguments to be tensors; you should save non-tensors as attributes on ctx."
+                    "save_for_forward expects all arguments to be tensors; you should save non-tensors as"
+                    " attributes on ctx."
                 )
         self.saved_for_forward = tensors
 
@@ -91,7 +101,8 @@ class FunctionMeta(type):
 class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta):
     """Base class of operators with a derivative of their own.
 
-    Override the static methods `forward` and `backward` (or `vjp`), and `setup_context` where `forward` takes no `ctx`;
+    Override the static methods `forward` and `backward` (or `vjp`), and `setup_context` where `forward` takes
+    no `ctx`;
     call the operator with ``MyFunction.apply(...)``.
 
     Examples
@@ -114,16 +125,18 @@ class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta
         import warnings
 
         warnings.warn(
-            f"{self.__class__} should not be instantiated. Methods on autograd functions are all static, so you should invoke "
-            "them on the class itself. Instantiating an autograd function will raise an error in a future version.",
+            f"{self.__class__} should not be instantiated. Methods on autograd functions are all static, so"
+            " you should invoke them on the class itself. Instantiating an autograd function will raise an"
+            " error in a future version.",
             DeprecationWarning,
             stacklevel=2,
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(
-            "Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd function "
-            "with static forward method. (Example: https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
+            "Legacy autograd function with non-static forward method is deprecated. Please use new-style"
+            " autograd function with static forward method. (Example:"
+            " https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
         )
 
     @staticmethod
@@ -138,9 +151,11 @@ class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        """Gradients of the inputs from gradients of the outputs; one for each argument of `forward`, None where there is none."""
+        """Gradients of the inputs from gradients of the outputs; one for each argument of `forward`, None
+        where there is none."""
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD."
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it"
+            " with backward mode AD."
         )
 
     # the same function object under both names: a Function overrides either
@@ -149,13 +164,16 @@ class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
         """Tangents of the outputs from tangents of the inputs."""
-        raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with forward mode AD.")
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
+        )
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple, *args: Any) -> Any:
         """The operator on batched inputs: returns ``(output, out_dims)``."""
         raise NotImplementedError(
-            "To use autograd.Function with vmap, you must either override the vmap staticmethod or set generate_vmap_rule=True."
+            "To use autograd.Function with vmap, you must either override the vmap staticmethod or set"
+            " generate_vmap_rule=True."
         )
 
     @classmethod

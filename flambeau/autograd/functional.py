@@ -1,4 +1,5 @@
 """Derivatives of functions of tensors: `vjp`, `jvp`, `jacobian`, `hessian`, `vhp`, `hvp`."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -9,9 +10,10 @@ import flambeau as fb
 __all__ = ["vjp", "jvp", "jacobian", "hessian", "hvp", "vhp"]
 
 _INDEPENDENT_JACOBIAN = (
-    "While computing the hessian, found that the jacobian of the user-provided function with respect to input {} is independent "
-    "of the input. This is not allowed in strict mode. You should ensure that your function is twice differentiable and that the "
-    "jacobian depends on the inputs (this would be violated by a linear function for example)."
+    "While computing the hessian, found that the jacobian of the user-provided function with respect to input"
+    " {} is independent of the input. This is not allowed in strict mode. You should ensure that your"
+    " function is twice differentiable and that the jacobian depends on the inputs (this would be violated by"
+    " a linear function for example)."
 )
 
 
@@ -23,11 +25,12 @@ def _tupled(x: Any, what: str, of: str) -> tuple[bool, tuple]:
         if not isinstance(v, fb.Tensor):
             if single:
                 raise TypeError(
-                    f"The {what} given to {of} must be either a Tensor or a tuple of Tensors but the given {what} has type {type(v)}."
+                    f"The {what} given to {of} must be either a Tensor or a tuple of Tensors but the given"
+                    f" {what} has type {type(v)}."
                 )
             raise TypeError(
-                f"The {what} given to {of} must be either a Tensor or a tuple of Tensors but the value at index {i} of the given "
-                f"{what} has type {type(v)}."
+                f"The {what} given to {of} must be either a Tensor or a tuple of Tensors but the value at"
+                f" index {i} of the given {what} has type {type(v)}."
             )
     return not single, values
 
@@ -37,7 +40,8 @@ def _outputs(x: Any, of: str) -> tuple[bool, tuple]:
 
 
 def _fresh(inputs: tuple, create_graph: bool, need_graph: bool = True) -> tuple:
-    """Inputs that the function is differentiated with respect to, apart from any other use of the user's tensors."""
+    """Inputs that the function is differentiated with respect to, apart from any other use of the user's
+    tensors."""
     made = []
     for x in inputs:
         if create_graph and x.requires_grad:
@@ -61,7 +65,9 @@ def _vector(v: Any, reference: tuple, tupled: bool) -> tuple:
     _, v = _tupled(v, "v", "vjp") if isinstance(v, (tuple, fb.Tensor)) else (False, tuple(v))
     if len(v) != len(reference):
         if tupled:
-            raise RuntimeError(f"v is a tuple of invalid length: should be {len(reference)} but got {len(v)}.")
+            raise RuntimeError(
+                f"v is a tuple of invalid length: should be {len(reference)} but got {len(v)}."
+            )
         raise RuntimeError("The given v should contain a single Tensor.")
     for i, (a, r) in enumerate(zip(v, reference)):
         if a.shape != r.shape:
@@ -70,31 +76,41 @@ def _vector(v: Any, reference: tuple, tupled: bool) -> tuple:
     return tuple(v)
 
 
-def _check_outputs(outputs: tuple, strict: bool, what: str = "Output {} of the user-provided function") -> None:
+def _check_outputs(
+    outputs: tuple, strict: bool, what: str = "Output {} of the user-provided function"
+) -> None:
     if not strict:
         return
     for i, o in enumerate(outputs):
         if not o.requires_grad:
             raise RuntimeError(
-                f"{what.format(i)} does not require gradients. The outputs must be computed in a differentiable manner from the "
-                "input when running in strict mode."
+                f"{what.format(i)} does not require gradients. The outputs must be computed in a"
+                " differentiable manner from the input when running in strict mode."
             )
 
 
 def _grad(outputs: tuple, inputs: tuple, cotangents: Any = None, create_graph: bool = False) -> tuple:
     """Gradients where outputs that depend on nothing count as constant."""
-    pairs = [(o, c) for o, c in zip(outputs, cotangents or (None,) * len(outputs)) if o is not None and o.requires_grad]
+    pairs = [
+        (o, c)
+        for o, c in zip(outputs, cotangents or (None,) * len(outputs))
+        if o is not None and o.requires_grad
+    ]
     if not pairs:
         return (None,) * len(inputs)
     outs, cots = zip(*pairs)
-    return fb.autograd.grad(outs, inputs, cots, allow_unused=True, create_graph=create_graph, retain_graph=True)
+    return fb.autograd.grad(
+        outs, inputs, cots, allow_unused=True, create_graph=create_graph, retain_graph=True
+    )
 
 
 def _zeros_like_of(g: Any, x: Any) -> Any:
     return fb.zeros_like(x) if g is None else g
 
 
-def _filled(grads: tuple, references: tuple, strict: bool, create_graph: bool, missing: str, constant: str) -> tuple:
+def _filled(
+    grads: tuple, references: tuple, strict: bool, create_graph: bool, missing: str, constant: str
+) -> tuple:
     """Zeros for gradients that are not there; in strict mode an error instead."""
     made = []
     for i, (g, x) in enumerate(zip(grads, references)):
@@ -106,13 +122,18 @@ def _filled(grads: tuple, references: tuple, strict: bool, create_graph: bool, m
     return tuple(made)
 
 
-_NO_DEPENDENCE = "The output of the user-provided function is independent of input {}. This is not allowed in strict mode."
+_NO_DEPENDENCE = (
+    "The output of the user-provided function is independent of input {}. This is not allowed in strict mode."
+)
 _CONSTANT_JACOBIAN = (
-    "The jacobian of the user-provided function is independent of input {}. This is not allowed in strict mode when create_graph=True."
+    "The jacobian of the user-provided function is independent of input {}. This is not allowed in strict"
+    " mode when create_graph=True."
 )
 
 
-def vjp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple:
+def vjp(
+    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple:
     """A vector times the Jacobian of `func` at `inputs`.
 
     Parameters
@@ -135,7 +156,8 @@ def vjp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
             v = _fresh(_vector(v, outputs, out_tupled), create_graph, need_graph=False)
         elif len(outputs) != 1 or outputs[0].nelement() != 1:
             raise RuntimeError(
-                "The vector v can only be None if the user-provided function returns a single Tensor with a single element."
+                "The vector v can only be None if the user-provided function returns a single Tensor with a"
+                " single element."
             )
     with fb.set_grad_enabled(bool(create_graph) or fb.is_grad_enabled()):
         grads = _grad(outputs, xs, v, create_graph)
@@ -144,10 +166,14 @@ def vjp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
     return outputs if out_tupled else outputs[0], products if in_tupled else products[0]
 
 
-def jvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple:
-    """The Jacobian of `func` at `inputs` times a vector, by two backwards (`func.jvp` does it in one forward).
+def jvp(
+    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple:
+    """The Jacobian of `func` at `inputs` times a vector, by two backwards (`func.jvp` does it in one
+    forward).
 
-    Parameters are those of `vjp`; `v` is shaped as the inputs. Returns the outputs and the product (shaped as they are).
+    Parameters are those of `vjp`; `v` is shaped as the inputs. Returns the outputs and the product (shaped as
+    they are).
     """
     with fb.enable_grad():
         in_tupled, given = _tupled(inputs, "inputs", "jvp")
@@ -156,7 +182,8 @@ def jvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
             v = _fresh(_vector(v, given, in_tupled), create_graph, need_graph=False)
         elif len(given) != 1 or given[0].nelement() != 1:
             raise RuntimeError(
-                "The vector v can only be None if the input to the user-provided function is a single Tensor with a single element."
+                "The vector v can only be None if the input to the user-provided function is a single Tensor"
+                " with a single element."
             )
         else:
             v = tuple(fb.ones_like(x) for x in given)
@@ -173,9 +200,10 @@ def jvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
             outputs,
             strict,
             create_graph,
-            "The user-provided function is independent of the input for output {}. This is not allowed in strict mode.",
-            "The jvp of the user-provided function for output {} is independent of the input. This is not allowed in strict mode "
-            "when create_graph=True.",
+            "The user-provided function is independent of the input for output {}. This is not allowed in"
+            " strict mode.",
+            "The jvp of the user-provided function for output {} is independent of the input. This is not"
+            " allowed in strict mode when create_graph=True.",
         )
     outputs, products = _released(outputs, create_graph), _released(products, create_graph)
     if not out_tupled:
@@ -194,12 +222,16 @@ def _jacobian_forward(func: Callable, given: tuple, in_tupled: bool) -> Any:
             tangent = fb.zeros_like(x, memory_format=fb.contiguous_format)
             tangent.view(-1)[j] = 1
             with fwd.dual_level():
-                duals = tuple(fwd.make_dual(t.detach(), tangent) if i == k else t for i, t in enumerate(given))
+                duals = tuple(
+                    fwd.make_dual(t.detach(), tangent) if i == k else t for i, t in enumerate(given)
+                )
                 out_tupled, outs = _outputs(func(*duals), "jacobian")
                 parts = [fwd.unpack_dual(o) for o in outs]
                 rows.append([fb.zeros_like(p) if t is None else t for p, t in parts])
         count = len(rows[0])
-        columns.append([fb.stack([r[o] for r in rows], -1).reshape(*rows[0][o].shape, *x.shape) for o in range(count)])
+        columns.append(
+            [fb.stack([r[o] for r in rows], -1).reshape(*rows[0][o].shape, *x.shape) for o in range(count)]
+        )
     result = tuple(tuple(columns[k][o] for k in range(len(given))) for o in range(count))
     return _shaped_jacobian(result, out_tupled, in_tupled)
 
@@ -224,7 +256,8 @@ def jacobian(
     ----------
     create_graph, strict : as for `vjp`.
     vectorize : accepted; allows `strategy` to be ``"forward-mode"``.
-    strategy : ``"reverse-mode"`` (one backward an output element) or ``"forward-mode"`` (one forward an input element).
+    strategy : ``"reverse-mode"`` (one backward an output element) or ``"forward-mode"`` (one forward an input
+        element).
 
     Returns
     -------
@@ -232,25 +265,28 @@ def jacobian(
     """
     if strategy not in ("forward-mode", "reverse-mode"):
         raise AssertionError(
-            'Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function has more outputs than inputs, '
-            '"forward-mode" tends to be more performant. Otherwise, prefer to use "reverse-mode".'
+            'Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function has more'
+            ' outputs than inputs, "forward-mode" tends to be more performant. Otherwise, prefer to use'
+            ' "reverse-mode".'
         )
     if strategy == "forward-mode":
         if create_graph:
             raise NotImplementedError(
-                "torch.autograd.functional.jacobian: `create_graph=True` and `strategy=\"forward-mode\"` are not supported together (yet). "
-                "Please either set `create_graph=False` or `strategy=\"reverse-mode\"`."
+                'torch.autograd.functional.jacobian: `create_graph=True` and `strategy="forward-mode"` are'
+                " not supported together (yet). Please either set `create_graph=False` or"
+                ' `strategy="reverse-mode"`.'
             )
         if not vectorize:
             raise NotImplementedError(
-                "Computing Jacobian using forward-AD or forward-over-reverse Hessian isonly implemented for `vectorize=True`."
+                "Computing Jacobian using forward-AD or forward-over-reverse Hessian isonly implemented for"
+                " `vectorize=True`."
             )
         in_tupled, given = _tupled(inputs, "inputs", "jacobian")
         return _jacobian_forward(func, given, in_tupled)
     if strict and vectorize:
         raise RuntimeError(
-            "torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not supported together. Please either set "
-            "`strict=False` or `vectorize=False`."
+            "torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not supported"
+            " together. Please either set `strict=False` or `vectorize=False`."
         )
     with fb.enable_grad():
         in_tupled, given = _tupled(inputs, "inputs", "jacobian")
@@ -270,7 +306,8 @@ def _jacobian_rows(index: int, output: Any, xs: tuple, create_graph: bool, stric
         for k, (g, x) in enumerate(zip(grads, xs)):
             if g is None and strict:
                 raise RuntimeError(
-                    f"Output {index} of the user-provided function is independent of input {k}. This is not allowed in strict mode."
+                    f"Output {index} of the user-provided function is independent of input {k}. This is not"
+                    " allowed in strict mode."
                 )
             if strict and create_graph and not g.requires_grad:
                 raise RuntimeError(_CONSTANT_JACOBIAN.format(k))
@@ -290,7 +327,9 @@ def _single_output(func: Callable, name: str) -> Callable:
         if out_tupled or not isinstance(outputs[0], fb.Tensor):
             raise RuntimeError(f"The function given to {name} should return a single Tensor")
         if outputs[0].nelement() != 1:
-            raise RuntimeError(f"The Tensor returned by the function given to {name} should contain a single element")
+            raise RuntimeError(
+                f"The Tensor returned by the function given to {name} should contain a single element"
+            )
         return outputs[0].squeeze()
 
     return checked
@@ -306,7 +345,8 @@ def hessian(
 ) -> Any:
     """Second derivatives of a function that returns one number.
 
-    Parameters are those of `jacobian`. Returns a tensor (sizes of the input twice), or a tuple of tuples over pairs of inputs.
+    Parameters are those of `jacobian`. Returns a tensor (sizes of the input twice), or a tuple of tuples over
+    pairs of inputs.
     """
     in_tupled, given = _tupled(inputs, "inputs", "hessian")
     if outer_jacobian_strategy not in ("forward-mode", "reverse-mode"):
@@ -324,7 +364,12 @@ def hessian(
         return rows
 
     blocks = jacobian(
-        gradient, given, create_graph=create_graph, strict=strict, vectorize=vectorize, strategy=outer_jacobian_strategy
+        gradient,
+        given,
+        create_graph=create_graph,
+        strict=strict,
+        vectorize=vectorize,
+        strategy=outer_jacobian_strategy,
     )
     return blocks if in_tupled else blocks[0][0]
 
@@ -338,7 +383,9 @@ def _gradient_of(func: Callable, inputs: Any, create_graph: bool, strict: bool, 
     if out_tupled:
         raise RuntimeError(f"The function given to {name} should return a single Tensor")
     if outputs[0].nelement() != 1:
-        raise RuntimeError(f"The Tensor returned by the function given to {name} should contain a single element")
+        raise RuntimeError(
+            f"The Tensor returned by the function given to {name} should contain a single element"
+        )
     grads = _grad(outputs, xs, None, create_graph=True)
     grads = _filled(grads, xs, strict, True, _NO_DEPENDENCE, _INDEPENDENT_JACOBIAN)
     return in_tupled, xs, outputs[0], grads
@@ -348,16 +395,20 @@ def _checked_v(v: Any, given: tuple, in_tupled: bool, create_graph: bool) -> tup
     if v is None:
         if len(given) != 1 or given[0].nelement() != 1:
             raise RuntimeError(
-                "The vector v can only be None if the input to the user-provided function is a single Tensor with a single element."
+                "The vector v can only be None if the input to the user-provided function is a single Tensor"
+                " with a single element."
             )
         return tuple(fb.ones_like(x) for x in given)
     return _fresh(_vector(v, given, in_tupled), create_graph, need_graph=False)
 
 
-def vhp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple:
+def vhp(
+    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple:
     """A vector times the Hessian of `func` at `inputs`.
 
-    `func` returns one number, `v` is shaped as the inputs. Returns the number and the product (shaped as the inputs).
+    `func` returns one number, `v` is shaped as the inputs. Returns the number and the product (shaped as the
+    inputs).
     """
     with fb.enable_grad():
         in_tupled, given = _tupled(inputs, "inputs", "vhp")
@@ -370,7 +421,9 @@ def vhp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, 
     return _released(output, create_graph), products if in_tupled else products[0]
 
 
-def hvp(func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple:
+def hvp(
+    func: Callable, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple:
     """The Hessian of `func` at `inputs` times a vector; by the symmetry of the Hessian, `vhp` is faster.
 
     Parameters and results are those of `vhp`.

@@ -1,4 +1,5 @@
 """Switches of gradient recording: `no_grad`, `enable_grad`, `set_grad_enabled`, `inference_mode`."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -47,7 +48,8 @@ class enable_grad(_NoParamDecoratorContextManager):
 
 
 class set_grad_enabled(_DecoratorContextManager):
-    """Switch recording on or off: at once as a function, for a block as a context manager, or as a decorator."""
+    """Switch recording on or off: at once as a function, for a block as a context manager, or as a
+    decorator."""
 
     def __init__(self, mode: bool) -> None:
         self.prev = _get()
@@ -133,7 +135,8 @@ class set_multithreading_enabled(_switch):
 
 
 class enforce_grad_layout_policy(_switch):
-    """Whether a first accumulated gradient takes its parameter's memory layout; on for the block by default."""
+    """Whether a first accumulated gradient takes its parameter's memory layout; on for the block by
+    default."""
 
     _enabled = True
 

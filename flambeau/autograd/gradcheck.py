@@ -1,8 +1,11 @@
 """`gradcheck` and `gradgradcheck`: derivatives compared with finite differences.
 
-Every pair of output and input is compared as a matrix of one row an input element and one column an output element. For complex
-inputs an entry is ``dL/dRe + i dL/dIm``; complex outputs are checked as two real functions, their imaginary and real parts.
+Every pair of output and input is compared as a matrix of one row an input element and one column an output
+element. For complex
+inputs an entry is ``dL/dRe + i dL/dIm``; complex outputs are checked as two real functions, their imaginary
+and real parts.
 """
+
 from __future__ import annotations
 
 import warnings
@@ -11,7 +14,13 @@ from typing import Any
 
 import flambeau as fb
 
-__all__ = ["gradcheck", "gradgradcheck", "GradcheckError", "get_numerical_jacobian", "get_analytical_jacobian"]
+__all__ = [
+    "gradcheck",
+    "gradgradcheck",
+    "GradcheckError",
+    "get_numerical_jacobian",
+    "get_analytical_jacobian",
+]
 
 
 class GradcheckError(RuntimeError):
@@ -20,8 +29,8 @@ class GradcheckError(RuntimeError):
 
 _IMAG_PREFIX = "While considering the imaginary part of complex outputs only, "
 _FAST_NOTE = """
-The above quantities relating the numerical and analytical jacobians are computed 
-in fast mode. See: https://github.com/pytorch/pytorch/issues/53876 for more background 
+The above quantities relating the numerical and analytical jacobians are computed\x20
+in fast mode. See: https://github.com/pytorch/pytorch/issues/53876 for more background\x20
 about fast mode. Below, we recompute numerical and analytical jacobians in slow mode:
 
 Numerical:
@@ -32,9 +41,10 @@ Analytical:
 The max per-element difference (slow mode) is: {difference}.
 """
 _REENTRANT = (
-    "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives different values, "
-    "although analytical gradient matches numerical gradient.The tolerance for nondeterminism was {}.\n\n"
-    "If the operator is known to be non-deterministic, pass its tolerance as `nondet_tol=`."
+    "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives"
+    " different values, although analytical gradient matches numerical gradient.The tolerance for"
+    " nondeterminism was {}.\n\nIf the operator is known to be non-deterministic, pass its tolerance as"
+    " `nondet_tol=`."
 )
 
 
@@ -56,23 +66,27 @@ def _checked_inputs(inputs: tuple) -> list[int]:
             continue
         if t.dtype not in (fb.float64, fb.complex128):
             warnings.warn(
-                f"Input #{i} requires gradient and is not a double precision floating point or complex. "
-                "This check will likely fail if all the inputs are not of double precision floating point or complex. ",
+                f"Input #{i} requires gradient and is not a double precision floating point or complex. This"
+                " check will likely fail if all the inputs are not of double precision floating point or"
+                " complex. ",
                 stacklevel=4,
             )
         if t.layout is not fb.strided:
-            raise NotImplementedError(f"gradcheck: input {i} has layout {t.layout}; only strided inputs are supported")
+            raise NotImplementedError(
+                f"gradcheck: input {i} has layout {t.layout}; only strided inputs are supported"
+            )
         if any(stride == 0 and size > 1 for stride, size in zip(t.stride(), t.shape)):
             raise RuntimeError(
-                f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are non-overlapping to be "
-                "able to compute the numerical gradients correctly. You should call .contiguous on the input before passing it "
-                "to gradcheck."
+                f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are"
+                " non-overlapping to be able to compute the numerical gradients correctly. You should call"
+                " .contiguous on the input before passing it to gradcheck."
             )
         t.retain_grad()
         chosen.append(i)
     if not chosen:
         raise ValueError(
-            "gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True."
+            "gradcheck expects at least one input tensor to require gradient, but none of them have"
+            " requires_grad=True."
         )
     return chosen
 
@@ -80,7 +94,8 @@ def _checked_inputs(inputs: tuple) -> list[int]:
 def _checked_outputs(outputs: tuple) -> None:
     if any(isinstance(o, fb.Tensor) and o.layout is not fb.strided for o in outputs):
         raise ValueError(
-            "Sparse output is not supported at gradcheck yet. Please call to_dense(masked_grad=...) on the output of fn for gradcheck."
+            "Sparse output is not supported at gradcheck yet. Please call to_dense(masked_grad=...) on the"
+            " output of fn for gradcheck."
         )
 
 
@@ -131,7 +146,9 @@ def _numerical(part: _Part, inputs: tuple, index: int, eps: float) -> list:
         if len(parts) == 1:
             rows.append(parts[0])
         else:
-            rows.append([fb.complex(re.to(fb.float64), im.to(fb.float64)).to(x.dtype) for re, im in zip(*parts)])
+            rows.append(
+                [fb.complex(re.to(fb.float64), im.to(fb.float64)).to(x.dtype) for re, im in zip(*parts)]
+            )
     if not rows:
         return [o.new_zeros((0, o.numel())) for o in part.values(inputs)]
     return [fb.stack(list(column)) for column in zip(*rows)]
@@ -161,7 +178,9 @@ def _analytical(output: Any, inputs: list, check_dtypes: bool = False) -> list:
                 raise GradcheckError("Analytical gradient has incorrect size")
             if g is not None and check_dtypes and g.dtype != x.dtype:
                 raise GradcheckError("Gradient has dtype mismatch")
-            column.append(fb.zeros_like(x).reshape(-1).detach() if g is None else g.detach().to_dense().reshape(-1))
+            column.append(
+                fb.zeros_like(x).reshape(-1).detach() if g is None else g.detach().to_dense().reshape(-1)
+            )
     return [fb.stack(c, 1) if c else x.new_zeros((x.numel(), 0)).detach() for x, c in zip(inputs, columns)]
 
 
@@ -181,7 +200,11 @@ def _forward(part: _Part, inputs: tuple, index: int) -> list:
                 duals[index] = fwd.make_dual(duals[index], tangent)
                 outs = [fwd.unpack_dual(o) for o in part(tuple(duals))]
                 rows.append(
-                    [(fb.zeros_like(p) if t is None else t).detach().clone().reshape(-1) for p, t in outs if _is_float(p)]
+                    [
+                        (fb.zeros_like(p) if t is None else t).detach().clone().reshape(-1)
+                        for p, t in outs
+                        if _is_float(p)
+                    ]
                 )
         pieces.append([fb.stack(list(c)) for c in zip(*rows)])
     if len(pieces) == 1:
@@ -194,7 +217,9 @@ def _close(a: Any, b: Any, rtol: float, atol: float) -> bool:
     return fb.allclose(a.to(dtype), b.to(dtype), rtol, atol)
 
 
-def _mismatch(analytical: Any, numerical: Any, out: int, inp: int, part: _Part, forward: bool = False, note: str = "") -> str:
+def _mismatch(
+    analytical: Any, numerical: Any, out: int, inp: int, part: _Part, forward: bool = False, note: str = ""
+) -> str:
     kind = "computed with forward mode AD " if forward else ""
     return (
         f"{part.prefix}Jacobian {kind}mismatch for output {out:d} with respect to input {inp:d},\n"
@@ -267,7 +292,9 @@ def _check_fast(part: _Part, inputs: tuple, chosen: list[int], opts: dict) -> No
                 g, again = _grad(output, tensors, v)[k], _grad(output, tensors, v)[k]
                 a = fb.zeros((), dtype=numerical.dtype) if g is None else _inner(g.detach(), u)
                 if not _close(a, numerical, opts["rtol"], atol):
-                    raise GradcheckError(_mismatch(a, numerical, j, i, part, note=_slow_note(part, inputs, i, j, eps)))
+                    raise GradcheckError(
+                        _mismatch(a, numerical, j, i, part, note=_slow_note(part, inputs, i, j, eps))
+                    )
                 if g is not None and g.numel() and (g - again).abs().max() > opts["nondet"]:
                     raise GradcheckError(_REENTRANT.format(opts["nondet"]))
             if tangents is not None:
@@ -324,21 +351,23 @@ def _check_undefined(func: Callable, inputs: tuple, chosen: list[int]) -> None:
 
     tensors = [inputs[i] for i in chosen]
     count = sum(o.requires_grad for o in _as_tuple(func(*inputs)) if isinstance(o, fb.Tensor))
-    for absent in [set(range(count))] + ([{i} for i in range(count)] if count > 1 else []):
+    for gone in [set(range(count))] + ([{i} for i in range(count)] if count > 1 else []):
+        absent = gone
         outputs = [o for o in _as_tuple(func(*inputs)) if isinstance(o, fb.Tensor) and o.requires_grad]
         ends = Absent.apply(*outputs)
         try:
             grads = fb.autograd.grad(ends, tensors, [fb.zeros_like(o) for o in ends], allow_unused=True)
         except RuntimeError as e:
             raise GradcheckError(
-                "Expected backward function to handle undefined output grads. Please look at 'Notes about undefined output gradients' "
-                "in \"tools/autograd/derivatives.yaml\""
+                "Expected backward function to handle undefined output grads. Please look at 'Notes about"
+                ' undefined output gradients\' in "tools/autograd/derivatives.yaml"'
             ) from e
         for g in grads:
             if g is not None and (g.to_dense() != 0).any():
                 raise GradcheckError(
-                    "Expected all input grads to be undefined or zero when all output grads are undefined or zero. Please look at "
-                    "'Notes about undefined output gradients' in \"tools/autograd/derivatives.yaml\""
+                    "Expected all input grads to be undefined or zero when all output grads are undefined or"
+                    " zero. Please look at 'Notes about undefined output gradients' in"
+                    ' "tools/autograd/derivatives.yaml"'
                 )
 
 
@@ -359,18 +388,20 @@ def _check_batched(func: Callable, inputs: tuple, chosen: list[int], opts: dict)
             batched = vmap(backward)(cotangents)
         except RuntimeError as e:
             raise GradcheckError(
-                f"While computing batched gradients, got: {e}\n\nvmap over the backward of the function failed; pass "
-                "check_batched_grad=False to leave this out."
+                f"While computing batched gradients, got: {e}\n\nvmap over the backward of the function"
+                " failed; pass check_batched_grad=False to leave this out."
             ) from e
         for j, b in enumerate(batched):
             if not fb.allclose(b, fb.stack([row[j] for row in looped]), opts["rtol"], opts["atol"]):
                 raise GradcheckError(
-                    f"For output {output} and input {j}: gradients under vmap {b} differ from those of a loop "
-                    f"{[row[j] for row in looped]}"
+                    f"For output {output} and input {j}: gradients under vmap {b} differ from those of a loop"
+                    f" {[row[j] for row in looped]}"
                 )
 
 
-def _gradcheck(func: Callable, inputs: tuple, opts: dict, check_undefined_grad: bool, batched: bool, fast: bool) -> None:
+def _gradcheck(
+    func: Callable, inputs: tuple, opts: dict, check_undefined_grad: bool, batched: bool, fast: bool
+) -> None:
     chosen = _checked_inputs(inputs)
     outputs = _as_tuple(func(*inputs))
     _checked_outputs(outputs)
@@ -414,7 +445,8 @@ def gradcheck(
     eps, atol, rtol : step of the differences, and tolerances of the comparison.
     raise_exception : raise `GradcheckError` on a difference; otherwise return False.
     nondet_tol : how far two runs of backward may differ.
-    check_undefined_grad, check_grad_dtypes, check_batched_grad, check_forward_ad, check_backward_ad : what else to check.
+    check_undefined_grad, check_grad_dtypes, check_batched_grad, check_forward_ad, check_backward_ad : what
+        else to check.
     fast_mode : compare one random projection of each Jacobian.
 
     Returns
@@ -506,25 +538,49 @@ def _random_cotangents(func: Callable, inputs: tuple, noncontiguous: bool) -> tu
         if not _is_float(o):
             dtype = fb.float64
         made.append(
-            make_tensor(o.shape, dtype=dtype, device=o.device, low=-1, high=1, requires_grad=True, noncontiguous=noncontiguous)
+            make_tensor(
+                o.shape,
+                dtype=dtype,
+                device=o.device,
+                low=-1,
+                high=1,
+                requires_grad=True,
+                noncontiguous=noncontiguous,
+            )
         )
     return tuple(made)
 
 
-def get_numerical_jacobian(fn: Callable, inputs: Any, target: Any = None, eps: float = 1e-3, grad_out: float = 1.0) -> list:
-    """Jacobians of the first output of ``fn(inputs)`` for each input in `target`, by finite differences (old interface)."""
+def get_numerical_jacobian(
+    fn: Callable, inputs: Any, target: Any = None, eps: float = 1e-3, grad_out: float = 1.0
+) -> list:
+    """Jacobians of the first output of ``fn(inputs)`` for each input in `target`, by finite differences (old
+    interface)."""
     if grad_out != 1.0:
-        raise ValueError("Expected grad_out to be 1.0. get_numerical_jacobian no longer supports values of grad_out != 1.0.")
+        raise ValueError(
+            "Expected grad_out to be 1.0. get_numerical_jacobian no longer supports values of grad_out !="
+            " 1.0."
+        )
     inputs = _as_tuple(inputs)
     targets = inputs if target is None else _as_tuple(target)
     part = _Part(lambda *args: fn(args), imaginary=False)
-    return [_numerical(part, inputs, i, eps)[0] for i, t in enumerate(inputs) if any(t is x for x in targets) and t.requires_grad]
+    return [
+        _numerical(part, inputs, i, eps)[0]
+        for i, t in enumerate(inputs)
+        if any(t is x for x in targets) and t.requires_grad
+    ]
 
 
-def get_analytical_jacobian(inputs: Any, output: Any, nondet_tol: float = 0.0, grad_out: float = 1.0) -> tuple:
-    """Jacobians of `output`, whether backward is reentrant, and whether sizes and dtypes are right (old interface)."""
+def get_analytical_jacobian(
+    inputs: Any, output: Any, nondet_tol: float = 0.0, grad_out: float = 1.0
+) -> tuple:
+    """Jacobians of `output`, whether backward is reentrant, and whether sizes and dtypes are right (old
+    interface)."""
     if grad_out != 1.0:
-        raise ValueError("Expected grad_out to be 1.0. get_analytical_jacobian no longer supports values of grad_out != 1.0.")
+        raise ValueError(
+            "Expected grad_out to be 1.0. get_analytical_jacobian no longer supports values of grad_out !="
+            " 1.0."
+        )
     tensors = [t for t in _as_tuple(inputs) if isinstance(t, fb.Tensor) and t.requires_grad]
     first, second = _analytical(output, tensors), _analytical(output, tensors)
     reentrant = all(a.numel() == 0 or bool((a - b).abs().max() <= nondet_tol) for a, b in zip(first, second))

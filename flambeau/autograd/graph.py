@@ -1,4 +1,5 @@
 """The recorded graph: nodes, edges, hooks on saved tensors and on several gradients at once."""
+
 from __future__ import annotations
 
 import abc
@@ -46,7 +47,8 @@ class Node(abc.ABC):
 
     @abc.abstractmethod
     def register_hook(self, fn: Callable) -> RemovableHandle:
-        """Call ``fn(grad_inputs, grad_outputs)`` after the node's backward; it may return new `grad_inputs`."""
+        """Call ``fn(grad_inputs, grad_outputs)`` after the node's backward; it may return new
+        `grad_inputs`."""
         raise NotImplementedError
 
     @abc.abstractmethod
@@ -66,7 +68,9 @@ class Node(abc.ABC):
 
 
 def _is_core_node(cls: type) -> bool:
-    return all(hasattr(cls, name) for name in ("next_functions", "register_hook", "register_prehook", "metadata"))
+    return all(
+        hasattr(cls, name) for name in ("next_functions", "register_hook", "register_prehook", "metadata")
+    )
 
 
 class GradientEdge(NamedTuple):
@@ -93,7 +97,9 @@ def _node_of(t: Any) -> Any:
 def get_gradient_edge(tensor: Any) -> GradientEdge:
     """The edge that a tensor's gradient arrives at."""
     if not tensor.requires_grad:
-        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
+        raise RuntimeError(
+            "It is not possible to get the gradient edge for a Tensor that does not require gradients"
+        )
     return GradientEdge(_node_of(tensor), tensor.output_nr)
 
 
@@ -104,7 +110,8 @@ def increment_version(tensor: Any) -> None:
 
 
 class saved_tensors_hooks:
-    """Context manager: `pack_hook` transforms what operations inside save, `unpack_hook` turns it back for backward.
+    """Context manager: `pack_hook` transforms what operations inside save, `unpack_hook` turns it back for
+    backward.
 
     Parameters
     ----------
@@ -129,7 +136,12 @@ class save_on_cpu(saved_tensors_hooks):
         def pack(t: Any) -> tuple:
             if not pin_memory:
                 return t.device, t.cpu()
-            pinned = fb.empty(t.size(), dtype=t.dtype, layout=t.layout, pin_memory=not t.is_sparse and fb.cuda.is_available())
+            pinned = fb.empty(
+                t.size(),
+                dtype=t.dtype,
+                layout=t.layout,
+                pin_memory=not t.is_sparse and fb.cuda.is_available(),
+            )
             pinned.copy_(t)
             return t.device, pinned
 
@@ -177,7 +189,8 @@ def register_multi_grad_hook(tensors: Sequence[Any], fn: Callable, *, mode: str 
     Parameters
     ----------
     tensors : tensors (or edges) that require grad.
-    fn : in mode ``"all"``, takes the list of their gradients once all that take part in the backward are computed (None for
+    fn : in mode ``"all"``, takes the list of their gradients once all that take part in the backward are
+        computed (None for
         the others); in mode ``"any"``, takes the first gradient computed.
     """
     if mode not in ("all", "any"):
@@ -238,7 +251,8 @@ class _Mutable:
 def allow_mutation_on_saved_tensors() -> Iterator[Any]:
     """Context manager: tensors saved for backward inside may be changed in place afterwards.
 
-    Every saved tensor is copied when it is saved, so this costs memory; backward sees the values of that moment.
+    Every saved tensor is copied when it is saved, so this costs memory; backward sees the values of that
+    moment.
     """
     state = _Mutable()
 

@@ -1,4 +1,5 @@
 """`Variable`: the old name of a tensor that can be differentiated."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -16,7 +17,11 @@ class _VariableMeta(type):
     def __call__(cls, data: Any = None, requires_grad: bool = False) -> Any:
         if data is None:
             data = fb.empty(0)
-        return data.detach().requires_grad_(requires_grad) if data.requires_grad or requires_grad else data.detach()
+        return (
+            data.detach().requires_grad_(requires_grad)
+            if data.requires_grad or requires_grad
+            else data.detach()
+        )
 
 
 class Variable(metaclass=_VariableMeta):

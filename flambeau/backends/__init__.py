@@ -1,10 +1,25 @@
-"""Switches and facts of the libraries below: `backends.cudnn.benchmark`, `backends.mkldnn.is_available()`, …"""
+"""Switches and facts of the libraries below: `backends.cudnn.benchmark`, `backends.mkldnn.is_available()`,
+…"""
+
 from __future__ import annotations
 
 import importlib
 from types import ModuleType
 
-__all__ = ["cpu", "cuda", "cudnn", "cusparselt", "mha", "mkl", "mkldnn", "mps", "nnpack", "openmp", "opt_einsum", "quantized"]
+__all__ = [
+    "cpu",
+    "cuda",
+    "cudnn",
+    "cusparselt",
+    "mha",
+    "mkl",
+    "mkldnn",
+    "mps",
+    "nnpack",
+    "openmp",
+    "opt_einsum",
+    "quantized",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

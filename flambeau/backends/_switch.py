@@ -1,4 +1,5 @@
 """Settings as attributes of a module."""
+
 from __future__ import annotations
 
 import contextlib
@@ -13,7 +14,9 @@ __all__ = ["Switch", "Settings", "flags_context"]
 class Switch:
     """A setting that is read and written as an attribute; writing checks the type."""
 
-    def __init__(self, default: Any, kind: type | tuple = bool, check: Callable[[Any], None] | None = None) -> None:
+    def __init__(
+        self, default: Any, kind: type | tuple = bool, check: Callable[[Any], None] | None = None
+    ) -> None:
         self.value, self.kind, self.check = default, kind, check
 
     def __set_name__(self, owner: type, name: str) -> None:

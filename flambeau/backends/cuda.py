@@ -1,4 +1,5 @@
 """Settings of CUDA. Without a GPU they are kept and have no effect."""
+
 from __future__ import annotations
 
 import contextlib
@@ -8,8 +9,10 @@ from typing import Any
 from ._switch import Switch
 
 __all__ = [
-    "is_built", "matmul", "flash_sdp_enabled", "enable_flash_sdp", "mem_efficient_sdp_enabled", "enable_mem_efficient_sdp",
-    "math_sdp_enabled", "enable_math_sdp", "cudnn_sdp_enabled", "enable_cudnn_sdp", "sdp_kernel", "preferred_linalg_library",
+    "is_built", "matmul", "flash_sdp_enabled", "enable_flash_sdp", "mem_efficient_sdp_enabled",
+    "enable_mem_efficient_sdp",
+    "math_sdp_enabled", "enable_math_sdp", "cudnn_sdp_enabled", "enable_cudnn_sdp", "sdp_kernel",
+    "preferred_linalg_library",
     "preferred_blas_library", "cufft_plan_cache",
 ]  # fmt: skip
 
@@ -90,7 +93,10 @@ def enable_cudnn_sdp(enabled: bool) -> None:
 
 @contextlib.contextmanager
 def sdp_kernel(
-    enable_flash: bool = True, enable_math: bool = True, enable_mem_efficient: bool = True, enable_cudnn: bool = True
+    enable_flash: bool = True,
+    enable_math: bool = True,
+    enable_mem_efficient: bool = True,
+    enable_cudnn: bool = True,
 ) -> Iterator[Any]:
     """Context manager: which kernels attention may use."""
     before = dict(_sdp)

@@ -1,4 +1,5 @@
 """Settings of cuDNN. Without a GPU they are kept and have no effect."""
+
 from __future__ import annotations
 
 import sys
@@ -37,12 +38,14 @@ class _Cudnn(Settings):
 
 
 def flags(
-    enabled: bool = False, benchmark: bool = False, benchmark_limit: int = 10, deterministic: bool = False, allow_tf32: bool = True,
+    enabled: bool = False, benchmark: bool = False, benchmark_limit: int = 10, deterministic: bool = False,
+    allow_tf32: bool = True,
     fp32_precision: str = "none",
 ) -> AbstractContextManager[None]:  # fmt: skip
     """Context manager that sets all of them for a block."""
     return flags_context(
-        sys.modules[__name__], enabled=enabled, benchmark=benchmark, benchmark_limit=benchmark_limit, deterministic=deterministic,
+        sys.modules[__name__], enabled=enabled, benchmark=benchmark, benchmark_limit=benchmark_limit,
+        deterministic=deterministic,
         allow_tf32=allow_tf32, fp32_precision=fp32_precision,
     )  # fmt: skip
 
@@ -55,7 +58,9 @@ def set_flags(
     module = sys.modules[__name__]
     names = ("enabled", "benchmark", "benchmark_limit", "deterministic", "allow_tf32", "fp32_precision")
     before = tuple(getattr(module, n) for n in names)
-    for n, v in zip(names, (_enabled, _benchmark, _benchmark_limit, _deterministic, _allow_tf32, _fp32_precision)):
+    for n, v in zip(
+        names, (_enabled, _benchmark, _benchmark_limit, _deterministic, _allow_tf32, _fp32_precision)
+    ):
         if v is not None:
             setattr(module, n, v)
     return before

@@ -1,4 +1,6 @@
-"""Order of contractions in `einsum`; the order is always chosen by size here, without the package opt_einsum."""
+"""Order of contractions in `einsum`; the order is always chosen by size here, without the package
+opt_einsum."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,4 +1,5 @@
 """Engine of quantized operators."""
+
 from __future__ import annotations
 
 from ._switch import Settings, Switch

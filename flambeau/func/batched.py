@@ -1,9 +1,12 @@
 """Batched tensors: what a function under `vmap` sees in place of its inputs.
 
-A `BatchedTensor` looks like one sample. Its memory holds all of them: one leading dimension for every active `vmap` that it depends
-on (its levels, outer ones first), then the sample's dimensions. Every operator on it arrives at `__torch_function__`: `rules` has a
+A `BatchedTensor` looks like one sample. Its memory holds all of them: one leading dimension for every active
+`vmap` that it depends
+on (its levels, outer ones first), then the sample's dimensions. Every operator on it arrives at
+`__torch_function__`: `rules` has a
 way to do it for all samples at once, where there is one; else it runs sample by sample.
 """
+
 from __future__ import annotations
 
 import itertools
@@ -16,7 +19,19 @@ from flambeau import _C
 from ..autograd import function as _function
 from ..utils._pytree import tree_flatten, tree_unflatten
 
-__all__ = ["BatchedTensor", "Level", "active", "is_batched", "make", "physical", "logical_dim", "spread", "aligned", "union", "looped"]
+__all__ = [
+    "BatchedTensor",
+    "Level",
+    "active",
+    "is_batched",
+    "make",
+    "physical",
+    "logical_dim",
+    "spread",
+    "aligned",
+    "union",
+    "looped",
+]
 
 _plain_calls = _C.DisableTorchFunctionSubclass
 
@@ -37,7 +52,9 @@ class BatchedTensor(fb.Tensor):
     """A sample under `vmap`."""
 
     @classmethod
-    def __torch_function__(cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(
+        cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         from .rules import call
 
         return call(func, args, kwargs or {})
@@ -98,7 +115,8 @@ def union(tensors: Any) -> tuple[int, ...]:
 
 
 def aligned(t: Any, levels: tuple[int, ...], full: bool = False) -> Any:
-    """Plain, with one leading dimension for each of `levels`: of size 1 where it does not depend on it, unless `full`."""
+    """Plain, with one leading dimension for each of `levels`: of size 1 where it does not depend on it,
+    unless `full`."""
     own = levels_of(t)
     data = physical(t)
     if own == levels:
@@ -112,7 +130,8 @@ def aligned(t: Any, levels: tuple[int, ...], full: bool = False) -> Any:
 
 
 def spread(t: Any) -> Any:
-    """A tensor that has a sample of its own at every active level, as what is differentiated under `vmap` must."""
+    """A tensor that has a sample of its own at every active level, as what is differentiated under `vmap`
+    must."""
     levels = tuple(level.number for level in active)
     if not levels or levels_of(t) == levels:
         return t
@@ -128,9 +147,10 @@ def looped(func: Callable, args: tuple, kwargs: dict) -> Any:
     in_place = (name.endswith("_") and not name.endswith("__")) or name in ("__setitem__", *_IN_PLACE)
     if in_place and levels_of(args[0]) != levels:
         raise RuntimeError(
-            f"vmap: {name}(self, *extra_args) is not possible because there exists a Tensor `other` in extra_args that has more elements "
-            "than `self`. This happened due to `other` being vmapped over but `self` not being vmapped over in a vmap. Please try to use "
-            f"out-of-place operators instead of {name}."
+            f"vmap: {name}(self, *extra_args) is not possible because there exists a Tensor `other` in"
+            " extra_args that has more elements than `self`. This happened due to `other` being vmapped over"
+            " but `self` not being vmapped over in a vmap. Please try to use out-of-place operators instead"
+            f" of {name}."
         )
     full = {i: aligned(x, levels, full=True) for i, x in enumerate(leaves) if is_batched(x)}
     rows = []
@@ -151,13 +171,14 @@ def looped(func: Callable, args: tuple, kwargs: dict) -> Any:
             results.append(make(stacked.reshape(*counts, *stacked.shape[1:]), levels))
         else:
             if any(c != column[0] for c in column):
-                raise RuntimeError(f"vmap: {name} returned values that differ between samples and are no tensors")
+                raise RuntimeError(
+                    f"vmap: {name} returned values that differ between samples and are no tensors"
+                )
             results.append(column[0])
     return tree_unflatten(results, out_spec)
 
 
 _IN_PLACE = (
-    "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ifloordiv__", "__imod__", "__ipow__", "__iand__", "__ior__", "__ixor__",
+    "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ifloordiv__", "__imod__", "__ipow__", "__iand__",
+    "__ior__", "__ixor__",
 )  # fmt: skip
-
-

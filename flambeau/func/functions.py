@@ -1,4 +1,5 @@
 """`autograd.Function` under `vmap`."""
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -25,28 +26,34 @@ def apply_function(cls: Any, args: tuple) -> Any:
         return apply(*args)
     if not _has_setup_context(cls):
         raise RuntimeError(
-            "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...), it must override the setup_context "
-            "staticmethod. For more details, please see https://pytorch.org/docs/main/notes/extending.func.html"
+            "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...),"
+            " it must override the setup_context staticmethod. For more details, please see"
+            " https://pytorch.org/docs/main/notes/extending.func.html"
         )
     own_rule = cls.vmap is not Function.vmap
     if cls.generate_vmap_rule:
         if own_rule:
             raise RuntimeError(
-                f"You tried to vmap over {cls.__name__}, but it has both generate_vmap_rule=True and an overridden vmap staticmethod. Please set "
-                "generate_vmap_rule=False or delete the overridden vmap staticmethod to avoid ambiguity."
+                f"You tried to vmap over {cls.__name__}, but it has both generate_vmap_rule=True and an"
+                " overridden vmap staticmethod. Please set generate_vmap_rule=False or delete the overridden"
+                " vmap staticmethod to avoid ambiguity."
             )
         with batched._plain_calls():
             return batched.looped(apply, args, {})
     if not own_rule:
         raise RuntimeError(
-            f"You tried to vmap over {cls.__name__}, but it does not have vmap support. Please override and implement the vmap staticmethod or set "
-            "generate_vmap_rule=True."
+            f"You tried to vmap over {cls.__name__}, but it does not have vmap support. Please override and"
+            " implement the vmap staticmethod or set generate_vmap_rule=True."
         )
     return _by_own_rule(cls, args)
 
 
 def _by_own_rule(cls: Any, args: tuple) -> Any:
-    level = next(lv for lv in reversed(batched.active) if any(lv.number in batched.levels_of(x) for x in tree_flatten(args)[0]))
+    level = next(
+        lv
+        for lv in reversed(batched.active)
+        if any(lv.number in batched.levels_of(x) for x in tree_flatten(args)[0])
+    )
 
     def dim(x: Any) -> int | None:
         return 0 if level.number in batched.levels_of(x) else None
@@ -74,6 +81,8 @@ def _by_own_rule(cls: Any, args: tuple) -> Any:
         outer = batched.levels_of(x)
         n = len(outer)
         levels = tuple(sorted((*outer, level.number)))
-        return batched.make(batched.physical(x).movedim(n + d % (batched.logical_dim(x)), levels.index(level.number)), levels)
+        return batched.make(
+            batched.physical(x).movedim(n + d % (batched.logical_dim(x)), levels.index(level.number)), levels
+        )
 
     return tree_unflatten([closed(x, d) for x, d in zip(flat, dims)], spec)

@@ -1,10 +1,14 @@
 """Derivatives of functions of nested containers of tensors.
 
-A transform gives the function inputs of its own: a leaf of the recorded graph, or a view of a tensor that an outer transform (or the
-caller) differentiates. So transforms nest as the graph does. What comes out is cut off from the graph, unless the graph also leads to
-somebody else's leaf; `_other_leaves` finds out. Forward-mode derivatives are taken as the derivative of the backward with respect to
+A transform gives the function inputs of its own: a leaf of the recorded graph, or a view of a tensor that an
+outer transform (or the
+caller) differentiates. So transforms nest as the graph does. What comes out is cut off from the graph, unless
+the graph also leads to
+somebody else's leaf; `_other_leaves` finds out. Forward-mode derivatives are taken as the derivative of the
+backward with respect to
 its cotangent, which is exact for every operator that can be differentiated twice.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -59,14 +63,22 @@ def _released(outputs: list, keep: bool) -> list:
     return [o.detach() if isinstance(o, fb.Tensor) and o.requires_grad else o for o in outputs]
 
 
-def _gradients(outputs: list, inputs: list, cotangents: list | None, create: bool, retain: bool = True) -> list:
+def _gradients(
+    outputs: list, inputs: list, cotangents: list | None, create: bool, retain: bool = True
+) -> list:
     """Gradients of the outputs that are differentiable; zeros for inputs they do not depend on."""
-    chosen = [(o, None if cotangents is None else c) for o, c in zip(outputs, cotangents or [None] * len(outputs)) if o.requires_grad]
+    chosen = [
+        (o, None if cotangents is None else c)
+        for o, c in zip(outputs, cotangents or [None] * len(outputs))
+        if o.requires_grad
+    ]
     if chosen and inputs:
         outs, cots = (list(t) for t in zip(*chosen))
         if cotangents is None and batched.is_batched(outs[0]):
             cots = [fb.ones_like(o) for o in outs]
-        found = fb.autograd.grad(outs, inputs, cots, retain_graph=retain, create_graph=create, allow_unused=True)
+        found = fb.autograd.grad(
+            outs, inputs, cots, retain_graph=retain, create_graph=create, allow_unused=True
+        )
     else:
         found = [None] * len(inputs)
     return [fb.zeros_like(x) if g is None else g for g, x in zip(found, inputs)]
@@ -78,7 +90,7 @@ def _chosen(args: tuple, argnums: int | tuple) -> tuple:
     if not isinstance(argnums, int):
         if not numbers:
             raise RuntimeError("argnums must be non-empty")
-        if len(set(n % max(len(args), 1) for n in numbers)) != len(numbers):
+        if len({n % max(len(args), 1) for n in numbers}) != len(numbers):
             raise RuntimeError(f"argnums elements must be unique, got {argnums}")
     for n in numbers:
         if not -len(args) <= n < len(args):
@@ -101,7 +113,8 @@ def _name(func: Callable) -> str:
 
 
 def grad_and_value(func: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable:
-    """A function that returns the gradient of `func` and its value (with `has_aux`: and what it returns beside).
+    """A function that returns the gradient of `func` and its value (with `has_aux`: and what it returns
+    beside).
 
     Parameters
     ----------
@@ -119,14 +132,19 @@ def grad_and_value(func: Callable, argnums: int | tuple[int, ...] = 0, has_aux: 
             aux = None
             if has_aux:
                 if not (isinstance(output, tuple) and len(output) == 2):
-                    raise RuntimeError("grad_and_value(f)(*args): output of function f should be a tuple: (output, aux) if has_aux is True")
+                    raise RuntimeError(
+                        "grad_and_value(f)(*args): output of function f should be a tuple: (output, aux) if"
+                        " has_aux is True"
+                    )
                 output, aux = output
             if not isinstance(output, fb.Tensor):
-                raise RuntimeError(f"grad_and_value(f)(*args): Expected f(*args) to return a Tensor, got {type(output)}")
+                raise RuntimeError(
+                    f"grad_and_value(f)(*args): Expected f(*args) to return a Tensor, got {type(output)}"
+                )
             if output.dim() != 0:
                 raise RuntimeError(
-                    f"grad_and_value(f)(*args): Expected f(*args) to return a scalar Tensor, got tensor with {output.dim()} dims. "
-                    "Maybe you wanted to use the vjp or jacrev APIs instead?"
+                    "grad_and_value(f)(*args): Expected f(*args) to return a scalar Tensor, got tensor with"
+                    f" {output.dim()} dims. Maybe you wanted to use the vjp or jacrev APIs instead?"
                 )
             keep = recorded and _other_leaves([output], own)
             grads = _gradients([output], own, None, create=keep)
@@ -160,19 +178,26 @@ def _run(func: Callable, primals: tuple, has_aux: bool, name: str) -> tuple:
     aux = None
     if has_aux:
         if not (isinstance(output, tuple) and len(output) == 2):
-            raise RuntimeError(f"{name}: output of function f should be a tuple: (output, aux) if has_aux is True")
+            raise RuntimeError(
+                f"{name}: output of function f should be a tuple: (output, aux) if has_aux is True"
+            )
         output, aux = output
     flat, out_spec = tree_flatten(output)
     if not flat:
-        raise RuntimeError(f"{name}: Expected f to be a function that has non-empty output (got output = {output})")
+        raise RuntimeError(
+            f"{name}: Expected f to be a function that has non-empty output (got output = {output})"
+        )
     for o in flat:
         if not isinstance(o, fb.Tensor):
-            raise RuntimeError(f"{name}: expected f(*primals) to return only tensors, got unsupported type {type(o)}")
+            raise RuntimeError(
+                f"{name}: expected f(*primals) to return only tensors, got unsupported type {type(o)}"
+            )
     return own, spec, flat, out_spec, aux
 
 
 def vjp(func: Callable, *primals: Any, has_aux: bool = False) -> tuple:
-    """The outputs of ``func(*primals)`` and a function from cotangents to gradients of the primals (with `has_aux`: and what
+    """The outputs of ``func(*primals)`` and a function from cotangents to gradients of the primals (with
+    `has_aux`: and what
     `func` returned beside)."""
     recorded = fb.is_grad_enabled()
     with fb.enable_grad():
@@ -184,13 +209,14 @@ def vjp(func: Callable, *primals: Any, has_aux: bool = False) -> tuple:
         flat, cot_spec = tree_flatten(given)
         if cot_spec != out_spec:
             raise RuntimeError(
-                "Expected pytree structure of cotangents to be the same as pytree structure of outputs to the function. "
-                f"cotangents: {cot_spec}, primal output: {out_spec}"
+                "Expected pytree structure of cotangents to be the same as pytree structure of outputs to"
+                f" the function. cotangents: {cot_spec}, primal output: {out_spec}"
             )
         for i, (c, o) in enumerate(zip(flat, outputs)):
             if c.shape != o.shape:
                 raise RuntimeError(
-                    f"Mismatch in shape: grad_output[{i}] has a shape of {c.shape} and output[{i}] has a shape of {o.shape}."
+                    f"Mismatch in shape: grad_output[{i}] has a shape of {c.shape} and output[{i}] has a"
+                    f" shape of {o.shape}."
                 )
         create = keep or any(c.requires_grad for c in flat)
         with fb.enable_grad():
@@ -205,7 +231,8 @@ def vjp(func: Callable, *primals: Any, has_aux: bool = False) -> tuple:
 
 
 class _Linear:
-    """The derivative of a function at a point as a linear map from tangents, by the transpose of its transpose."""
+    """The derivative of a function at a point as a linear map from tangents, by the transpose of its
+    transpose."""
 
     def __init__(self, own: list, outputs: list) -> None:
         self.own, self.outputs = own, outputs
@@ -221,29 +248,40 @@ class _Linear:
         return _released(values, recorded and (self.keep or any(t.requires_grad for t in tangents)))
 
 
-def jvp(func: Callable, primals: tuple, tangents: tuple, *, strict: bool = False, has_aux: bool = False) -> tuple:
-    """The outputs of ``func(*primals)`` and their derivative in the direction of `tangents` (with `has_aux`: and what `func` returned
+def jvp(
+    func: Callable, primals: tuple, tangents: tuple, *, strict: bool = False, has_aux: bool = False
+) -> tuple:
+    """The outputs of ``func(*primals)`` and their derivative in the direction of `tangents` (with `has_aux`:
+    and what `func` returned
     beside)."""
     if not isinstance(primals, tuple):
-        raise RuntimeError("jvp(f, primals, tangents): Expected primals to be a tuple. E.g. it should be valid to call f(*primals).")
+        raise RuntimeError(
+            "jvp(f, primals, tangents): Expected primals to be a tuple. E.g. it should be valid to call"
+            " f(*primals)."
+        )
     flat_primals, primal_spec = tree_flatten(primals)
     flat, tangent_spec = tree_flatten(tangents)
     if primal_spec != tangent_spec:
         raise RuntimeError(
-            "jvp(f, primals, tangents): Expected primals and tangents to have the same python structure. For example, if primals is a tuple "
-            f"of 3 tensors, tangents also must be. Got primals with structure {primal_spec} and tangents with structure {tangent_spec}"
+            "jvp(f, primals, tangents): Expected primals and tangents to have the same python structure. For"
+            " example, if primals is a tuple of 3 tensors, tangents also must be. Got primals with structure"
+            f" {primal_spec} and tangents with structure {tangent_spec}"
         )
     for p, t in zip(flat_primals, flat):
         if p.shape != t.shape:
             raise RuntimeError(
-                "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not supported. "
-                f"Tensor is of size {list(p.shape)} while the given forward gradient is of size {list(t.shape)}."
+                "Trying to set a forward gradient that has a different size than that of the original"
+                f" Tensor, this is not supported. Tensor is of size {list(p.shape)} while the given forward"
+                f" gradient is of size {list(t.shape)}."
             )
     recorded = fb.is_grad_enabled()
     with fb.enable_grad():
         own, _, outputs, out_spec, aux = _run(func, primals, has_aux, "jvp(f, primals, tangents)")
         if strict and not all(o.requires_grad for o in outputs):
-            raise RuntimeError("jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. This is not allowed with strict=True.")
+            raise RuntimeError(
+                "jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. This"
+                " is not allowed with strict=True."
+            )
         linear = _Linear(own, outputs)
         products = linear(flat)
     values = tree_unflatten(linear.released(outputs, [], recorded), out_spec)
@@ -254,7 +292,8 @@ def jvp(func: Callable, primals: tuple, tangents: tuple, *, strict: bool = False
 
 
 def linearize(func: Callable, *primals: Any) -> tuple:
-    """The outputs of ``func(*primals)`` and its derivative there as a function of tangents, for many of them."""
+    """The outputs of ``func(*primals)`` and its derivative there as a function of tangents, for many of
+    them."""
     with fb.enable_grad():
         own, spec, outputs, out_spec, _ = _run(func, primals, False, "linearize(f, *primals)")
         linear = _Linear(own, outputs)
@@ -263,8 +302,8 @@ def linearize(func: Callable, *primals: Any) -> tuple:
         flat, tangent_spec = tree_flatten(tangents)
         if tangent_spec != spec:
             raise RuntimeError(
-                f"Expected the tangents {tangents} to have the same argspec as the primals. Got tangents with structure {tangent_spec} and "
-                f"primals with structure {spec}"
+                f"Expected the tangents {tangents} to have the same argspec as the primals. Got tangents with"
+                f" structure {tangent_spec} and primals with structure {spec}"
             )
         for p, t in zip(own, flat):
             if p.shape != t.shape:
@@ -286,7 +325,10 @@ def _basis(t: Any) -> list:
 
 def _as_blocks(pieces: list, count: int, shapes: list) -> list:
     """Rows of a Jacobian (a list of gradients each) stacked by input."""
-    return [fb.stack([row[k] for row in pieces]) if count else fb.zeros((0, *shapes[k])) for k in range(len(shapes))]
+    return [
+        fb.stack([row[k] for row in pieces]) if count else fb.zeros((0, *shapes[k]))
+        for k in range(len(shapes))
+    ]
 
 
 def jacrev(
@@ -299,7 +341,8 @@ def jacrev(
 ) -> Callable:
     """A function that returns the Jacobian of `func`, by one backward an output element.
 
-    Its structure is that of the outputs, each holding that of the inputs; a block has the output's sizes, then the input's.
+    Its structure is that of the outputs, each holding that of the inputs; a block has the output's sizes,
+    then the input's.
     `chunk_size` is accepted: rows are computed one at a time.
     """
     if chunk_size is not None and chunk_size <= 0:
@@ -329,8 +372,11 @@ def jacrev(
     return wrapper
 
 
-def jacfwd(func: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = False, *, randomness: str = "error") -> Callable:
-    """A function that returns the Jacobian of `func`, column by column in the directions of the input elements.
+def jacfwd(
+    func: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = False, *, randomness: str = "error"
+) -> Callable:
+    """A function that returns the Jacobian of `func`, column by column in the directions of the input
+    elements.
 
     Its structure is that of `jacrev`; use it where there are fewer input elements than output elements.
     """
@@ -367,5 +413,6 @@ def jacfwd(func: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = F
 
 
 def hessian(func: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:
-    """A function that returns the second derivatives of `func`: the Jacobian (`jacfwd`) of its Jacobian (`jacrev`)."""
+    """A function that returns the second derivatives of `func`: the Jacobian (`jacfwd`) of its Jacobian
+    (`jacrev`)."""
     return jacfwd(jacrev(func, argnums), argnums)

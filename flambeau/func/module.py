@@ -1,4 +1,5 @@
 """Modules as functions of their parameters."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -43,13 +44,15 @@ def functional_call(
         values = {n: t for d in parameter_and_buffer_dicts for n, t in d.items()}
     else:
         raise ValueError(
-            f"Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts, but got {type(parameter_and_buffer_dicts)}"
+            "Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts, but got"
+            f" {type(parameter_and_buffer_dicts)}"
         )
     return _functional_call(module, values, args, kwargs, tie_weights=tie_weights, strict=strict)
 
 
 def stack_module_state(models: Sequence[Any]) -> tuple[dict, dict]:
-    """Parameters and buffers of models of one architecture, stacked along a new first dimension, for `vmap` over them."""
+    """Parameters and buffers of models of one architecture, stacked along a new first dimension, for `vmap`
+    over them."""
     if len(models) == 0:
         raise RuntimeError("stack_module_state: Expected at least one model, got 0.")
     if not (all(m.training for m in models) or all(not m.training for m in models)):
@@ -74,7 +77,8 @@ def _stack(tensors: list) -> Any:
 
 
 def replace_all_batch_norm_modules_(root: Any) -> Any:
-    """Make every batch norm below a module use the statistics of the batch, without running ones, which `vmap` cannot update."""
+    """Make every batch norm below a module use the statistics of the batch, without running ones, which
+    `vmap` cannot update."""
 
     def without_statistics(module: Any) -> None:
         from ..nn.modules.batchnorm import _BatchNorm

@@ -1,4 +1,5 @@
 """How operators work on all samples of batched tensors at once, by name of the operator."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -88,9 +89,12 @@ def _iter(func: Callable, args: tuple, kwargs: dict) -> Any:
 
 
 @_rule(
-    "dtype", "device", "layout", "requires_grad", "is_leaf", "grad_fn", "is_sparse", "is_floating_point", "is_complex", "is_signed", "itemsize",
-    "element_size", "is_cuda", "is_meta", "_version", "output_nr", "is_contiguous", "is_inference", "names", "data_ptr", "retains_grad", "is_conj",
-    "is_neg", "get_device", "is_quantized", "is_nested", "register_hook", "retain_grad", "is_mkldnn", "is_sparse_csr", "is_cpu", "_backward_hooks",
+    "dtype", "device", "layout", "requires_grad", "is_leaf", "grad_fn", "is_sparse", "is_floating_point",
+    "is_complex", "is_signed", "itemsize",
+    "element_size", "is_cuda", "is_meta", "_version", "output_nr", "is_contiguous", "is_inference", "names",
+    "data_ptr", "retains_grad", "is_conj",
+    "is_neg", "get_device", "is_quantized", "is_nested", "register_hook", "retain_grad", "is_mkldnn",
+    "is_sparse_csr", "is_cpu", "_backward_hooks",
 )  # fmt: skip
 def _same(func: Callable, args: tuple, kwargs: dict) -> Any:
     return func(*args, **kwargs)
@@ -111,42 +115,58 @@ def _held(func: Callable, args: tuple, kwargs: dict) -> Any:
 @_rule("__bool__", "is_nonzero")
 def _bool(func: Callable, args: tuple, kwargs: dict) -> Any:
     raise RuntimeError(
-        "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't support that yet, please file an "
-        "issue at https://github.com/pytorch/pytorch/issues ."
+        "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't"
+        " support that yet, please file an issue at https://github.com/pytorch/pytorch/issues ."
     )
 
 
 @_rule("item", "__float__", "__int__", "__index__", "__complex__", "tolist", "numpy", "__array__")
 def _item(func: Callable, args: tuple, kwargs: dict) -> Any:
     raise RuntimeError(
-        "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, please try to rewrite "
-        "what you're doing with other operations. If error is occurring somewhere inside PyTorch internals, please file a bug report."
+        "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item()"
+        " on a Tensor, please try to rewrite what you're doing with other operations. If error is occurring"
+        " somewhere inside PyTorch internals, please file a bug report."
     )
 
 
 # ---------------------------------------------------------------- element by element
 _ELEMENTWISE = """
-abs absolute acos acosh add addcdiv addcmul angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2 atanh bitwise_and
-bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil celu clamp clamp_max clamp_min clip clone conj conj_physical copysign
-cos cosh deg2rad detach digamma div divide elu eq erf erfc erfinv exp exp2 expm1 fix float_power floor floor_divide fmax fmin fmod frac gcd ge gelu
-greater greater_equal gt hardshrink hardsigmoid hardswish hardtanh heaviside hypot i0 igamma igammac imag isclose isfinite isinf isnan isneginf
-isposinf isreal lcm ldexp le leaky_relu lerp less less_equal lgamma log log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or
-logical_xor logit logsigmoid lt masked_fill maximum minimum mish mul multiply nan_to_num ne neg negative nextafter not_equal polygamma positive pow
-prelu rad2deg real reciprocal relu relu6 remainder resolve_conj resolve_neg round rsqrt rsub selu sgn sigmoid sign signbit silu sin sinc sinh
-softplus softshrink softsign sqrt square sub subtract tan tanh tanhshrink threshold to true_divide trunc type_as view_as_real where xlogy bfloat16
-bool byte char cpu double float half int long short cfloat cdouble contiguous zeros_like ones_like full_like empty_like alias type
-__add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__ __div__ __rdiv__ __floordiv__ __rfloordiv__ __mod__ __rmod__ __pow__
-__rpow__ __neg__ __pos__ __abs__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __and__ __rand__ __or__ __ror__ __xor__ __rxor__ __invert__
-__lshift__ __rshift__ log_sigmoid mse_loss_none bitwise_not special_expit special_erf special_entr special_xlog1py
+abs absolute acos acosh add addcdiv addcmul angle arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin
+asinh atan atan2 atanh bitwise_and
+bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil celu clamp clamp_max clamp_min
+clip clone conj conj_physical copysign
+cos cosh deg2rad detach digamma div divide elu eq erf erfc erfinv exp exp2 expm1 fix float_power floor
+floor_divide fmax fmin fmod frac gcd ge gelu
+greater greater_equal gt hardshrink hardsigmoid hardswish hardtanh heaviside hypot i0 igamma igammac imag
+isclose isfinite isinf isnan isneginf
+isposinf isreal lcm ldexp le leaky_relu lerp less less_equal lgamma log log10 log1p log2 logaddexp logaddexp2
+logical_and logical_not logical_or
+logical_xor logit logsigmoid lt masked_fill maximum minimum mish mul multiply nan_to_num ne neg negative
+nextafter not_equal polygamma positive pow
+prelu rad2deg real reciprocal relu relu6 remainder resolve_conj resolve_neg round rsqrt rsub selu sgn sigmoid
+sign signbit silu sin sinc sinh
+softplus softshrink softsign sqrt square sub subtract tan tanh tanhshrink threshold to true_divide trunc
+type_as view_as_real where xlogy bfloat16
+bool byte char cpu double float half int long short cfloat cdouble contiguous zeros_like ones_like full_like
+empty_like alias type
+__add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__ __div__ __rdiv__ __floordiv__
+__rfloordiv__ __mod__ __rmod__ __pow__
+__rpow__ __neg__ __pos__ __abs__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __and__ __rand__ __or__ __ror__
+__xor__ __rxor__ __invert__
+__lshift__ __rshift__ log_sigmoid mse_loss_none bitwise_not special_expit special_erf special_entr
+special_xlog1py
 """.split()
 _ELEMENTWISE_IN_PLACE = """
-abs_ add_ addcdiv_ addcmul_ ceil_ clamp_ clamp_max_ clamp_min_ copy_ cos_ div_ exp_ fill_ floor_ log_ lerp_ masked_fill_ mul_ neg_ pow_ reciprocal_
-relu_ remainder_ round_ rsqrt_ sigmoid_ sin_ sqrt_ square_ sub_ tanh_ zero_ __iadd__ __isub__ __imul__ __itruediv__ __ipow__ __iand__ __ior__
+abs_ add_ addcdiv_ addcmul_ ceil_ clamp_ clamp_max_ clamp_min_ copy_ cos_ div_ exp_ fill_ floor_ log_ lerp_
+masked_fill_ mul_ neg_ pow_ reciprocal_
+relu_ remainder_ round_ rsqrt_ sigmoid_ sin_ sqrt_ square_ sub_ tanh_ zero_ __iadd__ __isub__ __imul__
+__itruediv__ __ipow__ __iand__ __ior__
 """.split()
 
 
 def _ranked(tensors: list, levels: tuple[int, ...]) -> list:
-    """Plain tensors that broadcast as their samples do: all with the levels in front and the same number of dimensions."""
+    """Plain tensors that broadcast as their samples do: all with the levels in front and the same number of
+    dimensions."""
     rank = max(map(logical_dim, tensors))
     highest = [t for t in tensors if logical_dim(t) > 0]
     n, made = len(levels), []
@@ -198,7 +218,8 @@ def _elementwise_in_place(func: Callable, args: tuple, kwargs: dict) -> Any:
 
 # ---------------------------------------------------------------- along dimensions
 def _given(args: tuple, kwargs: dict, place: int, name: str, default: Any) -> tuple[Any, list, dict]:
-    """An argument taken out of a call: its value, and the rest of the call (positional ones up to it kept)."""
+    """An argument taken out of a call: its value, and the rest of the call (positional ones up to it
+    kept)."""
     rest = dict(kwargs)
     values = list(args)
     if len(values) > place:
@@ -234,7 +255,10 @@ def _along(place: int, default: Any, name: str = "dim") -> Callable:
         levels, n = levels_of(t), len(levels_of(t))
         data = physical(t)
         dim, values, rest = _given(args, kwargs, place, name, default)
-        keepdim = rest.get("keepdim", values[place + 1] if len(values) > place + 1 and isinstance(values[place + 1], bool) else False)
+        keepdim = rest.get(
+            "keepdim",
+            values[place + 1] if len(values) > place + 1 and isinstance(values[place + 1], bool) else False,
+        )
         if isinstance(dim, bool):  # a flag where other forms have the dimension
             return looped(func, args, kwargs)
         rest = dict(rest)
@@ -255,9 +279,17 @@ def _along(place: int, default: Any, name: str = "dim") -> Callable:
     return rule
 
 
-for _n in "sum mean prod amax amin argmax argmin std var any all nansum nanmean logsumexp std_mean var_mean count_nonzero median nanmedian aminmax".split():
+_REDUCING = """
+sum mean prod amax amin argmax argmin std var any all nansum nanmean logsumexp std_mean var_mean count_nonzero
+median nanmedian aminmax
+""".split()
+_KEEPING = """
+cumsum cumprod cummax cummin logcumsumexp softmax log_softmax softmin unsqueeze select narrow mode
+index_select
+""".split()
+for _n in _REDUCING:
     _RULES[_n] = _along(1, None)
-for _n in "cumsum cumprod cummax cummin logcumsumexp softmax log_softmax softmin unsqueeze select narrow mode index_select".split():
+for _n in _KEEPING:
     _RULES[_n] = _along(1, -1)
 for _n in ("sort", "argsort"):
     _RULES[_n] = _along(1, -1)
@@ -428,7 +460,9 @@ def _diagonal(func: Callable, args: tuple, kwargs: dict) -> Any:
     data, levels, n = _one(func, args, kwargs)
     names = dict(zip(("offset", "dim1", "dim2"), args[1:]))
     names = {"offset": 0, "dim1": 0, "dim2": 1, **names, **kwargs}
-    return make(data.diagonal(names["offset"], _shifted(names["dim1"], n), _shifted(names["dim2"], n)), levels)
+    return make(
+        data.diagonal(names["offset"], _shifted(names["dim1"], n), _shifted(names["dim2"], n)), levels
+    )
 
 
 @_rule("tril", "triu")
@@ -456,14 +490,18 @@ def _stack(func: Callable, args: tuple, kwargs: dict) -> Any:
     tensors = list(args[0])
     dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
     levels = union(tensors)
-    return make(fb.stack([aligned(t, levels, full=True) for t in tensors], _shifted(dim, len(levels))), levels)
+    return make(
+        fb.stack([aligned(t, levels, full=True) for t in tensors], _shifted(dim, len(levels))), levels
+    )
 
 
 @_rule("__getitem__")
 def _getitem(func: Callable, args: tuple, kwargs: dict) -> Any:
     t, index = args
     parts = index if isinstance(index, tuple) else (index,)
-    plain = all(p is None or p is Ellipsis or isinstance(p, (int, slice)) and not isinstance(p, bool) for p in parts)
+    plain = all(
+        p is None or p is Ellipsis or (isinstance(p, (int, slice)) and not isinstance(p, bool)) for p in parts
+    )
     if not plain or not is_batched(t):
         return looped(func, args, kwargs)
     n = len(levels_of(t))
@@ -472,7 +510,7 @@ def _getitem(func: Callable, args: tuple, kwargs: dict) -> Any:
 
 @_rule("new_zeros", "new_ones", "new_empty", "new_full")
 def _new(func: Callable, args: tuple, kwargs: dict) -> Any:
-    data, levels, n = _one(func, args, kwargs)
+    data, levels, _ = _one(func, args, kwargs)
     size, *rest = args[1:]
     if isinstance(size, int):
         size, rest = [size, *rest], []
@@ -485,7 +523,10 @@ def _gather(func: Callable, args: tuple, kwargs: dict) -> Any:
         return looped(func, args, kwargs)
     t, dim, index = args
     levels = union((t, index))
-    return make(aligned(t, levels, full=True).gather(_shifted(dim, len(levels)), aligned(index, levels, full=True)), levels)
+    return make(
+        aligned(t, levels, full=True).gather(_shifted(dim, len(levels)), aligned(index, levels, full=True)),
+        levels,
+    )
 
 
 # ---------------------------------------------------------------- matrix products
@@ -545,7 +586,8 @@ def _addmm(func: Callable, args: tuple, kwargs: dict) -> Any:
     return _elementwise(fb.add, (_elementwise(fb.mul, (base, beta), {}) if beta != 1 else base, product), {})
 
 
-# ---------------------------------------------------------------- layers whose first dimension is a batch anyway
+# ---------------------------------------------------------------- layers whose first dimension is a batch
+# anyway
 def _folded(func: Callable, args: tuple, kwargs: dict, need: int) -> Any:
     """Samples become rows of the operator's own batch; only where nothing but the input is batched."""
     t = args[0]
@@ -564,7 +606,9 @@ def _folded(func: Callable, args: tuple, kwargs: dict, need: int) -> Any:
 
 for _dims in (1, 2, 3):
     for _n in "conv{}d conv_transpose{}d max_pool{}d avg_pool{}d adaptive_avg_pool{}d".split():
-        _RULES[_n.format(_dims)] = lambda func, args, kwargs, need=_dims + 2: _folded(func, args, kwargs, need)
+        _RULES[_n.format(_dims)] = lambda func, args, kwargs, need=_dims + 2: _folded(
+            func, args, kwargs, need
+        )
 
 
 @_rule("embedding")
@@ -574,7 +618,9 @@ def _embedding(func: Callable, args: tuple, kwargs: dict) -> Any:
     if is_batched(args[0]) and not is_batched(args[1]):
         # torch.embedding has the weight first
         if not args[1].is_floating_point():
-            return make(physical(args[0])[(slice(None),) * len(levels_of(args[0])) + (args[1],)], levels_of(args[0]))
+            return make(
+                physical(args[0])[(slice(None),) * len(levels_of(args[0])) + (args[1],)], levels_of(args[0])
+            )
         return make(func(physical(args[0]), *args[1:], **kwargs), levels_of(args[0]))
     if is_batched(args[1]) and not args[0].is_floating_point():
         return looped(func, args, kwargs)
@@ -602,8 +648,8 @@ def _autograd_grad(func: Callable, args: tuple, kwargs: dict) -> Any:
     for x in ins:
         if set(wanted) - set(levels_of(x)):
             raise RuntimeError(
-                "vmap: autograd.grad with respect to a tensor that is the same for all samples gives no gradient a sample; "
-                "use flambeau.func.grad inside vmap"
+                "vmap: autograd.grad with respect to a tensor that is the same for all samples gives no"
+                " gradient a sample; use flambeau.func.grad inside vmap"
             )
     extra = tuple(n for n in union(c for c in cots if c is not None) if n not in wanted)
     if extra:
@@ -616,10 +662,14 @@ def _autograd_grad(func: Callable, args: tuple, kwargs: dict) -> Any:
         else:
             full.append(aligned(c, levels_of(o)).expand(physical(o).shape))
     grads = fb.autograd.grad(outs, ins, full, **options)
-    return tuple(None if g is None else make(g.as_subclass(fb.Tensor), levels_of(x)) for g, x in zip(grads, ins))
+    return tuple(
+        None if g is None else make(g.as_subclass(fb.Tensor), levels_of(x)) for g, x in zip(grads, ins)
+    )
 
 
-def _grad_by_cotangent(func: Callable, outs: tuple, ins: tuple, cots: tuple, extra: tuple[int, ...], options: dict) -> tuple:
+def _grad_by_cotangent(
+    func: Callable, outs: tuple, ins: tuple, cots: tuple, extra: tuple[int, ...], options: dict
+) -> tuple:
     """One backward for every cotangent of levels that the outputs do not have."""
     level = extra[-1]
     (count,) = sizes((level,))
@@ -636,7 +686,7 @@ def _grad_by_cotangent(func: Callable, outs: tuple, ins: tuple, cots: tuple, ext
         options["retain_graph"] = True
         rows.append(_autograd_grad(func, (outs, ins), {**options, "grad_outputs": tuple(part)}))
     results = []
-    for column, x in zip(zip(*rows), ins):
+    for column in zip(*rows):
         if column[0] is None:
             results.append(None)
             continue
@@ -647,13 +697,13 @@ def _grad_by_cotangent(func: Callable, outs: tuple, ins: tuple, cots: tuple, ext
 
 
 # ---------------------------------------------------------------- random numbers
-RANDOM = set(
-    """
-    rand randn randint randperm normal bernoulli multinomial poisson rand_like randn_like randint_like dropout alpha_dropout feature_dropout
-    native_dropout rrelu normal_ uniform_ bernoulli_ random_ exponential_ geometric_ cauchy_ log_normal_ dropout_ dropout1d dropout2d dropout3d
+RANDOM = set("""
+    rand randn randint randperm normal bernoulli multinomial poisson rand_like randn_like randint_like dropout
+    alpha_dropout feature_dropout
+    native_dropout rrelu normal_ uniform_ bernoulli_ random_ exponential_ geometric_ cauchy_ log_normal_
+    dropout_ dropout1d dropout2d dropout3d
     feature_alpha_dropout
-    """.split()
-)
+    """.split())
 
 
 def random(func: Callable, args: tuple, kwargs: dict) -> Any:
@@ -661,8 +711,8 @@ def random(func: Callable, args: tuple, kwargs: dict) -> Any:
     level = active[-1]
     if level.randomness == "error":
         raise RuntimeError(
-            "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags on vmap or "
-            "perform the randomness operation out of vmap"
+            "vmap: called random operation while in randomness error mode. Please either use the 'same' or"
+            " 'different' randomness flags on vmap or perform the randomness operation out of vmap"
         )
     batched = [x for x in tree_flatten((args, kwargs))[0] if is_batched(x)]
     if level.randomness == "same":

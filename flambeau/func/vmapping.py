@@ -1,4 +1,5 @@
 """`vmap`: a function of samples becomes one of batches."""
+
 from __future__ import annotations
 
 import functools
@@ -18,7 +19,9 @@ __all__ = ["vmap"]
 class _Randomness(TorchFunctionMode):
     """Sees the random operators that no tensor argument would show."""
 
-    def __torch_function__(self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(
+        self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         if getattr(func, "__name__", "") in RANDOM and batched.active:
             return random(func, args, kwargs or {})
         return func(*args, **(kwargs or {}))
@@ -31,51 +34,56 @@ def _name(func: Callable) -> str:
 
 
 def _flat_inputs(func: Callable, in_dims: Any, args: tuple) -> tuple[list, list, Any, int]:
-    """Leaves of the arguments, the dimension of each that counts samples, the structure, the number of samples."""
+    """Leaves of the arguments, the dimension of each that counts samples, the structure, the number of
+    samples."""
     label = f"vmap({_name(func)}, in_dims={in_dims}, ...)(<inputs>)"
     if not isinstance(in_dims, (int, tuple)):
         raise ValueError(
-            f"{label}: expected `in_dims` to be int or a (potentially nested) tuple matching the structure of inputs, got: {type(in_dims)}."
+            f"{label}: expected `in_dims` to be int or a (potentially nested) tuple matching the structure of"
+            f" inputs, got: {type(in_dims)}."
         )
     if not args:
         raise ValueError(
-            f"vmap({_name(func)})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying to vmap over a function with no "
-            "inputs. The latter is unsupported."
+            f"vmap({_name(func)})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying"
+            " to vmap over a function with no inputs. The latter is unsupported."
         )
     leaves, spec = tree_flatten(args)
     dims = _broadcast_to_and_flatten(in_dims, spec)
     if dims is None:
         raise ValueError(
-            f"{label}: in_dims is not compatible with the structure of `inputs`. in_dims has structure {tree_structure(in_dims)} but inputs has "
-            f"structure {spec}."
+            f"{label}: in_dims is not compatible with the structure of `inputs`. in_dims has structure"
+            f" {tree_structure(in_dims)} but inputs has structure {spec}."
         )
     for i, (x, d) in enumerate(zip(leaves, dims)):
         if d is None:
             continue
         if not isinstance(d, int):
             raise ValueError(
-                f"{label}: Got in_dim={d} for an input but in_dim must be either an integer dimension or None."
+                f"{label}: Got in_dim={d} for an input but in_dim must be either an integer dimension or"
+                " None."
             )
         if not isinstance(x, fb.Tensor):
             raise ValueError(
-                f"{label}: Got in_dim={d} for an input but the input is of type {type(x)}. We cannot vmap over non-Tensor arguments, please use "
-                "None as the respective in_dim"
+                f"{label}: Got in_dim={d} for an input but the input is of type {type(x)}. We cannot vmap"
+                " over non-Tensor arguments, please use None as the respective in_dim"
             )
         ndim = x.dim()
         if not -ndim <= d < ndim:
             raise ValueError(
-                f"{label}: Got in_dim={d} for some input, but that input is a Tensor of dimensionality {ndim} so expected in_dim to satisfy "
-                f"-{ndim} <= in_dim < {ndim}."
+                f"{label}: Got in_dim={d} for some input, but that input is a Tensor of dimensionality {ndim}"
+                f" so expected in_dim to satisfy -{ndim} <= in_dim < {ndim}."
             )
         dims[i] = d % ndim
     sizes = [x.shape[d] for x, d in zip(leaves, dims) if d is not None]
     if not sizes:
         raise ValueError(
-            f"{label}: in_dims is not compatible: at least one input must have a dimension to map over, got None for all of them."
+            f"{label}: in_dims is not compatible: at least one input must have a dimension to map over, got"
+            " None for all of them."
         )
     if any(s != sizes[0] for s in sizes):
         raise ValueError(
-            f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} for the mapped dimension"
+            f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} for"
+            " the mapped dimension"
         )
     return leaves, dims, spec, sizes[0]
 
@@ -95,19 +103,23 @@ def _left(x: Any, dim: int | None, level: batched.Level, func: Callable) -> Any:
         if dim is None:
             return x
         raise ValueError(
-            f"vmap({_name(func)}, ...): `{_name(func)}` must only return Tensors, got type {type(x)}. Did you mean to set out_dims= to None for output?"
+            f"vmap({_name(func)}, ...): `{_name(func)}` must only return Tensors, got type {type(x)}. Did you"
+            " mean to set out_dims= to None for output?"
         )
     levels = batched.levels_of(x)
     inside = level.number in levels
     if dim is None:
         if inside:
             raise ValueError(
-                f"vmap({_name(func)}, ...): `{_name(func)}` can not return a BatchedTensor when out_dim is None"
+                f"vmap({_name(func)}, ...): `{_name(func)}` can not return a BatchedTensor when out_dim is"
+                " None"
             )
         return x
     ndim = batched.logical_dim(x) + 1
     if not -ndim <= dim < ndim:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {dim})")
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {dim})"
+        )
     dim %= ndim
     data = batched.physical(x)
     if not inside:
@@ -120,21 +132,29 @@ def _left(x: Any, dim: int | None, level: batched.Level, func: Callable) -> Any:
 
 
 def vmap(
-    func: Callable, in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error", *, chunk_size: int | None = None
+    func: Callable,
+    in_dims: Any = 0,
+    out_dims: Any = 0,
+    randomness: str = "error",
+    *,
+    chunk_size: int | None = None,
 ) -> Callable:
     """A function that runs `func` on all samples of a batch at once.
 
     Parameters
     ----------
     func : function of samples; returns tensors, in containers or not.
-    in_dims : the dimension of each input that counts samples, None for inputs that all samples share; an int for all inputs, or a
+    in_dims : the dimension of each input that counts samples, None for inputs that all samples share; an int
+        for all inputs, or a
         structure like theirs.
     out_dims : where that dimension goes in the outputs.
     randomness : ``"error"``, ``"different"`` or ``"same"`` random numbers for the samples.
     chunk_size : samples at once; all of them by default.
     """
     if randomness not in ("error", "different", "same"):
-        raise RuntimeError(f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {randomness}")
+        raise RuntimeError(
+            f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {randomness}"
+        )
     if chunk_size is not None and chunk_size <= 0:
         raise ValueError(f"vmap: chunk_size should be None or greater than 0. (got {chunk_size})")
 
@@ -158,7 +178,14 @@ def vmap(
 
 
 def _mapped(
-    func: Callable, leaves: list, dims: list, spec: Any, size: int, out_dims: Any, randomness: str, kwargs: dict
+    func: Callable,
+    leaves: list,
+    dims: list,
+    spec: Any,
+    size: int,
+    out_dims: Any,
+    randomness: str,
+    kwargs: dict,
 ) -> Any:
     level = batched.Level(batched.active[-1].number + 1 if batched.active else 1, size, randomness)
     inputs = [_entered(x, d, level.number) for x, d in zip(leaves, dims)]
@@ -170,8 +197,9 @@ def _mapped(
         places = _broadcast_to_and_flatten(out_dims, out_spec)
         if places is None:
             raise ValueError(
-                f"vmap({_name(func)}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with the structure of `outputs`. out_dims has "
-                f"structure {tree_structure(out_dims)} but outputs has structure {out_spec}."
+                f"vmap({_name(func)}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with"
+                f" the structure of `outputs`. out_dims has structure {tree_structure(out_dims)} but outputs"
+                f" has structure {out_spec}."
             )
         return tree_unflatten([_left(x, d, level, func) for x, d in zip(flat, places)], out_spec)
     finally:

@@ -1,4 +1,6 @@
-"""Reductions and normalizations that leave out masked elements; True in a mask means that the element counts."""
+"""Reductions and normalizations that leave out masked elements; True in a mask means that the element
+counts."""
+
 from __future__ import annotations
 
 import math
@@ -8,14 +10,17 @@ from typing import Any
 import flambeau as fb
 
 __all__ = [
-    "amax", "amin", "argmax", "argmin", "cumprod", "cumsum", "log_softmax", "logaddexp", "logsumexp", "mean", "median", "norm",
+    "amax", "amin", "argmax", "argmin", "cumprod", "cumsum", "log_softmax", "logaddexp", "logsumexp",
+    "mean", "median", "norm",
     "normalize", "prod", "softmax", "softmin", "std", "sum", "var",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     if name in ("MaskedTensor", "masked_tensor", "as_masked_tensor", "is_masked_tensor"):
-        raise NotImplementedError(f"flambeau.masked.{name} is not there yet: pass masks to the functions of flambeau.masked")
+        raise NotImplementedError(
+            f"flambeau.masked.{name} is not there yet: pass masks to the functions of flambeau.masked"
+        )
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
 
@@ -47,7 +52,10 @@ def _dims(input: Any, dim: Any) -> tuple[int, ...]:
     wrapped = []
     for d in dims:
         if not -max(n, 1) <= d < max(n, 1):
-            raise IndexError(f"Dimension out of range (expected to be in range of [{-max(n, 1)}, {max(n, 1) - 1}], but got {d})")
+            raise IndexError(
+                f"Dimension out of range (expected to be in range of [{-max(n, 1)}, {max(n, 1) - 1}], but got"
+                f" {d})"
+            )
         d %= max(n, 1)
         if d in wrapped:
             raise RuntimeError(f"dim={d} appears multiple times in the list of dims")
@@ -68,14 +76,20 @@ def _is_small_int(dtype: Any) -> bool:
     return dtype in (fb.uint8, fb.bool, fb.int8, fb.int16, fb.int32)
 
 
-def sum(input: Any, dim: Any = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None) -> Any:
+def sum(
+    input: Any, dim: Any = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None
+) -> Any:
     """Sum of the elements that count; 0 where none does."""
     if dtype is None:
         dtype = fb.int64 if _is_small_int(input.dtype) else input.dtype
-    return _over(_filled(input, mask, 0), _dims(input, dim), keepdim, lambda t, d, k: t.sum(d, k, dtype=dtype))
+    return _over(
+        _filled(input, mask, 0), _dims(input, dim), keepdim, lambda t, d, k: t.sum(d, k, dtype=dtype)
+    )
 
 
-def prod(input: Any, dim: Any = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None) -> Any:
+def prod(
+    input: Any, dim: Any = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None
+) -> Any:
     """Product of the elements that count; 1 where none does."""
     if dtype is None:
         dtype = fb.int64 if _is_small_int(input.dtype) else input.dtype
@@ -100,36 +114,47 @@ def cumprod(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any
     return _filled(input, mask, 1).cumprod(d, dtype=dtype or input.dtype)
 
 
-def amax(input: Any, dim: Any = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None) -> Any:
+def amax(
+    input: Any, dim: Any = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None
+) -> Any:
     """Largest element that counts; the smallest number of the dtype where none does."""
     t = _filled(input, mask, _extreme(input.dtype, True))
     return _over(t, _dims(input, dim), keepdim, lambda t, d, k: t.amax(d, k)).to(dtype or input.dtype)
 
 
-def amin(input: Any, dim: Any = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None) -> Any:
+def amin(
+    input: Any, dim: Any = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None
+) -> Any:
     """Smallest element that counts; the largest number of the dtype where none does."""
     t = _filled(input, mask, _extreme(input.dtype, False))
     return _over(t, _dims(input, dim), keepdim, lambda t, d, k: t.amin(d, k)).to(dtype or input.dtype)
 
 
-def argmax(input: Any, dim: int | None = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None) -> Any:
+def argmax(
+    input: Any, dim: int | None = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None
+) -> Any:
     """Index of the largest element that counts."""
     t = input if dtype is None else input.to(dtype)
     return _filled(t, mask, _extreme(t.dtype, True)).argmax(dim, bool(keepdim)).to(t.dtype)
 
 
-def argmin(input: Any, dim: int | None = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None) -> Any:
+def argmin(
+    input: Any, dim: int | None = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None
+) -> Any:
     """Index of the smallest element that counts."""
     t = input if dtype is None else input.to(dtype)
     return _filled(t, mask, _extreme(t.dtype, False)).argmin(dim, bool(keepdim)).to(t.dtype)
 
 
-def mean(input: Any, dim: Any = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None) -> Any:
+def mean(
+    input: Any, dim: Any = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None
+) -> Any:
     """Mean of the elements that count; NaN where none does."""
     dtype = dtype or input.dtype
     if not (dtype.is_floating_point or dtype.is_complex):
         raise ValueError(
-            f"mean(): Could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {dtype}"
+            "mean(): Could not infer output dtype. Input dtype must be either a floating point or complex"
+            f" dtype. Got: {dtype}"
         )
     total = sum(input, dim, keepdim=keepdim, dtype=dtype, mask=mask)
     return total / _count(input, mask, _dims(input, dim), bool(keepdim))
@@ -145,22 +170,30 @@ def median(input: Any, dim: int = -1, *, keepdim: bool = False, dtype: Any = Non
             raise ValueError("masked median expects no fully masked out rows if dtype is not floating point")
         return _filled(t, mask, math.nan).nanmedian(dim, keepdim).values.to(input.dtype)
     result = _filled(t, mask, math.nan)
-    values, indices = result.nanmedian(dim, keepdim)
+    values, _ = result.nanmedian(dim, keepdim)
     if bool(t.isnan().any()):
         # NaN that is not masked does count
-        spoiled = _over(_filled(t.isnan(), mask, False), _dims(input, dim), keepdim, lambda t, d, k: t.any(d[0], k))
+        spoiled = _over(
+            _filled(t.isnan(), mask, False), _dims(input, dim), keepdim, lambda t, d, k: t.any(d[0], k)
+        )
         values = values.masked_fill(spoiled, math.nan)
     return values
 
 
-def logsumexp(input: Any, dim: Any = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Any:
+def logsumexp(
+    input: Any, dim: Any = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None
+) -> Any:
     """Logarithm of the sum of exponentials of the elements that count."""
     dtype = dtype or input.dtype
     t = input if input.is_floating_point() or input.is_complex() else input.to(fb.get_default_dtype())
-    return _over(_filled(t, mask, -math.inf), _dims(input, dim), keepdim, lambda t, d, k: t.logsumexp(d, k)).to(dtype)
+    return _over(
+        _filled(t, mask, -math.inf), _dims(input, dim), keepdim, lambda t, d, k: t.logsumexp(d, k)
+    ).to(dtype)
 
 
-def logaddexp(input: Any, other: Any, *, dtype: Any = None, input_mask: Any = None, other_mask: Any = None) -> Any:
+def logaddexp(
+    input: Any, other: Any, *, dtype: Any = None, input_mask: Any = None, other_mask: Any = None
+) -> Any:
     """Elementwise ``log(exp(input) + exp(other))``, masked elements being minus infinity."""
     dtype = dtype or input.dtype
     a, b = (t if t.is_floating_point() else t.to(fb.get_default_dtype()) for t in (input, other))
@@ -168,15 +201,25 @@ def logaddexp(input: Any, other: Any, *, dtype: Any = None, input_mask: Any = No
 
 
 def norm(
-    input: Any, ord: float | None = 2.0, dim: Any = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None
+    input: Any,
+    ord: float | None = 2.0,
+    dim: Any = None,
+    *,
+    keepdim: bool | None = False,
+    dtype: Any = None,
+    mask: Any = None,
 ) -> Any:
     """Vector norm of the elements that count."""
     ord = 2.0 if ord is None else float(ord)
     t = _filled(input, mask, math.inf if ord == -math.inf else 0)
-    return _over(t, _dims(input, dim), keepdim, lambda t, d, k: fb.linalg.vector_norm(t, ord, d, k, dtype=dtype))
+    return _over(
+        t, _dims(input, dim), keepdim, lambda t, d, k: fb.linalg.vector_norm(t, ord, d, k, dtype=dtype)
+    )
 
 
-def normalize(input: Any, ord: float, dim: int, *, eps: float = 1e-12, dtype: Any = None, mask: Any = None) -> Any:
+def normalize(
+    input: Any, ord: float, dim: int, *, eps: float = 1e-12, dtype: Any = None, mask: Any = None
+) -> Any:
     """Elements divided by the norm of those that count, at least `eps`; masked ones become 0."""
     t = input if dtype is None else input.to(dtype)
     size = norm(t, ord, dim, keepdim=True, mask=mask)
@@ -212,7 +255,14 @@ def std(
 
 
 def _variance(
-    input: Any, dim: Any, unbiased: bool | None, correction: Any, keepdim: Any, dtype: Any, mask: Any, root: bool
+    input: Any,
+    dim: Any,
+    unbiased: bool | None,
+    correction: Any,
+    keepdim: Any,
+    dtype: Any,
+    mask: Any,
+    root: bool,
 ) -> Any:
     if unbiased is not None and correction is not None:
         raise RuntimeError("Only one of unbiased and correction may be given")
@@ -226,7 +276,9 @@ def _variance(
     centre = sum(t, dim, keepdim=True, mask=mask) / count
     deviation = _filled(t - centre, mask, 0)
     squares = deviation * deviation.conj() if deviation.is_complex() else deviation * deviation
-    total = _over(squares.real if squares.is_complex() else squares, dims, bool(keepdim), lambda t, d, k: t.sum(d, k))
+    total = _over(
+        squares.real if squares.is_complex() else squares, dims, bool(keepdim), lambda t, d, k: t.sum(d, k)
+    )
     if not keepdim:
         count = count.reshape(total.shape)
     freedom = (count - correction).clamp_min(0) if correction else count

@@ -1,4 +1,5 @@
 """Sequences and index grids."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -14,7 +15,8 @@ def _number(x: Any, name: str, which: str) -> Any:
         return x
     if x.dim() != 0:
         raise RuntimeError(
-            f"{name} only supports 0-dimensional start and end tensors, but got {which} with {x.dim()} dimension(s)."
+            f"{name} only supports 0-dimensional start and end tensors, but got {which} with {x.dim()}"
+            " dimension(s)."
         )
     return x.item()
 
@@ -26,7 +28,8 @@ def _finish(result: Any, out: Any, requires_grad: bool) -> Any:
 
 
 def logspace(
-    start: Any, end: Any, steps: int, base: float = 10.0, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    start: Any, end: Any, steps: int, base: float = 10.0, *, out: Any = None, dtype: Any = None,
+    layout: Any = None, device: Any = None,
     pin_memory: bool = False, requires_grad: bool = False,
 ) -> Any:  # fmt: skip
     """`steps` powers of `base` from ``base**start`` to ``base**end`` with equal ratios."""
@@ -48,15 +51,17 @@ def logspace(
 
 
 def range(
-    start: float = 0, end: Any = None, step: float = 1, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    start: float = 0, end: Any = None, step: float = 1, *, out: Any = None, dtype: Any = None,
+    layout: Any = None, device: Any = None,
     pin_memory: bool = False, requires_grad: bool = False,
 ) -> Any:  # fmt: skip
     """Numbers from `start` to `end`, both included (deprecated: `arange`)."""
     import warnings
 
     warnings.warn(
-        "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with Python's range "
-        "builtin. Instead, use torch.arange, which produces values in [start, end).",
+        "torch.range is deprecated and will be removed in a future release because its behavior is"
+        " inconsistent with Python's range builtin. Instead, use torch.arange, which produces values in"
+        " [start, end).",
         stacklevel=2,
     )
     if end is None:
@@ -83,14 +88,28 @@ def _triangle(name: str, row: int, col: int, dtype: Any, layout: Any, device: An
 
 
 def tril_indices(
-    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None, pin_memory: bool = False
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    layout: Any = None,
+    pin_memory: bool = False,
 ) -> Any:
     """Rows and columns (2, n) of the elements on and below a diagonal."""
     return _triangle("tril_indices", row, col, dtype, layout, device, lambda d: d <= offset)
 
 
 def triu_indices(
-    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None, pin_memory: bool = False
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    layout: Any = None,
+    pin_memory: bool = False,
 ) -> Any:
     """Rows and columns (2, n) of the elements on and above a diagonal."""
     return _triangle("triu_indices", row, col, dtype, layout, device, lambda d: d >= offset)

@@ -1,8 +1,11 @@
 """`einsum`: sums of products of tensors written with index letters.
 
-An equation and the shapes of its operands make a plan, which is cached: operands are contracted two at a time, each pair by one matrix
-product of (batch, left, summed) with (batch, summed, right). With three operands or more, the pair with the smallest result goes first.
+An equation and the shapes of its operands make a plan, which is cached: operands are contracted two at a
+time, each pair by one matrix
+product of (batch, left, summed) with (batch, summed, right). With three operands or more, the pair with the
+smallest result goes first.
 """
+
 from __future__ import annotations
 
 import functools
@@ -53,18 +56,23 @@ def _letters(text: str, ndim: int, operand: int | None) -> Labels:
             if c == ".":
                 where = f"operand {operand}" if operand is not None else "the output"
                 raise _fail(f"found '.' for {where} that is not part of any ellipsis")
-            raise _fail(f"invalid subscript given at index {text.index(c)} in the equation string, subscripts must be in [a-zA-Z]")
+            raise _fail(
+                f"invalid subscript given at index {text.index(c)} in the equation string, subscripts must be"
+                " in [a-zA-Z]"
+            )
     if dots < 0:
         if operand is not None and len(plain) != ndim:
             raise _fail(
-                f"the number of subscripts in the equation ({len(plain)}) {'does not match' if len(plain) < ndim else 'is more than'} "
-                f"the number of dimensions ({ndim}) for operand {operand}{' and no ellipsis was given' if len(plain) < ndim else ''}"
+                f"the number of subscripts in the equation ({len(plain)})"
+                f" {'does not match' if len(plain) < ndim else 'is more than'} the number of dimensions"
+                f" ({ndim}) for operand {operand}{' and no ellipsis was given' if len(plain) < ndim else ''}"
             )
         return tuple(plain)
     under = ndim - len(plain)
     if under < 0:
         raise _fail(
-            f"the number of subscripts in the equation ({len(plain)}) is more than the number of dimensions ({ndim}) for operand {operand}"
+            f"the number of subscripts in the equation ({len(plain)}) is more than the number of dimensions"
+            f" ({ndim}) for operand {operand}"
         )
     return (*text[:dots], *range(-under, 0), *text[dots + 3 :])
 
@@ -82,7 +90,10 @@ def _parse(equation: str, ndims: Sequence[int]) -> tuple[list[Labels], Labels]:
         for ls in operands:
             for x in ls:
                 counts[x] = counts.get(x, 0) + 1
-        return operands, (*range(-under, 0), *sorted(x for x, n in counts.items() if isinstance(x, str) and n == 1))
+        return operands, (
+            *range(-under, 0),
+            *sorted(x for x, n in counts.items() if isinstance(x, str) and n == 1),
+        )
     plain = right.replace(" ", "").replace("...", "", 1)
     output = _letters(right, len(plain) + under, None)
     known = {x for ls in operands for x in ls}
@@ -98,13 +109,17 @@ def _diagonals(labels: list, shape: list[int], operand: int) -> list[tuple[int, 
     """Pairs of dimensions with the same letter; each is replaced by its diagonal, which comes last."""
     pairs = []
     while True:
-        twin = next(((i, j) for i in range(len(labels)) for j in range(i + 1, len(labels)) if labels[i] == labels[j]), None)
+        twin = next(
+            ((i, j) for i in range(len(labels)) for j in range(i + 1, len(labels)) if labels[i] == labels[j]),
+            None,
+        )
         if twin is None:
             return pairs
         i, j = twin
         if shape[i] != shape[j]:
             raise _fail(
-                f"subscript {labels[i]} is repeated for operand {operand} but the sizes don't match, {shape[j]} != {shape[i]}"
+                f"subscript {labels[i]} is repeated for operand {operand} but the sizes don't match,"
+                f" {shape[j]} != {shape[i]}"
             )
         pairs.append(twin)
         letter, size = labels[i], shape[i]
@@ -118,8 +133,16 @@ def _pair(i: int, j: int, terms: list, wanted: set) -> tuple[_Step, tuple, list[
     (la, sa), (lb, sb) = terms[i], terms[j]
     size_a, size_b = dict(zip(la, sa)), dict(zip(lb, sb))
     # a dimension of size 1 beside a larger one broadcasts: it leaves its term
-    gone_a = [x for x in la if x in size_b and size_a[x] == 1 != size_b[x] or (x not in size_b and x not in wanted)]
-    gone_b = [x for x in lb if x in size_a and size_b[x] == 1 != size_a[x] or (x not in size_a and x not in wanted)]
+    gone_a = [
+        x
+        for x in la
+        if (x in size_b and size_a[x] == 1 != size_b[x]) or (x not in size_b and x not in wanted)
+    ]
+    gone_b = [
+        x
+        for x in lb
+        if (x in size_a and size_b[x] == 1 != size_a[x]) or (x not in size_a and x not in wanted)
+    ]
     # ... and where nobody else wants it, the larger one is summed by itself
     gone_b += [x for x in gone_a if x in size_b and x not in wanted and x not in gone_b]
     gone_a += [x for x in gone_b if x in size_a and x not in wanted and x not in gone_a]
@@ -149,7 +172,16 @@ def _pair(i: int, j: int, terms: list, wanted: set) -> tuple[_Step, tuple, list[
         shape_a = [*lead, total(left), total(summed)]
         shape_b = [*lead, total(summed), total(right)]
     step = _Step(
-        i, j, [la.index(x) for x in gone_a], [lb.index(x) for x in gone_b], perm_a, perm_b, shape_a, shape_b, how, result
+        i,
+        j,
+        [la.index(x) for x in gone_a],
+        [lb.index(x) for x in gone_b],
+        perm_a,
+        perm_b,
+        shape_a,
+        shape_b,
+        how,
+        result,
     )
     return step, result_labels, result
 
@@ -157,14 +189,16 @@ def _pair(i: int, j: int, terms: list, wanted: set) -> tuple[_Step, tuple, list[
 def _check_sizes(operands: list, shapes: list) -> None:
     seen: dict = {}
     for k, (ls, shape) in enumerate(zip(operands, shapes)):
-        for d, (x, n) in enumerate(zip(ls, shape)):
+        for x, n in zip(ls, shape):
             if n != 1 and seen.setdefault(x, n) != n:
                 if isinstance(x, int):
                     raise _fail(
-                        f"operands do not broadcast with remapped shapes [original->remapped]: dimension {x} has sizes {seen[x]} and {n}"
+                        f"operands do not broadcast with remapped shapes [original->remapped]: dimension {x}"
+                        f" has sizes {seen[x]} and {n}"
                     )
                 raise _fail(
-                    f"subscript {x} has size {n} for operand {k} which does not broadcast with previously seen size {seen[x]}"
+                    f"subscript {x} has size {n} for operand {k} which does not broadcast with previously"
+                    f" seen size {seen[x]}"
                 )
 
 
@@ -182,7 +216,11 @@ def _plan(equation: str, shapes: tuple) -> _Plan:
     steps = []
     while len(alive) > 1:
         best = None
-        pairs = [(0, 1)] if len(alive) == 2 else [(p, q) for p in range(len(alive)) for q in range(p + 1, len(alive))]
+        pairs = (
+            [(0, 1)]
+            if len(alive) == 2
+            else [(p, q) for p in range(len(alive)) for q in range(p + 1, len(alive))]
+        )
         for p, q in pairs:
             i, j = alive[p], alive[q]
             wanted = set(output).union(*(terms[k][0] for k in alive if k not in (i, j)))
@@ -249,12 +287,16 @@ def _from_lists(args: tuple) -> tuple[str, list]:
 def einsum(*args: Any) -> Any:
     """Sum of products of tensors over index letters: ``einsum("bij,bjk->bik", a, b)``.
 
-    Letters missing on the right are summed over; without ``->`` those that appear once remain, in alphabetical order; ``...`` stands
+    Letters missing on the right are summed over; without ``->`` those that appear once remain, in
+    alphabetical order; ``...`` stands
     for further dimensions, which broadcast; a letter twice in one operand takes its diagonal. The form
     ``einsum(op1, [0, 1], op2, [1, 2], [0, 2])`` uses numbers.
     """
     if len(args) < 2:
-        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list")
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, or at least one operand and"
+            " its subscripts list"
+        )
     if isinstance(args[0], fb.Tensor):
         equation, operands = _from_lists(args)
     else:

@@ -1,4 +1,5 @@
 """Fourier transforms on the core's three: complex to complex, real to complex, complex to real."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -94,7 +95,9 @@ def _dims(t: Any, s: Any, dim: Any) -> tuple[list[int], list[int | None]]:
             raise RuntimeError("When given, dim and shape arguments must have the same length")
     elif s is not None:
         if len(s) > t.dim():
-            raise RuntimeError(f"Got shape with {len(s)} values but input tensor only has {t.dim()} dimensions.")
+            raise RuntimeError(
+                f"Got shape with {len(s)} values but input tensor only has {t.dim()} dimensions."
+            )
         dims = list(range(t.dim() - len(s), t.dim()))
     else:
         dims = list(range(t.dim()))
@@ -285,7 +288,9 @@ def fft_fftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, *
 
     def numbers(dtype: Any, options: dict) -> Any:
         half = (n + 1) // 2
-        return fb.cat([fb.arange(0, half, dtype=dtype, **options), fb.arange(-(n // 2), 0, dtype=dtype, **options)])
+        return fb.cat(
+            [fb.arange(0, half, dtype=dtype, **options), fb.arange(-(n // 2), 0, dtype=dtype, **options)]
+        )
 
     return _frequencies(numbers, n, d, "fftfreq", out, dtype, options)
 
@@ -293,7 +298,13 @@ def fft_fftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, *
 def fft_rfftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, **options: Any) -> Any:
     """Frequencies that `rfft` of `n` points in steps of `d` gives."""
     return _frequencies(
-        lambda dtype, options: fb.arange(0, n // 2 + 1, dtype=dtype, **options), n, d, "rfftfreq", out, dtype, options
+        lambda dtype, options: fb.arange(0, n // 2 + 1, dtype=dtype, **options),
+        n,
+        d,
+        "rfftfreq",
+        out,
+        dtype,
+        options,
     )
 
 
@@ -326,8 +337,9 @@ def _frame_window(window: Any, win_length: int, n_fft: int, like: Any, name: str
 
 
 @composite(
-    'stft(Tensor self, int n_fft, int? hop_length=None, int? win_length=None, Tensor? window=None, bool center=True, str pad_mode="reflect", '
-    "bool normalized=False, bool? onesided=None, bool? return_complex=None, bool? align_to_window=None) -> Tensor",
+    "stft(Tensor self, int n_fft, int? hop_length=None, int? win_length=None, Tensor? window=None, bool"
+    ' center=True, str pad_mode="reflect", bool normalized=False, bool? onesided=None, bool?'
+    " return_complex=None, bool? align_to_window=None) -> Tensor",
     method=True,
     python=True,
 )
@@ -346,7 +358,8 @@ def stft(
 ) -> Any:
     """Transforms of overlapping windowed frames: (…, time) to (…, frequency, frame).
 
-    Frames of `n_fft` points start every `hop_length` (default a quarter of it); with `center`, the first is centred on the first
+    Frames of `n_fft` points start every `hop_length` (default a quarter of it); with `center`, the first is
+    centred on the first
     point, the signal being padded by `pad_mode`.
     """
     hop = n_fft // 4 if hop_length is None else hop_length
@@ -354,9 +367,14 @@ def stft(
     if return_complex is None:
         return_complex = input.is_complex() or (window is not None and window.is_complex())
         if not return_complex:
-            raise RuntimeError("stft requires the return_complex parameter be given for real inputs, and will further require that return_complex=True in a future PyTorch release.")
+            raise RuntimeError(
+                "stft requires the return_complex parameter be given for real inputs, and will further"
+                " require that return_complex=True in a future PyTorch release."
+            )
     if not (input.is_floating_point() or input.is_complex()):
-        raise RuntimeError(f"stft({_type_name(input.dtype)}): expected a tensor of floating point or complex values")
+        raise RuntimeError(
+            f"stft({_type_name(input.dtype)}): expected a tensor of floating point or complex values"
+        )
     if input.dim() not in (1, 2):
         raise RuntimeError("stft: expected a 1D or 2D tensor")
     x = input.unsqueeze(0) if input.dim() == 1 else input
@@ -373,7 +391,10 @@ def stft(
     if not 0 < length <= n_fft:
         raise RuntimeError(f"stft: expected 0 < win_length <= n_fft, but got win_length={length}")
     if window is not None and (window.dim() != 1 or window.shape[0] != length):
-        raise RuntimeError(f"stft: expected a 1D window tensor of size equal to win_length={length}, but got window with size {list(window.shape)}")
+        raise RuntimeError(
+            f"stft: expected a 1D window tensor of size equal to win_length={length}, but got window with"
+            f" size {list(window.shape)}"
+        )
     frames = x.unfold(-1, n_fft, hop)
     if window is not None or length < n_fft:
         frames = frames * _frame_window(window, length, n_fft, x, "stft")
@@ -394,8 +415,9 @@ def stft(
 
 
 @composite(
-    "istft(Tensor self, int n_fft, int? hop_length=None, int? win_length=None, Tensor? window=None, bool center=True, bool normalized=False, "
-    "bool? onesided=None, int? length=None, bool return_complex=False) -> Tensor",
+    "istft(Tensor self, int n_fft, int? hop_length=None, int? win_length=None, Tensor? window=None, bool"
+    " center=True, bool normalized=False, bool? onesided=None, int? length=None, bool return_complex=False)"
+    " -> Tensor",
     method=True,
 )
 def istft(
@@ -410,12 +432,14 @@ def istft(
     length: int | None = None,
     return_complex: bool = False,
 ) -> Any:
-    """The signal whose `stft` is closest: frames are transformed back, windowed, added up and divided by the added squares of the window."""
+    """The signal whose `stft` is closest: frames are transformed back, windowed, added up and divided by the
+    added squares of the window."""
     hop = n_fft // 4 if hop_length is None else hop_length
     width = n_fft if win_length is None else win_length
     if not input.is_complex():
         raise RuntimeError(
-            "istft requires a complex-valued input tensor matching the output from stft with return_complex=True."
+            "istft requires a complex-valued input tensor matching the output from stft with"
+            " return_complex=True."
         )
     if input.numel() == 0:
         raise RuntimeError("istft(): input tensor cannot be empty.")
@@ -426,14 +450,25 @@ def istft(
     onesided = bins != n_fft if onesided is None else onesided
     expected = n_fft // 2 + 1 if onesided else n_fft
     if bins != expected:
-        what = "onesided is True, expected the frequency dimension (3rd to the last) of the input tensor to match n_fft / 2 + 1" if onesided else "onesided is False, expected the frequency dimension (3rd to the last) of the input tensor to match n_fft"
+        what = (
+            "onesided is True, expected the frequency dimension (3rd to the last) of the input tensor to"
+            " match n_fft / 2 + 1"
+            if onesided
+            else (
+                "onesided is False, expected the frequency dimension (3rd to the last) of the input tensor to"
+                " match n_fft"
+            )
+        )
         raise RuntimeError(f"istft(): {what} when {what.split(',')[0]}, but got {bins}")
     if not 0 < hop <= width:
         raise RuntimeError(f"istft(): expected 0 < hop_length <= win_length, but got hop_length={hop}")
     if not 0 < width <= n_fft:
         raise RuntimeError(f"istft(): expected 0 < win_length <= n_fft, but got win_length={width}")
     if window is not None and (window.dim() != 1 or window.shape[0] != width):
-        raise RuntimeError(f"istft(): Invalid window shape. window has to be 1D and length of `win_length`, but got {list(window.shape)}")
+        raise RuntimeError(
+            "istft(): Invalid window shape. window has to be 1D and length of `win_length`, but got"
+            f" {list(window.shape)}"
+        )
     shape = _frame_window(window, width, n_fft, x, "istft")
     frames = x.transpose(1, 2)
     count = frames.shape[1]
@@ -448,7 +483,9 @@ def istft(
         half = frames if onesided else frames.narrow(-1, 0, n_fft // 2 + 1)
         parts = core("_fft_c2r")(half, [2], scaling, n_fft)
     total = n_fft + hop * (count - 1)
-    places = (fb.arange(count, device=x.device).unsqueeze(1) * hop + fb.arange(n_fft, device=x.device)).reshape(-1)
+    places = (
+        fb.arange(count, device=x.device).unsqueeze(1) * hop + fb.arange(n_fft, device=x.device)
+    ).reshape(-1)
     weighted = (parts * shape).reshape(parts.shape[0], -1)
     signal = weighted.new_zeros((weighted.shape[0], total)).index_add(1, places, weighted)
     squares = (shape * shape).expand(count, n_fft).reshape(-1)
@@ -463,6 +500,10 @@ def istft(
     if length is not None and end > total:
         import warnings
 
-        warnings.warn("The length of signal is shorter than the length parameter. Result is being padded with zeros in the tail. Please check your center and hop_length settings.", stacklevel=3)
+        warnings.warn(
+            "The length of signal is shorter than the length parameter. Result is being padded with zeros in"
+            " the tail. Please check your center and hop_length settings.",
+            stacklevel=3,
+        )
         signal = fb.constant_pad_nd(signal, [0, end - total])
     return signal.squeeze(0) if input.dim() == 2 else signal

@@ -1,4 +1,5 @@
 """Finding, repeating and laying out elements."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ def broadcast_to(input: Any, size: Sequence[int]) -> Any:
 def adjoint(input: Any) -> Any:
     """Matrices transposed and conjugated."""
     if input.dim() == 1:
-        raise RuntimeError("tensor.adjoint() is only supported on matrices or batches of matrices. Got 1-D tensor.")
+        raise RuntimeError(
+            "tensor.adjoint() is only supported on matrices or batches of matrices. Got 1-D tensor."
+        )
     turned = input.transpose(-2, -1) if input.dim() else input
     return turned.conj() if input.is_complex() else turned
 
@@ -59,22 +62,25 @@ def diag(input: Any, diagonal: int = 0) -> Any:
 
 @composite("constant_pad_nd(Tensor self, SymInt[] pad, Scalar value=0) -> Tensor", out=True)
 def constant_pad_nd(input: Any, pad: Sequence[int], value: Any = 0) -> Any:
-    """Padded with a value: pairs of before and after, from the last dimension backwards; negative ones cut."""
+    """Padded with a value: pairs of before and after, from the last dimension backwards; negative ones
+    cut."""
     if len(pad) % 2:
         raise RuntimeError(f"Length of pad must be even but instead it equals {len(pad)}")
     if 2 * input.dim() < len(pad):
         raise RuntimeError(
-            f"Length of pad should be no more than twice the number of dimensions of the input. Pad length is {len(pad)} while the input "
-            f"has {input.dim()} dimensions."
+            "Length of pad should be no more than twice the number of dimensions of the input. Pad length is"
+            f" {len(pad)} while the input has {input.dim()} dimensions."
         )
-    sides = [(0, 0)] * (input.dim() - len(pad) // 2) + [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
+    sides = [(0, 0)] * (input.dim() - len(pad) // 2) + [
+        (pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)
+    ]
     inner, shape, where = input, [], []
     for d, (before, after) in enumerate(sides):
         size = input.shape[d] + before + after
         if size < 0:
             raise RuntimeError(
-                f"The input size {input.shape[d]}, plus negative padding {before} and {after}, resulted in a negative output size, which is "
-                f"invalid. Check dimension {d} of your input."
+                f"The input size {input.shape[d]}, plus negative padding {before} and {after}, resulted in a"
+                f" negative output size, which is invalid. Check dimension {d} of your input."
             )
         cut = max(-before, 0), max(-after, 0)
         if any(cut):
@@ -100,14 +106,20 @@ def _repeated(repeats: Any, output_size: int | None) -> Any:
     ends = repeats.cumsum(0)
     total = int(ends[-1]) if repeats.numel() else 0
     if output_size is not None and output_size != total:
-        raise RuntimeError(f"repeat_interleave: allocated size does not match required size: {output_size} and {total}")
+        raise RuntimeError(
+            f"repeat_interleave: allocated size does not match required size: {output_size} and {total}"
+        )
     return fb.searchsorted(ends, fb.arange(total, dtype=ends.dtype, device=ends.device), right=True)
 
 
 @composite(
-    "repeat_interleave(Tensor self, Tensor|int repeats=None, int? dim=None, *, SymInt? output_size=None) -> Tensor", method=True
+    "repeat_interleave(Tensor self, Tensor|int repeats=None, int? dim=None, *, SymInt? output_size=None) ->"
+    " Tensor",
+    method=True,
 )
-def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Any:
+def repeat_interleave(
+    input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Any:
     """Every element along `dim` repeated, as often as `repeats` (a number, or one an element) says."""
     if repeats is None:
         return _repeated(input, output_size).to(input.dtype)
@@ -125,13 +137,18 @@ def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *
                 f"repeat_interleave: Invalid output_size, expected {size * repeats} but got {output_size}"
             )
         wide = input.unsqueeze(dim + 1)
-        return wide.expand(*input.shape[: dim + 1], repeats, *input.shape[dim + 1 :]).clone(memory_format=fb.contiguous_format).flatten(dim, dim + 1)
+        return (
+            wide.expand(*input.shape[: dim + 1], repeats, *input.shape[dim + 1 :])
+            .clone(memory_format=fb.contiguous_format)
+            .flatten(dim, dim + 1)
+        )
     if repeats.numel() == 1:
         index = fb.arange(size, device=input.device).repeat_interleave(int(repeats))
     else:
         if repeats.dim() == 1 and repeats.shape[0] != size:
             raise RuntimeError(
-                f"repeats must have the same size as input along dim, but got repeats.size(0) = {repeats.shape[0]} and input.size({dim}) = {size}"
+                "repeats must have the same size as input along dim, but got repeats.size(0) ="
+                f" {repeats.shape[0]} and input.size({dim}) = {size}"
             )
         index = _repeated(repeats, output_size)
     return input.index_select(dim, index)
@@ -154,21 +171,31 @@ def _results(values: Any, inverse: Any, counts: Any, return_inverse: bool, retur
 
 
 @composite(
-    "unique(Tensor self, bool sorted=True, bool return_inverse=False, bool return_counts=False, int? dim=None) -> Tensor",
+    "unique(Tensor self, bool sorted=True, bool return_inverse=False, bool return_counts=False, int?"
+    " dim=None) -> Tensor",
     method=True,
     python=True,
 )
 def unique(
-    input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    input: Any,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
 ) -> Any:
-    """Different elements (or slices along `dim`) in ascending order; which one each is; how often each occurs."""
+    """Different elements (or slices along `dim`) in ascending order; which one each is; how often each
+    occurs."""
     input = input.detach()
     if dim is None:
-        return _results(*core("_unique2")(input, sorted, return_inverse, return_counts), return_inverse, return_counts)
+        return _results(
+            *core("_unique2")(input, sorted, return_inverse, return_counts), return_inverse, return_counts
+        )
     dim = wrap_dim(dim, input.dim())
     if input.numel() == 0 and any(s == 0 for d, s in enumerate(input.shape) if d != dim):
         if input.shape[dim]:
-            raise RuntimeError("There are 0 sized dimensions, and they aren't selected, so unique cannot be applied")
+            raise RuntimeError(
+                "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"
+            )
     moved = input.movedim(dim, 0)
     count = moved.shape[0]
     if count == 0:
@@ -184,18 +211,27 @@ def unique(
 
 
 @composite(
-    "unique_consecutive(Tensor self, bool return_inverse=False, bool return_counts=False, int? dim=None) -> Tensor",
+    "unique_consecutive(Tensor self, bool return_inverse=False, bool return_counts=False, int? dim=None) ->"
+    " Tensor",
     method=True,
     python=True,
 )
-def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
+def unique_consecutive(
+    input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
     """Elements (or slices along `dim`) without those equal to their predecessor."""
     input = input.detach()
     flat = input.flatten() if dim is None else input.movedim(wrap_dim(dim, input.dim()), 0)
     count = flat.shape[0]
     if count == 0:
         empty = fb.empty(0 if dim is not None else input.shape, dtype=fb.int64, device=input.device)
-        return _results(flat.clone() if dim is None else input.clone(), empty, fb.empty(0, dtype=fb.int64), return_inverse, return_counts)
+        return _results(
+            flat.clone() if dim is None else input.clone(),
+            empty,
+            fb.empty(0, dtype=fb.int64),
+            return_inverse,
+            return_counts,
+        )
     changes = flat[1:] != flat[:-1]
     if changes.dim() > 1:
         changes = changes.flatten(1).any(1)
@@ -211,13 +247,24 @@ def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: 
     return _results(values, inverse, counts, return_inverse, return_counts)
 
 
-@composite("resize_as_(Tensor(a!) self, Tensor the_template, *, MemoryFormat? memory_format=None) -> Tensor(a!)", method=True)
+@composite(
+    "resize_as_(Tensor(a!) self, Tensor the_template, *, MemoryFormat? memory_format=None) -> Tensor(a!)",
+    method=True,
+)
 def resize_as_(input: Any, the_template: Any, *, memory_format: Any = None) -> Any:
     """`resize_` to the shape of another tensor."""
-    return input.resize_(the_template.shape) if memory_format is None else input.resize_(the_template.shape, memory_format=memory_format)
+    return (
+        input.resize_(the_template.shape)
+        if memory_format is None
+        else input.resize_(the_template.shape, memory_format=memory_format)
+    )
 
 
-@composite("fill_diagonal_(Tensor(a!) self, Scalar fill_value, bool wrap=False) -> Tensor(a!)", function=False, method=True)
+@composite(
+    "fill_diagonal_(Tensor(a!) self, Scalar fill_value, bool wrap=False) -> Tensor(a!)",
+    function=False,
+    method=True,
+)
 def fill_diagonal_(input: Any, fill_value: Any, wrap: bool = False) -> Any:
     """The main diagonal set to a value; with `wrap`, again below each square of a tall matrix."""
     if input.dim() < 2:
@@ -248,11 +295,15 @@ def asarray(
     made_anew = False
     if isinstance(obj, fb.Tensor):
         t = obj
-    elif hasattr(obj, "__array_interface__") and getattr(obj, "dtype", None) is not None and hasattr(obj, "shape"):
+    elif (
+        hasattr(obj, "__array_interface__")
+        and getattr(obj, "dtype", None) is not None
+        and hasattr(obj, "shape")
+    ):
         import numpy as np
 
         array = np.asarray(obj)
-        made_anew = not array.flags.writeable or array.ndim == 0 and not isinstance(obj, np.ndarray)
+        made_anew = not array.flags.writeable or (array.ndim == 0 and not isinstance(obj, np.ndarray))
         t = fb.from_numpy(array.copy() if made_anew else array)
     elif hasattr(obj, "__dlpack__"):
         t = fb.from_dlpack(obj)
@@ -260,10 +311,14 @@ def asarray(
         t = fb.frombuffer(obj, dtype=dtype or fb.get_default_dtype())
     else:
         t, made_anew = fb.tensor(obj, dtype=dtype, device=device), True
-    converts = (dtype is not None and t.dtype != dtype) or (device is not None and t.device != fb.device(device))
+    converts = (dtype is not None and t.dtype != dtype) or (
+        device is not None and t.device != fb.device(device)
+    )
     if copy is False and (made_anew or converts):
         raise ValueError(
-            f"can't alias tensor with dtype '{t.dtype}' into dtype '{dtype}'." if converts else "can't alias arbitrary sequence into a tensor."
+            f"can't alias tensor with dtype '{t.dtype}' into dtype '{dtype}'."
+            if converts
+            else "can't alias arbitrary sequence into a tensor."
         )
     if converts:
         t = t.to(device=device, dtype=dtype)
@@ -275,19 +330,23 @@ def asarray(
 
 
 def empty_permuted(
-    size: Sequence[int], physical_layout: Sequence[int], *, dtype: Any = None, layout: Any = None, device: Any = None,
+    size: Sequence[int], physical_layout: Sequence[int], *, dtype: Any = None, layout: Any = None,
+    device: Any = None,
     requires_grad: bool = False, pin_memory: bool = False,
 ) -> Any:  # fmt: skip
     """An uninitialized tensor whose dimensions lie in memory in a given order, outermost first."""
     if len(size) != len(physical_layout):
         raise RuntimeError(
-            f"Number of dimensions in size does not match the length of the physical_layout; i.e. len(size) = {len(size)} is not equal to "
-            f"len(physical_layout) = {len(physical_layout)}"
+            "Number of dimensions in size does not match the length of the physical_layout; i.e. len(size) ="
+            f" {len(size)} is not equal to len(physical_layout) = {len(physical_layout)}"
         )
     if sorted(physical_layout) != list(range(len(size))):
         for i, d in enumerate(physical_layout):
             if not 0 <= d < len(size):
-                raise RuntimeError(f"Dimension out of range (expected to be between 0 and {len(size) - 1}, but got {d} at index {i}).  NB: negative dims not currently supported; file an issue if you want it.")
+                raise RuntimeError(
+                    f"Dimension out of range (expected to be between 0 and {len(size) - 1}, but got {d} at"
+                    f" index {i}).  NB: negative dims not currently supported; file an issue if you want it."
+                )
         raise RuntimeError("Duplicate dim not allowed")
     inner = fb.empty([size[d] for d in physical_layout], dtype=dtype, device=device)
     back = [0] * len(size)

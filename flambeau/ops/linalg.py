@@ -1,4 +1,5 @@
 """Linear algebra on top of the core's factorizations."""
+
 from __future__ import annotations
 
 import math
@@ -10,7 +11,7 @@ import flambeau as fb
 from ..autograd.function import Function
 from ..return_types import named
 from .norms import check_matrix, check_square
-from .registry import alias, composite, core, wrap_dim
+from .registry import composite, core, wrap_dim
 
 
 def _fail_at(name: str, info: Any, reason: str) -> None:
@@ -24,10 +25,13 @@ def _fail_at(name: str, info: Any, reason: str) -> None:
 
 
 _NOT_POSITIVE = (
-    "The factorization could not be completed because the input is not positive-definite (the leading minor of order {} is not "
-    "positive-definite)."
+    "The factorization could not be completed because the input is not positive-definite (the leading minor"
+    " of order {} is not positive-definite)."
 )
-_SINGULAR = "The diagonal element {} is zero, the inversion could not be completed because the input matrix is singular."
+_SINGULAR = (
+    "The diagonal element {} is zero, the inversion could not be completed because the input matrix is"
+    " singular."
+)
 _UNSOLVABLE = "The solver failed because the input matrix is singular."
 _NO_LU = "U[{0},{0}] is zero and using it on lu_solve would result in a division by zero."
 
@@ -55,13 +59,18 @@ def cholesky_solve(input: Any, input2: Any, upper: bool = False) -> Any:
     """Solves ``A X = input`` with the Cholesky factor `input2` of A."""
     for t, name in ((input, "b"), (input2, "u")):
         if t.dim() < 2:
-            raise RuntimeError(f"{name} should have at least 2 dimensions, but has {t.dim()} dimensions instead")
+            raise RuntimeError(
+                f"{name} should have at least 2 dimensions, but has {t.dim()} dimensions instead"
+            )
     if input2.shape[-1] != input2.shape[-2]:
-        raise RuntimeError(f"A must be batches of square matrices, but they are {input2.shape[-1]} by {input2.shape[-2]} matrices")
+        raise RuntimeError(
+            f"A must be batches of square matrices, but they are {input2.shape[-1]} by {input2.shape[-2]}"
+            " matrices"
+        )
     if input.shape[-2] != input2.shape[-1]:
         raise RuntimeError(
-            f"Incompatible matrix sizes for cholesky_solve: each A matrix is {input2.shape[-1]} by {input2.shape[-1]} but each b "
-            f"matrix is {input.shape[-2]} by {input.shape[-1]}"
+            f"Incompatible matrix sizes for cholesky_solve: each A matrix is {input2.shape[-1]} by"
+            f" {input2.shape[-1]} but each b matrix is {input.shape[-2]} by {input.shape[-1]}"
         )
     solve = fb.linalg.solve_triangular
     lower = input2.mH if upper else input2
@@ -72,7 +81,9 @@ def cholesky_solve(input: Any, input2: Any, upper: bool = False) -> Any:
 def cholesky_inverse(input: Any, upper: bool = False) -> Any:
     """The inverse of A from its Cholesky factor."""
     if input.dim() < 2:
-        raise RuntimeError(f"linalg.cholesky_inverse: The input tensor A must have at least 2 dimensions.")  # noqa: F541
+        raise RuntimeError(
+            "linalg.cholesky_inverse: The input tensor A must have at least 2 dimensions."
+        )
     check_square(input, "cholesky_inverse")
     n = input.shape[-1]
     eye = fb.eye(n, dtype=input.dtype, device=input.device).expand(input.shape)
@@ -81,7 +92,7 @@ def cholesky_inverse(input: Any, upper: bool = False) -> Any:
 
 
 @composite("linalg_inv(Tensor A) -> Tensor", out=True)
-def linalg_inv(A: Any) -> Any:  # noqa: N803
+def linalg_inv(A: Any) -> Any:
     """Inverses of square matrices."""
     check_square(A, "linalg.inv")
     inverse, info = core("linalg_inv_ex")(A)
@@ -100,7 +111,7 @@ _LDL_RESULT = named("linalg_ldl_factor", "LD pivots")
 
 
 @composite("linalg_lu_factor(Tensor A, *, bool pivot=True) -> (Tensor LU, Tensor pivots)", out=True)
-def linalg_lu_factor(A: Any, *, pivot: bool = True) -> tuple:  # noqa: N803
+def linalg_lu_factor(A: Any, *, pivot: bool = True) -> tuple:
     """Both triangular factors in one matrix, and LAPACK's row exchanges (from 1)."""
     check_matrix(A, "torch.linalg.lu_factor")
     lu, pivots, info = core("linalg_lu_factor_ex")(A, pivot=pivot)
@@ -132,10 +143,13 @@ _UNPACKED = named("lu_unpack", "P L U")
 
 
 @composite(
-    "lu_unpack(Tensor LU_data, Tensor LU_pivots, bool unpack_data=True, bool unpack_pivots=True) -> (Tensor P, Tensor L, Tensor U)",
+    "lu_unpack(Tensor LU_data, Tensor LU_pivots, bool unpack_data=True, bool unpack_pivots=True) -> (Tensor"
+    " P, Tensor L, Tensor U)",
     out=True,
 )
-def lu_unpack(LU_data: Any, LU_pivots: Any, unpack_data: bool = True, unpack_pivots: bool = True) -> tuple:  # noqa: N803
+def lu_unpack(
+    LU_data: Any, LU_pivots: Any, unpack_data: bool = True, unpack_pivots: bool = True
+) -> tuple:
     """P, L and U of ``A = P L U`` from the packed factorization."""
     m, n = LU_data.shape[-2:]
     k = min(m, n)
@@ -143,8 +157,9 @@ def lu_unpack(LU_data: Any, LU_pivots: Any, unpack_data: bool = True, unpack_piv
     if unpack_pivots:
         if LU_pivots.dtype != fb.int32:
             raise RuntimeError(
-                "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype.\n"
-                "Note: this function is intended to be used with the output produced by torch.linalg.lu_factor"
+                "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32"
+                " dtype.\nNote: this function is intended to be used with the output produced by"
+                " torch.linalg.lu_factor"
             )
         order = _permutation(LU_pivots, m)
         p = fb.zeros((*order.shape, m), dtype=LU_data.dtype, device=LU_data.device)
@@ -160,16 +175,22 @@ _LU = named("linalg_lu", "P L U")
 
 
 @composite("linalg_lu(Tensor A, *, bool pivot=True) -> (Tensor P, Tensor L, Tensor U)", out=True)
-def linalg_lu(A: Any, *, pivot: bool = True) -> tuple:  # noqa: N803
+def linalg_lu(A: Any, *, pivot: bool = True) -> tuple:
     """P, L and U of ``A = P L U``; P is empty without pivoting."""
     check_matrix(A, "linalg.lu")
     lu, pivots, _ = core("linalg_lu_factor_ex")(A, pivot=pivot)
     return _LU(*lu_unpack(lu, pivots, True, pivot))
 
 
-@composite("linalg_lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False) -> Tensor", out=True)
-def linalg_lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint: bool = False) -> Any:  # noqa: N803
-    """Solves ``A X = B`` (``X A = B`` where not `left`, with the adjoint of A where asked for) from the factorization of A."""
+@composite(
+    "linalg_lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False) -> Tensor",
+    out=True,
+)
+def linalg_lu_solve(
+    LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint: bool = False
+) -> Any:
+    """Solves ``A X = B`` (``X A = B`` where not `left`, with the adjoint of A where asked for) from the
+    factorization of A."""
     check_square(LU, "torch.linalg.lu_solve")
     if pivots.dtype != fb.int32:
         raise RuntimeError("linalg.lu_solve: pivots should be a Tensor of scalar type torch.int32")
@@ -179,7 +200,7 @@ def linalg_lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint:
     batch = fb.broadcast_shapes(LU.shape[:-2], B.shape[:-2])
     n = LU.shape[-1]
     order = _permutation(pivots, n).expand(*batch, n).unsqueeze(-1).expand(*batch, n, B.shape[-1])
-    B = B.expand(*batch, *B.shape[-2:])  # noqa: N806
+    B = B.expand(*batch, *B.shape[-2:])
     if adjoint:
         y = solve(LU.mH, solve(LU.mH, B, upper=False), upper=True, unitriangular=True)
         back = order.argsort(-2)
@@ -189,13 +210,18 @@ def linalg_lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint:
 
 
 @composite("lu_solve(Tensor self, Tensor LU_data, Tensor LU_pivots) -> Tensor", method=True, out=True)
-def lu_solve(input: Any, LU_data: Any, LU_pivots: Any) -> Any:  # noqa: N803
+def lu_solve(input: Any, LU_data: Any, LU_pivots: Any) -> Any:
     """Solves ``A X = input`` from the factorization of A."""
     return linalg_lu_solve(LU_data, LU_pivots, input)
 
 
-@composite("lu(Tensor A, bool pivot=True, bool get_infos=False) -> (Tensor, Tensor, Tensor)", method=True, out=True, python=True)
-def lu(A: Any, pivot: bool = True, get_infos: bool = False) -> tuple:  # noqa: N803
+@composite(
+    "lu(Tensor A, bool pivot=True, bool get_infos=False) -> (Tensor, Tensor, Tensor)",
+    method=True,
+    out=True,
+    python=True,
+)
+def lu(A: Any, pivot: bool = True, get_infos: bool = False) -> tuple:
     """`linalg.lu_factor` under its old name; with `get_infos`, LAPACK's codes instead of errors."""
     factor, pivots, info = core("linalg_lu_factor_ex")(A, pivot=pivot)
     if get_infos:
@@ -205,7 +231,7 @@ def lu(A: Any, pivot: bool = True, get_infos: bool = False) -> tuple:  # noqa: N
 
 
 @composite("linalg_svdvals(Tensor A, *, str? driver=None) -> Tensor", out=True)
-def linalg_svdvals(A: Any, *, driver: str | None = None) -> Any:  # noqa: N803
+def linalg_svdvals(A: Any, *, driver: str | None = None) -> Any:
     """Singular values in descending order: (…, m, n) to (…, min(m, n))."""
     check_matrix(A, "linalg.svd")
     return core("linalg_svd")(A, full_matrices=False, driver=driver)[1]
@@ -214,7 +240,11 @@ def linalg_svdvals(A: Any, *, driver: str | None = None) -> Any:  # noqa: N803
 _SVD = named("svd", "U S V")
 
 
-@composite("svd(Tensor self, bool some=True, bool compute_uv=True) -> (Tensor U, Tensor S, Tensor V)", method=True, out=True)
+@composite(
+    "svd(Tensor self, bool some=True, bool compute_uv=True) -> (Tensor U, Tensor S, Tensor V)",
+    method=True,
+    out=True,
+)
 def svd(input: Any, some: bool = True, compute_uv: bool = True) -> tuple:
     """`linalg.svd` under its old name, with V in place of its adjoint."""
     check_matrix(input, "linalg.svd")
@@ -227,7 +257,7 @@ def svd(input: Any, some: bool = True, compute_uv: bool = True) -> tuple:
 
 
 @composite('linalg_eigvalsh(Tensor self, str UPLO="L") -> Tensor', out=True)
-def linalg_eigvalsh(input: Any, UPLO: str = "L") -> Any:  # noqa: N803
+def linalg_eigvalsh(input: Any, UPLO: str = "L") -> Any:
     """Eigenvalues of Hermitian matrices in ascending order."""
     check_square(input, "linalg.eigh")
     return core("linalg_eigh")(input, UPLO=UPLO)[0]
@@ -253,7 +283,7 @@ _SLOGDET = named("linalg_slogdet", "sign logabsdet")
 
 
 @composite("linalg_slogdet(Tensor A) -> (Tensor sign, Tensor logabsdet)", out=True)
-def linalg_slogdet(A: Any) -> tuple:  # noqa: N803
+def linalg_slogdet(A: Any) -> tuple:
     """Sign and logarithm of the absolute value of determinants."""
     check_square(A, "linalg.slogdet")
     lu, pivots, _ = core("linalg_lu_factor_ex")(A)
@@ -291,7 +321,8 @@ def linalg_matrix_power(input: Any, n: int) -> Any:
         raise RuntimeError("linalg.matrix_power: The input tensor A must have at least 2 dimensions.")
     if input.shape[-1] != input.shape[-2]:
         raise RuntimeError(
-            f"linalg.matrix_power: A must be batches of square matrices, but they are {input.shape[-2]} by {input.shape[-1]} matrices"
+            f"linalg.matrix_power: A must be batches of square matrices, but they are {input.shape[-2]} by"
+            f" {input.shape[-1]} matrices"
         )
     if n == 0:
         return _zero(input) + fb.eye(input.shape[-1], dtype=input.dtype, device=input.device)
@@ -312,9 +343,11 @@ def matrix_power(input: Any, n: int) -> Any:
     return linalg_matrix_power(input, n)
 
 
-# numerator coefficients of the diagonal Padé approximation of order 13 (Higham, 2005), and the norm up to which it is exact
+# numerator coefficients of the diagonal Padé approximation of order 13 (Higham, 2005), and the norm up to
+# which it is exact
 _PADE = (
-    64764752532480000.0, 32382376266240000.0, 7771770303897600.0, 1187353796428800.0, 129060195264000.0, 10559470521600.0,
+    64764752532480000.0, 32382376266240000.0, 7771770303897600.0, 1187353796428800.0, 129060195264000.0,
+    10559470521600.0,
     670442572800.0, 33522128640.0, 1323241920.0, 40840800.0, 960960.0, 16380.0, 182.0, 1.0,
 )  # fmt: skip
 _PADE_NORM = 5.37
@@ -366,14 +399,16 @@ def _reflect(v: Any, tau: Any, t: Any) -> Any:
 
 
 @composite("linalg_householder_product(Tensor input, Tensor tau) -> Tensor", out=True)
-def linalg_householder_product(A: Any, tau: Any) -> Any:  # noqa: N803
-    """First columns of the product of Householder reflections ``I - tau v v^H``: (…, m, n), (…, k) to (…, m, n)."""
+def linalg_householder_product(A: Any, tau: Any) -> Any:
+    """First columns of the product of Householder reflections ``I - tau v v^H``: (…, m, n), (…, k) to (…, m,
+    n)."""
     check_matrix(A, "torch.linalg.householder_product")
     m, n = A.shape[-2:]
     k = tau.shape[-1]
     if m < n:
         raise RuntimeError(
-            "torch.linalg.householder_product: input.shape[-2] must be greater than or equal to input.shape[-1]"
+            "torch.linalg.householder_product: input.shape[-2] must be greater than or equal to"
+            " input.shape[-1]"
         )
     if n < k:
         raise RuntimeError(
@@ -381,16 +416,18 @@ def linalg_householder_product(A: Any, tau: Any) -> Any:  # noqa: N803
         )
     if A.dim() - tau.dim() != 1:
         raise RuntimeError(
-            "torch.linalg.householder_product: Expected tau to have one dimension less than input, but got tau.ndim equal to "
-            f"{tau.dim()} and input.ndim is equal to {A.dim()}"
+            "torch.linalg.householder_product: Expected tau to have one dimension less than input, but got"
+            f" tau.ndim equal to {tau.dim()} and input.ndim is equal to {A.dim()}"
         )
     if tau.shape[:-1] != A.shape[:-2]:
         raise RuntimeError(
-            f"torch.linalg.householder_product: Expected batch dimensions of tau to be equal to input.shape[:-2], but got {list(tau.shape[:-1])}"
+            "torch.linalg.householder_product: Expected batch dimensions of tau to be equal to"
+            f" input.shape[:-2], but got {list(tau.shape[:-1])}"
         )
     if tau.dtype != A.dtype:
         raise RuntimeError(
-            f"torch.linalg.householder_product: tau dtype {_short(tau)} does not match input dtype {_short(A)}"
+            f"torch.linalg.householder_product: tau dtype {_short(tau)} does not match input dtype"
+            f" {_short(A)}"
         )
     q = fb.eye(m, n, dtype=A.dtype, device=A.device).expand(A.shape)
     if k == 0:
@@ -413,11 +450,23 @@ def orgqr(input: Any, input2: Any = None, *, tau: Any = None) -> Any:
     return linalg_householder_product(input, input2 if tau is None else tau)
 
 
-@composite("ormqr(Tensor self, Tensor input2, Tensor input3, bool left=True, bool transpose=False) -> Tensor", method=True, out=True)
+@composite(
+    "ormqr(Tensor self, Tensor input2, Tensor input3, bool left=True, bool transpose=False) -> Tensor",
+    method=True,
+    out=True,
+)
 def ormqr(
-    input: Any, input2: Any = None, input3: Any = None, left: bool = True, transpose: bool = False, *, tau: Any = None, other: Any = None
+    input: Any,
+    input2: Any = None,
+    input3: Any = None,
+    left: bool = True,
+    transpose: bool = False,
+    *,
+    tau: Any = None,
+    other: Any = None,
 ) -> Any:
-    """The product of reflections `(input, input2)` times `input3` (from the right where not `left`), or its adjoint."""
+    """The product of reflections `(input, input2)` times `input3` (from the right where not `left`), or its
+    adjoint."""
     tau, other = input2 if tau is None else tau, input3 if other is None else other
     if input.dim() < 2:
         raise RuntimeError("torch.ormqr: input must have at least 2 dimensions.")
@@ -437,21 +486,24 @@ def ormqr(
         )
     if input.dim() != other.dim():
         raise RuntimeError(
-            "torch.ormqr: Expected other to have the same number of dimensions as input, but got other.ndim equal to "
-            f"{other.dim()} and input.ndim is equal to {input.dim()}"
+            "torch.ormqr: Expected other to have the same number of dimensions as input, but got other.ndim"
+            f" equal to {other.dim()} and input.ndim is equal to {input.dim()}"
         )
     if tau.shape[:-1] != input.shape[:-2]:
         raise RuntimeError(
-            f"torch.ormqr: Expected batch dimensions of tau to be equal to input.shape[:-2], but got {list(tau.shape[:-1])}"
+            "torch.ormqr: Expected batch dimensions of tau to be equal to input.shape[:-2], but got"
+            f" {list(tau.shape[:-1])}"
         )
     if other.shape[:-2] != input.shape[:-2]:
         raise RuntimeError(
-            f"torch.ormqr: Expected batch dimensions of other to be equal to input.shape[:-2], but got {list(other.shape[:-2])}"
+            "torch.ormqr: Expected batch dimensions of other to be equal to input.shape[:-2], but got"
+            f" {list(other.shape[:-2])}"
         )
     for t, name in ((tau, "tau"), (other, "other")):
         if t.dtype != input.dtype:
             raise RuntimeError(
-                f"torch.ormqr: Expected input and {name} to have the same dtype, but input has dtype {_short(input)} and {name} has dtype {_short(t)}"
+                f"torch.ormqr: Expected input and {name} to have the same dtype, but input has dtype"
+                f" {_short(input)} and {name} has dtype {_short(t)}"
             )
     if not left:
         return ormqr(input, tau, other.mH, True, not transpose).mH
@@ -473,8 +525,8 @@ def linalg_tensorinv(input: Any, ind: int = 2) -> Any:
     rows, cols = math.prod(first), math.prod(last)
     if rows != cols:
         raise RuntimeError(
-            "Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got "
-            f"{cols} != {rows}"
+            "Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but"
+            f" got {cols} != {rows}"
         )
     result, info = core("linalg_inv_ex")(input.reshape(rows, cols))
     _fail_at("linalg.tensorinv", info, _SINGULAR)
@@ -482,7 +534,7 @@ def linalg_tensorinv(input: Any, ind: int = 2) -> Any:
 
 
 @composite("linalg_tensorsolve(Tensor self, Tensor other, int[]? dims=None) -> Tensor", out=True)
-def linalg_tensorsolve(A: Any, B: Any, dims: Sequence[int] | None = None) -> Any:  # noqa: N803
+def linalg_tensorsolve(A: Any, B: Any, dims: Sequence[int] | None = None) -> Any:
     """Solves ``tensordot(A, X, X.dim()) = B``; `dims` of A are moved to its end first."""
     a = A
     if dims is not None:
@@ -492,8 +544,8 @@ def linalg_tensorsolve(A: Any, B: Any, dims: Sequence[int] | None = None) -> Any
     size = math.prod(shape)
     if size != B.numel():
         raise RuntimeError(
-            "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]), but got "
-            f"{size} != {B.numel()}"
+            "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) =="
+            f" prod(self.shape[:other.ndim]), but got {size} != {B.numel()}"
         )
     result, info = core("linalg_solve_ex")(a.reshape(size, size), B.reshape(size))
     _fail_at("linalg.tensorsolve", info, _UNSOLVABLE)
@@ -501,7 +553,7 @@ def linalg_tensorsolve(A: Any, B: Any, dims: Sequence[int] | None = None) -> Any
 
 
 @composite("linalg_vander(Tensor x, *, SymInt? N=None) -> Tensor")
-def linalg_vander(x: Any, *, N: int | None = None) -> Any:  # noqa: N803
+def linalg_vander(x: Any, *, N: int | None = None) -> Any:
     """Powers from 0 to N - 1 of elements: (…, n) to (…, n, N)."""
     x = fb.atleast_1d(x)
     n = x.shape[-1] if N is None else N
@@ -513,7 +565,7 @@ def linalg_vander(x: Any, *, N: int | None = None) -> Any:  # noqa: N803
 
 
 @composite("vander(Tensor x, int? N=None, bool increasing=False) -> Tensor")
-def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # noqa: N803
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """Powers of a vector's elements as columns, from N - 1 to 0 (or increasing)."""
     if x.dim() != 1:
         raise RuntimeError("x must be a one-dimensional tensor.")
@@ -521,7 +573,14 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # no
     if n < 0:
         raise RuntimeError("N must be non-negative.")
     if n == 0:
-        return fb.empty((x.shape[0], 0), dtype=fb.result_type(x, fb.tensor(1)) if not x.dtype.is_floating_point and not x.is_complex() else x.dtype)
+        return fb.empty(
+            (x.shape[0], 0),
+            dtype=(
+                fb.result_type(x, fb.tensor(1))
+                if not x.dtype.is_floating_point and not x.is_complex()
+                else x.dtype
+            ),
+        )
     ones = fb.ones((x.shape[0], 1), dtype=x.dtype, device=x.device)
     powers = x.unsqueeze(1).expand(-1, n - 1).cumprod(1) if n > 1 else ones[:, :0]
     made = fb.cat([ones.to(powers.dtype), powers], 1)
@@ -529,7 +588,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # no
 
 
 @composite("linalg_diagonal(Tensor(a) A, *, int offset=0, int dim1=-2, int dim2=-1) -> Tensor(a)")
-def linalg_diagonal(A: Any, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:  # noqa: N803
+def linalg_diagonal(A: Any, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """A view of the diagonals of matrices."""
     return A.diagonal(offset, dim1, dim2)
 
@@ -550,22 +609,27 @@ _TRIANGULAR = named("triangular_solve", "solution cloned_coefficient")
 
 
 @composite(
-    "triangular_solve(Tensor self, Tensor A, bool upper=True, bool transpose=False, bool unitriangular=False) "
-    "-> (Tensor solution, Tensor cloned_coefficient)",
+    "triangular_solve(Tensor self, Tensor A, bool upper=True, bool transpose=False, bool unitriangular=False)"
+    " -> (Tensor solution, Tensor cloned_coefficient)",
     method=True,
     out=True,
 )
-def triangular_solve(input: Any, A: Any, upper: bool = True, transpose: bool = False, unitriangular: bool = False) -> tuple:  # noqa: N803
+def triangular_solve(
+    input: Any, A: Any, upper: bool = True, transpose: bool = False, unitriangular: bool = False
+) -> tuple:
     """Solves ``A X = input`` for triangular A (old name of `linalg.solve_triangular`); also returns A."""
     for t, name in ((input, "b"), (A, "A")):
         if t.dim() < 2:
             raise RuntimeError(
-                f"torch.triangular_solve: Expected {name} to have at least 2 dimensions, but it has {t.dim()} dimensions instead"
+                f"torch.triangular_solve: Expected {name} to have at least 2 dimensions, but it has {t.dim()}"
+                " dimensions instead"
             )
     batch = fb.broadcast_shapes(input.shape[:-2], A.shape[:-2])
     a = A.expand(*batch, *A.shape[-2:])
     factor = a.mT if transpose else a
-    solution = fb.linalg.solve_triangular(factor, input.expand(*batch, *input.shape[-2:]), upper=upper != transpose, unitriangular=unitriangular)
+    solution = fb.linalg.solve_triangular(
+        factor, input.expand(*batch, *input.shape[-2:]), upper=upper != transpose, unitriangular=unitriangular
+    )
     return _TRIANGULAR(solution, a.clone())
 
 
@@ -586,13 +650,16 @@ def _range_basis(a: Any, q: int, niter: int, m: Any) -> Any:
     return basis
 
 
-@composite("svd_lowrank(Tensor A, int? q=6, int? niter=2, Tensor? M=None) -> (Tensor, Tensor, Tensor)", python=True)
-def svd_lowrank(A: Any, q: int | None = 6, niter: int | None = 2, M: Any = None) -> tuple:  # noqa: N803
-    """U, S and V of a nearly low-rank matrix (less M where given), by random projections (Halko et al., 2009)."""
+@composite(
+    "svd_lowrank(Tensor A, int? q=6, int? niter=2, Tensor? M=None) -> (Tensor, Tensor, Tensor)", python=True
+)
+def svd_lowrank(A: Any, q: int | None = 6, niter: int | None = 2, M: Any = None) -> tuple:
+    """U, S and V of a nearly low-rank matrix (less M where given), by random projections (Halko et al.,
+    2009)."""
     q = 6 if q is None else q
     m, n = A.shape[-2:]
     if M is not None:
-        M = M.expand(A.shape)  # noqa: N806
+        M = M.expand(A.shape)
     a, shift = (A, M) if m >= n else (A.mH, None if M is None else M.mH)
     basis = _range_basis(a, q, 2 if niter is None else niter, shift)
     small = basis.mH @ a if shift is None else basis.mH @ (a - shift)
@@ -601,8 +668,11 @@ def svd_lowrank(A: Any, q: int | None = 6, niter: int | None = 2, M: Any = None)
     return (u, s, v) if m >= n else (v, s, u)
 
 
-@composite("pca_lowrank(Tensor A, int? q=None, bool center=True, int niter=2) -> (Tensor, Tensor, Tensor)", python=True)
-def pca_lowrank(A: Any, q: int | None = None, center: bool = True, niter: int = 2) -> tuple:  # noqa: N803
+@composite(
+    "pca_lowrank(Tensor A, int? q=None, bool center=True, int niter=2) -> (Tensor, Tensor, Tensor)",
+    python=True,
+)
+def pca_lowrank(A: Any, q: int | None = None, center: bool = True, niter: int = 2) -> tuple:
     """Principal components of rows: `svd_lowrank` of the matrix less its column means."""
     m, n = A.shape[-2:]
     if q is None:
@@ -614,10 +684,9 @@ def pca_lowrank(A: Any, q: int | None = None, center: bool = True, niter: int = 
     return svd_lowrank(A - A.mean(-2, keepdim=True) if center else A, q, niter)
 
 
-
-
 class _Det(Function):
-    """Determinants; the derivative is the adjugate, from the inverse or, for singular matrices, from singular values."""
+    """Determinants; the derivative is the adjugate, from the inverse or, for singular matrices, from singular
+    values."""
 
     @staticmethod
     def forward(ctx: Any, a: Any) -> Any:
@@ -637,16 +706,20 @@ class _Det(Function):
             return wide * (det.unsqueeze(-1).unsqueeze(-1) * inverse).mH
         u, s, vh = core("linalg_svd")(a)
         n = s.shape[-1]
-        others = s.unsqueeze(-2).expand(*s.shape, n).masked_fill(fb.eye(n, dtype=fb.bool, device=s.device), 1).prod(-1)
+        others = (
+            s.unsqueeze(-2)
+            .expand(*s.shape, n)
+            .masked_fill(fb.eye(n, dtype=fb.bool, device=s.device), 1)
+            .prod(-1)
+        )
         unit = _Det.apply(u) * _Det.apply(vh)
-        adjugate = (u * others.unsqueeze(-2)) @ vh
         cofactors = (u * others.unsqueeze(-2)) @ vh
         # det = unit * prod(s): what multiplies the cotangent is the conjugate of the derivative
         return wide * unit.conj().unsqueeze(-1).unsqueeze(-1) * cofactors
 
 
 @composite("linalg_det(Tensor A) -> Tensor", out=True)
-def linalg_det(A: Any) -> Any:  # noqa: N803
+def linalg_det(A: Any) -> Any:
     """Determinants of square matrices."""
     check_square(A, "linalg.det")
     return _Det.apply(A)
@@ -658,23 +731,28 @@ def det(input: Any) -> Any:
     return linalg_det(input)
 
 
-@composite("linalg_ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=False) -> Tensor", out=True)
-def linalg_ldl_solve(LD: Any, pivots: Any, B: Any, *, hermitian: bool = False) -> Any:  # noqa: N803
+@composite(
+    "linalg_ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=False) -> Tensor", out=True
+)
+def linalg_ldl_solve(LD: Any, pivots: Any, B: Any, *, hermitian: bool = False) -> Any:
     """Solves ``A X = B`` from the LDL factorization of A, as LAPACK's sytrs (hetrs)."""
     check_square(LD, "torch.linalg.ldl_solve")
     if B.dim() < 2:
         raise RuntimeError(
-            f"torch.linalg.ldl_solve: Expected B to have at least 2 dimensions, but it has {B.dim()} dimensions instead"
+            f"torch.linalg.ldl_solve: Expected B to have at least 2 dimensions, but it has {B.dim()}"
+            " dimensions instead"
         )
     if LD.shape[-2] != B.shape[-2]:
         raise RuntimeError(
-            f"Incompatible matrix sizes for torch.linalg.ldl_solve: each A matrix is {LD.shape[-1]} by {LD.shape[-1]} but each b matrix is "
-            f"{B.shape[-2]} by {B.shape[-1]}"
+            f"Incompatible matrix sizes for torch.linalg.ldl_solve: each A matrix is {LD.shape[-1]} by"
+            f" {LD.shape[-1]} but each b matrix is {B.shape[-2]} by {B.shape[-1]}"
         )
     if pivots.dtype.is_floating_point or pivots.dtype.is_complex or pivots.dtype == fb.bool:
         raise RuntimeError(f"torch.linalg.ldl_solve: Expected pivots to be integers. Got {_short(pivots)}")
     if LD.dtype != B.dtype:
-        raise RuntimeError(f"torch.linalg.ldl_solve: LD dtype {_short(LD)} does not match b dtype {_short(B)}")
+        raise RuntimeError(
+            f"torch.linalg.ldl_solve: LD dtype {_short(LD)} does not match b dtype {_short(B)}"
+        )
     batch = fb.broadcast_shapes(LD.shape[:-2], B.shape[:-2])
     n, k = B.shape[-2:]
     if n == 0 or k == 0 or math.prod(batch) == 0:
@@ -741,23 +819,31 @@ _LSTSQ = named("linalg_lstsq", "solution residuals rank singular_values")
     out=True,
 )
 def linalg_lstsq(input: Any, b: Any, rcond: float | None = None, *, driver: str | None = None) -> tuple:
-    """Least squares: X with the smallest ``|A X - B|`` (and the smallest X among those), residuals, rank, singular values."""
+    """Least squares: X with the smallest ``|A X - B|`` (and the smallest X among those), residuals, rank,
+    singular values."""
     check_matrix(input, "torch.linalg.lstsq")
     known = ("gels", "gelsy", "gelsd", "gelss")
     driver = "gelsy" if driver is None else driver
     if driver not in known:
-        raise RuntimeError("torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)")
+        raise RuntimeError(
+            "torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)"
+        )
     if b.dim() < 1:
         raise RuntimeError("torch.linalg.lstsq: other must have at least 1 dimension.")
     if input.dtype != b.dtype:
-        raise RuntimeError(f"torch.linalg.lstsq: Expected input and other to have the same dtype, but got input's dtype {_short(input)} and other's dtype {_short(b)}")
+        raise RuntimeError(
+            "torch.linalg.lstsq: Expected input and other to have the same dtype, but got input's dtype"
+            f" {_short(input)} and other's dtype {_short(b)}"
+        )
     vector = input.dim() - 1 == b.dim() and tuple(input.shape[:-1]) == tuple(b.shape)
     right = b.unsqueeze(-1) if vector else b
     m, n = input.shape[-2:]
     if right.dim() < 2 or right.shape[-2] != m:
         raise RuntimeError("torch.linalg.lstsq: input.size(-2) should match other.size(-2)")
     limit = fb.finfo(input.dtype).eps * max(m, n) if rcond is None else rcond
-    nothing = fb.empty((0,), dtype=input.real.dtype if input.is_complex() else input.dtype, device=input.device)
+    nothing = fb.empty(
+        (0,), dtype=input.real.dtype if input.is_complex() else input.dtype, device=input.device
+    )
     if driver == "gels":
         # full rank: from one triangular factor
         if m >= n:
@@ -776,5 +862,7 @@ def linalg_lstsq(input: Any, b: Any, rcond: float | None = None, *, driver: str 
         residuals = (input @ solution - right).abs().square().sum(-2)
     if vector:
         solution = solution.squeeze(-1)
-        residuals = residuals.squeeze(-1) if residuals.dim() > 1 or residuals.numel() == 1 and m > n else residuals
+        residuals = (
+            residuals.squeeze(-1) if residuals.dim() > 1 or (residuals.numel() == 1 and m > n) else residuals
+        )
     return _LSTSQ(solution, residuals, rank, values)

@@ -1,4 +1,5 @@
 """Norms of matrices, and what is counted from singular values."""
+
 from __future__ import annotations
 
 import math
@@ -18,14 +19,19 @@ def check_matrix(t: Any, name: str) -> None:
     if not (t.is_floating_point() or t.is_complex()):
         from .registry import _type_name
 
-        raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {_type_name(t.dtype)}")
+        raise RuntimeError(
+            f"{name}: Expected a floating point or complex tensor as input. Got {_type_name(t.dtype)}"
+        )
 
 
 def check_square(t: Any, name: str) -> None:
     """Raises unless `t` is a batch of square matrices of floats."""
     check_matrix(t, name)
     if t.shape[-1] != t.shape[-2]:
-        raise RuntimeError(f"{name}: A must be batches of square matrices, but they are {t.shape[-2]} by {t.shape[-1]} matrices")
+        raise RuntimeError(
+            f"{name}: A must be batches of square matrices, but they are {t.shape[-2]} by {t.shape[-1]}"
+            " matrices"
+        )
 
 
 def _cast(t: Any, dtype: Any, name: str) -> Any:
@@ -38,7 +44,8 @@ def _cast(t: Any, dtype: Any, name: str) -> Any:
 
 
 @composite(
-    'linalg_matrix_norm(Tensor self, Scalar|str ord="fro", int[] dim=[-2,-1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor',
+    'linalg_matrix_norm(Tensor self, Scalar|str ord="fro", int[] dim=[-2,-1], bool keepdim=False, *,'
+    " ScalarType? dtype=None) -> Tensor",
     out=True,
 )
 def linalg_matrix_norm(
@@ -75,17 +82,21 @@ def linalg_matrix_norm(
 
 
 @composite(
-    "linalg_norm(Tensor self, Scalar|str? ord=None, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+    "linalg_norm(Tensor self, Scalar|str? ord=None, int[1]? dim=None, bool keepdim=False, *, ScalarType?"
+    " dtype=None) -> Tensor",
     out=True,
 )
-def linalg_norm(input: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def linalg_norm(
+    input: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Any:
     """Norm of vectors (one dimension, or all without `ord`) or matrices (two dimensions)."""
     dims = [dim] if isinstance(dim, int) else dim if dim is None else list(dim)
     if dims is not None and len(dims) not in (1, 2):
         raise RuntimeError(f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {dims}")
     if dims is None and ord is not None and input.dim() not in (1, 2):
         raise RuntimeError(
-            f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {input.dim()}D."
+            "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got"
+            f" {input.dim()}D."
         )
     if ord is not None and (len(dims) == 2 if dims is not None else input.dim() == 2):
         return linalg_matrix_norm(input, ord, dims or (-2, -1), keepdim, dtype=dtype)
@@ -96,7 +107,8 @@ def linalg_norm(input: Any, ord: Any = None, dim: Any = None, keepdim: bool = Fa
 
 @composite("linalg_cond(Tensor self, Scalar|str? p=None) -> Tensor", out=True)
 def linalg_cond(input: Any, p: Any = None) -> Any:
-    """Condition number: norm of a matrix times norm of its inverse; of singular values where `p` is None, 2 or -2."""
+    """Condition number: norm of a matrix times norm of its inverse; of singular values where `p` is None, 2
+    or -2."""
     check_matrix(input, "linalg.cond")
     if p is None or p in (2, -2):
         values = fb.linalg.svdvals(input)
@@ -135,13 +147,13 @@ def _check_tolerance(value: Any, name: str, of: str) -> None:
 
 
 @composite(
-    "linalg_matrix_rank(Tensor A, Tensor|float? tol=None, bool hermitian=False, *, Tensor|float? atol=None, Tensor|float? rtol=None) "
-    "-> Tensor",
+    "linalg_matrix_rank(Tensor A, Tensor|float? tol=None, bool hermitian=False, *, Tensor|float? atol=None,"
+    " Tensor|float? rtol=None) -> Tensor",
     out=True,
 )
 def linalg_matrix_rank(
     A: Any, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
-) -> Any:  # noqa: N803
+) -> Any:
     """Number of singular values above ``max(atol, rtol * largest)``; `tol` is an absolute tolerance."""
     check_matrix(A, "linalg.matrix_rank")
     for value, name in ((tol, "tol"), (atol, "atol"), (rtol, "rtol")):
@@ -186,10 +198,13 @@ class _Pinv(Function):
 
 
 @composite(
-    "linalg_pinv(Tensor self, Tensor|float? rcond=None, bool hermitian=False, *, Tensor|float? atol=None, Tensor|float? rtol=None) -> Tensor",
+    "linalg_pinv(Tensor self, Tensor|float? rcond=None, bool hermitian=False, *, Tensor|float? atol=None,"
+    " Tensor|float? rtol=None) -> Tensor",
     out=True,
 )
-def linalg_pinv(input: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Any:
+def linalg_pinv(
+    input: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
+) -> Any:
     """Moore-Penrose inverse; singular values up to ``max(atol, rtol * largest)`` count as zero."""
     check_matrix(input, "linalg.pinv")
     for value, name in ((rcond, "rcond"), (atol, "atol"), (rtol, "rtol")):
@@ -214,9 +229,16 @@ def linalg_pinv(input: Any, rcond: Any = None, hermitian: bool = False, *, atol:
     return _Pinv.apply(input, inverse)
 
 
-@composite("norm(Tensor self, Scalar|str? p=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor", method=True, out=True, python=True)
+@composite(
+    "norm(Tensor self, Scalar|str? p=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) ->"
+    " Tensor",
+    method=True,
+    out=True,
+    python=True,
+)
 def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
-    """Norm over `dim` (old function): ``"fro"``, ``"nuc"`` or a number for vectors of all those dimensions."""
+    """Norm over `dim` (old function): ``"fro"``, ``"nuc"`` or a number for vectors of all those
+    dimensions."""
     if isinstance(p, str):
         dims = [dim] if isinstance(dim, int) else dim
         if p == "fro":

@@ -1,4 +1,5 @@
 """Products and distances of vectors, matrices and tensors."""
+
 from __future__ import annotations
 
 import math
@@ -10,7 +11,9 @@ import flambeau as fb
 from .registry import composite, wrap_dim
 
 
-@composite("tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor", out=True, python=True)
+@composite(
+    "tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor", out=True, python=True
+)
 def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     """Sum of products over pairs of dimensions.
 
@@ -71,7 +74,8 @@ def linalg_cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     dim = wrap_dim(dim, input.dim())
     if input.shape[dim] != 3 or other.shape[dim] != 3:
         raise RuntimeError(
-            f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[dim]} and {other.shape[dim]}"
+            f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[dim]} and"
+            f" {other.shape[dim]}"
         )
     a, b = fb.broadcast_tensors(input, other)
     return a.roll(-1, dim) * b.roll(-2, dim) - a.roll(-2, dim) * b.roll(-1, dim)
@@ -84,8 +88,9 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Any:
         import warnings
 
         warnings.warn(
-            "Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim explicitly or simply use "
-            "torch.linalg.cross.\nThe default value of dim will change to agree with that of linalg.cross in a future release.",
+            "Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim"
+            " explicitly or simply use torch.linalg.cross.\nThe default value of dim will change to agree"
+            " with that of linalg.cross in a future release.",
             stacklevel=3,
         )
         dim = next((d for d, n in enumerate(input.shape) if n == 3), None)
@@ -119,7 +124,8 @@ def linalg_multi_dot(tensors: Sequence[Any]) -> Any:
     for i in (0, -1):
         if ts[i].dim() not in (1, 2):
             raise RuntimeError(
-                f"multi_dot(): the {'first' if i == 0 else 'last'} tensor must be 1D or 2D but got {ts[i].dim()}D"
+                f"multi_dot(): the {'first' if i == 0 else 'last'} tensor must be 1D or 2D but got"
+                f" {ts[i].dim()}D"
             )
     if first:
         ts[0] = ts[0].unsqueeze(0)
@@ -130,11 +136,14 @@ def linalg_multi_dot(tensors: Sequence[Any]) -> Any:
             raise RuntimeError(f"multi_dot(): tensor {i} must be 2D but got {t.dim()}D")
         if t.dtype != ts[0].dtype:
             raise RuntimeError(
-                f"multi_dot(): all tensors must have be the same dtype but tensor 0 is {ts[0].dtype} and tensor {i} {t.dtype}"
+                f"multi_dot(): all tensors must have be the same dtype but tensor 0 is {ts[0].dtype} and"
+                f" tensor {i} {t.dtype}"
             )
         if i and ts[i - 1].shape[1] != t.shape[0]:
             a, b = list(ts[i - 1].shape), list(t.shape)
-            raise RuntimeError(f"multi_dot(): tensors {i - 1} and {i} with shapes {a} and {b} cannot be multiplied")
+            raise RuntimeError(
+                f"multi_dot(): tensors {i - 1} and {i} with shapes {a} and {b} cannot be multiplied"
+            )
     split = _chain_order([ts[0].shape[0], *(t.shape[1] for t in ts)])
 
     def product(i: int, j: int) -> Any:
@@ -154,7 +163,8 @@ def linalg_vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
     """Sum over `dim` of ``conj(x) * y``, other dimensions broadcast."""
     if not (x.is_floating_point() or x.is_complex()) or not (y.is_floating_point() or y.is_complex()):
         raise RuntimeError(
-            f"linalg.vecdot: Expected a floating point or complex tensor as input. Got {_plain(x if not x.is_floating_point() else y)}"
+            "linalg.vecdot: Expected a floating point or complex tensor as input. Got"
+            f" {_plain(x if not x.is_floating_point() else y)}"
         )
     return (x.conj() * y).sum(dim)
 
@@ -185,7 +195,8 @@ def _euclidean(x1: Any, x2: Any) -> Any:
 def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Any:
     """Distances of all pairs of rows: (…, n, d), (…, m, d) to (…, n, m).
 
-    `compute_mode` says whether Euclidean distances may come from a matrix product (by default beyond 25 rows).
+    `compute_mode` says whether Euclidean distances may come from a matrix product (by default beyond 25
+    rows).
     """
     modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
     if compute_mode not in modes:
@@ -234,7 +245,9 @@ def pdist(input: Any, p: float = 2) -> Any:
     return _norm_of_difference(input.index_select(0, first) - input.index_select(0, second), p)
 
 
-@composite("renorm(Tensor self, Scalar p, int dim, Scalar maxnorm) -> Tensor", method=True, out=True, inplace=True)
+@composite(
+    "renorm(Tensor self, Scalar p, int dim, Scalar maxnorm) -> Tensor", method=True, out=True, inplace=True
+)
 def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     """Slices along `dim` scaled down where their norm exceeds `maxnorm`."""
     if isinstance(p, complex):

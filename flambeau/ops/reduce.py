@@ -1,4 +1,5 @@
 """Statistics, counting, differences and integrals."""
+
 from __future__ import annotations
 
 import math
@@ -17,12 +18,22 @@ def _name(t: Any) -> str:
     return _type_name(t.dtype)
 
 
-@composite("nanmean(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor", method=True, out=True)
+@composite(
+    "nanmean(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+    method=True,
+    out=True,
+)
 def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Mean of what is not NaN."""
     if not (input.is_floating_point() or input.is_complex()):
-        raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {_name(input)}")
-    count = input.isnan().logical_not().sum(dim, keepdim) if dim is not None else input.isnan().logical_not().sum()
+        raise RuntimeError(
+            f"nanmean(): expected input to have floating point or complex dtype but got {_name(input)}"
+        )
+    count = (
+        input.isnan().logical_not().sum(dim, keepdim)
+        if dim is not None
+        else input.isnan().logical_not().sum()
+    )
     if dim is None and keepdim:
         count = count.reshape((1,) * input.dim())
     return fb.nansum(input, dim, keepdim, dtype=dtype) / count
@@ -34,7 +45,9 @@ def _ordered(input: Any, dim: int, ignore_nan: bool) -> tuple[Any, Any]:
     return values, (values.isnan().logical_not().sum(-1, keepdim=True) if ignore_nan else None)
 
 
-def _quantile(input: Any, q: Any, dim: int | None, keepdim: bool, interpolation: str, ignore_nan: bool, name: str) -> Any:
+def _quantile(
+    input: Any, q: Any, dim: int | None, keepdim: bool, interpolation: str, ignore_nan: bool, name: str
+) -> Any:
     if isinstance(q, (int, float)):
         if not 0 <= q <= 1:
             raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q}")
@@ -50,7 +63,8 @@ def _quantile(input: Any, q: Any, dim: int | None, keepdim: bool, interpolation:
     modes = ("linear", "lower", "higher", "midpoint", "nearest")
     if interpolation not in modes:
         raise RuntimeError(
-            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}"
+            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got"
+            f" {interpolation}"
         )
     if not bool(((q >= 0) & (q <= 1)).all()):
         raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
@@ -97,21 +111,27 @@ def _quantile(input: Any, q: Any, dim: int | None, keepdim: bool, interpolation:
 
 
 @composite(
-    'quantile(Tensor self, Tensor|float q, int? dim=None, bool keepdim=False, *, str interpolation="linear") -> Tensor',
+    'quantile(Tensor self, Tensor|float q, int? dim=None, bool keepdim=False, *, str interpolation="linear")'
+    " -> Tensor",
     method=True,
     out=True,
 )
-def quantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
+def quantile(
+    input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Any:
     """Quantiles along `dim` (of all elements where None); several `q` make a first dimension."""
     return _quantile(input, q, dim, keepdim, interpolation, False, "quantile")
 
 
 @composite(
-    'nanquantile(Tensor self, Tensor|float q, int? dim=None, bool keepdim=False, *, str interpolation="linear") -> Tensor',
+    "nanquantile(Tensor self, Tensor|float q, int? dim=None, bool keepdim=False, *, str"
+    ' interpolation="linear") -> Tensor',
     method=True,
     out=True,
 )
-def nanquantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
+def nanquantile(
+    input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Any:
     """Quantiles of what is not NaN."""
     return _quantile(input, q, dim, keepdim, interpolation, True, "nanquantile")
 
@@ -134,12 +154,15 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
         source = fb.ones(input.shape, dtype=fb.int64, device=input.device)
     else:
         source = weights if weights.dtype == fb.float32 else weights.to(fb.float64)
-    return fb.zeros(size, dtype=source.dtype, device=input.device).index_add_(0, input.to(fb.int64), source.detach())
+    return fb.zeros(size, dtype=source.dtype, device=input.device).index_add_(
+        0, input.to(fb.int64), source.detach()
+    )
 
 
 @composite("histc(Tensor self, int bins=100, Scalar min=0, Scalar max=0) -> Tensor", method=True, out=True)
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
-    """Counts of elements in equal bins from `min` to `max` (of the data where both are 0); what is outside does not count."""
+    """Counts of elements in equal bins from `min` to `max` (of the data where both are 0); what is outside
+    does not count."""
     if bins <= 0:
         raise RuntimeError("bins must be > 0" if bins < 0 else "torch.histc(): bins must be > 0")
     if min == max and input.numel():
@@ -191,7 +214,11 @@ def _histogram(points: Any, edges: Sequence[Any], weight: Any, density: bool) ->
         inside &= where >= 0
         flat = flat * shape[d] + where.clamp_min(0)
     source = fb.ones(points.shape[0], dtype=points.dtype) if weight is None else weight.reshape(-1)
-    counts = fb.zeros(math.prod(shape), dtype=points.dtype).index_add_(0, flat[inside], source[inside]).reshape(shape)
+    counts = (
+        fb.zeros(math.prod(shape), dtype=points.dtype)
+        .index_add_(0, flat[inside], source[inside])
+        .reshape(shape)
+    )
     if density:
         counts = counts / counts.sum()
         for d, e in enumerate(edges):
@@ -204,13 +231,14 @@ def _check_weight(input: Any, weight: Any, points: int, name: str) -> None:
         return
     if weight.dtype != input.dtype:
         raise RuntimeError(
-            f"{name}: if weight tensor is provided, input tensor and weight tensor should have the same dtype, but got input({input.dtype}), "
-            f"and weight({weight.dtype})"
+            f"{name}: if weight tensor is provided, input tensor and weight tensor should have the same"
+            f" dtype, but got input({input.dtype}), and weight({weight.dtype})"
         )
     if weight.numel() != points:
         raise RuntimeError(
-            f"{name}: if weight tensor is provided it should have the same shape as the input tensor excluding its innermost dimension, but "
-            f"got input with shape {list(input.shape)} and weight with shape {list(weight.shape)}"
+            f"{name}: if weight tensor is provided it should have the same shape as the input tensor"
+            f" excluding its innermost dimension, but got input with shape {list(input.shape)} and weight"
+            f" with shape {list(weight.shape)}"
         )
 
 
@@ -218,24 +246,30 @@ _HISTOGRAM = named("histogram", "hist bin_edges")
 
 
 @composite(
-    "histogram(Tensor self, Tensor|int bins=100, *, float[]? range=None, Tensor? weight=None, bool density=False) "
-    "-> (Tensor hist, Tensor bin_edges)",
+    "histogram(Tensor self, Tensor|int bins=100, *, float[]? range=None, Tensor? weight=None, bool"
+    " density=False) -> (Tensor hist, Tensor bin_edges)",
     method=True,
     out=True,
 )
-def histogram(input: Any, bins: Any = 100, *, range: Any = None, weight: Any = None, density: bool = False) -> tuple:
+def histogram(
+    input: Any, bins: Any = 100, *, range: Any = None, weight: Any = None, density: bool = False
+) -> tuple:
     """Counts of elements in bins (a number, or a tensor of edges), and the edges."""
     if not input.is_floating_point():
-        raise RuntimeError(f'"histogram_cpu" not implemented for \'{_name(input)}\'')
+        raise RuntimeError(f"\"histogram_cpu\" not implemented for '{_name(input)}'")
     flat = input.detach().reshape(-1, 1)
     _check_weight(input, weight, flat.shape[0], "torch.histogram")
     if isinstance(bins, fb.Tensor):
         edges = bins.detach()
         if edges.dim() != 1:
-            raise RuntimeError(f"torch.histogramdd: bins tensor should have one dimension, but got {edges.dim()} dimensions in the bins tensor for dimension 0")
+            raise RuntimeError(
+                f"torch.histogramdd: bins tensor should have one dimension, but got {edges.dim()} dimensions"
+                " in the bins tensor for dimension 0"
+            )
         if edges.dtype != input.dtype:
             raise RuntimeError(
-                f"torch.histogramdd(): input tensor and bins tensors should have the same dtype, but got input with dtype {input.dtype} and bins for dimension 0 with dtype {edges.dtype}"
+                "torch.histogramdd(): input tensor and bins tensors should have the same dtype, but got"
+                f" input with dtype {input.dtype} and bins for dimension 0 with dtype {edges.dtype}"
             )
     else:
         if bins <= 0:
@@ -248,38 +282,52 @@ _HISTOGRAMDD = named("histogramdd", "hist bin_edges")
 
 
 @composite(
-    "histogramdd(Tensor self, int[]|int|Tensor[] bins, float[]? range=None, Tensor? weight=None, bool density=False) "
-    "-> (Tensor hist, Tensor[] bin_edges)"
+    "histogramdd(Tensor self, int[]|int|Tensor[] bins, float[]? range=None, Tensor? weight=None, bool"
+    " density=False) -> (Tensor hist, Tensor[] bin_edges)"
 )
 def histogramdd(input: Any, bins: Any, range: Any = None, weight: Any = None, density: bool = False) -> tuple:
     """Counts of points (…, D) in a grid of bins, and D lists of edges."""
     if input.dim() < 2:
-        raise RuntimeError("torch.histogramdd: input tensor should have at least 2 dimensions, but got " + str(input.dim()))
+        raise RuntimeError(
+            "torch.histogramdd: input tensor should have at least 2 dimensions, but got " + str(input.dim())
+        )
     points = input.detach().reshape(-1, input.shape[-1])
     dims = points.shape[1]
     _check_weight(input, weight, points.shape[0], "torch.histogramdd")
     per_dim = [bins] * dims if isinstance(bins, int) else list(bins)
     if len(per_dim) != dims:
         raise RuntimeError(
-            f"torch.histogramdd: expected {dims} sequences of bin edges for a {dims}-dimensional histogram but got {len(per_dim)}"
+            f"torch.histogramdd: expected {dims} sequences of bin edges for a {dims}-dimensional histogram"
+            f" but got {len(per_dim)}"
         )
     bounds = [None] * (2 * dims) if range is None else list(range)
     if len(bounds) != 2 * dims:
         raise RuntimeError(
-            f"torch.histogramdd: for a {dims}-dimensional histogram range should have {2 * dims} elements, but got {len(bounds)}"
+            f"torch.histogramdd: for a {dims}-dimensional histogram range should have {2 * dims} elements,"
+            f" but got {len(bounds)}"
         )
     edges = [
-        b if isinstance(b, fb.Tensor) else _edges(points[:, d], b, bounds[2 * d], bounds[2 * d + 1], "torch.histogramdd")
+        (
+            b
+            if isinstance(b, fb.Tensor)
+            else _edges(points[:, d], b, bounds[2 * d], bounds[2 * d + 1], "torch.histogramdd")
+        )
         for d, b in enumerate(per_dim)
     ]
     return _HISTOGRAMDD(_histogram(points, edges, weight, density), tuple(edges))
 
 
-@composite("cov(Tensor self, *, int correction=1, Tensor? fweights=None, Tensor? aweights=None) -> Tensor", method=True)
+@composite(
+    "cov(Tensor self, *, int correction=1, Tensor? fweights=None, Tensor? aweights=None) -> Tensor",
+    method=True,
+)
 def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Any:
     """Covariances of variables (rows) over observations (columns), each counted and weighted as given."""
     if input.dim() > 2:
-        raise RuntimeError(f"cov(): expected input to have two or fewer dimensions but got an input with {input.dim()} dimensions")
+        raise RuntimeError(
+            f"cov(): expected input to have two or fewer dimensions but got an input with {input.dim()}"
+            " dimensions"
+        )
     if input.dtype == fb.bool:
         raise RuntimeError("cov(): bool dtype is not supported for input")
     x = input.reshape(1, -1) if input.dim() < 2 else input
@@ -306,21 +354,32 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     if float(freedom) <= 0:
         import warnings
 
-        warnings.warn("cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.", stacklevel=3)
+        warnings.warn(
+            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of"
+            " observations.",
+            stacklevel=3,
+        )
         freedom = 0
     centred = x - mean
     weighted = centred if weights is None else centred * weights
-    return (weighted @ centred.mH if not x.is_complex() else weighted @ centred.mH).div(freedom).squeeze()
+    return (weighted @ centred.mH).div(freedom).squeeze()
 
 
 def _check_cov_weights(w: Any, n: int, name: str, integral: bool) -> None:
     if w.dim() > 1:
-        raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with {w.dim()} dimensions")
+        raise RuntimeError(
+            f"cov(): expected {name} to have one or fewer dimensions but got {name} with {w.dim()} dimensions"
+        )
     if integral == (w.is_floating_point() or w.is_complex()):
         kind = "integral" if integral else "floating point"
-        raise RuntimeError(f"cov(): expected {name} to have {kind} dtype but got {name} with {_name(w)} dtype")
+        raise RuntimeError(
+            f"cov(): expected {name} to have {kind} dtype but got {name} with {_name(w)} dtype"
+        )
     if w.numel() != n:
-        raise RuntimeError(f"cov(): expected {name} to have the same numel as there are observations in the input but got {w.numel()} != {n}")
+        raise RuntimeError(
+            f"cov(): expected {name} to have the same numel as there are observations in the input but got"
+            f" {w.numel()} != {n}"
+        )
     if n and float(w.min()) < 0:
         raise RuntimeError(f"cov(): {name} cannot be negative")
 
@@ -330,7 +389,8 @@ def corrcoef(input: Any) -> Any:
     """Correlation coefficients of variables (rows)."""
     if input.dim() > 2:
         raise RuntimeError(
-            f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.dim()} dimensions"
+            f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.dim()}"
+            " dimensions"
         )
     c = cov(input)
     if c.dim() == 0:
@@ -343,7 +403,11 @@ def corrcoef(input: Any) -> Any:
     return c.clip(-1, 1)
 
 
-@composite("diff(Tensor self, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor", method=True, out=True)
+@composite(
+    "diff(Tensor self, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor",
+    method=True,
+    out=True,
+)
 def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
     """Differences of neighbours along `dim`, `n` times."""
     if input.dim() == 0:
@@ -358,8 +422,9 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
             raise RuntimeError("diff expects prepend or append to be the same dimension as input")
         if any(a != b for d, (a, b) in enumerate(zip(t.shape, input.shape)) if d != dim):
             raise RuntimeError(
-                "diff expects the shape of tensor to prepend or append to match that of input except along the differencing dimension;"
-                f" input.size({dim}) = {input.shape[dim]}, but got tensor.size({dim}) = {t.shape[dim]}"
+                "diff expects the shape of tensor to prepend or append to match that of input except along"
+                f" the differencing dimension; input.size({dim}) = {input.shape[dim]}, but got"
+                f" tensor.size({dim}) = {t.shape[dim]}"
             )
     if n == 0:
         return input.clone()
@@ -383,7 +448,9 @@ def _spacings(spacing: Any, count: int) -> list:
 
 
 @composite(
-    "gradient(Tensor self, *, Scalar|Scalar[]|Tensor[]? spacing=None, int|int[]? dim=None, int edge_order=1) -> Tensor[]", method=True
+    "gradient(Tensor self, *, Scalar|Scalar[]|Tensor[]? spacing=None, int|int[]? dim=None, int edge_order=1)"
+    " -> Tensor[]",
+    method=True,
 )
 def gradient(input: Any, *, spacing: Any = None, dim: Any = None, edge_order: int = 1) -> tuple:
     """Derivative estimates along dimensions from central differences, one-sided at the ends.
@@ -393,29 +460,41 @@ def gradient(input: Any, *, spacing: Any = None, dim: Any = None, edge_order: in
     dims = list(range(input.dim())) if dim is None else [dim] if isinstance(dim, int) else list(dim)
     steps = _spacings(spacing, len(dims))
     if input.is_complex() is False and input.dtype in (fb.bool, fb.uint8):
-        raise RuntimeError("torch.gradient: The input tensor type must be a signed integer, floating point or complex type")
+        raise RuntimeError(
+            "torch.gradient: The input tensor type must be a signed integer, floating point or complex type"
+        )
     if len(steps) != len(dims):
         raise RuntimeError(
-            "torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal to 'self.dim() = "
-            f"{input.dim()}', since dim argument was not given, but got a list of length {len(steps)}"
+            "torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal to"
+            f" 'self.dim() = {input.dim()}', since dim argument was not given, but got a list of length"
+            f" {len(steps)}"
             if dim is None
-            else f"torch.gradient expected spacing to be unspecified, a scalar or it's spacing and dim arguments to have the same length, but got a spacing argument of length {len(steps)} and a dim argument of length {len(dims)}."
+            else (
+                "torch.gradient expected spacing to be unspecified, a scalar or it's spacing and dim"
+                f" arguments to have the same length, but got a spacing argument of length {len(steps)} and a"
+                f" dim argument of length {len(dims)}."
+            )
         )
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
     wrapped = [wrap_dim(d, input.dim()) for d in dims]
     if len(set(wrapped)) != len(wrapped):
-        raise RuntimeError(f"dim {next(d for d in wrapped if wrapped.count(d) > 1)} appears multiple times in the list of dims")
+        raise RuntimeError(
+            f"dim {next(d for d in wrapped if wrapped.count(d) > 1)} appears multiple times in the list of"
+            " dims"
+        )
     for d, h in zip(wrapped, steps):
         if input.shape[d] < edge_order + 1:
             raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
         if isinstance(h, fb.Tensor) and h.dim() and h.dim() != 1:
             raise RuntimeError(
-                f"torch.gradient expected each element of spacing to have one dimension, but got an element with {h.dim()} dimensions!"
+                "torch.gradient expected each element of spacing to have one dimension, but got an element"
+                f" with {h.dim()} dimensions!"
             )
         if isinstance(h, fb.Tensor) and h.dim() == 1 and h.numel() != input.shape[d]:
             raise RuntimeError(
-                f"torch.gradient expected each element of spacing to have the same length as the corresponding dimension of input, but got {h.numel()} and {input.shape[d]}"
+                "torch.gradient expected each element of spacing to have the same length as the"
+                f" corresponding dimension of input, but got {h.numel()} and {input.shape[d]}"
             )
     return tuple(_gradient(input, d, h, edge_order) for d, h in zip(wrapped, steps))
 
@@ -464,7 +543,7 @@ def _panels(y: Any, x: Any, dx: Any, dim: int, name: str) -> Any:
         return y.narrow(dim, 0, 0), dim
     sums = y.narrow(dim, 1, n - 1) + y.narrow(dim, 0, n - 1)
     if x is None:
-        return sums * (dx / 2.0 if not isinstance(dx, bool) else dx / 2.0), dim
+        return sums * (dx / 2.0), dim
     if x.dim() == 1:
         if x.shape[0] != n:
             raise RuntimeError(f"{name}: There must be one `x` value for each sample point")
@@ -498,7 +577,9 @@ def trapz(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1) -> Any:
 def cumulative_trapezoid(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1) -> Any:
     """Integrals from the first point to each following one."""
     if y.dtype == fb.bool or (x is not None and x.dtype == fb.bool):
-        raise RuntimeError("cumulative_trapezoid: received a bool input for `y` or `x`, but bool is not supported")
+        raise RuntimeError(
+            "cumulative_trapezoid: received a bool input for `y` or `x`, but bool is not supported"
+        )
     areas, at = _panels(y, x, dx, dim, "cumulative_trapezoid")
     return areas.cumsum(at)
 
@@ -508,8 +589,8 @@ _NEUTRAL = {"sum": 0.0, "mean": math.nan, "max": -math.inf, "min": math.inf, "pr
 
 
 @composite(
-    "segment_reduce(Tensor data, str reduce, *, Tensor? lengths=None, Tensor? indices=None, Tensor? offsets=None, int axis=0, "
-    "bool unsafe=False, Scalar? initial=None) -> Tensor"
+    "segment_reduce(Tensor data, str reduce, *, Tensor? lengths=None, Tensor? indices=None, Tensor?"
+    " offsets=None, int axis=0, bool unsafe=False, Scalar? initial=None) -> Tensor"
 )
 def segment_reduce(
     data: Any,
@@ -522,7 +603,8 @@ def segment_reduce(
     unsafe: bool = False,
     initial: float | None = None,
 ) -> Any:
-    """Sums, means, products, maxima or minima of neighbouring segments along `axis`, given by lengths or offsets (batched before it)."""
+    """Sums, means, products, maxima or minima of neighbouring segments along `axis`, given by lengths or
+    offsets (batched before it)."""
     if reduce not in _REDUCE:
         raise RuntimeError(f"segment_reduce(): unsupported reduction {reduce}")
     if indices is not None:
@@ -536,7 +618,10 @@ def segment_reduce(
         if lengths.numel() and int(lengths.min()) < 0:
             raise RuntimeError("segment_reduce(): lengths contains negative value!")
         if bool((lengths.sum(-1) != data.shape[axis]).any()):
-            raise RuntimeError("segment_reduce(): Expected all rows of lengths along axis to sum to data.size(lengths.dim()-1) when !unsafe.")
+            raise RuntimeError(
+                "segment_reduce(): Expected all rows of lengths along axis to sum to"
+                " data.size(lengths.dim()-1) when !unsafe."
+            )
     segments = lengths.shape[-1]
     batch = data.shape[:axis]
     ends = lengths.cumsum(-1)
@@ -555,5 +640,3 @@ def segment_reduce(
     if reduce == "sum":
         return base.scatter_add(axis, wide, data)
     return base.scatter_reduce(axis, wide, data, _REDUCE[reduce], include_self=True)
-
-

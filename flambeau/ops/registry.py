@@ -5,10 +5,13 @@ An operator is a function with a decorator that carries its PyTorch schema::
     @composite("kron(Tensor self, Tensor other) -> Tensor", method=True, out=True)
     def kron(input, other): ...
 
-From that come `flambeau.kron`, `Tensor.kron`, ``out=``, NumPy's argument names, argument checks and ``__torch_function__``.
-The files of this package are imported when one of their operators is first used; `FAMILIES` says which file has which.
+From that come `flambeau.kron`, `Tensor.kron`, ``out=``, NumPy's argument names, argument checks and
+``__torch_function__``.
+The files of this package are imported when one of their operators is first used; `FAMILIES` says which file
+has which.
 A name that the core has itself is never replaced.
 """
+
 from __future__ import annotations
 
 import functools
@@ -26,9 +29,18 @@ __all__ = ["composite", "core", "find", "resolve", "install", "names", "OPS"]
 
 # every operator whose file is loaded, by schema name
 OPS: dict[str, Callable] = {}
-_FAMILY_OF = {name: family for family, (functions, methods) in FAMILIES.items() for name in (*functions, *methods)}
+_FAMILY_OF = {
+    name: family for family, (functions, methods) in FAMILIES.items() for name in (*functions, *methods)
+}
 _SPACES = ("linalg", "fft", "special", "nn", "sparse")
-_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
+_NUMPY_NAMES = {
+    "axis": "dim",
+    "keepdims": "keepdim",
+    "x": "input",
+    "a": "input",
+    "x1": "input",
+    "x2": "other",
+}
 
 
 def _core_op(name: str) -> Callable | None:
@@ -86,7 +98,7 @@ def _later(tensor: type, name: str) -> Callable:
 
 
 class _Argument:
-    __slots__ = ("name", "kind")
+    __slots__ = ("kind", "name")
 
     def __init__(self, text: str) -> None:
         declared = text.partition("=")[0].split()
@@ -122,7 +134,9 @@ def _check_tensors(name: str, schema: str, args: tuple, kwargs: dict) -> None:
         if not isinstance(value, fb.Tensor) and not (value is None and a.kind == "Tensor?"):
             if hasattr(type(value), "__torch_function__"):
                 continue
-            raise TypeError(f"{name}(): argument '{a.name}'{where} must be Tensor, not {type(value).__name__}")
+            raise TypeError(
+                f"{name}(): argument '{a.name}'{where} must be Tensor, not {type(value).__name__}"
+            )
 
 
 def _relevant(args: tuple, kwargs: dict) -> list:
@@ -143,7 +157,13 @@ def _renamed(kwargs: dict, schema: str) -> dict:
 
 
 def composite(
-    schema: str, *, method: bool = False, function: bool = True, inplace: bool = False, out: bool = False, python: bool = False
+    schema: str,
+    *,
+    method: bool = False,
+    function: bool = True,
+    inplace: bool = False,
+    out: bool = False,
+    python: bool = False,
 ) -> Callable[[Callable], Callable]:
     """Decorator that makes an operator of a function.
 
@@ -216,7 +236,8 @@ def _inplace(name: str, op: Callable) -> Callable:
         result = op(input, *args, **kwargs)
         if result.shape != input.shape:
             raise RuntimeError(
-                f"output with shape {list(input.shape)} doesn't match the broadcast shape {list(result.shape)}"
+                f"output with shape {list(input.shape)} doesn't match the broadcast shape"
+                f" {list(result.shape)}"
             )
         return input.copy_(result)
 
@@ -244,11 +265,13 @@ def write(out: Any, result: Any) -> Any:
         return getattr(type(result), "_make", type(result))(made)
     if out.device != result.device:
         raise RuntimeError(
-            f"Expected all tensors to be on the same device, but found at least two devices, {result.device} and {out.device}!"
+            f"Expected all tensors to be on the same device, but found at least two devices, {result.device}"
+            f" and {out.device}!"
         )
     if not fb.can_cast(result.dtype, out.dtype):
         raise RuntimeError(
-            f"result type {_type_name(result.dtype)} can't be cast to the desired output type {_type_name(out.dtype)}"
+            f"result type {_type_name(result.dtype)} can't be cast to the desired output type"
+            f" {_type_name(out.dtype)}"
         )
     resize(out, result.shape)
     return out.copy_(result)
@@ -260,18 +283,20 @@ def resize(out: Any, shape: Any) -> None:
         return
     if out.numel() != 0:
         warnings.warn(
-            f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does not match the "
-            f"required output shape {list(shape)}. This behavior is deprecated, and in a future PyTorch release outputs will not "
-            "be resized unless they have zero elements. You can explicitly reuse an out tensor t by resizing it, inplace, to zero "
-            "elements with t.resize_(0).",
+            f"An output with one or more elements was resized since it had shape {list(out.shape)}, which"
+            f" does not match the required output shape {list(shape)}. This behavior is deprecated, and in a"
+            " future PyTorch release outputs will not be resized unless they have zero elements. You can"
+            " explicitly reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
             stacklevel=4,
         )
     out.resize_(shape)
 
 
 _TYPE_NAMES = {
-    "float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int8": "Char", "uint8": "Byte",
-    "int16": "Short", "int32": "Int", "int64": "Long", "bool": "Bool", "complex64": "ComplexFloat", "complex128": "ComplexDouble",
+    "float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int8": "Char",
+    "uint8": "Byte",
+    "int16": "Short", "int32": "Int", "int64": "Long", "bool": "Bool", "complex64": "ComplexFloat",
+    "complex128": "ComplexDouble",
     "complex32": "ComplexHalf",
 }  # fmt: skip
 
@@ -286,5 +311,7 @@ def wrap_dim(dim: int, ndim: int) -> int:
     """A dimension counted from the front; raises IndexError out of range."""
     bound = max(ndim, 1)
     if not -bound <= dim < bound:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {dim})")
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {dim})"
+        )
     return dim % bound

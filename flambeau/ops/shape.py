@@ -1,4 +1,5 @@
 """Joining, splitting, turning and spreading tensors."""
+
 from __future__ import annotations
 
 import itertools
@@ -76,9 +77,7 @@ def broadcast_shapes(*shapes: Any) -> Any:
             if s[i] == 1 or s[i] == result[i]:
                 continue
             if result[i] != 1:
-                raise RuntimeError(
-                    "Shape mismatch: objects cannot be broadcast to a single shape"
-                )
+                raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape")
             result[i] = s[i]
     return fb.Size(result)
 
@@ -91,7 +90,8 @@ def block_diag(*tensors: Any) -> Any:
     for i, t in enumerate(tensors):
         if t.dim() > 2:
             raise RuntimeError(
-                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t.dim()} dimensions"
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t.dim()}"
+                " dimensions"
             )
         blocks.append(t.reshape(1, -1) if t.dim() < 2 else t)
     if not blocks:
@@ -109,7 +109,8 @@ def block_diag(*tensors: Any) -> Any:
 
 @composite("meshgrid(Tensor[] tensors, *, str indexing) -> Tensor[]", python=True)
 def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple:
-    """Grids of coordinates: one tensor of shape (n1, n2, …) a vector; ``"xy"`` swaps the first two dimensions."""
+    """Grids of coordinates: one tensor of shape (n1, n2, …) a vector; ``"xy"`` swaps the first two
+    dimensions."""
     tensors = _tensors(tensors)
     if not tensors:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
@@ -117,7 +118,9 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple:
         import warnings
 
         warnings.warn(
-            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", UserWarning, stacklevel=3
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
+            UserWarning,
+            stacklevel=3,
         )
         indexing = "ij"
     if indexing not in ("ij", "xy"):
@@ -131,7 +134,10 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple:
     if swap:
         tensors = (tensors[1], tensors[0], *tensors[2:])
     shape = [t.numel() for t in tensors]
-    grids = [t.reshape([-1 if j == i else 1 for j in range(len(shape))]).expand(shape) for i, t in enumerate(tensors)]
+    grids = [
+        t.reshape([-1 if j == i else 1 for j in range(len(shape))]).expand(shape)
+        for i, t in enumerate(tensors)
+    ]
     if swap:
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
@@ -198,7 +204,10 @@ def column_stack(tensors: Sequence[Any]) -> Any:
 
 def _need_some(tensors: Sequence[Any], name: str) -> None:
     if isinstance(tensors, fb.Tensor) or not isinstance(tensors, (list, tuple)):
-        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}")
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not"
+            f" {type(tensors).__name__}"
+        )
     if not tensors:
         raise RuntimeError(f"{name} expects a non-empty TensorList")
     for i, t in enumerate(tensors):
@@ -207,10 +216,16 @@ def _need_some(tensors: Sequence[Any], name: str) -> None:
 
 
 @composite(
-    "tensor_split(Tensor(a -> *) self, Tensor|int|int[] indices_or_sections, int dim=0) -> Tensor(a)[]", method=True
+    "tensor_split(Tensor(a -> *) self, Tensor|int|int[] indices_or_sections, int dim=0) -> Tensor(a)[]",
+    method=True,
 )
 def tensor_split(
-    input: Any, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: int | None = None
+    input: Any,
+    indices_or_sections: Any = None,
+    dim: int = 0,
+    *,
+    indices: Any = None,
+    sections: int | None = None,
 ) -> tuple:
     """Views of parts along `dim`: a number of nearly equal ones, or cut at the given indices."""
     cuts = next((x for x in (indices_or_sections, indices, sections) if x is not None), None)
@@ -227,12 +242,13 @@ def tensor_split(
             )
         if cuts.dtype != fb.int64:
             raise RuntimeError(
-                f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {cuts.dtype}"
+                "tensor_split expected tensor_indices_or_sections to have dtype of long, but got"
+                f" {cuts.dtype}"
             )
         if cuts.dim() > 1:
             raise RuntimeError(
-                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got a "
-                f"tensor with {cuts.dim()} dims"
+                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or"
+                f" one-dimensional tensor, but got a tensor with {cuts.dim()} dims"
             )
         cuts = cuts.tolist()
     if isinstance(cuts, int):
@@ -242,7 +258,7 @@ def tensor_split(
         bounds = [0]
         for i in range(cuts):
             bounds.append(bounds[-1] + small + (i < larger))
-        pairs = zip(bounds, bounds[1:])
+        pairs = itertools.pairwise(bounds)
     else:
         clip = [slice(c).indices(size)[1] if c < 0 else min(c, size) for c in cuts]
         pairs = zip([0, *clip], [*clip, size])
@@ -252,15 +268,15 @@ def tensor_split(
 def _direction_split(name: str, input: Any, cuts: Any, dim: int, need: int) -> tuple:
     if input.dim() < need:
         raise RuntimeError(
-            f"torch.{name} requires a tensor with at least {need} dimension{'s' * (need > 1)}, but got a tensor with "
-            f"{input.dim()} dimensions!"
+            f"torch.{name} requires a tensor with at least {need} dimension{'s' * (need > 1)}, but got a"
+            f" tensor with {input.dim()} dimensions!"
         )
     if isinstance(cuts, int):
         size = input.shape[dim]
         if cuts == 0 or size % cuts:
             raise RuntimeError(
-                f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {size} is not divisible "
-                f"by the split_size {cuts}!"
+                f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {size}"
+                f" is not divisible by the split_size {cuts}!"
             )
     return tensor_split(input, cuts, dim)
 
@@ -300,7 +316,9 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     if ndim < 2:
         raise RuntimeError(f"expected total dims >= 2, but got total dims = {ndim}")
     if dims[0] == dims[1] or abs(dims[0] - dims[1]) == ndim:
-        raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
+        raise RuntimeError(
+            f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
+        )
     for i, d in enumerate(dims):
         if not -ndim <= d < ndim:
             raise RuntimeError(f"Rotation dim{i} out of range, dim{i} = {d}")
@@ -361,7 +379,8 @@ def unflatten(input: Any, dim: int, sizes: Any) -> Any:
         sizes[sizes.index(-1)] = size // total
     elif sizes.count(-1) or total != size:
         raise RuntimeError(
-            f"unflatten: Provided sizes {sizes} don't multiply up to the size of dim {dim} ({size}) in the input tensor"
+            f"unflatten: Provided sizes {sizes} don't multiply up to the size of dim {dim} ({size}) in the"
+            " input tensor"
         )
     return input.view(*input.shape[:dim], *sizes, *input.shape[dim + 1 :])
 
@@ -390,7 +409,8 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
 
 @composite("take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor", method=True, out=True)
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
-    """Elements at indices along a dimension (of the flattened input where None), other dimensions broadcast."""
+    """Elements at indices along a dimension (of the flattened input where None), other dimensions
+    broadcast."""
     if indices.dtype != fb.int64:
         raise RuntimeError(
             f"torch.take_along_dim(): dtype of indices should be Long but got {_long_name(indices)}"
@@ -403,7 +423,12 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
             f"{input.dim()} dimensions for input, and {indices.dim()} dimensions for indices"
         )
     dim = wrap_dim(dim, input.dim())
-    shape = list(broadcast_shapes((*input.shape[:dim], 1, *input.shape[dim + 1 :]), (*indices.shape[:dim], 1, *indices.shape[dim + 1 :])))
+    shape = list(
+        broadcast_shapes(
+            (*input.shape[:dim], 1, *input.shape[dim + 1 :]),
+            (*indices.shape[:dim], 1, *indices.shape[dim + 1 :]),
+        )
+    )
     shape[dim] = input.shape[dim]
     wide = input.expand(shape)
     shape[dim] = indices.shape[dim]
@@ -473,22 +498,30 @@ def _copy_of(name: str, schema: str, view: Any) -> None:
 
 for _name, _schema, _view in (
     ("alias_copy", "Tensor self) -> Tensor", lambda t: t.view(t.shape) if t.is_contiguous() else t),
-    ("as_strided_copy", "Tensor self, int[] size, int[] stride, int? storage_offset=None) -> Tensor", lambda t, *a, **k: t.as_strided(*a, **k)),
+    ("as_strided_copy", "Tensor self, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
+    lambda t, *a, **k: t.as_strided(*a, **k)),
     ("detach_copy", "Tensor self) -> Tensor", lambda t: t.detach()),
-    ("diagonal_copy", "Tensor self, int offset=0, int dim1=0, int dim2=1) -> Tensor", lambda t, *a, **k: t.diagonal(*a, **k)),
-    ("expand_copy", "Tensor self, int[] size, *, bool implicit=False) -> Tensor", lambda t, size, implicit=False: t.expand(size)),
-    ("narrow_copy", "Tensor self, int dim, int start, int length) -> Tensor", lambda t, *a, **k: t.narrow(*a, **k)),
+    ("diagonal_copy", "Tensor self, int offset=0, int dim1=0, int dim2=1) -> Tensor", lambda t, *a,
+    **k: t.diagonal(*a, **k)),
+    ("expand_copy", "Tensor self, int[] size, *, bool implicit=False) -> Tensor", lambda t, size,
+    implicit=False: t.expand(size)),
+    ("narrow_copy", "Tensor self, int dim, int start, int length) -> Tensor", lambda t, *a,
+    **k: t.narrow(*a, **k)),
     ("permute_copy", "Tensor self, int[] dims) -> Tensor", lambda t, dims: t.permute(dims)),
     ("select_copy", "Tensor self, int dim, int index) -> Tensor", lambda t, *a, **k: t.select(*a, **k)),
     ("slice_copy", "Tensor self, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor",
-     lambda t, dim=0, start=None, end=None, step=1: t[(slice(None),) * wrap_dim(dim, t.dim()) + (slice(start, end, step),)]),
-    ("split_copy", "Tensor self, int split_size, int dim=0) -> Tensor[]", lambda t, *a, **k: t.split(*a, **k)),
-    ("split_with_sizes_copy", "Tensor self, int[] split_sizes, int dim=0) -> Tensor[]", lambda t, *a, **k: fb.split_with_sizes(t, *a, **k)),
+     lambda t, dim=0, start=None, end=None, step=1: t[(slice(None),) * wrap_dim(dim,
+     t.dim()) + (slice(start, end, step),)]),
+    ("split_copy", "Tensor self, int split_size, int dim=0) -> Tensor[]", lambda t, *a, **k: t.split(*a,
+    **k)),
+    ("split_with_sizes_copy", "Tensor self, int[] split_sizes, int dim=0) -> Tensor[]", lambda t, *a,
+    **k: fb.split_with_sizes(t, *a, **k)),
     ("squeeze_copy", "Tensor self, int[] dim) -> Tensor", lambda t, *a, **k: t.squeeze(*a, **k)),
     ("t_copy", "Tensor self) -> Tensor", lambda t: t.t()),
     ("transpose_copy", "Tensor self, int dim0, int dim1) -> Tensor", lambda t, *a, **k: t.transpose(*a, **k)),
     ("unbind_copy", "Tensor self, int dim=0) -> Tensor[]", lambda t, *a, **k: t.unbind(*a, **k)),
-    ("unfold_copy", "Tensor self, int dimension, int size, int step) -> Tensor", lambda t, *a, **k: t.unfold(*a, **k)),
+    ("unfold_copy", "Tensor self, int dimension, int size, int step) -> Tensor", lambda t, *a,
+    **k: t.unfold(*a, **k)),
     ("unsqueeze_copy", "Tensor self, int dim) -> Tensor", lambda t, *a, **k: t.unsqueeze(*a, **k)),
     ("view_copy", "Tensor self, int[] size) -> Tensor", lambda t, size: t.view(size)),
     ("view_as_real_copy", "Tensor self) -> Tensor", lambda t: fb.view_as_real(t)),

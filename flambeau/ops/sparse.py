@@ -1,4 +1,5 @@
 """Making sparse tensors, and the methods of strided ones that have to do with them."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -27,12 +28,15 @@ def _checked(check: bool | None) -> bool:
 
 
 def sparse_coo_tensor(
-    indices: Any = None, values: Any = None, size: Sequence[int] | None = None, *, dtype: Any = None, device: Any = None,
-    pin_memory: bool = False, requires_grad: bool = False, check_invariants: bool | None = None, is_coalesced: bool | None = None,
+    indices: Any = None, values: Any = None, size: Sequence[int] | None = None, *, dtype: Any = None,
+    device: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False, check_invariants: bool | None = None,
+    is_coalesced: bool | None = None,
 ) -> Any:  # fmt: skip
     """A tensor of coordinates (dimensions, n) and values (n, …), which add up where coordinates are equal.
 
-    The size is the smallest that holds all coordinates where it is not given; with a size alone nothing is stored.
+    The size is the smallest that holds all coordinates where it is not given; with a size alone nothing is
+    stored.
     """
     from ..sparse.tensor import coo
 
@@ -45,15 +49,14 @@ def sparse_coo_tensor(
     if index.dim() == 1 and index.numel() == 0:
         index = index.reshape(0 if size is None else len(size), 0)
     if index.dim() != 2:
-        raise RuntimeError(
-            f"indices must be sparse_dim x nnz, but got: {list(index.shape)}"
-        )
+        raise RuntimeError(f"indices must be sparse_dim x nnz, but got: {list(index.shape)}")
     if stored.dim() == 0:
         stored = stored.expand(index.shape[1])
     if index.shape[1] != stored.shape[0]:
         raise RuntimeError(
-            f"number of dimensions must be sparse_dim ({index.shape[0]}) + dense_dim ({stored.dim() - 1}), and indices and values must have "
-            f"same nnz, but got nnz from indices: {index.shape[1]}, nnz from values: {stored.shape[0]}"
+            f"number of dimensions must be sparse_dim ({index.shape[0]}) + dense_dim ({stored.dim() - 1}),"
+            f" and indices and values must have same nnz, but got nnz from indices: {index.shape[1]}, nnz"
+            f" from values: {stored.shape[0]}"
         )
     if size is None:
         if index.shape[1] == 0:
@@ -64,7 +67,8 @@ def sparse_coo_tensor(
     size = tuple(size)
     if len(size) != index.shape[0] + stored.dim() - 1:
         raise RuntimeError(
-            f"number of dimensions must be sparse_dim ({index.shape[0]}) + dense_dim ({stored.dim() - 1}), but got {len(size)}"
+            f"number of dimensions must be sparse_dim ({index.shape[0]}) + dense_dim ({stored.dim() - 1}),"
+            f" but got {len(size)}"
         )
     if index.numel():
         low, high = index.amin(1).tolist(), index.amax(1).tolist()
@@ -72,7 +76,9 @@ def sparse_coo_tensor(
             if a < 0:
                 raise RuntimeError(f"found negative index {a} for dim {d}")
             if b >= size[d]:
-                raise RuntimeError(f"size is inconsistent with indices: for dim {d}, size is {size[d]} but found index {b}")
+                raise RuntimeError(
+                    f"size is inconsistent with indices: for dim {d}, size is {size[d]} but found index {b}"
+                )
     if not stored.requires_grad or dtype is None:
         stored = stored if stored.requires_grad else stored.detach()
     made = coo(index, stored, size, bool(is_coalesced))
@@ -80,8 +86,10 @@ def sparse_coo_tensor(
 
 
 def sparse_compressed_tensor(
-    compressed_indices: Any, plain_indices: Any, values: Any, size: Sequence[int] | None = None, *, dtype: Any = None, layout: Any = None,
-    device: Any = None, pin_memory: bool = False, requires_grad: bool = False, check_invariants: bool | None = None,
+    compressed_indices: Any, plain_indices: Any, values: Any, size: Sequence[int] | None = None, *,
+    dtype: Any = None, layout: Any = None,
+    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+    check_invariants: bool | None = None,
 ) -> Any:  # fmt: skip
     """A CSR or CSC tensor, by `layout`."""
     from ..sparse.tensor import compressed
@@ -89,44 +97,70 @@ def sparse_compressed_tensor(
     kind = str(layout).rpartition("_")[2]
     if kind not in ("csr", "csc"):
         raise NotImplementedError(f"flambeau has no sparse layout '{kind}' yet")
-    starts, plain, stored = _as_index(compressed_indices), _as_index(plain_indices), _as_values(values, dtype, device)
+    starts, plain, stored = (
+        _as_index(compressed_indices),
+        _as_index(plain_indices),
+        _as_values(values, dtype, device),
+    )
     if size is None:
         main, other = starts.numel() - 1, int(plain.max()) + 1 if plain.numel() else 0
         size = (main, other) if kind == "csr" else (other, main)
     if plain.shape[0] != stored.shape[0]:
         raise RuntimeError(
-            f"the number of plain indices ({plain.shape[0]}) and of values ({stored.shape[0]}) must be the same"
+            f"the number of plain indices ({plain.shape[0]}) and of values ({stored.shape[0]}) must be the"
+            " same"
         )
     if _checked(check_invariants):
         if int(starts[0]) != 0 or int(starts[-1]) != plain.shape[0] or bool((starts.diff() < 0).any()):
-            raise RuntimeError("`compressed_indices` must start with 0, end with the number of values and never fall")
+            raise RuntimeError(
+                "`compressed_indices` must start with 0, end with the number of values and never fall"
+            )
     made = compressed(kind, starts, plain, stored, tuple(size))
     return made.requires_grad_() if requires_grad else made
 
 
-def sparse_csr_tensor(crow_indices: Any, col_indices: Any, values: Any, size: Sequence[int] | None = None, **options: Any) -> Any:
-    """A matrix of compressed rows: row i has the values (and columns) from ``crow_indices[i]`` to ``crow_indices[i + 1]``."""
+def sparse_csr_tensor(
+    crow_indices: Any, col_indices: Any, values: Any, size: Sequence[int] | None = None, **options: Any
+) -> Any:
+    """A matrix of compressed rows: row i has the values (and columns) from ``crow_indices[i]`` to
+    ``crow_indices[i + 1]``."""
     options.pop("layout", None)
     return sparse_compressed_tensor(crow_indices, col_indices, values, size, layout=fb.sparse_csr, **options)
 
 
-def sparse_csc_tensor(ccol_indices: Any, row_indices: Any, values: Any, size: Sequence[int] | None = None, **options: Any) -> Any:
+def sparse_csc_tensor(
+    ccol_indices: Any, row_indices: Any, values: Any, size: Sequence[int] | None = None, **options: Any
+) -> Any:
     """A matrix of compressed columns."""
     options.pop("layout", None)
     return sparse_compressed_tensor(ccol_indices, row_indices, values, size, layout=fb.sparse_csc, **options)
 
 
-@composite("to_dense(Tensor self, ScalarType? dtype=None, *, bool? masked_grad=None) -> Tensor", function=False, method=True)
+@composite(
+    "to_dense(Tensor self, ScalarType? dtype=None, *, bool? masked_grad=None) -> Tensor",
+    function=False,
+    method=True,
+)
 def to_dense(input: Any, dtype: Any = None, *, masked_grad: bool | None = None) -> Any:
     """The tensor itself: it is strided."""
     return input if dtype is None else input.to(dtype)
 
 
-@composite("to_sparse(Tensor self, int|Layout? sparse_dim=None, *, Layout? layout=None) -> Tensor", function=False, method=True)
+@composite(
+    "to_sparse(Tensor self, int|Layout? sparse_dim=None, *, Layout? layout=None) -> Tensor",
+    function=False,
+    method=True,
+)
 def to_sparse(
-    input: Any, sparse_dim: Any = None, *, layout: Any = None, blocksize: Any = None, dense_dim: int | None = None
+    input: Any,
+    sparse_dim: Any = None,
+    *,
+    layout: Any = None,
+    blocksize: Any = None,
+    dense_dim: int | None = None,
 ) -> Any:
-    """A sparse tensor of what is not zero; `sparse_dim` is the number of dimensions that coordinates count."""
+    """A sparse tensor of what is not zero; `sparse_dim` is the number of dimensions that coordinates
+    count."""
     from ..sparse.tensor import from_dense
 
     if sparse_dim is not None and not isinstance(sparse_dim, int):

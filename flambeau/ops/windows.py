@@ -1,4 +1,5 @@
 """Window functions: the old ones of the package and those of `signal.windows`."""
+
 from __future__ import annotations
 
 import math
@@ -8,15 +9,24 @@ from typing import Any
 import flambeau as fb
 
 __all__ = [
-    "bartlett", "blackman", "cosine", "exponential", "gaussian", "general_cosine", "general_hamming", "hamming", "hann", "kaiser",
+    "bartlett", "blackman", "cosine", "exponential", "gaussian", "general_cosine", "general_hamming",
+    "hamming", "hann", "kaiser",
     "nuttall",
 ]  # fmt: skip
 
 
 def _made(
-    name: str, M: int, sym: bool, dtype: Any, layout: Any, device: Any, requires_grad: bool, shape: Callable  # noqa: N803
+    name: str,
+    M: int,
+    sym: bool,
+    dtype: Any,
+    layout: Any,
+    device: Any,
+    requires_grad: bool,
+    shape: Callable,
 ) -> Any:
-    """Checks the arguments and samples ``shape(positions, last position)`` at M points; a period more where not symmetric."""
+    """Checks the arguments and samples ``shape(positions, last position)`` at M points; a period more where
+    not symmetric."""
     if M < 0:
         raise ValueError(f"{name} requires non-negative window length, got M={M}")
     if layout is not None and layout is not fb.strided:
@@ -43,7 +53,16 @@ def _cosines(a: Iterable[float]) -> Callable:
     return shape
 
 
-def general_cosine(M: int, *, a: Iterable[float], sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Any:  # noqa: N803
+def general_cosine(
+    M: int,
+    *,
+    a: Iterable[float],
+    sym: bool = True,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Sum of cosines with weights `a` and alternating signs."""
     if not isinstance(a, (list, tuple)) and not hasattr(a, "__iter__"):
         raise TypeError("Coefficients must be a list/tuple")
@@ -53,33 +72,102 @@ def general_cosine(M: int, *, a: Iterable[float], sym: bool = True, dtype: Any =
     return _made("general_cosine", M, sym, dtype, layout, device, requires_grad, _cosines(weights))
 
 
-def general_hamming(M: int, *, alpha: float = 0.54, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Any:  # noqa: N803
+def general_hamming(
+    M: int,
+    *,
+    alpha: float = 0.54,
+    sym: bool = True,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """``alpha - (1 - alpha) cos``."""
-    return general_cosine(M, a=[alpha, 1.0 - alpha], sym=sym, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad)
+    return general_cosine(
+        M,
+        a=[alpha, 1.0 - alpha],
+        sym=sym,
+        dtype=dtype,
+        layout=layout,
+        device=device,
+        requires_grad=requires_grad,
+    )
 
 
-def hamming(M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Any:  # noqa: N803
+def hamming(
+    M: int,
+    *,
+    sym: bool = True,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Hamming window."""
     return general_hamming(M, sym=sym, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad)
 
 
-def hann(M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Any:  # noqa: N803
+def hann(
+    M: int,
+    *,
+    sym: bool = True,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Hann window."""
-    return general_hamming(M, alpha=0.5, sym=sym, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad)
+    return general_hamming(
+        M, alpha=0.5, sym=sym, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad
+    )
 
 
-def blackman(M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Any:  # noqa: N803
+def blackman(
+    M: int,
+    *,
+    sym: bool = True,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Blackman window."""
-    return general_cosine(M, a=[0.42, 0.5, 0.08], sym=sym, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad)
+    return general_cosine(
+        M,
+        a=[0.42, 0.5, 0.08],
+        sym=sym,
+        dtype=dtype,
+        layout=layout,
+        device=device,
+        requires_grad=requires_grad,
+    )
 
 
-def nuttall(M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Any:  # noqa: N803
+def nuttall(
+    M: int,
+    *,
+    sym: bool = True,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Nuttall's four-term window (Nuttall, 1981)."""
     weights = [0.3635819, 0.4891775, 0.1365995, 0.0106411]
-    return general_cosine(M, a=weights, sym=sym, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad)
+    return general_cosine(
+        M, a=weights, sym=sym, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad
+    )
 
 
-def bartlett(M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Any:  # noqa: N803
+def bartlett(
+    M: int,
+    *,
+    sym: bool = True,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Triangle from 0 to 1 and back."""
 
     def shape(k: Any, last: float) -> Any:
@@ -88,7 +176,15 @@ def bartlett(M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None,
     return _made("bartlett", M, sym, dtype, layout, device, requires_grad, shape)
 
 
-def cosine(M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Any:  # noqa: N803
+def cosine(
+    M: int,
+    *,
+    sym: bool = True,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Half a period of a sine, sampled at the middles of its parts."""
 
     def shape(k: Any, last: float) -> Any:
@@ -97,7 +193,17 @@ def cosine(M: int, *, sym: bool = True, dtype: Any = None, layout: Any = None, d
     return _made("cosine", M, sym, dtype, layout, device, requires_grad, shape)
 
 
-def exponential(M: int, *, center: float | None = None, tau: float = 1.0, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Any:  # noqa: N803
+def exponential(
+    M: int,
+    *,
+    center: float | None = None,
+    tau: float = 1.0,
+    sym: bool = True,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """``exp(-|k - center| / tau)``."""
     if tau <= 0:
         raise ValueError(f"Tau must be positive, got: {tau} instead.")
@@ -110,7 +216,16 @@ def exponential(M: int, *, center: float | None = None, tau: float = 1.0, sym: b
     return _made("exponential", M, sym, dtype, layout, device, requires_grad, shape)
 
 
-def gaussian(M: int, *, std: float = 1.0, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Any:  # noqa: N803
+def gaussian(
+    M: int,
+    *,
+    std: float = 1.0,
+    sym: bool = True,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """``exp(-(k - middle)^2 / (2 std^2))``."""
     if std <= 0:
         raise ValueError(f"Standard deviation must be positive, got: {std} instead.")
@@ -121,7 +236,16 @@ def gaussian(M: int, *, std: float = 1.0, sym: bool = True, dtype: Any = None, l
     return _made("gaussian", M, sym, dtype, layout, device, requires_grad, shape)
 
 
-def kaiser(M: int, *, beta: float = 12.0, sym: bool = True, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Any:  # noqa: N803
+def kaiser(
+    M: int,
+    *,
+    beta: float = 12.0,
+    sym: bool = True,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Kaiser window: a Bessel function of a half circle."""
     if beta < 0:
         raise ValueError(f"beta must be non-negative, got: {beta} instead.")
@@ -136,7 +260,16 @@ def _kaiser(beta: float) -> Callable:
     return shape
 
 
-def _old(name: str, size: int, periodic: bool, dtype: Any, layout: Any, device: Any, requires_grad: bool, shape: Callable) -> Any:
+def _old(
+    name: str,
+    size: int,
+    periodic: bool,
+    dtype: Any,
+    layout: Any,
+    device: Any,
+    requires_grad: bool,
+    shape: Callable,
+) -> Any:
     """What the windows of the package itself share."""
     if size < 0:
         raise RuntimeError(f"{name} requires non-negative window_length, got window_length={size}")
@@ -153,26 +286,103 @@ def _old(name: str, size: int, periodic: bool, dtype: Any, layout: Any, device: 
     return result.requires_grad_() if requires_grad else result
 
 
-def hann_window(window_length: int, periodic: bool = True, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Any:
+def hann_window(
+    window_length: int,
+    periodic: bool = True,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
     """Hann window."""
-    return _old("hann_window", window_length, periodic, dtype, layout, device, requires_grad, _cosines([0.5, 0.5]))
+    return _old(
+        "hann_window", window_length, periodic, dtype, layout, device, requires_grad, _cosines([0.5, 0.5])
+    )
 
 
-def hamming_window(window_length: int, periodic: bool = True, alpha: float = 0.54, beta: float = 0.46, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Any:
+def hamming_window(
+    window_length: int,
+    periodic: bool = True,
+    alpha: float = 0.54,
+    beta: float = 0.46,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
     """``alpha - beta cos``."""
-    return _old("hamming_window", window_length, periodic, dtype, layout, device, requires_grad, _cosines([alpha, beta]))
+    return _old(
+        "hamming_window",
+        window_length,
+        periodic,
+        dtype,
+        layout,
+        device,
+        requires_grad,
+        _cosines([alpha, beta]),
+    )
 
 
-def blackman_window(window_length: int, periodic: bool = True, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Any:
+def blackman_window(
+    window_length: int,
+    periodic: bool = True,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
     """Blackman window."""
-    return _old("blackman_window", window_length, periodic, dtype, layout, device, requires_grad, _cosines([0.42, 0.5, 0.08]))
+    return _old(
+        "blackman_window",
+        window_length,
+        periodic,
+        dtype,
+        layout,
+        device,
+        requires_grad,
+        _cosines([0.42, 0.5, 0.08]),
+    )
 
 
-def bartlett_window(window_length: int, periodic: bool = True, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Any:
+def bartlett_window(
+    window_length: int,
+    periodic: bool = True,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
     """Triangle from 0 to 1 and back."""
-    return _old("bartlett_window", window_length, periodic, dtype, layout, device, requires_grad, lambda k, last: 1 - fb.abs(k * (2 / last) - 1))
+    return _old(
+        "bartlett_window",
+        window_length,
+        periodic,
+        dtype,
+        layout,
+        device,
+        requires_grad,
+        lambda k, last: 1 - fb.abs(k * (2 / last) - 1),
+    )
 
 
-def kaiser_window(window_length: int, periodic: bool = True, beta: float = 12.0, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Any:
+def kaiser_window(
+    window_length: int,
+    periodic: bool = True,
+    beta: float = 12.0,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
     """Kaiser window."""
     return _old("kaiser_window", window_length, periodic, dtype, layout, device, requires_grad, _kaiser(beta))

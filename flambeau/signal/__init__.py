@@ -1,4 +1,5 @@
 """Signal processing: `flambeau.signal.windows`."""
+
 from . import windows
 
 __all__ = ["windows"]

@@ -1,4 +1,5 @@
 """Functions of sparse tensors."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ from . import rules
 from .tensor import coo, is_sparse
 
 __all__ = [
-    "addmm", "check_sparse_tensor_invariants", "mm", "sampled_addmm", "sum", "softmax", "log_softmax", "spdiags", "spsolve", "as_sparse_gradcheck",
+    "addmm", "check_sparse_tensor_invariants", "mm", "sampled_addmm", "sum", "softmax", "log_softmax",
+    "spdiags", "spsolve", "as_sparse_gradcheck",
 ]  # fmt: skip
 
 _REDUCE = {"sum": "sum", "mean": "mean", "amax": "amax", "amin": "amin"}
@@ -19,16 +21,21 @@ _REDUCE = {"sum": "sum", "mean": "mean", "amax": "amax", "amin": "amin"}
 def mm(mat1: Any, mat2: Any, reduce: str | None = None) -> Any:
     """Product of a sparse matrix with a sparse or dense one.
 
-    `reduce` (``"sum"``, ``"mean"``, ``"amax"``, ``"amin"``) combines the terms of the stored values of a row; CSR and dense only.
+    `reduce` (``"sum"``, ``"mean"``, ``"amax"``, ``"amin"``) combines the terms of the stored values of a row;
+    CSR and dense only.
     """
     if reduce is None or reduce == "sum":
         return rules.product(mat1, mat2)
     if reduce not in _REDUCE:
-        raise RuntimeError(f"torch.sparse.mm: reduce argument must be one of 'sum', 'mean', 'amax', 'amin', got {reduce}")
+        raise RuntimeError(
+            f"torch.sparse.mm: reduce argument must be one of 'sum', 'mean', 'amax', 'amin', got {reduce}"
+        )
     rows, cols = mat1._coordinates()
     terms = mat1._values().unsqueeze(-1) * mat2.index_select(0, cols)
     result = fb.zeros((mat1.shape[0], mat2.shape[1]), dtype=terms.dtype)
-    return result.scatter_reduce(0, rows.unsqueeze(-1).expand(terms.shape), terms, _REDUCE[reduce], include_self=False)
+    return result.scatter_reduce(
+        0, rows.unsqueeze(-1).expand(terms.shape), terms, _REDUCE[reduce], include_self=False
+    )
 
 
 def addmm(mat: Any, mat1: Any, mat2: Any, *, beta: float = 1.0, alpha: float = 1.0) -> Any:
@@ -51,7 +58,9 @@ def log_softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
     return rules.softmax(input, dim, True, dtype)
 
 
-def sampled_addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1.0, alpha: float = 1.0, out: Any = None) -> Any:
+def sampled_addmm(
+    input: Any, mat1: Any, mat2: Any, *, beta: float = 1.0, alpha: float = 1.0, out: Any = None
+) -> Any:
     """``beta * input + alpha * (mat1 @ mat2)`` at the places that the CSR tensor `input` stores."""
     if out is not None:
         raise NotImplementedError("flambeau.sparse.sampled_addmm has no out= yet")

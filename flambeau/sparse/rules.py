@@ -1,4 +1,5 @@
 """What operators do with sparse tensors, by name of the operator."""
+
 from __future__ import annotations
 
 import math
@@ -44,9 +45,12 @@ def _plain(func: Callable, args: tuple, kwargs: dict) -> Any:
 
 
 @_rule(
-    "dtype", "device", "requires_grad", "is_leaf", "grad_fn", "is_floating_point", "is_complex", "is_signed", "_version", "output_nr",
-    "register_hook", "retain_grad", "retains_grad", "is_cuda", "is_meta", "is_cpu", "is_inference", "set requires_grad", "element_size",
-    "itemsize", "get_device", "is_quantized", "is_nested", "is_mkldnn", "names", "is_conj", "is_neg", "_backward_hooks",
+    "dtype", "device", "requires_grad", "is_leaf", "grad_fn", "is_floating_point", "is_complex",
+    "is_signed", "_version", "output_nr",
+    "register_hook", "retain_grad", "retains_grad", "is_cuda", "is_meta", "is_cpu", "is_inference",
+    "set requires_grad", "element_size",
+    "itemsize", "get_device", "is_quantized", "is_nested", "is_mkldnn", "names", "is_conj", "is_neg",
+    "_backward_hooks",
 )  # fmt: skip
 def _of_values(func: Callable, args: tuple, kwargs: dict) -> Any:
     return _plain(func, args, kwargs)
@@ -73,9 +77,14 @@ def _autograd_grad(func: Callable, args: tuple, kwargs: dict) -> Any:
     with _C.DisableTorchFunctionSubclass():
         cots = kwargs.pop("grad_outputs", args[2] if len(args) > 2 else None)
         if cots is not None:
-            cots = [c._values() if is_sparse(c) else c for c in ((cots,) if isinstance(cots, fb.Tensor) else cots)]
+            cots = [
+                c._values() if is_sparse(c) else c for c in ((cots,) if isinstance(cots, fb.Tensor) else cots)
+            ]
         grads = fb.autograd.grad(outs, ins, cots, **kwargs)
-        return tuple(x.like(g.as_subclass(fb.Tensor)) if is_sparse(x) and g is not None else g for g, x in zip(grads, ins))
+        return tuple(
+            x.like(g.as_subclass(fb.Tensor)) if is_sparse(x) and g is not None else g
+            for g, x in zip(grads, ins)
+        )
 
 
 @_rule("backward")
@@ -92,15 +101,33 @@ def _copied(func: Callable, args: tuple, kwargs: dict) -> Any:
     return args[0].like(_plain(func, (args[0]._values(), *args[1:]), kwargs))
 
 
-@_rule("to", "float", "double", "half", "bfloat16", "int", "long", "short", "char", "byte", "bool", "cfloat", "cdouble", "type_as", "cpu")
+@_rule(
+    "to",
+    "float",
+    "double",
+    "half",
+    "bfloat16",
+    "int",
+    "long",
+    "short",
+    "char",
+    "byte",
+    "bool",
+    "cfloat",
+    "cdouble",
+    "type_as",
+    "cpu",
+)
 def _converted(func: Callable, args: tuple, kwargs: dict) -> Any:
     return args[0].like(_plain(func, (args[0]._values(), *args[1:]), kwargs))
 
 
 # functions f with f(0) = 0
 @_rule(
-    "abs", "__abs__", "absolute", "sqrt", "sin", "sinh", "asin", "asinh", "arcsin", "arcsinh", "tan", "tanh", "atan", "atanh", "arctan", "arctanh",
-    "sign", "sgn", "signbit", "relu", "floor", "ceil", "round", "trunc", "expm1", "log1p", "erf", "erfinv", "square", "deg2rad", "rad2deg", "frac",
+    "abs", "__abs__", "absolute", "sqrt", "sin", "sinh", "asin", "asinh", "arcsin", "arcsinh", "tan",
+    "tanh", "atan", "atanh", "arctan", "arctanh",
+    "sign", "sgn", "signbit", "relu", "floor", "ceil", "round", "trunc", "expm1", "log1p", "erf", "erfinv",
+    "square", "deg2rad", "rad2deg", "frac",
     "isnan", "isinf", "isposinf", "isneginf", "nan_to_num", "angle", "conj_physical", "real", "imag",
 )  # fmt: skip
 def _elementwise(func: Callable, args: tuple, kwargs: dict) -> Any:
@@ -130,7 +157,9 @@ def _is_number(x: Any) -> bool:
 def _added(a: Any, b: Any, alpha: Any) -> Any:
     if is_sparse(a) and is_sparse(b):
         if a.shape != b.shape:
-            raise RuntimeError(f"add: expected sizes of 'self' and 'other' to match, but {list(a.shape)} != {list(b.shape)}")
+            raise RuntimeError(
+                f"add: expected sizes of 'self' and 'other' to match, but {list(a.shape)} != {list(b.shape)}"
+            )
         kind = a.kind
         x, y = (t.to_sparse() for t in (a, b))
         values = y._values() if alpha == 1 else y._values() * alpha
@@ -359,7 +388,11 @@ def softmax(s: Any, dim: int, logarithm: bool, dtype: Any = None) -> Any:
     lowest = fb.full((count, *values.shape[1:]), -math.inf, dtype=values.dtype)
     top = lowest.scatter_reduce(0, wide, values.detach(), "amax").index_select(0, group)
     shifted = values - top
-    total = fb.zeros((count, *values.shape[1:]), dtype=values.dtype).index_add(0, group, shifted.exp()).index_select(0, group)
+    total = (
+        fb.zeros((count, *values.shape[1:]), dtype=values.dtype)
+        .index_add(0, group, shifted.exp())
+        .index_select(0, group)
+    )
     return s.like(shifted - total.log() if logarithm else shifted.exp() / total)
 
 
@@ -383,7 +416,10 @@ def product(a: Any, b: Any) -> Any:
     if a.dim() != 2:
         raise RuntimeError(f"matmul: sparse tensors must be matrices, got {a.dim()}D")
     if a.shape[1] != b.shape[0]:
-        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({a.shape[0]}x{a.shape[1]} and {'x'.join(map(str, b.shape))})")
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({a.shape[0]}x{a.shape[1]} and"
+            f" {'x'.join(map(str, b.shape))})"
+        )
     rows, cols = a._coordinates()
     values = a._values()
     taken = b.index_select(0, cols)
@@ -442,7 +478,9 @@ def _sparse_mask(func: Callable, args: tuple, kwargs: dict) -> Any:
 @_rule("any", "all")
 def _any(func: Callable, args: tuple, kwargs: dict) -> Any:
     if len(args) > 1 or kwargs:
-        raise NotImplementedError(f"flambeau has '{func.__name__}' of sparse tensors only without dimensions yet")
+        raise NotImplementedError(
+            f"flambeau has '{func.__name__}' of sparse tensors only without dimensions yet"
+        )
     s = args[0]
     found = _plain(func, (s._values(),), {})
     return found & (s._nnz() == s.numel()) if func.__name__ == "all" else found

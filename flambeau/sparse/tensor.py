@@ -1,9 +1,12 @@
 """Sparse tensors: coordinates (COO) and compressed rows or columns (CSR, CSC).
 
-A `SparseTensor` is a tensor whose memory is that of its specified values, so that recording, gradients, dtype and device are theirs. Its
-indices lie beside it. Operators on it arrive at `__torch_function__` and are done by `rules` with ordinary operators on values, which is
+A `SparseTensor` is a tensor whose memory is that of its specified values, so that recording, gradients, dtype
+and device are theirs. Its
+indices lie beside it. Operators on it arrive at `__torch_function__` and are done by `rules` with ordinary
+operators on values, which is
 what makes them differentiable.
 """
+
 from __future__ import annotations
 
 import math
@@ -25,7 +28,9 @@ class SparseTensor(fb.Tensor):
     _prints_as_tensor = True
 
     @classmethod
-    def __torch_function__(cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(
+        cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         from .rules import call
 
         return call(func, args, kwargs or {})
@@ -90,9 +95,7 @@ class SparseTensor(fb.Tensor):
 
     def numpy(self, *args: Any, **kwargs: Any) -> Any:
         """Raises: make it dense first."""
-        raise TypeError(
-            f"can't convert {self.layout} layout tensor to numpy. Use Tensor.to_dense() first."
-        )
+        raise TypeError(f"can't convert {self.layout} layout tensor to numpy. Use Tensor.to_dense() first.")
 
     # ------------------------------------------------------------ its parts
     def _values(self) -> Any:
@@ -108,7 +111,9 @@ class SparseTensor(fb.Tensor):
     def _need(self, kind: str, name: str) -> None:
         if self.kind != kind:
             wanted = {"coo": "sparse coordinate"}.get(kind, f"sparse {kind}")
-            raise RuntimeError(f"{name} expected {wanted} tensor layout but got Sparse{self.kind.capitalize()}")
+            raise RuntimeError(
+                f"{name} expected {wanted} tensor layout but got Sparse{self.kind.capitalize()}"
+            )
 
     def _nnz(self) -> int:
         """Number of stored values."""
@@ -130,7 +135,10 @@ class SparseTensor(fb.Tensor):
     def _compressed_part(self, kind: str, place: int, name: str) -> Any:
         if self.kind != kind:
             other = {"csr": "row", "csc": "column"}[kind]
-            raise RuntimeError(f"{name} expected sparse {other} compressed tensor layout but got Sparse{'' if self.kind == 'coo' else self.kind.capitalize()}")
+            raise RuntimeError(
+                f"{name} expected sparse {other} compressed tensor layout but got"
+                f" Sparse{'' if self.kind == 'coo' else self.kind.capitalize()}"
+            )
         return self.__dict__["_parts"][place]
 
     def crow_indices(self) -> Any:
@@ -213,13 +221,17 @@ class SparseTensor(fb.Tensor):
         if kind not in _COMPRESSED_DIM:
             raise NotImplementedError(f"flambeau has no sparse layout '{kind}' yet")
         if self.dim() != 2 or self.sparse_dim() != 2:
-            raise RuntimeError(f"Only tensors with two sparse dimensions can be converted to the Sparse{kind.upper()} layout")
+            raise RuntimeError(
+                f"Only tensors with two sparse dimensions can be converted to the Sparse{kind.upper()} layout"
+            )
         main = _COMPRESSED_DIM[kind]
         source = self.coalesce() if self.kind == "coo" else self
         index, values = source._coordinates(), source._values()
         order = (index[main] * self.shape[1 - main] + index[1 - main]).argsort()
         index, values = index.index_select(1, order), values.index_select(0, order)
-        counts = fb.zeros(self.shape[main], dtype=fb.int64).index_add_(0, index[main], fb.ones_like(index[main]))
+        counts = fb.zeros(self.shape[main], dtype=fb.int64).index_add_(
+            0, index[main], fb.ones_like(index[main])
+        )
         starts = fb.cat([fb.zeros(1, dtype=fb.int64), counts.cumsum(0)])
         return compressed(kind, starts, index[1 - main], values, self.shape)
 
@@ -240,7 +252,13 @@ class SparseTensor(fb.Tensor):
         return _make(values, self.kind, self.__dict__["_parts"], self.shape, self.__dict__["_coalesced"])
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _make, (self._values().detach(), self.kind, self.__dict__["_parts"], tuple(self.shape), self.__dict__["_coalesced"])
+        return _make, (
+            self._values().detach(),
+            self.kind,
+            self.__dict__["_parts"],
+            tuple(self.shape),
+            self.__dict__["_coalesced"],
+        )
 
 
 def is_sparse(x: Any) -> bool:

@@ -1,4 +1,6 @@
-"""`assert_close`: comparison of tensors, numbers and containers of them, with messages that say where and how much."""
+"""`assert_close`: comparison of tensors, numbers and containers of them, with messages that say where and how
+much."""
+
 from __future__ import annotations
 
 import cmath
@@ -61,7 +63,9 @@ def _number_type(x: Any) -> type | None:
     return None
 
 
-def _compare_numbers(actual: Any, expected: Any, kind: type, opts: _Options, path: tuple, name: str = "Scalars") -> None:
+def _compare_numbers(
+    actual: Any, expected: Any, kind: type, opts: _Options, path: tuple, name: str = "Scalars"
+) -> None:
     dtype = {int: fb.int64, float: fb.float64, complex: fb.complex128}[kind]
     rtol, atol = opts.tolerances(dtype)
     _number_message(actual, expected, rtol, atol, opts.equal_nan, path, name)
@@ -123,31 +127,54 @@ def _compare_tensors(actual: Any, expected: Any, opts: _Options, path: tuple) ->
 def _compare_coo(actual: Any, expected: Any, rtol: float, atol: float, opts: _Options, path: tuple) -> None:
     if actual._nnz() != expected._nnz():
         raise _Unequal(
-            f"The number of specified values in sparse COO tensors does not match: {actual._nnz()} != {expected._nnz()}", path
+            f"The number of specified values in sparse COO tensors does not match: {actual._nnz()} !="
+            f" {expected._nnz()}",
+            path,
         )
     if actual.is_coalesced() != expected.is_coalesced():
         actual, expected = actual.coalesce(), expected.coalesce()
     _compare_values(actual._indices(), expected._indices(), 0, 0, False, path, "Sparse COO indices")
-    _compare_values(actual._values(), expected._values(), rtol, atol, opts.equal_nan, path, "Sparse COO values")
+    _compare_values(
+        actual._values(), expected._values(), rtol, atol, opts.equal_nan, path, "Sparse COO values"
+    )
 
 
-def _compare_compressed(actual: Any, expected: Any, rtol: float, atol: float, opts: _Options, path: tuple) -> None:
+def _compare_compressed(
+    actual: Any, expected: Any, rtol: float, atol: float, opts: _Options, path: tuple
+) -> None:
     kind = str(actual.layout).rpartition("_")[2]
-    compressed, plain = ("crow_indices", "col_indices") if kind in ("csr", "bsr") else ("ccol_indices", "row_indices")
+    compressed, plain = (
+        ("crow_indices", "col_indices") if kind in ("csr", "bsr") else ("ccol_indices", "row_indices")
+    )
     if actual._nnz() != expected._nnz():
         raise _Unequal(
-            f"The number of specified values in sparse {kind.upper()} tensors does not match: {actual._nnz()} != {expected._nnz()}",
+            f"The number of specified values in sparse {kind.upper()} tensors does not match: {actual._nnz()}"
+            f" != {expected._nnz()}",
             path,
         )
     for member in (compressed, plain):
         _compare_values(
-            getattr(actual, member)(), getattr(expected, member)(), 0, 0, False, path, f"Sparse {kind.upper()} {member}"
+            getattr(actual, member)(),
+            getattr(expected, member)(),
+            0,
+            0,
+            False,
+            path,
+            f"Sparse {kind.upper()} {member}",
         )
-    _compare_values(actual.values(), expected.values(), rtol, atol, opts.equal_nan, path, f"Sparse {kind.upper()} values")
+    _compare_values(
+        actual.values(), expected.values(), rtol, atol, opts.equal_nan, path, f"Sparse {kind.upper()} values"
+    )
 
 
 def _compare_values(
-    actual: Any, expected: Any, rtol: float, atol: float, equal_nan: bool, path: tuple, name: str = "Tensor-likes"
+    actual: Any,
+    expected: Any,
+    rtol: float,
+    atol: float,
+    equal_nan: bool,
+    path: tuple,
+    name: str = "Tensor-likes",
 ) -> None:
     if str(actual.dtype).startswith("torch.float8"):
         actual, expected = actual.to(fb.float32), expected.to(fb.float32)
@@ -172,10 +199,14 @@ def _compare_values(
     for label, values, tolerance in (("absolute", difference, atol), ("relative", relative, rtol)):
         where = int(values.argmax())
         index = tuple(_unravel(where, actual.shape))
-        lines.append(f"Greatest {label} difference: {values[where].item()} at index {index}{_allowed(tolerance, exact)}")
+        lines.append(
+            f"Greatest {label} difference: {values[where].item()} at index"
+            f" {index}{_allowed(tolerance, exact)}"
+        )
     raise _Unequal(
         f"{name} are not {'equal' if exact else 'close'}!\n\n"
-        f"Mismatched elements: {wrong} / {count} ({wrong / count:.1%})\n" + "\n".join(lines),
+        f"Mismatched elements: {wrong} / {count} ({wrong / count:.1%})\n"
+        + "\n".join(lines),
         path,
     )
 
@@ -242,7 +273,9 @@ def _compare(actual: Any, expected: Any, opts: _Options, path: tuple) -> None:
         if a is not None and e is not None:
             _compare_tensors(a, e, opts, path)
             return
-    raise TypeError(f"No comparison pair was able to handle inputs of type {type(actual)} and {type(expected)}.")
+    raise TypeError(
+        f"No comparison pair was able to handle inputs of type {type(actual)} and {type(expected)}."
+    )
 
 
 def _comparable(actual: Any, expected: Any, opts: _Options) -> bool:
@@ -272,16 +305,21 @@ def assert_close(
     Parameters
     ----------
     actual, expected : tensors, NumPy arrays, numbers, None, or nested sequences and mappings of them.
-    rtol, atol : tolerances, both or none; by default those of the dtype (float32: 1.3e-6 and 1e-5, float64: 1e-7 and 1e-7).
+    rtol, atol : tolerances, both or none; by default those of the dtype (float32: 1.3e-6 and 1e-5, float64:
+        1e-7 and 1e-7).
     equal_nan : whether NaN equals NaN.
     check_device, check_dtype, check_layout, check_stride : what else must agree.
     msg : replaces the message, or a function of it.
     """
     __tracebackhide__ = True
     if (rtol is None) != (atol is None):
-        raise ValueError(f"Both 'rtol' and 'atol' must be either specified or omitted, but got no {'rtol' if rtol is None else 'atol'}.")
+        raise ValueError(
+            "Both 'rtol' and 'atol' must be either specified or omitted, but got no"
+            f" {'rtol' if rtol is None else 'atol'}."
+        )
     opts = _Options(
-        allow_subclasses=allow_subclasses, rtol=rtol, atol=atol, equal_nan=equal_nan, check_device=check_device,
+        allow_subclasses=allow_subclasses, rtol=rtol, atol=atol, equal_nan=equal_nan,
+        check_device=check_device,
         check_dtype=check_dtype, check_layout=check_layout, check_stride=check_stride,
     )  # fmt: skip
     try:
@@ -299,7 +337,14 @@ def assert_close(
     raise failure
 
 
-def assert_allclose(actual: Any, expected: Any, rtol: float | None = None, atol: float | None = None, equal_nan: bool = True, msg: str = "") -> None:
+def assert_allclose(
+    actual: Any,
+    expected: Any,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = True,
+    msg: str = "",
+) -> None:
     """Old form of `assert_close`: converts to tensors, checks neither dtype nor device, looser defaults."""
     import warnings
 
@@ -312,10 +357,16 @@ def assert_allclose(actual: Any, expected: Any, rtol: float | None = None, atol:
     actual = actual if isinstance(actual, fb.Tensor) else fb.tensor(actual)
     expected = expected if isinstance(expected, fb.Tensor) else fb.tensor(expected, dtype=actual.dtype)
     if rtol is None and atol is None:
-        loose = {"float16": (1e-3, 1e-3), "bfloat16": (1e-1, 1e-1), "float32": (1e-4, 1e-5), "float64": (1e-5, 1e-8)}
+        loose = {
+            "float16": (1e-3, 1e-3),
+            "bfloat16": (1e-1, 1e-1),
+            "float32": (1e-4, 1e-5),
+            "float64": (1e-5, 1e-8),
+        }
         pairs = [loose.get(str(t.dtype).rpartition(".")[2], (0.0, 0.0)) for t in (actual, expected)]
         rtol, atol = max(p[0] for p in pairs), max(p[1] for p in pairs)
     assert_close(
-        actual, expected, rtol=rtol, atol=atol, equal_nan=equal_nan, check_device=True, check_dtype=False, check_stride=False,
+        actual, expected, rtol=rtol, atol=atol, equal_nan=equal_nan, check_device=True, check_dtype=False,
+        check_stride=False,
         msg=msg or None,
     )  # fmt: skip

@@ -1,4 +1,5 @@
 """Random tensors for tests."""
+
 from __future__ import annotations
 
 import math
@@ -28,7 +29,8 @@ def make_tensor(
     Parameters
     ----------
     shape : sizes, as integers or as one sequence.
-    low, high : range ``[low, high)``; by default [-9, 9) for floats and complex parts, [-9, 10) for signed integers,
+    low, high : range ``[low, high)``; by default [-9, 9) for floats and complex parts, [-9, 10) for signed
+        integers,
         [0, 10) for unsigned, [0, 2) for booleans. Bounds beyond the dtype are brought inside it.
     noncontiguous : lay the values out with gaps where there are two or more.
     exclude_zero : replace zeros by the smallest positive number (one for integers).
@@ -38,12 +40,15 @@ def make_tensor(
         shape = tuple(shape[0])
     if noncontiguous and memory_format is not None:
         raise ValueError(
-            f"The parameters `noncontiguous` and `memory_format` are mutually exclusive, but got {noncontiguous=} and {memory_format=}"
+            "The parameters `noncontiguous` and `memory_format` are mutually exclusive, but got"
+            f" {noncontiguous=} and {memory_format=}"
         )
     name = str(dtype).rpartition(".")[2]
     floating = dtype.is_floating_point or dtype.is_complex
     if requires_grad and not floating:
-        raise ValueError(f"`requires_grad=True` is not supported for boolean and integral dtypes, but got {dtype=}")
+        raise ValueError(
+            f"`requires_grad=True` is not supported for boolean and integral dtypes, but got {dtype=}"
+        )
     low, high = _bounds(name, dtype, low, high)
     count = math.prod(shape)
     doubled = noncontiguous and count > 1
@@ -52,7 +57,9 @@ def make_tensor(
         t = fb.randint(low, high, drawn, device=device, dtype=fb.int64).to(dtype)
     elif dtype.is_complex:
         real = fb.float64 if dtype == fb.complex128 else fb.float32
-        t = fb.complex(*(fb.empty(drawn, device=device, dtype=real).uniform_(low, high) for _ in range(2))).to(dtype)
+        t = fb.complex(
+            *(fb.empty(drawn, device=device, dtype=real).uniform_(low, high) for _ in range(2))
+        ).to(dtype)
     elif dtype.is_floating_point:
         draw = dtype if name in ("float16", "bfloat16", "float32", "float64") else fb.float32
         t = fb.empty(drawn, device=device, dtype=draw).uniform_(low, high).to(dtype)
@@ -85,7 +92,9 @@ def _bounds(name: str, dtype: Any, low: float | None, high: float | None) -> tup
         return max(0, math.ceil(low)), min(2, math.ceil(high))
     info = fb.finfo(dtype) if floating else fb.iinfo(dtype)
     if low > info.max or high < info.min:
-        raise ValueError(f"The value interval [{low}, {high}) does not meet the range of {dtype}, [{info.min}, {info.max}]")
+        raise ValueError(
+            f"The value interval [{low}, {high}) does not meet the range of {dtype}, [{info.min}, {info.max}]"
+        )
     low, high = max(low, info.min), min(high, info.max if floating else info.max + 1)
     if floating:
         return low, high

@@ -1,4 +1,5 @@
 """Context managers that also decorate functions, generators and classes."""
+
 from __future__ import annotations
 
 import functools
@@ -47,7 +48,10 @@ def context_decorator(ctx: Any, func: Callable) -> Callable:
     """
     if hasattr(ctx, "__enter__") and not isinstance(ctx, type):
         if callable(ctx) and not isinstance(ctx, _DecoratorContextManager):
-            raise TypeError(f"Passed in {ctx} is both callable and also a valid context manager (has __enter__), making it ambiguous")
+            raise TypeError(
+                f"Passed in {ctx} is both callable and also a valid context manager (has __enter__), making"
+                " it ambiguous"
+            )
 
         def enter() -> Any:
             return ctx
@@ -56,9 +60,10 @@ def context_decorator(ctx: Any, func: Callable) -> Callable:
         enter = ctx
     if inspect.isclass(func):
         raise RuntimeError(
-            "Cannot decorate classes; it is ambiguous whether or not only the constructor or all methods should have the "
-            "context manager applied; additionally, decorating a class at definition-site will prevent use of the identifier "
-            "as a conventional type.  To specify which methods to decorate, decorate each of them individually."
+            "Cannot decorate classes; it is ambiguous whether or not only the constructor or all methods"
+            " should have the context manager applied; additionally, decorating a class at definition-site"
+            " will prevent use of the identifier as a conventional type.  To specify which methods to"
+            " decorate, decorate each of them individually."
         )
     if inspect.isgeneratorfunction(func):
         return _wrap_generator(enter, func)
@@ -77,9 +82,9 @@ class _DecoratorContextManager:
     def __call__(self, orig_func: Callable) -> Callable:
         if inspect.isclass(orig_func):
             warnings.warn(
-                "Decorating classes is deprecated and will be disabled in future versions. You should only decorate functions "
-                "or methods. To preserve the current behavior of class decoration, you can directly decorate the `__init__` "
-                "method and nothing else.",
+                "Decorating classes is deprecated and will be disabled in future versions. You should only"
+                " decorate functions or methods. To preserve the current behavior of class decoration, you"
+                " can directly decorate the `__init__` method and nothing else.",
                 FutureWarning,
                 stacklevel=2,
             )

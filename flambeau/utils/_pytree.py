@@ -1,4 +1,5 @@
 """Nested containers as lists of leaves and a description of their structure."""
+
 from __future__ import annotations
 
 import functools
@@ -11,11 +12,16 @@ from types import UnionType
 from typing import Any, NamedTuple
 
 __all__ = [
-    "PyTree", "TreeSpec", "LeafSpec", "NodeDef", "SUPPORTED_NODES", "Context", "MappingKey", "SequenceKey", "GetAttrKey", "KeyPath",
-    "register_pytree_node", "register_dataclass", "register_constant", "tree_flatten", "tree_unflatten", "tree_iter", "tree_leaves",
-    "tree_structure", "tree_map", "tree_map_", "tree_map_only", "tree_map_only_", "tree_all", "tree_any", "tree_all_only",
-    "tree_any_only", "tree_flatten_with_path", "tree_leaves_with_path", "tree_map_with_path", "tree_is_leaf", "treespec_dumps",
-    "treespec_loads", "treespec_pprint", "keystr", "key_get", "arg_tree_leaves", "map_only", "is_namedtuple", "is_namedtuple_class",
+    "PyTree", "TreeSpec", "LeafSpec", "NodeDef", "SUPPORTED_NODES", "Context", "MappingKey", "SequenceKey",
+    "GetAttrKey", "KeyPath",
+    "register_pytree_node", "register_dataclass", "register_constant", "tree_flatten", "tree_unflatten",
+    "tree_iter", "tree_leaves",
+    "tree_structure", "tree_map", "tree_map_", "tree_map_only", "tree_map_only_", "tree_all", "tree_any",
+    "tree_all_only",
+    "tree_any_only", "tree_flatten_with_path", "tree_leaves_with_path", "tree_map_with_path",
+    "tree_is_leaf", "treespec_dumps",
+    "treespec_loads", "treespec_pprint", "keystr", "key_get", "arg_tree_leaves", "map_only",
+    "is_namedtuple", "is_namedtuple_class",
     "is_namedtuple_instance", "is_structseq", "is_structseq_class", "is_structseq_instance",
 ]  # fmt: skip
 
@@ -110,7 +116,10 @@ def is_structseq_class(cls: Any) -> bool:
     return (
         isinstance(cls, type)
         and cls.__bases__ == (tuple,)
-        and all(isinstance(getattr(cls, n, None), int) for n in ("n_fields", "n_sequence_fields", "n_unnamed_fields"))
+        and all(
+            isinstance(getattr(cls, n, None), int)
+            for n in ("n_fields", "n_sequence_fields", "n_unnamed_fields")
+        )
     )
 
 
@@ -152,7 +161,7 @@ def _children(tree: Any, is_leaf: Callable | None) -> tuple[NodeDef, list, Any] 
 class TreeSpec:
     """The structure of a tree: type, context and the structures of the children."""
 
-    __slots__ = ("type", "_context", "_children", "num_nodes", "num_leaves", "num_children", "__weakref__")
+    __slots__ = ("__weakref__", "_children", "_context", "num_children", "num_leaves", "num_nodes", "type")
 
     def __init__(self, type: Any, context: Any = None, children_specs: Iterable[TreeSpec] = ()) -> None:
         self.type = type
@@ -223,8 +232,8 @@ class TreeSpec:
         leaves = leaves if isinstance(leaves, (list, tuple)) else list(leaves)
         if len(leaves) != self.num_leaves:
             raise ValueError(
-                f"treespec.unflatten(leaves): `leaves` has length {len(leaves)} but the spec refers to a pytree that holds "
-                f"{self.num_leaves} items ({self})."
+                f"treespec.unflatten(leaves): `leaves` has length {len(leaves)} but the spec refers to a"
+                f" pytree that holds {self.num_leaves} items ({self})."
             )
         return self._build(iter(leaves))
 
@@ -246,13 +255,17 @@ class TreeSpec:
         if both_dicts:
             keys = self._context[1] if self.type is defaultdict else self._context
             if set(keys) != set(tree):
-                missing, extra = sorted(map(repr, set(keys) - set(tree))), sorted(map(repr, set(tree) - set(keys)))
+                missing, extra = sorted(map(repr, set(keys) - set(tree))), sorted(
+                    map(repr, set(tree) - set(keys))
+                )
                 raise ValueError(f"Node keys mismatch; missing key(s): {missing}, extra key(s): {extra}.")
             children = [tree[k] for k in keys]
         else:
             children, context = _def_of(self.type).flatten_fn(tree)
             if len(children) != self.num_children:
-                raise ValueError(f"Node arity mismatch; expected {self.num_children}, but got {len(children)}.")
+                raise ValueError(
+                    f"Node arity mismatch; expected {self.num_children}, but got {len(children)}."
+                )
             if self.type is not deque and context != self._context:
                 raise ValueError(f"Node context mismatch for custom node type {self.type!r}.")
         for spec, child in zip(self._children, children):
@@ -307,8 +320,10 @@ def _namedtuple_build(values: Iterable, cls: Any) -> Any:
     return cls(*values)
 
 
-def namedtuple(*args: Any) -> Any:  # noqa: D103 - only a marker: its name is what a structure prints
-    raise NotImplementedError("flambeau.utils._pytree.namedtuple marks named tuples in a TreeSpec; use collections.namedtuple")
+def namedtuple(*args: Any) -> Any:
+    raise NotImplementedError(
+        "flambeau.utils._pytree.namedtuple marks named tuples in a TreeSpec; use collections.namedtuple"
+    )
 
 
 _NAMEDTUPLE = NodeDef(
@@ -326,7 +341,8 @@ def _structseq_build(cls: Any) -> NodeDef:
 
 
 _TORCH_NAMES = {
-    tuple: "builtins.tuple", list: "builtins.list", dict: "builtins.dict", OrderedDict: "collections.OrderedDict",
+    tuple: "builtins.tuple", list: "builtins.list", dict: "builtins.dict",
+    OrderedDict: "collections.OrderedDict",
     defaultdict: "collections.defaultdict", deque: "collections.deque",
 }  # fmt: skip
 
@@ -334,7 +350,12 @@ for _node in (
     NodeDef(tuple, lambda t: (list(t), None), lambda v, _: tuple(v), _sequence_keys),
     NodeDef(list, lambda t: (t, None), lambda v, _: list(v), _sequence_keys),
     NodeDef(dict, lambda d: (list(d.values()), list(d)), lambda v, keys: dict(zip(keys, v)), _dict_keys),
-    NodeDef(OrderedDict, lambda d: (list(d.values()), list(d)), lambda v, keys: OrderedDict(zip(keys, v)), _dict_keys),
+    NodeDef(
+        OrderedDict,
+        lambda d: (list(d.values()), list(d)),
+        lambda v, keys: OrderedDict(zip(keys, v)),
+        _dict_keys,
+    ),
     NodeDef(
         defaultdict,
         lambda d: (list(d.values()), [d.default_factory, list(d)]),
@@ -370,12 +391,23 @@ def register_pytree_node(
         if cls in SUPPORTED_NODES:
             raise ValueError(f"{cls} is already registered as pytree node.")
         SUPPORTED_NODES[cls] = NodeDef(
-            cls, flatten_fn, unflatten_fn, flatten_with_keys_fn, serialized_type_name, to_dumpable_context, from_dumpable_context
+            cls,
+            flatten_fn,
+            unflatten_fn,
+            flatten_with_keys_fn,
+            serialized_type_name,
+            to_dumpable_context,
+            from_dumpable_context,
         )
 
 
 def _register_pytree_node(
-    cls: type, flatten_fn: Callable, unflatten_fn: Callable, to_str_fn: Any = None, maybe_from_str_fn: Any = None, **kwargs: Any
+    cls: type,
+    flatten_fn: Callable,
+    unflatten_fn: Callable,
+    to_str_fn: Any = None,
+    maybe_from_str_fn: Any = None,
+    **kwargs: Any,
 ) -> None:
     register_pytree_node(cls, flatten_fn, unflatten_fn, **kwargs)
 
@@ -386,12 +418,18 @@ def _deregister_pytree_node(cls: type) -> None:
 
 
 def register_dataclass(
-    cls: type, *, field_names: list[str] | None = None, drop_field_names: list[str] | None = None, serialized_type_name: str | None = None
+    cls: type,
+    *,
+    field_names: list[str] | None = None,
+    drop_field_names: list[str] | None = None,
+    serialized_type_name: str | None = None,
 ) -> None:
     """Make a dataclass a container of trees: its fields are the children."""
     import dataclasses
 
-    names = field_names or [f.name for f in dataclasses.fields(cls) if f.init and f.name not in (drop_field_names or ())]
+    names = field_names or [
+        f.name for f in dataclasses.fields(cls) if f.init and f.name not in (drop_field_names or ())
+    ]
 
     def flatten(obj: Any) -> tuple[list, Any]:
         present = [n for n in names if getattr(obj, n) is not None]
@@ -405,15 +443,20 @@ def register_dataclass(
     def build(values: Iterable, context: Any) -> Any:
         return cls(**dict(zip(context[0], values)), **dict.fromkeys(context[1]))
 
-    register_pytree_node(cls, flatten, build, serialized_type_name=serialized_type_name, flatten_with_keys_fn=with_keys)
+    register_pytree_node(
+        cls, flatten, build, serialized_type_name=serialized_type_name, flatten_with_keys_fn=with_keys
+    )
 
 
 def register_constant(cls: type) -> None:
-    """Make a class a container without children: instances are part of the structure (they need ``__eq__`` and ``__hash__``)."""
+    """Make a class a container without children: instances are part of the structure (they need ``__eq__``
+    and ``__hash__``)."""
     if cls.__eq__ is object.__eq__:
         raise TypeError("register_constant(cls) expects `cls` to have a non-default `__eq__` implementation.")
     if cls.__hash__ is object.__hash__ or cls.__hash__ is None:
-        raise TypeError("register_constant(cls) expects `cls` to have a non-default `__hash__` implementation.")
+        raise TypeError(
+            "register_constant(cls) expects `cls` to have a non-default `__hash__` implementation."
+        )
     _CONSTANTS.add(cls)
     register_pytree_node(cls, lambda x: ([], x), lambda _, x: x, flatten_with_keys_fn=lambda x: ([], x))
 
@@ -450,7 +493,10 @@ def tree_flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tup
 def tree_unflatten(leaves: Iterable, treespec: TreeSpec) -> Any:
     """The tree of a structure with these leaves."""
     if not isinstance(treespec, TreeSpec):
-        raise TypeError(f"tree_unflatten(leaves, treespec): Expected `treespec` to be instance of TreeSpec but got item of type {type(treespec)}.")
+        raise TypeError(
+            "tree_unflatten(leaves, treespec): Expected `treespec` to be instance of TreeSpec but got item"
+            f" of type {type(treespec)}."
+        )
     return treespec.unflatten(leaves)
 
 
@@ -477,7 +523,8 @@ def tree_structure(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> T
 
 
 def tree_map(func: Callable, tree: Any, *rests: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
-    """A tree of ``func(leaf, *leaves of rests)``; the other trees must have the structure of the first, or more."""
+    """A tree of ``func(leaf, *leaves of rests)``; the other trees must have the structure of the first, or
+    more."""
     leaves, spec = tree_flatten(tree, is_leaf)
     return spec.unflatten(list(map(func, leaves, *(spec.flatten_up_to(r) for r in rests))))
 
@@ -512,12 +559,16 @@ def map_only(type_or_types_or_pred: Any, /) -> Callable:
     return decorate
 
 
-def tree_map_only(type_or_types_or_pred: Any, /, func: Callable, tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+def tree_map_only(
+    type_or_types_or_pred: Any, /, func: Callable, tree: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> Any:
     """`tree_map` that leaves other types alone."""
     return tree_map(map_only(type_or_types_or_pred)(func), tree, is_leaf=is_leaf)
 
 
-def tree_map_only_(type_or_types_or_pred: Any, /, func: Callable, tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+def tree_map_only_(
+    type_or_types_or_pred: Any, /, func: Callable, tree: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> Any:
     """`tree_map_` that leaves other types alone."""
     return tree_map_(map_only(type_or_types_or_pred)(func), tree, is_leaf=is_leaf)
 
@@ -532,12 +583,24 @@ def tree_any(pred: Callable[[Any], bool], tree: Any, is_leaf: Callable[[Any], bo
     return any(map(pred, tree_iter(tree, is_leaf)))
 
 
-def tree_all_only(type_or_types: Any, /, pred: Callable[[Any], bool], tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> bool:
+def tree_all_only(
+    type_or_types: Any,
+    /,
+    pred: Callable[[Any], bool],
+    tree: Any,
+    is_leaf: Callable[[Any], bool] | None = None,
+) -> bool:
     """Whether a condition holds for all leaves of a type."""
     return all(pred(x) for x in tree_iter(tree, is_leaf) if isinstance(x, type_or_types))
 
 
-def tree_any_only(type_or_types: Any, /, pred: Callable[[Any], bool], tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> bool:
+def tree_any_only(
+    type_or_types: Any,
+    /,
+    pred: Callable[[Any], bool],
+    tree: Any,
+    is_leaf: Callable[[Any], bool] | None = None,
+) -> bool:
     """Whether a condition holds for a leaf of a type."""
     return any(pred(x) for x in tree_iter(tree, is_leaf) if isinstance(x, type_or_types))
 
@@ -556,7 +619,10 @@ def _with_path(tree: Any, is_leaf: Callable | None, path: tuple) -> Iterator:
         yield path, tree
         return
     if node.flatten_with_keys_fn is None:
-        raise ValueError(f"Did not find a flatten_with_keys_fn for type: {node.type}. Please pass a flatten_with_keys_fn argument to register_pytree_node.")
+        raise ValueError(
+            f"Did not find a flatten_with_keys_fn for type: {node.type}. Please pass a flatten_with_keys_fn"
+            " argument to register_pytree_node."
+        )
     for key, child in node.flatten_with_keys_fn(tree)[0]:
         yield from _with_path(child, is_leaf, (*path, key))
 
@@ -566,12 +632,16 @@ def tree_leaves_with_path(tree: Any, is_leaf: Callable[[Any], bool] | None = Non
     return list(_with_path(tree, is_leaf, ()))
 
 
-def tree_flatten_with_path(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[tuple[tuple, Any]], TreeSpec]:
+def tree_flatten_with_path(
+    tree: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> tuple[list[tuple[tuple, Any]], TreeSpec]:
     """`tree_leaves_with_path` and the structure."""
     return tree_leaves_with_path(tree, is_leaf), tree_structure(tree, is_leaf)
 
 
-def tree_map_with_path(func: Callable, tree: Any, *rests: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+def tree_map_with_path(
+    func: Callable, tree: Any, *rests: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> Any:
     """`tree_map` whose function gets the path first."""
     pairs, spec = tree_flatten_with_path(tree, is_leaf)
     others = (spec.flatten_up_to(r) for r in rests)
@@ -617,7 +687,8 @@ def treespec_pprint(treespec: TreeSpec) -> str:
 
 
 def _broadcast_to_and_flatten(tree: Any, treespec: TreeSpec, is_leaf: Callable | None = None) -> list | None:
-    """Leaves of `tree`, repeated where it has a leaf and `treespec` a subtree; None where the structures disagree."""
+    """Leaves of `tree`, repeated where it has a leaf and `treespec` a subtree; None where the structures
+    disagree."""
     if tree_is_leaf(tree, is_leaf):
         return [tree] * treespec.num_leaves
     if treespec.is_leaf():
@@ -646,7 +717,8 @@ def _serialized_name(kind: Any) -> str:
     name = SUPPORTED_NODES[kind].serialized_name if kind in SUPPORTED_NODES else None
     if name is None:
         raise NotImplementedError(
-            f"No registered serialization name for {kind} found. Please update your _register_pytree_node call with a `serialized_type_name` kwarg."
+            f"No registered serialization name for {kind} found. Please update your _register_pytree_node"
+            " call with a `serialized_type_name` kwarg."
         )
     return name
 
@@ -656,8 +728,8 @@ def _to_json(spec: TreeSpec) -> dict:
         return {"type": None, "context": None, "children_spec": []}
     if spec.type is namedtuple:
         raise NotImplementedError(
-            f"Can't serialize TreeSpec of namedtuple class {spec.context} because we didn't register a serializated_type_name. "
-            "Please register using `_register_namedtuple`."
+            f"Can't serialize TreeSpec of namedtuple class {spec.context} because we didn't register a"
+            " serializated_type_name. Please register using `_register_namedtuple`."
         )
     name = _serialized_name(spec.type)
     dump = SUPPORTED_NODES[spec.type].to_dumpable
@@ -675,7 +747,8 @@ def _to_json(spec: TreeSpec) -> dict:
             context = json.dumps(spec.context)
         except TypeError as e:
             raise TypeError(
-                "Unable to serialize context. Please make the context json dump-able, or register a custom serializer using _register_pytree_node."
+                "Unable to serialize context. Please make the context json dump-able, or register a custom"
+                " serializer using _register_pytree_node."
             ) from e
     return {"type": name, "context": context, "children_spec": [_to_json(c) for c in spec.children_specs]}
 
@@ -683,10 +756,15 @@ def _to_json(spec: TreeSpec) -> dict:
 def treespec_dumps(treespec: TreeSpec, protocol: int | None = None) -> str:
     """A structure as JSON text."""
     if not isinstance(treespec, TreeSpec):
-        raise TypeError(f"treespec_dumps(treespec, protocol): Expected `treespec` to be instance of TreeSpec but got item of type {type(treespec)}.")
+        raise TypeError(
+            "treespec_dumps(treespec, protocol): Expected `treespec` to be instance of TreeSpec but got item"
+            f" of type {type(treespec)}."
+        )
     protocol = DEFAULT_TREESPEC_SERIALIZATION_PROTOCOL if protocol is None else protocol
     if protocol != DEFAULT_TREESPEC_SERIALIZATION_PROTOCOL:
-        raise ValueError(f"Unknown protocol {protocol}. Available protocols: [{DEFAULT_TREESPEC_SERIALIZATION_PROTOCOL}]")
+        raise ValueError(
+            f"Unknown protocol {protocol}. Available protocols: [{DEFAULT_TREESPEC_SERIALIZATION_PROTOCOL}]"
+        )
     return json.dumps((protocol, _to_json(treespec)))
 
 
@@ -718,5 +796,7 @@ def treespec_loads(serialized: str) -> TreeSpec:
     """The structure that `treespec_dumps` wrote."""
     protocol, data = json.loads(serialized)
     if protocol != DEFAULT_TREESPEC_SERIALIZATION_PROTOCOL:
-        raise ValueError(f"Unknown protocol {protocol}. Available protocols: [{DEFAULT_TREESPEC_SERIALIZATION_PROTOCOL}]")
+        raise ValueError(
+            f"Unknown protocol {protocol}. Available protocols: [{DEFAULT_TREESPEC_SERIALIZATION_PROTOCOL}]"
+        )
     return _from_json(data)

@@ -1,4 +1,5 @@
 """Activation checkpointing: forward keeps no intermediate tensors, backward computes them again."""
+
 from __future__ import annotations
 
 import contextlib
@@ -14,8 +15,10 @@ from ..autograd.function import Function
 from ..autograd.graph import saved_tensors_hooks
 
 __all__ = [
-    "checkpoint", "checkpoint_sequential", "CheckpointError", "CheckpointFunction", "check_backward_validity", "detach_variable",
-    "get_device_states", "set_device_states", "noop_context_fn", "set_checkpoint_early_stop", "DefaultDeviceType",
+    "checkpoint", "checkpoint_sequential", "CheckpointError", "CheckpointFunction",
+    "check_backward_validity", "detach_variable",
+    "get_device_states", "set_device_states", "noop_context_fn", "set_checkpoint_early_stop",
+    "DefaultDeviceType",
     "set_checkpoint_debug_enabled",
 ]  # fmt: skip
 
@@ -46,7 +49,8 @@ class DefaultDeviceType:
 
 @contextlib.contextmanager
 def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
-    """Context manager: whether a second forward stops as soon as it has the tensors that backward needs (default)."""
+    """Context manager: whether a second forward stops as soon as it has the tensors that backward needs
+    (default)."""
     global _early_stop
     before, _early_stop = _early_stop, enable
     try:
@@ -57,7 +61,8 @@ def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def set_checkpoint_debug_enabled(enabled: bool | None) -> Iterator[None]:
-    """Context manager: checkpoints inside are made with ``debug=enabled``, whatever they ask for; None leaves them alone."""
+    """Context manager: checkpoints inside are made with ``debug=enabled``, whatever they ask for; None leaves
+    them alone."""
     global _debug
     before, _debug = _debug, enabled
     try:
@@ -74,8 +79,12 @@ def noop_context_fn() -> tuple:
 def detach_variable(inputs: tuple) -> tuple:
     """Arguments with their tensors detached, requiring grad as before."""
     if not isinstance(inputs, tuple):
-        raise RuntimeError(f"Only tuple of tensors is supported. Got Unsupported input type:  {type(inputs).__name__}")
-    return tuple(x.detach().requires_grad_(x.requires_grad) if isinstance(x, fb.Tensor) else x for x in inputs)
+        raise RuntimeError(
+            f"Only tuple of tensors is supported. Got Unsupported input type:  {type(inputs).__name__}"
+        )
+    return tuple(
+        x.detach().requires_grad_(x.requires_grad) if isinstance(x, fb.Tensor) else x for x in inputs
+    )
 
 
 def check_backward_validity(inputs: Any) -> None:
@@ -87,7 +96,13 @@ def check_backward_validity(inputs: Any) -> None:
 def _accelerator_devices(args: tuple) -> list[int]:
     from ._pytree import tree_leaves
 
-    return sorted({x.get_device() for x in tree_leaves(args) if isinstance(x, fb.Tensor) and x.device.type not in ("cpu", "meta")})
+    return sorted(
+        {
+            x.get_device()
+            for x in tree_leaves(args)
+            if isinstance(x, fb.Tensor) and x.device.type not in ("cpu", "meta")
+        }
+    )
 
 
 def get_device_states(*args: Any) -> tuple[list[int], list]:
@@ -155,7 +170,8 @@ def _autocast_as(states: list[dict]) -> Iterator[None]:
 
 
 class CheckpointFunction(Function):
-    """The reentrant kind: one node whose backward runs the function again with recording, then backward through that."""
+    """The reentrant kind: one node whose backward runs the function again with recording, then backward
+    through that."""
 
     @staticmethod
     def forward(ctx: Any, run_function: Callable, preserve_rng_state: bool, *args: Any) -> Any:
@@ -173,9 +189,9 @@ class CheckpointFunction(Function):
     def backward(ctx: Any, *grads: Any) -> tuple:
         if not fb.autograd._is_checkpoint_valid():
             raise RuntimeError(
-                "When use_reentrant=True, torch.utils.checkpoint is incompatible with .grad() or passing an `inputs` parameter to "
-                ".backward(). To resolve this error, you can either set use_reentrant=False, or call .backward() without passing the "
-                "`inputs` argument."
+                "When use_reentrant=True, torch.utils.checkpoint is incompatible with .grad() or passing an"
+                " `inputs` parameter to .backward(). To resolve this error, you can either set"
+                " use_reentrant=False, or call .backward() without passing the `inputs` argument."
             )
         args = list(ctx.args)
         for place, tensor in zip(ctx.tensor_places, ctx.saved_tensors):
@@ -200,7 +216,7 @@ class _StopRecomputation(Exception):
 class _Holder:
     """Stands in the graph for one saved tensor."""
 
-    __slots__ = ("tensors", "__weakref__")
+    __slots__ = ("__weakref__", "tensors")
 
     def __init__(self) -> None:
         # one recomputed tensor for every backward that is under way
@@ -210,7 +226,9 @@ class _Holder:
 class _Frame:
     """One checkpointed call: what it saved, and how to compute it again."""
 
-    def __init__(self, recompute: Callable[[], None], early_stop: bool, describe: Callable | None, debug: bool) -> None:
+    def __init__(
+        self, recompute: Callable[[], None], early_stop: bool, describe: Callable | None, debug: bool
+    ) -> None:
         self.recompute = recompute
         self.early_stop = early_stop
         self.describe = describe
@@ -235,8 +253,9 @@ class _Frame:
             self._compute(run)
         if run not in holder.tensors:
             raise CheckpointError(
-                "torch.utils.checkpoint: Unpack is being triggered for a tensor that was already unpacked once. If you are calling "
-                "ctx.saved_tensors in backward, make sure to do so only once. Otherwise please open an issue with details on your use case."
+                "torch.utils.checkpoint: Unpack is being triggered for a tensor that was already unpacked"
+                " once. If you are calling ctx.saved_tensors in backward, make sure to do so only once."
+                " Otherwise please open an issue with details on your use case."
             )
         return holder.tensors.pop(run)
 
@@ -270,10 +289,9 @@ class _Frame:
             self.computed.add(run)
         if count != len(self.holders):
             raise CheckpointError(
-                "torch.utils.checkpoint: A different number of tensors was saved during the original forward and recomputation.\n"
-                f"Number of tensors saved during forward: {len(self.holders)}\n"
-                f"Number of tensors saved during recomputation: {count}."
-                f"{_debug_hint(self.debug)}"
+                "torch.utils.checkpoint: A different number of tensors was saved during the original forward"
+                f" and recomputation.\nNumber of tensors saved during forward: {len(self.holders)}\nNumber of"
+                f" tensors saved during recomputation: {count}.{_debug_hint(self.debug)}"
             )
         if self.describe is not None:
             self._compare(fresh)
@@ -286,7 +304,8 @@ class _Frame:
         ]
         if lines:
             raise CheckpointError(
-                "torch.utils.checkpoint: Recomputed values for the following tensors have different metadata than during the forward pass.\n"
+                "torch.utils.checkpoint: Recomputed values for the following tensors have different metadata"
+                " than during the forward pass.\n"
                 + "\n".join(lines)
                 + _debug_hint(self.debug)
             )
@@ -295,7 +314,10 @@ class _Frame:
 def _debug_hint(debug: bool) -> str:
     if debug:
         return ""
-    return "\nTip: the function must do the same both times; look for conditions on global state, gradients or random numbers in it."
+    return (
+        "\nTip: the function must do the same both times; look for conditions on global state, gradients or"
+        " random numbers in it."
+    )
 
 
 def _metadata(t: Any) -> dict:
@@ -320,7 +342,8 @@ def checkpoint(
     Parameters
     ----------
     function : what to run; must do the same when it runs again.
-    use_reentrant : True for one node that runs its own backward; False (recommended) for hooks on the tensors that the function
+    use_reentrant : True for one node that runs its own backward; False (recommended) for hooks on the tensors
+        that the function
         saves, which also allows keyword arguments, `autograd.grad` and nested checkpoints.
     preserve_rng_state : keyword; run the second time with the random numbers of the first (default True).
     context_fn : makes two contexts, for the first and the second run (not reentrant only).
@@ -330,9 +353,11 @@ def checkpoint(
     """
     if use_reentrant is None:
         warnings.warn(
-            "torch.utils.checkpoint: the use_reentrant parameter should be passed explicitly. Starting in PyTorch 2.9, calling checkpoint "
-            "without use_reentrant will raise an exception. use_reentrant=False is recommended, but if you need to preserve the current "
-            "default behavior, you can pass use_reentrant=True. Refer to docs for more details on the differences between the two variants.",
+            "torch.utils.checkpoint: the use_reentrant parameter should be passed explicitly. Starting in"
+            " PyTorch 2.9, calling checkpoint without use_reentrant will raise an exception."
+            " use_reentrant=False is recommended, but if you need to preserve the current default behavior,"
+            " you can pass use_reentrant=True. Refer to docs for more details on the differences between the"
+            " two variants.",
             stacklevel=2,
         )
         use_reentrant = True
@@ -344,9 +369,7 @@ def checkpoint(
             raise ValueError("Passing `context_fn` or `debug` is only supported when use_reentrant=False.")
         return CheckpointFunction.apply(function, preserve, *args)
     if determinism_check not in _DESCRIBE:
-        raise ValueError(
-            f"determinism_check should be one of {list(_DESCRIBE)} but got {determinism_check}"
-        )
+        raise ValueError(f"determinism_check should be one of {list(_DESCRIBE)} but got {determinism_check}")
     if not fb.is_grad_enabled():
         first, _ = context_fn()
         with first:
@@ -356,16 +379,28 @@ def checkpoint(
     autocast = _autocast_states()
 
     def recompute() -> None:
-        with randomness.restored() if randomness else contextlib.nullcontext(), _autocast_as(autocast), second:
+        with (
+            randomness.restored() if randomness else contextlib.nullcontext(),
+            _autocast_as(autocast),
+            second,
+        ):
             function(*args, **kwargs)
 
-    frame = _Frame(recompute, early_stop and _early_stop, _DESCRIBE[determinism_check], debug if _debug is None else _debug)
+    frame = _Frame(
+        recompute,
+        early_stop and _early_stop,
+        _DESCRIBE[determinism_check],
+        debug if _debug is None else _debug,
+    )
     with saved_tensors_hooks(frame.pack, frame.unpack), first:
         return function(*args, **kwargs)
 
 
-def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any) -> Any:
-    """Run a `Sequential` (or list of functions) in checkpointed segments; the last segment is not checkpointed.
+def checkpoint_sequential(
+    functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any
+) -> Any:
+    """Run a `Sequential` (or list of functions) in checkpointed segments; the last segment is not
+    checkpointed.
 
     Parameters
     ----------
@@ -376,9 +411,11 @@ def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentra
     """
     if use_reentrant is None:
         warnings.warn(
-            "torch.utils.checkpoint.checkpoint_sequential: the use_reentrant parameter should be passed explicitly. In version 2.9 we will "
-            "raise an exception if use_reentrant is not passed. use_reentrant=False is recommended, but if you need to preserve the current "
-            "default behavior, you can pass use_reentrant=True. Refer to docs for more details on the differences between the two variants.",
+            "torch.utils.checkpoint.checkpoint_sequential: the use_reentrant parameter should be passed"
+            " explicitly. In version 2.9 we will raise an exception if use_reentrant is not passed."
+            " use_reentrant=False is recommended, but if you need to preserve the current default behavior,"
+            " you can pass use_reentrant=True. Refer to docs for more details on the differences between the"
+            " two variants.",
             stacklevel=2,
         )
         use_reentrant = True
@@ -400,5 +437,7 @@ def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentra
     end = 0
     for start in range(0, size * (segments - 1), size):
         end = start + size
-        input = checkpoint(run_from(start, end), input, use_reentrant=use_reentrant, preserve_rng_state=preserve)
+        input = checkpoint(
+            run_from(start, end), input, use_reentrant=use_reentrant, preserve_rng_state=preserve
+        )
     return run_from(end, len(functions))(input)

@@ -1,4 +1,5 @@
 """Handles of registered hooks."""
+
 from __future__ import annotations
 
 import weakref
@@ -66,7 +67,8 @@ def warn_if_has_hooks(tensor: Any) -> None:
     for hook in (tensor._backward_hooks or {}).values():
         if not hasattr(hook, "__torch_unserializable__"):
             warnings.warn(
-                f"backward hook {hook!r} on tensor will not be serialized.  If this is expected, you can decorate the function "
-                "with @torch.utils.hooks.unserializable_hook to suppress this warning",
+                f"backward hook {hook!r} on tensor will not be serialized.  If this is expected, you can"
+                " decorate the function with @torch.utils.hooks.unserializable_hook to suppress this"
+                " warning",
                 stacklevel=2,
             )

@@ -1,4 +1,5 @@
 """Window functions of M points, symmetric or (with ``sym=False``) periodic."""
+
 from ...ops.windows import (
     bartlett,
     blackman,
@@ -14,6 +15,7 @@ from ...ops.windows import (
 )
 
 __all__ = [
-    "bartlett", "blackman", "cosine", "exponential", "gaussian", "general_cosine", "general_hamming", "hamming", "hann", "kaiser",
+    "bartlett", "blackman", "cosine", "exponential", "gaussian", "general_cosine", "general_hamming",
+    "hamming", "hann", "kaiser",
     "nuttall",
 ]  # fmt: skip
