@@ -121,17 +121,17 @@ struct Rows {
     const float* data;
     int64_t images, width;
 };
-std::optional<Rows> rows_of(const Tensor& t) {
+template <int n> std::optional<Rows> rows_of(const Tensor& t) {
     const Image* i = hidden_image(t);
-    if (!i || i->dtype != DType::f32) return std::nullopt;
+    if (!i || i->dtype != DType::f32 || t.dim() != n + 2) return std::nullopt;
     const float* p = static_cast<const float*>(i->data);
     if (i->order == Order::ChannelsLast) return Rows{p, i->sizes[0], i->channels()};
     const int64_t block = block_of(i->order);
     return Rows{p, i->sizes[0] * (i->padded_channels() / block), block};
 }
 // Rows of channels are so much faster that a contiguous picture is worth reordering, unless it has only a few channels.
-bool worth_hiding(const Tensor& x, const PoolShape& s) {
-    return x.dtype() == DType::f32 && !x.is_meta() && x.is_contiguous() && x.dim() >= 4 && x.sizes()[1] >= 8 && s.inputs() >= 64 && x.numel() > 0 && !hidden_image(x);
+template <int n> bool worth_hiding(const Tensor& x, const PoolShape& s) {
+    return x.dtype() == DType::f32 && !x.is_meta() && x.is_contiguous() && x.dim() == n + 2 && x.sizes()[1] >= 8 && s.inputs() >= 64 && x.numel() > 0 && !hidden_image(x);
 }
 // f(x of one image, y of one image)
 template <class F> void each_image(const Rows& from, float* to, int64_t from_size, int64_t to_size, F&& f) {
@@ -146,9 +146,9 @@ float* image_data(const Tensor& t) { return static_cast<float*>(hidden_image(t)-
 template <int n>
 std::tuple<Tensor, Tensor> largest(const Tensor& x, const PoolShape& s, bool want_indices) {
     const Dims sizes = result_sizes<n>(x, s);
-    if (!want_indices && worth_hiding(x, s)) return largest<n>(hide(x, Order::Blocked16), s, false);
+    if (!want_indices && worth_hiding<n>(x, s)) return largest<n>(hide(x, Order::Blocked16), s, false);
     if (!want_indices && !s.adaptive) {
-        if (const auto rows = rows_of(x)) {
+        if (const auto rows = rows_of<n>(x)) {
             const Tensor y = make_hidden(sizes, DType::f32, hidden_image(x)->order);
             each_image(*rows, image_data(y), s.inputs(), s.outputs(), [&](const float* a, float* b) { pool_loops().max_rows(s, a, b, rows->width); });
             return {y, Tensor()};
@@ -201,8 +201,8 @@ Tensor max_pool_values(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan 
 template <int n> Tensor max_pool_gradient(Back& b) {
     const Tensor x = b.arg(0);
     const PoolShape s = pool_shape<n>(x, window<n>(Names<n>::max, b.ints(1), b.ints(2), b.ints(3), b.ints(4)), b.flag(5));
-    const Tensor input = !tls.grad && worth_hiding(x, s) ? hide(x, Order::Blocked16) : x;
-    if (const auto rows = tls.grad ? std::nullopt : rows_of(input)) {
+    const Tensor input = !tls.grad && worth_hiding<n>(x, s) ? hide(x, Order::Blocked16) : x;
+    if (const auto rows = tls.grad ? std::nullopt : rows_of<n>(input)) {
         const Order order = hidden_image(input)->order;
         const Image* ig = hidden_image(b.g);
         const Tensor g = ig && ig->order == order ? b.g : hide(dense(b.g), order), r = make_hidden(x.sizes(), DType::f32, order);
@@ -226,8 +226,8 @@ template <int n> Tensor max_pool_gradient(Back& b) {
 template <int n>
 Tensor average(const Tensor& x, const PoolShape& s) {
     const Dims sizes = result_sizes<n>(x, s);
-    if (worth_hiding(x, s)) return average<n>(hide(x, Order::Blocked16), s);
-    if (const auto rows = rows_of(x)) {
+    if (worth_hiding<n>(x, s)) return average<n>(hide(x, Order::Blocked16), s);
+    if (const auto rows = rows_of<n>(x)) {
         const Tensor y = make_hidden(sizes, DType::f32, hidden_image(x)->order);
         each_image(*rows, image_data(y), s.inputs(), s.outputs(), [&](const float* a, float* b) { pool_loops().avg_rows(s, a, b, rows->width); });
         return y;
@@ -238,8 +238,8 @@ Tensor average(const Tensor& x, const PoolShape& s) {
 }
 template <int n>
 Tensor average_gradient(const Tensor& g, const Tensor& x, const PoolShape& s) {
-    if (worth_hiding(g, s) && x.is_contiguous()) return average_gradient<n>(hide(g, Order::Blocked16), x, s);
-    if (const auto rows = rows_of(g)) {
+    if (worth_hiding<n>(g, s) && x.is_contiguous()) return average_gradient<n>(hide(g, Order::Blocked16), x, s);
+    if (const auto rows = rows_of<n>(g)) {
         const Tensor r = make_hidden(x.sizes(), DType::f32, hidden_image(g)->order);
         each_image(*rows, image_data(r), s.outputs(), s.inputs(), [&](const float* a, float* d) { pool_loops().avg_rows_gradient(s, a, d, rows->width); });
         return r;
