@@ -7,14 +7,6 @@
 namespace fb {
 namespace {
 
-// How an operator treats the floating point arguments of the context's device; double is never cast.
-enum class Cast : uint8_t {
-    none,     // takes them as they are
-    lower,    // to the context's dtype
-    full,     // to float32
-    promote,  // to the widest among them
-};
-
 // PyTorch's lists, by the operator's name without namespace and overload. What is made of other operators and not listed
 // here is cast inside.
 constexpr std::string_view kLowerOnCpu[] = {
@@ -67,8 +59,8 @@ public:
         fill(kFullOnCuda, 1, Cast::full);
         fill(kPromoteOnCuda, 1, Cast::promote);
     }
-    Cast of(const Op& op, int device) const {
-        const auto it = by_name_.find(op.schema.name);
+    Cast of(std::string_view name, int device) const {
+        const auto it = by_name_.find(name);
         return it == by_name_.end() ? Cast::none : it->second.on[device];
     }
 
@@ -80,6 +72,10 @@ private:
     }
     std::unordered_map<std::string_view, Entry> by_name_;
 };
+const Lists& lists() {
+    static const Lists all;
+    return all;
+}
 
 struct State {
     AutocastSetting on[kAutocastDevices] = {{false, DType::bf16}, {false, DType::f16}};
@@ -163,14 +159,13 @@ void call_cast(const Op& op, Frame& f, DType to, DeviceType device) {
 }
 
 void run_autocast(const Op& op, Frame& f) {
-    static const Lists lists;
     Tensor first;
     each_tensor(op, f.args, [&](const Tensor& t) { if (!first.defined()) first = t; });
     const DeviceType device = first.defined() ? first.device().type : DeviceType::Meta;
     const int at = autocast_index(device);
     Cast how = Cast::none;
     // A result that is given keeps its dtype, so nothing is cast.
-    if (at >= 0 && state().on[at].enabled && !f.given && !f.inplace) how = lists.of(op, at);
+    if (at >= 0 && state().on[at].enabled && !f.given && !f.inplace) how = lists().of(op.schema.name, at);
     if (how == Cast::none) {
         if (tls.modes & kTraceMode) trace_mode(op, f);
         else op.run(f);
@@ -185,6 +180,10 @@ const bool installed = (autocast_mode = run_autocast, true);
 
 }  // namespace
 
+Cast autocast_of(std::string_view op_name, DeviceType device) {
+    const int at = autocast_index(device);
+    return at < 0 ? Cast::none : lists().of(op_name, at);
+}
 AutocastSetting autocast_setting(DeviceType device) {
     const int at = autocast_index(device);
     return at < 0 ? AutocastSetting{} : state().on[at];

@@ -8,6 +8,15 @@ namespace fb {
 inline constexpr int kAutocastDevices = 2;
 inline int autocast_index(DeviceType t) { return t == DeviceType::CPU ? 0 : t == DeviceType::CUDA ? 1 : -1; }
 
+// How an operator treats the floating point arguments of the context's device; double is never cast.
+enum class Cast : uint8_t {
+    none,     // takes them as they are
+    lower,    // to the context's dtype
+    full,     // to float32
+    promote,  // to the widest among them
+};
+Cast autocast_of(std::string_view op_name, DeviceType device);  // by PyTorch's lists
+
 struct AutocastSetting {
     bool enabled = false;
     DType dtype = DType::none;

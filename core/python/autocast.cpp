@@ -34,6 +34,16 @@ PyObject* set_dtype(PyObject*, PyObject* args) {
         return none();
     });
 }
+PyObject* active(PyObject*, PyObject*) { return PyBool_FromLong(tls.modes & kAutocastMode); }
+PyObject* cast_of(PyObject*, PyObject* args) {
+    const char* name;
+    PyObject* device;
+    if (!PyArg_ParseTuple(args, "sO", &name, &device)) return nullptr;
+    return guarded([&] {
+        constexpr const char* names[] = {"none", "lower", "full", "promote"};
+        return PyUnicode_FromString(names[int(autocast_of(name, device_type(device)))]);
+    });
+}
 PyObject* cache_enabled(PyObject*, PyObject*) { return PyBool_FromLong(autocast_cache_enabled()); }
 PyObject* set_cache(PyObject*, PyObject* enabled) {
     set_autocast_cache_enabled(PyObject_IsTrue(enabled) == 1);
@@ -50,6 +60,8 @@ PyMethodDef functions[] = {
     {"_autocast_setting", get_setting, METH_O, "Whether autocast is on for a device type, and its dtype."},
     {"_set_autocast_enabled", set_enabled, METH_VARARGS, nullptr},
     {"_set_autocast_dtype", set_dtype, METH_VARARGS, nullptr},
+    {"_autocast_active", active, METH_NOARGS, "Whether autocast is on for any device."},
+    {"_autocast_of", cast_of, METH_VARARGS, "How an operator is cast on a device: none, lower, full or promote."},
     {"is_autocast_cache_enabled", cache_enabled, METH_NOARGS, "Whether casts of weights are kept while autocast is on."},
     {"set_autocast_cache_enabled", set_cache, METH_O, "Sets whether casts of weights are kept while autocast is on."},
     {"clear_autocast_cache", clear_cache, METH_NOARGS, "Drops the kept casts of weights."},

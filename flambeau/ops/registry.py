@@ -24,6 +24,7 @@ import flambeau as fb
 from flambeau import _C
 
 from .families import FAMILIES
+from .precision import follows_autocast
 
 __all__ = ["composite", "core", "find", "resolve", "install", "names", "OPS"]
 
@@ -178,6 +179,7 @@ def composite(
     name = schema[: schema.index("(")]
 
     def decorate(body: Callable) -> Callable:
+        body = follows_autocast(name.removeprefix("linalg_").removeprefix("fft_"))(body)
         if out:
 
             @functools.wraps(body)

@@ -139,3 +139,13 @@ def test_custom_functions():
         Full.apply(rand(2, dtype=fb.bfloat16))
     y.sum().backward()
     assert seen == [True, (fb.float32, False), True]
+
+
+def test_operators_written_in_python():
+    half = rand(2, 3, dtype=fb.bfloat16)
+    with fb.autocast("cpu"):
+        assert F.hinge_embedding_loss(half, fb.ones(2, 3)).dtype == fb.float32
+        assert fb.trace(half).dtype == fb.float32
+        assert fb.linalg.vecdot(rand(3), rand(3)).dtype == fb.bfloat16
+        assert fb.linalg.inv(fb.eye(2, dtype=fb.bfloat16)).dtype == fb.float32
+    assert F.hinge_embedding_loss(half, fb.ones(2, 3)).dtype == fb.bfloat16

@@ -8,6 +8,7 @@ import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn._reduction import get_enum, resolve
 from flambeau.nn.functional._core import core
+from flambeau.ops.precision import follows_autocast
 
 
 def _reduced(loss: Tensor, reduction: str) -> Tensor:
@@ -187,6 +188,7 @@ def kl_div(
     return fb.kl_div(input, target, get_enum(reduction), log_target=log_target)
 
 
+@follows_autocast("poisson_nll_loss")
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -314,6 +316,7 @@ def multilabel_soft_margin_loss(
     return _reduced(loss.sum(dim=-1) / input.size(-1), reduction)
 
 
+@follows_autocast("hinge_embedding_loss")
 def hinge_embedding_loss(
     input: Tensor, target: Tensor, margin: float = 1.0, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean",
@@ -326,6 +329,7 @@ def hinge_embedding_loss(
     return _reduced(far + near, reduction)
 
 
+@follows_autocast("margin_ranking_loss")
 def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean",
@@ -340,6 +344,7 @@ def margin_ranking_loss(
     return _reduced((-target * (input1 - input2) + margin).clamp_min(0), reduction)
 
 
+@follows_autocast("cosine_embedding_loss")
 def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean",
@@ -382,6 +387,7 @@ def _triplet(
     return _reduced((margin + near - far).clamp_min(0), reduction)
 
 
+@follows_autocast("triplet_margin_loss")
 def triplet_margin_loss(
     anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2, eps: float = 1e-6,
     swap: bool = False, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
