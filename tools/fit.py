@@ -1,8 +1,10 @@
 """Minimax polynomials for the kernels in core/cpu (needs mpmath): prints coefficients, lowest power first.
 
-Remez exchange with relative weights; coefficients are rounded to the target type one after another, lowest first, and
+Remez exchange with relative weights; coefficients are rounded to the target type one after another,
+    lowest first, and
 the others fitted again.
 """
+
 import struct
 import sys
 
@@ -59,14 +61,17 @@ def fit(name, g, w, lo, hi, degree, bits, fixed=2):
     _, ideal = remez(g, w, lo, hi, powers)
     for k in range(min(fixed, degree)):
         rest = powers[k:]
-        coef, _ = remez(lambda x, d=tuple(done): g(x) - sum(c * x**i for i, c in enumerate(d)), w, lo, hi, rest)
+        coef, _ = remez(
+            lambda x, d=tuple(done): g(x) - sum(c * x**i for i, c in enumerate(d)), w, lo, hi, rest
+        )
         done.append(rounded(coef[0], bits))
-    rest = powers[len(done):]
+    rest = powers[len(done) :]
     coef, err = remez(lambda x: g(x) - sum(c * x**i for i, c in enumerate(done)), w, lo, hi, rest)
     done += [rounded(c, bits) for c in coef]
     suffix = "f" if bits == 32 else ""
     print(f"// {name}: error 2^{float(mp.log(err, 2)):.1f} (ideal 2^{float(mp.log(ideal, 2)):.1f})")
-    print("    " + ", ".join((f"{float(c):.9g}" if bits == 32 else f"{float(c):.17g}") + suffix for c in done), flush=True)
+    digits = 9 if bits == 32 else 17
+    print("    " + ", ".join(f"{float(c):.{digits}g}{suffix}" for c in done), flush=True)
 
 
 def series(f, x0, order):
@@ -77,6 +82,7 @@ def series(f, x0, order):
         if abs(x) < mp.mpf("0.02"):
             return sum(t * x**i for i, t in enumerate(terms[order:]))
         return (f(x) - sum(t * x**i for i, t in enumerate(terms[:order]))) / x**order
+
     return g
 
 
@@ -92,67 +98,116 @@ def even(f, order):
     return lambda u: g(mp.sqrt(u))
 
 
-L = mp.log(2) / 2 * mp.mpf("1.0001")
-P4 = mp.pi / 4 * mp.mpf("1.0001")
-SQ = mp.sqrt(mp.mpf(2))
-erf_small = mp.mpf(1)
+FLOOR = mp.mpf(10) ** -3  # keeps the weight of 0 away from nothing
+LN2 = mp.log(2) / 2 * mp.mpf("1.0001")
+QUARTER = (mp.pi / 4 * mp.mpf("1.0001")) ** 2
+ROOT = mp.sqrt(mp.mpf(2))
+TAN8 = (ROOT - 1) ** 2 * mp.mpf("1.0001")
 
-JOBS = {}
-for b, d in ((32, 4), (64, 9)):
-    JOBS[f"exp{b}"] = lambda b=b, d=d: fit(f"exp {b}", series(mp.exp, 0, 2), lambda x: x**2 / mp.exp(x) + mp.mpf(10) ** -3, -L, L, d, b)
-for b, d in ((32, 5), (64, 10)):
-    # expm1 needs the error relative to r
-    JOBS[f"expm1_{b}"] = lambda b=b, d=d: fit(f"expm1 {b}", series(mp.exp, 0, 2), lambda x: abs(x) + mp.mpf(10) ** -3, -L, L, d, b, 0)
-JOBS["log32"] = lambda: fit("log 32", series(lambda x: mp.log(1 + x), 0, 3), lambda x: x**2 + mp.mpf(10) ** -3,
-                            SQ / 2 - 1, SQ - 1, 7, 32)
-# log(1+f), s = f/(2+f): log = 2 atanh(s) = 2s + s R(s^2)
-JOBS["log64"] = lambda: fit("log 64", lambda u: (2 * mp.atanh(mp.sqrt(u)) / mp.sqrt(u) - 2) / u if u > mp.mpf(10) ** -12 else mp.mpf(2) / 3 + 2 * u / 5,
-                            lambda u: u / 2 + mp.mpf(10) ** -3, 0, (3 - 2 * SQ) ** 2 * mp.mpf("1.0001"), 6, 64)
-for b, d in ((32, 2), (64, 5)):
-    JOBS[f"sin{b}"] = lambda b=b, d=d: fit(f"sin {b}", odd(mp.sin), lambda u: u + mp.mpf(10) ** -3, 0, P4**2, d, b)
-    JOBS[f"cos{b}"] = lambda b=b, d=d: fit(f"cos {b}", even(mp.cos, 4), lambda u: u**2 + mp.mpf(10) ** -3, 0, P4**2, d, b)
-JOBS["tanh32"] = lambda: fit("tanh 32", odd(mp.tanh), lambda u: u + mp.mpf(10) ** -3, 0, mp.mpf("0.36"), 4, 32)
-JOBS["tanh64"] = lambda: fit("tanh 64", odd(mp.tanh), lambda u: u + mp.mpf(10) ** -3, 0, mp.mpf("0.0625"), 8, 64)
-T8 = mp.sqrt(2) - 1
-JOBS["atan64"] = lambda: fit("atan 64", odd(mp.atan), lambda u: u + mp.mpf(10) ** -3, 0, T8**2 * mp.mpf("1.0001"), 10, 64)
-JOBS["asin64"] = lambda: fit("asin 64", odd(mp.asin), lambda u: u + mp.mpf(10) ** -3, 0, mp.mpf("0.25"), 12, 64)
-JOBS["tan64"] = lambda: fit("tan 64", odd(mp.tan), lambda u: u + mp.mpf(10) ** -3, 0, P4**2, 14, 64)
-JOBS["atan32"] = lambda: fit("atan 32", odd(mp.atan), lambda u: u + mp.mpf(10) ** -3, 0, T8**2 * mp.mpf("1.0001"), 4, 32)
+
+def by_square(u):
+    return u + FLOOR
+
+
+def exp(bits, degree):
+    fit(f"exp {bits}", series(mp.exp, 0, 2), lambda x: x**2 / mp.exp(x) + FLOOR, -LN2, LN2, degree, bits)
+
+
+def expm1(bits, degree):
+    fit(f"expm1 {bits}", series(mp.exp, 0, 2), lambda x: abs(x) + FLOOR, -LN2, LN2, degree, bits, 0)
+
+
+def log32():
+    fit(
+        "log 32", series(lambda x: mp.log(1 + x), 0, 3), lambda x: x**2 + FLOOR, ROOT / 2 - 1, ROOT - 1, 7, 32
+    )
+
+
+def log64():
+    """log(1 + f) = 2 atanh(s) = 2 s + s u g(u) with s = f / (2 + f), u = s^2."""
+
+    def g(u):
+        s = mp.sqrt(u)
+        return (2 * mp.atanh(s) / s - 2) / u if u > mp.mpf(10) ** -12 else mp.mpf(2) / 3 + 2 * u / 5
+
+    fit("log 64", g, lambda u: u / 2 + FLOOR, 0, (3 - 2 * ROOT) ** 2 * mp.mpf("1.0001"), 6, 64)
+
+
+def sin_cos(bits, degree):
+    fit(f"sin {bits}", odd(mp.sin), by_square, 0, QUARTER, degree, bits)
+    fit(f"cos {bits}", even(mp.cos, 4), lambda u: u**2 + FLOOR, 0, QUARTER, degree, bits)
+
+
+def erf_small(bits, degree, top):
+    """erf(x) = x + x h(x^2)."""
+
+    def h(u):
+        x = mp.sqrt(u)
+        return mp.erf(x) / x - 1 if x else 2 / mp.sqrt(mp.pi) - 1
+
+    fit(f"erf {bits}", h, lambda u: mp.mpf(1), 0, top, degree, bits, 1)
+
+
+def erf_tail():
+    """-log(erfc(x)): erf is 1 - e^-p."""
+    fit("erf tail", lambda x: -mp.log(mp.erfc(x)), lambda x: mp.erfc(x) / mp.erf(x), "0.95", "3.95", 7, 32)
 
 
 def erf_table():
-    """erf on [k/4, (k+1)/4) as polynomials of degree 5 in the distance from k/4; the first has no constant term."""
-    rows = []
+    """erf on [k/4, (k+1)/4), degree 5 in the distance from k/4; the first has no constant term."""
+    rows, limit = [], 2 / mp.sqrt(mp.pi)
     for k in range(16):
-        a = mp.mpf(k) / 4
-        g, lo, hi = (lambda t, a=a: mp.erf(a + t)), mp.mpf(0), mp.mpf("0.25")
+        a, top = mp.mpf(k) / 4, mp.mpf("0.25")
         if k == 0:
-            w = lambda t: t / mp.erf(t) if t else mp.mpf("0.886")
-            coef, err = remez(lambda t: mp.erf(t) / t if t else 2 / mp.sqrt(mp.pi), w, lo, hi, range(5))
+            coef, err = remez(
+                lambda t: mp.erf(t) / t if t else limit,
+                lambda t: t / mp.erf(t) if t else 1 / limit,
+                mp.mpf(0),
+                top,
+                range(5),
+            )
+            coef = [mp.mpf(0), *coef]
         else:
-            coef, err = remez(g, lambda t, a=a: 1 / mp.erf(a + t), lo, hi, range(6))
-        coef = ([mp.mpf(0)] if k == 0 else []) + coef
+            coef, err = remez(
+                lambda t, a=a: mp.erf(a + t), lambda t, a=a: 1 / mp.erf(a + t), mp.mpf(0), top, range(6)
+            )
         rows.append([rounded(c, 32) for c in coef])
         print(f"// erf {k}: error 2^{float(mp.log(err, 2)):.1f}")
     for i in range(6):
         print("    {" + ", ".join(f"{float(r[i]):.9g}f" for r in rows) + "},")
 
 
-JOBS["erf_table"] = erf_table
-# erf(x) = x + x h(x^2) on [-1, 1]
-def erfh(u):
-    x = mp.sqrt(u)
-    return mp.erf(x) / x - 1 if x else 2 / mp.sqrt(mp.pi) - 1
-JOBS["erf32"] = lambda: fit("erf 32", erfh, lambda u: mp.mpf(1), 0, mp.mpf("0.9216"), 6, 32, 1)
-JOBS["erf64"] = lambda: fit("erf 64", erfh, lambda u: mp.mpf(1), 0, mp.mpf("1.0"), 12, 64, 1)
-# -log(erfc(x)) on [0.96, 3.92]: erf = 1 - exp(-p)
-JOBS["erfl32"] = lambda: fit("erf tail 32", lambda x: -mp.log(mp.erfc(x)), lambda x: mp.erfc(x) / mp.erf(x), mp.mpf("0.95"), mp.mpf("3.95"), 7, 32)
-# erfcx(x), x >= 0, t = (x - 2)/(x + 2): (1 + 2x) erfcx(x) as a polynomial of t
-def erfcx_t(t):
-    x = 2 * (1 + t) / (1 - t)
-    f = mp.exp(x * x) * mp.erfc(x) if x < 50 else sum((-1) ** k * mp.fac2(2 * k - 1) / (2 * x * x) ** k for k in range(12)) / (x * mp.sqrt(mp.pi))
-    return f * (1 + 2 * x)
-JOBS["erfcx64"] = lambda: fit("erfcx 64", erfcx_t, lambda t: 1 / erfcx_t(t), -1, mp.mpf("0.9999999"), 27, 64, 0)
+def erfcx():
+    """(1 + 2x) erfcx(x) as a polynomial of t = (x - 2) / (x + 2), x >= 0."""
+
+    def g(t):
+        x = 2 * (1 + t) / (1 - t)
+        if x < 50:
+            value = mp.exp(x * x) * mp.erfc(x)
+        else:
+            value = sum((-1) ** k * mp.fac2(2 * k - 1) / (2 * x * x) ** k for k in range(12)) / (
+                x * mp.sqrt(mp.pi)
+            )
+        return value * (1 + 2 * x)
+
+    fit("erfcx 64", g, lambda t: 1 / g(t), -1, "0.9999999", 27, 64, 0)
+
+
+JOBS = {
+    "exp": lambda: (exp(32, 4), exp(64, 9)),
+    "expm1": lambda: (expm1(32, 5), expm1(64, 10)),
+    "log": lambda: (log32(), log64()),
+    "sin": lambda: (sin_cos(32, 2), sin_cos(64, 5)),
+    "tan": lambda: fit("tan 64", odd(mp.tan), by_square, 0, QUARTER, 14, 64),
+    "tanh": lambda: fit("tanh 32", odd(mp.tanh), by_square, 0, "0.36", 4, 32),
+    "atan": lambda: (
+        fit("atan 32", odd(mp.atan), by_square, 0, TAN8, 4, 32),
+        fit("atan 64", odd(mp.atan), by_square, 0, TAN8, 10, 64),
+    ),
+    "asin": lambda: fit("asin 64", odd(mp.asin), by_square, 0, "0.25", 12, 64),
+    "erf": lambda: (erf_small(32, 6, "0.9216"), erf_small(64, 12, "1"), erf_tail(), erf_table()),
+    "erfcx": erfcx,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or JOBS:

@@ -376,9 +376,9 @@ template <class V>
 inline V tanh(V x) {
     if constexpr (is_float_vec<V>) {
         const V y = abs(x), z = x * x;
-        const V small = fma(V(x * z), poly(z, -0.333333015f, 0.133320078f, -0.0537903048f, 0.0208162386f, -0.00591734657f), x);
+        const V small = fma(V(y * z), poly(z, -0.333333015f, 0.133320078f, -0.0537903048f, 0.0208162386f, -0.00591734657f), y);
         const V e = exp(V(min(splat<V>(10), y) * 2.0f));
-        return y < splat<V>(0.6f) ? small : with_sign(V(1.0f - 2.0f / (e + 1.0f)), x);
+        return with_sign(V(y < splat<V>(0.6f) ? small : 1.0f - 2.0f / (e + 1.0f)), x);
     } else {
         const V t = expm1(V(min(splat<V>(20), abs(x)) * 2.0));
         return with_sign(V(t / (t + 2.0)), x);
