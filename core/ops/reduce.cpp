@@ -345,12 +345,12 @@ const Family reductions([](Registry& r) {
         .grad("self", "self, result", [](Back& b) { return extreme_backward(b, {}, false); }).node("MaxBackward1");
     r.add("min(Tensor self) -> Tensor", "fmo").kernel<min_all>()
         .grad("self", "self, result", [](Back& b) { return extreme_backward(b, {}, false); }).node("MinBackward1");
+    r.add("max.other(Tensor self, Tensor other) -> Tensor", "fmo").kernel<max_other>();
+    r.add("min.other(Tensor self, Tensor other) -> Tensor", "fmo").kernel<min_other>();
     r.add("max.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", "fmo").kernel<max_dim>()
         .grad("self", "result1", value_backward);
     r.add("min.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", "fmo").kernel<min_dim>()
         .grad("self", "result1", value_backward);
-    r.add("max.other(Tensor self, Tensor other) -> Tensor", "fmo").kernel<max_other>();
-    r.add("min.other(Tensor self, Tensor other) -> Tensor", "fmo").kernel<min_other>();
     r.add("aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", "fmo").kernel<aminmax>();
     r.add("value_selecting_reduction_backward(Tensor grad, int dim, Tensor indices, int[] sizes, bool keepdim) -> Tensor", "").kernel<value_selecting_reduction_backward>();
     r.add("argmax(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", "fmo").kernel<argmax>();
