@@ -1,0 +1,143 @@
+"""nn.functional: messages, warnings, and what is composed here."""
+
+import math
+
+import pytest
+
+import flambeau as fb
+from flambeau.nn import functional as F
+
+A = fb.ones(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "text"),
+    [
+        (lambda: F.mse_loss(A, A, reduction="x"), ValueError, "x is not a valid value for reduction"),
+        (
+            lambda: F.mse_loss(A, A, weight=fb.ones(3)),
+            ValueError,
+            "Weights and input must have the same size.",
+        ),
+        (
+            lambda: F.binary_cross_entropy_with_logits(A, fb.ones(2)),
+            ValueError,
+            "Target size (torch.Size([2])) must be the same as input size (torch.Size([2, 3]))",
+        ),
+        (lambda: F.gaussian_nll_loss(A, A, fb.ones(4)), ValueError, "var is of incorrect size"),
+        (lambda: F.gaussian_nll_loss(A, A, -A), ValueError, "var has negative entry/entries"),
+        (
+            lambda: F.cosine_embedding_loss(A, A, A),
+            RuntimeError,
+            "0D or 1D target tensor expected, multi-target not supported",
+        ),
+        (
+            lambda: F.triplet_margin_loss(A, A, A, margin=-1),
+            ValueError,
+            "margin must be greater than 0, got -1",
+        ),
+        (lambda: F.dropout(A, 1.5), ValueError, "dropout probability has to be between 0 and 1, but got 1.5"),
+        (lambda: F.hardtanh(A, 1, -1), ValueError, "min_val cannot be greater than max_val"),
+        (
+            lambda: F.batch_norm(fb.ones(1, 3), None, None, training=True),
+            ValueError,
+            "Expected more than 1 value per channel when training, got input size torch.Size([1, 3])",
+        ),
+        (
+            lambda: F.embedding(fb.tensor([0]), fb.ones(4, 3), padding_idx=4),
+            AssertionError,
+            "Padding_idx must be within num_embeddings",
+        ),
+        (
+            lambda: F.embedding_bag(fb.tensor([0]), fb.ones(4, 3)),
+            ValueError,
+            "offsets has to be a 1D Tensor but got None",
+        ),
+        (
+            lambda: F.interpolate(fb.ones(1, 1, 4, 4)),
+            ValueError,
+            "either size or scale_factor should be defined",
+        ),
+        (
+            lambda: F.interpolate(fb.ones(1, 1, 4), 2, mode="bilinear"),
+            NotImplementedError,
+            "Got 3D input, but bilinear mode needs 4D input",
+        ),
+        (
+            lambda: F.max_unpool2d(fb.ones(1, 1, 2, 2), fb.zeros(1, 1, 2, 2).long(), 2, output_size=(9, 9)),
+            ValueError,
+            'invalid output_size "(9, 9)" (dim 0 must be between 2 and 6)',
+        ),
+        (
+            lambda: F.adaptive_avg_pool2d(fb.ones(2, 2), (1, 1)),
+            ValueError,
+            "Input dimension should be at least 3",
+        ),
+        (
+            lambda: F.linear_cross_entropy(A, fb.ones(4, 5), fb.tensor([0, 1])),
+            RuntimeError,
+            "expected equal input and linear_weight last dimensions (in_features), got 3 and 5, respectively",
+        ),
+    ],
+)
+def test_messages(call, kind, text):
+    with pytest.raises(kind) as caught:
+        call()
+    assert str(caught.value).split("\n")[0] == text
+
+
+def test_warnings():
+    with pytest.warns(UserWarning, match="Implicit dimension choice for softmax has been deprecated"):
+        F.softmax(A)
+    with pytest.warns(UserWarning, match="different to the input size"):
+        F.mse_loss(A, fb.ones(3))
+    with pytest.warns(UserWarning, match="please use reduction='sum' instead"):
+        assert F.l1_loss(A, 3 * A, size_average=False).item() == 12
+    with pytest.warns(UserWarning, match="reduction='elementwise_mean' is deprecated"):
+        F.l1_loss(A, A, reduction="elementwise_mean")
+
+
+def test_weighted_means():
+    w = fb.arange(6.0).reshape(2, 3)
+    assert F.mse_loss(A, 3 * A, weight=w).item() == 4.0
+    assert F.l1_loss(A, 3 * A, weight=w, reduction="sum").item() == 30.0
+    assert F.huber_loss(A, 3 * A, weight=w).item() == pytest.approx(3.75)
+
+
+def test_composed_losses():
+    x, y = fb.tensor([[1.0, 2.0], [3.0, -1.0]]), fb.tensor([[0.0, 1.0], [2.0, 2.0]])
+    sign = fb.tensor([1, -1])
+    assert F.cosine_embedding_loss(x, y, sign).item() == pytest.approx(0.2763932, abs=1e-6)
+    assert F.hinge_embedding_loss(x, fb.tensor([[1, -1], [-1, 1]])).item() == pytest.approx(0.0)
+    assert F.margin_ranking_loss(x, y, fb.ones(2, 2), margin=1.5).item() == pytest.approx(1.5)
+    loss = F.poisson_nll_loss(x, y, full=True)
+    assert loss.item() == pytest.approx(7.2225, abs=1e-3)
+    assert F.gaussian_nll_loss(x, y, fb.ones(2, 2), full=True).item() == pytest.approx(
+        0.5 * math.log(2 * math.pi) + 1.5
+    )
+
+
+def test_linear_cross_entropy_in_pieces_is_the_same():
+    from flambeau.nn import LinearCrossEntropyOptions
+
+    fb.manual_seed(0)
+    x, weight = fb.randn(7, 3, requires_grad=True), fb.randn(5, 3)
+    target = fb.tensor([0, 1, 2, 3, 4, 1, 1])
+    whole = F.linear_cross_entropy(x, weight, target, ignore_index=1)
+    (expected,) = fb.autograd.grad(whole, x)
+    options = LinearCrossEntropyOptions(batch_chunk_size=2)
+    pieces = F.linear_cross_entropy(x, weight, target, ignore_index=1, options=options)
+    (grad,) = fb.autograd.grad(pieces, x)
+    assert fb.allclose(whole, pieces) and fb.allclose(grad, expected, atol=1e-6)
+
+
+def test_grouped_mm():
+    a, b = fb.arange(12.0).reshape(4, 3), fb.ones(2, 3, 2)
+    offsets = fb.tensor([1, 3], dtype=fb.int32)
+    assert F.grouped_mm(a, b, offs=offsets).tolist() == [[3, 3], [12, 12], [21, 21], [0, 0]]
+    assert F.grouped_mm(fb.ones(2, 2, 3), b).shape == (2, 2, 2)
+
+
+def test_dropout_in_evaluation_leaves_a_leaf_alone():
+    leaf = fb.ones(2, 2, requires_grad=True)
+    assert F.dropout(leaf, 0.5, training=False, inplace=True) is leaf
