@@ -18,14 +18,6 @@ def _grads(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return [p.grad for p in _listed(parameters) if p.grad is not None]
 
 
-def _by_kind(tensors: list[Tensor]) -> list[list[Tensor]]:
-    """Tensors of one device and dtype together, as the multi-tensor kernels want them."""
-    groups: dict[tuple, list[Tensor]] = {}
-    for tensor in tensors:
-        groups.setdefault((tensor.device, tensor.dtype), []).append(tensor)
-    return list(groups.values())
-
-
 def get_total_norm(
     tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False,
     foreach: bool | None = None,
@@ -40,21 +32,16 @@ def get_total_norm(
     error_if_nonfinite : bool
         Raise where it is inf or nan.
     foreach : bool, optional
-        False takes the tensors one by one; otherwise one kernel takes all of a kind.
+        Accepted; the tensors are taken one by one, which costs little here.
     """
     tensors = _listed(tensors)
     norm_type = float(norm_type)
     if not tensors:
         return fb.tensor(0.0)
     device = tensors[0].device
-    norms: list[Tensor] = []
     with fb.no_grad():
-        for group in _by_kind(tensors):
-            if foreach is False or any(t.is_sparse for t in group):
-                norms.extend(fb.linalg.vector_norm(t, norm_type) for t in group)
-            else:
-                norms.extend(fb._foreach_norm(group, norm_type))
-        total = fb.linalg.vector_norm(fb.stack([norm.to(device) for norm in norms]), norm_type)
+        norms = [fb.linalg.vector_norm(tensor, norm_type).to(device) for tensor in tensors]
+        total = fb.linalg.vector_norm(fb.stack(norms), norm_type)
     if error_if_nonfinite and bool(total.isnan() | total.isinf()):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from "
@@ -75,13 +62,8 @@ def clip_grads_with_norm_(
     with fb.no_grad():
         # a product with 1 costs less than waiting for the comparison
         factor = fb.clamp(float(max_norm) / (total_norm + 1e-6), max=1.0)
-        for group in _by_kind(grads):
-            local = factor.to(group[0].device)
-            if foreach is False or any(g.is_sparse for g in group):
-                for grad in group:
-                    grad.mul_(local)
-            else:
-                fb._foreach_mul_(group, local)
+        for grad in grads:
+            grad.mul_(factor.to(grad.device))
 
 
 def clip_grad_norm_(
@@ -120,10 +102,5 @@ def clip_grad_value_(
     """Limit every element of the gradients to ``[-clip_value, clip_value]``, in place."""
     clip_value = float(clip_value)
     with fb.no_grad():
-        for group in _by_kind(_grads(parameters)):
-            if foreach is False:
-                for grad in group:
-                    grad.clamp_(min=-clip_value, max=clip_value)
-            else:
-                fb._foreach_clamp_min_(group, -clip_value)
-                fb._foreach_clamp_max_(group, clip_value)
+        for grad in _grads(parameters):
+            grad.clamp_(min=-clip_value, max=clip_value)
