@@ -1,0 +1,157 @@
+"""The accelerator of this machine, whichever it is: a CUDA device, or none."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import flambeau as fb
+from flambeau import cuda
+
+__all__ = [
+    "current_accelerator",
+    "current_device_idx",
+    "current_device_index",
+    "current_stream",
+    "device_count",
+    "device_index",
+    "empty_cache",
+    "empty_host_cache",
+    "get_device_capability",
+    "get_memory_info",
+    "is_available",
+    "max_memory_allocated",
+    "max_memory_reserved",
+    "memory_allocated",
+    "memory_reserved",
+    "memory_stats",
+    "reset_accumulated_memory_stats",
+    "reset_peak_memory_stats",
+    "set_device_idx",
+    "set_device_index",
+    "set_stream",
+    "synchronize",
+]
+
+
+def is_available() -> bool:
+    """Tell whether there is an accelerator."""
+    return cuda.is_available()
+
+
+def device_count() -> int:
+    """Return the number of accelerators."""
+    return cuda.device_count() if is_available() else 0
+
+
+def current_accelerator(check_available: bool = False) -> fb.device | None:
+    """Return the type of the accelerator; None where there is none."""
+    return fb.device("cuda") if is_available() else None
+
+
+def _cuda() -> Any:
+    if not is_available():
+        raise RuntimeError("Cannot access accelerator device when none is available.")
+    return cuda
+
+
+def current_device_index() -> int:
+    """Return the number of the device in use."""
+    return _cuda().current_device()
+
+
+current_device_idx = current_device_index
+
+
+def set_device_index(device: Any, /) -> None:
+    """Choose the device to use."""
+    _cuda().set_device(device)
+
+
+set_device_idx = set_device_index
+
+
+def current_stream(device: Any = None, /) -> Any:
+    """Return the stream in use on a device."""
+    return _cuda().current_stream(device)
+
+
+def set_stream(stream: Any) -> None:
+    """Choose the stream to use."""
+    _cuda().set_stream(stream)
+
+
+def synchronize(device: Any = None, /) -> None:
+    """Wait until all work on a device is done."""
+    _cuda().synchronize(device)
+
+
+def get_device_capability(device: Any = None, /) -> dict[str, Any]:
+    """Return what a device can do."""
+    return _cuda().get_device_capability(device)
+
+
+class device_index:
+    """A context in which a device is the one in use; None changes nothing."""
+
+    def __init__(self, device: int | None, /) -> None:
+        self.idx = device
+
+    def __enter__(self) -> None:
+        if self.idx is not None:
+            self._before = current_device_index()
+            set_device_index(self.idx)
+
+    def __exit__(self, *error: object) -> None:
+        if self.idx is not None:
+            set_device_index(self._before)
+
+
+def empty_cache() -> None:
+    """Give unused memory back to the device."""
+    _cuda().empty_cache()
+
+
+def empty_host_cache() -> None:
+    """Give unused pinned memory back to the system."""
+    _cuda().empty_cache()
+
+
+def get_memory_info(device_index: Any = None, /) -> tuple[int, int]:
+    """Return the free and the whole memory of a device in bytes."""
+    return _cuda().mem_get_info(device_index)
+
+
+def memory_stats(device_index: Any = None, /) -> OrderedDict[str, Any]:
+    """Return the allocator's counters."""
+    return _cuda().memory_stats(device_index)
+
+
+def memory_allocated(device_index: Any = None, /) -> int:
+    """Return the bytes tensors take."""
+    return _cuda().memory_allocated(device_index)
+
+
+def max_memory_allocated(device_index: Any = None, /) -> int:
+    """Return the most bytes tensors have taken."""
+    return _cuda().max_memory_allocated(device_index)
+
+
+def memory_reserved(device_index: Any = None, /) -> int:
+    """Return the bytes the allocator holds."""
+    return _cuda().memory_reserved(device_index)
+
+
+def max_memory_reserved(device_index: Any = None, /) -> int:
+    """Return the most bytes the allocator has held."""
+    return _cuda().max_memory_reserved(device_index)
+
+
+def reset_accumulated_memory_stats(device_index: Any = None, /) -> None:
+    """Set the allocator's sums to zero."""
+    _cuda().reset_accumulated_memory_stats(device_index)
+
+
+def reset_peak_memory_stats(device_index: Any = None, /) -> None:
+    """Forget the most bytes taken so far."""
+    _cuda().reset_peak_memory_stats(device_index)
