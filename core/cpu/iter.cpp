@@ -186,20 +186,19 @@ void check_writable(const Tensor& out) {
                  "Please clone() the tensor before performing the operation.");
 }
 
+// One value serves a whole result of shape `sizes`: a tensor of one element, or one element expanded.
+static bool one_value(const TensorImpl& t, IntSpan sizes) {
+    if (t.numel == 1) return t.sizes.size() <= sizes.size();
+    return same(t.sizes, sizes) && std::all_of(t.strides.begin(), t.strides.end(), [](int64_t s) { return s == 0; });
+}
+
 Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Operand> inputs, const Out& out, const void* params, int64_t grain) {
     const int n = int(inputs.size());
     Ready ready[kMaxOperands];
-    const TensorImpl* first = nullptr;
-    bool plain = true;  // all tensors contiguous and of one shape
+    const TensorImpl* first = nullptr;  // a contiguous operand with the most elements
     Device device = kCPU;
     bool dims = false;
-    bool hidden = false;
-    for (const Operand& o : inputs) {
-        dims = dims || (o.is_tensor() && o.tensor().dim() > 0);
-        hidden = hidden || (o.is_tensor() && o.tensor()->storage->image());
-    }
-    if (hidden && common == DType::f32 && out_type == DType::f32)
-        if (Tensor r = elementwise_hidden(loop, inputs, out, params, grain); r.defined()) return r;
+    for (const Operand& o : inputs) dims = dims || (o.is_tensor() && o.tensor().dim() > 0);
     for (int i = 0; i < n; ++i) {
         prepare(ready[i], inputs[size_t(i)], common, dims);
         if (inputs[size_t(i)].is_tensor()) {
@@ -207,14 +206,26 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
             if (t->device().type == DeviceType::Meta) device = kMeta;
         }
         const TensorImpl* t = ready[i].t;
-        if (!t) continue;
-        if (!first) { first = t; plain = t->contiguous; }
-        else if (!(t->contiguous && same(t->sizes, first->sizes))) plain = false;
+        if (!t || !t->contiguous) continue;
+        if (!first || t->numel > first->numel || (t->numel == first->numel && t->sizes.size() > first->sizes.size())) first = t;
     }
     const Tensor* given = out.given();
-    if (plain && !given && first) {  // by far the most common case
-        Tensor r = empty(first->sizes, out_type, device);
-        // Numbers read at 0-d tensors may still have to broadcast a shape of nothing: [] against [] only.
+    bool plain = first != nullptr;  // every operand lies like the result, or is one value
+    bool step[kMaxOperands];
+    for (int i = 0; plain && i < n; ++i) {
+        const TensorImpl* t = ready[i].t;
+        step[i] = t && (t == first || (t->contiguous && same(t->sizes, first->sizes)));
+        if (t && !step[i]) plain = one_value(*t, first->sizes);
+    }
+    if (plain && given) {
+        const TensorImpl* g = given->get();
+        plain = g->contiguous && g->dtype == out_type && g->device() == device && same(g->sizes, first->sizes);
+        for (int i = 0; plain && i < n; ++i)
+            if (const TensorImpl* t = ready[i].t; t && t != g)
+                plain = t->storage.get() != g->storage.get() || (step[i] && t->offset == g->offset && t->dtype == g->dtype);
+    }
+    if (plain) {  // by far the most common case
+        Tensor r = given ? *given : empty(first->sizes, out_type, device);
         if (device.type == DeviceType::Meta || !first->numel) return r;
         char* p[kMaxOperands];
         int64_t st[kMaxOperands];
@@ -222,7 +233,7 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
         st[0] = int64_t(itemsize(out_type));
         for (int i = 0; i < n; ++i) {
             p[i + 1] = ready[i].t ? static_cast<char*>(ready[i].t->data()) : ready[i].number;
-            st[i + 1] = ready[i].t ? int64_t(itemsize(ready[i].t->dtype)) : 0;
+            st[i + 1] = step[i] ? int64_t(itemsize(ready[i].t->dtype)) : 0;
         }
         if (first->numel <= grain || !grain) {
             loop(p, st, first->numel, params);
