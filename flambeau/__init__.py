@@ -9,8 +9,8 @@ _VF = _C._VariableFunctions
 _TensorBase = _C.Tensor
 
 from flambeau import _lookup  # noqa: E402
-from flambeau import _tensor  # noqa: E402, F401
 from flambeau._basics import *  # noqa: E402, F403
+from flambeau import _tensor  # noqa: E402, F401
 
 
 def __getattr__(name):

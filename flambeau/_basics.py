@@ -13,7 +13,9 @@ __all__ = [
     "set_float32_matmul_precision", "get_float32_matmul_precision", "compiled_with_cxx11_abi", "is_distributed", "from_dlpack", "asarray",
     "get_num_interop_threads", "set_num_interop_threads", "set_flush_denormal", "get_device", "get_file_path", "sym_int", "sym_float",
     "sym_not", "sym_max", "sym_min", "numel", "is_floating_point", "is_complex", "is_signed", "is_conj", "is_neg", "is_inference",
-    "is_same_size", "resolve_conj", "resolve_neg", "is_nonzero", "get_device_module",
+    "is_same_size", "resolve_conj", "resolve_neg", "is_nonzero", "get_device_module", "e", "inf", "nan", "pi", "newaxis", "legacy_contiguous_format",
+    "sym_ite", "sym_sqrt", "sym_sum", "has_lapack", "has_mkl", "has_openmp", "has_spectral", "is_vulkan_available", "as_strided_",
+    "detach_", "resize_as_", "nonzero",
 ]  # fmt: skip
 
 Tensor = _C.Tensor
@@ -297,6 +299,29 @@ is_conj = _method("is_conj", "Whether a lazy conjugation is pending.")
 is_neg = _method("is_neg", "Whether a lazy negation is pending.")
 is_inference = _method("is_inference", "Whether the tensor was made in inference mode.")
 is_same_size = _method("is_same_size", "Whether two tensors have one shape.")
+
+
+as_strided_ = _method("as_strided_", "`as_strided` in place.")
+detach_ = _method("detach_", "Cuts a tensor from the graph.")
+resize_as_ = _method("resize_as_", "Gives a tensor the size of another.")
+
+
+_nonzero = Tensor.nonzero  # the core's, before the class gets the method below
+
+
+def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False) -> Any:
+    """Indices of the elements that are not zero: a row each, or a tensor a dimension."""
+    if _C._has_torch_function_variadic(input, out):
+        return _C._handle_torch_function(nonzero, (input, out), input, out=out, as_tuple=as_tuple)
+    if not isinstance(input, Tensor):
+        raise TypeError(f"nonzero(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    if as_tuple:
+        return _nonzero(input).unbind(1) if input.dim() else (_nonzero(input.reshape(1)).squeeze(1),)
+    if out is None:
+        return _nonzero(input)
+    from .ops import registry
+
+    return registry.write(out, _nonzero(input))
 
 
 def is_nonzero(input: Tensor) -> bool:

@@ -482,6 +482,12 @@ _converter("chalf", "complex32")
 
 
 @_overridable
+def nonzero(self: Tensor, *, as_tuple: bool = False) -> Any:
+    """Indices of the elements that are not zero: a row each, or a tensor a dimension."""
+    return fb.nonzero(self, as_tuple=as_tuple)
+
+
+@_overridable
 def is_nonzero(self: Tensor) -> bool:
     """Whether the one element is not zero."""
     return fb.is_nonzero(self)

@@ -34,6 +34,8 @@ struct Back {
     void set_item(int arg, int i, Tensor g) const;
 
     mutable Small<Tensor, 2> keep;              // unpacked operands
+    mutable Small<Tensor, 3> unpacked;          // by saved slot: a saved tensor comes back once for all its uses
+    const Tensor& saved(size_t k) const;
 };
 
 // The gradient of something broadcast from `sizes`: summed over what was repeated (differentiable).

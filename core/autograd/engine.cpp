@@ -326,16 +326,21 @@ bool Back::needs_item(int a, int i) const { return node.first_edge[size_t(a)] !=
 
 Tensor Back::grad(int i) const { return has(i) ? incoming[size_t(i)] : zeros_of(node.results[size_t(i)]); }
 
+const Tensor& Back::saved(size_t k) const {
+    if (unpacked.size() < node.saved.size()) unpacked.resize(node.saved.size());
+    if (!unpacked[k].defined()) unpacked[k] = node.saved[k].unpack(&node, node.name());
+    return unpacked[k];
+}
 Tensor Back::arg(int a) const {
     for (size_t k = 0; k < node.saved.size(); ++k)
-        if (node.saved_slot[k] == a) return node.saved[k].unpack(&node, node.name());
+        if (node.saved_slot[k] == a) return saved(k);
     return {};
 }
 Tensor Back::result(int i) const { return arg(32 + i); }
 std::vector<Tensor> Back::list(int a) const {
     std::vector<Tensor> r;
     for (size_t k = 0; k < node.saved.size(); ++k)
-        if (node.saved_slot[k] == a) r.push_back(node.saved[k].unpack(&node, node.name()));
+        if (node.saved_slot[k] == a) r.push_back(saved(k));
     return r;
 }
 Operand Back::operand(int a) const {

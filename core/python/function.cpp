@@ -207,6 +207,14 @@ PyTypeObject* make_function_type(const char* name, bool binds) {
     return make_type(spec);
 }
 
+bool comes_before(const Schema& a, const Schema& b) {
+    for (size_t i = 0; i < std::min(a.args.size(), b.args.size()); ++i) {
+        const bool x = a.args[i].kind == Kind::Tensor, y = b.args[i].kind == Kind::Tensor;
+        if (x != y) return x;
+    }
+    return false;
+}
+
 Group& add_signature(const Op& op, std::string name, Form form) {
     auto& g = groups()[Key{op.schema.space, name, form}];
     if (!g) {
@@ -215,7 +223,10 @@ Group& add_signature(const Op& op, std::string name, Form form) {
         g->name = std::move(name);
         g->form = form;
     }
-    g->signatures.emplace_back(op, form);
+    // A tensor is tried before a number: a 0-d tensor would pass for one.
+    Signature s(op, form);
+    auto at = std::ranges::find_if(g->signatures, [&](const Signature& other) { return comes_before(s.op->schema, other.op->schema); });
+    g->signatures.insert(at, std::move(s));
     return *g;
 }
 
