@@ -76,7 +76,7 @@ class printoptions:
 
     def __enter__(self) -> None:
         self.saved = get_printoptions()
-        set_printoptions(**{**self.saved, **self.kwargs})
+        set_printoptions(**{"sci_mode": self.saved["sci_mode"], **self.kwargs})
 
     def __exit__(self, *exc: object) -> None:
         set_printoptions(**self.saved)

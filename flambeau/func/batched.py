@@ -65,6 +65,21 @@ class BatchedTensor(fb.Tensor):
             inside = repr(physical(t)).replace("\n", "\n    ")
             return f"BatchedTensor(lvl={t._levels[-1]}, bdim={len(t._levels) - 1}, value=\n    {inside}\n)"
 
+    def _no_number(self) -> Any:
+        raise RuntimeError(
+            "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item()"
+            " on a Tensor, please try to rewrite what you're doing with other operations. If error is occurring"
+            " somewhere inside PyTorch internals, please file a bug report."
+        )
+
+    item = tolist = numpy = __float__ = __int__ = __index__ = __complex__ = __array__ = _no_number
+
+    def __bool__(self) -> bool:
+        raise RuntimeError(
+            "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We"
+            " don't support that yet, please file an issue at https://github.com/pytorch/pytorch/issues ."
+        )
+
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         return self._transform_repr(self)
 

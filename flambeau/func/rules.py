@@ -112,21 +112,9 @@ def _held(func: Callable, args: tuple, kwargs: dict) -> Any:
     return held if held is None else make(held.as_subclass(fb.Tensor), levels_of(args[0]))
 
 
-@_rule("__bool__", "is_nonzero")
-def _bool(func: Callable, args: tuple, kwargs: dict) -> Any:
-    raise RuntimeError(
-        "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't"
-        " support that yet, please file an issue at https://github.com/pytorch/pytorch/issues ."
-    )
-
-
-@_rule("item", "__float__", "__int__", "__index__", "__complex__", "tolist", "numpy", "__array__")
-def _item(func: Callable, args: tuple, kwargs: dict) -> Any:
-    raise RuntimeError(
-        "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item()"
-        " on a Tensor, please try to rewrite what you're doing with other operations. If error is occurring"
-        " somewhere inside PyTorch internals, please file a bug report."
-    )
+@_rule("is_nonzero")
+def _is_nonzero(func: Callable, args: tuple, kwargs: dict) -> bool:
+    return bool(args[0])
 
 
 # ---------------------------------------------------------------- element by element

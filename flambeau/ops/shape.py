@@ -416,7 +416,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
             f"torch.take_along_dim(): dtype of indices should be Long but got {_long_name(indices)}"
         )
     if dim is None:
-        return input.reshape(-1).gather(0, _counted(indices.reshape(-1), input.numel()))
+        return input.reshape(-1).gather(0, indices.reshape(-1))
     if input.dim() != indices.dim():
         raise RuntimeError(
             "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "

@@ -251,13 +251,8 @@ class _Frame:
             run = object()
         if run not in self.computed:
             self._compute(run)
-        if run not in holder.tensors:
-            raise CheckpointError(
-                "torch.utils.checkpoint: Unpack is being triggered for a tensor that was already unpacked"
-                " once. If you are calling ctx.saved_tensors in backward, make sure to do so only once."
-                " Otherwise please open an issue with details on your use case."
-            )
-        return holder.tensors.pop(run)
+        # kept, not taken out: a derivative may look at a saved tensor more than once; it goes with the graph
+        return holder.tensors[run]
 
     def _compute(self, run: Any) -> None:
         count = 0

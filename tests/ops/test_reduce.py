@@ -1,0 +1,85 @@
+"""Statistics, counting, differences and integrals: values of PyTorch 2.13."""
+
+import math
+
+import pytest
+
+import flambeau as fb
+
+from .compare import same
+
+A = fb.tensor([[3.0, 1, 2], [6, 5, 4]])
+N = fb.tensor([1.0, math.nan, 3.0])
+V = fb.tensor([1, 4, 9, 16])
+
+CASES = [
+    ("fb.nanmean(N)", 2.0),
+    ("A.quantile(0.5)", 3.5),
+    ("A.quantile(fb.tensor([0.25, 0.6]), dim=1)", [[1.5, 4.5], [2.2, 5.2]]),
+    ("A.quantile(0.4, dim=0, keepdim=True, interpolation='nearest')", [[3.0, 1.0, 2.0]]),
+    ("A.quantile(0.4, 1, interpolation='midpoint')", [1.5, 4.5]),
+    ("N.nanquantile(0.5)", 2.0),
+    ("N.quantile(0.5)", math.nan),
+    ("fb.bincount(fb.tensor([1, 3, 1]))", [0, 2, 0, 1]),
+    (
+        "fb.bincount(fb.tensor([1, 3, 1]), fb.tensor([0.5, 1, 2]), minlength=5)",
+        [0.0, 2.5, 0.0, 1.0, 0.0],
+    ),
+    ("fb.histc(A, 4)", [2.0, 1.0, 1.0, 2.0]),
+    ("fb.histc(A, 3, 2, 5)", [1.0, 1.0, 2.0]),
+    ("fb.histogram(A, 3)", [[2.0, 2.0, 2.0], [1.0, 2.666667, 4.333333, 6.0]]),
+    (
+        "fb.histogram(A, fb.tensor([0.0, 2, 6]), density=True)",
+        [[0.08333334, 0.2083333], [0.0, 2.0, 6.0]],
+    ),
+    ("fb.histogramdd(A.T, [2, 2])", [[[0.0, 1.0], [1.0, 1.0]], [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]),
+    ("fb.cov(A)", [[1.0, 0.5], [0.5, 1.0]]),
+    ("fb.cov(A, correction=0, fweights=fb.tensor([1, 2, 1]))", [[0.6875, 0.25], [0.25, 0.5]]),
+    ("fb.cov(A, aweights=fb.tensor([0.5, 1, 0.2]))", [[1.4375, 0.625], [0.625, 0.6875]]),
+    ("fb.corrcoef(A)", [[1.0, 0.5], [0.5, 1.0]]),
+    ("fb.diff(V)", [3, 5, 7]),
+    ("fb.diff(V, n=2, prepend=fb.tensor([0]))", [2, 2, 2]),
+    ("fb.diff(A, dim=0)", [[3.0, 4.0, 2.0]]),
+    ("fb.gradient(V.float())", [[3.0, 4.0, 6.0, 7.0]]),
+    (
+        "fb.gradient(V.float(), spacing=(fb.tensor([0.0, 1, 3, 4]),), edge_order=2)",
+        [[3.166667, 2.833333, 5.5, 8.500001]],
+    ),
+    ("fb.gradient(A, spacing=2.0, dim=1)", [[[-1.0, -0.25, 0.5], [-0.5, -0.5, -0.5]]]),
+    ("fb.trapezoid(A)", [3.5, 10.0]),
+    ("fb.trapezoid(A, fb.tensor([0.0, 1, 3]))", [5.0, 14.5]),
+    ("fb.cumulative_trapezoid(A, dx=0.5)", [[1.0, 1.75], [2.75, 5.0]]),
+    ("fb.segment_reduce(A.flatten(), 'max', lengths=fb.tensor([2, 1, 3]))", [3.0, 2.0, 6.0]),
+    ("fb.segment_reduce(A.flatten(), 'mean', lengths=fb.tensor([2, 0, 4]))", [2.0, math.nan, 4.25]),
+    (
+        "fb.segment_reduce(A.flatten(), 'sum', lengths=fb.tensor([2, 0, 4]), initial=1.0)",
+        [5.0, 1.0, 18.0],
+    ),
+    ("fb.logspace(0, 2, 3)", [1.0, 10.0, 100.0]),
+    ("fb.logspace(0, 3, 4, base=2, dtype=fb.int64)", [1, 2, 4, 8]),
+    ("fb.tril_indices(3, 3)", [[0, 1, 1, 2, 2, 2], [0, 0, 1, 0, 1, 2]]),
+    ("fb.triu_indices(2, 3, 1)", [[0, 0, 1], [1, 2, 2]]),
+    ("fb.fft.fftfreq(5, 0.5)", [0.0, 0.4, 0.8, -0.8, -0.4]),
+    ("fb.fft.rfftfreq(4)", [0.0, 0.25, 0.5]),
+]
+
+
+@pytest.mark.parametrize(("expression", "expected"), CASES)
+def test_values(expression, expected):
+    same(eval(expression), expected)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: A.quantile(1.5), "must be in the range"),
+        (lambda: A.int().quantile(0.5), "either float or double dtype"),
+        (lambda: fb.bincount(fb.tensor([-1])), "1-d non-negative integral"),
+        (lambda: fb.cov(fb.ones(1, 1, 1)), "two or fewer dimensions"),
+        (lambda: fb.diff(fb.tensor(1)), "at least one-dimensional"),
+        (lambda: fb.gradient(A, edge_order=3), "edge_order"),
+    ],
+)
+def test_errors(call, text):
+    with pytest.raises(RuntimeError, match=text):
+        call()
