@@ -111,3 +111,12 @@ def restore_flash_attention_impl(_raise_warn: bool = True) -> None:
     if _active_handle is not None:
         _active_handle.remove()
     _active = _active_handle = None
+
+
+def __getattr__(name: str):
+    """Load the submodules at their first use."""
+    if name in ("bias", "flex_attention"):
+        import importlib
+
+        return importlib.import_module(f"flambeau.nn.attention.{name}")
+    raise AttributeError(f"module 'flambeau.nn.attention' has no attribute {name!r}")

@@ -54,7 +54,11 @@ from flambeau.nn.functional.activation import (
     threshold,
     threshold_,
 )  # fmt: skip
-from flambeau.nn.functional.attention import multi_head_attention_forward, scaled_dot_product_attention
+from flambeau.nn.functional.attention import (
+    _canonical_mask,
+    multi_head_attention_forward,
+    scaled_dot_product_attention,
+)
 from flambeau.nn.functional.conv import (
     ScalingType,
     SwizzleType,

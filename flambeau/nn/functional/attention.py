@@ -48,7 +48,7 @@ def _check_dims(query, key, value, key_padding_mask, attn_mask, num_heads: int) 
     return dim == 3
 
 
-def canonical_mask(
+def _canonical_mask(
     mask: Tensor | None,
     mask_name: str,
     other_type,
@@ -155,7 +155,7 @@ def multi_head_attention_forward(
             key_padding_mask = key_padding_mask.unsqueeze(0)
     length, batch, embed_dim = query.shape
     source = key.shape[0]
-    key_padding_mask = canonical_mask(
+    key_padding_mask = _canonical_mask(
         key_padding_mask,
         "key_padding_mask",
         None if attn_mask is None else attn_mask.dtype,
@@ -172,7 +172,7 @@ def multi_head_attention_forward(
         # the kernel makes the causal mask itself
         attn_mask = None
     else:
-        attn_mask = canonical_mask(attn_mask, "attn_mask", None, "", query.dtype, check_other=False)
+        attn_mask = _canonical_mask(attn_mask, "attn_mask", None, "", query.dtype, check_other=False)
         is_causal = is_causal and key_padding_mask is None
     _expect(
         embed_dim == embed_dim_to_check,

@@ -6,7 +6,7 @@ import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn import functional as F
 from flambeau.nn import init
-from flambeau.nn.functional.attention import canonical_mask
+from flambeau.nn.functional.attention import _canonical_mask
 from flambeau.nn.modules.linear import NonDynamicallyQuantizableLinear
 from flambeau.nn.modules.module import Module
 from flambeau.nn.parameter import Parameter
@@ -573,8 +573,8 @@ class MultiheadAttention(Module):
             else:
                 merged = attn_mask.view(1, 1, length, length).expand(batch, self.num_heads, -1, -1)
             if key_padding_mask is not None:
-                padding = canonical_mask(key_padding_mask, "key_padding_mask", None, "", query.dtype, False)
-                merged = canonical_mask(merged, "attn_mask", None, "", query.dtype, False)
+                padding = _canonical_mask(key_padding_mask, "key_padding_mask", None, "", query.dtype, False)
+                merged = _canonical_mask(merged, "attn_mask", None, "", query.dtype, False)
                 padding = padding.view(batch, 1, 1, length).expand(-1, self.num_heads, -1, -1)
                 merged = merged + padding
         return merged, kind

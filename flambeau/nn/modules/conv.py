@@ -8,7 +8,7 @@ from flambeau.nn import functional as F
 from flambeau.nn import init
 from flambeau.nn.modules.lazy import LazyModuleMixin
 from flambeau.nn.modules.module import Module
-from flambeau.nn.modules.utils import _pair, _single, _triple, reversed_pairs
+from flambeau.nn.modules.utils import _pair, _reverse_repeat_tuple, _single, _triple
 from flambeau.nn.parameter import Parameter, UninitializedParameter
 
 __all__ = [
@@ -80,7 +80,7 @@ class _ConvNd(Module):
         self.padding_mode = padding_mode
         # padding before and after each dimension, for the padding modes that pad first and then convolve
         if not isinstance(padding, str):
-            self._reversed_padding_repeated_twice = reversed_pairs(padding)
+            self._reversed_padding_repeated_twice = _reverse_repeat_tuple(padding, 2)
         else:
             around = [0, 0] * len(kernel_size)
             if padding == "same":
@@ -353,6 +353,10 @@ class _ConvTransposeNd(_ConvNd):
             self.groups,
             self.dilation,
         )
+
+
+# the name it had before; some programs still test for it
+_ConvTransposeMixin = _ConvTransposeNd
 
 
 class ConvTranspose1d(_ConvTransposeNd):

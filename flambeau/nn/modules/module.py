@@ -27,6 +27,16 @@ __all__ = [
     "Module",
 ]
 
+# torch's names of what lives in other files here
+_EXTRA_STATE_KEY_SUFFIX = _state.EXTRA_STATE
+_global_parameter_registration_hooks = _call.registration_hooks["parameter"]
+_global_buffer_registration_hooks = _call.registration_hooks["buffer"]
+_global_module_registration_hooks = _call.registration_hooks["module"]
+_global_forward_pre_hooks = _call.forward_pre_hooks
+_global_forward_hooks = _call.forward_hooks
+_global_backward_pre_hooks = _call.backward_pre_hooks
+_global_backward_hooks = _call.backward_hooks
+
 _STATE_REPORT = (
     "should never be called. Please file an issue at "
     "https://github.com/pytorch/pytorch/issues/new?template=bug-report.yml to report this bug."

@@ -3,7 +3,7 @@
 from flambeau import Tensor
 from flambeau.nn import functional as F
 from flambeau.nn.modules.module import Module
-from flambeau.nn.modules.utils import _pair, _quadruple, ntuple
+from flambeau.nn.modules.utils import _ntuple, _pair, _quadruple
 
 __all__ = [
     "CircularPad1d", "CircularPad2d", "CircularPad3d", "ConstantPad1d", "ConstantPad2d", "ConstantPad3d",
@@ -12,7 +12,7 @@ __all__ = [
 ]  # fmt: skip
 
 # how the padding argument is read: a number, or (before, after) from the last dimension on
-_SIDES = {1: _pair, 2: _quadruple, 3: ntuple(6)}
+_SIDES = {1: _pair, 2: _quadruple, 3: _ntuple(6)}
 
 
 class _PadNd(Module):

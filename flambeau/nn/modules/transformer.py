@@ -8,7 +8,7 @@ import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn import functional as F
 from flambeau.nn import init
-from flambeau.nn.functional.attention import canonical_mask
+from flambeau.nn.functional.attention import _canonical_mask
 from flambeau.nn.modules.activation import MultiheadAttention
 from flambeau.nn.modules.container import ModuleList
 from flambeau.nn.modules.dropout import Dropout
@@ -43,7 +43,7 @@ def _sequence_length(src: Tensor, batch_first: bool) -> int:
     return src.size(0) if src.dim() == 2 else src.size(1 if batch_first else 0)
 
 
-def _activation(activation: str | Callable) -> Callable:
+def _get_activation_fn(activation: str | Callable) -> Callable:
     if not isinstance(activation, str):
         return activation
     known = {"relu": F.relu, "gelu": F.gelu}
@@ -52,7 +52,7 @@ def _activation(activation: str | Callable) -> Callable:
     return known[activation]
 
 
-def _copies(module: Module, count: int) -> ModuleList:
+def _get_clones(module: Module, count: int) -> ModuleList:
     return ModuleList([copy.deepcopy(module) for _ in range(count)])
 
 
@@ -94,7 +94,7 @@ class TransformerEncoderLayer(Module):
         self.norm2 = LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **options)
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
-        activation = _activation(activation)
+        activation = _get_activation_fn(activation)
         # the numbers say which of the two activations it is, in torch's checkpoints of whole modules
         if activation is F.relu or type(activation).__name__ == "ReLU":
             self.activation_relu_or_gelu = 1
@@ -126,14 +126,14 @@ class TransformerEncoderLayer(Module):
         is_causal : bool
             Says that `src_mask` is the causal one.
         """
-        src_key_padding_mask = canonical_mask(
+        src_key_padding_mask = _canonical_mask(
             src_key_padding_mask,
             "src_key_padding_mask",
             None if src_mask is None else src_mask.dtype,
             "src_mask",
             src.dtype,
         )
-        src_mask = canonical_mask(src_mask, "src_mask", None, "", src.dtype, check_other=False)
+        src_mask = _canonical_mask(src_mask, "src_mask", None, "", src.dtype, check_other=False)
         x = src
         if self.norm_first:
             x = x + self._sa_block(self.norm1(x), src_mask, src_key_padding_mask, is_causal=is_causal)
@@ -185,7 +185,7 @@ class TransformerDecoderLayer(Module):
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
         self.dropout3 = Dropout(dropout)
-        self.activation = _activation(activation)
+        self.activation = _get_activation_fn(activation)
 
     def __setstate__(self, state) -> None:
         super().__setstate__(state)
@@ -267,7 +267,7 @@ class TransformerEncoder(Module):
         mask_check: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.layers = _copies(encoder_layer, num_layers)
+        self.layers = _get_clones(encoder_layer, num_layers)
         self.num_layers = num_layers
         self.norm = norm
         self.enable_nested_tensor = enable_nested_tensor
@@ -289,10 +289,10 @@ class TransformerEncoder(Module):
     ) -> Tensor:
         """Encode; the arguments are those of the layers."""
         padding = src_key_padding_mask
-        src_key_padding_mask = canonical_mask(
+        src_key_padding_mask = _canonical_mask(
             padding, "src_key_padding_mask", None if mask is None else mask.dtype, "mask", src.dtype
         )
-        mask = canonical_mask(mask, "mask", None, "", src.dtype, check_other=False)
+        mask = _canonical_mask(mask, "mask", None, "", src.dtype, check_other=False)
         clears = mask is None and padding is not None and self._clears_padding(src, padding)
         batch_first = self.layers[0].self_attn.batch_first
         is_causal = _is_causal(mask, is_causal, _sequence_length(src, batch_first))
@@ -350,7 +350,7 @@ class TransformerDecoder(Module):
 
     def __init__(self, decoder_layer, num_layers: int, norm: Module | None = None) -> None:
         super().__init__()
-        self.layers = _copies(decoder_layer, num_layers)
+        self.layers = _get_clones(decoder_layer, num_layers)
         self.num_layers = num_layers
         self.norm = norm
 

@@ -5,7 +5,7 @@ import collections.abc
 __all__ = ["consume_prefix_in_state_dict_if_present"]
 
 
-def ntuple(count: int):
+def _ntuple(count: int):
     """A function that makes `count` equal numbers of one, and a tuple of an iterable."""
 
     def parse(value):
@@ -17,15 +17,15 @@ def ntuple(count: int):
     return parse
 
 
-_single = ntuple(1)
-_pair = ntuple(2)
-_triple = ntuple(3)
-_quadruple = ntuple(4)
+_single = _ntuple(1)
+_pair = _ntuple(2)
+_triple = _ntuple(3)
+_quadruple = _ntuple(4)
 
 
-def reversed_pairs(sizes) -> tuple:
-    """(a, b) as (b, b, a, a): sizes a dimension as padding before and after, from the last dimension on."""
-    return tuple(size for size in reversed(sizes) for _ in range(2))
+def _reverse_repeat_tuple(t, n: int) -> tuple:
+    """(a, b) as (b, b, a, a) for n = 2: sizes a dimension as padding, from the last dimension on."""
+    return tuple(size for size in reversed(t) for _ in range(n))
 
 
 def consume_prefix_in_state_dict_if_present(state_dict: dict, prefix: str) -> None:

@@ -19,7 +19,9 @@ def _registry(module, name: str) -> dict | None:
 
 
 @contextlib.contextmanager
-def _replaced(module, tensors: dict[str, Tensor], tie_weights: bool, strict: bool):
+def _reparametrize_module(
+    module, tensors: dict[str, Tensor], tie_weights: bool = False, strict: bool = False
+):
     """`module` with `tensors` in it; its own ones are back afterwards."""
     own = dict(module.named_parameters(remove_duplicate=False))
     own.update(module.named_buffers(remove_duplicate=False))
@@ -107,5 +109,5 @@ def _functional_call(
         Raise for names that are missing or not known.
     """
     args = () if args is None else args if isinstance(args, tuple) else (args,)
-    with _replaced(module, parameters_and_buffers, tie_weights, strict):
+    with _reparametrize_module(module, parameters_and_buffers, tie_weights, strict):
         return module(*args, **(kwargs or {}))
