@@ -1,16 +1,16 @@
 """flambeau: PyTorch's public API on a compact C++20 core. Programs say ``import flambeau as torch``."""
+
 from flambeau import _C
 from flambeau.version import __version__  # noqa: F401
 
-# The core's functions and types are the package's. Many have the name of a builtin (`float`, `max`, `range`), so this file
+# The core's functions and types are the package's. Many have the name of a builtin (`float`, `max`), so this file  # noqa: E501
 # defines nothing else; what is not there yet when it is asked for is found by `_lookup.find`.
 globals().update({name: value for name, value in vars(_C).items() if not name.startswith("_")})
 _VF = _C._VariableFunctions
 _TensorBase = _C.Tensor
 
-from flambeau import _lookup  # noqa: E402
+from flambeau import _lookup, _tensor  # noqa: E402, F401
 from flambeau._basics import *  # noqa: E402, F403
-from flambeau import _tensor  # noqa: E402, F401
 
 
 def __getattr__(name):

@@ -1,4 +1,5 @@
 """Functions of the package that are no operators: questions about objects, and settings."""
+
 from __future__ import annotations
 
 import math
@@ -7,22 +8,78 @@ from typing import Any
 from flambeau import _C
 
 __all__ = [
-    "is_tensor", "is_storage", "typename", "set_default_dtype", "set_default_device", "get_default_device", "is_warn_always_enabled",
-    "set_warn_always", "use_deterministic_algorithms", "are_deterministic_algorithms_enabled",
-    "is_deterministic_algorithms_warn_only_enabled", "set_deterministic_debug_mode", "get_deterministic_debug_mode",
-    "set_float32_matmul_precision", "get_float32_matmul_precision", "compiled_with_cxx11_abi", "is_distributed", "from_dlpack", "asarray",
-    "get_num_interop_threads", "set_num_interop_threads", "set_flush_denormal", "get_device", "get_file_path", "sym_int", "sym_float",
-    "sym_not", "sym_max", "sym_min", "numel", "is_floating_point", "is_complex", "is_signed", "is_conj", "is_neg", "is_inference",
-    "is_same_size", "resolve_conj", "resolve_neg", "is_nonzero", "get_device_module", "e", "inf", "nan", "pi", "newaxis", "legacy_contiguous_format",
-    "sym_ite", "sym_sqrt", "sym_sum", "has_lapack", "has_mkl", "has_openmp", "has_spectral", "is_vulkan_available", "as_strided_",
-    "detach_", "resize_as_", "nonzero",
-]  # fmt: skip
+    "is_tensor",
+    "is_storage",
+    "typename",
+    "set_default_dtype",
+    "set_default_device",
+    "get_default_device",
+    "is_warn_always_enabled",
+    "set_warn_always",
+    "use_deterministic_algorithms",
+    "are_deterministic_algorithms_enabled",
+    "is_deterministic_algorithms_warn_only_enabled",
+    "set_deterministic_debug_mode",
+    "get_deterministic_debug_mode",
+    "set_float32_matmul_precision",
+    "get_float32_matmul_precision",
+    "compiled_with_cxx11_abi",
+    "is_distributed",
+    "from_dlpack",
+    "asarray",
+    "get_num_interop_threads",
+    "set_num_interop_threads",
+    "set_flush_denormal",
+    "get_device",
+    "get_file_path",
+    "sym_int",
+    "sym_float",
+    "sym_not",
+    "sym_max",
+    "sym_min",
+    "numel",
+    "is_floating_point",
+    "is_complex",
+    "is_signed",
+    "is_conj",
+    "is_neg",
+    "is_inference",
+    "is_same_size",
+    "resolve_conj",
+    "resolve_neg",
+    "is_nonzero",
+    "get_device_module",
+    "e",
+    "inf",
+    "nan",
+    "pi",
+    "newaxis",
+    "legacy_contiguous_format",
+    "sym_ite",
+    "sym_sqrt",
+    "sym_sum",
+    "has_lapack",
+    "has_mkl",
+    "has_openmp",
+    "has_spectral",
+    "is_vulkan_available",
+    "as_strided_",
+    "detach_",
+    "resize_as_",
+    "nonzero",
+]
 
 Tensor = _C.Tensor
 e, inf, nan, pi, newaxis = math.e, math.inf, math.nan, math.pi, None
 legacy_contiguous_format = _C.contiguous_format
 has_lapack, has_mkl, has_openmp, has_spectral = True, False, True, True
-_settings = {"deterministic": False, "warn_only": False, "warn_always": False, "matmul_precision": "highest", "interop_threads": 1}
+_settings = {
+    "deterministic": False,
+    "warn_only": False,
+    "warn_always": False,
+    "matmul_precision": "highest",
+    "interop_threads": 1,
+}
 
 
 def is_tensor(obj: Any, /) -> bool:
@@ -43,7 +100,7 @@ def typename(obj: Any, /) -> str:
     """The name of an object's type; for a tensor such as ``torch.FloatTensor``."""
     if isinstance(obj, Tensor):
         return obj.type()
-    kind = getattr(obj, "__qualname__", None) and obj or type(obj)
+    kind = (getattr(obj, "__qualname__", None) and obj) or type(obj)
     module = getattr(kind, "__module__", "") or ""
     name = getattr(kind, "__qualname__", kind.__class__.__qualname__)
     return name if module in ("builtins", "__builtin__", "") else f"{module}.{name}"
@@ -97,7 +154,7 @@ def set_deterministic_debug_mode(debug_mode: int | str) -> None:
     if isinstance(debug_mode, str):
         if debug_mode not in named:
             raise RuntimeError(
-                f"invalid value of debug_mode, expected one of `default`, `warn`, `error`, but got {debug_mode}"
+                f"invalid value of debug_mode, expected one of `default`, `warn`, `error`, but got {debug_mode}"  # noqa: E501
             )
         debug_mode = named[debug_mode]
     if debug_mode not in (0, 1, 2):
@@ -111,7 +168,7 @@ def get_deterministic_debug_mode() -> int:
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """How exact float32 matrix products are: ``highest``, ``high`` or ``medium``. The CPU always computes in float32."""
+    """How exact float32 products are: ``highest``, ``high`` or ``medium``; the CPU always uses float32."""
     if precision not in ("highest", "high", "medium"):
         raise RuntimeError(f"{precision} is not one of 'highest', 'high', or 'medium'; got {precision}")
     _settings["matmul_precision"] = precision
@@ -151,10 +208,10 @@ def asarray(
 
     Parameters
     ----------
-    obj : a tensor, an array, an object with ``__dlpack__`` or the buffer protocol, a number or nested sequences of numbers.
+    obj : a tensor, an array, an object with ``__dlpack__`` or the buffer protocol, nested numbers.
     dtype, device : of the result (default: those of `obj`).
     copy : True makes a copy, False refuses to make one, None copies where it must.
-    requires_grad : whether the result is a leaf that requires a gradient; else history is dropped only by copies.
+    requires_grad : whether the result is a leaf that requires a gradient; otherwise it has no history.
     """
     import flambeau as fb
 
@@ -179,7 +236,9 @@ def asarray(
         if wanted != made.dtype:
             from ._tensor import type_word
 
-            raise ValueError(f"can't alias tensor with dtype '{type_word(made.dtype)}' into dtype '{type_word(wanted)}'.")
+            raise ValueError(
+                f"can't alias tensor with dtype '{type_word(made.dtype)}' into dtype '{type_word(wanted)}'."
+            )
     if wanted != made.dtype or place != made.device:
         made = made.to(device=place, dtype=wanted)
     elif copy:
@@ -281,7 +340,9 @@ def _method(name: str, doc: str) -> Any:
         if not isinstance(input, Tensor):
             if _C._has_torch_function((input,)):
                 return _C._handle_torch_function(function, (input,), input, *args, **kwargs)
-            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+            raise TypeError(
+                f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+            )
         return getattr(input, name)(*args, **kwargs)
 
     function.__name__ = function.__qualname__ = name
@@ -314,7 +375,9 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
     if _C._has_torch_function_variadic(input, out):
         return _C._handle_torch_function(nonzero, (input, out), input, out=out, as_tuple=as_tuple)
     if not isinstance(input, Tensor):
-        raise TypeError(f"nonzero(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+        raise TypeError(
+            f"nonzero(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        )
     if as_tuple:
         return _nonzero(input).unbind(1) if input.dim() else (_nonzero(input.reshape(1)).squeeze(1),)
     if out is None:

@@ -1,4 +1,5 @@
-"""The old tensor classes: FloatTensor, LongTensor, … They construct, and answer isinstance, but are no real classes."""
+"""The old tensor classes: FloatTensor, LongTensor, … They construct and answer isinstance, no more."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -13,18 +14,28 @@ class tensortype(type):
     """Metaclass of the old tensor classes."""
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, _C.Tensor) and instance.dtype == cls.dtype and instance.device.type == "cpu"
+        return (
+            isinstance(instance, _C.Tensor) and instance.dtype == cls.dtype and instance.device.type == "cpu"
+        )
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         return _C._legacy_tensor(cls.dtype, *args, **kwargs)
 
 
 def _made(name: str, dtype: Any) -> type:
-    members = {"dtype": dtype, "layout": fb.strided, "is_cuda": False, "is_sparse": False, "__module__": "flambeau"}
+    members = {
+        "dtype": dtype,
+        "layout": fb.strided,
+        "is_cuda": False,
+        "is_sparse": False,
+        "__module__": "flambeau",
+    }
     return tensortype(name, (), {**members, "__doc__": f"Old name of tensors of {dtype} on the CPU."})
 
 
-globals().update({name: _made(name, getattr(fb, dtype)) for name, dtype in _DTYPES.items() if not name.startswith("UInt")})
+globals().update(
+    {name: _made(name, getattr(fb, dtype)) for name, dtype in _DTYPES.items() if not name.startswith("UInt")}
+)
 
 
 def set_default_tensor_type(t: Any, /) -> None:

@@ -1,4 +1,5 @@
-"""Where the package finds what it does not load at import: subpackages, Python operators, and names of smaller modules."""
+"""Where the package finds what it does not load at import: subpackages, Python operators, other names."""
+
 from __future__ import annotations
 
 import importlib
@@ -14,16 +15,23 @@ _HOMES = {
     "serialization": "save load",
     "_limits": "finfo iinfo",
     "_tensor_str": "set_printoptions",
-    "storage": """TypedStorage DoubleStorage FloatStorage HalfStorage LongStorage IntStorage ShortStorage CharStorage ByteStorage
-        BoolStorage BFloat16Storage ComplexDoubleStorage ComplexFloatStorage""",
-    "_legacy": """DoubleTensor FloatTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor CharTensor ByteTensor BoolTensor
-        set_default_tensor_type""",
+    "storage": """
+        TypedStorage DoubleStorage FloatStorage HalfStorage LongStorage IntStorage ShortStorage
+        CharStorage ByteStorage BoolStorage BFloat16Storage ComplexDoubleStorage ComplexFloatStorage
+    """,
+    "_legacy": """
+        DoubleTensor FloatTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor CharTensor
+        ByteTensor BoolTensor set_default_tensor_type
+    """,
     "compat": "install_as_torch uninstall_as_torch",
     "amp": "autocast GradScaler",
-    "amp.state": """is_autocast_enabled set_autocast_enabled get_autocast_dtype set_autocast_dtype is_autocast_cpu_enabled
-        set_autocast_cpu_enabled get_autocast_cpu_dtype set_autocast_cpu_dtype get_autocast_gpu_dtype set_autocast_gpu_dtype
-        is_autocast_cache_enabled set_autocast_cache_enabled clear_autocast_cache autocast_increment_nesting
-        autocast_decrement_nesting""",
+    "amp.state": """
+        is_autocast_enabled set_autocast_enabled get_autocast_dtype set_autocast_dtype
+        is_autocast_cpu_enabled set_autocast_cpu_enabled get_autocast_cpu_dtype set_autocast_cpu_dtype
+        get_autocast_gpu_dtype set_autocast_gpu_dtype is_autocast_cache_enabled
+        set_autocast_cache_enabled clear_autocast_cache autocast_increment_nesting
+        autocast_decrement_nesting
+    """,
     "func": "vmap",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -1,4 +1,5 @@
 """The part of Tensor that is written in Python; importing this module completes the class."""
+
 from __future__ import annotations
 
 import sys
@@ -6,7 +7,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from flambeau import _C
+from flambeau import (
+    _C,
+    _basics,  # noqa: F401 it takes what it needs of the class before that is completed here
+)
 
 Tensor = _C.Tensor
 fb = sys.modules["flambeau"]
@@ -37,7 +41,11 @@ def _overridable(f: Callable) -> Callable:
 # ---------------------------------------------------------------- autograd
 @_overridable
 def backward(
-    self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+    self: Tensor,
+    gradient: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
 ) -> None:
     """Add the gradients of this tensor to the ``.grad`` of the leaves it depends on.
 
@@ -49,7 +57,15 @@ def backward(
     inputs : only these get a gradient.
     """
     if gradient is None and inputs is None:
-        _C._run_backward((self,), (None,), create_graph if retain_graph is None else retain_graph, create_graph, (), True, True)
+        _C._run_backward(
+            (self,),
+            (None,),
+            create_graph if retain_graph is None else retain_graph,
+            create_graph,
+            (),
+            True,
+            True,
+        )
         return
     fb.autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
@@ -107,10 +123,10 @@ def reinforce(self: Tensor, reward: Any) -> None:
     """Removed from PyTorch."""
     raise RuntimeError(
         "reinforce() was removed.\nUse torch.distributions instead.\n"
-        "See https://pytorch.org/docs/main/distributions.html\n\nInstead of:\n\nprobs = policy_network(state)\n"
-        "action = probs.multinomial()\nnext_state, reward = env.step(action)\naction.reinforce(reward)\naction.backward()\n\n"
-        "Use:\n\nprobs = policy_network(state)\n# NOTE: categorical is equivalent to what used to be called multinomial\n"
-        "m = torch.distributions.Categorical(probs)\naction = m.sample()\nnext_state, reward = env.step(action)\n"
+        "See https://pytorch.org/docs/main/distributions.html\n\nInstead of:\n\nprobs = policy_network(state)\n"  # noqa: E501
+        "action = probs.multinomial()\nnext_state, reward = env.step(action)\naction.reinforce(reward)\naction.backward()\n\n"  # noqa: E501
+        "Use:\n\nprobs = policy_network(state)\n# NOTE: categorical is equivalent to what used to be called multinomial\n"  # noqa: E501
+        "m = torch.distributions.Categorical(probs)\naction = m.sample()\nnext_state, reward = env.step(action)\n"  # noqa: E501
         "loss = -m.log_prob(action) * reward\nloss.backward()\n"
     )
 
@@ -140,8 +156,8 @@ def __deepcopy__(self: Tensor, memo: dict) -> Tensor:
         return _C._handle_torch_function(Tensor.__deepcopy__, (self,), self, memo)
     if not self.is_leaf:
         raise RuntimeError(
-            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
-            "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "  # noqa: E501
+            "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "  # noqa: E501
             "https://github.com/pytorch/pytorch/pull/103001"
         )
     if id(self) in memo:
@@ -162,7 +178,9 @@ def __deepcopy__(self: Tensor, memo: dict) -> Tensor:
             new.grad = copy.deepcopy(self.grad, memo)
     memo[id(self)] = new
     if self.__dict__:
-        new.__dict__ = copy.deepcopy({k: v for k, v in self.__dict__.items() if not k.endswith("_hooks")}, memo)
+        new.__dict__ = copy.deepcopy(
+            {k: v for k, v in self.__dict__.items() if not k.endswith("_hooks")}, memo
+        )
     return new
 
 
@@ -183,11 +201,18 @@ def _reduced(self: Tensor) -> tuple:
     if self.layout is not fb.strided:
         raise NotImplementedError(f"flambeau cannot pickle tensors of layout {self.layout} yet")
     return _rebuild, (
-        self.untyped_storage(), self.dtype, self.storage_offset(), tuple(self.size()), self.stride(), self.requires_grad,
-    )  # fmt: skip
+        self.untyped_storage(),
+        self.dtype,
+        self.storage_offset(),
+        tuple(self.size()),
+        self.stride(),
+        self.requires_grad,
+    )
 
 
-def _rebuild(storage: Any, dtype: Any, offset: int, size: tuple, stride: tuple, requires_grad: bool) -> Tensor:
+def _rebuild(
+    storage: Any, dtype: Any, offset: int, size: tuple, stride: tuple, requires_grad: bool
+) -> Tensor:
     made = fb.empty(0, dtype=dtype).set_(storage, offset, size, stride)
     return made.requires_grad_() if requires_grad else made
 
@@ -272,7 +297,12 @@ def __array_wrap__(self: Tensor, array: Any, context: Any = None, return_scalar:
 
 @_method
 def __dlpack__(
-    self: Tensor, *, stream: Any = -1, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    self: Tensor,
+    *,
+    stream: Any = -1,
+    max_version: Any = None,
+    dl_device: Any = None,
+    copy: bool | None = None,
 ) -> Any:
     """A DLPack capsule of this tensor's memory."""
     if self.requires_grad:
@@ -324,11 +354,23 @@ def share_memory_(self: Tensor) -> Tensor:
 
 # ---------------------------------------------------------------- types and devices
 _TYPE_NAMES = {
-    "float32": "FloatTensor", "float64": "DoubleTensor", "float16": "HalfTensor", "bfloat16": "BFloat16Tensor", "int64": "LongTensor",
-    "int32": "IntTensor", "int16": "ShortTensor", "int8": "CharTensor", "uint8": "ByteTensor", "bool": "BoolTensor",
-    "complex64": "ComplexFloatTensor", "complex128": "ComplexDoubleTensor", "complex32": "ComplexHalfTensor",
-    "uint16": "UInt16Tensor", "uint32": "UInt32Tensor", "uint64": "UInt64Tensor",
-}  # fmt: skip
+    "float32": "FloatTensor",
+    "float64": "DoubleTensor",
+    "float16": "HalfTensor",
+    "bfloat16": "BFloat16Tensor",
+    "int64": "LongTensor",
+    "int32": "IntTensor",
+    "int16": "ShortTensor",
+    "int8": "CharTensor",
+    "uint8": "ByteTensor",
+    "bool": "BoolTensor",
+    "complex64": "ComplexFloatTensor",
+    "complex128": "ComplexDoubleTensor",
+    "complex32": "ComplexHalfTensor",
+    "uint16": "UInt16Tensor",
+    "uint32": "UInt32Tensor",
+    "uint64": "UInt64Tensor",
+}
 _DTYPES = {name: dtype for dtype, name in _TYPE_NAMES.items()}
 
 
@@ -372,14 +414,22 @@ def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_fo
 
 @_overridable
 def new_tensor(
-    self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None,
+    self: Tensor,
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
     pin_memory: bool = False,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """A tensor of `data` with this tensor's dtype and device."""
     if isinstance(data, Tensor):
         made = data.detach().to(dtype=dtype or data.dtype, device=device or data.device, copy=True)
         return made.requires_grad_(requires_grad)
-    return fb.tensor(data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+    return fb.tensor(
+        data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad
+    )
 
 
 @_overridable
@@ -427,7 +477,9 @@ def resize_as(self: Tensor, tensor: Tensor) -> Tensor:
 def apply_(self: Tensor, callable: Callable) -> Tensor:
     """Replace each element by what a Python function makes of it; slow."""
     if self.requires_grad and fb.is_grad_enabled():
-        raise RuntimeError("Can't call apply_() on Variable that requires grad. Use var.detach().apply_() instead.")
+        raise RuntimeError(
+            "Can't call apply_() on Variable that requires grad. Use var.detach().apply_() instead."
+        )
     values = [callable(v) for v in self.reshape(-1).tolist()]
     return self.copy_(fb.tensor(values, dtype=self.dtype).reshape(self.shape))
 
@@ -436,7 +488,9 @@ def apply_(self: Tensor, callable: Callable) -> Tensor:
 def map_(self: Tensor, tensor: Tensor, callable: Callable) -> Tensor:
     """Replace each element by a Python function of it and of another tensor's; slow."""
     if self.requires_grad and fb.is_grad_enabled():
-        raise RuntimeError("Can't call map_() on Variable that requires grad. Use var.detach().map_() instead.")
+        raise RuntimeError(
+            "Can't call map_() on Variable that requires grad. Use var.detach().map_() instead."
+        )
     pairs = zip(self.reshape(-1).tolist(), tensor.expand_as(self).reshape(-1).tolist(), strict=True)
     return self.copy_(fb.tensor([callable(a, b) for a, b in pairs], dtype=self.dtype).reshape(self.shape))
 
@@ -506,7 +560,9 @@ def is_distributed(self: Tensor) -> bool:
 
 
 def _elsewhere(device: str) -> None:
-    def method(self: Tensor, device: Any = device, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+    def method(
+        self: Tensor, device: Any = device, non_blocking: bool = False, memory_format: Any = None
+    ) -> Tensor:
         return self.to(device, non_blocking=non_blocking)
 
     method.__name__ = device
@@ -531,7 +587,9 @@ def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None)
 
 
 # ---------------------------------------------------------------- __torch_function__
-def _default_function(cls: Any, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> Any:
+def _default_function(
+    cls: Any, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
+) -> Any:
     """Run the function as for plain tensors and give results the subclass."""
     if not all(issubclass(cls, t) for t in types):
         return NotImplemented
@@ -571,7 +629,11 @@ def _complete() -> None:
     Tensor.__torch_function__ = classmethod(_default_function)
     Tensor.__array_priority__ = 1000
     Tensor._backward_hooks = None
-    Tensor.__div__, Tensor.__rdiv__, Tensor.__idiv__ = Tensor.__truediv__, Tensor.__rtruediv__, Tensor.__itruediv__
+    Tensor.__div__, Tensor.__rdiv__, Tensor.__idiv__ = (
+        Tensor.__truediv__,
+        Tensor.__rtruediv__,
+        Tensor.__itruediv__,
+    )
     Tensor.__nonzero__, Tensor.__long__ = Tensor.__bool__, Tensor.__int__
     Tensor.__torch_dispatch__ = _C._disabled_torch_function_impl
     Tensor._post_accumulate_grad_hooks = None

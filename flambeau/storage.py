@@ -1,4 +1,5 @@
 """Typed storages: the bytes behind a tensor seen as elements of one type. Kept for old programs and files."""
+
 from __future__ import annotations
 
 import copy
@@ -14,10 +15,19 @@ __all__ = ["TypedStorage", "UntypedStorage"]
 UntypedStorage = _C.UntypedStorage
 
 _CLASS_OF = {
-    "float64": "DoubleStorage", "float32": "FloatStorage", "float16": "HalfStorage", "int64": "LongStorage", "int32": "IntStorage",
-    "int16": "ShortStorage", "int8": "CharStorage", "uint8": "ByteStorage", "bool": "BoolStorage", "bfloat16": "BFloat16Storage",
-    "complex128": "ComplexDoubleStorage", "complex64": "ComplexFloatStorage",
-}  # fmt: skip
+    "float64": "DoubleStorage",
+    "float32": "FloatStorage",
+    "float16": "HalfStorage",
+    "int64": "LongStorage",
+    "int32": "IntStorage",
+    "int16": "ShortStorage",
+    "int8": "CharStorage",
+    "uint8": "ByteStorage",
+    "bool": "BoolStorage",
+    "bfloat16": "BFloat16Storage",
+    "complex128": "ComplexDoubleStorage",
+    "complex64": "ComplexFloatStorage",
+}
 
 
 class TypedStorage:
@@ -34,14 +44,21 @@ class TypedStorage:
     is_sparse = False
 
     def __init__(
-        self, *args: Any, wrap_storage: Any = None, dtype: Any = None, device: Any = None, _internal: bool = False
+        self,
+        *args: Any,
+        wrap_storage: Any = None,
+        dtype: Any = None,
+        device: Any = None,
+        _internal: bool = False,
     ) -> None:
         self.dtype = type(self).dtype or dtype or fb.get_default_dtype()
         if wrap_storage is not None:
             if args:
                 raise RuntimeError("No positional arguments should be given when using 'wrap_storage'")
             if not isinstance(wrap_storage, UntypedStorage):
-                raise TypeError(f"Argument 'wrap_storage' must be UntypedStorage, but got {type(wrap_storage)}")
+                raise TypeError(
+                    f"Argument 'wrap_storage' must be UntypedStorage, but got {type(wrap_storage)}"
+                )
             self._untyped_storage = wrap_storage
             return
         if len(args) > 1:
@@ -122,16 +139,18 @@ class TypedStorage:
         return self._tensor().tolist()
 
     def __eq__(self, other: Any) -> bool:
-        return isinstance(other, TypedStorage) and self.dtype == other.dtype and self._untyped_storage == other._untyped_storage
+        return (
+            isinstance(other, TypedStorage)
+            and self.dtype == other.dtype
+            and self._untyped_storage == other._untyped_storage
+        )
 
     def __hash__(self) -> int:
         return hash((self._untyped_storage, self.dtype))
 
     def __str__(self) -> str:
         numbers = "\n ".join(str(v) for v in self.tolist()) if self.device.type != "meta" else "..."
-        return (
-            f" {numbers}\n[torch.storage.TypedStorage(dtype={self.dtype}, device={self.device}) of size {len(self)}]"
-        )
+        return f" {numbers}\n[torch.storage.TypedStorage(dtype={self.dtype}, device={self.device}) of size {len(self)}]"  # noqa: E501
 
     __repr__ = __str__
 
@@ -265,7 +284,11 @@ class _LegacyMeta(type):
 
 
 def _legacy(name: str, dtype: Any) -> type:
-    return _LegacyMeta(name, (TypedStorage,), {"dtype": dtype, "__module__": "flambeau", "__doc__": f"Storage of {dtype} elements."})
+    return _LegacyMeta(
+        name,
+        (TypedStorage,),
+        {"dtype": dtype, "__module__": "flambeau", "__doc__": f"Storage of {dtype} elements."},
+    )
 
 
 globals().update({name: _legacy(name, getattr(fb, dtype)) for dtype, name in _CLASS_OF.items()})
@@ -274,8 +297,8 @@ globals().update({name: _legacy(name, getattr(fb, dtype)) for dtype, name in _CL
 def warn_deprecated() -> None:
     """The warning that PyTorch gives where a typed storage is used."""
     warnings.warn(
-        "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be the only storage class. This "
-        "should only matter to you if you are using storages directly.  To access UntypedStorage directly, use "
+        "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be the only storage class. This "  # noqa: E501
+        "should only matter to you if you are using storages directly.  To access UntypedStorage directly, use "  # noqa: E501
         "tensor.untyped_storage() instead of tensor.storage()",
         stacklevel=3,
     )

@@ -1,4 +1,5 @@
 """Tensors passed to and from other libraries without a copy."""
+
 from __future__ import annotations
 
 import enum

@@ -1,4 +1,5 @@
 """Nodes, hooks, autograd.Function and modes as Python sees them."""
+
 import pytest
 
 import flambeau as torch
@@ -16,7 +17,9 @@ def test_nodes():
     m = n.next_functions[0][0]
     assert m is n.next_functions[0][0] and m.name() == "MulBackward0" and m._saved_other is not None
     a = m.next_functions[0][0]
-    assert a.name() == "torch::autograd::AccumulateGrad" and a.variable is x and m.next_functions[1] == (None, 0)
+    assert (
+        a.name() == "torch::autograd::AccumulateGrad" and a.variable is x and m.next_functions[1] == (None, 0)
+    )
     m.metadata["k"] = 1
     assert m.metadata == {"k": 1}
 
@@ -35,7 +38,9 @@ def test_tensor_hooks():
     z.register_hook(lambda g: 3)
     with pytest.raises(TypeError, match="expected Variable, but hook returned 'int'"):
         z.sum().backward()
-    with pytest.raises(RuntimeError, match="cannot register a hook on a tensor that doesn't require gradient"):
+    with pytest.raises(
+        RuntimeError, match="cannot register a hook on a tensor that doesn't require gradient"
+    ):
         torch.ones(1).register_hook(print)
 
 
@@ -90,11 +95,20 @@ def test_function():
         torch.ones(1)
 
 
-@pytest.mark.parametrize("result, message", [
-    (lambda g: (g, g), "function BadBackward returned an incorrect number of gradients (expected 1, got 2)"),
-    (lambda g: 3, "expected Variable or None (got int)"),
-    (lambda g: torch.ones(5), "Function BadBackward returned an invalid gradient at index 0 - got [5] but expected shape compatible with [2]"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "result, message",
+    [
+        (
+            lambda g: (g, g),
+            "function BadBackward returned an incorrect number of gradients (expected 1, got 2)",
+        ),
+        (lambda g: 3, "expected Variable or None (got int)"),
+        (
+            lambda g: torch.ones(5),
+            "Function BadBackward returned an invalid gradient at index 0 - got [5] but expected shape compatible with [2]",  # noqa: E501
+        ),
+    ],
+)
 def test_wrong_backward(result, message):
     class Bad(torch.autograd.Function):
         @staticmethod
@@ -152,7 +166,9 @@ def test_function_views_dirty_and_flags():
     assert Bump.apply(z) is z
     z.backward()
     assert q.grad.item() == 5
-    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad has been used in an in-place operation."):
+    with pytest.raises(
+        RuntimeError, match="a leaf Variable that requires grad has been used in an in-place operation."  # noqa: RUF043
+    ):
         Bump.apply(leaf(1.0))
     a, b = Two.apply(leaf(1.0), torch.ones(1))
     assert not b.requires_grad
@@ -166,7 +182,7 @@ def test_modes():
     with torch.inference_mode():
         y = x * 2
     assert y.is_inference() and not y.requires_grad
-    with pytest.raises(RuntimeError, match="Inference tensors cannot be saved for backward."):
+    with pytest.raises(RuntimeError, match="Inference tensors cannot be saved for backward."):  # noqa: RUF043
         y * x
     with torch.autograd.graph.saved_tensors_hooks(lambda t: t.tolist(), torch.tensor):
         z = x * x

@@ -1,4 +1,5 @@
 """dtype, device, layout, memory_format, Size."""
+
 import copy
 import pickle
 
@@ -8,7 +9,9 @@ import flambeau as torch
 
 
 def test_dtype_facts():
-    assert repr(torch.float32) == "torch.float32" and torch.float is torch.float32 and torch.long is torch.int64
+    assert (
+        repr(torch.float32) == "torch.float32" and torch.float is torch.float32 and torch.long is torch.int64
+    )
     assert torch.float16.is_floating_point and not torch.int8.is_floating_point and torch.complex64.is_complex
     assert torch.int8.is_signed and not torch.uint8.is_signed and not torch.bool.is_signed
     assert [d.itemsize for d in (torch.bool, torch.bfloat16, torch.int32, torch.complex128)] == [1, 2, 4, 16]
@@ -30,15 +33,22 @@ def test_dtype_without_kernels_says_so():
 def test_device():
     d = torch.device("cuda:1")
     assert (d.type, d.index, str(d), repr(d)) == ("cuda", 1, "cuda:1", "device(type='cuda', index=1)")
-    assert torch.device("cuda", 1) == d == torch.device(type="cuda", index=1) and hash(torch.device("cuda", 1)) == hash(d)
-    assert torch.device("cpu") != d and torch.device("cpu").index is None and pickle.loads(pickle.dumps(d)) == d
+    assert torch.device("cuda", 1) == d == torch.device(type="cuda", index=1) and hash(
+        torch.device("cuda", 1)
+    ) == hash(d)
+    assert (
+        torch.device("cpu") != d and torch.device("cpu").index is None and pickle.loads(pickle.dumps(d)) == d
+    )
 
 
-@pytest.mark.parametrize("text, message", [
-    ("foo", "Expected one of cpu, cuda, .* device type at start of device string: foo"),
-    ("cpu:x", "Invalid device string: 'cpu:x'"),
-    ("", "Device string must not be empty"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("foo", "Expected one of cpu, cuda, .* device type at start of device string: foo"),
+        ("cpu:x", "Invalid device string: 'cpu:x'"),
+        ("", "Device string must not be empty"),
+    ],
+)
 def test_device_errors(text, message):
     with pytest.raises(RuntimeError, match=message):
         torch.device(text)

@@ -1,4 +1,5 @@
 """__torch_function__ of subclasses, duck types and modes."""
+
 import pytest
 
 import flambeau as torch
@@ -52,7 +53,9 @@ def test_ducks():
     assert func is torch.add and types == (Duck,) and kwargs == {"alpha": 2} and len(args) == 2
     assert torch.cat([torch.ones(1), Duck()])[0] is torch.cat
     assert torch.Tensor.add(torch.ones(1), Duck())[0] is torch.Tensor.add
-    with pytest.raises(TypeError, match="no implementation found for 'torch.add' on types that implement __torch_function__"):
+    with pytest.raises(
+        TypeError, match="no implementation found for 'torch.add' on types that implement __torch_function__"  # noqa: RUF043
+    ):
         torch.add(torch.ones(1), Refuses())
 
 

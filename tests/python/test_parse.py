@@ -1,4 +1,5 @@
 """Argument parsing: what is accepted, and PyTorch's words for what is not."""
+
 import pytest
 
 import flambeau as torch
@@ -6,33 +7,53 @@ import flambeau as torch
 x = torch.ones(2, 3)
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda: x.add("a"), "add(): argument 'other' (position 1) must be Tensor, not str"),
-    (lambda: torch.add(x, "a"), "add(): argument 'other' (position 2) must be Tensor, not str"),
-    (lambda: torch.relu("a"), "relu(): argument 'input' (position 1) must be Tensor, not str"),
-    (lambda: torch.relu(), 'relu() missing 1 required positional arguments: "input"'),
-    (lambda: torch.relu(x, x), "relu() takes 1 positional argument but 2 were given"),
-    (lambda: torch.relu(x, foo=1), "relu() got an unexpected keyword argument 'foo'"),
-    (lambda: torch.relu(x, input=x), "relu() got multiple values for argument 'input'"),
-    (lambda: torch.zeros("a"), "zeros(): argument 'size' (position 1) must be tuple of ints, not str"),
-    (lambda: torch.zeros(2, "a"),
-     "zeros(): argument 'size' failed to unpack the object at pos 2 with error \"type must be tuple of ints,but got str\""),
-    (lambda: torch.cat(x), "cat(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor"),
-    (lambda: torch.cat([x, "a"]), "expected Tensor as element 1 in argument 0, but got str"),
-    (lambda: torch.cat([x, x], dim="a"), "cat(): argument 'dim' must be int, not str"),
-    (lambda: x.transpose(0), 'transpose() missing 1 required positional arguments: "dim1"'),
-    (lambda: torch.ones(2, dtype="a"), "ones(): argument 'dtype' must be torch.dtype, not str"),
-    (lambda: torch.ones(2, out=3), "ones(): argument 'out' must be Tensor, not int"),
-    (lambda: torch.ones(2, requires_grad=1), "ones(): argument 'requires_grad' must be bool, not int"),
-    (lambda: torch.eye(2.0), "eye(): argument 'n' (position 1) must be int, not float"),
-    (lambda: torch.add(x), "add() received an invalid combination of arguments - got (Tensor), but expected "
-                           "(Tensor input, Tensor other, *, Number alpha = 1, Tensor out = None)"),
-    (lambda: torch.max(x, "a"), "max() received an invalid combination of arguments - got (Tensor, str), but expected one of:"),
-    (lambda: x.max(dim="a"), "max() received an invalid combination of arguments - got (dim=str, ), but expected one of:"),
-    (lambda: torch.remainder(2, 3), "remainder() received an invalid combination of arguments - got (int, int), but expected one of:"),
-    (lambda: torch.Tensor.add(3, x), "descriptor 'add' for 'torch._C.TensorBase' objects doesn't apply to a 'int' object"),
-    (lambda: torch.max(x, 0, out=(x,)), "expected tuple of 2 elements but got 1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: x.add("a"), "add(): argument 'other' (position 1) must be Tensor, not str"),
+        (lambda: torch.add(x, "a"), "add(): argument 'other' (position 2) must be Tensor, not str"),
+        (lambda: torch.relu("a"), "relu(): argument 'input' (position 1) must be Tensor, not str"),
+        (lambda: torch.relu(), 'relu() missing 1 required positional arguments: "input"'),
+        (lambda: torch.relu(x, x), "relu() takes 1 positional argument but 2 were given"),
+        (lambda: torch.relu(x, foo=1), "relu() got an unexpected keyword argument 'foo'"),
+        (lambda: torch.relu(x, input=x), "relu() got multiple values for argument 'input'"),
+        (lambda: torch.zeros("a"), "zeros(): argument 'size' (position 1) must be tuple of ints, not str"),
+        (
+            lambda: torch.zeros(2, "a"),
+            "zeros(): argument 'size' failed to unpack the object at pos 2 with error \"type must be tuple of ints,but got str\"",  # noqa: E501
+        ),
+        (lambda: torch.cat(x), "cat(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor"),
+        (lambda: torch.cat([x, "a"]), "expected Tensor as element 1 in argument 0, but got str"),
+        (lambda: torch.cat([x, x], dim="a"), "cat(): argument 'dim' must be int, not str"),
+        (lambda: x.transpose(0), 'transpose() missing 1 required positional arguments: "dim1"'),
+        (lambda: torch.ones(2, dtype="a"), "ones(): argument 'dtype' must be torch.dtype, not str"),
+        (lambda: torch.ones(2, out=3), "ones(): argument 'out' must be Tensor, not int"),
+        (lambda: torch.ones(2, requires_grad=1), "ones(): argument 'requires_grad' must be bool, not int"),
+        (lambda: torch.eye(2.0), "eye(): argument 'n' (position 1) must be int, not float"),
+        (
+            lambda: torch.add(x),
+            "add() received an invalid combination of arguments - got (Tensor), but expected "
+            "(Tensor input, Tensor other, *, Number alpha = 1, Tensor out = None)",
+        ),
+        (
+            lambda: torch.max(x, "a"),
+            "max() received an invalid combination of arguments - got (Tensor, str), but expected one of:",
+        ),
+        (
+            lambda: x.max(dim="a"),
+            "max() received an invalid combination of arguments - got (dim=str, ), but expected one of:",
+        ),
+        (
+            lambda: torch.remainder(2, 3),
+            "remainder() received an invalid combination of arguments - got (int, int), but expected one of:",
+        ),
+        (
+            lambda: torch.Tensor.add(3, x),
+            "descriptor 'add' for 'torch._C.TensorBase' objects doesn't apply to a 'int' object",
+        ),
+        (lambda: torch.max(x, 0, out=(x,)), "expected tuple of 2 elements but got 1"),
+    ],
+)
 def test_messages(call, message):
     with pytest.raises(TypeError) as error:
         call()
@@ -61,13 +82,21 @@ def test_numpys_names_and_spread_arguments():
     assert x.view(3, 2).shape == x.view((3, 2)).shape == x.view(size=(3, 2)).shape == (3, 2)
     assert x.permute(1, 0).shape == (3, 2) and torch.ones(2, 3).shape == torch.ones([2, 3]).shape
     assert x.expand(torch.tensor(4), 2, 3).shape == (4, 2, 3)
-    assert torch.ones(2, dtype=float).dtype is torch.float64 and torch.zeros(2, dtype=bool).dtype is torch.bool
-    assert torch.ones(2, requires_grad=True, device="cpu", layout=torch.strided, pin_memory=False).requires_grad
+    assert (
+        torch.ones(2, dtype=float).dtype is torch.float64 and torch.zeros(2, dtype=bool).dtype is torch.bool
+    )
+    assert torch.ones(
+        2, requires_grad=True, device="cpu", layout=torch.strided, pin_memory=False
+    ).requires_grad
 
 
 def test_numpy_numbers():
     np = pytest.importorskip("numpy")
-    assert (x * np.float32(2)).sum() == 12 and (np.float64(2) * x).sum() == 12 and x.sum(np.int64(0)).shape == (3,)
+    assert (
+        (x * np.float32(2)).sum() == 12
+        and (np.float64(2) * x).sum() == 12
+        and x.sum(np.int64(0)).shape == (3,)
+    )
     assert torch.zeros(np.int32(2), np.int64(3)).shape == (2, 3)
 
 
@@ -83,7 +112,9 @@ def test_out_and_inplace():
     assert torch.add(x, 1, out=out) is out and out.sum() == 12
     y = torch.ones(2)
     assert y.add_(1) is y and torch.relu_(y) is y
-    with pytest.raises(RuntimeError, match="functions with out=... arguments don't support automatic differentiation"):
+    with pytest.raises(
+        RuntimeError, match="functions with out=... arguments don't support automatic differentiation"  # noqa: RUF043
+    ):
         torch.add(torch.ones(2, requires_grad=True), 1, out=torch.empty(2))
 
 
@@ -92,7 +123,10 @@ def test_function_objects():
     import pickle
 
     assert torch.add.__name__ == "add" and "Tensor other" in torch.add.__doc__
-    assert pickle.loads(pickle.dumps(torch.add)) is torch.add and copy.deepcopy(torch.Tensor.add) is torch.Tensor.add
+    assert (
+        pickle.loads(pickle.dumps(torch.add)) is torch.add
+        and copy.deepcopy(torch.Tensor.add) is torch.Tensor.add
+    )
 
     class Holder:
         activation = torch.relu

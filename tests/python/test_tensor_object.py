@@ -1,4 +1,5 @@
 """One Python object for one tensor, subclasses, garbage, attributes."""
+
 import copy
 import gc
 import pickle
@@ -87,13 +88,21 @@ def test_no_blocks_are_lost():
 
 def test_attributes():
     x = torch.arange(6.0).reshape(2, 3).clone()
-    assert (x.ndim, x.dtype, x.itemsize, x.nbytes, x.is_leaf, x.grad_fn, x.grad) == (2, torch.float32, 4, 24, True, None, None)
+    assert (x.ndim, x.dtype, x.itemsize, x.nbytes, x.is_leaf, x.grad_fn, x.grad) == (
+        2,
+        torch.float32,
+        4,
+        24,
+        True,
+        None,
+        None,
+    )
     assert x.T.shape == (3, 2) and x.mT.stride() == (1, 3) and x.real is x
     assert x[0]._base is x and x[0]._is_view() and x.storage_offset() == 0 and x[1].storage_offset() == 3
-    with pytest.raises(RuntimeError, match="imag is not implemented for tensors with non-complex dtypes."):
-        x.imag
+    with pytest.raises(RuntimeError, match="imag is not implemented for tensors with non-complex dtypes."):  # noqa: RUF043
+        _ = x.imag
     with pytest.raises(AttributeError, match="'Tensor' object has no attribute 'nothing'"):
-        x.nothing
+        _ = x.nothing
     with pytest.raises(AttributeError):
         x.shape = (6,)
 
@@ -105,10 +114,17 @@ def test_setters():
     assert x.grad.tolist() == [1, 1]
     del x.grad
     assert x.grad is None
-    for value, error in [(3, TypeError), (torch.ones(3), RuntimeError), (torch.ones(2).double(), RuntimeError), (x, RuntimeError)]:
+    for value, error in [
+        (3, TypeError),
+        (torch.ones(3), RuntimeError),
+        (torch.ones(2).double(), RuntimeError),
+        (x, RuntimeError),
+    ]:
         with pytest.raises(error):
             x.grad = value
-    with pytest.raises(RuntimeError, match="only Tensors of floating point and complex dtype can require gradients"):
+    with pytest.raises(
+        RuntimeError, match="only Tensors of floating point and complex dtype can require gradients"
+    ):
         torch.arange(2).requires_grad = True
     with pytest.raises(RuntimeError, match="you can only change requires_grad flags of leaf variables"):
         (x * 2).requires_grad = False

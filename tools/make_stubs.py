@@ -1,0 +1,170 @@
+"""Write the type stubs of the core from its operator table: ``python tools/make_stubs.py flambeau/_C.pyi``.
+
+Every operator carries its schema; functions, methods and in-place forms follow from it as in the binding.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+TYPES = {
+    "Tensor": "Tensor",
+    "Operand": "Tensor | Number",
+    "Scalar": "Number",
+    "int": "int",
+    "SymInt": "int",
+    "float": "float",
+    "bool": "bool",
+    "str": "str",
+    "ScalarType": "dtype",
+    "Layout": "layout",
+    "Device": "device | str | int",
+    "MemoryFormat": "memory_format",
+    "Generator": "Generator",
+}
+HEADER = '''"""The core of flambeau. Made by tools/make_stubs.py from the operator table; do not edit."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, overload
+
+Number = int | float | bool | complex
+
+'''
+
+
+def parts(text: str) -> list[str]:
+    """The arguments between the brackets of a schema."""
+    found, depth, start = [], 0, 0
+    for i, c in enumerate(text + ","):
+        depth += (c in "([") - (c in ")]")
+        if c == "," and depth == 0:
+            found.append(text[start:i].strip())
+            start = i + 1
+    return [p for p in found if p]
+
+
+def annotation(kind: str) -> str:
+    """The Python type of a schema's type, such as ``Sequence[int] | None``."""
+    m = re.fullmatch(r"(\w+)(\([^)]*\))?(\?)?(\[\d*\])?(\?)?", kind)
+    assert m, kind
+    base = TYPES[m[1]]
+    if m[4] is not None:
+        item = f"{base} | None" if m[3] else base
+        many = f"Sequence[{item}]"
+        base = f"{many} | {base}" if m[4] != "[]" else many
+    optional = m[5] or (m[3] if m[4] is None else None)
+    return f"{base} | None" if optional else base
+
+
+def argument(text: str, first: bool, method: bool) -> str:
+    """One argument of a schema as a parameter."""
+    if text == "*":
+        return "*"
+    declared, _, value = text.partition("=")
+    kind, _, name = declared.strip().rpartition(" ")
+    if first and method:
+        return "self"
+    if first and name == "self":
+        name = "input"
+    if keyword.iskeyword(name):
+        name += "_"
+    optional = " = ..." if value else ""
+    return f"{name}: {annotation(kind)}{optional}"
+
+
+def result(text: str) -> str:
+    """The return type."""
+    text = text.strip()
+    if text.startswith("("):
+        inside = parts(text[1:-1])
+        if not inside:
+            return "None"
+        return "tuple[" + ", ".join(result(p.rpartition(" ")[0] or p) for p in inside) + "]"
+    if text.endswith("[]"):
+        return f"tuple[{TYPES[text[:-2].rstrip('?')]}, ...]"
+    kind = re.sub(r"\([^)]*\)", "", text.split()[0]).rstrip("?")
+    return {"Tensor": "Tensor", "Scalar": "Number"}.get(kind, TYPES.get(kind, "Any"))
+
+
+def definition(name: str, schema: str, method: bool, inplace: bool) -> str:
+    """One ``def`` line of an overload."""
+    opening = schema.index("(")
+    inside, _, returned = schema[opening + 1 :].rpartition(") ->")
+    texts = parts(inside)
+    params = [argument(t, i == 0, method) for i, t in enumerate(texts)]
+    if any(t.startswith("ScalarType? dtype") for t in texts) and any(
+        t.startswith("Device? device") for t in texts
+    ):
+        params.append("requires_grad: bool = ...")
+    returns = "Tensor" if inplace else result(returned)
+    return f"def {name}({', '.join(params)}) -> {returns}: ..."
+
+
+def group(name: str, function: Any, method: bool, indent: str) -> str:
+    """All overloads of a callable."""
+    inplace = name.endswith("_") and not name.startswith("_")
+    lines = list(dict.fromkeys(definition(name, s, method, inplace) for s in function._schemas))
+    mark = f"{indent}@overload\n" if len(lines) > 1 else ""
+    return "".join(f"{mark}{indent}{line}\n" for line in lines)
+
+
+def value_line(name: str, value: Any) -> str:
+    """A constant, a builtin function, or a module."""
+    kind = type(value).__name__
+    if kind in ("dtype", "layout", "memory_format"):
+        return f"{name}: {kind}\n"
+    if kind == "builtin_function_or_method":
+        return f"def {name}(*args: Any, **kwargs: Any) -> Any: ...\n"
+    return f"{name}: Any\n"
+
+
+def stubs(core: Any) -> str:
+    """The whole file."""
+    operators = {type(core._VariableFunctions.add), type(core.Tensor.add)}
+    out = [HEADER]
+    classes = {n: v for n, v in vars(core).items() if isinstance(v, type)}
+    for name, kind in sorted(classes.items()):
+        if kind.__name__ != name.rpartition(".")[2]:
+            out.append(f"{name} = {kind.__name__}\n")
+            continue
+        base = (
+            "(tuple[int, ...])"
+            if issubclass(kind, tuple)
+            else "(RuntimeError)"
+            if issubclass(kind, RuntimeError)
+            else ""
+        )
+        body = []
+        for member, value in sorted(vars(kind).items()):
+            if type(value) in operators:
+                body.append(group(member, value, True, "    "))
+            elif type(value).__name__ in ("getset_descriptor", "member_descriptor") and not member.startswith(
+                "__"
+            ):
+                body.append(f"    {member}: Any\n")
+            elif callable(value) and not keyword.iskeyword(member) and not member.startswith("__"):
+                body.append(f"    def {member}(self, *args: Any, **kwargs: Any) -> Any: ...\n")
+        out.append(f"\nclass {name}{base}:\n" + ("".join(body) or "    ...\n"))
+    out.append("\n")
+    for name, value in sorted(vars(core).items()):
+        if name.startswith("__") or name in classes or keyword.iskeyword(name):
+            continue
+        out.append(group(name, value, False, "") if type(value) in operators else value_line(name, value))
+    return "".join(out)
+
+
+def main() -> None:
+    """Write the stubs to the file named on the command line."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from flambeau import _C
+
+    Path(sys.argv[1]).write_text(stubs(_C))
+
+
+if __name__ == "__main__":
+    main()
