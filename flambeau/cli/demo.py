@@ -261,6 +261,14 @@ def main(argv: list[str] | None = None, prog: str = "flambeau demo") -> int:
     """Run the demo; returns the exit status."""
     args = _arguments(list(argv or []), prog)
     screen = Screen()
+    try:
+        return _run(args, prog, screen)
+    except KeyboardInterrupt:
+        screen.say(f"\n{prog}: stopped")
+        return 130
+
+
+def _run(args: argparse.Namespace, prog: str, screen: Screen) -> int:
     checkpoint = os.path.join(args.out, "checkpoint.pt")
     try:
         data = demo_data.load(args.data, args.root)

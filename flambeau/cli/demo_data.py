@@ -44,8 +44,8 @@ def read_digits(path: Path) -> Pictures:
     """
     content = path.read_bytes()
     text = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    table = np.array(text.replace(b"\n", b",").rstrip(b",").split(b","), dtype=np.float64).reshape(-1, 785)
-    images, labels = table[:, :-1].astype(np.uint8).reshape(-1, 28, 28), table[:, -1].astype(np.int64)
+    table = np.fromstring(text.replace(b"\n", b","), dtype=np.int64, sep=",").reshape(-1, 785)
+    images, labels = table[:, :-1].astype(np.uint8).reshape(-1, 28, 28), table[:, -1]
     test = np.zeros(len(labels), bool)
     for digit in range(10):
         places = np.flatnonzero(labels == digit)
