@@ -33,6 +33,8 @@ struct NormLoops {
     void (*softmax_gradient)(const void* g, const void* y, void* out, int64_t n, int64_t inner, bool log);
 
     double (*dot)(const void* a, const void* b, int64_t n);
+    double (*row_max)(const void* x, int64_t n);
+    double (*exp_row)(void* x, int64_t n, double shift);  // x = e^(x - shift); the sum of that
 };
 
 // Null for other types.

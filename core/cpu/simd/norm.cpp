@@ -237,20 +237,38 @@ void row_gradient(const void* pg, const void* px, void* po, int64_t n, double me
 }
 
 // ---- softmax
-template <class T> constexpr bool kStoresExact = sizeof(T) == sizeof(Acc<T>);  // results may hold what is worked on meanwhile
-
-template <class T> void softmax_row(const T* x, T* y, int64_t n, bool log) {
+template <class T> double row_max(const void* px, int64_t n) {
+    const T* x = static_cast<const T*>(px);
     using V = VecFor<T>;
-    using S = Acc<T>;
-    V most = splat<V>(S(-__builtin_inff()));
-    const V lowest = most;
+    const V lowest = splat<V>(Acc<T>(-__builtin_inff()));
+    V most = lowest;
     each_vector<T>(n, [&](int64_t i, auto part) {
         V v = part.get(x + i);
         if constexpr (part.part) v = lanes_below<V>(part.m) ? v : lowest;
         most = max_nan(v, most);
     });
-    S top = most[0];
+    Acc<T> top = most[0];
     for (int i = 1; i < kStep<T>; i++) top = most[i] != most[i] || most[i] > top ? most[i] : top;
+    return top;
+}
+template <class T> double exp_row(void* px, int64_t n, double shift) {
+    T* x = static_cast<T*>(px);
+    using V = VecFor<T>;
+    const V s = splat<V>(Acc<T>(shift));
+    double out[2] = {0, 0};
+    two_sums<T>(n, out, [&](int64_t i, auto part, auto& a, auto&) {
+        const V e = exp(V(part.get(x + i) - s));
+        part.put(x + i, e);
+        a += part.mask(e);
+    });
+    return out[0];
+}
+template <class T> constexpr bool kStoresExact = sizeof(T) == sizeof(Acc<T>);  // results may hold what is worked on meanwhile
+
+template <class T> void softmax_row(const T* x, T* y, int64_t n, bool log) {
+    using V = VecFor<T>;
+    using S = Acc<T>;
+    const S top = S(row_max<T>(x, n));
     const V shift = splat<V>(top);
     double sum = 0, unused[2] = {0, 0};
     two_sums<T>(n, unused, [&](int64_t i, auto part, auto& a, auto&) {
@@ -311,7 +329,7 @@ template <class T> void softmax_gradient(const void* pg, const void* py, void* p
 
 template <class T> constexpr NormLoops loops() {
     return {sums<T>, sums_rows<T>, dots<T>, dots_rows<T>, scale<T>, scale_rows<T>, combine<T>, combine_rows<T>,
-            normalize<T>, row_dots<T>, row_gradient<T>, softmax<T>, softmax_gradient<T>, dot<T>};
+            normalize<T>, row_dots<T>, row_gradient<T>, softmax<T>, softmax_gradient<T>, dot<T>, row_max<T>, exp_row<T>};
 }
 
 }  // namespace
