@@ -26,10 +26,10 @@ Tensor weights_of(const Tensor& q, const Tensor& k, const Tensor& mask, bool cau
     const double root = std::sqrt(std::abs(scale));
     Tensor s = op<"matmul">(q * (scale < 0 ? -root : root), op<"transpose">(k, -2, -1) * root);
     const Tensor m = causal ? causal_mask(s.size(-2), s.size(-1), q.dtype(), q.device()) : additive(mask, q.dtype());
-    if (m.defined()) s = s + m;
-    const Tensor w = op<"softmax.int">(s, -1);
-    if (!m.defined()) return w;
-    return masked(w, op<"all.dim">(op<"eq">(s, -__builtin_inf()), -1, true));  // rows without any key give zero, not NaN
+    if (!m.defined()) return op<"softmax.int">(s, -1);
+    s = s + m;
+    const Tensor empty_rows = op<"all.dim">(op<"eq">(s, -__builtin_inf()), -1, true);  // rows without any key give zero, not NaN
+    return masked(op<"softmax.int">(masked(s, empty_rows), -1), empty_rows);
 }
 Tensor plain_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, double dropout, bool causal, double scale) {
     Tensor w = weights_of(q, k, mask, causal, scale);
