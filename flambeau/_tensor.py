@@ -39,34 +39,17 @@ def _overridable(f: Callable) -> Callable:
 
 
 # ---------------------------------------------------------------- autograd
-@_overridable
-def backward(
+def _backward(
     self: Tensor,
     gradient: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
     inputs: Any = None,
 ) -> None:
-    """Add the gradients of this tensor to the ``.grad`` of the leaves it depends on.
-
-    Parameters
-    ----------
-    gradient : weights of the elements; may be left out when there is one element.
-    retain_graph : keep the graph for another backward (default: as `create_graph`).
-    create_graph : record the backward itself, for higher derivatives.
-    inputs : only these get a gradient.
-    """
-    if gradient is None and inputs is None:
-        _C._run_backward(
-            (self,),
-            (None,),
-            create_graph if retain_graph is None else retain_graph,
-            create_graph,
-            (),
-            True,
-            True,
-        )
-        return
+    """`Tensor.backward` with arguments, or of a subclass; the plain call is the core's."""
+    if _C._has_torch_function_unary(self):
+        args = dict(gradient=gradient, retain_graph=retain_graph, create_graph=create_graph, inputs=inputs)
+        return _C._handle_torch_function(Tensor.backward, (self,), self, **args)
     fb.autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 

@@ -174,6 +174,54 @@ std::vector<Node*> reachable(const std::vector<Edge>& roots) {
     return all;
 }
 
+// Remembers which run hooks belong to.
+class Task {
+public:
+    explicit Task(const std::vector<Edge>& roots) : task_(current_task), roots_(current_roots) {
+        current_task = next_task++;
+        current_roots = &roots;
+    }
+    ~Task() { current_task = task_; current_roots = roots_; }
+    Task(const Task&) = delete;
+    Task& operator=(const Task&) = delete;
+
+private:
+    int64_t task_;
+    const std::vector<Edge>* roots_;
+};
+
+// The seed of a result of one element.
+Tensor one_for(const Tensor& t) {
+    check(t.numel() == 1 || !t.requires_grad(), "grad can be implicitly created only for scalar outputs");
+    check(is_floating(t.dtype()), "grad can be implicitly created only for real scalar outputs but got torch.", name(t.dtype()));
+    Tensor one = empty(t.sizes(), t.dtype(), t.device());
+    if (!one.is_meta()) visit_dtype(one.dtype(), [&](auto z) { std::fill_n(one.data<decltype(z)>(), one.numel(), decltype(z)(1)); });
+    return one;
+}
+
+// t.backward() without arguments, the way every training step calls it; everything else goes to autograd.backward.
+PyObject* tensor_backward(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names) {
+    return guarded([&]() -> PyObject* {
+        if (n || names || !is_exact_tensor(self) || override_state.modes) {
+            static PyObject* slow = import_attribute("flambeau._tensor", "_backward");
+            Small<PyObject*, 8> all;
+            all.push_back(self);
+            for (Py_ssize_t i = 0; i < n + (names ? PyTuple_GET_SIZE(names) : 0); ++i) all.push_back(args[i]);
+            return PyObject_Vectorcall(slow, all.data(), size_t(n + 1), names);
+        }
+        const Tensor& t = unwrap(self);
+        const std::vector<Edge> roots{gradient_edge(t)};
+        check(bool(roots[0]), "element 0 of tensors does not require grad and does not have a grad_fn");
+        Grads seeds;
+        seeds.push_back(one_for(t));
+        const Task task(roots);
+        run_backward(roots, std::move(seeds), BackwardOptions{});
+        return none();
+    });
+}
+PyMethodDef backward_method{"backward", as_method(tensor_backward), METH_FASTCALL | METH_KEYWORDS,
+                            "Adds the gradients of this tensor to the .grad of the leaves it depends on."};
+
 PyObject* run_backward_py(PyObject*, PyObject* args, PyObject* kwargs) {
     return guarded([&]() -> PyObject* {
         static const char* names[] = {"tensors", "grad_tensors", "keep_graph", "create_graph", "inputs", "allow_unreachable",
@@ -195,13 +243,8 @@ PyObject* run_backward_py(PyObject*, PyObject* args, PyObject* kwargs) {
             check(bool(e), "element ", i, " of tensors does not require grad and does not have a grad_fn");
             if (seed != Py_None && !is_tensor(seed)) raise(PyExc_TypeError, str("element ", i, " of gradients tuple is not a Tensor or None"));
             if (seed == Py_None) {
-                check(!is_tensor(x) || unwrap(x).numel() == 1 || !unwrap(x).requires_grad(),
-                      "grad can be implicitly created only for scalar outputs");
                 check(is_tensor(x), "element ", i, " of gradients tuple is None, but the corresponding Tensor requires grad");
-                check(is_floating(unwrap(x).dtype()), "grad can be implicitly created only for real scalar outputs but got torch.", name(unwrap(x).dtype()));
-                Tensor one = empty(unwrap(x).sizes(), unwrap(x).dtype(), unwrap(x).device());
-                inplace<"fill_">(one, Scalar(1));
-                seeds.push_back(one);
+                seeds.push_back(one_for(unwrap(x)));
             } else {
                 seeds.push_back(unwrap(seed));
             }
@@ -220,14 +263,7 @@ PyObject* run_backward_py(PyObject*, PyObject* args, PyObject* kwargs) {
         opt.create_graph = create;
         opt.accumulate = accumulate;
         opt.allow_unreachable = unreachable;
-        const int64_t task_before = current_task;
-        const std::vector<Edge>* roots_before = current_roots;
-        current_task = next_task++;
-        current_roots = &roots;
-        struct Restore {
-            int64_t task; const std::vector<Edge>* roots;
-            ~Restore() { current_task = task; current_roots = roots; }
-        } restore{task_before, roots_before};
+        const Task task(roots);
         const std::vector<Tensor> captured = run_backward(roots, std::move(seeds), opt, wanted);
         if (accumulate) {
             // Gradients of inputs that are no leaves are added to their .grad as well.
@@ -484,6 +520,7 @@ void init_autograd(PyObject* module) {
     };
     add("flambeau._C._InferenceMode", "_InferenceMode", sizeof(InferenceMode), inference_new, inference_methods);
     add("flambeau._C._ImperativeEngine", "_ImperativeEngine", sizeof(PyObject), PyType_GenericNew, engine_methods);
+    add_object(reinterpret_cast<PyObject*>(tensor_type), "backward", PyDescr_NewMethod(tensor_type, &backward_method));
     init_nodes(module);
 }
 

@@ -23,7 +23,13 @@ struct Slot {
     }
 };
 
-bool plain(PyObject* o) { return Py_TYPE(o) == tensor_type; }
+// A tensor that nobody else takes calls of over: Tensor itself, Parameter.
+bool plain(PyObject* o) {
+    PyTypeObject* t = Py_TYPE(o);
+    if (t == tensor_type) return true;
+    if (t == &PyFloat_Type || t == &PyLong_Type) return false;
+    return PyType_IsSubtype(t, tensor_type) && !type_overrides(t);
+}
 bool undisturbed() { return !override_state.modes; }
 
 // A plain operand: tensor or Python number.
