@@ -67,9 +67,9 @@ class BatchedTensor(fb.Tensor):
 
     def _no_number(self) -> Any:
         raise RuntimeError(
-            "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item()"
-            " on a Tensor, please try to rewrite what you're doing with other operations. If error is occurring"
-            " somewhere inside PyTorch internals, please file a bug report."
+            "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling"
+            " .item() on a Tensor, please try to rewrite what you're doing with other operations. If error is"
+            " occurring somewhere inside PyTorch internals, please file a bug report."
         )
 
     item = tolist = numpy = __float__ = __int__ = __index__ = __complex__ = __array__ = _no_number

@@ -36,8 +36,8 @@ def call(func: Callable, args: tuple, kwargs: dict) -> Any:
         name = "grad "  # the function, not the attribute of tensors
     rule = _RULES.get(name)
     if rule is None:
-        body = getattr(func, "__wrapped__", None)
-        if body is not None and hasattr(func, "schema") and "out" not in kwargs:
+        body = getattr(func, "body", None)
+        if body is not None and "out" not in kwargs:
             return body(*args, **kwargs)
     with _C.DisableTorchFunctionSubclass():
         if rule is not None:

@@ -212,7 +212,11 @@ def composite(
                     return fb.overrides.handle_torch_function(op, relevant, *args, **kwargs)
                 return body(*args, **kwargs)
 
-        op.schema = schema
+        op.schema, op.body = schema, body
+        if not python:
+            # as for the core's operators, the schema says what the arguments are
+            del op.__wrapped__
+            op.__doc__ = f"{schema}\n\n{body.__doc__}"
         OPS[name] = op
         if inplace:
             OPS[name + "_"] = _inplace(name + "_", op)
