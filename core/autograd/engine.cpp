@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <unordered_map>
 #include "autograd/back.h"
+#include "autograd/sparse_gradient.h"
 
 namespace fb {
 namespace {
@@ -41,13 +42,15 @@ bool may_write_into(const Tensor& t) {
            is_non_overlapping_and_dense(t.sizes(), t.strides());
 }
 
-Tensor add_grads(const Tensor& a, const Tensor& b) { return op<"add">(a, b); }
+Tensor add_grads(const Tensor& a, const Tensor& b) {
+    return is_sparse_gradient(a) || is_sparse_gradient(b) ? sparse_gradients.add(a, b) : op<"add">(a, b);
+}
 
 void accumulate(Tensor& into, Tensor&& g) {
     if (!g.defined()) return;
     if (!into.defined()) { into = std::move(g); return; }
     // A gradient nobody else can see is added to in place.
-    if (!tls.grad && may_write_into(into) && into.dtype() == g.dtype() && same(into.sizes(), g.sizes())) {
+    if (!tls.grad && may_write_into(into) && into.dtype() == g.dtype() && same(into.sizes(), g.sizes()) && !is_sparse_gradient(g) && !is_sparse_gradient(into)) {
         inplace<"add">(into, g);
     } else {
         into = add_grads(into, g);
@@ -58,6 +61,7 @@ void accumulate(Tensor& into, Tensor&& g) {
 void fit(Tensor& g, const Node& to, uint32_t input, const Node& from, size_t index) {
     if (input >= to.results.size()) return;
     const ResultMeta& m = to.results[input];
+    if (is_sparse_gradient(g)) return;
     if (!same(g.sizes(), m.sizes)) {
         bool ok = g.dim() >= int64_t(m.sizes.size());
         for (size_t i = 0; ok && i < m.sizes.size(); ++i) {
@@ -250,7 +254,7 @@ Grads AccumulateGrad::apply(Grads&& in) {
     AutogradMeta& m = need_meta(*variable.get());
     if (!m.grad.defined()) {
         const bool mine = !tls.grad && may_write_into(g) && same(g.strides(), variable.strides());
-        if (mine || g->layout != Layout::Strided) m.grad = std::move(g);
+        if (mine || is_sparse_gradient(g)) m.grad = std::move(g);
         else if (tls.grad) m.grad = op<"clone">(g);
         else {
             Tensor copy = is_non_overlapping_and_dense(variable.sizes(), variable.strides())
@@ -259,7 +263,7 @@ Grads AccumulateGrad::apply(Grads&& in) {
             inplace<"copy_">(copy, g);
             m.grad = std::move(copy);
         }
-    } else if (tls.grad) {
+    } else if (tls.grad || is_sparse_gradient(m.grad) || is_sparse_gradient(g)) {
         m.grad = add_grads(m.grad, g);
     } else {
         inplace<"add">(m.grad, g);

@@ -1,5 +1,6 @@
 // Rows of a table, one by one or reduced in bags.
 #include <cmath>
+#include "autograd/sparse_gradient.h"
 #include "base/parallel.h"
 #include "ops/formula.h"
 
@@ -65,7 +66,17 @@ Tensor embedding_backward(const Tensor& g, const Tensor& indices, int64_t rows, 
 }
 
 Tensor embedding_gradient(Back& b) {
-    if (b.flag(4)) fail(ErrorKind::NotImplemented, "embedding: sparse gradients are not there yet; use sparse=False");
+    if (b.flag(4)) {
+        check(!b.flag(3), "embedding_backward: scale_grad_by_freq not supported with sparse gradients");
+        const int64_t flat[] = {-1}, rows[] = {-1, b.sizes(0)[1]};
+        Tensor indices = op<"reshape">(b.arg(1), IntSpan(flat)), g = op<"reshape">(b.g, IntSpan(rows));
+        if (b.integer(2) >= 0) {  // the row of the padding gets none
+            const Tensor kept = op<"squeeze.dim">(op<"nonzero">(op<"ne">(indices, Scalar(b.integer(2)))), 1);
+            indices = op<"index_select">(indices, 0, kept);
+            g = op<"index_select">(g, 0, kept);
+        }
+        return sparse_rows(indices, g, b.sizes(0)[0]);
+    }
     return op<"embedding_dense_backward">(b.g, b.arg(1), b.sizes(0)[0], b.integer(2), b.flag(3));
 }
 
@@ -172,7 +183,6 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
 
 // Written with operators on the bag of every index.
 void bag_gradients(Back& b) {
-    if (b.flag(5)) fail(ErrorKind::NotImplemented, "embedding_bag: sparse gradients are not there yet; use sparse=False");
     const Tensor indices = b.arg(1).to(DType::i64), offsets = b.arg(2).to(DType::i64), size = b.result(2), largest = b.result(3), scale = b.arg(6);
     const int64_t mode = b.integer(4), rows = b.sizes(0)[0], n = indices.numel();
     const auto padding = wrapped_padding(b.attr(8).is_none() ? std::nullopt : std::optional<int64_t>(b.integer(8)), rows);
@@ -197,7 +207,7 @@ void bag_gradients(Back& b) {
     if (b.needs(6)) b.set(6, op<"sum.dim_IntList">(rows_g * op<"index_select">(b.arg(0), 0, indices), Dims{1}));
     if (b.needs(0)) {
         if (scale.defined()) rows_g = rows_g * op<"unsqueeze">(scale, 1);
-        b.set(0, op<"embedding_dense_backward">(rows_g, indices, rows, -1, b.flag(3)));
+        b.set(0, b.flag(5) ? sparse_rows(indices, rows_g, rows) : op<"embedding_dense_backward">(rows_g, indices, rows, -1, b.flag(3)));
     }
 }
 

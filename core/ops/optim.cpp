@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "autograd/sparse_gradient.h"
 #include "op/op.h"
 
 namespace fb {
@@ -26,7 +27,7 @@ public:
             TensorImpl* g = grads[i].get();
             fits = (p.dtype == DType::f32 || p.dtype == DType::f64) && p.layout == Layout::Strided && p.device() == kCPU &&
                    (p.contiguous || is_non_overlapping_and_dense(p.sizes, p.strides)) && g->dtype == p.dtype &&
-                   g->layout == Layout::Strided && g->device() == kCPU && same(g->sizes, p.sizes);
+                   g->layout == Layout::Strided && g->device() == kCPU && same(g->sizes, p.sizes) && !is_sparse_gradient(grads[i]);
             if (fits && !same_layout(*g, p)) {
                 fits = p.contiguous;
                 if (fits) g = copies_.emplace_back(grads[i].contiguous()).get();

@@ -75,6 +75,7 @@ PyMODINIT_FUNC PyInit__C() {
         init_ops(m);
         init_autograd(m);
         init_autocast(m);
+        init_sparse_gradients();
         init_construct(m);
         init_nn_module(m);
         return module.detach();

@@ -484,3 +484,8 @@ def _any(func: Callable, args: tuple, kwargs: dict) -> Any:
     s = args[0]
     found = _plain(func, (s._values(),), {})
     return found & (s._nnz() == s.numel()) if func.__name__ == "all" else found
+
+
+@_rule("_fused_sgd", "_fused_adam", "_fused_adagrad", "_fused_rmsprop")
+def _fused(func: Callable, args: tuple, kwargs: dict) -> bool:
+    return False  # optimizers then treat each parameter by itself
