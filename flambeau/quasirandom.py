@@ -142,7 +142,7 @@ class SobolEngine:
         self.shift = fb.mv(shift_bits, fb.pow(2, fb.arange(0, bits)))
         matrices = fb.randint(2, (size, bits, bits), generator=generator).tril().numpy()
         matrices[:, range(bits), range(bits)] = 1
-        # Row i of a matrix, as an integer whose highest bit is column 0, gives bit i of the scrambled integer,
+        # Row i of a matrix, as an integer whose highest bit is column 0, gives bit i of a scrambled integer,
         # also counted from the highest: the parity of the bits both have.
         weights = 2 ** np.arange(bits - 1, -1, -1)
         rows = matrices @ weights

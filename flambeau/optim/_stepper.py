@@ -11,7 +11,6 @@ import flambeau as fb
 
 from .optimizer import Optimizer
 
-
 _grad = attrgetter("grad")
 
 
