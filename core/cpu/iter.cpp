@@ -64,6 +64,25 @@ bool can_cast(DType from, DType to) {
 }
 
 // ---------------------------------------------------------------- the loop
+// to[j][i] = from[i][j] for elements of T; rows of `to` are `side` long.
+template <class T>
+static void turn_as(char* to, int64_t side, const char* from, int64_t stride, int64_t ni, int64_t nj) {
+    T* out = reinterpret_cast<T*>(to);
+    for (int64_t i = 0; i < ni; ++i) {
+        const char* row = from + i * stride;
+        for (int64_t j = 0; j < nj; ++j) std::memcpy(&out[j * side + i], row + j * int64_t(sizeof(T)), sizeof(T));
+    }
+}
+static void turn(char* to, int64_t side, const char* from, int64_t stride, int64_t ni, int64_t nj, int64_t item) {
+    switch (item) {
+        case 1: return turn_as<uint8_t>(to, side, from, stride, ni, nj);
+        case 2: return turn_as<uint16_t>(to, side, from, stride, ni, nj);
+        case 4: return turn_as<uint32_t>(to, side, from, stride, ni, nj);
+        case 8: return turn_as<uint64_t>(to, side, from, stride, ni, nj);
+        default: return turn_as<C128>(to, side, from, stride, ni, nj);
+    }
+}
+
 void run_loop(Loop loop, IntSpan sizes, std::span<Strided> ops, const void* params, int64_t grain) {
     const int n_ops = int(ops.size());
     // Dimensions from the fastest of the output to the slowest; equal ones merged.
@@ -96,6 +115,55 @@ void run_loop(Loop loop, IntSpan sizes, std::span<Strided> ops, const void* para
     int64_t inner[kMaxOperands] = {};
     if (size.empty()) { loop(base, inner, 1, params); return; }
     for (int k = 0; k < n_ops; ++k) inner[k] = stride[k][0];
+    // Operands whose memory runs across the strips. A cache keeps the lines of a strip until the next one needs them again,
+    // unless they are too many or fall into few of its sets: then squares are turned into a small buffer first.
+    int across[kMaxOperands], n_across = 0, item = 1;
+    for (int k = 1; size.size() > 1 && total >= 4096 && k < n_ops; ++k) {
+        const int64_t pitch = std::abs(stride[k][0]);
+        if (!ops[size_t(k)].item || stride[k][1] != ops[size_t(k)].item || pitch <= stride[k][1]) continue;
+        if (size[0] <= 2048 && (pitch % 1024 || size[0] < 64)) continue;
+        across[n_across++] = k;
+        item = std::max(item, ops[size_t(k)].item);
+    }
+    if (n_across) {
+        const int64_t side = item <= 4 ? 64 : 32;
+        const int64_t rows = (size[0] + side - 1) / side, columns = (size[1] + side - 1) / side;
+        const int64_t squares = total / (size[0] * size[1]) * rows * columns;
+        auto work = [&](int64_t begin, int64_t end) {
+            alignas(64) char buffer[kMaxOperands][16384];
+            int64_t strip[kMaxOperands];
+            std::copy_n(inner, n_ops, strip);
+            for (int a = 0; a < n_across; ++a) strip[across[a]] = ops[size_t(across[a])].item;
+            for (int64_t u = begin; u < end; ++u) {
+                const int64_t i = u % rows * side, j = u / rows % columns * side;
+                const int64_t ni = std::min(side, size[0] - i), nj = std::min(side, size[1] - j);
+                int64_t rest = u / (rows * columns);
+                char* p[kMaxOperands];
+                int64_t step[kMaxOperands];
+                for (int k = 0; k < n_ops; ++k) {
+                    p[k] = base[k] + i * stride[k][0] + j * stride[k][1];
+                    step[k] = stride[k][1];
+                }
+                for (size_t d = 2; d < size.size(); ++d) {
+                    for (int k = 0; k < n_ops; ++k) p[k] += rest % size[d] * stride[k][d];
+                    rest /= size[d];
+                }
+                for (int a = 0; a < n_across; ++a) {
+                    const int k = across[a];
+                    turn(buffer[a], side, p[k], stride[k][0], ni, nj, strip[k]);
+                    p[k] = buffer[a];
+                    step[k] = side * strip[k];
+                }
+                for (int64_t r = 0; r < nj; ++r) {
+                    loop(p, strip, ni, params);
+                    for (int k = 0; k < n_ops; ++k) p[k] += step[k];
+                }
+            }
+        };
+        if (!grain || total <= grain) work(0, squares);
+        else parallel_for(squares, std::max<int64_t>(1, grain / (side * side)), work);
+        return;
+    }
     auto work = [&](int64_t begin, int64_t end) {
         // Coordinates of `begin`, then strip by strip.
         Small<int64_t, 6> at(size.size());
@@ -280,6 +348,7 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
     for (int i = 0; i < n; ++i) {
         if (const TensorImpl* t = ready[i].t) {
             ops[i + 1].ptr = static_cast<char*>(t->data());
+            ops[i + 1].item = int(itemsize(t->dtype));
             byte_strides(ops[i + 1].strides, t->sizes, t->strides, shape, int64_t(itemsize(t->dtype)));
         } else {
             ops[i + 1].ptr = ready[i].number;
@@ -339,6 +408,7 @@ void copy_data(const Tensor& to, const Tensor& from) {
         fail(ErrorKind::Runtime, "output with shape ", to.sizes(), " doesn't match the broadcast shape ", shape);
     Strided ops[2];
     ops[0].ptr = static_cast<char*>(to->data());
+    ops[1].item = int(b);
     byte_strides(ops[0].strides, to.sizes(), to.strides(), shape, a);
     ops[1].ptr = static_cast<char*>(source->data());
     byte_strides(ops[1].strides, source.sizes(), source.strides(), shape, b);

@@ -19,6 +19,7 @@ inline constexpr int kMaxOperands = 5;
 struct Strided {
     char* ptr;
     Small<int64_t, 6> strides;  // in bytes, one for each dimension of the iteration
+    int item = 0;               // bytes of an element, where known
 };
 // `grain`: elements that are worth a thread; 0 keeps one thread.
 void run_loop(Loop loop, IntSpan sizes, std::span<Strided> operands, const void* params, int64_t grain = 32768);

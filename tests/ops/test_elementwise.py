@@ -249,3 +249,15 @@ def test_instruction_sets_agree():
     for level in ("baseline", "avx2"):
         for line, reference in zip(run_level(level), best, strict=True):
             assert line == pytest.approx(reference, rel=2e-4, abs=1e-2)
+
+
+@pytest.mark.parametrize("shape, order", [((70, 2100), (1, 0)), ((64, 256), (1, 0)), ((2, 65, 5, 512), (0,
+    3, 2, 1)), ((2100, 33), (1, 0))])
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "complex128"])
+def test_operands_across_memory(shape, order, dtype):
+    """Large transposed operands go through small squares."""
+    a = (np.random.default_rng(0).normal(size=shape) * 50).astype(dtype)
+    turned = fb.from_numpy(a).permute(*order)
+    want = np.ascontiguousarray(a.transpose(order))
+    assert np.array_equal(turned.contiguous().numpy(), want)
+    assert np.array_equal((fb.from_numpy(want) + turned).numpy(), want + want)
