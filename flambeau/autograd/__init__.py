@@ -184,6 +184,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -195,6 +196,7 @@ def grad(
     outputs, inputs : tensors or sequences of them.
     grad_outputs : one cotangent an output; None stands for 1 where the output has one element.
     retain_graph, create_graph : as for `backward`.
+    only_inputs : accepted, must be True: `backward` adds to the leaves.
     allow_unused : give None for inputs that the outputs do not depend on, instead of raising.
     is_grads_batched : the first dimension of each cotangent counts several; the results get it too.
     materialize_grads : zeros instead of None for unused inputs.
@@ -203,6 +205,8 @@ def grad(
     -------
     A tuple of one gradient an input.
     """
+    if not only_inputs:
+        raise ValueError("only_inputs=False is not supported: use backward() to reach all leaves")
     if materialize_grads and allow_unused is False:
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got:"
@@ -254,3 +258,13 @@ def _looped(run: Any, grads: tuple, keep: bool) -> tuple:
 
 def _is_checkpoint_valid() -> bool:
     return _C._ImperativeEngine().is_checkpoint_valid()
+
+
+def is_multithreading_enabled() -> bool:
+    """Whether backward may use several threads."""
+    return _C._is_multithreading_enabled()
+
+
+def kineto_available() -> bool:
+    """Whether PyTorch's tracing library is there: never."""
+    return False

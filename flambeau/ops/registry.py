@@ -70,8 +70,9 @@ def find(name: str) -> Callable | None:
         return None
     if name not in OPS:
         module = importlib.import_module("." + family, __package__)
-        # functions that take no tensors need no decorator
-        OPS.setdefault(name, getattr(module, name))
+        if name not in OPS:
+            # functions that take no tensors need no decorator
+            OPS[name] = getattr(module, name)
     return OPS[name]
 
 
@@ -247,7 +248,7 @@ def _inplace(name: str, op: Callable) -> Callable:
             )
         return input.copy_(result)
 
-    in_place.__name__ = name
+    in_place.__name__ = in_place.__qualname__ = name
     return in_place
 
 

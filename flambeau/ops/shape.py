@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flambeau as fb
@@ -482,8 +482,46 @@ def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Any:
     return fb.cat([rows, rows.new_full((missing, rows.shape[1]), fill_value)])
 
 
-def _copy_of(name: str, schema: str, view: Any) -> None:
+def _slice(t: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
+    return t[(slice(None),) * wrap_dim(dim, t.dim()) + (slice(start, end, step),)]
+
+
+# views whose name is that of a method are found there
+_VIEWS: dict[str, Callable] = {
+    "alias_copy": lambda t: t,
+    "expand_copy": lambda t, size, implicit=False: t.expand(size),
+    "slice_copy": _slice,
+    "split_with_sizes_copy": lambda t, split_sizes, dim=0: t.split(split_sizes, dim),
+    "view_as_real_copy": lambda t: fb.view_as_real(t),
+    "view_as_complex_copy": lambda t: fb.view_as_complex(t),
+}
+_COPIES = {
+    "alias_copy": "Tensor self) -> Tensor",
+    "as_strided_copy": "Tensor self, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
+    "detach_copy": "Tensor self) -> Tensor",
+    "diagonal_copy": "Tensor self, int offset=0, int dim1=0, int dim2=1) -> Tensor",
+    "expand_copy": "Tensor self, int[] size, *, bool implicit=False) -> Tensor",
+    "narrow_copy": "Tensor self, int dim, int start, int length) -> Tensor",
+    "permute_copy": "Tensor self, int[] dims) -> Tensor",
+    "select_copy": "Tensor self, int dim, int index) -> Tensor",
+    "slice_copy": "Tensor self, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor",
+    "split_copy": "Tensor self, int split_size, int dim=0) -> Tensor[]",
+    "split_with_sizes_copy": "Tensor self, int[] split_sizes, int dim=0) -> Tensor[]",
+    "squeeze_copy": "Tensor self, int[] dim) -> Tensor",
+    "t_copy": "Tensor self) -> Tensor",
+    "transpose_copy": "Tensor self, int dim0, int dim1) -> Tensor",
+    "unbind_copy": "Tensor self, int dim=0) -> Tensor[]",
+    "unfold_copy": "Tensor self, int dimension, int size, int step) -> Tensor",
+    "unsqueeze_copy": "Tensor self, int dim) -> Tensor",
+    "view_copy": "Tensor self, int[] size) -> Tensor",
+    "view_as_real_copy": "Tensor self) -> Tensor",
+    "view_as_complex_copy": "Tensor self) -> Tensor",
+}
+
+
+def _make_copy(name: str, schema: str) -> None:
     """Registers ``name_copy``: a view operator whose result does not share memory."""
+    view = _VIEWS.get(name) or getattr(fb.Tensor, name.removesuffix("_copy"))
 
     def copied(input: Any, *args: Any, **kwargs: Any) -> Any:
         made = view(input, *args, **kwargs)
@@ -491,43 +529,13 @@ def _copy_of(name: str, schema: str, view: Any) -> None:
             return tuple(t.clone(memory_format=fb.contiguous_format) for t in made)
         return made.clone(memory_format=fb.contiguous_format)
 
-    copied.__name__ = name
+    copied.__name__ = copied.__qualname__ = name
     copied.__doc__ = f"`{name.removesuffix('_copy')}` that copies."
     composite(f"{name}({schema}", method=name == "narrow_copy", out=True)(copied)
 
 
-for _name, _schema, _view in (
-    ("alias_copy", "Tensor self) -> Tensor", lambda t: t.view(t.shape) if t.is_contiguous() else t),
-    ("as_strided_copy", "Tensor self, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
-    lambda t, *a, **k: t.as_strided(*a, **k)),
-    ("detach_copy", "Tensor self) -> Tensor", lambda t: t.detach()),
-    ("diagonal_copy", "Tensor self, int offset=0, int dim1=0, int dim2=1) -> Tensor", lambda t, *a,
-    **k: t.diagonal(*a, **k)),
-    ("expand_copy", "Tensor self, int[] size, *, bool implicit=False) -> Tensor", lambda t, size,
-    implicit=False: t.expand(size)),
-    ("narrow_copy", "Tensor self, int dim, int start, int length) -> Tensor", lambda t, *a,
-    **k: t.narrow(*a, **k)),
-    ("permute_copy", "Tensor self, int[] dims) -> Tensor", lambda t, dims: t.permute(dims)),
-    ("select_copy", "Tensor self, int dim, int index) -> Tensor", lambda t, *a, **k: t.select(*a, **k)),
-    ("slice_copy", "Tensor self, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor",
-     lambda t, dim=0, start=None, end=None, step=1: t[(slice(None),) * wrap_dim(dim,
-     t.dim()) + (slice(start, end, step),)]),
-    ("split_copy", "Tensor self, int split_size, int dim=0) -> Tensor[]", lambda t, *a, **k: t.split(*a,
-    **k)),
-    ("split_with_sizes_copy", "Tensor self, int[] split_sizes, int dim=0) -> Tensor[]", lambda t, *a,
-    **k: fb.split_with_sizes(t, *a, **k)),
-    ("squeeze_copy", "Tensor self, int[] dim) -> Tensor", lambda t, *a, **k: t.squeeze(*a, **k)),
-    ("t_copy", "Tensor self) -> Tensor", lambda t: t.t()),
-    ("transpose_copy", "Tensor self, int dim0, int dim1) -> Tensor", lambda t, *a, **k: t.transpose(*a, **k)),
-    ("unbind_copy", "Tensor self, int dim=0) -> Tensor[]", lambda t, *a, **k: t.unbind(*a, **k)),
-    ("unfold_copy", "Tensor self, int dimension, int size, int step) -> Tensor", lambda t, *a,
-    **k: t.unfold(*a, **k)),
-    ("unsqueeze_copy", "Tensor self, int dim) -> Tensor", lambda t, *a, **k: t.unsqueeze(*a, **k)),
-    ("view_copy", "Tensor self, int[] size) -> Tensor", lambda t, size: t.view(size)),
-    ("view_as_real_copy", "Tensor self) -> Tensor", lambda t: fb.view_as_real(t)),
-    ("view_as_complex_copy", "Tensor self) -> Tensor", lambda t: fb.view_as_complex(t)),
-):  # fmt: skip
-    _copy_of(_name, _schema, _view)
+for _name, _schema in _COPIES.items():
+    _make_copy(_name, _schema)
 
 
 @composite("sum_to_size(Tensor self, int[] size) -> Tensor", function=False, method=True)
