@@ -120,14 +120,20 @@ bool can_fuse(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& m
     return a[0] == b[0] && a[0] == c[0] && a[1] == b[1] && a[1] == c[1] && a[3] == b[3] && b[2] == c[2] && q.numel() && k.numel() && v.numel();
 }
 
+Tensor repeated_heads(const Tensor& t, int64_t times) {
+    Dims wide = t.sizes(), flat = t.sizes();
+    wide.insert(wide.size() - 2, times);
+    flat[flat.size() - 3] *= times;
+    return op<"reshape">(op<"expand">(op<"unsqueeze">(t, -3), wide), flat);
+}
 Tensor attention(const Tensor& q, const Tensor& k0, const Tensor& v0, const Tensor& mask, double dropout, bool causal, std::optional<double> scale, bool gqa) {
     check_operands(q, k0, v0, mask, causal);
     Tensor k = k0, v = v0;
     if (gqa) {  // groups of query heads share a key head
         const int64_t heads = q.size(-3), kh = k.size(-3), vh = v.size(-3);
         check(kh > 0 && vh > 0 && heads % kh == 0 && heads % vh == 0, "Number of heads in key and value must divide the number of heads in query");
-        k = op<"repeat_interleave.self_int">(k, heads / kh, -3);
-        v = op<"repeat_interleave.self_int">(v, heads / vh, -3);
+        k = repeated_heads(k, heads / kh);
+        v = repeated_heads(v, heads / vh);
     }
     if (can_fuse(q, k, v, mask, dropout))
         return std::move(opn<"_scaled_dot_product_flash_attention_for_cpu">(q, k, v, 0.0, causal, mask, scale).result[0]);

@@ -189,9 +189,9 @@ const Family family([](Registry& r) {
           "int blank, bool zero_infinity=False) -> Tensor", "").kernel<ctc_backward>().grad("grad", "", [](Back&) -> Tensor {
             fail(ErrorKind::Runtime, "derivative for aten::_ctc_loss_backward is not implemented");
         }).grad("log_probs", "", [](Back&) -> Tensor { fail(ErrorKind::Runtime, "derivative for aten::_ctc_loss_backward is not implemented"); });
-    r.add("ctc_loss.Tensor(Tensor log_probs, Tensor targets, Tensor input_lengths, Tensor target_lengths, int blank=0, int reduction=1, bool zero_infinity=False) -> Tensor",
+    r.add("ctc_loss.Tensor(Tensor log_probs, Tensor targets, Tensor input_lengths, Tensor target_lengths, int blank=0, int reduction=0, bool zero_infinity=False) -> Tensor",
           "f").kernel<ctc_loss_tensors>().autocast(2);
-    r.add("ctc_loss.IntList(Tensor log_probs, Tensor targets, int[] input_lengths, int[] target_lengths, int blank=0, int reduction=1, bool zero_infinity=False) -> Tensor",
+    r.add("ctc_loss.IntList(Tensor log_probs, Tensor targets, int[] input_lengths, int[] target_lengths, int blank=0, int reduction=0, bool zero_infinity=False) -> Tensor",
           "f").kernel<ctc_loss>().autocast(2);
 });
 
