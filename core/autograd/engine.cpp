@@ -39,7 +39,7 @@ private:
 
 bool may_write_into(const Tensor& t) {
     return t->use_count() == 1 && t->storage->use_count() == 1 && !t->requires_grad && !t->grad_fn &&
-           is_non_overlapping_and_dense(t.sizes(), t.strides());
+           (t->contiguous || is_non_overlapping_and_dense(t.sizes(), t.strides()));
 }
 
 Tensor add_grads(const Tensor& a, const Tensor& b) {
@@ -126,7 +126,7 @@ std::vector<Tensor> run_backward(std::span<const Edge> roots, Grads root_grads, 
     };
     // Which nodes are reached, how many gradients each waits for, and (given inputs) which lead to one of them.
     struct Visit { int state; size_t edge; };
-    std::vector<Visit> stack;
+    Small<Visit, 16> stack;
     auto is_input = [&](const Node* n) {
         return std::any_of(inputs.begin(), inputs.end(), [&](const Edge& e) { return e.node.get() == n; });
     };
@@ -160,7 +160,7 @@ std::vector<Tensor> run_backward(std::span<const Edge> roots, Grads root_grads, 
         }
     }
     std::vector<Tensor> captured(inputs.size());
-    std::vector<int> ready;
+    Small<int, 16> ready;
     const Later later{&states};
     auto push = [&](int s) { ready.push_back(s); std::push_heap(ready.begin(), ready.end(), later); };
     auto receive = [&](int s, uint32_t input, Tensor&& g) {

@@ -77,6 +77,8 @@ public:
     Grads apply(Grads&& inputs) override;
     std::string name() const override { return "AccumulateGrad"; }
     bool is_accumulate() const override { return true; }
+    static void* operator new(size_t);
+    static void operator delete(void*);
     Tensor variable;
     std::vector<Ptr<Hook>> post_accumulate;    // pre() is called with the variable
 };

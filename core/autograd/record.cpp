@@ -36,6 +36,8 @@ void Node::destroy(Node* n) {
 }
 void destroy_node(Node* n) { if (n->release()) Node::destroy(n); }
 
+void* AccumulateGrad::operator new(size_t) { return Pool<sizeof(AccumulateGrad)>::take(); }
+void AccumulateGrad::operator delete(void* p) { Pool<sizeof(AccumulateGrad)>::give(p); }
 void* OpNode::operator new(size_t) { return Pool<sizeof(OpNode)>::take(); }
 void OpNode::operator delete(void* p) { Pool<sizeof(OpNode)>::give(p); }
 

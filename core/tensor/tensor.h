@@ -4,6 +4,7 @@
 #include <vector>
 #include "base/device.h"
 #include "base/names.h"
+#include "base/pool.h"
 #include "base/scalar.h"
 #include "base/small.h"
 #include "tensor/storage.h"
@@ -20,6 +21,8 @@ struct MetaDeleter { void operator()(AutogradMeta* m) const { destroy_meta(m); }
 struct VersionCounter final : RefCounted {
     std::atomic<uint32_t> value{0};
     static void destroy(VersionCounter* v) { delete v; }
+    static void* operator new(size_t) { return Pool<sizeof(VersionCounter)>::take(); }
+    static void operator delete(void* p) { Pool<sizeof(VersionCounter)>::give(p); }
 };
 
 class TensorImpl;
