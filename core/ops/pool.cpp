@@ -219,7 +219,8 @@ template <int n> Tensor max_pool_gradient(Back& b) {
         const GradGuard off(false);
         indices = std::get<1>(largest<n>(x, s, true));
     }
-    return in_order_of(scattered<n>(b.g, indices, x.sizes()), x);
+    const Tensor r = scattered<n>(b.g, indices, x.sizes());
+    return tls.grad ? r : in_order_of(r, x);  // with create_graph its history counts
 }
 
 // ---------------------------------------------------------------- averages
@@ -283,7 +284,9 @@ template <int n> Tensor adaptive_avg_public(const Tensor& x, IntSpan output) {
     }
     Dims dims;
     for (int64_t d = n; d > 0; --d) dims.push_back(-d);
-    return in_order_of(op<"mean.dim">(x, dims, true), x);
+    const Tensor r = op<"mean.dim">(x, dims, true);
+    if (user_channels_last(x)) r->set_shape(r.sizes(), channels_last_strides(r.sizes()));  // one position: the same memory
+    return r;
 }
 template <int n> std::tuple<Tensor, Tensor> adaptive_max(const Tensor& x, IntSpan output) {
     return largest<n>(x, adaptive_shape<n>(x, output, Names<n>::adaptive_max), true);
