@@ -290,27 +290,6 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
     return op<"add">(op<"matmul">(x, w.dim() == 2 ? op<"t">(w) : w), bias);
 }
 
-// y_o = x1ᵀ·W_o·x2 + b_o
-Tensor bilinear(const Tensor& x1, const Tensor& x2, const Tensor& w, const Tensor& bias) {
-    check(x1.dim() == x2.dim(), "bilinear(): input dimensions do not match: got ", x1.dim(), " and ", x2.dim());
-    Dims sizes;
-    for (size_t d = 0; d + 1 < x1.sizes().size(); ++d) {
-        check(x1.sizes()[d] == x2.sizes()[d], "bilinear(): input batch dimensions do not match at dim ", d, ": got ", x1.sizes()[d], " and ", x2.sizes()[d]);
-        sizes.push_back(x1.sizes()[d]);
-    }
-    check(x1.sizes().back() == w.sizes()[1], "bilinear(): input1 size does not match weight size: got ", x1.sizes().back(), " but expected ", w.sizes()[1]);
-    check(x2.sizes().back() == w.sizes()[2], "bilinear(): input2 size does not match weight size: got ", x2.sizes().back(), " but expected ", w.sizes()[2]);
-    check(!bias.defined() || bias.sizes()[0] == w.sizes()[0], "bilinear(): bias size does not match weight size: got ", bias.defined() ? bias.sizes()[0] : 0, " but expected ",
-          w.sizes()[0]);
-    const int64_t n = product(sizes), o = w.sizes()[0], i = w.sizes()[1], j = w.sizes()[2];
-    const int64_t rows1[] = {n, i}, rows2[] = {n, j, 1}, order[] = {1, 0, 2}, flat[] = {i, o * j}, each[] = {n, o, j}, result[] = {n, o};
-    const Tensor left = op<"mm">(op<"reshape">(x1, IntSpan(rows1)), op<"reshape">(op<"permute">(w, IntSpan(order)), IntSpan(flat)));
-    Tensor r = op<"reshape">(op<"bmm">(op<"view">(left, IntSpan(each)), op<"reshape">(x2, IntSpan(rows2))), IntSpan(result));
-    if (bias.defined()) r = op<"add">(r, bias);
-    sizes.push_back(o);
-    return op<"view">(r, sizes);
-}
-
 Tensor chain_matmul(TensorSpan m) {
     check(!m.empty(), "chain_matmul(): Expected one or more matrices");
     return m.size() == 1 ? op<"clone">(m[0]) : op<"linalg::multi_dot">(m);
@@ -357,7 +336,6 @@ const Family family([](Registry& r) {
     r.add("inner(Tensor self, Tensor other) -> Tensor", "fmo").kernel<inner>();
     r.add("matmul(Tensor self, Tensor other) -> Tensor", "fmo").kernel<matmul>().autocast(1);
     r.add("nn::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor", "fo").kernel<linear>().autocast(1);
-    r.add("bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor", "f").kernel<bilinear>().autocast(1);
     r.add("chain_matmul(Tensor[] matrices) -> Tensor", "f").kernel<chain_matmul>();
 });
 
