@@ -2,6 +2,7 @@
 #include <cstring>
 #include "base/parallel.h"
 #include "cpu/fold.h"
+#include "cpu/iter.h"
 #include "cpu/pointwise.h"
 
 namespace fb::cpu {
@@ -82,6 +83,8 @@ ReducePlan make_plan(const Tensor& x, uint64_t dims) {
 }
 
 Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepdim, double param) {
+    if (is_low_precision(x.dtype()) && f >= Fold::abs_sum && f != Fold::nansum)
+        return fold(f, name, convert(x, DType::f32), dims, keepdim, param);
     const FoldLoop loop = fold_loop(f, x.dtype());
     if (!loop) fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for '", x.dtype(), "'");
     Dims shape = reduced_shape(x.sizes(), dims, keepdim);

@@ -15,6 +15,21 @@ template <class T> bool less(const T& a, const T& b) {
     else return a < b || (b != b && a == a);
 }
 template <class T> constexpr bool ordered = !std::is_same_v<T, C64> && !std::is_same_v<T, C128>;
+
+// Values are compared as one of four key types that hold every other exactly: fewer sorts to compile.
+DType key_type(DType t) {
+    if (t == DType::f64 || t == DType::u64) return t;
+    return is_floating(t) ? DType::f32 : DType::i64;
+}
+template <class F> void visit_key(DType t, const char* name, F&& f) {
+    if (is_complex(t)) fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for '", t, "'");
+    switch (key_type(t)) {
+        case DType::f64: return f(double{});
+        case DType::f32: return f(float{});
+        case DType::u64: return f(uint64_t{});
+        default: return f(int64_t{});
+    }
+}
 template <class F> void visit_ordered(DType t, const char* name, F&& f) {
     visit_dtype(t, [&](auto z) {
         if constexpr (ordered<decltype(z)>) f(z);
@@ -22,23 +37,31 @@ template <class F> void visit_ordered(DType t, const char* name, F&& f) {
     });
 }
 
-template <class T> struct Entry { T value; int64_t index; };
+template <class K> struct Entry { K value; int64_t index; };
 
-// Reads a line, sorts it stably with its positions, hands it to `write`.
-template <class T, class F>
+// Reads every line along `dim` as keys with their positions, lets `order` arrange them, and writes as many as `values` has room for.
+template <class K, class F>
 void each_sorted(const Tensor& x, int64_t dim, bool descending, const Tensor& values, const Tensor& indices, F&& order) {
     const int64_t n = x.sizes()[size_t(dim)];
     const Dims bx = byte_strides(x), bv = byte_strides(values), bi = byte_strides(indices);
     const int64_t sx = bx[size_t(dim)], sv = bv[size_t(dim)], si = bi[size_t(dim)], k = values.sizes()[size_t(dim)];
+    const Loop read = convert_loop(x.dtype(), dtype_of<K>::value), write = convert_loop(dtype_of<K>::value, x.dtype());
     each_line<3>(x.sizes(), dim, {bytes(x), bytes(values), bytes(indices)}, {bx, bv, bi}, [&](const auto& p) {
-        std::vector<Entry<T>> line(static_cast<size_t>(n));  // thread_local would take static TLS, which a loaded library has little of
-        for (int64_t i = 0; i < n; ++i) line[size_t(i)] = {*reinterpret_cast<const T*>(p[0] + i * sx), i};
-        auto before = [&](const Entry<T>& a, const Entry<T>& b) { return descending ? less(b.value, a.value) : less(a.value, b.value); };
+        std::vector<K> keys(static_cast<size_t>(n));
+        std::vector<Entry<K>> line(static_cast<size_t>(n));
+        char* const from[2] = {reinterpret_cast<char*>(keys.data()), p[0]};
+        const int64_t in[2] = {int64_t(sizeof(K)), sx};
+        read(from, in, n, nullptr);
+        for (int64_t i = 0; i < n; ++i) line[size_t(i)] = {keys[size_t(i)], i};
+        auto before = [&](const Entry<K>& a, const Entry<K>& b) { return descending ? less(b.value, a.value) : less(a.value, b.value); };
         order(line, before);
         for (int64_t i = 0; i < k; ++i) {
-            *reinterpret_cast<T*>(p[1] + i * sv) = line[size_t(i)].value;
+            keys[size_t(i)] = line[size_t(i)].value;
             *reinterpret_cast<int64_t*>(p[2] + i * si) = line[size_t(i)].index;
         }
+        char* const to[2] = {p[1], reinterpret_cast<char*>(keys.data())};
+        const int64_t out[2] = {sv, int64_t(sizeof(K))};
+        write(to, out, k, nullptr);
     }, 16);
 }
 
@@ -49,7 +72,7 @@ std::tuple<Tensor, Tensor> sort(const Tensor& x, const Value&, int64_t dim, bool
     check(!is_complex(x.dtype()), "Sort does not support complex dtypes on CPU");
     if (x.is_meta() || !x.numel()) return {values, indices};
     const Tensor a = at_least_1d(x), v = at_least_1d(values), i = at_least_1d(indices);
-    visit_ordered(x.dtype(), "sort", [&](auto z) {
+    visit_key(x.dtype(), "sort", [&](auto z) {
         using T = decltype(z);
         each_sorted<T>(a, dim, descending, v, i, [](auto& line, auto&& before) { std::stable_sort(line.begin(), line.end(), before); });
     });
@@ -69,7 +92,7 @@ std::tuple<Tensor, Tensor> topk(const Tensor& x, int64_t k, int64_t dim, bool la
     Tensor values = out.result(shape, x.dtype(), x.device()), indices = out.at(1).result(shape, DType::i64, x.device());
     if (x.is_meta() || !values.numel()) return {values, indices};
     const Tensor a = at_least_1d(x), v = at_least_1d(values), i = at_least_1d(indices);
-    visit_ordered(x.dtype(), "topk_cpu", [&](auto z) {
+    visit_key(x.dtype(), "topk_cpu", [&](auto z) {
         using T = decltype(z);
         each_sorted<T>(a, dim, largest, v, i, [&](auto& line, auto&& before) {
             if (k * 64 <= n) {
@@ -95,7 +118,7 @@ std::tuple<Tensor, Tensor> one_of_line(const char* name, const Tensor& x, int64_
     Tensor values = empty(shape, x.dtype(), x.device()), indices = empty(shape, DType::i64, x.device());
     if (!x.is_meta() && values.numel()) {
         const Tensor a = at_least_1d(x), v = at_least_1d(values), i = at_least_1d(indices);
-        visit_ordered(x.dtype(), name, [&](auto z) {
+        visit_key(x.dtype(), name, [&](auto z) {
             using T = decltype(z);
             each_sorted<T>(a, dim, false, v, i, [&](auto& line, auto&& before) { std::swap(line[0], line[pick(line, before)]); });
         });

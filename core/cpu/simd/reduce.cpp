@@ -377,21 +377,22 @@ template <class T> constexpr void add_type(FoldTable& t) {
     at(Fold::all) = fold<All<T>, T>;
     at(Fold::any) = fold<Any<T>, T>;
     at(Fold::count_nonzero) = fold<CountNonzero<T>, T>;
-    at(Fold::nansum) = fold<NanSum<T>, T>;
+    if constexpr (is_float_v<T>) at(Fold::nansum) = fold<NanSum<T>, T>;
     if constexpr (!is_complex_v<T>) {
         at(Fold::max) = fold<Max<T>, T>;
         at(Fold::min) = fold<Min<T>, T>;
         at(Fold::argmax) = arg_fold<T, true>;
         at(Fold::argmin) = arg_fold<T, false>;
     }
-    if constexpr (is_float_v<T> || is_complex_v<T>) {
+    // Norms and moments of the half types are those of their float32 copy (cpu/reduce.cpp): fewer loops to compile.
+    if constexpr ((is_float_v<T> && !is_half_v<T>) || is_complex_v<T>) {
         at(Fold::abs_sum) = fold<Norm<T, 0>, T>;
         at(Fold::square_sum) = fold<Norm<T, 1>, T>;
         at(Fold::abs_pow_sum) = fold<Norm<T, 2>, T>;
         at(Fold::abs_max) = fold<NormLimit<T, true>, T>;
         at(Fold::abs_min) = fold<NormLimit<T, false>, T>;
     }
-    if constexpr (is_float_v<T>) at(Fold::moments) = moments<T>;
+    if constexpr (is_float_v<T> && !is_half_v<T>) at(Fold::moments) = moments<T>;
 }
 
 constexpr FoldTable make_table() {
