@@ -1,4 +1,5 @@
 // Rows of a table, one by one or reduced in bags.
+#include <algorithm>
 #include <cmath>
 #include "autograd/sparse_gradient.h"
 #include "base/parallel.h"
@@ -169,7 +170,7 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
                     }
                     if (mode == kMean && used)
                         for (A& v : sum) v /= A(used);
-                    size.data<int64_t>()[b] = used;
+                    if (mode != kSum) size.data<int64_t>()[b] = used;
                     if (mode == kMean && !last_offset) largest.data<int64_t>()[b] = used;
                     for (int64_t j = 0; j < width; ++j) r.data<T>()[b * width + j] = T(sum[size_t(j)]);
                 }
@@ -179,6 +180,27 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
         }
     });
     return {r, bag_of, size, largest};
+}
+
+// What the gradient of each index is divided by with scale_grad_by_freq.  PyTorch takes, for the k-th smallest of the
+// different indices, the number of times that the k-th of all sorted indices occurs; so do we.
+Tensor bag_frequency(const Tensor& indices, DType type) {
+    const Tensor d = dense(indices);
+    const int64_t n = d.numel(), flat[] = {n};
+    std::vector<int64_t> sorted(d.data<int64_t>(), d.data<int64_t>() + n);
+    std::sort(sorted.begin(), sorted.end());
+    auto times = [&](int64_t v) {
+        const auto [first, last] = std::equal_range(sorted.begin(), sorted.end(), v);
+        return last - first;
+    };
+    std::vector<int64_t> different = sorted;
+    different.erase(std::unique(different.begin(), different.end()), different.end());
+    const Tensor r = empty(flat, DType::f64);
+    for (int64_t i = 0; i < n; ++i) {
+        const auto k = std::lower_bound(different.begin(), different.end(), d.data<int64_t>()[i]) - different.begin();
+        r.data<double>()[i] = double(times(sorted[size_t(k)]));
+    }
+    return r.to(type);
 }
 
 // Written with operators on the bag of every index.
@@ -207,7 +229,8 @@ void bag_gradients(Back& b) {
     if (b.needs(6)) b.set(6, op<"sum.dim_IntList">(rows_g * op<"index_select">(b.arg(0), 0, indices), Dims{1}));
     if (b.needs(0)) {
         if (scale.defined()) rows_g = rows_g * op<"unsqueeze">(scale, 1);
-        b.set(0, b.flag(5) ? sparse_rows(indices, rows_g, rows) : op<"embedding_dense_backward">(rows_g, indices, rows, -1, b.flag(3)));
+        if (b.flag(3)) rows_g = rows_g / op<"unsqueeze">(bag_frequency(indices, rows_g.dtype()), 1);
+        b.set(0, b.flag(5) ? sparse_rows(indices, rows_g, rows) : op<"embedding_dense_backward">(rows_g, indices, rows, -1, false));
     }
 }
 

@@ -33,12 +33,13 @@ template <class F> void visit_float(DType t, F&& f) {
 std::tuple<Tensor, Tensor> nll_forward(const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction, int64_t ignore) {
     const Layout l = layout(x);
     check_target(target, w, l);
+    if (w.defined()) check(w.dtype() == x.dtype(), "expected scalar type ", x.dtype(), " but found ", w.dtype());
     const bool each = reduction == kNone && x.dim() > 1;
     const Tensor r = empty(each ? target.sizes() : Dims(), x.dtype(), x.device()), total = empty({}, x.dtype(), x.device());
     if (r.is_meta()) return {r, total};
     Tensor keep;
     const int64_t* y = classes_of(target, keep);
-    const Tensor dx = dense(x), dw = w.defined() ? dense(w.dtype() == x.dtype() ? w : convert(w, x.dtype())) : w;
+    const Tensor dx = dense(x), dw = w.defined() ? dense(w) : w;
     visit_float(x.dtype(), [&]<class T>(T) {
         const T *p = dx.data<T>(), *weights = dw.defined() ? dw.data<T>() : nullptr;
         double sum = 0, weight_sum = 0;

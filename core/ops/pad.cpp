@@ -46,7 +46,11 @@ Tensor positions(int64_t n, int64_t before, int64_t after, Border how) {
     for (int64_t i = 0; i < m; ++i) {
         int64_t k = i - before;
         if (how == Border::replicate) k = std::clamp<int64_t>(k, 0, n - 1);
-        else if (how == Border::circular) k = ((k % n) + n) % n;
+        else if (how == Border::circular) {
+            // a negative width cuts off first, and what is left is repeated
+            const int64_t cut = std::max<int64_t>(-before, 0), left = n - cut - std::max<int64_t>(-after, 0);
+            k = cut + (((k - cut) % left) + left) % left;
+        }
         else if (k < 0) k = -k;
         else if (k >= n) k = 2 * (n - 1) - k;
         at.data<int64_t>()[i] = k;
@@ -64,7 +68,11 @@ Tensor border(const Tensor& x, IntSpan pad, Border how, const char* name) {
         const int64_t d = x.dim() - 1 - k, n = x.sizes()[size_t(d)], before = pad[size_t(2 * k)], after = pad[size_t(2 * k + 1)];
         if (how == Border::reflect)
             check(before < n && after < n, "Argument #4: Padding size should be less than the corresponding input dimension, but got: padding (", before, ", ", after, ") at dimension ", d, " of input ", x.sizes());
-        if (how == Border::circular) check(before <= n && after <= n, "Padding value causes wrapping around more than once.");
+        if (how == Border::circular) {
+            check(before <= n && after <= n, "Padding value causes wrapping around more than once.");
+            check(n + before + after == 0 || n + std::min<int64_t>(before, 0) + std::min<int64_t>(after, 0) > 0,
+                  "Negative padding value is resulting in an empty dimension");
+        }
         check(n + before + after >= (how == Border::circular ? 0 : 1), "input (", "W: ", n, ") is too small. Calculated output W: ", n + before + after);
         if (before || after) r = op<"index_select">(r, d, positions(n, before, after, how));
     }

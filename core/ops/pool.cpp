@@ -325,12 +325,17 @@ Tensor avg_pool1d(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan paddi
     p[0] = 0;
     return squeezed(op<"nn::avg_pool2d">(op<"unsqueeze">(x, -2), with_one(kernel), s, p, ceil, count_padding));
 }
+void check_one_size(IntSpan output, const char* name) {
+    check(output.size() == 1, name, "() argument 'output_size' should contain one int (got ", output.size(), ")");
+}
 Tensor adaptive_avg_pool1d(const Tensor& x, IntSpan output) {
     check_1d(x, "adaptive_avg_pool1d");
+    check_one_size(output, "adaptive_avg_pool1d");
     return squeezed(op<"nn::adaptive_avg_pool2d">(op<"unsqueeze">(x, -2), with_one(output)));
 }
 std::tuple<Tensor, Tensor> adaptive_max_pool1d(const Tensor& x, IntSpan output) {
     check_1d(x, "adaptive_max_pool1d");
+    check_one_size(output, "adaptive_max_pool1d");
     const Frame f = opn<"nn::adaptive_max_pool2d">(op<"unsqueeze">(x, -2), with_one(output));
     return {squeezed(f.result[0]), squeezed(f.result[1])};
 }
