@@ -3,23 +3,25 @@ right."""
 
 FAMILIES: dict[str, tuple[list[str], list[str]]] = {
     "shape": (
-        """atleast_1d atleast_2d atleast_3d broadcast_tensors block_diag meshgrid cartesian_prod
-        combinations hstack vstack dstack column_stack tensor_split hsplit vsplit dsplit rot90
-        fliplr flipud moveaxis swapaxes swapdims unflatten diagflat diag_embed take_along_dim
-        unravel_index argwhere nonzero_static unsafe_chunk unsafe_split unsafe_split_with_sizes
-        broadcast_shapes row_stack alias_copy as_strided_copy detach_copy diagonal_copy
-        expand_copy narrow_copy permute_copy select_copy slice_copy split_copy
-        split_with_sizes_copy squeeze_copy t_copy transpose_copy unbind_copy unfold_copy
-        unsqueeze_copy view_copy view_as_real_copy view_as_complex_copy""".split(),
-        """tensor_split hsplit vsplit dsplit rot90 fliplr flipud moveaxis swapaxes swapdims unflatten
-        diagflat diag_embed take_along_dim argwhere nonzero_static sum_to_size unsafe_chunk
-        unsafe_split unsafe_split_with_sizes narrow_copy""".split(),
+        """atleast_1d atleast_2d atleast_3d broadcast_tensors block_diag meshgrid
+        cartesian_prod combinations hstack vstack dstack column_stack tensor_split
+        hsplit vsplit dsplit rot90 fliplr flipud moveaxis swapaxes swapdims
+        unflatten diagflat diag_embed take_along_dim unravel_index argwhere
+        nonzero_static unsafe_chunk unsafe_split unsafe_split_with_sizes
+        broadcast_shapes row_stack alias_copy as_strided_copy detach_copy
+        diagonal_copy expand_copy narrow_copy permute_copy select_copy slice_copy
+        split_copy split_with_sizes_copy squeeze_copy t_copy transpose_copy
+        unbind_copy unfold_copy unsqueeze_copy view_copy view_as_real_copy
+        view_as_complex_copy""".split(),
+        """tensor_split hsplit vsplit dsplit rot90 fliplr flipud moveaxis swapaxes swapdims
+        unflatten diagflat diag_embed take_along_dim argwhere nonzero_static
+        sum_to_size unsafe_chunk unsafe_split unsafe_split_with_sizes narrow_copy""".split(),
     ),
     "index": (
         """broadcast_to adjoint concat nonzero diag constant_pad_nd repeat_interleave unique
         unique_consecutive resize_as_ asarray empty_permuted concatenate""".split(),
-        """broadcast_to adjoint where diag repeat_interleave unique unique_consecutive resize_as_
-        fill_diagonal_""".split(),
+        """broadcast_to adjoint where diag repeat_interleave unique unique_consecutive
+        resize_as_ fill_diagonal_""".split(),
     ),
     "losses": (
         """cosine_embedding_loss hinge_embedding_loss margin_ranking_loss poisson_nll_loss
@@ -31,34 +33,37 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         [],
     ),
     "products": (
-        """tensordot kron linalg_cross cross linalg_multi_dot linalg_vecdot trace cdist pdist renorm""".split(),
+        """tensordot kron linalg_cross cross linalg_multi_dot linalg_vecdot trace cdist pdist
+        renorm""".split(),
         """kron cross trace renorm renorm_""".split(),
     ),
     "norms": (
-        """linalg_matrix_norm linalg_norm linalg_cond linalg_matrix_rank linalg_pinv norm frobenius_norm
-        nuclear_norm norm_except_dim""".split(),
+        """linalg_matrix_norm linalg_norm linalg_cond linalg_matrix_rank linalg_pinv norm
+        frobenius_norm nuclear_norm norm_except_dim""".split(),
         """norm""".split(),
     ),
     "linalg": (
-        """linalg_cholesky cholesky cholesky_solve cholesky_inverse linalg_inv inverse linalg_lu_factor
-        linalg_ldl_factor lu_unpack linalg_lu linalg_lu_solve lu_solve lu linalg_svdvals svd
-        linalg_eigvalsh linalg_eigvals qr linalg_slogdet slogdet logdet linalg_matrix_power
-        matrix_power linalg_matrix_exp matrix_exp linalg_householder_product orgqr ormqr
-        linalg_tensorinv linalg_tensorsolve linalg_vander vander linalg_diagonal linalg_matmul
-        pinverse triangular_solve svd_lowrank pca_lowrank linalg_det det linalg_ldl_solve
-        linalg_lstsq""".split(),
-        """cholesky cholesky_solve cholesky_inverse inverse lu_solve lu svd qr slogdet logdet matrix_power
-        matrix_exp orgqr ormqr pinverse triangular_solve det""".split(),
+        """linalg_cholesky cholesky cholesky_solve cholesky_inverse linalg_inv inverse
+        linalg_lu_factor linalg_ldl_factor lu_unpack linalg_lu linalg_lu_solve
+        lu_solve lu linalg_svdvals svd linalg_eigvalsh linalg_eigvals qr
+        linalg_slogdet slogdet logdet linalg_matrix_power matrix_power
+        linalg_matrix_exp matrix_exp linalg_householder_product orgqr ormqr
+        linalg_tensorinv linalg_tensorsolve linalg_vander vander linalg_diagonal
+        linalg_matmul pinverse triangular_solve svd_lowrank pca_lowrank linalg_det
+        det linalg_ldl_solve linalg_lstsq""".split(),
+        """cholesky cholesky_solve cholesky_inverse inverse lu_solve lu svd qr slogdet logdet
+        matrix_power matrix_exp orgqr ormqr pinverse triangular_solve det""".split(),
     ),
     "reduce": (
-        """nanmean quantile nanquantile bincount histc histogram histogramdd cov corrcoef diff gradient
-        trapezoid trapz cumulative_trapezoid segment_reduce""".split(),
+        """nanmean quantile nanquantile bincount histc histogram histogramdd cov corrcoef diff
+        gradient trapezoid trapz cumulative_trapezoid segment_reduce""".split(),
         """nanmean quantile nanquantile bincount histc histogram cov corrcoef diff gradient""".split(),
     ),
     "fft": (
-        """fft_fft fft_ifft fft_rfft fft_irfft fft_hfft fft_ihfft fft_fftn fft_ifftn fft_rfftn fft_irfftn
-        fft_hfftn fft_ihfftn fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_hfft2 fft_ihfft2
-        fft_fftshift fft_ifftshift stft istft fft_fftfreq fft_rfftfreq""".split(),
+        """fft_fft fft_ifft fft_rfft fft_irfft fft_hfft fft_ihfft fft_fftn fft_ifftn fft_rfftn
+        fft_irfftn fft_hfftn fft_ihfftn fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2
+        fft_hfft2 fft_ihfft2 fft_fftshift fft_ifftshift stft istft fft_fftfreq
+        fft_rfftfreq""".split(),
         """stft istft""".split(),
     ),
     "windows": (
@@ -70,9 +75,10 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         [],
     ),
     "sparse": (
-        """dsmm smm sparse_coo_tensor sparse_compressed_tensor sparse_csr_tensor sparse_csc_tensor""".split(),
-        """to_dense to_sparse to_sparse_csr to_sparse_csc to_sparse_coo sparse_mask dense_dim sparse_dim
-        smm coalesce is_coalesced indices values crow_indices col_indices ccol_indices
-        row_indices""".split(),
+        """dsmm smm sparse_coo_tensor sparse_compressed_tensor sparse_csr_tensor
+        sparse_csc_tensor""".split(),
+        """to_dense to_sparse to_sparse_csr to_sparse_csc to_sparse_coo sparse_mask dense_dim
+        sparse_dim smm coalesce is_coalesced indices values crow_indices col_indices
+        ccol_indices row_indices""".split(),
     ),
 }
