@@ -1,6 +1,10 @@
 // Recording: what a call leaves behind when something in it requires a gradient.
+#include <deque>
+#include <mutex>
+#include "autograd/anomaly.h"
 #include "autograd/back.h"
 #include "base/pool.h"
+#include "op/write_note.h"
 
 namespace fb {
 
@@ -50,6 +54,32 @@ void destroy_meta(AutogradMeta* m) { delete m; }
 AutogradMeta& need_meta(TensorImpl& t) {
     if (!t.meta) t.meta.reset(new AutogradMeta);
     return *t.meta;
+}
+
+// ---------------------------------------------------------------- who wrote last
+// In anomaly mode every in-place operation leaves its name and the Python stack, by storage. Kept for the latest thousand.
+struct Writes {
+    std::mutex mutex;
+    std::deque<std::pair<const Storage*, std::string>> latest;
+};
+static Writes& writes() { static auto* w = new Writes; return *w; }
+
+void set_anomaly_mode(bool enabled) {
+    AnomalyMode::on = enabled;
+    note_write = !enabled ? nullptr : +[](const Tensor& t, const std::string& operation) {
+        std::string text = "\nIt was changed by the in-place " + operation;
+        if (AnomalyMode::traceback) text += " here:\n" + AnomalyMode::traceback();
+        std::lock_guard lock(writes().mutex);
+        writes().latest.emplace_back(t->storage.get(), std::move(text));
+        if (writes().latest.size() > 1000) writes().latest.pop_front();
+    };
+}
+static std::string last_write(const Tensor& t) {
+    if (!AnomalyMode::on) return "\nUnder torch.autograd.set_detect_anomaly(True) this message also shows the line that saved it and the line that changed it";
+    std::lock_guard lock(writes().mutex);
+    for (auto i = writes().latest.rbegin(); i != writes().latest.rend(); ++i)
+        if (i->first == t->storage.get()) return i->second;
+    return "";
 }
 
 // ---------------------------------------------------------------- saved tensors
@@ -105,6 +135,7 @@ Tensor SavedTensor::unpack(Node* owner, const std::string& who) const {
                     "question was changed in there or anywhere later. Good luck!";
         text += str("\nThe tensor was saved by ", who, " for its backward pass");
         if (owner && owner->created_at) text += ", recorded here:\n" + *owner->created_at;
+        text += last_write(tensor_);
         fail(ErrorKind::Runtime, text);
     }
     if (is_result_ && owner) {

@@ -1,6 +1,7 @@
 #include "op/op.h"
 #include <cctype>
 #include <unordered_map>
+#include "op/write_note.h"
 
 namespace fb {
 
@@ -71,6 +72,7 @@ static void note_view(const Tensor& view, TensorImpl* self) {
 void Op::run_kernel(Frame& f) const {
     kernel(f);
     if (f.given) copy_results(f);
+    if (note_write && (f.inplace || only_inplace) && f.args[0].is_tensor()) [[unlikely]] note_write(f.args[0].tensor(), schema.name);
     if (is_view && f.args[0].is_tensor()) {
         for (const Tensor& t : f.list) note_view(t, f.args[0].tensor_ptr);
         if (f.list.empty() && f.n) note_view(f.result[0], f.args[0].tensor_ptr);

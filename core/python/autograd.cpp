@@ -1,5 +1,6 @@
 // Modes, the entry of backward, hooks of tensors, and what flambeau/autograd needs from the core.
 #include <unordered_map>
+#include "autograd/anomaly.h"
 #include "autograd/back.h"
 #include "python/node.h"
 #include "python/override.h"
@@ -63,7 +64,7 @@ std::string python_stack() {
 PyObject* set_anomaly_enabled(PyObject*, PyObject* args) {
     int on, check_nan = 1;
     if (!PyArg_ParseTuple(args, "p|p", &on, &check_nan)) return nullptr;
-    AnomalyMode::on = on;
+    set_anomaly_mode(on);
     AnomalyMode::check_nan = check_nan;
     return none();
 }
