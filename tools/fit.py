@@ -193,7 +193,24 @@ def erfcx():
     fit("erfcx 64", g, lambda t: 1 / g(t), -1, "0.9999999", 27, 64, 0)
 
 
+def pow_parts():
+    """pow of floats (in short double polynomials) and of doubles (the logarithm in two doubles)."""
+
+    def g(u):
+        s = mp.sqrt(u)
+        return (2 * mp.atanh(s) / s - 2) / u if u > mp.mpf(10) ** -12 else mp.mpf(2) / 3 + 2 * u / 5
+
+    def rest(u):
+        return (g(u) - mp.mpf(2) / 3) / u if u > mp.mpf(10) ** -9 else mp.mpf(2) / 5 + 2 * u / 7
+
+    top = (3 - 2 * ROOT) ** 2 * mp.mpf("1.0001")
+    fit("pow exp 32", series(mp.exp, 0, 2), lambda x: x**2 / mp.exp(x) + FLOOR, -LN2, LN2, 5, 64)
+    fit("pow log 32", g, lambda u: u / 2 + FLOOR, 0, top, 3, 64, 1)
+    fit("pow log 64", rest, lambda u: u * u / 2 + FLOOR**2, 0, top, 7, 64, 1)
+
+
 JOBS = {
+    "pow": pow_parts,
     "exp": lambda: (exp(32, 4), exp(64, 9)),
     "expm1": lambda: (expm1(32, 5), expm1(64, 10)),
     "log": lambda: (log32(), log64()),

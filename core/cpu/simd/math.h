@@ -489,18 +489,56 @@ inline F erfcx(F x) {
 }
 
 // ---- powers ----
+// a^y for a >= 0 and float values: double polynomials just long enough
+inline D pow_short(D a, D y) {
+    const auto u = bitcast<Vec<uint64_t>>(a) + (0x3ff0000000000000u - 0x3fe6a09e667f3bcdu);  // floats are never subnormal here
+    const D e = bitcast<D>((u >> 52) | 0x4330000000000000u) - (4503599627370496.0 + 1023.0);
+    const D f = bitcast<D>((u & 0xfffffffffffffu) + 0x3fe6a09e667f3bcdu) - 1.0;
+    const D s = f / (f + 2.0), z = s * s;
+    const D p = poly(z, 0.66666666012553788, 0.40000268464298272, 0.28540922031309457, 0.2352163979057639);
+    const D l = fma(e, splat<D>(0.6931471805599453), fma(D(s * z), p, s + s));
+    const D t = min(splat<D>(200), max(splat<D>(-200), D(y * log_edges(a, l))));
+    const D n = round_even(D(t * 1.4426950408889634)), r = fma(n, splat<D>(-0.6931471805599453), t);
+    const D q = poly(r, 0.50000000663749711, 0.16666663604644133, 0.041666289550688566, 0.0083340683701036491,
+                     0.0013945341272470428, 0.00019459476441572909);
+    return fma(fma(q, r, splat<D>(1)), r, splat<D>(1)) * exp2i(n);
+}
+// a^y for a >= 0: the logarithm in two doubles, so that multiplying by y loses nothing. Needs exact products.
+inline D pow_long(D a, D y) {
+    const auto [e, f] = log_reduce(a);
+    const D d = f + 2.0, d_lo = f - (d - 2.0);
+    const D s = f / d, s_lo = fma(D(-s), d_lo, fma(D(-s), d, f)) / d;  // s + s_lo = f / (2 + f)
+    const D z = s * s, z_lo = fma(s, s, D(-z)) + 2.0 * s * s_lo;
+    const D c = s * z, c_lo = fma(s, z, D(-c)) + s * z_lo + s_lo * z;
+    const D third = splat<D>(0.66666666666666663);
+    const D t = c * third, t_lo = fma(c, third, D(-t)) + c * 3.7007434154171883e-17 + c_lo * third;
+    const D rest = c * z * poly(z, 0.39999999999999991, 0.2857142857143794, 0.22222222219012991, 0.18181818713195888,
+                                0.15384566337334629, 0.13335991219382443, 0.11680816533060595, 0.11943345712568761);
+    const D big = e * 6.93147180369123816490e-01, two = s + s;  // e times the upper part of ln 2 is exact
+    const D h = big + two, h2 = h + t;
+    const D low = (two - (h - big)) + (t - (h2 - h)) + (2.0 * s_lo + e * 1.90821492927058770002e-10 + t_lo + rest);
+    const D hi = log_edges(a, D(h2 + low)), lo = low - (hi - h2);
+    const D p = y * hi, p_lo = fma(y, hi, D(-p)) + y * lo;
+    const auto [n, r] = exp_reduce(min(splat<D>(712), max(splat<D>(-747), p)));
+    return ldexp(exp_poly(D(abs(p) < splat<D>(750) ? r + p_lo : r)), n);
+}
+// The sign, and the answers where the logarithm of |x| says nothing.
+template <class V>
+inline V pow_edges(V x, V y, V r) {
+    const V whole = trunc(y), half = y * splat<V>(0.5), inf = splat<V>(kInf<V>), one = splat<V>(1);
+    const auto odd = (whole == y) & (trunc(half) != half) & (abs(y) < inf);
+    const auto negative = bitcast<Bits<V>>(x) < 0;
+    const V mag = (abs(x) == one) & (abs(y) == inf) ? one : r;
+    const V v = negative & odd ? -mag : mag;
+    const V w = (x < V{}) & (whole != y) & (abs(x) < inf) ? splat<V>(kNan<V>) : v;
+    return (y == V{}) | (x == one) ? one : w;
+}
 inline F pow(F x, F y) {
-    const F r = via_double([](D a, D b) { return exp(D(b * log(abs(a)))); }, x, y);
-    const F whole = trunc(y), half = y * 0.5f;
-    const auto odd = (whole == y) & (trunc(half) != half) & (abs(y) < splat<F>(kInf<F>));
-    const auto negative = bitcast<Vec<int32_t>>(x) < 0;
-    const F mag = (abs(x) == splat<F>(1)) & (abs(y) == splat<F>(kInf<F>)) ? splat<F>(1) : r;
-    const F v = negative & odd ? -mag : mag;
-    const F w = (x < F{}) & (whole != y) & (abs(x) < splat<F>(kInf<F>)) ? splat<F>(kNan<F>) : v;
-    return (y == F{}) | (x == splat<F>(1)) ? splat<F>(1) : w;
+    return pow_edges(x, y, via_double([](D a, D b) { return pow_short(abs(a), b); }, x, y));
 }
 inline D pow(D x, D y) {
-    return per_lane(x, y, [](double a, double b) { return __builtin_pow(a, b); });
+    if constexpr (kHasFma) return pow_edges(x, y, pow_long(abs(x), y));
+    else return per_lane(x, y, [](double a, double b) { return __builtin_pow(a, b); });
 }
 
 template <class V>
