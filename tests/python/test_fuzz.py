@@ -1,5 +1,7 @@
 """Whatever is passed to an operator: a result or a Python exception, never a crash."""
 
+import re
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -60,11 +62,13 @@ KEYWORDS = [
 ]
 # Calls that change the process or wait, or whose cost grows with the numbers given.
 LEFT_OUT = {"set_num_threads", "manual_seed", "seed", "set_rng_state", "fork_rng"}
-FUNCTIONS = sorted(
-    name
-    for name, f in vars(torch._C._VariableFunctions).items()
+SPACES = ("_VariableFunctions", "_nn", "_linalg", "_special")
+FUNCTIONS = [
+    (space, name)
+    for space in SPACES
+    for name, f in sorted(vars(getattr(torch._C, space)).items())
     if callable(f) and not name.startswith("_") and name not in LEFT_OUT
-)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -74,11 +78,11 @@ def quiet(recwarn):
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    name=st.sampled_from(FUNCTIONS),
+    function=st.sampled_from(FUNCTIONS),
     args=st.lists(VALUES, max_size=4),
     kwargs=st.dictionaries(st.sampled_from(KEYWORDS), VALUES, max_size=2),
 )
-def test_functions(name, args, kwargs):
+def test_functions(function, args, kwargs):
     if any(isinstance(a, int) and abs(a) > 1000 for a in [*args, *kwargs.values()]):
         args = [
             a if not isinstance(a, int) or abs(a) <= 1000 else 2**80 for a in args
@@ -86,7 +90,7 @@ def test_functions(name, args, kwargs):
         kwargs = {k: v for k, v in kwargs.items() if not isinstance(v, int)}
     with torch.random.fork_rng():
         try:
-            getattr(torch._C._VariableFunctions, name)(*args, **kwargs)
+            getattr(getattr(torch._C, function[0]), function[1])(*args, **kwargs)
         except (
             TypeError,
             ValueError,
@@ -120,3 +124,99 @@ def test_methods(name, args, shape):
         getattr(torch.ones(shape), name)(*args)
     except Exception as e:
         assert not isinstance(e, SystemError), e
+
+
+# ---------------------------------------------------------------- arguments of the right kind, so that kernels are reached
+SIZES = st.lists(st.integers(0, 4), max_size=4)
+DTYPES = st.sampled_from(
+    [
+        torch.float32,
+        torch.float32,
+        torch.float64,
+        torch.int64,
+        torch.bool,
+        torch.complex64,
+        torch.bfloat16,
+        torch.uint8,
+    ]
+)
+TENSORS = st.builds(
+    lambda shape, dtype, flip: (
+        torch.ones(shape, dtype=dtype).transpose(0, -1) if flip and shape else torch.ones(shape, dtype=dtype)
+    ),
+    SIZES,
+    DTYPES,
+    st.booleans(),
+)
+INTS = st.integers(-3, 5)
+FLOATS = st.one_of(st.floats(-2, 2), st.sampled_from([float("nan"), float("inf"), -float("inf"), 0.0]))
+KINDS = {
+    "Tensor": TENSORS,
+    "Operand": st.one_of(TENSORS, INTS, FLOATS),
+    "Scalar": st.one_of(INTS, FLOATS),
+    "int": INTS,
+    "SymInt": INTS,
+    "float": FLOATS,
+    "bool": st.booleans(),
+    "str": st.sampled_from(
+        [
+            "mean",
+            "sum",
+            "none",
+            "linear",
+            "nearest",
+            "constant",
+            "reflect",
+            "prod",
+            "amax",
+            "ij,jk->ik",
+            "L",
+            "fro",
+            "x",
+        ]
+    ),
+    "ScalarType": DTYPES,
+    "Layout": st.just(torch.strided),
+    "Device": st.sampled_from(["cpu", "meta"]),
+    "MemoryFormat": st.sampled_from([torch.contiguous_format, torch.preserve_format, torch.channels_last]),
+    "Generator": st.none(),
+}
+
+
+def arguments_of(schema):
+    """A strategy of positional and keyword arguments that fit a schema by type."""
+    inside = schema[schema.index("(") + 1 : schema.rindex(") ->")]
+    positional, keywords, rest = [], {}, False
+    for text in re.split(r",\s*(?![^\[]*\])", inside):
+        if text in ("", "*"):
+            rest = rest or text == "*"
+            continue
+        kind, name = text.partition("=")[0].split()
+        base = KINDS[re.match(r"\w+", kind)[0]]
+        value = st.lists(base, max_size=4) if "[" in kind else base
+        if kind.endswith("?"):
+            value = st.one_of(st.none(), value)
+        if rest:
+            keywords[name] = value
+        else:
+            positional.append(value)
+    return st.tuples(st.tuples(*positional), st.fixed_dictionaries({}, optional=keywords))
+
+
+CALLS = [
+    (getattr(getattr(torch._C, space), name), schema)
+    for space, name in FUNCTIONS
+    for schema in getattr(getattr(getattr(torch._C, space), name), "_schemas", ())
+]
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_kernels(data):
+    function, schema = data.draw(st.sampled_from(CALLS))
+    args, kwargs = data.draw(arguments_of(schema))
+    with torch.random.fork_rng():
+        try:
+            function(*args, **kwargs)
+        except Exception as e:
+            assert not isinstance(e, SystemError), e
