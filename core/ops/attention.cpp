@@ -63,6 +63,10 @@ Tensor wide_mask(const Tensor& mask, DType t) {
 
 std::tuple<Tensor, Tensor> fused(const Tensor& q, const Tensor& k, const Tensor& v, double, bool causal, const Tensor& mask, std::optional<double> scale) {
     const GradGuard off(false);
+    check(q.dim() == 4 && k.dim() == 4 && v.dim() == 4 && q.sizes()[0] == k.sizes()[0] && q.sizes()[0] == v.sizes()[0] &&
+              q.sizes()[1] == k.sizes()[1] && q.sizes()[1] == v.sizes()[1] && q.sizes()[3] == k.sizes()[3] && k.sizes()[2] == v.sizes()[2] &&
+              q.dtype() == k.dtype() && q.dtype() == v.dtype() && is_floating(q.dtype()),
+          "attention expects 4-D tensors of one type whose sizes fit, got ", q.sizes(), ", ", k.sizes(), " and ", v.sizes());
     const DType t = q.dtype(), wide = wide_type(t);
     const int64_t out_sizes[] = {q.sizes()[0], q.sizes()[1], q.sizes()[2], v.sizes()[3]}, rows[] = {q.sizes()[0], q.sizes()[1], q.sizes()[2]};
     if (q.is_meta()) return {by_position(out_sizes, t, kMeta), empty(rows, wide, kMeta)};

@@ -83,6 +83,7 @@ template <class T> void real_line(const Fft<T>& half, const T* in, Complex<T>* o
 }
 Tensor r2c(const Tensor& x, IntSpan dims0, int64_t normalization, bool onesided) {
     check(is_floating(x.dtype()), "_fft_r2c expects a real tensor");
+    check(!dims0.empty(), "_fft_r2c expects at least one dimension");
     const Dims dims = wrapped(dims0, x.dim());
     const int64_t last = dims.back(), n = x.sizes()[size_t(last)];
     Dims shape = x.sizes();
@@ -117,6 +118,7 @@ Tensor r2c(const Tensor& x, IntSpan dims0, int64_t normalization, bool onesided)
 Tensor c2r(const Tensor& x0, IntSpan dims0, int64_t normalization, int64_t n) {
     check(is_complex(x0.dtype()), "_fft_c2r expects a complex tensor");
     check(n >= 1, "Invalid number of data points (", n, ") specified");
+    check(!dims0.empty(), "_fft_c2r expects at least one dimension");
     const Dims dims = wrapped(dims0, x0.dim());
     const int64_t last = dims.back();
     Dims shape = x0.sizes();

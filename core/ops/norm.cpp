@@ -396,6 +396,8 @@ Tensor rms_norm(const Tensor& x, IntSpan shape, const Tensor& w, std::optional<d
 
 // ---------------------------------------------------------------- group norm
 Three native_group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int64_t n, int64_t c, int64_t spatial, int64_t groups, double eps) {
+    check(n >= 0 && c >= 0 && spatial >= 0 && groups > 0 && c % groups == 0 && x.dim() >= 2 && x.sizes()[0] == n && x.sizes()[1] == c &&
+              x.numel() == n * c * spatial, "Expected an input of ", n, " x ", c, " x ", spatial, " in ", groups, " groups, got ", x.sizes());
     const NormLoops& k = loops_for(x.dtype(), "GroupNormKernelImpl");
     check_parameters(x.dtype(), {&w, &b});
     const int64_t per = c / groups * spatial, stats[] = {n, groups};

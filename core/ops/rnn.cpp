@@ -142,6 +142,14 @@ struct Result { Tensor out, h, c; };
 Result direction(const Settings& s, const Tensor& x, const Weights& w, const Tensor& h0, const Tensor& c0, IntSpan batch, bool reverse) {
     // Both biases may be added beforehand, except that a GRU's reset gate acts on the state's share alone.
     const bool gru = s.cell == Cell::Gru;
+    const int64_t g = gates_of(s.cell);
+    check(w.w_ih.dim() == 2 && w.w_hh.dim() == 2 && w.w_hh.sizes()[0] == w.w_ih.sizes()[0] && w.w_hh.sizes()[0] % g == 0 &&
+              (w.w_hr.defined() ? w.w_hr.dim() == 2 && w.w_hr.sizes()[1] == w.w_hh.sizes()[0] / g && w.w_hr.sizes()[0] == w.w_hh.sizes()[1]
+                                : w.w_hh.sizes()[1] == w.w_hh.sizes()[0] / g) &&
+              h0.sizes().back() == w.w_hh.sizes()[1] && (!c0.defined() || c0.sizes().back() == w.w_hh.sizes()[0] / g),
+          "RNN weights do not fit each other or the hidden state: ", w.w_ih.sizes(), ", ", w.w_hh.sizes(), " and ", h0.sizes());
+    for (const Tensor& b : {w.b_ih, w.b_hh})
+        check(!b.defined() || (b.dim() == 1 && b.sizes()[0] == w.w_hh.sizes()[0]), "RNN biases must have one element a gate");
     const Tensor bias = gru || !w.b_ih.defined() ? w.b_ih : w.b_ih + w.b_hh;
     const Tensor gates = product(x, w.w_ih, bias);
     if (w.w_hr.defined()) {
@@ -157,6 +165,18 @@ Result layers(const Settings& s, Tensor x, const Tensor& h0, const Tensor& c0, T
     Parameters p(parameters, s);
     std::vector<Tensor> hs, cs;
     const int64_t directions = s.both ? 2 : 1;
+    check(s.layers > 0, "num_layers must be greater than zero");
+    check(x.dim() == 2, "RNN data must be 2-D, got ", x.sizes());
+    int64_t rows = 0;
+    for (int64_t b : batch) {
+        check(b > 0 && b <= batch[0], "batch sizes must be positive and not grow, got ", batch);
+        rows += b;
+    }
+    check(rows == x.sizes()[0], "batch sizes ", batch, " do not add up to the ", x.sizes()[0], " rows of the data");
+    for (const Tensor& h : {h0, c0})
+        check(!h.defined() || (h.dim() == 3 && h.sizes()[0] == s.layers * directions && !batch.empty() && h.sizes()[1] >= batch[0]),
+              "Expected hidden size (", s.layers * directions, ", ", batch.empty() ? 0 : batch[0], ", *), got ", h.defined() ? h.sizes() : Dims());
+    for (const Tensor& w : parameters) check(w.defined() && (w.dim() == 1 || w.dim() == 2), "RNN parameters must be 1-D or 2-D");
     for (int64_t layer = 0; layer < s.layers; ++layer) {
         Tensor outs[2];
         for (int64_t d = 0; d < directions; ++d) {
@@ -174,6 +194,7 @@ Result layers(const Settings& s, Tensor x, const Tensor& h0, const Tensor& c0, T
 }
 
 Result padded(const Settings& s, const Tensor& input, const Tensor& h0, const Tensor& c0, TensorSpan parameters, bool batch_first) {
+    check(input.dim() == 3, "RNN input must be 3-D, got ", input.sizes());
     const Tensor x = batch_first ? op<"transpose">(input, 0, 1) : input;
     const int64_t steps = x.sizes()[0], n = x.sizes()[1], flat[] = {steps * n, x.sizes()[2]};
     check(steps > 0, "Expected sequence length to be larger than 0 in RNN");
@@ -185,6 +206,7 @@ Result padded(const Settings& s, const Tensor& input, const Tensor& h0, const Te
     return r;
 }
 Dims batch_list(const Tensor& batch_sizes) {
+    check(batch_sizes.dim() == 1 && !batch_sizes.is_meta(), "batch_sizes must be a 1-D tensor on the CPU");
     const Tensor d = dense(batch_sizes.to(DType::i64));
     return Dims(IntSpan(d.data<int64_t>(), size_t(d.numel())));
 }
@@ -214,6 +236,9 @@ Two other_data(const Tensor& x, const Tensor& batch, const Tensor& hx, TensorSpa
 
 // ---------------------------------------------------------------- cells
 void check_cell(const Tensor& x, const Tensor& h, const Tensor& w_ih, const Tensor& w_hh, int64_t gates) {
+    check(x.dim() >= 1 && x.dim() <= 2 && h.dim() == x.dim(), "input and hidden must be 1-D or 2-D, got ", x.sizes(), " and ", h.sizes());
+    check(w_ih.dim() == 2 && w_hh.dim() == 2, "weights of a cell must be 2-D, got ", w_ih.sizes(), " and ", w_hh.sizes());
+    check(x.dim() == 1 || x.sizes()[0] == h.sizes()[0], "Input batch size ", x.sizes()[0], " doesn't match hidden0 batch size ", h.sizes()[0]);
     check(x.sizes().back() == w_ih.sizes()[1], "input has inconsistent input_size: got ", x.sizes().back(), " expected ", w_ih.sizes()[1]);
     check(h.sizes().back() == w_hh.sizes()[1], "hidden has inconsistent hidden_size: got ", h.sizes().back(), ", expected ", w_hh.sizes()[1]);
     check(w_hh.sizes()[0] == gates * w_hh.sizes()[1], "weight_hh has inconsistent size: got ", w_hh.sizes()[0], ", expected ", gates * w_hh.sizes()[1]);
@@ -221,6 +246,7 @@ void check_cell(const Tensor& x, const Tensor& h, const Tensor& w_ih, const Tens
 Two lstm_cell(const Tensor& x, TensorSpan hx, const Tensor& w_ih, const Tensor& w_hh, const Tensor& b_ih, const Tensor& b_hh) {
     check(hx.size() == 2, "lstm_cell expects two hidden states");
     check_cell(x, hx[0], w_ih, w_hh, 4);
+    check(same(hx[0].sizes(), hx[1].sizes()), "hidden states must have one shape, got ", hx[0].sizes(), " and ", hx[1].sizes());
     const State s = step(Cell::Lstm, product(x, w_ih, b_ih), {hx[0], hx[1]}, w_hh, b_hh);
     return {s.h, s.c};
 }

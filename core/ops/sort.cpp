@@ -199,6 +199,7 @@ Tensor value_backward(Back& b, int dim, int keepdim) {
 
 // ---------------------------------------------------------------- unique
 std::tuple<Tensor, Tensor, Tensor> unique_flat(const Tensor& x0, bool, bool want_inverse, bool want_counts, bool consecutive) {
+    check(!x0.is_meta(), "unique: the result's shape depends on data, which a meta tensor does not have");
     const Tensor x = dense(x0);
     const int64_t n = x.numel();
     Tensor values, inverse = empty(want_inverse ? IntSpan(x.sizes()) : IntSpan(Dims{0}), DType::i64), counts;
