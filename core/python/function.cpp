@@ -301,8 +301,9 @@ void check_one_device(const Op& op, const Value* args) {
     if (!meta || !real) [[likely]] return;
     // A number in a tensor may stand beside meta tensors; these operators read no data of the other device.
     static constexpr std::string_view mixes[] = {"copy_", "to", "type_as", "index", "index_put", "view_as", "reshape_as", "expand_as", "set_"};
+    if (op.schema.name == "copy_" && args[0].tensor_ptr != meta) fail(ErrorKind::NotImplemented, "Cannot copy out of meta tensor; no data!");
     if (std::ranges::find(mixes, op.schema.name) != std::end(mixes)) return;
-    if (real->sizes.empty() && args[0].is_tensor() && args[0].tensor_ptr == meta && n == 2) return;
+    if (real->sizes.empty() && args[0].tag == Tag::Tensor && args[0].tensor_ptr == meta) return;
     fail(ErrorKind::Runtime, "Expected all tensors to be on the same device, but found at least two devices, ", meta->device(), " and ",
          real->device(), "!");
 }
