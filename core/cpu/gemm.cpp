@@ -1,11 +1,30 @@
 #include "cpu/gemm.h"
+#include <cstring>
 #include <optional>
+#include <string_view>
 #include "base/parallel.h"
 #include "cpu/dnnl.h"
 #include "cpu/lapack.h"
 #include "cpu/norm.h"
+#include "cpu/pointwise.h"
+#include "cpu/small_gemm.h"
 
 namespace fb::cpu {
+
+namespace baseline { extern const SmallGemmLoop small_gemm_loop; }
+#if FB_X86
+namespace avx2 { extern const SmallGemmLoop small_gemm_loop; }
+namespace avx512 { extern const SmallGemmLoop small_gemm_loop; }
+#endif
+SmallGemmLoop small_gemm() {
+#if FB_X86
+    static const std::string_view level = cpu_level();
+    if (level == "avx512") return avx512::small_gemm_loop;
+    if (level == "avx2") return avx2::small_gemm_loop;
+#endif
+    return baseline::small_gemm_loop;
+}
+
 namespace {
 
 constexpr double kLongFlops = 1e6;  // from here on other Python threads may run meanwhile
@@ -97,28 +116,30 @@ void gemm_blas(int64_t m, int64_t n, int64_t k, T alpha, Matrix a, Matrix b, T b
       &ldc, 1, 1);
 }
 
-void gemm_f32(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b, float beta, float* c, int64_t ldc) {
-    std::optional<dnn::Scratch> room_a, room_b;
-    const Operand oa = operand<float>(a, m, k, room_a), ob = operand<float>(b, k, n, room_b);
-    sgemm(oa.trans, ob.trans, m, n, k, alpha, static_cast<const float*>(oa.data), oa.ld, static_cast<const float*>(ob.data),
-          ob.ld, beta, c, ldc);
-}
-
-// bfloat16 by a matmul primitive where the CPU has the instructions; false when it has not.
-bool gemm_bf16(int64_t batch, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, void* c, int64_t ldc, BatchStrides step) {
+// A matmul primitive: C = A·B, or added to C. False when the operands' memory is not what it takes.
+bool gemm_primitive(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, bool add, void* c, int64_t ldc,
+                    BatchStrides step) {
     Operand oa, ob;
-    if (!dnn::has_bf16() || !fits(a, m, k, oa) || !fits(b, k, n, ob)) return false;
+    if (!fits(a, m, k, oa) || !fits(b, k, n, ob)) return false;
     if (batch > 1 && (step.a <= 0 || step.b <= 0)) return false;
     dnn::Key key(dnn::kMatmul);
-    for (int64_t v : {batch, m, n, k, oa.ld, ob.ld, int64_t(oa.trans), int64_t(ob.trans), ldc, step.a, step.b, step.c}) key.add(v);
+    for (int64_t v : {int64_t(type), batch, m, n, k, oa.ld, ob.ld, int64_t(oa.trans), int64_t(ob.trans), ldc, step.a, step.b, step.c, int64_t(add)})
+        key.add(v);
     const dnn::PlanPtr p = dnn::cached<dnn::Plan>(key, [&] {
         const auto desc = [&](int64_t rows, int64_t cols, int64_t ld, bool trans, int64_t between) {
             const int64_t sizes[] = {batch, rows, cols}, strides[] = {between, trans ? 1 : ld, trans ? ld : 1};
-            return dnn::strided_desc(sizes, strides, DType::bf16);
+            const size_t from = batch == 1;  // one product has no batch dimension
+            return dnn::strided_desc(IntSpan(sizes).subspan(from), IntSpan(strides).subspan(from), type);
         };
         const dnn::Desc da = desc(m, k, oa.ld, oa.trans, step.a), db = desc(k, n, ob.ld, ob.trans, step.b),
                         dc = desc(m, n, ldc, false, step.c);
-        const dnnl::matmul::primitive_desc pd(dnn::engine(), da, db, dc, dnn::user_scratchpad());
+        dnnl::primitive_attr attr = dnn::user_scratchpad();
+        if (add) {
+            dnnl::post_ops sum;
+            sum.append_sum(1.0f);
+            attr.set_post_ops(sum);
+        }
+        const dnnl::matmul::primitive_desc pd(dnn::engine(), da, db, dc, attr);
         return std::make_shared<dnn::Plan>(
             dnnl::matmul(pd), std::vector<dnn::Plan::Slot>{{DNNL_ARG_SRC, da}, {DNNL_ARG_WEIGHTS, db}, {DNNL_ARG_DST, dc}},
             pd.scratchpad_desc());
@@ -126,6 +147,26 @@ bool gemm_bf16(int64_t batch, int64_t m, int64_t n, int64_t k, Matrix a, Matrix 
     const LongWork unlocked(double(m) * double(n) * double(k) * double(batch) > kLongFlops);
     p->run({oa.data, ob.data, c});
     return true;
+}
+
+// bfloat16 where the CPU has the instructions; false when it has not.
+bool gemm_bf16(int64_t batch, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, void* c, int64_t ldc, BatchStrides step) {
+    return dnn::has_bf16() && gemm_primitive(DType::bf16, batch, m, n, k, a, b, false, c, ldc, step);
+}
+
+void gemm_f32(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b, float beta, float* c, int64_t ldc) {
+    if (is_small_gemm(m, n, k))
+        return small_gemm()({m, n, k, alpha, beta, static_cast<const float*>(a.data), a.row, a.col, static_cast<const float*>(b.data), b.row,
+                             b.col, c, ldc});
+    // sgemm is slow at packing a transposed B (the weight of every linear layer); the primitive for AVX-512 is not.
+    static const bool primitives = !std::strcmp(cpu_level(), "avx512");
+    const bool transposed = primitives && b.row == 1 && b.col != 1 && m > 1 && double(m) * double(n) * double(k) > kLongFlops;
+    if (transposed && alpha == 1 && (beta == 0 || beta == 1) && gemm_primitive(DType::f32, 1, m, n, k, a, b, beta == 1, c, ldc, {}))
+        return;
+    std::optional<dnn::Scratch> room_a, room_b;
+    const Operand oa = operand<float>(a, m, k, room_a), ob = operand<float>(b, k, n, room_b);
+    sgemm(oa.trans, ob.trans, m, n, k, alpha, static_cast<const float*>(oa.data), oa.ld, static_cast<const float*>(ob.data),
+          ob.ld, beta, c, ldc);
 }
 
 // Half types in float: converted, multiplied, rounded once.

@@ -2,6 +2,9 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 #include "base/parallel.h"
 
 namespace fb::cpu {
@@ -194,6 +197,40 @@ void run_loop(Loop loop, IntSpan sizes, std::span<Strided> ops, const void* para
     else parallel_for(total, grain, work);
 }
 
+// ---------------------------------------------------------------- large results
+// A result far larger than the caches is made block by block and stored past them: without that every line of it would be
+// read before it is written.
+#ifdef __SSE2__
+constexpr int64_t kStreamBytes = int64_t(64) << 20;
+
+static void store_past_caches(char* to, const char* from, int64_t bytes) {  // `to` is a multiple of 16
+    int64_t i = 0;
+    for (; i + 16 <= bytes; i += 16) _mm_stream_si128(reinterpret_cast<__m128i*>(to + i), _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i)));
+    std::memcpy(to + i, from + i, size_t(bytes - i));
+}
+
+static void run_streamed(Loop loop, char* const* p, const int64_t* st, int n_ops, int64_t begin, int64_t end, const void* params) {
+    constexpr int64_t kBlock = 8192;
+    alignas(64) char room[kBlock];
+    while (begin < end) {
+        char* q[kMaxOperands];
+        for (int k = 0; k < n_ops; ++k) q[k] = p[k] + begin * st[k];
+        const int64_t past_line = int64_t(reinterpret_cast<uintptr_t>(q[0]) & 63);
+        const int64_t n = std::min(end - begin, (kBlock - past_line) / st[0]);  // from the second block on, whole lines
+        char* const to = q[0];
+        q[0] = room;
+        loop(q, st, n, params);
+        if (past_line & 15) std::memcpy(to, room, size_t(n * st[0]));
+        else store_past_caches(to, room, n * st[0]);
+        begin += n;
+    }
+    _mm_sfence();
+}
+#else
+constexpr int64_t kStreamBytes = INT64_MAX;
+static void run_streamed(Loop, char* const*, const int64_t*, int, int64_t, int64_t, const void*) {}
+#endif
+
 // ---------------------------------------------------------------- operands
 namespace {
 
@@ -305,6 +342,8 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
         }
         if (first->numel <= grain || !grain) {
             loop(p, st, first->numel, params);
+        } else if (!given && first->numel * st[0] >= kStreamBytes) {
+            parallel_for(first->numel, grain, [&](int64_t b, int64_t e) { run_streamed(loop, p, st, n + 1, b, e, params); });
         } else {
             parallel_for(first->numel, grain, [&](int64_t b, int64_t e) {
                 char* q[kMaxOperands];
