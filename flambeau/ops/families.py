@@ -18,8 +18,8 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         sum_to_size unsafe_chunk unsafe_split unsafe_split_with_sizes narrow_copy""".split(),
     ),
     "index": (
-        """broadcast_to adjoint concat nonzero diag constant_pad_nd repeat_interleave unique
-        unique_consecutive resize_as_ asarray empty_permuted concatenate""".split(),
+        """broadcast_to adjoint concat nonzero diag repeat_interleave unique unique_consecutive
+        resize_as_ asarray empty_permuted concatenate""".split(),
         """broadcast_to adjoint where diag repeat_interleave unique unique_consecutive
         resize_as_ fill_diagonal_""".split(),
     ),
@@ -49,10 +49,9 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         linalg_slogdet slogdet logdet linalg_matrix_power matrix_power
         linalg_matrix_exp matrix_exp linalg_householder_product orgqr ormqr
         linalg_tensorinv linalg_tensorsolve linalg_vander vander linalg_diagonal
-        linalg_matmul pinverse triangular_solve svd_lowrank pca_lowrank linalg_det
-        det linalg_ldl_solve linalg_lstsq""".split(),
+        linalg_matmul pinverse triangular_solve svd_lowrank pca_lowrank""".split(),
         """cholesky cholesky_solve cholesky_inverse inverse lu_solve lu svd qr slogdet logdet
-        matrix_power matrix_exp orgqr ormqr pinverse triangular_solve det""".split(),
+        matrix_power matrix_exp orgqr ormqr pinverse triangular_solve""".split(),
     ),
     "reduce": (
         """nanmean quantile nanquantile bincount histc histogram histogramdd cov corrcoef diff

@@ -60,40 +60,6 @@ def diag(input: Any, diagonal: int = 0) -> Any:
     raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.dim()}D")
 
 
-@composite("constant_pad_nd(Tensor self, SymInt[] pad, Scalar value=0) -> Tensor", out=True)
-def constant_pad_nd(input: Any, pad: Sequence[int], value: Any = 0) -> Any:
-    """Padded with a value: pairs of before and after, from the last dimension backwards; negative ones
-    cut."""
-    if len(pad) % 2:
-        raise RuntimeError(f"Length of pad must be even but instead it equals {len(pad)}")
-    if 2 * input.dim() < len(pad):
-        raise RuntimeError(
-            "Length of pad should be no more than twice the number of dimensions of the input. Pad length is"
-            f" {len(pad)} while the input has {input.dim()} dimensions."
-        )
-    sides = [(0, 0)] * (input.dim() - len(pad) // 2) + [
-        (pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)
-    ]
-    inner, shape, where = input, [], []
-    for d, (before, after) in enumerate(sides):
-        size = input.shape[d] + before + after
-        if size < 0:
-            raise RuntimeError(
-                f"The input size {input.shape[d]}, plus negative padding {before} and {after}, resulted in a"
-                f" negative output size, which is invalid. Check dimension {d} of your input."
-            )
-        cut = max(-before, 0), max(-after, 0)
-        if any(cut):
-            inner = inner.narrow(d, cut[0], max(input.shape[d] - sum(cut), 0))
-        shape.append(size)
-        where.append(slice(max(before, 0), max(before, 0) + inner.shape[d]))
-    if shape == list(inner.shape):
-        return inner.clone()
-    result = fb.full(shape, value, dtype=input.dtype, device=input.device)
-    result[tuple(where)] = inner
-    return result
-
-
 def _repeated(repeats: Any, output_size: int | None) -> Any:
     """Each index as often as its number says."""
     if repeats.dim() > 1:

@@ -61,9 +61,9 @@ def kron(input: Any, other: Any) -> Any:
     ndim = max(input.dim(), other.dim())
     a = (1,) * (ndim - input.dim()) + tuple(input.shape)
     b = (1,) * (ndim - other.dim()) + tuple(other.shape)
-    wide_a = input.reshape([n for x in a for n in (x, 1)])
-    wide_b = other.reshape([n for x in b for n in (1, x)])
-    return (wide_a * wide_b).reshape([x * y for x, y in zip(a, b)])
+    products = input.reshape(-1, 1) * other.reshape(1, -1)
+    order = [d for i in range(ndim) for d in (i, ndim + i)]
+    return products.reshape(*a, *b).permute(order).reshape([x * y for x, y in zip(a, b)])
 
 
 @composite("linalg_cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor", out=True)

@@ -175,8 +175,7 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
         raise RuntimeError("max must be larger than min")
     flat = input.detach().reshape(-1)
     flat = flat[(flat >= min) & (flat <= max)]
-    edges = fb.linspace(min, max, bins + 1, dtype=fb.float64)
-    where = fb.searchsorted(edges, flat.to(fb.float64), right=True).sub(1).clamp(0, bins - 1)
+    where = ((flat.to(fb.float64) - min) / (max - min) * bins).to(fb.int64).clamp_max(bins - 1)
     ones = fb.ones(flat.shape, dtype=input.dtype, device=input.device)
     return fb.zeros(bins, dtype=input.dtype, device=input.device).index_add_(0, where, ones)
 

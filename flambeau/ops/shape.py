@@ -174,7 +174,7 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
 def hstack(tensors: Sequence[Any]) -> Any:
     """Tensors side by side: joined along dimension 1, vectors along 0."""
     _need_some(tensors, "hstack")
-    tensors = [atleast_1d(t) for t in tensors]
+    tensors = [t if t.dim() else t.reshape(1) for t in tensors]
     return fb.cat(tensors, 0 if tensors[0].dim() == 1 else 1)
 
 
