@@ -290,11 +290,6 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
     return op<"add">(op<"matmul">(x, w.dim() == 2 ? op<"t">(w) : w), bias);
 }
 
-Tensor chain_matmul(TensorSpan m) {
-    check(!m.empty(), "chain_matmul(): Expected one or more matrices");
-    return m.size() == 1 ? op<"clone">(m[0]) : op<"linalg::multi_dot">(m);
-}
-
 const Family family([](Registry& r) {
     r.add("mm(Tensor self, Tensor mat2) -> Tensor", "fmo").kernel<mm>().autocast(1)
         .grad("self", "self, mat2", [](Back& b) { return grad_left(b.g, b.arg(0), b.arg(1), 1); })
@@ -336,7 +331,6 @@ const Family family([](Registry& r) {
     r.add("inner(Tensor self, Tensor other) -> Tensor", "fmo").kernel<inner>();
     r.add("matmul(Tensor self, Tensor other) -> Tensor", "fmo").kernel<matmul>().autocast(1);
     r.add("nn::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor", "fo").kernel<linear>().autocast(1);
-    r.add("chain_matmul(Tensor[] matrices) -> Tensor", "f").kernel<chain_matmul>();
 });
 
 }  // namespace

@@ -33,8 +33,8 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         [],
     ),
     "products": (
-        """tensordot kron linalg_cross cross linalg_multi_dot linalg_vecdot trace cdist pdist
-        renorm""".split(),
+        """tensordot kron linalg_cross cross linalg_multi_dot chain_matmul linalg_vecdot trace
+        cdist pdist renorm""".split(),
         """kron cross trace renorm renorm_""".split(),
     ),
     "norms": (

@@ -158,6 +158,19 @@ def linalg_multi_dot(tensors: Sequence[Any]) -> Any:
     return result.squeeze(-1) if last else result
 
 
+@composite("chain_matmul(Tensor[] matrices) -> Tensor", out=True, python=True)
+def chain_matmul(*matrices: Any) -> Any:
+    """Product of matrices in the cheapest order (old name of `linalg.multi_dot`)."""
+    if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)):
+        matrices = tuple(matrices[0])
+    if not matrices:
+        raise RuntimeError("chain_matmul(): Expected one or more matrices")
+    for i, m in enumerate(matrices):
+        if m.dim() != 2:
+            raise RuntimeError(f"Tensor dimension is {m.dim()}, expected 2 instead for tensor {i}")
+    return matrices[0].clone() if len(matrices) == 1 else linalg_multi_dot(matrices)
+
+
 @composite("linalg_vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor", out=True)
 def linalg_vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
     """Sum over `dim` of ``conj(x) * y``, other dimensions broadcast."""

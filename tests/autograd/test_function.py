@@ -141,5 +141,5 @@ def test_what_is_missing_is_said():
         Half.apply(x).backward()
     with pytest.raises(NotImplementedError, match="You must implement the forward function"):
         Function.apply(x)
-    with pytest.raises(RuntimeError, match="Legacy autograd function"):
+    with pytest.warns(DeprecationWarning), pytest.raises(RuntimeError, match="Legacy autograd function"):
         Half()(x)
