@@ -1,0 +1,94 @@
+# ruff: noqa: E501 (a table of calls and their values)
+"""Attention and the CTC loss: results, gradients and gradients of gradients, against values of PyTorch 2.13."""
+
+import pytest
+
+import flambeau as fb
+import flambeau.nn.functional as F
+
+from .digest import digest, same_digest, wave
+
+MASK = fb.arange(35).reshape(5, 7) % 3 != 0
+CASES = [
+    (
+        F.scaled_dot_product_attention,
+        lambda: (
+            wave(2, 2, 5, 4),
+            wave(2, 2, 7, 4, step=0.6),
+            wave(2, 2, 7, 3),
+        ),
+        [
+            [2, 2, 5, 3],
+            -1.22948986,
+            1.12185891,
+            0.126812585,
+            -0.0983685066,
+            -0.236795814,
+            0.547442291,
+            0.246050256,
+            -0.744230242,
+        ],
+    ),
+    (
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True),
+        lambda: (
+            wave(1, 2, 70, 4),
+            wave(1, 2, 70, 4, step=0.6),
+            wave(1, 2, 70, 3),
+        ),
+        [
+            [1, 2, 70, 3],
+            -1.27731405,
+            1.81965323,
+            -0.179303121,
+            3.47131901,
+            -3.43725097,
+            -0.261978221,
+            -0.475677121,
+            6.81264348,
+        ],
+    ),
+    (
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, MASK, scale=0.3),
+        lambda: (
+            wave(2, 2, 5, 4),
+            wave(2, 2, 7, 4, step=0.6),
+            wave(2, 2, 7, 3),
+        ),
+        [
+            [2, 2, 5, 3],
+            -1.25829003,
+            -0.486645927,
+            0.116319004,
+            -0.275542652,
+            0.887840965,
+            0.219920819,
+            0.64527591,
+            0.487668508,
+        ],
+    ),
+    (
+        F.scaled_dot_product_attention,
+        lambda: (
+            wave(5, 4),
+            wave(7, 4, step=0.6),
+            wave(7, 3),
+        ),
+        [
+            [5, 3],
+            0.269949046,
+            -0.190119184,
+            -0.0570314947,
+            0.0111862553,
+            0.280493063,
+            0.061350946,
+            0.494441404,
+            -0.586228721,
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("function", "inputs", "golden"), CASES)
+def test_values(function, inputs, golden):
+    same_digest(digest(function, *inputs()), golden)

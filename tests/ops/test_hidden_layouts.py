@@ -1,0 +1,79 @@
+# ruff: noqa: E501 (a table of calls and their values)
+"""Hidden layouts are not to be seen: float networks, which use them, agree with the same in double, which do not."""
+
+import pytest
+
+import flambeau as fb
+import flambeau.nn.functional as F
+
+from .digest import wave
+
+CHANNELS = [16, 20, 6]  # whole blocks, a last block that is filled up, less than a block
+
+
+def stages(x, first, second, scale, shift):
+    """Every kind of reader of a hidden tensor, after every kind of operator that passes one on."""
+    channels = first.shape[0]
+    h = F.conv2d(x, first, padding=1)
+    h = F.relu(F.batch_norm(h, None, None, scale, shift, True))
+    p = F.max_pool2d(h, 2)
+    y = F.conv2d(p, second, padding=1) + p
+    y = F.relu(y, inplace=True)
+    return [
+        h, p, y, F.avg_pool2d(y, 2), y.flatten(1), y[:, 1:3], y.transpose(1, 2), y.sum((2, 3)), y.exp(), y + 1, y * y,
+        F.softmax(y, 1), fb.cat([y, p], 1), y.clone(), y.view(-1), y.mean(), F.adaptive_avg_pool2d(y, 1), y.max(1).values,
+        F.group_norm(y, 2), y.reshape(2, channels, -1), y.permute(0, 2, 3, 1).contiguous(),
+    ]  # fmt: skip
+
+
+def arguments(channels, dtype):
+    sizes = [(2, 3, 12, 12), (channels, 3, 3, 3), (channels, channels, 3, 3), (channels,), (channels,)]
+    return [wave(*s, step=0.31 + 0.17 * i, dtype=dtype) for i, s in enumerate(sizes)]
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+def test_float_agrees_with_double(channels):
+    single, double = arguments(channels, fb.float32), arguments(channels, fb.float64)
+    for i, (a, b) in enumerate(zip(stages(*single), stages(*double))):
+        assert a.shape == b.shape
+        assert a.is_contiguous() == b.is_contiguous()
+        assert fb.allclose(a.double(), b, rtol=1e-4, atol=1e-3), i
+        found = fb.autograd.grad(a.sum(), single, retain_graph=True, allow_unused=True)
+        wanted = fb.autograd.grad(b.sum(), double, retain_graph=True, allow_unused=True)
+        for grad, want in zip(found, wanted):
+            assert (grad is None) == (want is None)
+            if want is not None:
+                room = 1e-4 * (1 + float(want.abs().max()))
+                assert float((grad.double() - want).abs().max()) <= room, i
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+def test_gradients_of_gradients(channels):
+    def second(args):
+        h = F.relu(F.batch_norm(F.conv2d(args[0], args[1], padding=1), None, None, args[3], args[4], True))
+        y = F.avg_pool2d(F.conv2d(h, args[2]), 2)
+        first = fb.autograd.grad((y * y).sum(), args, create_graph=True)
+        return fb.autograd.grad(sum(g.pow(2).mean() for g in first), args)
+
+    for a, b in zip(second(arguments(channels, fb.float32)), second(arguments(channels, fb.float64))):
+        assert float((a.double() - b).abs().max()) <= 2e-3 * (1 + float(b.abs().max()))
+
+
+def test_channels_last_stays_visible():
+    x, w = wave(2, 16, 8, 8, dtype=fb.float32), wave(16, 16, 3, 3, dtype=fb.float32)
+    plain = F.max_pool2d(F.relu(F.conv2d(x, w, padding=1)), 2)
+    last = F.max_pool2d(F.relu(F.conv2d(x.contiguous(memory_format=fb.channels_last), w, padding=1)), 2)
+    assert last.is_contiguous(memory_format=fb.channels_last)
+    assert plain.is_contiguous()
+    assert fb.allclose(plain, last, rtol=1e-4, atol=1e-4)
+
+
+def test_memory_is_shared_after_revealing():
+    y = F.conv2d(
+        wave(1, 4, 6, 6, dtype=fb.float32, grad=False), wave(16, 4, 3, 3, dtype=fb.float32, grad=False)
+    )
+    rows = y.view(16, 16)
+    y.zero_()
+    assert rows.abs().sum().item() == 0
+    y.numpy()[0, 3] = 1
+    assert rows[3].sum().item() == 16

@@ -1,0 +1,92 @@
+"""Pooling: results, gradients and gradients of gradients, against values of PyTorch 2.13."""
+
+import pytest
+
+import flambeau as fb
+import flambeau.nn.functional as F
+
+from .digest import digest, same_digest, wave
+
+INDICES = fb.tensor([[[[0, 3], [9, 14]], [[5, 2], [8, 11]]]])
+CASES = [
+    (
+        lambda x: F.max_pool1d(x, 3, 2, 1),
+        lambda: (wave(2, 3, 9),),
+        [[2, 3, 5], 1.29968995, 10.8328672, 0.0, -2.15553923],
+    ),
+    (
+        lambda x: F.max_pool2d(x, (3, 2), 2, (1, 0), (1, 2), True),
+        lambda: (wave(2, 3, 7, 8),),
+        [[2, 3, 4, 4], -1.82959295, 1.59455663, 0.0, -7.85676685],
+    ),
+    (
+        lambda x: F.max_pool3d(x, 2, 1),
+        lambda: (wave(1, 2, 3, 4, 3),),
+        [[1, 2, 2, 3, 2], 2.60152383, -1.56045187, 0.0, -2.09162374],
+    ),
+    (
+        lambda x: F.avg_pool1d(x, 3, 2, 1),
+        lambda: (wave(2, 3, 9),),
+        [[2, 3, 5], 0.217307635, 9.00904489, 0.0, -1.08070247],
+    ),
+    (
+        lambda x: F.avg_pool2d(x, (3, 2), 2, 1, True, False),
+        lambda: (wave(2, 3, 7, 8),),
+        [[2, 3, 4, 5], 1.54620454, -0.478958232, 0.0, -0.247941701],
+    ),
+    (
+        lambda x: F.avg_pool2d(x, 2, 1, divisor_override=3),
+        lambda: (wave(3, 4, 5),),
+        [[3, 3, 4], -0.226892087, 14.5555664, 0.0, 3.37011148],
+    ),
+    (
+        lambda x: F.avg_pool3d(x, 2, 2, 1),
+        lambda: (wave(1, 2, 4, 4, 4),),
+        [[1, 2, 3, 3, 3], -0.48763687, 4.91552827, 0.0, -0.32549681],
+    ),
+    (
+        lambda x: F.adaptive_avg_pool1d(x, 4),
+        lambda: (wave(2, 3, 7),),
+        [[2, 3, 4], 0.0852801294, 10.4531187, 0.0, -2.5205481],
+    ),
+    (
+        lambda x: F.adaptive_avg_pool2d(x, (3, 2)),
+        lambda: (wave(2, 3, 7, 5),),
+        [[2, 3, 3, 2], -0.351169494, 0.00975828888, 0.0, 0.897642806],
+    ),
+    (
+        lambda x: F.adaptive_avg_pool2d(x, 1),
+        lambda: (wave(2, 3, 4, 4),),
+        [[2, 3, 1, 1], 0.0293536624, 0.106037205, 0.0, 0.265102955],
+    ),
+    (
+        lambda x: F.adaptive_avg_pool3d(x, 2),
+        lambda: (wave(1, 2, 3, 4, 5),),
+        [[1, 2, 2, 2, 2], -0.173707254, 0.0407042667, 0.0, -0.405123049],
+    ),
+    (
+        lambda x: F.adaptive_max_pool2d(x, (3, 2)),
+        lambda: (wave(2, 3, 7, 5),),
+        [[2, 3, 3, 2], -2.42591275, 1.90684015, 0.0, -5.44460079],
+    ),
+    (
+        lambda x: F.adaptive_max_pool3d(x, 2),
+        lambda: (wave(1, 2, 3, 4, 5),),
+        [[1, 2, 2, 2, 2], -2.77114593, 0.809351956, 0.0, -3.73062613],
+    ),
+    (
+        lambda x: F.max_unpool2d(x, INDICES, 2),
+        lambda: (wave(1, 2, 2, 2),),
+        [[1, 2, 4, 4], -0.31084911, 0.633399641, 0.0, 0.359298892],
+    ),
+    (
+        lambda x: F.lp_pool2d(x + 2, 3, 2),
+        lambda: (wave(1, 2, 4, 4),),
+        [[1, 2, 2, 2], 10.5704417, 0.22154578, -0.0130238033, 4.07345921],
+    ),
+]
+
+
+@pytest.mark.parametrize(("function", "inputs", "golden"), CASES)
+def test_values(function, inputs, golden):
+    same_digest(digest(function, *inputs()), golden)
