@@ -255,7 +255,17 @@ def pad_sequence(
             f"pad_sequence: Expected iterable for input sequences, but got arg of type: {type(sequences)}"
         )
     sequences = sequences.unbind(0) if isinstance(sequences, Tensor) else tuple(sequences)
-    return fb._C.core.pad_sequence(sequences, batch_first, padding_value, padding_side)
+    if not sequences:
+        raise RuntimeError("received an empty list of sequences")
+    if padding_side not in ("left", "right"):
+        raise RuntimeError(f"Expected padding_side to be one of left or right, but got {padding_side}.")
+    longest = max(s.size(0) for s in sequences)
+    rows = []
+    for s in sequences:
+        missing = longest - s.size(0)
+        ends = [missing, 0] if padding_side == "left" else [0, missing]
+        rows.append(fb.constant_pad_nd(s, [0, 0] * (s.dim() - 1) + ends, padding_value) if missing else s)
+    return fb.stack(rows, 0 if batch_first else 1)
 
 
 def unpad_sequence(padded_sequences: Tensor, lengths: Tensor, batch_first: bool = False) -> list[Tensor]:
