@@ -330,7 +330,7 @@ const Family indexing([](Registry& r) {
     r.add("select_scatter(Tensor self, Tensor src, int dim, int index) -> Tensor", "fm").kernel<select_scatter>()
         .grad("self", "", [](Back& b) { return op<"select_scatter">(b.g, op<"zeros_like">(op<"select">(b.g, b.attr(2), b.attr(3))), b.attr(2), b.attr(3)); })
         .grad("src", "", [](Back& b) { return op<"select">(b.g, b.attr(2), b.attr(3)); });
-    r.add("slice_scatter(Tensor self, Tensor src, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor", "fm").kernel<slice_scatter>()
+    r.add("slice_scatter(Tensor self, Tensor src, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor", "fmo").kernel<slice_scatter>()
         .grad("self", "", [](Back& b) {
             const Tensor none = op<"zeros_like">(op<"slice">(b.g, b.attr(2), b.attr(3), b.attr(4), b.attr(5)));
             return op<"slice_scatter">(b.g, none, b.attr(2), b.attr(3), b.attr(4), b.attr(5));

@@ -401,6 +401,7 @@ Tensor diagonal_backward(const Tensor& g, IntSpan sizes, int64_t offset, int64_t
     return r;
 }
 Tensor unfold_backward(const Tensor& g, IntSpan sizes, int64_t dim, int64_t size, int64_t step) {
+    dim = wrap_dim(dim, int64_t(sizes.size()));
     Tensor r = op<"zeros">(sizes, g.dtype(), nullptr, g.device());
     if (!g.numel()) return r;
     const int64_t windows = sizes.empty() ? 1 : g.size(dim);
