@@ -98,6 +98,7 @@ Tensor col2im(const Tensor& x0, IntSpan size, IntSpan k, IntSpan d, IntSpan p, I
 Tensor pixel_shuffle(const Tensor& x, int64_t f) {
     check(x.dim() >= 3, "pixel_shuffle expects input to have at least 3 dimensions, but got input with ", x.dim(), " dimension(s)");
     check(f > 0, "pixel_shuffle expects a positive upscale_factor, but got ", f);
+    check(f < (1 << 20), "pixel_shuffle: upscale_factor ", f, " is too large for any tensor");
     const int64_t c = x.size(-3), h = x.size(-2), w = x.size(-1);
     check(c % (f * f) == 0, "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but input.size(-3)=", c, " is not divisible by ", f * f);
     Dims lead(IntSpan(x.sizes()).first(size_t(x.dim() - 3))), split = lead, order, out = lead;

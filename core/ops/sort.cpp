@@ -235,6 +235,7 @@ std::tuple<Tensor, Tensor, Tensor> unique2(const Tensor& x, bool sorted, bool in
 // Slices along a dimension, compared as wholes.
 std::tuple<Tensor, Tensor, Tensor> unique_slices(const Tensor& x, int64_t dim, bool want_inverse, bool want_counts, bool consecutive) {
     dim = wrap_dim(dim, x.dim(), false);
+    check(!x.is_meta(), "unique: the result's shape depends on data, which a meta tensor does not have");
     const Tensor rows = dense(op<"movedim">(x, Dims{dim}, Dims{0}));
     const int64_t n = rows.sizes()[0], width = n ? rows.numel() / n : 0;
     if (rows.numel() == 0) check(n == 0 || width == 0 ? n == 0 : true, "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied");
@@ -286,6 +287,11 @@ Tensor searchsorted(const Tensor& sequence, Operand self, bool int32, bool right
     Tensor r = out.result(x.sizes(), int32 ? DType::i32 : DType::i64, x.device());
     if (r.is_meta() || !r.numel()) return r;
     Tensor s = dense(sequence);
+    if (sorter.defined()) {
+        check(same(sorter.sizes(), sequence.sizes()), "torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor ",
+              sequence.sizes(), "and got sorter tensor ", sorter.sizes());
+        check(sorter.dtype() == DType::i64, "torch.searchsorted(): sorter must be a tensor of long dtype but got dtype ", name(sorter.dtype()));
+    }
     if (sorter.defined()) s = dense(op<"gather">(s, -1, sorter));
     const Tensor v = dense(x.dtype() == s.dtype() ? x : convert(x, s.dtype()));
     const Tensor dst = empty(r.sizes(), DType::i64);

@@ -177,7 +177,7 @@ Tensor as_strided_backward(Back& b) {
 }
 Tensor as_strided_scatter(const Tensor& self, const Tensor& src, IntSpan size, IntSpan stride, std::optional<int64_t> offset) {
     Tensor r = op<"clone">(self);
-    Tensor v = make_view(r, size, stride, offset.value_or(self->offset));
+    Tensor v = as_strided(r, size, stride, offset.value_or(self->offset));
     check(same(src.sizes(), v.sizes()), "expected src to have a size equal to the slice of self. src size = ", src.sizes(), ", slice size = ", v.sizes());
     cpu::copy_data(v, src);
     return r;

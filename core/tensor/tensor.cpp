@@ -123,7 +123,9 @@ int64_t storage_size(IntSpan sizes, IntSpan strides, int64_t offset) {
     int64_t last = offset;
     for (size_t d = 0; d < sizes.size(); ++d) {
         if (sizes[d] == 0) return 0;
-        last += (sizes[d] - 1) * strides[d];
+        int64_t step;
+        if (__builtin_mul_overflow(sizes[d] - 1, strides[d], &step) || __builtin_add_overflow(last, step, &last) || last > (int64_t(1) << 58))
+            fail(ErrorKind::Runtime, "Storage size calculation overflowed with sizes=", sizes, " and strides=", strides);
     }
     return last + 1;
 }
