@@ -7,6 +7,7 @@ the user's side.
 from __future__ import annotations
 
 import functools
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -179,10 +180,7 @@ class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run the operator and record it for differentiation."""
-        separate = _has_setup_context(cls)
-        if kwargs and not separate:
-            pass
-        elif separate and kwargs:
+        if kwargs and _has_setup_context(cls):
             args, kwargs = _bind_defaults(cls.forward, args, kwargs), {}
         if _transforms_active():
             from ..func.functions import apply_function
@@ -205,12 +203,17 @@ def _bind_defaults(forward: Callable, args: tuple, kwargs: dict) -> tuple:
 
 def _transforms_active() -> bool:
     """Whether a transform of `func` is running; without the module none can."""
-    levels = _func_levels
-    return bool(levels)
+    return bool(_func_levels.stack)
 
 
-# filled by flambeau.func while one of its transforms runs; empty otherwise
-_func_levels: list = []
+class _Levels(threading.local):
+    """The `vmap` calls that are running in this thread, innermost last; `flambeau.func` fills it."""
+
+    def __init__(self) -> None:
+        self.stack: list = []
+
+
+_func_levels = _Levels()
 
 
 def once_differentiable(fn: Callable) -> Callable:

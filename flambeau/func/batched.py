@@ -44,8 +44,14 @@ class Level(NamedTuple):
     randomness: str
 
 
-# innermost last; autograd.Function looks at the same list
-active: list[Level] = _function._func_levels
+# autograd.Function looks at the same
+_running = _function._func_levels
+
+
+def active() -> list[Level]:
+    """The `vmap` calls that are running in this thread, innermost last."""
+    return _running.stack
+
 
 
 class BatchedTensor(fb.Tensor):
@@ -120,7 +126,7 @@ def logical_dim(t: Any) -> int:
 
 def sizes(levels: tuple[int, ...]) -> list[int]:
     """Batch sizes of levels."""
-    known = {level.number: level.size for level in active}
+    known = {level.number: level.size for level in active()}
     return [known[n] for n in levels]
 
 
@@ -147,7 +153,7 @@ def aligned(t: Any, levels: tuple[int, ...], full: bool = False) -> Any:
 def spread(t: Any) -> Any:
     """A tensor that has a sample of its own at every active level, as what is differentiated under `vmap`
     must."""
-    levels = tuple(level.number for level in active)
+    levels = tuple(level.number for level in active())
     if not levels or levels_of(t) == levels:
         return t
     return make(aligned(t, levels, full=True), levels)

@@ -51,7 +51,7 @@ def apply_function(cls: Any, args: tuple) -> Any:
 def _by_own_rule(cls: Any, args: tuple) -> Any:
     level = next(
         lv
-        for lv in reversed(batched.active)
+        for lv in reversed(batched.active())
         if any(lv.number in batched.levels_of(x) for x in tree_flatten(args)[0])
     )
 
@@ -66,12 +66,12 @@ def _by_own_rule(cls: Any, args: tuple) -> Any:
         return batched.make(batched.physical(x).movedim(levels.index(level.number), len(outer)), outer)
 
     in_dims = tree_map(dim, args)
-    removed = batched.active.index(level)
-    batched.active.pop(removed)
+    removed = batched.active().index(level)
+    batched.active().pop(removed)
     try:
         output, out_dims = cls.vmap(VmapInfo(level.size, level.randomness), in_dims, *tree_map(opened, args))
     finally:
-        batched.active.insert(removed, level)
+        batched.active().insert(removed, level)
     flat, spec = tree_flatten(output)
     dims = _broadcast_to_and_flatten(out_dims, spec)
 

@@ -696,7 +696,7 @@ RANDOM = set("""
 
 def random(func: Callable, args: tuple, kwargs: dict) -> Any:
     """A random operator under the innermost `vmap`."""
-    level = active[-1]
+    level = active()[-1]
     if level.randomness == "error":
         raise RuntimeError(
             "vmap: called random operation while in randomness error mode. Please either use the 'same' or"

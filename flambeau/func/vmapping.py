@@ -22,7 +22,7 @@ class _Randomness(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        if getattr(func, "__name__", "") in RANDOM and batched.active:
+        if getattr(func, "__name__", "") in RANDOM and batched.active():
             return random(func, args, kwargs or {})
         return func(*args, **(kwargs or {}))
 
@@ -187,9 +187,9 @@ def _mapped(
     randomness: str,
     kwargs: dict,
 ) -> Any:
-    level = batched.Level(batched.active[-1].number + 1 if batched.active else 1, size, randomness)
+    level = batched.Level(batched.active()[-1].number + 1 if batched.active() else 1, size, randomness)
     inputs = [_entered(x, d, level.number) for x, d in zip(leaves, dims)]
-    batched.active.append(level)
+    batched.active().append(level)
     try:
         with _Randomness():
             output = func(*tree_unflatten(inputs, spec), **kwargs)
@@ -203,4 +203,4 @@ def _mapped(
             )
         return tree_unflatten([_left(x, d, level, func) for x, d in zip(flat, places)], out_spec)
     finally:
-        batched.active.pop()
+        batched.active().pop()

@@ -110,3 +110,20 @@ def test_functions_with_a_rule():
 def test_errors(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_threads_do_not_see_each_other():
+    import threading
+
+    results = {}
+
+    def run(k):
+        results[k] = vmap(lambda x: vmap(lambda y: (x * y).sum())(X[0]) * k)(X)
+
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    expected = fb.stack([fb.stack([(x * y).sum() for y in X[0]]) for x in X])
+    assert all(fb.allclose(results[k], expected * k) for k in range(4))
