@@ -25,13 +25,17 @@ namespace {
 
 template <class B> void each_output(const PoolShape& s, B&& body) {
     int64_t at = 0;
-    for (int64_t z = 0; z < s.out[0]; z++)
-        for (int64_t y = 0; y < s.out[1]; y++)
+    for (int64_t z = 0; z < s.out[0]; z++) {
+        const PoolRange rz = pool_range(s, 0, z);
+        for (int64_t y = 0; y < s.out[1]; y++) {
+            const PoolRange ry = pool_range(s, 1, y);
             for (int64_t x = 0; x < s.out[2]; x++, at++) {
-                const PoolRange r[3] = {pool_range(s, 0, z), pool_range(s, 1, y), pool_range(s, 2, x)};
+                const PoolRange r[3] = {rz, ry, pool_range(s, 2, x)};
                 const int64_t o[3] = {z, y, x};
                 body(at, r, o);
             }
+        }
+    }
 }
 template <class B> void each_input(const PoolShape& s, const PoolRange* r, B&& body) {
     for (int64_t a = r[0].begin; a < r[0].end; a++)

@@ -22,6 +22,7 @@ constexpr PoolRange pool_range(const PoolShape& s, int d, int64_t o) {
         return {first, 0, end - first};
     }
     const int64_t first = o * s.stride[d] - s.pad[d], step = s.dilation[d];
+    if (step == 1) return {first, first < 0 ? -first : 0, s.in[d] - first < s.kernel[d] ? s.in[d] - first : s.kernel[d]};
     const int64_t begin = first < 0 ? (-first + step - 1) / step : 0;
     const int64_t room = (s.in[d] - first + step - 1) / step;
     return {first, begin, room < s.kernel[d] ? room : s.kernel[d]};

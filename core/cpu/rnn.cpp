@@ -49,8 +49,11 @@ void forward(const RnnSteps& s, const RnnForward& a) {
     // The weights are read once a step: transposed beforehand they are read in order.
     const dnn::Scratch room(size_t(G * H) * sizeof(T));
     T* wt = room.as<T>();
-    for (int64_t g = 0; g < G; ++g)
-        for (int64_t j = 0; j < H; ++j) wt[j * G + g] = w[g * H + j];
+    constexpr int64_t tile = 16;
+    for (int64_t g0 = 0; g0 < G; g0 += tile)
+        for (int64_t j0 = 0; j0 < H; j0 += tile)
+            for (int64_t j = j0; j < std::min(H, j0 + tile); ++j)
+                for (int64_t g = g0; g < std::min(G, g0 + tile); ++g) wt[j * G + g] = w[g * H + j];
     const Activations<T> act;
     std::vector<T> hidden_part(s.cell == Cell::Gru && !s.batch.empty() ? size_t(*std::max_element(s.batch.begin(), s.batch.end()) * G) : 0);
 
