@@ -302,8 +302,14 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
     Ready ready[kMaxOperands];
     const TensorImpl* first = nullptr;  // a contiguous operand with the most elements
     Device device = kCPU;
-    bool dims = false;
-    for (const Operand& o : inputs) dims = dims || (o.is_tensor() && o.tensor().dim() > 0);
+    bool dims = false, hidden = false;
+    for (const Operand& o : inputs) {
+        if (!o.is_tensor()) continue;
+        dims = dims || o.tensor().dim() > 0;
+        hidden = hidden || o.tensor()->storage->image();
+    }
+    if (hidden && common == DType::f32 && out_type == DType::f32)
+        if (Tensor r = elementwise_hidden(loop, inputs, out, params, grain); r.defined()) return r;
     for (int i = 0; i < n; ++i) {
         prepare(ready[i], inputs[size_t(i)], common, dims);
         if (inputs[size_t(i)].is_tensor()) {

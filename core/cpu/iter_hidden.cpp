@@ -5,14 +5,18 @@
 
 namespace fb::cpu {
 
+// A number, or a tensor of one element that is used as one.
+static bool is_number(const Operand& o) { return !o.is_tensor() || (o.tensor().dim() == 0 && o.tensor().dtype() == DType::f32); }
+static float number_of(const Operand& o) { return o.is_tensor() ? *o.tensor().data<float>() : o.scalar().to<float>(); }
+
 // The filling of an image must stay zero: does the operation make zero of zeros?
 static bool keeps_zero(Loop loop, std::span<const Operand> inputs, const void* params) {
     float zero = 0, result = 1, number[kMaxOperands];
     char* p[kMaxOperands] = {reinterpret_cast<char*>(&result)};
     int64_t strides[kMaxOperands] = {4};
     for (size_t i = 0; i < inputs.size(); ++i) {
-        number[i] = inputs[i].is_tensor() ? 0 : inputs[i].scalar().to<float>();
-        p[i + 1] = reinterpret_cast<char*>(inputs[i].is_tensor() ? &zero : &number[i]);
+        number[i] = is_number(inputs[i]) ? number_of(inputs[i]) : 0;
+        p[i + 1] = reinterpret_cast<char*>(is_number(inputs[i]) ? &number[i] : &zero);
         strides[i + 1] = 4;
     }
     loop(p, strides, 1, params);
@@ -25,7 +29,7 @@ Tensor elementwise_hidden(Loop loop, std::span<const Operand> inputs, const Out&
         if (o.is_tensor() && !model) model = hidden_image(o.tensor());
     if (!model) return {};
     for (const Operand& o : inputs)
-        if (o.is_tensor() && (o.tensor().dtype() != DType::f32 || !same(o.tensor().sizes(), model->sizes))) return {};
+        if (!is_number(o) && (o.tensor().dtype() != DType::f32 || !same(o.tensor().sizes(), model->sizes))) return {};
     const Tensor* given = out.given();
     Image* target = nullptr;
     if (given) {  // in place, on the image itself
@@ -43,8 +47,8 @@ Tensor elementwise_hidden(Loop loop, std::span<const Operand> inputs, const Out&
     p[0] = static_cast<char*>(hidden_image(r)->data);
     for (size_t i = 0; i < inputs.size(); ++i) {
         strides[i + 1] = 0;
-        if (!inputs[i].is_tensor()) {
-            numbers[i] = inputs[i].scalar().to<float>();
+        if (is_number(inputs[i])) {
+            numbers[i] = number_of(inputs[i]);
             p[i + 1] = reinterpret_cast<char*>(&numbers[i]);
             continue;
         }
