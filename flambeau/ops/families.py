@@ -49,7 +49,7 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         linalg_slogdet slogdet logdet linalg_matrix_power matrix_power
         linalg_matrix_exp matrix_exp linalg_householder_product orgqr ormqr
         linalg_tensorinv linalg_tensorsolve linalg_vander vander linalg_diagonal
-        linalg_matmul pinverse triangular_solve svd_lowrank pca_lowrank""".split(),
+        linalg_matmul pinverse triangular_solve svd_lowrank pca_lowrank linalg_lstsq""".split(),
         """cholesky cholesky_solve cholesky_inverse inverse lu_solve lu svd qr slogdet logdet
         matrix_power matrix_exp orgqr ormqr pinverse triangular_solve""".split(),
     ),

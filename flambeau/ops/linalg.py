@@ -681,3 +681,20 @@ def pca_lowrank(A: Any, q: int | None = None, center: bool = True, niter: int = 
     if niter < 0:
         raise ValueError(f"niter(={niter}) must be non-negative integer")
     return svd_lowrank(A - A.mean(-2, keepdim=True) if center else A, q, niter)
+
+
+@composite(
+    "linalg_lstsq(Tensor self, Tensor b, float? rcond=None, *, str? driver=None)"
+    " -> (Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)",
+    out=True,
+)
+def linalg_lstsq(input: Any, b: Any, rcond: float | None = None, *, driver: str | None = None) -> tuple:
+    """Least squares: X with the smallest ``|A X - B|``, residuals, rank, singular values."""
+    result = core("linalg_lstsq")(input, b, rcond, driver=driver)
+    if not result.solution.requires_grad or result.residuals.numel() == 0:
+        return result
+    # the core's residuals are numbers from LAPACK: these can be differentiated
+    vector = result.solution.dim() == input.dim() - 1
+    solution, right = (t.unsqueeze(-1) if vector else t for t in (result.solution, b))
+    residuals = (input @ solution - right).abs().square().sum(-2)
+    return type(result)((result.solution, residuals.reshape(result.residuals.shape), *result[2:]))

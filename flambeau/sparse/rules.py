@@ -71,29 +71,46 @@ def _grad(func: Callable, args: tuple, kwargs: dict) -> Any:
         return args[0].like(g.as_subclass(fb.Tensor))
 
 
+def _of_stored(out: Any, cotangent: Any) -> Any:
+    """The part of a cotangent that belongs to stored values."""
+    if cotangent is None or not is_sparse(out):
+        return cotangent
+    if is_sparse(cotangent):
+        return cotangent._values()
+    return cotangent[tuple(out._coordinates())]
+
+
+def _paired(outs: Any, cotangents: Any) -> tuple[tuple, list]:
+    """Outputs with their values in place of sparse ones, and the cotangents of those."""
+    outs = (outs,) if isinstance(outs, fb.Tensor) else tuple(outs)
+    given = (cotangents,) if cotangents is None or isinstance(cotangents, fb.Tensor) else tuple(cotangents)
+    given = given if len(given) == len(outs) else (None,) * len(outs)
+    stored = [_of_stored(o, c) for o, c in zip(outs, given)]
+    return tuple(o._values() if is_sparse(o) else o for o in outs), stored
+
+
 @_rule("grad ")
 def _autograd_grad(func: Callable, args: tuple, kwargs: dict) -> Any:
-    outs, ins = args[0], args[1]
+    options = dict(kwargs)
+    outs, cotangents = _paired(args[0], options.pop("grad_outputs", args[2] if len(args) > 2 else None))
+    ins = (args[1],) if isinstance(args[1], fb.Tensor) else tuple(args[1])
     with _C.DisableTorchFunctionSubclass():
-        cots = kwargs.pop("grad_outputs", args[2] if len(args) > 2 else None)
-        if cots is not None:
-            cots = [
-                c._values() if is_sparse(c) else c for c in ((cots,) if isinstance(cots, fb.Tensor) else cots)
-            ]
-        grads = fb.autograd.grad(outs, ins, cots, **kwargs)
+        grads = fb.autograd.grad(outs, ins, cotangents, **options)
         return tuple(
             x.like(g.as_subclass(fb.Tensor)) if is_sparse(x) and g is not None else g
             for g, x in zip(grads, ins)
         )
 
 
-@_rule("backward")
+@_rule("backward", "_backward")
 def _backward(func: Callable, args: tuple, kwargs: dict) -> Any:
-    if len(args) > 1 and isinstance(args[1], fb.Tensor):
-        s, g = args[:2]
-        g = g._values() if is_sparse(g) else g[tuple(s._coordinates())]
-        args = (s._values(), g, *args[2:])
-    return _plain(func, args, kwargs)
+    options = dict(kwargs)
+    given = options.pop("gradient", options.pop("grad_tensors", args[1] if len(args) > 1 else None))
+    outs, cotangents = _paired(args[0], given)
+    names = ("retain_graph", "create_graph")
+    options.update(zip(names, args[2:]))
+    with _C.DisableTorchFunctionSubclass():
+        fb.autograd.backward(outs, cotangents, **options)
 
 
 @_rule("data", "detach", "clone", "contiguous", "alias", "resolve_conj", "resolve_neg")
