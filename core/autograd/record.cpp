@@ -116,7 +116,7 @@ Tensor SavedTensor::unpack(Node* owner, const std::string& who) const {
         Tensor t = unpack_(packed_.get());
         if (is_result_ && owner) {
             t = shallow_copy(t, false);
-            set_history(t, Ptr<Node>(owner), output_nr_);
+            if (!is_leaf_) set_history(t, Ptr<Node>(owner), output_nr_);
         }
         return t;
     }
@@ -140,7 +140,7 @@ Tensor SavedTensor::unpack(Node* owner, const std::string& who) const {
     }
     if (is_result_ && owner) {
         Tensor t = shallow_copy(tensor_, true);
-        set_history(t, Ptr<Node>(owner), output_nr_);
+        if (!is_leaf_) set_history(t, Ptr<Node>(owner), output_nr_);  // indices and such have no history
         return t;
     }
     return tensor_;
@@ -217,6 +217,11 @@ void check_inplace(const Tensor& t) {
                      "use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the "
                      "inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you "
                      "want the inplace to be tracked).");
+            const auto* made = dynamic_cast<const OpNode*>(t->grad_fn);
+            if (made && made->op->is_view && made->op->schema.return_kinds[0] == Kind::Tensors)
+                fail(ErrorKind::Runtime, "Output ", t->output_nr, " of ", made->name(), " is a view and is being modified inplace. This view is the output "
+                     "of a function that returns multiple views. Such functions do not allow the output views to be modified inplace. You should replace "
+                     "the inplace operation by an out-of-place one.");
             if (t->base->requires_grad && !t->base->grad_fn)
                 fail(ErrorKind::Runtime, "a view of a leaf Variable that requires grad is being used in an in-place operation.");
         }

@@ -289,10 +289,13 @@ Tensor vector_norm_backward(Back& b) {
     const Tensor g = unreduced(b.g, x.sizes(), dims, b.flag(3)), norm = unreduced(b.result(), x.sizes(), dims, b.flag(3));
     if (p == 0) return op<"zeros_like">(x);
     if (p == 1) return op<"mul">(op<"sgn">(x), g);
-    if (p == 2) return op<"mul">(x, op<"masked_fill">(op<"div">(g, norm), op<"eq">(norm, 0), 0));
+    // Nothing is divided by a zero norm, not even under a mask: the second derivative would be NaN.
+    const Tensor nothing = op<"eq">(norm, 0), divisor = op<"masked_fill">(norm, nothing, 1);
+    if (p == 2) return op<"mul">(x, op<"masked_fill">(op<"div">(g, divisor), nothing, 0));
     const Tensor a = op<"abs">(x);
     if (std::isinf(p)) {
-        const Tensor mask = op<"eq">(a, norm);
+        // Not compared with the result, whose last bit may differ from that of abs() of a complex number.
+        const Tensor mask = op<"eq">(a, p > 0 ? op<"amax">(a, dims, true) : op<"amin">(a, dims, true));
         return op<"mul">(op<"sgn">(x), op<"mul">(op<"div">(g, op<"sum.dim_IntList">(mask, dims, true)), mask));
     }
     if (p < 1) {
@@ -303,8 +306,9 @@ Tensor vector_norm_backward(Back& b) {
         const Tensor s = op<"mul">(op<"sgn">(x), op<"masked_fill">(op<"pow">(a, p - 1), op<"eq">(x, 0), 0));
         return op<"mul">(s, op<"masked_fill">(op<"mul">(g, op<"pow">(norm, 1 - p)), op<"eq">(norm, 0), 0));
     }
-    const Tensor s = op<"mul">(x, op<"pow">(a, p - 2));
-    return op<"mul">(s, op<"masked_fill">(op<"div">(g, op<"pow">(norm, p - 1)), op<"eq">(norm, 0), 0));
+    const Tensor zero = op<"eq">(x, 0);
+    const Tensor s = op<"mul">(x, op<"masked_fill">(op<"pow">(op<"masked_fill">(a, zero, 1), p - 2), zero, 0));
+    return op<"mul">(s, op<"masked_fill">(op<"div">(g, op<"pow">(divisor, p - 1)), nothing, 0));
 }
 
 Tensor logsumexp(const Tensor& x0, IntSpan dims, bool keepdim) {

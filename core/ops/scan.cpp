@@ -115,29 +115,76 @@ Tensor extreme_backward(Back& b) {
     return b.sizes(0).empty() ? b.g : op<"scatter_add">(none, b.integer(1), b.result(1), b.g);
 }
 
+// The derivative of y = logcumsumexp(x) is the matrix exp(x_i - y_j), i <= j. Its product with a vector, and with its transpose, is one
+// pass over the line: no exponent is ever positive and nothing is kept but the last sum.
+Tensor logcumsumexp_product(const Tensor& v0, const Tensor& x0, const Tensor& y0, int64_t dim, bool transposed) {
+    dim = wrap_dim(dim, x0.dim());
+    Tensor r = empty(x0.sizes(), x0.dtype(), x0.device());
+    if (r.is_meta() || !r.numel()) return r;
+    const Tensor v = at_least_1d(op<"expand">(v0.to(x0.dtype()), x0.sizes())), x = at_least_1d(x0), y = at_least_1d(y0), o = at_least_1d(r);
+    const std::array<Dims, 4> strides{byte_strides(o), byte_strides(v), byte_strides(x), byte_strides(y)};
+    const int64_t n = x.sizes()[size_t(dim)];
+    visit_dtype(x.dtype(), [&](auto z) {
+        using T = decltype(z);
+        if constexpr (std::is_integral_v<T> || std::is_same_v<T, bool>) {
+            fail(ErrorKind::Runtime, "logcumsumexp does not support integer inputs");
+        } else {
+            using A = Acc<T>;
+            auto weight = [](A from, A to) {  // of what is added to a sum that may be empty: log 0
+                constexpr double none = -std::numeric_limits<double>::infinity();
+                if constexpr (std::is_floating_point_v<A>) {
+                    return to == A(none) ? A(0) : A(std::exp(from - to));
+                } else if constexpr (requires { to.re; }) {
+                    const A d = from - to;
+                    const auto size = std::exp(d.re);
+                    return double(to.re) == none ? A(0) : A(size * std::cos(d.im), size * std::sin(d.im));
+                } else {
+                    return A(0);
+                }
+            };
+            each_line<4>(x.sizes(), dim, {bytes(o), bytes(v), bytes(x), bytes(y)}, strides, [&](const auto& p) {
+                auto at = [&](size_t k, int64_t i) -> T& { return *reinterpret_cast<T*>(p[k] + i * strides[k][size_t(dim)]); };
+                A sum{};
+                for (int64_t k = 0; k < n; ++k) {
+                    const int64_t i = transposed ? n - 1 - k : k;
+                    const A yi = A(at(3, i)), vi = A(at(1, i)), w = weight(A(at(2, i)), yi);
+                    if (transposed) {
+                        if (k) sum = sum * weight(yi, A(at(3, i + 1)));
+                        sum = sum + vi;
+                        at(0, i) = T(sum * w);
+                    } else {
+                        if (k) sum = sum * weight(A(at(3, i - 1)), yi);
+                        sum = sum + vi * w;
+                        at(0, i) = T(sum);
+                    }
+                }
+            });
+        }
+    });
+    return r;
+}
+Tensor lse_product(const Tensor& v, const Tensor& x, const Tensor& y, int64_t dim, bool transposed) {
+    return op<"_logcumsumexp_product">(v, x, y, dim, transposed);
+}
+void logcumsumexp_product_backward(Back& b) {
+    const Tensor v = b.arg(0), x = conj(b.arg(1)), y = conj(b.arg(2)), g = b.g;
+    const int64_t dim = b.integer(3);
+    const bool transposed = b.flag(4);
+    const Tensor other = lse_product(g, x, y, dim, !transposed), same = lse_product(conj(v), x, y, dim, transposed);
+    if (b.needs(0)) b.set(0, other);
+    const Tensor by_result = op<"mul">(g, same), by_vector = op<"mul">(conj(v), other);
+    if (b.needs(1)) b.set(1, transposed ? by_result : by_vector);
+    if (b.needs(2)) b.set(2, op<"neg">(transposed ? by_vector : by_result));
+}
+
 const Family scans([](Registry& r) {
     r.add("cumsum(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", "fmio").kernel<cumsum>()
         .grad("self", "", [](Back& b) { return reversed_cumsum(b.g, b.integer(1)); });
     r.add("cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", "fmio").kernel<cumprod>().grad("self", "self, result", cumprod_backward);
     r.add("logcumsumexp(Tensor self, int dim) -> Tensor", "fmo").kernel<logcumsumexp>()
-        .grad("self", "self, result", [](Back& b) {
-            const Tensor x = b.arg(0), y = b.result();
-            const int64_t dim = b.integer(1);
-            if (x.dim() == 0) return b.g;
-            if (is_complex(x.dtype())) {
-                const Tensor t = reversed_cumsum(op<"mul">(b.g, conj(op<"exp">(op<"neg">(y)))), dim);
-                return op<"mul">(t, conj(op<"exp">(x)));
-            }
-            // In logarithms, so that nothing overflows: positive and negative gradients apart.
-            const double low = -std::numeric_limits<double>::infinity();
-            const Tensor lg = op<"log">(op<"abs">(b.g));
-            auto part = [&](const Tensor& where) {
-                const Tensor l = op<"where">(where, lg, Scalar(low));
-                const Tensor s = op<"flip">(op<"logcumsumexp">(op<"flip">(op<"sub">(l, y), Dims{dim}), dim), Dims{dim});
-                return op<"exp">(op<"add">(s, x));
-            };
-            return op<"sub">(part(op<"gt">(b.g, Scalar(0))), part(op<"lt">(b.g, Scalar(0))));
-        });
+        .grad("self", "self, result", [](Back& b) { return lse_product(b.g, conj(b.arg(0)), conj(b.result()), b.integer(1), true); });
+    r.add("_logcumsumexp_product(Tensor self, Tensor x, Tensor y, int dim, bool transposed) -> Tensor", "").kernel<logcumsumexp_product>()
+        .grads("self, x, y", "self, x, y", logcumsumexp_product_backward);
     r.add("cummax(Tensor self, int dim) -> (Tensor values, Tensor indices)", "fmo").kernel<cum_extreme<true>>().grad("self", "result1", extreme_backward);
     r.add("cummin(Tensor self, int dim) -> (Tensor values, Tensor indices)", "fmo").kernel<cum_extreme<false>>().grad("self", "result1", extreme_backward);
 });

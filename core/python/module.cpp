@@ -44,7 +44,32 @@ PyObject* memory_statistics(PyObject*, PyObject*) {
 PyObject* empty_cache_py(PyObject*, PyObject*) { empty_cache(); return none(); }
 PyObject* reset_peak(PyObject*, PyObject*) { reset_peak_memory(); return none(); }
 
+// The operator table: (full name, schema, variants as in the entry, differentiable arguments) of every operator.
+PyObject* operators(PyObject*, PyObject*) {
+    return guarded([] {
+        Ref list = checked(PyList_New(0));
+        for (const auto& op : Registry::get().all()) {
+            std::string variants;
+            if (op->as_function) variants += 'f';
+            if (op->as_method) variants += 'm';
+            if (op->has_inplace) variants += 'i';
+            if (op->has_out) variants += 'o';
+            Ref differentiable = checked(PyList_New(0));
+            for (size_t i = 0; i < op->schema.args.size(); ++i) {
+                if (!(op->derivative.args >> i & 1)) continue;
+                const Ref name = checked(PyUnicode_FromString(op->schema.args[i].name.c_str()));
+                if (PyList_Append(differentiable.get(), name.get()) < 0) throw PythonError{};
+            }
+            const Ref entry = checked(Py_BuildValue("(sssO)", op->schema.full_name().c_str(), op->schema.text.c_str(), variants.c_str(),
+                                                    differentiable.get()));
+            if (PyList_Append(list.get(), entry.get()) < 0) throw PythonError{};
+        }
+        return list.detach();
+    });
+}
+
 PyMethodDef functions[] = {
+    {"_operators", operators, METH_NOARGS, "(name, schema, variants, differentiable arguments) of every operator."},
     {"get_num_threads", get_num_threads, METH_NOARGS, "How many threads an operation may use."},
     {"set_num_threads", set_num_threads_py, METH_O, "Sets how many threads an operation may use."},
     {"_memory_stats", memory_statistics, METH_NOARGS, "Bytes and blocks of the caching allocator."},
