@@ -63,6 +63,8 @@ double beta_tail_grad(double x, Dual a, Dual b) {
 
 double gamma_sample_grad(double alpha, double x) {
     if (!(x > 0)) return 0;
+    if (!(alpha > 0) || !std::isfinite(alpha) || !std::isfinite(x)) return std::nan("");
+    if (alpha > 1e8) return 1 + (x - alpha) / (2 * alpha);  // nearly normal: x = alpha + z sqrt(alpha)
     if (x <= alpha + 1) {  // by the series of the lower incomplete gamma function
         double sum = 0, term = 1 / alpha, psi = digamma(alpha + 1);
         const double log_x = std::log(x);

@@ -87,6 +87,8 @@ bool allclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool e
 Tensor dist(const Tensor& a, const Tensor& b, Scalar p) { return op<"linalg::vector_norm">(a - b, p); }
 
 Tensor isin(const Operand& elements, const Operand& tests, bool /*assume_unique*/, bool invert) {
+    check(!tests.is_tensor() || !tests.tensor().is_meta() || (elements.is_tensor() && elements.tensor().is_meta()),
+          "isin: elements and test_elements must be on one device");
     const DType t = result_type(elements, tests);
     auto ready = [&](const Operand& o) { return dense(o.is_tensor() ? convert(o.tensor(), t) : scalar_tensor(o.scalar(), t)); };
     const Tensor e = ready(elements), s = ready(tests);
