@@ -277,9 +277,8 @@ SPECIAL: dict[str, Callable[[], list[Sample]]] = {
             False,
             real(4),
             call=_first(_f.embedding_bag),
-            second=False,
         ),
-        of(real(4, 2), index(0, 2, 2, 1), index(0, 3), False, 1, call=_first(_f.embedding_bag), second=False),
+        of(real(4, 2), index(0, 2, 2, 1), index(0, 3), False, 1, call=_first(_f.embedding_bag)),
     ],
     "_fft_c2c": lambda: [of(imaginary(3, 2), [0, 1], 1, True)],
     "_fft_r2c": lambda: [of(real(4, 3), [0, 1], 1, True), of(real(4), [0], 2, False)],
@@ -420,7 +419,7 @@ SPECIAL: dict[str, Callable[[], list[Sample]]] = {
     "kthvalue": lambda: [of(real(2, 3), 2)],
     "cumprod": lambda: [
         of(real(2, 3), 1),
-        of(fb.tensor([1.5, 0.0, 2.0], dtype=fb.float64).requires_grad_(), 0, second=False),
+        of(fb.tensor([1.5, 0.0, 2.0], dtype=fb.float64).requires_grad_(), 0),
     ],
     "logcumsumexp": lambda: [of(real(2, 3), 1), of(real(3, 2), 0), of(imaginary(3), 0)],
     "_logcumsumexp_product": lambda: [of(imaginary(2, 3), call=lambda x: x.logcumsumexp(1))],
@@ -463,12 +462,9 @@ SPECIAL: dict[str, Callable[[], list[Sample]]] = {
             0.0,
             True,
             call=_first(_f._scaled_dot_product_flash_attention_for_cpu),
-            second=False,
         )
     ],
-    "_rnn_sequence": lambda: [
-        of(real(2, 1, 2), real(1, 1, 2), real(2, 2), real(2, 2), call=_rnn, second=False)
-    ],
+    "_rnn_sequence": lambda: [of(real(2, 1, 2), real(1, 1, 2), real(2, 2), real(2, 2), call=_rnn)],
     **{
         f"nn::{kind}{d}d": _upsampled(d)
         for kind in ("upsample_nearest", "_upsample_nearest_exact")
@@ -514,6 +510,7 @@ EXCLUDED: dict[str, str] = (
     | {
         "floor_divide": "has no derivative, as in PyTorch: it raises",
         "heaviside": "has no derivative, as in PyTorch: it raises",
+        "_ctc_loss_backward": "its derivative is not implemented, as in PyTorch: it raises",
         "_standard_gamma_grad": "its derivative is not implemented, as in PyTorch: it raises",
         "_dirichlet_grad": "its derivative is not implemented, as in PyTorch: it raises",
     }
@@ -522,7 +519,6 @@ EXCLUDED: dict[str, str] = (
 # Operators that only appear as the gradient of another one: its second derivative runs through them.
 GRADIENT_OF: dict[str, str] = {
     "convolution_backward": "convolution",
-    "_ctc_loss_backward": "_ctc_loss",
     "embedding_dense_backward": "embedding",
     "nll_loss_backward": "nll_loss_forward",
     "avg_pool2d_backward": "nn::avg_pool2d",
