@@ -49,12 +49,24 @@ Tensor masked_fill(const Tensor& self, const Tensor& mask, Operand value, Out ou
     return where(mask, scalar_tensor(v, self.dtype(), self.device()), self, out);
 }
 
+size_t count_true(const uint8_t* p, int64_t n) {
+    size_t count = 0;
+    for (int64_t i = 0; i < n; i += 128) {  // short runs are counted in bytes
+        uint8_t part = 0;
+        for (int64_t k = i; k < std::min(n, i + 128); ++k) part = uint8_t(part + (p[k] != 0));
+        count += part;
+    }
+    return count;
+}
 std::vector<int64_t> true_positions(const Tensor& mask) {
     const Tensor m = dense(mask);
-    const bool* p = m.data<bool>();
-    std::vector<int64_t> flat;
-    for (int64_t i = 0; i < m.numel(); ++i)
-        if (p[i]) flat.push_back(i);
+    const uint8_t* p = m.data<uint8_t>();
+    std::vector<int64_t> flat(count_true(p, m.numel()));
+    size_t n = 0;
+    for (int64_t i = 0; n < flat.size(); ++i) {  // written before it is known to stay: no branch to guess
+        flat[n] = i;
+        n += p[i] != 0;
+    }
     return flat;
 }
 Tensor nonzero(const Tensor& x, Out out) {
@@ -78,13 +90,23 @@ std::vector<Tensor> nonzero_numpy(const Tensor& x) { return op_list<"unbind">(op
 
 Tensor masked_select(const Tensor& x, const Tensor& mask, Out out) {
     check(mask.dtype() == DType::b1, "masked_select: expected BoolTensor for mask");
+    check(!x.is_meta() && !mask.is_meta(), "masked_select: the result's shape depends on data, which a meta tensor does not have");
+    GradGuard off(false);
     const Dims shape = broadcast_shapes(x.sizes(), mask.sizes());
-    const std::vector<int64_t> flat = true_positions(op<"expand">(mask, shape));
-    Tensor r = out.result(Dims{int64_t(flat.size())}, x.dtype(), x.device());
+    const Tensor chosen = dense(op<"expand">(mask, shape));
+    const uint8_t* const p = chosen.data<uint8_t>();
+    const size_t count = count_true(p, chosen.numel());
+    Tensor r = out.result(Dims{int64_t(count)}, x.dtype(), x.device());
     const Tensor src = dense(op<"expand">(x, shape)), dst = r->contiguous ? r : empty(r.sizes(), r.dtype());
     by_item_size(itemsize(x.dtype()), [&](auto z) {
         using T = decltype(z);
-        for (size_t i = 0; i < flat.size(); ++i) reinterpret_cast<T*>(bytes(dst))[i] = reinterpret_cast<const T*>(bytes(src))[flat[i]];
+        const T* from = reinterpret_cast<const T*>(bytes(src));
+        T* to = reinterpret_cast<T*>(bytes(dst));
+        size_t n = 0;
+        for (int64_t i = 0; n < count; ++i) {
+            to[n] = from[i];
+            n += p[i] != 0;
+        }
     });
     if (dst.get() != r.get()) copy_data(r, dst);
     return r;
@@ -238,6 +260,8 @@ template <class F> void each_indexed(const Tensor& x, const Advanced& a, const T
     else work(0, count);
 }
 Tensor index(const Tensor& x, TensorSpan indices, Out out) {
+    if (indices.size() == 1 && indices[0].defined() && indices[0].dtype() == DType::b1 && same(indices[0].sizes(), x.sizes()) && x.dim() && !x.is_meta())
+        return masked_select(x, indices[0], out);
     const Advanced a = prepare(x, indices);
     Tensor r = out.result(a.result, x.dtype(), x.device());
     if (r.is_meta() || !r.numel()) return r;

@@ -270,14 +270,26 @@ void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int6
             if (n > kWidth) n = kWidth;
             for (int64_t k = 0; k < n; ++k) { acc[k] = F::start(); lane[k] = F::lane0(); }
             int64_t since = 0;
+            const auto widen = [&](int rows) {  // now and then the sums move into the wide type
+                if (!F::widen || (since += rows) < 64) return;
+                for (int64_t k = 0; k < n; ++k) { acc[k] = F::merge(acc[k], lane[k]); lane[k] = F::lane0(); }
+                since = 0;
+            };
             each_strip(plan, p, [&](const char* q, int64_t stride, int64_t m) {
-                for (int64_t i = 0; i < m; ++i, q += stride) {
+                int64_t i = 0;
+                for (; i + 4 <= m; i += 4, q += 4 * stride) {  // four rows for one reading and writing of the lanes
+                    const T *v0 = reinterpret_cast<const T*>(q), *v1 = reinterpret_cast<const T*>(q + stride);
+                    const T *v2 = reinterpret_cast<const T*>(q + 2 * stride), *v3 = reinterpret_cast<const T*>(q + 3 * stride);
+                    for (int64_t k = 0; k < n; ++k) {
+                        const L two = F::step(F::step(lane[k], v0[k], plan.param), v1[k], plan.param);
+                        lane[k] = F::step(F::step(two, v2[k], plan.param), v3[k], plan.param);
+                    }
+                    widen(4);
+                }
+                for (; i < m; ++i, q += stride) {
                     const T* v = reinterpret_cast<const T*>(q);
                     for (int64_t k = 0; k < n; ++k) lane[k] = F::step(lane[k], v[k], plan.param);
-                    if (F::widen && ++since == 64) {
-                        for (int64_t k = 0; k < n; ++k) { acc[k] = F::merge(acc[k], lane[k]); lane[k] = F::lane0(); }
-                        since = 0;
-                    }
+                    widen(1);
                 }
             });
             for (int64_t k = 0; k < n; ++k) o[begin + k] = finish<F>(F::merge(acc[k], lane[k]));
