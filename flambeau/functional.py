@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = """
-atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes broadcast_tensors cartesian_prod cdist chain_matmul
-einsum lu meshgrid norm split stft tensordot unique unique_consecutive unravel_index
+atleast_1d atleast_2d atleast_3d block_diag broadcast_shapes broadcast_tensors cartesian_prod cdist
+chain_matmul einsum lu meshgrid norm split stft tensordot unique unique_consecutive unravel_index
 """.split()
 
 
