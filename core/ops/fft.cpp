@@ -86,6 +86,7 @@ Tensor r2c(const Tensor& x, IntSpan dims0, int64_t normalization, bool onesided)
     check(!dims0.empty(), "_fft_r2c expects at least one dimension");
     const Dims dims = wrapped(dims0, x.dim());
     const int64_t last = dims.back(), n = x.sizes()[size_t(last)];
+    check(n >= 1, "Invalid number of data points (", n, ") specified");
     Dims shape = x.sizes();
     if (onesided) shape[size_t(last)] = n / 2 + 1;
     Tensor r = empty(shape, to_complex(x.dtype()), x.device());
