@@ -30,6 +30,9 @@ Tensor elementwise_hidden(Loop loop, std::span<const Operand> inputs, const Out&
     if (!model) return {};
     for (const Operand& o : inputs)
         if (!is_number(o) && (o.tensor().dtype() != DType::f32 || !same(o.tensor().sizes(), model->sizes))) return {};
+    // Reading a view of an image would take the image away under our hands.
+    for (const Operand& o : inputs)
+        if (o.is_tensor() && o.tensor()->storage->image() && !hidden_image(o.tensor())) return {};
     const Tensor* given = out.given();
     Image* target = nullptr;
     if (given) {  // in place, on the image itself

@@ -111,7 +111,9 @@ Tensor bring(const Tensor& g, const Tensor& x) {
         const Image* j = hidden_image(g);
         return j && j->same_layout(*i) ? g : hide(dense(g), i->order);
     }
-    return user_channels_last(x) ? with_strides_of(g, x) : dense(g);
+    const Tensor r = user_channels_last(x) ? with_strides_of(g, x) : dense(g);
+    r.data();  // the plain bytes, should it have been hidden
+    return r;
 }
 
 Numbers first_elements(const Laid& x, DType t) {

@@ -47,6 +47,17 @@ def test_float_agrees_with_double(channels):
                 assert float((grad.double() - want).abs().max()) <= room, i
 
 
+def test_hidden_gradient_of_a_plain_input():
+    def gradients(dtype):
+        x, w = wave(2, 16, 8, 8, dtype=dtype), wave(16, 16, 3, 3, step=0.4, dtype=dtype)
+        y = F.conv2d(F.batch_norm(x, None, None, None, None, True), w)
+        z = F.relu(y) * y.transpose(2, 3)
+        return fb.autograd.grad(z.sum(), (x, w))
+
+    for a, b in zip(gradients(fb.float32), gradients(fb.float64)):
+        assert float((a.double() - b).abs().max()) <= 1e-4 * (1 + float(b.abs().max()))
+
+
 @pytest.mark.parametrize("channels", CHANNELS)
 def test_gradients_of_gradients(channels):
     def second(args):
