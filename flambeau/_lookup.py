@@ -39,11 +39,9 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split
 
 def _module(name: str) -> Any:
     full = "flambeau." + name
-    if full in sys.modules:
-        return sys.modules[full]
-    if importlib.util.find_spec(full) is None:
+    if full not in sys.modules and importlib.util.find_spec(full) is None:
         return None
-    return importlib.import_module(full)
+    return importlib.import_module(full)  # waits for another thread that is loading it
 
 
 def find(name: str) -> Any:

@@ -48,8 +48,15 @@ def _backward(
 ) -> None:
     """`Tensor.backward` with arguments, or of a subclass; the plain call is the core's."""
     if _C._has_torch_function_unary(self):
-        args = dict(gradient=gradient, retain_graph=retain_graph, create_graph=create_graph, inputs=inputs)
-        return _C._handle_torch_function(Tensor.backward, (self,), self, **args)
+        return _C._handle_torch_function(
+            Tensor.backward,
+            (self,),
+            self,
+            gradient=gradient,
+            retain_graph=retain_graph,
+            create_graph=create_graph,
+            inputs=inputs,
+        )
     fb.autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 

@@ -126,7 +126,7 @@ def test_methods(name, args, shape):
         assert not isinstance(e, SystemError), e
 
 
-# ---------------------------------------------------------------- arguments of the right kind, so that kernels are reached
+# ---------------------------------------------------------------- arguments of the right kind reach kernels
 SIZES = st.lists(st.integers(0, 4), max_size=4)
 DTYPES = st.sampled_from(
     [

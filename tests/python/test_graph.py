@@ -167,7 +167,8 @@ def test_function_views_dirty_and_flags():
     z.backward()
     assert q.grad.item() == 5
     with pytest.raises(
-        RuntimeError, match="a leaf Variable that requires grad has been used in an in-place operation."  # noqa: RUF043
+        RuntimeError,
+        match="a leaf Variable that requires grad has been used in an in-place operation.",  # noqa: RUF043
     ):
         Bump.apply(leaf(1.0))
     a, b = Two.apply(leaf(1.0), torch.ones(1))
@@ -188,3 +189,35 @@ def test_modes():
         z = x * x
     z.backward()
     assert x.grad.item() == 2
+
+
+def test_threads_load_and_run_at_once():
+    import subprocess
+    import sys
+
+    program = """
+import threading
+import flambeau as torch
+
+def work():
+    for _ in range(5):
+        a = torch.rand(100, 100, requires_grad=True)
+        (a @ a).relu().sum().backward()
+
+        class F(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                return x * 2
+
+            @staticmethod
+            def backward(ctx, g):
+                return g * 2
+
+        F.apply(a).sum().backward()
+
+threads = [threading.Thread(target=work) for _ in range(4)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0 and run.stderr == ""
