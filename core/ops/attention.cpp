@@ -32,6 +32,11 @@ Tensor weights_of(const Tensor& q, const Tensor& k, const Tensor& mask, bool cau
     return masked(op<"softmax.int">(masked(s, empty_rows), -1), empty_rows);
 }
 Tensor plain_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, double dropout, bool causal, double scale) {
+    if (is_low_precision(q.dtype())) {  // in float, rounded once at the end
+        const auto wide = [](const Tensor& t) { return t.to(DType::f32); };
+        const Tensor m = mask.defined() && is_low_precision(mask.dtype()) ? wide(mask) : mask;
+        return plain_attention(wide(q), wide(k), wide(v), m, dropout, causal, scale).to(q.dtype());
+    }
     Tensor w = weights_of(q, k, mask, causal, scale);
     if (dropout > 0) w = op<"dropout">(w, dropout, true);
     return op<"matmul">(w, v);
