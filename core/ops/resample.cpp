@@ -80,6 +80,38 @@ Taps make_taps(How how, int64_t in, int64_t out, bool align, double factor) {
     return t;
 }
 
+// One line of `out` results from `from`, every element of it `inner` numbers; taps of weight zero are not looked at.
+template <class T>
+void resample_line(const T* from, T* to, int64_t out, int64_t inner, int64_t taps, const int64_t* at, const T* w) {
+    if (inner == 1) {
+        for (int64_t o = 0; o < out; ++o) {
+            T sum = 0;
+            for (int64_t k = 0; k < taps; ++k) sum += w[o * taps + k] == 0 ? T(0) : w[o * taps + k] * from[at[o * taps + k]];
+            to[o] = sum;
+        }
+        return;
+    }
+    for (int64_t o = 0; o < out; ++o) {
+        T* row = to + o * inner;
+        bool first = true;
+        for (int64_t k = 0; k < taps; ++k) {
+            const T c = w[o * taps + k], *p = from + at[o * taps + k] * inner;
+            if (c == 0) continue;
+            if (first && c == 1) {
+                std::copy_n(p, inner, row);
+            } else if (first) {
+#pragma omp simd
+                for (int64_t j = 0; j < inner; ++j) row[j] = c * p[j];
+            } else {
+#pragma omp simd
+                for (int64_t j = 0; j < inner; ++j) row[j] += c * p[j];
+            }
+            first = false;
+        }
+        if (first) std::fill_n(row, inner, T(0));
+    }
+}
+
 // y[…, o, …] = Σ_k weight[o, k] x[…, index[o, k], …]; transposed: the adjoint, back to `length` positions.
 Tensor resample(const Tensor& x0, int64_t dim, const Tensor& index, const Tensor& weight, int64_t length, bool transposed) {
     const Tensor x = dense(x0);
@@ -101,6 +133,15 @@ Tensor resample(const Tensor& x0, int64_t dim, const Tensor& index, const Tensor
             fail(ErrorKind::NotImplemented, "\"upsample\" not implemented for '", x.dtype(), "'");
         } else {
             using A = std::conditional_t<std::is_same_v<T, double>, double, float>;
+            if constexpr (std::is_same_v<T, A>) {
+                if (!transposed) {
+                    const std::vector<T> weights(w, w + out * taps);
+                    parallel_for(outer, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, m * inner * taps)), [&](int64_t b, int64_t e) {
+                        for (; b < e; ++b) resample_line<T>(x.data<T>() + b * n * inner, r.data<T>() + b * m * inner, out, inner, taps, at, weights.data());
+                    });
+                    return;
+                }
+            }
             parallel_for(outer, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, m * inner * taps)), [&](int64_t b, int64_t e) {
                 std::vector<A> sum(static_cast<size_t>(transposed ? m * inner : inner));
                 for (; b < e; ++b) {
