@@ -56,7 +56,7 @@ void forward(const Attention& a, const AttentionOperand& out, T* logsumexp) {
             std::fill_n(total, m, T(0));
             std::fill_n(sum, m * d, T(0));
             for (int64_t j0 = 0; j0 < w.last_key(i0 + m); j0 += kKeys) {
-                const int64_t n = std::min(kKeys, a.keys - j0);
+                const int64_t n = std::min(kKeys, w.last_key(i0 + m) - j0);
                 w.scores(s, i0, m, j0, n);
                 for (int64_t i = 0; i < m; ++i) {
                     T* row = s + i * n;
@@ -106,7 +106,7 @@ void backward(const Attention& a, const AttentionOperand& out, const T* logsumex
                     std::fill_n(gq.at(i0 + i), a.width, T(0));
                 }
                 for (int64_t j0 = 0; j0 < w.last_key(i0 + m); j0 += kKeys) {
-                    const int64_t n = std::min(kKeys, a.keys - j0);
+                    const int64_t n = std::min(kKeys, w.last_key(i0 + m) - j0);
                     w.scores(p, i0, m, j0, n);
                     for (int64_t i = 0; i < m; ++i) {
                         const T sum = logsumexp[head * a.queries + i0 + i];
