@@ -1,5 +1,6 @@
 // Convolutions. All of them are one operator, `convolution`, whose gradients are written with itself.
 #include "autograd/back.h"
+#include "ops/formula.h"
 #include "cpu/conv.h"
 #include "cpu/iter.h"
 
@@ -173,7 +174,7 @@ Frame gradients(Back& b, const Tensor& g, const Tensor& x, const Tensor& w, int 
 Tensor again(Back& b, const Tensor& x, const Tensor& w) {
     return op<"convolution">(x, w, nullptr, b.ints(4), b.ints(5), b.ints(6), b.flag(7), b.ints(8), b.integer(9));
 }
-Tensor conj(const Tensor& t) { return is_complex(t.dtype()) ? op<"conj_physical">(t) : t; }
+using formula::conj;
 void first_order(Back& b) {
     const Frame f = gradients(b, b.g, conj(b.arg(0)), conj(b.arg(1)), 3, {b.needs(0), b.needs(1), b.needs(2)});
     for (int i = 0; i < 3; ++i)

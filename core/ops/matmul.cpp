@@ -1,5 +1,6 @@
 // Products of matrices and vectors.
 #include "autograd/back.h"
+#include "ops/formula.h"
 #include "cpu/gemm.h"
 #include "cpu/iter.h"
 
@@ -8,8 +9,7 @@ namespace {
 using namespace cpu;
 
 // ---------------------------------------------------------------- helpers
-Tensor conj(const Tensor& t) { return is_complex(t.dtype()) ? op<"conj_physical">(t) : t; }
-Scalar conj(const Scalar& s) { return s.is_complex() ? Scalar(C128(s.d, -s.im)) : s; }
+using formula::conj;
 Tensor adjoint(const Tensor& t) { return conj(op<"transpose">(t, -2, -1)); }
 Tensor scaled(const Tensor& t, const Scalar& s) { return s.equals(1) ? t : op<"mul">(t, conj(s)); }
 bool column_major(const Tensor& t) {

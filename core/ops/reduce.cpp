@@ -1,6 +1,7 @@
 // Reductions: sums, products, extremes, norms, moments, tests.
 #include <cmath>
 #include "autograd/back.h"
+#include "ops/formula.h"
 #include "cpu/fold.h"
 #include "cpu/iter.h"
 
@@ -30,7 +31,7 @@ int64_t count_of(IntSpan sizes, IntSpan dims) {
         if (mask >> d & 1) n *= sizes[d];
     return n;
 }
-Tensor conj(const Tensor& t) { return is_complex(t.dtype()) ? op<"conj_physical">(t) : t; }
+using formula::conj;
 
 // --- sums
 DType sum_dtype(const Tensor& x, DType d, const Out& out) {

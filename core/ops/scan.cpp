@@ -1,13 +1,14 @@
 // Running folds along a dimension: cumsum, cumprod, cummax, cummin, logcumsumexp.
 #include <cmath>
 #include "autograd/back.h"
+#include "ops/formula.h"
 #include "cpu/lines.h"
 
 namespace fb {
 namespace {
 using namespace cpu;
 
-Tensor conj(const Tensor& t) { return is_complex(t.dtype()) ? op<"conj_physical">(t) : t; }
+using formula::conj;
 
 // Accumulates in float for the half types and in double for float sums.
 template <class T> using Acc = std::conditional_t<std::is_same_v<T, F16> || std::is_same_v<T, BF16>, float, std::conditional_t<std::is_same_v<T, float>, double, T>>;
