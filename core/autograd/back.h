@@ -12,13 +12,13 @@ struct Back {
     const Tensor& g;  // the gradient of result 0 (may be undefined for operators with several results)
 
     bool has(int result) const { return size_t(result) < incoming.size() && incoming[size_t(result)].defined(); }
-    Tensor grad(int result) const;              // zeros where nothing arrived
+    Tensor grad(int result) const;  // zeros where nothing arrived
     bool needs(int arg) const;
-    bool needs_item(int arg, int i) const;      // of a Tensor[] argument
-    Tensor arg(int i) const;                    // a saved tensor argument (undefined when None was given)
-    Tensor result(int i = 0) const;             // a saved result
-    Operand operand(int i) const;               // a saved tensor or the number; keep the Back alive while using it
-    std::vector<Tensor> list(int i) const;      // a saved Tensor[]
+    bool needs_item(int arg, int i) const;  // of a Tensor[] argument
+    Tensor arg(int i) const;                // a saved tensor argument (undefined when None was given)
+    Tensor result(int i = 0) const;         // a saved result
+    Operand operand(int i) const;           // a saved tensor or the number; keep the Back alive while using it
+    std::vector<Tensor> list(int i) const;  // a saved Tensor[]
     const Value& attr(int i) const { return node.attributes[size_t(i)]; }
     int64_t integer(int i) const { return attr(i).integer(); }
     double real(int i) const { return attr(i).real(); }
@@ -33,8 +33,8 @@ struct Back {
     void set(int arg, Tensor g) const;
     void set_item(int arg, int i, Tensor g) const;
 
-    mutable Small<Tensor, 2> keep;              // unpacked operands
-    mutable Small<Tensor, 3> unpacked;          // by saved slot: a saved tensor comes back once for all its uses
+    mutable Small<Tensor, 2> keep;      // unpacked operands
+    mutable Small<Tensor, 3> unpacked;  // by saved slot: a saved tensor comes back once for all its uses
     const Tensor& saved(size_t k) const;
 };
 

@@ -4,11 +4,11 @@
 
 namespace fb {
 
-// f computes the results from the inputs with recorded operators. Returns the gradient of each input, with history; undefined
-// gradients count as zero, undefined inputs stay so.
+// f computes the results from the inputs with recorded operators. Returns the gradient of each input, with history;
+// undefined gradients count as zero, undefined inputs stay so.
 template <class F>
 std::vector<Tensor> composite_gradients(std::span<const Tensor> inputs, std::span<const Tensor> grads, F&& f) {
-    std::vector<Tensor> own;   // behind a node of their own: what the inputs depend on is not followed
+    std::vector<Tensor> own;  // behind a node of their own: what the inputs depend on is not followed
     std::vector<Edge> wanted;
     for (const Tensor& t : inputs) {
         own.push_back(t.defined() && t.requires_grad() ? op<"alias">(t) : t);

@@ -10,7 +10,7 @@ namespace {
 // --- gradient bookkeeping that never touches the nodes, so that runs can nest and overlap
 struct State {
     Node* node;
-    int32_t waiting = 0;   // edges whose gradient has not come yet
+    int32_t waiting = 0;  // edges whose gradient has not come yet
     bool needed = true;
     Grads grads;
 };
@@ -48,9 +48,13 @@ Tensor add_grads(const Tensor& a, const Tensor& b) {
 
 void accumulate(Tensor& into, Tensor&& g) {
     if (!g.defined()) return;
-    if (!into.defined()) { into = std::move(g); return; }
+    if (!into.defined()) {
+        into = std::move(g);
+        return;
+    }
     // A gradient nobody else can see is added to in place.
-    if (!tls.grad && may_write_into(into) && into.dtype() == g.dtype() && same(into.sizes(), g.sizes()) && !is_sparse_gradient(g) && !is_sparse_gradient(into)) {
+    if (!tls.grad && may_write_into(into) && into.dtype() == g.dtype() && same(into.sizes(), g.sizes()) &&
+        !is_sparse_gradient(g) && !is_sparse_gradient(into)) {
         inplace<"add">(into, g);
     } else {
         into = add_grads(into, g);
@@ -69,8 +73,8 @@ void fit(Tensor& g, const Node& to, uint32_t input, const Node& from, size_t ind
             ok = have == want || want == 1;
         }
         if (!ok)
-            fail(ErrorKind::Runtime, "Function ", from.name(), " returned an invalid gradient at index ", index, " - got ", g.sizes(),
-                 " but expected shape compatible with ", m.sizes);
+            fail(ErrorKind::Runtime, "Function ", from.name(), " returned an invalid gradient at index ", index,
+                 " - got ", g.sizes(), " but expected shape compatible with ", m.sizes);
         g = sum_to_size(g, m.sizes);
     }
     if (g.dtype() != m.dtype) {
@@ -88,7 +92,10 @@ void call_hooks(Node& n, Grads& in) {
         h.hook->pre(one);
         in[h.input] = one[0];
     }
-    for (size_t i = 0; i < n.hooks->pre.size(); ++i) { auto h = n.hooks->pre[i]; h->pre(in); }
+    for (size_t i = 0; i < n.hooks->pre.size(); ++i) {
+        auto h = n.hooks->pre[i];
+        h->pre(in);
+    }
     for (size_t i = 0; i < n.hooks->retain.size(); ++i) {
         auto h = n.hooks->retain[i];
         Grads one;
@@ -115,7 +122,8 @@ struct Later {  // heap order: the accumulators first, then the newest
 
 }  // namespace
 
-std::vector<Tensor> run_backward(std::span<const Edge> roots, Grads root_grads, const BackwardOptions& opt, std::span<const Edge> inputs) {
+std::vector<Tensor> run_backward(std::span<const Edge> roots, Grads root_grads, const BackwardOptions& opt,
+                                 std::span<const Edge> inputs) {
     std::vector<State> states;
     Index index;
     states.reserve(16);
@@ -125,7 +133,10 @@ std::vector<Tensor> run_backward(std::span<const Edge> roots, Grads root_grads, 
         return int(states.size() - 1);
     };
     // Which nodes are reached, how many gradients each waits for, and (given inputs) which lead to one of them.
-    struct Visit { int state; size_t edge; };
+    struct Visit {
+        int state;
+        size_t edge;
+    };
     Small<Visit, 16> stack;
     auto is_input = [&](const Node* n) {
         return std::any_of(inputs.begin(), inputs.end(), [&](const Edge& e) { return e.node.get() == n; });
@@ -153,7 +164,8 @@ std::vector<Tensor> run_backward(std::span<const Edge> roots, Grads root_grads, 
             }
             if (!inputs.empty()) {
                 bool need = is_input(n);
-                for (const Edge& x : n->next) need = need || (x && states[size_t(index.find(x.node.get(), states))].needed);
+                for (const Edge& x : n->next)
+                    need = need || (x && states[size_t(index.find(x.node.get(), states))].needed);
                 states[size_t(s)].needed = need;
             }
             stack.pop_back();
@@ -162,7 +174,10 @@ std::vector<Tensor> run_backward(std::span<const Edge> roots, Grads root_grads, 
     std::vector<Tensor> captured(inputs.size());
     Small<int, 16> ready;
     const Later later{&states};
-    auto push = [&](int s) { ready.push_back(s); std::push_heap(ready.begin(), ready.end(), later); };
+    auto push = [&](int s) {
+        ready.push_back(s);
+        std::push_heap(ready.begin(), ready.end(), later);
+    };
     auto receive = [&](int s, uint32_t input, Tensor&& g) {
         State& st = states[size_t(s)];
         if (st.grads.size() <= input) st.grads.resize(std::max<size_t>(input + 1, st.node->results.size()));
@@ -197,14 +212,16 @@ std::vector<Tensor> run_backward(std::span<const Edge> roots, Grads root_grads, 
         }
         if (in.size() < std::max<size_t>(1, node->results.size())) in.resize(std::max<size_t>(1, node->results.size()));
         const bool some = std::any_of(in.begin(), in.end(), [](const Tensor& t) { return t.defined(); });
-        if (node->hooks) [[unlikely]] call_hooks(*node, in);
+        if (node->hooks) [[unlikely]]
+            call_hooks(*node, in);
         for (size_t i = 0; i < inputs.size(); ++i)
             if (inputs[i].node.get() == node.get() && inputs[i].input < in.size()) captured[i] = in[inputs[i].input];
         if (!inputs.empty() && !opt.accumulate && node->is_accumulate()) continue;
         if (!inputs.empty() && opt.accumulate && node->is_accumulate() && !is_input(node.get())) continue;
         // A node that only serves as an input needs to run only if something behind it is needed.
         if (!inputs.empty() && !node->is_accumulate() &&
-            std::none_of(node->next.begin(), node->next.end(), [&](const Edge& e) { return e && states[size_t(index.find(e.node.get(), states))].needed; })) {
+            std::none_of(node->next.begin(), node->next.end(),
+                         [&](const Edge& e) { return e && states[size_t(index.find(e.node.get(), states))].needed; })) {
             for (const Edge& e : node->next) {
                 if (!e) continue;
                 const int k = index.find(e.node.get(), states);
@@ -217,9 +234,13 @@ std::vector<Tensor> run_backward(std::span<const Edge> roots, Grads root_grads, 
         if (post) before = in;
         Grads out = some || node->is_accumulate() ? node->apply(std::move(in)) : Grads(node->next.size());
         if (post) [[unlikely]]
-            for (size_t i = 0; i < node->hooks->post.size(); ++i) { auto h = node->hooks->post[i]; h->post(out, before); }
+            for (size_t i = 0; i < node->hooks->post.size(); ++i) {
+                auto h = node->hooks->post[i];
+                h->post(out, before);
+            }
         if (!opt.keep_graph) node->release_saved();
-        if (AnomalyMode::on && AnomalyMode::check_nan) [[unlikely]] check_nan(*node, out);
+        if (AnomalyMode::on && AnomalyMode::check_nan) [[unlikely]]
+            check_nan(*node, out);
         if (out.size() < node->next.size()) out.resize(node->next.size());
         for (size_t i = 0; i < node->next.size(); ++i) {
             const Edge& e = node->next[i];
@@ -326,7 +347,9 @@ bool Back::needs(int a) const {
         if (node.next[size_t(e + k)]) return true;
     return false;
 }
-bool Back::needs_item(int a, int i) const { return node.first_edge[size_t(a)] != 0xffff && bool(node.next[size_t(node.first_edge[size_t(a)] + i)]); }
+bool Back::needs_item(int a, int i) const {
+    return node.first_edge[size_t(a)] != 0xffff && bool(node.next[size_t(node.first_edge[size_t(a)] + i)]);
+}
 
 Tensor Back::grad(int i) const { return has(i) ? incoming[size_t(i)] : zeros_of(node.results[size_t(i)]); }
 
@@ -356,7 +379,11 @@ const ResultMeta& Back::meta(int a, int item) const {
     const Edge& e = node.next[size_t(node.first_edge[size_t(a)] + item)];
     return e.node->results[e.input];
 }
-void Back::set(int a, Tensor g) const { if (needs(a)) outgoing[node.first_edge[size_t(a)]] = std::move(g); }
-void Back::set_item(int a, int i, Tensor g) const { if (needs_item(a, i)) outgoing[size_t(node.first_edge[size_t(a)] + i)] = std::move(g); }
+void Back::set(int a, Tensor g) const {
+    if (needs(a)) outgoing[node.first_edge[size_t(a)]] = std::move(g);
+}
+void Back::set_item(int a, int i, Tensor g) const {
+    if (needs_item(a, i)) outgoing[size_t(node.first_edge[size_t(a)] + i)] = std::move(g);
+}
 
 }  // namespace fb

@@ -27,7 +27,10 @@ Node::Node() : sequence(next_sequence.fetch_add(1, std::memory_order_relaxed)) {
 void Node::destroy(Node* n) {
     // Destroying a node drops its edges, which may destroy the next: a queue instead of recursion.
     static thread_local std::vector<Node*>* waiting = nullptr;
-    if (waiting) { waiting->push_back(n); return; }
+    if (waiting) {
+        waiting->push_back(n);
+        return;
+    }
     std::vector<Node*> queue;
     waiting = &queue;
     delete n;
@@ -38,7 +41,9 @@ void Node::destroy(Node* n) {
     }
     waiting = nullptr;
 }
-void destroy_node(Node* n) { if (n->release()) Node::destroy(n); }
+void destroy_node(Node* n) {
+    if (n->release()) Node::destroy(n);
+}
 
 void* AccumulateGrad::operator new(size_t) { return Pool<sizeof(AccumulateGrad)>::take(); }
 void AccumulateGrad::operator delete(void* p) { Pool<sizeof(AccumulateGrad)>::give(p); }
@@ -57,12 +62,16 @@ AutogradMeta& need_meta(TensorImpl& t) {
 }
 
 // ---------------------------------------------------------------- who wrote last
-// In anomaly mode every in-place operation leaves its name and the Python stack, by storage. Kept for the latest thousand.
+// In anomaly mode every in-place operation leaves its name and the Python stack, by storage. Kept for the latest
+// thousand.
 struct Writes {
     std::mutex mutex;
     std::deque<std::pair<const Storage*, std::string>> latest;
 };
-static Writes& writes() { static auto* w = new Writes; return *w; }
+static Writes& writes() {
+    static auto* w = new Writes;
+    return *w;
+}
 
 void set_anomaly_mode(bool enabled) {
     AnomalyMode::on = enabled;
@@ -75,7 +84,9 @@ void set_anomaly_mode(bool enabled) {
     };
 }
 static std::string last_write(const Tensor& t) {
-    if (!AnomalyMode::on) return "\nUnder torch.autograd.set_detect_anomaly(True) this message also shows the line that saved it and the line that changed it";
+    if (!AnomalyMode::on)
+        return "\nUnder torch.autograd.set_detect_anomaly(True) this message also shows the line that saved it and the "
+               "line that changed it";
     std::lock_guard lock(writes().mutex);
     for (auto i = writes().latest.rbegin(); i != writes().latest.rend(); ++i)
         if (i->first == t->storage.get()) return i->second;
@@ -84,11 +95,15 @@ static std::string last_write(const Tensor& t) {
 
 // ---------------------------------------------------------------- saved tensors
 SavedTensor::SavedTensor(const Tensor& t, bool is_result) {
-    if (SavedHooks::disabled) [[unlikely]] fail(ErrorKind::Runtime, SavedHooks::disabled);
+    if (SavedHooks::disabled) [[unlikely]]
+        fail(ErrorKind::Runtime, SavedHooks::disabled);
     if (!t.defined()) return;
     if (t->inference && !tls.inference) [[unlikely]]
-        fail(ErrorKind::Runtime, "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation "
-             "tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in autograd, or use "
+        fail(ErrorKind::Runtime,
+             "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+             "computation "
+             "tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in "
+             "autograd, or use "
              "`torch.no_grad()` instead of `torch.inference_mode()`.");
     version_ = t->version();
     is_result_ = is_result;
@@ -108,9 +123,12 @@ SavedTensor::SavedTensor(const Tensor& t, bool is_result) {
 Tensor SavedTensor::unpack(Node* owner, const std::string& who) const {
     if (released_)
         fail(ErrorKind::Runtime,
-             "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
-             "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
-             "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
+             "Trying to backward through the graph a second time (or directly access saved tensors after they have "
+             "already been "
+             "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
+             "Specify "
+             "retain_graph=True if you need to backward through the graph a second time or if you need to access saved "
+             "tensors "
              "after calling backward.");
     if (packed_) {
         Tensor t = unpack_(packed_.get());
@@ -122,17 +140,21 @@ Tensor SavedTensor::unpack(Node* owner, const std::string& who) const {
     }
     if (!tensor_.defined()) return {};
     if (tensor_->version() != version_) {
-        std::string text = str("one of the variables needed for gradient computation has been modified by an inplace operation: [",
-                               "torch.", scalar_name(tensor_.dtype()), "Tensor ", tensor_.sizes(), "]");
+        std::string text =
+            str("one of the variables needed for gradient computation has been modified by an inplace operation: [",
+                "torch.", scalar_name(tensor_.dtype()), "Tensor ", tensor_.sizes(), "]");
         if (tensor_->grad_fn || is_result_)
             text += str(", which is output ", output_nr_, " of ", is_result_ ? who : tensor_->grad_fn->name(), ",");
         text += str(" is at version ", tensor_->version(), "; expected version ", version_, " instead.");
         if (!AnomalyMode::on)
-            text += " Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
-                    "torch.autograd.set_detect_anomaly(True).";
+            text +=
+                " Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
+                "torch.autograd.set_detect_anomaly(True).";
         else
-            text += " Hint: the backtrace further above shows the operation that failed to compute its gradient. The variable in "
-                    "question was changed in there or anywhere later. Good luck!";
+            text +=
+                " Hint: the backtrace further above shows the operation that failed to compute its gradient. The "
+                "variable in "
+                "question was changed in there or anywhere later. Good luck!";
         text += str("\nThe tensor was saved by ", who, " for its backward pass");
         if (owner && owner->created_at) text += ", recorded here:\n" + *owner->created_at;
         text += last_write(tensor_);
@@ -199,7 +221,8 @@ const Ptr<Node> grad_fn(const Tensor& t) {
     TensorImpl& v = *t.get();
     if (v.base && v.base->needs_grad()) {
         // Views made by an operator have its node until somebody writes to the shared memory.
-        const bool stale = v.view_version ? v.view_version - 1 != v.version() : !v.grad_fn && !v.requires_grad && !v.view_of_no_grad;
+        const bool stale =
+            v.view_version ? v.view_version - 1 != v.version() : !v.grad_fn && !v.requires_grad && !v.view_of_no_grad;
         if (stale && v.base->dtype == v.dtype) {
             set_history(t, view_node(t, Tensor(v.base)), 0);
             v.view_version = v.version() + 1;
@@ -213,39 +236,61 @@ void check_inplace(const Tensor& t) {
     if (t->base) {
         if (t->needs_grad() || t->base->needs_grad()) {
             if (t->view_of_no_grad)
-                fail(ErrorKind::Runtime, "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this "
-                     "use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the "
-                     "inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you "
+                fail(ErrorKind::Runtime,
+                     "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given "
+                     "that this "
+                     "use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both "
+                     "the view and the "
+                     "inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or "
+                     "both outside (if you "
                      "want the inplace to be tracked).");
             const auto* made = dynamic_cast<const OpNode*>(t->grad_fn);
             if (made && made->op->is_view && made->op->schema.return_kinds[0] == Kind::Tensors)
-                fail(ErrorKind::Runtime, "Output ", t->output_nr, " of ", made->name(), " is a view and is being modified inplace. This view is the output "
-                     "of a function that returns multiple views. Such functions do not allow the output views to be modified inplace. You should replace "
+                fail(ErrorKind::Runtime, "Output ", t->output_nr, " of ", made->name(),
+                     " is a view and is being modified inplace. This view is the output "
+                     "of a function that returns multiple views. Such functions do not allow the output views to be "
+                     "modified inplace. You should replace "
                      "the inplace operation by an out-of-place one.");
             if (t->base->requires_grad && !t->base->grad_fn)
-                fail(ErrorKind::Runtime, "a view of a leaf Variable that requires grad is being used in an in-place operation.");
+                fail(ErrorKind::Runtime,
+                     "a view of a leaf Variable that requires grad is being used in an in-place operation.");
         }
     } else if (t->requires_grad && !t->grad_fn) {
         fail(ErrorKind::Runtime, "a leaf Variable that requires grad is being used in an in-place operation.",
              "\nWrap the update in `with torch.no_grad():`, or work on `x.data` or a clone.");
     }
     if (t->inference && tls.grad && !tls.inference)
-        fail(ErrorKind::Runtime, "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal "
+        fail(ErrorKind::Runtime,
+             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
+             "normal "
              "tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details.");
 }
 
 // A write through a view, seen from the base: the gradient of the written region goes to `fn`, the rest passes by.
 class CopySlices final : public Node {
 public:
-    CopySlices(const Tensor& base, const Tensor& view, Ptr<Node> fn) : sizes(view.sizes()), strides(view.strides()),
-        offset(view->offset - base->offset), base_sizes(base.sizes()), base_strides(base.strides()), fn(std::move(fn)) {}
+    CopySlices(const Tensor& base, const Tensor& view, Ptr<Node> fn)
+        : sizes(view.sizes()),
+          strides(view.strides()),
+          offset(view->offset - base->offset),
+          base_sizes(base.sizes()),
+          base_strides(base.strides()),
+          fn(std::move(fn)) {}
     std::string name() const override { return "CopySlices"; }
-    void release_saved() override { if (fn) fn->release_saved(); released = true; }
+    void release_saved() override {
+        if (fn) fn->release_saved();
+        released = true;
+    }
     Grads apply(Grads&& in) override {
-        if (released) fail(ErrorKind::Runtime, "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
-             "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
-             "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
-             "after calling backward.");
+        if (released)
+            fail(ErrorKind::Runtime,
+                 "Trying to backward through the graph a second time (or directly access saved tensors after they have "
+                 "already been "
+                 "freed). Saved intermediate values of the graph are freed when you call .backward() or "
+                 "autograd.grad(). Specify "
+                 "retain_graph=True if you need to backward through the graph a second time or if you need to access "
+                 "saved tensors "
+                 "after calling backward.");
         Grads out(next.size());
         if (!in[0].defined()) return out;
         // A copy of the gradient in the base's own geometry, whose slice is replaced by what fn makes of it.
@@ -286,7 +331,8 @@ void rebase_history(const Tensor& t, const Ptr<Node>& node) {
     }
     Tensor base(t->base);
     if (base.dtype() != t.dtype())
-        fail(ErrorKind::NotImplemented, "flambeau cannot yet follow an in-place write through a view of another dtype (real, imag, view_as_real): "
+        fail(ErrorKind::NotImplemented,
+             "flambeau cannot yet follow an in-place write through a view of another dtype (real, imag, view_as_real): "
              "write to the complex tensor itself");
     Ptr<Node> copy(new CopySlices(base, t, node));
     copy->next.push_back(gradient_edge(base));
@@ -330,7 +376,9 @@ static void hold_attribute(OpNode& n, const Value& v) {
             n.held.push_back(std::move(p));
             return;
         }
-        case Tag::Tensor: case Tag::Tensors: case Tag::Generator: n.attributes.push_back(Value()); return;
+        case Tag::Tensor:
+        case Tag::Tensors:
+        case Tag::Generator: n.attributes.push_back(Value()); return;
         default: n.attributes.push_back(v);
     }
 }
@@ -368,7 +416,8 @@ void call_recorded(const Op& op, Frame& f) {
     if (f.given && !f.inplace) {
         for (int i = 0; i < int(op.schema.return_kinds.size()); ++i)
             if (f.given[i].defined())
-                fail(ErrorKind::Runtime, op.schema.name, "(): functions with out=... arguments don't support automatic differentiation, "
+                fail(ErrorKind::Runtime, op.schema.name,
+                     "(): functions with out=... arguments don't support automatic differentiation, "
                      "but one of the arguments requires grad.");
     }
     const size_t n_args = op.schema.args.size();
@@ -430,7 +479,10 @@ void call_recorded(const Op& op, Frame& f) {
         return;
     }
     auto attach = [&](const Tensor& t, int i) {
-        if (!t.defined()) { node->results.push_back(ResultMeta{}); return; }
+        if (!t.defined()) {
+            node->results.push_back(ResultMeta{});
+            return;
+        }
         const uint32_t nr = add_result(*node, t);
         if (!(d.results >> i & 1) || (!is_floating(t.dtype()) && !is_complex(t.dtype()))) return;
         set_history(t, node, nr);

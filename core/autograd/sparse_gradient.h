@@ -1,5 +1,5 @@
-// Gradients that store only some rows. A sparse tensor is a Python object whose memory is that of its values, so the Python
-// layer says what is one, and makes and adds them.
+// Gradients that store only some rows. A sparse tensor is a Python object whose memory is that of its values, so the
+// Python layer says what is one, and makes and adds them.
 #pragma once
 #include "tensor/tensor.h"
 
@@ -7,8 +7,9 @@ namespace fb {
 
 struct SparseGradients {
     bool (*is_sparse)(const TensorImpl&) = nullptr;
-    Tensor (*make)(const Tensor& indices, const Tensor& values, IntSpan sizes) = nullptr;  // COO: (dimensions, n) and (n, …)
-    Tensor (*add)(const Tensor& a, const Tensor& b) = nullptr;                               // one of them may be dense
+    Tensor (*make)(const Tensor& indices, const Tensor& values,
+                   IntSpan sizes) = nullptr;                    // COO: (dimensions, n) and (n, …)
+    Tensor (*add)(const Tensor& a, const Tensor& b) = nullptr;  // one of them may be dense
 };
 extern SparseGradients sparse_gradients;
 

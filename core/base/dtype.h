@@ -7,17 +7,43 @@
 namespace fb {
 
 enum class DType : uint8_t {
-    u8 = 0, i8 = 1, i16 = 2, i32 = 3, i64 = 4, f16 = 5, f32 = 6, f64 = 7, c32 = 8, c64 = 9, c128 = 10, b1 = 11,
-    bf16 = 15, u16 = 27, u32 = 28, u64 = 29, none = 255,
+    u8 = 0,
+    i8 = 1,
+    i16 = 2,
+    i32 = 3,
+    i64 = 4,
+    f16 = 5,
+    f32 = 6,
+    f64 = 7,
+    c32 = 8,
+    c64 = 9,
+    c128 = 10,
+    b1 = 11,
+    bf16 = 15,
+    u16 = 27,
+    u32 = 28,
+    u64 = 29,
+    none = 255,
 };
 inline constexpr int kDTypeLimit = 30;  // one past the largest number, for tables
 
 constexpr size_t itemsize(DType t) {
     switch (t) {
-        case DType::u8: case DType::i8: case DType::b1: return 1;
-        case DType::i16: case DType::u16: case DType::f16: case DType::bf16: return 2;
-        case DType::i32: case DType::u32: case DType::f32: case DType::c32: return 4;
-        case DType::i64: case DType::u64: case DType::f64: case DType::c64: return 8;
+        case DType::u8:
+        case DType::i8:
+        case DType::b1: return 1;
+        case DType::i16:
+        case DType::u16:
+        case DType::f16:
+        case DType::bf16: return 2;
+        case DType::i32:
+        case DType::u32:
+        case DType::f32:
+        case DType::c32: return 4;
+        case DType::i64:
+        case DType::u64:
+        case DType::f64:
+        case DType::c64: return 8;
         case DType::c128: return 16;
         default: return 0;
     }
@@ -126,24 +152,71 @@ struct Complex {
 using C64 = Complex<float>;
 using C128 = Complex<double>;
 
-template <class T> struct dtype_of;
-template <> struct dtype_of<uint8_t> { static constexpr DType value = DType::u8; };
-template <> struct dtype_of<int8_t> { static constexpr DType value = DType::i8; };
-template <> struct dtype_of<int16_t> { static constexpr DType value = DType::i16; };
-template <> struct dtype_of<int32_t> { static constexpr DType value = DType::i32; };
-template <> struct dtype_of<int64_t> { static constexpr DType value = DType::i64; };
-template <> struct dtype_of<uint16_t> { static constexpr DType value = DType::u16; };
-template <> struct dtype_of<uint32_t> { static constexpr DType value = DType::u32; };
-template <> struct dtype_of<uint64_t> { static constexpr DType value = DType::u64; };
-template <> struct dtype_of<F16> { static constexpr DType value = DType::f16; };
-template <> struct dtype_of<BF16> { static constexpr DType value = DType::bf16; };
-template <> struct dtype_of<float> { static constexpr DType value = DType::f32; };
-template <> struct dtype_of<double> { static constexpr DType value = DType::f64; };
-template <> struct dtype_of<bool> { static constexpr DType value = DType::b1; };
-template <> struct dtype_of<C64> { static constexpr DType value = DType::c64; };
-template <> struct dtype_of<C128> { static constexpr DType value = DType::c128; };
+template <class T>
+struct dtype_of;
+template <>
+struct dtype_of<uint8_t> {
+    static constexpr DType value = DType::u8;
+};
+template <>
+struct dtype_of<int8_t> {
+    static constexpr DType value = DType::i8;
+};
+template <>
+struct dtype_of<int16_t> {
+    static constexpr DType value = DType::i16;
+};
+template <>
+struct dtype_of<int32_t> {
+    static constexpr DType value = DType::i32;
+};
+template <>
+struct dtype_of<int64_t> {
+    static constexpr DType value = DType::i64;
+};
+template <>
+struct dtype_of<uint16_t> {
+    static constexpr DType value = DType::u16;
+};
+template <>
+struct dtype_of<uint32_t> {
+    static constexpr DType value = DType::u32;
+};
+template <>
+struct dtype_of<uint64_t> {
+    static constexpr DType value = DType::u64;
+};
+template <>
+struct dtype_of<F16> {
+    static constexpr DType value = DType::f16;
+};
+template <>
+struct dtype_of<BF16> {
+    static constexpr DType value = DType::bf16;
+};
+template <>
+struct dtype_of<float> {
+    static constexpr DType value = DType::f32;
+};
+template <>
+struct dtype_of<double> {
+    static constexpr DType value = DType::f64;
+};
+template <>
+struct dtype_of<bool> {
+    static constexpr DType value = DType::b1;
+};
+template <>
+struct dtype_of<C64> {
+    static constexpr DType value = DType::c64;
+};
+template <>
+struct dtype_of<C128> {
+    static constexpr DType value = DType::c128;
+};
 
-// Calls f(T{}) with the C++ type of t; f is instantiated for all element types. Returns false for a type it does not know.
+// Calls f(T{}) with the C++ type of t; f is instantiated for all element types. Returns false for a type it does not
+// know.
 template <class F>
 bool visit_dtype(DType t, F&& f) {
     switch (t) {

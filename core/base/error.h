@@ -8,7 +8,18 @@
 
 namespace fb {
 
-enum class ErrorKind { Runtime, Type, Value, Index, NotImplemented, Linalg, OutOfMemory, Attribute, ZeroDivision, Import };
+enum class ErrorKind {
+    Runtime,
+    Type,
+    Value,
+    Index,
+    NotImplemented,
+    Linalg,
+    OutOfMemory,
+    Attribute,
+    ZeroDivision,
+    Import
+};
 
 class Error : public std::exception {
 public:
@@ -39,15 +50,29 @@ std::string str(const A&... a) {
     return s.str();
 }
 template <class... A>
-[[noreturn]] [[gnu::cold, gnu::noinline]] void fail(ErrorKind kind, const A&... a) { throw Error(kind, str(a...)); }
+[[noreturn]] [[gnu::cold, gnu::noinline]] void fail(ErrorKind kind, const A&... a) {
+    throw Error(kind, str(a...));
+}
 
 template <class... A>
-inline void check(bool ok, const A&... a) { if (!ok) [[unlikely]] fail(ErrorKind::Runtime, a...); }
+inline void check(bool ok, const A&... a) {
+    if (!ok) [[unlikely]]
+        fail(ErrorKind::Runtime, a...);
+}
 template <class... A>
-inline void check_type(bool ok, const A&... a) { if (!ok) [[unlikely]] fail(ErrorKind::Type, a...); }
+inline void check_type(bool ok, const A&... a) {
+    if (!ok) [[unlikely]]
+        fail(ErrorKind::Type, a...);
+}
 template <class... A>
-inline void check_value(bool ok, const A&... a) { if (!ok) [[unlikely]] fail(ErrorKind::Value, a...); }
+inline void check_value(bool ok, const A&... a) {
+    if (!ok) [[unlikely]]
+        fail(ErrorKind::Value, a...);
+}
 template <class... A>
-inline void check_index(bool ok, const A&... a) { if (!ok) [[unlikely]] fail(ErrorKind::Index, a...); }
+inline void check_index(bool ok, const A&... a) {
+    if (!ok) [[unlikely]]
+        fail(ErrorKind::Index, a...);
+}
 
 }  // namespace fb

@@ -19,8 +19,11 @@ struct LongWorkHooks {
 extern LongWorkHooks long_work_hooks;
 class LongWork {
 public:
-    explicit LongWork(bool really = true) : token_(really && long_work_hooks.begin ? long_work_hooks.begin() : nullptr) {}
-    ~LongWork() { if (token_) long_work_hooks.end(token_); }
+    explicit LongWork(bool really = true)
+        : token_(really && long_work_hooks.begin ? long_work_hooks.begin() : nullptr) {}
+    ~LongWork() {
+        if (token_) long_work_hooks.end(token_);
+    }
     LongWork(const LongWork&) = delete;
     LongWork& operator=(const LongWork&) = delete;
 
@@ -34,17 +37,24 @@ template <class F>
 void parallel_for(int64_t n, int64_t grain, F&& f) {
     if (n <= 0) return;
     const int64_t most = grain > 0 ? (n + grain - 1) / grain : n;
-    if (most <= 1) { f(int64_t(0), n); return; }
+    if (most <= 1) {
+        f(int64_t(0), n);
+        return;
+    }
     LongWork unlocked;
     const int threads = int(std::min<int64_t>(most, omp_in_parallel() ? 1 : num_threads()));
-    if (threads <= 1) { f(int64_t(0), n); return; }
+    if (threads <= 1) {
+        f(int64_t(0), n);
+        return;
+    }
     std::exception_ptr error;
 #pragma omp parallel num_threads(threads)
     {
         const int64_t chunk = (n + threads - 1) / threads, b = omp_get_thread_num() * chunk;
         if (b < n) {
-            try { f(b, std::min(n, b + chunk)); }
-            catch (...) {
+            try {
+                f(b, std::min(n, b + chunk));
+            } catch (...) {
 #pragma omp critical(fb_parallel_error)
                 if (!error) error = std::current_exception();
             }

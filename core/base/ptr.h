@@ -33,14 +33,26 @@ class Ptr {
 public:
     Ptr() = default;
     Ptr(std::nullptr_t) {}
-    Ptr(T* p) : p_(p) { if (p_) p_->retain(); }
+    Ptr(T* p) : p_(p) {
+        if (p_) p_->retain();
+    }
     Ptr(const Ptr& o) : Ptr(o.p_) {}
     Ptr(Ptr&& o) noexcept : p_(std::exchange(o.p_, nullptr)) {}
-    template <class U> Ptr(const Ptr<U>& o) : Ptr(o.get()) {}
-    template <class U> Ptr(Ptr<U>&& o) noexcept : p_(o.detach()) {}
-    ~Ptr() { if (p_ && p_->release()) T::destroy(p_); }
-    Ptr& operator=(const Ptr& o) { Ptr(o).swap(*this); return *this; }
-    Ptr& operator=(Ptr&& o) noexcept { Ptr(std::move(o)).swap(*this); return *this; }
+    template <class U>
+    Ptr(const Ptr<U>& o) : Ptr(o.get()) {}
+    template <class U>
+    Ptr(Ptr<U>&& o) noexcept : p_(o.detach()) {}
+    ~Ptr() {
+        if (p_ && p_->release()) T::destroy(p_);
+    }
+    Ptr& operator=(const Ptr& o) {
+        Ptr(o).swap(*this);
+        return *this;
+    }
+    Ptr& operator=(Ptr&& o) noexcept {
+        Ptr(std::move(o)).swap(*this);
+        return *this;
+    }
     void swap(Ptr& o) noexcept { std::swap(p_, o.p_); }
     T* get() const { return p_; }
     T* operator->() const { return p_; }
@@ -49,13 +61,19 @@ public:
     friend bool operator==(const Ptr& a, const Ptr& b) { return a.p_ == b.p_; }
     // Gives the reference away without counting; `adopt` takes one over.
     T* detach() { return std::exchange(p_, nullptr); }
-    static Ptr adopt(T* p) { Ptr r; r.p_ = p; return r; }
+    static Ptr adopt(T* p) {
+        Ptr r;
+        r.p_ = p;
+        return r;
+    }
 
 private:
     T* p_ = nullptr;
 };
 
 template <class T, class... A>
-Ptr<T> make(A&&... a) { return Ptr<T>(new T(std::forward<A>(a)...)); }
+Ptr<T> make(A&&... a) {
+    return Ptr<T>(new T(std::forward<A>(a)...));
+}
 
 }  // namespace fb

@@ -8,7 +8,10 @@ namespace fb {
 struct Scalar {
     enum class Kind : uint8_t { Bool, Int, Double, Complex };
     Kind kind = Kind::Int;
-    union { int64_t i = 0; double d; };
+    union {
+        int64_t i = 0;
+        double d;
+    };
     double im = 0;
 
     Scalar() = default;
@@ -27,13 +30,15 @@ struct Scalar {
     bool is_zero() const { return is_integral() ? i == 0 : d == 0 && im == 0; }
     bool equals(double v) const { return real() == v && im == 0; }
     DType natural_dtype() const {  // before the default dtype is taken into account
-        return kind == Kind::Bool ? DType::b1 : kind == Kind::Int ? DType::i64 : kind == Kind::Double ? DType::f64 : DType::c128;
+        return kind == Kind::Bool     ? DType::b1
+               : kind == Kind::Int    ? DType::i64
+               : kind == Kind::Double ? DType::f64
+                                      : DType::c128;
     }
-    Scalar operator-() const {
-        return is_integral() ? Scalar(-i) : is_complex() ? Scalar(C128(-d, -im)) : Scalar(-d);
-    }
+    Scalar operator-() const { return is_integral() ? Scalar(-i) : is_complex() ? Scalar(C128(-d, -im)) : Scalar(-d); }
     // Converts as a C++ cast does; complex to real takes the real part.
-    template <class T> T to() const {
+    template <class T>
+    T to() const {
         if constexpr (std::is_same_v<T, C64> || std::is_same_v<T, C128>) {
             using R = decltype(T{}.re);
             return T(R(real()), R(im));

@@ -20,10 +20,20 @@ public:
     Small(std::span<const T> s) { assign(s); }
     Small(const Small& o) : Small(o.span()) {}
     Small(Small&& o) noexcept { take(o); }
-    ~Small() { clear(); drop_heap(); }
-    Small& operator=(const Small& o) { if (this != &o) assign(o.span()); return *this; }
+    ~Small() {
+        clear();
+        drop_heap();
+    }
+    Small& operator=(const Small& o) {
+        if (this != &o) assign(o.span());
+        return *this;
+    }
     Small& operator=(Small&& o) noexcept {
-        if (this != &o) { clear(); drop_heap(); take(o); }
+        if (this != &o) {
+            clear();
+            drop_heap();
+            take(o);
+        }
         return *this;
     }
     void assign(std::span<const T> s) {
@@ -34,7 +44,10 @@ public:
     }
     void resize(size_t n, const T& v = T()) {
         if (n < n_) std::destroy(data_ + n, data_ + n_);
-        else { reserve(n); std::uninitialized_fill(data_ + n_, data_ + n, v); }
+        else {
+            reserve(n);
+            std::uninitialized_fill(data_ + n_, data_ + n, v);
+        }
         n_ = uint32_t(n);
     }
     void reserve(size_t n) {
@@ -47,7 +60,8 @@ public:
         data_ = p;
         cap_ = uint32_t(cap);
     }
-    template <class... A> T& emplace_back(A&&... a) {
+    template <class... A>
+    T& emplace_back(A&&... a) {
         reserve(n_ + 1);
         T* p = new (data_ + n_) T(std::forward<A>(a)...);
         ++n_;
@@ -63,7 +77,10 @@ public:
         std::move(data_ + i + 1, data_ + n_, data_ + i);
         pop_back();
     }
-    void clear() { std::destroy(data_, data_ + n_); n_ = 0; }
+    void clear() {
+        std::destroy(data_, data_ + n_);
+        n_ = 0;
+    }
     size_t size() const { return n_; }
     bool empty() const { return n_ == 0; }
     T* data() { return data_; }
@@ -78,7 +95,9 @@ public:
     const T& back() const { return data_[n_ - 1]; }
     std::span<const T> span() const { return {data_, n_}; }
     operator std::span<const T>() const { return span(); }
-    friend bool operator==(const Small& a, const Small& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+    friend bool operator==(const Small& a, const Small& b) {
+        return std::equal(a.begin(), a.end(), b.begin(), b.end());
+    }
 
 private:
     T* inline_data() { return reinterpret_cast<T*>(room_); }
@@ -89,8 +108,12 @@ private:
     }
     void take(Small& o) {
         if (o.data_ != o.inline_data()) {
-            data_ = o.data_; cap_ = o.cap_; n_ = o.n_;
-            o.data_ = o.inline_data(); o.cap_ = N; o.n_ = 0;
+            data_ = o.data_;
+            cap_ = o.cap_;
+            n_ = o.n_;
+            o.data_ = o.inline_data();
+            o.cap_ = N;
+            o.n_ = 0;
         } else {
             std::uninitialized_move(o.begin(), o.end(), data_);
             n_ = o.n_;
@@ -106,6 +129,10 @@ using IntSpan = std::span<const int64_t>;
 using Dims = Small<int64_t, 5>;
 
 inline bool same(IntSpan a, IntSpan b) { return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin()); }
-inline int64_t product(IntSpan s) { int64_t n = 1; for (auto v : s) n *= v; return n; }
+inline int64_t product(IntSpan s) {
+    int64_t n = 1;
+    for (auto v : s) n *= v;
+    return n;
+}
 
 }  // namespace fb

@@ -11,14 +11,19 @@ namespace {
 
 constexpr int64_t kQueries = 64, kKeys = 256;  // a block of scores stays in the nearest caches
 
-template <class T> struct Head {
+template <class T>
+struct Head {
     T* data;
     int64_t row;
     T* at(int64_t i) const { return data + i * row; }
 };
-template <class T> Head<T> head_of(const AttentionOperand& o, int64_t b, int64_t h) { return {static_cast<T*>(o.data) + b * o.batch + h * o.head, o.row}; }
+template <class T>
+Head<T> head_of(const AttentionOperand& o, int64_t b, int64_t h) {
+    return {static_cast<T*>(o.data) + b * o.batch + h * o.head, o.row};
+}
 
-template <class T> struct Work {
+template <class T>
+struct Work {
     const Attention& a;
     int64_t b, h;
     Head<T> q = head_of<T>(a.q, b, h), k = head_of<T>(a.k, b, h), v = head_of<T>(a.v, b, h);
@@ -36,7 +41,8 @@ template <class T> struct Work {
         }
         if (a.causal && j0 + n - 1 > i0)
             for (int64_t i = 0; i < m; ++i)
-                for (int64_t j = std::max<int64_t>(0, i0 + i + 1 - j0); j < n; ++j) s[i * n + j] = -std::numeric_limits<T>::infinity();
+                for (int64_t j = std::max<int64_t>(0, i0 + i + 1 - j0); j < n; ++j)
+                    s[i * n + j] = -std::numeric_limits<T>::infinity();
     }
     int64_t last_key(int64_t i_end) const { return a.causal ? std::min(a.keys, i_end) : a.keys; }
 };
@@ -84,8 +90,8 @@ void forward(const Attention& a, const AttentionOperand& out, T* logsumexp) {
 }
 
 template <class T>
-void backward(const Attention& a, const AttentionOperand& out, const T* logsumexp, const AttentionOperand& dout, const AttentionOperand& dq,
-              const AttentionOperand& dk, const AttentionOperand& dv) {
+void backward(const Attention& a, const AttentionOperand& out, const T* logsumexp, const AttentionOperand& dout,
+              const AttentionOperand& dq, const AttentionOperand& dk, const AttentionOperand& dv) {
     const NormLoops& loops = *norm_loops(dtype_of<T>::value);
     const int64_t d = a.value_width;
     parallel_for(a.batches * a.heads, 1, [&](int64_t begin, int64_t end) {
@@ -93,7 +99,8 @@ void backward(const Attention& a, const AttentionOperand& out, const T* logsumex
         T *p = room.as<T>(), *ds = p + kQueries * kKeys;
         for (int64_t head = begin; head < end; ++head) {
             const Work<T> w{a, head / a.heads, head % a.heads};
-            const Head<T> o = head_of<T>(out, w.b, w.h), g = head_of<T>(dout, w.b, w.h), gq = head_of<T>(dq, w.b, w.h), gk = head_of<T>(dk, w.b, w.h), gv = head_of<T>(dv, w.b, w.h);
+            const Head<T> o = head_of<T>(out, w.b, w.h), g = head_of<T>(dout, w.b, w.h), gq = head_of<T>(dq, w.b, w.h),
+                          gk = head_of<T>(dk, w.b, w.h), gv = head_of<T>(dv, w.b, w.h);
             for (int64_t j = 0; j < a.keys; ++j) {
                 std::fill_n(gk.at(j), a.width, T(0));
                 std::fill_n(gv.at(j), d, T(0));
@@ -135,8 +142,9 @@ void attention_forward(const Attention& a, const AttentionOperand& out, void* lo
     if (a.type == DType::f64) forward<double>(a, out, static_cast<double*>(logsumexp));
     else forward<float>(a, out, static_cast<float*>(logsumexp));
 }
-void attention_backward(const Attention& a, const AttentionOperand& out, const void* logsumexp, const AttentionOperand& dout, const AttentionOperand& dq,
-                        const AttentionOperand& dk, const AttentionOperand& dv) {
+void attention_backward(const Attention& a, const AttentionOperand& out, const void* logsumexp,
+                        const AttentionOperand& dout, const AttentionOperand& dq, const AttentionOperand& dk,
+                        const AttentionOperand& dv) {
     if (a.type == DType::f64) backward<double>(a, out, static_cast<const double*>(logsumexp), dout, dq, dk, dv);
     else backward<float>(a, out, static_cast<const float*>(logsumexp), dout, dq, dk, dv);
 }

@@ -4,7 +4,10 @@
 
 namespace fb::cpu {
 
-struct AttentionOperand { void* data; int64_t batch, head, row; };  // strides in elements; neighbours along the last dimension
+struct AttentionOperand {
+    void* data;
+    int64_t batch, head, row;
+};  // strides in elements; neighbours along the last dimension
 
 struct Attention {
     DType type;
@@ -16,8 +19,10 @@ struct Attention {
     int64_t mask_stride[4] = {0, 0, 0, 0};
 };
 
-void attention_forward(const Attention& a, const AttentionOperand& out, void* logsumexp);  // logsumexp: batches·heads·queries
-void attention_backward(const Attention& a, const AttentionOperand& out, const void* logsumexp, const AttentionOperand& dout, const AttentionOperand& dq,
-                        const AttentionOperand& dk, const AttentionOperand& dv);
+void attention_forward(const Attention& a, const AttentionOperand& out,
+                       void* logsumexp);  // logsumexp: batches·heads·queries
+void attention_backward(const Attention& a, const AttentionOperand& out, const void* logsumexp,
+                        const AttentionOperand& dout, const AttentionOperand& dq, const AttentionOperand& dk,
+                        const AttentionOperand& dv);
 
 }  // namespace fb::cpu

@@ -23,16 +23,21 @@ struct Pieces {
             return;
         }
         const int64_t groups = l.samples * l.blocks;
-        per_block = groups >= 4 * num_threads() ? 1 : std::max<int64_t>(1, std::min<int64_t>(8 * num_threads(), l.spatial * l.block / kGrain));
+        per_block = groups >= 4 * num_threads()
+                        ? 1
+                        : std::max<int64_t>(1, std::min<int64_t>(8 * num_threads(), l.spatial * l.block / kGrain));
         rows = (l.spatial + per_block - 1) / per_block;
         count = groups * per_block;
     }
     Piece operator[](int64_t i) const {
         if (!l.block) return {i * l.spatial, i % l.channels, 0};
         const int64_t group = i / per_block, from = i % per_block * rows;
-        return {(group * l.spatial + from) * l.block, group % l.blocks * l.block, std::max<int64_t>(0, std::min(rows, l.spatial - from))};
+        return {(group * l.spatial + from) * l.block, group % l.blocks * l.block,
+                std::max<int64_t>(0, std::min(rows, l.spatial - from))};
     }
-    int64_t grain() const { return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, l.block ? rows * l.block : l.spatial)); }
+    int64_t grain() const {
+        return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, l.block ? rows * l.block : l.spatial));
+    }
 };
 
 // body(piece, first, second) adds to the sums of the piece's channels; every thread has sums of its own.
@@ -57,13 +62,16 @@ TwoSums add_up(const ChannelLayout& l, F&& body) {
         }
     return r;
 }
-template <class F> void each_piece(const ChannelLayout& l, F&& body) {
+template <class F>
+void each_piece(const ChannelLayout& l, F&& body) {
     const Pieces pieces(l);
     parallel_for(pieces.count, pieces.grain(), [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) body(pieces[i]);
     });
 }
-const char* at(const void* p, int64_t offset, size_t size) { return static_cast<const char*>(p) + offset * int64_t(size); }
+const char* at(const void* p, int64_t offset, size_t size) {
+    return static_cast<const char*>(p) + offset * int64_t(size);
+}
 char* at(void* p, int64_t offset, size_t size) { return static_cast<char*>(p) + offset * int64_t(size); }
 
 }  // namespace
@@ -81,36 +89,45 @@ ChannelLayout ChannelLayout::of(const Image& i) {
 
 TwoSums channel_sums(const NormLoops& k, size_t size, const ChannelLayout& l, const void* x, const Numbers& shift) {
     return add_up(l, [&](const Piece& p, double* first, double* second) {
-        if (l.block) return k.sums_rows(at(x, p.offset, size), p.rows, l.block, shift.data() + p.channel, first + p.channel, second + p.channel);
+        if (l.block)
+            return k.sums_rows(at(x, p.offset, size), p.rows, l.block, shift.data() + p.channel, first + p.channel,
+                               second + p.channel);
         double out[2] = {0, 0};
         k.sums(at(x, p.offset, size), l.spatial, shift[size_t(p.channel)], out);
         first[p.channel] += out[0];
         second[p.channel] += out[1];
     });
 }
-TwoSums channel_dots(const NormLoops& k, size_t size, const ChannelLayout& l, const void* g, const void* x, const Numbers& mean) {
+TwoSums channel_dots(const NormLoops& k, size_t size, const ChannelLayout& l, const void* g, const void* x,
+                     const Numbers& mean) {
     return add_up(l, [&](const Piece& p, double* first, double* second) {
         if (l.block)
-            return k.dots_rows(at(g, p.offset, size), at(x, p.offset, size), p.rows, l.block, mean.data() + p.channel, first + p.channel, second + p.channel);
+            return k.dots_rows(at(g, p.offset, size), at(x, p.offset, size), p.rows, l.block, mean.data() + p.channel,
+                               first + p.channel, second + p.channel);
         double out[2] = {0, 0};
         k.dots(at(g, p.offset, size), at(x, p.offset, size), l.spatial, mean[size_t(p.channel)], out);
         first[p.channel] += out[0];
         second[p.channel] += out[1];
     });
 }
-void channel_scale(const NormLoops& k, size_t size, const ChannelLayout& l, const void* x, void* y, const Numbers& a, const Numbers& b) {
+void channel_scale(const NormLoops& k, size_t size, const ChannelLayout& l, const void* x, void* y, const Numbers& a,
+                   const Numbers& b) {
     each_piece(l, [&](const Piece& p) {
         const size_t c = size_t(p.channel);
         if (l.block) k.scale_rows(at(x, p.offset, size), at(y, p.offset, size), p.rows, l.block, &a[c], &b[c]);
         else k.scale(at(x, p.offset, size), at(y, p.offset, size), l.spatial, a[c], b[c]);
     });
 }
-void channel_combine(const NormLoops& k, size_t size, const ChannelLayout& l, const void* g, const void* x, void* out, const Numbers& a, const Numbers& b,
-                     const Numbers& c) {
+void channel_combine(const NormLoops& k, size_t size, const ChannelLayout& l, const void* g, const void* x, void* out,
+                     const Numbers& a, const Numbers& b, const Numbers& c) {
     each_piece(l, [&](const Piece& p) {
         const size_t i = size_t(p.channel);
-        if (l.block) k.combine_rows(at(g, p.offset, size), at(x, p.offset, size), at(out, p.offset, size), p.rows, l.block, &a[i], &b[i], &c[i]);
-        else k.combine(at(g, p.offset, size), at(x, p.offset, size), at(out, p.offset, size), l.spatial, a[i], b[i], c[i]);
+        if (l.block)
+            k.combine_rows(at(g, p.offset, size), at(x, p.offset, size), at(out, p.offset, size), p.rows, l.block,
+                           &a[i], &b[i], &c[i]);
+        else
+            k.combine(at(g, p.offset, size), at(x, p.offset, size), at(out, p.offset, size), l.spatial, a[i], b[i],
+                      c[i]);
     });
 }
 

@@ -15,17 +15,21 @@ struct ChannelLayout {
     int64_t blocks = 1;  // rows of different channel blocks follow each other
 
     static ChannelLayout plain(IntSpan sizes);
-    static ChannelLayout rows(IntSpan sizes);        // channels-last
+    static ChannelLayout rows(IntSpan sizes);  // channels-last
     static ChannelLayout of(const Image& image);
     int64_t padded() const { return block ? block * blocks : channels; }
     int64_t count() const { return samples * spatial; }  // elements of a channel
 };
 
-struct TwoSums { Numbers first, second; };
+struct TwoSums {
+    Numbers first, second;
+};
 TwoSums channel_sums(const NormLoops& k, size_t itemsize, const ChannelLayout& l, const void* x, const Numbers& shift);
-TwoSums channel_dots(const NormLoops& k, size_t itemsize, const ChannelLayout& l, const void* g, const void* x, const Numbers& mean);
-void channel_scale(const NormLoops& k, size_t itemsize, const ChannelLayout& l, const void* x, void* y, const Numbers& a, const Numbers& b);
-void channel_combine(const NormLoops& k, size_t itemsize, const ChannelLayout& l, const void* g, const void* x, void* out, const Numbers& a,
-                     const Numbers& b, const Numbers& c);
+TwoSums channel_dots(const NormLoops& k, size_t itemsize, const ChannelLayout& l, const void* g, const void* x,
+                     const Numbers& mean);
+void channel_scale(const NormLoops& k, size_t itemsize, const ChannelLayout& l, const void* x, void* y,
+                   const Numbers& a, const Numbers& b);
+void channel_combine(const NormLoops& k, size_t itemsize, const ChannelLayout& l, const void* g, const void* x,
+                     void* out, const Numbers& a, const Numbers& b, const Numbers& c);
 
 }  // namespace fb::cpu

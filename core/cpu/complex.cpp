@@ -16,9 +16,13 @@ C<T> quotient(C<T> a, C<T> b) {  // Smith's division, as everywhere in this libr
     return {r.re, r.im};
 }
 template <class T>
-C<T> rsqrt(C<T> z) { return quotient(C<T>(1), std::sqrt(z)); }
+C<T> rsqrt(C<T> z) {
+    return quotient(C<T>(1), std::sqrt(z));
+}
 template <class T>
-C<T> exp2(C<T> z) { return std::exp(z * T(0.6931471805599453)); }
+C<T> exp2(C<T> z) {
+    return std::exp(z * T(0.6931471805599453));
+}
 template <class T>
 C<T> expm1(C<T> z) {  // e^x cos y - 1 without cancellation
     const T half = std::sin(z.imag() / 2);
@@ -33,12 +37,17 @@ template <class T>
 C<T> log1p(C<T> z) {
     const T x = z.real(), y = z.imag();
     const C<T> direct = std::log(C<T>(1 + x, y));
-    return std::abs(x) < T(0.5) && std::abs(y) < T(0.5) ? C<T>(std::log1p(x * (x + 2) + y * y) / 2, direct.imag()) : direct;
+    return std::abs(x) < T(0.5) && std::abs(y) < T(0.5) ? C<T>(std::log1p(x * (x + 2) + y * y) / 2, direct.imag())
+                                                        : direct;
 }
 template <class T>
-C<T> sigmoid(C<T> z) { return quotient(C<T>(1), C<T>(1) + std::exp(-z)); }
+C<T> sigmoid(C<T> z) {
+    return quotient(C<T>(1), C<T>(1) + std::exp(-z));
+}
 template <class T>
-C<T> silu(C<T> z) { return quotient(z, C<T>(1) + std::exp(-z)); }
+C<T> silu(C<T> z) {
+    return quotient(z, C<T>(1) + std::exp(-z));
+}
 template <class T>
 C<T> sinc(C<T> z) {
     const C<T> p = z * T(3.141592653589793);
@@ -50,7 +59,9 @@ C<T> sgn(C<T> z) {
     return r == 0 ? C<T>() : C<T>(z.real() / r, z.imag() / r);
 }
 template <class T>
-C<T> power(C<T> a, C<T> b) { return std::pow(a, b); }
+C<T> power(C<T> a, C<T> b) {
+    return std::pow(a, b);
+}
 template <class T>
 C<T> pow_scalar(C<T> z, const void* s) {
     const C128 e = *static_cast<const C128*>(s);
@@ -82,11 +93,17 @@ C<T> logaddexp(C<T> a, C<T> b) {
     return hi + log1p(std::exp(lo - hi));
 }
 template <class T>
-C<T> polar(T r, T angle) { return {r * std::cos(angle), r * std::sin(angle)}; }
+C<T> polar(T r, T angle) {
+    return {r * std::cos(angle), r * std::sin(angle)};
+}
 template <class T>
-T magnitude(C<T> z) { return std::abs(z); }
+T magnitude(C<T> z) {
+    return std::abs(z);
+}
 template <class T>
-T angle(C<T> z) { return std::isnan(z.real()) && std::isnan(z.imag()) ? z.real() : std::arg(z); }
+T angle(C<T> z) {
+    return std::isnan(z.real()) && std::isnan(z.imag()) ? z.real() : std::arg(z);
+}
 
 template <class T, class Tab>
 constexpr void fill(Tab& t, DType type, DType real) {

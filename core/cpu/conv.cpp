@@ -15,7 +15,8 @@ using Algorithm = dnnl::algorithm;
 // ---------------------------------------------------------------- layouts
 Desc order_desc(IntSpan sizes, DType t, Order order) {
     using Tag = dnn::Tag;
-    static constexpr Tag tags[2][3] = {{Tag::nCw8c, Tag::nChw8c, Tag::nCdhw8c}, {Tag::nCw16c, Tag::nChw16c, Tag::nCdhw16c}};
+    static constexpr Tag tags[2][3] = {{Tag::nCw8c, Tag::nChw8c, Tag::nCdhw8c},
+                                       {Tag::nCw16c, Tag::nChw16c, Tag::nCdhw16c}};
     if (order == Order::Plain) return dnn::plain_desc(sizes, t);
     if (order == Order::ChannelsLast) {
         Dims strides(sizes.size());
@@ -25,14 +26,17 @@ Desc order_desc(IntSpan sizes, DType t, Order order) {
         strides[0] = step;
         return dnn::strided_desc(sizes, strides, t);
     }
-    return Desc(dnnl::memory::dims(sizes.begin(), sizes.end()), dnn::type_of(t), tags[order == Order::Blocked16][sizes.size() - 3]);
+    return Desc(dnnl::memory::dims(sizes.begin(), sizes.end()), dnn::type_of(t),
+                tags[order == Order::Blocked16][sizes.size() - 3]);
 }
 std::optional<Order> order_of(const Desc& d, IntSpan sizes, DType t) {
     for (Order o : {Order::Plain, Order::Blocked16, Order::Blocked8, Order::ChannelsLast})
         if (d == order_desc(sizes, t, o)) return o;
     return std::nullopt;
 }
-Desc any_desc(IntSpan sizes, DType t) { return Desc(dnnl::memory::dims(sizes.begin(), sizes.end()), dnn::type_of(t), dnn::Tag::any); }
+Desc any_desc(IntSpan sizes, DType t) {
+    return Desc(dnnl::memory::dims(sizes.begin(), sizes.end()), dnn::type_of(t), dnn::Tag::any);
+}
 
 // A tensor as it lies: its hidden image, real channels-last strides, or contiguous (a copy if need be).
 struct Source {
@@ -63,7 +67,7 @@ struct ConvPlan final : dnn::Cached {
     dnn::PlanPtr main;
     dnn::PlanPtr first, second;  // of its two inputs; null where they come as wanted
     Desc first_desc, second_desc;
-    dnn::PlanPtr after;          // of dW
+    dnn::PlanPtr after;  // of dW
     Desc result_desc;
     Order result = Order::Plain;
 };
@@ -110,7 +114,8 @@ struct Maker {
 
     std::shared_ptr<dnn::Cached> make() {
         padding();
-        // Layout by choice of the library where the operand is not in a good one yet; a few plain channels are best read plain.
+        // Layout by choice of the library where the operand is not in a good one yet; a few plain channels are best
+        // read plain.
         const auto wish = [&](IntSpan sizes, std::optional<Order> has) {
             if (has && (*has != Order::Plain || sizes[1] <= 4)) return order_desc(sizes, type, *has);
             return any_desc(sizes, type);
@@ -142,29 +147,41 @@ struct Maker {
         const Desc b = dnn::plain_desc(channels, type);
         const auto attr = dnn::user_scratchpad();
         try {
-            const auto f = bias && pass == kForward
-                ? dnnl::convolution_forward::primitive_desc(e, dnnl::prop_kind::forward_training, a, in, w, b, out, stride, dilation, left, right, attr)
-                : dnnl::convolution_forward::primitive_desc(e, dnnl::prop_kind::forward_training, a, in, w, out, stride, dilation, left, right, attr);
+            const auto f =
+                bias && pass == kForward
+                    ? dnnl::convolution_forward::primitive_desc(e, dnnl::prop_kind::forward_training, a, in, w, b, out,
+                                                                stride, dilation, left, right, attr)
+                    : dnnl::convolution_forward::primitive_desc(e, dnnl::prop_kind::forward_training, a, in, w, out,
+                                                                stride, dilation, left, right, attr);
             auto p = std::make_shared<ConvPlan>();
             using Slots = std::vector<dnn::Plan::Slot>;
             if (pass == kForward) {
                 if (slow(f.impl_info_str())) return nullptr;
-                Slots slots{{DNNL_ARG_SRC, f.src_desc()}, {DNNL_ARG_WEIGHTS, f.weights_desc()}, {DNNL_ARG_DST, f.dst_desc()}};
+                Slots slots{
+                    {DNNL_ARG_SRC, f.src_desc()}, {DNNL_ARG_WEIGHTS, f.weights_desc()}, {DNNL_ARG_DST, f.dst_desc()}};
                 if (bias) slots.push_back({DNNL_ARG_BIAS, b});
                 p->main = std::make_shared<dnn::Plan>(dnnl::convolution_forward(f), slots, f.scratchpad_desc());
                 return finish(p, s.in, f.src_desc(), plain_w, f.weights_desc(), s.out, f.dst_desc());
             }
             if (pass == kData) {
-                const dnnl::convolution_backward_data::primitive_desc d(e, a, in, w, out, stride, dilation, left, right, f, attr);
+                const dnnl::convolution_backward_data::primitive_desc d(e, a, in, w, out, stride, dilation, left, right,
+                                                                        f, attr);
                 if (slow(d.impl_info_str())) return nullptr;
                 p->main = std::make_shared<dnn::Plan>(dnnl::convolution_backward_data(d),
-                    Slots{{DNNL_ARG_DIFF_DST, d.diff_dst_desc()}, {DNNL_ARG_WEIGHTS, d.weights_desc()}, {DNNL_ARG_DIFF_SRC, d.diff_src_desc()}}, d.scratchpad_desc());
+                                                      Slots{{DNNL_ARG_DIFF_DST, d.diff_dst_desc()},
+                                                            {DNNL_ARG_WEIGHTS, d.weights_desc()},
+                                                            {DNNL_ARG_DIFF_SRC, d.diff_src_desc()}},
+                                                      d.scratchpad_desc());
                 return finish(p, s.out, d.diff_dst_desc(), plain_w, d.weights_desc(), s.in, d.diff_src_desc());
             }
-            const auto d = bias ? dnnl::convolution_backward_weights::primitive_desc(e, a, in, w, b, out, stride, dilation, left, right, f, attr)
-                                : dnnl::convolution_backward_weights::primitive_desc(e, a, in, w, out, stride, dilation, left, right, f, attr);
+            const auto d = bias ? dnnl::convolution_backward_weights::primitive_desc(e, a, in, w, b, out, stride,
+                                                                                     dilation, left, right, f, attr)
+                                : dnnl::convolution_backward_weights::primitive_desc(e, a, in, w, out, stride, dilation,
+                                                                                     left, right, f, attr);
             if (slow(d.impl_info_str())) return nullptr;
-            Slots slots{{DNNL_ARG_SRC, d.src_desc()}, {DNNL_ARG_DIFF_DST, d.diff_dst_desc()}, {DNNL_ARG_DIFF_WEIGHTS, d.diff_weights_desc()}};
+            Slots slots{{DNNL_ARG_SRC, d.src_desc()},
+                        {DNNL_ARG_DIFF_DST, d.diff_dst_desc()},
+                        {DNNL_ARG_DIFF_WEIGHTS, d.diff_weights_desc()}};
             if (bias) slots.push_back({DNNL_ARG_DIFF_BIAS, b});
             p->main = std::make_shared<dnn::Plan>(dnnl::convolution_backward_weights(d), slots, d.scratchpad_desc());
             p->first_desc = d.src_desc();
@@ -179,10 +196,12 @@ struct Maker {
         }
     }
     Desc fixed_desc(IntSpan sizes, Order o) const { return order_desc(sizes, type, o); }
-    static dnn::PlanPtr copy(const Desc& from, const Desc& to) { return from == to ? nullptr : dnn::reorder_plan(from, to); }
+    static dnn::PlanPtr copy(const Desc& from, const Desc& to) {
+        return from == to ? nullptr : dnn::reorder_plan(from, to);
+    }
 
-    std::shared_ptr<ConvPlan> finish(std::shared_ptr<ConvPlan> p, IntSpan source_sizes, const Desc& src, const Desc& plain_w, const Desc& w,
-                                     IntSpan result_sizes, const Desc& dst) const {
+    std::shared_ptr<ConvPlan> finish(std::shared_ptr<ConvPlan> p, IntSpan source_sizes, const Desc& src,
+                                     const Desc& plain_w, const Desc& w, IntSpan result_sizes, const Desc& dst) const {
         const auto order = order_of(dst, result_sizes, type);
         if (!order || (channels_last && *order != Order::ChannelsLast)) return nullptr;
         p->result = *order;
@@ -194,16 +213,21 @@ struct Maker {
     }
 };
 
-std::shared_ptr<ConvPlan> conv_plan(const ConvShape& s, DType type, Pass pass, bool bias, Order a, Order b, bool channels_last) {
+std::shared_ptr<ConvPlan> conv_plan(const ConvShape& s, DType type, Pass pass, bool bias, Order a, Order b,
+                                    bool channels_last) {
     dnn::Key key(dnn::kConv);
-    key.add(int64_t(type) | pass << 8 | int64_t(bias) << 12 | int64_t(a) << 16 | int64_t(b) << 20 | int64_t(channels_last) << 24 | s.groups << 32);
+    key.add(int64_t(type) | pass << 8 | int64_t(bias) << 12 | int64_t(a) << 16 | int64_t(b) << 20 |
+            int64_t(channels_last) << 24 | s.groups << 32);
     for (const Dims* d : {&s.in, &s.weight, &s.out}) key.add(*d);
     for (const Dims* d : {&s.stride, &s.padding, &s.dilation})
         for (int64_t v : *d) key.add(v);
-    return dnn::cached<ConvPlan>(key, [&] { return Maker{s, type, pass, bias, {a, b}, channels_last, {}, {}, {}, {}}.make(); });
+    return dnn::cached<ConvPlan>(
+        key, [&] { return Maker{s, type, pass, bias, {a, b}, channels_last, {}, {}, {}, {}}.make(); });
 }
 
-double work(const ConvShape& s) { return double(product(s.out)) * double(product(s.weight)) / double(std::max<int64_t>(1, s.weight[0])); }
+double work(const ConvShape& s) {
+    return double(product(s.out)) * double(product(s.weight)) / double(std::max<int64_t>(1, s.weight[0]));
+}
 constexpr double kLongWork = 1e6;
 
 bool library_type(DType t) { return t == DType::f32 || (t == DType::bf16 && dnn::has_bf16()); }
@@ -212,7 +236,8 @@ bool library_type(DType t) { return t == DType::f32 || (t == DType::bf16 && dnn:
 // The columns of one sample and group: row (c, k…) holds what that weight meets at every output position.
 struct Columns {
     const ConvShape& s;
-    int64_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1}, k[3] = {1, 1, 1}, stride[3] = {1, 1, 1}, pad[3] = {0, 0, 0}, dil[3] = {1, 1, 1};
+    int64_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1}, k[3] = {1, 1, 1}, stride[3] = {1, 1, 1}, pad[3] = {0, 0, 0},
+            dil[3] = {1, 1, 1};
     int64_t channels, rows, positions, in_size;
 
     explicit Columns(const ConvShape& shape) : s(shape) {
@@ -231,7 +256,8 @@ struct Columns {
         in_size = in[0] * in[1] * in[2];
     }
     // f(column element, image index or -1 in the padding)
-    template <class T, class F> void walk(T* columns, F&& f) const {
+    template <class T, class F>
+    void walk(T* columns, F&& f) const {
         for (int64_t r = 0; r < rows; ++r) {
             const int64_t x = r % k[2], y = r / k[2] % k[1], z = r / (k[2] * k[1]) % k[0], c = r / (k[2] * k[1] * k[0]);
             T* p = columns + r * positions;
@@ -247,11 +273,15 @@ struct Columns {
                 }
         }
     }
-    template <class T> void gather(const T* image, T* columns) const {
+    template <class T>
+    void gather(const T* image, T* columns) const {
         walk(columns, [&](T& to, int64_t i) { to = i < 0 ? T(0) : image[i]; });
     }
-    template <class T> void scatter(T* columns, T* image) const {
-        walk(columns, [&](T& from, int64_t i) { if (i >= 0) image[i] = T(image[i] + from); });
+    template <class T>
+    void scatter(T* columns, T* image) const {
+        walk(columns, [&](T& from, int64_t i) {
+            if (i >= 0) image[i] = T(image[i] + from);
+        });
     }
 };
 
@@ -278,7 +308,8 @@ void forward_loops(const ConvShape& s, const T* x, const T* w, const T* bias, T*
         T* to = out + (n * s.weight[0] + g * o) * c.positions;
         if (bias)
             for (int64_t i = 0; i < o; ++i) std::fill_n(to + i * c.positions, c.positions, bias[g * o + i]);
-        gemm(type, o, c.positions, c.rows, 1, {w + g * o * c.rows, c.rows, 1}, {columns, c.positions, 1}, bias ? 1 : 0, to, c.positions);
+        gemm(type, o, c.positions, c.rows, 1, {w + g * o * c.rows, c.rows, 1}, {columns, c.positions, 1}, bias ? 1 : 0,
+             to, c.positions);
     });
 }
 template <class T>
@@ -287,8 +318,8 @@ void data_loops(const ConvShape& s, const T* grad, const T* w, T* dx) {
     const int64_t o = s.weight[0] / s.groups;
     std::fill_n(dx, product(s.in), T(0));
     each_group<T>(s, c, true, [&](int64_t n, int64_t g, T* columns) {
-        gemm(dtype_of<T>::value, c.rows, c.positions, o, 1, {w + g * o * c.rows, 1, c.rows}, {grad + (n * s.weight[0] + g * o) * c.positions, c.positions, 1}, 0,
-             columns, c.positions);
+        gemm(dtype_of<T>::value, c.rows, c.positions, o, 1, {w + g * o * c.rows, 1, c.rows},
+             {grad + (n * s.weight[0] + g * o) * c.positions, c.positions, 1}, 0, columns, c.positions);
         c.scatter(columns, dx + (n * s.in[1] + g * c.channels) * c.in_size);
     });
 }
@@ -299,7 +330,8 @@ void weight_loops(const ConvShape& s, const T* x, const T* grad, T* dw, T* db) {
     std::fill_n(dw, product(s.weight), T(0));
     each_group<T>(s, c, false, [&](int64_t n, int64_t g, T* columns) {
         c.gather(x + (n * s.in[1] + g * c.channels) * c.in_size, columns);
-        gemm(dtype_of<T>::value, o, c.rows, c.positions, 1, {grad + (n * s.weight[0] + g * o) * c.positions, c.positions, 1}, {columns, 1, c.positions}, 1,
+        gemm(dtype_of<T>::value, o, c.rows, c.positions, 1,
+             {grad + (n * s.weight[0] + g * o) * c.positions, c.positions, 1}, {columns, 1, c.positions}, 1,
              dw + g * o * c.rows, c.rows);
     });
     if (!db) return;
@@ -314,7 +346,8 @@ void weight_loops(const ConvShape& s, const T* x, const T* grad, T* dw, T* db) {
 template <class F>
 void visit_type(DType t, F&& f) {
     visit_dtype(t, [&]<class T>(T v) {
-        if constexpr (std::is_same_v<T, bool>) fail(ErrorKind::NotImplemented, "\"slow_conv2d_cpu\" not implemented for 'Bool'");
+        if constexpr (std::is_same_v<T, bool>)
+            fail(ErrorKind::NotImplemented, "\"slow_conv2d_cpu\" not implemented for 'Bool'");
         else f(v);
     });
 }
@@ -344,11 +377,14 @@ Tensor conv_forward(const ConvShape& s, const Tensor& x, const Tensor& weight, c
         }
     }
     if (half_without_library(t)) {
-        const Tensor r = conv_forward(s, convert(x, DType::f32), convert(w, DType::f32), b.defined() ? convert(b, DType::f32) : b, channels_last);
+        const Tensor r = conv_forward(s, convert(x, DType::f32), convert(w, DType::f32),
+                                      b.defined() ? convert(b, DType::f32) : b, channels_last);
         return convert(r, t);
     }
     const Tensor dx = dense(x), r = empty(s.out, t);
-    visit_type(t, [&]<class T>(T) { forward_loops<T>(s, dx.data<T>(), w.data<T>(), b.defined() ? b.data<T>() : nullptr, r.data<T>()); });
+    visit_type(t, [&]<class T>(T) {
+        forward_loops<T>(s, dx.data<T>(), w.data<T>(), b.defined() ? b.data<T>() : nullptr, r.data<T>());
+    });
     return channels_last ? as_channels_last(r) : r;
 }
 
@@ -366,7 +402,8 @@ Tensor conv_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& wei
             return r;
         }
     }
-    if (half_without_library(t)) return convert(conv_data_gradient(s, convert(g, DType::f32), convert(w, DType::f32), channels_last), t);
+    if (half_without_library(t))
+        return convert(conv_data_gradient(s, convert(g, DType::f32), convert(w, DType::f32), channels_last), t);
     const Tensor dg = dense(g), r = empty(s.in, t);
     visit_type(t, [&]<class T>(T) { data_loops<T>(s, dg.data<T>(), w.data<T>(), r.data<T>()); });
     return channels_last ? as_channels_last(r) : r;
@@ -399,7 +436,9 @@ Tensor conv_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g
     }
     const Tensor dx = dense(x), dg = dense(g), r = empty(s.weight, t);
     if (bias) *bias = empty(channels, t);
-    visit_type(t, [&]<class T>(T) { weight_loops<T>(s, dx.data<T>(), dg.data<T>(), r.data<T>(), bias ? bias->data<T>() : nullptr); });
+    visit_type(t, [&]<class T>(T) {
+        weight_loops<T>(s, dx.data<T>(), dg.data<T>(), r.data<T>(), bias ? bias->data<T>() : nullptr);
+    });
     return r;
 }
 

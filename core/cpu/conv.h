@@ -1,4 +1,5 @@
-// Convolutions of 1 to 3 spatial dimensions: forward and both gradients, for every element type, in whatever layout is fastest.
+// Convolutions of 1 to 3 spatial dimensions: forward and both gradients, for every element type, in whatever layout is
+// fastest.
 #pragma once
 #include "tensor/hidden.h"
 

@@ -80,7 +80,8 @@ void Plan::run(std::span<void* const> data) {
     for (size_t i = 0; i < slots_.size(); ++i) dnnl_memory_set_data_handle(memory_[i].get(), data[i]);
     const Scratch scratch(scratch_bytes_);
     if (scratch_bytes_) dnnl_memory_set_data_handle(memory_.back().get(), scratch.as());
-    const dnnl_status_t status = dnnl_primitive_execute(primitive_.get(), stream().get(), int(args_.size()), args_.data());
+    const dnnl_status_t status =
+        dnnl_primitive_execute(primitive_.get(), stream().get(), int(args_.size()), args_.data());
     check(status == dnnl_success, "oneDNN could not run a primitive (status ", int(status), ")");
 }
 
@@ -111,8 +112,13 @@ public:
 
 private:
     static constexpr size_t kMost = 1024;
-    struct Entry { Key key; std::shared_ptr<Cached> value; };
-    struct Hash { size_t operator()(const Key& k) const { return k.hash(); } };
+    struct Entry {
+        Key key;
+        std::shared_ptr<Cached> value;
+    };
+    struct Hash {
+        size_t operator()(const Key& k) const { return k.hash(); }
+    };
     std::list<Entry> order_;
     std::unordered_map<Key, std::list<Entry>::iterator, Hash> index_;
 };

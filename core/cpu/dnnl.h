@@ -19,7 +19,7 @@ const dnnl::stream& stream();  // of this thread
 dnnl::memory::data_type type_of(DType);
 bool has_bf16();  // bfloat16 instructions: without them oneDNN has no kernels worth calling
 
-Desc plain_desc(IntSpan sizes, DType);                    // row-major
+Desc plain_desc(IntSpan sizes, DType);  // row-major
 Desc strided_desc(IntSpan sizes, IntSpan strides, DType);
 
 // Bytes from the caching allocator for the length of a scope.
@@ -27,9 +27,14 @@ class Scratch {
 public:
     explicit Scratch(size_t bytes) : p_(bytes ? cache_alloc(bytes) : nullptr), bytes_(bytes) {}
     Scratch(Scratch&& o) noexcept : p_(std::exchange(o.p_, nullptr)), bytes_(o.bytes_) {}
-    ~Scratch() { if (p_) cache_free(p_, bytes_); }
+    ~Scratch() {
+        if (p_) cache_free(p_, bytes_);
+    }
     Scratch& operator=(const Scratch&) = delete;
-    template <class T = void> T* as() const { return static_cast<T*>(p_); }
+    template <class T = void>
+    T* as() const {
+        return static_cast<T*>(p_);
+    }
 
 private:
     void* p_;
@@ -40,7 +45,10 @@ private:
 class Key {
 public:
     explicit Key(int64_t kind);
-    Key& add(int64_t v) { v_.push_back(v); return *this; }
+    Key& add(int64_t v) {
+        v_.push_back(v);
+        return *this;
+    }
     Key& add(IntSpan s) {
         v_.push_back(int64_t(s.size()));
         for (int64_t v : s) v_.push_back(v);
@@ -62,7 +70,10 @@ public:
 // A primitive with the memory objects it runs on. Executing it sets their addresses, so a plan belongs to one thread.
 class Plan final : public Cached {
 public:
-    struct Slot { int arg; Desc desc; };  // DNNL_ARG_SRC …
+    struct Slot {
+        int arg;
+        Desc desc;
+    };  // DNNL_ARG_SRC …
     Plan(const dnnl::primitive& primitive, std::vector<Slot> slots, const Desc& scratchpad);
     void run(std::span<void* const> data);  // one address a slot
     void run(std::initializer_list<const void*> data);
@@ -79,7 +90,8 @@ using PlanPtr = std::shared_ptr<Plan>;
 
 // What was made for this key in this thread, made now when it is not there. Null (nothing fits) is remembered as well.
 std::shared_ptr<Cached> cached(const Key& key, const std::function<std::shared_ptr<Cached>()>& make);
-template <class T, class F> std::shared_ptr<T> cached(const Key& key, F&& make) {
+template <class T, class F>
+std::shared_ptr<T> cached(const Key& key, F&& make) {
     return std::static_pointer_cast<T>(cached(key, std::function<std::shared_ptr<Cached>()>(std::forward<F>(make))));
 }
 

@@ -9,13 +9,20 @@ namespace {
 
 constexpr int64_t kLargestRadix = 64;
 
-template <class T> Complex<T> root(int64_t k, int64_t n) {  // exp(-2πi k / n), the angle reduced exactly first
+template <class T>
+Complex<T> root(int64_t k, int64_t n) {  // exp(-2πi k / n), the angle reduced exactly first
     k %= n;
     const double a = -2 * std::numbers::pi * double(k) / double(n);
     return {T(std::cos(a)), T(std::sin(a))};
 }
-template <class T> Complex<T> conj_if(Complex<T> v, bool yes) { return yes ? Complex<T>(v.re, -v.im) : v; }
-template <class T> Complex<T> turned(Complex<T> v, bool forward) { return forward ? Complex<T>(v.im, -v.re) : Complex<T>(-v.im, v.re); }  // times ∓i
+template <class T>
+Complex<T> conj_if(Complex<T> v, bool yes) {
+    return yes ? Complex<T>(v.re, -v.im) : v;
+}
+template <class T>
+Complex<T> turned(Complex<T> v, bool forward) {
+    return forward ? Complex<T>(v.im, -v.re) : Complex<T>(-v.im, v.re);
+}  // times ∓i
 
 }  // namespace
 
@@ -23,9 +30,15 @@ template <class T>
 Fft<T>::Fft(int64_t n) : n_(n) {
     int64_t rest = n;
     for (int64_t p : {int64_t(4), int64_t(2), int64_t(3), int64_t(5)})
-        while (rest % p == 0) { factors_.push_back(p); rest /= p; }
+        while (rest % p == 0) {
+            factors_.push_back(p);
+            rest /= p;
+        }
     for (int64_t p = 7; p * p <= rest; p += 2)
-        while (rest % p == 0) { factors_.push_back(p); rest /= p; }
+        while (rest % p == 0) {
+            factors_.push_back(p);
+            rest /= p;
+        }
     if (rest > 1) factors_.push_back(rest);
     if (!factors_.empty() && factors_.back() > kLargestRadix) {
         int64_t m = 1;
@@ -63,7 +76,10 @@ void Fft<T>::chirp(const Complex<T>* in, Complex<T>* out, bool forward) const {
 template <class T>
 void Fft<T>::pass(const Complex<T>* in, Complex<T>* out, int64_t n, int64_t stride, size_t factor, bool forward) const {
     using C = Complex<T>;
-    if (n == 1) { out[0] = in[0]; return; }
+    if (n == 1) {
+        out[0] = in[0];
+        return;
+    }
     const int64_t p = factors_[factor], m = n / p;
     for (int64_t q = 0; q < p; ++q) pass(in + q * stride, out + q * m, m, stride * p, factor + 1, forward);
     auto w = [&](int64_t k) { return conj_if(roots_[size_t(k)], !forward); };
@@ -75,7 +91,8 @@ void Fft<T>::pass(const Complex<T>* in, Complex<T>* out, int64_t n, int64_t stri
         }
     } else if (p == 4) {
         for (int64_t k = 0; k < m; ++k) {
-            const C a = out[k], b = out[k + m] * w(k * stride), c = out[k + 2 * m] * w(2 * k * stride), d = out[k + 3 * m] * w(3 * k * stride);
+            const C a = out[k], b = out[k + m] * w(k * stride), c = out[k + 2 * m] * w(2 * k * stride),
+                    d = out[k + 3 * m] * w(3 * k * stride);
             const C s = a + c, t = a - c, u = b + d, v = turned(b - d, forward);
             out[k] = s + u;
             out[k + m] = t + v;

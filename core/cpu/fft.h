@@ -21,7 +21,7 @@ private:
     void chirp(const Complex<T>* in, Complex<T>* out, bool forward) const;
     int64_t n_;
     std::vector<int64_t> factors_;
-    std::vector<Complex<T>> roots_;  // exp(-2πi k / n)
+    std::vector<Complex<T>> roots_;     // exp(-2πi k / n)
     std::shared_ptr<const Fft> inner_;  // Bluestein: the power of two that carries the convolution
     std::vector<Complex<T>> chirp_, filter_;
 };

@@ -11,10 +11,16 @@
 
 namespace fb::cpu {
 
-namespace baseline { extern const SmallGemmLoop small_gemm_loop; }
+namespace baseline {
+extern const SmallGemmLoop small_gemm_loop;
+}
 #if FB_X86
-namespace avx2 { extern const SmallGemmLoop small_gemm_loop; }
-namespace avx512 { extern const SmallGemmLoop small_gemm_loop; }
+namespace avx2 {
+extern const SmallGemmLoop small_gemm_loop;
+}
+namespace avx512 {
+extern const SmallGemmLoop small_gemm_loop;
+}
 #endif
 SmallGemmLoop small_gemm() {
 #if FB_X86
@@ -92,8 +98,10 @@ void gemm_loops(int64_t m, int64_t n, int64_t k, T alpha, Matrix a, Matrix b, T 
             for (; l + 4 <= k; l += 4) {
                 const T *ai = pa + i * a.row + l * a.col, *b0 = pb + l * b.row;
                 const T *b1 = b0 + b.row, *b2 = b1 + b.row, *b3 = b2 + b.row;
-                const T x0 = T(alpha * ai[0]), x1 = T(alpha * ai[a.col]), x2 = T(alpha * ai[2 * a.col]), x3 = T(alpha * ai[3 * a.col]);
-                for (int64_t j = 0; j < n; ++j) row[j] = T(row[j] + (x0 * b0[j] + x1 * b1[j] + x2 * b2[j] + x3 * b3[j]));
+                const T x0 = T(alpha * ai[0]), x1 = T(alpha * ai[a.col]), x2 = T(alpha * ai[2 * a.col]),
+                        x3 = T(alpha * ai[3 * a.col]);
+                for (int64_t j = 0; j < n; ++j)
+                    row[j] = T(row[j] + (x0 * b0[j] + x1 * b1[j] + x2 * b2[j] + x3 * b3[j]));
             }
             for (; l < k; ++l) {
                 const T x = T(alpha * pa[i * a.row + l * a.col]);
@@ -112,18 +120,19 @@ void gemm_blas(int64_t m, int64_t n, int64_t k, T alpha, Matrix a, Matrix b, T b
     // Row-major C is column-major Cᵀ = Bᵀ·Aᵀ.
     const char ta = oa.trans ? 'T' : 'N', tb = ob.trans ? 'T' : 'N';
     const LongWork unlocked(double(m) * double(n) * double(k) > kLongFlops);
-    f(&tb, &ta, &n, &m, &k, &alpha, static_cast<const T*>(ob.data), &ob.ld, static_cast<const T*>(oa.data), &oa.ld, &beta, c,
-      &ldc, 1, 1);
+    f(&tb, &ta, &n, &m, &k, &alpha, static_cast<const T*>(ob.data), &ob.ld, static_cast<const T*>(oa.data), &oa.ld,
+      &beta, c, &ldc, 1, 1);
 }
 
 // A matmul primitive: C = A·B, or added to C. False when the operands' memory is not what it takes.
-bool gemm_primitive(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, bool add, void* c, int64_t ldc,
-                    BatchStrides step) {
+bool gemm_primitive(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, bool add, void* c,
+                    int64_t ldc, BatchStrides step) {
     Operand oa, ob;
     if (!fits(a, m, k, oa) || !fits(b, k, n, ob)) return false;
     if (batch > 1 && (step.a <= 0 || step.b <= 0)) return false;
     dnn::Key key(dnn::kMatmul);
-    for (int64_t v : {int64_t(type), batch, m, n, k, oa.ld, ob.ld, int64_t(oa.trans), int64_t(ob.trans), ldc, step.a, step.b, step.c, int64_t(add)})
+    for (int64_t v : {int64_t(type), batch, m, n, k, oa.ld, ob.ld, int64_t(oa.trans), int64_t(ob.trans), ldc, step.a,
+                      step.b, step.c, int64_t(add)})
         key.add(v);
     const dnn::PlanPtr p = dnn::cached<dnn::Plan>(key, [&] {
         const auto desc = [&](int64_t rows, int64_t cols, int64_t ld, bool trans, int64_t between) {
@@ -141,7 +150,8 @@ bool gemm_primitive(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, 
         }
         const dnnl::matmul::primitive_desc pd(dnn::engine(), da, db, dc, attr);
         return std::make_shared<dnn::Plan>(
-            dnnl::matmul(pd), std::vector<dnn::Plan::Slot>{{DNNL_ARG_SRC, da}, {DNNL_ARG_WEIGHTS, db}, {DNNL_ARG_DST, dc}},
+            dnnl::matmul(pd),
+            std::vector<dnn::Plan::Slot>{{DNNL_ARG_SRC, da}, {DNNL_ARG_WEIGHTS, db}, {DNNL_ARG_DST, dc}},
             pd.scratchpad_desc());
     });
     const LongWork unlocked(double(m) * double(n) * double(k) * double(batch) > kLongFlops);
@@ -150,23 +160,26 @@ bool gemm_primitive(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, 
 }
 
 // bfloat16 where the CPU has the instructions; false when it has not.
-bool gemm_bf16(int64_t batch, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, void* c, int64_t ldc, BatchStrides step) {
+bool gemm_bf16(int64_t batch, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, void* c, int64_t ldc,
+               BatchStrides step) {
     return dnn::has_bf16() && gemm_primitive(DType::bf16, batch, m, n, k, a, b, false, c, ldc, step);
 }
 
 void gemm_f32(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b, float beta, float* c, int64_t ldc) {
     if (is_small_gemm(m, n, k))
-        return small_gemm()({m, n, k, alpha, beta, static_cast<const float*>(a.data), a.row, a.col, static_cast<const float*>(b.data), b.row,
-                             b.col, c, ldc});
+        return small_gemm()({m, n, k, alpha, beta, static_cast<const float*>(a.data), a.row, a.col,
+                             static_cast<const float*>(b.data), b.row, b.col, c, ldc});
     // sgemm is slow at packing a transposed B (the weight of every linear layer); the primitive for AVX-512 is not.
     static const bool primitives = !std::strcmp(cpu_level(), "avx512");
-    const bool transposed = primitives && b.row == 1 && b.col != 1 && m > 1 && double(m) * double(n) * double(k) > kLongFlops;
-    if (transposed && alpha == 1 && (beta == 0 || beta == 1) && gemm_primitive(DType::f32, 1, m, n, k, a, b, beta == 1, c, ldc, {}))
+    const bool transposed =
+        primitives && b.row == 1 && b.col != 1 && m > 1 && double(m) * double(n) * double(k) > kLongFlops;
+    if (transposed && alpha == 1 && (beta == 0 || beta == 1) &&
+        gemm_primitive(DType::f32, 1, m, n, k, a, b, beta == 1, c, ldc, {}))
         return;
     std::optional<dnn::Scratch> room_a, room_b;
     const Operand oa = operand<float>(a, m, k, room_a), ob = operand<float>(b, k, n, room_b);
-    sgemm(oa.trans, ob.trans, m, n, k, alpha, static_cast<const float*>(oa.data), oa.ld, static_cast<const float*>(ob.data),
-          ob.ld, beta, c, ldc);
+    sgemm(oa.trans, ob.trans, m, n, k, alpha, static_cast<const float*>(oa.data), oa.ld,
+          static_cast<const float*>(ob.data), ob.ld, beta, c, ldc);
 }
 
 // Half types in float: converted, multiplied, rounded once.
@@ -191,12 +204,14 @@ void sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const
     check(s == dnnl_success, "oneDNN's sgemm failed (status ", int(s), ")");
 }
 
-void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta, void* c, int64_t ldc) {
+void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta, void* c,
+          int64_t ldc) {
     if (m == 0 || n == 0) return;
     if (n == 1) ldc = std::max<int64_t>(ldc, 1);
     if (type == DType::f32 && k > 0)
         return gemm_f32(m, n, k, alpha.to<float>(), a, b, beta.to<float>(), static_cast<float*>(c), ldc);
-    if (type == DType::bf16 && k > 0 && alpha.equals(1) && beta.is_zero() && gemm_bf16(1, m, n, k, a, b, c, ldc, {m * k, k * n, m * ldc}))
+    if (type == DType::bf16 && k > 0 && alpha.equals(1) && beta.is_zero() &&
+        gemm_bf16(1, m, n, k, a, b, c, ldc, {m * k, k * n, m * ldc}))
         return;
     visit_dtype(type, [&]<class T>(T) {
         T* out = static_cast<T*>(c);
@@ -217,7 +232,11 @@ void dot(DType type, int64_t n, const void* a, int64_t step_a, const void* b, in
     visit_dtype(type, [&]<class T>(T) {
         const T *x = static_cast<const T*>(a), *y = static_cast<const T*>(b);
         if (const NormLoops* k = step_a == 1 && step_b == 1 ? norm_loops(type) : nullptr) {
-            if constexpr (requires { T(float()); float(T()); }) *static_cast<T*>(result) = T(k->dot(a, b, n));
+            if constexpr (requires {
+                              T(float());
+                              float(T());
+                          })
+                *static_cast<T*>(result) = T(k->dot(a, b, n));
             return;
         }
         if constexpr (std::is_same_v<T, bool>) {
@@ -231,17 +250,21 @@ void dot(DType type, int64_t n, const void* a, int64_t step_a, const void* b, in
     });
 }
 
-void batched_gemm(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta,
-                  void* c, int64_t ldc, BatchStrides step) {
+void batched_gemm(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b,
+                  Scalar beta, void* c, int64_t ldc, BatchStrides step) {
     if (batch == 0 || m == 0 || n == 0) return;
-    if (type == DType::bf16 && k > 0 && alpha.equals(1) && beta.is_zero() && gemm_bf16(batch, m, n, k, a, b, c, ldc, step)) return;
+    if (type == DType::bf16 && k > 0 && alpha.equals(1) && beta.is_zero() &&
+        gemm_bf16(batch, m, n, k, a, b, c, ldc, step))
+        return;
     const int64_t size = int64_t(itemsize(type));
     const auto run = [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i)
             gemm(type, m, n, k, alpha, {static_cast<const char*>(a.data) + i * step.a * size, a.row, a.col},
-                 {static_cast<const char*>(b.data) + i * step.b * size, b.row, b.col}, beta, static_cast<char*>(c) + i * step.c * size, ldc);
+                 {static_cast<const char*>(b.data) + i * step.b * size, b.row, b.col}, beta,
+                 static_cast<char*>(c) + i * step.c * size, ldc);
     };
-    // Few large products are divided inside, many small ones among the threads. The BLAS library has threads of its own.
+    // Few large products are divided inside, many small ones among the threads. The BLAS library has threads of its
+    // own.
     const double flops = double(m) * double(n) * double(k);
     const bool outside = batch >= num_threads() && flops < 4e6 && (type == DType::f32 || is_integral(type, false));
     if (outside) parallel_for(batch, std::max<int64_t>(1, int64_t(2e4 / std::max(1.0, flops))), run);

@@ -13,12 +13,15 @@ struct Matrix {
 };
 
 // A is m×k, B is k×n, C is m×n with unit column stride and `ldc` between rows. With beta zero C is not read.
-void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta, void* c, int64_t ldc);
+void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta, void* c,
+          int64_t ldc);
 
 // `batch` products; the strides between consecutive matrices are in elements and may be zero for A and B.
-struct BatchStrides { int64_t a, b, c; };
-void batched_gemm(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta,
-                  void* c, int64_t ldc, BatchStrides step);
+struct BatchStrides {
+    int64_t a, b, c;
+};
+void batched_gemm(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b,
+                  Scalar beta, void* c, int64_t ldc, BatchStrides step);
 
 // The sum of products of two vectors; half types are added up in float.
 void dot(DType type, int64_t n, const void* a, int64_t step_a, const void* b, int64_t step_b, void* result);

@@ -32,7 +32,8 @@ DType promote(DType a, DType b) {
     if (ua == ub) return itemsize(a) > itemsize(b) ? a : b;
     const DType u = ua ? a : b, s = ua ? b : a;
     if (u != DType::u8)
-        fail(ErrorKind::Runtime, "Promotion for uint16, uint32, uint64 types is not supported, attempted to promote ", scalar_name(a), " and ", scalar_name(b));
+        fail(ErrorKind::Runtime, "Promotion for uint16, uint32, uint64 types is not supported, attempted to promote ",
+             scalar_name(a), " and ", scalar_name(b));
     return itemsize(s) > 1 ? s : DType::i16;
 }
 
@@ -50,7 +51,9 @@ DType result_type(std::span<const Operand> operands) {
         }
     }
     // A lower group counts only if its kind (bool < int < float < complex) is higher.
-    auto kind = [](DType t) { return t == DType::none ? -1 : is_complex(t) ? 3 : is_floating(t) ? 2 : t == DType::b1 ? 0 : 1; };
+    auto kind = [](DType t) {
+        return t == DType::none ? -1 : is_complex(t) ? 3 : is_floating(t) ? 2 : t == DType::b1 ? 0 : 1;
+    };
     auto combine = [&](DType higher, DType lower) {
         if (higher == DType::none) return lower;
         if (kind(lower) <= kind(higher)) return higher;
@@ -108,18 +111,25 @@ void run_loop(Loop loop, IntSpan sizes, std::span<Strided> ops, const void* para
     Small<int64_t, 6> stride[kMaxOperands];
     for (int d : order) {
         bool merged = !size.empty();
-        for (int k = 0; merged && k < n_ops; ++k) merged = ops[size_t(k)].strides[size_t(d)] == stride[k].back() * size.back();
-        if (merged) { size.back() *= sizes[size_t(d)]; continue; }
+        for (int k = 0; merged && k < n_ops; ++k)
+            merged = ops[size_t(k)].strides[size_t(d)] == stride[k].back() * size.back();
+        if (merged) {
+            size.back() *= sizes[size_t(d)];
+            continue;
+        }
         size.push_back(sizes[size_t(d)]);
         for (int k = 0; k < n_ops; ++k) stride[k].push_back(ops[size_t(k)].strides[size_t(d)]);
     }
     char* base[kMaxOperands];
     for (int k = 0; k < n_ops; ++k) base[k] = ops[size_t(k)].ptr;
     int64_t inner[kMaxOperands] = {};
-    if (size.empty()) { loop(base, inner, 1, params); return; }
+    if (size.empty()) {
+        loop(base, inner, 1, params);
+        return;
+    }
     for (int k = 0; k < n_ops; ++k) inner[k] = stride[k][0];
-    // Operands whose memory runs across the strips. A cache keeps the lines of a strip until the next one needs them again,
-    // unless they are too many or fall into few of its sets: then squares are turned into a small buffer first.
+    // Operands whose memory runs across the strips. A cache keeps the lines of a strip until the next one needs them
+    // again, unless they are too many or fall into few of its sets: then squares are turned into a small buffer first.
     int across[kMaxOperands], n_across = 0, item = 1;
     for (int k = 1; size.size() > 1 && total >= 4096 && k < n_ops; ++k) {
         const int64_t pitch = std::abs(stride[k][0]);
@@ -198,18 +208,21 @@ void run_loop(Loop loop, IntSpan sizes, std::span<Strided> ops, const void* para
 }
 
 // ---------------------------------------------------------------- large results
-// A result far larger than the caches is made block by block and stored past them: without that every line of it would be
-// read before it is written.
+// A result far larger than the caches is made block by block and stored past them: without that every line of it would
+// be read before it is written.
 #ifdef __SSE2__
 constexpr int64_t kStreamBytes = int64_t(64) << 20;
 
 static void store_past_caches(char* to, const char* from, int64_t bytes) {  // `to` is a multiple of 16
     int64_t i = 0;
-    for (; i + 16 <= bytes; i += 16) _mm_stream_si128(reinterpret_cast<__m128i*>(to + i), _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i)));
+    for (; i + 16 <= bytes; i += 16)
+        _mm_stream_si128(reinterpret_cast<__m128i*>(to + i),
+                         _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i)));
     std::memcpy(to + i, from + i, size_t(bytes - i));
 }
 
-static void run_streamed(Loop loop, char* const* p, const int64_t* st, int n_ops, int64_t begin, int64_t end, const void* params) {
+static void run_streamed(Loop loop, char* const* p, const int64_t* st, int n_ops, int64_t begin, int64_t end,
+                         const void* params) {
     constexpr int64_t kBlock = 8192;
     alignas(64) char room[kBlock];
     while (begin < end) {
@@ -236,7 +249,7 @@ namespace {
 
 // An operand ready for the loop: converted, its number or 0-d value held here.
 struct Ready {
-    Tensor tensor;      // keeps a converted copy alive
+    Tensor tensor;  // keeps a converted copy alive
     const TensorImpl* t = nullptr;
     alignas(16) char number[16];
 };
@@ -250,11 +263,17 @@ void prepare(Ready& r, const Operand& o, DType common, bool others_have_dims) {
             std::memcpy(r.number, v, sizeof v);
             return;
         }
-        visit_dtype(common, [&](auto z) { const auto v = s.to<decltype(z)>(); std::memcpy(r.number, &v, sizeof v); });
+        visit_dtype(common, [&](auto z) {
+            const auto v = s.to<decltype(z)>();
+            std::memcpy(r.number, &v, sizeof v);
+        });
         return;
     }
     const Tensor& t = o.tensor();
-    if (t.dtype() == common && !(others_have_dims && t.dim() == 0)) { r.t = t.get(); return; }
+    if (t.dtype() == common && !(others_have_dims && t.dim() == 0)) {
+        r.t = t.get();
+        return;
+    }
     if (t.dim() == 0 && !t.is_meta()) {
         char* p[2] = {r.number, static_cast<char*>(t->data())};
         const int64_t st[2] = {0, 0};
@@ -268,7 +287,8 @@ void prepare(Ready& r, const Operand& o, DType common, bool others_have_dims) {
 void byte_strides(Small<int64_t, 6>& to, IntSpan sizes, IntSpan strides, IntSpan shape, int64_t item) {
     const size_t lead = shape.size() - sizes.size();
     to.resize(shape.size(), 0);
-    for (size_t d = 0; d < sizes.size(); ++d) to[lead + d] = sizes[d] == 1 && shape[lead + d] != 1 ? 0 : strides[d] * item;
+    for (size_t d = 0; d < sizes.size(); ++d)
+        to[lead + d] = sizes[d] == 1 && shape[lead + d] != 1 ? 0 : strides[d] * item;
 }
 
 }  // namespace
@@ -281,13 +301,16 @@ bool memory_overlaps(const Tensor& a, const Tensor& b) {
 }
 
 static bool same_elements(const Tensor& a, const Tensor& b) {
-    return a->offset == b->offset && a.dtype() == b.dtype() && same(a.sizes(), b.sizes()) && same(a.strides(), b.strides());
+    return a->offset == b->offset && a.dtype() == b.dtype() && same(a.sizes(), b.sizes()) &&
+           same(a.strides(), b.strides());
 }
 
 void check_writable(const Tensor& out) {
     for (size_t d = 0; d < out.sizes().size(); ++d)
         if (out.sizes()[d] > 1 && out.strides()[d] == 0)
-            fail(ErrorKind::Runtime, "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            fail(ErrorKind::Runtime,
+                 "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+                 "location. "
                  "Please clone() the tensor before performing the operation.");
 }
 
@@ -297,7 +320,8 @@ static bool one_value(const TensorImpl& t, IntSpan sizes) {
     return same(t.sizes, sizes) && std::all_of(t.strides.begin(), t.strides.end(), [](int64_t s) { return s == 0; });
 }
 
-Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Operand> inputs, const Out& out, const void* params, int64_t grain) {
+Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Operand> inputs, const Out& out,
+                   const void* params, int64_t grain) {
     const int n = int(inputs.size());
     Ready ready[kMaxOperands];
     const TensorImpl* first = nullptr;  // a contiguous operand with the most elements
@@ -318,7 +342,8 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
         }
         const TensorImpl* t = ready[i].t;
         if (!t || !t->contiguous) continue;
-        if (!first || t->numel > first->numel || (t->numel == first->numel && t->sizes.size() > first->sizes.size())) first = t;
+        if (!first || t->numel > first->numel || (t->numel == first->numel && t->sizes.size() > first->sizes.size()))
+            first = t;
     }
     const Tensor* given = out.given();
     bool plain = first != nullptr;  // every operand lies like the result, or is one value
@@ -333,7 +358,8 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
         plain = g->contiguous && g->dtype == out_type && g->device() == device && same(g->sizes, first->sizes);
         for (int i = 0; plain && i < n; ++i)
             if (const TensorImpl* t = ready[i].t; t && t != g)
-                plain = t->storage.get() != g->storage.get() || (step[i] && t->offset == g->offset && t->dtype == g->dtype);
+                plain =
+                    t->storage.get() != g->storage.get() || (step[i] && t->offset == g->offset && t->dtype == g->dtype);
     }
     if (plain) {  // by far the most common case
         Tensor r = given ? *given : empty(first->sizes, out_type, device);
@@ -349,7 +375,8 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
         if (first->numel <= grain || !grain) {
             loop(p, st, first->numel, params);
         } else if (!given && first->numel * st[0] >= kStreamBytes) {
-            parallel_for(first->numel, grain, [&](int64_t b, int64_t e) { run_streamed(loop, p, st, n + 1, b, e, params); });
+            parallel_for(first->numel, grain,
+                         [&](int64_t b, int64_t e) { run_streamed(loop, p, st, n + 1, b, e, params); });
         } else {
             parallel_for(first->numel, grain, [&](int64_t b, int64_t e) {
                 char* q[kMaxOperands];
@@ -361,7 +388,9 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
     }
     Dims shape;
     for (int i = 0; i < n; ++i)
-        if (inputs[size_t(i)].is_tensor()) shape = shape.empty() && i == 0 ? inputs[size_t(i)].tensor().sizes() : broadcast_shapes(shape, inputs[size_t(i)].tensor().sizes());
+        if (inputs[size_t(i)].is_tensor())
+            shape = shape.empty() && i == 0 ? inputs[size_t(i)].tensor().sizes()
+                                            : broadcast_shapes(shape, inputs[size_t(i)].tensor().sizes());
     Tensor r;
     if (given) {
         r = out.result(shape, out_type, device);
@@ -372,7 +401,9 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
                 const Tensor& t = inputs[size_t(i)].tensor();
                 if (memory_overlaps(r, t) && !same_elements(r, t)) {
                     if (out.inplace())
-                        fail(ErrorKind::Runtime, "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+                        fail(ErrorKind::Runtime,
+                             "unsupported operation: some elements of the input tensor and the written-to tensor refer "
+                             "to a "
                              "single memory location. Please clone() the tensor before performing the operation.");
                     ready[i].tensor = convert(t, common);
                     ready[i].t = ready[i].tensor.get();
@@ -383,8 +414,11 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
         // The result takes the memory order of the first operand that has the full shape.
         const TensorImpl* model = nullptr;
         for (int i = 0; i < n && !model; ++i)
-            if (ready[i].t && same(ready[i].t->sizes, shape) && !(inputs.size() > 1 && ready[i].t->dtype == DType::b1 && common != DType::b1)) model = ready[i].t;
-        r = model && !model->contiguous ? empty_like(Tensor(const_cast<TensorImpl*>(model)), out_type) : empty(shape, out_type, device);
+            if (ready[i].t && same(ready[i].t->sizes, shape) &&
+                !(inputs.size() > 1 && ready[i].t->dtype == DType::b1 && common != DType::b1))
+                model = ready[i].t;
+        r = model && !model->contiguous ? empty_like(Tensor(const_cast<TensorImpl*>(model)), out_type)
+                                        : empty(shape, out_type, device);
     }
     if (r.is_meta() || !r.numel()) return r;
     Strided ops[kMaxOperands];
@@ -404,7 +438,9 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
     return r;
 }
 
-void no_kernel(const char* name, DType t) { fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for '", scalar_name(t), "'"); }
+void no_kernel(const char* name, DType t) {
+    fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for '", scalar_name(t), "'");
+}
 
 Tensor unary(Unary op, const char* name, const Tensor& x, DType compute, const Out& out, const void* params) {
     const Loop loop = unary_loop(op, compute);
@@ -413,14 +449,16 @@ Tensor unary(Unary op, const char* name, const Tensor& x, DType compute, const O
     return elementwise(loop, compute, unary_out(op, compute), in, out, params, op >= Unary::sqrt ? 4096 : 32768);
 }
 
-Tensor binary(Binary op, const char* name, const Operand& a, const Operand& b, DType common, const Out& out, const void* params) {
+Tensor binary(Binary op, const char* name, const Operand& a, const Operand& b, DType common, const Out& out,
+              const void* params) {
     const Loop loop = binary_loop(op, common);
     if (!loop) no_kernel(name, common);
     const Operand in[] = {a, b};
     return elementwise(loop, common, binary_out(op, common), in, out, params);
 }
 
-Tensor ternary(Ternary op, const char* name, const Operand& a, const Operand& b, const Operand& c, DType common, const Out& out, const void* params) {
+Tensor ternary(Ternary op, const char* name, const Operand& a, const Operand& b, const Operand& c, DType common,
+               const Out& out, const void* params) {
     const Loop loop = ternary_loop(op, common);
     if (!loop) no_kernel(name, common);
     const Operand in[] = {a, b, c};
@@ -442,7 +480,10 @@ void copy_data(const Tensor& to, const Tensor& from) {
         char* p[2] = {static_cast<char*>(to->data()), static_cast<char*>(source->data())};
         parallel_for(to.numel(), 65536, [&](int64_t begin, int64_t end) {
             char* q[2] = {p[0] + begin * a, p[1] + begin * b};
-            if (to.dtype() == source.dtype()) { std::memcpy(q[0], q[1], size_t((end - begin) * a)); return; }
+            if (to.dtype() == source.dtype()) {
+                std::memcpy(q[0], q[1], size_t((end - begin) * a));
+                return;
+            }
             const int64_t st[2] = {a, b};
             loop(q, st, end - begin, nullptr);
         });
@@ -482,7 +523,10 @@ void fill(const Tensor& t, const Scalar& v) {
         return;
     }
     alignas(16) char number[16];
-    visit_dtype(t.dtype(), [&](auto z) { const auto x = v.to<decltype(z)>(); std::memcpy(number, &x, sizeof x); });
+    visit_dtype(t.dtype(), [&](auto z) {
+        const auto x = v.to<decltype(z)>();
+        std::memcpy(number, &x, sizeof x);
+    });
     Strided ops[2];
     ops[0].ptr = static_cast<char*>(t->data());
     byte_strides(ops[0].strides, t.sizes(), t.strides(), t.sizes(), int64_t(itemsize(t.dtype())));

@@ -6,7 +6,9 @@
 namespace fb::cpu {
 
 // A number, or a tensor of one element that is used as one.
-static bool is_number(const Operand& o) { return !o.is_tensor() || (o.tensor().dim() == 0 && o.tensor().dtype() == DType::f32); }
+static bool is_number(const Operand& o) {
+    return !o.is_tensor() || (o.tensor().dim() == 0 && o.tensor().dtype() == DType::f32);
+}
 static float number_of(const Operand& o) { return o.is_tensor() ? *o.tensor().data<float>() : o.scalar().to<float>(); }
 
 // The filling of an image must stay zero: does the operation make zero of zeros?
@@ -23,7 +25,8 @@ static bool keeps_zero(Loop loop, std::span<const Operand> inputs, const void* p
     return result == 0;
 }
 
-Tensor elementwise_hidden(Loop loop, std::span<const Operand> inputs, const Out& out, const void* params, int64_t grain) {
+Tensor elementwise_hidden(Loop loop, std::span<const Operand> inputs, const Out& out, const void* params,
+                          int64_t grain) {
     const Image* model = nullptr;
     for (const Operand& o : inputs)
         if (o.is_tensor() && !model) model = hidden_image(o.tensor());
@@ -36,7 +39,9 @@ Tensor elementwise_hidden(Loop loop, std::span<const Operand> inputs, const Out&
     const Tensor* given = out.given();
     Image* target = nullptr;
     if (given) {  // in place, on the image itself
-        target = out.inplace() && inputs[0].is_tensor() && given->get() == inputs[0].tensor().get() ? hidden_image(*given) : nullptr;
+        target = out.inplace() && inputs[0].is_tensor() && given->get() == inputs[0].tensor().get()
+                     ? hidden_image(*given)
+                     : nullptr;
         if (!target) return {};
         model = target;
     }

@@ -19,11 +19,13 @@ struct Library {
 // NumPy's copy is in the process already when Python runs us: open that one rather than a second.
 std::string loaded_openblas() {
     std::string path;
-    dl_iterate_phdr([](dl_phdr_info* info, size_t, void* out) {
-        if (!std::strstr(info->dlpi_name, "scipy_openblas64_")) return 0;
-        *static_cast<std::string*>(out) = info->dlpi_name;
-        return 1;
-    }, &path);
+    dl_iterate_phdr(
+        [](dl_phdr_info* info, size_t, void* out) {
+            if (!std::strstr(info->dlpi_name, "scipy_openblas64_")) return 0;
+            *static_cast<std::string*>(out) = info->dlpi_name;
+            return 1;
+        },
+        &path);
     return path;
 }
 
@@ -37,7 +39,10 @@ std::string own_directory() {
 Library open_library() {
     if (loaded_openblas().empty() && load_more) load_more();
     const std::string packages = own_directory() + "../";
-    struct Candidate { std::string path; const char *prefix, *suffix; };
+    struct Candidate {
+        std::string path;
+        const char *prefix, *suffix;
+    };
     const Candidate candidates[] = {
         {loaded_openblas(), "scipy_", "64_"},
         {packages + "scipy_openblas64/lib/libscipy_openblas64_.so", "scipy_", "64_"},
@@ -60,7 +65,10 @@ const Library& library() {
     return *l;
 }
 
-template <class T> Gemm<T> find_gemm(const char* name) { return reinterpret_cast<Gemm<T>>(find_symbol(name)); }
+template <class T>
+Gemm<T> find_gemm(const char* name) {
+    return reinterpret_cast<Gemm<T>>(find_symbol(name));
+}
 
 }  // namespace
 
@@ -79,9 +87,25 @@ void* symbol(const char* name) {
     fail(ErrorKind::Runtime, "the LAPACK library has no function '", name, "'");
 }
 
-template <> Gemm<float> gemm<float>() { static const auto f = find_gemm<float>("sgemm"); return f; }
-template <> Gemm<double> gemm<double>() { static const auto f = find_gemm<double>("dgemm"); return f; }
-template <> Gemm<C64> gemm<C64>() { static const auto f = find_gemm<C64>("cgemm"); return f; }
-template <> Gemm<C128> gemm<C128>() { static const auto f = find_gemm<C128>("zgemm"); return f; }
+template <>
+Gemm<float> gemm<float>() {
+    static const auto f = find_gemm<float>("sgemm");
+    return f;
+}
+template <>
+Gemm<double> gemm<double>() {
+    static const auto f = find_gemm<double>("dgemm");
+    return f;
+}
+template <>
+Gemm<C64> gemm<C64>() {
+    static const auto f = find_gemm<C64>("cgemm");
+    return f;
+}
+template <>
+Gemm<C128> gemm<C128>() {
+    static const auto f = find_gemm<C128>("zgemm");
+    return f;
+}
 
 }  // namespace fb::lapack

@@ -14,7 +14,8 @@ void* find_symbol(const char* name);  // null instead of an error
 
 // A function of this type under LAPACK's name, looked up once:
 //   static const Fn<void(int64_t*, …)> dgesv("dgesv");  dgesv(&n, …);
-template <class F> class Fn;
+template <class F>
+class Fn;
 template <class R, class... A>
 class Fn<R(A...)> {
 public:
@@ -28,8 +29,9 @@ private:
 // C = alpha·op(A)·op(B) + beta·C, column-major; trans is 'N', 'T' or 'C'.
 template <class T>
 using Gemm = void (*)(const char* transa, const char* transb, const int64_t* m, const int64_t* n, const int64_t* k,
-                      const T* alpha, const T* a, const int64_t* lda, const T* b, const int64_t* ldb, const T* beta, T* c,
-                      const int64_t* ldc, size_t, size_t);
-template <class T> Gemm<T> gemm();  // null when no BLAS is there
+                      const T* alpha, const T* a, const int64_t* lda, const T* b, const int64_t* ldb, const T* beta,
+                      T* c, const int64_t* ldc, size_t, size_t);
+template <class T>
+Gemm<T> gemm();  // null when no BLAS is there
 
 }  // namespace fb::lapack

@@ -16,9 +16,11 @@ inline char* bytes(const Tensor& t) { return static_cast<char*>(t->data()); }
 // A 0-d tensor taken as one of a single element.
 inline Tensor at_least_1d(const Tensor& t) { return t.dim() ? t : make_view(t, Dims{1}, Dims{1}, t->offset); }
 
-// Calls f(array of addresses) for every line along `dim` of `shape`: the address of the line's first element in each operand.
+// Calls f(array of addresses) for every line along `dim` of `shape`: the address of the line's first element in each
+// operand.
 template <size_t K, class F>
-void each_line(IntSpan shape, int64_t dim, const std::array<char*, K>& base, const std::array<Dims, K>& strides, F&& f, int64_t cost = 1) {
+void each_line(IntSpan shape, int64_t dim, const std::array<char*, K>& base, const std::array<Dims, K>& strides, F&& f,
+               int64_t cost = 1) {
     Dims outer_size;
     std::array<Dims, K> outer;
     for (size_t d = 0; d < shape.size(); ++d) {
@@ -49,7 +51,8 @@ void each_line(IntSpan shape, int64_t dim, const std::array<char*, K>& base, con
 }
 
 // Calls f with a value whose type has this size: for moving elements without knowing what they are.
-template <class F> void by_item_size(size_t item, F&& f) {
+template <class F>
+void by_item_size(size_t item, F&& f) {
     switch (item) {
         case 1: return f(uint8_t{});
         case 2: return f(uint16_t{});
@@ -61,7 +64,8 @@ template <class F> void by_item_size(size_t item, F&& f) {
 
 // A destination that starts as a copy of self, or is self (in place), or the out= tensor.
 inline Tensor started(const Tensor& self, const Out& out) {
-    Tensor r = out.given() ? out.result(self.sizes(), self.dtype(), self.device()) : empty(self.sizes(), self.dtype(), self.device());
+    Tensor r = out.given() ? out.result(self.sizes(), self.dtype(), self.device())
+                           : empty(self.sizes(), self.dtype(), self.device());
     if (r.get() != self.get()) copy_data(r, self);
     return r;
 }

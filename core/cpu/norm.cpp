@@ -3,10 +3,16 @@
 #include "cpu/pointwise.h"
 
 namespace fb::cpu {
-namespace baseline { extern const NormTable norm_table; }
+namespace baseline {
+extern const NormTable norm_table;
+}
 #if FB_X86
-namespace avx2 { extern const NormTable norm_table; }
-namespace avx512 { extern const NormTable norm_table; }
+namespace avx2 {
+extern const NormTable norm_table;
+}
+namespace avx512 {
+extern const NormTable norm_table;
+}
 #endif
 
 static const NormTable& table() {

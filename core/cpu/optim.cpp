@@ -24,7 +24,9 @@ namespace {
 const OptimKernels& optim_kernels() {
 #if FB_X86
     static const OptimKernels& chosen = [level = std::string_view(cpu_level())]() -> const OptimKernels& {
-        return level == "avx512" ? avx512::optim_kernels : level == "avx2" ? avx2::optim_kernels : baseline::optim_kernels;
+        return level == "avx512" ? avx512::optim_kernels
+               : level == "avx2" ? avx2::optim_kernels
+                                 : baseline::optim_kernels;
     }();
     return chosen;
 #else

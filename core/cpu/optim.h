@@ -11,7 +11,7 @@ struct OptimSlot {
     const void* grad;
     void* state[3];
     int64_t n;
-    bool is_double;   // else float
+    bool is_double;    // else float
     double factor[2];  // what depends on the tensor's step count; see the algorithms
 };
 

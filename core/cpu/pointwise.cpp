@@ -9,15 +9,15 @@
 
 namespace fb::cpu {
 
-#define FB_KERNELS(arch)                                                                                              \
-    namespace arch {                                                                                                  \
-    extern const Entries unary_arithmetic, unary_elementary, unary_integers, unary_others, activation_forward,        \
-        activation_backward, activation_losses, binary_floats, binary_comparisons, binary_integers, binary_complex,   \
-        conversion_loops;                                                                                             \
-    static const Entries* const all[] = {                                                                             \
-        &unary_arithmetic,    &unary_elementary,  &unary_integers, &unary_others,       &activation_forward,          \
-        &activation_backward, &activation_losses, &binary_floats,  &binary_comparisons, &binary_integers,             \
-        &binary_complex,      &conversion_loops};                                                                     \
+#define FB_KERNELS(arch)                                                                                            \
+    namespace arch {                                                                                                \
+    extern const Entries unary_arithmetic, unary_elementary, unary_integers, unary_others, activation_forward,      \
+        activation_backward, activation_losses, binary_floats, binary_comparisons, binary_integers, binary_complex, \
+        conversion_loops;                                                                                           \
+    static const Entries* const all[] = {&unary_arithmetic,  &unary_elementary,   &unary_integers,                  \
+                                         &unary_others,      &activation_forward, &activation_backward,             \
+                                         &activation_losses, &binary_floats,      &binary_comparisons,              \
+                                         &binary_integers,   &binary_complex,     &conversion_loops};               \
     }
 FB_KERNELS(baseline)
 #if defined(__x86_64__)
@@ -38,8 +38,8 @@ Level detect() {
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
         level = Level::avx2;
-        if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-            __builtin_cpu_supports("avx512vl"))
+        if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
             level = Level::avx512;
     }
 #endif
@@ -100,9 +100,17 @@ Loop convert_loop(DType from, DType to) { return chosen().convert[size_t(from)][
 
 DType unary_out(Unary op, DType in) {
     switch (op) {
-        case Unary::logical_not: case Unary::isnan: case Unary::isinf: case Unary::isfinite: case Unary::isposinf:
-        case Unary::isneginf: case Unary::signbit: return DType::b1;
-        case Unary::abs: case Unary::real: case Unary::imag: case Unary::angle: return to_real(in);
+        case Unary::logical_not:
+        case Unary::isnan:
+        case Unary::isinf:
+        case Unary::isfinite:
+        case Unary::isposinf:
+        case Unary::isneginf:
+        case Unary::signbit: return DType::b1;
+        case Unary::abs:
+        case Unary::real:
+        case Unary::imag:
+        case Unary::angle: return to_real(in);
         case Unary::frexp_exponent: return DType::i32;
         default: return in;
     }

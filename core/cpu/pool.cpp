@@ -6,10 +6,16 @@
 #include "cpu/pointwise.h"
 
 namespace fb::cpu {
-namespace baseline { extern const PoolLoops pool_table; }
+namespace baseline {
+extern const PoolLoops pool_table;
+}
 #if FB_X86
-namespace avx2 { extern const PoolLoops pool_table; }
-namespace avx512 { extern const PoolLoops pool_table; }
+namespace avx2 {
+extern const PoolLoops pool_table;
+}
+namespace avx512 {
+extern const PoolLoops pool_table;
+}
 #endif
 
 const PoolLoops& pool_loops() {
@@ -23,7 +29,8 @@ const PoolLoops& pool_loops() {
 
 namespace {
 
-template <class B> void each_output(const PoolShape& s, B&& body) {
+template <class B>
+void each_output(const PoolShape& s, B&& body) {
     int64_t at = 0;
     for (int64_t z = 0; z < s.out[0]; z++) {
         const PoolRange rz = pool_range(s, 0, z);
@@ -37,24 +44,37 @@ template <class B> void each_output(const PoolShape& s, B&& body) {
         }
     }
 }
-template <class B> void each_input(const PoolShape& s, const PoolRange* r, B&& body) {
+template <class B>
+void each_input(const PoolShape& s, const PoolRange* r, B&& body) {
     for (int64_t a = r[0].begin; a < r[0].end; a++)
         for (int64_t b = r[1].begin; b < r[1].end; b++) {
-            const int64_t row = ((r[0].first + a * s.dilation[0]) * s.in[1] + r[1].first + b * s.dilation[1]) * s.in[2] + r[2].first;
+            const int64_t row =
+                ((r[0].first + a * s.dilation[0]) * s.in[1] + r[1].first + b * s.dilation[1]) * s.in[2] + r[2].first;
             for (int64_t c = r[2].begin; c < r[2].end; c++) body(row + c * s.dilation[2]);
         }
 }
-template <class F> void each_plane(int64_t planes, int64_t work, F&& body) {
+template <class F>
+void each_plane(int64_t planes, int64_t work, F&& body) {
     parallel_for(planes, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, work)), [&](int64_t begin, int64_t end) {
         for (int64_t p = begin; p < end; ++p) body(p);
     });
 }
 
-template <class T> struct Wide { using type = T; };
-template <> struct Wide<F16> { using type = float; };
-template <> struct Wide<BF16> { using type = float; };
+template <class T>
+struct Wide {
+    using type = T;
+};
+template <>
+struct Wide<F16> {
+    using type = float;
+};
+template <>
+struct Wide<BF16> {
+    using type = float;
+};
 
-template <class F> void visit_real(DType t, const char* name, F&& f) {
+template <class F>
+void visit_real(DType t, const char* name, F&& f) {
     visit_dtype(t, [&]<class T>(T v) {
         if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, C64> || std::is_same_v<T, C128>)
             fail(ErrorKind::NotImplemented, "\"", name, "\" not implemented for '", t, "'");
@@ -76,7 +96,10 @@ void max_pool(DType t, const PoolShape& s, int64_t planes, const void* px, void*
                 A most{};
                 each_input(s, r, [&](int64_t i) {
                     const A v = A(x[i]);
-                    if (where < 0 || v > most || v != v) { most = v; where = i; }
+                    if (where < 0 || v > most || v != v) {
+                        most = v;
+                        where = i;
+                    }
                 });
                 y[at] = T(most);
                 if (index) index[at] = where;
@@ -115,7 +138,8 @@ void avg_pool_gradient(DType t, const PoolShape& s, int64_t planes, const void* 
     });
 }
 
-void scatter_planes(DType t, int64_t planes, int64_t outputs, int64_t inputs, const void* pg, const int64_t* indices, void* pdx) {
+void scatter_planes(DType t, int64_t planes, int64_t outputs, int64_t inputs, const void* pg, const int64_t* indices,
+                    void* pdx) {
     visit_real(t, "max_pool2d_backward", [&]<class T>(T) {
         each_plane(planes, inputs, [&](int64_t p) {
             const T* g = static_cast<const T*>(pg) + p * outputs;

@@ -6,23 +6,27 @@
 namespace fb::cpu {
 
 struct PoolShape {  // missing dimensions come first, with size 1
-    int64_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1}, kernel[3] = {1, 1, 1}, stride[3] = {1, 1, 1}, pad[3] = {0, 0, 0}, dilation[3] = {1, 1, 1};
-    bool adaptive = false;           // windows divide the input evenly; kernel, stride … are not used
-    bool count_padding = true;       // averages: the divisor counts padding
-    int64_t divisor = 0;             // averages: given instead
+    int64_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1}, kernel[3] = {1, 1, 1}, stride[3] = {1, 1, 1}, pad[3] = {0, 0, 0},
+            dilation[3] = {1, 1, 1};
+    bool adaptive = false;      // windows divide the input evenly; kernel, stride … are not used
+    bool count_padding = true;  // averages: the divisor counts padding
+    int64_t divisor = 0;        // averages: given instead
     int64_t inputs() const { return in[0] * in[1] * in[2]; }
     int64_t outputs() const { return out[0] * out[1] * out[2]; }
 };
 
 // The window of output o along dimension d: `first`, and the inputs first + k·dilation for k in [begin, end).
-struct PoolRange { int64_t first, begin, end; };
+struct PoolRange {
+    int64_t first, begin, end;
+};
 constexpr PoolRange pool_range(const PoolShape& s, int d, int64_t o) {
     if (s.adaptive) {
         const int64_t first = o * s.in[d] / s.out[d], end = ((o + 1) * s.in[d] + s.out[d] - 1) / s.out[d];
         return {first, 0, end - first};
     }
     const int64_t first = o * s.stride[d] - s.pad[d], step = s.dilation[d];
-    if (step == 1) return {first, first < 0 ? -first : 0, s.in[d] - first < s.kernel[d] ? s.in[d] - first : s.kernel[d]};
+    if (step == 1)
+        return {first, first < 0 ? -first : 0, s.in[d] - first < s.kernel[d] ? s.in[d] - first : s.kernel[d]};
     const int64_t begin = first < 0 ? (-first + step - 1) / step : 0;
     const int64_t room = (s.in[d] - first + step - 1) / step;
     return {first, begin, room < s.kernel[d] ? room : s.kernel[d]};
@@ -48,7 +52,8 @@ void max_pool(DType t, const PoolShape& s, int64_t planes, const void* x, void* 
 void avg_pool(DType t, const PoolShape& s, int64_t planes, const void* x, void* y);
 void avg_pool_gradient(DType t, const PoolShape& s, int64_t planes, const void* g, void* dx);
 // dx[indices] += g; positions that are out of range are the caller's to exclude.
-void scatter_planes(DType t, int64_t planes, int64_t outputs, int64_t inputs, const void* g, const int64_t* indices, void* dx);
+void scatter_planes(DType t, int64_t planes, int64_t outputs, int64_t inputs, const void* g, const int64_t* indices,
+                    void* dx);
 
 // --- rows: float, `width` neighbouring channels at each position; images one after another
 struct PoolLoops {

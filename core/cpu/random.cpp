@@ -38,8 +38,7 @@ const RandomSteps& random_steps() {
 
 Mt19937::Mt19937(uint64_t seed) : seed_(seed) {
     state_[0] = uint32_t(seed);
-    for (uint32_t i = 1; i < kWords; ++i)
-        state_[i] = 1812433253u * (state_[i - 1] ^ (state_[i - 1] >> 30)) + i;
+    for (uint32_t i = 1; i < kWords; ++i) state_[i] = 1812433253u * (state_[i - 1] ^ (state_[i - 1] >> 30)) + i;
 }
 
 void Mt19937::refill() {
@@ -120,8 +119,7 @@ Generator::State Generator::state() const {
     put(bytes, kLeftAt, engine_.left_);
     put(bytes, kSeededAt, int32_t(1));
     put(bytes, kNextAt, uint64_t(engine_.next_));
-    for (int i = 0; i < Mt19937::kWords; ++i)
-        put(bytes, kWordsAt + 8 * size_t(i), uint64_t(engine_.state_[size_t(i)]));
+    for (int i = 0; i < Mt19937::kWords; ++i) put(bytes, kWordsAt + 8 * size_t(i), uint64_t(engine_.state_[size_t(i)]));
     if (normal_) {
         put(bytes, kNormalAt, *normal_);
         put(bytes, kNormalFlagAt, int32_t(1));

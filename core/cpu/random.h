@@ -50,8 +50,7 @@ public:
     using State = std::array<uint8_t, kStateBytes>;
 
     explicit Generator(uint64_t seed = kDefaultSeed) : engine_(seed) {}
-    Generator(const Generator& other)
-        : engine_(other.engine_), normal_(other.normal_), normalf_(other.normalf_) {}
+    Generator(const Generator& other) : engine_(other.engine_), normal_(other.normal_), normalf_(other.normalf_) {}
     Generator& operator=(const Generator& other);
 
     void manual_seed(uint64_t seed);

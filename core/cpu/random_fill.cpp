@@ -106,9 +106,7 @@ void from_doubles(void* out, int64_t n, Generator& g, F&& f) {
     }
 }
 
-void box_muller(float* x, int64_t count, float mean, float std) {
-    random_steps().box_muller(x, count, mean, std);
-}
+void box_muller(float* x, int64_t count, float mean, float std) { random_steps().box_muller(x, count, mean, std); }
 void box_muller(double* x, int64_t count, double mean, double std) {
     for (; count > 0; --count, x += 16) {
         for (int i = 0; i < 8; ++i) {
@@ -123,9 +121,8 @@ void box_muller(double* x, int64_t count, double mean, double std) {
 template <class W>
 void normal_wide(W* out, int64_t n, double mean, double std, Generator& g) {
     draw_unit(out, n, g);
-    parallel_for(n / 16, kGrain / 16, [=](int64_t begin, int64_t end) {
-        box_muller(out + 16 * begin, end - begin, W(mean), W(std));
-    });
+    parallel_for(n / 16, kGrain / 16,
+                 [=](int64_t begin, int64_t end) { box_muller(out + 16 * begin, end - begin, W(mean), W(std)); });
     if (n % 16) {
         draw_unit(out + n - 16, 16, g);
         box_muller(out + n - 16, 1, W(mean), W(std));
@@ -191,8 +188,8 @@ bool fill_exponential(void* out, DType t, int64_t n, double lambda, Generator& g
 
 bool fill_cauchy(void* out, DType t, int64_t n, double median, double sigma, Generator& g) {
     return visit_floating(t, [&](auto v) {
-        from_doubles<decltype(v)>(
-            out, n, g, [=](double u) { return std::fma(sigma, std::tan(M_PI * (u - 0.5)), median); });
+        from_doubles<decltype(v)>(out, n, g,
+                                  [=](double u) { return std::fma(sigma, std::tan(M_PI * (u - 0.5)), median); });
     });
 }
 
@@ -261,8 +258,7 @@ bool fill_integers(void* out, DType t, int64_t n, Generator& g) {
         T* o = static_cast<T*>(out);
         if constexpr (std::is_same_v<T, bool>) draw32(n, g, [=](int64_t i, uint32_t b) { o[i] = b & 1; });
         else if constexpr (std::is_same_v<T, double>)
-            draw64(n, g,
-                   [=](int64_t i, uint64_t b) { o[i] = double(int64_t(b % ((uint64_t(1) << 53) + 1))); });
+            draw64(n, g, [=](int64_t i, uint64_t b) { o[i] = double(int64_t(b % ((uint64_t(1) << 53) + 1))); });
         else if constexpr (!std::is_integral_v<T>) {
             constexpr uint32_t digits = std::is_same_v<T, float> ? 24 : std::is_same_v<T, F16> ? 11 : 8;
             draw32(n, g, [=](int64_t i, uint32_t b) { o[i] = narrow<T>(int64_t(b % ((1u << digits) + 1))); });
@@ -271,9 +267,7 @@ bool fill_integers(void* out, DType t, int64_t n, Generator& g) {
                 if constexpr (std::is_signed_v<T>) o[i] = T(b & (~uint64_t(0) >> 1));
                 else o[i] = b;
             });
-        else
-            draw32(n, g,
-                   [=](int64_t i, uint32_t b) { o[i] = T(b & uint32_t(std::numeric_limits<T>::max())); });
+        else draw32(n, g, [=](int64_t i, uint32_t b) { o[i] = T(b & uint32_t(std::numeric_limits<T>::max())); });
     });
 }
 
@@ -285,8 +279,7 @@ bool fill_permutation(void* out, DType t, int64_t n, Generator& g) {
                // filled array.
                if (n < int64_t(std::numeric_limits<uint32_t>::max() / 20)) {
                    for (int64_t i = 0; i < n; ++i) o[i] = narrow<T>(i);
-                   draw32(n - 1, g,
-                          [=](int64_t i, uint32_t b) { std::swap(o[i], o[i + b % uint32_t(n - i)]); });
+                   draw32(n - 1, g, [=](int64_t i, uint32_t b) { std::swap(o[i], o[i + b % uint32_t(n - i)]); });
                } else {
                    draw64(n, g, [=](int64_t i, uint64_t b) {
                        const auto at = int64_t(b % uint64_t(i + 1));

@@ -14,8 +14,7 @@ double digamma(double x) {
     for (; x < 10; x += 1) shift -= 1 / x;
     const double z = 1 / (x * x);
     return shift + std::log(x) - 0.5 / x -
-           z * (1.0 / 12 -
-                z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * 691.0 / 32760)))));
+           z * (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * 691.0 / 32760)))));
 }
 
 // A number and its derivative by the parameter.
@@ -65,7 +64,7 @@ double gamma_sample_grad(double alpha, double x) {
     if (!(x > 0)) return 0;
     if (!(alpha > 0) || !std::isfinite(alpha) || !std::isfinite(x)) return std::nan("");
     if (alpha > 1e8) return 1 + (x - alpha) / (2 * alpha);  // nearly normal: x = alpha + z sqrt(alpha)
-    if (x <= alpha + 1) {  // by the series of the lower incomplete gamma function
+    if (x <= alpha + 1) {                                   // by the series of the lower incomplete gamma function
         double sum = 0, term = 1 / alpha, psi = digamma(alpha + 1);
         const double log_x = std::log(x);
         for (double k = alpha + 1;; k += 1) {
@@ -78,9 +77,9 @@ double gamma_sample_grad(double alpha, double x) {
         return -x * sum;
     }
     // by Legendre's continued fraction of the upper one
-    const Dual h = continued_fraction(
-        [=](int i) { return i == 1 ? Dual{1} : Dual{double(i - 1)} * Dual{alpha - (i - 1), 1}; },
-        [=](int i) { return i == 0 ? Dual{0} : Dual{x + 2 * i - 1 - alpha, -1}; });
+    const Dual h =
+        continued_fraction([=](int i) { return i == 1 ? Dual{1} : Dual{double(i - 1)} * Dual{alpha - (i - 1), 1}; },
+                           [=](int i) { return i == 0 ? Dual{0} : Dual{x + 2 * i - 1 - alpha, -1}; });
     return x * (h.v * (std::log(x) - digamma(alpha)) + h.d);
 }
 

@@ -59,9 +59,9 @@ int64_t poisson(double rate, Generator& g) {
 
 // log(k!) minus Stirling's approximation of it.
 double stirling_tail(double k) {
-    static constexpr double small[] = {
-        0.0810614667953272, 0.0413406959554092, 0.0276779256849983, 0.02079067210376509, 0.0166446911898211,
-        0.0138761288230707, 0.0118967099458917, 0.0104112652619720, 0.00925546218271273, 0.00833056343336287};
+    static constexpr double small[] = {0.0810614667953272,  0.0413406959554092, 0.0276779256849983, 0.02079067210376509,
+                                       0.0166446911898211,  0.0138761288230707, 0.0118967099458917, 0.0104112652619720,
+                                       0.00925546218271273, 0.00833056343336287};
     if (k <= 9) return small[int(k)];
     const double square = (k + 1) * (k + 1);
     return (1.0 / 12 - (1.0 / 360 - 1.0 / 1260 / square) / square) / (k + 1);
@@ -99,8 +99,7 @@ double binomial(double count, double prob, Generator& g) {
     if (prob >= 1) return count;
     if (std::isnan(prob)) return prob;
     const double rarer = prob <= 0.5 ? prob : 1 - prob;
-    const double k =
-        count * rarer >= 10 ? binomial_rejection(count, rarer, g) : binomial_inversion(count, rarer, g);
+    const double k = count * rarer >= 10 ? binomial_rejection(count, rarer, g) : binomial_inversion(count, rarer, g);
     return prob <= 0.5 ? k : count - k;
 }
 
@@ -122,8 +121,7 @@ double gamma(T alpha, Generator& g) {
             y = 1 + c * x;
         } while (y <= 0);
         const double v = y * y * y, u = 1 - g.uniform(), xx = x * x;
-        if (u < 1 - 0.0331f * xx * xx || std::log(u) < 0.5 * xx + d * (1 - v + std::log(v)))
-            return scale * d * v;
+        if (u < 1 - 0.0331f * xx * xx || std::log(u) < 0.5 * xx + d * (1 - v + std::log(v))) return scale * d * v;
     }
 }
 
@@ -180,8 +178,8 @@ bool sample_binomial(void* out, const void* count, const void* prob, DType t, in
     return visit_floating(t, [&](auto z) {
         using T = decltype(z);
         for (int64_t i = 0; i < n; ++i)
-            static_cast<T*>(out)[i] = narrow<T>(
-                binomial(wide(static_cast<const T*>(count)[i]), wide(static_cast<const T*>(prob)[i]), g));
+            static_cast<T*>(out)[i] =
+                narrow<T>(binomial(wide(static_cast<const T*>(count)[i]), wide(static_cast<const T*>(prob)[i]), g));
     });
 }
 
@@ -200,8 +198,8 @@ bool sample_dirichlet(void* out, const void* alpha, DType t, int64_t rows, int64
         using T = decltype(z);
         std::vector<double> draws(size_t(rows * width));
         for (size_t i = 0; i < draws.size(); ++i)
-            draws[i] = std::max(std::numeric_limits<double>::min(),
-                                gamma(double(wide(static_cast<const T*>(alpha)[i])), g));
+            draws[i] =
+                std::max(std::numeric_limits<double>::min(), gamma(double(wide(static_cast<const T*>(alpha)[i])), g));
         const double most = wide(narrow<T>(std::nextafter(1.0f, 0.0f)));
         for (int64_t r = 0; r < rows; ++r) {
             const double* d = draws.data() + r * width;
@@ -213,8 +211,8 @@ bool sample_dirichlet(void* out, const void* alpha, DType t, int64_t rows, int64
     });
 }
 
-bool sample_multinomial(int64_t* out, const void* weights, DType t, int64_t rows, int64_t width,
-                        int64_t samples, Generator& g, MultinomialError& error) {
+bool sample_multinomial(int64_t* out, const void* weights, DType t, int64_t rows, int64_t width, int64_t samples,
+                        Generator& g, MultinomialError& error) {
     error = MultinomialError::none;
     return visit_floating(t, [&](auto z) {
         using T = decltype(z);
@@ -239,8 +237,8 @@ bool sample_multinomial(int64_t* out, const void* weights, DType t, int64_t rows
             cumulative.back() = 1;
             for (int64_t s = 0; s < samples; ++s) {
                 const double u = g.uniform();
-                const auto at = std::lower_bound(cumulative.begin(), cumulative.end(), u,
-                                                 [](W c, double v) { return c < v; });
+                const auto at =
+                    std::lower_bound(cumulative.begin(), cumulative.end(), u, [](W c, double v) { return c < v; });
                 out[r * samples + s] = at - cumulative.begin();
             }
         }

@@ -18,7 +18,7 @@ bool sample_dirichlet(void* out, const void* alpha, DType t, int64_t rows, int64
 
 enum class MultinomialError { none, bad_probability, zero_sum };
 // out: rows x samples indices into rows of `width` weights, drawn with replacement.
-bool sample_multinomial(int64_t* out, const void* weights, DType t, int64_t rows, int64_t width,
-                        int64_t samples, Generator& g, MultinomialError& error);
+bool sample_multinomial(int64_t* out, const void* weights, DType t, int64_t rows, int64_t width, int64_t samples,
+                        Generator& g, MultinomialError& error);
 
 }  // namespace fb::cpu

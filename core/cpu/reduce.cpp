@@ -7,10 +7,16 @@
 
 namespace fb::cpu {
 
-namespace baseline { extern const FoldTable fold_table; }
+namespace baseline {
+extern const FoldTable fold_table;
+}
 #ifdef FB_X86
-namespace avx2 { extern const FoldTable fold_table; }
-namespace avx512 { extern const FoldTable fold_table; }
+namespace avx2 {
+extern const FoldTable fold_table;
+}
+namespace avx512 {
+extern const FoldTable fold_table;
+}
 #endif
 
 static const FoldTable& table() {
@@ -28,13 +34,19 @@ FoldLoop fold_loop(Fold f, DType in) { return table().loops[int(f)][int(in)]; }
 
 DType fold_type(Fold f, DType in) {
     switch (f) {
-        case Fold::sum: case Fold::nansum: case Fold::prod:
+        case Fold::sum:
+        case Fold::nansum:
+        case Fold::prod:
             if (is_complex(in)) return DType::c128;
             if (is_low_precision(in)) return DType::f32;
             return is_floating(in) ? DType::f64 : in == DType::u64 ? DType::u64 : DType::i64;
-        case Fold::max: case Fold::min: return in;
-        case Fold::all: case Fold::any: return DType::b1;
-        case Fold::argmax: case Fold::argmin: case Fold::count_nonzero: return DType::i64;
+        case Fold::max:
+        case Fold::min: return in;
+        case Fold::all:
+        case Fold::any: return DType::b1;
+        case Fold::argmax:
+        case Fold::argmin:
+        case Fold::count_nonzero: return DType::i64;
         default: return DType::f64;
     }
 }
@@ -61,7 +73,10 @@ uint64_t dims_mask(IntSpan dims, int64_t n, bool empty_means_all) {
 
 static void add_dim(int64_t* size, int64_t* stride, int& n, int64_t s, int64_t st) {
     if (s == 1) return;
-    if (n && size[n - 1] * stride[n - 1] == st) { size[n - 1] *= s; return; }
+    if (n && size[n - 1] * stride[n - 1] == st) {
+        size[n - 1] *= s;
+        return;
+    }
     check(n < kMaxDims, "reductions of tensors with more than ", kMaxDims, " separate dimensions are not supported");
     size[n] = s;
     stride[n++] = st;
@@ -98,10 +113,15 @@ Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepd
     char* o = static_cast<char*>(out->data());
     const int64_t work = plan.results * std::max<int64_t>(plan.length, 1);
     constexpr int64_t kGrain = 32768;
-    if (plan.length == 0) { plan.folded = 1; plan.fold_size[0] = 0; plan.fold_stride[0] = 0; }
+    if (plan.length == 0) {
+        plan.folded = 1;
+        plan.fold_size[0] = 0;
+        plan.fold_stride[0] = 0;
+    }
     // One result of many values: its longest dimension is cut in pieces, whose results are folded again.
     const bool by_parts = f == Fold::sum || f == Fold::max || f == Fold::min || f == Fold::all || f == Fold::any;
-    if (plan.results == 1 && by_parts && work > 2 * kGrain && num_threads() > 1 && fold_type(f, x.dtype()) == out.dtype()) {
+    if (plan.results == 1 && by_parts && work > 2 * kGrain && num_threads() > 1 &&
+        fold_type(f, x.dtype()) == out.dtype()) {
         int longest = 0;
         for (int d = 1; d < plan.folded; ++d)
             if (plan.fold_size[d] > plan.fold_size[longest]) longest = d;
@@ -114,7 +134,8 @@ Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepd
                 ReducePlan part = plan;
                 part.fold_size[longest] = std::min(each, plan.fold_size[longest] - i * each);
                 part.length = plan.length / plan.fold_size[longest] * part.fold_size[longest];
-                loop(part, in + i * each * plan.fold_stride[longest], static_cast<char*>(partial->data()) + i * bytes, 0, 1);
+                loop(part, in + i * each * plan.fold_stride[longest], static_cast<char*>(partial->data()) + i * bytes,
+                     0, 1);
             }
         });
         ReducePlan last;

@@ -1,4 +1,5 @@
-// Reductions over any set of dimensions: a plan of two loops (over results, over what each one folds) and kernels that run it.
+// Reductions over any set of dimensions: a plan of two loops (over results, over what each one folds) and kernels that
+// run it.
 #pragma once
 #include <cstdint>
 #include "base/dtype.h"
@@ -6,9 +7,22 @@
 namespace fb::cpu {
 
 enum class Fold : uint8_t {
-    sum, prod, max, min, all, any, argmax, argmin, count_nonzero,
-    abs_sum, square_sum, abs_max, abs_min, abs_pow_sum,  // norms; abs_pow_sum takes the exponent
-    nansum, moments,                                      // moments: mean and sum of squared deviations (two doubles/floats)
+    sum,
+    prod,
+    max,
+    min,
+    all,
+    any,
+    argmax,
+    argmin,
+    count_nonzero,
+    abs_sum,
+    square_sum,
+    abs_max,
+    abs_min,
+    abs_pow_sum,  // norms; abs_pow_sum takes the exponent
+    nansum,
+    moments,  // moments: mean and sum of squared deviations (two doubles/floats)
     count
 };
 
@@ -24,9 +38,11 @@ struct ReducePlan {  // strides in bytes of the input, fastest dimension first, 
 // `first` is added to the positions argmax reports.
 using FoldLoop = void (*)(const ReducePlan& plan, const char* in, char* out, int64_t begin, int64_t end);
 
-FoldLoop fold_loop(Fold f, DType in);   // null where not defined
-DType fold_type(Fold f, DType in);      // element type of `out`; moments write pairs of it
+FoldLoop fold_loop(Fold f, DType in);  // null where not defined
+DType fold_type(Fold f, DType in);     // element type of `out`; moments write pairs of it
 
-struct FoldTable { FoldLoop loops[int(Fold::count)][kDTypeLimit]; };
+struct FoldTable {
+    FoldLoop loops[int(Fold::count)][kDTypeLimit];
+};
 
 }  // namespace fb::cpu

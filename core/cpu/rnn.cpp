@@ -12,10 +12,14 @@ namespace {
 std::vector<int64_t> offsets(IntSpan batch) {
     std::vector<int64_t> r;
     int64_t at = 0;
-    for (int64_t n : batch) { r.push_back(at); at += n; }
+    for (int64_t n : batch) {
+        r.push_back(at);
+        at += n;
+    }
     return r;
 }
-template <class F> void each_step(const RnnSteps& s, bool backwards, F&& f) {
+template <class F>
+void each_step(const RnnSteps& s, bool backwards, F&& f) {
     const auto start = offsets(s.batch);
     const int64_t steps = int64_t(s.batch.size());
     for (int64_t i = 0; i < steps; ++i) {
@@ -23,12 +27,14 @@ template <class F> void each_step(const RnnSteps& s, bool backwards, F&& f) {
         f(s.batch[size_t(t)], start[size_t(t)]);
     }
 }
-template <class F> void each_row(int64_t rows, int64_t width, F&& f) {
+template <class F>
+void each_row(int64_t rows, int64_t width, F&& f) {
     parallel_for(rows, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, width)), [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) f(i);
     });
 }
-template <class T> struct Activations {
+template <class T>
+struct Activations {
     Loop sigmoid = unary_loop(Unary::sigmoid, dtype_of<T>::value), tanh = unary_loop(Unary::tanh, dtype_of<T>::value);
     static void run(Loop f, const T* x, T* y, int64_t n) {
         char* p[] = {reinterpret_cast<char*>(y), reinterpret_cast<char*>(const_cast<T*>(x))};
@@ -40,7 +46,8 @@ template <class T> struct Activations {
 template <class T>
 void forward(const RnnSteps& s, const RnnForward& a) {
     const int64_t H = s.hidden, G = gates_of(s.cell) * H;
-    T *gates = static_cast<T*>(a.gates), *out = static_cast<T*>(a.out), *h = static_cast<T*>(a.h), *c = static_cast<T*>(a.c), *before = static_cast<T*>(a.before);
+    T *gates = static_cast<T*>(a.gates), *out = static_cast<T*>(a.out), *h = static_cast<T*>(a.h),
+      *c = static_cast<T*>(a.c), *before = static_cast<T*>(a.before);
     const T *w = static_cast<const T*>(a.w_hh), *bias = static_cast<const T*>(a.b_hh);
     const DType type = dtype_of<T>::value;
     int64_t rows = 0;
@@ -55,7 +62,8 @@ void forward(const RnnSteps& s, const RnnForward& a) {
             for (int64_t j = j0; j < std::min(H, j0 + tile); ++j)
                 for (int64_t g = g0; g < std::min(G, g0 + tile); ++g) wt[j * G + g] = w[g * H + j];
     const Activations<T> act;
-    std::vector<T> hidden_part(s.cell == Cell::Gru && !s.batch.empty() ? size_t(*std::max_element(s.batch.begin(), s.batch.end()) * G) : 0);
+    std::vector<T> hidden_part(
+        s.cell == Cell::Gru && !s.batch.empty() ? size_t(*std::max_element(s.batch.begin(), s.batch.end()) * G) : 0);
 
     each_step(s, false, [&](int64_t n, int64_t at) {
         std::copy_n(h, n * H, before + at * H);
@@ -109,8 +117,10 @@ void forward(const RnnSteps& s, const RnnForward& a) {
 template <class T>
 void backward(const RnnSteps& s, const RnnBackward& a) {
     const int64_t H = s.hidden, G = gates_of(s.cell) * H;
-    T *gates = static_cast<T*>(a.gates), *hidden_gates = static_cast<T*>(a.hidden_gates), *dh = static_cast<T*>(a.dh), *dc = static_cast<T*>(a.dc);
-    const T *before = static_cast<const T*>(a.before), *dout = static_cast<const T*>(a.dout), *w = static_cast<const T*>(a.w_hh);
+    T *gates = static_cast<T*>(a.gates), *hidden_gates = static_cast<T*>(a.hidden_gates), *dh = static_cast<T*>(a.dh),
+      *dc = static_cast<T*>(a.dc);
+    const T *before = static_cast<const T*>(a.before), *dout = static_cast<const T*>(a.dout),
+            *w = static_cast<const T*>(a.w_hh);
     int64_t rows = 0;
     for (int64_t n : s.batch) rows += n;
     const T* before_c = before + rows * H;
@@ -161,7 +171,8 @@ void backward(const RnnSteps& s, const RnnBackward& a) {
                 for (int64_t j = 0; j < H; ++j) g[j] = tanh ? d[j] * (1 - g[j] * g[j]) : g[j] > 0 ? d[j] : T(0);
             }
         });
-        gemm(dtype_of<T>::value, n, H, G, 1, {hidden_gates + at * G, G, 1}, {w, H, 1}, s.cell == Cell::Gru ? 1 : 0, dh, H);
+        gemm(dtype_of<T>::value, n, H, G, 1, {hidden_gates + at * G, G, 1}, {w, H, 1}, s.cell == Cell::Gru ? 1 : 0, dh,
+             H);
     });
 }
 

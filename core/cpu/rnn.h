@@ -1,7 +1,7 @@
 // One direction of one recurrent layer over a whole sequence, for float and double.
 //
-// Rows of all time steps lie one after another: step t has batch[t] of them (for padded input always the same number; packed
-// sequences never grow), beginning at row offset[t]. States have as many rows as the largest step.
+// Rows of all time steps lie one after another: step t has batch[t] of them (for padded input always the same number;
+// packed sequences never grow), beginning at row offset[t]. States have as many rows as the largest step.
 #pragma once
 #include <cstdint>
 #include "base/dtype.h"
@@ -20,16 +20,23 @@ struct RnnSteps {
     bool reverse;
 };
 
-// In: `gates`, what the input contributes with its biases (rows × gates·hidden). Out: `out`, and the last state in h (and c of
-// an LSTM), which hold the first one at the start. `gates` becomes what the gradient needs: activations. `before` gets the state
-// each step started from: h (rows × hidden), of an LSTM followed by c, of a GRU by the hidden part of the new gate.
-struct RnnForward { void *gates, *out, *h, *c, *before; const void *w_hh, *b_hh; };
+// In: `gates`, what the input contributes with its biases (rows × gates·hidden). Out: `out`, and the last state in h
+// (and c of an LSTM), which hold the first one at the start. `gates` becomes what the gradient needs: activations.
+// `before` gets the state each step started from: h (rows × hidden), of an LSTM followed by c, of a GRU by the hidden
+// part of the new gate.
+struct RnnForward {
+    void *gates, *out, *h, *c, *before;
+    const void *w_hh, *b_hh;
+};
 void rnn_forward(const RnnSteps& s, const RnnForward& a);
 
 // In: activations and `before` of the forward pass, the gradient of `out`, and in dh (and dc) that of the last state.
-// Out: in `gates` the gradient of what the input contributed, in `hidden_gates` (GRU only, else the same) that of what the state
-// contributed, in dh and dc the gradient of the first state.
-struct RnnBackward { void *gates, *hidden_gates, *dh, *dc; const void *before, *dout, *w_hh; };
+// Out: in `gates` the gradient of what the input contributed, in `hidden_gates` (GRU only, else the same) that of what
+// the state contributed, in dh and dc the gradient of the first state.
+struct RnnBackward {
+    void *gates, *hidden_gates, *dh, *dc;
+    const void *before, *dout, *w_hh;
+};
 void rnn_backward(const RnnSteps& s, const RnnBackward& a);
 
 }  // namespace fb::cpu

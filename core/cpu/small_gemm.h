@@ -5,7 +5,9 @@
 namespace fb::cpu {
 
 // True where `small_gemm` is the faster way.
-inline bool is_small_gemm(int64_t m, int64_t n, int64_t k) { return m * n * k <= 16384 && k * ((n + 15) & ~int64_t(15)) <= 4096; }
+inline bool is_small_gemm(int64_t m, int64_t n, int64_t k) {
+    return m * n * k <= 16384 && k * ((n + 15) & ~int64_t(15)) <= 4096;
+}
 
 // C = alpha·A·B + beta·C; C has contiguous rows, A and B any strides (in elements). With beta 0, C is not read.
 struct SmallGemm {

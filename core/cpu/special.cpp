@@ -1,4 +1,5 @@
-// Special functions, by series, continued fractions and quadrature in double precision; half and float round the result.
+// Special functions, by series, continued fractions and quadrature in double precision; half and float round the
+// result.
 #include "cpu/special.h"
 
 #include <cmath>
@@ -16,8 +17,9 @@ constexpr double kEps = std::numeric_limits<double>::epsilon();
 using std::numbers::pi;
 
 // Bernoulli numbers B2, B4, … B24
-constexpr double kBernoulli[] = {1.0 / 6,     -1.0 / 30,   1.0 / 42,         -1.0 / 30,       5.0 / 66,           -691.0 / 2730,
-                                 7.0 / 6,     -3617.0 / 510, 43867.0 / 798, -174611.0 / 330, 854513.0 / 138, -236364091.0 / 2730};
+constexpr double kBernoulli[] = {1.0 / 6,       -1.0 / 30,       1.0 / 42,       -1.0 / 30,
+                                 5.0 / 66,      -691.0 / 2730,   7.0 / 6,        -3617.0 / 510,
+                                 43867.0 / 798, -174611.0 / 330, 854513.0 / 138, -236364091.0 / 2730};
 
 // x^a e^-x / Γ(a + 1), without the cancellation of the three for large a
 double gamma_prefix(double a, double x) {
@@ -87,7 +89,8 @@ double erfc_inverse(double q) {
     return y;
 }
 
-// e^z K_nu(z) for z not small: trapezoid rule on ∫ exp(-z (cosh t - 1)) cosh(nu t) dt, which converges faster than any power
+// e^z K_nu(z) for z not small: trapezoid rule on ∫ exp(-z (cosh t - 1)) cosh(nu t) dt, which converges faster than any
+// power
 double bessel_k_scaled(double nu, double z) {
     const double end = std::acosh(1 + 42 / z);
     constexpr int n = 40;
@@ -243,7 +246,8 @@ double airy_ai(double x) {
         return (std::sin(a) * even - std::cos(a) * odd) / (std::sqrt(pi) * std::sqrt(std::sqrt(ax)));
     }
     // power series; the terms cancel for negative x, hence long double
-    const long double c = 0.355028053887817239260063186L, d = 0.258819403792806798405183560L, w = (long double)(x)*x * x;
+    const long double c = 0.355028053887817239260063186L, d = 0.258819403792806798405183560L,
+                      w = (long double)(x)*x * x;
     long double f = 1, g = x, sum = c - d * g;
     for (int k = 3; k < 200; k += 3) {
         f *= w / ((k - 1) * k);
@@ -302,7 +306,8 @@ double polygamma(T x, const void* s) {
 
 // The degree of a polynomial; one that is no number or out of range counts as negative, for which the value is 0.
 int64_t degree(double n) { return std::abs(n) < 9e18 ? int64_t(n) : -1; }
-// p0 = 1, p1 given, then p(k+1) from p(k), p(k-1); in the element's own precision R, whose overflow is part of the answer
+// p0 = 1, p1 given, then p(k+1) from p(k), p(k-1); in the element's own precision R, whose overflow is part of the
+// answer
 template <class R, class Next>
 R recur(int64_t n, R p1, Next next) {
     if (n <= 0) return R(n == 0);
@@ -313,7 +318,8 @@ R recur(int64_t n, R p1, Next next) {
     }
     return now;
 }
-// The four Chebyshev families share the recurrence; inside (-1, 1) their trigonometric forms are faster for high degrees.
+// The four Chebyshev families share the recurrence; inside (-1, 1) their trigonometric forms are faster for high
+// degrees.
 template <int family, class R>
 R chebyshev(R x, R degrees) {
     const int64_t n = degree(degrees);
@@ -434,7 +440,9 @@ constexpr void fill(Tab& t) {
     put2.template operator()<lower_gamma>(Binary::igamma);
     put2.template operator()<upper_gamma>(Binary::igammac);
     using R = Compute<T>;
-    auto own = [&]<R (*f)(R, R)>(Binary op) { t.put(op, type, strided<[](T x, T n) { return T(f(R(x), R(n))); }, T, T, T>); };
+    auto own = [&]<R (*f)(R, R)>(Binary op) {
+        t.put(op, type, strided<[](T x, T n) { return T(f(R(x), R(n))); }, T, T, T>);
+    };
     own.template operator()<chebyshev<0, R>>(Binary::chebyshev_t);
     own.template operator()<chebyshev<1, R>>(Binary::chebyshev_u);
     own.template operator()<chebyshev<2, R>>(Binary::chebyshev_v);

@@ -7,46 +7,224 @@
 namespace fb {
 namespace {
 
-// PyTorch's lists, by the operator's name without namespace and overload. What is made of other operators and not listed
-// here is cast inside.
+// PyTorch's lists, by the operator's name without namespace and overload. What is made of other operators and not
+// listed here is cast inside.
 constexpr std::string_view kLowerOnCpu[] = {
-    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "convolution", "_convolution",
-    "mm", "bmm", "addmm", "addbmm", "baddbmm", "matmul", "linear", "vecdot", "prelu", "scaled_dot_product_attention",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "convolution",
+    "_convolution",
+    "mm",
+    "bmm",
+    "addmm",
+    "addbmm",
+    "baddbmm",
+    "matmul",
+    "linear",
+    "vecdot",
+    "prelu",
+    "scaled_dot_product_attention",
     "_native_multi_head_attention",
 };
 constexpr std::string_view kFullOnCpu[] = {
-    "adaptive_avg_pool3d", "avg_pool3d", "max_pool3d", "max_pool3d_with_indices", "max_unpool2d", "max_unpool3d", "reflection_pad1d",
-    "reflection_pad2d", "replication_pad1d", "replication_pad2d", "replication_pad3d", "grid_sampler", "grid_sampler_2d",
-    "grid_sampler_3d", "binary_cross_entropy", "binary_cross_entropy_with_logits", "mse_loss", "l1_loss", "smooth_l1_loss",
-    "huber_loss", "cosine_embedding_loss", "nll_loss", "nll_loss2d", "nll_loss_nd", "hinge_embedding_loss", "poisson_nll_loss",
-    "cross_entropy", "cross_entropy_loss", "margin_ranking_loss", "soft_margin_loss", "triplet_margin_loss", "multi_margin_loss",
-    "multilabel_margin_loss", "ctc_loss", "kl_div", "polar", "prod", "quantile", "nanquantile", "stft", "cdist", "trace",
-    "view_as_complex", "cholesky", "cholesky_inverse", "cholesky_solve", "inverse", "lu_solve", "orgqr", "ormqr", "pinverse",
-    "geqrf", "fft", "ifft", "fft2", "ifft2", "fftn", "ifftn", "rfft", "irfft", "rfft2", "irfft2", "rfftn", "irfftn", "hfft", "ihfft",
-    "cond", "matrix_rank", "solve", "cholesky_ex", "svd", "svdvals", "eig", "eigh", "eigvals", "eigvalsh", "inv", "inv_ex", "lstsq", "qr",
-    "householder_product", "tensorinv", "tensorsolve",
+    "adaptive_avg_pool3d",
+    "avg_pool3d",
+    "max_pool3d",
+    "max_pool3d_with_indices",
+    "max_unpool2d",
+    "max_unpool3d",
+    "reflection_pad1d",
+    "reflection_pad2d",
+    "replication_pad1d",
+    "replication_pad2d",
+    "replication_pad3d",
+    "grid_sampler",
+    "grid_sampler_2d",
+    "grid_sampler_3d",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "mse_loss",
+    "l1_loss",
+    "smooth_l1_loss",
+    "huber_loss",
+    "cosine_embedding_loss",
+    "nll_loss",
+    "nll_loss2d",
+    "nll_loss_nd",
+    "hinge_embedding_loss",
+    "poisson_nll_loss",
+    "cross_entropy",
+    "cross_entropy_loss",
+    "margin_ranking_loss",
+    "soft_margin_loss",
+    "triplet_margin_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "ctc_loss",
+    "kl_div",
+    "polar",
+    "prod",
+    "quantile",
+    "nanquantile",
+    "stft",
+    "cdist",
+    "trace",
+    "view_as_complex",
+    "cholesky",
+    "cholesky_inverse",
+    "cholesky_solve",
+    "inverse",
+    "lu_solve",
+    "orgqr",
+    "ormqr",
+    "pinverse",
+    "geqrf",
+    "fft",
+    "ifft",
+    "fft2",
+    "ifft2",
+    "fftn",
+    "ifftn",
+    "rfft",
+    "irfft",
+    "rfft2",
+    "irfft2",
+    "rfftn",
+    "irfftn",
+    "hfft",
+    "ihfft",
+    "cond",
+    "matrix_rank",
+    "solve",
+    "cholesky_ex",
+    "svd",
+    "svdvals",
+    "eig",
+    "eigh",
+    "eigvals",
+    "eigvalsh",
+    "inv",
+    "inv_ex",
+    "lstsq",
+    "qr",
+    "householder_product",
+    "tensorinv",
+    "tensorsolve",
 };
 constexpr std::string_view kPromoteOnCpu[] = {"cat", "stack", "index_copy"};
 
 constexpr std::string_view kLowerOnCuda[] = {
-    "conv1d", "conv2d", "conv3d", "conv_tbc", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "convolution", "_convolution",
-    "mm", "bmm", "mv", "addmm", "addmv", "addr", "addbmm", "baddbmm", "matmul", "linear", "einsum", "vecdot", "multi_dot", "chain_matmul",
-    "prelu", "scaled_dot_product_attention", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell", "_thnn_fused_lstm_cell",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_tbc",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "convolution",
+    "_convolution",
+    "mm",
+    "bmm",
+    "mv",
+    "addmm",
+    "addmv",
+    "addr",
+    "addbmm",
+    "baddbmm",
+    "matmul",
+    "linear",
+    "einsum",
+    "vecdot",
+    "multi_dot",
+    "chain_matmul",
+    "prelu",
+    "scaled_dot_product_attention",
+    "lstm_cell",
+    "gru_cell",
+    "rnn_tanh_cell",
+    "rnn_relu_cell",
+    "_thnn_fused_lstm_cell",
     "_thnn_fused_gru_cell",
 };
 constexpr std::string_view kFullOnCuda[] = {
-    "acos", "asin", "cosh", "erfinv", "exp", "expm1", "log", "log10", "log2", "log1p", "reciprocal", "rsqrt", "sinh", "tan", "pow",
-    "softplus", "softmax", "log_softmax", "softmin", "cumprod", "cumsum", "dist", "norm", "vector_norm", "matrix_norm", "prod", "sum",
-    "renorm", "logsumexp", "layer_norm", "native_layer_norm", "group_norm", "rms_norm", "frobenius_norm", "nuclear_norm",
-    "cosine_similarity", "cosine_embedding_loss", "cross_entropy", "cross_entropy_loss", "nll_loss", "nll_loss2d", "nll_loss_nd",
-    "hinge_embedding_loss", "poisson_nll_loss", "kl_div", "l1_loss", "smooth_l1_loss", "huber_loss", "mse_loss", "margin_ranking_loss",
-    "multilabel_margin_loss", "multi_margin_loss", "soft_margin_loss", "triplet_margin_loss", "binary_cross_entropy_with_logits",
-    "cdist", "pdist", "stft", "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_linear1d",
-    "upsample_bilinear2d", "upsample_trilinear3d", "upsample_bicubic2d", "_upsample_nearest_exact1d", "_upsample_nearest_exact2d",
-    "_upsample_nearest_exact3d", "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa",
+    "acos",
+    "asin",
+    "cosh",
+    "erfinv",
+    "exp",
+    "expm1",
+    "log",
+    "log10",
+    "log2",
+    "log1p",
+    "reciprocal",
+    "rsqrt",
+    "sinh",
+    "tan",
+    "pow",
+    "softplus",
+    "softmax",
+    "log_softmax",
+    "softmin",
+    "cumprod",
+    "cumsum",
+    "dist",
+    "norm",
+    "vector_norm",
+    "matrix_norm",
+    "prod",
+    "sum",
+    "renorm",
+    "logsumexp",
+    "layer_norm",
+    "native_layer_norm",
+    "group_norm",
+    "rms_norm",
+    "frobenius_norm",
+    "nuclear_norm",
+    "cosine_similarity",
+    "cosine_embedding_loss",
+    "cross_entropy",
+    "cross_entropy_loss",
+    "nll_loss",
+    "nll_loss2d",
+    "nll_loss_nd",
+    "hinge_embedding_loss",
+    "poisson_nll_loss",
+    "kl_div",
+    "l1_loss",
+    "smooth_l1_loss",
+    "huber_loss",
+    "mse_loss",
+    "margin_ranking_loss",
+    "multilabel_margin_loss",
+    "multi_margin_loss",
+    "soft_margin_loss",
+    "triplet_margin_loss",
+    "binary_cross_entropy_with_logits",
+    "cdist",
+    "pdist",
+    "stft",
+    "upsample_nearest1d",
+    "upsample_nearest2d",
+    "upsample_nearest3d",
+    "upsample_linear1d",
+    "upsample_bilinear2d",
+    "upsample_trilinear3d",
+    "upsample_bicubic2d",
+    "_upsample_nearest_exact1d",
+    "_upsample_nearest_exact2d",
+    "_upsample_nearest_exact3d",
+    "_upsample_bilinear2d_aa",
+    "_upsample_bicubic2d_aa",
 };
 constexpr std::string_view kPromoteOnCuda[] = {
-    "addcdiv", "addcmul", "atan2", "bilinear", "cross", "dot", "vdot", "grid_sampler", "index_put", "tensordot", "scatter_add", "cat", "stack",
+    "addcdiv",      "addcmul",   "atan2",     "bilinear",    "cross", "dot",   "vdot",
+    "grid_sampler", "index_put", "tensordot", "scatter_add", "cat",   "stack",
 };
 
 class Lists {
@@ -65,7 +243,9 @@ public:
     }
 
 private:
-    struct Entry { Cast on[kAutocastDevices] = {}; };
+    struct Entry {
+        Cast on[kAutocastDevices] = {};
+    };
     template <size_t n>
     void fill(const std::string_view (&names)[n], int device, Cast how) {
         for (std::string_view name : names) by_name_[name].on[device] = how;
@@ -116,7 +296,8 @@ Tensor cast(const Tensor& t, DType to, DeviceType device) {
     const bool weight = impl.requires_grad && !impl.grad_fn && !impl.base && t.dtype() == DType::f32;
     if (!weight || !s.cache_enabled || s.nesting == 0 || !tls.grad) return t.to(to);
     State::Kept& kept = s.cache[&impl];
-    if (!kept.cast.defined() || kept.version != impl.version() || kept.cast.dtype() != to) kept = {t, t.to(to), impl.version()};
+    if (!kept.cast.defined() || kept.version != impl.version() || kept.cast.dtype() != to)
+        kept = {t, t.to(to), impl.version()};
     return kept.cast;
 }
 
@@ -160,7 +341,9 @@ void call_cast(const Op& op, Frame& f, DType to, DeviceType device) {
 
 void run_autocast(const Op& op, Frame& f) {
     Tensor first;
-    each_tensor(op, f.args, [&](const Tensor& t) { if (!first.defined()) first = t; });
+    each_tensor(op, f.args, [&](const Tensor& t) {
+        if (!first.defined()) first = t;
+    });
     const DeviceType device = first.defined() ? first.device().type : DeviceType::Meta;
     const int at = autocast_index(device);
     Cast how = Cast::none;
@@ -171,7 +354,9 @@ void run_autocast(const Op& op, Frame& f) {
         else op.run(f);
         return;
     }
-    const DType to = how == Cast::lower ? state().on[at].dtype : how == Cast::full ? DType::f32 : widest(op, f.args, device);
+    const DType to = how == Cast::lower  ? state().on[at].dtype
+                     : how == Cast::full ? DType::f32
+                                         : widest(op, f.args, device);
     const Without casts;
     call_cast(op, f, to, device);
 }

@@ -26,7 +26,8 @@ bool Op::any_requires_grad(const Value* args) const {
 
 void Op::run(Frame& f) const {
     if (tls.grad && (derivative.args || f.inplace || only_inplace || is_view)) {
-        if (any_requires_grad(f.args) || (f.inplace || only_inplace ? f.args[0].is_tensor() && f.args[0].tensor_ptr->needs_grad() : false))
+        if (any_requires_grad(f.args) ||
+            (f.inplace || only_inplace ? f.args[0].is_tensor() && f.args[0].tensor_ptr->needs_grad() : false))
             return call_recorded(*this, f);
     }
     run_kernel(f);
@@ -40,10 +41,12 @@ static void copy_results(Frame& f) {
         if (from.get() != to.get()) {
             if (f.inplace) {
                 if (!same(to.sizes(), from.sizes()))
-                    fail(ErrorKind::Runtime, "output with shape ", to.sizes(), " doesn't match the broadcast shape ", from.sizes());
+                    fail(ErrorKind::Runtime, "output with shape ", to.sizes(), " doesn't match the broadcast shape ",
+                         from.sizes());
             }
             const DType a = from.dtype(), b = to.dtype();
-            const bool castable = !(is_complex(a) && !is_complex(b)) && !((is_floating(a) || is_complex(a)) && is_integral(b, true)) &&
+            const bool castable = !(is_complex(a) && !is_complex(b)) &&
+                                  !((is_floating(a) || is_complex(a)) && is_integral(b, true)) &&
                                   !(b == DType::b1 && a != DType::b1);
             if (!castable) fail(ErrorKind::Runtime, "result type ", a, " can't be cast to the desired output type ", b);
             if (!f.inplace && !same(to.sizes(), from.sizes())) {
@@ -64,7 +67,8 @@ static void copy_results(Frame& f) {
 static void note_view(const Tensor& view, TensorImpl* self) {
     TensorImpl* v = view.get();
     if (!v || v == self || v->base || v->storage.get() != self->storage.get()) return;
-    if (is_integral(v->dtype, true) != is_integral(self->dtype, true)) return;  // the bytes read as integers: no gradient passes
+    if (is_integral(v->dtype, true) != is_integral(self->dtype, true))
+        return;  // the bytes read as integers: no gradient passes
     v->base = self->base ? self->base : Ptr<TensorImpl>(self);
     v->view_of_no_grad = !tls.grad || self->view_of_no_grad;
 }
@@ -72,7 +76,8 @@ static void note_view(const Tensor& view, TensorImpl* self) {
 void Op::run_kernel(Frame& f) const {
     kernel(f);
     if (f.given) copy_results(f);
-    if (note_write && (f.inplace || only_inplace) && f.args[0].is_tensor()) [[unlikely]] note_write(f.args[0].tensor(), schema.name);
+    if (note_write && (f.inplace || only_inplace) && f.args[0].is_tensor()) [[unlikely]]
+        note_write(f.args[0].tensor(), schema.name);
     if (is_view && f.args[0].is_tensor()) {
         for (const Tensor& t : f.list) note_view(t, f.args[0].tensor_ptr);
         if (f.list.empty() && f.n) note_view(f.result[0], f.args[0].tensor_ptr);
@@ -95,8 +100,10 @@ Tensor Out::result(IntSpan sizes, DType dtype, Device device) const {
     if ((*g).numel() != 0)
         warn(str("An output with one or more elements was resized since it had shape ", (*g).sizes(),
                  ", which does not match the required output shape ", sizes,
-                 ". This behavior is deprecated, and in a future PyTorch release outputs will not be resized unless they have zero "
-                 "elements. You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0)."));
+                 ". This behavior is deprecated, and in a future PyTorch release outputs will not be resized unless "
+                 "they have zero "
+                 "elements. You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with "
+                 "t.resize_(0)."));
     const size_t bytes = (size_t(product(sizes)) + size_t((*g)->offset)) * itemsize(dtype);
     if (bytes > (*g)->storage->nbytes()) (*g)->storage->resize(bytes);
     (*g)->set_contiguous(sizes);
@@ -124,7 +131,10 @@ static std::string camel(std::string_view name) {
     std::string r;
     bool up = true;
     for (char c : name) {
-        if (c == '_') { up = true; continue; }
+        if (c == '_') {
+            up = true;
+            continue;
+        }
         r += up ? char(std::toupper((unsigned char)c)) : c;
         up = false;
     }
@@ -141,11 +151,14 @@ OpBuilder Registry::add(const char* schema, const char* variants) {
     op->has_out = v.find('o') != v.npos;
     op->only_inplace = op->schema.name.ends_with("_") && !op->schema.name.starts_with("_");
     const Schema& s = op->schema;
-    op->derivative.node_name = camel(s.space == "nn" || s.space.empty() ? s.name : s.space + "_" + s.name) + "Backward0";
+    op->derivative.node_name =
+        camel(s.space == "nn" || s.space.empty() ? s.name : s.space + "_" + s.name) + "Backward0";
     auto* name = new std::string(s.full_name());
-    if (!by_name().emplace(*name, op.get()).second) fail(ErrorKind::Runtime, "operator ", *name, " is registered twice");
+    if (!by_name().emplace(*name, op.get()).second)
+        fail(ErrorKind::Runtime, "operator ", *name, " is registered twice");
     // `op<"add">` means the first overload that was registered.
-    if (!s.overload.empty()) by_name().emplace(*new std::string((s.space.empty() ? "" : s.space + "::") + s.name), op.get());
+    if (!s.overload.empty())
+        by_name().emplace(*new std::string((s.space.empty() ? "" : s.space + "::") + s.name), op.get());
     ops_.push_back(std::move(op));
     return OpBuilder(*ops_.back());
 }
@@ -178,8 +191,14 @@ static std::vector<std::string> split(const char* names) {
 uint64_t OpBuilder::uses_mask(const char* names) const {
     uint64_t m = 0;
     for (const std::string& n : split(names)) {
-        if (n == "result") { m |= uint64_t(1) << 32; continue; }
-        if (n.starts_with("result") && n.size() == 7) { m |= uint64_t(1) << (32 + n[6] - '0'); continue; }
+        if (n == "result") {
+            m |= uint64_t(1) << 32;
+            continue;
+        }
+        if (n.starts_with("result") && n.size() == 7) {
+            m |= uint64_t(1) << (32 + n[6] - '0');
+            continue;
+        }
         const int i = op_.schema.index_of(n);
         if (i < 0) fail(ErrorKind::Runtime, op_.schema.full_name(), ": no argument '", n, "'");
         m |= uint64_t(1) << i;

@@ -39,9 +39,9 @@ struct Frame {
     bool inplace = false;           // given[0] is args[0]
     uint8_t n = 0;                  // results
     Tensor result[5];
-    std::vector<Tensor> list;       // for a Tensor[] result
-    Value value;                    // for a number result
-    std::string text;               // for a str result
+    std::vector<Tensor> list;  // for a Tensor[] result
+    Value value;               // for a number result
+    std::string text;          // for a str result
 
     Frame(const Op& op, const Value* args) : op(&op), args(args) {}
 };
@@ -66,25 +66,81 @@ using Kernel = void (*)(Frame&);
 
 // ---------------------------------------------------------------- from C++ functions to kernels
 namespace detail {
-template <class T> struct From;
-template <> struct From<const Tensor&> { static const Tensor& get(const Value& v) { static const Tensor none; return v.is_tensor() ? v.tensor() : none; } };
-template <> struct From<TensorSpan> { static TensorSpan get(const Value& v) { return v.is_none() ? TensorSpan() : v.tensors(); } };
-template <> struct From<Operand> { static Operand get(const Value& v) { return Operand(v); } };
-template <> struct From<const Operand&> { static Operand get(const Value& v) { return Operand(v); } };
-template <> struct From<Scalar> { static Scalar get(const Value& v) { return v.scalar(); } };
-template <> struct From<int64_t> { static int64_t get(const Value& v) { return v.integer(); } };
-template <> struct From<double> { static double get(const Value& v) { return v.real(); } };
-template <> struct From<bool> { static bool get(const Value& v) { return v.flag(); } };
-template <> struct From<IntSpan> { static IntSpan get(const Value& v) { return v.is_none() ? IntSpan() : v.ints(); } };
-template <> struct From<std::span<const double>> { static std::span<const double> get(const Value& v) { return v.is_none() ? std::span<const double>() : v.doubles(); } };
-template <> struct From<std::span<const bool>> { static std::span<const bool> get(const Value& v) { return v.bools(); } };
-template <> struct From<std::span<const Scalar>> { static std::span<const Scalar> get(const Value& v) { return v.scalars(); } };
-template <> struct From<std::string_view> { static std::string_view get(const Value& v) { return v.is_none() ? std::string_view() : v.string(); } };
-template <> struct From<DType> { static DType get(const Value& v) { return v.is_none() ? DType::none : v.dt; } };
-template <> struct From<MemoryFormat> { static MemoryFormat get(const Value& v) { return v.is_none() ? MemoryFormat::Contiguous : v.format_v; } };
-template <> struct From<Generator*> { static Generator* get(const Value& v) { return v.is_none() ? nullptr : v.generator_v; } };
-template <> struct From<const Value&> { static const Value& get(const Value& v) { return v; } };
-template <class T> struct From<std::optional<T>> {
+template <class T>
+struct From;
+template <>
+struct From<const Tensor&> {
+    static const Tensor& get(const Value& v) {
+        static const Tensor none;
+        return v.is_tensor() ? v.tensor() : none;
+    }
+};
+template <>
+struct From<TensorSpan> {
+    static TensorSpan get(const Value& v) { return v.is_none() ? TensorSpan() : v.tensors(); }
+};
+template <>
+struct From<Operand> {
+    static Operand get(const Value& v) { return Operand(v); }
+};
+template <>
+struct From<const Operand&> {
+    static Operand get(const Value& v) { return Operand(v); }
+};
+template <>
+struct From<Scalar> {
+    static Scalar get(const Value& v) { return v.scalar(); }
+};
+template <>
+struct From<int64_t> {
+    static int64_t get(const Value& v) { return v.integer(); }
+};
+template <>
+struct From<double> {
+    static double get(const Value& v) { return v.real(); }
+};
+template <>
+struct From<bool> {
+    static bool get(const Value& v) { return v.flag(); }
+};
+template <>
+struct From<IntSpan> {
+    static IntSpan get(const Value& v) { return v.is_none() ? IntSpan() : v.ints(); }
+};
+template <>
+struct From<std::span<const double>> {
+    static std::span<const double> get(const Value& v) { return v.is_none() ? std::span<const double>() : v.doubles(); }
+};
+template <>
+struct From<std::span<const bool>> {
+    static std::span<const bool> get(const Value& v) { return v.bools(); }
+};
+template <>
+struct From<std::span<const Scalar>> {
+    static std::span<const Scalar> get(const Value& v) { return v.scalars(); }
+};
+template <>
+struct From<std::string_view> {
+    static std::string_view get(const Value& v) { return v.is_none() ? std::string_view() : v.string(); }
+};
+template <>
+struct From<DType> {
+    static DType get(const Value& v) { return v.is_none() ? DType::none : v.dt; }
+};
+template <>
+struct From<MemoryFormat> {
+    static MemoryFormat get(const Value& v) { return v.is_none() ? MemoryFormat::Contiguous : v.format_v; }
+};
+template <>
+struct From<Generator*> {
+    static Generator* get(const Value& v) { return v.is_none() ? nullptr : v.generator_v; }
+};
+template <>
+struct From<const Value&> {
+    static const Value& get(const Value& v) { return v; }
+};
+template <class T>
+struct From<std::optional<T>> {
     static std::optional<T> get(const Value& v) {
         if (v.is_none()) return std::nullopt;
         if constexpr (std::is_same_v<T, Device>) return v.device_v;
@@ -94,22 +150,46 @@ template <class T> struct From<std::optional<T>> {
     }
 };
 
-inline void put_result(Frame& f, Tensor t) { f.result[0] = std::move(t); f.n = 1; }
-inline void put_result(Frame& f, std::vector<Tensor> l) { f.list = std::move(l); f.n = 1; }
-inline void put_result(Frame& f, bool v) { f.value = Value(v); f.n = 1; }
-inline void put_result(Frame& f, int64_t v) { f.value = Value(v); f.n = 1; }
-inline void put_result(Frame& f, double v) { f.value = Value(v); f.n = 1; }
-inline void put_result(Frame& f, Scalar v) { f.value = Value(v); f.n = 1; }
-inline void put_result(Frame& f, DType v) { f.value = Value(v); f.n = 1; }
-template <class... T> void put_result(Frame& f, std::tuple<T...> t) {
+inline void put_result(Frame& f, Tensor t) {
+    f.result[0] = std::move(t);
+    f.n = 1;
+}
+inline void put_result(Frame& f, std::vector<Tensor> l) {
+    f.list = std::move(l);
+    f.n = 1;
+}
+inline void put_result(Frame& f, bool v) {
+    f.value = Value(v);
+    f.n = 1;
+}
+inline void put_result(Frame& f, int64_t v) {
+    f.value = Value(v);
+    f.n = 1;
+}
+inline void put_result(Frame& f, double v) {
+    f.value = Value(v);
+    f.n = 1;
+}
+inline void put_result(Frame& f, Scalar v) {
+    f.value = Value(v);
+    f.n = 1;
+}
+inline void put_result(Frame& f, DType v) {
+    f.value = Value(v);
+    f.n = 1;
+}
+template <class... T>
+void put_result(Frame& f, std::tuple<T...> t) {
     f.n = 0;
     std::apply([&](auto&... x) { ((f.result[f.n++] = std::move(x)), ...); }, t);
 }
 
-template <auto F> struct Boxed;
+template <auto F>
+struct Boxed;
 template <class R, class... A, R (*F)(A...)>
 struct Boxed<F> {
-    template <class T, size_t I> static decltype(auto) arg(Frame& f) {
+    template <class T, size_t I>
+    static decltype(auto) arg(Frame& f) {
         if constexpr (std::is_same_v<T, Out>) return Out(f);
         else return From<T>::get(f.args[I]);
     }
@@ -123,9 +203,9 @@ struct Boxed<F> {
 }  // namespace detail
 
 // ---------------------------------------------------------------- derivatives
-using GradFn = Tensor (*)(Back&);                    // gradient of one argument
-using GradListFn = std::vector<Tensor> (*)(Back&);   // of a Tensor[] argument
-using JointFn = void (*)(Back&);                     // of several at once, through Back::set
+using GradFn = Tensor (*)(Back&);                   // gradient of one argument
+using GradListFn = std::vector<Tensor> (*)(Back&);  // of a Tensor[] argument
+using JointFn = void (*)(Back&);                    // of several at once, through Back::set
 
 struct Derivative {
     struct Part {
@@ -137,9 +217,9 @@ struct Derivative {
     JointFn joint = nullptr;
     uint32_t joint_args = 0;
     uint64_t joint_uses = 0;
-    uint32_t args = 0;                    // bit i: argument i is differentiable
-    uint32_t results = 0xffffffff;        // bit i: result i is (integers never are)
-    std::string node_name;                // "MulBackward0"
+    uint32_t args = 0;              // bit i: argument i is differentiable
+    uint32_t results = 0xffffffff;  // bit i: result i is (integers never are)
+    std::string node_name;          // "MulBackward0"
     bool exists() const { return args != 0; }
 };
 
@@ -150,17 +230,19 @@ public:
     Kernel kernel = nullptr;
     Derivative derivative;
     bool as_function = false, as_method = false, has_inplace = false, has_out = false;
-    bool is_view = false;     // result 0 is a view of argument 0
+    bool is_view = false;       // result 0 is a view of argument 0
     bool only_inplace = false;  // schema name ends in '_': writes into argument 0
-    uint8_t autocast = 0;     // 1 lower precision, 2 float32, 3 promote; see op/autocast.cpp
-    bool remembers_lengths = false;  // attribute 0 holds the sizes of the listed tensors along argument 1 (-1: an empty vector)
+    uint8_t autocast = 0;       // 1 lower precision, 2 float32, 3 promote; see op/autocast.cpp
+    bool remembers_lengths =
+        false;  // attribute 0 holds the sizes of the listed tensors along argument 1 (-1: an empty vector)
     bool keeps_geometry = false;  // the node remembers argument 0's offset and strides as its attribute 0
 
     void call(Frame& f) const {
-        if (tls.modes) [[unlikely]] return call_with_modes(f);
+        if (tls.modes) [[unlikely]]
+            return call_with_modes(f);
         run(f);
     }
-    void run(Frame& f) const;  // below the modes: records for autograd when asked to
+    void run(Frame& f) const;         // below the modes: records for autograd when asked to
     void run_kernel(Frame& f) const;  // below autograd: the kernel, then results moved into `given`
     bool any_requires_grad(const Value* args) const;
 
@@ -180,18 +262,43 @@ extern void (*autocast_mode)(const Op&, Frame&);
 class OpBuilder {
 public:
     explicit OpBuilder(Op& op) : op_(op) {}
-    template <auto F> OpBuilder& kernel() { op_.kernel = &detail::Boxed<F>::call; return *this; }
-    OpBuilder& boxed(Kernel k) { op_.kernel = k; return *this; }
-    OpBuilder& view() { op_.is_view = true; return *this; }
-    OpBuilder& remember_lengths() { op_.remembers_lengths = true; return *this; }
-    OpBuilder& keep_geometry() { op_.keeps_geometry = true; return *this; }
+    template <auto F>
+    OpBuilder& kernel() {
+        op_.kernel = &detail::Boxed<F>::call;
+        return *this;
+    }
+    OpBuilder& boxed(Kernel k) {
+        op_.kernel = k;
+        return *this;
+    }
+    OpBuilder& view() {
+        op_.is_view = true;
+        return *this;
+    }
+    OpBuilder& remember_lengths() {
+        op_.remembers_lengths = true;
+        return *this;
+    }
+    OpBuilder& keep_geometry() {
+        op_.keeps_geometry = true;
+        return *this;
+    }
     // grad("self", "other, result", fn): the gradient of `self` needs those arguments and results of the forward call.
     OpBuilder& grad(const char* arg, const char* uses, GradFn fn);
     OpBuilder& grad_list(const char* arg, const char* uses, GradListFn fn);
     OpBuilder& grads(const char* args, const char* uses, JointFn fn);
-    OpBuilder& node(const char* name) { op_.derivative.node_name = name; return *this; }
-    OpBuilder& differentiable_results(uint32_t bits) { op_.derivative.results = bits; return *this; }
-    OpBuilder& autocast(uint8_t how) { op_.autocast = how; return *this; }
+    OpBuilder& node(const char* name) {
+        op_.derivative.node_name = name;
+        return *this;
+    }
+    OpBuilder& differentiable_results(uint32_t bits) {
+        op_.derivative.results = bits;
+        return *this;
+    }
+    OpBuilder& autocast(uint8_t how) {
+        op_.autocast = how;
+        return *this;
+    }
 
 private:
     uint64_t uses_mask(const char* names) const;
@@ -211,23 +318,28 @@ private:
 };
 
 // `static const Family arith([](Registry& r) { r.add(…)…; });` at the end of a file of the operator table.
-struct Family { explicit Family(void (*fill)(Registry&)) { fill(Registry::get()); } };
+struct Family {
+    explicit Family(void (*fill)(Registry&)) { fill(Registry::get()); }
+};
 
 // ---------------------------------------------------------------- calling from C++
 // op<"mul">(a, b): any operator, with trailing defaults left out. opn<…> gives the whole frame (several results).
-template <size_t N> struct Name {
+template <size_t N>
+struct Name {
     char text[N];
     constexpr Name(const char (&s)[N]) { std::copy_n(s, N, text); }
 };
 const Op& require_op(const char* name);  // throws when there is none
 
 void invoke(Frame& f, Value* args, int given_args);  // fills defaults, then calls
-template <Name N> const Op& op_ref() {
+template <Name N>
+const Op& op_ref() {
     static const Op& o = require_op(N.text);
     return o;
 }
 namespace detail {
-template <Name N, class... A> Frame invoke_all(Value* v, const Tensor* given, bool inplace, const A&... a) {
+template <Name N, class... A>
+Frame invoke_all(Value* v, const Tensor* given, bool inplace, const A&... a) {
     int i = 0;
     ((v[i++] = Value(a)), ...);
     Frame f(op_ref<N>(), v);
@@ -239,22 +351,26 @@ template <Name N, class... A> Frame invoke_all(Value* v, const Tensor* given, bo
 }  // namespace detail
 inline constexpr int kMaxArgs = 16;
 
-template <Name N, class... A> Tensor op(const A&... a) {
+template <Name N, class... A>
+Tensor op(const A&... a) {
     Value v[kMaxArgs];
     return std::move(detail::invoke_all<N>(v, nullptr, false, a...).result[0]);
 }
-template <Name N, class... A> std::vector<Tensor> op_list(const A&... a) {
+template <Name N, class... A>
+std::vector<Tensor> op_list(const A&... a) {
     Value v[kMaxArgs];
     return std::move(detail::invoke_all<N>(v, nullptr, false, a...).list);
 }
-template <Name N, class... A> Frame opn(const A&... a) {  // the argument pointer of the returned frame is dead
+template <Name N, class... A>
+Frame opn(const A&... a) {  // the argument pointer of the returned frame is dead
     Value v[kMaxArgs];
     Frame f = detail::invoke_all<N>(v, nullptr, false, a...);
     f.args = nullptr;
     return f;
 }
 // inplace<"add">(a, b): the in-place form.
-template <Name N, class... A> void inplace(const Tensor& self, const A&... a) {
+template <Name N, class... A>
+void inplace(const Tensor& self, const A&... a) {
     Value v[kMaxArgs];
     detail::invoke_all<N>(v, &self, true, self, a...);
 }

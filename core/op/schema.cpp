@@ -7,14 +7,18 @@ namespace {
 class Reader {
 public:
     explicit Reader(std::string_view s) : all_(s), s_(s) {}
-    void space() { while (!s_.empty() && s_[0] == ' ') s_.remove_prefix(1); }
+    void space() {
+        while (!s_.empty() && s_[0] == ' ') s_.remove_prefix(1);
+    }
     bool eat(std::string_view w) {
         space();
         if (!s_.starts_with(w)) return false;
         s_.remove_prefix(w.size());
         return true;
     }
-    void need(std::string_view w) { if (!eat(w)) bad(str("expected '", w, "'")); }
+    void need(std::string_view w) {
+        if (!eat(w)) bad(str("expected '", w, "'"));
+    }
     std::string_view word() {
         space();
         size_t n = 0;
@@ -33,13 +37,20 @@ public:
         }
         return take(n);
     }
-    char peek() { space(); return s_.empty() ? '\0' : s_[0]; }
+    char peek() {
+        space();
+        return s_.empty() ? '\0' : s_[0];
+    }
     [[noreturn]] void bad(const std::string& what) {
         fail(ErrorKind::Runtime, "schema '", all_, "': ", what, " at character ", all_.size() - s_.size());
     }
 
 private:
-    std::string_view take(size_t n) { auto r = s_.substr(0, n); s_.remove_prefix(n); return r; }
+    std::string_view take(size_t n) {
+        auto r = s_.substr(0, n);
+        s_.remove_prefix(n);
+        return r;
+    }
     std::string_view all_, s_;
 };
 
@@ -100,12 +111,16 @@ double to_double(std::string_view w) {
 void read_default(Arg& a, std::string_view w, Reader& r) {
     a.has_default = true;
     a.default_text = w;
-    if (w == "None") { a.optional = true; return; }
+    if (w == "None") {
+        a.optional = true;
+        return;
+    }
     switch (a.kind) {
         case Kind::Bool: a.fallback = Value(w == "True"); return;
         case Kind::Int: a.fallback = Value(int64_t(std::stoll(std::string(w)))); return;
         case Kind::Float: a.fallback = Value(to_double(w)); return;
-        case Kind::Scalar: case Kind::Operand:
+        case Kind::Scalar:
+        case Kind::Operand:
             if (w == "True" || w == "False") a.fallback = Value(w == "True");
             else if (w.find_first_of(".en") != std::string_view::npos) a.fallback = Value(to_double(w));
             else a.fallback = Value(int64_t(std::stoll(std::string(w))));
@@ -149,7 +164,10 @@ Schema parse_schema(std::string_view text) {
     Schema s;
     s.text = text;
     std::string_view w = r.word();
-    if (r.eat("::")) { s.space = w; w = r.word(); }
+    if (r.eat("::")) {
+        s.space = w;
+        w = r.word();
+    }
     s.name = w;
     if (r.eat(".")) s.overload = r.word();
     r.need("(");
@@ -178,7 +196,10 @@ Schema parse_schema(std::string_view text) {
         s.returns.emplace_back(std::isalpha((unsigned char)c) ? r.word() : std::string_view());
     };
     if (r.eat("(")) {
-        while (!r.eat(")")) { one(); r.eat(","); }
+        while (!r.eat(")")) {
+            one();
+            r.eat(",");
+        }
     } else {
         one();
     }

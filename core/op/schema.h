@@ -9,7 +9,22 @@
 namespace fb {
 
 enum class Kind : uint8_t {
-    Tensor, Tensors, Operand, Scalar, Scalars, Int, Float, Bool, Ints, Floats, Bools, String, DType, Layout, Device, Format,
+    Tensor,
+    Tensors,
+    Operand,
+    Scalar,
+    Scalars,
+    Int,
+    Float,
+    Bool,
+    Ints,
+    Floats,
+    Bools,
+    String,
+    DType,
+    Layout,
+    Device,
+    Format,
     Generator,
 };
 
@@ -19,10 +34,10 @@ struct Arg {
     bool optional = false;  // accepts None
     bool keyword_only = false;
     bool has_default = false;
-    bool mutated = false;      // Tensor(a!)
+    bool mutated = false;         // Tensor(a!)
     bool optional_items = false;  // Tensor?[]
-    int32_t list_size = -1;    // int[2]: a single int stands for two
-    Value fallback;            // the default; lists and strings point into the members below
+    int32_t list_size = -1;       // int[2]: a single int stands for two
+    Value fallback;               // the default; lists and strings point into the members below
     std::vector<int64_t> ints;
     std::vector<double> doubles;
     std::string text;
@@ -33,12 +48,14 @@ struct Schema {
     std::string space;  // "", "nn", "linalg", …
     std::string name, overload;
     std::vector<Arg> args;
-    std::vector<std::string> returns;      // names, empty where unnamed
+    std::vector<std::string> returns;  // names, empty where unnamed
     std::vector<Kind> return_kinds;
     int positional = 0;  // how many arguments may be given by position
     std::string text;
 
-    std::string full_name() const { return (space.empty() ? "" : space + "::") + name + (overload.empty() ? "" : "." + overload); }
+    std::string full_name() const {
+        return (space.empty() ? "" : space + "::") + name + (overload.empty() ? "" : "." + overload);
+    }
     int index_of(std::string_view arg) const;
 };
 

@@ -10,7 +10,22 @@ class Generator;  // cpu/random.h
 class Operand;
 
 enum class Tag : uint8_t {
-    None, Tensor, Bool, Int, Double, Complex, Ints, Doubles, Bools, Scalars, Tensors, String, DType, Layout, Device, Format,
+    None,
+    Tensor,
+    Bool,
+    Int,
+    Double,
+    Complex,
+    Ints,
+    Doubles,
+    Bools,
+    Scalars,
+    Tensors,
+    String,
+    DType,
+    Layout,
+    Device,
+    Format,
     Generator,
 };
 
@@ -48,10 +63,22 @@ struct Value {
     Value(C128 v) : tag(Tag::Complex), c(v) {}
     Value(const Scalar& s) {
         switch (s.kind) {
-            case Scalar::Kind::Bool: tag = Tag::Bool; b = s.i != 0; break;
-            case Scalar::Kind::Int: tag = Tag::Int; i = s.i; break;
-            case Scalar::Kind::Double: tag = Tag::Double; d = s.d; break;
-            case Scalar::Kind::Complex: tag = Tag::Complex; c = s.complex(); break;
+            case Scalar::Kind::Bool:
+                tag = Tag::Bool;
+                b = s.i != 0;
+                break;
+            case Scalar::Kind::Int:
+                tag = Tag::Int;
+                i = s.i;
+                break;
+            case Scalar::Kind::Double:
+                tag = Tag::Double;
+                d = s.d;
+                break;
+            case Scalar::Kind::Complex:
+                tag = Tag::Complex;
+                c = s.complex();
+                break;
         }
     }
     Value(IntSpan s) : tag(Tag::Ints), len(uint32_t(s.size())), ints_ptr(s.data()) {}
@@ -69,7 +96,8 @@ struct Value {
     Value(MemoryFormat f) : tag(Tag::Format), format_v(f) {}
     Value(const Operand& o);
     Value(Generator* g) : tag(g ? Tag::Generator : Tag::None), generator_v(g) {}
-    template <class T> Value(const std::optional<T>& o) : Value(o ? Value(*o) : Value()) {}
+    template <class T>
+    Value(const std::optional<T>& o) : Value(o ? Value(*o) : Value()) {}
 
     bool is_none() const { return tag == Tag::None; }
     bool is_tensor() const { return tag == Tag::Tensor; }
@@ -80,7 +108,9 @@ struct Value {
         return *reinterpret_cast<const Tensor*>(&tensor_ptr);
     }
     int64_t integer() const { return tag == Tag::Int ? i : tag == Tag::Bool ? b : int64_t(d); }
-    double real() const { return tag == Tag::Double ? d : tag == Tag::Int ? double(i) : tag == Tag::Bool ? double(b) : c.re; }
+    double real() const {
+        return tag == Tag::Double ? d : tag == Tag::Int ? double(i) : tag == Tag::Bool ? double(b) : c.re;
+    }
     bool flag() const { return tag == Tag::Bool ? b : integer() != 0; }
     Scalar scalar() const {
         return tag == Tag::Bool ? Scalar(b) : tag == Tag::Int ? Scalar(i) : tag == Tag::Complex ? Scalar(c) : Scalar(d);
@@ -93,7 +123,8 @@ struct Value {
     std::string_view string() const { return {chars, len}; }
 };
 
-// A tensor or a Python number: the second operand of arithmetic. Undefined tensor and number are told apart by `is_tensor`.
+// A tensor or a Python number: the second operand of arithmetic. Undefined tensor and number are told apart by
+// `is_tensor`.
 class Operand {
 public:
     Operand(const Value& v) : v_(v) {}

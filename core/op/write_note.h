@@ -4,6 +4,7 @@
 
 namespace fb {
 
-inline void (*note_write)(const Tensor& written, const std::string& operation) = nullptr;  // null unless anomaly mode is on
+inline void (*note_write)(const Tensor& written,
+                          const std::string& operation) = nullptr;  // null unless anomaly mode is on
 
 }  // namespace fb

@@ -8,16 +8,21 @@ namespace {
 using namespace cpu;
 using namespace formula;
 
-bool is_bool(const Operand& o) { return o.is_tensor() ? o.tensor().dtype() == DType::b1 : o.scalar().kind == Scalar::Kind::Bool; }
+bool is_bool(const Operand& o) {
+    return o.is_tensor() ? o.tensor().dtype() == DType::b1 : o.scalar().kind == Scalar::Kind::Bool;
+}
 
 void check_alpha(DType common, const Scalar& alpha) {
     check(!(is_integral(common, true) && (alpha.is_float() || alpha.is_complex())),
           "For integral input tensors, argument alpha must not be a floating point number.");
-    check(!(alpha.is_complex() && !is_complex(common)), "For non-complex input tensors, argument alpha must not be a complex number.");
-    check(!(alpha.kind == Scalar::Kind::Bool && common != DType::b1), "Boolean alpha only supported for Boolean results.");
+    check(!(alpha.is_complex() && !is_complex(common)),
+          "For non-complex input tensors, argument alpha must not be a complex number.");
+    check(!(alpha.kind == Scalar::Kind::Bool && common != DType::b1),
+          "Boolean alpha only supported for Boolean results.");
 }
 
-Tensor add_scaled(Binary plain, Binary scaled, const char* name, const Operand& a, const Operand& b, const Scalar& alpha, const Out& out) {
+Tensor add_scaled(Binary plain, Binary scaled, const char* name, const Operand& a, const Operand& b,
+                  const Scalar& alpha, const Out& out) {
     const DType t = result_type(a, b);
     check_alpha(t, alpha);
     if (alpha.equals(1)) return binary(plain, name, a, b, t, out);
@@ -30,13 +35,21 @@ Tensor add(const Operand& a, const Operand& b, Scalar alpha, Out out) {
     return add_scaled(Binary::add, Binary::add_scaled, "add_stub", a, b, alpha, out);
 }
 Tensor sub(const Operand& a, const Operand& b, Scalar alpha, Out out) {
-    check(!(is_bool(a) && is_bool(b)), "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead.");
-    check(!(is_bool(a) || is_bool(b)), "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the `~` or `logical_not()` operator instead.");
+    check(!(is_bool(a) && is_bool(b)),
+          "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+          "operator instead.");
+    check(!(is_bool(a) || is_bool(b)),
+          "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use "
+          "the `~` or `logical_not()` operator instead.");
     return add_scaled(Binary::sub, Binary::sub_scaled, "sub_stub", a, b, alpha, out);
 }
 Tensor rsub(const Operand& a, const Operand& b, Scalar alpha, Out out) { return sub(b, a, alpha, out); }
-Tensor mul(const Operand& a, const Operand& b, Out out) { return binary(Binary::mul, "mul_cpu", a, b, result_type(a, b), out); }
-Tensor div(const Operand& a, const Operand& b, Out out) { return binary(Binary::div, "div_true_cpu", a, b, float_type(result_type(a, b)), out); }
+Tensor mul(const Operand& a, const Operand& b, Out out) {
+    return binary(Binary::mul, "mul_cpu", a, b, result_type(a, b), out);
+}
+Tensor div(const Operand& a, const Operand& b, Out out) {
+    return binary(Binary::div, "div_true_cpu", a, b, float_type(result_type(a, b)), out);
+}
 
 // --- division that rounds
 void check_divisor(DType common, const Operand& b) {
@@ -56,12 +69,17 @@ Tensor rounded(Binary kind, const char* name, const Operand& a, const Operand& b
     check_divisor(t, b);
     return binary(kind, name, a, b, t, out);
 }
-Tensor remainder(const Operand& a, const Operand& b, Out out) { return rounded(Binary::remainder, "remainder_cpu", a, b, out); }
+Tensor remainder(const Operand& a, const Operand& b, Out out) {
+    return rounded(Binary::remainder, "remainder_cpu", a, b, out);
+}
 Tensor fmod(const Operand& a, const Operand& b, Out out) { return rounded(Binary::fmod, "fmod_cpu", a, b, out); }
-Tensor floor_divide(const Operand& a, const Operand& b, Out out) { return rounded(Binary::floor_div, "div_floor_cpu", a, b, out); }
+Tensor floor_divide(const Operand& a, const Operand& b, Out out) {
+    return rounded(Binary::floor_div, "div_floor_cpu", a, b, out);
+}
 Tensor div_mode(const Operand& a, const Operand& b, std::string_view mode, Out out) {
     if (mode.empty()) return div(a, b, out);
-    check(mode == "floor" || mode == "trunc", "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '", std::string(mode), "'");
+    check(mode == "floor" || mode == "trunc",
+          "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '", std::string(mode), "'");
     return mode == "floor" ? floor_divide(a, b, out) : rounded(Binary::trunc_div, "div_trunc_cpu", a, b, out);
 }
 
@@ -78,20 +96,24 @@ Tensor power(const Operand& a, const Operand& b, DType t, const Out& out) {
         if (is_complex(t)) *reinterpret_cast<C128*>(s) = e.complex();
         else if (is_integral(t, true)) *reinterpret_cast<int64_t*>(s) = e.integer();
         else *reinterpret_cast<double*>(s) = e.real();
-        return unary(Unary::pow_scalar, "pow", a.tensor().dtype() == t ? a.tensor() : convert(a.tensor(), t), t, out, s);
+        return unary(Unary::pow_scalar, "pow", a.tensor().dtype() == t ? a.tensor() : convert(a.tensor(), t), t, out,
+                     s);
     }
     return binary(Binary::pow, "pow", a, b, t, out);
 }
 Tensor pow(const Operand& a, const Operand& b, Out out) { return power(a, b, result_type(a, b), out); }
 DType power_type(const Operand& a, const Operand& b) {  // of float_power: always double precision
-    auto complex = [](const Operand& o) { return o.is_tensor() ? is_complex(o.tensor().dtype()) : o.scalar().is_complex(); };
+    auto complex = [](const Operand& o) {
+        return o.is_tensor() ? is_complex(o.tensor().dtype()) : o.scalar().is_complex();
+    };
     return complex(a) || complex(b) ? DType::c128 : DType::f64;
 }
 Tensor float_power(const Operand& a, const Operand& b, Out out) {
     const DType t = power_type(a, b);
     if (out.given() && (*out.given()).dtype() != t)
-        fail(ErrorKind::Runtime, out.inplace() ? "the base given to float_power_ has dtype " : "the output given to float_power has dtype ", scalar_name((*out.given()).dtype()),
-             " but the operation's result requires dtype ", scalar_name(t));
+        fail(ErrorKind::Runtime,
+             out.inplace() ? "the base given to float_power_ has dtype " : "the output given to float_power has dtype ",
+             scalar_name((*out.given()).dtype()), " but the operation's result requires dtype ", scalar_name(t));
     return power(a, b, t, out);
 }
 // Operands of a power as tensors of the gradient's type (a number stays one, and `keep` holds what is made).
@@ -106,7 +128,9 @@ Tensor power_base_grad(Back& b) {
     if (!e.is_tensor()) {
         const Scalar n = e.scalar();
         if (n.is_zero()) return zeros_like(b.g);
-        const Scalar less = n.is_complex() ? Scalar(C128(n.d - 1, n.im)) : n.is_integral() ? Scalar(n.i - 1) : Scalar(n.d - 1);
+        const Scalar less = n.is_complex()    ? Scalar(C128(n.d - 1, n.im))
+                            : n.is_integral() ? Scalar(n.i - 1)
+                                              : Scalar(n.d - 1);
         return b.g * conj(op<"mul">(op<"pow">(x, less), n));
     }
     return where(op<"eq">(e, 0.0), 0.0, b.g * conj(op<"mul">(e, op<"pow">(x, e.tensor() - 1.0))));
@@ -120,7 +144,8 @@ Tensor power_exponent_grad(Back& b) {
         return where(op<"eq">(x, 0.0) & positive, 0.0, d);
     }
     const Scalar c = x.scalar();
-    const double size = std::hypot(c.real(), c.is_complex() ? c.im : 0), angle = std::atan2(c.is_complex() ? c.im : 0, c.real());
+    const double size = std::hypot(c.real(), c.is_complex() ? c.im : 0),
+                 angle = std::atan2(c.is_complex() ? c.im : 0, c.real());
     if (size == 0) return where(positive, 0.0, b.g * conj(y * -INFINITY));
     if (c.is_complex() || is_complex(y.dtype())) return b.g * conj(op<"mul">(y, C128(std::log(size), angle)));
     return b.g * conj(y * (c.real() < 0 ? NAN : std::log(size)));
@@ -133,12 +158,14 @@ Tensor ldexp_(const Tensor& x, const Operand& e) {
 }
 
 // --- three operands
-Tensor with_value(Ternary kind, const char* name, const Tensor& a, const Tensor& b, const Tensor& c, const Scalar& value, const Out& out) {
+Tensor with_value(Ternary kind, const char* name, const Tensor& a, const Tensor& b, const Tensor& c,
+                  const Scalar& value, const Out& out) {
     const Operand all[] = {a, b, c};
     const DType t = result_type(all);
     if (!ternary_loop(kind, t)) no_kernel(name, t);
     alignas(16) char s[16];
-    visit_dtype(is_low_precision(t) ? DType::f32 : t, [&](auto z) { *reinterpret_cast<decltype(z)*>(s) = value.to<decltype(z)>(); });
+    visit_dtype(is_low_precision(t) ? DType::f32 : t,
+                [&](auto z) { *reinterpret_cast<decltype(z)*>(s) = value.to<decltype(z)>(); });
     return ternary(kind, name, a, b, c, t, out, s);
 }
 Tensor addcmul(const Tensor& a, const Tensor& b, const Tensor& c, Scalar value, Out out) {
@@ -146,27 +173,40 @@ Tensor addcmul(const Tensor& a, const Tensor& b, const Tensor& c, Scalar value, 
 }
 Tensor addcdiv(const Tensor& a, const Tensor& b, const Tensor& c, Scalar value, Out out) {
     check(!(is_integral(b.dtype(), true) && is_integral(c.dtype(), true)),
-          "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true division of tensor1 and tensor2. "
-          "The historic addcdiv behavior can be implemented as (input + value * torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as "
-          "(input + value * tensor1 / tensor2) for float inputs. The future addcdiv behavior is just the latter implementation: (input + value * tensor1 / "
+          "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true "
+          "division of tensor1 and tensor2. "
+          "The historic addcdiv behavior can be implemented as (input + value * torch.trunc(tensor1 / "
+          "tensor2)).to(input.dtype) for integer inputs and as "
+          "(input + value * tensor1 / tensor2) for float inputs. The future addcdiv behavior is just the latter "
+          "implementation: (input + value * tensor1 / "
           "tensor2), for all dtypes.");
     return with_value(Ternary::addcdiv, "addcdiv_cpu_out", a, b, c, value, out);
 }
 const char* cpp_name(DType t) {  // what PyTorch's message of lerp calls the types
     switch (t) {
-        case DType::f32: return "float"; case DType::f64: return "double"; case DType::i64: return "long int"; case DType::i32: return "int";
-        case DType::i16: return "short int"; case DType::i8: return "signed char"; case DType::u8: return "unsigned char";
-        case DType::f16: return "c10::Half"; case DType::bf16: return "c10::BFloat16"; case DType::c64: return "c10::complex<float>";
-        case DType::c128: return "c10::complex<double>"; default: return fb::name(t);
+        case DType::f32: return "float";
+        case DType::f64: return "double";
+        case DType::i64: return "long int";
+        case DType::i32: return "int";
+        case DType::i16: return "short int";
+        case DType::i8: return "signed char";
+        case DType::u8: return "unsigned char";
+        case DType::f16: return "c10::Half";
+        case DType::bf16: return "c10::BFloat16";
+        case DType::c64: return "c10::complex<float>";
+        case DType::c128: return "c10::complex<double>";
+        default: return fb::name(t);
     }
 }
 Tensor lerp(const Tensor& a, const Tensor& end, const Operand& weight, Out out) {
     auto same_type = [&](const Tensor& t, const char* what) {
-        check(t.dtype() == a.dtype(), "expected dtype ", cpp_name(a.dtype()), " for `", what, "` but got dtype ", cpp_name(t.dtype()));
+        check(t.dtype() == a.dtype(), "expected dtype ", cpp_name(a.dtype()), " for `", what, "` but got dtype ",
+              cpp_name(t.dtype()));
     };
     same_type(end, "end");
     if (weight.is_tensor()) same_type(weight.tensor(), "weight");
-    return ternary(Ternary::lerp, weight.is_tensor() ? "lerp_kernel_tensor" : "lerp_kernel_scalar", a, end, weight, a.dtype(), out);
+    return ternary(Ternary::lerp, weight.is_tensor() ? "lerp_kernel_tensor" : "lerp_kernel_scalar", a, end, weight,
+                   a.dtype(), out);
 }
 Tensor scaled(const Tensor& t, const Scalar& s) { return s.equals(1) ? t : op<"mul">(t, s); }
 
@@ -187,52 +227,80 @@ Tensor weight_of(Back& b) {  // of lerp, conjugated, as a tensor
 bool rounds(Back& b) { return !b.attr(2).is_none(); }
 
 const Family arith([](Registry& r) {
-    r.add("add.Tensor(Operand self, Operand other, *, Scalar alpha=1) -> Tensor", "fmio").kernel<add>()
+    r.add("add.Tensor(Operand self, Operand other, *, Scalar alpha=1) -> Tensor", "fmio")
+        .kernel<add>()
         .grad("self", "", same)
         .grad("other", "", [](Back& b) { return scaled(b.g, conj(b.scalar(2))); });
     for (const char* name : {"sub", "subtract"})
-        r.add(str(name, ".Tensor(Operand self, Operand other, *, Scalar alpha=1) -> Tensor").c_str(), "fmio").kernel<sub>()
-            .grad("self", "", same).grad("other", "", sub_other).node("SubBackward0");
-    r.add("rsub.Tensor(Tensor self, Operand other, Scalar alpha=1) -> Tensor", "f").kernel<rsub>()
-        .grad("self", "", sub_other).grad("other", "", same);
+        r.add(str(name, ".Tensor(Operand self, Operand other, *, Scalar alpha=1) -> Tensor").c_str(), "fmio")
+            .kernel<sub>()
+            .grad("self", "", same)
+            .grad("other", "", sub_other)
+            .node("SubBackward0");
+    r.add("rsub.Tensor(Tensor self, Operand other, Scalar alpha=1) -> Tensor", "f")
+        .kernel<rsub>()
+        .grad("self", "", sub_other)
+        .grad("other", "", same);
     for (const char* name : {"mul", "multiply"})
-        r.add(str(name, ".Tensor(Operand self, Operand other) -> Tensor").c_str(), "fmio").kernel<mul>()
-            .grad("self", "other", mul_self).grad("other", "self", mul_other).node("MulBackward0");
+        r.add(str(name, ".Tensor(Operand self, Operand other) -> Tensor").c_str(), "fmio")
+            .kernel<mul>()
+            .grad("self", "other", mul_self)
+            .grad("other", "self", mul_other)
+            .node("MulBackward0");
     for (const char* name : {"div", "divide", "true_divide"})
-        r.add(str(name, ".Tensor(Operand self, Operand other) -> Tensor").c_str(), "fmio").kernel<div>()
-            .grad("self", "other", div_self).grad("other", "self, other", div_other).node("DivBackward0");
+        r.add(str(name, ".Tensor(Operand self, Operand other) -> Tensor").c_str(), "fmio")
+            .kernel<div>()
+            .grad("self", "other", div_self)
+            .grad("other", "self, other", div_other)
+            .node("DivBackward0");
     for (const char* name : {"div", "divide"})
-        r.add(str(name, ".Tensor_mode(Operand self, Operand other, *, str? rounding_mode) -> Tensor").c_str(), "fmio").kernel<div_mode>()
+        r.add(str(name, ".Tensor_mode(Operand self, Operand other, *, str? rounding_mode) -> Tensor").c_str(), "fmio")
+            .kernel<div_mode>()
             .grad("self", "other", [](Back& b) { return rounds(b) ? zeros_like(b.g) : div_self(b); })
-            .grad("other", "self, other", [](Back& b) { return rounds(b) ? zeros_like(b.g) : div_other(b); }).node("DivBackward1");
+            .grad("other", "self, other", [](Back& b) { return rounds(b) ? zeros_like(b.g) : div_other(b); })
+            .node("DivBackward1");
     r.add("__rdiv__(Tensor self, Operand other) -> Tensor", "m").kernel<rdiv>();
-    r.add("floor_divide(Operand self, Operand other) -> Tensor", "fmio").kernel<floor_divide>()
+    r.add("floor_divide(Operand self, Operand other) -> Tensor", "fmio")
+        .kernel<floor_divide>()
         .grad("self", "", [](Back&) { return no_derivative("floor_divide"); })
-        .grad("other", "", [](Back&) { return no_derivative("floor_divide"); }).node("NotImplemented");
-    r.add("remainder.Tensor(Operand self, Operand other) -> Tensor", "fmio").kernel<remainder>()
+        .grad("other", "", [](Back&) { return no_derivative("floor_divide"); })
+        .node("NotImplemented");
+    r.add("remainder.Tensor(Operand self, Operand other) -> Tensor", "fmio")
+        .kernel<remainder>()
         .grad("self", "", same)
-        .grad("other", "self, other", [](Back& b) { return -b.g * op<"div.Tensor_mode">(b.operand(0), b.arg(1), "floor"); });
-    r.add("fmod.Tensor(Tensor self, Operand other) -> Tensor", "fmio").kernel<fmod>()
+        .grad("other", "self, other",
+              [](Back& b) { return -b.g * op<"div.Tensor_mode">(b.operand(0), b.arg(1), "floor"); });
+    r.add("fmod.Tensor(Tensor self, Operand other) -> Tensor", "fmio")
+        .kernel<fmod>()
         .grad("self", "", same)
-        .grad("other", "self, other", [](Back& b) { return -b.g * op<"div.Tensor_mode">(b.operand(0), b.arg(1), "trunc"); });
-    r.add("pow.Tensor_Tensor(Operand self, Operand exponent) -> Tensor", "fmio").kernel<pow>()
-        .grad("self", "self, exponent", power_base_grad).grad("exponent", "self, exponent, result", power_exponent_grad);
-    r.add("float_power.Tensor_Tensor(Operand self, Operand exponent) -> Tensor", "fmio").kernel<float_power>()
-        .grad("self", "self, exponent", power_base_grad).grad("exponent", "self, exponent, result", power_exponent_grad).node("PowBackward0");
+        .grad("other", "self, other",
+              [](Back& b) { return -b.g * op<"div.Tensor_mode">(b.operand(0), b.arg(1), "trunc"); });
+    r.add("pow.Tensor_Tensor(Operand self, Operand exponent) -> Tensor", "fmio")
+        .kernel<pow>()
+        .grad("self", "self, exponent", power_base_grad)
+        .grad("exponent", "self, exponent, result", power_exponent_grad);
+    r.add("float_power.Tensor_Tensor(Operand self, Operand exponent) -> Tensor", "fmio")
+        .kernel<float_power>()
+        .grad("self", "self, exponent", power_base_grad)
+        .grad("exponent", "self, exponent, result", power_exponent_grad)
+        .node("PowBackward0");
     r.add("ldexp.Tensor(Tensor self, Operand other) -> Tensor", "fmo").kernel<ldexp>();
     r.add("ldexp_(Tensor self, Operand other) -> Tensor", "fm").kernel<ldexp_>();
-    r.add("addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor", "fmio").kernel<addcmul>()
+    r.add("addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor", "fmio")
+        .kernel<addcmul>()
         .grad("self", "", same)
         .grad("tensor1", "tensor2", [](Back& b) { return b.g * scaled(conj(b.arg(2)), conj(b.scalar(3))); })
         .grad("tensor2", "tensor1", [](Back& b) { return b.g * scaled(conj(b.arg(1)), conj(b.scalar(3))); });
-    r.add("addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor", "fmio").kernel<addcdiv>()
+    r.add("addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor", "fmio")
+        .kernel<addcdiv>()
         .grad("self", "", same)
         .grad("tensor1", "tensor2", [](Back& b) { return b.g * conj(op<"div">(b.scalar(3), b.arg(2))); })
         .grad("tensor2", "tensor1, tensor2", [](Back& b) {
             const Tensor c = b.arg(2);
             return -b.g * conj(scaled(b.arg(1) / c / c, b.scalar(3)));
         });
-    r.add("lerp.Scalar(Tensor self, Tensor end, Operand weight) -> Tensor", "fmio").kernel<lerp>()
+    r.add("lerp.Scalar(Tensor self, Tensor end, Operand weight) -> Tensor", "fmio")
+        .kernel<lerp>()
         .grad("self", "weight", [](Back& b) { return b.g * (1.0 - weight_of(b)); })
         .grad("end", "weight", [](Back& b) { return b.g * weight_of(b); })
         .grad("weight", "self, end", [](Back& b) { return b.g * conj(b.arg(1) - b.arg(0)); });

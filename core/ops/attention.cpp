@@ -9,12 +9,15 @@ namespace {
 using namespace cpu;
 using namespace formula;
 
-double scale_of(const Tensor& q, std::optional<double> scale) { return scale ? *scale : 1 / std::sqrt(double(q.sizes().back())); }
+double scale_of(const Tensor& q, std::optional<double> scale) {
+    return scale ? *scale : 1 / std::sqrt(double(q.sizes().back()));
+}
 
 // A mask of bools becomes one to add: nothing where true, minus infinity elsewhere.
 Tensor additive(const Tensor& mask, DType t) {
     if (!mask.defined() || mask.dtype() != DType::b1) return mask;
-    return op<"masked_fill">(op<"zeros">(mask.sizes(), t, nullptr, mask.device()), op<"logical_not">(mask), -__builtin_inf());
+    return op<"masked_fill">(op<"zeros">(mask.sizes(), t, nullptr, mask.device()), op<"logical_not">(mask),
+                             -__builtin_inf());
 }
 Tensor causal_mask(int64_t rows, int64_t columns, DType t, Device device) {
     const int64_t sizes[] = {rows, columns};
@@ -28,10 +31,12 @@ Tensor weights_of(const Tensor& q, const Tensor& k, const Tensor& mask, bool cau
     const Tensor m = causal ? causal_mask(s.size(-2), s.size(-1), q.dtype(), q.device()) : additive(mask, q.dtype());
     if (!m.defined()) return op<"softmax.int">(s, -1);
     s = s + m;
-    const Tensor empty_rows = op<"all.dim">(op<"eq">(s, -__builtin_inf()), -1, true);  // rows without any key give zero, not NaN
+    const Tensor empty_rows =
+        op<"all.dim">(op<"eq">(s, -__builtin_inf()), -1, true);  // rows without any key give zero, not NaN
     return masked(op<"softmax.int">(masked(s, empty_rows), -1), empty_rows);
 }
-Tensor plain_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, double dropout, bool causal, double scale) {
+Tensor plain_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, double dropout,
+                       bool causal, double scale) {
     if (is_low_precision(q.dtype())) {  // in float, rounded once at the end
         const auto wide = [](const Tensor& t) { return t.to(DType::f32); };
         const Tensor m = mask.defined() && is_low_precision(mask.dtype()) ? wide(mask) : mask;
@@ -51,7 +56,8 @@ Tensor by_position(IntSpan s, DType t, Device device) {
     return empty_strided(s, strides, t, device);
 }
 Attention describe(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, double scale, const Tensor& mask) {
-    Attention a{q.dtype(), q.sizes()[0], q.sizes()[1], q.sizes()[2], k.sizes()[2], q.sizes()[3], v.sizes()[3], scale, causal, operand(q), operand(k), operand(v)};
+    Attention a{q.dtype(),    q.sizes()[0], q.sizes()[1], q.sizes()[2], k.sizes()[2], q.sizes()[3],
+                v.sizes()[3], scale,        causal,       operand(q),   operand(k),   operand(v)};
     if (mask.defined()) {
         const Tensor wide = op<"expand">(mask, Dims{a.batches, a.heads, a.queries, a.keys});
         a.mask = wide.data();
@@ -66,17 +72,22 @@ Tensor wide_mask(const Tensor& mask, DType t) {
     return m.dtype() == t ? m : convert(m, t);
 }
 
-std::tuple<Tensor, Tensor> fused(const Tensor& q, const Tensor& k, const Tensor& v, double, bool causal, const Tensor& mask, std::optional<double> scale) {
+std::tuple<Tensor, Tensor> fused(const Tensor& q, const Tensor& k, const Tensor& v, double, bool causal,
+                                 const Tensor& mask, std::optional<double> scale) {
     const GradGuard off(false);
-    check(q.dim() == 4 && k.dim() == 4 && v.dim() == 4 && q.sizes()[0] == k.sizes()[0] && q.sizes()[0] == v.sizes()[0] &&
-              q.sizes()[1] == k.sizes()[1] && q.sizes()[1] == v.sizes()[1] && q.sizes()[3] == k.sizes()[3] && k.sizes()[2] == v.sizes()[2] &&
-              q.dtype() == k.dtype() && q.dtype() == v.dtype() && is_floating(q.dtype()),
-          "attention expects 4-D tensors of one type whose sizes fit, got ", q.sizes(), ", ", k.sizes(), " and ", v.sizes());
+    check(q.dim() == 4 && k.dim() == 4 && v.dim() == 4 && q.sizes()[0] == k.sizes()[0] &&
+              q.sizes()[0] == v.sizes()[0] && q.sizes()[1] == k.sizes()[1] && q.sizes()[1] == v.sizes()[1] &&
+              q.sizes()[3] == k.sizes()[3] && k.sizes()[2] == v.sizes()[2] && q.dtype() == k.dtype() &&
+              q.dtype() == v.dtype() && is_floating(q.dtype()),
+          "attention expects 4-D tensors of one type whose sizes fit, got ", q.sizes(), ", ", k.sizes(), " and ",
+          v.sizes());
     const DType t = q.dtype(), wide = wide_type(t);
-    const int64_t out_sizes[] = {q.sizes()[0], q.sizes()[1], q.sizes()[2], v.sizes()[3]}, rows[] = {q.sizes()[0], q.sizes()[1], q.sizes()[2]};
+    const int64_t out_sizes[] = {q.sizes()[0], q.sizes()[1], q.sizes()[2], v.sizes()[3]},
+                  rows[] = {q.sizes()[0], q.sizes()[1], q.sizes()[2]};
     if (q.is_meta()) return {by_position(out_sizes, t, kMeta), empty(rows, wide, kMeta)};
     const Tensor out = by_position(out_sizes, wide, kCPU), sums = empty(rows, wide);
-    const Tensor qw = in_rows(q.to(wide)), kw = in_rows(k.to(wide)), vw = in_rows(v.to(wide)), m = wide_mask(mask, wide);
+    const Tensor qw = in_rows(q.to(wide)), kw = in_rows(k.to(wide)), vw = in_rows(v.to(wide)),
+                 m = wide_mask(mask, wide);
     attention_forward(describe(qw, kw, vw, causal, scale_of(q, scale), m), operand(out), sums.data());
     return {out.to(t), sums};
 }
@@ -95,10 +106,13 @@ void fused_gradients(Back& b) {
         return;
     }
     const DType t = q.dtype(), wide = wide_type(t);
-    const Tensor qw = in_rows(q.to(wide)), kw = in_rows(k.to(wide)), vw = in_rows(v.to(wide)), m = wide_mask(mask, wide);
+    const Tensor qw = in_rows(q.to(wide)), kw = in_rows(k.to(wide)), vw = in_rows(v.to(wide)),
+                 m = wide_mask(mask, wide);
     const Tensor out = in_rows(b.result(0).to(wide)), g = in_rows(b.g.to(wide)), sums = b.result(1);
-    const Tensor dq = by_position(q.sizes(), wide, kCPU), dk = by_position(k.sizes(), wide, kCPU), dv = by_position(v.sizes(), wide, kCPU);
-    attention_backward(describe(qw, kw, vw, causal, scale, m), operand(out), sums.data(), operand(g), operand(dq), operand(dk), operand(dv));
+    const Tensor dq = by_position(q.sizes(), wide, kCPU), dk = by_position(k.sizes(), wide, kCPU),
+                 dv = by_position(v.sizes(), wide, kCPU);
+    attention_backward(describe(qw, kw, vw, causal, scale, m), operand(out), sums.data(), operand(g), operand(dq),
+                       operand(dk), operand(dv));
     const Tensor* all[] = {&dq, &dk, &dv};
     for (int i = 0; i < 3; ++i)
         if (b.needs(i)) b.set(i, all[i]->to(t));
@@ -107,26 +121,34 @@ void fused_gradients(Back& b) {
 // ---------------------------------------------------------------- the public form
 const char* lower(DType t) {
     switch (t) {
-        case DType::f32: return "float"; case DType::f64: return "double"; case DType::f16: return "c10::Half"; case DType::bf16: return "c10::BFloat16";
+        case DType::f32: return "float";
+        case DType::f64: return "double";
+        case DType::f16: return "c10::Half";
+        case DType::bf16: return "c10::BFloat16";
         default: return name(t);
     }
 }
 void check_operands(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, bool causal) {
-    check(q.dtype() == k.dtype() && q.dtype() == v.dtype(), "Expected query, key, and value to have the same dtype, but got query.dtype: ", lower(q.dtype()), " key.dtype: ",
-          lower(k.dtype()), " and value.dtype: ", lower(v.dtype()), " instead.");
-    check(q.dim() >= 2 && k.dim() >= 2 && v.dim() >= 2, "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: ", q.dim(), " key.dim: ", k.dim(),
-          " and value.dim: ", v.dim(), " instead.");
+    check(q.dtype() == k.dtype() && q.dtype() == v.dtype(),
+          "Expected query, key, and value to have the same dtype, but got query.dtype: ", lower(q.dtype()),
+          " key.dtype: ", lower(k.dtype()), " and value.dtype: ", lower(v.dtype()), " instead.");
+    check(q.dim() >= 2 && k.dim() >= 2 && v.dim() >= 2,
+          "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: ", q.dim(),
+          " key.dim: ", k.dim(), " and value.dim: ", v.dim(), " instead.");
     if (!mask.defined()) return;
-    check(mask.dtype() == DType::b1 || mask.dtype() == q.dtype() || mask.dtype() == DType::f32, "Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: ",
+    check(mask.dtype() == DType::b1 || mask.dtype() == q.dtype() || mask.dtype() == DType::f32,
+          "Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: ",
           lower(mask.dtype()), " and  query.dtype: ", lower(q.dtype()), " instead.");
-    check(mask.dim() >= 2, "Expected attn_mask to be at least 2 dimensional, but got attn_mask.dim: ", mask.dim(), " instead.");
+    check(mask.dim() >= 2, "Expected attn_mask to be at least 2 dimensional, but got attn_mask.dim: ", mask.dim(),
+          " instead.");
     check(!causal, "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True");
 }
 bool can_fuse(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, double dropout) {
     if (q.dim() != 4 || k.dim() != 4 || v.dim() != 4 || dropout > 0 || !is_floating(q.dtype())) return false;
     if (mask.defined() && (mask.requires_grad() || mask.dim() > 4)) return false;
     const auto &a = q.sizes(), &b = k.sizes(), &c = v.sizes();
-    return a[0] == b[0] && a[0] == c[0] && a[1] == b[1] && a[1] == c[1] && a[3] == b[3] && b[2] == c[2] && q.numel() && k.numel() && v.numel();
+    return a[0] == b[0] && a[0] == c[0] && a[1] == b[1] && a[1] == c[1] && a[3] == b[3] && b[2] == c[2] && q.numel() &&
+           k.numel() && v.numel();
 }
 
 Tensor repeated_heads(const Tensor& t, int64_t times) {
@@ -135,26 +157,39 @@ Tensor repeated_heads(const Tensor& t, int64_t times) {
     flat[flat.size() - 3] *= times;
     return op<"reshape">(op<"expand">(op<"unsqueeze">(t, -3), wide), flat);
 }
-Tensor attention(const Tensor& q, const Tensor& k0, const Tensor& v0, const Tensor& mask, double dropout, bool causal, std::optional<double> scale, bool gqa) {
+Tensor attention(const Tensor& q, const Tensor& k0, const Tensor& v0, const Tensor& mask, double dropout, bool causal,
+                 std::optional<double> scale, bool gqa) {
     check_operands(q, k0, v0, mask, causal);
     Tensor k = k0, v = v0;
     if (gqa) {  // groups of query heads share a key head
         const int64_t heads = q.size(-3), kh = k.size(-3), vh = v.size(-3);
-        check(kh > 0 && vh > 0 && heads % kh == 0 && heads % vh == 0, "Number of heads in key and value must divide the number of heads in query");
+        check(kh > 0 && vh > 0 && heads % kh == 0 && heads % vh == 0,
+              "Number of heads in key and value must divide the number of heads in query");
         k = repeated_heads(k, heads / kh);
         v = repeated_heads(v, heads / vh);
     }
     if (can_fuse(q, k, v, mask, dropout))
-        return std::move(opn<"_scaled_dot_product_flash_attention_for_cpu">(q, k, v, 0.0, causal, mask, scale).result[0]);
+        return std::move(
+            opn<"_scaled_dot_product_flash_attention_for_cpu">(q, k, v, 0.0, causal, mask, scale).result[0]);
     return plain_attention(q, k, v, mask, dropout, causal, scale_of(q, scale));
 }
 
 const Family family([](Registry& r) {
-    r.add("_scaled_dot_product_flash_attention_for_cpu(Tensor query, Tensor key, Tensor value, float dropout_p=0.0, bool is_causal=False, *, "
-          "Tensor? attn_mask=None, float? scale=None) -> (Tensor output, Tensor logsumexp)", "f")
-        .kernel<fused>().differentiable_results(1).grads("query, key, value", "query, key, value, attn_mask, result0, result1", fused_gradients);
-    r.add("nn::scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, bool is_causal=False, *, "
-          "float? scale=None, bool enable_gqa=False) -> Tensor", "f").kernel<attention>().autocast(1);
+    r.add(
+         "_scaled_dot_product_flash_attention_for_cpu(Tensor query, Tensor key, Tensor value, float dropout_p=0.0, "
+         "bool is_causal=False, *, "
+         "Tensor? attn_mask=None, float? scale=None) -> (Tensor output, Tensor logsumexp)",
+         "f")
+        .kernel<fused>()
+        .differentiable_results(1)
+        .grads("query, key, value", "query, key, value, attn_mask, result0, result1", fused_gradients);
+    r.add(
+         "nn::scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float "
+         "dropout_p=0.0, bool is_causal=False, *, "
+         "float? scale=None, bool enable_gqa=False) -> Tensor",
+         "f")
+        .kernel<attention>()
+        .autocast(1);
 });
 
 }  // namespace

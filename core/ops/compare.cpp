@@ -9,20 +9,25 @@ namespace {
 using namespace cpu;
 using namespace formula;
 
-template <Binary kind, Name name> Tensor promoted(const Operand& a, const Operand& b, Out out) {
+template <Binary kind, Name name>
+Tensor promoted(const Operand& a, const Operand& b, Out out) {
     return binary(kind, name.text, a, b, result_type(a, b), out);
 }
 
 // --- the larger and the smaller
-template <Binary kind, Name name> Tensor extreme(const Tensor& a, const Tensor& b, Out out) {
-    if (is_complex(a.dtype()) || is_complex(b.dtype())) fail(ErrorKind::Runtime, name.text, " not implemented for complex tensors.");
+template <Binary kind, Name name>
+Tensor extreme(const Tensor& a, const Tensor& b, Out out) {
+    if (is_complex(a.dtype()) || is_complex(b.dtype()))
+        fail(ErrorKind::Runtime, name.text, " not implemented for complex tensors.");
     return binary(kind, str(name.text, "_cpu").c_str(), a, b, result_type(a, b), out);
 }
-template <bool larger> Tensor extreme_grad(Back& b, int arg) {  // equal values share the gradient
+template <bool larger>
+Tensor extreme_grad(Back& b, int arg) {  // equal values share the gradient
     const Tensor x = b.arg(arg), y = b.arg(1 - arg);
     return masked(where(op<"eq">(x, y), b.g * 0.5, b.g), larger ? x < y : x > y);
 }
-template <bool larger> Tensor pick(Back& b) {  // where fmax and fmin took the first operand
+template <bool larger>
+Tensor pick(Back& b) {  // where fmax and fmin took the first operand
     const Tensor x = b.arg(0), y = b.arg(1);
     return (larger ? x >= y : x <= y) | op<"isnan">(y);
 }
@@ -38,13 +43,15 @@ Tensor clamp_both(const Tensor& x, const Operand* lo, const Operand* hi, const O
         return ternary(Ternary::clamp, "clamp_cpu", x, *lo, *hi, t, out);
     }
     const Operand& edge = lo ? *lo : *hi;
-    return binary(lo ? Binary::maximum : Binary::minimum, lo ? "clamp_min_cpu" : "clamp_max_cpu", x, edge, result_type(x, edge), out);
+    return binary(lo ? Binary::maximum : Binary::minimum, lo ? "clamp_min_cpu" : "clamp_max_cpu", x, edge,
+                  result_type(x, edge), out);
 }
 Tensor clamp(const Tensor& x, const Value& min, const Value& max, Out out) {
     const Operand lo = min, hi = max;
     return clamp_both(x, min.is_none() ? nullptr : &lo, max.is_none() ? nullptr : &hi, out);
 }
-template <Binary kind> Tensor clamp_one(const Tensor& x, const Operand& edge, Out out) {
+template <Binary kind>
+Tensor clamp_one(const Tensor& x, const Operand& edge, Out out) {
     return clamp_both(x, kind == Binary::maximum ? &edge : nullptr, kind == Binary::minimum ? &edge : nullptr, out);
 }
 Tensor clamp_grad(Back& b) {
@@ -66,7 +73,8 @@ Tensor isclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool 
     check(rtol >= 0, "rtol must be greater than or equal to zero, but got ", rtol);
     check(atol >= 0, "atol must be greater than or equal to zero, but got ", atol);
     Tensor close = op<"eq">(a, b);
-    if (equal_nan && (is_floating(a.dtype()) || is_complex(a.dtype()))) close = close | (op<"isnan">(a) & op<"isnan">(b));
+    if (equal_nan && (is_floating(a.dtype()) || is_complex(a.dtype())))
+        close = close | (op<"isnan">(a) & op<"isnan">(b));
     if (rtol == 0 && atol == 0) return close;
     const DType t = float_type(a.dtype());
     const Tensor x = a.to(t), y = b.to(t);
@@ -90,7 +98,9 @@ Tensor isin(const Operand& elements, const Operand& tests, bool /*assume_unique*
     check(!tests.is_tensor() || !tests.tensor().is_meta() || (elements.is_tensor() && elements.tensor().is_meta()),
           "isin: elements and test_elements must be on one device");
     const DType t = result_type(elements, tests);
-    auto ready = [&](const Operand& o) { return dense(o.is_tensor() ? convert(o.tensor(), t) : scalar_tensor(o.scalar(), t)); };
+    auto ready = [&](const Operand& o) {
+        return dense(o.is_tensor() ? convert(o.tensor(), t) : scalar_tensor(o.scalar(), t));
+    };
     const Tensor e = ready(elements), s = ready(tests);
     Tensor r = empty(e.sizes(), DType::b1, e.device());
     if (r.is_meta()) return r;
@@ -104,7 +114,8 @@ Tensor isin(const Operand& elements, const Operand& tests, bool /*assume_unique*
             std::erase_if(known, [](const T& v) { return v != v; });
             std::sort(known.begin(), known.end());
             const T* v = e.data<T>();
-            for (int64_t i = 0; i < e.numel(); ++i) hit[i] = std::binary_search(known.begin(), known.end(), v[i]) != invert;
+            for (int64_t i = 0; i < e.numel(); ++i)
+                hit[i] = std::binary_search(known.begin(), known.end(), v[i]) != invert;
         }
     });
     return r;
@@ -141,46 +152,68 @@ const Family compare([](Registry& r) {
         while (!names.empty()) {
             const size_t end = std::min(names.find(' '), names.size());
             // bit operations take a number on either side
-            r.add(str(names.substr(0, end), names.starts_with("bitwise") ? ".Tensor(Operand self" : ".Tensor(Tensor self", ", Operand other) -> Tensor").c_str(), "fmio")
+            r.add(str(names.substr(0, end),
+                      names.starts_with("bitwise") ? ".Tensor(Operand self" : ".Tensor(Tensor self",
+                      ", Operand other) -> Tensor")
+                      .c_str(),
+                  "fmio")
                 .boxed(c.kernel);
             names.remove_prefix(std::min(end + 1, names.size()));
         }
     }
-    for (const Comparison& c : logic) r.add(str(c.names, "(Tensor self, Tensor other) -> Tensor").c_str(), "fmio").boxed(c.kernel);
+    for (const Comparison& c : logic)
+        r.add(str(c.names, "(Tensor self, Tensor other) -> Tensor").c_str(), "fmio").boxed(c.kernel);
 
-    r.add("maximum(Tensor self, Tensor other) -> Tensor", "fmo").kernel<extreme<Binary::maximum, "maximum">>()
+    r.add("maximum(Tensor self, Tensor other) -> Tensor", "fmo")
+        .kernel<extreme<Binary::maximum, "maximum">>()
         .grad("self", "self, other", [](Back& b) { return extreme_grad<true>(b, 0); })
         .grad("other", "self, other", [](Back& b) { return extreme_grad<true>(b, 1); });
-    r.add("minimum(Tensor self, Tensor other) -> Tensor", "fmo").kernel<extreme<Binary::minimum, "minimum">>()
+    r.add("minimum(Tensor self, Tensor other) -> Tensor", "fmo")
+        .kernel<extreme<Binary::minimum, "minimum">>()
         .grad("self", "self, other", [](Back& b) { return extreme_grad<false>(b, 0); })
         .grad("other", "self, other", [](Back& b) { return extreme_grad<false>(b, 1); });
-    r.add("fmax(Tensor self, Tensor other) -> Tensor", "fmo").kernel<extreme<Binary::fmax, "fmax">>()
+    r.add("fmax(Tensor self, Tensor other) -> Tensor", "fmo")
+        .kernel<extreme<Binary::fmax, "fmax">>()
         .grad("self", "self, other", [](Back& b) { return masked(b.g, !pick<true>(b)); })
         .grad("other", "self, other", [](Back& b) { return masked(b.g, pick<true>(b)); });
-    r.add("fmin(Tensor self, Tensor other) -> Tensor", "fmo").kernel<extreme<Binary::fmin, "fmin">>()
+    r.add("fmin(Tensor self, Tensor other) -> Tensor", "fmo")
+        .kernel<extreme<Binary::fmin, "fmin">>()
         .grad("self", "self, other", [](Back& b) { return masked(b.g, !pick<false>(b)); })
         .grad("other", "self, other", [](Back& b) { return masked(b.g, pick<false>(b)); });
 
     for (const char* name : {"clamp", "clip"}) {
-        r.add(str(name, "(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor").c_str(), "fmio").kernel<clamp>()
-            .grad("self", "self", clamp_grad).node("ClampBackward1");
-        r.add(str(name, ".Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor").c_str(), "fmio").kernel<clamp>()
+        r.add(str(name, "(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor").c_str(), "fmio")
+            .kernel<clamp>()
+            .grad("self", "self", clamp_grad)
+            .node("ClampBackward1");
+        r.add(str(name, ".Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor").c_str(), "fmio")
+            .kernel<clamp>()
             .grad("self", "self, min, max", clamp_grad)
             .grad("min", "self, min, max", [](Back& b) { return clamp_edge_grad(b, 1); })
-            .grad("max", "self, min, max", [](Back& b) { return clamp_edge_grad(b, 2); }).node("ClampBackward0");
+            .grad("max", "self, min, max", [](Back& b) { return clamp_edge_grad(b, 2); })
+            .node("ClampBackward0");
     }
-    r.add("clamp_min.Tensor(Tensor self, Operand min) -> Tensor", "fmio").kernel<clamp_one<Binary::maximum>>()
+    r.add("clamp_min.Tensor(Tensor self, Operand min) -> Tensor", "fmio")
+        .kernel<clamp_one<Binary::maximum>>()
         .grad("self", "self, min", [](Back& b) { return masked(b.g, b.arg(0) < b.operand(1).value()); })
         .grad("min", "self, min", [](Back& b) { return where(b.arg(0) < b.arg(1), b.g, 0.0); });
-    r.add("clamp_max.Tensor(Tensor self, Operand max) -> Tensor", "fmio").kernel<clamp_one<Binary::minimum>>()
+    r.add("clamp_max.Tensor(Tensor self, Operand max) -> Tensor", "fmio")
+        .kernel<clamp_one<Binary::minimum>>()
         .grad("self", "self, max", [](Back& b) { return masked(b.g, b.arg(0) > b.operand(1).value()); })
         .grad("max", "self, max", [](Back& b) { return where(b.arg(0) > b.arg(1), b.g, 0.0); });
 
-    r.add("isclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> Tensor", "fm").kernel<isclose>();
-    r.add("allclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> bool", "fm").kernel<allclose>();
+    r.add("isclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> Tensor",
+          "fm")
+        .kernel<isclose>();
+    r.add("allclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> bool", "fm")
+        .kernel<allclose>();
     r.add("equal(Tensor self, Tensor other) -> bool", "fm").kernel<equal>();
     r.add("dist(Tensor self, Tensor other, Scalar p=2) -> Tensor", "fm").kernel<dist>();
-    r.add("isin.Tensor_Tensor(Operand elements, Operand test_elements, *, bool assume_unique=False, bool invert=False) -> Tensor", "fo").kernel<isin>();
+    r.add(
+         "isin.Tensor_Tensor(Operand elements, Operand test_elements, *, bool assume_unique=False, bool invert=False) "
+         "-> Tensor",
+         "fo")
+        .kernel<isin>();
 });
 
 }  // namespace

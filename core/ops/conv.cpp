@@ -12,11 +12,13 @@ using namespace cpu;
 // One number stands for all dimensions.
 Dims expanded(IntSpan v, int64_t n, const char* name) {
     if (v.size() == 1) return Dims(size_t(n), v[0]);
-    check(int64_t(v.size()) == n, "expected ", name, " to be a single integer value or a list of ", n, " values to match the convolution dimensions, but got ",
-          name, "=", v);
+    check(int64_t(v.size()) == n, "expected ", name, " to be a single integer value or a list of ", n,
+          " values to match the convolution dimensions, but got ", name, "=", v);
     return Dims(v);
 }
-bool any_below(IntSpan v, int64_t limit) { return std::any_of(v.begin(), v.end(), [&](int64_t x) { return x < limit; }); }
+bool any_below(IntSpan v, int64_t limit) {
+    return std::any_of(v.begin(), v.end(), [&](int64_t x) { return x < limit; });
+}
 std::string by_x(IntSpan v) {
     std::string r;
     for (int64_t x : v) r += (r.empty() ? "" : " x ") + std::to_string(x);
@@ -30,8 +32,12 @@ struct Convolution {
     int64_t groups;
 
     Convolution(int64_t n, IntSpan s, IntSpan p, IntSpan d, bool transposed, IntSpan op, int64_t groups)
-        : stride(expanded(s, n, "stride")), padding(expanded(p, n, "padding")), dilation(expanded(d, n, "dilation")),
-          output_padding(op.empty() ? Dims(size_t(n), 0) : expanded(op, n, "output_padding")), transposed(transposed), groups(groups) {}
+        : stride(expanded(s, n, "stride")),
+          padding(expanded(p, n, "padding")),
+          dilation(expanded(d, n, "dilation")),
+          output_padding(op.empty() ? Dims(size_t(n), 0) : expanded(op, n, "output_padding")),
+          transposed(transposed),
+          groups(groups) {}
 
     void check_shapes(const Tensor& x, const Tensor& w, const Tensor& bias) const {
         const Dims &xs = x.sizes(), &ws = w.sizes();
@@ -40,17 +46,21 @@ struct Convolution {
         check(!any_below(stride, 1), "non-positive stride is not supported");
         check(!any_below(dilation, 1), "non-positive dilation is not supported");
         check(groups > 0, "non-positive groups is not supported");
-        check(w.dim() == x.dim(), "Expected ", w.dim(), "-dimensional input for ", w.dim(), "-dimensional weight ", ws, ", but got ", x.dim(),
-              "-dimensional input of size ", xs, " instead");
-        check(ws[0] >= groups, "Given groups=", groups, ", expected weight to be at least ", groups, " at dimension 0, but got weight of size ", ws, " instead");
-        check(ws[0] % groups == 0, "Given groups=", groups, ", expected weight to be divisible by ", groups, " at dimension 0, but got weight of size [", ws, "] instead");
+        check(w.dim() == x.dim(), "Expected ", w.dim(), "-dimensional input for ", w.dim(), "-dimensional weight ", ws,
+              ", but got ", x.dim(), "-dimensional input of size ", xs, " instead");
+        check(ws[0] >= groups, "Given groups=", groups, ", expected weight to be at least ", groups,
+              " at dimension 0, but got weight of size ", ws, " instead");
+        check(ws[0] % groups == 0, "Given groups=", groups, ", expected weight to be divisible by ", groups,
+              " at dimension 0, but got weight of size [", ws, "] instead");
         const int64_t outputs = transposed ? ws[1] * groups : ws[0], inputs = transposed ? ws[0] : ws[1] * groups;
         const char* given = transposed ? "Given transposed=" : "Given groups=";
-        check(xs[1] == inputs, given, transposed ? int64_t(1) : groups, ", weight of size ", ws, ", expected input", xs, " to have ", inputs, " channels, but got ", xs[1],
-              " channels instead");
+        check(xs[1] == inputs, given, transposed ? int64_t(1) : groups, ", weight of size ", ws, ", expected input", xs,
+              " to have ", inputs, " channels, but got ", xs[1], " channels instead");
         if (bias.defined())
-            check(bias.dim() == 1 && bias.sizes()[0] == outputs, transposed ? "Given transposed=1, weight of size " : "Given weight of size ", ws,
-                  ", expected bias to be 1-dimensional with ", outputs, " elements, but got bias of size ", bias.sizes(), " instead");
+            check(bias.dim() == 1 && bias.sizes()[0] == outputs,
+                  transposed ? "Given transposed=1, weight of size " : "Given weight of size ", ws,
+                  ", expected bias to be 1-dimensional with ", outputs, " elements, but got bias of size ",
+                  bias.sizes(), " instead");
         Dims padded, kernel;
         bool too_small = false;
         for (size_t d = 0; d < stride.size(); ++d) {
@@ -58,16 +68,18 @@ struct Convolution {
             kernel.push_back(dilation[d] * (ws[d + 2] - 1) + 1);
             too_small = too_small || padded.back() < kernel.back();
         }
-        check(transposed || !too_small, "Calculated padded input size per channel: (", by_x(padded), "). Kernel size: (", by_x(kernel),
-              "). Kernel size can't be greater than actual input size");
+        check(transposed || !too_small, "Calculated padded input size per channel: (", by_x(padded),
+              "). Kernel size: (", by_x(kernel), "). Kernel size can't be greater than actual input size");
         for (size_t d = 0; transposed && d < stride.size(); ++d) {
             static const char* names[] = {"depth", "height", "width"};
             if (output_padding[d] < stride[d] || output_padding[d] < dilation[d]) continue;
             std::string text;
-            const std::pair<const char*, const Dims*> lists[] = {{"output_padding", &output_padding}, {"stride", &stride}, {"dilation", &dilation}};
+            const std::pair<const char*, const Dims*> lists[] = {
+                {"output_padding", &output_padding}, {"stride", &stride}, {"dilation", &dilation}};
             for (const auto& [what, list] : lists)
                 for (size_t i = 0; i < list->size(); ++i)
-                    text += str(" ", what, "_", names[3 - std::max<size_t>(2, list->size()) + i + (list->size() == 1)], ": ", (*list)[i]);
+                    text += str(" ", what, "_", names[3 - std::max<size_t>(2, list->size()) + i + (list->size() == 1)],
+                                ": ", (*list)[i]);
             fail(ErrorKind::Runtime, "output padding must be smaller than either stride or dilation, but got", text);
         }
     }
@@ -78,8 +90,9 @@ struct Convolution {
             const int64_t reach = dilation[d] * (w[d + 2] - 1) + 1;
             r.push_back(transposed ? (x[d + 2] - 1) * stride[d] - 2 * padding[d] + reach + output_padding[d]
                                    : (x[d + 2] + 2 * padding[d] - reach) / stride[d] + 1);
-            check(r.back() > 0 || x[0] == 0 || !transposed, "Given input size per channel: (", by_x(x.subspan(2)), "). Calculated output size per channel: (",
-                  by_x(IntSpan(r).subspan(2)), "). Output size is too small");
+            check(r.back() > 0 || x[0] == 0 || !transposed, "Given input size per channel: (", by_x(x.subspan(2)),
+                  "). Calculated output size per channel: (", by_x(IntSpan(r).subspan(2)),
+                  "). Output size is too small");
         }
         return r;
     }
@@ -100,11 +113,16 @@ void check_types(const Tensor& x, const Tensor& w, const Tensor& bias) {
           ") should be the same or input should be a MKLDNN tensor and weight is a dense tensor");
     const auto lower = [](DType t) {
         switch (t) {
-            case DType::f32: return "float"; case DType::f64: return "double"; case DType::f16: return "c10::Half"; case DType::bf16: return "c10::BFloat16";
+            case DType::f32: return "float";
+            case DType::f64: return "double";
+            case DType::f16: return "c10::Half";
+            case DType::bf16: return "c10::BFloat16";
             default: return name(t);
         }
     };
-    if (bias.defined()) check(x.dtype() == bias.dtype(), "Input type (", lower(x.dtype()), ") and bias type (", lower(bias.dtype()), ") should be the same");
+    if (bias.defined())
+        check(x.dtype() == bias.dtype(), "Input type (", lower(x.dtype()), ") and bias type (", lower(bias.dtype()),
+              ") should be the same");
 }
 
 void add_bias(const Tensor& r, const Tensor& bias) {
@@ -113,8 +131,8 @@ void add_bias(const Tensor& r, const Tensor& bias) {
     inplace<"add">(r, op<"view">(bias, shape));
 }
 
-Tensor convolution(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan stride, IntSpan padding, IntSpan dilation, bool transposed,
-                   IntSpan output_padding, int64_t groups) {
+Tensor convolution(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan stride, IntSpan padding,
+                   IntSpan dilation, bool transposed, IntSpan output_padding, int64_t groups) {
     check(w.dim() >= 3 && w.dim() <= 5, "weight should have at least three dimensions");
     const Convolution c(w.dim() - 2, stride, padding, dilation, transposed, output_padding, groups);
     check_types(x, w, bias);
@@ -143,8 +161,9 @@ Tensor bias_gradient(const Tensor& g) {
     return op<"sum.dim_IntList">(g, dims);
 }
 
-std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& g, const Tensor& x, const Tensor& w, IntSpan, IntSpan stride, IntSpan padding,
-                                                        IntSpan dilation, bool transposed, IntSpan output_padding, int64_t groups,
+std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& g, const Tensor& x, const Tensor& w, IntSpan,
+                                                        IntSpan stride, IntSpan padding, IntSpan dilation,
+                                                        bool transposed, IntSpan output_padding, int64_t groups,
                                                         std::span<const bool> mask) {
     const Convolution c(w.dim() - 2, stride, padding, dilation, transposed, output_padding, groups);
     const bool last = (user_channels_last(x) || user_channels_last(w)) && w.dim() >= 4;
@@ -158,18 +177,21 @@ std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& g, const T
     }
     const GradGuard off(false);
     const ConvShape s = c.shape(x.sizes(), w.sizes(), g.sizes());
-    if (mask[1]) dw = conv_weight_gradient(s, transposed ? g : x, transposed ? x : g, mask[2] && !transposed ? &db : nullptr);
+    if (mask[1])
+        dw = conv_weight_gradient(s, transposed ? g : x, transposed ? x : g, mask[2] && !transposed ? &db : nullptr);
     if (mask[2] && !db.defined()) db = bias_gradient(g);
     if (mask[0]) dx = transposed ? conv_forward(s, g, w, Tensor(), last) : conv_data_gradient(s, g, w, last);
     return {dx, dw, db};
 }
 
 // Arguments of `convolution` (3: stride …) and of `convolution_backward` (4: stride …) start at different places.
-Frame gradients(Back& b, const Tensor& g, const Tensor& x, const Tensor& w, int first, std::initializer_list<bool> mask) {
+Frame gradients(Back& b, const Tensor& g, const Tensor& x, const Tensor& w, int first,
+                std::initializer_list<bool> mask) {
     bool m[3];
     std::copy(mask.begin(), mask.end(), m);
-    return opn<"convolution_backward">(g, x, w, nullptr, b.ints(first), b.ints(first + 1), b.ints(first + 2), b.flag(first + 3), b.ints(first + 4),
-                                       b.integer(first + 5), std::span<const bool>(m, 3));
+    return opn<"convolution_backward">(g, x, w, nullptr, b.ints(first), b.ints(first + 1), b.ints(first + 2),
+                                       b.flag(first + 3), b.ints(first + 4), b.integer(first + 5),
+                                       std::span<const bool>(m, 3));
 }
 Tensor again(Back& b, const Tensor& x, const Tensor& w) {
     return op<"convolution">(x, w, nullptr, b.ints(4), b.ints(5), b.ints(6), b.flag(7), b.ints(8), b.integer(9));
@@ -183,7 +205,8 @@ void first_order(Back& b) {
 // The gradients are bilinear: in (g, w) that of x, in (g, x) that of w, linear in g that of the bias.
 void second_order(Back& b) {
     const Tensor g = conj(b.arg(0)), x = conj(b.arg(1)), w = conj(b.arg(2));
-    const Tensor ggx = b.has(0) ? b.grad(0) : Tensor(), ggw = b.has(1) ? b.grad(1) : Tensor(), ggb = b.has(2) ? b.grad(2) : Tensor();
+    const Tensor ggx = b.has(0) ? b.grad(0) : Tensor(), ggw = b.has(1) ? b.grad(1) : Tensor(),
+                 ggb = b.has(2) ? b.grad(2) : Tensor();
     if (b.needs(0)) {
         Tensor r;
         const auto add = [&](const Tensor& t) { r = r.defined() ? op<"add">(r, t) : t; };
@@ -204,25 +227,29 @@ void second_order(Back& b) {
 // An input without batch dimension gets one for the time of the call.
 template <int n, class F>
 Tensor batched(const Tensor& x, const char* name, F&& f) {
-    check(x.dim() == n + 1 || x.dim() == n + 2, "Expected ", n + 1, "D (unbatched) or ", n + 2, "D (batched) input to ", name, ", but got input of size: ", x.sizes());
+    check(x.dim() == n + 1 || x.dim() == n + 2, "Expected ", n + 1, "D (unbatched) or ", n + 2, "D (batched) input to ",
+          name, ", but got input of size: ", x.sizes());
     return x.dim() == n + 2 ? f(x) : op<"squeeze.dim">(f(op<"unsqueeze">(x, 0)), 0);
 }
 constexpr const char* conv_names[] = {"", "conv1d", "conv2d", "conv3d"};
 constexpr const char* transposed_names[] = {"", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"};
 
 template <int n>
-Tensor conv(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan stride, IntSpan padding, IntSpan dilation, int64_t groups) {
+Tensor conv(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan stride, IntSpan padding, IntSpan dilation,
+            int64_t groups) {
     return batched<n>(x, conv_names[n], [&](const Tensor& t) {
         return op<"convolution">(t, w, bias, stride, padding, dilation, false, IntSpan(Dims{0}), groups);
     });
 }
 
 // `same` pads so that the output is as large as the input; what does not divide evenly goes to the end.
-Tensor conv_same(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan stride, IntSpan dilation, int64_t groups) {
+Tensor conv_same(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan stride, IntSpan dilation,
+                 int64_t groups) {
     const int64_t n = w.dim() - 2;
-    check(x.dim() == w.dim(), "Expected ", w.dim(), "-dimensional input for ", w.dim(), "-dimensional weight ", w.sizes(), ", but got ", x.dim(),
-          "-dimensional input of size ", x.sizes(), " instead");
-    check(std::all_of(stride.begin(), stride.end(), [](int64_t v) { return v == 1; }), "padding='same' is not supported for strided convolutions");
+    check(x.dim() == w.dim(), "Expected ", w.dim(), "-dimensional input for ", w.dim(), "-dimensional weight ",
+          w.sizes(), ", but got ", x.dim(), "-dimensional input of size ", x.sizes(), " instead");
+    check(std::all_of(stride.begin(), stride.end(), [](int64_t v) { return v == 1; }),
+          "padding='same' is not supported for strided convolutions");
     const Dims d = expanded(dilation, n, "dilation");
     Dims both, extra(size_t(2 * n), 0);
     bool uneven = false;
@@ -234,12 +261,16 @@ Tensor conv_same(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan s
             uneven = true;
         }
     }
-    if (uneven) warn("Using padding='same' with even kernel lengths and odd dilation may require a zero-padded copy of the input be created");
+    if (uneven)
+        warn(
+            "Using padding='same' with even kernel lengths and odd dilation may require a zero-padded copy of the "
+            "input be created");
     const Tensor padded = uneven ? op<"constant_pad_nd">(x, extra, 0) : x;
     return op<"convolution">(padded, w, bias, stride, both, dilation, false, IntSpan(Dims(size_t(n), 0)), groups);
 }
 template <int n>
-Tensor conv_padding(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan stride, std::string_view padding, IntSpan dilation, int64_t groups) {
+Tensor conv_padding(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan stride, std::string_view padding,
+                    IntSpan dilation, int64_t groups) {
     return batched<n>(x, conv_names[n], [&](const Tensor& t) {
         check(padding == "same" || padding == "valid", "Invalid padding string: '", padding, "'");
         if (padding == "same") return conv_same(t, w, bias, stride, dilation, groups);
@@ -247,7 +278,8 @@ Tensor conv_padding(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpa
     });
 }
 template <int n>
-Tensor conv_transposed(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan stride, IntSpan padding, IntSpan output_padding, int64_t groups, IntSpan dilation) {
+Tensor conv_transposed(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan stride, IntSpan padding,
+                       IntSpan output_padding, int64_t groups, IntSpan dilation) {
     return batched<n>(x, transposed_names[n], [&](const Tensor& t) {
         return op<"convolution">(t, w, bias, stride, padding, dilation, true, output_padding, groups);
     });
@@ -258,30 +290,86 @@ Tensor conv_tbc(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t pa
     check(x.dim() == 3, "Input must have 3 dims: time, batch, in_channel");
     check(w.dim() == 3, "Weight tensor must have 3 dims: kernel_width, in_channels, out_channels.");
     check(bias.dim() == 1, "Bias must be 1-D");
-    check(x.sizes()[2] == w.sizes()[1], "Input dim 2 (input channels) is not == dim 1 in the weight tensor (input channels).");
+    check(x.sizes()[2] == w.sizes()[1],
+          "Input dim 2 (input channels) is not == dim 1 in the weight tensor (input channels).");
     check(w.sizes()[2] == bias.sizes()[0], "Bias size must equal dim 2 in the weight tensor (output channels).");
     const int64_t order_x[] = {1, 2, 0}, order_w[] = {2, 1, 0}, back[] = {2, 0, 1};
     const int64_t one[] = {1}, padding[] = {pad}, none[] = {0};
-    const Tensor r = op<"convolution">(op<"permute">(x, IntSpan(order_x)), op<"permute">(w, IntSpan(order_w)), bias, IntSpan(one), IntSpan(padding), IntSpan(one), false,
-                                       IntSpan(none), 1);
+    const Tensor r = op<"convolution">(op<"permute">(x, IntSpan(order_x)), op<"permute">(w, IntSpan(order_w)), bias,
+                                       IntSpan(one), IntSpan(padding), IntSpan(one), false, IntSpan(none), 1);
     return op<"contiguous">(op<"permute">(r, IntSpan(back)));
 }
 
 const Family family([](Registry& r) {
-    r.add("convolution(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation, bool transposed, int[] output_padding, "
-          "int groups) -> Tensor", "f").kernel<convolution>().autocast(1).grads("input, weight, bias", "input, weight", first_order);
-    r.add("convolution_backward(Tensor grad_output, Tensor input, Tensor weight, int[]? bias_sizes, int[] stride, int[] padding, int[] dilation, "
-          "bool transposed, int[] output_padding, int groups, bool[3] output_mask) -> (Tensor, Tensor, Tensor)", "")
-        .kernel<convolution_backward>().grads("grad_output, input, weight", "grad_output, input, weight", second_order);
-    r.add("conv1d(Tensor input, Tensor weight, Tensor? bias=None, int[1] stride=1, int[1] padding=0, int[1] dilation=1, int groups=1) -> Tensor", "f").kernel<conv<1>>().autocast(1);
-    r.add("conv2d(Tensor input, Tensor weight, Tensor? bias=None, int[2] stride=1, int[2] padding=0, int[2] dilation=1, int groups=1) -> Tensor", "f").kernel<conv<2>>().autocast(1);
-    r.add("conv3d(Tensor input, Tensor weight, Tensor? bias=None, int[3] stride=1, int[3] padding=0, int[3] dilation=1, int groups=1) -> Tensor", "f").kernel<conv<3>>().autocast(1);
-    r.add("conv1d.padding(Tensor input, Tensor weight, Tensor? bias=None, int[1] stride=1, str padding=\"valid\", int[1] dilation=1, int groups=1) -> Tensor", "f").kernel<conv_padding<1>>().autocast(1);
-    r.add("conv2d.padding(Tensor input, Tensor weight, Tensor? bias=None, int[2] stride=1, str padding=\"valid\", int[2] dilation=1, int groups=1) -> Tensor", "f").kernel<conv_padding<2>>().autocast(1);
-    r.add("conv3d.padding(Tensor input, Tensor weight, Tensor? bias=None, int[3] stride=1, str padding=\"valid\", int[3] dilation=1, int groups=1) -> Tensor", "f").kernel<conv_padding<3>>().autocast(1);
-    r.add("conv_transpose1d(Tensor input, Tensor weight, Tensor? bias=None, int[1] stride=1, int[1] padding=0, int[1] output_padding=0, int groups=1, int[1] dilation=1) -> Tensor", "f").kernel<conv_transposed<1>>().autocast(1);
-    r.add("conv_transpose2d.input(Tensor input, Tensor weight, Tensor? bias=None, int[2] stride=1, int[2] padding=0, int[2] output_padding=0, int groups=1, int[2] dilation=1) -> Tensor", "f").kernel<conv_transposed<2>>().autocast(1);
-    r.add("conv_transpose3d.input(Tensor input, Tensor weight, Tensor? bias=None, int[3] stride=1, int[3] padding=0, int[3] output_padding=0, int groups=1, int[3] dilation=1) -> Tensor", "f").kernel<conv_transposed<3>>().autocast(1);
+    r.add(
+         "convolution(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation, bool "
+         "transposed, int[] output_padding, "
+         "int groups) -> Tensor",
+         "f")
+        .kernel<convolution>()
+        .autocast(1)
+        .grads("input, weight, bias", "input, weight", first_order);
+    r.add(
+         "convolution_backward(Tensor grad_output, Tensor input, Tensor weight, int[]? bias_sizes, int[] stride, int[] "
+         "padding, int[] dilation, "
+         "bool transposed, int[] output_padding, int groups, bool[3] output_mask) -> (Tensor, Tensor, Tensor)",
+         "")
+        .kernel<convolution_backward>()
+        .grads("grad_output, input, weight", "grad_output, input, weight", second_order);
+    r.add(
+         "conv1d(Tensor input, Tensor weight, Tensor? bias=None, int[1] stride=1, int[1] padding=0, int[1] dilation=1, "
+         "int groups=1) -> Tensor",
+         "f")
+        .kernel<conv<1>>()
+        .autocast(1);
+    r.add(
+         "conv2d(Tensor input, Tensor weight, Tensor? bias=None, int[2] stride=1, int[2] padding=0, int[2] dilation=1, "
+         "int groups=1) -> Tensor",
+         "f")
+        .kernel<conv<2>>()
+        .autocast(1);
+    r.add(
+         "conv3d(Tensor input, Tensor weight, Tensor? bias=None, int[3] stride=1, int[3] padding=0, int[3] dilation=1, "
+         "int groups=1) -> Tensor",
+         "f")
+        .kernel<conv<3>>()
+        .autocast(1);
+    r.add(
+         "conv1d.padding(Tensor input, Tensor weight, Tensor? bias=None, int[1] stride=1, str padding=\"valid\", "
+         "int[1] dilation=1, int groups=1) -> Tensor",
+         "f")
+        .kernel<conv_padding<1>>()
+        .autocast(1);
+    r.add(
+         "conv2d.padding(Tensor input, Tensor weight, Tensor? bias=None, int[2] stride=1, str padding=\"valid\", "
+         "int[2] dilation=1, int groups=1) -> Tensor",
+         "f")
+        .kernel<conv_padding<2>>()
+        .autocast(1);
+    r.add(
+         "conv3d.padding(Tensor input, Tensor weight, Tensor? bias=None, int[3] stride=1, str padding=\"valid\", "
+         "int[3] dilation=1, int groups=1) -> Tensor",
+         "f")
+        .kernel<conv_padding<3>>()
+        .autocast(1);
+    r.add(
+         "conv_transpose1d(Tensor input, Tensor weight, Tensor? bias=None, int[1] stride=1, int[1] padding=0, int[1] "
+         "output_padding=0, int groups=1, int[1] dilation=1) -> Tensor",
+         "f")
+        .kernel<conv_transposed<1>>()
+        .autocast(1);
+    r.add(
+         "conv_transpose2d.input(Tensor input, Tensor weight, Tensor? bias=None, int[2] stride=1, int[2] padding=0, "
+         "int[2] output_padding=0, int groups=1, int[2] dilation=1) -> Tensor",
+         "f")
+        .kernel<conv_transposed<2>>()
+        .autocast(1);
+    r.add(
+         "conv_transpose3d.input(Tensor input, Tensor weight, Tensor? bias=None, int[3] stride=1, int[3] padding=0, "
+         "int[3] output_padding=0, int groups=1, int[3] dilation=1) -> Tensor",
+         "f")
+        .kernel<conv_transposed<3>>()
+        .autocast(1);
     r.add("conv_tbc(Tensor self, Tensor weight, Tensor bias, int pad=0) -> Tensor", "f").kernel<conv_tbc>();
 });
 

@@ -10,19 +10,22 @@ Device device_or_cpu(std::optional<Device> d) { return d.value_or(kCPU); }
 DType or_default(DType t) { return t == DType::none ? default_dtype() : t; }
 
 void check_layout(std::optional<Layout> l) {
-    if (l && *l != Layout::Strided) fail(ErrorKind::NotImplemented, "only strided tensors can be made here; see torch.sparse for the others");
+    if (l && *l != Layout::Strided)
+        fail(ErrorKind::NotImplemented, "only strided tensors can be made here; see torch.sparse for the others");
 }
 
 Tensor in_format(IntSpan sizes, DType dtype, Device device, std::optional<MemoryFormat> f) {
     if (f && (*f == MemoryFormat::ChannelsLast || *f == MemoryFormat::ChannelsLast3d)) {
         const size_t want = *f == MemoryFormat::ChannelsLast ? 4 : 5;
-        check(sizes.size() == want, "required rank ", want, " tensor to use channels_last", want == 5 ? "_3d" : "", " format");
+        check(sizes.size() == want, "required rank ", want, " tensor to use channels_last", want == 5 ? "_3d" : "",
+              " format");
         return empty_strided(sizes, channels_last_strides(sizes), dtype, device);
     }
     return empty(sizes, dtype, device);
 }
 
-Tensor like(const Tensor& t, DType dtype, std::optional<Layout> layout, std::optional<Device> device, std::optional<MemoryFormat> f) {
+Tensor like(const Tensor& t, DType dtype, std::optional<Layout> layout, std::optional<Device> device,
+            std::optional<MemoryFormat> f) {
     check_layout(layout);
     if (dtype == DType::none) dtype = t.dtype();
     const Device d = device.value_or(t.device());
@@ -32,22 +35,26 @@ Tensor like(const Tensor& t, DType dtype, std::optional<Layout> layout, std::opt
     return empty_strided(t.sizes(), t.strides(), dtype, d);
 }
 
-Tensor empty_(IntSpan size, DType dtype, std::optional<Layout> layout, std::optional<Device> device, const Value&, std::optional<MemoryFormat> f) {
+Tensor empty_(IntSpan size, DType dtype, std::optional<Layout> layout, std::optional<Device> device, const Value&,
+              std::optional<MemoryFormat> f) {
     check_layout(layout);
     return in_format(size, or_default(dtype), device_or_cpu(device), f);
 }
-Tensor empty_strided_(IntSpan size, IntSpan stride, DType dtype, std::optional<Layout> layout, std::optional<Device> device, const Value&) {
+Tensor empty_strided_(IntSpan size, IntSpan stride, DType dtype, std::optional<Layout> layout,
+                      std::optional<Device> device, const Value&) {
     check_layout(layout);
     return empty_strided(size, stride, or_default(dtype), device_or_cpu(device));
 }
-Tensor zeros(IntSpan size, DType dtype, std::optional<Layout> layout, std::optional<Device> device, const Value&, Out out) {
+Tensor zeros(IntSpan size, DType dtype, std::optional<Layout> layout, std::optional<Device> device, const Value&,
+             Out out) {
     check_layout(layout);
     if (out.given() && dtype == DType::none) dtype = (*out.given()).dtype();
     Tensor t = out.result(size, or_default(dtype), device_or_cpu(device));
     cpu::fill(t, 0);
     return t;
 }
-Tensor ones(IntSpan size, DType dtype, std::optional<Layout> layout, std::optional<Device> device, const Value&, Out out) {
+Tensor ones(IntSpan size, DType dtype, std::optional<Layout> layout, std::optional<Device> device, const Value&,
+            Out out) {
     check_layout(layout);
     if (out.given() && dtype == DType::none) dtype = (*out.given()).dtype();
     Tensor t = out.result(size, or_default(dtype), device_or_cpu(device));
@@ -55,9 +62,13 @@ Tensor ones(IntSpan size, DType dtype, std::optional<Layout> layout, std::option
     return t;
 }
 DType dtype_of_number(const Scalar& v) {
-    return v.kind == Scalar::Kind::Bool ? DType::b1 : v.is_integral() ? DType::i64 : v.is_complex() ? to_complex(default_dtype()) : default_dtype();
+    return v.kind == Scalar::Kind::Bool ? DType::b1
+           : v.is_integral()            ? DType::i64
+           : v.is_complex()             ? to_complex(default_dtype())
+                                        : default_dtype();
 }
-Tensor full(IntSpan size, Scalar value, DType dtype, std::optional<Layout> layout, std::optional<Device> device, const Value&, Out out) {
+Tensor full(IntSpan size, Scalar value, DType dtype, std::optional<Layout> layout, std::optional<Device> device,
+            const Value&, Out out) {
     check_layout(layout);
     if (dtype == DType::none) dtype = out.given() ? (*out.given()).dtype() : dtype_of_number(value);
     Tensor t = out.result(size, dtype, device_or_cpu(device));
@@ -67,28 +78,34 @@ Tensor full(IntSpan size, Scalar value, DType dtype, std::optional<Layout> layou
 Tensor scalar_tensor_(Scalar value, DType dtype, std::optional<Layout>, std::optional<Device> device, const Value&) {
     return scalar_tensor(value, or_default(dtype), device_or_cpu(device));
 }
-Tensor empty_like_(const Tensor& t, DType d, std::optional<Layout> l, std::optional<Device> dev, const Value&, std::optional<MemoryFormat> f) {
+Tensor empty_like_(const Tensor& t, DType d, std::optional<Layout> l, std::optional<Device> dev, const Value&,
+                   std::optional<MemoryFormat> f) {
     return like(t, d, l, dev, f);
 }
-Tensor zeros_like(const Tensor& t, DType d, std::optional<Layout> l, std::optional<Device> dev, const Value&, std::optional<MemoryFormat> f) {
+Tensor zeros_like(const Tensor& t, DType d, std::optional<Layout> l, std::optional<Device> dev, const Value&,
+                  std::optional<MemoryFormat> f) {
     Tensor r = like(t, d, l, dev, f);
     cpu::fill(r, 0);
     return r;
 }
-Tensor ones_like(const Tensor& t, DType d, std::optional<Layout> l, std::optional<Device> dev, const Value&, std::optional<MemoryFormat> f) {
+Tensor ones_like(const Tensor& t, DType d, std::optional<Layout> l, std::optional<Device> dev, const Value&,
+                 std::optional<MemoryFormat> f) {
     Tensor r = like(t, d, l, dev, f);
     cpu::fill(r, 1);
     return r;
 }
-Tensor full_like(const Tensor& t, Scalar v, DType d, std::optional<Layout> l, std::optional<Device> dev, const Value&, std::optional<MemoryFormat> f) {
+Tensor full_like(const Tensor& t, Scalar v, DType d, std::optional<Layout> l, std::optional<Device> dev, const Value&,
+                 std::optional<MemoryFormat> f) {
     Tensor r = like(t, d, l, dev, f);
     cpu::fill(r, v);
     return r;
 }
-Tensor new_empty(const Tensor& t, IntSpan size, DType d, std::optional<Layout>, std::optional<Device> dev, const Value&) {
+Tensor new_empty(const Tensor& t, IntSpan size, DType d, std::optional<Layout>, std::optional<Device> dev,
+                 const Value&) {
     return empty(size, d == DType::none ? t.dtype() : d, dev.value_or(t.device()));
 }
-Tensor new_empty_strided(const Tensor& t, IntSpan size, IntSpan stride, DType d, std::optional<Layout>, std::optional<Device> dev, const Value&) {
+Tensor new_empty_strided(const Tensor& t, IntSpan size, IntSpan stride, DType d, std::optional<Layout>,
+                         std::optional<Device> dev, const Value&) {
     return empty_strided(size, stride, d == DType::none ? t.dtype() : d, dev.value_or(t.device()));
 }
 Tensor new_filled(const Tensor& t, IntSpan size, DType d, std::optional<Device> dev, Scalar v) {
@@ -96,19 +113,29 @@ Tensor new_filled(const Tensor& t, IntSpan size, DType d, std::optional<Device> 
     cpu::fill(r, v);
     return r;
 }
-Tensor new_zeros(const Tensor& t, IntSpan size, DType d, std::optional<Layout>, std::optional<Device> dev, const Value&) { return new_filled(t, size, d, dev, 0); }
-Tensor new_ones(const Tensor& t, IntSpan size, DType d, std::optional<Layout>, std::optional<Device> dev, const Value&) { return new_filled(t, size, d, dev, 1); }
-Tensor new_full(const Tensor& t, IntSpan size, Scalar v, DType d, std::optional<Layout>, std::optional<Device> dev, const Value&) {
+Tensor new_zeros(const Tensor& t, IntSpan size, DType d, std::optional<Layout>, std::optional<Device> dev,
+                 const Value&) {
+    return new_filled(t, size, d, dev, 0);
+}
+Tensor new_ones(const Tensor& t, IntSpan size, DType d, std::optional<Layout>, std::optional<Device> dev,
+                const Value&) {
+    return new_filled(t, size, d, dev, 1);
+}
+Tensor new_full(const Tensor& t, IntSpan size, Scalar v, DType d, std::optional<Layout>, std::optional<Device> dev,
+                const Value&) {
     return new_filled(t, size, d, dev, v);
 }
 
 // --- ranges
-template <class T> void fill_range(T* p, int64_t n, T start, T step) {
+template <class T>
+void fill_range(T* p, int64_t n, T start, T step) {
     for (int64_t i = 0; i < n; ++i) p[i] = T(start + T(i) * step);
 }
 
-// PyTorch's last bits: it counts in pairs of 32-byte vectors, each from its first number on, and what is left from `start` on.
-template <class T, class A> void fill_range_in_vectors(T* p, int64_t n, A start, A step) {
+// PyTorch's last bits: it counts in pairs of 32-byte vectors, each from its first number on, and what is left from
+// `start` on.
+template <class T, class A>
+void fill_range_in_vectors(T* p, int64_t n, A start, A step) {
     constexpr int64_t kLanes = 32 / sizeof(T);
     const int64_t whole = n - n % (2 * kLanes);
     for (int64_t i = 0; i < whole; i += kLanes) {
@@ -118,11 +145,13 @@ template <class T, class A> void fill_range_in_vectors(T* p, int64_t n, A start,
     for (int64_t i = whole; i < n; ++i) p[i] = T(std::fma(step, A(i), start));
 }
 
-Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, std::optional<Layout> layout, std::optional<Device> device, const Value&, Out out) {
+Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, std::optional<Layout> layout,
+              std::optional<Device> device, const Value&, Out out) {
     check_layout(layout);
     if (dtype == DType::none)
-        dtype = out.given() ? (*out.given()).dtype()
-                            : start.is_integral() && end.is_integral() && step.is_integral() ? DType::i64 : default_dtype();
+        dtype = out.given()                                                      ? (*out.given()).dtype()
+                : start.is_integral() && end.is_integral() && step.is_integral() ? DType::i64
+                                                                                 : default_dtype();
     check(!step.is_zero(), "step must be nonzero");
     const double a = start.real(), b = end.real(), s = step.real();
     check(std::isfinite(a) && std::isfinite(b), "unsupported range: ", a, " -> ", b);
@@ -154,47 +183,62 @@ Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, std::optional<
     if (dest.get() != t.get()) cpu::copy_data(t, dest);
     return t;
 }
-Tensor arange_end(Scalar end, DType d, std::optional<Layout> l, std::optional<Device> dev, const Value& p, Out out) { return arange(0, end, 1, d, l, dev, p, out); }
-Tensor arange_start(Scalar start, Scalar end, DType d, std::optional<Layout> l, std::optional<Device> dev, const Value& p, Out out) {
+Tensor arange_end(Scalar end, DType d, std::optional<Layout> l, std::optional<Device> dev, const Value& p, Out out) {
+    return arange(0, end, 1, d, l, dev, p, out);
+}
+Tensor arange_start(Scalar start, Scalar end, DType d, std::optional<Layout> l, std::optional<Device> dev,
+                    const Value& p, Out out) {
     return arange(start, end, 1, d, l, dev, p, out);
 }
 
-Tensor linspace(Scalar start, Scalar end, int64_t steps, DType dtype, std::optional<Layout> layout, std::optional<Device> device, const Value&, Out out) {
+Tensor linspace(Scalar start, Scalar end, int64_t steps, DType dtype, std::optional<Layout> layout,
+                std::optional<Device> device, const Value&, Out out) {
     check_layout(layout);
     check(steps >= 0, "number of steps must be non-negative");
     if (dtype == DType::none)
-        dtype = out.given() ? (*out.given()).dtype() : start.is_complex() || end.is_complex() ? to_complex(default_dtype()) : default_dtype();
+        dtype = out.given()                              ? (*out.given()).dtype()
+                : start.is_complex() || end.is_complex() ? to_complex(default_dtype())
+                                                         : default_dtype();
     Tensor t = out.result(Dims{steps}, dtype, device_or_cpu(device));
     if (t.is_meta() || !steps) return t;
     Tensor dest = t->contiguous ? t : empty(t.sizes(), dtype);
     visit_dtype(dtype, [&](auto z) {
         using T = decltype(z);
         T* p = dest.data<T>();
-        if (steps == 1) { p[0] = start.to<T>(); return; }
+        if (steps == 1) {
+            p[0] = start.to<T>();
+            return;
+        }
         const int64_t half = steps / 2;  // from both ends, so that the last value is exact
         if constexpr (std::is_same_v<T, C64> || std::is_same_v<T, C128>) {
             using R = decltype(T{}.re);
             const T a = start.to<T>(), b = end.to<T>(), d = (b - a) / T(R(steps - 1));
-            for (int64_t i = 0; i < steps; ++i) p[i] = i < half ? T(std::fma(d.re, R(i), a.re), std::fma(d.im, R(i), a.im))
-                                                                         : T(std::fma(-d.re, R(steps - 1 - i), b.re), std::fma(-d.im, R(steps - 1 - i), b.im));
+            for (int64_t i = 0; i < steps; ++i)
+                p[i] = i < half ? T(std::fma(d.re, R(i), a.re), std::fma(d.im, R(i), a.im))
+                                : T(std::fma(-d.re, R(steps - 1 - i), b.re), std::fma(-d.im, R(steps - 1 - i), b.im));
         } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
             const float a = float(start.to<T>()), b = float(end.to<T>()), d = (b - a) / float(steps - 1);
-            for (int64_t i = 0; i < steps; ++i) p[i] = i < half ? T(start.to<T>() + d * float(i)) : T(end.to<T>() - d * float(steps - 1 - i));
+            for (int64_t i = 0; i < steps; ++i)
+                p[i] = i < half ? T(start.to<T>() + d * float(i)) : T(end.to<T>() - d * float(steps - 1 - i));
         } else if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {  // rounded after every operation
             const T a = start.to<T>(), b = end.to<T>(), d = T(float(T(float(b) - float(a))) / float(steps - 1));
             for (int64_t i = 0; i < steps; ++i)
-                p[i] = i < half ? T(float(a) + float(T(float(d) * float(i)))) : T(float(b) - float(T(float(d) * float(steps - 1 - i))));
+                p[i] = i < half ? T(float(a) + float(T(float(d) * float(i))))
+                                : T(float(b) - float(T(float(d) * float(steps - 1 - i))));
         } else if constexpr (!std::is_same_v<T, bool>) {
             using F = std::conditional_t<std::is_same_v<T, double>, double, float>;
             const F a = F(start.to<T>()), b = F(end.to<T>()), d = (b - a) / F(steps - 1);
-            for (int64_t i = 0; i < steps; ++i) p[i] = T(i < half ? std::fma(d, F(i), a) : std::fma(-d, F(steps - 1 - i), b));  // fused, as PyTorch does
+            for (int64_t i = 0; i < steps; ++i)
+                p[i] =
+                    T(i < half ? std::fma(d, F(i), a) : std::fma(-d, F(steps - 1 - i), b));  // fused, as PyTorch does
         }
     });
     if (dest.get() != t.get()) cpu::copy_data(t, dest);
     return t;
 }
 
-Tensor eye_m(int64_t n, int64_t m, DType dtype, std::optional<Layout> layout, std::optional<Device> device, const Value&, Out out) {
+Tensor eye_m(int64_t n, int64_t m, DType dtype, std::optional<Layout> layout, std::optional<Device> device,
+             const Value&, Out out) {
     check_layout(layout);
     check(n >= 0, "n must be greater or equal to 0, got ", n);
     check(m >= 0, "m must be greater or equal to 0, got ", m);
@@ -205,7 +249,9 @@ Tensor eye_m(int64_t n, int64_t m, DType dtype, std::optional<Layout> layout, st
     if (k) cpu::fill(make_view(t, Dims{k}, Dims{t.strides()[0] + t.strides()[1]}, t->offset), 1);
     return t;
 }
-Tensor eye(int64_t n, DType d, std::optional<Layout> l, std::optional<Device> dev, const Value& p, Out out) { return eye_m(n, n, d, l, dev, p, out); }
+Tensor eye(int64_t n, DType d, std::optional<Layout> l, std::optional<Device> dev, const Value& p, Out out) {
+    return eye_m(n, n, d, l, dev, p, out);
+}
 
 // --- copies
 Tensor clone(const Tensor& t, std::optional<MemoryFormat> f) {
@@ -218,8 +264,9 @@ Tensor copy_(const Tensor& self, const Tensor& src, bool) {
     if (self.numel() || src.numel() != 0) {
         const Dims shape = broadcast_shapes(self.sizes(), src.sizes());
         if (!same(shape, self.sizes()))
-            fail(ErrorKind::Runtime, "The size of tensor a (", self.dim() ? self.sizes().back() : 1, ") must match the size of tensor b (",
-                 src.dim() ? src.sizes().back() : 1, ") at non-singleton dimension ", std::max<int64_t>(self.dim(), src.dim()) - 1);
+            fail(ErrorKind::Runtime, "The size of tensor a (", self.dim() ? self.sizes().back() : 1,
+                 ") must match the size of tensor b (", src.dim() ? src.sizes().back() : 1,
+                 ") at non-singleton dimension ", std::max<int64_t>(self.dim(), src.dim()) - 1);
     }
     if (is_complex(src.dtype()) && !is_complex(self.dtype()))
         warn("Casting complex values to real discards the imaginary part");
@@ -230,12 +277,14 @@ Tensor copy_(const Tensor& self, const Tensor& src, bool) {
 Tensor fill_(const Tensor& self, Operand v) {
     Scalar s;
     if (v.is_tensor()) {
-        check(v.tensor().dim() == 0, "fill_ only supports 0-dimension value tensor but got tensor with ", v.tensor().dim(), " dimensions.");
+        check(v.tensor().dim() == 0, "fill_ only supports 0-dimension value tensor but got tensor with ",
+              v.tensor().dim(), " dimensions.");
         s = v.tensor().is_meta() ? Scalar(0) : v.tensor().item();
     } else {
         s = v.scalar();
     }
-    check(!(s.is_complex() && s.im != 0 && !is_complex(self.dtype())), "value cannot be converted to type ", self.dtype(), " without overflow");
+    check(!(s.is_complex() && s.im != 0 && !is_complex(self.dtype())), "value cannot be converted to type ",
+          self.dtype(), " without overflow");
     cpu::fill(self, s);
     self->bump_version();
     return self;
@@ -266,18 +315,27 @@ Tensor to_copy(const Tensor& self, DType dtype, std::optional<Device> device, st
     return r;
 }
 Tensor to_any(const Tensor& self, DType dtype, std::optional<Device> device, bool copy, std::optional<MemoryFormat> f) {
-    const bool format_fits = !f || *f == MemoryFormat::Preserve || (*f == MemoryFormat::Contiguous ? self->contiguous : is_channels_last(self.sizes(), self.strides()));
-    if (!copy && (dtype == DType::none || dtype == self.dtype()) && (!device || device->type == self.device().type) && format_fits) return self;
+    const bool format_fits =
+        !f || *f == MemoryFormat::Preserve ||
+        (*f == MemoryFormat::Contiguous ? self->contiguous : is_channels_last(self.sizes(), self.strides()));
+    if (!copy && (dtype == DType::none || dtype == self.dtype()) && (!device || device->type == self.device().type) &&
+        format_fits)
+        return self;
     return op<"_to_copy">(self, dtype == DType::none ? self.dtype() : dtype, device.value_or(self.device()), f);
 }
-Tensor to_device(const Tensor& self, std::optional<Device> device, DType dtype, bool, bool copy, std::optional<MemoryFormat> f) {
+Tensor to_device(const Tensor& self, std::optional<Device> device, DType dtype, bool, bool copy,
+                 std::optional<MemoryFormat> f) {
     return to_any(self, dtype, device, copy, f);
 }
-Tensor to_dtype(const Tensor& self, DType dtype, bool, bool copy, std::optional<MemoryFormat> f) { return to_any(self, dtype, std::nullopt, copy, f); }
+Tensor to_dtype(const Tensor& self, DType dtype, bool, bool copy, std::optional<MemoryFormat> f) {
+    return to_any(self, dtype, std::nullopt, copy, f);
+}
 Tensor to_other(const Tensor& self, const Tensor& other, bool, bool copy, std::optional<MemoryFormat> f) {
     return to_any(self, other.dtype(), other.device(), copy, f);
 }
-Tensor type_as(const Tensor& self, const Tensor& other) { return to_any(self, other.dtype(), other.device(), false, std::nullopt); }
+Tensor type_as(const Tensor& self, const Tensor& other) {
+    return to_any(self, other.dtype(), other.device(), false, std::nullopt);
+}
 Tensor detach(const Tensor& self) { return shallow_copy(self, true); }
 Tensor alias(const Tensor& self) { return make_view(self, self.sizes(), self.strides(), self->offset); }
 
@@ -297,12 +355,16 @@ const Family create([](Registry& r) {
     r.add("ones(int[] size" FB_FACTORY ") -> Tensor", "fo").kernel<ones>();
     r.add("full(int[] size, Scalar fill_value" FB_FACTORY ") -> Tensor", "fo").kernel<full>();
     r.add("scalar_tensor(Scalar s" FB_FACTORY ") -> Tensor", "f").kernel<scalar_tensor_>();
-    r.add("empty_like(Tensor self" FB_FACTORY ", MemoryFormat? memory_format=None) -> Tensor", "f").kernel<empty_like_>();
-    r.add("zeros_like(Tensor self" FB_FACTORY ", MemoryFormat? memory_format=None) -> Tensor", "f").kernel<zeros_like>();
+    r.add("empty_like(Tensor self" FB_FACTORY ", MemoryFormat? memory_format=None) -> Tensor", "f")
+        .kernel<empty_like_>();
+    r.add("zeros_like(Tensor self" FB_FACTORY ", MemoryFormat? memory_format=None) -> Tensor", "f")
+        .kernel<zeros_like>();
     r.add("ones_like(Tensor self" FB_FACTORY ", MemoryFormat? memory_format=None) -> Tensor", "f").kernel<ones_like>();
-    r.add("full_like(Tensor self, Scalar fill_value" FB_FACTORY ", MemoryFormat? memory_format=None) -> Tensor", "f").kernel<full_like>();
+    r.add("full_like(Tensor self, Scalar fill_value" FB_FACTORY ", MemoryFormat? memory_format=None) -> Tensor", "f")
+        .kernel<full_like>();
     r.add("new_empty(Tensor self, int[] size" FB_FACTORY ") -> Tensor", "m").kernel<new_empty>();
-    r.add("new_empty_strided(Tensor self, int[] size, int[] stride" FB_FACTORY ") -> Tensor", "m").kernel<new_empty_strided>();
+    r.add("new_empty_strided(Tensor self, int[] size, int[] stride" FB_FACTORY ") -> Tensor", "m")
+        .kernel<new_empty_strided>();
     r.add("new_zeros(Tensor self, int[] size" FB_FACTORY ") -> Tensor", "m").kernel<new_zeros>();
     r.add("new_ones(Tensor self, int[] size" FB_FACTORY ") -> Tensor", "m").kernel<new_ones>();
     r.add("new_full(Tensor self, int[] size, Scalar fill_value" FB_FACTORY ") -> Tensor", "m").kernel<new_full>();
@@ -313,25 +375,49 @@ const Family create([](Registry& r) {
     r.add("eye(int n" FB_FACTORY ") -> Tensor", "fo").kernel<eye>();
     r.add("eye.m(int n, int m" FB_FACTORY ") -> Tensor", "fo").kernel<eye_m>();
 #undef FB_FACTORY
-    r.add("clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", "fm").kernel<clone>()
+    r.add("clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", "fm")
+        .kernel<clone>()
         .grad("self", "", [](Back& b) { return b.g; });
-    r.add("copy_(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor", "m").kernel<copy_>()
+    r.add("copy_(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor", "m")
+        .kernel<copy_>()
         .grad("self", "", [](Back& b) { return op<"zeros_like">(b.g); })
-        .grad("src", "", [](Back& b) { return b.g; }).node("CopyBackwards");
-    r.add("fill(Tensor self, Operand value) -> Tensor", "f").kernel<fill>()
+        .grad("src", "", [](Back& b) { return b.g; })
+        .node("CopyBackwards");
+    r.add("fill(Tensor self, Operand value) -> Tensor", "f")
+        .kernel<fill>()
         .grad("self", "", [](Back& b) { return op<"zeros_like">(b.g); })
         .grad("value", "", [](Back& b) { return op<"sum">(b.g); });
-    r.add("fill_(Tensor(a!) self, Operand value) -> Tensor", "fm").kernel<fill_>()
+    r.add("fill_(Tensor(a!) self, Operand value) -> Tensor", "fm")
+        .kernel<fill_>()
         .grad("self", "", [](Back& b) { return op<"zeros_like">(b.g); })
-        .grad("value", "", [](Back& b) { return op<"sum">(b.g); }).node("FillBackward0");
-    r.add("zero_(Tensor(a!) self) -> Tensor", "fm").kernel<zero_>()
-        .grad("self", "", [](Back& b) { return op<"zeros_like">(b.g); }).node("ZeroBackward0");
-    r.add("contiguous(Tensor self, *, MemoryFormat memory_format=contiguous_format) -> Tensor", "m").kernel<contiguous>();
-    r.add("_to_copy(Tensor self, ScalarType? dtype, Device? device=None, MemoryFormat? memory_format=None) -> Tensor", "").kernel<to_copy>()
-        .grad("self", "", [](Back& b) { return b.g.to(b.meta(0).dtype); }).node("ToCopyBackward0");
-    r.add("to.dtype(Tensor self, ScalarType dtype, bool non_blocking=False, bool copy=False, *, MemoryFormat? memory_format=None) -> Tensor", "m").kernel<to_dtype>();
-    r.add("to.device(Tensor self, Device? device=None, ScalarType? dtype=None, bool non_blocking=False, bool copy=False, *, MemoryFormat? memory_format=None) -> Tensor", "m").kernel<to_device>();
-    r.add("to.other(Tensor self, Tensor other, bool non_blocking=False, bool copy=False, *, MemoryFormat? memory_format=None) -> Tensor", "m").kernel<to_other>();
+        .grad("value", "", [](Back& b) { return op<"sum">(b.g); })
+        .node("FillBackward0");
+    r.add("zero_(Tensor(a!) self) -> Tensor", "fm")
+        .kernel<zero_>()
+        .grad("self", "", [](Back& b) { return op<"zeros_like">(b.g); })
+        .node("ZeroBackward0");
+    r.add("contiguous(Tensor self, *, MemoryFormat memory_format=contiguous_format) -> Tensor", "m")
+        .kernel<contiguous>();
+    r.add("_to_copy(Tensor self, ScalarType? dtype, Device? device=None, MemoryFormat? memory_format=None) -> Tensor",
+          "")
+        .kernel<to_copy>()
+        .grad("self", "", [](Back& b) { return b.g.to(b.meta(0).dtype); })
+        .node("ToCopyBackward0");
+    r.add(
+         "to.dtype(Tensor self, ScalarType dtype, bool non_blocking=False, bool copy=False, *, MemoryFormat? "
+         "memory_format=None) -> Tensor",
+         "m")
+        .kernel<to_dtype>();
+    r.add(
+         "to.device(Tensor self, Device? device=None, ScalarType? dtype=None, bool non_blocking=False, bool "
+         "copy=False, *, MemoryFormat? memory_format=None) -> Tensor",
+         "m")
+        .kernel<to_device>();
+    r.add(
+         "to.other(Tensor self, Tensor other, bool non_blocking=False, bool copy=False, *, MemoryFormat? "
+         "memory_format=None) -> Tensor",
+         "m")
+        .kernel<to_other>();
     r.add("type_as(Tensor self, Tensor other) -> Tensor", "m").kernel<type_as>();
     r.add("detach(Tensor self) -> Tensor", "fm").kernel<detach>();
     r.add("alias(Tensor self) -> Tensor", "").kernel<alias>().view().grad("self", "", [](Back& b) { return b.g; });

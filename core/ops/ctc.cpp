@@ -1,4 +1,5 @@
-// Connectionist temporal classification (Graves et al. 2006): the likelihood of a label sequence summed over all alignments.
+// Connectionist temporal classification (Graves et al. 2006): the likelihood of a label sequence summed over all
+// alignments.
 #include <cmath>
 #include <limits>
 #include "base/parallel.h"
@@ -25,17 +26,23 @@ constexpr const char* kWhere = "(while checking arguments for ctc_loss_allocate_
 Labels labels_of(const Tensor& targets, IntSpan lengths) {
     Labels r;
     r.keep = dense(targets.dtype() == DType::i64 ? targets : convert(targets, DType::i64));
-    const int64_t *p = r.keep.data<int64_t>(), most = lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
+    const int64_t *p = r.keep.data<int64_t>(),
+                  most = lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
     int64_t total = 0;
     for (int64_t n : lengths) total += n;
     if (targets.dim() == 1) {
-        check(targets.numel() == total, "Expected tensor to have size ", total, " at dimension 0, but got size ", targets.numel(), " for argument #2 'targets' ", kWhere);
-        for (int64_t n : lengths) { r.row.push_back(p); p += n; }
+        check(targets.numel() == total, "Expected tensor to have size ", total, " at dimension 0, but got size ",
+              targets.numel(), " for argument #2 'targets' ", kWhere);
+        for (int64_t n : lengths) {
+            r.row.push_back(p);
+            p += n;
+        }
     } else {
         check(targets.dim() == 2, "targets must be 1-D or 2-D, got ", targets.dim(), "-D");
-        check(targets.sizes()[0] == int64_t(lengths.size()), "Expected tensor to have size ", lengths.size(), " at dimension 0, but got size ", targets.sizes()[0],
-              " for argument #2 'targets' ", kWhere);
-        check(targets.sizes()[1] >= most, "Expected tensor to have size at least ", most, " at dimension 1, but got size ", targets.sizes()[1], " for argument #2 'targets' ", kWhere);
+        check(targets.sizes()[0] == int64_t(lengths.size()), "Expected tensor to have size ", lengths.size(),
+              " at dimension 0, but got size ", targets.sizes()[0], " for argument #2 'targets' ", kWhere);
+        check(targets.sizes()[1] >= most, "Expected tensor to have size at least ", most,
+              " at dimension 1, but got size ", targets.sizes()[1], " for argument #2 'targets' ", kWhere);
         for (size_t i = 0; i < lengths.size(); ++i) r.row.push_back(p + int64_t(i) * targets.sizes()[1]);
     }
     return r;
@@ -48,13 +55,15 @@ struct Extended {
     int64_t operator[](int64_t s) const { return s % 2 ? label[s / 2] : blank; }
     bool may_skip(int64_t s) const { return s % 2 && s > 1 && label[s / 2] != label[s / 2 - 1]; }
 };
-template <class F> void visit_float(DType t, F&& f) {
+template <class F>
+void visit_float(DType t, F&& f) {
     if (t == DType::f32) f(float{});
     else if (t == DType::f64) f(double{});
     else fail(ErrorKind::NotImplemented, "\"ctc_loss_cpu\" not implemented for '", t, "'");
 }
 
-std::tuple<Tensor, Tensor> ctc_forward(const Tensor& logs, const Tensor& targets, IntSpan input_lengths, IntSpan target_lengths, int64_t blank, bool) {
+std::tuple<Tensor, Tensor> ctc_forward(const Tensor& logs, const Tensor& targets, IntSpan input_lengths,
+                                       IntSpan target_lengths, int64_t blank, bool) {
     check(logs.dim() == 3, "log_probs must have 3 dimensions, got ", logs.dim());
     const int64_t steps = logs.sizes()[0], n = logs.sizes()[1], classes = logs.sizes()[2];
     check(blank >= 0 && blank < classes, "blank must be in label range");
@@ -64,10 +73,12 @@ std::tuple<Tensor, Tensor> ctc_forward(const Tensor& logs, const Tensor& targets
         check(v >= 0, "Expected input_lengths to have value at least 0, but got value ", v, " ", kWhere);
         check(v <= steps, "Expected input_lengths to have value at most ", steps, ", but got value ", v, " ", kWhere);
     }
-    for (int64_t v : target_lengths) check(v >= 0, "Expected target_lengths to have value at least 0, but got value ", v, " ", kWhere);
+    for (int64_t v : target_lengths)
+        check(v >= 0, "Expected target_lengths to have value at least 0, but got value ", v, " ", kWhere);
     const int64_t most = n ? *std::max_element(target_lengths.begin(), target_lengths.end()) : 0, states = 2 * most + 1;
     const int64_t loss_sizes[] = {n}, alpha_sizes[] = {n, steps, states};
-    const Tensor loss = empty(loss_sizes, logs.dtype(), logs.device()), alpha = empty(alpha_sizes, logs.dtype(), logs.device());
+    const Tensor loss = empty(loss_sizes, logs.dtype(), logs.device()),
+                 alpha = empty(alpha_sizes, logs.dtype(), logs.device());
     if (loss.is_meta()) return {loss, alpha};
     const Labels labels = labels_of(targets, target_lengths);
     const Tensor d = dense(logs);
@@ -107,8 +118,9 @@ std::tuple<Tensor, Tensor> ctc_forward(const Tensor& logs, const Tensor& targets
 }
 
 // As PyTorch's: the gradient with respect to what went into the log-softmax, which log_probs are taken to come from.
-Tensor ctc_backward(const Tensor& g, const Tensor& logs, const Tensor& targets, IntSpan input_lengths, IntSpan target_lengths, const Tensor& loss, const Tensor& alpha,
-                    int64_t blank, bool zero_infinity) {
+Tensor ctc_backward(const Tensor& g, const Tensor& logs, const Tensor& targets, IntSpan input_lengths,
+                    IntSpan target_lengths, const Tensor& loss, const Tensor& alpha, int64_t blank,
+                    bool zero_infinity) {
     const int64_t steps = logs.sizes()[0], n = logs.sizes()[1], classes = logs.sizes()[2], states = alpha.sizes()[2];
     const Tensor r = empty(logs.sizes(), logs.dtype(), logs.device());
     if (r.is_meta()) return r;
@@ -118,7 +130,8 @@ Tensor ctc_backward(const Tensor& g, const Tensor& logs, const Tensor& targets, 
     visit_float(logs.dtype(), [&]<class T>(T) {
         const T *p = d.data<T>(), *nll = loss.data<T>();
         parallel_for(n, 1, [&](int64_t begin, int64_t end) {
-            std::vector<double> beta(static_cast<size_t>(states)), next(static_cast<size_t>(states)), sum(static_cast<size_t>(classes));
+            std::vector<double> beta(static_cast<size_t>(states)), next(static_cast<size_t>(states)),
+                sum(static_cast<size_t>(classes));
             for (int64_t b = begin; b < end; ++b) {
                 if (zero_infinity && std::isinf(nll[b])) continue;
                 const Extended y{labels.row[size_t(b)], target_lengths[size_t(b)], blank};
@@ -147,7 +160,8 @@ Tensor ctc_backward(const Tensor& g, const Tensor& logs, const Tensor& targets, 
                     T* out = r.data<T>() + (t * n + b) * classes;
                     for (int64_t c = 0; c < classes; ++c) {
                         const double log_p = double(row[c]);
-                        out[c] = T((std::exp(log_p) - std::exp(sum[size_t(c)] + double(nll[b]) - log_p)) * double(dg.data<T>()[b]));
+                        out[c] = T((std::exp(log_p) - std::exp(sum[size_t(c)] + double(nll[b]) - log_p)) *
+                                   double(dg.data<T>()[b]));
                     }
                 }
             }
@@ -156,7 +170,8 @@ Tensor ctc_backward(const Tensor& g, const Tensor& logs, const Tensor& targets, 
     return r;
 }
 
-Tensor ctc_loss(const Tensor& logs, const Tensor& targets, IntSpan input_lengths, IntSpan target_lengths, int64_t blank, int64_t reduction, bool zero_infinity) {
+Tensor ctc_loss(const Tensor& logs, const Tensor& targets, IntSpan input_lengths, IntSpan target_lengths, int64_t blank,
+                int64_t reduction, bool zero_infinity) {
     const bool batched = logs.dim() == 3;
     const Tensor x = batched ? logs : op<"unsqueeze">(logs, 1);
     Tensor r = std::move(opn<"_ctc_loss">(x, targets, input_lengths, target_lengths, blank, zero_infinity).result[0]);
@@ -164,7 +179,8 @@ Tensor ctc_loss(const Tensor& logs, const Tensor& targets, IntSpan input_lengths
     if (reduction == 1) {
         const int64_t sizes[] = {int64_t(target_lengths.size())};
         const Tensor lengths = empty(sizes, DType::i64);
-        for (size_t i = 0; i < target_lengths.size(); ++i) lengths.data<int64_t>()[i] = std::max<int64_t>(1, target_lengths[i]);
+        for (size_t i = 0; i < target_lengths.size(); ++i)
+            lengths.data<int64_t>()[i] = std::max<int64_t>(1, target_lengths[i]);
         return op<"mean">(r / lengths.to(r.dtype()));
     }
     if (reduction == 2) return op<"sum">(r);
@@ -175,24 +191,49 @@ Dims list_of(const Tensor& lengths) {
     const Tensor d = dense(convert(lengths, DType::i64));
     return Dims(IntSpan(d.data<int64_t>(), size_t(d.numel())));
 }
-Tensor ctc_loss_tensors(const Tensor& logs, const Tensor& targets, const Tensor& input_lengths, const Tensor& target_lengths, int64_t blank, int64_t reduction,
-                        bool zero_infinity) {
-    return op<"ctc_loss.IntList">(logs, targets, list_of(input_lengths), list_of(target_lengths), blank, reduction, zero_infinity);
+Tensor ctc_loss_tensors(const Tensor& logs, const Tensor& targets, const Tensor& input_lengths,
+                        const Tensor& target_lengths, int64_t blank, int64_t reduction, bool zero_infinity) {
+    return op<"ctc_loss.IntList">(logs, targets, list_of(input_lengths), list_of(target_lengths), blank, reduction,
+                                  zero_infinity);
 }
 
 const Family family([](Registry& r) {
-    r.add("_ctc_loss(Tensor log_probs, Tensor targets, int[] input_lengths, int[] target_lengths, int blank=0, bool zero_infinity=False) -> (Tensor, Tensor)", "f")
-        .kernel<ctc_forward>().differentiable_results(1).node("CtcLossBackward0").grad("log_probs", "log_probs, targets, result0, result1", [](Back& b) {
-            return op<"_ctc_loss_backward">(b.g, b.arg(0), b.arg(1), b.ints(2), b.ints(3), b.result(0), b.result(1), b.integer(4), b.flag(5));
+    r.add(
+         "_ctc_loss(Tensor log_probs, Tensor targets, int[] input_lengths, int[] target_lengths, int blank=0, bool "
+         "zero_infinity=False) -> (Tensor, Tensor)",
+         "f")
+        .kernel<ctc_forward>()
+        .differentiable_results(1)
+        .node("CtcLossBackward0")
+        .grad("log_probs", "log_probs, targets, result0, result1", [](Back& b) {
+            return op<"_ctc_loss_backward">(b.g, b.arg(0), b.arg(1), b.ints(2), b.ints(3), b.result(0), b.result(1),
+                                            b.integer(4), b.flag(5));
         });
-    r.add("_ctc_loss_backward(Tensor grad, Tensor log_probs, Tensor targets, int[] input_lengths, int[] target_lengths, Tensor neg_log_likelihood, Tensor log_alpha, "
-          "int blank, bool zero_infinity=False) -> Tensor", "").kernel<ctc_backward>().grad("grad", "", [](Back&) -> Tensor {
+    r.add(
+         "_ctc_loss_backward(Tensor grad, Tensor log_probs, Tensor targets, int[] input_lengths, int[] target_lengths, "
+         "Tensor neg_log_likelihood, Tensor log_alpha, "
+         "int blank, bool zero_infinity=False) -> Tensor",
+         "")
+        .kernel<ctc_backward>()
+        .grad("grad", "",
+              [](Back&) -> Tensor {
+                  fail(ErrorKind::Runtime, "derivative for aten::_ctc_loss_backward is not implemented");
+              })
+        .grad("log_probs", "", [](Back&) -> Tensor {
             fail(ErrorKind::Runtime, "derivative for aten::_ctc_loss_backward is not implemented");
-        }).grad("log_probs", "", [](Back&) -> Tensor { fail(ErrorKind::Runtime, "derivative for aten::_ctc_loss_backward is not implemented"); });
-    r.add("ctc_loss.Tensor(Tensor log_probs, Tensor targets, Tensor input_lengths, Tensor target_lengths, int blank=0, int reduction=0, bool zero_infinity=False) -> Tensor",
-          "f").kernel<ctc_loss_tensors>().autocast(2);
-    r.add("ctc_loss.IntList(Tensor log_probs, Tensor targets, int[] input_lengths, int[] target_lengths, int blank=0, int reduction=0, bool zero_infinity=False) -> Tensor",
-          "f").kernel<ctc_loss>().autocast(2);
+        });
+    r.add(
+         "ctc_loss.Tensor(Tensor log_probs, Tensor targets, Tensor input_lengths, Tensor target_lengths, int blank=0, "
+         "int reduction=0, bool zero_infinity=False) -> Tensor",
+         "f")
+        .kernel<ctc_loss_tensors>()
+        .autocast(2);
+    r.add(
+         "ctc_loss.IntList(Tensor log_probs, Tensor targets, int[] input_lengths, int[] target_lengths, int blank=0, "
+         "int reduction=0, bool zero_infinity=False) -> Tensor",
+         "f")
+        .kernel<ctc_loss>()
+        .autocast(2);
 });
 
 }  // namespace

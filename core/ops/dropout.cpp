@@ -12,9 +12,7 @@ Tensor bernoulli_(const Tensor& t, double p) {
     return t;
 }
 
-void check_dropout(double p) {
-    check(p >= 0 && p <= 1, "dropout probability has to be between 0 and 1, but got ", p);
-}
+void check_dropout(double p) { check(p >= 0 && p <= 1, "dropout probability has to be between 0 and 1, but got ", p); }
 
 // One number for each element, or for each feature map of (N, C, …).
 Tensor noise_for(const Tensor& input, bool feature) {
@@ -90,12 +88,10 @@ Tensor rrelu_with_noise(const Tensor& self, const Tensor& noise, Scalar lower, S
           "noise tensor shape must match self tensor shape. Got self.shape = ", self.sizes(),
           " noise.shape = ", noise.sizes());
     if (!self.is_meta()) {
-        const Tensor x = cpu::dense(self),
-                     slopes = noise.is_contiguous() ? noise : empty(self.sizes(), self.dtype());
+        const Tensor x = cpu::dense(self), slopes = noise.is_contiguous() ? noise : empty(self.sizes(), self.dtype());
         Generator& generator = g ? *g : default_generator();
         const GeneratorLock lock(generator);
-        cpu::fill_slopes(slopes.data(), x.data(), x.dtype(), x.numel(), lower.real(), upper.real(),
-                         generator);
+        cpu::fill_slopes(slopes.data(), x.data(), x.dtype(), x.numel(), lower.real(), upper.real(), generator);
         if (slopes.get() != noise.get()) cpu::copy_data(noise, slopes);
     }
     noise->bump_version();
@@ -118,16 +114,12 @@ double mean_slope(Back& b) { return (b.scalar(2).real() + b.scalar(3).real()) / 
 
 const Family dropouts([](Registry& r) {
     r.add("dropout(Tensor input, float p, bool train) -> Tensor", "f").kernel<dropout<false, false>>();
-    r.add("dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)", "f")
-        .kernel<dropout_<false, false>>();
+    r.add("dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)", "f").kernel<dropout_<false, false>>();
     r.add("feature_dropout(Tensor input, float p, bool train) -> Tensor", "f").kernel<dropout<true, false>>();
-    r.add("feature_dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)", "f")
-        .kernel<dropout_<true, false>>();
+    r.add("feature_dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)", "f").kernel<dropout_<true, false>>();
     r.add("alpha_dropout(Tensor input, float p, bool train) -> Tensor", "f").kernel<dropout<false, true>>();
-    r.add("alpha_dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)", "f")
-        .kernel<dropout_<false, true>>();
-    r.add("feature_alpha_dropout(Tensor input, float p, bool train) -> Tensor", "f")
-        .kernel<dropout<true, true>>();
+    r.add("alpha_dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)", "f").kernel<dropout_<false, true>>();
+    r.add("feature_alpha_dropout(Tensor input, float p, bool train) -> Tensor", "f").kernel<dropout<true, true>>();
     r.add("feature_alpha_dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)", "f")
         .kernel<dropout_<true, true>>();
     r.add("native_dropout(Tensor input, float p, bool? train) -> (Tensor, Tensor)", "f")
@@ -152,15 +144,12 @@ const Family dropouts([](Registry& r) {
             return random_slopes(b) ? op<"mul">(b.g, b.arg(1))
                                     : op<"nn::leaky_relu_backward">(b.g, b.arg(0), mean_slope(b), false);
         });
-    r.add(
-         str("nn::rrelu_with_noise_(Tensor(a!) self, Tensor(b!) noise, ", kBounds, ") -> Tensor(a!)").c_str(),
-         "")
+    r.add(str("nn::rrelu_with_noise_(Tensor(a!) self, Tensor(b!) noise, ", kBounds, ") -> Tensor(a!)").c_str(), "")
         .kernel<rrelu_with_noise_>()
         .grad("self", "result, noise",
               [](Back& b) {
-                  return random_slopes(b)
-                             ? op<"mul">(b.g, b.arg(1))
-                             : op<"nn::leaky_relu_backward">(b.g, b.result(), mean_slope(b), true);
+                  return random_slopes(b) ? op<"mul">(b.g, b.arg(1))
+                                          : op<"nn::leaky_relu_backward">(b.g, b.result(), mean_slope(b), true);
               })
         .node("RreluWithNoiseBackward1");
 });

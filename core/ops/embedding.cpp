@@ -11,7 +11,9 @@ using namespace cpu;
 using namespace formula;
 
 void check_indices(const Tensor& indices, const char* who) {
-    check(indices.dtype() == DType::i64 || indices.dtype() == DType::i32, "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got torch.",
+    check(indices.dtype() == DType::i64 || indices.dtype() == DType::i32,
+          "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
+          "torch.",
           scalar_name(indices.dtype()), "Tensor instead (while checking arguments for ", who, ")");
 }
 Tensor as_long(const Tensor& t) { return dense(t.dtype() == DType::i64 ? t : convert(t, DType::i64)); }
@@ -24,7 +26,8 @@ Tensor embedding(const Tensor& weight, const Tensor& indices, int64_t, bool, boo
     const Tensor r = empty(sizes, weight.dtype(), weight.device());
     if (r.is_meta()) return r;
     const Tensor w = dense(weight), d = as_long(indices);
-    const int64_t row = weight.sizes()[1] * int64_t(itemsize(w.dtype())), rows = weight.sizes()[0], *index = d.data<int64_t>();
+    const int64_t row = weight.sizes()[1] * int64_t(itemsize(w.dtype())), rows = weight.sizes()[0],
+                  *index = d.data<int64_t>();
     for (int64_t i = 0; i < d.numel(); ++i) check_index(index[i] >= 0 && index[i] < rows, "index out of range in self");
     const char* from = w.data<char>();
     char* to = r.data<char>();
@@ -56,7 +59,8 @@ Tensor embedding_backward(const Tensor& g, const Tensor& indices, int64_t rows, 
                     T* row = to + index[i] * width;
                     const T* g_row = from + i * width;
                     if (by_frequency)
-                        for (int64_t j = begin; j < end; ++j) row[j] = T(row[j] + T(g_row[j] / T(float(count[size_t(index[i])]))));
+                        for (int64_t j = begin; j < end; ++j)
+                            row[j] = T(row[j] + T(g_row[j] / T(float(count[size_t(index[i])]))));
                     else
                         for (int64_t j = begin; j < end; ++j) row[j] = T(row[j] + g_row[j]);
                 }
@@ -89,7 +93,8 @@ Tensor embedding_renorm_(const Tensor& self, const Tensor& indices, double max_n
     const int64_t width = self.sizes()[1], *index = d.data<int64_t>();
     std::vector<bool> done(size_t(self.sizes()[0]), false);
     visit_dtype(self.dtype(), [&]<class T>(T) {
-        if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, BF16> || std::is_same_v<T, F16>) {
+        if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, BF16> ||
+                      std::is_same_v<T, F16>) {
             for (int64_t i = 0; i < d.numel(); ++i) {
                 check_index(index[i] >= 0 && index[i] < self.sizes()[0], "index out of range in self");
                 if (done[size_t(index[i])]) continue;
@@ -102,7 +107,8 @@ Tensor embedding_renorm_(const Tensor& self, const Tensor& indices, double max_n
                 }
                 if (!std::isinf(norm_type)) norm = std::pow(norm, 1 / norm_type);
                 if (norm <= max_norm) continue;
-                for (int64_t j = 0; j < width; ++j) row[j * self.strides()[1]] = T(double(row[j * self.strides()[1]]) * (max_norm / (norm + 1e-7)));
+                for (int64_t j = 0; j < width; ++j)
+                    row[j * self.strides()[1]] = T(double(row[j * self.strides()[1]]) * (max_norm / (norm + 1e-7)));
             }
         }
     });
@@ -116,65 +122,76 @@ using Four = std::tuple<Tensor, Tensor, Tensor, Tensor>;
 
 std::optional<int64_t> wrapped_padding(const std::optional<int64_t>& padding, int64_t rows) {
     if (!padding) return std::nullopt;
-    check(*padding >= -rows && *padding < rows, "padding_idx must be within the number of embeddings, -", rows, " through ", rows - 1, ", but got ", *padding);
+    check(*padding >= -rows && *padding < rows, "padding_idx must be within the number of embeddings, -", rows,
+          " through ", rows - 1, ", but got ", *padding);
     return *padding < 0 ? *padding + rows : *padding;
 }
 
-Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& offsets, bool, int64_t mode, bool, const Tensor& scale, bool last_offset,
-                   std::optional<int64_t> padding_idx) {
+Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& offsets, bool, int64_t mode, bool,
+                   const Tensor& scale, bool last_offset, std::optional<int64_t> padding_idx) {
     check(indices.dim() == 1, "input has to be a 1D Tensor, but got Tensor of dimension ", indices.dim());
     check(offsets.dim() == 1, "offsets has to be a 1D Tensor, but got Tensor of dimension ", offsets.dim());
     check(weight.dim() == 2, "weight has to be a 2D Tensor, but got Tensor of dimension ", weight.dim());
     check_indices(indices, "embedding_bag");
     const int64_t rows = weight.sizes()[0], width = weight.sizes()[1], n = indices.numel();
     const auto padding = wrapped_padding(padding_idx, rows);
-    const int64_t bags = offsets.numel() - (last_offset ? 1 : 0), sizes[] = {bags, width}, flat[] = {n}, per_bag[] = {bags}, none[] = {0};
+    const int64_t bags = offsets.numel() - (last_offset ? 1 : 0), sizes[] = {bags, width}, flat[] = {n},
+                  per_bag[] = {bags}, none[] = {0};
     check(!last_offset || offsets.numel() >= 1, "include_last_offset: number of offset should be at least 1");
     const Tensor r = op<"zeros">(IntSpan(sizes), weight.dtype(), nullptr, weight.device());
-    const Tensor bag_of = op<"zeros">(IntSpan(mode == kSum && !padding && weight.dtype() != DType::f64 ? none : flat), DType::i64, nullptr, weight.device());
+    const Tensor bag_of = op<"zeros">(IntSpan(mode == kSum && !padding && weight.dtype() != DType::f64 ? none : flat),
+                                      DType::i64, nullptr, weight.device());
     const Tensor size = op<"zeros">(IntSpan(per_bag), DType::i64, nullptr, weight.device());
-    const Tensor largest = mode == kMax ? op<"zeros">(IntSpan(sizes), DType::i64, nullptr, weight.device()) : op<"zeros">(IntSpan(per_bag), DType::i64, nullptr, weight.device());
+    const Tensor largest = mode == kMax ? op<"zeros">(IntSpan(sizes), DType::i64, nullptr, weight.device())
+                                        : op<"zeros">(IntSpan(per_bag), DType::i64, nullptr, weight.device());
     if (r.is_meta()) return {r, bag_of, size, largest};
     const Tensor w = dense(weight), di = as_long(indices), doff = as_long(offsets);
     const int64_t *index = di.data<int64_t>(), *start = doff.data<int64_t>();
     if (offsets.numel()) {
-        check(start[0] == 0, "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got ", start[0]);
-        check(start[offsets.numel() - 1] <= n, "offsets[-1] can not be greater than input's length ", n, " but got offsets[-1] of ", start[offsets.numel() - 1]);
+        check(start[0] == 0,
+              "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. "
+              "However, got ",
+              start[0]);
+        check(start[offsets.numel() - 1] <= n, "offsets[-1] can not be greater than input's length ", n,
+              " but got offsets[-1] of ", start[offsets.numel() - 1]);
     }
     for (int64_t i = 0; i < n; ++i)
-        check(index[i] >= 0 && index[i] < rows, "Index ", i, " of input takes value ", index[i], " which is not in the valid range [0, ", rows, ")");
+        check(index[i] >= 0 && index[i] < rows, "Index ", i, " of input takes value ", index[i],
+              " which is not in the valid range [0, ", rows, ")");
     const Tensor ds = scale.defined() ? dense(convert(scale, DType::f64)) : scale;
     visit_dtype(weight.dtype(), [&]<class T>(T) {
-        if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, BF16> || std::is_same_v<T, F16>) {
+        if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, BF16> ||
+                      std::is_same_v<T, F16>) {
             using A = std::conditional_t<std::is_same_v<T, double>, double, float>;
-            parallel_for(bags, std::max<int64_t>(1, 4096 / std::max<int64_t>(1, width)), [&](int64_t begin, int64_t end) {
-                std::vector<A> sum(static_cast<size_t>(width));
-                for (int64_t b = begin; b < end; ++b) {
-                    const int64_t stop = b + 1 < offsets.numel() ? start[b + 1] : n;
-                    int64_t used = 0;
-                    std::fill(sum.begin(), sum.end(), A(0));
-                    for (int64_t i = start[b]; i < stop; ++i) {
-                        if (bag_of.numel()) bag_of.data<int64_t>()[i] = b;
-                        if (padding && index[i] == *padding) continue;
-                        const T* row = w.data<T>() + index[i] * width;
-                        const A factor = scale.defined() ? A(ds.data<double>()[i]) : A(1);
-                        for (int64_t j = 0; j < width; ++j) {
-                            if (mode != kMax) {
-                                sum[size_t(j)] += factor * A(row[j]);
-                            } else if (!used || A(row[j]) > sum[size_t(j)]) {
-                                sum[size_t(j)] = A(row[j]);
-                                largest.data<int64_t>()[b * width + j] = index[i];
-                            }
-                        }
-                        ++used;
-                    }
-                    if (mode == kMean && used)
-                        for (A& v : sum) v /= A(used);
-                    if (mode != kSum) size.data<int64_t>()[b] = used;
-                    if (mode == kMean && !last_offset) largest.data<int64_t>()[b] = used;
-                    for (int64_t j = 0; j < width; ++j) r.data<T>()[b * width + j] = T(sum[size_t(j)]);
-                }
-            });
+            parallel_for(bags, std::max<int64_t>(1, 4096 / std::max<int64_t>(1, width)),
+                         [&](int64_t begin, int64_t end) {
+                             std::vector<A> sum(static_cast<size_t>(width));
+                             for (int64_t b = begin; b < end; ++b) {
+                                 const int64_t stop = b + 1 < offsets.numel() ? start[b + 1] : n;
+                                 int64_t used = 0;
+                                 std::fill(sum.begin(), sum.end(), A(0));
+                                 for (int64_t i = start[b]; i < stop; ++i) {
+                                     if (bag_of.numel()) bag_of.data<int64_t>()[i] = b;
+                                     if (padding && index[i] == *padding) continue;
+                                     const T* row = w.data<T>() + index[i] * width;
+                                     const A factor = scale.defined() ? A(ds.data<double>()[i]) : A(1);
+                                     for (int64_t j = 0; j < width; ++j) {
+                                         if (mode != kMax) {
+                                             sum[size_t(j)] += factor * A(row[j]);
+                                         } else if (!used || A(row[j]) > sum[size_t(j)]) {
+                                             sum[size_t(j)] = A(row[j]);
+                                             largest.data<int64_t>()[b * width + j] = index[i];
+                                         }
+                                     }
+                                     ++used;
+                                 }
+                                 if (mode == kMean && used)
+                                     for (A& v : sum) v /= A(used);
+                                 if (mode != kSum) size.data<int64_t>()[b] = used;
+                                 if (mode == kMean && !last_offset) largest.data<int64_t>()[b] = used;
+                                 for (int64_t j = 0; j < width; ++j) r.data<T>()[b * width + j] = T(sum[size_t(j)]);
+                             }
+                         });
         } else {
             fail(ErrorKind::NotImplemented, "\"embedding_bag\" not implemented for '", weight.dtype(), "'");
         }
@@ -205,9 +222,11 @@ Tensor bag_frequency(const Tensor& indices, DType type) {
 
 // Written with operators on the bag of every index.
 void bag_gradients(Back& b) {
-    const Tensor indices = b.arg(1).to(DType::i64), offsets = b.arg(2).to(DType::i64), size = b.result(2), largest = b.result(3), scale = b.arg(6);
+    const Tensor indices = b.arg(1).to(DType::i64), offsets = b.arg(2).to(DType::i64), size = b.result(2),
+                 largest = b.result(3), scale = b.arg(6);
     const int64_t mode = b.integer(4), rows = b.sizes(0)[0], n = indices.numel();
-    const auto padding = wrapped_padding(b.attr(8).is_none() ? std::nullopt : std::optional<int64_t>(b.integer(8)), rows);
+    const auto padding =
+        wrapped_padding(b.attr(8).is_none() ? std::nullopt : std::optional<int64_t>(b.integer(8)), rows);
     if (mode == kMax) {
         const Tensor zero = op<"zeros">(b.sizes(0), b.g.dtype());
         return b.set(0, op<"scatter_add">(zero, 0, largest, op<"mul">(b.g, op<"unsqueeze">(op<"gt">(size, 0), 1))));
@@ -224,18 +243,21 @@ void bag_gradients(Back& b) {
         }
     }
     Tensor rows_g = op<"index_select">(b.g, 0, bags);
-    if (mode == kMean) rows_g = rows_g / op<"unsqueeze">(op<"index_select">(op<"clamp_min">(size, 1), 0, bags).to(b.g.dtype()), 1);
+    if (mode == kMean)
+        rows_g = rows_g / op<"unsqueeze">(op<"index_select">(op<"clamp_min">(size, 1), 0, bags).to(b.g.dtype()), 1);
     if (padding) rows_g = op<"mul">(rows_g, op<"unsqueeze">(op<"ne">(indices, *padding), 1));
     if (b.needs(6)) b.set(6, op<"sum.dim_IntList">(rows_g * op<"index_select">(b.arg(0), 0, indices), Dims{1}));
     if (b.needs(0)) {
         if (scale.defined()) rows_g = rows_g * op<"unsqueeze">(scale, 1);
         if (b.flag(3)) rows_g = rows_g / op<"unsqueeze">(bag_frequency(indices, rows_g.dtype()), 1);
-        b.set(0, b.flag(5) ? sparse_rows(indices, rows_g, rows) : op<"embedding_dense_backward">(rows_g, indices, rows, -1, false));
+        b.set(0, b.flag(5) ? sparse_rows(indices, rows_g, rows)
+                           : op<"embedding_dense_backward">(rows_g, indices, rows, -1, false));
     }
 }
 
 Tensor one_hot(const Tensor& x, int64_t classes) {
-    if (x.dtype() != DType::i64) fail(ErrorKind::Runtime, "one_hot is only applicable to index tensor of type LongTensor.");
+    if (x.dtype() != DType::i64)
+        fail(ErrorKind::Runtime, "one_hot is only applicable to index tensor of type LongTensor.");
     check(classes >= -1, "num_classes should be at least -1 or non-negative, got ", classes);
     const Tensor at = cpu::dense(x);
     int64_t most = -1;
@@ -259,21 +281,39 @@ Tensor one_hot(const Tensor& x, int64_t classes) {
 }
 
 const Family family([](Registry& r) {
-    r.add("embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor", "f").kernel<embedding>()
+    r.add(
+         "embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, bool "
+         "sparse=False) -> Tensor",
+         "f")
+        .kernel<embedding>()
         .grad("weight", "indices", embedding_gradient);
-    r.add("embedding_dense_backward(Tensor grad_output, Tensor indices, int num_weights, int padding_idx, bool scale_grad_by_freq) -> Tensor", "")
-        .kernel<embedding_backward>().grad("grad_output", "indices", [](Back& b) {
+    r.add(
+         "embedding_dense_backward(Tensor grad_output, Tensor indices, int num_weights, int padding_idx, bool "
+         "scale_grad_by_freq) -> Tensor",
+         "")
+        .kernel<embedding_backward>()
+        .grad("grad_output", "indices", [](Back& b) {
             const Tensor indices = b.arg(1), r = op<"embedding">(b.g, indices, b.integer(3));
             Tensor g = b.integer(3) >= 0 ? op<"mul">(r, op<"unsqueeze">(op<"ne">(indices, b.integer(3)), -1)) : r;
             if (!b.flag(4)) return g;
             const Tensor count = op<"bincount">(op<"reshape">(indices, Dims{-1}), nullptr, b.integer(2));
-            return g / op<"unsqueeze">(op<"reshape">(op<"index_select">(count, 0, op<"reshape">(indices, Dims{-1})), indices.sizes()).to(g.dtype()), -1);
+            return g / op<"unsqueeze">(op<"reshape">(op<"index_select">(count, 0, op<"reshape">(indices, Dims{-1})),
+                                                     indices.sizes())
+                                           .to(g.dtype()),
+                                       -1);
         });
-    r.add("embedding_renorm_(Tensor(a!) self, Tensor indices, float max_norm, float norm_type) -> Tensor(a!)", "f").kernel<embedding_renorm_>();
-    r.add("embedding_bag(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq=False, int mode=0, bool sparse=False, "
-          "Tensor? per_sample_weights=None, bool include_last_offset=False, int? padding_idx=None) -> (Tensor, Tensor, Tensor, Tensor)", "f")
-        .kernel<embedding_bag>().differentiable_results(1)
-        .grads("weight, per_sample_weights", "weight, indices, offsets, per_sample_weights, result2, result3", bag_gradients);
+    r.add("embedding_renorm_(Tensor(a!) self, Tensor indices, float max_norm, float norm_type) -> Tensor(a!)", "f")
+        .kernel<embedding_renorm_>();
+    r.add(
+         "embedding_bag(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq=False, int mode=0, bool "
+         "sparse=False, "
+         "Tensor? per_sample_weights=None, bool include_last_offset=False, int? padding_idx=None) -> (Tensor, Tensor, "
+         "Tensor, Tensor)",
+         "f")
+        .kernel<embedding_bag>()
+        .differentiable_results(1)
+        .grads("weight, per_sample_weights", "weight, indices, offsets, per_sample_weights, result2, result3",
+               bag_gradients);
     r.add("nn::one_hot(Tensor self, int num_classes=-1) -> Tensor", "f").kernel<one_hot>();
 });
 

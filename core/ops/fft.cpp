@@ -23,21 +23,27 @@ void each_transform(const Tensor& x, const Tensor& y, int64_t dim, F&& f) {
     const Dims bx = byte_strides(x), by = byte_strides(y);
     const int64_t n = x.sizes()[size_t(dim)], m = y.sizes()[size_t(dim)], sx = bx[size_t(dim)], sy = by[size_t(dim)];
     Dims lines = x.sizes();  // the walk skips `dim`, so its length does not matter
-    each_line<2>(lines, dim, {bytes(x), bytes(y)}, {bx, by}, [&](const auto& p) {
-        std::vector<A> a;
-        std::vector<B> b;
-        a.resize(size_t(n));
-        b.resize(size_t(m));
-        for (int64_t i = 0; i < n; ++i) a[size_t(i)] = *reinterpret_cast<const A*>(p[0] + i * sx);
-        f(a.data(), b.data());
-        for (int64_t i = 0; i < m; ++i) *reinterpret_cast<B*>(p[1] + i * sy) = b[size_t(i)];
-    }, 8);
+    each_line<2>(
+        lines, dim, {bytes(x), bytes(y)}, {bx, by},
+        [&](const auto& p) {
+            std::vector<A> a;
+            std::vector<B> b;
+            a.resize(size_t(n));
+            b.resize(size_t(m));
+            for (int64_t i = 0; i < n; ++i) a[size_t(i)] = *reinterpret_cast<const A*>(p[0] + i * sx);
+            f(a.data(), b.data());
+            for (int64_t i = 0; i < m; ++i) *reinterpret_cast<B*>(p[1] + i * sy) = b[size_t(i)];
+        },
+        8);
 }
-template <class F> void by_precision(DType t, const char* name, F&& f) {
+template <class F>
+void by_precision(DType t, const char* name, F&& f) {
     const DType r = to_real(t);
     if (r == DType::f32) f(float{});
     else if (r == DType::f64) f(double{});
-    else fail(ErrorKind::Runtime, "Unsupported dtype ", scalar_name(t), "\n", name, " works on float, double and their complex types: convert with .float()");
+    else
+        fail(ErrorKind::Runtime, "Unsupported dtype ", scalar_name(t), "\n", name,
+             " works on float, double and their complex types: convert with .float()");
 }
 
 Tensor c2c(const Tensor& x, IntSpan dims0, int64_t normalization, bool forward) {
@@ -45,7 +51,10 @@ Tensor c2c(const Tensor& x, IntSpan dims0, int64_t normalization, bool forward) 
     const Dims dims = wrapped(dims0, x.dim());
     Tensor r = empty_like(x);
     if (r.is_meta() || !r.numel()) return r;
-    if (dims.empty()) { copy_data(r, x); return r; }
+    if (dims.empty()) {
+        copy_data(r, x);
+        return r;
+    }
     by_precision(x.dtype(), "fft", [&](auto z) {
         using T = decltype(z);
         using C = Complex<T>;
@@ -67,7 +76,8 @@ Tensor c2c(const Tensor& x, IntSpan dims0, int64_t normalization, bool forward) 
 }
 
 // Real values of even length: one complex transform of half the length, then the two halves are told apart.
-template <class T> void real_line(const Fft<T>& half, const T* in, Complex<T>* out, int64_t n, std::vector<Complex<T>>& room) {
+template <class T>
+void real_line(const Fft<T>& half, const T* in, Complex<T>* out, int64_t n, std::vector<Complex<T>>& room) {
     using C = Complex<T>;
     const int64_t h = n / 2;
     room.resize(size_t(2 * h));
@@ -110,7 +120,8 @@ Tensor r2c(const Tensor& x, IntSpan dims0, int64_t normalization, bool onesided)
                 for (int64_t i = 0; i < n; ++i) room[size_t(i)] = C(a[i]);
                 plan->run(room.data(), full.data(), true);
             }
-            for (int64_t k = 0; k < shape[size_t(last)]; ++k) b[k] = {full[size_t(k)].re * scale, full[size_t(k)].im * scale};
+            for (int64_t k = 0; k < shape[size_t(last)]; ++k)
+                b[k] = {full[size_t(k)].re * scale, full[size_t(k)].im * scale};
         });
     });
     if (dims.size() == 1) return r;
@@ -177,10 +188,18 @@ Tensor c2r_backward(Back& b) {
 }
 
 const Family fourier([](Registry& r) {
-    r.add("_fft_c2c(Tensor self, int[] dim, int normalization, bool forward) -> Tensor", "f").kernel<c2c>()
-        .grad("self", "", [](Back& b) { return op<"_fft_c2c">(b.g, b.ints(1), b.integer(2), !b.flag(3)); }).node("FftC2CBackward0");
-    r.add("_fft_r2c(Tensor self, int[] dim, int normalization, bool onesided) -> Tensor", "f").kernel<r2c>().grad("self", "", r2c_backward).node("FftR2CBackward0");
-    r.add("_fft_c2r(Tensor self, int[] dim, int normalization, int last_dim_size) -> Tensor", "f").kernel<c2r>().grad("self", "", c2r_backward).node("FftC2RBackward0");
+    r.add("_fft_c2c(Tensor self, int[] dim, int normalization, bool forward) -> Tensor", "f")
+        .kernel<c2c>()
+        .grad("self", "", [](Back& b) { return op<"_fft_c2c">(b.g, b.ints(1), b.integer(2), !b.flag(3)); })
+        .node("FftC2CBackward0");
+    r.add("_fft_r2c(Tensor self, int[] dim, int normalization, bool onesided) -> Tensor", "f")
+        .kernel<r2c>()
+        .grad("self", "", r2c_backward)
+        .node("FftR2CBackward0");
+    r.add("_fft_c2r(Tensor self, int[] dim, int normalization, int last_dim_size) -> Tensor", "f")
+        .kernel<c2r>()
+        .grad("self", "", c2r_backward)
+        .node("FftC2RBackward0");
 });
 
 }  // namespace

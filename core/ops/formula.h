@@ -1,4 +1,5 @@
-// Arithmetic on tensors as operator calls (recorded when gradients are), for writing derivatives and composites as formulas.
+// Arithmetic on tensors as operator calls (recorded when gradients are), for writing derivatives and composites as
+// formulas.
 #pragma once
 #include "autograd/back.h"
 #include "cpu/iter.h"
@@ -46,7 +47,9 @@ inline Tensor sgn(const Tensor& t) { return op<"sgn">(t); }
 inline Tensor real(const Tensor& t) { return is_complex(t.dtype()) ? op<"real">(t) : t; }
 inline Tensor square(const Tensor& t) { return t * t; }
 inline Tensor zeros_like(const Tensor& t) { return op<"zeros_like">(t); }
-[[noreturn]] inline Tensor no_derivative(const char* name) { fail(ErrorKind::Runtime, "derivative for aten::", name, " is not implemented"); }
+[[noreturn]] inline Tensor no_derivative(const char* name) {
+    fail(ErrorKind::Runtime, "derivative for aten::", name, " is not implemented");
+}
 // i · t
 inline Tensor times_i(const Tensor& t) { return op<"mul">(t, C128(0, 1)); }
 

@@ -9,7 +9,8 @@ using namespace cpu;
 Tensor hash_tensor(const Tensor& x, IntSpan dim, bool keepdim, int64_t mode, Out out) {
     check(mode == 0, "Unknown hash_tensor mode: ", mode);
     if (is_complex(x.dtype())) no_kernel("xor_sum_cpu", x.dtype());
-    check(x.numel() || !dim.empty(), "hash_tensor: Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim "
+    check(x.numel() || !dim.empty(),
+          "hash_tensor: Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim "
           "with the 'dim' argument.");
     const uint64_t mask = dims_mask(dim, x.dim());
     Dims shape, order;
@@ -40,7 +41,8 @@ Tensor hash_tensor(const Tensor& x, IntSpan dim, bool keepdim, int64_t mode, Out
 }
 
 const Family hash([](Registry& r) {
-    r.add("hash_tensor(Tensor self, int[1] dim=[], *, bool keepdim=False, int mode=0) -> Tensor", "fmo").kernel<hash_tensor>();
+    r.add("hash_tensor(Tensor self, int[1] dim=[], *, bool keepdim=False, int mode=0) -> Tensor", "fmo")
+        .kernel<hash_tensor>();
 });
 
 }  // namespace

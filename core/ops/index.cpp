@@ -11,7 +11,8 @@ Tensor zeros(IntSpan sizes, const Tensor& like) { return op<"zeros">(sizes, like
 
 // ---------------------------------------------------------------- masks
 Tensor where(const Tensor& cond, const Operand& a, const Operand& b, Out out) {
-    check(cond.dtype() == DType::b1 || cond.dtype() == DType::u8, "where expected condition to be a boolean tensor, but got a tensor with dtype ", cond.dtype());
+    check(cond.dtype() == DType::b1 || cond.dtype() == DType::u8,
+          "where expected condition to be a boolean tensor, but got a tensor with dtype ", cond.dtype());
     const DType t = result_type(a, b);
     // The condition keeps its own type; the two values are converted to the common one.
     auto ready = [&](const Operand& o) -> Tensor {
@@ -30,21 +31,26 @@ Tensor where(const Tensor& cond, const Operand& a, const Operand& b, Out out) {
         ops[k].strides.resize(shape.size(), 0);
         const size_t lead = shape.size() - v.sizes().size();
         for (size_t d = 0; d < v.sizes().size(); ++d)
-            if (v.sizes()[d] != 1 || shape[lead + d] == 1) ops[k].strides[lead + d] = v.strides()[d] * int64_t(itemsize(v.dtype()));
+            if (v.sizes()[d] != 1 || shape[lead + d] == 1)
+                ops[k].strides[lead + d] = v.strides()[d] * int64_t(itemsize(v.dtype()));
     }
     run_loop(ternary_loop(Ternary::where, t), shape, ops, nullptr);
     return r;
 }
 Tensor masked_fill(const Tensor& self, const Tensor& mask, Operand value, Out out) {
-    check(mask.dtype() == DType::b1, "masked_fill_ only supports boolean masks, but got mask with dtype ", mask.dtype());
+    check(mask.dtype() == DType::b1, "masked_fill_ only supports boolean masks, but got mask with dtype ",
+          mask.dtype());
     if (value.is_tensor())
-        check(value.tensor().dim() == 0, "masked_fill only supports a 0-dimensional value tensor, but got tensor with ", value.tensor().dim(), " dimension(s).");
+        check(value.tensor().dim() == 0, "masked_fill only supports a 0-dimensional value tensor, but got tensor with ",
+              value.tensor().dim(), " dimension(s).");
     const Scalar v = !value.is_tensor() ? value.scalar() : value.tensor().is_meta() ? Scalar(0) : value.tensor().item();
-    if ((v.is_float() && is_integral(self.dtype(), true) && value.is_tensor()) || (v.is_complex() && !is_complex(self.dtype())))
+    if ((v.is_float() && is_integral(self.dtype(), true) && value.is_tensor()) ||
+        (v.is_complex() && !is_complex(self.dtype())))
         fail(ErrorKind::Runtime, "value cannot be converted to type ", name(self.dtype()), " without overflow");
     if (out.inplace()) {
         const Dims shape = broadcast_shapes(self.sizes(), mask.sizes());
-        check(same(shape, self.sizes()), "output with shape ", self.sizes(), " doesn't match the broadcast shape ", shape);
+        check(same(shape, self.sizes()), "output with shape ", self.sizes(), " doesn't match the broadcast shape ",
+              shape);
     }
     return where(mask, scalar_tensor(v, self.dtype(), self.device()), self, out);
 }
@@ -86,11 +92,14 @@ Tensor nonzero(const Tensor& x, Out out) {
     if (dst.get() != r.get()) copy_data(r, dst);
     return r;
 }
-std::vector<Tensor> nonzero_numpy(const Tensor& x) { return op_list<"unbind">(op<"nonzero">(x.dim() ? x : op<"unsqueeze">(x, 0)), 1); }
+std::vector<Tensor> nonzero_numpy(const Tensor& x) {
+    return op_list<"unbind">(op<"nonzero">(x.dim() ? x : op<"unsqueeze">(x, 0)), 1);
+}
 
 Tensor masked_select(const Tensor& x, const Tensor& mask, Out out) {
     check(mask.dtype() == DType::b1, "masked_select: expected BoolTensor for mask");
-    check(!x.is_meta() && !mask.is_meta(), "masked_select: the result's shape depends on data, which a meta tensor does not have");
+    check(!x.is_meta() && !mask.is_meta(),
+          "masked_select: the result's shape depends on data, which a meta tensor does not have");
     GradGuard off(false);
     const Dims shape = broadcast_shapes(x.sizes(), mask.sizes());
     const Tensor chosen = dense(op<"expand">(mask, shape));
@@ -112,8 +121,10 @@ Tensor masked_select(const Tensor& x, const Tensor& mask, Out out) {
     return r;
 }
 Tensor masked_scatter(const Tensor& self, const Tensor& mask, const Tensor& source, Out out) {
-    check(self.dtype() == source.dtype(), "masked_scatter_: expected self and source to have same dtypes but got ", self.dtype(), " and ", source.dtype());
-    check(mask.dtype() == DType::b1, "masked_scatter_ only supports boolean masks, but got mask with dtype ", mask.dtype());
+    check(self.dtype() == source.dtype(), "masked_scatter_: expected self and source to have same dtypes but got ",
+          self.dtype(), " and ", source.dtype());
+    check(mask.dtype() == DType::b1, "masked_scatter_ only supports boolean masks, but got mask with dtype ",
+          mask.dtype());
     const Dims shape = broadcast_shapes(self.sizes(), mask.sizes());
     const std::vector<int64_t> flat = true_positions(op<"expand">(mask, shape));
     check(int64_t(flat.size()) <= source.numel(), "Number of elements of source < number of ones in mask");
@@ -122,7 +133,8 @@ Tensor masked_scatter(const Tensor& self, const Tensor& mask, const Tensor& sour
     const Tensor src = dense(source);
     by_item_size(itemsize(self.dtype()), [&](auto z) {
         using T = decltype(z);
-        for (size_t i = 0; i < flat.size(); ++i) reinterpret_cast<T*>(bytes(r))[flat[i]] = reinterpret_cast<const T*>(bytes(src))[i];
+        for (size_t i = 0; i < flat.size(); ++i)
+            reinterpret_cast<T*>(bytes(r))[flat[i]] = reinterpret_cast<const T*>(bytes(src))[i];
     });
     if (!out.given()) return r;
     const Tensor dst = out.result(shape, self.dtype());
@@ -137,10 +149,10 @@ Tensor masked_scatter_backward(const Tensor& g, const Tensor& mask, IntSpan size
 // ---------------------------------------------------------------- advanced indexing
 // Index tensors by dimension (undefined: the whole dimension). Masks become positions; all are broadcast together.
 struct Advanced {
-    std::vector<Tensor> at;   // int64, contiguous, of one shape; only for the indexed dimensions
-    Small<int64_t, 5> dims;   // which those are
-    Dims shape;               // of the indices
-    size_t place = 0;         // where the indices' dimensions stand in the result
+    std::vector<Tensor> at;  // int64, contiguous, of one shape; only for the indexed dimensions
+    Small<int64_t, 5> dims;  // which those are
+    Dims shape;              // of the indices
+    size_t place = 0;        // where the indices' dimensions stand in the result
     Dims result;
     bool indexed(int64_t d) const { return std::find(dims.begin(), dims.end(), d) != dims.end(); }
 };
@@ -149,17 +161,21 @@ struct Advanced {
 std::vector<Tensor> positions(const Tensor& x, TensorSpan indices) {
     std::vector<Tensor> list;
     for (const Tensor& i : indices) {
-        if (!i.defined()) { list.push_back(i); continue; }
+        if (!i.defined()) {
+            list.push_back(i);
+            continue;
+        }
         if (i.dtype() == DType::b1 || i.dtype() == DType::u8) {
             const int64_t at = int64_t(list.size());
             for (int64_t d = 0; d < i.dim(); ++d)
                 if (at + d >= x.dim() || i.sizes()[size_t(d)] != x.sizes()[size_t(at + d)])
-                    fail(ErrorKind::Index, "The shape of the mask ", i.sizes(), " at index ", d, " does not match the shape of the indexed tensor ",
-                         x.sizes(), " at index ", at + d);
+                    fail(ErrorKind::Index, "The shape of the mask ", i.sizes(), " at index ", d,
+                         " does not match the shape of the indexed tensor ", x.sizes(), " at index ", at + d);
             for (const Tensor& t : op_list<"unbind">(op<"nonzero">(i), 1)) list.push_back(dense(t));
             continue;
         }
-        if (!is_integral(i.dtype(), false)) fail(ErrorKind::Index, "tensors used as indices must be long, int, byte or bool tensors");
+        if (!is_integral(i.dtype(), false))
+            fail(ErrorKind::Index, "tensors used as indices must be long, int, byte or bool tensors");
         list.push_back(i.dtype() == DType::i64 ? i : convert(i, DType::i64));
     }
     if (int64_t(list.size()) > x.dim())
@@ -181,7 +197,8 @@ Advanced prepare(const Tensor& x, TensorSpan indices) {
                 std::string shapes;
                 for (const Tensor& t : list)
                     if (t.defined()) shapes += (shapes.empty() ? "" : ", ") + str(t.sizes());
-                fail(ErrorKind::Index, "shape mismatch: indexing tensors could not be broadcast together with shapes ", shapes);
+                fail(ErrorKind::Index, "shape mismatch: indexing tensors could not be broadcast together with shapes ",
+                     shapes);
             }
         }
         a.dims.push_back(int64_t(d));
@@ -199,18 +216,22 @@ Advanced prepare(const Tensor& x, TensorSpan indices) {
 std::vector<int64_t> offsets(const Tensor& x, const Advanced& a) {
     std::vector<int64_t> r(size_t(product(a.shape)), 0);
     for (size_t k = 0; k < a.at.size(); ++k) {
-        const int64_t n = x.sizes()[size_t(a.dims[k])], s = x.strides()[size_t(a.dims[k])] * int64_t(itemsize(x.dtype()));
+        const int64_t n = x.sizes()[size_t(a.dims[k])],
+                      s = x.strides()[size_t(a.dims[k])] * int64_t(itemsize(x.dtype()));
         const int64_t* p = a.at[k].data<int64_t>();
         for (size_t i = 0; i < r.size(); ++i) {
             const int64_t v = p[i];
-            if (v < -n || v >= n) fail(ErrorKind::Index, "index ", v, " is out of bounds for dimension ", a.dims[k], " with size ", n);
+            if (v < -n || v >= n)
+                fail(ErrorKind::Index, "index ", v, " is out of bounds for dimension ", a.dims[k], " with size ", n);
             r[i] += (v < 0 ? v + n : v) * s;
         }
     }
     return r;
 }
-// Calls f(address in x, address in the indexed tensor y, run length, strides) for every run along the last dimension that is not indexed.
-template <class F> void each_indexed(const Tensor& x, const Advanced& a, const Tensor& y, bool parallel, F&& f) {
+// Calls f(address in x, address in the indexed tensor y, run length, strides) for every run along the last dimension
+// that is not indexed.
+template <class F>
+void each_indexed(const Tensor& x, const Advanced& a, const Tensor& y, bool parallel, F&& f) {
     const std::vector<int64_t> at = offsets(x, a);
     const Dims bx = byte_strides(x), by = byte_strides(y);
     Dims size, sx, sy;  // of the dimensions that are not indexed
@@ -231,7 +252,8 @@ template <class F> void each_indexed(const Tensor& x, const Advanced& a, const T
         sx.erase(d);
         sy.erase(d);
     }
-    const int64_t run = size.empty() ? 1 : size.back(), rx = size.empty() ? 0 : sx.back(), ry = size.empty() ? 0 : sy.back();
+    const int64_t run = size.empty() ? 1 : size.back(), rx = size.empty() ? 0 : sx.back(),
+                  ry = size.empty() ? 0 : sy.back();
     int64_t outer = 1;
     for (size_t d = 0; d + 1 < size.size(); ++d) outer *= size[d];
     const int64_t count = int64_t(at.size());
@@ -260,7 +282,8 @@ template <class F> void each_indexed(const Tensor& x, const Advanced& a, const T
     else work(0, count);
 }
 Tensor index(const Tensor& x, TensorSpan indices, Out out) {
-    if (indices.size() == 1 && indices[0].defined() && indices[0].dtype() == DType::b1 && same(indices[0].sizes(), x.sizes()) && x.dim() && !x.is_meta())
+    if (indices.size() == 1 && indices[0].defined() && indices[0].dtype() == DType::b1 &&
+        same(indices[0].sizes(), x.sizes()) && x.dim() && !x.is_meta())
         return masked_select(x, indices[0], out);
     const Advanced a = prepare(x, indices);
     Tensor r = out.result(a.result, x.dtype(), x.device());
@@ -268,22 +291,27 @@ Tensor index(const Tensor& x, TensorSpan indices, Out out) {
     by_item_size(itemsize(x.dtype()), [&](auto z) {
         using T = decltype(z);
         each_indexed(x, a, r, true, [](char* from, char* to, int64_t n, int64_t sf, int64_t st) {
-            if (sf == int64_t(sizeof(T)) && st == int64_t(sizeof(T))) { std::memcpy(to, from, size_t(n) * sizeof(T)); return; }
-            for (int64_t i = 0; i < n; ++i) *reinterpret_cast<T*>(to + i * st) = *reinterpret_cast<const T*>(from + i * sf);
+            if (sf == int64_t(sizeof(T)) && st == int64_t(sizeof(T))) {
+                std::memcpy(to, from, size_t(n) * sizeof(T));
+                return;
+            }
+            for (int64_t i = 0; i < n; ++i)
+                *reinterpret_cast<T*>(to + i * st) = *reinterpret_cast<const T*>(from + i * sf);
         });
     });
     return r;
 }
 Tensor index_put(const Tensor& self, TensorSpan indices, const Tensor& values0, bool accumulate, Out out) {
     const Advanced a = prepare(self, indices);
-    check(self.dtype() == values0.dtype(), "Index put requires the source and destination dtypes match, got ", self.dtype(), " for the destination and ",
-          values0.dtype(), " for the source.");
+    check(self.dtype() == values0.dtype(), "Index put requires the source and destination dtypes match, got ",
+          self.dtype(), " for the destination and ", values0.dtype(), " for the source.");
     Tensor r = started(self, out);
     Tensor values;
     try {
         values = op<"expand">(values0, a.result);
     } catch (const Error&) {
-        fail(ErrorKind::Runtime, "shape mismatch: value tensor of shape ", values0.sizes(), " cannot be broadcast to indexing result of shape ", a.result);
+        fail(ErrorKind::Runtime, "shape mismatch: value tensor of shape ", values0.sizes(),
+             " cannot be broadcast to indexing result of shape ", a.result);
     }
     if (r.is_meta() || !product(a.result)) return r;
     if (memory_overlaps(r, values)) values = convert(values, values.dtype());
@@ -306,7 +334,9 @@ Tensor index_put(const Tensor& self, TensorSpan indices, const Tensor& values0, 
 Tensor written(const Tensor& self, const Tensor& src, Tensor (*slice)(const Tensor&, const Value*), const Value* args) {
     Tensor r = op<"clone">(self);
     const Tensor v = slice(r, args);
-    check(same(v.sizes(), src.sizes()), "expected src to have a size equal to the slice of self. src size = ", src.sizes(), ", slice size = ", v.sizes());
+    check(same(v.sizes(), src.sizes()),
+          "expected src to have a size equal to the slice of self. src size = ", src.sizes(),
+          ", slice size = ", v.sizes());
     copy_data(v, src);
     return r;
 }
@@ -314,57 +344,79 @@ Tensor select_scatter(const Tensor& self, const Tensor& src, int64_t dim, int64_
     const Value v[] = {dim, i};
     return written(self, src, [](const Tensor& t, const Value* a) { return op<"select">(t, a[0], a[1]); }, v);
 }
-Tensor slice_scatter(const Tensor& self, const Tensor& src, int64_t dim, const Value& from, const Value& to, int64_t step) {
+Tensor slice_scatter(const Tensor& self, const Tensor& src, int64_t dim, const Value& from, const Value& to,
+                     int64_t step) {
     const Value v[] = {dim, from, to, step};
-    return written(self, src, [](const Tensor& t, const Value* a) { return op<"slice">(t, a[0], a[1], a[2], a[3]); }, v);
+    return written(
+        self, src, [](const Tensor& t, const Value* a) { return op<"slice">(t, a[0], a[1], a[2], a[3]); }, v);
 }
 Tensor diagonal_scatter(const Tensor& self, const Tensor& src, int64_t offset, int64_t d1, int64_t d2) {
     const Value v[] = {offset, d1, d2};
     return written(self, src, [](const Tensor& t, const Value* a) { return op<"diagonal">(t, a[0], a[1], a[2]); }, v);
 }
 
-Tensor where_method(const Tensor& self, const Tensor& condition, const Operand& other) { return op<"where">(condition, self, other); }
+Tensor where_method(const Tensor& self, const Tensor& condition, const Operand& other) {
+    return op<"where">(condition, self, other);
+}
 
 const Family indexing([](Registry& r) {
-    r.add("where.self(Tensor condition, Operand self, Operand other) -> Tensor", "fo").kernel<where>()
+    r.add("where.self(Tensor condition, Operand self, Operand other) -> Tensor", "fo")
+        .kernel<where>()
         .grad("self", "condition", [](Back& b) { return op<"where">(b.arg(0), b.g, Scalar(0)); })
         .grad("other", "condition", [](Back& b) { return op<"where">(b.arg(0), Scalar(0), b.g); });
     r.add("where.method(Tensor self, Tensor condition, Operand other) -> Tensor", "m").kernel<where_method>();
     r.add("where.condition(Tensor condition) -> Tensor[]", "f").kernel<nonzero_numpy>();
-    r.add("masked_fill(Tensor self, Tensor mask, Operand value) -> Tensor", "fmi").kernel<masked_fill>()
+    r.add("masked_fill(Tensor self, Tensor mask, Operand value) -> Tensor", "fmi")
+        .kernel<masked_fill>()
         .grad("self", "mask", [](Back& b) { return op<"masked_fill">(b.g, b.arg(1), Scalar(0)); })
         .grad("value", "mask", [](Back& b) { return op<"sum">(op<"where">(b.arg(1), b.g, Scalar(0))); });
     r.add("nonzero(Tensor self) -> Tensor", "mo").kernel<nonzero>();
     r.add("nonzero_numpy(Tensor self) -> Tensor[]", "").kernel<nonzero_numpy>();
-    r.add("masked_select(Tensor self, Tensor mask) -> Tensor", "fmo").kernel<masked_select>()
+    r.add("masked_select(Tensor self, Tensor mask) -> Tensor", "fmo")
+        .kernel<masked_select>()
         .grad("self", "mask", [](Back& b) {
             const Tensor mask = b.arg(1);
             const Dims shape = broadcast_shapes(b.sizes(0), mask.sizes());
             return op<"masked_scatter">(zeros(shape, b.g), op<"expand">(mask, shape), b.g);
         });
-    r.add("masked_scatter(Tensor self, Tensor mask, Tensor source) -> Tensor", "fmi").kernel<masked_scatter>()
+    r.add("masked_scatter(Tensor self, Tensor mask, Tensor source) -> Tensor", "fmi")
+        .kernel<masked_scatter>()
         .grad("self", "mask", [](Back& b) { return op<"masked_fill">(b.g, b.arg(1), Scalar(0)); })
         .grad("source", "mask", [](Back& b) { return op<"masked_scatter_backward">(b.g, b.arg(1), b.sizes(2)); });
-    r.add("masked_scatter_backward(Tensor grad_output, Tensor mask, int[] sizes) -> Tensor", "").kernel<masked_scatter_backward>();
-    r.add("index.Tensor(Tensor self, Tensor?[] indices) -> Tensor", "").kernel<index>()
+    r.add("masked_scatter_backward(Tensor grad_output, Tensor mask, int[] sizes) -> Tensor", "")
+        .kernel<masked_scatter_backward>();
+    r.add("index.Tensor(Tensor self, Tensor?[] indices) -> Tensor", "")
+        .kernel<index>()
         .grad("self", "indices", [](Back& b) { return op<"index_put">(zeros(b.sizes(0), b.g), b.list(1), b.g, true); });
-    r.add("index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor", "fmi").kernel<index_put>()
-        .grad("self", "indices", [](Back& b) { return b.flag(3) ? b.g : op<"index_put">(b.g, b.list(1), zeros({}, b.g), false); })
+    r.add("index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor", "fmi")
+        .kernel<index_put>()
+        .grad("self", "indices",
+              [](Back& b) { return b.flag(3) ? b.g : op<"index_put">(b.g, b.list(1), zeros({}, b.g), false); })
         .grad("values", "indices", [](Back& b) { return op<"index">(b.g, b.list(1)); });
-    r.add("select_scatter(Tensor self, Tensor src, int dim, int index) -> Tensor", "fm").kernel<select_scatter>()
-        .grad("self", "", [](Back& b) { return op<"select_scatter">(b.g, op<"zeros_like">(op<"select">(b.g, b.attr(2), b.attr(3))), b.attr(2), b.attr(3)); })
+    r.add("select_scatter(Tensor self, Tensor src, int dim, int index) -> Tensor", "fm")
+        .kernel<select_scatter>()
+        .grad("self", "",
+              [](Back& b) {
+                  return op<"select_scatter">(b.g, op<"zeros_like">(op<"select">(b.g, b.attr(2), b.attr(3))), b.attr(2),
+                                              b.attr(3));
+              })
         .grad("src", "", [](Back& b) { return op<"select">(b.g, b.attr(2), b.attr(3)); });
-    r.add("slice_scatter(Tensor self, Tensor src, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor", "fmo").kernel<slice_scatter>()
-        .grad("self", "", [](Back& b) {
-            const Tensor none = op<"zeros_like">(op<"slice">(b.g, b.attr(2), b.attr(3), b.attr(4), b.attr(5)));
-            return op<"slice_scatter">(b.g, none, b.attr(2), b.attr(3), b.attr(4), b.attr(5));
-        })
+    r.add("slice_scatter(Tensor self, Tensor src, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor",
+          "fmo")
+        .kernel<slice_scatter>()
+        .grad("self", "",
+              [](Back& b) {
+                  const Tensor none = op<"zeros_like">(op<"slice">(b.g, b.attr(2), b.attr(3), b.attr(4), b.attr(5)));
+                  return op<"slice_scatter">(b.g, none, b.attr(2), b.attr(3), b.attr(4), b.attr(5));
+              })
         .grad("src", "", [](Back& b) { return op<"slice">(b.g, b.attr(2), b.attr(3), b.attr(4), b.attr(5)); });
-    r.add("diagonal_scatter(Tensor self, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor", "fm").kernel<diagonal_scatter>()
-        .grad("self", "", [](Back& b) {
-            const Tensor none = op<"zeros_like">(op<"diagonal">(b.g, b.attr(2), b.attr(3), b.attr(4)));
-            return op<"diagonal_scatter">(b.g, none, b.attr(2), b.attr(3), b.attr(4));
-        })
+    r.add("diagonal_scatter(Tensor self, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor", "fm")
+        .kernel<diagonal_scatter>()
+        .grad("self", "",
+              [](Back& b) {
+                  const Tensor none = op<"zeros_like">(op<"diagonal">(b.g, b.attr(2), b.attr(3), b.attr(4)));
+                  return op<"diagonal_scatter">(b.g, none, b.attr(2), b.attr(3), b.attr(4));
+              })
         .grad("src", "", [](Back& b) { return op<"diagonal">(b.g, b.attr(2), b.attr(3), b.attr(4)); });
 });
 

@@ -8,7 +8,9 @@ namespace fb {
 namespace {
 using namespace cpu;
 
-bool skipped(const Tensor& t) { return t.dim() == 1 && t.sizes()[0] == 0; }  // PyTorch lets empty vectors pass in any company
+bool skipped(const Tensor& t) {
+    return t.dim() == 1 && t.sizes()[0] == 0;
+}  // PyTorch lets empty vectors pass in any company
 
 Tensor cat(TensorSpan all, int64_t dim, Out out) {
     check(!all.empty(), "torch.cat(): expected a non-empty list of Tensors");
@@ -20,7 +22,9 @@ Tensor cat(TensorSpan all, int64_t dim, Out out) {
         if (!model && !skipped(all[i])) model = &all[i];
     }
     const DType dtype = out.given() ? (*out.given()).dtype() : result_type(operands);
-    if (out.given()) check(can_cast(result_type(operands), dtype), "torch.cat(): input types can't be cast to the desired output type ", dtype);
+    if (out.given())
+        check(can_cast(result_type(operands), dtype),
+              "torch.cat(): input types can't be cast to the desired output type ", dtype);
     if (!model) {
         wrap_dim(dim, 1);
         return out.result(Dims{0}, dtype, all[0].device());
@@ -31,21 +35,26 @@ Tensor cat(TensorSpan all, int64_t dim, Out out) {
     for (size_t i = 0; i < all.size(); ++i) {
         const Tensor& t = all[i];
         if (skipped(t)) continue;
-        check(t.dim() == model->dim(), "Tensors must have same number of dimensions: got ", model->dim(), " and ", t.dim());
+        check(t.dim() == model->dim(), "Tensors must have same number of dimensions: got ", model->dim(), " and ",
+              t.dim());
         for (int64_t d = 0; d < t.dim(); ++d)
             if (d != dim && t.sizes()[size_t(d)] != shape[size_t(d)])
-                fail(ErrorKind::Runtime, "Sizes of tensors must match except in dimension ", dim, ". Expected size ", shape[size_t(d)], " but got size ",
-                     t.sizes()[size_t(d)], " for tensor number ", i, " in the list.");
+                fail(ErrorKind::Runtime, "Sizes of tensors must match except in dimension ", dim, ". Expected size ",
+                     shape[size_t(d)], " but got size ", t.sizes()[size_t(d)], " for tensor number ", i,
+                     " in the list.");
         total += t.sizes()[size_t(dim)];
     }
     shape[size_t(dim)] = total;
     Tensor r;
-    if (!out.given() && !(*model)->contiguous && is_channels_last(model->sizes(), model->strides())) r = empty_strided(shape, channels_last_strides(shape), dtype, model->device());
+    if (!out.given() && !(*model)->contiguous && is_channels_last(model->sizes(), model->strides()))
+        r = empty_strided(shape, channels_last_strides(shape), dtype, model->device());
     else r = out.result(shape, dtype, model->device());
     if (r.is_meta()) return r;
     if (out.given() && r.get() == out.given()->get())
         for (const Tensor& t : all)
-            check(!memory_overlaps(r, t), "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. Please clone() the tensor before performing the operation.");
+            check(!memory_overlaps(r, t),
+                  "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+                  "single memory location. Please clone() the tensor before performing the operation.");
     // Equal dtypes, all contiguous: rows of bytes.
     bool plain = r->contiguous;
     for (const Tensor& t : all) plain = plain && t->contiguous && t.dtype() == dtype;
@@ -57,17 +66,22 @@ Tensor cat(TensorSpan all, int64_t dim, Out out) {
         const int64_t row = total * inner;
         std::vector<std::pair<const char*, int64_t>> parts;
         for (const Tensor& t : all)
-            if (!skipped(t) && t.numel()) parts.push_back({static_cast<const char*>(t->data()), t.sizes()[size_t(dim)] * inner});
+            if (!skipped(t) && t.numel())
+                parts.push_back({static_cast<const char*>(t->data()), t.sizes()[size_t(dim)] * inner});
         if (outer == 1) {
             for (auto [p, n] : parts) {
-                parallel_for(n, 1 << 18, [&, p = p](int64_t b, int64_t e) { std::memcpy(to + b, p + b, size_t(e - b)); });
+                parallel_for(n, 1 << 18,
+                             [&, p = p](int64_t b, int64_t e) { std::memcpy(to + b, p + b, size_t(e - b)); });
                 to += n;
             }
         } else if (row) {
             parallel_for(outer, std::max<int64_t>(1, (1 << 17) / row), [&](int64_t b, int64_t e) {
                 for (int64_t o = b; o < e; ++o) {
                     char* q = to + o * row;
-                    for (auto [p, n] : parts) { std::memcpy(q, p + o * n, size_t(n)); q += n; }
+                    for (auto [p, n] : parts) {
+                        std::memcpy(q, p + o * n, size_t(n));
+                        q += n;
+                    }
                 }
             });
         }
@@ -105,7 +119,8 @@ Tensor stack(TensorSpan all, int64_t dim, Out out) {
     check(!all.empty(), "stack expects a non-empty TensorList");
     for (size_t i = 1; i < all.size(); ++i)
         if (!same(all[i].sizes(), all[0].sizes()))
-            fail(ErrorKind::Runtime, "stack expects each tensor to be equal size, but got ", all[0].sizes(), " at entry 0 and ", all[i].sizes(), " at entry ", i);
+            fail(ErrorKind::Runtime, "stack expects each tensor to be equal size, but got ", all[0].sizes(),
+                 " at entry 0 and ", all[i].sizes(), " at entry ", i);
     dim = wrap_dim(dim, all[0].dim() + 1);
     std::vector<Tensor> parts;
     parts.reserve(all.size());
@@ -122,12 +137,14 @@ Tensor stack(TensorSpan all, int64_t dim, Out out) {
 
 // --- repetition, reversal
 Tensor repeat(const Tensor& x, IntSpan times) {
-    check(int64_t(times.size()) >= x.dim(), "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor");
+    check(int64_t(times.size()) >= x.dim(),
+          "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor");
     const size_t lead = times.size() - x.sizes().size();
     Dims shape(times.size()), room, sizes, strides;
     for (size_t d = 0; d < times.size(); ++d) {
         const int64_t n = d < lead ? 1 : x.sizes()[d - lead];
-        if (times[d] < 0) fail(ErrorKind::Runtime, "Trying to create tensor with negative dimension ", n * times[d], ": ", times);
+        if (times[d] < 0)
+            fail(ErrorKind::Runtime, "Trying to create tensor with negative dimension ", n * times[d], ": ", times);
         shape[d] = n * times[d];
     }
     Tensor r = empty(shape, x.dtype(), x.device());
@@ -196,7 +213,8 @@ Tensor roll(const Tensor& x, IntSpan shifts, IntSpan dims) {
     check(!shifts.empty(), "`shifts` required");
     if (dims.empty() && shifts.size() == 1)
         return op<"view">(op<"roll">(op<"contiguous">(op<"reshape">(x, Dims{-1})), shifts, Dims{0}), x.sizes());
-    check(shifts.size() == dims.size(), "shifts and dimensions must align. shifts: ", shifts.size(), ", dims:", dims.size());
+    check(shifts.size() == dims.size(), "shifts and dimensions must align. shifts: ", shifts.size(),
+          ", dims:", dims.size());
     Tensor r = x;
     for (size_t i = 0; i < dims.size(); ++i) {
         const int64_t d = wrap_dim(dims[i], x.dim(), false), n = x.sizes()[size_t(d)];
@@ -209,7 +227,8 @@ Tensor roll(const Tensor& x, IntSpan shifts, IntSpan dims) {
 }
 
 // --- triangles
-template <bool Lower> Tensor triangle(const Tensor& x, int64_t k, Out out) {
+template <bool Lower>
+Tensor triangle(const Tensor& x, int64_t k, Out out) {
     check(x.dim() >= 2, Lower ? "tril" : "triu", ": input tensor must have at least 2 dimensions");
     Tensor r = out.result(x.sizes(), x.dtype(), x.device());
     if (r.is_meta()) return r;
@@ -220,27 +239,40 @@ template <bool Lower> Tensor triangle(const Tensor& x, int64_t k, Out out) {
     const int64_t rs = strides[strides.size() - 2], cs = strides.back();
     sizes.erase(sizes.size() - 2);
     strides.erase(strides.size() - 2);
-    parallel_for(rows, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, r.numel() / std::max<int64_t>(rows, 1))), [&](int64_t b, int64_t e) {
-        for (int64_t i = b; i < e; ++i) {
-            const int64_t from = Lower ? std::clamp<int64_t>(i + k + 1, 0, cols) : 0, to = Lower ? cols : std::clamp<int64_t>(i + k, 0, cols);
-            if (to <= from) continue;
-            Dims s = sizes;
-            s.back() = to - from;
-            fill(make_view(r, s, strides, r->offset + i * rs + from * cs), 0);
-        }
-    });
+    parallel_for(rows, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, r.numel() / std::max<int64_t>(rows, 1))),
+                 [&](int64_t b, int64_t e) {
+                     for (int64_t i = b; i < e; ++i) {
+                         const int64_t from = Lower ? std::clamp<int64_t>(i + k + 1, 0, cols) : 0,
+                                       to = Lower ? cols : std::clamp<int64_t>(i + k, 0, cols);
+                         if (to <= from) continue;
+                         Dims s = sizes;
+                         s.back() = to - from;
+                         fill(make_view(r, s, strides, r->offset + i * rs + from * cs), 0);
+                     }
+                 });
     return r;
 }
 
 const Family join([](Registry& r) {
-    r.add("cat(Tensor[] tensors, int dim=0) -> Tensor", "fo").kernel<cat>().grad_list("tensors", "", cat_backward).remember_lengths();
-    r.add("stack(Tensor[] tensors, int dim=0) -> Tensor", "fo").kernel<stack>().grad_list("tensors", "", [](Back& b) { return op_list<"unbind">(b.g, b.integer(1)); });
+    r.add("cat(Tensor[] tensors, int dim=0) -> Tensor", "fo")
+        .kernel<cat>()
+        .grad_list("tensors", "", cat_backward)
+        .remember_lengths();
+    r.add("stack(Tensor[] tensors, int dim=0) -> Tensor", "fo").kernel<stack>().grad_list("tensors", "", [](Back& b) {
+        return op_list<"unbind">(b.g, b.integer(1));
+    });
     r.add("repeat(Tensor self, int[] repeats) -> Tensor", "m").kernel<repeat>().grad("self", "", repeat_backward);
     r.add("tile(Tensor self, int[] dims) -> Tensor", "fm").kernel<tile>();
-    r.add("flip(Tensor self, int[] dims) -> Tensor", "fm").kernel<flip>().grad("self", "", [](Back& b) { return op<"flip">(b.g, b.ints(1)); });
+    r.add("flip(Tensor self, int[] dims) -> Tensor", "fm").kernel<flip>().grad("self", "", [](Back& b) {
+        return op<"flip">(b.g, b.ints(1));
+    });
     r.add("roll(Tensor self, int[1] shifts, int[1] dims=[]) -> Tensor", "fm").kernel<roll>();
-    r.add("tril(Tensor self, int diagonal=0) -> Tensor", "fmio").kernel<triangle<true>>().grad("self", "", [](Back& b) { return op<"tril">(b.g, b.integer(1)); });
-    r.add("triu(Tensor self, int diagonal=0) -> Tensor", "fmio").kernel<triangle<false>>().grad("self", "", [](Back& b) { return op<"triu">(b.g, b.integer(1)); });
+    r.add("tril(Tensor self, int diagonal=0) -> Tensor", "fmio").kernel<triangle<true>>().grad("self", "", [](Back& b) {
+        return op<"tril">(b.g, b.integer(1));
+    });
+    r.add("triu(Tensor self, int diagonal=0) -> Tensor", "fmio")
+        .kernel<triangle<false>>()
+        .grad("self", "", [](Back& b) { return op<"triu">(b.g, b.integer(1)); });
 });
 
 }  // namespace

@@ -1,5 +1,6 @@
-// Factorizations and solvers by LAPACK, batched. Derivatives: M. Giles, "Collected matrix derivative results for forward and
-// reverse mode algorithmic differentiation" (2008); for eig and the complex cases the same by differentials.
+// Factorizations and solvers by LAPACK, batched. Derivatives: M. Giles, "Collected matrix derivative results for
+// forward and reverse mode algorithmic differentiation" (2008); for eig and the complex cases the same by
+// differentials.
 #include "autograd/back.h"
 #include "cpu/matrices.h"
 
@@ -13,14 +14,16 @@ void need_matrix(const Tensor& a, const char* name) {
 }
 void need_square(const Tensor& a, const char* name) {
     need_matrix(a, name);
-    check(a.size(-1) == a.size(-2), name, ": A must be batches of square matrices, but they are ", a.size(-2), " by ", a.size(-1), " matrices");
+    check(a.size(-1) == a.size(-2), name, ": A must be batches of square matrices, but they are ", a.size(-2), " by ",
+          a.size(-1), " matrices");
 }
 Dims batch_of(const Tensor& a, int inner = 2) { return Dims(IntSpan(a.sizes()).first(size_t(a.dim() - inner))); }
 Dims with(Dims batch, std::initializer_list<int64_t> more) {
     for (int64_t m : more) batch.push_back(m);
     return batch;
 }
-Tensor matrices(const Dims& batch, int64_t m, int64_t n, DType t, Device d) {  // column-major, as LAPACK's results are in PyTorch
+Tensor matrices(const Dims& batch, int64_t m, int64_t n, DType t,
+                Device d) {  // column-major, as LAPACK's results are in PyTorch
     Tensor r = empty(with(batch, {n, m}), t, d);
     Dims sizes = with(batch, {m, n}), strides = r.strides();
     std::swap(strides[strides.size() - 1], strides[strides.size() - 2]);
@@ -35,7 +38,8 @@ void parallel_matrices(int64_t count, int64_t cost, const std::function<void(int
 void check_info(const Tensor& info, bool wanted, const char* name) {
     if (!wanted || info.is_meta()) return;
     for (int64_t i = 0; i < info.numel(); ++i)
-        if (const int v = info.data<int32_t>()[i]) fail(ErrorKind::Linalg, name, ": (Batch element ", i, "): LAPACK reported info = ", v);
+        if (const int v = info.data<int32_t>()[i])
+            fail(ErrorKind::Linalg, name, ": (Batch element ", i, "): LAPACK reported info = ", v);
 }
 
 // ---------------------------------------------------------------- building blocks of formulas
@@ -107,7 +111,8 @@ std::tuple<Tensor, Tensor, Tensor> lu_factor_ex(const Tensor& a, bool pivot, boo
     need_matrix(a, "torch.lu_factor");
     check(pivot, "linalg.lu_factor: LU without pivoting is not implemented on the CPU");
     const int64_t m = a.size(-2), n = a.size(-1), k = std::min(m, n);
-    Tensor lu = matrices(batch_of(a), m, n, a.dtype(), a.device()), pivots = empty(with(batch_of(a), {k}), DType::i32, a.device()),
+    Tensor lu = matrices(batch_of(a), m, n, a.dtype(), a.device()),
+           pivots = empty(with(batch_of(a), {k}), DType::i32, a.device()),
            info = empty(batch_of(a), DType::i32, a.device());
     if (lu.is_meta()) return {lu, pivots, info};
     visit_lapack(a, "lu_factor", [&](auto z) {
@@ -160,12 +165,14 @@ Tensor lu_factor_backward(Back& b) {
         const Tensor phi = add(op<"tril">(mm(mH(L), gL), -1), op<"triu">(mm(gU, mH(U))));
         r = mH(solve_triangular(U, mH(solve_triangular(mH(L), phi, true, true, true)), true));
     } else if (m < n) {  // wide: U = [U1 U2]
-        const Tensor U1 = op<"narrow">(U, -1, 0, k), U2 = op<"narrow">(U, -1, k, n - k), gU1 = op<"narrow">(gU, -1, 0, k), gU2 = op<"narrow">(gU, -1, k, n - k);
+        const Tensor U1 = op<"narrow">(U, -1, 0, k), U2 = op<"narrow">(U, -1, k, n - k),
+                     gU1 = op<"narrow">(gU, -1, 0, k), gU2 = op<"narrow">(gU, -1, k, n - k);
         const Tensor phi = add(op<"tril">(sub(mm(mH(L), gL), mm(gU2, mH(U2))), -1), op<"triu">(mm(gU1, mH(U1))));
         const Tensor first = mH(solve_triangular(U1, mH(phi), true));
         r = solve_triangular(mH(L), op<"cat">(std::vector<Tensor>{first, gU2}, -1), true, true, true);
     } else {  // tall: L = [L1; L2]
-        const Tensor L1 = top(L), L2 = op<"narrow">(L, -2, k, m - k), gL1 = top(gL), gL2 = op<"narrow">(gL, -2, k, m - k);
+        const Tensor L1 = top(L), L2 = op<"narrow">(L, -2, k, m - k), gL1 = top(gL),
+                     gL2 = op<"narrow">(gL, -2, k, m - k);
         const Tensor phi = add(op<"tril">(mm(mH(L1), gL1), -1), op<"triu">(sub(mm(gU, mH(U)), mm(mH(L2), gL2))));
         const Tensor first = solve_triangular(mH(L1), phi, true, true, true);
         r = mH(solve_triangular(U, mH(op<"cat">(std::vector<Tensor>{first, gL2}, -2)), true));
@@ -201,11 +208,15 @@ bool right_side_is_vector(const Tensor& a, const Tensor& b) {
 }
 std::tuple<Tensor, Tensor> solve_ex(const Tensor& a, const Tensor& b0, bool left, bool check_errors) {
     need_square(a, "linalg.solve");
-    check(a.dtype() == b0.dtype(), "linalg.solve: Expected A and B to have the same dtype, but found A of type ", a.dtype(), " and B of type ", b0.dtype(), " instead");
+    check(a.dtype() == b0.dtype(), "linalg.solve: Expected A and B to have the same dtype, but found A of type ",
+          a.dtype(), " and B of type ", b0.dtype(), " instead");
     const bool vector = right_side_is_vector(a, b0);
-    check(left || !vector, "linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case linalg.solve is equivalent to B / A.squeeze(-1)");
+    check(left || !vector,
+          "linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case "
+          "linalg.solve is equivalent to B / A.squeeze(-1)");
     Tensor b = vector ? op<"unsqueeze">(b0, -1) : b0;
-    check(b.size(left ? -2 : -1) == a.size(-1), "linalg.solve: Incompatible shapes of A and B for the equation ", left ? "AX = B" : "XA = B", " (", a.size(-2), "x", a.size(-1), " and ", b.size(-2), "x", b.size(-1), ")");
+    check(b.size(left ? -2 : -1) == a.size(-1), "linalg.solve: Incompatible shapes of A and B for the equation ",
+          left ? "AX = B" : "XA = B", " (", a.size(-2), "x", a.size(-1), " and ", b.size(-2), "x", b.size(-1), ")");
     const Dims batch = broadcast_shapes(batch_of(a), batch_of(b));
     const Tensor A = op<"expand">(left ? a : op<"transpose">(a, -2, -1), with(batch, {a.size(-1), a.size(-1)}));
     b = left ? b : op<"transpose">(b, -2, -1);
@@ -218,7 +229,10 @@ std::tuple<Tensor, Tensor> solve_ex(const Tensor& a, const Tensor& b0, bool left
 }
 void solve_backward(Back& b) {
     const Tensor a = b.arg(0), x = b.result(0), g = b.grad(0);
-    const bool left = b.flag(2), vector = x.dim() == a.dim() - 1 || (b.needs(1) ? int64_t(b.sizes(1).size()) == x.dim() && x.dim() == 1 : x.dim() == 1) || (x.dim() + 1 == a.dim());
+    const bool left = b.flag(2),
+               vector = x.dim() == a.dim() - 1 ||
+                        (b.needs(1) ? int64_t(b.sizes(1).size()) == x.dim() && x.dim() == 1 : x.dim() == 1) ||
+                        (x.dim() + 1 == a.dim());
     const Tensor G = vector ? column(g) : g, X = vector ? column(x) : x;
     const Tensor gb = op<"linalg::solve">(mH(a), G, left);
     if (b.needs(0)) b.set(0, neg(left ? mm(gb, mH(X)) : mm(mH(X), gb)));
@@ -230,13 +244,18 @@ Tensor solve(const Tensor& a, const Tensor& b, bool left) {
     if (!info.is_meta())
         for (int64_t i = 0; i < info.numel(); ++i)
             if (info.data<int32_t>()[i] > 0)
-                fail(ErrorKind::Linalg, "torch.linalg.solve: ", info.numel() > 1 ? str("(Batch element ", i, "): ") : "", "The solver failed because the input matrix is singular.");
+                fail(ErrorKind::Linalg,
+                     "torch.linalg.solve: ", info.numel() > 1 ? str("(Batch element ", i, "): ") : "",
+                     "The solver failed because the input matrix is singular.");
     return f.result[0];
 }
 std::tuple<Tensor, Tensor> inv_ex(const Tensor& a, bool check_errors) {
     need_square(a, "linalg.inv");
     const int64_t n = a.size(-1);
-    const Tensor eye = op<"expand">(op<"eye">(n, is_floating(a.dtype()) || is_complex(a.dtype()) ? a.dtype() : default_dtype(), nullptr, a.device()), a.sizes());
+    const Tensor eye =
+        op<"expand">(op<"eye">(n, is_floating(a.dtype()) || is_complex(a.dtype()) ? a.dtype() : default_dtype(),
+                               nullptr, a.device()),
+                     a.sizes());
     auto [x, info] = solve_matrices(a, eye);
     check_info(info, check_errors, "linalg.inv_ex");
     return {x, info};
@@ -252,7 +271,8 @@ std::tuple<Tensor, Tensor, Tensor> det_parts(const Tensor& a) {
         for (int64_t i = 0; i < sign.numel(); ++i) {
             bool odd = false;
             for (int64_t j = 0; j < n; ++j) odd ^= pivots.data<int32_t>()[i * n + j] != j + 1;
-            visit_dtype(a.dtype(), [&](auto z) { sign.data<decltype(z)>()[i] = Scalar(odd ? -1 : 1).to<decltype(z)>(); });
+            visit_dtype(a.dtype(),
+                        [&](auto z) { sign.data<decltype(z)>()[i] = Scalar(odd ? -1 : 1).to<decltype(z)>(); });
         }
     }
     return {op<"mul">(op<"prod.dim_int">(diagonal(lu), -1), sign), lu, pivots};
@@ -275,7 +295,8 @@ Tensor det_backward(Back& b) {
         std::vector<Tensor> rest;
         for (int64_t j = 0; j < n; ++j)
             if (j != k) rest.push_back(op<"select">(s, -1, j));
-        others.push_back(rest.empty() ? op<"ones_like">(op<"select">(s, -1, 0)) : op<"prod.dim_int">(op<"stack">(rest, -1), -1));
+        others.push_back(rest.empty() ? op<"ones_like">(op<"select">(s, -1, 0))
+                                      : op<"prod.dim_int">(op<"stack">(rest, -1), -1));
     }
     const Tensor phase = mul(op<"linalg::det">(u), op<"linalg::det">(vh));
     const Tensor cofactors = mm(mul(u, row(op<"stack">(others, -1).to(u.dtype()))), vh);
@@ -287,8 +308,12 @@ Tensor det(const Tensor& a) { return std::move(opn<"_linalg_det">(a).result[0]);
 Tensor triangular(const Tensor& a0, const Tensor& b0, bool upper, bool left, bool unit) {
     need_square(a0, "linalg.solve_triangular");
     need_matrix(b0, "linalg.solve_triangular");
-    check(a0.dtype() == b0.dtype(), "linalg.solve_triangular: Expected A and B to have the same dtype, but found A of type ", a0.dtype(), " and B of type ", b0.dtype(), " instead");
-    check(b0.size(left ? -2 : -1) == a0.size(-1), "linalg.solve_triangular: Incompatible shapes of A and B for the equation ", left ? "AX = B" : "XA = B", " (", a0.size(-2), "x", a0.size(-1), " and ", b0.size(-2), "x", b0.size(-1), ")");
+    check(a0.dtype() == b0.dtype(),
+          "linalg.solve_triangular: Expected A and B to have the same dtype, but found A of type ", a0.dtype(),
+          " and B of type ", b0.dtype(), " instead");
+    check(b0.size(left ? -2 : -1) == a0.size(-1),
+          "linalg.solve_triangular: Incompatible shapes of A and B for the equation ", left ? "AX = B" : "XA = B", " (",
+          a0.size(-2), "x", a0.size(-1), " and ", b0.size(-2), "x", b0.size(-1), ")");
     const Dims batch = broadcast_shapes(batch_of(a0), batch_of(b0));
     const int64_t n = a0.size(-1), m = b0.size(-2), k = b0.size(-1);
     const Tensor a = op<"expand">(a0, with(batch, {n, n})), b = op<"expand">(b0, with(batch, {m, k}));
@@ -296,7 +321,9 @@ Tensor triangular(const Tensor& a0, const Tensor& b0, bool upper, bool left, boo
     if (x.is_meta()) return x;
     visit_lapack(a, "triangular_solve", [&](auto z) {
         using T = decltype(z);
-        const auto trsm = routine<void(const char*, const char*, const char*, const char*, const Int*, const Int*, const T*, const T*, const Int*, T*, const Int*, size_t, size_t, size_t, size_t), T>("trsm");
+        const auto trsm = routine<void(const char*, const char*, const char*, const char*, const Int*, const Int*,
+                                       const T*, const T*, const Int*, T*, const Int*, size_t, size_t, size_t, size_t),
+                                  T>("trsm");
         const Batch from(a, 2), rhs(b, 2), to(x, 2);
         parallel_matrices(rhs.count, m * n * k, [&](int64_t i) {
             Columns<T> c(n, n), d(m, k);
@@ -304,7 +331,9 @@ Tensor triangular(const Tensor& a0, const Tensor& b0, bool upper, bool left, boo
             load(d, b, rhs.at<T>(i));
             const T one(1);
             const Int lda = c.ld(), ldb = d.ld();
-            if (m && k) trsm(left ? "L" : "R", upper ? "U" : "L", "N", unit ? "U" : "N", &m, &k, &one, c.data(), &lda, d.data(), &ldb, 1, 1, 1, 1);
+            if (m && k)
+                trsm(left ? "L" : "R", upper ? "U" : "L", "N", unit ? "U" : "N", &m, &k, &one, c.data(), &lda, d.data(),
+                     &ldb, 1, 1, 1, 1);
             store(d, x, to.at<T>(i));
         });
     });
@@ -324,9 +353,11 @@ void triangular_backward(Back& b) {
 // ---------------------------------------------------------------- eigenvalues
 std::tuple<Tensor, Tensor> eigh(const Tensor& a, std::string_view uplo) {
     need_square(a, "linalg.eigh");
-    check(!uplo.empty() && (uplo[0] == 'L' || uplo[0] == 'U' || uplo[0] == 'l' || uplo[0] == 'u'), "Expected UPLO argument to be 'L' or 'U', but got ", uplo);
+    check(!uplo.empty() && (uplo[0] == 'L' || uplo[0] == 'U' || uplo[0] == 'l' || uplo[0] == 'u'),
+          "Expected UPLO argument to be 'L' or 'U', but got ", uplo);
     const int64_t n = a.size(-1);
-    Tensor w = empty(with(batch_of(a), {n}), to_real(a.dtype()), a.device()), v = matrices(batch_of(a), n, n, a.dtype(), a.device());
+    Tensor w = empty(with(batch_of(a), {n}), to_real(a.dtype()), a.device()),
+           v = matrices(batch_of(a), n, n, a.dtype(), a.device());
     if (w.is_meta()) return {w, v};
     const char half_name[2] = {char(std::toupper(uplo[0])), 0};
     visit_lapack(a, "linalg_eigh", [&](auto z) {
@@ -343,11 +374,15 @@ std::tuple<Tensor, Tensor> eigh(const Tensor& a, std::string_view uplo) {
             R* values = w.data<R>() + i * n;
             auto call = [&](T* work, R* rwork, Int* iwork) {
                 if constexpr (complex_v<T>)
-                    routine<void(const char*, const char*, const Int*, T*, const Int*, R*, T*, const Int*, R*, const Int*, Int*, const Int*, Int*, size_t, size_t), T>("heevd")(
-                        "V", half_name, &n, c.data(), &ld, values, work, &lwork, rwork, &lrwork, iwork, &liwork, &code, 1, 1);
+                    routine<void(const char*, const char*, const Int*, T*, const Int*, R*, T*, const Int*, R*,
+                                 const Int*, Int*, const Int*, Int*, size_t, size_t),
+                            T>("heevd")("V", half_name, &n, c.data(), &ld, values, work, &lwork, rwork, &lrwork, iwork,
+                                        &liwork, &code, 1, 1);
                 else
-                    routine<void(const char*, const char*, const Int*, T*, const Int*, R*, T*, const Int*, Int*, const Int*, Int*, size_t, size_t), T>("syevd")(
-                        "V", half_name, &n, c.data(), &ld, values, work, &lwork, iwork, &liwork, &code, 1, 1);
+                    routine<void(const char*, const char*, const Int*, T*, const Int*, R*, T*, const Int*, Int*,
+                                 const Int*, Int*, size_t, size_t),
+                            T>("syevd")("V", half_name, &n, c.data(), &ld, values, work, &lwork, iwork, &liwork, &code,
+                                        1, 1);
             };
             if (!n) return;
             call(&want, &rwant, &iwant);
@@ -359,7 +394,10 @@ std::tuple<Tensor, Tensor> eigh(const Tensor& a, std::string_view uplo) {
             std::vector<Int> iwork(static_cast<size_t>(liwork));
             call(work.data(), rwork.data(), iwork.data());
             if (code > 0)
-                fail(ErrorKind::Linalg, "linalg.eigh: ", from.count > 1 ? str("(Batch element ", i, "): ") : "", "The algorithm failed to converge because the input matrix is ill-conditioned or has too many repeated eigenvalues (error code: ", code, ").");
+                fail(ErrorKind::Linalg, "linalg.eigh: ", from.count > 1 ? str("(Batch element ", i, "): ") : "",
+                     "The algorithm failed to converge because the input matrix is ill-conditioned or has too many "
+                     "repeated eigenvalues (error code: ",
+                     code, ").");
             store(c, v, to.at<T>(i));
         });
     });
@@ -390,7 +428,10 @@ std::tuple<Tensor, Tensor> eig(const Tensor& a0) {
             Columns<T> c(n, n), right(n, n);
             load(c, a0, from.at<T>(i));
             for (const T& e : c.v) {
-                const R s = [&] { if constexpr (complex_v<T>) return e.re + e.im; else return e; }();
+                const R s = [&] {
+                    if constexpr (complex_v<T>) return e.re + e.im;
+                    else return e;
+                }();
                 check(s - s == 0, "torch.linalg.eig: input tensor should not contain infs or NaNs.");
             }
             Int code = 0, lwork = -1;
@@ -400,17 +441,22 @@ std::tuple<Tensor, Tensor> eig(const Tensor& a0) {
             std::vector<R> re(static_cast<size_t>(2 * n)), im(static_cast<size_t>(n));
             auto call = [&](T* work) {
                 if constexpr (complex_v<T>)
-                    routine<void(const char*, const char*, const Int*, T*, const Int*, T*, T*, const Int*, T*, const Int*, T*, const Int*, R*, Int*, size_t, size_t), T>("geev")(
-                        "N", "V", &n, c.data(), &ld, values, nullptr, &one, right.data(), &ld, work, &lwork, re.data(), &code, 1, 1);
+                    routine<void(const char*, const char*, const Int*, T*, const Int*, T*, T*, const Int*, T*,
+                                 const Int*, T*, const Int*, R*, Int*, size_t, size_t),
+                            T>("geev")("N", "V", &n, c.data(), &ld, values, nullptr, &one, right.data(), &ld, work,
+                                       &lwork, re.data(), &code, 1, 1);
                 else
-                    routine<void(const char*, const char*, const Int*, T*, const Int*, R*, R*, T*, const Int*, T*, const Int*, T*, const Int*, Int*, size_t, size_t), T>("geev")(
-                        "N", "V", &n, c.data(), &ld, re.data(), im.data(), nullptr, &one, right.data(), &ld, work, &lwork, &code, 1, 1);
+                    routine<void(const char*, const char*, const Int*, T*, const Int*, R*, R*, T*, const Int*, T*,
+                                 const Int*, T*, const Int*, Int*, size_t, size_t),
+                            T>("geev")("N", "V", &n, c.data(), &ld, re.data(), im.data(), nullptr, &one, right.data(),
+                                       &ld, work, &lwork, &code, 1, 1);
             };
             call(&want);
             lwork = wanted_room(want);
             std::vector<T> work(static_cast<size_t>(lwork));
             call(work.data());
-            if (code > 0) fail(ErrorKind::Linalg, "linalg.eig: The algorithm failed to converge (error code: ", code, ").");
+            if (code > 0)
+                fail(ErrorKind::Linalg, "linalg.eig: The algorithm failed to converge (error code: ", code, ").");
             Columns<C> vectors(n, n);
             if constexpr (complex_v<T>) {
                 vectors.v = right.v;
@@ -454,7 +500,8 @@ Tensor eig_backward(Back& b) {
 std::tuple<Tensor, Tensor, Tensor> svd(const Tensor& a, bool full, std::string_view) {
     need_matrix(a, "linalg.svd");
     const int64_t m = a.size(-2), n = a.size(-1), k = std::min(m, n), mu = full ? m : k, nv = full ? n : k;
-    Tensor u = matrices(batch_of(a), m, mu, a.dtype(), a.device()), s = empty(with(batch_of(a), {k}), to_real(a.dtype()), a.device()),
+    Tensor u = matrices(batch_of(a), m, mu, a.dtype(), a.device()),
+           s = empty(with(batch_of(a), {k}), to_real(a.dtype()), a.device()),
            vh = matrices(batch_of(a), nv, n, a.dtype(), a.device());
     if (u.is_meta()) return {u, s, vh};
     visit_lapack(a, "linalg_svd", [&](auto z) {
@@ -470,21 +517,30 @@ std::tuple<Tensor, Tensor, Tensor> svd(const Tensor& a, bool full, std::string_v
                 T want{};
                 std::vector<Int> iwork(static_cast<size_t>(8 * k));
                 const int64_t big = std::max(m, n);
-                std::vector<R> rwork(complex_v<T> ? size_t(std::max(5 * k * k + 5 * k, 2 * big * k + 2 * k * k + k)) : 1);
+                std::vector<R> rwork(complex_v<T> ? size_t(std::max(5 * k * k + 5 * k, 2 * big * k + 2 * k * k + k))
+                                                  : 1);
                 R* values = s.data<R>() + i * k;
                 auto call = [&](T* work) {
                     if constexpr (complex_v<T>)
-                        routine<void(const char*, const Int*, const Int*, T*, const Int*, R*, T*, const Int*, T*, const Int*, T*, const Int*, R*, Int*, Int*, size_t), T>("gesdd")(
-                            full ? "A" : "S", &m, &n, c.data(), &lda, values, cu.data(), &ldu, cv.data(), &ldv, work, &lwork, rwork.data(), iwork.data(), &code, 1);
+                        routine<void(const char*, const Int*, const Int*, T*, const Int*, R*, T*, const Int*, T*,
+                                     const Int*, T*, const Int*, R*, Int*, Int*, size_t),
+                                T>("gesdd")(full ? "A" : "S", &m, &n, c.data(), &lda, values, cu.data(), &ldu,
+                                            cv.data(), &ldv, work, &lwork, rwork.data(), iwork.data(), &code, 1);
                     else
-                        routine<void(const char*, const Int*, const Int*, T*, const Int*, R*, T*, const Int*, T*, const Int*, T*, const Int*, Int*, Int*, size_t), T>("gesdd")(
-                            full ? "A" : "S", &m, &n, c.data(), &lda, values, cu.data(), &ldu, cv.data(), &ldv, work, &lwork, iwork.data(), &code, 1);
+                        routine<void(const char*, const Int*, const Int*, T*, const Int*, R*, T*, const Int*, T*,
+                                     const Int*, T*, const Int*, Int*, Int*, size_t),
+                                T>("gesdd")(full ? "A" : "S", &m, &n, c.data(), &lda, values, cu.data(), &ldu,
+                                            cv.data(), &ldv, work, &lwork, iwork.data(), &code, 1);
                 };
                 call(&want);
                 lwork = wanted_room(want);
                 std::vector<T> work(static_cast<size_t>(lwork));
                 call(work.data());
-                if (code) fail(ErrorKind::Linalg, "linalg.svd: ", from.count > 1 ? str("(Batch element ", i, "): ") : "", "The algorithm failed to converge because the input matrix is ill-conditioned or has too many repeated singular values (error code: ", code, ").");
+                if (code)
+                    fail(ErrorKind::Linalg, "linalg.svd: ", from.count > 1 ? str("(Batch element ", i, "): ") : "",
+                         "The algorithm failed to converge because the input matrix is ill-conditioned or has too many "
+                         "repeated singular values (error code: ",
+                         code, ").");
             } else {
                 for (int64_t j = 0; j < std::min(m, mu); ++j) cu(j, j) = T(1);
                 for (int64_t j = 0; j < std::min(n, nv); ++j) cv(j, j) = T(1);
@@ -498,7 +554,8 @@ std::tuple<Tensor, Tensor, Tensor> svd(const Tensor& a, bool full, std::string_v
 Tensor svd_backward(Back& b) {
     const int64_t m = b.sizes(0)[b.sizes(0).size() - 2], n = b.sizes(0).back(), k = std::min(m, n);
     const Tensor u = op<"narrow">(b.result(0), -1, 0, k), s = b.result(1), vh = op<"narrow">(b.result(2), -2, 0, k);
-    Tensor gu = b.has(0) ? op<"narrow">(b.grad(0), -1, 0, k) : Tensor(), gvh = b.has(2) ? op<"narrow">(b.grad(2), -2, 0, k) : Tensor();
+    Tensor gu = b.has(0) ? op<"narrow">(b.grad(0), -1, 0, k) : Tensor(),
+           gvh = b.has(2) ? op<"narrow">(b.grad(2), -2, 0, k) : Tensor();
     if (!gu.defined() && !gvh.defined()) return b.has(1) ? mm(mul(u, row(b.grad(1))), vh) : Tensor();
     auto skew = [](const Tensor& t) { return sub(t, mH(t)); };
     const Tensor s2 = mul(s, s), e = inverse_gaps(s2);
@@ -528,7 +585,8 @@ Tensor svd_backward(Back& b) {
 std::tuple<Tensor, Tensor> geqrf(const Tensor& a) {
     check(a.dim() >= 2, "torch.geqrf: input must have at least 2 dimensions.");
     const int64_t m = a.size(-2), n = a.size(-1), k = std::min(m, n);
-    Tensor r = matrices(batch_of(a), m, n, a.dtype(), a.device()), tau = empty(with(batch_of(a), {k}), a.dtype(), a.device());
+    Tensor r = matrices(batch_of(a), m, n, a.dtype(), a.device()),
+           tau = empty(with(batch_of(a), {k}), a.dtype(), a.device());
     if (r.is_meta()) return {r, tau};
     visit_lapack(a, "geqrf", [&](auto z) {
         using T = decltype(z);
@@ -560,7 +618,9 @@ Tensor reflectors(const Tensor& a, const Tensor& tau, int64_t columns) {
     const Tensor t = dense(tau);
     visit_lapack(a, "orgqr", [&](auto z) {
         using T = decltype(z);
-        const auto f = routine<void(const Int*, const Int*, const Int*, T*, const Int*, const T*, T*, const Int*, Int*), T>(complex_v<T> ? "ungqr" : "orgqr");
+        const auto f =
+            routine<void(const Int*, const Int*, const Int*, T*, const Int*, const T*, T*, const Int*, Int*), T>(
+                complex_v<T> ? "ungqr" : "orgqr");
         const Batch from(a, 2), to(q, 2);
         parallel_matrices(from.count, m * columns * k, [&](int64_t i) {
             Columns<T> c(m, columns), src(m, a.size(-1));
@@ -583,7 +643,8 @@ Tensor reflectors(const Tensor& a, const Tensor& tau, int64_t columns) {
 }
 std::tuple<Tensor, Tensor> qr(const Tensor& a, std::string_view mode) {
     need_matrix(a, "linalg.qr");
-    check(mode == "reduced" || mode == "complete" || mode == "r", "qr received unrecognized mode '", mode, "' but expected one of 'reduced' (default), 'r', or 'complete'");
+    check(mode == "reduced" || mode == "complete" || mode == "r", "qr received unrecognized mode '", mode,
+          "' but expected one of 'reduced' (default), 'r', or 'complete'");
     const int64_t m = a.size(-2), n = a.size(-1), k = std::min(m, n);
     auto [packed, tau] = geqrf(a);
     const int64_t rows = mode == "complete" ? m : k;
@@ -592,13 +653,17 @@ std::tuple<Tensor, Tensor> qr(const Tensor& a, std::string_view mode) {
     (void)n;
     return {q, r};
 }
-// Walter and Lehmann, "On evaluating higher-order derivatives of the QR decomposition" (2012): for a full-rank leading square.
+// Walter and Lehmann, "On evaluating higher-order derivatives of the QR decomposition" (2012): for a full-rank leading
+// square.
 Tensor qr_backward(Back& b) {
     const std::string_view mode = b.attr(1).string();
-    check(mode != "r", "The derivative of linalg.qr depends on Q, which is not computed when mode='r'. Please use linalg.qr(A, mode='reduced') if you are going to require gradients.");
+    check(mode != "r",
+          "The derivative of linalg.qr depends on Q, which is not computed when mode='r'. Please use linalg.qr(A, "
+          "mode='reduced') if you are going to require gradients.");
     const Tensor q = b.result(0), r = b.result(1);
     const int64_t m = q.size(-2), n = r.size(-1);
-    check(!(mode == "complete" && m > n), "The QR decomposition is not differentiable when mode='complete' and nrows > ncols.");
+    check(!(mode == "complete" && m > n),
+          "The QR decomposition is not differentiable when mode='complete' and nrows > ncols.");
     Tensor gq = b.has(0) ? b.grad(0) : op<"zeros_like">(q), gr = b.has(1) ? b.grad(1) : op<"zeros_like">(r);
     auto syminvadj = [](const Tensor& x) {  // lower triangle doubled, diagonal real parts once, Hermitian
         Tensor t = add(x, mH(x));
@@ -619,12 +684,17 @@ Tensor qr_backward(Back& b) {
 }
 
 // ---------------------------------------------------------------- least squares
-std::tuple<Tensor, Tensor, Tensor, Tensor> lstsq(const Tensor& a0, const Tensor& b0, std::optional<double> rcond, std::string_view driver) {
+std::tuple<Tensor, Tensor, Tensor, Tensor> lstsq(const Tensor& a0, const Tensor& b0, std::optional<double> rcond,
+                                                 std::string_view driver) {
     need_matrix(a0, "torch.linalg.lstsq");
-    check(a0.dtype() == b0.dtype(), "torch.linalg.lstsq: Expected input and other to have the same dtype, but got input's dtype ", a0.dtype(), " and other's dtype ", b0.dtype());
+    check(a0.dtype() == b0.dtype(),
+          "torch.linalg.lstsq: Expected input and other to have the same dtype, but got input's dtype ", a0.dtype(),
+          " and other's dtype ", b0.dtype());
     check(driver.empty() || driver == "gels" || driver == "gelsy" || driver == "gelsd" || driver == "gelss",
           "torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)");
-    check(b0.dim() >= 1 && a0.dim() - b0.dim() <= 1 && a0.dim() >= b0.dim(), "torch.linalg.lstsq: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1");
+    check(
+        b0.dim() >= 1 && a0.dim() - b0.dim() <= 1 && a0.dim() >= b0.dim(),
+        "torch.linalg.lstsq: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1");
     const bool vector = a0.dim() - 1 == b0.dim();
     const Tensor b1 = vector ? column(b0) : b0;
     const int64_t m = a0.size(-2), n = a0.size(-1), k = b1.size(-1), most = std::max(m, n), least = std::min(m, n);
@@ -634,10 +704,12 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstsq(const Tensor& a0, const Tensor&
     const bool qr_only = driver == "gels", has_rank = !qr_only, has_values = driver == "gelsd" || driver == "gelss";
     const DType real_type = to_real(a.dtype());
     Tensor x = matrices(batch, n, k, a.dtype(), a.device());
-    Tensor residuals = empty(Dims{0}, real_type), rank = empty(has_rank ? IntSpan(batch) : IntSpan(Dims{0}), DType::i64),
+    Tensor residuals = empty(Dims{0}, real_type),
+           rank = empty(has_rank ? IntSpan(batch) : IntSpan(Dims{0}), DType::i64),
            values = empty(has_values ? IntSpan(with(batch, {least})) : IntSpan(Dims{0}), real_type);
     if (x.is_meta()) return {x, residuals, rank, values};
-    const double tolerance = rcond.value_or((real_type == DType::f64 ? 2.220446049250313e-16 : 1.1920929e-07) * double(most));
+    const double tolerance =
+        rcond.value_or((real_type == DType::f64 ? 2.220446049250313e-16 : 1.1920929e-07) * double(most));
     const bool with_residuals = m > n && driver != "gelsy";
     Tensor squares = empty(with(batch, {k}), real_type);
     bool full_rank = true;
@@ -658,33 +730,48 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstsq(const Tensor& a0, const Tensor&
             const Int lda = c.ld(), ldb = d.ld();
             R cut = R(tolerance);
             T want{};
-            std::vector<R> s(size_t(std::max<int64_t>(1, least))), rwork(size_t(std::max<int64_t>(1, 64 * (most + 1) * 12 + 5 * least * 12)));
-            std::vector<Int> iwork(size_t(std::max<int64_t>(1, 64 * least + 64))), jpvt(size_t(std::max<int64_t>(1, n)), 0);
+            std::vector<R> s(size_t(std::max<int64_t>(1, least))),
+                rwork(size_t(std::max<int64_t>(1, 64 * (most + 1) * 12 + 5 * least * 12)));
+            std::vector<Int> iwork(size_t(std::max<int64_t>(1, 64 * least + 64))),
+                jpvt(size_t(std::max<int64_t>(1, n)), 0);
             auto call = [&](T* work) {
                 if (qr_only) {
-                    routine<void(const char*, const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, T*, const Int*, Int*, size_t), T>("gels")(
-                        "N", &m, &n, &k, c.data(), &lda, d.data(), &ldb, work, &lwork, &code, 1);
+                    routine<void(const char*, const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, T*,
+                                 const Int*, Int*, size_t),
+                            T>("gels")("N", &m, &n, &k, c.data(), &lda, d.data(), &ldb, work, &lwork, &code, 1);
                 } else if (!has_values) {
                     if constexpr (complex_v<T>)
-                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, Int*, const R*, Int*, T*, const Int*, R*, Int*), T>("gelsy")(
-                            &m, &n, &k, c.data(), &lda, d.data(), &ldb, jpvt.data(), &cut, &found, work, &lwork, rwork.data(), &code);
+                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, Int*, const R*,
+                                     Int*, T*, const Int*, R*, Int*),
+                                T>("gelsy")(&m, &n, &k, c.data(), &lda, d.data(), &ldb, jpvt.data(), &cut, &found, work,
+                                            &lwork, rwork.data(), &code);
                     else
-                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, Int*, const R*, Int*, T*, const Int*, Int*), T>("gelsy")(
-                            &m, &n, &k, c.data(), &lda, d.data(), &ldb, jpvt.data(), &cut, &found, work, &lwork, &code);
+                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, Int*, const R*,
+                                     Int*, T*, const Int*, Int*),
+                                T>("gelsy")(&m, &n, &k, c.data(), &lda, d.data(), &ldb, jpvt.data(), &cut, &found, work,
+                                            &lwork, &code);
                 } else if (driver == "gelss") {
                     if constexpr (complex_v<T>)
-                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, R*, const R*, Int*, T*, const Int*, R*, Int*), T>("gelss")(
-                            &m, &n, &k, c.data(), &lda, d.data(), &ldb, s.data(), &cut, &found, work, &lwork, rwork.data(), &code);
+                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, R*, const R*,
+                                     Int*, T*, const Int*, R*, Int*),
+                                T>("gelss")(&m, &n, &k, c.data(), &lda, d.data(), &ldb, s.data(), &cut, &found, work,
+                                            &lwork, rwork.data(), &code);
                     else
-                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, R*, const R*, Int*, T*, const Int*, Int*), T>("gelss")(
-                            &m, &n, &k, c.data(), &lda, d.data(), &ldb, s.data(), &cut, &found, work, &lwork, &code);
+                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, R*, const R*,
+                                     Int*, T*, const Int*, Int*),
+                                T>("gelss")(&m, &n, &k, c.data(), &lda, d.data(), &ldb, s.data(), &cut, &found, work,
+                                            &lwork, &code);
                 } else {
                     if constexpr (complex_v<T>)
-                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, R*, const R*, Int*, T*, const Int*, R*, Int*, Int*), T>("gelsd")(
-                            &m, &n, &k, c.data(), &lda, d.data(), &ldb, s.data(), &cut, &found, work, &lwork, rwork.data(), iwork.data(), &code);
+                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, R*, const R*,
+                                     Int*, T*, const Int*, R*, Int*, Int*),
+                                T>("gelsd")(&m, &n, &k, c.data(), &lda, d.data(), &ldb, s.data(), &cut, &found, work,
+                                            &lwork, rwork.data(), iwork.data(), &code);
                     else
-                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, R*, const R*, Int*, T*, const Int*, Int*, Int*), T>("gelsd")(
-                            &m, &n, &k, c.data(), &lda, d.data(), &ldb, s.data(), &cut, &found, work, &lwork, iwork.data(), &code);
+                        routine<void(const Int*, const Int*, const Int*, T*, const Int*, T*, const Int*, R*, const R*,
+                                     Int*, T*, const Int*, Int*, Int*),
+                                T>("gelsd")(&m, &n, &k, c.data(), &lda, d.data(), &ldb, s.data(), &cut, &found, work,
+                                            &lwork, iwork.data(), &code);
                 }
             };
             if (m && n && k) {
@@ -692,7 +779,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstsq(const Tensor& a0, const Tensor&
                 lwork = wanted_room(want);
                 std::vector<T> work(static_cast<size_t>(lwork));
                 call(work.data());
-                if (code > 0) fail(ErrorKind::Linalg, "torch.linalg.lstsq: The least squares solution could not be computed because the input matrix does not have full rank (error code: ", code, ").");
+                if (code > 0)
+                    fail(ErrorKind::Linalg,
+                         "torch.linalg.lstsq: The least squares solution could not be computed because the input "
+                         "matrix does not have full rank (error code: ",
+                         code, ").");
             }
             Columns<T> solution(n, k);
             for (int64_t j = 0; j < k; ++j)
@@ -704,7 +795,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstsq(const Tensor& a0, const Tensor&
             for (int64_t j = 0; j < k && with_residuals; ++j) {
                 double total = 0;
                 for (int64_t r = n; r < m; ++r) {
-                    if constexpr (complex_v<T>) total += double(d(r, j).re) * double(d(r, j).re) + double(d(r, j).im) * double(d(r, j).im);
+                    if constexpr (complex_v<T>)
+                        total += double(d(r, j).re) * double(d(r, j).re) + double(d(r, j).im) * double(d(r, j).im);
                     else total += double(d(r, j)) * double(d(r, j));
                 }
                 squares.data<R>()[i * k + j] = R(total);
@@ -743,11 +835,14 @@ void lstsq_backward(Back& b) {
 std::tuple<Tensor, Tensor, Tensor> ldl_factor_ex(const Tensor& a, bool hermitian, bool check_errors) {
     need_square(a, "torch.linalg.ldl_factor_ex");
     const int64_t n = a.size(-1);
-    Tensor ld = matrices(batch_of(a), n, n, a.dtype(), a.device()), pivots = empty(with(batch_of(a), {n}), DType::i32, a.device()), info = empty(batch_of(a), DType::i32, a.device());
+    Tensor ld = matrices(batch_of(a), n, n, a.dtype(), a.device()),
+           pivots = empty(with(batch_of(a), {n}), DType::i32, a.device()),
+           info = empty(batch_of(a), DType::i32, a.device());
     if (ld.is_meta()) return {ld, pivots, info};
     visit_lapack(a, "ldl_factor", [&](auto z) {
         using T = decltype(z);
-        const auto f = routine<void(const char*, const Int*, T*, const Int*, Int*, T*, const Int*, Int*, size_t), T>(complex_v<T> && hermitian ? "hetrf" : "sytrf");
+        const auto f = routine<void(const char*, const Int*, T*, const Int*, Int*, T*, const Int*, Int*, size_t), T>(
+            complex_v<T> && hermitian ? "hetrf" : "sytrf");
         const Batch from(a, 2), to(ld, 2);
         parallel_matrices(from.count, n * n * n, [&](int64_t i) {
             Columns<T> c(n, n);
@@ -776,16 +871,22 @@ std::tuple<Tensor, Tensor, Tensor> ldl_factor_ex(const Tensor& a, bool hermitian
 Tensor ldl_solve(const Tensor& ld, const Tensor& pivots, const Tensor& b0, bool hermitian) {
     need_square(ld, "torch.linalg.ldl_solve");
     need_matrix(b0, "torch.linalg.ldl_solve");
-    check(b0.dtype() == ld.dtype(), "torch.linalg.ldl_solve: Expected LD and B to have the same dtype, but found LD of type ", ld.dtype(), " and B of type ", b0.dtype(), " instead");
-    check(is_integral(pivots.dtype(), false), "torch.linalg.ldl_solve: Expected pivots to be integers. Got ", pivots.dtype());
+    check(b0.dtype() == ld.dtype(),
+          "torch.linalg.ldl_solve: Expected LD and B to have the same dtype, but found LD of type ", ld.dtype(),
+          " and B of type ", b0.dtype(), " instead");
+    check(is_integral(pivots.dtype(), false), "torch.linalg.ldl_solve: Expected pivots to be integers. Got ",
+          pivots.dtype());
     const int64_t n = ld.size(-1), k = b0.size(-1);
     const Dims batch = broadcast_shapes(batch_of(ld), batch_of(b0));
-    const Tensor a = op<"expand">(ld, with(batch, {n, n})), b = op<"expand">(b0, with(batch, {n, k})), p = op<"expand">(pivots.to(DType::i64), with(batch, {n}));
+    const Tensor a = op<"expand">(ld, with(batch, {n, n})), b = op<"expand">(b0, with(batch, {n, k})),
+                 p = op<"expand">(pivots.to(DType::i64), with(batch, {n}));
     Tensor x = matrices(batch, n, k, a.dtype(), a.device());
     if (x.is_meta()) return x;
     visit_lapack(a, "ldl_solve", [&](auto z) {
         using T = decltype(z);
-        const auto f = routine<void(const char*, const Int*, const Int*, const T*, const Int*, const Int*, T*, const Int*, Int*, size_t), T>(complex_v<T> && hermitian ? "hetrs" : "sytrs");
+        const auto f = routine<void(const char*, const Int*, const Int*, const T*, const Int*, const Int*, T*,
+                                    const Int*, Int*, size_t),
+                               T>(complex_v<T> && hermitian ? "hetrs" : "sytrs");
         const Batch from(a, 2), rhs(b, 2), to(x, 2), at(p, 1);
         parallel_matrices(from.count, n * n * k, [&](int64_t i) {
             Columns<T> c(n, n), d(n, k);
@@ -803,30 +904,74 @@ Tensor ldl_solve(const Tensor& ld, const Tensor& pivots, const Tensor& b0, bool 
 }
 
 const Family linalg([](Registry& r) {
-    r.add("_linalg_det(Tensor A) -> (Tensor result, Tensor LU, Tensor pivots)", "f").kernel<det_parts>().grad("A", "A, result0", det_backward).differentiable_results(1);
+    r.add("_linalg_det(Tensor A) -> (Tensor result, Tensor LU, Tensor pivots)", "f")
+        .kernel<det_parts>()
+        .grad("A", "A, result0", det_backward)
+        .differentiable_results(1);
     r.add("linalg::det(Tensor A) -> Tensor", "fo").kernel<det>();
     r.add("det(Tensor self) -> Tensor", "fm").kernel<det>();
-    r.add("linalg::lstsq(Tensor self, Tensor b, float? rcond=None, *, str? driver=None) -> (Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)", "fo").kernel<lstsq>()
-        .grads("self, b", "self, b", lstsq_backward).differentiable_results(1);
-    r.add("linalg::ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=False) -> Tensor", "fo").kernel<ldl_solve>();
-    r.add("linalg::cholesky_ex(Tensor self, *, bool upper=False, bool check_errors=False) -> (Tensor L, Tensor info)", "fo").kernel<cholesky_ex>()
-        .grad("self", "result0", cholesky_backward).differentiable_results(1);
-    r.add("linalg::lu_factor_ex(Tensor A, *, bool pivot=True, bool check_errors=False) -> (Tensor LU, Tensor pivots, Tensor info)", "fo").kernel<lu_factor_ex>()
-        .grad("A", "result0, result1", lu_factor_backward).differentiable_results(1);
-    r.add("linalg::solve_ex(Tensor A, Tensor B, *, bool left=True, bool check_errors=False) -> (Tensor result, Tensor info)", "fo").kernel<solve_ex>()
-        .grads("A, B", "A, result0", solve_backward).differentiable_results(1);
+    r.add(
+         "linalg::lstsq(Tensor self, Tensor b, float? rcond=None, *, str? driver=None) -> (Tensor solution, Tensor "
+         "residuals, Tensor rank, Tensor singular_values)",
+         "fo")
+        .kernel<lstsq>()
+        .grads("self, b", "self, b", lstsq_backward)
+        .differentiable_results(1);
+    r.add("linalg::ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=False) -> Tensor", "fo")
+        .kernel<ldl_solve>();
+    r.add("linalg::cholesky_ex(Tensor self, *, bool upper=False, bool check_errors=False) -> (Tensor L, Tensor info)",
+          "fo")
+        .kernel<cholesky_ex>()
+        .grad("self", "result0", cholesky_backward)
+        .differentiable_results(1);
+    r.add(
+         "linalg::lu_factor_ex(Tensor A, *, bool pivot=True, bool check_errors=False) -> (Tensor LU, Tensor pivots, "
+         "Tensor info)",
+         "fo")
+        .kernel<lu_factor_ex>()
+        .grad("A", "result0, result1", lu_factor_backward)
+        .differentiable_results(1);
+    r.add(
+         "linalg::solve_ex(Tensor A, Tensor B, *, bool left=True, bool check_errors=False) -> (Tensor result, Tensor "
+         "info)",
+         "fo")
+        .kernel<solve_ex>()
+        .grads("A, B", "A, result0", solve_backward)
+        .differentiable_results(1);
     r.add("linalg::solve(Tensor A, Tensor B, *, bool left=True) -> Tensor", "fo").kernel<solve>();
-    r.add("linalg::inv_ex(Tensor A, *, bool check_errors=False) -> (Tensor inverse, Tensor info)", "fo").kernel<inv_ex>()
-        .grad("A", "result0", [](Back& b) { const Tensor h = mH(b.result(0)); return neg(mm(h, mm(b.grad(0), h))); }).differentiable_results(1);
-    r.add("linalg::solve_triangular(Tensor self, Tensor B, *, bool upper, bool left=True, bool unitriangular=False) -> Tensor", "fo").kernel<triangular>()
+    r.add("linalg::inv_ex(Tensor A, *, bool check_errors=False) -> (Tensor inverse, Tensor info)", "fo")
+        .kernel<inv_ex>()
+        .grad("A", "result0",
+              [](Back& b) {
+                  const Tensor h = mH(b.result(0));
+                  return neg(mm(h, mm(b.grad(0), h)));
+              })
+        .differentiable_results(1);
+    r.add(
+         "linalg::solve_triangular(Tensor self, Tensor B, *, bool upper, bool left=True, bool unitriangular=False) -> "
+         "Tensor",
+         "fo")
+        .kernel<triangular>()
         .grads("self, B", "self, result", triangular_backward);
-    r.add("linalg::eigh(Tensor self, str UPLO=\"L\") -> (Tensor eigenvalues, Tensor eigenvectors)", "fo").kernel<eigh>().grad("self", "result0, result1", eigh_backward);
-    r.add("linalg::eig(Tensor self) -> (Tensor eigenvalues, Tensor eigenvectors)", "fo").kernel<eig>().grad("self", "result0, result1", eig_backward);
-    r.add("linalg::svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (Tensor U, Tensor S, Tensor Vh)", "fo").kernel<svd>()
+    r.add("linalg::eigh(Tensor self, str UPLO=\"L\") -> (Tensor eigenvalues, Tensor eigenvectors)", "fo")
+        .kernel<eigh>()
+        .grad("self", "result0, result1", eigh_backward);
+    r.add("linalg::eig(Tensor self) -> (Tensor eigenvalues, Tensor eigenvectors)", "fo")
+        .kernel<eig>()
+        .grad("self", "result0, result1", eig_backward);
+    r.add("linalg::svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (Tensor U, Tensor S, Tensor Vh)",
+          "fo")
+        .kernel<svd>()
         .grad("A", "result0, result1, result2", svd_backward);
-    r.add("linalg::qr(Tensor A, str mode=\"reduced\") -> (Tensor Q, Tensor R)", "fo").kernel<qr>().grad("A", "result0, result1", qr_backward);
+    r.add("linalg::qr(Tensor A, str mode=\"reduced\") -> (Tensor Q, Tensor R)", "fo")
+        .kernel<qr>()
+        .grad("A", "result0, result1", qr_backward);
     r.add("geqrf(Tensor self) -> (Tensor a, Tensor tau)", "fmo").kernel<geqrf>();
-    r.add("linalg::ldl_factor_ex(Tensor self, *, bool hermitian=False, bool check_errors=False) -> (Tensor LD, Tensor pivots, Tensor info)", "fo").kernel<ldl_factor_ex>();
+    r.add(
+         "linalg::ldl_factor_ex(Tensor self, *, bool hermitian=False, bool check_errors=False) -> (Tensor LD, Tensor "
+         "pivots, Tensor info)",
+         "fo")
+        .kernel<ldl_factor_ex>();
 });
 
 }  // namespace

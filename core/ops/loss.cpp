@@ -19,7 +19,8 @@ Tensor mul(const Tensor& a, const Tensor& b) { return op<"mul">(a, b); }
 Tensor mul(const Tensor& a, double s) { return op<"mul">(a, Scalar(s)); }
 Tensor sub(const Tensor& a, const Tensor& b) { return op<"sub">(a, b); }
 
-Tensor elementwise_loss(Binary kernel, const char* name, const Tensor& x, const Tensor& y, int64_t reduction, const double* params, const Out& out) {
+Tensor elementwise_loss(Binary kernel, const char* name, const Tensor& x, const Tensor& y, int64_t reduction,
+                        const double* params, const Out& out) {
     const DType t = result_type(Operand(x), Operand(y));
     Tensor loss = binary(kernel, name, x, y, t, reduction ? Out() : out, params);
     if (!reduction) return loss;
@@ -65,13 +66,17 @@ Tensor soft_margin_loss(const Tensor& x, const Tensor& y, int64_t reduction) {
 
 // ---------------------------------------------------------------- binary cross entropy, divergence
 Tensor bce(const Tensor& x, const Tensor& y, const Tensor& weight, int64_t reduction) {
-    check(same(x.sizes(), y.sizes()), "Using a target size (", y.sizes(), ") that is different to the input size (", x.sizes(), ") is deprecated. Please ensure they have the same size.");
+    check(same(x.sizes(), y.sizes()), "Using a target size (", y.sizes(), ") that is different to the input size (",
+          x.sizes(), ") is deprecated. Please ensure they have the same size.");
     if (!x.is_meta() && x.numel()) {
-        check(!op<"all">(op<"logical_and">(op<"ge">(x, Scalar(0)), op<"le">(x, Scalar(1)))).item().is_zero(), "all elements of input should be between 0 and 1");
-        check(!op<"all">(op<"logical_and">(op<"ge">(y, Scalar(0)), op<"le">(y, Scalar(1)))).item().is_zero(), "all elements of target should be between 0 and 1");
+        check(!op<"all">(op<"logical_and">(op<"ge">(x, Scalar(0)), op<"le">(x, Scalar(1)))).item().is_zero(),
+              "all elements of input should be between 0 and 1");
+        check(!op<"all">(op<"logical_and">(op<"ge">(y, Scalar(0)), op<"le">(y, Scalar(1)))).item().is_zero(),
+              "all elements of target should be between 0 and 1");
     }
     // Logarithms are cut at -100, so that 0·log 0 stays finite.
-    const Tensor one = op<"clamp_min">(op<"log">(x), Scalar(-100)), other = op<"clamp_min">(op<"log1p">(op<"neg">(x)), Scalar(-100));
+    const Tensor one = op<"clamp_min">(op<"log">(x), Scalar(-100)),
+                 other = op<"clamp_min">(op<"log1p">(op<"neg">(x)), Scalar(-100));
     Tensor loss = sub(mul(sub(y, op<"ones_like">(y)), other), mul(y, one));
     if (weight.defined()) loss = mul(loss, weight);
     return reduced(loss, reduction);
@@ -86,7 +91,8 @@ void bce_backward(Back& b) {
     }
     if (b.needs(1)) b.set(1, mul(g, sub(op<"log1p">(op<"neg">(x)), op<"log">(x))));
 }
-Tensor bce_with_logits(const Tensor& x, const Tensor& y, const Tensor& weight, const Tensor& pos_weight, int64_t reduction) {
+Tensor bce_with_logits(const Tensor& x, const Tensor& y, const Tensor& weight, const Tensor& pos_weight,
+                       int64_t reduction) {
     const Tensor log_sig = op<"nn::log_sigmoid">(x);
     Tensor loss;
     if (pos_weight.defined()) {
@@ -123,11 +129,15 @@ Tensor kl_div(const Tensor& x, const Tensor& y, int64_t reduction, bool log_targ
 }
 
 // ---------------------------------------------------------------- margins between classes
-Tensor multi_margin_loss(const Tensor& x0, const Tensor& target0, Scalar p, Scalar margin, const Tensor& weight, int64_t reduction) {
+Tensor multi_margin_loss(const Tensor& x0, const Tensor& target0, Scalar p, Scalar margin, const Tensor& weight,
+                         int64_t reduction) {
     check(p.equals(1) || p.equals(2), "only p == 1 and p == 2 supported");
     const Tensor x = x0.dim() <= 1 ? op<"reshape">(x0, Dims{1, -1}) : x0, target = op<"reshape">(target0, Dims{-1});
-    check(x.dim() == 2 && target.numel() == x.size(0), "inconsistent target size, expected ", x.size(0), " but got ", target0.sizes());
-    if (weight.defined()) check(weight.numel() == x.size(1), "inconsistent weight size, expected ", x.size(1), " but got ", weight.sizes());
+    check(x.dim() == 2 && target.numel() == x.size(0), "inconsistent target size, expected ", x.size(0), " but got ",
+          target0.sizes());
+    if (weight.defined())
+        check(weight.numel() == x.size(1), "inconsistent weight size, expected ", x.size(1), " but got ",
+              weight.sizes());
     const Tensor at = op<"unsqueeze">(target, 1), own = op<"gather">(x, 1, at);
     Tensor z = op<"clamp_min">(op<"add">(op<"sub">(x, own), margin), Scalar(0));
     if (p.equals(2)) z = mul(z, z);
@@ -137,15 +147,18 @@ Tensor multi_margin_loss(const Tensor& x0, const Tensor& target0, Scalar p, Scal
     return x0.dim() <= 1 && reduction == 0 ? op<"reshape">(loss, Dims{}) : reduced(loss, reduction);
 }
 Tensor multilabel_margin_loss(const Tensor& x0, const Tensor& target0, int64_t reduction) {
-    check(x0.dim() <= 2 && x0.dim() == target0.dim() && same(x0.sizes(), target0.sizes()), "inconsistent target size: ", target0.sizes(), " for input of size: ", x0.sizes());
+    check(x0.dim() <= 2 && x0.dim() == target0.dim() && same(x0.sizes(), target0.sizes()),
+          "inconsistent target size: ", target0.sizes(), " for input of size: ", x0.sizes());
     const int64_t n = x0.dim() ? x0.size(-1) : 1;
     const Tensor x = op<"reshape">(x0, Dims{-1, n}), target = op<"reshape">(target0, Dims{-1, n});
     // Labels count up to the first -1.
     const Tensor valid = op<"eq">(op<"cumsum">(op<"lt">(target, Scalar(0)), 1), Scalar(0));
     const Tensor at = op<"masked_fill">(target, op<"logical_not">(valid), Scalar(0));
-    const Tensor labelled = op<"gt">(op<"scatter_add">(op<"zeros">(target.sizes(), DType::i64), 1, at, valid.to(DType::i64)), Scalar(0));
+    const Tensor labelled =
+        op<"gt">(op<"scatter_add">(op<"zeros">(target.sizes(), DType::i64), 1, at, valid.to(DType::i64)), Scalar(0));
     const Tensor own = op<"unsqueeze">(op<"gather">(x, 1, at), 2);
-    Tensor z = op<"clamp_min">(op<"add">(op<"rsub">(own, Scalar(1)), op<"unsqueeze">(x, 1)), Scalar(0));  // [row, label, class]
+    Tensor z = op<"clamp_min">(op<"add">(op<"rsub">(own, Scalar(1)), op<"unsqueeze">(x, 1)),
+                               Scalar(0));  // [row, label, class]
     z = mul(z, op<"unsqueeze">(valid, 2));
     z = mul(z, op<"unsqueeze">(op<"logical_not">(labelled), 1));
     const Tensor loss = op<"div">(op<"sum.dim_IntList">(z, Dims{1, 2}), Scalar(n));
@@ -153,20 +166,39 @@ Tensor multilabel_margin_loss(const Tensor& x0, const Tensor& target0, int64_t r
 }
 
 const Family losses([](Registry& r) {
-    r.add("nn::mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", "fo").kernel<mse_loss>().grads("self, target", "self, target", mse_backward);
+    r.add("nn::mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", "fo")
+        .kernel<mse_loss>()
+        .grads("self, target", "self, target", mse_backward);
     r.add("nn::l1_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", "f").kernel<l1_loss>();
-    r.add("nn::smooth_l1_loss(Tensor self, Tensor target, int reduction=1, float beta=1.0) -> Tensor", "fo").kernel<smooth_l1_loss>()
-        .grads("self, target", "self, target", [](Back& b) { const double beta = b.real(3); cut_backward(b, beta, beta > 0 ? 1 / beta : 1); });
-    r.add("nn::huber_loss(Tensor self, Tensor target, int reduction=1, float delta=1.0) -> Tensor", "fo").kernel<huber_loss>()
+    r.add("nn::smooth_l1_loss(Tensor self, Tensor target, int reduction=1, float beta=1.0) -> Tensor", "fo")
+        .kernel<smooth_l1_loss>()
+        .grads("self, target", "self, target", [](Back& b) {
+            const double beta = b.real(3);
+            cut_backward(b, beta, beta > 0 ? 1 / beta : 1);
+        });
+    r.add("nn::huber_loss(Tensor self, Tensor target, int reduction=1, float delta=1.0) -> Tensor", "fo")
+        .kernel<huber_loss>()
         .grads("self, target", "self, target", [](Back& b) { cut_backward(b, b.real(3), 1); });
-    r.add("nn::soft_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", "fo").kernel<soft_margin_loss>();
-    r.add("nn::binary_cross_entropy(Tensor self, Tensor target, Tensor? weight=None, int reduction=1) -> Tensor", "fo").kernel<bce>()
+    r.add("nn::soft_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", "fo")
+        .kernel<soft_margin_loss>();
+    r.add("nn::binary_cross_entropy(Tensor self, Tensor target, Tensor? weight=None, int reduction=1) -> Tensor", "fo")
+        .kernel<bce>()
         .grads("self, target", "self, target, weight", bce_backward);
-    r.add("binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=1) -> Tensor", "f").kernel<bce_with_logits>()
+    r.add(
+         "binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, "
+         "int reduction=1) -> Tensor",
+         "f")
+        .kernel<bce_with_logits>()
         .grads("self, target", "self, target, weight, pos_weight", bce_with_logits_backward);
-    r.add("kl_div(Tensor self, Tensor target, int reduction=1, *, bool log_target=False) -> Tensor", "f").kernel<kl_div>();
-    r.add("nn::multi_margin_loss(Tensor self, Tensor target, Scalar p=1, Scalar margin=1, Tensor? weight=None, int reduction=1) -> Tensor", "fo").kernel<multi_margin_loss>();
-    r.add("nn::multilabel_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", "fo").kernel<multilabel_margin_loss>();
+    r.add("kl_div(Tensor self, Tensor target, int reduction=1, *, bool log_target=False) -> Tensor", "f")
+        .kernel<kl_div>();
+    r.add(
+         "nn::multi_margin_loss(Tensor self, Tensor target, Scalar p=1, Scalar margin=1, Tensor? weight=None, int "
+         "reduction=1) -> Tensor",
+         "fo")
+        .kernel<multi_margin_loss>();
+    r.add("nn::multilabel_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", "fo")
+        .kernel<multilabel_margin_loss>();
 });
 
 }  // namespace

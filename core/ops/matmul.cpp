@@ -14,15 +14,24 @@ Tensor adjoint(const Tensor& t) { return conj(op<"transpose">(t, -2, -1)); }
 Tensor scaled(const Tensor& t, const Scalar& s) { return s.equals(1) ? t : op<"mul">(t, conj(s)); }
 bool column_major(const Tensor& t) {
     const int64_t d = t.dim();
-    return t.strides()[size_t(d - 2)] == 1 && t.strides()[size_t(d - 1)] >= std::max<int64_t>(1, t.sizes()[size_t(d - 2)]) && !t->contiguous;
+    return t.strides()[size_t(d - 2)] == 1 &&
+           t.strides()[size_t(d - 1)] >= std::max<int64_t>(1, t.sizes()[size_t(d - 2)]) && !t->contiguous;
 }
 
 const char* cpp_name(DType t) {
     switch (t) {
-        case DType::f32: return "float"; case DType::f64: return "double"; case DType::f16: return "c10::Half";
-        case DType::bf16: return "c10::BFloat16"; case DType::i64: return "long"; case DType::i32: return "int";
-        case DType::i16: return "short"; case DType::i8: return "signed char"; case DType::u8: return "unsigned char";
-        case DType::b1: return "bool"; case DType::c64: return "c10::complex<float>"; case DType::c128: return "c10::complex<double>";
+        case DType::f32: return "float";
+        case DType::f64: return "double";
+        case DType::f16: return "c10::Half";
+        case DType::bf16: return "c10::BFloat16";
+        case DType::i64: return "long";
+        case DType::i32: return "int";
+        case DType::i16: return "short";
+        case DType::i8: return "signed char";
+        case DType::u8: return "unsigned char";
+        case DType::b1: return "bool";
+        case DType::c64: return "c10::complex<float>";
+        case DType::c128: return "c10::complex<double>";
         default: return name(t);
     }
 }
@@ -34,9 +43,12 @@ void no_bool(DType t, const char* kernel) {
     if (t == DType::b1) fail(ErrorKind::NotImplemented, "\"", kernel, "\" not implemented for 'Bool'");
 }
 
-Matrix matrix(const Tensor& t) { return {t.data(), t.strides()[size_t(t.dim() - 2)], t.strides()[size_t(t.dim() - 1)]}; }
+Matrix matrix(const Tensor& t) {
+    return {t.data(), t.strides()[size_t(t.dim() - 2)], t.strides()[size_t(t.dim() - 1)]};
+}
 
-// Where the product is written: the given tensor if it is contiguous and no operand, else a fresh one (copied over afterwards).
+// Where the product is written: the given tensor if it is contiguous and no operand, else a fresh one (copied over
+// afterwards).
 Tensor target(const Out& out, IntSpan sizes, const Tensor& like, std::initializer_list<const Tensor*> operands) {
     const Tensor r = out.result(sizes, like.dtype(), like.device());
     bool direct = r.is_contiguous();
@@ -51,20 +63,25 @@ void start_with(const Tensor& r, const Tensor& self, const Scalar& beta) {
         const size_t bytes = size_t(self.numel()) * itemsize(r.dtype());
         const char* row = self.data<char>();
         char* to = r.data<char>();
-        for (int64_t i = r.numel() / std::max<int64_t>(1, self.numel()); i-- > 0; to += bytes) std::copy_n(row, bytes, to);
+        for (int64_t i = r.numel() / std::max<int64_t>(1, self.numel()); i-- > 0; to += bytes)
+            std::copy_n(row, bytes, to);
         return;
     }
     copy_data(r, self);
 }
-void check_expand(const Tensor& self, IntSpan sizes) { if (!same(self.sizes(), sizes)) op<"expand">(self, sizes); }
+void check_expand(const Tensor& self, IntSpan sizes) {
+    if (!same(self.sizes(), sizes)) op<"expand">(self, sizes);
+}
 
 // ---------------------------------------------------------------- matrix and matrix
 Tensor mm(const Tensor& a, const Tensor& b, Out out) {
     check(a.dim() == 2, "self must be a matrix");
     check(b.dim() == 2, "mat2 must be a matrix");
     const int64_t m = a.sizes()[0], k = a.sizes()[1], n = b.sizes()[1];
-    check(k == b.sizes()[0], "mat1 and mat2 shapes cannot be multiplied (", m, "x", k, " and ", b.sizes()[0], "x", n, ")");
-    check(a.dtype() == b.dtype(), "expected m1 and m2 to have the same dtype, but got: ", cpp_name(a.dtype()), " != ", cpp_name(b.dtype()));
+    check(k == b.sizes()[0], "mat1 and mat2 shapes cannot be multiplied (", m, "x", k, " and ", b.sizes()[0], "x", n,
+          ")");
+    check(a.dtype() == b.dtype(), "expected m1 and m2 to have the same dtype, but got: ", cpp_name(a.dtype()),
+          " != ", cpp_name(b.dtype()));
     const int64_t sizes[] = {m, n};
     const Tensor r = target(out, sizes, a, {&a, &b});
     if (r.is_meta()) return r;
@@ -77,11 +94,13 @@ Tensor addmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta, 
     check(a.dim() == 2, "mat1 must be a matrix, got ", a.dim(), "-D tensor");
     check(b.dim() == 2, "mat2 must be a matrix, got ", b.dim(), "-D tensor");
     const int64_t m = a.sizes()[0], k = a.sizes()[1], n = b.sizes()[1];
-    check(k == b.sizes()[0], "mat1 and mat2 shapes cannot be multiplied (", m, "x", k, " and ", b.sizes()[0], "x", n, ")");
+    check(k == b.sizes()[0], "mat1 and mat2 shapes cannot be multiplied (", m, "x", k, " and ", b.sizes()[0], "x", n,
+          ")");
     const int64_t sizes[] = {m, n};
     check_expand(self, sizes);
     check(a.dtype() == b.dtype(), "mat1 and mat2 must have the same dtype, but got ", a.dtype(), " and ", b.dtype());
-    check(self.dtype() == b.dtype(), "self and mat2 must have the same dtype, but got ", self.dtype(), " and ", b.dtype());
+    check(self.dtype() == b.dtype(), "self and mat2 must have the same dtype, but got ", self.dtype(), " and ",
+          b.dtype());
     check_scalar(beta, a.dtype());
     check_scalar(alpha, a.dtype());
     const Tensor r = target(out, sizes, a, {&a, &b});
@@ -107,8 +126,8 @@ void check_batches(const Tensor& a, const Tensor& b) {
     check(a.dim() == 3, "batch1 must be a 3D tensor");
     check(b.dim() == 3, "batch2 must be a 3D tensor");
     const auto &x = a.sizes(), &y = b.sizes();
-    check(x[0] == y[0] && x[2] == y[1], "Expected size for first two dimensions of batch2 tensor to be: [", x[0], ", ", x[2],
-          "] but got: [", y[0], ", ", y[1], "].");
+    check(x[0] == y[0] && x[2] == y[1], "Expected size for first two dimensions of batch2 tensor to be: [", x[0], ", ",
+          x[2], "] but got: [", y[0], ", ", y[1], "].");
     check(a.dtype() == b.dtype(), "expected scalar type ", a.dtype(), " but found ", b.dtype());
 }
 void run_batches(const Tensor& r, const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha) {
@@ -129,7 +148,8 @@ Tensor baddbmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta
     check_batches(a, b);
     const int64_t sizes[] = {a.sizes()[0], a.sizes()[1], b.sizes()[2]};
     check_expand(self, sizes);
-    check(self.dtype() == a.dtype(), "Input dtypes must be the same, got: input ", self.dtype(), ", batch1: ", a.dtype(), ", batch2: ", b.dtype());
+    check(self.dtype() == a.dtype(), "Input dtypes must be the same, got: input ", self.dtype(),
+          ", batch1: ", a.dtype(), ", batch2: ", b.dtype());
     check_scalar(beta, a.dtype());
     check_scalar(alpha, a.dtype());
     const Tensor r = target(out, sizes, a, {&a, &b});
@@ -146,7 +166,8 @@ Tensor addbmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta,
     check(x[0] == y[0], "batch1 and batch2 must have same number of batches, got ", x[0], " and ", y[0]);
     check(x[2] == y[1], "Incompatible matrix sizes for bmm (", x[1], "x", x[2], " and ", y[1], "x", y[2], ")");
     check(a.dtype() == b.dtype(), "expected scalar type ", a.dtype(), " but found ", b.dtype());
-    check(self.dtype() == a.dtype(), "self tensor and batch1 must have the same dtype, but got ", self.dtype(), " and ", a.dtype());
+    check(self.dtype() == a.dtype(), "self tensor and batch1 must have the same dtype, but got ", self.dtype(), " and ",
+          a.dtype());
     check_scalar(beta, a.dtype());
     check_scalar(alpha, a.dtype());
     const int64_t m = x[1], n = y[2], k = x[2], sizes[] = {m, n};
@@ -160,7 +181,8 @@ Tensor addbmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta,
     for (int64_t i = 0; i < x[0]; ++i) {
         const Matrix ma = matrix(a), mb = matrix(b);
         gemm(a.dtype(), m, n, k, alpha, {static_cast<const char*>(ma.data) + i * a.strides()[0] * size, ma.row, ma.col},
-             {static_cast<const char*>(mb.data) + i * b.strides()[0] * size, mb.row, mb.col}, i == 0 ? beta : Scalar(1), r.data(), n);
+             {static_cast<const char*>(mb.data) + i * b.strides()[0] * size, mb.row, mb.col}, i == 0 ? beta : Scalar(1),
+             r.data(), n);
     }
     return r;
 }
@@ -170,10 +192,13 @@ void run_mv(const Tensor& r, const Tensor& a, const Tensor& v, const Scalar& bet
     gemm(a.dtype(), a.sizes()[0], 1, a.sizes()[1], alpha, matrix(a), {v.data(), v.strides()[0], 1}, beta, r.data(), 1);
 }
 void check_mv(const Tensor& self, const Tensor& a, const Tensor& v, int64_t self_dim, int64_t self_size) {
-    check(a.dim() == 2 && v.dim() == 1 && self_dim <= 1, "vector + matrix @ vector expected, got ", self_dim, ", ", a.dim(), ", ", v.dim());
+    check(a.dim() == 2 && v.dim() == 1 && self_dim <= 1, "vector + matrix @ vector expected, got ", self_dim, ", ",
+          a.dim(), ", ", v.dim());
     const int64_t m = a.sizes()[0], k = a.sizes()[1];
-    check(k == v.sizes()[0] && (self_size == m || self_size == 1), "size mismatch, got input (", self_size, "), mat (", m, "x", k, "), vec (", v.sizes()[0], ")");
-    check(a.dtype() == v.dtype() && self.dtype() == v.dtype(), "addmv input tensors must have the same dtype, but got ", self.dtype(), ", ", a.dtype(), ", and ", v.dtype());
+    check(k == v.sizes()[0] && (self_size == m || self_size == 1), "size mismatch, got input (", self_size, "), mat (",
+          m, "x", k, "), vec (", v.sizes()[0], ")");
+    check(a.dtype() == v.dtype() && self.dtype() == v.dtype(), "addmv input tensors must have the same dtype, but got ",
+          self.dtype(), ", ", a.dtype(), ", and ", v.dtype());
 }
 Tensor mv(const Tensor& a, const Tensor& v, Out out) {
     check_mv(v, a, v, 1, a.dim() > 0 ? a.sizes()[0] : 1);
@@ -198,7 +223,8 @@ Tensor addmv(const Tensor& self, const Tensor& a, const Tensor& v, Scalar beta, 
 }
 void check_dot(const Tensor& a, const Tensor& b, const char* name) {
     check(a.dim() == 1 && b.dim() == 1, "1D tensors expected, but got ", a.dim(), "D and ", b.dim(), "D tensors");
-    check(a.dtype() == b.dtype(), name, " : expected both vectors to have same dtype, but found ", a.dtype(), " and ", b.dtype());
+    check(a.dtype() == b.dtype(), name, " : expected both vectors to have same dtype, but found ", a.dtype(), " and ",
+          b.dtype());
     check(a.numel() == b.numel(), "inconsistent tensor size, expected tensor [", a.numel(), "] and src [", b.numel(),
           "] to have the same number of elements, but got ", a.numel(), " and ", b.numel(), " elements respectively");
 }
@@ -221,10 +247,13 @@ Tensor addr(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta, S
     const Tensor product = op<"mul">(op<"unsqueeze">(a, 1), b);
     const DType t = result_type(self, product);
     const bool logical = t == DType::b1;
-    const auto times = [&](const Tensor& x, const Scalar& s) { return s.equals(1) ? x : logical ? op<"logical_and">(x, scalar_tensor(s, t)) : op<"mul">(x, s); };
+    const auto times = [&](const Tensor& x, const Scalar& s) {
+        return s.equals(1) ? x : logical ? op<"logical_and">(x, scalar_tensor(s, t)) : op<"mul">(x, s);
+    };
     const Tensor p = times(product, alpha);
     if (beta.is_zero()) return p.to(t);
-    return logical ? op<"logical_or">(times(op<"expand">(self, IntSpan(sizes)), beta), p) : op<"add">(times(self, beta), p);
+    return logical ? op<"logical_or">(times(op<"expand">(self, IntSpan(sizes)), beta), p)
+                   : op<"add">(times(self, beta), p);
 }
 Tensor outer(const Tensor& a, const Tensor& b) {
     check(a.dim() == 1, "outer: Expected 1-D argument self, but got ", a.dim(), "-D");
@@ -233,10 +262,12 @@ Tensor outer(const Tensor& a, const Tensor& b) {
 }
 Tensor inner(const Tensor& a, const Tensor& b) {
     if (a.dim() == 0 || b.dim() == 0) return op<"mul">(a, b);
-    check(a.sizes().back() == b.sizes().back(), "inner() the last dimension must match on both input tensors but got shapes ", a.sizes(), " and ", b.sizes());
+    check(a.sizes().back() == b.sizes().back(),
+          "inner() the last dimension must match on both input tensors but got shapes ", a.sizes(), " and ", b.sizes());
     Dims sizes(IntSpan(a.sizes()).first(size_t(a.dim() - 1)));
     for (size_t i = 0; i + 1 < b.sizes().size(); ++i) sizes.push_back(b.sizes()[i]);
-    const int64_t k = a.sizes().back(), flat_a[] = {a.numel() / std::max<int64_t>(1, k), k}, flat_b[] = {b.numel() / std::max<int64_t>(1, k), k};
+    const int64_t k = a.sizes().back(), flat_a[] = {a.numel() / std::max<int64_t>(1, k), k},
+                  flat_b[] = {b.numel() / std::max<int64_t>(1, k), k};
     if (k == 0) return op<"zeros">(sizes, a.dtype());
     return op<"view">(op<"mm">(op<"reshape">(a, IntSpan(flat_a)), op<"t">(op<"reshape">(b, IntSpan(flat_b)))), sizes);
 }
@@ -260,7 +291,8 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
     }
     if (da == 1) return op<"squeeze.dim">(matmul(op<"unsqueeze">(a, 0), b), -2);
     Dims batch = broadcast_shapes(IntSpan(x).first(size_t(da - 2)), IntSpan(y).first(size_t(db - 2)));
-    const int64_t count = product(batch), m = x[size_t(da - 2)], k = x[size_t(da - 1)], kb = y[size_t(db - 2)], n = y[size_t(db - 1)];
+    const int64_t count = product(batch), m = x[size_t(da - 2)], k = x[size_t(da - 1)], kb = y[size_t(db - 2)],
+                  n = y[size_t(db - 1)];
     const auto flatten = [&](const Tensor& t, int64_t rows, int64_t cols) {
         Dims full = batch;
         full.push_back(rows);
@@ -276,7 +308,8 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 }
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
-    check(x.dim() > 0 && w.dim() > 0, "both arguments to linear need to be at least 1D, but they are ", x.dim(), "D and ", w.dim(), "D");
+    check(x.dim() > 0 && w.dim() > 0, "both arguments to linear need to be at least 1D, but they are ", x.dim(),
+          "D and ", w.dim(), "D");
     if (!bias.defined()) return op<"matmul">(x, w.dim() == 2 ? op<"t">(w) : w);
     if (x.dim() == 2) return op<"addmm">(bias, x, w.dim() == 2 ? op<"t">(w) : w);
     if (x.dim() >= 3 && bias.dim() == 1 && x.is_contiguous() && w.dim() == 2 && x.numel() > 0) {
@@ -291,38 +324,55 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
 }
 
 const Family family([](Registry& r) {
-    r.add("mm(Tensor self, Tensor mat2) -> Tensor", "fmo").kernel<mm>().autocast(1)
+    r.add("mm(Tensor self, Tensor mat2) -> Tensor", "fmo")
+        .kernel<mm>()
+        .autocast(1)
         .grad("self", "self, mat2", [](Back& b) { return grad_left(b.g, b.arg(0), b.arg(1), 1); })
         .grad("mat2", "self, mat2", [](Back& b) { return grad_right(b.g, b.arg(0), b.arg(1), 1); });
-    r.add("addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", "fmio").kernel<addmm>().autocast(1)
+    r.add("addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", "fmio")
+        .kernel<addmm>()
+        .autocast(1)
         .grad("self", "", [](Back& b) { return scaled(b.g, b.scalar(3)); })
         .grad("mat1", "mat1, mat2", [](Back& b) { return grad_left(b.g, b.arg(1), b.arg(2), b.scalar(4)); })
         .grad("mat2", "mat1, mat2", [](Back& b) { return grad_right(b.g, b.arg(1), b.arg(2), b.scalar(4)); });
-    r.add("bmm(Tensor self, Tensor mat2) -> Tensor", "fmo").kernel<bmm>().autocast(1)
+    r.add("bmm(Tensor self, Tensor mat2) -> Tensor", "fmo")
+        .kernel<bmm>()
+        .autocast(1)
         .grad("self", "mat2", [](Back& b) { return op<"bmm">(b.g, adjoint(b.arg(1))); })
         .grad("mat2", "self", [](Back& b) { return op<"bmm">(adjoint(b.arg(0)), b.g); });
-    r.add("baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", "fmio").kernel<baddbmm>().autocast(1)
+    r.add("baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", "fmio")
+        .kernel<baddbmm>()
+        .autocast(1)
         .grad("self", "", [](Back& b) { return scaled(b.g, b.scalar(3)); })
         .grad("batch1", "batch2", [](Back& b) { return scaled(op<"bmm">(b.g, adjoint(b.arg(2))), b.scalar(4)); })
         .grad("batch2", "batch1", [](Back& b) { return scaled(op<"bmm">(adjoint(b.arg(1)), b.g), b.scalar(4)); });
-    r.add("addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", "fmio").kernel<addbmm>().autocast(1)
+    r.add("addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", "fmio")
+        .kernel<addbmm>()
+        .autocast(1)
         .grad("self", "", [](Back& b) { return scaled(b.g, b.scalar(3)); })
         .grad("batch1", "batch2", [](Back& b) { return scaled(op<"matmul">(b.g, adjoint(b.arg(2))), b.scalar(4)); })
         .grad("batch2", "batch1", [](Back& b) { return scaled(op<"matmul">(adjoint(b.arg(1)), b.g), b.scalar(4)); });
-    r.add("mv(Tensor self, Tensor vec) -> Tensor", "fmo").kernel<mv>().autocast(1)
+    r.add("mv(Tensor self, Tensor vec) -> Tensor", "fmo")
+        .kernel<mv>()
+        .autocast(1)
         .grad("self", "vec", [](Back& b) { return op<"outer">(b.g, conj(b.arg(1))); })
         .grad("vec", "self", [](Back& b) { return op<"mv">(adjoint(b.arg(0)), b.g); });
-    r.add("addmv(Tensor self, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor", "fmio").kernel<addmv>().autocast(1)
+    r.add("addmv(Tensor self, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor", "fmio")
+        .kernel<addmv>()
+        .autocast(1)
         .grad("self", "", [](Back& b) { return scaled(b.g, b.scalar(3)); })
         .grad("mat", "vec", [](Back& b) { return scaled(op<"outer">(b.g, conj(b.arg(2))), b.scalar(4)); })
         .grad("vec", "mat", [](Back& b) { return scaled(op<"mv">(adjoint(b.arg(1)), b.g), b.scalar(4)); });
-    r.add("dot(Tensor self, Tensor tensor) -> Tensor", "fmo").kernel<dot>()
+    r.add("dot(Tensor self, Tensor tensor) -> Tensor", "fmo")
+        .kernel<dot>()
         .grad("self", "tensor", [](Back& b) { return op<"mul">(b.g, conj(b.arg(1))); })
         .grad("tensor", "self", [](Back& b) { return op<"mul">(b.g, conj(b.arg(0))); });
-    r.add("vdot(Tensor self, Tensor other) -> Tensor", "fmo").kernel<vdot>()
+    r.add("vdot(Tensor self, Tensor other) -> Tensor", "fmo")
+        .kernel<vdot>()
         .grad("self", "other", [](Back& b) { return op<"mul">(conj(b.g), b.arg(1)); })
         .grad("other", "self", [](Back& b) { return op<"mul">(b.g, b.arg(0)); });
-    r.add("addr(Tensor self, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", "fmio").kernel<addr>()
+    r.add("addr(Tensor self, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", "fmio")
+        .kernel<addr>()
         .grad("self", "", [](Back& b) { return scaled(b.g, b.scalar(3)); })
         .grad("vec1", "vec2", [](Back& b) { return scaled(op<"mv">(b.g, conj(b.arg(2))), b.scalar(4)); })
         .grad("vec2", "vec1", [](Back& b) { return scaled(op<"mv">(op<"t">(b.g), conj(b.arg(1))), b.scalar(4)); });

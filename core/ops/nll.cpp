@@ -9,33 +9,41 @@ using namespace formula;
 enum Reduction : int64_t { kNone, kMean, kSum };
 
 // input N, C, d…; target N, d…
-struct Layout { int64_t n, classes, inner; };
+struct Layout {
+    int64_t n, classes, inner;
+};
 Layout layout(const Tensor& x) {
     if (x.dim() == 1) return {1, x.sizes()[0], 1};
     return {x.sizes()[0], x.sizes()[1], product(IntSpan(x.sizes()).subspan(2))};
 }
 void check_target(const Tensor& target, const Tensor& w, const Layout& l) {
-    check(target.dtype() == DType::i64 || target.dtype() == DType::u8, "expected target dtype to be Long or Byte, but got ", target.dtype());
-    check(!w.defined() || (w.dim() == 1 && w.numel() == l.classes), "weight tensor should be defined either for all ", l.classes,
-          " classes or no classes but got weight tensor of shape: ", w.defined() ? w.sizes() : Dims());
+    check(target.dtype() == DType::i64 || target.dtype() == DType::u8,
+          "expected target dtype to be Long or Byte, but got ", target.dtype());
+    check(!w.defined() || (w.dim() == 1 && w.numel() == l.classes), "weight tensor should be defined either for all ",
+          l.classes, " classes or no classes but got weight tensor of shape: ", w.defined() ? w.sizes() : Dims());
 }
 const int64_t* classes_of(const Tensor& target, Tensor& keep) {
     keep = dense(target.dtype() == DType::i64 ? target : convert(target, DType::i64));
     return keep.data<int64_t>();
 }
-template <class F> void visit_float(DType t, F&& f) {
+template <class F>
+void visit_float(DType t, F&& f) {
     visit_dtype(t, [&]<class T>(T v) {
-        if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, BF16> || std::is_same_v<T, F16>) f(v);
+        if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, BF16> ||
+                      std::is_same_v<T, F16>)
+            f(v);
         else fail(ErrorKind::NotImplemented, "\"nll_loss_out_frame\" not implemented for '", t, "'");
     });
 }
 
-std::tuple<Tensor, Tensor> nll_forward(const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction, int64_t ignore) {
+std::tuple<Tensor, Tensor> nll_forward(const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction,
+                                       int64_t ignore) {
     const Layout l = layout(x);
     check_target(target, w, l);
     if (w.defined()) check(w.dtype() == x.dtype(), "expected scalar type ", x.dtype(), " but found ", w.dtype());
     const bool each = reduction == kNone && x.dim() > 1;
-    const Tensor r = empty(each ? target.sizes() : Dims(), x.dtype(), x.device()), total = empty({}, x.dtype(), x.device());
+    const Tensor r = empty(each ? target.sizes() : Dims(), x.dtype(), x.device()),
+                 total = empty({}, x.dtype(), x.device());
     if (r.is_meta()) return {r, total};
     Tensor keep;
     const int64_t* y = classes_of(target, keep);
@@ -62,7 +70,8 @@ std::tuple<Tensor, Tensor> nll_forward(const Tensor& x, const Tensor& target, co
     return {r, total};
 }
 
-Tensor nll_backward(const Tensor& g, const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction, int64_t ignore, const Tensor& total) {
+Tensor nll_backward(const Tensor& g, const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction,
+                    int64_t ignore, const Tensor& total) {
     const Layout l = layout(x);
     const Tensor r = empty(x.sizes(), x.dtype(), x.device());
     if (r.is_meta()) return r;
@@ -77,7 +86,8 @@ Tensor nll_backward(const Tensor& g, const Tensor& x, const Tensor& target, cons
         const double scale = reduction == kMean ? 1 / double(*total.data<T>()) : 1;
         for (int64_t i = 0; i < l.n * l.inner; ++i)
             if (y[i] != ignore)
-                out[(i / l.inner * l.classes + y[i]) * l.inner + i % l.inner] = T(-(weights ? double(weights[y[i]]) : 1) * scale * double(pg[each ? i : 0]));
+                out[(i / l.inner * l.classes + y[i]) * l.inner + i % l.inner] =
+                    T(-(weights ? double(weights[y[i]]) : 1) * scale * double(pg[each ? i : 0]));
     });
     return r;
 }
@@ -85,21 +95,23 @@ Tensor nll_backward(const Tensor& g, const Tensor& x, const Tensor& target, cons
 Tensor nll_loss(const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction, int64_t ignore) {
     check(x.dim() > 0 && x.dim() <= 2, "input tensor should be 1D or 2D");
     check(target.dim() <= 1, "0D or 1D target tensor expected, multi-target not supported");
-    check((x.dim() == 1 && target.dim() == 0) || target.numel() == (x.dim() == 1 ? 1 : x.sizes()[0]), "size mismatch (got input: ", x.sizes(), ", target: ", target.sizes(), ")");
+    check((x.dim() == 1 && target.dim() == 0) || target.numel() == (x.dim() == 1 ? 1 : x.sizes()[0]),
+          "size mismatch (got input: ", x.sizes(), ", target: ", target.sizes(), ")");
     return std::move(opn<"nll_loss_forward">(x, target, w, reduction, ignore).result[0]);
 }
 Tensor nll_loss2d(const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction, int64_t ignore) {
-    check(target.dim() == 3, "only batches of spatial targets supported (3D tensors) but got targets of dimension: ", target.dim());
+    check(target.dim() == 3,
+          "only batches of spatial targets supported (3D tensors) but got targets of dimension: ", target.dim());
     check(x.dim() == 4, "only batches of spatial inputs supported (4D tensors), but got input of dimension: ", x.dim());
-    check(x.sizes()[0] == target.sizes()[0] && x.sizes()[2] == target.sizes()[1] && x.sizes()[3] == target.sizes()[2], "size mismatch (got input: ", x.sizes(),
-          " , target: ", target.sizes());
+    check(x.sizes()[0] == target.sizes()[0] && x.sizes()[2] == target.sizes()[1] && x.sizes()[3] == target.sizes()[2],
+          "size mismatch (got input: ", x.sizes(), " , target: ", target.sizes());
     return std::move(opn<"nll_loss2d_forward">(x, target, w, reduction, ignore).result[0]);
 }
 Tensor nll_loss_nd(const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction, int64_t ignore) {
     check_value(x.dim() > 0, "Expected 1 or more dimensions (got ", x.dim(), ")");
     if (x.dim() > 1)
-        check_value(target.dim() > 0 && x.sizes()[0] == target.sizes()[0], "Expected input batch_size (", x.sizes()[0], ") to match target batch_size (",
-                    target.dim() ? target.sizes()[0] : 0, ").");
+        check_value(target.dim() > 0 && x.sizes()[0] == target.sizes()[0], "Expected input batch_size (", x.sizes()[0],
+                    ") to match target batch_size (", target.dim() ? target.sizes()[0] : 0, ").");
     if (x.dim() <= 2) return op<"nn::nll_loss">(x, target, w, reduction, ignore);
     if (x.dim() == 4) return op<"nn::nll_loss2d">(x, target, w, reduction, ignore);
     // Any other number of dimensions is a picture of one row.
@@ -113,16 +125,21 @@ Tensor nll_loss_nd(const Tensor& x, const Tensor& target, const Tensor& w, int64
     }
     const Layout l = layout(x);
     const int64_t four[] = {l.n, l.classes, 1, l.inner}, three[] = {l.n, 1, l.inner};
-    const Tensor r = op<"nn::nll_loss2d">(op<"reshape">(x, IntSpan(four)), op<"reshape">(target, IntSpan(three)), w, reduction, ignore);
+    const Tensor r = op<"nn::nll_loss2d">(op<"reshape">(x, IntSpan(four)), op<"reshape">(target, IntSpan(three)), w,
+                                          reduction, ignore);
     return reduction == kNone ? op<"view">(r, target.sizes()) : r;
 }
 
-Tensor reduced(const Tensor& t, int64_t reduction) { return reduction == kMean ? op<"mean">(t) : reduction == kSum ? op<"sum">(t) : t; }
+Tensor reduced(const Tensor& t, int64_t reduction) {
+    return reduction == kMean ? op<"mean">(t) : reduction == kSum ? op<"sum">(t) : t;
+}
 
 Tensor probability_loss(const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction, double smoothing) {
     const int64_t dim = x.dim() == 1 ? 0 : 1, classes = x.sizes()[size_t(dim)];
-    check(is_floating(target.dtype()), "Expected floating point type for target with class probabilities, got ", target.dtype());
-    check(!w.defined() || (w.dim() == 1 && w.numel() == classes), "cross_entropy: weight tensor should be defined either for all ", classes,
+    check(is_floating(target.dtype()), "Expected floating point type for target with class probabilities, got ",
+          target.dtype());
+    check(!w.defined() || (w.dim() == 1 && w.numel() == classes),
+          "cross_entropy: weight tensor should be defined either for all ", classes,
           " classes or no classes but got weight tensor of shape: ", w.defined() ? w.sizes() : Dims());
     const Tensor logs = op<"log_softmax.int">(x, dim);
     const Tensor smooth = smoothing > 0 ? target * (1 - smoothing) + smoothing / double(classes) : target;
@@ -138,7 +155,8 @@ Tensor probability_loss(const Tensor& x, const Tensor& target, const Tensor& w, 
     return op<"div">(sum, Scalar(std::max<int64_t>(1, x.numel() / std::max<int64_t>(1, classes))));
 }
 
-Tensor smoothed_loss(const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction, int64_t ignore, double smoothing) {
+Tensor smoothed_loss(const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction, int64_t ignore,
+                     double smoothing) {
     const int64_t dim = x.dim() == 1 ? 0 : 1, classes = x.sizes()[size_t(dim)];
     const Tensor logs = op<"log_softmax.int">(x, dim), nll = op<"nn::nll_loss_nd">(logs, target, w, reduction, ignore);
     Tensor weighted = logs;
@@ -163,14 +181,16 @@ Tensor smoothed_loss(const Tensor& x, const Tensor& target, const Tensor& w, int
     return nll * (1 - smoothing) + smooth * (smoothing / double(classes));
 }
 
-Tensor cross_entropy(const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction, int64_t ignore, double smoothing) {
+Tensor cross_entropy(const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction, int64_t ignore,
+                     double smoothing) {
     check(smoothing >= 0 && smoothing <= 1, "label_smoothing must be between 0.0 and 1.0. Got: ", smoothing);
     if (same(x.sizes(), target.sizes()) && x.dim() > 0) {
         check(ignore < 0, "ignore_index is not supported for floating point target");
         return probability_loss(x, target, w, reduction, smoothing);
     }
     if (smoothing > 0) {
-        check(is_integral(target.dtype(), false), "label smoothing needs class indices as target, got ", target.dtype());
+        check(is_integral(target.dtype(), false), "label smoothing needs class indices as target, got ",
+              target.dtype());
         return smoothed_loss(x, target, w, reduction, ignore, smoothing);
     }
     return op<"nn::nll_loss_nd">(op<"log_softmax.int">(x, x.dim() == 1 ? 0 : 1), target, w, reduction, ignore);
@@ -182,19 +202,52 @@ Tensor first_order(Back& b) {
 
 const Family family([](Registry& r) {
     const char* uses = "self, target, weight, result1";
-    r.add("nll_loss_forward(Tensor self, Tensor target, Tensor? weight, int reduction, int ignore_index) -> (Tensor output, Tensor total_weight)", "")
-        .kernel<nll_forward>().differentiable_results(1).node("NllLossBackward0").grad("self", uses, first_order);
-    r.add("nll_loss2d_forward(Tensor self, Tensor target, Tensor? weight, int reduction, int ignore_index) -> (Tensor output, Tensor total_weight)", "")
-        .kernel<nll_forward>().differentiable_results(1).node("NllLoss2DBackward0").grad("self", uses, first_order);
-    r.add("nll_loss_backward(Tensor grad_output, Tensor self, Tensor target, Tensor? weight, int reduction, int ignore_index, Tensor total_weight) -> Tensor", "")
-        .kernel<nll_backward>().grad("grad_output", "target, weight", [](Back& b) {
+    r.add(
+         "nll_loss_forward(Tensor self, Tensor target, Tensor? weight, int reduction, int ignore_index) -> (Tensor "
+         "output, Tensor total_weight)",
+         "")
+        .kernel<nll_forward>()
+        .differentiable_results(1)
+        .node("NllLossBackward0")
+        .grad("self", uses, first_order);
+    r.add(
+         "nll_loss2d_forward(Tensor self, Tensor target, Tensor? weight, int reduction, int ignore_index) -> (Tensor "
+         "output, Tensor total_weight)",
+         "")
+        .kernel<nll_forward>()
+        .differentiable_results(1)
+        .node("NllLoss2DBackward0")
+        .grad("self", uses, first_order);
+    r.add(
+         "nll_loss_backward(Tensor grad_output, Tensor self, Tensor target, Tensor? weight, int reduction, int "
+         "ignore_index, Tensor total_weight) -> Tensor",
+         "")
+        .kernel<nll_backward>()
+        .grad("grad_output", "target, weight", [](Back& b) {
             return std::move(opn<"nll_loss_forward">(b.g, b.arg(2), b.arg(3), b.integer(4), b.integer(5)).result[0]);
         });
-    r.add("nn::nll_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> Tensor", "f").kernel<nll_loss>();
-    r.add("nn::nll_loss2d(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> Tensor", "f").kernel<nll_loss2d>();
-    r.add("nn::nll_loss_nd(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> Tensor", "f").kernel<nll_loss_nd>().autocast(2);
-    r.add("nn::cross_entropy_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100, float label_smoothing=0.) -> Tensor", "f")
-        .kernel<cross_entropy>().autocast(2);
+    r.add(
+         "nn::nll_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> "
+         "Tensor",
+         "f")
+        .kernel<nll_loss>();
+    r.add(
+         "nn::nll_loss2d(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> "
+         "Tensor",
+         "f")
+        .kernel<nll_loss2d>();
+    r.add(
+         "nn::nll_loss_nd(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> "
+         "Tensor",
+         "f")
+        .kernel<nll_loss_nd>()
+        .autocast(2);
+    r.add(
+         "nn::cross_entropy_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int "
+         "ignore_index=-100, float label_smoothing=0.) -> Tensor",
+         "f")
+        .kernel<cross_entropy>()
+        .autocast(2);
 });
 
 }  // namespace

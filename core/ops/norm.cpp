@@ -1,5 +1,5 @@
-// Batch, layer, group, instance and RMS normalisation. With create_graph the gradients are written with operators, otherwise
-// kernels compute them.
+// Batch, layer, group, instance and RMS normalisation. With create_graph the gradients are written with operators,
+// otherwise kernels compute them.
 #include <cmath>
 #include "autograd/back.h"
 #include "base/parallel.h"
@@ -60,10 +60,13 @@ Tensor with_strides_of(const Tensor& t, const Tensor& like) {
 }
 
 // The gradient of z = (x - mean)/√(var + eps) over `dims`, written with operators; z as well.
-struct Normalized { Tensor gradient, z; };
+struct Normalized {
+    Tensor gradient, z;
+};
 Normalized composite_gradient(const Tensor& h, const Tensor& x, const Dims& dims, double eps) {
     const auto mean = [&](const Tensor& t) { return op<"mean.dim">(t, dims, true); };
-    const Tensor d = op<"sub">(x, mean(x)), rstd = op<"rsqrt">(op<"add">(mean(op<"mul">(d, d)), eps)), z = op<"mul">(d, rstd);
+    const Tensor d = op<"sub">(x, mean(x)), rstd = op<"rsqrt">(op<"add">(mean(op<"mul">(d, d)), eps)),
+                 z = op<"mul">(d, rstd);
     if (!h.defined()) return {Tensor(), z};
     const Tensor inner = op<"sub">(op<"sub">(h, mean(h)), op<"mul">(z, mean(op<"mul">(h, z))));
     return {op<"mul">(rstd, inner), z};
@@ -124,9 +127,11 @@ Numbers first_elements(const Laid& x, DType t) {
     return r;
 }
 
-void check_batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& mean, const Tensor& var, bool training) {
+void check_batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& mean, const Tensor& var,
+                      bool training) {
     const int64_t c = x.dim() > 1 ? x.sizes()[1] : 0;
-    const std::pair<const Tensor*, const char*> all[] = {{&mean, "running_mean"}, {&var, "running_var"}, {&w, "weight"}, {&b, "bias"}};
+    const std::pair<const Tensor*, const char*> all[] = {
+        {&mean, "running_mean"}, {&var, "running_var"}, {&w, "weight"}, {&b, "bias"}};
     for (const auto& [t, name] : all) {
         if (t->defined()) check(t->numel() == c, name, " should contain ", c, " elements not ", t->numel());
         else check(training || t == &w || t == &b, name, " must be defined in evaluation mode");
@@ -138,7 +143,8 @@ void check_batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const T
 void update_running(const Tensor& running, const Numbers& now, double momentum) {
     if (!running.defined()) return;
     visit_dtype(running.dtype(), [&]<class T>(T) {
-        if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, BF16> || std::is_same_v<T, F16>) {
+        if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, BF16> ||
+                      std::is_same_v<T, F16>) {
             T* p = running.data<T>();
             for (int64_t c = 0; c < running.numel(); ++c) {
                 T& v = p[c * running.strides()[0]];
@@ -148,8 +154,8 @@ void update_running(const Tensor& running, const Numbers& now, double momentum) 
     });
 }
 
-Three native_batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& running_mean, const Tensor& running_var, bool training, double momentum,
-                        double eps) {
+Three native_batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& running_mean,
+                        const Tensor& running_var, bool training, double momentum, double eps) {
     const NormLoops& k = loops_for(x.dtype(), "batch_norm");
     check_batch_norm(x, w, b, running_mean, running_var, training);
     const int64_t channels = x.dim() > 1 ? x.sizes()[1] : 0;
@@ -208,7 +214,8 @@ Three batch_norm_kernel(const BatchGradient& a, bool need_x) {
     const void* pg = bytes_of(g);
     const int64_t n = x.layout.padded();
     const double count = double(x.layout.count());
-    Numbers mean = numbers(a.training ? a.mean : a.running_mean, n, 0), rstd = numbers(a.training ? a.rstd : a.running_var, n, 0);
+    Numbers mean = numbers(a.training ? a.mean : a.running_mean, n, 0),
+            rstd = numbers(a.training ? a.rstd : a.running_var, n, 0);
     if (!a.training)
         for (double& v : rstd) v = 1 / std::sqrt(v + a.eps);
     const TwoSums dots = channel_dots(k, size, x.layout, pg, x.data, mean);
@@ -241,16 +248,20 @@ Three batch_norm_composite(const BatchGradient& a) {
         n = {op<"mul">(h, rstd), op<"mul">(op<"sub">(x, op<"view">(a.running_mean, wide)), rstd)};
     }
     const DType wt = statistics_type(a.x, a.w);
-    return {n.gradient.to(a.x.dtype()), op<"sum.dim_IntList">(op<"mul">(g, n.z), dims).to(wt), op<"sum.dim_IntList">(g, dims).to(wt)};
+    return {n.gradient.to(a.x.dtype()), op<"sum.dim_IntList">(op<"mul">(g, n.z), dims).to(wt),
+            op<"sum.dim_IntList">(g, dims).to(wt)};
 }
 
-Tensor batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& mean, const Tensor& var, bool training, double momentum, double eps, bool) {
+Tensor batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& mean, const Tensor& var,
+                  bool training, double momentum, double eps, bool) {
     return std::move(opn<"native_batch_norm">(x, w, b, mean, var, training, momentum, eps).result[0]);
 }
 
 // Every sample's channel is a channel of its own.
-Tensor instance_norm(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& mean, const Tensor& var, bool use_input_stats, double momentum, double eps, bool) {
-    check(use_input_stats || (mean.defined() && var.defined()), "Expected running_mean and running_var to be defined when use_input_stats is false");
+Tensor instance_norm(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& mean, const Tensor& var,
+                     bool use_input_stats, double momentum, double eps, bool) {
+    check(use_input_stats || (mean.defined() && var.defined()),
+          "Expected running_mean and running_var to be defined when use_input_stats is false");
     check(x.dim() >= 2, "instance_norm expects an input of at least 2 dimensions, got ", x.dim());
     const int64_t n = x.sizes()[0], c = x.sizes()[1], times[] = {n};
     Dims shape = x.sizes();
@@ -258,7 +269,8 @@ Tensor instance_norm(const Tensor& x, const Tensor& w, const Tensor& b, const Te
     shape[0] = 1;
     const auto repeated = [&](const Tensor& t) { return t.defined() ? op<"repeat">(t, IntSpan(times)) : t; };
     const Tensor m = repeated(mean), v = repeated(var);
-    const Tensor r = op<"batch_norm">(op<"view">(op<"contiguous">(x), shape), repeated(w), repeated(b), m, v, use_input_stats, momentum, eps, false);
+    const Tensor r = op<"batch_norm">(op<"view">(op<"contiguous">(x), shape), repeated(w), repeated(b), m, v,
+                                      use_input_stats, momentum, eps, false);
     if (use_input_stats) {
         const int64_t rows[] = {n, c}, first[] = {0};
         const GradGuard off(false);
@@ -269,11 +281,17 @@ Tensor instance_norm(const Tensor& x, const Tensor& w, const Tensor& b, const Te
 }
 
 // ---------------------------------------------------------------- layer norm
-struct Rows { int64_t count, n; };
+struct Rows {
+    int64_t count, n;
+};
 Rows check_layer(const Tensor& x, IntSpan shape, const Tensor& w, const Tensor& b) {
-    check(!shape.empty(), "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = ", shape);
+    check(!shape.empty(),
+          "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
+          "normalized_shape = ",
+          shape);
     const auto shaped = [&](const Tensor& p, const char* name) {
-        check(!p.defined() || same(p.sizes(), shape), "Expected ", name, " to be of same shape as normalized_shape, but got ", name, " of shape ",
+        check(!p.defined() || same(p.sizes(), shape), "Expected ", name,
+              " to be of same shape as normalized_shape, but got ", name, " of shape ",
               p.defined() ? p.sizes() : Dims(), " and normalized_shape = ", shape);
     };
     shaped(w, "weight");
@@ -282,11 +300,14 @@ Rows check_layer(const Tensor& x, IntSpan shape, const Tensor& w, const Tensor& 
     if (lead < 0 || !same(IntSpan(x.sizes()).subspan(size_t(lead)), shape)) {
         std::string text;
         for (int64_t v : shape) text += ", " + std::to_string(v);
-        fail(ErrorKind::Runtime, "Given normalized_shape=", shape, ", expected input with shape [*", text, "], but got input of size", x.sizes());
+        fail(ErrorKind::Runtime, "Given normalized_shape=", shape, ", expected input with shape [*", text,
+             "], but got input of size", x.sizes());
     }
     return {product(IntSpan(x.sizes()).first(size_t(lead))), product(shape)};
 }
-struct Moments { double mean, rstd; };
+struct Moments {
+    double mean, rstd;
+};
 Moments row_moments(const NormLoops& k, DType t, const void* row, int64_t n, double eps) {
     double sums[2] = {0, 0};
     const double shift = element(t, row, 0);
@@ -305,7 +326,8 @@ Three native_layer_norm(const Tensor& x, IntSpan shape, const Tensor& w, const T
     Dims stats = x.sizes();
     for (size_t d = stats.size() - shape.size(); d < stats.size(); ++d) stats[d] = 1;
     const DType t = x.dtype(), st = statistics_type(x, w, b);
-    const Tensor y = empty(x.sizes(), t, x.device()), mean = empty(stats, st, x.device()), rstd = empty(stats, st, x.device());
+    const Tensor y = empty(x.sizes(), t, x.device()), mean = empty(stats, st, x.device()),
+                 rstd = empty(stats, st, x.device());
     if (x.is_meta() || y.numel() == 0) return {y, mean, rstd};
     const Tensor dx = dense(x), dw = parameter(w, t), db = parameter(b, t);
     const int64_t bytes = rows.n * int64_t(itemsize(t));
@@ -313,7 +335,10 @@ Three native_layer_norm(const Tensor& x, IntSpan shape, const Tensor& w, const T
     char* to = y.data<char>();
     const void *pw = dw.defined() ? dw.data() : nullptr, *pb = db.defined() ? db.data() : nullptr;
     visit_dtype(st, [&]<class S>(S) {
-        if constexpr (requires(double d) { S(d); double(S()); }) {
+        if constexpr (requires(double d) {
+                          S(d);
+                          double(S());
+                      }) {
             S *pm = mean.data<S>(), *pr = rstd.data<S>();
             parallel_for(rows.count, row_grain(rows.n), [&](int64_t begin, int64_t end) {
                 for (int64_t i = begin; i < end; ++i) {
@@ -328,7 +353,8 @@ Three native_layer_norm(const Tensor& x, IntSpan shape, const Tensor& w, const T
     return {y, mean, rstd};
 }
 
-Three layer_norm_kernel(const Tensor& g, const Tensor& x, IntSpan shape, const Tensor& w, const Tensor& b, double eps, bool need_x, bool need_parameters) {
+Three layer_norm_kernel(const Tensor& g, const Tensor& x, IntSpan shape, const Tensor& w, const Tensor& b, double eps,
+                        bool need_x, bool need_parameters) {
     const Rows rows = check_layer(x, shape, w, Tensor());
     const DType t = x.dtype(), acc = t == DType::f64 ? DType::f64 : DType::f32, wt = statistics_type(x, w, b);
     Tensor dx = need_x ? empty(x.sizes(), t, x.device()) : Tensor();
@@ -352,8 +378,11 @@ Three layer_norm_kernel(const Tensor& g, const Tensor& x, IntSpan shape, const T
                 const Moments m = row_moments(k, t, px + i * bytes, n, eps);
                 double dots[2];
                 char* own = ps ? ps + part * 2 * part_bytes : nullptr;
-                k.row_dots(pg + i * bytes, px + i * bytes, n, m.mean, m.rstd, pw, dots, own, own ? own + part_bytes : nullptr);
-                if (to) k.row_gradient(pg + i * bytes, px + i * bytes, to + i * bytes, n, m.mean, m.rstd, pw, dots[0] / double(n), dots[1] / double(n));
+                k.row_dots(pg + i * bytes, px + i * bytes, n, m.mean, m.rstd, pw, dots, own,
+                           own ? own + part_bytes : nullptr);
+                if (to)
+                    k.row_gradient(pg + i * bytes, px + i * bytes, to + i * bytes, n, m.mean, m.rstd, pw,
+                                   dots[0] / double(n), dots[1] / double(n));
             }
     });
     if (!need_parameters) return {dx, Tensor(), Tensor()};
@@ -362,7 +391,8 @@ Three layer_norm_kernel(const Tensor& g, const Tensor& x, IntSpan shape, const T
     return {dx, part(0), part(1)};
 }
 
-Three layer_norm_composite(const Tensor& g0, const Tensor& x0, IntSpan shape, const Tensor& w0, const Tensor& b, double eps) {
+Three layer_norm_composite(const Tensor& g0, const Tensor& x0, IntSpan shape, const Tensor& w0, const Tensor& b,
+                           double eps) {
     const Tensor g = in_float(g0), x = in_float(x0), w = in_float(w0);
     Dims dims, lead;
     for (int64_t d = 0; d < x.dim(); ++d) (d < x.dim() - int64_t(shape.size()) ? lead : dims).push_back(d);
@@ -377,14 +407,19 @@ Tensor layer_norm(const Tensor& x, IntSpan shape, const Tensor& w, const Tensor&
 }
 
 Tensor rms_norm(const Tensor& x, IntSpan shape, const Tensor& w, std::optional<double> eps) {
-    check(!shape.empty(), "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = ", shape);
-    check(!w.defined() || same(w.sizes(), shape), "Expected weight to be of same shape as normalized_shape, but got weight of shape ",
+    check(!shape.empty(),
+          "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
+          "normalized_shape = ",
+          shape);
+    check(!w.defined() || same(w.sizes(), shape),
+          "Expected weight to be of same shape as normalized_shape, but got weight of shape ",
           w.defined() ? w.sizes() : Dims(), " and normalized_shape = ", shape);
     const int64_t lead = x.dim() - int64_t(shape.size());
     if (lead < 0 || !same(IntSpan(x.sizes()).subspan(size_t(lead)), shape)) {
         std::string text;
         for (int64_t v : shape) text += (text.empty() ? "" : ", ") + std::to_string(v);
-        fail(ErrorKind::Runtime, "Given normalized_shape=", shape, ", expected input with shape [*", text, "], but got input of size", x.sizes());
+        fail(ErrorKind::Runtime, "Given normalized_shape=", shape, ", expected input with shape [*", text,
+             "], but got input of size", x.sizes());
     }
     Dims dims;
     for (int64_t d = lead; d < x.dim(); ++d) dims.push_back(d);
@@ -393,13 +428,16 @@ Tensor rms_norm(const Tensor& x, IntSpan shape, const Tensor& w, std::optional<d
     const Tensor scale = op<"rsqrt">(op<"add">(op<"mean.dim">(op<"pow">(f, 2), dims, true), add));
     const Tensor y = op<"mul">(f, scale);
     if (!w.defined()) return y.to(x.dtype());
-    return op<"mul">(y, in_float(w)).to(is_low_precision(x.dtype()) ? promote(x.dtype(), w.dtype()) : promote(y.dtype(), w.dtype()));
+    return op<"mul">(y, in_float(w))
+        .to(is_low_precision(x.dtype()) ? promote(x.dtype(), w.dtype()) : promote(y.dtype(), w.dtype()));
 }
 
 // ---------------------------------------------------------------- group norm
-Three native_group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int64_t n, int64_t c, int64_t spatial, int64_t groups, double eps) {
-    check(n >= 0 && c >= 0 && spatial >= 0 && groups > 0 && c % groups == 0 && x.dim() >= 2 && x.sizes()[0] == n && x.sizes()[1] == c &&
-              x.numel() == n * c * spatial, "Expected an input of ", n, " x ", c, " x ", spatial, " in ", groups, " groups, got ", x.sizes());
+Three native_group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int64_t n, int64_t c, int64_t spatial,
+                        int64_t groups, double eps) {
+    check(n >= 0 && c >= 0 && spatial >= 0 && groups > 0 && c % groups == 0 && x.dim() >= 2 && x.sizes()[0] == n &&
+              x.sizes()[1] == c && x.numel() == n * c * spatial,
+          "Expected an input of ", n, " x ", c, " x ", spatial, " in ", groups, " groups, got ", x.sizes());
     const NormLoops& k = loops_for(x.dtype(), "GroupNormKernelImpl");
     check_parameters(x.dtype(), {&w, &b});
     const int64_t per = c / groups * spatial, stats[] = {n, groups};
@@ -431,7 +469,8 @@ Three native_group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int64
     return {user_channels_last(x) ? with_strides_of(y, x) : y, saved(means), saved(rstds)};
 }
 
-Three group_norm_kernel(const Tensor& g, const Tensor& x, const Tensor& w, const Tensor& b, int64_t n, int64_t c, int64_t spatial, int64_t groups, double eps) {
+Three group_norm_kernel(const Tensor& g, const Tensor& x, const Tensor& w, const Tensor& b, int64_t n, int64_t c,
+                        int64_t spatial, int64_t groups, double eps) {
     const DType t = x.dtype(), wt = statistics_type(x, w, b);
     const int64_t c1[] = {c}, per = c / groups * spatial, of_group = c / groups;
     if (x.is_meta()) return {empty_like(x), empty(c1, wt, kMeta), empty(c1, wt, kMeta)};
@@ -458,10 +497,12 @@ Three group_norm_kernel(const Tensor& g, const Tensor& x, const Tensor& w, const
                 first[size_t(i * of_group + j)] = out[1] * m.rstd;
                 second[size_t(i * of_group + j)] = out[0];
             }
-            const double of_x = -m.rstd * m.rstd * m.rstd * dot / double(per), add = -m.rstd * sum / double(per) - of_x * m.mean;
+            const double of_x = -m.rstd * m.rstd * m.rstd * dot / double(per),
+                         add = -m.rstd * sum / double(per) - of_x * m.mean;
             for (int64_t j = 0; j < of_group; ++j) {
                 const int64_t at = (i * per + j * spatial) * size;
-                k.combine(pg + at, px + at, to + at, spatial, nw[size_t(i % groups * of_group + j)] * m.rstd, of_x, add);
+                k.combine(pg + at, px + at, to + at, spatial, nw[size_t(i % groups * of_group + j)] * m.rstd, of_x,
+                          add);
             }
         }
     });
@@ -473,25 +514,32 @@ Three group_norm_kernel(const Tensor& g, const Tensor& x, const Tensor& w, const
     return {dx, tensor_of(dw, c, wt), tensor_of(db, c, wt)};
 }
 
-Three group_norm_composite(const Tensor& g0, const Tensor& x0, const Tensor& w0, const Tensor& b, int64_t n, int64_t c, int64_t spatial, int64_t groups, double eps) {
+Three group_norm_composite(const Tensor& g0, const Tensor& x0, const Tensor& w0, const Tensor& b, int64_t n, int64_t c,
+                           int64_t spatial, int64_t groups, double eps) {
     const Tensor g = in_float(g0), x = in_float(x0), w = in_float(w0);
     const int64_t flat[] = {n, c, spatial}, grouped[] = {n, groups, c / groups * spatial}, wide[] = {1, c, 1};
-    const Tensor gc = op<"reshape">(g, IntSpan(flat)), h = w.defined() ? op<"mul">(gc, op<"view">(w, IntSpan(wide))) : gc;
-    const Normalized r = composite_gradient(op<"reshape">(h, IntSpan(grouped)), op<"reshape">(x, IntSpan(grouped)), Dims{2}, eps);
+    const Tensor gc = op<"reshape">(g, IntSpan(flat)),
+                 h = w.defined() ? op<"mul">(gc, op<"view">(w, IntSpan(wide))) : gc;
+    const Normalized r =
+        composite_gradient(op<"reshape">(h, IntSpan(grouped)), op<"reshape">(x, IntSpan(grouped)), Dims{2}, eps);
     const DType wt = statistics_type(x0, w0, b);
     const Dims dims{0, 2};
     return {op<"reshape">(r.gradient, x.sizes()).to(x0.dtype()),
-            op<"sum.dim_IntList">(op<"mul">(gc, op<"reshape">(r.z, IntSpan(flat))), dims).to(wt), op<"sum.dim_IntList">(gc, dims).to(wt)};
+            op<"sum.dim_IntList">(op<"mul">(gc, op<"reshape">(r.z, IntSpan(flat))), dims).to(wt),
+            op<"sum.dim_IntList">(gc, dims).to(wt)};
 }
 
 Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& w, const Tensor& b, double eps, bool) {
     check(x.dim() >= 2, "Expected at least 2 dimensions for input tensor but received ", x.dim());
     const int64_t c = x.sizes()[1];
     check(groups > 0, "Expected num groups to be greater than 0, got ", groups);
-    check(c % groups == 0, "Expected number of channels in input to be divisible by num_groups, but got input of shape ", x.sizes(), " and num_groups=", groups);
+    check(c % groups == 0,
+          "Expected number of channels in input to be divisible by num_groups, but got input of shape ", x.sizes(),
+          " and num_groups=", groups);
     const auto vector = [&](const Tensor& p, const char* name) {
-        check(!p.defined() || (p.dim() == 1 && p.numel() == c), "Expected ", name, " to be a vector of size equal to the number of channels in input, but got ", name,
-              " of shape ", p.defined() ? p.sizes() : Dims(), " and input of shape ", x.sizes());
+        check(!p.defined() || (p.dim() == 1 && p.numel() == c), "Expected ", name,
+              " to be a vector of size equal to the number of channels in input, but got ", name, " of shape ",
+              p.defined() ? p.sizes() : Dims(), " and input of shape ", x.sizes());
     };
     vector(w, "weight");
     vector(b, "bias");
@@ -507,37 +555,71 @@ void hand_out(Back& b, Three&& t, int x, int w, int bias) {
 }
 
 const Family family([](Registry& r) {
-    r.add("native_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, "
-          "float eps) -> (Tensor, Tensor, Tensor)", "fo")
-        .kernel<native_batch_norm>().differentiable_results(1)
+    r.add(
+         "native_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, "
+         "bool training, float momentum, "
+         "float eps) -> (Tensor, Tensor, Tensor)",
+         "fo")
+        .kernel<native_batch_norm>()
+        .differentiable_results(1)
         .grads("input, weight, bias", "input, weight, running_mean, running_var, result1, result2", [](Back& b) {
-            const Tensor x = b.arg(0), w = b.arg(1), rm = b.arg(3), rv = b.arg(4), mean = b.result(1), rstd = b.result(2);
+            const Tensor x = b.arg(0), w = b.arg(1), rm = b.arg(3), rv = b.arg(4), mean = b.result(1),
+                         rstd = b.result(2);
             const BatchGradient a{b.g, x, w, rm, rv, mean, rstd, b.flag(5), b.real(7)};
             hand_out(b, tls.grad ? batch_norm_composite(a) : batch_norm_kernel(a, b.needs(0)), 0, 1, 2);
         });
-    r.add("batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, "
-          "float eps, bool cudnn_enabled) -> Tensor", "f").kernel<batch_norm>();
-    r.add("instance_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool use_input_stats, "
-          "float momentum, float eps, bool cudnn_enabled) -> Tensor", "f").kernel<instance_norm>();
-    r.add("native_layer_norm(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)", "f")
-        .kernel<native_layer_norm>().differentiable_results(1)
+    r.add(
+         "batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool "
+         "training, float momentum, "
+         "float eps, bool cudnn_enabled) -> Tensor",
+         "f")
+        .kernel<batch_norm>();
+    r.add(
+         "instance_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool "
+         "use_input_stats, "
+         "float momentum, float eps, bool cudnn_enabled) -> Tensor",
+         "f")
+        .kernel<instance_norm>();
+    r.add(
+         "native_layer_norm(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, "
+         "Tensor, Tensor)",
+         "f")
+        .kernel<native_layer_norm>()
+        .differentiable_results(1)
         .grads("input, weight, bias", "input, weight, bias", [](Back& b) {
             const Tensor x = b.arg(0), w = b.arg(2), bias = b.arg(3);
-            hand_out(b, tls.grad ? layer_norm_composite(b.g, x, b.ints(1), w, bias, b.real(4))
-                                 : layer_norm_kernel(b.g, x, b.ints(1), w, bias, b.real(4), b.needs(0), b.needs(2) || b.needs(3)), 0, 2, 3);
+            hand_out(b,
+                     tls.grad ? layer_norm_composite(b.g, x, b.ints(1), w, bias, b.real(4))
+                              : layer_norm_kernel(b.g, x, b.ints(1), w, bias, b.real(4), b.needs(0),
+                                                  b.needs(2) || b.needs(3)),
+                     0, 2, 3);
         });
-    r.add("layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool cudnn_enable=True) -> Tensor", "f")
-        .kernel<layer_norm>().autocast(2);
-    r.add("rms_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor", "f").kernel<rms_norm>().autocast(2);
-    r.add("native_group_norm(Tensor input, Tensor? weight, Tensor? bias, int N, int C, int HxW, int group, float eps) -> (Tensor, Tensor, Tensor)", "f")
-        .kernel<native_group_norm>().differentiable_results(1)
+    r.add(
+         "layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, "
+         "bool cudnn_enable=True) -> Tensor",
+         "f")
+        .kernel<layer_norm>()
+        .autocast(2);
+    r.add("rms_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor", "f")
+        .kernel<rms_norm>()
+        .autocast(2);
+    r.add(
+         "native_group_norm(Tensor input, Tensor? weight, Tensor? bias, int N, int C, int HxW, int group, float eps) "
+         "-> (Tensor, Tensor, Tensor)",
+         "f")
+        .kernel<native_group_norm>()
+        .differentiable_results(1)
         .grads("input, weight, bias", "input, weight, bias", [](Back& b) {
             const Tensor x = b.arg(0), w = b.arg(1), bias = b.arg(2);
             auto f = tls.grad ? group_norm_composite : group_norm_kernel;
             hand_out(b, f(b.g, x, w, bias, b.integer(3), b.integer(4), b.integer(5), b.integer(6), b.real(7)), 0, 1, 2);
         });
-    r.add("group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool cudnn_enabled=True) -> Tensor", "f")
-        .kernel<group_norm>().autocast(2);
+    r.add(
+         "group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool "
+         "cudnn_enabled=True) -> Tensor",
+         "f")
+        .kernel<group_norm>()
+        .autocast(2);
 });
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Fused optimizer steps: a whole parameter group in one call. Each returns False, and has changed nothing, if some tensor
-// is not a plain float or double on the CPU; the caller then takes the way of single tensor operations.
+// Fused optimizer steps: a whole parameter group in one call. Each returns False, and has changed nothing, if some
+// tensor is not a plain float or double on the CPU; the caller then takes the way of single tensor operations.
 #include "cpu/optim.h"
 
 #include <cmath>
@@ -25,9 +25,10 @@ public:
         for (size_t i = 0; i < params.size() && fits; i++) {
             TensorImpl& p = *params[i].get();
             TensorImpl* g = grads[i].get();
-            fits = (p.dtype == DType::f32 || p.dtype == DType::f64) && p.layout == Layout::Strided && p.device() == kCPU &&
-                   (p.contiguous || is_non_overlapping_and_dense(p.sizes, p.strides)) && g->dtype == p.dtype &&
-                   g->layout == Layout::Strided && g->device() == kCPU && same(g->sizes, p.sizes) && !is_sparse_gradient(grads[i]);
+            fits = (p.dtype == DType::f32 || p.dtype == DType::f64) && p.layout == Layout::Strided &&
+                   p.device() == kCPU && (p.contiguous || is_non_overlapping_and_dense(p.sizes, p.strides)) &&
+                   g->dtype == p.dtype && g->layout == Layout::Strided && g->device() == kCPU &&
+                   same(g->sizes, p.sizes) && !is_sparse_gradient(grads[i]);
             if (fits && !same_layout(*g, p)) {
                 fits = p.contiguous;
                 if (fits) g = copies_.emplace_back(grads[i].contiguous()).get();
@@ -39,7 +40,8 @@ public:
     }
     // The next of the states the algorithm keeps for every parameter.
     void state(TensorSpan params, TensorSpan states) {
-        check_value(!fits || states.size() == params.size(), "expected ", params.size(), " states, but got ", states.size());
+        check_value(!fits || states.size() == params.size(), "expected ", params.size(), " states, but got ",
+                    states.size());
         for (size_t i = 0; i < params.size() && fits; i++) {
             TensorImpl& s = *states[i].get();
             fits = same_layout(s, *params[i].get());
@@ -74,9 +76,9 @@ private:
     std::vector<Tensor> copies_;
 };
 
-bool fused_adam(TensorSpan params, TensorSpan grads, TensorSpan exp_avgs, TensorSpan exp_avg_sqs, TensorSpan max_exp_avg_sqs,
-                TensorSpan steps, double lr, double beta1, double beta2, double eps, double weight_decay, bool amsgrad,
-                bool maximize, bool decoupled) {
+bool fused_adam(TensorSpan params, TensorSpan grads, TensorSpan exp_avgs, TensorSpan exp_avg_sqs,
+                TensorSpan max_exp_avg_sqs, TensorSpan steps, double lr, double beta1, double beta2, double eps,
+                double weight_decay, bool amsgrad, bool maximize, bool decoupled) {
     Step step(params, grads);
     step.state(params, exp_avgs);
     step.state(params, exp_avg_sqs);
@@ -108,8 +110,8 @@ bool fused_sgd(TensorSpan params, TensorSpan grads, TensorSpan momentum_buffers,
 }
 
 bool fused_rmsprop(TensorSpan params, TensorSpan grads, TensorSpan square_avgs, TensorSpan grad_avgs,
-                   TensorSpan momentum_buffers, TensorSpan steps, double lr, double alpha, double eps, double weight_decay,
-                   double momentum, bool maximize) {
+                   TensorSpan momentum_buffers, TensorSpan steps, double lr, double alpha, double eps,
+                   double weight_decay, double momentum, bool maximize) {
     const bool centered = !grad_avgs.empty();
     Step step(params, grads);
     step.state(params, square_avgs);
@@ -135,16 +137,31 @@ bool fused_adagrad(TensorSpan params, TensorSpan grads, TensorSpan sums, TensorS
 }
 
 const Family optim([](Registry& r) {
-    r.add("_fused_adam(Tensor[] params, Tensor[] grads, Tensor[] exp_avgs, Tensor[] exp_avg_sqs, Tensor[] max_exp_avg_sqs, "
-          "Tensor[] steps, float lr, float beta1, float beta2, float eps, float weight_decay, bool amsgrad, bool maximize, "
-          "bool decoupled) -> bool", "f").kernel<fused_adam>();
-    r.add("_fused_sgd(Tensor[] params, Tensor[] grads, Tensor[] momentum_buffers, float lr, float weight_decay, float momentum, "
-          "float dampening, bool nesterov, bool maximize, bool first) -> bool", "f").kernel<fused_sgd>();
-    r.add("_fused_rmsprop(Tensor[] params, Tensor[] grads, Tensor[] square_avgs, Tensor[] grad_avgs, Tensor[] momentum_buffers, "
-          "Tensor[] steps, float lr, float alpha, float eps, float weight_decay, float momentum, bool maximize) -> bool", "f")
+    r.add(
+         "_fused_adam(Tensor[] params, Tensor[] grads, Tensor[] exp_avgs, Tensor[] exp_avg_sqs, Tensor[] "
+         "max_exp_avg_sqs, "
+         "Tensor[] steps, float lr, float beta1, float beta2, float eps, float weight_decay, bool amsgrad, bool "
+         "maximize, "
+         "bool decoupled) -> bool",
+         "f")
+        .kernel<fused_adam>();
+    r.add(
+         "_fused_sgd(Tensor[] params, Tensor[] grads, Tensor[] momentum_buffers, float lr, float weight_decay, float "
+         "momentum, "
+         "float dampening, bool nesterov, bool maximize, bool first) -> bool",
+         "f")
+        .kernel<fused_sgd>();
+    r.add(
+         "_fused_rmsprop(Tensor[] params, Tensor[] grads, Tensor[] square_avgs, Tensor[] grad_avgs, Tensor[] "
+         "momentum_buffers, "
+         "Tensor[] steps, float lr, float alpha, float eps, float weight_decay, float momentum, bool maximize) -> bool",
+         "f")
         .kernel<fused_rmsprop>();
-    r.add("_fused_adagrad(Tensor[] params, Tensor[] grads, Tensor[] sums, Tensor[] steps, float lr, float lr_decay, "
-          "float weight_decay, float eps, bool maximize) -> bool", "f").kernel<fused_adagrad>();
+    r.add(
+         "_fused_adagrad(Tensor[] params, Tensor[] grads, Tensor[] sums, Tensor[] steps, float lr, float lr_decay, "
+         "float weight_decay, float eps, bool maximize) -> bool",
+         "f")
+        .kernel<fused_adagrad>();
 });
 
 }  // namespace

@@ -12,12 +12,16 @@ using namespace cpu;
 // ---------------------------------------------------------------- parameters
 constexpr const char* counted[] = {"", "a single int", "two ints", "three ints"};
 
-template <int n> struct Window { Dims kernel, stride, padding, dilation; };
+template <int n>
+struct Window {
+    Dims kernel, stride, padding, dilation;
+};
 
 template <int n>
 Window<n> window(const std::string& name, IntSpan kernel, IntSpan stride, IntSpan padding, IntSpan dilation) {
     const auto fits = [&](IntSpan v, const char* what, const char* how) {
-        check(v.size() == 1 || int(v.size()) == n, name, ": ", what, " must either be ", how, "a single int, or a tuple of ", counted[n]);
+        check(v.size() == 1 || int(v.size()) == n, name, ": ", what, " must either be ", how,
+              "a single int, or a tuple of ", counted[n]);
         return v.size() == 1 ? Dims(size_t(n), v[0]) : Dims(v);
     };
     Window<n> w;
@@ -29,10 +33,12 @@ Window<n> window(const std::string& name, IntSpan kernel, IntSpan stride, IntSpa
         const size_t i = size_t(d);
         check(w.stride[i] != 0, "stride should not be zero");
         check(w.padding[i] >= 0, "pad must be non-negative, but got pad: ", w.padding[i]);
-        check(w.dilation[i] > 0, "dilation should be greater than zero, but got ", n == 2 ? str("dilationH: ", w.dilation[0], " dilationW: ", w.dilation[1])
-                                                                                         : str("dilation: ", w.dilation[i]));
+        check(w.dilation[i] > 0, "dilation should be greater than zero, but got ",
+              n == 2 ? str("dilationH: ", w.dilation[0], " dilationW: ", w.dilation[1])
+                     : str("dilation: ", w.dilation[i]));
         check(w.kernel[i] > 0, "kernel size should be greater than zero, but got kernel_size: ", w.kernel[i]);
-        check(w.padding[i] <= ((w.kernel[i] - 1) * w.dilation[i] + 1) / 2, "pad should be at most half of effective kernel size, but got pad=", w.padding[i],
+        check(w.padding[i] <= ((w.kernel[i] - 1) * w.dilation[i] + 1) / 2,
+              "pad should be at most half of effective kernel size, but got pad=", w.padding[i],
               ", kernel_size=", w.kernel[i], " and dilation=", w.dilation[i]);
     }
     return w;
@@ -58,11 +64,15 @@ PoolShape pool_shape(const Tensor& x, const Window<n>& w, bool ceil) {
     bool empty = false;
     for (size_t d = (int64_t(sizes.size()) == n + 2 ? 1 : 0); d < sizes.size(); ++d) empty = empty || sizes[d] == 0;
     if constexpr (n == 2) {
-        if (x.dim() != 3 && x.dim() != 4) fail(ErrorKind::Runtime, "non-empty 3D or 4D (batch mode) tensor expected for input");
-        check(!empty, "Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got:", sizes);
+        if (x.dim() != 3 && x.dim() != 4)
+            fail(ErrorKind::Runtime, "non-empty 3D or 4D (batch mode) tensor expected for input");
+        check(!empty,
+              "Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got:", sizes);
     } else {
-        check(x.dim() == n + 1 || x.dim() == n + 2, "non-empty ", n + 1, "D or ", n + 2, "D (batch mode) tensor expected for input");
-        check(!empty, "Expected ", n + 1, "D or ", n + 2, "D (batch mode) tensor with optional 0 dim batch size for input, but got:", sizes);
+        check(x.dim() == n + 1 || x.dim() == n + 2, "non-empty ", n + 1, "D or ", n + 2,
+              "D (batch mode) tensor expected for input");
+        check(!empty, "Expected ", n + 1, "D or ", n + 2,
+              "D (batch mode) tensor with optional 0 dim batch size for input, but got:", sizes);
     }
     PoolShape s;
     Dims in, out;
@@ -79,34 +89,43 @@ PoolShape pool_shape(const Tensor& x, const Window<n>& w, bool ceil) {
         out.push_back(s.out[i]);
         small = small || s.out[i] < 1;
     }
-    check(!small, "Given input size: (", joined(sizes[lead - 1], in), "). Calculated output size: (", joined(sizes[lead - 1], out), "). Output size is too small");
+    check(!small, "Given input size: (", joined(sizes[lead - 1], in), "). Calculated output size: (",
+          joined(sizes[lead - 1], out), "). Output size is too small");
     return s;
 }
 
 template <int n>
 PoolShape adaptive_shape(const Tensor& x, IntSpan output, const char* name) {
     const Dims& sizes = x.sizes();
-    check(x.dim() == n + 1 || x.dim() == n + 2, name, "(): Expected ", n + 1, "D or ", n + 2, "D tensor, but got ", sizes);
+    check(x.dim() == n + 1 || x.dim() == n + 2, name, "(): Expected ", n + 1, "D or ", n + 2, "D tensor, but got ",
+          sizes);
     check(int(output.size()) == n || output.size() == 1, name, ": output_size must be ", n);
     PoolShape s;
     s.adaptive = true;
     for (size_t d = 0; d < n; ++d) {
         const size_t dim = sizes.size() - n + d;
-        check(sizes[dim] > 0, name, "(): Expected input to have non-zero size for non-batch dimensions, but input has sizes ", sizes, " with dimension ", dim,
-              " being empty");
+        check(sizes[dim] > 0, name,
+              "(): Expected input to have non-zero size for non-batch dimensions, but input has sizes ", sizes,
+              " with dimension ", dim, " being empty");
         s.in[3 - n + d] = sizes[dim];
         s.out[3 - n + d] = output[output.size() == 1 ? 0 : d];
-        check(s.out[3 - n + d] >= 0, name, ": elements of output_size must be greater than or equal to 0 but received {", joined(output[0], output.subspan(1)), "}");
+        check(s.out[3 - n + d] >= 0, name,
+              ": elements of output_size must be greater than or equal to 0 but received {",
+              joined(output[0], output.subspan(1)), "}");
     }
     return s;
 }
 
-template <int n> Dims result_sizes(const Tensor& x, const PoolShape& s) {
+template <int n>
+Dims result_sizes(const Tensor& x, const PoolShape& s) {
     Dims r = x.sizes();
     for (size_t d = 0; d < n; ++d) r[r.size() - n + d] = s.out[3 - n + d];
     return r;
 }
-template <int n> int64_t planes_of(const Tensor& x) { return product(IntSpan(x.sizes()).first(x.sizes().size() - n)); }
+template <int n>
+int64_t planes_of(const Tensor& x) {
+    return product(IntSpan(x.sizes()).first(x.sizes().size() - n));
+}
 bool user_channels_last(const Tensor& t) { return !t.is_contiguous() && is_channels_last(t.sizes(), t.strides()); }
 Tensor in_order_of(const Tensor& r, const Tensor& x) {
     if (!user_channels_last(x)) return r;
@@ -121,7 +140,8 @@ struct Rows {
     const float* data;
     int64_t images, width;
 };
-template <int n> std::optional<Rows> rows_of(const Tensor& t) {
+template <int n>
+std::optional<Rows> rows_of(const Tensor& t) {
     const Image* i = hidden_image(t);
     if (!i || i->dtype != DType::f32 || t.dim() != n + 2) return std::nullopt;
     const float* p = static_cast<const float*>(i->data);
@@ -130,15 +150,19 @@ template <int n> std::optional<Rows> rows_of(const Tensor& t) {
     return Rows{p, i->sizes[0] * (i->padded_channels() / block), block};
 }
 // Rows of channels are so much faster that a contiguous picture is worth reordering, unless it has only a few channels.
-template <int n> bool worth_hiding(const Tensor& x, const PoolShape& s) {
-    return x.dtype() == DType::f32 && !x.is_meta() && x.is_contiguous() && x.dim() == n + 2 && x.sizes()[1] >= 8 && s.inputs() >= 64 && x.numel() > 0 && !hidden_image(x);
+template <int n>
+bool worth_hiding(const Tensor& x, const PoolShape& s) {
+    return x.dtype() == DType::f32 && !x.is_meta() && x.is_contiguous() && x.dim() == n + 2 && x.sizes()[1] >= 8 &&
+           s.inputs() >= 64 && x.numel() > 0 && !hidden_image(x);
 }
 // f(x of one image, y of one image)
-template <class F> void each_image(const Rows& from, float* to, int64_t from_size, int64_t to_size, F&& f) {
+template <class F>
+void each_image(const Rows& from, float* to, int64_t from_size, int64_t to_size, F&& f) {
     const int64_t a = from_size * from.width, b = to_size * from.width;
-    parallel_for(from.images, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, std::max(a, b))), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) f(from.data + i * a, to + i * b);
-    });
+    parallel_for(from.images, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, std::max(a, b))),
+                 [&](int64_t begin, int64_t end) {
+                     for (int64_t i = begin; i < end; ++i) f(from.data + i * a, to + i * b);
+                 });
 }
 float* image_data(const Tensor& t) { return static_cast<float*>(hidden_image(t)->data); }
 
@@ -150,12 +174,16 @@ std::tuple<Tensor, Tensor> largest(const Tensor& x, const PoolShape& s, bool wan
     if (!want_indices && !s.adaptive) {
         if (const auto rows = rows_of<n>(x)) {
             const Tensor y = make_hidden(sizes, DType::f32, hidden_image(x)->order);
-            each_image(*rows, image_data(y), s.inputs(), s.outputs(), [&](const float* a, float* b) { pool_loops().max_rows(s, a, b, rows->width); });
+            each_image(*rows, image_data(y), s.inputs(), s.outputs(),
+                       [&](const float* a, float* b) { pool_loops().max_rows(s, a, b, rows->width); });
             return {y, Tensor()};
         }
     }
-    const Tensor y = empty(sizes, x.dtype(), x.device()), indices = want_indices ? empty(sizes, DType::i64, x.device()) : Tensor();
-    if (!x.is_meta() && y.numel()) max_pool(x.dtype(), s, planes_of<n>(x), dense(x).data(), y.data(), want_indices ? indices.data<int64_t>() : nullptr);
+    const Tensor y = empty(sizes, x.dtype(), x.device()),
+                 indices = want_indices ? empty(sizes, DType::i64, x.device()) : Tensor();
+    if (!x.is_meta() && y.numel())
+        max_pool(x.dtype(), s, planes_of<n>(x), dense(x).data(), y.data(),
+                 want_indices ? indices.data<int64_t>() : nullptr);
     return {in_order_of(y, x), want_indices ? in_order_of(indices, x) : indices};
 }
 
@@ -163,13 +191,15 @@ std::tuple<Tensor, Tensor> largest(const Tensor& x, const PoolShape& s, bool wan
 template <int n>
 Tensor scattered(const Tensor& g, const Tensor& indices, IntSpan sizes) {
     const size_t lead = sizes.size() - n;
-    const int64_t inputs = product(sizes.subspan(lead)), outputs = product(IntSpan(g.sizes()).subspan(lead)), planes = product(sizes.first(lead));
+    const int64_t inputs = product(sizes.subspan(lead)), outputs = product(IntSpan(g.sizes()).subspan(lead)),
+                  planes = product(sizes.first(lead));
     if (tls.grad) {
         Dims flat_in(sizes.first(lead)), flat_out = flat_in;
         flat_in.push_back(inputs);
         flat_out.push_back(outputs);
         const Tensor zero = op<"zeros">(flat_in, g.dtype(), nullptr, g.device());
-        return op<"reshape">(op<"scatter_add">(zero, -1, op<"reshape">(indices, flat_out), op<"reshape">(g, flat_out)), sizes);
+        return op<"reshape">(op<"scatter_add">(zero, -1, op<"reshape">(indices, flat_out), op<"reshape">(g, flat_out)),
+                             sizes);
     }
     const Tensor r = empty(sizes, g.dtype(), g.device());
     if (!g.is_meta() && r.numel()) {
@@ -179,16 +209,22 @@ Tensor scattered(const Tensor& g, const Tensor& indices, IntSpan sizes) {
     return r;
 }
 
-template <int n> struct Names;
-template <> struct Names<2> {
-    static constexpr auto max = "max_pool2d", avg = "avg_pool2d", adaptive_avg = "adaptive_avg_pool2d", adaptive_max = "adaptive_max_pool2d";
+template <int n>
+struct Names;
+template <>
+struct Names<2> {
+    static constexpr auto max = "max_pool2d", avg = "avg_pool2d", adaptive_avg = "adaptive_avg_pool2d",
+                          adaptive_max = "adaptive_max_pool2d";
 };
-template <> struct Names<3> {
-    static constexpr auto max = "max_pool3d", avg = "avg_pool3d", adaptive_avg = "adaptive_avg_pool3d", adaptive_max = "adaptive_max_pool3d";
+template <>
+struct Names<3> {
+    static constexpr auto max = "max_pool3d", avg = "avg_pool3d", adaptive_avg = "adaptive_avg_pool3d",
+                          adaptive_max = "adaptive_max_pool3d";
 };
 
 template <int n>
-std::tuple<Tensor, Tensor> max_pool_with_indices(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, IntSpan dilation, bool ceil) {
+std::tuple<Tensor, Tensor> max_pool_with_indices(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding,
+                                                 IntSpan dilation, bool ceil) {
     const auto w = window<n>(Names<n>::max, kernel, stride, padding, dilation);
     return largest<n>(x, pool_shape<n>(x, w, ceil), true);
 }
@@ -198,14 +234,17 @@ Tensor max_pool_values(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan 
     const auto w = window<n>(Names<n>::max, kernel, stride, padding, dilation);
     return std::get<0>(largest<n>(x, pool_shape<n>(x, w, ceil), false));
 }
-template <int n> Tensor max_pool_gradient(Back& b) {
+template <int n>
+Tensor max_pool_gradient(Back& b) {
     const Tensor x = b.arg(0);
-    const PoolShape s = pool_shape<n>(x, window<n>(Names<n>::max, b.ints(1), b.ints(2), b.ints(3), b.ints(4)), b.flag(5));
+    const PoolShape s =
+        pool_shape<n>(x, window<n>(Names<n>::max, b.ints(1), b.ints(2), b.ints(3), b.ints(4)), b.flag(5));
     const Tensor input = !tls.grad && worth_hiding<n>(x, s) ? hide(x, Order::Blocked16) : x;
     if (const auto rows = tls.grad ? std::nullopt : rows_of<n>(input)) {
         const Order order = hidden_image(input)->order;
         const Image* ig = hidden_image(b.g);
-        const Tensor g = ig && ig->order == order ? b.g : hide(dense(b.g), order), r = make_hidden(x.sizes(), DType::f32, order);
+        const Tensor g = ig && ig->order == order ? b.g : hide(dense(b.g), order),
+                     r = make_hidden(x.sizes(), DType::f32, order);
         const float* grads = image_data(g);
         const int64_t per = s.outputs() * rows->width, all = s.inputs() * rows->width;
         const float* base = rows->data;
@@ -230,7 +269,8 @@ Tensor average(const Tensor& x, const PoolShape& s) {
     if (worth_hiding<n>(x, s)) return average<n>(hide(x, Order::Blocked16), s);
     if (const auto rows = rows_of<n>(x)) {
         const Tensor y = make_hidden(sizes, DType::f32, hidden_image(x)->order);
-        each_image(*rows, image_data(y), s.inputs(), s.outputs(), [&](const float* a, float* b) { pool_loops().avg_rows(s, a, b, rows->width); });
+        each_image(*rows, image_data(y), s.inputs(), s.outputs(),
+                   [&](const float* a, float* b) { pool_loops().avg_rows(s, a, b, rows->width); });
         return y;
     }
     const Tensor y = empty(sizes, x.dtype(), x.device());
@@ -242,7 +282,8 @@ Tensor average_gradient(const Tensor& g, const Tensor& x, const PoolShape& s) {
     if (worth_hiding<n>(g, s) && x.is_contiguous()) return average_gradient<n>(hide(g, Order::Blocked16), x, s);
     if (const auto rows = rows_of<n>(g)) {
         const Tensor r = make_hidden(x.sizes(), DType::f32, hidden_image(g)->order);
-        each_image(*rows, image_data(r), s.outputs(), s.inputs(), [&](const float* a, float* d) { pool_loops().avg_rows_gradient(s, a, d, rows->width); });
+        each_image(*rows, image_data(r), s.outputs(), s.inputs(),
+                   [&](const float* a, float* d) { pool_loops().avg_rows_gradient(s, a, d, rows->width); });
         return r;
     }
     const Tensor r = empty(x.sizes(), g.dtype(), g.device());
@@ -251,7 +292,8 @@ Tensor average_gradient(const Tensor& g, const Tensor& x, const PoolShape& s) {
 }
 
 template <int n>
-PoolShape average_shape(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, bool ceil, bool count_padding, std::optional<int64_t> divisor) {
+PoolShape average_shape(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, bool ceil, bool count_padding,
+                        std::optional<int64_t> divisor) {
     check(!divisor || *divisor != 0, "divisor must be not zero");
     PoolShape s = pool_shape<n>(x, window<n>(Names<n>::avg, kernel, stride, padding, IntSpan(Dims{1})), ceil);
     s.count_padding = count_padding;
@@ -259,24 +301,30 @@ PoolShape average_shape(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan
     return s;
 }
 template <int n>
-Tensor avg_pool_op(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, bool ceil, bool count_padding, std::optional<int64_t> divisor) {
+Tensor avg_pool_op(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, bool ceil, bool count_padding,
+                   std::optional<int64_t> divisor) {
     return average<n>(x, average_shape<n>(x, kernel, stride, padding, ceil, count_padding, divisor));
 }
 template <int n>
-Tensor avg_pool_backward(const Tensor& g, const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, bool ceil, bool count_padding,
-                         std::optional<int64_t> divisor) {
+Tensor avg_pool_backward(const Tensor& g, const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, bool ceil,
+                         bool count_padding, std::optional<int64_t> divisor) {
     return average_gradient<n>(g, x, average_shape<n>(x, kernel, stride, padding, ceil, count_padding, divisor));
 }
-template <int n> Tensor adaptive_avg(const Tensor& x, IntSpan output) {
+template <int n>
+Tensor adaptive_avg(const Tensor& x, IntSpan output) {
     const PoolShape s = adaptive_shape<n>(x, output, Names<n>::adaptive_avg);
-    if (!is_floating(x.dtype())) fail(ErrorKind::NotImplemented, "\"", Names<n>::adaptive_avg, "\" not implemented for '", x.dtype(), "'");
+    if (!is_floating(x.dtype()))
+        fail(ErrorKind::NotImplemented, "\"", Names<n>::adaptive_avg, "\" not implemented for '", x.dtype(), "'");
     return average<n>(x, s);
 }
-template <int n> Tensor adaptive_avg_backward(const Tensor& g, const Tensor& x) {
-    return average_gradient<n>(g, x, adaptive_shape<n>(x, IntSpan(g.sizes()).subspan(g.sizes().size() - n), Names<n>::adaptive_avg));
+template <int n>
+Tensor adaptive_avg_backward(const Tensor& g, const Tensor& x) {
+    return average_gradient<n>(
+        g, x, adaptive_shape<n>(x, IntSpan(g.sizes()).subspan(g.sizes().size() - n), Names<n>::adaptive_avg));
 }
 // One average of everything is a mean.
-template <int n> Tensor adaptive_avg_public(const Tensor& x, IntSpan output) {
+template <int n>
+Tensor adaptive_avg_public(const Tensor& x, IntSpan output) {
     const PoolShape s = adaptive_shape<n>(x, output, Names<n>::adaptive_avg);
     if (s.outputs() != 1 || std::any_of(output.begin(), output.end(), [](int64_t v) { return v != 1; })) {
         if constexpr (n == 2) return op<"_adaptive_avg_pool2d">(x, output);
@@ -285,10 +333,12 @@ template <int n> Tensor adaptive_avg_public(const Tensor& x, IntSpan output) {
     Dims dims;
     for (int64_t d = n; d > 0; --d) dims.push_back(-d);
     const Tensor r = op<"mean.dim">(x, dims, true);
-    if (user_channels_last(x)) r->set_shape(r.sizes(), channels_last_strides(r.sizes()));  // one position: the same memory
+    if (user_channels_last(x))
+        r->set_shape(r.sizes(), channels_last_strides(r.sizes()));  // one position: the same memory
     return r;
 }
-template <int n> std::tuple<Tensor, Tensor> adaptive_max(const Tensor& x, IntSpan output) {
+template <int n>
+std::tuple<Tensor, Tensor> adaptive_max(const Tensor& x, IntSpan output) {
     return largest<n>(x, adaptive_shape<n>(x, output, Names<n>::adaptive_max), true);
 }
 
@@ -299,23 +349,27 @@ Dims with_one(IntSpan v) {
     return r;
 }
 void check_1d(const Tensor& x, const char* name) {
-    check(x.dim() == 2 || x.dim() == 3, name, ": Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:", x.sizes());
+    check(x.dim() == 2 || x.dim() == 3, name,
+          ": Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:", x.sizes());
 }
 Tensor squeezed(const Tensor& t) { return op<"squeeze.dim">(t, -2); }
 Tensor max_pool1d(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, IntSpan dilation, bool ceil) {
     check_1d(x, "max_pool1d");
-    if (is_integral(x.dtype(), true)) fail(ErrorKind::NotImplemented, "\"max_pool1d_impl\" not implemented for '", x.dtype(), "'");
+    if (is_integral(x.dtype(), true))
+        fail(ErrorKind::NotImplemented, "\"max_pool1d_impl\" not implemented for '", x.dtype(), "'");
     const Dims s = stride.empty() ? with_one(kernel) : with_one(stride);
     Dims p = with_one(padding);
     p[0] = 0;
     return squeezed(op<"max_pool2d">(op<"unsqueeze">(x, -2), with_one(kernel), s, p, with_one(dilation), ceil));
 }
-std::tuple<Tensor, Tensor> max_pool1d_with_indices(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, IntSpan dilation, bool ceil) {
+std::tuple<Tensor, Tensor> max_pool1d_with_indices(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding,
+                                                   IntSpan dilation, bool ceil) {
     check_1d(x, "max_pool1d");
     const Dims s = stride.empty() ? with_one(kernel) : with_one(stride);
     Dims p = with_one(padding);
     p[0] = 0;
-    const Frame f = opn<"nn::max_pool2d_with_indices">(op<"unsqueeze">(x, -2), with_one(kernel), s, p, with_one(dilation), ceil);
+    const Frame f =
+        opn<"nn::max_pool2d_with_indices">(op<"unsqueeze">(x, -2), with_one(kernel), s, p, with_one(dilation), ceil);
     return {squeezed(f.result[0]), squeezed(f.result[1])};
 }
 Tensor avg_pool1d(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, bool ceil, bool count_padding) {
@@ -344,41 +398,51 @@ std::tuple<Tensor, Tensor> adaptive_max_pool1d(const Tensor& x, IntSpan output) 
 template <int n>
 Tensor unpool(const Tensor& x, const Tensor& indices, IntSpan output) {
     check(indices.dtype() == DType::i64, "elements in indices should be type int64 but got: ", indices.dtype());
-    check(int(output.size()) == n, "There should be exactly ", counted[n], " in output_size, but got ", output.size(), " elements");
-    check(x.dim() == n + 1 || x.dim() == n + 2, "Input to max_unpooling", n, "d should be a ", n + 1, "d or ", n + 2, "d Tensor, but got a tensor with ", x.dim(),
-          " dimensions");
-    check(same(x.sizes(), indices.sizes()), "Expected shape of indices to be same as that of the input tensor (", x.sizes(), ") but got indices tensor with shape: ",
-          indices.sizes());
+    check(int(output.size()) == n, "There should be exactly ", counted[n], " in output_size, but got ", output.size(),
+          " elements");
+    check(x.dim() == n + 1 || x.dim() == n + 2, "Input to max_unpooling", n, "d should be a ", n + 1, "d or ", n + 2,
+          "d Tensor, but got a tensor with ", x.dim(), " dimensions");
+    check(same(x.sizes(), indices.sizes()), "Expected shape of indices to be same as that of the input tensor (",
+          x.sizes(), ") but got indices tensor with shape: ", indices.sizes());
     const size_t lead = x.sizes().size() - n;
     Dims sizes(IntSpan(x.sizes()).first(lead));
     for (int64_t v : output) sizes.push_back(v);
     const Tensor r = empty(sizes, x.dtype(), x.device());
     if (r.is_meta() || r.numel() == 0) return r;
     const Tensor dx = dense(x), di = dense(indices);
-    const int64_t inputs = product(output), per = product(IntSpan(x.sizes()).subspan(lead)), size = int64_t(itemsize(x.dtype()));
+    const int64_t inputs = product(output), per = product(IntSpan(x.sizes()).subspan(lead)),
+                  size = int64_t(itemsize(x.dtype()));
     const int64_t* index = di.data<int64_t>();
     const char* from = dx.data<char>();
     char* to = r.data<char>();
     std::fill_n(to, r.numel() * size, char(0));
     for (int64_t i = 0; i < dx.numel(); ++i) {
-        check(index[i] >= 0 && index[i] < inputs, "Found an invalid max index: ", index[i], " (output volumes are of size ", joined(output[0], output.subspan(1)), ")");
+        check(index[i] >= 0 && index[i] < inputs, "Found an invalid max index: ", index[i],
+              " (output volumes are of size ", joined(output[0], output.subspan(1)), ")");
         std::copy_n(from + i * size, size, to + (i / per * inputs + index[i]) * size);
     }
     return in_order_of(r, x);
 }
 Tensor unpool3d(const Tensor& x, const Tensor& indices, IntSpan output, IntSpan stride, IntSpan padding) {
-    check(stride.size() == 3, "There should be exactly three elements (depth, height, width) in stride, but got: ", stride.size(), " elements.");
-    check(padding.size() == 3, "There should be exactly three elements (depth, height, width) in padding, but got: ", padding.size(), " elements.");
-    check(std::all_of(stride.begin(), stride.end(), [](int64_t v) { return v > 0; }), "strides should be greater than zero, but got stride: ", stride);
+    check(stride.size() == 3,
+          "There should be exactly three elements (depth, height, width) in stride, but got: ", stride.size(),
+          " elements.");
+    check(padding.size() == 3,
+          "There should be exactly three elements (depth, height, width) in padding, but got: ", padding.size(),
+          " elements.");
+    check(std::all_of(stride.begin(), stride.end(), [](int64_t v) { return v > 0; }),
+          "strides should be greater than zero, but got stride: ", stride);
     return unpool<3>(x, indices, output);
 }
 // What lay at the indices.
-template <int n> Tensor gathered(const Tensor& g, const Tensor& indices) {
+template <int n>
+Tensor gathered(const Tensor& g, const Tensor& indices) {
     const size_t lead = indices.sizes().size() - n;
     Dims flat_in(IntSpan(indices.sizes()).first(lead)), flat_out = flat_in;
     flat_in.push_back(product(IntSpan(g.sizes()).subspan(lead)));
     flat_out.push_back(product(IntSpan(indices.sizes()).subspan(lead)));
-    return op<"reshape">(op<"gather">(op<"reshape">(g, flat_in), -1, op<"reshape">(indices, flat_out)), indices.sizes());
+    return op<"reshape">(op<"gather">(op<"reshape">(g, flat_in), -1, op<"reshape">(indices, flat_out)),
+                         indices.sizes());
 }
 
 // ---------------------------------------------------------------- fractional
@@ -393,7 +457,8 @@ Dims random_starts(double sample, int64_t in, int64_t out, int64_t k) {
 template <int n>
 std::tuple<Tensor, Tensor> fractional_max(const Tensor& x, IntSpan kernel, IntSpan output, const Tensor& samples) {
     const std::string name = n == 2 ? "fractional_max_pool2d" : "fractional_max_pool3d";
-    check(x.dim() == n + 1 || x.dim() == n + 2, name, "(): Expected ", n + 1, "D or ", n + 2, "D tensor, but got: ", x.sizes());
+    check(x.dim() == n + 1 || x.dim() == n + 2, name, "(): Expected ", n + 1, "D or ", n + 2,
+          "D tensor, but got: ", x.sizes());
     check(int(kernel.size()) == n, name, ": kernel_size must either be a single int or tuple of ", counted[n]);
     check(int(output.size()) == n, name, ": output_size must either be a single int or tuple of ", counted[n]);
     const size_t lead = x.sizes().size() - n;
@@ -403,9 +468,11 @@ std::tuple<Tensor, Tensor> fractional_max(const Tensor& x, IntSpan kernel, IntSp
         s.in[3 - n + d] = x.sizes()[lead + d];
         s.out[3 - n + d] = output[d];
         s.kernel[3 - n + d] = kernel[d];
-        check(output[d] + kernel[d] - 1 <= s.in[3 - n + d], name, "(): pool ", side[3 - n + d], " ", kernel[d], " too large relative to input ", side[3 - n + d], " ", s.in[3 - n + d]);
+        check(output[d] + kernel[d] - 1 <= s.in[3 - n + d], name, "(): pool ", side[3 - n + d], " ", kernel[d],
+              " too large relative to input ", side[3 - n + d], " ", s.in[3 - n + d]);
     }
-    check(samples.dim() == 3 && samples.sizes()[2] == n, "Expect _random_samples of shape (N, C, ", n, ") but got ", samples.sizes());
+    check(samples.dim() == 3 && samples.sizes()[2] == n, "Expect _random_samples of shape (N, C, ", n, ") but got ",
+          samples.sizes());
     const Dims sizes = result_sizes<n>(x, s);
     const Tensor y = empty(sizes, x.dtype(), x.device()), indices = empty(sizes, DType::i64, x.device());
     if (y.is_meta() || y.numel() == 0) return {y, indices};
@@ -414,7 +481,8 @@ std::tuple<Tensor, Tensor> fractional_max(const Tensor& x, IntSpan kernel, IntSp
     const int64_t planes = planes_of<n>(x);
     check(samples.numel() >= planes * n, "Expect _random_samples.size(0) greater or equal to input batch size.");
     visit_dtype(x.dtype(), [&]<class T>(T) {
-        if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, BF16> || std::is_same_v<T, F16>) {
+        if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, BF16> ||
+                      std::is_same_v<T, F16>) {
             for (int64_t p = 0; p < planes; ++p) {
                 const T* from = dx.data<T>() + p * s.inputs();
                 Dims starts[3] = {{0}, {0}, {0}};
@@ -431,7 +499,10 @@ std::tuple<Tensor, Tensor> fractional_max(const Tensor& x, IntSpan kernel, IntSp
                             for (int64_t a = 0; a < s.kernel[0]; ++a)
                                 for (int64_t b = 0; b < s.kernel[1]; ++b)
                                     for (int64_t c = 0; c < s.kernel[2]; ++c) {
-                                        const int64_t i = ((starts[0][size_t(z)] + a) * s.in[1] + starts[1][size_t(h)] + b) * s.in[2] + starts[2][size_t(w)] + c;
+                                        const int64_t i =
+                                            ((starts[0][size_t(z)] + a) * s.in[1] + starts[1][size_t(h)] + b) *
+                                                s.in[2] +
+                                            starts[2][size_t(w)] + c;
                                         const double v = double(from[i]);
                                         if (where < 0 || v > double(from[where]) || v != v) where = i;
                                     }
@@ -440,62 +511,133 @@ std::tuple<Tensor, Tensor> fractional_max(const Tensor& x, IntSpan kernel, IntSp
                         }
             }
         } else {
-            fail(ErrorKind::NotImplemented, "\"fractional_max_pool2d_out_frame\" not implemented for '", x.dtype(), "'");
+            fail(ErrorKind::NotImplemented, "\"fractional_max_pool2d_out_frame\" not implemented for '", x.dtype(),
+                 "'");
         }
     });
     return {y, indices};
 }
 
-template <int n> Tensor by_indices(Back& b) { return scattered<n>(b.g, b.result(1), b.sizes(0)); }
-template <int n> Tensor avg_gradient(Back& b) {
-    if constexpr (n == 2) return op<"avg_pool2d_backward">(b.g, b.arg(0), b.ints(1), b.ints(2), b.ints(3), b.flag(4), b.flag(5), b.attr(6));
-    else return op<"avg_pool3d_backward">(b.g, b.arg(0), b.ints(1), b.ints(2), b.ints(3), b.flag(4), b.flag(5), b.attr(6));
+template <int n>
+Tensor by_indices(Back& b) {
+    return scattered<n>(b.g, b.result(1), b.sizes(0));
+}
+template <int n>
+Tensor avg_gradient(Back& b) {
+    if constexpr (n == 2)
+        return op<"avg_pool2d_backward">(b.g, b.arg(0), b.ints(1), b.ints(2), b.ints(3), b.flag(4), b.flag(5),
+                                         b.attr(6));
+    else
+        return op<"avg_pool3d_backward">(b.g, b.arg(0), b.ints(1), b.ints(2), b.ints(3), b.flag(4), b.flag(5),
+                                         b.attr(6));
 }
 
 const Family family([](Registry& r) {
-#define FB_MAX(n) "Tensor self, int[" #n "] kernel_size, int[" #n "] stride=[], int[" #n "] padding=0, int[" #n "] dilation=1, bool ceil_mode=False)"
-    r.add("nn::max_pool2d_with_indices(" FB_MAX(2) " -> (Tensor, Tensor)", "f").kernel<max_pool_with_indices<2>>().differentiable_results(1)
-        .grad("self", "result1", by_indices<2>).node("MaxPool2DWithIndicesBackward0");
-    r.add("nn::max_pool3d_with_indices(" FB_MAX(3) " -> (Tensor, Tensor)", "f").kernel<max_pool_with_indices<3>>().differentiable_results(1)
-        .grad("self", "result1", by_indices<3>).node("MaxPool3DWithIndicesBackward0");
-    r.add("max_pool2d(" FB_MAX(2) " -> Tensor", "f").kernel<max_pool_values<2>>().grad("self", "self", max_pool_gradient<2>).node("MaxPool2DWithIndicesBackward0");
-    r.add("max_pool3d(" FB_MAX(3) " -> Tensor", "f").kernel<max_pool_values<3>>().grad("self", "self", max_pool_gradient<3>).node("MaxPool3DWithIndicesBackward0");
+#define FB_MAX(n)                                                                                 \
+    "Tensor self, int[" #n "] kernel_size, int[" #n "] stride=[], int[" #n "] padding=0, int[" #n \
+    "] dilation=1, bool ceil_mode=False)"
+    r.add("nn::max_pool2d_with_indices(" FB_MAX(2) " -> (Tensor, Tensor)", "f")
+        .kernel<max_pool_with_indices<2>>()
+        .differentiable_results(1)
+        .grad("self", "result1", by_indices<2>)
+        .node("MaxPool2DWithIndicesBackward0");
+    r.add("nn::max_pool3d_with_indices(" FB_MAX(3) " -> (Tensor, Tensor)", "f")
+        .kernel<max_pool_with_indices<3>>()
+        .differentiable_results(1)
+        .grad("self", "result1", by_indices<3>)
+        .node("MaxPool3DWithIndicesBackward0");
+    r.add("max_pool2d(" FB_MAX(2) " -> Tensor", "f")
+        .kernel<max_pool_values<2>>()
+        .grad("self", "self", max_pool_gradient<2>)
+        .node("MaxPool2DWithIndicesBackward0");
+    r.add("max_pool3d(" FB_MAX(3) " -> Tensor", "f")
+        .kernel<max_pool_values<3>>()
+        .grad("self", "self", max_pool_gradient<3>)
+        .node("MaxPool3DWithIndicesBackward0");
     r.add("max_pool1d(" FB_MAX(1) " -> Tensor", "f").kernel<max_pool1d>();
     r.add("max_pool1d_with_indices(" FB_MAX(1) " -> (Tensor, Tensor)", "f").kernel<max_pool1d_with_indices>();
 #undef FB_MAX
-#define FB_AVG(n) "int[" #n "] kernel_size, int[" #n "] stride=[], int[" #n "] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor"
-    r.add("nn::avg_pool2d(Tensor self, " FB_AVG(2), "fo").kernel<avg_pool_op<2>>().grad("self", "self", avg_gradient<2>).node("AvgPool2DBackward0");
-    r.add("nn::avg_pool3d(Tensor self, " FB_AVG(3), "fo").kernel<avg_pool_op<3>>().grad("self", "self", avg_gradient<3>).node("AvgPool3DBackward0");
-    r.add("avg_pool2d_backward(Tensor grad_output, Tensor self, " FB_AVG(2), "").kernel<avg_pool_backward<2>>()
-        .grad("grad_output", "", [](Back& b) { return op<"nn::avg_pool2d">(b.g, b.ints(2), b.ints(3), b.ints(4), b.flag(5), b.flag(6), b.attr(7)); });
-    r.add("avg_pool3d_backward(Tensor grad_output, Tensor self, " FB_AVG(3), "").kernel<avg_pool_backward<3>>()
-        .grad("grad_output", "", [](Back& b) { return op<"nn::avg_pool3d">(b.g, b.ints(2), b.ints(3), b.ints(4), b.flag(5), b.flag(6), b.attr(7)); });
+#define FB_AVG(n)                                             \
+    "int[" #n "] kernel_size, int[" #n "] stride=[], int[" #n \
+    "] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor"
+    r.add("nn::avg_pool2d(Tensor self, " FB_AVG(2), "fo")
+        .kernel<avg_pool_op<2>>()
+        .grad("self", "self", avg_gradient<2>)
+        .node("AvgPool2DBackward0");
+    r.add("nn::avg_pool3d(Tensor self, " FB_AVG(3), "fo")
+        .kernel<avg_pool_op<3>>()
+        .grad("self", "self", avg_gradient<3>)
+        .node("AvgPool3DBackward0");
+    r.add("avg_pool2d_backward(Tensor grad_output, Tensor self, " FB_AVG(2), "")
+        .kernel<avg_pool_backward<2>>()
+        .grad("grad_output", "", [](Back& b) {
+            return op<"nn::avg_pool2d">(b.g, b.ints(2), b.ints(3), b.ints(4), b.flag(5), b.flag(6), b.attr(7));
+        });
+    r.add("avg_pool3d_backward(Tensor grad_output, Tensor self, " FB_AVG(3), "")
+        .kernel<avg_pool_backward<3>>()
+        .grad("grad_output", "", [](Back& b) {
+            return op<"nn::avg_pool3d">(b.g, b.ints(2), b.ints(3), b.ints(4), b.flag(5), b.flag(6), b.attr(7));
+        });
 #undef FB_AVG
-    r.add("avg_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, bool ceil_mode=False, bool count_include_pad=True) -> Tensor", "f").kernel<avg_pool1d>();
-    r.add("_adaptive_avg_pool2d(Tensor self, int[2] output_size) -> Tensor", "f").kernel<adaptive_avg<2>>().node("AdaptiveAvgPool2DBackward0")
+    r.add(
+         "avg_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, bool ceil_mode=False, bool "
+         "count_include_pad=True) -> Tensor",
+         "f")
+        .kernel<avg_pool1d>();
+    r.add("_adaptive_avg_pool2d(Tensor self, int[2] output_size) -> Tensor", "f")
+        .kernel<adaptive_avg<2>>()
+        .node("AdaptiveAvgPool2DBackward0")
         .grad("self", "self", [](Back& b) { return op<"_adaptive_avg_pool2d_backward">(b.g, b.arg(0)); });
-    r.add("_adaptive_avg_pool3d(Tensor self, int[3] output_size) -> Tensor", "f").kernel<adaptive_avg<3>>().node("AdaptiveAvgPool3DBackward0")
+    r.add("_adaptive_avg_pool3d(Tensor self, int[3] output_size) -> Tensor", "f")
+        .kernel<adaptive_avg<3>>()
+        .node("AdaptiveAvgPool3DBackward0")
         .grad("self", "self", [](Back& b) { return op<"_adaptive_avg_pool3d_backward">(b.g, b.arg(0)); });
-    r.add("_adaptive_avg_pool2d_backward(Tensor grad_output, Tensor self) -> Tensor", "").kernel<adaptive_avg_backward<2>>()
+    r.add("_adaptive_avg_pool2d_backward(Tensor grad_output, Tensor self) -> Tensor", "")
+        .kernel<adaptive_avg_backward<2>>()
         .grad("grad_output", "", [](Back& b) { return op<"_adaptive_avg_pool2d">(b.g, IntSpan(b.sizes(0)).last(2)); });
-    r.add("_adaptive_avg_pool3d_backward(Tensor grad_output, Tensor self) -> Tensor", "").kernel<adaptive_avg_backward<3>>()
+    r.add("_adaptive_avg_pool3d_backward(Tensor grad_output, Tensor self) -> Tensor", "")
+        .kernel<adaptive_avg_backward<3>>()
         .grad("grad_output", "", [](Back& b) { return op<"_adaptive_avg_pool3d">(b.g, IntSpan(b.sizes(0)).last(3)); });
     r.add("adaptive_avg_pool1d(Tensor self, int[1] output_size) -> Tensor", "f").kernel<adaptive_avg_pool1d>();
     r.add("nn::adaptive_avg_pool2d(Tensor self, int[2] output_size) -> Tensor", "f").kernel<adaptive_avg_public<2>>();
     r.add("nn::adaptive_avg_pool3d(Tensor self, int[3] output_size) -> Tensor", "f").kernel<adaptive_avg_public<3>>();
-    r.add("adaptive_max_pool1d(Tensor self, int[1] output_size) -> (Tensor, Tensor)", "f").kernel<adaptive_max_pool1d>();
-    r.add("nn::adaptive_max_pool2d(Tensor self, int[2] output_size) -> (Tensor, Tensor)", "f").kernel<adaptive_max<2>>().differentiable_results(1)
-        .grad("self", "result1", by_indices<2>).node("AdaptiveMaxPool2DBackward0");
-    r.add("nn::adaptive_max_pool3d(Tensor self, int[3] output_size) -> (Tensor, Tensor)", "f").kernel<adaptive_max<3>>().differentiable_results(1)
-        .grad("self", "result1", by_indices<3>).node("AdaptiveMaxPool3DBackward0");
-    r.add("nn::max_unpool2d(Tensor self, Tensor indices, int[2] output_size) -> Tensor", "f").kernel<unpool<2>>().node("MaxUnpool2DBackward0")
+    r.add("adaptive_max_pool1d(Tensor self, int[1] output_size) -> (Tensor, Tensor)", "f")
+        .kernel<adaptive_max_pool1d>();
+    r.add("nn::adaptive_max_pool2d(Tensor self, int[2] output_size) -> (Tensor, Tensor)", "f")
+        .kernel<adaptive_max<2>>()
+        .differentiable_results(1)
+        .grad("self", "result1", by_indices<2>)
+        .node("AdaptiveMaxPool2DBackward0");
+    r.add("nn::adaptive_max_pool3d(Tensor self, int[3] output_size) -> (Tensor, Tensor)", "f")
+        .kernel<adaptive_max<3>>()
+        .differentiable_results(1)
+        .grad("self", "result1", by_indices<3>)
+        .node("AdaptiveMaxPool3DBackward0");
+    r.add("nn::max_unpool2d(Tensor self, Tensor indices, int[2] output_size) -> Tensor", "f")
+        .kernel<unpool<2>>()
+        .node("MaxUnpool2DBackward0")
         .grad("self", "indices", [](Back& b) { return gathered<2>(b.g, b.arg(1)); });
-    r.add("nn::max_unpool3d(Tensor self, Tensor indices, int[3] output_size, int[3] stride, int[3] padding) -> Tensor", "f").kernel<unpool3d>().node("MaxUnpool3DBackward0")
+    r.add("nn::max_unpool3d(Tensor self, Tensor indices, int[3] output_size, int[3] stride, int[3] padding) -> Tensor",
+          "f")
+        .kernel<unpool3d>()
+        .node("MaxUnpool3DBackward0")
         .grad("self", "indices", [](Back& b) { return gathered<3>(b.g, b.arg(1)); });
-    r.add("nn::fractional_max_pool2d(Tensor self, int[2] kernel_size, int[2] output_size, Tensor random_samples) -> (Tensor, Tensor)", "f")
-        .kernel<fractional_max<2>>().differentiable_results(1).grad("self", "result1", by_indices<2>).node("FractionalMaxPool2DBackward0");
-    r.add("nn::fractional_max_pool3d(Tensor self, int[3] kernel_size, int[3] output_size, Tensor random_samples) -> (Tensor, Tensor)", "f")
-        .kernel<fractional_max<3>>().differentiable_results(1).grad("self", "result1", by_indices<3>).node("FractionalMaxPool3DBackward0");
+    r.add(
+         "nn::fractional_max_pool2d(Tensor self, int[2] kernel_size, int[2] output_size, Tensor random_samples) -> "
+         "(Tensor, Tensor)",
+         "f")
+        .kernel<fractional_max<2>>()
+        .differentiable_results(1)
+        .grad("self", "result1", by_indices<2>)
+        .node("FractionalMaxPool2DBackward0");
+    r.add(
+         "nn::fractional_max_pool3d(Tensor self, int[3] kernel_size, int[3] output_size, Tensor random_samples) -> "
+         "(Tensor, Tensor)",
+         "f")
+        .kernel<fractional_max<3>>()
+        .differentiable_results(1)
+        .grad("self", "result1", by_indices<3>)
+        .node("FractionalMaxPool3DBackward0");
 });
 
 }  // namespace

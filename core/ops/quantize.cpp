@@ -5,11 +5,16 @@ namespace fb {
 namespace {
 using namespace formula;
 
-void check_range(int64_t lo, int64_t hi) { check(lo <= hi, "`quant_min` should be less than or         equal to `quant_max`."); }
+void check_range(int64_t lo, int64_t hi) {
+    check(lo <= hi, "`quant_min` should be less than or         equal to `quant_max`.");
+}
 
 // The quantised level of each element, not yet clamped.
-Tensor level(const Tensor& x, const Value& inverse, const Value& zero) { return op<"add">(op<"round">(op<"mul">(x, inverse)), zero); }
-Tensor round_trip(const Tensor& x, const Value& scale, const Value& inverse, const Value& zero, int64_t lo, int64_t hi) {
+Tensor level(const Tensor& x, const Value& inverse, const Value& zero) {
+    return op<"add">(op<"round">(op<"mul">(x, inverse)), zero);
+}
+Tensor round_trip(const Tensor& x, const Value& scale, const Value& inverse, const Value& zero, int64_t lo,
+                  int64_t hi) {
     const Tensor wide = is_low_precision(x.dtype()) ? x.to(DType::f32) : x;
     const Tensor bounds[] = {scalar_tensor(lo, wide.dtype()), scalar_tensor(hi, wide.dtype())};
     const Tensor q = op<"fmin">(op<"fmax">(level(wide, inverse, zero), bounds[0]), bounds[1]);
@@ -35,9 +40,10 @@ Tensor along(const Tensor& v, const Tensor& x, int64_t axis) {  // one value for
     return op<"reshape">(v, shape);
 }
 Tensor per_channel(const Tensor& x, const Tensor& scale, const Tensor& zero, int64_t axis, int64_t lo, int64_t hi) {
-    check(scale.dtype() == DType::f32 || scale.dtype() == DType::bf16, "Scale must be Float or BFloat16, found ", scalar_name(scale.dtype()));
-    check(zero.dtype() == DType::i32 || zero.dtype() == DType::f32 || zero.dtype() == DType::f16, "Zero-point must be Int32, Float or Half, found ",
-          scalar_name(zero.dtype()));
+    check(scale.dtype() == DType::f32 || scale.dtype() == DType::bf16, "Scale must be Float or BFloat16, found ",
+          scalar_name(scale.dtype()));
+    check(zero.dtype() == DType::i32 || zero.dtype() == DType::f32 || zero.dtype() == DType::f16,
+          "Zero-point must be Int32, Float or Half, found ", scalar_name(zero.dtype()));
     check(scale.dim() == 1, "scale should be a 1-D tensor");
     check(zero.dim() == 1, "zero point should be a 1-D tensor");
     check(scale.numel() == zero.numel(), "scale and zero-point need to have the same dimensions");
@@ -45,27 +51,43 @@ Tensor per_channel(const Tensor& x, const Tensor& scale, const Tensor& zero, int
     const int64_t d = wrap_dim(axis, x.dim());
     check(scale.numel() == x.size(d), "dimensions of scale and zero-point are not consistent with input tensor");
     if (zero.dtype() == DType::i32)
-        check(!op<"any">((zero < Value(lo)) | (zero > Value(hi))).item().integer(), "`zero_point` must be between `quant_min` and `quant_max`.");
+        check(!op<"any">((zero < Value(lo)) | (zero > Value(hi))).item().integer(),
+              "`zero_point` must be between `quant_min` and `quant_max`.");
     const Tensor s = along(scale, x, d), z = along(zero, x, d);
     return round_trip(x, s, op<"reciprocal">(s), z, lo, hi);
 }
 
 const Family quantize([](Registry& r) {
-    r.add("fake_quantize_per_tensor_affine(Tensor self, float scale, int zero_point, int quant_min, int quant_max) -> Tensor", "f").kernel<per_tensor>()
-        .grad("self", "self", [](Back& b) { return inside(b, double(1 / float(b.real(1))), b.integer(2), b.integer(3), b.integer(4)); })
+    r.add(
+         "fake_quantize_per_tensor_affine(Tensor self, float scale, int zero_point, int quant_min, int quant_max) -> "
+         "Tensor",
+         "f")
+        .kernel<per_tensor>()
+        .grad("self", "self",
+              [](Back& b) { return inside(b, double(1 / float(b.real(1))), b.integer(2), b.integer(3), b.integer(4)); })
         .node("FakeQuantizePerTensorAffineCachemaskBackward0");
-    r.add("fake_quantize_per_tensor_affine.tensor_qparams(Tensor self, Tensor scale, Tensor zero_point, int quant_min, int quant_max) -> Tensor", "f")
+    r.add(
+         "fake_quantize_per_tensor_affine.tensor_qparams(Tensor self, Tensor scale, Tensor zero_point, int quant_min, "
+         "int quant_max) -> Tensor",
+         "f")
         .kernel<per_tensor_q>()
-        .grad("self", "self, scale, zero_point", [](Back& b) {
-            return inside(b, double(1 / float(b.arg(1).item().real())), b.arg(2).item(), b.integer(3), b.integer(4));
-        })
+        .grad("self", "self, scale, zero_point",
+              [](Back& b) {
+                  return inside(b, double(1 / float(b.arg(1).item().real())), b.arg(2).item(), b.integer(3),
+                                b.integer(4));
+              })
         .node("FakeQuantizePerTensorAffineCachemaskTensorQparamsBackward0");
-    r.add("fake_quantize_per_channel_affine(Tensor self, Tensor scale, Tensor zero_point, int axis, int quant_min, int quant_max) -> Tensor", "f")
+    r.add(
+         "fake_quantize_per_channel_affine(Tensor self, Tensor scale, Tensor zero_point, int axis, int quant_min, int "
+         "quant_max) -> Tensor",
+         "f")
         .kernel<per_channel>()
-        .grad("self", "self, scale, zero_point", [](Back& b) {
-            const Tensor x = b.arg(0);
-            return inside(b, op<"reciprocal">(along(b.arg(1), x, b.integer(3))), along(b.arg(2), x, b.integer(3)), b.integer(4), b.integer(5));
-        })
+        .grad("self", "self, scale, zero_point",
+              [](Back& b) {
+                  const Tensor x = b.arg(0);
+                  return inside(b, op<"reciprocal">(along(b.arg(1), x, b.integer(3))), along(b.arg(2), x, b.integer(3)),
+                                b.integer(4), b.integer(5));
+              })
         .node("FakeQuantizePerChannelAffineCachemaskBackward0");
 });
 

@@ -34,7 +34,7 @@ Dims memory_order(const Tensor& t) {
     const auto n = int64_t(t.dim());
     Dims order(static_cast<size_t>(n));
     for (int64_t i = 0; i < n; ++i) order[size_t(i)] = n - 1 - i;  // fastest first while sorting
-    const auto slower = [&](int64_t a, int64_t b) {  // 1: a is slower than b, -1: faster, 0: cannot tell
+    const auto slower = [&](int64_t a, int64_t b) {                // 1: a is slower than b, -1: faster, 0: cannot tell
         const int64_t x = t.strides()[size_t(a)], y = t.strides()[size_t(b)];
         if (!x || !y) return 0;
         if (x != y) return x > y ? 1 : -1;
@@ -122,10 +122,9 @@ Tensor uniform_(const Tensor& self, double from, double to, Generator* g) {
     inside(from, "from");
     inside(to, "to");
     check(from <= to, "uniform_ expects to return a [from, to) range, but found from=", from, " > to=", to);
-    check(to - from <= most, "uniform_ expects to-from <= std::numeric_limits<", t,
-          ">::max(), but found to=", to, " and from=", from, " which result in to-from to exceed the limit");
-    return fill_in_order(self,
-                         [&](void* p, DType t, int64_t n) { cpu::fill_uniform(p, t, n, from, to, Draw(g)); });
+    check(to - from <= most, "uniform_ expects to-from <= std::numeric_limits<", t, ">::max(), but found to=", to,
+          " and from=", from, " which result in to-from to exceed the limit");
+    return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_uniform(p, t, n, from, to, Draw(g)); });
 }
 
 Tensor normal_(const Tensor& self, double mean, double std, Generator* g) {
@@ -133,9 +132,8 @@ Tensor normal_(const Tensor& self, double mean, double std, Generator* g) {
     if (!is_floating(to_real(self.dtype()))) cpu::no_kernel("normal_kernel_cpu", self.dtype());
     if (is_complex(self.dtype())) std /= std::sqrt(2.0);  // shared by the two parts
     const bool contiguous = self.is_contiguous();
-    return fill_in_order(self, [&](void* p, DType t, int64_t n) {
-        cpu::fill_normal(p, t, n, mean, std, contiguous, Draw(g));
-    });
+    return fill_in_order(
+        self, [&](void* p, DType t, int64_t n) { cpu::fill_normal(p, t, n, mean, std, contiguous, Draw(g)); });
 }
 
 Tensor exponential_(const Tensor& self, double lambda, Generator* g) {
@@ -144,8 +142,7 @@ Tensor exponential_(const Tensor& self, double lambda, Generator* g) {
           "Exponential distribution is a continuous probability distribution. dtype must be a floating point "
           "but you specified ",
           self.dtype());
-    return fill_in_order(
-        self, [&](void* p, DType t, int64_t n) { cpu::fill_exponential(p, t, n, lambda, Draw(g)); });
+    return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_exponential(p, t, n, lambda, Draw(g)); });
 }
 Tensor cauchy_(const Tensor& self, double median, double sigma, Generator* g) {
     check(sigma > 0, "cauchy_ expects sigma > 0.0, but found sigma=", sigma);
@@ -153,22 +150,19 @@ Tensor cauchy_(const Tensor& self, double median, double sigma, Generator* g) {
           "Cauchy distribution is a continuous probability distribution. dtype must be a floating point but "
           "you specified ",
           is_complex(self.dtype()) ? scalar_name(self.dtype()) : c_name(self.dtype()));
-    return fill_in_order(
-        self, [&](void* p, DType t, int64_t n) { cpu::fill_cauchy(p, t, n, median, sigma, Draw(g)); });
+    return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_cauchy(p, t, n, median, sigma, Draw(g)); });
 }
 Tensor log_normal_(const Tensor& self, double mean, double std, Generator* g) {
     check(std > 0, "log_normal_ expects std > 0.0, but found std=", std);
     if (!is_floating(self.dtype())) cpu::no_kernel("log_normal_cpu", self.dtype());
-    return fill_in_order(
-        self, [&](void* p, DType t, int64_t n) { cpu::fill_log_normal(p, t, n, mean, std, Draw(g)); });
+    return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_log_normal(p, t, n, mean, std, Draw(g)); });
 }
 // The real types from before PyTorch had uint16 and up.
 bool signed_or_byte(DType t) { return t <= DType::f64 || t == DType::bf16; }
 Tensor geometric_(const Tensor& self, double p, Generator* g) {
     check(p > 0 && p < 1, "geometric_ expects p to be in (0, 1), but got p=", p);
     if (!signed_or_byte(self.dtype())) cpu::no_kernel("geometric_cpu", self.dtype());
-    return fill_in_order(self,
-                         [&](void* o, DType t, int64_t n) { cpu::fill_geometric(o, t, n, p, Draw(g)); });
+    return fill_in_order(self, [&](void* o, DType t, int64_t n) { cpu::fill_geometric(o, t, n, p, Draw(g)); });
 }
 
 // ---------------------------------------------------------------- bernoulli
@@ -176,8 +170,7 @@ Tensor bernoulli_p_(const Tensor& self, double p, Generator* g) {
     check(p >= 0 && p <= 1, "bernoulli_ expects p to be in [0, 1], but got p=", p);
     if (!signed_or_byte(self.dtype()) && self.dtype() != DType::b1)
         cpu::no_kernel("bernoulli_scalar_cpu_", self.dtype());
-    return fill_in_order(self,
-                         [&](void* o, DType t, int64_t n) { cpu::fill_bernoulli(o, t, n, p, Draw(g)); });
+    return fill_in_order(self, [&](void* o, DType t, int64_t n) { cpu::fill_bernoulli(o, t, n, p, Draw(g)); });
 }
 void check_probabilities(const Tensor& dense) {
     visit_dtype(dense.dtype(), [&](auto z) {
@@ -200,9 +193,8 @@ Tensor bernoulli_tensor_(const Tensor& self, const Tensor& p, Generator* g) {
     if (self.is_meta()) return self;
     const Tensor probs = cpu::dense(self.is_contiguous() ? wide : permuted(wide, memory_order(self)));
     check_probabilities(probs);
-    return fill_in_order(self, [&](void* o, DType t, int64_t n) {
-        cpu::fill_bernoulli(o, t, n, probs.data(), p.dtype(), Draw(g));
-    });
+    return fill_in_order(
+        self, [&](void* o, DType t, int64_t n) { cpu::fill_bernoulli(o, t, n, probs.data(), p.dtype(), Draw(g)); });
 }
 Tensor bernoulli(const Tensor& self, Generator* g, Out out) {
     return bernoulli_tensor_(out.result(self.sizes(), self.dtype(), self.device()), self, g);
@@ -225,8 +217,7 @@ int64_t as_stored(DType t, int64_t v) {
 int log2_of(uint64_t v) { return v ? 63 - __builtin_clzll(v) : 0; }
 int64_t first_stored(DType t, int64_t from) {
     const int64_t next = as_stored(t, from + 1);
-    return next >= from ? from
-                        : next + (int64_t(1) << (log2_of(uint64_t(std::abs(from + 1))) - digits(t) + 1));
+    return next >= from ? from : next + (int64_t(1) << (log2_of(uint64_t(std::abs(from + 1))) - digits(t) + 1));
 }
 int64_t last_stored(DType t, int64_t to) {
     const int64_t before = as_stored(t, to - 1);
@@ -240,20 +231,17 @@ void check_bounds(DType t, int64_t from, int64_t last) {
         } else if (is_integral(t, true)) {
             visit_dtype(t, [&](auto z) {
                 using T = decltype(z);
-                if constexpr (std::is_same_v<T, uint64_t>)
-                    ok = v >= 0 && v < std::numeric_limits<int64_t>::max();
+                if constexpr (std::is_same_v<T, uint64_t>) ok = v >= 0 && v < std::numeric_limits<int64_t>::max();
                 else if constexpr (std::is_integral_v<T>)
-                    ok = v >= int64_t(std::numeric_limits<T>::min()) &&
-                         v <= int64_t(std::numeric_limits<T>::max());
+                    ok = v >= int64_t(std::numeric_limits<T>::min()) && v <= int64_t(std::numeric_limits<T>::max());
             });
         } else {
-            fail(ErrorKind::Runtime,
-                 "check_random_bounds handles only integral, floating-point and boolean types");
+            fail(ErrorKind::Runtime, "check_random_bounds handles only integral, floating-point and boolean types");
         }
         check(ok, what, " is out of bounds for ", c_name(t));
         if (is_floating(t) && std::fabs(double(v)) > double(int64_t(1) << digits(t)))
-            warn(str(what, " is out of bounds [-(2^", digits(t), "), 2^", digits(t),
-                     "]. Due to precision limitations ", c_name(t),
+            warn(str(what, " is out of bounds [-(2^", digits(t), "), 2^", digits(t), "]. Due to precision limitations ",
+                     c_name(t),
                      " can support discrete uniform distribution only within this range. This warning will "
                      "become an error in version "
                      "1.7 release, please fix the code in advance"));
@@ -269,12 +257,11 @@ Tensor random_between(const Tensor& self, int64_t from, int64_t to, Generator* g
         from = first_stored(t, from);
         to = last_stored(t, to);
         check(from < to,
-              "random_ expects 'from' casted to dtype to be less than 'to' casted to dtype, but got from=",
-              from, " >= to=", to);
+              "random_ expects 'from' casted to dtype to be less than 'to' casted to dtype, but got from=", from,
+              " >= to=", to);
     }
     const uint64_t range = uint64_t(to) - uint64_t(from);
-    return fill_in_order(
-        self, [&](void* p, DType t, int64_t n) { cpu::fill_integers(p, t, n, range, from, Draw(g)); });
+    return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_integers(p, t, n, range, from, Draw(g)); });
 }
 Tensor random_from_(const Tensor& self, int64_t from, std::optional<int64_t> to, Generator* g) {
     if (to) return random_between(self, from, *to, g);
@@ -282,8 +269,7 @@ Tensor random_from_(const Tensor& self, int64_t from, std::optional<int64_t> to,
     if (from == std::numeric_limits<int64_t>::min()) {
         check(t == DType::i64 || t == DType::f64 || t == DType::f32 || t == DType::bf16,
               "random_full_64_bits_range_kernel_cpu handles only int64, double, float and bfloat16");
-        return fill_in_order(
-            self, [&](void* p, DType t, int64_t n) { cpu::fill_integers_64bit(p, t, n, Draw(g)); });
+        return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_integers_64bit(p, t, n, Draw(g)); });
     }
     int64_t last = 0;
     if (is_floating(t)) {
@@ -302,13 +288,11 @@ Tensor random_from_(const Tensor& self, int64_t from, std::optional<int64_t> to,
     }
     check_bounds(t, from, last);
     const uint64_t range = uint64_t(last) - uint64_t(from) + 1;
-    return fill_in_order(
-        self, [&](void* p, DType t, int64_t n) { cpu::fill_integers(p, t, n, range, from, Draw(g)); });
+    return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_integers(p, t, n, range, from, Draw(g)); });
 }
 Tensor random_to_(const Tensor& self, int64_t to, Generator* g) { return random_between(self, 0, to, g); }
 Tensor random_(const Tensor& self, Generator* g) {
-    if (!signed_or_byte(self.dtype()) && self.dtype() != DType::b1)
-        cpu::no_kernel("random_kernel_cpu", self.dtype());
+    if (!signed_or_byte(self.dtype()) && self.dtype() != DType::b1) cpu::no_kernel("random_kernel_cpu", self.dtype());
     return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_integers(p, t, n, Draw(g)); });
 }
 
@@ -318,20 +302,18 @@ Tensor fresh(IntSpan size, DType dtype, DType otherwise, OptLayout layout, OptDe
         fail(ErrorKind::NotImplemented, "random numbers come as strided tensors only");
     if (dtype == DType::none) dtype = out.given() ? (*out.given()).dtype() : otherwise;
     if (out.given() && (*out.given()).dtype() != dtype)
-        fail(ErrorKind::Runtime, "dtype ", dtype, " does not match dtype of out parameter (",
-             (*out.given()).dtype(), ")");
+        fail(ErrorKind::Runtime, "dtype ", dtype, " does not match dtype of out parameter (", (*out.given()).dtype(),
+             ")");
     return out.result(size, dtype, device.value_or(kCPU));
 }
 Tensor like(const Tensor& t, DType dtype, OptLayout layout, OptDevice device, OptFormat format) {
     GradGuard off(false);
     return op<"empty_like">(t, dtype, layout, device, nullptr, format);
 }
-Tensor rand(IntSpan size, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&,
-            Out out) {
+Tensor rand(IntSpan size, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&, Out out) {
     return uniform_(fresh(size, dtype, default_dtype(), layout, device, out), 0, 1, g);
 }
-Tensor randn(IntSpan size, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&,
-             Out out) {
+Tensor randn(IntSpan size, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&, Out out) {
     return normal_(fresh(size, dtype, default_dtype(), layout, device, out), 0, 1, g);
 }
 Tensor normal_sized(double mean, double std, IntSpan size, Generator* g, DType dtype, OptLayout layout,
@@ -350,16 +332,16 @@ Tensor rand_like(const Tensor& t, Generator* g, DType dtype, OptLayout layout, O
                  OptFormat format) {
     return uniform_(like(t, dtype, layout, device, format), 0, 1, g);
 }
-Tensor randn_like(const Tensor& t, Generator* g, DType dtype, OptLayout layout, OptDevice device,
-                  const Value&, OptFormat format) {
+Tensor randn_like(const Tensor& t, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&,
+                  OptFormat format) {
     return normal_(like(t, dtype, layout, device, format), 0, 1, g);
 }
-Tensor randint_like_low(const Tensor& t, int64_t low, int64_t high, Generator* g, DType dtype,
-                        OptLayout layout, OptDevice device, const Value&, OptFormat format) {
+Tensor randint_like_low(const Tensor& t, int64_t low, int64_t high, Generator* g, DType dtype, OptLayout layout,
+                        OptDevice device, const Value&, OptFormat format) {
     return random_between(like(t, dtype, layout, device, format), low, high, g);
 }
-Tensor randint_like(const Tensor& t, int64_t high, Generator* g, DType dtype, OptLayout layout,
-                    OptDevice device, const Value& pin, OptFormat format) {
+Tensor randint_like(const Tensor& t, int64_t high, Generator* g, DType dtype, OptLayout layout, OptDevice device,
+                    const Value& pin, OptFormat format) {
     return randint_like_low(t, 0, high, g, dtype, layout, device, pin, format);
 }
 Tensor randint_like_tensor(const Tensor& t, const Tensor& high, Generator* g, DType dtype, OptLayout layout,
@@ -367,16 +349,14 @@ Tensor randint_like_tensor(const Tensor& t, const Tensor& high, Generator* g, DT
     check(high.numel() == 1 && high.dim() == 0, "high must be a scalar tensor and on CPU");
     return randint_like_low(t, 0, high.item().integer(), g, dtype, layout, device, pin, format);
 }
-Tensor randperm(int64_t n, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&,
-                Out out) {
+Tensor randperm(int64_t n, Generator* g, DType dtype, OptLayout layout, OptDevice device, const Value&, Out out) {
     if (n < 0) fail(ErrorKind::Runtime, "Trying to create tensor with negative dimension ", n, ": [", n, "]");
     if (dtype == DType::none && !out.given()) dtype = DType::i64;
     const Tensor r = fresh(Dims{n}, dtype, DType::i64, layout, device, out);
     const DType t = r.dtype();
     if (t == DType::f16) check(n <= (1 << 11) + 1, "n cannot be greater than 2049 for Half type.");
     if (t == DType::f32) check(n <= (1 << 24) + 1, "n cannot be greater than 2^24+1 for Float type.");
-    if (t == DType::f64)
-        check(n <= (int64_t(1) << 53) + 1, "n cannot be greater than 2^53+1 for Double type.");
+    if (t == DType::f64) check(n <= (int64_t(1) << 53) + 1, "n cannot be greater than 2^53+1 for Double type.");
     const int64_t most = t == DType::u8    ? 255
                          : t == DType::i8  ? 127
                          : t == DType::i16 ? 32767
@@ -424,12 +404,10 @@ Tensor normal_std(double mean, const Tensor& std, Generator* g, Out out) {
 // ---------------------------------------------------------------- samplers
 Tensor multinomial(const Tensor& self, int64_t samples, bool replacement, Generator* g, Out out) {
     check(self.dim() == 1 || self.dim() == 2, "prob_dist must be 1 or 2 dim");
-    check(is_floating(self.dtype()),
-          "multinomial only supports floating-point dtypes for input, got: ", self.dtype());
+    check(is_floating(self.dtype()), "multinomial only supports floating-point dtypes for input, got: ", self.dtype());
     check(samples > 0, "cannot sample n_sample <= 0 samples");
     const int64_t width = self.size(-1), rows = self.dim() == 1 ? 1 : self.size(0);
-    check(replacement || samples <= width,
-          "cannot sample n_sample > prob_dist.size(-1) samples without replacement");
+    check(replacement || samples <= width, "cannot sample n_sample > prob_dist.size(-1) samples without replacement");
     check(width <= (1 << 24), "number of categories cannot exceed 2^24");
     Dims shape(self.sizes());
     shape.back() = samples;
@@ -440,12 +418,11 @@ Tensor multinomial(const Tensor& self, int64_t samples, bool replacement, Genera
         const Tensor weights = cpu::dense(self);
         const Tensor dense = result.is_contiguous() ? result : empty(shape, DType::i64);
         cpu::MultinomialError error;
-        cpu::sample_multinomial(dense.data<int64_t>(), weights.data(), self.dtype(), rows, width, samples,
-                                Draw(g), error);
+        cpu::sample_multinomial(dense.data<int64_t>(), weights.data(), self.dtype(), rows, width, samples, Draw(g),
+                                error);
         check(error != cpu::MultinomialError::bad_probability,
               "invalid multinomial distribution (encountering probability entry < 0)");
-        check(error != cpu::MultinomialError::zero_sum,
-              "invalid multinomial distribution (sum of probabilities <= 0)");
+        check(error != cpu::MultinomialError::zero_sum, "invalid multinomial distribution (sum of probabilities <= 0)");
         if (dense.get() != result.get()) cpu::copy_data(result, dense);
         return result;
     }
@@ -454,11 +431,10 @@ Tensor multinomial(const Tensor& self, int64_t samples, bool replacement, Genera
     const double low = op<"min">(self).item().real(), high = op<"max">(self).item().real();
     check(low >= 0 && high < HUGE_VAL, "probability tensor contains either `inf`, `nan` or element < 0");
     const Tensor largest = op<"amax">(self, Dims{-1}, false);
-    check(op<"min">(largest).item().real() > 0,
-          "invalid multinomial distribution (sum of probabilities <= 0)");
+    check(op<"min">(largest).item().real() > 0, "invalid multinomial distribution (sum of probabilities <= 0)");
     const Tensor keys = op<"div">(self, exponential_(empty_like(self), 1, g));
-    const Tensor chosen = samples == 1 ? op<"argmax">(keys, int64_t(-1), true)
-                                       : std::move(opn<"topk">(keys, samples).result[1]);
+    const Tensor chosen =
+        samples == 1 ? op<"argmax">(keys, int64_t(-1), true) : std::move(opn<"topk">(keys, samples).result[1]);
     cpu::copy_data(result, chosen);
     return result;
 }
@@ -530,9 +506,7 @@ Tensor standard_gamma_grad(const Tensor& self, const Tensor& output) {
 }
 Tensor dirichlet_grad(const Tensor& x, const Tensor& alpha, const Tensor& total) {
     return each("_dirichlet_grad_cpu",
-                [](const double* const* p, int64_t i) {
-                    return cpu::dirichlet_sample_grad(p[0][i], p[1][i], p[2][i]);
-                },
+                [](const double* const* p, int64_t i) { return cpu::dirichlet_sample_grad(p[0][i], p[1][i], p[2][i]); },
                 {x, alpha, total});
 }
 
@@ -550,14 +524,12 @@ const Family random([](Registry& r) {
     r.add("rand(int[] size, *, " FB_FACTORY ") -> Tensor", "fo").kernel<rand>();
     r.add("randn(int[] size, *, " FB_FACTORY ") -> Tensor", "fo").kernel<randn>();
     r.add("randint(int high, int[] size, *, " FB_FACTORY ") -> Tensor", "fo").kernel<randint>();
-    r.add("randint.low(int low, int high, int[] size, *, " FB_FACTORY ") -> Tensor", "fo")
-        .kernel<randint_low>();
+    r.add("randint.low(int low, int high, int[] size, *, " FB_FACTORY ") -> Tensor", "fo").kernel<randint_low>();
     r.add("randperm(int n, *, " FB_FACTORY ") -> Tensor", "fo").kernel<randperm>();
     r.add("rand_like(Tensor self, *, " FB_LIKE ") -> Tensor", "f").kernel<rand_like>();
     r.add("randn_like(Tensor self, *, " FB_LIKE ") -> Tensor", "f").kernel<randn_like>();
     r.add("randint_like(Tensor self, int high, *, " FB_LIKE ") -> Tensor", "f").kernel<randint_like>();
-    r.add("randint_like.Tensor(Tensor self, Tensor high, *, " FB_LIKE ") -> Tensor", "f")
-        .kernel<randint_like_tensor>();
+    r.add("randint_like.Tensor(Tensor self, Tensor high, *, " FB_LIKE ") -> Tensor", "f").kernel<randint_like_tensor>();
     r.add("randint_like.low_dtype(Tensor self, int low, int high, *, " FB_LIKE ") -> Tensor", "f")
         .kernel<randint_like_low>();
 
@@ -579,13 +551,11 @@ const Family random([](Registry& r) {
 #undef FB_FACTORY
 #undef FB_LIKE
 
-    r.add("uniform_(Tensor(a!) self, float from=0, float to=1, *, Generator? generator=None) -> Tensor(a!)",
-          "m")
+    r.add("uniform_(Tensor(a!) self, float from=0, float to=1, *, Generator? generator=None) -> Tensor(a!)", "m")
         .kernel<uniform_>()
         .grad("self", "", no_grad_through)
         .node("UniformBackward0");
-    r.add("normal_(Tensor(a!) self, float mean=0, float std=1, *, Generator? generator=None) -> Tensor(a!)",
-          "m")
+    r.add("normal_(Tensor(a!) self, float mean=0, float std=1, *, Generator? generator=None) -> Tensor(a!)", "m")
         .kernel<normal_>()
         .grad("self", "", no_grad_through)
         .node("NormalBackward0");
@@ -664,8 +634,7 @@ const Family random([](Registry& r) {
         .kernel<standard_gamma_grad>()
         .grad("self", "",
               [](Back&) -> Tensor {
-                  fail(ErrorKind::NotImplemented,
-                       "the derivative for '_standard_gamma_grad' is not implemented.");
+                  fail(ErrorKind::NotImplemented, "the derivative for '_standard_gamma_grad' is not implemented.");
               })
         .node("StandardGammaGradBackward0");
     r.add("_sample_dirichlet(Tensor self, Generator? generator=None) -> Tensor", "f")
@@ -673,8 +642,7 @@ const Family random([](Registry& r) {
         .grad("self", "self, result",
               [](Back& b) {
                   const Tensor alpha = b.arg(0), x = b.result();
-                  const Tensor total =
-                      op<"expand">(op<"sum.dim_IntList">(alpha, Dims{-1}, true), alpha.sizes());
+                  const Tensor total = op<"expand">(op<"sum.dim_IntList">(alpha, Dims{-1}, true), alpha.sizes());
                   const Tensor weighted = op<"sum.dim_IntList">(op<"mul">(b.g, x), Dims{-1}, true);
                   return op<"mul">(op<"_dirichlet_grad">(x, alpha, total), op<"sub">(b.g, weighted));
               })

@@ -16,7 +16,8 @@ Tensor finished(const Tensor& folded, DType want, const Out& out) {
     copy_data(r, folded);
     return r;
 }
-// The gradient of a reduction, put back into the shape before it: kept dimensions of size one, then broadcast by the caller.
+// The gradient of a reduction, put back into the shape before it: kept dimensions of size one, then broadcast by the
+// caller.
 Tensor unreduced(const Tensor& g, IntSpan sizes, IntSpan dims, bool keepdim, bool all_if_empty = true) {
     if (keepdim || sizes.empty()) return g;
     const uint64_t mask = dims_mask(dims, int64_t(sizes.size()), all_if_empty);
@@ -41,22 +42,25 @@ DType sum_dtype(const Tensor& x, DType d, const Out& out) {
 }
 Tensor sum_dims(const Tensor& x, IntSpan dims, bool keepdim, DType dtype, Out out) {
     const DType want = sum_dtype(x, dtype, out);
-    const Tensor in = is_integral(x.dtype(), true) && !is_integral(want, true) ? convert(x, want) : is_complex(want) && !is_complex(x.dtype()) ? convert(x, want) : x;
+    const Tensor in = is_integral(x.dtype(), true) && !is_integral(want, true) ? convert(x, want)
+                      : is_complex(want) && !is_complex(x.dtype())             ? convert(x, want)
+                                                                               : x;
     return finished(fold(Fold::sum, "sum_cpu", in, dims_mask(dims, x.dim()), keepdim), want, out);
 }
-Tensor sum(const Tensor& x, DType dtype) {
-    return sum_dims(x, {}, false, dtype, Out());
-}
+Tensor sum(const Tensor& x, DType dtype) { return sum_dims(x, {}, false, dtype, Out()); }
 Tensor nansum(const Tensor& x, IntSpan dims, bool keepdim, DType dtype, Out out) {
     const DType want = sum_dtype(x, dtype, out);
     check(!is_complex(x.dtype()), "nansum does not support complex inputs");
-    return finished(fold(is_floating(x.dtype()) ? Fold::nansum : Fold::sum, "nansum_cpu", x, dims_mask(dims, x.dim()), keepdim), want, out);
+    return finished(
+        fold(is_floating(x.dtype()) ? Fold::nansum : Fold::sum, "nansum_cpu", x, dims_mask(dims, x.dim()), keepdim),
+        want, out);
 }
 DType mean_dtype(const Tensor& x, DType d, const Out& out) {
     const DType want = d != DType::none ? d : out.given() ? (*out.given()).dtype() : x.dtype();
     if (!is_floating(want) && !is_complex(want)) {
         const char* what = d == DType::none ? "Input" : "Optional";
-        fail(ErrorKind::Runtime, "mean(): could not infer output dtype. ", what, " dtype must be either a floating point or complex dtype. Got: ", scalar_name(want));
+        fail(ErrorKind::Runtime, "mean(): could not infer output dtype. ", what,
+             " dtype must be either a floating point or complex dtype. Got: ", scalar_name(want));
     }
     return want;
 }
@@ -66,7 +70,10 @@ Tensor mean_dims(const Tensor& x, IntSpan dims, bool keepdim, DType dtype, Out o
     int64_t n = 1;
     for (int64_t d = 0; d < x.dim(); ++d)
         if (mask >> d & 1) n *= x.sizes()[size_t(d)];
-    Tensor total = fold(Fold::sum, "mean_cpu", is_integral(x.dtype(), true) || (is_complex(want) && !is_complex(x.dtype())) ? convert(x, want) : x, mask, keepdim);
+    Tensor total =
+        fold(Fold::sum, "mean_cpu",
+             is_integral(x.dtype(), true) || (is_complex(want) && !is_complex(x.dtype())) ? convert(x, want) : x, mask,
+             keepdim);
     if (total.is_meta()) return finished(total, want, out);
     if (is_complex(total.dtype())) {
         C128* p = total.data<C128>();
@@ -83,7 +90,8 @@ Tensor mean_dims(const Tensor& x, IntSpan dims, bool keepdim, DType dtype, Out o
 Tensor mean(const Tensor& x, DType dtype, Out out) { return mean_dims(x, {}, false, dtype, out); }
 Tensor mean_backward(Back& b, IntSpan dims, bool keepdim) {
     const Dims& sizes = b.sizes(0);
-    return op<"div">(op<"expand">(unreduced(b.g, sizes, dims, keepdim), sizes), Scalar(int64_t(std::max<int64_t>(1, count_of(sizes, dims)))));
+    return op<"div">(op<"expand">(unreduced(b.g, sizes, dims, keepdim), sizes),
+                     Scalar(int64_t(std::max<int64_t>(1, count_of(sizes, dims)))));
 }
 
 // --- products
@@ -105,7 +113,8 @@ Tensor product_of_others(const Tensor& x, int64_t dim) {
     if (n <= 1) return op<"expand">(ones, x.sizes());
     const Tensor before = op<"cat">(std::vector<Tensor>{ones, op<"cumprod">(op<"narrow">(x, dim, 0, n - 1), dim)}, dim);
     const Tensor flipped = op<"flip">(x, Dims{dim});
-    const Tensor after = op<"flip">(op<"cat">(std::vector<Tensor>{ones, op<"cumprod">(op<"narrow">(flipped, dim, 0, n - 1), dim)}, dim), Dims{dim});
+    const Tensor after = op<"flip">(
+        op<"cat">(std::vector<Tensor>{ones, op<"cumprod">(op<"narrow">(flipped, dim, 0, n - 1), dim)}, dim), Dims{dim});
     return op<"mul">(before, after);
 }
 Tensor prod_backward(Back& b) {
@@ -125,7 +134,9 @@ Tensor prod_dim_backward(Back& b) {
 void need_values(const Tensor& x, const char* name, IntSpan dims) {
     if (x.numel()) return;
     if (dims.empty())
-        fail(dims.empty() && std::string_view(name).starts_with("arg") ? ErrorKind::Index : ErrorKind::Runtime, name, "(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.");
+        fail(dims.empty() && std::string_view(name).starts_with("arg") ? ErrorKind::Index : ErrorKind::Runtime, name,
+             "(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
+             "'dim' argument.");
     for (int64_t d : dims)
         if (x.size(d) == 0) fail(ErrorKind::Index, name, "(): Expected reduction dim ", d, " to have non-zero size.");
 }
@@ -133,8 +144,12 @@ Tensor extreme(Fold f, const char* name, const Tensor& x, IntSpan dims, bool kee
     need_values(x, name, dims);
     return finished(fold(f, name, x, dims_mask(dims, x.dim()), keepdim), x.dtype(), out);
 }
-Tensor amax(const Tensor& x, IntSpan dims, bool keepdim, Out out) { return extreme(Fold::max, "amax", x, dims, keepdim, out); }
-Tensor amin(const Tensor& x, IntSpan dims, bool keepdim, Out out) { return extreme(Fold::min, "amin", x, dims, keepdim, out); }
+Tensor amax(const Tensor& x, IntSpan dims, bool keepdim, Out out) {
+    return extreme(Fold::max, "amax", x, dims, keepdim, out);
+}
+Tensor amin(const Tensor& x, IntSpan dims, bool keepdim, Out out) {
+    return extreme(Fold::min, "amin", x, dims, keepdim, out);
+}
 Tensor max_all(const Tensor& x, Out out) { return extreme(Fold::max, "max", x, {}, false, out); }
 Tensor min_all(const Tensor& x, Out out) { return extreme(Fold::min, "min", x, {}, false, out); }
 // Shared evenly among the places that hold the extreme.
@@ -155,23 +170,33 @@ Tensor arg_reduce(Fold f, const char* name, const Tensor& x, std::optional<int64
     if (x.dim()) need_values(x, name, Dims{*dim});
     return finished(fold(f, name, x, uint64_t(1) << wrap_dim(*dim, x.dim()), keepdim), DType::i64, out);
 }
-Tensor argmax(const Tensor& x, std::optional<int64_t> dim, bool keepdim, Out out) { return arg_reduce(Fold::argmax, "argmax", x, dim, keepdim, out); }
-Tensor argmin(const Tensor& x, std::optional<int64_t> dim, bool keepdim, Out out) { return arg_reduce(Fold::argmin, "argmin", x, dim, keepdim, out); }
+Tensor argmax(const Tensor& x, std::optional<int64_t> dim, bool keepdim, Out out) {
+    return arg_reduce(Fold::argmax, "argmax", x, dim, keepdim, out);
+}
+Tensor argmin(const Tensor& x, std::optional<int64_t> dim, bool keepdim, Out out) {
+    return arg_reduce(Fold::argmin, "argmin", x, dim, keepdim, out);
+}
 
-std::tuple<Tensor, Tensor> extreme_dim(Fold f, const char* name, const Tensor& x, int64_t dim, bool keepdim, const Out& out) {
+std::tuple<Tensor, Tensor> extreme_dim(Fold f, const char* name, const Tensor& x, int64_t dim, bool keepdim,
+                                       const Out& out) {
     const int64_t d = wrap_dim(dim, x.dim());
     check(!is_complex(x.dtype()), name, "(): does not support complex input");
     if (x.dim()) need_values(x, name, Dims{d});
     Tensor index = fold(f, name, x, uint64_t(1) << d, true);
     Tensor value = x.dim() ? op<"gather">(x, d, index) : op<"clone">(x);
     if (!keepdim && x.dim()) {
-        index = make_view(index, reduced_shape(x.sizes(), uint64_t(1) << d, false), contiguous_strides(reduced_shape(x.sizes(), uint64_t(1) << d, false)), 0);
+        index = make_view(index, reduced_shape(x.sizes(), uint64_t(1) << d, false),
+                          contiguous_strides(reduced_shape(x.sizes(), uint64_t(1) << d, false)), 0);
         value = make_view(value, index.sizes(), contiguous_strides(index.sizes()), 0);
     }
     return {finished(value, x.dtype(), out), finished(index, DType::i64, out.at(1))};
 }
-std::tuple<Tensor, Tensor> max_dim(const Tensor& x, int64_t dim, bool keepdim, Out out) { return extreme_dim(Fold::argmax, "max", x, dim, keepdim, out); }
-std::tuple<Tensor, Tensor> min_dim(const Tensor& x, int64_t dim, bool keepdim, Out out) { return extreme_dim(Fold::argmin, "min", x, dim, keepdim, out); }
+std::tuple<Tensor, Tensor> max_dim(const Tensor& x, int64_t dim, bool keepdim, Out out) {
+    return extreme_dim(Fold::argmax, "max", x, dim, keepdim, out);
+}
+std::tuple<Tensor, Tensor> min_dim(const Tensor& x, int64_t dim, bool keepdim, Out out) {
+    return extreme_dim(Fold::argmin, "min", x, dim, keepdim, out);
+}
 std::tuple<Tensor, Tensor> aminmax(const Tensor& x, std::optional<int64_t> dim, bool keepdim) {
     Dims dims;
     if (dim) dims.push_back(*dim);
@@ -181,9 +206,11 @@ std::tuple<Tensor, Tensor> aminmax(const Tensor& x, std::optional<int64_t> dim, 
 Tensor value_backward(Back& b) {  // of (values, indices) along a dimension
     return op<"value_selecting_reduction_backward">(b.grad(0), b.integer(1), b.result(1), b.sizes(0), b.flag(2));
 }
-Tensor value_selecting_reduction_backward(const Tensor& g, int64_t dim, const Tensor& index, IntSpan sizes, bool keepdim) {
+Tensor value_selecting_reduction_backward(const Tensor& g, int64_t dim, const Tensor& index, IntSpan sizes,
+                                          bool keepdim) {
     if (!keepdim && !sizes.empty())
-        return op<"scatter_add">(op<"zeros">(sizes, g.dtype(), nullptr, g.device()), dim, op<"unsqueeze">(index, dim), op<"unsqueeze">(g, dim));
+        return op<"scatter_add">(op<"zeros">(sizes, g.dtype(), nullptr, g.device()), dim, op<"unsqueeze">(index, dim),
+                                 op<"unsqueeze">(g, dim));
     return op<"scatter_add">(op<"zeros">(sizes, g.dtype(), nullptr, g.device()), dim, index, g);
 }
 
@@ -193,23 +220,31 @@ Tensor test_all(Fold f, const char* name, const Tensor& x, uint64_t mask, bool k
 }
 Tensor all(const Tensor& x, Out out) { return test_all(Fold::all, "all", x, ~uint64_t(0), false, out); }
 Tensor any(const Tensor& x, Out out) { return test_all(Fold::any, "any", x, ~uint64_t(0), false, out); }
-Tensor all_dim(const Tensor& x, int64_t d, bool k, Out out) { return test_all(Fold::all, "all", x, uint64_t(1) << wrap_dim(d, x.dim()), k, out); }
-Tensor any_dim(const Tensor& x, int64_t d, bool k, Out out) { return test_all(Fold::any, "any", x, uint64_t(1) << wrap_dim(d, x.dim()), k, out); }
+Tensor all_dim(const Tensor& x, int64_t d, bool k, Out out) {
+    return test_all(Fold::all, "all", x, uint64_t(1) << wrap_dim(d, x.dim()), k, out);
+}
+Tensor any_dim(const Tensor& x, int64_t d, bool k, Out out) {
+    return test_all(Fold::any, "any", x, uint64_t(1) << wrap_dim(d, x.dim()), k, out);
+}
 Tensor all_dims(const Tensor& x, const Value& d, bool k, Out out) {
     return test_all(Fold::all, "all", x, d.is_none() ? ~uint64_t(0) : dims_mask(d.ints(), x.dim(), false), k, out);
 }
 Tensor any_dims(const Tensor& x, const Value& d, bool k, Out out) {
     return test_all(Fold::any, "any", x, d.is_none() ? ~uint64_t(0) : dims_mask(d.ints(), x.dim(), false), k, out);
 }
-Tensor count_nonzero(const Tensor& x, IntSpan dims) { return fold(Fold::count_nonzero, "count_nonzero_cpu", x, dims_mask(dims, x.dim()), false); }
+Tensor count_nonzero(const Tensor& x, IntSpan dims) {
+    return fold(Fold::count_nonzero, "count_nonzero_cpu", x, dims_mask(dims, x.dim()), false);
+}
 
 // --- moments
-Tensor var_of(const Tensor& x, const Value& dim, const Value& correction, bool keepdim, bool root, const char* name, Tensor* mean, const Out& out) {
+Tensor var_of(const Tensor& x, const Value& dim, const Value& correction, bool keepdim, bool root, const char* name,
+              Tensor* mean, const Out& out) {
     check(is_floating(x.dtype()) || is_complex(x.dtype()), name, " only support floating point and complex dtypes");
     if (is_complex(x.dtype())) {
         const Tensor re = op<"contiguous">(op<"real">(x)), im = op<"contiguous">(op<"imag">(x));
         Tensor mr, mi;
-        Tensor v = op<"add">(var_of(re, dim, correction, keepdim, false, name, &mr, Out()), var_of(im, dim, correction, keepdim, false, name, &mi, Out()));
+        Tensor v = op<"add">(var_of(re, dim, correction, keepdim, false, name, &mr, Out()),
+                             var_of(im, dim, correction, keepdim, false, name, &mi, Out()));
         if (mean) *mean = op<"complex">(mr, mi);
         if (root) v = op<"sqrt">(v);
         return finished(v, to_real(x.dtype()), out);
@@ -226,7 +261,9 @@ Tensor var_of(const Tensor& x, const Value& dim, const Value& correction, bool k
         const double* p = m.data<double>();
         const double divisor = std::max(0.0, double(n) - c);
         if (divisor <= 0 && x.numel())
-            warn(str(name, "(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input numel divided by output numel)."));
+            warn(str(name,
+                     "(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
+                     "(input numel divided by output numel)."));
         for (int64_t i = 0; i < v.numel(); ++i) {
             const double var = p[2 * i + 1] / divisor;
             v.data<double>()[i] = root ? std::sqrt(var) : var;
@@ -236,8 +273,12 @@ Tensor var_of(const Tensor& x, const Value& dim, const Value& correction, bool k
     if (mean) *mean = cast(mu, x.dtype());
     return finished(v, x.dtype(), out);
 }
-Tensor var(const Tensor& x, const Value& dim, const Value& c, bool keepdim, Out out) { return var_of(x, dim, c, keepdim, false, "var", nullptr, out); }
-Tensor std_(const Tensor& x, const Value& dim, const Value& c, bool keepdim, Out out) { return var_of(x, dim, c, keepdim, true, "std", nullptr, out); }
+Tensor var(const Tensor& x, const Value& dim, const Value& c, bool keepdim, Out out) {
+    return var_of(x, dim, c, keepdim, false, "var", nullptr, out);
+}
+Tensor std_(const Tensor& x, const Value& dim, const Value& c, bool keepdim, Out out) {
+    return var_of(x, dim, c, keepdim, true, "std", nullptr, out);
+}
 Value correction_of(bool unbiased) { return Value(unbiased ? 1.0 : 0.0); }
 Tensor var_unbiased(const Tensor& x, bool u) { return op<"var.correction">(x, nullptr, correction_of(u)); }
 Tensor std_unbiased(const Tensor& x, bool u) { return op<"std.correction">(x, nullptr, correction_of(u)); }
@@ -251,8 +292,12 @@ std::tuple<Tensor, Tensor> std_mean(const Tensor& x, const Value& d, const Value
 }
 std::tuple<Tensor, Tensor> var_mean_u(const Tensor& x, bool u) { return var_mean(x, Value(), correction_of(u), false); }
 std::tuple<Tensor, Tensor> std_mean_u(const Tensor& x, bool u) { return std_mean(x, Value(), correction_of(u), false); }
-std::tuple<Tensor, Tensor> var_mean_d(const Tensor& x, IntSpan d, bool u, bool k) { return var_mean(x, Value(d), correction_of(u), k); }
-std::tuple<Tensor, Tensor> std_mean_d(const Tensor& x, IntSpan d, bool u, bool k) { return std_mean(x, Value(d), correction_of(u), k); }
+std::tuple<Tensor, Tensor> var_mean_d(const Tensor& x, IntSpan d, bool u, bool k) {
+    return var_mean(x, Value(d), correction_of(u), k);
+}
+std::tuple<Tensor, Tensor> std_mean_d(const Tensor& x, IntSpan d, bool u, bool k) {
+    return std_mean(x, Value(d), correction_of(u), k);
+}
 Tensor var_grad(Back& b, const Tensor& g) {
     const Tensor x = b.arg(0);
     const IntSpan dims = b.ints(1);
@@ -263,7 +308,8 @@ Tensor var_grad(Back& b, const Tensor& g) {
 
 // --- norms: (sum |x|^p)^(1/p) over dims
 Tensor vector_norm(const Tensor& x, Scalar order, const Value& dim, bool keepdim, DType dtype, Out out) {
-    check(is_floating(x.dtype()) || is_complex(x.dtype()), "linalg.vector_norm: Expected a floating point or complex tensor as input. Got ", x.dtype());
+    check(is_floating(x.dtype()) || is_complex(x.dtype()),
+          "linalg.vector_norm: Expected a floating point or complex tensor as input. Got ", x.dtype());
     const double p = order.real();
     const uint64_t mask = dim.is_none() ? ~uint64_t(0) : dims_mask(dim.ints(), x.dim());
     const DType want = to_real(dtype != DType::none ? dtype : x.dtype());
@@ -272,9 +318,17 @@ Tensor vector_norm(const Tensor& x, Scalar order, const Value& dim, bool keepdim
         for (int64_t d = 0; d < x.dim(); ++d)
             if (mask >> d & 1) n *= x.sizes()[size_t(d)];
         if (n == 0 && reduced_shape(x.sizes(), mask, false).empty())
-            fail(ErrorKind::Runtime, "linalg.vector_norm cannot compute the ", p < 0 && !std::isinf(p) ? str(p) : p > 0 ? "inf" : "-inf", " norm on an empty tensor because the operation does not have an identity");
+            fail(ErrorKind::Runtime, "linalg.vector_norm cannot compute the ",
+                 p < 0 && !std::isinf(p) ? str(p)
+                 : p > 0                 ? "inf"
+                                         : "-inf",
+                 " norm on an empty tensor because the operation does not have an identity");
     }
-    const Fold f = p == 2 ? Fold::square_sum : p == 1 ? Fold::abs_sum : p == 0 ? Fold::count_nonzero : std::isinf(p) ? (p > 0 ? Fold::abs_max : Fold::abs_min) : Fold::abs_pow_sum;
+    const Fold f = p == 2          ? Fold::square_sum
+                   : p == 1        ? Fold::abs_sum
+                   : p == 0        ? Fold::count_nonzero
+                   : std::isinf(p) ? (p > 0 ? Fold::abs_max : Fold::abs_min)
+                                   : Fold::abs_pow_sum;
     Tensor r = fold(f, "linalg_vector_norm", x, mask, keepdim, p);
     if (!r.is_meta() && f != Fold::count_nonzero && f != Fold::abs_sum && !std::isinf(p)) {
         double* v = r.data<double>();
@@ -287,7 +341,8 @@ Tensor vector_norm_backward(Back& b) {
     Tensor x = b.arg(0);
     const double p = b.real(1);
     const IntSpan dims = b.ints(2);
-    const Tensor g = unreduced(b.g, x.sizes(), dims, b.flag(3)), norm = unreduced(b.result(), x.sizes(), dims, b.flag(3));
+    const Tensor g = unreduced(b.g, x.sizes(), dims, b.flag(3)),
+                 norm = unreduced(b.result(), x.sizes(), dims, b.flag(3));
     if (p == 0) return op<"zeros_like">(x);
     if (p == 1) return op<"mul">(op<"sgn">(x), g);
     // Nothing is divided by a zero norm, not even under a mask: the second derivative would be NaN.
@@ -327,37 +382,63 @@ Tensor max_other(const Tensor& a, const Tensor& b) { return op<"maximum">(a, b);
 Tensor min_other(const Tensor& a, const Tensor& b) { return op<"minimum">(a, b); }
 
 const Family reductions([](Registry& r) {
-    r.add("sum(Tensor self, *, ScalarType? dtype=None) -> Tensor", "fm").kernel<sum>()
-        .grad("self", "", [](Back& b) { return op<"expand">(b.g, b.sizes(0)); });
-    r.add("sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor", "fmo").kernel<sum_dims>()
-        .grad("self", "", [](Back& b) { return op<"expand">(unreduced(b.g, b.sizes(0), b.ints(1), b.flag(2)), b.sizes(0)); }).node("SumBackward1");
-    r.add("nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor", "fmo").kernel<nansum>()
+    r.add("sum(Tensor self, *, ScalarType? dtype=None) -> Tensor", "fm").kernel<sum>().grad("self", "", [](Back& b) {
+        return op<"expand">(b.g, b.sizes(0));
+    });
+    r.add("sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor", "fmo")
+        .kernel<sum_dims>()
+        .grad("self", "",
+              [](Back& b) { return op<"expand">(unreduced(b.g, b.sizes(0), b.ints(1), b.flag(2)), b.sizes(0)); })
+        .node("SumBackward1");
+    r.add("nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor", "fmo")
+        .kernel<nansum>()
         .grad("self", "self", [](Back& b) {
-            return op<"mul">(unreduced(b.g, b.sizes(0), b.ints(1), b.flag(2)), op<"logical_not">(op<"isnan">(b.arg(0))));
+            return op<"mul">(unreduced(b.g, b.sizes(0), b.ints(1), b.flag(2)),
+                             op<"logical_not">(op<"isnan">(b.arg(0))));
         });
-    r.add("mean(Tensor self, *, ScalarType? dtype=None) -> Tensor", "fmo").kernel<mean>()
-        .grad("self", "", [](Back& b) { return mean_backward(b, {}, false); });
-    r.add("mean.dim(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor", "fmo").kernel<mean_dims>()
-        .grad("self", "", [](Back& b) { return mean_backward(b, b.ints(1), b.flag(2)); }).node("MeanBackward1");
-    r.add("prod(Tensor self, *, ScalarType? dtype=None) -> Tensor", "fmo").kernel<prod>().grad("self", "self", prod_backward);
-    r.add("prod.dim_int(Tensor self, int dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor", "fmo").kernel<prod_dim>()
-        .grad("self", "self", prod_dim_backward).node("ProdBackward1");
-    r.add("amax(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor", "fmo").kernel<amax>()
+    r.add("mean(Tensor self, *, ScalarType? dtype=None) -> Tensor", "fmo").kernel<mean>().grad("self", "", [](Back& b) {
+        return mean_backward(b, {}, false);
+    });
+    r.add("mean.dim(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor", "fmo")
+        .kernel<mean_dims>()
+        .grad("self", "", [](Back& b) { return mean_backward(b, b.ints(1), b.flag(2)); })
+        .node("MeanBackward1");
+    r.add("prod(Tensor self, *, ScalarType? dtype=None) -> Tensor", "fmo")
+        .kernel<prod>()
+        .grad("self", "self", prod_backward);
+    r.add("prod.dim_int(Tensor self, int dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor", "fmo")
+        .kernel<prod_dim>()
+        .grad("self", "self", prod_dim_backward)
+        .node("ProdBackward1");
+    r.add("amax(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor", "fmo")
+        .kernel<amax>()
         .grad("self", "self, result", [](Back& b) { return extreme_backward(b, b.ints(1), b.flag(2)); });
-    r.add("amin(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor", "fmo").kernel<amin>()
+    r.add("amin(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor", "fmo")
+        .kernel<amin>()
         .grad("self", "self, result", [](Back& b) { return extreme_backward(b, b.ints(1), b.flag(2)); });
-    r.add("max(Tensor self) -> Tensor", "fmo").kernel<max_all>()
-        .grad("self", "self, result", [](Back& b) { return extreme_backward(b, {}, false); }).node("MaxBackward1");
-    r.add("min(Tensor self) -> Tensor", "fmo").kernel<min_all>()
-        .grad("self", "self, result", [](Back& b) { return extreme_backward(b, {}, false); }).node("MinBackward1");
+    r.add("max(Tensor self) -> Tensor", "fmo")
+        .kernel<max_all>()
+        .grad("self", "self, result", [](Back& b) { return extreme_backward(b, {}, false); })
+        .node("MaxBackward1");
+    r.add("min(Tensor self) -> Tensor", "fmo")
+        .kernel<min_all>()
+        .grad("self", "self, result", [](Back& b) { return extreme_backward(b, {}, false); })
+        .node("MinBackward1");
     r.add("max.other(Tensor self, Tensor other) -> Tensor", "fmo").kernel<max_other>();
     r.add("min.other(Tensor self, Tensor other) -> Tensor", "fmo").kernel<min_other>();
-    r.add("max.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", "fmo").kernel<max_dim>()
+    r.add("max.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", "fmo")
+        .kernel<max_dim>()
         .grad("self", "result1", value_backward);
-    r.add("min.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", "fmo").kernel<min_dim>()
+    r.add("min.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", "fmo")
+        .kernel<min_dim>()
         .grad("self", "result1", value_backward);
-    r.add("aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", "fmo").kernel<aminmax>();
-    r.add("value_selecting_reduction_backward(Tensor grad, int dim, Tensor indices, int[] sizes, bool keepdim) -> Tensor", "").kernel<value_selecting_reduction_backward>();
+    r.add("aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", "fmo")
+        .kernel<aminmax>();
+    r.add(
+         "value_selecting_reduction_backward(Tensor grad, int dim, Tensor indices, int[] sizes, bool keepdim) -> "
+         "Tensor",
+         "")
+        .kernel<value_selecting_reduction_backward>();
     r.add("argmax(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", "fmo").kernel<argmax>();
     r.add("argmin(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", "fmo").kernel<argmin>();
     r.add("all(Tensor self) -> Tensor", "fmo").kernel<all>();
@@ -369,22 +450,40 @@ const Family reductions([](Registry& r) {
     r.add("count_nonzero(Tensor self, int[1]? dim=None) -> Tensor", "fm").kernel<count_nonzero>();
     r.add("var(Tensor self, bool unbiased) -> Tensor", "fm").kernel<var_unbiased>();
     r.add("var.dim(Tensor self, int[1]? dim, bool unbiased, bool keepdim=False) -> Tensor", "fmo").kernel<var_dim>();
-    r.add("var.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor", "fmo").kernel<var>()
+    r.add("var.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor",
+          "fmo")
+        .kernel<var>()
         .grad("self", "self", [](Back& b) { return var_grad(b, b.g); });
     r.add("std(Tensor self, bool unbiased) -> Tensor", "fm").kernel<std_unbiased>();
     r.add("std.dim(Tensor self, int[1]? dim, bool unbiased, bool keepdim=False) -> Tensor", "fmo").kernel<std_dim>();
-    r.add("std.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor", "fmo").kernel<std_>()
+    r.add("std.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor",
+          "fmo")
+        .kernel<std_>()
         .grad("self", "self, result", [](Back& b) {
             const Tensor s = b.result();
             return var_grad(b, op<"masked_fill">(op<"div">(b.g, op<"mul">(s, 2)), op<"eq">(s, 0), 0));
         });
     r.add("var_mean(Tensor self, bool unbiased) -> (Tensor, Tensor)", "f").kernel<var_mean_u>();
-    r.add("var_mean.dim(Tensor self, int[1]? dim, bool unbiased, bool keepdim=False) -> (Tensor, Tensor)", "f").kernel<var_mean_d>();
-    r.add("var_mean.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> (Tensor, Tensor)", "f").kernel<var_mean>();
+    r.add("var_mean.dim(Tensor self, int[1]? dim, bool unbiased, bool keepdim=False) -> (Tensor, Tensor)", "f")
+        .kernel<var_mean_d>();
+    r.add(
+         "var_mean.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> "
+         "(Tensor, Tensor)",
+         "f")
+        .kernel<var_mean>();
     r.add("std_mean(Tensor self, bool unbiased) -> (Tensor, Tensor)", "f").kernel<std_mean_u>();
-    r.add("std_mean.dim(Tensor self, int[1]? dim, bool unbiased, bool keepdim=False) -> (Tensor, Tensor)", "f").kernel<std_mean_d>();
-    r.add("std_mean.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> (Tensor, Tensor)", "f").kernel<std_mean>();
-    r.add("linalg::vector_norm(Tensor x, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor", "fo").kernel<vector_norm>()
+    r.add("std_mean.dim(Tensor self, int[1]? dim, bool unbiased, bool keepdim=False) -> (Tensor, Tensor)", "f")
+        .kernel<std_mean_d>();
+    r.add(
+         "std_mean.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> "
+         "(Tensor, Tensor)",
+         "f")
+        .kernel<std_mean>();
+    r.add(
+         "linalg::vector_norm(Tensor x, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) "
+         "-> Tensor",
+         "fo")
+        .kernel<vector_norm>()
         .grad("x", "x, result", vector_norm_backward);
     r.add("logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor", "fmo").kernel<logsumexp>();
 });

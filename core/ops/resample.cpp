@@ -11,7 +11,9 @@ using namespace cpu;
 enum class How { nearest, nearest_exact, linear, cubic, linear_aa, cubic_aa, lanczos_aa };
 
 // taps positions and weights for each of `out` outputs.
-struct Taps { Tensor index, weight; };
+struct Taps {
+    Tensor index, weight;
+};
 
 double cubic(double x, double a) {  // Keys, "Cubic convolution interpolation for digital image processing" (1981)
     x = std::abs(x);
@@ -34,14 +36,18 @@ Taps make_taps(How how, int64_t in, int64_t out, bool align, double factor) {
     for (int64_t o = 0; o < out; ++o) {
         auto& row = rows[size_t(o)];
         switch (how) {
-            case How::nearest: case How::nearest_exact: {
+            case How::nearest:
+            case How::nearest_exact: {
                 const float s = factor > 0 ? float(1.0 / factor) : float(in) / float(out);
                 const float at = how == How::nearest ? float(o) * s : (float(o) + 0.5f) * s;
                 row.push_back({std::min<int64_t>(int64_t(std::floor(at)), in - 1), 1.0});
                 break;
             }
             case How::linear: {
-                if (in == out) { row.push_back({o, 1.0}); break; }
+                if (in == out) {
+                    row.push_back({o, 1.0});
+                    break;
+                }
                 const R at = align ? scale * R(o) : std::max(R(0), scale * (R(o) + R(0.5)) - R(0.5));
                 const int64_t i = std::min<int64_t>(int64_t(at), in - 1);
                 const R w = std::min(std::max(at - R(i), R(0)), R(1));
@@ -53,13 +59,16 @@ Taps make_taps(How how, int64_t in, int64_t out, bool align, double factor) {
                 const R at = align ? scale * R(o) : scale * (R(o) + R(0.5)) - R(0.5);
                 const int64_t i = int64_t(std::floor(at));
                 const double t = double(at - R(i));
-                for (int64_t k = -1; k <= 2; ++k) row.push_back({std::clamp<int64_t>(i + k, 0, in - 1), cubic(double(k) - t, -0.75)});
+                for (int64_t k = -1; k <= 2; ++k)
+                    row.push_back({std::clamp<int64_t>(i + k, 0, in - 1), cubic(double(k) - t, -0.75)});
                 break;
             }
             default: {
                 const double s = double(scale), size = how == How::linear_aa ? 2 : how == How::cubic_aa ? 4 : 6;
-                const double support = s >= 1 ? size / 2 * s : size / 2, inverse = s >= 1 ? 1 / s : 1, centre = s * (double(o) + 0.5);
-                const int64_t from = std::max<int64_t>(int64_t(centre - support + 0.5), 0), to = std::min<int64_t>(int64_t(centre + support + 0.5), in);
+                const double support = s >= 1 ? size / 2 * s : size / 2, inverse = s >= 1 ? 1 / s : 1,
+                             centre = s * (double(o) + 0.5);
+                const int64_t from = std::max<int64_t>(int64_t(centre - support + 0.5), 0),
+                              to = std::min<int64_t>(int64_t(centre + support + 0.5), in);
                 double total = 0;
                 for (int64_t j = from; j < to; ++j) {
                     row.push_back({j, filter(how, (double(j) - centre + 0.5) * inverse)});
@@ -86,7 +95,8 @@ void resample_line(const T* from, T* to, int64_t out, int64_t inner, int64_t tap
     if (inner == 1) {
         for (int64_t o = 0; o < out; ++o) {
             T sum = 0;
-            for (int64_t k = 0; k < taps; ++k) sum += w[o * taps + k] == 0 ? T(0) : w[o * taps + k] * from[at[o * taps + k]];
+            for (int64_t k = 0; k < taps; ++k)
+                sum += w[o * taps + k] == 0 ? T(0) : w[o * taps + k] * from[at[o * taps + k]];
             to[o] = sum;
         }
         return;
@@ -113,7 +123,8 @@ void resample_line(const T* from, T* to, int64_t out, int64_t inner, int64_t tap
 }
 
 // y[…, o, …] = Σ_k weight[o, k] x[…, index[o, k], …]; transposed: the adjoint, back to `length` positions.
-Tensor resample(const Tensor& x0, int64_t dim, const Tensor& index, const Tensor& weight, int64_t length, bool transposed) {
+Tensor resample(const Tensor& x0, int64_t dim, const Tensor& index, const Tensor& weight, int64_t length,
+                bool transposed) {
     const Tensor x = dense(x0);
     dim = wrap_dim(dim, x.dim());
     const int64_t n = x.sizes()[size_t(dim)], out = index.size(0), taps = index.size(1);
@@ -136,45 +147,55 @@ Tensor resample(const Tensor& x0, int64_t dim, const Tensor& index, const Tensor
             if constexpr (std::is_same_v<T, A>) {
                 if (!transposed) {
                     const std::vector<T> weights(w, w + out * taps);
-                    parallel_for(outer, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, m * inner * taps)), [&](int64_t b, int64_t e) {
-                        for (; b < e; ++b) resample_line<T>(x.data<T>() + b * n * inner, r.data<T>() + b * m * inner, out, inner, taps, at, weights.data());
-                    });
+                    parallel_for(outer, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, m * inner * taps)),
+                                 [&](int64_t b, int64_t e) {
+                                     for (; b < e; ++b)
+                                         resample_line<T>(x.data<T>() + b * n * inner, r.data<T>() + b * m * inner, out,
+                                                          inner, taps, at, weights.data());
+                                 });
                     return;
                 }
             }
-            parallel_for(outer, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, m * inner * taps)), [&](int64_t b, int64_t e) {
-                std::vector<A> sum(static_cast<size_t>(transposed ? m * inner : inner));
-                for (; b < e; ++b) {
-                    const T* from = x.data<T>() + b * n * inner;
-                    T* to = r.data<T>() + b * m * inner;
-                    if (transposed) std::fill(sum.begin(), sum.end(), A(0));
-                    for (int64_t o = 0; o < out; ++o) {
-                        if (!transposed) std::fill(sum.begin(), sum.end(), A(0));
-                        for (int64_t k = 0; k < taps; ++k) {
-                            const A c = A(w[o * taps + k]);
-                            if (c == 0) continue;
-                            const int64_t i = at[o * taps + k];
-                            const T* p = from + (transposed ? o : i) * inner;
-                            A* s = sum.data() + (transposed ? i * inner : 0);
-                            for (int64_t j = 0; j < inner; ++j) s[j] += c * A(p[j]);
-                        }
-                        if (transposed) continue;
-                        for (int64_t j = 0; j < inner; ++j) {
-                            if constexpr (std::is_integral_v<T>) to[o * inner + j] = T(std::clamp<A>(std::nearbyint(sum[size_t(j)]), A(std::numeric_limits<T>::min()), A(std::numeric_limits<T>::max())));
-                            else to[o * inner + j] = T(sum[size_t(j)]);
-                        }
-                    }
-                    if (transposed)
-                        for (int64_t j = 0; j < m * inner; ++j) to[j] = T(sum[size_t(j)]);
-                }
-            });
+            parallel_for(outer, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, m * inner * taps)),
+                         [&](int64_t b, int64_t e) {
+                             std::vector<A> sum(static_cast<size_t>(transposed ? m * inner : inner));
+                             for (; b < e; ++b) {
+                                 const T* from = x.data<T>() + b * n * inner;
+                                 T* to = r.data<T>() + b * m * inner;
+                                 if (transposed) std::fill(sum.begin(), sum.end(), A(0));
+                                 for (int64_t o = 0; o < out; ++o) {
+                                     if (!transposed) std::fill(sum.begin(), sum.end(), A(0));
+                                     for (int64_t k = 0; k < taps; ++k) {
+                                         const A c = A(w[o * taps + k]);
+                                         if (c == 0) continue;
+                                         const int64_t i = at[o * taps + k];
+                                         const T* p = from + (transposed ? o : i) * inner;
+                                         A* s = sum.data() + (transposed ? i * inner : 0);
+                                         for (int64_t j = 0; j < inner; ++j) s[j] += c * A(p[j]);
+                                     }
+                                     if (transposed) continue;
+                                     for (int64_t j = 0; j < inner; ++j) {
+                                         if constexpr (std::is_integral_v<T>)
+                                             to[o * inner + j] = T(std::clamp<A>(std::nearbyint(sum[size_t(j)]),
+                                                                                 A(std::numeric_limits<T>::min()),
+                                                                                 A(std::numeric_limits<T>::max())));
+                                         else to[o * inner + j] = T(sum[size_t(j)]);
+                                     }
+                                 }
+                                 if (transposed)
+                                     for (int64_t j = 0; j < m * inner; ++j) to[j] = T(sum[size_t(j)]);
+                             }
+                         });
         }
     });
     return r;
 }
 
 // What a call comes to: for each spatial dimension its new size and taps.
-struct Plan { Dims sizes; std::vector<Taps> taps; };
+struct Plan {
+    Dims sizes;
+    std::vector<Taps> taps;
+};
 Plan plan_of(How how, IntSpan in, DType dtype, const Value& size, const Value& factors, bool align, const char* name) {
     Plan p;
     const size_t n = in.size() - 2;
@@ -182,42 +203,66 @@ Plan plan_of(How how, IntSpan in, DType dtype, const Value& size, const Value& f
     for (size_t d = 0; d < n; ++d) {
         const double f = factors.is_none() ? 0 : factors.doubles()[d];
         const int64_t have = in[2 + d], want = size.is_none() ? int64_t(double(have) * f) : size.ints()[d];
-        check(have > 0 && want > 0, "Input and output sizes should be greater than 0, but got input (", name, ": ", have, ") output (", want, ")");
+        check(have > 0 && want > 0, "Input and output sizes should be greater than 0, but got input (", name, ": ",
+              have, ") output (", want, ")");
         p.sizes.push_back(want);
-        p.taps.push_back(dtype == DType::f64 ? make_taps<double>(how, have, want, align, f) : make_taps<float>(how, have, want, align, f));
+        p.taps.push_back(dtype == DType::f64 ? make_taps<double>(how, have, want, align, f)
+                                             : make_taps<float>(how, have, want, align, f));
     }
     return p;
 }
-template <How H, int Dimensions> Tensor upsample(const Tensor& x, const Value& size, bool align, const Value& factors) {
-    check(x.dim() == Dimensions + 2, "It is expected input_size equals to ", Dimensions + 2, ", but got size ", x.dim());
+template <How H, int Dimensions>
+Tensor upsample(const Tensor& x, const Value& size, bool align, const Value& factors) {
+    check(x.dim() == Dimensions + 2, "It is expected input_size equals to ", Dimensions + 2, ", but got size ",
+          x.dim());
     for (int64_t d = 1; d < x.dim(); ++d)
-        check(x.sizes()[size_t(d)] > 0, "Non-empty ", Dimensions + 2, "D data tensor expected but got a tensor with sizes ", x.sizes());
+        check(x.sizes()[size_t(d)] > 0, "Non-empty ", Dimensions + 2,
+              "D data tensor expected but got a tensor with sizes ", x.sizes());
     const Plan p = plan_of(H, x.sizes(), x.dtype(), size, factors, align, "size");
     Tensor r = x;
-    for (int64_t d = Dimensions - 1; d >= 0; --d) r = resample(r, d + 2, p.taps[size_t(d)].index, p.taps[size_t(d)].weight, 0, false);
-    if (is_channels_last(x.sizes(), x.strides()) && !x.is_contiguous()) r = op<"contiguous">(r, Dimensions == 2 ? MemoryFormat::ChannelsLast : MemoryFormat::ChannelsLast3d);
+    for (int64_t d = Dimensions - 1; d >= 0; --d)
+        r = resample(r, d + 2, p.taps[size_t(d)].index, p.taps[size_t(d)].weight, 0, false);
+    if (is_channels_last(x.sizes(), x.strides()) && !x.is_contiguous())
+        r = op<"contiguous">(r, Dimensions == 2 ? MemoryFormat::ChannelsLast : MemoryFormat::ChannelsLast3d);
     return r;
 }
-template <How H, int Dimensions> Tensor upsample_nearest(const Tensor& x, const Value& size, const Value& factors) { return upsample<H, Dimensions>(x, size, false, factors); }
-template <How H, int Dimensions, bool Linear> Tensor upsample_backward(Back& b) {
+template <How H, int Dimensions>
+Tensor upsample_nearest(const Tensor& x, const Value& size, const Value& factors) {
+    return upsample<H, Dimensions>(x, size, false, factors);
+}
+template <How H, int Dimensions, bool Linear>
+Tensor upsample_backward(Back& b) {
     const Dims& in = b.sizes(0);
     const Plan p = plan_of(H, in, b.meta(0).dtype, b.attr(1), b.attr(Linear ? 3 : 2), Linear && b.flag(2), "size");
     Tensor g = b.g;
-    for (int64_t d = 0; d < Dimensions; ++d) g = op<"_resample">(g, d + 2, p.taps[size_t(d)].index, p.taps[size_t(d)].weight, in[size_t(d + 2)], true);
+    for (int64_t d = 0; d < Dimensions; ++d)
+        g = op<"_resample">(g, d + 2, p.taps[size_t(d)].index, p.taps[size_t(d)].weight, in[size_t(d + 2)], true);
     return g;
 }
-template <How H, int D> void add_nearest(Registry& r, const char* name) {
-    r.add((std::string("nn::") + name + "(Tensor input, int[]? output_size, float[]? scale_factors=None) -> Tensor").c_str(), "f").kernel<upsample_nearest<H, D>>().grad("input", "", upsample_backward<H, D, false>);
+template <How H, int D>
+void add_nearest(Registry& r, const char* name) {
+    r.add((std::string("nn::") + name + "(Tensor input, int[]? output_size, float[]? scale_factors=None) -> Tensor")
+              .c_str(),
+          "f")
+        .kernel<upsample_nearest<H, D>>()
+        .grad("input", "", upsample_backward<H, D, false>);
 }
-template <How H, int D> void add_smooth(Registry& r, const char* name) {
-    r.add((std::string("nn::") + name + "(Tensor input, int[]? output_size, bool align_corners, float[]? scale_factors=None) -> Tensor").c_str(), "f").kernel<upsample<H, D>>().grad("input", "", upsample_backward<H, D, true>);
+template <How H, int D>
+void add_smooth(Registry& r, const char* name) {
+    r.add((std::string("nn::") + name +
+           "(Tensor input, int[]? output_size, bool align_corners, float[]? scale_factors=None) -> Tensor")
+              .c_str(),
+          "f")
+        .kernel<upsample<H, D>>()
+        .grad("input", "", upsample_backward<H, D, true>);
 }
 
 // ---------------------------------------------------------------- sampling at given places
 // Composite: weights from the places, values by gather, so that gradients of both inputs come by themselves.
 Tensor unnormalized(const Tensor& g, int64_t size, bool align) {
     const Tensor one = op<"add">(g, Scalar(1));
-    return align ? op<"mul">(one, Scalar(double(size - 1) / 2)) : op<"div">(op<"sub">(op<"mul">(one, Scalar(size)), Scalar(1)), Scalar(2));
+    return align ? op<"mul">(one, Scalar(double(size - 1) / 2))
+                 : op<"div">(op<"sub">(op<"mul">(one, Scalar(size)), Scalar(1)), Scalar(2));
 }
 Tensor reflected(const Tensor& x, double low2, double high2) {  // bounds are given doubled, to stay exact
     if (low2 == high2) return op<"zeros_like">(x);
@@ -248,11 +293,19 @@ Tensor values_at(const Tensor& x, const std::vector<Tensor>& at) {
     return op<"mul">(v, op<"unsqueeze">(inside, 1));
 }
 Tensor grid_sampler(const Tensor& x, const Tensor& grid, int64_t mode, int64_t padding, bool align) {
-    check(x.dim() == grid.dim() && (x.dim() == 4 || x.dim() == 5), "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with sizes ", x.sizes(), " and grid with sizes ", grid.sizes());
+    check(x.dim() == grid.dim() && (x.dim() == 4 || x.dim() == 5),
+          "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with sizes ",
+          x.sizes(), " and grid with sizes ", grid.sizes());
     const int64_t n = x.dim() - 2;
-    check(x.size(0) == grid.size(0), "grid_sampler(): expected grid and input to have same batch size, but got input with sizes ", x.sizes(), " and grid with sizes ", grid.sizes());
-    check(grid.size(-1) == n, "grid_sampler(): expected grid to have size ", n, " in last dimension, but got grid with sizes ", grid.sizes());
-    for (int64_t d = 2; d < x.dim(); ++d) check(x.sizes()[size_t(d)] > 0, "grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes ", x.sizes(), " with dimension ", d, " being empty");
+    check(x.size(0) == grid.size(0),
+          "grid_sampler(): expected grid and input to have same batch size, but got input with sizes ", x.sizes(),
+          " and grid with sizes ", grid.sizes());
+    check(grid.size(-1) == n, "grid_sampler(): expected grid to have size ", n,
+          " in last dimension, but got grid with sizes ", grid.sizes());
+    for (int64_t d = 2; d < x.dim(); ++d)
+        check(x.sizes()[size_t(d)] > 0,
+              "grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes ", x.sizes(),
+              " with dimension ", d, " being empty");
     check(!(n == 3 && mode == 2), "grid_sampler(): bicubic interpolation only supports 4D input");
     std::vector<Tensor> at;  // slowest dimension first
     for (int64_t d = 0; d < n; ++d) {
@@ -290,16 +343,23 @@ Tensor grid_sampler(const Tensor& x, const Tensor& grid, int64_t mode, int64_t p
     }
     const double a = -0.75;
     auto weight_of = [&](const Tensor& t, int k) {  // cubic(k - t)
-        const Tensor s = k == -1 ? op<"add">(t, Scalar(1)) : k == 0 ? t : k == 1 ? op<"rsub">(t, Scalar(1)) : op<"rsub">(t, Scalar(2));
+        const Tensor s = k == -1  ? op<"add">(t, Scalar(1))
+                         : k == 0 ? t
+                         : k == 1 ? op<"rsub">(t, Scalar(1))
+                                  : op<"rsub">(t, Scalar(2));
         const Tensor s2 = op<"mul">(s, s);
-        if (k == 0 || k == 1) return op<"add">(op<"mul">(s2, op<"sub">(op<"mul">(s, Scalar(a + 2)), Scalar(a + 3))), Scalar(1));
-        return op<"mul">(op<"sub">(op<"mul">(op<"add">(op<"mul">(op<"sub">(s, Scalar(5)), s), Scalar(8)), s), Scalar(4)), Scalar(a));
+        if (k == 0 || k == 1)
+            return op<"add">(op<"mul">(s2, op<"sub">(op<"mul">(s, Scalar(a + 2)), Scalar(a + 3))), Scalar(1));
+        return op<"mul">(
+            op<"sub">(op<"mul">(op<"add">(op<"mul">(op<"sub">(s, Scalar(5)), s), Scalar(8)), s), Scalar(4)), Scalar(a));
     };
     for (int i = -1; i <= 2; ++i)
         for (int j = -1; j <= 2; ++j) {
             std::vector<Tensor> where;
             const int k[2] = {i, j};
-            for (int d = 0; d < 2; ++d) where.push_back(bordered(op<"add">(base[size_t(d)], Scalar(k[d])), x.sizes()[size_t(d + 2)], padding, align));
+            for (int d = 0; d < 2; ++d)
+                where.push_back(
+                    bordered(op<"add">(base[size_t(d)], Scalar(k[d])), x.sizes()[size_t(d + 2)], padding, align));
             add(where, op<"mul">(weight_of(part[0], i), weight_of(part[1], j)));
         }
     return total;
@@ -307,7 +367,10 @@ Tensor grid_sampler(const Tensor& x, const Tensor& grid, int64_t mode, int64_t p
 Tensor affine_grid_generator(const Tensor& theta, IntSpan size, bool align) {
     check(size.size() == 4 || size.size() == 5, "AffineGridGenerator needs 4d (spatial) or 5d (volumetric) inputs.");
     const size_t n = size.size() - 2;
-    check(theta.dim() == 3 && theta.size(0) == size[0] && theta.size(1) == int64_t(n) && theta.size(2) == int64_t(n + 1), "Expected a batch of affine matrices of shape Nx", n, "x", n + 1, " for size ", size, ". Got ", theta.sizes(), ".");
+    check(
+        theta.dim() == 3 && theta.size(0) == size[0] && theta.size(1) == int64_t(n) && theta.size(2) == int64_t(n + 1),
+        "Expected a batch of affine matrices of shape Nx", n, "x", n + 1, " for size ", size, ". Got ", theta.sizes(),
+        ".");
     Dims shape(size.subspan(2));
     std::vector<Tensor> parts;
     for (size_t k = 0; k < n; ++k) {  // x first
@@ -322,7 +385,8 @@ Tensor affine_grid_generator(const Tensor& theta, IntSpan size, bool align) {
     }
     parts.push_back(op<"ones">(shape, theta.dtype()));
     const Tensor base = op<"reshape">(op<"stack">(parts, -1), Dims{1, -1, int64_t(n + 1)});
-    const Tensor g = op<"matmul">(op<"expand">(base, Dims{size[0], base.size(1), base.size(2)}), op<"transpose">(theta, 1, 2));
+    const Tensor g =
+        op<"matmul">(op<"expand">(base, Dims{size[0], base.size(1), base.size(2)}), op<"transpose">(theta, 1, 2));
     Dims out{size[0]};
     for (int64_t s : shape) out.push_back(s);
     out.push_back(int64_t(n));
@@ -330,11 +394,14 @@ Tensor affine_grid_generator(const Tensor& theta, IntSpan size, bool align) {
 }
 
 const Family resampling([](Registry& r) {
-    r.add("_resample(Tensor self, int dim, Tensor index, Tensor weight, int length, bool transposed) -> Tensor", "").kernel<resample>()
+    r.add("_resample(Tensor self, int dim, Tensor index, Tensor weight, int length, bool transposed) -> Tensor", "")
+        .kernel<resample>()
         .grad("self", "index, weight", [](Back& b) {
             const Dims& in = b.sizes(0);
             const bool transposed = b.flag(5);
-            return op<"_resample">(b.g, b.integer(1), b.arg(2), b.arg(3), transposed ? int64_t(0) : in[size_t(wrap_dim(b.integer(1), int64_t(in.size())))], !transposed);
+            return op<"_resample">(b.g, b.integer(1), b.arg(2), b.arg(3),
+                                   transposed ? int64_t(0) : in[size_t(wrap_dim(b.integer(1), int64_t(in.size())))],
+                                   !transposed);
         });
     add_nearest<How::nearest, 1>(r, "upsample_nearest1d");
     add_nearest<How::nearest, 2>(r, "upsample_nearest2d");
@@ -350,8 +417,13 @@ const Family resampling([](Registry& r) {
     add_smooth<How::cubic_aa, 2>(r, "_upsample_bicubic2d_aa");
     add_smooth<How::lanczos_aa, 2>(r, "_upsample_lanczos2d_aa");
     for (const char* name : {"grid_sampler", "grid_sampler_2d", "grid_sampler_3d"})
-        r.add((std::string(name) + "(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor").c_str(), "f").kernel<grid_sampler>();
-    r.add("affine_grid_generator(Tensor theta, int[] size, bool align_corners) -> Tensor", "f").kernel<affine_grid_generator>();
+        r.add((std::string(name) +
+               "(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor")
+                  .c_str(),
+              "f")
+            .kernel<grid_sampler>();
+    r.add("affine_grid_generator(Tensor theta, int[] size, bool align_corners) -> Tensor", "f")
+        .kernel<affine_grid_generator>();
 });
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Recurrent layers. The input's share of all gates is one matrix product; what is left is one fused operator a direction.
+// Recurrent layers. The input's share of all gates is one matrix product; what is left is one fused operator a
+// direction.
 #include "autograd/composite.h"
 #include "cpu/rnn.h"
 #include "ops/formula.h"
@@ -10,10 +11,13 @@ using namespace formula;
 using Five = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>;
 
 // ---------------------------------------------------------------- one step, written with operators
-struct State { Tensor h, c; };
+struct State {
+    Tensor h, c;
+};
 Tensor product(const Tensor& x, const Tensor& w, const Tensor& bias) { return op<"nn::linear">(x, w, bias); }
 
-State step(Cell cell, const Tensor& gates, const State& s, const Tensor& w_hh, const Tensor& b_hh, const Tensor& w_hr = {}) {
+State step(Cell cell, const Tensor& gates, const State& s, const Tensor& w_hh, const Tensor& b_hh,
+           const Tensor& w_hr = {}) {
     const Tensor from_state = product(s.h, w_hh, b_hh);
     if (cell == Cell::Tanh) return {tanh(gates + from_state), {}};
     if (cell == Cell::Relu) return {op<"relu">(gates + from_state), {}};
@@ -28,14 +32,17 @@ State step(Cell cell, const Tensor& gates, const State& s, const Tensor& w_hh, c
 }
 
 // A sequence, step by step: for projections, and for gradients of gradients.
-std::vector<Tensor> sequence_by_steps(Cell cell, const Tensor& gates, const Tensor& h0, const Tensor& c0, const Tensor& w_hh, const Tensor& b_hh, const Tensor& w_hr,
-                                      IntSpan batch, bool reverse) {
+std::vector<Tensor> sequence_by_steps(Cell cell, const Tensor& gates, const Tensor& h0, const Tensor& c0,
+                                      const Tensor& w_hh, const Tensor& b_hh, const Tensor& w_hr, IntSpan batch,
+                                      bool reverse) {
     const int64_t steps = int64_t(batch.size()), most = h0.sizes()[0];
     std::vector<Tensor> outs(static_cast<size_t>(steps));
     std::vector<int64_t> start{0};
     for (int64_t n : batch) start.push_back(start.back() + n);
     State all{h0, c0};
-    const auto rows = [](const Tensor& t, int64_t from, int64_t n) { return t.defined() ? op<"narrow">(t, 0, from, n) : t; };
+    const auto rows = [](const Tensor& t, int64_t from, int64_t n) {
+        return t.defined() ? op<"narrow">(t, 0, from, n) : t;
+    };
     const auto renewed = [&](const Tensor& old, const Tensor& now, int64_t n) {
         if (!old.defined() || n == most) return now;
         const Tensor parts[] = {now, rows(old, n, most - n)};
@@ -44,7 +51,8 @@ std::vector<Tensor> sequence_by_steps(Cell cell, const Tensor& gates, const Tens
     for (int64_t i = 0; i < steps; ++i) {
         const size_t t = size_t(reverse ? steps - 1 - i : i);
         const int64_t n = batch[t];
-        const State now = step(cell, rows(gates, start[t], n), {rows(all.h, 0, n), rows(all.c, 0, n)}, w_hh, b_hh, w_hr);
+        const State now =
+            step(cell, rows(gates, start[t], n), {rows(all.h, 0, n), rows(all.c, 0, n)}, w_hh, b_hh, w_hr);
         outs[t] = now.h;
         all = {renewed(all.h, now.h, n), renewed(all.c, now.c, n)};
     }
@@ -54,18 +62,23 @@ std::vector<Tensor> sequence_by_steps(Cell cell, const Tensor& gates, const Tens
 
 // ---------------------------------------------------------------- the fused operator
 // Results: output, last h, last c (of an LSTM), activations, states before each step.
-Five sequence(const Tensor& gates, const Tensor& h0, const Tensor& c0, const Tensor& w_hh, const Tensor& b_hh, int64_t kind, IntSpan batch, bool reverse) {
+Five sequence(const Tensor& gates, const Tensor& h0, const Tensor& c0, const Tensor& w_hh, const Tensor& b_hh,
+              int64_t kind, IntSpan batch, bool reverse) {
     const Cell cell = Cell(kind);
     const DType t = gates.dtype(), wide = t == DType::f64 ? t : DType::f32;
     const int64_t rows = gates.sizes()[0], H = h0.sizes()[1], extra = cell == Cell::Lstm || cell == Cell::Gru ? 2 : 1;
     const int64_t out_sizes[] = {rows, H}, before_sizes[] = {extra, rows, H};
     const Tensor out = empty(out_sizes, wide, gates.device()), before = empty(before_sizes, wide, gates.device());
     const bool lstm = cell == Cell::Lstm;
-    if (out.is_meta()) return {empty(out_sizes, t, kMeta), empty_like(h0), lstm ? empty_like(c0) : Tensor(), empty_like(gates), before};
+    if (out.is_meta())
+        return {empty(out_sizes, t, kMeta), empty_like(h0), lstm ? empty_like(c0) : Tensor(), empty_like(gates),
+                before};
     const GradGuard off(false);
     const auto copy = [&](const Tensor& x) { return op<"clone">(x.to(wide), MemoryFormat::Contiguous); };
-    const Tensor g = copy(gates), h = copy(h0), c = lstm ? copy(c0) : Tensor(), w = dense(w_hh.to(wide)), b = b_hh.defined() ? dense(b_hh.to(wide)) : b_hh;
-    rnn_forward({cell, wide, batch, H, reverse}, {g.data(), out.data(), h.data(), lstm ? c.data() : nullptr, before.data(), w.data(), b.defined() ? b.data() : nullptr});
+    const Tensor g = copy(gates), h = copy(h0), c = lstm ? copy(c0) : Tensor(), w = dense(w_hh.to(wide)),
+                 b = b_hh.defined() ? dense(b_hh.to(wide)) : b_hh;
+    rnn_forward({cell, wide, batch, H, reverse}, {g.data(), out.data(), h.data(), lstm ? c.data() : nullptr,
+                                                  before.data(), w.data(), b.defined() ? b.data() : nullptr});
     return {out.to(t), h.to(t), lstm ? c.to(t) : c, g, before};
 }
 
@@ -74,7 +87,8 @@ void sequence_gradients(Back& b) {
     const Cell cell = Cell(b.integer(5));
     const IntSpan batch = b.ints(6);
     const bool reverse = b.flag(7), lstm = cell == Cell::Lstm, gru = cell == Cell::Gru;
-    const Tensor dout = b.has(0) ? b.grad(0) : Tensor(), dhn = b.has(1) ? b.grad(1) : Tensor(), dcn = lstm && b.has(2) ? b.grad(2) : Tensor();
+    const Tensor dout = b.has(0) ? b.grad(0) : Tensor(), dhn = b.has(1) ? b.grad(1) : Tensor(),
+                 dcn = lstm && b.has(2) ? b.grad(2) : Tensor();
     if (tls.grad) {
         const Tensor inputs[] = {gates, h0, c0, w, bias}, grads[] = {dout, dhn, dcn};
         const auto r = composite_gradients(inputs, grads, [&](const std::vector<Tensor>& x) {
@@ -86,11 +100,14 @@ void sequence_gradients(Back& b) {
     }
     const DType t = gates.dtype(), wide = t == DType::f64 ? t : DType::f32;
     const auto copy = [&](const Tensor& x) { return op<"clone">(x.to(wide), MemoryFormat::Contiguous); };
-    const Tensor d = copy(b.result(3)), before = b.result(4), dh = dhn.defined() ? copy(dhn) : op<"zeros_like">(h0.to(wide));
+    const Tensor d = copy(b.result(3)), before = b.result(4),
+                 dh = dhn.defined() ? copy(dhn) : op<"zeros_like">(h0.to(wide));
     const Tensor dc = !lstm ? Tensor() : dcn.defined() ? copy(dcn) : op<"zeros_like">(c0.to(wide));
-    const Tensor hidden = gru ? empty(d.sizes(), wide) : d, g = dout.defined() ? dense(dout.to(wide)) : dout, wd = dense(w.to(wide));
+    const Tensor hidden = gru ? empty(d.sizes(), wide) : d, g = dout.defined() ? dense(dout.to(wide)) : dout,
+                 wd = dense(w.to(wide));
     rnn_backward({cell, wide, batch, h0.sizes()[1], reverse},
-                 {d.data(), hidden.data(), dh.data(), lstm ? dc.data() : nullptr, before.data(), g.defined() ? g.data() : nullptr, wd.data()});
+                 {d.data(), hidden.data(), dh.data(), lstm ? dc.data() : nullptr, before.data(),
+                  g.defined() ? g.data() : nullptr, wd.data()});
     if (b.needs(0)) b.set(0, d.to(t));
     if (b.needs(1)) b.set(1, dh.to(t));
     if (lstm && b.needs(2)) b.set(2, dc.to(t));
@@ -108,7 +125,9 @@ struct Settings {
 };
 
 // Weights of one direction as they stand in the list of parameters.
-struct Weights { Tensor w_ih, w_hh, b_ih, b_hh, w_hr; };
+struct Weights {
+    Tensor w_ih, w_hh, b_ih, b_hh, w_hr;
+};
 
 class Parameters {
 public:
@@ -137,19 +156,26 @@ private:
     bool biases_, projected_ = false;
 };
 
-struct Result { Tensor out, h, c; };
+struct Result {
+    Tensor out, h, c;
+};
 
-Result direction(const Settings& s, const Tensor& x, const Weights& w, const Tensor& h0, const Tensor& c0, IntSpan batch, bool reverse) {
+Result direction(const Settings& s, const Tensor& x, const Weights& w, const Tensor& h0, const Tensor& c0,
+                 IntSpan batch, bool reverse) {
     // Both biases may be added beforehand, except that a GRU's reset gate acts on the state's share alone.
     const bool gru = s.cell == Cell::Gru;
     const int64_t g = gates_of(s.cell);
-    check(w.w_ih.dim() == 2 && w.w_hh.dim() == 2 && w.w_hh.sizes()[0] == w.w_ih.sizes()[0] && w.w_hh.sizes()[0] % g == 0 &&
-              (w.w_hr.defined() ? w.w_hr.dim() == 2 && w.w_hr.sizes()[1] == w.w_hh.sizes()[0] / g && w.w_hr.sizes()[0] == w.w_hh.sizes()[1]
+    check(w.w_ih.dim() == 2 && w.w_hh.dim() == 2 && w.w_hh.sizes()[0] == w.w_ih.sizes()[0] &&
+              w.w_hh.sizes()[0] % g == 0 &&
+              (w.w_hr.defined() ? w.w_hr.dim() == 2 && w.w_hr.sizes()[1] == w.w_hh.sizes()[0] / g &&
+                                      w.w_hr.sizes()[0] == w.w_hh.sizes()[1]
                                 : w.w_hh.sizes()[1] == w.w_hh.sizes()[0] / g) &&
               h0.sizes().back() == w.w_hh.sizes()[1] && (!c0.defined() || c0.sizes().back() == w.w_hh.sizes()[0] / g),
-          "RNN weights do not fit each other or the hidden state: ", w.w_ih.sizes(), ", ", w.w_hh.sizes(), " and ", h0.sizes());
+          "RNN weights do not fit each other or the hidden state: ", w.w_ih.sizes(), ", ", w.w_hh.sizes(), " and ",
+          h0.sizes());
     for (const Tensor& b : {w.b_ih, w.b_hh})
-        check(!b.defined() || (b.dim() == 1 && b.sizes()[0] == w.w_hh.sizes()[0]), "RNN biases must have one element a gate");
+        check(!b.defined() || (b.dim() == 1 && b.sizes()[0] == w.w_hh.sizes()[0]),
+              "RNN biases must have one element a gate");
     const Tensor bias = gru || !w.b_ih.defined() ? w.b_ih : w.b_ih + w.b_hh;
     const Tensor gates = product(x, w.w_ih, bias);
     if (w.w_hr.defined()) {
@@ -174,15 +200,19 @@ Result layers(const Settings& s, Tensor x, const Tensor& h0, const Tensor& c0, T
     }
     check(rows == x.sizes()[0], "batch sizes ", batch, " do not add up to the ", x.sizes()[0], " rows of the data");
     for (const Tensor& h : {h0, c0})
-        check(!h.defined() || (h.dim() == 3 && h.sizes()[0] == s.layers * directions && !batch.empty() && h.sizes()[1] >= batch[0]),
-              "Expected hidden size (", s.layers * directions, ", ", batch.empty() ? 0 : batch[0], ", *), got ", h.defined() ? h.sizes() : Dims());
-    for (const Tensor& w : parameters) check(w.defined() && (w.dim() == 1 || w.dim() == 2), "RNN parameters must be 1-D or 2-D");
+        check(!h.defined() ||
+                  (h.dim() == 3 && h.sizes()[0] == s.layers * directions && !batch.empty() && h.sizes()[1] >= batch[0]),
+              "Expected hidden size (", s.layers * directions, ", ", batch.empty() ? 0 : batch[0], ", *), got ",
+              h.defined() ? h.sizes() : Dims());
+    for (const Tensor& w : parameters)
+        check(w.defined() && (w.dim() == 1 || w.dim() == 2), "RNN parameters must be 1-D or 2-D");
     for (int64_t layer = 0; layer < s.layers; ++layer) {
         Tensor outs[2];
         for (int64_t d = 0; d < directions; ++d) {
             const int64_t i = layer * directions + d;
             const Weights w = p.next();
-            const Result r = direction(s, x, w, op<"select.int">(h0, 0, i), c0.defined() ? op<"select.int">(c0, 0, i) : c0, batch, d == 1);
+            const Result r = direction(s, x, w, op<"select.int">(h0, 0, i),
+                                       c0.defined() ? op<"select.int">(c0, 0, i) : c0, batch, d == 1);
             outs[d] = r.out;
             hs.push_back(r.h);
             if (r.c.defined()) cs.push_back(r.c);
@@ -193,7 +223,8 @@ Result layers(const Settings& s, Tensor x, const Tensor& h0, const Tensor& c0, T
     return {x, op<"stack">(TensorSpan(hs), 0), cs.empty() ? Tensor() : op<"stack">(TensorSpan(cs), 0)};
 }
 
-Result padded(const Settings& s, const Tensor& input, const Tensor& h0, const Tensor& c0, TensorSpan parameters, bool batch_first) {
+Result padded(const Settings& s, const Tensor& input, const Tensor& h0, const Tensor& c0, TensorSpan parameters,
+              bool batch_first) {
     check(input.dim() == 3, "RNN input must be 3-D, got ", input.sizes());
     const Tensor x = batch_first ? op<"transpose">(input, 0, 1) : input;
     const int64_t steps = x.sizes()[0], n = x.sizes()[1], flat[] = {steps * n, x.sizes()[2]};
@@ -213,55 +244,73 @@ Dims batch_list(const Tensor& batch_sizes) {
 
 using Two = std::tuple<Tensor, Tensor>;
 using Three = std::tuple<Tensor, Tensor, Tensor>;
-Three lstm_input(const Tensor& x, TensorSpan hx, TensorSpan p, bool biases, int64_t n, double dropout, bool train, bool both, bool batch_first) {
+Three lstm_input(const Tensor& x, TensorSpan hx, TensorSpan p, bool biases, int64_t n, double dropout, bool train,
+                 bool both, bool batch_first) {
     check(hx.size() == 2, "lstm expects two hidden states");
     const Result r = padded({Cell::Lstm, biases, n, dropout, train, both}, x, hx[0], hx[1], p, batch_first);
     return {r.out, r.h, r.c};
 }
-Three lstm_data(const Tensor& x, const Tensor& batch, TensorSpan hx, TensorSpan p, bool biases, int64_t n, double dropout, bool train, bool both) {
+Three lstm_data(const Tensor& x, const Tensor& batch, TensorSpan hx, TensorSpan p, bool biases, int64_t n,
+                double dropout, bool train, bool both) {
     check(hx.size() == 2, "lstm expects two hidden states");
     const Result r = layers({Cell::Lstm, biases, n, dropout, train, both}, x, hx[0], hx[1], p, batch_list(batch));
     return {r.out, r.h, r.c};
 }
 template <Cell cell>
-Two other_input(const Tensor& x, const Tensor& hx, TensorSpan p, bool biases, int64_t n, double dropout, bool train, bool both, bool batch_first) {
+Two other_input(const Tensor& x, const Tensor& hx, TensorSpan p, bool biases, int64_t n, double dropout, bool train,
+                bool both, bool batch_first) {
     const Result r = padded({cell, biases, n, dropout, train, both}, x, hx, Tensor(), p, batch_first);
     return {r.out, r.h};
 }
 template <Cell cell>
-Two other_data(const Tensor& x, const Tensor& batch, const Tensor& hx, TensorSpan p, bool biases, int64_t n, double dropout, bool train, bool both) {
+Two other_data(const Tensor& x, const Tensor& batch, const Tensor& hx, TensorSpan p, bool biases, int64_t n,
+               double dropout, bool train, bool both) {
     const Result r = layers({cell, biases, n, dropout, train, both}, x, hx, Tensor(), p, batch_list(batch));
     return {r.out, r.h};
 }
 
 // ---------------------------------------------------------------- cells
 void check_cell(const Tensor& x, const Tensor& h, const Tensor& w_ih, const Tensor& w_hh, int64_t gates) {
-    check(x.dim() >= 1 && x.dim() <= 2 && h.dim() == x.dim(), "input and hidden must be 1-D or 2-D, got ", x.sizes(), " and ", h.sizes());
-    check(w_ih.dim() == 2 && w_hh.dim() == 2, "weights of a cell must be 2-D, got ", w_ih.sizes(), " and ", w_hh.sizes());
-    check(x.dim() == 1 || x.sizes()[0] == h.sizes()[0], "Input batch size ", x.sizes()[0], " doesn't match hidden0 batch size ", h.sizes()[0]);
-    check(x.sizes().back() == w_ih.sizes()[1], "input has inconsistent input_size: got ", x.sizes().back(), " expected ", w_ih.sizes()[1]);
-    check(h.sizes().back() == w_hh.sizes()[1], "hidden has inconsistent hidden_size: got ", h.sizes().back(), ", expected ", w_hh.sizes()[1]);
-    check(w_hh.sizes()[0] == gates * w_hh.sizes()[1], "weight_hh has inconsistent size: got ", w_hh.sizes()[0], ", expected ", gates * w_hh.sizes()[1]);
+    check(x.dim() >= 1 && x.dim() <= 2 && h.dim() == x.dim(), "input and hidden must be 1-D or 2-D, got ", x.sizes(),
+          " and ", h.sizes());
+    check(w_ih.dim() == 2 && w_hh.dim() == 2, "weights of a cell must be 2-D, got ", w_ih.sizes(), " and ",
+          w_hh.sizes());
+    check(x.dim() == 1 || x.sizes()[0] == h.sizes()[0], "Input batch size ", x.sizes()[0],
+          " doesn't match hidden0 batch size ", h.sizes()[0]);
+    check(x.sizes().back() == w_ih.sizes()[1], "input has inconsistent input_size: got ", x.sizes().back(),
+          " expected ", w_ih.sizes()[1]);
+    check(h.sizes().back() == w_hh.sizes()[1], "hidden has inconsistent hidden_size: got ", h.sizes().back(),
+          ", expected ", w_hh.sizes()[1]);
+    check(w_hh.sizes()[0] == gates * w_hh.sizes()[1], "weight_hh has inconsistent size: got ", w_hh.sizes()[0],
+          ", expected ", gates * w_hh.sizes()[1]);
 }
-Two lstm_cell(const Tensor& x, TensorSpan hx, const Tensor& w_ih, const Tensor& w_hh, const Tensor& b_ih, const Tensor& b_hh) {
+Two lstm_cell(const Tensor& x, TensorSpan hx, const Tensor& w_ih, const Tensor& w_hh, const Tensor& b_ih,
+              const Tensor& b_hh) {
     check(hx.size() == 2, "lstm_cell expects two hidden states");
     check_cell(x, hx[0], w_ih, w_hh, 4);
-    check(same(hx[0].sizes(), hx[1].sizes()), "hidden states must have one shape, got ", hx[0].sizes(), " and ", hx[1].sizes());
+    check(same(hx[0].sizes(), hx[1].sizes()), "hidden states must have one shape, got ", hx[0].sizes(), " and ",
+          hx[1].sizes());
     const State s = step(Cell::Lstm, product(x, w_ih, b_ih), {hx[0], hx[1]}, w_hh, b_hh);
     return {s.h, s.c};
 }
 template <Cell cell>
-Tensor other_cell(const Tensor& x, const Tensor& h, const Tensor& w_ih, const Tensor& w_hh, const Tensor& b_ih, const Tensor& b_hh) {
+Tensor other_cell(const Tensor& x, const Tensor& h, const Tensor& w_ih, const Tensor& w_hh, const Tensor& b_ih,
+                  const Tensor& b_hh) {
     check_cell(x, h, w_ih, w_hh, gates_of(cell));
     return step(cell, product(x, w_ih, b_ih), {h, {}}, w_hh, b_hh).h;
 }
 
 const Family family([](Registry& r) {
-    r.add("_rnn_sequence(Tensor gates, Tensor h0, Tensor? c0, Tensor w_hh, Tensor? b_hh, int cell, int[] batch_sizes, bool reverse) "
-          "-> (Tensor, Tensor, Tensor, Tensor, Tensor)", "")
-        .kernel<sequence>().differentiable_results(7)
+    r.add(
+         "_rnn_sequence(Tensor gates, Tensor h0, Tensor? c0, Tensor w_hh, Tensor? b_hh, int cell, int[] batch_sizes, "
+         "bool reverse) "
+         "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+         "")
+        .kernel<sequence>()
+        .differentiable_results(7)
         .grads("gates, h0, c0, w_hh, b_hh", "gates, h0, c0, w_hh, b_hh, result3, result4", sequence_gradients);
-    const std::string options = "Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional";
+    const std::string options =
+        "Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional";
     const auto padded_form = [&](const char* name, const char* hx, const char* results) {
         return str(name, ".input(Tensor input, ", hx, " hx, ", options, ", bool batch_first) -> ", results);
     };
@@ -277,10 +326,28 @@ const Family family([](Registry& r) {
     r.add(padded_form("rnn_tanh", "Tensor", two).c_str(), "f").kernel<other_input<Cell::Tanh>>().autocast(1);
     r.add(packed_form("rnn_relu", "Tensor", two).c_str(), "f").kernel<other_data<Cell::Relu>>().autocast(1);
     r.add(padded_form("rnn_relu", "Tensor", two).c_str(), "f").kernel<other_input<Cell::Relu>>().autocast(1);
-    r.add("lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> (Tensor, Tensor)", "f").kernel<lstm_cell>().autocast(1);
-    r.add("gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor", "f").kernel<other_cell<Cell::Gru>>().autocast(1);
-    r.add("rnn_tanh_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor", "f").kernel<other_cell<Cell::Tanh>>().autocast(1);
-    r.add("rnn_relu_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor", "f").kernel<other_cell<Cell::Relu>>().autocast(1);
+    r.add(
+         "lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> "
+         "(Tensor, Tensor)",
+         "f")
+        .kernel<lstm_cell>()
+        .autocast(1);
+    r.add("gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor",
+          "f")
+        .kernel<other_cell<Cell::Gru>>()
+        .autocast(1);
+    r.add(
+         "rnn_tanh_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> "
+         "Tensor",
+         "f")
+        .kernel<other_cell<Cell::Tanh>>()
+        .autocast(1);
+    r.add(
+         "rnn_relu_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> "
+         "Tensor",
+         "f")
+        .kernel<other_cell<Cell::Relu>>()
+        .autocast(1);
 });
 
 }  // namespace

@@ -11,12 +11,17 @@ using namespace cpu;
 using formula::conj;
 
 // Accumulates in float for the half types and in double for float sums.
-template <class T> using Acc = std::conditional_t<std::is_same_v<T, F16> || std::is_same_v<T, BF16>, float, std::conditional_t<std::is_same_v<T, float>, double, T>>;
+template <class T>
+using Acc = std::conditional_t<std::is_same_v<T, F16> || std::is_same_v<T, BF16>, float,
+                               std::conditional_t<std::is_same_v<T, float>, double, T>>;
 
 template <class Step>
 Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const Out& out, Step&& step) {
     dim = wrap_dim(dim, x0.dim());
-    const DType want = dtype != DType::none ? dtype : out.given() ? (*out.given()).dtype() : is_integral(x0.dtype(), true) ? DType::i64 : x0.dtype();
+    const DType want = dtype != DType::none            ? dtype
+                       : out.given()                   ? (*out.given()).dtype()
+                       : is_integral(x0.dtype(), true) ? DType::i64
+                                                       : x0.dtype();
     const Tensor x = x0.dtype() == want ? x0 : convert(x0, want);
     Tensor r = out.result(x.sizes(), want, x.device());
     if (r.is_meta() || !r.numel()) return r;
@@ -41,8 +46,12 @@ Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const 
     });
     return r;
 }
-Tensor cumsum(const Tensor& x, int64_t dim, DType dtype, Out out) { return scan("cumsum_out_cpu", x, dim, dtype, out, [](auto a, auto b) { return decltype(a)(a + b); }); }
-Tensor cumprod(const Tensor& x, int64_t dim, DType dtype, Out out) { return scan("cumprod_out_cpu", x, dim, dtype, out, [](auto a, auto b) { return decltype(a)(a * b); }); }
+Tensor cumsum(const Tensor& x, int64_t dim, DType dtype, Out out) {
+    return scan("cumsum_out_cpu", x, dim, dtype, out, [](auto a, auto b) { return decltype(a)(a + b); });
+}
+Tensor cumprod(const Tensor& x, int64_t dim, DType dtype, Out out) {
+    return scan("cumprod_out_cpu", x, dim, dtype, out, [](auto a, auto b) { return decltype(a)(a * b); });
+}
 Tensor logcumsumexp(const Tensor& x, int64_t dim, Out out) {
     check(is_floating(x.dtype()) || is_complex(x.dtype()), "logcumsumexp does not support integer inputs");
     if (is_complex(x.dtype())) return op<"log">(op<"cumsum">(op<"exp">(x), dim));
@@ -62,7 +71,8 @@ Tensor reversed_cumsum(const Tensor& g, int64_t dim) {
     if (g.dim() == 0) return g;
     return op<"flip">(op<"cumsum">(op<"flip">(g, Dims{dim}), dim), Dims{dim});
 }
-// d/dx_k of the running products: where nothing is zero the quotient rule; otherwise exactly, one position after another.
+// d/dx_k of the running products: where nothing is zero the quotient rule; otherwise exactly, one position after
+// another.
 Tensor cumprod_backward(Back& b) {
     const Tensor x = b.arg(0), y = b.result();
     const int64_t dim = b.integer(1);
@@ -74,18 +84,24 @@ Tensor cumprod_backward(Back& b) {
     std::vector<Tensor> parts;
     for (int64_t k = 0; k < n; ++k) {
         // The products from k on without the factor x_k.
-        const Tensor before = k ? op<"prod.dim_int">(op<"narrow">(x, dim, 0, k), dim, true) : op<"ones_like">(op<"narrow">(x, dim, 0, 1));
-        const Tensor rest = k + 1 < n ? op<"cat">(std::vector<Tensor>{op<"ones_like">(op<"narrow">(x, dim, 0, 1)), op<"cumprod">(op<"narrow">(x, dim, k + 1, n - k - 1), dim)}, dim)
-                                      : op<"ones_like">(op<"narrow">(x, dim, 0, 1));
+        const Tensor before =
+            k ? op<"prod.dim_int">(op<"narrow">(x, dim, 0, k), dim, true) : op<"ones_like">(op<"narrow">(x, dim, 0, 1));
+        const Tensor rest =
+            k + 1 < n ? op<"cat">(std::vector<Tensor>{op<"ones_like">(op<"narrow">(x, dim, 0, 1)),
+                                                      op<"cumprod">(op<"narrow">(x, dim, k + 1, n - k - 1), dim)},
+                                  dim)
+                      : op<"ones_like">(op<"narrow">(x, dim, 0, 1));
         const Tensor others = conj(op<"mul">(before, rest));
         parts.push_back(op<"sum.dim_IntList">(op<"mul">(op<"narrow">(b.g, dim, k, n - k), others), Dims{dim}, true));
     }
     return op<"cat">(parts, dim);
 }
 
-template <bool Largest> std::tuple<Tensor, Tensor> cum_extreme(const Tensor& x, int64_t dim, Out out) {
+template <bool Largest>
+std::tuple<Tensor, Tensor> cum_extreme(const Tensor& x, int64_t dim, Out out) {
     dim = wrap_dim(dim, x.dim());
-    Tensor values = out.result(x.sizes(), x.dtype(), x.device()), indices = out.at(1).result(x.sizes(), DType::i64, x.device());
+    Tensor values = out.result(x.sizes(), x.dtype(), x.device()),
+           indices = out.at(1).result(x.sizes(), DType::i64, x.device());
     if (x.is_meta() || !x.numel()) return {values, indices};
     const Tensor a = at_least_1d(x), v = at_least_1d(values), k = at_least_1d(indices);
     const int64_t n = a.sizes()[size_t(dim)];
@@ -94,15 +110,22 @@ template <bool Largest> std::tuple<Tensor, Tensor> cum_extreme(const Tensor& x, 
     visit_dtype(x.dtype(), [&](auto z) {
         using T = decltype(z);
         if constexpr (std::is_same_v<T, C64> || std::is_same_v<T, C128>) {
-            fail(ErrorKind::NotImplemented, "\"", Largest ? "cummax_cpu" : "cummin_cpu", "\" not implemented for '", x.dtype(), "'");
+            fail(ErrorKind::NotImplemented, "\"", Largest ? "cummax_cpu" : "cummin_cpu", "\" not implemented for '",
+                 x.dtype(), "'");
         } else {
             each_line<3>(a.sizes(), dim, {bytes(v), bytes(a), bytes(k)}, {bv, ba, bk}, [&](const auto& p) {
-                auto nan = [](const T& v) { if constexpr (std::is_integral_v<T>) return false; else return v != v; };
+                auto nan = [](const T& v) {
+                    if constexpr (std::is_integral_v<T>) return false;
+                    else return v != v;
+                };
                 T best = *reinterpret_cast<const T*>(p[1]);
                 int64_t at = 0;
                 for (int64_t i = 0; i < n; ++i) {
                     const T c = *reinterpret_cast<const T*>(p[1] + i * sa);
-                    if (nan(c) || (!nan(best) && (Largest ? c >= best : c <= best))) { best = c; at = i; }
+                    if (nan(c) || (!nan(best) && (Largest ? c >= best : c <= best))) {
+                        best = c;
+                        at = i;
+                    }
                     *reinterpret_cast<T*>(p[0] + i * sv) = best;
                     *reinterpret_cast<int64_t*>(p[2] + i * sk) = at;
                 }
@@ -116,13 +139,14 @@ Tensor extreme_backward(Back& b) {
     return b.sizes(0).empty() ? b.g : op<"scatter_add">(none, b.integer(1), b.result(1), b.g);
 }
 
-// The derivative of y = logcumsumexp(x) is the matrix exp(x_i - y_j), i <= j. Its product with a vector, and with its transpose, is one
-// pass over the line: no exponent is ever positive and nothing is kept but the last sum.
+// The derivative of y = logcumsumexp(x) is the matrix exp(x_i - y_j), i <= j. Its product with a vector, and with its
+// transpose, is one pass over the line: no exponent is ever positive and nothing is kept but the last sum.
 Tensor logcumsumexp_product(const Tensor& v0, const Tensor& x0, const Tensor& y0, int64_t dim, bool transposed) {
     dim = wrap_dim(dim, x0.dim());
     Tensor r = empty(x0.sizes(), x0.dtype(), x0.device());
     if (r.is_meta() || !r.numel()) return r;
-    const Tensor v = at_least_1d(op<"expand">(v0.to(x0.dtype()), x0.sizes())), x = at_least_1d(x0), y = at_least_1d(y0), o = at_least_1d(r);
+    const Tensor v = at_least_1d(op<"expand">(v0.to(x0.dtype()), x0.sizes())), x = at_least_1d(x0), y = at_least_1d(y0),
+                 o = at_least_1d(r);
     const std::array<Dims, 4> strides{byte_strides(o), byte_strides(v), byte_strides(x), byte_strides(y)};
     const int64_t n = x.sizes()[size_t(dim)];
     visit_dtype(x.dtype(), [&](auto z) {
@@ -144,7 +168,9 @@ Tensor logcumsumexp_product(const Tensor& v0, const Tensor& x0, const Tensor& y0
                 }
             };
             each_line<4>(x.sizes(), dim, {bytes(o), bytes(v), bytes(x), bytes(y)}, strides, [&](const auto& p) {
-                auto at = [&](size_t k, int64_t i) -> T& { return *reinterpret_cast<T*>(p[k] + i * strides[k][size_t(dim)]); };
+                auto at = [&](size_t k, int64_t i) -> T& {
+                    return *reinterpret_cast<T*>(p[k] + i * strides[k][size_t(dim)]);
+                };
                 A sum{};
                 for (int64_t k = 0; k < n; ++k) {
                     const int64_t i = transposed ? n - 1 - k : k;
@@ -179,15 +205,25 @@ void logcumsumexp_product_backward(Back& b) {
 }
 
 const Family scans([](Registry& r) {
-    r.add("cumsum(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", "fmio").kernel<cumsum>()
+    r.add("cumsum(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", "fmio")
+        .kernel<cumsum>()
         .grad("self", "", [](Back& b) { return reversed_cumsum(b.g, b.integer(1)); });
-    r.add("cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", "fmio").kernel<cumprod>().grad("self", "self, result", cumprod_backward);
-    r.add("logcumsumexp(Tensor self, int dim) -> Tensor", "fmo").kernel<logcumsumexp>()
-        .grad("self", "self, result", [](Back& b) { return lse_product(b.g, conj(b.arg(0)), conj(b.result()), b.integer(1), true); });
-    r.add("_logcumsumexp_product(Tensor self, Tensor x, Tensor y, int dim, bool transposed) -> Tensor", "").kernel<logcumsumexp_product>()
+    r.add("cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", "fmio")
+        .kernel<cumprod>()
+        .grad("self", "self, result", cumprod_backward);
+    r.add("logcumsumexp(Tensor self, int dim) -> Tensor", "fmo")
+        .kernel<logcumsumexp>()
+        .grad("self", "self, result",
+              [](Back& b) { return lse_product(b.g, conj(b.arg(0)), conj(b.result()), b.integer(1), true); });
+    r.add("_logcumsumexp_product(Tensor self, Tensor x, Tensor y, int dim, bool transposed) -> Tensor", "")
+        .kernel<logcumsumexp_product>()
         .grads("self, x, y", "self, x, y", logcumsumexp_product_backward);
-    r.add("cummax(Tensor self, int dim) -> (Tensor values, Tensor indices)", "fmo").kernel<cum_extreme<true>>().grad("self", "result1", extreme_backward);
-    r.add("cummin(Tensor self, int dim) -> (Tensor values, Tensor indices)", "fmo").kernel<cum_extreme<false>>().grad("self", "result1", extreme_backward);
+    r.add("cummax(Tensor self, int dim) -> (Tensor values, Tensor indices)", "fmo")
+        .kernel<cum_extreme<true>>()
+        .grad("self", "result1", extreme_backward);
+    r.add("cummin(Tensor self, int dim) -> (Tensor values, Tensor indices)", "fmo")
+        .kernel<cum_extreme<false>>()
+        .grad("self", "result1", extreme_backward);
 });
 
 }  // namespace

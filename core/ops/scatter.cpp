@@ -9,21 +9,24 @@ namespace {
 using namespace cpu;
 
 int64_t checked(int64_t i, int64_t n, int64_t dim) {
-    if (i < 0 || i >= n) [[unlikely]] fail(ErrorKind::Runtime, "index ", i, " is out of bounds for dimension ", dim, " with size ", n);
+    if (i < 0 || i >= n) [[unlikely]]
+        fail(ErrorKind::Runtime, "index ", i, " is out of bounds for dimension ", dim, " with size ", n);
     return i;
 }
 Tensor as_index(const Tensor& t, const char* name) {
     if (!t.numel()) return t.dtype() == DType::i64 ? t : empty(t.sizes(), DType::i64);
-    if (t.dtype() != DType::i64 && t.dtype() != DType::i32) fail(ErrorKind::Runtime, name, "(): Expected dtype int32/int64 for index");
+    if (t.dtype() != DType::i64 && t.dtype() != DType::i32)
+        fail(ErrorKind::Runtime, name, "(): Expected dtype int32/int64 for index");
     return t.dtype() == DType::i64 ? t : convert(t, DType::i64);
 }
 void check_index_shape(const Tensor& x, int64_t dim, const Tensor& index, const char* what) {
     if (index.numel() == 0) return;
-    check(std::max<int64_t>(1, x.dim()) == std::max<int64_t>(1, index.dim()), "Index tensor must have the same number of dimensions as ", what, " tensor");
+    check(std::max<int64_t>(1, x.dim()) == std::max<int64_t>(1, index.dim()),
+          "Index tensor must have the same number of dimensions as ", what, " tensor");
     for (int64_t d = 0; d < index.dim(); ++d)
         if (d != dim && x.dim() && index.sizes()[size_t(d)] > x.sizes()[size_t(d)])
-            fail(ErrorKind::Runtime, "Size does not match at dimension ", d, " expected index ", index.sizes(), " to be no larger than ", what, " ",
-                 x.sizes(), " apart from dimension ", dim);
+            fail(ErrorKind::Runtime, "Size does not match at dimension ", d, " expected index ", index.sizes(),
+                 " to be no larger than ", what, " ", x.sizes(), " apart from dimension ", dim);
 }
 Tensor zeros(IntSpan sizes, const Tensor& like) { return op<"zeros">(sizes, like.dtype(), nullptr, like.device()); }
 
@@ -35,15 +38,17 @@ Tensor gather(const Tensor& x0, int64_t dim, const Tensor& index0, bool, Out out
     if (r.is_meta() || !r.numel()) return r;
     const Tensor x = at_least_1d(x0), at = at_least_1d(index), o = at_least_1d(r);
     const int64_t n = at.sizes()[size_t(dim)], size = x.sizes()[size_t(dim)];
-    const int64_t sx = byte_strides(x)[size_t(dim)], si = byte_strides(at)[size_t(dim)], so = byte_strides(o)[size_t(dim)];
+    const int64_t sx = byte_strides(x)[size_t(dim)], si = byte_strides(at)[size_t(dim)],
+                  so = byte_strides(o)[size_t(dim)];
     by_item_size(itemsize(x.dtype()), [&](auto z) {
         using T = decltype(z);
-        each_line<3>(at.sizes(), dim, {bytes(o), bytes(x), bytes(at)}, {byte_strides(o), byte_strides(x), byte_strides(at)}, [&](const auto& p) {
-            for (int64_t j = 0; j < n; ++j) {
-                const int64_t k = checked(*reinterpret_cast<const int64_t*>(p[2] + j * si), size, dim);
-                *reinterpret_cast<T*>(p[0] + j * so) = *reinterpret_cast<const T*>(p[1] + k * sx);
-            }
-        });
+        each_line<3>(at.sizes(), dim, {bytes(o), bytes(x), bytes(at)},
+                     {byte_strides(o), byte_strides(x), byte_strides(at)}, [&](const auto& p) {
+                         for (int64_t j = 0; j < n; ++j) {
+                             const int64_t k = checked(*reinterpret_cast<const int64_t*>(p[2] + j * si), size, dim);
+                             *reinterpret_cast<T*>(p[0] + j * so) = *reinterpret_cast<const T*>(p[1] + k * sx);
+                         }
+                     });
     });
     return r;
 }
@@ -51,12 +56,14 @@ Tensor gather(const Tensor& x0, int64_t dim, const Tensor& index0, bool, Out out
 // ---------------------------------------------------------------- scatter
 enum class Into { set, add, multiply, mean, maximum, minimum };
 
-template <class T> T combine(Into how, T a, T b) {
+template <class T>
+T combine(Into how, T a, T b) {
     if constexpr (std::is_same_v<T, bool>) {
         return how == Into::multiply || how == Into::minimum ? a && b : how == Into::set ? b : a || b;
     } else {
         switch (how) {
-            case Into::add: case Into::mean: return T(a + b);
+            case Into::add:
+            case Into::mean: return T(a + b);
             case Into::multiply: return T(a * b);
             case Into::maximum:
                 if constexpr (requires { a > b; }) return b > a || b != b ? b : a;
@@ -69,7 +76,8 @@ template <class T> T combine(Into how, T a, T b) {
     }
 }
 
-void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Operand& source, Into how, const char* name) {
+void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Operand& source, Into how,
+                  const char* name) {
     const Tensor index = as_index(index0, name);
     if (!index.numel()) return;
     if (source.is_tensor()) {
@@ -94,7 +102,8 @@ void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Ope
             const int64_t ss = bs[size_t(dim)];
             each_line<3>(at.sizes(), dim, {bytes(o), bytes(s), bytes(at)}, {bo, bs, bi}, [&](const auto& p) {
                 for (int64_t j = 0; j < n; ++j)
-                    put(p[0], *reinterpret_cast<const int64_t*>(p[2] + j * si), *reinterpret_cast<const T*>(p[1] + j * ss));
+                    put(p[0], *reinterpret_cast<const int64_t*>(p[2] + j * si),
+                        *reinterpret_cast<const T*>(p[1] + j * ss));
             });
         } else {
             const T v = source.scalar().to<T>();
@@ -116,21 +125,28 @@ Into reduction(std::string_view s) {
     if (s == "amin") return Into::minimum;
     fail(ErrorKind::Runtime, "reduce argument must be either sum, prod, mean, amax or amin, got ", s);
 }
-Tensor scatter_as(const Tensor& self, int64_t dim, const Tensor& index, const Operand& src, Into how, const char* name, const Out& out) {
+Tensor scatter_as(const Tensor& self, int64_t dim, const Tensor& index, const Operand& src, Into how, const char* name,
+                  const Out& out) {
     dim = wrap_dim(dim, self.dim());
     Tensor r = started(self, out);
     scatter_into(r, dim, index, src, how, name);
     return r;
 }
-Tensor scatter_src(const Tensor& s, int64_t d, const Tensor& i, const Tensor& src, Out out) { return scatter_as(s, d, i, src, Into::set, "scatter", out); }
-Tensor scatter_value(const Tensor& s, int64_t d, const Tensor& i, Scalar v, Out out) { return scatter_as(s, d, i, v, Into::set, "scatter", out); }
+Tensor scatter_src(const Tensor& s, int64_t d, const Tensor& i, const Tensor& src, Out out) {
+    return scatter_as(s, d, i, src, Into::set, "scatter", out);
+}
+Tensor scatter_value(const Tensor& s, int64_t d, const Tensor& i, Scalar v, Out out) {
+    return scatter_as(s, d, i, v, Into::set, "scatter", out);
+}
 Tensor scatter_src_by(const Tensor& s, int64_t d, const Tensor& i, const Tensor& src, std::string_view how, Out out) {
     return scatter_as(s, d, i, src, old_reduction(how), "scatter", out);
 }
 Tensor scatter_value_by(const Tensor& s, int64_t d, const Tensor& i, Scalar v, std::string_view how, Out out) {
     return scatter_as(s, d, i, v, old_reduction(how), "scatter", out);
 }
-Tensor scatter_add(const Tensor& s, int64_t d, const Tensor& i, const Tensor& src, Out out) { return scatter_as(s, d, i, src, Into::add, "scatter_add", out); }
+Tensor scatter_add(const Tensor& s, int64_t d, const Tensor& i, const Tensor& src, Out out) {
+    return scatter_as(s, d, i, src, Into::add, "scatter_add", out);
+}
 
 // Without `include_self` places that receive anything start from the reduction's neutral element.
 Scalar neutral(DType t, Into how) {
@@ -141,12 +157,14 @@ Scalar neutral(DType t, Into how) {
     visit_dtype(t, [&](auto z) {
         using T = decltype(z);
         if constexpr (std::is_same_v<T, bool>) v = Scalar(!low);
-        else if constexpr (std::is_integral_v<T>) v = Scalar(int64_t(low ? std::numeric_limits<T>::min() : std::numeric_limits<T>::max()));
+        else if constexpr (std::is_integral_v<T>)
+            v = Scalar(int64_t(low ? std::numeric_limits<T>::min() : std::numeric_limits<T>::max()));
         else v = Scalar(low ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity());
     });
     return v;
 }
-Tensor scatter_reduce(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src, std::string_view how, bool include_self, Out out) {
+Tensor scatter_reduce(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src, std::string_view how,
+                      bool include_self, Out out) {
     dim = wrap_dim(dim, self.dim());
     const Into into = reduction(how);
     Tensor r = started(self, out);
@@ -181,11 +199,14 @@ void scatter_reduce_backward(Back& b) {
     } else if (how == "prod") {
         // The product of all others; a group with a single zero needs care.
         const Tensor zero = op<"eq">(src, 0), masked_self = op<"masked_fill">(self, op<"eq">(self, 0), 1);
-        gs = op<"div">(op<"mul">(g, op<"scatter_reduce">(masked_self, dim, index, src, "prod", include_self)), masked_self);
+        gs = op<"div">(op<"mul">(g, op<"scatter_reduce">(masked_self, dim, index, src, "prod", include_self)),
+                       masked_self);
         const Tensor zeros_in_group = op<"scatter_add">(op<"zeros_like">(self), dim, index, zero.to(self.dtype()));
         const Tensor lone = op<"logical_and">(zero, op<"eq">(gathered(zeros_in_group), 1));
-        const Tensor others = gathered(op<"scatter_reduce">(self, dim, index, op<"masked_fill">(src, lone, 1), "prod", include_self));
-        gx = op<"where">(lone, op<"mul">(gathered(g), others), op<"div">(gathered(op<"mul">(g, result)), op<"masked_fill">(src, zero, 1)));
+        const Tensor others =
+            gathered(op<"scatter_reduce">(self, dim, index, op<"masked_fill">(src, lone, 1), "prod", include_self));
+        gx = op<"where">(lone, op<"mul">(gathered(g), others),
+                         op<"div">(gathered(op<"mul">(g, result)), op<"masked_fill">(src, zero, 1)));
     } else {  // extremes: shared evenly
         const Tensor self_is = op<"eq">(self, result), src_is = op<"eq">(src, gathered(result));
         const Tensor start = include_self ? self_is.to(g.dtype()) : op<"zeros_like">(g);
@@ -208,7 +229,8 @@ void check_range(const Tensor& index, int64_t size, int64_t dim, const char* nam
     const int64_t* at = index.data<int64_t>();
     for (int64_t i = 0; i < index.numel(); ++i)
         if (at[i] < 0 || at[i] >= size)
-            fail(ErrorKind::Index, "index out of range in self\nindex ", at[i], " at position ", i, " of ", name, " for dimension ", dim, " of size ", size);
+            fail(ErrorKind::Index, "index out of range in self\nindex ", at[i], " at position ", i, " of ", name,
+                 " for dimension ", dim, " of size ", size);
 }
 
 Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index0, Out out) {
@@ -232,7 +254,10 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index0, Out out)
             char* to = bytes(dst) + b * row;
             if (row == 4) std::memcpy(to, from, 4);
             else std::memcpy(to, from, size_t(row));
-            if (++i == n) { i = 0; ++o; }
+            if (++i == n) {
+                i = 0;
+                ++o;
+            }
         }
     });
     if (dst.get() != r.get()) copy_data(r, dst);
@@ -240,15 +265,17 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index0, Out out)
 }
 
 // Slice i of source goes to slice index[i] of `to`, one after another.
-void slices_into(const Tensor& to, int64_t dim, const Tensor& index0, const Tensor& source, Into how, const Scalar& alpha, const char* name) {
+void slices_into(const Tensor& to, int64_t dim, const Tensor& index0, const Tensor& source, Into how,
+                 const Scalar& alpha, const char* name) {
     const Tensor index = index_vector(index0, name);
-    check(to.dtype() == source.dtype(), name, "(): self and source expected to have the same dtype, but got (self) ", to.dtype(), " and (source) ", source.dtype());
-    check((source.dim() ? source.size(dim) : 1) == index.numel(), name, "(): Number of indices (", index.numel(), ") should be equal to source.size(dim): (",
-          source.dim() ? source.size(dim) : 1, "), for dim: ", dim);
+    check(to.dtype() == source.dtype(), name, "(): self and source expected to have the same dtype, but got (self) ",
+          to.dtype(), " and (source) ", source.dtype());
+    check((source.dim() ? source.size(dim) : 1) == index.numel(), name, "(): Number of indices (", index.numel(),
+          ") should be equal to source.size(dim): (", source.dim() ? source.size(dim) : 1, "), for dim: ", dim);
     for (int64_t d = 0; d < to.dim() && to.dim() > 1; ++d)
         check(d == dim || (source.dim() == to.dim() && source.sizes()[size_t(d)] == to.sizes()[size_t(d)]), name,
-              "(): Source/destination tensor must have same slice shapes. Destination slice shape: ", to.sizes(), " at dimension ", dim,
-              " and source slice shape: ", source.sizes(), " at dimension 0.");
+              "(): Source/destination tensor must have same slice shapes. Destination slice shape: ", to.sizes(),
+              " at dimension ", dim, " and source slice shape: ", source.sizes(), " at dimension 0.");
     const Tensor o = at_least_1d(to), s = at_least_1d(source);
     check_range(index, o.sizes()[size_t(dim)], dim, name);
     if (to.is_meta() || !index.numel() || !to.numel()) return;
@@ -281,10 +308,13 @@ Tensor index_copy(const Tensor& self, int64_t dim, const Tensor& index, const Te
     return r;
 }
 // scatter_reduce with the index spread over the slices.
-Tensor index_reduce(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source, std::string_view how, bool include_self) {
-    check(how == "prod" || how == "mean" || how == "amax" || how == "amin", "index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got ", how, ".");
+Tensor index_reduce(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source, std::string_view how,
+                    bool include_self) {
+    check(how == "prod" || how == "mean" || how == "amax" || how == "amin",
+          "index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got ", how, ".");
     dim = wrap_dim(dim, self.dim());
-    const Tensor s = source.dim() ? source : op<"unsqueeze">(source, 0), x = self.dim() ? self : op<"unsqueeze">(self, 0);
+    const Tensor s = source.dim() ? source : op<"unsqueeze">(source, 0),
+                 x = self.dim() ? self : op<"unsqueeze">(self, 0);
     Dims shape(size_t(s.dim()), 1);
     shape[size_t(dim)] = index.numel();
     const Tensor spread = op<"expand">(op<"reshape">(index, shape), s.sizes());
@@ -293,9 +323,11 @@ Tensor index_reduce(const Tensor& self, int64_t dim, const Tensor& index, const 
 Tensor index_fill(const Tensor& self, int64_t dim, const Tensor& index, Operand value, Out out) {
     dim = wrap_dim(dim, self.dim());
     if (value.is_tensor())
-        check(value.tensor().dim() == 0, "Only supports 0-dimension value tensor, but got tensor with ", value.tensor().dim(), " dimension(s).");
+        check(value.tensor().dim() == 0, "Only supports 0-dimension value tensor, but got tensor with ",
+              value.tensor().dim(), " dimension(s).");
     const Scalar v = value.is_tensor() ? value.tensor().item() : value.scalar();
-    check(!(v.is_complex() && !is_complex(self.dtype())), "index_fill_(): Converting complex Scalar to non-complex type is not supported");
+    check(!(v.is_complex() && !is_complex(self.dtype())),
+          "index_fill_(): Converting complex Scalar to non-complex type is not supported");
     Tensor r = started(self, out);
     const Tensor at = index_vector(index, "index_fill_"), o = at_least_1d(r);
     if (r.is_meta()) return r;
@@ -304,7 +336,8 @@ Tensor index_fill(const Tensor& self, int64_t dim, const Tensor& index, Operand 
     sizes[size_t(dim)] = 1;
     for (int64_t i = 0; i < at.numel(); ++i) {
         int64_t k = at.data<int64_t>()[i];
-        if (k < -n || k >= n) fail(ErrorKind::Index, "index ", k, " is out of bounds for dimension ", dim, " with size ", n);
+        if (k < -n || k >= n)
+            fail(ErrorKind::Index, "index ", k, " is out of bounds for dimension ", dim, " with size ", n);
         if (k < 0) k += n;
         fill(make_view(o, sizes, o.strides(), o->offset + k * o.strides()[size_t(dim)]), v);
     }
@@ -313,7 +346,8 @@ Tensor index_fill(const Tensor& self, int64_t dim, const Tensor& index, Operand 
 
 // ---------------------------------------------------------------- flat positions
 int64_t flat_position(int64_t k, int64_t n) {
-    if (k < -n || k >= n) fail(ErrorKind::Index, "out of range: tried to access index ", k, " on a tensor of ", n, " elements.");
+    if (k < -n || k >= n)
+        fail(ErrorKind::Index, "out of range: tried to access index ", k, " on a tensor of ", n, " elements.");
     return k < 0 ? k + n : k;
 }
 Tensor take(const Tensor& x, const Tensor& index, Out out) {
@@ -325,15 +359,19 @@ Tensor take(const Tensor& x, const Tensor& index, Out out) {
     by_item_size(itemsize(x.dtype()), [&](auto z) {
         using T = decltype(z);
         for (int64_t i = 0; i < at.numel(); ++i)
-            reinterpret_cast<T*>(bytes(dst))[i] = reinterpret_cast<const T*>(bytes(src))[flat_position(at.data<int64_t>()[i], x.numel())];
+            reinterpret_cast<T*>(bytes(dst))[i] =
+                reinterpret_cast<const T*>(bytes(src))[flat_position(at.data<int64_t>()[i], x.numel())];
     });
     if (dst.get() != r.get()) copy_data(r, dst);
     return r;
 }
 Tensor put(const Tensor& self, const Tensor& index, const Tensor& source, bool accumulate, Out out) {
     check(index.dtype() == DType::i64, "put_(): Expected a long tensor for index, but got ", index.dtype());
-    check(self.dtype() == source.dtype(), "put_(): self and source expected to have the same dtype, but got self.dtype = ", self.dtype(), " and source.dtype = ", source.dtype());
-    check(index.numel() == source.numel(), "put_(): Expected source and index to have the same number of elements, but got source.numel() = ",
+    check(self.dtype() == source.dtype(),
+          "put_(): self and source expected to have the same dtype, but got self.dtype = ", self.dtype(),
+          " and source.dtype = ", source.dtype());
+    check(index.numel() == source.numel(),
+          "put_(): Expected source and index to have the same number of elements, but got source.numel() = ",
           source.numel(), ", index.numel() = ", index.numel());
     Tensor r = started(self, out);
     if (r.is_meta() || !index.numel()) return r;
@@ -356,36 +394,62 @@ Tensor selected(Back& b) {
 }
 
 const Family scatters([](Registry& r) {
-    r.add("gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor", "fmo").kernel<gather>()
-        .grad("self", "index", [](Back& b) { return op<"scatter_add">(zeros(b.sizes(0), b.g), b.integer(1), b.arg(2), b.g); });
-    r.add("scatter.src(Tensor self, int dim, Tensor index, Tensor src) -> Tensor", "fmio").kernel<scatter_src>()
-        .grad("self", "index", [](Back& b) { return op<"scatter.value">(b.g, b.integer(1), b.arg(2), Scalar(0)); }).grad("src", "index", gathered);
-    r.add("scatter.value(Tensor self, int dim, Tensor index, Scalar value) -> Tensor", "fmio").kernel<scatter_value>()
+    r.add("gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor", "fmo")
+        .kernel<gather>()
+        .grad("self", "index",
+              [](Back& b) { return op<"scatter_add">(zeros(b.sizes(0), b.g), b.integer(1), b.arg(2), b.g); });
+    r.add("scatter.src(Tensor self, int dim, Tensor index, Tensor src) -> Tensor", "fmio")
+        .kernel<scatter_src>()
+        .grad("self", "index", [](Back& b) { return op<"scatter.value">(b.g, b.integer(1), b.arg(2), Scalar(0)); })
+        .grad("src", "index", gathered);
+    r.add("scatter.value(Tensor self, int dim, Tensor index, Scalar value) -> Tensor", "fmio")
+        .kernel<scatter_value>()
         .grad("self", "index", [](Back& b) { return op<"scatter.value">(b.g, b.integer(1), b.arg(2), Scalar(0)); });
-    r.add("scatter.reduce(Tensor self, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor", "fmio").kernel<scatter_src_by>();
-    r.add("scatter.value_reduce(Tensor self, int dim, Tensor index, Scalar value, *, str reduce) -> Tensor", "fmio").kernel<scatter_value_by>();
-    r.add("scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor", "fmio").kernel<scatter_add>()
-        .grad("self", "", [](Back& b) { return b.g; }).grad("src", "index", gathered);
-    r.add("scatter_reduce.two(Tensor self, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> Tensor", "fmio")
-        .kernel<scatter_reduce>().grads("self, src", "self, index, src, result", scatter_reduce_backward);
-    r.add("index_select(Tensor self, int dim, Tensor index) -> Tensor", "fmo").kernel<index_select>()
-        .grad("self", "index", [](Back& b) { return op<"index_add">(zeros(b.sizes(0), b.g), b.integer(1), b.arg(2), b.g); });
-    r.add("index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor", "fmio").kernel<index_add>()
+    r.add("scatter.reduce(Tensor self, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor", "fmio")
+        .kernel<scatter_src_by>();
+    r.add("scatter.value_reduce(Tensor self, int dim, Tensor index, Scalar value, *, str reduce) -> Tensor", "fmio")
+        .kernel<scatter_value_by>();
+    r.add("scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor", "fmio")
+        .kernel<scatter_add>()
         .grad("self", "", [](Back& b) { return b.g; })
-        .grad("source", "index", [](Back& b) { return b.scalar(4).equals(1) ? selected(b) : op<"mul">(selected(b), b.scalar(4)); });
-    r.add("index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor", "fmio").kernel<index_copy>()
+        .grad("src", "index", gathered);
+    r.add(
+         "scatter_reduce.two(Tensor self, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> "
+         "Tensor",
+         "fmio")
+        .kernel<scatter_reduce>()
+        .grads("self, src", "self, index, src, result", scatter_reduce_backward);
+    r.add("index_select(Tensor self, int dim, Tensor index) -> Tensor", "fmo")
+        .kernel<index_select>()
+        .grad("self", "index",
+              [](Back& b) { return op<"index_add">(zeros(b.sizes(0), b.g), b.integer(1), b.arg(2), b.g); });
+    r.add("index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor", "fmio")
+        .kernel<index_add>()
+        .grad("self", "", [](Back& b) { return b.g; })
+        .grad("source", "index",
+              [](Back& b) { return b.scalar(4).equals(1) ? selected(b) : op<"mul">(selected(b), b.scalar(4)); });
+    r.add("index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor", "fmio")
+        .kernel<index_copy>()
         .grad("self", "index", [](Back& b) { return op<"index_fill">(b.g, b.integer(1), b.arg(2), Scalar(0)); })
         .grad("source", "index", selected);
-    r.add("index_reduce(Tensor self, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> Tensor", "fmio").kernel<index_reduce>();
-    r.add("index_fill(Tensor self, int dim, Tensor index, Operand value) -> Tensor", "fmi").kernel<index_fill>()
+    r.add(
+         "index_reduce(Tensor self, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> "
+         "Tensor",
+         "fmio")
+        .kernel<index_reduce>();
+    r.add("index_fill(Tensor self, int dim, Tensor index, Operand value) -> Tensor", "fmi")
+        .kernel<index_fill>()
         .grad("self", "index", [](Back& b) { return op<"index_fill">(b.g, b.integer(1), b.arg(2), Scalar(0)); })
         .grad("value", "index", [](Back& b) {  // a position named twice counts once
             return op<"sum">(op<"index_select">(b.g, b.integer(1), std::move(opn<"_unique2">(b.arg(2)).result[0])));
         });
-    r.add("take(Tensor self, Tensor index) -> Tensor", "fmo").kernel<take>()
-        .grad("self", "index", [](Back& b) { return op<"put">(zeros(b.sizes(0), b.g), b.arg(1), b.g, true); });
-    r.add("put(Tensor self, Tensor index, Tensor source, bool accumulate=False) -> Tensor", "fmi").kernel<put>()
-        .grad("self", "index", [](Back& b) { return b.flag(3) ? b.g : op<"put">(b.g, b.arg(1), zeros(b.arg(1).sizes(), b.g), false); })
+    r.add("take(Tensor self, Tensor index) -> Tensor", "fmo").kernel<take>().grad("self", "index", [](Back& b) {
+        return op<"put">(zeros(b.sizes(0), b.g), b.arg(1), b.g, true);
+    });
+    r.add("put(Tensor self, Tensor index, Tensor source, bool accumulate=False) -> Tensor", "fmi")
+        .kernel<put>()
+        .grad("self", "index",
+              [](Back& b) { return b.flag(3) ? b.g : op<"put">(b.g, b.arg(1), zeros(b.arg(1).sizes(), b.g), false); })
         .grad("source", "index", [](Back& b) { return op<"reshape">(op<"take">(b.g, b.arg(1)), b.sizes(2)); });
 });
 

@@ -1,4 +1,5 @@
-// Softmax and its logarithm. With create_graph the gradient is written with operators, otherwise one kernel computes it.
+// Softmax and its logarithm. With create_graph the gradient is written with operators, otherwise one kernel computes
+// it.
 #include "autograd/back.h"
 #include "base/parallel.h"
 #include "cpu/iter.h"
@@ -8,17 +9,21 @@ namespace fb {
 namespace {
 using namespace cpu;
 
-struct Shape { int64_t outer, n, inner; };
+struct Shape {
+    int64_t outer, n, inner;
+};
 Shape around(IntSpan sizes, int64_t dim) {
     if (sizes.empty()) return {1, 1, 1};
     const size_t d = size_t(dim);
     return {product(sizes.first(d)), sizes[d], product(sizes.subspan(d + 1))};
 }
 // body(outer index) on several threads; `bytes` of one element.
-template <class F> void each_outer(const Shape& s, F&& body) {
-    parallel_for(s.outer, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, s.n * s.inner)), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) body(i * s.n * s.inner);
-    });
+template <class F>
+void each_outer(const Shape& s, F&& body) {
+    parallel_for(s.outer, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, s.n * s.inner)),
+                 [&](int64_t begin, int64_t end) {
+                     for (int64_t i = begin; i < end; ++i) body(i * s.n * s.inner);
+                 });
 }
 
 template <bool log>
@@ -27,7 +32,8 @@ Tensor forward(const Tensor& x, int64_t dim, bool half_to_float, Out out) {
     const DType t = half_to_float ? DType::f32 : x.dtype();
     const NormLoops* loops = norm_loops(x.dtype());
     if (!loops)
-        fail(ErrorKind::NotImplemented, "\"", log ? "log_softmax" : "softmax", dim + 1 >= x.dim() ? "_lastdim_kernel_impl" : "_kernel_impl", "\" not implemented for '", x.dtype(), "'");
+        fail(ErrorKind::NotImplemented, "\"", log ? "log_softmax" : "softmax",
+             dim + 1 >= x.dim() ? "_lastdim_kernel_impl" : "_kernel_impl", "\" not implemented for '", x.dtype(), "'");
     Tensor r = out.result(x.sizes(), t, x.device());
     if (r.is_meta()) return r;
     if (!r.is_contiguous()) r = empty(x.sizes(), t);
@@ -52,7 +58,8 @@ Tensor gradient_kernel(const Tensor& g, const Tensor& y, int64_t dim) {
     const int64_t size = int64_t(itemsize(t));
     const char *pg = dg.data<char>(), *py = dy.data<char>();
     char* to = r.data<char>();
-    each_outer(s, [&](int64_t i) { loops->softmax_gradient(pg + i * size, py + i * size, to + i * size, s.n, s.inner, log); });
+    each_outer(
+        s, [&](int64_t i) { loops->softmax_gradient(pg + i * size, py + i * size, to + i * size, s.n, s.inner, log); });
     return r;
 }
 
@@ -74,14 +81,26 @@ Tensor public_form(const Tensor& x, int64_t dim, DType dtype) {
 }
 
 const Family family([](Registry& r) {
-    r.add("_softmax(Tensor self, int dim, bool half_to_float) -> Tensor", "fo").kernel<forward<false>>().node("SoftmaxBackward0")
-        .grad("self", "result", [](Back& b) { return gradient<false>(b.g, b.result(), b.integer(1), b.meta(0).dtype); });
-    r.add("_log_softmax(Tensor self, int dim, bool half_to_float) -> Tensor", "fo").kernel<forward<true>>().node("LogSoftmaxBackward0")
+    r.add("_softmax(Tensor self, int dim, bool half_to_float) -> Tensor", "fo")
+        .kernel<forward<false>>()
+        .node("SoftmaxBackward0")
+        .grad("self", "result",
+              [](Back& b) { return gradient<false>(b.g, b.result(), b.integer(1), b.meta(0).dtype); });
+    r.add("_log_softmax(Tensor self, int dim, bool half_to_float) -> Tensor", "fo")
+        .kernel<forward<true>>()
+        .node("LogSoftmaxBackward0")
         .grad("self", "result", [](Back& b) { return gradient<true>(b.g, b.result(), b.integer(1), b.meta(0).dtype); });
-    r.add("_softmax_backward_data(Tensor grad_output, Tensor output, int dim, ScalarType input_dtype) -> Tensor", "f").kernel<gradient<false>>();
-    r.add("_log_softmax_backward_data(Tensor grad_output, Tensor output, int dim, ScalarType input_dtype) -> Tensor", "f").kernel<gradient<true>>();
-    r.add("softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor", "fmo").kernel<public_form<false>>().autocast(2);
-    r.add("log_softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor", "fmo").kernel<public_form<true>>().autocast(2);
+    r.add("_softmax_backward_data(Tensor grad_output, Tensor output, int dim, ScalarType input_dtype) -> Tensor", "f")
+        .kernel<gradient<false>>();
+    r.add("_log_softmax_backward_data(Tensor grad_output, Tensor output, int dim, ScalarType input_dtype) -> Tensor",
+          "f")
+        .kernel<gradient<true>>();
+    r.add("softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor", "fmo")
+        .kernel<public_form<false>>()
+        .autocast(2);
+    r.add("log_softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor", "fmo")
+        .kernel<public_form<true>>()
+        .autocast(2);
 });
 
 }  // namespace

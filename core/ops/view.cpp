@@ -5,7 +5,9 @@
 namespace fb {
 namespace {
 
-Tensor view_of(const Tensor& t, IntSpan sizes, IntSpan strides, int64_t offset) { return make_view(t, sizes, strides, offset); }
+Tensor view_of(const Tensor& t, IntSpan sizes, IntSpan strides, int64_t offset) {
+    return make_view(t, sizes, strides, offset);
+}
 
 // -1 in a shape stands for what is left.
 Dims infer_size(IntSpan shape, int64_t numel) {
@@ -16,14 +18,19 @@ Dims infer_size(IntSpan shape, int64_t numel) {
             if (unknown >= 0) fail(ErrorKind::Runtime, "only one dimension can be inferred");
             unknown = int64_t(d);
         } else {
-            if (r[d] < 0) fail(ErrorKind::Runtime, "invalid shape dimension ", r[d], " at index ", d, " of shape ", shape);
+            if (r[d] < 0)
+                fail(ErrorKind::Runtime, "invalid shape dimension ", r[d], " at index ", d, " of shape ", shape);
             known *= r[d];
         }
     }
     if (numel == known && unknown < 0) return r;
-    if (unknown >= 0 && known > 0 && numel % known == 0) { r[size_t(unknown)] = numel / known; return r; }
+    if (unknown >= 0 && known > 0 && numel % known == 0) {
+        r[size_t(unknown)] = numel / known;
+        return r;
+    }
     if (unknown >= 0 && known == 0 && numel == 0)
-        fail(ErrorKind::Runtime, "cannot reshape tensor of 0 elements into shape ", shape, " because the unspecified dimension size -1 can be any value and is ambiguous");
+        fail(ErrorKind::Runtime, "cannot reshape tensor of 0 elements into shape ", shape,
+             " because the unspecified dimension size -1 can be any value and is ambiguous");
     fail(ErrorKind::Runtime, "shape '", shape, "' is invalid for input of size ", numel);
 }
 
@@ -36,7 +43,10 @@ bool view_strides(const Tensor& t, IntSpan shape, Dims& strides) {
     }
     if (shape.empty()) return true;
     int64_t v = int64_t(shape.size()) - 1;
-    if (t.dim() == 0) { for (auto& s : strides) s = 1; return true; }
+    if (t.dim() == 0) {
+        for (auto& s : strides) s = 1;
+        return true;
+    }
     int64_t base = t.strides().back(), chunk = 1, filled = 1;
     for (int64_t d = t.dim() - 1; d >= 0; --d) {
         chunk *= t.sizes()[size_t(d)];
@@ -62,7 +72,9 @@ Tensor view(const Tensor& t, IntSpan size) {
     Dims strides;
     if (t->contiguous) strides = contiguous_strides(shape);
     else if (!view_strides(t, shape, strides))
-        fail(ErrorKind::Runtime, "view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous "
+        fail(ErrorKind::Runtime,
+             "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+             "contiguous "
              "subspaces). Use .reshape(...) instead.");
     return view_of(t, shape, strides, t->offset);
 }
@@ -74,8 +86,10 @@ Tensor view_dtype(const Tensor& t, DType dtype) {
         v->dtype = dtype;
         return v;
     }
-    check(t.dim() > 0, "self.dim() cannot be 0 to view ", scalar_name(t.dtype()), " as ", scalar_name(dtype), " (different element sizes)");
-    check(t.strides().back() == 1, "self.stride(-1) must be 1 to view ", scalar_name(t.dtype()), " as ", scalar_name(dtype), " (different element sizes), but got ", t.strides().back());
+    check(t.dim() > 0, "self.dim() cannot be 0 to view ", scalar_name(t.dtype()), " as ", scalar_name(dtype),
+          " (different element sizes)");
+    check(t.strides().back() == 1, "self.stride(-1) must be 1 to view ", scalar_name(t.dtype()), " as ",
+          scalar_name(dtype), " (different element sizes), but got ", t.strides().back());
     Dims sizes = t.sizes(), strides = t.strides();
     int64_t offset = t->offset;
     if (a > b) {
@@ -85,11 +99,15 @@ Tensor view_dtype(const Tensor& t, DType dtype) {
         offset *= k;
     } else {
         const int64_t k = b / a;
-        check(sizes.back() % k == 0, "self.size(-1) must be divisible by ", k, " to view ", scalar_name(t.dtype()), " as ", scalar_name(dtype), " (different element sizes), but got ", sizes.back());
-        check(offset % k == 0, "self.storage_offset() must be divisible by ", k, " to view ", scalar_name(t.dtype()), " as ", scalar_name(dtype), " (different element sizes), but got ", offset);
+        check(sizes.back() % k == 0, "self.size(-1) must be divisible by ", k, " to view ", scalar_name(t.dtype()),
+              " as ", scalar_name(dtype), " (different element sizes), but got ", sizes.back());
+        check(offset % k == 0, "self.storage_offset() must be divisible by ", k, " to view ", scalar_name(t.dtype()),
+              " as ", scalar_name(dtype), " (different element sizes), but got ", offset);
         sizes.back() /= k;
         for (size_t d = 0; d + 1 < strides.size(); ++d) {
-            check(strides[d] % k == 0, "self.stride(", d, ") must be divisible by ", k, " to view ", scalar_name(t.dtype()), " as ", scalar_name(dtype), " (different element sizes), but got ", strides[d]);
+            check(strides[d] % k == 0, "self.stride(", d, ") must be divisible by ", k, " to view ",
+                  scalar_name(t.dtype()), " as ", scalar_name(dtype), " (different element sizes), but got ",
+                  strides[d]);
             strides[d] /= k;
         }
         offset /= k;
@@ -114,14 +132,16 @@ Tensor unsafe_view(const Tensor& t, IntSpan size) {
 
 Tensor expand(const Tensor& t, IntSpan size, bool) {
     if (int64_t(size.size()) < t.dim())
-        fail(ErrorKind::Runtime, "expand(", "torch.", scalar_name(t.dtype()), "Tensor{", t.sizes(), "}, size=", size, "): the number of sizes provided (", size.size(),
+        fail(ErrorKind::Runtime, "expand(", "torch.", scalar_name(t.dtype()), "Tensor{", t.sizes(), "}, size=", size,
+             "): the number of sizes provided (", size.size(),
              ") must be greater or equal to the number of dimensions in the tensor (", t.dim(), ")");
     Dims sizes(size), strides(size.size());
     const size_t lead = size.size() - t.sizes().size();
     for (size_t d = size.size(); d-- > 0;) {
         if (d < lead) {
             if (sizes[d] == -1)
-                fail(ErrorKind::Runtime, "The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension ", d);
+                fail(ErrorKind::Runtime,
+                     "The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension ", d);
             check(sizes[d] >= 0, "Trying to create tensor with negative dimension ", sizes[d], ": ", size);
             strides[d] = d + 1 < size.size() ? sizes[d + 1] * strides[d + 1] : 1;
             if (sizes[d] != 1) strides[d] = 0;
@@ -132,8 +152,9 @@ Tensor expand(const Tensor& t, IntSpan size, bool) {
         strides[d] = t.strides()[d - lead];
         if (have != sizes[d]) {
             if (have != 1)
-                fail(ErrorKind::Runtime, "The expanded size of the tensor (", sizes[d], ") must match the existing size (", have,
-                     ") at non-singleton dimension ", d, ".  Target sizes: ", size, ".  Tensor sizes: ", t.sizes());
+                fail(ErrorKind::Runtime, "The expanded size of the tensor (", sizes[d],
+                     ") must match the existing size (", have, ") at non-singleton dimension ", d,
+                     ".  Target sizes: ", size, ".  Tensor sizes: ", t.sizes());
             strides[d] = 0;
         }
     }
@@ -143,14 +164,17 @@ Tensor expand_as(const Tensor& t, const Tensor& other) { return op<"expand">(t, 
 
 Tensor as_strided(const Tensor& t, IntSpan size, IntSpan stride, std::optional<int64_t> offset) {
     check(size.size() == stride.size(), "mismatch in length of strides and shape");
-    for (int64_t s : stride) check(s >= 0, "as_strided: Negative strides are not supported at the moment, got strides: ", stride);
+    for (int64_t s : stride)
+        check(s >= 0, "as_strided: Negative strides are not supported at the moment, got strides: ", stride);
     const int64_t o = offset.value_or(t->offset);
     check(o >= 0, "Tensor: invalid storage offset ", o);
-    for (int64_t s : size) check(s >= 0, "Storage size calculation overflowed with sizes=", size, " and strides=", stride);
+    for (int64_t s : size)
+        check(s >= 0, "Storage size calculation overflowed with sizes=", size, " and strides=", stride);
     const int64_t need = storage_size(size, stride, o) * int64_t(itemsize(t.dtype()));
     if (need > int64_t(t->storage->nbytes()))
-        fail(ErrorKind::Runtime, "setStorage: sizes ", size, ", strides ", stride, ", storage offset ", o, ", and itemsize ", itemsize(t.dtype()),
-             " requiring a storage size of ", need, " are out of bounds for storage of size ", t->storage->nbytes());
+        fail(ErrorKind::Runtime, "setStorage: sizes ", size, ", strides ", stride, ", storage offset ", o,
+             ", and itemsize ", itemsize(t.dtype()), " requiring a storage size of ", need,
+             " are out of bounds for storage of size ", t->storage->nbytes());
     return view_of(t, size, stride, o);
 }
 Tensor as_strided_backward(Back& b) {
@@ -163,7 +187,8 @@ Tensor as_strided_backward(Back& b) {
     const IntSpan sizes = b.ints(1), strides = b.ints(2);
     const int64_t offset = b.attr(3).is_none() ? in_offset : b.integer(3);
     const int64_t low = std::min(in_offset, offset);
-    const int64_t span = std::max(storage_size(in_sizes, in_strides, in_offset - low), storage_size(sizes, strides, offset - low));
+    const int64_t span =
+        std::max(storage_size(in_sizes, in_strides, in_offset - low), storage_size(sizes, strides, offset - low));
     Tensor memory = op<"zeros">(Dims{span}, b.g.dtype(), nullptr, b.g.device());
     if (b.g.numel()) {
         if (is_non_overlapping_and_dense(sizes, strides)) {
@@ -175,16 +200,21 @@ Tensor as_strided_backward(Back& b) {
     }
     return op<"as_strided">(memory, in_sizes, in_strides, in_offset - low);
 }
-Tensor as_strided_scatter(const Tensor& self, const Tensor& src, IntSpan size, IntSpan stride, std::optional<int64_t> offset) {
+Tensor as_strided_scatter(const Tensor& self, const Tensor& src, IntSpan size, IntSpan stride,
+                          std::optional<int64_t> offset) {
     Tensor r = op<"clone">(self);
     Tensor v = as_strided(r, size, stride, offset.value_or(self->offset));
-    check(same(src.sizes(), v.sizes()), "expected src to have a size equal to the slice of self. src size = ", src.sizes(), ", slice size = ", v.sizes());
+    check(same(src.sizes(), v.sizes()),
+          "expected src to have a size equal to the slice of self. src size = ", src.sizes(),
+          ", slice size = ", v.sizes());
     cpu::copy_data(v, src);
     return r;
 }
 
 Tensor permute(const Tensor& t, IntSpan dims) {
-    check(int64_t(dims.size()) == t.dim(), "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of dimensions i.e. input.dim() = ",
+    check(int64_t(dims.size()) == t.dim(),
+          "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
+          "ordering of dimensions i.e. input.dim() = ",
           t.dim(), " is not equal to len(dims) = ", dims.size());
     Dims sizes(dims.size()), strides(dims.size());
     uint64_t seen = 0;
@@ -217,7 +247,8 @@ Tensor select(const Tensor& x, int64_t dim, int64_t index) {
     dim = wrap_dim(dim, x.dim());
     const int64_t n = x.sizes()[size_t(dim)];
     if (index < -n || index >= n)
-        fail(ErrorKind::Index, "select(): index ", index, " out of range for tensor of size ", x.sizes(), " at dimension ", dim);
+        fail(ErrorKind::Index, "select(): index ", index, " out of range for tensor of size ", x.sizes(),
+             " at dimension ", dim);
     Dims sizes = x.sizes(), strides = x.strides();
     const int64_t offset = x->offset + (index < 0 ? index + n : index) * strides[size_t(dim)];
     sizes.erase(size_t(dim));
@@ -244,7 +275,9 @@ Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length) {
     check(x.dim() > 0, "narrow() cannot be applied to a 0-dim tensor.");
     check(length >= 0, "narrow(): length must be non-negative.");
     const int64_t n = x.size(dim);
-    if (start < -n || start > n) fail(ErrorKind::Index, "start out of range (expected to be in range of [", -n, ", ", n, "], but got ", start, ")");
+    if (start < -n || start > n)
+        fail(ErrorKind::Index, "start out of range (expected to be in range of [", -n, ", ", n, "], but got ", start,
+             ")");
     if (start < 0) start += n;
     check(start <= n - length, "start (", start, ") + length (", length, ") exceeds dimension size (", n, ").");
     return op<"slice">(x, dim, start, start + length, 1);
@@ -340,10 +373,12 @@ std::vector<Tensor> split_with_sizes(const Tensor& x, IntSpan lengths, int64_t d
     std::vector<Tensor> r;
     int64_t at = 0, total = 0;
     for (int64_t k : lengths) {
-        check(k >= 0, "split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes=", lengths);
+        check(k >= 0,
+              "split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes=", lengths);
         total += k;
     }
-    check(total == n, "split_with_sizes expects split_sizes to sum exactly to ", n, " (input tensor's size at dimension ", dim, "), but got split_sizes=", lengths);
+    check(total == n, "split_with_sizes expects split_sizes to sum exactly to ", n,
+          " (input tensor's size at dimension ", dim, "), but got split_sizes=", lengths);
     for (int64_t k : lengths) {
         r.push_back(slice(x, d, at, at + k, 1));
         at += k;
@@ -357,10 +392,13 @@ Dims equal_parts(const Tensor& x, int64_t size, int64_t dim) {
     check(size > 0 || n == 0, "split_size can only be 0 if dimension size is 0, but got dimension size of ", n);
     Dims lengths;
     if (size == 0 || n == 0) lengths.push_back(n);
-    else for (int64_t at = 0; at < n; at += size) lengths.push_back(std::min(size, n - at));
+    else
+        for (int64_t at = 0; at < n; at += size) lengths.push_back(std::min(size, n - at));
     return lengths;
 }
-std::vector<Tensor> split(const Tensor& x, int64_t size, int64_t dim) { return split_with_sizes(x, equal_parts(x, size, dim), dim); }
+std::vector<Tensor> split(const Tensor& x, int64_t size, int64_t dim) {
+    return split_with_sizes(x, equal_parts(x, size, dim), dim);
+}
 std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim) {
     check(x.dim() > 0, "chunk expects at least a 1-dimensional tensor");
     check(chunks > 0, "chunk expects `chunks` to be greater than 0, got: ", chunks);
@@ -390,7 +428,8 @@ Tensor select_backward(const Tensor& g, IntSpan sizes, int64_t dim, int64_t inde
     cpu::copy_data(select(r, dim, index), g);
     return r;
 }
-Tensor slice_backward(const Tensor& g, IntSpan sizes, int64_t dim, std::optional<int64_t> start, std::optional<int64_t> end, int64_t step) {
+Tensor slice_backward(const Tensor& g, IntSpan sizes, int64_t dim, std::optional<int64_t> start,
+                      std::optional<int64_t> end, int64_t step) {
     Tensor r = op<"zeros">(sizes, g.dtype(), nullptr, g.device());
     cpu::copy_data(slice(r, dim, start, end, step), g);
     return r;
@@ -407,14 +446,16 @@ Tensor unfold_backward(const Tensor& g, IntSpan sizes, int64_t dim, int64_t size
     const int64_t windows = sizes.empty() ? 1 : g.size(dim);
     for (int64_t w = 0; w < windows; ++w) {  // windows may overlap: added one after another
         Tensor to = sizes.empty() ? r : op<"slice">(r, dim, w * step, w * step + size, 1);
-        Tensor from = sizes.empty() ? op<"reshape">(g, Dims{}) : op<"movedim">(op<"select">(g, dim, w), Dims{-1}, Dims{dim});
+        Tensor from =
+            sizes.empty() ? op<"reshape">(g, Dims{}) : op<"movedim">(op<"select">(g, dim, w), Dims{-1}, Dims{dim});
         inplace<"add">(to, from);
     }
     return r;
 }
 
 Tensor movedim(const Tensor& x, IntSpan source, IntSpan destination) {
-    check(source.size() == destination.size(), "movedim: Invalid source or destination dims: source (", source, " dims) should contain the same number of dims as destination (", destination, " dims)");
+    check(source.size() == destination.size(), "movedim: Invalid source or destination dims: source (", source,
+          " dims) should contain the same number of dims as destination (", destination, " dims)");
     const int64_t n = x.dim();
     Dims order(size_t(n), -1);
     uint64_t from = 0, to = 0;
@@ -437,7 +478,8 @@ Tensor movedim(const Tensor& x, IntSpan source, IntSpan destination) {
 Tensor movedim_int(const Tensor& x, int64_t s, int64_t d) { return movedim(x, Dims{s}, Dims{d}); }
 Dims inverse(IntSpan dims) {
     Dims r(dims.size());
-    for (size_t i = 0; i < dims.size(); ++i) r[size_t(dims[i] < 0 ? dims[i] + int64_t(dims.size()) : dims[i])] = int64_t(i);
+    for (size_t i = 0; i < dims.size(); ++i)
+        r[size_t(dims[i] < 0 ? dims[i] + int64_t(dims.size()) : dims[i])] = int64_t(i);
     return r;
 }
 
@@ -446,59 +488,107 @@ const Family views([](Registry& r) {
     r.add("view.dtype(Tensor self, ScalarType dtype) -> Tensor", "m").kernel<view_dtype>().view();
     r.add("_unsafe_view(Tensor self, int[] size) -> Tensor", "").kernel<unsafe_view>().grad("self", "", back_in_shape);
     r.add("reshape(Tensor self, int[] shape) -> Tensor", "fm").kernel<reshape>();
-    r.add("expand(Tensor self, int[] size, *, bool implicit=False) -> Tensor", "m").kernel<expand>().view()
+    r.add("expand(Tensor self, int[] size, *, bool implicit=False) -> Tensor", "m")
+        .kernel<expand>()
+        .view()
         .grad("self", "", [](Back& b) { return sum_to_size(b.g, b.sizes(0)); });
     r.add("expand_as(Tensor self, Tensor other) -> Tensor", "m").kernel<expand_as>();
-    r.add("as_strided(Tensor self, int[] size, int[] stride, int? storage_offset=None) -> Tensor", "fm").kernel<as_strided>().view()
-        .keep_geometry().grad("self", "", as_strided_backward);
-    r.add("as_strided_scatter(Tensor self, Tensor src, int[] size, int[] stride, int? storage_offset=None) -> Tensor", "fm").kernel<as_strided_scatter>()
-        .grad("self", "", [](Back& b) {
-            return op<"as_strided_scatter">(op<"contiguous">(b.g), op<"zeros">(b.ints(2), b.g.dtype(), nullptr, b.g.device()), b.ints(2), b.ints(3), b.attr(4).is_none() ? 0 : b.integer(4));
-        })
-        .grad("src", "", [](Back& b) { return op<"as_strided">(op<"contiguous">(b.g), b.ints(2), b.ints(3), b.attr(4).is_none() ? 0 : b.integer(4)); });
-    r.add("permute(Tensor self, int[] dims) -> Tensor", "fm").kernel<permute>().view()
-        .grad("self", "", [](Back& b) { return op<"permute">(b.g, inverse(b.ints(1))); });
-    r.add("transpose.int(Tensor self, int dim0, int dim1) -> Tensor", "fm").kernel<transpose>().view()
+    r.add("as_strided(Tensor self, int[] size, int[] stride, int? storage_offset=None) -> Tensor", "fm")
+        .kernel<as_strided>()
+        .view()
+        .keep_geometry()
+        .grad("self", "", as_strided_backward);
+    r.add("as_strided_scatter(Tensor self, Tensor src, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
+          "fm")
+        .kernel<as_strided_scatter>()
+        .grad("self", "",
+              [](Back& b) {
+                  return op<"as_strided_scatter">(op<"contiguous">(b.g),
+                                                  op<"zeros">(b.ints(2), b.g.dtype(), nullptr, b.g.device()), b.ints(2),
+                                                  b.ints(3), b.attr(4).is_none() ? 0 : b.integer(4));
+              })
+        .grad("src", "", [](Back& b) {
+            return op<"as_strided">(op<"contiguous">(b.g), b.ints(2), b.ints(3),
+                                    b.attr(4).is_none() ? 0 : b.integer(4));
+        });
+    r.add("permute(Tensor self, int[] dims) -> Tensor", "fm").kernel<permute>().view().grad("self", "", [](Back& b) {
+        return op<"permute">(b.g, inverse(b.ints(1)));
+    });
+    r.add("transpose.int(Tensor self, int dim0, int dim1) -> Tensor", "fm")
+        .kernel<transpose>()
+        .view()
         .grad("self", "", [](Back& b) { return op<"transpose">(b.g, b.integer(1), b.integer(2)); });
     r.add("t(Tensor self) -> Tensor", "fm").kernel<t>().view().grad("self", "", [](Back& b) { return op<"t">(b.g); });
-    r.add("select.int(Tensor self, int dim, int index) -> Tensor", "fm").kernel<select>().view()
+    r.add("select.int(Tensor self, int dim, int index) -> Tensor", "fm")
+        .kernel<select>()
+        .view()
         .grad("self", "", [](Back& b) { return op<"select_backward">(b.g, b.sizes(0), b.integer(1), b.integer(2)); });
-    r.add("select_backward(Tensor grad_output, int[] input_sizes, int dim, int index) -> Tensor", "").kernel<select_backward>()
+    r.add("select_backward(Tensor grad_output, int[] input_sizes, int dim, int index) -> Tensor", "")
+        .kernel<select_backward>()
         .grad("grad_output", "", [](Back& b) { return op<"select">(b.g, b.integer(2), b.integer(3)); });
-    r.add("slice.Tensor(Tensor self, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor", "").kernel<slice>().view()
-        .grad("self", "", [](Back& b) { return op<"slice_backward">(b.g, b.sizes(0), b.integer(1), b.attr(2), b.attr(3), b.integer(4)); });
-    r.add("slice_backward(Tensor grad_output, int[] input_sizes, int dim, int? start, int? end, int step) -> Tensor", "").kernel<slice_backward>()
-        .grad("grad_output", "", [](Back& b) { return op<"slice">(b.g, b.integer(2), b.attr(3), b.attr(4), b.integer(5)); });
+    r.add("slice.Tensor(Tensor self, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor", "")
+        .kernel<slice>()
+        .view()
+        .grad("self", "", [](Back& b) {
+            return op<"slice_backward">(b.g, b.sizes(0), b.integer(1), b.attr(2), b.attr(3), b.integer(4));
+        });
+    r.add("slice_backward(Tensor grad_output, int[] input_sizes, int dim, int? start, int? end, int step) -> Tensor",
+          "")
+        .kernel<slice_backward>()
+        .grad("grad_output", "",
+              [](Back& b) { return op<"slice">(b.g, b.integer(2), b.attr(3), b.attr(4), b.integer(5)); });
     r.add("narrow(Tensor self, int dim, int start, int length) -> Tensor", "fm").kernel<narrow>();
     r.add("unsqueeze(Tensor self, int dim) -> Tensor", "fm").kernel<unsqueeze>().view().grad("self", "", back_in_shape);
     r.add("squeeze(Tensor self) -> Tensor", "fm").kernel<squeeze>().view().grad("self", "", back_in_shape);
-    r.add("squeeze.dim(Tensor self, int dim) -> Tensor", "fm").kernel<squeeze_dim>().view().grad("self", "", back_in_shape).node("SqueezeBackward1");
-    r.add("squeeze.dims(Tensor self, int[] dim) -> Tensor", "fm").kernel<squeeze_dims>().view().grad("self", "", back_in_shape).node("SqueezeBackward2");
+    r.add("squeeze.dim(Tensor self, int dim) -> Tensor", "fm")
+        .kernel<squeeze_dim>()
+        .view()
+        .grad("self", "", back_in_shape)
+        .node("SqueezeBackward1");
+    r.add("squeeze.dims(Tensor self, int[] dim) -> Tensor", "fm")
+        .kernel<squeeze_dims>()
+        .view()
+        .grad("self", "", back_in_shape)
+        .node("SqueezeBackward2");
     r.add("flatten.using_ints(Tensor self, int start_dim=0, int end_dim=-1) -> Tensor", "fm").kernel<flatten>();
     r.add("ravel(Tensor self) -> Tensor", "fm").kernel<ravel>();
     r.add("view_as(Tensor self, Tensor other) -> Tensor", "m").kernel<view_as>();
     r.add("reshape_as(Tensor self, Tensor other) -> Tensor", "m").kernel<reshape_as>();
-    r.add("diagonal(Tensor self, int offset=0, int dim1=0, int dim2=1) -> Tensor", "fm").kernel<diagonal>().view()
-        .grad("self", "", [](Back& b) { return op<"diagonal_backward">(b.g, b.sizes(0), b.integer(1), b.integer(2), b.integer(3)); });
-    r.add("diagonal_backward(Tensor grad_output, int[] input_sizes, int offset, int dim1, int dim2) -> Tensor", "").kernel<diagonal_backward>()
+    r.add("diagonal(Tensor self, int offset=0, int dim1=0, int dim2=1) -> Tensor", "fm")
+        .kernel<diagonal>()
+        .view()
+        .grad("self", "", [](Back& b) {
+            return op<"diagonal_backward">(b.g, b.sizes(0), b.integer(1), b.integer(2), b.integer(3));
+        });
+    r.add("diagonal_backward(Tensor grad_output, int[] input_sizes, int offset, int dim1, int dim2) -> Tensor", "")
+        .kernel<diagonal_backward>()
         .grad("grad_output", "", [](Back& b) { return op<"diagonal">(b.g, b.integer(2), b.integer(3), b.integer(4)); });
-    r.add("unfold(Tensor self, int dimension, int size, int step) -> Tensor", "m").kernel<unfold>().view()
-        .grad("self", "", [](Back& b) { return op<"unfold_backward">(b.g, b.sizes(0), b.integer(1), b.integer(2), b.integer(3)); });
-    r.add("unfold_backward(Tensor grad_in, int[] input_sizes, int dim, int size, int step) -> Tensor", "").kernel<unfold_backward>()
+    r.add("unfold(Tensor self, int dimension, int size, int step) -> Tensor", "m")
+        .kernel<unfold>()
+        .view()
+        .grad("self", "",
+              [](Back& b) { return op<"unfold_backward">(b.g, b.sizes(0), b.integer(1), b.integer(2), b.integer(3)); });
+    r.add("unfold_backward(Tensor grad_in, int[] input_sizes, int dim, int size, int step) -> Tensor", "")
+        .kernel<unfold_backward>()
         .grad("grad_in", "", [](Back& b) { return op<"unfold">(b.g, b.integer(2), b.integer(3), b.integer(4)); });
-    r.add("split.sizes(Tensor self, int[] split_size, int dim=0) -> Tensor[]", "fm").kernel<split_with_sizes>().view()
+    r.add("split.sizes(Tensor self, int[] split_size, int dim=0) -> Tensor[]", "fm")
+        .kernel<split_with_sizes>()
+        .view()
         .grad("self", "", [](Back& b) { return side_by_side(b, b.integer(2)); });
-    r.add("split_with_sizes(Tensor self, int[] split_sizes, int dim=0) -> Tensor[]", "fm").kernel<split_with_sizes>().view()
+    r.add("split_with_sizes(Tensor self, int[] split_sizes, int dim=0) -> Tensor[]", "fm")
+        .kernel<split_with_sizes>()
+        .view()
         .grad("self", "", [](Back& b) { return side_by_side(b, b.integer(2)); });
-    r.add("split.Tensor(Tensor self, int split_size, int dim=0) -> Tensor[]", "fm").kernel<split>().view()
+    r.add("split.Tensor(Tensor self, int split_size, int dim=0) -> Tensor[]", "fm")
+        .kernel<split>()
+        .view()
         .grad("self", "", [](Back& b) { return side_by_side(b, b.integer(2)); });
     r.add("chunk(Tensor self, int chunks, int dim=0) -> Tensor[]", "fm").kernel<chunk>();
-    r.add("unbind.int(Tensor self, int dim=0) -> Tensor[]", "fm").kernel<unbind>().view()
-        .grad("self", "", [](Back& b) {
-            std::vector<Tensor> parts;
-            for (size_t i = 0; i < b.node.results.size(); ++i) parts.push_back(b.grad(int(i)));
-            return op<"stack">(parts, b.integer(1));
-        });
+    r.add("unbind.int(Tensor self, int dim=0) -> Tensor[]", "fm").kernel<unbind>().view().grad("self", "", [](Back& b) {
+        std::vector<Tensor> parts;
+        for (size_t i = 0; i < b.node.results.size(); ++i) parts.push_back(b.grad(int(i)));
+        return op<"stack">(parts, b.integer(1));
+    });
     r.add("movedim.intlist(Tensor self, int[] source, int[] destination) -> Tensor", "fm").kernel<movedim>();
     r.add("movedim.int(Tensor self, int source, int destination) -> Tensor", "fm").kernel<movedim_int>();
 });

@@ -22,7 +22,10 @@ PyObject* set_enabled(PyObject*, PyObject* args) {
     PyObject* device;
     int enabled;
     if (!PyArg_ParseTuple(args, "Op", &device, &enabled)) return nullptr;
-    return guarded([&] { set_autocast_enabled(device_type(device), enabled); return none(); });
+    return guarded([&] {
+        set_autocast_enabled(device_type(device), enabled);
+        return none();
+    });
 }
 PyObject* set_dtype(PyObject*, PyObject* args) {
     PyObject *device, *dtype;
@@ -62,7 +65,8 @@ PyMethodDef functions[] = {
     {"_set_autocast_dtype", set_dtype, METH_VARARGS, nullptr},
     {"_autocast_active", active, METH_NOARGS, "Whether autocast is on for any device."},
     {"_autocast_of", cast_of, METH_VARARGS, "How an operator is cast on a device: none, lower, full or promote."},
-    {"is_autocast_cache_enabled", cache_enabled, METH_NOARGS, "Whether casts of weights are kept while autocast is on."},
+    {"is_autocast_cache_enabled", cache_enabled, METH_NOARGS,
+     "Whether casts of weights are kept while autocast is on."},
     {"set_autocast_cache_enabled", set_cache, METH_O, "Sets whether casts of weights are kept while autocast is on."},
     {"clear_autocast_cache", clear_cache, METH_NOARGS, "Drops the kept casts of weights."},
     {"autocast_increment_nesting", deeper, METH_NOARGS, nullptr},

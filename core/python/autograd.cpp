@@ -13,15 +13,15 @@ namespace {
 PyObject* is_grad_enabled(PyObject*, PyObject*) { return PyBool_FromLong(tls.grad); }
 PyObject* set_grad_enabled(PyObject*, PyObject* on) {
     if (!PyBool_Check(on))
-        return PyErr_Format(PyExc_TypeError, "set_grad_enabled(): argument 'enabled' (position 1) must be bool, not %s", type_name(on).c_str());
+        return PyErr_Format(PyExc_TypeError, "set_grad_enabled(): argument 'enabled' (position 1) must be bool, not %s",
+                            type_name(on).c_str());
     tls.grad = on == Py_True;
     return none();
 }
 PyObject* is_inference(PyObject*, PyObject*) { return PyBool_FromLong(tls.inference); }
 
 struct InferenceMode {
-    PyObject_HEAD
-    bool on, grad_before, inference_before;
+    PyObject_HEAD bool on, grad_before, inference_before;
 };
 PyObject* inference_new(PyTypeObject* type, PyObject* args, PyObject*) {
     int on = 1;
@@ -72,11 +72,15 @@ PyObject* is_anomaly_enabled(PyObject*, PyObject*) { return PyBool_FromLong(Anom
 PyObject* is_anomaly_check_nan_enabled(PyObject*, PyObject*) { return PyBool_FromLong(AnomalyMode::check_nan); }
 
 // ---------------------------------------------------------------- saved-tensor hooks
-struct HookPair { PyObject *pack, *unpack; };
+struct HookPair {
+    PyObject *pack, *unpack;
+};
 thread_local std::vector<HookPair> saved_hooks;
 thread_local std::string disabled_text;
 
-struct Packed { PyObject *unpack, *value; };
+struct Packed {
+    PyObject *unpack, *value;
+};
 
 std::shared_ptr<void> pack_tensor(const Tensor& t) {
     const HookPair pair = saved_hooks.back();
@@ -101,7 +105,8 @@ Tensor unpack_tensor(void* p) {
     const auto* packed = static_cast<Packed*>(p);
     const Ref r = checked(PyObject_CallFunctionObjArgs(packed->unpack, packed->value, nullptr));
     if (!is_tensor(r.get()))
-        fail(ErrorKind::Type, "Output of saved tensor unpack_hook expected to be a Tensor but got result of type ", type_name(r.get()));
+        fail(ErrorKind::Type, "Output of saved tensor unpack_hook expected to be a Tensor but got result of type ",
+             type_name(r.get()));
     return unwrap(r.get());
 }
 PyObject* push_saved_hooks(PyObject*, PyObject* args) {
@@ -157,20 +162,24 @@ Edge edge_of(PyObject* o, bool root, Py_ssize_t i) {
         int64_t nr;
         if (to_int(PyTuple_GET_ITEM(o, 1), nr)) return {unwrap_node(PyTuple_GET_ITEM(o, 0)), uint32_t(nr)};
     }
-    raise(PyExc_TypeError, str(root ? "element " : "input ", i, root ? " of tensors tuple is not a Tensor or a GradientEdge" : " must be a Tensor or a GradientEdge"));
+    raise(PyExc_TypeError,
+          str(root ? "element " : "input ", i,
+              root ? " of tensors tuple is not a Tensor or a GradientEdge" : " must be a Tensor or a GradientEdge"));
 }
 
 std::vector<Node*> reachable(const std::vector<Edge>& roots) {
     std::vector<Node*> all, stack;
     std::unordered_map<Node*, bool> seen;
-    for (const Edge& e : roots) if (e) stack.push_back(e.node.get());
+    for (const Edge& e : roots)
+        if (e) stack.push_back(e.node.get());
     while (!stack.empty()) {
         Node* n = stack.back();
         stack.pop_back();
         if (seen[n]) continue;
         seen[n] = true;
         all.push_back(n);
-        for (const Edge& e : n->next) if (e) stack.push_back(e.node.get());
+        for (const Edge& e : n->next)
+            if (e) stack.push_back(e.node.get());
     }
     return all;
 }
@@ -182,7 +191,10 @@ public:
         current_task = next_task++;
         current_roots = &roots;
     }
-    ~Task() { current_task = task_; current_roots = roots_; }
+    ~Task() {
+        current_task = task_;
+        current_roots = roots_;
+    }
     Task(const Task&) = delete;
     Task& operator=(const Task&) = delete;
 
@@ -194,9 +206,11 @@ private:
 // The seed of a result of one element.
 Tensor one_for(const Tensor& t) {
     check(t.numel() == 1 || !t.requires_grad(), "grad can be implicitly created only for scalar outputs");
-    check(is_floating(t.dtype()), "grad can be implicitly created only for real scalar outputs but got torch.", name(t.dtype()));
+    check(is_floating(t.dtype()), "grad can be implicitly created only for real scalar outputs but got torch.",
+          name(t.dtype()));
     Tensor one = empty(t.sizes(), t.dtype(), t.device());
-    if (!one.is_meta()) visit_dtype(one.dtype(), [&](auto z) { std::fill_n(one.data<decltype(z)>(), one.numel(), decltype(z)(1)); });
+    if (!one.is_meta())
+        visit_dtype(one.dtype(), [&](auto z) { std::fill_n(one.data<decltype(z)>(), one.numel(), decltype(z)(1)); });
     return one;
 }
 
@@ -225,14 +239,17 @@ PyMethodDef backward_method{"backward", as_method(tensor_backward), METH_FASTCAL
 
 PyObject* run_backward_py(PyObject*, PyObject* args, PyObject* kwargs) {
     return guarded([&]() -> PyObject* {
-        static const char* names[] = {"tensors", "grad_tensors", "keep_graph", "create_graph", "inputs", "allow_unreachable",
-                                      "accumulate_grad", nullptr};
+        static const char* names[] = {"tensors", "grad_tensors",      "keep_graph",      "create_graph",
+                                      "inputs",  "allow_unreachable", "accumulate_grad", nullptr};
         PyObject *tensors, *grads, *inputs = nullptr;
         int keep = 0, create = 0, unreachable = 0, accumulate = 0;
-        if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOpp|Opp", const_cast<char**>(names), &tensors, &grads, &keep, &create, &inputs,
-                                         &unreachable, &accumulate)) return nullptr;
+        if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOpp|Opp", const_cast<char**>(names), &tensors, &grads, &keep,
+                                         &create, &inputs, &unreachable, &accumulate))
+            return nullptr;
         const Ref t = checked(PySequence_Tuple(tensors)), g = checked(PySequence_Tuple(grads));
-        const Ref in = inputs && inputs != Py_None ? checked(is_tensor(inputs) ? PyTuple_Pack(1, inputs) : PySequence_Tuple(inputs)) : Ref();
+        const Ref in = inputs && inputs != Py_None
+                           ? checked(is_tensor(inputs) ? PyTuple_Pack(1, inputs) : PySequence_Tuple(inputs))
+                           : Ref();
         const Py_ssize_t n = PyTuple_GET_SIZE(t.get());
         if (PyTuple_GET_SIZE(g.get()) != n)
             fail(ErrorKind::Runtime, "got ", n, " tensors and ", PyTuple_GET_SIZE(g.get()), " gradients");
@@ -242,9 +259,11 @@ PyObject* run_backward_py(PyObject*, PyObject* args, PyObject* kwargs) {
             PyObject *x = PyTuple_GET_ITEM(t.get(), i), *seed = PyTuple_GET_ITEM(g.get(), i);
             Edge e = edge_of(x, true, i);
             check(bool(e), "element ", i, " of tensors does not require grad and does not have a grad_fn");
-            if (seed != Py_None && !is_tensor(seed)) raise(PyExc_TypeError, str("element ", i, " of gradients tuple is not a Tensor or None"));
+            if (seed != Py_None && !is_tensor(seed))
+                raise(PyExc_TypeError, str("element ", i, " of gradients tuple is not a Tensor or None"));
             if (seed == Py_None) {
-                check(is_tensor(x), "element ", i, " of gradients tuple is None, but the corresponding Tensor requires grad");
+                check(is_tensor(x), "element ", i,
+                      " of gradients tuple is None, but the corresponding Tensor requires grad");
                 seeds.push_back(one_for(unwrap(x)));
             } else {
                 seeds.push_back(unwrap(seed));
@@ -255,7 +274,8 @@ PyObject* run_backward_py(PyObject*, PyObject* args, PyObject* kwargs) {
         if (in) {
             for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(in.get()); ++i) {
                 PyObject* x = PyTuple_GET_ITEM(in.get(), i);
-                if (is_tensor(x)) check(unwrap(x).requires_grad(), "One of the differentiated Tensors does not require grad");
+                if (is_tensor(x))
+                    check(unwrap(x).requires_grad(), "One of the differentiated Tensors does not require grad");
                 wanted.push_back(edge_of(x, false, i));
             }
         }
@@ -279,7 +299,8 @@ PyObject* run_backward_py(PyObject*, PyObject* args, PyObject* kwargs) {
         Ref r = checked(PyTuple_New(Py_ssize_t(wanted.size())));
         for (size_t i = 0; i < wanted.size(); ++i) {
             if (!captured[i].defined())
-                check(unreachable, "The differentiated Tensor at index ", i, " appears to not have been used in the graph. Set allow_unused=True "
+                check(unreachable, "The differentiated Tensor at index ", i,
+                      " appears to not have been used in the graph. Set allow_unused=True "
                       "if this is the desired behavior.");
             PyTuple_SET_ITEM(r.get(), Py_ssize_t(i), checked(wrap(captured[i])).detach());
         }
@@ -304,7 +325,8 @@ PyObject* queue_callback(PyObject*, PyObject*) {
 }
 PyObject* checkpoint_valid(PyObject*, PyObject*) { return PyBool_FromLong(true); }
 PyMethodDef engine_methods[] = {
-    {"run_backward", as_method(run_backward_py), METH_VARARGS | METH_KEYWORDS, "Sends gradients from tensors to the leaves."},
+    {"run_backward", as_method(run_backward_py), METH_VARARGS | METH_KEYWORDS,
+     "Sends gradients from tensors to the leaves."},
     {"queue_callback", queue_callback, METH_O, nullptr},
     {"is_checkpoint_valid", checkpoint_valid, METH_NOARGS, nullptr},
     {},
@@ -395,9 +417,12 @@ PyObject* detach_inplace(PyObject*, PyObject* o) {
     return guarded([&] {
         check_type(is_tensor(o), "expected a tensor, got ", type_name(o));
         const Tensor& t = unwrap(o);
-        check(!t->base || !t.requires_grad(), "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
-              "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
-              "these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution.");
+        check(!t->base || !t.requires_grad(),
+              "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
+              "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
+              "detach_() cannot be called on "
+              "these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in "
+              "torch/optim/optimizer.py as a solution.");
         if (t->grad_fn) {
             destroy_node(t->grad_fn);
             t->grad_fn = nullptr;
@@ -431,9 +456,15 @@ thread_local bool forward_grad = true;
 bool multithreading = true;
 int dual_levels = 0;
 PyObject* is_forward_grad(PyObject*, PyObject*) { return PyBool_FromLong(forward_grad); }
-PyObject* set_forward_grad(PyObject*, PyObject* on) { forward_grad = PyObject_IsTrue(on) == 1; return none(); }
+PyObject* set_forward_grad(PyObject*, PyObject* on) {
+    forward_grad = PyObject_IsTrue(on) == 1;
+    return none();
+}
 PyObject* is_multithreading(PyObject*, PyObject*) { return PyBool_FromLong(multithreading); }
-PyObject* set_multithreading(PyObject*, PyObject* on) { multithreading = PyObject_IsTrue(on) == 1; return none(); }
+PyObject* set_multithreading(PyObject*, PyObject* on) {
+    multithreading = PyObject_IsTrue(on) == 1;
+    return none();
+}
 PyObject* enter_dual_level(PyObject*, PyObject*) {
     if (dual_levels) return PyErr_Format(PyExc_RuntimeError, "Nested forward mode AD is not supported at the moment");
     return PyLong_FromLong(dual_levels++);

@@ -13,7 +13,8 @@ namespace {
 constexpr int kMostDims = 64;
 
 bool is_sequence(PyObject* o) {
-    return is_list(o) || (PySequence_Check(o) && !PyUnicode_Check(o) && !is_tensor(o) && !is_numpy_scalar(o) && !PyBytes_Check(o));
+    return is_list(o) ||
+           (PySequence_Check(o) && !PyUnicode_Check(o) && !is_tensor(o) && !is_numpy_scalar(o) && !PyBytes_Check(o));
 }
 
 DType dtype_of_array(PyObject* o) {  // of NumPy arrays and scalars
@@ -27,7 +28,8 @@ void check_dtype_pair(DType& so_far, DType t) {
 }
 
 DType infer(PyObject* o, int depth) {
-    if (depth > kMostDims) raise(PyExc_ValueError, str("max recursion depth exceeded: more than ", kMostDims, " nested sequences"));
+    if (depth > kMostDims)
+        raise(PyExc_ValueError, str("max recursion depth exceeded: more than ", kMostDims, " nested sequences"));
     if (PyFloat_CheckExact(o)) return default_dtype();
     if (PyLong_CheckExact(o)) return DType::i64;
     if (PyBool_Check(o)) return DType::b1;
@@ -62,14 +64,16 @@ Dims sizes_of(PyObject* data) {
         if (sizes.size() > kMostDims) raise(PyExc_ValueError, "too many dimensions '" + type_name(o.get()) + "'");
         if (n == 0) break;
         Ref first(PySequence_GetItem(o.get(), 0));
-        if (!first) raise(PyExc_ValueError, "could not determine the shape of object type '" + type_name(o.get()) + "'");
+        if (!first)
+            raise(PyExc_ValueError, "could not determine the shape of object type '" + type_name(o.get()) + "'");
         o = std::move(first);
     }
     return sizes;
 }
 
 // ---------------------------------------------------------------- one element
-template <class T> T integer_element(const Scalar& s, DType dtype) {
+template <class T>
+T integer_element(const Scalar& s, DType dtype) {
     if (s.is_float()) {
         const double d = s.d;
         if (!(d >= double(std::numeric_limits<T>::lowest()) - 1 && d <= double(std::numeric_limits<T>::max())))
@@ -78,7 +82,8 @@ template <class T> T integer_element(const Scalar& s, DType dtype) {
     }
     if constexpr (sizeof(T) < 8) {
         // Negative numbers wrap around for unsigned types; everything else must fit.
-        const int64_t low = std::is_unsigned_v<T> ? -int64_t(std::numeric_limits<T>::max()) : int64_t(std::numeric_limits<T>::lowest());
+        const int64_t low =
+            std::is_unsigned_v<T> ? -int64_t(std::numeric_limits<T>::max()) : int64_t(std::numeric_limits<T>::lowest());
         if (s.i < low || s.i > int64_t(std::numeric_limits<T>::max()))
             fail(ErrorKind::Runtime, "value cannot be converted to type ", name(dtype), " without overflow");
     }
@@ -119,9 +124,13 @@ Scalar number_of(PyObject* o, DType dtype) {
     raise(PyExc_TypeError, "'" + type_name(o) + "' object cannot be interpreted as an integer");
 }
 
-template <class T> void store(T* to, PyObject* o, DType dtype) {
+template <class T>
+void store(T* to, PyObject* o, DType dtype) {
     if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
-        if (PyFloat_CheckExact(o)) { *to = T(PyFloat_AS_DOUBLE(o)); return; }
+        if (PyFloat_CheckExact(o)) {
+            *to = T(PyFloat_AS_DOUBLE(o));
+            return;
+        }
     }
     const Scalar s = number_of(o, dtype);
     if (s.is_complex() && !is_complex(dtype)) raise(PyExc_TypeError, "must be real number, not complex");
@@ -129,19 +138,23 @@ template <class T> void store(T* to, PyObject* o, DType dtype) {
     else *to = s.to<T>();
 }
 
-template <class T> T* store_nested(T* to, PyObject* o, IntSpan sizes, size_t d, DType dtype) {
+template <class T>
+T* store_nested(T* to, PyObject* o, IntSpan sizes, size_t d, DType dtype) {
     if (d == sizes.size()) {
-        if (is_sequence(o) && !is_numpy_array(o)) number_of(o, dtype);  // raises the error for a list in the place of a number
+        if (is_sequence(o) && !is_numpy_array(o))
+            number_of(o, dtype);  // raises the error for a list in the place of a number
         store(to, o, dtype);
         return to + 1;
     }
     if (!is_sequence(o)) {
-        if (is_tensor(o) && unwrap(o).dim() > 0) raise(PyExc_ValueError, "only one element tensors can be converted to Python scalars");
+        if (is_tensor(o) && unwrap(o).dim() > 0)
+            raise(PyExc_ValueError, "only one element tensors can be converted to Python scalars");
         raise(PyExc_TypeError, "not a sequence");
     }
     const Ref fast = checked(PySequence_Fast(o, "not a sequence"));
     const Py_ssize_t n = PySequence_Fast_GET_SIZE(fast.get());
-    if (n != sizes[d]) raise(PyExc_ValueError, str("expected sequence of length ", sizes[d], " at dim ", d, " (got ", n, ")"));
+    if (n != sizes[d])
+        raise(PyExc_ValueError, str("expected sequence of length ", sizes[d], " at dim ", d, " (got ", n, ")"));
     for (Py_ssize_t i = 0; i < n; ++i) {
         const Ref x = Ref::borrow(PySequence_Fast_GET_ITEM(fast.get(), i));
         to = store_nested(to, x.get(), sizes, d + 1, dtype);
@@ -158,8 +171,11 @@ Tensor converted(const Tensor& t, DType dtype, Device device) {
 // ---------------------------------------------------------------- the functions
 // data, *, dtype, device, requires_grad, pin_memory: shared by tensor() and as_tensor().
 const Schema& tensor_schema(bool as) {
-    static const Schema tensor = parse_schema("tensor(Tensor data, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False, bool pin_memory=False) -> Tensor");
-    static const Schema as_tensor = parse_schema("as_tensor(Tensor data, ScalarType? dtype=None, Device? device=None) -> Tensor");
+    static const Schema tensor = parse_schema(
+        "tensor(Tensor data, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False, bool "
+        "pin_memory=False) -> Tensor");
+    static const Schema as_tensor =
+        parse_schema("as_tensor(Tensor data, ScalarType? dtype=None, Device? device=None) -> Tensor");
     return as ? as_tensor : tensor;
 }
 
@@ -174,19 +190,28 @@ struct Options {
 Options read_options(const Schema& s, const Arguments& in) {
     Options r;
     if (in.n > s.positional)
-        raise(PyExc_TypeError, str(s.name, "() takes ", s.positional == 1 ? "" : str("from 1 to "), s.positional, " positional argument",
-                                   s.positional == 1 ? "" : "s", " but ", in.n, " were given"));
+        raise(PyExc_TypeError, str(s.name, "() takes ", s.positional == 1 ? "" : str("from 1 to "), s.positional,
+                                   " positional argument", s.positional == 1 ? "" : "s", " but ", in.n, " were given"));
     Arena arena;
     auto take = [&](size_t i, PyObject* o, Py_ssize_t position) {
         const Arg& a = s.args[i];
-        if (i == 0) { r.data = o; return; }
+        if (i == 0) {
+            r.data = o;
+            return;
+        }
         Value v;
         if (!convert(o, a, v, arena))
-            raise(PyExc_TypeError, str(s.name, "(): argument '", a.name, "'", position >= 0 ? str(" (position ", position + 1, ")") : "", " must be ",
-                                       a.kind == Kind::DType ? "torch.dtype" : a.kind == Kind::Device ? "torch.device" : "bool", ", not ", type_name(o)));
+            raise(PyExc_TypeError, str(s.name, "(): argument '", a.name, "'",
+                                       position >= 0 ? str(" (position ", position + 1, ")") : "", " must be ",
+                                       a.kind == Kind::DType    ? "torch.dtype"
+                                       : a.kind == Kind::Device ? "torch.device"
+                                                                : "bool",
+                                       ", not ", type_name(o)));
         if (a.kind == Kind::DType) r.dtype = v.is_none() ? DType::none : v.dt;
-        else if (a.kind == Kind::Device && !v.is_none()) { r.device = v.device_v; r.device_given = true; }
-        else if (a.name == "requires_grad") r.requires_grad = v.flag();
+        else if (a.kind == Kind::Device && !v.is_none()) {
+            r.device = v.device_v;
+            r.device_given = true;
+        } else if (a.name == "requires_grad") r.requires_grad = v.flag();
     };
     for (Py_ssize_t i = 0; i < in.n; ++i) take(size_t(i), in.args[i], i);
     for (Py_ssize_t i = 0; i < in.keywords(); ++i) {
@@ -216,26 +241,35 @@ PyObject* make(PyObject* const* args, Py_ssize_t n, PyObject* names, bool as) {
                 if ((o.dtype == DType::none || o.dtype == t.dtype()) && d == t.device()) return Py_NewRef(o.data);
                 return wrap(op<"to.device">(t, d, o.dtype == DType::none ? t.dtype() : o.dtype));
             }
-            warn("To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
-                 "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).");
+            warn(
+                "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
+                "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).");
         } else if (as && is_numpy_array(o.data)) {
             Tensor t = tensor_from_array(o.data, true);
             if (o.dtype != DType::none && o.dtype != t.dtype()) t = t.to(o.dtype);
             if (!(o.device == kCPU)) t = converted(t, t.dtype(), o.device);
             return wrap(std::move(t));
         }
-        Tensor t = tensor_from(o.data, o.dtype, is_tensor(o.data) && !o.device_given ? unwrap(o.data).device() : o.device);
-        if (o.requires_grad) change_requires_grad(t, true, "Only Tensors of floating point and complex dtype can require gradients");
+        Tensor t =
+            tensor_from(o.data, o.dtype, is_tensor(o.data) && !o.device_given ? unwrap(o.data).device() : o.device);
+        if (o.requires_grad)
+            change_requires_grad(t, true, "Only Tensors of floating point and complex dtype can require gradients");
         return wrap(std::move(t));
     });
 }
-PyObject* tensor(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) { return make(args, n, names, false); }
-PyObject* as_tensor(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) { return make(args, n, names, true); }
+PyObject* tensor(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) {
+    return make(args, n, names, false);
+}
+PyObject* as_tensor(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) {
+    return make(args, n, names, true);
+}
 
-PyObject* legacy_new(PyObject*, PyObject* all, PyObject* kwargs) {  // _legacy_tensor(dtype, *args): FloatTensor and its kin
+PyObject* legacy_new(PyObject*, PyObject* all,
+                     PyObject* kwargs) {  // _legacy_tensor(dtype, *args): FloatTensor and its kin
     return guarded([&]() -> PyObject* {
         DType dtype;
-        if (PyTuple_GET_SIZE(all) < 1 || !to_dtype(PyTuple_GET_ITEM(all, 0), dtype)) raise(PyExc_TypeError, "expected a dtype");
+        if (PyTuple_GET_SIZE(all) < 1 || !to_dtype(PyTuple_GET_ITEM(all, 0), dtype))
+            raise(PyExc_TypeError, "expected a dtype");
         const Ref args = checked(PyTuple_GetSlice(all, 1, PyTuple_GET_SIZE(all)));
         return wrap(legacy_tensor(args.get(), kwargs, dtype));
     });
@@ -256,7 +290,8 @@ Value operand(PyObject* o, const char* function, int position) {
     if (is_tensor(o)) return Value(impl_of(o));
     Scalar s;
     if (to_scalar(o, s)) return Value(s);
-    raise(PyExc_TypeError, str(function, "(): argument ", position, " must be a Tensor or a number, not ", type_name(o)));
+    raise(PyExc_TypeError,
+          str(function, "(): argument ", position, " must be a Tensor or a number, not ", type_name(o)));
 }
 PyObject* result_type_py(PyObject*, PyObject* args, PyObject* kwargs) {
     return guarded([&]() -> PyObject* {
@@ -264,17 +299,24 @@ PyObject* result_type_py(PyObject*, PyObject* args, PyObject* kwargs) {
         static const char* names[] = {"tensor1", "tensor2", nullptr};
         static const char* other_names[] = {"tensor", "other", nullptr};
         const bool tensors = !kwargs || !PyDict_GetItemString(kwargs, "other");
-        if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:result_type", const_cast<char**>(tensors ? names : other_names), &a, &b)) return nullptr;
+        if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:result_type",
+                                         const_cast<char**>(tensors ? names : other_names), &a, &b))
+            return nullptr;
         return wrap(cpu::result_type(Operand(operand(a, "result_type", 1)), Operand(operand(b, "result_type", 2))));
     });
 }
-bool two_dtypes(PyObject* args, PyObject* kwargs, const char* format, const char* first, const char* second, DType& a, DType& b) {
+bool two_dtypes(PyObject* args, PyObject* kwargs, const char* format, const char* first, const char* second, DType& a,
+                DType& b) {
     PyObject *x, *y;
     const char* names[] = {first, second, nullptr};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, const_cast<char**>(names), &x, &y)) return false;
     const std::string function = std::string(format).substr(3);
-    if (!to_dtype(x, a)) raise(PyExc_TypeError, str(function, "(): argument '", first, "' (position 1) must be torch.dtype, not ", type_name(x)));
-    if (!to_dtype(y, b)) raise(PyExc_TypeError, str(function, "(): argument '", second, "' (position 2) must be torch.dtype, not ", type_name(y)));
+    if (!to_dtype(x, a))
+        raise(PyExc_TypeError,
+              str(function, "(): argument '", first, "' (position 1) must be torch.dtype, not ", type_name(x)));
+    if (!to_dtype(y, b))
+        raise(PyExc_TypeError,
+              str(function, "(): argument '", second, "' (position 2) must be torch.dtype, not ", type_name(y)));
     return true;
 }
 PyObject* promote_types_py(PyObject*, PyObject* args, PyObject* kwargs) {
@@ -293,11 +335,14 @@ PyObject* can_cast_py(PyObject*, PyObject* args, PyObject* kwargs) {
 }
 
 PyMethodDef functions[] = {
-    {"result_type", as_method(result_type_py), METH_VARARGS | METH_KEYWORDS, "The dtype of arithmetic between two operands."},
+    {"result_type", as_method(result_type_py), METH_VARARGS | METH_KEYWORDS,
+     "The dtype of arithmetic between two operands."},
     {"promote_types", as_method(promote_types_py), METH_VARARGS | METH_KEYWORDS, "The smallest dtype that holds both."},
-    {"can_cast", as_method(can_cast_py), METH_VARARGS | METH_KEYWORDS, "Whether a result of one dtype may be written into another."},
+    {"can_cast", as_method(can_cast_py), METH_VARARGS | METH_KEYWORDS,
+     "Whether a result of one dtype may be written into another."},
     {"tensor", as_method(tensor), METH_FASTCALL | METH_KEYWORDS, "A tensor with a copy of the data."},
-    {"as_tensor", as_method(as_tensor), METH_FASTCALL | METH_KEYWORDS, "A tensor of the data, sharing memory where it can."},
+    {"as_tensor", as_method(as_tensor), METH_FASTCALL | METH_KEYWORDS,
+     "A tensor of the data, sharing memory where it can."},
     {"_legacy_tensor", as_method(legacy_new), METH_VARARGS | METH_KEYWORDS, nullptr},
     {"get_default_dtype", get_default_dtype, METH_NOARGS, "The floating point type of results that name none."},
     {"_set_default_dtype", set_default_dtype_py, METH_O, nullptr},
@@ -332,7 +377,8 @@ Tensor tensor_from(PyObject* data, DType dtype, Device device) {
     if (!visit_dtype(dtype, [&](auto z) {
             using T = decltype(z);
             if (t.numel()) store_nested(t.data<T>(), data, sizes, 0, dtype);
-        })) fail(ErrorKind::Type, "tensors of type ", name(dtype), " cannot be made from Python numbers");
+        }))
+        fail(ErrorKind::Type, "tensors of type ", name(dtype), " cannot be made from Python numbers");
     return device == kCPU ? t : converted(t, dtype, device);
 }
 
@@ -343,7 +389,8 @@ Tensor legacy_tensor(PyObject* args, PyObject* kwargs, DType dtype) {
         for (Py_ssize_t i = 0; PyDict_Next(kwargs, &i, &key, &value);) {
             const std::string_view k = PyUnicode_AsUTF8(key);
             if (k == "device") {
-                if (value != Py_None && !to_device(value, device)) raise(PyExc_TypeError, "new(): argument 'device' must be torch.device, not " + type_name(value));
+                if (value != Py_None && !to_device(value, device))
+                    raise(PyExc_TypeError, "new(): argument 'device' must be torch.device, not " + type_name(value));
             } else if (k == "data") {
                 return tensor_from(value, dtype, device);
             } else {
@@ -384,7 +431,8 @@ Tensor legacy_tensor(PyObject* args, PyObject* kwargs, DType dtype) {
         return empty(sizes, dtype, device);
     }
     if (PyUnicode_Check(first)) raise(PyExc_TypeError, "new(): invalid data type '" + type_name(first) + "'");
-    if (!PySequence_Check(first)) raise(PyExc_TypeError, "new(): data must be a sequence (got " + type_name(first) + ")");
+    if (!PySequence_Check(first))
+        raise(PyExc_TypeError, "new(): data must be a sequence (got " + type_name(first) + ")");
     return tensor_from(first, dtype, device);
 }
 

@@ -11,8 +11,8 @@ Ptr<Node> unwrap_core_node(PyObject* o);  // node.cpp
 namespace {
 
 struct Ctx {
-    PyObject_HEAD
-    CustomNode* node;  // the node this is the ctx of; null before `apply` is done and after the graph is gone
+    PyObject_HEAD CustomNode*
+        node;  // the node this is the ctx of; null before `apply` is done and after the graph is gone
     PyObject *dict, *weakrefs;
     PyObject *needs_input_grad, *to_save, *non_differentiable, *dirty, *saved_for_forward, *metadata;
     char materialize_grads;
@@ -70,8 +70,10 @@ void ctx_dealloc(PyObject* self) {
 
 // ---------------------------------------------------------------- saved tensors
 const char* kSecondTime =
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved "
-    "intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to "
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
+    "freed). Saved "
+    "intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
+    "retain_graph=True if you need to "
     "backward through the graph a second time or if you need to access saved tensors after calling backward.";
 
 PyObject* saved_tensors(PyObject* self, void*) {
@@ -97,28 +99,34 @@ bool among(PyObject* list, PyObject* o) {
 }
 void check_tensors(PyObject* list, const char* what) {
     if (!list || list == Py_None) return;
-    if (!PyTuple_Check(list)) raise(PyExc_TypeError, str(what, " attribute is expected to be a tuple, but is ", type_name(list)));
+    if (!PyTuple_Check(list))
+        raise(PyExc_TypeError, str(what, " attribute is expected to be a tuple, but is ", type_name(list)));
     for (Py_ssize_t i = 0; i < list_size(list); ++i) {
         PyObject* o = list_item(list, i);
         if (!is_tensor(o) && !(o == Py_None && std::string_view(what) == "save_for_backward"))
-            raise(PyExc_TypeError, str(what, " can only save variables, but argument ", i, " is of type ", type_name(o)));
+            raise(PyExc_TypeError,
+                  str(what, " can only save variables, but argument ", i, " is of type ", type_name(o)));
     }
 }
 
 // ---------------------------------------------------------------- results
-// Gives a result its place in the graph. An input that comes back as it is becomes a view of itself, one that was changed in
-// place keeps its object.
+// Gives a result its place in the graph. An input that comes back as it is becomes a view of itself, one that was
+// changed in place keeps its object.
 Ref make_result(PyObject* o, Ctx& c, const Ptr<Node>& node, bool recorded, const std::vector<PyObject*>& inputs) {
     if (!is_tensor(o)) return Ref::borrow(o);
     Tensor t = unwrap(o);
     const bool is_input = std::find(inputs.begin(), inputs.end(), o) != inputs.end();
-    const bool dirty = among(c.dirty, o), differentiable = !among(c.non_differentiable, o) && (is_floating(t.dtype()) || is_complex(t.dtype()));
+    const bool dirty = among(c.dirty, o),
+               differentiable = !among(c.non_differentiable, o) && (is_floating(t.dtype()) || is_complex(t.dtype()));
     if (dirty) {
-        if (!is_input) fail(ErrorKind::Runtime, "Some elements marked as dirty during the forward method were not returned as output. "
-                            "The inputs that are modified inplace must all be outputs of the Function.");
+        if (!is_input)
+            fail(ErrorKind::Runtime,
+                 "Some elements marked as dirty during the forward method were not returned as output. "
+                 "The inputs that are modified inplace must all be outputs of the Function.");
         t->bump_version();
         if (recorded) {
-            check(!(t->requires_grad && !t->grad_fn), "a leaf Variable that requires grad has been used in an in-place operation.");
+            check(!(t->requires_grad && !t->grad_fn),
+                  "a leaf Variable that requires grad has been used in an in-place operation.");
             add_result(*node, t);
             if (differentiable) rebase_history(t, node);
         }
@@ -143,7 +151,8 @@ PyObject* apply(PyObject* cls, PyObject* args, PyObject* kwargs) {
     return guarded([&]() -> PyObject* {
         const Ref backward_class = checked(PyObject_GetAttrString(cls, "_backward_cls"));
         const Ref object = checked(PyObject_CallNoArgs(backward_class.get()));
-        if (!PyType_IsSubtype(Py_TYPE(object.get()), base_type)) raise(PyExc_TypeError, "_backward_cls must derive from _FunctionBase");
+        if (!PyType_IsSubtype(Py_TYPE(object.get()), base_type))
+            raise(PyExc_TypeError, "_backward_cls must derive from _FunctionBase");
         Ctx& c = ctx_of(object.get());
         const Py_ssize_t n = PyTuple_GET_SIZE(args);
         std::vector<PyObject*> inputs;
@@ -175,11 +184,13 @@ PyObject* apply(PyObject* cls, PyObject* args, PyObject* kwargs) {
             GradGuard off(false);
             if (setup.get() != default_setup) {
                 output = checked(PyObject_Call(forward.get(), args, kwargs));
-                const Ref done = checked(PyObject_CallFunctionObjArgs(setup.get(), object.get(), args, output.get(), nullptr));
+                const Ref done =
+                    checked(PyObject_CallFunctionObjArgs(setup.get(), object.get(), args, output.get(), nullptr));
             } else {
                 Ref with_ctx = checked(PyTuple_New(n + 1));
                 PyTuple_SET_ITEM(with_ctx.get(), 0, Py_NewRef(object.get()));
-                for (Py_ssize_t i = 0; i < n; ++i) PyTuple_SET_ITEM(with_ctx.get(), i + 1, Py_NewRef(PyTuple_GET_ITEM(args, i)));
+                for (Py_ssize_t i = 0; i < n; ++i)
+                    PyTuple_SET_ITEM(with_ctx.get(), i + 1, Py_NewRef(PyTuple_GET_ITEM(args, i)));
                 output = checked(PyObject_Call(forward.get(), with_ctx.get(), kwargs));
             }
         }
@@ -192,7 +203,8 @@ PyObject* apply(PyObject* cls, PyObject* args, PyObject* kwargs) {
         const Py_ssize_t m = PyTuple_GET_SIZE(outputs.get());
         if (c.dirty && is_list(c.dirty))
             for (Py_ssize_t i = 0; i < list_size(c.dirty); ++i)
-                check(among(outputs.get(), list_item(c.dirty, i)), "Some elements marked as dirty during the forward method were not "
+                check(among(outputs.get(), list_item(c.dirty, i)),
+                      "Some elements marked as dirty during the forward method were not "
                       "returned as output. The inputs that are modified inplace must all be outputs of the Function.");
         Ref results = checked(PyTuple_New(m));
         bool some = false;
@@ -210,15 +222,20 @@ PyObject* apply(PyObject* cls, PyObject* args, PyObject* kwargs) {
             if (c.to_save && c.to_save != Py_None) {
                 for (Py_ssize_t i = 0; i < list_size(c.to_save); ++i) {
                     PyObject* o = list_item(c.to_save, i);
-                    if (o == Py_None) { c.saved->emplace_back(); continue; }
+                    if (o == Py_None) {
+                        c.saved->emplace_back();
+                        continue;
+                    }
                     // A saved result is found by its place among the results: it must not keep its own node alive.
                     bool is_result = false;
                     for (Py_ssize_t k = 0; k < m; ++k) is_result = is_result || PyTuple_GET_ITEM(outputs.get(), k) == o;
                     const Tensor t = is_result ? [&] {
                         for (Py_ssize_t k = 0; k < m; ++k)
-                            if (PyTuple_GET_ITEM(outputs.get(), k) == o) return unwrap(PyTuple_GET_ITEM(results.get(), k));
+                            if (PyTuple_GET_ITEM(outputs.get(), k) == o)
+                                return unwrap(PyTuple_GET_ITEM(results.get(), k));
                         return Tensor();
-                    }() : unwrap(o);
+                    }()
+                                               : unwrap(o);
                     c.saved->emplace_back(t, is_result && t->grad_fn == node.get());
                 }
             }
@@ -233,8 +250,10 @@ PyObject* apply(PyObject* cls, PyObject* args, PyObject* kwargs) {
 // ---------------------------------------------------------------- as a node
 CustomNode& live_node(PyObject* self, const char* attribute) {
     CustomNode* n = ctx_of(self).node;
-    check(n, "Attribute '", attribute, "' is invalid for this instance of _C._FunctionBase. Accessing this attribute directly on an instance "
-          "of autograd.Function is a legacy access pattern that is no longer supported. For examples on how to use new-style autograd functions, "
+    check(n, "Attribute '", attribute,
+          "' is invalid for this instance of _C._FunctionBase. Accessing this attribute directly on an instance "
+          "of autograd.Function is a legacy access pattern that is no longer supported. For examples on how to use "
+          "new-style autograd functions, "
           "see https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function ");
     return *n;
 }
@@ -319,7 +338,10 @@ void CustomNode::release_saved() {
 
 Grads CustomNode::apply(Grads&& in) {
     const PyGILState_STATE state = PyGILState_Ensure();
-    struct Release { PyGILState_STATE s; ~Release() { PyGILState_Release(s); } } release{state};
+    struct Release {
+        PyGILState_STATE s;
+        ~Release() { PyGILState_Release(s); }
+    } release{state};
     Ctx& c = ctx_of(ctx);
     Ref args = checked(PyTuple_New(Py_ssize_t(results.size())));
     for (size_t i = 0; i < results.size(); ++i) {
@@ -336,17 +358,21 @@ Grads CustomNode::apply(Grads&& in) {
     bool only_none = given > expected;
     for (Py_ssize_t i = expected; i < given; ++i) only_none = only_none && PyTuple_GET_ITEM(r.get(), i) == Py_None;
     if (given != expected && !only_none)
-        fail(ErrorKind::Runtime, "function ", name(), " returned an incorrect number of gradients (expected ", expected, ", got ", given, ")");
+        fail(ErrorKind::Runtime, "function ", name(), " returned an incorrect number of gradients (expected ", expected,
+             ", got ", given, ")");
     Grads out;
     for (Py_ssize_t i = 0; i < expected; ++i) {
         PyObject* o = PyTuple_GET_ITEM(r.get(), i);
         if (!(*c.is_tensor_input)[size_t(i)]) {
             if (o != Py_None)
-                fail(ErrorKind::Runtime, "function ", name(), " returned a gradient different from None at position ", i + 1,
-                     ", but the corresponding forward input was not a Variable");
+                fail(ErrorKind::Runtime, "function ", name(), " returned a gradient different from None at position ",
+                     i + 1, ", but the corresponding forward input was not a Variable");
             continue;
         }
-        if (o == Py_None) { out.push_back({}); continue; }
+        if (o == Py_None) {
+            out.push_back({});
+            continue;
+        }
         if (!is_tensor(o)) fail(ErrorKind::Runtime, "expected Variable or None (got ", type_name(o), ")");
         out.push_back(unwrap(o));
     }
@@ -361,11 +387,17 @@ Ptr<Node> unwrap_node(PyObject* o) {
 
 void init_function_base(PyObject* module) {
     PyType_Slot slots[] = {
-        {Py_tp_new, reinterpret_cast<void*>(ctx_new)}, {Py_tp_dealloc, reinterpret_cast<void*>(ctx_dealloc)},
-        {Py_tp_traverse, reinterpret_cast<void*>(ctx_traverse)}, {Py_tp_clear, reinterpret_cast<void*>(ctx_clear)},
-        {Py_tp_methods, methods}, {Py_tp_getset, getset}, {Py_tp_members, members}, {0, nullptr},
+        {Py_tp_new, reinterpret_cast<void*>(ctx_new)},
+        {Py_tp_dealloc, reinterpret_cast<void*>(ctx_dealloc)},
+        {Py_tp_traverse, reinterpret_cast<void*>(ctx_traverse)},
+        {Py_tp_clear, reinterpret_cast<void*>(ctx_clear)},
+        {Py_tp_methods, methods},
+        {Py_tp_getset, getset},
+        {Py_tp_members, members},
+        {0, nullptr},
     };
-    PyType_Spec spec{"flambeau._C._FunctionBase", sizeof(Ctx), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
+    PyType_Spec spec{"flambeau._C._FunctionBase", sizeof(Ctx), 0,
+                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
     base_type = make_type(spec);
     add_type(module, "_FunctionBase", base_type);
 }

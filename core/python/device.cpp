@@ -10,8 +10,7 @@ thread_local int default_device_depth = 0;
 namespace {
 
 struct DeviceObject {
-    PyObject_HEAD
-    Device device;
+    PyObject_HEAD Device device;
 };
 PyTypeObject* device_type;
 thread_local std::vector<Device> default_devices;
@@ -19,7 +18,8 @@ thread_local std::vector<Device> default_devices;
 Device& device_of(PyObject* o) { return reinterpret_cast<DeviceObject*>(o)->device; }
 
 constexpr const char* kKnownTypes =
-    "cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, vulkan, mps, meta, hpu, mtia, privateuseone";
+    "cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, vulkan, mps, meta, hpu, mtia, "
+    "privateuseone";
 
 Device parse_device(std::string_view text) {
     const size_t colon = text.find(':');
@@ -29,8 +29,9 @@ Device parse_device(std::string_view text) {
     if (type == "cpu") d.type = DeviceType::CPU;
     else if (type == "cuda") d.type = DeviceType::CUDA;
     else if (type == "meta") d.type = DeviceType::Meta;
-    else fail(ErrorKind::Runtime, "Expected one of ", kKnownTypes, " device type at start of device string: ", type,
-              "\nflambeau has cpu, cuda and meta");
+    else
+        fail(ErrorKind::Runtime, "Expected one of ", kKnownTypes, " device type at start of device string: ", type,
+             "\nflambeau has cpu, cuda and meta");
     if (colon != text.npos) {
         const std::string_view digits = text.substr(colon + 1);
         int index = -1;
@@ -50,11 +51,13 @@ PyObject* device_new(PyTypeObject*, PyObject* args, PyObject* kwargs) {
         if (PyTuple_GET_SIZE(args) == 0 && kwargs) {  // torch.device(device=…) is accepted too
             if (PyObject* d = PyDict_GetItemString(kwargs, "device"); d && PyDict_GET_SIZE(kwargs) == 1) {
                 Device v;
-                if (!to_device(d, v)) raise(PyExc_TypeError, "device(): argument 'device' must be torch.device, not " + type_name(d));
+                if (!to_device(d, v))
+                    raise(PyExc_TypeError, "device(): argument 'device' must be torch.device, not " + type_name(d));
                 return wrap(v);
             }
         }
-        if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:device", const_cast<char**>(names), &type, &index)) return nullptr;
+        if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:device", const_cast<char**>(names), &type, &index))
+            return nullptr;
         Device d;
         if (!to_device(type, d))
             raise(PyExc_TypeError, "device(): argument 'type' (position 1) must be str, not " + type_name(type));
@@ -63,7 +66,8 @@ PyObject* device_new(PyTypeObject*, PyObject* args, PyObject* kwargs) {
             if (!to_int(index, i))
                 raise(PyExc_TypeError, "device(): argument 'index' (position 2) must be int, not " + type_name(index));
             if (d.index >= 0)
-                fail(ErrorKind::Runtime, "type (string) must not include an index because index was passed explicitly: ", d);
+                fail(ErrorKind::Runtime,
+                     "type (string) must not include an index because index was passed explicitly: ", d);
             check(i >= 0 && i < 128, "Device index must not be negative");
             d.index = int8_t(i);
         }
@@ -76,12 +80,11 @@ PyObject* device_repr(PyObject* o) {
     if (d.index < 0) return PyUnicode_FromFormat("device(type='%s')", name(d.type));
     return PyUnicode_FromFormat("device(type='%s', index=%d)", name(d.type), int(d.index));
 }
-PyObject* device_str(PyObject* o) {
-    return PyUnicode_FromString(str(device_of(o)).c_str());
-}
+PyObject* device_str(PyObject* o) { return PyUnicode_FromString(str(device_of(o)).c_str()); }
 Py_hash_t device_hash(PyObject* o) { return (Py_hash_t(device_of(o).type) << 16) ^ (device_of(o).index & 0xffff); }
 PyObject* device_compare(PyObject* a, PyObject* b, int how) {
-    if (Py_TYPE(a) != device_type || Py_TYPE(b) != device_type || (how != Py_EQ && how != Py_NE)) Py_RETURN_NOTIMPLEMENTED;
+    if (Py_TYPE(a) != device_type || Py_TYPE(b) != device_type || (how != Py_EQ && how != Py_NE))
+        Py_RETURN_NOTIMPLEMENTED;
     return PyBool_FromLong((device_of(a) == device_of(b)) == (how == Py_EQ));
 }
 PyObject* device_type_name(PyObject* o, void*) { return PyUnicode_FromString(name(device_of(o).type)); }
@@ -94,9 +97,7 @@ PyObject* device_reduce(PyObject* o, PyObject*) {
     return Py_BuildValue("O(si)", device_type, name(d.type), int(d.index));
 }
 
-void update_depth() {
-    default_device_depth = !default_devices.empty() && !(default_devices.back() == kCPU);
-}
+void update_depth() { default_device_depth = !default_devices.empty() && !(default_devices.back() == kCPU); }
 PyObject* device_enter(PyObject* o, PyObject*) {
     default_devices.push_back(device_of(o));
     update_depth();
@@ -152,7 +153,10 @@ PyObject* wrap(Device d) {
 }
 
 bool to_device(PyObject* o, Device& out) {
-    if (Py_TYPE(o) == device_type) { out = device_of(o); return true; }
+    if (Py_TYPE(o) == device_type) {
+        out = device_of(o);
+        return true;
+    }
     if (PyUnicode_Check(o)) {
         Py_ssize_t n;
         const char* s = PyUnicode_AsUTF8AndSize(o, &n);

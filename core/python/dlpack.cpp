@@ -6,8 +6,13 @@ namespace fb::py {
 namespace {
 
 // The structures of the standard.
-struct DLDevice { int32_t type, id; };
-struct DLDataType { uint8_t code, bits; uint16_t lanes; };
+struct DLDevice {
+    int32_t type, id;
+};
+struct DLDataType {
+    uint8_t code, bits;
+    uint16_t lanes;
+};
 struct DLTensor {
     void* data;
     DLDevice device;
@@ -22,7 +27,9 @@ struct DLManagedTensor {
     void (*deleter)(DLManagedTensor*);
 };
 struct DLManagedTensorVersioned {
-    struct { uint32_t major, minor; } version;
+    struct {
+        uint32_t major, minor;
+    } version;
     void* context;
     void (*deleter)(DLManagedTensorVersioned*);
     uint64_t flags;
@@ -30,7 +37,8 @@ struct DLManagedTensorVersioned {
 };
 enum : uint8_t { kInt = 0, kUInt = 1, kFloat = 2, kBfloat = 4, kComplex = 5, kBool = 6 };
 constexpr int32_t kDlCpu = 1;
-constexpr const char *kPlain = "dltensor", *kUsedPlain = "used_dltensor", *kVersioned = "dltensor_versioned", *kUsedVersioned = "used_dltensor_versioned";
+constexpr const char *kPlain = "dltensor", *kUsedPlain = "used_dltensor", *kVersioned = "dltensor_versioned",
+                     *kUsedVersioned = "used_dltensor_versioned";
 
 DLDataType to_dl(DType t) {
     const auto bits = uint8_t(itemsize(t) * 8);
@@ -42,8 +50,9 @@ DLDataType to_dl(DType t) {
 }
 DType from_dl(DLDataType d) {
     if (d.lanes != 1) fail(ErrorKind::Runtime, "ATen does not support lanes != 1");
-    constexpr DType all[] = {DType::u8, DType::i8, DType::i16, DType::i32, DType::i64, DType::f16, DType::f32, DType::f64, DType::c32,
-                             DType::c64, DType::c128, DType::b1, DType::bf16, DType::u16, DType::u32, DType::u64};
+    constexpr DType all[] = {DType::u8,   DType::i8,  DType::i16, DType::i32, DType::i64,  DType::f16,
+                             DType::f32,  DType::f64, DType::c32, DType::c64, DType::c128, DType::b1,
+                             DType::bf16, DType::u16, DType::u32, DType::u64};
     for (DType t : all) {
         const DLDataType x = to_dl(t);
         if (x.code == d.code && x.bits == d.bits) return t;
@@ -52,13 +61,15 @@ DType from_dl(DLDataType d) {
 }
 
 // Keeps a tensor and its shape alive as long as the other library holds the structure.
-template <class Managed> struct Export {
+template <class Managed>
+struct Export {
     Managed managed{};
     Tensor tensor;
     Dims shape, strides;
 };
 
-template <class Managed> PyObject* export_tensor(const Tensor& t, const char* name) {
+template <class Managed>
+PyObject* export_tensor(const Tensor& t, const char* name) {
     auto* e = new Export<Managed>;
     e->tensor = t;
     e->shape = t.sizes();
@@ -82,11 +93,14 @@ template <class Managed> PyObject* export_tensor(const Tensor& t, const char* na
     });
 }
 
-template <class Managed> Tensor import_tensor(PyObject* capsule, const char* name, const char* used) {
+template <class Managed>
+Tensor import_tensor(PyObject* capsule, const char* name, const char* used) {
     auto* m = static_cast<Managed*>(PyCapsule_GetPointer(capsule, name));
     if (!m) throw PythonError{};
     const DLTensor& d = m->tensor;
-    if (d.device.type != kDlCpu) fail(ErrorKind::NotImplemented, "flambeau takes DLPack tensors of the CPU only, not of device type ", d.device.type);
+    if (d.device.type != kDlCpu)
+        fail(ErrorKind::NotImplemented, "flambeau takes DLPack tensors of the CPU only, not of device type ",
+             d.device.type);
     const DType dtype = from_dl(d.dtype);
     const Dims sizes(IntSpan(d.shape, size_t(d.ndim)));
     const Dims strides = d.strides ? Dims(IntSpan(d.strides, size_t(d.ndim))) : contiguous_strides(sizes);
@@ -100,7 +114,8 @@ template <class Managed> Tensor import_tensor(PyObject* capsule, const char* nam
         }
     });
     Tensor t = empty(Dims{0}, dtype);
-    t->storage = Storage::borrow(static_cast<char*>(d.data) + d.byte_offset, size_t(storage_size(sizes, strides, 0)) * itemsize(dtype), [owner] {});
+    t->storage = Storage::borrow(static_cast<char*>(d.data) + d.byte_offset,
+                                 size_t(storage_size(sizes, strides, 0)) * itemsize(dtype), [owner] {});
     t->set_shape(sizes, strides);
     return t;
 }
@@ -113,7 +128,8 @@ PyObject* to_dlpack(PyObject*, PyObject* args) {
         check_type(is_tensor(o), "to_dlpack(): argument must be Tensor, not ", type_name(o));
         const Tensor& t = unwrap(o);
         check(t.device().type == DeviceType::CPU, "flambeau passes tensors of the CPU only by DLPack");
-        return versioned ? export_tensor<DLManagedTensorVersioned>(t, kVersioned) : export_tensor<DLManagedTensor>(t, kPlain);
+        return versioned ? export_tensor<DLManagedTensorVersioned>(t, kVersioned)
+                         : export_tensor<DLManagedTensor>(t, kPlain);
     });
 }
 
@@ -126,11 +142,14 @@ PyObject* from_dlpack(PyObject*, PyObject* args) {
             const Ref method(PyObject_GetAttrString(source, "__dlpack__"));
             if (!method) {
                 PyErr_Clear();
-                fail(ErrorKind::Runtime, "from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, so you might "
+                fail(ErrorKind::Runtime,
+                     "from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, "
+                     "so you might "
                      "have already constructed a tensor from it once.");
             }
             // Newer exporters are told the version we know; older ones take no such argument.
-            const Ref none_given = checked(PyTuple_New(0)), version = checked(Py_BuildValue("{s:(ii)}", "max_version", 1, 0));
+            const Ref none_given = checked(PyTuple_New(0)),
+                      version = checked(Py_BuildValue("{s:(ii)}", "max_version", 1, 0));
             capsule = Ref(PyObject_Call(method.get(), none_given.get(), version.get()));
             if (!capsule && PyErr_ExceptionMatches(PyExc_TypeError)) {
                 PyErr_Clear();
@@ -139,10 +158,15 @@ PyObject* from_dlpack(PyObject*, PyObject* args) {
             if (!capsule) throw PythonError{};
         }
         Tensor t;
-        if (PyCapsule_IsValid(capsule.get(), kVersioned)) t = import_tensor<DLManagedTensorVersioned>(capsule.get(), kVersioned, kUsedVersioned);
-        else if (PyCapsule_IsValid(capsule.get(), kPlain)) t = import_tensor<DLManagedTensor>(capsule.get(), kPlain, kUsedPlain);
-        else fail(ErrorKind::Runtime, "from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, so you might have "
-                  "already constructed a tensor from it once.");
+        if (PyCapsule_IsValid(capsule.get(), kVersioned))
+            t = import_tensor<DLManagedTensorVersioned>(capsule.get(), kVersioned, kUsedVersioned);
+        else if (PyCapsule_IsValid(capsule.get(), kPlain))
+            t = import_tensor<DLManagedTensor>(capsule.get(), kPlain, kUsedPlain);
+        else
+            fail(ErrorKind::Runtime,
+                 "from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, so "
+                 "you might have "
+                 "already constructed a tensor from it once.");
         Device d;
         if (device != Py_None && to_device(device, d) && !(d == kCPU)) {
             check_value(copy != Py_False, "cannot move the tensor to ", d, " without a copy");

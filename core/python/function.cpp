@@ -8,8 +8,7 @@ namespace fb::py {
 namespace {
 
 struct OpFunction {
-    PyObject_HEAD
-    vectorcallfunc vectorcall;
+    PyObject_HEAD vectorcallfunc vectorcall;
     const Group* group;
     PyObject* dict;
 };
@@ -75,7 +74,8 @@ PyObject* wrap_value(const Value& v) {
     }
 }
 
-template <class T> PyObject* wrap_tuple(const T& list, size_t n) {
+template <class T>
+PyObject* wrap_tuple(const T& list, size_t n) {
     Ref t = checked(PyTuple_New(Py_ssize_t(n)));
     for (size_t i = 0; i < n; ++i) PyTuple_SET_ITEM(t.get(), Py_ssize_t(i), checked(wrap(Tensor(list[i]))).detach());
     return t.detach();
@@ -87,12 +87,14 @@ PyObject* wrap_given(const Op& op, const Call& call) {
     const auto found = result_types().find(&op);
     if (found == result_types().end()) return PySequence_Tuple(call.out);
     Ref r = checked(PyStructSequence_New(found->second));
-    for (Py_ssize_t i = 0; i < list_size(call.out); ++i) PyStructSequence_SetItem(r.get(), i, Py_NewRef(list_item(call.out, i)));
+    for (Py_ssize_t i = 0; i < list_size(call.out); ++i)
+        PyStructSequence_SetItem(r.get(), i, Py_NewRef(list_item(call.out, i)));
     return r.detach();
 }
 
 void set_requires_grad(const Tensor& t) {
-    check(is_floating(t.dtype()) || is_complex(t.dtype()), "Only Tensors of floating point and complex dtype can require gradients");
+    check(is_floating(t.dtype()) || is_complex(t.dtype()),
+          "Only Tensors of floating point and complex dtype can require gradients");
     t->requires_grad = true;
 }
 
@@ -102,7 +104,8 @@ PyObject* run(const Signature& s, Call& call, const Arguments& in) {
     Frame f(op, call.values);
     if (s.form == Form::Inplace) {
         if (!call.values[0].is_tensor())
-            fail(ErrorKind::Type, op.schema.name, "_(): argument 'input' (position 1) must be Tensor, not ", type_name(in.args[0]));
+            fail(ErrorKind::Type, op.schema.name, "_(): argument 'input' (position 1) must be Tensor, not ",
+                 type_name(in.args[0]));
         f.given = &call.values[0].tensor();
         f.inplace = true;
         op.call(f);
@@ -114,7 +117,8 @@ PyObject* run(const Signature& s, Call& call, const Arguments& in) {
         return wrap_given(op, call);
     }
     op.call(f);
-    if (call.requires_grad) [[unlikely]] set_requires_grad(f.result[0]);
+    if (call.requires_grad) [[unlikely]]
+        set_requires_grad(f.result[0]);
     return wrap_results(op, f);
 }
 
@@ -123,7 +127,8 @@ PyObject* op_call(PyObject* self, PyObject* const* args, size_t flags, PyObject*
     return guarded([&]() -> PyObject* {
         const Group& g = group_of(self);
         const Arguments in{args, PyVectorcall_NARGS(flags), names};
-        if (asks_override(in)) [[unlikely]] return call_override(self, in);
+        if (asks_override(in)) [[unlikely]]
+            return call_override(self, in);
         return call_group(g, in);
     });
 }
@@ -135,7 +140,8 @@ PyObject* method_get(PyObject* self, PyObject* object, PyObject*) {
 PyObject* function_repr(PyObject* self) {
     const Group& g = group_of(self);
     if (g.form == Form::Function && g.space.empty())
-        return PyUnicode_FromFormat("<built-in method %s of type object at %p>", g.name.c_str(), static_cast<void*>(function_type));
+        return PyUnicode_FromFormat("<built-in method %s of type object at %p>", g.name.c_str(),
+                                    static_cast<void*>(function_type));
     if (g.form == Form::Function) return PyUnicode_FromFormat("<built-in function %s>", g.name.c_str());
     return PyUnicode_FromFormat("<method '%s' of 'torch._C.TensorBase' objects>", g.name.c_str());
 }
@@ -186,9 +192,12 @@ PyMemberDef members[] = {
     {},
 };
 PyGetSetDef getset[] = {
-    {"__name__", function_name, nullptr, nullptr, nullptr},     {"__qualname__", function_qualname, nullptr, nullptr, nullptr},
-    {"__module__", function_module, nullptr, nullptr, nullptr}, {"__doc__", function_doc, nullptr, nullptr, nullptr},
-    {"_schemas", function_schemas, nullptr, nullptr, nullptr},  {"__objclass__", function_objclass, nullptr, nullptr, nullptr},
+    {"__name__", function_name, nullptr, nullptr, nullptr},
+    {"__qualname__", function_qualname, nullptr, nullptr, nullptr},
+    {"__module__", function_module, nullptr, nullptr, nullptr},
+    {"__doc__", function_doc, nullptr, nullptr, nullptr},
+    {"_schemas", function_schemas, nullptr, nullptr, nullptr},
+    {"__objclass__", function_objclass, nullptr, nullptr, nullptr},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
     {},
 };
@@ -196,8 +205,11 @@ PyMethodDef methods[] = {{"__reduce__", function_reduce, METH_NOARGS, nullptr}, 
 
 PyTypeObject* make_function_type(const char* name, bool binds) {
     std::vector<PyType_Slot> slots{
-        {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)}, {Py_tp_repr, reinterpret_cast<void*>(function_repr)},
-        {Py_tp_dealloc, reinterpret_cast<void*>(function_dealloc)}, {Py_tp_members, members}, {Py_tp_getset, getset},
+        {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+        {Py_tp_repr, reinterpret_cast<void*>(function_repr)},
+        {Py_tp_dealloc, reinterpret_cast<void*>(function_dealloc)},
+        {Py_tp_members, members},
+        {Py_tp_getset, getset},
         {Py_tp_methods, methods},
     };
     if (binds) slots.push_back({Py_tp_descr_get, reinterpret_cast<void*>(method_get)});
@@ -226,7 +238,8 @@ Group& add_signature(const Op& op, std::string name, Form form) {
     }
     // A tensor is tried before a number: a 0-d tensor would pass for one.
     Signature s(op, form);
-    auto at = std::ranges::find_if(g->signatures, [&](const Signature& other) { return comes_before(s.op->schema, other.op->schema); });
+    auto at = std::ranges::find_if(
+        g->signatures, [&](const Signature& other) { return comes_before(s.op->schema, other.op->schema); });
     g->signatures.insert(at, std::move(s));
     return *g;
 }
@@ -276,7 +289,8 @@ PyObject* call_group(const Group& g, const Arguments& in) {
     if (g.form != Form::Function) {
         if (in.n == 0) raise(PyExc_TypeError, "unbound method TensorBase." + g.name + "() needs an argument");
         if (!is_tensor(in.args[0]))
-            raise(PyExc_TypeError, "descriptor '" + g.name + "' for 'torch._C.TensorBase' objects doesn't apply to a '" +
+            raise(PyExc_TypeError, "descriptor '" + g.name +
+                                       "' for 'torch._C.TensorBase' objects doesn't apply to a '" +
                                        type_name(in.args[0]) + "' object");
     }
     Call call;
@@ -298,14 +312,17 @@ void check_one_device(const Op& op, const Value* args) {
             for (const Tensor& t : args[i].tensors())
                 if (t.defined()) look(t.get());
     }
-    if (!meta || !real) [[likely]] return;
+    if (!meta || !real) [[likely]]
+        return;
     // A number in a tensor may stand beside meta tensors; these operators read no data of the other device.
-    static constexpr std::string_view mixes[] = {"copy_", "to", "type_as", "index", "index_put", "view_as", "reshape_as", "expand_as", "set_"};
-    if (op.schema.name == "copy_" && args[0].tensor_ptr != meta) fail(ErrorKind::NotImplemented, "Cannot copy out of meta tensor; no data!");
+    static constexpr std::string_view mixes[] = {"copy_",   "to",         "type_as",   "index", "index_put",
+                                                 "view_as", "reshape_as", "expand_as", "set_"};
+    if (op.schema.name == "copy_" && args[0].tensor_ptr != meta)
+        fail(ErrorKind::NotImplemented, "Cannot copy out of meta tensor; no data!");
     if (std::ranges::find(mixes, op.schema.name) != std::end(mixes)) return;
     if (real->sizes.empty() && args[0].tag == Tag::Tensor && args[0].tensor_ptr == meta) return;
-    fail(ErrorKind::Runtime, "Expected all tensors to be on the same device, but found at least two devices, ", meta->device(), " and ",
-         real->device(), "!");
+    fail(ErrorKind::Runtime, "Expected all tensors to be on the same device, but found at least two devices, ",
+         meta->device(), " and ", real->device(), "!");
 }
 
 const Group* find_group(std::string_view space, std::string_view name, Form form) {
@@ -330,7 +347,8 @@ void init_ops(PyObject* module) {
         if (key.form == Form::Function) {
             add_object(space_module(module, g->space), g->name.c_str(), Py_NewRef(g->object));
             const std::string flat = g->space.empty() || g->space == "nn" ? g->name : g->space + "_" + g->name;
-            if (g->space != "nn" && !PyObject_HasAttrString(module, flat.c_str())) add_object(module, flat.c_str(), Py_NewRef(g->object));
+            if (g->space != "nn" && !PyObject_HasAttrString(module, flat.c_str()))
+                add_object(module, flat.c_str(), Py_NewRef(g->object));
         } else {
             if (key.form == Form::Inplace) {
                 // torch.relu_, torch._C._nn.elu_: the same call, reached as a function.
@@ -341,7 +359,8 @@ void init_ops(PyObject* module) {
                 }
                 if (!g->signatures[0].op->as_method) continue;
             }
-            if (PyObject_SetAttrString(reinterpret_cast<PyObject*>(tensor_type), g->name.c_str(), g->object) < 0) throw PythonError{};
+            if (PyObject_SetAttrString(reinterpret_cast<PyObject*>(tensor_type), g->name.c_str(), g->object) < 0)
+                throw PythonError{};
         }
     }
 }

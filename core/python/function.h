@@ -6,10 +6,10 @@ namespace fb::py {
 
 // All overloads of one name in one form, and the Python object for them.
 struct Group {
-    std::string space, name;       // "linalg", "eigh"
+    std::string space, name;  // "linalg", "eigh"
     Form form;
     std::vector<Signature> signatures;
-    PyObject* object = nullptr;    // the callable
+    PyObject* object = nullptr;  // the callable
 };
 
 // Finds a group; null when there is no such operator (yet).

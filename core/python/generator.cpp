@@ -24,8 +24,7 @@ PyObject* make_object(std::unique_ptr<Generator> g) {
 PyObject* create(PyTypeObject*, PyObject* args, PyObject* kwargs) {
     static const char* names[] = {"device", nullptr};
     PyObject* device = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Generator", const_cast<char**>(names), &device))
-        return nullptr;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Generator", const_cast<char**>(names), &device)) return nullptr;
     return guarded([&]() -> PyObject* {
         Device d;
         if (device != Py_None && !to_device(device, d))
@@ -75,9 +74,7 @@ PyObject* seed(PyObject* self, PyObject*) {
         return PyLong_FromUnsignedLongLong(of(self).seed());
     });
 }
-PyObject* initial_seed(PyObject* self, PyObject*) {
-    return PyLong_FromUnsignedLongLong(of(self).initial_seed());
-}
+PyObject* initial_seed(PyObject* self, PyObject*) { return PyLong_FromUnsignedLongLong(of(self).initial_seed()); }
 
 PyObject* get_state(PyObject* self, PyObject*) {
     return guarded([&]() -> PyObject* {
@@ -90,8 +87,7 @@ PyObject* get_state(PyObject* self, PyObject*) {
 }
 PyObject* set_state(PyObject* self, PyObject* state) {
     return guarded([&]() -> PyObject* {
-        if (!is_tensor(state))
-            fail(ErrorKind::Type, "expected a torch.ByteTensor, but got ", Py_TYPE(state)->tp_name);
+        if (!is_tensor(state)) fail(ErrorKind::Type, "expected a torch.ByteTensor, but got ", Py_TYPE(state)->tp_name);
         const Tensor& t = unwrap(state);
         if (t->layout != Layout::Strided || t.dtype() != DType::u8 || t.device().type != DeviceType::CPU)
             fail(ErrorKind::Type, "RNG state must be a torch.ByteTensor");
@@ -130,8 +126,7 @@ PyObject* graphsafe_set_state(PyObject*, PyObject*) {
 PyObject* reduce(PyObject* self, PyObject*) {
     PyObject* state = get_state(self, nullptr);
     if (!state) return nullptr;
-    return Py_BuildValue("O(N)(NON)", generator_type, wrap(kCPU), initial_seed(self, nullptr), Py_None,
-                         state);
+    return Py_BuildValue("O(N)(NON)", generator_type, wrap(kCPU), initial_seed(self, nullptr), Py_None, state);
 }
 PyObject* set_pickled(PyObject* self, PyObject* saved) {
     PyObject *seed, *offset, *state;
@@ -148,8 +143,7 @@ PyObject* get_device(PyObject*, void*) {
 }
 
 PyMethodDef methods[] = {
-    {"manual_seed", manual_seed, METH_O,
-     "Seeds the generator and returns it; negative seeds wrap around to 2**64."},
+    {"manual_seed", manual_seed, METH_O, "Seeds the generator and returns it; negative seeds wrap around to 2**64."},
     {"seed", seed, METH_NOARGS, "Seeds the generator from the operating system and returns the seed."},
     {"initial_seed", initial_seed, METH_NOARGS, "The seed the numbers started from."},
     {"get_state", get_state, METH_NOARGS, "The state as a tensor of bytes."},

@@ -11,8 +11,8 @@ inline PyObject* PyList_GetItemRef(PyObject* list, Py_ssize_t i) { return Py_XNe
 namespace fb::py {
 
 // --- making the module
-PyTypeObject* make_type(PyType_Spec& spec);                                  // throws PythonError
-void add_object(PyObject* module, const char* name, PyObject* stolen);       // throws PythonError
+PyTypeObject* make_type(PyType_Spec& spec);                             // throws PythonError
+void add_object(PyObject* module, const char* name, PyObject* stolen);  // throws PythonError
 void add_type(PyObject* module, const char* name, PyTypeObject* type);
 void add_functions(PyObject* module, PyMethodDef* methods);
 void init_device(PyObject* module);
@@ -30,7 +30,7 @@ bool to_bool(PyObject* o, bool& out);      // bool and NumPy's bool
 bool to_double(PyObject* o, double& out);  // float, int, NumPy numbers
 bool is_numpy_array(PyObject* o);
 bool is_numpy_scalar(PyObject* o);
-PyObject* numpy_if_loaded();               // borrowed; null when nobody imported NumPy yet
+PyObject* numpy_if_loaded();                                       // borrowed; null when nobody imported NumPy yet
 PyObject* import_attribute(const char* module, const char* name);  // new reference; throws PythonError
 Device default_device();
 extern thread_local int default_device_depth;  // > 0: something other than the CPU was asked for
@@ -39,10 +39,15 @@ inline PyObject* none() { return Py_NewRef(Py_None); }
 // A sequence (tuple or list) as a span of borrowed items; other iterables are not sequences here.
 inline bool is_list(PyObject* o) { return PyTuple_Check(o) || PyList_Check(o); }
 inline Py_ssize_t list_size(PyObject* o) { return PyTuple_Check(o) ? PyTuple_GET_SIZE(o) : PyList_GET_SIZE(o); }
-inline PyObject* list_item(PyObject* o, Py_ssize_t i) { return PyTuple_Check(o) ? PyTuple_GET_ITEM(o, i) : PyList_GET_ITEM(o, i); }
+inline PyObject* list_item(PyObject* o, Py_ssize_t i) {
+    return PyTuple_Check(o) ? PyTuple_GET_ITEM(o, i) : PyList_GET_ITEM(o, i);
+}
 
 [[noreturn]] void raise(PyObject* type, const std::string& text);  // sets the exception and unwinds
 
-template <class F> PyCFunction as_method(F f) { return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f)); }
+template <class F>
+PyCFunction as_method(F f) {
+    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f));
+}
 
 }  // namespace fb::py

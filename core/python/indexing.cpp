@@ -1,4 +1,5 @@
-// x[...] and x[...] = v. Integers, slices, None, Ellipsis give views; tensors, sequences and masks go to `index` and `index_put_`.
+// x[...] and x[...] = v. Integers, slices, None, Ellipsis give views; tensors, sequences and masks go to `index` and
+// `index_put_`.
 #include "python/construct.h"
 #include "python/override.h"
 #include "python/tensor_object.h"
@@ -14,7 +15,8 @@ struct Place {
 };
 
 [[noreturn]] void bad_index(PyObject* o) {
-    fail(ErrorKind::Index, "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got ",
+    fail(ErrorKind::Index,
+         "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got ",
          type_name(o), ")");
 }
 
@@ -29,10 +31,12 @@ bool to_index(PyObject* o, int64_t& i) {
 
 Tensor select(const Tensor& t, int64_t dim, int64_t i, int64_t shown_dim) {
     if (t.dim() == 0)
-        fail(ErrorKind::Index, "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
+        fail(ErrorKind::Index,
+             "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
              "0-dim tensor to a number");
     const int64_t n = t.sizes()[size_t(dim)];
-    if (i < -n || i >= n) fail(ErrorKind::Index, "index ", i, " is out of bounds for dimension ", shown_dim, " with size ", n);
+    if (i < -n || i >= n)
+        fail(ErrorKind::Index, "index ", i, " is out of bounds for dimension ", shown_dim, " with size ", n);
     return op<"select">(t, dim, i);
 }
 
@@ -60,7 +64,9 @@ bool reads_as_tuple(PyObject* key) {
     if (!PyList_Check(key) || PyList_GET_SIZE(key) > 32) return false;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(key); ++i) {
         PyObject* o = PyList_GET_ITEM(key, i);
-        if (o == Py_None || o == Py_Ellipsis || PySlice_Check(o) || is_tensor(o) || (PySequence_Check(o) && !PyUnicode_Check(o))) return true;
+        if (o == Py_None || o == Py_Ellipsis || PySlice_Check(o) || is_tensor(o) ||
+            (PySequence_Check(o) && !PyUnicode_Check(o)))
+            return true;
     }
     return false;
 }
@@ -82,7 +88,8 @@ Place locate(const Tensor& self, PyObject* key) {
     Ref as_tuple;
     if (reads_as_tuple(key)) {
         as_tuple = checked(PySequence_Tuple(key));
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(as_tuple.get()); ++i) items.push_back(PyTuple_GET_ITEM(as_tuple.get(), i));
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(as_tuple.get()); ++i)
+            items.push_back(PyTuple_GET_ITEM(as_tuple.get(), i));
     } else {
         items.push_back(key);
     }
@@ -129,7 +136,8 @@ Place locate(const Tensor& self, PyObject* key) {
         } else if ((!t.defined() || t.dim() == 0) && to_index(o, i)) {
             p.view = select(p.view, dim, i, shown++);
         } else if (t.defined()) {
-            if (!is_integral(t.dtype(), true) || t.dtype() == DType::i16 || t.dtype() == DType::i8 || t.dtype() == DType::u16)
+            if (!is_integral(t.dtype(), true) || t.dtype() == DType::i16 || t.dtype() == DType::i8 ||
+                t.dtype() == DType::u16)
                 fail(ErrorKind::Index, "tensors used as indices must be long, int, byte or bool tensors");
             pick(t, is_mask(t) ? t.dim() : 1);
         } else {
@@ -141,11 +149,14 @@ Place locate(const Tensor& self, PyObject* key) {
     return p;
 }
 
-PyObject* method_of(const char* name) { return checked(PyObject_GetAttrString(reinterpret_cast<PyObject*>(tensor_type), name)).detach(); }
+PyObject* method_of(const char* name) {
+    return checked(PyObject_GetAttrString(reinterpret_cast<PyObject*>(tensor_type), name)).detach();
+}
 
 const char* legacy_name(DType t) {
     switch (t) {
-        case DType::c64: return "ComplexFloat"; case DType::c128: return "ComplexDouble";
+        case DType::c64: return "ComplexFloat";
+        case DType::c128: return "ComplexDouble";
         default: return scalar_name(t);
     }
 }
@@ -155,17 +166,22 @@ Tensor without_leading_ones(const Tensor& v, int64_t dims) {
     int64_t extra = 0;
     while (v.dim() - extra > dims && v.sizes()[size_t(extra)] == 1) ++extra;
     if (!extra) return v;
-    return op<"view">(v.is_contiguous() ? v : op<"clone">(v, MemoryFormat::Contiguous), v.sizes().span().subspan(size_t(extra)));
+    return op<"view">(v.is_contiguous() ? v : op<"clone">(v, MemoryFormat::Contiguous),
+                      v.sizes().span().subspan(size_t(extra)));
 }
 
 void assign(const Tensor& self, PyObject* key, PyObject* value) {
     Scalar number;
     const bool is_number = !is_tensor(value) && to_scalar(value, number);
     if (!is_number && !is_tensor(value))
-        raise(PyExc_TypeError, str("can't assign a ", type_name(value), " to a torch.", legacy_name(self.dtype()), "Tensor"));
+        raise(PyExc_TypeError,
+              str("can't assign a ", type_name(value), " to a torch.", legacy_name(self.dtype()), "Tensor"));
     const Place p = locate(self, key);
     if (!p.picked) {
-        if (is_number) { inplace<"fill_">(p.view, number); return; }
+        if (is_number) {
+            inplace<"fill_">(p.view, number);
+            return;
+        }
         const Tensor v = without_leading_ones(unwrap(value), p.view.dim());
         const IntSpan to = p.view.sizes(), from = v.sizes();
         for (size_t i = 0; i < from.size(); ++i) {
@@ -173,10 +189,11 @@ void assign(const Tensor& self, PyObject* key, PyObject* value) {
             if (back <= to.size() && (from[i] == to[to.size() - back] || from[i] == 1)) continue;
             if (from.size() > to.size())
                 fail(ErrorKind::Runtime, "expand(torch.", legacy_name(v.dtype()), "Tensor{", from, "}, size=", to,
-                     "): the number of sizes provided (", to.size(), ") must be greater or equal to the number of dimensions in the tensor (",
-                     from.size(), ")");
-            fail(ErrorKind::Runtime, "The expanded size of the tensor (", to[to.size() - back], ") must match the existing size (", from[i],
-                 ") at non-singleton dimension ", to.size() - back, ".  Target sizes: ", to, ".  Tensor sizes: ", from);
+                     "): the number of sizes provided (", to.size(),
+                     ") must be greater or equal to the number of dimensions in the tensor (", from.size(), ")");
+            fail(ErrorKind::Runtime, "The expanded size of the tensor (", to[to.size() - back],
+                 ") must match the existing size (", from[i], ") at non-singleton dimension ", to.size() - back,
+                 ".  Target sizes: ", to, ".  Tensor sizes: ", from);
         }
         inplace<"copy_">(p.view, v);
         return;
@@ -210,17 +227,19 @@ PyObject* tensor_subscript(PyObject* self, PyObject* key) {
 }
 
 int tensor_assign_subscript(PyObject* self, PyObject* key, PyObject* value) {
-    return guarded([&] {
-        if (!value) raise(PyExc_TypeError, "Tensor does not support deleting items");
-        PyObject* args[] = {self, key, value};
-        if (asks_override({args, 3})) [[unlikely]] {
-            const Ref function(method_of("__setitem__"));
-            const Ref done(call_override(function.get(), {args, 3}));
+    return guarded(
+        [&] {
+            if (!value) raise(PyExc_TypeError, "Tensor does not support deleting items");
+            PyObject* args[] = {self, key, value};
+            if (asks_override({args, 3})) [[unlikely]] {
+                const Ref function(method_of("__setitem__"));
+                const Ref done(call_override(function.get(), {args, 3}));
+                return 0;
+            }
+            assign(unwrap(self), key, value);
             return 0;
-        }
-        assign(unwrap(self), key, value);
-        return 0;
-    }, -1);
+        },
+        -1);
 }
 
 }  // namespace fb::py

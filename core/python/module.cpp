@@ -14,7 +14,6 @@ void load_numpy() {
     PyGILState_Release(gil);
 }
 
-
 // Long work in the core lets other Python threads run; a thread without the lock has nothing to give back.
 void* begin_long_work() { return PyGILState_Check() ? PyEval_SaveThread() : nullptr; }
 void end_long_work(void* state) { PyEval_RestoreThread(static_cast<PyThreadState*>(state)); }
@@ -38,11 +37,18 @@ PyObject* set_num_threads_py(PyObject*, PyObject* n) {
 }
 PyObject* memory_statistics(PyObject*, PyObject*) {
     const MemoryStats s = memory_stats();
-    return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L}", "allocated", (long long)s.allocated, "peak", (long long)s.peak, "cached", (long long)s.cached,
-                         "live_blocks", (long long)s.live_blocks, "total_allocations", (long long)s.total_allocations);
+    return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L}", "allocated", (long long)s.allocated, "peak", (long long)s.peak,
+                         "cached", (long long)s.cached, "live_blocks", (long long)s.live_blocks, "total_allocations",
+                         (long long)s.total_allocations);
 }
-PyObject* empty_cache_py(PyObject*, PyObject*) { empty_cache(); return none(); }
-PyObject* reset_peak(PyObject*, PyObject*) { reset_peak_memory(); return none(); }
+PyObject* empty_cache_py(PyObject*, PyObject*) {
+    empty_cache();
+    return none();
+}
+PyObject* reset_peak(PyObject*, PyObject*) {
+    reset_peak_memory();
+    return none();
+}
 
 // The operator table: (full name, schema, variants as in the entry, differentiable arguments) of every operator.
 PyObject* operators(PyObject*, PyObject*) {
@@ -60,8 +66,8 @@ PyObject* operators(PyObject*, PyObject*) {
                 const Ref name = checked(PyUnicode_FromString(op->schema.args[i].name.c_str()));
                 if (PyList_Append(differentiable.get(), name.get()) < 0) throw PythonError{};
             }
-            const Ref entry = checked(Py_BuildValue("(sssO)", op->schema.full_name().c_str(), op->schema.text.c_str(), variants.c_str(),
-                                                    differentiable.get()));
+            const Ref entry = checked(Py_BuildValue("(sssO)", op->schema.full_name().c_str(), op->schema.text.c_str(),
+                                                    variants.c_str(), differentiable.get()));
             if (PyList_Append(list.get(), entry.get()) < 0) throw PythonError{};
         }
         return list.detach();
@@ -78,7 +84,8 @@ PyMethodDef functions[] = {
     {},
 };
 
-PyModuleDef definition = {PyModuleDef_HEAD_INIT, "flambeau._C", "The core of flambeau.", -1, functions, nullptr, nullptr, nullptr, nullptr};
+PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "flambeau._C", "The core of flambeau.", -1, functions, nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace
 }  // namespace fb::py

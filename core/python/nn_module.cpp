@@ -13,8 +13,7 @@ namespace fb::py {
 namespace {
 
 struct ModuleObject {
-    PyObject_HEAD
-    PyObject* dict;
+    PyObject_HEAD PyObject* dict;
     PyObject* weak;
     vectorcallfunc call;
 };
@@ -197,9 +196,8 @@ void note_module_path(PyObject* self) {
 }
 
 PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
-    PyObject* result = has_hooks(as_module(self))
-                           ? call_with_hooks(self, args, PyVectorcall_NARGS(nargsf), kwnames)
-                           : call_forward(self, args, nargsf, kwnames);
+    PyObject* result = has_hooks(as_module(self)) ? call_with_hooks(self, args, PyVectorcall_NARGS(nargsf), kwnames)
+                                                  : call_forward(self, args, nargsf, kwnames);
     if (!result) note_module_path(self);
     return result;
 }
@@ -290,8 +288,7 @@ PyObject* module_install(PyObject*, PyObject* args) {
 
 PyMethodDef methods[] = {
     {"__getattr__", module_getattr, METH_O, "The parameter, buffer or child of that name."},
-    {"__setattr__", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(module_setattr)), METH_FASTCALL,
-     nullptr},
+    {"__setattr__", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(module_setattr)), METH_FASTCALL, nullptr},
     {"__delattr__", module_delattr, METH_O, nullptr},
     {"__init_subclass__", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(module_init_subclass)),
      METH_VARARGS | METH_KEYWORDS | METH_CLASS, nullptr},
@@ -306,8 +303,12 @@ PyGetSetDef getset[] = {{"__dict__", PyObject_GenericGetDict, PyObject_GenericSe
 
 void init_nn_module(PyObject* module) {
     auto interned = [](const char* text) { return checked(PyUnicode_InternFromString(text)).detach(); };
-    names = {interned("_parameters"), interned("_buffers"), interned("_modules"), interned("forward"),
-             interned("__getattr__"), interned("__getattribute__"),
+    names = {interned("_parameters"),
+             interned("_buffers"),
+             interned("_modules"),
+             interned("forward"),
+             interned("__getattr__"),
+             interned("__getattribute__"),
              {interned("_forward_hooks"), interned("_forward_pre_hooks"), interned("_backward_hooks"),
               interned("_backward_pre_hooks")}};
     PyTypeObject& t = module_type;

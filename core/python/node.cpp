@@ -7,8 +7,7 @@ namespace fb::py {
 namespace {
 
 struct NodeObject {
-    PyObject_HEAD
-    Node* node;  // owned
+    PyObject_HEAD Node* node;  // owned
     PyObject* dict;
     PyObject* metadata;
 };
@@ -91,11 +90,15 @@ PyObject* node_getattro(PyObject* self, PyObject* name) {
             switch (v.tag) {
                 case Tag::Ints: {
                     Ref t = checked(PyTuple_New(Py_ssize_t(v.len)));
-                    for (uint32_t i = 0; i < v.len; ++i) PyTuple_SET_ITEM(t.get(), i, PyLong_FromLongLong(v.ints_ptr[i]));
+                    for (uint32_t i = 0; i < v.len; ++i)
+                        PyTuple_SET_ITEM(t.get(), i, PyLong_FromLongLong(v.ints_ptr[i]));
                     return t.detach();
                 }
                 case Tag::String: return PyUnicode_FromStringAndSize(v.chars, Py_ssize_t(v.len));
-                case Tag::Bool: case Tag::Int: case Tag::Double: case Tag::Complex: return wrap(v.scalar());
+                case Tag::Bool:
+                case Tag::Int:
+                case Tag::Double:
+                case Tag::Complex: return wrap(v.scalar());
                 default: return none();
             }
         }
@@ -117,7 +120,8 @@ PyMethodDef methods[] = {
     {},
 };
 PyGetSetDef getset[] = {
-    {"next_functions", node_next, nullptr, "Pairs of the nodes that gradients go to and the number of their input.", nullptr},
+    {"next_functions", node_next, nullptr, "Pairs of the nodes that gradients go to and the number of their input.",
+     nullptr},
     {"metadata", node_metadata, nullptr, nullptr, nullptr},
     {"requires_grad", node_requires_grad, nullptr, nullptr, nullptr},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
@@ -131,7 +135,8 @@ PyTypeObject* type_of(const std::string& name) {
     if (t) return t;
     PyType_Slot slots[] = {{Py_tp_base, node_base}, {0, nullptr}};
     auto* kept = new std::string("builtins." + name);  // as PyTorch's node classes claim
-    PyType_Spec spec{kept->c_str(), sizeof(NodeObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+    PyType_Spec spec{kept->c_str(), sizeof(NodeObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                     slots};
     t = make_type(spec);
     add_type(functions_module, name.c_str(), t);
     return t;
@@ -156,8 +161,8 @@ void replace_gradient(PyObject* r, Tensor& g) {
     if (g.defined() && !same(n.sizes(), g.sizes()))
         fail(ErrorKind::Runtime, "hook '", "' has changed the size of value");
     if (g.defined() && n.dtype() != g.dtype())
-        fail(ErrorKind::Runtime, "hook '", "' has changed the type of value (was ", "torch.", scalar_name(g.dtype()), "Tensor got torch.",
-             scalar_name(n.dtype()), "Tensor)");
+        fail(ErrorKind::Runtime, "hook '", "' has changed the type of value (was ", "torch.", scalar_name(g.dtype()),
+             "Tensor got torch.", scalar_name(n.dtype()), "Tensor)");
     g = n;
 }
 
@@ -183,7 +188,8 @@ void DictHook::pre(Grads& in) {
             } else {
                 if (!PyTuple_Check(r.get()) || size_t(PyTuple_GET_SIZE(r.get())) != in.size())
                     fail(ErrorKind::Runtime, "hook has returned an incorrect number of values");
-                for (size_t k = 0; k < in.size(); ++k) replace_gradient(PyTuple_GET_ITEM(r.get(), Py_ssize_t(k)), in[k]);
+                for (size_t k = 0; k < in.size(); ++k)
+                    replace_gradient(PyTuple_GET_ITEM(r.get(), Py_ssize_t(k)), in[k]);
             }
             continue;
         }
@@ -202,16 +208,18 @@ void DictHook::post(Grads& out, const Grads& in) {
     const Ref values = checked(PyDict_Values(dict));
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(values.get()); ++i) {
         const Ref grad_inputs = wrap_grads(out), grad_outputs = wrap_grads(in);
-        const Ref r = checked(PyObject_CallFunctionObjArgs(PyList_GET_ITEM(values.get(), i), grad_inputs.get(), grad_outputs.get(), nullptr));
+        const Ref r = checked(PyObject_CallFunctionObjArgs(PyList_GET_ITEM(values.get(), i), grad_inputs.get(),
+                                                           grad_outputs.get(), nullptr));
         if (r.get() == Py_None) continue;
         if (out.size() == 1 && !PyTuple_Check(r.get())) {
             replace_gradient(r.get(), out[0]);
             continue;
         }
-        if (!PyTuple_Check(r.get())) raise(PyExc_TypeError, "expected tuple, but hook returned '" + type_name(r.get()) + "'");
+        if (!PyTuple_Check(r.get()))
+            raise(PyExc_TypeError, "expected tuple, but hook returned '" + type_name(r.get()) + "'");
         if (size_t(PyTuple_GET_SIZE(r.get())) != out.size())
-            fail(ErrorKind::Runtime, "hook has returned an incorrect number of values (got ", PyTuple_GET_SIZE(r.get()), ", but expected ",
-                 out.size(), ")");
+            fail(ErrorKind::Runtime, "hook has returned an incorrect number of values (got ", PyTuple_GET_SIZE(r.get()),
+                 ", but expected ", out.size(), ")");
         for (size_t k = 0; k < out.size(); ++k) {
             PyObject* x = PyTuple_GET_ITEM(r.get(), Py_ssize_t(k));
             if (x == Py_None) out[k] = {};
@@ -228,7 +236,10 @@ Ref wrap_grads(const Grads& g) {
 void read_grads(PyObject* tuple, Grads& into, const char* who) {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); ++i) {
         PyObject* x = PyTuple_GET_ITEM(tuple, i);
-        if (x == Py_None) { into.push_back({}); continue; }
+        if (x == Py_None) {
+            into.push_back({});
+            continue;
+        }
         if (!is_tensor(x)) raise(PyExc_TypeError, std::string(who) + " expects tensors or None, not " + type_name(x));
         into.push_back(unwrap(x));
     }
@@ -236,11 +247,13 @@ void read_grads(PyObject* tuple, Grads& into, const char* who) {
 
 PyObject* next_functions(const Node& n) {
     std::vector<Edge> edges;
-    if (auto* o = dynamic_cast<const OpNode*>(&n)) {  // a number in the place of a tensor is shown as an edge to nowhere
+    if (auto* o =
+            dynamic_cast<const OpNode*>(&n)) {  // a number in the place of a tensor is shown as an edge to nowhere
         for (size_t i = 0; i < o->first_edge.size(); ++i) {
             if (!(o->op->derivative.args >> i & 1)) continue;
             if (o->first_edge[i] == 0xffff) edges.emplace_back();
-            else for (int k = 0; k < o->edge_count[i]; ++k) edges.push_back(n.next[size_t(o->first_edge[i] + k)]);
+            else
+                for (int k = 0; k < o->edge_count[i]; ++k) edges.push_back(n.next[size_t(o->first_edge[i] + k)]);
         }
     } else {
         edges.assign(n.next.begin(), n.next.end());
@@ -266,7 +279,8 @@ PyObject* register_node_hook(Node& n, PyObject* callable, HookKind kind) {
     for (auto& h : list)
         if (auto* d = dynamic_cast<DictHook*>(h.get()); d && d->kind == kind) return handle_for(d->dict, callable);
     static PyObject* ordered = import_attribute("collections", "OrderedDict");
-    const Ref dict = checked(PyObject_CallNoArgs(ordered));  // RemovableHandle needs a dictionary that takes weak references
+    const Ref dict =
+        checked(PyObject_CallNoArgs(ordered));  // RemovableHandle needs a dictionary that takes weak references
     list.push_back(Ptr<Hook>(new DictHook(dict.get(), kind)));
     return handle_for(dict.get(), callable);
 }
@@ -291,9 +305,14 @@ void init_nodes(PyObject* module) {
     functions_module = checked(PyModule_New("flambeau._C._functions")).detach();
     add_object(module, "_functions", functions_module);
     PyType_Slot slots[] = {
-        {Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)}, {Py_tp_methods, methods}, {Py_tp_getset, getset},
-        {Py_tp_members, members}, {Py_tp_getattro, reinterpret_cast<void*>(node_getattro)},
-        {Py_tp_call, reinterpret_cast<void*>(node_call)}, {Py_tp_repr, reinterpret_cast<void*>(node_repr)}, {0, nullptr},
+        {Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)},
+        {Py_tp_methods, methods},
+        {Py_tp_getset, getset},
+        {Py_tp_members, members},
+        {Py_tp_getattro, reinterpret_cast<void*>(node_getattro)},
+        {Py_tp_call, reinterpret_cast<void*>(node_call)},
+        {Py_tp_repr, reinterpret_cast<void*>(node_repr)},
+        {0, nullptr},
     };
     PyType_Spec spec{"flambeau._C._Node", sizeof(NodeObject), 0,
                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};

@@ -7,9 +7,9 @@ namespace fb::py {
 
 PyObject* wrap_node(const Ptr<Node>& node);  // new reference; None for null
 bool is_node(PyObject* o);
-Ptr<Node> unwrap_node(PyObject* o);          // throws when its graph is gone
-void init_nodes(PyObject* module);           // node.cpp
-void init_function_base(PyObject* module);   // custom_function.cpp
+Ptr<Node> unwrap_node(PyObject* o);         // throws when its graph is gone
+void init_nodes(PyObject* module);          // node.cpp
+void init_function_base(PyObject* module);  // custom_function.cpp
 
 // A dictionary of Python callables in the place of one core hook; RemovableHandle takes entries out of it.
 enum class HookKind : uint8_t { Gradient, Pre, Post, PostAccumulate };
@@ -36,7 +36,7 @@ public:
 
 PyObject* next_functions(const Node& n);
 PyObject* register_node_hook(Node& n, PyObject* callable, HookKind kind);  // returns a RemovableHandle
-Ref wrap_grads(const Grads& g);              // a tuple, None for undefined ones
+Ref wrap_grads(const Grads& g);                                            // a tuple, None for undefined ones
 void read_grads(PyObject* result, Grads& into, const char* who);
 
 }  // namespace fb::py

@@ -79,18 +79,36 @@ PyObject* wrap(const Scalar& s) {
 }
 
 bool to_scalar(PyObject* o, Scalar& out) {
-    if (PyFloat_CheckExact(o)) { out = Scalar(PyFloat_AS_DOUBLE(o)); return true; }
-    if (PyLong_CheckExact(o)) { out = Scalar(number_value(o)); return true; }
-    if (PyBool_Check(o)) { out = Scalar(o == Py_True); return true; }
-    if (PyFloat_Check(o)) { out = Scalar(PyFloat_AS_DOUBLE(o)); return true; }
-    if (PyLong_Check(o)) { out = Scalar(number_value(o)); return true; }
+    if (PyFloat_CheckExact(o)) {
+        out = Scalar(PyFloat_AS_DOUBLE(o));
+        return true;
+    }
+    if (PyLong_CheckExact(o)) {
+        out = Scalar(number_value(o));
+        return true;
+    }
+    if (PyBool_Check(o)) {
+        out = Scalar(o == Py_True);
+        return true;
+    }
+    if (PyFloat_Check(o)) {
+        out = Scalar(PyFloat_AS_DOUBLE(o));
+        return true;
+    }
+    if (PyLong_Check(o)) {
+        out = Scalar(number_value(o));
+        return true;
+    }
     if (PyComplex_Check(o)) {
         const Py_complex c = PyComplex_AsCComplex(o);
         out = Scalar(C128(c.real, c.imag));
         return true;
     }
     if (const NumpyTypes* t = numpy_types(); t && PyObject_TypeCheck(o, t->generic)) {
-        if (is_a(o, t->boolean)) { out = Scalar(PyObject_IsTrue(o) == 1); return true; }
+        if (is_a(o, t->boolean)) {
+            out = Scalar(PyObject_IsTrue(o) == 1);
+            return true;
+        }
         if (is_a(o, t->integer)) {
             const Ref i = checked(PyNumber_Index(o));
             out = Scalar(number_value(i.get()));
@@ -117,7 +135,10 @@ bool to_int(PyObject* o, int64_t& out) {
         return true;
     }
     if (PyBool_Check(o)) return false;
-    if (PyLong_Check(o)) { out = index_value(o); return true; }
+    if (PyLong_Check(o)) {
+        out = index_value(o);
+        return true;
+    }
     if (is_tensor(o)) {
         const Tensor& t = unwrap(o);
         if (t.dim() != 0 || !is_integral(t.dtype(), false) || t.is_meta()) return false;
@@ -127,20 +148,32 @@ bool to_int(PyObject* o, int64_t& out) {
     if (PyFloat_Check(o) || !PyIndex_Check(o)) return false;
     if (const NumpyTypes* t = numpy_types(); t && is_a(o, t->boolean)) return false;
     PyObject* i = PyNumber_Index(o);
-    if (!i) { PyErr_Clear(); return false; }
+    if (!i) {
+        PyErr_Clear();
+        return false;
+    }
     const Ref number(i);
     out = index_value(i);
     return true;
 }
 
 bool to_bool(PyObject* o, bool& out) {
-    if (PyBool_Check(o)) { out = o == Py_True; return true; }
-    if (const NumpyTypes* t = numpy_types(); t && is_a(o, t->boolean)) { out = PyObject_IsTrue(o) == 1; return true; }
+    if (PyBool_Check(o)) {
+        out = o == Py_True;
+        return true;
+    }
+    if (const NumpyTypes* t = numpy_types(); t && is_a(o, t->boolean)) {
+        out = PyObject_IsTrue(o) == 1;
+        return true;
+    }
     return false;
 }
 
 bool to_double(PyObject* o, double& out) {
-    if (PyFloat_Check(o)) { out = PyFloat_AS_DOUBLE(o); return true; }
+    if (PyFloat_Check(o)) {
+        out = PyFloat_AS_DOUBLE(o);
+        return true;
+    }
     Scalar s;
     if (PyComplex_Check(o) || !to_scalar(o, s) || s.is_complex()) return false;
     out = s.real();
@@ -184,20 +217,19 @@ void set_python_error() {
         throw;
     } catch (const PythonError&) {
         if (!PyErr_Occurred()) PyErr_SetString(PyExc_SystemError, "an error was raised without being set");
-    } catch (const Error& e) {
-        PyErr_SetString(class_of(e.kind), e.what());
-    } catch (const std::bad_alloc&) {
+    } catch (const Error& e) { PyErr_SetString(class_of(e.kind), e.what()); } catch (const std::bad_alloc&) {
         PyErr_NoMemory();
-    } catch (const std::exception& e) {
-        PyErr_SetString(PyExc_RuntimeError, e.what());
-    }
+    } catch (const std::exception& e) { PyErr_SetString(PyExc_RuntimeError, e.what()); }
 }
 
 void init_errors(PyObject* module) {
     out_of_memory_error = checked(PyErr_NewExceptionWithDoc("flambeau.OutOfMemoryError", "There is not enough memory.",
-                                                            PyExc_RuntimeError, nullptr)).detach();
-    linalg_error = checked(PyErr_NewExceptionWithDoc("flambeau.linalg.LinAlgError", "A matrix cannot be decomposed or inverted.",
-                                                     PyExc_RuntimeError, nullptr)).detach();
+                                                            PyExc_RuntimeError, nullptr))
+                              .detach();
+    linalg_error =
+        checked(PyErr_NewExceptionWithDoc("flambeau.linalg.LinAlgError", "A matrix cannot be decomposed or inverted.",
+                                          PyExc_RuntimeError, nullptr))
+            .detach();
     add_object(module, "OutOfMemoryError", Py_NewRef(out_of_memory_error));
     add_object(module, "_LinAlgError", Py_NewRef(linalg_error));
 }

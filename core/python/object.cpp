@@ -8,22 +8,30 @@ namespace {
 
 // ---------------------------------------------------------------- constants
 struct Constant {
-    PyObject_HEAD
-    uint8_t value;
+    PyObject_HEAD uint8_t value;
     const char* name;  // the attribute of the package it is found under
 };
 
 PyTypeObject *dtype_type, *layout_type, *format_type;
 PyObject* dtypes[kDTypeLimit];
 // Types that PyTorch names and the core has no numbers of: their objects exist so that programs can compare with them.
-struct NameOnly { const char* name; uint8_t size; bool is_float; };
+struct NameOnly {
+    const char* name;
+    uint8_t size;
+    bool is_float;
+};
 constexpr NameOnly kNameOnly[] = {
-    {"float8_e4m3fn", 1, true}, {"float8_e4m3fnuz", 1, true}, {"float8_e5m2", 1, true}, {"float8_e5m2fnuz", 1, true},
-    {"float8_e8m0fnu", 1, true}, {"float4_e2m1fn_x2", 1, true}, {"bits8", 1, false}, {"bits16", 2, false}, {"bits1x8", 1, false},
-    {"bits2x4", 1, false}, {"bits4x2", 1, false}, {"bit", 1, false}, {"qint8", 1, false}, {"quint8", 1, false}, {"qint32", 4, false},
-    {"quint4x2", 1, false}, {"quint2x4", 1, false}, {"int1", 1, false}, {"int2", 1, false}, {"int3", 1, false}, {"int4", 1, false},
-    {"int5", 1, false}, {"int6", 1, false}, {"int7", 1, false}, {"uint1", 1, false}, {"uint2", 1, false}, {"uint3", 1, false},
-    {"uint4", 1, false}, {"uint5", 1, false}, {"uint6", 1, false}, {"uint7", 1, false},
+    {"float8_e4m3fn", 1, true},   {"float8_e4m3fnuz", 1, true}, {"float8_e5m2", 1, true},
+    {"float8_e5m2fnuz", 1, true}, {"float8_e8m0fnu", 1, true},  {"float4_e2m1fn_x2", 1, true},
+    {"bits8", 1, false},          {"bits16", 2, false},         {"bits1x8", 1, false},
+    {"bits2x4", 1, false},        {"bits4x2", 1, false},        {"bit", 1, false},
+    {"qint8", 1, false},          {"quint8", 1, false},         {"qint32", 4, false},
+    {"quint4x2", 1, false},       {"quint2x4", 1, false},       {"int1", 1, false},
+    {"int2", 1, false},           {"int3", 1, false},           {"int4", 1, false},
+    {"int5", 1, false},           {"int6", 1, false},           {"int7", 1, false},
+    {"uint1", 1, false},          {"uint2", 1, false},          {"uint3", 1, false},
+    {"uint4", 1, false},          {"uint5", 1, false},          {"uint6", 1, false},
+    {"uint7", 1, false},
 };
 constexpr uint8_t kFirstNameOnly = 100;
 PyObject* layouts[6];
@@ -31,7 +39,9 @@ PyObject* formats[4];
 
 const Constant& constant(PyObject* o) { return *reinterpret_cast<Constant*>(o); }
 DType dtype_of_object(PyObject* o) { return DType(constant(o).value); }
-const NameOnly* name_only(PyObject* o) { return constant(o).value >= kFirstNameOnly ? &kNameOnly[constant(o).value - kFirstNameOnly] : nullptr; }
+const NameOnly* name_only(PyObject* o) {
+    return constant(o).value >= kFirstNameOnly ? &kNameOnly[constant(o).value - kFirstNameOnly] : nullptr;
+}
 
 PyObject* constant_repr(PyObject* o) { return PyUnicode_FromFormat("torch.%s", constant(o).name); }
 PyObject* constant_reduce(PyObject* o, PyObject*) { return PyUnicode_FromString(constant(o).name); }
@@ -53,13 +63,16 @@ PyObject* dtype_is_floating_point(PyObject* o, void*) {
 PyObject* dtype_is_complex(PyObject* o, void*) { return PyBool_FromLong(is_complex(dtype_of_object(o))); }
 PyObject* dtype_is_signed(PyObject* o, void*) {
     const DType t = dtype_of_object(o);
-    return PyBool_FromLong(!(t == DType::u8 || t == DType::u16 || t == DType::u32 || t == DType::u64 || t == DType::b1));
+    return PyBool_FromLong(
+        !(t == DType::u8 || t == DType::u16 || t == DType::u32 || t == DType::u64 || t == DType::b1));
 }
 PyObject* dtype_itemsize(PyObject* o, void*) {
     if (const NameOnly* n = name_only(o)) return PyLong_FromLong(n->size);
     return PyLong_FromSize_t(itemsize(dtype_of_object(o)));
 }
-PyObject* dtype_to_real(PyObject* o, PyObject*) { return name_only(o) ? Py_NewRef(o) : wrap(to_real(dtype_of_object(o))); }
+PyObject* dtype_to_real(PyObject* o, PyObject*) {
+    return name_only(o) ? Py_NewRef(o) : wrap(to_real(dtype_of_object(o)));
+}
 PyObject* dtype_to_complex(PyObject* o, PyObject*) {
     return guarded([&] {
         if (const NameOnly* n = name_only(o)) fail(ErrorKind::Runtime, "Unknown Complex ScalarType for ", n->name);
@@ -116,17 +129,20 @@ void init_constants(PyObject* module) {
     add_type(module, "layout", layout_type);
     add_type(module, "memory_format", format_type);
 
-    constexpr DType all[] = {DType::u8, DType::i8, DType::i16, DType::i32, DType::i64, DType::f16, DType::f32, DType::f64,
-                             DType::c32, DType::c64, DType::c128, DType::b1, DType::bf16, DType::u16, DType::u32, DType::u64};
+    constexpr DType all[] = {DType::u8,   DType::i8,  DType::i16, DType::i32, DType::i64,  DType::f16,
+                             DType::f32,  DType::f64, DType::c32, DType::c64, DType::c128, DType::b1,
+                             DType::bf16, DType::u16, DType::u32, DType::u64};
     for (DType t : all) {
         PyObject* o = dtypes[int(t)] = make_constant(dtype_type, uint8_t(t), name(t));
         add_constant(module, o, {name(t)});
     }
     for (uint8_t i = 0; i < std::size(kNameOnly); ++i)
-        add_constant(module, make_constant(dtype_type, uint8_t(kFirstNameOnly + i), kNameOnly[i].name), {kNameOnly[i].name});
+        add_constant(module, make_constant(dtype_type, uint8_t(kFirstNameOnly + i), kNameOnly[i].name),
+                     {kNameOnly[i].name});
     const std::pair<DType, const char*> second_names[] = {
-        {DType::f32, "float"}, {DType::f64, "double"}, {DType::f16, "half"}, {DType::i16, "short"}, {DType::i32, "int"},
-        {DType::i64, "long"}, {DType::c32, "chalf"}, {DType::c64, "cfloat"}, {DType::c128, "cdouble"}};
+        {DType::f32, "float"}, {DType::f64, "double"}, {DType::f16, "half"},
+        {DType::i16, "short"}, {DType::i32, "int"},    {DType::i64, "long"},
+        {DType::c32, "chalf"}, {DType::c64, "cfloat"}, {DType::c128, "cdouble"}};
     for (auto [t, n] : second_names) add_constant(module, dtypes[int(t)], {n});
 
     const char* layout_names[] = {"strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc"};
@@ -204,7 +220,8 @@ PyObject* size_subscript(PyObject* a, PyObject* key) {
 }
 PyObject* size_numel(PyObject* self, PyObject*) {
     Ref n(PyLong_FromLong(1));
-    for (Py_ssize_t i = 0; n && i < PyTuple_GET_SIZE(self); ++i) n = Ref(PyNumber_Multiply(n.get(), PyTuple_GET_ITEM(self, i)));
+    for (Py_ssize_t i = 0; n && i < PyTuple_GET_SIZE(self); ++i)
+        n = Ref(PyNumber_Multiply(n.get(), PyTuple_GET_ITEM(self, i)));
     return n.detach();
 }
 PyObject* size_reduce(PyObject* self, PyObject*) {
@@ -250,7 +267,10 @@ PyObject* wrap_size(IntSpan sizes) {
     if (!s) return nullptr;
     for (size_t i = 0; i < sizes.size(); ++i) {
         PyObject* v = PyLong_FromLongLong(sizes[i]);
-        if (!v) { Py_DECREF(s); return nullptr; }
+        if (!v) {
+            Py_DECREF(s);
+            return nullptr;
+        }
         PyTuple_SET_ITEM(s, Py_ssize_t(i), v);
     }
     return s;
@@ -258,14 +278,27 @@ PyObject* wrap_size(IntSpan sizes) {
 
 bool to_dtype(PyObject* o, DType& out) {
     if (Py_TYPE(o) == dtype_type) {
-        if (const NameOnly* n = name_only(o)) fail(ErrorKind::NotImplemented, "flambeau has no tensors of torch.", n->name, " yet");
+        if (const NameOnly* n = name_only(o))
+            fail(ErrorKind::NotImplemented, "flambeau has no tensors of torch.", n->name, " yet");
         out = dtype_of_object(o);
         return true;
     }
-    if (o == reinterpret_cast<PyObject*>(&PyFloat_Type)) { out = DType::f64; return true; }
-    if (o == reinterpret_cast<PyObject*>(&PyLong_Type)) { out = DType::i64; return true; }
-    if (o == reinterpret_cast<PyObject*>(&PyBool_Type)) { out = DType::b1; return true; }
-    if (o == reinterpret_cast<PyObject*>(&PyComplex_Type)) { out = DType::c128; return true; }
+    if (o == reinterpret_cast<PyObject*>(&PyFloat_Type)) {
+        out = DType::f64;
+        return true;
+    }
+    if (o == reinterpret_cast<PyObject*>(&PyLong_Type)) {
+        out = DType::i64;
+        return true;
+    }
+    if (o == reinterpret_cast<PyObject*>(&PyBool_Type)) {
+        out = DType::b1;
+        return true;
+    }
+    if (o == reinterpret_cast<PyObject*>(&PyComplex_Type)) {
+        out = DType::c128;
+        return true;
+    }
     return false;
 }
 bool to_layout(PyObject* o, Layout& out) {

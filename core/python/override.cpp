@@ -18,15 +18,15 @@ PyObject* run_disabled(PyObject*, PyObject* args) {
     const bool before = override_state.no_subclasses;
     override_state.no_subclasses = true;
     const Ref tuple(call_args ? PySequence_Tuple(call_args) : PyTuple_New(0));
-    PyObject* r = tuple ? PyObject_Call(function, tuple.get(), kwargs && kwargs != Py_None ? kwargs : nullptr) : nullptr;
+    PyObject* r =
+        tuple ? PyObject_Call(function, tuple.get(), kwargs && kwargs != Py_None ? kwargs : nullptr) : nullptr;
     override_state.no_subclasses = before;
     return r;
 }
 
 // --- DisableTorchFunctionSubclass and DisableTorchFunction as context managers
 struct Switch {
-    PyObject_HEAD
-    OverrideState before;
+    PyObject_HEAD OverrideState before;
 };
 PyObject* switch_enter(PyObject* self, PyObject*) {
     reinterpret_cast<Switch*>(self)->before = override_state;
@@ -50,7 +50,8 @@ PyMethodDef full_switch_methods[] = {
     {"__enter__", switch_enter_all, METH_NOARGS, nullptr}, {"__exit__", switch_exit, METH_VARARGS, nullptr}, {}};
 
 void add_switch(PyObject* module, const char* full_name, const char* name, PyMethodDef* methods) {
-    PyType_Slot slots[] = {{Py_tp_methods, methods}, {Py_tp_new, reinterpret_cast<void*>(PyType_GenericNew)}, {0, nullptr}};
+    PyType_Slot slots[] = {
+        {Py_tp_methods, methods}, {Py_tp_new, reinterpret_cast<void*>(PyType_GenericNew)}, {0, nullptr}};
     PyType_Spec spec{full_name, sizeof(Switch), 0, Py_TPFLAGS_DEFAULT, slots};
     add_type(module, name, make_type(spec));
 }
@@ -63,7 +64,10 @@ void collect(PyObject* o, std::vector<PyObject*>& found) {
     // Subclasses before the classes they come from, otherwise from left to right.
     size_t at = found.size();
     for (size_t i = 0; i < found.size(); ++i)
-        if (PyType_IsSubtype(Py_TYPE(o), Py_TYPE(found[i]))) { at = i; break; }
+        if (PyType_IsSubtype(Py_TYPE(o), Py_TYPE(found[i]))) {
+            at = i;
+            break;
+        }
     found.insert(found.begin() + long(at), o);
 }
 void collect_all(PyObject* const* args, Py_ssize_t n, std::vector<PyObject*>& found) {
@@ -103,7 +107,8 @@ PyObject* ask_all(PyObject* function, const std::vector<PyObject*>& found, PyObj
     if (override_state.modes && !override_state.disabled) {
         const WithoutTopMode guard;
         const Ref mode = Ref::borrow(guard.mode());
-        result = checked(PyObject_CallMethodObjArgs(mode.get(), name_torch_function, function, types.get(), args, kwargs, nullptr));
+        result = checked(
+            PyObject_CallMethodObjArgs(mode.get(), name_torch_function, function, types.get(), args, kwargs, nullptr));
     }
     if (!override_state.no_subclasses) {
         for (size_t i = 0; i < found.size() && (!result || result.get() == Py_NotImplemented); ++i) {
@@ -115,7 +120,8 @@ PyObject* ask_all(PyObject* function, const std::vector<PyObject*>& found, PyObj
         const Ref name(PyObject_GetAttrString(function, "__name__"));
         PyErr_Clear();
         std::string text = "no implementation found for '";
-        text += name && PyUnicode_Check(name.get()) ? std::string("torch.") + PyUnicode_AsUTF8(name.get()) : type_name(function);
+        text += name && PyUnicode_Check(name.get()) ? std::string("torch.") + PyUnicode_AsUTF8(name.get())
+                                                    : type_name(function);
         text += "' on types that implement __torch_function__: [";
         for (size_t i = 0; i < found.size(); ++i) {
             const Ref r = checked(PyObject_Repr(reinterpret_cast<PyObject*>(Py_TYPE(found[i]))));
@@ -140,7 +146,8 @@ PyObject* handle_torch_function(PyObject*, PyObject* all, PyObject* kwargs) {
         if (n < 2) raise(PyExc_TypeError, "handle_torch_function() needs a function and its relevant arguments");
         std::vector<PyObject*> found;
         const Ref relevant = checked(PySequence_Tuple(PyTuple_GET_ITEM(all, 1)));
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(relevant.get()); ++i) collect(PyTuple_GET_ITEM(relevant.get(), i), found);
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(relevant.get()); ++i)
+            collect(PyTuple_GET_ITEM(relevant.get(), i), found);
         const Ref args = checked(PyTuple_GetSlice(all, 2, n));
         return ask_all(PyTuple_GET_ITEM(all, 0), found, args.get(), kwargs);
     });
@@ -170,12 +177,17 @@ PyObject* pop_mode(PyObject*, PyObject*) {
 PyObject* mode_at(PyObject*, PyObject* index) {
     const Py_ssize_t i = PyLong_AsSsize_t(index);
     if (i == -1 && PyErr_Occurred()) return nullptr;
-    if (i < 0 || size_t(i) >= mode_stack.size()) return PyErr_Format(PyExc_IndexError, "no torch function mode at %zd", i);
+    if (i < 0 || size_t(i) >= mode_stack.size())
+        return PyErr_Format(PyExc_IndexError, "no torch function mode at %zd", i);
     return Py_NewRef(mode_stack[size_t(i)]);
 }
 PyObject* mode_count(PyObject*, PyObject*) { return PyLong_FromSize_t(mode_stack.size()); }
-PyObject* mode_enabled(PyObject*, PyObject*) { return PyBool_FromLong(override_state.modes && !override_state.disabled); }
-PyObject* is_enabled(PyObject*, PyObject*) { return PyBool_FromLong(!override_state.no_subclasses && !override_state.disabled); }
+PyObject* mode_enabled(PyObject*, PyObject*) {
+    return PyBool_FromLong(override_state.modes && !override_state.disabled);
+}
+PyObject* is_enabled(PyObject*, PyObject*) {
+    return PyBool_FromLong(!override_state.no_subclasses && !override_state.disabled);
+}
 PyObject* all_disabled(PyObject*, PyObject*) { return PyBool_FromLong(override_state.disabled); }
 
 PyMethodDef functions[] = {
@@ -240,7 +252,8 @@ void init_overrides(PyObject* module) {
     name_torch_function = checked(PyUnicode_InternFromString("__torch_function__")).detach();
     add_functions(module, functions);
     disabled_implementation = checked(PyObject_GetAttrString(module, "_disabled_torch_function_impl")).detach();
-    add_switch(module, "flambeau._C.DisableTorchFunctionSubclass", "DisableTorchFunctionSubclass", subclass_switch_methods);
+    add_switch(module, "flambeau._C.DisableTorchFunctionSubclass", "DisableTorchFunctionSubclass",
+               subclass_switch_methods);
     add_switch(module, "flambeau._C.DisableTorchFunction", "DisableTorchFunction", full_switch_methods);
 }
 

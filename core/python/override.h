@@ -17,7 +17,9 @@ bool type_overrides(PyTypeObject* type);  // has a __torch_function__ that is no
 // True for objects whose class wants to be asked. Plain tensors and Python's own types are told apart quickly.
 inline bool overrides(PyObject* o) {
     PyTypeObject* t = Py_TYPE(o);
-    if (t == tensor_type || t == &PyLong_Type || t == &PyFloat_Type || t == &PyBool_Type || o == Py_None || t == &PyUnicode_Type) return false;
+    if (t == tensor_type || t == &PyLong_Type || t == &PyFloat_Type || t == &PyBool_Type || o == Py_None ||
+        t == &PyUnicode_Type)
+        return false;
     return type_overrides(t);
 }
 bool any_overrides(PyObject* const* args, Py_ssize_t n);  // also one level inside tuples and lists
@@ -30,8 +32,10 @@ struct Arguments {
     Py_ssize_t keywords() const { return names ? PyTuple_GET_SIZE(names) : 0; }
 };
 inline bool asks_override(const Arguments& a) {
-    if (override_state.disabled) [[unlikely]] return false;
-    if (override_state.modes) [[unlikely]] return true;
+    if (override_state.disabled) [[unlikely]]
+        return false;
+    if (override_state.modes) [[unlikely]]
+        return true;
     return any_overrides(a.args, a.n + a.keywords());
 }
 // The result of the first mode or argument that takes the call of `function`; throws when nobody does.

@@ -50,7 +50,8 @@ bool size_item(PyObject* o, int64_t& i, const char* function, const std::string&
     }
 }
 
-// The items of a list argument. `first` decides whether the list fits at all; a later wrong item is an error of its own.
+// The items of a list argument. `first` decides whether the list fits at all; a later wrong item is an error of its
+// own.
 template <class T, class F>
 bool convert_list(PyObject* o, const Arg& arg, Arena& arena, const char* what, Value& v, F&& item) {
     if (!is_list(o)) return false;
@@ -60,8 +61,8 @@ bool convert_list(PyObject* o, const Arg& arg, Arena& arena, const char* what, V
         PyObject* x = i < list_size(o) ? list_item(o, i) : Py_None;
         if (item(x, room[i], i)) continue;
         if (i == 0) return false;
-        raise(PyExc_TypeError, str(arena.function, "(): argument '", arg.name, "' failed to unpack the object at pos ", i + 1, " with error \"type must be ",
-                                   what, ",but got ", type_name(x), "\""));
+        raise(PyExc_TypeError, str(arena.function, "(): argument '", arg.name, "' failed to unpack the object at pos ",
+                                   i + 1, " with error \"type must be ", what, ",but got ", type_name(x), "\""));
     }
     v = Value(std::span<const T>(room, size_t(n)));
     return true;
@@ -76,7 +77,9 @@ bool convert_tensors(PyObject* o, const Arg& arg, Value& v, Arena& arena) {
         PyObject* x = list_item(o, i);
         if (is_tensor(x)) list.push_back(unwrap(x));
         else if (x == Py_None && arg.optional_items) list.emplace_back();
-        else raise(PyExc_TypeError, str("expected Tensor as element ", i, " in argument ", arena.argument, ", but got ", type_name(x)));
+        else
+            raise(PyExc_TypeError,
+                  str("expected Tensor as element ", i, " in argument ", arena.argument, ", but got ", type_name(x)));
     }
     v = Value(TensorSpan(list));
     return true;
@@ -112,7 +115,8 @@ PyObject* keyword(const Arguments& in, PyObject* name, PyObject* alias, Py_ssize
     for (int pass = 0; pass < 2; ++pass) {  // keyword names are nearly always interned: pointers first
         for (Py_ssize_t i = 0; i < k; ++i) {
             PyObject* given = PyTuple_GET_ITEM(in.names, i);
-            if (pass ? is_keyword(given, name) || is_keyword(given, alias) : given == name || (alias && given == alias)) {
+            if (pass ? is_keyword(given, name) || is_keyword(given, alias)
+                     : given == name || (alias && given == alias)) {
                 ++used;
                 return in.args[in.n + i];
             }
@@ -128,7 +132,8 @@ bool given_by_keyword(const Arguments& in, PyObject* name) {
 
 const char* kind_name(const Arg& a) {
     switch (a.kind) {
-        case Kind::Tensor: case Kind::Operand: return "Tensor";
+        case Kind::Tensor:
+        case Kind::Operand: return "Tensor";
         case Kind::Tensors: return "tuple of Tensors";
         case Kind::Scalar: return "Number";
         case Kind::Scalars: return "tuple of Scalars";
@@ -174,7 +179,10 @@ bool take_out(const Signature& s, PyObject* out, Call& call, std::string* why) {
     call.out = out;
     call.has_given = true;
     if (n == 1) {
-        if (is_tensor(out)) { call.given[0] = unwrap(out); return true; }
+        if (is_tensor(out)) {
+            call.given[0] = unwrap(out);
+            return true;
+        }
         return bad("Tensor");
     }
     if (!is_list(out)) return bad("tuple of Tensors");
@@ -182,7 +190,8 @@ bool take_out(const Signature& s, PyObject* out, Call& call, std::string* why) {
         raise(PyExc_TypeError, str("expected tuple of ", n, " elements but got ", list_size(out)));
     for (size_t i = 0; i < n; ++i) {
         PyObject* x = list_item(out, Py_ssize_t(i));
-        if (!is_tensor(x)) raise(PyExc_TypeError, str("expected Tensor as element ", i, " in argument 0, but got ", type_name(x)));
+        if (!is_tensor(x))
+            raise(PyExc_TypeError, str("expected Tensor as element ", i, " in argument 0, but got ", type_name(x)));
         call.given[i] = unwrap(x);
     }
     return true;
@@ -208,7 +217,8 @@ bool take_extras(const Signature& s, const Arguments& in, Py_ssize_t& used, Call
             if (why) *why = "argument 'layout' must be torch.layout, not " + type_name(o);
             return false;
         }
-        if (l != Layout::Strided) fail(ErrorKind::NotImplemented, "flambeau's ", s.op->schema.name, "() makes strided tensors only");
+        if (l != Layout::Strided)
+            fail(ErrorKind::NotImplemented, "flambeau's ", s.op->schema.name, "() makes strided tensors only");
     }
     if (s.dtype_arg < 0 && s.op->schema.index_of("dtype") < 0) {
         if (PyObject* o = keyword(in, kw_dtype, nullptr, used); o && o != Py_None) {
@@ -223,7 +233,8 @@ std::string unknown_keyword(const Signature& s, const Arguments& in) {
     for (Py_ssize_t i = 0; i < in.keywords(); ++i) {
         PyObject* given = PyTuple_GET_ITEM(in.names, i);
         bool known = (s.has_out && is_keyword(given, kw_out)) ||
-                     (s.factory && (is_keyword(given, kw_requires_grad) || is_keyword(given, kw_pin_memory) || is_keyword(given, kw_layout)));
+                     (s.factory && (is_keyword(given, kw_requires_grad) || is_keyword(given, kw_pin_memory) ||
+                                    is_keyword(given, kw_layout)));
         for (size_t a = size_t(s.first_shown); a < s.names.size(); ++a) {
             if (!is_keyword(given, s.names[a]) && !is_keyword(given, s.aliases[a])) continue;
             if (Py_ssize_t(a) < in.n && !s.op->schema.args[a].keyword_only)
@@ -242,7 +253,8 @@ std::string too_many(const Signature& s, Py_ssize_t given) {
         least += !s.op->schema.args[i].keyword_only && !s.op->schema.args[i].has_default;
     const Py_ssize_t n = given - s.first_shown;
     const char* were = n == 1 ? "was" : "were";
-    if (least == most) return str(" takes ", most, " positional argument", most == 1 ? "" : "s", " but ", n, " ", were, " given");
+    if (least == most)
+        return str(" takes ", most, " positional argument", most == 1 ? "" : "s", " but ", n, " ", were, " given");
     return str(" takes from ", least, " to ", most, " positional arguments but ", n, " ", were, " given");
 }
 
@@ -271,7 +283,10 @@ bool convert(PyObject* o, const Arg& arg, Value& v, Arena& arena) {
             v = Value(impl_of(o));
             return true;
         case Kind::Operand: {
-            if (is_tensor(o)) { v = Value(impl_of(o)); return true; }
+            if (is_tensor(o)) {
+                v = Value(impl_of(o));
+                return true;
+            }
             Scalar s;
             if (!to_scalar(o, s)) return false;
             v = Value(s);
@@ -314,12 +329,15 @@ bool convert(PyObject* o, const Arg& arg, Value& v, Arena& arena) {
                 v = Value(std::span<const double>(room, size_t(arg.list_size)));
                 return true;
             }
-            return convert_list<double>(o, arg, arena, "tuple of floats", v, [](PyObject* x, double& d, Py_ssize_t) { return to_double(x, d); });
+            return convert_list<double>(o, arg, arena, "tuple of floats", v,
+                                        [](PyObject* x, double& d, Py_ssize_t) { return to_double(x, d); });
         }
         case Kind::Bools:
-            return convert_list<bool>(o, arg, arena, "tuple of bools", v, [](PyObject* x, bool& b, Py_ssize_t) { return to_bool(x, b); });
+            return convert_list<bool>(o, arg, arena, "tuple of bools", v,
+                                      [](PyObject* x, bool& b, Py_ssize_t) { return to_bool(x, b); });
         case Kind::Scalars:
-            return convert_list<Scalar>(o, arg, arena, "tuple of Scalars", v, [](PyObject* x, Scalar& s, Py_ssize_t) { return number(x, s); });
+            return convert_list<Scalar>(o, arg, arena, "tuple of Scalars", v,
+                                        [](PyObject* x, Scalar& s, Py_ssize_t) { return number(x, s); });
         case Kind::String: {
             if (!PyUnicode_Check(o)) return false;
             Py_ssize_t n;
@@ -400,8 +418,9 @@ bool parse(const Signature& s, const Arguments& in, Call& call, std::string* why
                         if (why) *why = ": " + wrong_type(s, size_t(i), i, x);
                         return false;
                     }
-                    raise(PyExc_TypeError, str(s.op->schema.name, "(): argument '", a.name, "' failed to unpack the object at pos ",
-                                               k + 1, " with error \"type must be tuple of ints,but got ", type_name(x), "\""));
+                    raise(PyExc_TypeError,
+                          str(s.op->schema.name, "(): argument '", a.name, "' failed to unpack the object at pos ",
+                              k + 1, " with error \"type must be tuple of ints,but got ", type_name(x), "\""));
                 }
                 v = Value(IntSpan(room, size_t(count)));
                 continue;
@@ -427,7 +446,8 @@ bool parse(const Signature& s, const Arguments& in, Call& call, std::string* why
     }
     if (s.needs_tensor) {
         bool some = false;
-        for (int i = 0; i < n_args; ++i) some = some || (args[size_t(i)].kind == Kind::Operand && call.values[i].is_tensor());
+        for (int i = 0; i < n_args; ++i)
+            some = some || (args[size_t(i)].kind == Kind::Operand && call.values[i].is_tensor());
         if (!some) {
             if (why) *why = ": " + wrong_type(s, 0, 0, in.n ? in.args[0] : Py_None);
             return false;
@@ -465,13 +485,18 @@ Signature::Signature(const Op& o, Form form) : op(&o), form(form) {
         if (a.keyword_only && a.kind == Kind::Device) device_arg = int(i);
     }
     // Only the four basic operations work on two plain numbers.
-    static constexpr std::string_view on_numbers[] = {"add", "sub", "subtract", "mul", "multiply", "div", "divide", "true_divide", "floor_divide"};
-    needs_tensor = !s.args.empty() && s.args[0].kind == Kind::Operand && std::ranges::find(on_numbers, s.name) == std::end(on_numbers);
-    static constexpr std::string_view spread_tensors[] = {"chain_matmul", "meshgrid", "broadcast_tensors", "cartesian_prod", "block_diag"};
-    tensor_varargs = s.args.size() == 1 && s.args[0].kind == Kind::Tensors && std::ranges::find(spread_tensors, s.name) != std::end(spread_tensors);
+    static constexpr std::string_view on_numbers[] = {"add", "sub",    "subtract",    "mul",         "multiply",
+                                                      "div", "divide", "true_divide", "floor_divide"};
+    needs_tensor = !s.args.empty() && s.args[0].kind == Kind::Operand &&
+                   std::ranges::find(on_numbers, s.name) == std::end(on_numbers);
+    static constexpr std::string_view spread_tensors[] = {"chain_matmul", "meshgrid", "broadcast_tensors",
+                                                          "cartesian_prod", "block_diag"};
+    tensor_varargs = s.args.size() == 1 && s.args[0].kind == Kind::Tensors &&
+                     std::ranges::find(spread_tensors, s.name) != std::end(spread_tensors);
     factory = dtype_arg >= 0 && device_arg >= 0;
     for (const Arg& a : s.args) {
-        if (a.kind == Kind::Operand && std::ranges::find(on_numbers, s.name) == std::end(on_numbers)) stands_for_two = true;
+        if (a.kind == Kind::Operand && std::ranges::find(on_numbers, s.name) == std::end(on_numbers))
+            stands_for_two = true;
         if (a.kind == Kind::Generator && factory) stands_for_two = true;
     }
     has_out = form == Form::Function && o.has_out;
@@ -486,7 +511,10 @@ std::string Signature::text(bool numbers) const {
     bool star = false;
     auto separate = [&](bool keyword_only) {
         if (t.size() > 1) t += ", ";
-        if (keyword_only && !star) { t += "*, "; star = true; }
+        if (keyword_only && !star) {
+            t += "*, ";
+            star = true;
+        }
     };
     auto show = [&](const Arg& a, size_t i) {
         separate(a.keyword_only);
@@ -499,7 +527,8 @@ std::string Signature::text(bool numbers) const {
     };
     const auto& args = op->schema.args;
     for (size_t i = size_t(first_shown); i < args.size(); ++i)
-        if (!factory || !(args[i].kind == Kind::DType || args[i].kind == Kind::Device || args[i].kind == Kind::Layout || args[i].name == "pin_memory"))
+        if (!factory || !(args[i].kind == Kind::DType || args[i].kind == Kind::Device || args[i].kind == Kind::Layout ||
+                          args[i].name == "pin_memory"))
             show(args[i], i);
     if (has_out) {
         separate(true);
@@ -507,7 +536,8 @@ std::string Signature::text(bool numbers) const {
     }
     if (factory) {
         separate(true);
-        t += "torch.dtype dtype = None, torch.layout layout = None, torch.device device = None, bool pin_memory = False, "
+        t += "torch.dtype dtype = None, torch.layout layout = None, torch.device device = None, bool pin_memory = "
+             "False, "
              "bool requires_grad = False";
     }
     return t + ")";
@@ -515,8 +545,10 @@ std::string Signature::text(bool numbers) const {
 
 void raise_no_match(const std::vector<Signature>& all, const Arguments& in) {
     const std::string name = all[0].op->schema.name + (all[0].form == Form::Inplace ? "_" : "");
-    // Overloads that PyTorch keeps for old programs: they are not shown, but with them a wrong number of arguments has no single reason.
-    static constexpr std::string_view with_old_form[] = {"add", "sub", "addbmm", "addcdiv", "addcmul", "addmm", "addmv", "addr", "baddbmm"};
+    // Overloads that PyTorch keeps for old programs: they are not shown, but with them a wrong number of arguments has
+    // no single reason.
+    static constexpr std::string_view with_old_form[] = {"add",   "sub",   "addbmm", "addcdiv", "addcmul",
+                                                         "addmm", "addmv", "addr",   "baddbmm"};
     const bool old_form = std::ranges::find(with_old_form, all[0].op->schema.name) != std::end(with_old_form);
     const bool one = all.size() == 1 && !all[0].stands_for_two;
     // The candidates by number of arguments alone; a single one explains itself.

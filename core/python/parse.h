@@ -13,18 +13,18 @@ enum class Form : uint8_t { Function, Method, Inplace };
 struct Signature {
     const Op* op;
     Form form;
-    std::vector<PyObject*> names;   // interned, by argument
-    std::vector<PyObject*> aliases; // a second keyword for the argument (axis, keepdims, x2, …) or null
-    int first_shown = 0;            // 1 for methods: `self` does not count in messages
-    int varargs = -1;               // the argument that takes all remaining integers: x.view(2, 3)
+    std::vector<PyObject*> names;    // interned, by argument
+    std::vector<PyObject*> aliases;  // a second keyword for the argument (axis, keepdims, x2, …) or null
+    int first_shown = 0;             // 1 for methods: `self` does not count in messages
+    int varargs = -1;                // the argument that takes all remaining integers: x.view(2, 3)
     int dtype_arg = -1, device_arg = -1;
-    bool factory = false;           // makes tensors from nothing: takes requires_grad, pin_memory, layout
+    bool factory = false;  // makes tensors from nothing: takes requires_grad, pin_memory, layout
     bool has_out = false;
-    bool tensor_varargs = false;    // f(a, b, c) for f([a, b, c])
-    bool needs_tensor = false;      // takes numbers for tensors, but not for all of them
+    bool tensor_varargs = false;  // f(a, b, c) for f([a, b, c])
+    bool needs_tensor = false;    // takes numbers for tensors, but not for all of them
 
     Signature(const Op& op, Form form);
-    bool stands_for_two = false;    // PyTorch has an overload for tensors and one for numbers where we have one
+    bool stands_for_two = false;  // PyTorch has an overload for tensors and one for numbers where we have one
     std::string text(bool numbers = false) const;  // "(Tensor input, Tensor other, *, Number alpha = 1)"
     int shown_positional() const { return op->schema.positional - first_shown; }
 };
@@ -32,7 +32,8 @@ struct Signature {
 // Room for the lists of one call, freed with it.
 class Arena {
 public:
-    template <class T> T* take(size_t n) {
+    template <class T>
+    T* take(size_t n) {
         const size_t bytes = n * sizeof(T);
         used_ = (used_ + 15) & ~size_t(15);
         if (used_ + bytes <= sizeof room_) {
@@ -60,12 +61,14 @@ private:
 
 struct Call {
     Call() {}  // the values are written by `parse`, as many as there are arguments
-    union { Value values[kMaxArgs]; };
+    union {
+        Value values[kMaxArgs];
+    };
     Arena arena;
-    PyObject* out = nullptr;      // borrowed, as given
+    PyObject* out = nullptr;  // borrowed, as given
     Tensor given[5];
     bool has_given = false;
-    bool requires_grad = false;   // of a factory
+    bool requires_grad = false;  // of a factory
 };
 
 // True when the arguments fit. Otherwise, with `why`, the message PyTorch gives if this is the only candidate.

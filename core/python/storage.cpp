@@ -6,8 +6,7 @@ namespace fb::py {
 namespace {
 
 struct StorageObject {
-    PyObject_HEAD
-    Storage* storage;
+    PyObject_HEAD Storage* storage;
     PyObject* weakrefs;
 };
 PyTypeObject* storage_type;
@@ -20,7 +19,8 @@ std::unordered_map<Storage*, PyObject*>& objects() {
 Storage& storage_of(PyObject* o) { return *reinterpret_cast<StorageObject*>(o)->storage; }
 uint8_t* bytes_of(PyObject* o) { return static_cast<uint8_t*>(storage_of(o).data()); }
 void check_readable(PyObject* o) {
-    if (storage_of(o).device().type == DeviceType::Meta) fail(ErrorKind::NotImplemented, "Not available for 'Meta' storage");
+    if (storage_of(o).device().type == DeviceType::Meta)
+        fail(ErrorKind::NotImplemented, "Not available for 'Meta' storage");
 }
 
 PyObject* storage_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
@@ -30,8 +30,10 @@ PyObject* storage_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
             PyObject *key, *value;
             for (Py_ssize_t i = 0; PyDict_Next(kwargs, &i, &key, &value);) {
                 if (PyUnicode_CompareWithASCIIString(key, "device") != 0)
-                    raise(PyExc_TypeError, str("UntypedStorage(): unexpected keyword argument '", PyUnicode_AsUTF8(key), "'"));
-                if (value != Py_None && !to_device(value, d)) raise(PyExc_TypeError, "device must be a torch.device, not " + type_name(value));
+                    raise(PyExc_TypeError,
+                          str("UntypedStorage(): unexpected keyword argument '", PyUnicode_AsUTF8(key), "'"));
+                if (value != Py_None && !to_device(value, d))
+                    raise(PyExc_TypeError, "device must be a torch.device, not " + type_name(value));
             }
         }
         Ptr<Storage> s;
@@ -46,7 +48,8 @@ PyObject* storage_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
             if (s->nbytes()) std::memcpy(s->data(), PyBytes_AS_STRING(a), s->nbytes());
         } else {
             if (!PySequence_Check(a))
-                raise(PyExc_TypeError, "torch.UntypedStorage(): expected a size or a sequence of numbers, not " + type_name(a));
+                raise(PyExc_TypeError,
+                      "torch.UntypedStorage(): expected a size or a sequence of numbers, not " + type_name(a));
             const Py_ssize_t count = PySequence_Size(a);
             if (count < 0) throw PythonError{};
             s = Storage::allocate(size_t(count), d);
@@ -54,8 +57,8 @@ PyObject* storage_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
                 const Ref x = checked(PySequence_GetItem(a, i));
                 int64_t v;
                 if (!to_int(x.get(), v))
-                    fail(ErrorKind::Runtime, "torch.UntypedStorage(): tried to construct a storage from a sequence (", type_name(a),
-                         "), but one of the items was of type ", type_name(x.get()), " instead of int");
+                    fail(ErrorKind::Runtime, "torch.UntypedStorage(): tried to construct a storage from a sequence (",
+                         type_name(a), "), but one of the items was of type ", type_name(x.get()), " instead of int");
                 if (d.type != DeviceType::Meta) static_cast<uint8_t*>(s->data())[i] = uint8_t(v);
             }
         }
@@ -98,25 +101,29 @@ PyObject* subscript(PyObject* self, PyObject* key) {
     });
 }
 int assign_subscript(PyObject* self, PyObject* key, PyObject* value) {
-    return guarded([&] {
-        if (!value) raise(PyExc_TypeError, "a storage's items cannot be deleted");
-        check_readable(self);
-        int64_t v, i;
-        if (!to_int(value, v)) raise(PyExc_TypeError, "can only set storage content with a int, but got " + type_name(value) + " instead");
-        const Py_ssize_t n = length(self);
-        if (PySlice_Check(key)) {
-            Py_ssize_t start, stop, step;
-            if (PySlice_Unpack(key, &start, &stop, &step) < 0) throw PythonError{};
-            const Py_ssize_t count = PySlice_AdjustIndices(n, &start, &stop, step);
-            check(step == 1, "Trying to slice with a step of ", step, ", but only a step of 1 is supported");
-            if (count > 0) std::memset(bytes_of(self) + start, int(uint8_t(v)), size_t(count));
+    return guarded(
+        [&] {
+            if (!value) raise(PyExc_TypeError, "a storage's items cannot be deleted");
+            check_readable(self);
+            int64_t v, i;
+            if (!to_int(value, v))
+                raise(PyExc_TypeError,
+                      "can only set storage content with a int, but got " + type_name(value) + " instead");
+            const Py_ssize_t n = length(self);
+            if (PySlice_Check(key)) {
+                Py_ssize_t start, stop, step;
+                if (PySlice_Unpack(key, &start, &stop, &step) < 0) throw PythonError{};
+                const Py_ssize_t count = PySlice_AdjustIndices(n, &start, &stop, step);
+                check(step == 1, "Trying to slice with a step of ", step, ", but only a step of 1 is supported");
+                if (count > 0) std::memset(bytes_of(self) + start, int(uint8_t(v)), size_t(count));
+                return 0;
+            }
+            if (!to_int(key, i)) raise(PyExc_TypeError, "can't index a torch.UntypedStorage with " + type_name(key));
+            if (i < -n || i >= n) fail(ErrorKind::Index, "index ", i, " out of range for storage of size ", n);
+            bytes_of(self)[i < 0 ? i + n : i] = uint8_t(v);
             return 0;
-        }
-        if (!to_int(key, i)) raise(PyExc_TypeError, "can't index a torch.UntypedStorage with " + type_name(key));
-        if (i < -n || i >= n) fail(ErrorKind::Index, "index ", i, " out of range for storage of size ", n);
-        bytes_of(self)[i < 0 ? i + n : i] = uint8_t(v);
-        return 0;
-    }, -1);
+        },
+        -1);
 }
 PyObject* compare(PyObject* a, PyObject* b, int how) {
     if (!PyObject_TypeCheck(b, storage_type) || (how != Py_EQ && how != Py_NE)) Py_RETURN_NOTIMPLEMENTED;
@@ -147,7 +154,8 @@ PyObject* resizable(PyObject* self, PyObject*) { return PyBool_FromLong(storage_
 PyObject* resize(PyObject* self, PyObject* n) {
     return guarded([&] {
         int64_t v;
-        if (!to_int(n, v) || v < 0) raise(PyExc_TypeError, "resize_ expects an int that is not negative, got " + type_name(n));
+        if (!to_int(n, v) || v < 0)
+            raise(PyExc_TypeError, "resize_ expects an int that is not negative, got " + type_name(n));
         storage_of(self).resize(size_t(v));
         return Py_NewRef(self);
     });
@@ -156,7 +164,8 @@ PyObject* tolist(PyObject* self, PyObject*) {
     return guarded([&] {
         check_readable(self);
         Ref list = checked(PyList_New(length(self)));
-        for (Py_ssize_t i = 0; i < length(self); ++i) PyList_SET_ITEM(list.get(), i, PyLong_FromLong(bytes_of(self)[i]));
+        for (Py_ssize_t i = 0; i < length(self); ++i)
+            PyList_SET_ITEM(list.get(), i, PyLong_FromLong(bytes_of(self)[i]));
         return list.detach();
     });
 }
@@ -181,7 +190,8 @@ PyObject* deepcopy(PyObject* self, PyObject* memo) {
 PyObject* reduce(PyObject* self, PyObject*) {
     return guarded([&]() -> PyObject* {
         check_readable(self);
-        const Ref bytes = checked(PyBytes_FromStringAndSize(reinterpret_cast<const char*>(bytes_of(self)), length(self)));
+        const Ref bytes =
+            checked(PyBytes_FromStringAndSize(reinterpret_cast<const char*>(bytes_of(self)), length(self)));
         return Py_BuildValue("O(O)", storage_type, bytes.get());
     });
 }
@@ -191,7 +201,8 @@ PyObject* copy_from(PyObject* self, PyObject* args) {
         if (!PyArg_ParseTuple(args, "O|O", &source, &non_blocking)) return nullptr;
         Ptr<Storage> s;
         if (!to_storage(source, s)) raise(PyExc_TypeError, "copy_ expects a storage, got " + type_name(source));
-        check(s->nbytes() == storage_of(self).nbytes(), "size mismatch, got ", s->nbytes(), " and ", storage_of(self).nbytes(), " bytes");
+        check(s->nbytes() == storage_of(self).nbytes(), "size mismatch, got ", s->nbytes(), " and ",
+              storage_of(self).nbytes(), " bytes");
         if (s->nbytes() && s->data() && bytes_of(self)) std::memmove(bytes_of(self), s->data(), s->nbytes());
         return Py_NewRef(self);
     });
@@ -204,7 +215,9 @@ PyObject* fill(PyObject* self, PyObject* value) {
         return Py_NewRef(self);
     });
 }
-PyObject* make_new(PyObject*, PyObject*) { return guarded([] { return wrap_storage(Storage::allocate(0)); }); }
+PyObject* make_new(PyObject*, PyObject*) {
+    return guarded([] { return wrap_storage(Storage::allocate(0)); });
+}
 PyObject* itself(PyObject* self, PyObject*) { return Py_NewRef(self); }
 PyObject* is_shared(PyObject* self, PyObject*) { return PyBool_FromLong(storage_of(self).is_shared_memory); }
 PyObject* is_pinned(PyObject*, PyObject*) { return PyBool_FromLong(false); }
@@ -222,25 +235,41 @@ PyObject* never(PyObject*, void*) { return PyBool_FromLong(false); }
 PyObject* address(PyObject* self, void*) { return PyLong_FromVoidPtr(&storage_of(self)); }
 
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
-    return guarded([&] {
-        check_readable(self);
-        return PyBuffer_FillInfo(view, self, bytes_of(self), length(self), 0, flags);
-    }, -1);
+    return guarded(
+        [&] {
+            check_readable(self);
+            return PyBuffer_FillInfo(view, self, bytes_of(self), length(self), 0, flags);
+        },
+        -1);
 }
 
 PyMethodDef methods[] = {
-    {"nbytes", nbytes, METH_NOARGS, "The number of bytes."}, {"size", nbytes, METH_NOARGS, "The number of bytes."},
-    {"element_size", element_size, METH_NOARGS, nullptr}, {"data_ptr", data_ptr, METH_NOARGS, "The address of the first byte."},
-    {"resizable", resizable, METH_NOARGS, nullptr}, {"resize_", resize, METH_O, "Changes the number of bytes in place."},
-    {"tolist", tolist, METH_NOARGS, nullptr}, {"clone", clone, METH_NOARGS, "A copy of the bytes."}, {"__copy__", clone, METH_NOARGS, nullptr},
-    {"__deepcopy__", deepcopy, METH_O, nullptr}, {"__reduce__", reduce, METH_NOARGS, nullptr}, {"copy_", copy_from, METH_VARARGS, nullptr}, {"fill_", fill, METH_O, nullptr},
-    {"new", make_new, METH_NOARGS, nullptr}, {"cpu", itself, METH_NOARGS, nullptr}, {"untyped", itself, METH_NOARGS, nullptr},
-    {"is_shared", is_shared, METH_NOARGS, nullptr}, {"is_pinned", is_pinned, METH_NOARGS, nullptr},
-    {"get_device", get_device_index, METH_NOARGS, nullptr}, {"_set_shared", set_shared, METH_O, nullptr}, {},
+    {"nbytes", nbytes, METH_NOARGS, "The number of bytes."},
+    {"size", nbytes, METH_NOARGS, "The number of bytes."},
+    {"element_size", element_size, METH_NOARGS, nullptr},
+    {"data_ptr", data_ptr, METH_NOARGS, "The address of the first byte."},
+    {"resizable", resizable, METH_NOARGS, nullptr},
+    {"resize_", resize, METH_O, "Changes the number of bytes in place."},
+    {"tolist", tolist, METH_NOARGS, nullptr},
+    {"clone", clone, METH_NOARGS, "A copy of the bytes."},
+    {"__copy__", clone, METH_NOARGS, nullptr},
+    {"__deepcopy__", deepcopy, METH_O, nullptr},
+    {"__reduce__", reduce, METH_NOARGS, nullptr},
+    {"copy_", copy_from, METH_VARARGS, nullptr},
+    {"fill_", fill, METH_O, nullptr},
+    {"new", make_new, METH_NOARGS, nullptr},
+    {"cpu", itself, METH_NOARGS, nullptr},
+    {"untyped", itself, METH_NOARGS, nullptr},
+    {"is_shared", is_shared, METH_NOARGS, nullptr},
+    {"is_pinned", is_pinned, METH_NOARGS, nullptr},
+    {"get_device", get_device_index, METH_NOARGS, nullptr},
+    {"_set_shared", set_shared, METH_O, nullptr},
+    {},
 };
 PyGetSetDef getset[] = {
-    {"device", device, nullptr, nullptr, nullptr}, {"is_cuda", is_cuda, nullptr, nullptr, nullptr}, {"is_sparse", never, nullptr, nullptr, nullptr},
-    {"is_sparse_csr", never, nullptr, nullptr, nullptr}, {"_cdata", address, nullptr, nullptr, nullptr}, {},
+    {"device", device, nullptr, nullptr, nullptr},   {"is_cuda", is_cuda, nullptr, nullptr, nullptr},
+    {"is_sparse", never, nullptr, nullptr, nullptr}, {"is_sparse_csr", never, nullptr, nullptr, nullptr},
+    {"_cdata", address, nullptr, nullptr, nullptr},  {},
 };
 PyMemberDef members[] = {{"__weaklistoffset__", T_PYSSIZET, offsetof(StorageObject, weakrefs), READONLY, nullptr}, {}};
 
@@ -260,7 +289,10 @@ bool to_storage(PyObject* o, Ptr<Storage>& out) {
         return true;
     }
     PyObject* inner = PyObject_GetAttrString(o, "_untyped_storage");
-    if (!inner) { PyErr_Clear(); return false; }
+    if (!inner) {
+        PyErr_Clear();
+        return false;
+    }
     const Ref owner(inner);
     if (!PyObject_TypeCheck(inner, storage_type)) return false;
     out = Ptr<Storage>(&storage_of(inner));
@@ -270,12 +302,23 @@ bool to_storage(PyObject* o, Ptr<Storage>& out) {
 void init_storage(PyObject* module) {
     auto p = [](auto f) { return reinterpret_cast<void*>(f); };
     PyType_Slot slots[] = {
-        {Py_tp_new, p(storage_new)}, {Py_tp_dealloc, p(storage_dealloc)}, {Py_tp_repr, p(repr)}, {Py_tp_richcompare, p(compare)},
-        {Py_tp_hash, p(hash)}, {Py_tp_methods, methods}, {Py_tp_getset, getset}, {Py_tp_members, members}, {Py_mp_length, p(length)},
-        {Py_sq_length, p(length)}, {Py_mp_subscript, p(subscript)}, {Py_mp_ass_subscript, p(assign_subscript)},
-        {Py_bf_getbuffer, p(get_buffer)}, {0, nullptr},
+        {Py_tp_new, p(storage_new)},
+        {Py_tp_dealloc, p(storage_dealloc)},
+        {Py_tp_repr, p(repr)},
+        {Py_tp_richcompare, p(compare)},
+        {Py_tp_hash, p(hash)},
+        {Py_tp_methods, methods},
+        {Py_tp_getset, getset},
+        {Py_tp_members, members},
+        {Py_mp_length, p(length)},
+        {Py_sq_length, p(length)},
+        {Py_mp_subscript, p(subscript)},
+        {Py_mp_ass_subscript, p(assign_subscript)},
+        {Py_bf_getbuffer, p(get_buffer)},
+        {0, nullptr},
     };
-    PyType_Spec spec{"flambeau.UntypedStorage", sizeof(StorageObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
+    PyType_Spec spec{"flambeau.UntypedStorage", sizeof(StorageObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+                     slots};
     storage_type = make_type(spec);
     add_type(module, "UntypedStorage", storage_type);
 }

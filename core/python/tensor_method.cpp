@@ -6,16 +6,19 @@
 namespace fb::py {
 namespace {
 
-template <int N> struct Text {
+template <int N>
+struct Text {
     char s[N];
     constexpr Text(const char (&t)[N]) { std::copy_n(t, N, s); }
 };
 
 // Lets subclasses and modes take the call over, else runs F(tensor, arguments after self).
-template <Text Name, auto F> PyObject* method(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names) {
+template <Text Name, auto F>
+PyObject* method(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names) {
     return guarded([&]() -> PyObject* {
         const Arguments in{args, n, names};
-        if ((Py_TYPE(self) != tensor_type || n || names || override_state.modes) && !override_state.disabled) [[unlikely]] {
+        if ((Py_TYPE(self) != tensor_type || n || names || override_state.modes) && !override_state.disabled)
+            [[unlikely]] {
             Small<PyObject*, 8> all;
             all.push_back(self);
             for (Py_ssize_t i = 0; i < n + in.keywords(); ++i) all.push_back(args[i]);
@@ -39,8 +42,9 @@ PyObject* keyword(const Arguments& in, const char* name) {
 PyObject* only_argument(const Arguments& in, const char* method, const char* name, bool positional = true) {
     const int most = positional && name ? 1 : 0;
     if (in.n > most)
-        raise(PyExc_TypeError, str(method, "() takes ", most ? "from 0 to 1 positional arguments" : "0 positional arguments", " but ", in.n,
-                                   in.n == 1 ? " was given" : " were given"));
+        raise(PyExc_TypeError,
+              str(method, "() takes ", most ? "from 0 to 1 positional arguments" : "0 positional arguments", " but ",
+                  in.n, in.n == 1 ? " was given" : " were given"));
     PyObject* by_name = name ? keyword(in, name) : nullptr;
     for (Py_ssize_t i = 0; i < in.keywords(); ++i) {
         const char* given = PyUnicode_AsUTF8(PyTuple_GET_ITEM(in.names, i));
@@ -53,7 +57,8 @@ PyObject* only_argument(const Arguments& in, const char* method, const char* nam
 void no_arguments(const Arguments& in, const char* method) { only_argument(in, method, nullptr); }
 
 [[noreturn]] void wrong(const Arguments& in, const char* method, const char* name, const char* must, PyObject* o) {
-    raise(PyExc_TypeError, str(method, "(): argument '", name, "'", in.n ? " (position 1)" : "", " must be ", must, ", not ", type_name(o)));
+    raise(PyExc_TypeError, str(method, "(): argument '", name, "'", in.n ? " (position 1)" : "", " must be ", must,
+                               ", not ", type_name(o)));
 }
 
 // ---------------------------------------------------------------- geometry
@@ -74,7 +79,8 @@ PyObject* stride(PyObject* self, const Arguments& in) {
         return PyLong_FromLongLong(t.stride(i));
     }
     Ref r = checked(PyTuple_New(t.dim()));
-    for (int64_t i = 0; i < t.dim(); ++i) PyTuple_SET_ITEM(r.get(), i, checked(PyLong_FromLongLong(t.strides()[size_t(i)])).detach());
+    for (int64_t i = 0; i < t.dim(); ++i)
+        PyTuple_SET_ITEM(r.get(), i, checked(PyLong_FromLongLong(t.strides()[size_t(i)])).detach());
     return r.detach();
 }
 PyObject* dim(PyObject* self, const Arguments& in) {
@@ -116,17 +122,23 @@ PyObject* is_set_to(PyObject* self, const Arguments& in) {
     PyObject* other = only_argument(in, "is_set_to", "tensor");
     if (!other || !is_tensor(other)) wrong(in, "is_set_to", "tensor", "Tensor", other ? other : Py_None);
     const Tensor &a = unwrap(self), &b = unwrap(other);
-    return PyBool_FromLong(a->storage == b->storage && a->offset == b->offset && same(a.sizes(), b.sizes()) && same(a.strides(), b.strides()));
+    return PyBool_FromLong(a->storage == b->storage && a->offset == b->offset && same(a.sizes(), b.sizes()) &&
+                           same(a.strides(), b.strides()));
 }
-PyObject* is_floating_point(PyObject* self, const Arguments&) { return PyBool_FromLong(is_floating(unwrap(self).dtype())); }
+PyObject* is_floating_point(PyObject* self, const Arguments&) {
+    return PyBool_FromLong(is_floating(unwrap(self).dtype()));
+}
 PyObject* is_complex_(PyObject* self, const Arguments&) { return PyBool_FromLong(is_complex(unwrap(self).dtype())); }
 PyObject* is_signed(PyObject* self, const Arguments&) {
     const DType t = unwrap(self).dtype();
-    return PyBool_FromLong(!(t == DType::u8 || t == DType::u16 || t == DType::u32 || t == DType::u64 || t == DType::b1));
+    return PyBool_FromLong(
+        !(t == DType::u8 || t == DType::u16 || t == DType::u32 || t == DType::u64 || t == DType::b1));
 }
 PyObject* is_inference(PyObject* self, const Arguments&) { return PyBool_FromLong(unwrap(self)->inference); }
 PyObject* is_view(PyObject* self, const Arguments&) { return PyBool_FromLong(bool(unwrap(self)->base)); }
-PyObject* itself(PyObject* self, const Arguments&) { return Py_NewRef(self); }  // conjugation and negation are never pending
+PyObject* itself(PyObject* self, const Arguments&) {
+    return Py_NewRef(self);
+}  // conjugation and negation are never pending
 PyObject* never(PyObject*, const Arguments&) { return PyBool_FromLong(false); }
 
 // ---------------------------------------------------------------- values
@@ -145,15 +157,18 @@ PyObject* as_complex(PyObject* self, const Arguments&) {
     return PyComplex_FromDoubles(s.real(), s.is_complex() ? s.im : 0);
 }
 
-template <class T> PyObject* to_python(const T& v) {
+template <class T>
+PyObject* to_python(const T& v) {
     if constexpr (std::is_same_v<T, bool>) return PyBool_FromLong(v);
     else if constexpr (std::is_same_v<T, uint64_t>) return PyLong_FromUnsignedLongLong(v);
     else if constexpr (std::is_integral_v<T>) return PyLong_FromLongLong(v);
-    else if constexpr (std::is_same_v<T, C64> || std::is_same_v<T, C128>) return PyComplex_FromDoubles(double(v.re), double(v.im));
+    else if constexpr (std::is_same_v<T, C64> || std::is_same_v<T, C128>)
+        return PyComplex_FromDoubles(double(v.re), double(v.im));
     else if constexpr (std::is_same_v<T, double>) return PyFloat_FromDouble(v);
     else return PyFloat_FromDouble(double(float(v)));
 }
-template <class T> PyObject* nested_list(const Tensor& t, const T* p, size_t d) {
+template <class T>
+PyObject* nested_list(const Tensor& t, const T* p, size_t d) {
     if (d == t.sizes().size()) return checked(to_python(*p)).detach();
     const int64_t n = t.sizes()[d], step = t.strides()[d];
     Ref list = checked(PyList_New(n));
@@ -179,7 +194,8 @@ PyObject* tolist(PyObject* self, const Arguments& in) {
 PyObject* requires_grad_(PyObject* self, const Arguments& in) {
     PyObject* v = only_argument(in, "requires_grad_", "requires_grad");
     if (v && !PyBool_Check(v)) wrong(in, "requires_grad_", "requires_grad", "bool", v);
-    change_requires_grad(unwrap(self), !v || v == Py_True, "only Tensors of floating point dtype can require gradients");
+    change_requires_grad(unwrap(self), !v || v == Py_True,
+                         "only Tensors of floating point dtype can require gradients");
     return Py_NewRef(self);
 }
 
@@ -200,12 +216,16 @@ PyObject* make_subclass(PyObject*, PyObject* args, PyObject* kwargs) {
         static const char* names[] = {"cls", "data", "require_grad", nullptr};
         PyObject *cls, *data;
         int require_grad = 0;
-        if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|p:_make_subclass", const_cast<char**>(names), &cls, &data, &require_grad)) return nullptr;
+        if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|p:_make_subclass", const_cast<char**>(names), &cls, &data,
+                                         &require_grad))
+            return nullptr;
         if (!is_tensor(data))
-            raise(PyExc_TypeError, "_make_subclass(): argument 'data' (position 2) must be Tensor, not " + type_name(data));
+            raise(PyExc_TypeError,
+                  "_make_subclass(): argument 'data' (position 2) must be Tensor, not " + type_name(data));
         PyTypeObject* type = checked_class(cls, "_make_subclass");
         Tensor t = shallow_copy(unwrap(data), true);
-        if (require_grad) change_requires_grad(t, true, "Only Tensors of floating point and complex dtype can require gradients");
+        if (require_grad)
+            change_requires_grad(t, true, "Only Tensors of floating point and complex dtype can require gradients");
         return wrap_as(std::move(t), type);
     });
 }
@@ -220,7 +240,8 @@ PyObject* set_(PyObject* self, const Arguments& in) {
     const Tensor& t = unwrap(self);
     auto argument = [&](Py_ssize_t i, const char* name) { return i < in.n ? in.args[i] : keyword(in, name); };
     PyObject* source = argument(0, "source");
-    check(!(tls.grad && t->requires_grad && !t->grad_fn), "a leaf Variable that requires grad is being used in an in-place operation.");
+    check(!(tls.grad && t->requires_grad && !t->grad_fn),
+          "a leaf Variable that requires grad is being used in an in-place operation.");
     if (!source) {
         t->storage = Storage::allocate(0, t.device());
         t->offset = 0;
@@ -232,17 +253,23 @@ PyObject* set_(PyObject* self, const Arguments& in) {
     } else {
         Ptr<Storage> storage;
         if (is_tensor(source)) storage = unwrap(source)->storage;
-        else if (!to_storage(source, storage)) raise(PyExc_TypeError, "set_() received an invalid combination of arguments - got (" + type_name(source) + ")");
+        else if (!to_storage(source, storage))
+            raise(PyExc_TypeError,
+                  "set_() received an invalid combination of arguments - got (" + type_name(source) + ")");
         PyObject *offset = argument(1, "storage_offset"), *size = argument(2, "size"), *stride = argument(3, "stride");
         const int64_t item = int64_t(itemsize(t.dtype()));
         int64_t at = 0;
-        if (offset && !to_int(offset, at)) raise(PyExc_TypeError, "set_(): argument 'storage_offset' (position 2) must be int, not " + type_name(offset));
+        if (offset && !to_int(offset, at))
+            raise(PyExc_TypeError,
+                  "set_(): argument 'storage_offset' (position 2) must be int, not " + type_name(offset));
         auto read = [](PyObject* o, const char* name) {
             Dims d;
-            if (!is_list(o)) raise(PyExc_TypeError, str("set_(): argument '", name, "' must be tuple of ints, not ", type_name(o)));
+            if (!is_list(o))
+                raise(PyExc_TypeError, str("set_(): argument '", name, "' must be tuple of ints, not ", type_name(o)));
             for (Py_ssize_t i = 0; i < list_size(o); ++i) {
                 int64_t v;
-                if (!to_int(list_item(o, i), v)) raise(PyExc_TypeError, str("set_(): argument '", name, "' must be tuple of ints"));
+                if (!to_int(list_item(o, i), v))
+                    raise(PyExc_TypeError, str("set_(): argument '", name, "' must be tuple of ints"));
                 d.push_back(v);
             }
             return d;
@@ -252,7 +279,8 @@ PyObject* set_(PyObject* self, const Arguments& in) {
         check(sizes.size() == strides.size(), "mismatch in length of strides and shape");
         check(at >= 0, "Tensor: invalid storage offset ", at);
         for (size_t d = 0; d < sizes.size(); ++d)
-            check(sizes[d] >= 0 && strides[d] >= 0, "set_(): sizes and strides must not be negative, got ", sizes, " and ", strides);
+            check(sizes[d] >= 0 && strides[d] >= 0, "set_(): sizes and strides must not be negative, got ", sizes,
+                  " and ", strides);
         const int64_t need = storage_size(sizes, strides, at) * item;
         if (need > int64_t(storage->nbytes()) && product(sizes)) {
             check(storage->resizable(), "Trying to resize storage that is not resizable");
@@ -268,7 +296,8 @@ PyObject* set_(PyObject* self, const Arguments& in) {
 }
 
 // ---------------------------------------------------------------- x.float(), x.long(), …
-template <Text Name, DType T> PyObject* convert(PyObject* self, const Arguments& in) {
+template <Text Name, DType T>
+PyObject* convert(PyObject* self, const Arguments& in) {
     PyObject* f = only_argument(in, Name.s, "memory_format", false);
     MemoryFormat format = MemoryFormat::Preserve;
     if (f && f != Py_None && !to_format(f, format)) wrong(in, Name.s, "memory_format", "torch.memory_format", f);
@@ -281,34 +310,71 @@ PyObject* cpu(PyObject* self, const Arguments& in) {
     MemoryFormat format = MemoryFormat::Preserve;
     if (f && f != Py_None && !to_format(f, format)) wrong(in, "cpu", "memory_format", "torch.memory_format", f);
     if (!f && unwrap(self).device() == kCPU) return Py_NewRef(self);
-    return wrap(op<"to.device">(unwrap(self), kCPU, Value(), false, false, f && f != Py_None ? Value(format) : Value()));
+    return wrap(
+        op<"to.device">(unwrap(self), kCPU, Value(), false, false, f && f != Py_None ? Value(format) : Value()));
 }
 
 }  // namespace
 
 Py_ssize_t tensor_length(PyObject* self) {
-    return guarded([&]() -> Py_ssize_t {
-        const Tensor& t = unwrap(self);
-        if (t.dim() == 0) raise(PyExc_TypeError, "len() of a 0-d tensor");
-        return t.sizes()[0];
-    }, Py_ssize_t(-1));
+    return guarded(
+        [&]() -> Py_ssize_t {
+            const Tensor& t = unwrap(self);
+            if (t.dim() == 0) raise(PyExc_TypeError, "len() of a 0-d tensor");
+            return t.sizes()[0];
+        },
+        Py_ssize_t(-1));
 }
 
 #define FB_METHOD(name, function) {#name, as_method(method<#name, function>), METH_FASTCALL | METH_KEYWORDS, nullptr}
-#define FB_CONVERT(name, type) {#name, as_method(method<#name, convert<#name, DType::type>>), METH_FASTCALL | METH_KEYWORDS, nullptr}
+#define FB_CONVERT(name, type) \
+    {#name, as_method(method<#name, convert<#name, DType::type>>), METH_FASTCALL | METH_KEYWORDS, nullptr}
 PyMethodDef tensor_methods[] = {
-    FB_METHOD(size, size), FB_METHOD(stride, stride), FB_METHOD(dim, dim), FB_METHOD(ndimension, dim), FB_METHOD(numel, numel),
-    FB_METHOD(nelement, numel), FB_METHOD(element_size, element_size), FB_METHOD(data_ptr, data_ptr),
-    FB_METHOD(storage_offset, storage_offset), FB_METHOD(get_device, get_device), FB_METHOD(is_contiguous, is_contiguous),
-    FB_METHOD(is_same_size, is_same_size), FB_METHOD(is_set_to, is_set_to), FB_METHOD(is_floating_point, is_floating_point),
-    FB_METHOD(is_complex, is_complex_), FB_METHOD(is_signed, is_signed), FB_METHOD(is_inference, is_inference),
-    FB_METHOD(resolve_conj, itself), FB_METHOD(resolve_neg, itself), FB_METHOD(is_conj, never), FB_METHOD(is_neg, never), FB_METHOD(is_pinned, never), FB_METHOD(has_names, never),
-    FB_METHOD(_is_view, is_view), FB_METHOD(_is_zerotensor, never), FB_METHOD(item, item), FB_METHOD(tolist, tolist),
-    FB_METHOD(__complex__, as_complex), FB_METHOD(requires_grad_, requires_grad_), FB_METHOD(as_subclass, as_subclass),
-    FB_METHOD(untyped_storage, untyped_storage), FB_METHOD(set_, set_), FB_METHOD(cpu, cpu),
-    FB_CONVERT(float, f32), FB_CONVERT(double, f64), FB_CONVERT(half, f16), FB_CONVERT(bfloat16, bf16), FB_CONVERT(int, i32),
-    FB_CONVERT(long, i64), FB_CONVERT(short, i16), FB_CONVERT(char, i8), FB_CONVERT(byte, u8), FB_CONVERT(bool, b1),
-    FB_CONVERT(cfloat, c64), FB_CONVERT(cdouble, c128),
+    FB_METHOD(size, size),
+    FB_METHOD(stride, stride),
+    FB_METHOD(dim, dim),
+    FB_METHOD(ndimension, dim),
+    FB_METHOD(numel, numel),
+    FB_METHOD(nelement, numel),
+    FB_METHOD(element_size, element_size),
+    FB_METHOD(data_ptr, data_ptr),
+    FB_METHOD(storage_offset, storage_offset),
+    FB_METHOD(get_device, get_device),
+    FB_METHOD(is_contiguous, is_contiguous),
+    FB_METHOD(is_same_size, is_same_size),
+    FB_METHOD(is_set_to, is_set_to),
+    FB_METHOD(is_floating_point, is_floating_point),
+    FB_METHOD(is_complex, is_complex_),
+    FB_METHOD(is_signed, is_signed),
+    FB_METHOD(is_inference, is_inference),
+    FB_METHOD(resolve_conj, itself),
+    FB_METHOD(resolve_neg, itself),
+    FB_METHOD(is_conj, never),
+    FB_METHOD(is_neg, never),
+    FB_METHOD(is_pinned, never),
+    FB_METHOD(has_names, never),
+    FB_METHOD(_is_view, is_view),
+    FB_METHOD(_is_zerotensor, never),
+    FB_METHOD(item, item),
+    FB_METHOD(tolist, tolist),
+    FB_METHOD(__complex__, as_complex),
+    FB_METHOD(requires_grad_, requires_grad_),
+    FB_METHOD(as_subclass, as_subclass),
+    FB_METHOD(untyped_storage, untyped_storage),
+    FB_METHOD(set_, set_),
+    FB_METHOD(cpu, cpu),
+    FB_CONVERT(float, f32),
+    FB_CONVERT(double, f64),
+    FB_CONVERT(half, f16),
+    FB_CONVERT(bfloat16, bf16),
+    FB_CONVERT(int, i32),
+    FB_CONVERT(long, i64),
+    FB_CONVERT(short, i16),
+    FB_CONVERT(char, i8),
+    FB_CONVERT(byte, u8),
+    FB_CONVERT(bool, b1),
+    FB_CONVERT(cfloat, c64),
+    FB_CONVERT(cdouble, c128),
     {"_make_subclass", as_method(make_subclass), METH_VARARGS | METH_KEYWORDS | METH_STATIC, nullptr},
     {},
 };

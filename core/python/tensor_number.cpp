@@ -34,8 +34,14 @@ bool undisturbed() { return !override_state.modes; }
 
 // A plain operand: tensor or Python number.
 bool operand(PyObject* o, Value& v) {
-    if (plain(o)) { v = Value(impl_of(o)); return true; }
-    if (PyFloat_CheckExact(o)) { v = Value(PyFloat_AS_DOUBLE(o)); return true; }
+    if (plain(o)) {
+        v = Value(impl_of(o));
+        return true;
+    }
+    if (PyFloat_CheckExact(o)) {
+        v = Value(PyFloat_AS_DOUBLE(o));
+        return true;
+    }
     if (PyLong_CheckExact(o)) {
         int overflow;
         const long long i = PyLong_AsLongLongAndOverflow(o, &overflow);
@@ -56,7 +62,8 @@ PyObject* missing(const char* name) {
     return PyErr_Format(PyExc_NotImplementedError, "flambeau has no operator '%s' yet", name);
 }
 
-template <int N> struct Text {
+template <int N>
+struct Text {
     char s[N];
     constexpr Text(const char (&t)[N]) { std::copy_n(t, N, s); }
 };
@@ -67,7 +74,8 @@ PyObject* call_object(const Group& g, std::initializer_list<PyObject*> args) {
 
 // Two plain operands; a meta tensor beside another tensor takes the long way, which checks devices.
 bool mixed(const Value& a, const Value& b) {
-    return a.is_tensor() && b.is_tensor() && a.tensor_ptr->storage->device().type != b.tensor_ptr->storage->device().type;
+    return a.is_tensor() && b.is_tensor() &&
+           a.tensor_ptr->storage->device().type != b.tensor_ptr->storage->device().type;
 }
 
 PyObject* call_direct(const Op& op, Value* v) {
@@ -82,9 +90,10 @@ PyObject* call_direct(const Op& op, Value* v) {
     });
 }
 
-// tensor OP other, and other OP tensor where `Reversed` names the operator that takes them the other way round ("" = the same,
-// with the number first).
-template <Text Name, Text Reversed> PyObject* binary(PyObject* a, PyObject* b) {
+// tensor OP other, and other OP tensor where `Reversed` names the operator that takes them the other way round ("" =
+// the same, with the number first).
+template <Text Name, Text Reversed>
+PyObject* binary(PyObject* a, PyObject* b) {
     static Slot forward{Name.s}, reversed{Reversed.s};
     if (!forward.looked_up) [[unlikely]] {
         forward.look_up(Form::Method);
@@ -101,7 +110,8 @@ template <Text Name, Text Reversed> PyObject* binary(PyObject* a, PyObject* b) {
             v[0] = Value(impl_of(b));
             return call_direct(*reversed.direct, v);
         }
-        if (plain(b) && sizeof(Reversed.s) == 1 && forward.direct->schema.args[0].kind == Kind::Operand && operand(a, v[0])) {
+        if (plain(b) && sizeof(Reversed.s) == 1 && forward.direct->schema.args[0].kind == Kind::Operand &&
+            operand(a, v[0])) {
             v[1] = Value(impl_of(b));
             return call_direct(*forward.direct, v);
         }
@@ -120,9 +130,11 @@ template <Text Name, Text Reversed> PyObject* binary(PyObject* a, PyObject* b) {
     return call_object(*function, {a, b});
 }
 
-template <Text Name> PyObject* inplace_binary(PyObject* a, PyObject* b) {
+template <Text Name>
+PyObject* inplace_binary(PyObject* a, PyObject* b) {
     static Slot slot{Name.s};
-    if (!slot.looked_up) [[unlikely]] slot.look_up(Form::Inplace);
+    if (!slot.looked_up) [[unlikely]]
+        slot.look_up(Form::Inplace);
     if (!slot.group) return missing(Name.s);
     if (slot.direct && undisturbed() && plain(a)) [[likely]] {
         Value v[kMaxArgs];
@@ -140,7 +152,8 @@ template <Text Name> PyObject* inplace_binary(PyObject* a, PyObject* b) {
     return call_object(*slot.group, {a, b});
 }
 
-template <Text Name> PyObject* unary(PyObject* a) {
+template <Text Name>
+PyObject* unary(PyObject* a) {
     static const Group* g = find_group("", Name.s, Form::Method);
     if (!g) return missing(Name.s);
     return PyObject_Vectorcall(g->object, &a, 1, nullptr);
@@ -161,14 +174,16 @@ Scalar one_element(PyObject* self) {
 }
 
 int is_true(PyObject* self) {
-    return guarded([&] {
-        const Tensor& t = unwrap(self);
-        if (t.numel() != 1) {
-            if (t.numel() == 0) fail(ErrorKind::Runtime, "Boolean value of Tensor with no values is ambiguous");
-            fail(ErrorKind::Runtime, "Boolean value of Tensor with more than one value is ambiguous");
-        }
-        return int(!one_element(self).is_zero());
-    }, -1);
+    return guarded(
+        [&] {
+            const Tensor& t = unwrap(self);
+            if (t.numel() != 1) {
+                if (t.numel() == 0) fail(ErrorKind::Runtime, "Boolean value of Tensor with no values is ambiguous");
+                fail(ErrorKind::Runtime, "Boolean value of Tensor with more than one value is ambiguous");
+            }
+            return int(!one_element(self).is_zero());
+        },
+        -1);
 }
 PyObject* as_int(PyObject* self) {
     return guarded([&]() -> PyObject* {
@@ -177,14 +192,16 @@ PyObject* as_int(PyObject* self) {
             if (unwrap(self).dtype() == DType::u64) return PyLong_FromUnsignedLongLong(uint64_t(s.i));
             return PyLong_FromLongLong(s.i);
         }
-        if (s.is_complex() && s.im != 0) fail(ErrorKind::Runtime, "value cannot be converted to type int64_t without overflow");
+        if (s.is_complex() && s.im != 0)
+            fail(ErrorKind::Runtime, "value cannot be converted to type int64_t without overflow");
         return PyLong_FromDouble(s.d);
     });
 }
 PyObject* as_float(PyObject* self) {
     return guarded([&] {
         const Scalar s = one_element(self);
-        if (s.is_complex() && s.im != 0) fail(ErrorKind::Runtime, "value cannot be converted to type double without overflow");
+        if (s.is_complex() && s.im != 0)
+            fail(ErrorKind::Runtime, "value cannot be converted to type double without overflow");
         return PyFloat_FromDouble(s.real());
     });
 }
@@ -197,9 +214,11 @@ PyObject* as_index(PyObject* self) {
     });
 }
 
-template <Text Name> PyObject* compare(PyObject* a, PyObject* b) {
+template <Text Name>
+PyObject* compare(PyObject* a, PyObject* b) {
     static Slot slot{Name.s};
-    if (!slot.looked_up) [[unlikely]] slot.look_up(Form::Method);
+    if (!slot.looked_up) [[unlikely]]
+        slot.look_up(Form::Method);
     if (!slot.group) return missing(Name.s);
     if (slot.direct && undisturbed() && plain(a)) [[likely]] {
         Value v[kMaxArgs];

@@ -8,7 +8,8 @@
 namespace fb::py {
 namespace {
 
-template <int N> struct Text {
+template <int N>
+struct Text {
     char s[N];
     constexpr Text(const char (&t)[N]) { std::copy_n(t, N, s); }
 };
@@ -18,21 +19,26 @@ bool asks(PyObject* self) {
 }
 
 // A getter that subclasses and modes may take over.
-template <Text Name, auto F> PyObject* get(PyObject* self, void*) {
+template <Text Name, auto F>
+PyObject* get(PyObject* self, void*) {
     return guarded([&]() -> PyObject* {
-        if (asks(self)) [[unlikely]] return call_property_override(self, Name.s, "__get__", nullptr);
+        if (asks(self)) [[unlikely]]
+            return call_property_override(self, Name.s, "__get__", nullptr);
         return F(unwrap(self));
     });
 }
-template <Text Name, auto F> int set(PyObject* self, PyObject* value, void*) {
-    return guarded([&] {
-        if (asks(self)) [[unlikely]] {
-            const Ref done(call_property_override(self, Name.s, value ? "__set__" : "__delete__", value));
+template <Text Name, auto F>
+int set(PyObject* self, PyObject* value, void*) {
+    return guarded(
+        [&] {
+            if (asks(self)) [[unlikely]] {
+                const Ref done(call_property_override(self, Name.s, value ? "__set__" : "__delete__", value));
+                return 0;
+            }
+            F(unwrap(self), value);
             return 0;
-        }
-        F(unwrap(self), value);
-        return 0;
-    }, -1);
+        },
+        -1);
 }
 
 PyObject* boolean(bool b) { return PyBool_FromLong(b); }
@@ -74,17 +80,24 @@ PyObject* gradient_function(const Tensor& t) { return t.requires_grad() ? wrap_n
 PyObject* grad(const Tensor& t) {
     if (!t->meta) {
         if (t->grad_fn)
-            warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated during "
-                 "autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the "
-                 "non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead. See "
-                 "github.com/pytorch/pytorch/pull/30531 for more informations.");
+            warn(
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute "
+                "won't be populated during "
+                "autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, use "
+                ".retain_grad() on the "
+                "non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor "
+                "instead. See "
+                "github.com/pytorch/pytorch/pull/30531 for more informations.");
         return none();
     }
     return wrap(t->meta->grad);
 }
 const char* c_name(DType t) {
     switch (t) {
-        case DType::f32: return "float"; case DType::f64: return "double"; case DType::i64: return "long int"; case DType::i32: return "int";
+        case DType::f32: return "float";
+        case DType::f64: return "double";
+        case DType::i64: return "long int";
+        case DType::i32: return "int";
         default: return scalar_name(t);
     }
 }
@@ -96,15 +109,18 @@ void set_grad(const Tensor& t, PyObject* v) {
     check_type(is_tensor(v), "assigned grad expected to be a Tensor or None but got grad of type ", type_name(v));
     const Tensor& g = unwrap(v);
     check(g.get() != t.get(), "can't assign Variable as its own grad");
-    check(g.dtype() == t.dtype(), "attempting to assign a gradient with dtype '", c_name(g.dtype()), "' to a tensor with grad_dtype '", t.dtype(),
-          "'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype attribute "
-          "with a specific dtype, or None to allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient "
+    check(g.dtype() == t.dtype(), "attempting to assign a gradient with dtype '", c_name(g.dtype()),
+          "' to a tensor with grad_dtype '", t.dtype(),
+          "'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype). You can set the "
+          "tensor's grad_dtype attribute "
+          "with a specific dtype, or None to allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a "
+          "tensor and its gradient "
           "may break downstream systems that assume they match.");
-    check(g.device().type == t.device().type, "attempting to assign a gradient with device type '", name(g.device().type),
-          "' to a tensor with device type '", name(t.device().type),
+    check(g.device().type == t.device().type, "attempting to assign a gradient with device type '",
+          name(g.device().type), "' to a tensor with device type '", name(t.device().type),
           "'. Please ensure that the gradient and the tensor are on the same device");
-    check(is_sparse_gradient(g) || same(g.sizes(), t.sizes()), "attempting to assign a gradient of size '", g.sizes(), "' to a tensor of size '", t.sizes(),
-          "'. Please ensure that the gradient and the tensor are the same size");
+    check(is_sparse_gradient(g) || same(g.sizes(), t.sizes()), "attempting to assign a gradient of size '", g.sizes(),
+          "' to a tensor of size '", t.sizes(), "'. Please ensure that the gradient and the tensor are the same size");
     need_meta(*t.get()).grad = g;
 }
 PyObject* data(const Tensor& t) { return wrap(shallow_copy(t, false)); }
@@ -122,18 +138,22 @@ Tensor reversed(const Tensor& t) {
 Tensor conjugated(const Tensor& t) { return is_complex(t.dtype()) ? op<"conj">(t) : t; }
 PyObject* T(const Tensor& t) {
     if (t.dim() != 2 && t.dim() != 0)
-        warn("The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an error in a future "
-             "release. Consider `x.mT` to transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the "
-             "dimensions of a tensor.");
+        warn(
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will "
+            "throw an error in a future "
+            "release. Consider `x.mT` to transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, "
+            "-1))` to reverse the "
+            "dimensions of a tensor.");
     return wrap(reversed(t));
 }
 PyObject* H(const Tensor& t) {
-    check(t.dim() == 2 || t.dim() == 0, "tensor.H is only supported on matrices (2-D tensors). Got ", t.dim(), "-D tensor.",
-          t.dim() > 2 ? " For batches of matrices, consider using tensor.mH" : "");
+    check(t.dim() == 2 || t.dim() == 0, "tensor.H is only supported on matrices (2-D tensors). Got ", t.dim(),
+          "-D tensor.", t.dim() > 2 ? " For batches of matrices, consider using tensor.mH" : "");
     return wrap(conjugated(reversed(t)));
 }
 Tensor matrix_transpose(const Tensor& t, const char* name) {
-    check(t.dim() >= 2, "tensor.", name, " is only supported on matrices or batches of matrices. Got ", t.dim(), "-D tensor.");
+    check(t.dim() >= 2, "tensor.", name, " is only supported on matrices or batches of matrices. Got ", t.dim(),
+          "-D tensor.");
     return op<"transpose">(t, int64_t(-2), int64_t(-1));
 }
 PyObject* mT(const Tensor& t) { return wrap(matrix_transpose(t, "mT")); }
@@ -158,11 +178,13 @@ void set_imag(const Tensor& t, PyObject* v) {
 void change_requires_grad(const Tensor& t, bool on, const char* wrong_dtype) {
     if (!on) {
         check(!t->grad_fn && !(t->base && t.requires_grad()),
-              "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that doesn't "
+              "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
+              "subgraph that doesn't "
               "require differentiation use var_no_grad = var.detach().");
     } else {
         check(is_floating(t.dtype()) || is_complex(t.dtype()), wrong_dtype);
-        check(!t->inference || tls.inference, "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
+        check(!t->inference || tls.inference,
+              "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
         if (t.requires_grad()) return;
     }
     t->requires_grad = on;
@@ -181,16 +203,49 @@ void replace_data(const Tensor& t, const Tensor& from) {
 #define FB_READ(name, function) {#name, get<#name, function>, nullptr, nullptr, nullptr}
 #define FB_WRITE(name, function, setter) {#name, get<#name, function>, set<#name, setter>, nullptr, nullptr}
 PyGetSetDef tensor_getset[] = {
-    FB_READ(shape, shape), FB_READ(dtype, dtype), FB_READ(device, device), FB_READ(layout, layout), FB_READ(ndim, ndim),
-    FB_READ(itemsize, item_size), FB_READ(nbytes, nbytes), FB_READ(_version, version), FB_READ(_base, base),
-    FB_READ(output_nr, output_nr), FB_READ(is_leaf, is_leaf), FB_READ(is_cpu, is_cpu), FB_READ(is_cuda, is_cuda),
-    FB_READ(is_meta, is_meta), FB_READ(is_sparse, is_sparse), FB_READ(is_sparse_csr, is_sparse_csr), FB_READ(is_quantized, never),
-    FB_READ(is_mkldnn, never), FB_READ(is_mps, never), FB_READ(is_xla, never), FB_READ(is_xpu, never), FB_READ(is_hpu, never),
-    FB_READ(is_ipu, never), FB_READ(is_maia, never), FB_READ(is_mtia, never), FB_READ(is_vulkan, never), FB_READ(is_nested, never),
-    FB_READ(volatile, never), FB_READ(_has_symbolic_sizes_strides, never), FB_READ(retains_grad, retains_grad), FB_READ(name, name_of),
-    FB_READ(_cdata, address), FB_WRITE(requires_grad, requires_grad, set_requires_grad), FB_READ(grad_fn, gradient_function),
-    FB_WRITE(grad, grad, set_grad), FB_WRITE(_grad, grad, set_grad), FB_WRITE(data, data, set_data), FB_READ(T, T), FB_READ(H, H),
-    FB_READ(mT, mT), FB_READ(mH, mH), FB_WRITE(real, real, set_real), FB_WRITE(imag, imag, set_imag),
+    FB_READ(shape, shape),
+    FB_READ(dtype, dtype),
+    FB_READ(device, device),
+    FB_READ(layout, layout),
+    FB_READ(ndim, ndim),
+    FB_READ(itemsize, item_size),
+    FB_READ(nbytes, nbytes),
+    FB_READ(_version, version),
+    FB_READ(_base, base),
+    FB_READ(output_nr, output_nr),
+    FB_READ(is_leaf, is_leaf),
+    FB_READ(is_cpu, is_cpu),
+    FB_READ(is_cuda, is_cuda),
+    FB_READ(is_meta, is_meta),
+    FB_READ(is_sparse, is_sparse),
+    FB_READ(is_sparse_csr, is_sparse_csr),
+    FB_READ(is_quantized, never),
+    FB_READ(is_mkldnn, never),
+    FB_READ(is_mps, never),
+    FB_READ(is_xla, never),
+    FB_READ(is_xpu, never),
+    FB_READ(is_hpu, never),
+    FB_READ(is_ipu, never),
+    FB_READ(is_maia, never),
+    FB_READ(is_mtia, never),
+    FB_READ(is_vulkan, never),
+    FB_READ(is_nested, never),
+    FB_READ(volatile, never),
+    FB_READ(_has_symbolic_sizes_strides, never),
+    FB_READ(retains_grad, retains_grad),
+    FB_READ(name, name_of),
+    FB_READ(_cdata, address),
+    FB_WRITE(requires_grad, requires_grad, set_requires_grad),
+    FB_READ(grad_fn, gradient_function),
+    FB_WRITE(grad, grad, set_grad),
+    FB_WRITE(_grad, grad, set_grad),
+    FB_WRITE(data, data, set_data),
+    FB_READ(T, T),
+    FB_READ(H, H),
+    FB_READ(mT, mT),
+    FB_READ(mH, mH),
+    FB_WRITE(real, real, set_real),
+    FB_WRITE(imag, imag, set_imag),
     {},
 };
 #undef FB_READ

@@ -1,8 +1,9 @@
 // The type flambeau.Tensor: one Python object for one tensor, as long as either has something to remember.
 //
-// The object owns the tensor; the tensor knows its object (`TensorImpl::object`) without owning it. When Python drops the
-// object while C++ still holds the tensor, a plain object is simply forgotten: a new one can be made at any time. One that
-// carries state (a subclass, attributes, weak references) changes sides instead: from then on the tensor owns the object.
+// The object owns the tensor; the tensor knows its object (`TensorImpl::object`) without owning it. When Python drops
+// the object while C++ still holds the tensor, a plain object is simply forgotten: a new one can be made at any time.
+// One that carries state (a subclass, attributes, weak references) changes sides instead: from then on the tensor owns
+// the object.
 #include "python/tensor_object.h"
 #include <cstddef>
 
@@ -52,7 +53,9 @@ void drop_object(TensorImpl* t) {
 }
 
 // ---------------------------------------------------------------- destruction
-bool has_state(PyObject* o) { return Py_TYPE(o) != tensor_type || as_tensor_object(o)->dict || as_tensor_object(o)->weakrefs; }
+bool has_state(PyObject* o) {
+    return Py_TYPE(o) != tensor_type || as_tensor_object(o)->dict || as_tensor_object(o)->weakrefs;
+}
 
 void clear_slots(PyObject* self, PyTypeObject* type) {  // __slots__ of Python subclasses
     for (; type && type != tensor_type; type = type->tp_base) {
@@ -105,7 +108,8 @@ int tensor_traverse(PyObject* self, visitproc visit, void* arg) {
     for (PyTypeObject* type = Py_TYPE(self); type && type != tensor_type; type = type->tp_base) {
         if (!type->tp_base || type->tp_basicsize == type->tp_base->tp_basicsize || !type->tp_members) continue;
         for (PyMemberDef* m = type->tp_members; m->name; ++m)
-            if (m->type == T_OBJECT_EX) Py_VISIT(*reinterpret_cast<PyObject**>(reinterpret_cast<char*>(self) + m->offset));
+            if (m->type == T_OBJECT_EX)
+                Py_VISIT(*reinterpret_cast<PyObject**>(reinterpret_cast<char*>(self) + m->offset));
     }
     // Only what nobody but this object keeps alive may be counted as reachable from here.
     if (o->impl && !o->impl->owns_object && o->impl->use_count() == 1) return visit_autograd(*o->impl, visit, arg);
@@ -215,24 +219,54 @@ void init_tensor_type(PyObject* module) {
     const PyNumberMethods& n = tensor_numbers;
     auto p = [](auto f) { return reinterpret_cast<void*>(f); };
     PyType_Slot slots[] = {
-        {Py_tp_new, p(tensor_new)}, {Py_tp_dealloc, p(tensor_dealloc)}, {Py_tp_traverse, p(tensor_traverse)},
-        {Py_tp_clear, p(tensor_clear)}, {Py_tp_setattro, p(tensor_setattro)}, {Py_tp_richcompare, p(tensor_compare)},
+        {Py_tp_new, p(tensor_new)},
+        {Py_tp_dealloc, p(tensor_dealloc)},
+        {Py_tp_traverse, p(tensor_traverse)},
+        {Py_tp_clear, p(tensor_clear)},
+        {Py_tp_setattro, p(tensor_setattro)},
+        {Py_tp_richcompare, p(tensor_compare)},
         {Py_tp_hash, p(tensor_hash)},
-        {Py_tp_members, members}, {Py_tp_getset, properties.data()}, {Py_tp_methods, tensor_methods},
-        {Py_mp_length, p(tensor_length)}, {Py_mp_subscript, p(tensor_subscript)}, {Py_mp_ass_subscript, p(tensor_assign_subscript)},
-        {Py_nb_add, p(n.nb_add)}, {Py_nb_subtract, p(n.nb_subtract)}, {Py_nb_multiply, p(n.nb_multiply)},
-        {Py_nb_true_divide, p(n.nb_true_divide)}, {Py_nb_floor_divide, p(n.nb_floor_divide)}, {Py_nb_remainder, p(n.nb_remainder)},
-        {Py_nb_power, p(n.nb_power)}, {Py_nb_matrix_multiply, p(n.nb_matrix_multiply)}, {Py_nb_negative, p(n.nb_negative)},
-        {Py_nb_positive, p(n.nb_positive)}, {Py_nb_absolute, p(n.nb_absolute)}, {Py_nb_invert, p(n.nb_invert)},
-        {Py_nb_bool, p(n.nb_bool)}, {Py_nb_int, p(n.nb_int)}, {Py_nb_float, p(n.nb_float)}, {Py_nb_index, p(n.nb_index)},
-        {Py_nb_and, p(n.nb_and)}, {Py_nb_or, p(n.nb_or)}, {Py_nb_xor, p(n.nb_xor)}, {Py_nb_lshift, p(n.nb_lshift)},
-        {Py_nb_rshift, p(n.nb_rshift)}, {Py_nb_inplace_add, p(n.nb_inplace_add)}, {Py_nb_inplace_subtract, p(n.nb_inplace_subtract)},
-        {Py_nb_inplace_multiply, p(n.nb_inplace_multiply)}, {Py_nb_inplace_true_divide, p(n.nb_inplace_true_divide)},
-        {Py_nb_inplace_floor_divide, p(n.nb_inplace_floor_divide)}, {Py_nb_inplace_remainder, p(n.nb_inplace_remainder)},
-        {Py_nb_inplace_power, p(n.nb_inplace_power)}, {Py_nb_inplace_and, p(n.nb_inplace_and)}, {Py_nb_inplace_or, p(n.nb_inplace_or)},
-        {Py_nb_inplace_xor, p(n.nb_inplace_xor)}, {Py_nb_inplace_lshift, p(n.nb_inplace_lshift)},
+        {Py_tp_members, members},
+        {Py_tp_getset, properties.data()},
+        {Py_tp_methods, tensor_methods},
+        {Py_mp_length, p(tensor_length)},
+        {Py_mp_subscript, p(tensor_subscript)},
+        {Py_mp_ass_subscript, p(tensor_assign_subscript)},
+        {Py_nb_add, p(n.nb_add)},
+        {Py_nb_subtract, p(n.nb_subtract)},
+        {Py_nb_multiply, p(n.nb_multiply)},
+        {Py_nb_true_divide, p(n.nb_true_divide)},
+        {Py_nb_floor_divide, p(n.nb_floor_divide)},
+        {Py_nb_remainder, p(n.nb_remainder)},
+        {Py_nb_power, p(n.nb_power)},
+        {Py_nb_matrix_multiply, p(n.nb_matrix_multiply)},
+        {Py_nb_negative, p(n.nb_negative)},
+        {Py_nb_positive, p(n.nb_positive)},
+        {Py_nb_absolute, p(n.nb_absolute)},
+        {Py_nb_invert, p(n.nb_invert)},
+        {Py_nb_bool, p(n.nb_bool)},
+        {Py_nb_int, p(n.nb_int)},
+        {Py_nb_float, p(n.nb_float)},
+        {Py_nb_index, p(n.nb_index)},
+        {Py_nb_and, p(n.nb_and)},
+        {Py_nb_or, p(n.nb_or)},
+        {Py_nb_xor, p(n.nb_xor)},
+        {Py_nb_lshift, p(n.nb_lshift)},
+        {Py_nb_rshift, p(n.nb_rshift)},
+        {Py_nb_inplace_add, p(n.nb_inplace_add)},
+        {Py_nb_inplace_subtract, p(n.nb_inplace_subtract)},
+        {Py_nb_inplace_multiply, p(n.nb_inplace_multiply)},
+        {Py_nb_inplace_true_divide, p(n.nb_inplace_true_divide)},
+        {Py_nb_inplace_floor_divide, p(n.nb_inplace_floor_divide)},
+        {Py_nb_inplace_remainder, p(n.nb_inplace_remainder)},
+        {Py_nb_inplace_power, p(n.nb_inplace_power)},
+        {Py_nb_inplace_and, p(n.nb_inplace_and)},
+        {Py_nb_inplace_or, p(n.nb_inplace_or)},
+        {Py_nb_inplace_xor, p(n.nb_inplace_xor)},
+        {Py_nb_inplace_lshift, p(n.nb_inplace_lshift)},
         {Py_nb_inplace_rshift, p(n.nb_inplace_rshift)},
-        {Py_bf_getbuffer, p(tensor_get_buffer)}, {Py_bf_releasebuffer, p(tensor_release_buffer)},
+        {Py_bf_getbuffer, p(tensor_get_buffer)},
+        {Py_bf_releasebuffer, p(tensor_release_buffer)},
         {0, nullptr},
     };
     PyType_Spec spec{"flambeau.Tensor", sizeof(TensorObject), 0,

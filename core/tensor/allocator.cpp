@@ -10,16 +10,22 @@
 namespace fb {
 namespace {
 
-constexpr size_t kSmall = 64 << 10;      // up to here blocks stay in their thread
-constexpr size_t kHuge = 4 << 20;        // from here on pages are asked for as huge pages
+constexpr size_t kSmall = 64 << 10;  // up to here blocks stay in their thread
+constexpr size_t kHuge = 4 << 20;    // from here on pages are asked for as huge pages
 constexpr int kClasses = 256;
-constexpr size_t kThreadBytes = 4 << 20; // what one thread may keep
+constexpr size_t kThreadBytes = 4 << 20;  // what one thread may keep
 
 // Four classes for each power of two: at most a quarter of a block is unused.
-struct SizeClass { int index; size_t bytes; };
+struct SizeClass {
+    int index;
+    size_t bytes;
+};
 SizeClass size_class(size_t n) {
-    if (n <= 256) { const size_t b = n ? (n + 63) & ~size_t(63) : 64; return {int(b / 64) - 1, b}; }
-    const int top = std::bit_width(n - 1) - 1;      // 2^top < n <= 2^(top+1)
+    if (n <= 256) {
+        const size_t b = n ? (n + 63) & ~size_t(63) : 64;
+        return {int(b / 64) - 1, b};
+    }
+    const int top = std::bit_width(n - 1) - 1;  // 2^top < n <= 2^(top+1)
     const size_t step = size_t(1) << (top - 2);
     const size_t bytes = (n + step - 1) & ~(step - 1);
     const int quarter = int((bytes - (size_t(1) << top)) / step);  // 1..4
@@ -36,7 +42,9 @@ void* from_system(size_t bytes) {
 }
 
 // A chain through the free blocks themselves.
-struct FreeBlock { FreeBlock* next; };
+struct FreeBlock {
+    FreeBlock* next;
+};
 
 class SharedCache {
 public:
@@ -52,7 +60,8 @@ public:
             std::lock_guard lock(mutex_);
             // What is kept never exceeds what was in use at the peak by more than a quarter.
             const int64_t limit = std::max<int64_t>(256 << 20, peak.load(std::memory_order_relaxed) / 4 * 5);
-            if (allocated.load(std::memory_order_relaxed) + cached.load(std::memory_order_relaxed) + int64_t(bytes) <= limit) {
+            if (allocated.load(std::memory_order_relaxed) + cached.load(std::memory_order_relaxed) + int64_t(bytes) <=
+                limit) {
                 auto* b = static_cast<FreeBlock*>(p);
                 b->next = lists_[c];
                 lists_[c] = b;
@@ -77,7 +86,10 @@ private:
     std::mutex mutex_;
     FreeBlock* lists_[kClasses] = {};
 };
-SharedCache& shared() { static SharedCache* c = new SharedCache; return *c; }  // outlives every tensor
+SharedCache& shared() {
+    static SharedCache* c = new SharedCache;
+    return *c;
+}  // outlives every tensor
 
 size_t class_bytes(int c) {
     if (c < 4) return size_t(c + 1) * 64;
@@ -91,10 +103,17 @@ struct ThreadCache {
     FreeBlock* lists[kSmallClasses] = {};
     size_t bytes = 0;
     bool alive = true;
-    ~ThreadCache() { drop(); alive = false; }
+    ~ThreadCache() {
+        drop();
+        alive = false;
+    }
     void drop() {
         for (auto& l : lists)
-            while (l) { FreeBlock* b = l; l = b->next; std::free(b); }
+            while (l) {
+                FreeBlock* b = l;
+                l = b->next;
+                std::free(b);
+            }
         cached.fetch_sub(int64_t(bytes), std::memory_order_relaxed);
         bytes = 0;
     }
@@ -104,7 +123,10 @@ thread_local ThreadCache local;
 }  // namespace
 
 void* cache_alloc(size_t n) {
-    if (n > (size_t(1) << 46)) fail(ErrorKind::OutOfMemory, "[enforce fail at alloc_cpu] DefaultCPUAllocator: can't allocate memory: you tried to allocate ", n, " bytes.");
+    if (n > (size_t(1) << 46))
+        fail(ErrorKind::OutOfMemory,
+             "[enforce fail at alloc_cpu] DefaultCPUAllocator: can't allocate memory: you tried to allocate ", n,
+             " bytes.");
     const auto [c, bytes] = size_class(n);
     void* p = nullptr;
     if (c < kSmallClasses) {
@@ -120,7 +142,8 @@ void* cache_alloc(size_t n) {
     if (!p && !(p = from_system(bytes))) {
         empty_cache();
         if (!(p = from_system(bytes)))
-            fail(ErrorKind::OutOfMemory, "[enforce fail at alloc_cpu] DefaultCPUAllocator: can't allocate memory: you tried to allocate ", n,
+            fail(ErrorKind::OutOfMemory,
+                 "[enforce fail at alloc_cpu] DefaultCPUAllocator: can't allocate memory: you tried to allocate ", n,
                  " bytes. Error code 12 (Cannot allocate memory)");
     }
     const int64_t now = allocated.fetch_add(int64_t(bytes), std::memory_order_relaxed) + int64_t(bytes);
@@ -136,7 +159,10 @@ void cache_free(void* p, size_t n) {
     allocated.fetch_sub(int64_t(bytes), std::memory_order_relaxed);
     live.fetch_sub(1, std::memory_order_relaxed);
     if (c >= kSmallClasses) return shared().put(c, p, bytes);
-    if (!local.alive || local.bytes + bytes > kThreadBytes) { std::free(p); return; }
+    if (!local.alive || local.bytes + bytes > kThreadBytes) {
+        std::free(p);
+        return;
+    }
     auto* b = static_cast<FreeBlock*>(p);
     b->next = local.lists[c];
     local.lists[c] = b;

@@ -27,13 +27,16 @@ void move_all(const Image& image, T* plain) {
     const int64_t blocks = (channels + block - 1) / std::max<int64_t>(1, block);
     // Channels-last is one block as wide as there are channels; it is walked in slices of 16 channels.
     const int64_t slice = std::min<int64_t>(block, 16), slices = (block + slice - 1) / std::max<int64_t>(1, slice);
-    parallel_for(image.sizes[0] * blocks * slices, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, spatial * slice)), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-            const int64_t n = i / (blocks * slices), b = i / slices % blocks, c = b * block + i % slices * slice;
-            move_block<T, to_plain>(plain + (n * channels + c) * spatial, data + (n * blocks + b) * spatial * block + i % slices * slice, spatial,
-                                    std::min(slice, channels - c), block);
-        }
-    });
+    parallel_for(image.sizes[0] * blocks * slices, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, spatial * slice)),
+                 [&](int64_t begin, int64_t end) {
+                     for (int64_t i = begin; i < end; ++i) {
+                         const int64_t n = i / (blocks * slices), b = i / slices % blocks,
+                                       c = b * block + i % slices * slice;
+                         move_block<T, to_plain>(plain + (n * channels + c) * spatial,
+                                                 data + (n * blocks + b) * spatial * block + i % slices * slice,
+                                                 spatial, std::min(slice, channels - c), block);
+                     }
+                 });
 }
 
 template <bool to_plain>
@@ -66,7 +69,8 @@ Image* hidden_image(const Tensor& t) {
 
 Tensor make_hidden(IntSpan sizes, DType dtype, Order order) {
     Tensor t = TensorImpl::create();
-    t->storage = Storage::hidden(std::make_unique<Image>(sizes, dtype, order), size_t(product(sizes)) * itemsize(dtype));
+    t->storage =
+        Storage::hidden(std::make_unique<Image>(sizes, dtype, order), size_t(product(sizes)) * itemsize(dtype));
     t->dtype = dtype;
     t->set_contiguous(sizes);
     return t;
@@ -74,11 +78,13 @@ Tensor make_hidden(IntSpan sizes, DType dtype, Order order) {
 
 void clear_filling(Image& image) {
     if (!image.padded()) return;
-    const int64_t block = block_of(image.order), blocks = image.padded_channels() / block, spatial = image.spatial(), size = int64_t(itemsize(image.dtype));
+    const int64_t block = block_of(image.order), blocks = image.padded_channels() / block, spatial = image.spatial(),
+                  size = int64_t(itemsize(image.dtype));
     const int64_t real = image.channels() - (blocks - 1) * block;
     for (int64_t n = 0; n < image.sizes[0]; ++n) {
         char* p = static_cast<char*>(image.data) + (n * blocks + blocks - 1) * spatial * block * size;
-        for (int64_t s = 0; s < spatial; ++s) std::memset(p + (s * block + real) * size, 0, size_t((block - real) * size));
+        for (int64_t s = 0; s < spatial; ++s)
+            std::memset(p + (s * block + real) * size, 0, size_t((block - real) * size));
     }
 }
 

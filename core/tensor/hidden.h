@@ -1,4 +1,5 @@
-// Hidden layouts: a storage whose bytes lie in another order than the tensor's strides say. See docs/design/hidden-layouts.md.
+// Hidden layouts: a storage whose bytes lie in another order than the tensor's strides say. See
+// docs/design/hidden-layouts.md.
 #pragma once
 #include "tensor/tensor.h"
 
@@ -39,16 +40,16 @@ public:
 // An operator that reads the image must hold `t` while it does.
 Image* hidden_image(const Tensor& t);
 
-// A contiguous tensor whose bytes lie in `order`, uninitialised (filling included). Writers of every element but the filling
-// call `clear_filling`.
+// A contiguous tensor whose bytes lie in `order`, uninitialised (filling included). Writers of every element but the
+// filling call `clear_filling`.
 Tensor make_hidden(IntSpan sizes, DType dtype, Order order);
 void clear_filling(Image& image);
 
 // Copies contiguous elements into `order`.
 Tensor hide(const Tensor& plain, Order order);
 
-// For elementwise operators: true when all tensors have images of one layout. Then `count()` elements of each can be worked
-// on in place of the plain ones. `keeps_zero`: the operation makes zero of zeros, as the filling must stay zero.
+// For elementwise operators: true when all tensors have images of one layout. Then `count()` elements of each can be
+// worked on in place of the plain ones. `keeps_zero`: the operation makes zero of zeros, as the filling must stay zero.
 bool share_image(TensorSpan tensors, bool keeps_zero);
 
 }  // namespace fb

@@ -54,7 +54,10 @@ void Storage::reveal() {
 
 void Storage::resize(size_t bytes) {
     check(resizable(), "Trying to resize storage that is not resizable");
-    if (device_.type == DeviceType::Meta) { bytes_ = bytes; return; }
+    if (device_.type == DeviceType::Meta) {
+        bytes_ = bytes;
+        return;
+    }
     data();
     if (bytes > capacity_) {
         void* p = cache_alloc(bytes);

@@ -9,8 +9,9 @@
 
 namespace fb {
 
-// The data of a storage in another order than its owner believes (blocked or channels-last). Operators that know how to work
-// on it ask for it; everybody else gets the plain bytes, into which it is turned once. See docs/design/hidden-layouts.md.
+// The data of a storage in another order than its owner believes (blocked or channels-last). Operators that know how to
+// work on it ask for it; everybody else gets the plain bytes, into which it is turned once. See
+// docs/design/hidden-layouts.md.
 class HiddenImage {
 public:
     virtual ~HiddenImage() = default;
@@ -22,13 +23,15 @@ public:
     using Deleter = std::function<void()>;
 
     static Ptr<Storage> allocate(size_t bytes, Device device = kCPU);
-    static Ptr<Storage> borrow(void* data, size_t bytes, Deleter deleter, Device device = kCPU);  // e.g. a NumPy array's memory
-    static Ptr<Storage> hidden(std::unique_ptr<HiddenImage> image, size_t bytes);                 // plain bytes made on demand
+    static Ptr<Storage> borrow(void* data, size_t bytes, Deleter deleter,
+                               Device device = kCPU);                              // e.g. a NumPy array's memory
+    static Ptr<Storage> hidden(std::unique_ptr<HiddenImage> image, size_t bytes);  // plain bytes made on demand
     static void destroy(Storage*);
 
     // The plain bytes. Null for meta storages and for storages of zero bytes.
     void* data() {
-        if (image_) [[unlikely]] reveal();
+        if (image_) [[unlikely]]
+            reveal();
         return data_;
     }
     size_t nbytes() const { return bytes_; }

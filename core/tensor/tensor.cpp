@@ -58,7 +58,8 @@ int64_t wrap_dim(int64_t d, int64_t n, bool scalar_ok) {
         n = 1;
     }
     if (d < -n || d >= n)
-        fail(ErrorKind::Index, "Dimension out of range (expected to be in range of [", -n, ", ", n - 1, "], but got ", d, ")");
+        fail(ErrorKind::Index, "Dimension out of range (expected to be in range of [", -n, ", ", n - 1, "], but got ",
+             d, ")");
     return d < 0 ? d + n : d;
 }
 
@@ -73,7 +74,8 @@ Dims contiguous_strides(IntSpan sizes) {
 }
 
 Dims channels_last_strides(IntSpan sizes) {
-    check(sizes.size() == 4 || sizes.size() == 5, "required rank ", sizes.size() < 5 ? 4 : 5, " tensor to use channels_last format");
+    check(sizes.size() == 4 || sizes.size() == 5, "required rank ", sizes.size() < 5 ? 4 : 5,
+          " tensor to use channels_last format");
     Dims s(sizes.size());
     s[1] = 1;
     int64_t n = std::max<int64_t>(sizes[1], 1);
@@ -88,7 +90,8 @@ Dims channels_last_strides(IntSpan sizes) {
 bool is_channels_last(IntSpan sizes, IntSpan strides) {
     if (sizes.size() != 4 && sizes.size() != 5) return false;
     int64_t least = 0;
-    // The order of PyTorch's test: channels, then the last dimension inwards, then the batch; ambiguous shapes are contiguous.
+    // The order of PyTorch's test: channels, then the last dimension inwards, then the batch; ambiguous shapes are
+    // contiguous.
     Dims order{1};
     for (size_t d = sizes.size(); d-- > 2;) order.push_back(int64_t(d));
     order.push_back(0);
@@ -124,8 +127,10 @@ int64_t storage_size(IntSpan sizes, IntSpan strides, int64_t offset) {
     for (size_t d = 0; d < sizes.size(); ++d) {
         if (sizes[d] == 0) return 0;
         int64_t step;
-        if (__builtin_mul_overflow(sizes[d] - 1, strides[d], &step) || __builtin_add_overflow(last, step, &last) || last > (int64_t(1) << 58))
-            fail(ErrorKind::Runtime, "Storage size calculation overflowed with sizes=", sizes, " and strides=", strides);
+        if (__builtin_mul_overflow(sizes[d] - 1, strides[d], &step) || __builtin_add_overflow(last, step, &last) ||
+            last > (int64_t(1) << 58))
+            fail(ErrorKind::Runtime, "Storage size calculation overflowed with sizes=", sizes,
+                 " and strides=", strides);
     }
     return last + 1;
 }
@@ -138,7 +143,8 @@ Dims broadcast_shapes(IntSpan a, IntSpan b) {
         const int64_t x = i < a.size() ? a[a.size() - 1 - i] : 1, y = i < b.size() ? b[b.size() - 1 - i] : 1;
         if (x != y && x != 1 && y != 1)
             fail(ErrorKind::Runtime, "The size of tensor a (", x, ") must match the size of tensor b (", y,
-                 ") at non-singleton dimension ", n - 1 - i, "\nshapes ", a, " and ", b, " cannot be broadcast together");
+                 ") at non-singleton dimension ", n - 1 - i, "\nshapes ", a, " and ", b,
+                 " cannot be broadcast together");
         r[n - 1 - i] = x == 1 ? y : x;
     }
     return r;
@@ -166,7 +172,8 @@ Tensor empty(IntSpan sizes, DType dtype, Device device) {
 Tensor empty_strided(IntSpan sizes, IntSpan strides, DType dtype, Device device) {
     check(sizes.size() == strides.size(), "mismatch in length of strides and shape");
     checked_bytes(sizes, dtype);
-    for (int64_t s : strides) check(s >= 0, "as_strided: Negative strides are not supported at the moment, got strides: ", strides);
+    for (int64_t s : strides)
+        check(s >= 0, "as_strided: Negative strides are not supported at the moment, got strides: ", strides);
     Tensor t = TensorImpl::create();
     t->storage = Storage::allocate(size_t(storage_size(sizes, strides, 0)) * itemsize(dtype), device);
     t->dtype = dtype;
@@ -177,7 +184,8 @@ Tensor empty_strided(IntSpan sizes, IntSpan strides, DType dtype, Device device)
 Tensor empty_like(const Tensor& t, DType dtype) {
     if (dtype == DType::none) dtype = t.dtype();
     if (t->contiguous) return empty(t.sizes(), dtype, t.device());
-    if (is_non_overlapping_and_dense(t.sizes(), t.strides())) return empty_strided(t.sizes(), t.strides(), dtype, t.device());
+    if (is_non_overlapping_and_dense(t.sizes(), t.strides()))
+        return empty_strided(t.sizes(), t.strides(), dtype, t.device());
     // Otherwise dense, with the dimensions in the order of their strides (ties and broadcast ones keep their place).
     const int64_t n = t.dim();
     Dims order(n);

@@ -11,11 +11,13 @@
 
 namespace fb {
 
-class Node;                 // autograd/node.h
-struct AutogradMeta;        // autograd/meta.h
-void destroy_node(Node*);   // defined in autograd; the tensor layer only holds the pointer
+class Node;                // autograd/node.h
+struct AutogradMeta;       // autograd/meta.h
+void destroy_node(Node*);  // defined in autograd; the tensor layer only holds the pointer
 void destroy_meta(AutogradMeta*);
-struct MetaDeleter { void operator()(AutogradMeta* m) const { destroy_meta(m); } };
+struct MetaDeleter {
+    void operator()(AutogradMeta* m) const { destroy_meta(m); }
+};
 
 // Counts writes; shared by a tensor and its views, so that a saved tensor can tell that it was overwritten.
 struct VersionCounter final : RefCounted {
@@ -43,12 +45,13 @@ public:
     inline Device device() const;
     inline bool is_meta() const;
     inline bool requires_grad() const;
-    template <class T = void> inline T* data() const;  // first element, plain bytes
+    template <class T = void>
+    inline T* data() const;  // first element, plain bytes
     bool is_contiguous() const;
-    Scalar item() const;  // the one element
-    Tensor contiguous() const;   // itself or a copy (differentiable)
-    Tensor to(DType) const;      // itself or converted (differentiable)
-    Tensor detach() const;       // shares memory and version, no history
+    Scalar item() const;        // the one element
+    Tensor contiguous() const;  // itself or a copy (differentiable)
+    Tensor to(DType) const;     // itself or converted (differentiable)
+    Tensor detach() const;      // shares memory and version, no history
 };
 using TensorSpan = std::span<const Tensor>;
 
@@ -63,16 +66,16 @@ public:
     bool contiguous = true;      // row-major, kept up to date by set_shape
     bool requires_grad = false;  // of a leaf; results with a grad_fn answer true by that
     bool inference = false;      // made in inference mode
-    bool owns_object = false;    // the Python object is kept alive by us (see python/object.cpp), not the other way round
-    uint16_t output_nr = 0;      // which output of grad_fn
-    uint32_t own_version = 0;    // used until the counter must be shared
+    bool owns_object = false;  // the Python object is kept alive by us (see python/object.cpp), not the other way round
+    uint16_t output_nr = 0;    // which output of grad_fn
+    uint32_t own_version = 0;  // used until the counter must be shared
     Ptr<VersionCounter> shared_version;
-    Node* grad_fn = nullptr;     // owned; set through set_history
+    Node* grad_fn = nullptr;                          // owned; set through set_history
     std::unique_ptr<AutogradMeta, MetaDeleter> meta;  // made when first needed
-    Ptr<TensorImpl> base;        // of a view that autograd follows: the tensor it looks into (never itself a view)
-    uint32_t view_version = 0;   // of a view with a grad_fn: 1 + the version it was computed at
+    Ptr<TensorImpl> base;          // of a view that autograd follows: the tensor it looks into (never itself a view)
+    uint32_t view_version = 0;     // of a view with a grad_fn: 1 + the version it was computed at
     bool view_of_no_grad = false;  // the view was made under no_grad: in-place writes that need a gradient are refused
-    void* object = nullptr;      // the Python object, if there is one
+    void* object = nullptr;        // the Python object, if there is one
     static void (*drop_object)(TensorImpl*);  // set by the Python layer
 
     static Tensor create() { return Tensor(new (allocate()) TensorImpl); }
@@ -85,7 +88,9 @@ public:
         char* p = static_cast<char*>(storage->data());
         return p ? p + offset * int64_t(itemsize(dtype)) : nullptr;
     }
-    uint32_t version() const { return shared_version ? shared_version->value.load(std::memory_order_relaxed) : own_version; }
+    uint32_t version() const {
+        return shared_version ? shared_version->value.load(std::memory_order_relaxed) : own_version;
+    }
     void bump_version() {
         if (shared_version) shared_version->value.fetch_add(1, std::memory_order_relaxed);
         else ++own_version;
@@ -109,7 +114,10 @@ inline DType Tensor::dtype() const { return get()->dtype; }
 inline Device Tensor::device() const { return get()->device(); }
 inline bool Tensor::is_meta() const { return get()->device().type == DeviceType::Meta; }
 inline bool Tensor::requires_grad() const { return get()->needs_grad(); }
-template <class T> inline T* Tensor::data() const { return static_cast<T*>(get()->data()); }
+template <class T>
+inline T* Tensor::data() const {
+    return static_cast<T*>(get()->data());
+}
 inline bool Tensor::is_contiguous() const { return get()->contiguous; }
 
 // d in [-n, n) -> [0, n); the error is PyTorch's. A 0-d tensor accepts -1 and 0 unless `scalar_ok` is false.
@@ -122,12 +130,14 @@ Dims channels_last_strides(IntSpan sizes);  // NHWC or NDHWC order of 4-d/5-d si
 bool is_channels_last(IntSpan sizes, IntSpan strides);
 bool is_non_overlapping_and_dense(IntSpan sizes, IntSpan strides);
 int64_t storage_size(IntSpan sizes, IntSpan strides, int64_t offset);  // elements needed
-Dims broadcast_shapes(IntSpan a, IntSpan b);  // error as PyTorch's
+Dims broadcast_shapes(IntSpan a, IntSpan b);                           // error as PyTorch's
 
 // --- making tensors (no autograd) ---
 Tensor empty(IntSpan sizes, DType dtype, Device device = kCPU);
 Tensor empty_strided(IntSpan sizes, IntSpan strides, DType dtype, Device device = kCPU);
-Tensor empty_like(const Tensor& t, DType dtype = DType::none);  // keeps the order of the dimensions in memory, as PyTorch's preserve_format
+Tensor empty_like(
+    const Tensor& t,
+    DType dtype = DType::none);  // keeps the order of the dimensions in memory, as PyTorch's preserve_format
 Tensor scalar_tensor(Scalar v, DType dtype, Device device = kCPU);
 // A view with its own shape on t's storage: shares version; history is the caller's business.
 Tensor make_view(const Tensor& t, IntSpan sizes, IntSpan strides, int64_t offset);

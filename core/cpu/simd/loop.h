@@ -1,7 +1,7 @@
 // From a function of values or vectors to a Loop over strips.
 //
-// Every kernel is written once, for contiguous data. `drive` brings other strides to it in blocks: it copies strided inputs
-// into small buffers (an input of stride 0 once for the whole strip) and scatters the result.
+// Every kernel is written once, for contiguous data. `drive` brings other strides to it in blocks: it copies strided
+// inputs into small buffers (an input of stride 0 once for the whole strip) and scatters the result.
 #pragma once
 #include <initializer_list>
 
@@ -15,23 +15,40 @@ struct Bool {
     uint8_t value;
 };
 
-template <class T> inline constexpr DType kType = DType::none;
-template <> inline constexpr DType kType<float> = DType::f32;
-template <> inline constexpr DType kType<double> = DType::f64;
-template <> inline constexpr DType kType<Half> = DType::f16;
-template <> inline constexpr DType kType<BHalf> = DType::bf16;
-template <> inline constexpr DType kType<uint8_t> = DType::u8;
-template <> inline constexpr DType kType<int8_t> = DType::i8;
-template <> inline constexpr DType kType<int16_t> = DType::i16;
-template <> inline constexpr DType kType<int32_t> = DType::i32;
-template <> inline constexpr DType kType<int64_t> = DType::i64;
-template <> inline constexpr DType kType<uint16_t> = DType::u16;
-template <> inline constexpr DType kType<uint32_t> = DType::u32;
-template <> inline constexpr DType kType<uint64_t> = DType::u64;
-template <> inline constexpr DType kType<Bool> = DType::b1;
-template <> inline constexpr DType kType<HalfCx> = DType::c32;
-template <> inline constexpr DType kType<Cx<float>> = DType::c64;
-template <> inline constexpr DType kType<Cx<double>> = DType::c128;
+template <class T>
+inline constexpr DType kType = DType::none;
+template <>
+inline constexpr DType kType<float> = DType::f32;
+template <>
+inline constexpr DType kType<double> = DType::f64;
+template <>
+inline constexpr DType kType<Half> = DType::f16;
+template <>
+inline constexpr DType kType<BHalf> = DType::bf16;
+template <>
+inline constexpr DType kType<uint8_t> = DType::u8;
+template <>
+inline constexpr DType kType<int8_t> = DType::i8;
+template <>
+inline constexpr DType kType<int16_t> = DType::i16;
+template <>
+inline constexpr DType kType<int32_t> = DType::i32;
+template <>
+inline constexpr DType kType<int64_t> = DType::i64;
+template <>
+inline constexpr DType kType<uint16_t> = DType::u16;
+template <>
+inline constexpr DType kType<uint32_t> = DType::u32;
+template <>
+inline constexpr DType kType<uint64_t> = DType::u64;
+template <>
+inline constexpr DType kType<Bool> = DType::b1;
+template <>
+inline constexpr DType kType<HalfCx> = DType::c32;
+template <>
+inline constexpr DType kType<Cx<float>> = DType::c64;
+template <>
+inline constexpr DType kType<Cx<double>> = DType::c128;
 
 // What a kernel's function receives for an element: float for half types, Cx<float> for their pairs, bool for Bool.
 inline float value(Half x) { return to_float(x); }
@@ -39,7 +56,9 @@ inline float value(BHalf x) { return to_float(x); }
 inline bool value(Bool x) { return x.value != 0; }
 inline Cx<float> value(HalfCx x) { return {to_float(x.re), to_float(x.im)}; }
 template <class T>
-inline T value(T x) { return x; }
+inline T value(T x) {
+    return x;
+}
 template <class T, class R>
 inline T element(R r) {
     if constexpr (kType<T> == DType::b1) return T{uint8_t(bool(r))};
@@ -81,7 +100,8 @@ inline void fill(char* dst, const char* src, int64_t n, int size) {
 }
 
 // sizes[0] is the output's element size, sizes[1..inputs] the inputs'.
-inline void drive(Inner f, const int* sizes, int inputs, char* const* p, const int64_t* strides, int64_t n, const void* s) {
+inline void drive(Inner f, const int* sizes, int inputs, char* const* p, const int64_t* strides, int64_t n,
+                  const void* s) {
     alignas(64) char buffer[4][kBlock * sizeof(Cx<double>)];
     const char* in[3];
     bool once[3] = {}, direct[3] = {};
@@ -96,7 +116,8 @@ inline void drive(Inner f, const int* sizes, int inputs, char* const* p, const i
         const int64_t m = n - i < kBlock ? n - i : kBlock;
         for (int k = 0; k < inputs; k++) {
             if (direct[k]) in[k] = p[k + 1] + i * sizes[k + 1];
-            else if (!once[k]) copy_strided(buffer[k], sizes[k + 1], p[k + 1] + i * strides[k + 1], strides[k + 1], m, sizes[k + 1]);
+            else if (!once[k])
+                copy_strided(buffer[k], sizes[k + 1], p[k + 1] + i * strides[k + 1], strides[k + 1], m, sizes[k + 1]);
         }
         char* out = p[0] + i * strides[0];
         f(direct_out ? out : buffer[3], in, m, s);
@@ -168,10 +189,15 @@ void vec_inner(char* out, const char* const* in, int64_t n, const void* s) {
     };
     int64_t i = 0;
     for (; i + step <= n; i += step)
-        store_as(o + i, VecFor<T>(apply(i, [](const char* p, int64_t k) { return load_as(reinterpret_cast<const T*>(p) + k); })));
+        store_as(o + i, VecFor<T>(apply(
+                            i, [](const char* p, int64_t k) { return load_as(reinterpret_cast<const T*>(p) + k); })));
     if (i < n) {
         const int64_t rest = n - i;
-        store_part(o + i, VecFor<T>(apply(i, [rest](const char* p, int64_t k) { return load_part(reinterpret_cast<const T*>(p) + k, rest); })), rest);
+        store_part(
+            o + i,
+            VecFor<T>(apply(
+                i, [rest](const char* p, int64_t k) { return load_part(reinterpret_cast<const T*>(p) + k, rest); })),
+            rest);
     }
 }
 // The same with a mask as the result, written as bool.
@@ -188,7 +214,8 @@ void mask_inner(char* out, const char* const* in, int64_t n, const void* s) {
         store(out + i, apply(i, [](const char* p, int64_t k) { return load_as(reinterpret_cast<const T*>(p) + k); }));
     if (i < n) {
         const int64_t rest = n - i;
-        const Bytes b = apply(i, [rest](const char* p, int64_t k) { return load_part(reinterpret_cast<const T*>(p) + k, rest); });
+        const Bytes b =
+            apply(i, [rest](const char* p, int64_t k) { return load_part(reinterpret_cast<const T*>(p) + k, rest); });
         __builtin_memcpy(out + i, &b, rest);
     }
 }

@@ -5,25 +5,32 @@
 namespace fb::cpu::FB_ARCH {
 namespace {
 
-template <class T> using VecFor = decltype(load_as(static_cast<const T*>(nullptr)));
-template <class T> using Acc = Scalar<VecFor<T>>;
-template <class T> constexpr int kStep = int(sizeof(VecFor<T>) / sizeof(Acc<T>));
+template <class T>
+using VecFor = decltype(load_as(static_cast<const T*>(nullptr)));
+template <class T>
+using Acc = Scalar<VecFor<T>>;
+template <class T>
+constexpr int kStep = int(sizeof(VecFor<T>) / sizeof(Acc<T>));
 
 // The first m lanes from memory, the others zero.
-template <class T> inline VecFor<T> load_part(const T* p, int64_t m) {
+template <class T>
+inline VecFor<T> load_part(const T* p, int64_t m) {
     VecFor<T> v{};
     for (int64_t i = 0; i < m; i++) v[i] = to_float(p[i]);
     return v;
 }
-template <class T, class V> inline void store_part(T* p, V v, int64_t m) {
+template <class T, class V>
+inline void store_part(T* p, V v, int64_t m) {
     for (int64_t i = 0; i < m; i++) p[i] = from_float<T>(v[i]);
 }
-template <class V> inline V load_numbers(const double* p, int64_t m) {
+template <class V>
+inline V load_numbers(const double* p, int64_t m) {
     V v{};
     for (int64_t i = 0; i < m; i++) v[i] = Scalar<V>(p[i]);
     return v;
 }
-template <class T, int bytes> inline T add_halves(typename VecOf<T, bytes>::type v) {
+template <class T, int bytes>
+inline T add_halves(typename VecOf<T, bytes>::type v) {
     if constexpr (bytes == 16) {
         T s = 0;
         for (int i = 0; i < int(16 / sizeof(T)); i++) s += v[i];
@@ -40,29 +47,54 @@ inline double total(F v) {
 }
 inline double total(D v) { return add_halves<double, kWidth>(v); }
 // Lanes below m: all bits set.
-template <class V> inline Bits<V> lanes_below(int64_t m) {
+template <class V>
+inline Bits<V> lanes_below(int64_t m) {
     Bits<V> r{};
     for (int i = 0; i < int(sizeof(V) / sizeof(Scalar<V>)); i++) r[i] = i < m ? -1 : 0;
     return r;
 }
-template <class V> inline V keep(Bits<V> mask, V v) { return bitcast<V>(bitcast<Bits<V>>(v) & mask); }
+template <class V>
+inline V keep(Bits<V> mask, V v) {
+    return bitcast<V>(bitcast<Bits<V>>(v) & mask);
+}
 
 // f(offset, load) for whole vectors, then once for the rest: `load(p)` reads what there is.
-template <class T> struct Whole {
+template <class T>
+struct Whole {
     static constexpr int64_t m = kStep<T>;
     static constexpr bool part = false;
-    template <class U> auto get(const U* p) const { return load_as(p); }
-    template <class U, class V> void put(U* p, V v) const { store_as(p, v); }
-    template <class V> V mask(V v) const { return v; }
+    template <class U>
+    auto get(const U* p) const {
+        return load_as(p);
+    }
+    template <class U, class V>
+    void put(U* p, V v) const {
+        store_as(p, v);
+    }
+    template <class V>
+    V mask(V v) const {
+        return v;
+    }
 };
-template <class T> struct Part {
+template <class T>
+struct Part {
     int64_t m;
     static constexpr bool part = true;
-    template <class U> auto get(const U* p) const { return load_part(p, m); }
-    template <class U, class V> void put(U* p, V v) const { store_part(p, v, m); }
-    template <class V> V mask(V v) const { return keep<V>(lanes_below<V>(m), v); }
+    template <class U>
+    auto get(const U* p) const {
+        return load_part(p, m);
+    }
+    template <class U, class V>
+    void put(U* p, V v) const {
+        store_part(p, v, m);
+    }
+    template <class V>
+    V mask(V v) const {
+        return keep<V>(lanes_below<V>(m), v);
+    }
 };
-template <class T, class F> inline void each_vector(int64_t n, F&& f) {
+template <class T, class F>
+inline void each_vector(int64_t n, F&& f) {
     int64_t i = 0;
     for (; i + kStep<T> <= n; i += kStep<T>) f(i, Whole<T>{});
     if (i < n) f(i, Part<T>{n - i});
@@ -71,7 +103,8 @@ template <class T, class F> inline void each_vector(int64_t n, F&& f) {
 constexpr int64_t kFlush = 4096;  // elements that are added up in float before the sum goes to a double
 
 // Σ of two expressions over n elements.
-template <class T, class F> inline void two_sums(int64_t n, double* out, F&& f) {
+template <class T, class F>
+inline void two_sums(int64_t n, double* out, F&& f) {
     using V = VecFor<T>;
     for (int64_t from = 0; from < n; from += kFlush) {
         const int64_t m = n - from < kFlush ? n - from : kFlush;
@@ -87,7 +120,8 @@ template <class T, class F> inline void two_sums(int64_t n, double* out, F&& f) 
         out[1] += total(V(b[0] + b[1]));
     }
 }
-template <class T> void sums(const void* px, int64_t n, double shift, double* out) {
+template <class T>
+void sums(const void* px, int64_t n, double shift, double* out) {
     const T* x = static_cast<const T*>(px);
     const auto s = splat<VecFor<T>>(Acc<T>(shift));
     two_sums<T>(n, out, [&](int64_t i, auto part, auto& a, auto& b) {
@@ -96,7 +130,8 @@ template <class T> void sums(const void* px, int64_t n, double shift, double* ou
         b += d * d;
     });
 }
-template <class T> void dots(const void* pg, const void* px, int64_t n, double mean, double* out) {
+template <class T>
+void dots(const void* pg, const void* px, int64_t n, double mean, double* out) {
     const T *g = static_cast<const T*>(pg), *x = static_cast<const T*>(px);
     const auto s = splat<VecFor<T>>(Acc<T>(mean));
     two_sums<T>(n, out, [&](int64_t i, auto part, auto& a, auto& b) {
@@ -106,7 +141,8 @@ template <class T> void dots(const void* pg, const void* px, int64_t n, double m
     });
 }
 
-template <class T> double dot(const void* pa, const void* pb, int64_t n) {
+template <class T>
+double dot(const void* pa, const void* pb, int64_t n) {
     const T *a = static_cast<const T*>(pa), *b = static_cast<const T*>(pb);
     double sum = 0;
     for (int64_t from = 0; from < n; from += kFlush) {
@@ -114,15 +150,18 @@ template <class T> double dot(const void* pa, const void* pb, int64_t n) {
         VecFor<T> s[4] = {};
         int64_t i = from;
         for (; i + 4 * kStep<T> <= from + m; i += 4 * kStep<T>)
-            for (int k = 0; k < 4; k++) s[k] = fma(VecFor<T>(load_as(a + i + k * kStep<T>)), VecFor<T>(load_as(b + i + k * kStep<T>)), s[k]);
+            for (int k = 0; k < 4; k++)
+                s[k] = fma(VecFor<T>(load_as(a + i + k * kStep<T>)), VecFor<T>(load_as(b + i + k * kStep<T>)), s[k]);
         sum += total(VecFor<T>(s[0] + s[1] + (s[2] + s[3])));
         for (; i < from + m; i++) sum += double(to_float(a[i])) * double(to_float(b[i]));
     }
     return sum;
 }
 
-// The same down the columns of rows: a column of vectors at a time, a few hundred rows before the float sums are flushed.
-template <class T, class F> inline void two_column_sums(int64_t rows, int64_t width, double* first, double* second, F&& f) {
+// The same down the columns of rows: a column of vectors at a time, a few hundred rows before the float sums are
+// flushed.
+template <class T, class F>
+inline void two_column_sums(int64_t rows, int64_t width, double* first, double* second, F&& f) {
     using V = VecFor<T>;
     constexpr int64_t kRows = 512;
     for (int64_t r0 = 0; r0 < rows; r0 += kRows) {
@@ -143,7 +182,8 @@ template <class T, class F> inline void two_column_sums(int64_t rows, int64_t wi
         });
     }
 }
-template <class T> void sums_rows(const void* px, int64_t rows, int64_t width, const double* shift, double* first, double* second) {
+template <class T>
+void sums_rows(const void* px, int64_t rows, int64_t width, const double* shift, double* first, double* second) {
     const T* x = static_cast<const T*>(px);
     using V = VecFor<T>;
     two_column_sums<T>(rows, width, first, second, [&](int64_t r, int64_t c, auto part, auto& a, auto& b) {
@@ -152,7 +192,9 @@ template <class T> void sums_rows(const void* px, int64_t rows, int64_t width, c
         b += d * d;
     });
 }
-template <class T> void dots_rows(const void* pg, const void* px, int64_t rows, int64_t width, const double* mean, double* first, double* second) {
+template <class T>
+void dots_rows(const void* pg, const void* px, int64_t rows, int64_t width, const double* mean, double* first,
+               double* second) {
     const T *g = static_cast<const T*>(pg), *x = static_cast<const T*>(px);
     using V = VecFor<T>;
     two_column_sums<T>(rows, width, first, second, [&](int64_t r, int64_t c, auto part, auto& a, auto& b) {
@@ -162,14 +204,16 @@ template <class T> void dots_rows(const void* pg, const void* px, int64_t rows, 
     });
 }
 
-template <class T> void scale(const void* px, void* py, int64_t n, double a, double b) {
+template <class T>
+void scale(const void* px, void* py, int64_t n, double a, double b) {
     const T* x = static_cast<const T*>(px);
     T* y = static_cast<T*>(py);
     using V = VecFor<T>;
     const V va = splat<V>(Acc<T>(a)), vb = splat<V>(Acc<T>(b));
     each_vector<T>(n, [&](int64_t i, auto part) { part.put(y + i, fma(V(part.get(x + i)), va, vb)); });
 }
-template <class T> void scale_rows(const void* px, void* py, int64_t rows, int64_t width, const double* a, const double* b) {
+template <class T>
+void scale_rows(const void* px, void* py, int64_t rows, int64_t width, const double* a, const double* b) {
     const T* x = static_cast<const T*>(px);
     T* y = static_cast<T*>(py);
     using V = VecFor<T>;
@@ -178,25 +222,33 @@ template <class T> void scale_rows(const void* px, void* py, int64_t rows, int64
         for (int64_t r = 0; r < rows; r++) part.put(y + r * width + c, fma(V(part.get(x + r * width + c)), va, vb));
     });
 }
-template <class T> void combine(const void* pg, const void* px, void* po, int64_t n, double a, double b, double c) {
+template <class T>
+void combine(const void* pg, const void* px, void* po, int64_t n, double a, double b, double c) {
     const T *g = static_cast<const T*>(pg), *x = static_cast<const T*>(px);
     T* o = static_cast<T*>(po);
     using V = VecFor<T>;
     const V va = splat<V>(Acc<T>(a)), vb = splat<V>(Acc<T>(b)), vc = splat<V>(Acc<T>(c));
-    each_vector<T>(n, [&](int64_t i, auto part) { part.put(o + i, fma(V(part.get(g + i)), va, fma(V(part.get(x + i)), vb, vc))); });
+    each_vector<T>(n, [&](int64_t i, auto part) {
+        part.put(o + i, fma(V(part.get(g + i)), va, fma(V(part.get(x + i)), vb, vc)));
+    });
 }
-template <class T> void combine_rows(const void* pg, const void* px, void* po, int64_t rows, int64_t width, const double* a, const double* b, const double* c) {
+template <class T>
+void combine_rows(const void* pg, const void* px, void* po, int64_t rows, int64_t width, const double* a,
+                  const double* b, const double* c) {
     const T *g = static_cast<const T*>(pg), *x = static_cast<const T*>(px);
     T* o = static_cast<T*>(po);
     using V = VecFor<T>;
     each_vector<T>(width, [&](int64_t j, auto part) {
-        const V va = load_numbers<V>(a + j, part.m), vb = load_numbers<V>(b + j, part.m), vc = load_numbers<V>(c + j, part.m);
-        for (int64_t i = j; i < rows * width; i += width) part.put(o + i, fma(V(part.get(g + i)), va, fma(V(part.get(x + i)), vb, vc)));
+        const V va = load_numbers<V>(a + j, part.m), vb = load_numbers<V>(b + j, part.m),
+                vc = load_numbers<V>(c + j, part.m);
+        for (int64_t i = j; i < rows * width; i += width)
+            part.put(o + i, fma(V(part.get(g + i)), va, fma(V(part.get(x + i)), vb, vc)));
     });
 }
 
 // ---- layer norm
-template <class T> void normalize(const void* px, void* py, int64_t n, double mean, double rstd, const void* pw, const void* pb) {
+template <class T>
+void normalize(const void* px, void* py, int64_t n, double mean, double rstd, const void* pw, const void* pb) {
     const T *x = static_cast<const T*>(px), *w = static_cast<const T*>(pw), *b = static_cast<const T*>(pb);
     T* y = static_cast<T*>(py);
     using V = VecFor<T>;
@@ -210,7 +262,8 @@ template <class T> void normalize(const void* px, void* py, int64_t n, double me
     });
 }
 template <class T>
-void row_dots(const void* pg, const void* px, int64_t n, double mean, double rstd, const void* pw, double* out, void* pdw, void* pdb) {
+void row_dots(const void* pg, const void* px, int64_t n, double mean, double rstd, const void* pw, double* out,
+              void* pdw, void* pdb) {
     const T *g = static_cast<const T*>(pg), *x = static_cast<const T*>(px), *w = static_cast<const T*>(pw);
     Acc<T>*dw = static_cast<Acc<T>*>(pdw), *db = static_cast<Acc<T>*>(pdb);
     using V = VecFor<T>;
@@ -225,11 +278,13 @@ void row_dots(const void* pg, const void* px, int64_t n, double mean, double rst
     });
 }
 template <class T>
-void row_gradient(const void* pg, const void* px, void* po, int64_t n, double mean, double rstd, const void* pw, double first, double second) {
+void row_gradient(const void* pg, const void* px, void* po, int64_t n, double mean, double rstd, const void* pw,
+                  double first, double second) {
     const T *g = static_cast<const T*>(pg), *x = static_cast<const T*>(px), *w = static_cast<const T*>(pw);
     T* o = static_cast<T*>(po);
     using V = VecFor<T>;
-    const V r = splat<V>(Acc<T>(rstd)), m = splat<V>(Acc<T>(mean)), s = splat<V>(Acc<T>(first)), t = splat<V>(Acc<T>(second));
+    const V r = splat<V>(Acc<T>(rstd)), m = splat<V>(Acc<T>(mean)), s = splat<V>(Acc<T>(first)),
+            t = splat<V>(Acc<T>(second));
     each_vector<T>(n, [&](int64_t i, auto part) {
         const V v = part.get(g + i), z = (part.get(x + i) - m) * r, h = w ? V(v * part.get(w + i)) : v;
         part.put(o + i, V((h - s - z * t) * r));
@@ -237,7 +292,8 @@ void row_gradient(const void* pg, const void* px, void* po, int64_t n, double me
 }
 
 // ---- softmax
-template <class T> double row_max(const void* px, int64_t n) {
+template <class T>
+double row_max(const void* px, int64_t n) {
     const T* x = static_cast<const T*>(px);
     using V = VecFor<T>;
     const V lowest = splat<V>(Acc<T>(-__builtin_inff()));
@@ -251,7 +307,8 @@ template <class T> double row_max(const void* px, int64_t n) {
     for (int i = 1; i < kStep<T>; i++) top = most[i] != most[i] || most[i] > top ? most[i] : top;
     return top;
 }
-template <class T> double exp_row(void* px, int64_t n, double shift) {
+template <class T>
+double exp_row(void* px, int64_t n, double shift) {
     T* x = static_cast<T*>(px);
     using V = VecFor<T>;
     const V s = splat<V>(Acc<T>(shift));
@@ -263,9 +320,11 @@ template <class T> double exp_row(void* px, int64_t n, double shift) {
     });
     return out[0];
 }
-template <class T> constexpr bool kStoresExact = sizeof(T) == sizeof(Acc<T>);  // results may hold what is worked on meanwhile
+template <class T>
+constexpr bool kStoresExact = sizeof(T) == sizeof(Acc<T>);  // results may hold what is worked on meanwhile
 
-template <class T> void softmax_row(const T* x, T* y, int64_t n, bool log) {
+template <class T>
+void softmax_row(const T* x, T* y, int64_t n, bool log) {
     using V = VecFor<T>;
     using S = Acc<T>;
     const S top = S(row_max<T>(x, n));
@@ -289,7 +348,8 @@ template <class T> void softmax_row(const T* x, T* y, int64_t n, bool log) {
         });
     }
 }
-template <class T> void softmax(const void* px, void* py, int64_t n, int64_t inner, bool log) {
+template <class T>
+void softmax(const void* px, void* py, int64_t n, int64_t inner, bool log) {
     const T* x = static_cast<const T*>(px);
     T* y = static_cast<T*>(py);
     if (inner == 1) return softmax_row(x, y, n, log);
@@ -306,7 +366,8 @@ template <class T> void softmax(const void* px, void* py, int64_t n, int64_t inn
         }
     });
 }
-template <class T> void softmax_gradient(const void* pg, const void* py, void* po, int64_t n, int64_t inner, bool log) {
+template <class T>
+void softmax_gradient(const void* pg, const void* py, void* po, int64_t n, int64_t inner, bool log) {
     const T *g = static_cast<const T*>(pg), *y = static_cast<const T*>(py);
     T* o = static_cast<T*>(po);
     using V = VecFor<T>;
@@ -316,20 +377,25 @@ template <class T> void softmax_gradient(const void* pg, const void* py, void* p
     };
     if (inner == 1) {
         double out[2] = {0, 0};
-        two_sums<T>(n, out, [&](int64_t i, auto part, auto& a, auto&) { a += log ? V(part.get(g + i)) : V(part.get(g + i) * part.get(y + i)); });
+        two_sums<T>(n, out, [&](int64_t i, auto part, auto& a, auto&) {
+            a += log ? V(part.get(g + i)) : V(part.get(g + i) * part.get(y + i));
+        });
         const V sum = splat<V>(Acc<T>(out[0]));
         return each_vector<T>(n, [&](int64_t i, auto part) { one(i, part, sum); });
     }
     each_vector<T>(inner, [&](int64_t c, auto part) {
         V sum{};
-        for (int64_t i = c; i < n * inner; i += inner) sum += log ? V(part.get(g + i)) : V(part.get(g + i) * part.get(y + i));
+        for (int64_t i = c; i < n * inner; i += inner)
+            sum += log ? V(part.get(g + i)) : V(part.get(g + i) * part.get(y + i));
         for (int64_t i = c; i < n * inner; i += inner) one(i, part, sum);
     });
 }
 
-template <class T> constexpr NormLoops loops() {
-    return {sums<T>, sums_rows<T>, dots<T>, dots_rows<T>, scale<T>, scale_rows<T>, combine<T>, combine_rows<T>,
-            normalize<T>, row_dots<T>, row_gradient<T>, softmax<T>, softmax_gradient<T>, dot<T>, row_max<T>, exp_row<T>};
+template <class T>
+constexpr NormLoops loops() {
+    return {sums<T>,         sums_rows<T>, dots<T>,     dots_rows<T>,    scale<T>,   scale_rows<T>,       combine<T>,
+            combine_rows<T>, normalize<T>, row_dots<T>, row_gradient<T>, softmax<T>, softmax_gradient<T>, dot<T>,
+            row_max<T>,      exp_row<T>};
 }
 
 }  // namespace

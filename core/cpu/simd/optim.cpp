@@ -29,9 +29,14 @@ struct Adam {
     bool decoupled;
     V shrink, fresh1, beta2, fresh2, eps, rate, root_factor;
     Adam(const AdamOptions& o, const OptimSlot& s)
-        : gradient(o.maximize, o.decoupled ? 0 : o.weight_decay), decoupled(o.decoupled && o.weight_decay != 0),
-          shrink(splat<V>(T(1 - o.lr * o.weight_decay))), fresh1(splat<V>(T(1 - o.beta1))), beta2(splat<V>(T(o.beta2))),
-          fresh2(splat<V>(T(1 - o.beta2))), eps(splat<V>(T(o.eps))), rate(splat<V>(T(s.factor[0]))),
+        : gradient(o.maximize, o.decoupled ? 0 : o.weight_decay),
+          decoupled(o.decoupled && o.weight_decay != 0),
+          shrink(splat<V>(T(1 - o.lr * o.weight_decay))),
+          fresh1(splat<V>(T(1 - o.beta1))),
+          beta2(splat<V>(T(o.beta2))),
+          fresh2(splat<V>(T(1 - o.beta2))),
+          eps(splat<V>(T(o.eps))),
+          rate(splat<V>(T(s.factor[0]))),
           root_factor(splat<V>(T(s.factor[1]))) {}
     V operator()(V p, V g, V* s) const {
         g = gradient(p, g);
@@ -53,8 +58,12 @@ struct Sgd {
     bool nesterov, first;
     V rate, momentum, fresh;
     Sgd(const SgdOptions& o, const OptimSlot&)
-        : gradient(o.maximize, o.weight_decay), nesterov(o.nesterov), first(o.first), rate(splat<V>(T(o.lr))),
-          momentum(splat<V>(T(o.momentum))), fresh(splat<V>(T(1 - o.dampening))) {}
+        : gradient(o.maximize, o.weight_decay),
+          nesterov(o.nesterov),
+          first(o.first),
+          rate(splat<V>(T(o.lr))),
+          momentum(splat<V>(T(o.momentum))),
+          fresh(splat<V>(T(1 - o.dampening))) {}
     V operator()(V p, V g, V* s) const {
         g = gradient(p, g);
         if constexpr (has_momentum) {
@@ -73,8 +82,12 @@ struct Rmsprop {
     Gradient<V> gradient;
     V rate, alpha, fresh, eps, momentum;
     Rmsprop(const RmspropOptions& o, const OptimSlot&)
-        : gradient(o.maximize, o.weight_decay), rate(splat<V>(T(o.lr))), alpha(splat<V>(T(o.alpha))),
-          fresh(splat<V>(T(1 - o.alpha))), eps(splat<V>(T(o.eps))), momentum(splat<V>(T(o.momentum))) {}
+        : gradient(o.maximize, o.weight_decay),
+          rate(splat<V>(T(o.lr))),
+          alpha(splat<V>(T(o.alpha))),
+          fresh(splat<V>(T(1 - o.alpha))),
+          eps(splat<V>(T(o.eps))),
+          momentum(splat<V>(T(o.momentum))) {}
     V operator()(V p, V g, V* s) const {
         g = gradient(p, g);
         V square = s[0] = fma(V(g * fresh), g, V(s[0] * alpha));

@@ -200,6 +200,7 @@ constexpr auto c = losses();
 }  // namespace
 
 extern const Entries activation_forward, activation_backward, activation_losses;
-constexpr Entries activation_forward{a.entry, a.count}, activation_backward{b.entry, b.count}, activation_losses{c.entry, c.count};
+constexpr Entries activation_forward{a.entry, a.count}, activation_backward{b.entry, b.count},
+    activation_losses{c.entry, c.count};
 
 }  // namespace fb::cpu::FB_ARCH

@@ -16,7 +16,9 @@ V remainder(V a, V b) {  // with the sign of b
     return (m != V{}) & ((b < V{}) != (m < V{})) ? m + b : m;
 }
 template <class V>
-V floor_div(V a, V b) {  // Python's a // b: from the exact remainder, so that rounding cannot lift the quotient over a whole number
+V floor_div(
+    V a,
+    V b) {  // Python's a // b: from the exact remainder, so that rounding cannot lift the quotient over a whole number
     const V q = a / b, mod = fmod(a, b);
     V d = (a - mod) / b;
     d = (mod != V{}) & ((b < V{}) != (mod < V{})) ? d - splat<V>(1) : d;
@@ -38,7 +40,8 @@ constexpr auto float_arithmetic() {
     floats(t, Binary::mul, [](auto, auto a, auto b) { return a * b; });
     floats(t, Binary::div, [](auto, auto a, auto b) { return a / b; });
     floats(t, Binary::add_scaled, [](auto s, auto a, auto b) { return fma(b, factor<decltype(a)>(s), a); });
-    floats(t, Binary::sub_scaled, [](auto s, auto a, auto b) { return fma(decltype(a)(-b), factor<decltype(a)>(s), a); });
+    floats(t, Binary::sub_scaled,
+           [](auto s, auto a, auto b) { return fma(decltype(a)(-b), factor<decltype(a)>(s), a); });
     floats(t, Binary::floor_div, [](auto, auto a, auto b) { return floor_div(a, b); });
     floats(t, Binary::trunc_div, [](auto, auto a, auto b) { return trunc(decltype(a)(a / b)); });
     floats(t, Binary::remainder, [](auto, auto a, auto b) { return remainder(a, b); });
@@ -56,7 +59,8 @@ constexpr auto float_arithmetic() {
         return a == V{} ? b : a > V{} ? splat<V>(1) : V{};
     });
     floats(t, Binary::logaddexp, [](auto, auto a, auto b) { return logaddexp(a, b, 1, 1); });
-    floats(t, Binary::logaddexp2, [](auto, auto a, auto b) { return logaddexp(a, b, 0.6931471805599453, 1.4426950408889634); });
+    floats(t, Binary::logaddexp2,
+           [](auto, auto a, auto b) { return logaddexp(a, b, 0.6931471805599453, 1.4426950408889634); });
     floats(t, Binary::xlogy, [](auto, auto a, auto b) {
         using V = decltype(a);
         return b != b ? b : a == V{} ? V{} : a * log(b);
@@ -66,7 +70,8 @@ constexpr auto float_arithmetic() {
         return b != b ? b : a == V{} ? V{} : a * log1p(b);
     });
     floats(t, Binary::ldexp, [](auto, auto a, auto b) { return a * exp2(b); });
-    floats(t, Ternary::addcmul, [](auto s, auto a, auto b, auto c) { return fma(decltype(a)(factor<decltype(a)>(s) * b), c, a); });
+    floats(t, Ternary::addcmul,
+           [](auto s, auto a, auto b, auto c) { return fma(decltype(a)(factor<decltype(a)>(s) * b), c, a); });
     floats(t, Ternary::addcdiv, [](auto s, auto a, auto b, auto c) { return a + factor<decltype(a)>(s) * b / c; });
     floats(t, Ternary::lerp, [](auto, auto a, auto b, auto w) {
         using V = decltype(a);
@@ -172,8 +177,10 @@ constexpr auto integers() {
     each(t, Binary::remainder, ints, [](auto, auto a, auto b) { return int_mod(a, b, true); });
     each(t, Binary::fmod, ints, [](auto, auto a, auto b) { return int_mod(a, b, false); });
     each(t, Binary::pow, ints, [](auto, auto a, auto b) { return int_pow(a, b); });
-    for (Binary op : {Binary::maximum, Binary::fmax}) each(t, op, ints, [](auto, auto a, auto b) { return a > b ? a : b; });
-    for (Binary op : {Binary::minimum, Binary::fmin}) each(t, op, ints, [](auto, auto a, auto b) { return a < b ? a : b; });
+    for (Binary op : {Binary::maximum, Binary::fmax})
+        each(t, op, ints, [](auto, auto a, auto b) { return a > b ? a : b; });
+    for (Binary op : {Binary::minimum, Binary::fmin})
+        each(t, op, ints, [](auto, auto a, auto b) { return a < b ? a : b; });
     each(t, Binary::left_shift, ints, [](auto, auto a, auto b) {
         using T = decltype(a);
         return b < 0 || uint64_t(b) >= sizeof(T) * 8 ? T(0) : T(uint64_t(a) << b);
@@ -191,7 +198,8 @@ constexpr auto integers() {
         return T(r < 0 ? -r : r);
     });
     each(t, Binary::heaviside, ints, [](auto, auto a, auto b) { return a == 0 ? b : decltype(a)(a > 0); });
-    each(t, Ternary::addcmul, ints, [](auto s, auto a, auto b, auto c) { return a + *static_cast<const decltype(a)*>(s) * b * c; });
+    each(t, Ternary::addcmul, ints,
+         [](auto s, auto a, auto b, auto c) { return a + *static_cast<const decltype(a)*>(s) * b * c; });
     each(t, Ternary::clamp, ints, [](auto, auto x, auto lo, auto hi) {
         const auto v = x < lo ? lo : x;
         return v > hi ? hi : v;
@@ -214,7 +222,8 @@ C times(C a, C b) {
     return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
 }
 template <class C>
-C over(C a, C b) {  // Smith: divide by the larger part first, so that nothing overflows; without branches for the vectoriser
+C over(C a,
+       C b) {  // Smith: divide by the larger part first, so that nothing overflows; without branches for the vectoriser
     const auto p = b.re < 0 ? -b.re : b.re, q = b.im < 0 ? -b.im : b.im;
     const bool wide = p >= q;
     const auto big = wide ? b.re : b.im, small = wide ? b.im : b.re, r = big == 0 ? small : small / big;
@@ -234,7 +243,8 @@ constexpr auto complex_arithmetic() {
     each(t, Binary::sub, all, [](auto, auto a, auto b) { return decltype(a){a.re - b.re, a.im - b.im}; });
     each(t, Binary::mul, all, [](auto, auto a, auto b) { return times(a, b); });
     each(t, Binary::div, all, [](auto, auto a, auto b) { return over(a, b); });
-    each(t, Binary::add_scaled, all, [](auto s, auto a, auto b) { return plus(a, times(*static_cast<const decltype(a)*>(s), b)); });
+    each(t, Binary::add_scaled, all,
+         [](auto s, auto a, auto b) { return plus(a, times(*static_cast<const decltype(a)*>(s), b)); });
     each(t, Binary::sub_scaled, all, [](auto s, auto a, auto b) {
         const auto m = times(*static_cast<const decltype(a)*>(s), b);
         return decltype(a){a.re - m.re, a.im - m.im};
@@ -259,13 +269,15 @@ constexpr auto complex_arithmetic() {
 
     // where: only the size of an element matters
     auto choose = []<class T>(const T*) {
-        return loop<element_inner<decltype([](auto, bool c, auto a, auto b) { return c ? a : b; }), T, Bool, T, T>, T, Bool, T, T>;
+        return loop<element_inner<decltype([](auto, bool c, auto a, auto b) { return c ? a : b; }), T, Bool, T, T>, T,
+                    Bool, T, T>;
     };
     const Loop by_size[] = {choose(static_cast<const uint8_t*>(nullptr)), choose(static_cast<const uint16_t*>(nullptr)),
-                            choose(static_cast<const uint32_t*>(nullptr)), choose(static_cast<const uint64_t*>(nullptr)),
+                            choose(static_cast<const uint32_t*>(nullptr)),
+                            choose(static_cast<const uint64_t*>(nullptr)),
                             choose(static_cast<const Cx<double>*>(nullptr))};
-    for (DType d : {DType::u8, DType::i8, DType::b1, DType::i16, DType::u16, DType::f16, DType::bf16, DType::i32, DType::u32,
-                    DType::f32, DType::c32, DType::i64, DType::u64, DType::f64, DType::c64, DType::c128})
+    for (DType d : {DType::u8, DType::i8, DType::b1, DType::i16, DType::u16, DType::f16, DType::bf16, DType::i32,
+                    DType::u32, DType::f32, DType::c32, DType::i64, DType::u64, DType::f64, DType::c64, DType::c128})
         t.put(Ternary::where, d, by_size[__builtin_ctz(unsigned(itemsize(d)))]);
     return t;
 }
@@ -277,7 +289,7 @@ constexpr auto d = complex_arithmetic();
 }  // namespace
 
 extern const Entries binary_floats, binary_comparisons, binary_integers, binary_complex;
-constexpr Entries binary_floats{a.entry, a.count}, binary_comparisons{b.entry, b.count}, binary_integers{c.entry, c.count},
-    binary_complex{d.entry, d.count};
+constexpr Entries binary_floats{a.entry, a.count}, binary_comparisons{b.entry, b.count},
+    binary_integers{c.entry, c.count}, binary_complex{d.entry, d.count};
 
 }  // namespace fb::cpu::FB_ARCH

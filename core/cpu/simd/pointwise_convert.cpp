@@ -72,8 +72,8 @@ constexpr void from(Tab& t, Types<To...>) {
     (put(static_cast<const To*>(nullptr)), ...);
 }
 
-using All = Types<uint8_t, int8_t, int16_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t, Half, BHalf, float, double, Bool,
-                  HalfCx, Cx<float>, Cx<double>>;
+using All = Types<uint8_t, int8_t, int16_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t, Half, BHalf, float, double,
+                  Bool, HalfCx, Cx<float>, Cx<double>>;
 template <class Tab, class... From>
 constexpr void pairs(Tab& t, Types<From...>) {
     (from<From>(t, All{}), ...);
@@ -83,8 +83,8 @@ constexpr auto conversions() {
     Table<280> t;
     pairs(t, All{});
     const Loop by_size[] = {copy<uint8_t>, copy<uint16_t>, copy<uint32_t>, copy<uint64_t>, copy<Cx<double>>};
-    for (DType d : {DType::u8, DType::i8, DType::b1, DType::i16, DType::u16, DType::f16, DType::bf16, DType::i32, DType::u32,
-                    DType::f32, DType::c32, DType::i64, DType::u64, DType::f64, DType::c64, DType::c128}) {
+    for (DType d : {DType::u8, DType::i8, DType::b1, DType::i16, DType::u16, DType::f16, DType::bf16, DType::i32,
+                    DType::u32, DType::f32, DType::c32, DType::i64, DType::u64, DType::f64, DType::c64, DType::c128}) {
         const Loop f = by_size[__builtin_ctz(unsigned(itemsize(d)))];
         t.put(Kind::convert, uint16_t(d), d, f);
     }

@@ -31,7 +31,9 @@ V pow_scalar(V x, double e) {
 template <int answer>
 struct Always {
     template <class T>
-    bool operator()(const void*, T) const { return answer != 0; }
+    bool operator()(const void*, T) const {
+        return answer != 0;
+    }
 };
 
 constexpr auto arithmetic() {
@@ -68,8 +70,10 @@ constexpr auto arithmetic() {
     floats(t, Unary::nan_to_num, [](auto s, auto x) {
         using V = decltype(x);
         const V inf = splat<V>(kInf<V>);
-        return x != x ? splat<V>(Scalar<V>(param(s, 0)))
-                      : x == inf ? splat<V>(Scalar<V>(param(s, 1))) : x == -inf ? splat<V>(Scalar<V>(param(s, 2))) : x;
+        return x != x      ? splat<V>(Scalar<V>(param(s, 0)))
+               : x == inf  ? splat<V>(Scalar<V>(param(s, 1)))
+               : x == -inf ? splat<V>(Scalar<V>(param(s, 2)))
+                           : x;
     });
     floats(t, Unary::angle, [](auto, auto x) {
         using V = decltype(x);
@@ -130,7 +134,8 @@ constexpr auto integers() {
     wrapping(t, Unary::neg, [](auto, auto x) { return -x; });
     wrapping(t, Unary::square, [](auto, auto x) { return x * x; });
     wrapping(t, Unary::bitwise_not, [](auto, auto x) { return ~x; });
-    for (Unary op : {Unary::ceil, Unary::floor, Unary::round, Unary::trunc, Unary::round_decimals, Unary::nan_to_num}) wrapping(t, op, same);
+    for (Unary op : {Unary::ceil, Unary::floor, Unary::round, Unary::trunc, Unary::round_decimals, Unary::nan_to_num})
+        wrapping(t, op, same);
     wrapping(t, Unary::pow_scalar, [](auto s, auto x) { return int_power(x, *static_cast<const int64_t*>(s)); });
     each(t, Unary::abs, ints, [](auto, auto x) { return x < 0 ? -x : x; });
     for (Unary op : {Unary::sign, Unary::sgn}) each(t, op, ints, [](auto, auto x) { return (x > 0) - (x < 0); });
@@ -147,7 +152,8 @@ constexpr auto integers() {
     });
     each_to<Bool>(t, Unary::logical_not, ints, [](auto, auto x) { return x == 0; });
     each_to<Bool>(t, Unary::signbit, ints, [](auto, auto x) { return x < 0; });
-    for (Unary op : {Unary::isnan, Unary::isinf, Unary::isposinf, Unary::isneginf}) each_to<Bool>(t, op, ints, Always<0>{});
+    for (Unary op : {Unary::isnan, Unary::isinf, Unary::isposinf, Unary::isneginf})
+        each_to<Bool>(t, op, ints, Always<0>{});
     each_to<Bool>(t, Unary::isfinite, ints, Always<1>{});
     return t;
 }
@@ -155,8 +161,8 @@ constexpr auto integers() {
 constexpr auto bools_and_complex() {
     Table<80> t;
     constexpr Types<Bool> boolean;
-    for (Unary op : {Unary::abs, Unary::sign, Unary::sgn, Unary::square, Unary::ceil, Unary::floor, Unary::round, Unary::trunc,
-                     Unary::relu, Unary::nan_to_num, Unary::pow_scalar})
+    for (Unary op : {Unary::abs, Unary::sign, Unary::sgn, Unary::square, Unary::ceil, Unary::floor, Unary::round,
+                     Unary::trunc, Unary::relu, Unary::nan_to_num, Unary::pow_scalar})
         each(t, op, boolean, [](auto, bool x) { return x; });
     for (Unary op : {Unary::logical_not, Unary::bitwise_not}) each(t, op, boolean, [](auto, bool x) { return !x; });
     for (Unary op : {Unary::isnan, Unary::isinf, Unary::isposinf, Unary::isneginf, Unary::signbit})
@@ -193,7 +199,7 @@ constexpr auto d = bools_and_complex();
 }  // namespace
 
 extern const Entries unary_arithmetic, unary_elementary, unary_integers, unary_others;
-constexpr Entries unary_arithmetic{a.entry, a.count}, unary_elementary{b.entry, b.count}, unary_integers{c.entry, c.count},
-    unary_others{d.entry, d.count};
+constexpr Entries unary_arithmetic{a.entry, a.count}, unary_elementary{b.entry, b.count},
+    unary_integers{c.entry, c.count}, unary_others{d.entry, d.count};
 
 }  // namespace fb::cpu::FB_ARCH

@@ -24,14 +24,16 @@ struct Rest {
         for (int64_t i = 0; i < m; i++) p[i] = v[i];
     }
 };
-template <class B> inline void each_column(int64_t width, B&& body) {
+template <class B>
+inline void each_column(int64_t width, B&& body) {
     int64_t c = 0;
     for (; c + kN <= width; c += kN) body(c, Full{});
     if (c < width) body(c, Rest{width - c});
 }
 
 // body(output, ranges, output coordinates) for every output position.
-template <class B> inline void each_output(const PoolShape& s, B&& body) {
+template <class B>
+inline void each_output(const PoolShape& s, B&& body) {
     int64_t at = 0;
     for (int64_t z = 0; z < s.out[0]; z++) {
         const PoolRange rz = pool_range(s, 0, z);
@@ -46,11 +48,13 @@ template <class B> inline void each_output(const PoolShape& s, B&& body) {
     }
 }
 // body(input position) for every input of a window.
-template <class B> inline void each_input(const PoolShape& s, const PoolRange* r, B&& body) {
+template <class B>
+inline void each_input(const PoolShape& s, const PoolRange* r, B&& body) {
     const int64_t step = s.dilation[2], n = r[2].end - r[2].begin;
     for (int64_t a = r[0].begin; a < r[0].end; a++)
         for (int64_t b = r[1].begin; b < r[1].end; b++) {
-            int64_t i = ((r[0].first + a * s.dilation[0]) * s.in[1] + r[1].first + b * s.dilation[1]) * s.in[2] + r[2].first + r[2].begin * step;
+            int64_t i = ((r[0].first + a * s.dilation[0]) * s.in[1] + r[1].first + b * s.dilation[1]) * s.in[2] +
+                        r[2].first + r[2].begin * step;
             for (int64_t c = 0; c < n; c++, i += step) body(i);
         }
 }

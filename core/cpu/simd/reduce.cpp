@@ -1,54 +1,126 @@
-// Folding loops, compiled once for each instruction set. No library code with external linkage in here (see CMakeLists.txt).
+// Folding loops, compiled once for each instruction set. No library code with external linkage in here (see
+// CMakeLists.txt).
 #include <type_traits>
 #include "cpu/reduce.h"
 
 namespace fb::cpu::FB_ARCH {
 namespace {
 
-template <class T> struct Wide { using type = T; };  // what sums are kept in
-template <> struct Wide<float> { using type = double; };
-template <> struct Wide<F16> { using type = float; };
-template <> struct Wide<BF16> { using type = float; };
-template <> struct Wide<C64> { using type = C128; };
-template <> struct Wide<bool> { using type = int64_t; };
-template <> struct Wide<uint8_t> { using type = int64_t; };
-template <> struct Wide<int8_t> { using type = int64_t; };
-template <> struct Wide<int16_t> { using type = int64_t; };
-template <> struct Wide<int32_t> { using type = int64_t; };
-template <> struct Wide<uint16_t> { using type = int64_t; };
-template <> struct Wide<uint32_t> { using type = int64_t; };
+template <class T>
+struct Wide {
+    using type = T;
+};  // what sums are kept in
+template <>
+struct Wide<float> {
+    using type = double;
+};
+template <>
+struct Wide<F16> {
+    using type = float;
+};
+template <>
+struct Wide<BF16> {
+    using type = float;
+};
+template <>
+struct Wide<C64> {
+    using type = C128;
+};
+template <>
+struct Wide<bool> {
+    using type = int64_t;
+};
+template <>
+struct Wide<uint8_t> {
+    using type = int64_t;
+};
+template <>
+struct Wide<int8_t> {
+    using type = int64_t;
+};
+template <>
+struct Wide<int16_t> {
+    using type = int64_t;
+};
+template <>
+struct Wide<int32_t> {
+    using type = int64_t;
+};
+template <>
+struct Wide<uint16_t> {
+    using type = int64_t;
+};
+template <>
+struct Wide<uint32_t> {
+    using type = int64_t;
+};
 
-template <class T> constexpr bool is_complex_v = false;
-template <> constexpr bool is_complex_v<C64> = true;
-template <> constexpr bool is_complex_v<C128> = true;
-template <class T> constexpr bool is_half_v = false;
-template <> constexpr bool is_half_v<F16> = true;
-template <> constexpr bool is_half_v<BF16> = true;
-template <class T> constexpr bool is_float_v = is_half_v<T>;
-template <> constexpr bool is_float_v<float> = true;
-template <> constexpr bool is_float_v<double> = true;
+template <class T>
+constexpr bool is_complex_v = false;
+template <>
+constexpr bool is_complex_v<C64> = true;
+template <>
+constexpr bool is_complex_v<C128> = true;
+template <class T>
+constexpr bool is_half_v = false;
+template <>
+constexpr bool is_half_v<F16> = true;
+template <>
+constexpr bool is_half_v<BF16> = true;
+template <class T>
+constexpr bool is_float_v = is_half_v<T>;
+template <>
+constexpr bool is_float_v<float> = true;
+template <>
+constexpr bool is_float_v<double> = true;
 
 // The type values are folded in one by one (short runs); sums of float leave it for the wide type now and then.
-template <class T> struct Lane { using type = T; };
-template <> struct Lane<F16> { using type = float; };
-template <> struct Lane<BF16> { using type = float; };
-template <class T> using lane_t = typename Lane<T>::type;
+template <class T>
+struct Lane {
+    using type = T;
+};
+template <>
+struct Lane<F16> {
+    using type = float;
+};
+template <>
+struct Lane<BF16> {
+    using type = float;
+};
+template <class T>
+using lane_t = typename Lane<T>::type;
 
-template <class L> inline bool is_nan(L v) { if constexpr (is_complex_v<L>) return v.re != v.re || v.im != v.im; else return v != v; }
-template <class R> inline R absolute(R v) { return v < 0 ? R(-v) : v; }
-template <> inline bool absolute(bool v) { return v; }
+template <class L>
+inline bool is_nan(L v) {
+    if constexpr (is_complex_v<L>) return v.re != v.re || v.im != v.im;
+    else return v != v;
+}
+template <class R>
+inline R absolute(R v) {
+    return v < 0 ? R(-v) : v;
+}
+template <>
+inline bool absolute(bool v) {
+    return v;
+}
 inline float root(float v) { return __builtin_sqrtf(v); }
 inline double root(double v) { return __builtin_sqrt(v); }
-template <class R> inline R modulus(Complex<R> v) {
+template <class R>
+inline R modulus(Complex<R> v) {
     const R a = absolute(v.re), b = absolute(v.im), big = a > b ? a : b, small = a > b ? b : a;
     if (big == 0 || big - big != 0) return big + small;  // zero, infinite or NaN
     const R q = small / big;
     return big * root(1 + q * q);
 }
-template <class L> inline auto magnitude(L v) { if constexpr (is_complex_v<L>) return modulus(v); else return absolute(v); }
+template <class L>
+inline auto magnitude(L v) {
+    if constexpr (is_complex_v<L>) return modulus(v);
+    else return absolute(v);
+}
 
 // --- folds: value type T (in memory), accumulator A; `lane` values join one by one, `merge` joins accumulators
-template <class T> struct Sum {
+template <class T>
+struct Sum {
     using A = typename Wide<T>::type;
     using L = std::conditional_t<is_float_v<T> || is_complex_v<T>, lane_t<T>, A>;
     using Out = A;
@@ -59,12 +131,18 @@ template <class T> struct Sum {
     static A start() { return A(0); }
     static A merge(A a, L b) { return a + A(b); }
 };
-template <class T> struct NanSum : Sum<T> {
+template <class T>
+struct NanSum : Sum<T> {
     using typename Sum<T>::L;
-    static L step(L a, T v, double) { const L x = L(v); return is_nan(x) ? a : a + x; }
+    static L step(L a, T v, double) {
+        const L x = L(v);
+        return is_nan(x) ? a : a + x;
+    }
 };
-template <class T> struct Prod {
-    using A = std::conditional_t<is_half_v<T>, float, std::conditional_t<std::is_same_v<T, float>, double, typename Wide<T>::type>>;
+template <class T>
+struct Prod {
+    using A = std::conditional_t<is_half_v<T>, float,
+                                 std::conditional_t<std::is_same_v<T, float>, double, typename Wide<T>::type>>;
     using L = A;
     using Out = A;
     static constexpr bool widen = false;
@@ -74,7 +152,8 @@ template <class T> struct Prod {
     static A start() { return A(1); }
     static A merge(A a, L b) { return a * b; }
 };
-template <class L> struct Limits {
+template <class L>
+struct Limits {
     static L low() {
         if constexpr (std::is_same_v<L, bool>) return false;
         else if constexpr (is_float_v<L>) return L(-__builtin_inf());
@@ -88,34 +167,44 @@ template <class L> struct Limits {
         else return L(~L(0));
     }
 };
-template <class T> struct Max {
+template <class T>
+struct Max {
     using A = lane_t<T>;
     using L = A;
     using Out = T;
     static constexpr bool widen = false;
     static L lane0() { return Limits<L>::low(); }
-    static L step(L a, T v, double) { const L x = L(v); return x > a || is_nan(x) ? x : a; }
+    static L step(L a, T v, double) {
+        const L x = L(v);
+        return x > a || is_nan(x) ? x : a;
+    }
     static L join(L a, L b) { return b > a || is_nan(b) ? b : a; }
     static A start() { return lane0(); }
     static A merge(A a, L b) { return join(a, b); }
 };
-template <class T> struct Min {
+template <class T>
+struct Min {
     using A = lane_t<T>;
     using L = A;
     using Out = T;
     static constexpr bool widen = false;
     static L lane0() { return Limits<L>::high(); }
-    static L step(L a, T v, double) { const L x = L(v); return x < a || is_nan(x) ? x : a; }
+    static L step(L a, T v, double) {
+        const L x = L(v);
+        return x < a || is_nan(x) ? x : a;
+    }
     static L join(L a, L b) { return b < a || is_nan(b) ? b : a; }
     static A start() { return lane0(); }
     static A merge(A a, L b) { return join(a, b); }
 };
-template <class T> inline bool truth(T v) {
+template <class T>
+inline bool truth(T v) {
     if constexpr (is_complex_v<T>) return v.re != 0 || v.im != 0;
     else if constexpr (is_half_v<T>) return float(v) != 0;
     else return v != T(0);
 }
-template <class T> struct All {
+template <class T>
+struct All {
     using A = uint8_t;
     using L = uint8_t;
     using Out = bool;
@@ -126,7 +215,8 @@ template <class T> struct All {
     static A start() { return 1; }
     static A merge(A a, L b) { return a & b; }
 };
-template <class T> struct Any {
+template <class T>
+struct Any {
     using A = uint8_t;
     using L = uint8_t;
     using Out = bool;
@@ -137,7 +227,8 @@ template <class T> struct Any {
     static A start() { return 0; }
     static A merge(A a, L b) { return a | b; }
 };
-template <class T> struct CountNonzero {
+template <class T>
+struct CountNonzero {
     using A = int64_t;
     using L = int64_t;
     using Out = int64_t;
@@ -149,8 +240,10 @@ template <class T> struct CountNonzero {
     static A merge(A a, L b) { return a + b; }
 };
 // Norms are of floating point or complex values; the result is real.
-template <class T> using real_t = decltype(magnitude(lane_t<T>{}));
-template <class T, int Kind> struct Norm {  // 0 abs, 1 square, 2 power
+template <class T>
+using real_t = decltype(magnitude(lane_t<T>{}));
+template <class T, int Kind>
+struct Norm {  // 0 abs, 1 square, 2 power
     using R = real_t<T>;
     using A = double;
     using L = std::conditional_t<Kind == 2, double, R>;
@@ -159,15 +252,18 @@ template <class T, int Kind> struct Norm {  // 0 abs, 1 square, 2 power
     static L lane0() { return 0; }
     static L step(L a, T v, double p) {
         if constexpr (Kind == 1 && is_complex_v<T>) return a + (v.re * v.re + v.im * v.im);
-        else if constexpr (Kind == 1) { const L x = L(lane_t<T>(v)); return a + x * x; }
-        else if constexpr (Kind == 0) return a + L(magnitude(lane_t<T>(v)));
+        else if constexpr (Kind == 1) {
+            const L x = L(lane_t<T>(v));
+            return a + x * x;
+        } else if constexpr (Kind == 0) return a + L(magnitude(lane_t<T>(v)));
         else return a + __builtin_pow(double(magnitude(lane_t<T>(v))), p);
     }
     static L join(L a, L b) { return a + b; }
     static A start() { return 0; }
     static A merge(A a, L b) { return a + A(b); }
 };
-template <class T, bool Largest> struct NormLimit {
+template <class T, bool Largest>
+struct NormLimit {
     using R = real_t<T>;
     using A = R;
     using L = R;
@@ -232,8 +328,12 @@ inline void kept_next(const ReducePlan& plan, const char*& p, int64_t* at) {
     }
 }
 
-template <class Visit> inline void each_strip(const ReducePlan& plan, const char* p, Visit&& visit) {
-    if (plan.folded == 0) { visit(p, int64_t(0), int64_t(1)); return; }
+template <class Visit>
+inline void each_strip(const ReducePlan& plan, const char* p, Visit&& visit) {
+    if (plan.folded == 0) {
+        visit(p, int64_t(0), int64_t(1));
+        return;
+    }
     int64_t at[kMaxDims] = {};
     const int64_t outer = plan.fold_size[0] ? plan.length / plan.fold_size[0] : 0;
     for (int64_t o = 0; o < outer; ++o) {
@@ -247,7 +347,10 @@ template <class Visit> inline void each_strip(const ReducePlan& plan, const char
     }
 }
 
-template <class F> inline typename F::Out finish(typename F::A a) { return typename F::Out(a); }
+template <class F>
+inline typename F::Out finish(typename F::A a) {
+    return typename F::Out(a);
+}
 
 template <class F, class T>
 void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int64_t end) {
@@ -268,18 +371,25 @@ void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int6
             int64_t n = plan.kept_size[0] - at[0];
             if (n > end - begin) n = end - begin;
             if (n > kWidth) n = kWidth;
-            for (int64_t k = 0; k < n; ++k) { acc[k] = F::start(); lane[k] = F::lane0(); }
+            for (int64_t k = 0; k < n; ++k) {
+                acc[k] = F::start();
+                lane[k] = F::lane0();
+            }
             int64_t since = 0;
             const auto widen = [&](int rows) {  // now and then the sums move into the wide type
                 if (!F::widen || (since += rows) < 64) return;
-                for (int64_t k = 0; k < n; ++k) { acc[k] = F::merge(acc[k], lane[k]); lane[k] = F::lane0(); }
+                for (int64_t k = 0; k < n; ++k) {
+                    acc[k] = F::merge(acc[k], lane[k]);
+                    lane[k] = F::lane0();
+                }
                 since = 0;
             };
             each_strip(plan, p, [&](const char* q, int64_t stride, int64_t m) {
                 int64_t i = 0;
                 for (; i + 4 <= m; i += 4, q += 4 * stride) {  // four rows for one reading and writing of the lanes
                     const T *v0 = reinterpret_cast<const T*>(q), *v1 = reinterpret_cast<const T*>(q + stride);
-                    const T *v2 = reinterpret_cast<const T*>(q + 2 * stride), *v3 = reinterpret_cast<const T*>(q + 3 * stride);
+                    const T *v2 = reinterpret_cast<const T*>(q + 2 * stride),
+                            *v3 = reinterpret_cast<const T*>(q + 3 * stride);
                     for (int64_t k = 0; k < n; ++k) {
                         const L two = F::step(F::step(lane[k], v0[k], plan.param), v1[k], plan.param);
                         lane[k] = F::step(F::step(two, v2[k], plan.param), v3[k], plan.param);
@@ -300,13 +410,15 @@ void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int6
     const char* p = kept_start(plan, in, begin, at);
     for (; begin < end; ++begin) {
         A acc = F::start();
-        each_strip(plan, p, [&](const char* q, int64_t stride, int64_t n) { strip<F, T>(acc, q, stride, n, plan.param); });
+        each_strip(plan, p,
+                   [&](const char* q, int64_t stride, int64_t n) { strip<F, T>(acc, q, stride, n, plan.param); });
         o[begin] = finish<F>(acc);
         kept_next(plan, p, at);
     }
 }
 
-// Position of the first largest (smallest) value; NaN counts as beyond everything. Positions count row-major over the folded dimensions.
+// Position of the first largest (smallest) value; NaN counts as beyond everything. Positions count row-major over the
+// folded dimensions.
 template <class T, bool Largest>
 void arg_fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int64_t end) {
     using L = lane_t<T>;
@@ -319,7 +431,8 @@ void arg_fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, 
         L value{};
         auto beats = [&](L x) { return none || (!is_nan(value) && (is_nan(x) || (Largest ? x > value : x < value))); };
         each_strip(plan, p, [&](const char* q, int64_t stride, int64_t n) {
-            if (stride == int64_t(sizeof(T)) && n >= 64) {  // first the extreme value, in vectors; then, if it counts, its place
+            if (stride == int64_t(sizeof(T)) &&
+                n >= 64) {  // first the extreme value, in vectors; then, if it counts, its place
                 using F = std::conditional_t<Largest, Max<T>, Min<T>>;
                 typename F::A extreme = F::start();
                 strip<F, T>(extreme, q, stride, n, 0);
@@ -334,7 +447,10 @@ void arg_fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, 
             } else {
                 for (int64_t i = 0; i < n; ++i, q += stride) {
                     const L x = L(*reinterpret_cast<const T*>(q));
-                    if (beats(x)) { value = x; best = position + i; }
+                    if (beats(x)) {
+                        value = x;
+                        best = position + i;
+                    }
                     none = false;
                 }
             }
@@ -381,7 +497,8 @@ void moments(const ReducePlan& plan, const char* in, char* out, int64_t begin, i
     }
 }
 
-template <class T> constexpr void add_type(FoldTable& t) {
+template <class T>
+constexpr void add_type(FoldTable& t) {
     const int d = int(dtype_of<T>::value);
     auto at = [&](Fold f) -> FoldLoop& { return t.loops[int(f)][d]; };
     at(Fold::sum) = fold<Sum<T>, T>;
@@ -409,9 +526,21 @@ template <class T> constexpr void add_type(FoldTable& t) {
 
 constexpr FoldTable make_table() {
     FoldTable t{};
-    add_type<uint8_t>(t); add_type<int8_t>(t); add_type<int16_t>(t); add_type<int32_t>(t); add_type<int64_t>(t);
-    add_type<uint16_t>(t); add_type<uint32_t>(t); add_type<uint64_t>(t); add_type<bool>(t);
-    add_type<F16>(t); add_type<BF16>(t); add_type<float>(t); add_type<double>(t); add_type<C64>(t); add_type<C128>(t);
+    add_type<uint8_t>(t);
+    add_type<int8_t>(t);
+    add_type<int16_t>(t);
+    add_type<int32_t>(t);
+    add_type<int64_t>(t);
+    add_type<uint16_t>(t);
+    add_type<uint32_t>(t);
+    add_type<uint64_t>(t);
+    add_type<bool>(t);
+    add_type<F16>(t);
+    add_type<BF16>(t);
+    add_type<float>(t);
+    add_type<double>(t);
+    add_type<C64>(t);
+    add_type<C128>(t);
     return t;
 }
 

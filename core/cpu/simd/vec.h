@@ -1,9 +1,10 @@
-// Vectors of one register for the instruction set this file is compiled for: plain GCC/clang vector types, so that + - * /
-// < and ?: work on them and other processors build too; intrinsics only where a single instruction has no other name.
+// Vectors of one register for the instruction set this file is compiled for: plain GCC/clang vector types, so that + -
+// * / < and ?: work on them and other processors build too; intrinsics only where a single instruction has no other
+// name.
 //
 // Files that include this are compiled once for each instruction set with FB_ARCH naming the namespace. They must not
-// instantiate inline functions of other headers (the linker could keep the AVX-512 copy for everybody): hence builtins in
-// place of <cmath>, and own 16-bit and complex types in place of fb's.
+// instantiate inline functions of other headers (the linker could keep the AVX-512 copy for everybody): hence builtins
+// in place of <cmath>, and own 16-bit and complex types in place of fb's.
 #pragma once
 #include <cstdint>
 #if defined(__x86_64__)
@@ -234,9 +235,7 @@ inline V max_nan(V a, V b) {
 }
 
 // 2^n for a whole number n within the exponent range
-inline F exp2i(F n) {
-    return bitcast<F>((__builtin_convertvector(n, Vec<int32_t>) + 127) << 23);
-}
+inline F exp2i(F n) { return bitcast<F>((__builtin_convertvector(n, Vec<int32_t>) + 127) << 23); }
 inline D exp2i(D n) {
     // n + 1.5·2^52 holds n in its low bits: cheaper than a conversion to 64-bit integers where there is none
     const D shifted = n + 6755399441055744.0;
@@ -284,7 +283,8 @@ inline D2 widen(F x) {
     return {__builtin_convertvector(h[0], D), __builtin_convertvector(h[1], D)};
 }
 inline F narrow(D2 x) {
-    const HalfVec<float> h[2] = {__builtin_convertvector(x.lo, HalfVec<float>), __builtin_convertvector(x.hi, HalfVec<float>)};
+    const HalfVec<float> h[2] = {__builtin_convertvector(x.lo, HalfVec<float>),
+                                 __builtin_convertvector(x.hi, HalfVec<float>)};
     F r;
     __builtin_memcpy(&r, h, sizeof r);
     return r;
@@ -300,7 +300,8 @@ inline float to_float(Half x) {
 #else
     const uint32_t sign = uint32_t(x.bits & 0x8000) << 16, mag = uint32_t(x.bits & 0x7fff) << 13;
     if (mag >= 0x0f800000) return bitcast<float>(sign | 0x70000000 | mag);  // infinite or NaN
-    return bitcast<float>(sign | bitcast<uint32_t>(bitcast<float>(mag) * 5.192296858534828e33f));  // 2^112: subnormals too
+    return bitcast<float>(sign |
+                          bitcast<uint32_t>(bitcast<float>(mag) * 5.192296858534828e33f));  // 2^112: subnormals too
 #endif
 }
 template <class T>
