@@ -96,7 +96,7 @@ CASES = [
     ),
     (
         "fb.zeros(2, 2, 2)",
-        ("tensor([[[0., 0.],\n" "         [0., 0.]],\n" "\n" "        [[0., 0.],\n" "         [0., 0.]]])"),
+        ("tensor([[[0., 0.],\n         [0., 0.]],\n\n        [[0., 0.],\n         [0., 0.]]])"),
     ),
     (
         "fb.arange(30.0)",
@@ -164,7 +164,7 @@ CASES = [
     ),
     (
         "fb.nn.Parameter(fb.ones(2))",
-        ("Parameter containing:\n" "tensor([1., 1.], requires_grad=True)"),
+        ("Parameter containing:\ntensor([1., 1.], requires_grad=True)"),
     ),
     (
         "fb.finfo(fb.float32)",

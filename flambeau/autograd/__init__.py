@@ -125,7 +125,9 @@ def _paired(outputs: tuple, grads: Any) -> tuple:
     grads = (
         (grads,)
         if isinstance(grads, fb.Tensor)
-        else tuple(grads) if grads is not None else (None,) * len(outputs)
+        else tuple(grads)
+        if grads is not None
+        else (None,) * len(outputs)
     )
     if len(grads) != len(outputs):
         raise RuntimeError(f"got {len(outputs)} tensors and {len(grads)} gradients")

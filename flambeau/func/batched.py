@@ -53,7 +53,6 @@ def active() -> list[Level]:
     return _running.stack
 
 
-
 class BatchedTensor(fb.Tensor):
     """A sample under `vmap`."""
 

@@ -685,13 +685,15 @@ def _grad_by_cotangent(
 
 
 # ---------------------------------------------------------------- random numbers
-RANDOM = set("""
+RANDOM = set(
+    """
     rand randn randint randperm normal bernoulli multinomial poisson rand_like randn_like randint_like dropout
     alpha_dropout feature_dropout
     native_dropout rrelu normal_ uniform_ bernoulli_ random_ exponential_ geometric_ cauchy_ log_normal_
     dropout_ dropout1d dropout2d dropout3d
     feature_alpha_dropout
-    """.split())
+    """.split()
+)
 
 
 def random(func: Callable, args: tuple, kwargs: dict) -> Any:

@@ -80,9 +80,7 @@ def cholesky_solve(input: Any, input2: Any, upper: bool = False) -> Any:
 def cholesky_inverse(input: Any, upper: bool = False) -> Any:
     """The inverse of A from its Cholesky factor."""
     if input.dim() < 2:
-        raise RuntimeError(
-            "linalg.cholesky_inverse: The input tensor A must have at least 2 dimensions."
-        )
+        raise RuntimeError("linalg.cholesky_inverse: The input tensor A must have at least 2 dimensions.")
     check_square(input, "cholesky_inverse")
     n = input.shape[-1]
     eye = fb.eye(n, dtype=input.dtype, device=input.device).expand(input.shape)
@@ -146,9 +144,7 @@ _UNPACKED = named("lu_unpack", "P L U")
     " P, Tensor L, Tensor U)",
     out=True,
 )
-def lu_unpack(
-    LU_data: Any, LU_pivots: Any, unpack_data: bool = True, unpack_pivots: bool = True
-) -> tuple:
+def lu_unpack(LU_data: Any, LU_pivots: Any, unpack_data: bool = True, unpack_pivots: bool = True) -> tuple:
     """P, L and U of ``A = P L U`` from the packed factorization."""
     m, n = LU_data.shape[-2:]
     k = min(m, n)
@@ -185,9 +181,7 @@ def linalg_lu(A: Any, *, pivot: bool = True) -> tuple:
     "linalg_lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False) -> Tensor",
     out=True,
 )
-def linalg_lu_solve(
-    LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint: bool = False
-) -> Any:
+def linalg_lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint: bool = False) -> Any:
     """Solves ``A X = B`` (``X A = B`` where not `left`, with the adjoint of A where asked for) from the
     factorization of A."""
     check_square(LU, "torch.linalg.lu_solve")

@@ -205,8 +205,7 @@ def _compare_values(
         )
     raise _Unequal(
         f"{name} are not {'equal' if exact else 'close'}!\n\n"
-        f"Mismatched elements: {wrong} / {count} ({wrong / count:.1%})\n"
-        + "\n".join(lines),
+        f"Mismatched elements: {wrong} / {count} ({wrong / count:.1%})\n" + "\n".join(lines),
         path,
     )
 

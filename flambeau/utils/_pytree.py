@@ -255,8 +255,9 @@ class TreeSpec:
         if both_dicts:
             keys = self._context[1] if self.type is defaultdict else self._context
             if set(keys) != set(tree):
-                missing, extra = sorted(map(repr, set(keys) - set(tree))), sorted(
-                    map(repr, set(tree) - set(keys))
+                missing, extra = (
+                    sorted(map(repr, set(keys) - set(tree))),
+                    sorted(map(repr, set(tree) - set(keys))),
                 )
                 raise ValueError(f"Node keys mismatch; missing key(s): {missing}, extra key(s): {extra}.")
             children = [tree[k] for k in keys]

@@ -300,9 +300,7 @@ class _Frame:
         if lines:
             raise CheckpointError(
                 "torch.utils.checkpoint: Recomputed values for the following tensors have different metadata"
-                " than during the forward pass.\n"
-                + "\n".join(lines)
-                + _debug_hint(self.debug)
+                " than during the forward pass.\n" + "\n".join(lines) + _debug_hint(self.debug)
             )
 
 

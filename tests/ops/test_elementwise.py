@@ -1,4 +1,5 @@
 """Elementwise operations: accuracy, special values, integer rules, strides and the three instruction sets."""
+
 import math
 import os
 import subprocess
@@ -80,22 +81,25 @@ def same(got, want):
         assert (a != a and b != b) or (a == b and math.copysign(1, a) == math.copysign(1, b)), (got, want)
 
 
-@pytest.mark.parametrize("name, want", [
-    ("exp", [NAN, INF, 0.0, 1.0, 1.0]),
-    ("expm1", [NAN, INF, -1.0, 0.0, -0.0]),
-    ("log", [NAN, INF, NAN, -INF, -INF]),
-    ("log1p", [NAN, INF, NAN, 0.0, -0.0]),
-    ("sqrt", [NAN, INF, NAN, 0.0, -0.0]),
-    ("sin", [NAN, NAN, NAN, 0.0, -0.0]),
-    ("cos", [NAN, NAN, NAN, 1.0, 1.0]),
-    ("tanh", [NAN, 1.0, -1.0, 0.0, -0.0]),
-    ("asinh", [NAN, INF, -INF, 0.0, -0.0]),
-    ("erf", [NAN, 1.0, -1.0, 0.0, -0.0]),
-    ("sigmoid", [NAN, 1.0, 0.0, 0.5, 0.5]),
-    ("floor", [NAN, INF, -INF, 0.0, -0.0]),
-    ("sign", [0.0, 1.0, -1.0, 0.0, 0.0]),
-    ("reciprocal", [NAN, 0.0, -0.0, INF, -INF]),
-])
+@pytest.mark.parametrize(
+    "name, want",
+    [
+        ("exp", [NAN, INF, 0.0, 1.0, 1.0]),
+        ("expm1", [NAN, INF, -1.0, 0.0, -0.0]),
+        ("log", [NAN, INF, NAN, -INF, -INF]),
+        ("log1p", [NAN, INF, NAN, 0.0, -0.0]),
+        ("sqrt", [NAN, INF, NAN, 0.0, -0.0]),
+        ("sin", [NAN, NAN, NAN, 0.0, -0.0]),
+        ("cos", [NAN, NAN, NAN, 1.0, 1.0]),
+        ("tanh", [NAN, 1.0, -1.0, 0.0, -0.0]),
+        ("asinh", [NAN, INF, -INF, 0.0, -0.0]),
+        ("erf", [NAN, 1.0, -1.0, 0.0, -0.0]),
+        ("sigmoid", [NAN, 1.0, 0.0, 0.5, 0.5]),
+        ("floor", [NAN, INF, -INF, 0.0, -0.0]),
+        ("sign", [0.0, 1.0, -1.0, 0.0, 0.0]),
+        ("reciprocal", [NAN, 0.0, -0.0, INF, -INF]),
+    ],
+)
 @pytest.mark.parametrize("dtype", [fb.float32, fb.float64])
 def test_special_values(name, want, dtype):
     got = getattr(fb, name)(fb.tensor([NAN, INF, -INF, 0.0, -0.0], dtype=dtype)).tolist()
@@ -140,8 +144,12 @@ def test_integers_wrap_and_shift():
     assert (fb.tensor([-8, 8]) >> fb.tensor([64, -1])).tolist() == [-1, 0]
     assert fb.gcd(fb.tensor([-12, 0, 7]), fb.tensor([18, 0, 0])).tolist() == [6, 0, 7]
     assert fb.lcm(fb.tensor([-12, 0]), fb.tensor([18, 5])).tolist() == [36, 0]
-    assert (fb.tensor([2, -1, 1, 3]) ** fb.tensor([-1, -3, -5, 40])).tolist() == [0, -1, 1,
-        -6289078614652622815]
+    assert (fb.tensor([2, -1, 1, 3]) ** fb.tensor([-1, -3, -5, 40])).tolist() == [
+        0,
+        -1,
+        1,
+        -6289078614652622815,
+    ]
     with pytest.raises(RuntimeError, match="Integers to negative integer powers"):
         fb.tensor([2]) ** -1
 
@@ -158,8 +166,10 @@ def test_extremes_and_nan():
     a, b = fb.tensor([NAN, 1.0, NAN, 2.0]), fb.tensor([1.0, NAN, NAN, 3.0])
     same(fb.maximum(a, b).tolist(), [NAN, NAN, NAN, 3])
     same(fb.fmax(a, b).tolist(), [1, 1, NAN, 3])
-    same(fb.clamp(fb.tensor([NAN, 1.0, 5.0]), fb.tensor([0.0, NAN, 6.0]), fb.tensor([1.0, 2.0,
-        3.0])).tolist(), [NAN, NAN, 3])
+    same(
+        fb.clamp(fb.tensor([NAN, 1.0, 5.0]), fb.tensor([0.0, NAN, 6.0]), fb.tensor([1.0, 2.0, 3.0])).tolist(),
+        [NAN, NAN, 3],
+    )
     same(fb.heaviside(fb.tensor([NAN, -1.0, 0.0, 2.0]), fb.tensor(7.0)).tolist(), [0, 0, 7, 1])
     same(fb.xlogy(fb.tensor([0.0, 0, 2]), fb.tensor([NAN, 0, 0])).tolist(), [NAN, 0, -INF])
     same(fb.logaddexp(fb.tensor([INF, -INF, 0]), fb.tensor([INF, -INF, -INF])).tolist(), [INF, -INF, 0])
@@ -196,28 +206,58 @@ def test_complex():
     assert z[0].item() == 7 + 4j
 
 
-@pytest.mark.parametrize("call, error, text", [
-    (lambda: -fb.tensor([True]), RuntimeError,
-     "Negation, the `-` operator, on a bool tensor is not supported."),
-    (lambda: fb.ceil(fb.tensor([1j])), NotImplementedError, "ceil is not supported for complex inputs"),
-    (lambda: fb.erf(fb.tensor([1j])), NotImplementedError,
-     "\"erf_vml_cpu\" not implemented for 'ComplexFloat'"),
-    (lambda: fb.bitwise_and(fb.ones(2), fb.ones(2)), NotImplementedError,
-     "\"bitwise_and_cpu\" not implemented for 'Float'"),
-    (lambda: fb.clamp(fb.ones(2)), RuntimeError,
-     "torch.clamp: At least one of 'min' or 'max' must not be None"),
-    (lambda: fb.heaviside(fb.ones(2), fb.ones(2).double()), RuntimeError,
-     "heaviside is not yet implemented for tensors with different dtypes."),
-    (lambda: fb.arange(3).sqrt_(), RuntimeError,
-     "result type Float can't be cast to the desired output type Long"),
-    (lambda: fb.isclose(fb.ones(1), fb.ones(1).double()), RuntimeError, "Float did not match Double"),
-    (lambda: fb.lerp(fb.ones(1), fb.ones(1).double(), 0.5), RuntimeError,
-     "expected dtype float for `end` but got dtype double"),
-    (lambda: fb.complex(fb.ones(1), fb.ones(1).double()), RuntimeError,
-     "Expected object of scalar type Float but got scalar type Double for second argument"),
-    (lambda: fb.div(fb.ones(1), 2, rounding_mode="up"), RuntimeError,
-     "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found 'up'"),
-])
+@pytest.mark.parametrize(
+    "call, error, text",
+    [
+        (
+            lambda: -fb.tensor([True]),
+            RuntimeError,
+            "Negation, the `-` operator, on a bool tensor is not supported.",
+        ),
+        (lambda: fb.ceil(fb.tensor([1j])), NotImplementedError, "ceil is not supported for complex inputs"),
+        (
+            lambda: fb.erf(fb.tensor([1j])),
+            NotImplementedError,
+            "\"erf_vml_cpu\" not implemented for 'ComplexFloat'",
+        ),
+        (
+            lambda: fb.bitwise_and(fb.ones(2), fb.ones(2)),
+            NotImplementedError,
+            "\"bitwise_and_cpu\" not implemented for 'Float'",
+        ),
+        (
+            lambda: fb.clamp(fb.ones(2)),
+            RuntimeError,
+            "torch.clamp: At least one of 'min' or 'max' must not be None",
+        ),
+        (
+            lambda: fb.heaviside(fb.ones(2), fb.ones(2).double()),
+            RuntimeError,
+            "heaviside is not yet implemented for tensors with different dtypes.",
+        ),
+        (
+            lambda: fb.arange(3).sqrt_(),
+            RuntimeError,
+            "result type Float can't be cast to the desired output type Long",
+        ),
+        (lambda: fb.isclose(fb.ones(1), fb.ones(1).double()), RuntimeError, "Float did not match Double"),
+        (
+            lambda: fb.lerp(fb.ones(1), fb.ones(1).double(), 0.5),
+            RuntimeError,
+            "expected dtype float for `end` but got dtype double",
+        ),
+        (
+            lambda: fb.complex(fb.ones(1), fb.ones(1).double()),
+            RuntimeError,
+            "Expected object of scalar type Float but got scalar type Double for second argument",
+        ),
+        (
+            lambda: fb.div(fb.ones(1), 2, rounding_mode="up"),
+            RuntimeError,
+            "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found 'up'",
+        ),
+    ],
+)
 def test_errors(call, error, text):
     with pytest.raises(error) as caught:
         call()
@@ -239,8 +279,9 @@ for v in (x, x.double(), x.half(), x.bfloat16()):
 
 def run_level(level):
     env = {**os.environ, "FLAMBEAU_CPU": level, "PYTHONPATH": os.pathsep.join(sys.path)}
-    lines = subprocess.run([sys.executable, "-c", LEVEL_SCRIPT], env=env, capture_output=True, text=True,
-        check=True).stdout.splitlines()
+    lines = subprocess.run(
+        [sys.executable, "-c", LEVEL_SCRIPT], env=env, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     return [[float(v) for v in line.split()] for line in lines]
 
 
@@ -251,8 +292,10 @@ def test_instruction_sets_agree():
             assert line == pytest.approx(reference, rel=2e-4, abs=1e-2)
 
 
-@pytest.mark.parametrize("shape, order", [((70, 2100), (1, 0)), ((64, 256), (1, 0)), ((2, 65, 5, 512), (0,
-    3, 2, 1)), ((2100, 33), (1, 0))])
+@pytest.mark.parametrize(
+    "shape, order",
+    [((70, 2100), (1, 0)), ((64, 256), (1, 0)), ((2, 65, 5, 512), (0, 3, 2, 1)), ((2100, 33), (1, 0))],
+)
 @pytest.mark.parametrize("dtype", ["float32", "uint8", "complex128"])
 def test_operands_across_memory(shape, order, dtype):
     """Large transposed operands go through small squares."""

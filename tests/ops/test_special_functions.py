@@ -1,4 +1,5 @@
 """Special functions against values computed to 13 digits with mpmath."""
+
 import math
 
 import pytest
@@ -9,34 +10,125 @@ special = fb.special
 X = [-3.7, -1.2, -0.3, 0.25, 0.9, 2.5, 6.0]
 P = [abs(x) + 0.5 for x in X]
 AT_X = {
-    "airy_ai": [-0.2820130618419, 0.5261943748021, 0.4309030952856, 0.2911639543485, 0.1518868036405,
-        0.01572592338047, 9.947694360253e-06],
-    "bessel_j0": [-0.3992302033712, 0.6711327442644, 0.9776262465383, 0.9844359292959, 0.8075237981225,
-        -0.0483837764682, 0.150645257251],
-    "bessel_j1": [-0.05383398774546, -0.4982890575672, -0.1483188162731, 0.1240259773227, 0.4059495460788,
-        0.4970941024643, -0.2766838581276],
-    "erfcx": [1764092.756091, 8.062854217064, 1.453749232843, 0.770346547731, 0.4565316513231,
-        0.2108063640611, 0.09277656780054],
-    "i0e": [0.216049441673, 0.4197820789351, 0.7575806251825, 0.7910171621397, 0.4931629661007,
-        0.2700464416122, 0.1666574326398],
-    "i1": [-7.435745796535, -0.7146779415526, -0.1516938400036, 0.1259791089455, 0.497126448161,
-        2.516716245289, 61.34193677764],
-    "log_ndtr": [-9.135235371873, -2.162217506044, -0.9621028181689, -0.5129840754094, -0.2034146097557,
-        -0.00622902548586, -9.865876455244e-10],
-    "digamma": [-0.8450768588704, 4.868324766627, 2.113309779635, -4.227453533376, -0.7549269499471,
-        0.7031566406452, 1.706117668432],
-    "gammaln": [-1.379739904966, 1.57917603404, 1.464840050858, 1.288022524698, 0.06637623973474,
-        0.2846828704729, 4.787491742782],
+    "airy_ai": [
+        -0.2820130618419,
+        0.5261943748021,
+        0.4309030952856,
+        0.2911639543485,
+        0.1518868036405,
+        0.01572592338047,
+        9.947694360253e-06,
+    ],
+    "bessel_j0": [
+        -0.3992302033712,
+        0.6711327442644,
+        0.9776262465383,
+        0.9844359292959,
+        0.8075237981225,
+        -0.0483837764682,
+        0.150645257251,
+    ],
+    "bessel_j1": [
+        -0.05383398774546,
+        -0.4982890575672,
+        -0.1483188162731,
+        0.1240259773227,
+        0.4059495460788,
+        0.4970941024643,
+        -0.2766838581276,
+    ],
+    "erfcx": [
+        1764092.756091,
+        8.062854217064,
+        1.453749232843,
+        0.770346547731,
+        0.4565316513231,
+        0.2108063640611,
+        0.09277656780054,
+    ],
+    "i0e": [
+        0.216049441673,
+        0.4197820789351,
+        0.7575806251825,
+        0.7910171621397,
+        0.4931629661007,
+        0.2700464416122,
+        0.1666574326398,
+    ],
+    "i1": [
+        -7.435745796535,
+        -0.7146779415526,
+        -0.1516938400036,
+        0.1259791089455,
+        0.497126448161,
+        2.516716245289,
+        61.34193677764,
+    ],
+    "log_ndtr": [
+        -9.135235371873,
+        -2.162217506044,
+        -0.9621028181689,
+        -0.5129840754094,
+        -0.2034146097557,
+        -0.00622902548586,
+        -9.865876455244e-10,
+    ],
+    "digamma": [
+        -0.8450768588704,
+        4.868324766627,
+        2.113309779635,
+        -4.227453533376,
+        -0.7549269499471,
+        0.7031566406452,
+        1.706117668432,
+    ],
+    "gammaln": [
+        -1.379739904966,
+        1.57917603404,
+        1.464840050858,
+        1.288022524698,
+        0.06637623973474,
+        0.2846828704729,
+        4.787491742782,
+    ],
 }
 AT_P = {
-    "bessel_y0": [-0.09375120131443, 0.4520270001816, -0.08680227965661, -0.1371727693858, 0.3378951296797,
-        0.3768500100128, -0.173242434919],
-    "bessel_y1": [0.3680128078542, -0.2847262450641, -0.9781441766834, -1.037594550769, -0.4791469742328,
-        0.3246744247918, -0.2740912739593],
-    "modified_bessel_k0": [0.008927451541542, 0.165496318057, 0.5653471052659, 0.6105824221165,
-        0.2436550611815, 0.03473950438628, 0.0007259317676293],
-    "modified_bessel_k1": [0.009938204735917, 0.2093624882041, 0.8617816344722, 0.9495804669621,
-        0.3208359022299, 0.04015643112819, 0.0007798943982238],
+    "bessel_y0": [
+        -0.09375120131443,
+        0.4520270001816,
+        -0.08680227965661,
+        -0.1371727693858,
+        0.3378951296797,
+        0.3768500100128,
+        -0.173242434919,
+    ],
+    "bessel_y1": [
+        0.3680128078542,
+        -0.2847262450641,
+        -0.9781441766834,
+        -1.037594550769,
+        -0.4791469742328,
+        0.3246744247918,
+        -0.2740912739593,
+    ],
+    "modified_bessel_k0": [
+        0.008927451541542,
+        0.165496318057,
+        0.5653471052659,
+        0.6105824221165,
+        0.2436550611815,
+        0.03473950438628,
+        0.0007259317676293,
+    ],
+    "modified_bessel_k1": [
+        0.009938204735917,
+        0.2093624882041,
+        0.8617816344722,
+        0.9495804669621,
+        0.3208359022299,
+        0.04015643112819,
+        0.0007798943982238,
+    ],
 }
 
 
@@ -48,17 +140,39 @@ def close(got, want, rtol):
 def test_values(name):
     points, want = (X, AT_X[name]) if name in AT_X else (P, AT_P[name])
     assert close(getattr(special, name)(fb.tensor(points, dtype=fb.float64)), want, 1e-11)
-    assert fb.allclose(getattr(special, name)(fb.tensor(points)).double(), fb.tensor(want,
-        dtype=fb.float64), 2e-5, 1e-6)
+    assert fb.allclose(
+        getattr(special, name)(fb.tensor(points)).double(), fb.tensor(want, dtype=fb.float64), 2e-5, 1e-6
+    )
 
 
 def test_polygamma():
     x = fb.tensor(X, dtype=fb.float64)
-    assert close(fb.polygamma(1, x), [14.84242186412, 27.99391858195, 13.94516026781, 17.19732915451,
-        1.922539959477, 0.4903577561002, 0.1813229557371], 1e-11)
-    assert close(fb.tensor(P, dtype=fb.float64).polygamma(3),
-                 [0.03812584146099, 0.8895620066243, 15.37089207048, 19.76331253485, 1.820259033947,
-                  0.1189394022668, 0.009133663504378], 1e-11)
+    assert close(
+        fb.polygamma(1, x),
+        [
+            14.84242186412,
+            27.99391858195,
+            13.94516026781,
+            17.19732915451,
+            1.922539959477,
+            0.4903577561002,
+            0.1813229557371,
+        ],
+        1e-11,
+    )
+    assert close(
+        fb.tensor(P, dtype=fb.float64).polygamma(3),
+        [
+            0.03812584146099,
+            0.8895620066243,
+            15.37089207048,
+            19.76331253485,
+            1.820259033947,
+            0.1189394022668,
+            0.009133663504378,
+        ],
+        1e-11,
+    )
     with pytest.raises(RuntimeError, match="does not support negative n"):
         fb.polygamma(-1, x)
 
@@ -66,30 +180,65 @@ def test_polygamma():
 def test_zeta():
     s = fb.tensor([2, 3.5, 1.01, 30, 5], dtype=fb.float64)
     q = fb.tensor([1, 0.2, 4, 1.5, -1.5], dtype=fb.float64)
-    assert close(special.zeta(s, q), [1.644934066848, 280.1319608387, 98.75170575605, 5.215096203816e-06,
-        0.01307316664611], 1e-11)
+    assert close(
+        special.zeta(s, q),
+        [1.644934066848, 280.1319608387, 98.75170575605, 5.215096203816e-06, 0.01307316664611],
+        1e-11,
+    )
     edge = special.zeta(fb.tensor([1.0, 0.5, 2.0, 2.5]), fb.tensor([1.0, 1.0, -1.0, -1.5])).tolist()
     assert edge[0] == edge[2] == math.inf and math.isnan(edge[1]) and math.isnan(edge[3])
 
 
 def test_incomplete_gamma():
     a = fb.tensor([0.1, 1, 5, 50, 1000, 20000], dtype=fb.float64)
-    assert close(fb.igamma(a, fb.tensor([0.01, 2.5, 1, 60, 990, 20500], dtype=fb.float64)),
-                 [0.6626212599545, 0.9179150013761, 0.003659846827344, 0.9155933189063, 0.379521378538,
-                  0.9997749719644], 1e-10)
-    assert close(fb.igammac(a, fb.tensor([0.01, 2.5, 12, 60, 1100, 20500], dtype=fb.float64)),
-                 [0.3373787400455, 0.0820849986239, 0.007600390681067, 0.08440668109369, 0.00105932325393,
-                  0.0002250280356423], 1e-10)
+    assert close(
+        fb.igamma(a, fb.tensor([0.01, 2.5, 1, 60, 990, 20500], dtype=fb.float64)),
+        [
+            0.6626212599545,
+            0.9179150013761,
+            0.003659846827344,
+            0.9155933189063,
+            0.379521378538,
+            0.9997749719644,
+        ],
+        1e-10,
+    )
+    assert close(
+        fb.igammac(a, fb.tensor([0.01, 2.5, 12, 60, 1100, 20500], dtype=fb.float64)),
+        [
+            0.3373787400455,
+            0.0820849986239,
+            0.007600390681067,
+            0.08440668109369,
+            0.00105932325393,
+            0.0002250280356423,
+        ],
+        1e-10,
+    )
 
 
 def test_inverses():
     x = fb.tensor([-0.999999, -0.7, -1e-5, 1e-20, 0.3, 0.5000001, 0.9, 1 - 2.0**-52], dtype=fb.float64)
-    assert close(fb.erfinv(x), [-3.458910737275, -0.7328690779592, -8.86226925476e-06, 8.862269254528e-21,
-        0.2724627147268, 0.476936387463,
-                                1.163087153677, 5.805018683193], 1e-11)
+    assert close(
+        fb.erfinv(x),
+        [
+            -3.458910737275,
+            -0.7328690779592,
+            -8.86226925476e-06,
+            8.862269254528e-21,
+            0.2724627147268,
+            0.476936387463,
+            1.163087153677,
+            5.805018683193,
+        ],
+        1e-11,
+    )
     p = fb.tensor([1e-20, 0.001, 0.3, 0.5, 0.9, 0.999999], dtype=fb.float64)
-    assert close(special.ndtri(p), [-9.262340089798, -3.090232306168, -0.524400512708, 0, 1.281551565545,
-        4.753424308817], 1e-11)
+    assert close(
+        special.ndtri(p),
+        [-9.262340089798, -3.090232306168, -0.524400512708, 0, 1.281551565545, 4.753424308817],
+        1e-11,
+    )
     assert special.ndtri(fb.tensor([0.0, 1.0])).tolist() == [-math.inf, math.inf]
 
 
@@ -98,12 +247,15 @@ def test_polynomials_satisfy_their_definitions():
     for n in (0, 1, 4, 11):
         order = fb.tensor(float(n), dtype=fb.float64)
         assert fb.allclose(special.chebyshev_polynomial_t(t.cos(), order), (n * t).cos(), 1e-10, 1e-10)
-        assert fb.allclose(special.chebyshev_polynomial_u(t.cos(), order), ((n + 1) * t).sin() / t.sin(),
-            1e-9, 1e-9)
-        assert fb.allclose(special.chebyshev_polynomial_v(t.cos(), order),
-            ((n + 0.5) * t).cos() / (t / 2).cos(), 1e-9, 1e-9)
-        assert fb.allclose(special.chebyshev_polynomial_w(t.cos(), order),
-            ((n + 0.5) * t).sin() / (t / 2).sin(), 1e-9, 1e-9)
+        assert fb.allclose(
+            special.chebyshev_polynomial_u(t.cos(), order), ((n + 1) * t).sin() / t.sin(), 1e-9, 1e-9
+        )
+        assert fb.allclose(
+            special.chebyshev_polynomial_v(t.cos(), order), ((n + 0.5) * t).cos() / (t / 2).cos(), 1e-9, 1e-9
+        )
+        assert fb.allclose(
+            special.chebyshev_polynomial_w(t.cos(), order), ((n + 0.5) * t).sin() / (t / 2).sin(), 1e-9, 1e-9
+        )
     x = fb.tensor([-2.0, -0.5, 0.0, 1.5], dtype=fb.float64)
     assert fb.allclose(special.hermite_polynomial_h(x, 3), 8 * x**3 - 12 * x)
     assert fb.allclose(special.hermite_polynomial_he(x, 3), x**3 - 3 * x)
@@ -112,14 +264,29 @@ def test_polynomials_satisfy_their_definitions():
     assert special.chebyshev_polynomial_t(x, -1).tolist() == [0, 0, 0, 0]
 
 
-@pytest.mark.parametrize("function", [
-    special.erfcx, special.log_ndtr, special.i0e, special.i1, special.i1e, fb.lgamma, fb.digamma, fb.sinc,
-        special.ndtr, fb.erf, fb.erfc,
-    lambda x: fb.polygamma(2, x), lambda x: special.ndtri(x.sigmoid()), lambda x: fb.erfinv(x.tanh()),
+@pytest.mark.parametrize(
+    "function",
+    [
+        special.erfcx,
+        special.log_ndtr,
+        special.i0e,
+        special.i1,
+        special.i1e,
+        fb.lgamma,
+        fb.digamma,
+        fb.sinc,
+        special.ndtr,
+        fb.erf,
+        fb.erfc,
+        lambda x: fb.polygamma(2, x),
+        lambda x: special.ndtri(x.sigmoid()),
+        lambda x: fb.erfinv(x.tanh()),
         lambda x: special.entr(x.exp()),
-    lambda x: special.zeta(2.5, x.exp()), lambda x: fb.igamma(fb.tensor(1.7, dtype=fb.float64), x.exp()),
+        lambda x: special.zeta(2.5, x.exp()),
+        lambda x: fb.igamma(fb.tensor(1.7, dtype=fb.float64), x.exp()),
         lambda x: fb.xlogy(x, x.exp()),
-])
+    ],
+)
 def test_gradients(function):
     x = fb.tensor([0.3, 1.4, 2.2], dtype=fb.float64, requires_grad=True)
     assert fb.autograd.gradcheck(function, (x,))

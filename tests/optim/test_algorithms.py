@@ -140,7 +140,5 @@ def test_sparse_gradients():
         o.step()
         assert fb.allclose(table[[0, 2, 5]], fb.full((3, 3), want), atol=1e-5)
         assert table[[1, 3, 4]].eq(1).all()
-    with pytest.raises(
-        RuntimeError, match=r"^Adam does not support sparse gradients"
-    ):
+    with pytest.raises(RuntimeError, match=r"^Adam does not support sparse gradients"):
         optim.Adam([table]).step()

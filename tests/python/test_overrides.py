@@ -54,7 +54,8 @@ def test_ducks():
     assert torch.cat([torch.ones(1), Duck()])[0] is torch.cat
     assert torch.Tensor.add(torch.ones(1), Duck())[0] is torch.Tensor.add
     with pytest.raises(
-        TypeError, match="no implementation found for 'torch.add' on types that implement __torch_function__"  # noqa: RUF043
+        TypeError,
+        match="no implementation found for 'torch.add' on types that implement __torch_function__",  # noqa: RUF043
     ):
         torch.add(torch.ones(1), Refuses())
 

@@ -113,7 +113,8 @@ def test_out_and_inplace():
     y = torch.ones(2)
     assert y.add_(1) is y and torch.relu_(y) is y
     with pytest.raises(
-        RuntimeError, match="functions with out=... arguments don't support automatic differentiation"  # noqa: RUF043
+        RuntimeError,
+        match="functions with out=... arguments don't support automatic differentiation",  # noqa: RUF043
     ):
         torch.add(torch.ones(2, requires_grad=True), 1, out=torch.empty(2))
 
