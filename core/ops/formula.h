@@ -46,6 +46,9 @@ inline Tensor sigmoid(const Tensor& t) { return op<"sigmoid">(t); }
 inline Tensor sgn(const Tensor& t) { return op<"sgn">(t); }
 inline Tensor real(const Tensor& t) { return is_complex(t.dtype()) ? op<"real">(t) : t; }
 inline Tensor square(const Tensor& t) { return t * t; }
+inline Tensor zeros(IntSpan sizes, const Tensor& like) {
+    return op<"zeros">(sizes, like.dtype(), nullptr, like.device());
+}
 inline Tensor zeros_like(const Tensor& t) { return op<"zeros_like">(t); }
 [[noreturn]] inline Tensor no_derivative(const char* name) {
     fail(ErrorKind::Runtime, "derivative for aten::", name, " is not implemented");

@@ -2,12 +2,12 @@
 #include <cstring>
 #include "autograd/back.h"
 #include "cpu/lines.h"
+#include "ops/formula.h"
 
 namespace fb {
 namespace {
 using namespace cpu;
-
-Tensor zeros(IntSpan sizes, const Tensor& like) { return op<"zeros">(sizes, like.dtype(), nullptr, like.device()); }
+using formula::zeros;
 
 // ---------------------------------------------------------------- masks
 Tensor where(const Tensor& cond, const Operand& a, const Operand& b, Out out) {

@@ -3,10 +3,12 @@
 #include <limits>
 #include "autograd/back.h"
 #include "cpu/lines.h"
+#include "ops/formula.h"
 
 namespace fb {
 namespace {
 using namespace cpu;
+using formula::zeros;
 
 int64_t checked(int64_t i, int64_t n, int64_t dim) {
     if (i < 0 || i >= n) [[unlikely]]
@@ -28,7 +30,6 @@ void check_index_shape(const Tensor& x, int64_t dim, const Tensor& index, const 
             fail(ErrorKind::Runtime, "Size does not match at dimension ", d, " expected index ", index.sizes(),
                  " to be no larger than ", what, " ", x.sizes(), " apart from dimension ", dim);
 }
-Tensor zeros(IntSpan sizes, const Tensor& like) { return op<"zeros">(sizes, like.dtype(), nullptr, like.device()); }
 
 Tensor gather(const Tensor& x0, int64_t dim, const Tensor& index0, bool, Out out) {
     dim = wrap_dim(dim, x0.dim());
