@@ -160,15 +160,17 @@ def _table() -> dict[tuple[str, str], tuple[Any, Maker]]:
         "decimal": {"Decimal": decimal.Decimal},
         "fractions": {"Fraction": fractions.Fraction},
         "uuid": {"UUID": uuid.UUID},
-        "pathlib": {n: getattr(pathlib, n) for n in ("PurePosixPath", "PureWindowsPath")},
         "argparse": {"Namespace": argparse.Namespace},
         "types": {"SimpleNamespace": types.SimpleNamespace},
     }
     for module, members in plain.items():
         for name, value in members.items():
             table[module, name] = value, value
-    for name in ("PosixPath", "WindowsPath", "Path"):
-        table["pathlib", name] = table["pathlib._local", name] = pathlib.Path, pathlib.Path
+    for module in ("pathlib", "pathlib._local"):  # the second name is Python 3.13's
+        for name in ("PosixPath", "WindowsPath", "Path"):
+            table[module, name] = pathlib.Path, pathlib.Path
+        for name in ("PurePosixPath", "PureWindowsPath"):
+            table[module, name] = (getattr(pathlib, name),) * 2
     table["torch", "Tensor"] = fb.Tensor, None
     for module in ("builtins", "__builtin__"):
         for kind in (set, frozenset, complex, slice, range, list, dict, tuple, int, float, str, bool):
