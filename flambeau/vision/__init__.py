@@ -11,7 +11,7 @@ import importlib
 from typing import Any
 
 __version__ = "0.28.0"
-_SUBMODULES = ("datasets", "models", "transforms", "utils")
+_SUBMODULES = ("datasets", "io", "models", "ops", "transforms", "tv_tensors", "utils")
 
 
 def set_image_backend(backend: str) -> None:
