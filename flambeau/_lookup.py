@@ -33,6 +33,7 @@ _HOMES = {
         autocast_decrement_nesting
     """,
     "func": "vmap",
+    "seeing": "summary graph doctor",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
