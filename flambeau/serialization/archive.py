@@ -46,8 +46,14 @@ class Writer:
         with self.zip.open(info, "w", force_zip64=large) as entry:
             entry.write(data)
 
-    def close(self) -> None:
-        self.zip.close()
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        if kind is None:
+            self.zip.close()
+        else:
+            self.zip.fp = None  # or its finalizer would try to end an archive whose writing failed
 
 
 class _Position(io.RawIOBase):

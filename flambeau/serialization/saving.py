@@ -64,19 +64,20 @@ Content = tuple[bytes, list[pickler.SavedStorage]]
 def _write_zip(content: Content, file: IO[bytes], name: str, protocol: int, no_byteorder: bool) -> None:
     data, storages = content
     identity = hashlib.sha256(data)
-    writer = archive.Writer(file, name)
-    writer.write("data.pkl", data)
-    writer.write(".format_version", b"1")
-    writer.write(".storage_alignment", b"64")
-    if not no_byteorder:
-        writer.write("byteorder", sys.byteorder.encode())
-    for storage in storages:
-        content_bytes = storage.content()
-        identity.update(content_bytes[: 1 << 16])
-        writer.write(f"data/{storage.key}", content_bytes.data)
-    writer.write("version", b"3\n")
-    writer.write(".data/serialization_id", str(int(identity.hexdigest(), 16))[:40].rjust(40, "0").encode())
-    writer.close()
+    with archive.Writer(file, name) as writer:
+        writer.write("data.pkl", data)
+        writer.write(".format_version", b"1")
+        writer.write(".storage_alignment", b"64")
+        if not no_byteorder:
+            writer.write("byteorder", sys.byteorder.encode())
+        for storage in storages:
+            content_bytes = storage.content()
+            identity.update(content_bytes[: 1 << 16])
+            writer.write(f"data/{storage.key}", content_bytes.data)
+        writer.write("version", b"3\n")
+        writer.write(
+            ".data/serialization_id", str(int(identity.hexdigest(), 16))[:40].rjust(40, "0").encode()
+        )
 
 
 def _write_legacy(content: Content, file: IO[bytes], name: str, protocol: int, no_byteorder: bool) -> None:

@@ -193,25 +193,62 @@ def test_links_and_modes_are_kept(tmp_path):
 
 
 KILLED = """
-import sys
+import os, random, signal, sys, time
 import flambeau as fb
-x = fb.zeros(200_000)
-print("ready", flush=True)
-for i in range(1, 10_000):
-    fb.save({"i": i, "x": x.fill_(i)}, sys.argv[1])
+path, kills = sys.argv[1], int(sys.argv[2])
+fb.set_num_threads(1)
+random.seed(0)
+fb.save({"i": 0, "x": fb.zeros(200_000)}, path)
+newest = 0
+for kill in range(kills):
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        x = fb.zeros(200_000)
+        os.write(tell, b"r")
+        for i in range(newest + 1, newest + 10_000):
+            fb.save({"i": i, "x": x.fill_(i)}, path)
+    os.read(told, 1)
+    os.close(told), os.close(tell)
+    time.sleep(random.random() * 0.05)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    got = fb.load(path)
+    assert got["i"] >= newest and (got["x"] == got["i"]).all(), (kill, got)
+    newest = got["i"]
+print(kills, newest)
 """
 
 
-def test_a_killed_save_leaves_a_whole_file(tmp_path):
+def test_a_hundred_kills_lose_nothing(tmp_path):
     path = tmp_path / "k.pt"
-    for attempt in range(4):
-        child = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE)
-        child.stdout.readline()
-        try:
-            child.wait(0.05 + 0.037 * attempt)
-        except subprocess.TimeoutExpired:
-            child.send_signal(signal.SIGKILL)
-        child.communicate()
-        if path.exists():
-            got = fb.load(path)
-            assert (got["x"] == got["i"]).all()
+    ran = subprocess.run([sys.executable, "-c", KILLED, str(path), "100"], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    kills, newest = map(int, ran.stdout.split())
+    assert kills == 100 and newest > 0 and fb.load(path)["i"] == newest
+
+
+FULL = """
+import resource, signal, sys
+import flambeau as fb
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+fb.save({"v": 1}, sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    fb.save({"v": fb.zeros(100_000)}, sys.argv[1])
+except OSError as e:
+    print(type(e).__name__, e)
+"""
+
+
+def test_no_room_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.pt"
+    ran = subprocess.run([sys.executable, "-c", FULL, str(path)], capture_output=True, text=True)
+    assert ran.returncode == 0 and "too large" in ran.stdout, (ran.stdout, ran.stderr)
+    assert fb.load(path) == {"v": 1} and os.listdir(tmp_path) == ["a.pt"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the device that is always full")
+def test_a_full_device():
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="No space left"):
+        fb.save(fb.zeros(10), full)
