@@ -1,38 +1,39 @@
 #include "cpu/gemm.h"
-#include <cstring>
+#include <cmath>
 #include <optional>
 #include <string_view>
 #include "base/parallel.h"
 #include "cpu/dnnl.h"
+#include "cpu/gemm_block.h"
 #include "cpu/lapack.h"
 #include "cpu/norm.h"
 #include "cpu/pointwise.h"
-#include "cpu/small_gemm.h"
 
 namespace fb::cpu {
 
 namespace baseline {
-extern const SmallGemmLoop small_gemm_loop;
+extern const GemmKernel gemm_block_kernel;
 }
 #if FB_X86
 namespace avx2 {
-extern const SmallGemmLoop small_gemm_loop;
+extern const GemmKernel gemm_block_kernel;
 }
 namespace avx512 {
-extern const SmallGemmLoop small_gemm_loop;
+extern const GemmKernel gemm_block_kernel;
 }
 #endif
-SmallGemmLoop small_gemm() {
+const GemmKernel& gemm_kernel() {
 #if FB_X86
     static const std::string_view level = cpu_level();
-    if (level == "avx512") return avx512::small_gemm_loop;
-    if (level == "avx2") return avx2::small_gemm_loop;
+    if (level == "avx512") return avx512::gemm_block_kernel;
+    if (level == "avx2") return avx2::gemm_block_kernel;
 #endif
-    return baseline::small_gemm_loop;
+    return baseline::gemm_block_kernel;
 }
 
 namespace {
 
+constexpr double kGrain = 65536;    // multiplications worth a thread
 constexpr double kLongFlops = 1e6;  // from here on other Python threads may run meanwhile
 
 // How a library wants a matrix: row-major, or transposed row-major, with a leading dimension.
@@ -165,21 +166,89 @@ bool gemm_bf16(int64_t batch, int64_t m, int64_t n, int64_t k, Matrix a, Matrix 
     return dnn::has_bf16() && gemm_primitive(DType::bf16, batch, m, n, k, a, b, false, c, ldc, step);
 }
 
-void gemm_f32(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b, float beta, float* c, int64_t ldc) {
-    if (is_small_gemm(m, n, k))
-        return small_gemm()({m, n, k, alpha, beta, static_cast<const float*>(a.data), a.row, a.col,
-                             static_cast<const float*>(b.data), b.row, b.col, c, ldc});
-    // sgemm is slow at packing a transposed B (the weight of every linear layer); the primitive for AVX-512 is not.
-    static const bool primitives = !std::strcmp(cpu_level(), "avx512");
-    const bool transposed =
-        primitives && b.row == 1 && b.col != 1 && m > 1 && double(m) * double(n) * double(k) > kLongFlops;
-    if (transposed && alpha == 1 && (beta == 0 || beta == 1) &&
-        gemm_primitive(DType::f32, 1, m, n, k, a, b, beta == 1, c, ldc, {}))
-        return;
-    std::optional<dnn::Scratch> room_a, room_b;
-    const Operand oa = operand<float>(a, m, k, room_a), ob = operand<float>(b, k, n, room_b);
-    sgemm(oa.trans, ob.trans, m, n, k, alpha, static_cast<const float*>(oa.data), oa.ld,
-          static_cast<const float*>(ob.data), ob.ld, beta, c, ldc);
+// How many threads share the rows of C and how many its columns: the least time of the slowest, where every thread
+// packs what it needs of A and B.
+struct Grid {
+    int64_t rows, columns;  // of a thread's part
+};
+Grid divide(const GemmBlock& g, const GemmKernel& kernel) {
+    constexpr double kPacking = 8;  // multiplications that take as long as packing one element
+    const int64_t threads = std::min<int64_t>(num_threads(), int64_t(double(g.m) * double(g.n) * double(g.k) / kGrain));
+    const auto part = [](int64_t n, int64_t unit, int64_t by) {
+        const int64_t units = (n + unit - 1) / unit;
+        return std::min(n, (units + by - 1) / by * unit);
+    };
+    Grid best{g.m, g.n};
+    double least = INFINITY;
+    for (int64_t down = 1; down <= threads; ++down) {
+        const Grid grid{part(g.m, std::min<int64_t>(kernel.rows, 4), down), part(g.n, kernel.columns, threads / down)};
+        const double cost = double(grid.rows) * double(grid.columns) + kPacking * double(grid.rows + grid.columns);
+        if (cost < least) least = cost, best = grid;
+    }
+    return best;
+}
+
+void run_block(const GemmBlock& g, const GemmBatch& batch = {}) {
+    const GemmKernel& kernel = gemm_kernel();
+    alignas(64) float few[4096];
+    const int64_t wanted = kernel.room(g);
+    if (wanted <= 4096) return kernel.run(g, batch, few);
+    const dnn::Scratch room(size_t(wanted) * sizeof(float));
+    kernel.run(g, batch, room.as<float>());
+}
+
+// A product may be turned over, Cᵀ = Bᵀ·Aᵀ: a column of results becomes a row; and the weight of a linear layer,
+// transposed, becomes the left factor, which is taken as it lies.
+bool turn(GemmBlock& g) {
+    const bool column = g.n == 1 && g.m > 1 && g.c_row == 1 && !g.bias,
+               weight = g.b_row == 1 && g.b_col > 1 && g.m > 8 && g.m <= 128 && g.n > 1;
+    if (!column && !weight) return false;
+    std::swap(g.m, g.n);
+    std::swap(g.a, g.b);
+    std::swap(g.a_row, g.b_col);
+    std::swap(g.a_col, g.b_row);
+    std::swap(g.c_row, g.c_col);
+    if (column) g.c_col = 1, g.c_row = g.n;
+    return true;
+}
+
+// Large products go to oneDNN, which comes five parts in a hundred closer to what the machine can do. Its sgemm is slow
+// at packing a transposed B, its primitive is not. False when the operands' memory is not what it takes.
+bool gemm_large(const GemmBlock& g) {
+    if (std::min({g.m, g.n, g.k}) < 320 || g.bias) return false;
+    const Matrix a{g.a, g.a_row, g.a_col}, b{g.b, g.b_row, g.b_col};
+    Operand oa, ob;
+    if (!fits(a, g.m, g.k, oa) || !fits(b, g.k, g.n, ob)) return false;
+    if (ob.trans && g.alpha == 1 && (g.beta == 0 || g.beta == 1))
+        return gemm_primitive(DType::f32, 1, g.m, g.n, g.k, a, b, g.beta == 1, g.c, g.c_row, {});
+    const LongWork unlocked;
+    const dnnl_status_t s = dnnl_sgemm(oa.trans ? 'T' : 'N', ob.trans ? 'T' : 'N', g.m, g.n, g.k, g.alpha,
+                                       static_cast<const float*>(oa.data), oa.ld, static_cast<const float*>(ob.data),
+                                       ob.ld, g.beta, g.c, g.c_row);
+    check(s == dnnl_success, "oneDNN's sgemm failed (status ", int(s), ")");
+    return true;
+}
+
+void gemm_f32(GemmBlock g) {
+    if (gemm_large(g)) return;
+    turn(g);
+    const GemmKernel& kernel = gemm_kernel();
+    const Grid grid = divide(g, kernel);
+    const int64_t down = (g.m + grid.rows - 1) / grid.rows, across = (g.n + grid.columns - 1) / grid.columns;
+    if (down * across == 1) return run_block(g);
+    parallel_for(down * across, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+            const int64_t row = i / across * grid.rows, column = i % across * grid.columns;
+            GemmBlock part = g;
+            part.m = std::min(grid.rows, g.m - row);
+            part.n = std::min(grid.columns, g.n - column);
+            part.a += row * g.a_row;
+            part.b += column * g.b_col;
+            part.c += row * g.c_row + column * g.c_col;
+            if (g.bias) part.bias += g.c_col == 1 ? column : row;
+            run_block(part);
+        }
+    });
 }
 
 // Half types in float: converted, multiplied, rounded once.
@@ -190,26 +259,20 @@ void gemm_half(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b,
     pack<float, T>(fb.as<float>(), b, k, n);
     float* out = fc.as<float>();
     if (beta != 0) pack<float, T>(out, {c, ldc, 1}, m, n);
-    sgemm(false, false, m, n, k, alpha, fa.as<float>(), k, fb.as<float>(), n, beta, out, n);
+    gemm_f32({m, n, k, alpha, beta, fa.as<float>(), k, 1, fb.as<float>(), n, 1, out, n, 1});
     for (int64_t i = 0; i < m; ++i)
         for (int64_t j = 0; j < n; ++j) c[i * ldc + j] = T(out[i * n + j]);
 }
 
 }  // namespace
 
-void sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b,
-           int64_t ldb, float beta, float* c, int64_t ldc) {
-    const LongWork unlocked(double(m) * double(n) * double(k) > kLongFlops);
-    const dnnl_status_t s = dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-    check(s == dnnl_success, "oneDNN's sgemm failed (status ", int(s), ")");
-}
-
 void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta, void* c,
           int64_t ldc) {
     if (m == 0 || n == 0) return;
     if (n == 1) ldc = std::max<int64_t>(ldc, 1);
     if (type == DType::f32 && k > 0)
-        return gemm_f32(m, n, k, alpha.to<float>(), a, b, beta.to<float>(), static_cast<float*>(c), ldc);
+        return gemm_f32({m, n, k, alpha.to<float>(), beta.to<float>(), static_cast<const float*>(a.data), a.row, a.col,
+                         static_cast<const float*>(b.data), b.row, b.col, static_cast<float*>(c), ldc, 1});
     if (type == DType::bf16 && k > 0 && alpha.equals(1) && beta.is_zero() &&
         gemm_bf16(1, m, n, k, a, b, c, ldc, {m * k, k * n, m * ldc}))
         return;
@@ -256,6 +319,33 @@ void batched_gemm(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Sc
     if (type == DType::bf16 && k > 0 && alpha.equals(1) && beta.is_zero() &&
         gemm_bf16(batch, m, n, k, a, b, c, ldc, step))
         return;
+    const double flops = double(m) * double(n) * double(k);
+    if (type == DType::f32 && k > 0 && batch >= num_threads() && flops < 4e6) {
+        GemmBlock g{m,
+                    n,
+                    k,
+                    alpha.to<float>(),
+                    beta.to<float>(),
+                    static_cast<const float*>(a.data),
+                    a.row,
+                    a.col,
+                    static_cast<const float*>(b.data),
+                    b.row,
+                    b.col,
+                    static_cast<float*>(c),
+                    ldc,
+                    1};
+        GemmBatch all{batch, step.a, step.b, step.c};
+        if (turn(g)) std::swap(all.a, all.b);
+        return parallel_for(batch, std::max<int64_t>(1, int64_t(kGrain / std::max(1.0, flops))),
+                            [&](int64_t begin, int64_t end) {
+                                GemmBlock part = g;
+                                part.a += begin * all.a;
+                                part.b += begin * all.b;
+                                part.c += begin * all.c;
+                                run_block(part, {end - begin, all.a, all.b, all.c});
+                            });
+    }
     const int64_t size = int64_t(itemsize(type));
     const auto run = [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i)
@@ -265,8 +355,7 @@ void batched_gemm(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Sc
     };
     // Few large products are divided inside, many small ones among the threads. The BLAS library has threads of its
     // own.
-    const double flops = double(m) * double(n) * double(k);
-    const bool outside = batch >= num_threads() && flops < 4e6 && (type == DType::f32 || is_integral(type, false));
+    const bool outside = batch >= num_threads() && flops < 4e6 && is_integral(type, false);
     if (outside) parallel_for(batch, std::max<int64_t>(1, int64_t(2e4 / std::max(1.0, flops))), run);
     else run(0, batch);
 }

@@ -26,8 +26,4 @@ void batched_gemm(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Sc
 // The sum of products of two vectors; half types are added up in float.
 void dot(DType type, int64_t n, const void* a, int64_t step_a, const void* b, int64_t step_b, void* result);
 
-// Fast path of the commonest case, for other kernels: row-major or transposed operands.
-void sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b,
-           int64_t ldb, float beta, float* c, int64_t ldc);
-
 }  // namespace fb::cpu

@@ -1,0 +1,33 @@
+// The product of two float matrices on one thread; chosen for this CPU. `gemm.cpp` divides the work among threads.
+#pragma once
+#include <cstdint>
+
+namespace fb::cpu {
+
+// C = alpha·A·B + beta·C + bias; A and B have any strides (in elements), C contiguous rows (c_col 1) or columns (c_row
+// 1). With beta 0, C is not read. `bias` may be null: one number for each column, or for each row when C has contiguous
+// columns.
+struct GemmBlock {
+    int64_t m, n, k;
+    float alpha, beta;
+    const float* a;
+    int64_t a_row, a_col;
+    const float* b;
+    int64_t b_row, b_col;
+    float* c;
+    int64_t c_row, c_col;
+    const float* bias = nullptr;
+};
+
+// The same product over and over: what lies between two of the operands.
+struct GemmBatch {
+    int64_t count = 1, a = 0, b = 0, c = 0;
+};
+struct GemmKernel {
+    int64_t rows, columns;                                    // of the block of C that is kept in registers
+    int64_t (*room)(const GemmBlock&);                        // floats that `run` wants to work in
+    void (*run)(const GemmBlock&, const GemmBatch&, float*);  // that room is aligned to 64 bytes
+};
+const GemmKernel& gemm_kernel();
+
+}  // namespace fb::cpu

@@ -1,0 +1,56 @@
+"""Float products of every shape and memory order against NumPy in float64, with each set of kernels."""
+
+import itertools
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+SIZES = [1, 3, 8, 13, 17, 33, 70]
+
+
+def check_products():
+    """Products of all combinations of sizes, with operands row by row, column by column, and spread out."""
+    import flambeau as fb
+
+    generator = np.random.default_rng(0)
+
+    def operand(rows, columns, order):
+        shape = {"rows": (rows, columns), "columns": (columns, rows), "spread": (2 * rows, 3 * columns)}[
+            order
+        ]
+        x = generator.standard_normal((3, *shape)).astype("f")
+        t = fb.from_numpy(x)
+        if order == "columns":
+            return t.transpose(1, 2), x.transpose(0, 2, 1)
+        return (t, x) if order == "rows" else (t[:, ::2, ::3], x[:, ::2, ::3])
+
+    orders = itertools.cycle(itertools.product(("rows", "columns", "spread"), repeat=2))
+    shapes = [
+        *itertools.product(SIZES, repeat=3),
+        (260, 140, 530),
+        (1, 400, 600),
+        (6, 90, 300),
+        (350, 330, 340),
+    ]
+    for (m, n, k), (left, right) in zip(shapes, orders, strict=False):
+        (a, x), (b, y) = operand(m, k, left), operand(k, n, right)
+        bias = generator.standard_normal(n).astype("f")
+        wanted = x.astype("d") @ y.astype("d")
+        close = {"rtol": 0, "atol": 1e-5 * (k + 1) ** 0.5}
+        where = f"{m}x{k} by {k}x{n}, {left} and {right}"
+        np.testing.assert_allclose(fb.bmm(a, b).numpy(), wanted, err_msg=where, **close)
+        np.testing.assert_allclose(fb.mm(a[0], b[0]).numpy(), wanted[0], err_msg=where, **close)
+        np.testing.assert_allclose(fb.mv(a[0], b[0, :, 0]).numpy(), wanted[0, :, 0], err_msg=where, **close)
+        sum = fb.addmm(fb.from_numpy(bias), a[1], b[1], beta=0.5, alpha=2)
+        np.testing.assert_allclose(sum.numpy(), 2 * wanted[1] + 0.5 * bias, err_msg=where, **close)
+
+
+@pytest.mark.parametrize("level", ["avx512", "avx2", "baseline"])
+def test_shapes_and_orders(level):
+    code = "from tests.ops.test_product_shapes import check_products; check_products()"
+    env = dict(os.environ, FLAMBEAU_CPU=level)
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
