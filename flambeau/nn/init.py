@@ -93,6 +93,8 @@ def trunc_normal_(
     def cdf(x: float) -> float:
         return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
 
+    if tensor.is_meta:  # there are no values to draw
+        return tensor
     with fb.no_grad():
         if cdf((b - mean) / std) - cdf((a - mean) / std) > 0.3:  # most are inside: draw the others again
             tensor.normal_(mean, std, generator=generator)

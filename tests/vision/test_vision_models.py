@@ -1,93 +1,210 @@
-"""Networks have torchvision's parameter names and numbers of parameters."""
+"""Networks have torchvision's parameter names, initial values and results.
 
-import io
+``golden/vision_models.json`` was written by torchvision 0.28: for each model the number of parameters and the
+MD5 sum of the names and shapes in its state dict; for some the results of seeded networks on seeded noise.
+"""
+
+import copy
+import hashlib
+import inspect
+import json
+import pickle
+import warnings
+from pathlib import Path
 
 import pytest
 
 import flambeau as fb
-from flambeau.vision import models, utils
+from flambeau import nn
+from flambeau.vision import models
+from flambeau.vision.models import ResNet18_Weights, ResNet50_Weights
+from flambeau.vision.models._utils import IntermediateLayerGetter
 
-PARAMETERS = {
-    "alexnet": 61_100_840,
-    "vgg11": 132_863_336,
-    "vgg16": 138_357_544,
-    "vgg16_bn": 138_365_992,
-    "resnet18": 11_689_512,
-    "resnet34": 21_797_672,
-    "resnet50": 25_557_032,
-    "resnet101": 44_549_160,
-    "resnet152": 60_192_808,
-    "mobilenet_v2": 3_504_872,
-    "resnext50_32x4d": 25_028_904,
-    "wide_resnet50_2": 68_883_240,
-    "lenet": 61_706,
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "vision_models.json").read_text())
+
+
+def without_weights(name, **kwargs):
+    builder = models.get_model_builder(name)
+    if "weights_backbone" in inspect.signature(builder).parameters:
+        kwargs["weights_backbone"] = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return builder(**kwargs)
+
+
+@pytest.mark.parametrize("name", models.list_models())
+def test_names_and_shapes(name):
+    with fb.device("meta"):
+        model = without_weights(name)
+    count, digest = GOLDEN["state"][name]
+    assert sum(parameter.numel() for parameter in model.parameters()) == count
+    lines = [f"{key} {list(value.shape)}" for key, value in model.state_dict().items()]
+    assert hashlib.md5("\n".join(lines).encode()).hexdigest() == digest
+
+
+FORWARD = {
+    "densenet121": ({}, (1, 3, 32, 32)),
+    "googlenet": ({"init_weights": True, "transform_input": True}, (1, 3, 64, 64)),
+    "inception_v3": ({"init_weights": True, "transform_input": True}, (1, 3, 96, 96)),
+    "mnasnet0_5": ({}, (2, 3, 64, 64)),
+    "mobilenet_v2": ({}, (2, 3, 64, 64)),
+    "resnet18": ({}, (2, 3, 32, 32)),
+    "resnext50_32x4d": ({}, (1, 3, 32, 32)),
+    "shufflenet_v2_x0_5": ({}, (2, 3, 64, 64)),
+    "squeezenet1_0": ({}, (1, 3, 64, 64)),
+    "squeezenet1_1": ({}, (1, 3, 64, 64)),
 }
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_number_of_parameters(name):
-    with fb.device("meta"):
-        model = models.get_model(name)
-    assert sum(parameter.numel() for parameter in model.parameters()) == PARAMETERS[name]
-
-
-def test_names():
-    with fb.device("meta"):
-        resnet, mobile = models.resnet50(), models.mobilenet_v2()
-        vgg, alex = models.vgg11_bn(), models.alexnet()
-    names = set(resnet.state_dict())
-    assert {
-        "conv1.weight",
-        "bn1.running_mean",
-        "layer1.0.downsample.1.weight",
-        "layer4.2.conv3.weight",
-        "fc.bias",
-    } <= names
-    assert len(names) == 320
-    names = list(mobile.state_dict())
-    assert names[0] == "features.0.0.weight" and "features.1.conv.0.1.running_var" in names
-    assert {"features.18.0.weight", "features.2.conv.2.weight", "classifier.1.bias"} <= set(names)
-    assert {"features.1.running_mean", "classifier.6.weight"} <= set(vgg.state_dict())
-    assert {"features.10.bias", "classifier.1.weight"} <= set(alex.state_dict())
-
-
-@pytest.mark.parametrize(
-    ("name", "size"), [("lenet", (1, 28, 28)), ("resnet18", (3, 32, 32)), ("mobilenet_v2", (3, 32, 32))]
-)
-def test_forward_and_backward(name, size):
+@pytest.mark.parametrize("name", FORWARD)
+def test_initial_values_forward_and_backward(name):
+    """The same seed gives torchvision's initial values; results and a gradient agree."""
+    options, size = FORWARD[name]
     fb.manual_seed(0)
-    model = models.get_model(name, num_classes=4)
-    out = model(fb.randn(2, *size))
-    assert out.shape == (2, 4)
-    out.sum().backward()
-    assert all(parameter.grad is not None for parameter in model.parameters())
+    model = without_weights(name, num_classes=10, **options).eval()
+    if name.startswith("vit"):  # its last layer starts at zero
+        nn.init.normal_(model.heads.head.weight)
+    fb.manual_seed(1)
+    out = model(fb.randn(*size))
+    if isinstance(out, dict):
+        out = fb.cat([value.flatten() for value in out.values()])
+    out.square().sum().backward()
+    golden = GOLDEN["forward"][name]
+    out = out.detach().flatten()
+    expected = fb.tensor(golden["out"])
+    scale = expected.abs().max().item()
+    fb.testing.assert_close(out[:: max(1, len(out) // 6)][:6], expected, rtol=1e-4, atol=1e-4 * scale)
+    gradient = next(parameter.grad for parameter in model.parameters() if parameter.grad is not None)
+    assert gradient.norm().item() == pytest.approx(golden["grad"], rel=1e-3)
 
 
-def test_unknown_models_and_weights():
-    assert "resnet18" in models.list_models()
-    with pytest.raises(ValueError, match=r"Unknown model nothing"):
-        models.get_model("nothing")
-    with pytest.raises(NotImplementedError, match=r"load_state_dict"):
-        models.resnet18(weights="DEFAULT")
+def test_auxiliary_outputs():
+    with fb.device("meta"):
+        googlenet = models.googlenet(init_weights=False, num_classes=3)
+        inception = models.inception_v3(init_weights=False, num_classes=3)
+        out = googlenet(fb.empty(2, 3, 64, 64))
+        assert out._fields == ("logits", "aux_logits2", "aux_logits1") and out.aux_logits1.shape == (2, 3)
+        out = inception(fb.empty(2, 3, 299, 299))
+        assert out._fields == ("logits", "aux_logits") and out.aux_logits.shape == (2, 3)
+        assert inception.eval()(fb.empty(2, 3, 299, 299)).shape == (2, 3)
 
 
-def test_make_grid():
-    images = fb.arange(5.0).reshape(5, 1, 1, 1).expand(5, 3, 2, 3)
-    grid = utils.make_grid(images, nrow=3, padding=1, pad_value=9)
-    assert grid.shape == (3, 7, 13)
-    assert grid[0, 1].tolist() == [9, 0, 0, 0, 9, 1, 1, 1, 9, 2, 2, 2, 9]
-    assert grid[0, 4].tolist() == [9, 3, 3, 3, 9, 4, 4, 4, 9, 9, 9, 9, 9]
-    assert utils.make_grid(images, normalize=True).max().item() == 1
-    assert utils.make_grid([fb.zeros(1, 4, 4)] * 2).shape == (3, 8, 14)
-    with pytest.raises(TypeError, match=r"tensor or list of tensors expected"):
-        utils.make_grid("x")
+def test_lenet():
+    model = models.lenet()
+    assert sum(parameter.numel() for parameter in model.parameters()) == 61_706
+    assert model(fb.randn(2, 1, 28, 28)).shape == (2, 10)
 
 
-def test_save_image(tmp_path):
-    image = pytest.importorskip("PIL.Image")
-    utils.save_image(fb.full((3, 4, 5), 0.5), tmp_path / "a.png")
-    with image.open(tmp_path / "a.png") as saved:
-        assert saved.size == (5, 4) and saved.getpixel((0, 0)) == (128, 128, 128)
-    buffer = io.BytesIO()
-    utils.save_image(fb.zeros(2, 1, 4, 4), buffer, format="png", padding=0)
-    assert buffer.getvalue().startswith(b"\x89PNG")
+def test_densenet_saves_memory_with_the_same_gradients():
+    gradients = []
+    for memory_efficient in (False, True):
+        fb.manual_seed(0)
+        model = models.DenseNet(8, (2, 2), 8, num_classes=2, memory_efficient=memory_efficient).eval()
+        model(fb.linspace(-1, 1, 3 * 32 * 32).view(1, 3, 32, 32)).sum().backward()
+        gradients.append(model.features.conv0.weight.grad)
+    fb.testing.assert_close(*gradients)
+
+
+def test_mnasnet_takes_files_of_version_1():
+    old = models.mnasnet0_5()
+    state = old.state_dict()
+    state._metadata[""]["version"] = 1
+    new = models.mnasnet0_5()
+    with pytest.raises(RuntimeError, match="size mismatch for layers.0.weight"):  # version 1 has a wider stem
+        new.load_state_dict(state)
+    assert new.layers[0].out_channels == 32 and new.layers[8][0].layers[0].in_channels == 16
+
+
+def test_register():
+    assert models.list_models(include="res*", exclude="*18") == [
+        "resnet101", "resnet152", "resnet34", "resnet50", "resnext101_32x8d", "resnext101_64x4d",
+        "resnext50_32x4d",
+    ]  # fmt: skip
+    assert models.get_model_builder("ResNet18") is models.resnet18
+    assert models.get_model_weights("resnet50") is ResNet50_Weights
+    assert models.get_model_weights(models.resnet50) is ResNet50_Weights
+    assert models.get_weight("ResNet50_Weights.IMAGENET1K_V2") is ResNet50_Weights.DEFAULT
+    for call in (models.get_model, models.get_model_weights):
+        with pytest.raises(ValueError, match=r"^Unknown model nothing$"):
+            call("nothing")
+    with pytest.raises(ValueError, match=r"Invalid weight name provided: 'ResNet50_Weights'."):
+        models.get_weight("ResNet50_Weights")
+    with pytest.raises(ValueError, match=r"The weight enum 'Foo' for the specific method couldn't be"):
+        models.get_weight("Foo.BAR")
+
+
+def test_weights_enum():
+    weights = ResNet50_Weights.DEFAULT
+    assert weights is ResNet50_Weights.IMAGENET1K_V2 and len(ResNet50_Weights) == 2
+    assert repr(weights) == str(weights) == "ResNet50_Weights.IMAGENET1K_V2"
+    assert weights.url == "https://download.pytorch.org/models/resnet50-11ad3fa6.pth"
+    assert weights.meta["num_params"] == 25557032 and weights.meta["categories"][:2] == ["tench", "goldfish"]
+    assert copy.deepcopy(weights) is weights and pickle.loads(pickle.dumps(weights)) is weights
+    assert repr(weights.transforms()) == (
+        "ImageClassification(\n    crop_size=[224]\n    resize_size=[232]\n    mean=[0.485, 0.456, 0.406]\n"
+        "    std=[0.229, 0.224, 0.225]\n    interpolation=InterpolationMode.BILINEAR\n)"
+    )
+    assert weights.transforms()(fb.zeros(3, 300, 400, dtype=fb.uint8)).shape == (3, 224, 224)
+    with pytest.raises(TypeError, match="expected ResNet18_Weights but received ResNet50_Weights"):
+        models.resnet18(weights=weights)
+    with pytest.raises(KeyError, match="XX"):
+        models.resnet18(weights="XX")
+    with pytest.raises(ValueError, match=r"'num_classes' expected value 1000 but got 10 instead."):
+        models.resnet18(weights="DEFAULT", num_classes=10)
+
+
+@pytest.mark.parametrize("name", models.list_models())
+def test_facts_of_weights(name):
+    for weights in models.get_model_weights(name):
+        assert weights.url.startswith("https://download.pytorch.org/models/")
+        assert weights.meta["num_params"] > 0 and callable(weights.transforms())
+
+
+@pytest.fixture
+def fetched(monkeypatch):
+    """Weights come from here rather than from the network; what was asked for is noted."""
+    calls = []
+    with fb.device("meta"):
+        state = models.resnet18().state_dict()
+
+    def fetch(url, **options):
+        calls.append((url, options))
+        return state
+
+    monkeypatch.setattr("flambeau.vision.models._api.load_state_dict_from_url", fetch)
+    return calls
+
+
+def test_weights_are_fetched_and_checked(fetched):
+    with fb.device("meta"):
+        for weights in ("DEFAULT", "ResNet18_Weights.IMAGENET1K_V1", ResNet18_Weights.DEFAULT):
+            assert models.resnet18(weights=weights, progress=False).fc.out_features == 1000
+    options = {"progress": False, "check_hash": True}
+    assert fetched == [("https://download.pytorch.org/models/resnet18-f37072fd.pth", options)] * 3
+
+
+def test_old_ways_to_ask_for_weights(fetched):
+    equivalent = r"equivalent to passing `weights=ResNet18_Weights.IMAGENET1K_V1`. You can also use"
+    with fb.device("meta"):
+        with pytest.warns(UserWarning, match="parameter 'pretrained' is deprecated since 0.13") as caught:
+            models.resnet18(pretrained=True)
+        assert equivalent in str(caught[1].message) and caught[0].filename == __file__
+        with pytest.warns(UserWarning, match="Using 'weights' and 'progress' as positional parameter"):
+            models.resnet18(True, False)
+        assert len(fetched) == 2
+        with pytest.warns(UserWarning, match=r"equivalent to passing `weights=None`.$"):
+            models.resnet18(pretrained=False)
+    assert len(fetched) == 2
+
+
+def test_intermediate_layer_getter():
+    with fb.device("meta"):
+        getter = IntermediateLayerGetter(models.resnet18(), {"layer1": "feat1", "layer3": "feat2"})
+        out = getter(fb.empty(1, 3, 224, 224))
+    assert [(name, tuple(value.shape)) for name, value in out.items()] == [
+        ("feat1", (1, 64, 56, 56)),
+        ("feat2", (1, 256, 14, 14)),
+    ]
+    assert list(getter) == ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3"]
+    with pytest.raises(ValueError, match="return_layers are not present in model"):
+        IntermediateLayerGetter(models.lenet(), {"layer9": "x"})

@@ -7,9 +7,11 @@ from typing import Any
 import flambeau as fb
 from flambeau import nn
 
-from ._make import refuse_weights
+from ._api import construct, model, published
 
-__all__ = ["AlexNet", "alexnet"]
+__all__ = ["AlexNet", "AlexNet_Weights", "alexnet"]
+
+AlexNet_Weights = published("AlexNet_Weights", __name__)
 
 
 class AlexNet(nn.Module):
@@ -47,7 +49,7 @@ class AlexNet(nn.Module):
         return self.classifier(fb.flatten(self.avgpool(self.features(x)), 1))
 
 
-def alexnet(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> AlexNet:
+@model(AlexNet_Weights)
+def alexnet(*, weights: AlexNet_Weights | None = None, progress: bool = True, **kwargs: Any) -> AlexNet:
     """AlexNet."""
-    refuse_weights(weights, kwargs)
-    return AlexNet(**kwargs)
+    return construct(AlexNet, weights=weights, progress=progress, **kwargs)

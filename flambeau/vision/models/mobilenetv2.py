@@ -8,9 +8,13 @@ from typing import Any
 import flambeau as fb
 from flambeau import nn
 
-from ._make import initialize_convolutions, refuse_weights
+from ..ops import Conv2dNormActivation
+from ._api import construct, model, published
+from ._utils import _make_divisible, initialize_convolutions
 
-__all__ = ["MobileNetV2", "mobilenet_v2"]
+__all__ = ["MobileNetV2", "MobileNet_V2_Weights", "mobilenet_v2"]
+
+MobileNet_V2_Weights = published("MobileNet_V2_Weights", __name__)
 
 # expansion, channels, blocks, stride of the first block
 _STAGES = [
@@ -22,29 +26,6 @@ _STAGES = [
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 ]
-
-
-def round_channels(value: float, divisor: int = 8) -> int:
-    """The multiple of `divisor` nearest to a number of channels, but not more than a tenth below it."""
-    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * value else rounded
-
-
-class _ConvNormActivation(nn.Sequential):
-    """A convolution that keeps the size apart from the stride, a normalization and ReLU6."""
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        norm: Callable[..., nn.Module],
-        kernel: int = 3,
-        stride: int = 1,
-        groups: int = 1,
-    ) -> None:
-        convolution = nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False)
-        super().__init__(convolution, norm(outputs), nn.ReLU6(inplace=True))
-        self.out_channels = outputs
 
 
 class InvertedResidual(nn.Module):
@@ -67,9 +48,13 @@ class InvertedResidual(nn.Module):
         hidden = round(inp * expand_ratio)
         layers: list[nn.Module] = []
         if expand_ratio != 1:
-            layers.append(_ConvNormActivation(inp, hidden, norm, kernel=1))
+            layers.append(
+                Conv2dNormActivation(inp, hidden, kernel_size=1, norm_layer=norm, activation_layer=nn.ReLU6)
+            )
         layers += [
-            _ConvNormActivation(hidden, hidden, norm, stride=stride, groups=hidden),
+            Conv2dNormActivation(
+                hidden, hidden, stride=stride, groups=hidden, norm_layer=norm, activation_layer=nn.ReLU6
+            ),
             nn.Conv2d(hidden, oup, 1, 1, 0, bias=False),
             norm(oup),
         ]
@@ -96,17 +81,23 @@ class MobileNetV2(nn.Module):
     ) -> None:
         super().__init__()
         block, norm = block or InvertedResidual, norm_layer or nn.BatchNorm2d
-        channels = round_channels(32 * width_mult, round_nearest)
-        self.last_channel = round_channels(1280 * max(1.0, width_mult), round_nearest)
-        features: list[nn.Module] = [_ConvNormActivation(3, channels, norm, stride=2)]
+        channels = _make_divisible(32 * width_mult, round_nearest)
+        self.last_channel = _make_divisible(1280 * max(1.0, width_mult), round_nearest)
+        features: list[nn.Module] = [
+            Conv2dNormActivation(3, channels, stride=2, norm_layer=norm, activation_layer=nn.ReLU6)
+        ]
         for expand, width, count, stride in inverted_residual_setting or _STAGES:
-            out = round_channels(width * width_mult, round_nearest)
+            out = _make_divisible(width * width_mult, round_nearest)
             for i in range(count):
                 features.append(
                     block(channels, out, stride if i == 0 else 1, expand_ratio=expand, norm_layer=norm)
                 )
                 channels = out
-        features.append(_ConvNormActivation(channels, self.last_channel, norm, kernel=1))
+        features.append(
+            Conv2dNormActivation(
+                channels, self.last_channel, kernel_size=1, norm_layer=norm, activation_layer=nn.ReLU6
+            )
+        )
         self.features = nn.Sequential(*features)
         self.classifier = nn.Sequential(nn.Dropout(p=dropout), nn.Linear(self.last_channel, num_classes))
         initialize_convolutions(self, linear_std=0.01)
@@ -116,7 +107,9 @@ class MobileNetV2(nn.Module):
         return self.classifier(fb.flatten(x, 1))
 
 
-def mobilenet_v2(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> MobileNetV2:
+@model(MobileNet_V2_Weights)
+def mobilenet_v2(
+    *, weights: MobileNet_V2_Weights | None = None, progress: bool = True, **kwargs: Any
+) -> MobileNetV2:
     """MobileNetV2."""
-    refuse_weights(weights, kwargs)
-    return MobileNetV2(**kwargs)
+    return construct(MobileNetV2, weights=weights, progress=progress, **kwargs)

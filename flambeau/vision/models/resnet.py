@@ -8,10 +8,21 @@ from typing import Any
 import flambeau as fb
 from flambeau import nn
 
-from ._make import initialize_convolutions, refuse_weights
+from ._api import WeightsEnum, construct, model, published, require
+from ._utils import initialize_convolutions
 
 __all__ = [
+    "ResNeXt101_32X8D_Weights",
+    "ResNeXt101_64X4D_Weights",
+    "ResNeXt50_32X4D_Weights",
     "ResNet",
+    "ResNet101_Weights",
+    "ResNet152_Weights",
+    "ResNet18_Weights",
+    "ResNet34_Weights",
+    "ResNet50_Weights",
+    "Wide_ResNet101_2_Weights",
+    "Wide_ResNet50_2_Weights",
     "resnet101",
     "resnet152",
     "resnet18",
@@ -23,6 +34,17 @@ __all__ = [
     "wide_resnet101_2",
     "wide_resnet50_2",
 ]
+
+ResNet18_Weights = published("ResNet18_Weights", __name__)
+ResNet34_Weights = published("ResNet34_Weights", __name__)
+ResNet50_Weights = published("ResNet50_Weights", __name__)
+ResNet101_Weights = published("ResNet101_Weights", __name__)
+ResNet152_Weights = published("ResNet152_Weights", __name__)
+ResNeXt50_32X4D_Weights = published("ResNeXt50_32X4D_Weights", __name__)
+ResNeXt101_32X8D_Weights = published("ResNeXt101_32X8D_Weights", __name__)
+ResNeXt101_64X4D_Weights = published("ResNeXt101_64X4D_Weights", __name__)
+Wide_ResNet50_2_Weights = published("Wide_ResNet50_2_Weights", __name__)
+Wide_ResNet101_2_Weights = published("Wide_ResNet101_2_Weights", __name__)
 
 
 def conv3x3(
@@ -190,56 +212,84 @@ class ResNet(nn.Module):
         return self.fc(fb.flatten(self.avgpool(x), 1))
 
 
-def _resnet(block: type, layers: list[int], weights: Any, kwargs: dict[str, Any], **defaults: int) -> ResNet:
-    refuse_weights(weights, kwargs)
-    return ResNet(block, layers, **{**defaults, **kwargs})
+def _resnet(
+    block: type[BasicBlock | Bottleneck],
+    layers: list[int],
+    weights: WeightsEnum | None,
+    progress: bool,
+    kwargs: dict[str, Any],
+    **shape: int,
+) -> ResNet:
+    for name, value in shape.items():
+        require(kwargs, name, value)
+    return construct(ResNet, block, layers, weights=weights, progress=progress, **kwargs)
 
 
-def resnet18(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
+@model(ResNet18_Weights)
+def resnet18(*, weights: ResNet18_Weights | None = None, progress: bool = True, **kwargs: Any) -> ResNet:
     """ResNet-18."""
-    return _resnet(BasicBlock, [2, 2, 2, 2], weights, kwargs)
+    return _resnet(BasicBlock, [2, 2, 2, 2], weights, progress, kwargs)
 
 
-def resnet34(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
+@model(ResNet34_Weights)
+def resnet34(*, weights: ResNet34_Weights | None = None, progress: bool = True, **kwargs: Any) -> ResNet:
     """ResNet-34."""
-    return _resnet(BasicBlock, [3, 4, 6, 3], weights, kwargs)
+    return _resnet(BasicBlock, [3, 4, 6, 3], weights, progress, kwargs)
 
 
-def resnet50(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
+@model(ResNet50_Weights)
+def resnet50(*, weights: ResNet50_Weights | None = None, progress: bool = True, **kwargs: Any) -> ResNet:
     """ResNet-50."""
-    return _resnet(Bottleneck, [3, 4, 6, 3], weights, kwargs)
+    return _resnet(Bottleneck, [3, 4, 6, 3], weights, progress, kwargs)
 
 
-def resnet101(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
+@model(ResNet101_Weights)
+def resnet101(*, weights: ResNet101_Weights | None = None, progress: bool = True, **kwargs: Any) -> ResNet:
     """ResNet-101."""
-    return _resnet(Bottleneck, [3, 4, 23, 3], weights, kwargs)
+    return _resnet(Bottleneck, [3, 4, 23, 3], weights, progress, kwargs)
 
 
-def resnet152(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
+@model(ResNet152_Weights)
+def resnet152(*, weights: ResNet152_Weights | None = None, progress: bool = True, **kwargs: Any) -> ResNet:
     """ResNet-152."""
-    return _resnet(Bottleneck, [3, 8, 36, 3], weights, kwargs)
+    return _resnet(Bottleneck, [3, 8, 36, 3], weights, progress, kwargs)
 
 
-def resnext50_32x4d(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
+@model(ResNeXt50_32X4D_Weights)
+def resnext50_32x4d(
+    *, weights: ResNeXt50_32X4D_Weights | None = None, progress: bool = True, **kwargs: Any
+) -> ResNet:
     """ResNeXt-50, 32 groups of width 4."""
-    return _resnet(Bottleneck, [3, 4, 6, 3], weights, kwargs, groups=32, width_per_group=4)
+    return _resnet(Bottleneck, [3, 4, 6, 3], weights, progress, kwargs, groups=32, width_per_group=4)
 
 
-def resnext101_32x8d(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
+@model(ResNeXt101_32X8D_Weights)
+def resnext101_32x8d(
+    *, weights: ResNeXt101_32X8D_Weights | None = None, progress: bool = True, **kwargs: Any
+) -> ResNet:
     """ResNeXt-101, 32 groups of width 8."""
-    return _resnet(Bottleneck, [3, 4, 23, 3], weights, kwargs, groups=32, width_per_group=8)
+    return _resnet(Bottleneck, [3, 4, 23, 3], weights, progress, kwargs, groups=32, width_per_group=8)
 
 
-def resnext101_64x4d(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
+@model(ResNeXt101_64X4D_Weights)
+def resnext101_64x4d(
+    *, weights: ResNeXt101_64X4D_Weights | None = None, progress: bool = True, **kwargs: Any
+) -> ResNet:
     """ResNeXt-101, 64 groups of width 4."""
-    return _resnet(Bottleneck, [3, 4, 23, 3], weights, kwargs, groups=64, width_per_group=4)
+    return _resnet(Bottleneck, [3, 4, 23, 3], weights, progress, kwargs, groups=64, width_per_group=4)
 
 
-def wide_resnet50_2(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
+@model(Wide_ResNet50_2_Weights)
+def wide_resnet50_2(
+    *, weights: Wide_ResNet50_2_Weights | None = None, progress: bool = True, **kwargs: Any
+) -> ResNet:
     """ResNet-50 with twice the width in its blocks."""
-    return _resnet(Bottleneck, [3, 4, 6, 3], weights, kwargs, width_per_group=128)
+    return _resnet(Bottleneck, [3, 4, 6, 3], weights, progress, kwargs, width_per_group=128)
 
 
-def wide_resnet101_2(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> ResNet:
+@model(Wide_ResNet101_2_Weights)
+def wide_resnet101_2(
+    *, weights: Wide_ResNet101_2_Weights | None = None, progress: bool = True, **kwargs: Any
+) -> ResNet:
     """ResNet-101 with twice the width in its blocks."""
-    return _resnet(Bottleneck, [3, 4, 23, 3], weights, kwargs, width_per_group=128)
+    return _resnet(Bottleneck, [3, 4, 23, 3], weights, progress, kwargs, width_per_group=128)

@@ -7,9 +7,37 @@ from typing import Any
 import flambeau as fb
 from flambeau import nn
 
-from ._make import initialize_convolutions, refuse_weights
+from ._api import WeightsEnum, construct, model, published
+from ._utils import initialize_convolutions
 
-__all__ = ["VGG", "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"]
+__all__ = [
+    "VGG",
+    "VGG11_BN_Weights",
+    "VGG11_Weights",
+    "VGG13_BN_Weights",
+    "VGG13_Weights",
+    "VGG16_BN_Weights",
+    "VGG16_Weights",
+    "VGG19_BN_Weights",
+    "VGG19_Weights",
+    "vgg11",
+    "vgg11_bn",
+    "vgg13",
+    "vgg13_bn",
+    "vgg16",
+    "vgg16_bn",
+    "vgg19",
+    "vgg19_bn",
+]
+
+VGG11_Weights = published("VGG11_Weights", __name__)
+VGG11_BN_Weights = published("VGG11_BN_Weights", __name__)
+VGG13_Weights = published("VGG13_Weights", __name__)
+VGG13_BN_Weights = published("VGG13_BN_Weights", __name__)
+VGG16_Weights = published("VGG16_Weights", __name__)
+VGG16_BN_Weights = published("VGG16_BN_Weights", __name__)
+VGG19_Weights = published("VGG19_Weights", __name__)
+VGG19_BN_Weights = published("VGG19_BN_Weights", __name__)
 
 # convolutions in each of the five blocks, by the number of layers with weights
 _BLOCKS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -55,46 +83,55 @@ def _features(depth: int, batch_norm: bool) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _vgg(depth: int, batch_norm: bool, weights: Any, kwargs: dict[str, Any]) -> VGG:
-    refuse_weights(weights, kwargs)
-    return VGG(_features(depth, batch_norm), **kwargs)
+def _vgg(depth: int, batch_norm: bool, weights: WeightsEnum | None, progress: bool, **kwargs: Any) -> VGG:
+    if weights is not None:
+        kwargs["init_weights"] = False
+    return construct(VGG, _features(depth, batch_norm), weights=weights, progress=progress, **kwargs)
 
 
-def vgg11(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> VGG:
+@model(VGG11_Weights)
+def vgg11(*, weights: VGG11_Weights | None = None, progress: bool = True, **kwargs: Any) -> VGG:
     """VGG with 11 layers."""
-    return _vgg(11, False, weights, kwargs)
+    return _vgg(11, False, weights, progress, **kwargs)
 
 
-def vgg11_bn(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> VGG:
+@model(VGG11_BN_Weights)
+def vgg11_bn(*, weights: VGG11_BN_Weights | None = None, progress: bool = True, **kwargs: Any) -> VGG:
     """VGG with 11 layers and batch normalization."""
-    return _vgg(11, True, weights, kwargs)
+    return _vgg(11, True, weights, progress, **kwargs)
 
 
-def vgg13(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> VGG:
+@model(VGG13_Weights)
+def vgg13(*, weights: VGG13_Weights | None = None, progress: bool = True, **kwargs: Any) -> VGG:
     """VGG with 13 layers."""
-    return _vgg(13, False, weights, kwargs)
+    return _vgg(13, False, weights, progress, **kwargs)
 
 
-def vgg13_bn(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> VGG:
+@model(VGG13_BN_Weights)
+def vgg13_bn(*, weights: VGG13_BN_Weights | None = None, progress: bool = True, **kwargs: Any) -> VGG:
     """VGG with 13 layers and batch normalization."""
-    return _vgg(13, True, weights, kwargs)
+    return _vgg(13, True, weights, progress, **kwargs)
 
 
-def vgg16(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> VGG:
+@model(VGG16_Weights)
+def vgg16(*, weights: VGG16_Weights | None = None, progress: bool = True, **kwargs: Any) -> VGG:
     """VGG with 16 layers."""
-    return _vgg(16, False, weights, kwargs)
+    return _vgg(16, False, weights, progress, **kwargs)
 
 
-def vgg16_bn(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> VGG:
+@model(VGG16_BN_Weights)
+def vgg16_bn(*, weights: VGG16_BN_Weights | None = None, progress: bool = True, **kwargs: Any) -> VGG:
     """VGG with 16 layers and batch normalization."""
-    return _vgg(16, True, weights, kwargs)
+    return _vgg(16, True, weights, progress, **kwargs)
 
 
-def vgg19(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> VGG:
+@model(VGG19_Weights)
+def vgg19(*, weights: VGG19_Weights | None = None, progress: bool = True, **kwargs: Any) -> VGG:
     """VGG with 19 layers."""
-    return _vgg(19, False, weights, kwargs)
+    return _vgg(19, False, weights, progress, **kwargs)
 
 
-def vgg19_bn(*, weights: Any = None, progress: bool = True, **kwargs: Any) -> VGG:
+@model(VGG19_BN_Weights)
+def vgg19_bn(*, weights: VGG19_BN_Weights | None = None, progress: bool = True, **kwargs: Any) -> VGG:
     """VGG with 19 layers and batch normalization."""
-    return _vgg(19, True, weights, kwargs)
+    return _vgg(19, True, weights, progress, **kwargs)
