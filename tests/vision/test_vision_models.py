@@ -110,7 +110,9 @@ def test_mnasnet_takes_files_of_version_1():
     state = old.state_dict()
     state._metadata[""]["version"] = 1
     new = models.mnasnet0_5()
-    with pytest.raises(RuntimeError, match="size mismatch for layers.0.weight"):  # version 1 has a wider stem
+    with pytest.raises(
+        RuntimeError, match=r"size mismatch for layers\.0\.weight"
+    ):  # version 1 has a wider stem
         new.load_state_dict(state)
     assert new.layers[0].out_channels == 32 and new.layers[8][0].layers[0].in_channels == 16
 
@@ -184,17 +186,21 @@ def test_weights_are_fetched_and_checked(fetched):
 
 
 def test_old_ways_to_ask_for_weights(fetched):
-    equivalent = r"equivalent to passing `weights=ResNet18_Weights.IMAGENET1K_V1`. You can also use"
-    with fb.device("meta"):
-        with pytest.warns(UserWarning, match="parameter 'pretrained' is deprecated since 0.13") as caught:
-            models.resnet18(pretrained=True)
-        assert equivalent in str(caught[1].message) and caught[0].filename == __file__
-        with pytest.warns(UserWarning, match="Using 'weights' and 'progress' as positional parameter"):
-            models.resnet18(True, False)
+    note = "Arguments other than a weight enum or `None` for 'weights' are deprecated since 0.13"
+    with fb.device("meta"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        models.resnet18(pretrained=True)
+        models.resnet18(True, False)
         assert len(fetched) == 2
-        with pytest.warns(UserWarning, match=r"equivalent to passing `weights=None`.$"):
-            models.resnet18(pretrained=False)
-    assert len(fetched) == 2
+        models.resnet18(pretrained=False)
+        assert len(fetched) == 2
+    messages = [str(warning.message) for warning in caught]
+    assert {warning.filename for warning in caught} == {__file__}
+    assert messages[0].startswith("The parameter 'pretrained' is deprecated since 0.13")
+    assert messages[1].startswith(note) and messages[1] == messages[3]
+    assert "equivalent to passing `weights=ResNet18_Weights.IMAGENET1K_V1`. You can also use" in messages[1]
+    assert messages[2].startswith("Using 'weights' and 'progress' as positional parameter(s) is deprecated")
+    assert messages[5].startswith(note) and messages[5].endswith("passing `weights=None`.")
 
 
 def test_intermediate_layer_getter():

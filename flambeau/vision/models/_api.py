@@ -145,7 +145,7 @@ def _is_meant(
         warnings.warn(
             f"The parameter '{old_name}' is deprecated since 0.13 and may be removed in the future, "
             f"please use '{name}' instead.",
-            stacklevel=4,
+            stacklevel=3,
         )
         kwargs[name] = kwargs.pop(old_name)
     value = kwargs.get(name)
@@ -162,7 +162,7 @@ def _is_meant(
     warnings.warn(
         f"Arguments other than a weight enum or `None` for '{name}' are deprecated since 0.13 and may be "
         f"removed in the future. The current behavior is equivalent to passing `{name}={member!r}`.{note}",
-        stacklevel=4,
+        stacklevel=3,
     )
     kwargs[name] = member
 
