@@ -12,7 +12,7 @@ def transform_batch(transform: Any, images: fb.Tensor, index: Any) -> Any:
 
     That is possible for `ToTensor` followed by `Normalize`; anything else gives NotImplemented.
     """
-    from .transforms import Compose, Normalize, ToTensor
+    from ._containers import Compose, Normalize, ToTensor
 
     steps = transform.transforms if type(transform) is Compose else [transform]
     if not steps or type(steps[0]) is not ToTensor or any(type(step) is not Normalize for step in steps[1:]):

@@ -85,9 +85,20 @@ def perspective(img: Any, coefficients: list[float], interpolation: str, fill: A
     )
 
 
-def adjust(img: Any, what: str, factor: float) -> Any:
-    """Brightness, Contrast, Color or Sharpness as ImageEnhance changes them."""
-    return getattr(pil("ImageEnhance"), what)(img).enhance(factor)
+def adjust_brightness(img: Any, factor: float) -> Any:
+    return pil("ImageEnhance").Brightness(img).enhance(factor)
+
+
+def adjust_contrast(img: Any, factor: float) -> Any:
+    return pil("ImageEnhance").Contrast(img).enhance(factor)
+
+
+def adjust_saturation(img: Any, factor: float) -> Any:
+    return pil("ImageEnhance").Color(img).enhance(factor)
+
+
+def adjust_sharpness(img: Any, factor: float) -> Any:
+    return pil("ImageEnhance").Sharpness(img).enhance(factor)
 
 
 def adjust_hue(img: Any, factor: float) -> Any:

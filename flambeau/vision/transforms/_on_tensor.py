@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 import flambeau as fb
+from flambeau.nn import functional as F
 
-_TAPS = {"bilinear": 1.0, "bicubic": 2.0}
+_SIGNED_BITS = {fb.int8: 7, fb.int16: 15, fb.int32: 31, fb.int64: 63}
 
 
 def size(img: fb.Tensor) -> list[int]:
@@ -18,91 +19,52 @@ def size(img: fb.Tensor) -> list[int]:
     return [1 if img.dim() == 2 else img.shape[-3], img.shape[-2], img.shape[-1]]
 
 
+def value_bits(dtype: fb.dtype) -> int:
+    """How many bits of an integer type hold a colour."""
+    return {fb.uint8: 8, fb.uint16: 16, **_SIGNED_BITS}.get(dtype, 1)
+
+
 def max_value(dtype: fb.dtype) -> int:
     """The value of white."""
-    known = {
-        fb.uint8: 255,
-        fb.int8: 127,
-        fb.int16: 32767,
-        fb.uint16: 65535,
-        fb.int32: 2**31 - 1,
-        fb.int64: 2**63 - 1,
-    }
-    return known.get(dtype, 1)
+    return 1 if dtype.is_floating_point or dtype == fb.bool else 2 ** value_bits(dtype) - 1
 
 
-def _kernel(mode: str, x: np.ndarray) -> np.ndarray:
-    x = np.abs(x)
-    if mode == "bilinear":
-        return np.maximum(0.0, 1.0 - x)
-    a = -0.5  # Keys's cubic as Pillow has it
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    far = ((x - 5) * x + 8) * x * a - 4 * a
-    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
+def as_float(img: fb.Tensor) -> fb.Tensor:
+    """In a type that can be computed with."""
+    return img if img.dtype in (fb.float32, fb.float64) else img.to(fb.float32)
 
 
-def _cubic(x: np.ndarray) -> np.ndarray:
-    """Keys's cubic with a = -0.75, which interpolation without antialiasing uses."""
-    a, x = -0.75, np.abs(x)
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    far = ((x - 5) * x + 8) * x * a - 4 * a
-    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
+def rounded(out: fb.Tensor, dtype: fb.dtype) -> fb.Tensor:
+    """Back in the type of the picture."""
+    return (out if dtype.is_floating_point else out.round()).to(dtype)
 
 
-def resampling_matrix(old: int, new: int, mode: str, antialias: bool) -> np.ndarray:
-    """The matrix (new × old) of one-dimensional resampling.
-
-    With antialiasing the kernel is stretched by the scale when shrinking, as Pillow does; without, the
-    nearest samples are used, those at the border repeated.
-    """
-    scale = old / new
-    centres = (np.arange(new) + 0.5) * scale
-    matrix = np.zeros((new, old))
-    if antialias:
-        stretch = max(scale, 1.0)
-        reach = _TAPS[mode] * stretch
-        for row, centre in enumerate(centres):
-            first, last = max(int(centre - reach + 0.5), 0), min(int(centre + reach + 0.5), old)
-            weights = _kernel(mode, (np.arange(first, last) + 0.5 - centre) / stretch)
-            matrix[row, first:last] = weights / weights.sum()
-        return matrix
-    places = centres - 0.5
-    if mode == "bilinear":
-        places = np.maximum(places, 0.0)
-    base = np.floor(places).astype(int)
-    for shift in (0, 1) if mode == "bilinear" else (-1, 0, 1, 2):
-        distance = places - (base + shift)
-        weights = _kernel("bilinear", distance) if mode == "bilinear" else _cubic(distance)
-        np.add.at(matrix, (np.arange(new), np.clip(base + shift, 0, old - 1)), weights)
-    return matrix
+def _nearest(old: int, new: int, half: float) -> fb.Tensor:
+    scale = np.float32(old) / np.float32(new)
+    places = np.floor((np.arange(new, dtype=np.float32) + np.float32(half)) * scale).astype(np.int64)
+    return fb.from_numpy(np.minimum(places, old - 1))
 
 
 def resize(img: fb.Tensor, height: int, width: int, mode: str, antialias: bool) -> fb.Tensor:
-    old_height, old_width = img.shape[-2:]
-    if (old_height, old_width) == (height, width):
+    if tuple(img.shape[-2:]) == (height, width):
         return img
     if mode in ("nearest", "nearest-exact"):
         half = 0.5 if mode == "nearest-exact" else 0.0
-
-        def chosen(old: int, new: int) -> fb.Tensor:
-            places = np.minimum(((np.arange(new) + half) * (old / new)).astype(np.int64), old - 1)
-            return fb.from_numpy(places).to(img.device)
-
-        return img.index_select(-2, chosen(old_height, height)).index_select(-1, chosen(old_width, width))
-    if mode not in _TAPS:
+        for dim, new in ((-2, height), (-1, width)):
+            img = img.index_select(dim, _nearest(img.shape[dim], new, half).to(img.device))
+        return img
+    if mode not in ("bilinear", "bicubic"):
         raise ValueError(
             f"tensors can be resized with nearest, nearest-exact, bilinear and bicubic, not {mode}"
         )
-    whole = not img.is_floating_point()
-    out = img.to(fb.float32) if whole or img.dtype in (fb.float16, fb.bfloat16) else img
-    rows = fb.from_numpy(resampling_matrix(old_height, height, mode, antialias)).to(out)
-    columns = fb.from_numpy(resampling_matrix(old_width, width, mode, antialias)).to(out)
-    out = fb.matmul(rows, fb.matmul(out, columns.t()))
-    if whole:
-        limit = max_value(img.dtype)
-        low = -limit - 1 if img.dtype in (fb.int8, fb.int16, fb.int32, fb.int64) else 0
-        out = out.round().clamp(low, limit)
-    return out.to(img.dtype)
+    out = as_float(img).reshape(-1, 1, *img.shape[-2:])
+    # bytes are rounded after each direction, as Pillow does it and as PyTorch does it with bytes
+    steps = [(img.shape[-2], width), (height, width)] if img.dtype == fb.uint8 else [(height, width)]
+    for step in steps:
+        out = F.interpolate(out, size=step, mode=mode, align_corners=False, antialias=antialias)
+        if img.dtype == fb.uint8:
+            out = out.round_().clamp_(0, 255)
+    return rounded(out, img.dtype).reshape(*img.shape[:-2], height, width)
 
 
 def crop(img: fb.Tensor, top: int, left: int, height: int, width: int) -> fb.Tensor:
@@ -115,15 +77,12 @@ def crop(img: fb.Tensor, top: int, left: int, height: int, width: int) -> fb.Ten
     return img[..., top : top + height, left : left + width]
 
 
-def _border(
-    sides: tuple[int, int, int, int], rows: int, columns: int, mode: str
-) -> tuple[np.ndarray, np.ndarray]:
-    left, top, right, bottom = sides
-    kind = {"edge": "edge", "reflect": "reflect", "symmetric": "symmetric"}[mode]
-    return (
-        np.pad(np.arange(rows), (top, bottom), mode=kind),
-        np.pad(np.arange(columns), (left, right), mode=kind),
-    )
+def hflip(img: fb.Tensor) -> fb.Tensor:
+    return img.flip(-1)
+
+
+def vflip(img: fb.Tensor) -> fb.Tensor:
+    return img.flip(-2)
 
 
 def pad(img: fb.Tensor, sides: tuple[int, int, int, int], fill: Any, mode: str) -> fb.Tensor:
@@ -134,70 +93,104 @@ def pad(img: fb.Tensor, sides: tuple[int, int, int, int], fill: Any, mode: str) 
     rows, columns = img.shape[-2:]
     left, top, right, bottom = sides
     if mode == "constant":
-        if isinstance(fill, (tuple, list)):
-            value = fb.tensor(fill, dtype=img.dtype, device=img.device).reshape(-1, 1, 1)
-        else:
-            value = fb.tensor(0 if fill is None else fill, dtype=img.dtype, device=img.device)
+        value = fb.tensor(0 if fill is None else fill, dtype=img.dtype, device=img.device)
+        value = value.reshape(-1, 1, 1) if value.dim() else value
         shape = (*img.shape[:-2], rows + top + bottom, columns + left + right)
         out = value.expand(shape).clone()
         out[..., top : top + rows, left : left + columns] = img
         return out
-    down, across = (fb.from_numpy(index).to(img.device) for index in _border(sides, rows, columns, mode))
-    return img.index_select(-2, down).index_select(-1, across)
+    down = np.pad(np.arange(rows), (top, bottom), mode=mode)
+    across = np.pad(np.arange(columns), (left, right), mode=mode)
+    for dim, index in ((-2, down), (-1, across)):
+        img = img.index_select(dim, fb.from_numpy(index).to(img.device))
+    return img
 
 
-def sample(img: fb.Tensor, x: np.ndarray, y: np.ndarray, mode: str, fill: Any) -> fb.Tensor:
-    """The image at the pixel coordinates (x, y), which are arrays of the shape of the result."""
-    rows, columns = img.shape[-2:]
-    if fill is None or isinstance(fill, numbers.Number):
-        background = fb.tensor(float(fill or 0), device=img.device)
-    else:
-        background = fb.tensor([float(value) for value in fill], device=img.device).reshape(-1, 1, 1)
-
-    def at(px: np.ndarray, py: np.ndarray) -> tuple[fb.Tensor, fb.Tensor]:
-        inside = (px >= 0) & (px < columns) & (py >= 0) & (py < rows)
-        flat = np.clip(py, 0, rows - 1) * columns + np.clip(px, 0, columns - 1)
-        picked = img.reshape(*img.shape[:-2], -1).index_select(
-            -1, fb.from_numpy(flat.reshape(-1)).to(img.device)
-        )
-        return picked.reshape(*img.shape[:-2], *flat.shape), fb.from_numpy(inside).to(img.device)
-
-    if mode == "nearest":
-        value, inside = at(np.rint(x).astype(np.int64), np.rint(y).astype(np.int64))
-        return fb.where(inside, value.to(fb.float32), background).to(img.dtype)
-    left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-    total: Any = 0.0
-    weight: Any = 0.0
-    for dx in (0, 1):
-        for dy in (0, 1):
-            share = (1 - np.abs(x - left - dx)) * (1 - np.abs(y - top - dy))
-            value, inside = at(left + dx, top + dy)
-            part = fb.from_numpy(share.astype(np.float32)).to(img.device) * inside
-            total = total + part * value
-            weight = weight + part
-    out = total + (1 - weight) * background
-    return (out.round() if not img.is_floating_point() else out).to(img.dtype)
+# geometry by a grid of places
 
 
-def affine_grid(matrix: list[float], rows: int, columns: int, new_rows: int, new_columns: int) -> tuple:
-    """Where the pixels of the result lie in the image, for a matrix of centred coordinates."""
-    x = np.arange(new_columns) + 0.5 - new_columns / 2
-    y = np.arange(new_rows) + 0.5 - new_rows / 2
-    x, y = np.meshgrid(x, y)
-    a, b, c, d, e, f = matrix
-    return a * x + b * y + c + columns / 2 - 0.5, d * x + e * y + f + rows / 2 - 0.5
+def sample(img: fb.Tensor, grid: fb.Tensor, mode: str, fill: Any) -> fb.Tensor:
+    """The picture at the places of a grid [1, H', W', 2], on which it reaches from -1 to 1.
+
+    `fill` covers what lies outside: a number, or one for each channel; None leaves black.
+    """
+    if mode not in ("nearest", "bilinear", "bicubic"):
+        raise ValueError(f"tensors can be sampled with nearest and bilinear, not {mode}")
+    picture = as_float(img)
+    picture = picture.unsqueeze(0) if img.dim() == 2 else picture
+    flat = picture.reshape(-1, *picture.shape[-3:])
+    grid = grid.to(flat)
+
+    def sampled(values: fb.Tensor) -> fb.Tensor:
+        places = grid.expand(values.shape[0], -1, -1, -1)
+        return F.grid_sample(values, places, mode=mode, padding_mode="zeros", align_corners=False)
+
+    out = sampled(flat)
+    if fill is not None:
+        values = [float(fill)] if isinstance(fill, numbers.Number) else [float(v) for v in fill]
+        if len(values) not in (1, flat.shape[1]):
+            raise ValueError(
+                "The number of elements in 'fill' cannot broadcast to match the number of channels of the "
+                f"image ({len(values)} != {flat.shape[1]})"
+            )
+        background = fb.tensor(values, dtype=out.dtype, device=out.device).reshape(1, -1, 1, 1)
+        share = sampled(flat.new_ones(1, 1, *flat.shape[-2:]))
+        if mode == "nearest":
+            out = fb.where(share < 0.5, background, out)
+        else:  # at the border a share of black is in `out` already: torchvision weighs it once more
+            out = out * share + (1.0 - share) * background
+    return rounded(out.reshape(*img.shape[:-2], *grid.shape[1:3]), img.dtype)
 
 
-def perspective_grid(coefficients: list[float], rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+def _centres(length: int) -> fb.Tensor:
+    return fb.linspace(-length * 0.5 + 0.5, length * 0.5 - 0.5, steps=length)
+
+
+def affine_grid(
+    matrix: Sequence[float], rows: int, columns: int, new_rows: int, new_columns: int
+) -> fb.Tensor:
+    """The grid for a matrix from places in the result to places in the picture, both from the middle."""
+    base = fb.ones(new_rows, new_columns, 3)
+    base[..., 0] = _centres(new_columns)
+    base[..., 1] = _centres(new_rows)[:, None]
+    scale = fb.tensor([0.5 * columns, 0.5 * rows])
+    theta = fb.tensor([float(v) for v in matrix]).reshape(2, 3).t() / scale
+    return fb.mm(base.reshape(-1, 3), theta).reshape(1, new_rows, new_columns, 2)
+
+
+def rotation_size(matrix: Sequence[float], rows: int, columns: int) -> tuple[int, int]:
+    """Height and width of what holds the whole picture turned by this matrix."""
+    corners = np.array([[-1, -1, 1, 1], [-1, 1, 1, -1]]) * [[0.5 * columns], [0.5 * rows]]
+    places = np.array(matrix).reshape(2, 3)[:, :2] @ corners
+    low, high = (np.trunc(edge / 1e-4) * 1e-4 for edge in (places.min(axis=1), places.max(axis=1)))
+    width, height = (np.ceil(high) - np.floor(low)).astype(int).tolist()
+    return height, width
+
+
+def perspective_grid(coefficients: Sequence[float], rows: int, columns: int) -> fb.Tensor:
+    """The grid for (ax + by + c, dx + ey + f) / (gx + hy + 1)."""
+    base = fb.ones(rows, columns, 3)
+    base[..., 0] = fb.linspace(0.5, columns - 0.5, steps=columns)
+    base[..., 1] = fb.linspace(0.5, rows - 0.5, steps=rows)[:, None]
+    base = base.reshape(-1, 3)
     a, b, c, d, e, f, g, h = coefficients
-    x, y = np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5)
-    bottom = g * x + h * y + 1
-    return (a * x + b * y + c) / bottom - 0.5, (d * x + e * y + f) / bottom - 0.5
+    top = fb.tensor([[a, b, c], [d, e, f]]).t() / fb.tensor([0.5 * columns, 0.5 * rows])
+    bottom = fb.tensor([[g, h, 1.0], [g, h, 1.0]]).t()
+    return (fb.mm(base, top) / fb.mm(base, bottom) - 1.0).reshape(1, rows, columns, 2)
+
+
+def identity_grid(rows: int, columns: int) -> fb.Tensor:
+    """The grid that changes nothing."""
+    x = fb.linspace((-columns + 1) / columns, (columns - 1) / columns, columns)
+    y = fb.linspace((-rows + 1) / rows, (rows - 1) / rows, rows)
+    return fb.stack([x.expand(rows, columns), y[:, None].expand(rows, columns)], -1).unsqueeze(0)
+
+
+# colour
 
 
 def blend(one: fb.Tensor, other: fb.Tensor, ratio: float) -> fb.Tensor:
-    limit = max_value(one.dtype)
-    return (ratio * one + (1.0 - ratio) * other).clamp(0, limit).to(one.dtype)
+    return (ratio * one + (1.0 - ratio) * other).clamp(0, max_value(one.dtype)).to(one.dtype)
 
 
 def to_grayscale(img: fb.Tensor, channels: int) -> fb.Tensor:
@@ -205,14 +198,56 @@ def to_grayscale(img: fb.Tensor, channels: int) -> fb.Tensor:
         red, green, blue = img.unbind(dim=-3)
         grey = (0.2989 * red + 0.587 * green + 0.114 * blue).to(img.dtype).unsqueeze(-3)
     else:
-        grey = img
+        grey = img.clone()
     return grey if channels == 1 else grey.expand(*img.shape[:-3], 3, *img.shape[-2:])
 
 
+def adjust_brightness(img: fb.Tensor, factor: float) -> fb.Tensor:
+    return blend(img, fb.zeros_like(img), factor)
+
+
+def adjust_saturation(img: fb.Tensor, factor: float) -> fb.Tensor:
+    return img if size(img)[0] == 1 else blend(img, to_grayscale(img, 1), factor)
+
+
 def adjust_contrast(img: fb.Tensor, factor: float) -> fb.Tensor:
-    grey = to_grayscale(img, 1)
-    grey = grey if img.is_floating_point() else grey.to(fb.float32)
-    return blend(img, fb.mean(grey, dim=(-3, -2, -1), keepdim=True), factor)
+    return blend(img, as_float(to_grayscale(img, 1)).mean(dim=(-3, -2, -1), keepdim=True), factor)
+
+
+def adjust_sharpness(img: fb.Tensor, factor: float) -> fb.Tensor:
+    if min(img.shape[-2:]) <= 2:
+        return img
+    plain = as_float(img)
+    kernel = fb.ones(3, 3, dtype=plain.dtype, device=plain.device)
+    kernel[1, 1] = 5.0
+    inner = F.conv2d(plain.reshape(-1, 1, *plain.shape[-2:]), (kernel / kernel.sum()).reshape(1, 1, 3, 3))
+    inner = inner if img.is_floating_point() else inner.round()
+    blurred = plain.clone()
+    blurred[..., 1:-1, 1:-1] = inner.reshape(*plain.shape[:-2], *inner.shape[-2:])
+    return blend(img, blurred, factor)
+
+
+def adjust_gamma(img: fb.Tensor, gamma: float, gain: float) -> fb.Tensor:
+    out = img if img.is_floating_point() else convert_dtype(img, fb.float32)
+    return convert_dtype((gain * out**gamma).clamp(0, 1), img.dtype)
+
+
+def convert_dtype(img: fb.Tensor, dtype: fb.dtype) -> fb.Tensor:
+    """Another element type, with white and black kept."""
+    if img.dtype == dtype:
+        return img
+    old, new = max_value(img.dtype), max_value(dtype)
+    if img.is_floating_point():
+        if dtype.is_floating_point:
+            return img.to(dtype)
+        if (img.dtype, dtype) in ((fb.float32, fb.int32), (fb.float32, fb.int64), (fb.float64, fb.int64)):
+            raise RuntimeError(f"The cast from {img.dtype} to {dtype} cannot be performed safely.")
+        return img.mul(new + 1.0 - 1e-3).to(dtype)
+    if dtype.is_floating_point:
+        return img.to(dtype) / old
+    if old > new:
+        return (img // ((old + 1) // (new + 1))).to(dtype)
+    return img.to(dtype) * ((new + 1) // (old + 1))
 
 
 def blur_kernel(length: int, sigma: float, like: fb.Tensor) -> fb.Tensor:
@@ -223,14 +258,13 @@ def blur_kernel(length: int, sigma: float, like: fb.Tensor) -> fb.Tensor:
 
 
 def gaussian_blur(img: fb.Tensor, kernel: list[int], sigma: list[float]) -> fb.Tensor:
-    out = img if img.is_floating_point() else img.to(fb.float32)
+    out = as_float(img)
     shape = out.shape
     out = out.reshape(-1, 1, *shape[-2:])
     out = pad(out, (kernel[0] // 2, kernel[1] // 2, kernel[0] // 2, kernel[1] // 2), 0, "reflect")
-    out = fb.nn.functional.conv2d(out, blur_kernel(kernel[0], sigma[0], out).reshape(1, 1, 1, -1))
-    out = fb.nn.functional.conv2d(out, blur_kernel(kernel[1], sigma[1], out).reshape(1, 1, -1, 1))
-    out = out.reshape(shape)
-    return (out.round() if not img.is_floating_point() else out).to(img.dtype)
+    out = F.conv2d(out, blur_kernel(kernel[0], sigma[0], out).reshape(1, 1, 1, -1))
+    out = F.conv2d(out, blur_kernel(kernel[1], sigma[1], out).reshape(1, 1, -1, 1))
+    return rounded(out.reshape(shape), img.dtype)
 
 
 def rgb_to_hsv(img: fb.Tensor) -> fb.Tensor:
@@ -266,15 +300,52 @@ def adjust_hue(img: fb.Tensor, factor: float) -> fb.Tensor:
     return (rgb * (max_value(img.dtype) + 1.0 - 1e-3)).to(img.dtype) if whole else rgb
 
 
-def rotation_size(matrix: list[float], rows: int, columns: int) -> tuple[int, int]:
-    """Height and width of what holds the whole image turned by this matrix."""
-    a, b, _, d, e, _ = matrix
-    x = np.array([-0.5 * columns, -0.5 * columns, 0.5 * columns, 0.5 * columns])
-    y = np.array([-0.5 * rows, 0.5 * rows, -0.5 * rows, 0.5 * rows])
-    new_x, new_y = a * x + b * y, d * x + e * y
+def invert(img: fb.Tensor) -> fb.Tensor:
+    return max_value(img.dtype) - img
 
-    def extent(values: np.ndarray) -> int:
-        low, high = round(values.min(), 6), round(values.max(), 6)
-        return int(math.ceil(high) - math.floor(low))
 
-    return extent(new_y), extent(new_x)
+def posterize(img: fb.Tensor, bits: int) -> fb.Tensor:
+    if img.is_floating_point():
+        levels = 1 << bits
+        return (img * levels).floor().clamp(0, levels - 1) / levels
+    all_bits = value_bits(img.dtype)
+    if bits >= all_bits:
+        return img
+    return img & fb.tensor(((1 << bits) - 1) << (all_bits - bits), dtype=img.dtype, device=img.device)
+
+
+def solarize(img: fb.Tensor, threshold: float) -> fb.Tensor:
+    if threshold > max_value(img.dtype):
+        raise TypeError("Threshold should be less than bound of img.")
+    return fb.where(img >= threshold, invert(img), img)
+
+
+def autocontrast(img: fb.Tensor) -> fb.Tensor:
+    bound = max_value(img.dtype)
+    plain = as_float(img)
+    low, high = plain.amin(dim=(-2, -1), keepdim=True), plain.amax(dim=(-2, -1), keepdim=True)
+    flat = low == high
+    scale = bound / fb.where(flat, fb.full_like(high, bound), high - low)
+    return ((plain - fb.where(flat, fb.zeros_like(low), low)) * scale).clamp(0, bound).to(img.dtype)
+
+
+def _equalized(plane: fb.Tensor) -> fb.Tensor:
+    """One channel of bytes: each value becomes the share of pixels below it."""
+    flat = plane.reshape(-1).to(fb.int64)
+    counts = fb.bincount(flat, minlength=256)
+    present = counts[counts != 0]
+    step = int(present[:-1].sum()) // 255
+    if step == 0:
+        return plane
+    below = counts.cumsum(0) - counts
+    table = ((below + step // 2) // step).clamp(0, 255).to(fb.uint8)
+    return table[flat].reshape(plane.shape)
+
+
+def equalize(img: fb.Tensor) -> fb.Tensor:
+    if img.dtype != fb.uint8:
+        return convert_dtype(equalize(convert_dtype(img, fb.uint8)), img.dtype)
+    if img.numel() == 0:
+        return img
+    planes = img.reshape(-1, *img.shape[-2:])
+    return fb.stack([_equalized(plane) for plane in planes]).reshape(img.shape)

@@ -14,6 +14,7 @@ import flambeau as fb
 
 from .._pil import is_pil, pil
 from . import _on_pil, _on_tensor
+from ._draws import two
 
 
 class InterpolationMode(Enum):
@@ -104,20 +105,7 @@ def convert_image_dtype(image: fb.Tensor, dtype: fb.dtype = fb.float) -> fb.Tens
     """Another element type, with white and black kept: 255 as a byte is 1.0 as a float."""
     if not isinstance(image, fb.Tensor):
         raise TypeError("Input img should be Tensor Image")
-    if image.dtype == dtype:
-        return image
-    old, new = _on_tensor.max_value(image.dtype), _on_tensor.max_value(dtype)
-    if image.is_floating_point():
-        if dtype.is_floating_point:
-            return image.to(dtype)
-        if (image.dtype, dtype) in ((fb.float32, fb.int32), (fb.float32, fb.int64), (fb.float64, fb.int64)):
-            raise RuntimeError(f"The cast from {image.dtype} to {dtype} cannot be performed safely.")
-        return image.mul(new + 1.0 - 1e-3).to(dtype)
-    if dtype.is_floating_point:
-        return image.to(dtype) / old
-    if old > new:
-        return (image // ((old + 1) // (new + 1))).to(dtype)
-    return image.to(dtype) * ((new + 1) // (old + 1))
+    return _on_tensor.convert_dtype(image, dtype)
 
 
 def to_pil_image(pic: Any, mode: str | None = None) -> Any:
@@ -187,19 +175,25 @@ def normalize(
 # geometry
 
 
-def _new_size(height: int, width: int, size: Sequence[int], max_size: int | None) -> tuple[int, int]:
-    if len(size) == 2:
+def new_size(height: int, width: int, size: Sequence[int] | None, max_size: int | None) -> tuple[int, int]:
+    """Height and width after resizing: both given, or the shorter one, or (None) the longer `max_size`."""
+    if size is not None and len(size) == 2:
         return size[0], size[1]
     short, long = (width, height) if width <= height else (height, width)
-    new_short, new_long = size[0], int(size[0] * long / short)
-    if max_size is not None:
-        if max_size <= size[0]:
-            raise ValueError(
-                f"max_size = {max_size} must be strictly greater than the requested size for the smaller "
-                f"edge size = {size}"
-            )
-        if new_long > max_size:
-            new_short, new_long = int(max_size * new_short / new_long), max_size
+    if size is None:
+        if not isinstance(max_size, int):
+            raise ValueError(f"max_size must be an integer when size is None, but got {max_size} instead.")
+        new_short, new_long = int(max_size * short / long), max_size
+    else:
+        new_short, new_long = size[0], int(size[0] * long / short)
+        if max_size is not None:
+            if max_size <= size[0]:
+                raise ValueError(
+                    f"max_size = {max_size} must be strictly greater than the requested size for the smaller "
+                    f"edge size = {size}"
+                )
+            if new_long > max_size:
+                new_short, new_long = int(max_size * new_short / new_long), max_size
     return (new_long, new_short) if width <= height else (new_short, new_long)
 
 
@@ -214,18 +208,20 @@ def resize(
     mode = interpolation_name(interpolation)
     if isinstance(size, int):
         size = [size]
-    if len(size) not in (1, 2):
+    if size is not None and not isinstance(size, (list, tuple)):
+        raise TypeError("Got inappropriate size arg")
+    if size is not None and len(size) not in (1, 2):
         raise ValueError(
             "Size must be an int or a 1 or 2 element tuple/list, not a " + f"{len(size)} element tuple/list"
         )
-    if max_size is not None and len(size) != 1:
+    if max_size is not None and size is not None and len(size) != 1:
         raise ValueError(
             "max_size should only be passed if size specifies the length of the smaller edge, "
             "i.e. size should be an int or a sequence of length 1 in torchscript mode."
         )
     ops = _ops(img)
     _, old_height, old_width = ops.size(img)
-    height, width = _new_size(old_height, old_width, size, max_size)
+    height, width = new_size(old_height, old_width, size, max_size)
     if (height, width) == (old_height, old_width):
         return img
     if ops is _on_pil:
@@ -238,7 +234,7 @@ def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
     return _ops(img).crop(img, top, left, height, width)
 
 
-def _sides(padding: int | Sequence[int]) -> tuple[int, int, int, int]:
+def padding_sides(padding: int | Sequence[int]) -> tuple[int, int, int, int]:
     """Left, top, right, bottom."""
     if isinstance(padding, numbers.Number):
         return (padding,) * 4
@@ -256,7 +252,7 @@ def _sides(padding: int | Sequence[int]) -> tuple[int, int, int, int]:
 def pad(img: Any, padding: int | Sequence[int], fill: Any = 0, padding_mode: str = "constant") -> Any:
     """Add a border: one width, (left and right, top and bottom), or (left, top, right, bottom)."""
     ops = _ops(img)
-    sides = _sides(padding)
+    sides = padding_sides(padding)
     if padding_mode not in ("constant", "edge", "reflect", "symmetric"):
         raise ValueError("Padding mode should be either constant, edge, reflect or symmetric")
     return ops.pad(img, sides, fill, padding_mode)
@@ -295,27 +291,17 @@ def resized_crop(
 
 def hflip(img: Any) -> Any:
     """Left and right exchanged."""
-    return img.flip(-1) if isinstance(img, fb.Tensor) else _ops(img).hflip(img)
+    return _ops(img).hflip(img)
 
 
 def vflip(img: Any) -> Any:
     """Top and bottom exchanged."""
-    return img.flip(-2) if isinstance(img, fb.Tensor) else _ops(img).vflip(img)
-
-
-def _two(size: int | Sequence[int], message: str) -> tuple[int, int]:
-    if isinstance(size, numbers.Number):
-        return int(size), int(size)
-    if isinstance(size, Sequence) and len(size) == 1:
-        return size[0], size[0]
-    if len(size) != 2:
-        raise ValueError(message)
-    return tuple(size)
+    return _ops(img).vflip(img)
 
 
 def five_crop(img: Any, size: int | Sequence[int]) -> tuple[Any, Any, Any, Any, Any]:
     """The four corners and the middle."""
-    height, width = _two(size, "Please provide only two dimensions (h, w) for size.")
+    height, width = two(size, "Please provide only two dimensions (h, w) for size.")
     _, rows, columns = get_dimensions(img)
     if width > columns or height > rows:
         raise ValueError(f"Requested crop size {(height, width)} is bigger than input size {(rows, columns)}")
@@ -329,7 +315,7 @@ def ten_crop(img: Any, size: int | Sequence[int], vertical_flip: bool = False) -
     return five_crop(img, size) + five_crop(vflip(img) if vertical_flip else hflip(img), size)
 
 
-def _inverse_affine(
+def inverse_affine(
     centre: Sequence[float], angle: float, translate: Sequence[float], scale: float, shear: Sequence[float]
 ) -> list[float]:
     """The matrix from a place in the result to the place in the picture, both relative to the origin.
@@ -367,9 +353,9 @@ def rotate(
         return _on_pil.rotate(img, angle, mode, expand, center, fill)
     _, rows, columns = get_dimensions(img)
     offset = [0.0, 0.0] if center is None else [center[0] - columns / 2, center[1] - rows / 2]
-    matrix = _inverse_affine(offset, -angle, [0.0, 0.0], 1.0, [0.0, 0.0])
+    matrix = inverse_affine(offset, -angle, [0.0, 0.0], 1.0, [0.0, 0.0])
     new = _on_tensor.rotation_size(matrix, rows, columns) if expand else (rows, columns)
-    return _on_tensor.sample(img, *_on_tensor.affine_grid(matrix, rows, columns, *new), mode, fill)
+    return _on_tensor.sample(img, _on_tensor.affine_grid(matrix, rows, columns, *new), mode, fill)
 
 
 def affine(
@@ -394,33 +380,70 @@ def affine(
     _, rows, columns = get_dimensions(img)
     if _ops(img) is _on_pil:
         middle = [columns * 0.5, rows * 0.5] if center is None else center
-        return _on_pil.affine(img, _inverse_affine(middle, angle, translate, scale, shear), mode, fill)
+        return _on_pil.affine(img, inverse_affine(middle, angle, translate, scale, shear), mode, fill)
     offset = [0.0, 0.0] if center is None else [center[0] - columns / 2, center[1] - rows / 2]
-    matrix = _inverse_affine(offset, angle, translate, scale, shear)
-    return _on_tensor.sample(img, *_on_tensor.affine_grid(matrix, rows, columns, rows, columns), mode, fill)
+    matrix = inverse_affine(offset, angle, translate, scale, shear)
+    return _on_tensor.sample(img, _on_tensor.affine_grid(matrix, rows, columns, rows, columns), mode, fill)
 
 
-def perspective(
-    img: Any,
-    startpoints: list[list[int]],
-    endpoints: list[list[int]],
-    interpolation: InterpolationMode = InterpolationMode.BILINEAR,
-    fill: Any = None,
-) -> Any:
-    """The picture whose corners `startpoints` come to lie at `endpoints` (each [x, y])."""
+def perspective_coefficients(
+    startpoints: Sequence[Sequence[int]], endpoints: Sequence[Sequence[int]]
+) -> list[float]:
+    """a..h of (ax + by + c, dx + ey + f) / (gx + hy + 1), which takes the end points to the start points."""
+    if len(startpoints) != 4 or len(endpoints) != 4:
+        raise ValueError(
+            f"Please provide exactly four corners, got {len(startpoints)} startpoints and "
+            f"{len(endpoints)} endpoints."
+        )
     equations, values = [], []
     for (ex, ey), (sx, sy) in zip(endpoints, startpoints, strict=True):
         equations.append([ex, ey, 1, 0, 0, 0, -sx * ex, -sx * ey])
         equations.append([0, 0, 0, ex, ey, 1, -sy * ex, -sy * ey])
         values += [sx, sy]
-    coefficients = np.linalg.lstsq(np.array(equations, float), np.array(values, float), rcond=None)[
-        0
-    ].tolist()
+    solution = np.linalg.lstsq(np.array(equations, float), np.array(values, float), rcond=None)[0]
+    return solution.astype(np.float32).tolist()
+
+
+def perspective(
+    img: Any,
+    startpoints: list[list[int]] | None,
+    endpoints: list[list[int]] | None,
+    interpolation: InterpolationMode = InterpolationMode.BILINEAR,
+    fill: Any = None,
+    coefficients: list[float] | None = None,
+) -> Any:
+    """The picture whose corners `startpoints` come to lie at `endpoints` (each [x, y])."""
+    if coefficients is None:
+        coefficients = perspective_coefficients(startpoints, endpoints)
+    elif len(coefficients) != 8:
+        raise ValueError("Argument coefficients should have 8 float values")
     mode = interpolation_name(interpolation)
     if _ops(img) is _on_pil:
         return _on_pil.perspective(img, coefficients, mode, fill)
     _, rows, columns = get_dimensions(img)
-    return _on_tensor.sample(img, *_on_tensor.perspective_grid(coefficients, rows, columns), mode, fill)
+    return _on_tensor.sample(img, _on_tensor.perspective_grid(coefficients, rows, columns), mode, fill)
+
+
+def elastic_transform(
+    img: Any,
+    displacement: fb.Tensor,
+    interpolation: InterpolationMode = InterpolationMode.BILINEAR,
+    fill: Any = None,
+) -> Any:
+    """Every pixel moved by `displacement`, [1, H, W, 2] with x first, the picture being 2 wide and high."""
+    if not isinstance(displacement, fb.Tensor):
+        raise TypeError("Argument displacement should be a Tensor")
+    mode = interpolation_name(interpolation)
+    is_picture = _ops(img) is _on_pil
+    tensor = pil_to_tensor(img) if is_picture else img
+    rows, columns = tensor.shape[-2:]
+    if displacement.shape != (1, rows, columns, 2):
+        raise ValueError(
+            f"Argument displacement expected size is {(1, rows, columns, 2)}, given {displacement.shape}"
+        )
+    grid = _on_tensor.identity_grid(rows, columns).to(displacement) + displacement
+    out = _on_tensor.sample(tensor, grid, mode, fill)
+    return to_pil_image(out, mode=img.mode) if is_picture else out
 
 
 # colour
@@ -434,29 +457,19 @@ def _needs_non_negative(factor: float, name: str) -> None:
 def adjust_brightness(img: Any, brightness_factor: float) -> Any:
     """0 gives black, 1 the same picture, 2 twice as bright."""
     _needs_non_negative(brightness_factor, "brightness_factor")
-    if _ops(img) is _on_pil:
-        return _on_pil.adjust(img, "Brightness", brightness_factor)
-    return _on_tensor.blend(img, fb.zeros_like(img), brightness_factor)
+    return _ops(img).adjust_brightness(img, brightness_factor)
 
 
 def adjust_contrast(img: Any, contrast_factor: float) -> Any:
     """0 gives plain grey, 1 the same picture."""
     _needs_non_negative(contrast_factor, "contrast_factor")
-    if _ops(img) is _on_pil:
-        return _on_pil.adjust(img, "Contrast", contrast_factor)
-    return _on_tensor.adjust_contrast(img, contrast_factor)
+    return _ops(img).adjust_contrast(img, contrast_factor)
 
 
 def adjust_saturation(img: Any, saturation_factor: float) -> Any:
     """0 gives black and white, 1 the same picture."""
     _needs_non_negative(saturation_factor, "saturation_factor")
-    if _ops(img) is _on_pil:
-        return _on_pil.adjust(img, "Color", saturation_factor)
-    return (
-        img
-        if get_image_num_channels(img) == 1
-        else _on_tensor.blend(img, _on_tensor.to_grayscale(img, 1), saturation_factor)
-    )
+    return _ops(img).adjust_saturation(img, saturation_factor)
 
 
 def adjust_hue(img: Any, hue_factor: float) -> Any:
@@ -470,28 +483,13 @@ def adjust_gamma(img: Any, gamma: float, gain: float = 1) -> Any:
     """gain * value ** gamma, for values from 0 to 1."""
     if gamma < 0:
         raise ValueError("Gamma should be a non-negative real number")
-    if _ops(img) is _on_pil:
-        return _on_pil.adjust_gamma(img, gamma, gain)
-    out = convert_image_dtype(img, fb.float32) if not img.is_floating_point() else img
-    return convert_image_dtype((gain * out**gamma).clamp(0, 1), img.dtype)
+    return _ops(img).adjust_gamma(img, gamma, gain)
 
 
 def adjust_sharpness(img: Any, sharpness_factor: float) -> Any:
     """0 gives a blurred picture, 1 the same, 2 a sharper one."""
     _needs_non_negative(sharpness_factor, "sharpness_factor")
-    if _ops(img) is _on_pil:
-        return _on_pil.adjust(img, "Sharpness", sharpness_factor)
-    if min(img.shape[-2:]) <= 2:
-        return img
-    plain = img if img.is_floating_point() else img.to(fb.float32)
-    kernel = fb.ones(3, 3, dtype=plain.dtype, device=plain.device)
-    kernel[1, 1] = 5.0
-    flat = plain.reshape(-1, 1, *plain.shape[-2:])
-    inner = fb.nn.functional.conv2d(flat, (kernel / kernel.sum()).reshape(1, 1, 3, 3))
-    inner = inner if img.is_floating_point() else inner.round()
-    blurred = plain.clone()
-    blurred[..., 1:-1, 1:-1] = inner.reshape(*plain.shape[:-2], *inner.shape[-2:])
-    return _on_tensor.blend(img, blurred, sharpness_factor)
+    return _ops(img).adjust_sharpness(img, sharpness_factor)
 
 
 def to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
@@ -539,51 +537,33 @@ def gaussian_blur(
 
 def invert(img: Any) -> Any:
     """White becomes black."""
-    return _on_tensor.max_value(img.dtype) - img if isinstance(img, fb.Tensor) else _ops(img).invert(img)
+    return _ops(img).invert(img)
+
+
+def _needs_bytes(img: Any) -> None:
+    if isinstance(img, fb.Tensor) and img.dtype != fb.uint8:
+        raise TypeError(f"Only torch.uint8 image tensors are supported, but found {img.dtype}")
 
 
 def posterize(img: Any, bits: int) -> Any:
     """Keep the highest bits of each value."""
     if not 0 <= bits <= 8:
         raise ValueError(f"The number if bits should be between 0 and 8. Got {bits}")
-    if isinstance(img, fb.Tensor):
-        if img.dtype != fb.uint8:
-            raise TypeError(f"Only torch.uint8 image tensors are supported, but found {img.dtype}")
-        return img & fb.tensor(256 - 2 ** (8 - bits), dtype=fb.uint8) if bits < 8 else img
+    _needs_bytes(img)
     return _ops(img).posterize(img, bits)
 
 
 def solarize(img: Any, threshold: float) -> Any:
     """Invert the values from a threshold on."""
-    if isinstance(img, fb.Tensor):
-        return fb.where(img >= threshold, invert(img), img)
     return _ops(img).solarize(img, threshold)
 
 
 def autocontrast(img: Any) -> Any:
     """Stretch each channel so that its darkest value is black and its brightest white."""
-    if not isinstance(img, fb.Tensor):
-        return _ops(img).autocontrast(img)
-    bound = _on_tensor.max_value(img.dtype)
-    plain = img if img.is_floating_point() else img.to(fb.float32)
-    low, high = plain.amin(dim=(-2, -1), keepdim=True), plain.amax(dim=(-2, -1), keepdim=True)
-    flat = low == high
-    scale = bound / fb.where(flat, fb.full_like(high, bound), high - low)
-    return ((plain - fb.where(flat, fb.zeros_like(low), low)) * scale).clamp(0, bound).to(img.dtype)
+    return _ops(img).autocontrast(img)
 
 
 def equalize(img: Any) -> Any:
     """Spread the values of each channel so that all are equally frequent."""
-    if not isinstance(img, fb.Tensor):
-        return _ops(img).equalize(img)
-    if img.dtype != fb.uint8:
-        raise TypeError(f"Only torch.uint8 image tensors are supported, but found {img.dtype}")
-    planes = img.reshape(-1, *img.shape[-2:])
-    return fb.stack([to_tensor_bytes(pil("ImageOps").equalize(to_pil_image(p))) for p in planes]).reshape(
-        img.shape
-    )
-
-
-def to_tensor_bytes(image: Any) -> fb.Tensor:
-    """One grey picture as a matrix of bytes."""
-    return pil_to_tensor(image)[0]
+    _needs_bytes(img)
+    return _ops(img).equalize(img)
