@@ -87,7 +87,7 @@ C<T> logaddexp(C<T> a, C<T> b) {
     const bool first = a.real() >= b.real();
     const C<T> hi = first ? a : b, lo = first ? b : a;
     if (std::isinf(hi.real()) && hi.real() == lo.real()) {
-        if (hi.real() < 0) return hi;
+        if (hi.real() < 0) return lo;  // the angle of nothing: PyTorch keeps the second
         return std::log(std::exp(lo) + std::exp(hi));
     }
     return hi + log1p(std::exp(lo - hi));

@@ -110,18 +110,29 @@ void Fft<T>::pass(const Complex<T>* in, Complex<T>* out, int64_t n, int64_t stri
             out[k + 2 * m] = mid - rot;
         }
     } else {
-        C v[kLargestRadix];
-        const int64_t step = n_ / p;
+        // An odd prime: inputs q and p - q share their cosine, and their sine up to its sign. Summed in double.
+        C sum[kLargestRadix / 2 + 1], gap[kLargestRadix / 2 + 1];
+        const int64_t step = n_ / p, half = p / 2;
         for (int64_t k = 0; k < m; ++k) {
-            for (int64_t q = 0; q < p; ++q) v[q] = out[k + q * m] * w(q * k * stride);
-            for (int64_t r = 0; r < p; ++r) {
-                C s = v[0];
-                for (int64_t q = 1, at = 0; q < p; ++q) {
-                    at += r * step;
-                    if (at >= n_) at -= n_ * (at / n_);
-                    s += v[q] * w(at);
+            const C first = out[k];
+            C128 total(first);
+            for (int64_t q = 1; q <= half; ++q) {
+                const C a = out[k + q * m] * w(q * k * stride), b = out[k + (p - q) * m] * w((p - q) * k * stride);
+                sum[q] = a + b;
+                gap[q] = a - b;
+                total += C128(sum[q]);
+            }
+            out[k] = C(total);
+            for (int64_t r = 1; r <= half; ++r) {
+                C128 even(first), odd;
+                for (int64_t q = 1; q <= half; ++q) {
+                    const C turn = roots_[size_t(r * q % p * step)];
+                    even += C128(sum[q]) * double(turn.re);
+                    odd += C128(gap[q]) * -double(turn.im);
                 }
-                out[k + r * m] = s;
+                odd = turned(odd, forward);
+                out[k + r * m] = C(even + odd);
+                out[k + (p - r) * m] = C(even - odd);
             }
         }
     }

@@ -157,9 +157,10 @@ Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, std::optional<
     check(std::isfinite(a) && std::isfinite(b), "unsupported range: ", a, " -> ", b);
     check((s > 0 && b >= a) || (s < 0 && b <= a), "upper bound and lower bound inconsistent with step sign");
     int64_t n;
-    if (is_integral(dtype, true) && start.is_integral() && end.is_integral() && step.is_integral()) {
-        const int64_t sgn = step.i > 0 ? 1 : -1;
-        n = (end.i - start.i + step.i - sgn) / step.i;
+    if (dtype == DType::i64) {  // counted in integers, whatever the bounds were: no double holds them all
+        const int64_t from = start.to<int64_t>(), to = end.to<int64_t>(), by = step.to<int64_t>();
+        if (by == 0) fail(ErrorKind::Value, "step must be nonzero");
+        n = (to - from + by - (by > 0 ? 1 : -1)) / by;
     } else {
         n = int64_t(std::ceil((b - a) / s));
     }
@@ -217,9 +218,9 @@ Tensor linspace(Scalar start, Scalar end, int64_t steps, DType dtype, std::optio
                 p[i] = i < half ? T(std::fma(d.re, R(i), a.re), std::fma(d.im, R(i), a.im))
                                 : T(std::fma(-d.re, R(steps - 1 - i), b.re), std::fma(-d.im, R(steps - 1 - i), b.im));
         } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
-            const float a = float(start.to<T>()), b = float(end.to<T>()), d = (b - a) / float(steps - 1);
+            const double a = double(start.to<T>()), b = double(end.to<T>()), d = (b - a) / double(steps - 1);
             for (int64_t i = 0; i < steps; ++i)
-                p[i] = i < half ? T(start.to<T>() + d * float(i)) : T(end.to<T>() - d * float(steps - 1 - i));
+                p[i] = T(i < half ? std::fma(d, double(i), a) : std::fma(-d, double(steps - 1 - i), b));
         } else if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {  // rounded after every operation
             const T a = start.to<T>(), b = end.to<T>(), d = T(float(T(float(b) - float(a))) / float(steps - 1));
             for (int64_t i = 0; i < steps; ++i)
@@ -264,9 +265,7 @@ Tensor copy_(const Tensor& self, const Tensor& src, bool) {
     if (self.numel() || src.numel() != 0) {
         const Dims shape = broadcast_shapes(self.sizes(), src.sizes());
         if (!same(shape, self.sizes()))
-            fail(ErrorKind::Runtime, "The size of tensor a (", self.dim() ? self.sizes().back() : 1,
-                 ") must match the size of tensor b (", src.dim() ? src.sizes().back() : 1,
-                 ") at non-singleton dimension ", std::max<int64_t>(self.dim(), src.dim()) - 1);
+            fail(ErrorKind::Runtime, "output with shape ", self.sizes(), " doesn't match the broadcast shape ", shape);
     }
     if (is_complex(src.dtype()) && !is_complex(self.dtype()))
         warn("Casting complex values to real discards the imaginary part");

@@ -100,6 +100,15 @@ Tensor masked_select(const Tensor& x, const Tensor& mask, Out out) {
     check(mask.dtype() == DType::b1, "masked_select: expected BoolTensor for mask");
     check(!x.is_meta() && !mask.is_meta(),
           "masked_select: the result's shape depends on data, which a meta tensor does not have");
+    if (out.given()) {
+        const Tensor& to = *out.given();
+        check(to.dtype() == x.dtype(), "masked_select(): self and result must have the same scalar type");
+        check_writable(to);
+        for (const Tensor* from : {&x, &mask})
+            check(!memory_overlaps(to, *from),
+                  "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+                  "single memory location. Please clone() the tensor before performing the operation.");
+    }
     GradGuard off(false);
     const Dims shape = broadcast_shapes(x.sizes(), mask.sizes());
     const Tensor chosen = dense(op<"expand">(mask, shape));
@@ -125,6 +134,7 @@ Tensor masked_scatter(const Tensor& self, const Tensor& mask, const Tensor& sour
           self.dtype(), " and ", source.dtype());
     check(mask.dtype() == DType::b1, "masked_scatter_ only supports boolean masks, but got mask with dtype ",
           mask.dtype());
+    if (out.inplace()) op<"expand">(mask, self.sizes());
     const Dims shape = broadcast_shapes(self.sizes(), mask.sizes());
     const std::vector<int64_t> flat = true_positions(op<"expand">(mask, shape));
     check(int64_t(flat.size()) <= source.numel(), "Number of elements of source < number of ones in mask");

@@ -23,8 +23,8 @@ Tensor cat(TensorSpan all, int64_t dim, Out out) {
     }
     const DType dtype = out.given() ? (*out.given()).dtype() : result_type(operands);
     if (out.given())
-        check(can_cast(result_type(operands), dtype),
-              "torch.cat(): input types can't be cast to the desired output type ", dtype);
+        check_type(can_cast(result_type(operands), dtype),
+                   "torch.cat(): input types can't be cast to the desired output type ", dtype);
     if (!model) {
         wrap_dim(dim, 1);
         return out.result(Dims{0}, dtype, all[0].device());
@@ -50,11 +50,13 @@ Tensor cat(TensorSpan all, int64_t dim, Out out) {
         r = empty_strided(shape, channels_last_strides(shape), dtype, model->device());
     else r = out.result(shape, dtype, model->device());
     if (r.is_meta()) return r;
-    if (out.given() && r.get() == out.given()->get())
+    if (out.given() && r.get() == out.given()->get()) {
+        check_writable(r);
         for (const Tensor& t : all)
             check(!memory_overlaps(r, t),
                   "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
                   "single memory location. Please clone() the tensor before performing the operation.");
+    }
     // Equal dtypes, all contiguous: rows of bytes.
     bool plain = r->contiguous;
     for (const Tensor& t : all) plain = plain && t->contiguous && t.dtype() == dtype;

@@ -50,6 +50,9 @@ Matrix matrix(const Tensor& t) {
 // Where the product is written: the given tensor if it is contiguous and no operand, else a fresh one (copied over
 // afterwards).
 Tensor target(const Out& out, IntSpan sizes, const Tensor& like, std::initializer_list<const Tensor*> operands) {
+    if (out.inplace())
+        check(same((*out.given()).sizes(), sizes), "Bad in-place call: input tensor size ", (*out.given()).sizes(),
+              " and output tensor size ", sizes, " should match");
     const Tensor r = out.result(sizes, like.dtype(), like.device());
     bool direct = r.is_contiguous();
     for (const Tensor* t : operands) direct = direct && r->storage != (*t)->storage;
@@ -172,7 +175,8 @@ Tensor addbmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta,
     check_scalar(alpha, a.dtype());
     const int64_t m = x[1], n = y[2], k = x[2], sizes[] = {m, n};
     check_expand(self, sizes);
-    const Tensor r = target(out, sizes, a, {&a, &b});
+    const bool grows = out.inplace() && !same(self.sizes(), sizes);  // the one in-place form that may take a new shape
+    const Tensor r = target(grows ? Out() : out, sizes, a, {&a, &b});
     if (r.is_meta()) return r;
     no_bool(a.dtype(), "baddbmm");
     start_with(r, self, beta);
@@ -184,7 +188,13 @@ Tensor addbmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta,
              {static_cast<const char*>(mb.data) + i * b.strides()[0] * size, mb.row, mb.col}, i == 0 ? beta : Scalar(1),
              r.data(), n);
     }
-    return r;
+    if (!grows) return r;
+    const Tensor& to = *out.given();
+    const size_t bytes = (size_t(r.numel()) + size_t(to->offset)) * itemsize(r.dtype());
+    if (bytes > to->storage->nbytes()) to->storage->resize(bytes);
+    to->set_contiguous(sizes);
+    copy_data(to, r);
+    return to;
 }
 
 // ---------------------------------------------------------------- vectors
@@ -239,11 +249,16 @@ Tensor vdot(const Tensor& a, const Tensor& b, Out out) {
     return dot(conj(a), b, out);
 }
 
-Tensor addr(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha) {
+Tensor addr(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha, Out out) {
     check(a.dim() == 1, "addr: Expected 1-D argument vec1, but got ", a.dim(), "-D");
     check(b.dim() == 1, "addr: Expected 1-D argument vec2, but got ", b.dim(), "-D");
     const int64_t sizes[] = {a.sizes()[0], b.sizes()[0]};
     check_expand(self, sizes);
+    if (out.inplace()) {
+        check(self.dim() == 2, "2D tensor expected, got ", self.dim(), "D tensor for input");
+        check(same(self.sizes(), sizes), "size mismatch, input: ", self.sizes(), ", v1: ", a.sizes(),
+              ", v2: ", b.sizes());
+    }
     const Tensor product = op<"mul">(op<"unsqueeze">(a, 1), b);
     const DType t = result_type(self, product);
     const bool logical = t == DType::b1;

@@ -529,6 +529,25 @@ Three group_norm_composite(const Tensor& g0, const Tensor& x0, const Tensor& w0,
             op<"sum.dim_IntList">(gc, dims).to(wt)};
 }
 
+// The part of the input's gradient that comes through the statistics (the second and third result).
+Tensor group_statistics_gradient(Back& b, const Tensor& x0) {
+    const Tensor x = in_float(x0);
+    const int64_t n = b.integer(3), groups = b.integer(6), size = b.integer(4) / groups * b.integer(5);
+    const int64_t grouped[] = {n, groups, size}, one[] = {n, groups, 1};
+    const Tensor flat = op<"reshape">(x, IntSpan(grouped));
+    Tensor r = op<"zeros_like">(flat);
+    const auto through = [&](int result, const Tensor& slope) {
+        r = op<"add">(r, op<"mul">(op<"reshape">(in_float(b.grad(result)), IntSpan(one)), slope));
+    };
+    if (b.has(1)) through(1, op<"full_like">(flat, 1.0 / double(size)));
+    if (b.has(2)) {  // rstd = (var + eps)^-1/2
+        const Tensor d = op<"sub">(flat, op<"mean.dim">(flat, Dims{2}, true)),
+                     var = op<"mean.dim">(op<"mul">(d, d), Dims{2}, true);
+        through(2, op<"mul">(d, op<"mul">(op<"pow">(op<"add">(var, b.real(7)), -1.5), -1.0 / double(size))));
+    }
+    return op<"reshape">(r, x0.sizes()).to(x0.dtype());
+}
+
 Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& w, const Tensor& b, double eps, bool) {
     check(x.dim() >= 2, "Expected at least 2 dimensions for input tensor but received ", x.dim());
     const int64_t c = x.sizes()[1];
@@ -608,11 +627,12 @@ const Family family([](Registry& r) {
          "-> (Tensor, Tensor, Tensor)",
          "f")
         .kernel<native_group_norm>()
-        .differentiable_results(1)
         .grads("input, weight, bias", "input, weight, bias", [](Back& b) {
             const Tensor x = b.arg(0), w = b.arg(1), bias = b.arg(2);
             auto f = tls.grad ? group_norm_composite : group_norm_kernel;
-            hand_out(b, f(b.g, x, w, bias, b.integer(3), b.integer(4), b.integer(5), b.integer(6), b.real(7)), 0, 1, 2);
+            Three all = f(b.grad(0), x, w, bias, b.integer(3), b.integer(4), b.integer(5), b.integer(6), b.real(7));
+            if (b.has(1) || b.has(2)) std::get<0>(all) = op<"add">(std::get<0>(all), group_statistics_gradient(b, x));
+            hand_out(b, std::move(all), 0, 1, 2);
         });
     r.add(
          "group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool "

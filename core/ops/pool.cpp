@@ -109,11 +109,22 @@ PoolShape adaptive_shape(const Tensor& x, IntSpan output, const char* name) {
               " with dimension ", dim, " being empty");
         s.in[3 - n + d] = sizes[dim];
         s.out[3 - n + d] = output[output.size() == 1 ? 0 : d];
-        check(s.out[3 - n + d] >= 0, name,
-              ": elements of output_size must be greater than or equal to 0 but received {",
-              joined(output[0], output.subspan(1)), "}");
+        if (s.out[3 - n + d] < 0) {
+            std::string all;
+            for (int64_t v : output) all += (all.empty() ? "" : ", ") + std::to_string(v);
+            fail(ErrorKind::Runtime, name,
+                 ": elements of output_size must be greater than or equal to 0 but received {", all, "}");
+        }
     }
     return s;
+}
+
+// The largest of nothing: not even channels may be missing.
+void check_channels(const Tensor& x, const char* name) {
+    for (int64_t d = 1; d < x.dim(); ++d)
+        check(x.size(d) > 0, name,
+              "(): Expected input to have non-zero size for non-batch dimensions, but input has sizes ", x.sizes(),
+              " with dimension ", d, " being empty");
 }
 
 template <int n>
@@ -339,6 +350,7 @@ Tensor adaptive_avg_public(const Tensor& x, IntSpan output) {
 }
 template <int n>
 std::tuple<Tensor, Tensor> adaptive_max(const Tensor& x, IntSpan output) {
+    if (x.dim() == n + 2) check_channels(x, Names<n>::adaptive_max);
     return largest<n>(x, adaptive_shape<n>(x, output, Names<n>::adaptive_max), true);
 }
 
@@ -379,17 +391,18 @@ Tensor avg_pool1d(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan paddi
     p[0] = 0;
     return squeezed(op<"nn::avg_pool2d">(op<"unsqueeze">(x, -2), with_one(kernel), s, p, ceil, count_padding));
 }
-void check_one_size(IntSpan output, const char* name) {
+void check_adaptive_1d(const Tensor& x, IntSpan output, const char* name) {
+    check(x.dim() == 2 || x.dim() == 3, "Expected 2 to 3 dimensions, but got ", x.dim(),
+          "-dimensional tensor for argument #1 'self' (while checking arguments for ", name, ")");
     check(output.size() == 1, name, "() argument 'output_size' should contain one int (got ", output.size(), ")");
 }
 Tensor adaptive_avg_pool1d(const Tensor& x, IntSpan output) {
-    check_1d(x, "adaptive_avg_pool1d");
-    check_one_size(output, "adaptive_avg_pool1d");
+    check_adaptive_1d(x, output, "adaptive_avg_pool1d");
     return squeezed(op<"nn::adaptive_avg_pool2d">(op<"unsqueeze">(x, -2), with_one(output)));
 }
 std::tuple<Tensor, Tensor> adaptive_max_pool1d(const Tensor& x, IntSpan output) {
-    check_1d(x, "adaptive_max_pool1d");
-    check_one_size(output, "adaptive_max_pool1d");
+    check_adaptive_1d(x, output, "adaptive_max_pool1d");
+    check_channels(x, "adaptive_max_pool1d");
     const Frame f = opn<"nn::adaptive_max_pool2d">(op<"unsqueeze">(x, -2), with_one(output));
     return {squeezed(f.result[0]), squeezed(f.result[1])};
 }

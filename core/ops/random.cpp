@@ -403,6 +403,9 @@ Tensor normal_std(double mean, const Tensor& std, Generator* g, Out out) {
 
 // ---------------------------------------------------------------- samplers
 Tensor multinomial(const Tensor& self, int64_t samples, bool replacement, Generator* g, Out out) {
+    if (out.given())
+        check((*out.given()).dtype() == DType::i64,
+              "multinomial expects Long tensor out, got: ", scalar_name((*out.given()).dtype()));
     check(self.dim() == 1 || self.dim() == 2, "prob_dist must be 1 or 2 dim");
     check(is_floating(self.dtype()), "multinomial only supports floating-point dtypes for input, got: ", self.dtype());
     check(samples > 0, "cannot sample n_sample <= 0 samples");

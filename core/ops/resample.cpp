@@ -1,4 +1,5 @@
 // Resizing: every mode is, dimension by dimension, a weighted sum of a few input positions for each output position.
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include "autograd/back.h"
@@ -122,6 +123,42 @@ void resample_line(const T* from, T* to, int64_t out, int64_t inner, int64_t tap
     }
 }
 
+// Pixels are weighted in integers, as Pillow does it and PyTorch after it: 16-bit weights with as many fractional bits
+// as the largest one leaves, rounded sums after each dimension.
+struct PixelTaps {
+    int bits = 0;
+    std::vector<std::vector<std::pair<int64_t, int32_t>>> rows;
+};
+PixelTaps pixel_taps(int64_t out, int64_t taps, const int64_t* at, const double* w) {
+    PixelTaps p;
+    double most = 0;
+    std::vector<std::vector<std::pair<int64_t, double>>> merged(
+        static_cast<size_t>(out));  // the edges repeat a position
+    for (int64_t o = 0; o < out; ++o)
+        for (int64_t k = o * taps; k < (o + 1) * taps; ++k) {
+            auto& row = merged[size_t(o)];
+            auto same_place = std::ranges::find(row, at[k], &std::pair<int64_t, double>::first);
+            if (same_place == row.end()) row.push_back({at[k], w[k]});
+            else same_place->second += w[k];
+        }
+    for (const auto& row : merged)
+        for (const auto& tap : row) most = std::max(most, tap.second);
+    while (p.bits < 22 && int(0.5 + most * double(1 << (p.bits + 1))) < (1 << 15)) ++p.bits;
+    for (const auto& row : merged) {
+        auto& whole = p.rows.emplace_back();
+        for (const auto& [i, c] : row) whole.push_back({i, int32_t(c * double(1 << p.bits) + (c < 0 ? -0.5 : 0.5))});
+    }
+    return p;
+}
+void resample_pixels(const uint8_t* from, uint8_t* to, int64_t inner, const PixelTaps& p, std::vector<int32_t>& sum) {
+    for (const auto& row : p.rows) {
+        std::fill(sum.begin(), sum.end(), 1 << (p.bits - 1));
+        for (const auto& [i, c] : row)
+            for (int64_t j = 0; j < inner; ++j) sum[size_t(j)] += c * from[i * inner + j];
+        for (int64_t j = 0; j < inner; ++j) *to++ = uint8_t(std::clamp(sum[size_t(j)] >> p.bits, 0, 255));
+    }
+}
+
 // y[…, o, …] = Σ_k weight[o, k] x[…, index[o, k], …]; transposed: the adjoint, back to `length` positions.
 Tensor resample(const Tensor& x0, int64_t dim, const Tensor& index, const Tensor& weight, int64_t length,
                 bool transposed) {
@@ -144,6 +181,19 @@ Tensor resample(const Tensor& x0, int64_t dim, const Tensor& index, const Tensor
             fail(ErrorKind::NotImplemented, "\"upsample\" not implemented for '", x.dtype(), "'");
         } else {
             using A = std::conditional_t<std::is_same_v<T, double>, double, float>;
+            if constexpr (std::is_same_v<T, uint8_t>) {
+                if (!transposed && taps > 1) {
+                    const PixelTaps pixels = pixel_taps(out, taps, at, w);
+                    parallel_for(outer, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, m * inner * taps)),
+                                 [&](int64_t b, int64_t e) {
+                                     std::vector<int32_t> sum(static_cast<size_t>(inner));
+                                     for (; b < e; ++b)
+                                         resample_pixels(x.data<T>() + b * n * inner, r.data<T>() + b * m * inner,
+                                                         inner, pixels, sum);
+                                 });
+                    return;
+                }
+            }
             if constexpr (std::is_same_v<T, A>) {
                 if (!transposed) {
                     const std::vector<T> weights(w, w + out * taps);
@@ -206,10 +256,23 @@ Plan plan_of(How how, IntSpan in, DType dtype, const Value& size, const Value& f
         check(have > 0 && want > 0, "Input and output sizes should be greater than 0, but got input (", name, ": ",
               have, ") output (", want, ")");
         p.sizes.push_back(want);
-        p.taps.push_back(dtype == DType::f64 ? make_taps<double>(how, have, want, align, f)
-                                             : make_taps<float>(how, have, want, align, f));
+        p.taps.push_back(dtype == DType::f64 || dtype == DType::u8 ? make_taps<double>(how, have, want, align, f)
+                                                                   : make_taps<float>(how, have, want, align, f));
     }
     return p;
+}
+void check_element_type(How how, int dimensions, DType t) {
+    const bool aa = how == How::linear_aa || how == How::cubic_aa || how == How::lanczos_aa,
+               nearest = how == How::nearest || how == How::nearest_exact, half = t == DType::f16 || t == DType::bf16,
+               pixels = t == DType::u8 && (nearest || dimensions == 2);
+    if (t == DType::f32 || t == DType::f64 || pixels || (half && !aa)) return;
+    fail(ErrorKind::NotImplemented, '"',
+         aa                                      ? "compute_index_ranges_weights"
+         : nearest                               ? str("upsample_nearest", dimensions, "d_channels_last")
+         : how == How::linear && dimensions == 2 ? "upsample_bilinear2d_channels_last"
+         : how == How::linear                    ? "compute_indices_weights_linear"
+                                                 : "compute_indices_weights_cubic",
+         "\" not implemented for '", scalar_name(t), "'");
 }
 template <How H, int Dimensions>
 Tensor upsample(const Tensor& x, const Value& size, bool align, const Value& factors) {
@@ -219,6 +282,7 @@ Tensor upsample(const Tensor& x, const Value& size, bool align, const Value& fac
         check(x.sizes()[size_t(d)] > 0, "Non-empty ", Dimensions + 2,
               "D data tensor expected but got a tensor with sizes ", x.sizes());
     const Plan p = plan_of(H, x.sizes(), x.dtype(), size, factors, align, "size");
+    check_element_type(H, Dimensions, x.dtype());
     Tensor r = x;
     for (int64_t d = Dimensions - 1; d >= 0; --d)
         r = resample(r, d + 2, p.taps[size_t(d)].index, p.taps[size_t(d)].weight, 0, false);

@@ -54,10 +54,16 @@ Tensor cumprod(const Tensor& x, int64_t dim, DType dtype, Out out) {
 }
 Tensor logcumsumexp(const Tensor& x, int64_t dim, Out out) {
     check(is_floating(x.dtype()) || is_complex(x.dtype()), "logcumsumexp does not support integer inputs");
-    if (is_complex(x.dtype())) return op<"log">(op<"cumsum">(op<"exp">(x), dim));
-    return scan("logcumsumexp_out_cpu", x, dim, DType::none, out, [](auto a, auto b) {
+    const Loop complex_step = is_complex(x.dtype()) ? binary_loop(Binary::logaddexp, x.dtype()) : nullptr;
+    return scan("logcumsumexp_out_cpu", x, dim, DType::none, out, [complex_step](auto a, auto b) {
         using A = decltype(a);
-        if constexpr (std::is_floating_point_v<A>) {
+        if constexpr (std::is_same_v<A, C64> || std::is_same_v<A, C128>) {
+            if (a != a || b != b) return A(NAN, NAN);
+            char* p[] = {reinterpret_cast<char*>(&a), reinterpret_cast<char*>(&b), reinterpret_cast<char*>(&a)};
+            const int64_t strides[] = {0, 0, 0};
+            complex_step(p, strides, 1, nullptr);
+            return a;
+        } else if constexpr (std::is_floating_point_v<A>) {
             const A hi = std::max(a, b), lo = std::min(a, b);
             if (a != a || b != b) return A(a + b);
             return lo == hi && std::isinf(lo) ? hi : A(hi + std::log1p(std::exp(lo - hi)));

@@ -144,7 +144,7 @@ Tensor expand(const Tensor& t, IntSpan size, bool) {
                      "The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension ", d);
             check(sizes[d] >= 0, "Trying to create tensor with negative dimension ", sizes[d], ": ", size);
             strides[d] = d + 1 < size.size() ? sizes[d + 1] * strides[d + 1] : 1;
-            if (sizes[d] != 1) strides[d] = 0;
+            if (sizes[d] != 1 || t.dim() == 0) strides[d] = 0;
             continue;
         }
         const int64_t have = t.sizes()[d - lead];
@@ -281,6 +281,10 @@ Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length) {
     if (start < 0) start += n;
     check(start <= n - length, "start (", start, ") + length (", length, ") exceeds dimension size (", n, ").");
     return op<"slice">(x, dim, start, start + length, 1);
+}
+Tensor narrow_from(const Tensor& x, int64_t dim, const Tensor& start, int64_t length) {
+    check(start.dim() == 0 && is_integral(start.dtype(), false), "start must be an 0-dim integral Tensor.");
+    return narrow(x, dim, start.item().to<int64_t>(), length);
 }
 Tensor unsqueeze(const Tensor& x, int64_t dim) {
     dim = wrap_dim(dim, x.dim() + 1);
@@ -538,6 +542,7 @@ const Family views([](Registry& r) {
         .grad("grad_output", "",
               [](Back& b) { return op<"slice">(b.g, b.integer(2), b.attr(3), b.attr(4), b.integer(5)); });
     r.add("narrow(Tensor self, int dim, int start, int length) -> Tensor", "fm").kernel<narrow>();
+    r.add("narrow.Tensor(Tensor self, int dim, Tensor start, int length) -> Tensor", "fm").kernel<narrow_from>();
     r.add("unsqueeze(Tensor self, int dim) -> Tensor", "fm").kernel<unsqueeze>().view().grad("self", "", back_in_shape);
     r.add("squeeze(Tensor self) -> Tensor", "fm").kernel<squeeze>().view().grad("self", "", back_in_shape);
     r.add("squeeze.dim(Tensor self, int dim) -> Tensor", "fm")

@@ -177,7 +177,7 @@ void set_imag(const Tensor& t, PyObject* v) {
 
 void change_requires_grad(const Tensor& t, bool on, const char* wrong_dtype) {
     if (!on) {
-        check(!t->grad_fn && !(t->base && t.requires_grad()),
+        check(!t->grad_fn && !(t->base && !t->view_of_no_grad && t->base->needs_grad()),
               "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
               "subgraph that doesn't "
               "require differentiation use var_no_grad = var.detach().");

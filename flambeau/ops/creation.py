@@ -69,7 +69,7 @@ def range(
     if step == 0:
         raise RuntimeError("step must be nonzero")
     if (step > 0 and end < start) or (step < 0 and end > start):
-        raise RuntimeError("upper bound and larger bound inconsistent with step sign")
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     dtype = dtype or (out.dtype if out is not None else fb.get_default_dtype())
     count = int((end - start) / step) + 1
     result = (fb.arange(count, dtype=fb.float64, device=device) * step + start).to(dtype)

@@ -71,9 +71,7 @@ def cholesky_solve(input: Any, input2: Any, upper: bool = False) -> Any:
             f"Incompatible matrix sizes for cholesky_solve: each A matrix is {input2.shape[-1]} by"
             f" {input2.shape[-1]} but each b matrix is {input.shape[-2]} by {input.shape[-1]}"
         )
-    solve = fb.linalg.solve_triangular
-    lower = input2.mH if upper else input2
-    return solve(lower.mH, solve(lower, input, upper=False), upper=True)
+    return core("_cholesky_solve")(input, input2, upper)
 
 
 @composite("cholesky_inverse(Tensor self, bool upper=False) -> Tensor", method=True, out=True)
@@ -82,10 +80,7 @@ def cholesky_inverse(input: Any, upper: bool = False) -> Any:
     if input.dim() < 2:
         raise RuntimeError("linalg.cholesky_inverse: The input tensor A must have at least 2 dimensions.")
     check_square(input, "cholesky_inverse")
-    n = input.shape[-1]
-    eye = fb.eye(n, dtype=input.dtype, device=input.device).expand(input.shape)
-    inverse = fb.linalg.solve_triangular(input, eye, upper=upper)
-    return inverse @ inverse.mH if upper else inverse.mH @ inverse
+    return core("_cholesky_inverse")(input, upper)
 
 
 @composite("linalg_inv(Tensor A) -> Tensor", out=True)

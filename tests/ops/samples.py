@@ -322,6 +322,11 @@ SPECIAL: dict[str, Callable[[], list[Sample]]] = {
         of(real(2, 3), real(2, 1), call=_first(_l.lstsq)),
     ],
     "linalg::cholesky_ex": lambda: [of(symmetric_positive(3), call=_symmetric(_first(_l.cholesky_ex)))],
+    "_cholesky_solve": lambda: [
+        of(real(3, 2), regular(3), call=lambda b, factor: fb.cholesky_solve(b, factor.tril())),
+        of(real(3, 2), regular(3), call=lambda b, factor: fb.cholesky_solve(b, factor.triu(), True)),
+    ],
+    "_cholesky_inverse": lambda: [of(regular(3), call=lambda factor: fb.cholesky_inverse(factor.tril()))],
     "linalg::lu_factor_ex": lambda: [of(regular(3), call=_first(_l.lu_factor_ex))],
     "linalg::solve_ex": lambda: [
         of(regular(3), real(3, 2), call=_first(_l.solve_ex)),
