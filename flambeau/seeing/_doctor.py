@@ -94,7 +94,7 @@ def _examine_setup(found: Checkup, model: nn.Module, inputs: Any) -> None:
             "model in eval mode",
             "error" if not model.training else "note",
             _few(resting),
-            "dropout does nothing and batch norm uses its running statistics while the model trains"
+            "dropout and normalisation behave as in testing while the model trains"
             if not model.training
             else "these modules are in evaluation mode while the rest trains",
             "call model.train() before training (and model.eval() before testing)"
@@ -399,7 +399,7 @@ def _examine_optimizer(found: Checkup, model: nn.Module, optimizer: Any) -> None
             "not in the optimizer",
             "error",
             _few(missing),
-            "these parameters get gradients, but no optimizer changes them",
+            "the optimizer will not change these parameters",
             "make the optimizer from model.parameters() after the model has all its layers",
         )
     strangers = len(held - {id(p) for p in model.parameters()})
