@@ -44,15 +44,23 @@ def test_names_and_shapes(name):
 
 FORWARD = {
     "densenet121": ({}, (1, 3, 32, 32)),
+    "convnext_tiny": ({}, (1, 3, 64, 64)),
+    "efficientnet_b0": ({}, (2, 3, 64, 64)),
+    "efficientnet_v2_s": ({}, (1, 3, 64, 64)),
     "googlenet": ({"init_weights": True, "transform_input": True}, (1, 3, 64, 64)),
     "inception_v3": ({"init_weights": True, "transform_input": True}, (1, 3, 96, 96)),
     "mnasnet0_5": ({}, (2, 3, 64, 64)),
     "mobilenet_v2": ({}, (2, 3, 64, 64)),
+    "mobilenet_v3_large": ({}, (2, 3, 64, 64)),
+    "mobilenet_v3_small": ({}, (2, 3, 64, 64)),
+    "regnet_x_400mf": ({}, (2, 3, 64, 64)),
+    "regnet_y_400mf": ({}, (2, 3, 64, 64)),
     "resnet18": ({}, (2, 3, 32, 32)),
     "resnext50_32x4d": ({}, (1, 3, 32, 32)),
     "shufflenet_v2_x0_5": ({}, (2, 3, 64, 64)),
     "squeezenet1_0": ({}, (1, 3, 64, 64)),
     "squeezenet1_1": ({}, (1, 3, 64, 64)),
+    "vit_b_32": ({"image_size": 64}, (2, 3, 64, 64)),
 }
 
 

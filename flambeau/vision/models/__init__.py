@@ -1,6 +1,6 @@
 """Networks for pictures and films, with torchvision's parameter names: its published weights fit."""
 
-# ruff: noqa: F401, F403
+# ruff: noqa: F403, F401
 from ._api import (
     Weights,
     WeightsEnum,
@@ -11,13 +11,18 @@ from ._api import (
     list_models,
 )
 from .alexnet import *
+from .convnext import *
 from .densenet import *
+from .efficientnet import *
 from .googlenet import *
 from .inception import *
 from .lenet import *
 from .mnasnet import *
 from .mobilenetv2 import *
+from .mobilenetv3 import *
+from .regnet import *
 from .resnet import *
 from .shufflenetv2 import *
 from .squeezenet import *
 from .vgg import *
+from .vision_transformer import *
