@@ -6,6 +6,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import time
 import warnings
 import weakref
@@ -20,6 +21,7 @@ import flambeau as fb
 from ._utils import shared, worker
 from ._utils.collate import default_collate, default_convert
 from ._utils.fetch import MapFetcher, endless, make_fetcher
+from ._utils.packed import pack_long_lists
 from ._utils.worker import get_worker_info
 from .dataset import Dataset, IterableDataset
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, draw_seed
@@ -430,7 +432,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         self.all_asked = False
 
     def start(self, loader: DataLoader) -> None:
-        context = loader.multiprocessing_context or multiprocessing.get_context()
+        context = loader.multiprocessing_context or _default_context()
         forks = context.get_start_method() == "fork"
         payload: Any = (
             loader.dataset,
@@ -440,6 +442,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
             loader.worker_init_fn,
             loader.num_workers,
             self.base_seed,
+            pack_long_lists(loader.dataset) if forks else [],
         )
         if not forks:
             payload = shared.pickle_anything(payload, "the data set, collate_fn and worker_init_fn")
@@ -587,6 +590,15 @@ def _describe_exit(code: int | None) -> str:
     if -code in (signal.SIGSEGV, signal.SIGBUS):
         text += " Native code used by the data set crashed: num_workers=0 helps to find where."
     return text
+
+
+def _default_context() -> Any:
+    """What the program chose; else 'fork' where there is one (Python 3.14 took another default), so that data
+    sets need no pickling and scripts no guard against being imported by their workers.
+    """
+    chosen = multiprocessing.get_start_method(allow_none=True)
+    forks = chosen is None and sys.platform == "linux"
+    return multiprocessing.get_context("fork" if forks else None)
 
 
 def _stop(owner: int, processes: list, pipes: list) -> None:

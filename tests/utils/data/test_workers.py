@@ -3,6 +3,7 @@
 import collections
 import gc
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 import flambeau as fb
 from flambeau.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, get_worker_info
+from flambeau.utils.data._utils.packed import PackedList
 
 Pair = collections.namedtuple("Pair", "image text")
 
@@ -292,3 +294,51 @@ def _runs(pid):
             return file.read().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+class Names(Dataset):
+    def __init__(self, n):
+        self.names = [f"a rather long name of picture number {i} in its folder" for i in range(n)]
+        self.small = ["short", "list"]
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, i):
+        assert self.names[i].split()[7] == str(i) and self.small[1] == "list"
+        return i, _private_bytes() if i % (len(self) - 1) == 0 else 0
+
+
+def _private_bytes():
+    """Memory that this process alone has, without what it was given to share."""
+    total, shared = 0, False
+    with open("/proc/self/smaps") as file:
+        for line in file:
+            name, *values = line.split()
+            if "-" in name and not name.endswith(":"):
+                shared = values[0].endswith("s")
+            elif name == "Private_Dirty:" and not shared:
+                total += int(values[0]) * 1024
+    return total
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="needs Linux's account of memory")
+def test_reading_long_lists_does_not_copy_them():
+    size = 300_000  # about 33 MB of strings
+    loader = DataLoader(Names(size), 1000, num_workers=1, multiprocessing_context="fork")
+    first, *_, last = (int(memory.max()) for _, memory in loader)
+    assert last - first < 10e6
+
+
+def test_packed_lists_behave_as_lists():
+    items = [("a", 1), ("b", 2.5), ("c", None)]
+    packed = PackedList(items)
+    assert len(packed) == 3 and packed[-1] == ("c", None) and packed[:2] == items[:2] and packed == items
+    assert ("b", 2.5) in packed and list(reversed(packed)) == items[::-1] and packed + [1] == [*items, 1]
+    assert type(pickle.loads(pickle.dumps(packed))) is list and repr(packed) == repr(items)
+    with pytest.raises(IndexError):
+        packed[3]
+    packed.append("d")
+    packed[0] = 0
+    del packed[1]
+    assert packed == [0, ("c", None), "d"] and len(PackedList([])) == 0

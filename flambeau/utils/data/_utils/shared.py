@@ -16,6 +16,7 @@ import io
 import mmap
 import os
 import pickle
+import socket
 import struct
 import tempfile
 import weakref
@@ -137,7 +138,8 @@ def send(connection: Connection, obj: Any) -> None:
             end = start + len(part)
         os.ftruncate(fd, end)
         connection.send_bytes(head)
-        reduction.send_handle(connection, fd, None)
+        with _socket(connection) as way:
+            socket.send_fds(way, [b"f"], [fd])
     finally:
         os.close(fd)
 
@@ -153,7 +155,11 @@ def receive(connection: Connection) -> Any:
             parts.append(bytearray(message[start : start + size]))  # tensors on it can be written to
             start += size
         return pickle.loads(parts[0], buffers=parts[1:])
-    fd = reduction.recv_handle(connection)
+    with _socket(connection) as way:
+        _, fds, _, _ = socket.recv_fds(way, 1, 1)
+    if not fds:
+        raise EOFError
+    (fd,) = fds
     try:
         memory = _map(fd, os.fstat(fd).st_size)
     finally:
@@ -170,6 +176,10 @@ def receive(connection: Connection) -> Any:
         parts.append(memory[start : start + size])
         start += size
     return pickle.loads(parts[0], buffers=parts[1:])
+
+
+def _socket(connection: Connection) -> socket.socket:
+    return socket.fromfd(connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM)
 
 
 def _aligned(offset: int) -> int:

@@ -19,6 +19,7 @@ import flambeau as fb
 
 from . import shared
 from .fetch import make_fetcher
+from .packed import use_packed
 
 _PARENT_CHECK = 5.0  # seconds between looks whether the parent still lives
 
@@ -122,7 +123,8 @@ def _serve(connection: Connection, payload: bytes | tuple, worker_id: int, paren
     try:
         if isinstance(payload, bytes):
             payload = pickle.loads(payload)
-        dataset, batched, collate_fn, drop_last, init_fn, num_workers, base_seed = payload
+        dataset, batched, collate_fn, drop_last, init_fn, num_workers, base_seed, long_lists = payload
+        use_packed(long_lists)
         seed = seed_everything(base_seed, worker_id)
         _info = WorkerInfo(worker_id, num_workers, seed, dataset)
         if init_fn is not None:
