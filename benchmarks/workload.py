@@ -7,10 +7,13 @@ returns what is timed, a function without arguments whose result is checked to b
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+
+from benchmarks import workloads
 
 GROUPS = [
     "overhead",
@@ -18,6 +21,7 @@ GROUPS = [
     "matmul",
     "convolution",
     "training",
+    "inference",
     "optimizers",
     "data",
     "memory",
@@ -56,6 +60,8 @@ def workload(
 
 def load(groups: list[str] | None = None) -> list[Workload]:
     """The workloads of some groups, or of all, in the order of the table."""
-    for group in groups or GROUPS:
-        importlib.import_module(f"benchmarks.workloads.{group}")
-    return [w for w in TABLE.values() if groups is None or w.group in groups]
+    for module in sorted(m.name for m in pkgutil.iter_modules(workloads.__path__)):
+        if groups is None or module.partition("_")[0] in groups:
+            importlib.import_module(f"benchmarks.workloads.{module}")
+    wanted = [w for w in TABLE.values() if groups is None or w.group in groups]
+    return sorted(wanted, key=lambda w: GROUPS.index(w.group))

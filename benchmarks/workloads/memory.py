@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.workload import workload
+from benchmarks.workloads import training_images
 
 
 @workload("memory", "import alone", measure="bytes")
@@ -34,15 +35,20 @@ def odd_sizes(torch):
     return work
 
 
-@workload("memory", "CNN training steps, batch 32", measure="bytes")
-def training(torch):
-    from benchmarks.workloads.training import cifar
+def steps(name, prepare_step, times):
+    """Some training steps."""
 
-    step = cifar(torch)
+    @workload("memory", name, measure="bytes")
+    def prepare(torch):
+        step = prepare_step(torch)
 
-    def work():
-        for _ in range(3):
-            loss = step()
-        return loss
+        def work():
+            for _ in range(times):
+                loss = step()
+            return loss
 
-    return work
+        return work
+
+
+steps("CNN training steps, batch 32", training_images.cifar, 3)
+steps("ResNet-18 training steps, 8x3x64x64", training_images.resnet18, 2)
