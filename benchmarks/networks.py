@@ -107,7 +107,7 @@ def mobilenet(torch: ModuleType, classes: int = 10) -> Any:
 
 
 def detector(torch: ModuleType) -> Any:
-    """A small one-stage detector: backbone, neck of upsampled and joined features, two heads of 75 channels."""
+    """A small one-stage detector: backbone, neck of upsampled and joined features, two heads."""
     nn = torch.nn
 
     def conv(a, b, k, stride=1, activation=nn.SiLU):
@@ -171,7 +171,7 @@ def detection_loss(torch: ModuleType, outputs: Any, targets: Any) -> Any:
 
 
 def audio(torch: ModuleType) -> Any:
-    """Four blocks of 1-d convolution, batch norm, relu and pooling on raw sound (after M5, Dai et al., 2016)."""
+    """Four blocks of 1-d convolution, batch norm, relu and pooling on raw sound (after M5, 2016)."""
     nn = torch.nn
 
     def block(a, b, k, stride=1, padding=0):
