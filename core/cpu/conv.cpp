@@ -4,7 +4,7 @@
 #include "base/parallel.h"
 #include "cpu/dnnl.h"
 #include "cpu/gemm.h"
-#include "cpu/iter.h"
+#include "cpu/images.h"
 
 namespace fb::cpu {
 namespace {
@@ -413,6 +413,8 @@ Tensor conv_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g
     const DType t = x.dtype();
     const int64_t channels[] = {s.weight[0]};
     if (library_type(t)) {
+        const Tensor both[] = {x, g};
+        settle_views(both);
         const Source a = source(x), b = source(g);
         if (const auto p = conv_plan(s, t, kWeights, bias, a.order, b.order, false)) {
             const Tensor r = empty(s.weight, t);

@@ -1,6 +1,7 @@
 // Making, copying and converting tensors.
 #include <cmath>
 #include "autograd/back.h"
+#include "tensor/hidden.h"
 #include "cpu/iter.h"
 
 namespace fb {
@@ -256,6 +257,9 @@ Tensor eye(int64_t n, DType d, std::optional<Layout> l, std::optional<Device> de
 
 // --- copies
 Tensor clone(const Tensor& t, std::optional<MemoryFormat> f) {
+    if (const auto as = f.value_or(MemoryFormat::Preserve);
+        as == MemoryFormat::Preserve || as == MemoryFormat::Contiguous)
+        if (Tensor r = hidden_clone(t); r.defined()) return r;
     Tensor r = like(t, DType::none, std::nullopt, std::nullopt, f);
     cpu::copy_data(r, t);
     return r;

@@ -2,7 +2,7 @@
 #include <cstring>
 #include "autograd/back.h"
 #include "base/parallel.h"
-#include "cpu/iter.h"
+#include "cpu/images.h"
 
 namespace fb {
 namespace {
@@ -11,6 +11,62 @@ using namespace cpu;
 bool skipped(const Tensor& t) {
     return t.dim() == 1 && t.sizes()[0] == 0;
 }  // PyTorch lets empty vectors pass in any company
+
+// Along channels, images of whole blocks lie one after another in each sample. Undefined where that is not so, or where
+// most of the elements are plain.
+Tensor cat_images(TensorSpan all, IntSpan shape, int64_t dim) {
+    const Image* model = nullptr;
+    int64_t hidden = 0, elements = 0;
+    for (const Tensor& t : all) {
+        if (skipped(t)) continue;
+        if (t.dtype() != DType::f32 || !t.is_contiguous() || !t.numel()) return {};
+        const Image* i = hidden_image(t);
+        if (i && !model) model = i;
+        hidden += i ? t.numel() : 0;
+        elements += t.numel();
+    }
+    if (!model || dim != 1 || 2 * hidden < elements || model->order == Order::ChannelsLast) return {};
+    const Order order = model->order;
+    const int64_t block = block_of(order), spatial = model->spatial();
+    for (const Tensor& t : all)
+        if (!skipped(t) && t.size(1) % block) return {};
+    settle_views(all);
+    std::vector<Tensor> images;
+    for (const Tensor& t : all)
+        if (!skipped(t)) images.push_back(image_in(t, order));
+    const Tensor r = make_hidden(shape, DType::f32, order);
+    float* to = static_cast<float*>(hidden_image(r)->data);
+    const int64_t row = shape[1] * spatial;
+    parallel_for(shape[0], std::max<int64_t>(1, 32768 / std::max<int64_t>(1, row)), [&](int64_t begin, int64_t end) {
+        for (int64_t n = begin; n < end; ++n) {
+            float* q = to + n * row;
+            for (const Tensor& t : images) {
+                const int64_t part = t.size(1) * spatial;
+                std::memcpy(q, static_cast<float*>(hidden_image(t)->data) + n * part, size_t(part) * sizeof(float));
+                q += part;
+            }
+        }
+    });
+    return r;
+}
+// Channels [from, from + count) of an image as an image of its own; undefined where they are not whole blocks.
+Tensor channels_of(const Tensor& t, int64_t from, int64_t count) {
+    const Image* i = hidden_image(t);
+    if (!i || i->dtype != DType::f32 || i->order == Order::ChannelsLast || count == 0) return {};
+    const int64_t block = block_of(i->order), spatial = i->spatial();
+    if (from % block || count % block) return {};
+    Dims sizes = t.sizes();
+    sizes[1] = count;
+    const Tensor r = make_hidden(sizes, DType::f32, i->order);
+    const float* source = static_cast<const float*>(i->data) + from * spatial;
+    float* to = static_cast<float*>(hidden_image(r)->data);
+    const int64_t row = i->padded_channels() * spatial, part = count * spatial;
+    parallel_for(sizes[0], std::max<int64_t>(1, 32768 / std::max<int64_t>(1, part)), [&](int64_t begin, int64_t end) {
+        for (int64_t n = begin; n < end; ++n)
+            std::memcpy(to + n * part, source + n * row, size_t(part) * sizeof(float));
+    });
+    return r;
+}
 
 Tensor cat(TensorSpan all, int64_t dim, Out out) {
     check(!all.empty(), "torch.cat(): expected a non-empty list of Tensors");
@@ -46,6 +102,8 @@ Tensor cat(TensorSpan all, int64_t dim, Out out) {
     }
     shape[size_t(dim)] = total;
     Tensor r;
+    if (!out.given())
+        if (r = cat_images(all, shape, dim); r.defined()) return r;
     if (!out.given() && !(*model)->contiguous && is_channels_last(model->sizes(), model->strides()))
         r = empty_strided(shape, channels_last_strides(shape), dtype, model->device());
     else r = out.result(shape, dtype, model->device());
@@ -110,7 +168,10 @@ std::vector<Tensor> cat_backward(Back& b) {
         const int64_t length = lengths[size_t(i)];
         if (b.needs_item(0, i)) {
             if (length < 0) r[size_t(i)] = zeros_of(b.meta(0, i));
-            else r[size_t(i)] = op<"narrow">(b.g, dim, at, length);
+            else {
+                if (dim == 1 && !tls.grad) r[size_t(i)] = channels_of(b.g, at, length);
+                if (!r[size_t(i)].defined()) r[size_t(i)] = op<"narrow">(b.g, dim, at, length);
+            }
         }
         if (length > 0) at += length;
     }

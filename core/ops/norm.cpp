@@ -5,7 +5,7 @@
 #include "base/parallel.h"
 #include "cpu/batch_norm.h"
 #include "cpu/dnnl.h"
-#include "cpu/iter.h"
+#include "cpu/images.h"
 
 namespace fb {
 namespace {
@@ -209,6 +209,8 @@ Three batch_norm_kernel(const BatchGradient& a, bool need_x) {
     if (a.x.is_meta()) return {empty_like(a.x), empty(c1, wt, kMeta), empty(c1, wt, kMeta)};
     if (a.x.numel() == 0) return {empty_like(a.x), zeros(c1, wt), zeros(c1, wt)};
     const size_t size = itemsize(a.x.dtype());
+    const Tensor both[] = {a.x, a.g};
+    settle_views(both);
     const Laid x = lay(a.x);
     const Tensor g = bring(a.g, a.x);
     const void* pg = bytes_of(g);

@@ -1,9 +1,8 @@
 // Pooling: largest and average values of windows, fixed or adaptive, and the way back from the largest (max_unpool).
 #include "autograd/back.h"
 #include "base/parallel.h"
-#include "cpu/iter.h"
+#include "cpu/images.h"
 #include "cpu/pool.h"
-#include "tensor/hidden.h"
 
 namespace fb {
 namespace {
@@ -146,47 +145,32 @@ Tensor in_order_of(const Tensor& r, const Tensor& x) {
 }
 
 // ---------------------------------------------------------------- rows of channels: hidden images
-// The image of a float tensor, walked as `images` of rows of `width` channels.
-struct Rows {
-    const float* data;
-    int64_t images, width;
-};
-template <int n>
-std::optional<Rows> rows_of(const Tensor& t) {
-    const Image* i = hidden_image(t);
-    if (!i || i->dtype != DType::f32 || t.dim() != n + 2) return std::nullopt;
-    const float* p = static_cast<const float*>(i->data);
-    if (i->order == Order::ChannelsLast) return Rows{p, i->sizes[0], i->channels()};
-    const int64_t block = block_of(i->order);
-    return Rows{p, i->sizes[0] * (i->padded_channels() / block), block};
-}
 // Rows of channels are so much faster that a contiguous picture is worth reordering, unless it has only a few channels.
 template <int n>
 bool worth_hiding(const Tensor& x, const PoolShape& s) {
     return x.dtype() == DType::f32 && !x.is_meta() && x.is_contiguous() && x.dim() == n + 2 && x.sizes()[1] >= 8 &&
            s.inputs() >= 64 && x.numel() > 0 && !hidden_image(x);
 }
-// f(x of one image, y of one image)
+// f(picture of x, picture of y, channels in a row)
 template <class F>
-void each_image(const Rows& from, float* to, int64_t from_size, int64_t to_size, F&& f) {
-    const int64_t a = from_size * from.width, b = to_size * from.width;
-    parallel_for(from.images, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, std::max(a, b))),
+void each_picture(const Image& from, const Tensor& to, F&& f) {
+    const Pictures x(from), y(*hidden_image(to));
+    const int64_t a = from.spatial() * x.width, b = hidden_image(to)->spatial() * y.width;
+    parallel_for(x.count, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, std::max(a, b))),
                  [&](int64_t begin, int64_t end) {
-                     for (int64_t i = begin; i < end; ++i) f(from.data + i * a, to + i * b);
+                     for (int64_t i = begin; i < end; ++i) f(x.as<float>() + i * a, y.as<float>() + i * b, x.width);
                  });
 }
-float* image_data(const Tensor& t) { return static_cast<float*>(hidden_image(t)->data); }
 
 // ---------------------------------------------------------------- largest
 template <int n>
 std::tuple<Tensor, Tensor> largest(const Tensor& x, const PoolShape& s, bool want_indices) {
     const Dims sizes = result_sizes<n>(x, s);
-    if (!want_indices && worth_hiding<n>(x, s)) return largest<n>(hide(x, Order::Blocked16), s, false);
+    if (!want_indices && worth_hiding<n>(x, s)) return largest<n>(hide(x, preferred_order()), s, false);
     if (!want_indices && !s.adaptive) {
-        if (const auto rows = rows_of<n>(x)) {
-            const Tensor y = make_hidden(sizes, DType::f32, hidden_image(x)->order);
-            each_image(*rows, image_data(y), s.inputs(), s.outputs(),
-                       [&](const float* a, float* b) { pool_loops().max_rows(s, a, b, rows->width); });
+        if (const Image* image = float_image(x, n)) {
+            const Tensor y = make_hidden(sizes, DType::f32, image->order);
+            each_picture(*image, y, [&](const float* a, float* b, int64_t w) { pool_loops().max_rows(s, a, b, w); });
             return {y, Tensor()};
         }
     }
@@ -250,17 +234,15 @@ Tensor max_pool_gradient(Back& b) {
     const Tensor x = b.arg(0);
     const PoolShape s =
         pool_shape<n>(x, window<n>(Names<n>::max, b.ints(1), b.ints(2), b.ints(3), b.ints(4)), b.flag(5));
-    const Tensor input = !tls.grad && worth_hiding<n>(x, s) ? hide(x, Order::Blocked16) : x;
-    if (const auto rows = tls.grad ? std::nullopt : rows_of<n>(input)) {
-        const Order order = hidden_image(input)->order;
-        const Image* ig = hidden_image(b.g);
-        const Tensor g = ig && ig->order == order ? b.g : hide(dense(b.g), order),
-                     r = make_hidden(x.sizes(), DType::f32, order);
-        const float* grads = image_data(g);
-        const int64_t per = s.outputs() * rows->width, all = s.inputs() * rows->width;
-        const float* base = rows->data;
-        each_image(*rows, image_data(r), s.inputs(), s.inputs(), [&](const float* a, float* d) {
-            pool_loops().max_rows_gradient(s, grads + (a - base) / all * per, a, d, rows->width);
+    const Tensor both[] = {x, b.g};
+    settle_views(both);
+    const Tensor input = !tls.grad && worth_hiding<n>(x, s) ? hide(x, preferred_order()) : x;
+    if (const Image* image = tls.grad ? nullptr : float_image(input, n)) {
+        const Tensor g = image_in(b.g, image->order), r = make_hidden(x.sizes(), DType::f32, image->order);
+        const float *grads = Pictures(*hidden_image(g)).as<float>(), *base = Pictures(*image).as<float>();
+        each_picture(*image, r, [&](const float* a, float* d, int64_t width) {
+            const int64_t picture = (a - base) / (s.inputs() * width);
+            pool_loops().max_rows_gradient(s, grads + picture * s.outputs() * width, a, d, width);
         });
         return r;
     }
@@ -277,11 +259,10 @@ Tensor max_pool_gradient(Back& b) {
 template <int n>
 Tensor average(const Tensor& x, const PoolShape& s) {
     const Dims sizes = result_sizes<n>(x, s);
-    if (worth_hiding<n>(x, s)) return average<n>(hide(x, Order::Blocked16), s);
-    if (const auto rows = rows_of<n>(x)) {
-        const Tensor y = make_hidden(sizes, DType::f32, hidden_image(x)->order);
-        each_image(*rows, image_data(y), s.inputs(), s.outputs(),
-                   [&](const float* a, float* b) { pool_loops().avg_rows(s, a, b, rows->width); });
+    if (worth_hiding<n>(x, s)) return average<n>(hide(x, preferred_order()), s);
+    if (const Image* image = float_image(x, n)) {
+        const Tensor y = make_hidden(sizes, DType::f32, image->order);
+        each_picture(*image, y, [&](const float* a, float* b, int64_t w) { pool_loops().avg_rows(s, a, b, w); });
         return y;
     }
     const Tensor y = empty(sizes, x.dtype(), x.device());
@@ -290,11 +271,11 @@ Tensor average(const Tensor& x, const PoolShape& s) {
 }
 template <int n>
 Tensor average_gradient(const Tensor& g, const Tensor& x, const PoolShape& s) {
-    if (worth_hiding<n>(g, s) && x.is_contiguous()) return average_gradient<n>(hide(g, Order::Blocked16), x, s);
-    if (const auto rows = rows_of<n>(g)) {
-        const Tensor r = make_hidden(x.sizes(), DType::f32, hidden_image(g)->order);
-        each_image(*rows, image_data(r), s.outputs(), s.inputs(),
-                   [&](const float* a, float* d) { pool_loops().avg_rows_gradient(s, a, d, rows->width); });
+    if (worth_hiding<n>(g, s) && x.is_contiguous()) return average_gradient<n>(hide(g, preferred_order()), x, s);
+    if (const Image* image = float_image(g, n)) {
+        const Tensor r = make_hidden(x.sizes(), DType::f32, image->order);
+        each_picture(*image, r,
+                     [&](const float* a, float* d, int64_t w) { pool_loops().avg_rows_gradient(s, a, d, w); });
         return r;
     }
     const Tensor r = empty(x.sizes(), g.dtype(), g.device());

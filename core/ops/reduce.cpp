@@ -90,8 +90,8 @@ Tensor mean_dims(const Tensor& x, IntSpan dims, bool keepdim, DType dtype, Out o
 Tensor mean(const Tensor& x, DType dtype, Out out) { return mean_dims(x, {}, false, dtype, out); }
 Tensor mean_backward(Back& b, IntSpan dims, bool keepdim) {
     const Dims& sizes = b.sizes(0);
-    return op<"div">(op<"expand">(unreduced(b.g, sizes, dims, keepdim), sizes),
-                     Scalar(int64_t(std::max<int64_t>(1, count_of(sizes, dims)))));
+    const Scalar n(int64_t(std::max<int64_t>(1, count_of(sizes, dims))));
+    return op<"expand">(op<"div">(unreduced(b.g, sizes, dims, keepdim), n), sizes);
 }
 
 // --- products

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 #include "autograd/back.h"
+#include "cpu/images.h"
 #include "cpu/lines.h"
 
 namespace fb {
@@ -159,84 +160,110 @@ void resample_pixels(const uint8_t* from, uint8_t* to, int64_t inner, const Pixe
     }
 }
 
+// The adjoint: every element of a line goes to the positions it was taken from.
+template <class T>
+void spread_line(const T* from, T* to, int64_t length, int64_t out, int64_t inner, int64_t taps, const int64_t* at,
+                 const T* w) {
+    std::fill_n(to, length * inner, T(0));
+    for (int64_t o = 0; o < out; ++o)
+        for (int64_t k = 0; k < taps; ++k) {
+            const T c = w[o * taps + k], *p = from + o * inner;
+            if (c == 0) continue;
+            T* row = to + at[o * taps + k] * inner;
+#pragma omp simd
+            for (int64_t j = 0; j < inner; ++j) row[j] += c * p[j];
+        }
+}
+
+// One dimension of an array seen as [outer, from, inner] that becomes [outer, to, inner].
+struct Lines {
+    int64_t outer, from, to, inner, out, taps;  // `out` positions have taps: those of the result, or of x if transposed
+    const int64_t* at;
+    const double* weight;
+};
+template <class T>
+void resample_lines(const Lines& l, const T* x, T* r, bool transposed) {
+    using A = std::conditional_t<std::is_same_v<T, double>, double, float>;
+    const int64_t n = l.from, m = l.to, inner = l.inner, out = l.out, taps = l.taps;
+    const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, std::max(n, m) * inner * taps));
+    if constexpr (std::is_same_v<T, uint8_t>) {
+        if (!transposed && taps > 1) {
+            const PixelTaps pixels = pixel_taps(out, taps, l.at, l.weight);
+            parallel_for(l.outer, grain, [&](int64_t b, int64_t e) {
+                std::vector<int32_t> sum(static_cast<size_t>(inner));
+                for (; b < e; ++b) resample_pixels(x + b * n * inner, r + b * m * inner, inner, pixels, sum);
+            });
+            return;
+        }
+    }
+    if constexpr (std::is_same_v<T, A>) {
+        const std::vector<T> weights(l.weight, l.weight + out * taps);
+        parallel_for(l.outer, grain, [&](int64_t b, int64_t e) {
+            for (; b < e; ++b) {
+                if (transposed)
+                    spread_line<T>(x + b * n * inner, r + b * m * inner, m, out, inner, taps, l.at, weights.data());
+                else resample_line<T>(x + b * n * inner, r + b * m * inner, out, inner, taps, l.at, weights.data());
+            }
+        });
+    } else {
+        parallel_for(l.outer, grain, [&](int64_t b, int64_t e) {
+            std::vector<A> sum(static_cast<size_t>(transposed ? m * inner : inner));
+            for (; b < e; ++b) {
+                const T* from = x + b * n * inner;
+                T* to = r + b * m * inner;
+                if (transposed) std::fill(sum.begin(), sum.end(), A(0));
+                for (int64_t o = 0; o < out; ++o) {
+                    if (!transposed) std::fill(sum.begin(), sum.end(), A(0));
+                    for (int64_t k = 0; k < taps; ++k) {
+                        const A c = A(l.weight[o * taps + k]);
+                        if (c == 0) continue;
+                        const int64_t i = l.at[o * taps + k];
+                        const T* p = from + (transposed ? o : i) * inner;
+                        A* s = sum.data() + (transposed ? i * inner : 0);
+                        for (int64_t j = 0; j < inner; ++j) s[j] += c * A(p[j]);
+                    }
+                    if (transposed) continue;
+                    for (int64_t j = 0; j < inner; ++j) {
+                        if constexpr (std::is_integral_v<T>)
+                            to[o * inner + j] =
+                                T(std::clamp<A>(std::nearbyint(sum[size_t(j)]), A(std::numeric_limits<T>::min()),
+                                                A(std::numeric_limits<T>::max())));
+                        else to[o * inner + j] = T(sum[size_t(j)]);
+                    }
+                }
+                if (transposed)
+                    for (int64_t j = 0; j < m * inner; ++j) to[j] = T(sum[size_t(j)]);
+            }
+        });
+    }
+}
+
 // y[…, o, …] = Σ_k weight[o, k] x[…, index[o, k], …]; transposed: the adjoint, back to `length` positions.
 Tensor resample(const Tensor& x0, int64_t dim, const Tensor& index, const Tensor& weight, int64_t length,
                 bool transposed) {
-    const Tensor x = dense(x0);
-    dim = wrap_dim(dim, x.dim());
-    const int64_t n = x.sizes()[size_t(dim)], out = index.size(0), taps = index.size(1);
+    dim = wrap_dim(dim, x0.dim());
+    const Image* image = dim >= 2 ? float_image(x0, x0.dim() - 2) : nullptr;  // worked on as it lies
+    const Tensor x = image ? x0 : dense(x0);
+    const int64_t out = index.size(0);
     Dims shape = x.sizes();
     shape[size_t(dim)] = transposed ? length : out;
-    Tensor r = empty(shape, x.dtype(), x.device());
+    const Tensor r = image ? make_hidden(shape, x.dtype(), image->order) : empty(shape, x.dtype(), x.device());
     if (r.is_meta() || !r.numel()) return r;
-    int64_t outer = 1, inner = 1;
-    for (int64_t d = 0; d < x.dim(); ++d)
-        if (d != dim) (d < dim ? outer : inner) *= x.sizes()[size_t(d)];
-    const int64_t m = shape[size_t(dim)];
-    const int64_t* at = index.data<int64_t>();
-    const double* w = weight.data<double>();
+    Lines l{1, x.size(dim), shape[size_t(dim)], 1, out, index.size(1), index.data<int64_t>(), weight.data<double>()};
+    for (int64_t d = image ? 2 : 0; d < x.dim(); ++d)
+        if (d != dim) (d < dim ? l.outer : l.inner) *= x.size(d);
+    if (image) {
+        const Pictures from(*image), to(*hidden_image(r));
+        l.outer *= from.count;
+        l.inner *= from.width;
+        resample_lines<float>(l, from.as<float>(), to.as<float>(), transposed);
+        return r;
+    }
     visit_dtype(x.dtype(), [&](auto z) {
         using T = decltype(z);
-        if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, C64> || std::is_same_v<T, C128>) {
+        if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, C64> || std::is_same_v<T, C128>)
             fail(ErrorKind::NotImplemented, "\"upsample\" not implemented for '", x.dtype(), "'");
-        } else {
-            using A = std::conditional_t<std::is_same_v<T, double>, double, float>;
-            if constexpr (std::is_same_v<T, uint8_t>) {
-                if (!transposed && taps > 1) {
-                    const PixelTaps pixels = pixel_taps(out, taps, at, w);
-                    parallel_for(outer, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, m * inner * taps)),
-                                 [&](int64_t b, int64_t e) {
-                                     std::vector<int32_t> sum(static_cast<size_t>(inner));
-                                     for (; b < e; ++b)
-                                         resample_pixels(x.data<T>() + b * n * inner, r.data<T>() + b * m * inner,
-                                                         inner, pixels, sum);
-                                 });
-                    return;
-                }
-            }
-            if constexpr (std::is_same_v<T, A>) {
-                if (!transposed) {
-                    const std::vector<T> weights(w, w + out * taps);
-                    parallel_for(outer, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, m * inner * taps)),
-                                 [&](int64_t b, int64_t e) {
-                                     for (; b < e; ++b)
-                                         resample_line<T>(x.data<T>() + b * n * inner, r.data<T>() + b * m * inner, out,
-                                                          inner, taps, at, weights.data());
-                                 });
-                    return;
-                }
-            }
-            parallel_for(outer, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, m * inner * taps)),
-                         [&](int64_t b, int64_t e) {
-                             std::vector<A> sum(static_cast<size_t>(transposed ? m * inner : inner));
-                             for (; b < e; ++b) {
-                                 const T* from = x.data<T>() + b * n * inner;
-                                 T* to = r.data<T>() + b * m * inner;
-                                 if (transposed) std::fill(sum.begin(), sum.end(), A(0));
-                                 for (int64_t o = 0; o < out; ++o) {
-                                     if (!transposed) std::fill(sum.begin(), sum.end(), A(0));
-                                     for (int64_t k = 0; k < taps; ++k) {
-                                         const A c = A(w[o * taps + k]);
-                                         if (c == 0) continue;
-                                         const int64_t i = at[o * taps + k];
-                                         const T* p = from + (transposed ? o : i) * inner;
-                                         A* s = sum.data() + (transposed ? i * inner : 0);
-                                         for (int64_t j = 0; j < inner; ++j) s[j] += c * A(p[j]);
-                                     }
-                                     if (transposed) continue;
-                                     for (int64_t j = 0; j < inner; ++j) {
-                                         if constexpr (std::is_integral_v<T>)
-                                             to[o * inner + j] = T(std::clamp<A>(std::nearbyint(sum[size_t(j)]),
-                                                                                 A(std::numeric_limits<T>::min()),
-                                                                                 A(std::numeric_limits<T>::max())));
-                                         else to[o * inner + j] = T(sum[size_t(j)]);
-                                     }
-                                 }
-                                 if (transposed)
-                                     for (int64_t j = 0; j < m * inner; ++j) to[j] = T(sum[size_t(j)]);
-                             }
-                         });
-        }
+        else resample_lines<T>(l, x.data<T>(), r.data<T>(), transposed);
     });
     return r;
 }

@@ -3,6 +3,7 @@
 #include "cpu/lapack.h"
 #include "python/helpers.h"
 #include "python/nn_module.h"
+#include "tensor/hidden.h"
 
 namespace fb::py {
 namespace {
@@ -40,6 +41,10 @@ PyObject* memory_statistics(PyObject*, PyObject*) {
     return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L}", "allocated", (long long)s.allocated, "peak", (long long)s.peak,
                          "cached", (long long)s.cached, "live_blocks", (long long)s.live_blocks, "total_allocations",
                          (long long)s.total_allocations);
+}
+PyObject* hidden_layouts(PyObject*, PyObject*) {
+    const HiddenCounts c = hidden_counts();
+    return Py_BuildValue("(LL)", (long long)c.hidden, (long long)c.revealed);
 }
 PyObject* empty_cache_py(PyObject*, PyObject*) {
     empty_cache();
@@ -79,6 +84,8 @@ PyMethodDef functions[] = {
     {"get_num_threads", get_num_threads, METH_NOARGS, "How many threads an operation may use."},
     {"set_num_threads", set_num_threads_py, METH_O, "Sets how many threads an operation may use."},
     {"_memory_stats", memory_statistics, METH_NOARGS, "Bytes and blocks of the caching allocator."},
+    {"_hidden_counts", hidden_layouts, METH_NOARGS,
+     "How many tensors were brought into a hidden order, and how many out of it again."},
     {"_empty_cache", empty_cache_py, METH_NOARGS, "Gives unused memory back to the system."},
     {"_reset_peak_memory", reset_peak, METH_NOARGS, nullptr},
     {},

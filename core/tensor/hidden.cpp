@@ -1,4 +1,5 @@
 #include "tensor/hidden.h"
+#include <atomic>
 #include <cstring>
 #include "base/parallel.h"
 
@@ -45,6 +46,8 @@ void move_elements(const Image& image, void* plain) {
     else move_all<uint16_t, to_plain>(image, static_cast<uint16_t*>(plain));
 }
 
+std::atomic<int64_t> times_hidden{0}, times_revealed{0};
+
 int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 size_t image_bytes(IntSpan sizes, DType dtype, Order order) {
@@ -58,13 +61,29 @@ Image::Image(IntSpan sizes, DType dtype, Order order)
 
 int64_t Image::padded_channels() const { return round_up(channels(), block_of(order)); }
 
-void Image::write_plain(void* destination) { move_elements<true>(*this, destination); }
+void Image::write_plain(void* destination) {
+    times_revealed.fetch_add(1, std::memory_order_relaxed);
+    move_elements<true>(*this, destination);
+}
+
+// Equal up to spatial dimensions of size 1, which move no element: what unsqueeze and squeeze make is still the image.
+static bool same_places(IntSpan a, IntSpan b) {
+    if (same(a, b)) return true;
+    if (a.size() < 3 || b.size() < 3 || a[0] != b[0] || a[1] != b[1]) return false;
+    size_t i = 2, j = 2;
+    while (true) {
+        while (i < a.size() && a[i] == 1) ++i;
+        while (j < b.size() && b[j] == 1) ++j;
+        if (i == a.size() || j == b.size()) return i == a.size() && j == b.size();
+        if (a[i++] != b[j++]) return false;
+    }
+}
 
 Image* hidden_image(const Tensor& t) {
     HiddenImage* h = t->storage->image();
     if (!h || !t->contiguous || t->offset) return nullptr;
     auto* image = static_cast<Image*>(h);  // the only kind there is
-    return image->dtype == t->dtype && same(image->sizes, t->sizes) ? image : nullptr;
+    return image->dtype == t->dtype && same_places(image->sizes, t->sizes) ? image : nullptr;
 }
 
 Tensor make_hidden(IntSpan sizes, DType dtype, Order order) {
@@ -91,19 +110,26 @@ void clear_filling(Image& image) {
 Tensor hide(const Tensor& plain, Order order) {
     Tensor t = make_hidden(plain.sizes(), plain.dtype(), order);
     Image& image = *hidden_image(t);
+    count_hidden();
     clear_filling(image);
     move_elements<false>(image, plain.data());
     return t;
 }
 
-bool share_image(TensorSpan tensors, bool keeps_zero) {
-    const Image* first = nullptr;
-    for (const Tensor& t : tensors) {
-        const Image* image = hidden_image(t);
-        if (!image || (first && !first->same_layout(*image))) return false;
-        first = image;
-    }
-    return first && (keeps_zero || !first->padded());
+Tensor hidden_clone(const Tensor& t) {
+    const Image* i = hidden_image(t);
+    if (!i) return {};
+    Tensor r = make_hidden(t.sizes(), t.dtype(), i->order);
+    char* to = static_cast<char*>(hidden_image(r)->data);
+    const char* from = static_cast<const char*>(i->data);
+    parallel_for(int64_t(i->bytes()), 1 << 17,
+                 [&](int64_t b, int64_t e) { std::memcpy(to + b, from + b, size_t(e - b)); });
+    return r;
+}
+
+void count_hidden() { times_hidden.fetch_add(1, std::memory_order_relaxed); }
+HiddenCounts hidden_counts() {
+    return {times_hidden.load(std::memory_order_relaxed), times_revealed.load(std::memory_order_relaxed)};
 }
 
 }  // namespace fb

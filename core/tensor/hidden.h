@@ -36,7 +36,8 @@ public:
     void* const data;
 };
 
-// The image behind `t`, if t is the whole of it and nobody has asked for the plain bytes yet; else null.
+// The image behind `t`, if t is the whole of it (dimensions of size 1 may have come or gone) and nobody has asked for the
+// plain bytes yet; else null. Its sizes may differ from t's in these dimensions.
 // An operator that reads the image must hold `t` while it does.
 Image* hidden_image(const Tensor& t);
 
@@ -47,9 +48,14 @@ void clear_filling(Image& image);
 
 // Copies contiguous elements into `order`.
 Tensor hide(const Tensor& plain, Order order);
+// A copy of a hidden tensor, hidden as it is; an undefined one if `t` is no image.
+Tensor hidden_clone(const Tensor& t);
 
-// For elementwise operators: true when all tensors have images of one layout. Then `count()` elements of each can be
-// worked on in place of the plain ones. `keeps_zero`: the operation makes zero of zeros, as the filling must stay zero.
-bool share_image(TensorSpan tensors, bool keeps_zero);
+// How often a whole tensor was brought into a hidden order, and out of it again, in this process.
+struct HiddenCounts {
+    int64_t hidden = 0, revealed = 0;
+};
+HiddenCounts hidden_counts();
+void count_hidden();  // by an operator that reorders a plain operand itself
 
 }  // namespace fb

@@ -1,0 +1,34 @@
+#include "cpu/images.h"
+#include <string_view>
+#include "base/names.h"
+#include "cpu/pointwise.h"
+
+namespace fb::cpu {
+
+Order preferred_order() {
+    static const Order order = std::string_view(cpu_level()) == "avx2" ? Order::Blocked8 : Order::Blocked16;
+    return order;
+}
+
+void settle_views(TensorSpan tensors) {
+    for (const Tensor& t : tensors)
+        if (t.defined() && t->storage->image() && !hidden_image(t)) t->storage->data();
+}
+
+Tensor image_in(const Tensor& t, Order order) {
+    const Image* i = hidden_image(t);
+    return i && i->order == order ? t : hide(dense(t), order);
+}
+
+Pictures::Pictures(const Image& i) : data(i.data) {
+    const bool last = i.order == Order::ChannelsLast;
+    width = last ? i.channels() : block_of(i.order);
+    count = i.sizes[0] * (last ? 1 : i.padded_channels() / width);
+}
+
+Image* float_image(const Tensor& t, int64_t n) {
+    Image* i = hidden_image(t);
+    return i && i->dtype == DType::f32 && t.dim() == n + 2 ? i : nullptr;
+}
+
+}  // namespace fb::cpu
