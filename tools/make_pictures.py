@@ -70,9 +70,7 @@ def main() -> None:
     optimizer = torch.optim.Adam(sick.inner.parameters())
     call = "torch.doctor(model, (x, y), nn.CrossEntropyLoss(), optimizer)"
     loss = nn.CrossEntropyLoss()
-    terminal(
-        shown(call, lambda: torch.doctor(sick, (x, y), loss, optimizer)), FOLDER / "doctor.png"
-    )
+    terminal(shown(call, lambda: torch.doctor(sick, (x, y), loss, optimizer)), FOLDER / "doctor.png")
 
     net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 26 * 26, 10))
     loss_value = loss(net(images), torch.randint(0, 10, (8,)))

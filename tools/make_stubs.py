@@ -11,30 +11,50 @@ import sys
 from pathlib import Path
 from typing import Any
 
+# Names with an underscore: operators and dtypes of the same names (int, bool, dtype ...) would hide the types.
 TYPES = {
     "Tensor": "Tensor",
     "Operand": "Tensor | Number",
     "Scalar": "Number",
-    "int": "int",
-    "SymInt": "int",
-    "float": "float",
-    "bool": "bool",
-    "str": "str",
-    "ScalarType": "dtype",
-    "Layout": "layout",
-    "Device": "device | str | int",
-    "MemoryFormat": "memory_format",
+    "int": "_int",
+    "SymInt": "_int",
+    "float": "_float",
+    "bool": "_bool",
+    "str": "_str",
+    "ScalarType": "_dtype",
+    "Layout": "_layout",
+    "Device": "_device | _str | _int",
+    "MemoryFormat": "_memory_format",
     "Generator": "Generator",
 }
 HEADER = '''"""The core of flambeau. Made by tools/make_stubs.py from the operator table; do not edit."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, overload
+from builtins import bool as _bool, complex as _complex, float as _float, int as _int, str as _str
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias, overload
 
-Number = int | float | bool | complex
+Number: TypeAlias = _int | _float | _bool | _complex
+_dtype: TypeAlias = "dtype"
+_device: TypeAlias = "device"
+_layout: TypeAlias = "layout"
+_memory_format: TypeAlias = "memory_format"
 
 '''
+TWO = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift"
+SPECIAL = {
+    "__getitem__": "(self, index: Any) -> Tensor",
+    "__setitem__": "(self, index: Any, value: Tensor | Number) -> None",
+    "__len__": "(self) -> _int",
+    "__bool__": "(self) -> _bool",
+    "__int__": "(self) -> _int",
+    "__float__": "(self) -> _float",
+    "__index__": "(self) -> _int",
+    "__iter__": "(self) -> Iterator[Tensor]",
+    **{f"__{n}__": "(self) -> Tensor" for n in ("neg", "pos", "abs", "invert")},
+    **{f"__{n}__": "(self, other: Any) -> Tensor" for n in ("lt", "le", "gt", "ge", "eq", "ne")},
+    **{f"__{s}{n}__": "(self, other: Any) -> Tensor" for n in TWO.split() for s in ("", "r", "i")},
+}
 
 
 def parts(text: str) -> list[str]:
@@ -100,7 +120,7 @@ def definition(name: str, schema: str, method: bool, inplace: bool) -> str:
     if any(t.startswith("ScalarType? dtype") for t in texts) and any(
         t.startswith("Device? device") for t in texts
     ):
-        params.append("requires_grad: bool = ...")
+        params.append("requires_grad: _bool = ...")
     returns = "Tensor" if inplace else result(returned)
     return f"def {name}({', '.join(params)}) -> {returns}: ..."
 
@@ -117,7 +137,7 @@ def value_line(name: str, value: Any) -> str:
     """A constant, a builtin function, or a module."""
     kind = type(value).__name__
     if kind in ("dtype", "layout", "memory_format"):
-        return f"{name}: {kind}\n"
+        return f"{name}: _{kind}\n"
     if kind == "builtin_function_or_method":
         return f"def {name}(*args: Any, **kwargs: Any) -> Any: ...\n"
     return f"{name}: Any\n"
@@ -129,19 +149,26 @@ def stubs(core: Any) -> str:
     out = [HEADER]
     classes = {n: v for n, v in vars(core).items() if isinstance(v, type)}
     for name, kind in sorted(classes.items()):
-        if kind.__name__ != name.rpartition(".")[2]:
+        if kind.__name__ != name and kind.__name__ in classes:
             out.append(f"{name} = {kind.__name__}\n")
             continue
         base = (
-            "(tuple[int, ...])"
+            "(tuple[_int, ...])"
             if issubclass(kind, tuple)
             else "(RuntimeError)"
             if issubclass(kind, RuntimeError)
             else ""
         )
-        body = []
+        body = (
+            ["    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...\n"]
+            if "__call__" in vars(kind)
+            else []
+        )
         for member, value in sorted(vars(kind).items()):
-            if type(value) in operators:
+            if name == "Tensor" and member in SPECIAL:
+                wide = "  # type: ignore[override]" if member in ("__eq__", "__ne__") else ""
+                body.append(f"    def {member}{SPECIAL[member]}: ...{wide}\n")
+            elif type(value) in operators:
                 body.append(group(member, value, True, "    "))
             elif type(value).__name__ in ("getset_descriptor", "member_descriptor") and not member.startswith(
                 "__"
