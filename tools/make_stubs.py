@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Names with an underscore: operators and dtypes of the same names (int, bool, dtype ...) would hide the types.
+# With an underscore: operators and dtypes named int, bool, dtype ... would hide the types.
 TYPES = {
     "Tensor": "Tensor",
     "Operand": "Tensor | Number",
