@@ -24,7 +24,8 @@ def checksum(result: Any) -> list[float]:
         return [float(result)]
     if isinstance(result, (list, tuple)):
         return [number for item in result for number in checksum(item)]
-    values = result.detach().double()
+    values = result.detach()
+    values = (values.abs() if values.is_complex() else values).double()
     return [values.sum().item(), values.abs().sum().item()]
 
 

@@ -18,6 +18,8 @@ from benchmarks import workloads
 GROUPS = [
     "overhead",
     "elementwise",
+    "reductions",
+    "movement",
     "matmul",
     "convolution",
     "training",
@@ -56,6 +58,29 @@ def workload(
         return prepare
 
     return put
+
+
+def of_size(
+    group: str, name: str, n: int, make: Callable[..., Callable], target: float = 1.0, **more: Any
+) -> None:
+    """Enter a workload on two vectors of ``n`` random floats: ``make(torch, a, b)`` gives what is timed."""
+
+    @workload(group, f"{name}, {n:.0e}".replace("e+0", "e"), target, **more)
+    def prepare(torch: ModuleType) -> Callable[[], Any]:
+        return make(torch, torch.rand(n), torch.rand(n))
+
+
+def both_ways(torch: ModuleType, x: Any, function: Callable) -> Callable[[], Any]:
+    """Forward and backward of a function of ``x``, as something to time; its result is the gradient."""
+    x = x.requires_grad_()
+    seed = torch.rand_like(function(x).detach())
+
+    def work() -> Any:
+        x.grad = None
+        function(x).backward(seed)
+        return x.grad
+
+    return work
 
 
 def load(groups: list[str] | None = None) -> list[Workload]:

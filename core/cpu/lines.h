@@ -3,6 +3,7 @@
 #include <array>
 #include "base/parallel.h"
 #include "cpu/iter.h"
+#include "cpu/positions.h"
 
 namespace fb::cpu {
 

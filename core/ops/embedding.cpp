@@ -166,6 +166,7 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
             parallel_for(bags, std::max<int64_t>(1, 4096 / std::max<int64_t>(1, width)),
                          [&](int64_t begin, int64_t end) {
                              std::vector<A> sum(static_cast<size_t>(width));
+                             A* const total = sum.data();
                              for (int64_t b = begin; b < end; ++b) {
                                  const int64_t stop = b + 1 < offsets.numel() ? start[b + 1] : n;
                                  int64_t used = 0;
@@ -175,11 +176,14 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
                                      if (padding && index[i] == *padding) continue;
                                      const T* row = w.data<T>() + index[i] * width;
                                      const A factor = scale.defined() ? A(ds.data<double>()[i]) : A(1);
-                                     for (int64_t j = 0; j < width; ++j) {
-                                         if (mode != kMax) {
-                                             sum[size_t(j)] += factor * A(row[j]);
-                                         } else if (!used || A(row[j]) > sum[size_t(j)]) {
-                                             sum[size_t(j)] = A(row[j]);
+                                     if (mode != kMax && factor == 1) {
+                                         for (int64_t j = 0; j < width; ++j) total[j] += A(row[j]);
+                                     } else if (mode != kMax) {
+                                         for (int64_t j = 0; j < width; ++j) total[j] += factor * A(row[j]);
+                                     } else {
+                                         for (int64_t j = 0; j < width; ++j) {
+                                             if (used && !(A(row[j]) > total[j])) continue;
+                                             total[j] = A(row[j]);
                                              largest.data<int64_t>()[b * width + j] = index[i];
                                          }
                                      }

@@ -55,15 +55,7 @@ Tensor masked_fill(const Tensor& self, const Tensor& mask, Operand value, Out ou
     return where(mask, scalar_tensor(v, self.dtype(), self.device()), self, out);
 }
 
-size_t count_true(const uint8_t* p, int64_t n) {
-    size_t count = 0;
-    for (int64_t i = 0; i < n; i += 128) {  // short runs are counted in bytes
-        uint8_t part = 0;
-        for (int64_t k = i; k < std::min(n, i + 128); ++k) part = uint8_t(part + (p[k] != 0));
-        count += part;
-    }
-    return count;
-}
+size_t count_true(const uint8_t* p, int64_t n) { return size_t(position_loops().count_true(p, n)); }
 std::vector<int64_t> true_positions(const Tensor& mask) {
     const Tensor m = dense(mask);
     const uint8_t* p = m.data<uint8_t>();
@@ -75,20 +67,62 @@ std::vector<int64_t> true_positions(const Tensor& mask) {
     }
     return flat;
 }
-Tensor nonzero(const Tensor& x, Out out) {
-    check(!x.is_meta(), "nonzero: the result's shape depends on data, which a meta tensor does not have");
-    const std::vector<int64_t> flat = true_positions(x.dtype() == DType::b1 ? x : op<"ne">(x, Scalar(0)));
-    const int64_t n = int64_t(flat.size()), nd = x.dim();
-    Tensor r = out.result(Dims{n, nd}, DType::i64, x.device());
-    const Tensor dst = r->contiguous ? r : empty(r.sizes(), r.dtype());
-    int64_t* o = dst.data<int64_t>();
-    for (int64_t i = 0; i < n; ++i) {
-        int64_t rest = flat[size_t(i)];
-        for (int64_t d = nd - 1; d >= 0; --d) {
-            o[i * nd + d] = rest % x.sizes()[size_t(d)];
-            rest /= x.sizes()[size_t(d)];
+// The coordinates of the non-zero bytes [begin, end) of a mask of shape `sizes`, one row of `to` for each; `count` of
+// them.
+void write_positions(const uint8_t* p, int64_t begin, int64_t end, size_t count, IntSpan sizes, int64_t* to) {
+    const size_t nd = sizes.size();
+    if (!count) return;
+    if (nd == 0) return;
+    Dims at(nd);
+    int64_t rest = begin;
+    for (size_t d = nd; d-- > 0; rest /= sizes[d]) at[d] = rest % sizes[d];
+    const int64_t* const last = to + count * nd;
+    while (true) {
+        const int64_t length = std::min(sizes[nd - 1] - at[nd - 1], end - begin);
+        const uint8_t* const row = p + begin;
+        const int64_t from = at[nd - 1];
+        if (nd == 1) {  // written before it is known to stay, as above
+            for (int64_t j = 0; j < length && to < last; ++j) {
+                *to = from + j;
+                to += row[j] != 0;
+            }
+        } else {
+            for (int64_t j = 0; j < length && to < last; ++j) {
+                for (size_t d = 0; d + 1 < nd; ++d) to[d] = at[d];
+                to[nd - 1] = from + j;
+                to += row[j] != 0 ? nd : 0;
+            }
+        }
+        begin += length;
+        if (begin >= end || to == last) return;
+        at[nd - 1] = 0;
+        for (size_t d = nd - 1; d-- > 0;) {
+            if (++at[d] < sizes[d]) break;
+            at[d] = 0;
         }
     }
+}
+Tensor nonzero(const Tensor& x, Out out) {
+    check(!x.is_meta(), "nonzero: the result's shape depends on data, which a meta tensor does not have");
+    const Tensor mask = dense(x.dtype() == DType::b1 ? x : op<"ne">(x, Scalar(0)));
+    const uint8_t* p = mask.data<uint8_t>();
+    const int64_t total = mask.numel(), nd = x.dim(), parts = total < 32768 ? 1 : num_threads();
+    const int64_t each = (total + parts - 1) / std::max<int64_t>(1, parts);
+    std::vector<size_t> first(size_t(parts) + 1, 0);  // found before each part
+    parallel_for(parts, 1, [&](int64_t b, int64_t e) {
+        for (; b < e; ++b)
+            first[size_t(b) + 1] =
+                count_true(p + std::min(total, b * each), std::clamp<int64_t>(total - b * each, 0, each));
+    });
+    for (int64_t k = 0; k < parts; ++k) first[size_t(k) + 1] += first[size_t(k)];
+    Tensor r = out.result(Dims{int64_t(first.back()), nd}, DType::i64, x.device());
+    const Tensor dst = r->contiguous ? r : empty(r.sizes(), r.dtype());
+    int64_t* o = dst.data<int64_t>();
+    parallel_for(parts, 1, [&](int64_t b, int64_t e) {
+        for (; b < e; ++b)
+            write_positions(p, std::min(total, b * each), std::min(total, (b + 1) * each),
+                            first[size_t(b) + 1] - first[size_t(b)], x.sizes(), o + int64_t(first[size_t(b)]) * nd);
+    });
     if (dst.get() != r.get()) copy_data(r, dst);
     return r;
 }
@@ -222,27 +256,34 @@ Advanced prepare(const Tensor& x, TensorSpan indices) {
     for (size_t i = 0; i < a.shape.size(); ++i) a.result.insert(a.place + i, a.shape[i]);
     return a;
 }
-// Byte offset into x for every position of the index shape.
-std::vector<int64_t> offsets(const Tensor& x, const Advanced& a) {
-    std::vector<int64_t> r(size_t(product(a.shape)), 0);
+void check_positions(const int64_t* p, int64_t count, int64_t n, int64_t dim) {
+    if (all_within(p, count, -n, n)) return;
+    for (int64_t i = 0; i < count; ++i)
+        if (p[i] < -n || p[i] >= n)
+            fail(ErrorKind::Index, "index ", p[i], " is out of bounds for dimension ", dim, " with size ", n);
+}
+// Byte offsets into x of the positions [begin, begin + count) of the index shape.
+void offsets(const Tensor& x, const Advanced& a, int64_t begin, int64_t count, bool unchecked, int64_t* to) {
     for (size_t k = 0; k < a.at.size(); ++k) {
         const int64_t n = x.sizes()[size_t(a.dims[k])],
                       s = x.strides()[size_t(a.dims[k])] * int64_t(itemsize(x.dtype()));
-        const int64_t* p = a.at[k].data<int64_t>();
-        for (size_t i = 0; i < r.size(); ++i) {
-            const int64_t v = p[i];
-            if (v < -n || v >= n)
-                fail(ErrorKind::Index, "index ", v, " is out of bounds for dimension ", a.dims[k], " with size ", n);
-            r[i] += (v < 0 ? v + n : v) * s;
-        }
+        const int64_t* p = a.at[k].data<int64_t>() + begin;
+        if (unchecked) check_positions(p, count, n, a.dims[k]);
+        if (k == 0)
+            for (int64_t i = 0; i < count; ++i) to[i] = (p[i] + (p[i] >> 63 & n)) * s;
+        else
+            for (int64_t i = 0; i < count; ++i) to[i] += (p[i] + (p[i] >> 63 & n)) * s;
     }
-    return r;
 }
 // Calls f(address in x, address in the indexed tensor y, run length, strides) for every run along the last dimension
 // that is not indexed.
 template <class F>
 void each_indexed(const Tensor& x, const Advanced& a, const Tensor& y, bool parallel, F&& f) {
-    const std::vector<int64_t> at = offsets(x, a);
+    if (!parallel)  // what is written to must not be left half written
+        for (size_t k = 0; k < a.at.size(); ++k)
+            parallel_for(a.at[k].numel(), 32768, [&](int64_t b, int64_t e) {
+                check_positions(a.at[k].data<int64_t>() + b, e - b, x.sizes()[size_t(a.dims[k])], a.dims[k]);
+            });
     const Dims bx = byte_strides(x), by = byte_strides(y);
     Dims size, sx, sy;  // of the dimensions that are not indexed
     size_t yd = 0;
@@ -266,29 +307,47 @@ void each_indexed(const Tensor& x, const Advanced& a, const Tensor& y, bool para
                   ry = size.empty() ? 0 : sy.back();
     int64_t outer = 1;
     for (size_t d = 0; d + 1 < size.size(); ++d) outer *= size[d];
-    const int64_t count = int64_t(at.size());
+    const int64_t count = product(a.shape);
     if (!count || !run || !outer) return;
-    auto work = [&](int64_t b, int64_t e) {
-        for (int64_t i = b; i < e; ++i) {
-            char* py = bytes(y);
-            int64_t rest = i;
-            for (size_t d = a.shape.size(); d-- > 0;) {
-                py += rest % a.shape[d] * by[a.place + d];
-                rest /= a.shape[d];
+    constexpr int64_t kBlock = 128;
+    // y's dimensions of the index as one, where they lie so
+    int64_t step = a.shape.empty() ? 0 : by[a.place + a.shape.size() - 1];
+    for (size_t d = a.shape.size(); d-- > 1;)
+        if (by[a.place + d - 1] != by[a.place + d] * a.shape[d]) step = -1;
+    auto work = [&](int64_t begin, int64_t end) {
+        int64_t at[kBlock];
+        for (; begin < end; begin += kBlock) {
+            const int64_t n = std::min(kBlock, end - begin);
+            offsets(x, a, begin, n, parallel, at);
+            if (step >= 0 && run * outer == 1) {
+                char *const px = bytes(x), *const py = bytes(y) + begin * step;
+                if (!parallel)  // stores leave a core in order, so that each would wait for its line
+                    for (int64_t i = 0; i < n; ++i) __builtin_prefetch(px + at[i], 1);
+                for (int64_t i = 0; i < n; ++i) f(px + at[i], py + i * step, 1, 0, 0);
+                continue;
             }
-            for (int64_t o = 0; o < outer; ++o) {
-                char *qx = bytes(x) + at[size_t(i)], *qy = py;
-                int64_t left = o;
-                for (size_t d = size.empty() ? 0 : size.size() - 1; d-- > 0;) {
-                    qx += left % size[d] * sx[d];
-                    qy += left % size[d] * sy[d];
-                    left /= size[d];
+            for (int64_t i = 0; i < n; ++i) {
+                char* py = bytes(y);
+                int64_t rest = begin + i;
+                if (step >= 0) py += rest * step;
+                for (size_t d = step >= 0 ? 0 : a.shape.size(); d-- > 0;) {
+                    py += rest % a.shape[d] * by[a.place + d];
+                    rest /= a.shape[d];
                 }
-                f(qx, qy, run, rx, ry);
+                for (int64_t o = 0; o < outer; ++o) {
+                    char *qx = bytes(x) + at[i], *qy = py;
+                    int64_t left = o;
+                    for (size_t d = size.empty() ? 0 : size.size() - 1; d-- > 0;) {
+                        qx += left % size[d] * sx[d];
+                        qy += left % size[d] * sy[d];
+                        left /= size[d];
+                    }
+                    f(qx, qy, run, rx, ry);
+                }
             }
         }
     };
-    if (parallel) parallel_for(count, std::max<int64_t>(1, 16384 / (outer * run)), work);
+    if (parallel) parallel_for(count, std::max<int64_t>(1, 4096 / (outer * run)), work);
     else work(0, count);
 }
 Tensor index(const Tensor& x, TensorSpan indices, Out out) {
@@ -312,6 +371,10 @@ Tensor index(const Tensor& x, TensorSpan indices, Out out) {
     return r;
 }
 Tensor index_put(const Tensor& self, TensorSpan indices, const Tensor& values0, bool accumulate, Out out) {
+    if (!accumulate && indices.size() == 1 && indices[0].defined() && indices[0].dtype() == DType::b1 &&
+        values0.numel() == 1 && values0.dtype() == self.dtype() && self.dim() && !self.is_meta() &&
+        same(indices[0].sizes(), self.sizes()) && values0.dim() <= 1)
+        return where(indices[0], op<"reshape">(values0, Dims{}), self, out);
     const Advanced a = prepare(self, indices);
     check(self.dtype() == values0.dtype(), "Index put requires the source and destination dtypes match, got ",
           self.dtype(), " for the destination and ", values0.dtype(), " for the source.");
@@ -325,14 +388,23 @@ Tensor index_put(const Tensor& self, TensorSpan indices, const Tensor& values0, 
     }
     if (r.is_meta() || !product(a.result)) return r;
     if (memory_overlaps(r, values)) values = convert(values, values.dtype());
+    if (!accumulate) {
+        by_item_size(itemsize(self.dtype()), [&](auto z) {
+            using T = decltype(z);
+            each_indexed(r, a, values, false, [](char* to, char* from, int64_t n, int64_t st, int64_t sf) {
+                for (int64_t i = 0; i < n; ++i)
+                    *reinterpret_cast<T*>(to + i * st) = *reinterpret_cast<const T*>(from + i * sf);
+            });
+        });
+        return r;
+    }
     visit_dtype(self.dtype(), [&](auto z) {
         using T = decltype(z);
-        each_indexed(r, a, values, false, [&](char* to, char* from, int64_t n, int64_t st, int64_t sf) {
+        each_indexed(r, a, values, false, [](char* to, char* from, int64_t n, int64_t st, int64_t sf) {
             for (int64_t i = 0; i < n; ++i) {
                 T& q = *reinterpret_cast<T*>(to + i * st);
                 const T v = *reinterpret_cast<const T*>(from + i * sf);
-                if (!accumulate) q = v;
-                else if constexpr (std::is_same_v<T, bool>) q = q || v;
+                if constexpr (std::is_same_v<T, bool>) q = q || v;
                 else q = T(q + v);
             }
         });

@@ -15,6 +15,11 @@ int64_t checked(int64_t i, int64_t n, int64_t dim) {
         fail(ErrorKind::Runtime, "index ", i, " is out of bounds for dimension ", dim, " with size ", n);
     return i;
 }
+// Every index of a line, before any is used.
+void check_line(const char* p, int64_t stride, int64_t n, int64_t size, int64_t dim) {
+    if (stride == int64_t(sizeof(int64_t)) && all_within(reinterpret_cast<const int64_t*>(p), n, 0, size)) return;
+    for (int64_t j = 0; j < n; ++j) checked(*reinterpret_cast<const int64_t*>(p + j * stride), size, dim);
+}
 Tensor as_index(const Tensor& t, const char* name) {
     if (!t.numel()) return t.dtype() == DType::i64 ? t : empty(t.sizes(), DType::i64);
     if (t.dtype() != DType::i64 && t.dtype() != DType::i32)
@@ -45,9 +50,19 @@ Tensor gather(const Tensor& x0, int64_t dim, const Tensor& index0, bool, Out out
         using T = decltype(z);
         each_line<3>(at.sizes(), dim, {bytes(o), bytes(x), bytes(at)},
                      {byte_strides(o), byte_strides(x), byte_strides(at)}, [&](const auto& p) {
-                         for (int64_t j = 0; j < n; ++j) {
-                             const int64_t k = checked(*reinterpret_cast<const int64_t*>(p[2] + j * si), size, dim);
-                             *reinterpret_cast<T*>(p[0] + j * so) = *reinterpret_cast<const T*>(p[1] + k * sx);
+                         for (int64_t b = 0; b < n; b += 512) {  // a block of indices: checked, then used
+                             const int64_t e = std::min(n, b + 512);
+                             check_line(p[2] + b * si, si, e - b, size, dim);
+                             if (si == 8 && so == int64_t(sizeof(T)) && sx == int64_t(sizeof(T))) {
+                                 const int64_t* k = reinterpret_cast<const int64_t*>(p[2]);
+                                 T* to = reinterpret_cast<T*>(p[0]);
+                                 const T* line = reinterpret_cast<const T*>(p[1]);
+                                 for (int64_t j = b; j < e; ++j) to[j] = line[k[j]];
+                                 continue;
+                             }
+                             for (int64_t j = b; j < e; ++j)
+                                 *reinterpret_cast<T*>(p[0] + j * so) = *reinterpret_cast<const T*>(
+                                     p[1] + *reinterpret_cast<const int64_t*>(p[2] + j * si) * sx);
                          }
                      });
     });
@@ -91,27 +106,45 @@ void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Ope
     const int64_t n = at.sizes()[size_t(dim)], size = o.sizes()[size_t(dim)];
     const Dims bo = byte_strides(o), bi = byte_strides(at);
     const int64_t so = bo[size_t(dim)], si = bi[size_t(dim)];
-    visit_dtype(to.dtype(), [&](auto z) {
-        using T = decltype(z);
-        auto put = [&](char* line, int64_t i, T v) {
-            T* q = reinterpret_cast<T*>(line + checked(i, size, dim) * so);
-            *q = how == Into::set ? v : combine(how, *q, v);
-        };
+    // What joins a value to its place is chosen once, outside the loops. Indices are checked a block at a time, which
+    // then lies in the nearest cache.
+    auto in_blocks = [&](const char* index_line, auto&& each) {
+        for (int64_t b = 0; b < n; b += 512) {
+            const int64_t e = std::min(n, b + 512);
+            check_line(index_line + b * si, si, e - b, size, dim);
+            if (si == int64_t(sizeof(int64_t)))
+                for (int64_t j = b; j < e; ++j) each(j, reinterpret_cast<const int64_t*>(index_line)[j]);
+            else
+                for (int64_t j = b; j < e; ++j) each(j, *reinterpret_cast<const int64_t*>(index_line + j * si));
+        }
+    };
+    auto run = [&]<class T>(T, auto join) {
+        auto put = [&](char* line, int64_t i, T v) { join(*reinterpret_cast<T*>(line + i * so), v); };
         if (source.is_tensor()) {
             const Tensor s = at_least_1d(source.tensor());
             const Dims bs = byte_strides(s);
             const int64_t ss = bs[size_t(dim)];
             each_line<3>(at.sizes(), dim, {bytes(o), bytes(s), bytes(at)}, {bo, bs, bi}, [&](const auto& p) {
-                for (int64_t j = 0; j < n; ++j)
-                    put(p[0], *reinterpret_cast<const int64_t*>(p[2] + j * si),
-                        *reinterpret_cast<const T*>(p[1] + j * ss));
+                if (so == int64_t(sizeof(T)) && ss == int64_t(sizeof(T))) {
+                    T* const line = reinterpret_cast<T*>(p[0]);
+                    const T* const from = reinterpret_cast<const T*>(p[1]);
+                    in_blocks(p[2], [&](int64_t j, int64_t i) { join(line[i], from[j]); });
+                } else {
+                    in_blocks(p[2],
+                              [&](int64_t j, int64_t i) { put(p[0], i, *reinterpret_cast<const T*>(p[1] + j * ss)); });
+                }
             });
         } else {
             const T v = source.scalar().to<T>();
-            each_line<2>(at.sizes(), dim, {bytes(o), bytes(at)}, {bo, bi}, [&](const auto& p) {
-                for (int64_t j = 0; j < n; ++j) put(p[0], *reinterpret_cast<const int64_t*>(p[1] + j * si), v);
-            });
+            each_line<2>(at.sizes(), dim, {bytes(o), bytes(at)}, {bo, bi},
+                         [&](const auto& p) { in_blocks(p[1], [&](int64_t, int64_t i) { put(p[0], i, v); }); });
         }
+    };
+    visit_dtype(to.dtype(), [&](auto z) {
+        using T = decltype(z);
+        if (how == Into::set) run(z, [](T& q, T v) { q = v; });
+        else if (how == Into::add) run(z, [](T& q, T v) { q = combine(Into::add, q, v); });
+        else run(z, [&](T& q, T v) { q = combine(how, q, v); });
     });
 }
 Into old_reduction(std::string_view s) {
@@ -228,6 +261,7 @@ Tensor index_vector(const Tensor& index, const char* name) {
 void check_range(const Tensor& index, int64_t size, int64_t dim, const char* name) {
     if (index.is_meta()) return;
     const int64_t* at = index.data<int64_t>();
+    if (all_within(at, index.numel(), 0, size)) return;
     for (int64_t i = 0; i < index.numel(); ++i)
         if (at[i] < 0 || at[i] >= size)
             fail(ErrorKind::Index, "index out of range in self\nindex ", at[i], " at position ", i, " of ", name,
@@ -249,18 +283,30 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index0, Out out)
     if (!r.numel()) return r;
     const Tensor src = dense(x), dst = r->contiguous ? r : empty(shape, x.dtype());
     const int64_t* at = index.data<int64_t>();
-    parallel_for(before * n, std::max<int64_t>(1, 65536 / row), [&](int64_t b, int64_t e) {
-        for (int64_t o = b / n, i = b % n; b < e; ++b) {
-            const char* from = bytes(src) + (o * size + at[i]) * row;
-            char* to = bytes(dst) + b * row;
-            if (row == 4) std::memcpy(to, from, 4);
-            else std::memcpy(to, from, size_t(row));
-            if (++i == n) {
-                i = 0;
-                ++o;
+    if (row == int64_t(itemsize(x.dtype()))) {  // single elements, line by line
+        by_item_size(size_t(row), [&](auto z) {
+            using T = decltype(z);
+            parallel_for(before * n, 16384, [&](int64_t b, int64_t e) {
+                T* const to = reinterpret_cast<T*>(bytes(dst));
+                while (b < e) {
+                    const T* from = reinterpret_cast<const T*>(bytes(src)) + b / n * size;
+                    const int64_t first = b % n, count = std::min(n - first, e - b);
+                    for (int64_t i = 0; i < count; ++i) to[b + i] = from[at[first + i]];
+                    b += count;
+                }
+            });
+        });
+    } else {
+        parallel_for(before * n, std::max<int64_t>(1, 65536 / row), [&](int64_t b, int64_t e) {
+            for (int64_t o = b / n, i = b % n; b < e; ++b) {
+                std::memcpy(bytes(dst) + b * row, bytes(src) + (o * size + at[i]) * row, size_t(row));
+                if (++i == n) {
+                    i = 0;
+                    ++o;
+                }
             }
-        }
-    });
+        });
+    }
     if (dst.get() != r.get()) copy_data(r, dst);
     return r;
 }
@@ -286,13 +332,42 @@ void slices_into(const Tensor& to, int64_t dim, const Tensor& index0, const Tens
         using T = decltype(z);
         const T a = alpha.to<T>();
         const bool scaled = !alpha.equals(1);
-        each_line<2>(s.sizes(), dim, {bytes(o), bytes(s)}, {bo, bs}, [&](const auto& p) {
-            for (int64_t i = 0; i < index.numel(); ++i) {
-                T* q = reinterpret_cast<T*>(p[0] + at[i] * bo[size_t(dim)]);
-                T v = *reinterpret_cast<const T*>(p[1] + i * bs[size_t(dim)]);
-                if (scaled) v = combine(Into::multiply, v, a);
-                *q = how == Into::set ? v : combine(how, *q, v);
+        auto join = [&](T* q, T v) {
+            if (scaled) v = combine(Into::multiply, v, a);
+            *q = how == Into::set ? v : combine(how, *q, v);
+        };
+        const int64_t n = index.numel();
+        int64_t before = 1, inner = 1;
+        for (int64_t d = 0; d < o.dim(); ++d)
+            if (d != dim) (d < dim ? before : inner) *= o.sizes()[size_t(d)];
+        if (o->contiguous && s->contiguous) {  // row after row, a part of their width on each thread
+            T* const to_rows = reinterpret_cast<T*>(bytes(o));
+            const T* const from_rows = reinterpret_cast<const T*>(bytes(s));
+            const int64_t size = o.sizes()[size_t(dim)];
+            if (inner == 1 && before == 1 && !scaled && how == Into::add) {
+                for (int64_t i = 0; i < n; ++i) to_rows[at[i]] = combine(Into::add, to_rows[at[i]], from_rows[i]);
+                return;
             }
+            parallel_for(inner, std::max<int64_t>(16, 32768 / (n * before)), [&](int64_t b, int64_t e) {
+                for (int64_t k = 0; k < before; ++k)
+                    for (int64_t i = 0; i < n; ++i) {
+                        T* q = to_rows + (k * size + at[i]) * inner;
+                        const T* v = from_rows + (k * n + i) * inner;
+                        if (!scaled && how == Into::set) std::copy(v + b, v + e, q + b);
+                        else if (!scaled && how == Into::add) {
+#pragma omp simd
+                            for (int64_t j = b; j < e; ++j) q[j] = combine(Into::add, q[j], v[j]);
+                        } else {
+                            for (int64_t j = b; j < e; ++j) join(q + j, v[j]);
+                        }
+                    }
+            });
+            return;
+        }
+        each_line<2>(s.sizes(), dim, {bytes(o), bytes(s)}, {bo, bs}, [&](const auto& p) {
+            for (int64_t i = 0; i < n; ++i)
+                join(reinterpret_cast<T*>(p[0] + at[i] * bo[size_t(dim)]),
+                     *reinterpret_cast<const T*>(p[1] + i * bs[size_t(dim)]));
         });
     });
 }
@@ -359,9 +434,12 @@ Tensor take(const Tensor& x, const Tensor& index, Out out) {
     const Tensor src = dense(x), at = dense(index), dst = r->contiguous ? r : empty(r.sizes(), r.dtype());
     by_item_size(itemsize(x.dtype()), [&](auto z) {
         using T = decltype(z);
-        for (int64_t i = 0; i < at.numel(); ++i)
-            reinterpret_cast<T*>(bytes(dst))[i] =
-                reinterpret_cast<const T*>(bytes(src))[flat_position(at.data<int64_t>()[i], x.numel())];
+        T* to = reinterpret_cast<T*>(bytes(dst));
+        const T* from = reinterpret_cast<const T*>(bytes(src));
+        const int64_t *k = at.data<int64_t>(), n = x.numel();
+        parallel_for(at.numel(), 4096, [&](int64_t b, int64_t e) {
+            for (int64_t i = b; i < e; ++i) to[i] = from[flat_position(k[i], n)];
+        });
     });
     if (dst.get() != r.get()) copy_data(r, dst);
     return r;
@@ -379,9 +457,12 @@ Tensor put(const Tensor& self, const Tensor& index, const Tensor& source, bool a
     const Tensor flat = dense(r), s = dense(source), at = dense(index);
     visit_dtype(self.dtype(), [&](auto z) {
         using T = decltype(z);
+        T* to = flat.data<T>();
+        const T* from = s.data<T>();
+        const int64_t *k = at.data<int64_t>(), size = self.numel();
         for (int64_t i = 0; i < at.numel(); ++i) {
-            T& q = flat.data<T>()[flat_position(at.data<int64_t>()[i], self.numel())];
-            q = combine(accumulate ? Into::add : Into::set, q, s.data<T>()[i]);
+            T& q = to[flat_position(k[i], size)];
+            q = accumulate ? combine(Into::add, q, from[i]) : from[i];
         }
     });
     if (flat.get() != r.get()) copy_data(r, flat);
