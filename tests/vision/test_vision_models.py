@@ -19,6 +19,7 @@ from flambeau import nn
 from flambeau.vision import models
 from flambeau.vision.models import ResNet18_Weights, ResNet50_Weights
 from flambeau.vision.models._utils import IntermediateLayerGetter
+from flambeau.vision.models.vision_transformer import interpolate_embeddings
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "vision_models.json").read_text())
 
@@ -60,6 +61,8 @@ FORWARD = {
     "shufflenet_v2_x0_5": ({}, (2, 3, 64, 64)),
     "squeezenet1_0": ({}, (1, 3, 64, 64)),
     "squeezenet1_1": ({}, (1, 3, 64, 64)),
+    "swin_t": ({}, (1, 3, 64, 64)),
+    "swin_v2_t": ({}, (1, 3, 80, 80)),
     "vit_b_32": ({"image_size": 64}, (2, 3, 64, 64)),
 }
 
@@ -123,6 +126,35 @@ def test_mnasnet_takes_files_of_version_1():
     ):  # version 1 has a wider stem
         new.load_state_dict(state)
     assert new.layers[0].out_channels == 32 and new.layers[8][0].layers[0].in_channels == 16
+
+
+def test_maxvit_attends_and_checks_sizes():
+    options = {"stem_channels": 8, "block_channels": [8, 16], "block_layers": [1, 2], "head_dim": 4}
+    options |= {"stochastic_depth_prob": 0.1, "partition_size": 2, "num_classes": 3}
+    model = models.MaxVit(input_size=(32, 32), **options)
+    model(fb.randn(2, 3, 32, 32)).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    with pytest.raises(
+        ValueError, match=r"^Input size \(5, 5\) of block 1 is not divisible by partition size 2\."
+    ):
+        models.MaxVit(input_size=(40, 40), **options)
+
+
+def test_positions_of_a_vision_transformer_fit_another_size():
+    small, large = (
+        models.VisionTransformer(size, 16, 1, 2, 8, 8, num_classes=2, conv_stem_configs=None)
+        for size in (32, 64)
+    )
+    state = interpolate_embeddings(64, 16, small.state_dict(), reset_heads=True)
+    assert state["encoder.pos_embedding"].shape == (1, 17, 8) and "heads.head.weight" not in state
+    fb.testing.assert_close(state["encoder.pos_embedding"][:, :2], small.encoder.pos_embedding[:, :2])
+    assert large.load_state_dict(state, strict=False).missing_keys == ["heads.head.weight", "heads.head.bias"]
+    stem = [
+        models.vision_transformer.ConvStemConfig(8, 3, 2),
+        models.vision_transformer.ConvStemConfig(8, 3, 2),
+    ]
+    model = models.VisionTransformer(16, 4, 1, 2, 8, 8, num_classes=2, conv_stem_configs=stem)
+    assert model(fb.randn(1, 3, 16, 16)).shape == (1, 2)
 
 
 def test_register():
