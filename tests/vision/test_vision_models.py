@@ -44,12 +44,16 @@ def test_names_and_shapes(name):
 
 
 FORWARD = {
+    "deeplabv3_mobilenet_v3_large": ({"aux_loss": True}, (1, 3, 48, 48)),
+    "deeplabv3_resnet50": ({}, (1, 3, 48, 48)),
     "densenet121": ({}, (1, 3, 32, 32)),
     "convnext_tiny": ({}, (1, 3, 64, 64)),
     "efficientnet_b0": ({}, (2, 3, 64, 64)),
     "efficientnet_v2_s": ({}, (1, 3, 64, 64)),
+    "fcn_resnet50": ({"aux_loss": True}, (1, 3, 48, 48)),
     "googlenet": ({"init_weights": True, "transform_input": True}, (1, 3, 64, 64)),
     "inception_v3": ({"init_weights": True, "transform_input": True}, (1, 3, 96, 96)),
+    "lraspp_mobilenet_v3_large": ({}, (1, 3, 48, 48)),
     "mnasnet0_5": ({}, (2, 3, 64, 64)),
     "mobilenet_v2": ({}, (2, 3, 64, 64)),
     "mobilenet_v3_large": ({}, (2, 3, 64, 64)),
@@ -72,7 +76,8 @@ def test_initial_values_forward_and_backward(name):
     """The same seed gives torchvision's initial values; results and a gradient agree."""
     options, size = FORWARD[name]
     fb.manual_seed(0)
-    model = without_weights(name, num_classes=10, **options).eval()
+    segments = models.get_model_builder(name).__module__.startswith("flambeau.vision.models.segmentation")
+    model = without_weights(name, num_classes=5 if segments else 10, **options).eval()
     if name.startswith("vit"):  # its last layer starts at zero
         nn.init.normal_(model.heads.head.weight)
     fb.manual_seed(1)
@@ -241,6 +246,35 @@ def test_old_ways_to_ask_for_weights(fetched):
     assert "equivalent to passing `weights=ResNet18_Weights.IMAGENET1K_V1`. You can also use" in messages[1]
     assert messages[2].startswith("Using 'weights' and 'progress' as positional parameter(s) is deprecated")
     assert messages[5].startswith(note) and messages[5].endswith("passing `weights=None`.")
+
+
+def test_weights_of_segmentation_networks(monkeypatch):
+    builders = models.segmentation.fcn_resnet50, models.segmentation.deeplabv3_resnet50
+    with fb.device("meta"):
+        states = {"backbone": models.resnet50().state_dict()}
+        for build in builders:
+            states[build.__name__] = without_weights(build.__name__, aux_loss=True).state_dict()
+        asked = []
+
+        def fetch(url, **options):
+            asked.append(url.rpartition("/")[2])
+            return states["backbone" if "resnet50-" in asked[-1] else asked[-1].partition("_coco")[0]]
+
+        monkeypatch.setattr("flambeau.vision.models._api.load_state_dict_from_url", fetch)
+        for build in builders:
+            assert build(weights="DEFAULT").aux_classifier is not None
+            assert build(num_classes=3).aux_classifier is None
+        with pytest.raises(ValueError, match="'aux_loss' expected value True but got False"):
+            builders[0](weights="DEFAULT", aux_loss=False)
+        with pytest.raises(ValueError, match="'num_classes' expected value 21 but got 3"):
+            builders[0](weights="DEFAULT", num_classes=3)
+    assert asked == [
+        "fcn_resnet50_coco-1167a1af.pth",
+        "resnet50-0676ba61.pth",
+        "deeplabv3_resnet50_coco-cd0a2569.pth",
+        "resnet50-0676ba61.pth",
+    ]
+    assert models.list_models(models.segmentation, include="fcn*") == ["fcn_resnet101", "fcn_resnet50"]
 
 
 def test_intermediate_layer_getter():
