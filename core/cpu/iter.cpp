@@ -400,7 +400,10 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
                 if (!ready[i].t || ready[i].tensor.defined()) continue;
                 const Tensor& t = inputs[size_t(i)].tensor();
                 if (memory_overlaps(r, t) && !same_elements(r, t)) {
-                    if (out.inplace())
+                    // Strided views may interleave without a common element (x[:, 2:] -= x[:, :2]): those are read
+                    // first.
+                    if (out.inplace() && is_non_overlapping_and_dense(r.sizes(), r.strides()) &&
+                        is_non_overlapping_and_dense(t.sizes(), t.strides()))
                         fail(ErrorKind::Runtime,
                              "unsupported operation: some elements of the input tensor and the written-to tensor refer "
                              "to a "

@@ -304,3 +304,12 @@ def test_operands_across_memory(shape, order, dtype):
     want = np.ascontiguousarray(a.transpose(order))
     assert np.array_equal(turned.contiguous().numpy(), want)
     assert np.array_equal((fb.from_numpy(want) + turned).numpy(), want + want)
+
+
+def test_in_place_between_interleaved_columns():
+    x = fb.arange(15.0).reshape(3, 5)
+    x[:, 2:4] -= x[:, :2]
+    assert x.tolist() == [[0, 1, 2, 2, 4], [5, 6, 2, 2, 9], [10, 11, 2, 2, 14]]
+    line = fb.arange(6.0)
+    with pytest.raises(RuntimeError, match="refer to a single memory location"):
+        line[1:] -= line[:-1]

@@ -192,9 +192,11 @@ def policies_for(policy: AutoAugmentPolicy) -> list[tuple[_Step, _Step]]:
 
 
 def apply_operation(
-    F: Any, img: Any, name: str, magnitude: float, interpolation: Any, fill: Any, white: float = 255.0
+    F: Any, img: Any, name: str, magnitude: float, interpolation: Any, fill: Any, white: float | None = None
 ) -> Any:
-    """One operation, by the functions of module `F` (either generation's); `white` is the brightest value."""
+    """One operation, by the functions of module `F` (either generation's); `white` is the brightest value,
+    where that is not 255.
+    """
     moved = {"scale": 1.0, "interpolation": interpolation, "fill": fill}
     if name == "ShearX":
         shear = [math.degrees(math.atan(magnitude)), 0.0]
@@ -219,7 +221,7 @@ def apply_operation(
     if name == "Posterize":
         return F.posterize(img, int(magnitude))
     if name == "Solarize":
-        return F.solarize(img, magnitude / 255.0 * white)
+        return F.solarize(img, magnitude if white is None else magnitude / 255.0 * white)
     if name == "AutoContrast":
         return F.autocontrast(img)
     if name == "Equalize":
@@ -229,3 +231,30 @@ def apply_operation(
     if name == "Identity":
         return img
     raise ValueError(f"The provided operator {name} is not recognized.")
+
+
+def augmix(
+    img: fb.Tensor,
+    space: Space,
+    width: int,
+    depth: int,
+    alpha: float,
+    random_operation: Callable[[Space, fb.Tensor], tuple[str, float]],
+    apply: Callable[[fb.Tensor, str, float], fb.Tensor],
+) -> fb.Tensor:
+    """A picture [..., C, H, W] mixed with `width` chains of operations on it, of `depth` or (-1) random."""
+    batch = img.reshape([1] * max(4 - img.ndim, 0) + list(img.shape))
+    ones = [batch.size(0)] + [1] * (batch.ndim - 1)
+
+    def dirichlet(count: int) -> fb.Tensor:
+        return fb._sample_dirichlet(fb.tensor([alpha] * count).expand(batch.size(0), -1))
+
+    share = dirichlet(2)
+    weights = dirichlet(width) * share[:, 1].reshape(batch.size(0), -1)
+    mix = share[:, 0].reshape(ones) * batch
+    for i in range(width):
+        changed = batch
+        for _ in range(depth if depth > 0 else int(fb.randint(1, 4, (1,)).item())):
+            changed = apply(changed, *random_operation(space, changed))
+        mix.add_(weights[:, i].reshape(ones) * changed)
+    return mix.reshape(img.shape).to(img.dtype)

@@ -153,23 +153,13 @@ class AugMix(_RandomOperations):
         self.alpha, self.all_ops = alpha, all_ops
 
     def forward(self, orig_img: Any) -> Any:
-        img = orig_img if isinstance(orig_img, fb.Tensor) else F.pil_to_tensor(orig_img)
-        space = ops.AUGMIX if self.all_ops else ops.AUGMIX_PART
-        batch = img.view([1] * max(4 - img.ndim, 0) + list(img.shape))
-        ones = [batch.size(0)] + [1] * (batch.ndim - 1)
-
-        def dirichlet(count: int) -> fb.Tensor:
-            return fb._sample_dirichlet(fb.tensor([self.alpha] * count).expand(batch.size(0), -1))
-
-        share = dirichlet(2)
-        weights = dirichlet(self.mixture_width) * share[:, 1].reshape(batch.size(0), -1)
-        mix = share[:, 0].reshape(ones) * batch
-        for i in range(self.mixture_width):
-            changed = batch
-            depth = self.chain_depth if self.chain_depth > 0 else int(fb.randint(1, 4, (1,)).item())
-            for _ in range(depth):
-                name, magnitude = self._random(space, batch, 10, below=self.severity)
-                changed = self._apply(changed, name, magnitude)
-            mix.add_(weights[:, i].reshape(ones) * changed)
-        mix = mix.reshape(img.shape).to(img.dtype)
+        mix = ops.augmix(
+            orig_img if isinstance(orig_img, fb.Tensor) else F.pil_to_tensor(orig_img),
+            ops.AUGMIX if self.all_ops else ops.AUGMIX_PART,
+            self.mixture_width,
+            self.chain_depth,
+            self.alpha,
+            lambda space, img: self._random(space, img, 10, below=self.severity),
+            self._apply,
+        )
         return mix if isinstance(orig_img, fb.Tensor) else F.to_pil_image(mix)
