@@ -32,6 +32,7 @@ _HOMES = {
         set_autocast_cache_enabled clear_autocast_cache autocast_increment_nesting
         autocast_decrement_nesting
     """,
+    "compiler": "compile",
     "func": "vmap",
     "seeing": "summary graph doctor",
 }

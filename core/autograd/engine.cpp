@@ -3,6 +3,7 @@
 #include <unordered_map>
 #include "autograd/back.h"
 #include "autograd/sparse_gradient.h"
+#include "tensor/watch.h"
 
 namespace fb {
 namespace {
@@ -269,6 +270,7 @@ AccumulateGrad::AccumulateGrad(const Tensor& leaf) : variable(leaf) {
 }
 
 Grads AccumulateGrad::apply(Grads&& in) {
+    watch_leak("a backward inside wrote a .grad");
     Tensor g = std::move(in[0]);
     in.clear();
     if (!g.defined()) return {};

@@ -6,6 +6,7 @@
 #include <emmintrin.h>
 #endif
 #include "base/parallel.h"
+#include "cpu/watch.h"
 
 namespace fb::cpu {
 
@@ -445,11 +446,48 @@ void no_kernel(const char* name, DType t) {
     fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for '", scalar_name(t), "'");
 }
 
+// Bytes of the parameters of an operation, as pointwise.h lists them.
+static int parameter_bytes(Unary op, DType t) {
+    switch (op) {
+        case Unary::nan_to_num:
+        case Unary::elu: return 24;
+        case Unary::hardtanh:
+        case Unary::threshold:
+        case Unary::softplus: return 16;
+        case Unary::pow_scalar: return is_complex(t) ? 16 : 8;
+        default: return 8;
+    }
+}
+static int parameter_bytes(Binary op, DType t) {
+    switch (op) {
+        case Binary::elu_backward:
+        case Binary::elu_backward_from_output: return 24;
+        case Binary::hardtanh_backward:
+        case Binary::softplus_backward: return 16;
+        case Binary::add_scaled:
+        case Binary::sub_scaled: return is_low_precision(t) ? 4 : int(itemsize(t));
+        default: return 8;
+    }
+}
+static int parameter_bytes(Ternary op, DType t) {
+    return op == Ternary::addcmul || op == Ternary::addcdiv ? is_low_precision(t) ? 4 : int(itemsize(t)) : 8;
+}
+
+// The pass itself; a trace is told.
+template <class Operation>
+static Tensor pass(Operation op, Loop loop, DType common, DType result, std::span<const Operand> in, const Out& out,
+                   const void* params, int64_t grain) {
+    Tensor r = elementwise(loop, common, result, in, out, params, grain);
+    if (watcher) [[unlikely]]
+        watcher->pointwise({loop, common, result, in, params, params ? parameter_bytes(op, common) : 0}, r);
+    return r;
+}
+
 Tensor unary(Unary op, const char* name, const Tensor& x, DType compute, const Out& out, const void* params) {
     const Loop loop = unary_loop(op, compute);
     if (!loop) no_kernel(name, compute);
     const Operand in[] = {x};
-    return elementwise(loop, compute, unary_out(op, compute), in, out, params, op >= Unary::sqrt ? 4096 : 32768);
+    return pass(op, loop, compute, unary_out(op, compute), in, out, params, op >= Unary::sqrt ? 4096 : 32768);
 }
 
 Tensor binary(Binary op, const char* name, const Operand& a, const Operand& b, DType common, const Out& out,
@@ -457,7 +495,7 @@ Tensor binary(Binary op, const char* name, const Operand& a, const Operand& b, D
     const Loop loop = binary_loop(op, common);
     if (!loop) no_kernel(name, common);
     const Operand in[] = {a, b};
-    return elementwise(loop, common, binary_out(op, common), in, out, params);
+    return pass(op, loop, common, binary_out(op, common), in, out, params, 32768);
 }
 
 Tensor ternary(Ternary op, const char* name, const Operand& a, const Operand& b, const Operand& c, DType common,
@@ -465,7 +503,7 @@ Tensor ternary(Ternary op, const char* name, const Operand& a, const Operand& b,
     const Loop loop = ternary_loop(op, common);
     if (!loop) no_kernel(name, common);
     const Operand in[] = {a, b, c};
-    return elementwise(loop, common, common, in, out, params);
+    return pass(op, loop, common, common, in, out, params, 32768);
 }
 
 // ---------------------------------------------------------------- copies
@@ -507,6 +545,10 @@ void copy_data(const Tensor& to, const Tensor& from) {
 Tensor convert(const Tensor& t, DType dtype) {
     Tensor r = empty_like(t, dtype);
     copy_data(r, t);
+    if (watcher) [[unlikely]] {
+        const Operand in[] = {t};
+        watcher->pointwise({convert_loop(t.dtype(), dtype), t.dtype(), dtype, in}, r);
+    }
     return r;
 }
 

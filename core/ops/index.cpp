@@ -2,6 +2,7 @@
 #include <cstring>
 #include "autograd/back.h"
 #include "cpu/lines.h"
+#include "cpu/watch.h"
 #include "ops/formula.h"
 
 namespace fb {
@@ -34,7 +35,12 @@ Tensor where(const Tensor& cond, const Operand& a, const Operand& b, Out out) {
             if (v.sizes()[d] != 1 || shape[lead + d] == 1)
                 ops[k].strides[lead + d] = v.strides()[d] * int64_t(itemsize(v.dtype()));
     }
-    run_loop(ternary_loop(Ternary::where, t), shape, ops, nullptr);
+    const Loop loop = ternary_loop(Ternary::where, t);
+    run_loop(loop, shape, ops, nullptr);
+    if (watcher) [[unlikely]] {
+        const Operand in[] = {c, a.is_tensor() ? Operand(x) : a, b.is_tensor() ? Operand(y) : b};
+        watcher->pointwise({loop, t, t, in, nullptr, 0, true}, r);
+    }
     return r;
 }
 Tensor masked_fill(const Tensor& self, const Tensor& mask, Operand value, Out out) {

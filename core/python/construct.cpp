@@ -6,6 +6,7 @@
 #include "python/parse.h"
 #include "python/storage_object.h"
 #include "python/tensor_object.h"
+#include "tensor/watch.h"
 
 namespace fb::py {
 namespace {
@@ -252,6 +253,7 @@ PyObject* make(PyObject* const* args, Py_ssize_t n, PyObject* names, bool as) {
         }
         Tensor t =
             tensor_from(o.data, o.dtype, is_tensor(o.data) && !o.device_given ? unwrap(o.data).device() : o.device);
+        if (is_list(o.data) || !is_numpy_array(o.data)) watch_constant(t);
         if (o.requires_grad)
             change_requires_grad(t, true, "Only Tensors of floating point and complex dtype can require gradients");
         return wrap(std::move(t));

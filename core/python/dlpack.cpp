@@ -1,6 +1,7 @@
 // DLPack (github.com/dmlc/dlpack, version 1.0): tensors passed to and from other libraries without a copy.
 #include "python/construct.h"
 #include "python/tensor_object.h"
+#include "tensor/watch.h"
 
 namespace fb::py {
 namespace {
@@ -125,6 +126,7 @@ PyObject* to_dlpack(PyObject*, PyObject* args) {
         PyObject* o;
         int versioned = 0;
         if (!PyArg_ParseTuple(args, "O|p", &o, &versioned)) return nullptr;
+        watch_leak("memory was asked for by DLPack");
         check_type(is_tensor(o), "to_dlpack(): argument must be Tensor, not ", type_name(o));
         const Tensor& t = unwrap(o);
         check(t.device().type == DeviceType::CPU, "flambeau passes tensors of the CPU only by DLPack");

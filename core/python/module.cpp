@@ -2,6 +2,7 @@
 #include "base/parallel.h"
 #include "cpu/lapack.h"
 #include "python/helpers.h"
+#include "python/guards.h"
 #include "python/nn_module.h"
 #include "tensor/hidden.h"
 
@@ -117,6 +118,7 @@ PyMODINIT_FUNC PyInit__C() {
         init_sparse_gradients();
         init_construct(m);
         init_nn_module(m);
+        init_compile(m);
         return module.detach();
     });
 }

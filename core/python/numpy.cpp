@@ -3,6 +3,7 @@
 #include "python/construct.h"
 #include "python/override.h"
 #include "python/tensor_object.h"
+#include "tensor/watch.h"
 
 namespace fb::py {
 namespace {
@@ -121,6 +122,7 @@ Tensor readable(const Tensor& t, bool force) {
 
 PyObject* numpy(PyObject* self, PyObject* args, PyObject* kwargs) {
     return guarded([&]() -> PyObject* {
+        watch_leak("memory was asked for by numpy()");
         if (PyTuple_GET_SIZE(args))
             raise(PyExc_TypeError, str("numpy() takes 0 positional arguments but ", PyTuple_GET_SIZE(args),
                                        PyTuple_GET_SIZE(args) == 1 ? " was" : " were", " given"));
@@ -279,6 +281,7 @@ int tensor_get_buffer(PyObject* self, Py_buffer* view, int flags) {
     view->obj = nullptr;
     return guarded(
         [&] {
+            watch_leak("memory was asked for by the buffer protocol");
             const Tensor& t = unwrap(self);
             const char* format = format_of(t.dtype());
             if (!format || t.requires_grad() || t.device().type != DeviceType::CPU || t->layout != Layout::Strided)

@@ -2,6 +2,7 @@
 #include "python/override.h"
 #include "python/storage_object.h"
 #include "python/tensor_object.h"
+#include "tensor/watch.h"
 
 namespace fb::py {
 namespace {
@@ -92,7 +93,10 @@ PyObject* numel(PyObject* self, const Arguments& in) {
     return PyLong_FromLongLong(unwrap(self).numel());
 }
 PyObject* element_size(PyObject* self, const Arguments&) { return PyLong_FromSize_t(itemsize(unwrap(self).dtype())); }
-PyObject* data_ptr(PyObject* self, const Arguments&) { return PyLong_FromVoidPtr(unwrap(self)->data()); }
+PyObject* data_ptr(PyObject* self, const Arguments&) {
+    watch_leak("memory was asked for by data_ptr()");
+    return PyLong_FromVoidPtr(unwrap(self)->data());
+}
 PyObject* storage_offset(PyObject* self, const Arguments&) { return PyLong_FromLongLong(unwrap(self)->offset); }
 PyObject* get_device(PyObject* self, const Arguments&) {
     const Device d = unwrap(self).device();
@@ -177,6 +181,7 @@ PyObject* nested_list(const Tensor& t, const T* p, size_t d) {
 }
 PyObject* tolist(PyObject* self, const Arguments& in) {
     no_arguments(in, "tolist");
+    watch_leak("values were read by tolist()");
     const Tensor& t = unwrap(self);
     if (t.is_meta()) fail(ErrorKind::NotImplemented, "Cannot copy out of meta tensor; no data!");
     if (t.dim() == 0) return wrap_item(t);
@@ -233,6 +238,7 @@ PyObject* make_subclass(PyObject*, PyObject* args, PyObject* kwargs) {
 // ---------------------------------------------------------------- storage
 PyObject* untyped_storage(PyObject* self, const Arguments& in) {
     no_arguments(in, "untyped_storage");
+    watch_leak("memory was asked for by untyped_storage()");
     return wrap_storage(unwrap(self)->storage);
 }
 // set_(), set_(tensor), set_(storage), set_(storage, offset, size, stride=contiguous)

@@ -2,12 +2,20 @@
 #include <cstring>
 #include <numeric>
 #include "base/pool.h"
+#include "tensor/watch.h"
 
 namespace fb {
 
 void (*TensorImpl::drop_object)(TensorImpl*) = nullptr;
 
-void* TensorImpl::allocate() { return Pool<sizeof(TensorImpl)>::take(); }
+constinit thread_local Watcher* watcher = nullptr;
+
+void* TensorImpl::allocate() {
+    void* p = Pool<sizeof(TensorImpl)>::take();
+    if (watcher) [[unlikely]]
+        watcher->born(p);
+    return p;
+}
 
 void TensorImpl::destroy(TensorImpl* t) {
     if (t->object) drop_object(t);
@@ -206,6 +214,7 @@ Tensor empty_like(const Tensor& t, DType dtype) {
 Tensor scalar_tensor(Scalar v, DType dtype, Device device) {
     Tensor t = empty({}, dtype, device);
     if (!t.is_meta()) visit_dtype(dtype, [&](auto z) { *t.data<decltype(z)>() = v.to<decltype(z)>(); });
+    watch_constant(t);
     return t;
 }
 
@@ -250,6 +259,8 @@ Scalar Tensor::item() const {
         else if constexpr (std::is_same_v<T, double>) r = Scalar(v);
         else r = Scalar(double(float(v)));
     });
+    if (watcher) [[unlikely]]
+        watcher->item(*this, r);
     return r;
 }
 

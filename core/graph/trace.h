@@ -1,0 +1,84 @@
+// Capturing: what runs while a trace is on is recorded, operator by operator, and still runs.
+#pragma once
+#include <unordered_map>
+#include <unordered_set>
+#include "autograd/node.h"
+#include "cpu/watch.h"
+#include "graph/graph.h"
+
+namespace fb::graph {
+
+class Tracer final : public Watcher {
+public:
+    Tracer();
+    ~Tracer() override;
+    Tracer(const Tracer&) = delete;
+    Tracer& operator=(const Tracer&) = delete;
+
+    int add_input(const Tensor& t);   // before start
+    void know(const Tensor& t);       // a tensor that the program may reach without being given it
+    void start();                     // recording on, in this thread
+    void stop();
+    // After the forward part, stopped: records the backward of `outputs` for every input and known tensor that was used
+    // and needs a gradient.
+    void trace_backward(TensorSpan outputs);
+    // The results of the program, in order: a slot for each, or a failure.
+    void set_outputs(TensorSpan outputs);
+    double eager_backward_seconds() const { return eager_backward_seconds_; }
+    void finish();                        // fills in what slots know of their samples
+
+    void fail(const std::string& why) {
+        if (failure_.empty()) failure_ = why;
+    }
+    const std::string& failure() const { return failure_; }
+    Graph graph;
+
+    void call(const Op& op, Frame& f);
+
+    void born(const void* impl) override { born_.insert(impl); }
+    void item(const Tensor& t, const Scalar& value) override;
+    void leak(const char* how) override;
+    void constant(const Tensor& t) override;
+    void pointwise(const Pointwise& p, const Tensor& r) override;
+
+private:
+    struct Note {  // a pass of the running kernel
+        Pass pass;
+        Tensor result;
+        std::vector<Tensor> inputs;  // undefined for numbers
+    };
+    struct View {  // what makes two tensor objects the same tensor
+        const Storage* storage;
+        int64_t offset;
+        DType dtype;
+        Dims sizes, strides;
+        bool operator==(const View&) const = default;
+    };
+    struct ViewHash {
+        size_t operator()(const View& v) const;
+    };
+    static View view_of(const TensorImpl& t);
+
+    void record(const Op& op, Frame& f, const std::vector<std::pair<Tensor, uint32_t>>& versions, bool random);
+    std::vector<Pass> passes_for(const Frame& f, const Step& s) const;
+    int find(const Tensor& t) const;
+    int slot_of(const Tensor& t, const Op& op, bool overwritten);
+    int add_slot(Slot s);
+    int add_result(const Tensor& t);
+    void drop_from(size_t step, size_t slot);
+    void add_creation(int slot, const Tensor& like);
+
+    std::unordered_map<const TensorImpl*, int> by_impl_;
+    std::unordered_map<View, int, ViewHash> by_view_;
+    std::unordered_map<const TensorImpl*, Tensor> known_;
+    std::unordered_set<const void*> born_;
+    std::vector<Tensor> kept_;  // so that no address is used twice
+    std::vector<Note> notes_;
+    std::string failure_;
+    double eager_backward_seconds_ = 0;
+    int leaf_ = 0, depth_ = 0;  // inside a kernel that is one step; inside a composite that is taken apart
+    bool on_ = false;
+    Watcher* outer_ = nullptr;
+};
+
+}  // namespace fb::graph

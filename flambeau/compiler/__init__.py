@@ -1,0 +1,260 @@
+"""``torch.compiler``: functions captured once as a graph of operators and run fused.
+
+``flambeau.compile`` records the operators that a call runs through, with everything in Python that chose them, and
+answers later calls that look the same from the recorded program: elementwise chains fused, equal and dead work dropped,
+forward and backward. What it cannot record runs eagerly, and so does what would be slower compiled: both are timed on
+the first calls. ``compiled.report()`` tells which. See docs/design/fusion.md.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flambeau as fb
+from flambeau import _C
+
+from . import _compiled
+
+__all__ = [
+    "compile", "assume_constant_result", "reset", "allow_in_graph", "substitute_in_graph", "list_backends", "disable",
+    "set_default_backend", "get_default_backend", "set_stance", "set_enable_guard_collectives",
+    "cudagraph_mark_step_begin", "load_compiled_function", "wrap_numpy", "is_compiling", "is_dynamo_compiling",
+    "is_exporting", "save_cache_artifacts", "load_cache_artifacts", "keep_portable_guards_unsafe",
+    "skip_guard_on_inbuilt_nn_modules_unsafe", "skip_guard_on_all_nn_modules_unsafe", "keep_tensor_guards_unsafe",
+    "skip_guard_on_globals_unsafe", "skip_all_guards_unsafe", "nested_compile_region",
+]  # fmt: skip
+
+_BACKENDS = ("inductor", "eager", "aot_eager", "aot_eager_decomp_partition", "cudagraphs", "onnxrt", "openxla", "tvm")
+_MODES = ("default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
+_STANCES = ("default", "force_eager", "eager_on_recompile", "fail_on_recompile", "eager_then_compile", "aot_eager_then_compile")
+_default_backend: str = "inductor"
+
+
+class InvalidBackend(RuntimeError):
+    """The name of a backend that does not exist."""
+
+
+def _check_backend(backend: str | Callable | None) -> None:
+    if callable(backend):
+        raise NotImplementedError("torch.compile: a backend of one's own needs torch.fx graphs, which flambeau does not have")
+    if backend is not None and backend not in _BACKENDS:
+        raise InvalidBackend(f"Invalid backend: {backend!r}, see `torch._dynamo.list_backends()` for available backends.")
+
+
+def compile(
+    model: Callable | None = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: str | Callable | None = None,
+    mode: str | None = None,
+    options: dict[str, str | int | bool | Callable] | None = None,
+    name: str | None = None,
+    disable: bool = False,
+    recompile_limit: int | None = None,
+    isolate_recompiles: bool = False,
+    shapes_spec: Any = None,
+) -> Callable:
+    """A module or function that records itself when it is called and then runs the recording, fused.
+
+    Every named backend and mode means flambeau's own engine, which needs no compiler. Shapes are always recorded as they
+    are, so ``dynamic`` changes nothing: each new shape is one more recording, up to ``recompile_limit`` (8).
+
+    Parameters
+    ----------
+    model : callable or Module, optional
+        Without it, a decorator is returned.
+    fullgraph : bool
+        Warn when a call cannot be recorded and runs eagerly.
+    disable : bool
+        Return ``model`` as it is.
+
+    Raises
+    ------
+    InvalidBackend, RuntimeError
+        For an unknown backend or mode, and when both ``mode`` and ``options`` are given.
+    """
+    if mode is not None and options is not None:
+        raise RuntimeError("Either mode or options can be specified, but both can't be specified at the same time.")
+    if mode is not None and mode not in _MODES:
+        raise RuntimeError(f"Unrecognized mode={mode}, should be one of: {', '.join(_MODES)}")
+    _check_backend(backend)
+    if model is None:
+        return functools.partial(
+            compile, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, name=name,
+            disable=disable, recompile_limit=recompile_limit, isolate_recompiles=isolate_recompiles,
+            shapes_spec=shapes_spec,
+        )  # fmt: skip
+    if disable:
+        return model
+    if isinstance(model, fb.nn.Module):
+        from ._module import OptimizedModule
+
+        return OptimizedModule(model, limit=recompile_limit, fullgraph=fullgraph)
+    if not callable(model):
+        raise AssertionError(f"A callable function is expected, but {type(model)} is provided.")
+    return _compiled.compiled_function(model, limit=recompile_limit, fullgraph=fullgraph)
+
+
+def reset() -> None:
+    """Forget everything that was compiled in this process."""
+    _compiled.reset()
+
+
+def disable(fn: Callable | None = None, recursive: bool = True, *, reason: str | None = None) -> Callable:
+    """A function that is never recorded: a compiled function that calls it runs eagerly."""
+    if fn is None:
+        return functools.partial(disable, recursive=recursive, reason=reason)
+    text = f"it calls {getattr(fn, '__name__', fn)}, which is under torch.compiler.disable" + (f": {reason}" if reason else "")
+
+    @functools.wraps(fn)
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        _C._cannot_capture(text)
+        return fn(*args, **kwargs)
+
+    return plain
+
+
+class set_stance:
+    """How compiled functions behave from now on, or in a ``with`` block, or while a decorated function runs.
+
+    ``"default"``; ``"force_eager"``: as if nothing were compiled; ``"eager_on_recompile"`` and ``"fail_on_recompile"``:
+    what was recorded is used, anything new runs eagerly or raises.
+    """
+
+    def __init__(
+        self, stance: str = "default", *, skip_guard_eval_unsafe: bool = False, force_backend: str | Callable | None = None
+    ) -> None:
+        if stance not in _STANCES:
+            raise RuntimeError(f"invalid torch.compile stance '{stance}'")
+        if skip_guard_eval_unsafe:
+            raise NotImplementedError("set_stance(skip_guard_eval_unsafe=True): flambeau always checks its guards")
+        _check_backend(force_backend)
+        self._stance = "default" if stance.endswith("then_compile") else stance
+        self._before = _compiled.set_stance(self._stance)
+
+    def __enter__(self) -> None:
+        _compiled.set_stance(self._stance)
+
+    def __exit__(self, *exception: object) -> None:
+        _compiled.set_stance(self._before)
+
+    def __call__(self, fn: Callable) -> Callable:
+        _compiled.set_stance(self._before)
+
+        @functools.wraps(fn)
+        def within(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return fn(*args, **kwargs)
+
+        return within
+
+
+def is_compiling() -> bool:
+    """Whether this call is being recorded."""
+    return _C._is_tracing()
+
+
+def is_dynamo_compiling() -> bool:
+    """Whether this call is being recorded."""
+    return _C._is_tracing()
+
+
+def is_exporting() -> bool:
+    """Whether this call is being exported: flambeau's exporters run after the recording, so never."""
+    return False
+
+
+def list_backends(exclude_tags: Sequence[str] = ("debug", "experimental")) -> list[str]:
+    """The names that ``compile`` takes; all mean the same engine."""
+    return ["cudagraphs", "inductor", "onnxrt", "openxla", "tvm"] if exclude_tags else sorted(_BACKENDS)
+
+
+def set_default_backend(backend: str | Callable | None) -> None:
+    """The backend that :func:`get_default_backend` names from now on."""
+    global _default_backend
+    _check_backend(backend)
+    _default_backend = backend or "inductor"
+
+
+def get_default_backend() -> str:
+    """The name of the backend that ``compile`` uses when none is given."""
+    return _default_backend
+
+
+def allow_in_graph(fn: Callable) -> Callable:
+    """``fn``: what it does is recorded operator by operator, so nothing needs to be allowed."""
+    return fn
+
+
+def assume_constant_result(fn: Callable) -> Callable:
+    """``fn``: numbers that Python computes are constants of a recording anyway, and are watched."""
+    return fn
+
+
+def nested_compile_region(fn: Callable | None = None, *, options: Any = None, max_reuse_entries: int = 8, reuse_hash_fn: Callable | None = None) -> Callable:  # fmt: skip
+    """``fn``: a region is recorded with its surroundings."""
+    return nested_compile_region if fn is None else fn
+
+
+def substitute_in_graph(original_fn: Callable, *, can_constant_fold_through: bool = False, skip_signature_check: bool = False) -> Callable:  # fmt: skip
+    """A decorator that returns the function: Python code is run, not translated, so no substitute is needed."""
+    return lambda fn: fn
+
+
+def cudagraph_mark_step_begin() -> None:
+    """Marks a step of CUDA graphs; on the CPU there are none."""
+
+
+def set_enable_guard_collectives(enabled: bool) -> bool:
+    """Whether processes agree on recompiling: each of flambeau's decides alone, so only False is possible."""
+    if enabled:
+        raise NotImplementedError("flambeau has no guard collectives")
+    return False
+
+
+def wrap_numpy(fn: Callable) -> Callable:
+    """A function of NumPy arrays as one of tensors: arguments and results are converted without a copy."""
+    from flambeau.utils import _pytree
+
+    @functools.wraps(fn)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = _pytree.tree_map_only(fb.Tensor, lambda t: t.numpy(), (args, kwargs))
+        import numpy
+
+        return _pytree.tree_map_only(numpy.ndarray, fb.from_numpy, fn(*args, **kwargs))
+
+    return wrapped
+
+
+def save_cache_artifacts() -> None:
+    """None: recordings are made anew in each process, in milliseconds."""
+
+
+def load_cache_artifacts(serialized_artifacts: bytes) -> None:
+    """None: there is no cache to fill."""
+
+
+def load_compiled_function(file: io.IOBase, *, f_globals: dict | None = None, external_data: dict | None = None) -> Callable:  # fmt: skip
+    """Not there: compiled functions are not saved; `torch.jit.trace` makes programs that are."""
+    raise NotImplementedError("torch.compiler.load_compiled_function: compiled functions are not saved; use torch.jit.trace")
+
+
+def _no_guard_filter(name: str) -> Callable:
+    def guard_filter(guard_entries: Sequence[Any], *args: Any, **kwargs: Any) -> list[bool]:
+        raise NotImplementedError(f"torch.compiler.{name}: flambeau's guards cannot be left out")
+
+    guard_filter.__name__ = guard_filter.__qualname__ = name
+    guard_filter.__doc__ = "Not there: guards are cheap and always checked."
+    return guard_filter
+
+
+keep_portable_guards_unsafe = _no_guard_filter("keep_portable_guards_unsafe")
+skip_guard_on_inbuilt_nn_modules_unsafe = _no_guard_filter("skip_guard_on_inbuilt_nn_modules_unsafe")
+skip_guard_on_all_nn_modules_unsafe = _no_guard_filter("skip_guard_on_all_nn_modules_unsafe")
+keep_tensor_guards_unsafe = _no_guard_filter("keep_tensor_guards_unsafe")
+skip_guard_on_globals_unsafe = _no_guard_filter("skip_guard_on_globals_unsafe")
+skip_all_guards_unsafe = _no_guard_filter("skip_all_guards_unsafe")

@@ -1,0 +1,178 @@
+"""A compiled function: captured paths, each tried against eager, and what to do when none fits."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import warnings
+import weakref
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+from flambeau import _C
+
+from ._capture import capture
+
+ROUNDS = 3  # timed calls of each kind before a path is judged
+RECOMPILE_LIMIT = 8
+ATTEMPTS = 3  # captures that fail before a function is left to eager
+
+_all: weakref.WeakSet[Compiled] = weakref.WeakSet()
+_stance = "default"
+
+
+class Path:
+    """One captured way through the function."""
+
+    def __init__(self, entry: Any) -> None:
+        self.entry = entry
+        self.state = "trial"
+        self.eager: list[float] = []
+        self.compiled: list[float] = []
+
+    def judge(self) -> None:
+        """Keep the faster of the two once both were timed often enough."""
+        if len(self.eager) < ROUNDS or len(self.compiled) < ROUNDS:
+            return
+        mine, engine, has_backward = self.entry.backward_times()
+        eager, compiled = min(self.eager), min(self.compiled)
+        if has_backward and mine is not None:
+            eager, compiled = eager + engine, compiled + mine
+        self.times = eager, compiled
+        self.state = "compiled" if compiled < eager else "eager"
+
+
+class Compiled:
+    """What ``flambeau.compile`` keeps for one function."""
+
+    def __init__(self, function: Callable, limit: int | None = None, fullgraph: bool = False) -> None:
+        self.function = function
+        self.limit = RECOMPILE_LIMIT if limit is None else limit
+        self.fullgraph = fullgraph
+        self.lock = threading.RLock()
+        self.ready: list[Callable] = []  # `call` of the paths that won
+        self.clear()
+        _all.add(self)
+
+    def clear(self) -> None:
+        """Forget everything that was captured."""
+        with self.lock:
+            self.paths: list[Path] = []
+            self.problems: list[str] = []
+            self.ready.clear()
+            self.left_to_eager = False
+            self.lost = 0
+
+    def miss(self, args: tuple, kwargs: dict) -> Any:
+        """A call that no winning path has answered."""
+        function = self.function
+        if self.left_to_eager or _stance == "force_eager" or _C._runs_plainly():
+            return function(*args, **kwargs)
+        for path in list(self.paths):
+            if path.state == "compiled":
+                if _stance != "default" and (result := path.entry.call(args, kwargs)) is not NotImplemented:
+                    return result
+                continue
+            if not path.entry.fits(args, kwargs):
+                continue
+            if path.state == "eager":
+                self._count_loss()
+                return function(*args, **kwargs)
+            found, result = self._try(path, args, kwargs)
+            if found:
+                return result
+        return self._capture(args, kwargs)
+
+    def _try(self, path: Path, args: tuple, kwargs: dict) -> tuple[bool, Any]:
+        compiled = len(path.compiled) <= len(path.eager)
+        start = perf_counter()
+        result = path.entry.call(args, kwargs) if compiled else self.function(*args, **kwargs)
+        took = perf_counter() - start
+        if compiled and result is NotImplemented:  # a number it depends on is another one
+            return False, None
+        (path.compiled if compiled else path.eager).append(took)
+        with self.lock:
+            path.judge()
+            if path.state == "compiled" and path.entry.call not in self.ready:
+                self.ready.append(path.entry.call)
+        return True, result
+
+    def _count_loss(self) -> None:
+        # Where eager wins and nothing else was ever faster, even the question costs too much.
+        self.lost += 1
+        if self.lost > 16 and not self.ready and all(p.state == "eager" for p in self.paths):
+            self.left_to_eager = True
+
+    def _capture(self, args: tuple, kwargs: dict) -> Any:
+        if len(self.paths) >= self.limit or _stance in ("eager_on_recompile", "fail_on_recompile") or not self.lock.acquire(False):
+            if _stance == "fail_on_recompile":
+                raise RuntimeError("Detected recompile when torch.compile stance is 'fail_on_recompile'.")
+            return self.function(*args, **kwargs)
+        try:
+            result, entry, problem = capture(self.function, args, kwargs)
+            if entry is not None:
+                self.paths.append(Path(entry))
+            elif problem is not None:
+                if self.fullgraph and problem not in self.problems:
+                    warnings.warn(f"torch.compile(fullgraph=True): runs eagerly, because {problem}", stacklevel=4)
+                self.problems.append(problem)
+                self.left_to_eager = len(self.problems) >= ATTEMPTS and not self.paths
+            return result
+        finally:
+            self.lock.release()
+
+    def report(self) -> str:
+        """What was captured, what won, and what could not be captured."""
+        lines = [f"{getattr(self.function, '__qualname__', self.function)}: {len(self.paths)} captured"]
+        for number, path in enumerate(self.paths):
+            operators, steps, fused = path.entry.sizes()
+            line = f"  path {number}: {operators} operators in {steps} steps, {fused} of them fused; "
+            if path.state == "trial":
+                line += "being timed"
+            else:
+                eager, compiled = path.times
+                line += f"{path.state} kept (eager {eager * 1e6:.1f} µs, compiled {compiled * 1e6:.1f} µs)"
+            lines.append(line)
+        for problem in dict.fromkeys(self.problems):
+            lines.append(f"  not captured: {problem}")
+        if self.left_to_eager:
+            lines.append("  left to eager")
+        return "\n".join(lines)
+
+
+def compiled_function(function: Callable, **options: Any) -> Callable:
+    """A function that answers from captured paths where they fit."""
+    state = Compiled(function, **options)
+    ready, miss = state.ready, state.miss
+
+    @functools.wraps(function, updated=())
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        for call in ready:
+            result = call(args, kwargs)
+            if result is not NotImplemented:
+                return result
+        return miss(args, kwargs)
+
+    wrapper.report = state.report
+    wrapper._compiled = state
+    wrapper._torchdynamo_orig_callable = function
+    return wrapper
+
+
+def reset() -> None:
+    """Forget every captured program of the process."""
+    for state in list(_all):
+        state.clear()
+
+
+def set_stance(stance: str) -> str:
+    """Change how compiled functions behave; returns the stance before."""
+    global _stance
+    before, _stance = _stance, stance
+    for state in list(_all):
+        with state.lock:
+            state.ready.clear()
+            if stance == "default":
+                state.ready.extend(p.entry.call for p in state.paths if p.state == "compiled")
+    return before
