@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <unordered_map>
 #include "autograd/back.h"
+#include "autograd/formula_hook.h"
 #include "autograd/sparse_gradient.h"
 #include "tensor/watch.h"
 
@@ -317,21 +318,22 @@ Tensor zeros_of(const ResultMeta& m) {
     return t;
 }
 
-Grads OpNode::apply(Grads&& in) {
-    Grads out(next.size());
-    Back b{*this, in, out, in[0], {}};
-    if (released && !saved.empty()) saved[0].unpack(this, name());  // throws the error about the second time
-    const Derivative& d = op->derivative;
+static Grads run_formulas(OpNode& node, Grads&& in) {
+    Grads out(node.next.size());
+    Back b{node, in, out, in[0], {}};
+    if (node.released && !node.saved.empty())
+        node.saved[0].unpack(&node, node.name());  // throws the error about the second time
+    const Derivative& d = node.op->derivative;
     for (uint32_t bits = d.args & ~d.joint_args; bits; bits &= bits - 1) {
         const int i = __builtin_ctz(bits);
         if (!b.needs(i)) continue;
         const Derivative::Part& p = d.parts[size_t(i)];
         if (p.one) {
             if (!in[0].defined() && in.size() == 1) continue;
-            out[first_edge[size_t(i)]] = p.one(b);
+            out[node.first_edge[size_t(i)]] = p.one(b);
         } else if (p.list) {
             auto list = p.list(b);
-            for (size_t k = 0; k < list.size(); ++k) out[size_t(first_edge[size_t(i)]) + k] = std::move(list[k]);
+            for (size_t k = 0; k < list.size(); ++k) out[size_t(node.first_edge[size_t(i)]) + k] = std::move(list[k]);
         }
     }
     if (d.joint) {
@@ -340,6 +342,12 @@ Grads OpNode::apply(Grads&& in) {
         if (any) d.joint(b);
     }
     return out;
+}
+
+Grads OpNode::apply(Grads&& in) {
+    if (watcher && formula_hook) [[unlikely]]
+        return formula_hook(*this, std::move(in), run_formulas);
+    return run_formulas(*this, std::move(in));
 }
 
 bool Back::needs(int a) const {

@@ -65,8 +65,7 @@ struct Layout {
 void align_strides(Source& s, const TensorImpl& t, IntSpan sizes) {
     const size_t lead = sizes.size() - t.sizes.size();
     s.strides.resize(sizes.size(), 0);
-    for (size_t d = 0; d < t.sizes.size(); ++d)
-        s.strides[lead + d] = t.sizes[d] == 1 ? 0 : t.strides[d] * s.item;
+    for (size_t d = 0; d < t.sizes.size(); ++d) s.strides[lead + d] = t.sizes[d] == 1 ? 0 : t.strides[d] * s.item;
 }
 
 // Joins neighbouring dimensions that every input walks through in one stride.
@@ -178,7 +177,8 @@ void Run::blocks(int64_t begin, int64_t end) const {
     bool first = true;
     for (int64_t b = begin; b < end; ++b) {
         const int64_t row = b / across * l.block_rows, column = b % across * l.block_columns;
-        const int64_t rows = std::min(l.block_rows, l.rows - row), columns = std::min(l.block_columns, l.columns - column);
+        const int64_t rows = std::min(l.block_rows, l.rows - row),
+                      columns = std::min(l.block_columns, l.columns - column);
         const int64_t n = rows * columns;
         for (size_t i = 0; i < sources.size(); ++i) {
             const Source& s = sources[i];

@@ -145,7 +145,8 @@ bool Fuser::join_domains(const Group& a, const Group& b, Group& r) const {
     }
     const Group& large = product(a.domain) >= product(b.domain) ? a : b;
     const Group& small = &large == &a ? b : a;
-    if (!(row_shape(large.domain) == small.domain) || large.domain.back() > cpu::kLongestRow || small.rows) return false;
+    if (!(row_shape(large.domain) == small.domain) || large.domain.back() > cpu::kLongestRow || small.rows)
+        return false;
     r.domain = large.domain;
     r.rows = true;
     return true;
@@ -168,7 +169,8 @@ void Fuser::form_groups() {
         // Join the groups of the operands, as long as nothing outside lies between.
         std::vector<int> candidates;
         for (int b : before_[i])
-            if (const int c = group_of_[size_t(b)]; c >= 0 && std::find(candidates.begin(), candidates.end(), c) == candidates.end())
+            if (const int c = group_of_[size_t(b)];
+                c >= 0 && std::find(candidates.begin(), candidates.end(), c) == candidates.end())
                 candidates.push_back(c);
         int now = id;
         for (int c : candidates) {
@@ -265,7 +267,8 @@ public:
             if (fold->mean) {
                 ChainStep d;
                 d.loop = cpu::binary_loop(cpu::Binary::div, sum);
-                v = step(d, {v, number(Scalar(g_.slots[size_t(s.args[0].slots[0])].sizes.back()), sum)}, sum, Reach::Row);
+                v = step(d, {v, number(Scalar(g_.slots[size_t(s.args[0].slots[0])].sizes.back()), sum)}, sum,
+                         Reach::Row);
             }
             value_of_slot_[result] = ready(v, g_.slots[size_t(result)].dtype, false);
             return;

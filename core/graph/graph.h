@@ -11,9 +11,9 @@ namespace fb::graph {
 
 // An argument as a step keeps it: a tensor is a slot (-1 for an undefined one), everything else is held.
 struct Argument {
-    Value value;                  // of numbers and other plain values; of lists and strings: into `held`
-    Small<int, 2> slots;          // value.tag Tensor: one, Tensors: as many as the list has
-    std::shared_ptr<void> held;   // what `value` points into
+    Value value;                 // of numbers and other plain values; of lists and strings: into `held`
+    Small<int, 2> slots;         // value.tag Tensor: one, Tensors: as many as the list has
+    std::shared_ptr<void> held;  // what `value` points into
 };
 
 // A step that is elementwise is a few passes over its operands; the last makes the result.
@@ -30,31 +30,33 @@ struct Pass {
     bool has_params = false;
 };
 
-struct Fusion;  // graph/fuse.h
+struct Fusion;   // graph/fuse.h
+struct Formula;  // graph/formula.h
 
 struct Step {
-    const Op* op = nullptr;  // null: a check of a number, or a fusion
+    const Op* op = nullptr;  // null: a check of a number, a fusion, or the formulas of a node
     std::vector<Argument> args;
     Small<int, 1> given;  // destinations: of an in-place form args[0], of out= forms the given tensors
     bool inplace = false;
-    Small<int, 2> results;  // slots, -1 where a result is undefined
-    bool list = false;      // the results are the items of a Tensor[]
-    Small<int, 1> writes;   // slots whose memory it writes
-    bool random = false;    // it draws from the generator
+    Small<int, 2> results;           // slots, -1 where a result is undefined
+    bool list = false;               // the results are the items of a Tensor[]
+    Small<int, 1> writes;            // slots whose memory it writes
+    bool random = false;             // it draws from the generator
     bool reads_shape = false;        // what follows may depend on the shape of the result, which depends on values
     std::vector<Pass> passes;        // empty: not elementwise
     std::optional<Scalar> expected;  // the number it must give (of args[0] when there is no operator)
     std::shared_ptr<Fusion> fusion;
+    std::shared_ptr<Formula> formula;  // args[0]: incoming gradients, args[1]: saved tensors
 };
 
 enum class Origin : uint8_t { Made, Input, Held, Seed };
 
 struct Slot {
     Origin origin = Origin::Made;
-    int index = -1;       // of an input or seed
+    int index = -1;         // of an input or seed
     bool constant = false;  // Held: made from numbers of the program alone
-    Tensor sample;        // what it was while tracing
-    Tensor held;          // of a Held slot: the tensor itself, of a constant an untouched copy
+    Tensor sample;          // what it was while tracing
+    Tensor held;            // of a Held slot: the tensor itself, of a constant an untouched copy
     // Read from the sample when the trace ends, so that the samples need not stay:
     Dims sizes, strides;
     DType dtype = DType::f32;
@@ -65,11 +67,11 @@ struct Graph {
     std::vector<Slot> slots;
     std::vector<Step> steps;
     std::vector<int> outputs;
-    std::vector<int> inputs;  // slot of each input, -1 if it is not used
-    std::vector<int> seeds;   // slot of each incoming gradient
-    size_t forward_steps = 0; // the rest belongs to the backward
-    std::vector<int> grads;   // slot of the gradient for each of `wanted`, -1 where there is none
-    std::vector<int> wanted;  // slots (Input or Held) that need a gradient
+    std::vector<int> inputs;   // slot of each input, -1 if it is not used
+    std::vector<int> seeds;    // slot of each incoming gradient
+    size_t forward_steps = 0;  // the rest belongs to the backward
+    std::vector<int> grads;    // slot of the gradient for each of `wanted`, -1 where there is none
+    std::vector<int> wanted;   // slots (Input or Held) that need a gradient
 
     std::string text() const;  // readable, one line a step
 };

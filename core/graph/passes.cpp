@@ -265,8 +265,7 @@ void recompute(Graph& g) {
     std::vector<bool> output(g.slots.size()), wanted(g.slots.size());
     for (int v : g.outputs)
         if (v >= 0) output[size_t(v)] = true;
-    for (size_t i = n; i < g.steps.size(); ++i)
-        each_input(g.steps[i], [&](int v) { wanted[size_t(v)] = true; });
+    for (size_t i = n; i < g.steps.size(); ++i) each_input(g.steps[i], [&](int v) { wanted[size_t(v)] = true; });
     auto bytes = [&](int v) { return product(g.slots[size_t(v)].sizes) * int64_t(itemsize(g.slots[size_t(v)].dtype)); };
     // Chains: cheap steps joined through their operands.
     std::vector<int> chain(n);
@@ -332,8 +331,7 @@ void recompute(Graph& g) {
         s.results[0] = id;
         copies.push_back(std::move(s));
     }
-    for (size_t i = n; i < g.steps.size(); ++i)
-        each_slot_reference(g.steps[i], [&](int& v) { v = now[size_t(v)]; });
+    for (size_t i = n; i < g.steps.size(); ++i) each_slot_reference(g.steps[i], [&](int& v) { v = now[size_t(v)]; });
     for (int& v : g.grads)
         if (v >= 0) v = now[size_t(v)];
     g.steps.insert(g.steps.begin() + int64_t(n), std::make_move_iterator(copies.begin()),

@@ -4,8 +4,8 @@
 
 namespace fb::graph {
 
-// In-place forms on memory that nobody else sees become ordinary ones; constants are folded, equal steps joined, dead ones
-// dropped. Also decides which elementwise results the backward computes again instead of keeping them.
+// In-place forms on memory that nobody else sees become ordinary ones; constants are folded, equal steps joined, dead
+// ones dropped. Also decides which elementwise results the backward computes again instead of keeping them.
 void optimize(Graph& g);
 
 // By memory number: written by some step, so that the order of reads and writes counts.

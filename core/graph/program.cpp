@@ -1,9 +1,25 @@
 #include "graph/program.h"
 #include <chrono>
 #include <cstring>
+#include "graph/formula.h"
 #include "graph/passes.h"
 
 namespace fb::graph {
+
+namespace {
+struct NoModes {  // the operators are those below modes
+    NoModes() : modes(tls.modes), grad(tls.grad) {
+        tls.modes = 0;
+        tls.grad = false;
+    }
+    ~NoModes() {
+        tls.modes = modes;
+        tls.grad = grad;
+    }
+    const uint8_t modes;
+    const bool grad;
+};
+}  // namespace
 
 // ---------------------------------------------------------------- running steps
 Code::Code(const Graph& g, std::vector<Step> steps, const std::vector<bool>& live_after)
@@ -13,11 +29,11 @@ Code::Code(const Graph& g, std::vector<Step> steps, const std::vector<bool>& liv
         auto end = [&](int v) {
             if (later[size_t(v)]) return;
             later[size_t(v)] = true;
-            if (g.slots[size_t(v)].origin != Origin::Held) ends_[i].push_back(v);
+            const Origin o = g.slots[size_t(v)].origin;
+            if (o == Origin::Made || o == Origin::Seed) ends_[i].push_back(v);
         };
         if (const auto& f = steps_[i].fusion)
-            for (int v : f->inputs)
-                dying_[i].push_back(!later[size_t(v)] && g.slots[size_t(v)].origin == Origin::Made);
+            for (int v : f->inputs) dying_[i].push_back(!later[size_t(v)] && g.slots[size_t(v)].origin == Origin::Made);
         each_input(steps_[i], end);
         for (int v : steps_[i].results)
             if (v >= 0) end(v);
@@ -27,7 +43,8 @@ Code::Code(const Graph& g, std::vector<Step> steps, const std::vector<bool>& liv
 static bool equal(const Scalar& a, const Scalar& b) {
     if (a.kind != b.kind) return false;
     return (a.kind == Scalar::Kind::Double || a.kind == Scalar::Kind::Complex)
-               ? std::memcmp(&a.d, &b.d, sizeof a.d) == 0 && (a.kind == Scalar::Kind::Double || a.complex() == b.complex())
+               ? std::memcmp(&a.d, &b.d, sizeof a.d) == 0 &&
+                     (a.kind == Scalar::Kind::Double || a.complex() == b.complex())
                : a.i == b.i;
 }
 
@@ -54,6 +71,14 @@ static bool call_step(const Graph& g, const Step& s, std::vector<Tensor>& slots,
         } else {
             values[i] = a.value;
         }
+    }
+    if (s.formula) {
+        Grads incoming;
+        for (int v : s.args[0].slots) incoming.push_back(v < 0 ? Tensor() : slots[size_t(v)]);
+        Grads out = s.formula->run(std::move(incoming), values[1].tensors());
+        for (size_t i = 0; i < s.results.size(); ++i)
+            if (s.results[i] >= 0) slots[size_t(s.results[i])] = std::move(out[i]);
+        return true;
     }
     if (!s.op) return equal(values[0].tensor().item(), *s.expected);
     Frame f(*s.op, values);
@@ -179,17 +204,69 @@ Program::Program(Graph g) : graph_(std::move(g)) {
     }
     for (int v : graph_.grads) reached_by_.push_back(v < 0 ? std::vector<bool>() : from[size_t(v)]);
     for (Slot& s : graph_.slots) {
-        s.sample = {};
         if (s.origin == Origin::Held && !s.constant)
             held_.push_back({s.held, s.held.dtype(), s.held->needs_grad(), s.held.sizes(), s.held.strides()});
     }
+}
+
+static bool near(const Tensor& a, const Tensor& b) {
+    if (!same(a.sizes(), b.sizes()) || a.dtype() != b.dtype()) return false;
+    if (!a.numel()) return true;
+    if (!is_floating(a.dtype()) && !is_complex(a.dtype())) return opn<"equal">(a, b).value.flag();
+    const Tensor finite = op<"nan_to_num">(op<"abs">(b), 0.0, 0.0, 0.0);
+    const double largest = op<"max">(finite).item().real(), part = is_low_precision(a.dtype()) ? 2e-2 : 1e-3;
+    return opn<"allclose">(a, b, part, part * largest + 1e-9, true).value.flag();
+}
+
+bool Program::agrees(TensorSpan inputs, TensorSpan outputs, TensorSpan gradients,
+                     const Generator::State& numbers_before) {
+    const NoModes none;
+    // What the program writes of the caller's is put back afterwards.
+    std::vector<std::pair<Tensor, Tensor>> before;
+    if (writes_callers_)
+        for (const Slot& s : graph_.slots)
+            if ((s.origin == Origin::Input || s.origin == Origin::Held) && !s.constant)
+                for (const Step& step : graph_.steps)
+                    for (int w : step.writes)
+                        if (graph_.slots[size_t(w)].memory == s.memory)
+                            before.emplace_back(s.sample.detach(), op<"clone">(s.sample.detach()));
+    Generator::State numbers;
+    {
+        const GeneratorLock lock(default_generator());
+        numbers = default_generator().state();
+        default_generator().set_state(numbers_before);
+    }
+    std::vector<Tensor> slots(graph_.slots.size());
+    fill(slots, inputs);
+    bool ok = forward_.run(graph_, slots);
+    {
+        const GeneratorLock lock(default_generator());
+        default_generator().set_state(numbers);
+    }
+    for (size_t i = 0; ok && i < graph_.outputs.size(); ++i) {
+        const Slot& s = graph_.slots[size_t(graph_.outputs[i])];
+        if (s.origin == Origin::Made) ok = near(slots[size_t(graph_.outputs[i])], outputs[i].detach());
+    }
+    if (ok && has_backward_) {
+        Grads seeds(graph_.seeds.size());
+        for (size_t k = 0; k < seeds.size(); ++k)
+            if (graph_.seeds[k] >= 0) seeds[k] = graph_.slots[size_t(graph_.seeds[k])].sample;
+        const std::vector<Tensor> found = backward(std::move(slots), seeds);
+        for (size_t i = 0; ok && i < found.size(); ++i)
+            ok = found[i].defined() == gradients[i].defined() &&
+                 (!found[i].defined() || near(found[i], gradients[i].detach()));
+    }
+    for (auto& [to, from] : before) cpu::copy_data(to, from);
+    for (Slot& s : graph_.slots) s.sample = {};
+    return ok;
 }
 
 bool Program::inputs_fit(TensorSpan inputs) const {
     if (!writes_callers_) return true;
     for (size_t i = 0; i < inputs.size(); ++i) {
         for (size_t k = 0; k < i; ++k)
-            if (inputs[i]->storage.get() == inputs[k]->storage.get() && inputs[i].get() != inputs[k].get()) return false;
+            if (inputs[i]->storage.get() == inputs[k]->storage.get() && inputs[i].get() != inputs[k].get())
+                return false;
         for (const Held& h : held_)
             if (inputs[i]->storage.get() == h.tensor->storage.get()) return false;
     }
@@ -218,21 +295,6 @@ void Program::fill(std::vector<Tensor>& slots, TensorSpan inputs) const {
     for (size_t i = 0; i < graph_.slots.size(); ++i)
         if (graph_.slots[i].origin == Origin::Held) slots[i] = graph_.slots[i].held;
 }
-
-namespace {
-struct NoModes {  // the operators are those below modes
-    NoModes() : modes(tls.modes), grad(tls.grad) {
-        tls.modes = 0;
-        tls.grad = false;
-    }
-    ~NoModes() {
-        tls.modes = modes;
-        tls.grad = grad;
-    }
-    const uint8_t modes;
-    const bool grad;
-};
-}  // namespace
 
 bool Program::run(TensorSpan inputs, std::vector<Tensor>& outputs) const {
     std::vector<Tensor> slots(graph_.slots.size());
@@ -367,9 +429,10 @@ static void write_steps(std::string& to, const Graph& g, std::span<const Step> s
             }
             right += (right.empty() ? "" : ", ") + one;
         }
-        const std::string what = s.fusion ? "fused[" + s.fusion->names + "]"
-                                 : s.op   ? "aten::" + s.op->schema.name + (s.inplace ? "_" : "")
-                                          : "check";
+        const std::string what = s.fusion    ? "fused[" + s.fusion->names + "]"
+                                 : s.formula ? "backward of aten::" + s.formula->op->schema.name
+                                 : s.op      ? "aten::" + s.op->schema.name + (s.inplace ? "_" : "")
+                                             : "check";
         to += "  " + (left.empty() ? "" : left + " = ") + what + "(" + right + ")\n";
     }
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include "autograd/node.h"
+#include "cpu/random.h"
 #include "graph/fuse.h"
 
 namespace fb::graph {
@@ -18,7 +19,7 @@ public:
 
 private:
     std::vector<Step> steps_;
-    std::vector<Small<int, 4>> ends_;  // by step: slots nobody reads any more
+    std::vector<Small<int, 4>> ends_;    // by step: slots nobody reads any more
     std::vector<Small<bool, 8>> dying_;  // by fusion: inputs whose memory is free to take
 };
 
@@ -26,6 +27,10 @@ class Program final : public RefCounted {
 public:
     explicit Program(Graph g);
     static void destroy(Program* p) { delete p; }
+
+    // Runs everything once more as the trace ran it and compares; random numbers and the caller's memory are put back.
+    // Then the samples are forgotten.
+    bool agrees(TensorSpan inputs, TensorSpan outputs, TensorSpan gradients, const Generator::State& numbers_before);
 
     // One call: the tensors given, the results. False: this path does not hold (see Code::run).
     bool run(TensorSpan inputs, std::vector<Tensor>& outputs) const;
@@ -59,8 +64,8 @@ private:
     Graph graph_;
     Code forward_, backward_;
     bool has_backward_ = false;
-    std::vector<int> saved_;                    // slots that the backward reads from the forward
-    std::vector<std::vector<bool>> reached_by_; // by wanted: which seeds lead to it
+    std::vector<int> saved_;                     // slots that the backward reads from the forward
+    std::vector<std::vector<bool>> reached_by_;  // by wanted: which seeds lead to it
     std::vector<Held> held_;
     bool writes_callers_ = false;
     int operators_ = 0;

@@ -1,7 +1,7 @@
 #include "graph/trace.h"
 #include <chrono>
 #include <cstring>
-#include "cpu/random.h"
+#include "graph/formula.h"
 
 namespace fb::graph {
 
@@ -12,13 +12,26 @@ static void on_call(const Op& op, Frame& f) {
     else op.run(f);
 }
 
-Tracer::Tracer() { trace_mode = on_call; }
+static Grads on_formula(OpNode& node, Grads&& in, RunFormulas run) {
+    return running ? running->formula(node, std::move(in), run) : run(node, std::move(in));
+}
+
+Tracer::Tracer() {
+    trace_mode = on_call;
+    formula_hook = on_formula;
+}
 Tracer::~Tracer() {
     if (on_) stop();
 }
 
+static Generator::State generator_state() {
+    const GeneratorLock lock(default_generator());
+    return default_generator().state();
+}
+
 void Tracer::start() {
     check(!running, "a trace is running in this thread already");
+    if (graph.steps.empty()) numbers_before_ = generator_state();
     running = this;
     outer_ = watcher;
     watcher = this;
@@ -39,9 +52,7 @@ size_t Tracer::ViewHash::operator()(const View& v) const {
     for (int64_t s : v.strides) h = h * 1000003 + size_t(s);
     return h;
 }
-Tracer::View Tracer::view_of(const TensorImpl& t) {
-    return {t.storage.get(), t.offset, t.dtype, t.sizes, t.strides};
-}
+Tracer::View Tracer::view_of(const TensorImpl& t) { return {t.storage.get(), t.offset, t.dtype, t.sizes, t.strides}; }
 
 int Tracer::add_slot(Slot s) {
     const int id = int(graph.slots.size());
@@ -181,19 +192,14 @@ struct Quiet {  // a kernel that is one step runs unrecorded
 };
 }  // namespace
 
-static Generator::State generator_state() {
-    const GeneratorLock lock(default_generator());
-    return default_generator().state();
-}
-
 void Tracer::call(const Op& op, Frame& f) {
     if (!failure_.empty()) {
         const Quiet quiet(leaf_);
         op.run(f);
         return;
     }
-    const bool composite = tls.grad && !op.derivative.exists() && !f.inplace && !op.only_inplace && !f.given &&
-                           needs_any_grad(op, f);
+    const bool composite =
+        tls.grad && !op.derivative.exists() && !f.inplace && !op.only_inplace && !f.given && needs_any_grad(op, f);
     if (composite) {
         // Its derivative comes from what it is made of. If that is not all operators, it may still be a step of its
         // own, given that no gradient passes.
@@ -244,18 +250,71 @@ void Tracer::call(const Op& op, Frame& f) {
     notes_.clear();
 }
 
+// Is every result reached from an incoming gradient by the steps since `first_step`? If not, something else computed
+// it.
+bool Tracer::depends_on(const Grads& incoming, const Grads& results, size_t first_step) const {
+    std::unordered_set<int> reached;
+    for (const Tensor& g : incoming)
+        if (g.defined()) reached.insert(find(g));
+    for (size_t i = first_step; i < graph.steps.size(); ++i) {
+        bool any = false;
+        each_input(graph.steps[i], [&](int v) { any = any || reached.contains(v); });
+        if (any)
+            for (int v : graph.steps[i].results) reached.insert(v);
+    }
+    for (const Tensor& t : results)
+        if (t.defined() && !reached.contains(find(t))) return false;
+    return true;
+}
+
+// Formulas made of operators are recorded as these; others as one step that runs them again.
+Grads Tracer::formula(OpNode& node, Grads&& in, RunFormulas run) {
+    if (!failure_.empty() || leaf_) return run(node, std::move(in));
+    const size_t steps = graph.steps.size(), slots = graph.slots.size();
+    const Grads incoming = in;
+    Grads out = run(node, std::move(in));
+    bool known = failure_.empty();
+    for (const Tensor& t : out) known = known && (!t.defined() || find(t) >= 0);
+    if (known && depends_on(incoming, out, steps)) return out;
+    failure_.clear();
+    drop_from(steps, slots);
+    Step s;
+    s.args.resize(2);
+    s.args[0].value.tag = s.args[1].value.tag = Tag::Tensors;
+    for (const Tensor& g : incoming) s.args[0].slots.push_back(g.defined() ? slot_of(g, *node.op, false) : -1);
+    for (const SavedTensor& saved : node.saved) {
+        const Tensor t = saved.unpack(&node, node.name());
+        s.args[1].slots.push_back(t.defined() ? slot_of(t, *node.op, false) : -1);
+    }
+    if (!failure_.empty()) return out;
+    s.formula = std::make_shared<Formula>(node);
+    for (const Tensor& t : out) s.results.push_back(t.defined() ? add_result(t) : -1);
+    graph.steps.push_back(std::move(s));
+    return out;
+}
+
 // In-place operators that leave nothing of what was there.
 static bool overwrites(const Op& op, const Frame& f) {
-    static const std::unordered_set<std::string_view> names{
-        "zero_", "fill_", "copy_", "bernoulli_", "uniform_", "normal_", "random_", "exponential_", "geometric_",
-        "log_normal_", "cauchy_"};
+    static const std::unordered_set<std::string_view> names{"zero_",      "fill_",       "copy_",   "bernoulli_",
+                                                            "uniform_",   "normal_",     "random_", "exponential_",
+                                                            "geometric_", "log_normal_", "cauchy_"};
     return (op.only_inplace || f.inplace) && names.contains(op.schema.name);
 }
 
 static bool shape_depends_on_values(const Op& op, const Frame& f) {
-    static const std::unordered_set<std::string_view> names{
-        "nonzero", "argwhere", "masked_select", "unique", "_unique2", "unique_dim", "unique_consecutive",
-        "unique_consecutive_dim", "bincount", "nonzero_numpy", "one_hot", "repeat_interleave", "where"};
+    static const std::unordered_set<std::string_view> names{"nonzero",
+                                                            "argwhere",
+                                                            "masked_select",
+                                                            "unique",
+                                                            "_unique2",
+                                                            "unique_dim",
+                                                            "unique_consecutive",
+                                                            "unique_consecutive_dim",
+                                                            "bincount",
+                                                            "nonzero_numpy",
+                                                            "one_hot",
+                                                            "repeat_interleave",
+                                                            "where"};
     const std::string& name = op.schema.name;
     if (name == "index") {
         for (const Tensor& t : f.args[1].tensors())
@@ -376,7 +435,8 @@ void Tracer::pointwise(const Pointwise& p, const Tensor& r) {
 
 // The passes that make the step's result, if they are all there is to it.
 std::vector<Pass> Tracer::passes_for(const Frame& f, const Step& s) const {
-    if (notes_.empty() || !f.result[0].is_contiguous() || f.result[0]->storage->device().type != DeviceType::CPU) return {};
+    if (notes_.empty() || !f.result[0].is_contiguous() || f.result[0]->storage->device().type != DeviceType::CPU)
+        return {};
     int last = int(notes_.size()) - 1;
     while (last >= 0 && notes_[size_t(last)].result.get() != f.result[0].get()) --last;
     if (last < 0) return {};
@@ -540,6 +600,7 @@ void Tracer::trace_backward(TensorSpan outputs) {
         (void)run_backward(roots, std::move(again), options, ends);
         eager_backward_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     }
+    gradients = found;
     for (const Tensor& g : found) {
         const int slot = g.defined() ? find(g) : -1;
         if (g.defined() && slot < 0) fail("a gradient that no recorded operation made");

@@ -2,7 +2,8 @@
 #pragma once
 #include <unordered_map>
 #include <unordered_set>
-#include "autograd/node.h"
+#include "autograd/formula_hook.h"
+#include "cpu/random.h"
 #include "cpu/watch.h"
 #include "graph/graph.h"
 
@@ -15,9 +16,9 @@ public:
     Tracer(const Tracer&) = delete;
     Tracer& operator=(const Tracer&) = delete;
 
-    int add_input(const Tensor& t);   // before start
-    void know(const Tensor& t);       // a tensor that the program may reach without being given it
-    void start();                     // recording on, in this thread
+    int add_input(const Tensor& t);  // before start
+    void know(const Tensor& t);      // a tensor that the program may reach without being given it
+    void start();                    // recording on, in this thread
     void stop();
     // After the forward part, stopped: records the backward of `outputs` for every input and known tensor that was used
     // and needs a gradient.
@@ -25,15 +26,18 @@ public:
     // The results of the program, in order: a slot for each, or a failure.
     void set_outputs(TensorSpan outputs);
     double eager_backward_seconds() const { return eager_backward_seconds_; }
-    void finish();                        // fills in what slots know of their samples
+    void finish();  // fills in what slots know of their samples
 
     void fail(const std::string& why) {
         if (failure_.empty()) failure_ = why;
     }
     const std::string& failure() const { return failure_; }
     Graph graph;
+    std::vector<Tensor> gradients;  // what the traced backward gave
+    const Generator::State& numbers_before() const { return numbers_before_; }
 
     void call(const Op& op, Frame& f);
+    Grads formula(OpNode& node, Grads&& in, RunFormulas run);
 
     void born(const void* impl) override { born_.insert(impl); }
     void item(const Tensor& t, const Scalar& value) override;
@@ -74,7 +78,9 @@ private:
     std::unordered_set<const void*> born_;
     std::vector<Tensor> kept_;  // so that no address is used twice
     std::vector<Note> notes_;
+    bool depends_on(const Grads& incoming, const Grads& results, size_t first_step) const;
     std::string failure_;
+    Generator::State numbers_before_{};
     double eager_backward_seconds_ = 0;
     int leaf_ = 0, depth_ = 0;  // inside a kernel that is one step; inside a composite that is taken apart
     bool on_ = false;

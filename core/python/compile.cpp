@@ -24,12 +24,8 @@ struct Modes {  // what decides how operators behave, beside their arguments
 };
 Modes modes_now() {
     const AutocastSetting cpu = autocast_setting(DeviceType::CPU), cuda = autocast_setting(DeviceType::CUDA);
-    return {tls.grad,
-            tls.inference,
-            {cpu.enabled, cuda.enabled},
-            {cpu.dtype, cuda.dtype},
-            default_dtype(),
-            default_device_depth};
+    return {tls.grad,        tls.inference,       {cpu.enabled, cuda.enabled}, {cpu.dtype, cuda.dtype},
+            default_dtype(), default_device_depth};
 }
 // Someone watches or changes the calls themselves: nothing may be skipped.
 bool must_run_plainly() {
@@ -153,7 +149,8 @@ bool fits(const Pattern& p, PyObject* o, std::vector<Tensor>& tensors) {
             Py_ssize_t at = 0;
             PyObject *key, *value;
             for (size_t i = 0; PyDict_Next(o, &at, &key, &value); ++i)
-                if (i == p.items.size() || !same_value(key, p.keys[i]) || !fits(p.items[i], value, tensors)) return false;
+                if (i == p.items.size() || !same_value(key, p.keys[i]) || !fits(p.items[i], value, tensors))
+                    return false;
             return true;
         }
         case Pattern::Leaf: return same_value(o, p.value);
@@ -341,10 +338,12 @@ PyObject* finish(PyObject* self, PyObject* result) {
         const double eager = tracer->eager_backward_seconds();
         tracer->finish();
         if (!tracer->failure().empty()) return why();
-        d.inputs.clear();
-        auto* p = new Program(std::move(tracer->graph));
-        d.program = Ptr<Program>(p);
+        const std::vector<Tensor> inputs = std::move(d.inputs);
+        Ptr<Program> p(new Program(std::move(tracer->graph)));
         p->eager_backward_seconds = eager;
+        if (!p->agrees(inputs, outputs, tracer->gradients, tracer->numbers_before()))
+            return PyUnicode_FromString("run again, the recorded operators gave other numbers");
+        d.program = std::move(p);
         return none();
     });
 }
@@ -372,8 +371,9 @@ PyObject* fits_call(PyObject* self, PyObject* args) {
         const EntryData& d = *e->data;
         std::vector<Tensor> inputs;
         const bool ok = !must_run_plainly() && modes_now() == d.modes && fits(d.args, positional, inputs) &&
-                        fits(d.kwargs, named, inputs) && (!d.program || (d.program->inputs_fit(inputs) &&
-                        d.program->held_unchanged())) && guards_hold(e->guards);
+                        fits(d.kwargs, named, inputs) &&
+                        (!d.program || (d.program->inputs_fit(inputs) && d.program->held_unchanged())) &&
+                        guards_hold(e->guards);
         return PyBool_FromLong(ok);
     });
 }

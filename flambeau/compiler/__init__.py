@@ -1,9 +1,10 @@
 """``torch.compiler``: functions captured once as a graph of operators and run fused.
 
-``flambeau.compile`` records the operators that a call runs through, with everything in Python that chose them, and
-answers later calls that look the same from the recorded program: elementwise chains fused, equal and dead work dropped,
-forward and backward. What it cannot record runs eagerly, and so does what would be slower compiled: both are timed on
-the first calls. ``compiled.report()`` tells which. See docs/design/fusion.md.
+``flambeau.compile`` records the operators that a call runs through, with everything in Python that chose
+them, and answers later calls that look the same from the recorded program: elementwise chains fused, equal
+and dead work dropped, forward and backward. What it cannot record runs eagerly, and so does what would be
+slower compiled: both are timed on the first calls. ``compiled.report()`` tells which. See
+docs/design/fusion.md.
 """
 
 from __future__ import annotations
@@ -19,17 +20,34 @@ from flambeau import _C
 from . import _compiled
 
 __all__ = [
-    "compile", "assume_constant_result", "reset", "allow_in_graph", "substitute_in_graph", "list_backends", "disable",
-    "set_default_backend", "get_default_backend", "set_stance", "set_enable_guard_collectives",
-    "cudagraph_mark_step_begin", "load_compiled_function", "wrap_numpy", "is_compiling", "is_dynamo_compiling",
-    "is_exporting", "save_cache_artifacts", "load_cache_artifacts", "keep_portable_guards_unsafe",
-    "skip_guard_on_inbuilt_nn_modules_unsafe", "skip_guard_on_all_nn_modules_unsafe", "keep_tensor_guards_unsafe",
-    "skip_guard_on_globals_unsafe", "skip_all_guards_unsafe", "nested_compile_region",
+    "compile", "assume_constant_result", "reset", "allow_in_graph", "substitute_in_graph",
+    "list_backends", "disable", "set_default_backend", "get_default_backend", "set_stance",
+    "set_enable_guard_collectives", "cudagraph_mark_step_begin", "load_compiled_function", "wrap_numpy",
+    "is_compiling", "is_dynamo_compiling", "is_exporting", "save_cache_artifacts", "load_cache_artifacts",
+    "keep_portable_guards_unsafe", "skip_guard_on_inbuilt_nn_modules_unsafe",
+    "skip_guard_on_all_nn_modules_unsafe", "keep_tensor_guards_unsafe", "skip_guard_on_globals_unsafe",
+    "skip_all_guards_unsafe", "nested_compile_region",
 ]  # fmt: skip
 
-_BACKENDS = ("inductor", "eager", "aot_eager", "aot_eager_decomp_partition", "cudagraphs", "onnxrt", "openxla", "tvm")
+_BACKENDS = (
+    "inductor",
+    "eager",
+    "aot_eager",
+    "aot_eager_decomp_partition",
+    "cudagraphs",
+    "onnxrt",
+    "openxla",
+    "tvm",
+)
 _MODES = ("default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
-_STANCES = ("default", "force_eager", "eager_on_recompile", "fail_on_recompile", "eager_then_compile", "aot_eager_then_compile")
+_STANCES = (
+    "default",
+    "force_eager",
+    "eager_on_recompile",
+    "fail_on_recompile",
+    "eager_then_compile",
+    "aot_eager_then_compile",
+)
 _default_backend: str = "inductor"
 
 
@@ -39,9 +57,13 @@ class InvalidBackend(RuntimeError):
 
 def _check_backend(backend: str | Callable | None) -> None:
     if callable(backend):
-        raise NotImplementedError("torch.compile: a backend of one's own needs torch.fx graphs, which flambeau does not have")
+        raise NotImplementedError(
+            "torch.compile: a backend of one's own needs torch.fx graphs, which flambeau does not have"
+        )
     if backend is not None and backend not in _BACKENDS:
-        raise InvalidBackend(f"Invalid backend: {backend!r}, see `torch._dynamo.list_backends()` for available backends.")
+        raise InvalidBackend(
+            f"Invalid backend: {backend!r}, see `torch._dynamo.list_backends()` for available backends."
+        )
 
 
 def compile(
@@ -60,8 +82,9 @@ def compile(
 ) -> Callable:
     """A module or function that records itself when it is called and then runs the recording, fused.
 
-    Every named backend and mode means flambeau's own engine, which needs no compiler. Shapes are always recorded as they
-    are, so ``dynamic`` changes nothing: each new shape is one more recording, up to ``recompile_limit`` (8).
+    Every named backend and mode means flambeau's own engine, which needs no compiler. Shapes are always
+    recorded as they are, so ``dynamic`` changes nothing: each new shape is one more recording, up to
+    ``recompile_limit`` (8).
 
     Parameters
     ----------
@@ -78,16 +101,26 @@ def compile(
         For an unknown backend or mode, and when both ``mode`` and ``options`` are given.
     """
     if mode is not None and options is not None:
-        raise RuntimeError("Either mode or options can be specified, but both can't be specified at the same time.")
+        raise RuntimeError(
+            "Either mode or options can be specified, but both can't be specified at the same time."
+        )
     if mode is not None and mode not in _MODES:
         raise RuntimeError(f"Unrecognized mode={mode}, should be one of: {', '.join(_MODES)}")
     _check_backend(backend)
     if model is None:
         return functools.partial(
-            compile, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, name=name,
-            disable=disable, recompile_limit=recompile_limit, isolate_recompiles=isolate_recompiles,
+            compile,
+            fullgraph=fullgraph,
+            dynamic=dynamic,
+            backend=backend,
+            mode=mode,
+            options=options,
+            name=name,
+            disable=disable,
+            recompile_limit=recompile_limit,
+            isolate_recompiles=isolate_recompiles,
             shapes_spec=shapes_spec,
-        )  # fmt: skip
+        )
     if disable:
         return model
     if isinstance(model, fb.nn.Module):
@@ -108,7 +141,9 @@ def disable(fn: Callable | None = None, recursive: bool = True, *, reason: str |
     """A function that is never recorded: a compiled function that calls it runs eagerly."""
     if fn is None:
         return functools.partial(disable, recursive=recursive, reason=reason)
-    text = f"it calls {getattr(fn, '__name__', fn)}, which is under torch.compiler.disable" + (f": {reason}" if reason else "")
+    text = f"it calls {getattr(fn, '__name__', fn)}, which is under torch.compiler.disable" + (
+        f": {reason}" if reason else ""
+    )
 
     @functools.wraps(fn)
     def plain(*args: Any, **kwargs: Any) -> Any:
@@ -121,17 +156,23 @@ def disable(fn: Callable | None = None, recursive: bool = True, *, reason: str |
 class set_stance:
     """How compiled functions behave from now on, or in a ``with`` block, or while a decorated function runs.
 
-    ``"default"``; ``"force_eager"``: as if nothing were compiled; ``"eager_on_recompile"`` and ``"fail_on_recompile"``:
-    what was recorded is used, anything new runs eagerly or raises.
+    ``"default"``; ``"force_eager"``: as if nothing were compiled; ``"eager_on_recompile"`` and
+    ``"fail_on_recompile"``: what was recorded is used, anything new runs eagerly or raises.
     """
 
     def __init__(
-        self, stance: str = "default", *, skip_guard_eval_unsafe: bool = False, force_backend: str | Callable | None = None
+        self,
+        stance: str = "default",
+        *,
+        skip_guard_eval_unsafe: bool = False,
+        force_backend: str | Callable | None = None,
     ) -> None:
         if stance not in _STANCES:
             raise RuntimeError(f"invalid torch.compile stance '{stance}'")
         if skip_guard_eval_unsafe:
-            raise NotImplementedError("set_stance(skip_guard_eval_unsafe=True): flambeau always checks its guards")
+            raise NotImplementedError(
+                "set_stance(skip_guard_eval_unsafe=True): flambeau always checks its guards"
+            )
         _check_backend(force_backend)
         self._stance = "default" if stance.endswith("then_compile") else stance
         self._before = _compiled.set_stance(self._stance)
@@ -195,13 +236,21 @@ def assume_constant_result(fn: Callable) -> Callable:
     return fn
 
 
-def nested_compile_region(fn: Callable | None = None, *, options: Any = None, max_reuse_entries: int = 8, reuse_hash_fn: Callable | None = None) -> Callable:  # fmt: skip
+def nested_compile_region(
+    fn: Callable | None = None,
+    *,
+    options: Any = None,
+    max_reuse_entries: int = 8,
+    reuse_hash_fn: Callable | None = None,
+) -> Callable:
     """``fn``: a region is recorded with its surroundings."""
     return nested_compile_region if fn is None else fn
 
 
-def substitute_in_graph(original_fn: Callable, *, can_constant_fold_through: bool = False, skip_signature_check: bool = False) -> Callable:  # fmt: skip
-    """A decorator that returns the function: Python code is run, not translated, so no substitute is needed."""
+def substitute_in_graph(
+    original_fn: Callable, *, can_constant_fold_through: bool = False, skip_signature_check: bool = False
+) -> Callable:
+    """A decorator that returns the function: Python is run, not translated, so no substitute is needed."""
     return lambda fn: fn
 
 
@@ -238,9 +287,13 @@ def load_cache_artifacts(serialized_artifacts: bytes) -> None:
     """None: there is no cache to fill."""
 
 
-def load_compiled_function(file: io.IOBase, *, f_globals: dict | None = None, external_data: dict | None = None) -> Callable:  # fmt: skip
+def load_compiled_function(
+    file: io.IOBase, *, f_globals: dict | None = None, external_data: dict | None = None
+) -> Callable:
     """Not there: compiled functions are not saved; `torch.jit.trace` makes programs that are."""
-    raise NotImplementedError("torch.compiler.load_compiled_function: compiled functions are not saved; use torch.jit.trace")
+    raise NotImplementedError(
+        "torch.compiler.load_compiled_function: compiled functions are not saved; use torch.jit.trace"
+    )
 
 
 def _no_guard_filter(name: str) -> Callable:

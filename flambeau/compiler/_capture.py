@@ -1,4 +1,4 @@
-"""One call recorded: its operators by the core, the Python functions it ran through by the interpreter's profile hook."""
+"""One call recorded: operators by the core, the Python code they came from by the profile hook."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ._watch import CannotCapture, Watch, is_library
 
 _NEVER = frozenset("print input open exec eval compile breakpoint globals locals __import__".split())
 _PURE_MODULES = frozenset(
-    "builtins math cmath operator _operator itertools _functools _collections _abc _typing _warnings flambeau._C".split()
+    "builtins math cmath operator _operator itertools _functools _collections _abc _typing _warnings".split()
 )
 _PURE_TYPES = (
-    list, dict, tuple, str, bytes, set, frozenset, int, float, complex, bool, range, slice, OrderedDict, defaultdict,
-    types.MappingProxyType, types.GeneratorType, type(None), type({}.keys()), type({}.values()), type({}.items()),
-    re.Pattern, re.Match, types.CellType, types.FunctionType, property,
+    list, dict, tuple, str, bytes, set, frozenset, int, float, complex, bool, range, slice, property,
+    OrderedDict, defaultdict, types.MappingProxyType, types.GeneratorType, types.CellType, types.FunctionType,
+    type(None), type({}.keys()), type({}.values()), type({}.items()), re.Pattern, re.Match,
 )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def _forbidden(function: Any, strict: bool) -> str | None:
 
 
 class Observer:
-    """Profile hook: watches the globals of each function before it first runs, and refuses C code with effects."""
+    """Profile hook: watches the globals of functions before they first run, refuses C code with effects."""
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch

@@ -105,7 +105,11 @@ class Compiled:
             self.left_to_eager = True
 
     def _capture(self, args: tuple, kwargs: dict) -> Any:
-        if len(self.paths) >= self.limit or _stance in ("eager_on_recompile", "fail_on_recompile") or not self.lock.acquire(False):
+        if (
+            len(self.paths) >= self.limit
+            or _stance in ("eager_on_recompile", "fail_on_recompile")
+            or not self.lock.acquire(False)
+        ):
             if _stance == "fail_on_recompile":
                 raise RuntimeError("Detected recompile when torch.compile stance is 'fail_on_recompile'.")
             return self.function(*args, **kwargs)
@@ -115,7 +119,9 @@ class Compiled:
                 self.paths.append(Path(entry))
             elif problem is not None:
                 if self.fullgraph and problem not in self.problems:
-                    warnings.warn(f"torch.compile(fullgraph=True): runs eagerly, because {problem}", stacklevel=4)
+                    warnings.warn(
+                        f"torch.compile(fullgraph=True): runs eagerly, because {problem}", stacklevel=4
+                    )
                 self.problems.append(problem)
                 self.left_to_eager = len(self.problems) >= ATTEMPTS and not self.paths
             return result
@@ -124,7 +130,8 @@ class Compiled:
 
     def report(self) -> str:
         """What was captured, what won, and what could not be captured."""
-        lines = [f"{getattr(self.function, '__qualname__', self.function)}: {len(self.paths)} captured"]
+        name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
+        lines = [f"{name}: {len(self.paths)} captured"]
         for number, path in enumerate(self.paths):
             operators, steps, fused = path.entry.sizes()
             line = f"  path {number}: {operators} operators in {steps} steps, {fused} of them fused; "
@@ -146,7 +153,9 @@ def compiled_function(function: Callable, **options: Any) -> Callable:
     state = Compiled(function, **options)
     ready, miss = state.ready, state.miss
 
-    @functools.wraps(function, updated=())
+    @functools.wraps(
+        function, assigned=[n for n in functools.WRAPPER_ASSIGNMENTS if hasattr(function, n)], updated=()
+    )
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         for call in ready:
             result = call(args, kwargs)

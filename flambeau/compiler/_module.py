@@ -19,7 +19,7 @@ class OptimizedModule(fb.nn.Module):
         super().__init__()
         self._modules["_orig_mod"] = mod
         self.__dict__["_options"] = options
-        self.__dict__["forward"] = compiled_function(mod.__call__, **options)
+        self.__dict__["forward"] = compiled_function(mod, **options)
         self.__dict__["training"] = mod.training
 
     @property

@@ -1,7 +1,7 @@
 """The Python state that a captured program depends on: what it was, so that a later call can tell.
 
-A trace sees operators. What Python looked at to choose them (attributes of modules, globals, variables of enclosing
-functions, configuration objects) is walked here and watched by identity, in C (``_C._Guards``).
+A trace sees operators. What Python looked at to choose them (attributes of modules, globals, variables of
+enclosing functions, configuration objects) is walked here and watched by identity, in C (``_C._Guards``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from flambeau import _C
 
 _ATOMS = (
     type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented), range, slice,
-    types.BuiltinFunctionType, types.CodeType, _C.dtype, _C.device, _C.Size,
+    types.CodeType, _C.dtype, _C.device, _C.Size,
 )  # fmt: skip
 _FUNCTIONS = (types.FunctionType,)
 MOST_VALUES = 100_000
@@ -26,9 +26,9 @@ class CannotCapture(Exception):
     """Why a call is not captured; never leaves the package."""
 
 
-def is_library(name: str | None) -> bool:
+def is_library(name: object) -> bool:
     """Whether a module's name is flambeau's own."""
-    return name is not None and (name == "flambeau" or name.startswith("flambeau."))
+    return isinstance(name, str) and (name == "flambeau" or name.startswith("flambeau."))
 
 
 class Watch:
@@ -72,6 +72,8 @@ class Watch:
             return list(value)
         if isinstance(value, _FUNCTIONS):
             return self._function(value)
+        if isinstance(value, (types.BuiltinFunctionType, types.MethodWrapperType)):
+            return () if isinstance(value.__self__, types.ModuleType) else (value.__self__,)
         if isinstance(value, types.MethodType):
             return (value.__self__, value.__func__)
         if isinstance(value, functools.partial):
@@ -93,7 +95,9 @@ class Watch:
             found.extend(self._class(base))
         if isinstance(state, dict):
             if isinstance(value, fb.nn.Module):
-                self._seen.add(id(state.get("_non_persistent_buffers_set")))  # of interest to state_dict alone
+                self._seen.add(
+                    id(state.get("_non_persistent_buffers_set"))
+                )  # of interest to state_dict alone
             self.guards.watch_dict(state)
             found.extend(state.values())
         return found
