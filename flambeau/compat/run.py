@@ -25,6 +25,12 @@ def _main_module(kind: str, target: str) -> ModuleType:
     return module
 
 
+def _put_first(folder: str) -> None:
+    """The folder that Python itself would look into first; under -P it looks into none."""
+    if not sys.flags.safe_path:
+        sys.path[0] = folder
+
+
 def run_script(path: str, args: list[str]) -> None:
     """Run a Python file as ``python path args...`` would."""
     path = os.fspath(path)
@@ -37,7 +43,7 @@ def run_script(path: str, args: list[str]) -> None:
         source = file.read()
     install_as_torch()
     sys.argv = [path, *args]
-    sys.path[0] = os.path.dirname(os.path.abspath(path))
+    _put_first(os.path.dirname(os.path.abspath(path)))
     module = _main_module("path", os.path.abspath(path))
     module.__file__ = path
     exec(compile(source, path, "exec"), module.__dict__)
@@ -47,7 +53,7 @@ def run_module(name: str, args: list[str]) -> None:
     """Run a module as ``python -m name args...`` would."""
     install_as_torch()
     sys.argv = [name, *args]
-    sys.path[0] = os.getcwd()
+    _put_first(os.getcwd())
     runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
@@ -55,7 +61,7 @@ def run_code(code: str, args: list[str]) -> None:
     """Run a text as ``python -c code args...`` would."""
     install_as_torch()
     sys.argv = ["-c", *args]
-    sys.path[0] = ""
+    _put_first("")
     module = ModuleType("__main__")
     sys.modules["__main__"] = module
     exec(compile(code, "<string>", "exec"), module.__dict__)
