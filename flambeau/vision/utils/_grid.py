@@ -7,8 +7,10 @@ import os
 from typing import IO, Any
 
 import flambeau as fb
+from flambeau.serialization.files import replacing
 
-from .transforms.functional import to_pil_image
+from .._pil import pil
+from ..transforms.functional import to_pil_image
 
 __all__ = ["make_grid", "save_image"]
 
@@ -72,4 +74,15 @@ def save_image(
 ) -> None:
     """Save a picture, or a grid of pictures (arguments as in `make_grid`), with values from 0 to 1."""
     grid = make_grid(tensor, **kwargs)
-    to_pil_image(grid.mul(255).add(0.5).clamp(0, 255).to("cpu", fb.uint8)).save(fp, format=format)
+    picture = to_pil_image(grid.mul(255).add(0.5).clamp(0, 255).to("cpu", fb.uint8))
+    if not isinstance(fp, (str, os.PathLike)):
+        picture.save(fp, format=format)
+        return
+    if format is None:
+        suffix = os.path.splitext(fp)[1].lower()
+        known = pil().registered_extensions()
+        if suffix not in known:
+            raise ValueError(f"unknown file extension: {suffix}")
+        format = known[suffix]
+    with replacing(fp) as file:  # a program that is killed leaves the old file or the new one
+        picture.save(file, format=format)
