@@ -57,13 +57,8 @@ def resize(img: fb.Tensor, height: int, width: int, mode: str, antialias: bool) 
         raise ValueError(
             f"tensors can be resized with nearest, nearest-exact, bilinear and bicubic, not {mode}"
         )
-    out = as_float(img).reshape(-1, 1, *img.shape[-2:])
-    # bytes are rounded after each direction, as Pillow does it and as PyTorch does it with bytes
-    steps = [(img.shape[-2], width), (height, width)] if img.dtype == fb.uint8 else [(height, width)]
-    for step in steps:
-        out = F.interpolate(out, size=step, mode=mode, align_corners=False, antialias=antialias)
-        if img.dtype == fb.uint8:
-            out = out.round_().clamp_(0, 255)
+    flat = (img if img.dtype == fb.uint8 else as_float(img)).reshape(-1, 1, *img.shape[-2:])
+    out = F.interpolate(flat, size=(height, width), mode=mode, align_corners=False, antialias=antialias)
     return rounded(out, img.dtype).reshape(*img.shape[:-2], height, width)
 
 
