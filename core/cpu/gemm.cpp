@@ -1,5 +1,6 @@
 #include "cpu/gemm.h"
 #include <cmath>
+#include <cstring>
 #include <optional>
 #include <string_view>
 #include "base/parallel.h"
@@ -125,15 +126,16 @@ void gemm_blas(int64_t m, int64_t n, int64_t k, T alpha, Matrix a, Matrix b, T b
       &beta, c, &ldc, 1, 1);
 }
 
-// A matmul primitive: C = A·B, or added to C. False when the operands' memory is not what it takes.
+// A matmul primitive: C = A·B + bias (which may be null), or A·B added to C. False when the operands' memory is not
+// what it takes.
 bool gemm_primitive(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, bool add, void* c,
-                    int64_t ldc, BatchStrides step) {
+                    int64_t ldc, const void* bias, BatchStrides step) {
     Operand oa, ob;
     if (!fits(a, m, k, oa) || !fits(b, k, n, ob)) return false;
     if (batch > 1 && (step.a <= 0 || step.b <= 0)) return false;
     dnn::Key key(dnn::kMatmul);
     for (int64_t v : {int64_t(type), batch, m, n, k, oa.ld, ob.ld, int64_t(oa.trans), int64_t(ob.trans), ldc, step.a,
-                      step.b, step.c, int64_t(add)})
+                      step.b, step.c, int64_t(add), int64_t(bias != nullptr)})
         key.add(v);
     const dnn::PlanPtr p = dnn::cached<dnn::Plan>(key, [&] {
         const auto desc = [&](int64_t rows, int64_t cols, int64_t ld, bool trans, int64_t between) {
@@ -149,21 +151,28 @@ bool gemm_primitive(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, 
             sum.append_sum(1.0f);
             attr.set_post_ops(sum);
         }
-        const dnnl::matmul::primitive_desc pd(dnn::engine(), da, db, dc, attr);
-        return std::make_shared<dnn::Plan>(
-            dnnl::matmul(pd),
-            std::vector<dnn::Plan::Slot>{{DNNL_ARG_SRC, da}, {DNNL_ARG_WEIGHTS, db}, {DNNL_ARG_DST, dc}},
-            pd.scratchpad_desc());
+        std::vector<dnn::Plan::Slot> slots{{DNNL_ARG_SRC, da}, {DNNL_ARG_WEIGHTS, db}, {DNNL_ARG_DST, dc}};
+        if (bias) {
+            const int64_t sizes[] = {1, n};
+            slots.push_back({DNNL_ARG_BIAS, dnn::plain_desc(sizes, type)});
+        }
+        const dnnl::matmul::primitive_desc pd =
+            bias ? dnnl::matmul::primitive_desc(dnn::engine(), da, db, slots.back().desc, dc, attr)
+                 : dnnl::matmul::primitive_desc(dnn::engine(), da, db, dc, attr);
+        return std::make_shared<dnn::Plan>(dnnl::matmul(pd), std::move(slots), pd.scratchpad_desc());
     });
     const LongWork unlocked(double(m) * double(n) * double(k) * double(batch) > kLongFlops);
-    p->run({oa.data, ob.data, c});
+    const void* data[] = {oa.data, ob.data, c, bias};
+    p->run(std::span(const_cast<void* const*>(data), bias ? 4 : 3));
     return true;
 }
 
-// bfloat16 where the CPU has the instructions; false when it has not.
-bool gemm_bf16(int64_t batch, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, void* c, int64_t ldc,
-               BatchStrides step) {
-    return dnn::has_bf16() && gemm_primitive(DType::bf16, batch, m, n, k, a, b, false, c, ldc, step);
+// bfloat16 where the CPU has the instructions; false when it has not, or for other factors than one.
+bool gemm_bf16(int64_t batch, int64_t m, int64_t n, int64_t k, const Scalar& alpha, Matrix a, Matrix b,
+               const Scalar& beta, void* c, int64_t ldc, const void* bias, BatchStrides step) {
+    const bool add = beta.equals(1);
+    return dnn::has_bf16() && k > 0 && alpha.equals(1) && (add || beta.is_zero()) && !(add && bias) &&
+           gemm_primitive(DType::bf16, batch, m, n, k, a, b, add, c, ldc, bias, step);
 }
 
 // How many threads share the rows of C and how many its columns: the least time of the slowest, where every thread
@@ -212,19 +221,25 @@ bool turn(GemmBlock& g) {
     return true;
 }
 
+void start_rows(void* c, int64_t ldc, int64_t m, int64_t n, const void* bias, size_t size) {
+    for (int64_t i = 0; i < m; ++i) std::memcpy(static_cast<char*>(c) + i * ldc * size, bias, n * size);
+}
+
 // Large products go to oneDNN, which comes five parts in a hundred closer to what the machine can do. Its sgemm is slow
 // at packing a transposed B, its primitive is not. False when the operands' memory is not what it takes.
 bool gemm_large(const GemmBlock& g) {
-    if (std::min({g.m, g.n, g.k}) < 320 || g.bias) return false;
+    if (std::min({g.m, g.n, g.k}) < 320) return false;
     const Matrix a{g.a, g.a_row, g.a_col}, b{g.b, g.b_row, g.b_col};
     Operand oa, ob;
     if (!fits(a, g.m, g.k, oa) || !fits(b, g.k, g.n, ob)) return false;
-    if (ob.trans && g.alpha == 1 && (g.beta == 0 || g.beta == 1))
-        return gemm_primitive(DType::f32, 1, g.m, g.n, g.k, a, b, g.beta == 1, g.c, g.c_row, {});
+    const bool add = g.beta == 1;
+    if (ob.trans && g.alpha == 1 && (add || g.beta == 0) && !(add && g.bias))
+        return gemm_primitive(DType::f32, 1, g.m, g.n, g.k, a, b, add, g.c, g.c_row, g.bias, {});
+    if (g.bias) start_rows(g.c, g.c_row, g.m, g.n, g.bias, sizeof(float));
     const LongWork unlocked;
     const dnnl_status_t s = dnnl_sgemm(oa.trans ? 'T' : 'N', ob.trans ? 'T' : 'N', g.m, g.n, g.k, g.alpha,
                                        static_cast<const float*>(oa.data), oa.ld, static_cast<const float*>(ob.data),
-                                       ob.ld, g.beta, g.c, g.c_row);
+                                       ob.ld, g.bias ? 1 : g.beta, g.c, g.c_row);
     check(s == dnnl_success, "oneDNN's sgemm failed (status ", int(s), ")");
     return true;
 }
@@ -267,15 +282,19 @@ void gemm_half(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b,
 }  // namespace
 
 void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta, void* c,
-          int64_t ldc) {
+          int64_t ldc, const void* bias) {
     if (m == 0 || n == 0) return;
     if (n == 1) ldc = std::max<int64_t>(ldc, 1);
+    if (bias) beta = 0;
     if (type == DType::f32 && k > 0)
         return gemm_f32({m, n, k, alpha.to<float>(), beta.to<float>(), static_cast<const float*>(a.data), a.row, a.col,
-                         static_cast<const float*>(b.data), b.row, b.col, static_cast<float*>(c), ldc, 1});
-    if (type == DType::bf16 && k > 0 && alpha.equals(1) && beta.is_zero() &&
-        gemm_bf16(1, m, n, k, a, b, c, ldc, {m * k, k * n, m * ldc}))
-        return;
+                         static_cast<const float*>(b.data), b.row, b.col, static_cast<float*>(c), ldc, 1,
+                         static_cast<const float*>(bias)});
+    if (type == DType::bf16 && gemm_bf16(1, m, n, k, alpha, a, b, beta, c, ldc, bias, {m * k, k * n, m * ldc})) return;
+    if (bias) {
+        start_rows(c, ldc, m, n, bias, itemsize(type));
+        beta = 1;
+    }
     visit_dtype(type, [&]<class T>(T) {
         T* out = static_cast<T*>(c);
         if constexpr (std::is_same_v<T, bool>) {
@@ -316,9 +335,7 @@ void dot(DType type, int64_t n, const void* a, int64_t step_a, const void* b, in
 void batched_gemm(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b,
                   Scalar beta, void* c, int64_t ldc, BatchStrides step) {
     if (batch == 0 || m == 0 || n == 0) return;
-    if (type == DType::bf16 && k > 0 && alpha.equals(1) && beta.is_zero() &&
-        gemm_bf16(batch, m, n, k, a, b, c, ldc, step))
-        return;
+    if (type == DType::bf16 && gemm_bf16(batch, m, n, k, alpha, a, b, beta, c, ldc, nullptr, step)) return;
     const double flops = double(m) * double(n) * double(k);
     if (type == DType::f32 && k > 0 && batch >= num_threads() && flops < 4e6) {
         GemmBlock g{m,

@@ -12,9 +12,10 @@ struct Matrix {
     Matrix transposed() const { return {data, col, row}; }
 };
 
-// A is m×k, B is k×n, C is m×n with unit column stride and `ldc` between rows. With beta zero C is not read.
+// A is m×k, B is k×n, C is m×n with unit column stride and `ldc` between rows. With beta zero C is not read. A bias, n
+// numbers, is added to every row in place of beta·C.
 void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta, void* c,
-          int64_t ldc);
+          int64_t ldc, const void* bias = nullptr);
 
 // `batch` products; the strides between consecutive matrices are in elements and may be zero for A and B.
 struct BatchStrides {

@@ -62,14 +62,6 @@ Tensor target(const Out& out, IntSpan sizes, const Tensor& like, std::initialize
 // r = the addend, broadcast, so that a product can be added to it. Nothing to do when it is that tensor already.
 void start_with(const Tensor& r, const Tensor& self, const Scalar& beta) {
     if (beta.is_zero() || r.get() == self.get()) return;
-    if (self.is_contiguous() && self.numel() == r.sizes().back() && r.dim() > 1) {  // a bias: one row for all
-        const size_t bytes = size_t(self.numel()) * itemsize(r.dtype());
-        const char* row = self.data<char>();
-        char* to = r.data<char>();
-        for (int64_t i = r.numel() / std::max<int64_t>(1, self.numel()); i-- > 0; to += bytes)
-            std::copy_n(row, bytes, to);
-        return;
-    }
     copy_data(r, self);
 }
 void check_expand(const Tensor& self, IntSpan sizes) {
@@ -109,6 +101,10 @@ Tensor addmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta, 
     const Tensor r = target(out, sizes, a, {&a, &b});
     if (r.is_meta()) return r;
     no_bool(a.dtype(), "addmm_impl_cpu_");
+    if (beta.equals(1) && self.numel() == n && self.dim() > 0 && self.sizes().back() == n && self.is_contiguous()) {  // a bias: one row for all
+        gemm(a.dtype(), m, n, k, alpha, matrix(a), matrix(b), 0, r.data(), n, self.data());
+        return r;
+    }
     start_with(r, self, beta);
     gemm(a.dtype(), m, n, k, alpha, matrix(a), matrix(b), beta, r.data(), n);
     return r;

@@ -8,13 +8,13 @@ import sys
 import numpy as np
 import pytest
 
+import flambeau as fb
+
 SIZES = [1, 3, 8, 13, 17, 33, 70]
 
 
 def check_products():
     """Products of all combinations of sizes, with operands row by row, column by column, and spread out."""
-    import flambeau as fb
-
     generator = np.random.default_rng(0)
 
     def operand(rows, columns, order):
@@ -46,6 +46,16 @@ def check_products():
         np.testing.assert_allclose(fb.mv(a[0], b[0, :, 0]).numpy(), wanted[0, :, 0], err_msg=where, **close)
         sum = fb.addmm(fb.from_numpy(bias), a[1], b[1], beta=0.5, alpha=2)
         np.testing.assert_allclose(sum.numpy(), 2 * wanted[1] + 0.5 * bias, err_msg=where, **close)
+
+
+@pytest.mark.parametrize("dtype", [fb.float32, fb.float64, fb.bfloat16])
+@pytest.mark.parametrize("shape", [(3,), (1, 3), (3, 1), (3, 3), ()])
+def test_addend_is_broadcast(shape, dtype):
+    a, b = fb.arange(6.0).reshape(3, 2), fb.arange(6.0).reshape(2, 3)
+    addend = fb.ones(shape).cumsum(0) if shape else fb.tensor(2.0)
+    got = fb.addmm(addend.to(dtype), a.to(dtype), b.to(dtype))
+    assert got.dtype == dtype
+    assert got.float().equal(a @ b + addend)
 
 
 @pytest.mark.parametrize("level", ["avx512", "avx2", "baseline"])
