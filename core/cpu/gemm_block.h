@@ -17,6 +17,7 @@ struct GemmBlock {
     float* c;
     int64_t c_row, c_col;
     const float* bias = nullptr;
+    int64_t b_panel = 0;  // not 0: B was packed beforehand, and this lies between its panels
 };
 
 // The same product over and over: what lies between two of the operands.
@@ -27,6 +28,8 @@ struct GemmKernel {
     int64_t rows, columns;                                    // of the block of C that is kept in registers
     int64_t (*room)(const GemmBlock&);                        // floats that `run` wants to work in
     void (*run)(const GemmBlock&, const GemmBatch&, float*);  // that room is aligned to 64 bytes
+    // For products with one B: packs it (k x n floats, n rounded up to `columns`), and says so in the block.
+    void (*pack)(GemmBlock&, float*);
 };
 const GemmKernel& gemm_kernel();
 

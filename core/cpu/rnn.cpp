@@ -1,114 +1,202 @@
 #include "cpu/rnn.h"
-#include <cmath>
+#include <algorithm>
+#include <optional>
+#include <string_view>
 #include <vector>
 #include "base/parallel.h"
 #include "cpu/dnnl.h"
 #include "cpu/gemm.h"
+#include "cpu/gemm_block.h"
 #include "cpu/pointwise.h"
+#include "cpu/rnn_cell.h"
 
 namespace fb::cpu {
+
+namespace baseline {
+extern const RnnCellTable rnn_cell_table;
+}
+#if FB_X86
+namespace avx2 {
+extern const RnnCellTable rnn_cell_table;
+}
+namespace avx512 {
+extern const RnnCellTable rnn_cell_table;
+}
+#endif
+const RnnCells& rnn_cells(DType type) {
+    static const RnnCellTable& table = [level = std::string_view(cpu_level())]() -> const RnnCellTable& {
+#if FB_X86
+        if (level == "avx512") return avx512::rnn_cell_table;
+        if (level == "avx2") return avx2::rnn_cell_table;
+#endif
+        return baseline::rnn_cell_table;
+    }();
+    return type == DType::f64 ? table.f64 : table.f32;
+}
+
 namespace {
 
-std::vector<int64_t> offsets(IntSpan batch) {
-    std::vector<int64_t> r;
-    int64_t at = 0;
-    for (int64_t n : batch) {
-        r.push_back(at);
-        at += n;
-    }
-    return r;
+// What one thread does in every step: some rows with all units, or all rows with some units.
+struct Part {
+    int64_t row0, row1, unit0, unit1;
+};
+
+// Enough rows are divided: then no thread ever waits for another. Few are not, because each thread would read all the
+// weights; their units are divided, and the threads meet once a step.
+struct Division {
+    int threads;
+    bool by_rows;
+    int64_t rows;  // of one thread
+};
+Division divide(const RnnSteps& s) {
+    constexpr double kGrain = 50000;  // multiplications of a step that are worth a thread
+    const int64_t most = s.batch.empty() ? 0 : *std::max_element(s.batch.begin(), s.batch.end());
+    const double step = double(most) * double(gates_of(s.cell)) * double(s.hidden) * double(s.hidden);
+    Division d{1, true, most};
+    // Products of doubles are divided by the library.
+    if (s.type == DType::f32 && !omp_in_parallel()) d.threads = int(std::min<double>(num_threads(), step / kGrain));
+    d.threads = std::max(d.threads, 1);
+    d.by_rows = most >= 4 * d.threads;
+    if (d.by_rows) d.rows = (most + d.threads - 1) / d.threads;
+    return d;
 }
+
+// Calls f(part, meet) on every thread; `meet` waits for the others.
+template <class F>
+void each_part(const Division& d, int64_t hidden, F&& f) {
+    if (d.threads == 1) return f(Part{0, d.rows, 0, hidden}, [] {});
+    const LongWork unlocked;
+#pragma omp parallel num_threads(d.threads)
+    {
+        const int64_t me = omp_get_thread_num(), all = omp_get_num_threads();
+        if (d.by_rows) {
+            for (int64_t i = me; i < d.threads; i += all) f(Part{i * d.rows, (i + 1) * d.rows, 0, hidden}, [] {});
+        } else {
+            f(Part{0, d.rows, hidden * me / all, hidden * (me + 1) / all}, [] {
+#pragma omp barrier
+            });
+        }
+    }
+}
+
+// Calls f(rows of the step, where they begin) in the order of time, or against it.
 template <class F>
 void each_step(const RnnSteps& s, bool backwards, F&& f) {
-    const auto start = offsets(s.batch);
+    std::vector<int64_t> start;
+    int64_t at = 0;
+    for (int64_t n : s.batch) {
+        start.push_back(at);
+        at += n;
+    }
     const int64_t steps = int64_t(s.batch.size());
     for (int64_t i = 0; i < steps; ++i) {
-        const int64_t t = (s.reverse != backwards) ? steps - 1 - i : i;
-        f(s.batch[size_t(t)], start[size_t(t)]);
+        const size_t t = size_t((s.reverse != backwards) ? steps - 1 - i : i);
+        f(s.batch[t], start[t]);
     }
 }
-template <class F>
-void each_row(int64_t rows, int64_t width, F&& f) {
-    parallel_for(rows, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, width)), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) f(i);
-    });
+int64_t rows_of(const RnnSteps& s) {
+    int64_t rows = 0;
+    for (int64_t n : s.batch) rows += n;
+    return rows;
 }
+
+// The product with the weights that every step repeats: C = A·B (+ C, + bias), a part of the columns at a time.
 template <class T>
-struct Activations {
-    Loop sigmoid = unary_loop(Unary::sigmoid, dtype_of<T>::value), tanh = unary_loop(Unary::tanh, dtype_of<T>::value);
-    static void run(Loop f, const T* x, T* y, int64_t n) {
-        char* p[] = {reinterpret_cast<char*>(y), reinterpret_cast<char*>(const_cast<T*>(x))};
-        const int64_t strides[] = {sizeof(T), sizeof(T)};
-        f(p, strides, n, nullptr);
+class StepProduct {
+public:
+    // B is k x n; when enough rows are to come it is packed once.
+    StepProduct(int64_t n, int64_t k, Matrix b, int64_t rows) : n_(n), k_(k), b_(b) {
+        if constexpr (std::is_same_v<T, float>) {
+            block_ = {0, n, k, 1, 0, nullptr, 0, 1, static_cast<const float*>(b.data), b.row, b.col, nullptr, 0, 1};
+            const int64_t columns = gemm_kernel().columns;
+            if (rows < 4) return;
+            packed_.emplace(size_t((n + columns - 1) / columns * columns * k) * sizeof(T));
+            gemm_kernel().pack(block_, packed_->as<float>());
+        } else if (b.col != 1) {  // read once a step: in order
+            packed_.emplace(size_t(n * k) * sizeof(T));
+            T* to = packed_->as<T>();
+            for (int64_t l = 0; l < k; ++l)
+                for (int64_t j = 0; j < n; ++j) to[l * n + j] = static_cast<const T*>(b.data)[l * b.row + j * b.col];
+            b_ = {to, n, 1};
+        }
     }
+    // Columns [begin, end) of `rows` rows.
+    void run(int64_t rows, int64_t begin, int64_t end, const T* a, int64_t a_row, T beta, T* c, int64_t c_row,
+             const T* bias = nullptr) const {
+        if (rows <= 0 || begin >= end) return;
+        if constexpr (std::is_same_v<T, float>) {
+            GemmBlock g = block_;
+            g.m = rows;
+            g.n = end - begin;
+            g.a = a;
+            g.a_row = a_row;
+            g.beta = beta;
+            g.b += begin * g.b_col;  // packed products are not divided
+            g.c = c + begin;
+            g.c_row = c_row;
+            g.bias = bias ? bias + begin : nullptr;
+            const int64_t wanted = gemm_kernel().room(g);
+            const dnn::Scratch room(size_t(wanted) * sizeof(float));
+            gemm_kernel().run(g, {}, room.template as<float>());
+        } else {
+            gemm(dtype_of<T>::value, rows, end - begin, k_, 1, {a, a_row, 1},
+                 {static_cast<const T*>(b_.data) + begin, b_.row, 1}, beta, c + begin, c_row,
+                 bias ? bias + begin : nullptr);
+        }
+    }
+
+private:
+    int64_t n_, k_;
+    Matrix b_;
+    GemmBlock block_{};
+    std::optional<dnn::Scratch> packed_;
 };
 
 template <class T>
 void forward(const RnnSteps& s, const RnnForward& a) {
-    const int64_t H = s.hidden, G = gates_of(s.cell) * H;
+    const int64_t H = s.hidden, count = gates_of(s.cell), G = count * H;
     T *gates = static_cast<T*>(a.gates), *out = static_cast<T*>(a.out), *h = static_cast<T*>(a.h),
       *c = static_cast<T*>(a.c), *before = static_cast<T*>(a.before);
-    const T *w = static_cast<const T*>(a.w_hh), *bias = static_cast<const T*>(a.b_hh);
-    const DType type = dtype_of<T>::value;
-    int64_t rows = 0;
-    for (int64_t n : s.batch) rows += n;
-    T* before_c = before + rows * H;  // or the hidden part of the new gate
-    // The weights are read once a step: transposed beforehand they are read in order.
-    const dnn::Scratch room(size_t(G * H) * sizeof(T));
-    T* wt = room.as<T>();
-    constexpr int64_t tile = 16;
-    for (int64_t g0 = 0; g0 < G; g0 += tile)
-        for (int64_t j0 = 0; j0 < H; j0 += tile)
-            for (int64_t j = j0; j < std::min(H, j0 + tile); ++j)
-                for (int64_t g = g0; g < std::min(G, g0 + tile); ++g) wt[j * G + g] = w[g * H + j];
-    const Activations<T> act;
-    std::vector<T> hidden_part(
-        s.cell == Cell::Gru && !s.batch.empty() ? size_t(*std::max_element(s.batch.begin(), s.batch.end()) * G) : 0);
+    const T* bias = static_cast<const T*>(a.b_hh);
+    T* before_c = before + rows_of(s) * H;  // or the hidden part of the new gate
+    const RnnCells& cells = rnn_cells(s.type);
+    const Division d = divide(s);
+    const bool gru = s.cell == Cell::Gru;
+    const StepProduct<T> product(G, H, {a.w_hh, 1, H}, d.by_rows ? d.rows : 0);
+    const int64_t most = s.batch.empty() ? 0 : *std::max_element(s.batch.begin(), s.batch.end());
+    const dnn::Scratch room(gru ? size_t(most * G) * sizeof(T) : 0);
+    T* parts = room.as<T>();  // what the state contributes to the gates of a GRU
 
-    each_step(s, false, [&](int64_t n, int64_t at) {
-        std::copy_n(h, n * H, before + at * H);
-        T* step = gates + at * G;
-        if (s.cell != Cell::Gru) {
-            gemm(type, n, G, H, 1, {h, H, 1}, {wt, G, 1}, 1, step, G);
-        } else {
-            for (int64_t i = 0; i < n; ++i) {
-                if (bias) std::copy_n(bias, G, hidden_part.data() + i * G);
-                else std::fill_n(hidden_part.data() + i * G, G, T(0));
-            }
-            gemm(type, n, G, H, 1, {h, H, 1}, {wt, G, 1}, 1, hidden_part.data(), G);
-        }
-        each_row(n, G * 4, [&](int64_t i) {
-            T *g = step + i * G, *hi = h + i * H, *o = out + (at + i) * H;
-            if (s.cell == Cell::Lstm) {
-                T *ci = c + i * H, *f = g + H, *u = g + 2 * H, *og = g + 3 * H;
-                std::copy_n(ci, H, before_c + (at + i) * H);
-                act.run(act.sigmoid, g, g, 2 * H);
-                act.run(act.tanh, u, u, H);
-                act.run(act.sigmoid, og, og, H);
-#pragma omp simd
-                for (int64_t j = 0; j < H; ++j) ci[j] = f[j] * ci[j] + g[j] * u[j];
-                act.run(act.tanh, ci, hi, H);
-#pragma omp simd
-                for (int64_t j = 0; j < H; ++j) o[j] = hi[j] = og[j] * hi[j];
-            } else if (s.cell == Cell::Gru) {
-                T *z = g + H, *u = g + 2 * H, *hg = hidden_part.data() + i * G, *keep = before_c + (at + i) * H;
-#pragma omp simd
-                for (int64_t j = 0; j < 2 * H; ++j) g[j] += hg[j];
-                act.run(act.sigmoid, g, g, 2 * H);
-#pragma omp simd
-                for (int64_t j = 0; j < H; ++j) {
-                    keep[j] = hg[2 * H + j];
-                    u[j] += g[j] * keep[j];
-                }
-                act.run(act.tanh, u, u, H);
-#pragma omp simd
-                for (int64_t j = 0; j < H; ++j) o[j] = hi[j] = u[j] + z[j] * (hi[j] - u[j]);
+    each_part(d, H, [&](const Part& p, auto meet) {
+        const int64_t width = p.unit1 - p.unit0;
+        each_step(s, false, [&](int64_t n, int64_t at) {
+            const int64_t rows = std::min(n, p.row1) - p.row0;
+            at += p.row0;
+            T* step = gates + at * G;
+            for (int64_t i = 0; i < rows; ++i)
+                std::copy_n(h + (p.row0 + i) * H + p.unit0, width, before + (at + i) * H + p.unit0);
+            meet();
+            T* to = gru ? parts + p.row0 * G : step;
+            const T beta = gru ? T(0) : T(1);
+            if (width == H) {
+                product.run(rows, 0, G, before + at * H, H, beta, to, G, gru ? bias : nullptr);
             } else {
-                if (s.cell == Cell::Tanh) act.run(act.tanh, g, g, H);
-                else
-                    for (int64_t j = 0; j < H; ++j) g[j] = g[j] < 0 ? T(0) : g[j];
-                std::copy_n(g, H, hi);
-                std::copy_n(g, H, o);
+                for (int64_t gate = 0; gate < count; ++gate)
+                    product.run(rows, gate * H + p.unit0, gate * H + p.unit1, before + at * H, H, beta, to, G,
+                                gru ? bias : nullptr);
+            }
+            for (int64_t i = 0; i < rows; ++i) {
+                T *g = step + i * G + p.unit0, *hi = h + (p.row0 + i) * H + p.unit0, *o = out + (at + i) * H + p.unit0;
+                T* second = before_c + (at + i) * H + p.unit0;
+                if (s.cell == Cell::Lstm) {
+                    T* ci = c + (p.row0 + i) * H + p.unit0;
+                    std::copy_n(ci, width, second);
+                    cells.lstm(g, H, ci, hi, o, width);
+                } else if (gru) {
+                    cells.gru(g, H, to + i * G + p.unit0, second, hi, o, width);
+                } else {
+                    (s.cell == Cell::Tanh ? cells.tanh : cells.relu)(g, hi, o, width);
+                }
             }
         });
     });
@@ -117,62 +205,33 @@ void forward(const RnnSteps& s, const RnnForward& a) {
 template <class T>
 void backward(const RnnSteps& s, const RnnBackward& a) {
     const int64_t H = s.hidden, G = gates_of(s.cell) * H;
-    T *gates = static_cast<T*>(a.gates), *hidden_gates = static_cast<T*>(a.hidden_gates), *dh = static_cast<T*>(a.dh),
+    T *gates = static_cast<T*>(a.gates), *part_gates = static_cast<T*>(a.hidden_gates), *dh = static_cast<T*>(a.dh),
       *dc = static_cast<T*>(a.dc);
-    const T *before = static_cast<const T*>(a.before), *dout = static_cast<const T*>(a.dout),
-            *w = static_cast<const T*>(a.w_hh);
-    int64_t rows = 0;
-    for (int64_t n : s.batch) rows += n;
-    const T* before_c = before + rows * H;
-    const Activations<T> act;
-    each_step(s, true, [&](int64_t n, int64_t at) {
-        each_row(n, G * 4, [&](int64_t i) {
-            T *g = gates + (at + i) * G, *d = dh + i * H;
-            if (dout) {
-                const T* more = dout + (at + i) * H;
-#pragma omp simd
-                for (int64_t j = 0; j < H; ++j) d[j] += more[j];
+    const T *before = static_cast<const T*>(a.before), *dout = static_cast<const T*>(a.dout);
+    const T* before_c = before + rows_of(s) * H;
+    const RnnCells& cells = rnn_cells(s.type);
+    const Division d = divide(s);
+    const StepProduct<T> product(H, G, {a.w_hh, H, 1}, d.by_rows ? d.rows : 0);
+
+    each_part(d, H, [&](const Part& p, auto meet) {
+        const int64_t width = p.unit1 - p.unit0;
+        each_step(s, true, [&](int64_t n, int64_t at) {
+            const int64_t rows = std::min(n, p.row1) - p.row0;
+            at += p.row0;
+            for (int64_t i = 0; i < rows; ++i) {
+                const int64_t here = (at + i) * H + p.unit0, state = (p.row0 + i) * H + p.unit0;
+                T *g = gates + (at + i) * G + p.unit0, *dhi = dh + state;
+                const T* more = dout ? dout + here : nullptr;
+                if (s.cell == Cell::Lstm) cells.lstm_back(g, H, before_c + here, dhi, dc + state, more, width);
+                else if (s.cell == Cell::Gru)
+                    cells.gru_back(g, H, part_gates + (at + i) * G + p.unit0, before + here, before_c + here, dhi, more,
+                                   width);
+                else (s.cell == Cell::Tanh ? cells.tanh_back : cells.relu_back)(g, dhi, more, width);
             }
-            if (s.cell == Cell::Lstm) {
-                T *f = g + H, *u = g + 2 * H, *o = g + 3 * H, *e = dc + i * H;
-                const T* c0 = before_c + (at + i) * H;
-                static thread_local std::vector<T> now;
-                now.resize(size_t(H));
-                T* t = now.data();
-#pragma omp simd
-                for (int64_t j = 0; j < H; ++j) t[j] = f[j] * c0[j] + g[j] * u[j];
-                act.run(act.tanh, t, t, H);
-#pragma omp simd
-                for (int64_t j = 0; j < H; ++j) {
-                    const T gi = g[j], gf = f[j], gu = u[j], go = o[j];
-                    const T de = e[j] + d[j] * go * (1 - t[j] * t[j]);
-                    o[j] = d[j] * t[j] * go * (1 - go);
-                    g[j] = de * gu * gi * (1 - gi);
-                    f[j] = de * c0[j] * gf * (1 - gf);
-                    u[j] = de * gi * (1 - gu * gu);
-                    e[j] = de * gf;
-                }
-            } else if (s.cell == Cell::Gru) {
-                T *z = g + H, *u = g + 2 * H, *hg = hidden_gates + (at + i) * G;
-                const T *h0 = before + (at + i) * H, *part = before_c + (at + i) * H;
-#pragma omp simd
-                for (int64_t j = 0; j < H; ++j) {
-                    const T r = g[j], gz = z[j], gu = u[j];
-                    const T du = d[j] * (1 - gz) * (1 - gu * gu);
-                    hg[H + j] = z[j] = d[j] * (h0[j] - gu) * gz * (1 - gz);
-                    hg[j] = g[j] = du * part[j] * r * (1 - r);
-                    u[j] = du;
-                    hg[2 * H + j] = du * r;
-                    d[j] *= gz;
-                }
-            } else {
-                const bool tanh = s.cell == Cell::Tanh;
-#pragma omp simd
-                for (int64_t j = 0; j < H; ++j) g[j] = tanh ? d[j] * (1 - g[j] * g[j]) : g[j] > 0 ? d[j] : T(0);
-            }
+            meet();
+            product.run(rows, p.unit0, p.unit1, part_gates + at * G, G, s.cell == Cell::Gru ? T(1) : T(0),
+                        dh + p.row0 * H, H);
         });
-        gemm(dtype_of<T>::value, n, H, G, 1, {hidden_gates + at * G, G, 1}, {w, H, 1}, s.cell == Cell::Gru ? 1 : 0, dh,
-             H);
     });
 }
 

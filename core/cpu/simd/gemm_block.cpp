@@ -235,9 +235,10 @@ inline int64_t portion(int64_t n, int64_t most, int64_t unit) {  // equal portio
 }
 Plan plan(const GemmBlock& g) {
     Plan p;
-    p.dots = g.c_col == 1 && g.m <= kDotRows && g.b_row == 1 && g.b_col != 1 && (g.a_col == 1 || g.k == 1) && g.k >= W;
-    p.direct_b = g.b_col == 1 && g.m <= kDirectRows;
-    p.direct_a = g.n <= kDirectColumns || g.c_col != 1 || (p.direct_b && g.m <= 4);
+    p.dots = !g.b_panel && g.c_col == 1 && g.m <= kDotRows && g.b_row == 1 && g.b_col != 1 &&
+             (g.a_col == 1 || g.k == 1) && g.k >= W;
+    p.direct_b = g.b_panel || (g.b_col == 1 && g.m <= kDirectRows);
+    p.direct_a = g.n <= kDirectColumns || g.c_col != 1 || (p.direct_b && !g.b_panel && g.m <= 4);
     p.depth = portion(g.k, kDepth, 8);
     p.high = p.direct_a ? g.m : portion(g.m, kHigh, kRows);
     p.once = p.high >= g.m;
@@ -269,14 +270,14 @@ Tile choose(const Plan& p, bool turned, int64_t rows, int64_t width) {
 void multiply(const GemmBlock& g, const Plan& p, float* room) {
     if (p.dots) return dot_rows<1>(g);
     float *panels_b = room, *panels_a = room + parts(p.room_b(), 16) * 16;
-    const int64_t wide_step = p.direct_b && g.m <= 4 && g.c_col == 1 ? wide_vectors(g.m) * W : kColumns;
+    const int64_t wide_step = p.direct_b && !g.b_panel && g.m <= 4 && g.c_col == 1 ? wide_vectors(g.m) * W : kColumns;
     for (int64_t j0 = 0; j0 < g.n; j0 += p.wide) {
         const int64_t n = least(p.wide, g.n - j0);
         for (int64_t l0 = 0; l0 < g.k; l0 += p.depth) {
             const int64_t depth = least(p.depth, g.k - l0);
             const Finish f{g.alpha, l0 ? 1 : g.beta, l0 ? nullptr : g.bias};
             const auto b_at = [&](int64_t j) { return g.b + l0 * g.b_row + (j0 + j) * g.b_col; };
-            if (!p.once)
+            if (!p.once && !g.b_panel)
                 for (int64_t j = 0; j < n; j += kColumns) {
                     const int64_t width = least(kColumns, n - j);
                     pack(panels_b + j * depth, width > W ? kColumns : W, b_at(j), g.b_row, g.b_col, depth, width);
@@ -292,7 +293,10 @@ void multiply(const GemmBlock& g, const Plan& p, float* room) {
                     int64_t width = least(kColumns, n - j), b_row = width > W ? kColumns : W;
                     const float* b = panels_b + (p.once ? 0 : j * depth);
                     step = kColumns;
-                    if (p.direct_b && (width == kColumns || width == W)) {
+                    if (g.b_panel) {
+                        b = g.b + (j0 + j) / kColumns * g.b_panel + l0 * kColumns;
+                        b_row = kColumns;
+                    } else if (p.direct_b && (width == kColumns || width == W)) {
                         b = b_at(j);
                         b_row = g.b_row;
                         if (n - j >= wide_step) step = width = wide_step;
@@ -338,14 +342,22 @@ void small_rows(const GemmBlock& g, const GemmBatch& batch) {
 }
 
 void run(const GemmBlock& g, const GemmBatch& batch, float* room) {
-    if (kWidth == 64 && g.m <= kRows && g.n <= W && g.b_col == 1 && g.c_col == 1) return small_rows(g, batch);
+    if (kWidth == 64 && g.m <= kRows && g.n <= W && g.b_col == 1 && g.c_col == 1 && !g.b_panel)
+        return small_rows(g, batch);
     const Plan p = plan(g);
     GemmBlock at = g;
     for (int64_t i = 0; i < batch.count; ++i, at.a += batch.a, at.b += batch.b, at.c += batch.c) multiply(at, p, room);
 }
 
+void pack_beforehand(GemmBlock& g, float* to) {
+    g.b_panel = g.k * kColumns;
+    for (int64_t j = 0; j < g.n; j += kColumns)
+        pack(to + j * g.k, kColumns, g.b + j * g.b_col, g.b_row, g.b_col, g.k, least(kColumns, g.n - j));
+    g.b = to;
+}
+
 }  // namespace
 
-extern constexpr GemmKernel gemm_block_kernel = {kRows, kColumns, room, run};
+extern constexpr GemmKernel gemm_block_kernel = {kRows, kColumns, room, run, pack_beforehand};
 
 }  // namespace fb::cpu::FB_ARCH
