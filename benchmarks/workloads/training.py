@@ -96,7 +96,7 @@ def gru(torch):
 
 
 def bert(torch, layers=4, width=256, heads=4, words=3000, longest=128):
-    """A small encoder of text as BERT builds it: embeddings, encoder layers with gelu, a score for each word."""
+    """A small encoder of text as BERT builds it: embeddings, layers with gelu, a score for each word."""
     nn = torch.nn
 
     class Bert(nn.Module):

@@ -61,9 +61,10 @@ std::vector<Tensor> sequence_by_steps(Cell cell, const Tensor& gates, const Tens
 }
 
 // ---------------------------------------------------------------- the fused operator
-// Results: output, last h, last c (of an LSTM), activations, states before each step.
+// Results: output, last h, last c (of an LSTM), activations, states before each step. Gates that nobody needs
+// afterwards may be spent: the activations take their place.
 Five sequence(const Tensor& gates, const Tensor& h0, const Tensor& c0, const Tensor& w_hh, const Tensor& b_hh,
-              int64_t kind, IntSpan batch, bool reverse) {
+              int64_t kind, IntSpan batch, bool reverse, bool spend) {
     const Cell cell = Cell(kind);
     const DType t = gates.dtype(), wide = t == DType::f64 ? t : DType::f32;
     const int64_t rows = gates.sizes()[0], H = h0.sizes()[1], extra = cell == Cell::Lstm || cell == Cell::Gru ? 2 : 1;
@@ -75,8 +76,8 @@ Five sequence(const Tensor& gates, const Tensor& h0, const Tensor& c0, const Ten
                 before};
     const GradGuard off(false);
     const auto copy = [&](const Tensor& x) { return op<"clone">(x.to(wide), MemoryFormat::Contiguous); };
-    const Tensor g = copy(gates), h = copy(h0), c = lstm ? copy(c0) : Tensor(), w = dense(w_hh.to(wide)),
-                 b = b_hh.defined() ? dense(b_hh.to(wide)) : b_hh;
+    const Tensor g = spend && t == wide ? dense(gates) : copy(gates), h = copy(h0), c = lstm ? copy(c0) : Tensor(),
+                 w = dense(w_hh.to(wide)), b = b_hh.defined() ? dense(b_hh.to(wide)) : b_hh;
     rnn_forward({cell, wide, batch, H, reverse}, {g.data(), out.data(), h.data(), lstm ? c.data() : nullptr,
                                                   before.data(), w.data(), b.defined() ? b.data() : nullptr});
     return {out.to(t), h.to(t), lstm ? c.to(t) : c, g, before};
@@ -182,7 +183,8 @@ Result direction(const Settings& s, const Tensor& x, const Weights& w, const Ten
         auto r = sequence_by_steps(s.cell, gates, h0, c0, w.w_hh, Tensor(), w.w_hr, batch, reverse);
         return {r[0], r[1], r[2]};
     }
-    Frame f = opn<"_rnn_sequence">(gates, h0, c0, w.w_hh, gru ? w.b_hh : Tensor(), int64_t(s.cell), batch, reverse);
+    Frame f = opn<"_rnn_sequence">(gates, h0, c0, w.w_hh, gru ? w.b_hh : Tensor(), int64_t(s.cell), batch, reverse,
+                                   !tls.grad);
     return {f.result[0], f.result[1], f.result[2]};
 }
 
@@ -303,7 +305,7 @@ Tensor other_cell(const Tensor& x, const Tensor& h, const Tensor& w_ih, const Te
 const Family family([](Registry& r) {
     r.add(
          "_rnn_sequence(Tensor gates, Tensor h0, Tensor? c0, Tensor w_hh, Tensor? b_hh, int cell, int[] batch_sizes, "
-         "bool reverse) "
+         "bool reverse, bool spend=False) "
          "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
          "")
         .kernel<sequence>()

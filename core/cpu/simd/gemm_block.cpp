@@ -230,6 +230,9 @@ struct Plan {
     int64_t room_a() const { return direct_a ? 0 : high * depth + W; }
     int64_t room_b() const { return depth * (once ? kColumns : parts(wide, kColumns) * kColumns); }
 };
+// Rows that lie one after another are read as they are, unless they are so many bytes apart that they displace each
+// other in the nearest cache.
+inline bool rows_in_place(const GemmBlock& g) { return g.a_col == 1 && g.a_row % 1024 != 0; }
 inline int64_t portion(int64_t n, int64_t most, int64_t unit) {  // equal portions, none larger than `most`
     return n <= most ? n : parts(parts(n, parts(n, most)), unit) * unit;
 }
@@ -238,7 +241,7 @@ Plan plan(const GemmBlock& g) {
     p.dots = !g.b_panel && g.c_col == 1 && g.m <= kDotRows && g.b_row == 1 && g.b_col != 1 &&
              (g.a_col == 1 || g.k == 1) && g.k >= W;
     p.direct_b = g.b_panel || (g.b_col == 1 && g.m <= kDirectRows);
-    p.direct_a = g.n <= kDirectColumns || g.c_col != 1 || (p.direct_b && !g.b_panel && g.m <= 4);
+    p.direct_a = g.n <= kDirectColumns || g.c_col != 1 || rows_in_place(g) || (p.direct_b && !g.b_panel && g.m <= 4);
     p.depth = portion(g.k, kDepth, 8);
     p.high = p.direct_a ? g.m : portion(g.m, kHigh, kRows);
     p.once = p.high >= g.m;

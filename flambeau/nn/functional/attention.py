@@ -72,11 +72,23 @@ def _canonical_mask(
     return fb.zeros_like(mask, dtype=target_type).masked_fill_(mask, float("-inf"))
 
 
+def _by_batch(x: Tensor) -> bool:
+    """Whether a sequence (length, batch, features) lies in memory batch by batch."""
+    return not x.is_contiguous() and x.transpose(0, 1).is_contiguous()
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`linear` that keeps the order in memory, so that nothing is copied."""
+    if _by_batch(x):
+        return core.linear(x.transpose(0, 1), weight, bias).transpose(0, 1)
+    return core.linear(x, weight, bias)
+
+
 def _project(
     query, key, value, in_proj_weight, in_proj_bias, separate: tuple
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values from the inputs, in as few products as their being the same allows."""
-    linear = core.linear
+    linear = _linear
     if separate[0] is not None:
         biases = (None,) * 3 if in_proj_bias is None else in_proj_bias.chunk(3)
         return tuple(linear(x, w, b) for x, w, b in zip((query, key, value), separate, biases, strict=True))
@@ -223,9 +235,13 @@ def multi_head_attention_forward(
         _expect(bias_v is None, "bias_v is given but bias_k is not")
 
     heads = batch * num_heads
-    q = q.reshape(length, heads, head_dim).transpose(0, 1)
-    k = _by_head(k, static_k, "static_k", heads, head_dim)
-    v = _by_head(v, static_v, "static_v", heads, head_dim)
+    apart = need_weights or add_zero_attn or static_k is not None or static_v is not None
+    if apart:
+        q = q.reshape(length, heads, head_dim).transpose(0, 1)
+        k = _by_head(k, static_k, "static_k", heads, head_dim)
+        v = _by_head(v, static_v, "static_v", heads, head_dim)
+    else:  # views, which the kernel reads where they lie
+        q, k, v = (x.view(x.shape[0], batch, num_heads, head_dim).permute(1, 2, 0, 3) for x in (q, k, v))
     if add_zero_attn:
         zeros = k.new_zeros(heads, 1, head_dim)
         k, v = fb.cat([k, zeros], dim=1), fb.cat([v, zeros], dim=1)
@@ -234,7 +250,7 @@ def multi_head_attention_forward(
         # the added positions are open to all
         attn_mask = None if attn_mask is None else core.pad(attn_mask, (0, pad_shape))
         key_padding_mask = None if key_padding_mask is None else core.pad(key_padding_mask, (0, pad_shape))
-    source = k.size(1)
+    source = k.size(-2)
 
     if key_padding_mask is not None:
         for d, expected in enumerate((batch, source)):
@@ -258,10 +274,14 @@ def multi_head_attention_forward(
             attn_mask = attn_mask.unsqueeze(0)
         else:
             attn_mask = attn_mask.view(batch, num_heads, -1, source)
-    q = q.view(batch, num_heads, length, head_dim)
-    k = k.view(batch, num_heads, source, head_dim)
-    v = v.view(batch, num_heads, source, head_dim)
+    if apart:
+        q = q.view(batch, num_heads, length, head_dim)
+        k = k.view(batch, num_heads, source, head_dim)
+        v = v.view(batch, num_heads, source, head_dim)
     result = scaled_dot_product_attention(q, k, v, attn_mask, dropout_p, is_causal)
+    if _by_batch(query):
+        result = result.transpose(1, 2).reshape(batch, length, embed_dim)
+        return core.linear(result, out_proj_weight, out_proj_bias).transpose(0, 1), None
     result = result.permute(2, 0, 1, 3).reshape(length * batch, embed_dim)
     result = core.linear(result, out_proj_weight, out_proj_bias).view(length, batch, -1)
     return (result if batched else result.squeeze(1)), None
