@@ -1,4 +1,4 @@
-// Passes over index vectors and masks.
+// Passes over index vectors, masks and sort keys (cpu/radix.h).
 #pragma once
 #include <cstdint>
 
@@ -7,6 +7,9 @@ namespace fb::cpu {
 struct PositionLoops {
     bool (*all_within)(const int64_t* at, int64_t n, int64_t low, int64_t high);  // every index in [low, high)
     int64_t (*count_true)(const uint8_t* mask, int64_t n);                        // bytes that are not zero
+    void (*float_keys)(float* line, int64_t n, uint32_t flip);                    // in place: sort_key(value) ^ flip
+    void (*double_keys)(double* line, int64_t n, uint64_t flip);
+    int64_t (*first_below)(const uint32_t* keys, int64_t n, uint32_t limit);  // n where none is
 };
 const PositionLoops& position_loops();  // for this CPU
 

@@ -3,6 +3,8 @@
 #include <numeric>
 #include "autograd/back.h"
 #include "cpu/lines.h"
+#include "cpu/radix.h"
+#include "cpu/room.h"
 
 namespace fb {
 namespace {
@@ -13,7 +15,7 @@ template <class T>
 bool less(const T& a, const T& b) {
     if constexpr (std::is_integral_v<T>) return a < b;
     else if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) return less(float(a), float(b));
-    else return a < b || (b != b && a == a);
+    else return bool((a < b) | ((b != b) & (a == a)));
 }
 template <class T>
 constexpr bool ordered = !std::is_same_v<T, C64> && !std::is_same_v<T, C128>;
@@ -23,6 +25,9 @@ DType key_type(DType t) {
     if (t == DType::f64 || t == DType::u64) return t;
     return is_floating(t) ? DType::f32 : DType::i64;
 }
+template <class T>
+using KeyValue = std::conditional_t<std::is_same_v<T, double> || std::is_same_v<T, uint64_t>, T,
+                                    std::conditional_t<std::is_integral_v<T>, int64_t, float>>;
 template <class F>
 void visit_key(DType t, const char* name, F&& f) {
     if (is_complex(t)) fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for '", t, "'");
@@ -41,41 +46,38 @@ void visit_ordered(DType t, const char* name, F&& f) {
     });
 }
 
-template <class K>
-struct Entry {
-    K value;
-    int64_t index;
-};
-
-// Reads every line along `dim` as keys with their positions, lets `order` arrange them, and writes as many as `values`
-// has room for.
+// Takes every line along `dim` as keys (cpu/radix.h); `place(keys, n, order)` says where those values stand in it that
+// `values` has room for.
 template <class K, class F>
-void each_sorted(const Tensor& x, int64_t dim, bool descending, const Tensor& values, const Tensor& indices,
-                 F&& order) {
-    const int64_t n = x.sizes()[size_t(dim)];
+void each_keyed(const Tensor& x, int64_t dim, bool descending, const Tensor& values, const Tensor& indices, F&& place) {
+    using Key = KeyOf<K>;
+    const int64_t n = x.sizes()[size_t(dim)], k = values.sizes()[size_t(dim)], item = int64_t(itemsize(x.dtype()));
     const Dims bx = byte_strides(x), bv = byte_strides(values), bi = byte_strides(indices);
-    const int64_t sx = bx[size_t(dim)], sv = bv[size_t(dim)], si = bi[size_t(dim)], k = values.sizes()[size_t(dim)];
-    const Loop read = convert_loop(x.dtype(), dtype_of<K>::value), write = convert_loop(dtype_of<K>::value, x.dtype());
+    const int64_t sx = bx[size_t(dim)], sv = bv[size_t(dim)], si = bi[size_t(dim)];
+    const Loop read = convert_loop(x.dtype(), dtype_of<K>::value);
+    const Key flip = descending ? ~Key(0) : Key(0);
     each_line<3>(
         x.sizes(), dim, {bytes(x), bytes(values), bytes(indices)}, {bx, bv, bi},
         [&](const auto& p) {
-            std::vector<K> keys(static_cast<size_t>(n));
-            std::vector<Entry<K>> line(static_cast<size_t>(n));
-            char* const from[2] = {reinterpret_cast<char*>(keys.data()), p[0]};
-            const int64_t in[2] = {int64_t(sizeof(K)), sx};
-            read(from, in, n, nullptr);
-            for (int64_t i = 0; i < n; ++i) line[size_t(i)] = {keys[size_t(i)], i};
-            auto before = [&](const Entry<K>& a, const Entry<K>& b) {
-                return descending ? less(b.value, a.value) : less(a.value, b.value);
-            };
-            order(line, before);
-            for (int64_t i = 0; i < k; ++i) {
-                keys[size_t(i)] = line[size_t(i)].value;
-                *reinterpret_cast<int64_t*>(p[2] + i * si) = line[size_t(i)].index;
-            }
-            char* const to[2] = {p[1], reinterpret_cast<char*>(keys.data())};
-            const int64_t out[2] = {sv, int64_t(sizeof(K))};
-            write(to, out, k, nullptr);
+            const Room<K> line(n);
+            const Room<int64_t> order(k);
+            Key* const keys = reinterpret_cast<Key*>(line.get());
+            parallel_for(n, 65536, [&](int64_t b, int64_t e) {
+                char* const from[2] = {reinterpret_cast<char*>(line.get() + b), p[0] + b * sx};
+                const int64_t in[2] = {int64_t(sizeof(K)), sx};
+                read(from, in, e - b, nullptr);
+                to_keys(line.get() + b, e - b, flip);
+            });
+            place(keys, n, order.get());
+            by_item_size(size_t(item), [&](auto z) {
+                using T = decltype(z);
+                parallel_for(k, 32768, [&](int64_t b, int64_t e) {
+                    for (int64_t i = b; i < e; ++i) {
+                        *reinterpret_cast<int64_t*>(p[2] + i * si) = order[i];
+                        *reinterpret_cast<T*>(p[1] + i * sv) = *reinterpret_cast<const T*>(p[0] + order[i] * sx);
+                    }
+                });
+            });
         },
         16);
 }
@@ -89,8 +91,8 @@ std::tuple<Tensor, Tensor> sort(const Tensor& x, const Value&, int64_t dim, bool
     const Tensor a = at_least_1d(x), v = at_least_1d(values), i = at_least_1d(indices);
     visit_key(x.dtype(), "sort", [&](auto z) {
         using T = decltype(z);
-        each_sorted<T>(a, dim, descending, v, i,
-                       [](auto& line, auto&& before) { std::stable_sort(line.begin(), line.end(), before); });
+        each_keyed<T>(a, dim, descending, v, i,
+                      [](const auto* keys, int64_t n, int64_t* order) { radix_order(keys, n, order); });
     });
     return {values, indices};
 }
@@ -116,22 +118,16 @@ std::tuple<Tensor, Tensor> topk(const Tensor& x, int64_t k, int64_t dim, bool la
     const Tensor a = at_least_1d(x), v = at_least_1d(values), i = at_least_1d(indices);
     visit_key(x.dtype(), "topk_cpu", [&](auto z) {
         using T = decltype(z);
-        each_sorted<T>(a, dim, largest, v, i, [&](auto& line, auto&& before) {
-            if (k * 64 <= n) {
-                std::partial_sort(line.begin(), line.begin() + k, line.end(), before);
-            } else {
-                if (k < n) std::nth_element(line.begin(), line.begin() + k, line.end(), before);
-                if (sorted) std::sort(line.begin(), line.begin() + k, before);
-            }
-        });
+        each_keyed<T>(a, dim, largest, v, i,
+                      [&](const auto* keys, int64_t n, int64_t* order) { smallest_order(keys, n, k, sorted, order); });
     });
     return {values, indices};
 }
 
-// One value of each line: kthvalue, median, mode. `pick` reorders the line and says which entry it is.
-template <class Pick>
+// One value of each line: kthvalue, median, mode. `find(keys, n)` says where it stands.
+template <class Find>
 std::tuple<Tensor, Tensor> one_of_line(const char* name, const Tensor& x, int64_t dim, bool keepdim, const Out& out,
-                                       Pick&& pick) {
+                                       Find&& find) {
     dim = wrap_dim(dim, x.dim());
     Dims shape = x.sizes();
     if (x.dim()) {
@@ -143,9 +139,8 @@ std::tuple<Tensor, Tensor> one_of_line(const char* name, const Tensor& x, int64_
     if (!x.is_meta() && values.numel()) {
         const Tensor a = at_least_1d(x), v = at_least_1d(values), i = at_least_1d(indices);
         visit_key(x.dtype(), name, [&](auto z) {
-            using T = decltype(z);
-            each_sorted<T>(a, dim, false, v, i,
-                           [&](auto& line, auto&& before) { std::swap(line[0], line[pick(line, before)]); });
+            each_keyed<decltype(z)>(a, dim, false, v, i,
+                                    [&](auto* keys, int64_t n, int64_t* order) { order[0] = find(keys, n); });
         });
     }
     if (!keepdim && x.dim()) {
@@ -161,42 +156,40 @@ std::tuple<Tensor, Tensor> one_of_line(const char* name, const Tensor& x, int64_
     }
     return {values, indices};
 }
-template <class Line, class Before>
-auto stably(Before& before) {
-    return [&before](const Line& a, const Line& b) { return before(a, b) || (!before(b, a) && a.index < b.index); };
+// Where the k-th smallest stands; of equal ones the first counts as the smaller.
+template <class Key>
+int64_t place_of(const Key* keys, int64_t n, int64_t k) {
+    const Room<Key> copy(n);
+    std::copy_n(keys, n, copy.get());
+    const Key key = radix_select(copy.get(), n, k);
+    int64_t less = 0;
+#pragma omp simd reduction(+ : less)
+    for (int64_t i = 0; i < n; ++i) less += keys[i] < key;
+    k -= less;
+    for (int64_t i = 0;; ++i)
+        if (keys[i] == key && k-- == 0) return i;
 }
 std::tuple<Tensor, Tensor> kthvalue(const Tensor& x, int64_t k, int64_t dim, bool keepdim, Out out) {
     const int64_t n = x.dim() ? x.size(dim) : 1;
     check(k >= 1 && k <= n, "kthvalue(): selected number k out of range for dimension ", dim);
-    return one_of_line("kthvalue", x, dim, keepdim, out, [&](auto& line, auto&& before) {
-        std::nth_element(line.begin(), line.begin() + (k - 1), line.end(),
-                         stably<std::decay_t<decltype(line[0])>>(before));
-        return size_t(k - 1);
+    return one_of_line("kthvalue", x, dim, keepdim, out,
+                       [&](const auto* keys, int64_t n) { return place_of(keys, n, k - 1); });
+}
+std::tuple<Tensor, Tensor> median_by(const char* name, const Tensor& x, int64_t dim, bool keepdim, const Out& out,
+                                     bool ignore_nan) {
+    const bool may_be_nan = is_floating(x.dtype());
+    return one_of_line(name, x, dim, keepdim, out, [=](const auto* keys, int64_t n) -> int64_t {
+        const auto nan = std::decay_t<decltype(keys[0])>(~std::decay_t<decltype(keys[0])>(0));
+        const int64_t nans = may_be_nan ? std::count(keys, keys + n, nan) : 0;
+        if (nans && !ignore_nan) return std::find(keys, keys + n, nan) - keys;
+        return nans == n ? 0 : place_of(keys, n, (n - nans - 1) / 2);
     });
 }
-template <bool IgnoreNan>
-size_t median_place(auto& line, auto&& before) {
-    using E = std::decay_t<decltype(line[0])>;
-    auto is_nan = [](const E& e) { return !(e.value == e.value); };
-    const auto first_nan = std::find_if(line.begin(), line.end(), is_nan);
-    size_t n = line.size();
-    if (first_nan != line.end()) {
-        if (!IgnoreNan) return size_t(first_nan - line.begin());
-        n = size_t(std::stable_partition(line.begin(), line.end(), [&](const E& e) { return !is_nan(e); }) -
-                   line.begin());
-        if (!n) return 0;
-    }
-    const size_t k = (n - 1) / 2;
-    std::nth_element(line.begin(), line.begin() + long(k), line.begin() + long(n), stably<E>(before));
-    return k;
-}
 std::tuple<Tensor, Tensor> median_dim(const Tensor& x, int64_t d, bool k, Out out) {
-    return one_of_line("median", x, d, k, out,
-                       [](auto& line, auto&& before) { return median_place<false>(line, before); });
+    return median_by("median", x, d, k, out, false);
 }
 std::tuple<Tensor, Tensor> nanmedian_dim(const Tensor& x, int64_t d, bool k, Out out) {
-    return one_of_line("nanmedian", x, d, k, out,
-                       [](auto& line, auto&& before) { return median_place<true>(line, before); });
+    return median_by("nanmedian", x, d, k, out, true);
 }
 Tensor empty_median(const Tensor& x) {
     Tensor r = empty({}, x.dtype());
@@ -217,15 +210,16 @@ Tensor found_backward(Back& b) {
     return op<"mul">(op<"div">(b.g, op<"sum">(mask)), mask);
 }
 std::tuple<Tensor, Tensor> mode(const Tensor& x, int64_t dim, bool keepdim, Out out) {
-    return one_of_line("mode", x, dim, keepdim, out, [](auto& line, auto&& before) {
-        std::stable_sort(line.begin(), line.end(), before);
-        size_t best = 0, longest = 0;
-        for (size_t i = 0; i < line.size();) {
-            size_t j = i;
-            while (j < line.size() && !before(line[i], line[j])) ++j;
+    return one_of_line("mode", x, dim, keepdim, out, [](const auto* keys, int64_t n) {
+        std::vector<int64_t> order(static_cast<size_t>(n));
+        radix_order(keys, n, order.data());
+        int64_t best = 0, longest = 0;
+        for (int64_t i = 0; i < n;) {
+            int64_t j = i;
+            while (j < n && keys[order[size_t(j)]] == keys[order[size_t(i)]]) ++j;
             if (j - i > longest) {
                 longest = j - i;
-                best = j - 1;
+                best = order[size_t(j - 1)];
             }
             i = j;
         }
@@ -238,6 +232,34 @@ Tensor value_backward(Back& b, int dim, int keepdim) {
 }
 
 // ---------------------------------------------------------------- unique
+// Whole numbers that lie close together are counted in a table. False where they do not.
+template <class T>
+bool count_unique(const T* p, int64_t n, DType type, Tensor& values, const Tensor& inverse,
+                  std::vector<int64_t>& count) {
+    const auto [low, high] = std::minmax_element(p, p + n);
+    const T least = *low;
+    const uint64_t range = uint64_t(*high) - uint64_t(least);
+    if (range > uint64_t(std::max<int64_t>(n, 1024))) return false;
+    std::vector<int64_t> table(size_t(range) + 1, 0);
+    const auto slot = [&](T v) { return size_t(uint64_t(v) - uint64_t(least)); };
+    for (int64_t i = 0; i < n; ++i) ++table[slot(p[i])];
+    int64_t found = 0;
+    for (int64_t times : table) found += times > 0;
+    values = empty(Dims{found}, type);
+    count.reserve(size_t(found));
+    for (size_t k = 0; k < table.size(); ++k) {
+        if (!table[k]) continue;
+        values.data<T>()[count.size()] = T(uint64_t(least) + k);
+        count.push_back(table[k]);
+        table[k] = int64_t(count.size()) - 1;
+    }
+    if (int64_t* to = inverse.numel() ? inverse.data<int64_t>() : nullptr)
+        parallel_for(n, 32768, [&](int64_t b, int64_t e) {
+            for (int64_t i = b; i < e; ++i) to[i] = table[slot(p[i])];
+        });
+    return true;
+}
+
 std::tuple<Tensor, Tensor, Tensor> unique_flat(const Tensor& x0, bool, bool want_inverse, bool want_counts,
                                                bool consecutive) {
     check(!x0.is_meta(), "unique: the result's shape depends on data, which a meta tensor does not have");
@@ -248,14 +270,22 @@ std::tuple<Tensor, Tensor, Tensor> unique_flat(const Tensor& x0, bool, bool want
     visit_dtype(x.dtype(), [&](auto z) {
         using T = decltype(z);
         const T* p = x.data<T>();
+        if constexpr (std::is_integral_v<T>) {
+            if (!consecutive && n && count_unique(p, n, x.dtype(), values, inverse, count)) return;
+        }
         std::vector<int64_t> order(static_cast<size_t>(n));
         std::iota(order.begin(), order.end(), 0);
-        auto lower = [&](const T& a, const T& b) {
-            if constexpr (ordered<T>) return less(a, b);
-            else return a.re < b.re || (a.re == b.re && a.im < b.im);
-        };
-        if (!consecutive)
-            std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return lower(p[a], p[b]); });
+        if constexpr (ordered<T>) {
+            if (!consecutive) {
+                const Room<KeyOf<KeyValue<T>>> keys(n);
+                for (int64_t i = 0; i < n; ++i) keys[i] = sort_key(KeyValue<T>(p[i]));
+                radix_order(keys.get(), n, order.data());
+            }
+        } else if (!consecutive) {
+            std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+                return p[a].re < p[b].re || (p[a].re == p[b].re && p[a].im < p[b].im);
+            });
+        }
         std::vector<T> found;
         for (int64_t i = 0; i < n; ++i) {
             const T v = p[order[size_t(i)]];
@@ -325,6 +355,22 @@ std::tuple<Tensor, Tensor, Tensor> unique_consecutive(const Tensor& x, bool inve
 }
 
 // ---------------------------------------------------------------- searchsorted
+// How many of a row's values come before each of some places: halving without branches, for several at a time, whose
+// waits for memory then overlap.
+template <class T, class Before>
+void bounds(const T* row, int64_t n, const T* places, int64_t count, int64_t* to, Before&& before) {
+    constexpr int64_t kTogether = 16;
+    for (int64_t i = 0; i < count; i += kTogether) {
+        const int64_t some = std::min(kTogether, count - i);
+        const T* from[kTogether];
+        std::fill_n(from, some, row);
+        for (int64_t left = n; left > 0; left -= (left + 1) / 2) {
+            const int64_t half = (left + 1) / 2;
+            for (int64_t k = 0; k < some; ++k) from[k] += half & -int64_t(before(from[k][half - 1], places[i + k]));
+        }
+        for (int64_t k = 0; k < some; ++k) to[i + k] = from[k] - row;
+    }
+}
 Tensor searchsorted(const Tensor& sequence, Operand self, bool int32, bool right, std::string_view side,
                     const Tensor& sorter, Out out) {
     check(side.empty() || side == "left" || side == "right",
@@ -365,11 +411,12 @@ Tensor searchsorted(const Tensor& sequence, Operand self, bool int32, bool right
         const T *b = s.data<T>(), *p = v.data<T>();
         int64_t* o = dst.data<int64_t>();
         parallel_for(v.numel(), 2048, [&](int64_t from, int64_t to) {
-            for (int64_t i = from; i < to; ++i) {
-                const T* row = sequence.dim() == 1 ? b : b + i / per_row * n;
-                o[i] = (right ? std::upper_bound(row, row + n, p[i], less<T>)
-                              : std::lower_bound(row, row + n, p[i], less<T>)) -
-                       row;
+            while (from < to) {
+                const T* row = sequence.dim() == 1 ? b : b + from / per_row * n;
+                const int64_t count = std::min(to - from, per_row - from % per_row);
+                if (right) bounds(row, n, p + from, count, o + from, [](T v, T x) { return !less(x, v); });
+                else bounds(row, n, p + from, count, o + from, [](T v, T x) { return less(v, x); });
+                from += count;
             }
         });
     });

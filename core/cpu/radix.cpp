@@ -1,0 +1,172 @@
+#include "cpu/radix.h"
+#include <algorithm>
+#include <vector>
+#include "base/parallel.h"
+#include "cpu/positions.h"
+#include "cpu/room.h"
+
+namespace fb::cpu {
+namespace {
+
+template <class K>
+struct Item {
+    K key, index;
+};
+// Sorts by the lowest `bits` bits, a digit a pass from the lowest; threads count and move a part each, and a part's
+// share of a digit stands behind that of the parts before it, so that every pass is stable.
+template <class K>
+void sort_items(Item<K>* a, Item<K>* b, int64_t n, int bits, int64_t* order) {
+    const int widest = n < 4096 ? 8 : 11, passes = std::max(1, (bits + widest - 1) / widest);
+    const int width = (bits + passes - 1) / passes;
+    const int64_t digits = int64_t(1) << width;
+    const int64_t parts = n >= 32768 ? num_threads() : 1, each = (n + parts - 1) / parts;
+    std::vector<int64_t> counts(size_t(parts * digits));
+    for (int pass = 0; pass < passes; ++pass) {
+        const int shift = pass * width;
+        const auto digit = [&](const Item<K>& i) { return size_t(i.key >> shift) & size_t(digits - 1); };
+        const auto each_part = [&](auto&& f) {
+            parallel_for(parts, 1, [&](int64_t first, int64_t last) {
+                for (int64_t p = first; p < last; ++p)
+                    f(&counts[size_t(p * digits)], std::min(n, p * each), std::min(n, (p + 1) * each));
+            });
+        };
+        std::fill(counts.begin(), counts.end(), 0);
+        each_part([&](int64_t* count, int64_t i, int64_t end) {
+            for (; i < end; ++i) ++count[digit(a[i])];
+        });
+        int64_t before = 0;
+        for (int64_t d = 0; d < digits; ++d)
+            for (int64_t p = 0; p < parts; ++p) {
+                int64_t& count = counts[size_t(p * digits + d)];
+                before += count;
+                count = before - count;
+            }
+        each_part([&](int64_t* place, int64_t i, int64_t end) {
+            if (pass + 1 == passes)
+                for (; i < end; ++i) order[place[digit(a[i])]++] = int64_t(a[i].index);
+            else
+                for (; i < end; ++i) b[place[digit(a[i])]++] = a[i];
+        });
+        std::swap(a, b);
+    }
+}
+
+template <class K, class From>
+void order_keys(const From* keys, int64_t n, From least, int bits, int64_t* order) {
+    const Room<Item<K>> a(n), b(bits > 8 ? n : 0);
+    parallel_for(n, 32768, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) a[i] = {K(keys[i] - least), K(i)};
+    });
+    sort_items<K>(a.get(), b.get(), n, bits, order);
+}
+
+template <class From>
+void order_any(const From* keys, int64_t n, int64_t* order) {
+    if (n <= 48) {  // by insertion
+        for (int64_t i = 0; i < n; ++i) {
+            int64_t j = i;
+            for (; j > 0 && keys[order[j - 1]] > keys[i]; --j) order[j] = order[j - 1];
+            order[j] = i;
+        }
+        return;
+    }
+    From least = keys[0], most = keys[0];
+    for (int64_t i = 1; i < n; ++i) {
+        least = std::min(least, keys[i]);
+        most = std::max(most, keys[i]);
+    }
+    const int bits = std::bit_width(From(most - least));  // few where the values lie close together
+    if (bits <= 32 && uint64_t(n) <= UINT32_MAX) order_keys<uint32_t>(keys, n, least, bits, order);
+    else order_keys<uint64_t>(keys, n, least, bits, order);
+}
+
+template <class K>
+K select(K* keys, int64_t n, int64_t k) {
+    constexpr int kDigit = 11, kDigits = 1 << kDigit, kTables = 4;
+    for (int shift = int(sizeof(K)) * 8; n > 512 && shift > 0;) {
+        const int width = std::min(shift, kDigit);
+        shift -= width;
+        const auto digit = [&](K key) { return size_t(key >> shift) & ((size_t(1) << width) - 1); };
+        std::vector<uint32_t> count(size_t(kDigits * kTables));  // equal digits in a row do not wait for each other
+        int64_t i = 0;
+        for (; i + kTables <= n; i += kTables)
+            for (int t = 0; t < kTables; ++t) ++count[size_t(t * kDigits) + digit(keys[i + t])];
+        for (; i < n; ++i) ++count[digit(keys[i])];
+        size_t d = 0;
+        for (;; ++d) {
+            int64_t here = 0;
+            for (int t = 0; t < kTables; ++t) here += count[size_t(t * kDigits) + d];
+            if (k < here) break;
+            k -= here;
+        }
+        int64_t left = 0;
+        for (i = 0; i < n; ++i) {
+            const K key = keys[i];
+            keys[left] = key;
+            left += digit(key) == d;
+        }
+        n = left;
+    }
+    std::nth_element(keys, keys + k, keys + n);
+    return keys[k];
+}
+
+// The root of a heap (the largest on top) gives way to `item`: the hole sinks to a leaf, then the item rises.
+template <class K>
+void replace_top(Item<K>* heap, int64_t n, Item<K> item) {
+    int64_t hole = 0;
+    for (int64_t child = 2; child <= n; child = 2 * hole + 2) {
+        if (child == n || heap[child].key < heap[child - 1].key) --child;
+        heap[hole] = heap[child];
+        hole = child;
+    }
+    for (int64_t parent = (hole - 1) / 2; hole > 0 && heap[parent].key < item.key; parent = (hole - 1) / 2) {
+        heap[hole] = heap[parent];
+        hole = parent;
+    }
+    heap[hole] = item;
+}
+
+// The next key from position i on that is below the limit, or n.
+int64_t next_below(const uint32_t* keys, int64_t i, int64_t n, uint32_t limit) {
+    return i + position_loops().first_below(keys + i, n - i, limit);
+}
+int64_t next_below(const uint64_t* keys, int64_t i, int64_t n, uint64_t limit) {
+    while (i < n && keys[i] >= limit) ++i;
+    return i;
+}
+
+template <class K>
+void smallest(const K* keys, int64_t n, int64_t k, bool sorted, int64_t* order) {
+    const auto by_key = [](const Item<K>& a, const Item<K>& b) { return a.key < b.key; };
+    if (k == 0) return;
+    const bool few = k * 64 <= n;
+    const Room<Item<K>> items(few ? k : n);
+    for (int64_t i = 0; i < (few ? k : n); ++i) items[i] = {keys[i], K(i)};
+    Item<K>* const first = items.get();
+    if (few) {  // partial_sort, with a quick look at many keys at once
+        std::make_heap(first, first + k, by_key);
+        for (int64_t i = next_below(keys, k, n, first->key); i < n; i = next_below(keys, i + 1, n, first->key))
+            replace_top(first, k, {keys[i], K(i)});
+        std::sort_heap(first, first + k, by_key);
+    } else {
+        std::nth_element(first, first + (k - 1), first + n, by_key);
+        if (sorted) std::sort(first, first + (k - 1), by_key);
+    }
+    for (int64_t i = 0; i < k; ++i) order[i] = int64_t(items[i].index);
+}
+
+}  // namespace
+
+void radix_order(const uint32_t* keys, int64_t n, int64_t* order) { order_any(keys, n, order); }
+void radix_order(const uint64_t* keys, int64_t n, int64_t* order) { order_any(keys, n, order); }
+uint32_t radix_select(uint32_t* keys, int64_t n, int64_t k) { return select(keys, n, k); }
+uint64_t radix_select(uint64_t* keys, int64_t n, int64_t k) { return select(keys, n, k); }
+void smallest_order(const uint32_t* keys, int64_t n, int64_t k, bool sorted, int64_t* order) {
+    smallest(keys, n, k, sorted, order);
+}
+void smallest_order(const uint64_t* keys, int64_t n, int64_t k, bool sorted, int64_t* order) {
+    smallest(keys, n, k, sorted, order);
+}
+
+}  // namespace fb::cpu
