@@ -36,7 +36,7 @@ def line(result: runner.Result) -> str:
     if not result.same_numbers:
         notes.append(f"DIFFERENT NUMBERS {theirs.checksum} {ours.checksum}")
     if ours.disturbed or theirs.disturbed:
-        notes.append("disturbed")
+        notes.append(f"disturbed: others had {max(ours.others, theirs.others):.1f} cores")
     return (
         f"{w.name:44} {quantity(theirs.median, w.measure):>10} {quantity(ours.median, w.measure):>10} "
         f"{result.ratio:7.2f} {theirs.least / ours.least:8.2f} {w.target:6.1f}  {', '.join(notes)}"
@@ -59,6 +59,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one short round, a process for each group")
     parser.add_argument("--rounds", type=int, help="rounds of fresh processes (default: 2)")
     parser.add_argument("--json", type=Path, help="also write the numbers here")
+    parser.add_argument("--picture", type=Path, help="also draw the ratios here (PNG; needs Pillow)")
     options = parser.parse_args()
 
     python = runner.find_python(options.against, options.python)
@@ -93,6 +94,14 @@ def main() -> int:
             if r.complete
         ]
         options.json.write_text(json.dumps(table, indent=1) + "\n")
+    if options.picture:
+        from benchmarks import picture
+
+        groups = {n: mean([r for r in results if r.workload.group == n]) for n in GROUPS}
+        bars = [(r.workload.group, r.workload.name, r.ratio) for r in results if r.complete]
+        picture.draw(bars, {n: m for n, m in groups.items() if not math.isnan(m)}, options.against).save(
+            options.picture
+        )
     return 0 if all(r.complete and r.same_numbers for r in results) else 1
 
 

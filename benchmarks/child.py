@@ -6,6 +6,7 @@ import argparse
 import gc
 import importlib
 import json
+import os
 import resource
 import statistics
 import sys
@@ -29,8 +30,20 @@ def checksum(result: Any) -> list[float]:
     return [values.sum().item(), values.abs().sum().item()]
 
 
+def machine_busy() -> float:
+    """Seconds that all processes together have run on all cores (Linux; elsewhere what this one has)."""
+    try:
+        with open("/proc/stat") as file:
+            user, nice, system, _idle, _wait, irq, soft, steal = map(int, file.readline().split()[1:9])
+    except OSError:
+        return time.process_time()
+    return (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK")
+
+
 def measure(work: Callable[[], Any], seconds: float) -> dict[str, Any]:
-    """Time of a call: median and least over batches, and how much of the time this thread really ran."""
+    """Time of a call: median and least over batches, how much of the time this thread really ran, and how
+    many cores other processes had meanwhile.
+    """
     clock = time.perf_counter
     start = clock()
     work()
@@ -45,16 +58,18 @@ def measure(work: Callable[[], Any], seconds: float) -> dict[str, Any]:
     times = []
     gc.collect()
     gc.disable()
-    thread = time.thread_time()
+    thread, process, machine = time.thread_time(), time.process_time(), machine_busy()
     begin = clock()
     while clock() - begin < seconds or len(times) < 3:
         start = clock()
         for _ in range(batch):
             work()
         times.append((clock() - start) / batch)
-    busy = (time.thread_time() - thread) / (clock() - begin)
+    elapsed = clock() - begin
+    busy = (time.thread_time() - thread) / elapsed
+    others = max(0.0, machine_busy() - machine - (time.process_time() - process)) / elapsed
     gc.enable()
-    return {"median": statistics.median(times), "least": min(times), "busy": busy}
+    return {"median": statistics.median(times), "least": min(times), "busy": busy, "others": others}
 
 
 def main() -> None:
@@ -75,7 +90,7 @@ def main() -> None:
             line["checksum"] = checksum(work())
             if entry.measure == "bytes":
                 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-                line |= {"median": peak, "least": peak, "busy": 1.0}
+                line |= {"median": peak, "least": peak, "busy": 1.0, "others": 0.0}
             else:
                 line |= measure(work, options.seconds)
             del work

@@ -15,7 +15,8 @@ from typing import Any
 from benchmarks.workload import Workload
 
 ROOT = Path(__file__).resolve().parent.parent
-LEAST_BUSY = 0.9  # below this part of the time on a core, somebody else was running
+LEAST_BUSY = 0.9  # a main thread that ran for less than this part of the time waited for a core
+MOST_OTHERS = 0.25  # cores that other processes may have without a round counting as disturbed
 
 
 @dataclass
@@ -27,13 +28,15 @@ class Side:
     checksum: list[float] | None = None
     error: str = ""
     disturbed: bool = True
+    others: float = 0.0  # cores that other processes had, in the worst round
 
     def add(self, line: dict[str, Any]) -> None:
         if "error" in line:
             self.error = line["error"]
             return
         self.checksum = line["checksum"]
-        disturbed = line["busy"] < LEAST_BUSY
+        self.others = max(self.others, line["others"])
+        disturbed = line["busy"] < LEAST_BUSY or line["others"] > MOST_OTHERS
         self.least = min(self.least, line["least"])
         # The quietest round counts: the least median, of an undisturbed round where there was one.
         if (disturbed, line["median"]) < (self.disturbed, self.median):
