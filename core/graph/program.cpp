@@ -154,6 +154,11 @@ Program::Program(Graph g) : graph_(std::move(g)) {
                 writes_callers_ = writes_callers_ || (size_t(o.memory) == memory && !o.constant &&
                                                       (o.origin == Origin::Input || o.origin == Origin::Held));
         }
+    std::vector<bool> seen(written_memories(graph_).size());
+    for (const Slot& s : graph_.slots)
+        if ((s.origin == Origin::Input || s.origin == Origin::Held) && !s.constant) seen[size_t(s.memory)] = true;
+    for (int v : graph_.outputs) seen[size_t(graph_.slots[size_t(v)].memory)] = true;
+    for (const Slot& s : graph_.slots) callers_see_.push_back(seen[size_t(s.memory)]);
     const size_t n = graph_.forward_steps;
     has_backward_ = std::any_of(graph_.grads.begin(), graph_.grads.end(), [](int v) { return v >= 0; });
     std::vector<bool> live(graph_.slots.size()), made_forward(graph_.slots.size());
@@ -313,7 +318,7 @@ bool Program::run(TensorSpan inputs, std::vector<Tensor>& outputs) const {
     for (int w : graph_.wanted) node->next.push_back(gradient_edge(slots[size_t(w)]));
     for (int v : saved_) {
         const Slot& s = graph_.slots[size_t(v)];
-        if (s.origin == Origin::Made) {
+        if (!callers_see_[size_t(v)]) {
             node->own_.push_back(slots[size_t(v)]);
             node->own_slots_.push_back(v);
         } else {

@@ -67,6 +67,7 @@ private:
     std::vector<int> saved_;                     // slots that the backward reads from the forward
     std::vector<std::vector<bool>> reached_by_;  // by wanted: which seeds lead to it
     std::vector<Held> held_;
+    std::vector<bool> callers_see_;  // by slot: its memory is also that of an input, a held tensor or a result
     bool writes_callers_ = false;
     int operators_ = 0;
 };

@@ -275,6 +275,7 @@ Grads Tracer::formula(OpNode& node, Grads&& in, RunFormulas run) {
     Grads out = run(node, std::move(in));
     bool known = failure_.empty();
     for (const Tensor& t : out) known = known && (!t.defined() || find(t) >= 0);
+    for (size_t i = steps; i < graph.steps.size(); ++i) known = known && !graph.steps[i].expected;
     if (known && depends_on(incoming, out, steps)) return out;
     failure_.clear();
     drop_from(steps, slots);
@@ -532,7 +533,8 @@ private:
     std::vector<std::pair<Ptr<Node>, std::unique_ptr<NodeHooks>>> put_away_;
 };
 
-bool any_hooks(const std::vector<Edge>& roots, const std::vector<Edge>& ends) {
+// Why the graph between must be left to the engine: it runs code that is not operators.
+const char* foreign_code(const std::vector<Edge>& roots, const std::vector<Edge>& ends) {
     std::unordered_set<const Node*> seen;
     for (const Edge& e : ends) seen.insert(e.node.get());
     std::vector<const Node*> waiting;
@@ -541,10 +543,12 @@ bool any_hooks(const std::vector<Edge>& roots, const std::vector<Edge>& ends) {
         const Node* n = waiting.back();
         waiting.pop_back();
         if (!n || !seen.insert(n).second) continue;
-        if (n->hooks) return true;
+        if (n->hooks) return "a tensor or node inside has a hook";
+        if (!dynamic_cast<const OpNode*>(n) && !n->is_accumulate() && n->name() != "CopySlices")
+            return "an autograd.Function, or a hook of a module, takes part in the backward";
         for (const Edge& e : n->next) waiting.push_back(e.node.get());
     }
-    return false;
+    return nullptr;
 }
 }  // namespace
 
@@ -578,7 +582,7 @@ void Tracer::trace_backward(TensorSpan outputs) {
         seeds.push_back(std::move(g));
     }
     if (roots.empty()) return;
-    if (any_hooks(roots, ends)) return fail("a tensor or node inside has a hook");
+    if (const char* why = foreign_code(roots, ends)) return fail(why);
     BackwardOptions options;
     options.keep_graph = true;
     options.accumulate = false;
@@ -616,6 +620,17 @@ void Tracer::finish() {
         s.strides = t.strides;
         s.dtype = t.dtype;
         s.memory = memories.try_emplace(t.storage.get(), int(memories.size())).first->second;
+    }
+    // A path that turns out wrong is left for another one: nothing may have happened by then.
+    std::vector<bool> callers(memories.size());
+    for (const Slot& s : graph.slots)
+        if ((s.origin == Origin::Input || s.origin == Origin::Held) && !s.constant) callers[size_t(s.memory)] = true;
+    bool happened = false;
+    for (const Step& s : graph.steps) {
+        if (happened && (s.expected || s.reads_shape))
+            return fail("it looks at values after it drew random numbers or wrote into tensors of the caller");
+        happened = happened || s.random;
+        for (int w : s.writes) happened = happened || callers[size_t(graph.slots[size_t(w)].memory)];
     }
 }
 

@@ -81,7 +81,8 @@ def capture(function: Any, args: tuple, kwargs: dict) -> tuple[Any, Any, str | N
     """
     watch = Watch()
     try:
-        watch.values([function, args, kwargs])
+        watch.values([function])
+        watch.arguments((args, kwargs))
         entry = _C._Entry(args, kwargs, watch.guards)
     except (CannotCapture, NotImplementedError) as why:
         return function(*args, **kwargs), None, str(why)
@@ -106,8 +107,8 @@ def capture(function: Any, args: tuple, kwargs: dict) -> tuple[Any, Any, str | N
         sys.setprofile(observer)  # the backward may run Python too
         try:
             problem = entry.finish(result)
-        except NotImplementedError as why:
-            problem = str(why)
+        except Exception as why:  # the user meets it in his own backward
+            problem = f"{type(why).__name__} while its backward was recorded: {why}".splitlines()[0]
         finally:
             sys.setprofile(before)
         problem = observer.problem or problem

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import flambeau as fb
@@ -29,6 +29,19 @@ class CannotCapture(Exception):
 def is_library(name: object) -> bool:
     """Whether a module's name is flambeau's own."""
     return isinstance(name, str) and (name == "flambeau" or name.startswith("flambeau."))
+
+
+def _hooks_of_all_modules() -> list[dict]:
+    from flambeau.nn.modules import _call
+
+    return [
+        _call.forward_pre_hooks,
+        _call.forward_hooks,
+        _call.forward_hooks_with_kwargs,
+        _call.forward_hooks_always_called,
+        _call.backward_pre_hooks,
+        _call.backward_hooks,
+    ]
 
 
 class Watch:
@@ -54,6 +67,18 @@ class Watch:
             if len(self._seen) > MOST_VALUES:
                 raise CannotCapture("it reaches too much Python state to watch")
             waiting.extend(self._look_into(value))
+
+    def arguments(self, value: Any) -> None:
+        """Watch what lies behind the arguments of a call: objects, but not containers and tensors, which are
+        compared at each call."""
+        if isinstance(value, (tuple, list)):
+            for item in value:
+                self.arguments(item)
+        elif isinstance(value, dict):
+            for item in value.values():
+                self.arguments(item)
+        elif not isinstance(value, fb.Tensor):
+            self.values([value])
 
     def _look_into(self, value: Any) -> Iterable[Any]:
         kind = type(value)
@@ -84,6 +109,10 @@ class Watch:
             return [f for f in (value.fget,) if f is not None]
         if isinstance(value, type):
             return self._class(value)
+        if isinstance(value, Iterator):
+            raise CannotCapture(f"it reaches an iterator ({kind.__name__}), which changes when it is read")
+        if kind.__name__ == "ndarray":
+            raise CannotCapture("it reaches a NumPy array, whose contents are not watched")
         if isinstance(value, types.ModuleType):
             return ()  # its names are watched where code uses them
         if isinstance(value, set):
@@ -92,12 +121,15 @@ class Watch:
         state = getattr(value, "__dict__", None)
         found: list[Any] = []
         for base in kind.__mro__[:-1]:
+            if vars(base).get("__slots__") and not is_library(base.__module__):
+                raise CannotCapture(f"it reaches a {kind.__name__}, whose __slots__ are not watched")
             found.extend(self._class(base))
         if isinstance(state, dict):
             if isinstance(value, fb.nn.Module):
                 self._seen.add(
                     id(state.get("_non_persistent_buffers_set"))
                 )  # of interest to state_dict alone
+                found.extend(_hooks_of_all_modules())
             self.guards.watch_dict(state)
             found.extend(state.values())
         return found
