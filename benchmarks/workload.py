@@ -22,6 +22,7 @@ GROUPS = [
     "movement",
     "matmul",
     "convolution",
+    "compile",
     "training",
     "inference",
     "optimizers",

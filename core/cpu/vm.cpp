@@ -6,6 +6,8 @@
 
 namespace fb::cpu {
 
+constexpr int64_t kBlock = 1024;  // elements: a handful of registers fit the first cache
+
 void Chain::finish() {
     last_read.assign(values.size(), -1);
     written_by.assign(values.size(), -1);
@@ -18,6 +20,15 @@ void Chain::finish() {
         for (int v : steps[s].from)
             if (v >= 0) last_read[size_t(v)] = int(s);
     }
+    repeated.clear();
+    for (const auto& [v, bytes] : constants) {
+        const size_t item = itemsize(values[size_t(v)].dtype);
+        std::vector<char> block(size_t(kBlock) * item);
+        for (size_t i = 0; i < block.size(); i += item) std::memcpy(block.data() + i, bytes.data(), item);
+        repeated.push_back(std::move(block));
+    }
+    widest = 1;
+    for (const ChainValue& v : values) widest = std::max(widest, itemsize(v.dtype));
     rows = std::any_of(values.begin(), values.end(), [](const ChainValue& v) { return v.reach == Reach::Row; });
     std::vector<int> free;
     registers = 0;
@@ -96,8 +107,6 @@ void merge(Layout& l, std::span<Source> sources, bool keep_last) {
     l.rows = product(IntSpan(z).first(z.size() - 1));
 }
 
-constexpr int64_t kBlock = 1024;  // elements: a handful of registers fit the first cache
-
 void choose_blocks(Layout& l, bool whole_rows) {
     const int64_t c = std::max<int64_t>(l.columns, 1);
     l.block_columns = whole_rows || (l.rows > 1 && c <= kBlock) ? c : std::min(c, kBlock);
@@ -165,7 +174,8 @@ void copy_rows(const Source& s, const Layout& l, char* to, int64_t row, int64_t 
 
 void Run::blocks(int64_t begin, int64_t end) const {
     const int64_t across = (l.columns + l.block_columns - 1) / l.block_columns;
-    const size_t each = (size_t(l.block_rows * l.block_columns) * 8 + 63) / 64 * 64;
+    // The same element of two registers must not lie a multiple of 4096 bytes apart: a load would wait for the store.
+    const size_t each = (size_t(l.block_rows * l.block_columns) * c.widest + 63) / 64 * 64 + 320;
     const Room room(each * size_t(std::max(registers, 1)));
     struct Place {
         char* p;
@@ -173,7 +183,13 @@ void Run::blocks(int64_t begin, int64_t end) const {
     };
     Small<Place, 32> at;
     at.resize(c.values.size());
-    for (const auto& [v, bytes] : c.constants) at[size_t(v)] = {const_cast<char*>(bytes.data()), 0};
+    for (size_t i = 0; i < c.constants.size(); ++i) {
+        const auto& [v, bytes] = c.constants[i];
+        const int64_t item = int64_t(itemsize(c.values[size_t(v)].dtype));
+        // Loops are fastest on contiguous operands, so constants lie there repeated.
+        if (l.block_rows * l.block_columns <= kBlock) at[size_t(v)] = {const_cast<char*>(c.repeated[i].data()), item};
+        else at[size_t(v)] = {const_cast<char*>(bytes.data()), 0};
+    }
     bool first = true;
     for (int64_t b = begin; b < end; ++b) {
         const int64_t row = b / across * l.block_rows, column = b % across * l.block_columns;

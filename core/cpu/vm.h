@@ -38,9 +38,11 @@ struct Chain {
 
     void finish();  // when all steps are there: assigns registers
     int registers = 0;
-    std::vector<int> last_read;   // by value: the last step that reads it
-    std::vector<int> written_by;  // by value: the step that makes it
-    std::vector<int> output_of;   // by value: its output, or -1
+    std::vector<std::vector<char>> repeated;  // each constant, one block long
+    size_t widest = 8;                        // bytes of the largest element
+    std::vector<int> last_read;               // by value: the last step that reads it
+    std::vector<int> written_by;              // by value: the step that makes it
+    std::vector<int> output_of;               // by value: its output, or -1
 };
 
 inline constexpr int64_t kLongestRow = 8192;  // that a program with rows takes

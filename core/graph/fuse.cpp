@@ -43,6 +43,33 @@ std::optional<RowFold> row_fold(const Graph& g, const Step& s) {
     return r;
 }
 
+// Memories whose readers and writers must keep their order. Where a tensor of the program's own is filled before anyone
+// else reads it, that follows from the results alone.
+std::vector<bool> unsettled_memories(const Graph& g) {
+    std::vector<bool> r = written_memories(g);
+    std::vector<int> sharing(r.size()), first_read(r.size(), int(g.steps.size())), last_write(r.size(), -1);
+    std::vector<bool> made(r.size(), true);
+    for (const Slot& s : g.slots) {
+        ++sharing[size_t(s.memory)];
+        if (s.origin != Origin::Made) made[size_t(s.memory)] = false;
+    }
+    for (size_t i = 0; i < g.steps.size(); ++i) {
+        const Step& s = g.steps[i];
+        auto writes = [&](int v) { return std::find(s.writes.begin(), s.writes.end(), v) != s.writes.end(); };
+        for (int w : s.writes) last_write[size_t(g.slots[size_t(w)].memory)] = int(i);
+        each_input(s, [&](int v) {
+            int& first = first_read[size_t(g.slots[size_t(v)].memory)];
+            if (!writes(v)) first = std::min(first, int(i));
+        });
+        for (int w : s.writes)
+            if (std::find(s.results.begin(), s.results.end(), w) == s.results.end())
+                made[size_t(g.slots[size_t(w)].memory)] = false;
+    }
+    for (size_t m = 0; m < r.size(); ++m)
+        if (made[m] && sharing[m] == 1 && last_write[m] < first_read[m]) r[m] = false;
+    return r;
+}
+
 struct Group {
     std::vector<int> members;
     Dims domain;
@@ -53,7 +80,7 @@ struct Group {
 class Fuser {
 public:
     Fuser(const Graph& g, std::span<const Step> steps, const std::vector<bool>& live)
-        : g_(g), steps_(steps), live_(live), written_(written_memories(g)) {}
+        : g_(g), steps_(steps), live_(live), written_(unsettled_memories(g)) {}
     std::vector<Step> run();
 
 private:

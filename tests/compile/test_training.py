@@ -38,7 +38,11 @@ class Transformer(nn.Module):
     def __init__(self):
         super().__init__()
         layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True, dropout=0.1, activation="gelu")
-        self.embed, self.layers, self.out = nn.Embedding(50, 32), nn.TransformerEncoder(layer, 2), nn.Linear(32, 50)
+        self.embed, self.layers, self.out = (
+            nn.Embedding(50, 32),
+            nn.TransformerEncoder(layer, 2),
+            nn.Linear(32, 50),
+        )
 
     def forward(self, x):
         return self.out(self.layers(self.embed(x)))
@@ -56,7 +60,11 @@ class Recurrent(nn.Module):
 class HandMadeNorm(nn.Module):
     def __init__(self):
         super().__init__()
-        self.w, self.b, self.fc = nn.Parameter(torch.ones(24)), nn.Parameter(torch.zeros(24)), nn.Linear(20, 24)
+        self.w, self.b, self.fc = (
+            nn.Parameter(torch.ones(24)),
+            nn.Parameter(torch.zeros(24)),
+            nn.Linear(20, 24),
+        )
 
     def forward(self, x):
         x = self.fc(x)

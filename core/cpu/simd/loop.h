@@ -182,10 +182,13 @@ template <class Fn, class T, class... Same>
 void vec_inner(char* out, const char* const* in, int64_t n, const void* s) {
     T* o = reinterpret_cast<T*>(out);
     constexpr int step = kStep<T>;
-    auto apply = [&](int64_t i, auto load) {
-        if constexpr (sizeof...(Same) == 0) return Fn{}(s, load(in[0], i));
-        else if constexpr (sizeof...(Same) == 1) return Fn{}(s, load(in[0], i), load(in[1], i));
-        else return Fn{}(s, load(in[0], i), load(in[1], i), load(in[2], i));
+    // Vectors may alias anything: pointers left in `in` would be read again after each store.
+    constexpr int last = int(sizeof...(Same));
+    const char *a = in[0], *b = in[last > 0 ? 1 : 0], *c = in[last];
+    auto apply = [=](int64_t i, auto load) {
+        if constexpr (last == 0) return Fn{}(s, load(a, i));
+        else if constexpr (last == 1) return Fn{}(s, load(a, i), load(b, i));
+        else return Fn{}(s, load(a, i), load(b, i), load(c, i));
     };
     int64_t i = 0;
     for (; i + step <= n; i += step)
@@ -205,9 +208,10 @@ template <class Fn, class T, class... Same>
 void mask_inner(char* out, const char* const* in, int64_t n, const void* s) {
     constexpr int step = kStep<T>;
     using Bytes = typename VecOf<int8_t, step>::type;
-    auto apply = [&](int64_t i, auto load) {
-        if constexpr (sizeof...(Same) == 0) return __builtin_convertvector(Fn{}(s, load(in[0], i)), Bytes) & int8_t(1);
-        else return __builtin_convertvector(Fn{}(s, load(in[0], i), load(in[1], i)), Bytes) & int8_t(1);
+    const char *a = in[0], *b = in[sizeof...(Same) ? 1 : 0];
+    auto apply = [=](int64_t i, auto load) {
+        if constexpr (sizeof...(Same) == 0) return __builtin_convertvector(Fn{}(s, load(a, i)), Bytes) & int8_t(1);
+        else return __builtin_convertvector(Fn{}(s, load(a, i), load(b, i)), Bytes) & int8_t(1);
     };
     int64_t i = 0;
     for (; i + step <= n; i += step)
