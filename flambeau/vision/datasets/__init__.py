@@ -1,20 +1,52 @@
 """Data sets of pictures."""
 
+from ._wrap import wrap_dataset_for_transforms_v2
+from .caltech import Caltech101, Caltech256
+from .celeba import CelebA
 from .cifar import CIFAR10, CIFAR100
+from .coco import CocoCaptions, CocoDetection
 from .fakedata import FakeData
+from .flowers102 import Flowers102
 from .folder import DatasetFolder, ImageFolder
-from .mnist import EMNIST, KMNIST, MNIST, FashionMNIST
+from .food101 import Food101
+from .gtsrb import GTSRB
+from .imagenet import ImageNet
+from .mnist import EMNIST, KMNIST, MNIST, QMNIST, FashionMNIST
+from .oxford_iiit_pet import OxfordIIITPet
+from .semeion import SEMEION
+from .stl10 import STL10
+from .svhn import SVHN
+from .usps import USPS
 from .vision import VisionDataset
+from .voc import VOCDetection, VOCSegmentation
 
 __all__ = [
     "CIFAR10",
     "CIFAR100",
-    "DatasetFolder",
     "EMNIST",
-    "FakeData",
-    "FashionMNIST",
-    "ImageFolder",
+    "GTSRB",
     "KMNIST",
     "MNIST",
+    "QMNIST",
+    "SEMEION",
+    "STL10",
+    "SVHN",
+    "USPS",
+    "Caltech101",
+    "Caltech256",
+    "CelebA",
+    "CocoCaptions",
+    "CocoDetection",
+    "DatasetFolder",
+    "FakeData",
+    "FashionMNIST",
+    "Flowers102",
+    "Food101",
+    "ImageFolder",
+    "ImageNet",
+    "OxfordIIITPet",
+    "VOCDetection",
+    "VOCSegmentation",
     "VisionDataset",
+    "wrap_dataset_for_transforms_v2",
 ]

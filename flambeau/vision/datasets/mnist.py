@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import lzma
+import math
 import os
 import pathlib
 import string
 import urllib.error
+import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -19,21 +22,23 @@ from ..transforms._batch import transform_batch
 from .utils import check_integrity, download_url, extract_archive, verify_str_arg
 from .vision import VisionDataset
 
-__all__ = ["EMNIST", "KMNIST", "MNIST", "FashionMNIST"]
+__all__ = ["EMNIST", "KMNIST", "MNIST", "QMNIST", "FashionMNIST"]
 
+_PACKED = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\0": lzma.open}
 _IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
 def read_idx(path: str | os.PathLike) -> np.ndarray:
     """Read an IDX file: two zero bytes, type, number of dimensions, their sizes, then the numbers.
 
-    A file whose name ends in .gz, or that begins like one, is unpacked. The format:
+    A file packed by gzip or xz is unpacked. The format:
     yann.lecun.com/exdb/mnist.
     """
     with open(path, "rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
+        start = file.read(6)
+    packed = next((opener for mark, opener in _PACKED.items() if start.startswith(mark)), open)
     try:
-        with gzip.open(path, "rb") if packed else open(path, "rb") as file:
+        with packed(path, "rb") as file:
             head = file.read(4)
             if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _IDX_TYPES:
                 raise ValueError(f"{path} is no IDX file: it begins with {head.hex(' ') or 'nothing'}")
@@ -42,15 +47,23 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
                 raise ValueError(f"{path} ends in its header")
             shape = tuple(int(n) for n in np.frombuffer(sizes, ">u4"))
             dtype = np.dtype(_IDX_TYPES[head[2]])
-            data = file.read()
-    except (EOFError, gzip.BadGzipFile) as error:
+            count = math.prod(shape)
+            data = _at_most(file, count * dtype.itemsize + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
-    count = int(np.prod([1, *shape], dtype=object))
     if len(data) != count * dtype.itemsize:
         raise ValueError(
             f"{path} announces {count} numbers of {dtype.itemsize} bytes, but has {len(data)} bytes of them"
         )
-    return np.frombuffer(bytearray(data), dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+    return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+
+
+def _at_most(file: IO[bytes], limit: int) -> bytearray:
+    """What a file still has, but no more than `limit` bytes; takes memory as bytes come."""
+    data = bytearray()
+    while len(data) < limit and (part := file.read(min(limit - len(data), 1 << 24))):
+        data += part
+    return data
 
 
 class MNIST(VisionDataset):
@@ -105,7 +118,7 @@ class MNIST(VisionDataset):
     def _find(self, name: str) -> str | None:
         """The file of that name, plain or packed, in the folders where it may be."""
         for folder in (self.raw_folder, os.fspath(self.root), os.path.join(self.root, "raw")):
-            for suffix in ("", ".gz"):
+            for suffix in ("", ".gz", ".xz"):
                 path = os.path.join(folder, name + suffix)
                 if os.path.isfile(path):
                     return path
@@ -166,7 +179,7 @@ class MNIST(VisionDataset):
 
     def download(self) -> None:
         """Fetch what is missing from the first mirror that has it."""
-        wanted = [stem for stem, _ in ((name.removesuffix(".gz"), md5) for name, md5 in self.resources)]
+        wanted = [os.path.splitext(name)[0] for name, _ in self.resources]
         if all(self._find(stem) for stem in wanted):
             return
         os.makedirs(self.raw_folder, exist_ok=True)
@@ -258,3 +271,68 @@ class EMNIST(MNIST):
 
     def extra_repr(self) -> str:
         return f"Split: {'Train' if self.train else 'Test'}"
+
+
+class QMNIST(MNIST):
+    """MNIST made again from NIST's pictures, with 60,000 to test and what is known of each. arXiv:1905.10498
+
+    Parameters
+    ----------
+    what : 'train', 'test' (all 60,000), 'test10k', 'test50k', or 'nist' (all 402,953); by default as `train`
+        says.
+    compat : labels are numbers as MNIST's; otherwise rows of eight: class, NIST's series, writer, …
+    """
+
+    subsets = {"train": "train", "test": "test", "test10k": "test", "test50k": "test", "nist": "nist"}
+    mirrors = ["https://raw.githubusercontent.com/facebookresearch/qmnist/master/"]
+    files = {
+        "train": [
+            ("qmnist-train-images-idx3-ubyte.gz", "ed72d4157d28c017586c42bc6afe6370"),
+            ("qmnist-train-labels-idx2-int.gz", "0058f8dd561b90ffdd0f734c6a30e5e4"),
+        ],
+        "test": [
+            ("qmnist-test-images-idx3-ubyte.gz", "1394631089c404de565df7b7aeaf9412"),
+            ("qmnist-test-labels-idx2-int.gz", "5b5b05890a5e13444e108efe57b788aa"),
+        ],
+        "nist": [
+            ("xnist-images-idx3-ubyte.xz", "7f124b3b8ab81486c9d8c2749c17f834"),
+            ("xnist-labels-idx2-int.xz", "5ed0e788978e45d4a8bd4b7caec3d79d"),
+        ],
+    }
+
+    def __init__(
+        self,
+        root: str | os.PathLike,
+        what: str | None = None,
+        compat: bool = True,
+        train: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        what = ("train" if train else "test") if what is None else what
+        self.what = verify_str_arg(what, "what", tuple(self.subsets))
+        self.compat = compat
+        self.resources = self.files[self.subsets[what]]
+        super().__init__(root, train, **kwargs)
+
+    def _stem(self, what: str) -> str:
+        return os.path.splitext(self.resources[what == "labels"][0])[0]
+
+    def _load_data(self) -> tuple[fb.Tensor, fb.Tensor]:
+        images, labels = (read_idx(self._find(self._stem(what))) for what in ("images", "labels"))
+        if images.dtype != np.uint8 or images.ndim != 3 or labels.ndim != 2 or len(images) != len(labels):
+            raise ValueError(f"the files of QMNIST in {self.root} hold {images.shape} and {labels.shape}")
+        part = {"test10k": slice(10000), "test50k": slice(10000, None)}.get(self.what, slice(None))
+        return fb.from_numpy(images[part]), fb.from_numpy(labels[part].astype(np.int64))
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        image, target = pil().fromarray(self.data[index].numpy()), self.targets[index]
+        if self.transform is not None:
+            image = self.transform(image)
+        if self.compat:
+            target = int(target[0])
+        if self.target_transform is not None:
+            target = self.target_transform(target)
+        return image, target
+
+    def extra_repr(self) -> str:
+        return f"Split: {self.what}"

@@ -12,9 +12,11 @@ import shutil
 import tarfile
 import urllib.parse
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from flambeau.serialization.files import replacing
 from flambeau.utils._download import fetch
 
 
@@ -66,55 +68,90 @@ def download_url(
     os.replace(part, target)
 
 
-def _tar(mode: str) -> Callable[[str, str], None]:
-    def extract(source: str, folder: str) -> None:
-        with tarfile.open(source, mode) as archive:
-            if hasattr(tarfile, "data_filter"):
-                archive.extractall(folder, filter="data")
-            else:  # Python before 3.11.4 cannot check by itself
-                base = os.path.realpath(folder)
-                for member in archive.getmembers():
-                    place = os.path.realpath(os.path.join(folder, member.name))
-                    if not place.startswith(base + os.sep) or not (member.isfile() or member.isdir()):
-                        raise RuntimeError(
-                            f"{source} has an entry that points out of its folder: {member.name}"
-                        )
-                archive.extractall(folder)
-
-    return extract
+GOOGLE_DRIVE = "https://drive.usercontent.google.com/download?id={}&export=download&confirm=t"
 
 
-def _zip(source: str, folder: str) -> None:
-    with zipfile.ZipFile(source) as archive:
+def download_file_from_google_drive(
+    file_id: str, root: str | os.PathLike, filename: str | os.PathLike | None = None, md5: str | None = None
+) -> None:
+    """`download_url` of a file on Google Drive, by its number there."""
+    name = os.fspath(filename or file_id)
+    download_url(GOOGLE_DRIVE.format(file_id), root, name, md5)
+    target = os.path.join(os.path.expanduser(root), name)
+    with open(target, "rb") as file:
+        start = file.read(256).lstrip().lower()
+    if md5 is None and start.startswith((b"<!doctype html", b"<html")):
+        os.remove(target)
+        raise RuntimeError(
+            f"The file {file_id} of Google Drive gave a web page: it has been fetched too often today, or is "
+            "not public."
+        )
+
+
+def _extract_tar(source: str, folder: str) -> None:
+    with tarfile.open(source, "r:*") as archive:
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(folder, filter="data")
+            return
+        base = os.path.realpath(folder)  # Python before 3.11.4 cannot check by itself
+        for member in archive.getmembers():
+            place = os.path.realpath(os.path.join(folder, member.name))
+            if not place.startswith(base + os.sep) or not (member.isfile() or member.isdir()):
+                raise RuntimeError(f"{source} has an entry that points out of its folder: {member.name}")
         archive.extractall(folder)
+
+
+def _extract_zip(source: str, folder: str) -> None:
+    with zipfile.ZipFile(source) as archive:
+        # zipfile makes no links and keeps names within the folder; what it unpacks to must fit on the disk
+        needed = sum(entry.file_size for entry in archive.infolist())
+        os.makedirs(folder, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+        if needed > free:
+            raise RuntimeError(f"{source} unpacks to {needed} bytes, but {folder} has room for {free}")
+        archive.extractall(folder)
+
+
+def _unpack_file(source: str, target: str, opener: Callable) -> None:
+    if os.path.getsize(source) == 0:
+        raise EOFError("it is empty")
+    with opener(source, "rb") as packed, replacing(target) as file:
+        shutil.copyfileobj(packed, file)
+
+
+_TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz")
+_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
 def extract_archive(
     from_path: str | os.PathLike, to_path: str | os.PathLike | None = None, remove_finished: bool = False
 ) -> str:
-    """Unpack an archive (zip, tar in any compression) or a compressed file; returns where to."""
+    """Unpack an archive (zip, tar in any compression) or a compressed file; returns where to.
+
+    Nothing is written outside of that folder, whatever the archive says; a compressed file appears when it is
+    whole.
+    """
     source = os.fspath(from_path)
     folder = os.path.dirname(source) if to_path is None else os.fspath(to_path)
+    stem, suffix = os.path.splitext(source)
     lower = source.lower()
-    if lower.endswith(".zip"):
-        _zip(source, folder)
-    elif lower.endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz")):
-        _tar("r:*")(source, folder)
-    else:
-        openers = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-        stem, suffix = os.path.splitext(source)
-        if suffix.lower() not in openers:
+    try:
+        if lower.endswith(".zip"):
+            _extract_zip(source, folder)
+        elif lower.endswith(_TAR_ENDINGS):
+            _extract_tar(source, folder)
+        elif suffix.lower() in _OPENERS:
+            if to_path is None or os.path.isdir(folder):
+                folder = os.path.join(folder, os.path.basename(stem))
+            _unpack_file(source, folder, _OPENERS[suffix.lower()])
+        else:
             raise RuntimeError(
                 f"File '{source}' has no suffixes that could be used to detect the archive type and "
-                f"compression."
+                "compression."
             )
-        folder = (
-            os.path.join(folder, os.path.basename(stem))
-            if to_path is None or os.path.isdir(folder)
-            else folder
-        )
-        with openers[suffix.lower()](source, "rb") as packed, open(folder, "wb") as file:
-            shutil.copyfileobj(packed, file)
+    except _DAMAGE as error:
+        raise RuntimeError(f"{source} cannot be unpacked: {error}") from error
     if remove_finished:
         os.remove(source)
     return folder

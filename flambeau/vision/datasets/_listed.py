@@ -1,0 +1,32 @@
+"""Data sets that are lists of picture files and their labels."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from .folder import pil_loader
+from .vision import VisionDataset
+
+NOT_FOUND = "Dataset not found. You can use download=True to download it"
+CORRUPTED = "Dataset not found or corrupted. You can use download=True to download it"
+
+
+class ListedImages(VisionDataset):
+    """Base: `samples` holds pairs of the path of a picture and its target."""
+
+    samples: list[tuple[str | os.PathLike, Any]]
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        path, target = self.samples[index]
+        return self._transformed(pil_loader(path), target)
+
+    def _transformed(self, image: Any, target: Any) -> tuple[Any, Any]:
+        if self.transform is not None:
+            image = self.transform(image)
+        if self.target_transform is not None:
+            target = self.target_transform(target)
+        return image, target
+
+    def __len__(self) -> int:
+        return len(self.samples)

@@ -1,0 +1,209 @@
+"""Data sets whose samples know what they hold, for the second generation of transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import flambeau as fb
+
+from .. import tv_tensors
+from ..ops import box_convert
+from .caltech import Caltech101, Caltech256
+from .celeba import CelebA
+from .cifar import CIFAR10
+from .coco import CocoCaptions, CocoDetection
+from .fakedata import FakeData
+from .flowers102 import Flowers102
+from .folder import DatasetFolder
+from .food101 import Food101
+from .gtsrb import GTSRB
+from .mnist import MNIST
+from .oxford_iiit_pet import OxfordIIITPet
+from .semeion import SEMEION
+from .stl10 import STL10
+from .svhn import SVHN
+from .usps import USPS
+from .vision import VisionDataset
+from .voc import VOCDetection, VOCSegmentation
+
+VOC_CATEGORIES = (
+    "__background__ aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike "
+    "person pottedplant sheep sofa train tvmonitor"
+).split()
+
+Wrapper = Callable[[int, tuple[Any, Any]], tuple[Any, Any]]
+
+
+def _keys(wanted: Any, available: set[str], default: set[str]) -> set[str]:
+    if wanted is None:
+        return default
+    if wanted == "all":
+        return available
+    unknown = sorted(set(wanted) - available)
+    if unknown:
+        raise ValueError(f"Target keys {unknown} are not available: choose of {sorted(available)}")
+    return set(wanted)
+
+
+def _plain(dataset: Any, target_keys: Any) -> Wrapper:
+    if target_keys is not None:
+        raise ValueError(f"{type(dataset).__name__} has no target keys to choose")
+    return lambda index, sample: sample
+
+
+def _segmentation(dataset: Any, target_keys: Any) -> Wrapper:
+    return lambda index, sample: (sample[0], tv_tensors.Mask(sample[1]))
+
+
+def _celeba(dataset: CelebA, target_keys: Any) -> Wrapper:
+    if any(kind in ("attr", "landmarks") for kind in dataset.target_type) and target_keys is not None:
+        raise ValueError("CelebA has no target keys to choose: use its argument target_type")
+
+    def wrapped(index: int, sample: tuple[Any, Any]) -> tuple[Any, Any]:
+        image, target = sample
+        kinds = dataset.target_type
+        parts = list(target) if len(kinds) > 1 else [target]
+        size = (image.height, image.width)
+        named = {
+            kind: tv_tensors.BoundingBoxes(part, format="XYWH", canvas_size=size) if kind == "bbox" else part
+            for kind, part in zip(kinds, parts, strict=True)
+        }
+        return image, named if len(kinds) > 1 else named[kinds[0]]
+
+    return wrapped
+
+
+def _pet(dataset: OxfordIIITPet, target_keys: Any) -> Wrapper:
+    kinds = dataset._target_types
+
+    def as_kind(kind: str, target: Any) -> Any:
+        return tv_tensors.Mask(target) if kind == "segmentation" else target
+
+    def wrapped(index: int, sample: tuple[Any, Any]) -> tuple[Any, Any]:
+        image, target = sample
+        if len(kinds) == 1:
+            return image, as_kind(kinds[0], target)
+        return image, tuple(as_kind(kind, part) for kind, part in zip(kinds, target or (), strict=True))
+
+    return wrapped
+
+
+def _voc(dataset: VOCDetection, target_keys: Any) -> Wrapper:
+    keys = _keys(target_keys, {"annotation", "boxes", "labels"}, {"boxes", "labels"})
+
+    def wrapped(index: int, sample: tuple[Any, Any]) -> tuple[Any, Any]:
+        image, annotation = sample
+        objects = annotation["annotation"]["object"]
+        out = {"annotation": annotation["annotation"]} if "annotation" in keys else {}
+        if "boxes" in keys:
+            sides = ("xmin", "ymin", "xmax", "ymax")
+            rows = [[int(float(thing["bndbox"][side])) for side in sides] for thing in objects]
+            size = (image.height, image.width)
+            out["boxes"] = tv_tensors.BoundingBoxes(
+                fb.tensor(rows, dtype=fb.int64).reshape(-1, 4), format="XYXY", canvas_size=size
+            )
+        if "labels" in keys:
+            out["labels"] = fb.tensor(
+                [VOC_CATEGORIES.index(thing["name"]) for thing in objects], dtype=fb.int64
+            )
+        return image, out
+
+    return wrapped
+
+
+def _coco(dataset: CocoDetection, target_keys: Any) -> Wrapper:
+    known = {"segmentation", "area", "iscrowd", "image_id", "bbox", "category_id"}
+    keys = _keys(target_keys, {*known, "boxes", "masks", "labels"}, {"image_id", "boxes", "labels"})
+
+    def wrapped(index: int, sample: tuple[Any, Any]) -> tuple[Any, Any]:
+        image, notes = sample
+        size = (image.height, image.width)
+        number = dataset.ids[index]
+        if not notes:
+            return image, {"image_id": number} if "image_id" in keys else {}
+        out: dict[str, Any] = {"image_id": number} if "image_id" in keys else {}
+        for key in known - {"image_id"}:
+            if key in keys:
+                out[key] = [note[key] for note in notes]
+        if "boxes" in keys:
+            rows = fb.tensor([[float(v) for v in note["bbox"]] for note in notes]).reshape(-1, 4)
+            out["boxes"] = tv_tensors.BoundingBoxes(
+                box_convert(rows, "xywh", "xyxy"), format="XYXY", canvas_size=size
+            )
+        if "masks" in keys:
+            masks = [fb.from_numpy(dataset.coco.annToMask(note).copy()) for note in notes]
+            out["masks"] = tv_tensors.Mask(fb.stack(masks))
+        if "labels" in keys:
+            out["labels"] = fb.tensor([note["category_id"] for note in notes], dtype=fb.int64)
+        return image, out
+
+    return wrapped
+
+
+_WRAPPERS: dict[type, Callable[[Any, Any], Wrapper]] = {
+    VOCSegmentation: _segmentation,
+    VOCDetection: _voc,
+    CocoCaptions: _plain,
+    CocoDetection: _coco,
+    CelebA: _celeba,
+    OxfordIIITPet: _pet,
+    **dict.fromkeys(
+        (MNIST, CIFAR10, SVHN, STL10, USPS, SEMEION, GTSRB, Food101, Flowers102, FakeData, DatasetFolder),
+        _plain,
+    ),
+    **dict.fromkeys((Caltech101, Caltech256), _plain),
+}
+
+
+class WrappedDataset(VisionDataset):
+    """A data set whose samples are turned into tv_tensors before its own transforms see them."""
+
+    def __init__(self, dataset: VisionDataset, wrapper: Wrapper) -> None:
+        self._dataset, self._wrapper = dataset, wrapper
+        self.transform, self.target_transform = dataset.transform, dataset.target_transform
+        self.transforms = dataset.transforms
+        dataset.transform = dataset.target_transform = dataset.transforms = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "_dataset" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self._dataset, name)
+
+    def __getitem__(self, index: int) -> Any:
+        sample = self._wrapper(index, self._dataset[index])
+        return sample if self.transforms is None else self.transforms(*sample)
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def extra_repr(self) -> str:
+        return self._dataset.extra_repr()
+
+
+def wrap_dataset_for_transforms_v2(
+    dataset: VisionDataset, target_keys: Collection[str] | str | None = None
+) -> Any:
+    """The data set with masks and boxes as tv_tensors, for the transforms of `flambeau.vision.transforms.v2`.
+
+    `target_keys` chooses, for detection data sets, what the target dictionary has; 'all' for everything.
+    """
+    if not isinstance(dataset, VisionDataset):
+        raise TypeError(
+            f"This wrapper is meant for subclasses of `torchvision.datasets.VisionDataset`, "
+            f"but got a '{type(dataset).__name__}' instead.\n"
+            f"For an own data set, make the tv_tensors in its __getitem__."
+        )
+    if not (target_keys is None or target_keys == "all" or isinstance(target_keys, Collection)):
+        raise ValueError(
+            f"`target_keys` can be None, 'all', or a collection of strings, but got {target_keys}"
+        )
+    for kind in type(dataset).__mro__:
+        if kind in _WRAPPERS:
+            base = type(dataset)
+            wrapped = type(f"Wrapped{base.__name__}", (WrappedDataset, base), {})
+            return wrapped(dataset, _WRAPPERS[kind](dataset, target_keys))
+    raise TypeError(
+        f"No wrapper exists for dataset class {type(dataset).__name__}.\n"
+        "Make the tv_tensors in its transforms argument, or in a subclass."
+    )
