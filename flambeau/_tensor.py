@@ -155,7 +155,7 @@ def __deepcopy__(self: Tensor, memo: dict) -> Tensor:
     import copy
 
     with fb.no_grad():
-        if self.layout is not fb.strided or self.is_meta:
+        if self.layout is not fb.strided or self.is_meta or self.is_conj() or self.is_neg():
             new = self.clone()
         else:
             storage = copy.deepcopy(self.untyped_storage(), memo)
@@ -190,6 +190,8 @@ def _reduced(self: Tensor) -> tuple:
         return _rebuild_meta, (self.dtype, tuple(self.size()), self.stride(), self.requires_grad)
     if self.layout is not fb.strided:
         raise NotImplementedError(f"flambeau cannot pickle tensors of layout {self.layout} yet")
+    if self.is_conj() or self.is_neg():  # what is read, not the memory
+        self = self.detach().clone().requires_grad_(self.requires_grad)
     return _rebuild, (
         self.untyped_storage(),
         self.dtype,

@@ -214,7 +214,14 @@ static Ptr<Node> view_node(const Tensor& view, const Tensor& base) {
     n->attributes = {Value(*geometry), Value(*sizes), Value(*strides), Value(view->offset)};
     n->held = {sizes, strides, geometry};
     add_result(*n, view);
-    return n;
+    if (view->conj == base->conj) return n;
+    Ptr<OpNode> conjugated(new OpNode(op_ref<"_conj">()));  // as_strided sees the memory, this how it is read
+    conjugated->next.push_back({std::move(n), 0});
+    conjugated->first_edge = {0, 0xffff, 0xffff, 0xffff};
+    conjugated->edge_count = {1, 0, 0, 0};
+    conjugated->attributes = {Value()};
+    add_result(*conjugated, view);
+    return conjugated;
 }
 
 const Ptr<Node> grad_fn(const Tensor& t) {
@@ -275,6 +282,7 @@ public:
           offset(view->offset - base->offset),
           base_sizes(base.sizes()),
           base_strides(base.strides()),
+          conj(base->conj != view->conj),
           fn(std::move(fn)) {}
     std::string name() const override { return "CopySlices"; }
     void release_saved() override {
@@ -302,12 +310,12 @@ public:
         }
         Tensor slice = op<"as_strided">(whole, sizes, strides, offset + whole->offset);
         Grads g;
-        g.push_back(op<"clone">(slice));
+        g.push_back(conj ? op<"conj_physical">(slice) : op<"clone">(slice));
         Grads r = fn->apply(std::move(g));
         for (size_t i = 0; i < r.size() && i < out.size(); ++i) {
             if (i == 0) {
                 if (next[0]) {
-                    if (r[0].defined()) inplace<"copy_">(slice, r[0]);
+                    if (r[0].defined()) inplace<"copy_">(slice, conj ? op<"conj_physical">(r[0]) : r[0]);
                     else inplace<"zero_">(slice);
                     out[0] = whole;
                 }
@@ -320,6 +328,7 @@ public:
     Dims sizes, strides;
     int64_t offset;
     Dims base_sizes, base_strides;
+    bool conj;  // the view reads the base conjugated
     Ptr<Node> fn;
     bool released = false;
 };

@@ -215,27 +215,29 @@ struct dtype_of<C128> {
     static constexpr DType value = DType::c128;
 };
 
-// Calls f(T{}) with the C++ type of t; f is instantiated for all element types. Returns false for a type it does not
-// know.
+[[noreturn]] void no_element_type(DType t);  // raises: no kernel is made for complex32
+inline bool has_element_type(DType t) { return t != DType::c32 && t != DType::none; }
+
+// Calls f(T{}) with the C++ type of t; f is instantiated for all element types.
 template <class F>
-bool visit_dtype(DType t, F&& f) {
+void visit_dtype(DType t, F&& f) {
     switch (t) {
-        case DType::u8: f(uint8_t{}); return true;
-        case DType::i8: f(int8_t{}); return true;
-        case DType::i16: f(int16_t{}); return true;
-        case DType::i32: f(int32_t{}); return true;
-        case DType::i64: f(int64_t{}); return true;
-        case DType::u16: f(uint16_t{}); return true;
-        case DType::u32: f(uint32_t{}); return true;
-        case DType::u64: f(uint64_t{}); return true;
-        case DType::f16: f(F16{}); return true;
-        case DType::bf16: f(BF16{}); return true;
-        case DType::f32: f(float{}); return true;
-        case DType::f64: f(double{}); return true;
-        case DType::b1: f(bool{}); return true;
-        case DType::c64: f(C64{}); return true;
-        case DType::c128: f(C128{}); return true;
-        default: return false;
+        case DType::u8: f(uint8_t{}); return;
+        case DType::i8: f(int8_t{}); return;
+        case DType::i16: f(int16_t{}); return;
+        case DType::i32: f(int32_t{}); return;
+        case DType::i64: f(int64_t{}); return;
+        case DType::u16: f(uint16_t{}); return;
+        case DType::u32: f(uint32_t{}); return;
+        case DType::u64: f(uint64_t{}); return;
+        case DType::f16: f(F16{}); return;
+        case DType::bf16: f(BF16{}); return;
+        case DType::f32: f(float{}); return;
+        case DType::f64: f(double{}); return;
+        case DType::b1: f(bool{}); return;
+        case DType::c64: f(C64{}); return;
+        case DType::c128: f(C128{}); return;
+        default: no_element_type(t);
     }
 }
 

@@ -507,8 +507,40 @@ Tensor ternary(Ternary op, const char* name, const Operand& a, const Operand& b,
 }
 
 // ---------------------------------------------------------------- copies
+// With views that are conjugated or negated: the bytes, then in place what they differ by.
+static void copy_lazy(const Tensor& to, const Tensor& from) {
+    const auto raw = [](const Tensor& t) {
+        Tensor r = make_view(t, t.sizes(), t.strides(), t->offset);
+        r->conj = r->neg = false;
+        return r;
+    };
+    const Tensor a = raw(to), b = raw(from);
+    // What overlaps differently than it is read goes through a copy of its own.
+    if (memory_overlaps(a, b) && (to->conj != from->conj || to->neg != from->neg)) {
+        const Tensor apart = empty(from.sizes(), from.dtype());
+        copy_lazy(apart, from);
+        return copy_lazy(to, apart);
+    }
+    const Tensor target = a.dtype() == DType::c32 ? empty(a.sizes(), DType::c64) : a;  // half has no loops
+    copy_data(target, b);
+    const auto apply = [&](Unary op) {
+        char* const p = static_cast<char*>(target->data());
+        Strided ops[2];
+        for (Strided& o : ops) {
+            o.ptr = p;
+            byte_strides(o.strides, target.sizes(), target.strides(), target.sizes(),
+                         int64_t(itemsize(target.dtype())));
+        }
+        run_loop(unary_loop(op, target.dtype()), target.sizes(), ops, nullptr);
+    };
+    if (to->conj != from->conj && is_complex(to.dtype()) && is_complex(from.dtype())) apply(Unary::conj);
+    if (to->neg != from->neg) apply(Unary::neg);
+    if (target.get() != a.get()) copy_data(a, target);
+}
+
 void copy_data(const Tensor& to, const Tensor& from) {
     if (to.is_meta() || from.is_meta() || !to.numel()) return;
+    if (to->lazy() || from->lazy()) return copy_lazy(to, from);
     Tensor source = from;
     if (memory_overlaps(to, from)) {
         if (same_elements(to, from)) return;
@@ -568,10 +600,16 @@ void fill(const Tensor& t, const Scalar& v) {
         return;
     }
     alignas(16) char number[16];
-    visit_dtype(t.dtype(), [&](auto z) {
-        const auto x = v.to<decltype(z)>();
-        std::memcpy(number, &x, sizeof x);
-    });
+    if (t.dtype() == DType::c32) {
+        const C128 c = v.complex();
+        const F16 x[] = {F16(float(c.re)), F16(float(c.im))};
+        std::memcpy(number, x, sizeof x);
+    } else {
+        visit_dtype(t.dtype(), [&](auto z) {
+            const auto x = v.to<decltype(z)>();
+            std::memcpy(number, &x, sizeof x);
+        });
+    }
     Strided ops[2];
     ops[0].ptr = static_cast<char*>(t->data());
     byte_strides(ops[0].strides, t.sizes(), t.strides(), t.sizes(), int64_t(itemsize(t.dtype())));

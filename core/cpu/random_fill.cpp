@@ -31,9 +31,11 @@ bool visit_floating(DType t, F&& f) {
 // Calls f(T{}) for all real types.
 template <class F>
 bool visit_real(DType t, F&& f) {
-    return !is_complex(t) && visit_dtype(t, [&](auto v) {
+    if (is_complex(t)) return false;
+    visit_dtype(t, [&](auto v) {
         if constexpr (!std::is_same_v<decltype(v), C64> && !std::is_same_v<decltype(v), C128>) f(v);
     });
+    return true;
 }
 
 template <class T>

@@ -351,7 +351,7 @@ void run_autocast(const Op& op, Frame& f) {
     if (at >= 0 && state().on[at].enabled && !f.given && !f.inplace) how = lists().of(op.schema.name, at);
     if (how == Cast::none) {
         if (tls.modes & kTraceMode) trace_mode(op, f);
-        else op.run(f);
+        else if (!call_unusual(op, f)) op.run(f);
         return;
     }
     const DType to = how == Cast::lower  ? state().on[at].dtype

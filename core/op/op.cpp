@@ -89,6 +89,7 @@ void Op::call_with_modes(Frame& f) const {
     if (tls.modes & kPythonMode) return python_mode(*this, f);
     if (tls.modes & kAutocastMode) return autocast_mode(*this, f);
     if (tls.modes & kTraceMode) return trace_mode(*this, f);
+    if (call_unusual(*this, f)) return;
     run(f);
 }
 

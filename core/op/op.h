@@ -235,10 +235,11 @@ public:
     uint8_t autocast = 0;       // 1 lower precision, 2 float32, 3 promote; see op/autocast.cpp
     bool remembers_lengths =
         false;  // attribute 0 holds the sizes of the listed tensors along argument 1 (-1: an empty vector)
+    bool takes_lazy = false;      // works on lazily conjugated and negated tensors and on complex32 as they are
     bool keeps_geometry = false;  // the node remembers argument 0's offset and strides as its attribute 0
 
     void call(Frame& f) const {
-        if (tls.modes) [[unlikely]]
+        if (tls.modes | unusual_tensors) [[unlikely]]
             return call_with_modes(f);
         run(f);
     }
@@ -257,6 +258,7 @@ void check_inplace_allowed(const Op& op, Frame& f);
 extern void (*python_mode)(const Op&, Frame&);
 extern void (*trace_mode)(const Op&, Frame&);
 extern void (*autocast_mode)(const Op&, Frame&);
+bool call_unusual(const Op&, Frame&);  // op/lazy.cpp: false where no argument is one
 
 // ---------------------------------------------------------------- registration
 class OpBuilder {
@@ -272,7 +274,11 @@ public:
         return *this;
     }
     OpBuilder& view() {
-        op_.is_view = true;
+        op_.is_view = op_.takes_lazy = true;
+        return *this;
+    }
+    OpBuilder& takes_lazy(bool yes = true) {
+        op_.takes_lazy = yes;
         return *this;
     }
     OpBuilder& remember_lengths() {

@@ -359,7 +359,8 @@ const Family create([](Registry& r) {
     r.add("full(int[] size, Scalar fill_value" FB_FACTORY ") -> Tensor", "fo").kernel<full>();
     r.add("scalar_tensor(Scalar s" FB_FACTORY ") -> Tensor", "f").kernel<scalar_tensor_>();
     r.add("empty_like(Tensor self" FB_FACTORY ", MemoryFormat? memory_format=None) -> Tensor", "f")
-        .kernel<empty_like_>();
+        .kernel<empty_like_>()
+        .takes_lazy();
     r.add("zeros_like(Tensor self" FB_FACTORY ", MemoryFormat? memory_format=None) -> Tensor", "f")
         .kernel<zeros_like>();
     r.add("ones_like(Tensor self" FB_FACTORY ", MemoryFormat? memory_format=None) -> Tensor", "f").kernel<ones_like>();
@@ -380,9 +381,11 @@ const Family create([](Registry& r) {
 #undef FB_FACTORY
     r.add("clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", "fm")
         .kernel<clone>()
+        .takes_lazy()
         .grad("self", "", [](Back& b) { return b.g; });
     r.add("copy_(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor", "m")
         .kernel<copy_>()
+        .takes_lazy()
         .grad("self", "", [](Back& b) { return op<"zeros_like">(b.g); })
         .grad("src", "", [](Back& b) { return b.g; })
         .node("CopyBackwards");
@@ -400,31 +403,38 @@ const Family create([](Registry& r) {
         .grad("self", "", [](Back& b) { return op<"zeros_like">(b.g); })
         .node("ZeroBackward0");
     r.add("contiguous(Tensor self, *, MemoryFormat memory_format=contiguous_format) -> Tensor", "m")
-        .kernel<contiguous>();
+        .kernel<contiguous>()
+        .takes_lazy();
     r.add("_to_copy(Tensor self, ScalarType? dtype, Device? device=None, MemoryFormat? memory_format=None) -> Tensor",
           "")
         .kernel<to_copy>()
+        .takes_lazy()
         .grad("self", "", [](Back& b) { return b.g.to(b.meta(0).dtype); })
         .node("ToCopyBackward0");
     r.add(
          "to.dtype(Tensor self, ScalarType dtype, bool non_blocking=False, bool copy=False, *, MemoryFormat? "
          "memory_format=None) -> Tensor",
          "m")
-        .kernel<to_dtype>();
+        .kernel<to_dtype>()
+        .takes_lazy();
     r.add(
          "to.device(Tensor self, Device? device=None, ScalarType? dtype=None, bool non_blocking=False, bool "
          "copy=False, *, MemoryFormat? memory_format=None) -> Tensor",
          "m")
-        .kernel<to_device>();
+        .kernel<to_device>()
+        .takes_lazy();
     r.add(
          "to.other(Tensor self, Tensor other, bool non_blocking=False, bool copy=False, *, MemoryFormat? "
          "memory_format=None) -> Tensor",
          "m")
-        .kernel<to_other>();
-    r.add("type_as(Tensor self, Tensor other) -> Tensor", "m").kernel<type_as>();
-    r.add("detach(Tensor self) -> Tensor", "fm").kernel<detach>();
+        .kernel<to_other>()
+        .takes_lazy();
+    r.add("type_as(Tensor self, Tensor other) -> Tensor", "m").kernel<type_as>().takes_lazy();
+    r.add("detach(Tensor self) -> Tensor", "fm").kernel<detach>().takes_lazy();
     r.add("alias(Tensor self) -> Tensor", "").kernel<alias>().view().grad("self", "", [](Back& b) { return b.g; });
-    r.add("resize_(Tensor(a!) self, int[] size, *, MemoryFormat? memory_format=None) -> Tensor", "m").kernel<resize_>();
+    r.add("resize_(Tensor(a!) self, int[] size, *, MemoryFormat? memory_format=None) -> Tensor", "m")
+        .kernel<resize_>()
+        .takes_lazy();
 });
 
 }  // namespace

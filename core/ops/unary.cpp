@@ -137,6 +137,8 @@ Tensor part(const Tensor& z, int64_t which) {  // a view of the real or the imag
     for (auto& s : strides) s *= 2;
     Tensor v = make_view(z, z.sizes(), strides, 2 * z->offset + which);
     v->dtype = to_real(z.dtype());
+    v->neg = z->neg != (z->conj && which == 1);
+    v->conj = false;
     return v;
 }
 Tensor real_part(const Tensor& z) { return is_complex(z.dtype()) ? part(z, 0) : z; }
@@ -146,6 +148,11 @@ Tensor imag_part(const Tensor& z) {
 }
 Tensor view_as_real(const Tensor& z) {
     check(is_complex(z.dtype()), "view_as_real is only supported for complex tensors");
+    check(
+        !z->conj,
+        "view_as_real doesn't work on unresolved conjugated tensors.  To resolve the conjugate tensor so you can view "
+        "it as real, use self.resolve_conj(); however, be warned that the resulting tensor will NOT alias the "
+        "original.");
     Dims sizes = z.sizes(), strides = z.strides();
     for (auto& s : strides) s *= 2;
     sizes.push_back(2);
@@ -178,8 +185,16 @@ Tensor conj_physical_of(const Tensor& x, Out out) {
         return make_view(x, x.sizes(), x.strides(), x->offset);  // nothing to change
     return unary(is_complex(x.dtype()) ? Unary::conj : Unary::copy, "conj_cpu", x, x.dtype(), out);
 }
-Tensor conj_of(const Tensor& x) { return is_complex(x.dtype()) ? op<"conj_physical">(x) : x; }
-Tensor itself(const Tensor& x) { return x; }
+Tensor conj_of(const Tensor& x) {
+    if (!is_complex(x.dtype())) return x;
+    Tensor v = make_view(x, x.sizes(), x.strides(), x->offset);
+    v->conj = !x->conj;
+    unusual_tensors = true;
+    return v;
+}
+Tensor conj_public(const Tensor& x) { return is_complex(x.dtype()) ? op<"_conj">(x) : x; }
+Tensor resolve_conj(const Tensor& x) { return x->conj ? op<"clone">(x) : x; }
+Tensor resolve_neg(const Tensor& x) { return x->neg ? op<"clone">(x) : x; }
 Tensor isreal(const Tensor& x) {
     return is_complex(x.dtype()) ? op<"eq">(op<"imag">(x), 0) : op<"ones_like">(x, DType::b1);
 }
@@ -421,10 +436,16 @@ const Family unary_family([](Registry& r) {
     r.add("conj_physical(Tensor self) -> Tensor", "fmio")
         .kernel<conj_physical_of>()
         .view()
+        .takes_lazy(false)
         .grad("self", "", [](Back& b) { return conj(b.g); });
-    r.add("conj(Tensor self) -> Tensor", "fm").kernel<conj_of>();
-    r.add("resolve_conj(Tensor self) -> Tensor", "fm").kernel<itself>();
-    r.add("resolve_neg(Tensor self) -> Tensor", "fm").kernel<itself>();
+    r.add("_conj(Tensor self) -> Tensor", "f")
+        .kernel<conj_of>()
+        .view()
+        .node("ConjBackward0")
+        .grad("self", "", [](Back& b) { return conj(b.g); });
+    r.add("conj(Tensor self) -> Tensor", "fm").kernel<conj_public>().takes_lazy();
+    r.add("resolve_conj(Tensor self) -> Tensor", "fm").kernel<resolve_conj>().takes_lazy();
+    r.add("resolve_neg(Tensor self) -> Tensor", "fm").kernel<resolve_neg>().takes_lazy();
     r.add("isreal(Tensor self) -> Tensor", "fm").kernel<isreal>();
     r.add("frexp.Tensor(Tensor self) -> (Tensor mantissa, Tensor exponent)", "fmo")
         .kernel<frexp>()

@@ -80,6 +80,9 @@ Tensor view(const Tensor& t, IntSpan size) {
 }
 
 Tensor view_dtype(const Tensor& t, DType dtype) {
+    if (t->lazy())
+        fail(ErrorKind::Runtime, "torch.Tensor.view is not supported for ", t->conj ? "conjugate" : "negative",
+             " view tensors when converting to a different dtype.");
     const int64_t a = int64_t(itemsize(t.dtype())), b = int64_t(itemsize(dtype));
     if (a == b) {
         Tensor v = view_of(t, t.sizes(), t.strides(), t->offset);
@@ -160,6 +163,7 @@ Tensor expand(const Tensor& t, IntSpan size, bool) {
     }
     return view_of(t, sizes, strides, t->offset);
 }
+Tensor broadcast_to(const Tensor& t, IntSpan size) { return op<"expand">(t, size); }
 Tensor expand_as(const Tensor& t, const Tensor& other) { return op<"expand">(t, other.sizes()); }
 
 Tensor as_strided(const Tensor& t, IntSpan size, IntSpan stride, std::optional<int64_t> offset) {
@@ -491,12 +495,13 @@ const Family views([](Registry& r) {
     r.add("view(Tensor self, int[] size) -> Tensor", "m").kernel<view>().view().grad("self", "", back_in_shape);
     r.add("view.dtype(Tensor self, ScalarType dtype) -> Tensor", "m").kernel<view_dtype>().view();
     r.add("_unsafe_view(Tensor self, int[] size) -> Tensor", "").kernel<unsafe_view>().grad("self", "", back_in_shape);
-    r.add("reshape(Tensor self, int[] shape) -> Tensor", "fm").kernel<reshape>();
+    r.add("reshape(Tensor self, int[] shape) -> Tensor", "fm").kernel<reshape>().takes_lazy();
     r.add("expand(Tensor self, int[] size, *, bool implicit=False) -> Tensor", "m")
         .kernel<expand>()
         .view()
         .grad("self", "", [](Back& b) { return sum_to_size(b.g, b.sizes(0)); });
-    r.add("expand_as(Tensor self, Tensor other) -> Tensor", "m").kernel<expand_as>();
+    r.add("broadcast_to(Tensor self, int[] size) -> Tensor", "fm").kernel<broadcast_to>().takes_lazy();
+    r.add("expand_as(Tensor self, Tensor other) -> Tensor", "m").kernel<expand_as>().takes_lazy();
     r.add("as_strided(Tensor self, int[] size, int[] stride, int? storage_offset=None) -> Tensor", "fm")
         .kernel<as_strided>()
         .view()
@@ -541,8 +546,10 @@ const Family views([](Registry& r) {
         .kernel<slice_backward>()
         .grad("grad_output", "",
               [](Back& b) { return op<"slice">(b.g, b.integer(2), b.attr(3), b.attr(4), b.integer(5)); });
-    r.add("narrow(Tensor self, int dim, int start, int length) -> Tensor", "fm").kernel<narrow>();
-    r.add("narrow.Tensor(Tensor self, int dim, Tensor start, int length) -> Tensor", "fm").kernel<narrow_from>();
+    r.add("narrow(Tensor self, int dim, int start, int length) -> Tensor", "fm").kernel<narrow>().takes_lazy();
+    r.add("narrow.Tensor(Tensor self, int dim, Tensor start, int length) -> Tensor", "fm")
+        .kernel<narrow_from>()
+        .takes_lazy();
     r.add("unsqueeze(Tensor self, int dim) -> Tensor", "fm").kernel<unsqueeze>().view().grad("self", "", back_in_shape);
     r.add("squeeze(Tensor self) -> Tensor", "fm").kernel<squeeze>().view().grad("self", "", back_in_shape);
     r.add("squeeze.dim(Tensor self, int dim) -> Tensor", "fm")
@@ -555,10 +562,12 @@ const Family views([](Registry& r) {
         .view()
         .grad("self", "", back_in_shape)
         .node("SqueezeBackward2");
-    r.add("flatten.using_ints(Tensor self, int start_dim=0, int end_dim=-1) -> Tensor", "fm").kernel<flatten>();
-    r.add("ravel(Tensor self) -> Tensor", "fm").kernel<ravel>();
-    r.add("view_as(Tensor self, Tensor other) -> Tensor", "m").kernel<view_as>();
-    r.add("reshape_as(Tensor self, Tensor other) -> Tensor", "m").kernel<reshape_as>();
+    r.add("flatten.using_ints(Tensor self, int start_dim=0, int end_dim=-1) -> Tensor", "fm")
+        .kernel<flatten>()
+        .takes_lazy();
+    r.add("ravel(Tensor self) -> Tensor", "fm").kernel<ravel>().takes_lazy();
+    r.add("view_as(Tensor self, Tensor other) -> Tensor", "m").kernel<view_as>().takes_lazy();
+    r.add("reshape_as(Tensor self, Tensor other) -> Tensor", "m").kernel<reshape_as>().takes_lazy();
     r.add("diagonal(Tensor self, int offset=0, int dim1=0, int dim2=1) -> Tensor", "fm")
         .kernel<diagonal>()
         .view()
@@ -588,14 +597,16 @@ const Family views([](Registry& r) {
         .kernel<split>()
         .view()
         .grad("self", "", [](Back& b) { return side_by_side(b, b.integer(2)); });
-    r.add("chunk(Tensor self, int chunks, int dim=0) -> Tensor[]", "fm").kernel<chunk>();
+    r.add("chunk(Tensor self, int chunks, int dim=0) -> Tensor[]", "fm").kernel<chunk>().takes_lazy();
     r.add("unbind.int(Tensor self, int dim=0) -> Tensor[]", "fm").kernel<unbind>().view().grad("self", "", [](Back& b) {
         std::vector<Tensor> parts;
         for (size_t i = 0; i < b.node.results.size(); ++i) parts.push_back(b.grad(int(i)));
         return op<"stack">(parts, b.integer(1));
     });
-    r.add("movedim.intlist(Tensor self, int[] source, int[] destination) -> Tensor", "fm").kernel<movedim>();
-    r.add("movedim.int(Tensor self, int source, int destination) -> Tensor", "fm").kernel<movedim_int>();
+    r.add("movedim.intlist(Tensor self, int[] source, int[] destination) -> Tensor", "fm")
+        .kernel<movedim>()
+        .takes_lazy();
+    r.add("movedim.int(Tensor self, int source, int destination) -> Tensor", "fm").kernel<movedim_int>().takes_lazy();
 });
 
 }  // namespace

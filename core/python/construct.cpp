@@ -376,11 +376,15 @@ Tensor tensor_from(PyObject* data, DType dtype, Device device) {
         }
     }
     Tensor t = empty(sizes, dtype, kCPU);
-    if (!visit_dtype(dtype, [&](auto z) {
-            using T = decltype(z);
-            if (t.numel()) store_nested(t.data<T>(), data, sizes, 0, dtype);
-        }))
-        fail(ErrorKind::Type, "tensors of type ", name(dtype), " cannot be made from Python numbers");
+    if (dtype == DType::c32) {
+        Tensor w = empty(sizes, DType::c64, kCPU);
+        if (t.numel()) store_nested(w.data<C64>(), data, sizes, 0, DType::c64);
+        return converted(w, dtype, device);
+    }
+    visit_dtype(dtype, [&](auto z) {
+        using T = decltype(z);
+        if (t.numel()) store_nested(t.data<T>(), data, sizes, 0, dtype);
+    });
     return device == kCPU ? t : converted(t, dtype, device);
 }
 

@@ -71,6 +71,8 @@ struct Export {
 
 template <class Managed>
 PyObject* export_tensor(const Tensor& t, const char* name) {
+    check(!t->conj, "Can't export tensors with the conjugate bit set");
+    check(!t->neg, "Can't export tensors with the negative bit set");
     auto* e = new Export<Managed>;
     e->tensor = t;
     e->shape = t.sizes();

@@ -104,6 +104,7 @@ PyObject* from_numpy(PyObject*, PyObject* array) {
 
 // ---------------------------------------------------------------- tensor to array
 Tensor readable(const Tensor& t, bool force) {
+    if (force && t->lazy()) return readable(op_to_plain(t), force);
     if (t.device().type == DeviceType::Meta)
         fail(ErrorKind::NotImplemented, "Cannot copy out of meta tensor; no data!");
     if (t->layout != Layout::Strided) {
@@ -268,6 +269,9 @@ Tensor tensor_from_array(PyObject* array, bool warn_if_readonly) {
 
 PyObject* array_from_tensor(const Tensor& t) {
     check_type(format_of(t.dtype()) != nullptr, "Got unsupported ScalarType ", t.dtype());
+    check(!t->conj,
+          "Can't call numpy() on Tensor that has conjugate bit set. Use tensor.resolve_conj().numpy() instead.");
+    check(!t->neg, "Can't call numpy() on Tensor that has negative bit set. Use tensor.resolve_neg().numpy() instead.");
     static PyObject* asarray = import_attribute("numpy", "asarray");
     const Ref plain =
         checked(wrap(t.requires_grad() || (t->object && Py_TYPE(static_cast<PyObject*>(t->object)) != tensor_type)
@@ -284,7 +288,8 @@ int tensor_get_buffer(PyObject* self, Py_buffer* view, int flags) {
             watch_leak("memory was asked for by the buffer protocol");
             const Tensor& t = unwrap(self);
             const char* format = format_of(t.dtype());
-            if (!format || t.requires_grad() || t.device().type != DeviceType::CPU || t->layout != Layout::Strided)
+            if (!format || t->lazy() || t.requires_grad() || t.device().type != DeviceType::CPU ||
+                t->layout != Layout::Strided)
                 raise(PyExc_BufferError, "this tensor's memory cannot be shared as a buffer");
             if (!t.is_contiguous() && (flags & PyBUF_STRIDES) != PyBUF_STRIDES)
                 raise(PyExc_BufferError, "the tensor is not contiguous");

@@ -140,9 +140,8 @@ PyObject* is_signed(PyObject* self, const Arguments&) {
 }
 PyObject* is_inference(PyObject* self, const Arguments&) { return PyBool_FromLong(unwrap(self)->inference); }
 PyObject* is_view(PyObject* self, const Arguments&) { return PyBool_FromLong(bool(unwrap(self)->base)); }
-PyObject* itself(PyObject* self, const Arguments&) {
-    return Py_NewRef(self);
-}  // conjugation and negation are never pending
+PyObject* is_conj(PyObject* self, const Arguments&) { return PyBool_FromLong(unwrap(self)->conj); }
+PyObject* is_neg(PyObject* self, const Arguments&) { return PyBool_FromLong(unwrap(self)->neg); }
 PyObject* never(PyObject*, const Arguments&) { return PyBool_FromLong(false); }
 
 // ---------------------------------------------------------------- values
@@ -190,8 +189,9 @@ PyObject* tolist(PyObject* self, const Arguments& in) {
         return nested_list(t, reinterpret_cast<const uint8_t*>(&none_yet), 0);
     }
     PyObject* r = nullptr;
-    if (!visit_dtype(t.dtype(), [&](auto z) { r = nested_list(t, t.data<decltype(z)>(), 0); }))
-        fail(ErrorKind::Type, "Unsupported type for tolist(): ", t.dtype());
+    const Tensor readable = t->unusual() ? op_to_plain(t) : t;
+    visit_dtype(t.dtype() == DType::c32 ? DType::c64 : t.dtype(),
+                [&](auto z) { r = nested_list(readable, readable.data<decltype(z)>(), 0); });
     return r;
 }
 
@@ -353,10 +353,8 @@ PyMethodDef tensor_methods[] = {
     FB_METHOD(is_complex, is_complex_),
     FB_METHOD(is_signed, is_signed),
     FB_METHOD(is_inference, is_inference),
-    FB_METHOD(resolve_conj, itself),
-    FB_METHOD(resolve_neg, itself),
-    FB_METHOD(is_conj, never),
-    FB_METHOD(is_neg, never),
+    FB_METHOD(is_conj, is_conj),
+    FB_METHOD(is_neg, is_neg),
     FB_METHOD(is_pinned, never),
     FB_METHOD(has_names, never),
     FB_METHOD(_is_view, is_view),

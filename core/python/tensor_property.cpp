@@ -196,6 +196,8 @@ void replace_data(const Tensor& t, const Tensor& from) {
     i.offset = from->offset;
     i.dtype = from->dtype;
     i.layout = from->layout;
+    i.conj = from->conj;
+    i.neg = from->neg;
     i.set_shape(from.sizes(), from.strides());
     i.base = nullptr;
 }

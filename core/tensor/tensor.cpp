@@ -173,6 +173,7 @@ Tensor empty(IntSpan sizes, DType dtype, Device device) {
     Tensor t = TensorImpl::create();
     t->storage = Storage::allocate(bytes, device);
     t->dtype = dtype;
+    if (dtype == DType::c32) unusual_tensors = true;
     t->set_contiguous(sizes);
     return t;
 }
@@ -185,6 +186,7 @@ Tensor empty_strided(IntSpan sizes, IntSpan strides, DType dtype, Device device)
     Tensor t = TensorImpl::create();
     t->storage = Storage::allocate(size_t(storage_size(sizes, strides, 0)) * itemsize(dtype), device);
     t->dtype = dtype;
+    if (dtype == DType::c32) unusual_tensors = true;
     t->set_shape(sizes, strides);
     return t;
 }
@@ -211,8 +213,15 @@ Tensor empty_like(const Tensor& t, DType dtype) {
     return empty_strided(t.sizes(), strides, dtype, t.device());
 }
 
+void no_element_type(DType t) { fail(ErrorKind::NotImplemented, "no kernel for tensors of '", scalar_name(t), "'"); }
+
 Tensor scalar_tensor(Scalar v, DType dtype, Device device) {
     Tensor t = empty({}, dtype, device);
+    if (dtype == DType::c32) {
+        const C128 c = v.complex();
+        if (!t.is_meta()) *t.data<F16>() = F16(float(c.re)), t.data<F16>()[1] = F16(float(c.im));
+        return t;
+    }
     if (!t.is_meta()) visit_dtype(dtype, [&](auto z) { *t.data<decltype(z)>() = v.to<decltype(z)>(); });
     watch_constant(t);
     return t;
@@ -224,6 +233,8 @@ Tensor make_view(const Tensor& t, IntSpan sizes, IntSpan strides, int64_t offset
     v->dtype = t->dtype;
     v->offset = offset;
     v->inference = t->inference;
+    v->conj = t->conj;
+    v->neg = t->neg;
     v->set_shape(sizes, strides);
     t->share_version(*v.get());
     return v;
@@ -238,16 +249,24 @@ Tensor shallow_copy(const Tensor& t, bool share_version) {
     v->numel = t->numel;
     v->contiguous = t->contiguous;
     v->inference = t->inference;
+    v->conj = t->conj;
+    v->neg = t->neg;
     v->sizes = t->sizes;
     v->strides = t->strides;
     if (share_version) t->share_version(*v.get());
     return v;
 }
 
+Tensor (*op_to_plain)(const Tensor&) = nullptr;
+
 Scalar Tensor::item() const {
     const TensorImpl& t = *get();
     if (t.numel != 1) fail(ErrorKind::Runtime, "a Tensor with ", t.numel, " elements cannot be converted to Scalar");
     check(!is_meta(), "Tensor.item() cannot be called on meta tensors");
+    if (t.unusual()) {  // read as an ordinary number
+        const Tensor plain = op_to_plain(*this);
+        return plain.item();
+    }
     Scalar r;
     visit_dtype(t.dtype, [&](auto z) {
         using T = decltype(z);

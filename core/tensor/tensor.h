@@ -55,6 +55,10 @@ public:
 };
 using TensorSpan = std::span<const Tensor>;
 
+// Set for good once there was a tensor that kernels cannot read as it lies: a lazily conjugated or negated view, or one
+// of complex32. Until then no call looks for them (op/lazy.cpp).
+inline bool unusual_tensors = false;
+
 class TensorImpl final : public RefCounted {
 public:
     Ptr<Storage> storage;
@@ -72,8 +76,9 @@ public:
     Ptr<VersionCounter> shared_version;
     Node* grad_fn = nullptr;                          // owned; set through set_history
     std::unique_ptr<AutogradMeta, MetaDeleter> meta;  // made when first needed
-    Ptr<TensorImpl> base;          // of a view that autograd follows: the tensor it looks into (never itself a view)
-    uint32_t view_version = 0;     // of a view with a grad_fn: 1 + the version it was computed at
+    Ptr<TensorImpl> base;            // of a view that autograd follows: the tensor it looks into (never itself a view)
+    uint32_t view_version = 0;       // of a view with a grad_fn: 1 + the version it was computed at
+    bool conj = false, neg = false;  // a view that reads its memory conjugated or negated; operators see to it
     bool view_of_no_grad = false;  // the view was made under no_grad: in-place writes that need a gradient are refused
     void* object = nullptr;        // the Python object, if there is one
     static void (*drop_object)(TensorImpl*);  // set by the Python layer
@@ -96,6 +101,8 @@ public:
         else ++own_version;
     }
     void share_version(TensorImpl& view);  // from now on both count together
+    bool lazy() const { return conj || neg; }
+    bool unusual() const { return conj || neg || dtype == DType::c32; }
     // Itself, or as a view into something that does (then grad_fn is made when it is asked for).
     bool needs_grad() const { return requires_grad || grad_fn || (base && !view_of_no_grad && base->needs_grad()); }
 
@@ -143,6 +150,9 @@ Tensor scalar_tensor(Scalar v, DType dtype, Device device = kCPU);
 Tensor make_view(const Tensor& t, IntSpan sizes, IntSpan strides, int64_t offset);
 // The same data, no history. `share_version` false is what `.data` gives.
 Tensor shallow_copy(const Tensor& t, bool share_version);
+
+// A copy that kernels can read: conjugated and negated in memory, complex64 for complex32. Set by op/lazy.cpp.
+extern Tensor (*op_to_plain)(const Tensor&);
 
 DType default_dtype();
 void set_default_dtype(DType);

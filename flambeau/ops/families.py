@@ -18,9 +18,9 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         sum_to_size unsafe_chunk unsafe_split unsafe_split_with_sizes narrow_copy""".split(),
     ),
     "index": (
-        """broadcast_to adjoint concat nonzero diag repeat_interleave unique unique_consecutive
+        """adjoint concat nonzero diag repeat_interleave unique unique_consecutive
         resize_as_ asarray empty_permuted concatenate""".split(),
-        """broadcast_to adjoint where diag repeat_interleave unique unique_consecutive
+        """adjoint where diag repeat_interleave unique unique_consecutive
         resize_as_ fill_diagonal_""".split(),
     ),
     "losses": (

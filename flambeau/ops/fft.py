@@ -71,7 +71,7 @@ def _r2c(t: Any, n: int | None, dim: int, norm: str | None, forward: bool, name:
     dim = _one_dim(t, dim)
     _check_size(t.shape[dim] if n is None else n)
     result = core("_fft_r2c")(_resized(t, [n], [dim]), [dim], _scaling(norm, forward), True)
-    return result if forward else result.conj()
+    return result if forward else result.conj_physical()
 
 
 def _c2r(t: Any, n: int | None, dim: int, norm: str | None, forward: bool) -> Any:
@@ -127,7 +127,7 @@ def _r2c_n(t: Any, s: Any, dim: Any, norm: str | None, forward: bool, name: str)
     scaling = _scaling(norm, forward)
     if forward:
         return core("_fft_r2c")(t, dims, scaling, True)
-    half = core("_fft_r2c")(t, dims[-1:], scaling, True).conj()
+    half = core("_fft_r2c")(t, dims[-1:], scaling, True).conj_physical()
     return core("_fft_c2c")(half, dims[:-1], scaling, False) if dims[:-1] else half
 
 

@@ -10,12 +10,6 @@ import flambeau as fb
 from .registry import alias, composite, core, wrap_dim
 
 
-@composite("broadcast_to(Tensor(a) self, int[] size) -> Tensor(a)", method=True)
-def broadcast_to(input: Any, size: Sequence[int]) -> Any:
-    """A view of a larger shape (`expand`)."""
-    return input.expand(size)
-
-
 @composite("adjoint(Tensor(a) self) -> Tensor(a)", method=True)
 def adjoint(input: Any) -> Any:
     """Matrices transposed and conjugated."""

@@ -1,0 +1,117 @@
+// Tensors that kernels cannot read as they lie: lazily conjugated or negated views, and complex32. Views and copies
+// take them as they are (Op::takes_lazy); every other operator is called with plain copies, which autograd records, and
+// what it writes goes back through `copy_`.
+#include "op/op.h"
+
+namespace fb {
+namespace {
+
+DType wide(DType t) { return t == DType::c32 ? DType::c64 : t; }
+
+// Recorded where gradients are; the copy conjugates and negates.
+Tensor plain(const Tensor& t) {
+    if (t.dtype() == DType::c32) return op<"_to_copy">(t, DType::c64, t.device());
+    return op<"clone">(t);
+}
+Tensor plain_outside_autograd(const Tensor& t) {
+    GradGuard off(false);
+    return plain(t);
+}
+const bool installed = (op_to_plain = plain_outside_autograd, true);
+
+template <class F>
+void each_tensor(const Op& op, const Value* args, F&& f) {
+    for (size_t i = 0; i < op.schema.args.size(); ++i) {
+        if (args[i].is_tensor()) f(args[i].tensor());
+        else if (args[i].tag == Tag::Tensors)
+            for (const Tensor& t : args[i].tensors())
+                if (t.defined()) f(t);
+    }
+}
+
+// What of a call has to be put aside until it is over.
+struct Plain {
+    std::vector<Value> args;
+    std::vector<Tensor> tensors;             // copies; their places do not move
+    std::vector<std::vector<Tensor>> lists;  // of Tensor[] arguments
+    bool half = false;                       // complex32 came in and nothing wider did: results go back to it
+
+    Plain(const Op& op, const Value* from) : args(from, from + op.schema.args.size()) {
+        tensors.reserve(args.size());
+        lists.reserve(args.size());
+        bool wider = false;
+        each_tensor(op, from, [&](const Tensor& t) {
+            half |= t.dtype() == DType::c32;
+            const DType d = t.dtype();
+            wider |= t.dim() > 0 && (d == DType::f32 || d == DType::f64 || d == DType::c64 || d == DType::c128);
+        });
+        for (Value& v : args) {
+            if (v.tag == Tag::DType && v.dt != DType::none) wider = true;  // the caller chose
+            if (v.is_tensor() && v.tensor_ptr->unusual()) {
+                v = tensors.emplace_back(plain(v.tensor()));
+            } else if (v.tag == Tag::Tensors) {
+                std::vector<Tensor>& l = lists.emplace_back(v.tensors().begin(), v.tensors().end());
+                for (Tensor& t : l)
+                    if (t.defined() && t->unusual()) t = plain(t);
+                v = l;
+            }
+        }
+        half &= !wider;
+    }
+    Tensor narrowed(Tensor t) const {
+        if (!half || !t.defined()) return t;
+        if (t.dtype() == DType::c64) return t.to(DType::c32);
+        return t.dtype() == DType::f32 ? t.to(DType::f16) : t;
+    }
+};
+
+// The destination of an in-place call, or of out=: written aside, then copied into the real one.
+void write_back(const Tensor& to, const Tensor& from) {
+    if (!same(to.sizes(), from.sizes())) {
+        Value v[] = {to, from.sizes(), Value()};
+        Frame f(require_op("resize_"), v);
+        f.op->call(f);
+    }
+    inplace<"copy_">(to, from);
+}
+
+}  // namespace
+
+bool call_unusual(const Op& op, Frame& f) {
+    if (!unusual_tensors || op.takes_lazy) return false;
+    bool found = false;
+    each_tensor(op, f.args, [&](const Tensor& t) { found |= t->unusual(); });
+    const int outputs = f.given && !f.inplace ? int(op.schema.return_kinds.size()) : 0;
+    for (int i = 0; i < outputs; ++i) found |= f.given[i].defined() && f.given[i]->unusual();
+    if (!found) return false;
+
+    Plain p(op, f.args);
+    Frame inner(op, p.args.data());
+    inner.inplace = f.inplace;
+    std::vector<Tensor> given;
+    if (f.inplace) given.push_back(p.args[0].tensor());
+    for (int i = 0; i < outputs; ++i) {
+        const Tensor& t = f.given[i];
+        given.push_back(!t.defined() || !t->unusual() ? t : empty_like(t, wide(t.dtype())));
+    }
+    if (!given.empty()) inner.given = given.data();
+    op.call(inner);
+
+    f.n = inner.n;
+    f.value = inner.value;
+    f.text = std::move(inner.text);
+    for (Tensor& t : inner.list) f.list.push_back(p.narrowed(std::move(t)));
+    for (int i = 0; i < inner.n && inner.list.empty(); ++i) {
+        const bool first_argument = i == 0 && (f.inplace || op.only_inplace) && f.args[0].is_tensor();
+        const Tensor to = first_argument ? f.args[0].tensor() : i < outputs ? f.given[i] : Tensor();
+        if (!to.defined()) {
+            f.result[i] = p.narrowed(std::move(inner.result[i]));
+            continue;
+        }
+        if (inner.result[i].get() != to.get()) write_back(to, inner.result[i]);
+        f.result[i] = to;
+    }
+    return true;
+}
+
+}  // namespace fb
