@@ -38,7 +38,6 @@ DType fold_type(Fold f, DType in) {
         case Fold::nansum:
         case Fold::prod:
             if (is_complex(in)) return DType::c128;
-            if (is_low_precision(in)) return DType::f32;
             return is_floating(in) ? DType::f64 : in == DType::u64 ? DType::u64 : DType::i64;
         case Fold::max:
         case Fold::min: return in;
@@ -120,6 +119,39 @@ static Tensor fold_image(const char* name, const Tensor& x, uint64_t dims, bool 
     return r;
 }
 
+// What folds the results of parts into the result of the whole; `count` where nothing does.
+static Fold joining(Fold f) {
+    switch (f) {
+        case Fold::sum:
+        case Fold::nansum:
+        case Fold::count_nonzero:
+        case Fold::abs_sum:
+        case Fold::square_sum:
+        case Fold::abs_pow_sum:
+        case Fold::moments: return Fold::sum;
+        case Fold::abs_max: return Fold::max;
+        case Fold::abs_min: return Fold::min;
+        case Fold::prod:
+        case Fold::max:
+        case Fold::min:
+        case Fold::all:
+        case Fold::any: return f;
+        default: return Fold::count;
+    }
+}
+// Means and squared deviations of parts of `each` values (the last has the rest of `length`), joined.
+static void join_moments(const double* part, int64_t parts, int64_t length, int64_t each, double* to) {
+    double mean = part[0], squares = part[1], n = double(std::min(each, length));
+    for (int64_t k = 1; k < parts; ++k) {
+        const double m = double(std::min(each, length - k * each)), gap = part[2 * k] - mean;
+        squares += part[2 * k + 1] + gap * gap * (n * m / (n + m));
+        mean += gap * (m / (n + m));
+        n += m;
+    }
+    to[0] = mean;
+    to[1] = squares;
+}
+
 Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepdim, double param) {
     if (f == Fold::sum && x->storage->image())
         if (Tensor r = fold_image(name, x, dims, keepdim); r.defined()) return r;
@@ -144,15 +176,15 @@ Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepd
         plan.fold_stride[0] = 0;
     }
     // One result of many values: its longest dimension is cut in pieces, whose results are folded again.
-    const bool by_parts = f == Fold::sum || f == Fold::max || f == Fold::min || f == Fold::all || f == Fold::any;
-    if (plan.results == 1 && by_parts && work > 2 * kGrain && num_threads() > 1 &&
-        fold_type(f, x.dtype()) == out.dtype()) {
+    const Fold join = joining(f);
+    if (plan.results == 1 && join != Fold::count && work > 2 * kGrain && num_threads() > 1) {
         int longest = 0;
         for (int d = 1; d < plan.folded; ++d)
             if (plan.fold_size[d] > plan.fold_size[longest]) longest = d;
         const int64_t parts = std::min<int64_t>(num_threads(), plan.fold_size[longest]);
-        Tensor partial = empty(Dims{parts}, out.dtype());
-        const int64_t each = (plan.fold_size[longest] + parts - 1) / parts, bytes = int64_t(itemsize(out.dtype()));
+        const int64_t each = (plan.fold_size[longest] + parts - 1) / parts;
+        const int64_t bytes = int64_t(itemsize(out.dtype())) * (f == Fold::moments ? 2 : 1);
+        Tensor partial = empty(Dims{parts, bytes / int64_t(itemsize(out.dtype()))}, out.dtype());
         const int64_t used = (plan.fold_size[longest] + each - 1) / each;
         parallel_for(used, 1, [&](int64_t b, int64_t e) {
             for (int64_t i = b; i < e; ++i) {
@@ -163,11 +195,16 @@ Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepd
                      0, 1);
             }
         });
+        if (f == Fold::moments) {
+            join_moments(partial.data<double>(), used, plan.length, each * (plan.length / plan.fold_size[longest]),
+                         reinterpret_cast<double*>(o));
+            return out;
+        }
         ReducePlan last;
         last.folded = 1;
         last.fold_size[0] = last.length = used;
         last.fold_stride[0] = bytes;
-        fold_loop(f, out.dtype())(last, static_cast<const char*>(partial->data()), o, 0, 1);
+        fold_loop(join, out.dtype())(last, static_cast<const char*>(partial->data()), o, 0, 1);
         return out;
     }
     parallel_for(plan.results, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, plan.length)),

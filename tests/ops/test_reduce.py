@@ -83,3 +83,51 @@ def test_values(expression, expected):
 def test_errors(call, text):
     with pytest.raises(RuntimeError, match=text):
         call()
+
+
+@pytest.mark.parametrize("dtype", [fb.float16, fb.bfloat16])
+def test_sums_of_many_half_values(dtype):
+    # more values than one thread takes: parts are joined
+    x = fb.full((200_000,), 0.25, dtype=dtype)
+    assert x.sum().item() == fb.tensor(50_000.0).to(dtype).item()
+    assert x.mean().item() == 0.25
+    assert x.view(400, 500).sum(0).tolist() == [100.0] * 500
+    assert x.view(400, 500).sum(1).tolist() == [125.0] * 400
+    assert x.nansum().item() == x.sum().item()
+
+
+@pytest.mark.parametrize("n", [5, 33, 64, 100, 1000, 70_001])
+def test_extremes_find_nan_everywhere(n):
+    for place in {0, 1, n // 2, n - 2, n - 1}:
+        x = fb.arange(float(n)) - n / 2
+        assert (x.max().item(), x.min().item()) == (n - 1 - n / 2, -n / 2)
+        assert x.norm(float("inf")).item() == max(n - 1 - n / 2, n / 2)
+        x[place] = float("nan")
+        for value in (x.max(), x.min(), x.amax(0), x.half().amin(0), x.double().max(), x.norm(float("inf"))):
+            assert value.isnan().item()
+        assert x.argmax().item() == place
+
+
+@pytest.mark.parametrize("n", [10, 1000, 100_000])
+def test_parts_join_to_the_whole(n):
+    x = fb.arange(float(n)) % 97 - 40
+    line = x.tolist()
+    mean = sum(line) / n
+    assert x.double().var(correction=0).item() == pytest.approx(sum((v - mean) ** 2 for v in line) / n)
+    assert x.count_nonzero().item() == sum(v != 0 for v in line)
+    assert (x > 3).sum().item() == sum(v > 3 for v in line)
+    assert x.norm(1).item() == pytest.approx(sum(abs(v) for v in line), rel=1e-6)
+    assert (x * 0 + 1).prod().item() == 1
+    assert x.nansum().item() == sum(line)
+
+
+def test_places_of_extremes_side_by_side():
+    x = (fb.arange(60_000.0) * 7919 % 1009).view(200, 300)
+    x[17, 5] = x[30, 5] = float("nan")
+    best = x.argmax(0).tolist()
+    rows = x.tolist()
+    for c in range(300):
+        column = [r[c] for r in rows]
+        want = 17 if c == 5 else column.index(max(column))
+        assert best[c] == want
+    assert x.max(0)[1].tolist() == best

@@ -2,6 +2,7 @@
 // CMakeLists.txt).
 #include <type_traits>
 #include "cpu/reduce.h"
+#include "cpu/simd/strip.h"
 
 namespace fb::cpu::FB_ARCH {
 namespace {
@@ -16,11 +17,11 @@ struct Wide<float> {
 };
 template <>
 struct Wide<F16> {
-    using type = float;
+    using type = double;
 };
 template <>
 struct Wide<BF16> {
-    using type = float;
+    using type = double;
 };
 template <>
 struct Wide<C64> {
@@ -130,10 +131,18 @@ struct Sum {
     static L join(L a, L b) { return a + b; }
     static A start() { return A(0); }
     static A merge(A a, L b) { return a + A(b); }
+    static A run(const T* v, int64_t& i, int64_t n)
+        requires is_float_v<T>
+    {
+        return sum_registers(v, i, n, [](auto sum, auto x) { return sum + x; });
+    }
 };
 template <class T>
 struct NanSum : Sum<T> {
     using typename Sum<T>::L;
+    static double run(const T* v, int64_t& i, int64_t n) {
+        return sum_registers(v, i, n, [](auto sum, auto x) { return x != x ? sum : sum + x; });
+    }
     static L step(L a, T v, double) {
         const L x = L(v);
         return is_nan(x) ? a : a + x;
@@ -141,13 +150,15 @@ struct NanSum : Sum<T> {
 };
 template <class T>
 struct Prod {
-    using A = std::conditional_t<is_half_v<T>, float,
-                                 std::conditional_t<std::is_same_v<T, float>, double, typename Wide<T>::type>>;
+    using A = typename Wide<T>::type;
     using L = A;
     using Out = A;
     static constexpr bool widen = false;
     static L lane0() { return L(1); }
-    static L step(L a, T v, double) { return a * L(v); }
+    static L step(L a, T v, double) {
+        if constexpr (is_half_v<T>) return a * L(float(v));
+        else return a * L(v);
+    }
     static L join(L a, L b) { return a * b; }
     static A start() { return A(1); }
     static A merge(A a, L b) { return a * b; }
@@ -181,6 +192,13 @@ struct Max {
     static L join(L a, L b) { return b > a || is_nan(b) ? b : a; }
     static A start() { return lane0(); }
     static A merge(A a, L b) { return join(a, b); }
+    static A run(const T* v, int64_t& i, int64_t n)
+        requires is_float_v<T>
+    {
+        bool nan = false;
+        const A best = extreme_of_registers<true>(v, i, n, A(lane0()), nan, [](auto x) { return x; });
+        return nan ? A(__builtin_nan("")) : best;
+    }
 };
 template <class T>
 struct Min {
@@ -196,6 +214,13 @@ struct Min {
     static L join(L a, L b) { return b < a || is_nan(b) ? b : a; }
     static A start() { return lane0(); }
     static A merge(A a, L b) { return join(a, b); }
+    static A run(const T* v, int64_t& i, int64_t n)
+        requires is_float_v<T>
+    {
+        bool nan = false;
+        const A best = extreme_of_registers<false>(v, i, n, A(lane0()), nan, [](auto x) { return x; });
+        return nan ? A(__builtin_nan("")) : best;
+    }
 };
 template <class T>
 inline bool truth(T v) {
@@ -230,11 +255,11 @@ struct Any {
 template <class T>
 struct CountNonzero {
     using A = int64_t;
-    using L = int64_t;
+    using L = std::conditional_t<sizeof(T) <= 4, int32_t, int64_t>;  // as wide as what is compared
     using Out = int64_t;
-    static constexpr bool widen = false;
+    static constexpr bool widen = true;
     static L lane0() { return 0; }
-    static L step(L a, T v, double) { return a + truth(v); }
+    static L step(L a, T v, double) { return L(a + truth(v)); }
     static L join(L a, L b) { return a + b; }
     static A start() { return 0; }
     static A merge(A a, L b) { return a + b; }
@@ -261,6 +286,11 @@ struct Norm {  // 0 abs, 1 square, 2 power
     static L join(L a, L b) { return a + b; }
     static A start() { return 0; }
     static A merge(A a, L b) { return a + A(b); }
+    static A run(const T* v, int64_t& i, int64_t n)
+        requires(Kind < 2 && is_float_v<T>)
+    {
+        return sum_registers(v, i, n, [](auto sum, auto x) { return Kind ? fma(x, x, sum) : sum + abs(x); });
+    }
 };
 template <class T, bool Largest>
 struct NormLimit {
@@ -274,26 +304,49 @@ struct NormLimit {
     static L join(L a, L b) { return (Largest ? b > a : b < a) || b != b ? b : a; }
     static A start() { return lane0(); }
     static A merge(A a, L b) { return join(a, b); }
+    static A run(const T* v, int64_t& i, int64_t n)
+        requires is_float_v<T>
+    {
+        bool nan = false;
+        const A best = extreme_of_registers<Largest>(v, i, n, A(lane0()), nan, [](auto x) { return abs(x); });
+        return nan ? A(__builtin_nan("")) : best;
+    }
 };
 
 // --- the loops
-constexpr int kLanes = 32, kBlock = 4096;
+constexpr int kLanesTogether = 32, kBlock = 4096;
 
 // One run of values; contiguous ones in independent lanes that the compiler turns into vectors.
 template <class F, class T>
 inline void strip(typename F::A& acc, const char* p, int64_t stride, int64_t n, double param) {
     using L = typename F::L;
-    if (stride == int64_t(sizeof(T)) && n >= 2 * kLanes) {
+    if (stride == int64_t(sizeof(T)) && n >= 2 * kLanesTogether) {
         const T* v = reinterpret_cast<const T*>(p);
-        L lane[kLanes];
         int64_t i = 0;
-        while (i + kLanes <= n) {
-            for (int k = 0; k < kLanes; ++k) lane[k] = F::lane0();
+        if constexpr (requires { F::run(v, i, n); }) {
+            if constexpr (std::is_same_v<decltype(F::run(v, i, n)), L> && !F::widen)
+                acc = F::merge(acc, F::run(v, i, n));
+            else acc = acc + F::run(v, i, n);
+        }
+        if constexpr (std::is_same_v<T, bool> && F::widen) {  // flags are counted in bytes, up to 255 of them
+            constexpr int kFlags = 64;
+            const uint8_t* flags = reinterpret_cast<const uint8_t*>(p);
+            while (i + kFlags <= n) {
+                uint8_t part[kFlags] = {};
+                const int64_t end = n - i < 255 * kFlags ? n : i + 255 * kFlags;
+                for (; i + kFlags <= end; i += kFlags)
+                    for (int k = 0; k < kFlags; ++k) part[k] = uint8_t(part[k] + (flags[i + k] != 0));
+                for (int k = 0; k < kFlags; ++k) acc += part[k];
+            }
+        }
+        L lane[kLanesTogether];
+        while (i + kLanesTogether <= n) {
+            for (int k = 0; k < kLanesTogether; ++k) lane[k] = F::lane0();
             int64_t end = F::widen ? i + kBlock : n;
             if (end > n) end = n;
-            for (; i + kLanes <= end; i += kLanes)
-                for (int k = 0; k < kLanes; ++k) lane[k] = F::step(lane[k], v[i + k], param);
-            for (int w = kLanes / 2; w >= 1; w /= 2)
+            for (; i + kLanesTogether <= end; i += kLanesTogether)
+                for (int k = 0; k < kLanesTogether; ++k) lane[k] = F::step(lane[k], v[i + k], param);
+            for (int w = kLanesTogether / 2; w >= 1; w /= 2)
                 for (int k = 0; k < w; ++k) lane[k] = F::join(lane[k], lane[k + w]);
             acc = F::merge(acc, lane[0]);
         }
@@ -363,14 +416,14 @@ void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int6
     const bool columns = plan.kept > 0 && plan.kept_stride[0] == int64_t(sizeof(T)) && plan.kept_size[0] >= 4 &&
                          (plan.folded == 0 || plan.fold_stride[0] != int64_t(sizeof(T)));
     if (columns) {
-        constexpr int kWidth = 256;
-        L lane[kWidth];
-        A acc[kWidth];
+        constexpr int kColumns = 1024;
+        L lane[kColumns];
+        A acc[kColumns];
         while (begin < end) {
             const char* p = kept_start(plan, in, begin, at);
             int64_t n = plan.kept_size[0] - at[0];
             if (n > end - begin) n = end - begin;
-            if (n > kWidth) n = kWidth;
+            if (n > kColumns) n = kColumns;
             for (int64_t k = 0; k < n; ++k) {
                 acc[k] = F::start();
                 lane[k] = F::lane0();
@@ -390,7 +443,13 @@ void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int6
                     const T *v0 = reinterpret_cast<const T*>(q), *v1 = reinterpret_cast<const T*>(q + stride);
                     const T *v2 = reinterpret_cast<const T*>(q + 2 * stride),
                             *v3 = reinterpret_cast<const T*>(q + 3 * stride);
-                    for (int64_t k = 0; k < n; ++k) {
+                    int64_t k = 0;
+                    if constexpr (is_half_v<T> && std::is_same_v<F, Sum<T>>)
+                        for (constexpr int w = kRegister<T>; k + w <= n; k += w)
+                            store(lane + k, load<Register<T>>(lane + k) +
+                                                (load_register(v0 + k) + load_register(v1 + k)) +
+                                                (load_register(v2 + k) + load_register(v3 + k)));
+                    for (; k < n; ++k) {
                         const L two = F::step(F::step(lane[k], v0[k], plan.param), v1[k], plan.param);
                         lane[k] = F::step(F::step(two, v2[k], plan.param), v3[k], plan.param);
                     }
@@ -408,6 +467,17 @@ void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int6
         return;
     }
     const char* p = kept_start(plan, in, begin, at);
+    if (plan.folded == 1 && plan.kept == 1 && plan.fold_stride[0] == int64_t(sizeof(T)) &&
+        plan.fold_size[0] <= kLanesTogether) {  // short rows
+        const int64_t n = plan.fold_size[0];
+        for (; begin < end; ++begin, p += plan.kept_stride[0]) {
+            const T* v = reinterpret_cast<const T*>(p);
+            L lane = F::lane0();
+            for (int64_t i = 0; i < n; ++i) lane = F::step(lane, v[i], plan.param);
+            o[begin] = finish<F>(F::merge(F::start(), lane));
+        }
+        return;
+    }
     for (; begin < end; ++begin) {
         A acc = F::start();
         each_strip(plan, p,
@@ -424,6 +494,36 @@ void arg_fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, 
     using L = lane_t<T>;
     int64_t* o = reinterpret_cast<int64_t*>(out);
     int64_t at[kMaxDims];
+    if (plan.kept > 0 && plan.kept_stride[0] == int64_t(sizeof(T)) && plan.kept_size[0] >= 16 && plan.folded == 1 &&
+        plan.fold_size[0] < INT32_MAX) {  // many results side by side
+        constexpr int kColumns = 256;
+        using Place = std::conditional_t<sizeof(L) <= 4, int32_t, int64_t>;
+        L value[kColumns];
+        Place best[kColumns];
+        while (begin < end) {
+            const char* p = kept_start(plan, in, begin, at);
+            int64_t n = plan.kept_size[0] - at[0];
+            if (n > end - begin) n = end - begin;
+            if (n > kColumns) n = kColumns;
+            for (int64_t k = 0; k < n; ++k) {
+                value[k] = L(reinterpret_cast<const T*>(p)[k]);
+                best[k] = 0;
+            }
+            for (int64_t i = 1; i < plan.fold_size[0]; ++i) {
+                p += plan.fold_stride[0];
+                const T* v = reinterpret_cast<const T*>(p);
+                for (int64_t k = 0; k < n; ++k) {
+                    const L x = L(v[k]), old = value[k];
+                    const bool beats = (Largest ? x > old : x < old) | (is_nan(x) & !is_nan(old));
+                    value[k] = beats ? x : old;
+                    best[k] = beats ? Place(i) : best[k];
+                }
+            }
+            for (int64_t k = 0; k < n; ++k) o[begin + k] = best[k];
+            begin += n;
+        }
+        return;
+    }
     const char* p = kept_start(plan, in, begin, at);
     for (; begin < end; ++begin) {
         int64_t best = 0, position = 0;
@@ -461,6 +561,28 @@ void arg_fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, 
     }
 }
 
+inline double squares_about(const double* v, int64_t& i, int64_t n, double mean) {
+    return sum_registers(v, i, n, [=](D sum, D x) {
+        const D d = x - splat<D>(mean);
+        return fma(d, d, sum);
+    });
+}
+inline double squares_about(const float* v, int64_t& i, int64_t n, double mean) {
+    constexpr int kTogether = 4, kStep = FB_ARCH::kLanes<float>;
+    D sum[kTogether][2] = {};
+    const D m = splat<D>(mean);
+    for (; i + kTogether * kStep <= n; i += kTogether * kStep)
+        for (int k = 0; k < kTogether; ++k) {
+            const D2 x = widen(load_register(v + i + k * kStep));
+            const D lo = x.lo - m, hi = x.hi - m;
+            sum[k][0] = fma(lo, lo, sum[k][0]);
+            sum[k][1] = fma(hi, hi, sum[k][1]);
+        }
+    double result = 0;
+    for (const auto& s : sum) result += total(D(s[0] + s[1]));
+    return result;
+}
+
 // Mean and sum of squared deviations in two passes over each result's values.
 template <class T>
 void moments(const ReducePlan& plan, const char* in, char* out, int64_t begin, int64_t end) {
@@ -480,6 +602,7 @@ void moments(const ReducePlan& plan, const char* in, char* out, int64_t begin, i
             constexpr int kW = 8;
             double lane[kW] = {};
             int64_t i = 0;
+            if (stride == int64_t(sizeof(T))) squares += squares_about(reinterpret_cast<const T*>(q), i, n, mean);
             for (; i + kW <= n; i += kW)
                 for (int k = 0; k < kW; ++k) {
                     const double d = double(lane_t<T>(*reinterpret_cast<const T*>(q + (i + k) * stride))) - mean;
