@@ -2,6 +2,7 @@
 #include <cstring>
 #include <optional>
 #include "base/parallel.h"
+#include "cpu/depthwise.h"
 #include "cpu/dnnl.h"
 #include "cpu/gemm.h"
 #include "cpu/images.h"
@@ -44,9 +45,10 @@ struct Source {
     const void* data;
     Order order;
 };
+bool shows_channels_last(const Tensor& t) { return !t.is_contiguous() && is_channels_last(t.sizes(), t.strides()); }
 Source source(const Tensor& t) {
     if (const Image* i = hidden_image(t)) return {t, i->data, i->order};
-    if (!t.is_contiguous() && (is_channels_last(t.sizes(), t.strides()))) return {t, t.data(), Order::ChannelsLast};
+    if (shows_channels_last(t)) return {t, t.data(), Order::ChannelsLast};
     const Tensor d = dense(t);
     return {d, d.data(), Order::Plain};
 }
@@ -388,8 +390,29 @@ Tensor conv_forward(const ConvShape& s, const Tensor& x, const Tensor& weight, c
     return channels_last ? as_channels_last(r) : r;
 }
 
+// With stride 1 the data gradient is a convolution with the mirrored filters, where the padding allows it.
+static bool mirrors(const ConvShape& s) {
+    for (int64_t d = 0; d < s.spatial_dims(); ++d) {
+        const size_t i = size_t(d);
+        if (s.stride[i] != 1 || s.dilation[i] * (s.weight[i + 2] - 1) < s.padding[i]) return false;
+    }
+    return true;
+}
+static Tensor mirrored_depthwise(const ConvShape& s, const Tensor& g, const Tensor& weight) {
+    ConvShape m{s.out, s.weight, s.in, s.stride, s.padding, s.dilation, s.groups};
+    for (size_t i = 0; i < m.padding.size(); ++i) m.padding[i] = s.dilation[i] * (s.weight[i + 2] - 1) - s.padding[i];
+    const Tensor w = dense(weight), flipped = empty(s.weight, DType::f32);
+    const int64_t taps = product(IntSpan(s.weight).subspan(2));
+    for (int64_t c = 0; c < s.groups; ++c)
+        std::reverse_copy(w.data<float>() + c * taps, w.data<float>() + (c + 1) * taps,
+                          flipped.data<float>() + c * taps);
+    return conv_forward(m, g, flipped, Tensor(), false);
+}
+
 Tensor conv_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& weight, bool channels_last) {
     const DType t = g.dtype();
+    if (is_depthwise(s, t, channels_last))
+        return mirrors(s) ? mirrored_depthwise(s, g, weight) : depthwise_data_gradient(s, g, weight);
     const Tensor w = dense(weight);
     if (library_type(t)) {
         const Source src = source(g);
@@ -412,6 +435,8 @@ Tensor conv_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& wei
 Tensor conv_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias) {
     const DType t = x.dtype();
     const int64_t channels[] = {s.weight[0]};
+    if (is_depthwise(s, t, shows_channels_last(x) || shows_channels_last(g)))
+        return depthwise_weight_gradient(s, x, g, bias);
     if (library_type(t)) {
         const Tensor both[] = {x, g};
         settle_views(both);

@@ -1,0 +1,118 @@
+#include "cpu/depthwise.h"
+#include <string_view>
+#include "base/names.h"
+#include "base/parallel.h"
+#include "cpu/images.h"
+#include "cpu/pointwise.h"
+
+namespace fb::cpu {
+namespace baseline {
+extern const DepthwiseLoops depthwise_table;
+}
+#if FB_X86
+namespace avx2 {
+extern const DepthwiseLoops depthwise_table;
+}
+namespace avx512 {
+extern const DepthwiseLoops depthwise_table;
+}
+#endif
+
+const DepthwiseLoops& depthwise_loops() {
+#if FB_X86
+    static const std::string_view level = cpu_level();
+    if (level == "avx512") return avx512::depthwise_table;
+    if (level == "avx2") return avx2::depthwise_table;
+#endif
+    return baseline::depthwise_table;
+}
+
+namespace {
+
+DepthwiseShape shape_of(const ConvShape& s) {
+    DepthwiseShape d{{1, 1}, {1, 1}, {1, 1}, {1, 1}, {0, 0}, {1, 1}};
+    const size_t n = size_t(s.spatial_dims()), skip = 2 - n;
+    for (size_t i = 0; i < n; ++i) {
+        d.in[skip + i] = s.in[i + 2];
+        d.out[skip + i] = s.out[i + 2];
+        d.kernel[skip + i] = s.weight[i + 2];
+        d.stride[skip + i] = s.stride[i];
+        d.pad[skip + i] = s.padding[i];
+        d.dilation[skip + i] = s.dilation[i];
+    }
+    return d;
+}
+int64_t taps_of(const ConvShape& s) { return product(IntSpan(s.weight).subspan(2)); }
+
+// (channel, tap) to (block, tap, channel of the block), channels filled up with zeros, and back.
+std::vector<float> by_taps(const float* w, int64_t channels, int64_t taps, int64_t width, int64_t blocks) {
+    std::vector<float> r(size_t(blocks * taps * width), 0.f);
+    for (int64_t c = 0; c < channels; ++c)
+        for (int64_t k = 0; k < taps; ++k) r[size_t((c / width * taps + k) * width + c % width)] = w[c * taps + k];
+    return r;
+}
+void by_channels(const std::vector<float>& packed, float* w, int64_t channels, int64_t taps, int64_t width) {
+    for (int64_t c = 0; c < channels; ++c)
+        for (int64_t k = 0; k < taps; ++k) w[c * taps + k] = packed[size_t((c / width * taps + k) * width + c % width)];
+}
+// As the loops want it: an order whose rows are whole vectors.
+Tensor in_rows(const Tensor& t) {
+    const Image* i = hidden_image(t);
+    return i && i->order != Order::ChannelsLast && block_of(i->order) % depthwise_loops().lanes == 0
+               ? t
+               : image_in(t, preferred_order());
+}
+
+}  // namespace
+
+bool is_depthwise(const ConvShape& s, DType t, bool channels_last) {
+    return t == DType::f32 && !channels_last && s.groups == s.weight[0] && s.weight[1] == 1 && s.in[1] == s.groups &&
+           s.groups >= 8 && s.spatial_dims() <= 2;
+}
+
+Tensor depthwise_data_gradient(const ConvShape& s, const Tensor& g0, const Tensor& weight) {
+    const DepthwiseShape d = shape_of(s);
+    const Tensor g = in_rows(g0);
+    const Image& image = *hidden_image(g);
+    const Tensor dx = make_hidden(s.in, DType::f32, image.order);
+    const Pictures from(image), to(*hidden_image(dx));
+    const int64_t width = from.width, blocks = from.count / image.sizes[0], taps = taps_of(s),
+                  in = d.in[0] * d.in[1] * width, out = d.out[0] * d.out[1] * width;
+    const std::vector<float> w = by_taps(dense(weight).data<float>(), s.groups, taps, width, blocks);
+    parallel_for(from.count, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, in)), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i)
+            depthwise_loops().data_gradient(d, from.as<float>() + i * out, w.data() + i % blocks * taps * width,
+                                            to.as<float>() + i * in, width);
+    });
+    return dx;
+}
+
+Tensor depthwise_weight_gradient(const ConvShape& s, const Tensor& x0, const Tensor& g0, Tensor* bias) {
+    const DepthwiseShape d = shape_of(s);
+    const Tensor both[] = {x0, g0};
+    settle_views(both);
+    const Tensor x = in_rows(x0), g = image_in(g0, hidden_image(x)->order);
+    const Pictures px(*hidden_image(x)), pg(*hidden_image(g));
+    const int64_t samples = s.in[0], width = px.width, blocks = px.count / samples, taps = taps_of(s),
+                  in = d.in[0] * d.in[1] * width, out = d.out[0] * d.out[1] * width;
+    std::vector<float> dw(size_t(blocks * taps * width), 0.f), db(size_t(bias ? blocks * width : 0), 0.f);
+    const Tensor r = empty(s.weight, DType::f32);
+    parallel_for(blocks, std::max<int64_t>(1, 4096 / std::max<int64_t>(1, samples * out / width)),
+                 [&](int64_t begin, int64_t end) {
+                     for (int64_t b = begin; b < end; ++b)
+                         for (int64_t n = 0; n < samples; ++n) {
+                             const int64_t i = n * blocks + b;
+                             depthwise_loops().weight_gradient(d, px.as<float>() + i * in, pg.as<float>() + i * out,
+                                                               dw.data() + b * taps * width,
+                                                               bias ? db.data() + b * width : nullptr, width);
+                         }
+                 });
+    by_channels(dw, r.data<float>(), s.groups, taps, width);
+    if (bias) {
+        *bias = empty(Dims{s.groups}, DType::f32);
+        std::copy_n(db.begin(), s.groups, bias->data<float>());
+    }
+    return r;
+}
+
+}  // namespace fb::cpu

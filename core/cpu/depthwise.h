@@ -1,0 +1,29 @@
+// The gradients of depthwise convolutions over rows of channels (one or two spatial dimensions), for which oneDNN is
+// slow.
+#pragma once
+#include <cstdint>
+#include "cpu/conv.h"
+
+namespace fb::cpu {
+
+struct DepthwiseShape {
+    int64_t in[2], out[2], kernel[2], stride[2], pad[2], dilation[2];
+};
+
+// Compiled for each instruction set. `width` is a multiple of `lanes`; weights lie as kernel positions of `width` each.
+struct DepthwiseLoops {
+    int64_t lanes;
+    // dx of one picture; all of it is written.
+    void (*data_gradient)(const DepthwiseShape& s, const float* g, const float* w, float* dx, int64_t width);
+    // Adds what one picture gives to dw, and to db unless it is null.
+    void (*weight_gradient)(const DepthwiseShape& s, const float* x, const float* g, float* dw, float* db,
+                            int64_t width);
+};
+const DepthwiseLoops& depthwise_loops();
+
+// Whether these functions do it: float, one filter a channel, nothing asked about strides.
+bool is_depthwise(const ConvShape& s, DType t, bool channels_last);
+Tensor depthwise_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& weight);
+Tensor depthwise_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias);
+
+}  // namespace fb::cpu

@@ -1,0 +1,155 @@
+// Gradients of depthwise convolutions over rows of channels, compiled once for each instruction set.
+#include "cpu/depthwise.h"
+#include "cpu/simd/vec.h"
+
+namespace fb::cpu::FB_ARCH {
+namespace {
+
+constexpr int64_t kN = kLanes<float>;
+
+int64_t first_output(int64_t tap, int64_t pad, int64_t stride) {  // the first whose input at this tap is inside
+    const int64_t missing = pad - tap;
+    return missing <= 0 ? 0 : (missing + stride - 1) / stride;
+}
+int64_t end_output(int64_t tap, int64_t pad, int64_t stride, int64_t in, int64_t out) {
+    const int64_t room = in - 1 + pad - tap;
+    if (room < 0) return 0;
+    const int64_t end = room / stride + 1;
+    return end < out ? end : out;
+}
+
+// Every input position gathers from the outputs that looked at it.
+void data_gradient(const DepthwiseShape& s, const float* g, const float* w, float* dx, int64_t width) {
+    for (int64_t y = 0; y < s.in[0]; y++)
+        for (int64_t x = 0; x < s.in[1]; x++)
+            for (int64_t c = 0; c < width; c += kN) {
+                F sum{};
+                for (int64_t ky = 0; ky < s.kernel[0]; ky++) {
+                    const int64_t ty = y + s.pad[0] - ky * s.dilation[0], oy = ty / s.stride[0];
+                    if (ty < 0 || oy * s.stride[0] != ty || oy >= s.out[0]) continue;
+                    const float *row = g + oy * s.out[1] * width + c, *taps = w + ky * s.kernel[1] * width + c;
+                    for (int64_t kx = 0; kx < s.kernel[1]; kx++) {
+                        const int64_t tx = x + s.pad[1] - kx * s.dilation[1], ox = tx / s.stride[1];
+                        if (tx < 0 || ox * s.stride[1] != tx || ox >= s.out[1]) continue;
+                        sum = fma(load<F>(row + ox * width), load<F>(taps + kx * width), sum);
+                    }
+                }
+                store(dx + (y * s.in[1] + x) * width + c, sum);
+            }
+}
+
+// The same where two neighbours of a row of outputs lie two inputs apart and the kernel is 3 wide: pairs of inputs.
+void data_gradient_3_2(const DepthwiseShape& s, const float* g, const float* w, float* dx, int64_t width) {
+    for (int64_t y = 0; y < s.in[0]; y++) {
+        const float *rows[2], *taps[2];
+        int64_t n = 0;
+        for (int64_t ky = (y + s.pad[0]) & 1; ky < 3; ky += 2) {
+            const int64_t ty = y + s.pad[0] - ky, oy = ty >> 1;
+            if (ty < 0 || oy >= s.out[0]) continue;
+            rows[n] = g + oy * s.out[1] * width;
+            taps[n++] = w + ky * 3 * width;
+        }
+        float* to = dx + y * s.in[1] * width;
+        for (int64_t c = 0; c < width; c += kN) {
+            F t[2][3];
+            for (int64_t k = 0; k < n; k++)
+                for (int64_t j = 0; j < 3; j++) t[k][j] = load<F>(taps[k] + j * width + c);
+            for (int64_t x = 0; x < s.in[1]; x++) {
+                const int64_t at = x + s.pad[1], o = at >> 1;
+                F sum{};
+                for (int64_t k = 0; k < n; k++) {
+                    const float* row = rows[k] + c;
+                    if (at & 1) {
+                        if (o < s.out[1]) sum = fma(load<F>(row + o * width), t[k][1], sum);
+                    } else {
+                        if (o < s.out[1]) sum = fma(load<F>(row + o * width), t[k][0], sum);
+                        if (o >= 1 && o - 1 < s.out[1]) sum = fma(load<F>(row + (o - 1) * width), t[k][2], sum);
+                    }
+                }
+                store(to + x * width + c, sum);
+            }
+        }
+    }
+}
+
+// One row of outputs against the row of inputs it looks at, K neighbouring taps at once.
+template <int K>
+inline void row_taps(const DepthwiseShape& s, const float* x, const float* g, float* dw, int64_t width) {
+    const int64_t begin = first_output(0, s.pad[1], s.stride[1]),
+                  end = end_output(K - 1, s.pad[1], s.stride[1], s.in[1], s.out[1]);
+    const int64_t step = s.stride[1] * width;
+    for (int64_t c = 0; c < width; c += kN) {
+        F sum[K] = {};
+        const float *p = x + (begin * s.stride[1] - s.pad[1]) * width + c, *q = g + begin * width + c;
+        for (int64_t o = begin; o < end; o++, p += step, q += width) {
+            const F v = load<F>(q);
+            for (int k = 0; k < K; k++) sum[k] = fma(v, load<F>(p + k * width), sum[k]);
+        }
+        for (int k = 0; k < K; k++) {  // outputs for which only this tap, not all of them, is inside
+            F total = sum[k];
+            const int64_t first = first_output(k, s.pad[1], s.stride[1]),
+                          last = end_output(k, s.pad[1], s.stride[1], s.in[1], s.out[1]);
+            const auto add = [&](int64_t o) {
+                total =
+                    fma(load<F>(g + o * width + c), load<F>(x + (o * s.stride[1] - s.pad[1] + k) * width + c), total);
+            };
+            if (begin >= end) {
+                for (int64_t o = first; o < last; o++) add(o);
+            } else {
+                for (int64_t o = first; o < begin; o++) add(o);
+                for (int64_t o = end; o < last; o++) add(o);
+            }
+            float* to = dw + k * width + c;
+            store(to, F(load<F>(to) + total));
+        }
+    }
+}
+void row_any(const DepthwiseShape& s, const float* x, const float* g, float* dw, int64_t width) {
+    for (int64_t k = 0; k < s.kernel[1]; k++) {
+        const int64_t tap = k * s.dilation[1], first = first_output(tap, s.pad[1], s.stride[1]),
+                      last = end_output(tap, s.pad[1], s.stride[1], s.in[1], s.out[1]);
+        for (int64_t c = 0; c < width; c += kN) {
+            F total{};
+            for (int64_t o = first; o < last; o++)
+                total =
+                    fma(load<F>(g + o * width + c), load<F>(x + (o * s.stride[1] - s.pad[1] + tap) * width + c), total);
+            float* to = dw + k * width + c;
+            store(to, F(load<F>(to) + total));
+        }
+    }
+}
+
+void data_gradient_any(const DepthwiseShape& s, const float* g, const float* w, float* dx, int64_t width) {
+    const bool three = s.kernel[0] == 3 && s.kernel[1] == 3 && s.stride[0] == 2 && s.stride[1] == 2 &&
+                       s.dilation[0] == 1 && s.dilation[1] == 1;
+    if (three) data_gradient_3_2(s, g, w, dx, width);
+    else data_gradient(s, g, w, dx, width);
+}
+
+// Sums are kept for a row of outputs, then added up: the error grows with the square root of rows and columns.
+void weight_gradient(const DepthwiseShape& s, const float* x, const float* g, float* dw, float* db, int64_t width) {
+    for (int64_t oy = 0; oy < s.out[0]; oy++) {
+        const float* row = g + oy * s.out[1] * width;
+        for (int64_t ky = 0; ky < s.kernel[0]; ky++) {
+            const int64_t y = oy * s.stride[0] - s.pad[0] + ky * s.dilation[0];
+            if (y < 0 || y >= s.in[0]) continue;
+            const float* from = x + y * s.in[1] * width;
+            float* to = dw + ky * s.kernel[1] * width;
+            if (s.dilation[1] == 1 && s.kernel[1] == 3) row_taps<3>(s, from, row, to, width);
+            else if (s.dilation[1] == 1 && s.kernel[1] == 5) row_taps<5>(s, from, row, to, width);
+            else if (s.dilation[1] == 1 && s.kernel[1] == 7) row_taps<7>(s, from, row, to, width);
+            else row_any(s, from, row, to, width);
+        }
+        for (int64_t c = 0; db && c < width; c += kN) {
+            F total{};
+            for (int64_t o = 0; o < s.out[1]; o++) total += load<F>(row + o * width + c);
+            store(db + c, F(load<F>(db + c) + total));
+        }
+    }
+}
+
+}  // namespace
+
+extern constexpr DepthwiseLoops depthwise_table = {kN, data_gradient_any, weight_gradient};
+
+}  // namespace fb::cpu::FB_ARCH
