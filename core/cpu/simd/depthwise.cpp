@@ -72,35 +72,38 @@ void data_gradient_3_2(const DepthwiseShape& s, const float* g, const float* w, 
     }
 }
 
+// The outputs of a row for which tap k is inside: [first[k], last[k]).
+constexpr int kMostTaps = 7;
+struct TapRanges {
+    int64_t first[kMostTaps], last[kMostTaps];
+};
+
 // One row of outputs against the row of inputs it looks at, K neighbouring taps at once.
 template <int K>
-inline void row_taps(const DepthwiseShape& s, const float* x, const float* g, float* dw, int64_t width) {
-    const int64_t begin = first_output(0, s.pad[1], s.stride[1]),
-                  end = end_output(K - 1, s.pad[1], s.stride[1], s.in[1], s.out[1]);
+inline void row_taps(const DepthwiseShape& s, const TapRanges& ranges, const float* x, const float* g, float* dw,
+                     int64_t width) {
+    const int64_t begin = ranges.first[0], end = ranges.last[K - 1] > begin ? ranges.last[K - 1] : begin;
     const int64_t step = s.stride[1] * width;
     for (int64_t c = 0; c < width; c += kN) {
         F sum[K] = {};
         const float *p = x + (begin * s.stride[1] - s.pad[1]) * width + c, *q = g + begin * width + c;
         for (int64_t o = begin; o < end; o++, p += step, q += width) {
             const F v = load<F>(q);
+#pragma GCC unroll 8
             for (int k = 0; k < K; k++) sum[k] = fma(v, load<F>(p + k * width), sum[k]);
         }
-        for (int k = 0; k < K; k++) {  // outputs for which only this tap, not all of them, is inside
-            F total = sum[k];
-            const int64_t first = first_output(k, s.pad[1], s.stride[1]),
-                          last = end_output(k, s.pad[1], s.stride[1], s.in[1], s.out[1]);
+#pragma GCC unroll 8
+        for (int k = 0; k < K; k++) {  // outputs for which this tap, but not all of them, is inside
             const auto add = [&](int64_t o) {
-                total =
-                    fma(load<F>(g + o * width + c), load<F>(x + (o * s.stride[1] - s.pad[1] + k) * width + c), total);
+                sum[k] =
+                    fma(load<F>(g + o * width + c), load<F>(x + (o * s.stride[1] - s.pad[1] + k) * width + c), sum[k]);
             };
-            if (begin >= end) {
-                for (int64_t o = first; o < last; o++) add(o);
-            } else {
-                for (int64_t o = first; o < begin; o++) add(o);
-                for (int64_t o = end; o < last; o++) add(o);
-            }
+            const int64_t left = begin < ranges.last[k] ? begin : ranges.last[k],
+                          right = end > ranges.first[k] ? end : ranges.first[k];
+            for (int64_t o = ranges.first[k]; o < left; o++) add(o);
+            for (int64_t o = right < left ? left : right; o < ranges.last[k]; o++) add(o);
             float* to = dw + k * width + c;
-            store(to, F(load<F>(to) + total));
+            store(to, F(load<F>(to) + sum[k]));
         }
     }
 }
@@ -128,6 +131,12 @@ void data_gradient_any(const DepthwiseShape& s, const float* g, const float* w, 
 
 // Sums are kept for a row of outputs, then added up: the error grows with the square root of rows and columns.
 void weight_gradient(const DepthwiseShape& s, const float* x, const float* g, float* dw, float* db, int64_t width) {
+    const bool near = s.dilation[1] == 1;
+    TapRanges ranges{};
+    for (int64_t k = 0; k < kMostTaps && k < s.kernel[1]; k++) {
+        ranges.first[k] = first_output(k, s.pad[1], s.stride[1]);
+        ranges.last[k] = end_output(k, s.pad[1], s.stride[1], s.in[1], s.out[1]);
+    }
     for (int64_t oy = 0; oy < s.out[0]; oy++) {
         const float* row = g + oy * s.out[1] * width;
         for (int64_t ky = 0; ky < s.kernel[0]; ky++) {
@@ -135,9 +144,9 @@ void weight_gradient(const DepthwiseShape& s, const float* x, const float* g, fl
             if (y < 0 || y >= s.in[0]) continue;
             const float* from = x + y * s.in[1] * width;
             float* to = dw + ky * s.kernel[1] * width;
-            if (s.dilation[1] == 1 && s.kernel[1] == 3) row_taps<3>(s, from, row, to, width);
-            else if (s.dilation[1] == 1 && s.kernel[1] == 5) row_taps<5>(s, from, row, to, width);
-            else if (s.dilation[1] == 1 && s.kernel[1] == 7) row_taps<7>(s, from, row, to, width);
+            if (near && s.kernel[1] == 3) row_taps<3>(s, ranges, from, row, to, width);
+            else if (near && s.kernel[1] == 5) row_taps<5>(s, ranges, from, row, to, width);
+            else if (near && s.kernel[1] == 7) row_taps<7>(s, ranges, from, row, to, width);
             else row_any(s, from, row, to, width);
         }
         for (int64_t c = 0; db && c < width; c += kN) {
