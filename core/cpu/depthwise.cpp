@@ -89,8 +89,6 @@ Tensor depthwise_data_gradient(const ConvShape& s, const Tensor& g0, const Tenso
 
 Tensor depthwise_weight_gradient(const ConvShape& s, const Tensor& x0, const Tensor& g0, Tensor* bias) {
     const DepthwiseShape d = shape_of(s);
-    const Tensor both[] = {x0, g0};
-    settle_views(both);
     const Tensor x = in_rows(x0), g = image_in(g0, hidden_image(x)->order);
     const Pictures px(*hidden_image(x)), pg(*hidden_image(g));
     const int64_t samples = s.in[0], width = px.width, blocks = px.count / samples, taps = taps_of(s),

@@ -1,4 +1,5 @@
 #include "cpu/dnnl.h"
+#include <atomic>
 #include <list>
 #include <unordered_map>
 #include "base/error.h"
@@ -91,10 +92,16 @@ void Plan::run(std::initializer_list<const void*> data) {
 
 namespace {
 
+std::atomic<int64_t> all_entries{0}, all_bytes{0};
+
 // Least recently used first out. Each thread has its own: no locks, and oneDNN shares the compiled kernels underneath.
-// Bounded by entries, since what a plan holds is descriptors: scratch memory and packed data are not kept.
+// Scratch memory and packed data are not kept here, so that what a plan holds is code and descriptors.
 class Cache {
 public:
+    Cache() { dnnl::set_primitive_cache_capacity(kLibraryEntries); }
+    ~Cache() {
+        while (!order_.empty()) drop_oldest();
+    }
     const std::shared_ptr<Cached>* find(const Key& key) {
         const auto i = index_.find(key);
         if (i == index_.end()) return nullptr;
@@ -102,28 +109,41 @@ public:
         return &i->second->value;
     }
     void put(const Key& key, std::shared_ptr<Cached> value) {
-        order_.push_front({key, std::move(value)});
+        const int64_t size = int64_t(sizeof(Entry) + (value ? value->bytes() : 0));
+        order_.push_front({key, std::move(value), size});
         index_[key] = order_.begin();
-        if (order_.size() > kMost) {
-            index_.erase(order_.back().key);
-            order_.pop_back();
-        }
+        count(1, size);
+        while (bytes_ > kMostCacheBytes && order_.size() > 1) drop_oldest();
     }
 
 private:
-    static constexpr size_t kMost = 1024;
+    static constexpr int kLibraryEntries = 256;  // oneDNN's own cache serves the other threads
     struct Entry {
         Key key;
         std::shared_ptr<Cached> value;
+        int64_t size;
     };
     struct Hash {
         size_t operator()(const Key& k) const { return k.hash(); }
     };
+    void count(int64_t entries, int64_t bytes) {
+        bytes_ += bytes;
+        all_entries += entries;
+        all_bytes += bytes;
+    }
+    void drop_oldest() {
+        count(-1, -order_.back().size);
+        index_.erase(order_.back().key);
+        order_.pop_back();
+    }
     std::list<Entry> order_;
     std::unordered_map<Key, std::list<Entry>::iterator, Hash> index_;
+    int64_t bytes_ = 0;
 };
 
 }  // namespace
+
+CacheStats cache_stats() { return {all_entries, all_bytes}; }
 
 std::shared_ptr<Cached> cached(const Key& key, const std::function<std::shared_ptr<Cached>()>& make) {
     static thread_local Cache cache;

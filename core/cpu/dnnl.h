@@ -65,6 +65,7 @@ private:
 class Cached {
 public:
     virtual ~Cached() = default;
+    virtual size_t bytes() const = 0;  // about: generated code and descriptors
 };
 
 // A primitive with the memory objects it runs on. Executing it sets their addresses, so a plan belongs to one thread.
@@ -77,9 +78,11 @@ public:
     Plan(const dnnl::primitive& primitive, std::vector<Slot> slots, const Desc& scratchpad);
     void run(std::span<void* const> data);  // one address a slot
     void run(std::initializer_list<const void*> data);
+    size_t bytes() const override { return kBytes; }
     const Desc& desc(int slot) const { return slots_[size_t(slot)].desc; }
 
 private:
+    static constexpr size_t kBytes = 32 << 10;  // measured over some hundred convolutions
     dnnl::primitive primitive_;
     std::vector<Slot> slots_;
     std::vector<dnnl::memory> memory_;
@@ -94,6 +97,13 @@ template <class T, class F>
 std::shared_ptr<T> cached(const Key& key, F&& make) {
     return std::static_pointer_cast<T>(cached(key, std::function<std::shared_ptr<Cached>()>(std::forward<F>(make))));
 }
+
+// What the caches of all threads hold. Each thread's is bounded in bytes, the least recently used goes first.
+struct CacheStats {
+    int64_t entries = 0, bytes = 0;
+};
+CacheStats cache_stats();
+inline constexpr int64_t kMostCacheBytes = 64 << 20;  // of one thread
 
 // The attribute that lets us give scratch memory from our allocator.
 dnnl::primitive_attr user_scratchpad();

@@ -78,7 +78,7 @@ PyObject* export_tensor(const Tensor& t, const char* name) {
     e->shape = t.sizes();
     e->strides = t.strides();
     DLTensor& d = e->managed.tensor;
-    d.data = t->data();
+    d.data = t->escaping_data();
     d.device = {kDlCpu, 0};
     d.ndim = int32_t(t.dim());
     d.dtype = to_dl(t.dtype());

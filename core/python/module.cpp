@@ -1,6 +1,7 @@
 // The extension module flambeau._C.
 #include "base/parallel.h"
 #include "cpu/lapack.h"
+#include "cpu/packed.h"
 #include "python/helpers.h"
 #include "python/guards.h"
 #include "python/nn_module.h"
@@ -39,9 +40,12 @@ PyObject* set_num_threads_py(PyObject*, PyObject* n) {
 }
 PyObject* memory_statistics(PyObject*, PyObject*) {
     const MemoryStats s = memory_stats();
-    return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L}", "allocated", (long long)s.allocated, "peak", (long long)s.peak,
-                         "cached", (long long)s.cached, "live_blocks", (long long)s.live_blocks, "total_allocations",
-                         (long long)s.total_allocations);
+    const dnn::CacheStats plans = dnn::cache_stats();
+    return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L,s:L,s:L}", "allocated", (long long)s.allocated, "peak",
+                         (long long)s.peak, "cached", (long long)s.cached, "live_blocks", (long long)s.live_blocks,
+                         "total_allocations", (long long)s.total_allocations, "packed_weights",
+                         (long long)cpu::packed_bytes(), "plans", (long long)plans.entries, "plan_bytes",
+                         (long long)plans.bytes);
 }
 PyObject* hidden_layouts(PyObject*, PyObject*) {
     const HiddenCounts c = hidden_counts();

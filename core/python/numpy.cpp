@@ -305,7 +305,7 @@ int tensor_get_buffer(PyObject* self, Py_buffer* view, int flags) {
                 out->strides.push_back(t.strides()[size_t(d)] * item);
             }
             static char nothing[16];
-            void* data = t->data();
+            void* data = t->escaping_data();
             view->buf = data ? data : nothing;
             view->obj = Py_NewRef(self);
             view->len = t.numel() * item;

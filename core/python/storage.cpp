@@ -17,7 +17,8 @@ std::unordered_map<Storage*, PyObject*>& objects() {
 }
 
 Storage& storage_of(PyObject* o) { return *reinterpret_cast<StorageObject*>(o)->storage; }
-uint8_t* bytes_of(PyObject* o) { return static_cast<uint8_t*>(storage_of(o).data()); }
+const uint8_t* bytes_of(PyObject* o) { return static_cast<const uint8_t*>(storage_of(o).data()); }
+uint8_t* writable_bytes_of(PyObject* o) { return static_cast<uint8_t*>(storage_of(o).escaping_data()); }
 void check_readable(PyObject* o) {
     if (storage_of(o).device().type == DeviceType::Meta)
         fail(ErrorKind::NotImplemented, "Not available for 'Meta' storage");
@@ -92,7 +93,7 @@ PyObject* subscript(PyObject* self, PyObject* key) {
             check(step == 1, "Trying to slice with a step of ", step, ", but only a step of 1 is supported");
             // The slice looks into the same bytes and keeps them alive.
             Ptr<Storage> whole(&storage_of(self));
-            return wrap_storage(Storage::borrow(bytes_of(self) + start, size_t(count), [whole] {}));
+            return wrap_storage(Storage::borrow(writable_bytes_of(self) + start, size_t(count), [whole] {}));
         }
         int64_t i;
         if (!to_int(key, i)) raise(PyExc_TypeError, "can't index a torch.UntypedStorage with " + type_name(key));
@@ -115,12 +116,12 @@ int assign_subscript(PyObject* self, PyObject* key, PyObject* value) {
                 if (PySlice_Unpack(key, &start, &stop, &step) < 0) throw PythonError{};
                 const Py_ssize_t count = PySlice_AdjustIndices(n, &start, &stop, step);
                 check(step == 1, "Trying to slice with a step of ", step, ", but only a step of 1 is supported");
-                if (count > 0) std::memset(bytes_of(self) + start, int(uint8_t(v)), size_t(count));
+                if (count > 0) std::memset(writable_bytes_of(self) + start, int(uint8_t(v)), size_t(count));
                 return 0;
             }
             if (!to_int(key, i)) raise(PyExc_TypeError, "can't index a torch.UntypedStorage with " + type_name(key));
             if (i < -n || i >= n) fail(ErrorKind::Index, "index ", i, " out of range for storage of size ", n);
-            bytes_of(self)[i < 0 ? i + n : i] = uint8_t(v);
+            writable_bytes_of(self)[i < 0 ? i + n : i] = uint8_t(v);
             return 0;
         },
         -1);
@@ -149,7 +150,7 @@ PyObject* repr(PyObject* self) {
 
 PyObject* nbytes(PyObject* self, PyObject*) { return PyLong_FromSize_t(storage_of(self).nbytes()); }
 PyObject* element_size(PyObject*, PyObject*) { return PyLong_FromLong(1); }
-PyObject* data_ptr(PyObject* self, PyObject*) { return PyLong_FromVoidPtr(storage_of(self).data()); }
+PyObject* data_ptr(PyObject* self, PyObject*) { return PyLong_FromVoidPtr(storage_of(self).escaping_data()); }
 PyObject* resizable(PyObject* self, PyObject*) { return PyBool_FromLong(storage_of(self).resizable()); }
 PyObject* resize(PyObject* self, PyObject* n) {
     return guarded([&] {
@@ -203,7 +204,7 @@ PyObject* copy_from(PyObject* self, PyObject* args) {
         if (!to_storage(source, s)) raise(PyExc_TypeError, "copy_ expects a storage, got " + type_name(source));
         check(s->nbytes() == storage_of(self).nbytes(), "size mismatch, got ", s->nbytes(), " and ",
               storage_of(self).nbytes(), " bytes");
-        if (s->nbytes() && s->data() && bytes_of(self)) std::memmove(bytes_of(self), s->data(), s->nbytes());
+        if (s->nbytes() && s->data() && bytes_of(self)) std::memmove(writable_bytes_of(self), s->data(), s->nbytes());
         return Py_NewRef(self);
     });
 }
@@ -211,7 +212,7 @@ PyObject* fill(PyObject* self, PyObject* value) {
     return guarded([&] {
         int64_t v;
         if (!to_int(value, v)) raise(PyExc_TypeError, "fill_ expects int, but got " + type_name(value));
-        if (bytes_of(self)) std::memset(bytes_of(self), int(uint8_t(v)), storage_of(self).nbytes());
+        if (bytes_of(self)) std::memset(writable_bytes_of(self), int(uint8_t(v)), storage_of(self).nbytes());
         return Py_NewRef(self);
     });
 }
@@ -238,7 +239,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     return guarded(
         [&] {
             check_readable(self);
-            return PyBuffer_FillInfo(view, self, bytes_of(self), length(self), 0, flags);
+            return PyBuffer_FillInfo(view, self, writable_bytes_of(self), length(self), 0, flags);
         },
         -1);
 }

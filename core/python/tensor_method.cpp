@@ -95,7 +95,7 @@ PyObject* numel(PyObject* self, const Arguments& in) {
 PyObject* element_size(PyObject* self, const Arguments&) { return PyLong_FromSize_t(itemsize(unwrap(self).dtype())); }
 PyObject* data_ptr(PyObject* self, const Arguments&) {
     watch_leak("memory was asked for by data_ptr()");
-    return PyLong_FromVoidPtr(unwrap(self)->data());
+    return PyLong_FromVoidPtr(unwrap(self)->escaping_data());
 }
 PyObject* storage_offset(PyObject* self, const Arguments&) { return PyLong_FromLongLong(unwrap(self)->offset); }
 PyObject* get_device(PyObject* self, const Arguments&) {

@@ -36,9 +36,9 @@ public:
     void* const data;
 };
 
-// The image behind `t`, if t is the whole of it (dimensions of size 1 may have come or gone) and nobody has asked for the
-// plain bytes yet; else null. Its sizes may differ from t's in these dimensions.
-// An operator that reads the image must hold `t` while it does.
+// The image behind `t`, if t is the whole of it (dimensions of size 1 may have come or gone) and nobody has asked for
+// the plain bytes yet; else null. Its sizes may differ from t's in these dimensions. An operator that reads the image
+// must hold `t` while it does.
 Image* hidden_image(const Tensor& t);
 
 // A contiguous tensor whose bytes lie in `order`, uninitialised (filling included). Writers of every element but the

@@ -52,6 +52,18 @@ void Storage::reveal() {
     image_.reset();
 }
 
+static std::mutex derived_mutex;
+
+std::shared_ptr<Derived> Storage::derived() const {
+    std::lock_guard lock(derived_mutex);
+    return derived_;
+}
+void Storage::keep_derived(std::shared_ptr<Derived> d) {
+    if (d && !can_keep_derived()) return;
+    std::lock_guard lock(derived_mutex);
+    derived_.swap(d);
+}
+
 void Storage::resize(size_t bytes) {
     check(resizable(), "Trying to resize storage that is not resizable");
     if (device_.type == DeviceType::Meta) {

@@ -18,6 +18,12 @@ public:
     virtual void write_plain(void* destination) = 0;
 };
 
+// What was computed from a storage's bytes and is kept with them until they change (packed weights).
+class Derived {
+public:
+    virtual ~Derived() = default;
+};
+
 class Storage final : public RefCounted {
 public:
     using Deleter = std::function<void()>;
@@ -34,6 +40,12 @@ public:
             reveal();
         return data_;
     }
+    // For whoever keeps the address (NumPy, DLPack, data_ptr): from now on bytes may change unseen.
+    void* escaping_data() {
+        escaped_ = true;
+        written();
+        return data();
+    }
     size_t nbytes() const { return bytes_; }
     Device device() const { return device_; }
     bool resizable() const { return !deleter_; }
@@ -42,6 +54,15 @@ public:
     // The hidden image while it is the only valid form; null once the plain bytes exist.
     HiddenImage* image() const { return image_.get(); }
     bool is_shared_memory = false;
+
+    // `keep_derived` does nothing where a write could go unnoticed. Both may be called by several threads at once.
+    std::shared_ptr<Derived> derived() const;
+    bool can_keep_derived() const { return !escaped_ && !deleter_ && !is_shared_memory; }
+    void keep_derived(std::shared_ptr<Derived> d);
+    void written() {  // every write through a tensor says so, see TensorImpl::bump_version
+        if (derived_) [[unlikely]]
+            keep_derived(nullptr);
+    }
 
 private:
     Storage() = default;
@@ -52,6 +73,8 @@ private:
     Device device_;
     std::unique_ptr<HiddenImage> image_;
     std::unique_ptr<Deleter> deleter_;
+    std::shared_ptr<Derived> derived_;
+    bool escaped_ = false;
 };
 
 }  // namespace fb

@@ -93,12 +93,17 @@ public:
         char* p = static_cast<char*>(storage->data());
         return p ? p + offset * int64_t(itemsize(dtype)) : nullptr;
     }
+    void* escaping_data() const {  // for whoever keeps the address, see Storage
+        storage->escaping_data();
+        return data();
+    }
     uint32_t version() const {
         return shared_version ? shared_version->value.load(std::memory_order_relaxed) : own_version;
     }
     void bump_version() {
         if (shared_version) shared_version->value.fetch_add(1, std::memory_order_relaxed);
         else ++own_version;
+        if (storage) storage->written();
     }
     void share_version(TensorImpl& view);  // from now on both count together
     bool lazy() const { return conj || neg; }

@@ -21,6 +21,7 @@ __all__ = [
     "get_capabilities",
     "is_available",
     "is_initialized",
+    "memory_summary",
     "set_device",
     "stream",
     "synchronize",
@@ -53,6 +54,25 @@ def set_device(device: Any) -> None:
 
 def synchronize(device: Any = None) -> None:
     """Do nothing: operators on the CPU are done when they return."""
+
+
+def memory_summary() -> str:
+    """Return a table of the memory that the CPU allocator and the caches of the core hold.
+
+    Packed weights are copies of weights in the order of the kernels, plans are compiled kernels; both are
+    bounded in bytes. Packed weights are part of what is allocated; blocks kept for reuse are not.
+    """
+    from flambeau import _C
+
+    s = _C._memory_stats()
+    rows = [
+        ("allocated", s["allocated"], f"in {s['live_blocks']} blocks"),
+        ("allocated at most", s["peak"], ""),
+        ("kept for reuse", s["cached"], ""),
+        ("packed weights", s["packed_weights"], "of the allocated"),
+        ("plans of kernels", s["plan_bytes"], f"{s['plans']} plans"),
+    ]
+    return "\n".join(f"{name:18} {size / 2**20:10.1f} MiB  {note}".rstrip() for name, size, note in rows)
 
 
 class Stream:

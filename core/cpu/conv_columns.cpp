@@ -1,0 +1,153 @@
+// Convolutions as matrix products over columns, for the types no library serves.
+#include "base/parallel.h"
+#include "cpu/conv_ways.h"
+#include "cpu/dnnl.h"
+#include "cpu/gemm.h"
+#include "cpu/iter.h"
+
+namespace fb::cpu {
+namespace {
+
+// The columns of one sample and group: row (c, k…) holds what that weight meets at every output position.
+struct Columns {
+    const ConvShape& s;
+    int64_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1}, k[3] = {1, 1, 1}, stride[3] = {1, 1, 1}, pad[3] = {0, 0, 0},
+            dil[3] = {1, 1, 1};
+    int64_t channels, rows, positions, in_size;
+
+    explicit Columns(const ConvShape& shape) : s(shape) {
+        const size_t n = size_t(s.spatial_dims()), skip = 3 - n;
+        for (size_t d = 0; d < n; ++d) {
+            in[skip + d] = s.in[d + 2];
+            out[skip + d] = s.out[d + 2];
+            k[skip + d] = s.weight[d + 2];
+            stride[skip + d] = s.stride[d];
+            pad[skip + d] = s.padding[d];
+            dil[skip + d] = s.dilation[d];
+        }
+        channels = s.in[1] / s.groups;
+        rows = channels * k[0] * k[1] * k[2];
+        positions = out[0] * out[1] * out[2];
+        in_size = in[0] * in[1] * in[2];
+    }
+    // f(column element, image index or -1 in the padding)
+    template <class T, class F>
+    void walk(T* columns, F&& f) const {
+        for (int64_t r = 0; r < rows; ++r) {
+            const int64_t x = r % k[2], y = r / k[2] % k[1], z = r / (k[2] * k[1]) % k[0], c = r / (k[2] * k[1] * k[0]);
+            T* p = columns + r * positions;
+            for (int64_t oz = 0; oz < out[0]; ++oz)
+                for (int64_t oy = 0; oy < out[1]; ++oy) {
+                    const int64_t iz = oz * stride[0] - pad[0] + z * dil[0], iy = oy * stride[1] - pad[1] + y * dil[1];
+                    const bool row_inside = iz >= 0 && iz < in[0] && iy >= 0 && iy < in[1];
+                    const int64_t row = c * in_size + (iz * in[1] + iy) * in[2];
+                    for (int64_t ox = 0; ox < out[2]; ++ox, ++p) {
+                        const int64_t ix = ox * stride[2] - pad[2] + x * dil[2];
+                        f(*p, row_inside && ix >= 0 && ix < in[2] ? row + ix : -1);
+                    }
+                }
+        }
+    }
+    template <class T>
+    void gather(const T* image, T* columns) const {
+        walk(columns, [&](T& to, int64_t i) { to = i < 0 ? T(0) : image[i]; });
+    }
+    template <class T>
+    void scatter(T* columns, T* image) const {
+        walk(columns, [&](T& from, int64_t i) {
+            if (i >= 0) image[i] = T(image[i] + from);
+        });
+    }
+};
+
+// Runs body(sample, group, columns) with room for the columns. Samples go to threads, unless they add to one result.
+template <class T, class F>
+void each_group(const ConvShape& s, const Columns& c, bool parallel, F&& body) {
+    const auto run = [&](int64_t begin, int64_t end) {
+        const dnn::Scratch room(size_t(c.rows * c.positions) * sizeof(T));
+        for (int64_t n = begin; n < end; ++n)
+            for (int64_t g = 0; g < s.groups; ++g) body(n, g, room.as<T>());
+    };
+    const bool many = parallel && conv_work(s) > 1e5 && !std::is_same_v<T, double>;  // BLAS has threads of its own
+    if (many) parallel_for(s.in[0], 1, run);
+    else run(0, s.in[0]);
+}
+
+template <class T>
+void forward_loops(const ConvShape& s, const T* x, const T* w, const T* bias, T* out) {
+    const Columns c(s);
+    const int64_t o = s.weight[0] / s.groups;
+    constexpr DType type = dtype_of<T>::value;
+    each_group<T>(s, c, true, [&](int64_t n, int64_t g, T* columns) {
+        c.gather(x + (n * s.in[1] + g * c.channels) * c.in_size, columns);
+        T* to = out + (n * s.weight[0] + g * o) * c.positions;
+        if (bias)
+            for (int64_t i = 0; i < o; ++i) std::fill_n(to + i * c.positions, c.positions, bias[g * o + i]);
+        gemm(type, o, c.positions, c.rows, 1, {w + g * o * c.rows, c.rows, 1}, {columns, c.positions, 1}, bias ? 1 : 0,
+             to, c.positions);
+    });
+}
+template <class T>
+void data_loops(const ConvShape& s, const T* grad, const T* w, T* dx) {
+    const Columns c(s);
+    const int64_t o = s.weight[0] / s.groups;
+    std::fill_n(dx, product(s.in), T(0));
+    each_group<T>(s, c, true, [&](int64_t n, int64_t g, T* columns) {
+        gemm(dtype_of<T>::value, c.rows, c.positions, o, 1, {w + g * o * c.rows, 1, c.rows},
+             {grad + (n * s.weight[0] + g * o) * c.positions, c.positions, 1}, 0, columns, c.positions);
+        c.scatter(columns, dx + (n * s.in[1] + g * c.channels) * c.in_size);
+    });
+}
+template <class T>
+void weight_loops(const ConvShape& s, const T* x, const T* grad, T* dw, T* db) {
+    const Columns c(s);
+    const int64_t o = s.weight[0] / s.groups;
+    std::fill_n(dw, product(s.weight), T(0));
+    each_group<T>(s, c, false, [&](int64_t n, int64_t g, T* columns) {
+        c.gather(x + (n * s.in[1] + g * c.channels) * c.in_size, columns);
+        gemm(dtype_of<T>::value, o, c.rows, c.positions, 1,
+             {grad + (n * s.weight[0] + g * o) * c.positions, c.positions, 1}, {columns, 1, c.positions}, 1,
+             dw + g * o * c.rows, c.rows);
+    });
+    if (!db) return;
+    for (int64_t i = 0; i < s.weight[0]; ++i) {
+        T sum = T(0);
+        for (int64_t n = 0; n < s.in[0]; ++n)
+            for (int64_t p = 0; p < c.positions; ++p) sum = T(sum + grad[(n * s.weight[0] + i) * c.positions + p]);
+        db[i] = sum;
+    }
+}
+
+template <class F>
+void visit_type(DType t, F&& f) {
+    visit_dtype(t, [&]<class T>(T v) {
+        if constexpr (std::is_same_v<T, bool>)
+            fail(ErrorKind::NotImplemented, "\"slow_conv2d_cpu\" not implemented for 'Bool'");
+        else f(v);
+    });
+}
+
+}  // namespace
+
+Tensor columns_forward(const ConvShape& s, const Tensor& x0, const Tensor& w, const Tensor& b) {
+    const Tensor x = dense(x0), r = empty(s.out, x.dtype());
+    visit_type(x.dtype(), [&]<class T>(T) {
+        forward_loops<T>(s, x.data<T>(), w.data<T>(), b.defined() ? b.data<T>() : nullptr, r.data<T>());
+    });
+    return r;
+}
+Tensor columns_data_gradient(const ConvShape& s, const Tensor& g0, const Tensor& w) {
+    const Tensor g = dense(g0), r = empty(s.in, g.dtype());
+    visit_type(g.dtype(), [&]<class T>(T) { data_loops<T>(s, g.data<T>(), w.data<T>(), r.data<T>()); });
+    return r;
+}
+Tensor columns_weight_gradient(const ConvShape& s, const Tensor& x0, const Tensor& g0, Tensor* bias) {
+    const Tensor x = dense(x0), g = dense(g0), r = empty(s.weight, x.dtype());
+    if (bias) *bias = empty(Dims{s.weight[0]}, x.dtype());
+    visit_type(x.dtype(), [&]<class T>(T) {
+        weight_loops<T>(s, x.data<T>(), g.data<T>(), r.data<T>(), bias ? bias->data<T>() : nullptr);
+    });
+    return r;
+}
+
+}  // namespace fb::cpu

@@ -1,0 +1,25 @@
+// The ways to compute a convolution; `conv.cpp` chooses. Each gives an undefined tensor where it cannot do it.
+#pragma once
+#include "cpu/conv.h"
+
+namespace fb::cpu {
+
+inline double conv_work(const ConvShape& s) {  // multiplications
+    return double(product(s.out)) * double(product(s.weight)) / double(std::max<int64_t>(1, s.weight[0]));
+}
+// Channels-last strides that the user sees, as opposed to a hidden order.
+inline bool shows_channels_last(const Tensor& t) {
+    return !t.is_contiguous() && is_channels_last(t.sizes(), t.strides());
+}
+
+// --- oneDNN: float, and bfloat16 where the processor has it; in hidden orders
+Tensor library_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias, bool channels_last);
+Tensor library_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w, bool channels_last);
+Tensor library_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias);
+
+// --- matrix products over columns: every other type
+Tensor columns_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias);
+Tensor columns_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w);
+Tensor columns_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias);
+
+}  // namespace fb::cpu

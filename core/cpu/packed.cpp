@@ -1,0 +1,58 @@
+#include "cpu/packed.h"
+#include <atomic>
+#include <mutex>
+
+namespace fb::cpu {
+namespace {
+
+constexpr int64_t kMost = int64_t(1) << 30;  // bytes of all kept copies
+constexpr size_t kFormsOfOne = 4;            // gradients, and batches of other sizes, may want other forms
+std::atomic<int64_t> total{0};
+
+struct Form {
+    dnn::Desc desc;
+    int kind;
+    int64_t offset;
+    Dims sizes;
+    Packed bytes;  // none yet: it was wanted once
+    bool is(const dnn::Desc& d, int k, const Tensor& w) const {
+        return kind == k && offset == w->offset && same(sizes, w.sizes()) && desc == d;
+    }
+};
+// The newest first. A list is never changed once others can see it: it is replaced.
+struct Forms final : Derived {
+    std::vector<Form> all;
+};
+
+}  // namespace
+
+PackedBytes::PackedBytes(size_t bytes) : data_(cache_alloc(bytes)), bytes_(bytes) { total += int64_t(bytes); }
+PackedBytes::~PackedBytes() {
+    cache_free(data_, bytes_);
+    total -= int64_t(bytes_);
+}
+int64_t packed_bytes() { return total; }
+
+Packed packed_weight(const Tensor& w, const dnn::Desc& form, int kind, size_t bytes,
+                     const std::function<void(void*)>& fill) {
+    const std::shared_ptr<Derived> derived = w->storage->derived();
+    const auto* known = static_cast<const Forms*>(derived.get());  // the only kind of it there is
+    bool again = false;
+    if (known)
+        for (const Form& f : known->all) {
+            if (!f.is(form, kind, w)) continue;
+            if (f.bytes) return f.bytes;
+            again = true;
+        }
+    const auto made = std::make_shared<const PackedBytes>(bytes);
+    fill(made->as());
+    if (!w->storage->can_keep_derived() || (again && total > kMost)) return made;
+    auto forms = std::make_shared<Forms>();
+    forms->all.push_back({form, kind, w->offset, w.sizes(), again ? made : nullptr});
+    for (size_t i = 0; known && i < known->all.size() && forms->all.size() < kFormsOfOne; ++i)
+        if (!known->all[i].is(form, kind, w)) forms->all.push_back(known->all[i]);
+    w->storage->keep_derived(std::move(forms));
+    return made;
+}
+
+}  // namespace fb::cpu
