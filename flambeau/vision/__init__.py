@@ -27,6 +27,20 @@ def get_image_backend() -> str:
     return "PIL"
 
 
+def get_video_backend() -> str:
+    """The name of what reads videos; there is nothing that does, see `flambeau.vision.io`."""
+    return "pyav"
+
+
+def set_video_backend(backend: str) -> None:
+    """Choose what reads videos: nothing does."""
+    raise NotImplementedError(f"the video backend {backend!r} is not supported: flambeau reads no videos")
+
+
+def disable_beta_transforms_warning() -> None:
+    """Nothing: `transforms.v2` gives no such warning. Older programs call it."""
+
+
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f".{name}", __name__)

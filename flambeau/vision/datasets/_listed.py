@@ -21,12 +21,5 @@ class ListedImages(VisionDataset):
         path, target = self.samples[index]
         return self._transformed(pil_loader(path), target)
 
-    def _transformed(self, image: Any, target: Any) -> tuple[Any, Any]:
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
-
     def __len__(self) -> int:
         return len(self.samples)

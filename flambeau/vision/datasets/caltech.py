@@ -118,11 +118,7 @@ class Caltech101(_Caltech):
                 path = os.path.join(self.root, "Annotations", self.annotation_categories[label], name)
                 targets.append(read_matlab(path)["obj_contour"])
         target: Any = tuple(targets) if len(targets) > 1 else targets[0]
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
+        return self._transformed(image, target)
 
     def extra_repr(self) -> str:
         return f"Target type: {self.target_type}"
@@ -148,8 +144,4 @@ class Caltech256(_Caltech):
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         image, target = self._picture(index), self.y[index]
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
+        return self._transformed(image, target)

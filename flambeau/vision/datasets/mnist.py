@@ -137,11 +137,7 @@ class MNIST(VisionDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         image, target = pil().fromarray(self.data[index].numpy()), int(self.targets[index])
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
+        return self._transformed(image, target)
 
     def __getbatch__(self, indices: Any) -> Any:
         if self.target_transform is not None or type(self).__getitem__ is not MNIST.__getitem__:
