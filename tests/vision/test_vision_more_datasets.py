@@ -547,3 +547,65 @@ def test_importing_data_sets_needs_no_pillow():
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert run.returncode == 0 and int(run.stdout) == len(datasets.__all__), run.stderr
+
+
+def test_folders_of_classes(tmp_path):
+    for name in ("Forest", "River"):
+        picture(tmp_path / "eurosat/2750" / name / "1.jpg")
+        picture(tmp_path / "country211/valid" / name / "1.jpg")
+        picture(tmp_path / "rendered-sst2/valid" / name / "1.png")
+    assert datasets.EuroSAT(tmp_path)[1][1] == 1
+    assert repr(datasets.Country211(tmp_path, "valid")).endswith("split=valid")
+    assert len(datasets.RenderedSST2(tmp_path, "val")) == 2
+    for name in ("n01440764", "n03888257"):
+        picture(tmp_path / "imagenette2/val" / name / "1.jpeg")
+    data = datasets.Imagenette(tmp_path, "val")
+    assert data.classes[1] == ("parachute", "chute") and data.class_to_idx["chute"] == 1 and data[1][1] == 1
+    picture(tmp_path / "SUN397/a/abbey/sun_a.jpg")
+    picture(tmp_path / "SUN397/a/apse/indoor/sun_b.jpg")
+    (tmp_path / "SUN397/ClassName.txt").write_text("/a/abbey\n/a/apse/indoor\n")
+    assert [datasets.SUN397(tmp_path)[i][1] for i in range(2)] == [0, 1]
+    for kind in (datasets.EuroSAT, datasets.Country211, datasets.SUN397, datasets.Imagenette):
+        with pytest.raises(RuntimeError, match="Dataset not found"):
+            kind(tmp_path / "none")
+
+
+def test_listed_files(tmp_path):
+    picture(tmp_path / "dtd/dtd/images/banded/b1.jpg")
+    (tmp_path / "dtd/dtd/labels").mkdir()
+    (tmp_path / "dtd/dtd/labels/val3.txt").write_text("banded/b1.jpg\n")
+    assert datasets.DTD(tmp_path, "val", 3)[0][1] == 0
+    with pytest.raises(ValueError, match="should be an integer with `1 <= partition <= 10`"):
+        datasets.DTD(tmp_path, partition=11)
+    data = tmp_path / "fgvc-aircraft-2013b/data"
+    picture(data / "images/001.jpg")
+    (data / "families.txt").write_text("A300\nBoeing 737\n")
+    (data / "images_family_test.txt").write_text("001 Boeing 737\n")
+    assert datasets.FGVCAircraft(tmp_path, "test", "family")[0][1] == 1
+
+
+def test_omniglot(tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in ("Greek/character01/1.png", "Latin/character01/2.png"):
+            content = io.BytesIO()
+            PIL.new("1", (105, 105), 1).save(content, "PNG")
+            archive.writestr("images_background/" + name, content.getvalue())
+    with server({"images_background.zip": buffer.getvalue()}) as (url, _):
+
+        class Here(datasets.Omniglot):
+            download_url_prefix = url.rstrip("/")
+            zips_md5 = {"images_background": md5(buffer.getvalue())}
+
+        data = Here(tmp_path, download=True)
+    assert len(data) == 2 and data[1][1] == 1 and data[1][0].mode == "L"
+
+
+def test_moving_mnist(tmp_path):
+    (tmp_path / "MovingMNIST").mkdir()
+    videos = RNG.integers(0, 256, (20, 3, 64, 64)).astype(np.uint8)
+    np.save(tmp_path / "MovingMNIST/mnist_test_seq.npy", videos)
+    assert datasets.MovingMNIST(tmp_path)[2].numpy().tolist() == videos[:, 2, None].tolist()
+    assert datasets.MovingMNIST(tmp_path, "test", 15)[0].shape == (5, 1, 64, 64)
+    with pytest.raises(ValueError, match="`split_ratio` should be"):
+        datasets.MovingMNIST(tmp_path, split_ratio=20)

@@ -9,16 +9,15 @@ import flambeau as fb
 
 from .. import tv_tensors
 from ..ops import box_convert
+from ._listed import ListedImages
 from .caltech import Caltech101, Caltech256
 from .celeba import CelebA
 from .cifar import CIFAR10
 from .coco import CocoCaptions, CocoDetection
 from .fakedata import FakeData
-from .flowers102 import Flowers102
 from .folder import DatasetFolder
-from .food101 import Food101
-from .gtsrb import GTSRB
 from .mnist import MNIST
+from .omniglot import Omniglot
 from .oxford_iiit_pet import OxfordIIITPet
 from .semeion import SEMEION
 from .stl10 import STL10
@@ -149,8 +148,7 @@ _WRAPPERS: dict[type, Callable[[Any, Any], Wrapper]] = {
     CelebA: _celeba,
     OxfordIIITPet: _pet,
     **dict.fromkeys(
-        (MNIST, CIFAR10, SVHN, STL10, USPS, SEMEION, GTSRB, Food101, Flowers102, FakeData, DatasetFolder),
-        _plain,
+        (MNIST, CIFAR10, SVHN, STL10, USPS, SEMEION, FakeData, DatasetFolder, ListedImages, Omniglot), _plain
     ),
     **dict.fromkeys((Caltech101, Caltech256), _plain),
 }
