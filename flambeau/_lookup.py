@@ -23,6 +23,11 @@ _HOMES = {
         DoubleTensor FloatTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor CharTensor
         ByteTensor BoolTensor set_default_tensor_type
     """,
+    "utils.dlpack": "to_dlpack",
+    "_removed": "eig lstsq matrix_rank solve symeig",
+    "_streams": "Stream Event AcceleratorError",
+    "_symbols": "SymInt SymFloat SymBool",
+    "ops.uncommon": "from_file cond lobpcg",
     "compat": "install_as_torch uninstall_as_torch",
     "amp": "autocast GradScaler",
     "amp.state": """
@@ -31,6 +36,8 @@ _HOMES = {
         get_autocast_gpu_dtype set_autocast_gpu_dtype is_autocast_cache_enabled
         set_autocast_cache_enabled clear_autocast_cache autocast_increment_nesting
         autocast_decrement_nesting
+        is_autocast_ipu_enabled set_autocast_ipu_enabled get_autocast_ipu_dtype set_autocast_ipu_dtype
+        is_autocast_xla_enabled set_autocast_xla_enabled get_autocast_xla_dtype set_autocast_xla_dtype
     """,
     "compiler": "compile",
     "func": "vmap",

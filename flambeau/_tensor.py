@@ -269,6 +269,20 @@ def __dir__(self: Tensor) -> list[str]:
     return sorted(names - {"volatile", "__cuda_array_interface__"})
 
 
+def _removed(name: str) -> None:
+    def gone(self: Tensor, *args: Any, **kwargs: Any) -> None:
+        import importlib
+
+        getattr(importlib.import_module("flambeau._removed"), name)(self, *args, **kwargs)
+
+    gone.__name__, gone.__doc__ = name, f"Removed from PyTorch; the error of `torch.{name}` says what to use."
+    _method(gone)
+
+
+for _name in ("eig", "lstsq", "solve", "symeig"):
+    _removed(_name)
+
+
 # ---------------------------------------------------------------- NumPy and other libraries
 @_method
 def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:

@@ -107,3 +107,43 @@ set_autocast_cache_enabled = _C.set_autocast_cache_enabled
 clear_autocast_cache = _C.clear_autocast_cache
 autocast_increment_nesting = _C.autocast_increment_nesting
 autocast_decrement_nesting = _C.autocast_decrement_nesting
+
+
+def is_autocast_ipu_enabled() -> bool:
+    """Tell whether autocast is on for IPU devices: never."""
+    return is_autocast_enabled("ipu")
+
+
+def set_autocast_ipu_enabled(enabled: bool) -> None:
+    """Turn autocast on or off for IPU devices."""
+    set_autocast_enabled("ipu", enabled)
+
+
+def get_autocast_ipu_dtype() -> Any:
+    """Return the dtype of lower precision of IPU devices."""
+    return get_autocast_dtype("ipu")
+
+
+def set_autocast_ipu_dtype(dtype: Any) -> None:
+    """Set the dtype of lower precision of IPU devices."""
+    set_autocast_dtype("ipu", dtype)
+
+
+def is_autocast_xla_enabled() -> bool:
+    """Tell whether autocast is on for XLA devices: never."""
+    return is_autocast_enabled("xla")
+
+
+def set_autocast_xla_enabled(enabled: bool) -> None:
+    """Turn autocast on or off for XLA devices."""
+    set_autocast_enabled("xla", enabled)
+
+
+def get_autocast_xla_dtype() -> Any:
+    """Return the dtype of lower precision of XLA devices."""
+    return get_autocast_dtype("xla")
+
+
+def set_autocast_xla_dtype(dtype: Any) -> None:
+    """Set the dtype of lower precision of XLA devices."""
+    set_autocast_dtype("xla", dtype)

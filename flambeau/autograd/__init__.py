@@ -42,6 +42,12 @@ __all__ = [
     "graph",
 ]
 
+
+def is_view_replay_enabled() -> bool:
+    """Tell whether views are made again by their operators rather than by strides: never."""
+    return False
+
+
 _run_backward = _C._ImperativeEngine().run_backward
 
 

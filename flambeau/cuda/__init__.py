@@ -296,7 +296,31 @@ def set_stream(stream: Stream) -> None:
         _refuse()
 
 
+_SUBMODULES = "amp graphs memory nvtx random sparse streams".split()
+_HOMES = {
+    "memory": """caching_allocator_alloc caching_allocator_delete caching_allocator_enable
+        caching_allocator_disabled get_per_process_memory_fraction memory_stats_as_nested_dict
+        reset_accumulated_memory_stats host_memory_stats host_memory_stats_as_nested_dict
+        reset_accumulated_host_memory_stats reset_peak_host_memory_stats memory_snapshot list_gpu_processes
+        get_allocator_backend CUDAPluggableAllocator change_current_allocator MemPool use_mem_pool""",
+    "graphs": "graph graph_pool_handle is_current_stream_capturing make_graphed_callables",
+    "_monitor": """clock_rate device_memory_used memory_usage power_draw temperature utilization
+        cudaStatus cudart check_error current_blas_handle current_solver_handle
+        get_stream_from_external get_sync_debug_mode set_sync_debug_mode""",
+}
+
+
 def __getattr__(name: str) -> Any:
-    if name == "amp":
-        return importlib.import_module(".amp", __name__)
+    if name in _SUBMODULES:
+        return importlib.import_module("." + name, __name__)
+    for home, names in _HOMES.items():
+        if name in names.split():
+            return getattr(importlib.import_module("." + home, __name__), name)
+    if name.endswith(("Tensor", "Storage")):
+        from . import _old_types
+
+        classes = _old_types.tensors(False) if name.endswith("Tensor") else _old_types.storages()
+        if name in classes:
+            globals().update(classes)
+            return classes[name]
     raise AttributeError(f"module 'torch.cuda' has no attribute '{name}'")

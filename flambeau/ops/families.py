@@ -73,6 +73,13 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         """logspace range tril_indices triu_indices""".split(),
         [],
     ),
+    "uncommon": (
+        """indices_copy values_copy crow_indices_copy col_indices_copy ccol_indices_copy
+        row_indices_copy spmm hspmm hsmm sspaddmm native_norm resize_as_sparse_ slice_inverse
+        dequantize batch_norm_update_stats""".split(),
+        """sspaddmm sparse_resize_ sparse_resize_and_clear_ resize_as_sparse_ slice_inverse
+        dequantize map2_""".split(),
+    ),
     "sparse": (
         """dsmm smm sparse_coo_tensor sparse_compressed_tensor sparse_csr_tensor
         sparse_csc_tensor""".split(),

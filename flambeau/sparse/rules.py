@@ -34,9 +34,17 @@ def call(func: Callable, args: tuple, kwargs: dict) -> Any:
     elif name == "grad" and func is fb.autograd.grad:
         name = "grad "
     rule = _RULES.get(name)
+    if rule is None and (uncommon := _uncommon().get(name)) is not None:
+        return uncommon(*args, **kwargs)
     if rule is None:
         raise NotImplementedError(f"flambeau has no '{name}' for sparse tensors yet: call .to_dense() first")
     return rule(func, args, kwargs)
+
+
+def _uncommon() -> dict[str, Callable]:
+    from .uncommon import RULES
+
+    return RULES
 
 
 def _plain(func: Callable, args: tuple, kwargs: dict) -> Any:
@@ -455,7 +463,7 @@ def _rmatmul(func: Callable, args: tuple, kwargs: dict) -> Any:
     return product(args[1], args[0])
 
 
-@_rule("addmm", "sspaddmm", "saddmm")
+@_rule("addmm", "saddmm")
 def _addmm(func: Callable, args: tuple, kwargs: dict) -> Any:
     base, a, b = args
     beta, alpha = kwargs.get("beta", 1), kwargs.get("alpha", 1)
