@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 import pathlib
+import pickle
 import subprocess
 import sys
 import tarfile
@@ -20,6 +21,7 @@ import flambeau as fb
 from flambeau.vision import datasets, tv_tensors
 from flambeau.vision.datasets import utils
 from flambeau.vision.datasets._matlab import read_matlab
+from flambeau.vision.datasets.cifar import _read
 from flambeau.vision.datasets.coco import segmentation_mask
 from flambeau.vision.datasets.mnist import read_idx
 from flambeau.vision.transforms import v2
@@ -609,3 +611,33 @@ def test_moving_mnist(tmp_path):
     assert datasets.MovingMNIST(tmp_path, "test", 15)[0].shape == (5, 1, 64, 64)
     with pytest.raises(ValueError, match="`split_ratio` should be"):
         datasets.MovingMNIST(tmp_path, split_ratio=20)
+
+
+def test_damaged_pictures_are_named(tmp_path):
+    picture(tmp_path / "a" / "x.png", (50, 50))
+    path = tmp_path / "a" / "x.png"
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises((OSError, SyntaxError)) as caught:
+        datasets.ImageFolder(tmp_path)[0]
+    assert caught.value.__notes__ == [f"The picture is {path}."]
+
+
+def test_damaged_cifar_batches_make_no_objects(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "made"), "w"))
+
+    whole = pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [0, 1]}, 2)
+    path = tmp_path / "batch"
+    path.write_bytes(whole)
+    assert _read(str(path))["labels"] == [0, 1]
+    path.write_bytes(pickle.dumps({"data": Evil()}, 2))
+    with pytest.raises(pickle.UnpicklingError):
+        _read(str(path))
+    assert not (tmp_path / "made").exists()
+    for _ in range(200):
+        damaged = bytearray(whole)
+        damaged[RNG.integers(0, 200)] = RNG.integers(0, 256)
+        path.write_bytes(damaged[: RNG.integers(1, len(whole))])
+        with contextlib.suppress(pickle.UnpicklingError, ValueError):
+            _read(str(path))

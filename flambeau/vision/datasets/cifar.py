@@ -29,7 +29,10 @@ def _read(path: str) -> dict:
     def no_storage(_: Any) -> Any:
         raise ValueError(f"{path} is no batch of CIFAR")
 
-    return Unpickler(Bounded(io.BytesIO(content)), {}, no_storage, encoding="latin1").load()
+    try:
+        return Unpickler(Bounded(io.BytesIO(content)), {}, no_storage, encoding="latin1").load()
+    except EOFError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
 
 
 class CIFAR10(VisionDataset):

@@ -71,9 +71,13 @@ def make_dataset(
 
 
 def pil_loader(path: str) -> Any:
-    """Read a picture as RGB."""
-    with open(path, "rb") as file:
-        return pil().open(file).convert("RGB")
+    """Read a picture as RGB; an error says which file it was."""
+    try:
+        with open(path, "rb") as file:
+            return pil().open(file).convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:
+        error.add_note(f"The picture is {os.fspath(path)}.")
+        raise
 
 
 default_loader = pil_loader
