@@ -55,7 +55,9 @@ def resize(img: fb.Tensor, height: int, width: int, mode: str, antialias: bool) 
         return img
     if mode not in ("bilinear", "bicubic"):
         raise ValueError(
-            f"tensors can be resized with nearest, nearest-exact, bilinear and bicubic, not {mode}"
+            "This interpolation mode is unsupported with Tensor input
+"
+            f"Tensors are resized with nearest, nearest-exact, bilinear and bicubic, not {mode}."
         )
     flat = (img if img.dtype == fb.uint8 else as_float(img)).reshape(-1, 1, *img.shape[-2:])
     out = F.interpolate(flat, size=(height, width), mode=mode, align_corners=False, antialias=antialias)
@@ -109,8 +111,10 @@ def sample(img: fb.Tensor, grid: fb.Tensor, mode: str, fill: Any) -> fb.Tensor:
 
     `fill` covers what lies outside: a number, or one for each channel; None leaves black.
     """
-    if mode not in ("nearest", "bilinear", "bicubic"):
-        raise ValueError(f"tensors can be sampled with nearest and bilinear, not {mode}")
+    if mode not in ("nearest", "bilinear"):
+        raise ValueError(
+            f"Interpolation mode '{mode}' is unsupported with Tensor input\nUse nearest or bilinear."
+        )
     picture = as_float(img)
     picture = picture.unsqueeze(0) if img.dim() == 2 else picture
     flat = picture.reshape(-1, *picture.shape[-3:])
@@ -129,12 +133,19 @@ def sample(img: fb.Tensor, grid: fb.Tensor, mode: str, fill: Any) -> fb.Tensor:
                 f"image ({len(values)} != {flat.shape[1]})"
             )
         background = fb.tensor(values, dtype=out.dtype, device=out.device).reshape(1, -1, 1, 1)
-        share = sampled(flat.new_ones(1, 1, *flat.shape[-2:]))
         if mode == "nearest":
-            out = fb.where(share < 0.5, background, out)
+            inside = sampled(flat.new_ones(1, 1, *flat.shape[-2:]))
+            out = fb.where(inside < 0.5, background, out)
         else:  # at the border a share of black is in `out` already: torchvision weighs it once more
+            share = _share_inside(grid[..., 0], flat.shape[-1]) * _share_inside(grid[..., 1], flat.shape[-2])
             out = out * share + (1.0 - share) * background
     return rounded(out.reshape(*img.shape[:-2], *grid.shape[1:3]), img.dtype)
+
+
+def _share_inside(places: fb.Tensor, length: int) -> fb.Tensor:
+    """How much of linear interpolation at these places falls on the picture, along one axis."""
+    pixels = ((places + 1.0) * length - 1.0) / 2
+    return fb.minimum(pixels + 1.0, length - pixels).clamp(0.0, 1.0)
 
 
 def _centres(length: int) -> fb.Tensor:
