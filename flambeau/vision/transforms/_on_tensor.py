@@ -55,8 +55,7 @@ def resize(img: fb.Tensor, height: int, width: int, mode: str, antialias: bool) 
         return img
     if mode not in ("bilinear", "bicubic"):
         raise ValueError(
-            "This interpolation mode is unsupported with Tensor input
-"
+            "This interpolation mode is unsupported with Tensor input\n"
             f"Tensors are resized with nearest, nearest-exact, bilinear and bicubic, not {mode}."
         )
     flat = (img if img.dtype == fb.uint8 else as_float(img)).reshape(-1, 1, *img.shape[-2:])
