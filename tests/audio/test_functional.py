@@ -1,4 +1,4 @@
-"""Filters and the cosine transform against numbers from SciPy; spectra and banks against formulas in NumPy."""
+"""Filters and the cosine transform against numbers from SciPy; spectra and banks against NumPy."""
 
 import math
 

@@ -105,11 +105,7 @@ def test_masking():
         assert any((one == 0).any() for one in found) and all(one.shape == spectra.shape for one in found)
     augmented = T.SpecAugment(2, 10, 2, 10)(spectra)
     changed = augmented != spectra
-    assert (
-        changed.any()
-        and set(augmented[changed].unique().tolist()) == {spectra.mean().item()}
-        or ((augmented[changed] - spectra.mean()).abs().max() < 0.05)
-    )
+    assert changed.any() and (augmented[changed] - spectra.mean()).abs().max() < 0.05
     zero = T.SpecAugment(2, 10, 2, 10, zero_masking=True, iid_masks=False)(spectra)
     assert (zero[zero != spectra] == 0).all()
 
