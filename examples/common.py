@@ -158,7 +158,7 @@ def gallery(
 
 def save(sheet: Image.Image, path: Path) -> None:
     """Write a small PNG and say where."""
-    sheet.quantize(64).save(path, optimize=True)
+    sheet.quantize(128).save(path, optimize=True)
     print(f"picture: {path}")
 
 

@@ -44,7 +44,7 @@ def write(model: Writer, vocab, begin: str, length: int, temperature: float = 0.
 
 
 def main() -> None:
-    args = arguments(__doc__, epochs=5)
+    args = arguments(__doc__, epochs=12)
     data = Fortunes(args.root, ["wisdom", "work", "people", "platitudes"], longest=300)
     texts = [" ".join(text.split()) for text in data.texts]
     if args.quick:

@@ -50,7 +50,7 @@ def read(path: Path, mel: nn.Module) -> torch.Tensor:
 
 
 def main() -> None:
-    args = arguments(__doc__, epochs=25)
+    args = arguments(__doc__, epochs=40)
     root, mel = Path(args.root or FOLDER), to_mel()
     if not root.is_dir():
         raise SystemExit(f"{root} is not there: apt install klettres-data, or give the folder with --root")
