@@ -46,7 +46,7 @@ def main() -> None:
     apart = max((p - q).abs().max().item() for p, q in zip(whole.parameters(), parted.parameters()))
     print(f"accuracy {accuracy(whole, *data.test):.1%} and {accuracy(parted, *data.test):.1%}; ", end="")
     print(f"after {len(one)} steps no weight differs by more than {apart:.1e}")
-    curves = {"128 at once": one, "4 × 32 (drawn 0.1 higher)": [v + 0.1 for v in four]}
+    curves = {"128 at once": one, "4 x 32 (drawn 0.1 higher)": [v + 0.1 for v in four]}
     chart(args.out / "gradient_accumulation.png", curves, f"loss; weights differ by {apart:.1e} at most")
 
 

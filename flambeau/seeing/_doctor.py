@@ -18,7 +18,6 @@ _MODE_MATTERS = (
     nn.modules.instancenorm._InstanceNorm,
     nn.modules.dropout._DropoutNd,
 )
-_DEAD_PART = 0.3  # of the units of a layer; a few silent ones are normal
 
 
 def doctor(
@@ -113,6 +112,17 @@ def _examine_setup(found: Checkup, model: nn.Module, inputs: Any) -> None:
             "error" if everything else "note",
             _few(frozen),
             "requires_grad is False, so they stay as they are",
+        )
+    broken = [
+        f"{name} ({value})" for name, p in model.named_parameters() if (value := not_finite(p.detach()))
+    ]
+    if broken:
+        found.add(
+            "bad parameters",
+            "error",
+            _few(broken),
+            "a parameter is not finite before the step",
+            "an earlier step spoilt it: go back to a checkpoint, and look at the learning rate and gradients",
         )
     for path, attribute, what in _unregistered(model):
         found.add(
@@ -243,15 +253,16 @@ def _report_birth(found: Checkup, watch: Watch) -> None:
         found.add(
             f"{birth.value} in the forward pass",
             "error",
-            birth.where or "outside any submodule",
+            birth.where or "the model itself",
             f"it first arose in {birth.operator}, given {birth.given or 'nothing'}",
             "keep what goes in within the operator's domain: clamp, add a small number, or use the log form",
         )
 
 
 def _report_units(found: Checkup, watch: Watch) -> None:
-    for where, (dead, units) in watch.dead.items():
-        if dead >= max(2, _DEAD_PART * units):
+    for where, (dead, units, results) in watch.dead.items():
+        # with few results many units are silent by chance
+        if dead >= max(2, (0.5 if results >= 16 else 0.9) * units):
             found.add(
                 "dead units",
                 "warning" if dead < units else "error",

@@ -16,6 +16,18 @@ _SATURATING = {"sigmoid", "sigmoid_", "tanh", "tanh_"}
 _NOT_WATCHED = {"__get__", "__set__", "size", "dim", "numel", "is_floating_point", "empty", "empty_like"}
 
 
+_MAY_BE_INFINITE = {
+    "full",
+    "full_like",
+    "fill_",
+    "masked_fill",
+    "masked_fill_",
+    "where",
+    "tensor",
+    "new_full",
+}
+
+
 @dataclass
 class Birth:
     """The first value that is not finite: the operator it came out of, and what went in."""
@@ -48,7 +60,7 @@ class Watch(TorchFunctionMode):
         self.calls: list[tuple[str, tuple, dict]] = []  # of the loss: operator, arguments
         self.keep_calls = False
         self.nodes: dict[Any, str] = {}  # backward node -> module that made it
-        self.dead: dict[str, tuple[int, int]] = {}  # module -> units that gave only zero, units
+        self.dead: dict[str, tuple[int, int, int]] = {}  # module -> silent units, units, results of each
         self.saturated: dict[str, float] = {}  # module -> part of the results at the ends
         self._handles: list[Any] = []
 
@@ -85,13 +97,16 @@ class Watch(TorchFunctionMode):
         self.last = self.place
         if self.keep_calls:
             self.calls.append((name, args, kwargs))
-        clean = self.birth is None and not any(map(not_finite, tensors((args, kwargs))))
-        given = _ranges(tensors((args, kwargs))) if clean else ""  # before an operator in place changes it
+        before = {not_finite(t) for t in tensors((args, kwargs))} if self.birth is None else set()
+        given = _ranges(tensors((args, kwargs))) if self.birth is None else ""  # it may work in place
         result = func(*args, **kwargs)
         results = tensors(result)
-        if clean and (value := next(filter(None, map(not_finite, results)), "")):
-            if not name.startswith("empty") and name not in ("full", "full_like", "masked_fill", "tensor"):
-                self.birth = Birth(self.place, name, value, given)
+        if self.birth is None and name not in _MAY_BE_INFINITE:
+            value = next(filter(None, map(not_finite, results)), "")
+            # masks bring in infinities on purpose; what comes of them counts once it is NaN
+            if (value == "NaN" and "NaN" not in before) or (value == "Inf" and before <= {""}):
+                place = self.place or ("the loss" if self.keep_calls else "")
+                self.birth = Birth(place, name, value, given)
         for t in results:
             if t.grad_fn is not None:
                 self.nodes.setdefault(t.grad_fn, self.place)
@@ -103,8 +118,9 @@ class Watch(TorchFunctionMode):
         if name in _RELUS and result.shape[0] > 1:
             channel = 1 if result.dim() in (2, 4, 5) else result.dim() - 1
             silent = (result <= 0).transpose(0, channel).flatten(1).all(1)
-            dead, units = self.dead.get(self.place, (0, 0))
-            self.dead[self.place] = dead + int(silent.sum()), units + silent.numel()
+            dead, units, _ = self.dead.get(self.place, (0, 0, 0))
+            each = result.numel() // max(silent.numel(), 1)
+            self.dead[self.place] = dead + int(silent.sum()), units + silent.numel(), each
         elif name in _SATURATING:
             end = result.abs() > 0.999 if name.startswith("tanh") else (result - 0.5).abs() > 0.4995
             self.saturated[self.place] = end.float().mean().item()

@@ -168,6 +168,27 @@ def test_nan_backward():
     assert finding and finding[0].where == "1" and "SqrtBackward0" in finding[0].message
 
 
+def test_masks_may_be_infinite():
+    model = nn.TransformerEncoderLayer(8, 2, batch_first=True)
+    x, target = fb.randn(3, 5, 8), fb.randn(3, 5, 8)
+    mask = fb.tensor([[False, False, False, False, True]] * 3)
+    assert examine(model, ({"src": x, "src_key_padding_mask": mask}, target), F.mse_loss).healthy
+    scores = nn.Sequential(nn.Linear(6, 4))
+
+    def all_masked(out, y):
+        return F.cross_entropy(out.masked_fill(fb.ones(16, 4, dtype=fb.bool), -fb.inf), y)
+
+    finding = find(examine(scores, batch(), all_masked), "NaN in the forward pass")
+    assert "arose in cross_entropy_loss" in finding.message
+
+
+def test_bad_parameters():
+    model = classifier(nn.ReLU())
+    with fb.no_grad():
+        model[0].weight[0, 0] = fb.inf
+    assert find(examine(model, batch()), "bad parameters").where == "0.weight (Inf)"
+
+
 def test_bad_input_and_scale():
     x, y = batch()
     x[0, 0] = float("nan")

@@ -87,6 +87,12 @@ def test_checksums():
     assert crc32c(b"123456789") == 0xE3069283  # the check value of CRC-32C
     assert crc32c(bytes(32)) == 0x8A9136AA  # RFC 3720, B.4
     assert crc32c(b"") == 0
+    long = bytes(k * 7 % 251 for k in range(30011))  # done in pieces
+    simple = 0xFFFFFFFF
+    for byte in long:
+        for _ in range(8):
+            simple, byte = simple >> 1 ^ (0x82F63B78 if (simple ^ byte) & 1 else 0), byte >> 1
+    assert crc32c(long) == simple ^ 0xFFFFFFFF
 
 
 def test_goldens(tmp_path):
