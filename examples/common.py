@@ -164,9 +164,10 @@ def save(sheet: Image.Image, path: Path) -> None:
 
 @torch.no_grad()
 def show_guesses(path: Path, model: torch.nn.Module, data: demo_data.Pictures, title: str) -> None:
-    """The first 24 test pictures with what the model takes them for."""
+    """24 of the test pictures with what the model takes them for."""
     model.eval()
-    images, labels = data.test[0][:24], data.test[1][:24]
+    chosen = torch.linspace(0, len(data.test[1]) - 1, 24).long()  # some test sets are sorted
+    images, labels = (part[chosen] for part in data.test)
     guesses = model(images).argmax(1)
     names = [name.partition(" - ")[0] for name in data.classes]
     pairs = zip(guesses.tolist(), labels.tolist())

@@ -106,8 +106,7 @@ class WordPieceTokenizer(Tokenizer):
         if path.is_dir():
             path = path / ("tokenizer.json" if (path / "tokenizer.json").exists() else "vocab.txt")
         if path.suffix != ".json":
-            pieces = path.read_text(encoding="utf-8").split("\n")
-            return cls([p.rstrip("\r") for p in pieces if p.rstrip("\r")], lowercase, strip_accents)
+            return cls(path.read_text(encoding="utf-8").rstrip("\n").split("\n"), lowercase, strip_accents)
         settings = json.loads(path.read_text(encoding="utf-8"))
         model, normal = settings.get("model", {}), settings.get("normalizer") or {}
         if model.get("type") != "WordPiece" or normal.get("type", "BertNormalizer") != "BertNormalizer":
