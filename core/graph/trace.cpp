@@ -45,6 +45,21 @@ void Tracer::stop() {
     on_ = false;
 }
 
+namespace {
+struct Quiet {  // a kernel that is one step runs unrecorded
+    explicit Quiet(int& leaf) : leaf(leaf), modes(tls.modes) {
+        tls.modes = uint8_t(tls.modes & ~kTraceMode);
+        ++leaf;
+    }
+    ~Quiet() {
+        --leaf;
+        tls.modes = modes;
+    }
+    int& leaf;
+    const uint8_t modes;
+};
+}  // namespace
+
 // ---------------------------------------------------------------- slots
 size_t Tracer::ViewHash::operator()(const View& v) const {
     size_t h = reinterpret_cast<size_t>(v.storage) * 31 + size_t(v.offset) * 7 + size_t(v.dtype);
@@ -84,7 +99,7 @@ int Tracer::find(const Tensor& t) const {
     return v == by_view_.end() ? -1 : v->second;
 }
 
-int Tracer::slot_of(const Tensor& t, const Op& op, bool overwritten) {
+int Tracer::slot_of(const Tensor& t, const Op& operation, bool overwritten) {
     if (const int s = find(t); s >= 0) return s;
     if (known_.contains(t.get())) {
         Slot s;
@@ -93,13 +108,25 @@ int Tracer::slot_of(const Tensor& t, const Op& op, bool overwritten) {
         return add_slot(std::move(s));
     }
     for (const auto& [impl, k] : known_)  // `.data` and the like of such a tensor
-        if (view_of(*impl) == view_of(*t.get())) return slot_of(k, op, false);
+        if (view_of(*impl) == view_of(*t.get())) return slot_of(k, operation, false);
+    if (lenient && !overwritten) {
+        Slot s;
+        s.origin = Origin::Held;
+        s.constant = true;
+        s.sample = t;
+        {
+            const Quiet quiet(leaf_);
+            s.held = op<"clone">(t.detach());
+        }
+        if (baked_.empty()) baked_ = str("a tensor that no operation made, used by `", operation.schema.name, "`");
+        return add_slot(std::move(s));
+    }
     if (!born_.contains(t.get())) {
-        fail(str("`", op.schema.name, "` used a tensor that is reached in a way that is not watched"));
+        fail(str("`", operation.schema.name, "` used a tensor that is reached in a way that is not watched"));
         return -1;
     }
     if (!overwritten) {
-        fail(str("`", op.schema.name, "` used a tensor that no recorded operation made"));
+        fail(str("`", operation.schema.name, "` used a tensor that no recorded operation made"));
         return -1;
     }
     Slot s;
@@ -153,9 +180,10 @@ void Tracer::set_outputs(TensorSpan outputs) {
         int slot = -1;
         if (const auto i = by_impl_.find(t.get()); i != by_impl_.end()) slot = i->second;
         else if (known_.contains(t.get())) slot = slot_of(t, op_ref<"alias">(), false);
+        else if (lenient) slot = slot_of(t, op_ref<"alias">(), false);
         if (slot < 0) return fail("a result that no recorded operation made");
         const bool made = graph.slots[size_t(slot)].origin == Origin::Made;
-        if (made && t->needs_grad()) {
+        if (made && !lenient && t->needs_grad()) {
             if (!t->grad_fn && !t->base) return fail("a result is a new leaf that requires a gradient");
             const auto [at, fresh] = owners.try_emplace(t->storage.get(), slot);
             if (!fresh && at->second != slot)
@@ -177,29 +205,14 @@ static bool needs_any_grad(const Op& op, const Frame& f) {
     return false;
 }
 
-namespace {
-struct Quiet {  // a kernel that is one step runs unrecorded
-    explicit Quiet(int& leaf) : leaf(leaf), modes(tls.modes) {
-        tls.modes = uint8_t(tls.modes & ~kTraceMode);
-        ++leaf;
-    }
-    ~Quiet() {
-        --leaf;
-        tls.modes = modes;
-    }
-    int& leaf;
-    const uint8_t modes;
-};
-}  // namespace
-
 void Tracer::call(const Op& op, Frame& f) {
     if (!failure_.empty()) {
         const Quiet quiet(leaf_);
         op.run(f);
         return;
     }
-    const bool composite =
-        tls.grad && !op.derivative.exists() && !f.inplace && !op.only_inplace && !f.given && needs_any_grad(op, f);
+    const bool composite = !lenient && tls.grad && !op.derivative.exists() && !f.inplace && !op.only_inplace &&
+                           !f.given && needs_any_grad(op, f);
     if (composite) {
         // Its derivative comes from what it is made of. If that is not all operators, it may still be a step of its
         // own, given that no gradient passes.
@@ -402,6 +415,10 @@ void Tracer::record(const Op& op, Frame& f, const std::vector<std::pair<Tensor, 
     if (!f.text.empty()) return fail(str("`", op.schema.name, "` gives a text"));
     if (!f.value.is_none()) {
         if (!f.value.is_number()) return fail(str("`", op.schema.name, "` gives neither a tensor nor a number"));
+        if (lenient) {
+            if (baked_.empty()) baked_ = str("the number that `", op.schema.name, "` gave");
+            return;
+        }
         s.expected = f.value.scalar();
     } else if (op.schema.return_kinds.size() == 1 && op.schema.return_kinds[0] == Kind::Tensors) {
         s.list = true;
@@ -409,7 +426,7 @@ void Tracer::record(const Op& op, Frame& f, const std::vector<std::pair<Tensor, 
     } else {
         for (int i = 0; i < f.n; ++i) s.results.push_back(f.result[i].defined() ? add_result(f.result[i]) : -1);
     }
-    if (s.results.size() == 1 && !s.list && !random && f.result[0].defined() && !f.result[0].is_meta())
+    if (!lenient && s.results.size() == 1 && !s.list && !random && f.result[0].defined() && !f.result[0].is_meta())
         s.passes = passes_for(f, s);
     graph.steps.push_back(std::move(s));
 }
@@ -483,6 +500,10 @@ std::vector<Pass> Tracer::passes_for(const Frame& f, const Step& s) const {
 
 void Tracer::item(const Tensor& t, const Scalar& value) {
     if (leaf_ || !failure_.empty()) return;
+    if (lenient) {
+        if (!depth_ && baked_.empty()) baked_ = "a number that was read from a tensor";
+        return;
+    }
     if (depth_) return fail("a composite operator looks at values");
     const int slot = find(t);
     if (slot < 0 && !known_.contains(t.get())) {
@@ -499,7 +520,9 @@ void Tracer::item(const Tensor& t, const Scalar& value) {
     graph.steps.push_back(std::move(s));
 }
 void Tracer::leak(const char* how) {
-    if (!leaf_) fail(how);
+    if (leaf_) return;
+    if (!lenient) fail(how);
+    else if (baked_.empty()) baked_ = how;
 }
 void Tracer::constant(const Tensor& t) {
     if (leaf_ || !failure_.empty() || find(t) >= 0) return;
@@ -627,6 +650,7 @@ void Tracer::finish() {
         if ((s.origin == Origin::Input || s.origin == Origin::Held) && !s.constant) callers[size_t(s.memory)] = true;
     bool happened = false;
     for (const Step& s : graph.steps) {
+        if (lenient) break;
         if (happened && (s.expected || s.reads_shape))
             return fail("it looks at values after it drew random numbers or wrote into tensors of the caller");
         happened = happened || s.random;

@@ -32,6 +32,8 @@ public:
         if (failure_.empty()) failure_ = why;
     }
     const std::string& failure() const { return failure_; }
+    bool lenient = false;  // values that leave the graph become constants of it (jit.trace), and no backward follows
+    const std::string& baked() const { return baked_; }  // the first that did
     Graph graph;
     std::vector<Tensor> gradients;  // what the traced backward gave
     const Generator::State& numbers_before() const { return numbers_before_; }
@@ -79,7 +81,7 @@ private:
     std::vector<Tensor> kept_;  // so that no address is used twice
     std::vector<Note> notes_;
     bool depends_on(const Grads& incoming, const Grads& results, size_t first_step) const;
-    std::string failure_;
+    std::string failure_, baked_;
     Generator::State numbers_before_{};
     double eager_backward_seconds_ = 0;
     int leaf_ = 0, depth_ = 0;  // inside a kernel that is one step; inside a composite that is taken apart

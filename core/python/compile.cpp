@@ -428,6 +428,7 @@ PyMethodDef functions[] = {
 
 void init_compile(PyObject* module) {
     init_guards(module);
+    init_graph(module);
     add_type(module, "_Entry", make_type(spec));
     add_functions(module, functions);
 }

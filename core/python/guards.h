@@ -9,5 +9,6 @@ bool same_value(PyObject* a, PyObject* b);  // the same object, or equal numbers
 bool guards_hold(PyObject* guards);         // of a _C._Guards
 void init_guards(PyObject* module);
 void init_compile(PyObject* module);  // compile.cpp
+void init_graph(PyObject* module);    // graph.cpp
 
 }  // namespace fb::py

@@ -1,0 +1,241 @@
+"""``torch.jit``: programs recorded from Python, saved and run without its source.
+
+``trace`` records the operators of a call. ``script`` returns something that behaves as the Python it was
+given, because it runs it: there is no second language here, so nothing that Python can do is refused, and
+only traced programs can be saved.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import flambeau as fb
+from flambeau import _C
+from flambeau.futures import Future
+
+from ._archive import load, save
+from ._module import (
+    PythonScriptModule,
+    RecursiveScriptModule,
+    ScriptFunction,
+    ScriptModule,
+    TopLevelTracedModule,
+    TracedModule,
+)
+from ._trace import TracerWarning, TracingCheckError, trace, trace_module
+
+__all__ = [
+    "Attribute", "Error", "Final", "Future", "RecursiveScriptModule", "ScriptFunction", "ScriptModule",
+    "ScriptWarning", "TopLevelTracedModule", "TracedModule", "TracerWarning", "TracingCheckError",
+    "annotate", "enable_onednn_fusion", "export", "export_opnames", "fork", "freeze", "ignore",
+    "interface", "is_scripting", "is_tracing", "isinstance", "load", "onednn_fusion_enabled",
+    "optimize_for_inference", "optimized_execution", "run_frozen_optimizations", "save", "script",
+    "script_if_tracing", "set_fusion_strategy", "strict_fusion", "trace", "trace_module", "unused",
+    "wait",
+]  # fmt: skip
+
+Error = RuntimeError
+
+
+class ScriptWarning(Warning):
+    """Something in scripted code that will not work as written."""
+
+
+class Attribute(NamedTuple):
+    """A value with its type: scripted modules take the value."""
+
+    value: Any
+    type: Any
+
+
+def script(
+    obj: Any,
+    optimize: None = None,
+    _frames_up: int = 0,
+    _rcb: Callable | None = None,
+    example_inputs: Any = None,
+) -> Any:
+    """A function or module under the type that scripting gives; it runs its Python.
+
+    ``.code`` is the source. ``.graph`` and ``save`` raise: a graph comes from :func:`trace`.
+    """
+    if builtins.isinstance(obj, (ScriptModule, ScriptFunction)):
+        return obj
+    if builtins.isinstance(obj, fb.nn.Module):
+        return PythonScriptModule(obj)
+    if builtins.isinstance(obj, (list, dict)):
+        return obj  # scripted containers are Python's own here
+    if inspect.isclass(obj):
+        return obj
+    if inspect.isroutine(obj) or builtins.isinstance(obj, functools.partial):
+        return ScriptFunction(getattr(obj, "__name__", "forward"), original=obj)
+    raise TypeError(f"{type(obj)} is a built-in class\ntorch.jit.script takes functions, classes and modules")
+
+
+def freeze(
+    mod: ScriptModule, preserved_attrs: list[str] | None = None, optimize_numerics: bool = True
+) -> ScriptModule:
+    """A traced module in eval mode whose parameters and buffers have become constants."""
+    if not builtins.isinstance(mod, ScriptModule):
+        raise RuntimeError(
+            "Freezing expects a ScriptModule as input. "
+            "Please use torch.jit.script or torch.jit.trace to script your 'nn.Module'."
+        )
+    if mod.training:
+        raise RuntimeError(
+            "Freezing is currently only implemented for modules in eval mode. "
+            "Please call .eval() on your module before freezing."
+        )
+    if not mod._programs:
+        raise NotImplementedError("torch.jit.freeze: a scripted module runs its Python; trace it first")
+    from ._program import TracedProgram
+
+    frozen = RecursiveScriptModule()
+    frozen.__dict__["original_name"] = mod.original_name
+    frozen.__dict__["training"] = False
+    for method, p in mod._programs.items():
+        values = [p.constants[n] if n in p.constants else mod._find(n).detach().clone() for n in p.held]
+        names = [f"CONSTANTS.c{k}" for k in range(len(values))]
+        d = {**p.describe(), "held": names}
+        frozen._programs[method] = TracedProgram(constants=dict(zip(names, values)), **d)
+    for name in preserved_attrs or ():
+        frozen.__dict__[name] = getattr(mod, name)
+    return frozen
+
+
+def optimize_for_inference(mod: ScriptModule, other_methods: list[str] | None = None) -> ScriptModule:
+    """The frozen module: freezing is all that is done to it, fusing is done by ``flambeau.compile``."""
+    return freeze(mod.eval()) if any(True for _ in mod.parameters()) else mod
+
+
+def run_frozen_optimizations(
+    mod: ScriptModule, optimize_numerics: bool = True, preserved_methods: list[str] | None = None
+) -> None:
+    """Optimizations of a frozen module in place: there are none beyond freezing."""
+    if not builtins.isinstance(mod, ScriptModule):
+        raise RuntimeError("run_frozen_optimizations expects a frozen ScriptModule")
+
+
+def script_if_tracing(fn: Callable) -> Callable:
+    """``fn``: its operators are recorded wherever it is called."""
+    return fn
+
+
+def export(fn: Callable) -> Callable:
+    """Marks a method that scripted modules keep: they keep all."""
+    return fn
+
+
+def ignore(drop: bool | Callable = False, **kwargs: Any) -> Callable:
+    """Marks a function that scripting leaves to Python: it leaves all."""
+    return drop if callable(drop) else lambda fn: fn
+
+
+def unused(fn: Callable) -> Callable:
+    """Marks a method that raises in PyTorch's scripted modules; here it keeps working."""
+    return fn
+
+
+def interface(obj: type) -> type:
+    """A class as an interface: Python needs no declaration."""
+    if not inspect.isclass(obj):
+        raise RuntimeError("interface must be applied to a class")
+    return obj
+
+
+def annotate(the_type: Any, the_value: Any) -> Any:
+    """``the_value``."""
+    return the_value
+
+
+def isinstance(obj: Any, target_type: Any) -> bool:
+    """Whether an object is of a type, containers looked into: ``List[int]``, ``Dict[str, Tensor]``."""
+    from typing import Union, get_args, get_origin
+
+    if builtins.isinstance(target_type, tuple):
+        return any(isinstance(obj, t) for t in target_type)
+    origin, parts = get_origin(target_type), get_args(target_type)
+    if origin is None:
+        return obj is None if target_type in (None, type(None)) else builtins.isinstance(obj, target_type)
+    if origin is Union:
+        return any(isinstance(obj, t) for t in parts)
+    if not builtins.isinstance(obj, origin):
+        return False
+    if origin is list:
+        return all(isinstance(o, parts[0]) for o in obj)
+    if origin is dict:
+        return all(isinstance(k, parts[0]) and isinstance(v, parts[1]) for k, v in obj.items())
+    if origin is tuple:
+        return len(obj) == len(parts) and all(isinstance(o, t) for o, t in zip(obj, parts))
+    return True
+
+
+def is_scripting() -> bool:
+    """Whether this is TorchScript: scripted code runs as Python, so never."""
+    return False
+
+
+def is_tracing() -> bool:
+    """Whether this call is being recorded."""
+    return _C._is_tracing()
+
+
+def fork(func: Callable, *args: Any, **kwargs: Any) -> Future:
+    """A future of ``func(*args, **kwargs)``; it is called at once, as PyTorch does outside TorchScript."""
+    future: Future = Future()
+    future.set_result(func(*args, **kwargs))
+    return future
+
+
+def wait(future: Future) -> Any:
+    """The value of a future."""
+    return future.wait()
+
+
+def set_fusion_strategy(strategy: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """How often traced programs specialise: they always follow the sizes given, so no strategy can be set."""
+    if strategy != [("STATIC", 0), ("DYNAMIC", 0)] and any(
+        kind not in ("STATIC", "DYNAMIC") for kind, _ in strategy
+    ):
+        raise RuntimeError("FusionBehavior only supported 'STATIC' or 'DYNAMIC', got: " + str(strategy[0][0]))
+    return [("STATIC", 0), ("DYNAMIC", 0)]
+
+
+def onednn_fusion_enabled() -> bool:
+    """Whether oneDNN fuses traced programs: flambeau's own engine does that, so False."""
+    return False
+
+
+def enable_onednn_fusion(enabled: bool) -> None:
+    """Turns oneDNN's fusion of traced programs on, which does not exist here."""
+    if enabled:
+        raise NotImplementedError("torch.jit.enable_onednn_fusion: traced programs are not fused by oneDNN")
+
+
+class _Within:
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *exception: object) -> None:
+        return None
+
+
+class strict_fusion(_Within):
+    """Marks code that PyTorch must fuse whole; here there is nothing to check."""
+
+
+class optimized_execution(_Within):
+    """Marks code that PyTorch runs with or without its optimizations; a traced program runs as recorded."""
+
+    def __init__(self, should_optimize: bool) -> None:
+        self.should_optimize = should_optimize
+
+
+def export_opnames(m: ScriptModule) -> list[str]:
+    """The operators of a traced module."""
+    names = {step[0] for program in m._programs.values() for step in program.steps}
+    return sorted("aten::" + (n.partition("::")[2] or n) for n in names)

@@ -1,0 +1,236 @@
+"""Modules and functions of ``torch.jit``: traced programs, and scripted ones, which run their Python."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import io
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import flambeau as fb
+
+from ._program import TracedProgram
+
+
+def source_of(function: Callable) -> str:
+    """The source of a function without comments, or a line that says why there is none."""
+    try:
+        return ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(function)))) + "\n"
+    except (OSError, TypeError, SyntaxError):
+        return f"# the source of {getattr(function, '__qualname__', function)} is not at hand\n"
+
+
+def no_graph(what: str) -> NotImplementedError:
+    """The error for what only a traced program has."""
+    return NotImplementedError(
+        f"{what}: a scripted program runs its Python and has no graph; torch.jit.trace makes one"
+    )
+
+
+class ScriptFunction:
+    """A function that was traced (it runs its program) or scripted (it runs its Python)."""
+
+    def __init__(
+        self, name: str, *, program: TracedProgram | None = None, original: Callable | None = None
+    ) -> None:
+        self.name = self.qualified_name = name
+        self._program = program
+        if original is not None:
+            self._original = original
+            self._source = source_of(original)  # the file may be gone later
+            self.__doc__ = original.__doc__
+            self.__wrapped__ = original
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._program is None:
+            return self._original(*args, **kwargs)
+        return self._program.run([args, kwargs], {}.__getitem__)
+
+    @property
+    def code(self) -> str:
+        """The program written like Python; of a scripted function its source."""
+        return self._source if self._program is None else self._program.code()
+
+    @property
+    def graph(self) -> str:
+        """The program, one operator a line."""
+        if self._program is None:
+            raise no_graph("ScriptFunction.graph")
+        return self._program.text()
+
+    inlined_graph = graph
+
+    def save(self, f: Any, _extra_files: dict | None = None) -> None:
+        """Write the program to a file."""
+        from ._archive import save_function
+
+        save_function(self, f, _extra_files)
+
+    def save_to_buffer(self) -> bytes:
+        """The bytes of :meth:`save`."""
+        buffer = io.BytesIO()
+        self.save(buffer)
+        return buffer.getvalue()
+
+
+class ScriptModule(fb.nn.Module):
+    """Base of modules whose methods are programs: parameters and buffers of a module, without its Python."""
+
+    _programs: dict[str, TracedProgram]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.__dict__["_programs"] = {}
+        self.__dict__["original_name"] = type(self).__name__
+
+    def extra_repr(self) -> str:
+        """The name of the class that the module was made from."""
+        return f"original_name={self.original_name}"
+
+    def _find(self, path: str) -> fb.Tensor:
+        owner, _, name = path.rpartition(".")
+        return getattr(self.get_submodule(owner), name)
+
+    def _run(self, method: str, args: tuple, kwargs: dict) -> Any:
+        program = self._programs.get(method)
+        if program is None:
+            raise NotImplementedError(
+                f"{self.original_name}.{method} was not traced: only the outermost module was called"
+            )
+        return program.run([args, kwargs], self._find)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the traced forward."""
+        return self._run("forward", args, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.__dict__.get("_programs", ()):
+            return lambda *args, **kwargs: self._run(name, args, kwargs)
+        return super().__getattr__(name)
+
+    @property
+    def code(self) -> str:
+        """The forward written like Python."""
+        return self._program("code").code()
+
+    @property
+    def graph(self) -> str:
+        """The forward, one operator a line."""
+        return self._program("graph").text()
+
+    inlined_graph = graph
+
+    def _program(self, what: str) -> TracedProgram:
+        if "forward" not in self._programs:
+            raise no_graph(f"{type(self).__name__}.{what}")
+        return self._programs["forward"]
+
+    def save(self, f: Any, _extra_files: dict | None = None) -> None:
+        """Write the module to a file that :func:`flambeau.jit.load` reads."""
+        from ._archive import save_module
+
+        save_module(self, f, _extra_files)
+
+    def save_to_buffer(self, _extra_files: dict | None = None) -> bytes:
+        """The bytes of :meth:`save`."""
+        buffer = io.BytesIO()
+        self.save(buffer, _extra_files)
+        return buffer.getvalue()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        from ._archive import from_bytes
+
+        return from_bytes, (self.save_to_buffer(),)
+
+    def __copy__(self) -> Any:
+        return self._rebuilt()
+
+    def _rebuilt(self) -> Any:
+        from ._archive import from_bytes
+
+        return from_bytes(self.save_to_buffer())
+
+
+def take_over(made: ScriptModule, original: fb.nn.Module, kind: type) -> None:
+    """Give ``made`` the parameters, buffers and children of ``original``; the tensors are shared."""
+    state = made.__dict__
+    state["original_name"] = original.__dict__.get("original_name", type(original).__name__)
+    state["training"] = original.training
+    state["_parameters"] = original._parameters
+    state["_buffers"] = original._buffers
+    state["_non_persistent_buffers_set"] = original._non_persistent_buffers_set
+    for name, child in original._modules.items():
+        if child is None:
+            made._modules[name] = None
+            continue
+        inner = kind.__new__(kind)
+        ScriptModule.__init__(inner)
+        take_over(inner, child, kind)
+        made._modules[name] = inner
+
+
+class TracedModule(ScriptModule):
+    """A part of a traced module."""
+
+    def _get_name(self) -> str:
+        return self.original_name
+
+
+class TopLevelTracedModule(TracedModule):
+    """A traced module: its methods are programs."""
+
+    def __init__(self, original: fb.nn.Module, programs: dict[str, TracedProgram]) -> None:
+        super().__init__()
+        take_over(self, original, TracedModule)
+        self._programs.update(programs)
+
+
+class RecursiveScriptModule(ScriptModule):
+    """A module that was scripted, loaded or frozen."""
+
+
+class PythonScriptModule(RecursiveScriptModule):
+    """A scripted module: runs the methods of the module it was made from."""
+
+    def __init__(self, original: fb.nn.Module) -> None:
+        super().__init__()
+        take_over(self, original, RecursiveScriptModule)
+        self.__dict__["_original"] = original
+
+    def _get_name(self) -> str:
+        return "RecursiveScriptModule"
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the original's forward."""
+        return self.__dict__["_original"].forward(*args, **kwargs)
+
+    def train(self, mode: bool = True) -> PythonScriptModule:
+        """Set training mode here and in the original."""
+        self.__dict__["_original"].train(mode)
+        return super().train(mode)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            original = self.__dict__.get("_original")
+            if original is None or name.startswith("__"):
+                raise
+            return getattr(original, name)
+
+    @property
+    def code(self) -> str:
+        """The source of the forward."""
+        return source_of(type(self.__dict__["_original"]).forward)
+
+    @property
+    def graph(self) -> str:
+        """Not there: it runs its Python."""
+        raise no_graph("RecursiveScriptModule.graph")
+
+    inlined_graph = graph
+
+    def __reduce_ex__(self, protocol: Any) -> tuple:
+        return PythonScriptModule, (self.__dict__["_original"],)
