@@ -49,7 +49,7 @@ def bert_mini(torch):
 
 
 def compiled(torch, function):
-    """The function compiled by flambeau, with its paths chosen before the clock starts; as it is in PyTorch."""
+    """The function, compiled where it is flambeau that runs."""
     return torch.compile(function) if torch.__name__ == "flambeau" else function
 
 

@@ -86,7 +86,7 @@ def _grown(leaves: list[fb.Tensor], dimension: int) -> tuple[list[fb.Tensor], in
 def trace_call(
     function: Callable, args: tuple, kwargs: dict, names: dict[int, str], check: bool, tolerance: float
 ) -> TracedProgram:
-    """Record ``function(*args, **kwargs)``; ``names`` says which tensors (by id) are parameters or buffers."""
+    """Record ``function(*args, **kwargs)``; ``names`` has parameters and buffers by their id."""
     watch = Watch()
     try:
         watch.values([function])
@@ -135,7 +135,7 @@ def trace_call(
                 continue
             try:
                 other, shape, _ = _record(function, grown[0], call, list(state.values()))
-            except Exception:  # noqa: BLE001, S112 - the function refuses it, so this size is fixed
+            except Exception:
                 continue
             same_slots = other.layout() == layout and shape == outputs
             changes = _same_numbers(steps, other.steps(), allowed=True) if same_slots else None

@@ -1,4 +1,4 @@
-"""Compiled modules beside eager ones: results, gradients, statistics and random numbers of whole training loops."""
+"""Compiled modules beside eager ones: results, gradients, statistics and random numbers of training."""
 
 import copy
 
@@ -209,7 +209,7 @@ def test_hooks_and_functions_of_the_user_are_called_each_time():
     assert Twice.calls == 8
     inner = torch.compile(lambda x: x * 2)
     x = torch.ones(2, requires_grad=True)
-    for k in range(8):
+    for _ in range(8):
         y = inner(x)
         y.register_hook(lambda g: g * 10)
         x.grad = None
@@ -255,7 +255,7 @@ def test_the_compiled_module():
     model = MLP()
     compiled = torch.compile(model)
     assert isinstance(compiled, nn.Module) and compiled._orig_mod is model
-    assert list(compiled.state_dict())[0] == "_orig_mod.a.weight"
+    assert next(iter(compiled.state_dict())) == "_orig_mod.a.weight"
     assert repr(compiled).startswith("OptimizedModule(\n  (_orig_mod): MLP(")
     assert compiled.a is model.a and compiled.drop.p == 0.2
     compiled.extra = 3
