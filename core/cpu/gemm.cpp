@@ -191,7 +191,8 @@ Grid divide(const GemmBlock& g, const GemmKernel& kernel) {
     double least = INFINITY;
     for (int64_t down = 1; down <= threads; ++down) {
         const Grid grid{part(g.m, std::min<int64_t>(kernel.rows, 4), down), part(g.n, kernel.columns, threads / down)};
-        const double cost = double(grid.rows) * double(grid.columns) + kPacking * double(grid.rows + grid.columns);
+        const int64_t packed = (g.a_col == 1 ? 0 : grid.rows) + (g.b_col == 1 ? 1 : 2) * grid.columns;
+        const double cost = double(grid.rows) * double(grid.columns) + kPacking * double(packed);
         if (cost < least) least = cost, best = grid;
     }
     return best;

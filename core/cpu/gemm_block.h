@@ -28,8 +28,8 @@ struct GemmKernel {
     int64_t rows, columns;                                    // of the block of C that is kept in registers
     int64_t (*room)(const GemmBlock&);                        // floats that `run` wants to work in
     void (*run)(const GemmBlock&, const GemmBatch&, float*);  // that room is aligned to 64 bytes
-    // For products with one B: packs it (k x n floats, n rounded up to `columns`), and says so in the block.
-    void (*pack)(GemmBlock&, float*);
+    // Packs panels [begin, end) of B, each `columns` wide; together they take k x n floats, n rounded up to `columns`.
+    void (*pack)(const GemmBlock&, float*, int64_t begin, int64_t end);
 };
 const GemmKernel& gemm_kernel();
 

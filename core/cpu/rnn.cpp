@@ -110,8 +110,13 @@ public:
             block_ = {0, n, k, 1, 0, nullptr, 0, 1, static_cast<const float*>(b.data), b.row, b.col, nullptr, 0, 1};
             const int64_t columns = gemm_kernel().columns;
             if (rows < 4) return;
-            packed_.emplace(size_t((n + columns - 1) / columns * columns * k) * sizeof(T));
-            gemm_kernel().pack(block_, packed_->as<float>());
+            const int64_t panels = (n + columns - 1) / columns;
+            packed_.emplace(size_t(panels * columns * k) * sizeof(T));
+            float* to = packed_->as<float>();
+            parallel_for(panels, std::max<int64_t>(1, 50000 / (columns * k)),
+                         [&](int64_t begin, int64_t end) { gemm_kernel().pack(block_, to, begin, end); });
+            block_.b = to;
+            block_.b_panel = columns * k;
         } else if (b.col != 1) {  // read once a step: in order
             packed_.emplace(size_t(n * k) * sizeof(T));
             T* to = packed_->as<T>();

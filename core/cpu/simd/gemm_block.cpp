@@ -166,13 +166,21 @@ void pack(float* to, int64_t panel, const float* from, int64_t along, int64_t ac
 }
 
 // ---------------------------------------------------------------- dot products
-inline float total(F v) {
-    float t[W], sum = 0;
-    store(t, v);
-    for (int64_t w = W / 2; w > 0; w /= 2)
-        for (int64_t i = 0; i < w; ++i) t[i] += t[i + w];
-    sum = t[0];
-    return sum;
+// Lane x of the result is the sum of vector x. `count`, a power of two, may be less than there are lanes.
+template <int count, int step = 1>
+inline F sums(F* v) {
+    if constexpr (step == W) {
+        return v[0];
+    } else {
+        constexpr int left = count > 1 ? count / 2 : 1;
+#pragma GCC unroll 16
+        for (int i = 0; i < left; ++i) {
+            F a = v[count > 1 ? 2 * i : 0], b = v[count > 1 ? 2 * i + 1 : 0];
+            exchange<step>(a, b, std::make_index_sequence<size_t(W)>());
+            v[i] = a + b;
+        }
+        return sums<left, 2 * step>(v);
+    }
 }
 // R rows of A with N columns of B; both lie in order along k.
 template <int R, int N>
@@ -201,13 +209,11 @@ void dots(const GemmBlock& g, int64_t j) {
     if (l < g.k) add([l, n = g.k - l](const float* p) { return load_part(p + l, n); });
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
-        float* c = g.c + r * g.c_row + j;
+        constexpr int count = N == 3 ? 4 : N;
+        F all[count];
 #pragma GCC unroll 16
-        for (int q = 0; q < N; ++q) {
-            float v = g.alpha * total(sum[r][q]);
-            if (g.beta != 0) v += g.beta * c[q];
-            c[q] = g.bias ? v + g.bias[j + q] : v;
-        }
+        for (int q = 0; q < count; ++q) all[q] = q < N ? sum[r][q < N ? q : 0] : splat<F>(0);
+        finish({g.alpha, g.beta, g.bias}, g.c + r * g.c_row + j, g.bias ? g.bias + j : nullptr, sums<count>(all), N);
     }
 }
 template <int R>
@@ -352,15 +358,13 @@ void run(const GemmBlock& g, const GemmBatch& batch, float* room) {
     for (int64_t i = 0; i < batch.count; ++i, at.a += batch.a, at.b += batch.b, at.c += batch.c) multiply(at, p, room);
 }
 
-void pack_beforehand(GemmBlock& g, float* to) {
-    g.b_panel = g.k * kColumns;
-    for (int64_t j = 0; j < g.n; j += kColumns)
+void pack_panels(const GemmBlock& g, float* to, int64_t begin, int64_t end) {
+    for (int64_t j = begin * kColumns; j < end * kColumns; j += kColumns)
         pack(to + j * g.k, kColumns, g.b + j * g.b_col, g.b_row, g.b_col, g.k, least(kColumns, g.n - j));
-    g.b = to;
 }
 
 }  // namespace
 
-extern constexpr GemmKernel gemm_block_kernel = {kRows, kColumns, room, run, pack_beforehand};
+extern constexpr GemmKernel gemm_block_kernel = {kRows, kColumns, room, run, pack_panels};
 
 }  // namespace fb::cpu::FB_ARCH
