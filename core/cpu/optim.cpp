@@ -37,17 +37,18 @@ const OptimKernels& optim_kernels() {
 // Elements a thread is worth waking for.
 constexpr int64_t kGrain = 32768;
 
-// Splits the elements of all slots evenly, so that one large tensor keeps every thread busy.
+// Every thread takes the same part of every slot: the rows of a weight that it renews are then those that it reads and
+// whose gradient it wrote in the products (`cpu/gemm.cpp`), and they stay in its cache.
 void run(std::span<const OptimSlot> slots, const OptimKernelPair& kernels, const void* options) {
     int64_t total = 0;
     for (const OptimSlot& s : slots) total += s.n;
+    const auto until = [&](int64_t n, int64_t at) {
+        return at >= total ? n : int64_t(double(n) * double(at) / double(total)) / 16 * 16;
+    };
     parallel_for(total, kGrain, [&](int64_t begin, int64_t end) {
-        int64_t at = 0;
         for (const OptimSlot& s : slots) {
-            const int64_t b = std::max(begin - at, int64_t(0)), e = std::min(end - at, s.n);
+            const int64_t b = until(s.n, begin), e = until(s.n, end);
             if (b < e) (s.is_double ? kernels.of_double : kernels.of_float)(s, b, e, options);
-            at += s.n;
-            if (at >= end) break;
         }
     });
 }
