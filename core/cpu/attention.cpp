@@ -26,7 +26,7 @@ template <class T>
 struct Work {
     const Attention& a;
     int64_t b, h;
-    Head<T> q = head_of<T>(a.q, b, h), k = head_of<T>(a.k, b, h), v = head_of<T>(a.v, b, h);
+    Head<T> q = head_of<T>(a.q, b, h), k = head_of<T>(a.k, b, h / a.group), v = head_of<T>(a.v, b, h / a.group);
     const DType type = dtype_of<T>::value;
 
     // scores of queries [i0, i0 + m) and keys [j0, j0 + n), masked
@@ -73,8 +73,7 @@ void forward(const Attention& a, const AttentionOperand& out, T* logsumexp) {
                     }
                     const T before = std::exp(top[i] - now);
                     total[i] = total[i] * before + T(loops.exp_row(row, n, now));
-                    if (before != 1)
-                        for (int64_t j = 0; j < d; ++j) sum[i * d + j] *= before;
+                    if (before != 1) loops.scale(sum + i * d, sum + i * d, d, before, 0);
                     top[i] = now;
                 }
                 gemm(w.type, m, d, n, 1, {s, n, 1}, {w.v.at(j0), w.v.row, 1}, 1, sum, d);
@@ -82,7 +81,7 @@ void forward(const Attention& a, const AttentionOperand& out, T* logsumexp) {
             const Head<T> o = head_of<T>(out, w.b, w.h);
             for (int64_t i = 0; i < m; ++i) {
                 const T times = total[i] > 0 ? 1 / total[i] : total[i] == 0 ? T(0) : total[i];
-                for (int64_t j = 0; j < d; ++j) o.at(i0 + i)[j] = sum[i * d + j] * times;
+                loops.scale(sum + i * d, o.at(i0 + i), d, times, 0);
                 logsumexp[head * a.queries + i0 + i] = top[i] + std::log(total[i]);
             }
         }
@@ -94,14 +93,15 @@ void backward(const Attention& a, const AttentionOperand& out, const T* logsumex
               const AttentionOperand& dq, const AttentionOperand& dk, const AttentionOperand& dv) {
     const NormLoops& loops = *norm_loops(dtype_of<T>::value);
     const int64_t d = a.value_width;
-    parallel_for(a.batches * a.heads, 1, [&](int64_t begin, int64_t end) {
+    // Heads that share keys are worked on by one thread, which adds up the gradients of these.
+    parallel_for(a.batches * a.heads / a.group, 1, [&](int64_t begin, int64_t end) {
         const dnn::Scratch room(size_t(2 * kQueries * kKeys) * sizeof(T));
         T *p = room.as<T>(), *ds = p + kQueries * kKeys;
-        for (int64_t head = begin; head < end; ++head) {
+        for (int64_t head = begin * a.group; head < end * a.group; ++head) {
             const Work<T> w{a, head / a.heads, head % a.heads};
             const Head<T> o = head_of<T>(out, w.b, w.h), g = head_of<T>(dout, w.b, w.h), gq = head_of<T>(dq, w.b, w.h),
-                          gk = head_of<T>(dk, w.b, w.h), gv = head_of<T>(dv, w.b, w.h);
-            for (int64_t j = 0; j < a.keys; ++j) {
+                          gk = head_of<T>(dk, w.b, w.h / a.group), gv = head_of<T>(dv, w.b, w.h / a.group);
+            for (int64_t j = 0; j < a.keys && w.h % a.group == 0; ++j) {
                 std::fill_n(gk.at(j), a.width, T(0));
                 std::fill_n(gv.at(j), d, T(0));
             }

@@ -12,6 +12,7 @@ struct AttentionOperand {
 struct Attention {
     DType type;
     int64_t batches, heads, queries, keys, width, value_width;
+    int64_t group;  // so many heads of queries share a head of keys and values
     double scale;
     bool causal;
     AttentionOperand q, k, v;

@@ -47,6 +47,13 @@ Tensor plain_attention(const Tensor& q, const Tensor& k, const Tensor& v, const 
     return op<"matmul">(w, v);
 }
 
+Tensor repeated_heads(const Tensor& t, int64_t times) {
+    if (times == 1) return t;
+    Dims wide = t.sizes(), flat = t.sizes();
+    wide.insert(wide.size() - 2, times);
+    flat[flat.size() - 3] *= times;
+    return op<"reshape">(op<"expand">(op<"unsqueeze">(t, -3), wide), flat);
+}
 // ---------------------------------------------------------------- the fused operator
 Tensor in_rows(const Tensor& t) { return t.strides()[3] == 1 || t.sizes()[3] <= 1 ? t : dense(t); }
 AttentionOperand operand(const Tensor& t) { return {t.data(), t.strides()[0], t.strides()[1], t.strides()[2]}; }
@@ -56,8 +63,10 @@ Tensor by_position(IntSpan s, DType t, Device device) {
     return empty_strided(s, strides, t, device);
 }
 Attention describe(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, double scale, const Tensor& mask) {
-    Attention a{q.dtype(),    q.sizes()[0], q.sizes()[1], q.sizes()[2], k.sizes()[2], q.sizes()[3],
-                v.sizes()[3], scale,        causal,       operand(q),   operand(k),   operand(v)};
+    Attention a{q.dtype(),    q.sizes()[0], q.sizes()[1], q.sizes()[2],
+                k.sizes()[2], q.sizes()[3], v.sizes()[3], q.sizes()[1] / k.sizes()[1],
+                scale,        causal,       operand(q),   operand(k),
+                operand(v)};
     if (mask.defined()) {
         const Tensor wide = op<"expand">(mask, Dims{a.batches, a.heads, a.queries, a.keys});
         a.mask = wide.data();
@@ -76,9 +85,9 @@ std::tuple<Tensor, Tensor> fused(const Tensor& q, const Tensor& k, const Tensor&
                                  const Tensor& mask, std::optional<double> scale) {
     const GradGuard off(false);
     check(q.dim() == 4 && k.dim() == 4 && v.dim() == 4 && q.sizes()[0] == k.sizes()[0] &&
-              q.sizes()[0] == v.sizes()[0] && q.sizes()[1] == k.sizes()[1] && q.sizes()[1] == v.sizes()[1] &&
-              q.sizes()[3] == k.sizes()[3] && k.sizes()[2] == v.sizes()[2] && q.dtype() == k.dtype() &&
-              q.dtype() == v.dtype() && is_floating(q.dtype()),
+              q.sizes()[0] == v.sizes()[0] && k.sizes()[1] > 0 && q.sizes()[1] % k.sizes()[1] == 0 &&
+              k.sizes()[1] == v.sizes()[1] && q.sizes()[3] == k.sizes()[3] && k.sizes()[2] == v.sizes()[2] &&
+              q.dtype() == k.dtype() && q.dtype() == v.dtype() && is_floating(q.dtype()),
           "attention expects 4-D tensors of one type whose sizes fit, got ", q.sizes(), ", ", k.sizes(), " and ",
           v.sizes());
     const DType t = q.dtype(), wide = wide_type(t);
@@ -99,7 +108,9 @@ void fused_gradients(Back& b) {
     if (tls.grad) {
         const Tensor inputs[] = {q, k, v}, grads[] = {b.g};
         const auto r = composite_gradients(inputs, grads, [&](const std::vector<Tensor>& x) {
-            return std::vector<Tensor>{plain_attention(x[0], x[1], x[2], mask, 0, causal, scale)};
+            const int64_t group = q.sizes()[1] / k.sizes()[1];
+            return std::vector<Tensor>{plain_attention(x[0], repeated_heads(x[1], group), repeated_heads(x[2], group),
+                                                       mask, 0, causal, scale)};
         });
         for (int i = 0; i < 3; ++i)
             if (b.needs(i)) b.set(i, r[size_t(i)]);
@@ -147,31 +158,26 @@ bool can_fuse(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& m
     if (q.dim() != 4 || k.dim() != 4 || v.dim() != 4 || dropout > 0 || !is_floating(q.dtype())) return false;
     if (mask.defined() && (mask.requires_grad() || mask.dim() > 4)) return false;
     const auto &a = q.sizes(), &b = k.sizes(), &c = v.sizes();
-    return a[0] == b[0] && a[0] == c[0] && a[1] == b[1] && a[1] == c[1] && a[3] == b[3] && b[2] == c[2] && q.numel() &&
-           k.numel() && v.numel();
+    if (!q.numel() || !k.numel() || !v.numel()) return false;
+    return a[0] == b[0] && a[0] == c[0] && a[1] % b[1] == 0 && b[1] == c[1] && a[3] == b[3] && b[2] == c[2];
 }
 
-Tensor repeated_heads(const Tensor& t, int64_t times) {
-    Dims wide = t.sizes(), flat = t.sizes();
-    wide.insert(wide.size() - 2, times);
-    flat[flat.size() - 3] *= times;
-    return op<"reshape">(op<"expand">(op<"unsqueeze">(t, -3), wide), flat);
-}
-Tensor attention(const Tensor& q, const Tensor& k0, const Tensor& v0, const Tensor& mask, double dropout, bool causal,
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, double dropout, bool causal,
                  std::optional<double> scale, bool gqa) {
-    check_operands(q, k0, v0, mask, causal);
-    Tensor k = k0, v = v0;
+    check_operands(q, k, v, mask, causal);
+    int64_t group_k = 1, group_v = 1;
     if (gqa) {  // groups of query heads share a key head
         const int64_t heads = q.size(-3), kh = k.size(-3), vh = v.size(-3);
         check(kh > 0 && vh > 0 && heads % kh == 0 && heads % vh == 0,
               "Number of heads in key and value must divide the number of heads in query");
-        k = repeated_heads(k, heads / kh);
-        v = repeated_heads(v, heads / vh);
+        group_k = heads / kh;
+        group_v = heads / vh;
     }
-    if (can_fuse(q, k, v, mask, dropout))
+    if (can_fuse(q, k, v, mask, dropout) && (gqa || q.sizes()[1] == k.sizes()[1]))
         return std::move(
             opn<"_scaled_dot_product_flash_attention_for_cpu">(q, k, v, 0.0, causal, mask, scale).result[0]);
-    return plain_attention(q, k, v, mask, dropout, causal, scale_of(q, scale));
+    return plain_attention(q, repeated_heads(k, group_k), repeated_heads(v, group_v), mask, dropout, causal,
+                           scale_of(q, scale));
 }
 
 const Family family([](Registry& r) {

@@ -92,3 +92,29 @@ CASES = [
 @pytest.mark.parametrize(("function", "inputs", "golden"), CASES)
 def test_values(function, inputs, golden):
     same_digest(digest(function, *inputs()), golden)
+
+
+@pytest.mark.parametrize("options", [{}, {"is_causal": True}, {"attn_mask": True}])
+def test_shared_heads(options):
+    q, k, v = (
+        wave(2, 6, 70, 8),
+        wave(2, 2, 70, 8, step=0.6),
+        wave(2, 2, 70, 5, step=0.4),
+    )
+    if "attn_mask" in options:
+        options = {"attn_mask": wave(70, 70, grad=False) > 0.3}
+
+    def shared(q, k, v):
+        return F.scaled_dot_product_attention(q, k, v, **options, enable_gqa=True)
+
+    def repeated(q, k, v):
+        k, v = k.repeat_interleave(3, 1), v.repeat_interleave(3, 1)
+        return F.scaled_dot_product_attention(q, k, v, **options)
+
+    same_digest(digest(shared, q, k, v), digest(repeated, q, k, v))
+
+
+def test_heads_that_differ_need_the_option():
+    q, k = fb.ones(1, 4, 2, 3), fb.ones(1, 2, 2, 3)
+    with pytest.raises(RuntimeError):
+        F.scaled_dot_product_attention(q, k, k)
