@@ -5,8 +5,6 @@ A box is a row of numbers, by default the corners (x1, y1, x2, y2) with x1 <= x2
 
 from __future__ import annotations
 
-import numpy as np
-
 import flambeau as fb
 
 from ._box_formats import PLAIN, TURNED, convert
@@ -35,24 +33,8 @@ def nms(boxes: fb.Tensor, scores: fb.Tensor, iou_threshold: float) -> fb.Tensor:
             f"{tuple(scores.shape)}"
         )
     order = fb.argsort(scores.detach(), dim=0, descending=True, stable=True)
-    corners = boxes.detach()[order].cpu()
-    corners = corners.to(fb.float32) if corners.dtype in (fb.float16, fb.bfloat16) else corners
-    x1, y1, x2, y2 = np.ascontiguousarray(corners.numpy().T)
-    area = (x2 - x1) * (y2 - y1)
-    alive = np.ones(len(area), bool)
-    kept = []
-    for i in range(len(area)):
-        if not alive[i]:
-            continue
-        kept.append(i)
-        rest = i + 1 + np.flatnonzero(alive[i + 1 :])
-        width = np.minimum(x2[i], x2[rest]) - np.maximum(x1[i], x1[rest])
-        height = np.minimum(y2[i], y2[rest]) - np.maximum(y1[i], y1[rest])
-        inter = np.maximum(width, 0) * np.maximum(height, 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            overlap = inter / (area[i] + area[rest] - inter)
-        alive[rest[overlap.astype(np.float64) > iou_threshold]] = False
-    return order[fb.tensor(kept, dtype=fb.int64, device=order.device)]
+    keep = fb._box_suppress(_wide(boxes.detach())[order].cpu(), iou_threshold)
+    return order[keep.to(order.device)]
 
 
 def batched_nms(boxes: fb.Tensor, scores: fb.Tensor, idxs: fb.Tensor, iou_threshold: float) -> fb.Tensor:
@@ -119,10 +101,10 @@ def box_area(boxes: fb.Tensor, fmt: str = "xyxy") -> fb.Tensor:
 
 
 def _inter_union(one: fb.Tensor, two: fb.Tensor) -> tuple[fb.Tensor, fb.Tensor]:
-    first = fb.max(one[..., None, :2], two[..., None, :, :2])
-    last = fb.min(one[..., None, 2:], two[..., None, :, 2:])
-    sides = _wide(last - first).clamp(min=0)
-    inter = sides[..., 0] * sides[..., 1]
+    ax1, ay1, ax2, ay2 = (column[..., :, None] for column in one.unbind(-1))
+    bx1, by1, bx2, by2 = (column[..., None, :] for column in two.unbind(-1))
+    width = _wide(fb.min(ax2, bx2) - fb.max(ax1, bx1)).clamp(min=0)
+    inter = width * _wide(fb.min(ay2, by2) - fb.max(ay1, by1)).clamp(min=0)
     return inter, box_area(one)[..., None] + box_area(two)[..., None, :] - inter
 
 
