@@ -314,6 +314,8 @@ def test_voc(tmp_path):
     _, target = wrapped[0]
     assert target["boxes"].tolist() == [[11, 2, 19, 8]] and target["labels"].tolist() == [12]
     assert isinstance(wrapped, datasets.VOCDetection) and wrapped.year == "2012" and len(wrapped) == 1
+    again = pickle.loads(pickle.dumps(wrapped))  # as loaders send it to their workers
+    assert again[0][1]["boxes"].equal(target["boxes"]) and "annotation" in again[0][1]
     assert (
         type(datasets.wrap_dataset_for_transforms_v2(datasets.VOCSegmentation(root))[0][1]) is tv_tensors.Mask
     )

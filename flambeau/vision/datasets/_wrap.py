@@ -157,8 +157,8 @@ _WRAPPERS: dict[type, Callable[[Any, Any], Wrapper]] = {
 class WrappedDataset(VisionDataset):
     """A data set whose samples are turned into tv_tensors before its own transforms see them."""
 
-    def __init__(self, dataset: VisionDataset, wrapper: Wrapper) -> None:
-        self._dataset, self._wrapper = dataset, wrapper
+    def __init__(self, dataset: VisionDataset, wrapper: Wrapper, target_keys: Any) -> None:
+        self._dataset, self._wrapper, self._target_keys = dataset, wrapper, target_keys
         self.transform, self.target_transform = dataset.transform, dataset.target_transform
         self.transforms = dataset.transforms
         dataset.transform = dataset.target_transform = dataset.transforms = None
@@ -177,6 +177,19 @@ class WrappedDataset(VisionDataset):
 
     def extra_repr(self) -> str:
         return self._dataset.extra_repr()
+
+    def __reduce__(self) -> tuple:  # its class is made for it, and is not found by name
+        return _wrapped_again, (
+            self._dataset,
+            self._target_keys,
+            (self.transform, self.target_transform, self.transforms),
+        )
+
+
+def _wrapped_again(dataset: VisionDataset, target_keys: Any, transforms: tuple) -> Any:
+    wrapped = wrap_dataset_for_transforms_v2(dataset, target_keys)
+    wrapped.transform, wrapped.target_transform, wrapped.transforms = transforms
+    return wrapped
 
 
 def wrap_dataset_for_transforms_v2(
@@ -200,7 +213,7 @@ def wrap_dataset_for_transforms_v2(
         if kind in _WRAPPERS:
             base = type(dataset)
             wrapped = type(f"Wrapped{base.__name__}", (WrappedDataset, base), {})
-            return wrapped(dataset, _WRAPPERS[kind](dataset, target_keys))
+            return wrapped(dataset, _WRAPPERS[kind](dataset, target_keys), target_keys)
     raise TypeError(
         f"No wrapper exists for dataset class {type(dataset).__name__}.\n"
         "Make the tv_tensors in its transforms argument, or in a subclass."
