@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 import flambeau as torch
 from flambeau import nn
+from flambeau.vision.ops import box_iou, nms
 
 NAMES = ["circle", "square", "triangle"]
 SIZE, CELL = 64, 8
@@ -31,7 +32,7 @@ def draw_shapes(count: int, generator: torch.Generator) -> tuple[torch.Tensor, l
             size = int(torch.randint(12, 27, (1,), generator=generator))
             x, y = torch.randint(0, SIZE - size, (2,), generator=generator).tolist()
             box = [x, y, x + size, y + size]
-            if any(iou(torch.tensor([box]), row[None, :4])[0, 0] > 0.1 for row in rows):
+            if any(box_iou(torch.tensor([box]), row[None, :4])[0, 0] > 0.1 for row in rows):
                 continue  # too much on top of another
             kind = int(torch.randint(0, 3, (1,), generator=generator))
             paint = tuple((100 + torch.rand(3, generator=generator) * 155).int().tolist())
@@ -48,14 +49,6 @@ def draw_shapes(count: int, generator: torch.Generator) -> tuple[torch.Tensor, l
         )
         targets.append(torch.stack(rows))
     return torch.stack(images), targets
-
-
-def iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Shared area of boxes [N, 4] and [M, 4] over that of both together: [N, M]."""
-    low, high = torch.maximum(a[:, None, :2], b[None, :, :2]), torch.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(2)
-    area = [(box[:, 2:] - box[:, :2]).prod(1) for box in (a, b)]
-    return shared / (area[0][:, None] + area[1][None] - shared)
 
 
 def to_grid(targets: list[torch.Tensor]) -> torch.Tensor:
@@ -105,15 +98,9 @@ def detect(model: nn.Module, images: torch.Tensor, least: float = 0.05) -> list[
         cells = one[:, y, x]
         middle = (torch.stack([x, y]) + cells[1:3].sigmoid()) * CELL
         half = cells[3:5].exp() * CELL / 2
-        rows = torch.cat(
-            [middle - half, middle + half, cells[5:].argmax(0)[None].float(), certainty[y, x][None]]
-        ).t()
-        rows = rows[rows[:, 5].argsort(descending=True)]
-        kept: list[torch.Tensor] = []
-        for row in rows:  # non-maximum suppression
-            if all(iou(row[None, :4], other[None, :4])[0, 0] < 0.45 for other in kept):
-                kept.append(row)
-        found.append(torch.stack(kept) if kept else torch.zeros(0, 6))
+        boxes, kinds = torch.cat([middle - half, middle + half]).t(), cells[5:].argmax(0)
+        kept = nms(boxes, certainty[y, x], 0.45)  # the surest first
+        found.append(torch.cat([boxes, kinds[:, None], certainty[y, x][:, None]], 1)[kept])
     return found
 
 
@@ -127,7 +114,7 @@ def mean_average_precision(found: list[torch.Tensor], targets: list[torch.Tensor
             free = [True] * len(boxes)
             wanted += len(boxes)
             for row in rows[rows[:, 4] == kind]:
-                match = iou(row[None, :4], boxes)[0] if len(boxes) else torch.zeros(0)
+                match = box_iou(row[None, :4], boxes)[0] if len(boxes) else torch.zeros(0)
                 best = int(match.argmax()) if len(boxes) else -1
                 hit = best >= 0 and match[best].item() >= overlap and free[best]
                 if hit:

@@ -113,8 +113,12 @@ class TextTable(TextDataset):
         if delimiter is None:
             delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
         columns = [text] if isinstance(text, (str, int)) else list(text)
-        with open(path, newline="", encoding=encoding) as file:
-            rows = [row for row in csv.reader(file, delimiter=delimiter) if row]
+        usual = csv.field_size_limit(1 << 30)  # of all readers: long texts are meant to be read
+        try:
+            with open(path, newline="", encoding=encoding) as file:
+                rows = [row for row in csv.reader(file, delimiter=delimiter) if row]
+        finally:
+            csv.field_size_limit(usual)
         if not rows:
             raise ValueError(f"{path} is empty")
         names = None if isinstance(label, int) else rows.pop(0)

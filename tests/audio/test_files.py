@@ -5,9 +5,12 @@ import wave
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import flambeau as fb
 from flambeau import audio
+from flambeau.audio import _wav
 from flambeau.audio.datasets import SPEECHCOMMANDS, AudioFolder
 
 HAS_SOUNDFILE = importlib.util.find_spec("soundfile") is not None
@@ -110,6 +113,20 @@ def test_what_is_no_wav_file_is_said(content, message, monkeypatch):
     with pytest.raises(ImportError, match=message) as caught:
         audio.load(io.BytesIO(content))
     assert 'pip install "flambeau[audio]"' in str(caught.value)
+
+
+@given(st.binary(max_size=60), st.integers(0, 60), st.sampled_from([8, 16, 24, 32]))
+def test_damaged_files(noise, place, bits):
+    whole = io.BytesIO()
+    audio.save(whole, sound(2, 5), 8000, format="wav", bits_per_sample=bits)
+    content = whole.getvalue()
+    content = content[:place] + noise + content[place + len(noise) :]
+    try:
+        head = _wav.read_header(io.BytesIO(content))
+        frames = _wav.read(io.BytesIO(content), head, 0, -1, True)
+    except _wav.NotWav:
+        return
+    assert frames.size <= len(content)
 
 
 def test_refused_to_save(tmp_path):

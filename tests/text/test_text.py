@@ -110,6 +110,8 @@ def test_table(tmp_path):
     tsv = tmp_path / "b.tsv"
     tsv.write_text("x\tyes\ny\tno\n")
     assert list(datasets.TextTable(tsv, 0, 1)) == [("x", 1), ("y", 0)]
+    tsv.write_text("x" * 200_000 + "\tyes\n")
+    assert len(datasets.TextTable(tsv, 0, 1)[0][0]) == 200_000
     tsv.write_text("x\tyes\ny\n")
     with pytest.raises(ValueError, match="row 2: 1 columns"):
         datasets.TextTable(tsv, 0, 1)

@@ -7,8 +7,17 @@ import flambeau as fb
 __all__ = ["mask_along_axis", "mask_along_axis_iid"]
 
 
-def _limit(mask_param: int, p: float, length: int) -> int:
-    return mask_param if p == 1.0 else min(mask_param, int(length * p))
+def _width(specgram: fb.Tensor, mask_param: int, axis: int, p: float) -> int:
+    """The bound of a strip's width, after a look at the arguments."""
+    dim = specgram.dim()
+    if axis not in (dim - 2, dim - 1):
+        raise ValueError(
+            f"Only Frequency and Time masking are supported (axis {dim - 2} and axis {dim - 1} supported; "
+            f"{axis} given)."
+        )
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"The value of p must be between 0.0 and 1.0 ({p} given).")
+    return mask_param if p == 1.0 else min(mask_param, int(specgram.shape[axis] * p))
 
 
 def _fill(specgram: fb.Tensor, where: fb.Tensor, value: float | fb.Tensor) -> fb.Tensor:
@@ -24,15 +33,7 @@ def mask_along_axis_iid(
     dim = specgrams.dim()
     if dim < 3:
         raise ValueError(f"Spectrogram must have at least three dimensions ({dim} given).")
-    if axis not in (dim - 2, dim - 1):
-        raise ValueError(
-            f"Only Frequency and Time masking are supported (axis {dim - 2} and axis {dim - 1} supported; "
-            f"{axis} given)."
-        )
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"The value of p must be between 0.0 and 1.0 ({p} given).")
-    length = specgrams.shape[axis]
-    mask_param = _limit(mask_param, p, length)
+    mask_param, length = _width(specgrams, mask_param, axis, p), specgrams.shape[axis]
     if mask_param < 1:
         return specgrams
     width = fb.rand(specgrams.shape[: dim - 2], dtype=specgrams.dtype) * mask_param
@@ -51,15 +52,7 @@ def mask_along_axis(
     dim = specgram.dim()
     if dim < 2:
         raise ValueError(f"Spectrogram must have at least two dimensions (time and frequency) ({dim} given).")
-    if axis not in (dim - 2, dim - 1):
-        raise ValueError(
-            f"Only Frequency and Time masking are supported (axis {dim - 2} and axis {dim - 1} supported; "
-            f"{axis} given)."
-        )
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"The value of p must be between 0.0 and 1.0 ({p} given).")
-    length = specgram.shape[axis]
-    mask_param = _limit(mask_param, p, length)
+    mask_param, length = _width(specgram, mask_param, axis, p), specgram.shape[axis]
     if mask_param < 1:
         return specgram
     width = fb.rand(1) * mask_param
