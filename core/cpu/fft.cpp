@@ -3,11 +3,47 @@
 #include <list>
 #include <mutex>
 #include <numbers>
+#include <string_view>
+#include "base/parallel.h"
+#include "cpu/pointwise.h"
+#include "cpu/room.h"
 
 namespace fb::cpu {
+
+namespace baseline {
+extern const FftLoops<float> fft_loops_float;
+extern const FftLoops<double> fft_loops_double;
+}  // namespace baseline
+#ifdef FB_X86
+namespace avx2 {
+extern const FftLoops<float> fft_loops_float;
+extern const FftLoops<double> fft_loops_double;
+}  // namespace avx2
+namespace avx512 {
+extern const FftLoops<float> fft_loops_float;
+extern const FftLoops<double> fft_loops_double;
+}  // namespace avx512
+#endif
+
+template <class T>
+const FftLoops<T>& fft_loops() {
+    const auto pick = [](const FftLoops<float>& f, const FftLoops<double>& d) -> const FftLoops<T>& {
+        if constexpr (sizeof(T) == 4) return f;
+        else return d;
+    };
+#ifdef FB_X86
+    static const std::string_view level = cpu_level();
+    if (level == "avx512") return pick(avx512::fft_loops_float, avx512::fft_loops_double);
+    if (level == "avx2") return pick(avx2::fft_loops_float, avx2::fft_loops_double);
+#endif
+    return pick(baseline::fft_loops_float, baseline::fft_loops_double);
+}
+
 namespace {
 
-constexpr int64_t kLargestRadix = 64;
+constexpr int kMostLanes = 16;                                           // of any register
+constexpr int64_t kLargestRadix = 64, kShortest = 64, kLongest = 16384;  // of lines: shorter ones are not taken
+// apart, longer ones always
 
 template <class T>
 Complex<T> root(int64_t k, int64_t n) {  // exp(-2πi k / n), the angle reduced exactly first
@@ -15,133 +51,202 @@ Complex<T> root(int64_t k, int64_t n) {  // exp(-2πi k / n), the angle reduced 
     const double a = -2 * std::numbers::pi * double(k) / double(n);
     return {T(std::cos(a)), T(std::sin(a))};
 }
-template <class T>
-Complex<T> conj_if(Complex<T> v, bool yes) {
-    return yes ? Complex<T>(v.re, -v.im) : v;
+std::vector<int64_t> factors_of(int64_t n) {
+    std::vector<int64_t> factors;
+    for (int64_t p : {int64_t(8), int64_t(4), int64_t(2), int64_t(3), int64_t(5)})
+        for (; n % p == 0; n /= p) factors.push_back(p);
+    for (int64_t p = 7; p * p <= n; p += 2)
+        for (; n % p == 0; n /= p) factors.push_back(p);
+    if (n > 1) factors.push_back(n);
+    return factors;
+}
+int64_t divisor_near_root(int64_t n) {  // the largest that is not above the square root
+    int64_t d = int64_t(std::sqrt(double(n)));
+    while (n % d) --d;
+    return d;
 }
 template <class T>
-Complex<T> turned(Complex<T> v, bool forward) {
-    return forward ? Complex<T>(v.im, -v.re) : Complex<T>(-v.im, v.re);
-}  // times ∓i
+const T* plain(const Complex<T>* p) {
+    return reinterpret_cast<const T*>(p);
+}
 
 }  // namespace
 
 template <class T>
 Fft<T>::Fft(int64_t n) : n_(n) {
-    int64_t rest = n;
-    for (int64_t p : {int64_t(4), int64_t(2), int64_t(3), int64_t(5)})
-        while (rest % p == 0) {
-            factors_.push_back(p);
-            rest /= p;
-        }
-    for (int64_t p = 7; p * p <= rest; p += 2)
-        while (rest % p == 0) {
-            factors_.push_back(p);
-            rest /= p;
-        }
-    if (rest > 1) factors_.push_back(rest);
-    if (!factors_.empty() && factors_.back() > kLargestRadix) {
+    roots_.reserve(size_t(n + 1));
+    for (int64_t k = 0; k <= n; ++k) roots_.push_back(root<T>(k, 2 * n));
+    const auto turn = [&](int64_t k) {  // exp(-2πi k / n)
+        const int64_t i = 2 * (k % n);
+        return i <= n ? roots_[size_t(i)] : C(-roots_[size_t(i - n)].re, -roots_[size_t(i - n)].im);
+    };
+    const std::vector<int64_t> factors = factors_of(n);
+    if (!factors.empty() && factors.back() > kLargestRadix) {
         int64_t m = 1;
         while (m < 2 * n - 1) m *= 2;
         inner_ = get(m);
-        chirp_.resize(size_t(n));
-        for (int64_t k = 0; k < n; ++k) chirp_[size_t(k)] = root<T>(int64_t((__int128(k) * k) % (2 * n)), 2 * n);
-        std::vector<Complex<T>> b(size_t(m), Complex<T>(0));
-        for (int64_t k = 0; k < n; ++k) b[size_t(k)] = conj_if(chirp_[size_t(k)], true);
+        std::vector<C> b(static_cast<size_t>(m));
+        for (int64_t k = 0; k < n; ++k) {
+            chirp_.push_back(root<T>(int64_t((__int128(k) * k) % (2 * n)), 2 * n));
+            b[size_t(k)] = C(chirp_.back().re, -chirp_.back().im);
+        }
         for (int64_t k = 1; k < n; ++k) b[size_t(m - k)] = b[size_t(k)];
         filter_.resize(size_t(m));
-        inner_->run(b.data(), filter_.data(), true);
+        const C* in = b.data();
+        C* out = filter_.data();
+        inner_->run(&in, 1, &out, 1, 1, true, 1);
         return;
     }
-    roots_.resize(size_t(n));
-    for (int64_t k = 0; k < n; ++k) roots_[size_t(k)] = root<T>(k, n);
-}
-
-template <class T>
-void Fft<T>::chirp(const Complex<T>* in, Complex<T>* out, bool forward) const {
-    const size_t m = filter_.size();
-    std::vector<Complex<T>> a(m, Complex<T>(0)), b(m);
-    for (int64_t k = 0; k < n_; ++k) a[size_t(k)] = conj_if(in[k], !forward) * chirp_[size_t(k)];
-    inner_->run(a.data(), b.data(), true);
-    for (size_t k = 0; k < m; ++k) b[k] = b[k] * filter_[k];
-    inner_->run(b.data(), a.data(), false);
-    const T scale = T(1) / T(m);
-    for (int64_t k = 0; k < n_; ++k) {
-        const Complex<T> v = a[size_t(k)] * chirp_[size_t(k)];
-        out[k] = conj_if(Complex<T>(v.re * scale, v.im * scale), !forward);
+    if (const int64_t d = n >= kShortest ? divisor_near_root(n) : 1; d >= 8) {
+        rows_ = get(n / d);
+        columns_ = get(d);
+        turns_.reserve(size_t(n));
+        for (int64_t k = 0; k < d; ++k)
+            for (int64_t j = 0; j < n / d; ++j) turns_.push_back(turn(k * j));
+        if (n > kLongest) return;
+    }
+    int64_t s = 1, rest = n;
+    for (int64_t p : factors) {
+        std::vector<T> turns, roots;
+        for (int64_t q = 0; q < rest / p; ++q)
+            for (int64_t j = 1; j < p; ++j) {
+                const C w = turn(q * j * s);
+                turns.insert(turns.end(), {w.re, w.im});
+            }
+        for (int64_t k = 0; k < p; ++k) {
+            const C w = root<T>(k, p);
+            roots.insert(roots.end(), {w.re, w.im});
+        }
+        tables_.push_back(std::move(turns));
+        tables_.push_back(std::move(roots));
+        stages_.push_back({p, rest / p, s, tables_[tables_.size() - 2].data(), tables_.back().data()});
+        rest /= p;
+        s *= p;
     }
 }
 
-// Decimation in time: p interleaved transforms of length n / p, then one butterfly stage.
 template <class T>
-void Fft<T>::pass(const Complex<T>* in, Complex<T>* out, int64_t n, int64_t stride, size_t factor, bool forward) const {
-    using C = Complex<T>;
-    if (n == 1) {
-        out[0] = in[0];
+int64_t Fft<T>::room() const {
+    return 2 * together() * ((inner_ ? inner_->n_ : n_) + 1);
+}
+
+template <class T>
+T* Fft<T>::lanes(T* a, T* b) const {
+    const FftLoops<T>& loops = fft_loops<T>();
+    if (!inner_) return loops.transform(stages_.data(), int64_t(stages_.size()), a, b);
+    // The convolution with the chirp; the backward transform is that of the conjugate.
+    const int64_t m = inner_->n_, width = 2 * loops.lanes;
+    loops.multiply(a, plain(chirp_.data()), n_, a, false, false);
+    std::fill(a + n_ * width, a + m * width, T(0));
+    T* x = inner_->lanes(a, b);
+    loops.multiply(x, plain(filter_.data()), m, x, false, true);
+    x = inner_->lanes(x, x == a ? b : a);
+    loops.multiply(x, plain(chirp_.data()), n_, x, true, false);
+    for (int64_t i = 0; i < n_ * width; ++i) x[i] *= T(1) / T(m);
+    return x;
+}
+
+template <class T>
+void Fft<T>::run(const C* const* in, int64_t in_step, C* const* out, int64_t out_step, int64_t count, bool forward,
+                 T scale) const {
+    if (rows_ && (count == 1 || stages_.empty())) {
+        for (int64_t l = 0; l < count; ++l) alone(in[l], in_step, out[l], out_step, forward, scale);
         return;
     }
-    const int64_t p = factors_[factor], m = n / p;
-    for (int64_t q = 0; q < p; ++q) pass(in + q * stride, out + q * m, m, stride * p, factor + 1, forward);
-    auto w = [&](int64_t k) { return conj_if(roots_[size_t(k)], !forward); };
-    if (p == 2) {
-        for (int64_t k = 0; k < m; ++k) {
-            const C a = out[k], b = out[k + m] * w(k * stride);
-            out[k] = a + b;
-            out[k + m] = a - b;
+    const FftLoops<T>& loops = fft_loops<T>();
+    const Room<T> a(room()), b(room());
+    loops.load(reinterpret_cast<const T* const*>(in), in_step, count, n_, !forward, a.get());
+    const T* result = lanes(a.get(), b.get());
+    loops.store(result, n_, reinterpret_cast<T* const*>(out), out_step, count, !forward, scale, nullptr, 0);
+}
+
+// A line as a matrix of `columns_->n_` rows: transforms down the columns, a turn, transforms along the rows, and the
+// result is read transposed.
+template <class T>
+void Fft<T>::alone(const C* in, int64_t in_step, C* out, int64_t out_step, bool forward, T scale) const {
+    const FftLoops<T>& loops = fft_loops<T>();
+    const int64_t height = columns_->n_, width = rows_->n_, w = loops.lanes;
+    const Room<C> matrix(n_);
+    const auto strips = [&](int64_t lines, auto&& f) {
+        const int64_t units = (lines + w - 1) / w;
+        parallel_for(units, std::max<int64_t>(1, 4096 * units / n_), [&](int64_t b, int64_t e) {
+            for (; b < e; ++b) f(b * w, std::min(w, lines - b * w));
+        });
+    };
+    strips(width, [&](int64_t first, int64_t count) {
+        const C* from[kMostLanes];
+        C* to[kMostLanes];
+        for (int64_t l = 0; l < count; ++l) {
+            from[l] = in + (first + l) * in_step;
+            to[l] = matrix.get() + first + l;
         }
-    } else if (p == 4) {
-        for (int64_t k = 0; k < m; ++k) {
-            const C a = out[k], b = out[k + m] * w(k * stride), c = out[k + 2 * m] * w(2 * k * stride),
-                    d = out[k + 3 * m] * w(3 * k * stride);
-            const C s = a + c, t = a - c, u = b + d, v = turned(b - d, forward);
-            out[k] = s + u;
-            out[k + m] = t + v;
-            out[k + 2 * m] = s - u;
-            out[k + 3 * m] = t - v;
+        const Room<T> a(columns_->room()), b(columns_->room());
+        loops.load(reinterpret_cast<const T* const*>(from), in_step * width, count, height, !forward, a.get());
+        const T* result = columns_->lanes(a.get(), b.get());
+        loops.store(result, height, reinterpret_cast<T* const*>(to), width, count, false, 1,
+                    plain(turns_.data() + first), width);
+    });
+    strips(height, [&](int64_t first, int64_t count) {
+        const C* from[kMostLanes];
+        C* to[kMostLanes];
+        for (int64_t l = 0; l < count; ++l) {
+            from[l] = matrix.get() + (first + l) * width;
+            to[l] = out + (first + l) * out_step;
         }
-    } else if (p == 3) {
-        const T h = T(std::numbers::sqrt3 / 2);
-        for (int64_t k = 0; k < m; ++k) {
-            const C a = out[k], b = out[k + m] * w(k * stride), c = out[k + 2 * m] * w(2 * k * stride);
-            const C s = b + c, d = turned(b - c, forward);
-            const C mid(a.re - s.re / 2, a.im - s.im / 2), rot(d.re * h, d.im * h);
-            out[k] = a + s;
-            out[k + m] = mid + rot;
-            out[k + 2 * m] = mid - rot;
-        }
-    } else {
-        // An odd prime: inputs q and p - q share their cosine, and their sine up to its sign. Summed in double.
-        C sum[kLargestRadix / 2 + 1], gap[kLargestRadix / 2 + 1];
-        const int64_t step = n_ / p, half = p / 2;
-        for (int64_t k = 0; k < m; ++k) {
-            const C first = out[k];
-            C128 total(first);
-            for (int64_t q = 1; q <= half; ++q) {
-                const C a = out[k + q * m] * w(q * k * stride), b = out[k + (p - q) * m] * w((p - q) * k * stride);
-                sum[q] = a + b;
-                gap[q] = a - b;
-                total += C128(sum[q]);
-            }
-            out[k] = C(total);
-            for (int64_t r = 1; r <= half; ++r) {
-                C128 even(first), odd;
-                for (int64_t q = 1; q <= half; ++q) {
-                    const C turn = roots_[size_t(r * q % p * step)];
-                    even += C128(sum[q]) * double(turn.re);
-                    odd += C128(gap[q]) * -double(turn.im);
-                }
-                odd = turned(odd, forward);
-                out[k + r * m] = C(even + odd);
-                out[k + (p - r) * m] = C(even - odd);
-            }
-        }
-    }
+        const Room<T> a(rows_->room()), b(rows_->room());
+        loops.load(reinterpret_cast<const T* const*>(from), 1, count, width, false, a.get());
+        const T* result = rows_->lanes(a.get(), b.get());
+        loops.store(result, width, reinterpret_cast<T* const*>(to), out_step * height, count, !forward, scale, nullptr,
+                    0);
+    });
 }
 
 template <class T>
-void Fft<T>::run(const Complex<T>* in, Complex<T>* out, bool forward) const {
-    if (inner_) chirp(in, out, forward);
-    else pass(in, out, n_, 1, 0, forward);
+void Fft<T>::run_real(const T* const* in, C* const* out, int64_t out_step, int64_t count, T scale) const {
+    const FftLoops<T>& loops = fft_loops<T>();
+    if (rows_ && (count == 1 || stages_.empty())) {
+        const Room<C> z(n_);
+        for (int64_t l = 0; l < count; ++l) {
+            alone(reinterpret_cast<const C*>(in[l]), 1, z.get(), 1, true, scale / 2);
+            for (int64_t k = 0; k <= n_; ++k) {
+                const C a = z[k < n_ ? k : 0], b = z[k ? n_ - k : 0];
+                const C even(a.re + b.re, a.im - b.im), odd(a.im + b.im, b.re - a.re);
+                out[l][k * out_step] = even + odd * roots_[size_t(k)];
+            }
+        }
+        return;
+    }
+    const Room<T> a(room()), b(room());
+    loops.load(in, 1, count, n_, false, a.get());
+    T* z = lanes(a.get(), b.get());
+    T* half = z == a.get() ? b.get() : a.get();
+    loops.to_half(z, plain(roots_.data()), n_, half);
+    loops.store(half, n_ + 1, reinterpret_cast<T* const*>(out), out_step, count, false, scale, nullptr, 0);
+}
+template <class T>
+void Fft<T>::run_to_real(const C* const* in, int64_t in_step, T* const* out, int64_t count, T scale) const {
+    const FftLoops<T>& loops = fft_loops<T>();
+    if (rows_ && (count == 1 || stages_.empty())) {
+        const Room<C> z(n_);
+        for (int64_t l = 0; l < count; ++l) {
+            for (int64_t k = 0; k < n_; ++k) {
+                C a = in[l][k * in_step], b = in[l][(n_ - k) * in_step];
+                if (k == 0) a.im = b.im = 0;  // what a real signal cannot have is ignored
+                const C w = roots_[size_t(k)], odd = C(a.re - b.re, a.im + b.im) * C(w.re, -w.im);
+                z[k] = C(a.re + b.re - odd.im, a.im - b.im + odd.re);
+            }
+            alone(z.get(), 1, reinterpret_cast<C*>(out[l]), 1, false, scale);
+        }
+        return;
+    }
+    const Room<T> a(room()), b(room());
+    const int64_t w = loops.lanes;
+    loops.load(reinterpret_cast<const T* const*>(in), in_step, count, n_ + 1, false, a.get());
+    loops.from_half(a.get(), plain(roots_.data()), n_, b.get());
+    for (int64_t i = 0; i < n_; ++i)  // backward: real and imaginary parts change places
+        std::swap_ranges(b.get() + 2 * i * w, b.get() + (2 * i + 1) * w, b.get() + (2 * i + 1) * w);
+    const T* z = lanes(b.get(), a.get());
+    loops.store(z, n_, out, 1, count, true, scale, nullptr, 0);
 }
 
 template <class T>

@@ -90,10 +90,65 @@ static void turn(char* to, int64_t side, const char* from, int64_t stride, int64
     }
 }
 
+using Few = Small<int64_t, 6>;
+
+// Short strips one behind the other become long ones: an operand that goes on where the strip before ended needs
+// nothing, one that starts again with every strip is written down several times. False where neither fits.
+static bool run_repeated(Loop loop, const Few& size, const Few* stride, std::span<const Strided> ops, char* const* base,
+                         const void* params, int64_t grain) {
+    constexpr int64_t kBytes = 4096;
+    const int n_ops = int(ops.size());
+    bool again[kMaxOperands] = {}, any = false;
+    int64_t item = 1;
+    for (int k = 0; k < n_ops; ++k) {
+        if (stride[k][1] == stride[k][0] * size[0]) continue;
+        if (k == 0 || stride[k][1] != 0 || !ops[size_t(k)].item) return false;
+        again[k] = any = true;
+        item = std::max<int64_t>(item, ops[size_t(k)].item);
+    }
+    const int64_t times = std::min(size[1], kBytes / (item * size[0]));
+    if (!any || times < 4) return false;
+    int64_t outer = 1;
+    for (size_t d = 2; d < size.size(); ++d) outer *= size[d];
+    auto work = [&](int64_t begin, int64_t end) {  // over the rows of all outer positions
+        alignas(64) char buffer[kMaxOperands][kBytes];
+        int64_t written = -1;  // the outer position the buffers hold
+        while (begin < end) {
+            const int64_t at = begin / size[1], row = begin % size[1];
+            const int64_t rows = std::min({times, size[1] - row, end - begin});
+            char* p[kMaxOperands];
+            int64_t st[kMaxOperands];
+            for (int k = 0; k < n_ops; ++k) {
+                p[k] = base[k] + row * stride[k][1];
+                st[k] = stride[k][0];
+                int64_t rest = at;
+                for (size_t d = 2; d < size.size(); rest /= size[d++]) p[k] += rest % size[d] * stride[k][d];
+                if (!again[k]) continue;
+                const int64_t bytes = ops[size_t(k)].item;
+                if (written != at) {
+                    for (int64_t i = 0; i < size[0]; ++i)
+                        std::memcpy(buffer[k] + i * bytes, p[k] + i * stride[k][0], size_t(bytes));
+                    for (int64_t t = 1; t < times; ++t)
+                        std::memcpy(buffer[k] + t * size[0] * bytes, buffer[k], size_t(size[0] * bytes));
+                }
+                p[k] = buffer[k];
+                st[k] = bytes;
+            }
+            written = at;
+            loop(p, st, rows * size[0], params);
+            begin += rows;
+        }
+    };
+    const int64_t rows = outer * size[1];
+    if (!grain || rows * size[0] <= grain) work(0, rows);
+    else parallel_for(rows, std::max<int64_t>(1, grain / size[0]), work);
+    return true;
+}
+
 void run_loop(Loop loop, IntSpan sizes, std::span<Strided> ops, const void* params, int64_t grain) {
     const int n_ops = int(ops.size());
     // Dimensions from the fastest of the output to the slowest; equal ones merged.
-    Small<int64_t, 6> size;
+    Few size;
     Small<int, 6> order;
     int64_t total = 1;
     for (int d = int(sizes.size()) - 1; d >= 0; --d) {
@@ -109,7 +164,7 @@ void run_loop(Loop loop, IntSpan sizes, std::span<Strided> ops, const void* para
         }
         return false;
     });
-    Small<int64_t, 6> stride[kMaxOperands];
+    Few stride[kMaxOperands];
     for (int d : order) {
         bool merged = !size.empty();
         for (int k = 0; merged && k < n_ops; ++k)
@@ -129,6 +184,16 @@ void run_loop(Loop loop, IntSpan sizes, std::span<Strided> ops, const void* para
         return;
     }
     for (int k = 0; k < n_ops; ++k) inner[k] = stride[k][0];
+    if (size.size() > 1 && size[0] <= 128 && size[1] >= 4 && total >= 1024 &&
+        run_repeated(loop, size, stride, ops, base, params, grain))
+        return;
+    if (size.size() > 1 && size[0] < 16 && size[1] >= 8 * size[0]) {  // rather a few long strips, even of lone elements
+        std::swap(size[0], size[1]);
+        for (int k = 0; k < n_ops; ++k) {
+            std::swap(stride[k][0], stride[k][1]);
+            inner[k] = stride[k][0];
+        }
+    }
     // Operands whose memory runs across the strips. A cache keeps the lines of a strip until the next one needs them
     // again, unless they are too many or fall into few of its sets: then squares are turned into a small buffer first.
     int across[kMaxOperands], n_across = 0, item = 1;

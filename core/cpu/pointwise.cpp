@@ -128,6 +128,7 @@ bool any_zero(DType type, const char* p, int64_t stride, int64_t n) {
         if (stride == sizeof(T)) {
             const T* v = reinterpret_cast<const T*>(p);
             bool found = false;
+#pragma omp simd reduction(| : found)
             for (int64_t i = 0; i < n; i++) found |= v[i] == 0;
             return found;
         }

@@ -175,24 +175,26 @@ Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepd
         plan.fold_size[0] = 0;
         plan.fold_stride[0] = 0;
     }
-    // One result of many values: its longest dimension is cut in pieces, whose results are folded again.
+    // Few results of many values: their longest dimension is cut in pieces, whose results are folded again.
     const Fold join = joining(f);
-    if (plan.results == 1 && join != Fold::count && work > 2 * kGrain && num_threads() > 1) {
+    const bool few = plan.results == 1 || (plan.results < 64 && plan.length >= 8192 && f != Fold::moments);
+    if (few && join != Fold::count && work > 2 * kGrain && num_threads() > 1) {
         int longest = 0;
         for (int d = 1; d < plan.folded; ++d)
             if (plan.fold_size[d] > plan.fold_size[longest]) longest = d;
         const int64_t parts = std::min<int64_t>(num_threads(), plan.fold_size[longest]);
         const int64_t each = (plan.fold_size[longest] + parts - 1) / parts;
         const int64_t bytes = int64_t(itemsize(out.dtype())) * (f == Fold::moments ? 2 : 1);
-        Tensor partial = empty(Dims{parts, bytes / int64_t(itemsize(out.dtype()))}, out.dtype());
+        const int64_t row = plan.results * bytes;
+        Tensor partial = empty(Dims{parts, row / int64_t(itemsize(out.dtype()))}, out.dtype());
         const int64_t used = (plan.fold_size[longest] + each - 1) / each;
         parallel_for(used, 1, [&](int64_t b, int64_t e) {
             for (int64_t i = b; i < e; ++i) {
                 ReducePlan part = plan;
                 part.fold_size[longest] = std::min(each, plan.fold_size[longest] - i * each);
                 part.length = plan.length / plan.fold_size[longest] * part.fold_size[longest];
-                loop(part, in + i * each * plan.fold_stride[longest], static_cast<char*>(partial->data()) + i * bytes,
-                     0, 1);
+                loop(part, in + i * each * plan.fold_stride[longest], static_cast<char*>(partial->data()) + i * row, 0,
+                     plan.results);
             }
         });
         if (f == Fold::moments) {
@@ -203,8 +205,11 @@ Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepd
         ReducePlan last;
         last.folded = 1;
         last.fold_size[0] = last.length = used;
-        last.fold_stride[0] = bytes;
-        fold_loop(join, out.dtype())(last, static_cast<const char*>(partial->data()), o, 0, 1);
+        last.fold_stride[0] = row;
+        last.kept = 1;
+        last.kept_size[0] = last.results = plan.results;
+        last.kept_stride[0] = bytes;
+        fold_loop(join, out.dtype())(last, static_cast<const char*>(partial->data()), o, 0, plan.results);
         return out;
     }
     parallel_for(plan.results, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, plan.length)),

@@ -1,6 +1,8 @@
 // Arithmetic of two and three operands: sums, products, quotients, remainders, powers.
+#include <atomic>
 #include <cmath>
 
+#include "base/parallel.h"
 #include "ops/formula.h"
 
 namespace fb {
@@ -59,7 +61,13 @@ void check_divisor(DType common, const Operand& b) {
         zero = b.scalar().is_zero();
     } else if (!b.tensor().is_meta()) {
         const Tensor d = dense(b.tensor());
-        zero = any_zero(d.dtype(), d.data<char>(), int64_t(itemsize(d.dtype())), d.numel());
+        const char* p = d.data<char>();
+        const int64_t item = int64_t(itemsize(d.dtype()));
+        std::atomic<bool> found = false;
+        parallel_for(d.numel(), 65536, [&](int64_t b, int64_t e) {
+            if (any_zero(d.dtype(), p + b * item, item, e - b)) found = true;
+        });
+        zero = found;
     }
     check(!zero, "ZeroDivisionError");
 }

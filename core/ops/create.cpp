@@ -1,6 +1,9 @@
 // Making, copying and converting tensors.
 #include <cmath>
+#include <cstring>
 #include "autograd/back.h"
+#include "base/parallel.h"
+#include "cpu/pointwise.h"
 #include "tensor/hidden.h"
 #include "cpu/iter.h"
 
@@ -130,7 +133,21 @@ Tensor new_full(const Tensor& t, IntSpan size, Scalar v, DType d, std::optional<
 // --- ranges
 template <class T>
 void fill_range(T* p, int64_t n, T start, T step) {
-    for (int64_t i = 0; i < n; ++i) p[i] = T(start + T(i) * step);
+    parallel_for(n, 65536, [=](int64_t b, int64_t e) {
+#pragma omp simd
+        for (int64_t i = b; i < e; ++i) p[i] = T(start + T(i) * step);
+    });
+}
+// From both ends, so that the last value is exact; fused, as PyTorch does.
+template <class F>
+[[gnu::always_inline]] inline void fill_between(F* p, int64_t begin, int64_t end, int64_t steps, F a, F b, F d) {
+    const int64_t half = std::clamp(steps / 2, begin, end);
+
+#pragma omp simd
+    for (int64_t i = begin; i < half; ++i) p[i] = std::fma(d, F(i), a);
+
+#pragma omp simd
+    for (int64_t i = half; i < end; ++i) p[i] = std::fma(-d, F(steps - 1 - i), b);
 }
 
 // PyTorch's last bits: it counts in pairs of 32-byte vectors, each from its first number on, and what is left from
@@ -145,6 +162,13 @@ void fill_range_in_vectors(T* p, int64_t n, A start, A step) {
     }
     for (int64_t i = whole; i < n; ++i) p[i] = T(std::fma(step, A(i), start));
 }
+
+#ifdef FB_X86
+template <class F>
+[[gnu::target("avx2,fma")]] void fill_between_fused(F* p, int64_t begin, int64_t end, int64_t steps, F a, F b, F d) {
+    fill_between(p, begin, end, steps, a, b, d);  // with the instruction instead of the C library's function
+}
+#endif
 
 Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, std::optional<Layout> layout,
               std::optional<Device> device, const Value&, Out out) {
@@ -230,9 +254,12 @@ Tensor linspace(Scalar start, Scalar end, int64_t steps, DType dtype, std::optio
         } else if constexpr (!std::is_same_v<T, bool>) {
             using F = std::conditional_t<std::is_same_v<T, double>, double, float>;
             const F a = F(start.to<T>()), b = F(end.to<T>()), d = (b - a) / F(steps - 1);
-            for (int64_t i = 0; i < steps; ++i)
-                p[i] =
-                    T(i < half ? std::fma(d, F(i), a) : std::fma(-d, F(steps - 1 - i), b));  // fused, as PyTorch does
+            parallel_for(steps, 8192, [&](int64_t from, int64_t to) {
+#ifdef FB_X86
+                if (std::strcmp(cpu::cpu_level(), "baseline")) return fill_between_fused(p, from, to, steps, a, b, d);
+#endif
+                fill_between(p, from, to, steps, a, b, d);
+            });
         }
     });
     if (dest.get() != t.get()) cpu::copy_data(t, dest);

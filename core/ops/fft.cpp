@@ -17,24 +17,36 @@ Dims wrapped(IntSpan dims, int64_t n) {
     return r;
 }
 
-// Runs f(line in, line out) with contiguous buffers of A and B values along `dim`.
+// Calls f(lines of x, lines of y, how many) for batches of lines along `dim`, which may have different lengths in the
+// two.
 template <class A, class B, class F>
-void each_transform(const Tensor& x, const Tensor& y, int64_t dim, F&& f) {
+void each_batch(const Tensor& x, const Tensor& y, int64_t dim, int64_t together, F&& f) {
+    constexpr int64_t kMost = 64;
     const Dims bx = byte_strides(x), by = byte_strides(y);
-    const int64_t n = x.sizes()[size_t(dim)], m = y.sizes()[size_t(dim)], sx = bx[size_t(dim)], sy = by[size_t(dim)];
-    Dims lines = x.sizes();  // the walk skips `dim`, so its length does not matter
-    each_line<2>(
-        lines, dim, {bytes(x), bytes(y)}, {bx, by},
-        [&](const auto& p) {
-            std::vector<A> a;
-            std::vector<B> b;
-            a.resize(size_t(n));
-            b.resize(size_t(m));
-            for (int64_t i = 0; i < n; ++i) a[size_t(i)] = *reinterpret_cast<const A*>(p[0] + i * sx);
-            f(a.data(), b.data());
-            for (int64_t i = 0; i < m; ++i) *reinterpret_cast<B*>(p[1] + i * sy) = b[size_t(i)];
-        },
-        8);
+    int64_t lines = 1;
+    for (int64_t d = 0; d < x.dim(); ++d)
+        if (d != dim) lines *= x.sizes()[size_t(d)];
+    together = std::min(together, kMost);
+    const int64_t batches = (lines + together - 1) / together, length = std::max(x.size(dim), y.size(dim));
+    parallel_for(batches, std::max<int64_t>(1, 2048 / (together * length)), [&](int64_t first, int64_t last) {
+        const A* in[kMost];
+        B* out[kMost];
+        for (; first < last; ++first) {
+            const int64_t count = std::min(together, lines - first * together);
+            for (int64_t l = 0; l < count; ++l) {
+                int64_t rest = first * together + l, i = 0, o = 0;
+                for (size_t d = x.sizes().size(); d-- > 0;) {
+                    if (int64_t(d) == dim) continue;
+                    i += rest % x.sizes()[d] * bx[d];
+                    o += rest % x.sizes()[d] * by[d];
+                    rest /= x.sizes()[d];
+                }
+                in[l] = reinterpret_cast<const A*>(bytes(x) + i);
+                out[l] = reinterpret_cast<B*>(bytes(y) + o);
+            }
+            f(in, out, count);
+        }
+    });
 }
 template <class F>
 void by_precision(DType t, const char* name, F&& f) {
@@ -62,35 +74,16 @@ Tensor c2c(const Tensor& x, IntSpan dims0, int64_t normalization, bool forward) 
         for (int64_t d : dims) length *= double(x.sizes()[size_t(d)]);
         const T scale = T(scale_of(normalization, length));
         for (size_t i = 0; i < dims.size(); ++i) {
-            const int64_t n = x.sizes()[size_t(dims[i])];
-            const auto plan = Fft<T>::get(n);
-            const bool last = i + 1 == dims.size();
-            each_transform<C, C>(i ? r : x, r, dims[i], [&](const C* a, C* b) {
-                plan->run(a, b, forward);
-                if (last && scale != 1)
-                    for (int64_t k = 0; k < n; ++k) b[k] = {b[k].re * scale, b[k].im * scale};
+            const auto plan = Fft<T>::get(x.sizes()[size_t(dims[i])]);
+            const int64_t from = (i ? r : x).strides()[size_t(dims[i])], to = r.strides()[size_t(dims[i])];
+            each_batch<C, C>(i ? r : x, r, dims[i], Fft<T>::together(), [&](auto in, auto out, int64_t count) {
+                plan->run(in, from, out, to, count, forward, i + 1 == dims.size() ? scale : T(1));
             });
         }
     });
     return r;
 }
 
-// Real values of even length: one complex transform of half the length, then the two halves are told apart.
-template <class T>
-void real_line(const Fft<T>& half, const T* in, Complex<T>* out, int64_t n, std::vector<Complex<T>>& room) {
-    using C = Complex<T>;
-    const int64_t h = n / 2;
-    room.resize(size_t(2 * h));
-    C *packed = room.data(), *z = packed + h;
-    for (int64_t i = 0; i < h; ++i) packed[i] = {in[2 * i], in[2 * i + 1]};
-    half.run(packed, z, true);
-    for (int64_t k = 0; k <= h; ++k) {
-        const C a = z[k % h], c = z[(h - k) % h];
-        const C even((a.re + c.re) / 2, (a.im - c.im) / 2), odd((a.im + c.im) / 2, (c.re - a.re) / 2);
-        const double angle = -2 * M_PI * double(k) / double(n);
-        out[k] = even + C(T(std::cos(angle)), T(std::sin(angle))) * odd;
-    }
-}
 Tensor r2c(const Tensor& x, IntSpan dims0, int64_t normalization, bool onesided) {
     check(is_floating(x.dtype()), "_fft_r2c expects a real tensor");
     check(!dims0.empty(), "_fft_r2c expects at least one dimension");
@@ -101,27 +94,20 @@ Tensor r2c(const Tensor& x, IntSpan dims0, int64_t normalization, bool onesided)
     if (onesided) shape[size_t(last)] = n / 2 + 1;
     Tensor r = empty(shape, to_complex(x.dtype()), x.device());
     if (r.is_meta() || !r.numel()) return r;
+    if (n % 2 || !onesided) {
+        const Tensor full = c2c(convert(x, r.dtype()), dims0, normalization, true);
+        return onesided ? op<"contiguous">(op<"narrow">(full, last, 0, n / 2 + 1)) : full;
+    }
     by_precision(x.dtype(), "rfft", [&](auto z) {
         using T = decltype(z);
         using C = Complex<T>;
         double length = 1;
         for (int64_t d : dims) length *= double(x.sizes()[size_t(d)]);
         const T scale = T(scale_of(normalization, length));
-        const bool even = n % 2 == 0 && n > 2;
-        const auto plan = Fft<T>::get(even ? n / 2 : n);
-        each_transform<T, C>(x, r, last, [&](const T* a, C* b) {
-            std::vector<C> room, full;
-            full.resize(size_t(n + 2));
-            if (even) {
-                real_line(*plan, a, full.data(), n, room);
-                for (int64_t k = 1; k < n - n / 2; ++k) full[size_t(n - k)] = {full[size_t(k)].re, -full[size_t(k)].im};
-            } else {
-                room.resize(size_t(n));
-                for (int64_t i = 0; i < n; ++i) room[size_t(i)] = C(a[i]);
-                plan->run(room.data(), full.data(), true);
-            }
-            for (int64_t k = 0; k < shape[size_t(last)]; ++k)
-                b[k] = {full[size_t(k)].re * scale, full[size_t(k)].im * scale};
+        const auto plan = Fft<T>::get(n / 2);
+        const Tensor lines = dense(op<"movedim">(x, Dims{last}, Dims{-1})), to = op<"movedim">(r, Dims{last}, Dims{-1});
+        each_batch<T, C>(lines, to, x.dim() - 1, Fft<T>::together(), [&](auto in, auto out, int64_t count) {
+            plan->run_real(in, out, to.strides().back(), count, scale);
         });
     });
     if (dims.size() == 1) return r;
@@ -144,19 +130,37 @@ Tensor c2r(const Tensor& x0, IntSpan dims0, int64_t normalization, int64_t n) {
         double length = 1;
         for (int64_t d : dims) length *= double(shape[size_t(d)]);
         const T scale = T(scale_of(normalization, length));
-        const auto plan = Fft<T>::get(n);
-        const int64_t have = std::min(x.sizes()[size_t(last)], n / 2 + 1);
-        each_transform<C, T>(x, r, last, [&](const C* a, T* b) {
-            std::vector<C> full, done;
-            full.assign(size_t(n), C(0));
-            done.resize(size_t(n));
-            for (int64_t k = 0; k < have; ++k) full[size_t(k)] = a[k];
-            full[0].im = 0;  // what a real signal cannot have is ignored
-            if (n % 2 == 0 && n / 2 < have) full[size_t(n / 2)].im = 0;
-            for (int64_t k = 1; k < n - n / 2; ++k) full[size_t(n - k)] = {full[size_t(k)].re, -full[size_t(k)].im};
-            plan->run(full.data(), done.data(), false);
-            for (int64_t k = 0; k < n; ++k) b[k] = done[size_t(k)].re * scale;
+        // The first half of the spectrum, as long as it must be.
+        const int64_t half = n / 2 + 1, have = std::min(x.sizes()[size_t(last)], half);
+        Dims part = shape;
+        part[size_t(last)] = half;
+        Tensor spectrum = x;
+        if (x.sizes()[size_t(last)] != half) {
+            spectrum = empty(part, x.dtype());
+            fill(spectrum, 0);
+            copy_data(op<"narrow">(spectrum, last, 0, have), op<"narrow">(x, last, 0, have));
+        }
+        spectrum = op<"movedim">(spectrum, Dims{last}, Dims{-1});
+        const Tensor to = op<"movedim">(r, Dims{last}, Dims{-1});
+        const int64_t step = spectrum.strides().back();
+        if (n % 2 == 0) {
+            const auto plan = Fft<T>::get(n / 2);
+            const Tensor lines = to->contiguous ? to : empty(to.sizes(), to.dtype());
+            each_batch<C, T>(spectrum, lines, x.dim() - 1, Fft<T>::together(),
+                             [&](auto in, auto out, int64_t count) { plan->run_to_real(in, step, out, count, scale); });
+            if (lines.get() != to.get()) copy_data(to, lines);
+            return;
+        }
+        Tensor full = empty(to.sizes(), x.dtype());
+        each_batch<C, C>(spectrum, full, x.dim() - 1, 1, [&](auto in, auto out, int64_t) {
+            out[0][0] = {in[0][0].re * scale, 0};  // what a real signal cannot have is ignored
+            for (int64_t k = 1; k < half; ++k) {
+                const C v = in[0][k * step];
+                out[0][k] = {v.re * scale, v.im * scale};
+                out[0][n - k] = {v.re * scale, -v.im * scale};
+            }
         });
+        copy_data(to, op<"real">(c2c(full, Dims{-1}, 0, false)));
     });
     return r;
 }

@@ -68,6 +68,21 @@ Tensor channels_of(const Tensor& t, int64_t from, int64_t count) {
     return r;
 }
 
+// Pieces [begin, end) of n bytes, one behind the other in `from`, every `row` bytes in `to`.
+template <size_t... width>
+bool copy_short(std::index_sequence<width...>, char* to, int64_t row, const char* from, int64_t n, int64_t begin,
+                int64_t end) {
+    const auto fits = [&]<size_t w>(std::integral_constant<size_t, w>) {
+        if (n != int64_t(w)) return false;
+        for (int64_t o = begin; o < end; ++o) std::memcpy(to + o * row, from + o * int64_t(w), w);
+        return true;
+    };
+    return (fits(std::integral_constant<size_t, width>()) || ...);
+}
+void copy_pieces(char* to, int64_t row, const char* from, int64_t n, int64_t begin, int64_t end) {
+    if (n <= 64 && copy_short(std::index_sequence<1, 2, 4, 8, 12, 16, 32, 64>(), to, row, from, n, begin, end)) return;
+    for (int64_t o = begin; o < end; ++o) std::memcpy(to + o * row, from + o * n, size_t(n));
+}
 Tensor cat(TensorSpan all, int64_t dim, Out out) {
     check(!all.empty(), "torch.cat(): expected a non-empty list of Tensors");
     std::vector<Operand> operands;
@@ -136,12 +151,10 @@ Tensor cat(TensorSpan all, int64_t dim, Out out) {
             }
         } else if (row) {
             parallel_for(outer, std::max<int64_t>(1, (1 << 17) / row), [&](int64_t b, int64_t e) {
-                for (int64_t o = b; o < e; ++o) {
-                    char* q = to + o * row;
-                    for (auto [p, n] : parts) {
-                        std::memcpy(q, p + o * n, size_t(n));
-                        q += n;
-                    }
+                char* q = to;
+                for (auto [p, n] : parts) {
+                    copy_pieces(q, row, p, n, b, e);
+                    q += n;
                 }
             });
         }
@@ -272,6 +285,24 @@ Tensor flip(const Tensor& x, IntSpan dims) {
     run_loop(convert_loop(x.dtype(), x.dtype()), x.sizes(), ops, nullptr);
     return r;
 }
+Tensor rolled(const Tensor& x0, int64_t dim, int64_t shift) {
+    if (x0.is_meta()) return empty(x0.sizes(), x0.dtype(), kMeta);
+    const Tensor x = dense(x0), r = empty(x.sizes(), x.dtype());
+    int64_t outer = 1, inner = int64_t(itemsize(x.dtype()));
+    for (int64_t d = 0; d < x.dim(); ++d)
+        if (d != dim) (d < dim ? outer : inner) *= x.sizes()[size_t(d)];
+    const int64_t row = x.sizes()[size_t(dim)] * inner, end = shift * inner;
+    const char* from = static_cast<const char*>(x->data());
+    char* to = static_cast<char*>(r->data());
+    if (!r.numel()) return r;
+    parallel_for(outer, std::max<int64_t>(1, (1 << 17) / row), [&](int64_t b, int64_t e) {
+        for (; b < e; ++b) {
+            std::memcpy(to + b * row, from + (b + 1) * row - end, size_t(end));
+            std::memcpy(to + b * row + end, from + b * row, size_t(row - end));
+        }
+    });
+    return r;
+}
 Tensor roll(const Tensor& x, IntSpan shifts, IntSpan dims) {
     check(!shifts.empty(), "`shifts` required");
     if (dims.empty() && shifts.size() == 1)
@@ -284,7 +315,7 @@ Tensor roll(const Tensor& x, IntSpan shifts, IntSpan dims) {
         if (n == 0) continue;
         const int64_t s = ((shifts[i] % n) + n) % n;
         if (s == 0) continue;
-        r = op<"cat">(std::vector<Tensor>{op<"narrow">(r, d, n - s, s), op<"narrow">(r, d, 0, n - s)}, d);
+        r = rolled(r, d, s);
     }
     return r.get() == x.get() ? op<"clone">(x) : r;
 }
@@ -329,7 +360,13 @@ const Family join([](Registry& r) {
     r.add("flip(Tensor self, int[] dims) -> Tensor", "fm").kernel<flip>().grad("self", "", [](Back& b) {
         return op<"flip">(b.g, b.ints(1));
     });
-    r.add("roll(Tensor self, int[1] shifts, int[1] dims=[]) -> Tensor", "fm").kernel<roll>();
+    r.add("roll(Tensor self, int[1] shifts, int[1] dims=[]) -> Tensor", "fm")
+        .kernel<roll>()
+        .grad("self", "", [](Back& b) {
+            Dims back(b.ints(1));
+            for (auto& s : back) s = -s;
+            return op<"roll">(b.g, back, b.ints(2));
+        });
     r.add("tril(Tensor self, int diagonal=0) -> Tensor", "fmio").kernel<triangle<true>>().grad("self", "", [](Back& b) {
         return op<"tril">(b.g, b.integer(1));
     });

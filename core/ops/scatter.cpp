@@ -469,6 +469,37 @@ Tensor put(const Tensor& self, const Tensor& index, const Tensor& source, bool a
     return r;
 }
 
+// How often each number from 0 to size - 1 occurs; the caller has looked that there are no others.
+Tensor bincount(const Tensor& x0, int64_t size) {
+    const Tensor r = op<"zeros">(Dims{size}, DType::i64, nullptr, x0.device());
+    if (r.is_meta() || !x0.numel()) return r;
+    const Tensor x = dense(x0);
+    const int64_t n = x.numel(), parts = n >= 65536 && size <= n / 8 ? num_threads() : 1, each = (n + parts - 1) / parts;
+    // A table for each thread, and two in turn: equal numbers in a row do not wait for each other.
+    const Tensor tables = op<"zeros">(Dims{parts, 2, size}, DType::i64, nullptr, kCPU);
+    visit_dtype(x.dtype(), [&]<class T>(T) {
+        if constexpr (std::is_integral_v<T>) {
+            const T* p = x.data<T>();
+            parallel_for(parts, 1, [&](int64_t b, int64_t e) {
+                for (; b < e; ++b) {
+                    int64_t *even = tables.data<int64_t>() + 2 * b * size, *odd = even + size;
+                    int64_t i = b * each;
+                    const int64_t end = std::min(n, i + each);
+                    for (; i + 2 <= end; i += 2) {
+                        ++even[p[i]];
+                        ++odd[p[i + 1]];
+                    }
+                    if (i < end) ++even[p[i]];
+                }
+            });
+        }
+    });
+    int64_t *to = r.data<int64_t>(), *from = tables.data<int64_t>();
+    for (int64_t t = 0; t < 2 * parts; ++t)
+        for (int64_t k = 0; k < size; ++k) to[k] += from[t * size + k];
+    return r;
+}
+
 Tensor gathered(Back& b) { return op<"gather">(b.g, b.integer(1), b.arg(2)); }
 Tensor selected(Back& b) {
     const Tensor g = op<"index_select">(b.g, b.integer(1), b.arg(2));
@@ -525,6 +556,7 @@ const Family scatters([](Registry& r) {
         .grad("value", "index", [](Back& b) {  // a position named twice counts once
             return op<"sum">(op<"index_select">(b.g, b.integer(1), std::move(opn<"_unique2">(b.arg(2)).result[0])));
         });
+    r.add("_bincount(Tensor self, int size) -> Tensor", "f").kernel<bincount>();
     r.add("take(Tensor self, Tensor index) -> Tensor", "fmo").kernel<take>().grad("self", "index", [](Back& b) {
         return op<"put">(zeros(b.sizes(0), b.g), b.arg(1), b.g, true);
     });

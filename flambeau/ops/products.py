@@ -61,9 +61,9 @@ def kron(input: Any, other: Any) -> Any:
     ndim = max(input.dim(), other.dim())
     a = (1,) * (ndim - input.dim()) + tuple(input.shape)
     b = (1,) * (ndim - other.dim()) + tuple(other.shape)
-    products = input.reshape(-1, 1) * other.reshape(1, -1)
-    order = [d for i in range(ndim) for d in (i, ndim + i)]
-    return products.reshape(*a, *b).permute(order).reshape([x * y for x, y in zip(a, b)])
+    # x0 1 x1 1 … times 1 y0 1 y1 …: the product lies in the order of the result
+    wide = [n for x in a for n in (x, 1)], [n for y in b for n in (1, y)]
+    return (input.reshape(wide[0]) * other.reshape(wide[1])).reshape([x * y for x, y in zip(a, b)])
 
 
 @composite("linalg_cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor", out=True)

@@ -9,7 +9,7 @@ from typing import Any
 import flambeau as fb
 
 from ..return_types import named
-from .registry import composite, wrap_dim
+from .registry import composite, core, wrap_dim
 
 
 def _name(t: Any) -> str:
@@ -151,9 +151,8 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
         raise RuntimeError("weights should be 1-d and have the same length as input")
     size = max(int(input.max()) + 1, minlength)
     if weights is None:
-        source = fb.ones(input.shape, dtype=fb.int64, device=input.device)
-    else:
-        source = weights if weights.dtype == fb.float32 else weights.to(fb.float64)
+        return core("_bincount")(input, size)
+    source = weights if weights.dtype == fb.float32 else weights.to(fb.float64)
     return fb.zeros(size, dtype=source.dtype, device=input.device).index_add_(
         0, input.to(fb.int64), source.detach()
     )

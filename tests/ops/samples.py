@@ -301,6 +301,7 @@ SPECIAL: dict[str, Callable[[], list[Sample]]] = {
     "stack": lambda: [of([real(2, 3), real(2, 3)], 1)],
     "repeat": lambda: [of(real(2, 3), [2, 1, 2])],
     "flip": lambda: [of(real(2, 3), [1])],
+    "roll": lambda: [of(real(2, 3), [1], [1]), of(real(2, 3), [4]), of(real(2, 3), [1, -1], [0, 1])],
     "as_strided": lambda: [of(real(2, 3), [2, 2], [1, 2], 1), of(real(6), [3, 3], [1, 1])],
     "as_strided_scatter": lambda: [of(real(2, 3), real(2, 2), [2, 2], [1, 2], 1)],
     "permute": lambda: [of(real(2, 3), [1, 0])],

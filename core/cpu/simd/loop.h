@@ -72,6 +72,11 @@ inline constexpr int kBlock = 512;
 
 template <class T>
 inline void copy_strided(char* dst, int64_t to, const char* src, int64_t from, int64_t n) {
+    if (from == 2 * int64_t(sizeof(T)) &&
+        to == int64_t(sizeof(T))) {  // every second one: the compiler shuffles vectors
+        for (int64_t i = 0; i < n; i++) __builtin_memcpy(dst + i * sizeof(T), src + 2 * i * sizeof(T), sizeof(T));
+        return;
+    }
     for (int64_t i = 0; i < n; i++) __builtin_memcpy(dst + i * to, src + i * from, sizeof(T));
 }
 inline void copy_strided(char* dst, int64_t to, const char* src, int64_t from, int64_t n, int size) {
@@ -203,6 +208,47 @@ void vec_inner(char* out, const char* const* in, int64_t n, const void* s) {
             rest);
     }
 }
+// A strip of contiguous operands and of single values, which stay in one register each.
+template <class Fn, class T, class... Same>
+void vec_strip(char* const* p, const int64_t* strides, int64_t n, const void* s) {
+    constexpr int inputs = 1 + int(sizeof...(Same)), step = kStep<T>, last = inputs - 1;
+    using V = VecFor<T>;
+    alignas(64) T value[inputs][step];
+    const char* in[inputs];
+    int64_t move[inputs];
+    for (int k = 0; k < inputs; k++) {
+        move[k] = strides[k + 1] * step;
+        in[k] = move[k] ? p[k + 1] : reinterpret_cast<const char*>(value[k]);
+        if (!move[k])
+            for (int i = 0; i < step; i++) __builtin_memcpy(&value[k][i], p[k + 1], sizeof(T));
+    }
+    T* o = reinterpret_cast<T*>(p[0]);
+    const char *a = in[0], *b = in[last > 0 ? 1 : 0], *c = in[last];
+    const int64_t to_a = move[0], to_b = move[last > 0 ? 1 : 0], to_c = move[last];
+    auto apply = [&](auto load) {
+        if constexpr (last == 0) return V(Fn{}(s, load(a)));
+        else if constexpr (last == 1) return V(Fn{}(s, load(a), load(b)));
+        else return V(Fn{}(s, load(a), load(b), load(c)));
+    };
+    for (; n >= step; n -= step) {
+        store_as(o, apply([](const char* q) { return load_as(reinterpret_cast<const T*>(q)); }));
+        o += step, a += to_a, b += to_b, c += to_c;
+    }
+    if (n) store_part(o, apply([n](const char* q) { return load_part(reinterpret_cast<const T*>(q), n); }), n);
+}
+template <class Fn, class T, class... Same>
+void vec_loop(char* const* p, const int64_t* strides, int64_t n, const void* s) {
+    constexpr int inputs = 1 + int(sizeof...(Same));
+    static constexpr int sizes[] = {sizeof(T), sizeof(T), sizeof(T), sizeof(T)};
+    bool moving = strides[0] == sizeof(T), steady = moving;
+    for (int k = 1; k <= inputs; k++) {
+        moving &= strides[k] == sizeof(T);
+        steady &= strides[k] == sizeof(T) || strides[k] == 0;
+    }
+    if (moving || n == 1) vec_inner<Fn, T, Same...>(p[0], p + 1, n, s);
+    else if (steady) vec_strip<Fn, T, Same...>(p, strides, n, s);
+    else drive(vec_inner<Fn, T, Same...>, sizes, inputs, p, strides, n, s);
+}
 // The same with a mask as the result, written as bool.
 template <class Fn, class T, class... Same>
 void mask_inner(char* out, const char* const* in, int64_t n, const void* s) {
@@ -253,9 +299,9 @@ void element_inner(char* out, const char* const* in, int64_t n, const void* s) {
 template <class Fn, class T>
 constexpr Loop vec1 = loop<vec_inner<Fn, T>, T, T>;
 template <class Fn, class T>
-constexpr Loop vec2 = loop<vec_inner<Fn, T, T>, T, T, T>;
+constexpr Loop vec2 = vec_loop<Fn, T, T>;
 template <class Fn, class T>
-constexpr Loop vec3 = loop<vec_inner<Fn, T, T, T>, T, T, T, T>;
+constexpr Loop vec3 = vec_loop<Fn, T, T, T>;
 
 // One vector function for the four floating types; the arity follows from the operation.
 template <class Tab, class Fn>

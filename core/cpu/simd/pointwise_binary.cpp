@@ -128,7 +128,21 @@ constexpr auto comparisons() {
 
 template <class T>
 T int_floor_div(T a, T b) {
-    if (b == 0) return 0;  // the caller has asked any_zero
+    if constexpr (sizeof(T) <= 4) {  // exact in a wider floating type, which has a vector division
+        using R = decltype([] {
+            if constexpr (sizeof(T) <= 2) return float();
+            else return double();
+        }());
+        const bool zero = b == 0;
+        const R q = R(a) / (zero ? R(1) : R(b));  // the caller has asked any_zero
+        using Whole = decltype([] {
+            if constexpr (sizeof(T) <= 2) return int32_t();
+            else return int64_t();
+        }());
+        const Whole whole = Whole(q);
+        return zero ? T(0) : T(whole - (R(whole) > q));
+    }
+    if (b == 0) return 0;
     if (T(b + 1) == 0 && T(-1) < T(0)) return T(-a);
     const T q = T(a / b);
     return T(q - ((a % b != 0) & ((a < 0) != (b < 0))));
@@ -221,15 +235,66 @@ template <class C>
 C times(C a, C b) {
     return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
 }
-template <class C>
-C over(C a,
-       C b) {  // Smith: divide by the larger part first, so that nothing overflows; without branches for the vectoriser
-    const auto p = b.re < 0 ? -b.re : b.re, q = b.im < 0 ? -b.im : b.im;
-    const bool wide = p >= q;
-    const auto big = wide ? b.re : b.im, small = wide ? b.im : b.re, r = big == 0 ? small : small / big;
-    const auto d = big + small * r, x = wide ? a.re : a.im, y = wide ? a.im : a.re, cross = x * r;
-    return {(x + y * r) / d, (wide ? y - cross : cross - y) / d};
+// Smith's quotient: divided by the larger part first, so that nothing overflows; of numbers or of vectors.
+template <class V, class Choose>
+void smith(V& re, V& im, V c, V d, V p, V q, Choose choose) {
+    const auto wide = p >= q;
+    const V big = choose(wide, c, d), small = choose(wide, d, c), r = choose(big == V{}, small, V(small / big));
+    const V whole = big + small * r, x = choose(wide, re, im), y = choose(wide, im, re), cross = x * r;
+    re = (x + y * r) / whole;
+    im = choose(wide, V(y - cross), V(cross - y)) / whole;
 }
+template <class C>
+C over(C a, C b) {
+    const auto p = b.re < 0 ? -b.re : b.re, q = b.im < 0 ? -b.im : b.im;
+    smith(a.re, a.im, b.re, b.im, p, q, [](bool c, auto yes, auto no) { return c ? yes : no; });
+    return a;
+}
+
+// Whole registers of complex numbers, their parts taken apart; `f` gets a block of `n` at a time.
+template <class T>
+struct Parts {
+    Vec<T> re, im;
+};
+template <class T>
+inline Parts<T> load_parts(const char* p, int64_t n) {
+    alignas(64) T pair[2 * kLanes<T>] = {}, re[kLanes<T>], im[kLanes<T>];
+    __builtin_memcpy(pair, p, size_t(n) * 2 * sizeof(T));
+    for (int k = 0; k < kLanes<T>; k++) re[k] = pair[2 * k], im[k] = pair[2 * k + 1];
+    return {load<Vec<T>>(re), load<Vec<T>>(im)};
+}
+template <class T>
+void complex_div(char* out, const char* const* in, int64_t n, const void*) {
+    using V = Vec<T>;
+    constexpr int64_t step = kLanes<T>;
+    const char *a = in[0], *b = in[1];
+    for (int64_t i = 0; i < n; i += step) {
+        const int64_t now = n - i < step ? n - i : step, at = i * 2 * int64_t(sizeof(T));
+        Parts<T> x = now == step ? load_parts<T>(a + at, step) : load_parts<T>(a + at, now);
+        const Parts<T> y = now == step ? load_parts<T>(b + at, step) : load_parts<T>(b + at, now);
+        smith(x.re, x.im, y.re, y.im, V(abs(y.re)), V(abs(y.im)),
+              [](auto c, auto yes, auto no) { return V(c ? yes : no); });
+        alignas(64) T pair[2 * step], re[step], im[step];
+        store(re, x.re);
+        store(im, x.im);
+        for (int k = 0; k < step; k++) pair[2 * k] = re[k], pair[2 * k + 1] = im[k];
+        __builtin_memcpy(out + at, pair, size_t(now) * 2 * sizeof(T));
+    }
+}
+template <class T>
+void complex_abs(char* out, const char* const* in, int64_t n, const void*) {
+    constexpr int64_t step = kLanes<T>;
+    const char* a = in[0];
+    T* o = reinterpret_cast<T*>(out);
+    for (int64_t i = 0; i < n; i += step) {
+        const int64_t now = n - i < step ? n - i : step;
+        const Parts<T> x = load_parts<T>(a + i * 2 * int64_t(sizeof(T)), now);
+        const Vec<T> r = hypot(x.re, x.im);
+        if (now == step) store(o + i, r);
+        else __builtin_memcpy(o + i, &r, size_t(now) * sizeof(T));
+    }
+}
+
 template <class C>
 C plus(C a, C b) {
     return {a.re + b.re, a.im + b.im};
@@ -242,7 +307,11 @@ constexpr auto complex_arithmetic() {
     each(t, Binary::add, all, [](auto, auto a, auto b) { return plus(a, b); });
     each(t, Binary::sub, all, [](auto, auto a, auto b) { return decltype(a){a.re - b.re, a.im - b.im}; });
     each(t, Binary::mul, all, [](auto, auto a, auto b) { return times(a, b); });
-    each(t, Binary::div, all, [](auto, auto a, auto b) { return over(a, b); });
+    each(t, Binary::div, Types<HalfCx>{}, [](auto, auto a, auto b) { return over(a, b); });
+    t.put(Binary::div, DType::c64, loop<complex_div<float>, Cx<float>, Cx<float>, Cx<float>>);
+    t.put(Binary::div, DType::c128, loop<complex_div<double>, Cx<double>, Cx<double>, Cx<double>>);
+    t.put(Unary::abs, DType::c64, loop<complex_abs<float>, float, Cx<float>>);
+    t.put(Unary::abs, DType::c128, loop<complex_abs<double>, double, Cx<double>>);
     each(t, Binary::add_scaled, all,
          [](auto s, auto a, auto b) { return plus(a, times(*static_cast<const decltype(a)*>(s), b)); });
     each(t, Binary::sub_scaled, all, [](auto s, auto a, auto b) {

@@ -59,6 +59,11 @@ template <class T>
 void copy(char* const* p, const int64_t* strides, int64_t n, const void*) {
     if (strides[0] == sizeof(T) && strides[1] == sizeof(T)) return copy_inner<T>(p[0], p + 1, n, nullptr);
     if (strides[0] == sizeof(T) && strides[1] == 0) return fill<T>(p[0], p[1], n);
+    if (strides[0] == sizeof(T) && strides[1] == -int64_t(sizeof(T))) {  // backwards: the compiler shuffles vectors
+        for (int64_t i = 0; i < n; i++)
+            __builtin_memcpy(p[0] + i * int64_t(sizeof(T)), p[1] - i * int64_t(sizeof(T)), sizeof(T));
+        return;
+    }
     copy_strided<T>(p[0], strides[0], p[1], strides[1], n);
 }
 

@@ -131,17 +131,15 @@ struct Sum {
     static L join(L a, L b) { return a + b; }
     static A start() { return A(0); }
     static A merge(A a, L b) { return a + A(b); }
-    static A run(const T* v, int64_t& i, int64_t n)
-        requires is_float_v<T>
-    {
-        return sum_registers(v, i, n, [](auto sum, auto x) { return sum + x; });
+    static void run(Registers<T>& r, const T* v, int64_t n) {
+        r.add(v, n, [](auto sum, auto x) { return sum + x; });
     }
 };
 template <class T>
 struct NanSum : Sum<T> {
     using typename Sum<T>::L;
-    static double run(const T* v, int64_t& i, int64_t n) {
-        return sum_registers(v, i, n, [](auto sum, auto x) { return x != x ? sum : sum + x; });
+    static void run(Registers<T>& r, const T* v, int64_t n) {
+        r.add(v, n, [](auto sum, auto x) { return x != x ? sum : sum + x; });
     }
     static L step(L a, T v, double) {
         const L x = L(v);
@@ -286,10 +284,10 @@ struct Norm {  // 0 abs, 1 square, 2 power
     static L join(L a, L b) { return a + b; }
     static A start() { return 0; }
     static A merge(A a, L b) { return a + A(b); }
-    static A run(const T* v, int64_t& i, int64_t n)
-        requires(Kind < 2 && is_float_v<T>)
+    static void run(Registers<T>& r, const T* v, int64_t n)
+        requires(Kind < 2)
     {
-        return sum_registers(v, i, n, [](auto sum, auto x) { return Kind ? fma(x, x, sum) : sum + abs(x); });
+        r.add(v, n, [](auto sum, auto x) { return Kind ? fma(x, x, sum) : sum + abs(x); });
     }
 };
 template <class T, bool Largest>
@@ -316,18 +314,24 @@ struct NormLimit {
 // --- the loops
 constexpr int kLanesTogether = 32, kBlock = 4096;
 
+template <class F, class T>
+concept SumsRegisters = is_float_v<T> && requires(Registers<T>& sum, const T* v) { F::run(sum, v, int64_t()); };
+
 // One run of values; contiguous ones in independent lanes that the compiler turns into vectors.
 template <class F, class T>
 inline void strip(typename F::A& acc, const char* p, int64_t stride, int64_t n, double param) {
     using L = typename F::L;
     if (stride == int64_t(sizeof(T)) && n >= 2 * kLanesTogether) {
         const T* v = reinterpret_cast<const T*>(p);
-        int64_t i = 0;
-        if constexpr (requires { F::run(v, i, n); }) {
-            if constexpr (std::is_same_v<decltype(F::run(v, i, n)), L> && !F::widen)
-                acc = F::merge(acc, F::run(v, i, n));
-            else acc = acc + F::run(v, i, n);
+        if constexpr (SumsRegisters<F, T>) {
+            Registers<T> sum;
+            F::run(sum, v, n);
+            sum.leave();
+            acc += sum.whole;
+            return;
         }
+        int64_t i = 0;
+        if constexpr (is_float_v<T> && requires { F::run(v, i, n); }) acc = F::merge(acc, F::run(v, i, n));
         if constexpr (std::is_same_v<T, bool> && F::widen) {  // flags are counted in bytes, up to 255 of them
             constexpr int kFlags = 64;
             const uint8_t* flags = reinterpret_cast<const uint8_t*>(p);
@@ -405,6 +409,12 @@ inline typename F::Out finish(typename F::A a) {
     return typename F::Out(a);
 }
 
+template <class F>
+inline typename F::A join_wide(typename F::A a, typename F::A b) {
+    if constexpr (std::is_same_v<typename F::A, typename F::L>) return F::merge(a, b);
+    else return a + b;  // sums
+}
+
 template <class F, class T>
 void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int64_t end) {
     using A = typename F::A;
@@ -415,6 +425,28 @@ void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int6
     // Folding slow dimensions while the fastest kept one is contiguous: many results side by side.
     const bool columns = plan.kept > 0 && plan.kept_stride[0] == int64_t(sizeof(T)) && plan.kept_size[0] >= 4 &&
                          (plan.folded == 0 || plan.fold_stride[0] != int64_t(sizeof(T)));
+    if (columns && plan.kept == 1 && plan.folded == 1 && begin == 0 && end == plan.kept_size[0] && end <= 32 &&
+        plan.fold_stride[0] == end * int64_t(sizeof(T)) && plan.fold_size[0] >= 64) {
+        // Narrow rows, one behind the other: sixteen of them are folded as one row.
+        constexpr int kRows = 16;
+        A wide[kRows * 32];
+        ReducePlan rows = plan;
+        rows.kept_size[0] = kRows * end;
+        rows.fold_size[0] = rows.length = plan.fold_size[0] / kRows;
+        rows.fold_stride[0] = kRows * plan.fold_stride[0];
+        if constexpr (std::is_same_v<A, Out>) {
+            fold<F, T>(rows, in, reinterpret_cast<char*>(wide), 0, kRows * end);
+            for (int64_t k = 0; k < end; ++k) {
+                A acc = wide[k];
+                for (int r = 1; r < kRows; ++r) acc = join_wide<F>(acc, wide[r * end + k]);
+                L last = F::lane0();
+                for (int64_t i = plan.fold_size[0] / kRows * kRows; i < plan.fold_size[0]; ++i)
+                    last = F::step(last, reinterpret_cast<const T*>(in + i * plan.fold_stride[0])[k], plan.param);
+                o[k] = finish<F>(F::merge(acc, last));
+            }
+            return;
+        }
+    }
     if (columns) {
         constexpr int kColumns = 1024;
         L lane[kColumns];
@@ -424,17 +456,16 @@ void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int6
             int64_t n = plan.kept_size[0] - at[0];
             if (n > end - begin) n = end - begin;
             if (n > kColumns) n = kColumns;
-            for (int64_t k = 0; k < n; ++k) {
-                acc[k] = F::start();
-                lane[k] = F::lane0();
-            }
+            for (int64_t k = 0; k < n; ++k) lane[k] = F::lane0();
             int64_t since = 0;
+            bool wide = false;
             const auto widen = [&](int rows) {  // now and then the sums move into the wide type
                 if (!F::widen || (since += rows) < 64) return;
                 for (int64_t k = 0; k < n; ++k) {
-                    acc[k] = F::merge(acc[k], lane[k]);
+                    acc[k] = F::merge(wide ? acc[k] : F::start(), lane[k]);
                     lane[k] = F::lane0();
                 }
+                wide = true;
                 since = 0;
             };
             each_strip(plan, p, [&](const char* q, int64_t stride, int64_t m) {
@@ -461,7 +492,10 @@ void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int6
                     widen(1);
                 }
             });
-            for (int64_t k = 0; k < n; ++k) o[begin + k] = finish<F>(F::merge(acc[k], lane[k]));
+            if (wide)
+                for (int64_t k = 0; k < n; ++k) o[begin + k] = finish<F>(F::merge(acc[k], lane[k]));
+            else
+                for (int64_t k = 0; k < n; ++k) o[begin + k] = finish<F>(F::merge(F::start(), lane[k]));
             begin += n;
         }
         return;
@@ -480,8 +514,18 @@ void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int6
     }
     for (; begin < end; ++begin) {
         A acc = F::start();
-        each_strip(plan, p,
-                   [&](const char* q, int64_t stride, int64_t n) { strip<F, T>(acc, q, stride, n, plan.param); });
+        if constexpr (SumsRegisters<F, T>) {
+            Registers<T> sum;
+            each_strip(plan, p, [&](const char* q, int64_t stride, int64_t n) {
+                if (stride == int64_t(sizeof(T))) F::run(sum, reinterpret_cast<const T*>(q), n);
+                else strip<F, T>(acc, q, stride, n, plan.param);
+            });
+            sum.leave();
+            acc += sum.whole;
+        } else {
+            each_strip(plan, p,
+                       [&](const char* q, int64_t stride, int64_t n) { strip<F, T>(acc, q, stride, n, plan.param); });
+        }
         o[begin] = finish<F>(acc);
         kept_next(plan, p, at);
     }
@@ -562,10 +606,16 @@ void arg_fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, 
 }
 
 inline double squares_about(const double* v, int64_t& i, int64_t n, double mean) {
-    return sum_registers(v, i, n, [=](D sum, D x) {
-        const D d = x - splat<D>(mean);
-        return fma(d, d, sum);
-    });
+    constexpr int kTogether = 8, kStep = FB_ARCH::kLanes<double>;
+    D sum[kTogether] = {};
+    for (; i + kTogether * kStep <= n; i += kTogether * kStep)
+        for (int k = 0; k < kTogether; ++k) {
+            const D d = load_register(v + i + k * kStep) - splat<D>(mean);
+            sum[k] = fma(d, d, sum[k]);
+        }
+    double result = 0;
+    for (const D& s : sum) result += total(s);
+    return result;
 }
 inline double squares_about(const float* v, int64_t& i, int64_t n, double mean) {
     constexpr int kTogether = 4, kStep = FB_ARCH::kLanes<float>;

@@ -45,24 +45,51 @@ inline double total(F x) {
     return total(D(wide.lo + wide.hi));
 }
 
-// The sum of value(x) over whole groups of registers; `i` moves on. Float sums leave for double every 4096 values.
-template <class T, class Value>
-inline double sum_registers(const T* v, int64_t& i, int64_t n, Value value) {
+// A register of the n < kRegister<T> values at p, zeros behind them.
+template <class T>
+inline Register<T> load_rest(const T* p, int64_t n) {
+#if FB_AVX512
+    if constexpr (sizeof(T) == 4) return F(_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p));
+    else if constexpr (sizeof(T) == 8) return D(_mm512_maskz_loadu_pd(__mmask8((1u << n) - 1), p));
+#endif
+    T rest[kRegister<T>] = {};
+    __builtin_memcpy(rest, p, size_t(n) * sizeof(T));
+    return load_register(rest);
+}
+
+// Sums over any number of runs. Float sums leave the registers for a double now and then.
+template <class T>
+struct Registers {
     using V = Register<T>;
-    constexpr int kStep = kRegister<T>, kTogether = 8, kGroup = kStep * kTogether;
-    double result = 0;
-    while (i + kGroup <= n) {
-        V sum[kTogether] = {};
-        const int64_t end = sizeof(T) == 8 || n - i < 4096 ? n : i + 4096;
-        for (; i + kGroup <= end; i += kGroup)
-            for (int k = 0; k < kTogether; ++k) sum[k] = value(sum[k], load_register(v + i + k * kStep));
+    static constexpr int kTogether = 8;
+    V sum[kTogether] = {};
+    int64_t room = 4096;
+    double whole = 0;
+
+    template <class Value>
+    void add(const T* v, int64_t n, Value value) {
+        constexpr int kStep = kRegister<T>, kGroup = kStep * kTogether;
+        while (n > 0) {
+            const int64_t now = n < room ? n : room;
+            int64_t i = 0;
+            for (; i + kGroup <= now; i += kGroup)
+                for (int k = 0; k < kTogether; ++k) sum[k] = value(sum[k], load_register(v + i + k * kStep));
+            for (; i + kStep <= now; i += kStep)
+                sum[i / kStep % kTogether] = value(sum[i / kStep % kTogether], load_register(v + i));
+            if (i < now) sum[0] = value(sum[0], load_rest(v + i, now - i));
+            v += now;
+            n -= now;
+            if ((room -= now) == 0) leave();
+        }
+    }
+    void leave() {
         for (int w = kTogether / 2; w >= 1; w /= 2)
             for (int k = 0; k < w; ++k) sum[k] = sum[k] + sum[k + w];
-        result += total(sum[0]);
+        whole += total(sum[0]);
+        for (V& s : sum) s = V{};
+        room = 4096;
     }
-    for (; i + kStep <= n; i += kStep) result += total(value(V{}, load_register(v + i)));
-    return result;
-}
+};
 
 // The largest (smallest) value(x) over whole registers, and whether there was a NaN; `i` moves on.
 template <bool largest, class T, class Value>
