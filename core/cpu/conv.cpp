@@ -2,6 +2,7 @@
 #include "cpu/conv_ways.h"
 #include "cpu/depthwise.h"
 #include "cpu/images.h"
+#include "cpu/winograd.h"
 
 namespace fb::cpu {
 namespace {
@@ -36,6 +37,7 @@ Tensor mirrored_depthwise(const ConvShape& s, const Tensor& g, const Tensor& wei
 
 Tensor conv_forward(const ConvShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, bool channels_last) {
     const Tensor w = dense(weight), b = bias.defined() ? dense(bias) : bias;
+    if (winograd_fits(s, x.dtype(), channels_last || shows_channels_last(x))) return winograd_forward(s, x, w, b);
     if (Tensor r = library_forward(s, x, w, b, channels_last); r.defined()) return r;
     if (is_low_precision(x.dtype()))
         return convert(conv_forward(s, wide(x), wide(w), wide(b), channels_last), x.dtype());
@@ -47,6 +49,7 @@ Tensor conv_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& wei
     if (is_depthwise(s, g.dtype(), channels_last))
         return mirrors(s) ? mirrored_depthwise(s, g, weight) : depthwise_data_gradient(s, g, weight);
     const Tensor w = dense(weight);
+    if (winograd_fits(s, g.dtype(), channels_last || shows_channels_last(g))) return winograd_data_gradient(s, g, w);
     if (Tensor r = library_data_gradient(s, g, w, channels_last); r.defined()) return r;
     if (is_low_precision(g.dtype())) return convert(conv_data_gradient(s, wide(g), wide(w), channels_last), g.dtype());
     const Tensor r = columns_data_gradient(s, g, w);

@@ -1,0 +1,127 @@
+#include "cpu/winograd.h"
+#include <string_view>
+#include "base/names.h"
+#include "base/parallel.h"
+#include "cpu/images.h"
+#include "cpu/packed.h"
+#include "cpu/pointwise.h"
+
+namespace fb::cpu {
+namespace baseline {
+extern const WinogradLoops winograd_table;
+}
+#if FB_X86
+namespace avx2 {
+extern const WinogradLoops winograd_table;
+}
+namespace avx512 {
+extern const WinogradLoops winograd_table;
+}
+#endif
+
+namespace {
+
+const WinogradLoops& loops() {
+#if FB_X86
+    static const std::string_view level = cpu_level();
+    if (level == "avx512") return avx512::winograd_table;
+    if (level == "avx2") return avx2::winograd_table;
+#endif
+    return baseline::winograd_table;
+}
+
+constexpr int64_t kFewestPositions = 400;  // transforming the weights must pay
+constexpr int64_t kMostInputs = 256;       // the error grows with the length of the sums
+constexpr int64_t kFewestInputs = 32;      // transforming pictures must pay
+
+int64_t tiles_of(int64_t size) { return (size + kWinogradTile - 1) / kWinogradTile; }
+
+// How filters lie: `out_step` between those of neighbouring results, `in_step` between those of neighbouring inputs.
+struct Filters {
+    const Tensor& w;
+    int64_t out_step, in_step;
+    bool mirrored;
+};
+
+Tensor convolve(const Tensor& x0, IntSpan result_sizes, const Filters& f, int64_t pad_y, int64_t pad_x,
+                const float* bias) {
+    const WinogradLoops& k = loops();
+    const Tensor x = image_in(x0, preferred_order()), r = make_hidden(result_sizes, DType::f32, preferred_order());
+    const Pictures from(*hidden_image(x)), to(*hidden_image(r));
+    const int64_t samples = x.size(0), inputs = x.size(1), outputs = result_sizes[1], lanes = k.lanes, in_y = x.size(2),
+                  in_x = x.size(3), out_y = result_sizes[2], out_x = result_sizes[3], pairs = outputs / (2 * lanes),
+                  in_blocks = inputs / lanes, out_blocks = outputs / lanes,
+                  pair_size = kWinogradPoints * inputs * 2 * lanes;
+    const Packed packed =
+        packed_weight(f.w, dnn::Desc(), f.mirrored ? 2 : 1, size_t(pairs * pair_size) * sizeof(float), [&](void* p) {
+            parallel_for(pairs, 1, [&](int64_t begin, int64_t end) {
+                for (int64_t i = begin; i < end; ++i)
+                    k.weights(f.w.data<float>() + i * 2 * lanes * f.out_step, f.out_step, f.in_step, f.mirrored, inputs,
+                              static_cast<float*>(p) + i * pair_size);
+            });
+        });
+    const float* u = packed->as<const float>();
+
+    const int64_t tiles_y = tiles_of(out_y), tiles_x = tiles_of(out_x), tiles = samples * tiles_y * tiles_x;
+    // As many tiles at once as keep their transforms in the second cache.
+    const int64_t room = (512 << 10) / (kWinogradPoints * inputs * int64_t(sizeof(float)) * k.tiles),
+                  chunk = std::clamp<int64_t>(room, 1, 4) * k.tiles, chunks = (tiles + chunk - 1) / chunk;
+    parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
+        const dnn::Scratch room_v(size_t(kWinogradPoints * chunk * inputs) * sizeof(float)),
+            room_m(size_t(kWinogradPoints * chunk * 2 * lanes) * sizeof(float));
+        float *v = room_v.as<float>(), *m = room_m.as<float>();
+        std::fill_n(v, kWinogradPoints * chunk * inputs, 0.f);  // the last tiles may be missing
+        const int64_t v_step = chunk * inputs, m_step = chunk * 2 * lanes;
+        for (int64_t part = begin; part < end; ++part) {
+            const int64_t first = part * chunk, count = std::min(chunk, tiles - first);
+            const auto each_tile = [&](auto&& body) {
+                for (int64_t i = 0; i < count; ++i) {
+                    const int64_t t = first + i;
+                    body(i, t / (tiles_y * tiles_x), t / tiles_x % tiles_y * kWinogradTile,
+                         t % tiles_x * kWinogradTile);
+                }
+            };
+            each_tile([&](int64_t i, int64_t n, int64_t y, int64_t x_at) {
+                for (int64_t b = 0; b < in_blocks; ++b)
+                    k.input(from.as<float>() + (n * in_blocks + b) * in_y * in_x * lanes, in_y, in_x, y - pad_y,
+                            x_at - pad_x, v + i * inputs + b * lanes, v_step);
+            });
+            for (int64_t pair = 0; pair < pairs; ++pair) {
+                for (int64_t p = 0; p < kWinogradPoints; ++p)
+                    for (int64_t i = 0; i < count; i += k.tiles)
+                        k.multiply(u + pair * pair_size + p * inputs * 2 * lanes, v + p * v_step + i * inputs,
+                                   m + p * m_step + i * 2 * lanes, inputs);
+                each_tile([&](int64_t i, int64_t n, int64_t y, int64_t x_at) {
+                    for (int64_t b = 2 * pair; b < 2 * pair + 2; ++b)
+                        k.output(m + (i * 2 + b % 2) * lanes, m_step, bias ? bias + b * lanes : nullptr,
+                                 to.as<float>() + (n * out_blocks + b) * out_y * out_x * lanes, out_y, out_x, y, x_at);
+                });
+            }
+        }
+    });
+    return r;
+}
+
+}  // namespace
+
+bool winograd_fits(const ConvShape& s, DType t, bool channels_last) {
+    if (t != DType::f32 || channels_last || s.spatial_dims() != 2 || s.groups != 1) return false;
+    for (size_t d = 0; d < 2; ++d)
+        if (s.weight[d + 2] != 3 || s.stride[d] != 1 || s.dilation[d] != 1 || s.padding[d] > 2) return false;
+    const int64_t lanes = loops().lanes, least = std::min(s.in[1], s.out[1]), most = std::max(s.in[1], s.out[1]);
+    if (block_of(preferred_order()) != lanes || s.in[1] % (2 * lanes) || s.out[1] % (2 * lanes)) return false;
+    const int64_t area = s.out[2] * s.out[3],
+                  computed = tiles_of(s.out[2]) * tiles_of(s.out[3]) * kWinogradTile * kWinogradTile;
+    return least >= kFewestInputs && most <= kMostInputs && s.out[0] * area >= kFewestPositions &&
+           2 * computed <= 3 * area;
+}
+
+Tensor winograd_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias) {
+    return convolve(x, s.out, {w, s.weight[1] * 9, 9, false}, s.padding[0], s.padding[1],
+                    bias.defined() ? bias.data<float>() : nullptr);
+}
+Tensor winograd_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w) {
+    return convolve(g, s.in, {w, 9, s.weight[1] * 9, true}, 2 - s.padding[0], 2 - s.padding[1], nullptr);
+}
+
+}  // namespace fb::cpu

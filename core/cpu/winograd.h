@@ -1,0 +1,32 @@
+// 3x3 convolutions of stride 1 by Winograd's minimal filtering F(4x4, 3x3): a quarter of the multiplications.
+// Lavin, Gray: "Fast Algorithms for Convolutional Neural Networks", 2015. The points 0, ±3/4, ±3/2, infinity keep the
+// error within twice that of the direct sum (see docs/design/performance.md), where the usual 0, ±1, ±2 make it ten
+// times.
+#pragma once
+#include <cstdint>
+#include "cpu/conv.h"
+
+namespace fb::cpu {
+
+inline constexpr int64_t kWinogradTile = 4, kWinogradPatch = 6, kWinogradPoints = 36;
+
+// Compiled for each instruction set. Transformed data lies as [point][tile][channel], weights as
+// [pair of blocks][point][input][2 * lanes], products as [point][tile][2 * lanes].
+struct WinogradLoops {
+    int64_t lanes, tiles;  // floats in a vector; tiles a product takes at once
+    // 2 * lanes filters for all inputs: filter o of input c lies at w + o * out_step + c * in_step.
+    void (*weights)(const float* w, int64_t out_step, int64_t in_step, bool mirrored, int64_t inputs, float* u);
+    // One patch of one block of channels, from (y, x), which may lie outside.
+    void (*input)(const float* picture, int64_t height, int64_t width, int64_t y, int64_t x, float* v,
+                  int64_t point_step);
+    void (*multiply)(const float* u, const float* v, float* m, int64_t inputs);
+    // One tile of one block of channels at (y, x); what lies outside is dropped.
+    void (*output)(const float* m, int64_t point_step, const float* bias, float* picture, int64_t height, int64_t width,
+                   int64_t y, int64_t x);
+};
+
+bool winograd_fits(const ConvShape& s, DType t, bool channels_last);
+Tensor winograd_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias);
+Tensor winograd_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w);
+
+}  // namespace fb::cpu

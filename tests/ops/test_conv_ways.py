@@ -1,0 +1,87 @@
+"""Convolutions that take a way of their own, depthwise and Winograd, beside the same sums in double."""
+
+import pytest
+
+import flambeau as fb
+import flambeau.nn.functional as F
+
+
+def results(dtype, arrays, seed, **options):
+    """The result of a convolution and its gradients."""
+    x, w, b = (a.to(dtype).requires_grad_() for a in arrays)
+    convolve = F.conv2d if x.dim() == 4 else F.conv1d
+    y = convolve(x, w, b, **options)
+    return [y, *fb.autograd.grad(y, [x, w, b], seed(y).to(dtype))]
+
+
+def compare(arrays, rtol, atol, **options):
+    fb.manual_seed(9)
+    shape = {}
+
+    def seed(y):
+        return shape.setdefault("g", fb.randn(y.shape))
+
+    expected = results(fb.float64, arrays, seed, **options)
+    for ours, theirs in zip(results(fb.float32, arrays, seed, **options), expected, strict=True):
+        fb.testing.assert_close(ours.double(), theirs, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize(
+    "channels, kernel, stride, padding, dilation, size",
+    [
+        (32, 3, 1, 1, 1, (9, 12)),
+        (32, 3, 2, 1, 1, (9, 12)),
+        (40, 3, 2, 1, 1, (8, 5)),
+        (16, 5, 1, 2, 1, (9, 7)),
+        (16, 5, 2, 2, 1, (8, 8)),
+        (24, 7, 1, 3, 1, (10, 4)),
+        (16, 3, 1, 2, 2, (9, 9)),
+        (16, 3, 3, 0, 1, (9, 10)),
+        (16, 4, 2, 1, 1, (9, 10)),
+        (32, 3, 1, 1, 1, (2, 2)),
+        (16, 3, 1, 4, 1, (5, 5)),
+        (16, 5, 2, 4, 2, (7, 9)),
+        (32, 3, 1, 1, 1, (20,)),
+        (32, 9, 4, 3, 1, (40,)),
+        (9, 3, 1, 1, 1, (6, 6)),
+    ],
+)
+def test_depthwise(channels, kernel, stride, padding, dilation, size):
+    fb.manual_seed(0)
+    x = fb.randn(3, channels, *size)
+    w, b = fb.randn(channels, 1, *[kernel] * len(size)), fb.randn(channels)
+    compare((x, w, b), 1e-4, 1e-4, stride=stride, padding=padding, dilation=dilation, groups=channels)
+
+
+@pytest.mark.parametrize(
+    "samples, inputs, outputs, size, padding",
+    [
+        (2, 32, 32, (24, 24), 1),
+        (1, 32, 64, (22, 27), 1),
+        (3, 64, 32, (16, 17), 0),
+        (1, 64, 64, (21, 30), (2, 0)),
+        (8, 128, 32, (14, 14), 1),
+        (2, 256, 32, (16, 16), 1),
+        (100, 32, 32, (4, 4), 1),
+    ],
+)
+def test_winograd_stays_within_the_tolerance_of_float(samples, inputs, outputs, size, padding):
+    fb.manual_seed(0)
+    bound = 1 / (inputs * 9) ** 0.5  # as a layer is initialised
+    x = fb.randn(samples, inputs, *size)
+    w = fb.empty(outputs, inputs, 3, 3).uniform_(-bound, bound)
+    b = fb.empty(outputs).uniform_(-bound, bound)
+    exact = F.conv2d(x.double(), w.double(), b.double(), padding=padding)
+    fb.testing.assert_close(F.conv2d(x, w, b, padding=padding).double(), exact, rtol=1.3e-6, atol=1e-5)
+    compare((x, w, b), 1e-4, 1e-4, padding=padding)
+    fb.testing.assert_close(
+        F.conv2d(F.relu(x), w, b, padding=padding), F.conv2d(x.relu(), w, b, padding=padding)
+    )
+
+
+def test_winograd_sees_new_weights():
+    fb.manual_seed(0)
+    x, w = fb.randn(2, 32, 24, 24), fb.randn(32, 32, 3, 3) / 20
+    first = [F.conv2d(x, w, padding=1) for _ in range(3)][-1].clone()
+    w.data.mul_(2)
+    fb.testing.assert_close(F.conv2d(x, w, padding=1), 2 * first)
