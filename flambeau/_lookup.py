@@ -39,6 +39,10 @@ _HOMES = {
         is_autocast_ipu_enabled set_autocast_ipu_enabled get_autocast_ipu_dtype set_autocast_ipu_dtype
         is_autocast_xla_enabled set_autocast_xla_enabled get_autocast_xla_dtype set_autocast_xla_dtype
     """,
+    "_checks": """
+        _assert _check _check_index _check_is_size _check_not_implemented _check_tensor_all
+        _check_tensor_all_with _check_type _check_value _check_with
+    """,
     "compiler": "compile",
     "func": "vmap",
     "seeing": "summary graph doctor",
@@ -61,6 +65,11 @@ def find(name: str) -> Any:
         home = _HOME_OF.get(name)
         if home is not None and (module := _module(home)) is not None:
             return getattr(module, name)
+        if name.startswith("_foreach_"):
+            from . import _foreach
+
+            if (function := _foreach.find(name)) is not None:
+                return function
         from .ops import registry
 
         if (operator := registry.find(name)) is not None:

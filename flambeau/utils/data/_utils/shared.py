@@ -11,15 +11,11 @@ with their last user.
 
 from __future__ import annotations
 
-import ctypes
 import io
-import mmap
 import os
 import pickle
 import socket
 import struct
-import tempfile
-import weakref
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any
@@ -27,11 +23,10 @@ from typing import Any
 import numpy as np
 
 import flambeau as fb
+from flambeau.multiprocessing import memory
 
 _INLINE = 2048  # bytes; small enough that all tasks of a worker fit into the buffer of its pipe
 _ALIGN = 64
-_MAP_POPULATE = getattr(mmap, "MAP_POPULATE", 0)
-_FAILED = ctypes.c_void_p(-1).value
 
 
 def rebuild_tensor(data: Any, dtype: fb.dtype, shape: tuple[int, ...], requires_grad: bool) -> fb.Tensor:
@@ -124,7 +119,7 @@ def send(connection: Connection, obj: Any) -> None:
     if len(sizes) + sum(map(len, parts)) <= _INLINE:
         connection.send_bytes(b"".join([struct.pack("<BI", 0, len(parts)), sizes, *parts]))
         return
-    fd = _anonymous_file()
+    fd = memory.anonymous_file()
     try:
         if len(sizes) > _INLINE:  # very many buffers: their sizes go first into the shared memory
             parts.insert(0, sizes)
@@ -161,7 +156,7 @@ def receive(connection: Connection) -> Any:
         raise EOFError
     (fd,) = fds
     try:
-        memory = _map(fd, os.fstat(fd).st_size)
+        content = memoryview(memory.map_file(fd, os.fstat(fd).st_size)).cast("B")
     finally:
         os.close(fd)
     start = 0
@@ -169,11 +164,11 @@ def receive(connection: Connection) -> Any:
         sizes = struct.unpack_from(f"<{count}Q", message, 5)
     else:
         (start,) = struct.unpack_from("<Q", message, 5)
-        sizes = struct.unpack_from(f"<{count}Q", memory)
+        sizes = struct.unpack_from(f"<{count}Q", content)
     parts = []
     for size in sizes:
         start = _aligned(start)
-        parts.append(memory[start : start + size])
+        parts.append(content[start : start + size])
         start += size
     return pickle.loads(parts[0], buffers=parts[1:])
 
@@ -186,51 +181,8 @@ def _aligned(offset: int) -> int:
     return -(-offset // _ALIGN) * _ALIGN
 
 
-def _anonymous_file() -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("flambeau-batch", os.MFD_CLOEXEC)
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
-
-
 def _write(fd: int, part: bytes | memoryview, offset: int) -> None:
     rest = memoryview(part).cast("B")
     while len(rest):
         written = os.pwrite(fd, rest, offset)
         rest, offset = rest[written:], offset + written
-
-
-def _map(fd: int, size: int) -> memoryview:
-    """The content of a file as memory, unmapped with its last user. Unlike mmap.mmap this keeps no descriptor
-    open.
-    """
-    libc = _libc()
-    flags = mmap.MAP_SHARED | _MAP_POPULATE
-    address = libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, flags, fd, 0)
-    if address == _FAILED:
-        code = ctypes.get_errno()
-        raise OSError(code, f"cannot map {size} bytes of a batch: {os.strerror(code)}")
-    array = (ctypes.c_ubyte * size).from_address(address)
-    weakref.finalize(array, libc.munmap, address, size).atexit = False
-    return memoryview(array).cast("B")
-
-
-_loaded: Any = None
-
-
-def _libc() -> Any:
-    global _loaded
-    if _loaded is None:
-        _loaded = ctypes.CDLL(None, use_errno=True)
-        off_t = ctypes.c_int64
-        _loaded.mmap.argtypes = [
-            ctypes.c_void_p,
-            ctypes.c_size_t,
-            ctypes.c_int,
-            ctypes.c_int,
-            ctypes.c_int,
-            off_t,
-        ]
-        _loaded.mmap.restype = ctypes.c_void_p
-        _loaded.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-    return _loaded

@@ -1,0 +1,110 @@
+"""`_foreach_*`: an operator applied to every tensor of a list.
+
+Each function takes lists of tensors (and numbers, or lists of numbers, one for each tensor); the result is a
+tuple, or the list itself for the forms that end with an underscore.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flambeau as fb
+
+_UNARY = """
+    abs acos asin atan ceil clone cos cosh erf erfc exp expm1 floor frac lgamma log log10 log1p log2 max neg
+    reciprocal round rsqrt sigmoid sign sin sinh sqrt tan tanh trunc zero
+"""
+_MORE = """
+    add addcdiv addcmul clamp_max clamp_min copy div lerp maximum minimum mm mul norm pow powsum sub
+"""
+NAMES = frozenset(_UNARY.split()) | frozenset(_MORE.split())
+_ONLY_INPLACE, _NEVER_INPLACE = {"copy", "zero"}, {"clone", "max", "norm", "mm", "powsum"}
+
+
+def _clamped(name: str, end: str) -> Callable:
+    number, tensor = {
+        "maximum": ("clamp_min", "maximum"),
+        "minimum": ("clamp_max", "minimum"),
+        "clamp_min": ("clamp_min", "maximum"),
+        "clamp_max": ("clamp_max", "minimum"),
+    }[name]
+
+    def clamped(t: Any, other: Any) -> Any:
+        if not isinstance(other, fb.Tensor):
+            return getattr(t, number + end)(other)
+        result = getattr(fb, tensor)(t, other)
+        return t.copy_(result) if end else result
+
+    return clamped
+
+
+def _one(name: str, end: str) -> Callable:
+    """What is done with one tensor."""
+    if name in ("maximum", "minimum", "clamp_min", "clamp_max"):
+        return _clamped(name, end)
+    if name == "norm":
+        return lambda t, ord=2, dtype=None: fb.linalg.vector_norm(t, ord, dtype=dtype)
+    if name == "powsum":
+        return lambda t, ord=2, dtype=None: t.abs().pow(ord).sum(dtype=dtype)
+    if name in ("addcdiv", "addcmul"):
+
+        def addc(t: Any, first: Any, second: Any, value: Any = 1) -> Any:
+            return getattr(t, name + end)(first, second, value=value)
+
+        return addc
+    if name in ("add", "sub"):
+
+        def plain(t: Any, other: Any, alpha: Any = 1) -> Any:
+            return getattr(t, name + end)(other, alpha=alpha)
+
+        return plain
+    if name == "pow" and not end:
+        return lambda base, exponent: fb.pow(base, exponent)
+    return lambda t, *args, **kwargs: getattr(t, name + end)(*args, **kwargs)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def find(full: str) -> Callable | None:
+    """The function of a name such as ``_foreach_add_``; None if there is none."""
+    name = full.removeprefix("_foreach_")
+    inplace = name.endswith("_")
+    name = name.removesuffix("_")
+    if name not in NAMES or name in (_NEVER_INPLACE if inplace else _ONLY_INPLACE):
+        return None
+    one = _one(name, "_" if inplace else "")
+
+    def foreach(*args: Any, **kwargs: Any) -> Any:
+        lists = [a for a in (*args, *kwargs.values()) if _is_list(a)]
+        if not lists or any(not len(a) for a in lists):
+            raise RuntimeError("Tensor list must have at least one tensor.")
+        count = len(lists[0])
+        for other in lists[1:]:
+            if len(other) != count:
+                if isinstance(other[0], fb.Tensor):
+                    raise RuntimeError(
+                        f"Tensor lists must have the same number of tensors, got {count} and {len(other)}"
+                    )
+                raise RuntimeError("Tensor list must have same number of elements as scalar list.")
+        args = tuple(
+            _numbers(a, count) if name.startswith("addc") and i == 3 else a for i, a in enumerate(args)
+        )
+        results = [
+            one(
+                *(a[i] if _is_list(a) else a for a in args),
+                **{k: a[i] if _is_list(a) else a for k, a in kwargs.items()},
+            )
+            for i in range(count)
+        ]
+        return args[0] if inplace else tuple(results)
+
+    foreach.__name__ = foreach.__qualname__ = full
+    return foreach
+
+
+def _numbers(value: Any, count: int) -> Sequence | Any:
+    """The numbers in a tensor, one for each tensor of the lists."""
+    return value.tolist() if isinstance(value, fb.Tensor) and value.dim() == 1 else value
