@@ -351,10 +351,9 @@ def is_shared(self: Tensor) -> bool:
 @_method
 def share_memory_(self: Tensor) -> Tensor:
     """Move the memory to where other processes can see it."""
-    from .utils.data._utils import shared
+    from .multiprocessing import reductions
 
-    if not self.is_shared():
-        shared.move_storage(self)
+    reductions.share(self.untyped_storage())
     return self
 
 

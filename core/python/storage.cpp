@@ -230,6 +230,27 @@ PyObject* set_shared(PyObject* self, PyObject* on) {
     storage_of(self).is_shared_memory = PyObject_IsTrue(on) == 1;
     return none();
 }
+PyObject* relocate(PyObject* self, PyObject* buffer) {
+    return guarded([&]() -> PyObject* {
+        Storage& s = storage_of(self);
+        check(s.device().type == DeviceType::CPU, "only memory of the CPU can be moved");
+        auto view = std::make_unique<Py_buffer>();
+        if (PyObject_GetBuffer(buffer, view.get(), PyBuffer_WRITABLE) < 0) return nullptr;
+        const size_t bytes = size_t(view->len);
+        if (s.nbytes() != 0 && s.nbytes() != bytes) {
+            PyBuffer_Release(view.get());
+            fail(ErrorKind::Value, "the storage has ", s.nbytes(), " bytes, the memory ", bytes);
+        }
+        void* to = view->buf;
+        s.relocate(to, bytes, [held = view.release()] {
+            const PyGILState_STATE state = PyGILState_Ensure();
+            PyBuffer_Release(held);
+            delete held;
+            PyGILState_Release(state);
+        });
+        return none();
+    });
+}
 PyObject* device(PyObject* self, void*) { return wrap(storage_of(self).device()); }
 PyObject* is_cuda(PyObject* self, void*) { return PyBool_FromLong(storage_of(self).device().type == DeviceType::CUDA); }
 PyObject* never(PyObject*, void*) { return PyBool_FromLong(false); }
@@ -265,6 +286,7 @@ PyMethodDef methods[] = {
     {"is_pinned", is_pinned, METH_NOARGS, nullptr},
     {"get_device", get_device_index, METH_NOARGS, nullptr},
     {"_set_shared", set_shared, METH_O, nullptr},
+    {"_relocate", relocate, METH_O, "Moves the bytes into the memory of a buffer, which is kept."},
     {},
 };
 PyGetSetDef getset[] = {

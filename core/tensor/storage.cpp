@@ -83,4 +83,15 @@ void Storage::resize(size_t bytes) {
     bytes_ = bytes;
 }
 
+void Storage::relocate(void* memory, size_t bytes, Deleter deleter) {
+    void* old = data();
+    if (bytes_) std::memcpy(memory, old, bytes_);
+    if (deleter_) (*deleter_)();
+    else if (old) cache_free(old, capacity_);
+    data_ = memory;
+    bytes_ = bytes;
+    capacity_ = 0;
+    deleter_ = std::make_unique<Deleter>(std::move(deleter));
+}
+
 }  // namespace fb

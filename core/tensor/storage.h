@@ -50,6 +50,8 @@ public:
     Device device() const { return device_; }
     bool resizable() const { return !deleter_; }
     void resize(size_t bytes);  // keeps the common prefix
+    // Moves the bytes into memory of the caller (an empty storage takes what lies there); views follow.
+    void relocate(void* memory, size_t bytes, Deleter deleter);
 
     // The hidden image while it is the only valid form; null once the plain bytes exist.
     HiddenImage* image() const { return image_.get(); }

@@ -54,7 +54,7 @@ def share(storage: Any) -> None:
     except BaseException:
         os.close(fd)
         raise
-    storage._adopt(array)
+    storage._relocate(array)
     storage._set_shared(True)
 
 
@@ -66,7 +66,7 @@ def _rebuild_storage(handle: Any, size: int) -> Any:
     else:
         os.close(fd)
     storage = fb.UntypedStorage(0)
-    storage._adopt(array)
+    storage._relocate(array)
     storage._set_shared(True)
     return storage
 
