@@ -235,7 +235,7 @@ PyObject* relocate(PyObject* self, PyObject* buffer) {
         Storage& s = storage_of(self);
         check(s.device().type == DeviceType::CPU, "only memory of the CPU can be moved");
         auto view = std::make_unique<Py_buffer>();
-        if (PyObject_GetBuffer(buffer, view.get(), PyBuffer_WRITABLE) < 0) return nullptr;
+        if (PyObject_GetBuffer(buffer, view.get(), PyBUF_WRITABLE) < 0) return nullptr;
         const size_t bytes = size_t(view->len);
         if (s.nbytes() != 0 && s.nbytes() != bytes) {
             PyBuffer_Release(view.get());
