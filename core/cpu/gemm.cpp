@@ -176,13 +176,14 @@ bool gemm_bf16(int64_t batch, int64_t m, int64_t n, int64_t k, const Scalar& alp
 }
 
 // How many threads share the rows of C and how many its columns: the least time of the slowest, where every thread
-// packs or reads what it needs of A and B. Rows rather than columns where it makes no difference: they stay in one
-// thread's cache, for a weight its gradient and the optimizer's step as well.
+// packs or reads what it needs of A and B. Where it makes no difference the rows of A are divided, or the columns of a
+// transposed B: either way the rows of a weight stay with one thread, and in its cache, from the product to the
+// gradient and the optimizer's step.
 struct Grid {
     int64_t rows, columns;  // of a thread's part
 };
 Grid divide(const GemmBlock& g, const GemmKernel& kernel) {
-    constexpr double kPacking = 8;  // multiplications that take as long as packing one element
+    constexpr double kPacking = 12;  // multiplications that take as long as packing one element
     const int64_t threads = std::min<int64_t>(num_threads(), int64_t(double(g.m) * double(g.n) * double(g.k) / kGrain));
     const auto part = [](int64_t n, int64_t unit, int64_t by) {
         const int64_t units = (n + unit - 1) / unit;
@@ -190,7 +191,8 @@ Grid divide(const GemmBlock& g, const GemmKernel& kernel) {
     };
     Grid best{g.m, g.n};
     double least = INFINITY;
-    for (int64_t down = threads; down >= 1; --down) {
+    for (int64_t i = 1; i <= threads; ++i) {
+        const int64_t down = g.b_col == 1 ? threads + 1 - i : i;
         const Grid grid{part(g.m, std::min<int64_t>(kernel.rows, 4), down), part(g.n, kernel.columns, threads / down)};
         const double read =
             (g.a_col == 1 ? 0.5 : 1) * double(grid.rows) + (g.b_col == 1 ? 1 : 2) * double(grid.columns);
@@ -212,9 +214,14 @@ void run_block(const GemmBlock& g, const GemmBatch& batch = {}) {
 // A product may be turned over, Cᵀ = Bᵀ·Aᵀ: a column of results becomes a row; and the weight of a linear layer,
 // transposed, becomes the left factor, which is taken as it lies.
 bool turn(GemmBlock& g) {
-    const bool column = g.n == 1 && g.m > 1 && g.c_row == 1 && !g.bias,
-               weight = g.b_row == 1 && g.b_col > 1 && g.m > 8 && g.m <= 128 && g.n > 1;
+    const bool column = g.n == 1 && g.m > 1 && g.c_row == 1,
+               weight = g.b_row == 1 && g.b_col > 1 && g.m > 8 && g.m <= 128 && g.k >= 2 * g.m && g.n >= 32;
     if (!column && !weight) return false;
+    if (column && g.bias) {
+        std::fill_n(g.c, g.m, *g.bias);
+        g.bias = nullptr;
+        g.beta = 1;
+    }
     std::swap(g.m, g.n);
     std::swap(g.a, g.b);
     std::swap(g.a_row, g.b_col);

@@ -44,6 +44,8 @@ def check_products():
         np.testing.assert_allclose(fb.bmm(a, b).numpy(), wanted, err_msg=where, **close)
         np.testing.assert_allclose(fb.mm(a[0], b[0]).numpy(), wanted[0], err_msg=where, **close)
         np.testing.assert_allclose(fb.mv(a[0], b[0, :, 0]).numpy(), wanted[0, :, 0], err_msg=where, **close)
+        one = fb.addmm(fb.from_numpy(bias[:1]), a[2], b[2, :, :1])
+        np.testing.assert_allclose(one.numpy(), wanted[2, :, :1] + bias[0], err_msg=where, **close)
         sum = fb.addmm(fb.from_numpy(bias), a[1], b[1], beta=0.5, alpha=2)
         np.testing.assert_allclose(sum.numpy(), 2 * wanted[1] + 0.5 * bias, err_msg=where, **close)
 

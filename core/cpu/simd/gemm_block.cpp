@@ -154,6 +154,7 @@ void pack(float* to, int64_t panel, const float* from, int64_t along, int64_t ac
                 F rows[W];
                 for (int64_t i = 0; i < W; ++i) {
                     const float* line = from + (q + i) * across + l;
+                    if (i < lines) __builtin_prefetch(line + 6 * W);  // more lines than the processor foresees
                     rows[i] = i >= lines ? splat<F>(0) : columns == W ? load<F>(line) : load_part(line, columns);
                 }
                 transpose(rows);
