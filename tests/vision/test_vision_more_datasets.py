@@ -643,3 +643,44 @@ def test_damaged_cifar_batches_make_no_objects(tmp_path):
         path.write_bytes(damaged[: RNG.integers(1, len(whole))])
         with contextlib.suppress(pickle.UnpicklingError, ValueError):
             _read(str(path))
+
+
+def test_kitti(tmp_path):
+    base = tmp_path / "Kitti/raw/training"
+    picture(base / "image_2/000001.png", (20, 10))
+    (base / "label_2").mkdir()
+    (base / "label_2/000001.txt").write_text("Truck 0.00 0 -1.57 5.5 1 15 8 2.8 2.6 12.3 0.4 1.4 69 -1.5\n")
+    (thing,) = datasets.Kitti(tmp_path)[0][1]
+    assert thing["type"] == "Truck" and thing["bbox"] == [5.5, 1, 15, 8] and thing["rotation_y"] == -1.5
+    target = datasets.wrap_dataset_for_transforms_v2(datasets.Kitti(tmp_path), ["boxes", "labels", "alpha"])[
+        0
+    ][1]
+    assert target["boxes"].tolist() == [[5.5, 1, 15, 8]] and target["labels"].tolist() == [2]
+    assert target["alpha"] == [-1.57]
+    picture(tmp_path / "Kitti/raw/testing/image_2/000001.png")
+    assert datasets.Kitti(tmp_path, train=False)[0][1] is None
+    (base / "label_2/000001.txt").write_text("Truck 0.00")
+    with pytest.raises(ValueError, match="damaged"):
+        datasets.Kitti(tmp_path)[0]
+
+
+def test_cityscapes(tmp_path):
+    stem = "bonn_000000_000019"
+    picture(tmp_path / f"leftImg8bit/train/bonn/{stem}_leftImg8bit.png", (4, 2))
+    folder = tmp_path / "gtFine/train/bonn"
+    folder.mkdir(parents=True)
+    numbers = np.array([[7, 26001, 26001, 24000], [7, 7, 26002, 24000]], np.uint16)
+    PIL.fromarray(numbers).save(folder / f"{stem}_gtFine_instanceIds.png")
+    picture(folder / f"{stem}_gtFine_labelIds.png", (4, 2), 7, "L")
+    (folder / f"{stem}_gtFine_polygons.json").write_text('{"objects": []}')
+    data = datasets.Cityscapes(tmp_path, target_type=["semantic", "polygon"])
+    mask, polygons = data[0][1]
+    assert mask.getpixel((0, 0)) == 7 and polygons == {"objects": []}
+    assert len(data.classes) == 35 and data.classes[26].name == "car" and data.classes[26].train_id == 13
+    wrapped = datasets.wrap_dataset_for_transforms_v2(datasets.Cityscapes(tmp_path))
+    target = wrapped[0][1]
+    assert target["labels"].tolist() == [24, 26, 26] and target["masks"].sum((1, 2)).tolist() == [2, 2, 1]
+    with pytest.raises(ValueError, match="Unknown split 'test' for mode 'coarse'"):
+        datasets.Cityscapes(tmp_path, split="test", mode="coarse")
+    with pytest.raises(RuntimeError, match="Dataset not found or incomplete"):
+        datasets.Cityscapes(tmp_path, split="val")

@@ -4,6 +4,7 @@ from ._wrap import wrap_dataset_for_transforms_v2
 from .caltech import Caltech101, Caltech256
 from .celeba import CelebA
 from .cifar import CIFAR10, CIFAR100
+from .cityscapes import Cityscapes
 from .clip_sets import Country211, RenderedSST2
 from .coco import CocoCaptions, CocoDetection
 from .dtd import DTD
@@ -16,6 +17,7 @@ from .food101 import Food101
 from .gtsrb import GTSRB
 from .imagenet import ImageNet
 from .imagenette import Imagenette
+from .kitti import Kitti
 from .mnist import EMNIST, KMNIST, MNIST, QMNIST, FashionMNIST
 from .moving_mnist import MovingMNIST
 from .omniglot import Omniglot
@@ -29,6 +31,8 @@ from .vision import VisionDataset
 from .voc import VOCDetection, VOCSegmentation
 
 __all__ = [
+    "Cityscapes",
+    "Kitti",
     "Country211",
     "RenderedSST2",
     "DTD",

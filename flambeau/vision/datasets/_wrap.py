@@ -9,13 +9,16 @@ import flambeau as fb
 
 from .. import tv_tensors
 from ..ops import box_convert
+from ..transforms.functional import pil_to_tensor
 from ._listed import ListedImages
 from .caltech import Caltech101, Caltech256
 from .celeba import CelebA
 from .cifar import CIFAR10
+from .cityscapes import Cityscapes
 from .coco import CocoCaptions, CocoDetection
 from .fakedata import FakeData
 from .folder import DatasetFolder
+from .kitti import Kitti
 from .mnist import MNIST
 from .omniglot import Omniglot
 from .oxford_iiit_pet import OxfordIIITPet
@@ -69,6 +72,58 @@ def _celeba(dataset: CelebA, target_keys: Any) -> Wrapper:
             for kind, part in zip(kinds, parts, strict=True)
         }
         return image, named if len(kinds) > 1 else named[kinds[0]]
+
+    return wrapped
+
+
+KITTI_CATEGORIES = ("Car Van Truck Pedestrian Person_sitting Cyclist Tram Misc DontCare").split()
+
+
+def _kitti(dataset: Kitti, target_keys: Any) -> Wrapper:
+    fields = {"type", "truncated", "occluded", "alpha", "bbox", "dimensions", "location", "rotation_y"}
+    keys = _keys(target_keys, fields | {"boxes", "labels"}, {"boxes", "labels"})
+
+    def wrapped(index: int, sample: tuple[Any, Any]) -> tuple[Any, Any]:
+        image, objects = sample
+        if objects is None:
+            return image, None
+        out: dict[str, Any] = {key: [thing[key] for thing in objects] for key in fields & keys}
+        if "boxes" in keys:
+            rows = fb.tensor([thing["bbox"] for thing in objects]).reshape(-1, 4)
+            size = (image.height, image.width)
+            out["boxes"] = tv_tensors.BoundingBoxes(rows, format="XYXY", canvas_size=size)
+        if "labels" in keys:
+            numbers = [KITTI_CATEGORIES.index(thing["type"]) for thing in objects]
+            out["labels"] = fb.tensor(numbers, dtype=fb.int64)
+        return image, out
+
+    return wrapped
+
+
+def _cityscapes(dataset: Cityscapes, target_keys: Any) -> Wrapper:
+    if any(kind in ("polygon", "color") for kind in dataset.target_type):
+        raise ValueError("`Cityscapes` can only be wrapped with target types 'instance' and 'semantic'")
+
+    def instances(target: Any) -> dict[str, Any]:
+        """Masks and classes: a value from 1000 on is a class times 1000 and a number."""
+        plain = pil_to_tensor(target)[0].to(fb.int64)
+        numbers = [n for n in fb.unique(plain).tolist() if n >= 1000]
+        masks = [plain == n for n in numbers]
+        stacked = fb.stack(masks) if masks else fb.zeros(0, *plain.shape, dtype=fb.bool)
+        return {
+            "masks": tv_tensors.Mask(stacked),
+            "labels": fb.tensor([n // 1000 for n in numbers], dtype=fb.int64),
+        }
+
+    def wrapped(index: int, sample: tuple[Any, Any]) -> tuple[Any, Any]:
+        image, target = sample
+        kinds = dataset.target_type
+        parts = list(target) if len(kinds) > 1 else [target]
+        done = [
+            instances(part) if kind == "instance" else tv_tensors.Mask(pil_to_tensor(part))
+            for kind, part in zip(kinds, parts, strict=True)
+        ]
+        return image, done[0] if len(done) == 1 else done
 
     return wrapped
 
@@ -146,6 +201,8 @@ _WRAPPERS: dict[type, Callable[[Any, Any], Wrapper]] = {
     CocoCaptions: _plain,
     CocoDetection: _coco,
     CelebA: _celeba,
+    Cityscapes: _cityscapes,
+    Kitti: _kitti,
     OxfordIIITPet: _pet,
     **dict.fromkeys(
         (MNIST, CIFAR10, SVHN, STL10, USPS, SEMEION, FakeData, DatasetFolder, ListedImages, Omniglot), _plain
