@@ -42,7 +42,8 @@ Tensor relu(const Tensor& x, Out out) {
 void check_hardtanh(const Tensor& x, double lo) {
     check(x.dtype() != DType::b1, "Bool inputs not supported for hardtanh");
     if (is_complex(x.dtype())) fail(ErrorKind::NotImplemented, "clamp is not supported for complex types");
-    check(!(x.dtype() == DType::u8 && lo < 0), "cannot do hardtanh on an unsigned type with negative limits");
+    check(!(x.dtype() == DType::u8 && std::trunc(lo) < 0),
+          "cannot do hardtanh on an unsigned type with negative limits");
 }
 Tensor hardtanh(const Tensor& x, Scalar lo, Scalar hi, Out out) {
     check_hardtanh(x, lo.real());

@@ -370,6 +370,7 @@ Tensor detach(const Tensor& self) { return shallow_copy(self, true); }
 Tensor alias(const Tensor& self) { return make_view(self, self.sizes(), self.strides(), self->offset); }
 
 Tensor resize_(const Tensor& self, IntSpan size, std::optional<MemoryFormat>) {
+    check(!self.requires_grad(), "cannot resize variables that require grad");
     for (int64_t s : size) check(s >= 0, "Trying to create tensor with negative dimension ", s, ": ", size);
     const size_t bytes = size_t(product(size) + self->offset) * itemsize(self.dtype());
     if (product(size) && bytes > self->storage->nbytes()) self->storage->resize(bytes);

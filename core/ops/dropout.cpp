@@ -94,8 +94,7 @@ Tensor rrelu_with_noise(const Tensor& self, const Tensor& noise, Scalar lower, S
         cpu::fill_slopes(slopes.data(), x.data(), x.dtype(), x.numel(), lower.real(), upper.real(), generator);
         if (slopes.get() != noise.get()) cpu::copy_data(noise, slopes);
     }
-    noise->bump_version();
-    return op<"mul">(self, noise);
+    return op<"mul">(self, noise);  // the noise keeps its version: it is saved for backward before it is drawn
 }
 Tensor rrelu_with_noise_(const Tensor& self, const Tensor& noise, Scalar lower, Scalar upper, bool training,
                          Generator* g) {

@@ -176,6 +176,7 @@ Tensor masked_scatter(const Tensor& self, const Tensor& mask, const Tensor& sour
           mask.dtype());
     if (out.inplace()) op<"expand">(mask, self.sizes());
     const Dims shape = broadcast_shapes(self.sizes(), mask.sizes());
+    if (self.is_meta() || mask.is_meta()) return empty(shape, self.dtype(), kMeta);
     const std::vector<int64_t> flat = true_positions(op<"expand">(mask, shape));
     check(int64_t(flat.size()) <= source.numel(), "Number of elements of source < number of ones in mask");
     Tensor r = empty(shape, self.dtype());

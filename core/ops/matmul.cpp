@@ -80,6 +80,10 @@ Tensor mm(const Tensor& a, const Tensor& b, Out out) {
     const int64_t sizes[] = {m, n};
     const Tensor r = target(out, sizes, a, {&a, &b});
     if (r.is_meta()) return r;
+    if (m * n * k == 0) {  // nothing to multiply: any type will do
+        fill(r, 0);
+        return r;
+    }
     no_bool(a.dtype(), "addmm_impl_cpu_");
     gemm(a.dtype(), m, n, k, 1, matrix(a), matrix(b), 0, r.data(), n);
     return r;
@@ -101,7 +105,8 @@ Tensor addmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta, 
     const Tensor r = target(out, sizes, a, {&a, &b});
     if (r.is_meta()) return r;
     no_bool(a.dtype(), "addmm_impl_cpu_");
-    if (beta.equals(1) && self.numel() == n && self.dim() > 0 && self.sizes().back() == n && self.is_contiguous()) {  // a bias: one row for all
+    if (beta.equals(1) && self.numel() == n && self.dim() > 0 && self.sizes().back() == n &&
+        self.is_contiguous()) {  // a bias: one row for all
         gemm(a.dtype(), m, n, k, alpha, matrix(a), matrix(b), 0, r.data(), n, self.data());
         return r;
     }

@@ -152,7 +152,7 @@ Tensor probability_loss(const Tensor& x, const Tensor& target, const Tensor& w, 
     if (reduction == kNone) return -op<"sum.dim_IntList">(product, Dims{dim});
     const Tensor sum = -op<"sum">(product);
     if (reduction == kSum) return sum;
-    return op<"div">(sum, Scalar(std::max<int64_t>(1, x.numel() / std::max<int64_t>(1, classes))));
+    return op<"div">(sum, Scalar(x.numel() / std::max<int64_t>(1, classes)));  // of no samples: NaN
 }
 
 Tensor smoothed_loss(const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction, int64_t ignore,

@@ -204,7 +204,7 @@ struct BatchGradient {
 
 Three batch_norm_kernel(const BatchGradient& a, bool need_x) {
     const NormLoops& k = loops_for(a.x.dtype(), "batch_norm_backward");
-    const int64_t channels = a.x.sizes()[1], c1[] = {channels};
+    const int64_t channels = a.x.dim() > 1 ? a.x.sizes()[1] : 0, c1[] = {channels};
     const DType wt = statistics_type(a.x, a.w);
     if (a.x.is_meta()) return {empty_like(a.x), empty(c1, wt, kMeta), empty(c1, wt, kMeta)};
     if (a.x.numel() == 0) return {empty_like(a.x), zeros(c1, wt), zeros(c1, wt)};
@@ -239,6 +239,7 @@ Three batch_norm_kernel(const BatchGradient& a, bool need_x) {
 }
 
 Three batch_norm_composite(const BatchGradient& a) {
+    if (a.x.dim() < 2) return batch_norm_kernel(a, true);  // an empty vector
     const Tensor g = in_float(a.g), x = in_float(a.x), w = in_float(a.w);
     const Dims wide = shape_1c1(x.dim(), x.sizes()[1]), dims = all_but_channels(x.dim());
     const Tensor h = w.defined() ? op<"mul">(g, op<"view">(w, wide)) : g;

@@ -377,10 +377,11 @@ Tensor values_at(const Tensor& x, const std::vector<Tensor>& at) {
         index = d ? op<"add">(op<"mul">(index, Scalar(n)), i) : i;
     }
     const int64_t batch = x.size(0), channels = x.size(1), count = index.numel() / std::max<int64_t>(1, batch);
+    const int64_t plane = product(IntSpan(x.sizes()).subspan(2));
     const Tensor flat = op<"expand">(op<"reshape">(index, Dims{batch, 1, count}), Dims{batch, channels, count});
     Dims shape = index.sizes();
     shape.insert(1, channels);
-    const Tensor v = op<"reshape">(op<"gather">(op<"reshape">(x, Dims{batch, channels, -1}), 2, flat), shape);
+    const Tensor v = op<"reshape">(op<"gather">(op<"reshape">(x, Dims{batch, channels, plane}), 2, flat), shape);
     return op<"mul">(v, op<"unsqueeze">(inside, 1));
 }
 Tensor grid_sampler(const Tensor& x, const Tensor& grid, int64_t mode, int64_t padding, bool align) {

@@ -401,7 +401,7 @@ Tensor index_fill(const Tensor& self, int64_t dim, const Tensor& index, Operand 
     if (value.is_tensor())
         check(value.tensor().dim() == 0, "Only supports 0-dimension value tensor, but got tensor with ",
               value.tensor().dim(), " dimension(s).");
-    const Scalar v = value.is_tensor() ? value.tensor().item() : value.scalar();
+    const Scalar v = !value.is_tensor() ? value.scalar() : value.tensor().is_meta() ? Scalar(0) : value.tensor().item();
     check(!(v.is_complex() && !is_complex(self.dtype())),
           "index_fill_(): Converting complex Scalar to non-complex type is not supported");
     Tensor r = started(self, out);

@@ -31,6 +31,10 @@ Tensor from_parts(const Tensor& a, const Tensor& b, Out out) {
           scalar_name(a.dtype()), " and ", scalar_name(b.dtype()));
     check(a.dtype() == b.dtype(), "Expected object of scalar type ", scalar_name(a.dtype()), " but got scalar type ",
           scalar_name(b.dtype()), " for second argument");
+    if (a.dtype() == DType::f16 && kind == Binary::make_complex) {
+        const Tensor wide = binary(kind, name.text, a.to(DType::f32), b.to(DType::f32), DType::f32, Out());
+        return wide.to(DType::c32);
+    }
     return binary(kind, name.text, a, b, a.dtype(), out);
 }
 
@@ -46,7 +50,10 @@ Tensor gamma_density(Back& b) {  // d P(a, x) / dx
     const Tensor a = b.arg(0), x = b.arg(1);
     return b.g * exp(log(x) * (a - 1.0) - x - op<"lgamma">(a));
 }
-Tensor atan2_scale(Back& b) { return op<"reciprocal">(square(b.arg(0)) + square(b.arg(1))); }
+Tensor atan2_scale(Back& b) {  // zero at the origin, which has no angle
+    const Tensor squares = square(b.arg(0)) + square(b.arg(1));
+    return masked(op<"reciprocal">(squares), op<"eq">(squares, 0));
+}
 
 struct Polynomial {
     const char* name;

@@ -152,6 +152,7 @@ PyObject* H(const Tensor& t) {
     return wrap(conjugated(reversed(t)));
 }
 Tensor matrix_transpose(const Tensor& t, const char* name) {
+    if (t.dim() == 0) return t;
     check(t.dim() >= 2, "tensor.", name, " is only supported on matrices or batches of matrices. Got ", t.dim(),
           "-D tensor.");
     return op<"transpose">(t, int64_t(-2), int64_t(-1));

@@ -561,6 +561,9 @@ def trapezoid(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1) -> Any:
         raise RuntimeError("trapezoid: received a bool input for `y` or `x`, but bool is not supported")
     if wrap_dim(dim, y.dim()) < y.dim() and y.shape[dim] == 0:
         return y.new_zeros([s for d, s in enumerate(y.shape) if d != wrap_dim(dim, y.dim())])
+    if x is None:  # every point once but for half the ends; small integers do not overflow
+        ends = (y.select(dim, 0) + y.select(dim, -1)) * 0.5
+        return (y.sum(dim) - ends) * dx
     areas, at = _panels(y, x, dx, dim, "trapezoid")
     return areas.sum(at)
 

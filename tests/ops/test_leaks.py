@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 
 import pytest
 
@@ -12,7 +13,7 @@ from flambeau import _C
 from .samples import Operator, operators, samples
 
 TABLE = list(operators())
-REPEATS = 200
+REPEATS = int(os.environ.get("FLAMBEAU_LEAK_REPEATS", "200"))  # a nightly run asks for 10000
 
 
 def _live() -> int:

@@ -136,12 +136,12 @@ constexpr auto backward() {
     floats(t, Binary::elu_backward, [](auto s, auto g, auto x) {
         using V = decltype(x);
         const V scale = par<V>(s, 1), in = par<V>(s, 2);
-        return x > V{} ? g * scale : g * (in * par<V>(s, 0) * scale) * exp(V(x * in));
+        return x <= V{} ? g * (in * par<V>(s, 0) * scale) * exp(V(x * in)) : g * scale;
     });
     floats(t, Binary::elu_backward_from_output, [](auto s, auto g, auto y) {
         using V = decltype(y);
         const V scale = par<V>(s, 1), in = par<V>(s, 2);
-        return y > V{} ? g * scale : g * in * (y + par<V>(s, 0) * scale);
+        return y <= V{} ? g * in * (y + par<V>(s, 0) * scale) : g * scale;
     });
     floats(t, Binary::softplus_backward, [](auto s, auto g, auto x) {
         using V = decltype(x);
