@@ -274,3 +274,13 @@ def test_kernels_for_other_kinds():
 def test_interpolation_modes_are_shared():
     assert v2.InterpolationMode is v1.InterpolationMode
     assert np.allclose(F.rotate(fb.ones(1, 4, 4), 10.0, fill=[1.0]), 1)
+
+
+def test_the_centre_makes_no_difference_to_an_expanded_picture():
+    image, corners = scene()
+    boxes = tv_tensors.BoundingBoxes(corners, format="XYXY", canvas_size=SIZE)
+    for inpt in (image, boxes):
+        with pytest.warns(UserWarning, match="center argument has no effect"):
+            out = F.rotate(inpt, 30.0, expand=True, center=[3.0, 4.0])
+        assert out.equal(F.rotate(inpt, 30.0, expand=True))
+    assert not F.rotate(image, 30.0, center=[3.0, 4.0]).equal(F.rotate(image, 30.0))

@@ -221,7 +221,7 @@ class RandomRotation(Filled, Transform):
             **params,
             interpolation=self.interpolation,
             expand=self.expand,
-            center=self.center,
+            center=None if self.expand else self.center,
             fill=self._fill_for(inpt),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -173,7 +174,15 @@ def rotate(
     center: list[float] | None = None,
     fill: Any = None,
 ) -> Any:
-    """Turn counter-clockwise by degrees, about the middle or `center` (x, y)."""
+    """Turn counter-clockwise by degrees, about the middle or `center` (x, y).
+
+    With `expand` the whole of the turned picture is kept, and the centre makes no difference.
+    """
+    if expand and center is not None:
+        warnings.warn(
+            "The provided center argument has no effect on the result if expand is True", stacklevel=2
+        )
+        center = None
     return dispatch(
         rotate, inpt, angle=angle, interpolation=interpolation, expand=expand, center=center, fill=fill
     )
@@ -183,7 +192,7 @@ def _rotate_moved(
     move: Any, inpt: Any, angle: float, expand: bool = False, center: Any = None, **_: Any
 ) -> Any:
     height, width = inpt.canvas_size
-    center = [width * 0.5, height * 0.5] if center is None or expand else center
+    center = [width * 0.5, height * 0.5] if center is None else center
     backward = pictures.inverse_affine(center, -angle, [0.0, 0.0], 1.0, [0.0, 0.0])
     forward = inverse(backward)
     new = (height, width)
