@@ -43,6 +43,12 @@ def initialize_truncated(model: nn.Module, std: float) -> None:
             nn.init.zeros_(module.bias)
 
 
+def size_changes(features: nn.Sequential) -> list[int]:
+    """Where in a MobileNet's features the sizes change: the first layer, each of stride 2, the last."""
+    inner = [i for i, block in enumerate(features) if getattr(block, "_is_cn", False)]
+    return [0, *inner, len(features) - 1]
+
+
 def imagenet_to_inception(x: fb.Tensor) -> fb.Tensor:
     """Pictures [N, 3, H, W] normalized by ImageNet's means and deviations, normalized to [-1, 1] instead."""
     means, deviations = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -61,6 +61,7 @@ class InvertedResidual(nn.Module):
         self.conv = nn.Sequential(*layers)
         self.stride, self.out_channels = stride, oup
         self.use_res_connect = stride == 1 and inp == oup
+        self._is_cn = stride > 1
 
     def forward(self, x: fb.Tensor) -> fb.Tensor:
         return x + self.conv(x) if self.use_res_connect else self.conv(x)

@@ -11,7 +11,6 @@ from flambeau import nn
 
 from .._api import WeightsEnum, load, require
 from .._utils import IntermediateLayerGetter
-from ..mobilenetv3 import MobileNetV3
 from ..resnet import ResNet
 
 
@@ -42,13 +41,6 @@ class _SimpleSegmentationModel(nn.Module):
 def resnet_layers(backbone: ResNet, aux: bool | None) -> IntermediateLayerGetter:
     """The last layer of a ResNet as "out", the one before as "aux"."""
     return IntermediateLayerGetter(backbone, {"layer4": "out", "layer3": "aux"} if aux else {"layer4": "out"})
-
-
-def mobilenet_stages(backbone: MobileNetV3) -> tuple[nn.Sequential, list[int]]:
-    """The features of a MobileNetV3 and where the sizes change: the first, each of stride 2, the last."""
-    features = backbone.features
-    inner = [i for i, block in enumerate(features) if getattr(block, "_is_cn", False)]
-    return features, [0, *inner, len(features) - 1]
 
 
 def make(

@@ -9,10 +9,10 @@ import flambeau as fb
 from flambeau import nn
 
 from .._api import WeightsEnum, model, published
-from .._utils import IntermediateLayerGetter
+from .._utils import IntermediateLayerGetter, size_changes
 from ..mobilenetv3 import MobileNet_V3_Large_Weights, mobilenet_v3_large
 from ..resnet import ResNet, ResNet50_Weights, ResNet101_Weights, resnet50, resnet101
-from ._utils import _SimpleSegmentationModel, make, mobilenet_stages, resize, resnet_layers, with_auxiliary
+from ._utils import _SimpleSegmentationModel, make, resize, resnet_layers, with_auxiliary
 from .fcn import FCNHead
 
 __all__ = [
@@ -106,7 +106,8 @@ def _on(resnet: Callable[..., ResNet]) -> Callable[..., DeepLabV3]:
 
 
 def _on_mobilenet(weights_backbone: WeightsEnum | None, num_classes: int, aux: bool | None) -> DeepLabV3:
-    features, stages = mobilenet_stages(mobilenet_v3_large(weights=weights_backbone, dilated=True))
+    features = mobilenet_v3_large(weights=weights_backbone, dilated=True).features
+    stages = size_changes(features)
     last, middle = stages[-1], stages[-4]
     layers = {str(last): "out", str(middle): "aux"} if aux else {str(last): "out"}
     aux_classifier = FCNHead(features[middle].out_channels, num_classes) if aux else None

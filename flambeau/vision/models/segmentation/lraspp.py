@@ -9,9 +9,9 @@ import flambeau as fb
 from flambeau import nn
 
 from .._api import WeightsEnum, model, published
-from .._utils import IntermediateLayerGetter
+from .._utils import IntermediateLayerGetter, size_changes
 from ..mobilenetv3 import MobileNet_V3_Large_Weights, mobilenet_v3_large
-from ._utils import make, mobilenet_stages, resize
+from ._utils import make, resize
 
 __all__ = [
     "LRASPP",
@@ -64,7 +64,8 @@ class LRASPP(nn.Module):
 
 
 def _on_mobilenet(weights_backbone: WeightsEnum | None, num_classes: int, aux: bool | None) -> LRASPP:
-    features, stages = mobilenet_stages(mobilenet_v3_large(weights=weights_backbone, dilated=True))
+    features = mobilenet_v3_large(weights=weights_backbone, dilated=True).features
+    stages = size_changes(features)
     low, high = stages[-4], stages[-1]
     backbone = IntermediateLayerGetter(features, {str(low): "low", str(high): "high"})
     return LRASPP(backbone, features[low].out_channels, features[high].out_channels, num_classes)
