@@ -7,9 +7,11 @@ namespace fb::cpu {
 inline double conv_work(const ConvShape& s) {  // multiplications
     return double(product(s.out)) * double(product(s.weight)) / double(std::max<int64_t>(1, s.weight[0]));
 }
-// Channels-last strides that the user sees, as opposed to a hidden order.
+// Channels-last strides that the user sees, as opposed to a hidden order. A slice of such a tensor has the same order
+// of strides but gaps between its rows or pictures: it does not count.
 inline bool shows_channels_last(const Tensor& t) {
-    return !t.is_contiguous() && is_channels_last(t.sizes(), t.strides());
+    return !t.is_contiguous() && is_channels_last(t.sizes(), t.strides()) &&
+           is_non_overlapping_and_dense(t.sizes(), t.strides());
 }
 
 // --- oneDNN: float, and bfloat16 where the processor has it; in hidden orders

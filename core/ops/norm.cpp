@@ -52,6 +52,13 @@ double element(DType t, const void* p, int64_t i) {
 }
 Tensor zeros(IntSpan sizes, DType t, Device device = kCPU) { return op<"zeros">(sizes, t, nullptr, device); }
 bool user_channels_last(const Tensor& t) { return !t.is_contiguous() && is_channels_last(t.sizes(), t.strides()); }
+// In channels-last order without gaps: as it is, or a copy. (A slice of a channels-last tensor has gaps.)
+Tensor as_rows(const Tensor& t) {
+    if (user_channels_last(t) && is_non_overlapping_and_dense(t.sizes(), t.strides())) return t;
+    const Tensor r = empty_strided(t.sizes(), channels_last_strides(t.sizes()), t.dtype());
+    copy_data(r, t);
+    return r;
+}
 Tensor with_strides_of(const Tensor& t, const Tensor& like) {
     if (same(t.strides(), like.strides())) return t;
     const Tensor r = empty_strided(like.sizes(), like.strides(), t.dtype());
@@ -92,7 +99,10 @@ struct Laid {
 };
 Laid lay(const Tensor& x) {
     if (const Image* i = hidden_image(x)) return {x, i->data, ChannelLayout::of(*i)};
-    if (user_channels_last(x)) return {x, x.data(), ChannelLayout::rows(x.sizes())};
+    if (user_channels_last(x)) {
+        const Tensor rows = as_rows(x);
+        return {rows, rows.data(), ChannelLayout::rows(x.sizes())};
+    }
     const Tensor d = dense(x);
     return {d, d.data(), ChannelLayout::plain(d.sizes())};
 }
@@ -102,7 +112,8 @@ Tensor laid_like(const Tensor& x) {
         const Tensor r = make_hidden(x.sizes(), x.dtype(), i->order);
         return r;
     }
-    return user_channels_last(x) ? empty_strided(x.sizes(), x.strides(), x.dtype()) : empty(x.sizes(), x.dtype());
+    return user_channels_last(x) ? empty_strided(x.sizes(), channels_last_strides(x.sizes()), x.dtype())
+                                 : empty(x.sizes(), x.dtype());
 }
 void* bytes_of(const Tensor& t) {
     const Image* i = hidden_image(t);
@@ -114,7 +125,7 @@ Tensor bring(const Tensor& g, const Tensor& x) {
         const Image* j = hidden_image(g);
         return j && j->same_layout(*i) ? g : hide(dense(g), i->order);
     }
-    const Tensor r = user_channels_last(x) ? with_strides_of(g, x) : dense(g);
+    const Tensor r = user_channels_last(x) ? as_rows(g) : dense(g);
     r.data();  // the plain bytes, should it have been hidden
     return r;
 }

@@ -88,3 +88,51 @@ def test_memory_is_shared_after_revealing():
     assert rows.abs().sum().item() == 0
     y.numpy()[0, 3] = 1
     assert rows[3].sum().item() == 16
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        (slice(None), slice(2, 8)),
+        (slice(None), slice(6), slice(1, 7)),
+        (slice(None), slice(6), slice(None), slice(2, 9)),
+        (slice(None, None, 2), slice(6)),
+        (slice(None), slice(6), slice(None, None, 2), slice(None, None, 2)),
+    ],
+)
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda t: fb.conv2d(t, fb.ones(4, 6, 3, 3)),
+        lambda t: fb.conv2d(t, fb.ones(6, 1, 3, 3), groups=6),
+        lambda t: fb.conv_transpose2d(t, fb.ones(6, 2, 2, 2)),
+        fb.nn.BatchNorm2d(6),
+        lambda t: fb.nn.functional.group_norm(t, 2),
+        lambda t: fb.nn.functional.max_pool2d(t, 2),
+        lambda t: fb.nn.functional.avg_pool2d(t, 2),
+        lambda t: fb.nn.functional.interpolate(t, scale_factor=2, mode="bilinear"),
+    ],
+)
+def test_slices_of_channels_last_tensors_have_gaps(function, part):
+    """Such a slice has the order of channels-last strides but not all of its memory, and so may a gradient."""
+    fb.manual_seed(0)
+    base = fb.randn(3, 12, 9, 10).contiguous(memory_format=fb.channels_last)
+    sliced = base[part].requires_grad_()
+    plain = base[part].contiguous().requires_grad_()
+    out, expected = function(sliced), function(plain)
+    fb.testing.assert_close(out, expected)
+    wide = fb.randn(*(2 * size for size in out.shape)).contiguous(memory_format=fb.channels_last)
+    gradient = wide[tuple(slice(size) for size in out.shape)]
+    (got,) = fb.autograd.grad(out, sliced, gradient)
+    (want,) = fb.autograd.grad(expected, plain, gradient.contiguous())
+    fb.testing.assert_close(got, want)
+
+
+def test_weights_get_the_gradient_of_a_strided_output():
+    """Detectors turn [N, A * C, H, W] into [N, H * W * A, C] and join maps: the gradient is a slice."""
+    fb.manual_seed(0)
+    weight, x = fb.randn(12, 6, 1, 1, requires_grad=True), fb.randn(2, 6, 4, 5)
+    gradient = fb.randn(2, 100, 4)[:, 20:80].view(2, 4, 5, 3, 4).permute(0, 3, 4, 1, 2).reshape(2, 12, 4, 5)
+    assert not gradient.is_contiguous()
+    fb.conv2d(x, weight).backward(gradient)
+    fb.testing.assert_close(weight.grad[:, :, 0, 0], fb.einsum("nohw,nihw->oi", gradient, x))

@@ -2,5 +2,9 @@
 
 # ruff: noqa: F403
 from .faster_rcnn import *
+from .fcos import *
 from .keypoint_rcnn import *
 from .mask_rcnn import *
+from .retinanet import *
+from .ssd import *
+from .ssdlite import *

@@ -9,6 +9,7 @@ import flambeau as fb
 from flambeau import nn
 
 from ...ops import Conv2dNormActivation, FrozenBatchNorm2d, MultiScaleRoIAlign
+from ...ops.feature_pyramid_network import ExtraFPNBlock
 from .._api import WeightsEnum, load, model, published
 from ..mobilenetv3 import MobileNet_V3_Large_Weights, mobilenet_v3_large
 from ..resnet import ResNet50_Weights, resnet50
@@ -210,14 +211,16 @@ def _backbone(
     weights_backbone: ResNet50_Weights | None,
     progress: bool,
     trainable_backbone_layers: int | None,
-    **pyramid: Any,
+    returned_layers: list[int] | None = None,
+    last_levels: Callable[[], ExtraFPNBlock] | None = None,
 ) -> BackboneWithFPN:
     """ResNet-50 with a pyramid; its normalizations are frozen where it has weights."""
     trained = weights is not None or weights_backbone is not None
     layers = _validate_trainable_layers(trained, trainable_backbone_layers, 5, 3)
     norm_layer = FrozenBatchNorm2d if trained else nn.BatchNorm2d
     backbone = resnet50(weights=weights_backbone, progress=progress, norm_layer=norm_layer)
-    return _resnet_fpn_extractor(backbone, layers, **pyramid)
+    extra_blocks = last_levels() if last_levels is not None else None
+    return _resnet_fpn_extractor(backbone, layers, returned_layers, extra_blocks)
 
 
 def _backbone_v2(
