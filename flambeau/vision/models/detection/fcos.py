@@ -201,7 +201,7 @@ class FCOS(OneStageDetector):
     def _match(self, boxes: fb.Tensor, anchors: fb.Tensor, counts: list[int]) -> fb.Tensor:
         """For each place the smallest true box that it may belong to, or -1.
 
-    """FCOS on any backbone with the attribute `out_channels`; each place has one square as its anchor.
+        A place belongs to a box that it lies in, near the center, if the farthest side is 4 to 8 strides off:
         the first map takes nearer ones too, the last farther ones.
         """
         if boxes.numel() == 0:
