@@ -134,8 +134,8 @@ Tensor new_full(const Tensor& t, IntSpan size, Scalar v, DType d, std::optional<
 template <class T>
 void fill_range(T* p, int64_t n, T start, T step) {
     parallel_for(n, 65536, [=](int64_t b, int64_t e) {
-#pragma omp simd
-        for (int64_t i = b; i < e; ++i) p[i] = T(start + T(i) * step);
+        T v = T(start + T(b) * step);  // counted on: wraps as the product does
+        for (int64_t i = b; i < e; ++i, v = T(v + step)) p[i] = v;
     });
 }
 // From both ends, so that the last value is exact; fused, as PyTorch does.

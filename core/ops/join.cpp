@@ -285,6 +285,13 @@ Tensor flip(const Tensor& x, IntSpan dims) {
     run_loop(convert_loop(x.dtype(), x.dtype()), x.sizes(), ops, nullptr);
     return r;
 }
+// The destination lies a little ahead of the source in its page: copied forwards, every load would look like that of a
+// byte just stored.
+void copy_backwards(char* to, const char* from, int64_t n) {
+    constexpr int64_t kPiece = 256;
+    for (; n >= kPiece; n -= kPiece) std::memcpy(to + n - kPiece, from + n - kPiece, kPiece);
+    std::memcpy(to, from, size_t(n));
+}
 Tensor rolled(const Tensor& x0, int64_t dim, int64_t shift) {
     if (x0.is_meta()) return empty(x0.sizes(), x0.dtype(), kMeta);
     const Tensor x = dense(x0), r = empty(x.sizes(), x.dtype());
@@ -297,8 +304,8 @@ Tensor rolled(const Tensor& x0, int64_t dim, int64_t shift) {
     if (!r.numel()) return r;
     parallel_for(outer, std::max<int64_t>(1, (1 << 17) / row), [&](int64_t b, int64_t e) {
         for (; b < e; ++b) {
+            copy_backwards(to + b * row + end, from + b * row, row - end);
             std::memcpy(to + b * row, from + (b + 1) * row - end, size_t(end));
-            std::memcpy(to + b * row + end, from + b * row, size_t(row - end));
         }
     });
     return r;
@@ -325,25 +332,24 @@ template <bool Lower>
 Tensor triangle(const Tensor& x, int64_t k, Out out) {
     check(x.dim() >= 2, Lower ? "tril" : "triu", ": input tensor must have at least 2 dimensions");
     Tensor r = out.result(x.sizes(), x.dtype(), x.device());
-    if (r.is_meta()) return r;
-    if (r.get() != x.get()) copy_data(r, x);
-    const int64_t rows = x.size(-2), cols = x.size(-1);
-    // Row by row the part outside is cleared, for all matrices of the batch at once.
-    Dims sizes = r.sizes(), strides = r.strides();
-    const int64_t rs = strides[strides.size() - 2], cs = strides.back();
-    sizes.erase(sizes.size() - 2);
-    strides.erase(strides.size() - 2);
-    parallel_for(rows, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, r.numel() / std::max<int64_t>(rows, 1))),
-                 [&](int64_t b, int64_t e) {
-                     for (int64_t i = b; i < e; ++i) {
-                         const int64_t from = Lower ? std::clamp<int64_t>(i + k + 1, 0, cols) : 0,
-                                       to = Lower ? cols : std::clamp<int64_t>(i + k, 0, cols);
-                         if (to <= from) continue;
-                         Dims s = sizes;
-                         s.back() = to - from;
-                         fill(make_view(r, s, strides, r->offset + i * rs + from * cs), 0);
-                     }
-                 });
+    if (r.is_meta() || !r.numel()) return r;
+    // Row by row: what stays is copied, the rest cleared.
+    const Tensor from = dense(x), to = r->contiguous ? r : empty(r.sizes(), r.dtype());
+    const int64_t rows = x.size(-2), cols = x.size(-1), item = int64_t(itemsize(x.dtype()));
+    const char* in = static_cast<const char*>(from->data());
+    char* out_rows = static_cast<char*>(to->data());
+    parallel_for(r.numel() / cols, std::max<int64_t>(1, 32768 / cols), [&](int64_t begin, int64_t end) {
+        for (; begin < end; ++begin) {
+            const int64_t i = begin % rows, edge = std::clamp<int64_t>(i + k + (Lower ? 1 : 0), 0, cols);
+            const int64_t kept = Lower ? 0 : edge, kept_end = Lower ? edge : cols;
+            const char* row = in + begin * cols * item;
+            char* q = out_rows + begin * cols * item;
+            if (q != row) std::memcpy(q + kept * item, row + kept * item, size_t((kept_end - kept) * item));
+            std::memset(q, 0, size_t(kept * item));
+            std::memset(q + kept_end * item, 0, size_t((cols - kept_end) * item));
+        }
+    });
+    if (to.get() != r.get()) copy_data(r, to);
     return r;
 }
 

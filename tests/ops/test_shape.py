@@ -141,3 +141,37 @@ def test_out_dtype_and_grad_are_checked():
 def test_errors(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_triangles_and_turns_of_many_rows():
+    x = fb.arange(1_000_000).view(1000, 1000)
+    for k in (-1001, -3, 0, 5, 1001):
+        low, high = x.tril(k), x.triu(k + 1)
+        assert fb.equal(low + high, x)
+        assert low[10, 11 + k :].sum().item() == 0 if 0 <= 11 + k <= 1000 else True
+    assert fb.equal(x.t().tril(), x.triu().t())
+    y = x.clone().t()
+    y.tril_()
+    assert fb.equal(y, x.t().tril())
+    assert x.roll(3, 1)[7].tolist() == x[7, -3:].tolist() + x[7, :-3].tolist()
+    assert fb.equal(x.roll((-1, 2), (0, 1)), fb.cat([x[1:], x[:1]]).roll(2, 1))
+    assert x.flip(1)[5].tolist() == x[5].tolist()[::-1]
+    assert x.to(fb.uint8).flip(0, 1).view(-1).tolist() == x.to(fb.uint8).view(-1).tolist()[::-1]
+
+
+def test_strips_of_few_values():
+    # short strips are put together, or turned so that the long side comes first
+    a, row, column = (
+        fb.arange(60_000.0).view(20_000, 3),
+        fb.tensor([1.0, 2.0, 3.0]),
+        fb.arange(20_000.0).view(-1, 1),
+    )
+    assert (a + row)[777].tolist() == [2331 + 1, 2332 + 2, 2333 + 3]
+    assert (row - a)[19_999].tolist() == [1 - 59_997.0, 2 - 59_998.0, 3 - 59_999.0]
+    assert (a * column)[5].tolist() == [75, 80, 85]
+    wide = a.view(10, 2000, 3) + row.view(1, 1, 3)
+    assert fb.equal(wide.view(20_000, 3), a + row)
+    assert fb.equal(a.t().contiguous().t(), a)
+    assert fb.equal(fb.stack((a, a + 1), -1)[..., 1], a + 1)
+    assert a.repeat_interleave(2, 1)[1].tolist() == [3, 3, 4, 4, 5, 5]
+    assert fb.equal((a > row).to(fb.float32).sum(0), fb.tensor([19_999.0, 19_999.0, 19_999.0]))

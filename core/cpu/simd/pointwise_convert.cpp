@@ -54,16 +54,25 @@ template <class T>
 void copy_inner(char* out, const char* const* in, int64_t n, const void*) {
     if (out != in[0]) __builtin_memmove(out, in[0], n * sizeof(T));
 }
+// n elements, read from `from` downwards.
+template <class T>
+void reverse(char* to, const char* from, int64_t n) {
+    constexpr int step = kLanes<T>;
+    Vec<T> order = {};
+    for (int k = 0; k < step; k++) order[k] = T(step - 1 - k);
+    int64_t i = 0;
+    for (; i + step <= n; i += step)
+        store(to + i * int64_t(sizeof(T)),
+              __builtin_shuffle(load<Vec<T>>(from - (i + step - 1) * int64_t(sizeof(T))), order));
+    for (; i < n; i++) __builtin_memcpy(to + i * int64_t(sizeof(T)), from - i * int64_t(sizeof(T)), sizeof(T));
+}
 // Strided copies need no blocks in between.
 template <class T>
 void copy(char* const* p, const int64_t* strides, int64_t n, const void*) {
     if (strides[0] == sizeof(T) && strides[1] == sizeof(T)) return copy_inner<T>(p[0], p + 1, n, nullptr);
     if (strides[0] == sizeof(T) && strides[1] == 0) return fill<T>(p[0], p[1], n);
-    if (strides[0] == sizeof(T) && strides[1] == -int64_t(sizeof(T))) {  // backwards: the compiler shuffles vectors
-        for (int64_t i = 0; i < n; i++)
-            __builtin_memcpy(p[0] + i * int64_t(sizeof(T)), p[1] - i * int64_t(sizeof(T)), sizeof(T));
-        return;
-    }
+    if (strides[0] == sizeof(T) && strides[1] == -int64_t(sizeof(T)))
+        if constexpr (sizeof(T) <= 8) return reverse<T>(p[0], p[1], n);
     copy_strided<T>(p[0], strides[0], p[1], strides[1], n);
 }
 
