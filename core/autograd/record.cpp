@@ -5,6 +5,7 @@
 #include "autograd/back.h"
 #include "base/pool.h"
 #include "op/write_note.h"
+#include "tensor/watch.h"
 
 namespace fb {
 
@@ -403,7 +404,11 @@ static bool needs(const Value& v) {
 static void save_value(OpNode& n, const Value& v, int slot, bool clone) {
     if (v.tag == Tag::Tensor) {
         Tensor t = v.tensor();
-        if (clone) t = op<"clone">(t);
+        if (clone) {
+            t = op<"clone">(t);
+            if (watcher) [[unlikely]]
+                watcher->copied(v.tensor(), t);
+        }
         n.saved.push_back(SavedTensor(t, false));
         n.saved_slot.push_back(uint8_t(slot));
     } else if (v.tag == Tag::Tensors) {

@@ -229,6 +229,24 @@ void join_equal(Graph& g) {
     g.steps = std::move(kept);
 }
 
+// A copy of something that nobody writes to any more is that thing.
+void drop_copies(Graph& g) {
+    const std::vector<bool> written = written_memories(g), seen = visible(g);
+    std::vector<int> now(g.slots.size());
+    for (size_t i = 0; i < now.size(); ++i) now[i] = int(i);
+    for (Step& s : g.steps) {
+        each_slot_reference(s, [&](int& v) { v = now[size_t(v)]; });
+        if (!s.op || s.op->schema.name != "clone" || s.args[0].slots.size() != 1) continue;
+        const int from = s.args[0].slots[0], to = s.results[0];
+        if (from < 0 || to < 0) continue;
+        const Slot &a = g.slots[size_t(from)], &b = g.slots[size_t(to)];
+        if (a.origin != Origin::Made || written[size_t(a.memory)] || written[size_t(b.memory)] ||
+            seen[size_t(a.memory)] || seen[size_t(b.memory)] || !(a.strides == b.strides))
+            continue;
+        now[size_t(to)] = from;
+    }
+}
+
 void drop_dead(Graph& g) {
     std::vector<bool> live(g.slots.size());
     for (int v : g.outputs)
@@ -345,6 +363,7 @@ void optimize(Graph& g) {
     protect_constants(g);
     fold_constants(g);
     join_equal(g);
+    drop_copies(g);
     drop_dead(g);
     recompute(g);
     drop_dead(g);

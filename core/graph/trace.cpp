@@ -519,6 +519,22 @@ void Tracer::item(const Tensor& t, const Scalar& value) {
     s.expected = value;
     graph.steps.push_back(std::move(s));
 }
+void Tracer::copied(const Tensor& from, const Tensor& copy) {
+    if (!failure_.empty()) return;
+    Step s;
+    s.op = &op_ref<"clone">();
+    const int source = slot_of(from, *s.op, false);
+    if (source < 0) return;
+    for (const Arg& a : s.op->schema.args) {
+        Argument g;
+        g.value = a.fallback;
+        s.args.push_back(std::move(g));
+    }
+    s.args[0].value = Value(from);
+    s.args[0].slots.push_back(source);
+    s.results.push_back(add_result(copy));
+    graph.steps.push_back(std::move(s));
+}
 void Tracer::leak(const char* how) {
     if (leaf_) return;
     if (!lenient) fail(how);
@@ -611,6 +627,7 @@ void Tracer::trace_backward(TensorSpan outputs) {
     options.accumulate = false;
     Grads again = seeds;
     start();
+    const auto began = std::chrono::steady_clock::now();
     std::vector<Tensor> found;
     try {
         const WithoutHooks waiting(ends);
@@ -620,7 +637,10 @@ void Tracer::trace_backward(TensorSpan outputs) {
         throw;
     }
     stop();
-    {
+    // Timed once more, warm, where that is cheap.
+    constexpr double kCheap = 0.02;
+    eager_backward_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    if (eager_backward_seconds_ < kCheap) {
         GradGuard off(false);
         const WithoutHooks waiting(ends);
         const auto begin = std::chrono::steady_clock::now();

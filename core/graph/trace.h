@@ -44,6 +44,7 @@ public:
     void born(const void* impl) override { born_.insert(impl); }
     void item(const Tensor& t, const Scalar& value) override;
     void leak(const char* how) override;
+    void copied(const Tensor& from, const Tensor& copy) override;
     void constant(const Tensor& t) override;
     void pointwise(const Pointwise& p, const Tensor& r) override;
 

@@ -9,11 +9,12 @@ struct Pointwise;  // cpu/iter.h: one elementwise pass
 class Watcher {
 public:
     virtual ~Watcher() = default;
-    virtual void born(const void* impl) = 0;                        // a tensor was made
-    virtual void item(const Tensor& t, const Scalar& value) = 0;    // a number was read out of a tensor
-    virtual void leak(const char* how) = 0;                         // values left the graph some other way
-    virtual void constant(const Tensor& t) = 0;                     // t was made from numbers of the program alone
-    virtual void pointwise(const Pointwise&, const Tensor& r) = 0;  // an elementwise pass made r
+    virtual void born(const void* impl) = 0;                          // a tensor was made
+    virtual void item(const Tensor& t, const Scalar& value) = 0;      // a number was read out of a tensor
+    virtual void leak(const char* how) = 0;                           // values left the graph some other way
+    virtual void copied(const Tensor& from, const Tensor& copy) = 0;  // an in-place operator saved what it overwrites
+    virtual void constant(const Tensor& t) = 0;                       // t was made from numbers of the program alone
+    virtual void pointwise(const Pointwise&, const Tensor& r) = 0;    // an elementwise pass made r
 };
 extern constinit thread_local Watcher* watcher;
 

@@ -135,6 +135,7 @@ def both(function, *inputs, runs=4):
         lambda x, y: F.layer_norm(x, (5,)) * F.log_softmax(y, 0),
         lambda x, y: (x - x.mean(-1, keepdim=True)) * y.amax(-1, keepdim=True) + y.sum(-1, keepdim=True),
         lambda x, y: x.clone().add_(y).relu_() * x,
+        lambda x, y: F.hardtanh((x * y).mul_(y), inplace=True).sin_().pow_(2) + x,
     ],
 )
 def test_gradients(function):
