@@ -4,6 +4,7 @@
 #include <cstring>
 #include <string>
 #include "base/error.h"
+#include "base/names.h"
 
 namespace fb::lapack {
 
@@ -106,6 +107,35 @@ template <>
 Gemm<C128> gemm<C128>() {
     static const auto f = find_gemm<C128>("zgemm");
     return f;
+}
+
+void refuse_type(const char* name, DType t) {
+    // The kernel that PyTorch names, and the function that asks for floating point before it (empty: the kernel does).
+    struct Refusal {
+        const char *routine, *kernel, *function;
+    };
+    static constexpr Refusal known[] = {
+        {"linalg_cholesky", "cholesky_cpu", "linalg.cholesky"},
+        {"lu_factor", "lu_cpu", ""},
+        {"linalg_solve", "lu_cpu", "linalg.solve"},
+        {"triangular_solve", "triangular_solve_cpu", ""},
+        {"linalg_eigh", "linalg_eigh_cpu", ""},
+        {"linalg_eig", "linalg_eig_out_cpu", "linalg.eig"},
+        {"linalg_svd", "linalg_svd_cpu", "linalg.svd"},
+        {"geqrf", "geqrf_cpu", ""},
+        {"orgqr", "orgqr_cpu", ""},
+        {"ldl_factor", "ldl_factor_kernel_cpu", "torch.linalg.ldl_factor_ex"},
+    };
+    const std::string_view routine = name;
+    if (routine == "linalg_lstsq")
+        fail(ErrorKind::Runtime, "This function doesn't handle types other than float and double");
+    Refusal r{name, name, name};
+    for (const Refusal& k : known)
+        if (routine == k.routine) r = k;
+    if (is_integral(t, true) && *r.function)
+        fail(ErrorKind::Runtime, r.function, ": Expected a floating point or complex tensor as input. Got ", t);
+    fail(ErrorKind::NotImplemented, '"', r.kernel, "\" not implemented for '", t,
+         "'\nLAPACK works in float32 and float64: convert with .float()");
 }
 
 }  // namespace fb::lapack

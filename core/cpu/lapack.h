@@ -26,6 +26,9 @@ private:
     R (*f_)(A...);
 };
 
+// LAPACK works in four types. `name` is our routine's; the error is PyTorch's for it.
+[[noreturn]] void refuse_type(const char* name, DType t);
+
 // C = alpha·op(A)·op(B) + beta·C, column-major; trans is 'N', 'T' or 'C'.
 template <class T>
 using Gemm = void (*)(const char* transa, const char* transb, const int64_t* m, const int64_t* n, const int64_t* k,

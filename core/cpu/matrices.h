@@ -48,12 +48,7 @@ void visit_lapack(const Tensor& t, const char* name, F&& f) {
         case DType::f64: return f(double{});
         case DType::c64: return f(C64{});
         case DType::c128: return f(C128{});
-        case DType::f16:
-        case DType::bf16:
-            fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for '", t.dtype(),
-                 "'\nLAPACK works in float32 and float64: convert with .float()");
-        default:
-            fail(ErrorKind::Runtime, name, ": Expected a floating point or complex tensor as input. Got ", t.dtype());
+        default: lapack::refuse_type(name, t.dtype());
     }
 }
 

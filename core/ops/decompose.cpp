@@ -299,6 +299,7 @@ Tensor reflectors(const Tensor& a, const Tensor& tau, int64_t columns) {
     return q;
 }
 std::tuple<Tensor, Tensor> qr(const Tensor& a, std::string_view mode) {
+    need_floating(a, "linalg.qr");
     need_matrix(a, "linalg.qr");
     check(mode == "reduced" || mode == "complete" || mode == "r", "qr received unrecognized mode '", mode,
           "' but expected one of 'reduced' (default), 'r', or 'complete'");

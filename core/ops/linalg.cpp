@@ -186,6 +186,8 @@ Tensor solve(const Tensor& a, const Tensor& b, bool left) {
     return f.result[0];
 }
 std::tuple<Tensor, Tensor> inv_ex(const Tensor& a, bool check_errors) {
+    need_floating(a, "linalg.inv");
+    check(!is_low_precision(a.dtype()), "linalg.inv: Low precision dtypes not supported. Got ", a.dtype());
     need_square(a, "linalg.inv");
     const int64_t n = a.size(-1);
     const Tensor eye =
@@ -238,7 +240,10 @@ Tensor det_backward(Back& b) {
     const Tensor cofactors = mm(mul(u, row(op<"stack">(others, -1).to(u.dtype()))), vh);
     return mul(cofactors, column(column(mul(g, phase))));
 }
-Tensor det(const Tensor& a) { return std::move(opn<"_linalg_det">(a).result[0]); }
+Tensor det(const Tensor& a) {
+    need_floating(a, "linalg.det");
+    return std::move(opn<"_linalg_det">(a).result[0]);
+}
 
 // ---------------------------------------------------------------- triangular systems
 Tensor triangular(const Tensor& a0, const Tensor& b0, bool upper, bool left, bool unit) {

@@ -10,6 +10,10 @@ using Int = int64_t;
 inline void need_matrix(const Tensor& a, const char* name) {
     check(a.dim() >= 2, name, ": The input tensor A must have at least 2 dimensions.");
 }
+inline void need_floating(const Tensor& a, const char* name) {
+    check(is_floating(a.dtype()) || is_complex(a.dtype()), name,
+          ": Expected a floating point or complex tensor as input. Got ", a.dtype());
+}
 inline void need_square(const Tensor& a, const char* name) {
     need_matrix(a, name);
     check(a.size(-1) == a.size(-2), name, ": A must be batches of square matrices, but they are ", a.size(-2), " by ",

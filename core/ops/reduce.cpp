@@ -162,6 +162,7 @@ Tensor extreme_backward(Back& b, IntSpan dims, bool keepdim) {
 }
 
 Tensor arg_reduce(Fold f, const char* name, const Tensor& x, std::optional<int64_t> dim, bool keepdim, const Out& out) {
+    check(!is_complex(x.dtype()), name, "(): does not support complex input");
     if (!dim) {
         need_values(x, name, {});
         return finished(fold(f, name, x, ~uint64_t(0), keepdim), DType::i64, out);

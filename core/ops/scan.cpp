@@ -53,7 +53,7 @@ Tensor cumprod(const Tensor& x, int64_t dim, DType dtype, Out out) {
     return scan("cumprod_out_cpu", x, dim, dtype, out, [](auto a, auto b) { return decltype(a)(a * b); });
 }
 Tensor logcumsumexp(const Tensor& x, int64_t dim, Out out) {
-    check(is_floating(x.dtype()) || is_complex(x.dtype()), "logcumsumexp does not support integer inputs");
+    if (is_integral(x.dtype(), true)) no_kernel("logcumsumexp_out_cpu", x.dtype());
     const Loop complex_step = is_complex(x.dtype()) ? binary_loop(Binary::logaddexp, x.dtype()) : nullptr;
     return scan("logcumsumexp_out_cpu", x, dim, DType::none, out, [complex_step](auto a, auto b) {
         using A = decltype(a);

@@ -12,13 +12,31 @@ from ..autograd.function import Function
 from .registry import composite, wrap_dim
 
 
+# functions whose check of the element type is that of a kernel, and those that refuse the half types themselves
+_KERNELS = {
+    "cholesky": "cholesky_cpu",
+    "cholesky_inverse": "cholesky_inverse_out_cpu",
+    "linalg.eigh": "linalg_eigh_cpu",
+    "linalg.lu": "lu_cpu",
+    "torch.linalg.lu_factor": "lu_cpu",
+    "torch.linalg.householder_product": "orgqr_cpu",
+}
+_NO_HALF = ("linalg.inv", "linalg.slogdet", "logdet")
+
+
 def check_matrix(t: Any, name: str) -> None:
     """Raises unless `t` is a batch of matrices of floats."""
     if t.dim() < 2:
         raise RuntimeError(f"{name}: The input tensor A must have at least 2 dimensions.")
+    if name in _NO_HALF and t.dtype in (fb.float16, fb.bfloat16):
+        from .registry import _type_name
+
+        raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {_type_name(t.dtype)}")
     if not (t.is_floating_point() or t.is_complex()):
         from .registry import _type_name
 
+        if name in _KERNELS:
+            raise NotImplementedError(f"\"{_KERNELS[name]}\" not implemented for '{_type_name(t.dtype)}'")
         raise RuntimeError(
             f"{name}: Expected a floating point or complex tensor as input. Got {_type_name(t.dtype)}"
         )

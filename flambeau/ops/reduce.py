@@ -142,7 +142,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     if minlength < 0:
         raise RuntimeError("minlength should be >= 0")
     if input.dtype.is_floating_point or input.dtype.is_complex or input.dtype == fb.bool:
-        raise RuntimeError('"bincount_cpu" not implemented for \'' + _name(input) + "'")
+        raise NotImplementedError('"bincount_cpu" not implemented for \'' + _name(input) + "'")
     if input.dim() == 1 and input.numel() == 0:
         return fb.zeros(minlength, dtype=fb.int64, device=input.device)
     if input.dim() != 1 or int(input.min()) < 0:
@@ -254,7 +254,7 @@ def histogram(
 ) -> tuple:
     """Counts of elements in bins (a number, or a tensor of edges), and the edges."""
     if not input.is_floating_point():
-        raise RuntimeError(f"\"histogram_cpu\" not implemented for '{_name(input)}'")
+        raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{_name(input)}'")
     flat = input.detach().reshape(-1, 1)
     _check_weight(input, weight, flat.shape[0], "torch.histogram")
     if isinstance(bins, fb.Tensor):

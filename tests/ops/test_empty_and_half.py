@@ -73,3 +73,40 @@ def test_errors():
         fb.ones(1, 1, dtype=fb.bool) @ fb.ones(1, 1, dtype=fb.bool)
     with pytest.raises(RuntimeError, match="cannot resize variables that require grad"):
         (fb.zeros(2, requires_grad=True) * 1).resize_(3)
+
+
+@pytest.mark.parametrize(
+    ("call", "dtype", "kind", "message"),
+    [
+        (
+            fb.linalg.cholesky_ex,
+            fb.int32,
+            RuntimeError,
+            "linalg.cholesky: Expected a floating point or complex",
+        ),
+        (fb.linalg.cholesky, fb.float16, NotImplementedError, "\"cholesky_cpu\" not implemented for 'Half'"),
+        (fb.linalg.lu_factor, fb.int32, NotImplementedError, "\"lu_cpu\" not implemented for 'Int'"),
+        (fb.linalg.eigh, fb.bool, NotImplementedError, "\"linalg_eigh_cpu\" not implemented for 'Bool'"),
+        (
+            fb.linalg.inv,
+            fb.bfloat16,
+            RuntimeError,
+            "linalg.inv: Low precision dtypes not supported. Got BFloat16",
+        ),
+        (fb.linalg.det, fb.int32, RuntimeError, "linalg.det: Expected a floating point or complex"),
+        (fb.linalg.qr, fb.int32, RuntimeError, "linalg.qr: Expected a floating point or complex"),
+        (fb.linalg.svd, fb.float16, NotImplementedError, "\"linalg_svd_cpu\" not implemented for 'Half'"),
+        (fb.argmax, fb.complex64, RuntimeError, "argmax(): does not support complex input"),
+        (
+            lambda t: t.logcumsumexp(0),
+            fb.int32,
+            NotImplementedError,
+            '"logcumsumexp_out_cpu" not implemented',
+        ),
+        (lambda t: fb.bincount(t[0]), fb.float32, NotImplementedError, '"bincount_cpu" not implemented'),
+    ],
+)
+def test_refused_types(call, dtype, kind, message):
+    with pytest.raises(kind) as e:
+        call((fb.eye(3) * 2 + 1).to(dtype))
+    assert str(e.value).startswith(message)
