@@ -509,7 +509,7 @@ const Family views([](Registry& r) {
         .grad("self", "", as_strided_backward);
     r.add("as_strided_scatter(Tensor self, Tensor src, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
           "fm")
-        .kernel<as_strided_scatter>()
+        .kernel<as_strided_scatter>()  // the true gradient of self: PyTorch's is the one of the part that src replaces
         .grad("self", "",
               [](Back& b) {
                   return op<"as_strided_scatter">(op<"contiguous">(b.g),

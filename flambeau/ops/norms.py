@@ -11,8 +11,7 @@ import flambeau as fb
 from ..autograd.function import Function
 from .registry import composite, wrap_dim
 
-
-# functions whose check of the element type is that of a kernel, and those that refuse the half types themselves
+# functions whose element type a kernel checks, and those that refuse the half types themselves
 _KERNELS = {
     "cholesky": "cholesky_cpu",
     "cholesky_inverse": "cholesky_inverse_out_cpu",
