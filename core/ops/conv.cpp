@@ -2,7 +2,7 @@
 #include "autograd/back.h"
 #include "ops/formula.h"
 #include "cpu/conv.h"
-#include "cpu/iter.h"
+#include "cpu/images.h"
 
 namespace fb {
 namespace {
@@ -161,22 +161,30 @@ Tensor bias_gradient(const Tensor& g) {
     return op<"sum.dim_IntList">(g, dims);
 }
 
-std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& g, const Tensor& x, const Tensor& w, IntSpan,
+// A plain gradient that two passes want in blocks is reordered once.
+Tensor brought_once(const Tensor& g) {
+    const bool worth = g.dtype() == DType::f32 && !user_channels_last(g) && !hidden_image(g) && g.numel() >= 4096 &&
+                       g.size(1) % block_of(preferred_order()) == 0;
+    return worth ? image_in(g, preferred_order()) : g;
+}
+
+std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& given, const Tensor& x, const Tensor& w, IntSpan,
                                                         IntSpan stride, IntSpan padding, IntSpan dilation,
                                                         bool transposed, IntSpan output_padding, int64_t groups,
                                                         std::span<const bool> mask) {
     const Convolution c(w.dim() - 2, stride, padding, dilation, transposed, output_padding, groups);
     const bool last = (user_channels_last(x) || user_channels_last(w)) && w.dim() >= 4;
     Tensor dx, dw, db;
-    if (g.is_meta() || g.numel() == 0 || x.numel() == 0 || w.numel() == 0) {
-        const auto zeros = [&](IntSpan sizes) { return op<"zeros">(sizes, g.dtype(), nullptr, g.device()); };
+    if (given.is_meta() || given.numel() == 0 || x.numel() == 0 || w.numel() == 0) {
+        const auto zeros = [&](IntSpan sizes) { return op<"zeros">(sizes, given.dtype(), nullptr, given.device()); };
         if (mask[0]) dx = zeros(x.sizes());
         if (mask[1]) dw = zeros(w.sizes());
-        if (mask[2]) db = bias_gradient(g);
+        if (mask[2]) db = bias_gradient(given);
         return {dx, dw, db};
     }
     const GradGuard off(false);
-    const ConvShape s = c.shape(x.sizes(), w.sizes(), g.sizes());
+    const ConvShape s = c.shape(x.sizes(), w.sizes(), given.sizes());
+    const Tensor g = mask[0] && mask[1] && !last ? brought_once(given) : given;
     if (mask[1])
         dw = conv_weight_gradient(s, transposed ? g : x, transposed ? x : g, mask[2] && !transposed ? &db : nullptr);
     if (mask[2] && !db.defined()) db = bias_gradient(g);
