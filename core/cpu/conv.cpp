@@ -50,6 +50,9 @@ Tensor conv_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& wei
         return mirrors(s) ? mirrored_depthwise(s, g, weight) : depthwise_data_gradient(s, g, weight);
     const Tensor w = dense(weight);
     if (winograd_fits(s, g.dtype(), channels_last || shows_channels_last(g))) return winograd_data_gradient(s, g, w);
+    // oneDNN fills a few channels up to a block.
+    if (g.dtype() == DType::f32 && s.in[1] <= 4 && s.groups == 1 && !channels_last)
+        return columns_data_gradient(s, g, w);
     if (Tensor r = library_data_gradient(s, g, w, channels_last); r.defined()) return r;
     if (is_low_precision(g.dtype())) return convert(conv_data_gradient(s, wide(g), wide(w), channels_last), g.dtype());
     const Tensor r = columns_data_gradient(s, g, w);
