@@ -256,7 +256,9 @@ bool Program::agrees(TensorSpan inputs, TensorSpan outputs, TensorSpan gradients
         Grads seeds(graph_.seeds.size());
         for (size_t k = 0; k < seeds.size(); ++k)
             if (graph_.seeds[k] >= 0) seeds[k] = graph_.slots[size_t(graph_.seeds[k])].sample;
+        const auto start = std::chrono::steady_clock::now();
         const std::vector<Tensor> found = backward(std::move(slots), seeds);
+        mine_at_capture = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         for (size_t i = 0; ok && i < found.size(); ++i)
             ok = found[i].defined() == gradients[i].defined() &&
                  (!found[i].defined() || near(found[i], gradients[i].detach()));

@@ -35,7 +35,9 @@ public:
     // One call: the tensors given, the results. False: this path does not hold (see Code::run).
     bool run(TensorSpan inputs, std::vector<Tensor>& outputs) const;
     mutable std::atomic<double> backward_seconds{1e9};  // the fastest run so far
-    double eager_backward_seconds = 0;                  // that of the same work by the engine
+    // The engine's backward and this program's, both timed while capturing: memory is fresher there than in later
+    // calls, so only their ratio counts.
+    double eager_at_capture = 0, mine_at_capture = 0;
     bool has_backward() const { return has_backward_; }
     const Graph& graph() const { return graph_; }
     std::string text() const;

@@ -340,7 +340,7 @@ PyObject* finish(PyObject* self, PyObject* result) {
         if (!tracer->failure().empty()) return why();
         const std::vector<Tensor> inputs = std::move(d.inputs);
         Ptr<Program> p(new Program(std::move(tracer->graph)));
-        p->eager_backward_seconds = eager;
+        p->eager_at_capture = eager;
         if (!p->agrees(inputs, outputs, tracer->gradients, tracer->numbers_before()))
             return PyUnicode_FromString("run again, the recorded operators gave other numbers");
         d.program = std::move(p);
@@ -377,12 +377,12 @@ PyObject* fits_call(PyObject* self, PyObject* args) {
         return PyBool_FromLong(ok);
     });
 }
-// (seconds of the compiled backward or None, of the engine's; has a backward)
+// (seconds of the compiled backward, what the engine's would take), or None before there was one
 PyObject* backward_times(PyObject* self, PyObject*) {
     const Program& p = *as_entry(self)->data->program;
     const double mine = p.backward_seconds.load();
-    return Py_BuildValue("(Ndd)", mine < 1e8 ? PyFloat_FromDouble(mine) : none(), p.eager_backward_seconds,
-                         double(p.has_backward()));
+    if (mine > 1e8 || p.mine_at_capture <= 0) return none();
+    return Py_BuildValue("(dd)", mine, mine * p.eager_at_capture / p.mine_at_capture);
 }
 PyObject* text(PyObject* self, PyObject*) {
     return guarded([&] { return PyUnicode_FromString(as_entry(self)->data->program->text().c_str()); });

@@ -15,6 +15,7 @@ from flambeau import _C
 from ._capture import capture
 
 ROUNDS = 3  # timed calls of each kind before a path is judged
+MARGIN = 0.95  # what compiled may cost of eager's time: ties go to eager
 RECOMPILE_LIMIT = 8
 ATTEMPTS = 3  # captures that fail before a function is left to eager
 
@@ -35,12 +36,12 @@ class Path:
         """Keep the faster of the two once both were timed often enough."""
         if len(self.eager) < ROUNDS or len(self.compiled) < ROUNDS:
             return
-        mine, engine, has_backward = self.entry.backward_times()
+        backward = self.entry.backward_times()
         eager, compiled = min(self.eager), min(self.compiled)
-        if has_backward and mine is not None:
-            eager, compiled = eager + engine, compiled + mine
+        if backward is not None:
+            eager, compiled = eager + backward[1], compiled + backward[0]
         self.times = eager, compiled
-        self.state = "compiled" if compiled < eager else "eager"
+        self.state = "compiled" if compiled < MARGIN * eager else "eager"
 
 
 class Compiled:
