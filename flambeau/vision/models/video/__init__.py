@@ -1,0 +1,4 @@
+"""Networks that say what happens in a film."""
+
+# ruff: noqa: F403
+from .resnet import *
