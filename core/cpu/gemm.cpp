@@ -177,8 +177,8 @@ bool gemm_bf16(int64_t batch, int64_t m, int64_t n, int64_t k, const Scalar& alp
 
 // How many threads share the rows of C and how many its columns: the least time of the slowest, where every thread
 // packs or reads what it needs of A and B. Where it makes no difference the rows of A are divided, or the columns of a
-// transposed B: either way the rows of a weight stay with one thread, and in its cache, from the product to the
-// gradient and the optimizer's step.
+// transposed B that was not turned: either way the rows of a weight stay with one thread, and in its cache, from the
+// product to the gradient and the optimizer's step.
 struct Grid {
     int64_t rows, columns;  // of a thread's part
 };
@@ -192,7 +192,7 @@ Grid divide(const GemmBlock& g, const GemmKernel& kernel) {
     Grid best{g.m, g.n};
     double least = INFINITY;
     for (int64_t i = 1; i <= threads; ++i) {
-        const int64_t down = g.b_col == 1 ? threads + 1 - i : i;
+        const int64_t down = g.b_col == 1 || g.c_col != 1 ? threads + 1 - i : i;
         const Grid grid{part(g.m, std::min<int64_t>(kernel.rows, 4), down), part(g.n, kernel.columns, threads / down)};
         const double read =
             (g.a_col == 1 ? 0.5 : 1) * double(grid.rows) + (g.b_col == 1 ? 1 : 2) * double(grid.columns);
