@@ -19,6 +19,7 @@ from flambeau import nn
 from flambeau.vision import models
 from flambeau.vision.models import ResNet18_Weights, ResNet50_Weights
 from flambeau.vision.models._utils import IntermediateLayerGetter
+from flambeau.vision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 from flambeau.vision.models.vision_transformer import interpolate_embeddings
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "vision_models.json").read_text())
@@ -291,3 +292,29 @@ def test_intermediate_layer_getter():
     assert list(getter) == ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3"]
     with pytest.raises(ValueError, match="return_layers are not present in model"):
         IntermediateLayerGetter(models.lenet(), {"layer9": "x"})
+
+
+def test_feature_extractor():
+    with fb.device("meta"):
+        model = models.resnet18()
+        x = fb.empty(1, 3, 32, 32)
+        nodes = {"layer3": "b", "layer1.0.relu_1": "a", "layer1.0.relu": "c"}
+        out = create_feature_extractor(model, nodes)(x)
+        assert [(name, tuple(value.shape)) for name, value in out.items()] == [
+            ("c", (1, 64, 8, 8)),
+            ("a", (1, 64, 8, 8)),
+            ("b", (1, 256, 2, 2)),
+        ]
+        apart = create_feature_extractor(model, train_return_nodes=["layer1"], eval_return_nodes=["fc"])
+        assert list(apart(x)) == ["layer1"] and list(apart.eval()(x)) == ["fc"] and not model.training
+        assert set(apart.state_dict()) == set(model.state_dict())
+        assert not any(module._forward_hooks for module in model.modules())
+    assert "layer1.0.conv1" in get_graph_node_names(model)[0]
+    with pytest.raises(ValueError, match=r"node: .nope. is not present in model\. Hint"):
+        create_feature_extractor(model, ["nope"])
+    with pytest.raises(ValueError, match="Either `return_nodes` or `train_return_nodes` and"):
+        create_feature_extractor(model)
+    with pytest.raises(ValueError, match="then both should be specified"):
+        create_feature_extractor(model, train_return_nodes=["layer1"])
+    with pytest.raises(ValueError, match="the network did not call layer1_1"):
+        create_feature_extractor(models.resnet18().eval(), ["layer1_1"])(fb.randn(1, 3, 32, 32))
