@@ -129,7 +129,7 @@ class _Settings:
             KeyError,
             IndexError,
             AttributeError,
-            OverflowError,
+            ArithmeticError,
             MemoryError,
             EOFError,
             RecursionError,

@@ -31,7 +31,7 @@ def _read(path: str) -> dict:
 
     try:
         return Unpickler(Bounded(io.BytesIO(content)), {}, no_storage, encoding="latin1").load()
-    except (EOFError, TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+    except (EOFError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
