@@ -39,12 +39,15 @@ def request(url: str, headers: dict[str, str] | None = None) -> urllib.request.R
 
 
 def _fetch_once(url: str, part: pathlib.Path, progress: bool) -> None:
-    done = part.stat().st_size if part.exists() else 0
-    with urllib.request.urlopen(
-        request(url, {"Range": f"bytes={done}-"} if done else None), timeout=_TIMEOUT
-    ) as response:
-        if done and response.status != 206:
-            done = 0  # the server sends the whole file again
+    # A beginning is continued only where the server can tell that the file is still the one it began.
+    tag = part.with_name(part.name + ".tag")
+    known = tag.read_text() if tag.exists() and part.exists() else ""
+    done = part.stat().st_size if known else 0
+    headers = {"Range": f"bytes={done}-", "If-Range": known} if done else None
+    with urllib.request.urlopen(request(url, headers), timeout=_TIMEOUT) as response:
+        if response.status != 206:
+            done = 0  # the server sends the whole file
+            tag.write_text(response.headers.get("ETag") or response.headers.get("Last-Modified") or "")
         length = response.headers.get("Content-Length")
         total = done + int(length) if length is not None else None
         bar = Progress(os.path.basename(urllib.parse.urlparse(url).path), total, progress)
@@ -56,6 +59,7 @@ def _fetch_once(url: str, part: pathlib.Path, progress: bool) -> None:
         bar.close()
     if total is not None and done < total:
         raise urllib.error.ContentTooShortError(f"{url} ended after {done} of {total} bytes", b"")
+    tag.unlink(missing_ok=True)
 
 
 def fetch(url: str, part: pathlib.Path, progress: bool = True) -> None:
@@ -66,9 +70,9 @@ def fetch(url: str, part: pathlib.Path, progress: bool = True) -> None:
         try:
             return _fetch_once(url, part, progress)
         except urllib.error.HTTPError as error:
-            if error.code == 416 and part.exists():  # all of it is there already
-                return
-            raise
+            if error.code != 416 or attempt == _ATTEMPTS - 1:
+                raise
+            part.unlink(missing_ok=True)  # what is there is no beginning of the file
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             if attempt == _ATTEMPTS - 1:
                 raise

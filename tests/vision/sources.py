@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import struct
 import threading
+import zlib
 
 
 def idx(array):
@@ -24,12 +25,14 @@ def server(files, break_first=0):
             if name not in files:
                 return self.send_error(404)
             content, start = files[name], 0
-            if self.headers.get("Range"):
+            tag = f'"{zlib.crc32(content)}"'
+            if self.headers.get("Range") and self.headers.get("If-Range", tag) == tag:
                 start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
                 if start >= len(content):
                     return self.send_error(416)
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", str(len(content) - start))
+            self.send_header("ETag", tag)
             self.end_headers()
             first = len([r for r in requests if r[0] == name]) == 1
             self.wfile.write(

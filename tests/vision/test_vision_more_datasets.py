@@ -533,16 +533,28 @@ def test_damaged_archives_say_so(tmp_path):
 
 
 def test_downloads_go_on_after_a_killed_program(tmp_path):
-    content = RNG.bytes(300_000)
+    content, newer = RNG.bytes(300_000), RNG.bytes(300_000)
+    tag = f'"{zlib.crc32(content)}"'
     (tmp_path / "f.bin.part").write_bytes(content[:120_000])
-    with server({"f.bin": content}) as (url, requests):
+    (tmp_path / "f.bin.part.tag").write_text(tag)
+    with server({"f.bin": content, "newer.bin": newer}) as (url, requests):
         utils.download_url(url + "f.bin", tmp_path, md5=md5(content))
         assert requests == [("f.bin", "bytes=120000-")]
-        (tmp_path / "g.bin.part").write_bytes(b"something else")
-        with pytest.raises(RuntimeError, match="File not found or corrupted"):
-            utils.download_url(url + "f.bin", tmp_path, "g.bin", md5(content))
-        utils.download_url(url + "f.bin", tmp_path, "g.bin", md5(content))  # the wrong beginning is gone
-    assert (tmp_path / "f.bin").read_bytes() == (tmp_path / "g.bin").read_bytes() == content
+        (tmp_path / "newer.bin.part").write_bytes(content[:120_000])  # of a file that has changed since
+        (tmp_path / "newer.bin.part.tag").write_text(tag)
+        (tmp_path / "g.bin.part").write_bytes(b"nobody knows of what")
+        utils.download_url(url + "newer.bin", tmp_path)
+        utils.download_url(url + "f.bin", tmp_path, "g.bin")
+        (tmp_path / "h.bin.part").write_bytes(content)  # whole, but not yet renamed
+        (tmp_path / "h.bin.part.tag").write_text(tag)
+        utils.download_url(url + "f.bin", tmp_path, "h.bin")
+    assert {n: (tmp_path / f"{n}.bin").read_bytes() for n in ("f", "g", "h", "newer")} == {
+        "f": content,
+        "g": content,
+        "h": content,
+        "newer": newer,
+    }
+    assert not list(tmp_path.glob("*.part*"))
 
 
 def test_importing_data_sets_needs_no_pillow():
