@@ -1,12 +1,11 @@
 #include "cpu/images.h"
-#include <string_view>
-#include "base/names.h"
-#include "cpu/pointwise.h"
+#include "cpu/dnnl.h"
 
 namespace fb::cpu {
 
 Order preferred_order() {
-    static const Order order = std::string_view(cpu_level()) == "avx2" ? Order::Blocked8 : Order::Blocked16;
+    static const Order order =
+        int(dnnl::get_effective_cpu_isa()) >= int(dnnl::cpu_isa::avx512_core) ? Order::Blocked16 : Order::Blocked8;
     return order;
 }
 

@@ -6,7 +6,7 @@
 
 namespace fb::cpu {
 
-// The blocks of this processor's vectors, for who may choose an order.
+// The blocks that oneDNN likes best on this processor, for who may choose an order.
 Order preferred_order();
 
 // Call it before taking the images of several tensors: reading a view of an image turns the image back and frees it, so
