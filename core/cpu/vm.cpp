@@ -242,7 +242,8 @@ void Run::blocks(int64_t begin, int64_t end) const {
                 plan.fold_stride[0] = a.stride;
                 s.fold(plan, a.p, to.p, 0, rows);
             } else if (s.spread) {
-                if (rows == 1 && c.output_of[size_t(s.to)] < 0) {
+                // One row: its value is read where it lies, unless that register is given to another step.
+                if (rows == 1 && c.output_of[size_t(s.to)] < 0 && c.values[size_t(s.from[0])].reg < 0) {
                     to = {a.p, 0};
                     continue;
                 }

@@ -144,6 +144,17 @@ def test_gradients(function):
     assert len(compiled._compiled.paths) == 1, compiled.report()
 
 
+@pytest.mark.parametrize("columns", [40, 1100])
+def test_rows_in_a_backward(columns):
+    def function(a, b):
+        m = (a - b).amax(-1, keepdim=True)
+        return m, m.clone().add_(1).sin()
+
+    torch.manual_seed(0)
+    compiled = both(function, torch.randn(5, columns), torch.randn(columns))
+    assert len(compiled._compiled.paths) == 1, compiled.report()
+
+
 def test_unused_results_leave_no_gradient():
     a, b = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
     compiled = torch.compile(lambda: (a * 2, (b * 3).exp()))
