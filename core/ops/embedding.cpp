@@ -61,8 +61,10 @@ Tensor embedding_backward(const Tensor& g, const Tensor& indices, int64_t rows, 
                     if (by_frequency)
                         for (int64_t j = begin; j < end; ++j)
                             row[j] = T(row[j] + T(g_row[j] / T(float(count[size_t(index[i])]))));
-                    else
+                    else {
+#pragma omp simd
                         for (int64_t j = begin; j < end; ++j) row[j] = T(row[j] + g_row[j]);
+                    }
                 }
             });
         }
@@ -177,8 +179,10 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
                                      const T* row = w.data<T>() + index[i] * width;
                                      const A factor = scale.defined() ? A(ds.data<double>()[i]) : A(1);
                                      if (mode != kMax && factor == 1) {
+#pragma omp simd
                                          for (int64_t j = 0; j < width; ++j) total[j] += A(row[j]);
                                      } else if (mode != kMax) {
+#pragma omp simd
                                          for (int64_t j = 0; j < width; ++j) total[j] += factor * A(row[j]);
                                      } else {
                                          for (int64_t j = 0; j < width; ++j) {

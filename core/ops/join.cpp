@@ -85,17 +85,23 @@ void copy_pieces(char* to, int64_t row, const char* from, int64_t n, int64_t beg
 }
 Tensor cat(TensorSpan all, int64_t dim, Out out) {
     check(!all.empty(), "torch.cat(): expected a non-empty list of Tensors");
-    std::vector<Operand> operands;
     const Tensor* model = nullptr;
+    bool alike = true;
     for (size_t i = 0; i < all.size(); ++i) {
         check(all[i].dim() > 0, "zero-dimensional tensor (at position ", i, ") cannot be concatenated");
-        operands.push_back(Operand(all[i]));
+        alike = alike && all[i].dtype() == all[0].dtype();
         if (!model && !skipped(all[i])) model = &all[i];
     }
-    const DType dtype = out.given() ? (*out.given()).dtype() : result_type(operands);
+    DType common = all[0].dtype();
+    if (!alike) {
+        std::vector<Operand> operands;
+        for (const Tensor& t : all) operands.push_back(Operand(t));
+        common = result_type(operands);
+    }
+    const DType dtype = out.given() ? (*out.given()).dtype() : common;
     if (out.given())
-        check_type(can_cast(result_type(operands), dtype),
-                   "torch.cat(): input types can't be cast to the desired output type ", dtype);
+        check_type(can_cast(common, dtype), "torch.cat(): input types can't be cast to the desired output type ",
+                   dtype);
     if (!model) {
         wrap_dim(dim, 1);
         return out.result(Dims{0}, dtype, all[0].device());
@@ -139,17 +145,19 @@ Tensor cat(TensorSpan all, int64_t dim, Out out) {
         for (size_t d = size_t(dim) + 1; d < shape.size(); ++d) inner *= shape[d];
         char* to = static_cast<char*>(r->data());
         const int64_t row = total * inner;
-        std::vector<std::pair<const char*, int64_t>> parts;
-        for (const Tensor& t : all)
-            if (!skipped(t) && t.numel())
-                parts.push_back({static_cast<const char*>(t->data()), t.sizes()[size_t(dim)] * inner});
         if (outer == 1) {
-            for (auto [p, n] : parts) {
-                parallel_for(n, 1 << 18,
-                             [&, p = p](int64_t b, int64_t e) { std::memcpy(to + b, p + b, size_t(e - b)); });
+            for (const Tensor& t : all) {
+                if (skipped(t) || !t.numel()) continue;
+                const char* p = static_cast<const char*>(t->data());
+                const int64_t n = t.sizes()[size_t(dim)] * inner;
+                parallel_for(n, 1 << 18, [&](int64_t b, int64_t e) { std::memcpy(to + b, p + b, size_t(e - b)); });
                 to += n;
             }
         } else if (row) {
+            std::vector<std::pair<const char*, int64_t>> parts;
+            for (const Tensor& t : all)
+                if (!skipped(t) && t.numel())
+                    parts.push_back({static_cast<const char*>(t->data()), t.sizes()[size_t(dim)] * inner});
             parallel_for(outer, std::max<int64_t>(1, (1 << 17) / row), [&](int64_t b, int64_t e) {
                 char* q = to;
                 for (auto [p, n] : parts) {
