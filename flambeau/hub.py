@@ -168,8 +168,7 @@ def _validate(owner: str, name: str, ref: str) -> None:
     if not (_exists(f"{base}/branches/{ref}") or _exists(f"{base}/git/ref/tags/{ref}")):
         raise ValueError(
             f"Cannot find {ref} in {_GITHUB}/{owner}/{name}. If it's a commit from a forked repo, please "
-            f"call hub.load() "
-            "with forked repo directly."
+            "call hub.load() with forked repo directly."
         )
 
 
@@ -186,16 +185,12 @@ def _check_trust(owner: str, name: str, ref: str, trust_repo: bool | str | None)
         if known not in trusted and not cached:
             warnings.warn(
                 "You are about to download and run code from an untrusted repository. In a future release, "
-                "this won't be "
-                "allowed. To add the repository to your trusted list, change the command to "
-                "{calling_fn}(..., "
-                "trust_repo=False) and a command prompt will appear asking for an explicit confirmation of "
-                "trust, or "
-                "load(..., trust_repo=True), which will assume that the prompt is to be answered with 'yes'. "
-                "You can also "
-                "use load(..., trust_repo='check') which will only prompt for confirmation if the repo is "
-                "not already "
-                "trusted. This will eventually be the default behaviour",
+                "this won't be allowed. To add the repository to your trusted list, change the command to "
+                "{calling_fn}(..., trust_repo=False) and a command prompt will appear asking for an explicit "
+                "confirmation of trust, or load(..., trust_repo=True), which will assume that the prompt is "
+                "to be answered with 'yes'. You can also use load(..., trust_repo='check') which will only "
+                "prompt for confirmation if the repo is not already trusted. This will eventually be the "
+                "default behaviour",
                 stacklevel=4,
             )
         return
@@ -205,9 +200,8 @@ def _check_trust(owner: str, name: str, ref: str, trust_repo: bool | str | None)
     if ask:
         answer = input(
             f"The repository {owner}_{name} does not belong to the list of trusted repositories and as such "
-            f"cannot be "
-            "downloaded. Do you trust this repository and wish to add it to the trusted list of repositories "
-            "(y/N)?"
+            "cannot be downloaded. Do you trust this repository and wish to add it to the trusted list of "
+            "repositories (y/N)?"
         )
         if answer.lower() not in ("y", "yes"):
             raise Exception(

@@ -95,8 +95,8 @@ def fork_rng(
         return
     if device_type not in (None, "cpu", "cuda", "meta"):
         raise RuntimeError(
-            f"torch has no module of `{device_type}`, "
-            "you should register a module by `torch._register_device_module`."
+            f"torch has no module of `{device_type}`, you should register a module by "
+            "`torch._register_device_module`."
         )
     cuda = sys.modules.get("flambeau.cuda")
     if device_type in ("cpu", "meta") or cuda is None or not cuda.is_available():

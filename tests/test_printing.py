@@ -168,13 +168,13 @@ CASES = [
     ),
     (
         "fb.finfo(fb.float32)",
-        "finfo(resolution=1e-06, min=-3.40282e+38, max=3.40282e+38, "
-        "eps=1.19209e-07, smallest_normal=1.17549e-38, tiny=1.17549e-38, dtype=float32)",
+        "finfo(resolution=1e-06, min=-3.40282e+38, max=3.40282e+38, eps=1.19209e-07, "
+        "smallest_normal=1.17549e-38, tiny=1.17549e-38, dtype=float32)",
     ),
     (
         "fb.finfo(fb.bfloat16)",
-        "finfo(resolution=0.01, min=-3.38953e+38, max=3.38953e+38, "
-        "eps=0.0078125, smallest_normal=1.17549e-38, tiny=1.17549e-38, dtype=bfloat16)",
+        "finfo(resolution=0.01, min=-3.38953e+38, max=3.38953e+38, eps=0.0078125, "
+        "smallest_normal=1.17549e-38, tiny=1.17549e-38, dtype=bfloat16)",
     ),
     (
         "fb.iinfo(fb.int8)",

@@ -1,10 +1,9 @@
 """Forward-mode differentiation with dual tensors.
 
 A dual tensor is recorded like any tensor that requires grad. Its tangent is found when it is asked for: the
-derivative, with respect
-to the cotangent, of the backward from there to the tensors that `make_dual` made. That is exact for every
-operator that can be
-differentiated twice, and needs recording to be on (no `no_grad`).
+derivative, with respect to the cotangent, of the backward from there to the tensors that `make_dual` made.
+That is exact for every operator that can be differentiated twice, and needs recording to be on (no
+`no_grad`).
 """
 
 from __future__ import annotations
@@ -69,8 +68,8 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
         level = _current_level
     if level < 0:
         raise RuntimeError(
-            "Trying to create a dual Tensor for forward AD but no level exists, make sure to"
-            " enter_dual_level() first."
+            "Trying to create a dual Tensor for forward AD but no level exists, make sure to "
+            "enter_dual_level() first."
         )
     for t, name in ((tensor, "primal"), (tangent, "tangent")):
         if not (t.is_floating_point() or t.is_complex()):

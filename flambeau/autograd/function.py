@@ -103,8 +103,7 @@ class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta
     """Base class of operators with a derivative of their own.
 
     Override the static methods `forward` and `backward` (or `vjp`), and `setup_context` where `forward` takes
-    no `ctx`;
-    call the operator with ``MyFunction.apply(...)``.
+    no `ctx`; call the operator with ``MyFunction.apply(...)``.
 
     Examples
     --------
@@ -135,9 +134,9 @@ class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(
-            "Legacy autograd function with non-static forward method is deprecated. Please use new-style"
-            " autograd function with static forward method. (Example:"
-            " https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
+            "Legacy autograd function with non-static forward method is deprecated. Please use new-style "
+            "autograd function with static forward method. (Example: "
+            "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
         )
 
     @staticmethod

@@ -1,9 +1,8 @@
 """`gradcheck` and `gradgradcheck`: derivatives compared with finite differences.
 
 Every pair of output and input is compared as a matrix of one row an input element and one column an output
-element. For complex
-inputs an entry is ``dL/dRe + i dL/dIm``; complex outputs are checked as two real functions, their imaginary
-and real parts.
+element. For complex inputs an entry is ``dL/dRe + i dL/dIm``; complex outputs are checked as two real
+functions, their imaginary and real parts.
 """
 
 from __future__ import annotations

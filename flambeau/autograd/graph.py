@@ -190,8 +190,7 @@ def register_multi_grad_hook(tensors: Sequence[Any], fn: Callable, *, mode: str 
     ----------
     tensors : tensors (or edges) that require grad.
     fn : in mode ``"all"``, takes the list of their gradients once all that take part in the backward are
-        computed (None for
-        the others); in mode ``"any"``, takes the first gradient computed.
+        computed (None for the others); in mode ``"any"``, takes the first gradient computed.
     """
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")

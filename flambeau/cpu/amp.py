@@ -13,8 +13,8 @@ __all__ = ["GradScaler", "autocast"]
 
 def _deprecated(name: str) -> None:
     warnings.warn(
-        f"`torch.cpu.amp.{name}(args...)` is deprecated. "
-        f"Please use `torch.amp.{name}('cpu', args...)` instead.",
+        f"`torch.cpu.amp.{name}(args...)` is deprecated. Please use `torch.amp.{name}('cpu', args...)` "
+        "instead.",
         FutureWarning,
         stacklevel=3,
     )

@@ -1,9 +1,8 @@
 """CUDA devices. There is no GPU support yet: this says so, and lets programs that ask first run on the CPU.
 
 Questions (`is_available`, `device_count`, memory statistics) and what concerns all devices
-(`manual_seed_all`,
-`empty_cache`) are answered as on a machine without a GPU; what needs a device raises an AssertionError as
-PyTorch does.
+(`manual_seed_all`, `empty_cache`) are answered as on a machine without a GPU; what needs a device raises an
+AssertionError as PyTorch does.
 """
 
 from __future__ import annotations

@@ -146,8 +146,7 @@ def init_process_group(
     ----------
     backend : "gloo" (the default); others are not there yet.
     init_method : where to meet: "env://" (variables MASTER_ADDR, MASTER_PORT, RANK, WORLD_SIZE),
-        "tcp://host:port" or
-        "file:///path".
+        "tcp://host:port" or "file:///path".
     world_size, rank : the number of processes and the number of this one.
     store : in the place of `init_method`.
     """

@@ -75,8 +75,8 @@ def _dispatch_kl(type_p: type, type_q: type) -> Callable:
     right = min(matches, key=lambda pair: distance(pair)[::-1])
     if _KL_REGISTRY[left] is not _KL_REGISTRY[right]:
         warnings.warn(
-            f"Ambiguous kl_divergence({type_p.__name__}, {type_q.__name__}). "
-            f"Please register_kl({left[0].__name__}, {right[1].__name__})",
+            f"Ambiguous kl_divergence({type_p.__name__}, {type_q.__name__}). Please "
+            f"register_kl({left[0].__name__}, {right[1].__name__})",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -218,8 +218,7 @@ def _expfamily_expfamily(p: ExponentialFamily, q: ExponentialFamily) -> Tensor:
     if type(p) is not type(q):
         raise NotImplementedError(
             "The cross KL-divergence between different exponential families cannot                   "
-            "          "
-            "be computed using Bregman divergences"
+            "          be computed using Bregman divergences"
         )
     params_p = [np.detach().requires_grad_() for np in p._natural_params]
     params_q = q._natural_params
@@ -271,9 +270,8 @@ def _laplace_laplace(p: Laplace, q: Laplace) -> Tensor:
 def _lowrank_lowrank(p: LowRankMultivariateNormal, q: LowRankMultivariateNormal) -> Tensor:
     if p.event_shape != q.event_shape:
         raise ValueError(
-            "KL-divergence between two Low Rank Multivariate Normals with                          "
-            "different event "
-            "shapes cannot be computed"
+            "KL-divergence between two Low Rank Multivariate Normals with                          different "
+            "event shapes cannot be computed"
         )
     log_dets = _log_det(q) - _log_det(p)
     diagonal_q, factor_p = q._unbroadcasted_cov_diag, p._unbroadcasted_cov_factor
@@ -303,8 +301,7 @@ def _mvn_lowrank(p: MultivariateNormal, q: LowRankMultivariateNormal) -> Tensor:
     if p.event_shape != q.event_shape:
         raise ValueError(
             "KL-divergence between two (Low Rank) Multivariate Normals with                          "
-            "different event "
-            "shapes cannot be computed"
+            "different event shapes cannot be computed"
         )
     log_dets = _log_det(q) - 2 * _half_log_det(p._unbroadcasted_scale_tril)
     diagonal_q, factor_p = q._unbroadcasted_cov_diag, p._unbroadcasted_scale_tril
@@ -329,8 +326,7 @@ def _lowrank_mvn(p: LowRankMultivariateNormal, q: MultivariateNormal) -> Tensor:
     if p.event_shape != q.event_shape:
         raise ValueError(
             "KL-divergence between two (Low Rank) Multivariate Normals with                          "
-            "different event "
-            "shapes cannot be computed"
+            "different event shapes cannot be computed"
         )
     log_dets = 2 * _half_log_det(q._unbroadcasted_scale_tril) - _log_det(p)
     distance = _batch_mahalanobis(q._unbroadcasted_scale_tril, q.loc - p.loc)
@@ -344,9 +340,8 @@ def _lowrank_mvn(p: LowRankMultivariateNormal, q: MultivariateNormal) -> Tensor:
 def _mvn_mvn(p: MultivariateNormal, q: MultivariateNormal) -> Tensor:
     if p.event_shape != q.event_shape:
         raise ValueError(
-            "KL-divergence between two Multivariate Normals with                          different "
-            "event shapes "
-            "cannot be computed"
+            "KL-divergence between two Multivariate Normals with                          different event "
+            "shapes cannot be computed"
         )
     half_log_dets = _half_log_det(q._unbroadcasted_scale_tril) - _half_log_det(p._unbroadcasted_scale_tril)
     trace = _trace_of_product(_expanded_solve(p, q, p._unbroadcasted_scale_tril))

@@ -1,10 +1,9 @@
 """Batched tensors: what a function under `vmap` sees in place of its inputs.
 
 A `BatchedTensor` looks like one sample. Its memory holds all of them: one leading dimension for every active
-`vmap` that it depends
-on (its levels, outer ones first), then the sample's dimensions. Every operator on it arrives at
-`__torch_function__`: `rules` has a
-way to do it for all samples at once, where there is one; else it runs sample by sample.
+`vmap` that it depends on (its levels, outer ones first), then the sample's dimensions. Every operator on it
+arrives at `__torch_function__`: `rules` has a way to do it for all samples at once, where there is one; else
+it runs sample by sample.
 """
 
 from __future__ import annotations

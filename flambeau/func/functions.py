@@ -26,9 +26,9 @@ def apply_function(cls: Any, args: tuple) -> Any:
         return apply(*args)
     if not _has_setup_context(cls):
         raise RuntimeError(
-            "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...),"
-            " it must override the setup_context staticmethod. For more details, please see"
-            " https://pytorch.org/docs/main/notes/extending.func.html"
+            "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...), "
+            "it must override the setup_context staticmethod. For more details, please see "
+            "https://pytorch.org/docs/main/notes/extending.func.html"
         )
     own_rule = cls.vmap is not Function.vmap
     if cls.generate_vmap_rule:

@@ -1,12 +1,10 @@
 """Derivatives of functions of nested containers of tensors.
 
 A transform gives the function inputs of its own: a leaf of the recorded graph, or a view of a tensor that an
-outer transform (or the
-caller) differentiates. So transforms nest as the graph does. What comes out is cut off from the graph, unless
-the graph also leads to
-somebody else's leaf; `_other_leaves` finds out. Forward-mode derivatives are taken as the derivative of the
-backward with respect to
-its cotangent, which is exact for every operator that can be differentiated twice.
+outer transform (or the caller) differentiates. So transforms nest as the graph does. What comes out is cut
+off from the graph, unless the graph also leads to somebody else's leaf; `_other_leaves` finds out.
+Forward-mode derivatives are taken as the derivative of the backward with respect to its cotangent, which is
+exact for every operator that can be differentiated twice.
 """
 
 from __future__ import annotations
@@ -197,8 +195,7 @@ def _run(func: Callable, primals: tuple, has_aux: bool, name: str) -> tuple:
 
 def vjp(func: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     """The outputs of ``func(*primals)`` and a function from cotangents to gradients of the primals (with
-    `has_aux`: and what
-    `func` returned beside)."""
+    `has_aux`: and what `func` returned beside)."""
     recorded = fb.is_grad_enabled()
     with fb.enable_grad():
         own, spec, outputs, out_spec, aux = _run(func, primals, has_aux, "vjp(f, *primals)")
@@ -252,8 +249,7 @@ def jvp(
     func: Callable, primals: tuple, tangents: tuple, *, strict: bool = False, has_aux: bool = False
 ) -> tuple:
     """The outputs of ``func(*primals)`` and their derivative in the direction of `tangents` (with `has_aux`:
-    and what `func` returned
-    beside)."""
+    and what `func` returned beside)."""
     if not isinstance(primals, tuple):
         raise RuntimeError(
             "jvp(f, primals, tangents): Expected primals to be a tuple. E.g. it should be valid to call"
@@ -342,8 +338,7 @@ def jacrev(
     """A function that returns the Jacobian of `func`, by one backward an output element.
 
     Its structure is that of the outputs, each holding that of the inputs; a block has the output's sizes,
-    then the input's.
-    `chunk_size` is accepted: rows are computed one at a time.
+    then the input's. `chunk_size` is accepted: rows are computed one at a time.
     """
     if chunk_size is not None and chunk_size <= 0:
         raise ValueError("jacrev: `chunk_size` should be greater than 0.")

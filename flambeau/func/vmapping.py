@@ -145,8 +145,7 @@ def vmap(
     ----------
     func : function of samples; returns tensors, in containers or not.
     in_dims : the dimension of each input that counts samples, None for inputs that all samples share; an int
-        for all inputs, or a
-        structure like theirs.
+        for all inputs, or a structure like theirs.
     out_dims : where that dimension goes in the outputs.
     randomness : ``"error"``, ``"different"`` or ``"same"`` random numbers for the samples.
     chunk_size : samples at once; all of them by default.

@@ -82,13 +82,13 @@ def freeze(
     """A traced module in eval mode whose parameters and buffers have become constants."""
     if not builtins.isinstance(mod, ScriptModule):
         raise RuntimeError(
-            "Freezing expects a ScriptModule as input. "
-            "Please use torch.jit.script or torch.jit.trace to script your 'nn.Module'."
+            "Freezing expects a ScriptModule as input. Please use torch.jit.script or torch.jit.trace to "
+            "script your 'nn.Module'."
         )
     if mod.training:
         raise RuntimeError(
-            "Freezing is currently only implemented for modules in eval mode. "
-            "Please call .eval() on your module before freezing."
+            "Freezing is currently only implemented for modules in eval mode. Please call .eval() on your "
+            "module before freezing."
         )
     if not mod._programs:
         raise NotImplementedError("torch.jit.freeze: a scripted module runs its Python; trace it first")

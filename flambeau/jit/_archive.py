@@ -49,8 +49,8 @@ def save_module(module: ScriptModule, f: Any, extra: dict | None) -> None:
     """Write a traced module."""
     if isinstance(module, PythonScriptModule) or not module._programs:
         raise NotImplementedError(
-            "torch.jit.save: a scripted module runs its Python, which no file can hold; "
-            "save what torch.jit.trace gives"
+            "torch.jit.save: a scripted module runs its Python, which no file can hold; save what "
+            "torch.jit.trace gives"
         )
     tensors = {"state/" + n: t for n, t in module.named_parameters(remove_duplicate=False)}
     tensors.update({"state/" + n: t for n, t in module.named_buffers(remove_duplicate=False)})

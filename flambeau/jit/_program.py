@@ -88,9 +88,9 @@ class TracedProgram:
         structure = take_apart(values, leaves)
         if structure != self.inputs:
             raise RuntimeError(
-                "The traced program takes other arguments"
-                f"\nit was traced with {self.inputs}, and called with {structure};"
-                " values that are no tensors are constants"
+                "The traced program takes other arguments\n"
+                f"it was traced with {self.inputs}, and called with {structure}; values that are no tensors "
+                "are constants"
             )
         held = [self.constants[name] if name in self.constants else find(name) for name in self.held]
         return put_together(self.outputs, self._graph(leaves).run(leaves, held))

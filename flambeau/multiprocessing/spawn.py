@@ -186,8 +186,8 @@ def spawn(
     if start_method != "spawn":
         warnings.warn(
             f"This method only supports start_method=spawn (got: {start_method}).\n"
-            "To use a different start_method use:\n\t\t"
-            " torch.multiprocessing.start_processes(...)",
+            "To use a different start_method use:\n"
+            "\t\t torch.multiprocessing.start_processes(...)",
             FutureWarning,
             stacklevel=2,
         )

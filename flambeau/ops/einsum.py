@@ -1,9 +1,8 @@
 """`einsum`: sums of products of tensors written with index letters.
 
 An equation and the shapes of its operands make a plan, which is cached: operands are contracted two at a
-time, each pair by one matrix
-product of (batch, left, summed) with (batch, summed, right). With three operands or more, the pair with the
-smallest result goes first.
+time, each pair by one matrix product of (batch, left, summed) with (batch, summed, right). With three
+operands or more, the pair with the smallest result goes first.
 """
 
 from __future__ import annotations
@@ -63,9 +62,9 @@ def _letters(text: str, ndim: int, operand: int | None) -> Labels:
     if dots < 0:
         if operand is not None and len(plain) != ndim:
             raise _fail(
-                f"the number of subscripts in the equation ({len(plain)})"
-                f" {'does not match' if len(plain) < ndim else 'is more than'} the number of dimensions"
-                f" ({ndim}) for operand {operand}{' and no ellipsis was given' if len(plain) < ndim else ''}"
+                f"the number of subscripts in the equation ({len(plain)}) "
+                f"{'does not match' if len(plain) < ndim else 'is more than'} the number of dimensions "
+                f"({ndim}) for operand {operand}{' and no ellipsis was given' if len(plain) < ndim else ''}"
             )
         return tuple(plain)
     under = ndim - len(plain)
@@ -288,9 +287,8 @@ def einsum(*args: Any) -> Any:
     """Sum of products of tensors over index letters: ``einsum("bij,bjk->bik", a, b)``.
 
     Letters missing on the right are summed over; without ``->`` those that appear once remain, in
-    alphabetical order; ``...`` stands
-    for further dimensions, which broadcast; a letter twice in one operand takes its diagonal. The form
-    ``einsum(op1, [0, 1], op2, [1, 2], [0, 2])`` uses numbers.
+    alphabetical order; ``...`` stands for further dimensions, which broadcast; a letter twice in one operand
+    takes its diagonal. The form ``einsum(op1, [0, 1], op2, [1, 2], [0, 2])`` uses numbers.
     """
     if len(args) < 2:
         raise ValueError(

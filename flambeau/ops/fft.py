@@ -359,8 +359,7 @@ def stft(
     """Transforms of overlapping windowed frames: (…, time) to (…, frequency, frame).
 
     Frames of `n_fft` points start every `hop_length` (default a quarter of it); with `center`, the first is
-    centred on the first
-    point, the signal being padded by `pad_mode`.
+    centred on the first point, the signal being padded by `pad_mode`.
     """
     hop = n_fft // 4 if hop_length is None else hop_length
     length = n_fft if win_length is None else win_length
@@ -438,8 +437,8 @@ def istft(
     width = n_fft if win_length is None else win_length
     if not input.is_complex():
         raise RuntimeError(
-            "istft requires a complex-valued input tensor matching the output from stft with"
-            " return_complex=True."
+            "istft requires a complex-valued input tensor matching the output from stft with "
+            "return_complex=True."
         )
     if input.numel() == 0:
         raise RuntimeError("istft(): input tensor cannot be empty.")

@@ -107,8 +107,8 @@ def repeat_interleave(
     else:
         if repeats.dim() == 1 and repeats.shape[0] != size:
             raise RuntimeError(
-                "repeats must have the same size as input along dim, but got repeats.size(0) ="
-                f" {repeats.shape[0]} and input.size({dim}) = {size}"
+                "repeats must have the same size as input along dim, but got repeats.size(0) = "
+                f"{repeats.shape[0]} and input.size({dim}) = {size}"
             )
         index = _repeated(repeats, output_size)
     return input.index_select(dim, index)

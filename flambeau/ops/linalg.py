@@ -395,8 +395,8 @@ def linalg_householder_product(A: Any, tau: Any) -> Any:
     k = tau.shape[-1]
     if m < n:
         raise RuntimeError(
-            "torch.linalg.householder_product: input.shape[-2] must be greater than or equal to"
-            " input.shape[-1]"
+            "torch.linalg.householder_product: input.shape[-2] must be greater than or equal to "
+            "input.shape[-1]"
         )
     if n < k:
         raise RuntimeError(
@@ -409,8 +409,8 @@ def linalg_householder_product(A: Any, tau: Any) -> Any:
         )
     if tau.shape[:-1] != A.shape[:-2]:
         raise RuntimeError(
-            "torch.linalg.householder_product: Expected batch dimensions of tau to be equal to"
-            f" input.shape[:-2], but got {list(tau.shape[:-1])}"
+            "torch.linalg.householder_product: Expected batch dimensions of tau to be equal to "
+            f"input.shape[:-2], but got {list(tau.shape[:-1])}"
         )
     if tau.dtype != A.dtype:
         raise RuntimeError(
@@ -532,8 +532,8 @@ def linalg_tensorsolve(A: Any, B: Any, dims: Sequence[int] | None = None) -> Any
     size = math.prod(shape)
     if size != B.numel():
         raise RuntimeError(
-            "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) =="
-            f" prod(self.shape[:other.ndim]), but got {size} != {B.numel()}"
+            "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
+            f"prod(self.shape[:other.ndim]), but got {size} != {B.numel()}"
         )
     result, info = core("linalg_solve_ex")(a.reshape(size, size), B.reshape(size))
     _fail_at("linalg.tensorsolve", info, _UNSOLVABLE)
@@ -673,8 +673,8 @@ def pca_lowrank(A: Any, q: int | None = None, center: bool = True, niter: int = 
 
 
 @composite(
-    "linalg_lstsq(Tensor self, Tensor b, float? rcond=None, *, str? driver=None)"
-    " -> (Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)",
+    "linalg_lstsq(Tensor self, Tensor b, float? rcond=None, *, str? driver=None) -> (Tensor solution, Tensor "
+    "residuals, Tensor rank, Tensor singular_values)",
     out=True,
 )
 def linalg_lstsq(input: Any, b: Any, rcond: float | None = None, *, driver: str | None = None) -> tuple:

@@ -112,8 +112,8 @@ def linalg_norm(
         raise RuntimeError(f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {dims}")
     if dims is None and ord is not None and input.dim() not in (1, 2):
         raise RuntimeError(
-            "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got"
-            f" {input.dim()}D."
+            "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got "
+            f"{input.dim()}D."
         )
     if ord is not None and (len(dims) == 2 if dims is not None else input.dim() == 2):
         return linalg_matrix_norm(input, ord, dims or (-2, -1), keepdim, dtype=dtype)

@@ -44,8 +44,8 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
             b = b.sum(j, keepdim=True, dtype=b.dtype)
         else:
             raise RuntimeError(
-                "contracted dimensions need to match, but first has size "
-                f"{a.shape[i]} in dim {i} and second has size {b.shape[j]} in dim {j}"
+                f"contracted dimensions need to match, but first has size {a.shape[i]} in dim {i} and second "
+                f"has size {b.shape[j]} in dim {j}"
             )
     free_a, free_b = [d for d in range(a.dim()) if d not in da], [d for d in range(b.dim()) if d not in db]
     shape = [a.shape[d] for d in free_a] + [b.shape[d] for d in free_b]
@@ -176,8 +176,8 @@ def linalg_vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
     """Sum over `dim` of ``conj(x) * y``, other dimensions broadcast."""
     if not (x.is_floating_point() or x.is_complex()) or not (y.is_floating_point() or y.is_complex()):
         raise RuntimeError(
-            "linalg.vecdot: Expected a floating point or complex tensor as input. Got"
-            f" {_plain(x if not x.is_floating_point() else y)}"
+            "linalg.vecdot: Expected a floating point or complex tensor as input. Got "
+            f"{_plain(x if not x.is_floating_point() else y)}"
         )
     return (x.conj() * y).sum(dim)
 

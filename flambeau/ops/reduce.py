@@ -420,9 +420,9 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
             raise RuntimeError("diff expects prepend or append to be the same dimension as input")
         if any(a != b for d, (a, b) in enumerate(zip(t.shape, input.shape)) if d != dim):
             raise RuntimeError(
-                "diff expects the shape of tensor to prepend or append to match that of input except along"
-                f" the differencing dimension; input.size({dim}) = {input.shape[dim]}, but got"
-                f" tensor.size({dim}) = {t.shape[dim]}"
+                "diff expects the shape of tensor to prepend or append to match that of input except along "
+                f"the differencing dimension; input.size({dim}) = {input.shape[dim]}, but got "
+                f"tensor.size({dim}) = {t.shape[dim]}"
             )
     if n == 0:
         return input.clone()
@@ -491,8 +491,8 @@ def gradient(input: Any, *, spacing: Any = None, dim: Any = None, edge_order: in
             )
         if isinstance(h, fb.Tensor) and h.dim() == 1 and h.numel() != input.shape[d]:
             raise RuntimeError(
-                "torch.gradient expected each element of spacing to have the same length as the"
-                f" corresponding dimension of input, but got {h.numel()} and {input.shape[d]}"
+                "torch.gradient expected each element of spacing to have the same length as the "
+                f"corresponding dimension of input, but got {h.numel()} and {input.shape[d]}"
             )
     return tuple(_gradient(input, d, h, edge_order) for d, h in zip(wrapped, steps))
 
@@ -620,8 +620,8 @@ def segment_reduce(
             raise RuntimeError("segment_reduce(): lengths contains negative value!")
         if bool((lengths.sum(-1) != data.shape[axis]).any()):
             raise RuntimeError(
-                "segment_reduce(): Expected all rows of lengths along axis to sum to"
-                " data.size(lengths.dim()-1) when !unsafe."
+                "segment_reduce(): Expected all rows of lengths along axis to sum to "
+                "data.size(lengths.dim()-1) when !unsafe."
             )
     segments = lengths.shape[-1]
     batch = data.shape[:axis]

@@ -2,14 +2,11 @@
 
 An operator is a function with a decorator that carries its PyTorch schema::
 
-    @composite("kron(Tensor self, Tensor other) -> Tensor", method=True, out=True)
-    def kron(input, other): ...
+    @composite("kron(Tensor self, Tensor other) -> Tensor", method=True, out=True) def kron(input, other): ...
 
 From that come `flambeau.kron`, `Tensor.kron`, ``out=``, NumPy's argument names, argument checks and
-``__torch_function__``.
-The files of this package are imported when one of their operators is first used; `FAMILIES` says which file
-has which.
-A name that the core has itself is never replaced.
+``__torch_function__``. The files of this package are imported when one of their operators is first used;
+`FAMILIES` says which file has which. A name that the core has itself is never replaced.
 """
 
 from __future__ import annotations
@@ -245,8 +242,8 @@ def _inplace(name: str, op: Callable) -> Callable:
         result = op(input, *args, **kwargs)
         if result.shape != input.shape:
             raise RuntimeError(
-                f"output with shape {list(input.shape)} doesn't match the broadcast shape"
-                f" {list(result.shape)}"
+                f"output with shape {list(input.shape)} doesn't match the broadcast shape "
+                f"{list(result.shape)}"
             )
         return input.copy_(result)
 
@@ -279,8 +276,8 @@ def write(out: Any, result: Any) -> Any:
         )
     if not fb.can_cast(result.dtype, out.dtype):
         raise RuntimeError(
-            f"result type {_type_name(result.dtype)} can't be cast to the desired output type"
-            f" {_type_name(out.dtype)}"
+            f"result type {_type_name(result.dtype)} can't be cast to the desired output type "
+            f"{_type_name(out.dtype)}"
         )
     resize(out, result.shape)
     return out.copy_(result)

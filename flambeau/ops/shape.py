@@ -205,8 +205,8 @@ def column_stack(tensors: Sequence[Any]) -> Any:
 def _need_some(tensors: Sequence[Any], name: str) -> None:
     if isinstance(tensors, fb.Tensor) or not isinstance(tensors, (list, tuple)):
         raise TypeError(
-            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not"
-            f" {type(tensors).__name__}"
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not "
+            f"{type(tensors).__name__}"
         )
     if not tensors:
         raise RuntimeError(f"{name} expects a non-empty TensorList")
@@ -247,8 +247,8 @@ def tensor_split(
             )
         if cuts.dim() > 1:
             raise RuntimeError(
-                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or"
-                f" one-dimensional tensor, but got a tensor with {cuts.dim()} dims"
+                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or "
+                f"one-dimensional tensor, but got a tensor with {cuts.dim()} dims"
             )
         cuts = cuts.tolist()
     if isinstance(cuts, int):

@@ -206,8 +206,8 @@ def lobpcg(
     width = k if n is None else n
     if m < 3 * width:
         raise ValueError(
-            "LOBPCG algorithm is not applicable when the number of A rows "
-            f"(={m}) is smaller than 3 x the number of requested eigenpairs (={width})"
+            f"LOBPCG algorithm is not applicable when the number of A rows (={m}) is smaller than 3 x the "
+            f"number of requested eigenpairs (={width})"
         )
     if A.dim() > 2 and A.layout is fb.strided:
         batch = A.shape[:-2]

@@ -306,9 +306,8 @@ class Optimizer:
             params = [params]
         elif isinstance(params, set):
             raise TypeError(
-                "optimizer parameters need to be organized in ordered collections, but the ordering "
-                "of tensors "
-                "in sets will change between runs. Please use a list instead."
+                "optimizer parameters need to be organized in ordered collections, but the ordering of "
+                "tensors in sets will change between runs. Please use a list instead."
             )
         params = list(params)
         names = [p[0] for p in params if isinstance(p, tuple)]
@@ -334,9 +333,8 @@ class Optimizer:
         ids = {id(p) for p in params}
         if len(ids) != len(params):
             warnings.warn(
-                "optimizer contains a parameter group with duplicate parameters; in future, this "
-                "will cause an "
-                "error; see github.com/pytorch/pytorch/issues/40967 for more information",
+                "optimizer contains a parameter group with duplicate parameters; in future, this will cause "
+                "an error; see github.com/pytorch/pytorch/issues/40967 for more information",
                 stacklevel=3,
             )
         for group in self.param_groups:
@@ -345,8 +343,8 @@ class Optimizer:
             if ("param_names" in group) != ("param_names" in param_group):
                 given = "without" if "param_names" in group else "with"
                 raise ValueError(
-                    "all optimizer param groups should be with/without names. "
-                    f"cannot add param group {given} names to the optimizer"
+                    "all optimizer param groups should be with/without names. cannot add param group "
+                    f"{given} names to the optimizer"
                 )
         self.param_groups.append(param_group)
 

@@ -87,8 +87,8 @@ class ModelSummary:
         line = "─" * (sum(widths) + 2 * (len(head) - 1))
         text = [_row(head, widths), line, *(_row(row, widths) for row in rows), line]
         text += [
-            f"parameters     {self.parameters:,} ({_bytes(self.parameter_bytes)}), "
-            f"trainable {self.trainable:,}, frozen {self.parameters - self.trainable:,}",
+            f"parameters     {self.parameters:,} ({_bytes(self.parameter_bytes)}), trainable "
+            f"{self.trainable:,}, frozen {self.parameters - self.trainable:,}",
             f"multiply-adds  {_count(self.multiply_adds)}",
             f"memory         input {_bytes(self.input_bytes)}, results {_bytes(self.output_bytes)}, "
             f"parameters {_bytes(self.parameter_bytes)}",

@@ -46,10 +46,8 @@ def replacing(path: str | os.PathLike) -> Iterator[IO[bytes]]:
     """A new file that takes the place of `path` when the block ends well.
 
     The content goes to a temporary file beside it, is forced to the disk and then renamed: whoever looks, and
-    whatever
-    interrupts, finds the old content or the new one, never a part. Links are followed; what is no regular
-    file (a pipe,
-    /dev/stdout) is written to directly.
+    whatever interrupts, finds the old content or the new one, never a part. Links are followed; what is no
+    regular file (a pipe, /dev/stdout) is written to directly.
     """
     target = os.path.realpath(os.fspath(path))
     folder = os.path.dirname(target)

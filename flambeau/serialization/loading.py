@@ -33,10 +33,10 @@ _ONCE = (
 )
 _NEVER = (
     "Weights only load failed. In PyTorch 2.6, we changed the default value of the `weights_only` argument "
-    "in "
-    "`torch.load` from `False` to `True`. Re-running `torch.load` with `weights_only` set to `False` will "
-    "likely succeed, "
-    "but it can result in arbitrary code execution. Do it only if you got the file from a trusted source.\n{}"
+    "in `torch.load` from `False` to `True`. Re-running `torch.load` with `weights_only` set to `False` will "
+    "likely succeed, but it can result in arbitrary code execution. Do it only if you got the file from a "
+    "trusted source.\n"
+    "{}"
 )
 
 
@@ -84,10 +84,9 @@ def load(
             return _load_zip(file, settings, os.fspath(f) if mmap else None)
         if mmap:
             raise RuntimeError(
-                "mmap can only be used with files saved with "
-                f"`torch.save({os.fspath(f)}, _use_new_zipfile_serialization=True), please torch.save your "
-                f"checkpoint with "
-                "this option in order to use mmap."
+                f"mmap can only be used with files saved with `torch.save({os.fspath(f)}, "
+                "_use_new_zipfile_serialization=True), please torch.save your checkpoint with this option in "
+                "order to use mmap."
             )
         _check_legacy(head, weights_only)
         return _load_legacy(file, settings)
@@ -119,8 +118,7 @@ class _Settings:
             remedy = (
                 f"{error} Please use `torch.serialization.add_safe_globals([{error.path}])` or the "
                 f"`torch.serialization.safe_globals([{error.path}])` context manager to allowlist this "
-                f"global if you trust "
-                "this class/function."
+                "global if you trust this class/function."
             )
             raise pickle.UnpicklingError(_ONCE.format(remedy)) from None
         except (
@@ -165,9 +163,8 @@ def _opened(f: Any) -> Iterator[Any]:
         if not hasattr(f, method):
             raise AttributeError(
                 f"'{type(f).__name__}' object has no attribute '{method}'. You can only torch.load from a "
-                f"file that is "
-                "seekable. Please pre-load the data into a buffer like io.BytesIO and try to load from it "
-                "instead."
+                "file that is seekable. Please pre-load the data into a buffer like io.BytesIO and try to "
+                "load from it instead."
             )
     yield f if hasattr(f, "readinto") else _WithReadInto(f)
 
@@ -255,8 +252,7 @@ def _load_zip(file: Any, settings: _Settings, path: str | None) -> Any:
             )
         warnings.warn(
             "'torch.load' received a zip file that looks like a TorchScript archive dispatching to "
-            "'torch.jit.load' (call "
-            "'torch.jit.load' directly to silence this warning)",
+            "'torch.jit.load' (call 'torch.jit.load' directly to silence this warning)",
             stacklevel=3,
         )
         file.seek(0)

@@ -119,8 +119,7 @@ def find(module: str, name: str) -> Any:
         raise AttributeError(
             f"Can't get attribute '{name}' on module '{module}'\n"
             "The file was saved with a class or function that this program does not have: import or define "
-            "it under "
-            "that name before loading."
+            "it under that name before loading."
         ) from error
     return found
 

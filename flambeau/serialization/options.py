@@ -189,18 +189,15 @@ def _check_cuda(location: str) -> None:
     if not fb.cuda.is_available():
         raise RuntimeError(
             "Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is False. If "
-            "you are "
-            "running on a CPU-only machine, please use torch.load with map_location=torch.device('cpu') to "
-            "map your "
-            "storages to the CPU."
+            "you are running on a CPU-only machine, please use torch.load with "
+            "map_location=torch.device('cpu') to map your storages to the CPU."
         )
     index = fb.device(location).index or 0
     count = fb.cuda.device_count()
     if index >= count:
         raise RuntimeError(
             f"Attempting to deserialize object on CUDA device {index} but torch.cuda.device_count() is "
-            f"{count}. Please "
-            "use torch.load with map_location to map your storages to an existing device."
+            f"{count}. Please use torch.load with map_location to map your storages to an existing device."
         )
 
 

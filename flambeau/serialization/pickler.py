@@ -222,8 +222,7 @@ def dump(obj: Any, protocol: int, legacy: bool = False) -> tuple[bytes, list[Sav
         if storage.needed and size > _LARGE and size > _WASTE * storage.needed:
             warnings.warn(
                 f"a tensor that uses {storage.needed} bytes is a view into {size} bytes, all of which are "
-                f"saved: save "
-                "tensor.clone() to keep the file small",
+                "saved: save tensor.clone() to keep the file small",
                 stacklevel=4,
             )
     return stream.getvalue(), storages

@@ -1,10 +1,9 @@
 """A pickle machine of our own that can only make data.
 
 A pickle is a program. This machine runs the part of its language that builds data: names are looked up in a
-list of
-data types (and what a user allowed), only those can be called, and object state is set only where it is data.
-Nothing is
-imported, and no length that a file claims is believed before it was compared with what is there.
+list of data types (and what a user allowed), only those can be called, and object state is set only where it
+is data. Nothing is imported, and no length that a file claims is believed before it was compared with what is
+there.
 """
 
 from __future__ import annotations

@@ -442,8 +442,8 @@ def product(a: Any, b: Any) -> Any:
         raise RuntimeError(f"matmul: sparse tensors must be matrices, got {a.dim()}D")
     if a.shape[1] != b.shape[0]:
         raise RuntimeError(
-            f"mat1 and mat2 shapes cannot be multiplied ({a.shape[0]}x{a.shape[1]} and"
-            f" {'x'.join(map(str, b.shape))})"
+            f"mat1 and mat2 shapes cannot be multiplied ({a.shape[0]}x{a.shape[1]} and "
+            f"{'x'.join(map(str, b.shape))})"
         )
     rows, cols = a._coordinates()
     values = a._values()

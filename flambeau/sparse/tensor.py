@@ -1,10 +1,8 @@
 """Sparse tensors: coordinates (COO) and compressed rows or columns (CSR, CSC).
 
 A `SparseTensor` is a tensor whose memory is that of its specified values, so that recording, gradients, dtype
-and device are theirs. Its
-indices lie beside it. Operators on it arrive at `__torch_function__` and are done by `rules` with ordinary
-operators on values, which is
-what makes them differentiable.
+and device are theirs. Its indices lie beside it. Operators on it arrive at `__torch_function__` and are done
+by `rules` with ordinary operators on values, which is what makes them differentiable.
 """
 
 from __future__ import annotations
@@ -136,8 +134,8 @@ class SparseTensor(fb.Tensor):
         if self.kind != kind:
             other = {"csr": "row", "csc": "column"}[kind]
             raise RuntimeError(
-                f"{name} expected sparse {other} compressed tensor layout but got"
-                f" Sparse{'' if self.kind == 'coo' else self.kind.capitalize()}"
+                f"{name} expected sparse {other} compressed tensor layout but got "
+                f"Sparse{'' if self.kind == 'coo' else self.kind.capitalize()}"
             )
         return self.__dict__["_parts"][place]
 

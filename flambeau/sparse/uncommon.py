@@ -65,8 +65,8 @@ def _resized(input: Any, size: Sequence[int], sparse_dim: int, dense_dim: int, k
                 )
         if any(new < now for new, now in zip(size[:sparse_dim], old)):
             raise RuntimeError(
-                f"shrinking the size of sparse dimensions (from {list(old[:sparse_dim])} to"
-                f" {list(size[:sparse_dim])}) on a non-empty sparse tensor is not supported."
+                f"shrinking the size of sparse dimensions (from {list(old[:sparse_dim])} to "
+                f"{list(size[:sparse_dim])}) on a non-empty sparse tensor is not supported."
             )
         if size[sparse_dim:] != old[sparse_dim:]:
             raise NotImplementedError("flambeau cannot change the dense dimensions of stored values yet")

@@ -200,8 +200,8 @@ def _compare_values(
         where = int(values.argmax())
         index = tuple(_unravel(where, actual.shape))
         lines.append(
-            f"Greatest {label} difference: {values[where].item()} at index"
-            f" {index}{_allowed(tolerance, exact)}"
+            f"Greatest {label} difference: {values[where].item()} at index "
+            f"{index}{_allowed(tolerance, exact)}"
         )
     raise _Unequal(
         f"{name} are not {'equal' if exact else 'close'}!\n\n"
@@ -313,8 +313,8 @@ def assert_close(
     __tracebackhide__ = True
     if (rtol is None) != (atol is None):
         raise ValueError(
-            "Both 'rtol' and 'atol' must be either specified or omitted, but got no"
-            f" {'rtol' if rtol is None else 'atol'}."
+            "Both 'rtol' and 'atol' must be either specified or omitted, but got no "
+            f"{'rtol' if rtol is None else 'atol'}."
         )
     opts = _Options(
         allow_subclasses=allow_subclasses, rtol=rtol, atol=atol, equal_nan=equal_nan,

@@ -30,8 +30,7 @@ def make_tensor(
     ----------
     shape : sizes, as integers or as one sequence.
     low, high : range ``[low, high)``; by default [-9, 9) for floats and complex parts, [-9, 10) for signed
-        integers,
-        [0, 10) for unsigned, [0, 2) for booleans. Bounds beyond the dtype are brought inside it.
+        integers, [0, 10) for unsigned, [0, 2) for booleans. Bounds beyond the dtype are brought inside it.
     noncontiguous : lay the values out with gaps where there are two or more.
     exclude_zero : replace zeros by the smallest positive number (one for integers).
     memory_format : layout of the result; not together with `noncontiguous`.
@@ -40,8 +39,8 @@ def make_tensor(
         shape = tuple(shape[0])
     if noncontiguous and memory_format is not None:
         raise ValueError(
-            "The parameters `noncontiguous` and `memory_format` are mutually exclusive, but got"
-            f" {noncontiguous=} and {memory_format=}"
+            "The parameters `noncontiguous` and `memory_format` are mutually exclusive, but got "
+            f"{noncontiguous=} and {memory_format=}"
         )
     name = str(dtype).rpartition(".")[2]
     floating = dtype.is_floating_point or dtype.is_complex

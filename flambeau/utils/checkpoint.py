@@ -189,9 +189,9 @@ class CheckpointFunction(Function):
     def backward(ctx: Any, *grads: Any) -> tuple:
         if not fb.autograd._is_checkpoint_valid():
             raise RuntimeError(
-                "When use_reentrant=True, torch.utils.checkpoint is incompatible with .grad() or passing an"
-                " `inputs` parameter to .backward(). To resolve this error, you can either set"
-                " use_reentrant=False, or call .backward() without passing the `inputs` argument."
+                "When use_reentrant=True, torch.utils.checkpoint is incompatible with .grad() or passing an "
+                "`inputs` parameter to .backward(). To resolve this error, you can either set "
+                "use_reentrant=False, or call .backward() without passing the `inputs` argument."
             )
         args = list(ctx.args)
         for place, tensor in zip(ctx.tensor_places, ctx.saved_tensors):
@@ -336,8 +336,7 @@ def checkpoint(
     ----------
     function : what to run; must do the same when it runs again.
     use_reentrant : True for one node that runs its own backward; False (recommended) for hooks on the tensors
-        that the function
-        saves, which also allows keyword arguments, `autograd.grad` and nested checkpoints.
+        that the function saves, which also allows keyword arguments, `autograd.grad` and nested checkpoints.
     preserve_rng_state : keyword; run the second time with the random numbers of the first (default True).
     context_fn : makes two contexts, for the first and the second run (not reentrant only).
     determinism_check : ``"default"`` compares shapes, dtypes and devices of both runs, ``"none"`` nothing.
@@ -346,11 +345,11 @@ def checkpoint(
     """
     if use_reentrant is None:
         warnings.warn(
-            "torch.utils.checkpoint: the use_reentrant parameter should be passed explicitly. Starting in"
-            " PyTorch 2.9, calling checkpoint without use_reentrant will raise an exception."
-            " use_reentrant=False is recommended, but if you need to preserve the current default behavior,"
-            " you can pass use_reentrant=True. Refer to docs for more details on the differences between the"
-            " two variants.",
+            "torch.utils.checkpoint: the use_reentrant parameter should be passed explicitly. Starting in "
+            "PyTorch 2.9, calling checkpoint without use_reentrant will raise an exception. "
+            "use_reentrant=False is recommended, but if you need to preserve the current default behavior, "
+            "you can pass use_reentrant=True. Refer to docs for more details on the differences between the "
+            "two variants.",
             stacklevel=2,
         )
         use_reentrant = True

@@ -97,9 +97,8 @@ def test_a_file_runs_without_the_source(tmp_path):
     x, pair = torch.ones(3, 2), (torch.ones(3), torch.zeros(1))
     torch.jit.trace(Local(), (x, pair)).save(tmp_path / "local.pt")
     program = (
-        "import flambeau as torch, sys; m = torch.jit.load(sys.argv[1]);"
-        "r = m(torch.ones(3, 2), (torch.ones(3), torch.zeros(1)));"
-        "print(r['sum'].tolist(), len(r['both']))"
+        "import flambeau as torch, sys; m = torch.jit.load(sys.argv[1]);r = m(torch.ones(3, 2), "
+        "(torch.ones(3), torch.zeros(1)));print(r['sum'].tolist(), len(r['both']))"
     )
     out = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "local.pt")],

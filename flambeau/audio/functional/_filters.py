@@ -27,16 +27,16 @@ def lfilter(
     """
     if a_coeffs.size() != b_coeffs.size():
         raise ValueError(
-            "Expected coeffs to be the same size."
-            f"Found: a_coeffs size: {a_coeffs.size()}, b_coeffs size: {b_coeffs.size()}"
+            f"Expected coeffs to be the same size.Found: a_coeffs size: {a_coeffs.size()}, b_coeffs size: "
+            f"{b_coeffs.size()}"
         )
     if a_coeffs.dim() > 2:
         raise ValueError(f"Expected coeffs to have greater than 1 dimension. Found: {a_coeffs.dim()}")
     if a_coeffs.dim() == 2:
         if batching and waveform.shape[-2] != a_coeffs.shape[0]:
             raise ValueError(
-                "Expected number of batches in waveform and coeffs to be the same."
-                f"Found: coeffs batches: {a_coeffs.shape[0]}, waveform batches: {waveform.shape[-2]}"
+                "Expected number of batches in waveform and coeffs to be the same.Found: coeffs batches: "
+                f"{a_coeffs.shape[0]}, waveform batches: {waveform.shape[-2]}"
             )
         channels = waveform.unbind(-2) if batching else [waveform] * a_coeffs.shape[0]
         parts = [lfilter(part, a, b, clamp) for part, a, b in zip(channels, a_coeffs, b_coeffs)]

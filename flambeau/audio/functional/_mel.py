@@ -62,9 +62,8 @@ def melscale_fbanks(
         bank = bank * (2.0 / (corners[2 : n_mels + 2] - corners[:n_mels])).unsqueeze(0)
     if bool((bank.amax(dim=0) == 0.0).any()):
         warnings.warn(
-            "At least one mel filterbank has all zero values. "
-            f"The value for `n_mels` ({n_mels}) may be set too high. "
-            f"Or, the value for `n_freqs` ({n_freqs}) may be set too low.",
+            f"At least one mel filterbank has all zero values. The value for `n_mels` ({n_mels}) may be set "
+            f"too high. Or, the value for `n_freqs` ({n_freqs}) may be set too low.",
             stacklevel=2,
         )
     return bank

@@ -25,11 +25,11 @@ def _kernel(
     """A filter for each of the new samples in a period, and how far they reach."""
     if orig_freq != int(orig_freq) or new_freq != int(new_freq):
         raise Exception(
-            "Frequencies must be of integer type to ensure quality resampling computation. "
-            "To work around this, manually convert both frequencies to integer values "
-            "that maintain their resampling rate ratio before passing them into the function. "
-            "Example: To downsample a 44100 hz waveform by a factor of 8, use "
-            "`orig_freq=8` and `new_freq=1` instead of `orig_freq=44100` and `new_freq=5512.5`. "
+            "Frequencies must be of integer type to ensure quality resampling computation. To work around "
+            "this, manually convert both frequencies to integer values that maintain their resampling rate "
+            "ratio before passing them into the function. Example: To downsample a 44100 hz waveform by a "
+            "factor of 8, use `orig_freq=8` and `new_freq=1` instead of `orig_freq=44100` and "
+            "`new_freq=5512.5`. "
         )
     if method not in ("sinc_interp_hann", "sinc_interp_kaiser"):
         raise ValueError(f"Invalid resampling method: {method}")

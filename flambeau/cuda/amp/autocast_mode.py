@@ -14,8 +14,8 @@ __all__ = ["autocast", "custom_bwd", "custom_fwd"]
 
 def _deprecated(name: str, arguments: str) -> None:
     warnings.warn(
-        f"`torch.cuda.amp.{name}(args...)` is deprecated. "
-        f"Please use `torch.amp.{name}({arguments})` instead.",
+        f"`torch.cuda.amp.{name}(args...)` is deprecated. Please use `torch.amp.{name}({arguments})` "
+        "instead.",
         FutureWarning,
         stacklevel=3,
     )

@@ -260,13 +260,13 @@ def _check(query: Tensor, key: Tensor, value: Tensor, block_mask: BlockMask | No
     heads_q, heads_kv = query.size(1), key.size(1)
     if not enable_gqa and heads_q != heads_kv:
         raise ValueError(
-            "Expect query and key/value to have the same number of heads "
-            f"but got Hq={heads_q} and Hkv={heads_kv}. Try setting enable_gqa=True for GQA."
+            f"Expect query and key/value to have the same number of heads but got Hq={heads_q} and "
+            f"Hkv={heads_kv}. Try setting enable_gqa=True for GQA."
         )
     if enable_gqa and heads_q % heads_kv != 0:
         raise ValueError(
-            "Expect number of query heads to be a multiple of kv heads for GQA "
-            f"but got Hq={heads_q} and Hkv={heads_kv}."
+            f"Expect number of query heads to be a multiple of kv heads for GQA but got Hq={heads_q} and "
+            f"Hkv={heads_kv}."
         )
     if query.size(0) != key.size(0) and block_mask is None:
         raise ValueError(

@@ -24,20 +24,20 @@ def _check_dims(query, key, value, key_padding_mask, attn_mask, num_heads: int) 
     kind = "batched (3-D)" if dim == 3 else "unbatched (2-D)"
     _expect(
         key.dim() == value.dim() == dim,
-        f"For {kind} `query`, expected `key` and `value` to be {dim}-D "
-        f"but found {key.dim()}-D and {value.dim()}-D tensors respectively",
+        f"For {kind} `query`, expected `key` and `value` to be {dim}-D but found {key.dim()}-D and "
+        f"{value.dim()}-D tensors respectively",
     )
     if key_padding_mask is not None:
         _expect(
             key_padding_mask.dim() == dim - 1,
-            f"For {kind} `query`, expected `key_padding_mask` to be `None` or {dim - 1}-D "
-            f"but found {key_padding_mask.dim()}-D tensor instead",
+            f"For {kind} `query`, expected `key_padding_mask` to be `None` or {dim - 1}-D but found "
+            f"{key_padding_mask.dim()}-D tensor instead",
         )
     if attn_mask is not None:
         _expect(
             attn_mask.dim() in (2, 3),
-            f"For {kind} `query`, expected `attn_mask` to be `None`, 2-D or 3-D "
-            f"but found {attn_mask.dim()}-D tensor instead",
+            f"For {kind} `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found "
+            f"{attn_mask.dim()}-D tensor instead",
         )
         if dim == 2 and attn_mask.dim() == 3:
             expected = (num_heads, query.shape[0], key.shape[0])
@@ -63,8 +63,8 @@ def _canonical_mask(
     _expect(mask.dtype == fb.bool or is_float, f"only bool and floating types of {mask_name} are supported")
     if check_other and other_type is not None and mask.dtype != other_type:
         warnings.warn(
-            f"Support for mismatched {mask_name} and {other_name} "
-            "is deprecated. Use same type for both instead.",
+            f"Support for mismatched {mask_name} and {other_name} is deprecated. Use same type for both "
+            "instead.",
             stacklevel=3,
         )
     if is_float:
@@ -176,8 +176,7 @@ def multi_head_attention_forward(
     )
     if is_causal and attn_mask is None:
         raise RuntimeError(
-            "Need attn_mask if specifying the is_causal hint. "
-            "You may use the Transformer module method "
+            "Need attn_mask if specifying the is_causal hint. You may use the Transformer module method "
             "`generate_square_subsequent_mask` to create this mask."
         )
     if is_causal and key_padding_mask is None and not need_weights:

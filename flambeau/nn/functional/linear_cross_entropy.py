@@ -53,8 +53,8 @@ def _check_shapes(input: Tensor, linear_weight: Tensor, linear_bias: Tensor | No
         )
     if input.size(-1) != linear_weight.size(-1):
         raise RuntimeError(
-            "expected equal input and linear_weight last dimensions (in_features), "
-            f"got {input.size(-1)} and {linear_weight.size(-1)}, respectively"
+            f"expected equal input and linear_weight last dimensions (in_features), got {input.size(-1)} and "
+            f"{linear_weight.size(-1)}, respectively"
         )
     if input.dim() == 1 and linear_weight.dim() > 2:
         raise RuntimeError(

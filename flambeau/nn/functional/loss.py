@@ -20,8 +20,8 @@ def _warn_if_sizes_differ(input: Tensor, target: Tensor) -> None:
     if target.size() != input.size():
         warnings.warn(
             f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
-            "This will likely lead to incorrect results due to broadcasting. "
-            "Please ensure they have the same size.",
+            "This will likely lead to incorrect results due to broadcasting. Please ensure they have the "
+            "same size.",
             stacklevel=3,
         )
 
@@ -146,9 +146,8 @@ def binary_cross_entropy(
     code = get_enum(resolve(reduction, size_average, reduce))
     if target.size() != input.size():
         raise ValueError(
-            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) "
-            f"is deprecated."
-            " Please ensure they have the same size."
+            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is "
+            "deprecated. Please ensure they have the same size."
         )
     if weight is not None:
         weight = weight.expand(fb.broadcast_shapes(target.size(), weight.size()))

@@ -211,8 +211,8 @@ def _unpooled_size(input: Tensor, kernel_size, stride, padding, output_size) -> 
         output_size = output_size[2:]
     if len(output_size) != dims:
         raise ValueError(
-            "output_size should be a sequence containing "
-            f"{dims} or {dims + 2} elements, but it has a length of '{len(output_size)}'"
+            f"output_size should be a sequence containing {dims} or {dims + 2} elements, but it has a length "
+            f"of '{len(output_size)}'"
         )
     for d in range(dims):
         low, high = natural[d] - stride[d], natural[d] + stride[d]

@@ -82,9 +82,8 @@ def embedding_bag(
     """
     if weight.dtype == fb.long and input.is_floating_point():
         warnings.warn(
-            "Argument order of nn.functional.embedding_bag was changed. "
-            "Usage `embedding_bag(weight, input, ...)` is deprecated, "
-            "and should now be `embedding_bag(input, weight, ...)`.",
+            "Argument order of nn.functional.embedding_bag was changed. Usage `embedding_bag(weight, input, "
+            "...)` is deprecated, and should now be `embedding_bag(input, weight, ...)`.",
             stacklevel=2,
         )
         weight, input = input, weight
@@ -109,9 +108,8 @@ def embedding_bag(
             fb.embedding_renorm_(weight, input, max_norm, norm_type)
     if per_sample_weights is not None and mode != "sum":
         raise NotImplementedError(
-            "embedding_bag: per_sample_weights was not None. "
-            f"per_sample_weights is only supported for mode='sum' (got mode='{mode}'). "
-            "Please open a feature request on GitHub."
+            "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for "
+            f"mode='sum' (got mode='{mode}'). Please open a feature request on GitHub."
         )
     return fb.embedding_bag(
         weight,
@@ -130,9 +128,8 @@ def _as_flat_bags(input: Tensor, offsets: Tensor | None, per_sample_weights: Ten
     if input.dim() == 2:
         if offsets is not None:
             raise ValueError(
-                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of "
-                "fixed length "
-                f"sequences. However, found offsets of type {type(offsets)}"
+                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed "
+                f"length sequences. However, found offsets of type {type(offsets)}"
             )
         offsets = fb.arange(0, input.numel(), input.size(1), dtype=input.dtype, device=input.device)
         if per_sample_weights is not None:

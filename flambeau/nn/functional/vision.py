@@ -93,8 +93,8 @@ def interpolate(
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
             raise ValueError(
-                "align_corners option can only be set with the "
-                "interpolating modes: linear | bilinear | bicubic | trilinear"
+                "align_corners option can only be set with the interpolating modes: linear | bilinear | "
+                "bicubic | trilinear"
             )
     elif align_corners is None:
         align_corners = False
@@ -136,10 +136,9 @@ def _size_or_factors(input: Tensor, spatial: list[int], size, scale_factor) -> t
         if isinstance(size, (list, tuple)):
             if len(size) != len(spatial):
                 raise ValueError(
-                    "Input and output must have the same number of spatial dimensions, but got "
-                    f"input with spatial dimensions of {spatial} and output size of {size}. "
-                    "Please provide input tensor in (N, C, d1, d2, ...,dK) format and "
-                    "output size in (o1, o2, ...,oK) format."
+                    "Input and output must have the same number of spatial dimensions, but got input with "
+                    f"spatial dimensions of {spatial} and output size of {size}. Please provide input tensor "
+                    "in (N, C, d1, d2, ...,dK) format and output size in (o1, o2, ...,oK) format."
                 )
             return [int(n) if isinstance(n, Tensor) else n for n in size], None
         return [size] * len(spatial), None
@@ -148,11 +147,9 @@ def _size_or_factors(input: Tensor, spatial: list[int], size, scale_factor) -> t
     if isinstance(scale_factor, (list, tuple)):
         if len(scale_factor) != len(spatial):
             raise ValueError(
-                "Input and scale_factor must have the same number of spatial dimensions, but "
-                f"got input with spatial dimensions of {spatial} and "
-                f"scale_factor of shape {scale_factor}. "
-                "Please provide input tensor in (N, C, d1, d2, ...,dK) format and "
-                "scale_factor in (s1, s2, ...,sK) format."
+                "Input and scale_factor must have the same number of spatial dimensions, but got input with "
+                f"spatial dimensions of {spatial} and scale_factor of shape {scale_factor}. Please provide "
+                "input tensor in (N, C, d1, d2, ...,dK) format and scale_factor in (s1, s2, ...,sK) format."
             )
         return None, list(scale_factor)
     return None, [scale_factor] * len(spatial)
@@ -164,8 +161,7 @@ def _raise_for_mode(mode: str, dim: int) -> None:
         raise NotImplementedError(f"Got {dim}D input, but {mode} mode needs {needed}D input")
     raise NotImplementedError(
         f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {dim}D) for the modes: nearest | "
-        f"linear |"
-        f" bilinear | bicubic | trilinear | lanczos | area | nearest-exact (got {mode})"
+        f"linear | bilinear | bicubic | trilinear | lanczos | area | nearest-exact (got {mode})"
     )
 
 
@@ -201,10 +197,9 @@ _PADDING_MODES = {"zeros": 0, "border": 1, "reflection": 2}
 
 def _warn_default_corners() -> None:
     warnings.warn(
-        "Default grid_sample and affine_grid behavior has changed "
-        "to align_corners=False since 1.3.0. Please specify "
-        "align_corners=True if the old behavior is desired. "
-        "See the documentation of grid_sample for details.",
+        "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please "
+        "specify align_corners=True if the old behavior is desired. See the documentation of grid_sample for "
+        "details.",
         stacklevel=3,
     )
 
@@ -229,13 +224,12 @@ def grid_sample(
     """
     if mode not in _SAMPLE_MODES:
         raise ValueError(
-            "nn.functional.grid_sample(): expected mode to be "
-            f"'bilinear', 'nearest' or 'bicubic', but got: '{mode}'"
+            "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: "
+            f"'{mode}'"
         )
     if padding_mode not in _PADDING_MODES:
         raise ValueError(
-            "nn.functional.grid_sample(): expected padding_mode "
-            "to be 'zeros', 'border', or 'reflection', "
+            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', "
             f"but got: '{padding_mode}'"
         )
     if align_corners is None:
@@ -267,17 +261,16 @@ def affine_grid(theta: Tensor, size: list[int], align_corners: bool | None = Non
     rows, columns = spatial, spatial + 1
     if theta.dim() != 3 or theta.shape[-2] != rows or theta.shape[-1] != columns:
         raise ValueError(
-            f"Expected a batch of {spatial}D affine matrices of shape Nx{rows}x{columns} "
-            f"for size {size}. Got {theta.shape}."
+            f"Expected a batch of {spatial}D affine matrices of shape Nx{rows}x{columns} for size {size}. "
+            f"Got {theta.shape}."
         )
     if min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")
     if align_corners and min(size[2:]) == 1:
         warnings.warn(
-            "Since version 1.3.0, affine_grid behavior has changed "
-            "for unit-size grids when align_corners=True. "
-            "This is not an intended use case of affine_grid. "
-            "See the documentation of affine_grid for details.",
+            "Since version 1.3.0, affine_grid behavior has changed for unit-size grids when "
+            "align_corners=True. This is not an intended use case of affine_grid. See the documentation of "
+            "affine_grid for details.",
             stacklevel=2,
         )
     return fb.affine_grid_generator(theta, size, align_corners)

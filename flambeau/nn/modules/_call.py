@@ -72,8 +72,8 @@ def _run_forward_pre_hooks(module, args: tuple, kwargs: dict) -> tuple[tuple, di
             if changed is not None:
                 if not (isinstance(changed, tuple) and len(changed) == 2):
                     raise RuntimeError(
-                        "forward pre-hook must return None or a tuple "
-                        f"of (new_args, new_kwargs), but got {changed}."
+                        "forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got "
+                        f"{changed}."
                     )
                 args, kwargs = changed
         else:
@@ -121,8 +121,8 @@ def _run_missed_hooks(module, args: tuple, kwargs: dict, result, fired: set[int]
         except Exception as error:
             scope = "global module" if key in forward_hooks else "module"
             warnings.warn(
-                f"{scope} forward hook with ``always_call=True`` raised an exception "
-                f"that was silenced as another error was raised in forward: {error!s}",
+                f"{scope} forward hook with ``always_call=True`` raised an exception that was silenced as "
+                f"another error was raised in forward: {error!s}",
                 stacklevel=4,
             )
 
@@ -147,15 +147,15 @@ def _warn_older_backward_hook(args: tuple, result, node) -> None:
     single = isinstance(result, fb.Tensor)
     if not single and not (isinstance(result, tuple) and all(isinstance(r, fb.Tensor) for r in result)):
         _warn_deprecated_hook(
-            "Using non-full backward hooks on a Module that does not return a "
-            "single Tensor or a tuple of Tensors is deprecated and will be removed "
-            "in future versions. This hook will be missing some of the grad_output. "
+            "Using non-full backward hooks on a Module that does not return a single Tensor or a tuple of "
+            "Tensors is deprecated and will be removed in future versions. This hook will be missing some of "
+            "the grad_output. "
         )
     elif not all(isinstance(a, fb.Tensor) for a in args):
         _warn_deprecated_hook(
-            "Using non-full backward hooks on a Module that does not take as input a "
-            "single Tensor or a tuple of Tensors is deprecated and will be removed "
-            "in future versions. This hook will be missing some of the grad_input. "
+            "Using non-full backward hooks on a Module that does not take as input a single Tensor or a "
+            "tuple of Tensors is deprecated and will be removed in future versions. This hook will be "
+            "missing some of the grad_input. "
         )
     elif not single and len({r.grad_fn for r in result if r.grad_fn is not None}) > 1:
         _warn_deprecated_hook(

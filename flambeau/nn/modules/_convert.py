@@ -7,8 +7,8 @@ import flambeau as fb
 from flambeau.nn.parameter import Parameter
 
 _TO_FORMS = "".join(
-    f" * ({first}, bool non_blocking = False, bool copy = False, "
-    "*, torch.memory_format memory_format = None)\n"
+    f" * ({first}, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = "
+    "None)\n"
     for first in (
         "torch.device device = None, torch.dtype dtype = None",
         "torch.dtype dtype",
@@ -67,12 +67,11 @@ def converter(args: tuple, kwargs: dict) -> Callable:
             )
         if dtype.is_complex:
             warnings.warn(
-                "Complex modules are a new feature under active development whose design may change, "
-                "and some modules might not work as expected when using complex tensors as parameters or "
-                "buffers. "
-                "Please file an issue at "
-                "https://github.com/pytorch/pytorch/issues/new?template=bug-report.yml "
-                "if a complex module does not work as expected.",
+                "Complex modules are a new feature under active development whose design may change, and "
+                "some modules might not work as expected when using complex tensors as parameters or "
+                "buffers. Please file an issue at "
+                "https://github.com/pytorch/pytorch/issues/new?template=bug-report.yml if a complex module "
+                "does not work as expected.",
                 stacklevel=3,
             )
 

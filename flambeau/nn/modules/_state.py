@@ -100,9 +100,8 @@ def _load_below(module, state_dict, prefix: str, metadata, assign: bool, report:
     for hook in module._load_state_dict_post_hooks.values():
         if hook(module, incompatible) is not None:
             raise AssertionError(
-                "Hooks registered with ``register_load_state_dict_post_hook`` are not"
-                " expected to return new values, if incompatible_keys need to be modified, it should be "
-                "done inplace."
+                "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new "
+                "values, if incompatible_keys need to be modified, it should be done inplace."
             )
 
 
@@ -165,10 +164,9 @@ def _load_tensor(module, name: str, key: str, target, source, assign: bool) -> s
         )
     if target.is_meta and not source.is_meta and not assign:
         warnings.warn(
-            f"for {key}: copying from a non-meta parameter in the checkpoint to a meta "
-            "parameter in the current model, which is a no-op. (Did you mean to "
-            "pass `assign=True` to assign items in the state dictionary to their "
-            "corresponding key in the module instead of copying them in place?)",
+            f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the "
+            "current model, which is a no-op. (Did you mean to pass `assign=True` to assign items in the "
+            "state dictionary to their corresponding key in the module instead of copying them in place?)",
             stacklevel=6,
         )
     try:

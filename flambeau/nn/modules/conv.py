@@ -325,8 +325,8 @@ class _ConvTransposeNd(_ConvNd):
         for size, low, high in zip(output_size, smallest, largest, strict=True):
             if size < low or size > high:
                 raise ValueError(
-                    f"requested an output size of {output_size}, but valid sizes range "
-                    f"from {smallest} to {largest} (for an input of {input.size()[2:]})"
+                    f"requested an output size of {output_size}, but valid sizes range from {smallest} to "
+                    f"{largest} (for an input of {input.size()[2:]})"
                 )
         return [size - low for size, low in zip(output_size, smallest, strict=True)]
 
@@ -461,8 +461,8 @@ class _LazyConvXdMixin(LazyModuleMixin):
         dims = (spatial + 1, spatial + 2)
         if input.dim() not in dims:
             raise RuntimeError(
-                f"Expected {dims[0]}D (unbatched) or {dims[1]}D (batched) input "
-                f"to {self.__class__.__name__}, but got input of size: {input.shape}"
+                f"Expected {dims[0]}D (unbatched) or {dims[1]}D (batched) input to "
+                f"{self.__class__.__name__}, but got input of size: {input.shape}"
             )
         return input.shape[1] if input.dim() == dims[1] else input.shape[0]
 

@@ -39,8 +39,8 @@ class Unflatten(Module):
         for place, size in enumerate(unflattened_size):
             if not isinstance(size, int):
                 raise TypeError(
-                    "unflattened_size must be tuple of ints, "
-                    f"but found element of type {type(size).__name__} at pos {place}"
+                    "unflattened_size must be tuple of ints, but found element of type "
+                    f"{type(size).__name__} at pos {place}"
                 )
         self.dim = dim
         self.unflattened_size = unflattened_size

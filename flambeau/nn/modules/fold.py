@@ -53,6 +53,6 @@ class Unfold(Module):
     def extra_repr(self) -> str:
         """All sizes."""
         return (
-            f"kernel_size={self.kernel_size}, dilation={self.dilation}, "
-            f"padding={self.padding}, stride={self.stride}"
+            f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, "
+            f"stride={self.stride}"
         )

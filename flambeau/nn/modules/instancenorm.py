@@ -55,14 +55,12 @@ class _InstanceNorm(_NormBase):
             if found:
                 names = " and ".join(f'"{key}"' for key in found)
                 error_msgs.append(
-                    f"Unexpected running stats buffer(s) {names} for {type(self).__name__} "
-                    "with track_running_stats=False. If state_dict is a checkpoint saved before 0.4.0, "
-                    "this may be "
-                    f"expected because {type(self).__name__} does not track running stats by default "
-                    f"since 0.4.0. "
-                    "Please remove these keys from state_dict. If the running stats are actually needed, "
-                    "instead "
-                    f"set track_running_stats=True in {type(self).__name__} to enable them."
+                    f"Unexpected running stats buffer(s) {names} for {type(self).__name__} with "
+                    "track_running_stats=False. If state_dict is a checkpoint saved before 0.4.0, this may "
+                    f"be expected because {type(self).__name__} does not track running stats by default "
+                    "since 0.4.0. Please remove these keys from state_dict. If the running stats are "
+                    f"actually needed, instead set track_running_stats=True in {type(self).__name__} to "
+                    "enable them."
                 )
                 for key in found:
                     state_dict.pop(key)
@@ -77,13 +75,12 @@ class _InstanceNorm(_NormBase):
         if input.size(channel) != self.num_features:
             if self.affine:
                 raise ValueError(
-                    f"expected input's size at dim={channel} to match num_features"
-                    f" ({self.num_features}), but got: {input.size(channel)}."
+                    f"expected input's size at dim={channel} to match num_features ({self.num_features}), "
+                    f"but got: {input.size(channel)}."
                 )
             warnings.warn(
-                f"input's size at dim={channel} does not match num_features. "
-                "You can silence this warning by not passing in num_features, "
-                "which is not used because affine=False",
+                f"input's size at dim={channel} does not match num_features. You can silence this warning by "
+                "not passing in num_features, which is not used because affine=False",
                 stacklevel=2,
             )
         if channel == 0:

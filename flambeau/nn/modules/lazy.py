@@ -8,9 +8,8 @@ __all__ = ["LazyModuleMixin"]
 class LazyModuleMixin:
     """Put before a layer class: parameters may stay uninitialised until the first call.
 
-    A subclass names the class it turns into, ``cls_to_become``, and writes
-    ``initialize_parameters(*args)``, which
-    gets the arguments of the first call.
+    A subclass names the class it turns into, ``cls_to_become``, and writes ``initialize_parameters(*args)``,
+    which gets the arguments of the first call.
     """
 
     cls_to_become: type | None = None
@@ -60,6 +59,6 @@ class LazyModuleMixin:
 
     def _replicate_for_data_parallel(self):
         raise RuntimeError(
-            "Modules with uninitialized parameters can't be used with `DataParallel`. "
-            "Run a dummy forward pass to correctly initialize the modules"
+            "Modules with uninitialized parameters can't be used with `DataParallel`. Run a dummy forward "
+            "pass to correctly initialize the modules"
         )

@@ -102,8 +102,8 @@ def register_module_forward_hook(
 def _register_global_backward(hook, full: bool) -> RemovableHandle:
     if _call.full_backward_hooks is (not full):
         raise RuntimeError(
-            "Cannot use both regular backward hooks and full backward hooks as a "
-            "global Module hook. Please use only one of them."
+            "Cannot use both regular backward hooks and full backward hooks as a global Module hook. Please "
+            "use only one of them."
         )
     _call.full_backward_hooks = full
     return _register(_call.backward_hooks, hook)
@@ -260,9 +260,8 @@ class Module(ModuleBase):
                 )
             if param.grad_fn:
                 raise ValueError(
-                    f"Cannot assign non-leaf Tensor to parameter '{name}'. Model "
-                    f"parameters must be created explicitly. To express '{name}' "
-                    "as a function of another Tensor, compute the value in "
+                    f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created "
+                    f"explicitly. To express '{name}' as a function of another Tensor, compute the value in "
                     "the forward() method."
                 )
         self._parameters[name] = _call.on_registration("parameter", self, name, param)
@@ -595,8 +594,8 @@ class Module(ModuleBase):
     def _choose_backward_kind(self, full: bool) -> None:
         if self._is_full_backward_hook is (not full):
             raise RuntimeError(
-                "Cannot use both regular backward hooks and full backward hooks on a "
-                "single Module. Please use only one of them."
+                "Cannot use both regular backward hooks and full backward hooks on a single Module. Please "
+                "use only one of them."
             )
         self._is_full_backward_hook = full
 

@@ -254,8 +254,7 @@ class TransformerEncoder(Module):
         Applied to the result.
     enable_nested_tensor : bool
         In evaluation without gradients, positions that are padding come out as zero (as in torch, which
-        leaves them
-        out of the computation).
+        leaves them out of the computation).
     mask_check : bool
         Do so only where padding is at the end of each sequence.
     """
@@ -327,8 +326,8 @@ def _why_padding_is_kept(layer: Module) -> str:
         return "encoder_layer.norm_first was True"
     if not attention.batch_first:
         return (
-            "encoder_layer.self_attn.batch_first was not True"
-            "(use batch_first for better inference performance)"
+            "encoder_layer.self_attn.batch_first was not True(use batch_first for better inference "
+            "performance)"
         )
     if attention.in_proj_bias is None:
         return "encoder_layer.self_attn was passed bias=False"

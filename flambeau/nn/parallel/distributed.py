@@ -42,8 +42,8 @@ class DistributedDataParallel(Module):
             )
         if not any(p.requires_grad for p in module.parameters()):
             raise RuntimeError(
-                "DistributedDataParallel is not needed when a module "
-                "doesn't have any parameter that requires a gradient."
+                "DistributedDataParallel is not needed when a module doesn't have any parameter that "
+                "requires a gradient."
             )
         self.module = module
         self.device_ids = device_ids

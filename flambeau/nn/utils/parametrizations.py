@@ -95,8 +95,8 @@ class _Orthogonal(Module):
         if not hasattr(self, "base"):
             if self.orthogonal_map != _OrthMaps.householder:
                 raise NotImplementedError(
-                    "It is not possible to assign to the matrix exponential "
-                    "or the Cayley parametrizations when use_trivialization=False."
+                    "It is not possible to assign to the matrix exponential or the Cayley parametrizations "
+                    "when use_trivialization=False."
                 )
             reflectors, tau = fb.geqrf(start)
             reflectors.diagonal(dim1=-2, dim2=-1).sign_()

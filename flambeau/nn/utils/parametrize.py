@@ -126,15 +126,17 @@ class ParametrizationList(ModuleList):
             raise ValueError(f"A parametrization must return a tensor. Got {type(value).__name__}.")
         if value.dtype != dtype:
             raise ValueError(
-                "Registering a parametrization may not change the dtype of the tensor, unless `unsafe` "
-                "flag is "
-                f"enabled.\nunparametrized dtype: {dtype}\nparametrized dtype: {value.dtype}"
+                "Registering a parametrization may not change the dtype of the tensor, unless `unsafe` flag "
+                "is enabled.\n"
+                f"unparametrized dtype: {dtype}\n"
+                f"parametrized dtype: {value.dtype}"
             )
         if value.shape != shape:
             raise ValueError(
-                "Registering a parametrization may not change the shape of the tensor, unless `unsafe` "
-                "flag is "
-                f"enabled.\nunparametrized shape: {shape}\nparametrized shape: {value.shape}"
+                "Registering a parametrization may not change the shape of the tensor, unless `unsafe` flag "
+                "is enabled.\n"
+                f"unparametrized shape: {shape}\n"
+                f"parametrized shape: {value.shape}"
             )
 
     def _originals(self) -> list[Tensor]:
@@ -156,8 +158,8 @@ class ParametrizationList(ModuleList):
                     raise ValueError(f"`right_inverse` should return a tensor. Got {type(value).__name__}")
                 if value.dtype != self.original.dtype:
                     raise ValueError(
-                        f"The tensor returned by `right_inverse` has dtype {value.dtype} "
-                        f"while `original` has dtype {self.original.dtype}"
+                        f"The tensor returned by `right_inverse` has dtype {value.dtype} while `original` "
+                        f"has dtype {self.original.dtype}"
                     )
                 _set_data(self.original, value)
                 return
@@ -172,13 +174,12 @@ class ParametrizationList(ModuleList):
                 )
             for i, (part, original) in enumerate(zip(value, self._originals(), strict=True)):
                 if not isinstance(part, Tensor):
-                    raise ValueError(f"`right_inverse` must return a sequence of tensors. Got element {i} "
-                                     f"of type "
-                                     f"{type(part).__name__}")  # fmt: skip
+                    raise ValueError(f"`right_inverse` must return a sequence of tensors. Got element {i} of "
+                                     f"type {type(part).__name__}")  # fmt: skip
                 if original.dtype != part.dtype:
                     raise ValueError(
-                        f"Tensor {i} returned by `right_inverse` has dtype {part.dtype} "
-                        f"while `original{i}` has dtype {original.dtype}"
+                        f"Tensor {i} returned by `right_inverse` has dtype {part.dtype} while `original{i}` "
+                        f"has dtype {original.dtype}"
                     )
                 _set_data(original, part)
 
@@ -206,10 +207,8 @@ def _deepcopy(self, memo):
 
 def _getstate(self):
     raise RuntimeError(
-        "Serialization of parametrized modules is only "
-        "supported through state_dict(). See:\n"
-        "https://pytorch.org/tutorials/beginner/saving_loading_models.html"
-        "#saving-loading-a-general-checkpoint-for-inference-and-or-resuming-training"
+        "Serialization of parametrized modules is only supported through state_dict(). See:\n"
+        "https://pytorch.org/tutorials/beginner/saving_loading_models.html#saving-loading-a-general-checkpoint-for-inference-and-or-resuming-training"
     )
 
 
@@ -274,8 +273,8 @@ def register_parametrization(
         module.parametrizations[tensor_name] = parametrizations
     else:
         raise ValueError(
-            f"Module '{module}' does not have a parameter, a buffer, or a "
-            f"parametrized element with name '{tensor_name}'"
+            f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name "
+            f"'{tensor_name}'"
         )
     return module
 
@@ -289,9 +288,9 @@ def _check_addition(module: Module, name: str, parametrization: Module) -> None:
     for what in ("dtype", "shape"):
         if getattr(out, what) != getattr(value, what):
             raise ValueError(
-                f"Registering a parametrization may not change the {what} of the tensor, unless the "
-                f"`unsafe` flag is "
-                f"enabled.\nmodule.{name}.{what}: {getattr(value, what)}\n"
+                f"Registering a parametrization may not change the {what} of the tensor, unless the `unsafe` "
+                "flag is enabled.\n"
+                f"module.{name}.{what}: {getattr(value, what)}\n"
                 f"parametrization(module.{name}).{what}: {getattr(out, what)}"
             )
     if not hasattr(parametrization, "right_inverse"):
@@ -306,8 +305,8 @@ def _check_addition(module: Module, name: str, parametrization: Module) -> None:
         if getattr(back, what) != getattr(value, what):
             raise ValueError(
                 f"The tensor returned by parametrization.right_inverse must have the same {what} as "
-                f"module.{name}, "
-                f"unless the `unsafe` flag is enabled.\nmodule.{name}.{what}: {getattr(value, what)}\n"
+                f"module.{name}, unless the `unsafe` flag is enabled.\n"
+                f"module.{name}.{what}: {getattr(value, what)}\n"
                 f"returned {what}: {getattr(back, what)}"
             )
 
@@ -344,8 +343,8 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
         original = Parameter(value) if value.requires_grad else value
     else:
         raise ValueError(
-            "Cannot leave unparametrized (`leave_parametrized=False`) a tensor "
-            "that is parametrized in terms of a sequence of tensors."
+            "Cannot leave unparametrized (`leave_parametrized=False`) a tensor that is parametrized in terms "
+            "of a sequence of tensors."
         )
     delattr(type(module), tensor_name)
     del module.parametrizations[tensor_name]

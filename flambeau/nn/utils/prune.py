@@ -153,9 +153,8 @@ class PruningContainer(BasePruningMethod):
                 raise TypeError(f"{type(method)} is not a BasePruningMethod subclass")
             if self._tensor_name != method._tensor_name:
                 raise ValueError(
-                    "Can only add pruning methods acting on "
-                    f"the parameter named '{self._tensor_name}' to PruningContainer {self}."
-                    f" Found '{method._tensor_name}'"
+                    f"Can only add pruning methods acting on the parameter named '{self._tensor_name}' to "
+                    f"PruningContainer {self}. Found '{method._tensor_name}'"
                 )
         self._pruning_methods += (method,)
 
@@ -178,8 +177,7 @@ class PruningContainer(BasePruningMethod):
         elif kind == "structured":
             if not hasattr(method, "dim"):
                 raise AttributeError("The pruning methods of PRUNING_TYPE 'structured' need to have the "
-                                     "attribute `dim` "
-                                     "defined.")  # fmt: skip
+                                     "attribute `dim` defined.")  # fmt: skip
             dim = method.dim if method.dim >= 0 else method.dim + t.dim()
             # channels that still have something
             others = [d for d in range(t.dim()) if d != dim]
@@ -280,8 +278,8 @@ class L1Unstructured(BasePruningMethod):
 def _check_structured(t: Tensor, dim: int) -> None:
     if t.dim() <= 1:
         raise ValueError(
-            "Structured pruning can only be applied to multidimensional tensors. "
-            f"Found tensor of shape {t.shape} with {t.dim()} dims"
+            "Structured pruning can only be applied to multidimensional tensors. Found tensor of shape "
+            f"{t.shape} with {t.dim()} dims"
         )
     if dim >= t.dim():
         raise IndexError(f"Invalid index {dim} for tensor of size {t.shape}")

@@ -39,8 +39,8 @@ def _reparametrize_module(
             if given:
                 if len({id(tensors[name]) for name in given}) > 1:
                     raise ValueError(
-                        f"functional_call got multiple values for keys {sorted(given)}, "
-                        "which are tied. Consider using tie_weights=False"
+                        f"functional_call got multiple values for keys {sorted(given)}, which are tied. "
+                        "Consider using tie_weights=False"
                     )
                 for name in names:
                     wanted.setdefault(name, tensors[given[0]])
@@ -81,9 +81,9 @@ def functional_call(
 ):  # fmt: skip
     """The older name of ``flambeau.func.functional_call``."""
     warnings.warn(
-        "`torch.nn.utils.stateless.functional_call` is deprecated as of PyTorch 2.0 "
-        "and will be removed in a future version of PyTorch. "
-        "Please use `torch.func.functional_call` instead which is a drop-in replacement.",
+        "`torch.nn.utils.stateless.functional_call` is deprecated as of PyTorch 2.0 and will be removed in a "
+        "future version of PyTorch. Please use `torch.func.functional_call` instead which is a drop-in "
+        "replacement.",
         FutureWarning,
         stacklevel=2,
     )

@@ -29,8 +29,8 @@ class WeightNorm:
     def apply(module, name: str, dim: int):
         """Replace the parameter `name` of `module` by magnitude and direction; returns the hook."""
         warnings.warn(
-            "`torch.nn.utils.weight_norm` is deprecated "
-            "in favor of `torch.nn.utils.parametrizations.weight_norm`.",
+            "`torch.nn.utils.weight_norm` is deprecated in favor of "
+            "`torch.nn.utils.parametrizations.weight_norm`.",
             FutureWarning,
             stacklevel=3,
         )
@@ -41,8 +41,8 @@ class WeightNorm:
         weight = getattr(module, name)
         if isinstance(weight, UninitializedParameter):
             raise ValueError(
-                "The module passed to `WeightNorm` can't have uninitialized parameters. "
-                "Make sure to run the dummy forward before applying weight normalization"
+                "The module passed to `WeightNorm` can't have uninitialized parameters. Make sure to run the "
+                "dummy forward before applying weight normalization"
             )
         del module._parameters[name]
         module.register_parameter(name + "_g", Parameter(fb.norm_except_dim(weight, 2, hook.dim).data))

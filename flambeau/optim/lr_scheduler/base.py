@@ -16,13 +16,10 @@ from ..optimizer import Optimizer
 _HOW_TO = "See more details at https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate"
 
 EPOCH_DEPRECATION_WARNING = (
-    "The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where "
-    "possible. Please use "
-    "`scheduler.step()` to step the scheduler. During the deprecation, if epoch is different from "
-    "None, the closed "
-    "form is used instead of the new chainable form, where available. Please open an issue if you "
-    "are unable to "
-    "replicate your use case: https://github.com/pytorch/pytorch/issues/new/choose."
+    "The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where possible. "
+    "Please use `scheduler.step()` to step the scheduler. During the deprecation, if epoch is different from "
+    "None, the closed form is used instead of the new chainable form, where available. Please open an issue "
+    "if you are unable to replicate your use case: https://github.com/pytorch/pytorch/issues/new/choose."
 )
 
 
@@ -49,8 +46,8 @@ def _per_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
         return [value] * groups
     if len(value) != groups:
         raise ValueError(
-            f"{name} must have the same length as optimizer.param_groups. "
-            f"{name} has {len(value)} values, param_groups has {groups}."
+            f"{name} must have the same length as optimizer.param_groups. {name} has {len(value)} values, "
+            f"param_groups has {groups}."
         )
     return list(value)
 
@@ -94,11 +91,11 @@ class LRScheduler:
             elif "initial_lr" not in group:
                 raise KeyError(
                     f"param 'initial_lr' is not specified in param_groups[{i}] when resuming scheduler with "
-                    "last_epoch >= 0.\nThis typically happens when:\n1. You're trying to resume "
-                    "training from a "
-                    "checkpoint but haven't properly loaded the optimizer state\n2. You're using "
-                    "last_epoch >= 0 "
-                    "for a fresh training run (not recommended)"
+                    "last_epoch >= 0.\n"
+                    "This typically happens when:\n"
+                    "1. You're trying to resume training from a checkpoint but haven't properly loaded the "
+                    "optimizer state\n"
+                    "2. You're using last_epoch >= 0 for a fresh training run (not recommended)"
                 )
         self.base_lrs = _values(optimizer, "initial_lr")
         self.last_epoch = last_epoch
@@ -148,19 +145,17 @@ class LRScheduler:
         if not hasattr(self.optimizer.step, "_wrapped_by_lr_sched"):
             warnings.warn(
                 "Seems like `optimizer.step()` has been overridden after learning rate scheduler "
-                "initialization. "
-                f"Please, make sure to call `optimizer.step()` before `lr_scheduler.step()`. {_HOW_TO}",
+                "initialization. Please, make sure to call `optimizer.step()` before `lr_scheduler.step()`. "
+                f"{_HOW_TO}",
                 UserWarning,
                 stacklevel=3,
             )
         elif not getattr(self.optimizer, "_opt_called", False):
             warnings.warn(
-                "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0 "
-                "and later, you "
-                "should call them in the opposite order: `optimizer.step()` before "
-                "`lr_scheduler.step()`.  Failure "
-                f"to do this will result in PyTorch skipping the first value of the learning rate "
-                f"schedule. {_HOW_TO}",
+                "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0 and "
+                "later, you should call them in the opposite order: `optimizer.step()` before "
+                "`lr_scheduler.step()`.  Failure to do this will result in PyTorch skipping the first value "
+                f"of the learning rate schedule. {_HOW_TO}",
                 UserWarning,
                 stacklevel=3,
             )

@@ -101,8 +101,8 @@ class DataLoader(Generic[T_co]):
             raise ValueError("timeout option should be non-negative")
         if num_workers == 0 and prefetch_factor is not None:
             raise ValueError(
-                "prefetch_factor option could only be specified in multiprocessing."
-                "let num_workers > 0 to enable multiprocessing, otherwise set prefetch_factor to None."
+                "prefetch_factor option could only be specified in multiprocessing.let num_workers > 0 to "
+                "enable multiprocessing, otherwise set prefetch_factor to None."
             )
         if num_workers > 0 and prefetch_factor is None:
             prefetch_factor = 2
@@ -182,8 +182,7 @@ class DataLoader(Generic[T_co]):
             if self.num_workers <= 0:
                 raise ValueError(
                     "multiprocessing_context can only be used with multi-process loading (num_workers > 0), "
-                    "but got "
-                    f"num_workers={self.num_workers}"
+                    f"but got num_workers={self.num_workers}"
                 )
             if isinstance(context, str):
                 methods = multiprocessing.get_all_start_methods()
@@ -196,8 +195,7 @@ class DataLoader(Generic[T_co]):
             if not isinstance(context, multiprocessing.context.BaseContext):
                 raise TypeError(
                     "multiprocessing_context option should be a valid context object or a string specifying "
-                    "the start "
-                    f"method, but got multiprocessing_context={context}"
+                    f"the start method, but got multiprocessing_context={context}"
                 )
         self._context = context
 
@@ -244,12 +242,10 @@ class DataLoader(Generic[T_co]):
         if self.num_workers > usable:
             warnings.warn(
                 f"This DataLoader will create {self.num_workers} worker processes in total. Our suggested "
-                f"max number of "
-                f"worker in current system is {usable}, which is smaller than what this DataLoader is going "
-                f"to create. "
-                "Please be aware that excessive worker creation might get DataLoader running slow or even "
-                "freeze, lower "
-                "the worker number to avoid potential slowness/freeze if necessary.",
+                f"max number of worker in current system is {usable}, which is smaller than what this "
+                "DataLoader is going to create. Please be aware that excessive worker creation might get "
+                "DataLoader running slow or even freeze, lower the worker number to avoid potential "
+                "slowness/freeze if necessary.",
                 stacklevel=3,
             )
 

@@ -29,10 +29,9 @@ class Dataset(Generic[T_co]):
     """A map from keys to samples.
 
     A subclass writes ``__getitem__(index)`` and ``__len__()``. It may add ``__getitems__(indices)``, which
-    returns the
-    list of samples of a whole batch, and ``__getbatch__(indices)``, which returns what `default_collate`
-    would make of
-    them, or ``NotImplemented``; the DataLoader uses the fastest that is there.
+    returns the list of samples of a whole batch, and ``__getbatch__(indices)``, which returns what
+    `default_collate` would make of them, or ``NotImplemented``; the DataLoader uses the fastest that is
+    there.
     """
 
     def __getitem__(self, index: Any) -> T_co:

@@ -17,8 +17,7 @@ class DistributedSampler(Sampler[int]):
     """Every `num_replicas`-th index, beginning with `rank`, of a common order.
 
     With `shuffle`, the order of an epoch follows from ``seed + epoch``: call `set_epoch` before each one. The
-    shares have
-    equal lengths: the order is filled up from its beginning, or with `drop_last` cut at the end.
+    shares have equal lengths: the order is filled up from its beginning, or with `drop_last` cut at the end.
     """
 
     def __init__(

@@ -258,9 +258,9 @@ def wrap_dataset_for_transforms_v2(
     """
     if not isinstance(dataset, VisionDataset):
         raise TypeError(
-            f"This wrapper is meant for subclasses of `torchvision.datasets.VisionDataset`, "
-            f"but got a '{type(dataset).__name__}' instead.\n"
-            f"For an own data set, make the tv_tensors in its __getitem__."
+            "This wrapper is meant for subclasses of `torchvision.datasets.VisionDataset`, but got a "
+            f"'{type(dataset).__name__}' instead.\n"
+            "For an own data set, make the tv_tensors in its __getitem__."
         )
     if not (target_keys is None or target_keys == "all" or isinstance(target_keys, Collection)):
         raise ValueError(

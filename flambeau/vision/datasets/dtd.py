@@ -28,8 +28,8 @@ class DTD(ListedImages):
         self._split = verify_str_arg(split, "split", ("train", "val", "test"))
         if not isinstance(partition, int) or not 1 <= partition <= 10:
             raise ValueError(
-                f"Parameter 'partition' should be an integer with `1 <= partition <= 10`, "
-                f"but got {partition} instead"
+                "Parameter 'partition' should be an integer with `1 <= partition <= 10`, but got "
+                f"{partition} instead"
             )
         self._partition = partition
         super().__init__(root, transform=transform, target_transform=target_transform)

@@ -176,8 +176,7 @@ class LinearTransformation(Shown):
         if mean_vector.size(0) != rows:
             raise ValueError(
                 f"mean_vector should have the same length {mean_vector.size(0)} as any one of the dimensions "
-                f"of the "
-                f"transformation_matrix [{rows} x {columns}]"
+                f"of the transformation_matrix [{rows} x {columns}]"
             )
         self.transformation_matrix, self.mean_vector = transformation_matrix, mean_vector
 

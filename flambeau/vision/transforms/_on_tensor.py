@@ -45,7 +45,10 @@ def _nearest(old: int, new: int, half: float) -> fb.Tensor:
     return fb.from_numpy(np.minimum(places, old - 1))
 
 
-def resize(img: fb.Tensor, height: int, width: int, mode: str, antialias: bool) -> fb.Tensor:
+def resize(
+    img: fb.Tensor, height: int, width: int, mode: str, antialias: bool, as_bytes: bool = False
+) -> fb.Tensor:
+    """To a new size; with `as_bytes` in the integer arithmetic that Pillow has, else rounded from floats."""
     if tuple(img.shape[-2:]) == (height, width):
         return img
     if mode in ("nearest", "nearest-exact"):
@@ -58,7 +61,7 @@ def resize(img: fb.Tensor, height: int, width: int, mode: str, antialias: bool) 
             "This interpolation mode is unsupported with Tensor input\n"
             f"Tensors are resized with nearest, nearest-exact, bilinear and bicubic, not {mode}."
         )
-    flat = (img if img.dtype == fb.uint8 else as_float(img)).reshape(-1, 1, *img.shape[-2:])
+    flat = (img if as_bytes and img.dtype == fb.uint8 else as_float(img)).reshape(-1, 1, *img.shape[-2:])
     out = F.interpolate(flat, size=(height, width), mode=mode, align_corners=False, antialias=antialias)
     return rounded(out, img.dtype).reshape(*img.shape[:-2], height, width)
 

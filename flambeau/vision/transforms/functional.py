@@ -205,6 +205,18 @@ def resize(
     antialias: bool | None = True,
 ) -> Any:
     """Resize to (height, width), or the shorter side to one number."""
+    return resized(img, size, interpolation, max_size, antialias)
+
+
+def resized(
+    img: Any,
+    size: int | Sequence[int] | None,
+    interpolation: InterpolationMode | int = InterpolationMode.BILINEAR,
+    max_size: int | None = None,
+    antialias: bool | None = True,
+    as_bytes: bool = False,
+) -> Any:
+    """What `resize` of both versions of the transforms does; version 2 has bytes resized as such."""
     mode = interpolation_name(interpolation)
     if isinstance(size, int):
         size = [size]
@@ -226,7 +238,7 @@ def resize(
         return img
     if ops is _on_pil:
         return _on_pil.resize(img, height, width, mode)
-    return _on_tensor.resize(img, height, width, mode, antialias is not False)
+    return _on_tensor.resize(img, height, width, mode, antialias is not False, as_bytes)
 
 
 def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:

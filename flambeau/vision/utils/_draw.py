@@ -84,8 +84,8 @@ def draw_bounding_boxes(
     turned = boxes.dim() == 2 and boxes.size(1) == 8
     if not turned and ((boxes[:, 0] > boxes[:, 2]).any() or (boxes[:, 1] > boxes[:, 3]).any()):
         raise ValueError(
-            "boxes need to be in (xmin, ymin, xmax, ymax) format. "
-            "Use torchvision.ops.box_convert to convert them"
+            "boxes need to be in (xmin, ymin, xmax, ymax) format. Use torchvision.ops.box_convert to convert "
+            "them"
         )
     count = boxes.shape[0]
     if count == 0:
@@ -93,8 +93,8 @@ def draw_bounding_boxes(
         return image
     if labels is not None and len(labels) != count:
         raise ValueError(
-            f"Number of boxes ({count}) and labels ({len(labels)}) mismatch. "
-            "Please specify labels for each box."
+            f"Number of boxes ({count}) and labels ({len(labels)}) mismatch. Please specify labels for each "
+            "box."
         )
     outlines = _colours(colors, count)
     texts = outlines if label_colors is None else _colours(label_colors, count)

@@ -1,12 +1,9 @@
 """Messages between the DataLoader and its workers.
 
 A message is pickled with its large parts (tensors, NumPy arrays) kept apart as raw buffers. A short message
-goes through the
-pipe. Of a long one only a descriptor goes through the pipe: the bytes lie in an anonymous file in memory
-(memfd) that the
-receiver maps, so that tensors are used where the sender wrote them. Such files have no name, need no
-/dev/shm, and vanish
-with their last user.
+goes through the pipe. Of a long one only a descriptor goes through the pipe: the bytes lie in an anonymous
+file in memory (memfd) that the receiver maps, so that tensors are used where the sender wrote them. Such
+files have no name, need no /dev/shm, and vanish with their last user.
 """
 
 from __future__ import annotations
@@ -42,10 +39,8 @@ def _reduce_tensor(tensor: fb.Tensor) -> tuple:
     if tensor.requires_grad and not tensor.is_leaf:
         raise RuntimeError(
             "Cowardly refusing to serialize non-leaf tensor which requires_grad, since autograd does not "
-            "support "
-            "crossing process boundaries.  If you just want to transfer the data, call detach() on the "
-            "tensor "
-            "before serializing (e.g., putting it on the queue)."
+            "support crossing process boundaries.  If you just want to transfer the data, call detach() on "
+            "the tensor before serializing (e.g., putting it on the queue)."
         )
     raw = tensor.detach().contiguous().reshape(-1).view(fb.uint8).numpy()
     return rebuild_tensor, (pickle.PickleBuffer(raw), tensor.dtype, tuple(tensor.shape), tensor.requires_grad)

@@ -98,8 +98,7 @@ def run(
     """Serve the orders that come through `connection` until it is closed.
 
     `inherited` are the parent's ends of pipes that a forked process has and must not keep open. `payload` is
-    what the work
-    needs, or its pickle.
+    what the work needs, or its pickle.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C and ends its workers
     for other in inherited:

@@ -94,15 +94,13 @@ class _Mixing(Transform):
             raise ValueError(f"The labels must be a tensor, but got {type(labels)} instead.")
         if labels.ndim not in (1, 2):
             raise ValueError(
-                f"labels should be index based with shape (batch_size,) "
-                f"or probability based with shape (batch_size, num_classes), "
-                f"but got a tensor of shape {labels.shape} instead."
+                "labels should be index based with shape (batch_size,) or probability based with shape "
+                f"(batch_size, num_classes), but got a tensor of shape {labels.shape} instead."
             )
         if labels.ndim == 2 and self.num_classes is not None and labels.shape[-1] != self.num_classes:
             raise ValueError(
-                f"When passing 2D labels, the number of elements in last dimension must match num_classes: "
-                f"{labels.shape[-1]} != {self.num_classes}. "
-                f"You can Leave num_classes to None."
+                "When passing 2D labels, the number of elements in last dimension must match num_classes: "
+                f"{labels.shape[-1]} != {self.num_classes}. You can Leave num_classes to None."
             )
         if labels.ndim == 1 and self.num_classes is None:
             raise ValueError("num_classes must be passed if the labels are index-based (labels.ndim == 1)")

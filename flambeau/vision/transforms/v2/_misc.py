@@ -190,8 +190,8 @@ class SanitizeBoundingBoxes(Transform):
         for part in labels:
             if not isinstance(part, fb.Tensor):
                 raise ValueError(
-                    "The labels in the input to forward() must be a tensor or None, "
-                    f"got {type(part)} instead."
+                    f"The labels in the input to forward() must be a tensor or None, got {type(part)} "
+                    "instead."
                 )
             if len(part) != len(boxes):
                 raise ValueError(

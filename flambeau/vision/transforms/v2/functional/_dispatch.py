@@ -67,8 +67,8 @@ def dispatch(functional: Callable, inpt: Any, *args: Any, **kwargs: Any) -> Any:
             for kind in _kernels[functional]
         ]
         raise TypeError(
-            f"Functional F.{functional.__name__} supports inputs of type {known}, "
-            f"but got {type(inpt)} instead."
+            f"Functional F.{functional.__name__} supports inputs of type {known}, but got {type(inpt)} "
+            "instead."
         )
     return kernel(inpt, *args, **kwargs)
 

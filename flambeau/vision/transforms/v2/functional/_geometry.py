@@ -77,6 +77,17 @@ def resize(
     )
 
 
+def _resize_picture(
+    img: Any,
+    size: Sequence[int] | int | None,
+    interpolation: InterpolationMode | int = InterpolationMode.BILINEAR,
+    max_size: int | None = None,
+    antialias: bool | None = True,
+) -> Any:
+    as_bytes = pictures.interpolation_name(interpolation) == "bicubic"  # where torchvision keeps bytes
+    return pictures.resized(img, size, interpolation, max_size, antialias, as_bytes)
+
+
 def _resize_mask(mask: fb.Tensor, size: Any, max_size: int | None = None, **_: Any) -> fb.Tensor:
     return pictures.resize(mask, size, _NEAREST, max_size)
 
@@ -88,7 +99,7 @@ def _resize_moved(move: Any, inpt: Any, size: Any, max_size: int | None = None, 
     return move(inpt, scaled(new_width / width, new_height / height), (new_height, new_width))
 
 
-on_pictures(resize, pictures.resize)
+on_pictures(resize, _resize_picture)
 on_pictures(resize, _resize_mask, (Mask,))
 _on_both(resize, _resize_moved)
 

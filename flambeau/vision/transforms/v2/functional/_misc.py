@@ -131,9 +131,9 @@ def sanitize_bounding_boxes(
     if is_pure_tensor(bounding_boxes):
         if format is None or canvas_size is None:
             raise ValueError(
-                "format and canvas_size cannot be None if bounding_boxes is a pure tensor. "
-                f"Got format={format} and canvas_size={canvas_size}."
-                "Set those to appropriate values or pass bounding_boxes as a tv_tensors.BoundingBoxes object."
+                "format and canvas_size cannot be None if bounding_boxes is a pure tensor. Got "
+                f"format={format} and canvas_size={canvas_size}.Set those to appropriate values or pass "
+                "bounding_boxes as a tv_tensors.BoundingBoxes object."
             )
         valid = valid_boxes(bounding_boxes, format, canvas_size, min_size, min_area)
         return bounding_boxes[valid], valid
@@ -142,8 +142,8 @@ def sanitize_bounding_boxes(
     if format is not None or canvas_size is not None:
         raise ValueError(
             "format and canvas_size must be None when bounding_boxes is a tv_tensors.BoundingBoxes instance. "
-            f"Got format={format} and canvas_size={canvas_size}. "
-            "Leave those to None or pass bounding_boxes as a pure tensor."
+            f"Got format={format} and canvas_size={canvas_size}. Leave those to None or pass bounding_boxes "
+            "as a pure tensor."
         )
     plain = bounding_boxes.as_subclass(fb.Tensor)
     valid = valid_boxes(plain, bounding_boxes.format, bounding_boxes.canvas_size, min_size, min_area)
