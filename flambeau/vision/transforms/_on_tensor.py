@@ -63,6 +63,8 @@ def resize(
         )
     flat = (img if as_bytes and img.dtype == fb.uint8 else as_float(img)).reshape(-1, 1, *img.shape[-2:])
     out = F.interpolate(flat, size=(height, width), mode=mode, align_corners=False, antialias=antialias)
+    if mode == "bicubic" and img.dtype == fb.uint8 and not as_bytes:
+        out = out.clamp_(0, 255)  # cubic curves overshoot
     return rounded(out, img.dtype).reshape(*img.shape[:-2], height, width)
 
 
