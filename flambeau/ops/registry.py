@@ -2,7 +2,8 @@
 
 An operator is a function with a decorator that carries its PyTorch schema::
 
-    @composite("kron(Tensor self, Tensor other) -> Tensor", method=True, out=True) def kron(input, other): ...
+    @composite("kron(Tensor self, Tensor other) -> Tensor", method=True, out=True)
+    def kron(input, other): ...
 
 From that come `flambeau.kron`, `Tensor.kron`, ``out=``, NumPy's argument names, argument checks and
 ``__torch_function__``. The files of this package are imported when one of their operators is first used;
