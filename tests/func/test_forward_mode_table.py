@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from ops.samples import Operator, operators, samples
 
 import flambeau as fb
 from flambeau.func import jvp
-from tests.ops.samples import Operator, operators, samples
 
 # its gradient has no derivative, here and in PyTorch
 EXCLUDED = {"_ctc_loss"}
