@@ -62,7 +62,8 @@ def test_addend_is_broadcast(shape, dtype):
 
 @pytest.mark.parametrize("level", ["avx512", "avx2", "baseline"])
 def test_shapes_and_orders(level):
-    code = "from tests.ops.test_product_shapes import check_products; check_products()"
+    here = os.path.dirname(os.path.abspath(__file__))
+    code = f"import sys; sys.path.append({here!r}); import test_product_shapes as t; t.check_products()"
     env = dict(os.environ, FLAMBEAU_CPU=level)
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
