@@ -474,7 +474,8 @@ Tensor bincount(const Tensor& x0, int64_t size) {
     const Tensor r = op<"zeros">(Dims{size}, DType::i64, nullptr, x0.device());
     if (r.is_meta() || !x0.numel()) return r;
     const Tensor x = dense(x0);
-    const int64_t n = x.numel(), parts = n >= 65536 && size <= n / 8 ? num_threads() : 1, each = (n + parts - 1) / parts;
+    const int64_t n = x.numel(), parts = n >= 65536 && size <= n / 8 ? num_threads() : 1,
+                  each = (n + parts - 1) / parts;
     // A table for each thread, and two in turn: equal numbers in a row do not wait for each other.
     const Tensor tables = op<"zeros">(Dims{parts, 2, size}, DType::i64, nullptr, kCPU);
     visit_dtype(x.dtype(), [&]<class T>(T) {
