@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import multiprocessing
 import os
@@ -214,6 +215,10 @@ class DataLoader(Generic[T_co]):
         return self.batch_sampler if self._auto_collation else self.sampler
 
     def __iter__(self) -> Any:
+        begun = self._resume
+        streamed = self._dataset_kind == _DatasetKind.Iterable
+        if begun and streamed and begun["batches"] and begun["num_workers"] != self.num_workers:
+            return self._rest_of_stream(begun["num_workers"])
         if self.persistent_workers and self._iterator is not None and self._iterator.restart(self):
             iterator: Any = self._iterator
         elif self.num_workers == 0:
@@ -223,6 +228,18 @@ class DataLoader(Generic[T_co]):
             if self.persistent_workers:
                 self._iterator = iterator
         self._position = iterator.position
+        return iterator
+
+    def _rest_of_stream(self, num_workers: int) -> Any:
+        """What is left of an epoch that another number of workers began: they fix its order and end it."""
+        before = copy.copy(self)
+        before.__dict__.update(
+            num_workers=num_workers,
+            prefetch_factor=(self.prefetch_factor or 2) if num_workers else None,
+            persistent_workers=False,
+        )
+        iterator = iter(before)
+        self._resume, self._position = None, iterator.position
         return iterator
 
     def __len__(self) -> int:
@@ -265,23 +282,17 @@ class DataLoader(Generic[T_co]):
             "version": 1,
             "batches": position.given,
             "random_state": position.random_state,
-            "num_workers": self.num_workers,
+            "num_workers": position.num_workers,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Let the next epoch be the rest of the one in which `state_dict` was taken.
 
-        A map-style data set continues with any number of workers, and no batch is read twice. A stream is
-        walked through again up to the position, and needs the number of workers that it had.
+        It continues with any number of workers, and no batch of a map-style data set is read twice. A stream
+        is walked through again up to the position, and to the epoch's end by as many workers as began it.
         """
         if state.get("version") != 1:
             raise ValueError(f"not the state of a flambeau DataLoader: {state!r:.80}")
-        streamed = self._dataset_kind == _DatasetKind.Iterable and state["batches"] > 0
-        if streamed and state["num_workers"] != self.num_workers:
-            raise ValueError(
-                f"the stream was read by {state['num_workers']} workers, this DataLoader has "
-                f"{self.num_workers}: its batches would not come in the same order"
-            )
         self._resume = dict(state)
 
 
@@ -290,6 +301,7 @@ class _Position:
     """Where a walk through the data is; it outlives the iterator."""
 
     random_state: fb.Tensor
+    num_workers: int
     given: int = 0
     finished: bool = False
 
@@ -310,7 +322,7 @@ class _BaseDataLoaderIter:
         kept = source.get_state()
         if self.skip and state["random_state"] is not None:
             source.set_state(state["random_state"])
-        self.position = _Position(source.get_state())
+        self.position = _Position(source.get_state(), loader.num_workers)
         self.base_seed = draw_seed(loader.generator) if base_seed is None else base_seed
         self.order = self.make_order(loader)
         if self.skip:

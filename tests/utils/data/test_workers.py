@@ -342,3 +342,27 @@ def test_packed_lists_behave_as_lists():
     packed[0] = 0
     del packed[1]
     assert packed == [0, ("c", None), "d"] and len(PackedList([])) == 0
+
+
+class Shards(IterableDataset):
+    def __iter__(self):
+        info = get_worker_info()
+        return iter(range(info.id, 20, info.num_workers) if info else range(20))
+
+
+@pytest.mark.parametrize(("began", "goes_on"), [(2, 0), (2, 1), (0, 2), (1, 2)])
+def test_a_stream_goes_on_with_another_number_of_workers(began, goes_on):
+    whole = [b.tolist() for b in DataLoader(Shards(), 3, num_workers=began)]
+    first = DataLoader(Shards(), 3, num_workers=began)
+    walk = iter(first)
+    given = [next(walk).tolist() for _ in range(2)]
+    second = DataLoader(Shards(), 3, num_workers=goes_on)
+    second.load_state_dict(first.state_dict())
+    walk = iter(second)
+    given.append(next(walk).tolist())
+    third = DataLoader(Shards(), 3, num_workers=goes_on)  # a second interruption of the same epoch
+    third.load_state_dict(second.state_dict())
+    given += [b.tolist() for b in third]
+    assert given == whole
+    again = [b.tolist() for b in third]
+    assert again == [b.tolist() for b in DataLoader(Shards(), 3, num_workers=goes_on)]
