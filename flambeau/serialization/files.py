@@ -60,7 +60,14 @@ def replacing(path: str | os.PathLike) -> Iterator[IO[bytes]]:
             yield file
         return
     temporary = f"{target}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+    try:
+        descriptor = os.open(temporary, flags, 0o666)
+    except OSError as error:
+        raise RuntimeError(
+            f"open file failed with strerror: {error.strerror}\n"
+            f"No file can be made in the folder {folder}: choose another, or change its permissions."
+        ) from error
     try:
         with os.fdopen(descriptor, "w+b") as file:
             yield file

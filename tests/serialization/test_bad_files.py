@@ -247,6 +247,12 @@ def test_no_room_leaves_the_old_file(tmp_path):
     assert fb.load(path) == {"v": 1} and os.listdir(tmp_path) == ["a.pt"]
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder that nobody can write to")
+def test_an_unwritable_folder():
+    with pytest.raises(RuntimeError, match=r"^open file failed with strerror: .*\nNo file can be made in"):
+        fb.save(1, "/proc/self/a.pt")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the device that is always full")
 def test_a_full_device():
     with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="No space left"):
