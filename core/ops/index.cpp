@@ -378,6 +378,8 @@ Tensor index(const Tensor& x, TensorSpan indices, Out out) {
     return r;
 }
 Tensor index_put(const Tensor& self, TensorSpan indices, const Tensor& values0, bool accumulate, Out out) {
+    check(std::any_of(indices.begin(), indices.end(), [](const Tensor& t) { return t.defined(); }),
+          "index_put needs at least one tensor of indices");
     if (!accumulate && indices.size() == 1 && indices[0].defined() && indices[0].dtype() == DType::b1 &&
         values0.numel() == 1 && values0.dtype() == self.dtype() && self.dim() && !self.is_meta() &&
         same(indices[0].sizes(), self.sizes()) && values0.dim() <= 1)
