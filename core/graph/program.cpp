@@ -319,7 +319,6 @@ bool Program::run(TensorSpan inputs, std::vector<Tensor>& outputs) const {
     const Ptr<Node> owner(node);
     for (int w : graph_.wanted) node->next.push_back(gradient_edge(slots[size_t(w)]));
     for (int v : saved_) {
-        const Slot& s = graph_.slots[size_t(v)];
         if (!callers_see_[size_t(v)]) {
             node->own_.push_back(slots[size_t(v)]);
             node->own_slots_.push_back(v);

@@ -112,7 +112,10 @@ std::tuple<Tensor, Tensor> topk(const Tensor& x, int64_t k, int64_t dim, bool la
     const int64_t n = x.dim() ? x.sizes()[size_t(dim)] : 1;
     check(k >= 0 && k <= n, "selected index k out of range");
     Dims shape = x.sizes();
-    if (x.dim()) shape[size_t(dim)] = k;
+    if (x.dim())
+        shape[size_t(dim)] = k;
+    else
+        k = 1;  // PyTorch gives the number even where none is asked for
     Tensor values = out.result(shape, x.dtype(), x.device()), indices = out.at(1).result(shape, DType::i64, x.device());
     if (x.is_meta() || !values.numel()) return {values, indices};
     const Tensor a = at_least_1d(x), v = at_least_1d(values), i = at_least_1d(indices);

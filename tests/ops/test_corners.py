@@ -116,3 +116,18 @@ def test_errors(text, kind, message):
     with pytest.raises(kind) as e:
         eval(text)
     assert message in str(e.value)
+
+
+def test_index_put_without_indices_is_an_error():
+    for indices in ([], [None], ()):
+        with pytest.raises((RuntimeError, IndexError)):
+            fb.index_put(fb.tensor(1.0), indices, fb.tensor(1.0), True)
+
+
+def test_topk_of_a_number_gives_the_number():
+    # PyTorch 2.13: topk(tensor(3.), 0) gives values=tensor(3.), indices=tensor(0)
+    for k in (0, 1):
+        values, indices = fb.topk(fb.tensor(3.0), k)
+        assert values.item() == 3 and indices.item() == 0 and values.shape == indices.shape == ()
+    with pytest.raises(RuntimeError, match="selected index k out of range"):
+        fb.topk(fb.tensor(3.0), 2)
