@@ -29,15 +29,12 @@ public:
     static void destroy(Program* p) { delete p; }
 
     // Runs everything once more as the trace ran it and compares; random numbers and the caller's memory are put back.
-    // Then the samples are forgotten.
     bool agrees(TensorSpan inputs, TensorSpan outputs, TensorSpan gradients, const Generator::State& numbers_before);
+    void forget_samples();
 
     // One call: the tensors given, the results. False: this path does not hold (see Code::run).
     bool run(TensorSpan inputs, std::vector<Tensor>& outputs) const;
     mutable std::atomic<double> backward_seconds{1e9};  // the fastest run so far
-    // The engine's backward and this program's, both timed while capturing: memory is fresher there than in later
-    // calls, so only their ratio counts.
-    double eager_at_capture = 0, mine_at_capture = 0;
     bool has_backward() const { return has_backward_; }
     const Graph& graph() const { return graph_; }
     std::string text() const;
@@ -73,6 +70,9 @@ private:
     bool writes_callers_ = false;
     int operators_ = 0;
 };
+
+// By wanted: which of the incoming gradients lead to it.
+std::vector<std::vector<bool>> reached_by(const Graph& g);
 
 // Plain running of a graph as it was recorded: modes and gradients as in eager code.
 std::vector<Tensor> replay(const Graph& g, TensorSpan inputs, TensorSpan held);

@@ -1,11 +1,11 @@
 #include "graph/trace.h"
-#include <chrono>
 #include <cstring>
 #include "graph/formula.h"
 
 namespace fb::graph {
 
 static thread_local Tracer* running = nullptr;
+constexpr int kToCome = -2;  // a seed before the backward
 
 static void on_call(const Op& op, Frame& f) {
     if (running) running->call(op, f);
@@ -24,6 +24,8 @@ Tracer::~Tracer() {
     if (on_) stop();
 }
 
+bool Tracer::one_is_running() { return running; }
+
 static Generator::State generator_state() {
     const GeneratorLock lock(default_generator());
     return default_generator().state();
@@ -36,6 +38,7 @@ void Tracer::start() {
     outer_ = watcher;
     watcher = this;
     tls.modes |= kTraceMode;
+    started_ = std::chrono::steady_clock::now();
     on_ = true;
 }
 void Tracer::stop() {
@@ -43,6 +46,7 @@ void Tracer::stop() {
     watcher = outer_;
     running = nullptr;
     on_ = false;
+    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
 }
 
 namespace {
@@ -554,101 +558,50 @@ void Tracer::constant(const Tensor& t) {
 }
 
 // ---------------------------------------------------------------- backward
-namespace {
-// Hooks of the leaves wait: this backward is nobody's.
-class WithoutHooks {
-public:
-    explicit WithoutHooks(const std::vector<Edge>& leaves) {
-        for (const Edge& e : leaves)
-            if (e.node->is_accumulate() && e.node->hooks) put_away_.emplace_back(e.node, std::move(e.node->hooks));
-    }
-    ~WithoutHooks() {
-        for (auto& [node, hooks] : put_away_) node->hooks = std::move(hooks);
-    }
-    WithoutHooks(const WithoutHooks&) = delete;
-    WithoutHooks& operator=(const WithoutHooks&) = delete;
-
-private:
-    std::vector<std::pair<Ptr<Node>, std::unique_ptr<NodeHooks>>> put_away_;
-};
-
-// Why the graph between must be left to the engine: it runs code that is not operators.
-const char* foreign_code(const std::vector<Edge>& roots, const std::vector<Edge>& ends) {
-    std::unordered_set<const Node*> seen;
-    for (const Edge& e : ends) seen.insert(e.node.get());
-    std::vector<const Node*> waiting;
-    for (const Edge& e : roots) waiting.push_back(e.node.get());
-    while (!waiting.empty()) {
-        const Node* n = waiting.back();
-        waiting.pop_back();
-        if (!n || !seen.insert(n).second) continue;
-        if (n->hooks) return "a tensor or node inside has a hook";
-        if (!dynamic_cast<const OpNode*>(n) && !n->is_accumulate() && n->name() != "CopySlices")
-            return "an autograd.Function, or a hook of a module, takes part in the backward";
-        for (const Edge& e : n->next) waiting.push_back(e.node.get());
-    }
-    return nullptr;
-}
-}  // namespace
-
-void Tracer::trace_backward(TensorSpan outputs) {
+void Tracer::end_forward(TensorSpan outputs, std::vector<Edge>& roots, std::vector<Edge>& ends) {
     graph.forward_steps = graph.steps.size();
-    std::vector<Edge> roots, ends;
-    Grads seeds;
+    for (const Tensor& t : outputs) {
+        const int slot = tls.grad && t->needs_grad() ? find(t) : -1;
+        const bool result = slot >= 0 && graph.slots[size_t(slot)].origin == Origin::Made;
+        graph.seeds.push_back(result ? kToCome : -1);
+        if (result) roots.push_back(gradient_edge(t));
+    }
+    if (roots.empty()) return;
     for (size_t i = 0; i < graph.slots.size(); ++i) {
         const Slot& s = graph.slots[i];
         if ((s.origin != Origin::Input && s.origin != Origin::Held) || s.constant || !s.sample->needs_grad()) continue;
         ends.push_back(gradient_edge(s.sample));
         graph.wanted.push_back(int(i));
     }
-    for (const Tensor& t : outputs) {
-        if (!t->needs_grad() || find(t) < 0 || graph.slots[size_t(find(t))].origin != Origin::Made) {
-            graph.seeds.push_back(-1);
-            continue;
-        }
-        Edge e = gradient_edge(t);
-        Tensor g = empty(t.sizes(), t.dtype(), t.device());
-        {
-            GradGuard off(false);
-            (void)op<"fill_">(g, 1.0);
-        }
+}
+
+void Tracer::trace_backward(std::span<const Edge> roots, std::span<const Edge> ends, const Grads& incoming) {
+    // Gradients that arrive may be any tensors, one of them twice: each becomes one of its own.
+    Grads seeds;
+    for (size_t k = 0; k < graph.seeds.size(); ++k) {
+        if (graph.seeds[k] != kToCome) continue;
+        GradGuard off(false);
+        Tensor g = empty(incoming[seeds.size()].sizes(), incoming[seeds.size()].dtype());
+        (void)op<"copy_">(g, incoming[seeds.size()]);
         Slot s;
         s.origin = Origin::Seed;
-        s.index = int(graph.seeds.size());
+        s.index = int(k);
         s.sample = g;
-        graph.seeds.push_back(add_slot(std::move(s)));
-        roots.push_back(std::move(e));
+        graph.seeds[k] = add_slot(std::move(s));
         seeds.push_back(std::move(g));
     }
-    if (roots.empty()) return;
-    if (const char* why = foreign_code(roots, ends)) return fail(why);
     BackwardOptions options;
     options.keep_graph = true;
     options.accumulate = false;
-    Grads again = seeds;
     start();
-    const auto began = std::chrono::steady_clock::now();
-    std::vector<Tensor> found;
     try {
-        const WithoutHooks waiting(ends);
-        found = run_backward(roots, std::move(seeds), options, ends);
+        gradients = run_backward(roots, std::move(seeds), options, ends);
     } catch (...) {
         stop();
         throw;
     }
     stop();
-    // Timed once more, warm, where that is cheap.
-    constexpr double kCheap = 0.02;
-    eager_backward_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-    if (eager_backward_seconds_ < kCheap) {
-        GradGuard off(false);
-        const WithoutHooks waiting(ends);
-        const auto begin = std::chrono::steady_clock::now();
-        (void)run_backward(roots, std::move(again), options, ends);
-        eager_backward_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    }
-    gradients = found;
-    for (const Tensor& g : found) {
+    for (const Tensor& g : gradients) {
         const int slot = g.defined() ? find(g) : -1;
         if (g.defined() && slot < 0) fail("a gradient that no recorded operation made");
         graph.grads.push_back(slot);
@@ -664,6 +617,8 @@ void Tracer::finish() {
         s.dtype = t.dtype;
         s.memory = memories.try_emplace(t.storage.get(), int(memories.size())).first->second;
     }
+    if (!trusted_)
+        for (Slot& s : graph.slots) s.sample = {};
     // A path that turns out wrong is left for another one: nothing may have happened by then.
     std::vector<bool> callers(memories.size());
     for (const Slot& s : graph.slots)

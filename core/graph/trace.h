@@ -1,5 +1,6 @@
 // Capturing: what runs while a trace is on is recorded, operator by operator, and still runs.
 #pragma once
+#include <chrono>
 #include <unordered_map>
 #include <unordered_set>
 #include "autograd/formula_hook.h"
@@ -20,13 +21,17 @@ public:
     void know(const Tensor& t);      // a tensor that the program may reach without being given it
     void start();                    // recording on, in this thread
     void stop();
-    // After the forward part, stopped: records the backward of `outputs` for every input and known tensor that was used
-    // and needs a gradient.
-    void trace_backward(TensorSpan outputs);
+    static bool one_is_running();  // in this thread
+    // After the forward part, stopped: from where and to where its backward leads, which is that of `outputs` for every
+    // input and known tensor that was used and needs a gradient. No roots: there is none.
+    void end_forward(TensorSpan outputs, std::vector<Edge>& roots, std::vector<Edge>& ends);
+    // Runs that backward and records it; leaves its results in `gradients`.
+    void trace_backward(std::span<const Edge> roots, std::span<const Edge> ends, const Grads& incoming);
     // The results of the program, in order: a slot for each, or a failure.
     void set_outputs(TensorSpan outputs);
-    double eager_backward_seconds() const { return eager_backward_seconds_; }
-    void finish();  // fills in what slots know of their samples
+    double seconds() const { return seconds_; }    // that recording took
+    void distrust_samples() { trusted_ = false; }  // somebody wrote into what the forward saw
+    void finish();                                 // fills in what slots know of their samples
 
     void fail(const std::string& why) {
         if (failure_.empty()) failure_ = why;
@@ -84,7 +89,9 @@ private:
     bool depends_on(const Grads& incoming, const Grads& results, size_t first_step) const;
     std::string failure_, baked_;
     Generator::State numbers_before_{};
-    double eager_backward_seconds_ = 0;
+    double seconds_ = 0;
+    std::chrono::steady_clock::time_point started_;
+    bool trusted_ = true;
     int leaf_ = 0, depth_ = 0;  // inside a kernel that is one step; inside a composite that is taken apart
     bool on_ = false;
     Watcher* outer_ = nullptr;

@@ -2,8 +2,7 @@
 #include <cmath>
 #include "autograd/node.h"
 #include "cpu/random.h"
-#include "graph/program.h"
-#include "graph/trace.h"
+#include "graph/recording.h"
 #include "op/autocast.h"
 #include "python/guards.h"
 #include "python/override.h"
@@ -12,7 +11,9 @@
 namespace fb::py {
 namespace {
 
+using graph::EagerNode;
 using graph::Program;
+using graph::Recording;
 using graph::Tracer;
 
 // ---------------------------------------------------------------- modes
@@ -245,8 +246,16 @@ struct EntryData {
     Template result;
     Modes modes;
     Ptr<Program> program;
-    std::unique_ptr<Tracer> tracer;  // until it is finished
+    Ptr<Recording> recording;        // once the forward is over
+    std::unique_ptr<Tracer> tracer;  // until then
     std::vector<Tensor> inputs;      // while tracing
+
+    // Why there is none, or nothing.
+    std::string take_program() {
+        if (recording->state.load(std::memory_order_acquire) != Recording::State::Ready) return recording->failure;
+        program = std::move(recording->program);
+        return {};
+    }
 };
 struct EntryObject {
     PyObject_HEAD PyObject* refs;
@@ -322,29 +331,113 @@ PyObject* give_up(PyObject* self, PyObject*) {
     return none();
 }
 
-// finish(result): makes the program; returns None, or why there is none.
-PyObject* finish(PyObject* self, PyObject* result) {
+// Where the backward of a result ends: what was given and what the program holds.
+struct Around {
+    std::vector<Edge> ends;
+    std::vector<const TensorImpl*> given;
+    void add(const Tensor& t) {
+        if (!t->needs_grad()) return;
+        ends.push_back(gradient_edge(t));
+        given.push_back(t.get());
+    }
+    bool is_result(const Tensor& t) const {
+        return t->needs_grad() && std::find(given.begin(), given.end(), t.get()) == given.end();
+    }
+};
+
+// finish(result, now): ends the forward. Returns (what the caller gets, why there is no program or None). Where a
+// backward belongs to it, that of the caller is recorded when it runs, or with `now` one of ones at once.
+PyObject* finish(PyObject* self, PyObject* args) {
+    PyObject* result;
+    int now;
+    if (!PyArg_ParseTuple(args, "Op", &result, &now)) return nullptr;
     return guarded([&]() -> PyObject* {
         EntryData& d = *as_entry(self)->data;
-        const std::unique_ptr<Tracer> tracer = std::move(d.tracer);
-        auto why = [&]() { return PyUnicode_FromString(tracer->failure().c_str()); };
-        if (!tracer->failure().empty()) return why();
+        std::unique_ptr<Tracer> tracer = std::move(d.tracer);
+        auto give = [&](PyObject* r, const std::string& why) -> PyObject* {
+            const Ref owned(r), text(why.empty() ? Py_NewRef(Py_None) : PyUnicode_FromString(why.c_str()));
+            return PyTuple_Pack(2, owned.get(), text.get());
+        };
+        auto same = [&](const std::string& why) { return give(Py_NewRef(result), why); };
+        if (!tracer->failure().empty()) return same(tracer->failure());
         std::vector<Tensor> outputs;
         d.result = take_apart(result, Refs(as_entry(self)->refs), outputs);
         tracer->set_outputs(outputs);
-        if (tls.grad && tracer->failure().empty()) tracer->trace_backward(outputs);
-        else tracer->graph.forward_steps = tracer->graph.steps.size();
-        if (!tracer->failure().empty()) return why();
-        const double eager = tracer->eager_backward_seconds();
-        tracer->finish();
-        if (!tracer->failure().empty()) return why();
-        const std::vector<Tensor> inputs = std::move(d.inputs);
-        Ptr<Program> p(new Program(std::move(tracer->graph)));
-        p->eager_at_capture = eager;
-        if (!p->agrees(inputs, outputs, tracer->gradients, tracer->numbers_before()))
-            return PyUnicode_FromString("run again, the recorded operators gave other numbers");
-        d.program = std::move(p);
-        return none();
+        if (!tracer->failure().empty()) return same(tracer->failure());
+        std::vector<Edge> roots, ends;
+        tracer->end_forward(outputs, roots, ends);
+        if (const char* why = graph::foreign_code(roots, ends)) return same(why);
+        std::vector<Tensor> inputs = std::move(d.inputs);
+        d.recording = Ptr<Recording>(new Recording);
+        if (roots.empty()) {
+            d.recording->complete(*tracer, inputs, outputs, tracer->seconds(), true);
+            return same(d.take_program());
+        }
+        std::vector<bool> is_result;
+        for (int seed : tracer->graph.seeds) is_result.push_back(seed != -1);
+        std::vector<Tensor> replaced = outputs;
+        const Ptr<Node> node = EagerNode::stand_before(d.recording, std::move(ends), replaced,
+                                                       [&](size_t i) { return bool(is_result[i]); });
+        auto& eager = static_cast<EagerNode&>(*node.get());
+        eager.record(std::move(tracer), std::move(inputs), std::move(outputs));
+        if (!now) return give(put_together(d.result, replaced), "");
+        Grads ones;
+        for (const ResultMeta& m : eager.results) {
+            GradGuard off(false);
+            ones.push_back(empty(m.sizes, m.dtype));
+            (void)op<"fill_">(ones.back(), 1.0);
+        }
+        GradGuard off(false);
+        (void)eager.apply(std::move(ones));
+        return same(d.take_program());
+    });
+}
+
+// What became of the recording: "ready", "waiting" (for a backward), "dropped" (there was none), or why it failed.
+PyObject* state(PyObject* self, PyObject*) {
+    return guarded([&]() -> PyObject* {
+        EntryData& d = *as_entry(self)->data;
+        if (d.program) return PyUnicode_FromString("ready");
+        if (!d.recording) return PyUnicode_FromString("nothing was recorded");
+        switch (d.recording->state.load(std::memory_order_acquire)) {
+            case Recording::State::Waiting: return PyUnicode_FromString("waiting");
+            case Recording::State::Dropped: return PyUnicode_FromString("dropped");
+            case Recording::State::Failed: return PyUnicode_FromString(d.recording->failure.c_str());
+            case Recording::State::Ready: break;
+        }
+        (void)d.take_program();
+        return PyUnicode_FromString("ready");
+    });
+}
+
+// time_backward(args, kwargs, result of an eager call): the result, its backward timed when it runs.
+PyObject* time_backward(PyObject* self, PyObject* args) {
+    PyObject *positional, *named, *result;
+    if (!PyArg_ParseTuple(args, "OOO", &positional, &named, &result)) return nullptr;
+    return guarded([&]() -> PyObject* {
+        const EntryObject* e = as_entry(self);
+        const EntryData& d = *e->data;
+        std::vector<Tensor> inputs, outputs;
+        if (!d.program || !tls.grad || !d.program->has_backward() || !fits(d.args, positional, inputs) ||
+            !fits(d.kwargs, named, inputs))
+            return Py_NewRef(result);
+        const Ref refs = checked(PyList_New(0));
+        const Template shape = take_apart(result, Refs(refs.get()), outputs);
+        Around around;
+        const graph::Graph& g = d.program->graph();
+        for (int w : g.wanted) {
+            const graph::Slot& s = g.slots[size_t(w)];
+            around.add(s.origin == graph::Origin::Input ? inputs[size_t(s.index)] : s.held);
+        }
+        std::vector<Edge> roots;
+        for (const Tensor& t : outputs)
+            if (around.is_result(t)) roots.push_back(gradient_edge(t));
+        if (roots.empty() || graph::foreign_code(roots, around.ends)) return Py_NewRef(result);
+        const Around& ends = around;
+        const std::vector<Tensor> before = outputs;
+        (void)EagerNode::stand_before(d.recording, around.ends, outputs,
+                                      [&](size_t i) { return ends.is_result(before[i]); });
+        return put_together(shape, outputs);
     });
 }
 
@@ -377,12 +470,13 @@ PyObject* fits_call(PyObject* self, PyObject* args) {
         return PyBool_FromLong(ok);
     });
 }
-// (seconds of the compiled backward, what the engine's would take), or None before there was one
+// (seconds of the compiled backward, of the engine's), None for one that did not run yet; None where there is none
 PyObject* backward_times(PyObject* self, PyObject*) {
-    const Program& p = *as_entry(self)->data->program;
-    const double mine = p.backward_seconds.load();
-    if (mine > 1e8 || p.mine_at_capture <= 0) return none();
-    return Py_BuildValue("(dd)", mine, mine * p.eager_at_capture / p.mine_at_capture);
+    const EntryData& d = *as_entry(self)->data;
+    if (!d.program || !d.program->has_backward()) return none();
+    auto time = [](double t) { return t > 1e8 ? none() : PyFloat_FromDouble(t); };
+    return Py_BuildValue("(NN)", time(d.program->backward_seconds.load()),
+                         time(d.recording->eager_backward_seconds.load()));
 }
 PyObject* text(PyObject* self, PyObject*) {
     return guarded([&] { return PyUnicode_FromString(as_entry(self)->data->program->text().c_str()); });
@@ -397,11 +491,13 @@ PyMethodDef methods[] = {
     {"know", know, METH_O, "A tensor that the program may reach."},
     {"stop", stop, METH_NOARGS, "Stops recording."},
     {"give_up", give_up, METH_NOARGS, "Forgets what was recorded."},
-    {"finish", finish, METH_O, "Makes the program for this result; returns None, or why there is none."},
+    {"finish", finish, METH_VARARGS, "finish(result, now): (what the caller gets, why there is no program or None)."},
+    {"state", state, METH_NOARGS, "'ready', 'waiting' for a backward, 'dropped', or why there is no program."},
+    {"time_backward", time_backward, METH_VARARGS, "time_backward(args, kwargs, result): the result of an eager call."},
     {"call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call)), METH_FASTCALL,
      "call(args, kwargs): the result, or NotImplemented where the call does not fit."},
     {"fits", fits_call, METH_VARARGS, "fits(args, kwargs): would call() answer?"},
-    {"backward_times", backward_times, METH_NOARGS, nullptr},
+    {"backward_times", backward_times, METH_NOARGS, "(compiled, eager): the fastest so far, or None."},
     {"text", text, METH_NOARGS, "The program, one line a step."},
     {"sizes", sizes, METH_NOARGS, "(operators recorded, steps run, of these fusions)"},
     {},

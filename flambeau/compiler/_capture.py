@@ -71,8 +71,11 @@ class Observer:
             self.problem = _forbidden(arg, strict=not library)
 
 
-def capture(function: Any, args: tuple, kwargs: dict) -> tuple[Any, Any, str | None]:
+def capture(function: Any, args: tuple, kwargs: dict, now: bool = False) -> tuple[Any, Any, str | None]:
     """Call ``function`` and record it.
+
+    Where a backward belongs to the call, the caller's own is recorded when it runs, and ``entry.state()`` tells
+    that it did; with ``now`` one is run for that purpose.
 
     Returns
     -------
@@ -104,14 +107,10 @@ def capture(function: Any, args: tuple, kwargs: dict) -> tuple[Any, Any, str | N
     if problem is None and (changed := watch.guards.changed()) is not None:
         problem = f"it changed Python state: {changed}"
     if problem is None:
-        sys.setprofile(observer)  # the backward may run Python too
         try:
-            problem = entry.finish(result)
+            result, problem = entry.finish(result, now)
         except Exception as why:  # the user meets it in his own backward
             problem = f"{type(why).__name__} while its backward was recorded: {why}".splitlines()[0]
-        finally:
-            sys.setprofile(before)
-        problem = observer.problem or problem
     if problem is not None:
         entry.give_up()
         return result, None, problem

@@ -15,7 +15,10 @@ from flambeau import _C
 from ._capture import capture
 
 ROUNDS = 3  # timed calls of each kind before a path is judged
+CLEAR = 0.8, 1.3  # compiled over eager: below or above, one call of each is enough,
+LONG = 1e-3  # if it took so many seconds
 MARGIN = 0.95  # what compiled may cost of eager's time: ties go to eager
+PATIENCE = 2  # calls run eagerly until a backward comes; then one is run to be recorded
 RECOMPILE_LIMIT = 8
 ATTEMPTS = 3  # captures that fail before a function is left to eager
 
@@ -28,18 +31,24 @@ class Path:
 
     def __init__(self, entry: Any) -> None:
         self.entry = entry
-        self.state = "trial"
+        self.state = "trial" if entry.state() == "ready" else "waiting"
+        self.patience = PATIENCE
         self.eager: list[float] = []
         self.compiled: list[float] = []
 
     def judge(self) -> None:
         """Keep the faster of the two once both were timed often enough."""
-        if len(self.eager) < ROUNDS or len(self.compiled) < ROUNDS:
+        rounds = min(len(self.eager), len(self.compiled))
+        if not rounds:
             return
-        backward = self.entry.backward_times()
         eager, compiled = min(self.eager), min(self.compiled)
-        if backward is not None:
-            eager, compiled = eager + backward[1], compiled + backward[0]
+        if (backward := self.entry.backward_times()) is not None:
+            if None not in backward:
+                eager, compiled = eager + backward[1], compiled + backward[0]
+            elif rounds < ROUNDS:  # it may still come
+                return
+        if rounds < ROUNDS and (eager < LONG or CLEAR[0] * eager < compiled < CLEAR[1] * eager):
+            return
         self.times = eager, compiled
         self.state = "compiled" if compiled < MARGIN * eager else "eager"
 
@@ -80,6 +89,19 @@ class Compiled:
             if path.state == "eager":
                 self._count_loss()
                 return function(*args, **kwargs)
+            if path.state == "waiting":
+                state = path.entry.state()
+                if state == "waiting" and path.patience:
+                    path.patience -= 1
+                    return function(*args, **kwargs)
+                if state in ("waiting", "dropped"):  # a call without a backward
+                    self.paths.remove(path)
+                    return self._capture(args, kwargs, now=True)
+                if state != "ready":
+                    self.paths.remove(path)
+                    self._note(state)
+                    return function(*args, **kwargs)
+                path.state = "trial"
             found, result = self._try(path, args, kwargs)
             if found:
                 return result
@@ -90,7 +112,9 @@ class Compiled:
         start = perf_counter()
         result = path.entry.call(args, kwargs) if compiled else self.function(*args, **kwargs)
         took = perf_counter() - start
-        if compiled and result is NotImplemented:  # a number it depends on is another one
+        if not compiled:
+            result = path.entry.time_backward(args, kwargs, result)
+        elif result is NotImplemented:  # a number it depends on is another one
             return False, None
         (path.compiled if compiled else path.eager).append(took)
         with self.lock:
@@ -105,7 +129,7 @@ class Compiled:
         if self.lost > 16 and not self.ready and all(p.state == "eager" for p in self.paths):
             self.left_to_eager = True
 
-    def _capture(self, args: tuple, kwargs: dict) -> Any:
+    def _capture(self, args: tuple, kwargs: dict, now: bool = False) -> Any:
         if (
             len(self.paths) >= self.limit
             or _stance in ("eager_on_recompile", "fail_on_recompile")
@@ -115,7 +139,7 @@ class Compiled:
                 raise RuntimeError("Detected recompile when torch.compile stance is 'fail_on_recompile'.")
             return self.function(*args, **kwargs)
         try:
-            result, entry, problem = capture(self.function, args, kwargs)
+            result, entry, problem = capture(self.function, args, kwargs, now)
             if entry is not None:
                 self.paths.append(Path(entry))
             elif problem is not None:
@@ -123,17 +147,23 @@ class Compiled:
                     warnings.warn(
                         f"torch.compile(fullgraph=True): runs eagerly, because {problem}", stacklevel=4
                     )
-                self.problems.append(problem)
-                self.left_to_eager = len(self.problems) >= ATTEMPTS and not self.paths
+                self._note(problem)
             return result
         finally:
             self.lock.release()
+
+    def _note(self, problem: str) -> None:
+        self.problems.append(problem)
+        self.left_to_eager = len(self.problems) >= ATTEMPTS and not self.paths
 
     def report(self) -> str:
         """What was captured, what won, and what could not be captured."""
         name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
         lines = [f"{name}: {len(self.paths)} captured"]
         for number, path in enumerate(self.paths):
+            if path.state == "waiting":
+                lines.append(f"  path {number}: waits for the first backward")
+                continue
             operators, steps, fused = path.entry.sizes()
             line = f"  path {number}: {operators} operators in {steps} steps, {fused} of them fused; "
             if path.state == "trial":
