@@ -14,7 +14,8 @@ __all__ = ["TypedStorage", "UntypedStorage"]
 
 UntypedStorage = _C.UntypedStorage
 
-_CLASS_OF = {
+# the classes that programs and files use for a dtype; files hold other dtypes untyped
+CLASS_OF = {
     "float64": "DoubleStorage",
     "float32": "FloatStorage",
     "float16": "HalfStorage",
@@ -216,9 +217,9 @@ class TypedStorage:
     def pickle_storage_type(self) -> str:
         """The name of the old storage class of this dtype."""
         name = str(self.dtype).removeprefix("torch.")
-        if name not in _CLASS_OF:
+        if name not in CLASS_OF:
             raise KeyError(self.dtype)
-        return _CLASS_OF[name]
+        return CLASS_OF[name]
 
     def _to(self, dtype: Any) -> TypedStorage:
         return self._tensor().to(dtype, copy=True).storage()
@@ -291,7 +292,8 @@ def _legacy(name: str, dtype: Any) -> type:
     )
 
 
-globals().update({name: _legacy(name, getattr(fb, dtype)) for dtype, name in _CLASS_OF.items()})
+LEGACY_CLASSES = tuple(_legacy(name, getattr(fb, dtype)) for dtype, name in CLASS_OF.items())
+globals().update({kind.__name__: kind for kind in LEGACY_CLASSES})
 
 
 def warn_deprecated() -> None:

@@ -17,13 +17,20 @@ from .files import Bounded, describe
 
 _ALIGN = 64
 _LOCAL_HEADER = 30
+_END = 22  # bytes of the record that ends every archive
 _ZIP64_EXTRA = 20
 _PADDING_ID = 0x4246  # "FB", the tag of the extra field that PyTorch pads with
 
-_BROKEN = (
-    "PytorchStreamReader failed reading zip archive: {}. This is an internal miniz error. If you are seeing "
-    "this error, there is a high likelihood that your checkpoint file is corrupted. This can happen if the "
-    "checkpoint was not saved properly, was transferred incorrectly, or the file was modified after saving."
+_ADVICE = (
+    ". This is an internal miniz error. If you are seeing this error, there is a high likelihood that your "
+    "checkpoint file is corrupted. This can happen if the checkpoint was not saved properly, was transferred "
+    "incorrectly, or the file was modified after saving."
+)
+_BROKEN = "PytorchStreamReader failed reading zip archive: {}" + _ADVICE
+MISSING = "PytorchStreamReader failed locating file {}: file not found" + _ADVICE
+NO_VERSION = (
+    'Expected hasRecord("version") to be true, but got false.  (Could this error message be improved?  '
+    "If so, please report an enhancement request to PyTorch.)"
 )
 
 
@@ -108,9 +115,8 @@ class Reader:
             EOFError,
             struct.error,
         ) as error:
-            raise RuntimeError(
-                _BROKEN.format("failed finding central directory") + self._cut_off()
-            ) from error
+            what = "not a ZIP archive" if self.bounded.end < _END else "failed finding central directory"
+            raise RuntimeError(_BROKEN.format(what) + self._cut_off()) from error
 
         if not self.infos:
             raise RuntimeError(_BROKEN.format("archive does not contain any files"))
@@ -137,10 +143,7 @@ class Reader:
         try:
             return self.infos[f"{self.name}/{record}"]
         except KeyError:
-            raise RuntimeError(
-                f"PytorchStreamReader failed locating file {record}: file not found\n"
-                "The archive has no such record."
-            ) from None
+            raise RuntimeError(MISSING.format(record)) from None
 
     def size(self, record: str) -> int:
         return self._info(record).file_size
@@ -159,6 +162,17 @@ class Reader:
         if start + info.file_size > self.bounded.end:
             raise RuntimeError(_BROKEN.format(f"record {record} is longer than the file"))
         return start
+
+    def forget_checksum(self, record: str, mapped: np.ndarray) -> None:
+        """Remove the checksum of a record from the bytes of the whole file: they are about to change."""
+        info = self._info(record)
+        mapped[info.header_offset + 14 :][:4] = 0
+        place = self.zip.start_dir
+        for _ in self.infos:
+            sizes = struct.unpack_from("<HHH", mapped, place + 28)
+            if struct.unpack_from("<I", mapped, place + 42)[0] == info.header_offset & 0xFFFFFFFF:
+                mapped[place + 16 :][:4] = 0
+            place += 46 + sum(sizes)
 
     def read_into(self, record: str, target: np.ndarray) -> None:
         """Fill a byte array with a record."""
@@ -186,7 +200,8 @@ class Reader:
             raise RuntimeError(_BROKEN.format(f"{error}")) from error
 
     def _check(self, info: zipfile.ZipInfo, data: np.ndarray) -> None:
-        if self.checksums and zlib.crc32(data) != info.CRC:
+        # 0 stands where the writer made none: skip_data, set_crc32_options(False), a file mapped for writing
+        if self.checksums and info.CRC and zlib.crc32(data) != info.CRC:
             raise RuntimeError(
                 _BROKEN.format(f"checksum of record {info.filename} is wrong")
                 + "\nBytes of the file were changed after it was written; "

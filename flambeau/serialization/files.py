@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from typing import IO, Any
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SIGNATURES = (
     (b"\x1f\x8b", "gzip-compressed data: unpack it first"),
     (b"BZh", "bzip2-compressed data: unpack it first"),
@@ -76,9 +78,14 @@ def replacing(path: str | os.PathLike) -> Iterator[IO[bytes]]:
         if os.path.exists(target):
             os.chmod(temporary, os.stat(target).st_mode & 0o7777)
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise RuntimeError(
+                f"PytorchStreamWriter failed writing file {target}: file write failed\n"
+                f"{error.strerror}. What was there before is as it was."
+            ) from error
         raise
     _sync_folder(folder)
 

@@ -59,7 +59,8 @@ def load(
     weights_only : True (the default) makes nothing but tensors and plain data and never runs code. False
     unpickles whatever
         the file says, which can run any code: only for files from people you trust.
-    mmap : leave the tensors in the file and read them as they are used.
+    mmap : leave the tensors in the file and read them as they are used (default:
+        ``flambeau.utils.serialization.config.load.mmap``).
     """
     if weights_only is None:
         weights_only = pickle_module is None
@@ -70,15 +71,23 @@ def load(
     elif weights_only and pickle_module is not None:
         raise RuntimeError("Can not safely load weights when explicit pickle_module is specified")
     encoding = pickle_load_args.pop("encoding", "utf-8")
+    if pickle_load_args and weights_only:
+        raise TypeError(
+            f"Unpickler.__init__() got an unexpected keyword argument '{next(iter(pickle_load_args))}'"
+        )
     settings = _Settings(
         options.relocation(map_location), weights_only, pickle_module or pickle, encoding, pickle_load_args
     )
     is_path = isinstance(f, (str, os.PathLike))
+    if mmap is None:
+        mmap = is_path and options.get_default_mmap()
     if mmap and not is_path:
         raise ValueError("f must be a file path in order to use the mmap argument")
     with _opened(f) as file:
         start = file.tell()
         head = file.read(512)
+        if isinstance(head, str):
+            raise TypeError("a bytes-like object is required, not 'str'\nOpen the file in binary mode: 'rb'.")
         file.seek(start)
         if head.startswith(_ZIP_START):
             return _load_zip(file, settings, os.fspath(f) if mmap else None)
@@ -98,11 +107,20 @@ class _Settings:
     def __init__(
         self, relocate: Callable, weights_only: bool, pickle_module: Any, encoding: str, pickle_args: dict
     ) -> None:
-        self.relocate = relocate
+        self._relocate = relocate
+        self.user_error: Exception | None = None
         self.weights_only = weights_only
         self.pickle_module = pickle_module
         self.encoding = encoding
         self.pickle_args = pickle_args
+
+    def relocate(self, storage: Any, location: str) -> Any:
+        """Move a storage to where `map_location` says; what that raises is no fault of the file."""
+        try:
+            return self._relocate(storage, location)
+        except Exception as error:
+            self.user_error = error
+            raise
 
     def unpickle(self, reader: Any, persistent: Callable[[Any], Any]) -> Any:
         """Run one pickle, in the safe machine or in Python's own."""
@@ -134,6 +152,8 @@ class _Settings:
             struct.error,
             SyntaxError,
         ) as error:
+            if error is self.user_error:
+                raise
             raise pickle.UnpicklingError(
                 _NEVER.format(f"The file is damaged, or was made to do harm: {type(error).__name__}: {error}")
             ) from error
@@ -177,7 +197,7 @@ class _WithReadInto:
         self.read, self.seek, self.tell = file.read, file.seek, file.tell
 
     def readline(self, limit: int = -1) -> bytes:
-        return self.file.readline(limit)
+        return self.file.readline()
 
     def seekable(self) -> bool:
         return True
@@ -192,17 +212,22 @@ def _make_storage(data: np.ndarray, dtype: fb.dtype | None, location: str, setti
     return Stored(settings.relocate(fb.from_numpy(data).untyped_storage(), location), dtype)
 
 
-def _public(value: Any) -> Any:
+def _public(value: Any, seen: set[int]) -> Any:
     """Put storages that were saved by themselves into the form that users know."""
     if isinstance(value, Stored):
         return value.public()
+    if type(value) is tuple:
+        return tuple(_public(part, seen) for part in value)
+    if id(value) in seen or isinstance(value, type):
+        return value
+    seen.add(id(value))
     if type(value) is list:
-        value[:] = map(_public, value)
-    elif type(value) is tuple:
-        return tuple(map(_public, value))
+        value[:] = [_public(part, seen) for part in value]
     elif isinstance(value, dict):
         for key in value:
-            value[key] = _public(value[key])
+            value[key] = _public(value[key], seen)
+    if hasattr(value, "__dict__"):
+        _public(value.__dict__, seen)
     return value
 
 
@@ -218,15 +243,15 @@ class _Storages:
         if key not in self.made:
             data = fetch(key, count * (kind.dtype.itemsize if kind.dtype is not None else 1), kind.dtype)
             self.made[key] = _make_storage(data, kind.dtype, location, self.settings)
-        first = self.made[key]
-        if first.dtype is kind.dtype:
-            return first
-        same = Stored(first.untyped, kind.dtype)
-        self.made[f"{key} {kind.name}"] = same
-        return same
+        stored = self.made[key]
+        if stored.dtype is not kind.dtype:
+            stored = self.made.setdefault(f"{key} {kind.name}", Stored(stored.untyped, kind.dtype))
+        stored.references += 1
+        return stored
 
     def finish(self, result: Any) -> Any:
-        return result if all(stored.used for stored in self.made.values()) else _public(result)
+        alone = any(stored.references > stored.used for stored in self.made.values())
+        return _public(result, set()) if alone else result
 
 
 def _storage_id(saved: Any) -> tuple[names.StorageClass, str, str, int]:
@@ -258,14 +283,14 @@ def _load_zip(file: Any, settings: _Settings, path: str | None) -> Any:
         file.seek(0)
         return fb.jit.load(file)
     if "data.pkl" not in reader:
+        what = archive.MISSING.format("data.pkl") if "version" in reader else archive.NO_VERSION
         raise RuntimeError(
-            'Expected hasRecord("version") to be true, but got false.  (Could this error message be '
-            "improved?  If so, please report an enhancement request to PyTorch.)\nThe file is a zip archive "
-            "but no "
-            "checkpoint: it has " + ", ".join(list(reader.infos)[:5])
+            f"{what}\nThe file is a zip archive but no checkpoint: it has "
+            + ", ".join(list(reader.infos)[:5])
         )
     swap = _needs_swap(reader)
-    mapped = _mapped(path) if path else None
+    shared = options.get_default_mmap_options() == mmap_flags.MAP_SHARED
+    mapped = np.memmap(path, np.uint8, "r+" if shared else "c").view(np.ndarray) if path else None
     storages = _Storages(settings)
 
     def fetch(key: str, size: int, dtype: fb.dtype | None) -> np.ndarray:
@@ -274,6 +299,8 @@ def _load_zip(file: Any, settings: _Settings, path: str | None) -> Any:
             raise ValueError(f"record {record} has {reader.size(record)} bytes where {size} are announced")
         if mapped is not None:
             start = reader.offset(record)
+            if shared:
+                reader.forget_checksum(record, mapped)
             return mapped[start : start + size]
         data = np.empty(reader.size(record), np.uint8)
         reader.read_into(record, data)
@@ -306,11 +333,6 @@ def _swapped(data: np.ndarray, dtype: fb.dtype | None) -> np.ndarray:
     return data.reshape(-1, size)[:, ::-1].reshape(-1)
 
 
-def _mapped(path: str) -> np.ndarray:
-    shared = options.get_default_mmap_options() == mmap_flags.MAP_SHARED
-    return np.memmap(path, np.uint8, "r+" if shared else "c").view(np.ndarray)
-
-
 # the format before PyTorch 1.6
 
 
@@ -326,8 +348,9 @@ def _check_legacy(head: bytes, weights_only: bool) -> None:
     if head[:1] != b"\x80":
         what = files.describe(head)
         if weights_only:
-            raise pickle.UnpicklingError(f"Weights only load failed. {what}")
-        raise pickle.UnpicklingError(f"invalid load key, '\\x{head[0]:02x}'.\n{what}")
+            raise pickle.UnpicklingError(_NEVER.format(what))
+        key = chr(head[0]) if 32 <= head[0] < 127 else f"\\x{head[0]:02x}"
+        raise pickle.UnpicklingError(f"invalid load key, '{key}'.\n{what}")
     if (
         head[2 : 2 + len(_LEGACY_START)] != _LEGACY_START
         and head[11 : 11 + len(_LEGACY_START)] != _LEGACY_START
@@ -354,12 +377,7 @@ def _load_legacy(file: Any, settings: _Settings) -> Any:
     storages = _Storages(settings)
 
     def fetch(key: str, size: int, dtype: fb.dtype | None) -> np.ndarray:
-        if size > reader.end:
-            raise RuntimeError(
-                f"unexpected EOF, expected {size - reader.end} more bytes. The file might be corrupted.\n"
-                f"A storage has {size} bytes, the whole file {reader.end}: it was cut off while written or "
-                f"copied."
-            )
+        _check_room(size, reader.end, f"A storage has {size} bytes, the whole file {reader.end}")
         return np.zeros(size, np.uint8)
 
     def persistent(saved: Any) -> Any:
@@ -383,6 +401,14 @@ def _load_legacy(file: Any, settings: _Settings) -> Any:
     return storages.finish(result)
 
 
+def _check_room(size: int, there: int, what: str) -> None:
+    if size > there:
+        raise RuntimeError(
+            f"unexpected EOF, expected {size - there} more bytes. The file might be corrupted.\n"
+            f"{what}: the file ended early when it was written or copied."
+        )
+
+
 def _fill(reader: files.Bounded, made: dict[str, Stored], key: str, swap: bool, settings: _Settings) -> None:
     from .pickler import storage_bytes
 
@@ -393,13 +419,9 @@ def _fill(reader: files.Bounded, made: dict[str, Stored], key: str, swap: bool, 
     size = count * (stored.dtype.itemsize if stored.dtype is not None else 1)
     if size != stored.untyped.nbytes():
         raise RuntimeError(f"storage has wrong byte size: expected {stored.untyped.nbytes()} got {size}")
+    _check_room(size, reader.end - reader.tell(), f"Storage {key} of {size} bytes is cut off")
     data = np.empty(size, np.uint8)
-    try:
-        reader.readinto(memoryview(data))
-    except EOFError as error:
-        raise RuntimeError(
-            f"unexpected EOF. The file might be corrupted.\nStorage {key} is cut off: {error}"
-        ) from error
+    reader.readinto(memoryview(data))
     if swap:
         data = _swapped(data, stored.dtype)
     if stored.untyped.device.type == "cpu":

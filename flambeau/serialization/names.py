@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import functools
 import importlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import flambeau as fb
+from flambeau.storage import CLASS_OF
 
 from . import rebuild
 
-# dtype name -> name of the storage class that PyTorch's files use for it (other dtypes are stored untyped)
-STORAGE_CLASSES = {
-    "float64": "DoubleStorage",
-    "float32": "FloatStorage",
-    "float16": "HalfStorage",
-    "bfloat16": "BFloat16Storage",
-    "int64": "LongStorage",
-    "int32": "IntStorage",
-    "int16": "ShortStorage",
-    "int8": "CharStorage",
-    "uint8": "ByteStorage",
-    "bool": "BoolStorage",
-    "complex64": "ComplexFloatStorage",
-    "complex128": "ComplexDoubleStorage",
-}
 _REBUILDERS = {
     "torch._utils": (
         "_rebuild_tensor",
@@ -41,6 +28,12 @@ _REBUILDERS = {
     ),
     "torch._tensor": ("_rebuild_from_type_v2",),
     "torch.serialization": ("_get_layout",),
+}
+# what files of PyTorch's may hold that is not there here
+_ABSENT = {
+    "_rebuild_qtensor": "quantized tensors: save tensor.dequantize()",
+    "_rebuild_nested_tensor": "nested tensors: save a list of tensors, tensor.unbind()",
+    "_rebuild_wrapper_subclass": "wrapper subclasses of tensors: save plain tensors",
 }
 PACKAGES = {"torchvision": "flambeau.vision", "torchaudio": "flambeau.audio", "torch": "flambeau"}
 BLOCKED = {
@@ -70,7 +63,7 @@ class StorageClass:
 @functools.cache
 def storage_classes() -> dict[tuple[str, str], StorageClass]:
     table = {}
-    for dtype, name in STORAGE_CLASSES.items():
+    for dtype, name in CLASS_OF.items():
         kind = StorageClass("torch", name, getattr(fb, dtype))
         table["torch", name] = table["torch.cuda", name] = kind
     for module in ("torch.storage", "torch"):
@@ -85,7 +78,7 @@ def untyped_class() -> StorageClass:
 
 @functools.cache
 def storage_class_of(dtype: fb.dtype) -> StorageClass:
-    name = STORAGE_CLASSES.get(str(dtype).removeprefix("torch."))
+    name = CLASS_OF.get(str(dtype).removeprefix("torch."))
     return storage_classes()["torch", name] if name else untyped_class()
 
 
@@ -101,6 +94,24 @@ def torch_name(module: str) -> str:
         if module == ours or module.startswith(ours + "."):
             return theirs + module[len(ours) :]
     return module
+
+
+_SPLIT_HERE = ("nn.functional", "optim.lr_scheduler", "ops", "serialization", "func")
+
+
+def torch_place(obj: Any, module: str, name: str) -> str:
+    """The module in which PyTorch has an object of ours.
+
+    Where a module of PyTorch's is several files here, the name of the file means nothing there.
+    """
+    path = module.split(".")
+    inner = ".".join(path[1:])
+    if inner.startswith(tuple(f"{part}." for part in _SPLIT_HERE)) or any(p.startswith("_") for p in path):
+        for length in range(len(path) - 1, 0, -1):
+            parent = ".".join(path[:length])
+            if getattr(sys.modules.get(parent), name, None) is obj:
+                module = parent
+    return torch_name(module)
 
 
 def find(module: str, name: str) -> Any:
@@ -174,8 +185,10 @@ def _table() -> dict[tuple[str, str], tuple[Any, Maker]]:
     for module in ("builtins", "__builtin__"):
         for kind in (set, frozenset, complex, slice, range, list, dict, tuple, int, float, str, bool):
             table[module, kind.__name__] = kind, functools.partial(_small, kind)
+        table[module, "Ellipsis"] = ..., None
         table[module, "bytes"] = bytes, functools.partial(_bytes, bytes)
         table[module, "bytearray"] = bytearray, functools.partial(_bytes, bytearray)
+    table["__builtin__", "xrange"] = table["builtins", "range"]
     table["_codecs", "encode"] = _encode, _encode
     _add_numpy(table)
     return table
@@ -253,4 +266,6 @@ def _array_from_buffer(
 
 def data_global(module: str, name: str) -> tuple[Any, Maker] | None:
     """An object of the wide list of data types, and its maker; None for anything else."""
+    if module == "torch._utils" and name in _ABSENT:
+        raise NotImplementedError(f"the file holds what flambeau does not have: {_ABSENT[name]}")
     return _table().get((module, name))

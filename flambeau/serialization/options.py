@@ -25,6 +25,7 @@ __all__ = [
     "set_crc32_options",
     "set_default_load_endianness",
     "set_default_mmap_options",
+    "skip_data",
 ]
 
 SafeGlobal = Callable | tuple[Callable, str]
@@ -41,6 +42,8 @@ class LoadEndianness(Enum):
 _safe: dict[str, tuple[SafeGlobal, Any]] = {}
 _endianness: LoadEndianness | None = None
 _checksums = True
+_skipping = False
+_mmap = False
 _mmap_flags: int | None = getattr(mmap, "MAP_PRIVATE", None)
 _packages: list[tuple[int, Callable, Callable]] = []
 
@@ -54,10 +57,13 @@ def _safe_entries(safe: list[SafeGlobal]) -> dict[str, tuple[SafeGlobal, Any]]:
             value, path = item
         else:
             value, path = item, f"{item.__module__}.{item.__qualname__}"
-        entries[path] = item, value
-        from .names import torch_name
+            from .names import torch_place  # which needs what this module has
 
-        entries[torch_name(path)] = item, value
+            entries[f"{torch_place(item, item.__module__, item.__qualname__)}.{item.__qualname__}"] = (
+                item,
+                value,
+            )
+        entries[path] = item, value
     return entries
 
 
@@ -123,6 +129,42 @@ def set_crc32_options(compute_crc32: bool) -> None:
     _checksums = compute_crc32
 
 
+class skip_data:
+    """Within this block `save` writes zeros instead of values: a file of the right layout, to fill later.
+
+    Parameters
+    ----------
+    materialize_fake_tensors : accepted; there are no fake tensors.
+    """
+
+    def __init__(self, materialize_fake_tensors: bool = False) -> None:
+        self.materialize_fake_tensors = materialize_fake_tensors
+
+    def __enter__(self) -> None:
+        global _skipping
+        self.before, _skipping = _skipping, True
+
+    def __exit__(self, *_: object) -> None:
+        global _skipping
+        _skipping = self.before
+
+
+def is_skipping_data() -> bool:
+    """Whether this is in a `skip_data` block."""
+    return _skipping
+
+
+def get_default_mmap() -> bool:
+    """Whether `load` maps a file where the call does not say."""
+    return _mmap
+
+
+def set_default_mmap(mmap: bool) -> None:
+    """Set whether `load` maps a file where the call does not say."""
+    global _mmap
+    _mmap = bool(mmap)
+
+
 def get_default_mmap_options() -> int | None:
     """The flags with which ``load(mmap=True)`` maps a file."""
     return _mmap_flags
@@ -180,7 +222,8 @@ def default_restore_location(storage: Any, location: str) -> Any:
         flat = fb.empty(0, dtype=fb.uint8).set_(storage, 0, (storage.nbytes(),), (1,))
         return flat.to(location).untyped_storage()
     raise RuntimeError(
-        f"don't know how to restore data location of {type(storage).__name__} (tagged with {location})\n"
+        f"don't know how to restore data location of torch.storage.{type(storage).__name__} "
+        f"(tagged with {location})\n"
         "map_location='cpu' loads it into main memory."
     )
 
@@ -213,8 +256,22 @@ def relocation(map_location: Any) -> Callable[[Any, str], Any]:
         place = map_location.decode() if isinstance(map_location, bytes) else str(map_location)
         return lambda storage, location: default_restore_location(storage, place)
 
+    if not callable(map_location):
+        raise TypeError(
+            f"'{type(map_location).__name__}' object is not callable\n"
+            "map_location is a device, a dict from old to new places or a function (storage, place) -> "
+            "storage."
+        )
+
     def by_function(storage: Any, location: str) -> Any:
         moved = map_location(storage, location)
-        return default_restore_location(storage, location) if moved is None else moved
+        if moved is None:
+            return default_restore_location(storage, location)
+        if not fb.is_storage(moved):
+            raise TypeError(
+                f"map_location gave {moved!r:.80}, where a storage is needed\n"
+                "Return the storage, storage.cuda(), or None to leave it to load."
+            )
+        return moved.untyped()
 
     return by_function

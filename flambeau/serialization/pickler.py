@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import flambeau as fb
+from flambeau import storage
 
 from . import names, rebuild
 
@@ -77,7 +78,14 @@ class Pickler(pickle._Pickler):
     def save_global(self, obj: Any, name: str | None = None) -> None:
         module = pickle.whichmodule(obj, name or getattr(obj, "__qualname__", obj.__name__))
         if module.partition(".")[0] == "flambeau":
-            self._write_name(obj, names.torch_name(module), name or obj.__qualname__)
+            name = name or obj.__qualname__
+            self._write_name(obj, names.torch_place(obj, module, name), name)
+        elif "<locals>" in getattr(obj, "__qualname__", ""):
+            raise AttributeError(
+                f"Can't pickle local object {obj.__qualname__!r}\n"
+                "It has no name by which it could be found again: define it at the top of a module, or save "
+                "a state_dict instead of the object that holds it."
+            )
         else:
             super().save_global(obj, name)
 
@@ -130,6 +138,8 @@ class Pickler(pickle._Pickler):
     # tensors
 
     def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, fb.nn.parameter.UninitializedTensorMixin):
+            return NotImplemented  # has no values yet, and says itself what it is
         if isinstance(obj, fb.Tensor):
             return self.reduce_tensor(obj)
         return NotImplemented
@@ -141,8 +151,13 @@ class Pickler(pickle._Pickler):
     def _save_storage(self, obj: fb.UntypedStorage) -> None:
         self._save_persistent_id(self.storage_id(obj, None, obj.nbytes(), 0))
 
+    def _save_typed_storage(self, obj: fb.TypedStorage) -> None:
+        untyped, dtype = obj.untyped(), obj.dtype
+        self._save_persistent_id(self.storage_id(untyped, dtype, untyped.nbytes() // dtype.itemsize, 0))
+
     dispatch[_PersistentId] = _save_persistent_id
     dispatch[fb.UntypedStorage] = _save_storage
+    dispatch.update(dict.fromkeys((fb.TypedStorage, *storage.LEGACY_CLASSES), _save_typed_storage))
 
     def storage_id(self, untyped: Any, dtype: fb.dtype | None, count: int, needed: int) -> _PersistentId:
         """The reference to a storage, which is noted for writing."""
@@ -159,6 +174,8 @@ class Pickler(pickle._Pickler):
         return _PersistentId((*parts, None) if self.legacy else parts)
 
     def reduce_tensor(self, tensor: fb.Tensor) -> tuple:
+        if tensor.layout != fb.strided:
+            return self._reduce_sparse(tensor)
         kind = type(tensor)
         state = dict(tensor.__dict__) if hasattr(tensor, "__dict__") and tensor.__dict__ else None
         if kind is fb.nn.Parameter:
@@ -172,19 +189,18 @@ class Pickler(pickle._Pickler):
         named = self.name("torch.Tensor") if kind is fb.Tensor else kind
         return self.name("torch._tensor._rebuild_from_type_v2"), (function, named, args, state)
 
-    def _reduce_plain(self, tensor: fb.Tensor) -> tuple[_Name, tuple]:
-        size, stride, grad = tuple(tensor.shape), None, tensor.requires_grad
+    def _reduce_sparse(self, tensor: fb.Tensor) -> tuple[_Name, tuple]:
+        plain, size = tensor.detach(), tensor.shape
         if tensor.layout == fb.sparse_coo:
-            plain = tensor.detach()
-            parts = (plain._indices(), plain._values(), fb.Size(size), plain.is_coalesced())
-            return self.name("torch._utils._rebuild_sparse_tensor"), (tensor.layout, parts)
-        if tensor.layout != fb.strided:
-            plain, rows = tensor.detach(), tensor.layout in (fb.sparse_csr, fb.sparse_bsr)
-            first = plain.crow_indices() if rows else plain.ccol_indices()
-            second = plain.col_indices() if rows else plain.row_indices()
-            parts = (first, second, plain.values(), fb.Size(size))
-            return self.name("torch._utils._rebuild_sparse_tensor"), (tensor.layout, parts)
-        stride = tuple(tensor.stride())
+            parts = (plain._indices(), plain._values(), size, plain.is_coalesced())
+        elif tensor.layout in (fb.sparse_csr, fb.sparse_bsr):
+            parts = (plain.crow_indices(), plain.col_indices(), plain.values(), size)
+        else:
+            parts = (plain.ccol_indices(), plain.row_indices(), plain.values(), size)
+        return self.name("torch._utils._rebuild_sparse_tensor"), (tensor.layout, parts)
+
+    def _reduce_plain(self, tensor: fb.Tensor) -> tuple[_Name, tuple]:
+        size, stride, grad = tuple(tensor.shape), tuple(tensor.stride()), tensor.requires_grad
         if tensor.device.type == "meta":
             return self.name("torch._utils._rebuild_meta_tensor_no_storage"), (
                 tensor.dtype,
@@ -217,11 +233,11 @@ def dump(obj: Any, protocol: int, legacy: bool = False) -> tuple[bytes, list[Sav
     pickler = Pickler(stream, protocol, legacy)
     pickler.dump(obj)
     storages = list(pickler.storages.values())
-    for storage in storages:
-        size = storage.untyped.nbytes()
-        if storage.needed and size > _LARGE and size > _WASTE * storage.needed:
+    for saved in storages:
+        size = saved.untyped.nbytes()
+        if saved.needed and size > _LARGE and size > _WASTE * saved.needed:
             warnings.warn(
-                f"a tensor that uses {storage.needed} bytes is a view into {size} bytes, all of which are "
+                f"a tensor that uses {saved.needed} bytes is a view into {size} bytes, all of which are "
                 "saved: save tensor.clone() to keep the file small",
                 stacklevel=4,
             )

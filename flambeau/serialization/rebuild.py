@@ -12,12 +12,13 @@ import flambeau as fb
 class Stored:
     """A storage as it comes out of a file: bytes and the element type that the file says they have."""
 
-    __slots__ = ("dtype", "empty", "pending", "untyped", "used")
+    __slots__ = ("dtype", "empty", "pending", "references", "untyped", "used")
 
     def __init__(self, untyped: Any, dtype: fb.dtype | None) -> None:
         self.untyped = untyped
         self.dtype = dtype
-        self.used = False
+        self.references = 0  # how often the file names it
+        self.used = 0  # how often for a tensor; the other times a storage was saved by itself
         self.empty = False  # the bytes come later
         self.pending: list[tuple[fb.Tensor, Callable]] = []
 
@@ -39,7 +40,7 @@ class Stored:
 
     def tensor(self, dtype: fb.dtype, offset: int, size: Any, stride: Any) -> fb.Tensor:
         """A tensor on these bytes; it shares them with every other one made here."""
-        self.used = True
+        self.used += 1
         size, stride = tuple(size), tuple(stride)
         if len(size) != len(stride) or offset < 0 or any(n < 0 for n in size + stride):
             raise ValueError(f"a tensor of size {size}, stride {stride} at {offset} cannot be")
@@ -68,7 +69,7 @@ def _finish(
 ) -> fb.Tensor:
     flags = metadata or {}
     if flags.get("conj"):
-        tensor = storage.apply(fb.conj_physical, tensor)
+        tensor = tensor.conj()
     if flags.get("neg"):
         tensor = storage.apply(fb.neg, tensor)
     if requires_grad:

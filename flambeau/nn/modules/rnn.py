@@ -276,6 +276,12 @@ class RNNBase(Module):
             text += f", bidirectional={self.bidirectional}"
         return text
 
+    def __getstate__(self):
+        # PyTorch reads the weights of a pickled layer from this list
+        return super().__getstate__() | {
+            "_flat_weights": [getattr(self, n) for n in self._flat_weights_names]
+        }
+
     def __setstate__(self, state) -> None:
         super().__setstate__(state)
         own = self.__dict__
