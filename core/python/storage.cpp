@@ -101,6 +101,13 @@ PyObject* subscript(PyObject* self, PyObject* key) {
         return PyLong_FromLong(bytes_of(self)[i < 0 ? i + n : i]);
     });
 }
+PyObject* item(PyObject* self, Py_ssize_t i) {
+    return guarded([&]() -> PyObject* {
+        check_readable(self);
+        if (i < 0 || i >= length(self)) fail(ErrorKind::Index, "index ", i, " out of range for storage");
+        return PyLong_FromLong(bytes_of(self)[i]);
+    });
+}
 int assign_subscript(PyObject* self, PyObject* key, PyObject* value) {
     return guarded(
         [&] {
@@ -265,7 +272,30 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
         -1);
 }
 
+// A file as bytes: what `from_file` of the package does, which maps it.
+PyObject* from_file(PyObject*, PyObject* args, PyObject* kwargs) {
+    const char* names[] = {"filename", "shared", "nbytes", nullptr};
+    PyObject* name;
+    int shared = 0;
+    Py_ssize_t nbytes = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|pn:from_file", const_cast<char**>(names), &name, &shared,
+                                     &nbytes))
+        return nullptr;
+    return guarded([&] {
+        const Ref package = checked(PyImport_ImportModule("flambeau"));
+        const Ref make = checked(PyObject_GetAttrString(package.get(), "from_file"));
+        const Ref type = checked(PyObject_GetAttrString(package.get(), "uint8"));
+        const Ref positional = checked(Py_BuildValue("(ONn)", name, PyBool_FromLong(shared), nbytes));
+        const Ref keywords = checked(Py_BuildValue("{s:O}", "dtype", type.get()));
+        const Ref tensor = checked(PyObject_Call(make.get(), positional.get(), keywords.get()));
+        return checked(PyObject_CallMethod(tensor.get(), "untyped_storage", nullptr)).detach();
+    });
+}
+
 PyMethodDef methods[] = {
+    {"from_file", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(from_file)),
+     METH_VARARGS | METH_KEYWORDS | METH_STATIC,
+     "from_file(filename, shared=False, nbytes=0): a storage mapped to a file."},
     {"nbytes", nbytes, METH_NOARGS, "The number of bytes."},
     {"size", nbytes, METH_NOARGS, "The number of bytes."},
     {"element_size", element_size, METH_NOARGS, nullptr},
@@ -335,6 +365,7 @@ void init_storage(PyObject* module) {
         {Py_tp_members, members},
         {Py_mp_length, p(length)},
         {Py_sq_length, p(length)},
+        {Py_sq_item, p(item)},
         {Py_mp_subscript, p(subscript)},
         {Py_mp_ass_subscript, p(assign_subscript)},
         {Py_bf_getbuffer, p(get_buffer)},

@@ -158,3 +158,17 @@ def test_a_reader_that_can_only_read_lines_and_bytes():
     for zipped in (True, False):
         data = saved(fb.ones(2), _use_new_zipfile_serialization=zipped).getvalue()
         assert fb.load(Reader(data)).tolist() == [1, 1]
+
+
+def test_an_untyped_storage_of_a_file(tmp_path):
+    path = tmp_path / "bytes"
+    path.write_bytes(bytes(range(16)))
+    storage = fb.UntypedStorage.from_file(str(path), False, 16)
+    assert list(storage) == list(range(16))
+    assert fb.asarray(storage[4:8], dtype=fb.uint8).view(fb.int32).item() == 0x07060504
+    storage[0] = 9
+    assert path.read_bytes()[0] == 0
+    with pytest.raises(RuntimeError, match="size <16> is smaller than the required mapping size <17>"):
+        fb.UntypedStorage.from_file(str(path), nbytes=17)
+    with pytest.raises(RuntimeError, match="unable to open file"):
+        fb.UntypedStorage.from_file(str(tmp_path / "none"))
