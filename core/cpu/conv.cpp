@@ -37,7 +37,8 @@ Tensor mirrored_depthwise(const ConvShape& s, const Tensor& g, const Tensor& wei
 
 Tensor conv_forward(const ConvShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, bool channels_last) {
     const Tensor w = dense(weight), b = bias.defined() ? dense(bias) : bias;
-    if (winograd_fits(s, x.dtype(), channels_last || shows_channels_last(x))) return winograd_forward(s, x, w, b);
+    if (winograd_fits(s, x.dtype(), channels_last || shows_channels_last(x)))
+        if (Tensor r = winograd_forward(s, x, w, b); r.defined()) return r;
     if (Tensor r = library_forward(s, x, w, b, channels_last); r.defined()) return r;
     if (is_low_precision(x.dtype()))
         return convert(conv_forward(s, wide(x), wide(w), wide(b), channels_last), x.dtype());
@@ -49,7 +50,8 @@ Tensor conv_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& wei
     if (is_depthwise(s, g.dtype(), channels_last))
         return mirrors(s) ? mirrored_depthwise(s, g, weight) : depthwise_data_gradient(s, g, weight);
     const Tensor w = dense(weight);
-    if (winograd_fits(s, g.dtype(), channels_last || shows_channels_last(g))) return winograd_data_gradient(s, g, w);
+    if (winograd_fits(s, g.dtype(), channels_last || shows_channels_last(g)))
+        if (Tensor r = winograd_data_gradient(s, g, w); r.defined()) return r;
     // oneDNN fills a few channels up to a block.
     if (g.dtype() == DType::f32 && s.in[1] <= 4 && s.groups == 1 && !channels_last)
         return columns_data_gradient(s, g, w);
@@ -64,6 +66,8 @@ Tensor conv_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g
     settle_views(both);
     if (is_depthwise(s, x.dtype(), shows_channels_last(x) || shows_channels_last(g)))
         return depthwise_weight_gradient(s, x, g, bias);
+    if (winograd_fits(s, x.dtype(), shows_channels_last(x) || shows_channels_last(g)))
+        if (Tensor r = winograd_weight_gradient(s, x, g, bias); r.defined()) return r;
     if (Tensor r = library_weight_gradient(s, x, g, bias); r.defined()) return r;
     if (!is_low_precision(x.dtype())) return columns_weight_gradient(s, x, g, bias);
     const Tensor r = convert(conv_weight_gradient(s, wide(x), wide(g), bias), x.dtype());

@@ -41,6 +41,12 @@ void* from_system(size_t bytes) {
     return p;
 }
 
+size_t class_bytes(int c) {
+    if (c < 4) return size_t(c + 1) * 64;
+    const int top = (c - 4) / 4 + 8, quarter = (c - 4) % 4 + 1;
+    return (size_t(1) << top) + quarter * (size_t(1) << (top - 2));
+}
+
 // A chain through the free blocks themselves.
 struct FreeBlock {
     FreeBlock* next;
@@ -50,52 +56,73 @@ class SharedCache {
 public:
     void* take(int c) {
         std::lock_guard lock(mutex_);
-        FreeBlock* b = lists_[c];
-        if (!b) return nullptr;
-        lists_[c] = b->next;
-        return b;
+        used_[c] = ++now_;
+        return pop(c);
     }
     void put(int c, void* p, size_t bytes) {
+        FreeBlock* dropped = nullptr;
         {
             std::lock_guard lock(mutex_);
-            // What is kept never exceeds what was in use at the peak by more than a quarter.
+            // What is kept never exceeds what was in use at the peak by more than a quarter. Sizes that nobody asked
+            // for lately make room for those that are in use.
             const int64_t limit = std::max<int64_t>(256 << 20, peak.load(std::memory_order_relaxed) / 4 * 5);
-            if (allocated.load(std::memory_order_relaxed) + cached.load(std::memory_order_relaxed) + int64_t(bytes) <=
-                limit) {
-                auto* b = static_cast<FreeBlock*>(p);
+            const auto room = [&] {
+                return limit - allocated.load(std::memory_order_relaxed) - cached.load(std::memory_order_relaxed);
+            };
+            while (room() < int64_t(bytes)) {
+                const int oldest = oldest_before(used_[c]);
+                if (oldest < 0) break;
+                FreeBlock* b = pop(oldest);
+                cached.fetch_sub(int64_t(class_bytes(oldest)), std::memory_order_relaxed);
+                b->next = dropped;
+                dropped = b;
+            }
+            auto* b = static_cast<FreeBlock*>(p);
+            if (room() >= int64_t(bytes)) {
                 b->next = lists_[c];
                 lists_[c] = b;
                 cached.fetch_add(int64_t(bytes), std::memory_order_relaxed);
-                return;
+            } else {
+                b->next = dropped;
+                dropped = b;
             }
         }
-        std::free(p);
+        while (FreeBlock* b = dropped) {
+            dropped = b->next;
+            std::free(b);
+        }
     }
-    void clear(size_t (*bytes_of)(int)) {
+    void clear() {
         std::lock_guard lock(mutex_);
         for (int c = 0; c < kClasses; ++c) {
             while (FreeBlock* b = lists_[c]) {
                 lists_[c] = b->next;
                 std::free(b);
-                cached.fetch_sub(int64_t(bytes_of(c)), std::memory_order_relaxed);
+                cached.fetch_sub(int64_t(class_bytes(c)), std::memory_order_relaxed);
             }
         }
     }
 
 private:
+    FreeBlock* pop(int c) {
+        FreeBlock* b = lists_[c];
+        if (b) lists_[c] = b->next;
+        return b;
+    }
+    int oldest_before(uint64_t time) const {
+        int found = -1;
+        for (int c = 0; c < kClasses; ++c)
+            if (lists_[c] && used_[c] < time) found = c, time = used_[c];
+        return found;
+    }
     std::mutex mutex_;
     FreeBlock* lists_[kClasses] = {};
+    uint64_t used_[kClasses] = {}, now_ = 0;  // when a block of the class was last asked for
 };
 SharedCache& shared() {
     static SharedCache* c = new SharedCache;
     return *c;
 }  // outlives every tensor
-
-size_t class_bytes(int c) {
-    if (c < 4) return size_t(c + 1) * 64;
-    const int top = (c - 4) / 4 + 8, quarter = (c - 4) % 4 + 1;
-    return (size_t(1) << top) + quarter * (size_t(1) << (top - 2));
-}
 
 constexpr int kSmallClasses = 4 + (16 - 8) * 4;  // classes up to 64 KiB
 
@@ -173,7 +200,7 @@ void cache_free(void* p, size_t n) {
 MemoryStats memory_stats() { return {allocated, peak, cached, live, total}; }
 void reset_peak_memory() { peak.store(allocated.load()); }
 void empty_cache() {
-    shared().clear(class_bytes);
+    shared().clear();
     if (local.alive) local.drop();
 }
 
