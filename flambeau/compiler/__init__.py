@@ -58,7 +58,7 @@ class InvalidBackend(RuntimeError):
 def _check_backend(backend: str | Callable | None) -> None:
     if callable(backend):
         raise NotImplementedError(
-            "torch.compile: a backend of one's own needs torch.fx graphs, which flambeau does not have"
+            "torch.compile: a backend of one's own needs torch.fx graphs, which flambeau.compile does not make"
         )
     if backend is not None and backend not in _BACKENDS:
         raise InvalidBackend(
