@@ -35,6 +35,7 @@ Dual continued_fraction(A&& a, B&& b) {
         c = away_from_zero(b(i) + a(i) / c);
         const Dual step = c * d;
         f = f * step;
+        if (!std::isfinite(f.v + f.d)) break;
         if (std::fabs(step.v - 1) < 1e-15 && std::fabs(step.d) < 1e-15 * (1 + std::fabs(f.d / f.v))) break;
     }
     return f;
@@ -70,7 +71,7 @@ double gamma_sample_grad(double alpha, double x) {
         for (double k = alpha + 1;; k += 1) {
             const double part = term * (log_x - psi);
             sum += part;
-            if (k > x && std::fabs(part) <= 1e-17 * std::fabs(sum)) break;
+            if (k > x && !(std::fabs(part) > 1e-17 * std::fabs(sum))) break;  // NaN ends it too
             psi += 1 / k;
             term *= x / k;
         }

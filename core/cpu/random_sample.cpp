@@ -98,6 +98,7 @@ double binomial(double count, double prob, Generator& g) {
     if (count <= 0 || prob <= 0) return 0;
     if (prob >= 1) return count;
     if (std::isnan(prob)) return prob;
+    if (!std::isfinite(count)) return count;  // no number of trials would ever pass NaN
     const double rarer = prob <= 0.5 ? prob : 1 - prob;
     const double k = count * rarer >= 10 ? binomial_rejection(count, rarer, g) : binomial_inversion(count, rarer, g);
     return prob <= 0.5 ? k : count - k;

@@ -105,7 +105,7 @@ Tensor Out::result(IntSpan sizes, DType dtype, Device device) const {
                  "they have zero "
                  "elements. You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with "
                  "t.resize_(0)."));
-    const size_t bytes = (size_t(product(sizes)) + size_t((*g)->offset)) * itemsize(dtype);
+    const size_t bytes = size_t(storage_size(sizes, contiguous_strides(sizes), (*g)->offset)) * itemsize(dtype);
     if (bytes > (*g)->storage->nbytes()) (*g)->storage->resize(bytes);
     (*g)->set_contiguous(sizes);
     return *g;

@@ -191,7 +191,7 @@ Tensor addbmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta,
     }
     if (!grows) return r;
     const Tensor& to = *out.given();
-    const size_t bytes = (size_t(r.numel()) + size_t(to->offset)) * itemsize(r.dtype());
+    const size_t bytes = size_t(storage_size(sizes, contiguous_strides(sizes), to->offset)) * itemsize(r.dtype());
     if (bytes > to->storage->nbytes()) to->storage->resize(bytes);
     to->set_contiguous(sizes);
     copy_data(to, r);

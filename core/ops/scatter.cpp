@@ -469,11 +469,24 @@ Tensor put(const Tensor& self, const Tensor& index, const Tensor& source, bool a
     return r;
 }
 
-// How often each number from 0 to size - 1 occurs; the caller has looked that there are no others.
-Tensor bincount(const Tensor& x0, int64_t size) {
-    const Tensor r = op<"zeros">(Dims{size}, DType::i64, nullptr, x0.device());
-    if (r.is_meta() || !x0.numel()) return r;
+// How often each number from 0 to the largest occurs, at least `least` of them.
+Tensor bincount(const Tensor& x0, int64_t least) {
+    check(is_integral(x0.dtype(), false) && !x0.is_meta(), "_bincount counts integers, not ", x0.dtype(), " on ",
+          x0.device());
     const Tensor x = dense(x0);
+    int64_t size = std::max<int64_t>(0, least);
+    visit_dtype(x.dtype(), [&]<class T>(T) {
+        if constexpr (std::is_integral_v<T>) {
+            const std::span<const T> values(x.data<T>(), size_t(x.numel()));
+            if (values.empty()) return;
+            const auto [low, high] = std::ranges::minmax(values);
+            check(int64_t(low) >= 0 && int64_t(high) >= 0 && int64_t(high) < std::numeric_limits<int64_t>::max(),
+                  "bincount only supports 1-d non-negative integral inputs.");
+            size = std::max(size, int64_t(high) + 1);
+        }
+    });
+    const Tensor r = op<"zeros">(Dims{size}, DType::i64, nullptr, kCPU);
+    if (!x.numel()) return r;
     const int64_t n = x.numel(), parts = n >= 65536 && size <= n / 8 ? num_threads() : 1,
                   each = (n + parts - 1) / parts;
     // A table for each thread, and two in turn: equal numbers in a row do not wait for each other.
@@ -557,7 +570,7 @@ const Family scatters([](Registry& r) {
         .grad("value", "index", [](Back& b) {  // a position named twice counts once
             return op<"sum">(op<"index_select">(b.g, b.integer(1), std::move(opn<"_unique2">(b.arg(2)).result[0])));
         });
-    r.add("_bincount(Tensor self, int size) -> Tensor", "f").kernel<bincount>();
+    r.add("_bincount(Tensor self, int minlength) -> Tensor", "f").kernel<bincount>();
     r.add("take(Tensor self, Tensor index) -> Tensor", "fmo").kernel<take>().grad("self", "index", [](Back& b) {
         return op<"put">(zeros(b.sizes(0), b.g), b.arg(1), b.g, true);
     });

@@ -66,6 +66,8 @@ Tensor gradient_kernel(const Tensor& g, const Tensor& y, int64_t dim) {
 template <bool log>
 Tensor gradient(const Tensor& g, const Tensor& y, int64_t dim, DType input_type) {
     dim = wrap_dim(dim, y.dim());
+    check(g.sizes() == y.sizes() && g.dtype() == y.dtype(), "softmax backward: the gradient is ", g.dtype(),
+          " of shape ", g.sizes(), " but the result is ", y.dtype(), " of shape ", y.sizes());
     if (!tls.grad) return gradient_kernel<log>(g, y, dim).to(input_type);
     const Dims d{dim};
     if constexpr (log) return op<"sub">(g, op<"mul">(op<"exp">(y), op<"sum.dim_IntList">(g, d, true))).to(input_type);

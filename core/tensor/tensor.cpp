@@ -38,7 +38,7 @@ void TensorImpl::set_shape(IntSpan sz, IntSpan st) {
     int64_t n = 1, expected = 1;
     bool c = true;
     for (size_t d = sz.size(); d-- > 0;) {
-        n *= sz[d];
+        check(!__builtin_mul_overflow(n, sz[d], &n), "numel: integer multiplication overflow");
         if (sz[d] != 1) {
             c = c && st[d] == expected;
             expected *= sz[d];
@@ -135,8 +135,8 @@ int64_t storage_size(IntSpan sizes, IntSpan strides, int64_t offset) {
     for (size_t d = 0; d < sizes.size(); ++d) {
         if (sizes[d] == 0) return 0;
         int64_t step;
-        if (__builtin_mul_overflow(sizes[d] - 1, strides[d], &step) || __builtin_add_overflow(last, step, &last) ||
-            last > (int64_t(1) << 58))
+        if (strides[d] < 0 || __builtin_mul_overflow(sizes[d] - 1, strides[d], &step) ||
+            __builtin_add_overflow(last, step, &last) || last > (int64_t(1) << 58))
             fail(ErrorKind::Runtime, "Storage size calculation overflowed with sizes=", sizes,
                  " and strides=", strides);
     }

@@ -145,13 +145,13 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
         raise NotImplementedError('"bincount_cpu" not implemented for \'' + _name(input) + "'")
     if input.dim() == 1 and input.numel() == 0:
         return fb.zeros(minlength, dtype=fb.int64, device=input.device)
-    if input.dim() != 1 or int(input.min()) < 0:
+    if input.dim() != 1 or (weights is not None and int(input.min()) < 0):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
-    if weights is not None and weights.shape != input.shape:
+    if weights is None:
+        return core("_bincount")(input, minlength)
+    if weights.shape != input.shape:
         raise RuntimeError("weights should be 1-d and have the same length as input")
     size = max(int(input.max()) + 1, minlength)
-    if weights is None:
-        return core("_bincount")(input, size)
     source = weights if weights.dtype == fb.float32 else weights.to(fb.float64)
     return fb.zeros(size, dtype=source.dtype, device=input.device).index_add_(
         0, input.to(fb.int64), source.detach()

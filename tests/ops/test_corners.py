@@ -108,6 +108,22 @@ ERRORS = [
     ),
     ("F.adaptive_max_pool1d(fb.zeros(3), 1)", RuntimeError, "Expected 2 to 3 dimensions, but got 1"),
     ("F.adaptive_max_pool1d(fb.zeros(2, 0, 3), 1)", RuntimeError, "with dimension 1 being empty"),
+    ("fb.zeros(1).expand(2**40, 2**40)", RuntimeError, "numel: integer multiplication overflow"),
+    (
+        "fb.as_strided(fb.zeros(1), (2**40, 2**40), (0, 0))",
+        RuntimeError,
+        "numel: integer multiplication overflow",
+    ),
+    ("fb.eye(2**31, out=fb.zeros(0))", RuntimeError, "Storage size calculation overflowed"),
+    ("fb.ones(1).resize_(2, 2**31, 2**32)", RuntimeError, "Storage size calculation overflowed"),
+    ("fb._C._VariableFunctions._bincount(fb.tensor([-1, 3]), 2)", RuntimeError, "non-negative"),
+    ("fb._C._VariableFunctions._bincount(fb.tensor([2**63 - 1]), 2)", RuntimeError, "non-negative"),
+    ("fb._C._VariableFunctions._bincount(fb.ones(2), 2)", RuntimeError, "counts integers"),
+    (
+        "fb._log_softmax_backward_data(fb.ones(2), fb.ones(5, 8), 1, fb.float32)",
+        RuntimeError,
+        "the gradient is",
+    ),
 ]
 
 
@@ -131,3 +147,18 @@ def test_topk_of_a_number_gives_the_number():
         assert values.item() == 3 and indices.item() == 0 and values.shape == indices.shape == ()
     with pytest.raises(RuntimeError, match="selected index k out of range"):
         fb.topk(fb.tensor(3.0), 2)
+
+
+def test_bincount_has_room_for_the_largest_number():
+    assert fb._C._VariableFunctions._bincount(fb.tensor([1, 4, 1]), 2).tolist() == [0, 2, 0, 0, 1]
+    assert fb.bincount(fb.tensor([], dtype=fb.int64), minlength=2).tolist() == [0, 0]
+
+
+def test_sampling_ends_whatever_the_parameters():
+    nan, inf = float("nan"), float("inf")
+    assert fb.binomial(fb.tensor([nan, inf]), fb.tensor([0.5, 0.3])).isinf().tolist() == [False, True]
+    # PyTorch never returns from a binomial of NaN trials
+    x = fb.tensor([[nan, 1.0, 1e30], [-1.0, inf, 1e-38]], requires_grad=True)
+    fb._sample_dirichlet(x).sum().backward()
+    fb._standard_gamma(x).sum().backward()
+    assert x.grad.shape == x.shape
