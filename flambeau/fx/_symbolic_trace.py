@@ -497,7 +497,7 @@ class Tracer(TracerBase):
             return
         functional = _signatures()
         for name, value in list(where.items()):
-            if name.startswith("_") or not callable(value):
+            if (name.startswith("_") and id(value) not in self._autowrap_function_ids) or not callable(value):
                 continue
             if id(value) in self._autowrap_function_ids:
                 patcher.entry(where, name, _create_wrapped_func(value))

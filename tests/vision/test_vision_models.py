@@ -306,15 +306,31 @@ def test_feature_extractor():
             ("b", (1, 256, 2, 2)),
         ]
         apart = create_feature_extractor(model, train_return_nodes=["layer1"], eval_return_nodes=["fc"])
-        assert list(apart(x)) == ["layer1"] and list(apart.eval()(x)) == ["fc"] and not model.training
+        assert list(apart(x)) == ["layer1"] and list(apart.eval()(x)) == ["fc"]
         assert set(apart.state_dict()) == set(model.state_dict())
-        assert not any(module._forward_hooks for module in model.modules())
-    assert "layer1.0.conv1" in get_graph_node_names(model)[0]
+        assert "layer2.0.conv1" not in str(create_feature_extractor(model, ["layer1.0.add"]).graph)
+    names = ["x", "conv1", "bn1", "relu", "maxpool", "layer1.0.conv1", "layer1.0.bn1", "layer1.0.relu"]
+    assert get_graph_node_names(model)[0][:12] == [
+        *names, "layer1.0.conv2", "layer1.0.bn2", "layer1.0.add", "layer1.0.relu_1"
+    ]  # fmt: skip
+    assert get_graph_node_names(model)[1][-3:] == ["avgpool", "flatten", "fc"]
     with pytest.raises(ValueError, match=r"node: .nope. is not present in model\. Hint"):
         create_feature_extractor(model, ["nope"])
     with pytest.raises(ValueError, match="Either `return_nodes` or `train_return_nodes` and"):
         create_feature_extractor(model)
     with pytest.raises(ValueError, match="then both should be specified"):
         create_feature_extractor(model, train_return_nodes=["layer1"])
-    with pytest.raises(ValueError, match="the network did not call layer1_1"):
-        create_feature_extractor(models.resnet18().eval(), ["layer1_1"])(fb.randn(1, 3, 32, 32))
+    with pytest.warns(UserWarning, match="in eval mode are not the same as those in train mode"):
+        get_graph_node_names(fb.nn.Sequential(_OnlyInTraining()))
+
+
+class _OnlyInTraining(fb.nn.Module):
+    def forward(self, x):
+        return x * 2 if self.training else x
+
+
+@pytest.mark.parametrize("name", ["vit_b_16", "swin_t"])
+def test_networks_of_windows_are_traced(name):
+    with fb.device("meta"):
+        model = getattr(models, name)()
+    assert len(get_graph_node_names(model, suppress_diff_warning=True)[0]) > 100

@@ -94,8 +94,7 @@ class EncoderBlock(nn.Module):
         self.mlp = MLPBlock(hidden_dim, mlp_dim, dropout)
 
     def forward(self, input: fb.Tensor) -> fb.Tensor:
-        if input.dim() != 3:
-            raise AssertionError(f"Expected (batch_size, seq_length, hidden_dim) got {input.shape}")
+        fb._assert(input.dim() == 3, f"Expected (batch_size, seq_length, hidden_dim) got {input.shape}")
         x = self.ln_1(input)
         x, _ = self.self_attention(x, x, x, need_weights=False)
         x = self.dropout(x) + input
@@ -128,8 +127,7 @@ class Encoder(nn.Module):
         self.ln = norm_layer(hidden_dim)
 
     def forward(self, input: fb.Tensor) -> fb.Tensor:
-        if input.dim() != 3:
-            raise AssertionError(f"Expected (batch_size, seq_length, hidden_dim) got {input.shape}")
+        fb._assert(input.dim() == 3, f"Expected (batch_size, seq_length, hidden_dim) got {input.shape}")
         return self.ln(self.layers(self.dropout(input + self.pos_embedding)))
 
 
@@ -229,8 +227,9 @@ class VisionTransformer(nn.Module):
         """A picture [N, 3, S, S] as patches [N, (S / P)², D]."""
         _, _, height, width = x.shape
         for name, found in (("height", height), ("width", width)):
-            if found != self.image_size:
-                raise AssertionError(f"Wrong image {name}! Expected {self.image_size} but got {found}!")
+            fb._assert(
+                found == self.image_size, f"Wrong image {name}! Expected {self.image_size} but got {found}!"
+            )
         return self.conv_proj(x).flatten(2).permute(0, 2, 1)
 
     def forward(self, x: fb.Tensor) -> fb.Tensor:
