@@ -28,13 +28,16 @@ def get_image_backend() -> str:
 
 
 def get_video_backend() -> str:
-    """The name of what reads videos; there is nothing that does, see `flambeau.vision.io`."""
+    """The name of the package that reads videos (``pip install av``)."""
     return "pyav"
 
 
 def set_video_backend(backend: str) -> None:
-    """Choose what reads videos: nothing does."""
-    raise NotImplementedError(f"the video backend {backend!r} is not supported: flambeau reads no videos")
+    """Choose what reads videos; only 'pyav' is there."""
+    if backend not in ("pyav", "video_reader", "cuda"):
+        raise ValueError(f"Invalid video backend '{backend}'. Options are 'pyav', 'video_reader' and 'cuda'")
+    if backend != "pyav":
+        raise NotImplementedError(f"the video backend {backend!r} is not supported: use 'pyav'")
 
 
 def disable_beta_transforms_warning() -> None:

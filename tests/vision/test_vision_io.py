@@ -94,8 +94,34 @@ def test_errors():
         vio.encode_png(smooth(), 10)
     with pytest.raises(RuntimeError, match=r"decode_jpeg: these .* no whole picture"):
         vio.decode_jpeg(vio.encode_png(smooth()))
-    with pytest.raises(NotImplementedError, match="read_video: flambeau does not read or write videos"):
-        vio.read_video("x.mp4")
+
+
+def test_videos_need_av(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    with pytest.raises(ImportError, match="pip install av"):
+        vio.write_video(tmp_path / "a.mp4", fb.zeros(1, 8, 8, 3, dtype=fb.uint8), 10)
+    with pytest.raises(RuntimeError, match="File not found"):
+        vio.read_video(tmp_path / "none.mp4", pts_unit="sec")
+
+
+def test_videos_there_and_back(tmp_path):
+    pytest.importorskip("av")
+    path = tmp_path / "a.mp4"
+    video = (fb.arange(20) * 12).to(fb.uint8)[:, None, None, None].expand(20, 64, 48, 3)
+    sound = fb.sin(fb.arange(88200) / 44100 * 440 * 6.2831853)[None].repeat(2, 1)
+    vio.write_video(path, video, 10, audio_array=sound, audio_fps=44100, audio_codec="aac")
+    frames, heard, info = vio.read_video(path, pts_unit="sec")
+    assert frames.shape == video.shape and info == {"video_fps": 10.0, "audio_fps": 44100}
+    assert (frames.float() - video.float()).abs().max() < 4
+    assert heard.shape[0] == 2 and (heard[0, 1000:5000] - sound[0, 1000:5000]).abs().max() < 0.2
+    part, _, _ = vio.read_video(path, 0.55, 1.0, pts_unit="sec", output_format="TCHW")
+    assert part.shape == (6, 3, 64, 48)
+    stamps, rate = vio.read_video_timestamps(path, pts_unit="sec")
+    assert rate == 10 and [float(t) for t in stamps[:3]] == [0.0, 0.1, 0.2]
+    reader = vio.VideoReader(path.read_bytes())
+    assert next(reader.seek(1.0))["pts"] == 1.0 and reader.get_metadata()["video"]["fps"] == [10.0]
+    with pytest.raises(ValueError, match="end_pts should be larger than start_pts"):
+        vio.read_video(path, 2, 1)
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP"])

@@ -284,3 +284,22 @@ def test_the_centre_makes_no_difference_to_an_expanded_picture():
             out = F.rotate(inpt, 30.0, expand=True, center=[3.0, 4.0])
         assert out.equal(F.rotate(inpt, 30.0, expand=True))
     assert not F.rotate(image, 30.0, center=[3.0, 4.0]).equal(F.rotate(image, 30.0))
+
+
+def test_kernels_by_name():
+    boxes, points = fb.tensor([[1.0, 2, 5, 6]]), fb.tensor([[3.0, 4]])
+    image = fb.arange(300, dtype=fb.uint8).reshape(3, 10, 10)
+    out, canvas = F.resize_bounding_boxes(boxes, (10, 10), [20, 20])
+    assert out.tolist() == [[2, 4, 10, 12]] and canvas == (20, 20) and type(out) is fb.Tensor
+    assert F.horizontal_flip_bounding_boxes(boxes, format="XYXY", canvas_size=(10, 10)).tolist() == [
+        [5, 2, 9, 6]
+    ]
+    assert F.crop_keypoints(points, 1, 1, 4, 4)[0].tolist() == [[2, 3]]
+    assert F.crop_bounding_boxes(boxes, "XYXY", 1, 1, 4, 4)[0].tolist() == [[0, 1, 4, 4]]
+    assert F.resize_mask(image, [5, 5]).tolist() == F.resize(image, [5, 5], interpolation=0).tolist()
+    assert F.vertical_flip_image(image).tolist() == image.flip(-2).tolist()
+    assert F.get_num_frames_video(image[None]) == 1 and F.get_dimensions_image(image) == [3, 10, 10]
+    assert len(F.ten_crop_video(image[None], [3, 3])) == 10
+    with pytest.raises(AttributeError, match="no attribute 'normalize_mask'"):
+        F.normalize_mask  # noqa: B018
+    assert {"affine_bounding_boxes", "erase_image", "elastic_keypoints"} <= set(dir(F))

@@ -72,3 +72,8 @@ def test_map_of_own_types():
 def test_errors(kind, message, batch):
     with pytest.raises(kind, match=message):
         default_collate(batch)
+
+
+def test_sparse_tensors_need_an_own_collate_fn():
+    with pytest.raises(RuntimeError, match="Batches of sparse tensors are not currently supported"):
+        default_collate([fb.eye(2).to_sparse()] * 2)

@@ -95,6 +95,11 @@ def _holds_text(dtype: np.dtype) -> bool:
 
 
 def _join_tensors(batch: list, *, collate_fn_map: Any = None) -> fb.Tensor:
+    if batch[0].layout != fb.strided:
+        raise RuntimeError(
+            "Batches of sparse tensors are not currently supported by the default collate_fn; please provide "
+            "a custom collate_fn to handle them appropriately."
+        )
     return fb.stack(batch, 0)
 
 

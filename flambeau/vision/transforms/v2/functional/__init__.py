@@ -3,6 +3,8 @@
 Plain tensors and Pillow images are pictures; the other kinds are in `flambeau.vision.tv_tensors`.
 """
 
+from typing import Any
+
 from flambeau.vision.transforms import InterpolationMode
 
 from ._colour import (
@@ -127,3 +129,18 @@ __all__ = [
     "vertical_flip",
     "vflip",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The kernels, resize_image, crop_bounding_boxes, pad_mask …, which few programs need."""
+    from ._kernels import KERNELS
+
+    if name not in KERNELS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, KERNELS[name])
+
+
+def __dir__() -> list[str]:
+    from ._kernels import KERNELS
+
+    return sorted({*globals(), *KERNELS})
