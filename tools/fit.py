@@ -191,6 +191,7 @@ def erfcx():
         return value * (1 + 2 * x)
 
     fit("erfcx 64", g, lambda t: 1 / g(t), -1, "0.9999999", 27, 64, 0)
+    fit("erfcx 32", g, lambda t: 1 / g(t), -1, "0.68", 10, 32, 0)
 
 
 def pow_parts():

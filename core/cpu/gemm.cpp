@@ -327,8 +327,25 @@ void dot(DType type, int64_t n, const void* a, int64_t step_a, const void* b, in
             if constexpr (requires {
                               T(float());
                               float(T());
-                          })
-                *static_cast<T*>(result) = T(k->dot(a, b, n));
+                          }) {
+                // Each thread a part; the parts join in their order.
+                constexpr int64_t kGrain = 65536;
+                const int64_t parts = std::clamp<int64_t>(n / kGrain, 1, num_threads());
+                if (parts == 1) {
+                    *static_cast<T*>(result) = T(k->dot(a, b, n));
+                    return;
+                }
+                const int64_t each = (n + parts - 1) / parts / 64 * 64 + 64;
+                std::vector<double> sums(size_t(parts), 0.0);
+                parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
+                    for (int64_t p = begin; p < end; ++p)
+                        if (const int64_t from = p * each; from < n)
+                            sums[size_t(p)] = k->dot(x + from, y + from, std::min(each, n - from));
+                });
+                double sum = 0;
+                for (double s : sums) sum += s;
+                *static_cast<T*>(result) = T(sum);
+            }
             return;
         }
         if constexpr (std::is_same_v<T, bool>) {

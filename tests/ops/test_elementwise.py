@@ -313,3 +313,41 @@ def test_in_place_between_interleaved_columns():
     line = fb.arange(6.0)
     with pytest.raises(RuntimeError, match="refer to a single memory location"):
         line[1:] -= line[:-1]
+
+
+def test_division_of_whole_numbers_near_what_doubles_hold():
+    big = [2**50 - 1, 2**50, -(2**50) - 1, 2**62 + 1, -(2**63), 2**53 + 1, -7, 7, 0]
+    small = [3, -3, 7, -(2**31), 2**40 + 1, -1, 2, -2, 5]
+    a, b = fb.tensor(big), fb.tensor(small)
+    wrap = lambda v: (v + 2**63) % 2**64 - 2**63  # noqa: E731
+    assert (a // b).tolist() == [wrap(x // y) for x, y in zip(big, small, strict=True)]
+    assert (a % b).tolist() == [x % y for x, y in zip(big, small, strict=True)]
+    c = fb.arange(256, dtype=fb.uint8)
+    for d in (1, 3, 7, 255):
+        assert (c // d).tolist() == [x // d for x in range(256)]
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        a // fb.tensor([1] * 8 + [0])
+
+
+def test_bfloat16_of_every_length_is_rounded_once():
+    for n in (1, 15, 31, 32, 33, 65):
+        x = fb.arange(n).float() * 0.37 - 3
+        h = x.bfloat16()
+        assert (h * 1.7).equal((h.float() * fb.tensor(1.7)).bfloat16())
+        assert (h + h.flip(0)).equal((h.float() + h.flip(0).float()).bfloat16())
+
+
+def test_erfc_of_small_and_large_numbers():
+    x = fb.tensor([-3.0, -0.25, 0.0, 0.25, 0.5, 2.0, 5.0, 9.0])
+    known = [1.9999779, 1.2763264, 1.0, 0.72367361, 0.47950012, 4.6777350e-3, 1.5374597e-12, 4.1370317e-37]
+    assert fb.allclose(fb.erfc(x), fb.tensor(known), rtol=1e-6, atol=0)
+
+
+def test_exponential_of_complex_infinities_and_long_vectors():
+    z = fb.tensor([complex(0, i) for i in range(19)], dtype=fb.complex128)
+    assert fb.allclose(fb.exp(z).abs(), fb.ones(19, dtype=fb.float64))
+    inf = float("inf")
+    assert fb.exp(fb.tensor([complex(-inf, inf), complex(inf, 0)], dtype=fb.complex128)).tolist() == [
+        0,
+        complex(inf, 0),
+    ]

@@ -4,6 +4,7 @@
 // inputs into small buffers (an input of stride 0 once for the whole strip) and scatters the result.
 #pragma once
 #include <initializer_list>
+#include <type_traits>
 
 #include "cpu/simd/math.h"
 #include "cpu/simd/table.h"
@@ -183,8 +184,57 @@ inline void store_part(T* p, VecFor<T> v, int64_t n) {
 #endif
 }
 
+// bfloat16, two registers at a time; move[k] is 1, or 0 for a single value, which `in` holds often enough.
+template <class Fn, int inputs>
+void bfloat16_run(char* out, const char* const* in, const int64_t* move, int64_t n, const void* s) {
+    constexpr int64_t step = 2 * kLanes<float>, bytes = 2 * step;
+    constexpr int last = inputs - 1;
+    alignas(64) char rest[inputs + 1][bytes];
+    const char *a = in[0], *b = in[last > 0 ? 1 : 0], *c = in[last];
+    const int64_t to_a = move[0] * bytes, to_b = move[last > 0 ? 1 : 0] * bytes, to_c = move[last] * bytes;
+    char* to = out;
+    const auto load_last = [&](int k, const char*& p) {
+        if (move[k]) p = static_cast<const char*>(__builtin_memcpy(rest[k], p, size_t(n) * 2));
+    };
+    for (; n > 0; n -= step) {
+        const bool whole = n >= step;
+        if (!whole) {
+            load_last(0, a);
+            if constexpr (last > 0) load_last(1, b);
+            if constexpr (last > 1) load_last(2, c);
+            to = rest[inputs];
+        }
+        const F2 x = load_pair(a), y = load_pair(b), z = load_pair(c);
+        if constexpr (last == 0) store_pair(to, {F(Fn{}(s, x.even)), F(Fn{}(s, x.odd))});
+        else if constexpr (last == 1) store_pair(to, {F(Fn{}(s, x.even, y.even)), F(Fn{}(s, x.odd, y.odd))});
+        else store_pair(to, {F(Fn{}(s, x.even, y.even, z.even)), F(Fn{}(s, x.odd, y.odd, z.odd))});
+        if (!whole) {
+            __builtin_memcpy(out, to, size_t(n) * 2);
+            return;
+        }
+        to = out += bytes, a += to_a, b += to_b, c += to_c;
+    }
+}
+
+// The elements before the first whole register of the output: stores that straddle lines of the cache take twice as
+// long.
+template <class T>
+inline int64_t to_line(const T* out, int64_t n) {
+#if FB_AVX512
+    if constexpr (sizeof(T) >= 4)
+        if (const int64_t past = int64_t(reinterpret_cast<uintptr_t>(out) & 63); past && n >= 4 * kStep<T>)
+            return (64 - past) / int64_t(sizeof(T));
+#endif
+    (void)out, (void)n;
+    return 0;
+}
+
 template <class Fn, class T, class... Same>
 void vec_inner(char* out, const char* const* in, int64_t n, const void* s) {
+    if constexpr (kType<T> == DType::bf16) {
+        static constexpr int64_t all[3] = {1, 1, 1};
+        return bfloat16_run<Fn, 1 + int(sizeof...(Same))>(out, in, all, n, s);
+    }
     T* o = reinterpret_cast<T*>(out);
     constexpr int step = kStep<T>;
     // Vectors may alias anything: pointers left in `in` would be read again after each store.
@@ -195,46 +245,70 @@ void vec_inner(char* out, const char* const* in, int64_t n, const void* s) {
         else if constexpr (last == 1) return Fn{}(s, load(a, i), load(b, i));
         else return Fn{}(s, load(a, i), load(b, i), load(c, i));
     };
-    int64_t i = 0;
-    for (; i + step <= n; i += step)
-        store_as(o + i, VecFor<T>(apply(
-                            i, [](const char* p, int64_t k) { return load_as(reinterpret_cast<const T*>(p) + k); })));
-    if (i < n) {
-        const int64_t rest = n - i;
-        store_part(
-            o + i,
-            VecFor<T>(apply(
-                i, [rest](const char* p, int64_t k) { return load_part(reinterpret_cast<const T*>(p) + k, rest); })),
-            rest);
+    int64_t i = 0, part = to_line(o, n);
+    for (;;) {
+        if (part) {
+            store_part(
+                o + i,
+                VecFor<T>(apply(i, [part](const char* p,
+                                          int64_t k) { return load_part(reinterpret_cast<const T*>(p) + k, part); })),
+                part);
+            i += part;
+        }
+        for (; i + step <= n; i += step)
+            store_as(o + i, VecFor<T>(apply(i, [](const char* p, int64_t k) {
+                         return load_as(reinterpret_cast<const T*>(p) + k);
+                     })));
+        if (i == n) return;
+        part = n - i;
     }
+}
+// Writes a value `count` times, in one store: a load of the whole then need not wait for memory.
+template <class T, int count>
+inline void spread(T* to, const char* from) {
+    using Word = std::conditional_t<sizeof(T) == 8, uint64_t, std::conditional_t<sizeof(T) == 4, uint32_t, uint16_t>>;
+    Word w;
+    __builtin_memcpy(&w, from, sizeof w);
+    store(to, typename VecOf<Word, count* int(sizeof(T))>::type{} + w);
 }
 // A strip of contiguous operands and of single values, which stay in one register each.
 template <class Fn, class T, class... Same>
 void vec_strip(char* const* p, const int64_t* strides, int64_t n, const void* s) {
-    constexpr int inputs = 1 + int(sizeof...(Same)), step = kStep<T>, last = inputs - 1;
+    constexpr bool pairs = kType<T> == DType::bf16;
+    constexpr int inputs = 1 + int(sizeof...(Same)), step = kStep<T> * (pairs ? 2 : 1), last = inputs - 1;
     using V = VecFor<T>;
     alignas(64) T value[inputs][step];
     const char* in[inputs];
     int64_t move[inputs];
     for (int k = 0; k < inputs; k++) {
-        move[k] = strides[k + 1] * step;
+        move[k] = strides[k + 1] != 0;
         in[k] = move[k] ? p[k + 1] : reinterpret_cast<const char*>(value[k]);
-        if (!move[k])
-            for (int i = 0; i < step; i++) __builtin_memcpy(&value[k][i], p[k + 1], sizeof(T));
+        if (!move[k]) spread<T, step>(value[k], p[k + 1]);
     }
+    if constexpr (pairs) return bfloat16_run<Fn, inputs>(p[0], in, move, n, s);
     T* o = reinterpret_cast<T*>(p[0]);
     const char *a = in[0], *b = in[last > 0 ? 1 : 0], *c = in[last];
-    const int64_t to_a = move[0], to_b = move[last > 0 ? 1 : 0], to_c = move[last];
+    const int64_t item = sizeof(T), to_a = move[0] * item, to_b = move[last > 0 ? 1 : 0] * item,
+                  to_c = move[last] * item;
     auto apply = [&](auto load) {
         if constexpr (last == 0) return V(Fn{}(s, load(a)));
         else if constexpr (last == 1) return V(Fn{}(s, load(a), load(b)));
         else return V(Fn{}(s, load(a), load(b), load(c)));
     };
-    for (; n >= step; n -= step) {
-        store_as(o, apply([](const char* q) { return load_as(reinterpret_cast<const T*>(q)); }));
-        o += step, a += to_a, b += to_b, c += to_c;
+    int64_t part = to_line(o, n);
+    for (;;) {
+        if (part) {
+            store_part(o, apply([part](const char* q) { return load_part(reinterpret_cast<const T*>(q), part); }),
+                       part);
+            o += part, a += to_a * part, b += to_b * part, c += to_c * part, n -= part;
+        }
+        for (; n >= step; n -= step) {
+            store_as(o, apply([](const char* q) { return load_as(reinterpret_cast<const T*>(q)); }));
+            o += step, a += to_a * step, b += to_b * step, c += to_c * step;
+        }
+        if (!n) return;
+        part = n;
     }
-    if (n) store_part(o, apply([n](const char* q) { return load_part(reinterpret_cast<const T*>(q), n); }), n);
 }
 template <class Fn, class T, class... Same>
 void vec_loop(char* const* p, const int64_t* strides, int64_t n, const void* s) {

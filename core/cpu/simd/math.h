@@ -486,7 +486,21 @@ inline F erf(F x) {  // a polynomial for small x, 1 - e^-polynomial beyond; 1 fr
 }
 #endif
 inline F erfc(F x) {
-    return via_double([](D d) { return erfc(d); }, x);
+    const F y = min(splat<F>(10.1f), abs(x));
+    F h, factor;  // e^(-y²) = e^-h · factor: what rounding takes off the square counts
+    if constexpr (kHasFma) {
+        h = y * y;
+        factor = 1.0f - fma(y, y, F(-h));
+    } else {
+        const F top = bitcast<F>(bitcast<Vec<int32_t>>(y) & ~0xfff);
+        h = top * top;
+        factor = poly(F((y - top) * (y + top)), 1.0f, -1.0f, 0.5f, -0.16666667f);
+    }
+    const F p =
+        poly(F(1.0f - 4.0f / (y + 2.0f)), 1.27697839f, -0.0927638898f, -0.166031458f, 0.16405292f, -0.0542040665f,
+             -0.00804222187f, 0.00863511223f, 0.00126477976f, -0.00125234044f, -0.000354520795f, 3.14369421e-05f);
+    const F v = exp(F(-h)) * factor * p / fma(y, splat<F>(2), splat<F>(1));
+    return y < splat<F>(0.5f) ? 1.0f - erf(x) : x < F{} ? 2.0f - v : v;
 }
 inline F erfcx(F x) {
     return via_double([](D d) { return erfcx(d); }, x);

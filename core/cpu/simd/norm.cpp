@@ -330,11 +330,17 @@ void softmax_row(const T* x, T* y, int64_t n, bool log) {
     const S top = S(row_max<T>(x, n));
     const V shift = splat<V>(top);
     double sum = 0, unused[2] = {0, 0};
+    constexpr int64_t kHeld = kStoresExact<T> ? 0 : 4096;  // half types: what is rounded only at the end
+    alignas(64) S held[kHeld + kStep<T>];
+    const bool hold = !log && n <= kHeld;
     two_sums<T>(n, unused, [&](int64_t i, auto part, auto& a, auto&) {
         const V e = exp(V(part.get(x + i) - shift));
         a += part.mask(e);
-        if constexpr (kStoresExact<T>)
+        if constexpr (kStoresExact<T>) {
             if (!log) part.put(y + i, e);
+        } else {
+            if (hold) store(held + i, e);
+        }
     });
     sum = unused[0];
     if (log) {
@@ -344,7 +350,7 @@ void softmax_row(const T* x, T* y, int64_t n, bool log) {
         const V times = splat<V>(S(1 / sum));
         each_vector<T>(n, [&](int64_t i, auto part) {
             if constexpr (kStoresExact<T>) part.put(y + i, V(part.get(y + i) * times));
-            else part.put(y + i, V(exp(V(part.get(x + i) - shift)) * times));
+            else part.put(y + i, V((hold ? load<V>(held + i) : exp(V(part.get(x + i) - shift))) * times));
         });
     }
 }
@@ -358,9 +364,18 @@ void softmax(const void* px, void* py, int64_t n, int64_t inner, bool log) {
         V most = splat<V>(Acc<T>(-__builtin_inff()));
         for (int64_t i = 0; i < n; i++) most = max_nan(V(part.get(x + i * inner + c)), most);
         V sum{};
-        for (int64_t i = 0; i < n; i++) sum += exp(V(part.get(x + i * inner + c) - most));
+        const bool kept = kStoresExact<T> && !log;
+        for (int64_t i = 0; i < n; i++) {
+            const V e = exp(V(part.get(x + i * inner + c) - most));
+            sum += e;
+            if (kept) part.put(y + i * inner + c, e);
+        }
         const V end = log ? V(FB_ARCH::log(sum)) : V(1 / sum);
         for (int64_t i = 0; i < n; i++) {
+            if (kept) {
+                part.put(y + i * inner + c, V(part.get(y + i * inner + c) * end));
+                continue;
+            }
             const V d = part.get(x + i * inner + c) - most;
             part.put(y + i * inner + c, log ? V(d - end) : V(exp(d) * end));
         }

@@ -127,33 +127,6 @@ constexpr auto comparisons() {
 }
 
 template <class T>
-T int_floor_div(T a, T b) {
-    if constexpr (sizeof(T) <= 4) {  // exact in a wider floating type, which has a vector division
-        using R = decltype([] {
-            if constexpr (sizeof(T) <= 2) return float();
-            else return double();
-        }());
-        const bool zero = b == 0;
-        const R q = R(a) / (zero ? R(1) : R(b));  // the caller has asked any_zero
-        using Whole = decltype([] {
-            if constexpr (sizeof(T) <= 2) return int32_t();
-            else return int64_t();
-        }());
-        const Whole whole = Whole(q);
-        return zero ? T(0) : T(whole - (R(whole) > q));
-    }
-    if (b == 0) return 0;
-    if (T(b + 1) == 0 && T(-1) < T(0)) return T(-a);
-    const T q = T(a / b);
-    return T(q - ((a % b != 0) & ((a < 0) != (b < 0))));
-}
-template <class T>
-T int_mod(T a, T b, bool floored) {
-    if (b == 0 || (T(b + 1) == 0 && T(-1) < T(0))) return 0;
-    const T r = T(a % b);
-    return T(floored && r != 0 && (r < 0) != (b < 0) ? r + b : r);
-}
-template <class T>
 T int_pow(T a, T b) {
     if (b < 0) return T(a == 1 ? 1 : T(a + 1) == 0 ? (b % 2 ? -1 : 1) : 0);
     T r = 1;
@@ -183,13 +156,6 @@ constexpr auto integers() {
     wrapping(t, Binary::bitwise_and, [](auto, auto a, auto b) { return a & b; });
     wrapping(t, Binary::bitwise_or, [](auto, auto a, auto b) { return a | b; });
     wrapping(t, Binary::bitwise_xor, [](auto, auto a, auto b) { return a ^ b; });
-    each(t, Binary::floor_div, ints, [](auto, auto a, auto b) { return int_floor_div(a, b); });
-    each(t, Binary::trunc_div, ints, [](auto, auto a, auto b) {
-        using T = decltype(a);
-        return T(b == 0 ? 0 : T(b + 1) == 0 && T(-1) < T(0) ? -a : a / b);
-    });
-    each(t, Binary::remainder, ints, [](auto, auto a, auto b) { return int_mod(a, b, true); });
-    each(t, Binary::fmod, ints, [](auto, auto a, auto b) { return int_mod(a, b, false); });
     each(t, Binary::pow, ints, [](auto, auto a, auto b) { return int_pow(a, b); });
     for (Binary op : {Binary::maximum, Binary::fmax})
         each(t, op, ints, [](auto, auto a, auto b) { return a > b ? a : b; });
@@ -295,6 +261,29 @@ void complex_abs(char* out, const char* const* in, int64_t n, const void*) {
     }
 }
 
+// e^z in whole registers; infinities, NaN and what overflows go through the C library.
+void complex_exp(char* out, const char* const* in, int64_t n, const void*) {
+    constexpr int64_t step = kLanes<double>, item = 2 * sizeof(double);
+    const char* a = in[0];
+    for (int64_t i = 0; i < n; i += step) {
+        const int64_t now = n - i < step ? n - i : step;
+        const Parts<double> x = load_parts<double>(a + i * item, now);
+        alignas(64) double pair[2 * step];
+        if (any((abs(x.re) < splat<D>(700)) & (abs(x.im) < splat<D>(1e300)) ? Bits<D>{} : Bits<D>{} - 1)) [[unlikely]] {
+            for (int64_t k = 0; k < now; k++) {
+                _Complex double z;
+                __real__ z = x.re[k], __imag__ z = x.im[k];
+                z = __builtin_cexp(z);
+                pair[2 * k] = __real__ z, pair[2 * k + 1] = __imag__ z;
+            }
+        } else {
+            const D size = exp(x.re), re = size * cos(x.im), im = size * sin(x.im);
+            for (int k = 0; k < step; k++) pair[2 * k] = re[k], pair[2 * k + 1] = im[k];
+        }
+        __builtin_memcpy(out + i * item, pair, size_t(now * item));
+    }
+}
+
 template <class C>
 C plus(C a, C b) {
     return {a.re + b.re, a.im + b.im};
@@ -312,6 +301,7 @@ constexpr auto complex_arithmetic() {
     t.put(Binary::div, DType::c128, loop<complex_div<double>, Cx<double>, Cx<double>, Cx<double>>);
     t.put(Unary::abs, DType::c64, loop<complex_abs<float>, float, Cx<float>>);
     t.put(Unary::abs, DType::c128, loop<complex_abs<double>, double, Cx<double>>);
+    t.put(Unary::exp, DType::c128, loop<complex_exp, Cx<double>, Cx<double>>);
     each(t, Binary::add_scaled, all,
          [](auto s, auto a, auto b) { return plus(a, times(*static_cast<const decltype(a)*>(s), b)); });
     each(t, Binary::sub_scaled, all, [](auto s, auto a, auto b) {

@@ -370,4 +370,21 @@ inline void store_as(Half* p, F x) {
 #endif
 }
 
+// Two registers of bfloat16 at once, every second element in each: no lanes have to be moved.
+struct F2 {
+    F even, odd;
+};
+inline F2 load_pair(const void* p) {
+    const auto u = load<Vec<uint32_t>>(p);
+    return {bitcast<F>(u << 16), bitcast<F>(u & 0xffff0000u)};
+}
+inline void store_pair(void* p, F2 x) {
+    const auto rounded = [](F v) {
+        const auto u = bitcast<Vec<uint32_t>>(v);
+        const auto r = u + 0x7fff + ((u >> 16) & 1);
+        return v != v ? (Vec<uint32_t>{} + 0x7fc00000) : r;
+    };
+    store(p, Vec<uint32_t>((rounded(x.even) >> 16) | (rounded(x.odd) & 0xffff0000u)));
+}
+
 }  // namespace fb::cpu::FB_ARCH
