@@ -42,8 +42,8 @@ const FftLoops<T>& fft_loops() {
 namespace {
 
 constexpr int kMostLanes = 16;                                           // of any register
-constexpr int64_t kLargestRadix = 64, kShortest = 64, kLongest = 16384;  // of lines: shorter ones are not taken
-// apart, longer ones always
+constexpr int64_t kLargestRadix = 64, kShortest = 64;
+constexpr int64_t kLongestLine = 4096, kLongest = 16384;  // beyond: a lone line, any line is taken apart
 
 template <class T>
 Complex<T> root(int64_t k, int64_t n) {  // exp(-2πi k / n), the angle reduced exactly first
@@ -69,6 +69,19 @@ template <class T>
 const T* plain(const Complex<T>* p) {
     return reinterpret_cast<const T*>(p);
 }
+template <class T>
+T* plain(Complex<T>* p) {
+    return reinterpret_cast<T*>(p);
+}
+int64_t length_of_convolution(int64_t n) {  // the least 2^a f, f of a few, that holds a convolution of n values
+    int64_t least = 0;
+    for (int64_t f : {1, 3, 5, 9, 15}) {
+        int64_t m = kShortest * f;
+        while (m < 2 * n - 1) m *= 2;
+        if (!least || m < least) least = m;
+    }
+    return least;
+}
 
 }  // namespace
 
@@ -82,13 +95,12 @@ Fft<T>::Fft(int64_t n) : n_(n) {
     };
     const std::vector<int64_t> factors = factors_of(n);
     if (!factors.empty() && factors.back() > kLargestRadix) {
-        int64_t m = 1;
-        while (m < 2 * n - 1) m *= 2;
+        const int64_t m = length_of_convolution(n);
         inner_ = get(m);
         std::vector<C> b(static_cast<size_t>(m));
         for (int64_t k = 0; k < n; ++k) {
             chirp_.push_back(root<T>(int64_t((__int128(k) * k) % (2 * n)), 2 * n));
-            b[size_t(k)] = C(chirp_.back().re, -chirp_.back().im);
+            b[size_t(k)] = C(chirp_.back().re / T(m), -chirp_.back().im / T(m));
         }
         for (int64_t k = 1; k < n; ++k) b[size_t(m - k)] = b[size_t(k)];
         filter_.resize(size_t(m));
@@ -97,7 +109,7 @@ Fft<T>::Fft(int64_t n) : n_(n) {
         inner_->run(&in, 1, &out, 1, 1, true, 1);
         return;
     }
-    if (const int64_t d = n >= kShortest ? divisor_near_root(n) : 1; d >= 8) {
+    if (const int64_t d = n >= kShortest ? divisor_near_root(n) : 1; d >= 8 && (n % 8 || n > kLongestLine)) {
         rows_ = get(n / d);
         columns_ = get(d);
         turns_.reserve(size_t(n));
@@ -123,40 +135,94 @@ Fft<T>::Fft(int64_t n) : n_(n) {
         rest /= p;
         s *= p;
     }
+    if (n % 8 || n < kShortest) return;
+    std::vector<T> first;
+    for (int64_t j = 1; j < 8; ++j) {
+        for (int64_t q = 0; q < n / 8; ++q) first.push_back(turn(q * j).re);
+        for (int64_t q = 0; q < n / 8; ++q) first.push_back(turn(q * j).im);
+    }
+    tables_.push_back(std::move(first));
+    line_ = {n, stages_.data() + 1, int64_t(stages_.size()) - 1, tables_.back().data()};
 }
 
+// Two buffers for `lanes` lines of n values, or of the convolution's; a little apart, lest all start in one set of the
+// cache.
 template <class T>
-int64_t Fft<T>::room() const {
-    return 2 * together() * ((inner_ ? inner_->n_ : n_) + 1);
-}
+class Fft<T>::Work {
+public:
+    Work(int64_t n, int64_t lanes) : part_(n * lanes + 16), room_(4 * part_) {}
+    Split<T> a() const { return {room_.get(), room_.get() + part_}; }
+    Split<T> b() const { return {room_.get() + 2 * part_, room_.get() + 3 * part_}; }
+
+private:
+    int64_t part_;
+    Room<T> room_;
+};
 
 template <class T>
-T* Fft<T>::lanes(T* a, T* b) const {
+void Fft<T>::convolve(const C* in, int64_t in_step, C* out, int64_t out_step, bool forward, T scale) const {
     const FftLoops<T>& loops = fft_loops<T>();
-    if (!inner_) return loops.transform(stages_.data(), int64_t(stages_.size()), a, b);
-    // The convolution with the chirp; the backward transform is that of the conjugate.
-    const int64_t m = inner_->n_, width = 2 * loops.lanes;
-    loops.multiply(a, plain(chirp_.data()), n_, a, false, false);
-    std::fill(a + n_ * width, a + m * width, T(0));
-    T* x = inner_->lanes(a, b);
-    loops.multiply(x, plain(filter_.data()), m, x, false, true);
-    x = inner_->lanes(x, x == a ? b : a);
-    loops.multiply(x, plain(chirp_.data()), n_, x, true, false);
-    for (int64_t i = 0; i < n_ * width; ++i) x[i] *= T(1) / T(m);
-    return x;
+    const int64_t m = inner_->n_;
+    if (!inner_->line_.n) {  // too long for a line
+        const Room<C> z(m);
+        C* const p = z.get();
+        const auto value = [&](C v) { return forward ? v : C(v.im, v.re); };  // backward: the parts change places
+        for (int64_t i = 0; i < n_; ++i) p[i] = value(in[i * in_step]) * chirp_[size_t(i)];
+        std::fill(p + n_, p + m, C(0, 0));
+        inner_->run(&p, 1, &p, 1, 1, true, 1);
+        for (int64_t i = 0; i < m; ++i) p[i] = p[i] * filter_[size_t(i)];
+        inner_->run(&p, 1, &p, 1, 1, false, 1);
+        for (int64_t i = 0; i < n_; ++i) {
+            const C v = value(p[i] * chirp_[size_t(i)]);
+            out[i * out_step] = C(scale * v.re, scale * v.im);
+        }
+        return;
+    }
+    const Work work(m, 1);
+    const Split<T> a = work.a(), b = work.b();
+    for (int64_t i = 0; i < n_; ++i) {
+        const C v = in[i * in_step];
+        a.re[i] = forward ? v.re : v.im;
+        a.im[i] = forward ? v.im : v.re;
+    }
+    loops.multiply(a, plain(chirp_.data()), n_);
+    std::fill(a.re + n_, a.re + m, T(0));
+    std::fill(a.im + n_, a.im + m, T(0));
+    Split<T> x = loops.line_split(inner_->line_, a, b), y = x.re == a.re ? b : a;
+    loops.multiply(x, plain(filter_.data()), m);
+    x = loops.line_split(inner_->line_, {x.im, x.re}, {y.im, y.re});  // the transform back
+    x = {x.im, x.re};
+    loops.multiply(x, plain(chirp_.data()), n_);
+    for (int64_t i = 0; i < n_; ++i)
+        out[i * out_step] = forward ? C(scale * x.re[i], scale * x.im[i]) : C(scale * x.im[i], scale * x.re[i]);
+}
+
+template <class T>
+Split<T> Fft<T>::lanes(const Work& work) const {
+    return fft_loops<T>().transform(stages_.data(), int64_t(stages_.size()), work.a(), work.b());
 }
 
 template <class T>
 void Fft<T>::run(const C* const* in, int64_t in_step, C* const* out, int64_t out_step, int64_t count, bool forward,
                  T scale) const {
+    const FftLoops<T>& loops = fft_loops<T>();
+    if (inner_) {
+        for (int64_t l = 0; l < count; ++l) convolve(in[l], in_step, out[l], out_step, forward, scale);
+        return;
+    }
     if (rows_ && (count == 1 || stages_.empty())) {
         for (int64_t l = 0; l < count; ++l) alone(in[l], in_step, out[l], out_step, forward, scale);
         return;
     }
-    const FftLoops<T>& loops = fft_loops<T>();
-    const Room<T> a(room()), b(room());
-    loops.load(reinterpret_cast<const T* const*>(in), in_step, count, n_, !forward, a.get());
-    const T* result = lanes(a.get(), b.get());
+    if (line_.n && in_step == 1 && out_step == 1) {
+        const Work work(n_, 1);
+        for (int64_t l = 0; l < count; ++l)
+            loops.line(line_, plain(in[l]), plain(out[l]), !forward, scale, work.a(), work.b());
+        return;
+    }
+    const Work work(n_, loops.lanes);
+    loops.load(reinterpret_cast<const T* const*>(in), in_step, count, n_, !forward, work.a());
+    const Split<T> result = lanes(work);
     loops.store(result, n_, reinterpret_cast<T* const*>(out), out_step, count, !forward, scale, nullptr, 0);
 }
 
@@ -180,9 +246,9 @@ void Fft<T>::alone(const C* in, int64_t in_step, C* out, int64_t out_step, bool 
             from[l] = in + (first + l) * in_step;
             to[l] = matrix.get() + first + l;
         }
-        const Room<T> a(columns_->room()), b(columns_->room());
-        loops.load(reinterpret_cast<const T* const*>(from), in_step * width, count, height, !forward, a.get());
-        const T* result = columns_->lanes(a.get(), b.get());
+        const Work work(height, w);
+        loops.load(reinterpret_cast<const T* const*>(from), in_step * width, count, height, !forward, work.a());
+        const Split<T> result = columns_->lanes(work);
         loops.store(result, height, reinterpret_cast<T* const*>(to), width, count, false, 1,
                     plain(turns_.data() + first), width);
     });
@@ -193,9 +259,9 @@ void Fft<T>::alone(const C* in, int64_t in_step, C* out, int64_t out_step, bool 
             from[l] = matrix.get() + (first + l) * width;
             to[l] = out + (first + l) * out_step;
         }
-        const Room<T> a(rows_->room()), b(rows_->room());
-        loops.load(reinterpret_cast<const T* const*>(from), 1, count, width, false, a.get());
-        const T* result = rows_->lanes(a.get(), b.get());
+        const Work work(width, w);
+        loops.load(reinterpret_cast<const T* const*>(from), 1, count, width, false, work.a());
+        const Split<T> result = rows_->lanes(work);
         loops.store(result, width, reinterpret_cast<T* const*>(to), out_step * height, count, !forward, scale, nullptr,
                     0);
     });
@@ -204,10 +270,12 @@ void Fft<T>::alone(const C* in, int64_t in_step, C* out, int64_t out_step, bool 
 template <class T>
 void Fft<T>::run_real(const T* const* in, C* const* out, int64_t out_step, int64_t count, T scale) const {
     const FftLoops<T>& loops = fft_loops<T>();
-    if (rows_ && (count == 1 || stages_.empty())) {
+    if (inner_ || (rows_ && (count == 1 || stages_.empty()))) {
         const Room<C> z(n_);
         for (int64_t l = 0; l < count; ++l) {
-            alone(reinterpret_cast<const C*>(in[l]), 1, z.get(), 1, true, scale / 2);
+            const C* from = reinterpret_cast<const C*>(in[l]);
+            C* const to = z.get();
+            run(&from, 1, &to, 1, 1, true, scale / 2);
             for (int64_t k = 0; k <= n_; ++k) {
                 const C a = z[k < n_ ? k : 0], b = z[k ? n_ - k : 0];
                 const C even(a.re + b.re, a.im - b.im), odd(a.im + b.im, b.re - a.re);
@@ -216,17 +284,22 @@ void Fft<T>::run_real(const T* const* in, C* const* out, int64_t out_step, int64
         }
         return;
     }
-    const Room<T> a(room()), b(room());
-    loops.load(in, 1, count, n_, false, a.get());
-    T* z = lanes(a.get(), b.get());
-    T* half = z == a.get() ? b.get() : a.get();
+    if (line_.n && out_step == 1) {
+        const Work work(n_, 1);
+        for (int64_t l = 0; l < count; ++l)
+            loops.line_real(line_, in[l], plain(roots_.data()), plain(out[l]), scale, work.a(), work.b());
+        return;
+    }
+    const Work work(n_ + 1, loops.lanes);
+    loops.load(in, 1, count, n_, false, work.a());
+    const Split<T> z = lanes(work), half = z.re == work.a().re ? work.b() : work.a();
     loops.to_half(z, plain(roots_.data()), n_, half);
     loops.store(half, n_ + 1, reinterpret_cast<T* const*>(out), out_step, count, false, scale, nullptr, 0);
 }
 template <class T>
 void Fft<T>::run_to_real(const C* const* in, int64_t in_step, T* const* out, int64_t count, T scale) const {
     const FftLoops<T>& loops = fft_loops<T>();
-    if (rows_ && (count == 1 || stages_.empty())) {
+    if (inner_ || (rows_ && (count == 1 || stages_.empty()))) {
         const Room<C> z(n_);
         for (int64_t l = 0; l < count; ++l) {
             for (int64_t k = 0; k < n_; ++k) {
@@ -235,17 +308,23 @@ void Fft<T>::run_to_real(const C* const* in, int64_t in_step, T* const* out, int
                 const C w = roots_[size_t(k)], odd = C(a.re - b.re, a.im + b.im) * C(w.re, -w.im);
                 z[k] = C(a.re + b.re - odd.im, a.im - b.im + odd.re);
             }
-            alone(z.get(), 1, reinterpret_cast<C*>(out[l]), 1, false, scale);
+            const C* from = z.get();
+            C* to = reinterpret_cast<C*>(out[l]);
+            run(&from, 1, &to, 1, 1, false, scale);
         }
         return;
     }
-    const Room<T> a(room()), b(room());
-    const int64_t w = loops.lanes;
-    loops.load(reinterpret_cast<const T* const*>(in), in_step, count, n_ + 1, false, a.get());
-    loops.from_half(a.get(), plain(roots_.data()), n_, b.get());
-    for (int64_t i = 0; i < n_; ++i)  // backward: real and imaginary parts change places
-        std::swap_ranges(b.get() + 2 * i * w, b.get() + (2 * i + 1) * w, b.get() + (2 * i + 1) * w);
-    const T* z = lanes(b.get(), a.get());
+    if (line_.n && in_step == 1) {
+        const Work work(n_, 1);
+        for (int64_t l = 0; l < count; ++l)
+            loops.line_to_real(line_, plain(in[l]), plain(roots_.data()), out[l], scale, work.a(), work.b());
+        return;
+    }
+    const Work work(n_ + 1, loops.lanes);
+    const Split<T> x = work.b(), backward{work.a().im, work.a().re};  // real and imaginary parts change places
+    loops.load(reinterpret_cast<const T* const*>(in), in_step, count, n_ + 1, false, x);
+    loops.from_half(x, plain(roots_.data()), n_, backward);
+    const Split<T> z = lanes(work);
     loops.store(z, n_, out, 1, count, true, scale, nullptr, 0);
 }
 

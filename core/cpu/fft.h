@@ -8,8 +8,9 @@
 namespace fb::cpu {
 
 // A transform of length n: mixed radix for small prime factors, Bluestein's chirp convolution for large ones
-// (L. Bluestein, "A linear filtering approach to the computation of discrete Fourier transform", 1970). As many lines
-// as a register has lanes run together; a single long line is taken apart into rows and columns that do.
+// (L. Bluestein, "A linear filtering approach to the computation of discrete Fourier transform", 1970). Lines of a
+// multiple of 8 have vectors of neighbouring butterflies; of others, and of lines across memory, as many as a register has
+// lanes run together. A long line is taken apart into rows and columns.
 template <class T>
 class Fft {
 public:
@@ -27,15 +28,17 @@ public:
     void run_to_real(const C* const* in, int64_t in_step, T* const* out, int64_t count, T scale) const;
 
 private:
-    T* lanes(T* a, T* b) const;  // the transform of a buffer; returns the one that has the result
-    int64_t room() const;        // values of T a buffer needs
+    class Work;
+    Split<T> lanes(const Work& work) const;  // the transform of its first buffer; returns the one that has the result
+    void convolve(const C* in, int64_t in_step, C* out, int64_t out_step, bool forward, T scale) const;
     void alone(const C* in, int64_t in_step, C* out, int64_t out_step, bool forward, T scale) const;
 
     int64_t n_;
     std::vector<FftStage<T>> stages_;
-    std::vector<std::vector<T>> tables_;  // what the stages point to
+    FftLine<T> line_{};                   // of length 0 where lines have no passes of their own
+    std::vector<std::vector<T>> tables_;  // what these point to
     std::vector<C> roots_;                // exp(-2πi k / 2n), k <= n, for real values
-    std::shared_ptr<const Fft> inner_;    // Bluestein: the power of two that carries the convolution
+    std::shared_ptr<const Fft> inner_;    // Bluestein: the length that carries the convolution
     std::vector<C> chirp_, filter_;
     std::shared_ptr<const Fft> rows_, columns_;  // a long line as a matrix
     std::vector<C> turns_;                       // between the two

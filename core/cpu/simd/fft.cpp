@@ -1,126 +1,58 @@
-// Fourier transforms of as many lines as a register has lanes, compiled once for each instruction set.
-#include "cpu/fft_loops.h"
-#include "cpu/simd/vec.h"
+// Fourier transforms of several lines side by side and of single lines, compiled once for each instruction set.
+#include "cpu/simd/fft.h"
 
 namespace fb::cpu::FB_ARCH {
 namespace {
 
-template <class V>
-struct Pair {
-    V re, im;
+// ---------------------------------------------------------------- passes
+// Value k of butterfly q is at (q + j m) s + k and goes to (p q + j) s + k; s is a multiple of the lanes of V. The last
+// pass of a line (`pairs`: m is 1, nothing turns) leaves working memory for pairs.
+template <class T>
+struct Pairs {
+    T* to;
+    bool swap;
+    T scale;
 };
-template <class V>
-inline Pair<V> operator+(Pair<V> a, Pair<V> b) {
-    return {a.re + b.re, a.im + b.im};
-}
-template <class V>
-inline Pair<V> operator-(Pair<V> a, Pair<V> b) {
-    return {a.re - b.re, a.im - b.im};
-}
-template <class V>
-inline Pair<V> times(Pair<V> a, V re, V im) {
-    return {fma(a.re, re, V(-(a.im * im))), fma(a.re, im, V(a.im * re))};
-}
-template <class V>
-inline Pair<V> scaled(Pair<V> a, Scalar<V> f) {
-    return {a.re * f, a.im * f};
-}
-template <class V>
-inline Pair<V> turned(Pair<V> a) {  // times -i
-    return {a.im, -a.re};
-}
-template <class V>
-inline Pair<V> conj(Pair<V> a) {
-    return {a.re, -a.im};
-}
-template <class V>
-inline Pair<V> get(const Scalar<V>* p, int64_t i) {
-    constexpr int w = kLanes<Scalar<V>>;
-    return {load<V>(p + 2 * i * w), load<V>(p + (2 * i + 1) * w)};
-}
-template <class V>
-inline void put(Scalar<V>* p, int64_t i, Pair<V> v) {
-    constexpr int w = kLanes<Scalar<V>>;
-    store(p + 2 * i * w, v.re);
-    store(p + (2 * i + 1) * w, v.im);
-}
-
-// ---------------------------------------------------------------- butterflies: the transform of p values, in place
-template <class V>
-inline void four(Pair<V>& a, Pair<V>& b, Pair<V>& c, Pair<V>& d) {
-    const Pair<V> s = a + c, t = a - c, u = b + d, v = turned(b - d);
-    a = s + u;
-    b = t + v;
-    c = s - u;
-    d = t - v;
-}
 template <int p, class V>
-inline void butterfly(Pair<V>* a) {
-    if constexpr (p == 2) {
-        const Pair<V> x = a[0], y = a[1];
-        a[0] = x + y;
-        a[1] = x - y;
-    } else if constexpr (p == 3) {
-        const Pair<V> s = a[1] + a[2], d = scaled(turned(a[1] - a[2]), 0.8660254037844386), mid = a[0] - scaled(s, 0.5);
-        a[0] = a[0] + s;
-        a[1] = mid + d;
-        a[2] = mid - d;
-    } else if constexpr (p == 4) {
-        four(a[0], a[1], a[2], a[3]);
-    } else if constexpr (p == 5) {
-        constexpr double c1 = 0.30901699437494745, c2 = -0.8090169943749475, s1 = 0.9510565162951535,
-                         s2 = 0.5877852522924731;
-        const Pair<V> t1 = a[1] + a[4], t2 = a[2] + a[3], t3 = a[1] - a[4], t4 = a[2] - a[3];
-        const Pair<V> m1 = a[0] + scaled(t1, c1) + scaled(t2, c2), m2 = a[0] + scaled(t1, c2) + scaled(t2, c1);
-        const Pair<V> n1 = turned(scaled(t3, s1) + scaled(t4, s2)), n2 = turned(scaled(t3, s2) - scaled(t4, s1));
-        a[0] = a[0] + t1 + t2;
-        a[1] = m1 + n1;
-        a[4] = m1 - n1;
-        a[2] = m2 + n2;
-        a[3] = m2 - n2;
-    } else if constexpr (p == 8) {
-        constexpr double r = 0.7071067811865476;
-        four(a[0], a[2], a[4], a[6]);
-        four(a[1], a[3], a[5], a[7]);
-        // Now a[2k] holds the transform of the even values, a[2k + 1] that of the odd ones.
-        const Pair<V> o1 = scaled(Pair<V>{a[3].re + a[3].im, a[3].im - a[3].re}, r), o2 = turned(a[5]),
-                      o3 = scaled(Pair<V>{a[7].im - a[7].re, -(a[7].re + a[7].im)}, r);
-        const Pair<V> e0 = a[0], e1 = a[2], e2 = a[4], e3 = a[6], o0 = a[1];
-        a[0] = e0 + o0;
-        a[1] = e1 + o1;
-        a[2] = e2 + o2;
-        a[3] = e3 + o3;
-        a[4] = e0 - o0;
-        a[5] = e1 - o1;
-        a[6] = e2 - o2;
-        a[7] = e3 - o3;
-    }
-}
-
-template <int p, class V>
-void pass(const FftStage<Scalar<V>>& stage, const Scalar<V>* x, Scalar<V>* y) {
-    const int64_t m = stage.m, s = stage.s;
+void pass(const FftStage<Scalar<V>>& stage, int64_t s, Split<Scalar<V>> x, Split<Scalar<V>> y) {
+    const int64_t m = stage.m;
     for (int64_t q = 0; q < m; ++q) {
         const Scalar<V>* turn = stage.turns + q * (p - 1) * 2;
-        for (int64_t k = 0; k < s; ++k) {
+        for (int64_t k = 0; k < s; k += kLanesOf<V>) {
             Pair<V> a[p];
+#pragma GCC unroll 8
             for (int j = 0; j < p; ++j) a[j] = get<V>(x, (q + j * m) * s + k);
             butterfly<p>(a);
             put(y, p * q * s + k, a[0]);
+#pragma GCC unroll 8
             for (int j = 1; j < p; ++j)
                 put(y, (p * q + j) * s + k,
                     q ? times(a[j], splat<V>(turn[2 * j - 2]), splat<V>(turn[2 * j - 1])) : a[j]);
         }
     }
 }
+template <int p, class V>
+void last_pass(int64_t s, Split<Scalar<V>> x, const Pairs<Scalar<V>>& y) {
+    for (int64_t k = 0; k < s; k += kLanesOf<V>) {
+        Pair<V> a[p];
+#pragma GCC unroll 8
+        for (int j = 0; j < p; ++j) a[j] = get<V>(x, j * s + k);
+        butterfly<p>(a);
+#pragma GCC unroll 8
+        for (int j = 0; j < p; ++j) {
+            const Pair<V> v = scaled(a[j], y.scale);
+            store_pairs(y.to + 2 * (j * s + k), y.swap ? Pair<V>{v.im, v.re} : v);
+        }
+    }
+}
 // An odd prime: values j and p - j share their cosine, and their sine up to its sign.
 template <class V>
-void prime_pass(const FftStage<Scalar<V>>& stage, const Scalar<V>* x, Scalar<V>* y) {
+void prime_pass(const FftStage<Scalar<V>>& stage, int64_t s, Split<Scalar<V>> x, Split<Scalar<V>> y) {
     constexpr int kMost = 32;
-    const int64_t p = stage.p, m = stage.m, s = stage.s, half = p / 2;
+    const int64_t p = stage.p, m = stage.m, half = p / 2;
     Pair<V> sum[kMost], gap[kMost];
     for (int64_t q = 0; q < m; ++q)
-        for (int64_t k = 0; k < s; ++k) {
+        for (int64_t k = 0; k < s; k += kLanesOf<V>) {
             const Pair<V> first = get<V>(x, q * s + k);
             Pair<V> whole = first;
             for (int64_t j = 1; j <= half; ++j) {
@@ -148,22 +80,145 @@ void prime_pass(const FftStage<Scalar<V>>& stage, const Scalar<V>* x, Scalar<V>*
 }
 
 template <class T>
-T* transform(const FftStage<T>* stages, int64_t count, T* a, T* b) {
-    using V = Vec<T>;
+Split<T> passes(const FftStage<T>* stages, int64_t count, int64_t lanes, Split<T> a, Split<T> b) {
+    using V = LineVec<T>;
     for (int64_t i = 0; i < count; ++i) {
+        const int64_t s = stages[i].s * lanes;
         switch (stages[i].p) {
-            case 2: pass<2, V>(stages[i], a, b); break;
-            case 3: pass<3, V>(stages[i], a, b); break;
-            case 4: pass<4, V>(stages[i], a, b); break;
-            case 5: pass<5, V>(stages[i], a, b); break;
-            case 8: pass<8, V>(stages[i], a, b); break;
-            default: prime_pass<V>(stages[i], a, b);
+            case 2: pass<2, V>(stages[i], s, a, b); break;
+            case 3: pass<3, V>(stages[i], s, a, b); break;
+            case 4: pass<4, V>(stages[i], s, a, b); break;
+            case 5: pass<5, V>(stages[i], s, a, b); break;
+            case 8: pass<8, V>(stages[i], s, a, b); break;
+            default: prime_pass<V>(stages[i], s, a, b);
         }
-        T* const t = a;
+        const Split<T> t = a;
         a = b;
         b = t;
     }
     return a;
+}
+template <class T>
+Split<T> transform(const FftStage<T>* stages, int64_t count, Split<T> a, Split<T> b) {
+    return passes(stages, count, kLanes<T>, a, b);
+}
+
+// ---------------------------------------------------------------- one line
+// The first pass of a line: neighbouring butterflies in the lanes, squares of results turned before they are stored.
+template <class T, class Get>
+void first_pass(const FftLine<T>& plan, Split<T> y, Get&& from) {
+    using V = LineVec<T>;
+    constexpr int w = kLanesOf<V>;
+    const int64_t m = plan.n / 8;
+    for (int64_t i = 0; i < m; i += w) {
+        const int64_t q = i + w <= m ? i : m - w;  // the last ones may be made twice
+        Pair<V> a[8];
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; ++j) a[j] = from(q + j * m);
+        butterfly<8>(a);
+        V re[8], im[8];
+        re[0] = a[0].re;
+        im[0] = a[0].im;
+#pragma GCC unroll 8
+        for (int j = 1; j < 8; ++j) {
+            const T* turn = plan.first + (j - 1) * 2 * m + q;
+            const Pair<V> v = times(a[j], load<V>(turn), load<V>(turn + m));
+            re[j] = v.re;
+            im[j] = v.im;
+        }
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; j += w) {
+            transpose(re + j);
+            transpose(im + j);
+#pragma GCC unroll 8
+            for (int l = 0; l < w; ++l) put(y, 8 * (q + l) + j, Pair<V>{re[j + l], im[j + l]});
+        }
+    }
+}
+template <class T>
+void finish_line(const FftLine<T>& plan, Split<T> a, Split<T> b, const Pairs<T>& out) {
+    using V = LineVec<T>;
+    const FftStage<T>& last = plan.stages[plan.count - 1];
+    const Split<T> x = passes(plan.stages, plan.count - 1, 1, a, b);
+    switch (last.p) {
+        case 2: return last_pass<2, V>(last.s, x, out);
+        case 3: return last_pass<3, V>(last.s, x, out);
+        case 4: return last_pass<4, V>(last.s, x, out);
+        case 5: return last_pass<5, V>(last.s, x, out);
+        case 8: return last_pass<8, V>(last.s, x, out);
+    }
+    const Split<T> y = x.re == a.re ? b : a;
+    prime_pass<V>(last, last.s, x, y);
+    for (int64_t i = 0; i < plan.n; i += kLanesOf<V>) {
+        const Pair<V> v = scaled(get<V>(y, i), out.scale);
+        store_pairs(out.to + 2 * i, out.swap ? Pair<V>{v.im, v.re} : v);
+    }
+}
+template <class T>
+void line(const FftLine<T>& plan, const T* in, T* out, bool swap, T scale, Split<T> a, Split<T> b) {
+    using V = LineVec<T>;
+    first_pass(plan, a, [=](int64_t i) {
+        const Pair<V> v = load_pairs<V>(in + 2 * i);
+        return swap ? Pair<V>{v.im, v.re} : v;
+    });
+    finish_line(plan, a, b, {out, swap, scale});
+}
+template <class T>
+Split<T> line_split(const FftLine<T>& plan, Split<T> a, Split<T> b) {
+    first_pass(plan, b, [=](int64_t i) { return get<LineVec<T>>(a, i); });
+    return passes(plan.stages, plan.count, 1, b, a);
+}
+
+// Values k and h - k of a half spectrum belong together: both are made at once, the second ones in reverse.
+template <class T>
+void line_real(const FftLine<T>& plan, const T* in, const T* roots, T* out, T scale, Split<T> a, Split<T> b) {
+    using V = LineVec<T>;
+    constexpr int w = kLanesOf<V>;
+    const int64_t h = plan.n;
+    first_pass(plan, a, [=](int64_t i) { return load_pairs<V>(in + 2 * i); });
+    const Split<T> z = passes(plan.stages, plan.count, 1, a, b);
+    out[0] = scale * (z.re[0] + z.im[0]);
+    out[2 * h] = scale * (z.re[0] - z.im[0]);
+    out[1] = out[2 * h + 1] = 0;
+    for (int64_t k = 1; k <= h / 2; k += w) {
+        const int64_t mirror = h - k - w + 1;
+        const Pair<V> x = scaled(get<V>(z, k), scale / 2), y = scaled(conj(reversed(get<V>(z, mirror))), scale / 2),
+                      root = load_pairs<V>(roots + 2 * k), even = x + y, odd = times(turned(x - y), root.re, root.im);
+        store_pairs(out + 2 * k, even + odd);
+        store_pairs(out + 2 * mirror, reversed(conj(even - odd)));
+    }
+}
+template <class T>
+void line_to_real(const FftLine<T>& plan, const T* in, const T* roots, T* out, T scale, Split<T> a, Split<T> b) {
+    using V = LineVec<T>;
+    constexpr int w = kLanesOf<V>;
+    const int64_t h = plan.n;
+    const Split<T> z{b.im, b.re};    // backward: real and imaginary parts change places
+    z.re[0] = in[0] + in[2 * h];  // what a real signal cannot have is ignored
+    z.im[0] = in[0] - in[2 * h];
+    for (int64_t k = 1; k <= h / 2; k += w) {
+        const int64_t mirror = h - k - w + 1;
+        const Pair<V> x = load_pairs<V>(in + 2 * k), y = conj(reversed(load_pairs<V>(in + 2 * mirror))),
+                      root = load_pairs<V>(roots + 2 * k), even = x + y, odd = times(x - y, root.re, V(-root.im));
+        put(z, k, even + Pair<V>{-odd.im, odd.re});
+        put(z, mirror, reversed(conj(even) + Pair<V>{odd.im, odd.re}));
+    }
+    first_pass(plan, a, [=](int64_t i) { return get<V>(b, i); });
+    finish_line(plan, a, b, {out, true, scale});
+}
+template <class T>
+void multiply(Split<T> x, const T* by, int64_t n) {
+    using V = LineVec<T>;
+    int64_t i = 0;
+    for (; i + kLanesOf<V> <= n; i += kLanesOf<V>) {
+        const Pair<V> f = load_pairs<V>(by + 2 * i);
+        put(x, i, times(get<V>(x, i), f.re, f.im));
+    }
+    for (; i < n; ++i) {
+        const T re = x.re[i], im = x.im[i];
+        x.re[i] = re * by[2 * i] - im * by[2 * i + 1];
+        x.im[i] = re * by[2 * i + 1] + im * by[2 * i];
+    }
 }
 
 // ---------------------------------------------------------------- between lines and lanes
@@ -179,12 +234,12 @@ inline bool side_by_side(const T* const* line, int64_t used) {
     return true;
 }
 template <class T>
-void load_lines(const T* const* from, int64_t step, int64_t used, int64_t n, bool swap, T* to) {
+void load_lines(const T* const* from, int64_t step, int64_t used, int64_t n, bool swap, Split<T> to) {
     constexpr int w = kLanes<T>, kRows = 8;
     const bool adjacent = side_by_side(from, used);
     const T* line[w];
     for (int l = 0; l < w; ++l) line[l] = from[l < used ? l : 0];
-    T *re = to + (swap ? w : 0), *im = to + (swap ? 0 : w);
+    if (swap) to = {to.im, to.re};
     alignas(64) Complex2<T> rows[kRows][w];
     for (int64_t i = 0; i < n; i += kRows) {
         const int count = n - i < kRows ? int(n - i) : kRows;
@@ -192,46 +247,32 @@ void load_lines(const T* const* from, int64_t step, int64_t used, int64_t n, boo
             for (int l = 0; l < w; ++l)
                 for (int r = 0; r < count; ++r)
                     __builtin_memcpy(&rows[r][l], line[l] + 2 * (i + r) * step, 2 * sizeof(T));
-        for (int r = 0; r < count; ++r, re += 2 * w, im += 2 * w) {
-            const T* row = adjacent ? line[0] + 2 * (i + r) * step : &rows[r][0].re;
-#pragma GCC ivdep
-            for (int l = 0; l < w; ++l) {
-                re[l] = row[2 * l];
-                im[l] = row[2 * l + 1];
-            }
-        }
+        for (int r = 0; r < count; ++r)
+            put(to, (i + r) * w, load_pairs<Vec<T>>(adjacent ? line[0] + 2 * (i + r) * step : &rows[r][0].re));
     }
 }
 template <class T>
-void store_lines(const T* from, int64_t n, T* const* to, int64_t step, int64_t used, bool swap, T scale, const T* turn,
+void store_lines(Split<T> from, int64_t n, T* const* to, int64_t step, int64_t used, bool swap, T scale, const T* turn,
                  int64_t turn_step) {
     using V = Vec<T>;
     constexpr int w = kLanes<T>, kRows = 8;
     const bool adjacent = side_by_side<T>(to, used);
-    alignas(64) Complex2<T> rows[kRows][w];
-    alignas(64) T re[w], im[w];
+    alignas(64) Complex2<T> rows[kRows][w], part[w] = {};
     for (int64_t i = 0; i < n; i += kRows) {
         const int count = n - i < kRows ? int(n - i) : kRows;
         for (int r = 0; r < count; ++r) {
-            Pair<V> v = get<V>(from, i + r);
+            Pair<V> v = get<V>(from, (i + r) * w);
             if (turn) {
                 const T* t = turn + 2 * (i + r) * turn_step;
-                for (int l = 0; l < w; ++l) {
-                    re[l] = l < used ? t[2 * l] : 0;
-                    im[l] = l < used ? t[2 * l + 1] : 0;
+                if (used < w) {
+                    __builtin_memcpy(part, t, size_t(used) * sizeof part[0]);
+                    t = &part[0].re;
                 }
-                v = times(v, load<V>(re), load<V>(im));
+                const Pair<V> by = load_pairs<V>(t);
+                v = times(v, by.re, by.im);
             }
             v = scaled(v, scale);
-            if (swap) v = {v.im, v.re};
-            store(re, v.re);
-            store(im, v.im);
-            T* row = adjacent ? to[0] + 2 * (i + r) * step : &rows[r][0].re;
-#pragma GCC ivdep
-            for (int l = 0; l < w; ++l) {
-                row[2 * l] = re[l];
-                row[2 * l + 1] = im[l];
-            }
+            store_pairs(adjacent ? to[0] + 2 * (i + r) * step : &rows[r][0].re, swap ? Pair<V>{v.im, v.re} : v);
         }
         if (!adjacent)
             for (int l = 0; l < used; ++l)
@@ -241,38 +282,30 @@ void store_lines(const T* from, int64_t n, T* const* to, int64_t step, int64_t u
 }
 
 template <class T>
-void multiply(const T* from, const T* by, int64_t n, T* to, bool conj_from, bool conj_to) {
+void to_half(Split<T> z, const T* roots, int64_t h, Split<T> to) {
     using V = Vec<T>;
-    for (int64_t i = 0; i < n; ++i) {
-        Pair<V> v = get<V>(from, i);
-        if (conj_from) v = conj(v);
-        v = times(v, splat<V>(by[2 * i]), splat<V>(by[2 * i + 1]));
-        put(to, i, conj_to ? conj(v) : v);
-    }
-}
-template <class T>
-void to_half(const T* z, const T* roots, int64_t h, T* to) {
-    using V = Vec<T>;
+    constexpr int w = kLanes<T>;
     for (int64_t k = 0; k <= h; ++k) {
-        const Pair<V> a = get<V>(z, k < h ? k : 0), b = conj(get<V>(z, k ? h - k : 0));
+        const Pair<V> a = get<V>(z, k < h ? k * w : 0), b = conj(get<V>(z, k ? (h - k) * w : 0));
         const Pair<V> even = scaled(a + b, 0.5), odd = scaled(turned(a - b), 0.5);
-        put(to, k, even + times(odd, splat<V>(roots[2 * k]), splat<V>(roots[2 * k + 1])));
+        put(to, k * w, even + times(odd, splat<V>(roots[2 * k]), splat<V>(roots[2 * k + 1])));
     }
 }
 template <class T>
-void from_half(const T* x, const T* roots, int64_t h, T* to) {
+void from_half(Split<T> x, const T* roots, int64_t h, Split<T> to) {
     using V = Vec<T>;
+    constexpr int w = kLanes<T>;
     for (int64_t k = 0; k < h; ++k) {
-        Pair<V> a = get<V>(x, k), b = conj(get<V>(x, h - k));
+        Pair<V> a = get<V>(x, k * w), b = conj(get<V>(x, (h - k) * w));
         if (k == 0) a.im = b.im = V{};  // what a real signal cannot have is ignored
         const Pair<V> odd = times(a - b, splat<V>(roots[2 * k]), splat<V>(-roots[2 * k + 1]));
-        put(to, k, a + b + Pair<V>{-odd.im, odd.re});
+        put(to, k * w, a + b + Pair<V>{-odd.im, odd.re});
     }
 }
 
 template <class T>
-constexpr FftLoops<T> loops = {kLanes<T>,   transform<T>, load_lines<T>, store_lines<T>,
-                               multiply<T>, to_half<T>,   from_half<T>};
+constexpr FftLoops<T> loops = {kLanes<T>, transform<T>,  load_lines<T>, store_lines<T>,  to_half<T>, from_half<T>,
+                               line<T>,   line_split<T>, line_real<T>,  line_to_real<T>, multiply<T>};
 
 }  // namespace
 
