@@ -41,7 +41,7 @@ const FftLoops<T>& fft_loops() {
 
 namespace {
 
-constexpr int kMostLanes = 16;                                           // of any register
+constexpr int kMostLanes = 16;  // of any register
 constexpr int64_t kLargestRadix = 64, kShortest = 64;
 constexpr int64_t kLongestLine = 4096, kLongest = 16384;  // beyond: a lone line, any line is taken apart
 

@@ -9,8 +9,8 @@ namespace fb::cpu {
 
 // A transform of length n: mixed radix for small prime factors, Bluestein's chirp convolution for large ones
 // (L. Bluestein, "A linear filtering approach to the computation of discrete Fourier transform", 1970). Lines of a
-// multiple of 8 have vectors of neighbouring butterflies; of others, and of lines across memory, as many as a register has
-// lanes run together. A long line is taken apart into rows and columns.
+// multiple of 8 have vectors of neighbouring butterflies; of others, and of lines across memory, as many as a register
+// has lanes run together. A long line is taken apart into rows and columns.
 template <class T>
 class Fft {
 public:

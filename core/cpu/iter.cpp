@@ -90,20 +90,47 @@ static void turn(char* to, int64_t side, const char* from, int64_t stride, int64
     }
 }
 
+// Each of n values `times` times, one behind the other; up to kPast bytes more are written over.
+constexpr int64_t kPast = 16;
+template <class T>
+static void spread_as(char* to, const char* from, int64_t stride, int64_t n, int64_t times) {
+    const int64_t bytes = times * int64_t(sizeof(T));
+    for (int64_t i = 0; i < n; ++i, to += bytes) {
+        T v[kPast / sizeof(T)];
+        std::memcpy(v, from + i * stride, sizeof(T));
+        std::fill(std::begin(v) + 1, std::end(v), v[0]);
+        for (int64_t at = 0; at < bytes; at += kPast) std::memcpy(to + at, v, kPast);
+    }
+}
+static void spread_values(char* to, const char* from, int64_t stride, int64_t n, int64_t times, int64_t item) {
+    switch (item) {
+        case 1: return spread_as<uint8_t>(to, from, stride, n, times);
+        case 2: return spread_as<uint16_t>(to, from, stride, n, times);
+        case 4: return spread_as<uint32_t>(to, from, stride, n, times);
+        case 8: return spread_as<uint64_t>(to, from, stride, n, times);
+        default: return spread_as<C128>(to, from, stride, n, times);
+    }
+}
+
 using Few = Small<int64_t, 6>;
 
 // Short strips one behind the other become long ones: an operand that goes on where the strip before ended needs
-// nothing, one that starts again with every strip is written down several times. False where neither fits.
+// nothing, one that starts again with every strip is written down several times, one that has a value a strip gets it
+// written down for every element. False where none of these fits.
 static bool run_repeated(Loop loop, const Few& size, const Few* stride, std::span<const Strided> ops, char* const* base,
                          const void* params, int64_t grain) {
     constexpr int64_t kBytes = 4096;
     const int n_ops = int(ops.size());
-    bool again[kMaxOperands] = {}, any = false;
+    constexpr int64_t kLongestSpread = 64;
+    bool again[kMaxOperands] = {}, spread[kMaxOperands] = {}, any = false;
     int64_t item = 1;
     for (int k = 0; k < n_ops; ++k) {
         if (stride[k][1] == stride[k][0] * size[0]) continue;
-        if (k == 0 || stride[k][1] != 0 || !ops[size_t(k)].item) return false;
-        again[k] = any = true;
+        if (k == 0 || !ops[size_t(k)].item) return false;
+        if (stride[k][1] == 0) again[k] = true;
+        else if (stride[k][0] == 0 && size[0] <= kLongestSpread) spread[k] = true;
+        else return false;
+        any = true;
         item = std::max<int64_t>(item, ops[size_t(k)].item);
     }
     const int64_t times = std::min(size[1], kBytes / (item * size[0]));
@@ -111,8 +138,9 @@ static bool run_repeated(Loop loop, const Few& size, const Few* stride, std::spa
     int64_t outer = 1;
     for (size_t d = 2; d < size.size(); ++d) outer *= size[d];
     auto work = [&](int64_t begin, int64_t end) {  // over the rows of all outer positions
-        alignas(64) char buffer[kMaxOperands][kBytes];
-        int64_t written = -1;  // the outer position the buffers hold
+        alignas(64) char buffer[kMaxOperands][kBytes + kPast];
+        const char* written[kMaxOperands] = {};  // what the buffers hold
+        int64_t rows_written = 0;
         while (begin < end) {
             const int64_t at = begin / size[1], row = begin % size[1];
             const int64_t rows = std::min({times, size[1] - row, end - begin});
@@ -123,18 +151,25 @@ static bool run_repeated(Loop loop, const Few& size, const Few* stride, std::spa
                 st[k] = stride[k][0];
                 int64_t rest = at;
                 for (size_t d = 2; d < size.size(); rest /= size[d++]) p[k] += rest % size[d] * stride[k][d];
-                if (!again[k]) continue;
+                if (!again[k] && !spread[k]) continue;
                 const int64_t bytes = ops[size_t(k)].item;
-                if (written != at) {
-                    for (int64_t i = 0; i < size[0]; ++i)
-                        std::memcpy(buffer[k] + i * bytes, p[k] + i * stride[k][0], size_t(bytes));
-                    for (int64_t t = 1; t < times; ++t)
-                        std::memcpy(buffer[k] + t * size[0] * bytes, buffer[k], size_t(size[0] * bytes));
+                const char* const from = p[k];
+                if (again[k] && written[k] != from) {
+                    const int64_t once = size[0] * bytes, all = times * once;
+                    if (stride[k][0] == bytes) std::memcpy(buffer[k], from, size_t(once));
+                    else
+                        for (int64_t i = 0; i < size[0]; ++i)
+                            std::memcpy(buffer[k] + i * bytes, from + i * stride[k][0], size_t(bytes));
+                    for (int64_t done = once; done < all; done *= 2)
+                        std::memcpy(buffer[k] + done, buffer[k], size_t(std::min(done, all - done)));
+                } else if (spread[k] && (written[k] != from || rows_written < rows)) {
+                    spread_values(buffer[k], from, stride[k][1], rows, size[0], bytes);
                 }
+                written[k] = from;
                 p[k] = buffer[k];
                 st[k] = bytes;
             }
-            written = at;
+            rows_written = rows;
             loop(p, st, rows * size[0], params);
             begin += rows;
         }

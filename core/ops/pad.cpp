@@ -1,10 +1,91 @@
 // Borders: constants, reflections, repeated edges, wrapping around. The last dimension's pair of widths comes first.
+#include <cstring>
 #include "autograd/back.h"
 #include "cpu/lines.h"
 
 namespace fb {
 namespace {
 using namespace cpu;
+
+// Where the positions of a dimension of the result come from: those before and behind a run of neighbours one by one,
+// -1 for a constant.
+struct Sources {
+    std::vector<int64_t> before, behind;
+    int64_t first, count;  // of the run
+    int64_t size() const { return int64_t(before.size() + behind.size()) + count; }
+    int64_t operator[](int64_t i) const {
+        const int64_t k = i - int64_t(before.size());
+        return k < 0 ? before[size_t(i)] : k < count ? first + k : behind[size_t(k - count)];
+    }
+};
+template <class F>
+Sources sources(int64_t n, int64_t before, int64_t after, F&& outside) {
+    const int64_t size = n + before + after, start = std::clamp<int64_t>(before, 0, size),
+                  stop = std::clamp<int64_t>(before + n, start, size);
+    Sources s{{}, {}, start - before, stop - start};
+    for (int64_t i = 0; i < start; ++i) s.before.push_back(outside(i - before));
+    for (int64_t i = stop; i < size; ++i) s.behind.push_back(outside(i - before));
+    return s;
+}
+// A tensor whose last dimensions have sources: a plane is what they span. Rows of a plane of the result, each with the
+// offset of its source in a plane of x, or -1.
+struct Planes {
+    int64_t count = 1, size_in = 1;
+    std::vector<int64_t> rows;
+    Sources within;
+    int64_t size() const { return int64_t(rows.size()) * within.size(); }
+};
+Planes planes_of(IntSpan in, std::vector<Sources> from) {  // `from` starts at the last dimension
+    Planes p;
+    size_t d = in.size();
+    std::vector<int64_t> rows{0};
+    p.within = std::move(from[0]);
+    p.size_in = in[--d];
+    for (size_t k = 1; k < from.size(); ++k) {
+        std::vector<int64_t> more;
+        for (int64_t i = 0; i < from[k].size(); ++i)
+            for (const int64_t row : rows) {
+                const int64_t at = from[k][i];
+                more.push_back(at < 0 || row < 0 ? -1 : at * p.size_in + row);
+            }
+        rows = std::move(more);
+        p.size_in *= in[--d];
+    }
+    p.rows = std::move(rows);
+    while (d > 0) p.count *= in[--d];
+    return p;
+}
+void copy_planes(const Tensor& x, const Tensor& r, const Planes& planes, const void* value) {
+    const Sources& within = planes.within;
+    const int64_t width = within.size(), lead = int64_t(within.before.size()), run = within.count,
+                  rows = int64_t(planes.rows.size());
+    by_item_size(itemsize(x.dtype()), [&]<class T>(T) {
+        T constant{};
+        if (value) std::memcpy(&constant, value, sizeof(T));
+        const T* in = reinterpret_cast<const T*>(bytes(x));
+        T* out = reinterpret_cast<T*>(bytes(r));
+        parallel_for(planes.count * rows, std::max<int64_t>(1, 16384 / width), [&](int64_t begin, int64_t end) {
+            T* to = out + begin * width;
+            const T* plane = in + begin / rows * planes.size_in;
+            for (int64_t row = begin % rows; begin < end; ++begin, ++row, to += width) {
+                if (row == rows) {
+                    row = 0;
+                    plane += planes.size_in;
+                }
+                if (planes.rows[size_t(row)] < 0) {
+                    std::fill_n(to, width, constant);
+                    continue;
+                }
+                const T* from = plane + planes.rows[size_t(row)];
+                T* q = to;
+                for (const int64_t i : within.before) *q++ = i < 0 ? constant : from[i];
+                if (run) std::memcpy(q, from + within.first, size_t(run) * sizeof(T));
+                q = to + lead + run;
+                for (const int64_t i : within.behind) *q++ = i < 0 ? constant : from[i];
+            }
+        });
+    });
+}
 
 Tensor constant_pad(const Tensor& x, IntSpan pad, Scalar value) {
     check(pad.size() % 2 == 0, "Length of pad must be even but instead it equals ", pad.size());
@@ -25,6 +106,21 @@ Tensor constant_pad(const Tensor& x, IntSpan pad, Scalar value) {
     Tensor r = x->contiguous || !is_channels_last(x.sizes(), x.strides())
                    ? empty(shape, x.dtype(), x.device())
                    : empty_strided(shape, channels_last_strides(shape), x.dtype(), x.device());
+    if (r.is_meta() || !r.numel()) return r;
+    if (r->contiguous && x.numel()) {
+        if (!n) {
+            copy_data(r, x);
+            return r;
+        }
+        std::vector<Sources> from;
+        for (size_t k = 0; k == 0 || k < pad.size() / 2; ++k)
+            from.push_back(sources(x.sizes()[size_t(n) - 1 - k], pad.empty() ? 0 : pad[2 * k],
+                                   pad.empty() ? 0 : pad[2 * k + 1], [](int64_t) { return int64_t(-1); }));
+        const Tensor one = empty(Dims{1}, x.dtype());
+        fill(one, value);
+        copy_planes(dense(x), r, planes_of(x.sizes(), std::move(from)), bytes(one));
+        return r;
+    }
     fill(r, value);
     Tensor to = r;
     for (size_t k = 0; k < pad.size() / 2; ++k) {
@@ -46,21 +142,56 @@ Tensor constant_pad(const Tensor& x, IntSpan pad, Scalar value) {
 
 // The other modes choose, along each padded dimension, which position each result position repeats.
 enum class Border { reflect, replicate, circular };
-Tensor positions(int64_t n, int64_t before, int64_t after, Border how) {
-    const int64_t m = n + before + after;
-    Tensor at = empty(Dims{m}, DType::i64);
-    for (int64_t i = 0; i < m; ++i) {
-        int64_t k = i - before;
-        if (how == Border::replicate) k = std::clamp<int64_t>(k, 0, n - 1);
-        else if (how == Border::circular) {
+Planes planes_of(IntSpan in, IntSpan pad, Border how) {
+    std::vector<Sources> from;
+    for (size_t k = 0; k < pad.size() / 2; ++k) {
+        const int64_t n = in[in.size() - 1 - k], before = pad[2 * k], after = pad[2 * k + 1];
+        from.push_back(sources(n, before, after, [=](int64_t i) {
+            if (how == Border::replicate) return std::clamp<int64_t>(i, 0, n - 1);
+            if (how == Border::reflect) return i < 0 ? -i : 2 * (n - 1) - i;
             // a negative width cuts off first, and what is left is repeated
             const int64_t cut = std::max<int64_t>(-before, 0), left = n - cut - std::max<int64_t>(-after, 0);
-            k = cut + (((k - cut) % left) + left) % left;
-        } else if (k < 0) k = -k;
-        else if (k >= n) k = 2 * (n - 1) - k;
-        at.data<int64_t>()[i] = k;
+            return cut + (((i - cut) % left) + left) % left;
+        }));
     }
-    return at;
+    return planes_of(in, std::move(from));
+}
+Tensor bordered(const Tensor& x, IntSpan pad, int64_t how) {
+    Dims shape = x.sizes();
+    for (size_t k = 0; k < pad.size() / 2; ++k) shape[shape.size() - 1 - k] += pad[2 * k] + pad[2 * k + 1];
+    const Tensor r = empty(shape, x.dtype(), x.device());
+    if (r.is_meta() || !r.numel()) return r;
+    copy_planes(dense(x), r, planes_of(x.sizes(), pad, Border(how)), nullptr);
+    return r;
+}
+// The adjoint: every value goes back to where it was taken from.
+Tensor bordered_backward(const Tensor& g, IntSpan sizes, IntSpan pad, int64_t how) {
+    const Tensor r = op<"zeros">(sizes, g.dtype(), nullptr, g.device());
+    if (r.is_meta() || !g.numel()) return r;
+    const Tensor dg = dense(g);
+    const Planes planes = planes_of(sizes, pad, Border(how));
+    const Sources& within = planes.within;
+    visit_dtype(g.dtype(), [&]<class T>(T) {
+        if constexpr (!std::is_same_v<T, bool>) {
+            const T* in = dg.data<T>();
+            T* out = r.data<T>();
+            const auto add = [](T& to, T v) { to = T(to + v); };
+            parallel_for(planes.count, std::max<int64_t>(1, 16384 / planes.size()), [&](int64_t b, int64_t e) {
+                const T* from = in + b * planes.size();
+                for (; b < e; ++b)
+                    for (const int64_t row : planes.rows) {
+                        T* const to = out + b * planes.size_in + row;
+                        for (const int64_t i : within.before) add(to[i], *from++);
+                        T* const run = to + within.first;
+#pragma omp simd
+                        for (int64_t i = 0; i < within.count; ++i) add(run[i], from[i]);
+                        from += within.count;
+                        for (const int64_t i : within.behind) add(to[i], *from++);
+                    }
+            });
+        }
+    });
+    return r;
 }
 Tensor border(const Tensor& x, IntSpan pad, Border how, const char* name) {
     const int64_t dims = int64_t(pad.size()) / 2;
@@ -72,7 +203,7 @@ Tensor border(const Tensor& x, IntSpan pad, Border how, const char* name) {
         check(x.sizes()[size_t(d)] > 0, "Expected ", dims + 1, "D or ", dims + 2,
               "D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: ",
               x.sizes());
-    Tensor r = x;
+    bool any = false;
     for (int64_t k = 0; k < dims; ++k) {
         const int64_t d = x.dim() - 1 - k, n = x.sizes()[size_t(d)], before = pad[size_t(2 * k)],
                       after = pad[size_t(2 * k + 1)];
@@ -87,9 +218,9 @@ Tensor border(const Tensor& x, IntSpan pad, Border how, const char* name) {
         }
         check(n + before + after >= (how == Border::circular ? 0 : 1), "input (", "W: ", n,
               ") is too small. Calculated output W: ", n + before + after);
-        if (before || after) r = op<"index_select">(r, d, positions(n, before, after, how));
+        any = any || before || after;
     }
-    return r.get() == x.get() ? op<"clone">(x) : r;
+    return any ? op<"_border">(x, pad, int64_t(how)) : op<"clone">(x);
 }
 template <Border How, int Dimensions>
 Tensor border_of(const Tensor& x, IntSpan pad) {
@@ -126,6 +257,12 @@ const Family borders([](Registry& r) {
             for (auto& p : back) p = -p;
             return op<"constant_pad_nd">(b.g, back, Scalar(0));
         });
+    r.add("_border(Tensor self, int[] pad, int mode) -> Tensor", "").kernel<bordered>().grad("self", "", [](Back& b) {
+        return op<"_border_backward">(b.g, b.sizes(0), b.ints(1), b.integer(2));
+    });
+    r.add("_border_backward(Tensor grad_output, int[] sizes, int[] pad, int mode) -> Tensor", "")
+        .kernel<bordered_backward>()
+        .grad("grad_output", "", [](Back& b) { return op<"_border">(b.g, b.ints(2), b.integer(3)); });
     r.add("nn::pad(Tensor self, int[] pad, str mode=\"constant\", float? value=None) -> Tensor", "f").kernel<pad>();
     r.add("nn::reflection_pad1d(Tensor self, int[2] padding) -> Tensor", "f").kernel<border_of<Border::reflect, 1>>();
     r.add("nn::reflection_pad2d(Tensor self, int[4] padding) -> Tensor", "f").kernel<border_of<Border::reflect, 2>>();

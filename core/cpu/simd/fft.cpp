@@ -193,8 +193,8 @@ void line_to_real(const FftLine<T>& plan, const T* in, const T* roots, T* out, T
     using V = LineVec<T>;
     constexpr int w = kLanesOf<V>;
     const int64_t h = plan.n;
-    const Split<T> z{b.im, b.re};    // backward: real and imaginary parts change places
-    z.re[0] = in[0] + in[2 * h];  // what a real signal cannot have is ignored
+    const Split<T> z{b.im, b.re};  // backward: real and imaginary parts change places
+    z.re[0] = in[0] + in[2 * h];   // what a real signal cannot have is ignored
     z.im[0] = in[0] - in[2 * h];
     for (int64_t k = 1; k <= h / 2; k += w) {
         const int64_t mirror = h - k - w + 1;

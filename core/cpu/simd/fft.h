@@ -168,5 +168,4 @@ inline void butterfly(Pair<V>* a) {
     }
 }
 
-
 }  // namespace fb::cpu::FB_ARCH
