@@ -52,6 +52,7 @@ Tensor conv_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& wei
     const Tensor w = dense(weight);
     if (winograd_fits(s, g.dtype(), channels_last || shows_channels_last(g)))
         if (Tensor r = winograd_data_gradient(s, g, w); r.defined()) return r;
+    if (rows_fit(s, g.dtype(), channels_last || shows_channels_last(g))) return rows_data_gradient(s, g, w);
     // oneDNN fills a few channels up to a block.
     if (g.dtype() == DType::f32 && s.in[1] <= 4 && s.groups == 1 && !channels_last)
         return columns_data_gradient(s, g, w);
@@ -68,6 +69,8 @@ Tensor conv_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g
         return depthwise_weight_gradient(s, x, g, bias);
     if (winograd_fits(s, x.dtype(), shows_channels_last(x) || shows_channels_last(g)))
         if (Tensor r = winograd_weight_gradient(s, x, g, bias); r.defined()) return r;
+    if (rows_fit(s, x.dtype(), shows_channels_last(x) || shows_channels_last(g)))
+        return rows_weight_gradient(s, x, g, bias);
     if (Tensor r = library_weight_gradient(s, x, g, bias); r.defined()) return r;
     if (!is_low_precision(x.dtype())) return columns_weight_gradient(s, x, g, bias);
     const Tensor r = convert(conv_weight_gradient(s, wide(x), wide(g), bias), x.dtype());

@@ -19,6 +19,11 @@ Tensor library_forward(const ConvShape& s, const Tensor& x, const Tensor& w, con
 Tensor library_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w, bool channels_last);
 Tensor library_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias);
 
+// --- products with the weights as they lie: float, few positions and many weights
+bool rows_fit(const ConvShape& s, DType t, bool channels_last);
+Tensor rows_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w);
+Tensor rows_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias);
+
 // --- matrix products over columns: every other type
 Tensor columns_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias);
 Tensor columns_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w);

@@ -108,3 +108,21 @@ def test_winograd_spreads_no_infinity(value):
     assert fb.equal(data[0].isfinite(), fb.ones(32, 24, 24, dtype=fb.bool))
     assert data[1].isfinite().sum() == 32 * (24 * 24 - 9)
     assert value == 3e38 or not weight.isfinite().any()
+
+
+@pytest.mark.parametrize(
+    "shape, outputs, kernel, options",
+    [
+        ((3, 512, 2, 2), 64, 3, {"padding": 1}),
+        ((2, 96, 9, 8), 112, 5, {"padding": 2, "stride": 2}),
+        ((1, 264, 7, 6), 120, 3, {"padding": (0, 2), "dilation": 2}),
+        ((5, 600, 3, 3), 450, 1, {}),
+    ],
+)
+@pytest.mark.parametrize("hidden", [False, True])
+def test_gradients_with_few_positions(shape, outputs, kernel, options, hidden):
+    fb.manual_seed(0)
+    x, w = fb.randn(shape), fb.randn(outputs, shape[1], kernel, kernel) / 50
+    if hidden:
+        x = F.conv2d(x, fb.randn(shape[1], shape[1], 1, 1) / 30)
+    compare((x, w, fb.randn(outputs)), 1e-4, 1e-4, **options)
