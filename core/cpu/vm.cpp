@@ -40,7 +40,7 @@ void Chain::finish() {
             if (v >= 0 && last_read[size_t(v)] == int(s) && values[size_t(v)].reg >= 0 &&
                 std::find(released.begin(), released.end(), values[size_t(v)].reg) == released.end())
                 released.push_back(values[size_t(v)].reg);
-        const bool alone = steps[s].fold || steps[s].spread;
+        const bool alone = steps[s].fold || steps[s].spread || steps[s].by_row;
         if (!alone) free.insert(free.end(), released.begin(), released.end());
         if (output_of[to] < 0) {
             if (free.empty()) {
@@ -251,6 +251,21 @@ void Run::blocks(int64_t begin, int64_t end) const {
                 for (int64_t r = 0; r < rows; ++r) {
                     char* p[2] = {to.p + r * columns * item, a.p + r * a.stride};
                     s.loop(p, st, columns, nullptr);
+                }
+            } else if (s.by_row) {
+                int64_t st[5] = {item}, next[5] = {columns * item};  // of operands that are not there: nowhere
+                char* p[5] = {to.p};
+                for (int k = 0; k < 4 && s.from[size_t(k)] >= 0; ++k) {
+                    const Place& q = at[size_t(s.from[size_t(k)])];
+                    const bool row = c.values[size_t(s.from[size_t(k)])].reach == Reach::Row;
+                    p[k + 1] = q.p;
+                    st[k + 1] = row ? 0 : q.stride;
+                    next[k + 1] = row ? q.stride : columns * q.stride;
+                }
+                const void* params = s.params < 0 ? nullptr : c.params[size_t(s.params)].data();
+                for (int64_t r = 0; r < rows; ++r) {
+                    s.loop(p, st, columns, params);
+                    for (int k = 0; k < 5; ++k) p[k] += next[k];
                 }
             } else {
                 char* p[5] = {to.p};

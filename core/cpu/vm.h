@@ -22,6 +22,7 @@ struct ChainStep {
     Loop loop = nullptr;      // an elementwise step …
     FoldLoop fold = nullptr;  // … or one that folds each row to one value …
     bool spread = false;      // … or (the loop copies) one that repeats a row's value along it
+    bool by_row = false;      // an elementwise step run row by row, because an operand has one value a row
     int to = -1;
     std::array<int, 4> from{-1, -1, -1, -1};
     int params = -1;  // place in Chain::params

@@ -302,14 +302,19 @@ public:
         }
         std::vector<int> passes;
         for (const Pass& p : s.passes) {
-            Small<int, 4> from;
-            for (const Pass::In& in : p.in) {
-                if (in.slot >= 0) from.push_back(ready(of_slot(in.slot), in.type, full));
-                else if (in.pass >= 0) from.push_back(ready(passes[size_t(in.pass)], in.type, full));
-                else from.push_back(number(in.number, in.type));
-            }
             ChainStep c;
             c.loop = p.loop;
+            const bool by_row = full && takes_single_values(p);
+            Small<int, 4> from;
+            for (const Pass::In& in : p.in) {
+                if (in.slot < 0 && in.pass < 0) {
+                    from.push_back(number(in.number, in.type));
+                    continue;
+                }
+                const int v = in.slot >= 0 ? of_slot(in.slot) : passes[size_t(in.pass)];
+                c.by_row = c.by_row || (by_row && value(v).reach == Reach::Row);
+                from.push_back(ready(v, in.type, full && !by_row));
+            }
             if (p.has_params) {
                 c.params = int(f_.chain.params.size());
                 f_.chain.params.push_back(p.params);
@@ -324,6 +329,14 @@ public:
     }
 
 private:
+    // Loops as fast with one operand that stays as with two that move, on rows long enough for a call each.
+    bool takes_single_values(const Pass& p) const {
+        constexpr int64_t kLong = 128;
+        if (p.in.size() != 2 || f_.sizes.empty() || f_.sizes.back() < kLong) return false;
+        for (cpu::Binary b : {cpu::Binary::add, cpu::Binary::sub, cpu::Binary::mul, cpu::Binary::div})
+            if (p.loop == cpu::binary_loop(b, DType::f32)) return true;
+        return false;
+    }
     cpu::ChainValue& value(int v) { return f_.chain.values[size_t(v)]; }
     int add(DType t, Reach r) {
         f_.chain.values.push_back({t, r, -1});

@@ -365,6 +365,7 @@ void optimize(Graph& g) {
     join_equal(g);
     drop_copies(g);
     drop_dead(g);
+    find_norms(g);
     recompute(g);
     drop_dead(g);
 }

@@ -8,6 +8,9 @@ namespace fb::graph {
 // ones dropped. Also decides which elementwise results the backward computes again instead of keeping them.
 void optimize(Graph& g);
 
+// Layer norms written with means become one step where nothing else reads what lies between.
+void find_norms(Graph& g);
+
 // By memory number: written by some step, so that the order of reads and writes counts.
 std::vector<bool> written_memories(const Graph& g);
 

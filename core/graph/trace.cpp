@@ -424,6 +424,8 @@ void Tracer::record(const Op& op, Frame& f, const std::vector<std::pair<Tensor, 
             return;
         }
         s.expected = f.value.scalar();
+        const std::string& name = op.schema.name;
+        if (name == "equal" || name == "allclose" || name == "is_nonzero") note("branch");
     } else if (op.schema.return_kinds.size() == 1 && op.schema.return_kinds[0] == Kind::Tensors) {
         s.list = true;
         for (const Tensor& t : f.list) s.results.push_back(t.defined() ? add_result(t) : -1);
@@ -517,6 +519,7 @@ void Tracer::item(const Tensor& t, const Scalar& value) {
     }
     Step s;
     Argument a;
+    if (value.kind == Scalar::Kind::Bool) note("branch");
     a.value = Value(t);
     a.slots.push_back(slot_of(t, op_ref<"alias">(), false));
     s.args.push_back(std::move(a));

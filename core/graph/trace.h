@@ -34,8 +34,12 @@ public:
     void finish();                                 // fills in what slots know of their samples
 
     void fail(const std::string& why) {
-        if (failure_.empty()) failure_ = why;
+        if (!failure_.empty()) return;
+        failure_ = why;
+        note("failure");
     }
+    // Told what happens that somebody may want to know the place of in the program: "failure" or "branch".
+    static inline void (*on_event)(const char* what) = nullptr;
     const std::string& failure() const { return failure_; }
     bool lenient = false;  // values that leave the graph become constants of it (jit.trace), and no backward follows
     const std::string& baked() const { return baked_; }  // the first that did
@@ -70,6 +74,9 @@ private:
         size_t operator()(const View& v) const;
     };
     static View view_of(const TensorImpl& t);
+    void note(const char* what) const {
+        if (!lenient && on_event) on_event(what);
+    }
 
     void record(const Op& op, Frame& f, const std::vector<std::pair<Tensor, uint32_t>>& versions, bool random);
     std::vector<Pass> passes_for(const Frame& f, const Step& s) const;

@@ -513,7 +513,25 @@ PyType_Slot slots[] = {
 };
 PyType_Spec spec = {"flambeau._C._Entry", sizeof(EntryObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};
 
+// What the tracer notes is told to a Python function, which knows where the program is.
+PyObject* listener = nullptr;
+void tell(const char* what) {
+    if (!listener) return;
+    const PyGILState_STATE state = PyGILState_Ensure();
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (!Ref(PyObject_CallFunction(listener, "s", what))) PyErr_WriteUnraisable(listener);
+    PyErr_Restore(type, value, traceback);
+    PyGILState_Release(state);
+}
+PyObject* set_listener(PyObject*, PyObject* function) {
+    Py_XDECREF(std::exchange(listener, Py_NewRef(function)));
+    Tracer::on_event = tell;
+    return none();
+}
+
 PyMethodDef functions[] = {
+    {"_on_trace_event", set_listener, METH_O, "The function that is told of what a trace notes: 'failure', 'branch'."},
     {"_runs_plainly", runs_plainly, METH_NOARGS, "Must calls be made as they are, seen by somebody?"},
     {"_cannot_capture", cannot_capture, METH_O, "Says why the running capture, if there is one, cannot be used."},
     {"_is_tracing", is_tracing, METH_NOARGS, "Is this thread recording?"},

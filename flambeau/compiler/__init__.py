@@ -16,6 +16,7 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import _C
+from flambeau._dynamo.exc import InvalidBackend
 
 from . import _compiled
 
@@ -49,10 +50,6 @@ _STANCES = (
     "aot_eager_then_compile",
 )
 _default_backend: str = "inductor"
-
-
-class InvalidBackend(RuntimeError):
-    """The name of a backend that does not exist."""
 
 
 def _check_backend(backend: str | Callable | None) -> None:
@@ -91,7 +88,8 @@ def compile(
     model : callable or Module, optional
         Without it, a decorator is returned.
     fullgraph : bool
-        Warn when a call cannot be recorded and runs eagerly.
+        Raise when a call does what no graph holds (``print``, a branch on a tensor's value, a disabled
+        function, foreign C code), naming the line; warn when it merely reaches state that is not watched.
     disable : bool
         Return ``model`` as it is.
 
@@ -99,6 +97,8 @@ def compile(
     ------
     InvalidBackend, RuntimeError
         For an unknown backend or mode, and when both ``mode`` and ``options`` are given.
+    torch._dynamo.exc.Unsupported
+        When the compiled function is called, with ``fullgraph``.
     """
     if mode is not None and options is not None:
         raise RuntimeError(
@@ -121,6 +121,8 @@ def compile(
             isolate_recompiles=isolate_recompiles,
             shapes_spec=shapes_spec,
         )
+    if dynamic not in (None, True, False):
+        raise AssertionError(f"Expected enable to be a bool, got {type(dynamic)}")
     if disable:
         return model
     if isinstance(model, fb.nn.Module):
@@ -141,15 +143,19 @@ def disable(fn: Callable | None = None, recursive: bool = True, *, reason: str |
     """A function that is never recorded: a compiled function that calls it runs eagerly."""
     if fn is None:
         return functools.partial(disable, recursive=recursive, reason=reason)
-    text = f"it calls {getattr(fn, '__name__', fn)}, which is under torch.compiler.disable" + (
+    text = f"it calls {getattr(fn, '__name__', type(fn).__name__)}, which is under torch.compiler.disable" + (
         f": {reason}" if reason else ""
     )
 
-    @functools.wraps(fn)
+    @functools.wraps(fn, assigned=[n for n in functools.WRAPPER_ASSIGNMENTS if hasattr(fn, n)], updated=())
     def plain(*args: Any, **kwargs: Any) -> Any:
         _C._cannot_capture(text)
         return fn(*args, **kwargs)
 
+    if isinstance(fn, fb.nn.Module):
+        from ._module import OptimizedModule
+
+        return OptimizedModule(fn, forward=plain)
     return plain
 
 

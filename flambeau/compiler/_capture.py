@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import linecache
 import re
 import sys
+import threading
 import types
 from collections import OrderedDict, defaultdict
 from typing import Any
@@ -21,6 +23,111 @@ _PURE_TYPES = (
     OrderedDict, defaultdict, types.MappingProxyType, types.GeneratorType, types.CellType, types.FunctionType,
     type(None), type({}.keys()), type({}.values()), type({}.items()), re.Pattern, re.Match,
 )  # fmt: skip
+
+
+Place = tuple[str, int, str]  # file, line, function
+
+_DISABLED = "Skip calling `torch.compiler.disable()`d function"
+_BUILTIN = "Failed to trace builtin operator"
+_FOREIGN = "Attempted to call function marked as skipped"
+_BREAK = "Call to `torch._dynamo.graph_break()`"
+
+
+def _shown(place: Place | None) -> str:
+    """A line of the program as a traceback shows it."""
+    if place is None:
+        return ""
+    name, line, function = place
+    code = linecache.getline(name, line).strip()
+    text = f'\n\nfrom user code:\n   File "{name}", line {line}, in {function}'
+    return text + (f"\n    {code}" if code else "")
+
+
+def explain_branch(place: Place) -> str:
+    """The text of the error where a tensor's value decides what runs, although one graph was asked for."""
+    return (
+        "Data-dependent branching\n"
+        "  Explanation: Detected data-dependent branching (e.g. `if my_tensor.sum() > 0:`): the value of a "
+        "tensor decides what runs.\n"
+        "  Hint: Use `torch.where` or `torch.cond`. Without fullgraph=True each way is recorded on its own."
+        + _shown(place)
+    )
+
+
+class Problem(str):
+    """Why a call was not recorded.
+
+    ``kind`` is PyTorch's name for it where PyTorch breaks its graph too, ``place`` the line of the program.
+    """
+
+    kind: str | None = None
+    place: Place | None = None
+
+    def __new__(cls, text: str, kind: str | None = None, place: Place | None = None) -> Problem:
+        self = super().__new__(cls, text)
+        self.kind, self.place = kind, place
+        return self
+
+    def explain(self) -> str:
+        """The text of the error, where a graph was asked for."""
+        return (
+            f"{self.kind}\n  Explanation: this call cannot be recorded, because {self}\n"
+            "  Hint: Take it out of the compiled function. Without fullgraph=True the call runs eagerly."
+            + _shown(self.place)
+        )
+
+
+def _place(frame: types.FrameType | None) -> Place | None:
+    """The first line outside the library, from ``frame`` outwards."""
+    while frame is not None and _is_internal(frame):
+        frame = frame.f_back
+    return frame and (frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+
+
+def _importing(frame: types.FrameType | None) -> bool:
+    """Whether a module is being imported: that happens once, whoever asks first."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _is_internal(frame: types.FrameType) -> bool:
+    return is_library(frame.f_globals.get("__name__")) or frame.f_code.co_filename.startswith("<frozen ")
+
+
+class _Places(threading.local):
+    """Where this thread's recording first failed, and first decided by a value."""
+
+    failure: Place | None = None
+    branch: Place | None = None
+
+
+_places = _Places()
+
+
+def _note(event: str) -> None:
+    frame = sys._getframe(1)
+    if event == "failure":
+        _places.failure = _places.failure or _place(frame)
+    elif not _is_internal(frame):
+        _places.branch = _places.branch or _place(frame)
+
+
+_C._on_trace_event(_note)
+
+
+def _explained(problem: str) -> Problem:
+    """A problem that the tracer met."""
+    if isinstance(problem, Problem):
+        return problem
+    kind = None
+    if "torch.compiler.disable" in problem:
+        kind = _DISABLED
+    elif "torch._dynamo.graph_break" in problem:
+        kind = _BREAK
+    return Problem(problem, kind, _places.failure)
 
 
 def _forbidden(function: Any, strict: bool) -> str | None:
@@ -49,7 +156,7 @@ class Observer:
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch
-        self.problem: str | None = None
+        self.problem: Problem | None = None
         self._known: dict[types.CodeType, bool] = {}  # code -> is it library code?
 
     def __call__(self, frame: types.FrameType, event: str, arg: Any) -> None:
@@ -65,30 +172,39 @@ class Observer:
                 try:
                     self.watch.code(code, frame.f_globals)
                 except CannotCapture as why:
-                    self.problem = str(why)
+                    if _importing(frame):
+                        return
+                    self.problem = Problem(str(why), None, _place(frame))
                     return
         if event == "c_call" and not code.co_filename.startswith("<frozen "):
-            self.problem = _forbidden(arg, strict=not library)
+            why = _forbidden(arg, strict=not library)
+            if why is not None and not _importing(frame):
+                builtin = getattr(arg, "__module__", None) == "builtins"
+                self.problem = Problem(why, _BUILTIN if builtin else _FOREIGN, _place(frame))
 
 
-def capture(function: Any, args: tuple, kwargs: dict, now: bool = False) -> tuple[Any, Any, str | None]:
+def capture(
+    function: Any, args: tuple, kwargs: dict, now: bool = False
+) -> tuple[Any, Any, Problem | None, Place | None]:
     """Call ``function`` and record it.
 
-    Where a backward belongs to the call, the caller's own is recorded when it runs, and ``entry.state()`` tells
-    that it did; with ``now`` one is run for that purpose.
+    Where a backward belongs to the call, the caller's own is recorded when it runs, and ``entry.state()``
+    tells that it did; with ``now`` one is run for that purpose.
 
     Returns
     -------
     tuple
-        The result, the entry (``_C._Entry``) or None, and why there is none.
+        The result, the entry (``_C._Entry``) or None, why there is none, and the line that decided something
+        by a value of a tensor, if there is one.
     """
     watch = Watch()
+    _places.failure = _places.branch = None
     try:
         watch.values([function])
         watch.arguments((args, kwargs))
         entry = _C._Entry(args, kwargs, watch.guards)
     except (CannotCapture, NotImplementedError) as why:
-        return function(*args, **kwargs), None, str(why)
+        return function(*args, **kwargs), None, Problem(str(why)), None
     observer = Observer(watch)
     entry.start(watch.tensors)
     watch.on_tensor = entry.know
@@ -105,7 +221,7 @@ def capture(function: Any, args: tuple, kwargs: dict, now: bool = False) -> tupl
     entry.stop()
     problem = observer.problem
     if problem is None and (changed := watch.guards.changed()) is not None:
-        problem = f"it changed Python state: {changed}"
+        problem = Problem(f"it changed Python state: {changed}")
     if problem is None:
         try:
             result, problem = entry.finish(result, now)
@@ -113,5 +229,5 @@ def capture(function: Any, args: tuple, kwargs: dict, now: bool = False) -> tupl
             problem = f"{type(why).__name__} while its backward was recorded: {why}".splitlines()[0]
     if problem is not None:
         entry.give_up()
-        return result, None, problem
-    return result, entry, None
+        return result, None, _explained(problem), _places.branch
+    return result, entry, None, _places.branch

@@ -11,15 +11,16 @@ from time import perf_counter
 from typing import Any
 
 from flambeau import _C
+from flambeau._dynamo import config
+from flambeau._dynamo.exc import FailOnRecompileLimitHit, RecompileError, Unsupported
 
-from ._capture import capture
+from ._capture import Problem, capture, explain_branch
 
 ROUNDS = 3  # timed calls of each kind before a path is judged
 CLEAR = 0.8, 1.3  # compiled over eager: below or above, one call of each is enough,
 LONG = 1e-3  # if it took so many seconds
 MARGIN = 0.95  # what compiled may cost of eager's time: ties go to eager
 PATIENCE = 2  # calls run eagerly until a backward comes; then one is run to be recorded
-RECOMPILE_LIMIT = 8
 ATTEMPTS = 3  # captures that fail before a function is left to eager
 
 _all: weakref.WeakSet[Compiled] = weakref.WeakSet()
@@ -58,7 +59,7 @@ class Compiled:
 
     def __init__(self, function: Callable, limit: int | None = None, fullgraph: bool = False) -> None:
         self.function = function
-        self.limit = RECOMPILE_LIMIT if limit is None else limit
+        self.limit = limit
         self.fullgraph = fullgraph
         self.lock = threading.RLock()
         self.ready: list[Callable] = []  # `call` of the paths that won
@@ -77,7 +78,7 @@ class Compiled:
     def miss(self, args: tuple, kwargs: dict) -> Any:
         """A call that no winning path has answered."""
         function = self.function
-        if self.left_to_eager or _stance == "force_eager" or _C._runs_plainly():
+        if self.left_to_eager or _stance == "force_eager" or config.disable or _C._runs_plainly():
             return function(*args, **kwargs)
         for path in list(self.paths):
             if path.state == "compiled":
@@ -130,8 +131,13 @@ class Compiled:
             self.left_to_eager = True
 
     def _capture(self, args: tuple, kwargs: dict, now: bool = False) -> Any:
+        limit = config.recompile_limit if self.limit is None else self.limit
+        if self.paths and config.error_on_recompile:
+            raise RecompileError("a call fits no recording, and config.error_on_recompile is set")
+        if len(self.paths) >= limit and config.fail_on_recompile_limit_hit:
+            raise FailOnRecompileLimitHit(f"recompile_limit of {limit} reached\n{self.report()}")
         if (
-            len(self.paths) >= self.limit
+            len(self.paths) >= limit
             or _stance in ("eager_on_recompile", "fail_on_recompile")
             or not self.lock.acquire(False)
         ):
@@ -139,10 +145,14 @@ class Compiled:
                 raise RuntimeError("Detected recompile when torch.compile stance is 'fail_on_recompile'.")
             return self.function(*args, **kwargs)
         try:
-            result, entry, problem = capture(self.function, args, kwargs, now)
+            result, entry, problem, branch = capture(self.function, args, kwargs, now)
+            if branch and self.fullgraph:
+                raise Unsupported(explain_branch(branch))
             if entry is not None:
                 self.paths.append(Path(entry))
             elif problem is not None:
+                if self.fullgraph and problem.kind is not None:
+                    raise Unsupported(problem.explain())
                 if self.fullgraph and problem not in self.problems:
                     warnings.warn(
                         f"torch.compile(fullgraph=True): runs eagerly, because {problem}", stacklevel=4
@@ -152,7 +162,7 @@ class Compiled:
         finally:
             self.lock.release()
 
-    def _note(self, problem: str) -> None:
+    def _note(self, problem: Problem | str) -> None:
         self.problems.append(problem)
         self.left_to_eager = len(self.problems) >= ATTEMPTS and not self.paths
 
@@ -173,7 +183,8 @@ class Compiled:
                 line += f"{path.state} kept (eager {eager * 1e6:.1f} µs, compiled {compiled * 1e6:.1f} µs)"
             lines.append(line)
         for problem in dict.fromkeys(self.problems):
-            lines.append(f"  not captured: {problem}")
+            place = getattr(problem, "place", None)
+            lines.append(f"  not captured: {problem}" + (f" ({place[0]}:{place[1]})" if place else ""))
         if self.left_to_eager:
             lines.append("  left to eager")
         return "\n".join(lines)

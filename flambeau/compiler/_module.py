@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import flambeau as fb
@@ -15,11 +16,11 @@ class OptimizedModule(fb.nn.Module):
     Attributes that it has not itself are the module's; parameters and buffers are shared with it.
     """
 
-    def __init__(self, mod: fb.nn.Module, **options: Any) -> None:
+    def __init__(self, mod: fb.nn.Module, forward: Callable | None = None, **options: Any) -> None:
         super().__init__()
         self._modules["_orig_mod"] = mod
         self.__dict__["_options"] = options
-        self.__dict__["forward"] = compiled_function(mod, **options)
+        self.__dict__["forward"] = forward or compiled_function(mod, **options)
         self.__dict__["training"] = mod.training
 
     @property
@@ -57,7 +58,8 @@ class OptimizedModule(fb.nn.Module):
 
     def report(self) -> str:
         """What was captured, and whether compiled or eager was kept."""
-        return self.__dict__["forward"].report()
+        forward = self.__dict__["forward"]
+        return forward.report() if hasattr(forward, "report") else "never recorded: torch.compiler.disable"
 
 
 def _make(module: fb.nn.Module, options: dict) -> OptimizedModule:

@@ -350,3 +350,53 @@ def test_disable_reset_and_stance():
         assert not quick._compiled.paths
     quick(torch.ones(2))
     assert quick._compiled.paths
+
+
+def by_hand(x, w, b):
+    d = x - x.mean(-1, keepdim=True)
+    return d / torch.sqrt((d * d).mean(-1, keepdim=True) + 1e-5) * w + b
+
+
+def by_hand_inverse(x, w, b):
+    d = x - x.mean(2, keepdim=True)
+    return w * (d * torch.rsqrt(d.pow(2).mean(-1, keepdim=True) + 1e-3)) + b
+
+
+def by_hand_with_statistics(x, w, b):
+    mean = x.mean(-1, keepdim=True)
+    d = x - mean
+    return d / torch.sqrt((d * d).mean(-1, keepdim=True) + 1e-5) * w + b, mean
+
+
+def not_a_norm(x, w, b):
+    d = x - x.mean(-1, keepdim=True)
+    return d / torch.sqrt((x * x).mean(-1, keepdim=True) + 1e-5) * w + b
+
+
+@pytest.mark.parametrize("columns", [5, 40, 256])
+@pytest.mark.parametrize("function", [by_hand, by_hand_inverse, by_hand_with_statistics, not_a_norm])
+def test_layer_norms_by_hand(function, columns):
+    torch.manual_seed(1)
+    compiled = torch.compile(function)
+    args = torch.randn(3, 7, columns) * 3 + 1, torch.randn(columns), torch.randn(columns)
+    expected = function(*args)
+    for _ in range(8):
+        found = compiled(*args)
+    found, expected = (t if isinstance(t, tuple) else (t,) for t in (found, expected))
+    for a, b in zip(found, expected):
+        assert torch.allclose(a, b, atol=2e-6, rtol=1e-5)
+    text = compiled._compiled.paths[0].entry.text()
+    assert ("native_layer_norm" in text) == (function in (by_hand, by_hand_inverse))
+
+
+@pytest.mark.parametrize("columns", [3, 127, 128, 300])
+def test_rows_beside_single_values(columns):
+    def f(x, s):
+        y = (x - x.amax(-1, keepdim=True)).exp()
+        return y / y.sum(-1, keepdim=True) * s + (s - y)
+
+    torch.manual_seed(2)
+    compiled, x, s = torch.compile(f), torch.randn(11, columns), torch.randn(11, 1)
+    for _ in range(8):
+        assert torch.allclose(compiled(x, s), f(x, s), atol=1e-6)
+    assert torch.allclose(compiled._compiled.paths[0].entry.call((x, s), {}), f(x, s), atol=1e-6)

@@ -1,0 +1,87 @@
+"""``torch._dynamo``: the part of it that packages use; the engine is :mod:`flambeau.compiler`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+__all__ = [
+    "OptimizedModule", "allow_in_graph", "assume_constant_result", "config", "disable",
+    "disallow_in_graph", "eval_frame", "exc", "external_utils", "forbid_in_graph", "graph_break",
+    "is_compiling", "is_dynamo_supported", "list_backends", "mark_dynamic", "mark_static",
+    "mark_static_address", "maybe_mark_dynamic", "optimize", "reset", "run",
+    "set_stance", "substitute_in_graph",
+]  # fmt: skip
+
+_OF_COMPILER = frozenset(
+    "allow_in_graph assume_constant_result disable is_compiling list_backends reset set_stance "
+    "substitute_in_graph".split()
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _OF_COMPILER:
+        return getattr(importlib.import_module("flambeau.compiler"), name)
+    if name == "OptimizedModule":
+        return importlib.import_module("flambeau._dynamo.eval_frame").OptimizedModule
+    if name in ("config", "eval_frame", "exc", "external_utils"):
+        return importlib.import_module(f"flambeau._dynamo.{name}")
+    raise AttributeError(f"module 'torch._dynamo' has no attribute {name!r}")
+
+
+def optimize(
+    backend: str | Callable = "inductor",
+    *,
+    nopython: bool = False,
+    disable: bool = False,
+    dynamic: bool | None = None,
+    **ignored: Any,
+) -> Callable[[Callable], Callable]:
+    """A decorator: ``flambeau.compile`` under its older name (``nopython`` is ``fullgraph``)."""
+    import flambeau as fb
+
+    return lambda fn: fb.compile(fn, backend=backend, fullgraph=nopython, disable=disable, dynamic=dynamic)
+
+
+def graph_break(msg: str = "") -> None:
+    """The call that reaches this is not recorded: it runs eagerly, or raises under ``fullgraph=True``."""
+    from flambeau import _C
+
+    _C._cannot_capture("it calls torch._dynamo.graph_break()" + (f": {msg}" if msg else ""))
+
+
+def disallow_in_graph(fn: Callable) -> Callable:
+    """``fn`` as one that is never recorded."""
+    return __getattr__("disable")(fn)
+
+
+def forbid_in_graph(fn: Callable | Sequence[Callable]) -> Any:
+    """``fn`` as one that is never recorded, or a list of such."""
+    return [disallow_in_graph(f) for f in fn] if isinstance(fn, (list, tuple)) else disallow_in_graph(fn)
+
+
+def run(fn: Callable | None = None) -> Callable:
+    """``fn``, which uses what was recorded before and records nothing new where a stance says so."""
+    return run if fn is None else fn
+
+
+def is_dynamo_supported() -> bool:
+    """Whether functions can be compiled: everywhere."""
+    return True
+
+
+def mark_dynamic(t: Any, index: int | Sequence[int], *args: Any, **kwargs: Any) -> None:
+    """Nothing to mark: each shape is recorded as it comes."""
+
+
+def maybe_mark_dynamic(t: Any, index: int | Sequence[int]) -> None:
+    """Nothing to mark: each shape is recorded as it comes."""
+
+
+def mark_static(t: Any, index: int | Sequence[int] | None = None) -> None:
+    """Nothing to mark: each shape is recorded as it comes."""
+
+
+def mark_static_address(t: Any, guard: bool = True) -> None:
+    """Nothing to mark: memory is looked up at each call."""

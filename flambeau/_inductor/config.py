@@ -1,0 +1,29 @@
+"""Settings of PyTorch's code generator: they can be read and set, and change nothing here."""
+
+from __future__ import annotations
+
+import types
+
+debug = False
+max_autotune = False
+max_autotune_gemm = False
+max_autotune_pointwise = False
+coordinate_descent_tuning = False
+epilogue_fusion = True
+conv_1x1_as_mm = False
+fx_graph_cache = True
+freezing = False
+force_fuse_int_mm_with_mul = False
+use_mixed_mm = True
+shape_padding = True
+cpp_wrapper = False
+fallback_random = False
+inplace_buffers = True
+allow_buffer_reuse = True
+compile_threads = 1
+split_reductions = True
+pattern_matcher = True
+reorder_for_locality = True
+
+triton = types.SimpleNamespace(cudagraphs=False, cudagraph_trees=True, unique_kernel_names=True)
+cpp = types.SimpleNamespace(threads=-1, simdlen=None, enable_kernel_profile=False)
