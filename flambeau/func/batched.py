@@ -70,7 +70,7 @@ class BatchedTensor(fb.Tensor):
             return f"BatchedTensor(lvl={t._levels[-1]}, bdim={len(t._levels) - 1}, value=\n    {inside}\n)"
 
     def _no_number(self) -> Any:
-        raise RuntimeError(
+        raise _undecided(
             "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling"
             " .item() on a Tensor, please try to rewrite what you're doing with other operations. If error is"
             " occurring somewhere inside PyTorch internals, please file a bug report."
@@ -79,13 +79,21 @@ class BatchedTensor(fb.Tensor):
     item = tolist = numpy = __float__ = __int__ = __index__ = __complex__ = __array__ = _no_number
 
     def __bool__(self) -> bool:
-        raise RuntimeError(
+        raise _undecided(
             "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We"
             " don't support that yet, please file an issue at https://github.com/pytorch/pytorch/issues ."
         )
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         return self._transform_repr(self)
+
+
+def _undecided(text: str) -> RuntimeError:
+    """The error of a question that has an answer for each sample only; an operator written in Python that
+    meets it is run sample by sample."""
+    error = RuntimeError(text)
+    error.by_sample = True
+    return error
 
 
 def is_batched(x: Any) -> bool:
@@ -165,7 +173,7 @@ def looped(func: Callable, args: tuple, kwargs: dict) -> Any:
     name = getattr(func, "__name__", "")
     in_place = (name.endswith("_") and not name.endswith("__")) or name in ("__setitem__", *_IN_PLACE)
     if in_place and levels_of(args[0]) != levels:
-        raise RuntimeError(
+        raise _undecided(
             f"vmap: {name}(self, *extra_args) is not possible because there exists a Tensor `other` in"
             " extra_args that has more elements than `self`. This happened due to `other` being vmapped over"
             " but `self` not being vmapped over in a vmap. Please try to use out-of-place operators instead"

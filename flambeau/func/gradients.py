@@ -172,7 +172,9 @@ def _run(func: Callable, primals: tuple, has_aux: bool, name: str) -> tuple:
     """Own inputs, flat outputs and their structure, and what came beside."""
     leaves, spec = tree_flatten(primals)
     own = [_fresh(x) for x in leaves]
-    output = func(*tree_unflatten(own, spec))
+    # a function whose derivative is taken forward may write into what it is given
+    given = own if name.startswith("vjp") else [x.clone() for x in own]
+    output = func(*tree_unflatten(given, spec))
     aux = None
     if has_aux:
         if not (isinstance(output, tuple) and len(output) == 2):

@@ -38,7 +38,11 @@ def call(func: Callable, args: tuple, kwargs: dict) -> Any:
     if rule is None:
         body = getattr(func, "body", None)
         if body is not None and "out" not in kwargs:
-            return body(*args, **kwargs)
+            try:
+                return body(*args, **kwargs)
+            except RuntimeError as error:
+                if not getattr(error, "by_sample", False):
+                    raise
     with _C.DisableTorchFunctionSubclass():
         if rule is not None:
             return rule(func, args, kwargs)
@@ -94,7 +98,7 @@ def _iter(func: Callable, args: tuple, kwargs: dict) -> Any:
     "element_size", "is_cuda", "is_meta", "_version", "output_nr", "is_contiguous", "is_inference", "names",
     "data_ptr", "retains_grad", "is_conj",
     "is_neg", "get_device", "is_quantized", "is_nested", "register_hook", "retain_grad", "is_mkldnn",
-    "is_sparse_csr", "is_cpu", "_backward_hooks",
+    "is_sparse_csr", "is_cpu", "_backward_hooks", "storage_offset",
 )  # fmt: skip
 def _same(func: Callable, args: tuple, kwargs: dict) -> Any:
     return func(*args, **kwargs)
@@ -129,14 +133,14 @@ greater greater_equal gt hardshrink hardsigmoid hardswish hardtanh heaviside hyp
 isclose isfinite isinf isnan isneginf
 isposinf isreal lcm ldexp le leaky_relu lerp less less_equal lgamma log log10 log1p log2 logaddexp logaddexp2
 logical_and logical_not logical_or
-logical_xor logit logsigmoid lt masked_fill maximum minimum mish mul multiply nan_to_num ne neg negative
+logical_xor logit logsigmoid lt maximum minimum mish mul multiply nan_to_num ne neg negative
 nextafter not_equal polygamma positive pow
-prelu rad2deg real reciprocal relu relu6 remainder resolve_conj resolve_neg round rsqrt rsub selu sgn sigmoid
+rad2deg real reciprocal relu relu6 remainder resolve_conj resolve_neg round rsqrt rsub selu sgn sigmoid
 sign signbit silu sin sinc sinh
 softplus softshrink softsign sqrt square sub subtract tan tanh tanhshrink threshold to true_divide trunc
-type_as view_as_real where xlogy bfloat16
+view_as_real where xlogy bfloat16
 bool byte char cpu double float half int long short cfloat cdouble contiguous zeros_like ones_like full_like
-empty_like alias type
+empty_like alias
 __add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__ __div__ __rdiv__ __floordiv__
 __rfloordiv__ __mod__ __rmod__ __pow__
 __rpow__ __neg__ __pos__ __abs__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __and__ __rand__ __or__ __ror__
@@ -160,7 +164,7 @@ def _ranked(tensors: list, levels: tuple[int, ...]) -> list:
     n, made = len(levels), []
     for t in tensors:
         low = logical_dim(t)
-        if low == 0 and highest:
+        if low == 0 and highest and t.dtype != fb.bool:
             # a number among tensors does not decide the dtype, though its samples have a dimension here
             dtype = fb.result_type(fb.empty((), dtype=t.dtype), fb.empty((1,), dtype=highest[0].dtype))
             data = aligned(t, levels)
@@ -202,6 +206,28 @@ def _elementwise_in_place(func: Callable, args: tuple, kwargs: dict) -> Any:
     a, k = tree_unflatten(leaves, spec)
     func(*a, **k)
     return args[0]
+
+
+@_rule("type_as")
+def _type_as(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return make(physical(args[0]).to(args[1].dtype), levels_of(args[0]))
+
+
+@_rule("type")
+def _type(func: Callable, args: tuple, kwargs: dict) -> Any:
+    result = func(physical(args[0]), *args[1:], **kwargs)
+    return result if isinstance(result, str) else make(result, levels_of(args[0]))
+
+
+@_rule("masked_fill")
+def _masked_fill(func: Callable, args: tuple, kwargs: dict) -> Any:
+    values = dict(zip(("input", "mask", "value"), args), **kwargs)
+    t, mask, value = values["input"], values["mask"], values["value"]
+    if not isinstance(value, fb.Tensor):
+        return _elementwise(func, (t, mask, value), {})
+    if logical_dim(value) or mask.dtype != fb.bool:
+        return looped(func, args, kwargs)  # which says what is wrong
+    return _elementwise(fb.where, (mask, _type_as(func, (value, t), {}), t), {})
 
 
 # ---------------------------------------------------------------- along dimensions
@@ -259,7 +285,7 @@ def _along(place: int, default: Any, name: str = "dim") -> Callable:
         else:
             dim = _shifted(dim, n)
         before, after = values[1:place], values[place + 1 :]
-        if len(values) <= place and len(before) < place - 1:
+        if len(values) <= place:
             rest[name] = dim
             return _wrap_all(func(data, *before, **rest), levels)
         return _wrap_all(func(data, *before, dim, *after, **rest), levels)
@@ -269,7 +295,7 @@ def _along(place: int, default: Any, name: str = "dim") -> Callable:
 
 _REDUCING = """
 sum mean prod amax amin argmax argmin std var any all nansum nanmean logsumexp std_mean var_mean count_nonzero
-median nanmedian aminmax
+aminmax
 """.split()
 _KEEPING = """
 cumsum cumprod cummax cummin logcumsumexp softmax log_softmax softmin unsqueeze select narrow mode
@@ -281,6 +307,14 @@ for _n in _KEEPING:
     _RULES[_n] = _along(1, -1)
 for _n in ("sort", "argsort"):
     _RULES[_n] = _along(1, -1)
+
+
+@_rule("median", "nanmedian")
+def _median(func: Callable, args: tuple, kwargs: dict) -> Any:
+    result = _along(1, None)(func, args, kwargs)
+    return result if len(args) > 1 or kwargs else result[0]
+
+
 for _n in "topk kthvalue".split():
     _RULES[_n] = _along(2, -1)
 for _n in "split chunk tensor_split split_with_sizes".split():
@@ -389,6 +423,8 @@ def _permute(func: Callable, args: tuple, kwargs: dict) -> Any:
 def _transpose(func: Callable, args: tuple, kwargs: dict) -> Any:
     data, levels, n = _one(func, args, kwargs)
     a, b = (*args[1:], *kwargs.values())
+    if logical_dim(args[0]) == 0:
+        return looped(func, args, kwargs)
     return make(data.transpose(_shifted(a, n), _shifted(b, n)), levels)
 
 
@@ -408,6 +444,8 @@ def _squeeze(func: Callable, args: tuple, kwargs: dict) -> Any:
     data, levels, n = _one(func, args, kwargs)
     low = logical_dim(args[0])
     dims = _numbers(args, kwargs, "dim")
+    if not dims and (len(args) > 1 or kwargs):  # an empty list of dimensions
+        return args[0]
     where = [d % low for d in dims] if dims and low else range(low) if not dims else []
     gone = [d + n for d in where if data.shape[d + n] == 1]
     return make(data.reshape([s for d, s in enumerate(data.shape) if d not in gone]), levels)
@@ -572,6 +610,23 @@ def _addmm(func: Callable, args: tuple, kwargs: dict) -> Any:
     if beta == 0:
         return product
     return _elementwise(fb.add, (_elementwise(fb.mul, (base, beta), {}) if beta != 1 else base, product), {})
+
+
+def _matrices(func: Callable, args: tuple, kwargs: dict) -> Any:
+    """Samples are a batch of matrices like any other; only where nothing but the input is batched."""
+    t = args[0] if args else None
+    if not is_batched(t) or logical_dim(t) < 2 or any(map(is_batched, tree_flatten((args[1:], kwargs))[0])):
+        return looped(func, args, kwargs)
+    return _wrap_all(func(physical(t), *args[1:], **kwargs), levels_of(t))
+
+
+_OF_MATRICES = """
+cholesky cholesky_ex det eig eigh inv_ex inverse linalg_cholesky linalg_det linalg_eigvals linalg_eigvalsh
+linalg_inv linalg_lu linalg_lu_factor linalg_matrix_exp linalg_matrix_power linalg_pinv linalg_slogdet
+linalg_svdvals logdet lu lu_factor_ex matrix_exp matrix_power pinverse qr slogdet svd
+""".split()
+for _n in _OF_MATRICES:
+    _RULES[_n] = _matrices
 
 
 # ---------------------------------------------------------------- layers whose first dimension is a batch
