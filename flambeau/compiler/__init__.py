@@ -55,7 +55,7 @@ _default_backend: str = "inductor"
 def _check_backend(backend: str | Callable | None) -> None:
     if callable(backend):
         raise NotImplementedError(
-            "torch.compile: a backend of one's own needs torch.fx graphs, which flambeau.compile does not make"
+            "torch.compile: a backend of one's own needs torch.fx graphs, which compile does not make"
         )
     if backend is not None and backend not in _BACKENDS:
         raise InvalidBackend(

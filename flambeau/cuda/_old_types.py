@@ -65,5 +65,5 @@ def storages() -> dict[str, type]:
         name: type(
             name, (_Storage,), {"dtype": getattr(fb, dtype), "is_cuda": True, "__module__": "flambeau.cuda"}
         )
-        for dtype, name in storage._CLASS_OF.items()
+        for dtype, name in storage.CLASS_OF.items()
     }

@@ -228,6 +228,8 @@ def _upsampled(dims: int, *more: Any) -> Callable[[], list[Sample]]:
 
 
 SPECIAL: dict[str, Callable[[], list[Sample]]] = {
+    "_border": lambda: [of(real(2, 3, 4), [1, 2], mode) for mode in range(3)],
+    "_border_backward": lambda: [of(real(2, 3, 7), [2, 3, 4], [1, 2], mode) for mode in range(3)],
     "clone": lambda: [of(real(2, 3))],
     "fill": lambda: [of(real(2, 3), real())],
     "fill_": lambda: [of(real(2, 3), real())],
