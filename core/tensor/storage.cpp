@@ -1,6 +1,7 @@
 #include "tensor/storage.h"
 #include <cstring>
 #include "base/error.h"
+#include "base/parallel.h"
 #include "base/pool.h"
 
 namespace fb {
@@ -42,7 +43,10 @@ void Storage::destroy(Storage* s) {
 }
 
 void Storage::reveal() {
-    static std::mutex mutex;  // two threads may read one result for the first time at once
+    // Two threads may read one result for the first time at once. Who waits does so without the interpreter lock, which
+    // the writer of the bytes needs to come back.
+    static std::mutex mutex;
+    LongWork unlocked;
     std::lock_guard lock(mutex);
     if (!image_) return;
     void* p = cache_alloc(bytes_);

@@ -1,6 +1,8 @@
 # ruff: noqa: E501 (a table of calls and their values)
 """Hidden layouts are not to be seen: float networks, which use them, agree with the same in double, which do not."""
 
+import threading
+
 import pytest
 
 import flambeau as fb
@@ -136,3 +138,19 @@ def test_weights_get_the_gradient_of_a_strided_output():
     assert not gradient.is_contiguous()
     fb.conv2d(x, weight).backward(gradient)
     fb.testing.assert_close(weight.grad[:, :, 0, 0], fb.einsum("nohw,nihw->oi", gradient, x))
+
+
+def test_threads_may_read_one_result_for_the_first_time_at_once():
+    # whoever waits for the plain bytes must not keep the interpreter lock, which their writer needs to come back
+    def read(x):
+        for _ in range(3):
+            x.flatten(1).sum()
+
+    for _ in range(10):
+        x = F.conv2d(fb.ones(8, 16, 48, 48), fb.ones(32, 16, 1, 1))
+        threads = [threading.Thread(target=read, args=(x,), daemon=True) for _ in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join(60)
+            assert not t.is_alive(), "two readers wait for each other"
