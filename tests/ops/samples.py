@@ -230,7 +230,8 @@ def _upsampled(dims: int, *more: Any) -> Callable[[], list[Sample]]:
 def _padded_backward(g: Any, mode: str) -> Any:
     """The gradient of padding by one before and two behind, given that of the result."""
     x = fb.zeros(2, 3, 4, dtype=g.dtype, device=g.device).requires_grad_()
-    return fb.autograd.grad(fb.nn.functional.pad(x, [1, 2], mode), x, g, create_graph=True)[0]
+    with fb.enable_grad():
+        return fb.autograd.grad(fb.nn.functional.pad(x, [1, 2], mode), x, g, create_graph=True)[0]
 
 
 SPECIAL: dict[str, Callable[[], list[Sample]]] = {
