@@ -6,6 +6,8 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flambeau import _C
+
 __all__ = [
     "OptimizedModule", "allow_in_graph", "assume_constant_result", "config", "disable",
     "disallow_in_graph", "eval_frame", "exc", "external_utils", "forbid_in_graph", "graph_break",
@@ -46,8 +48,6 @@ def optimize(
 
 def graph_break(msg: str = "") -> None:
     """The call that reaches this is not recorded: it runs eagerly, or raises under ``fullgraph=True``."""
-    from flambeau import _C
-
     _C._cannot_capture("it calls torch._dynamo.graph_break()" + (f": {msg}" if msg else ""))
 
 
