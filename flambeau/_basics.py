@@ -202,8 +202,9 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
 
 
 def asarray(
-    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
-) -> Tensor:
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None,
+    requires_grad: bool | None = None,
+) -> Tensor:  # fmt: skip
     """A tensor of any data, sharing its memory where it can.
 
     Parameters
@@ -211,7 +212,7 @@ def asarray(
     obj : a tensor, an array, an object with ``__dlpack__`` or the buffer protocol, nested numbers.
     dtype, device : of the result (default: those of `obj`).
     copy : True makes a copy, False refuses to make one, None copies where it must.
-    requires_grad : whether the result is a leaf that requires a gradient; otherwise it has no history.
+    requires_grad : False cuts the history of a tensor, None keeps it, True makes a leaf where there is none.
     """
     import flambeau as fb
 
@@ -246,7 +247,7 @@ def asarray(
     if requires_grad and not made.requires_grad:
         made = made.detach() if made is obj else made
         made.requires_grad_()
-    elif not requires_grad and made.requires_grad:
+    elif requires_grad is False and made.requires_grad:
         made = made.detach()
     return made
 

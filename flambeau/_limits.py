@@ -47,7 +47,7 @@ class finfo:
         name = _PARTS.get(name, name)
         if name not in _FLOATS:
             raise TypeError(
-                f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{name}'"
+                "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'"
             )
         self.dtype = name
         self.bits, mantissa, top, bottom, self.resolution, largest = _FLOATS[name]
@@ -92,7 +92,7 @@ class iinfo:
         signed, unsigned = name.startswith("int"), name.startswith("uint")
         if not (signed or unsigned):
             raise TypeError(
-                f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{name}'"
+                "torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'"
             )
         self.dtype = name
         self.bits = int(name[3:] if signed else name[4:])
@@ -106,4 +106,4 @@ class iinfo:
         return hash(("iinfo", self.dtype))
 
     def __repr__(self) -> str:
-        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"

@@ -502,8 +502,36 @@ def map_(self: Tensor, tensor: Tensor, callable: Callable) -> Tensor:
 
 @_overridable
 def dim_order(self: Tensor, *, ambiguity_check: Any = False) -> tuple[int, ...]:
-    """The dimensions from the one with the largest stride to the smallest."""
-    return tuple(sorted(range(self.dim()), key=lambda d: (-self.stride(d), d)))
+    """The dimensions from the one with the largest stride to the smallest.
+
+    Dimensions of one element or of stride zero may stand anywhere and stay where they are; `ambiguity_check`
+    refuses them: True, or memory formats of which exactly one must be the tensor's.
+    """
+    import flambeau as fb
+
+    formats = [ambiguity_check] if isinstance(ambiguity_check, bool) else ambiguity_check
+    if not isinstance(formats, (list, tuple)) or not all(
+        isinstance(f, (bool, fb.memory_format)) for f in formats
+    ):
+        raise TypeError("The ambiguity_check argument must be a bool or a list of memory formats.")
+    order, ambiguous = list(range(self.dim())), False
+    for i in range(1, self.dim()):
+        at = i
+        for before in reversed(range(i)):
+            a, b = order[before], order[at]
+            if self.size(a) == 1 or self.size(b) == 1 or 0 in (self.stride(a), self.stride(b)):
+                ambiguous = True
+            elif self.stride(a) < self.stride(b):
+                order[before], order[at], at = b, a, before
+            else:
+                break
+    matching = [f for f in formats if not isinstance(f, bool) and self.is_contiguous(memory_format=f)]
+    if ambiguous and ambiguity_check is not False and len(matching) != 1:
+        raise RuntimeError(
+            "The tensor does not have unique dim order, or cannot map to exact one of the given memory"
+            " formats."
+        )
+    return tuple(order)
 
 
 @_overridable

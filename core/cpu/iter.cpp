@@ -408,7 +408,7 @@ static bool same_elements(const Tensor& a, const Tensor& b) {
 
 void check_writable(const Tensor& out) {
     for (size_t d = 0; d < out.sizes().size(); ++d)
-        if (out.sizes()[d] > 1 && out.strides()[d] == 0)
+        if (out.sizes()[d] > 1 && out.strides()[d] == 0 && out.numel())
             fail(ErrorKind::Runtime,
                  "unsupported operation: more than one element of the written-to tensor refers to a single memory "
                  "location. "

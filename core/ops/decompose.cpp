@@ -10,7 +10,7 @@ using namespace linear;
 // ---------------------------------------------------------------- eigenvalues
 std::tuple<Tensor, Tensor> eigh(const Tensor& a, std::string_view uplo) {
     need_square(a, "linalg.eigh");
-    check(!uplo.empty() && (uplo[0] == 'L' || uplo[0] == 'U' || uplo[0] == 'l' || uplo[0] == 'u'),
+    check(uplo.size() == 1 && (uplo[0] == 'L' || uplo[0] == 'U' || uplo[0] == 'l' || uplo[0] == 'u'),
           "Expected UPLO argument to be 'L' or 'U', but got ", uplo);
     const int64_t n = a.size(-1);
     Tensor w = empty(with(batch_of(a), {n}), to_real(a.dtype()), a.device()),

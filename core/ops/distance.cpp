@@ -12,6 +12,7 @@ Tensor pairwise_distance(const Tensor& a, const Tensor& b, double p, double eps,
 
 // x·y / (|x| |y|), each norm at least eps.
 Tensor cosine_similarity(const Tensor& a0, const Tensor& b0, int64_t dim, double eps) {
+    check(eps >= 0, "eps must be non-negative, got: ", eps);
     check(is_floating(a0.dtype()) || is_floating(b0.dtype()),
           "expected common dtype to be floating point, yet common dtype is ", a0.dtype());
     const DType t = is_floating(a0.dtype()) && is_floating(b0.dtype()) && itemsize(b0.dtype()) > itemsize(a0.dtype())

@@ -124,6 +124,8 @@ void bce_with_logits_backward(Back& b) {
     }
 }
 Tensor kl_div(const Tensor& x, const Tensor& y, int64_t reduction, bool log_target) {
+    check(!is_complex(x.dtype()) && !is_complex(y.dtype()), "kl_div: Complex inputs not supported.");
+    check(!is_integral(x.dtype(), true) && !is_integral(y.dtype(), true), "kl_div: Integral inputs not supported.");
     const Tensor loss = log_target ? mul(op<"exp">(y), sub(y, x)) : sub(op<"xlogy">(y, y), mul(y, x));
     return reduced(loss, reduction);
 }
@@ -190,7 +192,7 @@ const Family losses([](Registry& r) {
          "f")
         .kernel<bce_with_logits>()
         .grads("self, target", "self, target, weight, pos_weight", bce_with_logits_backward);
-    r.add("kl_div(Tensor self, Tensor target, int reduction=1, *, bool log_target=False) -> Tensor", "f")
+    r.add("kl_div(Tensor self, Tensor target, int reduction=0, *, bool log_target=False) -> Tensor", "f")
         .kernel<kl_div>();
     r.add(
          "nn::multi_margin_loss(Tensor self, Tensor target, Scalar p=1, Scalar margin=1, Tensor? weight=None, int "

@@ -326,6 +326,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
     check(x.dim() > 0 && w.dim() > 0, "both arguments to linear need to be at least 1D, but they are ", x.dim(),
           "D and ", w.dim(), "D");
+    check(w.dim() <= 2, "t() expects a tensor with <= 2 dimensions, but self is ", w.dim(), "D");
     if (!bias.defined()) return op<"matmul">(x, w.dim() == 2 ? op<"t">(w) : w);
     if (x.dim() == 2) return op<"addmm">(bias, x, w.dim() == 2 ? op<"t">(w) : w);
     if (x.dim() >= 3 && bias.dim() == 1 && x.is_contiguous() && w.dim() == 2 && x.numel() > 0) {

@@ -31,6 +31,8 @@ Window<n> window(const std::string& name, IntSpan kernel, IntSpan stride, IntSpa
     for (int d = 0; d < n; ++d) {
         const size_t i = size_t(d);
         check(w.stride[i] != 0, "stride should not be zero");
+        check(w.stride[i] > 0, "stride should be greater than zero, but got ",
+              n == 2 ? str("dH: ", w.stride[0], " dW: ", w.stride[1]) : str("stride: ", w.stride[i]));
         check(w.padding[i] >= 0, "pad must be non-negative, but got pad: ", w.padding[i]);
         check(w.dilation[i] > 0, "dilation should be greater than zero, but got ",
               n == 2 ? str("dilationH: ", w.dilation[0], " dilationW: ", w.dilation[1])
@@ -353,6 +355,15 @@ Tensor max_pool1d(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan paddi
     const Dims s = stride.empty() ? with_one(kernel) : with_one(stride);
     Dims p = with_one(padding);
     p[0] = 0;
+    if (kernel.size() == 1 && padding.size() == 1 && dilation.size() == 1) {
+        check(kernel[0] > 0, "max_pool1d() kernel_size must be greater than zero, but got ", kernel[0]);
+        check(s.back() > 0, "max_pool1d() stride must be greater than zero, but got ", s.back());
+        check(padding[0] >= 0, "max_pool1d() padding must be non-negative, but got ", padding[0]);
+        check(padding[0] <= kernel[0] / 2,
+              "max_pool1d() padding should be at most half of kernel size, but got padding=", padding[0],
+              " and kernel_size=", kernel[0]);
+        check(dilation[0] > 0, "max_pool1d() dilation must be greater than zero, but got ", dilation[0]);
+    }
     return squeezed(op<"max_pool2d">(op<"unsqueeze">(x, -2), with_one(kernel), s, p, with_one(dilation), ceil));
 }
 std::tuple<Tensor, Tensor> max_pool1d_with_indices(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding,

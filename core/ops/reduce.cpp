@@ -311,6 +311,14 @@ Tensor var_grad(Back& b, const Tensor& g) {
 Tensor vector_norm(const Tensor& x, Scalar order, const Value& dim, bool keepdim, DType dtype, Out out) {
     check(is_floating(x.dtype()) || is_complex(x.dtype()),
           "linalg.vector_norm: Expected a floating point or complex tensor as input. Got ", x.dtype());
+    if (dtype != DType::none) {
+        check(is_floating(dtype) || is_complex(dtype),
+              "linalg.vector_norm: dtype should be floating point or complex, but got ", dtype);
+        check(is_complex(dtype) == is_complex(x.dtype()), "linalg.vector_norm: dtype should be ",
+              is_complex(x.dtype()) ? "complex for complex" : "real for real", " inputs, but got ", dtype);
+        check(promote(x.dtype(), dtype) == dtype, "linalg.vector_norm: the dtype of the input (", x.dtype(),
+              ") should be convertible without narrowing to the specified dtype (", dtype, ")");
+    }
     const double p = order.real();
     const uint64_t mask = dim.is_none() ? ~uint64_t(0) : dims_mask(dim.ints(), x.dim());
     const DType want = to_real(dtype != DType::none ? dtype : x.dtype());

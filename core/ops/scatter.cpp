@@ -255,7 +255,15 @@ void scatter_reduce_backward(Back& b) {
 
 // ---------------------------------------------------------------- whole slices
 Tensor index_vector(const Tensor& index, const char* name) {
-    check(index.dim() <= 1, name, "(): Index is supposed to be a vector");
+    if (index.dim() > 1) {
+        const std::string_view n = name;
+        check(n != "index_fill_", "Index has to be a vector/scalar");
+        fail(ErrorKind::Index, name, n == "index_add" ? "_" : "", "(): Index ",
+             n == "index_copy_" ? str("should have dimension 1 or 0 (got ", index.dim(), ")")
+             : n == "index_add" ? str("is supposed to be a vector, but got dim: ", index.dim(),
+                                      " with type: ", index.dtype(), " and size: ", index.sizes())
+                                : "is supposed to be a vector");
+    }
     return dense(as_index(at_least_1d(index), name));
 }
 void check_range(const Tensor& index, int64_t size, int64_t dim, const char* name) {
@@ -389,6 +397,24 @@ Tensor index_reduce(const Tensor& self, int64_t dim, const Tensor& index, const 
     check(how == "prod" || how == "mean" || how == "amax" || how == "amin",
           "index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got ", how, ".");
     dim = wrap_dim(dim, self.dim());
+    if (index.dim() > 1)
+        fail(ErrorKind::Index, "index_reduce_(): Index is supposed to be a vector, but got dim: ", index.dim(),
+             " with type: ", index.dtype(), " and size: ", index.sizes());
+    check(index.dtype() == DType::i64 || index.dtype() == DType::i32,
+          "index_reduce_(): Expected dtype int32/int64 for index but got: ", index.dtype());
+    check(self.dtype() == source.dtype(), "index_reduce_(): self (", self.dtype(), ") and source (", source.dtype(),
+          ") must have the same scalar type");
+    if (dim != 0 && dim >= source.dim())
+        fail(ErrorKind::Index, "index_reduce_(): Indexing dim ", dim,
+             " is out of bounds of the source tensor with dim ", source.dim());
+    const int64_t length = source.dim() ? source.size(dim) : 1;
+    check(index.numel() == length, "index_reduce_(): Number of indices (", index.numel(),
+          ") should be equal to source.size(dim): (", length, "), for dim: ", dim);
+    bool alike = self.dim() == source.dim();
+    for (int64_t d = 0; alike && d < self.dim(); ++d) alike = d == dim || self.size(d) == source.size(d);
+    check(alike || self.dim() == 0 || source.dim() == 0,
+          "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = ",
+          self.sizes(), " source.shape = ", source.sizes());
     const Tensor s = source.dim() ? source : op<"unsqueeze">(source, 0),
                  x = self.dim() ? self : op<"unsqueeze">(self, 0);
     Dims shape(size_t(s.dim()), 1);

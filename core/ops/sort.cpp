@@ -103,19 +103,15 @@ Tensor msort(const Tensor& x) { return std::move(opn<"sort">(x, 0, false).result
 Tensor argsort(const Tensor& x, int64_t dim, bool descending) {
     return std::move(opn<"sort">(x, dim, descending).result[1]);
 }
-Tensor argsort_stable(const Tensor& x, bool, int64_t dim, bool descending) {
-    return std::move(opn<"sort">(x, dim, descending).result[1]);
-}
+Tensor argsort_stable(const Tensor& x, bool, int64_t dim, bool descending) { return argsort(x, dim, descending); }
 
 std::tuple<Tensor, Tensor> topk(const Tensor& x, int64_t k, int64_t dim, bool largest, bool sorted, Out out) {
     dim = wrap_dim(dim, x.dim());
     const int64_t n = x.dim() ? x.sizes()[size_t(dim)] : 1;
     check(k >= 0 && k <= n, "selected index k out of range");
     Dims shape = x.sizes();
-    if (x.dim())
-        shape[size_t(dim)] = k;
-    else
-        k = 1;  // PyTorch gives the number even where none is asked for
+    if (x.dim()) shape[size_t(dim)] = k;
+    else k = 1;  // PyTorch gives the number even where none is asked for
     Tensor values = out.result(shape, x.dtype(), x.device()), indices = out.at(1).result(shape, DType::i64, x.device());
     if (x.is_meta() || !values.numel()) return {values, indices};
     const Tensor a = at_least_1d(x), v = at_least_1d(values), i = at_least_1d(indices);
@@ -316,9 +312,12 @@ std::tuple<Tensor, Tensor, Tensor> unique_slices(const Tensor& x, int64_t dim, b
     check(!x.is_meta(), "unique: the result's shape depends on data, which a meta tensor does not have");
     const Tensor rows = dense(op<"movedim">(x, Dims{dim}, Dims{0}));
     const int64_t n = rows.sizes()[0], width = n ? rows.numel() / n : 0;
-    if (rows.numel() == 0)
-        check(n == 0 || width == 0 ? n == 0 : true,
-              "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied");
+    if (rows.numel() == 0) {
+        int64_t zeros = 0;
+        for (int64_t s : rows.sizes()) zeros += s == 0;
+        check(zeros <= 1, "Number of zero sized dimensions is more than one, so unique cannot be applied ");
+        check(n == 0, "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied");
+    }
     std::vector<int64_t> order(static_cast<size_t>(n)), first, count;
     std::iota(order.begin(), order.end(), 0);
     Tensor inverse = empty(Dims{n}, DType::i64);
@@ -447,7 +446,7 @@ const Family order([](Registry& r) {
         .grad("self", "result1", [](Back& b) { return value_backward(b, 2, -1); });
     r.add("msort(Tensor self) -> Tensor", "fmo").kernel<msort>();
     r.add("argsort(Tensor self, int dim=-1, bool descending=False) -> Tensor", "fm").kernel<argsort>();
-    r.add("argsort.stable(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor", "fm")
+    r.add("argsort.stable(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor", "fmo")
         .kernel<argsort_stable>();
     r.add(
          "topk(Tensor self, int k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)",

@@ -422,7 +422,7 @@ PyObject* detach_inplace(PyObject*, PyObject* o) {
               "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
               "detach_() cannot be called on "
               "these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in "
-              "torch/optim/optimizer.py as a solution.");
+              "torch/optim/optimizer.py as the solution.");
         if (t->grad_fn) {
             destroy_node(t->grad_fn);
             t->grad_fn = nullptr;

@@ -227,7 +227,7 @@ void init_errors(PyObject* module) {
                                                             PyExc_RuntimeError, nullptr))
                               .detach();
     linalg_error =
-        checked(PyErr_NewExceptionWithDoc("flambeau.linalg.LinAlgError", "A matrix cannot be decomposed or inverted.",
+        checked(PyErr_NewExceptionWithDoc("flambeau._C._LinAlgError", "A matrix cannot be decomposed or inverted.",
                                           PyExc_RuntimeError, nullptr))
             .detach();
     add_object(module, "OutOfMemoryError", Py_NewRef(out_of_memory_error));

@@ -19,7 +19,7 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "index": (
         """adjoint concat nonzero diag repeat_interleave unique unique_consecutive
-        resize_as_ asarray empty_permuted concatenate""".split(),
+        resize_as_ empty_permuted concatenate""".split(),
         """adjoint where diag repeat_interleave unique unique_consecutive
         resize_as_ fill_diagonal_""".split(),
     ),

@@ -151,11 +151,7 @@ def unique(
             *core("_unique2")(input, sorted, return_inverse, return_counts), return_inverse, return_counts
         )
     dim = wrap_dim(dim, input.dim())
-    if input.numel() == 0 and any(s == 0 for d, s in enumerate(input.shape) if d != dim):
-        if input.shape[dim]:
-            raise RuntimeError(
-                "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"
-            )
+    _check_slices(input, dim)
     moved = input.movedim(dim, 0)
     count = moved.shape[0]
     if count == 0:
@@ -170,6 +166,17 @@ def unique(
     return _results(input.index_select(dim, first), ids, counts, return_inverse, return_counts)
 
 
+def _check_slices(input: Any, dim: int) -> None:
+    """Slices without elements are neither alike nor different."""
+    zeros = sum(s == 0 for s in input.shape)
+    if zeros > 1:
+        raise RuntimeError("Number of zero sized dimensions is more than one, so unique cannot be applied ")
+    if zeros and input.shape[dim]:
+        raise RuntimeError(
+            "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"
+        )
+
+
 @composite(
     "unique_consecutive(Tensor self, bool return_inverse=False, bool return_counts=False, int? dim=None) ->"
     " Tensor",
@@ -181,6 +188,8 @@ def unique_consecutive(
 ) -> Any:
     """Elements (or slices along `dim`) without those equal to their predecessor."""
     input = input.detach()
+    if dim is not None:
+        _check_slices(input, wrap_dim(dim, input.dim()))
     flat = input.flatten() if dim is None else input.movedim(wrap_dim(dim, input.dim()), 0)
     count = flat.shape[0]
     if count == 0:
@@ -243,50 +252,6 @@ def fill_diagonal_(input: Any, fill_value: Any, wrap: bool = False) -> Any:
             part.diagonal().fill_(fill_value)
             start += cols + 1
     return input
-
-
-def asarray(
-    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
-) -> Any:
-    """A tensor of an object: sharing memory with a tensor, array or buffer where it can, unless `copy`.
-
-    With ``copy=False`` it raises where it cannot share.
-    """
-    made_anew = False
-    if isinstance(obj, fb.Tensor):
-        t = obj
-    elif (
-        hasattr(obj, "__array_interface__")
-        and getattr(obj, "dtype", None) is not None
-        and hasattr(obj, "shape")
-    ):
-        import numpy as np
-
-        array = np.asarray(obj)
-        made_anew = not array.flags.writeable or (array.ndim == 0 and not isinstance(obj, np.ndarray))
-        t = fb.from_numpy(array.copy() if made_anew else array)
-    elif hasattr(obj, "__dlpack__"):
-        t = fb.from_dlpack(obj)
-    elif isinstance(obj, (bytes, bytearray, memoryview)) or type(obj).__module__ == "array":
-        t = fb.frombuffer(obj, dtype=dtype or fb.get_default_dtype())
-    else:
-        t, made_anew = fb.tensor(obj, dtype=dtype, device=device), True
-    converts = (dtype is not None and t.dtype != dtype) or (
-        device is not None and t.device != fb.device(device)
-    )
-    if copy is False and (made_anew or converts):
-        raise ValueError(
-            f"can't alias tensor with dtype '{t.dtype}' into dtype '{dtype}'."
-            if converts
-            else "can't alias arbitrary sequence into a tensor."
-        )
-    if converts:
-        t = t.to(device=device, dtype=dtype)
-    elif copy and not made_anew:
-        t = t.clone()
-    if not requires_grad and t.requires_grad:
-        t = t.detach()
-    return t.requires_grad_(requires_grad) if requires_grad and not t.requires_grad else t
 
 
 def empty_permuted(

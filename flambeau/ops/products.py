@@ -225,6 +225,8 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "use_mm_for_eucl
         )
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
+    if x1.dtype != x2.dtype:
+        raise RuntimeError(f"expected scalar type {_plain(x1)} but found {_plain(x2)}")
     large = x1.shape[-2] > 25 or x2.shape[-2] > 25
     if p == 2 and (compute_mode == modes[1] or (compute_mode == modes[0] and large)):
         return _euclidean(x1, x2)
@@ -239,16 +241,18 @@ def _norm_of_difference(difference: Any, p: float) -> Any:
         return fb.linalg.vector_norm(difference, p, -1)
     size = difference.abs()
     scale = size.detach().amax(-1, keepdim=True)
-    scale = fb.where(scale == 0, 1, scale)
+    scale = fb.where((scale == 0) | scale.isinf(), 1, scale)
     powers = (size / scale).pow(p) if p != 2 else (size / scale).square()
     total = powers.sum(-1)
-    apart = total > 0
+    apart = total != 0
     return fb.where(apart, fb.where(apart, total, 1).pow(1 / p) * scale.squeeze(-1), 0)
 
 
 @composite("pdist(Tensor self, float p=2) -> Tensor")
 def pdist(input: Any, p: float = 2) -> Any:
     """Distances of all pairs of rows of a matrix, each once: (n, d) to (n (n - 1) / 2)."""
+    if not input.is_floating_point():
+        raise RuntimeError("pdist only supports floating-point dtypes")
     if input.dim() != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.dim()}D")
     if p < 0:

@@ -61,8 +61,24 @@ def atleast_3d(*tensors: Any) -> Any:
 def broadcast_tensors(*tensors: Any) -> tuple:
     """Tensors expanded to their common shape."""
     tensors = _tensors(tensors)
-    shape = broadcast_shapes(*(t.shape for t in tensors))
+    shape: tuple = ()
+    for t in tensors:
+        shape = _common(shape, tuple(t.shape))
     return tuple(t.expand(shape) for t in tensors)
+
+
+def _common(a: tuple, b: tuple) -> tuple:
+    """The shape of two tensors broadcast together."""
+    ndim = max(len(a), len(b))
+    sizes = []
+    for d, (m, n) in enumerate(zip((1,) * (ndim - len(a)) + a, (1,) * (ndim - len(b)) + b)):
+        if m != n and m != 1 and n != 1:
+            raise RuntimeError(
+                f"The size of tensor a ({m}) must match the size of tensor b ({n}) at"
+                f" non-singleton dimension {d}"
+            )
+        sizes.append(n if m == 1 else m)
+    return tuple(sizes)
 
 
 def broadcast_shapes(*shapes: Any) -> Any:
@@ -70,14 +86,17 @@ def broadcast_shapes(*shapes: Any) -> Any:
     sizes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
     ndim = max(map(len, sizes), default=0)
     result = [1] * ndim
-    for s in sizes:
+    for k, s in enumerate(sizes):
         for i in range(-1, -1 - len(s), -1):
             if s[i] < 0:
                 raise RuntimeError(f"Trying to create tensor with negative dimension ({s[i]}): ({s[i]})")
             if s[i] == 1 or s[i] == result[i]:
                 continue
             if result[i] != 1:
-                raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape")
+                raise RuntimeError(
+                    f"Attempting to broadcast a dimension of length {s[i]} at {i}! Mismatching argument at"
+                    f" index {k} had {s}; but expected shape should be broadcastable to {result}"
+                )
             result[i] = s[i]
     return fb.Size(result)
 
@@ -450,7 +469,7 @@ def _long_name(t: Any) -> str:
 def unravel_index(indices: Any, shape: Any) -> tuple:
     """Coordinates in a tensor of a shape from positions in its flattened form."""
     if not (not indices.is_complex() and not indices.is_floating_point() and indices.dtype != fb.bool):
-        raise ValueError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+        raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     for s in sizes:
         if not isinstance(s, int):

@@ -127,3 +127,39 @@ def test_threads_do_not_see_each_other():
         t.join()
     expected = fb.stack([fb.stack([(x * y).sum() for y in X[0]]) for x in X])
     assert all(fb.allclose(results[k], expected * k) for k in range(4))
+
+
+MATRICES = fb.tensor([[[2.0, 1.0], [1.0, 3.0]], [[4.0, 1.0], [1.0, 5.0]], [[1.0, 0.0], [0.0, 2.0]]])
+OF_A_MATRIX = {
+    "inv": fb.linalg.inv,
+    "cholesky": fb.linalg.cholesky,
+    "pinv": fb.linalg.pinv,
+    "lu": lambda a: fb.linalg.lu(a)[2],
+    "matrix_exp": fb.matrix_exp,
+    "power": lambda a: fb.linalg.matrix_power(a, -2),
+    "slogdet": lambda a: fb.linalg.slogdet(a).logabsdet,
+    "tensorsolve": lambda a: fb.linalg.tensorsolve(a, a[0]),
+    "sort": lambda a: fb.sort(a, stable=True, dim=0, descending=True).values,
+    "argsort": lambda a: fb.argsort(a, dim=-1, stable=True),
+    "median": lambda a: fb.median(a),
+    "aminmax": lambda a: fb.stack(list(fb.aminmax(a, dim=1))),
+    "masked_fill": lambda a: fb.masked_fill(a, a > 1, a.sum()),
+    "prelu": lambda a: F.prelu(a - 2, a[0]),
+    "squeeze of nothing": lambda a: a[:1].squeeze(()),
+    "type_as": lambda a: a.type_as(fb.ones(1, dtype=fb.float64)),
+    "quantile": lambda a: a.quantile(a[0].sigmoid()),
+    "histc": lambda a: fb.histc(a, 3, 0, 5),
+    "repeat_interleave": lambda a: a.repeat_interleave(fb.tensor([1, 2]), dim=0),
+}
+
+
+@pytest.mark.parametrize("name", OF_A_MATRIX)
+def test_operators_of_matrices(name):
+    f = OF_A_MATRIX[name]
+    fb.testing.assert_close(vmap(f)(MATRICES), fb.stack([f(a) for a in MATRICES]))
+
+
+def test_a_sample_has_no_number():
+    for f in (lambda x: x.item(), lambda x: x if x > 0 else -x):
+        with pytest.raises(RuntimeError, match="vmap: It looks like you're"):
+            vmap(f)(fb.ones(3))

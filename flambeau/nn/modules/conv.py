@@ -121,8 +121,8 @@ class _ConvNd(Module):
         text = (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
         )
-        zeros, ones = (0,) * len(self.kernel_size), (1,) * len(self.kernel_size)
-        if self.padding != zeros:
+        zeros, ones = (0,) * len(self.dilation), (1,) * len(self.dilation)
+        if self.padding != (0,) * len(self.padding):
             text += f", padding={self.padding}"
         if self.dilation != ones:
             text += f", dilation={self.dilation}"

@@ -71,7 +71,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
                 else:
                     cycle = int(math.log(epoch / self.T_0 * (self.T_mult - 1) + 1, self.T_mult))
             self.T_i = self.T_0 * self.T_mult**cycle
-            before = cycle if self.T_mult == 1 else (self.T_mult**cycle - 1) / (self.T_mult - 1)
+            before = cycle if self.T_mult == 1 or not cycle else (self.T_mult**cycle - 1) / (self.T_mult - 1)
             self.T_cur = epoch - self.T_0 * before
         self._update_lr(math.floor(epoch))
 
