@@ -6,6 +6,7 @@
 #include <emmintrin.h>
 #endif
 #include "base/parallel.h"
+#include "cpu/copy.h"
 #include "cpu/watch.h"
 
 namespace fb::cpu {
@@ -146,11 +147,15 @@ static bool run_repeated(Loop loop, const Few& size, const Few* stride, std::spa
             const int64_t rows = std::min({times, size[1] - row, end - begin});
             char* p[kMaxOperands];
             int64_t st[kMaxOperands];
+            for (int k = 0; k < n_ops; ++k) p[k] = base[k] + row * stride[k][1];
+            int64_t rest = at;
+            for (size_t d = 2; d < size.size(); ++d) {
+                const int64_t i = rest % size[d];
+                rest /= size[d];
+                for (int k = 0; k < n_ops; ++k) p[k] += i * stride[k][d];
+            }
             for (int k = 0; k < n_ops; ++k) {
-                p[k] = base[k] + row * stride[k][1];
                 st[k] = stride[k][0];
-                int64_t rest = at;
-                for (size_t d = 2; d < size.size(); rest /= size[d++]) p[k] += rest % size[d] * stride[k][d];
                 if (!again[k] && !spread[k]) continue;
                 const int64_t bytes = ops[size_t(k)].item;
                 const char* const from = p[k];
@@ -278,29 +283,27 @@ void run_loop(Loop loop, IntSpan sizes, std::span<Strided> ops, const void* para
         else parallel_for(squares, std::max<int64_t>(1, grain / (side * side)), work);
         return;
     }
+    const int64_t rows = size.size() > 1 ? size[1] : 1;
     auto work = [&](int64_t begin, int64_t end) {
-        // Coordinates of `begin`, then strip by strip.
-        Small<int64_t, 6> at(size.size());
-        int64_t rest = begin;
-        char* p[kMaxOperands];
-        for (int k = 0; k < n_ops; ++k) p[k] = base[k];
-        for (size_t d = 0; d < size.size(); ++d) {
-            at[d] = rest % size[d];
-            rest /= size[d];
-            for (int k = 0; k < n_ops; ++k) p[k] += at[d] * stride[k][d];
-        }
-        while (begin < end) {
-            const int64_t n = std::min(size[0] - at[0], end - begin);
-            loop(p, inner, n, params);
-            begin += n;
-            if (begin >= end) break;
-            for (int k = 0; k < n_ops; ++k) p[k] -= at[0] * stride[k][0];
-            at[0] = 0;
-            for (size_t d = 1; d < size.size(); ++d) {
-                for (int k = 0; k < n_ops; ++k) p[k] += stride[k][d];
-                if (++at[d] < size[d]) break;
-                for (int k = 0; k < n_ops; ++k) p[k] -= size[d] * stride[k][d];
-                at[d] = 0;
+        while (begin < end) {  // rows of dimensions 0 and 1 at a time
+            char* p[kMaxOperands];
+            int64_t next[kMaxOperands] = {}, at = begin % size[0], rest = begin / size[0], row = rest % rows;
+            rest /= rows;
+            for (int k = 0; k < n_ops; ++k) {
+                if (size.size() > 1) next[k] = stride[k][1];
+                p[k] = base[k] + at * inner[k] + row * next[k];
+            }
+            for (size_t d = 2; d < size.size(); ++d) {
+                const int64_t i = rest % size[d];
+                rest /= size[d];
+                for (int k = 0; k < n_ops; ++k) p[k] += i * stride[k][d];
+            }
+            for (; row < rows && begin < end; ++row) {
+                const int64_t n = std::min(size[0] - at, end - begin);
+                loop(p, inner, n, params);
+                begin += n;
+                for (int k = 0; k < n_ops; ++k) p[k] += next[k] - at * inner[k];
+                at = 0;
             }
         }
     };
@@ -671,6 +674,8 @@ void copy_data(const Tensor& to, const Tensor& from) {
     byte_strides(ops[0].strides, to.sizes(), to.strides(), shape, a);
     ops[1].ptr = static_cast<char*>(source->data());
     byte_strides(ops[1].strides, source.sizes(), source.strides(), shape, b);
+    if (to.dtype() == source.dtype() && copy_elements(shape, ops[0].ptr, ops[0].strides, ops[1].ptr, ops[1].strides, a))
+        return;
     run_loop(loop, shape, ops, nullptr);
 }
 

@@ -2,6 +2,7 @@
 #include <cstring>
 #include "autograd/back.h"
 #include "base/parallel.h"
+#include "cpu/copy.h"
 #include "cpu/images.h"
 
 namespace fb {
@@ -290,7 +291,8 @@ Tensor flip(const Tensor& x, IntSpan dims) {
         ops[0].strides.push_back(r.strides()[d] * item);
         ops[1].strides.push_back(strides[d] * item);
     }
-    run_loop(convert_loop(x.dtype(), x.dtype()), x.sizes(), ops, nullptr);
+    if (!copy_elements(x.sizes(), ops[0].ptr, ops[0].strides, ops[1].ptr, ops[1].strides, item))
+        run_loop(convert_loop(x.dtype(), x.dtype()), x.sizes(), ops, nullptr);
     return r;
 }
 // The destination lies a little ahead of the source in its page: copied forwards, every load would look like that of a
@@ -310,6 +312,14 @@ Tensor rolled(const Tensor& x0, int64_t dim, int64_t shift) {
     const char* from = static_cast<const char*>(x->data());
     char* to = static_cast<char*>(r->data());
     if (!r.numel()) return r;
+    if (outer == 1) {  // two pieces change places
+        const auto move = [](char* q, const char* p, int64_t n) {
+            parallel_for(n, 1 << 17, [&](int64_t b, int64_t e) { copy_backwards(q + b, p + b, e - b); });
+        };
+        move(to + end, from, row - end);
+        move(to, from + row - end, end);
+        return r;
+    }
     parallel_for(outer, std::max<int64_t>(1, (1 << 17) / row), [&](int64_t b, int64_t e) {
         for (; b < e; ++b) {
             copy_backwards(to + b * row + end, from + b * row, row - end);

@@ -94,6 +94,11 @@ def real(*shape: int, low: float = -2.0, high: float = 2.0) -> Any:
     return fb.tensor(values.reshape(shape), dtype=fb.float64).requires_grad_()
 
 
+def _taps() -> Any:
+    """Two taps for each of four points of two samples, among five places; -1 is none."""
+    return fb.tensor([[[0, 4, -1, 2], [1, 1, 3, 3]], [[2, 2, 0, 4], [-1, 0, 0, 1]]])
+
+
 def positive(*shape: int) -> Any:
     return real(*shape, low=0.3, high=2.1)
 
@@ -400,6 +405,13 @@ SPECIAL: dict[str, Callable[[], list[Sample]]] = {
     "native_group_norm": lambda: [
         of(real(2, 4, 2), positive(4), real(4), 2, 4, 2, 2, 1e-3, call=_first(_f.native_group_norm))
     ],
+    "_border": lambda: (
+        [of(real(2, 4), [2, 1], mode) for mode in (0, 1, 2)] + [of(real(1, 3, 4), [1, 2, 2, 0], 0)]
+    ),
+    "_border_backward": lambda: [of(real(2, 7), [2, 4], [2, 1], mode) for mode in (0, 1, 2)],
+    "_sample": lambda: [of(real(2, 3, 5), _taps(), real(2, 2, 4))],
+    "_sample_backward": lambda: [of(real(2, 3, 4), _taps(), real(2, 2, 4), 5)],
+    "_sample_products": lambda: [of(real(2, 3, 4), real(2, 3, 5), _taps())],
     "constant_pad_nd": lambda: [of(real(2, 3), [1, 1]), of(real(2, 4), [-1, 1, 0, 2], 0.5)],
     "_adaptive_avg_pool2d": lambda: [of(real(1, 1, 3, 4), [2, 3])],
     "_adaptive_avg_pool3d": lambda: [of(real(1, 1, 2, 3, 2), [1, 2, 2])],

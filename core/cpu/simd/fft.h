@@ -1,8 +1,7 @@
 // Complex vectors and the butterflies that the transforms of cpu/simd/fft.cpp are made of.
 #pragma once
-#include <utility>
 #include "cpu/fft_loops.h"
-#include "cpu/simd/vec.h"
+#include "cpu/simd/turn.h"
 
 namespace fb::cpu::FB_ARCH {
 
@@ -65,9 +64,6 @@ inline void put(Split<Scalar<V>> p, int64_t i, Pair<V> v) {
 }
 
 // ---------------------------------------------------------------- between pairs in memory and vectors
-template <class V>
-inline constexpr int kLanesOf = int(sizeof(V) / sizeof(Scalar<V>));
-
 template <class V, int... l>
 inline Pair<V> apart(V a, V b, std::integer_sequence<int, l...>) {
     return {__builtin_shufflevector(a, b, 2 * l...), __builtin_shufflevector(a, b, 2 * l + 1 ...)};
@@ -87,33 +83,10 @@ template <class V>
 inline void store_pairs(Scalar<V>* p, Pair<V> v) {
     store_pairs(p, v, std::make_integer_sequence<int, kLanesOf<V>>());
 }
-template <class V, int... l>
-inline V reversed(V v, std::integer_sequence<int, l...>) {
-    constexpr int w = sizeof...(l);
-    return __builtin_shufflevector(v, v, (w - 1 - l)...);
-}
 template <class V>
 inline Pair<V> reversed(Pair<V> v) {
     constexpr auto lanes = std::make_integer_sequence<int, kLanesOf<V>>();
     return {reversed(v.re, lanes), reversed(v.im, lanes)};
-}
-
-// Rows i and i + block of a square change the blocks that lie off the diagonal.
-template <int block, class V, int... l>
-inline void exchange(V& a, V& b, std::integer_sequence<int, l...>) {
-    constexpr int w = sizeof...(l);
-    const V low = __builtin_shufflevector(a, b, (l & block ? w + l - block : l)...);
-    b = __builtin_shufflevector(a, b, (l & block ? w + l : l + block)...);
-    a = low;
-}
-template <class V, int block = 1>
-inline void transpose(V* rows) {
-    constexpr int w = kLanesOf<V>;
-    if constexpr (block < w) {
-        for (int i = 0; i < w; ++i)
-            if (!(i & block)) exchange<block>(rows[i], rows[i + block], std::make_integer_sequence<int, w>());
-        transpose<V, 2 * block>(rows);
-    }
 }
 
 // ---------------------------------------------------------------- butterflies: the transform of p values, in place

@@ -1,0 +1,26 @@
+// Sums over a few chosen rows of a table for each of many points: resampling at given places.
+#pragma once
+#include <cstdint>
+
+namespace fb::cpu {
+
+// Tap t of point p is row index[t·stride + p] of a table with rows of `width` floats (a multiple of 4) and has the
+// weight weight[t·stride + p]; taps with a negative index do not count.
+struct Taps {
+    const int64_t* index;
+    const float* weight;
+    int64_t count, stride;
+};
+struct SampleLoops {
+    void (*gather)(const float* table, int64_t width, const Taps& taps, int64_t n, float* out);  // n rows of sums
+    void (*scatter)(const float* rows, int64_t width, int64_t used, int64_t row, const Taps& taps, int64_t n,
+                    float* table);  // the adjoint, added to `used` columns of a table with rows of `width`
+    void (*products)(const float* rows, const float* table, int64_t width, const Taps& taps, int64_t n,
+                     float* out);  // out[t·stride + p]: row p times the row of its tap
+    // Index and weight of the four neighbours of n places, pairs of x and y in [-1, 1], in a picture.
+    void (*neighbours)(const float* places, int64_t n, int64_t stride, int64_t height, int64_t width, int padding,
+                       bool align, int64_t* index, float* weight);
+};
+const SampleLoops& sample_loops();  // for this CPU
+
+}  // namespace fb::cpu

@@ -1,0 +1,44 @@
+// Matrices turned and strips reversed in registers, compiled once for each instruction set.
+#include "cpu/copy_loops.h"
+#include "cpu/simd/turn.h"
+
+namespace fb::cpu::FB_ARCH {
+namespace {
+
+// The elements are moved as if they were floating-point numbers, whose shuffles every set has; none is computed with.
+template <class T, class U>
+void turn(const U* from, int64_t from_row, U* to, int64_t to_row, int64_t ni, int64_t nj) {
+    using V = Vec<T>;
+    constexpr int w = kLanes<T>;
+    int64_t i = 0;
+    for (; i + w <= ni; i += w) {
+        int64_t j = 0;
+        for (; j + w <= nj; j += w) {
+            V rows[w];
+#pragma GCC unroll 16
+            for (int k = 0; k < w; ++k) rows[k] = load<V>(from + (i + k) * from_row + j);
+            transpose(rows);
+#pragma GCC unroll 16
+            for (int k = 0; k < w; ++k) store(to + (j + k) * to_row + i, rows[k]);
+        }
+        for (; j < nj; ++j)
+            for (int k = 0; k < w; ++k) to[j * to_row + i + k] = from[(i + k) * from_row + j];
+    }
+    for (int64_t j = 0; j < nj; ++j)
+        for (int64_t k = i; k < ni; ++k) to[j * to_row + k] = from[k * from_row + j];
+}
+template <class T, class U>
+void reverse(const U* from, U* to, int64_t n) {
+    using V = Vec<T>;
+    constexpr int w = kLanes<T>;
+    int64_t i = 0;
+    for (; i + w <= n; i += w) store(to + i, reversed(load<V>(from - i - w + 1), std::make_integer_sequence<int, w>()));
+    for (; i < n; ++i) to[i] = from[-i];
+}
+
+}  // namespace
+
+extern constexpr CopyLoops copy_loops = {kLanes<float>,          kLanes<double>,           turn<float, uint32_t>,
+                                         turn<double, uint64_t>, reverse<float, uint32_t>, reverse<double, uint64_t>};
+
+}  // namespace fb::cpu::FB_ARCH

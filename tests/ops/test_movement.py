@@ -1,0 +1,173 @@
+"""Transforms, borders, copies and samplings in shapes that take each of their ways."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import flambeau as fb
+
+# multiples of 8 (vectors along a line), others (lines side by side), large primes, lines taken apart
+LENGTHS = (7, 60, 64, 74, 104, 150, 200, 320, 512, 1000, 1009, 2018, 4104, 8192, 10007, 20000)
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+@pytest.mark.parametrize("rows", [1, 3])
+def test_transforms_of_every_length(n, rows):
+    rng = np.random.default_rng(n)
+    x = rng.standard_normal((rows, n)) + 1j * rng.standard_normal((rows, n))
+    real, half = x.real.copy(), x[:, : n // 2 + 1].copy()
+    for kind, error in ((np.complex64, 1e-6), (np.complex128, 1e-14)):
+        t, r, h = (
+            fb.from_numpy(a.astype(k)) for a, k in ((x, kind), (real, kind(0).real.dtype), (half, kind))
+        )
+        pairs = (
+            (fb.fft.fft(t), np.fft.fft(x)),
+            (fb.fft.ifft(t), np.fft.ifft(x)),
+            (fb.fft.rfft(r), np.fft.rfft(real)),
+            (fb.fft.irfft(h, n=n), np.fft.irfft(half, n=n)),
+            (fb.fft.fft(t.T.contiguous(), dim=0).T, np.fft.fft(x)),
+            (fb.fft.rfft(r.T.contiguous(), dim=0).T, np.fft.rfft(real)),
+        )
+        for got, want in pairs:
+            scale = np.sqrt((np.abs(want) ** 2).mean())
+            assert np.abs(got.numpy() - want).max() < error * np.log2(2 * n) * scale
+
+
+@pytest.mark.parametrize("shape", [(33, 65), (16, 16), (3, 40, 17), (2, 20, 3, 31), (5, 7)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.complex64, np.complex128])
+def test_copies_of_every_layout(shape, dtype):
+    a = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    t = fb.from_numpy(a)
+    order = tuple(reversed(range(a.ndim)))
+    last = (0, *range(2, a.ndim), 1)
+    np.testing.assert_array_equal(t.permute(order).contiguous().numpy(), a.transpose(order))
+    np.testing.assert_array_equal(t.permute(last).contiguous().numpy(), a.transpose(last))
+    np.testing.assert_array_equal(t[..., 1:-1].contiguous().numpy(), a[..., 1:-1])
+    np.testing.assert_array_equal(t[1:, ..., ::2].contiguous().numpy(), a[1:, ..., ::2])
+    np.testing.assert_array_equal(t.flip(-1).numpy(), a[..., ::-1])
+    np.testing.assert_array_equal(t.flip(0, -1).numpy(), a[::-1, ..., ::-1])
+    into = fb.zeros(shape[::-1], dtype=t.dtype)
+    into.permute(order).copy_(t)
+    np.testing.assert_array_equal(into.numpy(), a.transpose(order))
+
+
+def test_roll_of_a_long_vector():
+    a = np.arange(300_001, dtype=np.int32)
+    for shift in (1, 1000, -7, 299_999):
+        np.testing.assert_array_equal(fb.from_numpy(a).roll(shift).numpy(), np.roll(a, shift))
+
+
+@pytest.mark.parametrize("shape", [(40, 3), (40, 16), (40, 64), (9, 5, 4, 32)])
+def test_a_value_for_each_short_strip(shape):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal(shape).astype(np.float32)
+    for column in (a[..., :1], a[..., :1, :]):
+        np.testing.assert_array_equal((fb.from_numpy(a) * fb.from_numpy(column)).numpy(), a * column)
+    x, y = a[:2, ..., :3].reshape(-1, 3), a[:4, ..., :2].reshape(-1, 2)
+    np.testing.assert_array_equal(fb.kron(fb.from_numpy(x), fb.from_numpy(y)).numpy(), np.kron(x, y))
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular", "constant"])
+@pytest.mark.parametrize("pad", [(2, 1, 0, 3), (3, 3, 1, 1), (0, 0, 2, 2)])
+def test_borders_and_their_gradients(mode, pad):
+    a = np.arange(2 * 3 * 5 * 6, dtype=np.float64).reshape(2, 3, 5, 6)
+    widths = ((0, 0), (0, 0), (pad[2], pad[3]), (pad[0], pad[1]))
+    name = {"replicate": "edge", "circular": "wrap"}.get(mode, mode)
+    x = fb.from_numpy(a).requires_grad_()
+    got = fb.nn.functional.pad(x, pad, mode)
+    np.testing.assert_array_equal(got.detach().numpy(), np.pad(a, widths, name))
+    weight = np.random.default_rng(0).standard_normal(got.shape)
+    (got * fb.from_numpy(weight)).sum().backward()
+    want = np.zeros(a.size + 1)  # the last one collects what belongs to the constant
+    places = np.pad(
+        np.arange(a.size).reshape(a.shape),
+        widths,
+        name,
+        **({"constant_values": -1} if mode == "constant" else {}),
+    )
+    np.add.at(want, places.ravel(), weight.ravel())
+    np.testing.assert_allclose(x.grad.numpy().ravel(), want[:-1], atol=1e-12)
+
+
+def test_negative_widths_and_values():
+    a = fb.arange(6.0).reshape(2, 3)
+    assert fb.nn.functional.pad(a, (-1, 2, 1, -1), value=7.0).tolist() == [[7, 7, 7, 7], [1, 2, 7, 7]]
+    assert fb.nn.functional.pad(a.bool(), (1, 0)).tolist() == [
+        [False, False, True, True],
+        [False, True, True, True],
+    ]
+
+
+SAMPLED = [
+    -0.07,
+    -1.2,
+    0.08,
+    0.0,
+    4.13,
+    4.8,
+    0.68,
+    0.0,
+]
+BY_PICTURE = [
+    0.0,
+    0.0,
+    -1.44,
+    0.0,
+    -0.0539,
+    0.0,
+    -0.96,
+    0.0136,
+    -0.0441,
+    0.0,
+    0.0,
+    0.0024,
+    0.0,
+    0.0,
+    5.76,
+    0.0,
+    3.1801,
+    0.0,
+    3.84,
+    0.1156,
+    2.6019,
+    0.0,
+    0.0,
+    0.0204,
+]
+BY_PLACE = [
+    97.496,
+    17.052,
+    7.2,
+    21.6,
+    -18.75198,
+    0.456,
+    0.0,
+    0.0,
+]
+
+
+def test_grid_sample_by_hand():
+    x = (fb.arange(24.0).reshape(1, 2, 3, 4) * 0.5 - 3).requires_grad_()
+    places = fb.tensor([[[[-0.9, 0.3], [0.25, -0.4]], [[1.2, 0.1], [-0.3, 1.4]]]])
+    for grid in (places, places.clone().requires_grad_()):
+        x.grad = None
+        y = fb.nn.functional.grid_sample(x, grid, align_corners=False)
+        (y * y).sum().backward()
+        np.testing.assert_allclose(y.detach().numpy().ravel(), SAMPLED, atol=2e-5)
+        np.testing.assert_allclose(x.grad.numpy().ravel(), BY_PICTURE, atol=2e-5)
+    np.testing.assert_allclose(grid.grad.numpy().ravel(), BY_PLACE, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5, 16, 37])
+def test_grid_sample_of_any_number_of_channels(channels):
+    rng = np.random.default_rng(channels)
+    a, g = rng.standard_normal((2, channels, 6, 7)), rng.uniform(-1.3, 1.3, (2, 9, 8, 2))
+    results = []
+    for kind in (fb.float32, fb.float64):
+        x, grid = (fb.from_numpy(v).to(kind).requires_grad_() for v in (a, g))
+        y = fb.nn.functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
+        y.square().sum().backward()
+        results.append([v.detach().double().numpy() for v in (y, x.grad, grid.grad)])
+    for one, two in zip(*results):
+        np.testing.assert_allclose(one, two, rtol=2e-4, atol=2e-3)
