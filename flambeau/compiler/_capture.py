@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import linecache
 import re
 import sys
@@ -208,17 +209,20 @@ def capture(
     observer = Observer(watch)
     entry.start(watch.tensors)
     watch.on_tensor = entry.know
-    before = sys.getprofile()
+    before, collects = sys.getprofile(), gc.isenabled()
+    gc.disable()  # finalizers and callbacks of the collector are no part of the program
     sys.setprofile(observer)
+    finished = False
     try:
         result = function(*args, **kwargs)
-    except BaseException:
+        finished = True
+    finally:
         sys.setprofile(before)
+        if collects:
+            gc.enable()
         entry.stop()
-        entry.give_up()
-        raise
-    sys.setprofile(before)
-    entry.stop()
+        if not finished:
+            entry.give_up()
     problem = observer.problem
     if problem is None and (changed := watch.guards.changed()) is not None:
         problem = Problem(f"it changed Python state: {changed}")

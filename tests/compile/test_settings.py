@@ -1,6 +1,7 @@
 """Arguments, errors and settings of ``flambeau.compile`` and the names of ``torch._dynamo``."""
 
 import copy
+import gc
 import pickle
 import time
 
@@ -24,6 +25,11 @@ def prints(x):
 
 def asks_the_clock(x):
     return x + time.time()
+
+
+def collects(x):
+    kept = [[] for _ in range(3000)]  # enough for the collector to start
+    return x + len(kept[:3])
 
 
 @torch.compiler.disable
@@ -168,3 +174,14 @@ def test_names_that_packages_use():
     assert torch._inductor.list_mode_options("max-autotune")["max_autotune"] is True
     inside = torch.compile(lambda t: (torch.compiler.is_compiling(), t + 1))
     assert inside(x)[0] is True
+
+
+def test_the_collector_runs_outside_the_recorded_call():
+    called = []
+    gc.callbacks.append(lambda *_: called.append(time.perf_counter()))
+    try:
+        compiled = torch.compile(collects, fullgraph=True)
+        assert compiled(torch.ones(3)).tolist() == [4.0, 4.0, 4.0]
+    finally:
+        gc.callbacks.pop()
+    assert gc.isenabled()
