@@ -232,22 +232,7 @@ def _upsampled(dims: int, *more: Any) -> Callable[[], list[Sample]]:
     return lambda: [of(real(1, 1, *[3, 2, 2][:dims]), [4, 3, 3][:dims], *more)]
 
 
-def _padded_backward(g: Any, mode: str) -> Any:
-    """The gradient of padding by one before and two behind, given that of the result."""
-    x = fb.zeros(2, 3, 4, dtype=g.dtype, device=g.device).requires_grad_()
-    with fb.enable_grad():
-        return fb.autograd.grad(fb.nn.functional.pad(x, [1, 2], mode), x, g, create_graph=True)[0]
-
-
 SPECIAL: dict[str, Callable[[], list[Sample]]] = {
-    "_border": lambda: [
-        of(real(2, 3, 4), call=lambda x, mode=mode: fb.nn.functional.pad(x, [1, 2], mode))
-        for mode in ("reflect", "replicate", "circular")
-    ],
-    "_border_backward": lambda: [
-        of(real(2, 3, 7), call=lambda g, mode=mode: _padded_backward(g, mode))
-        for mode in ("reflect", "replicate", "circular")
-    ],
     "clone": lambda: [of(real(2, 3))],
     "fill": lambda: [of(real(2, 3), real())],
     "fill_": lambda: [of(real(2, 3), real())],
