@@ -3,34 +3,34 @@
 #include "base/parallel.h"
 #include "cpu/fold.h"
 #include "cpu/images.h"
+#include "cpu/iter.h"
 #include "cpu/pointwise.h"
 
 namespace fb::cpu {
 
 namespace baseline {
-extern const FoldTable fold_table;
+extern const FoldTable sum_table, extreme_table;
 }
 #ifdef FB_X86
 namespace avx2 {
-extern const FoldTable fold_table;
+extern const FoldTable sum_table, extreme_table;
 }
 namespace avx512 {
-extern const FoldTable fold_table;
+extern const FoldTable sum_table, extreme_table;
 }
 #endif
 
-static const FoldTable& table() {
-    static const FoldTable& t = []() -> const FoldTable& {
+FoldLoop fold_loop(Fold f, DType in) {
+    static const FoldTable* const tables[][2] = {{&baseline::sum_table, &baseline::extreme_table},
 #ifdef FB_X86
-        if (!std::strcmp(cpu_level(), "avx512")) return avx512::fold_table;
-        if (!std::strcmp(cpu_level(), "avx2")) return avx2::fold_table;
+                                                 {&avx2::sum_table, &avx2::extreme_table},
+                                                 {&avx512::sum_table, &avx512::extreme_table}
 #endif
-        return baseline::fold_table;
-    }();
-    return t;
+    };
+    static const int level = !std::strcmp(cpu_level(), "avx512") ? 2 : !std::strcmp(cpu_level(), "avx2") ? 1 : 0;
+    const FoldLoop sums = tables[level][0]->loops[int(f)][int(in)];
+    return sums ? sums : tables[level][1]->loops[int(f)][int(in)];
 }
-
-FoldLoop fold_loop(Fold f, DType in) { return table().loops[int(f)][int(in)]; }
 
 DType fold_type(Fold f, DType in) {
     switch (f) {
@@ -152,11 +152,25 @@ static void join_moments(const double* part, int64_t parts, int64_t length, int6
     to[1] = squares;
 }
 
+// A loop for every type would take minutes to compile: the rarer ones fold a converted copy. Undefined where x has its
+// own loop, or there is none at all.
+static Tensor as_folded(Fold f, const Tensor& x) {
+    const DType t = x.dtype();
+    if (fold_loop(f, t)) return {};
+    if (f == Fold::prod && is_integral(t, true)) return convert(x, DType::i64);
+    if (is_low_precision(t) && (f == Fold::prod || f >= Fold::abs_sum)) return convert(x, DType::f32);
+    if (!is_complex(t)) return {};
+    if (f == Fold::prod && t == DType::c64) return convert(x, DType::c128);
+    if (f == Fold::count_nonzero || f == Fold::all || f == Fold::any) return convert(x, DType::b1);
+    if (f >= Fold::abs_sum && f <= Fold::abs_pow_sum && unary_loop(Unary::abs, t))
+        return unary(Unary::abs, "abs_cpu", x, t, Out());
+    return {};
+}
+
 Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepdim, double param) {
     if (f == Fold::sum && x->storage->image())
         if (Tensor r = fold_image(name, x, dims, keepdim); r.defined()) return r;
-    if (is_low_precision(x.dtype()) && f >= Fold::abs_sum && f != Fold::nansum)
-        return fold(f, name, convert(x, DType::f32), dims, keepdim, param);
+    if (const Tensor other = as_folded(f, x); other.defined()) return fold(f, name, other, dims, keepdim, param);
     const FoldLoop loop = fold_loop(f, x.dtype());
     if (!loop) fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for '", x.dtype(), "'");
     Dims shape = reduced_shape(x.sizes(), dims, keepdim);
@@ -177,7 +191,11 @@ Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepd
     }
     // Few results of many values: their longest dimension is cut in pieces, whose results are folded again.
     const Fold join = joining(f);
-    const bool few = plan.results == 1 || (plan.results < 64 && plan.length >= 8192 && f != Fold::moments);
+    // So are long columns of whole rows: each thread then reads memory that lies together.
+    const bool columns = plan.kept == 1 && plan.folded == 1 && plan.kept_stride[0] == int64_t(itemsize(x.dtype())) &&
+                         plan.fold_stride[0] > plan.kept_stride[0] && plan.length >= 128 && plan.results <= 8192;
+    const bool few =
+        plan.results == 1 || (((plan.results < 64 && plan.length >= 8192) || columns) && f != Fold::moments);
     if (few && join != Fold::count && work > 2 * kGrain && num_threads() > 1) {
         int longest = 0;
         for (int d = 1; d < plan.folded; ++d)

@@ -15,7 +15,8 @@ template <class T>
 using Acc = std::conditional_t<std::is_same_v<T, F16> || std::is_same_v<T, BF16>, float,
                                std::conditional_t<std::is_same_v<T, float>, double, T>>;
 
-template <class Step>
+// kGrouped: steps may be taken in any grouping.
+template <bool kGrouped, class Step>
 Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const Out& out, Step&& step) {
     dim = wrap_dim(dim, x0.dim());
     const DType want = dtype != DType::none            ? dtype
@@ -36,7 +37,22 @@ Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const 
         } else {
             each_line<2>(a.sizes(), dim, {bytes(o), bytes(a)}, {bo, ba}, [&](const auto& p) {
                 Acc<T> acc{};
-                for (int64_t i = 0; i < n; ++i) {
+                int64_t i = 0;
+                // Four values are joined on their own, so that only every fourth step waits for the one before. Only in
+                // a type wider than the values: there nothing overflows on the way that would not in the end.
+                if constexpr (kGrouped && (std::is_integral_v<T> || sizeof(Acc<T>) > sizeof(T))) {
+                    const auto at = [&](int64_t k) { return Acc<T>(*reinterpret_cast<const T*>(p[1] + k * sa)); };
+                    const auto put = [&](int64_t k, Acc<T> v) { *reinterpret_cast<T*>(p[0] + k * so) = T(v); };
+                    if (n > 0) put(0, acc = at(0)), i = 1;
+                    for (; i + 4 <= n; i += 4) {
+                        const Acc<T> one = at(i), two = step(one, at(i + 1)), c = at(i + 2), last = step(c, at(i + 3));
+                        put(i, step(acc, one));
+                        put(i + 1, step(acc, two));
+                        put(i + 2, step(acc, step(two, c)));
+                        put(i + 3, acc = step(acc, step(two, last)));
+                    }
+                }
+                for (; i < n; ++i) {
                     const Acc<T> v = Acc<T>(*reinterpret_cast<const T*>(p[1] + i * sa));
                     acc = i ? step(acc, v) : v;
                     *reinterpret_cast<T*>(p[0] + i * so) = T(acc);
@@ -47,15 +63,15 @@ Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const 
     return r;
 }
 Tensor cumsum(const Tensor& x, int64_t dim, DType dtype, Out out) {
-    return scan("cumsum_out_cpu", x, dim, dtype, out, [](auto a, auto b) { return decltype(a)(a + b); });
+    return scan<true>("cumsum_out_cpu", x, dim, dtype, out, [](auto a, auto b) { return decltype(a)(a + b); });
 }
 Tensor cumprod(const Tensor& x, int64_t dim, DType dtype, Out out) {
-    return scan("cumprod_out_cpu", x, dim, dtype, out, [](auto a, auto b) { return decltype(a)(a * b); });
+    return scan<true>("cumprod_out_cpu", x, dim, dtype, out, [](auto a, auto b) { return decltype(a)(a * b); });
 }
 Tensor logcumsumexp(const Tensor& x, int64_t dim, Out out) {
     if (is_integral(x.dtype(), true)) no_kernel("logcumsumexp_out_cpu", x.dtype());
     const Loop complex_step = is_complex(x.dtype()) ? binary_loop(Binary::logaddexp, x.dtype()) : nullptr;
-    return scan("logcumsumexp_out_cpu", x, dim, DType::none, out, [complex_step](auto a, auto b) {
+    return scan<false>("logcumsumexp_out_cpu", x, dim, DType::none, out, [complex_step](auto a, auto b) {
         using A = decltype(a);
         if constexpr (std::is_same_v<A, C64> || std::is_same_v<A, C128>) {
             if (a != a || b != b) return A(NAN, NAN);
@@ -125,15 +141,33 @@ std::tuple<Tensor, Tensor> cum_extreme(const Tensor& x, int64_t dim, Out out) {
                     else return v != v;
                 };
                 T best = *reinterpret_cast<const T*>(p[1]);
-                int64_t at = 0;
-                for (int64_t i = 0; i < n; ++i) {
-                    const T c = *reinterpret_cast<const T*>(p[1] + i * sa);
-                    if (nan(c) || (!nan(best) && (Largest ? c >= best : c <= best))) {
-                        best = c;
-                        at = i;
+                int64_t at = 0, i = 0;
+                // New extremes are rare: blocks without one are filled with what is known.
+                constexpr int64_t kBlock = 16;
+                const bool dense = sa == sizeof(T) && sv == sizeof(T) && sk == sizeof(int64_t);
+                while (i < n) {
+                    if constexpr (std::is_arithmetic_v<T>) {
+                        const T* x = reinterpret_cast<const T*>(p[1]) + i;
+                        int beaten = 0;
+                        if (dense && i + kBlock <= n && !nan(best)) {
+                            for (int64_t k = 0; k < kBlock; ++k) beaten |= !(Largest ? x[k] < best : x[k] > best);
+                            if (!beaten) {
+                                std::fill_n(reinterpret_cast<T*>(p[0]) + i, kBlock, best);
+                                std::fill_n(reinterpret_cast<int64_t*>(p[2]) + i, kBlock, at);
+                                i += kBlock;
+                                continue;
+                            }
+                        }
                     }
-                    *reinterpret_cast<T*>(p[0] + i * sv) = best;
-                    *reinterpret_cast<int64_t*>(p[2] + i * sk) = at;
+                    for (const int64_t end = std::min(n, i + kBlock); i < end; ++i) {
+                        const T c = *reinterpret_cast<const T*>(p[1] + i * sa);
+                        if (nan(c) || (!nan(best) && (Largest ? c >= best : c <= best))) {
+                            best = c;
+                            at = i;
+                        }
+                        *reinterpret_cast<T*>(p[0] + i * sv) = best;
+                        *reinterpret_cast<int64_t*>(p[2] + i * sk) = at;
+                    }
                 }
             });
         }

@@ -131,3 +131,62 @@ def test_places_of_extremes_side_by_side():
         want = 17 if c == 5 else column.index(max(column))
         assert best[c] == want
     assert x.max(0)[1].tolist() == best
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [fb.uint8, fb.int8, fb.int16, fb.int32, fb.int64, fb.float16, fb.bfloat16, fb.float32, fb.float64],
+)
+@pytest.mark.parametrize("shape", [(5, 7), (33, 300), (200, 3), (2, 4200)])
+def test_folds_of_every_type_agree_with_plain_python(dtype, shape):
+    rows, columns = shape
+    low = 0 if dtype == fb.uint8 else -9
+    table = [[(7 * i + 5 * j * j) % 19 + low for j in range(columns)] for i in range(rows)]
+    x = fb.tensor(table).to(dtype)
+    for y in (x, x.t().contiguous().t()):
+        for dim, lines in ((1, table), (0, [list(c) for c in zip(*table, strict=True)])):
+            if dtype not in (fb.float16, fb.bfloat16):  # they cannot hold every sum
+                assert y.sum(dim).tolist() == [sum(line) for line in lines]
+            assert y.amax(dim).tolist() == [max(line) for line in lines]
+            assert y.amin(dim).tolist() == [min(line) for line in lines]
+            assert y.argmax(dim).tolist() == [line.index(max(line)) for line in lines]
+            assert y.argmin(dim).tolist() == [line.index(min(line)) for line in lines]
+            assert y.count_nonzero(dim).tolist() == [sum(v != 0 for v in line) for line in lines]
+            assert y.all(dim).tolist() == [all(line) for line in lines]
+
+
+def test_folds_of_flags_and_complex_numbers():
+    flags = fb.arange(1000) % 7 != 0
+    assert flags.sum().item() == flags.count_nonzero().item() == 857
+    assert not flags.all() and flags.any() and flags.view(100, 10).all(1).sum().item() == 0
+    assert flags.long().max() == flags.max().item() and not flags.min()
+    z = fb.tensor([3 + 4j, 0j, -5j])
+    assert fb.linalg.vector_norm(z, 1).item() == 10 and fb.linalg.vector_norm(z, float("inf")).item() == 5
+    assert fb.linalg.vector_norm(z, -float("inf")).item() == 0 and z.count_nonzero().item() == 2
+    assert not z.all() and z.any() and z[::2].prod().item() == 20 - 15j
+    assert fb.linalg.vector_norm(fb.zeros(0)).item() == 0
+
+
+def test_running_folds_in_groups_and_blocks():
+    x = (fb.arange(1001) * 37 % 101).float()
+    whole = [int(v) for v in x.tolist()]
+    totals, best, places = [], [], []
+    for i, v in enumerate(whole):
+        totals.append(v + (totals[-1] if totals else 0))
+        new = not best or v >= best[-1]
+        best.append(v if new else best[-1])
+        places.append(i if new else places[-1])
+    assert x.cumsum(0).tolist() == totals and x.int().cumsum(0).tolist() == totals
+    assert x.clone().cumsum_(0).tolist() == totals
+    values, indices = x.cummax(0)
+    assert values.tolist() == best and indices.tolist() == places
+    broken = x.clone()
+    broken[500] = float("nan")
+    values, indices = broken.cummax(0)
+    assert values[:500].tolist() == best[:500] and values[500:].isnan().all()
+    assert (indices[500:] == 500).all() and indices[499].item() == places[499]
+
+
+def test_dot_of_many_numbers():
+    a = fb.arange(200_001, dtype=fb.float64) % 5
+    assert (a @ a).item() == 40_000 * 30 and fb.dot(a.float(), a.float()).item() == 40_000 * 30

@@ -1,6 +1,7 @@
 // Contiguous runs of floating point values folded in registers: eight of them side by side, so that no addition waits
 // for the one before.
 #pragma once
+#include <type_traits>
 #include "cpu/simd/vec.h"
 
 namespace fb::cpu::FB_ARCH {
@@ -33,28 +34,62 @@ inline Register<T> load_register(const T* p) {
     return load_as(reinterpret_cast<const typename Lanes<T>::Memory*>(p));
 }
 
-inline double total(D x) {
-    double lane[kLanes<double>];
-    store(lane, x);
-    for (int w = kLanes<double> / 2; w >= 1; w /= 2)
-        for (int k = 0; k < w; ++k) lane[k] += lane[k + w];
-    return lane[0];
+template <int bytes>
+inline double lanes_total(typename VecOf<double, bytes>::type x) {
+    if constexpr (bytes == 16) {
+        return x[0] + x[1];
+    } else {
+        typename VecOf<double, bytes / 2>::type half[2];
+        __builtin_memcpy(half, &x, sizeof x);
+        return lanes_total<bytes / 2>(half[0] + half[1]);
+    }
 }
-inline double total(F x) {
+inline D narrowed(D x) { return x; }
+inline D narrowed(F x) {  // the lanes of a float register, two by two
     const D2 wide = widen(x);
-    return total(D(wide.lo + wide.hi));
+    return wide.lo + wide.hi;
+}
+// Lane r: the total of the lanes of x[r].
+inline D totals(const D* x) {
+#if FB_AVX512
+    D two[4], four[2];
+    for (int k = 0; k < 4; ++k)
+        two[k] = __builtin_shufflevector(x[2 * k], x[2 * k + 1], 0, 8, 2, 10, 4, 12, 6, 14) +
+                 __builtin_shufflevector(x[2 * k], x[2 * k + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+    for (int k = 0; k < 2; ++k)
+        four[k] = __builtin_shufflevector(two[2 * k], two[2 * k + 1], 0, 1, 8, 9, 4, 5, 12, 13) +
+                  __builtin_shufflevector(two[2 * k], two[2 * k + 1], 2, 3, 10, 11, 6, 7, 14, 15);
+    return __builtin_shufflevector(four[0], four[1], 0, 1, 2, 3, 8, 9, 10, 11) +
+           __builtin_shufflevector(four[0], four[1], 4, 5, 6, 7, 12, 13, 14, 15);
+#elif FB_AVX2
+    D two[2];
+    for (int k = 0; k < 2; ++k)
+        two[k] = __builtin_shufflevector(x[2 * k], x[2 * k + 1], 0, 4, 2, 6) +
+                 __builtin_shufflevector(x[2 * k], x[2 * k + 1], 1, 5, 3, 7);
+    return __builtin_shufflevector(two[0], two[1], 0, 1, 4, 5) + __builtin_shufflevector(two[0], two[1], 2, 3, 6, 7);
+#else
+    return __builtin_shufflevector(x[0], x[1], 0, 2) + __builtin_shufflevector(x[0], x[1], 1, 3);
+#endif
 }
 
 // A register of the n < kRegister<T> values at p, zeros behind them.
 template <class T>
 inline Register<T> load_rest(const T* p, int64_t n) {
 #if FB_AVX512
-    if constexpr (sizeof(T) == 4) return F(_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p));
-    else if constexpr (sizeof(T) == 8) return D(_mm512_maskz_loadu_pd(__mmask8((1u << n) - 1), p));
-#endif
+    if constexpr (sizeof(T) == 4) {
+        return F(_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p));
+    } else if constexpr (sizeof(T) == 8) {
+        return D(_mm512_maskz_loadu_pd(__mmask8((1u << n) - 1), p));
+    } else {
+        T rest[kRegister<T>];
+        store(rest, _mm256_maskz_loadu_epi16(__mmask16((1u << n) - 1), p));
+        return load_register(rest);
+    }
+#else
     T rest[kRegister<T>] = {};
     __builtin_memcpy(rest, p, size_t(n) * sizeof(T));
     return load_register(rest);
+#endif
 }
 
 // Sums over any number of runs. Float sums leave the registers for a double now and then.
@@ -72,32 +107,51 @@ struct Registers {
         while (n > 0) {
             const int64_t now = n < room ? n : room;
             int64_t i = 0;
-            for (; i + kGroup <= now; i += kGroup)
-                for (int k = 0; k < kTogether; ++k) sum[k] = value(sum[k], load_register(v + i + k * kStep));
-            for (; i + kStep <= now; i += kStep)
-                sum[i / kStep % kTogether] = value(sum[i / kStep % kTogether], load_register(v + i));
-            if (i < now) sum[0] = value(sum[0], load_rest(v + i, now - i));
+            for (; i + kGroup <= now; i += kGroup) {
+                if constexpr (std::is_same_v<T, BF16>) {
+#pragma GCC unroll 4
+                    for (int k = 0; k < kTogether; k += 2) {
+                        const F2 x = load_pair(v + i + k * kStep);
+                        sum[k] = value(sum[k], x.even);
+                        sum[k + 1] = value(sum[k + 1], x.odd);
+                    }
+                } else {
+#pragma GCC unroll 8
+                    for (int k = 0; k < kTogether; ++k) sum[k] = value(sum[k], load_register(v + i + k * kStep));
+                }
+            }
+            // A register known when this is compiled: an index would keep all of them in memory.
+#pragma GCC unroll 7
+            for (int k = 0; k < kTogether - 1; ++k) {
+                if (i + kStep > now) break;
+                sum[k] = value(sum[k], load_register(v + i));
+                i += kStep;
+            }
+            if (i < now) sum[kTogether - 1] = value(sum[kTogether - 1], load_rest(v + i, now - i));
             v += now;
             n -= now;
             if ((room -= now) == 0) leave();
         }
     }
-    void leave() {
-        for (int w = kTogether / 2; w >= 1; w /= 2)
-            for (int k = 0; k < w; ++k) sum[k] = sum[k] + sum[k + w];
-        whole += total(sum[0]);
-        for (V& s : sum) s = V{};
+    D together() {  // what the registers hold, in lanes
+        return narrowed(V(((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]))));
+    }
+    double leave() {
+        whole += lanes_total<kWidth>(together());
+#pragma GCC unroll 8
+        for (int k = 0; k < kTogether; ++k) sum[k] = V{};
         room = 4096;
+        return whole;
     }
 };
 
-// The largest (smallest) value(x) over whole registers, and whether there was a NaN; `i` moves on.
-template <bool largest, class T, class Value>
+// The largest value(x) over whole registers, and whether there was a NaN; `i` moves on.
+template <class T, class Value>
 inline Scalar<Register<T>> extreme_of_registers(const T* v, int64_t& i, int64_t n, Scalar<Register<T>> start, bool& nan,
                                                 Value value) {
     using V = Register<T>;
     constexpr int kStep = kRegister<T>, kTogether = 4;
-    const auto better = [](V best, V x) { return largest ? max(x, best) : min(x, best); };  // of NaN: the other
+    const auto better = [](V best, V x) { return max(x, best); };  // of NaN: the other
     V best[kTogether];
     for (V& b : best) b = splat<V>(start);
     Bits<V> unordered = {};
@@ -122,7 +176,7 @@ inline Scalar<Register<T>> extreme_of_registers(const T* v, int64_t& i, int64_t 
     best[0] = better(better(best[0], best[1]), better(best[2], best[3]));
     Scalar<V> lane[kStep];
     store(lane, best[0]);
-    for (Scalar<V> x : lane) start = (largest ? x > start : x < start) ? x : start;
+    for (Scalar<V> x : lane) start = x > start ? x : start;
     nan = nan || any(unordered);
     return start;
 }

@@ -1,0 +1,309 @@
+// The loops of a reduction, over results and over what each folds; the files that include this say what is folded.
+//
+// A fold F of elements T has an accumulator A, a type L in which values join one by one, and a type Out of its results:
+// `step` takes a value, `join` two lanes, `merge` a lane into an accumulator, `finish` makes the result. One loop
+// serves several operations and types: `Param` turns the least into the greatest and unsigned numbers into signed ones.
+// No library code with external linkage in here (see CMakeLists.txt).
+#pragma once
+#include <initializer_list>
+#include <type_traits>
+#include "cpu/reduce.h"
+#include "cpu/simd/strip.h"
+
+namespace fb::cpu::FB_ARCH {
+
+struct Param {
+    double power = 0;   // of abs_pow_sum
+    uint64_t flip = 0;  // integers: bits to turn round; counts: the bits that matter
+    double sign = 1;    // floating point numbers: -1 for the least
+    int64_t length = 0;
+};
+
+template <class T>
+constexpr bool is_complex_v = false;
+template <>
+inline constexpr bool is_complex_v<C64> = true;
+template <>
+inline constexpr bool is_complex_v<C128> = true;
+template <class T>
+constexpr bool is_half_v = false;
+template <>
+inline constexpr bool is_half_v<F16> = true;
+template <>
+inline constexpr bool is_half_v<BF16> = true;
+template <class T>
+constexpr bool is_float_v = is_half_v<T>;
+template <>
+inline constexpr bool is_float_v<float> = true;
+template <>
+inline constexpr bool is_float_v<double> = true;
+
+template <class T>
+struct Lane {
+    using type = T;
+};
+template <>
+struct Lane<F16> {
+    using type = float;
+};
+template <>
+struct Lane<BF16> {
+    using type = float;
+};
+template <class T>
+using lane_t = typename Lane<T>::type;
+
+template <class L>
+constexpr int kLanesTogether = sizeof(L) >= 4 ? 32 : 128 / int(sizeof(L));
+
+// Folds that add contiguous floating point values up in registers.
+template <class F, class T>
+concept SumsRegisters = is_float_v<T> && requires(Registers<T>& sum, const T* v) { F::run(sum, v, int64_t()); };
+
+template <class T>
+inline const T* typed(const char* p) {
+    return reinterpret_cast<const T*>(p);
+}
+
+// One run of values; contiguous ones in independent lanes that the compiler turns into vectors.
+template <class F, class T>
+inline void strip(typename F::A& acc, const char* p, int64_t stride, int64_t n, const Param& s) {
+    using L = typename F::L;
+    constexpr int kTogether = kLanesTogether<L>;
+    if (stride == int64_t(sizeof(T)) && n >= 64) {
+        const T* v = typed<T>(p);
+        if constexpr (SumsRegisters<F, T>) {
+            Registers<T> sum;
+            F::run(sum, v, n);
+            acc += sum.leave();
+        } else {
+            int64_t i = 0;
+            if constexpr (requires { F::run(v, i, n, s); }) acc = F::merge(acc, F::run(v, i, n, s));
+            L lane[kTogether];
+            while (i + kTogether <= n) {
+                for (int k = 0; k < kTogether; ++k) lane[k] = F::lane0();
+                int64_t end = F::kWidens ? i + 128 * kTogether : n;
+                if (end > n) end = n;
+                for (; i + kTogether <= end; i += kTogether)
+                    for (int k = 0; k < kTogether; ++k) lane[k] = F::step(lane[k], v[i + k], s);
+                for (int k = 0; k < kTogether; ++k) acc = F::merge(acc, lane[k]);
+            }
+            L last = F::lane0();
+            for (; i < n; ++i) last = F::step(last, v[i], s);
+            acc = F::merge(acc, last);
+        }
+        return;
+    }
+    while (n > 0) {
+        const int64_t m = F::kWidens && n > 64 ? 64 : n;
+        L lane = F::lane0();
+        for (int64_t i = 0; i < m; ++i, p += stride) lane = F::step(lane, *typed<T>(p), s);
+        acc = F::merge(acc, lane);
+        n -= m;
+    }
+}
+
+inline const char* kept_start(const ReducePlan& plan, const char* in, int64_t index, int64_t* at) {
+    for (int d = 0; d < plan.kept; ++d) {
+        at[d] = index % plan.kept_size[d];
+        index /= plan.kept_size[d];
+        in += at[d] * plan.kept_stride[d];
+    }
+    return in;
+}
+inline void kept_next(const ReducePlan& plan, const char*& p, int64_t* at) {
+    for (int d = 0; d < plan.kept; ++d) {
+        p += plan.kept_stride[d];
+        if (++at[d] < plan.kept_size[d]) return;
+        p -= plan.kept_stride[d] * plan.kept_size[d];
+        at[d] = 0;
+    }
+}
+
+template <class Visit>
+inline void each_strip(const ReducePlan& plan, const char* p, Visit&& visit) {
+    if (plan.folded == 0) {
+        visit(p, int64_t(0), int64_t(1));
+        return;
+    }
+    int64_t at[kMaxDims] = {};
+    const int64_t outer = plan.fold_size[0] ? plan.length / plan.fold_size[0] : 0;
+    for (int64_t o = 0; o < outer; ++o) {
+        visit(p, plan.fold_stride[0], plan.fold_size[0]);
+        for (int d = 1; d < plan.folded; ++d) {
+            p += plan.fold_stride[d];
+            if (++at[d] < plan.fold_size[d]) break;
+            p -= plan.fold_stride[d] * plan.fold_size[d];
+            at[d] = 0;
+        }
+    }
+}
+
+// Many results side by side: the values of a row join the lanes, one each; now and then those move into accumulators.
+template <class F, class T>
+struct Columns {
+    using A = typename F::A;
+    using L = typename F::L;
+    static constexpr int kMost = 1024;
+    L lane[kMost];
+    A acc[kMost];
+    int64_t n, since = 0;
+    bool wide = false;  // the accumulators hold something
+    const Param& s;
+
+    Columns(int64_t columns, const Param& param) : n(columns), s(param) {
+        for (int64_t k = 0; k < n; ++k) lane[k] = F::lane0();
+    }
+    void flush() {
+        if (wide)
+            for (int64_t k = 0; k < n; ++k) acc[k] = F::merge(acc[k], lane[k]);
+        else
+            for (int64_t k = 0; k < n; ++k) acc[k] = F::merge(F::start(), lane[k]);
+        for (int64_t k = 0; k < n; ++k) lane[k] = F::lane0();
+        wide = true;
+        since = 0;
+    }
+    void rows(const char* p, int64_t stride, int64_t m) {
+        int64_t i = 0;
+        if constexpr (is_float_v<T> && requires { F::kPlainSum; }) {
+            constexpr int w = kRegister<T>;
+            for (; i + 8 <= m; i += 8, p += 8 * stride) {  // eight rows for one reading and writing of the lanes
+                const auto row = [&](int r, int64_t k) { return load_register(typed<T>(p + r * stride) + k); };
+                int64_t k = 0;
+                for (; k + w <= n; k += w)
+                    store(lane + k, load<Register<T>>(lane + k) + ((row(0, k) + row(1, k)) + (row(2, k) + row(3, k))) +
+                                        ((row(4, k) + row(5, k)) + (row(6, k) + row(7, k))));
+                for (; k < n; ++k)
+                    for (int r = 0; r < 8; ++r) lane[k] = F::step(lane[k], typed<T>(p + r * stride)[k], s);
+                if (F::kWidens && (since += 8) >= 64) flush();
+            }
+            if (i < m) {
+                for (int64_t k = 0; k + w <= n; k += w) {
+                    auto sum = load<Register<T>>(lane + k);
+                    for (int64_t r = 0; r < m - i; ++r) sum += load_register(typed<T>(p + r * stride) + k);
+                    store(lane + k, sum);
+                }
+                for (int64_t k = n / w * w; k < n; ++k)
+                    for (int64_t r = 0; r < m - i; ++r) lane[k] = F::step(lane[k], typed<T>(p + r * stride)[k], s);
+                if (F::kWidens && (since += m - i) >= 64) flush();
+            }
+            return;
+        } else {
+            for (; i + 4 <= m; i += 4, p += 4 * stride) {
+                const T *v0 = typed<T>(p), *v1 = typed<T>(p + stride), *v2 = typed<T>(p + 2 * stride),
+                        *v3 = typed<T>(p + 3 * stride);
+                for (int64_t k = 0; k < n; ++k) {
+                    const L two = F::step(F::step(lane[k], v0[k], s), v1[k], s);
+                    lane[k] = F::step(F::step(two, v2[k], s), v3[k], s);
+                }
+                if (F::kWidens && (since += 4) >= 64) flush();
+            }
+        }
+        for (; i < m; ++i, p += stride) {
+            const T* v = typed<T>(p);
+            for (int64_t k = 0; k < n; ++k) lane[k] = F::step(lane[k], v[k], s);
+            if (F::kWidens && ++since >= 64) flush();
+        }
+    }
+};
+
+template <class F, class T>
+void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int64_t end, Param s) {
+    using A = typename F::A;
+    using L = typename F::L;
+    using Out = typename F::Out;
+    s.power = plan.param;
+    s.length = plan.length;
+    Out* o = reinterpret_cast<Out*>(out);
+    int64_t at[kMaxDims];
+    // Folding slow dimensions while the fastest kept one is contiguous.
+    const bool columns = plan.kept > 0 && plan.kept_stride[0] == int64_t(sizeof(T)) && plan.kept_size[0] >= 4 &&
+                         (plan.folded == 0 || plan.fold_stride[0] != int64_t(sizeof(T)));
+    const int64_t narrow = plan.kept ? plan.kept_size[0] : 0, apart = plan.kept ? plan.kept_stride[0] : 0;
+    if (columns && plan.kept == 1 && plan.folded == 1 && begin == 0 && end == narrow && end <= 32 &&
+        plan.fold_stride[0] == end * int64_t(sizeof(T)) && plan.fold_size[0] >= 64) {
+        // Narrow rows, one behind the other: thirty-two of them are folded as one row.
+        constexpr int kRows = 32;
+        const int64_t whole = plan.fold_size[0] / kRows, wide = kRows * narrow;
+        Columns<F, T> c(wide, s);
+        c.rows(in, wide * int64_t(sizeof(T)), whole);
+        c.flush();
+        for (int64_t k = 0; k < narrow; ++k) {
+            A acc = c.acc[k];
+            for (int r = 1; r < kRows; ++r) acc = F::both(acc, c.acc[r * narrow + k]);
+            L last = F::lane0();
+            for (int64_t i = whole * kRows; i < plan.fold_size[0]; ++i)
+                last = F::step(last, typed<T>(in + i * plan.fold_stride[0])[k], s);
+            o[k] = F::finish(F::merge(acc, last), s);
+        }
+        return;
+    }
+    if (columns) {
+        while (begin < end) {
+            const char* p = kept_start(plan, in, begin, at);
+            int64_t n = plan.kept_size[0] - at[0];
+            if (n > end - begin) n = end - begin;
+            if (n > Columns<F, T>::kMost) n = Columns<F, T>::kMost;
+            Columns<F, T> c(n, s);
+            each_strip(plan, p, [&](const char* q, int64_t stride, int64_t m) { c.rows(q, stride, m); });
+            if (c.wide)
+                for (int64_t k = 0; k < n; ++k) o[begin + k] = F::finish(F::merge(c.acc[k], c.lane[k]), s);
+            else
+                for (int64_t k = 0; k < n; ++k) o[begin + k] = F::finish(F::merge(F::start(), c.lane[k]), s);
+            begin += n;
+        }
+        return;
+    }
+    const char* p = kept_start(plan, in, begin, at);
+    const bool lines = plan.folded == 1 && plan.kept <= 1 && plan.fold_stride[0] == int64_t(sizeof(T));
+    const int64_t length = plan.folded ? plan.fold_size[0] : 0;
+    if (lines && length <= 32) {  // short rows
+        for (; begin < end; ++begin, p += apart) {
+            const T* v = typed<T>(p);
+            L lane = F::lane0();
+            for (int64_t i = 0; i < length; ++i) lane = F::step(lane, v[i], s);
+            o[begin] = F::finish(F::merge(F::start(), lane), s);
+        }
+        return;
+    }
+    if constexpr (SumsRegisters<F, T>) {
+        // Several rows at once: what their registers hold is added up together.
+        constexpr int kRows = kLanes<double>;
+        if (lines && length < 4096)  // beyond, sums leave the registers
+            for (; begin + kRows <= end; begin += kRows) {
+                D part[kRows];
+                for (int r = 0; r < kRows; ++r, p += apart) {
+                    Registers<T> sum;
+                    F::run(sum, typed<T>(p), length);
+                    part[r] = sum.together();
+                }
+                const D sums = totals(part);
+                for (int r = 0; r < kRows; ++r) o[begin + r] = sums[r];
+            }
+        if (begin == end) return;
+        p = kept_start(plan, in, begin, at);
+    }
+    for (; begin < end; ++begin) {
+        A acc = F::start();
+        if constexpr (SumsRegisters<F, T>) {
+            Registers<T> sum;
+            each_strip(plan, p, [&](const char* q, int64_t stride, int64_t n) {
+                if (stride == int64_t(sizeof(T))) F::run(sum, typed<T>(q), n);
+                else strip<F, T>(acc, q, stride, n, s);
+            });
+            acc += sum.leave();
+        } else {
+            each_strip(plan, p, [&](const char* q, int64_t stride, int64_t n) { strip<F, T>(acc, q, stride, n, s); });
+        }
+        o[begin] = F::finish(acc, s);
+        kept_next(plan, p, at);
+    }
+}
+
+// Entries of the table: a loop with its parameter.
+template <class F, class T, uint64_t flip = 0, int sign = 1>
+void folding(const ReducePlan& plan, const char* in, char* out, int64_t begin, int64_t end) {
+    fold<F, T>(plan, in, out, begin, end, {0, flip, sign, 0});
+}
+
+}  // namespace fb::cpu::FB_ARCH

@@ -1,0 +1,244 @@
+// The largest and smallest values, their places, and how many values count as true.
+#include "cpu/simd/fold.h"
+
+namespace fb::cpu::FB_ARCH {
+namespace {
+
+template <class L>
+inline bool is_nan(L v) {
+    return v != v;
+}
+
+// The largest; of values that are turned round the smallest. Integers are turned by their bits (which also makes
+// unsigned ones signed), floating point numbers by their sign.
+template <class T>
+struct Max {
+    using A = lane_t<T>;
+    using L = A;
+    using Out = T;
+    static constexpr bool kWidens = false;
+    static L turned(L x, const Param& s) {
+        if constexpr (is_float_v<T>) return x * L(s.sign);
+        else return L(x ^ L(s.flip));
+    }
+    static L lane0() {
+        if constexpr (is_float_v<T>) return L(-__builtin_inf());
+        else return L(L(1) << (sizeof(L) * 8 - 1));
+    }
+    static L step(L a, T v, const Param& s) { return join(a, turned(L(v), s)); }
+    static L join(L a, L b) { return b > a || is_nan(b) ? b : a; }
+    static A start() { return lane0(); }
+    static A merge(A a, L b) { return join(a, b); }
+    static A both(A a, A b) { return join(a, b); }
+    static Out finish(A a, const Param& s) { return Out(turned(a, s)); }
+    static A run(const T* v, int64_t& i, int64_t n, const Param& s)
+        requires is_float_v<T>
+    {
+        bool nan = false;
+        const auto sign = splat<Register<T>>(A(s.sign));
+        const A best = extreme_of_registers(v, i, n, lane0(), nan, [sign](auto x) { return x * sign; });
+        return nan ? A(__builtin_nan("")) : best;
+    }
+};
+// The largest magnitude, or the smallest.
+template <class T>
+struct NormLimit : Max<T> {
+    using Out = double;
+    static T magnitude(T v) { return v < 0 ? -v : v; }
+    static T step(T a, T v, const Param& s) { return Max<T>::join(a, magnitude(v) * T(s.sign)); }
+    static Out finish(T a, const Param& s) {
+        return s.sign > 0 && a < 0 ? 0 : a * s.sign;  // of no values: zero, or infinity
+    }
+    static T run(const T* v, int64_t& i, int64_t n, const Param& s) {
+        bool nan = false;
+        const auto sign = splat<Register<T>>(T(s.sign));
+        const T best = extreme_of_registers(v, i, n, Max<T>::lane0(), nan, [sign](auto x) { return abs(x) * sign; });
+        return nan ? T(__builtin_nan("")) : best;
+    }
+};
+
+// How many values have one of the bits `flip` set. The lanes are as wide as the values, and never overflow.
+template <class T>
+struct Count {
+    using A = int64_t;
+    using L = T;
+    using Out = int64_t;
+    static constexpr bool kWidens = true;
+    static L lane0() { return 0; }
+    static L step(L a, T v, const Param& s) { return L(a + L((v & T(s.flip)) != 0)); }
+    static A start() { return 0; }
+    static A merge(A a, L b) { return a + A(b); }
+    static A both(A a, A b) { return a + b; }
+    static Out finish(A a, const Param&) { return a; }
+};
+// Whether all (any) of them have.
+template <class T, uint64_t bits, bool every>
+void tested(const ReducePlan& plan, const char* in, char* out, int64_t begin, int64_t end) {
+    constexpr int64_t kTogether = 512;
+    int64_t count[kTogether];
+    for (int64_t done = begin; done < end; done += kTogether) {
+        const int64_t to = end - done < kTogether ? end : done + kTogether;
+        char* const first =
+            reinterpret_cast<char*>(reinterpret_cast<intptr_t>(count) - done * int64_t(sizeof(int64_t)));
+        folding<Count<T>, T, bits>(plan, in, first, done, to);
+        for (int64_t k = done; k < to; ++k) out[k] = every ? count[k - done] == plan.length : count[k - done] > 0;
+    }
+}
+
+// Where the first value is for which `hit` holds; the last place if there is none.
+template <class T, class Hit>
+inline int64_t first_of(const T* v, int64_t n, Hit hit) {
+    constexpr int kBlock = 32;
+    int64_t i = 0;
+    for (; i + kBlock < n; i += kBlock) {
+        int found = 0;
+        for (int k = 0; k < kBlock; ++k) found |= hit(lane_t<T>(v[i + k]));
+        if (found) break;
+    }
+    while (i < n - 1 && !hit(lane_t<T>(v[i]))) ++i;
+    return i;
+}
+
+// Position of the first largest value (as Max turns it); NaN counts as beyond everything. Positions count row-major
+// over the folded dimensions.
+template <class T>
+void place(const ReducePlan& plan, const char* in, char* out, int64_t begin, int64_t end, const Param& s) {
+    using L = lane_t<T>;
+    int64_t* o = reinterpret_cast<int64_t*>(out);
+    int64_t at[kMaxDims];
+    if (plan.kept > 0 && plan.kept_stride[0] == int64_t(sizeof(T)) && plan.kept_size[0] >= 16 && plan.folded == 1 &&
+        plan.fold_size[0] < INT32_MAX) {  // many results side by side
+        constexpr int kColumns = 256;
+        using Place = std::conditional_t<sizeof(L) <= 4, int32_t, int64_t>;
+        L value[kColumns];
+        Place best[kColumns];
+        while (begin < end) {
+            const char* p = kept_start(plan, in, begin, at);
+            int64_t n = plan.kept_size[0] - at[0];
+            if (n > end - begin) n = end - begin;
+            if (n > kColumns) n = kColumns;
+            for (int64_t k = 0; k < n; ++k) {
+                value[k] = Max<T>::turned(L(typed<T>(p)[k]), s);
+                best[k] = 0;
+            }
+            for (int64_t i = 1; i < plan.fold_size[0]; ++i) {
+                p += plan.fold_stride[0];
+                const T* v = typed<T>(p);
+                for (int64_t k = 0; k < n; ++k) {
+                    const L x = Max<T>::turned(L(v[k]), s), old = value[k];
+                    const bool beats = (x > old) | (is_nan(x) & !is_nan(old));
+                    value[k] = beats ? x : old;
+                    best[k] = beats ? Place(i) : best[k];
+                }
+            }
+            for (int64_t k = 0; k < n; ++k) o[begin + k] = best[k];
+            begin += n;
+        }
+        return;
+    }
+    const char* p = kept_start(plan, in, begin, at);
+    if (plan.folded == 1 && plan.kept == 1 && plan.fold_size[0] <= 64) {  // short rows: no branch to guess
+        for (; begin < end; ++begin, p += plan.kept_stride[0]) {
+            L value = Max<T>::turned(L(*typed<T>(p)), s);
+            int64_t best = 0;
+            for (int64_t i = 1; i < plan.fold_size[0]; ++i) {
+                const L x = Max<T>::turned(L(*typed<T>(p + i * plan.fold_stride[0])), s);
+                const bool beats = (x > value) | (is_nan(x) & !is_nan(value));
+                best = beats ? i : best;
+                value = beats ? x : value;
+            }
+            o[begin] = best;
+        }
+        return;
+    }
+    for (; begin < end; ++begin) {
+        int64_t best = 0, position = 0;
+        bool none = true;
+        L value{};
+        auto beats = [&](L x) { return none || (!is_nan(value) && (is_nan(x) || x > value)); };
+        each_strip(plan, p, [&](const char* q, int64_t stride, int64_t n) {
+            if (stride == int64_t(sizeof(T)) &&
+                n >= 64) {  // first the extreme value, in vectors; then, if it counts, its place
+                L extreme = Max<T>::start();
+                strip<Max<T>, T>(extreme, q, stride, n, s);
+                if (beats(extreme)) {
+                    const T* v = typed<T>(q);
+                    const L wanted = Max<T>::turned(extreme, s);
+                    int64_t i = is_nan(wanted) ? first_of(v, n, [](L x) { return is_nan(x); })
+                                               : first_of(v, n, [wanted](L x) { return x == wanted; });
+                    value = extreme;
+                    best = position + i;
+                }
+                none = false;
+            } else {
+                for (int64_t i = 0; i < n; ++i, q += stride) {
+                    const L x = Max<T>::turned(L(*typed<T>(q)), s);
+                    if (beats(x)) {
+                        value = x;
+                        best = position + i;
+                    }
+                    none = false;
+                }
+            }
+            position += n;
+        });
+        o[begin] = best;
+        kept_next(plan, p, at);
+    }
+}
+
+template <class T, uint64_t flip = 0, int sign = 1>
+void placing(const ReducePlan& plan, const char* in, char* out, int64_t begin, int64_t end) {
+    place<T>(plan, in, out, begin, end, {0, flip, sign, 0});
+}
+
+template <class T, uint64_t most, uint64_t least, int sign>
+constexpr void extremes(FoldTable& t, DType d) {
+    t.loops[int(Fold::max)][int(d)] = folding<Max<T>, T, most>;
+    t.loops[int(Fold::min)][int(d)] = folding<Max<T>, T, least, sign>;
+    t.loops[int(Fold::argmax)][int(d)] = placing<T, most>;
+    t.loops[int(Fold::argmin)][int(d)] = placing<T, least, sign>;
+}
+template <class T>
+constexpr void integers(FoldTable& t, DType with_sign, DType without) {
+    constexpr uint64_t first = uint64_t(1) << (8 * sizeof(T) - 1), all = first | (first - 1);
+    extremes<T, 0, all, 1>(t, with_sign);
+    extremes<T, first, all ^ first, 1>(t, without);
+}
+template <class T, uint64_t bits>
+constexpr void tests(FoldTable& t, DType d) {
+    t.loops[int(Fold::count_nonzero)][int(d)] = folding<Count<T>, T, bits>;
+    t.loops[int(Fold::all)][int(d)] = tested<T, bits, true>;
+    t.loops[int(Fold::any)][int(d)] = tested<T, bits, false>;
+}
+
+constexpr FoldTable make_table() {
+    FoldTable t{};
+    for (DType d : {DType::u8, DType::b1}) integers<int8_t>(t, DType::i8, d);
+    integers<int16_t>(t, DType::i16, DType::u16);
+    integers<int32_t>(t, DType::i32, DType::u32);
+    integers<int64_t>(t, DType::i64, DType::u64);
+    extremes<F16, 0, 0, -1>(t, DType::f16);
+    extremes<BF16, 0, 0, -1>(t, DType::bf16);
+    extremes<float, 0, 0, -1>(t, DType::f32);
+    extremes<double, 0, 0, -1>(t, DType::f64);
+    t.loops[int(Fold::abs_max)][int(DType::f32)] = folding<NormLimit<float>, float>;
+    t.loops[int(Fold::abs_min)][int(DType::f32)] = folding<NormLimit<float>, float, 0, -1>;
+    t.loops[int(Fold::abs_max)][int(DType::f64)] = folding<NormLimit<double>, double>;
+    t.loops[int(Fold::abs_min)][int(DType::f64)] = folding<NormLimit<double>, double, 0, -1>;
+    for (DType d : {DType::u8, DType::i8, DType::b1}) tests<uint8_t, 0xff>(t, d);
+    for (DType d : {DType::u16, DType::i16}) tests<uint16_t, 0xffff>(t, d);
+    for (DType d : {DType::u32, DType::i32}) tests<uint32_t, 0xffffffff>(t, d);
+    for (DType d : {DType::u64, DType::i64}) tests<uint64_t, ~uint64_t(0)>(t, d);
+    for (DType d : {DType::f16, DType::bf16}) tests<uint16_t, 0x7fff>(t, d);  // zero has a sign
+    tests<uint32_t, 0x7fffffff>(t, DType::f32);
+    tests<uint64_t, 0x7fffffffffffffff>(t, DType::f64);
+    t.loops[int(Fold::sum)][int(DType::b1)] = folding<Count<uint8_t>, uint8_t, 0xff>;
+    return t;
+}
+
+}  // namespace
+
+extern constexpr FoldTable extreme_table = make_table();
+
+}  // namespace fb::cpu::FB_ARCH
