@@ -67,5 +67,13 @@ void rmsprop_step(std::span<const OptimSlot> slots, const RmspropOptions& o) {
 void adagrad_step(std::span<const OptimSlot> slots, const AdagradOptions& o) {
     run(slots, optim_kernels().adagrad, &o);
 }
+void adadelta_step(std::span<const OptimSlot> slots, const AdadeltaOptions& o) {
+    run(slots, optim_kernels().adadelta, &o);
+}
+void adamax_step(std::span<const OptimSlot> slots, const AdamaxOptions& o) { run(slots, optim_kernels().adamax, &o); }
+void nadam_step(std::span<const OptimSlot> slots, const NadamOptions& o) { run(slots, optim_kernels().nadam, &o); }
+void radam_step(std::span<const OptimSlot> slots, const RadamOptions& o) { run(slots, optim_kernels().radam, &o); }
+void asgd_step(std::span<const OptimSlot> slots, const AsgdOptions& o) { run(slots, optim_kernels().asgd, &o); }
+void rprop_step(std::span<const OptimSlot> slots, const RpropOptions& o) { run(slots, optim_kernels().rprop, &o); }
 
 }  // namespace fb::cpu

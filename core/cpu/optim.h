@@ -12,7 +12,7 @@ struct OptimSlot {
     void* state[3];
     int64_t n;
     bool is_double;    // else float
-    double factor[2];  // what depends on the tensor's step count; see the algorithms
+    double factor[3];  // what depends on the tensor's step count; see the algorithms
 };
 
 // states: exp_avg, exp_avg_sq, max_exp_avg_sq with amsgrad; factors: lr / (1 - beta1^t), 1 / sqrt(1 - beta2^t)
@@ -35,11 +35,48 @@ struct AdagradOptions {
     double weight_decay, eps;
     bool maximize;
 };
+// states: square_avg, acc_delta
+struct AdadeltaOptions {
+    double lr, rho, eps, weight_decay;
+    bool maximize;
+};
+// states: exp_avg, exp_inf; factors: lr / (1 - beta1^t)
+struct AdamaxOptions {
+    double lr, beta1, beta2, eps, weight_decay;
+    bool maximize;
+};
+// states: exp_avg, exp_avg_sq; factors: the rates of the gradient and of exp_avg, 1 / sqrt(1 - beta2^t)
+struct NadamOptions {
+    double lr, beta1, beta2, eps, weight_decay, momentum_decay;
+    bool maximize, decoupled;
+};
+// states: exp_avg, exp_avg_sq; factors: the rate of exp_avg, and what it is divided by the root of exp_avg_sq for, or 0
+// for a step by exp_avg alone
+struct RadamOptions {
+    double lr, beta1, beta2, eps, weight_decay;
+    bool maximize, decoupled;
+};
+// states: ax; factors: 1 - lambd·eta, eta, mu
+struct AsgdOptions {
+    double weight_decay;
+    bool maximize;
+};
+// states: prev, step_size
+struct RpropOptions {
+    double shrink, grow, least, most;
+    bool maximize;
+};
 
 void adam_step(std::span<const OptimSlot> slots, const AdamOptions& options);
 void sgd_step(std::span<const OptimSlot> slots, const SgdOptions& options);
 void rmsprop_step(std::span<const OptimSlot> slots, const RmspropOptions& options);
 void adagrad_step(std::span<const OptimSlot> slots, const AdagradOptions& options);
+void adadelta_step(std::span<const OptimSlot> slots, const AdadeltaOptions& options);
+void adamax_step(std::span<const OptimSlot> slots, const AdamaxOptions& options);
+void nadam_step(std::span<const OptimSlot> slots, const NadamOptions& options);
+void radam_step(std::span<const OptimSlot> slots, const RadamOptions& options);
+void asgd_step(std::span<const OptimSlot> slots, const AsgdOptions& options);
+void rprop_step(std::span<const OptimSlot> slots, const RpropOptions& options);
 
 // Treats elements [begin, end) of one parameter.
 using OptimKernel = void (*)(const OptimSlot& slot, int64_t begin, int64_t end, const void* options);
@@ -49,7 +86,7 @@ struct OptimKernelPair {
 struct OptimKernels {
     OptimKernelPair adam, adam_amsgrad, sgd, sgd_momentum;
     OptimKernelPair rmsprop[2][2];  // [centered][momentum]
-    OptimKernelPair adagrad;
+    OptimKernelPair adagrad, adadelta, adamax, nadam, radam, asgd, rprop;
 };
 
 }  // namespace fb::cpu

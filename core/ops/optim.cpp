@@ -56,11 +56,18 @@ public:
         for (const Tensor& t : steps)
             fits = fits && t.device() == kCPU && t.numel() == 1 && (t.dtype() == DType::f32 || t.dtype() == DType::f64);
     }
-    // Adds one to a step count.
-    static double count(const Tensor& t) {
+    static double number(const Tensor& t) { return t.dtype() == DType::f32 ? *t.data<float>() : *t.data<double>(); }
+    // Writes a number that is kept in a tensor, and returns it as it is kept.
+    static double set(const Tensor& t, double value) {
         t.get()->bump_version();
-        return t.dtype() == DType::f32 ? double(*t.data<float>() += 1) : *t.data<double>() += 1;
+        return t.dtype() == DType::f32 ? double(*t.data<float>() = float(value)) : *t.data<double>() = value;
     }
+    // Multiplies such a number, in its own precision.
+    static double times(const Tensor& t, double factor) {
+        return set(t, t.dtype() == DType::f32 ? *t.data<float>() * float(factor) : *t.data<double>() * factor);
+    }
+    // Adds one to a step count.
+    static double count(const Tensor& t) { return set(t, number(t) + 1); }
     bool finish() {
         for (TensorImpl* t : touched_) t->bump_version();
         return true;
@@ -136,6 +143,109 @@ bool fused_adagrad(TensorSpan params, TensorSpan grads, TensorSpan sums, TensorS
     return step.finish();
 }
 
+bool fused_adadelta(TensorSpan params, TensorSpan grads, TensorSpan square_avgs, TensorSpan acc_deltas,
+                    TensorSpan steps, double lr, double rho, double eps, double weight_decay, bool maximize) {
+    Step step(params, grads);
+    step.state(params, square_avgs);
+    step.state(params, acc_deltas);
+    step.counts(steps);
+    if (!step.fits) return false;
+    for (const Tensor& t : steps) Step::count(t);
+    cpu::adadelta_step(step.slots, {lr, rho, eps, weight_decay, maximize});
+    return step.finish();
+}
+
+bool fused_adamax(TensorSpan params, TensorSpan grads, TensorSpan exp_avgs, TensorSpan exp_infs, TensorSpan steps,
+                  double lr, double beta1, double beta2, double eps, double weight_decay, bool maximize) {
+    Step step(params, grads);
+    step.state(params, exp_avgs);
+    step.state(params, exp_infs);
+    step.counts(steps);
+    if (!step.fits) return false;
+    for (size_t i = 0; i < params.size(); i++)
+        step.slots[i].factor[0] = lr / (1 - std::pow(beta1, Step::count(steps[i])));
+    cpu::adamax_step(step.slots, {lr, beta1, beta2, eps, weight_decay, maximize});
+    return step.finish();
+}
+
+bool fused_nadam(TensorSpan params, TensorSpan grads, TensorSpan exp_avgs, TensorSpan exp_avg_sqs,
+                 TensorSpan mu_products, TensorSpan steps, double lr, double beta1, double beta2, double eps,
+                 double weight_decay, double momentum_decay, bool maximize, bool decoupled) {
+    Step step(params, grads);
+    step.state(params, exp_avgs);
+    step.state(params, exp_avg_sqs);
+    step.counts(mu_products);
+    step.counts(steps);
+    if (!step.fits) return false;
+    const auto momentum = [&](double t) { return beta1 * (1 - 0.5 * std::pow(0.96, t * momentum_decay)); };
+    for (size_t i = 0; i < params.size(); i++) {
+        const double t = Step::count(steps[i]), mu = momentum(t), next = momentum(t + 1);
+        const double product = Step::times(mu_products[i], mu);
+        double* factor = step.slots[i].factor;
+        factor[0] = lr * (1 - mu) / (1 - product);
+        factor[1] = lr * next / (1 - product * next);
+        factor[2] = 1 / std::sqrt(1 - std::pow(beta2, t));
+    }
+    cpu::nadam_step(step.slots, {lr, beta1, beta2, eps, weight_decay, momentum_decay, maximize, decoupled});
+    return step.finish();
+}
+
+bool fused_radam(TensorSpan params, TensorSpan grads, TensorSpan exp_avgs, TensorSpan exp_avg_sqs, TensorSpan steps,
+                 double lr, double beta1, double beta2, double eps, double weight_decay, bool maximize,
+                 bool decoupled) {
+    Step step(params, grads);
+    step.state(params, exp_avgs);
+    step.state(params, exp_avg_sqs);
+    step.counts(steps);
+    if (!step.fits) return false;
+    const double limit = 2 / (1 - beta2) - 1;
+    for (size_t i = 0; i < params.size(); i++) {
+        const double t = Step::count(steps[i]), power = std::pow(beta2, t);
+        const double length = limit - 2 * t * power / (1 - power);  // of the approximated moving average
+        step.slots[i].factor[0] = lr / (1 - std::pow(beta1, t));
+        step.slots[i].factor[1] =
+            length > 5
+                ? std::sqrt((1 - power) * (length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length))
+                : 0;
+    }
+    cpu::radam_step(step.slots, {lr, beta1, beta2, eps, weight_decay, maximize, decoupled});
+    return step.finish();
+}
+
+bool fused_asgd(TensorSpan params, TensorSpan grads, TensorSpan averages, TensorSpan etas, TensorSpan mus,
+                TensorSpan steps, double lr, double lambd, double alpha, double t0, double weight_decay,
+                bool maximize) {
+    Step step(params, grads);
+    step.state(params, averages);
+    step.counts(etas);
+    step.counts(mus);
+    step.counts(steps);
+    if (!step.fits) return false;
+    for (size_t i = 0; i < params.size(); i++) {
+        const double t = Step::count(steps[i]), eta = Step::number(etas[i]);
+        double* factor = step.slots[i].factor;
+        factor[0] = 1 - lambd * eta;
+        factor[1] = eta;
+        factor[2] = Step::number(mus[i]);
+        Step::set(etas[i], lr / std::pow(1 + lambd * lr * t, alpha));
+        Step::set(mus[i], 1 / std::max(1.0, t - t0));
+    }
+    cpu::asgd_step(step.slots, {weight_decay, maximize});
+    return step.finish();
+}
+
+bool fused_rprop(TensorSpan params, TensorSpan grads, TensorSpan prevs, TensorSpan step_sizes, TensorSpan steps,
+                 double shrink, double grow, double least, double most, bool maximize) {
+    Step step(params, grads);
+    step.state(params, prevs);
+    step.state(params, step_sizes);
+    step.counts(steps);
+    if (!step.fits) return false;
+    for (const Tensor& t : steps) Step::count(t);
+    cpu::rprop_step(step.slots, {shrink, grow, least, most, maximize});
+    return step.finish();
+}
+
 const Family optim([](Registry& r) {
     r.add(
          "_fused_adam(Tensor[] params, Tensor[] grads, Tensor[] exp_avgs, Tensor[] exp_avg_sqs, Tensor[] "
@@ -162,6 +272,37 @@ const Family optim([](Registry& r) {
          "float weight_decay, float eps, bool maximize) -> bool",
          "f")
         .kernel<fused_adagrad>();
+    r.add(
+         "_fused_adadelta(Tensor[] params, Tensor[] grads, Tensor[] square_avgs, Tensor[] acc_deltas, Tensor[] steps, "
+         "float lr, float rho, float eps, float weight_decay, bool maximize) -> bool",
+         "f")
+        .kernel<fused_adadelta>();
+    r.add(
+         "_fused_adamax(Tensor[] params, Tensor[] grads, Tensor[] exp_avgs, Tensor[] exp_infs, Tensor[] steps, float "
+         "lr, float beta1, float beta2, float eps, float weight_decay, bool maximize) -> bool",
+         "f")
+        .kernel<fused_adamax>();
+    r.add(
+         "_fused_nadam(Tensor[] params, Tensor[] grads, Tensor[] exp_avgs, Tensor[] exp_avg_sqs, Tensor[] mu_products, "
+         "Tensor[] steps, float lr, float beta1, float beta2, float eps, float weight_decay, float momentum_decay, "
+         "bool maximize, bool decoupled) -> bool",
+         "f")
+        .kernel<fused_nadam>();
+    r.add(
+         "_fused_radam(Tensor[] params, Tensor[] grads, Tensor[] exp_avgs, Tensor[] exp_avg_sqs, Tensor[] steps, float "
+         "lr, float beta1, float beta2, float eps, float weight_decay, bool maximize, bool decoupled) -> bool",
+         "f")
+        .kernel<fused_radam>();
+    r.add(
+         "_fused_asgd(Tensor[] params, Tensor[] grads, Tensor[] averages, Tensor[] etas, Tensor[] mus, Tensor[] steps, "
+         "float lr, float lambd, float alpha, float t0, float weight_decay, bool maximize) -> bool",
+         "f")
+        .kernel<fused_asgd>();
+    r.add(
+         "_fused_rprop(Tensor[] params, Tensor[] grads, Tensor[] prevs, Tensor[] step_sizes, Tensor[] steps, float "
+         "shrink, float grow, float least, float most, bool maximize) -> bool",
+         "f")
+        .kernel<fused_rprop>();
 });
 
 }  // namespace

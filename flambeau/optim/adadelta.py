@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 import flambeau as fb
+from flambeau import _C
 
 from ._stepper import (
     Stepper,
@@ -19,6 +21,8 @@ from ._stepper import (
 from .optimizer import ParamsT
 
 __all__ = ["Adadelta"]
+
+_step, _avg_sq, _delta = map(itemgetter, ("step", "square_avg", "acc_delta"))
 
 
 class Adadelta(Stepper):
@@ -67,6 +71,12 @@ class Adadelta(Stepper):
 
     def _new_state(self, p: Any, group: dict[str, Any]) -> dict[str, Any]:
         return {"step": step_count(p, group), "square_avg": zeros(p), "acc_delta": zeros(p)}
+
+    def _fused(self, params: list, grads: list, states: list, group: dict[str, Any]) -> bool:
+        return _C._fused_adadelta(
+            params, grads, list(map(_avg_sq, states)), list(map(_delta, states)), list(map(_step, states)),
+            float(group["lr"]), group["rho"], group["eps"], group["weight_decay"], group["maximize"],
+        )  # fmt: skip
 
     def _update(self, p: Any, grad: Any, state: dict[str, Any], o: dict[str, Any]) -> None:
         state["step"] += 1

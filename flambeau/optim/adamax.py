@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 import flambeau as fb
+from flambeau import _C
 
 from ._stepper import (
     Stepper,
@@ -20,6 +22,8 @@ from ._stepper import (
 from .optimizer import ParamsT
 
 __all__ = ["Adamax"]
+
+_step, _avg, _inf = map(itemgetter, ("step", "exp_avg", "exp_inf"))
 
 
 class Adamax(Stepper):
@@ -60,6 +64,13 @@ class Adamax(Stepper):
 
     def _new_state(self, p: Any, group: dict[str, Any]) -> dict[str, Any]:
         return {"step": step_count(p, group), "exp_avg": zeros(p), "exp_inf": zeros(p)}
+
+    def _fused(self, params: list, grads: list, states: list, group: dict[str, Any]) -> bool:
+        return _C._fused_adamax(
+            params, grads, list(map(_avg, states)), list(map(_inf, states)), list(map(_step, states)),
+            float(group["lr"]), *map(float, group["betas"]), group["eps"], group["weight_decay"],
+            group["maximize"],
+        )  # fmt: skip
 
     def _update(self, p: Any, grad: Any, state: dict[str, Any], o: dict[str, Any]) -> None:
         step = next_step(state, o)

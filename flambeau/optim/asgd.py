@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 import flambeau as fb
+from flambeau import _C
 
 from ._stepper import (
     Stepper,
@@ -19,6 +21,8 @@ from ._stepper import (
 from .optimizer import ParamsT
 
 __all__ = ["ASGD"]
+
+_step, _eta, _mu, _ax = map(itemgetter, ("step", "eta", "mu", "ax"))
 
 
 class ASGD(Stepper):
@@ -82,6 +86,13 @@ class ASGD(Stepper):
             "mu": step_count(p, group, 1.0),
             "ax": zeros(p),
         }
+
+    def _fused(self, params: list, grads: list, states: list, group: dict[str, Any]) -> bool:
+        return _C._fused_asgd(
+            params, grads, list(map(_ax, states)), list(map(_eta, states)), list(map(_mu, states)),
+            list(map(_step, states)), float(group["lr"]), group["lambd"], group["alpha"], group["t0"],
+            group["weight_decay"], group["maximize"],
+        )  # fmt: skip
 
     def _update(self, p: Any, grad: Any, state: dict[str, Any], o: dict[str, Any]) -> None:
         step = next_step(state, o)

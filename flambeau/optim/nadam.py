@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 import flambeau as fb
+from flambeau import _C
 
 from ._stepper import (
     Stepper,
@@ -21,6 +23,8 @@ from ._stepper import (
 from .optimizer import ParamsT
 
 __all__ = ["NAdam"]
+
+_step, _avg, _avg_sq, _product = map(itemgetter, ("step", "exp_avg", "exp_avg_sq", "mu_product"))
 
 
 class NAdam(Stepper):
@@ -87,6 +91,14 @@ class NAdam(Stepper):
             "exp_avg": zeros(p),
             "exp_avg_sq": zeros(p),
         }
+
+    def _fused(self, params: list, grads: list, states: list, group: dict[str, Any]) -> bool:
+        return _C._fused_nadam(
+            params, grads, list(map(_avg, states)), list(map(_avg_sq, states)), list(map(_product, states)),
+            list(map(_step, states)), float(group["lr"]), *map(float, group["betas"]), group["eps"],
+            group["weight_decay"], group["momentum_decay"], group["maximize"],
+            group["decoupled_weight_decay"],
+        )  # fmt: skip
 
     def _update(self, p: Any, grad: Any, state: dict[str, Any], o: dict[str, Any]) -> None:
         step, lr = next_step(state, o), o["lr"]

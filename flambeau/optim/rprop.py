@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 import flambeau as fb
+from flambeau import _C
 
 from ._stepper import Stepper, check_lr, step_count, zeros
 from .optimizer import ParamsT
 
 __all__ = ["Rprop"]
+
+_step, _prev, _size = map(itemgetter, ("step", "prev", "step_size"))
 
 
 class Rprop(Stepper):
@@ -57,6 +61,12 @@ class Rprop(Stepper):
         lr = float(group["lr"])
         start = complex(lr, lr) if p.is_complex() else lr
         return {"step": step_count(p, group), "prev": zeros(p), "step_size": fb.full_like(p, start)}
+
+    def _fused(self, params: list, grads: list, states: list, group: dict[str, Any]) -> bool:
+        return _C._fused_rprop(
+            params, grads, list(map(_prev, states)), list(map(_size, states)), list(map(_step, states)),
+            *group["etas"], *group["step_sizes"], group["maximize"],
+        )  # fmt: skip
 
     def _update(self, p: Any, grad: Any, state: dict[str, Any], o: dict[str, Any]) -> None:
         state["step"] += 1

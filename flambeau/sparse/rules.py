@@ -511,6 +511,9 @@ def _any(func: Callable, args: tuple, kwargs: dict) -> Any:
     return found & (s._nnz() == s.numel()) if func.__name__ == "all" else found
 
 
-@_rule("_fused_sgd", "_fused_adam", "_fused_adagrad", "_fused_rmsprop")
+@_rule(
+    "_fused_sgd", "_fused_adam", "_fused_adagrad", "_fused_rmsprop", "_fused_adadelta", "_fused_adamax",
+    "_fused_nadam", "_fused_radam", "_fused_asgd", "_fused_rprop",
+)  # fmt: skip
 def _fused(func: Callable, args: tuple, kwargs: dict) -> bool:
     return False  # optimizers then treat each parameter by itself

@@ -60,7 +60,9 @@ def test_path(name, options, path, dtype):
         copy.deepcopy(optimizer)
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Adagrad"])
+@pytest.mark.parametrize(
+    "name", ["SGD", "Adam", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "ASGD", "Rprop"]
+)
 def test_kernel_and_tensor_operations_agree(name, monkeypatch):
     options = {"SGD": {"lr": 0.1, "momentum": 0.9}, "RMSprop": {"centered": True, "momentum": 0.5}}.get(
         name, {}

@@ -119,6 +119,153 @@ struct Adagrad {
     }
 };
 
+template <class V>
+struct Adadelta {
+    using T = Scalar<V>;
+    using Options = AdadeltaOptions;
+    static constexpr int kStates = 2;
+    Gradient<V> gradient;
+    V rate, rho, fresh, eps;
+    Adadelta(const AdadeltaOptions& o, const OptimSlot&)
+        : gradient(o.maximize, o.weight_decay),
+          rate(splat<V>(T(o.lr))),
+          rho(splat<V>(T(o.rho))),
+          fresh(splat<V>(T(1 - o.rho))),
+          eps(splat<V>(T(o.eps))) {}
+    V operator()(V p, V g, V* s) const {
+        g = gradient(p, g);
+        s[0] = fma(V(g * fresh), g, V(s[0] * rho));
+        const V delta = sqrt(V(s[1] + eps)) / sqrt(V(s[0] + eps)) * g;
+        s[1] = fma(V(delta * fresh), delta, V(s[1] * rho));
+        return p - rate * delta;
+    }
+};
+
+template <class V>
+struct Adamax {
+    using T = Scalar<V>;
+    using Options = AdamaxOptions;
+    static constexpr int kStates = 2;
+    Gradient<V> gradient;
+    V fresh1, beta2, eps, rate;
+    Adamax(const AdamaxOptions& o, const OptimSlot& s)
+        : gradient(o.maximize, o.weight_decay),
+          fresh1(splat<V>(T(1 - o.beta1))),
+          beta2(splat<V>(T(o.beta2))),
+          eps(splat<V>(T(o.eps))),
+          rate(splat<V>(T(s.factor[0]))) {}
+    V operator()(V p, V g, V* s) const {
+        g = gradient(p, g);
+        s[0] = fma(V(g - s[0]), fresh1, s[0]);
+        s[1] = max_nan(V(s[1] * beta2), V(abs(g) + eps));
+        return p - rate * s[0] / s[1];
+    }
+};
+
+template <class V>
+struct Nadam {
+    using T = Scalar<V>;
+    using Options = NadamOptions;
+    static constexpr int kStates = 2;
+    Gradient<V> gradient;
+    bool decoupled;
+    V shrink, fresh1, beta2, fresh2, eps, rate, rate_avg, root_factor;
+    Nadam(const NadamOptions& o, const OptimSlot& s)
+        : gradient(o.maximize, o.decoupled ? 0 : o.weight_decay),
+          decoupled(o.decoupled && o.weight_decay != 0),
+          shrink(splat<V>(T(1 - o.lr * o.weight_decay))),
+          fresh1(splat<V>(T(1 - o.beta1))),
+          beta2(splat<V>(T(o.beta2))),
+          fresh2(splat<V>(T(1 - o.beta2))),
+          eps(splat<V>(T(o.eps))),
+          rate(splat<V>(T(s.factor[0]))),
+          rate_avg(splat<V>(T(s.factor[1]))),
+          root_factor(splat<V>(T(s.factor[2]))) {}
+    V operator()(V p, V g, V* s) const {
+        g = gradient(p, g);
+        if (decoupled) p = p * shrink;
+        s[0] = fma(V(g - s[0]), fresh1, s[0]);
+        s[1] = fma(V(g * fresh2), g, V(s[1] * beta2));
+        return p - fma(rate, g, V(rate_avg * s[0])) / fma(sqrt(s[1]), root_factor, eps);
+    }
+};
+
+template <class V>
+struct Radam {
+    using T = Scalar<V>;
+    using Options = RadamOptions;
+    static constexpr int kStates = 2;
+    Gradient<V> gradient;
+    bool decoupled, rectified;
+    V shrink, fresh1, beta2, fresh2, eps, rate, factor;
+    Radam(const RadamOptions& o, const OptimSlot& s)
+        : gradient(o.maximize, o.decoupled ? 0 : o.weight_decay),
+          decoupled(o.decoupled && o.weight_decay != 0),
+          rectified(s.factor[1] != 0),
+          shrink(splat<V>(T(1 - o.lr * o.weight_decay))),
+          fresh1(splat<V>(T(1 - o.beta1))),
+          beta2(splat<V>(T(o.beta2))),
+          fresh2(splat<V>(T(1 - o.beta2))),
+          eps(splat<V>(T(o.eps))),
+          rate(splat<V>(T(s.factor[0]))),
+          factor(splat<V>(T(s.factor[1]))) {}
+    V operator()(V p, V g, V* s) const {
+        g = gradient(p, g);
+        if (decoupled) p = p * shrink;
+        s[0] = fma(V(g - s[0]), fresh1, s[0]);
+        s[1] = fma(V(g * fresh2), g, V(s[1] * beta2));
+        const V step = rate * s[0];
+        return p - (rectified ? V(step * factor / (sqrt(s[1]) + eps)) : step);
+    }
+};
+
+template <class V>
+struct Asgd {
+    using T = Scalar<V>;
+    using Options = AsgdOptions;
+    static constexpr int kStates = 1;
+    Gradient<V> gradient;
+    bool takes_all;
+    V shrink, rate, share;
+    Asgd(const AsgdOptions& o, const OptimSlot& s)
+        : gradient(o.maximize, o.weight_decay),
+          takes_all(s.factor[2] == 1),
+          shrink(splat<V>(T(s.factor[0]))),
+          rate(splat<V>(T(s.factor[1]))),
+          share(splat<V>(T(s.factor[2]))) {}
+    V operator()(V p, V g, V* s) const {
+        g = gradient(p, g);
+        p = p * shrink - rate * g;
+        s[0] = takes_all ? p : fma(V(p - s[0]), share, s[0]);
+        return p;
+    }
+};
+
+template <class V>
+struct Rprop {
+    using T = Scalar<V>;
+    using Options = RpropOptions;
+    static constexpr int kStates = 2;
+    Gradient<V> gradient;
+    V shrink, grow, least, most;
+    Rprop(const RpropOptions& o, const OptimSlot&)
+        : gradient(o.maximize, 0),
+          shrink(splat<V>(T(o.shrink))),
+          grow(splat<V>(T(o.grow))),
+          least(splat<V>(T(o.least))),
+          most(splat<V>(T(o.most))) {}
+    V operator()(V p, V g, V* s) const {
+        const V zero{};
+        g = gradient(p, g);
+        const V agreement = g * s[0];
+        V size = agreement > zero ? V(s[1] * grow) : agreement < zero ? V(s[1] * shrink) : s[1];
+        size = size < least ? least : size;
+        s[1] = size = size > most ? most : size;
+        s[0] = g = agreement < zero ? zero : g;  // after a change of sign the parameter rests for one step
+        return p - (g > zero ? size : g < zero ? V(-size) : zero);
+    }
+};
+
 template <class V, class Algorithm>
 void run(const OptimSlot& slot, int64_t begin, int64_t end, const void* options) {
     using T = Scalar<V>;
@@ -166,6 +313,12 @@ constinit const OptimKernels optim_kernels = {
     pair<Sgd<F, true>, Sgd<D, true>>(),
     {{rmsprop<false, false>(), rmsprop<false, true>()}, {rmsprop<true, false>(), rmsprop<true, true>()}},
     pair<Adagrad<F>, Adagrad<D>>(),
+    pair<Adadelta<F>, Adadelta<D>>(),
+    pair<Adamax<F>, Adamax<D>>(),
+    pair<Nadam<F>, Nadam<D>>(),
+    pair<Radam<F>, Radam<D>>(),
+    pair<Asgd<F>, Asgd<D>>(),
+    pair<Rprop<F>, Rprop<D>>(),
 };
 
 }  // namespace fb::cpu::FB_ARCH
