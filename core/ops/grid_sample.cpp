@@ -292,6 +292,8 @@ Tensor grid_sampler(const Tensor& x, const Tensor& grid, int64_t mode, int64_t p
               "grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes ", x.sizes(),
               " with dimension ", d, " being empty");
     check(!(n == 3 && mode == 2), "grid_sampler(): bicubic interpolation only supports 4D input");
+    if (x.dtype() == DType::bf16 || x.dtype() == DType::f16)  // places and sums want more digits than these keep
+        return grid_sampler(x.to(DType::f32), grid.to(DType::f32), mode, padding, align).to(x.dtype());
     const Weighted taps = taps_at(grid, IntSpan(x.sizes()).subspan(2), mode, padding, align);
     Dims shape{x.size(0), x.size(1)};
     for (int64_t d = 1; d + 1 < grid.dim(); ++d) shape.push_back(grid.size(d));
