@@ -353,14 +353,40 @@ template <class R>
 R hermite_he(R x, R n) {
     return recur(degree(n), x, [x](R k, R p, R q) { return x * p - k * q; });
 }
+// Above this degree a recurrence takes long, and its rounding errors are larger than the error of an asymptotic form.
+constexpr int64_t kAsymptoticDegree = 1 << 20;
+// Where the form runs out of range, the recurrence has taken infinity from infinity.
 template <class R>
-R laguerre_l(R x, R n) {
-    if (x == 0) return R(degree(n) >= 0);
-    return recur(degree(n), R(1 - x), [x](R k, R p, R q) { return (((k + k) + (1 - x)) * p - k * q) / (k + 1); });
+R in_range(double value) {
+    const R r = R(value);
+    return std::isfinite(r) ? r : std::numeric_limits<R>::quiet_NaN();
 }
 template <class R>
-R legendre_p(R x, R n) {
-    return recur(degree(n), x, [x](R k, R p, R q) { return ((k + k + 1) * x * p - k * q) / (k + 1); });
+R laguerre_l(R x, R degrees) {
+    const int64_t n = degree(degrees);
+    if (x == 0) return R(n >= 0);
+    if (n > kAsymptoticDegree) {  // Erdelyi's form, DLMF 18.15.19
+        const double order = 4 * double(n) + 2, z = std::abs(double(x)) / order;
+        if (!(z < 1)) return std::numeric_limits<R>::quiet_NaN();
+        const double s = std::sqrt(z), w = x > 0 ? 1 - z : 1 + z,
+                     xi = (std::sqrt(z * w) + (x > 0 ? std::asin(s) : std::asinh(s))) / 2;
+        const double wave = x > 0 ? ::j0(order * xi) : i0(order * xi);
+        return in_range<R>(std::exp(double(x) / 2) * std::sqrt(xi / std::sqrt(z * w)) * wave);
+    }
+    return recur(n, R(1 - x), [x](R k, R p, R q) { return (((k + k) + (1 - x)) * p - k * q) / (k + 1); });
+}
+template <class R>
+R legendre_p(R x, R degrees) {
+    const int64_t n = degree(degrees);
+    if (n > 1 && std::abs(x) == 1) return x < 0 && n % 2 ? -1 : 1;
+    if (n > kAsymptoticDegree) {  // Hilb's form with its first correction, DLMF 18.15.11
+        const double a = std::abs(double(x)), order = double(n) + 0.5, sign = x < 0 && n % 2 ? -1 : 1;
+        const double h = std::sqrt(std::abs(1 - a) / 2), t = a < 1 ? 2 * std::asin(h) : 2 * std::asinh(h);
+        if (!(a < 1)) return in_range<R>(sign * std::sqrt(t / std::sinh(t)) * i0(order * t));
+        const double correction = t < 1e-3 ? t / 24 : (1 - t / std::tan(t)) / (8 * t);
+        return R(sign * std::sqrt(t / std::sin(t)) * (::j0(order * t) - correction / order * ::j1(order * t)));
+    }
+    return recur(n, x, [x](R k, R p, R q) { return ((k + k + 1) * x * p - k * q) / (k + 1); });
 }
 
 template <class T>

@@ -1,6 +1,8 @@
 // Tensors that kernels cannot read as they lie: lazily conjugated or negated views, and complex32. Views and copies
 // take them as they are (Op::takes_lazy); every other operator is called with plain copies, which autograd records, and
-// what it writes goes back through `copy_`.
+// what it writes goes back through `copy_`. Tensors of the meta device have nothing to read: beside real ones they are
+// refused here, for all operators.
+#include <algorithm>
 #include "op/op.h"
 
 namespace fb {
@@ -75,12 +77,54 @@ void write_back(const Tensor& to, const Tensor& from) {
     inplace<"copy_">(to, from);
 }
 
+// Kernels of the CPU must not meet tensors without data, nor shapes without data real ones. What may mix: a number in a
+// real tensor beside meta tensors, the indices of a meta tensor, and operators that look at a shape alone.
+bool may_mix(const Op& op, const Frame& f) {
+    static constexpr std::string_view shape_only[] = {"to", "type_as", "view_as", "reshape_as", "expand_as"},
+                                      real_indices[] = {"copy_", "index", "index_put", "index_select", "embedding"};
+    const std::string_view name = op.schema.name;
+    if (std::ranges::find(shape_only, name) != std::end(shape_only)) return true;
+    const bool writes = f.inplace || op.only_inplace,
+               meta_first = f.args[0].is_tensor() && f.args[0].tensor().is_meta();
+    if (meta_first && std::ranges::find(real_indices, name) != std::end(real_indices)) return true;
+    bool numbers = true;
+    for (size_t i = 0; i < op.schema.args.size(); ++i) {
+        const Value& v = f.args[i];
+        if (v.is_tensor()) {
+            const bool number = v.tensor().dim() == 0 && (meta_first || op.schema.args[i].kind == Kind::Operand);
+            numbers &= v.tensor().is_meta() || (number && !(i == 0 && writes));
+        } else if (v.tag == Tag::Tensors) {
+            for (const Tensor& t : v.tensors()) numbers &= !t.defined() || t.is_meta() || (meta_first && !t.dim());
+        }
+    }
+    return numbers;
+}
+
+[[noreturn]] void refuse_mix(const Op& op, const Frame& f) {
+    if (op.schema.name == "copy_") fail(ErrorKind::NotImplemented, "Cannot copy out of meta tensor; no data!");
+    // PyTorch expects the device of the first tensor; a real number decides nothing.
+    int seen = 0;
+    bool meta_expected = false;
+    each_tensor(op, f.args, [&](const Tensor& t) {
+        if ((t.is_meta() || t.dim()) && !seen++) meta_expected = t.is_meta();
+    });
+    const Device expected = meta_expected ? kMeta : kCPU, found = meta_expected ? kCPU : kMeta;
+    fail(ErrorKind::Runtime, "Tensor on device ", found, " is not on the expected device ", expected, "!\n",
+         op.schema.name, " expects all tensors to be on the same device, but found at least two devices, ", expected,
+         " and ", found, ".");
+}
+
 }  // namespace
 
 bool call_unusual(const Op& op, Frame& f) {
-    if (!unusual_tensors || op.takes_lazy) return false;
-    bool found = false;
-    each_tensor(op, f.args, [&](const Tensor& t) { found |= t->unusual(); });
+    if (!unusual_tensors) return false;
+    bool found = false, meta = false, real = false;
+    each_tensor(op, f.args, [&](const Tensor& t) {
+        found |= t->unusual();
+        (t.is_meta() ? meta : real) = true;
+    });
+    if (meta && real && !may_mix(op, f)) refuse_mix(op, f);
+    if (op.takes_lazy) return false;
     const int outputs = f.given && !f.inplace ? int(op.schema.return_kinds.size()) : 0;
     for (int i = 0; i < outputs; ++i) found |= f.given[i].defined() && f.given[i]->unusual();
     if (!found) return false;

@@ -54,6 +54,9 @@ static void copy_results(Frame& f) {
                 dummy.given = &to;
                 (void)Out(dummy).result(from.sizes(), to.dtype(), to.device());
             }
+            if (!(from.device() == to.device()))
+                fail(ErrorKind::Runtime, "Attempting to copy from device ", from.device(), " to device ", to.device(),
+                     ", but cross-device copies are not allowed!");
             GradGuard off(false);
             inplace<"copy_">(to, from);  // bumps the version
             from = to;

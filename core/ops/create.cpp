@@ -340,7 +340,7 @@ Tensor to_copy(const Tensor& self, DType dtype, std::optional<Device> device, st
     Tensor r = like(self, dtype, std::nullopt, device, f);
     if (is_complex(self.dtype()) && !is_complex(r.dtype()))
         warn("Casting complex values to real discards the imaginary part");
-    check(!self.is_meta() || r.is_meta(), "Cannot copy out of meta tensor; no data!");
+    if (self.is_meta() && !r.is_meta()) fail(ErrorKind::NotImplemented, "Cannot copy out of meta tensor; no data!");
     cpu::copy_data(r, self);
     return r;
 }

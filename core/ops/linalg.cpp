@@ -476,6 +476,25 @@ std::tuple<Tensor, Tensor, Tensor> ldl_factor_ex(const Tensor& a, bool hermitian
     return {ld, pivots, info};
 }
 
+// LAPACK walks along the pivots, from either end, and believes them: rows in 1 … n, negative where two steps belong
+// together.
+void check_ldl_pivots(std::span<const Int> pivots) {
+    const size_t n = pivots.size();
+    for (const Int p : pivots) {
+        check(
+            p != 0,
+            "Pivots given to ldl_solve must all satisfy |pivot| >= 1. Did you properly pass the result of ldl_factor?");
+        check(p <= Int(n) && p >= -Int(n),
+              "Pivots given to ldl_solve must all satisfy |pivot| <= LD.size(-2). Did you properly pass the result of "
+              "ldl_factor?");
+    }
+    for (size_t i = 0; i < n; ++i)
+        if (pivots[i] < 0)
+            check(++i < n && pivots[i] < 0,
+                  "Negative pivots given to ldl_solve must come in pairs. Did you properly pass the result of "
+                  "ldl_factor?");
+}
+
 Tensor ldl_solve(const Tensor& ld, const Tensor& pivots, const Tensor& b0, bool hermitian) {
     need_square(ld, "torch.linalg.ldl_solve");
     need_matrix(b0, "torch.linalg.ldl_solve");
@@ -502,6 +521,7 @@ Tensor ldl_solve(const Tensor& ld, const Tensor& pivots, const Tensor& b0, bool 
             load(d, b, rhs.at<T>(i));
             std::vector<Int> piv(size_t(std::max<int64_t>(1, n)));
             for (int64_t j = 0; j < n; ++j) piv[size_t(j)] = at.at<int64_t>(i)[j * p.stride(-1)];
+            check_ldl_pivots({piv.data(), size_t(n)});
             Int code = 0;
             const Int lda = c.ld();
             if (n && k) f("L", &n, &k, c.data(), &lda, piv.data(), d.data(), &lda, &code, 1);

@@ -100,7 +100,6 @@ void set_requires_grad(const Tensor& t) {
 
 PyObject* run(const Signature& s, Call& call, const Arguments& in) {
     const Op& op = *s.op;
-    check_one_device(op, call.values);
     Frame f(op, call.values);
     if (s.form == Form::Inplace) {
         if (!call.values[0].is_tensor())
@@ -297,32 +296,6 @@ PyObject* call_group(const Group& g, const Arguments& in) {
     for (const Signature& s : g.signatures)
         if (parse(s, in, call)) return run(s, call, in);
     raise_no_match(g.signatures, in);
-}
-
-void check_one_device(const Op& op, const Value* args) {
-    const TensorImpl *meta = nullptr, *real = nullptr;
-    auto look = [&](const TensorImpl* t) {
-        if (t->device().type == DeviceType::Meta) meta = meta ? meta : t;
-        else if (!real || real->sizes.empty()) real = t;
-    };
-    const size_t n = op.schema.args.size();
-    for (size_t i = 0; i < n; ++i) {
-        if (args[i].tag == Tag::Tensor) look(args[i].tensor_ptr);
-        else if (args[i].tag == Tag::Tensors)
-            for (const Tensor& t : args[i].tensors())
-                if (t.defined()) look(t.get());
-    }
-    if (!meta || !real) [[likely]]
-        return;
-    // A number in a tensor may stand beside meta tensors; these operators read no data of the other device.
-    static constexpr std::string_view mixes[] = {"copy_",   "to",         "type_as",   "index", "index_put",
-                                                 "view_as", "reshape_as", "expand_as", "set_"};
-    if (op.schema.name == "copy_" && args[0].tensor_ptr != meta)
-        fail(ErrorKind::NotImplemented, "Cannot copy out of meta tensor; no data!");
-    if (std::ranges::find(mixes, op.schema.name) != std::end(mixes)) return;
-    if (real->sizes.empty() && args[0].tag == Tag::Tensor && args[0].tensor_ptr == meta) return;
-    fail(ErrorKind::Runtime, "Expected all tensors to be on the same device, but found at least two devices, ",
-         meta->device(), " and ", real->device(), "!");
 }
 
 const Group* find_group(std::string_view space, std::string_view name, Form form) {

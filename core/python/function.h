@@ -18,9 +18,6 @@ const Group* find_group(std::string_view space, std::string_view name, Form form
 // Parses, calls and wraps; what the callables and the operator slots do.
 PyObject* call_group(const Group& g, const Arguments& in);
 
-// Kernels of the CPU must not meet tensors without data, nor shapes without data real ones.
-void check_one_device(const Op& op, const Value* args);
-
 PyObject* wrap_results(const Op& op, Frame& f);
 
 }  // namespace fb::py

@@ -241,6 +241,11 @@ PyObject* untyped_storage(PyObject* self, const Arguments& in) {
     watch_leak("memory was asked for by untyped_storage()");
     return wrap_storage(unwrap(self)->storage);
 }
+void check_set_device(const Tensor& t, const Storage& from) {
+    check(t.device() == from.device(), "Attempted to set the storage of a tensor on device \"", t.device(),
+          "\" to a storage on different device \"", from.device(),
+          "\".  This is no longer allowed; the devices must match.");
+}
 // set_(), set_(tensor), set_(storage), set_(storage, offset, size, stride=contiguous)
 PyObject* set_(PyObject* self, const Arguments& in) {
     const Tensor& t = unwrap(self);
@@ -255,6 +260,7 @@ PyObject* set_(PyObject* self, const Arguments& in) {
     } else if (is_tensor(source) && in.n + in.keywords() == 1) {
         const Tensor& s = unwrap(source);
         check(s.dtype() == t.dtype(), "Could not set tensor of type ", s.dtype(), " to a tensor of type ", t.dtype());
+        check_set_device(t, *s->storage);
         replace_data(t, s);
     } else {
         Ptr<Storage> storage;
@@ -262,6 +268,7 @@ PyObject* set_(PyObject* self, const Arguments& in) {
         else if (!to_storage(source, storage))
             raise(PyExc_TypeError,
                   "set_() received an invalid combination of arguments - got (" + type_name(source) + ")");
+        check_set_device(t, *storage);
         PyObject *offset = argument(1, "storage_offset"), *size = argument(2, "size"), *stride = argument(3, "stride");
         const int64_t item = int64_t(itemsize(t.dtype()));
         int64_t at = 0;

@@ -72,18 +72,8 @@ PyObject* call_object(const Group& g, std::initializer_list<PyObject*> args) {
     return or_not_implemented(PyObject_Vectorcall(g.object, args.begin(), args.size(), nullptr));
 }
 
-// Two plain operands; a meta tensor beside another tensor takes the long way, which checks devices.
-bool mixed(const Value& a, const Value& b) {
-    return a.is_tensor() && b.is_tensor() &&
-           a.tensor_ptr->storage->device().type != b.tensor_ptr->storage->device().type;
-}
-
 PyObject* call_direct(const Op& op, Value* v) {
     return guarded([&] {
-        if (mixed(v[0], v[1])) [[unlikely]] {
-            for (size_t i = 2; i < op.schema.args.size(); ++i) v[i] = op.schema.args[i].fallback;
-            check_one_device(op, v);
-        }
         Frame f(op, v);
         invoke(f, v, 2);
         return wrap(std::move(f.result[0]));

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/pool.h"
+#include "tensor/tensor.h"
 
 namespace fb {
 
@@ -11,6 +12,7 @@ Ptr<Storage> Storage::allocate(size_t bytes, Device device) {
     auto* s = new (Pool<sizeof(Storage)>::take()) Storage;
     Ptr<Storage> r(s);
     s->device_ = device;
+    if (device.type == DeviceType::Meta) unusual_tensors = true;
     if (device.type == DeviceType::CPU && bytes) {
         s->data_ = cache_alloc(bytes);
         s->capacity_ = bytes;

@@ -55,8 +55,8 @@ public:
 };
 using TensorSpan = std::span<const Tensor>;
 
-// Set for good once there was a tensor that kernels cannot read as it lies: a lazily conjugated or negated view, or one
-// of complex32. Until then no call looks for them (op/lazy.cpp).
+// Set for good once there was a tensor that kernels cannot read as it lies: a lazily conjugated or negated view, one of
+// complex32, or one of the meta device. Until then no call looks for them (op/lazy.cpp).
 inline bool unusual_tensors = false;
 
 class TensorImpl final : public RefCounted {

@@ -25,7 +25,7 @@ def mm(mat1: Any, mat2: Any, reduce: str | None = None) -> Any:
     CSR and dense only.
     """
     if reduce is None or reduce == "sum":
-        return rules.product(mat1, mat2)
+        return rules.matrix_product(mat1, mat2)
     if reduce not in _REDUCE:
         raise RuntimeError(
             f"torch.sparse.mm: reduce argument must be one of 'sum', 'mean', 'amax', 'amin', got {reduce}"

@@ -430,6 +430,12 @@ def _softmax(func: Callable, args: tuple, kwargs: dict) -> Any:
 # ---------------------------------------------------------------- products
 def product(a: Any, b: Any) -> Any:
     """Matrix product: dense unless both are sparse."""
+    if a.dim() == 0 or b.dim() == 0:
+        raise RuntimeError(
+            f"both arguments to matmul need to be at least 1D, but they are {a.dim()}D and {b.dim()}D"
+        )
+    if not is_sparse(a) and not is_sparse(b):
+        return fb.matmul(a, b)
     if is_sparse(a) and is_sparse(b):
         from .tensor import from_dense
 
@@ -453,7 +459,18 @@ def product(a: Any, b: Any) -> Any:
     return result.index_add(0, rows, terms)
 
 
-@_rule("mm", "matmul", "mv", "__matmul__", "smm", "spmm", "dsmm")
+def matrix_product(a: Any, b: Any) -> Any:
+    """`product` of two matrices only."""
+    a.size(-2), b.size(1)  # PyTorch's error where there is no such dimension
+    return product(a, b)
+
+
+@_rule("mm", "smm", "spmm", "dsmm")
+def _mm(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return matrix_product(args[0], args[1])
+
+
+@_rule("matmul", "mv", "__matmul__")
 def _matmul(func: Callable, args: tuple, kwargs: dict) -> Any:
     return product(args[0], args[1])
 
@@ -467,7 +484,7 @@ def _rmatmul(func: Callable, args: tuple, kwargs: dict) -> Any:
 def _addmm(func: Callable, args: tuple, kwargs: dict) -> Any:
     base, a, b = args
     beta, alpha = kwargs.get("beta", 1), kwargs.get("alpha", 1)
-    result = product(a, b)
+    result = matrix_product(a, b)
     result = result if alpha == 1 else result * alpha
     return result if beta == 0 else (base if beta == 1 else base * beta) + result
 

@@ -56,7 +56,16 @@ class SparseTensor(fb.Tensor):
 
     def size(self, dim: int | None = None) -> Any:
         """Sizes, or one of them."""
-        return self.shape if dim is None else self.shape[dim]
+        if dim is None:
+            return self.shape
+        n = self.dim()
+        if not -n <= dim < n:
+            raise IndexError(
+                f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"
+                if n
+                else f"Dimension specified as {dim} but tensor has no dimensions"
+            )
+        return self.shape[dim]
 
     def dim(self) -> int:
         """Number of dimensions."""

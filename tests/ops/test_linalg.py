@@ -106,6 +106,17 @@ CASES = [
 ]
 
 
+def test_ldl_solve_believes_no_pivots():
+    factors, pivots = fb.linalg.ldl_factor(fb.eye(3).expand(2, 3, 3) * 2)
+    for bad, text in (
+        (pivots * 0, r"must all satisfy \|pivot\| >= 1"),
+        (pivots * 0 + 7, r"must all satisfy \|pivot\| <= LD.size\(-2\)"),
+        (-pivots, "must come in pairs"),
+    ):
+        with pytest.raises(RuntimeError, match=text):
+            fb.linalg.ldl_solve(factors, bad, fb.ones(3, 2))
+
+
 @pytest.mark.parametrize(("expression", "expected"), CASES)
 def test_values(expression, expected):
     same(eval(expression), expected)

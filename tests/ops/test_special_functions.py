@@ -264,6 +264,23 @@ def test_polynomials_satisfy_their_definitions():
     assert special.chebyshev_polynomial_t(x, -1).tolist() == [0, 0, 0, 0]
 
 
+def test_polynomials_of_huge_degree():
+    n = 10000001.0
+    x = fb.tensor([0.5, -0.3, 0.999, 1, -1, 2], dtype=fb.float64)
+    expected = fb.tensor(
+        [7.017314352732e-05, -1.16123367355e-05, 1.0708961120383e-03, 1, -1, fb.nan], dtype=x.dtype
+    )
+    assert fb.allclose(special.legendre_polynomial_p(x, n), expected, rtol=1e-7, equal_nan=True)
+    x = fb.tensor([0.5, 3, 20, -1e-4, 1e9], dtype=fb.float64)
+    expected = fb.tensor(
+        [-0.009942831855973, -0.0164887461577893, -100.627649207395, 1.4738038489819837e26, fb.nan],
+        dtype=x.dtype,
+    )
+    assert fb.allclose(special.laguerre_polynomial_l(x, n), expected, rtol=1e-4, equal_nan=True)
+    for polynomial in (special.legendre_polynomial_p, special.laguerre_polynomial_l):
+        assert polynomial(fb.tensor([0.25, 1.0, 2.0, -3.0]), 1e10).shape == (4,)  # at once
+
+
 @pytest.mark.parametrize(
     "function",
     [

@@ -97,3 +97,15 @@ def test_printing():
 def test_errors(call, text):
     with pytest.raises(RuntimeError, match=text):
         call()
+
+
+def test_products_of_what_is_no_matrix():
+    a, line, number = D.to_sparse(), fb.ones(3), fb.tensor(2.0)
+    assert fb.sparse.mm(fb.eye(2), D).tolist() == D.tolist()  # dense ones are welcome
+    for x, y in ((line, number), (number, line), (a, number), (a, line), (line, a), (number, a)):
+        with pytest.raises(IndexError, match=r"^Dimension "):
+            fb.sparse.mm(x, y)
+    with pytest.raises(RuntimeError, match="need to be at least 1D, but they are 2D and 0D"):
+        a.matmul(number)
+    with pytest.raises(IndexError, match=r"expected to be in range of \[-2, 1\], but got 2"):
+        a.size(2)
