@@ -38,6 +38,10 @@ struct NormLoops {
     void (*softmax)(const void* x, void* y, int64_t n, int64_t inner, bool log);
     void (*softmax_gradient)(const void* g, const void* y, void* out, int64_t n, int64_t inner, bool log);
 
+    // out = e^y·times + plus over n elements that are `inner` apart; a factor and a summand for each of `inner`
+    // neighbours.
+    void (*exp_rows)(const void* y, void* out, const double* times, const double* plus, int64_t n, int64_t inner);
+
     double (*dot)(const void* a, const void* b, int64_t n);
     double (*row_max)(const void* x, int64_t n);
     double (*exp_row)(void* x, int64_t n, double shift);  // x = e^(x - shift); the sum of that

@@ -1,5 +1,6 @@
 // Losses of class probabilities: negative log likelihood and cross entropy.
 #include "base/parallel.h"
+#include "cpu/norm.h"
 #include "ops/formula.h"
 
 namespace fb {
@@ -181,6 +182,148 @@ Tensor smoothed_loss(const Tensor& x, const Tensor& target, const Tensor& w, int
     return nll * (1 - smoothing) + smooth * (smoothing / double(classes));
 }
 
+// ---------------------------------------------------------------- cross entropy of class numbers, in one pass each way
+// What it takes; all else, and what is wrong with the arguments, is left to the operators it is made of.
+bool in_one_pass(const Tensor& x, const Tensor& target, const Tensor& w, double smoothing) {
+    if (x.is_meta() || target.is_meta() || !x.numel() || (x.dtype() != DType::f32 && x.dtype() != DType::f64))
+        return false;
+    if (target.dtype() != DType::i64 || target.dim() != x.dim() - 1) return false;
+    Dims expected(x.sizes());
+    expected.erase(x.dim() == 1 ? 0 : 1);
+    return same(target.sizes(), expected) &&
+           (!w.defined() ||
+            (smoothing == 0 && w.dim() == 1 && w.dtype() == x.dtype() && w.numel() == layout(x).classes));
+}
+// Work is cut into pieces of the outer index whatever the number of threads, so that sums do not depend on it.
+template <class F>
+int64_t each_piece(const Layout& l, F&& body) {
+    const int64_t step = std::max<int64_t>(1, 8192 / std::max<int64_t>(1, l.classes * l.inner)),
+                  pieces = (l.n + step - 1) / step;
+    parallel_for(pieces, 2, [&](int64_t begin, int64_t end) {
+        for (int64_t p = begin; p < end; ++p) body(p, p * step, std::min(l.n, (p + 1) * step));
+    });
+    return pieces;
+}
+
+// The loss, the logarithms of the probabilities, the weight of all samples.
+std::tuple<Tensor, Tensor, Tensor> cross_entropy_forward(const Tensor& x, const Tensor& target, const Tensor& w,
+                                                         int64_t reduction, int64_t ignore, double smoothing) {
+    const Layout l = layout(x);
+    const bool each = reduction == kNone && x.dim() > 1;
+    const Tensor r = empty(each ? target.sizes() : Dims(), x.dtype(), x.device()),
+                 total = empty({}, x.dtype(), x.device()), logs = empty(x.sizes(), x.dtype(), x.device());
+    if (r.is_meta()) return {r, logs, total};
+    const Tensor dx = dense(x), dt = dense(target), dw = w.defined() ? dense(w) : w;
+    const int64_t* y = dt.data<int64_t>();
+    bool wrong = false;
+    for (int64_t i = 0; i < l.n * l.inner; ++i) wrong |= y[i] != ignore && uint64_t(y[i]) >= uint64_t(l.classes);
+    for (int64_t i = 0; wrong && i < l.n * l.inner; ++i)
+        check_index(y[i] == ignore || (y[i] >= 0 && y[i] < l.classes), "Target ", y[i], " is out of bounds.");
+    const NormLoops& loops = *norm_loops(x.dtype());
+    struct Sum {
+        double loss = 0, weight = 0;
+    };
+    std::vector<Sum> sums(size_t(l.n));
+    const auto run = [&]<class T>(T) {
+        const T *from = dx.data<T>(), *weights = dw.defined() ? dw.data<T>() : nullptr;
+        T *to = logs.data<T>(), *losses = each ? r.data<T>() : nullptr;
+        const int64_t size = l.classes * l.inner;
+        const int64_t pieces = each_piece(l, [&](int64_t piece, int64_t begin, int64_t end) {
+            std::vector<double> smooth(smoothing > 0 ? size_t(3 * l.inner) : 0);
+            Sum sum;
+            for (int64_t i = begin; i < end; ++i) {
+                T* row = to + i * size;
+                loops.softmax(from + i * size, row, l.classes, l.inner, true);
+                if (smoothing > 0) {
+                    std::fill(smooth.begin(), smooth.end(), 0.0);
+                    double* const s = smooth.data();
+                    if (l.inner == 1) loops.sums(row, l.classes, 0, s);
+                    else loops.sums_rows(row, l.classes, l.inner, s + 2 * l.inner, s, s + l.inner);
+                }
+                for (int64_t k = 0; k < l.inner; ++k) {
+                    const int64_t c = y[i * l.inner + k];
+                    double loss = 0;
+                    if (c != ignore) {
+                        const double weight = weights ? double(weights[c]) : 1;
+                        loss = -double(row[c * l.inner + k]) * weight;
+                        if (smoothing > 0)
+                            loss = loss * (1 - smoothing) - smooth[size_t(k)] * (smoothing / double(l.classes));
+                        sum.weight += weight;
+                    }
+                    sum.loss += loss;
+                    if (losses) losses[i * l.inner + k] = T(loss);
+                }
+            }
+            sums[size_t(piece)] = sum;
+        });
+        Sum all;
+        for (int64_t p = 0; p < pieces; ++p) {
+            all.loss += sums[size_t(p)].loss;
+            all.weight += sums[size_t(p)].weight;
+        }
+        *total.data<T>() = T(all.weight);
+        if (!each) *r.data<T>() = T(reduction == kMean ? all.loss / all.weight : all.loss);
+    };
+    if (x.dtype() == DType::f32) run(float());
+    else run(double());
+    return {r, logs, total};
+}
+
+Tensor cross_entropy_backward(const Tensor& g, const Tensor& logs, const Tensor& target, const Tensor& w,
+                              int64_t reduction, int64_t ignore, double smoothing, const Tensor& total) {
+    const Layout l = layout(logs);
+    const Tensor r = empty(logs.sizes(), logs.dtype(), logs.device());
+    if (r.is_meta()) return r;
+    const bool each = reduction == kNone && logs.dim() > 1;
+    const Tensor dg = dense(g), dl = dense(logs), dt = dense(target), dw = w.defined() ? dense(w) : w;
+    const int64_t* y = dt.data<int64_t>();
+    const NormLoops& loops = *norm_loops(logs.dtype());
+    const auto run = [&]<class T>(T) {
+        const T *pg = dg.data<T>(), *from = dl.data<T>(), *weights = dw.defined() ? dw.data<T>() : nullptr;
+        T* to = r.data<T>();
+        const double scale = reduction == kMean ? 1 / double(*total.data<T>()) : 1;
+        const int64_t size = l.classes * l.inner;
+        each_piece(l, [&](int64_t, int64_t begin, int64_t end) {
+            std::vector<double> factors(size_t(2 * l.inner));
+            double *times = factors.data(), *plus = times + l.inner;
+            for (int64_t i = begin; i < end; ++i) {
+                const int64_t* own = y + i * l.inner;
+                for (int64_t k = 0; k < l.inner; ++k) {
+                    times[k] = own[k] == ignore ? 0
+                                                : (weights ? double(weights[own[k]]) : 1) * scale *
+                                                      double(pg[each ? i * l.inner + k : 0]);
+                    plus[k] = -times[k] * (smoothing / double(l.classes));
+                }
+                loops.exp_rows(from + i * size, to + i * size, times, plus, l.classes, l.inner);
+                for (int64_t k = 0; k < l.inner; ++k)
+                    if (own[k] != ignore) to[i * size + own[k] * l.inner + k] -= T(times[k] * (1 - smoothing));
+            }
+        });
+    };
+    if (logs.dtype() == DType::f32) run(float());
+    else run(double());
+    return r;
+}
+
+Tensor cross_entropy_gradient(Back& b) {
+    const Tensor logs = b.result(1), target = b.arg(1), w = b.arg(2), total = b.result(2);
+    const int64_t reduction = b.integer(3), ignore = b.integer(4), dim = logs.dim() == 1 ? 0 : 1;
+    const double smoothing = b.real(5);
+    if (!tls.grad && !b.has(1))
+        return cross_entropy_backward(b.g, logs, target, w, reduction, ignore, smoothing, total);
+    // In the steps it is made of: first with respect to the logarithms, which a second derivative may come through.
+    Tensor g;
+    if (b.has(0)) {
+        g = op<"nll_loss_backward">(b.g, logs, target, w, reduction, ignore, total);
+        if (smoothing > 0) {
+            const Tensor share = op<"sum.dim_IntList">(g, Dims{dim}, true) * (smoothing / double(layout(logs).classes));
+            g = g * (1 - smoothing) + share;
+        }
+    }
+    if (b.has(1)) g = g.defined() ? g + b.grad(1) : b.grad(1);
+    return op<"_log_softmax_backward_data">(g, logs, dim, logs.dtype());
+}
+
 Tensor cross_entropy(const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction, int64_t ignore,
                      double smoothing) {
     check(smoothing >= 0 && smoothing <= 1, "label_smoothing must be between 0.0 and 1.0. Got: ", smoothing);
@@ -188,6 +331,10 @@ Tensor cross_entropy(const Tensor& x, const Tensor& target, const Tensor& w, int
         check(ignore < 0, "ignore_index is not supported for floating point target");
         return probability_loss(x, target, w, reduction, smoothing);
     }
+    if (in_one_pass(x, target, w, smoothing))
+        return std::move((x.dim() <= 2 ? opn<"_cross_entropy">(x, target, w, reduction, ignore, smoothing)
+                                       : opn<"_cross_entropy2d">(x, target, w, reduction, ignore, smoothing))
+                             .result[0]);
     if (smoothing > 0) {
         check(is_integral(target.dtype(), false), "label smoothing needs class indices as target, got ",
               target.dtype());
@@ -242,6 +389,22 @@ const Family family([](Registry& r) {
          "f")
         .kernel<nll_loss_nd>()
         .autocast(2);
+    r.add(
+         "_cross_entropy(Tensor self, Tensor target, Tensor? weight, int reduction, int ignore_index, float "
+         "label_smoothing) -> (Tensor output, Tensor logs, Tensor total_weight)",
+         "")
+        .kernel<cross_entropy_forward>()
+        .differentiable_results(0b11)
+        .node("NllLossBackward0")
+        .grad("self", "target, weight, result1, result2", cross_entropy_gradient);
+    r.add(
+         "_cross_entropy2d(Tensor self, Tensor target, Tensor? weight, int reduction, int ignore_index, float "
+         "label_smoothing) -> (Tensor output, Tensor logs, Tensor total_weight)",
+         "")
+        .kernel<cross_entropy_forward>()
+        .differentiable_results(0b11)
+        .node("NllLoss2DBackward0")
+        .grad("self", "target, weight, result1, result2", cross_entropy_gradient);
     r.add(
          "nn::cross_entropy_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int "
          "ignore_index=-100, float label_smoothing=0.) -> Tensor",

@@ -141,3 +141,52 @@ def test_grouped_mm():
 def test_dropout_in_evaluation_leaves_a_leaf_alone():
     leaf = fb.ones(2, 2, requires_grad=True)
     assert F.dropout(leaf, 0.5, training=False, inplace=True) is leaf
+
+
+def cross_entropy_in_steps(x, target, weight, reduction, ignore, smoothing):
+    """The definition: a negative log likelihood, blended with the mean over all classes."""
+    logs = x.log_softmax(0 if x.dim() == 1 else 1)
+    nll = F.nll_loss(logs, target, weight, reduction="none", ignore_index=ignore)
+    known = target != ignore
+    uniform = -logs.mean(0 if x.dim() == 1 else 1) * known
+    loss = nll * (1 - smoothing) + uniform * smoothing
+    if reduction == "none":
+        return loss
+    count = (weight[target] * known).sum() if weight is not None else known.sum()
+    return loss.sum() / (count if reduction == "mean" else 1)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("smoothing, weighted", [(0.0, False), (0.0, True), (0.2, False)])
+@pytest.mark.parametrize("shape", [(5,), (40, 7), (3, 4, 5), (2, 3, 4, 5)])
+def test_cross_entropy_is_what_its_steps_give(shape, smoothing, weighted, reduction):
+    fb.manual_seed(0)
+    x = fb.randn(shape, dtype=fb.float64, requires_grad=True)
+    classes = shape[0] if len(shape) == 1 else shape[1]
+    target = fb.randint(0, classes, () if len(shape) == 1 else (shape[0], *shape[2:]))
+    ignore = 1 if len(shape) > 1 else -100
+    weight = fb.rand(classes, dtype=fb.float64) if weighted else None
+    seed, other = fb.rand(()) if reduction != "none" else fb.rand(target.shape), fb.randn(shape)
+    found = []
+    for loss in (
+        F.cross_entropy(x, target, weight, None, ignore, None, reduction, smoothing),
+        cross_entropy_in_steps(x, target, weight, reduction, ignore, smoothing),
+    ):
+        (first,) = fb.autograd.grad(loss, x, seed.double(), retain_graph=True)
+        (again,) = fb.autograd.grad(loss, x, seed.double(), create_graph=True)
+        (second,) = fb.autograd.grad((again * other).sum(), x)
+        found.append((loss, first, again, second))
+    for got, want in zip(*found):
+        assert fb.allclose(got, want, rtol=1e-9, atol=1e-12)
+
+
+def test_cross_entropy_leaves_its_input_free_to_change():
+    x = fb.randn(4, 3, requires_grad=True)
+    y = x * 1
+    loss = F.cross_entropy(y, fb.tensor([0, 1, 2, 0]))
+    y.zero_()
+    loss.backward()
+    assert x.grad.abs().sum() > 0
+    assert type(loss.grad_fn).__name__ == "NllLossBackward0"
+    with pytest.raises(IndexError, match=r"Target 3 is out of bounds\."):
+        F.cross_entropy(x, fb.tensor([0, 3, 1, 1]))

@@ -359,6 +359,11 @@ SPECIAL: dict[str, Callable[[], list[Sample]]] = {
         of(real(2, 3), unit(2, 3), positive(2, 3).detach(), positive(3).detach())
     ],
     "nll_loss_forward": lambda: [of(real(2, 3), index(2, 0), positive(3).detach(), call=_n.nll_loss)],
+    "_cross_entropy": lambda: [
+        of(real(2, 3), index(2, 0), label_smoothing=0.1, call=_n.cross_entropy_loss),
+        of(real(2, 3), index(2, 0), positive(3).detach(), call=_n.cross_entropy_loss),
+    ],
+    "_cross_entropy2d": lambda: [of(real(1, 3, 2, 2), index([[2, 0], [1, 1]]), call=_n.cross_entropy_loss)],
     "nll_loss2d_forward": lambda: [of(real(1, 3, 2, 2), index([[2, 0], [1, 1]]), call=_n.nll_loss2d)],
     "native_batch_norm": lambda: [
         of(

@@ -23,6 +23,12 @@ template <class T, class V>
 inline void store_part(T* p, V v, int64_t m) {
     for (int64_t i = 0; i < m; i++) p[i] = from_float<T>(v[i]);
 }
+#if defined(__AVX512F__)
+inline F load_part(const float* p, int64_t m) {
+    return __builtin_ia32_loadups512_mask(p, F{}, uint16_t((1u << m) - 1));
+}
+inline void store_part(float* p, F v, int64_t m) { __builtin_ia32_storeups512_mask(p, v, uint16_t((1u << m) - 1)); }
+#endif
 template <class V>
 inline V load_numbers(const double* p, int64_t m) {
     V v{};
@@ -49,9 +55,9 @@ inline double total(D v) { return add_halves<double, kWidth>(v); }
 // Lanes below m: all bits set.
 template <class V>
 inline Bits<V> lanes_below(int64_t m) {
-    Bits<V> r{};
-    for (int i = 0; i < int(sizeof(V) / sizeof(Scalar<V>)); i++) r[i] = i < m ? -1 : 0;
-    return r;
+    Bits<V> numbers{};
+    for (int i = 0; i < int(sizeof(V) / sizeof(Scalar<V>)); i++) numbers[i] = i;
+    return numbers < decltype(numbers[0] + 0)(m);
 }
 template <class V>
 inline V keep(Bits<V> mask, V v) {
@@ -405,12 +411,26 @@ void softmax_gradient(const void* pg, const void* py, void* po, int64_t n, int64
         for (int64_t i = c; i < n * inner; i += inner) one(i, part, sum);
     });
 }
+template <class T>
+void exp_rows(const void* py, void* po, const double* times, const double* plus, int64_t n, int64_t inner) {
+    const T* y = static_cast<const T*>(py);
+    T* o = static_cast<T*>(po);
+    using V = VecFor<T>;
+    if (inner == 1) {
+        const V a = splat<V>(Acc<T>(*times)), b = splat<V>(Acc<T>(*plus));
+        return each_vector<T>(n, [&](int64_t i, auto part) { part.put(o + i, fma(exp(V(part.get(y + i))), a, b)); });
+    }
+    each_vector<T>(inner, [&](int64_t c, auto part) {
+        const V a = load_numbers<V>(times + c, part.m), b = load_numbers<V>(plus + c, part.m);
+        for (int64_t i = c; i < n * inner; i += inner) part.put(o + i, fma(exp(V(part.get(y + i))), a, b));
+    });
+}
 
 template <class T>
 constexpr NormLoops loops() {
     return {sums<T>,         sums_rows<T>, dots<T>,     dots_rows<T>,    scale<T>,   scale_rows<T>,       combine<T>,
-            combine_rows<T>, normalize<T>, row_dots<T>, row_gradient<T>, softmax<T>, softmax_gradient<T>, dot<T>,
-            row_max<T>,      exp_row<T>};
+            combine_rows<T>, normalize<T>, row_dots<T>, row_gradient<T>, softmax<T>, softmax_gradient<T>, exp_rows<T>,
+            dot<T>,          row_max<T>,   exp_row<T>};
 }
 
 }  // namespace
