@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 import flambeau as fb
+from flambeau.serialization.files import replacing
 
 from . import _wav
 
@@ -137,7 +138,8 @@ def save(
 
     Parameters
     ----------
-    uri : a path or an open binary file. WAV is written here, other formats by soundfile.
+    uri : a path (an old file there stays until the new one is whole) or an open binary file. WAV is written
+        here, other formats by soundfile.
     src : real numbers from -1 to 1 (beyond, integers are cut off), or integers of 8, 16 or 32 bits.
     format : by default, the ending of the name.
     encoding, bits_per_sample : for WAV 'PCM_S' with 16, 24 or 32 bits, 'PCM_U' with 8, 'PCM_F' with 32 or 64;
@@ -158,16 +160,13 @@ def save(
             (None, 16): "PCM_16",
             (None, 24): "PCM_24",
         }
-        package.write(
-            uri, frames, sample_rate, subtypes.get((encoding, bits_per_sample)), format=format.upper()
-        )
+        subtype = subtypes.get((encoding, bits_per_sample))
+        with nullcontext(uri) if hasattr(uri, "write") else replacing(uri) as file:
+            package.write(file, frames, sample_rate, subtype, format=format.upper())
         return
     encoding, bits = _wav_encoding(frames.dtype, encoding, bits_per_sample)
-    if hasattr(uri, "write"):
-        _wav.write(uri, frames, sample_rate, encoding, bits)
-    else:
-        with open(uri, "wb") as file:
-            _wav.write(file, frames, sample_rate, encoding, bits)
+    with nullcontext(uri) if hasattr(uri, "write") else replacing(uri) as file:
+        _wav.write(file, frames, sample_rate, encoding, bits)
 
 
 def _wav_encoding(dtype: np.dtype, encoding: str | None, bits: int | None) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import nn
+from flambeau.serialization.files import replacing
 
 from ._layout import Layout, layout
 
@@ -134,9 +135,12 @@ class Graph:
         """Write the picture; the name's ending says how: ``.svg`` or ``.png`` (which needs Pillow)."""
         path = Path(path)
         if path.suffix == ".svg":
-            path.write_text(self.svg(), encoding="utf-8")
+            with replacing(path) as file:
+                file.write(self.svg().encode())
         elif path.suffix == ".png":
-            self.png().save(path)
+            picture = self.png()
+            with replacing(path) as file:
+                picture.save(file, "PNG")
         else:
             raise ValueError(f"{path}: the name must end in .svg or .png")
         return path

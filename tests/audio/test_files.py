@@ -1,5 +1,7 @@
+import errno
 import importlib.util
 import io
+import os
 import struct
 import wave
 
@@ -136,6 +138,20 @@ def test_refused_to_save(tmp_path):
         audio.save(tmp_path / "a.wav", fb.rand(1, 5), 8000, encoding="PCM_S", bits_per_sample=12)
     with pytest.raises(ValueError, match="Unsupported dtype"):
         audio.save(tmp_path / "a.wav", fb.ones(1, 5, dtype=fb.int64), 8000)
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    audio.save(tmp_path / "a.wav", sound(), 8000)
+    old = (tmp_path / "a.wav").read_bytes()
+
+    def full(file, *_):
+        file.write(b"RIFF")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("flambeau.audio._wav.write", full)
+    with pytest.raises(RuntimeError, match="No space left on device"):
+        audio.save(tmp_path / "a.wav", sound(), 8000)
+    assert (tmp_path / "a.wav").read_bytes() == old and os.listdir(tmp_path) == ["a.wav"]
 
 
 @pytest.mark.skipif(not HAS_SOUNDFILE, reason="soundfile is not installed")

@@ -213,6 +213,24 @@ def test_sanitize():
     assert len(v2.SanitizeBoundingBoxes(labels_getter=None)({"boxes": boxes()})["boxes"]) == 2
 
 
+def test_sanitize_points():
+    points = tv_tensors.KeyPoints([[3.0, 4], [-1, 4], [39, 31], [40, 3]], canvas_size=(32, 40))
+    out = v2.SanitizeKeyPoints("default")({"points": points, "labels": fb.arange(4), "other": fb.arange(4)})
+    assert out["points"].tolist() == [[3, 4], [39, 31]] and out["points"].canvas_size == (32, 40)
+    assert out["labels"].tolist() == [0, 2] and out["other"].tolist() == [0, 1, 2, 3]
+    groups = fb.stack([points[:2], points[::2]]).as_subclass(fb.Tensor)
+    kept, valid = F.sanitize_keypoints(groups, canvas_size=(32, 40))
+    assert valid.tolist() == [False, True] and kept.tolist() == [[[3, 4], [39, 31]]]
+    assert F.sanitize_keypoints(groups[:0], (32, 40))[0].shape == (0, 2, 2)
+    assert v2.SanitizeKeyPoints()(points).shape == (2, 2)
+    with pytest.raises(ValueError, match="canvas_size cannot be None"):
+        F.sanitize_keypoints(groups)
+    with pytest.raises(ValueError, match="canvas_size must be None"):
+        F.sanitize_keypoints(points, (32, 40))
+    with pytest.raises(ValueError, match="must match the number of labels"):
+        v2.SanitizeKeyPoints("default")({"points": points, "labels": fb.arange(3)})
+
+
 def test_meta_transforms():
     assert v2.ConvertBoundingBoxFormat("XYWH")(boxes())[0].tolist() == [4, 5, 16, 20]
     free = v2.SetClampingMode(None)(boxes())

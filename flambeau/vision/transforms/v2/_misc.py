@@ -14,7 +14,7 @@ from flambeau.vision._pil import is_pil
 from .. import _containers as v1
 from . import functional as F
 from ._transform import Transform
-from ._utils import get_bounding_boxes, has_any, labels_getter_of
+from ._utils import get_bounding_boxes, get_keypoints, has_any, labels_getter_of
 
 _PICTURES = (F.is_pure_tensor, tv_tensors.Image, tv_tensors.Video)
 
@@ -156,7 +156,51 @@ class ConvertImageDtype(Transform):
         return self._call_kernel(F.to_dtype, inpt, dtype=self.dtype, scale=True)
 
 
-class SanitizeBoundingBoxes(Transform):
+class _Sanitize(Transform):
+    """Removes objects of a sample, and with them what else has one entry an object."""
+
+    _goes_along: tuple[type, ...] = ()
+
+    def _find_labels_by(self, labels_getter: Callable[[Any], Any] | str | None) -> None:
+        self.labels_getter = labels_getter
+        self._labels_getter = labels_getter_of(labels_getter)
+
+    def _objects(self, flat: list[Any]) -> tuple[fb.Tensor, str]:
+        """What is looked at, and what it is called."""
+        raise NotImplementedError
+
+    def _valid(self, objects: fb.Tensor) -> fb.Tensor:
+        raise NotImplementedError
+
+    def forward(self, *inputs: Any) -> Any:
+        inputs = inputs if len(inputs) > 1 else inputs[0]
+        labels = self._labels_getter(inputs)
+        labels = [] if labels is None else list(labels) if isinstance(labels, (tuple, list)) else [labels]
+        flat, spec = tree_flatten(inputs)
+        objects, name = self._objects(flat)
+        for part in labels:
+            if not isinstance(part, fb.Tensor):
+                raise ValueError(
+                    f"The labels in the input to forward() must be a tensor or None, got {type(part)} "
+                    "instead."
+                )
+            if len(part) != len(objects):
+                raise ValueError(
+                    f"Number of {name} (shape={objects.shape}) and must match the number of labels."
+                    f"Found labels with shape={part.shape})."
+                )
+        params = {"valid": self._valid(objects), "labels": labels}
+        return tree_unflatten([self.transform(inpt, params) for inpt in flat], spec)
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        if any(inpt is part for part in params["labels"]):
+            return inpt[params["valid"]]
+        if not isinstance(inpt, self._goes_along):
+            return inpt
+        return tv_tensors.wrap(inpt.as_subclass(fb.Tensor)[params["valid"]], like=inpt)
+
+
+class SanitizeBoundingBoxes(_Sanitize):
     """Boxes that are too small or reach out of the picture removed, with their labels and masks.
 
     Parameters
@@ -165,6 +209,8 @@ class SanitizeBoundingBoxes(Transform):
     labels_getter : finds the labels in a sample, one for each box (a tensor or several); 'default' looks for
         the key 'labels' or a similar one; None if there are none.
     """
+
+    _goes_along = (tv_tensors.BoundingBoxes, tv_tensors.Mask)
 
     def __init__(
         self,
@@ -178,36 +224,35 @@ class SanitizeBoundingBoxes(Transform):
         if min_area < 1:
             raise ValueError(f"min_area must be >= 1, got {min_area}.")
         self.min_size, self.min_area = min_size, min_area
-        self.labels_getter = labels_getter
-        self._labels_getter = labels_getter_of(labels_getter)
+        self._find_labels_by(labels_getter)
 
-    def forward(self, *inputs: Any) -> Any:
-        inputs = inputs if len(inputs) > 1 else inputs[0]
-        labels = self._labels_getter(inputs)
-        labels = [] if labels is None else list(labels) if isinstance(labels, (tuple, list)) else [labels]
-        flat, spec = tree_flatten(inputs)
-        boxes = get_bounding_boxes(flat)
-        for part in labels:
-            if not isinstance(part, fb.Tensor):
-                raise ValueError(
-                    f"The labels in the input to forward() must be a tensor or None, got {type(part)} "
-                    "instead."
-                )
-            if len(part) != len(boxes):
-                raise ValueError(
-                    f"Number of boxes (shape={boxes.shape}) and must match the number of labels."
-                    f"Found labels with shape={part.shape})."
-                )
-        _, valid = F.sanitize_bounding_boxes(boxes, min_size=self.min_size, min_area=self.min_area)
-        params = {"valid": valid, "labels": labels}
-        return tree_unflatten([self.transform(inpt, params) for inpt in flat], spec)
+    def _objects(self, flat: list[Any]) -> tuple[fb.Tensor, str]:
+        return get_bounding_boxes(flat), "boxes"
 
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        if any(inpt is part for part in params["labels"]):
-            return inpt[params["valid"]]
-        if not isinstance(inpt, (tv_tensors.BoundingBoxes, tv_tensors.Mask)):
-            return inpt
-        return tv_tensors.wrap(inpt.as_subclass(fb.Tensor)[params["valid"]], like=inpt)
+    def _valid(self, objects: fb.Tensor) -> fb.Tensor:
+        return F.sanitize_bounding_boxes(objects, min_size=self.min_size, min_area=self.min_area)[1]
+
+
+class SanitizeKeyPoints(_Sanitize):
+    """Points, or groups of them, that reach out of the picture removed, with their labels.
+
+    Parameters
+    ----------
+    labels_getter : finds the labels in a sample, one for each point or group (a tensor or several); 'default'
+        looks for the key 'labels' or a similar one; None if there are none.
+    """
+
+    _goes_along = (tv_tensors.KeyPoints,)
+
+    def __init__(self, labels_getter: Callable[[Any], Any] | str | None = None) -> None:
+        super().__init__()
+        self._find_labels_by(labels_getter)
+
+    def _objects(self, flat: list[Any]) -> tuple[fb.Tensor, str]:
+        return get_keypoints(flat)[0], "keypoints"
+
+    def _valid(self, objects: fb.Tensor) -> fb.Tensor:
+        return F.sanitize_keypoints(objects)[1]
 
 
 class ConvertBoundingBoxFormat(Transform):

@@ -148,3 +148,32 @@ def sanitize_bounding_boxes(
     plain = bounding_boxes.as_subclass(fb.Tensor)
     valid = valid_boxes(plain, bounding_boxes.format, bounding_boxes.canvas_size, min_size, min_area)
     return tv_tensors.wrap(plain[valid], like=bounding_boxes), valid
+
+
+def sanitize_keypoints(
+    key_points: fb.Tensor, canvas_size: tuple[int, int] | None = None
+) -> tuple[fb.Tensor, fb.Tensor]:
+    """Without points outside of the picture; and which ones were kept.
+
+    Of groups of points (more than two dimensions, [N, ..., 2]) one goes when any of its points is outside.
+    """
+    if is_pure_tensor(key_points):
+        if canvas_size is None:
+            raise ValueError(
+                "canvas_size cannot be None if key_points is a pure tensor. Set it to an appropriate value "
+                "or pass key_points as a tv_tensors.KeyPoints object."
+            )
+        height, width = canvas_size
+        x, y = key_points.unbind(-1)
+        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        valid = inside.flatten(1).all(dim=1) if inside.ndim > 1 else inside
+        return key_points[valid], valid
+    if not isinstance(key_points, tv_tensors.KeyPoints):
+        raise ValueError("key_points must be a tv_tensors.KeyPoints instance or a pure tensor.")
+    if canvas_size is not None:
+        raise ValueError(
+            "canvas_size must be None when key_points is a tv_tensors.KeyPoints instance. "
+            f"Got canvas_size={canvas_size}. Leave it to None or pass key_points as a pure tensor."
+        )
+    kept, valid = sanitize_keypoints(key_points.as_subclass(fb.Tensor), key_points.canvas_size)
+    return tv_tensors.wrap(kept, like=key_points), valid
