@@ -9,6 +9,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -87,3 +88,14 @@ def read_matlab(path: str | os.PathLike) -> dict[str, np.ndarray]:
     except (_Damaged, zlib.error, struct.error, IndexError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     return found
+
+
+def scipy_matlab(path: str | os.PathLike) -> dict[str, Any]:
+    """Everything in a MATLAB file, also its structures, read by SciPy; axes of length 1 are left out."""
+    try:
+        from scipy.io import loadmat
+    except ImportError as error:
+        raise RuntimeError(
+            "Scipy is not found. This dataset needs to have scipy installed: please run pip install scipy"
+        ) from error
+    return loadmat(path, squeeze_me=True)

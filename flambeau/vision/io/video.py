@@ -113,6 +113,17 @@ def read_video(
         )
     if pts_unit == "pts":
         warnings.warn(_WRONG_UNIT, stacklevel=2)
+    return read_part(filename, start_pts, end_pts, pts_unit, output_format)
+
+
+def read_part(
+    filename: str | os.PathLike,
+    start_pts: float | Fraction,
+    end_pts: float | Fraction | None,
+    pts_unit: str,
+    output_format: str,
+) -> tuple[fb.Tensor, fb.Tensor, dict[str, Any]]:
+    """What `read_video` gives, for arguments that have been checked."""
     info: dict[str, Any] = {}
     video, sound = _pictures([], output_format), fb.empty((1, 0), dtype=fb.float32)
     with _open(filename) as container:
@@ -122,7 +133,10 @@ def read_video(
                 continue
             stream = streams[0]
             scale = 1 if pts_unit == "pts" else 1 / stream.time_base
-            start, stop = float(start_pts * scale), float("inf") if end_pts is None else float(end * scale)
+            start, stop = (
+                float(start_pts * scale),
+                float("inf") if end_pts is None else float(end_pts * scale),
+            )
             frames = _frames(container, stream, start, stop)
             container.seek(0)
             if kind == "video":
