@@ -65,13 +65,23 @@ struct Walk {
     int64_t step_from() const { return size.size() > 1 ? from[1] : 0; }
 };
 
+// As pieces of a register: GCC makes a slow string instruction of longer ones.
+template <size_t bytes>
+void copy_strip(char* to, const char* from) {
+    constexpr size_t kPiece = 16;
+    if constexpr (bytes % kPiece) {
+        std::memcpy(to, from, bytes);
+    } else {
+        for (size_t at = 0; at < bytes; at += kPiece) std::memcpy(to + at, from + at, kPiece);
+    }
+}
 // n strips of a length that the compiler knows, or of any.
 template <size_t... length>
 bool copy_known(std::index_sequence<length...>, char* to, int64_t to_step, const char* from, int64_t from_step,
                 int64_t n, int64_t bytes) {
     const auto fits = [&]<size_t w>(std::integral_constant<size_t, w>) {
         if (bytes != int64_t(w)) return false;
-        for (int64_t i = 0; i < n; ++i) std::memcpy(to + i * to_step, from + i * from_step, w);
+        for (int64_t i = 0; i < n; ++i) copy_strip<w>(to + i * to_step, from + i * from_step);
         return true;
     };
     return (fits(std::integral_constant<size_t, length>()) || ...);
@@ -138,30 +148,48 @@ bool copy_elements(IntSpan sizes, char* to, IntSpan to_strides, const char* from
     }
     if (w.to[0] != item) return false;
     const int64_t n = w.size[0], strips = w.total / n, grain = std::max<int64_t>(1, kGrain / n);
-    if (w.from[0] == item) {
-        parallel_for(strips, grain, [&](int64_t begin, int64_t end) {
-            w.steps(to, from, begin, end, [&](char* q, const char* p, int64_t count) {
-                copy_strips(q, w.step_to(), p, w.step_from(), count, n * item);
+    // f(to, from, strips, length): the strips shared out over the threads, or pieces of them where they are few.
+    const auto each = [&](auto&& f) {
+        if (strips >= num_threads() || n < 2 * kGrain)
+            return parallel_for(strips, grain, [&](int64_t begin, int64_t end) {
+                w.steps(to, from, begin, end, [&](char* q, const char* p, int64_t count) { f(q, p, count, n); });
             });
+        w.steps(to, from, 0, strips, [&](char* q, const char* p, int64_t count) {
+            for (; count > 0; --count, q += w.step_to(), p += w.step_from())
+                parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
+                    f(q + begin * item, p + begin * w.from[0], 1, end - begin);
+                });
+        });
+    };
+    if (w.from[0] == item) {
+        each([&](char* q, const char* p, int64_t count, int64_t length) {
+            copy_strips(q, w.step_to(), p, w.step_from(), count, length * item);
         });
         return true;
     }
     if (item != 4 && item != 8) return false;
+    constexpr int64_t kLine = 64;
+    if (strips == 1 && std::abs(w.from[0]) >= kLine) {  // every element in a line of its own
+        each([&](char* q, const char* p, int64_t, int64_t length) {
+            if (item == 4) copy_strips(q, item, p, w.from[0], length, 4);
+            else copy_strips(q, item, p, w.from[0], length, 8);
+        });
+        return true;
+    }
     const CopyLoops& loops = copy_loops();
     const int64_t side = item == 4 ? loops.side4 : loops.side8;
     if (n < side) return false;
     if (w.from[0] == -item) {
-        parallel_for(strips, grain, [&](int64_t begin, int64_t end) {
-            w.steps(to, from, begin, end, [&](char* q, const char* p, int64_t count) {
-                for (; count > 0; --count, q += w.step_to(), p += w.step_from()) {
-                    if (item == 4)
-                        loops.reverse4(reinterpret_cast<const uint32_t*>(p), reinterpret_cast<uint32_t*>(q), n);
-                    else loops.reverse8(reinterpret_cast<const uint64_t*>(p), reinterpret_cast<uint64_t*>(q), n);
-                }
-            });
+        each([&](char* q, const char* p, int64_t count, int64_t length) {
+            for (; count > 0; --count, q += w.step_to(), p += w.step_from()) {
+                if (item == 4)
+                    loops.reverse4(reinterpret_cast<const uint32_t*>(p), reinterpret_cast<uint32_t*>(q), length);
+                else loops.reverse8(reinterpret_cast<const uint64_t*>(p), reinterpret_cast<uint64_t*>(q), length);
+            }
         });
         return true;
     }
+    if (w.from[0] == 0) return false;  // one value for a strip: nothing to turn
     for (size_t d = 1; d < w.size.size(); ++d)
         if (w.from[d] == item && w.size[d] >= side) {
             turn_matrices(w, d, to, from, item);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include "autograd/sparse_gradient.h"
 #include "base/parallel.h"
+#include "cpu/positions.h"
 #include "ops/formula.h"
 
 namespace fb {
@@ -129,6 +130,40 @@ std::optional<int64_t> wrapped_padding(const std::optional<int64_t>& padding, in
     return *padding < 0 ? *padding + rows : *padding;
 }
 
+// No processor foresees where the next row lies.
+void prefetch(const void* row, int64_t bytes) {
+    constexpr int64_t kLine = 64, kMost = 1024;
+    for (int64_t at = 0; at < std::min(bytes, kMost); at += kLine)
+        __builtin_prefetch(static_cast<const char*>(row) + at);
+}
+
+// Rows that are added to a total four at a time, in their order.
+template <class T, class A>
+struct WaitingRows {
+    A* total;
+    int64_t width;
+    const T* row[4] = {};
+    A factor[4] = {};
+    int count = 0;
+
+    void add(const T* next, A times) {
+        row[count] = next, factor[count] = times;
+        if (++count < 4) return;
+        const T *a = row[0], *b = row[1], *c = row[2], *d = row[3];
+        const A p = factor[0], q = factor[1], r = factor[2], s = factor[3];
+#pragma omp simd
+        for (int64_t j = 0; j < width; ++j)
+            total[j] = (((total[j] + p * A(a[j])) + q * A(b[j])) + r * A(c[j])) + s * A(d[j]);
+        count = 0;
+    }
+    void join() {
+        for (int k = 0; k < count; ++k)
+#pragma omp simd
+            for (int64_t j = 0; j < width; ++j) total[j] += factor[k] * A(row[k][j]);
+        count = 0;
+    }
+};
+
 Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& offsets, bool, int64_t mode, bool,
                    const Tensor& scale, bool last_offset, std::optional<int64_t> padding_idx) {
     check(indices.dim() == 1, "input has to be a 1D Tensor, but got Tensor of dimension ", indices.dim());
@@ -157,7 +192,7 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
         check(start[offsets.numel() - 1] <= n, "offsets[-1] can not be greater than input's length ", n,
               " but got offsets[-1] of ", start[offsets.numel() - 1]);
     }
-    for (int64_t i = 0; i < n; ++i)
+    for (int64_t i = all_within(index, n, 0, rows) ? n : 0; i < n; ++i)
         check(index[i] >= 0 && index[i] < rows, "Index ", i, " of input takes value ", index[i],
               " which is not in the valid range [0, ", rows, ")");
     const Tensor ds = scale.defined() ? dense(convert(scale, DType::f64)) : scale;
@@ -165,41 +200,42 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
         if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, BF16> ||
                       std::is_same_v<T, F16>) {
             using A = std::conditional_t<std::is_same_v<T, double>, double, float>;
-            parallel_for(bags, std::max<int64_t>(1, 4096 / std::max<int64_t>(1, width)),
-                         [&](int64_t begin, int64_t end) {
-                             std::vector<A> sum(static_cast<size_t>(width));
-                             A* const total = sum.data();
-                             for (int64_t b = begin; b < end; ++b) {
-                                 const int64_t stop = b + 1 < offsets.numel() ? start[b + 1] : n;
-                                 int64_t used = 0;
-                                 std::fill(sum.begin(), sum.end(), A(0));
-                                 for (int64_t i = start[b]; i < stop; ++i) {
-                                     if (bag_of.numel()) bag_of.data<int64_t>()[i] = b;
-                                     if (padding && index[i] == *padding) continue;
-                                     const T* row = w.data<T>() + index[i] * width;
-                                     const A factor = scale.defined() ? A(ds.data<double>()[i]) : A(1);
-                                     if (mode != kMax && factor == 1) {
+            constexpr int64_t kAhead = 3;  // rows on their way while one is added
+            const int64_t row_bytes = width * int64_t(sizeof(T));
+            const auto work = [&](int64_t begin, int64_t end) {
+                std::vector<A> sum(static_cast<size_t>(width));
+                A* const total = sum.data();
+                for (int64_t b = begin; b < end; ++b) {
+                    const int64_t stop = b + 1 < offsets.numel() ? start[b + 1] : n;
+                    int64_t used = 0;
+                    std::fill(sum.begin(), sum.end(), A(0));
+                    WaitingRows<T, A> waiting{total, width};
+                    for (int64_t i = start[b]; i < stop; ++i) {
+                        if (bag_of.numel()) bag_of.data<int64_t>()[i] = b;
+                        if (i + kAhead < n) prefetch(w.data<T>() + index[i + kAhead] * width, row_bytes);
+                        if (padding && index[i] == *padding) continue;
+                        const T* row = w.data<T>() + index[i] * width;
+                        if (mode != kMax) {
+                            waiting.add(row, scale.defined() ? A(ds.data<double>()[i]) : A(1));
+                        } else {
+                            for (int64_t j = 0; j < width; ++j) {
+                                if (used && !(A(row[j]) > total[j])) continue;
+                                total[j] = A(row[j]);
+                                largest.data<int64_t>()[b * width + j] = index[i];
+                            }
+                        }
+                        ++used;
+                    }
+                    waiting.join();
+                    const A by = mode == kMean && used ? A(used) : A(1);
+                    T* const to = r.data<T>() + b * width;
 #pragma omp simd
-                                         for (int64_t j = 0; j < width; ++j) total[j] += A(row[j]);
-                                     } else if (mode != kMax) {
-#pragma omp simd
-                                         for (int64_t j = 0; j < width; ++j) total[j] += factor * A(row[j]);
-                                     } else {
-                                         for (int64_t j = 0; j < width; ++j) {
-                                             if (used && !(A(row[j]) > total[j])) continue;
-                                             total[j] = A(row[j]);
-                                             largest.data<int64_t>()[b * width + j] = index[i];
-                                         }
-                                     }
-                                     ++used;
-                                 }
-                                 if (mode == kMean && used)
-                                     for (A& v : sum) v /= A(used);
-                                 if (mode != kSum) size.data<int64_t>()[b] = used;
-                                 if (mode == kMean && !last_offset) largest.data<int64_t>()[b] = used;
-                                 for (int64_t j = 0; j < width; ++j) r.data<T>()[b * width + j] = T(sum[size_t(j)]);
-                             }
-                         });
+                    for (int64_t j = 0; j < width; ++j) to[j] = T(total[j] / by);
+                    if (mode != kSum) size.data<int64_t>()[b] = used;
+                    if (mode == kMean && !last_offset) largest.data<int64_t>()[b] = used;
+                }
+            };
+            parallel_for(bags, std::max<int64_t>(1, 4096 / std::max<int64_t>(1, width)), work);
         } else {
             fail(ErrorKind::NotImplemented, "\"embedding_bag\" not implemented for '", weight.dtype(), "'");
         }

@@ -79,7 +79,9 @@ void copy_planes(const Tensor& x, const Tensor& r, const Planes& planes, const v
                 const T* from = plane + planes.rows[size_t(row)];
                 T* q = to;
                 for (const int64_t i : within.before) *q++ = i < 0 ? constant : from[i];
-                if (run) std::memcpy(q, from + within.first, size_t(run) * sizeof(T));
+                parallel_for(run, 1 << 16, [&](int64_t b, int64_t e) {  // one row alone may be long
+                    std::memcpy(q + b, from + within.first + b, size_t(e - b) * sizeof(T));
+                });
                 q = to + lead + run;
                 for (const int64_t i : within.behind) *q++ = i < 0 ? constant : from[i];
             }

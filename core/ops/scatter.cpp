@@ -2,6 +2,7 @@
 #include <cstring>
 #include <limits>
 #include "autograd/back.h"
+#include "cpu/fold.h"
 #include "cpu/lines.h"
 #include "ops/formula.h"
 
@@ -43,28 +44,35 @@ Tensor gather(const Tensor& x0, int64_t dim, const Tensor& index0, bool, Out out
     Tensor r = out.result(index.sizes(), x0.dtype(), x0.device());
     if (r.is_meta() || !r.numel()) return r;
     const Tensor x = at_least_1d(x0), at = at_least_1d(index), o = at_least_1d(r);
-    const int64_t n = at.sizes()[size_t(dim)], size = x.sizes()[size_t(dim)];
-    const int64_t sx = byte_strides(x)[size_t(dim)], si = byte_strides(at)[size_t(dim)],
-                  so = byte_strides(o)[size_t(dim)];
+    // Along the last dimension, whichever is indexed: there all but the values lie one behind the other. Rows of few
+    // elements are not worth it.
+    const int64_t last = at.dim() - 1, line = at.sizes()[size_t(last)] < 16 ? dim : last;
+    const int64_t n = at.sizes()[size_t(line)], size = x.sizes()[size_t(dim)];
+    Dims bx = byte_strides(x);
+    const Dims bi = byte_strides(at), bo = byte_strides(o);
+    const int64_t sx = bx[size_t(dim)], si = bi[size_t(line)], so = bo[size_t(line)];
+    bx[size_t(dim)] = 0;
+    const int64_t aside = bx[size_t(line)];
     by_item_size(itemsize(x.dtype()), [&](auto z) {
         using T = decltype(z);
-        each_line<3>(at.sizes(), dim, {bytes(o), bytes(x), bytes(at)},
-                     {byte_strides(o), byte_strides(x), byte_strides(at)}, [&](const auto& p) {
-                         for (int64_t b = 0; b < n; b += 512) {  // a block of indices: checked, then used
-                             const int64_t e = std::min(n, b + 512);
-                             check_line(p[2] + b * si, si, e - b, size, dim);
-                             if (si == 8 && so == int64_t(sizeof(T)) && sx == int64_t(sizeof(T))) {
-                                 const int64_t* k = reinterpret_cast<const int64_t*>(p[2]);
-                                 T* to = reinterpret_cast<T*>(p[0]);
-                                 const T* line = reinterpret_cast<const T*>(p[1]);
-                                 for (int64_t j = b; j < e; ++j) to[j] = line[k[j]];
-                                 continue;
-                             }
-                             for (int64_t j = b; j < e; ++j)
-                                 *reinterpret_cast<T*>(p[0] + j * so) = *reinterpret_cast<const T*>(
-                                     p[1] + *reinterpret_cast<const int64_t*>(p[2] + j * si) * sx);
-                         }
-                     });
+        each_line<3>(at.sizes(), line, {bytes(o), bytes(x), bytes(at)}, {bo, bx, bi}, [&](const auto& p) {
+            const auto copy = [&](int64_t b, int64_t e, auto to_step, auto at_step, auto source) {
+                for (int64_t j = b; j < e; ++j)
+                    *reinterpret_cast<T*>(p[0] + j * to_step) = *reinterpret_cast<const T*>(
+                        p[1] + source(*reinterpret_cast<const int64_t*>(p[2] + j * at_step), j));
+            };
+            constexpr std::integral_constant<int64_t, sizeof(T)> item;
+            constexpr std::integral_constant<int64_t, sizeof(int64_t)> index_item;
+            for (int64_t b = 0; b < n; b += 512) {  // a block of indices: checked, then used
+                const int64_t e = std::min(n, b + 512);
+                check_line(p[2] + b * si, si, e - b, size, dim);
+                if (si != index_item || so != item)
+                    copy(b, e, so, si, [=](int64_t k, int64_t j) { return k * sx + j * aside; });
+                else if (aside) copy(b, e, item, index_item, [=](int64_t k, int64_t j) { return k * sx + j * aside; });
+                else if (sx == item) copy(b, e, item, index_item, [=](int64_t k, int64_t) { return k * item; });
+                else copy(b, e, item, index_item, [=](int64_t k, int64_t) { return k * sx; });
+            }
+        });
     });
     return r;
 }
@@ -503,9 +511,11 @@ Tensor bincount(const Tensor& x0, int64_t least) {
     int64_t size = std::max<int64_t>(0, least);
     visit_dtype(x.dtype(), [&]<class T>(T) {
         if constexpr (std::is_integral_v<T>) {
-            const std::span<const T> values(x.data<T>(), size_t(x.numel()));
-            if (values.empty()) return;
-            const auto [low, high] = std::ranges::minmax(values);
+            if (!x.numel()) return;
+            const auto extreme = [&](Fold f) {
+                return *fold(f, "bincount", x, dims_mask({}, x.dim()), false).template data<T>();
+            };
+            const T low = extreme(Fold::min), high = extreme(Fold::max);
             check(int64_t(low) >= 0 && int64_t(high) >= 0 && int64_t(high) < std::numeric_limits<int64_t>::max(),
                   "bincount only supports 1-d non-negative integral inputs.");
             size = std::max(size, int64_t(high) + 1);

@@ -52,6 +52,82 @@ def test_copies_of_every_layout(shape, dtype):
     np.testing.assert_array_equal(into.numpy(), a.transpose(order))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
+def test_copies_of_few_long_lines(dtype):
+    a = np.arange(200_003).astype(dtype)
+    t = fb.from_numpy(a)
+    assert np.array_equal(t.flip(0).numpy(), a[::-1])
+    assert np.array_equal(t.expand(3, -1).contiguous().numpy(), np.broadcast_to(a, (3, a.size)))
+    assert np.array_equal(
+        t[:400].reshape(400, 1).expand(-1, 100).contiguous().numpy(), np.repeat(a[:400, None], 100, 1)
+    )
+    assert np.array_equal(fb.nn.functional.pad(t, (3, 5)).numpy(), np.pad(a, (3, 5)))
+    square = a[:160_000].reshape(400, 400)
+    assert np.array_equal(fb.from_numpy(square).diag().numpy(), np.diag(square))
+    assert np.array_equal(fb.from_numpy(square)[:, 7].contiguous().numpy(), square[:, 7])
+
+
+@pytest.mark.parametrize("shape", [(30,), (7, 40), (40, 7), (5, 6, 33), (3, 1, 4)])
+def test_gather_along_every_dimension(shape):
+    rng = np.random.default_rng(3)
+    a = rng.standard_normal(shape).astype(np.float32)
+    for dim in range(len(shape)):
+        size = [max(1, n - 1) for n in shape]
+        size[dim] = 600
+        index = rng.integers(0, shape[dim], size)
+        want = np.take_along_axis(
+            a[tuple(slice(n if d == dim else size[d]) for d, n in enumerate(shape))], index, dim
+        )
+        turned = fb.from_numpy(index.T.copy()).permute(*range(len(shape) - 1, -1, -1))
+        for x in (fb.from_numpy(a), fb.from_numpy(a.T.copy()).permute(*range(len(shape) - 1, -1, -1))):
+            assert np.array_equal(x.gather(dim, fb.from_numpy(index)).numpy(), want)
+            assert np.array_equal(x.gather(dim, turned).numpy(), want)
+        index.flat[-1] = shape[dim]
+        with pytest.raises(
+            RuntimeError, match=f"index {shape[dim]} is out of bounds for dimension {dim} with size"
+        ):
+            fb.from_numpy(a).gather(dim, fb.from_numpy(index))
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean"])
+def test_bags_of_every_length(mode):
+    rng = np.random.default_rng(5)
+    weight = rng.integers(-8, 9, (50, 19)).astype(np.float32)
+    starts = [0, 0, 1, 3, 6, 10, 15, 15, 24]
+    index, scale = rng.integers(0, 50, 40), rng.integers(1, 5, 40).astype(np.float32)
+    bags = [slice(b, e) for b, e in zip(starts, [*starts[1:], 40], strict=True)]
+    bag = fb.nn.functional.embedding_bag
+    got = bag(fb.tensor(index), fb.from_numpy(weight), fb.tensor(starts), mode=mode)
+    want = [weight[index[b]].sum(0) / (max(1, b.stop - b.start) if mode == "mean" else 1) for b in bags]
+    assert np.array_equal(got.numpy(), np.array(want))
+    if mode == "sum":
+        got = bag(
+            fb.tensor(index),
+            fb.from_numpy(weight),
+            fb.tensor(starts),
+            mode=mode,
+            per_sample_weights=fb.tensor(scale),
+        )
+        want = [(weight[index[b]] * scale[b, None]).sum(0) for b in bags]
+        assert np.array_equal(got.numpy(), np.array(want))
+    index[17] = 50
+    with pytest.raises(
+        RuntimeError, match="Index 17 of input takes value 50 which is not in the valid range"
+    ):
+        bag(fb.tensor(index), fb.from_numpy(weight), fb.tensor(starts), mode=mode)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.int16])
+def test_counts_of_whole_numbers(dtype):
+    numbers = np.random.default_rng(7).integers(0, 100, 70_001).astype(dtype)
+    assert np.array_equal(fb.from_numpy(numbers).bincount().numpy(), np.bincount(numbers))
+    assert fb.from_numpy(numbers[:0]).bincount(minlength=3).tolist() == [0, 0, 0]
+    if dtype != np.uint8:
+        numbers[-1] = -1
+        with pytest.raises(RuntimeError, match="bincount only supports 1-d non-negative integral inputs"):
+            fb.from_numpy(numbers).bincount()
+
+
 def test_roll_of_a_long_vector():
     a = np.arange(300_001, dtype=np.int32)
     for shift in (1, 1000, -7, 299_999):
