@@ -13,11 +13,11 @@ from flambeau import _lookup, _tensor  # noqa: E402, F401
 from flambeau._basics import *  # noqa: E402, F403
 
 
-def __getattr__(name):
+def __getattr__(name: str):
     value = _lookup.find(name)
     globals()[name] = value
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return _lookup.names()

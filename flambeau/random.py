@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from flambeau._C import Generator, default_generator
@@ -73,7 +73,7 @@ def thread_safe_generator() -> Generator | None:
 
 @contextlib.contextmanager
 def fork_rng(
-    devices=None,
+    devices: Iterable[int] | None = None,
     enabled: bool = True,
     _caller: str = "fork_rng",
     _devices_kw: str = "devices",

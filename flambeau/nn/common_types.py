@@ -1,6 +1,11 @@
 """Types of size arguments: one number, or one a dimension."""
 
+from collections.abc import Sequence
+
 from flambeau import Tensor
+
+# what functions take; the others are those of layers
+_sizes_t = int | Sequence[int]
 
 _size_any_t = int | tuple[int, ...]
 _size_1_t = int | tuple[int]

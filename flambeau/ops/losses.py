@@ -13,14 +13,18 @@ _REDUCTIONS = ("none", "mean", "sum")
     "cosine_embedding_loss(Tensor input1, Tensor input2, Tensor target, float margin=0., int reduction=0) "
     "-> Tensor"
 )
-def cosine_embedding_loss(input1, input2, target, margin: float = 0.0, reduction: int = 0) -> fb.Tensor:
+def cosine_embedding_loss(
+    input1: fb.Tensor, input2: fb.Tensor, target: fb.Tensor, margin: float = 0.0, reduction: int = 0
+) -> fb.Tensor:
     """``1 - cos`` where the target is 1, ``max(0, cos - margin)`` where it is -1."""
     loss = fb.nn.functional.cosine_embedding_loss
     return loss(input1, input2, target, margin, reduction=_REDUCTIONS[reduction])
 
 
 @composite("hinge_embedding_loss(Tensor self, Tensor target, float margin=1., int reduction=0) -> Tensor")
-def hinge_embedding_loss(input, target, margin: float = 1.0, reduction: int = 0) -> fb.Tensor:
+def hinge_embedding_loss(
+    input: fb.Tensor, target: fb.Tensor, margin: float = 1.0, reduction: int = 0
+) -> fb.Tensor:
     """`input` where the target is 1, ``max(0, margin - input)`` where it is -1."""
     return fb.nn.functional.hinge_embedding_loss(input, target, margin, reduction=_REDUCTIONS[reduction])
 
@@ -29,7 +33,9 @@ def hinge_embedding_loss(input, target, margin: float = 1.0, reduction: int = 0)
     "margin_ranking_loss(Tensor input1, Tensor input2, Tensor target, float margin=0., int reduction=0) "
     "-> Tensor"
 )
-def margin_ranking_loss(input1, input2, target, margin: float = 0.0, reduction: int = 0) -> fb.Tensor:
+def margin_ranking_loss(
+    input1: fb.Tensor, input2: fb.Tensor, target: fb.Tensor, margin: float = 0.0, reduction: int = 0
+) -> fb.Tensor:
     """``max(0, margin - target * (input1 - input2))``."""
     loss = fb.nn.functional.margin_ranking_loss
     return loss(input1, input2, target, margin, reduction=_REDUCTIONS[reduction])
@@ -39,7 +45,9 @@ def margin_ranking_loss(input1, input2, target, margin: float = 0.0, reduction: 
     "poisson_nll_loss(Tensor input, Tensor target, bool log_input, bool full, float eps, int reduction) "
     "-> Tensor"
 )
-def poisson_nll_loss(input, target, log_input: bool, full: bool, eps: float, reduction: int) -> fb.Tensor:
+def poisson_nll_loss(
+    input: fb.Tensor, target: fb.Tensor, log_input: bool, full: bool, eps: float, reduction: int
+) -> fb.Tensor:
     """Negative log likelihood of counts under Poisson rates."""
     loss = fb.nn.functional.poisson_nll_loss
     return loss(input, target, log_input, full, eps=eps, reduction=_REDUCTIONS[reduction])
@@ -50,8 +58,8 @@ def poisson_nll_loss(input, target, log_input: bool, full: bool, eps: float, red
     "float eps=1e-06, bool swap=False, int reduction=0) -> Tensor"
 )
 def triplet_margin_loss(
-    anchor, positive, negative, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False,
-    reduction: int = 0,
+    anchor: fb.Tensor, positive: fb.Tensor, negative: fb.Tensor, margin: float = 1.0, p: float = 2.0,
+    eps: float = 1e-6, swap: bool = False, reduction: int = 0,
 ) -> fb.Tensor:  # fmt: skip
     """``max(0, d(anchor, positive) - d(anchor, negative) + margin)``."""
     near, far = (fb.pairwise_distance(anchor, t, p, eps) for t in (positive, negative))

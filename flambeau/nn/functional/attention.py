@@ -15,7 +15,14 @@ def _expect(condition: bool, text: str) -> None:
         raise AssertionError(text)
 
 
-def _check_dims(query, key, value, key_padding_mask, attn_mask, num_heads: int) -> bool:
+def _check_dims(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_padding_mask: Tensor | None,
+    attn_mask: Tensor | None,
+    num_heads: int,
+) -> bool:
     """Whether the inputs are batched; AssertionError where their numbers of dimensions disagree."""
     dim = query.dim()
     _expect(
@@ -51,9 +58,9 @@ def _check_dims(query, key, value, key_padding_mask, attn_mask, num_heads: int) 
 def _canonical_mask(
     mask: Tensor | None,
     mask_name: str,
-    other_type,
+    other_type: fb.dtype | None,
     other_name: str,
-    target_type,
+    target_type: fb.dtype,
     check_other: bool = True,
 ) -> Tensor | None:
     """`mask` as numbers to add: a boolean one becomes -inf where it is True."""
@@ -85,7 +92,12 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _project(
-    query, key, value, in_proj_weight, in_proj_bias, separate: tuple
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    in_proj_weight: Tensor | None,
+    in_proj_bias: Tensor | None,
+    separate: tuple,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values from the inputs, in as few products as their being the same allows."""
     linear = _linear
@@ -295,13 +307,13 @@ def _by_head(projected: Tensor, static: Tensor | None, name: str, heads: int, he
 
 
 def _with_weights(
-    q,
-    k,
-    v,
-    attn_mask,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    attn_mask: Tensor | None,
     dropout_p: float,
-    out_proj_weight,
-    out_proj_bias,
+    out_proj_weight: Tensor,
+    out_proj_bias: Tensor | None,
     batched: bool,
     batch: int,
     num_heads: int,

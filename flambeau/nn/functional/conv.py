@@ -1,6 +1,7 @@
 """Linear maps and convolutions: the core's own functions, and products of groups of matrices."""
 
 import enum
+from collections.abc import Sequence
 
 import flambeau as fb
 from flambeau import Tensor
@@ -22,7 +23,7 @@ def grouped_mm(
     *,
     offs: Tensor | None = None,
     bias: Tensor | None = None,
-    out_dtype=None,
+    out_dtype: fb.dtype | None = None,
 ) -> Tensor:
     """One matrix product a group, of groups that may have different sizes.
 
@@ -78,8 +79,12 @@ class SwizzleType(enum.IntEnum):
 
 
 def scaled_mm(
-    mat_a, mat_b, scale_a, scale_recipe_a, scale_b, scale_recipe_b, swizzle_a=None, swizzle_b=None, bias=None,
-    output_dtype=fb.bfloat16, contraction_dim=(), use_fast_accum: bool = False,
+    mat_a: Tensor, mat_b: Tensor, scale_a: Tensor | list[Tensor],
+    scale_recipe_a: ScalingType | list[ScalingType], scale_b: Tensor | list[Tensor],
+    scale_recipe_b: ScalingType | list[ScalingType], swizzle_a: SwizzleType | list[SwizzleType] | None = None,
+    swizzle_b: SwizzleType | list[SwizzleType] | None = None, bias: Tensor | None = None,
+    output_dtype: fb.dtype | None = fb.bfloat16, contraction_dim: Sequence[int] = (),
+    use_fast_accum: bool = False,
 ) -> Tensor:  # fmt: skip
     """Product of float8 matrices with scale factors; there are no float8 dtypes here."""
     raise NotImplementedError(
@@ -88,8 +93,12 @@ def scaled_mm(
 
 
 def scaled_grouped_mm(
-    mat_a, mat_b, scale_a, scale_recipe_a, scale_b, scale_recipe_b, swizzle_a=None, swizzle_b=None, bias=None,
-    offs=None, output_dtype=fb.bfloat16, contraction_dim=(), use_fast_accum: bool = False,
+    mat_a: Tensor, mat_b: Tensor, scale_a: Tensor | list[Tensor],
+    scale_recipe_a: ScalingType | list[ScalingType], scale_b: Tensor | list[Tensor],
+    scale_recipe_b: ScalingType | list[ScalingType], swizzle_a: SwizzleType | list[SwizzleType] | None = None,
+    swizzle_b: SwizzleType | list[SwizzleType] | None = None, bias: Tensor | None = None,
+    offs: Tensor | None = None, output_dtype: fb.dtype | None = fb.bfloat16,
+    contraction_dim: Sequence[int] = (), use_fast_accum: bool = False,
 ) -> Tensor:  # fmt: skip
     """Grouped product of float8 matrices with scale factors; there are no float8 dtypes here."""
     raise NotImplementedError(

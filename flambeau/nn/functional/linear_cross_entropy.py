@@ -1,6 +1,9 @@
 """The cross entropy of a linear layer over many classes, without the logits of the whole batch in memory."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import flambeau as fb
 from flambeau import Tensor
@@ -8,11 +11,14 @@ from flambeau.nn._reduction import get_enum
 from flambeau.nn.functional._core import core
 from flambeau.nn.functional.loss import cross_entropy
 
+if TYPE_CHECKING:
+    from flambeau.nn.modules.linear_cross_entropy_options import LinearCrossEntropyOptions
+
 
 def linear_cross_entropy(
     input: Tensor, linear_weight: Tensor, target: Tensor, *, linear_bias: Tensor | None = None,
     weight: Tensor | None = None, reduction: str = "mean", ignore_index: int | None = None,
-    label_smoothing: float = 0.0, options=None,
+    label_smoothing: float = 0.0, options: LinearCrossEntropyOptions | None = None,
 ) -> Tensor:  # fmt: skip
     """Cross entropy of ``linear(input, linear_weight, linear_bias)`` and `target`.
 
@@ -77,7 +83,7 @@ def _logits(input: Tensor, linear_weight: Tensor, linear_bias: Tensor | None) ->
 
 def _in_pieces(
     input: Tensor, linear_weight: Tensor, target: Tensor, linear_bias: Tensor | None, reduction: str,
-    settings: dict, options,
+    settings: dict, options: LinearCrossEntropyOptions,
 ) -> Tensor:  # fmt: skip
     """The loss from pieces of the batch; their logits are computed again in the backward, not kept."""
     from flambeau.utils.checkpoint import checkpoint

@@ -4,7 +4,7 @@ import flambeau as fb
 from flambeau import Tensor
 
 
-def _check_values_per_channel(size) -> None:
+def _check_values_per_channel(size: fb.Size) -> None:
     count = size[0]
     for length in size[2:]:
         count *= length

@@ -1,9 +1,12 @@
 """Pooling: maxima, means and norms of windows."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau.nn.common_types import _sizes_t
 from flambeau.nn.functional._core import core, op
 
 avg_pool1d = op("avg_pool1d")
@@ -11,10 +14,13 @@ avg_pool2d = op("avg_pool2d")
 avg_pool3d = op("avg_pool3d")
 adaptive_avg_pool1d = op("adaptive_avg_pool1d")
 
+# with `return_indices` a pair; Any spares callers that ask for the maxima only a cast
+_MaybeIndices: TypeAlias = Tensor | Any
+
 
 def max_pool1d_with_indices(
-    input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode: bool = False,
-    return_indices: bool = False,
+    input: Tensor, kernel_size: _sizes_t, stride: _sizes_t | None = None, padding: _sizes_t = 0,
+    dilation: _sizes_t = 1, ceil_mode: bool = False, return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Maxima of windows of an input of shape (N, C, L), and where they were."""
     return fb.max_pool1d_with_indices(
@@ -23,9 +29,9 @@ def max_pool1d_with_indices(
 
 
 def max_pool1d(
-    input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode: bool = False,
-    return_indices: bool = False,
-):  # fmt: skip
+    input: Tensor, kernel_size: _sizes_t, stride: _sizes_t | None = None, padding: _sizes_t = 0,
+    dilation: _sizes_t = 1, ceil_mode: bool = False, return_indices: bool = False,
+) -> _MaybeIndices:  # fmt: skip
     """Maxima of windows of an input of shape (N, C, L); with `return_indices` also where they were."""
     stride = kernel_size if stride is None else stride
     if return_indices:
@@ -34,8 +40,8 @@ def max_pool1d(
 
 
 def max_pool2d_with_indices(
-    input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode: bool = False,
-    return_indices: bool = False,
+    input: Tensor, kernel_size: _sizes_t, stride: _sizes_t | None = None, padding: _sizes_t = 0,
+    dilation: _sizes_t = 1, ceil_mode: bool = False, return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Maxima of windows of an input of shape (N, C, H, W), and where they were."""
     return core.max_pool2d_with_indices(
@@ -44,9 +50,9 @@ def max_pool2d_with_indices(
 
 
 def max_pool2d(
-    input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode: bool = False,
-    return_indices: bool = False,
-):  # fmt: skip
+    input: Tensor, kernel_size: _sizes_t, stride: _sizes_t | None = None, padding: _sizes_t = 0,
+    dilation: _sizes_t = 1, ceil_mode: bool = False, return_indices: bool = False,
+) -> _MaybeIndices:  # fmt: skip
     """Maxima of windows of an input of shape (N, C, H, W); with `return_indices` also where they were."""
     stride = kernel_size if stride is None else stride
     if return_indices:
@@ -55,8 +61,8 @@ def max_pool2d(
 
 
 def max_pool3d_with_indices(
-    input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode: bool = False,
-    return_indices: bool = False,
+    input: Tensor, kernel_size: _sizes_t, stride: _sizes_t | None = None, padding: _sizes_t = 0,
+    dilation: _sizes_t = 1, ceil_mode: bool = False, return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Maxima of windows of an input of shape (N, C, D, H, W), and where they were."""
     return core.max_pool3d_with_indices(
@@ -65,9 +71,9 @@ def max_pool3d_with_indices(
 
 
 def max_pool3d(
-    input: Tensor, kernel_size, stride=None, padding=0, dilation=1, ceil_mode: bool = False,
-    return_indices: bool = False,
-):  # fmt: skip
+    input: Tensor, kernel_size: _sizes_t, stride: _sizes_t | None = None, padding: _sizes_t = 0,
+    dilation: _sizes_t = 1, ceil_mode: bool = False, return_indices: bool = False,
+) -> _MaybeIndices:  # fmt: skip
     """Maxima of windows of an input of shape (N, C, D, H, W); with `return_indices` also where they were."""
     stride = kernel_size if stride is None else stride
     if return_indices:
@@ -78,7 +84,7 @@ def max_pool3d(
 # ---------------------------------------------------------------------------------------- adaptive
 
 
-def _sizes_or_given(output_size, given) -> list[int]:
+def _sizes_or_given(output_size: int | Sequence[int | None], given: Sequence[int]) -> int | list[int]:
     """`output_size` where None stands for the size of the input."""
     if isinstance(output_size, int):
         return output_size
@@ -88,50 +94,54 @@ def _sizes_or_given(output_size, given) -> list[int]:
     return [g if o is None else o for o, g in zip(output_size, given[len(given) - count :], strict=True)]
 
 
-def adaptive_avg_pool2d(input: Tensor, output_size) -> Tensor:
+def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
     """Means of as many windows as make a result of `output_size` (H, W)."""
     return core.adaptive_avg_pool2d(input, _sizes_or_given(output_size, input.size()))
 
 
-def adaptive_avg_pool3d(input: Tensor, output_size) -> Tensor:
+def adaptive_avg_pool3d(input: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
     """Means of as many windows as make a result of `output_size` (D, H, W)."""
     return core.adaptive_avg_pool3d(input, _sizes_or_given(output_size, input.size()))
 
 
 def adaptive_max_pool1d_with_indices(
-    input: Tensor, output_size, return_indices: bool = False
+    input: Tensor, output_size: _sizes_t, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Maxima of as many windows as make a result of length `output_size`, and where they were."""
     return fb.adaptive_max_pool1d(input, output_size)
 
 
-def adaptive_max_pool1d(input: Tensor, output_size, return_indices: bool = False):
+def adaptive_max_pool1d(input: Tensor, output_size: _sizes_t, return_indices: bool = False) -> _MaybeIndices:
     """Maxima of as many windows as make a result of length `output_size`."""
     result = fb.adaptive_max_pool1d(input, output_size)
     return result if return_indices else result[0]
 
 
 def adaptive_max_pool2d_with_indices(
-    input: Tensor, output_size, return_indices: bool = False
+    input: Tensor, output_size: int | Sequence[int | None], return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Maxima of as many windows as make a result of `output_size` (H, W), and where they were."""
     return core.adaptive_max_pool2d(input, _sizes_or_given(output_size, input.size()))
 
 
-def adaptive_max_pool2d(input: Tensor, output_size, return_indices: bool = False):
+def adaptive_max_pool2d(
+    input: Tensor, output_size: int | Sequence[int | None], return_indices: bool = False
+) -> _MaybeIndices:
     """Maxima of as many windows as make a result of `output_size` (H, W)."""
     result = adaptive_max_pool2d_with_indices(input, output_size)
     return result if return_indices else result[0]
 
 
 def adaptive_max_pool3d_with_indices(
-    input: Tensor, output_size, return_indices: bool = False
+    input: Tensor, output_size: int | Sequence[int | None], return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Maxima of as many windows as make a result of `output_size` (D, H, W), and where they were."""
     return core.adaptive_max_pool3d(input, _sizes_or_given(output_size, input.size()))
 
 
-def adaptive_max_pool3d(input: Tensor, output_size, return_indices: bool = False):
+def adaptive_max_pool3d(
+    input: Tensor, output_size: int | Sequence[int | None], return_indices: bool = False
+) -> _MaybeIndices:
     """Maxima of as many windows as make a result of `output_size` (D, H, W)."""
     result = adaptive_max_pool3d_with_indices(input, output_size)
     return result if return_indices else result[0]
@@ -140,7 +150,14 @@ def adaptive_max_pool3d(input: Tensor, output_size, return_indices: bool = False
 # ------------------------------------------------------------------------------------ fractional
 
 
-def _fractional(dims: int, input, kernel_size, output_size, output_ratio, random_samples):
+def _fractional(
+    dims: int,
+    input: Tensor,
+    kernel_size: _sizes_t,
+    output_size: _sizes_t | None,
+    output_ratio: Sequence[float] | None,
+    random_samples: Tensor | None,
+) -> tuple[Tensor, Tensor]:
     name = f"fractional_max_pool{dims}d"
     if output_size is None and output_ratio is None:
         raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
@@ -156,7 +173,8 @@ def _fractional(dims: int, input, kernel_size, output_size, output_ratio, random
 
 
 def fractional_max_pool2d_with_indices(
-    input: Tensor, kernel_size, output_size=None, output_ratio=None, return_indices: bool = False,
+    input: Tensor, kernel_size: _sizes_t, output_size: _sizes_t | None = None,
+    output_ratio: Sequence[float] | None = None, return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Like :func:`fractional_max_pool2d`, with the places of the maxima."""
@@ -164,9 +182,10 @@ def fractional_max_pool2d_with_indices(
 
 
 def fractional_max_pool2d(
-    input: Tensor, kernel_size, output_size=None, output_ratio=None, return_indices: bool = False,
+    input: Tensor, kernel_size: _sizes_t, output_size: _sizes_t | None = None,
+    output_ratio: Sequence[float] | None = None, return_indices: bool = False,
     _random_samples: Tensor | None = None,
-):  # fmt: skip
+) -> _MaybeIndices:  # fmt: skip
     """Maxima of windows at random steps that give `output_size`, or `output_ratio` of the input (Graham
     2014).
     """
@@ -175,7 +194,8 @@ def fractional_max_pool2d(
 
 
 def fractional_max_pool3d_with_indices(
-    input: Tensor, kernel_size, output_size=None, output_ratio=None, return_indices: bool = False,
+    input: Tensor, kernel_size: _sizes_t, output_size: _sizes_t | None = None,
+    output_ratio: Sequence[float] | None = None, return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Like :func:`fractional_max_pool3d`, with the places of the maxima."""
@@ -183,9 +203,10 @@ def fractional_max_pool3d_with_indices(
 
 
 def fractional_max_pool3d(
-    input: Tensor, kernel_size, output_size=None, output_ratio=None, return_indices: bool = False,
+    input: Tensor, kernel_size: _sizes_t, output_size: _sizes_t | None = None,
+    output_ratio: Sequence[float] | None = None, return_indices: bool = False,
     _random_samples: Tensor | None = None,
-):  # fmt: skip
+) -> _MaybeIndices:  # fmt: skip
     """Maxima of windows at random steps that give `output_size`, or `output_ratio` of the input (Graham
     2014).
     """
@@ -196,11 +217,17 @@ def fractional_max_pool3d(
 # ---------------------------------------------------------------------------------------- unpool
 
 
-def _tuple(value, dims: int) -> tuple:
+def _tuple(value: _sizes_t, dims: int) -> tuple[int, ...]:
     return (value,) * dims if isinstance(value, int) else tuple(value)
 
 
-def _unpooled_size(input: Tensor, kernel_size, stride, padding, output_size) -> list[int]:
+def _unpooled_size(
+    input: Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    output_size: Sequence[int] | None,
+) -> list[int]:
     dims = len(kernel_size)
     natural = [
         (size - 1) * stride[d] + kernel_size[d] - 2 * padding[d] for d, size in enumerate(input.shape[-dims:])
@@ -223,7 +250,14 @@ def _unpooled_size(input: Tensor, kernel_size, stride, padding, output_size) -> 
     return list(output_size)
 
 
-def _unpool_arguments(dims: int, input, kernel_size, stride, padding, output_size) -> tuple:
+def _unpool_arguments(
+    dims: int,
+    input: Tensor,
+    kernel_size: _sizes_t,
+    stride: _sizes_t | None,
+    padding: _sizes_t,
+    output_size: Sequence[int] | None,
+) -> tuple:
     kernel_size = _tuple(kernel_size, dims)
     stride = kernel_size if stride is None else _tuple(stride, dims)
     padding = _tuple(padding, dims)
@@ -231,7 +265,12 @@ def _unpool_arguments(dims: int, input, kernel_size, stride, padding, output_siz
 
 
 def max_unpool1d(
-    input: Tensor, indices: Tensor, kernel_size, stride=None, padding=0, output_size=None
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: _sizes_t,
+    stride: _sizes_t | None = None,
+    padding: _sizes_t = 0,
+    output_size: Sequence[int] | None = None,
 ) -> Tensor:
     """Put maxima back to where :func:`max_pool1d` found them; zeros elsewhere."""
     _, _, size = _unpool_arguments(1, input, kernel_size, stride, padding, output_size)
@@ -239,7 +278,12 @@ def max_unpool1d(
 
 
 def max_unpool2d(
-    input: Tensor, indices: Tensor, kernel_size, stride=None, padding=0, output_size=None
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: _sizes_t,
+    stride: _sizes_t | None = None,
+    padding: _sizes_t = 0,
+    output_size: Sequence[int] | None = None,
 ) -> Tensor:
     """Put maxima back to where :func:`max_pool2d` found them; zeros elsewhere."""
     _, _, size = _unpool_arguments(2, input, kernel_size, stride, padding, output_size)
@@ -247,7 +291,12 @@ def max_unpool2d(
 
 
 def max_unpool3d(
-    input: Tensor, indices: Tensor, kernel_size, stride=None, padding=0, output_size=None
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: _sizes_t,
+    stride: _sizes_t | None = None,
+    padding: _sizes_t = 0,
+    output_size: Sequence[int] | None = None,
 ) -> Tensor:
     """Put maxima back to where :func:`max_pool3d` found them; zeros elsewhere."""
     stride, padding, size = _unpool_arguments(3, input, kernel_size, stride, padding, output_size)
@@ -258,7 +307,14 @@ def max_unpool3d(
 
 
 def _lp_pool(
-    avg_pool, max_pool, count: int, input, norm_type, kernel_size, stride, ceil_mode: bool
+    avg_pool: Callable[..., Tensor],
+    max_pool: Callable[..., Tensor],
+    count: int,
+    input: Tensor,
+    norm_type: float,
+    kernel_size: _sizes_t,
+    stride: _sizes_t | None,
+    ceil_mode: bool,
 ) -> Tensor:
     """Norms of windows of `count` elements, from the means of their p-th powers."""
     stride = kernel_size if stride is None else stride
@@ -272,14 +328,22 @@ def _lp_pool(
 
 
 def lp_pool1d(
-    input: Tensor, norm_type: int | float, kernel_size: int, stride=None, ceil_mode: bool = False
+    input: Tensor,
+    norm_type: int | float,
+    kernel_size: int,
+    stride: _sizes_t | None = None,
+    ceil_mode: bool = False,
 ) -> Tensor:
     """`norm_type`-norms of windows of an input of shape (N, C, L)."""
     return _lp_pool(avg_pool1d, max_pool1d, kernel_size, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 def lp_pool2d(
-    input: Tensor, norm_type: int | float, kernel_size, stride=None, ceil_mode: bool = False
+    input: Tensor,
+    norm_type: int | float,
+    kernel_size: _sizes_t,
+    stride: _sizes_t | None = None,
+    ceil_mode: bool = False,
 ) -> Tensor:
     """`norm_type`-norms of windows of an input of shape (N, C, H, W)."""
     count = math.prod(_tuple(kernel_size, 2))
@@ -287,7 +351,11 @@ def lp_pool2d(
 
 
 def lp_pool3d(
-    input: Tensor, norm_type: int | float, kernel_size, stride=None, ceil_mode: bool = False
+    input: Tensor,
+    norm_type: int | float,
+    kernel_size: _sizes_t,
+    stride: _sizes_t | None = None,
+    ceil_mode: bool = False,
 ) -> Tensor:
     """`norm_type`-norms of windows of an input of shape (N, C, D, H, W)."""
     count = math.prod(_tuple(kernel_size, 3))

@@ -2,9 +2,11 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau.nn.common_types import _sizes_t
 from flambeau.nn.functional._core import core, op
 
 pixel_shuffle = op("pixel_shuffle")
@@ -28,19 +30,28 @@ def pad(input: Tensor, pad: list[int], mode: str = "constant", value: float | No
     return core.pad(input, pad, mode, value)
 
 
-def unfold(input: Tensor, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
+def unfold(
+    input: Tensor, kernel_size: _sizes_t, dilation: _sizes_t = 1, padding: _sizes_t = 0, stride: _sizes_t = 1
+) -> Tensor:
     """The windows of an input of shape (N, C, H, W) as columns, of shape (N, C * window, windows)."""
     return core.im2col(input, _pair(kernel_size), _pair(dilation), _pair(padding), _pair(stride))
 
 
-def fold(input: Tensor, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
+def fold(
+    input: Tensor,
+    output_size: _sizes_t,
+    kernel_size: _sizes_t,
+    dilation: _sizes_t = 1,
+    padding: _sizes_t = 0,
+    stride: _sizes_t = 1,
+) -> Tensor:
     """Sum columns as :func:`unfold` makes them back into an image of `output_size`."""
     return core.col2im(
         input, _pair(output_size), _pair(kernel_size), _pair(dilation), _pair(padding), _pair(stride)
     )
 
 
-def _pair(value):
+def _pair(value: _sizes_t) -> Sequence[int]:
     return (value, value) if isinstance(value, int) else value
 
 
@@ -68,8 +79,8 @@ _ANTIALIASED = {
 
 def interpolate(
     input: Tensor,
-    size: int | None = None,
-    scale_factor: list[float] | None = None,
+    size: _sizes_t | None = None,
+    scale_factor: float | Sequence[float] | None = None,
     mode: str = "nearest",
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
@@ -128,7 +139,9 @@ def interpolate(
     return getattr(core, kernel)(input, size, align_corners, factors)
 
 
-def _size_or_factors(input: Tensor, spatial: list[int], size, scale_factor) -> tuple:
+def _size_or_factors(
+    input: Tensor, spatial: list[int], size: _sizes_t | None, scale_factor: float | Sequence[float] | None
+) -> tuple:
     """Both arguments as lists, one a dimension."""
     if size is not None and scale_factor is not None:
         raise ValueError("only one of size or scale_factor should be defined")
@@ -171,19 +184,29 @@ def _warn_deprecated(name: str) -> None:
     )
 
 
-def upsample(input, size=None, scale_factor=None, mode="nearest", align_corners=None):
+def upsample(
+    input: Tensor,
+    size: _sizes_t | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Tensor:
     """The older name of :func:`interpolate`."""
     _warn_deprecated("upsample")
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
-def upsample_nearest(input, size=None, scale_factor=None):
+def upsample_nearest(
+    input: Tensor, size: _sizes_t | None = None, scale_factor: float | Sequence[float] | None = None
+) -> Tensor:
     """:func:`interpolate` in mode "nearest"."""
     _warn_deprecated("upsample_nearest")
     return interpolate(input, size, scale_factor, mode="nearest")
 
 
-def upsample_bilinear(input, size=None, scale_factor=None):
+def upsample_bilinear(
+    input: Tensor, size: _sizes_t | None = None, scale_factor: float | Sequence[float] | None = None
+) -> Tensor:
     """:func:`interpolate` in mode "bilinear" with aligned corners."""
     _warn_deprecated("upsample_bilinear")
     return interpolate(input, size, scale_factor, mode="bilinear", align_corners=True)
