@@ -1,0 +1,140 @@
+"""What a program runs for several sizes of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import flambeau as fb
+from flambeau import _C
+from flambeau.jit._trace import _record
+
+from .errors import OnnxExporterError
+
+# what is added to the size of a symbol, in the recordings after the first: several attempts, since
+# programs may
+# need sizes that a number divides, or that stay below a limit
+_OFFSETS = [(1, 3, 2), (2, 1, 5), (4, 2, 1), (3, 7, 1), (1, 5, 6)]
+_FACTORS = [(2, 3, 4), (3, 2, 5), (4, 2, 3), (2, 5, 3), (5, 3, 2)]
+
+
+@dataclass
+class Recording:
+    """One run: the operators, and the tensors they gave."""
+
+    steps: list
+    layout: dict
+    held: list[fb.Tensor]
+    outputs: Any  # the structure of the result
+    shapes: dict[int, tuple[int, ...]]  # by slot
+    dtypes: dict[int, fb.dtype]
+    memory: dict[int, int]  # equal for slots that share their memory; 0: none
+    baked: str | None
+
+
+def record(call: Callable[[list], Any], leaves: list[fb.Tensor], state: list[fb.Tensor]) -> Recording:
+    """Run ``call`` on these tensors; ``state`` has the parameters and buffers it may read."""
+    with fb.no_grad():
+        graph, structure, baked = _record(call, leaves, call, state)
+        steps, layout, held = graph.steps(), graph.layout(), graph.held()
+        slots = [*layout["inputs"], *layout["held"], *(r for step in steps for r in step[4])]
+        slots = sorted({s for s in slots if s >= 0})
+        again = _C._Graph()
+        again.fill(steps, {**layout, "outputs": slots})
+        tensors = again.run(leaves, held)
+        shapes = {s: tuple(t.shape) for s, t in zip(slots, tensors)}
+        dtypes = {s: t.dtype for s, t in zip(slots, tensors)}
+        memory = {s: t.untyped_storage().data_ptr() if t.numel() else 0 for s, t in zip(slots, tensors)}
+    return Recording(steps, layout, held, structure, shapes, dtypes, memory, baked)
+
+
+def _resized(t: fb.Tensor, sizes: dict[int, int]) -> fb.Tensor:
+    """A tensor like ``t`` of other sizes: its content over and over."""
+    for d, size in sizes.items():
+        t = t.detach().index_select(d, fb.arange(size) % max(t.shape[d], 1))
+    return t
+
+
+def _choices(names: list[str], base: dict[str, int]) -> list[list[dict[str, int]]]:
+    """Attempts: the sizes of each symbol in the recordings; each attempt has four."""
+    together: dict[int, int] = {}
+    groups = [together.setdefault(base[n], len(together)) for n in names]
+    each = list(range(len(names)))
+    made = []
+    for places in (each, groups) if groups != each else (each,):
+        for grow in (
+            lambda v, k: [v, *(v + by for by in _OFFSETS[k % 5])],
+            lambda v, k: [v, *(v * by for by in _FACTORS[k % 5])],
+            lambda v, k: [v] + [max(2, v - 1 - r - k % 2) for r in range(3)],
+            lambda v, k: [v] + [max(2, v // (r + 2)) for r in range(3)],
+        ):
+            columns = [grow(max(base[n], 2), k) for n, k in zip(names, places)]
+            made.append([dict(zip(names, row)) for row in zip(*columns)])
+    return made
+
+
+def recordings(
+    call: Callable[[list], Any],
+    leaves: list[fb.Tensor],
+    state: list[fb.Tensor],
+    symbols: list[dict[int, str]],
+) -> tuple[list[Recording], list[dict[str, int]]]:
+    """Recordings of the same operators, and the size of each symbol in them.
+
+    ``symbols`` names the dimensions of each input that may change.
+    """
+    before = fb.get_rng_state()
+    kept = [(t, t.detach().clone()) for t in state if not t.requires_grad]
+
+    def one(sizes: dict[str, int]) -> Recording:
+        changed = [
+            _resized(t, {d: sizes[n] for d, n in axes.items() if sizes[n] != t.shape[d]})
+            for t, axes in zip(leaves, symbols)
+        ]
+        try:
+            return record(call, changed, state)
+        finally:
+            fb.set_rng_state(before)
+            with fb.no_grad():
+                for t, content in kept:
+                    t.detach().copy_(content)
+
+    base: dict[str, int] = {}
+    for t, axes in zip(leaves, symbols):
+        for d, n in axes.items():
+            base.setdefault(n, t.shape[d])
+    if not base:
+        return [one({})], [{}]
+    problem: Exception | None = None
+    for sizes in _choices(list(base), base):
+        try:
+            found = [one(s) for s in sizes]
+        except NotImplementedError:
+            raise
+        except Exception as error:  # the program does not take these sizes
+            problem = problem or error
+            continue
+        if len({s[n] for s in sizes for n in base}) < 2:
+            continue
+        _same_operators(found, sizes)
+        return found, sizes
+    raise OnnxExporterError(
+        f"The program does not run for other sizes of the dynamic dimensions {', '.join(base)}\n"
+        f"{type(problem).__name__}: {problem}"
+    ) from problem
+
+
+def _same_operators(found: list[Recording], sizes: list[dict[str, int]]) -> None:
+    first = [s[0] for s in found[0].steps]
+    for other, now in zip(found[1:], sizes[1:]):
+        names = [s[0] for s in other.steps]
+        if names != first or other.layout != found[0].layout:
+            k = next((k for k, (a, b) in enumerate(zip(first, names)) if a != b), min(len(first), len(names)))
+            raise OnnxExporterError(
+                f"The program runs other operators when its inputs have the sizes {now} instead of "
+                f"{sizes[0]}\n"
+                f"they differ from operator {k} on: a loop or branch in Python depends on a dynamic "
+                f"dimension; "
+                "write it with tensor operators, or leave that dimension static"
+            )

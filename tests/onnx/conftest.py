@@ -1,0 +1,33 @@
+"""Both packages are optional: what needs them is skipped without them."""
+
+import pytest
+
+
+@pytest.fixture
+def onnx():
+    return pytest.importorskip("onnx", reason="the package onnx is not installed")
+
+
+@pytest.fixture
+def runs_alike(onnx):
+    """Export, check the model, and compare onnxruntime with flambeau for several arguments."""
+    pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
+    import flambeau as torch
+    from flambeau.jit._program import take_apart
+
+    def check(model, *examples, shapes=None, tolerance=1e-4, **options):
+        if isinstance(model, torch.nn.Module):
+            model.eval()
+        program = torch.onnx.export(model, examples[0], dynamic_shapes=shapes, **options)
+        onnx.checker.check_model(program.model_proto, full_check=True)
+        for args in examples:
+            wanted, given = [], []
+            with torch.no_grad():
+                structure = take_apart(model(*args), wanted)
+            assert take_apart(program(*args), given) == structure
+            for w, g in zip(wanted, given):
+                assert (w.shape, w.dtype) == (g.shape, g.dtype)
+                torch.testing.assert_close(g, w, rtol=tolerance, atol=tolerance, equal_nan=True)
+        return program
+
+    return check

@@ -1,0 +1,218 @@
+"""Sizes, in-place writes, names and files of exported programs."""
+
+import pytest
+
+import flambeau as torch
+from flambeau import nn
+from flambeau.vision import models
+
+
+def test_numbers_follow_the_sizes(runs_alike):
+    def f(x):
+        batch, length, width = x.shape
+        heads = x.view(batch, length, 2, width // 2).transpose(1, 2).reshape(batch * 2, length, width // 2)
+        places = torch.arange(length).expand(batch, -1)
+        mask = torch.triu(torch.ones(length, length, dtype=torch.bool), 1)
+        half = x[:, : length // 2]
+        scaled = x / length**0.5 + torch.full((batch, 1, 1), 2.0) * batch
+        ends = torch.tensor([length, batch])
+        return (
+            heads,
+            places,
+            mask,
+            half,
+            scaled,
+            ends,
+            x[:, -1],
+            x.new_zeros(batch + 1, 3),
+            x.reshape(-1, width),
+        )
+
+    axes = ({0: "batch", 1: "length"},)
+    runs_alike(f, (torch.randn(1, 4, 6),), (torch.randn(3, 9, 6),), (torch.randn(5, 2, 6),), shapes=axes)
+
+
+def test_writes_in_place_and_through_views(runs_alike):
+    def f(x, i):
+        y = x.clone()
+        y[:, 0] = 5
+        y[:, 1:3] += 1
+        y.view(-1)[3] = -1
+        y.transpose(1, 2)[:, 2:, 1].mul_(2)
+        z = y[0]
+        y[1, ::2] = x[0, ::2]
+        z[y[0] > 1] = 0
+        x[i] = 7.0
+        x[:, i, i] = 3.0
+        w = torch.zeros(x.shape[0], 4)
+        w.scatter_(1, i.expand(x.shape[0], -1), 1.0)
+        return y, z, x * 1, w
+
+    args = [(torch.randn(n, 4, 5), torch.tensor([1, 0])) for n in (2, 3)]
+    for a in args:
+        clones = tuple(t.clone() for t in a)
+        runs_alike(lambda x, i: f(x.clone(), i), clones, shapes=({0: "n"}, None))
+
+
+def test_indexing(runs_alike):
+    def f(x, i, j):
+        return (
+            x[i], x[:, i], x[:, i, j], x[i, :, j], x[..., None, ::2], x[:, 1:, -2], x[x > 0], x.flip(1),
+            x.index_select(1, i), x.gather(1, i.view(1, -1, 1).expand(x.shape[0], -1, 1)), x.roll(1, 0),
+            x.unfold(2, 2, 1), x.diagonal(0, 1, 2), x.narrow(1, 1, 2), torch.stack([x, x + 1], 1),
+            x.chunk(2, 1),
+        )  # fmt: skip
+
+    i, j = torch.tensor([0, 1]), torch.tensor([[1], [0]])
+    runs_alike(f, (torch.randn(2, 4, 5), i, j), (torch.randn(3, 4, 5), i, j), shapes=({0: "n"}, None, None))
+
+
+def test_reductions_and_order(runs_alike):
+    def f(x):
+        return (
+            x.sum(), x.mean((0, 2)), x.var(1), x.std(), x.var((1, 2), unbiased=False, keepdim=True),
+            x.amax(1),
+            x.max(1), x.min(), x.argmax(2, keepdim=True), x.prod(1), x.logsumexp(2), x.norm(), x.norm(1, 2),
+            (x > 0).any(1), (x > -9).all(), x.cumsum(1), x.topk(2), x.sort(1, descending=True), x.argsort(2),
+            torch.einsum("bij,bkj->bik", x, x), x.softmax(-1), torch.where(x > 0, x, 1.0), x.clamp(-1, 0.5),
+            x.remainder(0.7), x.floor_divide(2), (x * 10).int() % 3, x.round(), x.sign(), x.abs().sqrt(),
+            x.exp(),
+            nn.functional.normalize(x, dim=1), nn.functional.one_hot(x.argmax(2), 5),
+        )  # fmt: skip
+
+    runs_alike(f, (torch.randn(2, 4, 5),), (torch.randn(3, 4, 5),), shapes=({0: "n"},), tolerance=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1", "resnet18"])
+def test_networks_of_images(name, runs_alike):
+    torch.manual_seed(0)
+    model = models.get_model(name, weights=None, num_classes=5)
+    examples = [(torch.randn(n, 3, 64, 64),) for n in (1, 3)]
+    program = runs_alike(model, *examples, shapes=({0: "batch"},), tolerance=1e-3)
+    weights = {t.name for t in program.model_proto.graph.initializer}
+    state = {n for n in model.state_dict() if not n.endswith("num_batches_tracked")}
+    assert state <= weights
+
+
+def test_names_and_dynamic_axes(onnx, tmp_path):
+    path = tmp_path / "model.onnx"
+    made = torch.onnx.export(
+        nn.Linear(3, 2), (torch.randn(2, 3),), str(path), input_names=["x"], output_names=["y"],
+        dynamic_axes={"x": {0: "n"}, "y": [0]}, dynamo=False,
+    )  # fmt: skip
+    assert made is None
+    graph = onnx.load(str(path)).graph
+    assert [i.name for i in graph.input] == ["x"]
+    assert [o.name for o in graph.output] == ["y"]
+    assert graph.input[0].type.tensor_type.shape.dim[0].dim_param == "n"
+    assert graph.output[0].type.tensor_type.shape.dim[0].dim_param == "y_dynamic_axes_1"
+    assert graph.output[0].type.tensor_type.shape.dim[1].dim_value == 2
+    assert {t.name for t in graph.initializer} == {"weight", "bias"}
+    assert [n.op_type for n in graph.node] == ["Gemm"]
+
+
+def test_files(onnx, tmp_path):
+    model = nn.Linear(30, 20)
+    program = torch.onnx.export(model, (torch.randn(2, 30),))
+    program.save(tmp_path / "one.onnx")
+    program.save(tmp_path / "two.onnx", external_data=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["one.onnx", "two.onnx", "two.onnx.data"]
+    weights = [onnx.load(str(tmp_path / n)).graph.initializer for n in ("one.onnx", "two.onnx")]
+    for a, b in zip(*weights):
+        assert (onnx.numpy_helper.to_array(a) == onnx.numpy_helper.to_array(b)).all()
+    program.save(tmp_path / "bare.onnx", include_initializers=False, keep_initializers_as_inputs=True)
+    graph = onnx.load(str(tmp_path / "bare.onnx")).graph
+    assert not graph.initializer
+    assert [i.name for i in graph.input] == ["input", "weight", "bias"]
+
+
+def test_other_weights(runs_alike):
+    model = nn.Linear(3, 2)
+    x = torch.randn(2, 3)
+    program = runs_alike(model, (x,))
+    other = nn.Linear(3, 2)
+    program.apply_weights(other.state_dict())
+    torch.testing.assert_close(program(x), other(x).detach())
+    with pytest.raises(ValueError, match="is not found"):
+        program.apply_weights({"scale": x})
+
+
+def test_keyword_and_nested_arguments(runs_alike):
+    class Model(nn.Module):
+        def forward(self, pair, scale, *, extra=None):
+            a, b = pair
+            return {"sum": (a + b) * scale, "extra": extra["x"] + 1}
+
+    x = torch.randn(2, 3)
+    program = torch.onnx.export(Model().eval(), ((x, x), 2.0), kwargs={"extra": {"x": x}})
+    assert [i.name for i in program.model_proto.graph.input] == ["pair_0", "pair_1", "extra_0"]
+    made = program((x, x), 2.0, extra={"x": x})
+    torch.testing.assert_close(made["sum"], 4 * x)
+
+
+def test_errors_name_operator_and_module(onnx):
+    class Model(nn.Module):
+        def forward(self, x):
+            return torch.lgamma(x)
+
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU(), Model())).eval()
+    with pytest.raises(torch.onnx.errors.UnsupportedOperatorError) as caught:
+        torch.onnx.export(model, (torch.ones(1, 2),))
+    first, second = str(caught.value).splitlines()
+    assert first == "Exporting the operator 'aten::lgamma' to ONNX opset version 18 is not supported"
+    assert second == "it is called in 1.1 (Model)"
+
+
+def test_what_depends_on_a_dynamic_size_in_python_is_refused(onnx):
+    def loop(x):
+        for row in range(x.shape[0]):
+            x = x + row
+        return x
+
+    with pytest.raises(torch.onnx.OnnxExporterError, match="other operators"):
+        torch.onnx.export(loop, (torch.ones(2, 2),), dynamic_shapes=({0: "n"},))
+    with pytest.raises(torch.onnx.OnnxExporterError, match="does not run for other sizes"):
+        torch.onnx.export(lambda x: x + torch.ones(2, 1), (torch.ones(2, 3),), dynamic_shapes=({0: "n"},))
+
+
+def test_an_operator_is_added_by_one_entry(onnx):
+    @torch.onnx.symbol("lgamma")
+    def entry(g, x):
+        return g.op("Add", x, x)
+
+    from flambeau.onnx._table import SYMBOLS
+
+    try:
+        program = torch.onnx.export(torch.lgamma, (torch.ones(2),))
+        assert [n.op_type for n in program.model_proto.graph.node] == ["Add"]
+    finally:
+        del SYMBOLS["lgamma"]
+
+
+def test_the_mode_of_the_module(onnx, tmp_path):
+    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
+    with pytest.warns(UserWarning, match="Exporting a model while it is in training mode"):
+        program = torch.onnx.export(model, (torch.ones(1, 2),))
+    assert [n.op_type for n in program.model_proto.graph.node] == ["Gemm", "Dropout"]
+    torch.onnx.export(model, (torch.ones(1, 2),), str(tmp_path / "m.onnx"), dynamo=False)
+    assert [n.op_type for n in onnx.load(str(tmp_path / "m.onnx")).graph.node] == ["Gemm"]
+    assert model.training and model[1].training
+
+
+def test_without_the_package(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(torch.onnx.OnnxExporterError, match="Module onnx is not installed!\npip install"):
+        torch.onnx.export(nn.Linear(2, 2), (torch.ones(1, 2),))
+
+
+def test_inside_an_export(onnx):
+    seen = []
+
+    def f(x):
+        seen.append(torch.onnx.is_in_onnx_export())
+        return x + 1
+
+    torch.onnx.export(f, (torch.ones(2),))
+    assert all(seen) and not torch.onnx.is_in_onnx_export()
