@@ -1,4 +1,7 @@
 // Which way a convolution is computed.
+#include <limits>
+#include "base/parallel.h"
+#include "cpu/conv_one.h"
 #include "cpu/conv_ways.h"
 #include "cpu/depthwise.h"
 #include "cpu/images.h"
@@ -44,6 +47,30 @@ Tensor conv_forward(const ConvShape& s, const Tensor& x, const Tensor& weight, c
         return convert(conv_forward(s, wide(x), wide(w), wide(b), channels_last), x.dtype());
     const Tensor r = columns_forward(s, x, w, b);
     return channels_last ? as_channels_last(r) : r;
+}
+
+Tensor conv_scaled(const ConvShape& s, const Tensor& x, const Tensor& weight, const Scaling& scaling) {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    constexpr int64_t kMuch = 1 << 20, kWide = 10;
+    const Tensor w = dense(weight);
+    const bool limits = scaling.low > -infinity || scaling.high < infinity;
+    // The library scales on its way but cannot limit (it would make zeros of what is no number): that is a pass of its
+    // own, which costs more than its faster loops gain once the results leave the nearest caches.
+    const int64_t results = product(s.out);
+    if (limits && 4 * results >= kMuch && s.out.back() >= kWide && is_depthwise(s, x.dtype(), false))
+        if (Tensor r = depthwise_scaled(s, x, w, scaling); r.defined()) return r;
+    if (limits && results >= kMuch && one_fits(s)) return one_scaled(s, x, w, scaling);
+    if (winograd_fits(s, x.dtype(), false))
+        if (Tensor r = winograd_scaled(s, x, w, scaling); r.defined()) return r;
+    const Tensor r = library_scaled(s, x, w, scaling);
+    if (r.defined() && limits) {
+        const Image* image = hidden_image(r);
+        float* p = image ? static_cast<float*>(image->data) : r.data<float>();
+        parallel_for(image ? image->count() : r.numel(), 32768, [&](int64_t begin, int64_t end) {
+            one_loops().limit(p + begin, end - begin, scaling.low, scaling.high);
+        });
+    }
+    return r;
 }
 
 Tensor conv_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& weight, bool channels_last) {

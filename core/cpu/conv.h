@@ -13,9 +13,18 @@ struct ConvShape {
     int64_t spatial_dims() const { return int64_t(stride.size()); }
 };
 
+// What becomes of the results before they are stored: y · scale + shift, kept between low and high. One number a
+// channel, zeros where a last block of channels is filled up; low <= 0 <= high, so that the filling stays zero.
+struct Scaling {
+    const float *scale, *shift;
+    float low, high;
+};
+
 // `channels_last`: the result gets channels-last strides (visible to the user), else it is contiguous or hidden.
 Tensor conv_forward(const ConvShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, bool channels_last);
 Tensor conv_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& weight, bool channels_last);
+// A forward convolution with what follows it; undefined where that is not done in one pass. Float, hidden results.
+Tensor conv_scaled(const ConvShape& s, const Tensor& x, const Tensor& weight, const Scaling& scaling);
 // dW, and the sum of g over all but the channels when `bias` is set.
 Tensor conv_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias);
 

@@ -110,6 +110,7 @@ struct Maker {
     DType type;
     Pass pass;
     bool bias;
+    bool scaled;         // what comes out is multiplied and added to by channel
     Order given[2];      // how the operands lie: x (or g, or x and g) and g
     bool channels_last;  // wanted for the result
 
@@ -161,7 +162,16 @@ struct Maker {
         const Desc w = any_desc(wd, type), plain_w = dnn::plain_desc(wd, type);
         const int64_t channels[] = {s.weight[0]};
         const Desc b = dnn::plain_desc(channels, type);
-        const auto attr = dnn::user_scratchpad();
+        auto attr = dnn::user_scratchpad();
+        Dims per_channel(s.out.size(), 1);
+        per_channel[1] = s.out[1];
+        const Desc factors = dnn::plain_desc(per_channel, DType::f32);
+        if (scaled) {
+            dnnl::post_ops after;
+            after.append_binary(Algorithm::binary_mul, factors);
+            after.append_binary(Algorithm::binary_add, factors);
+            attr.set_post_ops(after);
+        }
         try {
             const auto f =
                 bias && pass == kForward
@@ -176,6 +186,8 @@ struct Maker {
                 Slots slots{
                     {DNNL_ARG_SRC, f.src_desc()}, {DNNL_ARG_WEIGHTS, f.weights_desc()}, {DNNL_ARG_DST, f.dst_desc()}};
                 if (bias) slots.push_back({DNNL_ARG_BIAS, b});
+                for (int i = 0; scaled && i < 2; ++i)
+                    slots.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(i) | DNNL_ARG_SRC_1, factors});
                 p->main = std::make_shared<dnn::Plan>(dnnl::convolution_forward(f), slots, f.scratchpad_desc());
                 return finish(p, s.in, f.src_desc(), plain_w, f.weights_desc(), s.out, f.dst_desc());
             }
@@ -230,15 +242,15 @@ struct Maker {
 };
 
 std::shared_ptr<ConvPlan> conv_plan(const ConvShape& s, DType type, Pass pass, bool bias, Order a, Order b,
-                                    bool channels_last) {
+                                    bool channels_last, bool scaled = false) {
     dnn::Key key(dnn::kConv);
     key.add(int64_t(type) | pass << 8 | int64_t(bias) << 12 | int64_t(a) << 16 | int64_t(b) << 20 |
-            int64_t(channels_last) << 24 | s.groups << 32);
+            int64_t(channels_last) << 24 | int64_t(scaled) << 25 | s.groups << 32);
     for (const Dims* d : {&s.in, &s.weight, &s.out}) key.add(*d);
     for (const Dims* d : {&s.stride, &s.padding, &s.dilation})
         for (int64_t v : *d) key.add(v);
     return dnn::cached<ConvPlan>(
-        key, [&] { return Maker{s, type, pass, bias, {a, b}, channels_last, {}, {}, {}, {}}.make(); });
+        key, [&] { return Maker{s, type, pass, bias, scaled, {a, b}, channels_last, {}, {}, {}, {}}.make(); });
 }
 
 constexpr double kLongWork = 1e6;
@@ -260,6 +272,19 @@ Tensor library_forward(const ConvShape& s, const Tensor& x, const Tensor& w, con
     const void *data = brought(p->first, p->first_desc, src, room), *wd = packed(*p, w, hold);
     if (b.defined()) p->main->run({data, wd, bytes_of(r), b.data()});
     else p->main->run({data, wd, bytes_of(r)});
+    return r;
+}
+
+Tensor library_scaled(const ConvShape& s, const Tensor& x, const Tensor& w, const Scaling& scaling) {
+    const Source src = source(x);
+    const auto p = conv_plan(s, DType::f32, kForward, false, src.order, Order::Plain, false, true);
+    if (!p) return {};
+    const Tensor r = result_tensor(s.out, DType::f32, p->result, false);
+    const LongWork unlocked(conv_work(s) > kLongWork);
+    std::optional<dnn::Scratch> room;
+    Packed hold;
+    const void *data = brought(p->first, p->first_desc, src, room), *wd = packed(*p, w, hold);
+    p->main->run({data, wd, bytes_of(r), scaling.scale, scaling.shift});
     return r;
 }
 

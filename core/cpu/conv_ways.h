@@ -19,6 +19,9 @@ Tensor library_forward(const ConvShape& s, const Tensor& x, const Tensor& w, con
 Tensor library_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w, bool channels_last);
 Tensor library_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias);
 
+// The same with what follows; undefined where the library has no kernel for it. The limits are not applied.
+Tensor library_scaled(const ConvShape& s, const Tensor& x, const Tensor& w, const Scaling& scaling);
+
 // --- products with the weights as they lie: float, few positions and many weights
 bool rows_fit(const ConvShape& s, DType t, bool channels_last);
 Tensor rows_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w);

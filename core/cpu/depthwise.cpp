@@ -1,8 +1,10 @@
 #include "cpu/depthwise.h"
+#include <algorithm>
 #include <string_view>
 #include "base/names.h"
 #include "base/parallel.h"
 #include "cpu/images.h"
+#include "cpu/packed.h"
 #include "cpu/pointwise.h"
 
 namespace fb::cpu {
@@ -68,6 +70,31 @@ Tensor in_rows(const Tensor& t) {
 bool is_depthwise(const ConvShape& s, DType t, bool channels_last) {
     return t == DType::f32 && !channels_last && s.groups == s.weight[0] && s.weight[1] == 1 && s.in[1] == s.groups &&
            s.groups >= 8 && s.spatial_dims() <= 2;
+}
+
+Tensor depthwise_scaled(const ConvShape& s, const Tensor& x0, const Tensor& weight, const Scaling& scaling) {
+    const int64_t lanes = depthwise_loops().lanes;
+    if (block_of(preferred_order()) != lanes) return {};
+    const DepthwiseShape d = shape_of(s);
+    const Tensor x = image_in(x0, preferred_order()), y = make_hidden(s.out, DType::f32, preferred_order());
+    const Pictures from(*hidden_image(x)), to(*hidden_image(y));
+    const int64_t blocks = from.count / s.in[0], taps = taps_of(s), in = d.in[0] * d.in[1] * lanes,
+                  out = d.out[0] * d.out[1] * lanes;
+    constexpr int kForm = 4;
+    const Packed packed =
+        packed_weight(weight, dnn::Desc(), kForm, size_t(blocks * taps * lanes) * sizeof(float), [&](void* p) {
+            std::ranges::copy(by_taps(weight.data<float>(), s.groups, taps, lanes, blocks), static_cast<float*>(p));
+        });
+    const float* w = packed->as<const float>();
+    parallel_for(from.count, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, out)), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+            const int64_t b = i % blocks;
+            depthwise_loops().forward(
+                d, from.as<float>() + i * in, w + b * taps * lanes, to.as<float>() + i * out,
+                {scaling.scale + b * lanes, scaling.shift + b * lanes, scaling.low, scaling.high});
+        }
+    });
+    return y;
 }
 
 Tensor depthwise_data_gradient(const ConvShape& s, const Tensor& g0, const Tensor& weight) {

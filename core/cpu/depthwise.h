@@ -1,5 +1,5 @@
-// The gradients of depthwise convolutions over rows of channels (one or two spatial dimensions), for which oneDNN is
-// slow.
+// Depthwise convolutions over rows of channels (one or two spatial dimensions): forward with what follows, and the
+// gradients, for which oneDNN is slow.
 #pragma once
 #include <cstdint>
 #include "cpu/conv.h"
@@ -13,6 +13,8 @@ struct DepthwiseShape {
 // Compiled for each instruction set. `width` is a multiple of `lanes`; weights lie as kernel positions of `width` each.
 struct DepthwiseLoops {
     int64_t lanes;
+    // One picture of a block of `lanes` channels.
+    void (*forward)(const DepthwiseShape& s, const float* x, const float* w, float* y, const Scaling& scaling);
     // dx of one picture; all of it is written.
     void (*data_gradient)(const DepthwiseShape& s, const float* g, const float* w, float* dx, int64_t width);
     // Adds what one picture gives to dw, and to db unless it is null.
@@ -23,6 +25,7 @@ const DepthwiseLoops& depthwise_loops();
 
 // Whether these functions do it: float, one filter a channel, nothing asked about strides.
 bool is_depthwise(const ConvShape& s, DType t, bool channels_last);
+Tensor depthwise_scaled(const ConvShape& s, const Tensor& x, const Tensor& weight, const Scaling& scaling);
 Tensor depthwise_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& weight);
 Tensor depthwise_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias);
 

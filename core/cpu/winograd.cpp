@@ -1,5 +1,6 @@
 #include "cpu/winograd.h"
 #include <atomic>
+#include <limits>
 #include <string_view>
 #include "base/names.h"
 #include "base/parallel.h"
@@ -46,8 +47,11 @@ struct Filters {
     bool mirrored;
 };
 
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr Scaling kAsItIs{nullptr, nullptr, -kInfinity, kInfinity};
+
 Tensor convolve(const Tensor& x0, IntSpan result_sizes, const Filters& f, int64_t pad_y, int64_t pad_x,
-                const float* bias) {
+                const Scaling& scaling) {
     const WinogradLoops& k = loops();
     const Tensor x = image_in(x0, preferred_order()), r = make_hidden(result_sizes, DType::f32, preferred_order());
     const Pictures from(*hidden_image(x)), to(*hidden_image(r));
@@ -96,11 +100,15 @@ Tensor convolve(const Tensor& x0, IntSpan result_sizes, const Filters& f, int64_
                         k.multiply(u + pair * pair_size + p * inputs * 2 * lanes, v + p * v_step + i * inputs,
                                    m + p * m_step + i * 2 * lanes, inputs);
                 each_tile([&](int64_t i, int64_t n, int64_t y, int64_t x_at) {
-                    for (int64_t b = 2 * pair; b < 2 * pair + 2; ++b)
-                        if (!k.output(m + (i * 2 + b % 2) * lanes, m_step, bias ? bias + b * lanes : nullptr,
+                    for (int64_t b = 2 * pair; b < 2 * pair + 2; ++b) {
+                        Scaling here = scaling;
+                        if (here.scale) here.scale += b * lanes;
+                        if (here.shift) here.shift += b * lanes;
+                        if (!k.output(m + (i * 2 + b % 2) * lanes, m_step, here,
                                       to.as<float>() + (n * out_blocks + b) * out_y * out_x * lanes, out_y, out_x, y,
                                       x_at))
                             finite.store(false, std::memory_order_relaxed);
+                    }
                 });
             }
         }
@@ -123,11 +131,15 @@ bool winograd_fits(const ConvShape& s, DType t, bool channels_last) {
 }
 
 Tensor winograd_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias) {
-    return convolve(x, s.out, {w, s.weight[1] * 9, 9, false}, s.padding[0], s.padding[1],
-                    bias.defined() ? bias.data<float>() : nullptr);
+    Scaling scaling = kAsItIs;
+    if (bias.defined()) scaling.shift = bias.data<float>();
+    return winograd_scaled(s, x, w, scaling);
+}
+Tensor winograd_scaled(const ConvShape& s, const Tensor& x, const Tensor& w, const Scaling& scaling) {
+    return convolve(x, s.out, {w, s.weight[1] * 9, 9, false}, s.padding[0], s.padding[1], scaling);
 }
 Tensor winograd_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w) {
-    return convolve(g, s.in, {w, 9, s.weight[1] * 9, true}, 2 - s.padding[0], 2 - s.padding[1], nullptr);
+    return convolve(g, s.in, {w, 9, s.weight[1] * 9, true}, 2 - s.padding[0], 2 - s.padding[1], kAsItIs);
 }
 
 // At every point the gradient is a product of matrices, results by tiles and tiles by inputs. The tiles of a portion

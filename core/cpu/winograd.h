@@ -20,9 +20,10 @@ struct WinogradLoops {
     void (*input)(const float* picture, int64_t height, int64_t width, int64_t y, int64_t x, float* v,
                   int64_t point_step);
     void (*multiply)(const float* u, const float* v, float* m, int64_t inputs);
-    // One tile of one block of channels at (y, x); what lies outside is dropped. False if a number is not finite.
-    bool (*output)(const float* m, int64_t point_step, const float* bias, float* picture, int64_t height, int64_t width,
-                   int64_t y, int64_t x);
+    // One tile of one block of channels at (y, x); what lies outside is dropped. False if a number is not finite before
+    // it is scaled.
+    bool (*output)(const float* m, int64_t point_step, const Scaling& scaling, float* picture, int64_t height,
+                   int64_t width, int64_t y, int64_t x);
     // For the filters' gradient: one tile of one block of the result's gradient, whose sum is added to `total` (or
     // null); and from the sums over all tiles, [point][input], the taps of one output for a vector of inputs. False if
     // one is not finite.
@@ -35,6 +36,7 @@ bool winograd_fits(const ConvShape& s, DType t, bool channels_last);
 // Undefined where a result is not finite: an infinite input would make a whole tile NaN, so it has to be computed
 // directly.
 Tensor winograd_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias);
+Tensor winograd_scaled(const ConvShape& s, const Tensor& x, const Tensor& w, const Scaling& scaling);
 Tensor winograd_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w);
 Tensor winograd_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias);
 

@@ -34,6 +34,10 @@ bool must_run_plainly() {
            SavedHooks::disabled || AnomalyMode::on || (tls.modes & kTraceMode);
 }
 PyObject* runs_plainly(PyObject*, PyObject*) { return PyBool_FromLong(must_run_plainly()); }
+// No gradients, no modes and nobody who watches: calls may be made together.
+PyObject* calls_may_join(PyObject*, PyObject*) {
+    return PyBool_FromLong(!tls.grad && !tls.modes && !must_run_plainly());
+}
 PyObject* is_tracing(PyObject*, PyObject*) { return PyBool_FromLong(tls.modes & kTraceMode); }
 
 PyObject* cannot_capture(PyObject*, PyObject* why) {
@@ -534,6 +538,7 @@ PyMethodDef functions[] = {
     {"_on_trace_event", set_listener, METH_O, "The function that is told of what a trace notes: 'failure', 'branch'."},
     {"_runs_plainly", runs_plainly, METH_NOARGS, "Must calls be made as they are, seen by somebody?"},
     {"_cannot_capture", cannot_capture, METH_O, "Says why the running capture, if there is one, cannot be used."},
+    {"_calls_may_join", calls_may_join, METH_NOARGS, "Does nobody see how many calls are made?"},
     {"_is_tracing", is_tracing, METH_NOARGS, "Is this thread recording?"},
     {},
 };

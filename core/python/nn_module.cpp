@@ -286,12 +286,23 @@ PyObject* module_install(PyObject*, PyObject* args) {
     Py_RETURN_NONE;
 }
 
+// Whether to call the module is to call this function with it: no hooks, and nothing put in its place.
+PyObject* module_runs(PyObject* self, PyObject* forward) {
+    PyTypeObject* type = Py_TYPE(self);
+    const bool plain = type->tp_call == module_call && !has_hooks(as_module(self)) &&
+                       _PyType_Lookup(type, names.forward) == forward &&
+                       !PyDict_GetItemWithError(as_module(self)->dict, names.forward);
+    if (PyErr_Occurred()) return nullptr;
+    return PyBool_FromLong(plain);
+}
+
 PyMethodDef methods[] = {
     {"__getattr__", module_getattr, METH_O, "The parameter, buffer or child of that name."},
     {"__setattr__", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(module_setattr)), METH_FASTCALL, nullptr},
     {"__delattr__", module_delattr, METH_O, nullptr},
     {"__init_subclass__", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(module_init_subclass)),
      METH_VARARGS | METH_KEYWORDS | METH_CLASS, nullptr},
+    {"_runs", module_runs, METH_O, "Whether to call this module is to call that function with it."},
     {"_install", module_install, METH_VARARGS | METH_STATIC,
      "_install(call_with_hooks, note_module_path, bind_member, global_hooks): the parts written in Python."},
     {},

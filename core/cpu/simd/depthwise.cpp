@@ -1,6 +1,6 @@
-// Gradients of depthwise convolutions over rows of channels, compiled once for each instruction set.
+// Depthwise convolutions and their gradients over rows of channels, compiled once for each instruction set.
 #include "cpu/depthwise.h"
-#include "cpu/simd/vec.h"
+#include "cpu/simd/limited.h"
 
 namespace fb::cpu::FB_ARCH {
 namespace {
@@ -16,6 +16,77 @@ int64_t end_output(int64_t tap, int64_t pad, int64_t stride, int64_t in, int64_t
     if (room < 0) return 0;
     const int64_t end = room / stride + 1;
     return end < out ? end : out;
+}
+
+// `count` neighbouring outputs of a row, all of whose columns of taps from k0 to k1 are inside.
+template <int K, int S, int count>
+inline void outputs(const DepthwiseShape& s, const float* x, const float* w, int64_t ky0, int64_t ky1, F* sum) {
+    const int64_t row = s.in[1] * kN, step = (S ? S : s.stride[1]) * kN;
+    for (int64_t ky = ky0; ky < ky1; ky++) {
+        const float* from = x + ky * s.dilation[0] * row;
+#pragma GCC unroll 8
+        for (int k = 0; k < K; k++) {
+            const F tap = load<F>(w + (ky * K + k) * kN);
+#pragma GCC unroll 8
+            for (int i = 0; i < count; i++) sum[i] = fma(load<F>(from + i * step + k * kN), tap, sum[i]);
+        }
+    }
+}
+// One output, some of whose columns of taps are outside.
+inline F output_at_edge(const DepthwiseShape& s, const float* x, const float* w, int64_t ky0, int64_t ky1, int64_t top,
+                        int64_t left) {
+    const int64_t d = s.dilation[1];
+    int64_t kx0 = 0, kx1 = s.kernel[1];
+    while (kx0 < kx1 && left + kx0 * d < 0) kx0++;
+    while (kx1 > kx0 && left + (kx1 - 1) * d >= s.in[1]) kx1--;
+    F sum{};
+    for (int64_t ky = ky0; ky < ky1; ky++) {
+        const float* from = x + ((top + ky * s.dilation[0]) * s.in[1] + left) * kN;
+        for (int64_t kx = kx0; kx < kx1; kx++)
+            sum = fma(load<F>(from + kx * d * kN), load<F>(w + (ky * s.kernel[1] + kx) * kN), sum);
+    }
+    return sum;
+}
+template <int K, int S>  // the width of the kernel, neighbouring taps, and the stride along a row; 0: any
+void forward_of(const DepthwiseShape& s, const float* x, const float* w, float* y, const Scaling& scaling) {
+    constexpr int kTogether = kN == 16 ? 8 : 4;
+    const F scale = load<F>(scaling.scale), shift = load<F>(scaling.shift), low = splat<F>(scaling.low),
+            high = splat<F>(scaling.high);
+    const int64_t begin = first_output(0, s.pad[1], s.stride[1]),
+                  end = K ? end_output(K - 1, s.pad[1], s.stride[1], s.in[1], s.out[1]) : begin;
+    for (int64_t oy = 0; oy < s.out[0]; oy++) {
+        float* to = y + oy * s.out[1] * kN;
+        const auto put = [&](int64_t ox, F sum) { store(to + ox * kN, limited(fma(sum, scale, shift), low, high)); };
+        const int64_t top = oy * s.stride[0] - s.pad[0];
+        int64_t ky0 = 0, ky1 = s.kernel[0], ox = 0;
+        while (ky0 < ky1 && top + ky0 * s.dilation[0] < 0) ky0++;
+        while (ky1 > ky0 && top + (ky1 - 1) * s.dilation[0] >= s.in[0]) ky1--;
+        const auto put_edge = [&] { put(ox, output_at_edge(s, x, w, ky0, ky1, top, ox * s.stride[1] - s.pad[1])); };
+        for (; ox < s.out[1] && (ox < begin || !K); ox++) put_edge();
+        if constexpr (K > 0) {
+            const float* from = x + (top * s.in[1] - s.pad[1]) * kN;
+            for (; ox + kTogether <= end; ox += kTogether) {
+                F sum[kTogether] = {};
+                outputs<K, S, kTogether>(s, from + ox * s.stride[1] * kN, w, ky0, ky1, sum);
+                for (int i = 0; i < kTogether; i++) put(ox + i, sum[i]);
+            }
+            for (; ox < end; ox++) {
+                F sum[1] = {};
+                outputs<K, S, 1>(s, from + ox * s.stride[1] * kN, w, ky0, ky1, sum);
+                put(ox, sum[0]);
+            }
+            for (; ox < s.out[1]; ox++) put_edge();
+        }
+    }
+}
+void forward(const DepthwiseShape& s, const float* x, const float* w, float* y, const Scaling& scaling) {
+    const int64_t step = s.stride[1], wide = s.dilation[1] == 1 ? s.kernel[1] : 0;
+    if (wide == 3 && step == 1) forward_of<3, 1>(s, x, w, y, scaling);
+    else if (wide == 3 && step == 2) forward_of<3, 2>(s, x, w, y, scaling);
+    else if (wide == 5 && step == 1) forward_of<5, 1>(s, x, w, y, scaling);
+    else if (wide == 5) forward_of<5, 0>(s, x, w, y, scaling);
+    else if (wide == 7) forward_of<7, 0>(s, x, w, y, scaling);
+    else forward_of<0, 0>(s, x, w, y, scaling);
 }
 
 // Every input position gathers from the outputs that looked at it.
@@ -159,6 +230,6 @@ void weight_gradient(const DepthwiseShape& s, const float* x, const float* g, fl
 
 }  // namespace
 
-extern constexpr DepthwiseLoops depthwise_table = {kN, data_gradient_any, weight_gradient};
+extern constexpr DepthwiseLoops depthwise_table = {kN, forward, data_gradient_any, weight_gradient};
 
 }  // namespace fb::cpu::FB_ARCH

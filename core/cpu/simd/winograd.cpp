@@ -1,6 +1,6 @@
 // The transforms and the product of Winograd's convolution, compiled once for each instruction set.
 #include "cpu/winograd.h"
-#include "cpu/simd/vec.h"
+#include "cpu/simd/limited.h"
 
 namespace fb::cpu::FB_ARCH {
 namespace {
@@ -145,7 +145,7 @@ void multiply(const float* u, const float* v, float* m, int64_t inputs) {
     }
 }
 
-bool output(const float* m, int64_t point_step, const float* bias, float* picture, int64_t height, int64_t width,
+bool output(const float* m, int64_t point_step, const Scaling& scaling, float* picture, int64_t height, int64_t width,
             int64_t y, int64_t x) {
     F t[24];
     for (int64_t j = 0; j < kP; j++) {
@@ -153,13 +153,15 @@ bool output(const float* m, int64_t point_step, const float* bias, float* pictur
         for (int64_t i = 0; i < kP; i++) column[i] = load<F>(m + (i * kP + j) * point_step);
         transform_output(column, 1, t + j, kP);
     }
-    const F add = bias ? load<F>(bias) : F{};
+    const F scale = scaling.scale ? load<F>(scaling.scale) : splat<F>(1),
+            shift = scaling.shift ? load<F>(scaling.shift) : F{}, low = splat<F>(scaling.low),
+            high = splat<F>(scaling.high);
     F none = {};  // times zero is zero, unless a number is not finite
     for (int64_t i = 0; i < kWinogradTile && y + i < height; i++) {
         F row[kWinogradTile];
         transform_output(t + i * kP, 1, row, 1);
         for (int64_t j = 0; j < kWinogradTile && x + j < width; j++)
-            store(picture + ((y + i) * width + x + j) * kN, F(row[j] + add));
+            store(picture + ((y + i) * width + x + j) * kN, limited(fma(row[j], scale, shift), low, high));
         for (int64_t j = 0; j < kWinogradTile; j++) none = fma(row[j], F{}, none);
     }
     return all_zero(none);

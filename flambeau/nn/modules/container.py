@@ -104,6 +104,10 @@ class Sequential(_Numbered):
 
     def forward(self, input):
         """Call the modules in order."""
+        if fb._C._calls_may_join():
+            from flambeau.nn.modules import _one_pass
+
+            return _one_pass.run(self._modules.values(), input)
         for module in self._modules.values():
             input = module(input)
         return input

@@ -1,0 +1,73 @@
+// Products at every position, compiled once for each instruction set.
+#include "cpu/conv_one.h"
+#include "cpu/simd/limited.h"
+
+namespace fb::cpu::FB_ARCH {
+namespace {
+
+constexpr int64_t kN = kLanes<float>;
+#if FB_AVX512
+constexpr int kPositions = 14;  // by two vectors of outputs: 28 of 32 registers
+#elif FB_AVX2
+constexpr int kPositions = 6;
+#else
+constexpr int kPositions = 2;
+#endif
+
+template <int R, int V, int step>
+void tile(const OneTile& t) {
+    F sum[R][V] = {};
+    const float* w = t.w;
+    for (int64_t c0 = 0; c0 < t.inputs; c0 += kN) {
+        const float* x = t.x + c0 / kN * t.x_block;
+        const int64_t n = t.inputs - c0 < kN ? t.inputs - c0 : kN;
+        if (c0 + kN < t.inputs)
+#pragma GCC unroll 14
+            for (int r = 0; r < R; r++) __builtin_prefetch(x + t.x_block + r * step * kN);
+        for (int64_t c = 0; c < n; c++, w += V * kN) {
+            F weight[V];
+#pragma GCC unroll 2
+            for (int v = 0; v < V; v++) weight[v] = load<F>(w + v * kN);
+#pragma GCC unroll 14
+            for (int r = 0; r < R; r++) {
+                const F value = splat<F>(x[r * step * kN + c]);
+#pragma GCC unroll 2
+                for (int v = 0; v < V; v++) sum[r][v] = fma(weight[v], value, sum[r][v]);
+            }
+        }
+    }
+    const F low = splat<F>(t.scaling.low), high = splat<F>(t.scaling.high);
+#pragma GCC unroll 2
+    for (int v = 0; v < V; v++) {
+        const F scale = load<F>(t.scaling.scale + v * kN), shift = load<F>(t.scaling.shift + v * kN);
+#pragma GCC unroll 14
+        for (int r = 0; r < R; r++)
+            store(t.y + v * t.y_block + r * kN, limited(fma(sum[r][v], scale, shift), low, high));
+    }
+}
+
+template <int R>
+void tile_of(const OneTile& t) {
+    if (t.count < R) {
+        if constexpr (R > 1) tile_of<R - 1>(t);
+    } else if (t.far) {
+        if (t.pair) tile<R, 2, 2>(t);
+        else tile<R, 1, 2>(t);
+    } else {
+        if (t.pair) tile<R, 2, 1>(t);
+        else tile<R, 1, 1>(t);
+    }
+}
+
+void limit(float* p, int64_t count, float low, float high) {
+    const F l = splat<F>(low), h = splat<F>(high);
+    int64_t i = 0;
+    for (; i + kN <= count; i += kN) store(p + i, limited(load<F>(p + i), l, h));
+    for (; i < count; i++) p[i] = p[i] < low ? low : p[i] > high ? high : p[i];
+}
+
+}  // namespace
+
+extern constexpr OneLoops one_table = {kN, kPositions, tile_of<kPositions>, limit};
+
+}  // namespace fb::cpu::FB_ARCH
