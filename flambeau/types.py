@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 from flambeau import Size, Tensor
 from flambeau import device as _device
@@ -24,13 +24,13 @@ _symsize = Size | Sequence[int]
 _TensorOrTensors = Tensor | Sequence[Tensor]
 _TensorOrOptionalTensors = Tensor | Sequence[Tensor | None]
 
-Number = int | float | bool
+Number: TypeAlias = int | float | bool
 _Number = (int, float, bool)
 IntLikeType = int
 FloatLikeType = float
 BoolLikeType = bool
-Device = _device | str | int | None
-FileLike = str | os.PathLike[str] | IO[bytes]
+Device: TypeAlias = _device | str | int | None
+FileLike: TypeAlias = str | os.PathLike[str] | IO[bytes]
 
 
 class Storage:

@@ -55,6 +55,12 @@ SPECIAL = {
     **{f"__{n}__": "(self, other: Any) -> Tensor" for n in ("lt", "le", "gt", "ge", "eq", "ne")},
     **{f"__{s}{n}__": "(self, other: Any) -> Tensor" for n in TWO.split() for s in ("", "r", "i")},
 }
+# what the slots of a type do not tell
+MEMBERS = {"ModuleBase": ["__getattr__(self, name: _str) -> Any"]}
+KINDS = {
+    "staticmethod": ("    @staticmethod\n", ""),
+    "classmethod_descriptor": ("    @classmethod\n", "cls, "),
+}
 
 
 def parts(text: str) -> list[str]:
@@ -164,6 +170,10 @@ def stubs(core: Any) -> str:
             if "__call__" in vars(kind)
             else []
         )
+        if "__enter__" in vars(kind):
+            body.append("    def __enter__(self) -> Any: ...\n")
+            body.append("    def __exit__(self, *args: Any) -> None: ...\n")
+        body += [f"    def {member}: ...\n" for member in MEMBERS.get(name, [])]
         for member, value in sorted(vars(kind).items()):
             if name == "Tensor" and member in SPECIAL:
                 wide = "  # type: ignore[override]" if member in ("__eq__", "__ne__") else ""
@@ -175,7 +185,8 @@ def stubs(core: Any) -> str:
             ):
                 body.append(f"    {member}: Any\n")
             elif callable(value) and not keyword.iskeyword(member) and not member.startswith("__"):
-                body.append(f"    def {member}(self, *args: Any, **kwargs: Any) -> Any: ...\n")
+                mark, first = KINDS.get(type(value).__name__, ("", "self, "))
+                body.append(f"{mark}    def {member}({first}*args: Any, **kwargs: Any) -> Any: ...\n")
         out.append(f"\nclass {name}{base}:\n" + ("".join(body) or "    ...\n"))
     out.append("\n")
     for name, value in sorted(vars(core).items()):

@@ -1,7 +1,11 @@
 """Tensors a module owns: parameters, buffers, and both before their shape is known."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, Self, SupportsIndex
+
 import flambeau as fb
 from flambeau import Tensor
+from flambeau.types import Device
 
 __all__ = [
     "Parameter",
@@ -18,7 +22,7 @@ _plain_function = fb._C._disabled_torch_function_impl
 class _ParameterMeta(type(Tensor)):
     """Lets a tensor of another class count as a parameter by carrying ``_is_param = True``."""
 
-    def __instancecheck__(cls, instance) -> bool:
+    def __instancecheck__(cls, instance: object) -> bool:
         if type.__instancecheck__(cls, instance):
             return True
         if cls is not Parameter:
@@ -37,7 +41,7 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         Whether gradients are computed for it.
     """
 
-    def __new__(cls, data=None, requires_grad=True):
+    def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Self:
         if data is None:
             data = fb.empty(0)
         if type(data) is Tensor or type(data) is Parameter:
@@ -54,17 +58,17 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         marked._is_param = True
         return marked
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if id(self) in memo:
             return memo[id(self)]
         copied = type(self)(self.data.clone(memory_format=fb.preserve_format), self.requires_grad)
         memo[id(self)] = copied
         return copied
 
-    def __repr__(self, *, tensor_contents=None) -> str:
+    def __repr__(self, *, tensor_contents: str | None = None) -> str:
         return "Parameter containing:\n" + Tensor.__repr__(self, tensor_contents=tensor_contents)
 
-    def __reduce_ex__(self, proto):
+    def __reduce_ex__(self, proto: SupportsIndex) -> tuple:
         return _rebuild, (type(self), self.data, self.requires_grad, dict(self.__dict__))
 
     __torch_function__ = _plain_function
@@ -99,21 +103,21 @@ class UninitializedTensorMixin:
         Tensor.get_device,
     )
 
-    def materialize(self, shape, device=None, dtype=None) -> None:
+    def materialize(self, shape: Sequence[int], device: Device = None, dtype: fb.dtype | None = None) -> None:
         """Become an ordinary parameter (or buffer) of the given shape, with values not yet set."""
         old = self.data
         self.data = fb.empty(shape, device=old.device if device is None else device, dtype=dtype or old.dtype)
         self.__class__ = self.cls_to_become
 
     @property
-    def shape(self):
+    def shape(self) -> NoReturn:
         raise RuntimeError(
             "Can't access the shape of an uninitialized parameter or buffer. This error usually happens in "
             "`load_state_dict` when trying to load an uninitialized parameter into an initialized one. Call "
             "`forward` to initialize the parameters before accessing their attributes."
         )
 
-    def share_memory_(self):
+    def share_memory_(self) -> NoReturn:
         raise RuntimeError(
             "Can't share memory on an uninitialized parameter or buffer. Call `forward` to initialize the "
             "parameters before calling `module.share_memory()`."
@@ -122,11 +126,13 @@ class UninitializedTensorMixin:
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
-    def __reduce_ex__(self, proto):
+    def __reduce_ex__(self, proto: SupportsIndex) -> tuple:
         return type(self), (self.requires_grad,)
 
     @classmethod
-    def __torch_function__(cls, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        cls, func: Callable, types: Sequence[type], args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         # attribute reads arrive as the __get__ of their descriptor
         if func in cls._allowed_methods or type(func).__name__ == "method-wrapper":
             return super().__torch_function__(func, types, args, kwargs or {})
@@ -138,7 +144,7 @@ class UninitializedTensorMixin:
         )
 
 
-def is_lazy(param) -> bool:
+def is_lazy(param: Any) -> bool:
     """Whether `param` is a parameter or buffer without a shape yet.
 
     Parameters
@@ -154,10 +160,12 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
 
     cls_to_become = Parameter
 
-    def __new__(cls, requires_grad=True, device=None, dtype=None) -> None:
+    def __new__(
+        cls, requires_grad: bool = True, device: Device = None, dtype: fb.dtype | None = None
+    ) -> Self:
         return Tensor._make_subclass(cls, fb.empty(0, device=device, dtype=dtype), requires_grad)
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if id(self) in memo:
             return memo[id(self)]
         copied = type(self)(self.requires_grad, self.data.device, self.data.dtype)
@@ -168,7 +176,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
 class _BufferMeta(type(Tensor)):
     """Buffers are plain tensors that carry a mark."""
 
-    def __instancecheck__(cls, instance) -> bool:
+    def __instancecheck__(cls, instance: object) -> bool:
         if type.__instancecheck__(cls, instance):
             return True
         return cls is Buffer and isinstance(instance, Tensor) and getattr(instance, "_is_buffer", False)
@@ -185,7 +193,7 @@ class Buffer(Tensor, metaclass=_BufferMeta):
         Whether it is part of the module's ``state_dict``.
     """
 
-    def __new__(cls, data=None, *, persistent=True):
+    def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Self:
         if data is None:
             data = fb.empty(0)
         marked = data.detach().requires_grad_(data.requires_grad)
@@ -201,7 +209,13 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
 
     cls_to_become = Tensor
 
-    def __new__(cls, requires_grad=False, device=None, dtype=None, persistent=True) -> None:
+    def __new__(
+        cls,
+        requires_grad: bool = False,
+        device: Device = None,
+        dtype: fb.dtype | None = None,
+        persistent: bool = True,
+    ) -> Self:
         made = Tensor._make_subclass(cls, fb.empty(0, device=device, dtype=dtype), requires_grad)
         made.persistent = persistent
         made._is_buffer = True

@@ -15,7 +15,7 @@ channel_shuffle = op("channel_shuffle")
 native_channel_shuffle = op("native_channel_shuffle")
 
 
-def pad(input: Tensor, pad: list[int], mode: str = "constant", value: float | None = None) -> Tensor:
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """Make `input` larger (or smaller, where negative) at its edges.
 
     Parameters

@@ -1,26 +1,32 @@
 """Full backward hooks: identity nodes around a module that see the gradients of its inputs and outputs."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import flambeau as fb
 from flambeau.autograd import Function
+
+if TYPE_CHECKING:
+    from flambeau.nn.modules.module import Module
 
 
 class BackwardHookFunction(Function):
     """Identity, so that what goes into (or comes out of) a module is one node of the graph."""
 
     @staticmethod
-    def forward(ctx, *tensors):
+    def forward(ctx: Any, *tensors: Any) -> tuple:
         ctx.mark_non_differentiable(*[t for t in tensors if not t.requires_grad])
         return tensors
 
     @staticmethod
-    def backward(ctx, *grads):
+    def backward(ctx: Any, *grads: Any) -> tuple:
         return grads
 
 
-def _checked(returned, count: int, what: str) -> tuple:
+def _checked(returned: Any, count: int, what: str) -> tuple:
     """What a user's hook gave back, as a tuple of `count` gradients."""
     if not isinstance(returned, tuple):
         if count != 1 or not (returned is None or isinstance(returned, fb.Tensor)):
@@ -47,7 +53,7 @@ class BackwardWatch:
         ``hook(module, grad_input, grad_output)`` and ``pre_hook(module, grad_output)``.
     """
 
-    def __init__(self, module, hooks: Sequence[Callable], pre_hooks: Sequence[Callable]) -> None:
+    def __init__(self, module: Module, hooks: Sequence[Callable], pre_hooks: Sequence[Callable]) -> None:
         self.module = module
         self.hooks = hooks
         self.pre_hooks = pre_hooks
@@ -63,7 +69,7 @@ class BackwardWatch:
         args, self.input_places = self._through_identity(args, self._on_input_grads)
         return args
 
-    def watch_outputs(self, result):
+    def watch_outputs(self, result: Any) -> Any:
         """Put the identity node on a tensor, or a tuple of tensors, that the module returned."""
         single = isinstance(result, fb.Tensor)
         if not single and not isinstance(result, tuple):
@@ -79,7 +85,9 @@ class BackwardWatch:
         self.output_places = places or []
         return results[0] if single else results
 
-    def _through_identity(self, values: tuple, hook: Callable | None, prehook: Callable | None = None):
+    def _through_identity(
+        self, values: tuple, hook: Callable | None, prehook: Callable | None = None
+    ) -> tuple[tuple, list[int] | None]:
         places = [i for i, v in enumerate(values) if isinstance(v, fb.Tensor)]
         if not (fb.is_grad_enabled() and any(values[i].requires_grad for i in places)):
             return values, None
@@ -98,7 +106,7 @@ class BackwardWatch:
             merged[place] = tensor
         return type(values)(merged) if type(values) is tuple else type(values)(*merged), places
 
-    def _on_output_grads(self, grads: tuple):
+    def _on_output_grads(self, grads: tuple) -> tuple:
         outputs = _spread(grads, self.output_places, self.output_count)
         for hook in self.pre_hooks:
             changed = hook(self.module, outputs)
@@ -129,7 +137,7 @@ class BackwardWatch:
         self.grad_outputs = None
         return replaced
 
-    def _on_input_grads(self, grads: tuple, _):
+    def _on_input_grads(self, grads: tuple, _: tuple) -> tuple | None:
         if self.grad_outputs is None:
             # this part of the graph was reached without the module's own outputs (autograd.grad on a detour)
             return None

@@ -3,12 +3,18 @@
 Kept apart from the plain call, which is in the core (``ModuleBase``) and pays for none of this.
 """
 
+from __future__ import annotations
+
 import functools
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import flambeau as fb
+
+if TYPE_CHECKING:
+    from flambeau.nn.modules.module import Module
 
 forward_pre_hooks: dict[int, Callable] = OrderedDict()
 forward_hooks: dict[int, Callable] = OrderedDict()
@@ -25,7 +31,7 @@ registration_hooks: dict[str, dict[int, Callable]] = {
 full_backward_hooks: bool | None = None
 
 
-def on_registration(kind: str, module, name: str, value):
+def on_registration(kind: str, module: Module, name: str, value: Any) -> Any:
     """Show a new parameter, buffer or child to the registration hooks; they may replace it."""
     for hook in registration_hooks[kind].values():
         replaced = hook(module, name, value)
@@ -34,7 +40,7 @@ def on_registration(kind: str, module, name: str, value):
     return value
 
 
-def call_with_hooks(module, args: tuple, kwargs: dict):
+def call_with_hooks(module: Module, args: tuple, kwargs: dict) -> Any:
     """Run ``module.forward`` with all the hooks that concern it, in torch's order."""
     fired: set[int] = set()
     result = None
@@ -64,7 +70,7 @@ def call_with_hooks(module, args: tuple, kwargs: dict):
         raise
 
 
-def _run_forward_pre_hooks(module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+def _run_forward_pre_hooks(module: Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
     local = module._forward_pre_hooks
     for key, hook in [*forward_pre_hooks.items(), *local.items()]:
         if key in module._forward_pre_hooks_with_kwargs:
@@ -83,7 +89,7 @@ def _run_forward_pre_hooks(module, args: tuple, kwargs: dict) -> tuple[tuple, di
     return args, kwargs
 
 
-def _forward_hooks_of(module) -> list[tuple[int, Callable, bool, bool]]:
+def _forward_hooks_of(module: Module) -> list[tuple[int, Callable, bool, bool]]:
     everywhere = [
         (key, hook, key in forward_hooks_with_kwargs, key in forward_hooks_always_called)
         for key, hook in forward_hooks.items()
@@ -95,7 +101,7 @@ def _forward_hooks_of(module) -> list[tuple[int, Callable, bool, bool]]:
     return everywhere + own
 
 
-def _backward_hooks_of(module) -> tuple[list, list, list]:
+def _backward_hooks_of(module: Module) -> tuple[list, list, list]:
     """The full, the older and the pre hooks that a backward through `module` runs."""
     full, older = [], []
     if full_backward_hooks is True:
@@ -109,7 +115,7 @@ def _backward_hooks_of(module) -> tuple[list, list, list]:
     return full, older, [*backward_pre_hooks.values(), *module._backward_pre_hooks.values()]
 
 
-def _run_missed_hooks(module, args: tuple, kwargs: dict, result, fired: set[int]) -> None:
+def _run_missed_hooks(module: Module, args: tuple, kwargs: dict, result: Any, fired: set[int]) -> None:
     """After an error: the hooks registered with ``always_call=True`` that did not run yet."""
     for key, hook, with_kwargs, always in _forward_hooks_of(module):
         if not always or key in fired:
@@ -127,7 +133,7 @@ def _run_missed_hooks(module, args: tuple, kwargs: dict, result, fired: set[int]
             )
 
 
-def _attach_older_backward_hooks(module, hooks: list, args: tuple, result) -> None:
+def _attach_older_backward_hooks(module: Module, hooks: list, args: tuple, result: Any) -> None:
     tensor = result
     while not isinstance(tensor, fb.Tensor):
         tensor = (
@@ -143,7 +149,7 @@ def _attach_older_backward_hooks(module, hooks: list, args: tuple, result) -> No
     _warn_older_backward_hook(args, result, node)
 
 
-def _warn_older_backward_hook(args: tuple, result, node) -> None:
+def _warn_older_backward_hook(args: tuple, result: Any, node: fb.autograd.graph.Node) -> None:
     single = isinstance(result, fb.Tensor)
     if not single and not (isinstance(result, tuple) and all(isinstance(r, fb.Tensor) for r in result)):
         _warn_deprecated_hook(
@@ -183,7 +189,7 @@ def _warn_deprecated_hook(text: str) -> None:
 _EXPLAINED = (RuntimeError, ValueError, TypeError, IndexError)
 
 
-def note_module_path(module, error: Exception) -> None:
+def note_module_path(module: Module, error: Exception) -> None:
     """Add ``in Net.features.0 (Conv2d 3→64)`` to an error that leaves the forward of `module`.
 
     Every module the error passes puts its own part in front, so the note ends up with the whole path.  The
@@ -218,7 +224,7 @@ _SIZES = (
 )
 
 
-def _describe(module) -> str:
+def _describe(module: Module) -> str:
     """`Linear 400→120`: the class and, where a module has them, its sizes."""
     own = module.__dict__
     for before, after in _SIZES:

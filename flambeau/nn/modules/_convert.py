@@ -1,10 +1,16 @@
 """Moving the tensors of a module to another device, dtype or memory format."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import flambeau as fb
 from flambeau.nn.parameter import Parameter
+
+if TYPE_CHECKING:
+    from flambeau.nn.modules.module import Module
 
 _TO_FORMS = "".join(
     f" * ({first}, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = "
@@ -52,7 +58,7 @@ def parse_to(args: tuple, kwargs: dict) -> tuple:
     return device, dtype, given.get("non_blocking", False), given.get("memory_format")
 
 
-def type_name(value) -> str:
+def type_name(value: Any) -> str:
     """How argument errors name the type of `value`."""
     return {fb.dtype: "torch.dtype", fb.device: "torch.device"}.get(type(value), type(value).__name__)
 
@@ -75,7 +81,7 @@ def converter(args: tuple, kwargs: dict) -> Callable:
                 stacklevel=3,
             )
 
-    def convert(tensor):
+    def convert(tensor: fb.Tensor) -> fb.Tensor:
         kind = dtype if tensor.is_floating_point() or tensor.is_complex() else None
         options = {}
         if memory_format is not None and tensor.dim() in (4, 5):
@@ -93,7 +99,7 @@ def converter(args: tuple, kwargs: dict) -> Callable:
     return convert
 
 
-def apply_to_tensors(module, fn: Callable, recurse: bool = True):
+def apply_to_tensors(module: Module, fn: Callable, recurse: bool = True) -> Module:
     """Replace every tensor of `module` by ``fn`` of it; parameters stay the same objects where they can."""
     if recurse:
         for child in module.children():
@@ -123,6 +129,6 @@ def apply_to_tensors(module, fn: Callable, recurse: bool = True):
     return module
 
 
-def _may_share_object(old, new) -> bool:
+def _may_share_object(old: fb.Tensor, new: fb.Tensor) -> bool:
     """Whether ``old.data = new`` is possible: both hold data (or neither), in the same layout."""
     return old.is_meta == new.is_meta and old.layout == new.layout

@@ -1,5 +1,7 @@
 """Derivatives written by hand."""
 
+from typing import Any
+
 import flambeau as fb
 from flambeau import Tensor
 from flambeau.autograd import Function
@@ -24,7 +26,9 @@ class CrossMapLRN2d(Function):
     """
 
     @staticmethod
-    def forward(ctx, input, size, alpha=1e-4, beta=0.75, k=1):
+    def forward(
+        ctx: Any, input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1
+    ) -> Tensor:
         """Normalise (N, C, H, W)."""
         if input.dim() != 4:
             raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
@@ -40,7 +44,7 @@ class CrossMapLRN2d(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_output):
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         """The gradient of the input."""
         input, output, scale = ctx.saved_tensors
         size, alpha, beta = ctx.settings

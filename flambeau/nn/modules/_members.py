@@ -3,6 +3,10 @@
 The core's ``ModuleBase`` handles plain attributes itself and hands these on.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import flambeau as fb
 from flambeau._C import ModuleBase
 from flambeau.nn.modules import _call
@@ -11,7 +15,7 @@ from flambeau.nn.parameter import Buffer, Parameter
 _ABSENT = object()
 
 
-def bind_member(module: ModuleBase, name: str, value=_ABSENT) -> None:
+def bind_member(module: ModuleBase, name: str, value: Any = _ABSENT) -> None:
     """Bind `name` to a tensor or module, or to anything where it names a member; without `value`: unbind."""
     if value is _ABSENT:
         return _unbind(module, name)
@@ -62,11 +66,11 @@ def _require(registry: dict | None, what: str) -> None:
         raise AttributeError(f"cannot assign {what} before Module.__init__() call")
 
 
-def _refuse(value, place: str) -> None:
+def _refuse(value: Any, place: str) -> None:
     raise TypeError(f"cannot assign '{fb.typename(value)}' as {place}")
 
 
-def _forget(module: ModuleBase, name: str, *registries) -> None:
+def _forget(module: ModuleBase, name: str, *registries: dict | None) -> None:
     """Drop what `name` meant before it is bound to another kind of member."""
     for members in registries:
         if members is not None:

@@ -1,12 +1,17 @@
 """``state_dict`` and ``load_state_dict``: how a module's tensors are written down and read back."""
 
+from __future__ import annotations
+
 import warnings
 from collections import OrderedDict, namedtuple
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flambeau as fb
 from flambeau.nn.parameter import Parameter, is_lazy
+
+if TYPE_CHECKING:
+    from flambeau.nn.modules.module import Module
 
 EXTRA_STATE = "_extra_state"
 
@@ -24,14 +29,14 @@ class _IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpec
     __str__ = __repr__
 
 
-def has_extra_state(module) -> bool:
+def has_extra_state(module: Module) -> bool:
     """Whether the class of `module` keeps state besides its tensors."""
     from flambeau.nn.modules.module import Module
 
     return type(module).get_extra_state is not Module.get_extra_state
 
 
-def save(module, destination, prefix: str, keep_vars: bool):
+def save(module: Module, destination: dict[str, Any] | None, prefix: str, keep_vars: bool) -> dict[str, Any]:
     """Fill `destination` with the tensors of `module` and of all below it; returns what the hooks made of
     it.
     """
@@ -57,7 +62,7 @@ def save(module, destination, prefix: str, keep_vars: bool):
     return destination
 
 
-def load(module, state_dict: Mapping[str, Any], strict: bool, assign: bool) -> _IncompatibleKeys:
+def load(module: Module, state_dict: Mapping[str, Any], strict: bool, assign: bool) -> _IncompatibleKeys:
     """Give `module` and all below it the tensors of `state_dict`; one error lists everything that did not
     fit.
     """
@@ -84,7 +89,14 @@ def load(module, state_dict: Mapping[str, Any], strict: bool, assign: bool) -> _
     return _IncompatibleKeys(missing, unexpected)
 
 
-def _load_below(module, state_dict, prefix: str, metadata, assign: bool, report: tuple) -> None:
+def _load_below(
+    module: Module,
+    state_dict: dict[str, Any],
+    prefix: str,
+    metadata: dict[str, Any] | None,
+    assign: bool,
+    report: tuple,
+) -> None:
     missing, unexpected, errors = report
     local_metadata = {} if metadata is None else metadata.get(prefix[:-1], {})
     if assign:
@@ -106,7 +118,14 @@ def _load_below(module, state_dict, prefix: str, metadata, assign: bool, report:
 
 
 def load_own(
-    module, state_dict, prefix: str, local_metadata, strict: bool, missing, unexpected, errors
+    module: Module,
+    state_dict: dict[str, Any],
+    prefix: str,
+    local_metadata: dict[str, Any],
+    strict: bool,
+    missing: list[str],
+    unexpected: list[str],
+    errors: list[str],
 ) -> None:
     """The default of ``Module._load_from_state_dict``: the tensors of this one module."""
     for hook in module._load_state_dict_pre_hooks.values():
@@ -139,14 +158,16 @@ def load_own(
                     unexpected.append(key)
 
 
-def has_setter(module) -> bool:
+def has_setter(module: Module) -> bool:
     """Whether the class of `module` reads extra state back."""
     from flambeau.nn.modules.module import Module
 
     return type(module).set_extra_state is not Module.set_extra_state
 
 
-def _load_tensor(module, name: str, key: str, target, source, assign: bool) -> str | None:
+def _load_tensor(
+    module: Module, name: str, key: str, target: fb.Tensor, source: fb.Tensor, assign: bool
+) -> str | None:
     """Put `source` into the parameter or buffer `target`; returns what went wrong, if anything."""
     if not (isinstance(source, fb.Tensor) or hasattr(source, "__torch_function__")):
         return (

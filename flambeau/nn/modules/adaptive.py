@@ -2,6 +2,7 @@
 
 import itertools
 from collections import namedtuple
+from collections.abc import Sequence
 
 import flambeau as fb
 from flambeau import Tensor
@@ -9,6 +10,7 @@ from flambeau.nn import functional as F
 from flambeau.nn.modules.container import ModuleList, Sequential
 from flambeau.nn.modules.linear import Linear
 from flambeau.nn.modules.module import Module
+from flambeau.types import Device
 
 __all__ = ["AdaptiveLogSoftmaxWithLoss"]
 
@@ -31,8 +33,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     """
 
     def __init__(
-        self, in_features: int, n_classes: int, cutoffs, div_value: float = 4.0, head_bias: bool = False,
-        device=None, dtype=None,
+        self, in_features: int, n_classes: int, cutoffs: Sequence[int], div_value: float = 4.0,
+        head_bias: bool = False, device: Device = None, dtype: fb.dtype | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         cutoffs = list(cutoffs)
@@ -124,7 +126,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             output = output.squeeze(0)
         return _ASMoutput(output, loss)
 
-    def _get_full_log_prob(self, input, head_output):
+    def _get_full_log_prob(self, input: Tensor, head_output: Tensor) -> Tensor:
         head = F.log_softmax(head_output, dim=1)
         short = self.shortlist_size
         parts = [head[:, :short]]

@@ -3,9 +3,9 @@
 import operator
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from itertools import chain, islice
-from typing import Any
+from typing import Any, NoReturn, Self, SupportsIndex, overload
 
 import flambeau as fb
 from flambeau.nn.modules.module import Module
@@ -29,7 +29,7 @@ class Container(Module):
             self.add_module(key, value)
 
 
-def _place(index, length: int) -> int:
+def _place(index: SupportsIndex, length: int) -> int:
     """`index` as a number from 0 on; IndexError outside of `length`."""
     index = operator.index(index)
     if not -length <= index < length:
@@ -44,7 +44,7 @@ def _renumbered(modules: Iterable) -> dict:
 class _Numbered(Module):
     """What Sequential and ModuleList share: children named "0", "1", …"""
 
-    def _name_at(self, index) -> str:
+    def _name_at(self, index: int) -> str:
         return next(islice(self._modules, _place(index, len(self)), None))
 
     def __len__(self) -> int:
@@ -62,10 +62,10 @@ class _Numbered(Module):
     def __setitem__(self, idx: int, module: Module) -> None:
         setattr(self, self._name_at(idx), module)
 
-    def __dir__(self):
+    def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if not name.isdigit()]
 
-    def append(self, module: Module):
+    def append(self, module: Module) -> Self:
         """Add `module` at the end; returns the container."""
         self.add_module(str(len(self)), module)
         return self
@@ -88,7 +88,7 @@ class Sequential(_Numbered):
 
     _modules: dict[str, Module]
 
-    def __init__(self, *args) -> None:
+    def __init__(self, *args: Module | OrderedDict[str, Module]) -> None:
         super().__init__()
         if len(args) == 1 and isinstance(args[0], OrderedDict):
             for name, module in args[0].items():
@@ -97,12 +97,17 @@ class Sequential(_Numbered):
             for i, module in enumerate(args):
                 self.add_module(str(i), module)
 
-    def __getitem__(self, idx: slice | int):
+    @overload
+    def __getitem__(self, idx: slice) -> Self: ...
+    @overload
+    def __getitem__(self, idx: int) -> Module: ...
+    def __getitem__(self, idx: slice | int) -> Self | Module:
         if isinstance(idx, slice):
             return self.__class__(OrderedDict(list(self._modules.items())[idx]))
         return self._modules[self._name_at(idx)]
 
-    def forward(self, input):
+    # without annotations, as in PyTorch: fx writes them into the code of a traced chain
+    def forward(self, input):  # noqa: ANN001, ANN201
         """Call the modules in order."""
         if fb._C._calls_may_join():
             from flambeau.nn.modules import _one_pass
@@ -112,38 +117,38 @@ class Sequential(_Numbered):
             input = module(input)
         return input
 
-    def __add__(self, other):
+    def __add__(self, other: "Sequential") -> "Sequential":
         if not isinstance(other, Sequential):
             raise ValueError(
                 f"add operator supports only objects of Sequential class, but {type(other)} is given."
             )
         return Sequential(*self, *other)
 
-    def __iadd__(self, other):
+    def __iadd__(self, other: "Sequential") -> Self:
         if not isinstance(other, Sequential):
             raise ValueError(
                 f"add operator supports only objects of Sequential class, but {type(other)} is given."
             )
         return self.extend(list(other))
 
-    def _check_factor(self, other) -> None:
+    def _check_factor(self, other: Any) -> None:
         if not isinstance(other, int):
             raise TypeError(f"unsupported operand type(s) for *: {type(self)} and {type(other)}")
         if other <= 0:
             raise ValueError(f"Non-positive multiplication factor {other} for {type(self)}")
 
-    def __mul__(self, other: int):
+    def __mul__(self, other: int) -> "Sequential":
         self._check_factor(other)
         return Sequential(*(list(self) * other))
 
-    def __rmul__(self, other: int):
+    def __rmul__(self, other: int) -> "Sequential":
         return self * other
 
-    def __imul__(self, other: int):
+    def __imul__(self, other: int) -> Self:
         self._check_factor(other)
         return self.extend(list(self) * (other - 1))
 
-    def insert(self, index: int, module: Module):
+    def insert(self, index: int, module: Module) -> Self:
         """Put `module` before place `index`; returns the container."""
         if not isinstance(module, Module):
             raise AssertionError(f"module should be of type: {Module}")
@@ -155,7 +160,7 @@ class Sequential(_Numbered):
         self._modules = _renumbered(modules)
         return self
 
-    def extend(self, sequential: Iterable[Module]):
+    def extend(self, sequential: Iterable[Module]) -> Self:
         """Add the modules of `sequential` at the end; returns the container."""
         for module in sequential:
             self.append(module)
@@ -172,15 +177,19 @@ class ModuleList(_Numbered):
         if modules is not None:
             self += modules
 
-    def __getitem__(self, idx: int | slice):
+    @overload
+    def __getitem__(self, idx: slice) -> Self: ...
+    @overload
+    def __getitem__(self, idx: int) -> Module: ...
+    def __getitem__(self, idx: int | slice) -> Self | Module:
         if isinstance(idx, slice):
             return self.__class__(list(self)[idx])
         return self._modules[self._name_at(idx)]
 
-    def __iadd__(self, modules: Iterable[Module]):
+    def __iadd__(self, modules: Iterable[Module]) -> Self:
         return self.extend(modules)
 
-    def __add__(self, other: Iterable[Module]):
+    def __add__(self, other: Iterable[Module]) -> "ModuleList":
         joined = ModuleList()
         for i, module in enumerate(chain(self, other)):
             joined.add_module(str(i), module)
@@ -192,7 +201,7 @@ class ModuleList(_Numbered):
         modules.insert(index, module)
         self._modules = _renumbered(modules)
 
-    def extend(self, modules: Iterable[Module]):
+    def extend(self, modules: Iterable[Module]) -> Self:
         """Add `modules` at the end; returns the list."""
         if not isinstance(modules, Iterable):
             raise TypeError(
@@ -255,15 +264,15 @@ class ModuleDict(Module):
         del self[key]
         return module
 
-    def keys(self):
+    def keys(self) -> KeysView[str]:
         """The names."""
         return self._modules.keys()
 
-    def items(self):
+    def items(self) -> ItemsView[str, Module]:
         """Pairs of name and module."""
         return self._modules.items()
 
-    def values(self):
+    def values(self) -> ValuesView[Module]:
         """The modules."""
         return self._modules.values()
 
@@ -294,14 +303,14 @@ def _checked_pairs(pairs: Iterable, owner: str) -> Iterator:
         yield pair
 
 
-def _as_parameter(value):
+def _as_parameter(value: Any) -> Any:
     """Tensors become parameters when they are put into a container of parameters."""
     if isinstance(value, fb.Tensor) and not isinstance(value, Parameter):
         return Parameter(value)
     return value
 
 
-def _described(value, kind: str) -> str:
+def _described(value: Any, kind: str) -> str:
     size = "x".join(str(n) for n in value.size())
     place = "" if not value.is_cuda else f" (GPU {value.get_device()})"
     what = "Parameter" if isinstance(value, Parameter) else "Tensor"
@@ -317,7 +326,7 @@ class ParameterList(Module):
         if values is not None:
             self += values
 
-    def __getitem__(self, idx):
+    def __getitem__(self, idx: int | slice) -> Any:
         if isinstance(idx, slice):
             return type(self)(getattr(self, str(i)) for i in range(*idx.indices(len(self))))
         return getattr(self, str(_place(idx, len(self))))
@@ -331,20 +340,20 @@ class ParameterList(Module):
     def __iter__(self) -> Iterator[Any]:
         return iter(self[i] for i in range(len(self)))
 
-    def __iadd__(self, parameters: Iterable[Any]):
+    def __iadd__(self, parameters: Iterable[Any]) -> Self:
         return self.extend(parameters)
 
-    def __dir__(self):
+    def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if not name.isdigit()]
 
-    def append(self, value: Any):
+    def append(self, value: Any) -> Self:
         """Add `value` at the end; returns the list."""
         place = len(self)
         self._size += 1
         self[place] = value
         return self
 
-    def extend(self, values: Iterable[Any]):
+    def extend(self, values: Iterable[Any]) -> Self:
         """Add `values` at the end; returns the list."""
         if not isinstance(values, Iterable) or isinstance(values, fb.Tensor):
             raise TypeError(
@@ -364,7 +373,7 @@ class ParameterList(Module):
                 lines.append(f"  ({i}): Object of type: {type(value).__name__}")
         return "\n".join(lines)
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise RuntimeError("ParameterList should not be called.")
 
 
@@ -410,7 +419,7 @@ class ParameterDict(Module):
     def __contains__(self, key: str) -> bool:
         return key in self._keys
 
-    def copy(self):
+    def copy(self) -> "ParameterDict":
         """A new dictionary of the same values."""
         return ParameterDict(OrderedDict((key, self[key]) for key in self._keys))
 
@@ -441,11 +450,11 @@ class ParameterDict(Module):
         """The value at `key`, or `default`."""
         return self[key] if key in self else default
 
-    def fromkeys(self, keys: Iterable[str], default: Any | None = None):
+    def fromkeys(self, keys: Iterable[str], default: Any | None = None) -> "ParameterDict":
         """A new dictionary of `keys`, all with the value `default`."""
         return ParameterDict((key, default) for key in keys)
 
-    def keys(self):
+    def keys(self) -> KeysView[str]:
         """The keys."""
         return self._keys.keys()
 
@@ -457,7 +466,7 @@ class ParameterDict(Module):
         """The values."""
         return (self[key] for key in self._keys)
 
-    def update(self, parameters) -> None:
+    def update(self, parameters: "Mapping[str, Any] | ParameterDict | Iterable[tuple[str, Any]]") -> None:
         """Add the values of a mapping (sorted by key unless it keeps an order), or of pairs."""
         if not isinstance(parameters, Iterable):
             raise TypeError(
@@ -483,19 +492,19 @@ class ParameterDict(Module):
                 lines.append(f"  ({key}): Object of type: {type(value).__name__}")
         return "\n".join(lines)
 
-    def __call__(self, input):
+    def __call__(self, input: Any) -> NoReturn:
         raise RuntimeError("ParameterDict should not be called.")
 
-    def __or__(self, other):
+    def __or__(self, other: "ParameterDict") -> "ParameterDict":
         joined = self.copy()
         joined.update(other)
         return joined
 
-    def __ror__(self, other):
+    def __ror__(self, other: "ParameterDict") -> "ParameterDict":
         joined = other.copy()
         joined.update(self)
         return joined
 
-    def __ior__(self, other):
+    def __ior__(self, other: "ParameterDict") -> Self:
         self.update(other)
         return self

@@ -1,15 +1,18 @@
 """Convolutions of one, two and three dimensions, the usual way and transposed."""
 
 import math
+from typing import Any
 
 import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn import functional as F
 from flambeau.nn import init
+from flambeau.nn.common_types import _size_1_t, _size_2_t, _size_3_t, _size_any_t
 from flambeau.nn.modules.lazy import LazyModuleMixin
 from flambeau.nn.modules.module import Module
 from flambeau.nn.modules.utils import _pair, _reverse_repeat_tuple, _single, _triple
 from flambeau.nn.parameter import Parameter, UninitializedParameter
+from flambeau.types import Device
 
 __all__ = [
     "Conv1d",
@@ -38,19 +41,19 @@ class _ConvNd(Module):
 
     def __init__(
         self,
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride,
-        padding,
-        dilation,
-        transposed,
-        output_padding,
-        groups,
-        bias,
-        padding_mode,
-        device=None,
-        dtype=None,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: tuple[int, ...],
+        stride: tuple[int, ...],
+        padding: str | tuple[int, ...],
+        dilation: tuple[int, ...],
+        transposed: bool,
+        output_padding: tuple[int, ...],
+        groups: int,
+        bias: bool,
+        padding_mode: str,
+        device: Device = None,
+        dtype: fb.dtype | None = None,
     ) -> None:
         super().__init__()
         if groups <= 0:
@@ -106,7 +109,7 @@ class _ConvNd(Module):
                 init.uniform_(self.bias, -bound, bound)
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        padding = self.padding
+        padding: str | tuple[int, ...] | int = self.padding
         if self.padding_mode != "zeros":
             input = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
             padding = 0
@@ -136,7 +139,7 @@ class _ConvNd(Module):
             text += f", padding_mode={self.padding_mode}"
         return text
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if not hasattr(self, "padding_mode"):
             self.padding_mode = "zeros"
@@ -178,15 +181,15 @@ class Conv1d(_ConvNd):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size,
-        stride=1,
-        padding=0,
-        dilation=1,
+        kernel_size: _size_1_t,
+        stride: _size_1_t = 1,
+        padding: str | _size_1_t = 0,
+        dilation: _size_1_t = 1,
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
-        device=None,
-        dtype=None,
+        device: Device = None,
+        dtype: fb.dtype | None = None,
     ) -> None:
         super().__init__(
             in_channels,
@@ -213,15 +216,15 @@ class Conv2d(_ConvNd):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size,
-        stride=1,
-        padding=0,
-        dilation=1,
+        kernel_size: _size_2_t,
+        stride: _size_2_t = 1,
+        padding: str | _size_2_t = 0,
+        dilation: _size_2_t = 1,
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
-        device=None,
-        dtype=None,
+        device: Device = None,
+        dtype: fb.dtype | None = None,
     ) -> None:
         super().__init__(
             in_channels, out_channels, _pair(kernel_size), _pair(stride),
@@ -238,15 +241,15 @@ class Conv3d(_ConvNd):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size,
-        stride=1,
-        padding=0,
-        dilation=1,
+        kernel_size: _size_3_t,
+        stride: _size_3_t = 1,
+        padding: str | _size_3_t = 0,
+        dilation: _size_3_t = 1,
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
-        device=None,
-        dtype=None,
+        device: Device = None,
+        dtype: fb.dtype | None = None,
     ) -> None:
         super().__init__(
             in_channels,
@@ -268,21 +271,23 @@ class Conv3d(_ConvNd):
 class _ConvTransposeNd(_ConvNd):
     """What transposed convolutions share: the size of their output can be asked for."""
 
+    padding: tuple[int, ...]
+
     def __init__(
         self,
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride,
-        padding,
-        dilation,
-        transposed,
-        output_padding,
-        groups,
-        bias,
-        padding_mode,
-        device=None,
-        dtype=None,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: tuple[int, ...],
+        stride: tuple[int, ...],
+        padding: str | tuple[int, ...],
+        dilation: tuple[int, ...],
+        transposed: bool,
+        output_padding: tuple[int, ...],
+        groups: int,
+        bias: bool,
+        padding_mode: str,
+        device: Device = None,
+        dtype: fb.dtype | None = None,
     ) -> None:
         if padding_mode != "zeros":
             raise ValueError(f'Only "zeros" padding mode is supported for {self.__class__.__name__}')
@@ -303,7 +308,14 @@ class _ConvTransposeNd(_ConvNd):
         )
 
     def _output_padding(
-        self, input, output_size, stride, padding, kernel_size, num_spatial_dims, dilation=None
+        self,
+        input: Tensor,
+        output_size: list[int] | None,
+        stride: tuple[int, ...],
+        padding: tuple[int, ...],
+        kernel_size: tuple[int, ...],
+        num_spatial_dims: int,
+        dilation: tuple[int, ...] | None = None,
     ) -> list[int]:
         if output_size is None:
             return list(_single(self.output_padding))
@@ -364,8 +376,10 @@ class ConvTranspose1d(_ConvTransposeNd):
     _conv = staticmethod(F.conv_transpose1d)
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size, stride=1, padding=0, output_padding=0,
-        groups: int = 1, bias: bool = True, dilation=1, padding_mode: str = "zeros", device=None, dtype=None,
+        self, in_channels: int, out_channels: int, kernel_size: _size_1_t, stride: _size_1_t = 1,
+        padding: _size_1_t = 0, output_padding: _size_1_t = 0, groups: int = 1, bias: bool = True,
+        dilation: _size_1_t = 1, padding_mode: str = "zeros", device: Device = None,
+        dtype: fb.dtype | None = None,
     ) -> None:  # fmt: skip
         super().__init__(
             in_channels,
@@ -389,8 +403,10 @@ class ConvTranspose2d(_ConvTransposeNd):
     _conv = staticmethod(F.conv_transpose2d)
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size, stride=1, padding=0, output_padding=0,
-        groups: int = 1, bias: bool = True, dilation=1, padding_mode: str = "zeros", device=None, dtype=None,
+        self, in_channels: int, out_channels: int, kernel_size: _size_2_t, stride: _size_2_t = 1,
+        padding: _size_2_t = 0, output_padding: _size_2_t = 0, groups: int = 1, bias: bool = True,
+        dilation: _size_2_t = 1, padding_mode: str = "zeros", device: Device = None,
+        dtype: fb.dtype | None = None,
     ) -> None:  # fmt: skip
         super().__init__(
             in_channels, out_channels, _pair(kernel_size), _pair(stride), _pair(padding), _pair(dilation),
@@ -403,8 +419,10 @@ class ConvTranspose3d(_ConvTransposeNd):
     _conv = staticmethod(F.conv_transpose3d)
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size, stride=1, padding=0, output_padding=0,
-        groups: int = 1, bias: bool = True, dilation=1, padding_mode: str = "zeros", device=None, dtype=None,
+        self, in_channels: int, out_channels: int, kernel_size: _size_3_t, stride: _size_3_t = 1,
+        padding: _size_3_t = 0, output_padding: _size_3_t = 0, groups: int = 1, bias: bool = True,
+        dilation: _size_3_t = 1, padding_mode: str = "zeros", device: Device = None,
+        dtype: fb.dtype | None = None,
     ) -> None:  # fmt: skip
         super().__init__(
             in_channels,
@@ -429,7 +447,7 @@ class ConvTranspose3d(_ConvTransposeNd):
 class _LazyConvXdMixin(LazyModuleMixin):
     """Finds out `in_channels` at the first call."""
 
-    def _become_lazy(self, out_channels: int, bias: bool, device, dtype) -> None:
+    def _become_lazy(self, out_channels: int, bias: bool, device: Device, dtype: fb.dtype | None) -> None:
         self.weight = UninitializedParameter(device=device, dtype=dtype)
         self.out_channels = out_channels
         if bias:
@@ -440,7 +458,7 @@ class _LazyConvXdMixin(LazyModuleMixin):
         if not self.has_uninitialized_params() and self.in_channels != 0:
             super().reset_parameters()
 
-    def initialize_parameters(self, input: Tensor, *args, **kwargs) -> None:
+    def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:
         """Take `in_channels` from `input`."""
         if not self.has_uninitialized_params():
             return
@@ -472,8 +490,10 @@ def _lazy_conv(name: str, base: type, transposed: bool) -> type:
     if transposed:
 
         def __init__(
-            self, out_channels: int, kernel_size, stride=1, padding=0, output_padding=0, groups: int = 1,
-            bias: bool = True, dilation=1, padding_mode: str = "zeros", device=None, dtype=None,
+            self: _ConvNd, out_channels: int, kernel_size: _size_any_t, stride: _size_any_t = 1,
+            padding: _size_any_t = 0, output_padding: _size_any_t = 0, groups: int = 1, bias: bool = True,
+            dilation: _size_any_t = 1, padding_mode: str = "zeros", device: Device = None,
+            dtype: fb.dtype | None = None,
         ) -> None:  # fmt: skip
             super(made, self).__init__(
                 0,
@@ -494,8 +514,9 @@ def _lazy_conv(name: str, base: type, transposed: bool) -> type:
     else:
 
         def __init__(
-            self, out_channels: int, kernel_size, stride=1, padding=0, dilation=1, groups: int = 1,
-            bias: bool = True, padding_mode: str = "zeros", device=None, dtype=None,
+            self: _ConvNd, out_channels: int, kernel_size: _size_any_t, stride: _size_any_t = 1,
+            padding: _size_any_t = 0, dilation: _size_any_t = 1, groups: int = 1, bias: bool = True,
+            padding_mode: str = "zeros", device: Device = None, dtype: fb.dtype | None = None,
         ) -> None:  # fmt: skip
             super(made, self).__init__(
                 0, 0, kernel_size, stride, padding, dilation, groups, False, padding_mode, device, dtype

@@ -1,10 +1,13 @@
 """Instance normalisation."""
 
 import warnings
+from typing import Any
 
+import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn import functional as F
 from flambeau.nn.modules.batchnorm import _LazyNormBase, _NormBase
+from flambeau.types import Device
 
 __all__ = [
     "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "LazyInstanceNorm1d", "LazyInstanceNorm2d",
@@ -34,11 +37,12 @@ class _InstanceNorm(_NormBase):
 
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = False,
-        track_running_stats: bool = False, device=None, dtype=None, *, bias: bool = True,
+        track_running_stats: bool = False, device: Device = None, dtype: fb.dtype | None = None, *,
+        bias: bool = True,
     ) -> None:  # fmt: skip
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
-    def _check_input_dim(self, input) -> None:
+    def _check_input_dim(self, input: Tensor) -> None:
         dims = self._spatial + 1, self._spatial + 2
         if input.dim() not in dims:
             raise ValueError(f"expected {dims[0]}D or {dims[1]}D input (got {input.dim()}D input)")
@@ -47,7 +51,14 @@ class _InstanceNorm(_NormBase):
         return self._spatial + 1
 
     def _load_from_state_dict(
-        self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
     ) -> None:
         if local_metadata.get("version", None) is None and not self.track_running_stats:
             # before versions were recorded these layers kept statistics by default

@@ -1,5 +1,7 @@
 """How a linear layer and its cross entropy are computed in pieces."""
 
+import flambeau as fb
+
 __all__ = ["LinearCrossEntropyOptions"]
 
 
@@ -20,7 +22,7 @@ class LinearCrossEntropyOptions:
 
     def __init__(
         self, allow_retain_graph: bool = False, batch_chunk_size: int | None = None,
-        chunking_method: str | None = "auto", acc_policy: str = "auto", acc_dtype=None,
+        chunking_method: str | None = "auto", acc_policy: str = "auto", acc_dtype: fb.dtype | None = None,
     ) -> None:  # fmt: skip
         if batch_chunk_size is not None and not (isinstance(batch_chunk_size, int) and batch_chunk_size > 0):
             raise ValueError(f"batch_chunk_size must be positive int or None, got {batch_chunk_size}")
@@ -39,7 +41,7 @@ class LinearCrossEntropyOptions:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.__dict__.items())})"
 
-    def __eq__(self, other) -> bool:
+    def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and other.__dict__ == self.__dict__
 
     __hash__ = None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Self, TypeVar
 
 import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn.modules import _call, _convert, _state
 from flambeau.nn.modules._members import ModuleBase
-from flambeau.nn.modules._state import _IncompatibleKeys  # noqa: F401  (pickles name it here)
+from flambeau.nn.modules._state import _IncompatibleKeys  # pickles name it here
 from flambeau.nn.parameter import Parameter
 from flambeau.utils.hooks import RemovableHandle
 
@@ -43,7 +43,9 @@ _STATE_REPORT = (
 )
 
 
-def _register(hooks: dict, hook, *, prepend: bool = False, extra: dict | list = ()) -> RemovableHandle:
+def _register(
+    hooks: dict, hook: Callable, *, prepend: bool = False, extra: dict | list = ()
+) -> RemovableHandle:
     handle = RemovableHandle(hooks, extra_dict=list(extra))
     hooks[handle.id] = hook
     if prepend:
@@ -99,7 +101,7 @@ def register_module_forward_hook(
     return handle
 
 
-def _register_global_backward(hook, full: bool) -> RemovableHandle:
+def _register_global_backward(hook: Callable, full: bool) -> RemovableHandle:
     if _call.full_backward_hooks is (not full):
         raise RuntimeError(
             "Cannot use both regular backward hooks and full backward hooks as a global Module hook. Please "
@@ -133,21 +135,21 @@ class _HookWithModule:
         self.hook = hook
         self.module = weakref.ref(module)
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         module = self.module()
         if module is None:
             raise RuntimeError("You are trying to call the hook of a dead Module!")
         return self.hook(module, *args, **kwargs)
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {"hook": self.hook, "module": self.module()}
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self.hook = state["hook"]
         self.module = weakref.ref(state["module"])
 
 
-def _forward_missing(self, *input: Any) -> None:
+def _forward_missing(self: Module, *input: Any) -> None:
     """What the module computes; every subclass writes its own."""
     raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
@@ -210,7 +212,7 @@ class Module(ModuleBase):
             super().__init__(*args, **kwargs)
 
     # torch's name of what runs a call; some programs wrap it
-    def _call_impl(self, *args, **kwargs):
+    def _call_impl(self, *args: Any, **kwargs: Any) -> Any:
         return ModuleBase.__call__(self, *args, **kwargs)
 
     _wrapped_call_impl = _call_impl
@@ -344,7 +346,7 @@ class Module(ModuleBase):
             raise AttributeError(f"`{name}` is not a buffer")
         return found
 
-    def _member_at(self, target: str):
+    def _member_at(self, target: str) -> Any:
         path, _, name = target.rpartition(".")
         owner = self.get_submodule(path)
         if not hasattr(owner, name):
@@ -353,7 +355,13 @@ class Module(ModuleBase):
 
     # ------------------------------------------------------------------------------------ walking
 
-    def _named_members(self, get_members_fn, prefix="", recurse=True, remove_duplicate: bool = True):
+    def _named_members(
+        self,
+        get_members_fn: Callable[[Module], Iterable[tuple[str, Any]]],
+        prefix: str = "",
+        recurse: bool = True,
+        remove_duplicate: bool = True,
+    ) -> Iterator[tuple[str, Any]]:
         seen = set()
         owners = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
         for path, module in owners if recurse else [(prefix, self)]:
@@ -404,7 +412,9 @@ class Module(ModuleBase):
         for _, module in self.named_modules(remove_duplicate=remove_duplicate):
             yield module
 
-    def named_modules(self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True):
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
         """Pairs of dotted path and module: this one and all below it."""
         if memo is None:
             memo = set()
@@ -419,7 +429,7 @@ class Module(ModuleBase):
                     memo, f"{prefix}.{name}" if prefix else name, remove_duplicate
                 )
 
-    def apply(self, fn: Callable[[Module], None]):
+    def apply(self, fn: Callable[[Module], None]) -> Self:
         """Call ``fn`` on every module below, then on this one; returns the module."""
         for module in self.children():
             module.apply(fn)
@@ -428,67 +438,67 @@ class Module(ModuleBase):
 
     # ------------------------------------------------------------------------------------ conversion
 
-    def _apply(self, fn, recurse=True):
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         return _convert.apply_to_tensors(self, fn, recurse)
 
-    def to(self, *args, **kwargs):
+    def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move to a device, floating dtype or memory format, in place: ``to(device, dtype)``,
         ``to(tensor)``…
         """
         return self._apply(_convert.converter(args, kwargs))
 
-    def to_empty(self, *, device: str | fb.device | int | None, recurse: bool = True):
+    def to_empty(self, *, device: str | fb.device | int | None, recurse: bool = True) -> Self:
         """Move to `device` without copying the values."""
         return self._apply(lambda t: fb.empty_like(t, device=device), recurse=recurse)
 
-    def type(self, dst_type: fb.dtype | str):
+    def type(self, dst_type: fb.dtype | str) -> Self:
         """Cast all parameters and buffers to `dst_type`."""
         return self._apply(lambda t: t.type(dst_type))
 
-    def _cast_floating(self, dtype):
+    def _cast_floating(self, dtype: fb.dtype) -> Self:
         return self._apply(lambda t: t.to(dtype) if t.is_floating_point() else t)
 
-    def float(self):
+    def float(self) -> Self:
         """Cast floating point tensors to float32."""
         return self._cast_floating(fb.float32)
 
-    def double(self):
+    def double(self) -> Self:
         """Cast floating point tensors to float64."""
         return self._cast_floating(fb.float64)
 
-    def half(self):
+    def half(self) -> Self:
         """Cast floating point tensors to float16."""
         return self._cast_floating(fb.float16)
 
-    def bfloat16(self):
+    def bfloat16(self) -> Self:
         """Cast floating point tensors to bfloat16."""
         return self._cast_floating(fb.bfloat16)
 
-    def cpu(self):
+    def cpu(self) -> Self:
         """Move to main memory."""
         return self._apply(lambda t: t.cpu())
 
-    def cuda(self, device: int | fb.device | None = None):
+    def cuda(self, device: int | fb.device | None = None) -> Self:
         """Move to a CUDA device."""
         return self._apply(lambda t: t.cuda(device))
 
-    def xpu(self, device: int | fb.device | None = None):
+    def xpu(self, device: int | fb.device | None = None) -> Self:
         """Move to an XPU device."""
         return self._apply(lambda t: t.xpu(device))
 
-    def ipu(self, device: int | fb.device | None = None):
+    def ipu(self, device: int | fb.device | None = None) -> Self:
         """Move to an IPU device."""
         return self._apply(lambda t: t.ipu(device))
 
-    def mtia(self, device: int | fb.device | None = None):
+    def mtia(self, device: int | fb.device | None = None) -> Self:
         """Move to an MTIA device."""
         return self._apply(lambda t: t.mtia(device))
 
-    def share_memory(self):
+    def share_memory(self) -> Self:
         """Move all tensors to memory that other processes can map."""
         return self._apply(lambda t: t.share_memory_())
 
-    def train(self, mode: bool = True):
+    def train(self, mode: bool = True) -> Self:
         """Set training mode (``mode=False``: evaluation mode) here and below."""
         if not isinstance(mode, bool):
             raise ValueError("training mode is expected to be boolean")
@@ -497,11 +507,11 @@ class Module(ModuleBase):
             module.train(mode)
         return self
 
-    def eval(self):
+    def eval(self) -> Self:
         """Set evaluation mode here and below."""
         return self.train(False)
 
-    def requires_grad_(self, requires_grad: bool = True):
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Switch gradients of all parameters on or off."""
         for param in self.parameters():
             param.requires_grad_(requires_grad)
@@ -521,7 +531,7 @@ class Module(ModuleBase):
                     param.grad.requires_grad_(False)
                 param.grad.zero_()
 
-    def compile(self, *args, **kwargs) -> None:
+    def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compile this module's forward; the arguments are those of ``flambeau.compile``."""
         forward = type(self).forward.__get__(self)
         self.__dict__.update(forward=fb.compile(forward, *args, **kwargs), _compiled=True)
@@ -599,16 +609,16 @@ class Module(ModuleBase):
             )
         self._is_full_backward_hook = full
 
-    def register_state_dict_post_hook(self, hook):
+    def register_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
         """Call ``hook(module, state_dict, prefix, local_metadata)`` when a ``state_dict`` was made."""
         hook._from_public_api = True
         return _register(self._state_dict_hooks, hook)
 
-    def register_state_dict_pre_hook(self, hook):
+    def register_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
         """Call ``hook(module, prefix, keep_vars)`` before a ``state_dict`` is made."""
         return _register(self._state_dict_pre_hooks, hook)
 
-    def _register_state_dict_hook(self, hook):
+    def _register_state_dict_hook(self, hook: Callable) -> RemovableHandle:
         if getattr(hook, "_from_public_api", False):
             raise RuntimeError(
                 "Cannot register the same function as the state dict post hook that was "
@@ -616,18 +626,20 @@ class Module(ModuleBase):
             )
         return _register(self._state_dict_hooks, hook)
 
-    def _register_load_state_dict_pre_hook(self, hook, with_module=False):
+    def _register_load_state_dict_pre_hook(
+        self, hook: Callable, with_module: bool = False
+    ) -> RemovableHandle:
         return _register(
             self._load_state_dict_pre_hooks, _HookWithModule(hook, self) if with_module else hook
         )
 
-    def register_load_state_dict_pre_hook(self, hook):
+    def register_load_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
         """Call ``hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys,
         error_msgs)`` before the tensors of this module are loaded.
         """
         return self._register_load_state_dict_pre_hook(hook, with_module=True)
 
-    def register_load_state_dict_post_hook(self, hook):
+    def register_load_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
         """Call ``hook(module, incompatible_keys)`` after ``load_state_dict``."""
         return _register(self._load_state_dict_post_hooks, hook)
 
@@ -641,7 +653,7 @@ class Module(ModuleBase):
         """Take back what :meth:`get_extra_state` gave."""
         raise RuntimeError(f"Reached a code path in Module.set_extra_state() that {_STATE_REPORT}")
 
-    def _save_to_state_dict(self, destination, prefix, keep_vars) -> None:
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         for name, param in self._parameters.items():
             if param is not None:
                 destination[prefix + name] = param if keep_vars else param.detach()
@@ -651,7 +663,9 @@ class Module(ModuleBase):
         if _state.has_extra_state(self):
             destination[prefix + _state.EXTRA_STATE] = self.get_extra_state()
 
-    def state_dict(self, *args, destination=None, prefix="", keep_vars=False):
+    def state_dict(
+        self, *args: Any, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Any]:
         """All parameters and persistent buffers by dotted name.
 
         Parameters
@@ -679,13 +693,22 @@ class Module(ModuleBase):
         return _state.save(self, destination, prefix, keep_vars)
 
     def _load_from_state_dict(
-        self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
     ) -> None:
         _state.load_own(
             self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False):
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> _IncompatibleKeys:
         """Copy the tensors of a state dictionary into this module.
 
         Parameters
@@ -704,14 +727,14 @@ class Module(ModuleBase):
         """
         return _state.load(self, state_dict, strict, assign)
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         # a compiled forward is made anew where it is wanted
         if self.__dict__.get("_compiled"):
             del state["forward"], state["_compiled"]
         return state
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         own = self.__dict__
         for name in (
@@ -729,7 +752,7 @@ class Module(ModuleBase):
         own.setdefault("_non_persistent_buffers_set", set())
         own.setdefault("_is_full_backward_hook", None)
 
-    def _replicate_for_data_parallel(self):
+    def _replicate_for_data_parallel(self) -> Self:
         replica = self.__new__(type(self))
         replica.__dict__ = self.__dict__.copy()
         replica._parameters = {}
@@ -740,7 +763,7 @@ class Module(ModuleBase):
 
     # ------------------------------------------------------------------------------------ showing
 
-    def _get_name(self):
+    def _get_name(self) -> str:
         return type(self).__name__
 
     def extra_repr(self) -> str:
@@ -758,7 +781,7 @@ class Module(ModuleBase):
             return f"{self._get_name()}({own[0]})"
         return f"{self._get_name()}(\n  " + "\n  ".join(lines) + "\n)"
 
-    def __dir__(self):
+    def __dir__(self) -> list[str]:
         names = [*dir(type(self)), *self.__dict__, *self._parameters, *self._modules, *self._buffers]
         return sorted(name for name in names if not name[0].isdigit())
 

@@ -2,6 +2,7 @@
 
 from flambeau import Tensor
 from flambeau.nn import functional as F
+from flambeau.nn.common_types import _size_2_t, _size_4_t, _size_6_t, _size_any_t
 from flambeau.nn.modules.module import Module
 from flambeau.nn.modules.utils import _ntuple, _pair, _quadruple
 
@@ -22,7 +23,7 @@ class _PadNd(Module):
     _mode: str
     _dims: int
 
-    def __init__(self, padding) -> None:
+    def __init__(self, padding: _size_any_t) -> None:
         super().__init__()
         self.padding = _SIDES[self._dims](padding)
 
@@ -41,7 +42,7 @@ class _ConstantPadNd(Module):
     __constants__ = ["padding", "value"]
     _dims: int
 
-    def __init__(self, padding, value: float) -> None:
+    def __init__(self, padding: _size_any_t, value: float) -> None:
         super().__init__()
         self.padding = _SIDES[self._dims](padding)
         self.value = value
@@ -76,7 +77,7 @@ class ConstantPad3d(_ConstantPadNd):
 class ZeroPad1d(ConstantPad1d):
     """Pads the last dimension with zeros."""
 
-    def __init__(self, padding) -> None:
+    def __init__(self, padding: _size_2_t) -> None:
         super().__init__(padding, 0.0)
 
     def extra_repr(self) -> str:
@@ -87,7 +88,7 @@ class ZeroPad1d(ConstantPad1d):
 class ZeroPad2d(ConstantPad2d):
     """Pads the last two dimensions with zeros."""
 
-    def __init__(self, padding) -> None:
+    def __init__(self, padding: _size_4_t) -> None:
         super().__init__(padding, 0.0)
 
     def extra_repr(self) -> str:
@@ -98,7 +99,7 @@ class ZeroPad2d(ConstantPad2d):
 class ZeroPad3d(ConstantPad3d):
     """Pads the last three dimensions with zeros."""
 
-    def __init__(self, padding) -> None:
+    def __init__(self, padding: _size_6_t) -> None:
         super().__init__(padding, 0.0)
 
     def extra_repr(self) -> str:

@@ -1,7 +1,10 @@
 """Pooling layers."""
 
+from typing import Any
+
 from flambeau import Tensor
 from flambeau.nn import functional as F
+from flambeau.nn.common_types import _ratio_any_t, _size_any_opt_t, _size_any_t
 from flambeau.nn.modules.module import Module
 from flambeau.nn.modules.utils import _pair, _single, _triple
 
@@ -45,8 +48,8 @@ class _MaxPoolNd(Module):
     __constants__ = ["kernel_size", "stride", "padding", "dilation", "return_indices", "ceil_mode"]
 
     def __init__(
-        self, kernel_size, stride=None, padding=0, dilation=1, return_indices: bool = False,
-        ceil_mode: bool = False,
+        self, kernel_size: _size_any_t, stride: _size_any_t | None = None, padding: _size_any_t = 0,
+        dilation: _size_any_t = 1, return_indices: bool = False, ceil_mode: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.kernel_size = kernel_size
@@ -94,7 +97,9 @@ class MaxPool3d(_MaxPoolNd):
 class _MaxUnpoolNd(Module):
     """Puts maxima back to where they were found; zeros elsewhere."""
 
-    def __init__(self, kernel_size, stride=None, padding=0) -> None:
+    def __init__(
+        self, kernel_size: _size_any_t, stride: _size_any_t | None = None, padding: _size_any_t = 0
+    ) -> None:
         super().__init__()
         self.kernel_size = self._sizes(kernel_size)
         self.stride = self._sizes(stride if stride is not None else kernel_size)
@@ -150,7 +155,12 @@ class AvgPool1d(_AvgPoolNd):
     """Means of windows of an input of shape (N, C, L); see :class:`AvgPool2d` for the arguments."""
 
     def __init__(
-        self, kernel_size, stride=None, padding=0, ceil_mode: bool = False, count_include_pad: bool = True
+        self,
+        kernel_size: _size_any_t,
+        stride: _size_any_t | None = None,
+        padding: _size_any_t = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
     ) -> None:
         super().__init__()
         self.kernel_size = _single(kernel_size)
@@ -170,8 +180,8 @@ class _AvgPoolWithDivisor(_AvgPoolNd):
     __constants__ = [*_AvgPoolNd.__constants__, "divisor_override"]
 
     def __init__(
-        self, kernel_size, stride=None, padding=0, ceil_mode: bool = False, count_include_pad: bool = True,
-        divisor_override: int | None = None,
+        self, kernel_size: _size_any_t, stride: _size_any_t | None = None, padding: _size_any_t = 0,
+        ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.kernel_size = kernel_size
@@ -193,7 +203,7 @@ class _AvgPoolWithDivisor(_AvgPoolNd):
             self.divisor_override,
         )
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         for name, value in (("padding", 0), ("ceil_mode", False), ("count_include_pad", True)):
             self.__dict__.setdefault(name, value)
@@ -225,11 +235,11 @@ class _FractionalMaxPoolNd(Module):
 
     def __init__(
         self,
-        kernel_size,
-        output_size=None,
-        output_ratio=None,
+        kernel_size: _size_any_t,
+        output_size: _size_any_t | None = None,
+        output_ratio: _ratio_any_t | None = None,
         return_indices: bool = False,
-        _random_samples=None,
+        _random_samples: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.kernel_size = self._sizes(kernel_size)
@@ -273,7 +283,13 @@ class _LPPoolNd(Module):
 
     __constants__ = ["norm_type", "kernel_size", "stride", "ceil_mode"]
 
-    def __init__(self, norm_type: float, kernel_size, stride=None, ceil_mode: bool = False) -> None:
+    def __init__(
+        self,
+        norm_type: float,
+        kernel_size: _size_any_t,
+        stride: _size_any_t | None = None,
+        ceil_mode: bool = False,
+    ) -> None:
         super().__init__()
         self.norm_type = norm_type
         self.kernel_size = kernel_size
@@ -312,7 +328,7 @@ class _AdaptiveMaxPoolNd(Module):
 
     __constants__ = ["output_size", "return_indices"]
 
-    def __init__(self, output_size, return_indices: bool = False) -> None:
+    def __init__(self, output_size: _size_any_opt_t, return_indices: bool = False) -> None:
         super().__init__()
         self.output_size = output_size
         self.return_indices = return_indices
@@ -346,7 +362,7 @@ class _AdaptiveAvgPoolNd(Module):
 
     __constants__ = ["output_size"]
 
-    def __init__(self, output_size) -> None:
+    def __init__(self, output_size: _size_any_opt_t) -> None:
         super().__init__()
         self.output_size = output_size
 

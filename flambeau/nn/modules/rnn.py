@@ -3,6 +3,8 @@
 import math
 import numbers
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import flambeau as fb
 from flambeau import Tensor
@@ -11,6 +13,7 @@ from flambeau.nn.functional._core import op
 from flambeau.nn.modules.module import Module
 from flambeau.nn.parameter import Parameter
 from flambeau.nn.utils.rnn import PackedSequence
+from flambeau.types import Device
 
 __all__ = ["RNNBase", "RNN", "LSTM", "GRU", "RNNCellBase", "RNNCell", "LSTMCell", "GRUCell"]
 
@@ -53,7 +56,7 @@ class RNNBase(Module):
     def __init__(
         self, mode: str, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
         batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0,
-        device=None, dtype=None,
+        device: Device = None, dtype: fb.dtype | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.mode = mode
@@ -90,7 +93,7 @@ class RNNBase(Module):
                 self._all_weights.append(names)
         self.reset_parameters()
 
-    def _check_settings(self, dropout) -> None:
+    def _check_settings(self, dropout: float) -> None:
         number = isinstance(dropout, numbers.Number) and not isinstance(dropout, bool)
         if not number or not 0 <= dropout <= 1:
             raise ValueError(
@@ -176,11 +179,11 @@ class RNNBase(Module):
         self.check_input(input, batch_sizes)
         self.check_hidden_size(hidden, self.get_expected_hidden_size(input, batch_sizes))
 
-    def permute_hidden(self, hx, permutation: Tensor | None):
+    def permute_hidden(self, hx: Any, permutation: Tensor | None) -> Any:
         """The state with its batch reordered."""
         return hx if permutation is None else _permuted(hx, permutation)
 
-    def _check_unpacked(self, input: Tensor, hx) -> bool:
+    def _check_unpacked(self, input: Tensor, hx: Any) -> bool:
         """Whether `input` has a batch dimension; raises where input and state disagree."""
         name = type(self).__name__
         if input.dim() not in (2, 3):
@@ -196,11 +199,13 @@ class RNNBase(Module):
 
     # ------------------------------------------------------------------------------------ forward
 
-    def _start_state(self, input: Tensor, batch_sizes: Tensor | None):
+    def _start_state(self, input: Tensor, batch_sizes: Tensor | None) -> Any:
         shape = self.get_expected_hidden_size(input, batch_sizes)
         return fb.zeros(shape, dtype=input.dtype, device=input.device)
 
-    def forward(self, input: Tensor | PackedSequence, hx=None):
+    def forward(
+        self, input: Tensor | PackedSequence, hx: Tensor | tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor | PackedSequence, Any]:
         """Run over a sequence.
 
         Parameters
@@ -239,13 +244,13 @@ class RNNBase(Module):
             state = self._map_state(state, lambda h: h.squeeze(1))
         return output, state
 
-    def _map_state(self, hx, fn):
+    def _map_state(self, hx: Any, fn: Callable[[Tensor], Tensor]) -> Any:
         return None if hx is None else fn(hx)
 
-    def _state_of(self, result):
+    def _state_of(self, result: Any) -> Any:
         return result[1]
 
-    def _run(self, data: Tensor, hx, batch_sizes: Tensor | None):
+    def _run(self, data: Tensor, hx: Any, batch_sizes: Tensor | None) -> tuple[Tensor, ...]:
         kernel = _KERNELS[self.mode]
         settings = (
             self._flat_weights,
@@ -276,13 +281,13 @@ class RNNBase(Module):
             text += f", bidirectional={self.bidirectional}"
         return text
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         # PyTorch reads the weights of a pickled layer from this list
         return super().__getstate__() | {
             "_flat_weights": [getattr(self, n) for n in self._flat_weights_names]
         }
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         own = self.__dict__
         own.setdefault("proj_size", 0)
@@ -302,7 +307,7 @@ class RNN(RNNBase):
     "relu".
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         if "proj_size" in kwargs:
             raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
         if len(args) > 3:
@@ -323,7 +328,7 @@ class LSTM(RNNBase):
     without `mode`.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__("LSTM", *args, **kwargs)
 
     def get_expected_cell_size(self, input: Tensor, batch_sizes: Tensor | None) -> tuple[int, int, int]:
@@ -351,7 +356,7 @@ class LSTM(RNNBase):
         """Both states with their batch reordered."""
         return hx if permutation is None else (_permuted(hx[0], permutation), _permuted(hx[1], permutation))
 
-    def _check_unpacked(self, input: Tensor, hx) -> bool:
+    def _check_unpacked(self, input: Tensor, hx: Any) -> bool:
         if input.dim() not in (2, 3):
             raise ValueError(f"LSTM: Expected input to be 2D or 3D, got {input.dim()}D instead")
         batched = input.dim() == 3
@@ -363,16 +368,16 @@ class LSTM(RNNBase):
             )
         return batched
 
-    def _start_state(self, input: Tensor, batch_sizes: Tensor | None):
+    def _start_state(self, input: Tensor, batch_sizes: Tensor | None) -> Any:
         cell = fb.zeros(
             self.get_expected_cell_size(input, batch_sizes), dtype=input.dtype, device=input.device
         )
         return super()._start_state(input, batch_sizes), cell
 
-    def _map_state(self, hx, fn):
+    def _map_state(self, hx: Any, fn: Callable[[Tensor], Tensor]) -> Any:
         return None if hx is None else (fn(hx[0]), fn(hx[1]))
 
-    def _state_of(self, result):
+    def _state_of(self, result: Any) -> Any:
         return result[1], result[2]
 
 
@@ -381,7 +386,7 @@ class GRU(RNNBase):
     `proj_size`.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         if "proj_size" in kwargs:
             raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
         super().__init__("GRU", *args, **kwargs)
@@ -399,7 +404,13 @@ class RNNCellBase(Module):
     bias: bool
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool, num_chunks: int, device=None, dtype=None
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool,
+        num_chunks: int,
+        device: Device = None,
+        dtype: fb.dtype | None = None,
     ) -> None:
         super().__init__()
         self.input_size = input_size
@@ -428,7 +439,7 @@ class RNNCellBase(Module):
     def _zero_state(self, input: Tensor) -> Tensor:
         return fb.zeros(input.size(0), self.hidden_size, dtype=input.dtype, device=input.device)
 
-    def _step(self, kernel, input: Tensor, hx: Tensor | None) -> Tensor:
+    def _step(self, kernel: Callable[..., Tensor], input: Tensor, hx: Tensor | None) -> Tensor:
         """One step of a cell with a single state."""
         self._check_dim(input, "input")
         if hx is not None:
@@ -459,8 +470,8 @@ class RNNCell(RNNCellBase):
     nonlinearity: str
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh", device=None,
-        dtype=None,
+        self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh",
+        device: Device = None, dtype: fb.dtype | None = None,
     ) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, bias, num_chunks=1, device=device, dtype=dtype)
         self.nonlinearity = nonlinearity
@@ -476,7 +487,14 @@ class RNNCell(RNNCellBase):
 class GRUCell(RNNCellBase):
     """One step of a :class:`GRU`."""
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device=None, dtype=None) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Device = None,
+        dtype: fb.dtype | None = None,
+    ) -> None:
         super().__init__(input_size, hidden_size, bias, num_chunks=3, device=device, dtype=dtype)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
@@ -487,7 +505,14 @@ class GRUCell(RNNCellBase):
 class LSTMCell(RNNCellBase):
     """One step of an :class:`LSTM`."""
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device=None, dtype=None) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Device = None,
+        dtype: fb.dtype | None = None,
+    ) -> None:
         super().__init__(input_size, hidden_size, bias, num_chunks=4, device=device, dtype=dtype)
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:

@@ -1,11 +1,14 @@
 """Tables of vectors: embeddings and bags of embeddings."""
 
+from typing import Self
+
 import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn import functional as F
 from flambeau.nn import init
 from flambeau.nn.modules.module import Module
 from flambeau.nn.parameter import Parameter
+from flambeau.types import Device
 
 __all__ = ["Embedding", "EmbeddingBag"]
 
@@ -21,7 +24,9 @@ def _checked_padding_idx(padding_idx: int | None, rows: int, name: str) -> int |
 class _Table(Module):
     """The weight of both layers and how it is made."""
 
-    def _make_weight(self, weight: Tensor | None, frozen: bool, device, dtype) -> None:
+    def _make_weight(
+        self, weight: Tensor | None, frozen: bool, device: Device, dtype: fb.dtype | None
+    ) -> None:
         shape = [self.num_embeddings, self.embedding_dim]
         if weight is None:
             self.weight = Parameter(fb.empty(shape, device=device, dtype=dtype), requires_grad=not frozen)
@@ -72,7 +77,8 @@ class Embedding(_Table):
     def __init__(
         self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None,
         max_norm: float | None = None, norm_type: float = 2.0, scale_grad_by_freq: bool = False,
-        sparse: bool = False, _weight: Tensor | None = None, _freeze: bool = False, device=None, dtype=None,
+        sparse: bool = False, _weight: Tensor | None = None, _freeze: bool = False, device: Device = None,
+        dtype: fb.dtype | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.num_embeddings = num_embeddings
@@ -114,14 +120,14 @@ class Embedding(_Table):
     @classmethod
     def from_pretrained(
         cls,
-        embeddings,
-        freeze=True,
-        padding_idx=None,
-        max_norm=None,
-        norm_type=2.0,
-        scale_grad_by_freq=False,
-        sparse=False,
-    ):
+        embeddings: Tensor,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+    ) -> Self:
         """An embedding of a given table of shape (V, D); it is not trained unless ``freeze=False``."""
         if embeddings.dim() != 2:
             raise AssertionError("Embeddings parameter is expected to be 2-dimensional")
@@ -159,8 +165,8 @@ class EmbeddingBag(_Table):
         _weight: Tensor | None = None,
         include_last_offset: bool = False,
         padding_idx: int | None = None,
-        device=None,
-        dtype=None,
+        device: Device = None,
+        dtype: fb.dtype | None = None,
     ) -> None:
         super().__init__()
         self.num_embeddings = num_embeddings
@@ -211,7 +217,7 @@ class EmbeddingBag(_Table):
         cls, embeddings: Tensor, freeze: bool = True, max_norm: float | None = None, norm_type: float = 2.0,
         scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False,
         include_last_offset: bool = False, padding_idx: int | None = None,
-    ):  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Bags of a given table of shape (V, D); it is not trained unless ``freeze=False``."""
         if embeddings.dim() != 2:
             raise AssertionError("Embeddings parameter is expected to be 2-dimensional")

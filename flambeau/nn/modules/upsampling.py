@@ -1,7 +1,10 @@
 """Resizing as layers."""
 
+from typing import Any
+
 from flambeau import Tensor
 from flambeau.nn import functional as F
+from flambeau.nn.common_types import _ratio_any_t, _size_any_t
 from flambeau.nn.modules.module import Module
 
 __all__ = ["Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d"]
@@ -14,8 +17,8 @@ class Upsample(Module):
     name: str
 
     def __init__(
-        self, size=None, scale_factor=None, mode: str = "nearest", align_corners: bool | None = None,
-        recompute_scale_factor: bool | None = None,
+        self, size: _size_any_t | None = None, scale_factor: _ratio_any_t | None = None,
+        mode: str = "nearest", align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.name = type(self).__name__
@@ -39,7 +42,7 @@ class Upsample(Module):
             recompute_scale_factor=self.recompute_scale_factor,
         )
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         state.setdefault("recompute_scale_factor", True)
         super().__setstate__(state)
 
@@ -53,12 +56,12 @@ class Upsample(Module):
 class UpsamplingNearest2d(Upsample):
     """Resizes images by repeating pixels."""
 
-    def __init__(self, size=None, scale_factor=None) -> None:
+    def __init__(self, size: _size_any_t | None = None, scale_factor: _ratio_any_t | None = None) -> None:
         super().__init__(size, scale_factor, mode="nearest")
 
 
 class UpsamplingBilinear2d(Upsample):
     """Resizes images bilinearly, corners aligned."""
 
-    def __init__(self, size=None, scale_factor=None) -> None:
+    def __init__(self, size: _size_any_t | None = None, scale_factor: _ratio_any_t | None = None) -> None:
         super().__init__(size, scale_factor, mode="bilinear", align_corners=True)

@@ -1,14 +1,16 @@
 """Reading size arguments that may be one number or one a dimension."""
 
 import collections.abc
+from collections.abc import Callable, Sequence
+from typing import Any
 
 __all__ = ["consume_prefix_in_state_dict_if_present"]
 
 
-def _ntuple(count: int):
+def _ntuple(count: int) -> Callable[[Any], tuple[Any, ...]]:
     """A function that makes `count` equal numbers of one, and a tuple of an iterable."""
 
-    def parse(value):
+    def parse(value: Any) -> tuple[Any, ...]:
         if isinstance(value, collections.abc.Iterable):
             return tuple(value)
         return (value,) * count
@@ -23,7 +25,7 @@ _triple = _ntuple(3)
 _quadruple = _ntuple(4)
 
 
-def _reverse_repeat_tuple(t, n: int) -> tuple:
+def _reverse_repeat_tuple(t: Sequence[int], n: int) -> tuple:
     """(a, b) as (b, b, a, a) for n = 2: sizes a dimension as padding, from the last dimension on."""
     return tuple(size for size in reversed(t) for _ in range(n))
 
