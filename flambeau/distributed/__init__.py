@@ -69,14 +69,17 @@ def is_initialized() -> bool:
 
 
 def is_gloo_available() -> bool:
+    """Whether the backend "gloo" is there: it always is."""
     return True
 
 
 def is_nccl_available() -> bool:
+    """Whether the backend "nccl" is there."""
     return False
 
 
 def is_mpi_available() -> bool:
+    """Whether the backend "mpi" is there."""
     return False
 
 
@@ -84,10 +87,12 @@ is_ucc_available = is_xccl_available = is_mpi_available
 
 
 def is_backend_available(backend: str) -> bool:
+    """Whether the backend of that name is there."""
     return backend.lower() == "gloo"
 
 
 def is_torchelastic_launched() -> bool:
+    """Whether a launcher that restarts failed workers started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 

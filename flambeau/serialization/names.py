@@ -62,6 +62,7 @@ class StorageClass:
 
 @functools.cache
 def storage_classes() -> dict[tuple[str, str], StorageClass]:
+    """The storage classes that pickles name, by module and name."""
     table = {}
     for dtype, name in CLASS_OF.items():
         kind = StorageClass("torch", name, getattr(fb, dtype))
@@ -73,11 +74,13 @@ def storage_classes() -> dict[tuple[str, str], StorageClass]:
 
 
 def untyped_class() -> StorageClass:
+    """The class of storages of bytes."""
     return storage_classes()["torch.storage", "UntypedStorage"]
 
 
 @functools.cache
 def storage_class_of(dtype: fb.dtype) -> StorageClass:
+    """The class a pickle names for storages of `dtype`; of dtypes without one, that of bytes."""
     name = CLASS_OF.get(str(dtype).removeprefix("torch."))
     return storage_classes()["torch", name] if name else untyped_class()
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import flambeau as fb
 
@@ -41,7 +41,7 @@ _SWITCHES = {
 
 
 @contextlib.contextmanager
-def sdpa_kernel(backends: list[SDPBackend] | SDPBackend, set_priority: bool = False):
+def sdpa_kernel(backends: list[SDPBackend] | SDPBackend, set_priority: bool = False) -> Iterator[None]:
     """Allow only the given implementations inside the ``with`` block.
 
     Parameters

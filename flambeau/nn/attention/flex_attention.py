@@ -7,10 +7,11 @@ broadcast against each other, so a function made of ordinary operators is called
 import inspect
 import math
 from collections.abc import Callable
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau.types import Device
 
 _DEFAULT_SPARSE_BLOCK_SIZE = 128
 
@@ -53,7 +54,7 @@ def _combined(mask_mods: tuple, start: bool, join: Callable) -> Callable:
     if not all(callable(mod) for mod in mask_mods):
         raise RuntimeError(f"All inputs should be callable mask_mods: {mask_mods}")
 
-    def mask_mod(b, h, q_idx, kv_idx):
+    def mask_mod(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
         result = fb.full((), start, dtype=fb.bool, device=b.device)
         for mod in mask_mods:
             result = join(result, mod(b, h, q_idx, kv_idx))
@@ -72,7 +73,7 @@ def and_masks(*mask_mods: Callable) -> Callable:
     return _combined(mask_mods, True, lambda a, b: a & b)
 
 
-def _indices(sizes: tuple[int, int, int, int], device) -> list[Tensor]:
+def _indices(sizes: tuple[int, int, int, int], device: Device) -> list[Tensor]:
     """Index tensors of the four dimensions, ready to broadcast."""
     made = []
     for dim, size in enumerate(sizes):
@@ -83,7 +84,7 @@ def _indices(sizes: tuple[int, int, int, int], device) -> list[Tensor]:
 
 
 def create_mask(
-    mod_fn: Callable, B: int | None, H: int | None, Q_LEN: int, KV_LEN: int, device=None
+    mod_fn: Callable, B: int | None, H: int | None, Q_LEN: int, KV_LEN: int, device: Device = None
 ) -> Tensor:
     """A mask function as a boolean tensor (B, H, Q_LEN, KV_LEN); of a score function, what is not -inf."""
     sizes = (B or 1, H or 1, Q_LEN, KV_LEN)
@@ -112,8 +113,9 @@ class BlockMask:
         self, seq_lengths: tuple[int, int], kv_num_blocks: Tensor, kv_indices: Tensor,
         full_kv_num_blocks: Tensor | None, full_kv_indices: Tensor | None, q_num_blocks: Tensor | None,
         q_indices: Tensor | None, full_q_num_blocks: Tensor | None, full_q_indices: Tensor | None,
-        BLOCK_SIZE: tuple[int, int] = (128, 128), mask_mod: Callable = noop_mask, *, dq_write_order=None,
-        dq_write_order_full=None, dq_kv_order=None, dq_kv_order_spt=None,
+        BLOCK_SIZE: tuple[int, int] = (128, 128), mask_mod: Callable = noop_mask, *,
+        dq_write_order: Tensor | None = None, dq_write_order_full: Tensor | None = None,
+        dq_kv_order: Tensor | None = None, dq_kv_order_spt: Tensor | None = None,
     ) -> None:  # fmt: skip
         if kv_indices.dim() < 2:
             raise RuntimeError("BlockMask must have at least 2 dimensions")
@@ -134,8 +136,9 @@ class BlockMask:
         cls, kv_num_blocks: Tensor, kv_indices: Tensor, full_kv_num_blocks: Tensor | None = None,
         full_kv_indices: Tensor | None = None, BLOCK_SIZE: int | tuple[int, int] = 128,
         mask_mod: Callable | None = None, seq_lengths: tuple[int, int] | None = None,
-        compute_q_blocks: bool = True, *, dq_write_order=None, dq_write_order_full=None, dq_kv_order=None,
-    ):  # fmt: skip
+        compute_q_blocks: bool = True, *, dq_write_order: Tensor | None = None,
+        dq_write_order_full: Tensor | None = None, dq_kv_order: Tensor | None = None,
+    ) -> "BlockMask":  # fmt: skip
         """A block mask from the blocks of each row."""
         if kv_indices.dim() < 2:
             raise RuntimeError("BlockMask must have at least 2 dimensions")
@@ -186,12 +189,12 @@ class BlockMask:
             computed += int(self.full_kv_num_blocks.sum()) * math.prod(self.BLOCK_SIZE)
         return 100 * (1 - computed / self.numel())
 
-    def to(self, device):
+    def to(self, device: Device) -> "BlockMask":
         """The block mask on another device."""
         moved = {k: None if v is None else v.to(device) for k, v in self._tensors().items()}
         return BlockMask(self.seq_lengths, **moved, BLOCK_SIZE=self.BLOCK_SIZE, mask_mod=self.mask_mod)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> "BlockMask":
         parts = {k: None if v is None else v[index] for k, v in self._tensors().items()}
         return BlockMask(self.seq_lengths, **parts, BLOCK_SIZE=self.BLOCK_SIZE, mask_mod=self.mask_mod)
 
@@ -222,8 +225,8 @@ def _ordered(dense: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def create_block_mask(
-    mask_mod: Callable, B: int | None, H: int | None, Q_LEN: int, KV_LEN: int, device=None,
-    BLOCK_SIZE: int | tuple[int, int] = 128, _compile=False, separate_full_blocks: bool = True,
+    mask_mod: Callable, B: int | None, H: int | None, Q_LEN: int, KV_LEN: int, device: Device = None,
+    BLOCK_SIZE: int | tuple[int, int] = 128, _compile: bool = False, separate_full_blocks: bool = True,
     compute_dq_write_order: bool = False, dq_kv_order: bool = True,
 ) -> BlockMask:  # fmt: skip
     """The blocks in which a mask function allows something.
@@ -287,7 +290,7 @@ def flex_attention(
     block_mask: BlockMask | None = None, scale: float | None = None, enable_gqa: bool = False,
     return_lse: bool = False, kernel_options: FlexKernelOptions | None = None, *,
     return_aux: AuxRequest | None = None,
-):  # fmt: skip
+) -> Tensor | tuple[Tensor, Tensor | AuxOutput]:  # fmt: skip
     """Scaled dot product attention whose scores pass through `score_mod` and are masked by `block_mask`.
 
     Parameters

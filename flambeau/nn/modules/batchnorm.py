@@ -98,21 +98,7 @@ class _NormBase(Module):
 
 
 class _BatchNorm(_NormBase):
-    """Normalises each channel over the batch (Ioffe & Szegedy 2015).
-
-    Parameters
-    ----------
-    num_features : int
-        Number of channels.
-    eps : float
-        Added to the variance.
-    momentum : float or None
-        Share of the new statistics in the running ones; None: mean over all batches.
-    affine, bias : bool
-        Whether the result is scaled and shifted by parameters.
-    track_running_stats : bool
-        Keep statistics for evaluation; otherwise those of the batch are used there too.
-    """
+    """What batch normalisation of all numbers of dimensions shares."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise an input of shape (N, C, ...)."""
@@ -177,7 +163,7 @@ class _LazyNormBase(LazyModuleMixin, _NormBase):
 
 
 class BatchNorm1d(_BatchNorm):
-    __doc__ = _BatchNorm.__doc__
+    """Batch normalisation of an input of shape (N, C) or (N, C, L); see :class:`BatchNorm2d`."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() != 2 and input.dim() != 3:
@@ -192,7 +178,23 @@ class LazyBatchNorm1d(_LazyNormBase, _BatchNorm):
 
 
 class BatchNorm2d(_BatchNorm):
-    __doc__ = _BatchNorm.__doc__
+    """Normalises each channel over the batch (Ioffe & Szegedy 2015).
+
+    Parameters
+    ----------
+    num_features : int
+        Number of channels.
+    eps : float
+        Added to the variance.
+    momentum : float or None
+        Share of the new statistics in the running ones; None: mean over all batches.
+    affine, bias : bool
+        Whether the result is scaled and shifted by parameters.
+    track_running_stats : bool
+        Keep statistics for evaluation; otherwise those of the batch are used there too.
+
+    The input has shape (N, C, H, W), C being `num_features`; the output is like it.
+    """
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() != 4:
@@ -207,7 +209,7 @@ class LazyBatchNorm2d(_LazyNormBase, _BatchNorm):
 
 
 class BatchNorm3d(_BatchNorm):
-    __doc__ = _BatchNorm.__doc__
+    """Batch normalisation of an input of shape (N, C, D, H, W); see :class:`BatchNorm2d`."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() != 5:

@@ -145,36 +145,12 @@ class _ConvNd(Module):
             self.padding_mode = "zeros"
 
 
-_DOC = """{what} of an input of shape (N, in_channels, {axes}).
-
-    Parameters
-    ----------
-    in_channels, out_channels : int
-        Numbers of channels of input and output.
-    kernel_size, stride, padding, dilation : int or tuple of int
-        Size of the window, its steps, zeros around the input{same}, and the distance of the window's
-        points.{more}
-    groups : int
-        Input and output channels are divided into this many groups that do not see each other.
-    bias : bool
-        Whether there is a bias.
-    padding_mode : {modes}
-        What stands around the input.
-    """
-_PLAIN = {
-    "same": ' ("same", "valid": as many as keep the size, or none)',
-    "more": "",
-    "modes": '{"zeros", "reflect", "replicate", "circular"}',
-}
-_TRANSPOSED = {
-    "same": " that are taken off the output again",
-    "more": "\n    output_padding : int or tuple of int\n        Positions added at each dimension's end.",
-    "modes": '{"zeros"}',
-}
-
-
 class Conv1d(_ConvNd):
-    __doc__ = _DOC.format(what="Convolution", axes="L", **_PLAIN)
+    """Convolution of an input of shape (N, in_channels, L) or (in_channels, L).
+
+    The arguments are those of :class:`Conv2d`, with one size.
+    """
+
     _conv = staticmethod(F.conv1d)
 
     def __init__(
@@ -209,7 +185,34 @@ class Conv1d(_ConvNd):
 
 
 class Conv2d(_ConvNd):
-    __doc__ = _DOC.format(what="Convolution", axes="H, W", **_PLAIN)
+    """Convolution of images: a sum over windows of all input channels for each output channel.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Numbers of channels of input and output; both multiples of `groups`.
+    kernel_size, stride, padding, dilation : int or tuple of int
+        Size of the window, its steps, zeros around the input ("same", "valid": as many as keep the size, or
+        none), and the distance of the window's points.
+    groups : int
+        Input and output channels are divided into this many groups that do not see each other.
+    bias : bool
+        Whether there is a bias.
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}
+        What stands around the input.
+    device, dtype
+        Of weight and bias; the defaults if None.
+
+    The input has shape (N, in_channels, H, W) or (in_channels, H, W), the output (N, out_channels, H', W')
+    with ``H' = (H + 2 * padding - dilation * (kernel_size - 1) - 1) // stride + 1``. The weight has shape
+    (out_channels, in_channels / groups, *kernel_size).
+
+    Raises
+    ------
+    ValueError
+        Where channels are no multiples of `groups`, or `padding` or `padding_mode` is not known.
+    """
+
     _conv = staticmethod(F.conv2d)
 
     def __init__(
@@ -234,7 +237,11 @@ class Conv2d(_ConvNd):
 
 
 class Conv3d(_ConvNd):
-    __doc__ = _DOC.format(what="Convolution", axes="D, H, W", **_PLAIN)
+    """Convolution of an input of shape (N, in_channels, D, H, W) or (in_channels, D, H, W).
+
+    The arguments are those of :class:`Conv2d`, with three sizes.
+    """
+
     _conv = staticmethod(F.conv3d)
 
     def __init__(
@@ -372,7 +379,11 @@ _ConvTransposeMixin = _ConvTransposeNd
 
 
 class ConvTranspose1d(_ConvTransposeNd):
-    __doc__ = _DOC.format(what="Transposed convolution", axes="L", **_TRANSPOSED)
+    """Transposed convolution of an input of shape (N, in_channels, L) or (in_channels, L).
+
+    The arguments are those of :class:`ConvTranspose2d`, with one size.
+    """
+
     _conv = staticmethod(F.conv_transpose1d)
 
     def __init__(
@@ -399,7 +410,34 @@ class ConvTranspose1d(_ConvTransposeNd):
 
 
 class ConvTranspose2d(_ConvTransposeNd):
-    __doc__ = _DOC.format(what="Transposed convolution", axes="H, W", **_TRANSPOSED)
+    """Transposed convolution of images: the gradient of :class:`Conv2d` with respect to its input.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Numbers of channels of input and output; both multiples of `groups`.
+    kernel_size, stride, padding, dilation : int or tuple of int
+        Those of the convolution; `padding` is what is taken off each side of the output.
+    output_padding : int or tuple of int
+        Positions added at each dimension's end, less than `stride` or `dilation`.
+    groups : int
+        Input and output channels are divided into this many groups that do not see each other.
+    bias : bool
+        Whether there is a bias.
+    padding_mode : {"zeros"}
+    device, dtype
+        Of weight and bias; the defaults if None.
+
+    The input has shape (N, in_channels, H, W) or (in_channels, H, W), the output (N, out_channels, H', W')
+    with ``H' = (H - 1) * stride - 2 * padding + dilation * (kernel_size - 1) + output_padding + 1``. The
+    weight has shape (in_channels, out_channels / groups, *kernel_size).
+
+    Raises
+    ------
+    ValueError
+        Where channels are no multiples of `groups`, or `padding_mode` is not "zeros".
+    """
+
     _conv = staticmethod(F.conv_transpose2d)
 
     def __init__(
@@ -415,7 +453,11 @@ class ConvTranspose2d(_ConvTransposeNd):
 
 
 class ConvTranspose3d(_ConvTransposeNd):
-    __doc__ = _DOC.format(what="Transposed convolution", axes="D, H, W", **_TRANSPOSED)
+    """Transposed convolution of an input of shape (N, in_channels, D, H, W) or (in_channels, D, H, W).
+
+    The arguments are those of :class:`ConvTranspose2d`, with three sizes.
+    """
+
     _conv = staticmethod(F.conv_transpose3d)
 
     def __init__(

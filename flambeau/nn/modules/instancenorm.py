@@ -16,21 +16,7 @@ __all__ = [
 
 
 class _InstanceNorm(_NormBase):
-    """Normalises each channel of each sample over its positions (Ulyanov et al. 2016).
-
-    Parameters
-    ----------
-    num_features : int
-        Number of channels.
-    eps : float
-        Added to the variance.
-    momentum : float
-        Share of the new statistics in the running ones.
-    affine, bias : bool
-        Whether the result is scaled and shifted by parameters.
-    track_running_stats : bool
-        Keep statistics and use them in evaluation.
-    """
+    """What instance normalisation of all numbers of dimensions shares."""
 
     # spatial dimensions; an input may lack the batch
     _spatial: int
@@ -112,17 +98,36 @@ class _InstanceNorm(_NormBase):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    __doc__ = _InstanceNorm.__doc__
+    """Instance normalisation of an input of shape (N, C, L) or (C, L); see :class:`InstanceNorm2d`."""
+
     _spatial = 1
 
 
 class InstanceNorm2d(_InstanceNorm):
-    __doc__ = _InstanceNorm.__doc__
+    """Normalises each channel of each sample over its positions (Ulyanov et al. 2016).
+
+    Parameters
+    ----------
+    num_features : int
+        Number of channels.
+    eps : float
+        Added to the variance.
+    momentum : float
+        Share of the new statistics in the running ones.
+    affine, bias : bool
+        Whether the result is scaled and shifted by parameters.
+    track_running_stats : bool
+        Keep statistics and use them in evaluation.
+
+    The input has shape (N, C, H, W) or (C, H, W), C being `num_features`; the output is like it.
+    """
+
     _spatial = 2
 
 
 class InstanceNorm3d(_InstanceNorm):
-    __doc__ = _InstanceNorm.__doc__
+    """Instance normalisation of an input of shape (N, C, D, H, W); see :class:`InstanceNorm2d`."""
+
     _spatial = 3
 
 

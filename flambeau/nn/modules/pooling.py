@@ -33,17 +33,7 @@ __all__ = [
 
 
 class _MaxPoolNd(Module):
-    """Maxima of windows.
-
-    Parameters
-    ----------
-    kernel_size, stride, padding, dilation : int or tuple of int
-        Size of the window, its steps (default: its size), padding with -inf, distance of its points.
-    return_indices : bool
-        Also give where the maxima were, for unpooling.
-    ceil_mode : bool
-        Let the last window reach over the edge.
-    """
+    """What max pooling of all numbers of dimensions shares."""
 
     __constants__ = ["kernel_size", "stride", "padding", "dilation", "return_indices", "ceil_mode"]
 
@@ -80,17 +70,33 @@ class _MaxPoolNd(Module):
 
 
 class MaxPool1d(_MaxPoolNd):
-    __doc__ = _MaxPoolNd.__doc__
+    """Maxima of windows of an input of shape (N, C, L) or (C, L); see :class:`MaxPool2d`."""
+
     _pool = staticmethod(F.max_pool1d)
 
 
 class MaxPool2d(_MaxPoolNd):
-    __doc__ = _MaxPoolNd.__doc__
+    """Maxima of windows of an input of shape (N, C, H, W) or (C, H, W).
+
+    Parameters
+    ----------
+    kernel_size, stride, padding, dilation : int or tuple of int
+        Size of the window, its steps (default: its size), padding with -inf, distance of its points.
+    return_indices : bool
+        Also give where the maxima were (int64, places in the flattened image), for :class:`MaxUnpool2d`.
+    ceil_mode : bool
+        Let the last window reach over the edge.
+
+    The output has height ``(H + 2 * padding - dilation * (kernel_size - 1) - 1) // stride + 1``, rounded up
+    with `ceil_mode`.
+    """
+
     _pool = staticmethod(F.max_pool2d)
 
 
 class MaxPool3d(_MaxPoolNd):
-    __doc__ = _MaxPoolNd.__doc__
+    """Maxima of windows of an input of shape (N, C, D, H, W) or (C, D, H, W); see :class:`MaxPool2d`."""
+
     _pool = staticmethod(F.max_pool3d)
 
 
@@ -115,34 +121,33 @@ class _MaxUnpoolNd(Module):
 
 
 class MaxUnpool1d(_MaxUnpoolNd):
-    __doc__ = _MaxUnpoolNd.__doc__
+    """Puts maxima of an input of shape (N, C, L) back to their places; see :class:`MaxUnpool2d`."""
+
     _sizes, _unpool = staticmethod(_single), staticmethod(F.max_unpool1d)
 
 
 class MaxUnpool2d(_MaxUnpoolNd):
-    __doc__ = _MaxUnpoolNd.__doc__
-    _sizes, _unpool = staticmethod(_pair), staticmethod(F.max_unpool2d)
-
-
-class MaxUnpool3d(_MaxUnpoolNd):
-    __doc__ = _MaxUnpoolNd.__doc__
-    _sizes, _unpool = staticmethod(_triple), staticmethod(F.max_unpool3d)
-
-
-class _AvgPoolNd(Module):
-    """Means of windows.
+    """Puts maxima of shape (N, C, H, W) back to where :class:`MaxPool2d` found them; zeros elsewhere.
 
     Parameters
     ----------
     kernel_size, stride, padding : int or tuple of int
-        Size of the window, its steps (default: its size), zeros around the input.
-    ceil_mode : bool
-        Let the last window reach over the edge.
-    count_include_pad : bool
-        Whether the padding counts in the mean.
-    divisor_override : int, optional
-        Divide by this instead of the size of the window.
+        Those of the pooling.
+
+    The output has height ``(H - 1) * stride - 2 * padding + kernel_size`` unless the call gives its size.
     """
+
+    _sizes, _unpool = staticmethod(_pair), staticmethod(F.max_unpool2d)
+
+
+class MaxUnpool3d(_MaxUnpoolNd):
+    """Puts maxima of an input of shape (N, C, D, H, W) back to their places; see :class:`MaxUnpool2d`."""
+
+    _sizes, _unpool = staticmethod(_triple), staticmethod(F.max_unpool3d)
+
+
+class _AvgPoolNd(Module):
+    """What average pooling of all numbers of dimensions shares."""
 
     __constants__ = ["kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"]
 
@@ -210,26 +215,33 @@ class _AvgPoolWithDivisor(_AvgPoolNd):
 
 
 class AvgPool2d(_AvgPoolWithDivisor):
-    __doc__ = _AvgPoolNd.__doc__
+    """Means of windows of an input of shape (N, C, H, W) or (C, H, W).
+
+    Parameters
+    ----------
+    kernel_size, stride, padding : int or tuple of int
+        Size of the window, its steps (default: its size), zeros around the input.
+    ceil_mode : bool
+        Let the last window reach over the edge.
+    count_include_pad : bool
+        Whether the padding counts in the mean.
+    divisor_override : int, optional
+        Divide by this instead of the size of the window.
+
+    The output has height ``(H + 2 * padding - kernel_size) // stride + 1``, rounded up with `ceil_mode`.
+    """
+
     _pool = staticmethod(F.avg_pool2d)
 
 
 class AvgPool3d(_AvgPoolWithDivisor):
-    __doc__ = _AvgPoolNd.__doc__
+    """Means of windows of an input of shape (N, C, D, H, W) or (C, D, H, W); see :class:`AvgPool2d`."""
+
     _pool = staticmethod(F.avg_pool3d)
 
 
 class _FractionalMaxPoolNd(Module):
-    """Maxima of windows at random steps (Graham 2014).
-
-    Parameters
-    ----------
-    kernel_size : int or tuple of int
-    output_size, output_ratio : number or tuple
-        The size of the output, or its ratio to that of the input: one of them.
-    return_indices : bool
-        Also give where the maxima were.
-    """
+    """What fractional max pooling of all numbers of dimensions shares."""
 
     __constants__ = ["kernel_size", "return_indices", "output_size", "output_ratio"]
 
@@ -269,12 +281,31 @@ class _FractionalMaxPoolNd(Module):
 
 
 class FractionalMaxPool2d(_FractionalMaxPoolNd):
-    __doc__ = _FractionalMaxPoolNd.__doc__
+    """Maxima of windows at random steps in an input of shape (N, C, H, W) or (C, H, W) (Graham 2014).
+
+    Parameters
+    ----------
+    kernel_size : int or tuple of int
+    output_size, output_ratio : number or tuple
+        The size of the output, or its ratio (in (0, 1)) to that of the input: one of them.
+    return_indices : bool
+        Also give where the maxima were.
+
+    Raises
+    ------
+    ValueError
+        Where none or both of `output_size` and `output_ratio` are given, or a ratio is not in (0, 1).
+    """
+
     _sizes, _pool = staticmethod(_pair), staticmethod(F.fractional_max_pool2d)
 
 
 class FractionalMaxPool3d(_FractionalMaxPoolNd):
-    __doc__ = _FractionalMaxPoolNd.__doc__
+    """Maxima of windows at random steps in an input of shape (N, C, D, H, W) or (C, D, H, W).
+
+    The arguments are those of :class:`FractionalMaxPool2d`.
+    """
+
     _sizes, _pool = staticmethod(_triple), staticmethod(F.fractional_max_pool3d)
 
 
@@ -309,17 +340,33 @@ class _LPPoolNd(Module):
 
 
 class LPPool1d(_LPPoolNd):
-    __doc__ = _LPPoolNd.__doc__
+    """`norm_type`-norms of windows of an input of shape (N, C, L) or (C, L); see :class:`LPPool2d`."""
+
     _pool = staticmethod(F.lp_pool1d)
 
 
 class LPPool2d(_LPPoolNd):
-    __doc__ = _LPPoolNd.__doc__
+    """`norm_type`-norms of windows of an input of shape (N, C, H, W) or (C, H, W).
+
+    Parameters
+    ----------
+    norm_type : float
+        The p of ``sum(x ** p) ** (1 / p)``; infinity gives the maximum.
+    kernel_size, stride : int or tuple of int
+        Size of the window, its steps (default: its size).
+    ceil_mode : bool
+        Let the last window reach over the edge.
+    """
+
     _pool = staticmethod(F.lp_pool2d)
 
 
 class LPPool3d(_LPPoolNd):
-    __doc__ = _LPPoolNd.__doc__
+    """`norm_type`-norms of windows of an input of shape (N, C, D, H, W) or (C, D, H, W).
+
+    The arguments are those of :class:`LPPool2d`.
+    """
+
     _pool = staticmethod(F.lp_pool3d)
 
 
@@ -343,17 +390,34 @@ class _AdaptiveMaxPoolNd(Module):
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd):
-    __doc__ = _AdaptiveMaxPoolNd.__doc__
+    """Maxima of as many windows as are asked for, of an input of shape (N, C, L) or (C, L).
+
+    The arguments are those of :class:`AdaptiveMaxPool2d`.
+    """
+
     _pool = staticmethod(F.adaptive_max_pool1d)
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
-    __doc__ = _AdaptiveMaxPoolNd.__doc__
+    """Maxima of as many windows as give (N, C, *output_size) of an input (N, C, H, W) or (C, H, W).
+
+    Parameters
+    ----------
+    output_size : int, None or a pair of them
+        Height and width of the output; None keeps that of the input.
+    return_indices : bool
+        Also give where the maxima were.
+    """
+
     _pool = staticmethod(F.adaptive_max_pool2d)
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
-    __doc__ = _AdaptiveMaxPoolNd.__doc__
+    """Maxima of as many windows as are asked for, of an input of shape (N, C, D, H, W) or (C, D, H, W).
+
+    The arguments are those of :class:`AdaptiveMaxPool2d`.
+    """
+
     _pool = staticmethod(F.adaptive_max_pool3d)
 
 
@@ -376,15 +440,30 @@ class _AdaptiveAvgPoolNd(Module):
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPoolNd):
-    __doc__ = _AdaptiveAvgPoolNd.__doc__
+    """Means of as many windows as are asked for, of an input of shape (N, C, L) or (C, L).
+
+    The arguments are those of :class:`AdaptiveAvgPool2d`.
+    """
+
     _pool = staticmethod(F.adaptive_avg_pool1d)
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPoolNd):
-    __doc__ = _AdaptiveAvgPoolNd.__doc__
+    """Means of as many windows as give (N, C, *output_size) of an input (N, C, H, W) or (C, H, W).
+
+    Parameters
+    ----------
+    output_size : int, None or a pair of them
+        Height and width of the output; None keeps that of the input.
+    """
+
     _pool = staticmethod(F.adaptive_avg_pool2d)
 
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
-    __doc__ = _AdaptiveAvgPoolNd.__doc__
+    """Means of as many windows as are asked for, of an input of shape (N, C, D, H, W) or (C, D, H, W).
+
+    The arguments are those of :class:`AdaptiveAvgPool2d`.
+    """
+
     _pool = staticmethod(F.adaptive_avg_pool3d)

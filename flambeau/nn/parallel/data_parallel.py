@@ -92,7 +92,13 @@ class DataParallel(Module):
         The dimension of the batch.
     """
 
-    def __init__(self, module: Module, device_ids=None, output_device=None, dim: int = 0) -> None:
+    def __init__(
+        self,
+        module: Module,
+        device_ids: Sequence[int | fb.device] | None = None,
+        output_device: int | fb.device | None = None,
+        dim: int = 0,
+    ) -> None:
         super().__init__()
         if device_ids is None:
             device_ids = list(range(fb.cuda.device_count())) if fb.cuda.is_available() else []
@@ -105,7 +111,7 @@ class DataParallel(Module):
         if len(self.device_ids) == 1:
             self.module.to(device_of(self.device_ids[0]))
 
-    def forward(self, *inputs, **kwargs):
+    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         """Call the module on all devices."""
         if not self.device_ids:
             return self.module(*inputs, **kwargs)
@@ -120,7 +126,12 @@ class DataParallel(Module):
 
 
 def data_parallel(
-    module: Module, inputs: Any, device_ids=None, output_device=None, dim: int = 0, module_kwargs=None
+    module: Module,
+    inputs: Any,
+    device_ids: Sequence[int | fb.device] | None = None,
+    output_device: int | fb.device | None = None,
+    dim: int = 0,
+    module_kwargs: dict[str, Any] | None = None,
 ) -> fb.Tensor:
     """:class:`DataParallel` as a function."""
     args = inputs if isinstance(inputs, tuple) else (inputs,)

@@ -1,6 +1,8 @@
 """One model in several processes, each with its own data, whose gradients are averaged."""
 
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import flambeau as fb
 from flambeau.nn.modules.module import Module
@@ -28,12 +30,16 @@ class DistributedDataParallel(Module):
     """
 
     def __init__(
-        self, module, device_ids=None, output_device=None, dim=0, broadcast_buffers=None, init_sync=True,
-        process_group=None, bucket_cap_mb=None, find_unused_parameters=False, check_reduction=False,
-        gradient_as_bucket_view=False, static_graph=False, delay_all_reduce_named_params=None,
-        param_to_hook_all_reduce=None, mixed_precision=None, device_mesh=None,
-        skip_all_reduce_unused_params=False, bucket_cap_mb_list=None, batched_grad_copy=False,
-        forward_sync_buffers=None,
+        self, module: Module, device_ids: Sequence[int | fb.device] | None = None,
+        output_device: int | fb.device | None = None, dim: int = 0, broadcast_buffers: bool | None = None,
+        init_sync: bool = True, process_group: "fb.distributed.ProcessGroup | None" = None,
+        bucket_cap_mb: float | None = None, find_unused_parameters: bool = False,
+        check_reduction: bool = False, gradient_as_bucket_view: bool = False, static_graph: bool = False,
+        delay_all_reduce_named_params: Sequence[tuple[str, fb.nn.Parameter]] | None = None,
+        param_to_hook_all_reduce: fb.nn.Parameter | None = None, mixed_precision: Any = None,
+        device_mesh: Any = None, skip_all_reduce_unused_params: bool = False,
+        bucket_cap_mb_list: Sequence[float] | None = None, batched_grad_copy: bool = False,
+        forward_sync_buffers: bool | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         if mixed_precision is not None:
@@ -62,14 +68,14 @@ class DistributedDataParallel(Module):
                 if param.requires_grad:
                     param.register_post_accumulate_grad_hook(self._average)
 
-    def _average(self, param) -> None:
+    def _average(self, param: fb.Tensor) -> None:
         if self.require_backward_grad_sync:
             with fb.no_grad():
                 fb.distributed.all_reduce(param.grad, group=self.process_group)
                 param.grad.div_(self._world_size)
 
     @contextmanager
-    def no_sync(self):
+    def no_sync(self) -> Iterator[None]:
         """Do not average gradients inside the ``with`` block; they add up until the next backward outside."""
         before = self.require_backward_grad_sync
         self.require_backward_grad_sync = False
@@ -78,7 +84,7 @@ class DistributedDataParallel(Module):
         finally:
             self.require_backward_grad_sync = before
 
-    def forward(self, *inputs, **kwargs):
+    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         """Call the module."""
         if self.broadcast_buffers and self.training and self._world_size > 1:
             with fb.no_grad():

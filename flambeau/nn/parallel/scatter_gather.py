@@ -1,5 +1,6 @@
 """Arguments and results of a module divided among devices and put together again."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import flambeau as fb
@@ -13,10 +14,10 @@ def is_namedtuple(obj: Any) -> bool:
     return isinstance(obj, tuple) and hasattr(obj, "_asdict") and hasattr(obj, "_fields")
 
 
-def scatter(inputs, target_gpus, dim=0):
+def scatter(inputs: Any, target_gpus: Sequence[int | str | fb.device], dim: int = 0) -> list:
     """`inputs`, one for each device: tensors in pieces along `dim`, containers by element, others whole."""
 
-    def divide(value):
+    def divide(value: Any) -> list:
         if isinstance(value, fb.Tensor):
             return list(comm.scatter(value, target_gpus, dim=dim))
         if is_namedtuple(value) and value:
@@ -30,7 +31,9 @@ def scatter(inputs, target_gpus, dim=0):
     return divide(inputs)
 
 
-def scatter_kwargs(inputs: tuple, kwargs: dict | None, target_gpus, dim: int = 0) -> tuple[tuple, tuple]:
+def scatter_kwargs(
+    inputs: tuple, kwargs: dict | None, target_gpus: Sequence[int | str | fb.device], dim: int = 0
+) -> tuple[tuple, tuple]:
     """Positional and keyword arguments for each device."""
     positional = scatter(inputs, target_gpus, dim) if inputs else []
     named = scatter(kwargs, target_gpus, dim) if kwargs else []
@@ -40,7 +43,7 @@ def scatter_kwargs(inputs: tuple, kwargs: dict | None, target_gpus, dim: int = 0
     return tuple(positional), tuple(named)
 
 
-def gather(outputs: Any, target_device, dim: int = 0) -> Any:
+def gather(outputs: Any, target_device: int | str | fb.device, dim: int = 0) -> Any:
     """The results of the devices as one result on `target_device`."""
     first = outputs[0]
     if isinstance(first, fb.Tensor):

@@ -83,7 +83,7 @@ def clip_grad_norm_(
 
 
 @functools.wraps(clip_grad_norm_)
-def clip_grad_norm(
+def clip_grad_norm(  # noqa: D103  (its docstring is that of the function it wraps)
     parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0,
     error_if_nonfinite: bool = False, foreach: bool | None = None,
 ) -> Tensor:  # fmt: skip

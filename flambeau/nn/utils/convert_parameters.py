@@ -8,7 +8,7 @@ from flambeau import Tensor
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
 
-def _check_device(param: Tensor, expected):
+def _check_device(param: Tensor, expected: fb.device | None) -> fb.device:
     if expected is not None and param.device != expected:
         raise TypeError("Found two parameters on different devices, this is currently not supported.")
     return param.device

@@ -1,15 +1,26 @@
 """Batch normalisation folded into the layer before it, for evaluation."""
 
+from __future__ import annotations
+
 import copy
+from typing import TYPE_CHECKING, TypeVar
 
 import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn.parameter import Parameter
 
+if TYPE_CHECKING:
+    from flambeau.nn.modules.batchnorm import _BatchNorm
+    from flambeau.nn.modules.conv import _ConvNd
+    from flambeau.nn.modules.linear import Linear
+
 __all__ = ["fuse_conv_bn_eval", "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights"]
 
+_Conv = TypeVar("_Conv", bound="_ConvNd")
+_Linear = TypeVar("_Linear", bound="Linear")
 
-def fuse_conv_bn_eval(conv, bn, transpose: bool = False):
+
+def fuse_conv_bn_eval(conv: _Conv, bn: _BatchNorm, transpose: bool = False) -> _Conv:
     """A convolution that computes what `conv` and `bn`, both in evaluation mode, compute together.
 
     Parameters
@@ -50,7 +61,7 @@ def fuse_conv_bn_weights(
     )
 
 
-def fuse_linear_bn_eval(linear, bn):
+def fuse_linear_bn_eval(linear: _Linear, bn: _BatchNorm) -> _Linear:
     """A linear layer that computes what `linear` and `bn`, both in evaluation mode, compute together."""
     if linear.training or bn.training:
         raise AssertionError("Fusion only for eval!")

@@ -1,9 +1,18 @@
 """Modules whose parameters are not initialised."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from flambeau.nn.modules.module import Module
+
 __all__ = ["skip_init"]
 
+_M = TypeVar("_M", bound="Module")
 
-def skip_init(module_cls, *args, **kwargs):
+
+def skip_init(module_cls: type[_M], *args: Any, **kwargs: Any) -> _M:
     """Make a module without spending time on initial values, which are undefined.
 
     Parameters

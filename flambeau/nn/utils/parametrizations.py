@@ -1,6 +1,7 @@
 """Parametrizations ready to use: orthogonal matrices, weight and spectral normalisation."""
 
 from enum import Enum, auto
+from typing import Any
 
 import flambeau as fb
 from flambeau import Tensor
@@ -128,7 +129,7 @@ def orthogonal(
     orthogonal_map: str | None = None,
     *,
     use_trivialization: bool = True,
-):
+) -> Module:
     """Keep a matrix (or batch of matrices) orthogonal (Lezcano-Casado 2019).
 
     Parameters
@@ -172,7 +173,7 @@ class _WeightNorm(Module):
         return fb.norm_except_dim(weight, 2, self.dim), weight
 
 
-def weight_norm(module: Module, name: str = "weight", dim: int = 0):
+def weight_norm(module: Module, name: str = "weight", dim: int = 0) -> Module:
     """Keep a weight as its magnitude and its direction (Salimans & Kingma 2016).
 
     Parameters
@@ -185,7 +186,13 @@ def weight_norm(module: Module, name: str = "weight", dim: int = 0):
     parametrize.register_parametrization(module, name, _WeightNorm(dim), unsafe=True)
 
     def rename_older_keys(
-        state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
     ) -> None:
         g_key, v_key = f"{prefix}{name}_g", f"{prefix}{name}_v"
         if g_key in state_dict and v_key in state_dict:
@@ -255,7 +262,7 @@ def spectral_norm(
     n_power_iterations: int = 1,
     eps: float = 1e-12,
     dim: int | None = None,
-):
+) -> Module:
     """Keep the largest singular value of a weight at one (Miyato et al. 2018).
 
     Parameters

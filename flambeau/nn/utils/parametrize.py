@@ -3,8 +3,9 @@ it.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import flambeau as fb
 from flambeau import Tensor
@@ -22,7 +23,7 @@ _cache: dict[tuple[int, str], Tensor] = {}
 
 
 @contextmanager
-def cached():
+def cached() -> Iterator[None]:
     """Compute each parametrized tensor once inside the ``with`` block."""
     global _cache_depth
     _cache_depth += 1
@@ -120,7 +121,7 @@ class ParametrizationList(ModuleList):
         if not self.unsafe:
             self._check_kept(shape, dtype)
 
-    def _check_kept(self, shape, dtype) -> None:
+    def _check_kept(self, shape: fb.Size, dtype: fb.dtype) -> None:
         value = self()
         if not isinstance(value, Tensor):
             raise ValueError(f"A parametrization must return a tensor. Got {type(value).__name__}.")
@@ -195,7 +196,7 @@ class ParametrizationList(ModuleList):
 # ----------------------------------------------------------------------------------------- classes
 
 
-def _deepcopy(self, memo):
+def _deepcopy(self: Module, memo: dict[int, Any]) -> Module:
     existing = memo.get(id(self))
     if existing is not None:
         return existing
@@ -205,7 +206,7 @@ def _deepcopy(self, memo):
     return replica
 
 
-def _getstate(self):
+def _getstate(self: Module) -> NoReturn:
     raise RuntimeError(
         "Serialization of parametrized modules is only supported through state_dict(). See:\n"
         "https://pytorch.org/tutorials/beginner/saving_loading_models.html#saving-loading-a-general-checkpoint-for-inference-and-or-resuming-training"
@@ -222,7 +223,7 @@ def _give_own_class(module: Module) -> None:
 
 
 def _add_property(module: Module, name: str) -> None:
-    def get(self) -> Tensor:
+    def get(self: Module) -> Tensor:
         parametrization = self.parametrizations[name]
         if not _cache_depth:
             return parametrization()
@@ -232,7 +233,7 @@ def _add_property(module: Module, name: str) -> None:
             value = _cache[key] = parametrization()
         return value
 
-    def set_value(self, value: Tensor) -> None:
+    def set_value(self: Module, value: Tensor) -> None:
         self.parametrizations[name].right_inverse(value)
 
     setattr(type(module), name, property(get, set_value))
@@ -243,7 +244,7 @@ def _add_property(module: Module, name: str) -> None:
 
 def register_parametrization(
     module: Module, tensor_name: str, parametrization: Module, *, unsafe: bool = False
-):
+) -> Module:
     """Let the parameter or buffer `tensor_name` be ``parametrization(original)`` from now on.
 
     Parameters
@@ -321,7 +322,7 @@ def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
     return tensor_name in parametrizations
 
 
-def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized: bool = True):
+def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized: bool = True) -> Module:
     """Make `tensor_name` an ordinary parameter or buffer again.
 
     Parameters
@@ -362,7 +363,7 @@ def type_before_parametrizations(module: Module) -> type:
 
 def transfer_parametrizations_and_params(
     from_module: Module, to_module: Module, tensor_name: str | None = None
-):
+) -> Module:
     """Give `to_module` copies of the parametrizations (all, or of one tensor) of `from_module`, and their
     values.
     """

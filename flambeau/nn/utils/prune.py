@@ -1,11 +1,17 @@
 """Pruning: masks that hold elements of parameters at zero."""
 
+from __future__ import annotations
+
 import numbers
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import flambeau as fb
 from flambeau import Tensor
+
+if TYPE_CHECKING:
+    from flambeau.nn.modules.module import Module
 
 __all__ = [
     "BasePruningMethod",
@@ -27,6 +33,8 @@ __all__ = [
     "is_pruned",
 ]
 
+_M = TypeVar("_M", bound="Module")
+
 
 class BasePruningMethod(ABC):
     """A way to choose what is pruned; as a forward pre-hook it applies the mask.
@@ -36,14 +44,14 @@ class BasePruningMethod(ABC):
 
     _tensor_name: str
 
-    def __call__(self, module, inputs) -> None:
+    def __call__(self, module: Module, inputs: tuple) -> None:
         setattr(module, self._tensor_name, self.apply_mask(module))
 
     @abstractmethod
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """The new mask, from the scores `t` and the mask so far."""
 
-    def apply_mask(self, module) -> Tensor:
+    def apply_mask(self, module: Module) -> Tensor:
         """The pruned tensor."""
         if self._tensor_name is None:
             raise AssertionError(f"Module {module} has to be pruned")
@@ -52,7 +60,9 @@ class BasePruningMethod(ABC):
         return mask.to(dtype=original.dtype) * original
 
     @classmethod
-    def apply(cls, module, name, *args, importance_scores=None, **kwargs):
+    def apply(
+        cls, module: Module, name: str, *args: Any, importance_scores: Tensor | None = None, **kwargs: Any
+    ) -> BasePruningMethod:
         """Prune the parameter `name` of `module` with this method, on top of what was pruned before.
 
         Parameters
@@ -108,7 +118,9 @@ class BasePruningMethod(ABC):
         module.register_forward_pre_hook(combined)
         return combined
 
-    def prune(self, t, default_mask=None, importance_scores=None):
+    def prune(
+        self, t: Tensor, default_mask: Tensor | None = None, importance_scores: Tensor | None = None
+    ) -> Tensor:
         """A pruned copy of the tensor `t`."""
         if importance_scores is not None:
             if importance_scores.shape != t.shape:
@@ -118,7 +130,7 @@ class BasePruningMethod(ABC):
         default_mask = fb.ones_like(t) if default_mask is None else default_mask
         return t * self.compute_mask(importance_scores, default_mask=default_mask)
 
-    def remove(self, module) -> None:
+    def remove(self, module: _M) -> None:
         """Make the pruned tensor the parameter again; what is zero stays zero."""
         name = self._tensor_name
         if name is None:
@@ -136,7 +148,7 @@ class BasePruningMethod(ABC):
 class PruningContainer(BasePruningMethod):
     """Several methods, applied one after the other to what is left."""
 
-    def __init__(self, *args) -> None:
+    def __init__(self, *args: BasePruningMethod | Iterable[BasePruningMethod]) -> None:
         self._pruning_methods: tuple = ()
         if len(args) == 1 and not isinstance(args[0], Iterable):
             self._tensor_name = args[0]._tensor_name
@@ -146,7 +158,7 @@ class PruningContainer(BasePruningMethod):
             for method in methods:
                 self.add_pruning_method(method)
 
-    def add_pruning_method(self, method) -> None:
+    def add_pruning_method(self, method: BasePruningMethod | None) -> None:
         """Add a method for the same tensor."""
         if method is not None:
             if not isinstance(method, BasePruningMethod):
@@ -161,10 +173,10 @@ class PruningContainer(BasePruningMethod):
     def __len__(self) -> int:
         return len(self._pruning_methods)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[BasePruningMethod]:
         return iter(self._pruning_methods)
 
-    def __getitem__(self, idx):
+    def __getitem__(self, idx: int) -> BasePruningMethod:
         return self._pruning_methods[idx]
 
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
@@ -202,12 +214,12 @@ class Identity(BasePruningMethod):
         return default_mask
 
     @classmethod
-    def apply(cls, module, name):
+    def apply(cls, module: Module, name: str) -> BasePruningMethod:
         """Add the mask."""
         return super().apply(module, name)
 
 
-def _check_amount(amount) -> None:
+def _check_amount(amount: int | float) -> None:
     if not isinstance(amount, numbers.Real):
         raise TypeError(f"Invalid type for amount: {amount}. Must be int or float.")
     if (isinstance(amount, numbers.Integral) and amount < 0) or (
@@ -218,7 +230,7 @@ def _check_amount(amount) -> None:
         )
 
 
-def _count(amount, size: int) -> int:
+def _count(amount: int | float, size: int) -> int:
     """How many of `size` elements `amount` (a number, or a fraction) stands for."""
     if not isinstance(amount, numbers.Integral):
         return round(amount * size)
@@ -232,7 +244,7 @@ class RandomUnstructured(BasePruningMethod):
 
     PRUNING_TYPE = "unstructured"
 
-    def __init__(self, amount) -> None:
+    def __init__(self, amount: int | float) -> None:
         _check_amount(amount)
         self.amount = amount
 
@@ -246,7 +258,7 @@ class RandomUnstructured(BasePruningMethod):
         return mask
 
     @classmethod
-    def apply(cls, module, name, amount):
+    def apply(cls, module: Module, name: str, amount: int | float) -> BasePruningMethod:
         """Prune `amount` of the parameter."""
         return super().apply(module, name, amount=amount)
 
@@ -256,7 +268,7 @@ class L1Unstructured(BasePruningMethod):
 
     PRUNING_TYPE = "unstructured"
 
-    def __init__(self, amount) -> None:
+    def __init__(self, amount: int | float) -> None:
         _check_amount(amount)
         self.amount = amount
 
@@ -270,7 +282,9 @@ class L1Unstructured(BasePruningMethod):
         return mask
 
     @classmethod
-    def apply(cls, module, name, amount, importance_scores=None):
+    def apply(
+        cls, module: Module, name: str, amount: int | float, importance_scores: Tensor | None = None
+    ) -> BasePruningMethod:
         """Prune `amount` of the parameter."""
         return super().apply(module, name, amount=amount, importance_scores=importance_scores)
 
@@ -298,7 +312,7 @@ class RandomStructured(BasePruningMethod):
 
     PRUNING_TYPE = "structured"
 
-    def __init__(self, amount, dim=-1) -> None:
+    def __init__(self, amount: int | float, dim: int = -1) -> None:
         _check_amount(amount)
         self.amount = amount
         self.dim = dim
@@ -315,7 +329,7 @@ class RandomStructured(BasePruningMethod):
         return default_mask * _channel_mask(t, self.dim, chances > limit).to(dtype=default_mask.dtype)
 
     @classmethod
-    def apply(cls, module, name, amount, dim=-1):
+    def apply(cls, module: Module, name: str, amount: int | float, dim: int = -1) -> BasePruningMethod:
         """Prune `amount` channels of the parameter."""
         return super().apply(module, name, amount=amount, dim=dim)
 
@@ -325,7 +339,7 @@ class LnStructured(BasePruningMethod):
 
     PRUNING_TYPE = "structured"
 
-    def __init__(self, amount, n, dim=-1) -> None:
+    def __init__(self, amount: int | float, n: int | float | str, dim: int = -1) -> None:
         _check_amount(amount)
         self.amount = amount
         self.n = n
@@ -344,7 +358,15 @@ class LnStructured(BasePruningMethod):
         return default_mask * _channel_mask(t, self.dim, kept).to(dtype=default_mask.dtype)
 
     @classmethod
-    def apply(cls, module, name, amount, n, dim, importance_scores=None):
+    def apply(
+        cls,
+        module: Module,
+        name: str,
+        amount: int | float,
+        n: int | float | str,
+        dim: int,
+        importance_scores: Tensor | None = None,
+    ) -> BasePruningMethod:
         """Prune `amount` channels of the parameter."""
         return super().apply(module, name, amount=amount, n=n, dim=dim, importance_scores=importance_scores)
 
@@ -354,7 +376,7 @@ class CustomFromMask(BasePruningMethod):
 
     PRUNING_TYPE = "global"
 
-    def __init__(self, mask) -> None:
+    def __init__(self, mask: Tensor) -> None:
         self.mask = mask
 
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
@@ -366,7 +388,7 @@ class CustomFromMask(BasePruningMethod):
         return default_mask * self.mask.to(dtype=default_mask.dtype)
 
     @classmethod
-    def apply(cls, module, name, mask):
+    def apply(cls, module: Module, name: str, mask: Tensor) -> BasePruningMethod:
         """Prune by `mask`."""
         return super().apply(module, name, mask=mask)
 
@@ -374,37 +396,51 @@ class CustomFromMask(BasePruningMethod):
 # -------------------------------------------------------------------------------------- functions
 
 
-def identity(module, name):
+def identity(module: _M, name: str) -> _M:
     """Give a parameter a mask that prunes nothing."""
     Identity.apply(module, name)
     return module
 
 
-def random_unstructured(module, name, amount):
+def random_unstructured(module: _M, name: str, amount: int | float) -> _M:
     """Prune `amount` (a number, or a fraction) of the elements at random."""
     RandomUnstructured.apply(module, name, amount)
     return module
 
 
-def l1_unstructured(module, name, amount, importance_scores=None):
+def l1_unstructured(
+    module: _M, name: str, amount: int | float, importance_scores: Tensor | None = None
+) -> _M:
     """Prune `amount` (a number, or a fraction) of the elements, those nearest to zero."""
     L1Unstructured.apply(module, name, amount=amount, importance_scores=importance_scores)
     return module
 
 
-def random_structured(module, name, amount, dim):
+def random_structured(module: _M, name: str, amount: int | float, dim: int) -> _M:
     """Prune `amount` channels along `dim` at random."""
     RandomStructured.apply(module, name, amount, dim)
     return module
 
 
-def ln_structured(module, name, amount, n, dim, importance_scores=None):
+def ln_structured(
+    module: _M,
+    name: str,
+    amount: int | float,
+    n: int | float | str,
+    dim: int,
+    importance_scores: Tensor | None = None,
+) -> _M:
     """Prune the `amount` channels along `dim` with the smallest `n`-norms."""
     LnStructured.apply(module, name, amount, n, dim, importance_scores=importance_scores)
     return module
 
 
-def global_unstructured(parameters, pruning_method, importance_scores=None, **kwargs) -> None:
+def global_unstructured(
+    parameters: Iterable[tuple[Module, str]],
+    pruning_method: type[BasePruningMethod],
+    importance_scores: Tensor | None = None,
+    **kwargs: Any,
+) -> None:
     """Prune elements of several parameters together.
 
     Parameters
@@ -445,13 +481,13 @@ def global_unstructured(parameters, pruning_method, importance_scores=None, **kw
         custom_from_mask(module, name, mask=piece.view_as(value))
 
 
-def custom_from_mask(module, name, mask):
+def custom_from_mask(module: _M, name: str, mask: Tensor) -> _M:
     """Prune where `mask` is zero."""
     CustomFromMask.apply(module, name, mask)
     return module
 
 
-def remove(module, name):
+def remove(module: _M, name: str) -> _M:
     """Make a pruned parameter an ordinary one again; what is zero stays zero."""
     for key, hook in module._forward_pre_hooks.items():
         if isinstance(hook, BasePruningMethod) and hook._tensor_name == name:
@@ -461,7 +497,7 @@ def remove(module, name):
     raise ValueError(f"Parameter '{name}' of module {module} has to be pruned before pruning can be removed")
 
 
-def is_pruned(module) -> bool:
+def is_pruned(module: Module) -> bool:
     """Whether a parameter in `module`, or below it, is pruned."""
     return any(
         isinstance(hook, BasePruningMethod)

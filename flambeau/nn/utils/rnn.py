@@ -1,10 +1,14 @@
 """Sequences of different lengths: padded, or packed so that no padding is computed."""
 
 from collections import namedtuple
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Self
 
 import flambeau as fb
 from flambeau import Tensor
+
+if TYPE_CHECKING:
+    import numpy
 
 __all__ = [
     "PackedSequence", "invert_permutation", "pack_padded_sequence", "pad_packed_sequence", "pad_sequence",
@@ -16,7 +20,7 @@ PackedSequence_.__module__ = __name__
 PackedSequence_.__qualname__ = PackedSequence_.__name__ = "PackedSequence_"
 
 
-def bind(optional, fn):
+def bind(optional: Tensor | None, fn: Callable[[Tensor], Tensor]) -> Tensor | None:
     """``fn(optional)``, or None for None."""
     return None if optional is None else fn(optional)
 
@@ -33,7 +37,13 @@ class PackedSequence(PackedSequence_):
         The order by length, and the way back.
     """
 
-    def __new__(cls, data, batch_sizes=None, sorted_indices=None, unsorted_indices=None):
+    def __new__(
+        cls,
+        data: Tensor | tuple[Tensor, Tensor] | list[Tensor],
+        batch_sizes: Tensor | None = None,
+        sorted_indices: Tensor | None = None,
+        unsorted_indices: Tensor | None = None,
+    ) -> Self:
         if batch_sizes is None:
             # an older form: one pair
             if not isinstance(data, (list, tuple)) or len(data) != 2:
@@ -50,7 +60,7 @@ class PackedSequence(PackedSequence_):
             )
         return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
 
-    def to(self, *args, **kwargs):
+    def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move or cast the data as ``Tensor.to`` does; the indices follow to the device."""
         data = self.data.to(*args, **kwargs)
         if data is self.data:
@@ -58,49 +68,49 @@ class PackedSequence(PackedSequence_):
         indices = [bind(i, lambda t: t.to(data.device)) for i in (self.sorted_indices, self.unsorted_indices)]
         return type(self)(data, self.batch_sizes, *indices)
 
-    def pin_memory(self):
+    def pin_memory(self) -> Self:
         """The sequence in page-locked memory."""
         data, _, *indices = [bind(t, lambda t: t.pin_memory()) for t in self]
         return type(self)(data, self.batch_sizes, *indices)
 
-    def cuda(self, *args, **kwargs):
+    def cuda(self, *args: Any, **kwargs: Any) -> Self:
         """The sequence on a CUDA device."""
         probe = fb.tensor((), dtype=self.data.dtype, device=self.data.device).to(*args, **kwargs)
         return self.to(*args, **kwargs) if probe.is_cuda else self.to(*args, device="cuda", **kwargs)
 
-    def cpu(self, *args, **kwargs):
+    def cpu(self, *args: Any, **kwargs: Any) -> Self:
         """The sequence in main memory."""
         return self.to(*args, device="cpu", **kwargs)
 
-    def double(self):
+    def double(self) -> Self:
         """Cast the data to float64."""
         return self.to(dtype=fb.double)
 
-    def float(self):
+    def float(self) -> Self:
         """Cast the data to float32."""
         return self.to(dtype=fb.float)
 
-    def half(self):
+    def half(self) -> Self:
         """Cast the data to float16."""
         return self.to(dtype=fb.half)
 
-    def long(self):
+    def long(self) -> Self:
         """Cast the data to int64."""
         return self.to(dtype=fb.long)
 
-    def int(self):
+    def int(self) -> Self:
         """Cast the data to int32."""
         return self.to(dtype=fb.int)
 
-    def short(self):
+    def short(self) -> Self:
         """Cast the data to int16."""
         return self.to(dtype=fb.short)
 
-    def char(self):
+    def char(self) -> Self:
         """Cast the data to int8."""
         return self.to(dtype=fb.int8)
 
-    def byte(self):
+    def byte(self) -> Self:
         """Cast the data to uint8."""
         return self.to(dtype=fb.uint8)
 
@@ -122,7 +132,7 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     return fb.empty_like(permutation, memory_format=fb.contiguous_format).scatter_(0, permutation, places)
 
 
-def _flat_places(batch_sizes, batch: int) -> Tensor:
+def _flat_places(batch_sizes: "numpy.ndarray", batch: int) -> Tensor:
     """Where packed elements are in a padded tensor of (time * batch) rows; the sizes are a NumPy array."""
     import numpy as np
 

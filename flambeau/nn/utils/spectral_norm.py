@@ -1,12 +1,21 @@
 """Spectral normalisation by a hook (the older form; see :mod:`flambeau.nn.utils.parametrizations`)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
 import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn.functional import normalize
 from flambeau.nn.parameter import Parameter
 
+if TYPE_CHECKING:
+    from flambeau.nn.modules.module import Module
+
 __all__ = ["SpectralNorm", "SpectralNormLoadStateDictPreHook", "SpectralNormStateDictHook", "spectral_norm",
            "remove_spectral_norm"]  # fmt: skip
+
+_M = TypeVar("_M", bound="Module")
 
 
 class SpectralNorm:
@@ -33,7 +42,7 @@ class SpectralNorm:
         """`weight` with dimension `dim` as rows."""
         return weight.movedim(self.dim, 0).flatten(1) if self.dim != 0 else weight.reshape(weight.size(0), -1)
 
-    def compute_weight(self, module, do_power_iteration: bool) -> Tensor:
+    def compute_weight(self, module: Module, do_power_iteration: bool) -> Tensor:
         """The normalised weight; the iteration goes on from where it was."""
         weight = getattr(module, self.name + "_orig")
         u = getattr(module, self.name + "_u")
@@ -49,7 +58,7 @@ class SpectralNorm:
                 v = v.clone(memory_format=fb.contiguous_format)
         return weight / fb.dot(u, fb.mv(matrix, v))
 
-    def remove(self, module) -> None:
+    def remove(self, module: Module) -> None:
         """Make the weight a parameter again."""
         with fb.no_grad():
             weight = self.compute_weight(module, do_power_iteration=False)
@@ -58,7 +67,7 @@ class SpectralNorm:
             delattr(module, self.name + part)
         module.register_parameter(self.name, Parameter(weight.detach()))
 
-    def __call__(self, module, inputs) -> None:
+    def __call__(self, module: Module, inputs: Any) -> None:
         setattr(module, self.name, self.compute_weight(module, do_power_iteration=module.training))
 
     def _solve_v_and_rescale(self, matrix: Tensor, u: Tensor, target_sigma: Tensor) -> Tensor:
@@ -67,7 +76,7 @@ class SpectralNorm:
         return v.mul_(target_sigma / fb.dot(u, fb.mv(matrix, v)))
 
     @staticmethod
-    def apply(module, name: str, n_power_iterations: int, dim: int, eps: float):
+    def apply(module: Module, name: str, n_power_iterations: int, dim: int, eps: float) -> SpectralNorm:
         """Normalise the parameter `name` of `module` from now on; returns the hook."""
         for hook in module._forward_pre_hooks.values():
             if isinstance(hook, SpectralNorm) and hook.name == name:
@@ -104,7 +113,14 @@ class SpectralNormLoadStateDictPreHook:
         self.fn = fn
 
     def __call__(
-        self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
     ) -> None:
         hook = self.fn
         version = local_metadata.get("spectral_norm", {}).get(hook.name + ".version", None)
@@ -139,7 +155,9 @@ class SpectralNormStateDictHook:
     def __init__(self, fn: SpectralNorm) -> None:
         self.fn = fn
 
-    def __call__(self, module, state_dict, prefix, local_metadata) -> None:
+    def __call__(
+        self, module: Module, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any]
+    ) -> None:
         versions = local_metadata.setdefault("spectral_norm", {})
         key = self.fn.name + ".version"
         if key in versions:
@@ -148,8 +166,8 @@ class SpectralNormStateDictHook:
 
 
 def spectral_norm(
-    module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
-):
+    module: _M, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
+) -> _M:
     """Divide a weight by its largest singular value before each call (Miyato et al. 2018).
 
     Parameters
@@ -170,7 +188,7 @@ def spectral_norm(
     return module
 
 
-def remove_spectral_norm(module, name: str = "weight"):
+def remove_spectral_norm(module: _M, name: str = "weight") -> _M:
     """Undo :func:`spectral_norm`."""
     for key, hook in module._forward_pre_hooks.items():
         if isinstance(hook, SpectralNorm) and hook.name == name:

@@ -1,16 +1,23 @@
 """Calls of a module with other tensors in place of its own."""
 
+from __future__ import annotations
+
 import contextlib
 import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from flambeau import Tensor
+
+if TYPE_CHECKING:
+    from flambeau.nn.modules.module import Module
 
 __all__ = ["functional_call"]
 
 _ABSENT = object()
 
 
-def _registry(module, name: str) -> dict | None:
+def _registry(module: Module, name: str) -> dict | None:
     """The dictionary in which `module` keeps its tensor `name`."""
     for members in (module._parameters, module._buffers):
         if name in members:
@@ -20,8 +27,8 @@ def _registry(module, name: str) -> dict | None:
 
 @contextlib.contextmanager
 def _reparametrize_module(
-    module, tensors: dict[str, Tensor], tie_weights: bool = False, strict: bool = False
-):
+    module: Module, tensors: dict[str, Tensor], tie_weights: bool = False, strict: bool = False
+) -> Iterator[None]:
     """`module` with `tensors` in it; its own ones are back afterwards."""
     own = dict(module.named_parameters(remove_duplicate=False))
     own.update(module.named_buffers(remove_duplicate=False))
@@ -76,9 +83,9 @@ def _reparametrize_module(
 
 
 def functional_call(
-    module, parameters_and_buffers: dict[str, Tensor], args=None, kwargs: dict | None = None, *,
-    tie_weights: bool = True, strict: bool = False,
-):  # fmt: skip
+    module: Module, parameters_and_buffers: dict[str, Tensor], args: Any = None, kwargs: dict | None = None,
+    *, tie_weights: bool = True, strict: bool = False,
+) -> Any:  # fmt: skip
     """The older name of ``flambeau.func.functional_call``."""
     warnings.warn(
         "`torch.nn.utils.stateless.functional_call` is deprecated as of PyTorch 2.0 and will be removed in a "
@@ -93,9 +100,9 @@ def functional_call(
 
 
 def _functional_call(
-    module, parameters_and_buffers: dict[str, Tensor], args=None, kwargs: dict | None = None, *,
-    tie_weights: bool = True, strict: bool = False,
-):  # fmt: skip
+    module: Module, parameters_and_buffers: dict[str, Tensor], args: Any = None, kwargs: dict | None = None,
+    *, tie_weights: bool = True, strict: bool = False,
+) -> Any:  # fmt: skip
     """Call `module` with `parameters_and_buffers` (by dotted name) instead of its own tensors.
 
     Parameters

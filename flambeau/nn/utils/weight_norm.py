@@ -1,12 +1,20 @@
 """Weight normalisation by a hook (the older form; see :mod:`flambeau.nn.utils.parametrizations`)."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn.parameter import Parameter, UninitializedParameter
 
+if TYPE_CHECKING:
+    from flambeau.nn.modules.module import Module
+
 __all__ = ["WeightNorm", "weight_norm", "remove_weight_norm"]
+
+_M = TypeVar("_M", bound="Module")
 
 
 def normalised(v: Tensor, g: Tensor, dim: int) -> Tensor:
@@ -21,12 +29,12 @@ class WeightNorm:
         self.name = name
         self.dim = -1 if dim is None else dim
 
-    def compute_weight(self, module) -> Tensor:
+    def compute_weight(self, module: Module) -> Tensor:
         """The weight."""
         return normalised(getattr(module, self.name + "_v"), getattr(module, self.name + "_g"), self.dim)
 
     @staticmethod
-    def apply(module, name: str, dim: int):
+    def apply(module: Module, name: str, dim: int) -> WeightNorm:
         """Replace the parameter `name` of `module` by magnitude and direction; returns the hook."""
         warnings.warn(
             "`torch.nn.utils.weight_norm` is deprecated in favor of "
@@ -51,7 +59,7 @@ class WeightNorm:
         module.register_forward_pre_hook(hook)
         return hook
 
-    def remove(self, module) -> None:
+    def remove(self, module: Module) -> None:
         """Make the weight a parameter again."""
         weight = self.compute_weight(module)
         delattr(module, self.name)
@@ -59,11 +67,11 @@ class WeightNorm:
         del module._parameters[self.name + "_v"]
         setattr(module, self.name, Parameter(weight.data))
 
-    def __call__(self, module, inputs) -> None:
+    def __call__(self, module: Module, inputs: Any) -> None:
         setattr(module, self.name, self.compute_weight(module))
 
 
-def weight_norm(module, name: str = "weight", dim: int = 0):
+def weight_norm(module: _M, name: str = "weight", dim: int = 0) -> _M:
     """Replace a weight by its magnitude ``{name}_g`` and direction ``{name}_v`` (Salimans & Kingma 2016).
 
     Parameters
@@ -77,7 +85,7 @@ def weight_norm(module, name: str = "weight", dim: int = 0):
     return module
 
 
-def remove_weight_norm(module, name: str = "weight"):
+def remove_weight_norm(module: _M, name: str = "weight") -> _M:
     """Undo :func:`weight_norm`."""
     for key, hook in module._forward_pre_hooks.items():
         if isinstance(hook, WeightNorm) and hook.name == name:
