@@ -235,10 +235,13 @@ void start_rows(void* c, int64_t ldc, int64_t m, int64_t n, const void* bias, si
     for (int64_t i = 0; i < m; ++i) std::memcpy(static_cast<char*>(c) + i * ldc * size, bias, n * size);
 }
 
-// Large products go to oneDNN, which comes five parts in a hundred closer to what the machine can do. Its sgemm is slow
-// at packing a transposed B, its primitive is not. False when the operands' memory is not what it takes.
+// Large products, and those of long rows, go to oneDNN, which comes five to fifteen parts in a hundred closer to what
+// the machine can do. Its sgemm is slow at packing a transposed B, its primitive is not. False when the operands'
+// memory is not what it takes.
 bool gemm_large(const GemmBlock& g) {
-    if (std::min({g.m, g.n, g.k}) < 320) return false;
+    const int64_t least = std::min(g.m, g.n);
+    const bool large = std::min(least, g.k) >= 320, deep = g.k >= 512 && least >= 128;
+    if (!large && !deep) return false;
     const Matrix a{g.a, g.a_row, g.a_col}, b{g.b, g.b_row, g.b_col};
     Operand oa, ob;
     if (!fits(a, g.m, g.k, oa) || !fits(b, g.k, g.n, ob)) return false;

@@ -31,6 +31,8 @@ def check_products():
     shapes = [
         *itertools.product(SIZES, repeat=3),
         (260, 140, 530),
+        (130, 150, 520),
+        (140, 130, 700),
         (1, 400, 600),
         (6, 90, 300),
         (350, 330, 340),
