@@ -26,7 +26,7 @@ __all__ = [
     "load",
 ]
 
-_LAZY = {"load": "_load", "OnnxModule": "_load", "symbol": "_table"}
+_LAZY = {"load": "_load", "OnnxModule": "_load", "symbol": "_table", "reader": "_readers"}
 _exporting = False
 
 

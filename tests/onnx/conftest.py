@@ -10,7 +10,8 @@ def onnx():
 
 @pytest.fixture
 def runs_alike(onnx):
-    """Export, check the model, and compare onnxruntime with flambeau for several arguments."""
+    """Export, check the model, compare onnxruntime and the model read again with the program, for each "
+    "example."""
     pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
     import flambeau as torch
     from flambeau.jit._program import take_apart
@@ -20,14 +21,18 @@ def runs_alike(onnx):
             model.eval()
         program = torch.onnx.export(model, examples[0], dynamic_shapes=shapes, **options)
         onnx.checker.check_model(program.model_proto, full_check=True)
+        read = torch.onnx.load(program.model_proto)
         for args in examples:
-            wanted, given = [], []
+            wanted, given, again, inputs = [], [], [], []
             with torch.no_grad():
                 structure = take_apart(model(*args), wanted)
+                take_apart(args, inputs)
+                take_apart(read(*inputs), again)
             assert take_apart(program(*args), given) == structure
-            for w, g in zip(wanted, given):
-                assert (w.shape, w.dtype) == (g.shape, g.dtype)
-                torch.testing.assert_close(g, w, rtol=tolerance, atol=tolerance, equal_nan=True)
+            for w, *others in zip(wanted, given, again, strict=True):
+                for g in others:
+                    assert (w.shape, w.dtype) == (g.shape, g.dtype)
+                    torch.testing.assert_close(g, w, rtol=tolerance, atol=tolerance, equal_nan=True)
         return program
 
     return check

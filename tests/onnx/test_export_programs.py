@@ -83,15 +83,18 @@ def test_reductions_and_order(runs_alike):
     runs_alike(f, (torch.randn(2, 4, 5),), (torch.randn(3, 4, 5),), shapes=({0: "n"},), tolerance=1e-5)
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1", "resnet18"])
-def test_networks_of_images(name, runs_alike):
+def test_networks_of_images(runs_alike):
     torch.manual_seed(0)
-    model = models.get_model(name, weights=None, num_classes=5)
-    examples = [(torch.randn(n, 3, 64, 64),) for n in (1, 3)]
+    model = models.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1], num_classes=5)
+    examples = [(torch.randn(n, 3, 32, 32),) for n in (1, 3)]
     program = runs_alike(model, *examples, shapes=({0: "batch"},), tolerance=1e-3)
     weights = {t.name for t in program.model_proto.graph.initializer}
-    state = {n for n in model.state_dict() if not n.endswith("num_batches_tracked")}
-    assert state <= weights
+    assert weights >= {n for n in model.state_dict() if not n.endswith("num_batches_tracked")}
+
+
+def test_a_mobile_network(runs_alike):
+    torch.manual_seed(0)
+    runs_alike(models.mobilenet_v3_small(num_classes=5), (torch.randn(1, 3, 32, 32),), tolerance=1e-3)
 
 
 def test_names_and_dynamic_axes(onnx, tmp_path):
