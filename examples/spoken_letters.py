@@ -7,7 +7,7 @@ recordings go further.
 
 Data: Debian's package klettres-data (apt install klettres-data), one speaker a language; of each alphabet
 every fourth letter is held back. What it learns of a language is thus also the voice. The recordings are Ogg
-files: pip install soundfile. Result: 76.9 % of 117 letters in the right one of 15 languages; 24 s of one
+files: pip install soundfile. Result: 76.1 % of 117 letters in the right one of 15 languages; 24 s of one
 core.
 """
 
