@@ -162,8 +162,8 @@ def test_elastic_draws():
     fb.manual_seed(4)
     displacement = T.ElasticTransform.get_params([2.0, 3.0], [0.0, 0.0], [4, 6])
     fb.manual_seed(4)
-    x = (fb.rand(1, 1, 4, 6) * 2 - 1) * 2.0 / 4
-    y = (fb.rand(1, 1, 4, 6) * 2 - 1) * 3.0 / 6
+    x = (fb.rand(1, 1, 4, 6) * 2 - 1) * 2.0 / 6
+    y = (fb.rand(1, 1, 4, 6) * 2 - 1) * 3.0 / 4
     assert displacement.equal(fb.stack([x[:, 0], y[:, 0]], dim=-1))
 
 
@@ -193,8 +193,7 @@ def test_bytes_are_resized_as_pillow_does():
             native = fb.nn.functional.interpolate(tensor[None], **how)[0]
             difference = (native.int() - theirs).abs()
             assert difference.max() <= 2 and (difference > 0).float().mean() < 0.05
-            expected = native if mode == T.InterpolationMode.BICUBIC else rounded.to(fb.uint8)
-            assert v2.functional.resize(tensor, list(size), mode).equal(expected)
+            assert v2.functional.resize(tensor, list(size), mode).equal(native)
 
 
 def test_sizes_from_the_longer_side():

@@ -64,6 +64,8 @@ def test_flickr(tmp_path):
     write(tmp_path / "list.token", "34_cd.jpg#0\tone\n34_cd.jpg#1\ttwo\n12_ab.jpg#0\tthree\n")
     data = datasets.Flickr30k(tmp_path, str(tmp_path / "list.token"), target_transform=len)
     assert [target for _, target in data] == [1, 2]
+    data = datasets.Flickr30k(tmp_path, str(tmp_path / "list.token"), loader=lambda path: path[-9:])
+    assert data[0][0] == "12_ab.jpg"
 
 
 def test_stanford_cars(tmp_path):

@@ -223,6 +223,9 @@ def test_sanitize_points():
     assert valid.tolist() == [False, True] and kept.tolist() == [[[3, 4], [39, 31]]]
     assert F.sanitize_keypoints(groups[:0], (32, 40))[0].shape == (0, 2, 2)
     assert v2.SanitizeKeyPoints()(points).shape == (2, 2)
+    whole = tv_tensors.Mask(fb.zeros(3, 32, 40))  # of the picture, not of each box
+    kept = v2.SanitizeBoundingBoxes(labels_getter=None)({"boxes": boxes([[-5.0, 1, 9, 9]]), "mask": whole})
+    assert kept["mask"].shape == (3, 32, 40) and len(kept["boxes"]) == 0
     with pytest.raises(ValueError, match="canvas_size cannot be None"):
         F.sanitize_keypoints(groups)
     with pytest.raises(ValueError, match="canvas_size must be None"):
@@ -394,7 +397,14 @@ def test_probabilities_are_checked():
 @pytest.mark.parametrize(
     ("transform", "text"),
     [
-        (v2.Resize(5), "Resize(size=[5], interpolation=InterpolationMode.BILINEAR, antialias=True)"),
+        (v2.Resize(5), "Resize(size=[5], interpolation=bilinear, antialias=True)"),
+        (
+            v2.Resize(5, v1.InterpolationMode.BICUBIC),
+            "Resize(size=[5], interpolation=InterpolationMode.BICUBIC, antialias=True)",
+        ),
+        (v2.GaussianBlur(3, (1, 2)), "GaussianBlur(kernel_size=(3, 3), sigma=[1.0, 2.0])"),
+        (v1.RandomPosterize(3), "RandomPosterize(bits=3,p=0.5)"),
+        (v1.RandomAffine(0), "RandomAffine(degrees=[0.0, 0.0])"),
         (v2.RandomHorizontalFlip(), "RandomHorizontalFlip(p=0.5)"),
         (v2.CenterCrop(4), "CenterCrop(size=(4, 4))"),
         (
@@ -407,14 +417,13 @@ def test_probabilities_are_checked():
         (v2.ToImage(), "ToImage()"),
         (
             v2.RandomRotation(10),
-            "RandomRotation(degrees=[-10.0, 10.0], interpolation=InterpolationMode.NEAREST, "
-            "expand=False, fill=0)",
+            "RandomRotation(degrees=[-10.0, 10.0], interpolation=nearest, expand=False, fill=0)",
         ),
         (v2.Compose([v2.ToImage(), v2.Identity()]), "Compose(\n      ToImage()\n      Identity()\n)"),
         (
             v2.RandomResizedCrop(8),
             "RandomResizedCrop(size=(8, 8), scale=(0.08, 1.0), ratio=(0.75, 1.3333333333333333), "
-            "interpolation=InterpolationMode.BILINEAR, antialias=True)",
+            "interpolation=bilinear, antialias=True)",
         ),
     ],
 )

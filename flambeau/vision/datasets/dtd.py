@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 from ._listed import NOT_FOUND, ListedImages
+from .folder import default_loader
 from .utils import download_and_extract_archive, verify_str_arg
 
 
@@ -24,6 +26,7 @@ class DTD(ListedImages):
         transform: Callable | None = None,
         target_transform: Callable | None = None,
         download: bool = False,
+        loader: Callable[[Any], Any] = default_loader,
     ) -> None:
         self._split = verify_str_arg(split, "split", ("train", "val", "test"))
         if not isinstance(partition, int) or not 1 <= partition <= 10:
@@ -33,6 +36,7 @@ class DTD(ListedImages):
             )
         self._partition = partition
         super().__init__(root, transform=transform, target_transform=target_transform)
+        self.loader = loader
         self._base_folder = pathlib.Path(self.root) / "dtd"
         self._images_folder = self._base_folder / "dtd" / "images"
         if download and not self._base_folder.is_dir():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 from ._listed import NOT_FOUND, ListedImages
+from .folder import default_loader
 from .utils import download_and_extract_archive, verify_str_arg
 
 
@@ -27,8 +29,10 @@ class FGVCAircraft(ListedImages):
         transform: Callable | None = None,
         target_transform: Callable | None = None,
         download: bool = False,
+        loader: Callable[[Any], Any] = default_loader,
     ) -> None:
         super().__init__(root, transform=transform, target_transform=target_transform)
+        self.loader = loader
         self._split = verify_str_arg(split, "split", ("train", "val", "trainval", "test"))
         level = self._annotation_level = verify_str_arg(
             annotation_level, "annotation_level", tuple(self._LISTS)

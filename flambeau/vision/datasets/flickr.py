@@ -8,7 +8,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Any
 
-from .folder import pil_loader
+from .folder import default_loader
 from .vision import VisionDataset
 
 
@@ -57,8 +57,10 @@ class _Flickr(VisionDataset):
         ann_file: str,
         transform: Callable | None = None,
         target_transform: Callable | None = None,
+        loader: Callable[[str], Any] = default_loader,
     ) -> None:
         super().__init__(root, transform=transform, target_transform=target_transform)
+        self.loader = loader
         self.ann_file = os.path.expanduser(ann_file)
         self.annotations = self._read()
         self.ids = sorted(self.annotations)
@@ -71,7 +73,7 @@ class _Flickr(VisionDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         name = self.ids[index]
-        return self._transformed(pil_loader(self._path(name)), self.annotations[name])
+        return self._transformed(self.loader(self._path(name)), self.annotations[name])
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 from ._listed import CORRUPTED, ListedImages
 from ._matlab import read_matlab
+from .folder import default_loader
 from .utils import check_integrity, download_and_extract_archive, download_url, verify_str_arg
 
 
@@ -29,8 +31,10 @@ class Flowers102(ListedImages):
         transform: Callable | None = None,
         target_transform: Callable | None = None,
         download: bool = False,
+        loader: Callable[[Any], Any] = default_loader,
     ) -> None:
         super().__init__(root, transform=transform, target_transform=target_transform)
+        self.loader = loader
         self._split = verify_str_arg(split, "split", ("train", "val", "test"))
         self._base_folder = pathlib.Path(self.root) / "flowers-102"
         self._images_folder = self._base_folder / "jpg"

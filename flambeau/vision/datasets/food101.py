@@ -6,8 +6,10 @@ import json
 import os
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 from ._listed import NOT_FOUND, ListedImages
+from .folder import default_loader
 from .utils import download_and_extract_archive, verify_str_arg
 
 
@@ -24,8 +26,10 @@ class Food101(ListedImages):
         transform: Callable | None = None,
         target_transform: Callable | None = None,
         download: bool = False,
+        loader: Callable[[Any], Any] = default_loader,
     ) -> None:
         super().__init__(root, transform=transform, target_transform=target_transform)
+        self.loader = loader
         self._split = verify_str_arg(split, "split", ("train", "test"))
         self._base_folder = pathlib.Path(self.root) / "food-101"
         self._meta_folder, self._images_folder = self._base_folder / "meta", self._base_folder / "images"

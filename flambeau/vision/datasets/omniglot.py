@@ -29,11 +29,13 @@ class Omniglot(VisionDataset):
         transform: Callable | None = None,
         target_transform: Callable | None = None,
         download: bool = False,
+        loader: Callable[[str], Any] | None = None,
     ) -> None:
         super().__init__(
             os.path.join(root, self.folder), transform=transform, target_transform=target_transform
         )
         self.background = background
+        self.loader = loader
         part = "images_background" if background else "images_evaluation"
         if download:
             self.download(part)
@@ -53,7 +55,8 @@ class Omniglot(VisionDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         path, label = self._flat_character_images[index]
-        return self._transformed(pil().open(path).convert("L"), label)
+        picture = pil().open(path).convert("L") if self.loader is None else self.loader(path)
+        return self._transformed(picture, label)
 
     def __len__(self) -> int:
         return len(self._flat_character_images)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 from ._listed import NOT_FOUND, ListedImages
+from .folder import default_loader
 from .utils import download_and_extract_archive
 
 
@@ -22,8 +24,10 @@ class SUN397(ListedImages):
         transform: Callable | None = None,
         target_transform: Callable | None = None,
         download: bool = False,
+        loader: Callable[[Any], Any] = default_loader,
     ) -> None:
         super().__init__(root, transform=transform, target_transform=target_transform)
+        self.loader = loader
         folder = pathlib.Path(self.root) / "SUN397"
         if download and not folder.is_dir():
             download_and_extract_archive(self._DATASET_URL, self.root, md5=self._DATASET_MD5)

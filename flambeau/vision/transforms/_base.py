@@ -12,6 +12,7 @@ class Shown(nn.Module):
 
     shown: tuple[str, ...] = ()
     modes_in_full = False  # InterpolationMode.BILINEAR instead of bilinear
+    between = ", "
 
     def __repr__(self) -> str:
         parts = []
@@ -19,4 +20,4 @@ class Shown(nn.Module):
             value = getattr(self, name)
             short = isinstance(value, InterpolationMode) and not self.modes_in_full
             parts.append(f"{name}={value.value if short else value}")
-        return f"{type(self).__name__}({', '.join(parts)})"
+        return f"{type(self).__name__}({self.between.join(parts)})"

@@ -161,7 +161,7 @@ class RandomInvert(_WithProbability):
 class RandomPosterize(_WithProbability):
     """With probability p, fewer bits."""
 
-    shown, argument = ("bits", "p"), "bits"
+    shown, argument, between = ("bits", "p"), "bits", ","
     function = staticmethod(F.posterize)
 
     def __init__(self, bits: int, p: float = 0.5) -> None:
@@ -172,7 +172,7 @@ class RandomPosterize(_WithProbability):
 class RandomSolarize(_WithProbability):
     """With probability p, values from a threshold on inverted."""
 
-    shown, argument = ("threshold", "p"), "threshold"
+    shown, argument, between = ("threshold", "p"), "threshold", ","
     function = staticmethod(F.solarize)
 
     def __init__(self, threshold: float, p: float = 0.5) -> None:
@@ -183,7 +183,7 @@ class RandomSolarize(_WithProbability):
 class RandomAdjustSharpness(_WithProbability):
     """With probability p, sharper or softer."""
 
-    shown, argument = ("sharpness_factor", "p"), "sharpness_factor"
+    shown, argument, between = ("sharpness_factor", "p"), "sharpness_factor", ","
     function = staticmethod(F.adjust_sharpness)
 
     def __init__(self, sharpness_factor: float, p: float = 0.5) -> None:

@@ -181,7 +181,13 @@ class LinearTransformation(Shown):
         self.transformation_matrix, self.mean_vector = transformation_matrix, mean_vector
 
     def forward(self, tensor: fb.Tensor) -> fb.Tensor:
-        flat = tensor.reshape(-1, self.mean_vector.size(0)) - self.mean_vector
+        length = self.mean_vector.size(0)
+        if tensor.shape[-3:].numel() != length:
+            sides = " x ".join(map(str, tensor.shape[-3:]))
+            raise ValueError(
+                f"Input tensor and transformation matrix have incompatible shape.[{sides}] != {length}"
+            )
+        flat = tensor.reshape(-1, length) - self.mean_vector
         return fb.mm(flat, self.transformation_matrix).reshape(tensor.shape)
 
     def __repr__(self) -> str:

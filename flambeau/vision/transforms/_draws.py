@@ -30,7 +30,7 @@ def angles(value: Any, name: str, sizes: tuple[int, ...] = (2,)) -> list[float]:
     if isinstance(value, numbers.Number):
         if value < 0:
             raise ValueError(f"If {name} is a single number, it must be positive.")
-        return [-float(value), float(value)]
+        return [0.0 - float(value), float(value)]
     length = " or ".join(str(size) for size in sizes)
     if not isinstance(value, Sequence):
         raise TypeError(f"{name} should be a sequence of length {length}.")
@@ -222,5 +222,5 @@ def elastic_displacement(alpha: Sequence[float], sigma: Sequence[float], size: S
             length = int(8 * sigma[axis] + 1)
             length += length % 2 == 0
             shift = gaussian_blur(shift, [length, length], list(sigma))
-        shifts.append(shift * alpha[axis] / size[axis])
+        shifts.append(shift * alpha[axis] / size[1 - axis])
     return fb.cat(shifts, 1).permute([0, 2, 3, 1])

@@ -220,20 +220,42 @@ def adjust_saturation(img: fb.Tensor, factor: float) -> fb.Tensor:
     return img if size(img)[0] == 1 else blend(img, to_grayscale(img, 1), factor)
 
 
+def adjust_saturation_at_once(img: fb.Tensor, factor: float) -> fb.Tensor:
+    """The same, rounded once instead of twice: the second generation's."""
+    if size(img)[0] == 1:
+        return img
+    out = fb.add(as_float(img) * factor, as_float(to_grayscale(img, 1)), alpha=1.0 - factor)
+    return out.clamp(0, max_value(img.dtype)).to(img.dtype)
+
+
 def adjust_contrast(img: fb.Tensor, factor: float) -> fb.Tensor:
     return blend(img, as_float(to_grayscale(img, 1)).mean(dim=(-3, -2, -1), keepdim=True), factor)
 
 
-def adjust_sharpness(img: fb.Tensor, factor: float) -> fb.Tensor:
-    if min(img.shape[-2:]) <= 2:
-        return img
+def _smoothed(img: fb.Tensor) -> fb.Tensor:
+    """A weighted mean of each inner pixel with its neighbours; those at the border stay."""
     plain = as_float(img)
     ones = [1.0, 1.0, 1.0]  # the middle counts 5, its neighbours 1, of 13
     inner = (weighed(weighed(plain, ones, -1), ones, -2) + 4 * plain[..., 1:-1, 1:-1]) / 13
     inner = inner if img.is_floating_point() else inner.round()
     blurred = plain.clone()
     blurred[..., 1:-1, 1:-1] = inner
-    return blend(img, blurred, factor)
+    return blurred
+
+
+def adjust_sharpness(img: fb.Tensor, factor: float) -> fb.Tensor:
+    if min(img.shape[-2:]) <= 2:
+        return img
+    return blend(img, _smoothed(img), factor)
+
+
+def adjust_sharpness_exactly(img: fb.Tensor, factor: float) -> fb.Tensor:
+    """The same, written so that what is equal in both pictures stays as it is: the second generation's."""
+    if min(img.shape[-2:]) <= 2:
+        return img
+    plain = as_float(img)
+    out = fb.add(plain, _smoothed(img) - plain, alpha=1.0 - factor)
+    return out.clamp(0, max_value(img.dtype)).to(img.dtype)
 
 
 def adjust_gamma(img: fb.Tensor, gamma: float, gain: float) -> fb.Tensor:
@@ -340,6 +362,16 @@ def autocontrast(img: fb.Tensor) -> fb.Tensor:
     flat = low == high
     scale = bound / fb.where(flat, fb.full_like(high, bound), high - low)
     return ((plain - fb.where(flat, fb.zeros_like(low), low)) * scale).clamp(0, bound).to(img.dtype)
+
+
+def autocontrast_by_division(img: fb.Tensor) -> fb.Tensor:
+    """The same with a division at the end, which rounds some bytes otherwise: the second generation's."""
+    bound = max_value(img.dtype)
+    plain = as_float(img)
+    low, high = plain.amin(dim=(-2, -1), keepdim=True), plain.amax(dim=(-2, -1), keepdim=True)
+    flat = low == high
+    span = fb.where(flat, fb.full_like(high, bound), high - low) * (1.0 / bound)
+    return ((plain - fb.where(flat, fb.zeros_like(low), low)) / span).clamp(0, bound).to(img.dtype)
 
 
 def _equalized(plane: fb.Tensor) -> fb.Tensor:

@@ -32,10 +32,15 @@ class InterpolationMode(Enum):
 _BY_NUMBER = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 
 
-def interpolation_name(mode: InterpolationMode | int) -> str:
-    """The name of a mode that may be given by Pillow's number for it."""
+def interpolation_name(mode: InterpolationMode | str | int) -> str:
+    """The name of a mode that may be given by its name or by Pillow's number for it."""
     if isinstance(mode, InterpolationMode):
         return mode.value
+    if isinstance(mode, str):
+        names = [member.value for member in InterpolationMode]
+        if mode not in names:
+            raise ValueError(f"Invalid interpolation mode: '{mode}'. Supported string values are: {names}.")
+        return mode
     if isinstance(mode, int) and 0 <= mode < len(_BY_NUMBER):
         return _BY_NUMBER[mode]
     raise TypeError(

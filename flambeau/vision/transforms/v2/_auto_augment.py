@@ -14,10 +14,9 @@ from .. import _on_tensor
 from .._augment_ops import AutoAugmentPolicy
 from ..functional import InterpolationMode
 from . import functional as F
-from ._transform import Filled, Transform, mode_of
+from ._transform import Filled, Transform
 from ._utils import check_type, fill_for, sequence_text
 
-_NEAREST, _BILINEAR = InterpolationMode.NEAREST, InterpolationMode.BILINEAR
 _PICTURES = (F.is_pure_tensor, tv_tensors.Image, tv_tensors.Video, is_pil)
 _UNSUPPORTED = (tv_tensors.BoundingBoxes, tv_tensors.Mask, tv_tensors.KeyPoints)
 
@@ -25,9 +24,9 @@ _UNSUPPORTED = (tv_tensors.BoundingBoxes, tv_tensors.Mask, tv_tensors.KeyPoints)
 class _Augmentation(Filled, Transform):
     """Base: finds the one picture or video of a sample."""
 
-    def __init__(self, *, interpolation: InterpolationMode | int = _NEAREST, fill: Any = None) -> None:
+    def __init__(self, *, interpolation: InterpolationMode | str | int = "nearest", fill: Any = None) -> None:
         super().__init__()
-        self.interpolation = mode_of(interpolation)
+        self.interpolation = interpolation
         self._set_fill(fill)
 
     def forward(self, *inputs: Any) -> Any:
@@ -96,7 +95,7 @@ class AutoAugment(_Augmentation):
     def __init__(
         self,
         policy: AutoAugmentPolicy = AutoAugmentPolicy.IMAGENET,
-        interpolation: InterpolationMode | int = _NEAREST,
+        interpolation: InterpolationMode | str | int = "nearest",
         fill: Any = None,
     ) -> None:
         super().__init__(interpolation=interpolation, fill=fill)
@@ -120,7 +119,7 @@ class RandAugment(_Augmentation):
         num_ops: int = 2,
         magnitude: int = 9,
         num_magnitude_bins: int = 31,
-        interpolation: InterpolationMode | int = _NEAREST,
+        interpolation: InterpolationMode | str | int = "nearest",
         fill: Any = None,
     ) -> None:
         super().__init__(interpolation=interpolation, fill=fill)
@@ -142,7 +141,7 @@ class TrivialAugmentWide(_Augmentation):
     def __init__(
         self,
         num_magnitude_bins: int = 31,
-        interpolation: InterpolationMode | int = _NEAREST,
+        interpolation: InterpolationMode | str | int = "nearest",
         fill: Any = None,
     ) -> None:
         super().__init__(interpolation=interpolation, fill=fill)
@@ -164,7 +163,7 @@ class AugMix(_Augmentation):
         chain_depth: int = -1,
         alpha: float = 1.0,
         all_ops: bool = True,
-        interpolation: InterpolationMode | int = _BILINEAR,
+        interpolation: InterpolationMode | str | int = "bilinear",
         fill: Any = None,
     ) -> None:
         super().__init__(interpolation=interpolation, fill=fill)

@@ -190,7 +190,8 @@ class GaussianBlur(Transform):
 
     def __init__(self, kernel_size: int | Sequence[int], sigma: float | Sequence[float] = (0.1, 2.0)) -> None:
         super().__init__()
-        self.kernel_size, self.sigma = _draws.blur_arguments(kernel_size, sigma)
+        self.kernel_size, limits = _draws.blur_arguments(kernel_size, sigma)
+        self.sigma = [float(limit) for limit in limits]
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         sigma = _draws.uniform(*self.sigma)

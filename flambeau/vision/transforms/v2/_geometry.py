@@ -14,10 +14,8 @@ from .. import _draws
 from .. import _geometry as v1
 from ..functional import InterpolationMode, padding_sides, perspective_coefficients
 from . import functional as F
-from ._transform import Filled, RandomApplyTransform, Transform, mode_of
+from ._transform import Filled, RandomApplyTransform, Transform
 from ._utils import get_bounding_boxes, has_all, has_any, query_size
-
-_BILINEAR, _NEAREST = InterpolationMode.BILINEAR, InterpolationMode.NEAREST
 
 
 class RandomHorizontalFlip(RandomApplyTransform):
@@ -40,7 +38,7 @@ class Resize(Transform):
     def __init__(
         self,
         size: int | Sequence[int] | None,
-        interpolation: InterpolationMode | int = _BILINEAR,
+        interpolation: InterpolationMode | str | int = "bilinear",
         max_size: int | None = None,
         antialias: bool | None = True,
     ) -> None:
@@ -59,7 +57,7 @@ class Resize(Transform):
                 f"size can be an integer, a sequence of one or two integers, or None, but got {size} instead."
             )
         self.size = size
-        self.interpolation = mode_of(interpolation)
+        self.interpolation = interpolation
         self.max_size, self.antialias = max_size, antialias
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
@@ -94,7 +92,7 @@ class RandomResizedCrop(Transform):
         size: int | Sequence[int],
         scale: tuple[float, float] = (0.08, 1.0),
         ratio: tuple[float, float] = (3.0 / 4.0, 4.0 / 3.0),
-        interpolation: InterpolationMode | int = _BILINEAR,
+        interpolation: InterpolationMode | str | int = "bilinear",
         antialias: bool | None = True,
     ) -> None:
         super().__init__()
@@ -104,7 +102,7 @@ class RandomResizedCrop(Transform):
         if not isinstance(ratio, Sequence) or len(ratio) != 2:
             raise TypeError("Ratio should be a sequence of two floats.")
         self.scale, self.ratio = scale, ratio
-        self.interpolation = mode_of(interpolation)
+        self.interpolation = interpolation
         self.antialias = antialias
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
@@ -199,14 +197,14 @@ class RandomRotation(Filled, Transform):
     def __init__(
         self,
         degrees: float | Sequence[float],
-        interpolation: InterpolationMode | int = _NEAREST,
+        interpolation: InterpolationMode | str | int = "nearest",
         expand: bool = False,
         center: list[float] | None = None,
         fill: Any = 0,
     ) -> None:
         super().__init__()
         self.degrees = _draws.angles(degrees, "degrees")
-        self.interpolation = mode_of(interpolation)
+        self.interpolation = interpolation
         self.expand = expand
         self._set_fill(fill)
         self.center = center
@@ -237,14 +235,14 @@ class RandomAffine(Filled, Transform):
         translate: Sequence[float] | None = None,
         scale: Sequence[float] | None = None,
         shear: float | Sequence[float] | None = None,
-        interpolation: InterpolationMode | int = _NEAREST,
+        interpolation: InterpolationMode | str | int = "nearest",
         fill: Any = 0,
         center: list[float] | None = None,
     ) -> None:
         super().__init__()
         ranges = _draws.affine_ranges(degrees, translate, scale, shear)
         self.degrees, self.translate, self.scale, self.shear = ranges
-        self.interpolation = mode_of(interpolation)
+        self.interpolation = interpolation
         self._set_fill(fill)
         self.center = center
 
@@ -328,14 +326,14 @@ class RandomPerspective(Filled, RandomApplyTransform):
         self,
         distortion_scale: float = 0.5,
         p: float = 0.5,
-        interpolation: InterpolationMode | int = _BILINEAR,
+        interpolation: InterpolationMode | str | int = "bilinear",
         fill: Any = 0,
     ) -> None:
         super().__init__(p=p)
         if not 0 <= distortion_scale <= 1:
             raise ValueError("Argument distortion_scale value should be between 0 and 1")
         self.distortion_scale = distortion_scale
-        self.interpolation = mode_of(interpolation)
+        self.interpolation = interpolation
         self._set_fill(fill)
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
@@ -364,13 +362,13 @@ class ElasticTransform(Filled, Transform):
         self,
         alpha: float | Sequence[float] = 50.0,
         sigma: float | Sequence[float] = 5.0,
-        interpolation: InterpolationMode | int = _BILINEAR,
+        interpolation: InterpolationMode | str | int = "bilinear",
         fill: Any = 0,
     ) -> None:
         super().__init__()
         self.alpha = _draws.alpha_and_sigma(alpha, "alpha")
         self.sigma = _draws.alpha_and_sigma(sigma, "sigma")
-        self.interpolation = mode_of(interpolation)
+        self.interpolation = interpolation
         self._set_fill(fill)
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
@@ -455,7 +453,7 @@ class RandomIoUCrop(Transform):
 class _RandomSize(Transform):
     """Base of transforms that resize to a random size."""
 
-    interpolation: InterpolationMode
+    interpolation: InterpolationMode | str | int
     antialias: bool | None
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
@@ -471,12 +469,12 @@ class ScaleJitter(_RandomSize):
         self,
         target_size: tuple[int, int],
         scale_range: tuple[float, float] = (0.1, 2.0),
-        interpolation: InterpolationMode | int = _BILINEAR,
+        interpolation: InterpolationMode | str | int = "bilinear",
         antialias: bool | None = True,
     ) -> None:
         super().__init__()
         self.target_size, self.scale_range = target_size, scale_range
-        self.interpolation = mode_of(interpolation)
+        self.interpolation = interpolation
         self.antialias = antialias
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
@@ -493,13 +491,13 @@ class RandomShortestSize(_RandomSize):
         self,
         min_size: list[int] | tuple[int] | int,
         max_size: int | None = None,
-        interpolation: InterpolationMode | int = _BILINEAR,
+        interpolation: InterpolationMode | str | int = "bilinear",
         antialias: bool | None = True,
     ) -> None:
         super().__init__()
         self.min_size = [min_size] if isinstance(min_size, int) else list(min_size)
         self.max_size = max_size
-        self.interpolation = mode_of(interpolation)
+        self.interpolation = interpolation
         self.antialias = antialias
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
@@ -517,12 +515,12 @@ class RandomResize(_RandomSize):
         self,
         min_size: int,
         max_size: int,
-        interpolation: InterpolationMode | int = _BILINEAR,
+        interpolation: InterpolationMode | str | int = "bilinear",
         antialias: bool | None = True,
     ) -> None:
         super().__init__()
         self.min_size, self.max_size = min_size, max_size
-        self.interpolation = mode_of(interpolation)
+        self.interpolation = interpolation
         self.antialias = antialias
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:

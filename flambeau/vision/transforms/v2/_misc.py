@@ -144,15 +144,13 @@ class ToDtype(Transform):
 
 
 class ConvertImageDtype(Transform):
-    """Pictures in another element type, white and black kept; `ToDtype(dtype, scale=True)` is the same."""
+    """Everything in another element type; in pictures white and black are kept."""
 
     def __init__(self, dtype: fb.dtype = fb.float32) -> None:
         super().__init__()
         self.dtype = dtype
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        if isinstance(inpt, (tv_tensors.Mask, tv_tensors.BoundingBoxes, tv_tensors.KeyPoints)):
-            return inpt
         return self._call_kernel(F.to_dtype, inpt, dtype=self.dtype, scale=True)
 
 
@@ -195,8 +193,8 @@ class _Sanitize(Transform):
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         if any(inpt is part for part in params["labels"]):
             return inpt[params["valid"]]
-        if not isinstance(inpt, self._goes_along):
-            return inpt
+        if not isinstance(inpt, self._goes_along) or len(inpt) != len(params["valid"]):
+            return inpt  # a mask of the whole picture, not one for each object
         return tv_tensors.wrap(inpt.as_subclass(fb.Tensor)[params["valid"]], like=inpt)
 
 

@@ -11,7 +11,6 @@ from flambeau.utils._pytree import tree_flatten, tree_unflatten
 from flambeau.vision import tv_tensors
 from flambeau.vision._pil import is_pil
 
-from ..functional import InterpolationMode, interpolation_name
 from ._utils import Kinds, check_type, fill_by_kind, fill_for, has_any
 from .functional import is_pure_tensor
 from .functional._dispatch import kernel_for
@@ -98,8 +97,3 @@ class Filled:
 
     def _fill_for(self, inpt: Any) -> Any:
         return fill_for(self._fill, inpt)
-
-
-def mode_of(interpolation: InterpolationMode | int) -> InterpolationMode:
-    """The mode that may be given by Pillow's number for it."""
-    return InterpolationMode(interpolation_name(interpolation))

@@ -9,7 +9,7 @@ from flambeau.vision._pil import is_pil, pil
 
 from ... import _on_tensor
 from ... import functional as pictures
-from ._dispatch import TENSOR_PICTURES, dispatch, on_pictures
+from ._dispatch import PIL_IMAGE, TENSOR_PICTURES, dispatch, on_pictures
 
 
 def to_grayscale(inpt: Any, num_output_channels: int = 1) -> Any:
@@ -54,7 +54,13 @@ def adjust_saturation(inpt: Any, saturation_factor: float) -> Any:
     return dispatch(adjust_saturation, inpt, saturation_factor=saturation_factor)
 
 
-on_pictures(adjust_saturation, pictures.adjust_saturation)
+def _saturated(image: Any, saturation_factor: float) -> Any:
+    if is_pil(image) or saturation_factor < 0:
+        return pictures.adjust_saturation(image, saturation_factor)
+    return _on_tensor.adjust_saturation_at_once(image, saturation_factor)
+
+
+on_pictures(adjust_saturation, _saturated)
 
 
 def adjust_contrast(inpt: Any, contrast_factor: float) -> Any:
@@ -70,7 +76,13 @@ def adjust_sharpness(inpt: Any, sharpness_factor: float) -> Any:
     return dispatch(adjust_sharpness, inpt, sharpness_factor=sharpness_factor)
 
 
-on_pictures(adjust_sharpness, pictures.adjust_sharpness)
+def _sharper(image: Any, sharpness_factor: float) -> Any:
+    if is_pil(image) or sharpness_factor < 0:
+        return pictures.adjust_sharpness(image, sharpness_factor)
+    return _on_tensor.adjust_sharpness_exactly(image, sharpness_factor)
+
+
+on_pictures(adjust_sharpness, _sharper)
 
 
 def adjust_hue(inpt: Any, hue_factor: float) -> Any:
@@ -111,7 +123,11 @@ def autocontrast(inpt: Any) -> Any:
     return dispatch(autocontrast, inpt)
 
 
-on_pictures(autocontrast, pictures.autocontrast)
+def _contrasted(image: Any) -> Any:
+    return pictures.autocontrast(image) if is_pil(image) else _on_tensor.autocontrast_by_division(image)
+
+
+on_pictures(autocontrast, _contrasted)
 
 
 def equalize(inpt: Any) -> Any:
@@ -176,9 +192,14 @@ def _noisy(image: fb.Tensor, mean: float = 0.0, sigma: float = 0.1, clip: bool =
     if image.is_floating_point():
         out = image + mean + fb.randn_like(image) * sigma
         return out.clamp(0, 1) if clip else out
-    noise = (mean * 255 + fb.randn_like(image, dtype=fb.float32) * (sigma * 255)).round().to(fb.int16)
+    noise = (mean * 255 + fb.randn_like(image, dtype=fb.float32) * (sigma * 255)).to(fb.int16)
     out = image.to(fb.int16) + noise
     return (out.clamp(0, 255) if clip else out).to(fb.uint8)
 
 
+def _no_noise(image: Any, **_: Any) -> Any:
+    raise ValueError("Gaussian Noise is not implemented for PIL images.")
+
+
 on_pictures(gaussian_noise, _noisy, TENSOR_PICTURES)
+on_pictures(gaussian_noise, _no_noise, (PIL_IMAGE,))

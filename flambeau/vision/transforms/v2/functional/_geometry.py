@@ -84,8 +84,7 @@ def _resize_picture(
     max_size: int | None = None,
     antialias: bool | None = True,
 ) -> Any:
-    as_bytes = pictures.interpolation_name(interpolation) == "bicubic"  # where torchvision keeps bytes
-    return pictures.resized(img, size, interpolation, max_size, antialias, as_bytes)
+    return pictures.resized(img, size, interpolation, max_size, antialias, as_bytes=True)
 
 
 def _resize_mask(mask: fb.Tensor, size: Any, max_size: int | None = None, **_: Any) -> fb.Tensor:
