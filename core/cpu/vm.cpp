@@ -20,6 +20,7 @@ void Chain::finish() {
         for (int v : steps[s].from)
             if (v >= 0) last_read[size_t(v)] = int(s);
     }
+    if (summed >= 0) last_read[size_t(summed)] = int(steps.size());
     repeated.clear();
     for (const auto& [v, bytes] : constants) {
         const size_t item = itemsize(values[size_t(v)].dtype);
@@ -52,6 +53,12 @@ void Chain::finish() {
         }
         if (alone) free.insert(free.end(), released.begin(), released.end());
     }
+}
+
+void Chain::sum_first_output() {
+    summed = outputs.at(0);
+    outputs.clear();
+    finish();
 }
 
 namespace {
@@ -160,6 +167,7 @@ struct Run {
     Small<Source, 8> sources;
     Small<char*, 8> outputs;
     int registers = 0;
+    double* sums = nullptr;  // one for each block, of the elements of Chain::summed
 
     void blocks(int64_t begin, int64_t end) const;
 };
@@ -278,6 +286,14 @@ void Run::blocks(int64_t begin, int64_t end) const {
                 s.loop(p, st, row_value ? rows : n, s.params < 0 ? nullptr : c.params[size_t(s.params)].data());
             }
         }
+        if (sums) {
+            const Place& v = at[size_t(c.summed)];
+            ReducePlan plan;
+            plan.folded = 1;
+            plan.fold_size[0] = plan.length = n;
+            plan.fold_stride[0] = v.stride;
+            fold_loop(Fold::sum, c.values[size_t(c.summed)].dtype)(plan, v.p, reinterpret_cast<char*>(sums + b), 0, 1);
+        }
     }
 }
 
@@ -366,9 +382,9 @@ Tensor reuse(const Chain& c, const Run& run, size_t output, std::span<const Tens
 
 }  // namespace
 
-void run_chain(const Chain& c, IntSpan sizes, std::span<const Tensor> inputs, std::span<const bool> dying,
-               std::span<Tensor> outputs) {
-    if (run_on_images(c, sizes, inputs, outputs)) return;
+namespace {
+
+Run prepared(const Chain& c, IntSpan sizes, std::span<const Tensor> inputs) {
     Run run{c, {}, {}, {}};
     run.l.sizes.assign(sizes);
     for (const Tensor& t : inputs) {
@@ -386,6 +402,24 @@ void run_chain(const Chain& c, IntSpan sizes, std::span<const Tensor> inputs, st
         classify(run.sources[i], run.l, c.values[i].reach == Reach::Row);
         if (run.sources[i].access == Access::Copied) run.sources[i].reg = run.registers++;
     }
+    return run;
+}
+
+int64_t block_count(const Layout& l) {
+    return (l.rows + l.block_rows - 1) / l.block_rows * ((l.columns + l.block_columns - 1) / l.block_columns);
+}
+void run_blocks(const Run& run) {
+    const int64_t elements = run.l.block_rows * run.l.block_columns;
+    parallel_for(block_count(run.l), std::max<int64_t>(1, 32768 / (elements * int64_t(1 + run.c.steps.size() / 2))),
+                 [&](int64_t b, int64_t e) { run.blocks(b, e); });
+}
+
+}  // namespace
+
+void run_chain(const Chain& c, IntSpan sizes, std::span<const Tensor> inputs, std::span<const bool> dying,
+               std::span<Tensor> outputs) {
+    if (run_on_images(c, sizes, inputs, outputs)) return;
+    Run run = prepared(c, sizes, inputs);
     Dims row_sizes(sizes);
     if (!row_sizes.empty()) row_sizes.back() = 1;
     for (size_t i = 0; i < outputs.size(); ++i) {
@@ -395,12 +429,18 @@ void run_chain(const Chain& c, IntSpan sizes, std::span<const Tensor> inputs, st
         else outputs[i] = empty(v.reach == Reach::Row ? IntSpan(row_sizes) : sizes, v.dtype);
         run.outputs.push_back(static_cast<char*>(outputs[i]->data()));
     }
-    if (!run.l.rows || !run.l.columns) return;
-    const int64_t blocks = (run.l.rows + run.l.block_rows - 1) / run.l.block_rows *
-                           ((run.l.columns + run.l.block_columns - 1) / run.l.block_columns);
-    const int64_t elements = run.l.block_rows * run.l.block_columns;
-    parallel_for(blocks, std::max<int64_t>(1, 32768 / (elements * int64_t(1 + c.steps.size() / 2))),
-                 [&](int64_t b, int64_t e) { run.blocks(b, e); });
+    if (run.l.rows && run.l.columns) run_blocks(run);
+}
+
+double sum_chain(const Chain& c, IntSpan sizes, std::span<const Tensor> inputs) {
+    Run run = prepared(c, sizes, inputs);
+    if (!run.l.rows || !run.l.columns) return 0;
+    std::vector<double> sums(size_t(block_count(run.l)));
+    run.sums = sums.data();
+    run_blocks(run);
+    double r = 0;
+    for (double s : sums) r += s;
+    return r;
 }
 
 }  // namespace fb::cpu

@@ -37,7 +37,9 @@ struct Chain {
     std::vector<std::array<char, 32>> params;
     bool rows = false;  // some value reaches a row: blocks hold whole rows
 
-    void finish();  // when all steps are there: assigns registers
+    void finish();            // when all steps are there: assigns registers
+    void sum_first_output();  // instead: for `sum_chain`, of a program without rows
+    int summed = -1;          // the value whose elements are added up
     int registers = 0;
     std::vector<std::vector<char>> repeated;  // each constant, one block long
     size_t widest = 8;                        // bytes of the largest element
@@ -52,5 +54,8 @@ inline constexpr int64_t kLongestRow = 8192;  // that a program with rows takes
 // will read it) is used for an output where it fits.
 void run_chain(const Chain& c, IntSpan sizes, std::span<const Tensor> inputs, std::span<const bool> dying,
                std::span<Tensor> outputs);
+
+// Runs a program that makes one sum, of floats or doubles; no element is kept.
+double sum_chain(const Chain& c, IntSpan sizes, std::span<const Tensor> inputs);
 
 }  // namespace fb::cpu

@@ -1,133 +1,191 @@
 // Losses. `reduction` is PyTorch's number: 0 none, 1 mean, 2 sum.
 #include <cmath>
-#include "autograd/back.h"
-#include "cpu/fold.h"
-#include "cpu/lines.h"
+#include "cpu/composed.h"
+#include "ops/formula.h"
 
 namespace fb {
 namespace {
 using namespace cpu;
+using namespace formula;
 
 Tensor reduced(const Tensor& loss, int64_t reduction) {
     return reduction == 1 ? op<"mean">(loss) : reduction == 2 ? op<"sum">(loss) : loss;
 }
+// The loss of each element by a formula, reduced.
+Tensor element_loss(Formula f, std::initializer_list<Tensor> in, std::initializer_list<double> numbers,
+                    int64_t reduction) {
+    if (!reduction) return composed(f, in, numbers);
+    if (const auto sum = composed_sum(f, in, numbers)) {
+        double mean = *sum;
+        if (reduction == 1) {
+            Dims sizes = in.begin()->sizes();
+            for (const Tensor& t : in) sizes = broadcast_shapes(sizes, t.sizes());
+            mean /= double(product(sizes));
+        }
+        return scalar_tensor(Scalar(mean), in.begin()->dtype());
+    }
+    Tensor loss;
+    f(in.begin(), numbers.begin(), &loss);
+    return reduced(loss, reduction);
+}
 // A gradient of the reduced loss, per element: what reduced()'s own backward would give, without an expanded copy.
-Tensor per_element(const Tensor& g, int64_t reduction, int64_t n) {
-    return reduction == 1 ? op<"div">(g, Scalar(n)) : g;
-}
-Tensor mul(const Tensor& a, const Tensor& b) { return op<"mul">(a, b); }
-Tensor mul(const Tensor& a, double s) { return op<"mul">(a, Scalar(s)); }
-Tensor sub(const Tensor& a, const Tensor& b) { return op<"sub">(a, b); }
+Tensor per_element(const Tensor& g, int64_t reduction, int64_t n) { return reduction == 1 ? g / double(n) : g; }
 
-Tensor elementwise_loss(Binary kernel, const char* name, const Tensor& x, const Tensor& y, int64_t reduction,
-                        const double* params, const Out& out) {
-    const DType t = result_type(Operand(x), Operand(y));
-    Tensor loss = binary(kernel, name, x, y, t, reduction ? Out() : out, params);
-    if (!reduction) return loss;
-    Tensor total = fold(Fold::sum, name, loss, ~uint64_t(0), false);
-    if (reduction == 1) inplace<"div">(total, Scalar(loss.numel()));
-    if (!out.given()) return total.to(t);
-    Tensor r = out.result({}, t, total.device());
-    copy_data(r, total);
-    return r;
+template <Binary kernel>
+Tensor pair(const char* name, const Tensor* in, const double* params = nullptr) {
+    return binary(kernel, name, in[0], in[1], result_type(Operand(in[0]), Operand(in[1])), Out(), params);
 }
 
-Tensor mse_loss(const Tensor& x, const Tensor& y, int64_t reduction, Out out) {
-    return elementwise_loss(Binary::squared_difference, "mse_cpu", x, y, reduction, nullptr, out);
+Tensor mse_loss(const Tensor& x, const Tensor& y, int64_t reduction) {
+    const Formula f = [](const Tensor* in, const double*, Tensor* out) {
+        *out = pair<Binary::squared_difference>("mse_cpu", in);
+    };
+    return element_loss(f, {x, y}, {}, reduction);
 }
 void mse_backward(Back& b) {
-    const Tensor d = sub(b.arg(0), b.arg(1));
-    const Tensor g = mul(mul(d, b.integer(2) == 1 ? 2.0 / double(d.numel()) : 2.0), b.g);
+    const Tensor x = b.arg(0), y = b.arg(1);
+    const Formula f = [](const Tensor* in, const double*, Tensor* out) { *out = (in[0] - in[1]) * 2 * in[2]; };
+    const int64_t n = product(broadcast_shapes(x.sizes(), y.sizes()));
+    const Tensor g = composed(f, {x, y, per_element(b.g, b.integer(2), n)});
     b.set(0, g);
-    if (b.needs(1)) b.set(1, op<"neg">(g));
+    if (b.needs(1)) b.set(1, -g);
 }
-Tensor l1_loss(const Tensor& x, const Tensor& y, int64_t reduction) { return reduced(op<"abs">(sub(x, y)), reduction); }
+Tensor l1_loss(const Tensor& x, const Tensor& y, int64_t reduction) {
+    const Formula f = [](const Tensor* in, const double*, Tensor* out) { *out = op<"abs">(in[0] - in[1]); };
+    return element_loss(f, {x, y}, {}, reduction);
+}
 
-Tensor smooth_l1_loss(const Tensor& x, const Tensor& y, int64_t reduction, double beta, Out out) {
+Tensor smooth_l1_loss(const Tensor& x, const Tensor& y, int64_t reduction, double beta) {
     check(beta >= 0, "smooth_l1_loss does not support negative values for beta.");
     if (beta == 0) return l1_loss(x, y, reduction);
-    return elementwise_loss(Binary::smooth_l1, "smooth_l1_cpu", x, y, reduction, &beta, out);
+    const Formula f = [](const Tensor* in, const double* beta, Tensor* out) {
+        *out = pair<Binary::smooth_l1>("smooth_l1_cpu", in, beta);
+    };
+    return element_loss(f, {x, y}, {beta}, reduction);
 }
-Tensor huber_loss(const Tensor& x, const Tensor& y, int64_t reduction, double delta, Out out) {
+Tensor huber_loss(const Tensor& x, const Tensor& y, int64_t reduction, double delta) {
     check(delta > 0, "huber_loss does not support non-positive values for delta.");
-    return elementwise_loss(Binary::huber, "huber_cpu", x, y, reduction, &delta, out);
+    const Formula f = [](const Tensor* in, const double* delta, Tensor* out) {
+        *out = pair<Binary::huber>("huber_cpu", in, delta);
+    };
+    return element_loss(f, {x, y}, {delta}, reduction);
 }
 // Both are |d| beyond a bound and a parabola within: the slope is d cut to [-bound, bound], times a factor.
 void cut_backward(Back& b, double bound, double factor) {
-    const Tensor d = sub(b.arg(0), b.arg(1));
-    const Tensor slope = bound > 0 ? op<"clamp">(d, Scalar(-bound), Scalar(bound)) : op<"sign">(d);
-    const Tensor g = mul(per_element(b.g, b.integer(2), d.numel()), mul(slope, factor));
+    const Tensor x = b.arg(0), y = b.arg(1);
+    const Formula f = [](const Tensor* in, const double* numbers, Tensor* out) {
+        const double bound = numbers[0], factor = numbers[1];
+        const Tensor d = in[0] - in[1],
+                     slope = bound > 0 ? op<"clamp">(d, Scalar(-bound), Scalar(bound)) : op<"sign">(d);
+        *out = slope * factor * in[2];
+    };
+    const int64_t n = product(broadcast_shapes(x.sizes(), y.sizes()));
+    const Tensor g = composed(f, {x, y, per_element(b.g, b.integer(2), n)}, {bound, factor});
     b.set(0, g);
-    if (b.needs(1)) b.set(1, op<"neg">(g));
+    if (b.needs(1)) b.set(1, -g);
 }
 Tensor soft_margin_loss(const Tensor& x, const Tensor& y, int64_t reduction) {
-    return reduced(op<"log1p">(op<"exp">(mul(op<"neg">(y), x))), reduction);
+    const Formula f = [](const Tensor* in, const double*, Tensor* out) { *out = op<"log1p">(exp(-in[1] * in[0])); };
+    return element_loss(f, {x, y}, {}, reduction);
+}
+
+void soft_margin_backward(Back& b) {
+    const Tensor x = b.arg(0), y = b.arg(1);
+    // of log(1 + e^-xy): with respect to either, the other times this
+    const Formula f = [](const Tensor* in, const double*, Tensor* out) {
+        const Tensor z = exp(-in[1] * in[0]);
+        *out = -in[1] * z / (z + 1) * in[2];
+    };
+    const Tensor g = per_element(b.g, b.integer(2), product(broadcast_shapes(x.sizes(), y.sizes())));
+    if (b.needs(0)) b.set(0, composed(f, {x, y, g}));
+    if (b.needs(1)) b.set(1, composed(f, {y, x, g}));
 }
 
 // ---------------------------------------------------------------- binary cross entropy, divergence
+// Optional weights of a formula: a number tells whether they are there; in their place stands any other tensor.
+bool all_between_0_and_1(const Tensor& t) {
+    const auto ends = opn<"aminmax">(t, nullptr, false);
+    return ends.result[0].item().real() >= 0 && ends.result[1].item().real() <= 1;
+}
 Tensor bce(const Tensor& x, const Tensor& y, const Tensor& weight, int64_t reduction) {
     check(same(x.sizes(), y.sizes()), "Using a target size (", y.sizes(), ") that is different to the input size (",
           x.sizes(), ") is deprecated. Please ensure they have the same size.");
     if (!x.is_meta() && x.numel()) {
-        check(!op<"all">(op<"logical_and">(op<"ge">(x, Scalar(0)), op<"le">(x, Scalar(1)))).item().is_zero(),
-              "all elements of input should be between 0 and 1");
-        check(!op<"all">(op<"logical_and">(op<"ge">(y, Scalar(0)), op<"le">(y, Scalar(1)))).item().is_zero(),
-              "all elements of target should be between 0 and 1");
+        check(all_between_0_and_1(x), "all elements of input should be between 0 and 1");
+        check(all_between_0_and_1(y), "all elements of target should be between 0 and 1");
     }
     // Logarithms are cut at -100, so that 0·log 0 stays finite.
-    const Tensor one = op<"clamp_min">(op<"log">(x), Scalar(-100)),
-                 other = op<"clamp_min">(op<"log1p">(op<"neg">(x)), Scalar(-100));
-    Tensor loss = sub(mul(sub(y, op<"ones_like">(y)), other), mul(y, one));
-    if (weight.defined()) loss = mul(loss, weight);
-    return reduced(loss, reduction);
+    const Formula f = [](const Tensor* in, const double* weighted, Tensor* out) {
+        const Tensor &x = in[0], &y = in[1], one = op<"clamp_min">(log(x), Scalar(-100)),
+                     other = op<"clamp_min">(op<"log1p">(-x), Scalar(-100));
+        *out = (y - 1) * other - y * one;
+        if (*weighted) *out = *out * in[2];
+    };
+    return element_loss(f, {x, y, weight.defined() ? weight : x}, {double(weight.defined())}, reduction);
 }
 void bce_backward(Back& b) {
-    const Tensor x = b.arg(0), y = b.arg(1), w = b.arg(2);
-    Tensor g = per_element(b.g, b.integer(3), x.numel());
-    if (w.defined()) g = mul(g, w);
+    const Tensor x = b.arg(0), y = b.arg(1), w = b.arg(2), g = per_element(b.g, b.integer(3), x.numel());
+    const double weighted = w.defined();
+    const Tensor& weight = w.defined() ? w : x;
     if (b.needs(0)) {
-        const Tensor slope = op<"clamp_min">(mul(op<"rsub">(x, Scalar(1)), x), Scalar(1e-12));
-        b.set(0, mul(g, op<"div">(sub(x, y), slope)));
+        const Formula f = [](const Tensor* in, const double* weighted, Tensor* out) {
+            const Tensor &x = in[0], &y = in[1], slope = op<"clamp_min">((1 - x) * x, Scalar(1e-12));
+            *out = (*weighted ? in[2] * in[3] : in[2]) * ((x - y) / slope);
+        };
+        b.set(0, composed(f, {x, y, g, weight}, {weighted}));
     }
-    if (b.needs(1)) b.set(1, mul(g, sub(op<"log1p">(op<"neg">(x)), op<"log">(x))));
+    if (b.needs(1)) {
+        const Formula f = [](const Tensor* in, const double* weighted, Tensor* out) {
+            *out = (*weighted ? in[1] * in[2] : in[1]) * (op<"log1p">(-in[0]) - log(in[0]));
+        };
+        b.set(1, composed(f, {x, g, weight}, {weighted}));
+    }
 }
+
 Tensor bce_with_logits(const Tensor& x, const Tensor& y, const Tensor& weight, const Tensor& pos_weight,
                        int64_t reduction) {
-    const Tensor log_sig = op<"nn::log_sigmoid">(x);
-    Tensor loss;
-    if (pos_weight.defined()) {
-        const Tensor w = op<"add">(mul(op<"sub">(pos_weight, Scalar(1)), y), Scalar(1));
-        loss = sub(mul(op<"rsub">(y, Scalar(1)), x), mul(w, log_sig));
-    } else {
-        loss = sub(mul(op<"rsub">(y, Scalar(1)), x), log_sig);
-    }
-    if (weight.defined()) loss = mul(loss, weight);
-    return reduced(loss, reduction);
+    const Formula f = [](const Tensor* in, const double* has, Tensor* out) {
+        const Tensor &x = in[0], &y = in[1], log_sig = op<"nn::log_sigmoid">(x);
+        *out = (1 - y) * x - (has[1] ? ((in[3] - 1) * y + 1) * log_sig : log_sig);
+        if (has[0]) *out = *out * in[2];
+    };
+    const bool weighted = weight.defined(), positive = pos_weight.defined();
+    return element_loss(f, {x, y, weighted ? weight : x, positive ? pos_weight : x},
+                        {double(weighted), double(positive)}, reduction);
 }
 void bce_with_logits_backward(Back& b) {
     const Tensor x = b.arg(0), y = b.arg(1), w = b.arg(2), p = b.arg(3);
-    const Dims shape = broadcast_shapes(x.sizes(), y.sizes());
-    Tensor g = per_element(b.g, b.integer(4), product(shape));
-    if (w.defined()) g = mul(g, w);
+    const Tensor g = per_element(b.g, b.integer(4), product(broadcast_shapes(x.sizes(), y.sizes())));
+    const double weighted = w.defined(), positive = p.defined();
+    const Tensor &weight = w.defined() ? w : x, &pos_weight = p.defined() ? p : x;
     if (b.needs(0)) {
-        const Tensor s = op<"sigmoid">(x);
-        if (p.defined()) {
-            const Tensor t = mul(p, y);
-            b.set(0, mul(sub(mul(op<"sub">(op<"add">(t, Scalar(1)), y), s), t), g));
-        } else {
-            b.set(0, mul(sub(s, y), g));
-        }
+        const Formula f = [](const Tensor* in, const double* has, Tensor* out) {
+            const Tensor &y = in[1], s = sigmoid(in[0]), g = has[0] ? in[2] * in[3] : in[2];
+            if (has[1]) {
+                const Tensor t = in[4] * y;
+                *out = ((t + 1 - y) * s - t) * g;
+            } else {
+                *out = (s - y) * g;
+            }
+        };
+        b.set(0, composed(f, {x, y, g, weight, pos_weight}, {weighted, positive}));
     }
     if (b.needs(1)) {
-        if (p.defined()) b.set(1, mul(sub(op<"nn::log_sigmoid">(op<"neg">(x)), mul(p, op<"nn::log_sigmoid">(x))), g));
-        else b.set(1, mul(op<"neg">(x), g));
+        const Formula f = [](const Tensor* in, const double* has, Tensor* out) {
+            const Tensor &x = in[0], g = has[0] ? in[1] * in[2] : in[1];
+            *out = has[1] ? (op<"nn::log_sigmoid">(-x) - in[3] * op<"nn::log_sigmoid">(x)) * g : -x * g;
+        };
+        b.set(1, composed(f, {x, g, weight, pos_weight}, {weighted, positive}));
     }
 }
 Tensor kl_div(const Tensor& x, const Tensor& y, int64_t reduction, bool log_target) {
     check(!is_complex(x.dtype()) && !is_complex(y.dtype()), "kl_div: Complex inputs not supported.");
     check(!is_integral(x.dtype(), true) && !is_integral(y.dtype(), true), "kl_div: Integral inputs not supported.");
-    const Tensor loss = log_target ? mul(op<"exp">(y), sub(y, x)) : sub(op<"xlogy">(y, y), mul(y, x));
-    return reduced(loss, reduction);
+    const Formula f = [](const Tensor* in, const double* log_target, Tensor* out) {
+        const Tensor &x = in[0], &y = in[1];
+        *out = *log_target ? exp(y) * (y - x) : op<"xlogy">(y, y) - y * x;
+    };
+    return element_loss(f, {x, y}, {double(log_target)}, reduction);
 }
 
 // ---------------------------------------------------------------- margins between classes
@@ -142,8 +200,8 @@ Tensor multi_margin_loss(const Tensor& x0, const Tensor& target0, Scalar p, Scal
               weight.sizes());
     const Tensor at = op<"unsqueeze">(target, 1), own = op<"gather">(x, 1, at);
     Tensor z = op<"clamp_min">(op<"add">(op<"sub">(x, own), margin), Scalar(0));
-    if (p.equals(2)) z = mul(z, z);
-    if (weight.defined()) z = mul(z, op<"unsqueeze">(op<"index_select">(weight, 0, target), 1));
+    if (p.equals(2)) z = z * z;
+    if (weight.defined()) z = z * op<"unsqueeze">(op<"index_select">(weight, 0, target), 1);
     z = op<"scatter.value">(z, 1, at, Scalar(0));
     const Tensor loss = op<"div">(op<"sum.dim_IntList">(z, Dims{1}), Scalar(x.size(1)));
     return x0.dim() <= 1 && reduction == 0 ? op<"reshape">(loss, Dims{}) : reduced(loss, reduction);
@@ -161,8 +219,8 @@ Tensor multilabel_margin_loss(const Tensor& x0, const Tensor& target0, int64_t r
     const Tensor own = op<"unsqueeze">(op<"gather">(x, 1, at), 2);
     Tensor z = op<"clamp_min">(op<"add">(op<"rsub">(own, Scalar(1)), op<"unsqueeze">(x, 1)),
                                Scalar(0));  // [row, label, class]
-    z = mul(z, op<"unsqueeze">(valid, 2));
-    z = mul(z, op<"unsqueeze">(op<"logical_not">(labelled), 1));
+    z = z * op<"unsqueeze">(valid, 2);
+    z = z * op<"unsqueeze">(op<"logical_not">(labelled), 1);
     const Tensor loss = op<"div">(op<"sum.dim_IntList">(z, Dims{1, 2}), Scalar(n));
     return x0.dim() <= 1 && reduction == 0 ? op<"reshape">(loss, Dims{}) : reduced(loss, reduction);
 }
@@ -182,7 +240,8 @@ const Family losses([](Registry& r) {
         .kernel<huber_loss>()
         .grads("self, target", "self, target", [](Back& b) { cut_backward(b, b.real(3), 1); });
     r.add("nn::soft_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", "fo")
-        .kernel<soft_margin_loss>();
+        .kernel<soft_margin_loss>()
+        .grads("self, target", "self, target", soft_margin_backward);
     r.add("nn::binary_cross_entropy(Tensor self, Tensor target, Tensor? weight=None, int reduction=1) -> Tensor", "fo")
         .kernel<bce>()
         .grads("self, target", "self, target, weight", bce_backward);

@@ -12,12 +12,13 @@ __all__ = [
     "OptimizedModule", "allow_in_graph", "assume_constant_result", "config", "disable",
     "disallow_in_graph", "eval_frame", "exc", "external_utils", "forbid_in_graph", "graph_break",
     "is_compiling", "is_dynamo_supported", "list_backends", "mark_dynamic", "mark_static",
-    "mark_static_address", "maybe_mark_dynamic", "optimize", "reset", "run",
+    "mark_static_address", "maybe_mark_dynamic", "optimize", "register_backend", "reset", "run",
     "set_stance", "substitute_in_graph",
 ]  # fmt: skip
 
 _OF_COMPILER = frozenset(
-    "allow_in_graph assume_constant_result disable is_compiling list_backends reset set_stance "
+    "allow_in_graph assume_constant_result disable is_compiling list_backends register_backend reset "
+    "set_stance "
     "substitute_in_graph".split()
 )
 

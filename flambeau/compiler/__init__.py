@@ -52,15 +52,38 @@ _STANCES = (
 _default_backend: str = "inductor"
 
 
+_registered: dict[str, Callable] = {}
+
+
 def _check_backend(backend: str | Callable | None) -> None:
-    if callable(backend):
-        raise NotImplementedError(
-            "torch.compile: a backend of one's own needs torch.fx graphs, which compile does not make"
-        )
-    if backend is not None and backend not in _BACKENDS:
+    if (
+        backend is not None
+        and not callable(backend)
+        and backend not in _BACKENDS
+        and backend not in _registered
+    ):
         raise InvalidBackend(
             f"Invalid backend: {backend!r}, see `torch._dynamo.list_backends()` for available backends."
         )
+
+
+def _own_backend(backend: str | Callable | None) -> Callable | None:
+    """The backend if it is a function of the caller's; None for all that mean the engine of this house."""
+    backend = _default_backend if backend is None else backend
+    return backend if callable(backend) else _registered.get(backend)
+
+
+def register_backend(
+    compiler_fn: Callable | None = None, name: str | None = None, tags: Sequence = ()
+) -> Callable:
+    """Give a backend of one's own a name that ``compile`` takes; also a decorator."""
+    if compiler_fn is None:
+        return functools.partial(register_backend, name=name, tags=tags)
+    name = name or compiler_fn.__name__
+    if name in _registered or name in _BACKENDS:
+        raise AssertionError(f"duplicate name: {name}")
+    _registered[name] = compiler_fn
+    return compiler_fn
 
 
 def compile(
@@ -83,6 +106,11 @@ def compile(
     recorded as they are, so ``dynamic`` changes nothing: each new shape is one more recording, up to
     ``recompile_limit`` (8).
 
+    A callable ``backend`` is given each recording as a ``torch.fx.GraphModule`` and the list of its inputs
+    (arguments, parameters, buffers, in the order of their first use), and returns a function of such inputs
+    that gives a tuple or list of tensors. A call that cannot be recorded whole runs eagerly: there are no
+    partial graphs.
+
     Parameters
     ----------
     model : callable or Module, optional
@@ -99,6 +127,8 @@ def compile(
         For an unknown backend or mode, and when both ``mode`` and ``options`` are given.
     torch._dynamo.exc.Unsupported
         When the compiled function is called, with ``fullgraph``.
+    torch._dynamo.exc.BackendCompilerFailed
+        When the compiled function is called, and a backend of one's own raises or returns no function.
     """
     if mode is not None and options is not None:
         raise RuntimeError(
@@ -125,13 +155,14 @@ def compile(
         raise AssertionError(f"Expected enable to be a bool, got {type(dynamic)}")
     if disable:
         return model
+    own = _own_backend(backend)
     if isinstance(model, fb.nn.Module):
         from ._module import OptimizedModule
 
-        return OptimizedModule(model, limit=recompile_limit, fullgraph=fullgraph)
+        return OptimizedModule(model, limit=recompile_limit, fullgraph=fullgraph, backend=own)
     if not callable(model):
         raise AssertionError(f"A callable function is expected, but {type(model)} is provided.")
-    return _compiled.compiled_function(model, limit=recompile_limit, fullgraph=fullgraph)
+    return _compiled.compiled_function(model, limit=recompile_limit, fullgraph=fullgraph, backend=own)
 
 
 def reset() -> None:
@@ -179,6 +210,10 @@ class set_stance:
             raise NotImplementedError(
                 "set_stance(skip_guard_eval_unsafe=True): flambeau always checks its guards"
             )
+        if callable(force_backend) or force_backend in _registered:
+            raise NotImplementedError(
+                "set_stance(force_backend=...): flambeau has it for backends of its own only"
+            )
         _check_backend(force_backend)
         self._stance = "default" if stance.endswith("then_compile") else stance
         self._before = _compiled.set_stance(self._stance)
@@ -217,7 +252,8 @@ def is_exporting() -> bool:
 
 def list_backends(exclude_tags: Sequence[str] = ("debug", "experimental")) -> list[str]:
     """The names that ``compile`` takes; all mean the same engine."""
-    return ["cudagraphs", "inductor", "onnxrt", "openxla", "tvm"] if exclude_tags else sorted(_BACKENDS)
+    named = ["cudagraphs", "inductor", "onnxrt", "openxla", "tvm"] if exclude_tags else _BACKENDS
+    return sorted([*named, *_registered])
 
 
 def set_default_backend(backend: str | Callable | None) -> None:

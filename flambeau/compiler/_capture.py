@@ -11,6 +11,7 @@ import types
 from collections import OrderedDict, defaultdict
 from typing import Any
 
+import flambeau as fb
 from flambeau import _C
 
 from ._watch import CannotCapture, Watch, is_library
@@ -184,6 +185,78 @@ class Observer:
                 self.problem = Problem(why, _BUILTIN if builtin else _FOREIGN, _place(frame))
 
 
+def _watched(function: Any, args: tuple, kwargs: dict) -> tuple[Watch, Any]:
+    """What watches a call's Python state, and the entry that tells whether another call is like it."""
+    watch = Watch()
+    _places.failure = _places.branch = None
+    watch.values([function])
+    watch.arguments((args, kwargs))
+    return watch, _C._Entry(args, kwargs, watch.guards)
+
+
+def _observed(observer: Observer, function: Any, args: tuple, kwargs: dict) -> Any:
+    """Call ``function`` under the profile hook."""
+    before, collects = sys.getprofile(), gc.isenabled()
+    gc.disable()  # finalizers and callbacks of the collector are no part of the program
+    sys.setprofile(observer)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        sys.setprofile(before)
+        if collects:
+            gc.enable()
+
+
+def _effect(observer: Observer) -> Problem | None:
+    """What the observed call did that a recording would not repeat."""
+    if observer.problem is None and (changed := observer.watch.guards.changed()) is not None:
+        return Problem(f"it changed Python state: {changed}")
+    return observer.problem
+
+
+def capture_for_backend(
+    function: Any, args: tuple, kwargs: dict, backend: Any
+) -> tuple[Any, Any, Any, Problem | None]:
+    """Call ``function``, write it down as a graph of ``torch.fx`` and give that to ``backend``.
+
+    Returns
+    -------
+    tuple
+        The result, the entry that tells which calls fit, the ``BackendProgram``, or why there is none.
+    """
+    from ._backend import BackendProgram, GraphWriter
+
+    try:
+        watch, entry = _watched(function, args, kwargs)
+    except (CannotCapture, NotImplementedError) as why:
+        return function(*args, **kwargs), None, None, Problem(str(why))
+    observer = Observer(watch)
+    writer = GraphWriter(function, args, kwargs)
+    random = fb.get_rng_state()
+    entry.start(watch.tensors)  # tells of numbers that are read
+    watch.on_tensor = entry.know
+    try:
+        with writer:
+            result = _observed(observer, function, args, kwargs)
+    finally:
+        entry.stop()
+        entry.give_up()
+    problem = _effect(observer)
+    if problem is None and _places.branch is not None:
+        problem = Problem(
+            "the value of a tensor decides what runs", "Data-dependent branching", _places.branch
+        )
+    if problem is None:
+        writer.write()
+        problem = writer.problem
+    if problem is not None:
+        return result, None, None, problem
+    program = BackendProgram(writer, function, backend, result)
+    if not writer.has_effects and random.equal(fb.get_rng_state()):
+        result = program.call(args, kwargs)  # what ran to be written down is as if it had not run
+    return result, entry, program, None
+
+
 def capture(
     function: Any, args: tuple, kwargs: dict, now: bool = False
 ) -> tuple[Any, Any, Problem | None, Place | None]:
@@ -198,34 +271,22 @@ def capture(
         The result, the entry (``_C._Entry``) or None, why there is none, and the line that decided something
         by a value of a tensor, if there is one.
     """
-    watch = Watch()
-    _places.failure = _places.branch = None
     try:
-        watch.values([function])
-        watch.arguments((args, kwargs))
-        entry = _C._Entry(args, kwargs, watch.guards)
+        watch, entry = _watched(function, args, kwargs)
     except (CannotCapture, NotImplementedError) as why:
         return function(*args, **kwargs), None, Problem(str(why)), None
     observer = Observer(watch)
     entry.start(watch.tensors)
     watch.on_tensor = entry.know
-    before, collects = sys.getprofile(), gc.isenabled()
-    gc.disable()  # finalizers and callbacks of the collector are no part of the program
-    sys.setprofile(observer)
     finished = False
     try:
-        result = function(*args, **kwargs)
+        result = _observed(observer, function, args, kwargs)
         finished = True
     finally:
-        sys.setprofile(before)
-        if collects:
-            gc.enable()
         entry.stop()
         if not finished:
             entry.give_up()
-    problem = observer.problem
-    if problem is None and (changed := watch.guards.changed()) is not None:
-        problem = Problem(f"it changed Python state: {changed}")
+    problem = _effect(observer)
     if problem is None:
         try:
             result, problem = entry.finish(result, now)

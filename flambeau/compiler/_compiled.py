@@ -14,7 +14,7 @@ from flambeau import _C
 from flambeau._dynamo import config
 from flambeau._dynamo.exc import FailOnRecompileLimitHit, RecompileError, Unsupported
 
-from ._capture import Problem, capture, explain_branch
+from ._capture import Problem, capture, capture_for_backend, explain_branch
 
 ROUNDS = 3  # timed calls of each kind before a path is judged
 CLEAR = 0.8, 1.3  # compiled over eager: below or above, one call of each is enough,
@@ -54,13 +54,28 @@ class Path:
         self.state = "compiled" if compiled < MARGIN * eager else "eager"
 
 
+class BackendPath:
+    """One way through the function that a backend of the caller's own has taken over."""
+
+    def __init__(self, entry: Any, program: Any) -> None:
+        self.entry, self.program = entry, program
+        self.state = "compiled"
+
+
 class Compiled:
     """What ``flambeau.compile`` keeps for one function."""
 
-    def __init__(self, function: Callable, limit: int | None = None, fullgraph: bool = False) -> None:
+    def __init__(
+        self,
+        function: Callable,
+        limit: int | None = None,
+        fullgraph: bool = False,
+        backend: Callable | None = None,
+    ) -> None:
         self.function = function
         self.limit = limit
         self.fullgraph = fullgraph
+        self.backend = backend  # None: the engine of this house
         self.lock = threading.RLock()
         self.ready: list[Callable] = []  # `call` of the paths that won
         self.clear()
@@ -81,6 +96,10 @@ class Compiled:
         if self.left_to_eager or _stance == "force_eager" or config.disable or _C._runs_plainly():
             return function(*args, **kwargs)
         for path in list(self.paths):
+            if self.backend is not None:
+                if path.entry.fits(args, kwargs) and path.program.holds():
+                    return path.program.call(args, kwargs)
+                continue
             if path.state == "compiled":
                 if _stance != "default" and (result := path.entry.call(args, kwargs)) is not NotImplemented:
                     return result
@@ -145,6 +164,8 @@ class Compiled:
                 raise RuntimeError("Detected recompile when torch.compile stance is 'fail_on_recompile'.")
             return self.function(*args, **kwargs)
         try:
+            if self.backend is not None:
+                return self._capture_for_backend(args, kwargs)
             result, entry, problem, branch = capture(self.function, args, kwargs, now)
             if branch and self.fullgraph:
                 raise Unsupported(explain_branch(branch))
@@ -162,6 +183,18 @@ class Compiled:
         finally:
             self.lock.release()
 
+    def _capture_for_backend(self, args: tuple, kwargs: dict) -> Any:
+        result, entry, program, problem = capture_for_backend(self.function, args, kwargs, self.backend)
+        if problem is None:
+            self.paths.append(BackendPath(entry, program))
+        elif self.fullgraph:
+            raise Unsupported(
+                problem.explain() if problem.kind else f"this call cannot be recorded: {problem}"
+            )
+        else:
+            self._note(problem)
+        return result
+
     def _note(self, problem: Problem | str) -> None:
         self.problems.append(problem)
         self.left_to_eager = len(self.problems) >= ATTEMPTS and not self.paths
@@ -171,6 +204,9 @@ class Compiled:
         name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
         lines = [f"{name}: {len(self.paths)} captured"]
         for number, path in enumerate(self.paths):
+            if self.backend is not None:
+                lines.append(f"  path {number}: taken over by {self.backend}")
+                continue
             if path.state == "waiting":
                 lines.append(f"  path {number}: waits for the first backward")
                 continue
@@ -225,5 +261,7 @@ def set_stance(stance: str) -> str:
         with state.lock:
             state.ready.clear()
             if stance == "default":
-                state.ready.extend(p.entry.call for p in state.paths if p.state == "compiled")
+                state.ready.extend(
+                    p.entry.call for p in state.paths if p.state == "compiled" and state.backend is None
+                )
     return before

@@ -190,3 +190,62 @@ def test_cross_entropy_leaves_its_input_free_to_change():
     assert type(loss.grad_fn).__name__ == "NllLossBackward0"
     with pytest.raises(IndexError, match=r"Target 3 is out of bounds\."):
         F.cross_entropy(x, fb.tensor([0, 3, 1, 1]))
+
+
+LOSSES = {
+    "mse": lambda x, y, w, r: F.mse_loss(x, y, reduction=r),
+    "l1": lambda x, y, w, r: F.l1_loss(x, y, reduction=r),
+    "smooth_l1": lambda x, y, w, r: F.smooth_l1_loss(x, y, reduction=r, beta=0.3),
+    "huber": lambda x, y, w, r: F.huber_loss(x, y, reduction=r, delta=0.3),
+    "soft_margin": lambda x, y, w, r: F.soft_margin_loss(x, y, reduction=r),
+    "bce": lambda x, y, w, r: F.binary_cross_entropy(x, y, w, reduction=r),
+    "logits": lambda x, y, w, r: F.binary_cross_entropy_with_logits(x, y, w, pos_weight=w, reduction=r),
+    "kl_div": lambda x, y, w, r: F.kl_div(x, y, reduction=r),
+}
+
+
+@pytest.mark.filterwarnings("ignore:reduction")
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_in_one_pass_are_what_their_operators_give(name, reduction):
+    fb.manual_seed(0)
+    for shape in ((3,), (5, 700), ()):  # less than a block of the fusion VM, and more
+        x, y, w = (fb.empty(shape).double().uniform_(0.1, 0.9).requires_grad_(k < 2) for k in range(3))
+        loss = LOSSES[name](x, y, w, reduction)
+        seed = fb.rand(loss.shape, dtype=fb.float64)
+        fused = fb.autograd.grad(loss, (x, y), seed, retain_graph=True)
+        steps = fb.autograd.grad(
+            loss, (x, y), seed, create_graph=True
+        )  # by operators, to be differentiated again
+        for got, want in zip(fused, steps):
+            assert fb.allclose(got, want, rtol=1e-12, atol=1e-14)
+        each = LOSSES[name](x.detach(), y.detach(), w, "none")
+        want = each if reduction == "none" else each.mean() if reduction == "mean" else each.sum()
+        assert fb.allclose(loss, want, rtol=1e-12, atol=1e-14)
+        h = 1e-6
+        ends = [LOSSES[name](x.detach() + s, y.detach(), w, reduction) for s in (-h, h)]
+        slope = ((ends[1] - ends[0]) / (2 * h) * seed).sum()
+        assert fb.allclose(fused[0].sum(), slope, rtol=1e-4, atol=1e-4)
+
+
+def test_losses_broadcast_and_mixed_types():
+    x, y = fb.rand(4, 3, requires_grad=True), fb.rand(3)
+    with pytest.warns(UserWarning, match="different to the input size"):
+        loss = F.mse_loss(x, y)
+    loss.backward()
+    assert fb.allclose(x.grad, 2 * (x - y).detach() / 12)
+    assert F.huber_loss(x.half(), x.half() + 1, reduction="sum").dtype == fb.float16
+    assert F.binary_cross_entropy(fb.zeros(0), fb.zeros(0), reduction="sum") == 0
+    assert F.mse_loss(fb.rand(2, device="meta"), fb.rand(2, device="meta")).is_meta
+    with pytest.raises(RuntimeError, match="all elements of input should be between 0 and 1"):
+        F.binary_cross_entropy(fb.tensor([0.5, float("nan")]), fb.zeros(2))
+
+
+def test_log_sigmoid_and_softplus_far_out():
+    x = fb.tensor([-float("inf"), -100, -20, -1e-3, 0, 1e-3, 20, 100, float("inf"), float("nan")])
+    exact = fb.log1p(fb.exp(-x.double().abs()))
+    assert fb.allclose(
+        F.logsigmoid(x), (x.double().clamp(max=0) - exact).float(), rtol=2e-7, atol=0, equal_nan=True
+    )
+    soft = (x.double().clamp(min=0) + exact).float()
+    assert fb.allclose(F.softplus(x, threshold=1e4), soft, rtol=2e-7, atol=0, equal_nan=True)

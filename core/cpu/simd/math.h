@@ -580,13 +580,20 @@ template <class V>
 inline V sigmoid(V x) {
     return splat<V>(1) / (splat<V>(1) + exp(V(-x)));
 }
+// log(1 + u) for u in [0, 1]: 2 atanh(s) with s = u / (2 + u), and 2s = u - us.
+inline F log1p_unit(F u) {
+    const F s = u / (u + splat<F>(2)), z = s * s;
+    const F q = poly(z, 0.666663229f, 0.400245965f, 0.279651582f, 0.281577796f);
+    return u - s * (u - z * q);
+}
+inline D log1p_unit(D u) { return log1p(u); }
 template <class V>
 inline V log_sigmoid(V x) {
-    return (x < V{} ? x : (x != x ? x : V{})) - log1p(exp(V(-abs(x))));
+    return (x < V{} ? x : (x != x ? x : V{})) - log1p_unit(exp(V(-abs(x))));
 }
 template <class V>
 inline V softplus(V x) {  // log(1 + e^x)
-    return log1p(exp(x));
+    return -log_sigmoid(V(-x));
 }
 template <class V>
 inline V tanh_softplus(V x) {  // n / (n + 2) with n = e^x (e^x + 2)

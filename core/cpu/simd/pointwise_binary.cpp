@@ -28,7 +28,7 @@ V floor_div(
 template <class V>
 V logaddexp(V a, V b, double scale, double inverse) {  // log(e^a + e^b), to the base e^scale
     const V m = max(a, b), d = -abs(V(a - b)) * splat<V>(scale);
-    const V r = m + log1p(exp(d)) * splat<V>(inverse);
+    const V r = m + log1p_unit(exp(d)) * splat<V>(inverse);
     const V both = (abs(a) == splat<V>(kInf<V>)) & (a == b) ? a : r;
     return a != a ? a : b != b ? b : both;
 }
