@@ -9,7 +9,9 @@ namespace fb::cpu {
 uint64_t dims_mask(IntSpan dims, int64_t n, bool empty_means_all = true);
 Dims reduced_shape(IntSpan sizes, uint64_t dims, bool keepdim);
 ReducePlan make_plan(const Tensor& x, uint64_t dims);
-// The raw result, of fold_type(f, x.dtype()); moments have a last dimension of two: mean, sum of squared deviations.
-Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepdim, double param = 0);
+// The raw result, of fold_type(f, x.dtype()), or of `want` where that costs nothing; moments have a last dimension of
+// two: mean, sum of squared deviations.
+Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepdim, double param = 0,
+            DType want = DType::none);
 
 }  // namespace fb::cpu

@@ -167,45 +167,94 @@ static Tensor as_folded(Fold f, const Tensor& x) {
     return {};
 }
 
-Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepdim, double param) {
+// The loop's sums, in double, written as float: a block of them at a time, which never leaves the nearest cache.
+static void fold_to_float(FoldLoop loop, const ReducePlan& plan, const char* in, float* to, int64_t begin,
+                          int64_t end) {
+    constexpr int64_t kBlock = 1024;
+    double block[kBlock];
+    const Loop narrowed = convert_loop(DType::f64, DType::f32);
+    const int64_t steps[] = {sizeof(float), sizeof(double)};
+    for (; begin < end; begin += kBlock) {
+        const int64_t n = std::min(kBlock, end - begin);
+        char* const first =
+            reinterpret_cast<char*>(reinterpret_cast<intptr_t>(block) - begin * int64_t(sizeof(double)));
+        loop(plan, in, first, begin, begin + n);
+        char* const ends[] = {reinterpret_cast<char*>(to + begin), reinterpret_cast<char*>(block)};
+        narrowed(ends, steps, n, nullptr);
+    }
+}
+
+Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepdim, double param, DType want) {
     if (f == Fold::sum && x->storage->image())
         if (Tensor r = fold_image(name, x, dims, keepdim); r.defined()) return r;
-    if (const Tensor other = as_folded(f, x); other.defined()) return fold(f, name, other, dims, keepdim, param);
+    if (const Tensor other = as_folded(f, x); other.defined()) return fold(f, name, other, dims, keepdim, param, want);
     const FoldLoop loop = fold_loop(f, x.dtype());
     if (!loop) fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for '", x.dtype(), "'");
     Dims shape = reduced_shape(x.sizes(), dims, keepdim);
     if (f == Fold::moments) shape.push_back(2);
-    Tensor out = empty(shape, fold_type(f, x.dtype()), x.device());
+    const DType type = fold_type(f, x.dtype());
+    const bool narrow = type == DType::f64 && want == DType::f32 && f != Fold::moments;
+    Tensor out = empty(shape, narrow ? want : type, x.device());
     if (out.is_meta()) return out;
     ReducePlan plan = make_plan(x, dims);
     plan.param = param;
     if (!plan.results) return out;
     const char* in = static_cast<const char*>(x->data());
-    char* o = static_cast<char*>(out->data());
-    const int64_t work = plan.results * std::max<int64_t>(plan.length, 1);
+    const auto write = [&](FoldLoop by, const ReducePlan& from, const char* data, int64_t begin, int64_t end) {
+        if (narrow) fold_to_float(by, from, data, out.data<float>(), begin, end);
+        else by(from, data, static_cast<char*>(out->data()), begin, end);
+    };
+    const int64_t work = plan.results * std::max<int64_t>(plan.length, 1), item = int64_t(itemsize(x.dtype()));
     constexpr int64_t kGrain = 32768;
     if (plan.length == 0) {
         plan.folded = 1;
         plan.fold_size[0] = 0;
         plan.fold_stride[0] = 0;
     }
-    // Few results of many values: their longest dimension is cut in pieces, whose results are folded again.
+    // Folds of parts, one behind the other in `partial`, are folded again.
     const Fold join = joining(f);
+    const int64_t bytes = int64_t(itemsize(type)) * (f == Fold::moments ? 2 : 1), row = plan.results * bytes;
+    const auto partials = [&](int64_t parts) { return empty(Dims{parts, row / int64_t(itemsize(type))}, type); };
+    const auto join_parts = [&](const Tensor& partial, int64_t parts) {
+        ReducePlan last;
+        last.folded = 1;
+        last.fold_size[0] = last.length = parts;
+        last.fold_stride[0] = row;
+        last.kept = 1;
+        last.kept_size[0] = last.results = plan.results;
+        last.kept_stride[0] = bytes;
+        write(fold_loop(join, type), last, static_cast<const char*>(partial->data()), 0, plan.results);
+    };
+    const bool joins = join != Fold::count && work > 2 * kGrain, moments = f == Fold::moments;
+    // Short runs of neighbours, whole blocks of them far from each other (batches of rows): first all the runs.
+    if (joins && !moments && plan.folded == 2 && plan.kept == 1 && plan.fold_stride[0] == item &&
+        plan.fold_size[0] >= 16 && plan.fold_size[0] <= 1024 &&
+        plan.fold_stride[1] == plan.kept_stride[0] * plan.kept_size[0]) {
+        const int64_t parts = plan.fold_size[1];
+        ReducePlan runs = plan;
+        runs.folded = 1;
+        runs.length = plan.fold_size[0];
+        runs.kept_size[0] = runs.results = plan.results * parts;
+        const Tensor partial = partials(parts);
+        parallel_for(runs.results, std::max<int64_t>(1, kGrain / runs.length),
+                     [&](int64_t b, int64_t e) { loop(runs, in, static_cast<char*>(partial->data()), b, e); });
+        join_parts(partial, parts);
+        return out;
+    }
+    // Few results of many values that the threads cannot share evenly: their longest dimension is cut in pieces.
     // So are long columns of whole rows: each thread then reads memory that lies together.
-    const bool columns = plan.kept == 1 && plan.folded == 1 && plan.kept_stride[0] == int64_t(itemsize(x.dtype())) &&
+    const bool columns = plan.kept == 1 && plan.folded == 1 && plan.kept_stride[0] == item &&
                          plan.fold_stride[0] > plan.kept_stride[0] && plan.length >= 128 && plan.results <= 8192;
-    const bool few =
-        plan.results == 1 || (((plan.results < 64 && plan.length >= 8192) || columns) && f != Fold::moments);
-    if (few && join != Fold::count && work > 2 * kGrain && num_threads() > 1) {
+    const int64_t threads = num_threads(), idle = (threads - plan.results % threads) % threads;
+    const bool few = plan.results == 1 ||
+                     (!moments && (columns || (plan.results < 64 && plan.length >= 8192 && 16 * idle > plan.results)));
+    if (few && joins && threads > 1) {
         int longest = 0;
         for (int d = 1; d < plan.folded; ++d)
             if (plan.fold_size[d] > plan.fold_size[longest]) longest = d;
-        const int64_t parts = std::min<int64_t>(num_threads(), plan.fold_size[longest]);
-        const int64_t each = (plan.fold_size[longest] + parts - 1) / parts;
-        const int64_t bytes = int64_t(itemsize(out.dtype())) * (f == Fold::moments ? 2 : 1);
-        const int64_t row = plan.results * bytes;
-        Tensor partial = empty(Dims{parts, row / int64_t(itemsize(out.dtype()))}, out.dtype());
+        const int64_t each = (plan.fold_size[longest] + threads - 1) / threads;
         const int64_t used = (plan.fold_size[longest] + each - 1) / each;
+        const Tensor partial = partials(used);
         parallel_for(used, 1, [&](int64_t b, int64_t e) {
             for (int64_t i = b; i < e; ++i) {
                 ReducePlan part = plan;
@@ -215,23 +264,14 @@ Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepd
                      plan.results);
             }
         });
-        if (f == Fold::moments) {
+        if (moments)
             join_moments(partial.data<double>(), used, plan.length, each * (plan.length / plan.fold_size[longest]),
-                         reinterpret_cast<double*>(o));
-            return out;
-        }
-        ReducePlan last;
-        last.folded = 1;
-        last.fold_size[0] = last.length = used;
-        last.fold_stride[0] = row;
-        last.kept = 1;
-        last.kept_size[0] = last.results = plan.results;
-        last.kept_stride[0] = bytes;
-        fold_loop(join, out.dtype())(last, static_cast<const char*>(partial->data()), o, 0, plan.results);
+                         out.data<double>());
+        else join_parts(partial, used);
         return out;
     }
     parallel_for(plan.results, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, plan.length)),
-                 [&](int64_t b, int64_t e) { loop(plan, in, o, b, e); });
+                 [&](int64_t b, int64_t e) { write(loop, plan, in, b, e); });
     return out;
 }
 

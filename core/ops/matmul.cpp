@@ -276,6 +276,21 @@ Tensor outer(const Tensor& a, const Tensor& b) {
     check(b.dim() == 1, "outer: Expected 1-D argument vec2, but got ", b.dim(), "-D");
     return op<"mul">(op<"unsqueeze">(a, 1), b);
 }
+// Every element of the first times the whole second. x0 1 x1 1 … times 1 y0 1 y1 …: the product lies in the order of
+// the result.
+Tensor kron(const Tensor& a, const Tensor& b) {
+    Dims left, right, shape;
+    for (int64_t n = std::max(a.dim(), b.dim()), d = 0; d < n; ++d) {
+        const auto size = [&](const Tensor& t) {
+            const int64_t at = d - (n - t.dim());
+            return at < 0 ? 1 : t.sizes()[size_t(at)];
+        };
+        left.push_back(size(a)), left.push_back(1);
+        right.push_back(1), right.push_back(size(b));
+        shape.push_back(size(a) * size(b));
+    }
+    return op<"reshape">(op<"mul">(op<"reshape">(a, left), op<"reshape">(b, right)), shape);
+}
 Tensor inner(const Tensor& a, const Tensor& b) {
     if (a.dim() == 0 || b.dim() == 0) return op<"mul">(a, b);
     check(a.sizes().back() == b.sizes().back(),
@@ -393,6 +408,7 @@ const Family family([](Registry& r) {
         .grad("self", "", [](Back& b) { return scaled(b.g, b.scalar(3)); })
         .grad("vec1", "vec2", [](Back& b) { return scaled(op<"mv">(b.g, conj(b.arg(2))), b.scalar(4)); })
         .grad("vec2", "vec1", [](Back& b) { return scaled(op<"mv">(op<"t">(b.g), conj(b.arg(1))), b.scalar(4)); });
+    r.add("kron(Tensor self, Tensor other) -> Tensor", "fmo").kernel<kron>();
     r.add("outer(Tensor self, Tensor vec2) -> Tensor", "fmo").kernel<outer>();
     r.add("ger(Tensor self, Tensor vec2) -> Tensor", "fmo").kernel<outer>();
     r.add("inner(Tensor self, Tensor other) -> Tensor", "fmo").kernel<inner>();

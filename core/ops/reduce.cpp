@@ -45,7 +45,7 @@ Tensor sum_dims(const Tensor& x, IntSpan dims, bool keepdim, DType dtype, Out ou
     const Tensor in = is_integral(x.dtype(), true) && !is_integral(want, true) ? convert(x, want)
                       : is_complex(want) && !is_complex(x.dtype())             ? convert(x, want)
                                                                                : x;
-    return finished(fold(Fold::sum, "sum_cpu", in, dims_mask(dims, x.dim()), keepdim), want, out);
+    return finished(fold(Fold::sum, "sum_cpu", in, dims_mask(dims, x.dim()), keepdim, 0, want), want, out);
 }
 Tensor sum(const Tensor& x, DType dtype) { return sum_dims(x, {}, false, dtype, Out()); }
 Tensor nansum(const Tensor& x, IntSpan dims, bool keepdim, DType dtype, Out out) {

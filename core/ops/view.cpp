@@ -358,6 +358,13 @@ Tensor diagonal(const Tensor& x, int64_t offset, int64_t dim1, int64_t dim2) {
     strides.push_back(s);
     return view_of(x, sizes, strides, start);
 }
+// A copy of the diagonal of a matrix, or a matrix with a vector on its diagonal.
+Tensor diag(const Tensor& x, int64_t offset) {
+    check(x.dim() == 1 || x.dim() == 2, "diag(): Supports 1D or 2D tensors. Got ", x.dim(), "D");
+    if (x.dim() == 2) return op<"clone">(op<"diagonal">(x, offset));
+    const int64_t side = x.sizes()[0] + std::abs(offset);
+    return op<"diagonal_backward">(x, Dims{side, side}, offset, 0, 1);
+}
 Tensor unfold(const Tensor& x, int64_t dim, int64_t size, int64_t step) {
     dim = wrap_dim(dim, x.dim());
     check(size >= 0, "size is ", size, " but must be >= 0");
@@ -574,6 +581,7 @@ const Family views([](Registry& r) {
         .grad("self", "", [](Back& b) {
             return op<"diagonal_backward">(b.g, b.sizes(0), b.integer(1), b.integer(2), b.integer(3));
         });
+    r.add("diag(Tensor self, int diagonal=0) -> Tensor", "fmo").kernel<diag>();
     r.add("diagonal_backward(Tensor grad_output, int[] input_sizes, int offset, int dim1, int dim2) -> Tensor", "")
         .kernel<diagonal_backward>()
         .grad("grad_output", "", [](Back& b) { return op<"diagonal">(b.g, b.integer(2), b.integer(3), b.integer(4)); });

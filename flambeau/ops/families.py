@@ -18,9 +18,9 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         sum_to_size unsafe_chunk unsafe_split unsafe_split_with_sizes narrow_copy""".split(),
     ),
     "index": (
-        """adjoint concat nonzero diag repeat_interleave unique unique_consecutive
+        """adjoint concat nonzero repeat_interleave unique unique_consecutive
         resize_as_ empty_permuted concatenate""".split(),
-        """adjoint where diag repeat_interleave unique unique_consecutive
+        """adjoint where repeat_interleave unique unique_consecutive
         resize_as_ fill_diagonal_""".split(),
     ),
     "losses": (
@@ -33,9 +33,9 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         [],
     ),
     "products": (
-        """tensordot kron linalg_cross cross linalg_multi_dot chain_matmul linalg_vecdot trace
+        """tensordot linalg_cross cross linalg_multi_dot chain_matmul linalg_vecdot trace
         cdist pdist renorm""".split(),
-        """kron cross trace renorm renorm_""".split(),
+        """cross trace renorm renorm_""".split(),
     ),
     "norms": (
         """linalg_matrix_norm linalg_norm linalg_cond linalg_matrix_rank linalg_pinv norm

@@ -44,16 +44,6 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     return input.nonzero()
 
 
-@composite("diag(Tensor self, int diagonal=0) -> Tensor", method=True, out=True)
-def diag(input: Any, diagonal: int = 0) -> Any:
-    """A matrix with a vector on its diagonal, or a copy of the diagonal of a matrix."""
-    if input.dim() == 1:
-        return fb.diag_embed(input, diagonal)
-    if input.dim() == 2:
-        return input.diagonal(diagonal).clone(memory_format=fb.contiguous_format)
-    raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.dim()}D")
-
-
 def _repeated(repeats: Any, output_size: int | None) -> Any:
     """Each index as often as its number says."""
     if repeats.dim() > 1:

@@ -55,17 +55,6 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     return left.mm(right).reshape(shape)
 
 
-@composite("kron(Tensor self, Tensor other) -> Tensor", method=True, out=True)
-def kron(input: Any, other: Any) -> Any:
-    """Kronecker product: every element of the first times the whole second."""
-    ndim = max(input.dim(), other.dim())
-    a = (1,) * (ndim - input.dim()) + tuple(input.shape)
-    b = (1,) * (ndim - other.dim()) + tuple(other.shape)
-    # x0 1 x1 1 … times 1 y0 1 y1 …: the product lies in the order of the result
-    wide = [n for x in a for n in (x, 1)], [n for y in b for n in (1, y)]
-    return (input.reshape(wide[0]) * other.reshape(wide[1])).reshape([x * y for x, y in zip(a, b)])
-
-
 @composite("linalg_cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor", out=True)
 def linalg_cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     """Cross product of vectors of 3 along `dim`, other dimensions broadcast."""

@@ -247,3 +247,19 @@ def test_grid_sample_of_any_number_of_channels(channels):
         results.append([v.detach().double().numpy() for v in (y, x.grad, grid.grad)])
     for one, two in zip(*results):
         np.testing.assert_allclose(one, two, rtol=2e-4, atol=2e-3)
+
+
+def test_diagonals_and_products_of_all_pairs():
+    a, v = fb.arange(6.0).reshape(2, 3), fb.arange(3.0, requires_grad=True)
+    assert fb.kron(a, v).tolist() == [[0, 0, 0, 0, 1, 2, 0, 2, 4], [0, 3, 6, 0, 4, 8, 0, 5, 10]]
+    assert fb.kron(fb.tensor(2.0), fb.tensor(3)).item() == 6 and a.kron(fb.zeros(0)).shape == (2, 0)
+    square = np.random.default_rng(2).standard_normal((32, 32))
+    assert np.array_equal(
+        fb.kron(fb.from_numpy(square), fb.from_numpy(square)).numpy(), np.kron(square, square)
+    )
+    assert v.diag(-1).tolist() == [[0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 2, 0]]
+    assert a.diag(1).tolist() == [1, 5] and fb.zeros(0, 3).diag().shape == (0,)
+    (fb.kron(a, v).sum() + v.diag(2).sum()).backward()
+    assert v.grad.tolist() == [16, 16, 16]
+    with pytest.raises(RuntimeError, match=r"diag\(\): Supports 1D or 2D tensors. Got 3D"):
+        fb.zeros(2, 2, 2).diag()

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 import flambeau as fb
@@ -190,3 +191,23 @@ def test_running_folds_in_groups_and_blocks():
 def test_dot_of_many_numbers():
     a = fb.arange(200_001, dtype=fb.float64) % 5
     assert (a @ a).item() == 40_000 * 30 and fb.dot(a.float(), a.float()).item() == 40_000 * 30
+
+
+@pytest.mark.parametrize("dtype", [fb.float32, fb.float64, fb.int32, fb.bool])
+@pytest.mark.parametrize("shape", [(70, 60, 40), (3, 5, 7000), (9, 3000, 4), (2, 3, 5)])
+def test_folds_over_any_two_dimensions(shape, dtype):
+    whole = np.random.default_rng(1).integers(0, 2 if dtype == fb.bool else 50, shape)
+    x = fb.from_numpy(whole).to(dtype)
+    for dims in ((0, 2), (0, 1), (1, 2), (0,), (1,), (2,)):
+        assert np.array_equal(x.sum(dims).numpy(), whole.sum(dims))
+        assert np.array_equal(x.sum(dims, dtype=fb.float32).numpy(), whole.sum(dims))
+        assert np.array_equal(x.any(dims).numpy(), whole.any(dims))
+        assert np.array_equal(fb.count_nonzero(x, dims).numpy(), np.count_nonzero(whole, dims))
+        if dtype != fb.bool:
+            assert np.array_equal(x.amax(dims).numpy(), whole.max(dims))
+            mean = (whole.sum(dims) / (whole.size // whole.sum(dims).size)).astype(np.float32)
+            assert np.array_equal(x.float().mean(dims).numpy(), mean)
+    if dtype.is_floating_point:
+        few = (whole == 7) & (np.arange(shape[2]) < 100)
+        product = fb.where(fb.from_numpy(few), -2, 1).to(dtype).prod(2)
+        assert np.array_equal(product.numpy(), (-2.0) ** few.sum(2))

@@ -86,7 +86,14 @@ inline void strip(typename F::A& acc, const char* p, int64_t stride, int64_t n, 
                 if (end > n) end = n;
                 for (; i + kTogether <= end; i += kTogether)
                     for (int k = 0; k < kTogether; ++k) lane[k] = F::step(lane[k], v[i + k], s);
-                for (int k = 0; k < kTogether; ++k) acc = F::merge(acc, lane[k]);
+                if constexpr (std::is_same_v<typename F::A, L> &&
+                              !F::kWidens) {  // two and two, not one after the other
+                    for (int half = kTogether / 2; half; half /= 2)
+                        for (int k = 0; k < half; ++k) lane[k] = F::merge(lane[k], lane[k + half]);
+                    acc = F::merge(acc, lane[0]);
+                } else {
+                    for (int k = 0; k < kTogether; ++k) acc = F::merge(acc, lane[k]);
+                }
             }
             L last = F::lane0();
             for (; i < n; ++i) last = F::step(last, v[i], s);
