@@ -6,7 +6,7 @@ broadcast against each other, so a function made of ordinary operators is called
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypedDict
 
 import flambeau as fb
@@ -73,7 +73,7 @@ def and_masks(*mask_mods: Callable) -> Callable:
     return _combined(mask_mods, True, lambda a, b: a & b)
 
 
-def _indices(sizes: tuple[int, int, int, int], device: Device) -> list[Tensor]:
+def _indices(sizes: Sequence[int], device: Device) -> list[Tensor]:
     """Index tensors of the four dimensions, ready to broadcast."""
     made = []
     for dim, size in enumerate(sizes):
@@ -314,7 +314,7 @@ def flex_attention(
         key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
     scale = 1.0 / math.sqrt(query.size(-1)) if scale is None else scale
     scores = query.to(wide) @ key.to(wide).mT * scale
-    places = _indices(tuple(scores.shape), query.device)
+    places = _indices(scores.shape, query.device)
     if score_mod is not None:
         scores = score_mod(scores, *places)
     if block_mask is not None:

@@ -131,14 +131,18 @@ def _implied_dim(name: str, ndim: int, stacklevel: int) -> int:
     return 0 if ndim in (0, 1, 3) else 1
 
 
-def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: int | None = None) -> Tensor:
+def softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: fb.dtype | None = None
+) -> Tensor:
     """``exp(input)`` divided by its sum along `dim`; computed in `dtype` if given."""
     if dim is None:
         dim = _implied_dim("softmax", input.dim(), _stacklevel)
     return input.softmax(dim) if dtype is None else input.softmax(dim, dtype=dtype)
 
 
-def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: int | None = None) -> Tensor:
+def softmin(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: fb.dtype | None = None
+) -> Tensor:
     """``softmax(-input)``."""
     if dim is None:
         dim = _implied_dim("softmin", input.dim(), _stacklevel)
@@ -146,7 +150,7 @@ def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
 
 
 def log_softmax(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: int | None = None
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: fb.dtype | None = None
 ) -> Tensor:
     """Logarithm of :func:`softmax`, computed stably."""
     if dim is None:

@@ -3,6 +3,7 @@
 import itertools
 from collections import namedtuple
 from collections.abc import Sequence
+from typing import Any
 
 import flambeau as fb
 from flambeau import Tensor
@@ -53,7 +54,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         self.shortlist_size = self.cutoffs[0]
         self.n_clusters = len(self.cutoffs) - 1
         self.head_size = self.shortlist_size + self.n_clusters
-        options = {"device": device, "dtype": dtype}
+        options: dict[str, Any] = {"device": device, "dtype": dtype}
         self.head = Linear(in_features, self.head_size, bias=head_bias, **options)
         self.tail = ModuleList()
         for i in range(self.n_clusters):

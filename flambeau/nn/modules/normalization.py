@@ -1,6 +1,7 @@
 """Normalisation of layers, groups of channels and neighbouring channels."""
 
 import numbers
+from typing import Any
 
 import flambeau as fb
 from flambeau import Tensor
@@ -90,7 +91,7 @@ class LayerNorm(Module):
         self.normalized_shape = _shape_tuple(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        options = {"device": device, "dtype": dtype}
+        options: dict[str, Any] = {"device": device, "dtype": dtype}
         shape = self.normalized_shape
         self.register_parameter(
             "weight", Parameter(fb.empty(shape, **options)) if elementwise_affine else None
@@ -151,7 +152,7 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        options = {"device": device, "dtype": dtype}
+        options: dict[str, Any] = {"device": device, "dtype": dtype}
         self.register_parameter("weight", Parameter(fb.empty(num_channels, **options)) if affine else None)
         self.register_parameter(
             "bias", Parameter(fb.empty(num_channels, **options)) if affine and bias else None

@@ -74,7 +74,7 @@ class RNNBase(Module):
         directions = 2 if bidirectional else 1
         self._flat_weights_names: list[str] = []
         self._all_weights: list[list[str]] = []
-        options = {"device": device, "dtype": dtype}
+        options: dict[str, Any] = {"device": device, "dtype": dtype}
         for layer in range(num_layers):
             for suffix in ("", "_reverse")[:directions]:
                 in_size = input_size if layer == 0 else out_size * directions
@@ -416,7 +416,7 @@ class RNNCellBase(Module):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
-        options = {"device": device, "dtype": dtype}
+        options: dict[str, Any] = {"device": device, "dtype": dtype}
         rows = num_chunks * hidden_size
         self.weight_ih = Parameter(fb.empty((rows, input_size), **options))
         self.weight_hh = Parameter(fb.empty((rows, hidden_size), **options))
