@@ -6,6 +6,7 @@
 #include "base/parallel.h"
 #include "cpu/dnnl.h"
 #include "cpu/gemm_block.h"
+#include "cpu/packed.h"
 #include "cpu/lapack.h"
 #include "cpu/norm.h"
 #include "cpu/pointwise.h"
@@ -236,12 +237,15 @@ void start_rows(void* c, int64_t ldc, int64_t m, int64_t n, const void* bias, si
 }
 
 // Large products, and those of long rows, go to oneDNN, which comes five to fifteen parts in a hundred closer to what
-// the machine can do. Its sgemm is slow at packing a transposed B, its primitive is not. False when the operands'
-// memory is not what it takes.
+// the machine can do.
+bool is_large(int64_t m, int64_t n, int64_t k) {
+    const int64_t least = std::min(m, n);
+    return std::min(least, k) >= 320 || (k >= 512 && least >= 128);
+}
+// Its sgemm is slow at packing a transposed B, its primitive is not. False when the operands' memory is not what it
+// takes.
 bool gemm_large(const GemmBlock& g) {
-    const int64_t least = std::min(g.m, g.n);
-    const bool large = std::min(least, g.k) >= 320, deep = g.k >= 512 && least >= 128;
-    if (!large && !deep) return false;
+    if (!is_large(g.m, g.n, g.k)) return false;
     const Matrix a{g.a, g.a_row, g.a_col}, b{g.b, g.b_row, g.b_col};
     Operand oa, ob;
     if (!fits(a, g.m, g.k, oa) || !fits(b, g.k, g.n, ob)) return false;
@@ -257,9 +261,7 @@ bool gemm_large(const GemmBlock& g) {
     return true;
 }
 
-void gemm_f32(GemmBlock g) {
-    if (gemm_large(g)) return;
-    turn(g);
+void gemm_divided(const GemmBlock& g) {
     const GemmKernel& kernel = gemm_kernel();
     const Grid grid = divide(g, kernel);
     const int64_t down = (g.m + grid.rows - 1) / grid.rows, across = (g.n + grid.columns - 1) / grid.columns;
@@ -271,12 +273,17 @@ void gemm_f32(GemmBlock g) {
             part.m = std::min(grid.rows, g.m - row);
             part.n = std::min(grid.columns, g.n - column);
             part.a += row * g.a_row;
-            part.b += column * g.b_col;
+            part.b += g.b_panel ? column / kernel.columns * g.b_panel : column * g.b_col;
             part.c += row * g.c_row + column * g.c_col;
             if (g.bias) part.bias += g.c_col == 1 ? column : row;
             run_block(part);
         }
     });
+}
+void gemm_f32(GemmBlock g) {
+    if (gemm_large(g)) return;
+    turn(g);
+    gemm_divided(g);
 }
 
 // Half types in float: converted, multiplied, rounded once.
@@ -293,6 +300,17 @@ void gemm_half(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b,
 }
 
 }  // namespace
+
+bool linear_packed(int64_t m, const float* x, const Tensor& w, const float* bias, float* c) {
+    constexpr int64_t kFewestRows = 8, kFewestWeights = 4096;
+    const int64_t n = w.size(0), k = w.size(1);
+    if (m < kFewestRows || n * k < kFewestWeights || is_large(m, n, k)) return false;
+    const Packed packed = packed_panels(w);
+    GemmBlock g{m, n, k, 1, 0, x, k, 1, packed->as<const float>(), 1, k, c, n, 1, bias};
+    g.b_panel = gemm_kernel().columns * k;
+    gemm_divided(g);
+    return true;
+}
 
 void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta, void* c,
           int64_t ldc, const void* bias) {

@@ -2,6 +2,7 @@
 #pragma once
 #include "base/dtype.h"
 #include "base/scalar.h"
+#include "tensor/tensor.h"
 
 namespace fb::cpu {
 
@@ -16,6 +17,9 @@ struct Matrix {
 // numbers, is added to every row in place of beta·C.
 void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta, void* c,
           int64_t ldc, const void* bias = nullptr);
+
+// x · Wᵀ + bias for answering again and again: W (n×k) stays packed. False where that gains nothing.
+bool linear_packed(int64_t m, const float* x, const Tensor& w, const float* bias, float* c);
 
 // `batch` products; the strides between consecutive matrices are in elements and may be zero for A and B.
 struct BatchStrides {

@@ -1,6 +1,8 @@
 #include "cpu/packed.h"
 #include <atomic>
 #include <mutex>
+#include "base/parallel.h"
+#include "cpu/gemm_block.h"
 
 namespace fb::cpu {
 namespace {
@@ -32,6 +34,16 @@ PackedBytes::~PackedBytes() {
     total -= int64_t(bytes_);
 }
 int64_t packed_bytes() { return total; }
+
+Packed packed_panels(const Tensor& w) {
+    constexpr int kForm = 5;
+    const int64_t n = w.size(0), k = w.size(1), columns = gemm_kernel().columns, panels = (n + columns - 1) / columns;
+    return packed_weight(w, dnn::Desc(), kForm, size_t(panels * columns * k) * sizeof(float), [&](void* to) {
+        const GemmBlock g{0, n, k, 1, 0, nullptr, 0, 1, w.data<float>(), 1, k, nullptr, 0, 1};
+        parallel_for(panels, std::max<int64_t>(1, 50000 / (columns * k)),
+                     [&](int64_t begin, int64_t end) { gemm_kernel().pack(g, static_cast<float*>(to), begin, end); });
+    });
+}
 
 Packed packed_weight(const Tensor& w, const dnn::Desc& form, int kind, size_t bytes,
                      const std::function<void(void*)>& fill) {

@@ -29,6 +29,9 @@ using Packed = std::shared_ptr<const PackedBytes>;
 Packed packed_weight(const Tensor& w, const dnn::Desc& form, int kind, size_t bytes,
                      const std::function<void(void*)>& fill);
 
+// The transpose of `w` (contiguous, outputs × inputs) in the panels that the product of float matrices reads.
+Packed packed_panels(const Tensor& w);
+
 int64_t packed_bytes();  // of all copies there are
 
 }  // namespace fb::cpu

@@ -7,6 +7,7 @@
 #include "cpu/dnnl.h"
 #include "cpu/gemm.h"
 #include "cpu/gemm_block.h"
+#include "cpu/packed.h"
 #include "cpu/pointwise.h"
 #include "cpu/rnn_cell.h"
 
@@ -105,11 +106,17 @@ template <class T>
 class StepProduct {
 public:
     // B is k x n; when enough rows are to come it is packed once.
-    StepProduct(int64_t n, int64_t k, Matrix b, int64_t rows) : n_(n), k_(k), b_(b) {
+    StepProduct(int64_t n, int64_t k, Matrix b, int64_t rows, const Tensor* kept = nullptr) : n_(n), k_(k), b_(b) {
         if constexpr (std::is_same_v<T, float>) {
             block_ = {0, n, k, 1, 0, nullptr, 0, 1, static_cast<const float*>(b.data), b.row, b.col, nullptr, 0, 1};
             const int64_t columns = gemm_kernel().columns;
             if (rows < 4) return;
+            if (kept) {
+                kept_ = packed_panels(*kept);
+                block_.b = kept_->as<const float>();
+                block_.b_panel = columns * k;
+                return;
+            }
             const int64_t panels = (n + columns - 1) / columns;
             packed_.emplace(size_t(panels * columns * k) * sizeof(T));
             float* to = packed_->as<float>();
@@ -155,6 +162,7 @@ private:
     Matrix b_;
     GemmBlock block_{};
     std::optional<dnn::Scratch> packed_;
+    Packed kept_;
 };
 
 template <class T>
@@ -167,7 +175,7 @@ void forward(const RnnSteps& s, const RnnForward& a) {
     const RnnCells& cells = rnn_cells(s.type);
     const Division d = divide(s);
     const bool gru = s.cell == Cell::Gru;
-    const StepProduct<T> product(G, H, {a.w_hh, 1, H}, d.by_rows ? d.rows : 0);
+    const StepProduct<T> product(G, H, {a.w_hh, 1, H}, d.by_rows ? d.rows : 0, a.answering);
     const int64_t most = s.batch.empty() ? 0 : *std::max_element(s.batch.begin(), s.batch.end());
     const dnn::Scratch room(gru ? size_t(most * G) * sizeof(T) : 0);
     T* parts = room.as<T>();  // what the state contributes to the gates of a GRU

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include "base/dtype.h"
 #include "base/small.h"
+#include "tensor/tensor.h"
 
 namespace fb::cpu {
 
@@ -27,6 +28,7 @@ struct RnnSteps {
 struct RnnForward {
     void *gates, *out, *h, *c, *before;
     const void *w_hh, *b_hh;
+    const Tensor* answering = nullptr;  // w_hh once more, where its packed form may be kept for the next call
 };
 void rnn_forward(const RnnSteps& s, const RnnForward& a);
 

@@ -338,7 +338,24 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
     return op<"_unsafe_view">(r, batch);
 }
 
+// Answering: the weight stays packed between calls.
+Tensor linear_for_answers(const Tensor& x, const Tensor& w, const Tensor& bias) {
+    const auto plain = [](const Tensor& t) {
+        return t.dtype() == DType::f32 && t.device() == kCPU && !t->unusual() && t.is_contiguous();
+    };
+    if (tls.grad || tls.modes || !plain(x) || !plain(w) || x.dim() < 2 || w.dim() != 2 || x.numel() == 0 ||
+        w.numel() == 0 || x.size(-1) != w.size(1))
+        return {};
+    if (bias.defined() && !(plain(bias) && bias.dim() == 1 && bias.size(0) == w.size(0))) return {};
+    Dims sizes(x.sizes());
+    sizes.back() = w.size(0);
+    const Tensor r = empty(sizes, DType::f32);
+    const float* b = bias.defined() ? bias.data<float>() : nullptr;
+    return cpu::linear_packed(x.numel() / w.size(1), x.data<float>(), w, b, r.data<float>()) ? r : Tensor();
+}
+
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
+    if (const Tensor r = linear_for_answers(x, w, bias); r.defined()) return r;
     check(x.dim() > 0 && w.dim() > 0, "both arguments to linear need to be at least 1D, but they are ", x.dim(),
           "D and ", w.dim(), "D");
     check(w.dim() <= 2, "t() expects a tensor with <= 2 dimensions, but self is ", w.dim(), "D");

@@ -78,8 +78,9 @@ Five sequence(const Tensor& gates, const Tensor& h0, const Tensor& c0, const Ten
     const auto copy = [&](const Tensor& x) { return op<"clone">(x.to(wide), MemoryFormat::Contiguous); };
     const Tensor g = spend && t == wide ? dense(gates) : copy(gates), h = copy(h0), c = lstm ? copy(c0) : Tensor(),
                  w = dense(w_hh.to(wide)), b = b_hh.defined() ? dense(b_hh.to(wide)) : b_hh;
-    rnn_forward({cell, wide, batch, H, reverse}, {g.data(), out.data(), h.data(), lstm ? c.data() : nullptr,
-                                                  before.data(), w.data(), b.defined() ? b.data() : nullptr});
+    rnn_forward({cell, wide, batch, H, reverse},
+                {g.data(), out.data(), h.data(), lstm ? c.data() : nullptr, before.data(), w.data(),
+                 b.defined() ? b.data() : nullptr, spend ? &w : nullptr});
     return {out.to(t), h.to(t), lstm ? c.to(t) : c, g, before};
 }
 
