@@ -385,7 +385,7 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
         return _nonzero(input)
     from .ops import registry
 
-    return registry.write(out, _nonzero(input))
+    return registry.write(out, _nonzero(input), "nonzero")
 
 
 def is_nonzero(input: Tensor) -> bool:

@@ -1,6 +1,7 @@
 #include "op/op.h"
 #include <cctype>
 #include <unordered_map>
+#include "op/out_types.h"
 #include "op/write_note.h"
 
 namespace fb {
@@ -45,10 +46,12 @@ static void copy_results(Frame& f) {
                          from.sizes());
             }
             const DType a = from.dtype(), b = to.dtype();
-            const bool castable = !(is_complex(a) && !is_complex(b)) &&
-                                  !((is_floating(a) || is_complex(a)) && is_integral(b, true)) &&
-                                  !(b == DType::b1 && a != DType::b1);
-            if (!castable) fail(ErrorKind::Runtime, "result type ", a, " can't be cast to the desired output type ", b);
+            const Schema& s = f.op->schema;
+            if (a != b)
+                check_out_type(f.inplace                            ? ""
+                               : s.space.empty() || s.space == "nn" ? s.name
+                                                                    : s.space + "_" + s.name,
+                               f.n, a, b);
             if (!f.inplace && !same(to.sizes(), from.sizes())) {
                 Frame dummy(*f.op, nullptr);
                 dummy.given = &to;

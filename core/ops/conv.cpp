@@ -44,7 +44,7 @@ struct Convolution {
         check(!any_below(padding, 0), "negative padding is not supported");
         check(!any_below(output_padding, 0), "negative output_padding is not supported");
         check(!any_below(stride, 1), "non-positive stride is not supported");
-        check(!any_below(dilation, 1), "non-positive dilation is not supported");
+        check(!any_below(dilation, 1), "dilation should be greater than zero");
         check(groups > 0, "non-positive groups is not supported");
         check(w.dim() == x.dim(), "Expected ", w.dim(), "-dimensional input for ", w.dim(), "-dimensional weight ", ws,
               ", but got ", x.dim(), "-dimensional input of size ", xs, " instead");

@@ -229,7 +229,10 @@ Weighted taps_at(const Tensor& grid, IntSpan sizes, int64_t mode, int64_t paddin
     if (mode == 1) {
         for (auto& a : at) a = op<"round">(a.detach());
         index.push_back(index_of(at, sizes));
-        weight.push_back(op<"ones_like">(at[0]));
+        const Tensor ones = op<"ones_like">(at[0]);  // the grid has a gradient all the same: zeros
+        weight.push_back(grid.requires_grad()
+                             ? op<"where">(op<"ones_like">(ones, DType::b1), ones, op<"select">(grid, -1, 0))
+                             : ones);
     }
     std::vector<Tensor> base, part;
     for (auto& a : at) {
@@ -292,13 +295,18 @@ Tensor grid_sampler(const Tensor& x, const Tensor& grid, int64_t mode, int64_t p
               "grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes ", x.sizes(),
               " with dimension ", d, " being empty");
     check(!(n == 3 && mode == 2), "grid_sampler(): bicubic interpolation only supports 4D input");
-    if (x.dtype() == DType::bf16 || x.dtype() == DType::f16)  // places and sums want more digits than these keep
+    check(mode >= 0 && mode <= 2, "grid_sampler(): interpolation_mode is 0, 1 or 2, got ", mode);
+    if (!is_floating(x.dtype()))
+        fail(ErrorKind::NotImplemented, n == 2 ? "\"grid_sampler_2d_cpu_kernel_impl\"" : "\"grid_sampler3d_cpu\"",
+             " not implemented for '", scalar_name(x.dtype()), "'");
+    check(x.dtype() == grid.dtype(), "expected scalar type ", scalar_name(x.dtype()), " but found ",
+          scalar_name(grid.dtype()));
+    if (is_low_precision(x.dtype()))  // places need more digits than half precision has
         return grid_sampler(x.to(DType::f32), grid.to(DType::f32), mode, padding, align).to(x.dtype());
     const Weighted taps = taps_at(grid, IntSpan(x.sizes()).subspan(2), mode, padding, align);
     Dims shape{x.size(0), x.size(1)};
     for (int64_t d = 1; d + 1 < grid.dim(); ++d) shape.push_back(grid.size(d));
-    const Tensor weight = taps.weight.dtype() == x.dtype() ? taps.weight : taps.weight.to(x.dtype());
-    return op<"reshape">(op<"_sample">(op<"flatten.using_ints">(x, 2, -1), taps.index, weight), shape);
+    return op<"reshape">(op<"_sample">(op<"flatten.using_ints">(x, 2, -1), taps.index, taps.weight), shape);
 }
 Tensor affine_grid_generator(const Tensor& theta, IntSpan size, bool align) {
     check(size.size() == 4 || size.size() == 5, "AffineGridGenerator needs 4d (spatial) or 5d (volumetric) inputs.");

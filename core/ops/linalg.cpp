@@ -2,6 +2,8 @@
 // Derivatives: M. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic
 // differentiation" (2008); for the complex cases the same by differentials.
 #include "ops/linalg.h"
+#include <algorithm>
+#include <cmath>
 
 namespace fb {
 namespace {
@@ -382,7 +384,17 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstsq(const Tensor& a0, const Tensor&
                                             &lwork, iwork.data(), &code);
                 }
             };
-            if (m && n && k) {
+            const auto finite = [](const Columns<T>& matrix) {
+                return std::all_of(matrix.v.begin(), matrix.v.end(), [](const T& t) {
+                    if constexpr (complex_v<T>) return std::isfinite(t.re) && std::isfinite(t.im);
+                    else return std::isfinite(t);
+                });
+            };
+            if (!qr_only && !(finite(c) && finite(d))) {  // LAPACK's iterations would not end
+                for (int64_t j = 0; j < k; ++j)
+                    for (int64_t r = 0; r < most; ++r) d(r, j) = T(std::numeric_limits<R>::quiet_NaN());
+                std::fill(s.begin(), s.end(), std::numeric_limits<R>::quiet_NaN());
+            } else if (m && n && k) {
                 call(&want);
                 lwork = wanted_room(want);
                 std::vector<T> work(static_cast<size_t>(lwork));

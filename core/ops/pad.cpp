@@ -248,7 +248,8 @@ Tensor pad(const Tensor& x, IntSpan widths, std::string_view mode, std::optional
         if (mode == "circular") return border(x, widths, Border::circular, "circular_pad");
         fail(ErrorKind::NotImplemented, "Unrecognised padding mode ", mode);
     }
-    fail(ErrorKind::NotImplemented, "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now");
+    fail(ErrorKind::NotImplemented, "Padding size ", widths.size(), " is not supported for ", x.dim(),
+         "D input tensor.");
 }
 
 const Family borders([](Registry& r) {

@@ -50,7 +50,7 @@ Tensor sum_dims(const Tensor& x, IntSpan dims, bool keepdim, DType dtype, Out ou
 Tensor sum(const Tensor& x, DType dtype) { return sum_dims(x, {}, false, dtype, Out()); }
 Tensor nansum(const Tensor& x, IntSpan dims, bool keepdim, DType dtype, Out out) {
     const DType want = sum_dtype(x, dtype, out);
-    check(!is_complex(x.dtype()), "nansum does not support complex inputs");
+    check(!is_complex(x.dtype()), "nansum on CPU does not support complex inputs");
     return finished(
         fold(is_floating(x.dtype()) ? Fold::nansum : Fold::sum, "nansum_cpu", x, dims_mask(dims, x.dim()), keepdim),
         want, out);
@@ -240,7 +240,8 @@ Tensor count_nonzero(const Tensor& x, IntSpan dims) {
 // --- moments
 Tensor var_of(const Tensor& x, const Value& dim, const Value& correction, bool keepdim, bool root, const char* name,
               Tensor* mean, const Out& out) {
-    check(is_floating(x.dtype()) || is_complex(x.dtype()), name, " only support floating point and complex dtypes");
+    check(is_floating(x.dtype()) || is_complex(x.dtype()),
+          "std and var only support floating point and complex dtypes");
     if (is_complex(x.dtype())) {
         const Tensor re = op<"contiguous">(op<"real">(x)), im = op<"contiguous">(op<"imag">(x));
         Tensor mr, mi;
@@ -285,10 +286,15 @@ Tensor var_unbiased(const Tensor& x, bool u) { return op<"var.correction">(x, nu
 Tensor std_unbiased(const Tensor& x, bool u) { return op<"std.correction">(x, nullptr, correction_of(u)); }
 Tensor var_dim(const Tensor& x, IntSpan d, bool u, bool k) { return op<"var.correction">(x, d, correction_of(u), k); }
 Tensor std_dim(const Tensor& x, IntSpan d, bool u, bool k) { return op<"std.correction">(x, d, correction_of(u), k); }
+void check_moments(const Tensor& x, const char* name) {
+    check(is_floating(x.dtype()) || is_complex(x.dtype()), name, " only support floating point and complex dtypes");
+}
 std::tuple<Tensor, Tensor> var_mean(const Tensor& x, const Value& d, const Value& c, bool k) {
+    check_moments(x, "var_mean");
     return {op<"var.correction">(x, d, c, k), d.is_none() ? op<"mean.dim">(x, Dims{}, k) : op<"mean.dim">(x, d, k)};
 }
 std::tuple<Tensor, Tensor> std_mean(const Tensor& x, const Value& d, const Value& c, bool k) {
+    check_moments(x, "std_mean");
     return {op<"std.correction">(x, d, c, k), d.is_none() ? op<"mean.dim">(x, Dims{}, k) : op<"mean.dim">(x, d, k)};
 }
 std::tuple<Tensor, Tensor> var_mean_u(const Tensor& x, bool u) { return var_mean(x, Value(), correction_of(u), false); }

@@ -40,7 +40,7 @@ void check_index_shape(const Tensor& x, int64_t dim, const Tensor& index, const 
 Tensor gather(const Tensor& x0, int64_t dim, const Tensor& index0, bool, Out out) {
     dim = wrap_dim(dim, x0.dim());
     const Tensor index = as_index(index0, "gather");
-    check_index_shape(x0, dim, index, "input");
+    check_index_shape(x0, dim, index, "self");
     Tensor r = out.result(index.sizes(), x0.dtype(), x0.device());
     if (r.is_meta() || !r.numel()) return r;
     const Tensor x = at_least_1d(x0), at = at_least_1d(index), o = at_least_1d(r);
@@ -100,15 +100,31 @@ T combine(Into how, T a, T b) {
     }
 }
 
-void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Operand& source, Into how,
-                  const char* name) {
-    const Tensor index = as_index(index0, name);
+// The index of a scatter: within `to` but for `dim`, and within the source, where that is a tensor.
+void check_places(const Tensor& to, int64_t dim, const Tensor& index, const Tensor& src) {
+    const auto dims = [](const Tensor& t) { return std::max<int64_t>(1, t.dim()); };
+    const auto size = [](const Tensor& t, int64_t d) { return t.dim() ? t.size(d) : 1; };
+    check(dims(to) == dims(index), "Index tensor must have the same number of dimensions as self tensor");
+    bool fits = true;
+    for (int64_t d = 0; fits && d < dims(index); ++d) fits = d == dim || size(index, d) <= size(to, d);
+    if (src.defined())
+        for (int64_t d = 0; fits && d < dims(index); ++d) fits = size(index, d) <= size(src, wrap_dim(d, dims(src)));
+    if (src.defined() && !fits)
+        check(dims(src) == dims(index), "Index tensor must have the same number of dimensions as src tensor");
+    if (fits) return;
+    const std::string apart =
+        str("Expected index ", index.sizes(), " to be no larger than self ", to.sizes(), " apart from dimension ", dim);
+    if (src.defined()) fail(ErrorKind::Runtime, apart, " and to be no larger size than src ", src.sizes());
+    fail(ErrorKind::Runtime, apart);
+}
+
+void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Operand& source, Into how) {
+    const Tensor index = as_index(index0, "scatter");
     if (!index.numel()) return;
     if (source.is_tensor()) {
         check(source.tensor().dtype() == to.dtype(), "scatter(): Expected self.dtype to be equal to src.dtype");
-        check_index_shape(source.tensor(), -1, index, "src");
     }
-    check_index_shape(to, dim, index, "self");
+    check_places(to, dim, index, source.is_tensor() ? source.tensor() : Tensor());
     if (to.is_meta()) return;
     const Tensor o = at_least_1d(to), at = at_least_1d(index);
     const int64_t n = at.sizes()[size_t(dim)], size = o.sizes()[size_t(dim)];
@@ -167,27 +183,26 @@ Into reduction(std::string_view s) {
     if (s == "amin") return Into::minimum;
     fail(ErrorKind::Runtime, "reduce argument must be either sum, prod, mean, amax or amin, got ", s);
 }
-Tensor scatter_as(const Tensor& self, int64_t dim, const Tensor& index, const Operand& src, Into how, const char* name,
-                  const Out& out) {
+Tensor scatter_as(const Tensor& self, int64_t dim, const Tensor& index, const Operand& src, Into how, const Out& out) {
     dim = wrap_dim(dim, self.dim());
     Tensor r = started(self, out);
-    scatter_into(r, dim, index, src, how, name);
+    scatter_into(r, dim, index, src, how);
     return r;
 }
 Tensor scatter_src(const Tensor& s, int64_t d, const Tensor& i, const Tensor& src, Out out) {
-    return scatter_as(s, d, i, src, Into::set, "scatter", out);
+    return scatter_as(s, d, i, src, Into::set, out);
 }
 Tensor scatter_value(const Tensor& s, int64_t d, const Tensor& i, Scalar v, Out out) {
-    return scatter_as(s, d, i, v, Into::set, "scatter", out);
+    return scatter_as(s, d, i, v, Into::set, out);
 }
 Tensor scatter_src_by(const Tensor& s, int64_t d, const Tensor& i, const Tensor& src, std::string_view how, Out out) {
-    return scatter_as(s, d, i, src, old_reduction(how), "scatter", out);
+    return scatter_as(s, d, i, src, old_reduction(how), out);
 }
 Tensor scatter_value_by(const Tensor& s, int64_t d, const Tensor& i, Scalar v, std::string_view how, Out out) {
-    return scatter_as(s, d, i, v, old_reduction(how), "scatter", out);
+    return scatter_as(s, d, i, v, old_reduction(how), out);
 }
 Tensor scatter_add(const Tensor& s, int64_t d, const Tensor& i, const Tensor& src, Out out) {
-    return scatter_as(s, d, i, src, Into::add, "scatter_add", out);
+    return scatter_as(s, d, i, src, Into::add, out);
 }
 
 // Without `include_self` places that receive anything start from the reduction's neutral element.
@@ -210,14 +225,14 @@ Tensor scatter_reduce(const Tensor& self, int64_t dim, const Tensor& index, cons
     dim = wrap_dim(dim, self.dim());
     const Into into = reduction(how);
     Tensor r = started(self, out);
-    if (!include_self) scatter_into(r, dim, index, neutral(r.dtype(), into), Into::set, "scatter_reduce");
-    scatter_into(r, dim, index, src, into, "scatter_reduce");
+    if (!include_self) scatter_into(r, dim, index, neutral(r.dtype(), into), Into::set);
+    scatter_into(r, dim, index, src, into);
     if (into != Into::mean || r.is_meta()) return r;
     Tensor count = empty(self.sizes(), self.dtype()), ones = empty(src.sizes(), src.dtype());
     fill(count, 1);
     fill(ones, 1);
-    if (!include_self) scatter_into(count, dim, index, Scalar(0), Into::set, "scatter_reduce");
-    scatter_into(count, dim, index, ones, Into::add, "scatter_reduce");
+    if (!include_self) scatter_into(count, dim, index, Scalar(0), Into::set);
+    scatter_into(count, dim, index, ones, Into::add);
     count = op<"masked_fill">(count, op<"eq">(count, 0), 1);
     copy_data(r, is_integral(r.dtype(), true) ? op<"div.Tensor_mode">(r, count, "floor") : op<"div">(r, count));
     return r;

@@ -516,12 +516,14 @@ const Family views([](Registry& r) {
         .grad("self", "", as_strided_backward);
     r.add("as_strided_scatter(Tensor self, Tensor src, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
           "fm")
-        .kernel<as_strided_scatter>()  // the true gradient of self: PyTorch's is the one of the part that src replaces
-        .grad("self", "",
+        .kernel<as_strided_scatter>()
+        .grad("self", "",  // as PyTorch has it: the gradient of the part that src replaces, not of the rest
               [](Back& b) {
-                  return op<"as_strided_scatter">(op<"contiguous">(b.g),
-                                                  op<"zeros">(b.ints(2), b.g.dtype(), nullptr, b.g.device()), b.ints(2),
-                                                  b.ints(3), b.attr(4).is_none() ? 0 : b.integer(4));
+                  const Tensor g = op<"contiguous">(b.g);
+                  const int64_t offset = b.attr(4).is_none() ? 0 : b.integer(4);
+                  return op<"as_strided_scatter">(op<"zeros_like">(g),
+                                                  op<"as_strided">(g, b.ints(2), b.ints(3), offset), b.ints(2),
+                                                  b.ints(3), offset);
               })
         .grad("src", "", [](Back& b) {
             return op<"as_strided">(op<"contiguous">(b.g), b.ints(2), b.ints(3),

@@ -2,6 +2,7 @@
 #include "python/construct.h"
 #include <cmath>
 #include "cpu/iter.h"
+#include "op/out_types.h"
 #include "python/override.h"
 #include "python/parse.h"
 #include "python/storage_object.h"
@@ -336,7 +337,23 @@ PyObject* can_cast_py(PyObject*, PyObject* args, PyObject* kwargs) {
     });
 }
 
+PyObject* check_out_type_py(PyObject*, PyObject* args) {
+    return guarded([&]() -> PyObject* {
+        const char* name;
+        int results;
+        PyObject *x, *y;
+        if (!PyArg_ParseTuple(args, "siOO:_check_out_type", &name, &results, &x, &y)) return nullptr;
+        DType result, out;
+        if (!to_dtype(x, result) || !to_dtype(y, out))
+            raise(PyExc_TypeError, "_check_out_type(): two dtypes are needed");
+        check_out_type(name, results, result, out);
+        Py_RETURN_NONE;
+    });
+}
+
 PyMethodDef functions[] = {
+    {"_check_out_type", as_method(check_out_type_py), METH_VARARGS,
+     "Raises where a result of that operator may not go into an out= tensor of that dtype."},
     {"result_type", as_method(result_type_py), METH_VARARGS | METH_KEYWORDS,
      "The dtype of arithmetic between two operands."},
     {"promote_types", as_method(promote_types_py), METH_VARARGS | METH_KEYWORDS, "The smallest dtype that holds both."},

@@ -30,7 +30,9 @@ def _filled(input: Any, mask: Any, value: Any) -> Any:
         return input
     mask = mask.to(fb.bool)
     if mask.dim() > input.dim():
-        raise IndexError("masked operation: mask must have no more dimensions than the input")
+        raise IndexError(
+            "_input_mask expected broadcastable mask (got mask dimensionality higher than of the input)"
+        )
     return fb.where(mask.expand(input.shape), input, fb.tensor(value, dtype=input.dtype, device=input.device))
 
 

@@ -535,10 +535,12 @@ def _one_sided(f0: Any, f1: Any, f2: Any, a: Any, b: Any) -> Any:
 
 def _panels(y: Any, x: Any, dx: Any, dim: int, name: str) -> Any:
     """Areas between neighbours along `dim`."""
+    if y.dim() == 0:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     dim = wrap_dim(dim, y.dim())
     n = y.shape[dim]
     if n == 0:
-        return y.narrow(dim, 0, 0), dim
+        return y.narrow(dim, 0, 0) / 2.0, dim
     sums = y.narrow(dim, 1, n - 1) + y.narrow(dim, 0, n - 1)
     if x is None:
         return sums * (dx / 2.0), dim
@@ -559,7 +561,9 @@ def trapezoid(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1) -> Any:
     """Integral along `dim` by the trapezoidal rule, at points `x` or in steps of `dx`."""
     if y.dtype == fb.bool or (x is not None and x.dtype == fb.bool):
         raise RuntimeError("trapezoid: received a bool input for `y` or `x`, but bool is not supported")
-    if wrap_dim(dim, y.dim()) < y.dim() and y.shape[dim] == 0:
+    if y.dim() == 0:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    if y.shape[wrap_dim(dim, y.dim())] == 0:
         return y.new_zeros([s for d, s in enumerate(y.shape) if d != wrap_dim(dim, y.dim())])
     if x is None:  # every point once but for half the ends; small integers do not overflow
         ends = (y.select(dim, 0) + y.select(dim, -1)) * 0.5

@@ -198,7 +198,7 @@ def composite(
                     return body(*args, **kwargs)
                 _check_out(name, relevant, out)
                 with fb.no_grad():
-                    return write(out, body(*args, **kwargs))
+                    return write(out, body(*args, **kwargs), name)
 
         else:
 
@@ -261,13 +261,13 @@ def _check_out(name: str, relevant: list, out: Any) -> None:
         )
 
 
-def write(out: Any, result: Any) -> Any:
-    """Put a result into the tensor (or tensors) of ``out=``, resized where need be."""
+def write(out: Any, result: Any, name: str = "", results: int = 1) -> Any:
+    """Put a result (of the operator `name`) into the tensor (or tensors) of ``out=``, resized where need be."""
     if isinstance(result, tuple):
         if len(out) != len(result):
             raise TypeError(f"expected tuple of {len(result)} tensors as out=, got {len(out)}")
         for o, r in zip(out, result):
-            write(o, r)
+            write(o, r, name, len(result))
         made = tuple(out)
         return getattr(type(result), "_make", type(result))(made)
     if out.device != result.device:
@@ -275,11 +275,7 @@ def write(out: Any, result: Any) -> Any:
             f"Expected all tensors to be on the same device, but found at least two devices, {result.device}"
             f" and {out.device}!"
         )
-    if not fb.can_cast(result.dtype, out.dtype):
-        raise RuntimeError(
-            f"result type {_type_name(result.dtype)} can't be cast to the desired output type "
-            f"{_type_name(out.dtype)}"
-        )
+    fb._C._check_out_type(name, results, result.dtype, out.dtype)
     resize(out, result.shape)
     return out.copy_(result)
 

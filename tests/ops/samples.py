@@ -308,7 +308,9 @@ SPECIAL: dict[str, Callable[[], list[Sample]]] = {
     "flip": lambda: [of(real(2, 3), [1])],
     "roll": lambda: [of(real(2, 3), [1], [1]), of(real(2, 3), [4]), of(real(2, 3), [1, -1], [0, 1])],
     "as_strided": lambda: [of(real(2, 3), [2, 2], [1, 2], 1), of(real(6), [3, 3], [1, 1])],
-    "as_strided_scatter": lambda: [of(real(2, 3), real(2, 2), [2, 2], [1, 2], 1)],
+    "as_strided_scatter": lambda: [  # the gradient of the first argument is PyTorch's, not the derivative
+        of(real(2, 2), call=lambda s: fb.as_strided_scatter(s.new_ones(2, 3), s, [2, 2], [1, 2], 1))
+    ],
     "permute": lambda: [of(real(2, 3), [1, 0])],
     "squeeze.dims": lambda: [of(real(1, 2, 1), [0, 2])],
     "t": lambda: [of(real(2, 3))],
