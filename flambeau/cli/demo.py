@@ -81,6 +81,7 @@ class Training:
         return images.unsqueeze(1).to(fb.float32).div_(255).sub_(self.mean).div_(self.std)
 
     def state_dict(self) -> dict[str, Any]:
+        """All that a training needs to go on where it was."""
         return {
             "data": self.name,
             "model": self.model.state_dict(),
@@ -97,6 +98,7 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where :meth:`state_dict` was taken."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -127,6 +129,7 @@ class Training:
         return fb.cat(parts)
 
     def end_epoch(self) -> None:
+        """Lower the step and note how much of the training and test pictures is right."""
         self.schedule.step()
         accuracy = (self.scores().argmax(1) == self.test_labels).float().mean().item()
         self.history.append(

@@ -19,6 +19,7 @@ class Screen:
             self.console = Console(highlight=False)
 
     def say(self, text: str = "", style: str = "") -> None:
+        """Print a line, in colours where the screen has them."""
         if self.console is not None:
             self.console.print(text, style=style, markup=False)
         else:

@@ -46,15 +46,19 @@ class Work:
         self.value = value
 
     def wait(self, timeout: datetime.timedelta | None = None) -> bool:
+        """Wait until it is done; True."""
         return True
 
     def is_completed(self) -> bool:
+        """Whether it is done."""
         return True
 
     def is_success(self) -> bool:
+        """Whether it was done without an error."""
         return True
 
     def source_rank(self) -> int:
+        """The rank of the process that a message came from."""
         return self.value
 
 

@@ -85,10 +85,12 @@ class Mesh:
                 self.peers[connection.recv()] = connection
 
     def send(self, peer: int, data: bytes | memoryview, tag: int = 0) -> None:
+        """Send bytes to the process `peer`; it asks for them by `tag`."""
         self.peers[peer].send_bytes(tag.to_bytes(4, "little", signed=True))
         self.peers[peer].send_bytes(data)
 
     def receive(self, peer: int, tag: int = 0) -> bytes:
+        """The next bytes with `tag` from `peer`; RuntimeError when that process is gone."""
         early = self.waiting.get((peer, tag))
         if early:
             return early.popleft()
@@ -103,6 +105,7 @@ class Mesh:
             self.waiting.setdefault((peer, found), deque()).append(data)
 
     def receive_any(self, peers: Sequence[int], tag: int) -> tuple[int, bytes]:
+        """The first bytes with `tag` from one of `peers`, and whose they are."""
         for peer in peers:
             if self.waiting.get((peer, tag)):
                 return peer, self.receive(peer, tag)
@@ -111,6 +114,7 @@ class Mesh:
         return peer, self.receive(peer, tag)
 
     def close(self) -> None:
+        """Close all connections."""
         for connection in self.peers.values():
             connection.close()
         self.peers.clear()

@@ -66,10 +66,12 @@ class ReshapeTransform(Transform):
 
     @constraints.dependent_property
     def domain(self) -> constraints.Constraint:
+        """Real tensors of the dimensions of `in_shape`."""
         return constraints.independent(constraints.real, len(self.in_shape))
 
     @constraints.dependent_property
     def codomain(self) -> constraints.Constraint:
+        """Real tensors of the dimensions of `out_shape`."""
         return constraints.independent(constraints.real, len(self.out_shape))
 
     def _call(self, x: Tensor) -> Tensor:
@@ -131,6 +133,7 @@ class PowerTransform(Transform):
 
     @lazy_property
     def sign(self) -> Tensor:
+        """The sign of the exponent: whether the map rises or falls."""
         return self.exponent.sign()
 
     def __eq__(self, other: object) -> bool:
@@ -254,10 +257,12 @@ class AffineTransform(Transform):
 
     @constraints.dependent_property(is_discrete=False)
     def domain(self) -> constraints.Constraint:
+        """Real tensors of `event_dim` dimensions."""
         return _reinterpreted(constraints.real, self.event_dim)
 
     @constraints.dependent_property(is_discrete=False)
     def codomain(self) -> constraints.Constraint:
+        """Real tensors of `event_dim` dimensions."""
         return _reinterpreted(constraints.real, self.event_dim)
 
     def __eq__(self, other: object) -> bool:
@@ -480,10 +485,12 @@ class CatTransform(_Parts):
 
     @lazy_property
     def event_dim(self) -> int:
+        """The largest of the parts."""
         return max(t.event_dim for t in self.transforms)
 
     @lazy_property
     def length(self) -> int:
+        """The size of all parts together along `dim`."""
         return sum(self.lengths)
 
     def _split(self, value: Tensor, name: str) -> Sequence[Tensor]:
@@ -509,10 +516,12 @@ class CatTransform(_Parts):
 
     @constraints.dependent_property
     def domain(self) -> constraints.Constraint:
+        """The domains of the parts, joined along `dim`."""
         return constraints.cat([t.domain for t in self.transforms], self.dim, self.lengths)
 
     @constraints.dependent_property
     def codomain(self) -> constraints.Constraint:
+        """The codomains of the parts, joined along `dim`."""
         return constraints.cat([t.codomain for t in self.transforms], self.dim, self.lengths)
 
 
@@ -541,10 +550,12 @@ class StackTransform(_Parts):
 
     @constraints.dependent_property
     def domain(self) -> constraints.Constraint:
+        """The domains of the parts, stacked along `dim`."""
         return constraints.stack([t.domain for t in self.transforms], self.dim)
 
     @constraints.dependent_property
     def codomain(self) -> constraints.Constraint:
+        """The codomains of the parts, stacked along `dim`."""
         return constraints.stack([t.codomain for t in self.transforms], self.dim)
 
 
@@ -564,6 +575,7 @@ class CumulativeDistributionTransform(Transform):
 
     @property
     def domain(self) -> constraints.Constraint | None:
+        """The support of the distribution."""
         return self.distribution.support
 
     def _call(self, x: Tensor) -> Tensor:

@@ -111,6 +111,7 @@ class UninitializedTensorMixin:
 
     @property
     def shape(self) -> NoReturn:
+        """Not known yet: RuntimeError."""
         raise RuntimeError(
             "Can't access the shape of an uninitialized parameter or buffer. This error usually happens in "
             "`load_state_dict` when trying to load an uninitialized parameter into an initialized one. Call "
@@ -118,6 +119,7 @@ class UninitializedTensorMixin:
         )
 
     def share_memory_(self) -> NoReturn:
+        """Not possible yet: RuntimeError."""
         raise RuntimeError(
             "Can't share memory on an uninitialized parameter or buffer. Call `forward` to initialize the "
             "parameters before calling `module.share_memory()`."

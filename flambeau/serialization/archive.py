@@ -43,6 +43,7 @@ class Writer:
         self.zip = zipfile.ZipFile(self.counter, "w", zipfile.ZIP_STORED, allowZip64=True)
 
     def write(self, record: str, data: bytes | memoryview) -> None:
+        """Add a record, its data aligned."""
         info = zipfile.ZipInfo(f"{self.name}/{record}")
         size = memoryview(data).nbytes
         large = size >= zipfile.ZIP64_LIMIT
@@ -137,6 +138,7 @@ class Reader:
         return f"{self.name}/{record}" in self.infos
 
     def records(self) -> list[str]:
+        """The names of all records."""
         return [name[len(self.name) + 1 :] for name in self.infos]
 
     def _info(self, record: str) -> zipfile.ZipInfo:
@@ -146,6 +148,7 @@ class Reader:
             raise RuntimeError(MISSING.format(record)) from None
 
     def size(self, record: str) -> int:
+        """The size of a record in bytes."""
         return self._info(record).file_size
 
     def offset(self, record: str) -> int:
@@ -189,6 +192,7 @@ class Reader:
         self._check(info, target)
 
     def read(self, record: str) -> bytes:
+        """The bytes of a record; RuntimeError where it is missing or damaged."""
         info = self._info(record)
         if info.compress_type == zipfile.ZIP_STORED:
             data = np.empty(info.file_size if self.offset(record) else 0, np.uint8)

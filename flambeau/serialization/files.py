@@ -114,17 +114,20 @@ class Bounded:
         file.seek(here)
 
     def read(self, size: int) -> bytes:
+        """The next `size` bytes; EOFError where there are fewer."""
         if size < 0 or size > self.end - self.file.tell():
             raise EOFError(f"the file ends before {size} bytes that it announces")
         return self.file.read(size)
 
     def readline(self) -> bytes:
+        """The next line with its end; EOFError where it has none."""
         line = self.file.readline(1 << 20)
         if not line.endswith(b"\n"):
             raise EOFError("the file ends in the middle of a line")
         return line
 
     def readinto(self, target: memoryview) -> None:
+        """Fill `target`; EOFError where there are fewer bytes."""
         if len(target) > self.end - self.file.tell():
             raise EOFError(f"the file ends before {len(target)} bytes that it announces")
         while len(target):
@@ -134,4 +137,5 @@ class Bounded:
             target = target[count:]
 
     def tell(self) -> int:
+        """The place in the file."""
         return self.file.tell()

@@ -76,6 +76,7 @@ class Pickler(pickle._Pickler):
     # names
 
     def save_global(self, obj: Any, name: str | None = None) -> None:
+        """Write a class or function by name; what is flambeau's by its name in PyTorch."""
         module = pickle.whichmodule(obj, name or getattr(obj, "__qualname__", obj.__name__))
         if module.partition(".")[0] == "flambeau":
             name = name or obj.__qualname__
@@ -138,6 +139,7 @@ class Pickler(pickle._Pickler):
     # tensors
 
     def reducer_override(self, obj: Any) -> Any:
+        """How a tensor is written; other objects say it themselves."""
         if isinstance(obj, fb.nn.parameter.UninitializedTensorMixin):
             return NotImplemented  # has no values yet, and says itself what it is
         if isinstance(obj, fb.Tensor):
@@ -174,6 +176,7 @@ class Pickler(pickle._Pickler):
         return _PersistentId((*parts, None) if self.legacy else parts)
 
     def reduce_tensor(self, tensor: fb.Tensor) -> tuple:
+        """The call that makes the tensor anew from its storage."""
         if tensor.layout != fb.strided:
             return self._reduce_sparse(tensor)
         kind = type(tensor)

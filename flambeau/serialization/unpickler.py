@@ -62,6 +62,7 @@ class Unpickler:
         ] = {}  # id of an object that came by name -> it, what a call does
 
     def load(self) -> Any:
+        """Read one pickle; returns its object."""
         read, table = self.reader.read, _OPERATIONS
         while True:
             code = read(1)
@@ -102,6 +103,7 @@ class Unpickler:
     # names, calls and state
 
     def find(self, module: str, name: str) -> None:
+        """Put the object of that name on the stack, if it is allowed."""
         path = f"{module}.{name}"
         known = names.data_global(module, name)
         if path in self.allowed:
@@ -129,6 +131,7 @@ class Unpickler:
         return held[1]
 
     def call(self, function: Any, args: Any, keywords: dict | None = None) -> Any:
+        """What an allowed function or class gives for `args`; Refused for others."""
         maker = self._maker(function)
         if not isinstance(args, (tuple, list)):
             raise Refused(f"{function!r:.80} is called with something else than a tuple")
@@ -147,6 +150,7 @@ class Unpickler:
             self._maker(args[1])
 
     def new(self, kind: Any, args: Any, keywords: dict | None = None) -> Any:
+        """A new object of an allowed class, without its ``__init__``."""
         maker = self._maker(kind)
         if not isinstance(args, tuple):
             raise Refused("an object is made with something else than a tuple of arguments")

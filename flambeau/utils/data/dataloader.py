@@ -175,6 +175,7 @@ class DataLoader(Generic[T_co]):
 
     @property
     def multiprocessing_context(self) -> Any:
+        """The context, or name of a start method, that workers are started with."""
         return self._context
 
     @multiprocessing_context.setter

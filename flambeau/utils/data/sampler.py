@@ -79,6 +79,7 @@ class RandomSampler(Sampler[int]):
 
     @property
     def num_samples(self) -> int:
+        """How many indices are drawn: all of the data set unless told."""
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def chunks(self) -> Iterator[fb.Tensor]:

@@ -60,12 +60,15 @@ class CocoIndex:
         return [number for number, kind in self.cats.items() if not names or kind["name"] in names]
 
     def loadAnns(self, ids: Any = ()) -> list[dict]:
+        """The annotations with these numbers."""
         return [self.anns[i] for i in _listed(ids)]
 
     def loadImgs(self, ids: Any = ()) -> list[dict]:
+        """The entries of the pictures with these numbers."""
         return [self.imgs[i] for i in _listed(ids)]
 
     def loadCats(self, ids: Any = ()) -> list[dict]:
+        """The entries of the classes with these numbers."""
         return [self.cats[i] for i in _listed(ids)]
 
     def annToMask(self, ann: dict) -> np.ndarray:

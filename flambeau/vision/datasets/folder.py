@@ -106,6 +106,7 @@ class DatasetFolder(VisionDataset):
     make_dataset = staticmethod(make_dataset)
 
     def find_classes(self, directory: str | os.PathLike) -> tuple[list[str], dict[str, int]]:
+        """The folders in `directory`, sorted, and their numbers; a subclass may choose others."""
         return find_classes(directory)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:

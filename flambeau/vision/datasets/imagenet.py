@@ -52,6 +52,7 @@ class ImageNet(ImageFolder):
 
     @property
     def split_folder(self) -> str:
+        """Where the pictures of this part are."""
         return os.path.join(self.root, self.split)
 
     def extra_repr(self) -> str:

@@ -151,24 +151,29 @@ class MNIST(VisionDataset):
 
     @property
     def raw_folder(self) -> str:
+        """Where the files are as they were fetched."""
         return os.path.join(self.root, type(self).__name__, "raw")
 
     @property
     def processed_folder(self) -> str:
+        """Where older versions kept converted files."""
         return os.path.join(self.root, type(self).__name__, "processed")
 
     @property
     def class_to_idx(self) -> dict[str, int]:
+        """The numbers of the classes by name."""
         return {name: i for i, name in enumerate(self.classes)}
 
     @property
     def train_labels(self) -> fb.Tensor:
+        """The older name of `targets`."""
         return self.targets
 
     test_labels = train_labels
 
     @property
     def train_data(self) -> fb.Tensor:
+        """The older name of `data`."""
         return self.data
 
     test_data = train_data

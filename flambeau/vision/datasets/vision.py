@@ -84,4 +84,5 @@ class VisionDataset(Dataset):
         )
 
     def extra_repr(self) -> str:
+        """Lines that a data set adds to its representation."""
         return ""

@@ -116,6 +116,7 @@ class VOCSegmentation(_VOCBase):
 
     @property
     def masks(self) -> list[str]:
+        """The files of the masks."""
         return self.targets
 
     def _target(self, path: str) -> Any:
@@ -132,6 +133,7 @@ class VOCDetection(_VOCBase):
 
     @property
     def annotations(self) -> list[str]:
+        """The files of the annotations."""
         return self.targets
 
     def _target(self, path: str) -> dict[str, Any]:

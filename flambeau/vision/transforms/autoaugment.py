@@ -56,6 +56,7 @@ class AutoAugment(_Augmentation):
 
     @staticmethod
     def get_params(transform_num: int) -> tuple[int, fb.Tensor, fb.Tensor]:
+        """Draw one of `transform_num` policies, two probabilities and two signs."""
         return _draw(transform_num), fb.rand((2,)), fb.randint(2, (2,))
 
     def forward(self, img: Any) -> Any:

@@ -258,7 +258,7 @@ class Stuck(Dataset):
             time.sleep(SECONDS)
         return i
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits "ignored"
 walk = iter(DataLoader(Stuck(), num_workers=2))
 next(walk)
 print(*[process.pid for process in walk.processes], flush=True)
