@@ -250,26 +250,37 @@ bool Program::agrees(TensorSpan inputs, TensorSpan outputs, TensorSpan gradients
                      const Generator::State& numbers_before) {
     const NoModes none;
     // What the program writes of the caller's is put back afterwards.
-    std::vector<std::pair<Tensor, Tensor>> before;
+    struct Saved {
+        std::vector<std::pair<Tensor, Tensor>> tensors;
+        ~Saved() {
+            for (auto& [to, from] : tensors) cpu::copy_data(to, from);
+        }
+    } before;
     if (writes_callers_)
         for (const Slot& s : graph_.slots)
             if ((s.origin == Origin::Input || s.origin == Origin::Held) && !s.constant)
                 for (const Step& step : graph_.steps)
                     for (int w : step.writes)
                         if (graph_.slots[size_t(w)].memory == s.memory)
-                            before.emplace_back(s.sample.detach(), op<"clone">(s.sample.detach()));
-    Generator::State numbers;
-    {
-        const GeneratorLock lock(default_generator());
-        numbers = default_generator().state();
-        default_generator().set_state(numbers_before);
-    }
+                            before.tensors.emplace_back(s.sample.detach(), op<"clone">(s.sample.detach()));
+    struct Numbers {
+        explicit Numbers(const Generator::State& start) {
+            const GeneratorLock lock(default_generator());
+            now = default_generator().state();
+            default_generator().set_state(start);
+        }
+        ~Numbers() {
+            const GeneratorLock lock(default_generator());
+            default_generator().set_state(now);
+        }
+        Generator::State now;
+    };
     std::vector<Tensor> slots(graph_.slots.size());
     fill(slots, inputs);
-    bool ok = forward_.run(graph_, slots);
+    bool ok = false;
     {
-        const GeneratorLock lock(default_generator());
-        default_generator().set_state(numbers);
+        const Numbers numbers(numbers_before);
+        ok = forward_.run(graph_, slots);
     }
     for (size_t i = 0; ok && i < graph_.outputs.size(); ++i) {
         const Slot& s = graph_.slots[size_t(graph_.outputs[i])];
@@ -284,7 +295,6 @@ bool Program::agrees(TensorSpan inputs, TensorSpan outputs, TensorSpan gradients
             ok = found[i].defined() == gradients[i].defined() &&
                  (!found[i].defined() || near(found[i], gradients[i].detach()));
     }
-    for (auto& [to, from] : before) cpu::copy_data(to, from);
     return ok;
 }
 

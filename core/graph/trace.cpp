@@ -257,12 +257,26 @@ void Tracer::call(const Op& op, Frame& f) {
             for (const Tensor& t : v.tensors())
                 if (t.defined()) versions.emplace_back(t, t->version());
     }
+    struct Form {  // of a tensor that is written
+        Tensor t;
+        Dims sizes, strides;
+    };
+    std::vector<Form> forms;
+    auto keep_form = [&](const Tensor& t) {
+        if (t.defined() && find(t) >= 0) forms.push_back({t, t->sizes, t->strides});
+    };
+    if ((f.inplace || op.only_inplace) && !op.schema.args.empty() && f.args[0].is_tensor())
+        keep_form(f.args[0].tensor());
+    for (int i = 0; f.given && i < f.n; ++i) keep_form(f.given[i]);
     const Generator::State before = generator_state();
     notes_.clear();
     {
         const Quiet quiet(leaf_);
         op.run(f);
     }
+    for (const Form& k : forms)
+        if (!same(k.t->sizes, k.sizes) || !same(k.t->strides, k.strides))
+            fail(str("`", op.schema.name, "` changes the shape of a tensor in place"));
     record(op, f, versions, generator_state() != before);
     notes_.clear();
 }

@@ -188,43 +188,6 @@ Tensor kl_div(const Tensor& x, const Tensor& y, int64_t reduction, bool log_targ
     return element_loss(f, {x, y}, {double(log_target)}, reduction);
 }
 
-// ---------------------------------------------------------------- margins between classes
-Tensor multi_margin_loss(const Tensor& x0, const Tensor& target0, Scalar p, Scalar margin, const Tensor& weight,
-                         int64_t reduction) {
-    check(p.equals(1) || p.equals(2), "only p == 1 and p == 2 supported");
-    const Tensor x = x0.dim() <= 1 ? op<"reshape">(x0, Dims{1, -1}) : x0, target = op<"reshape">(target0, Dims{-1});
-    check(x.dim() == 2 && target.numel() == x.size(0), "inconsistent target size, expected ", x.size(0), " but got ",
-          target0.sizes());
-    if (weight.defined())
-        check(weight.numel() == x.size(1), "inconsistent weight size, expected ", x.size(1), " but got ",
-              weight.sizes());
-    const Tensor at = op<"unsqueeze">(target, 1), own = op<"gather">(x, 1, at);
-    Tensor z = op<"clamp_min">(op<"add">(op<"sub">(x, own), margin), Scalar(0));
-    if (p.equals(2)) z = z * z;
-    if (weight.defined()) z = z * op<"unsqueeze">(op<"index_select">(weight, 0, target), 1);
-    z = op<"scatter.value">(z, 1, at, Scalar(0));
-    const Tensor loss = op<"div">(op<"sum.dim_IntList">(z, Dims{1}), Scalar(x.size(1)));
-    return x0.dim() <= 1 && reduction == 0 ? op<"reshape">(loss, Dims{}) : reduced(loss, reduction);
-}
-Tensor multilabel_margin_loss(const Tensor& x0, const Tensor& target0, int64_t reduction) {
-    check(x0.dim() <= 2 && x0.dim() == target0.dim() && same(x0.sizes(), target0.sizes()),
-          "inconsistent target size: ", target0.sizes(), " for input of size: ", x0.sizes());
-    const int64_t n = x0.dim() ? x0.size(-1) : 1;
-    const Tensor x = op<"reshape">(x0, Dims{-1, n}), target = op<"reshape">(target0, Dims{-1, n});
-    // Labels count up to the first -1.
-    const Tensor valid = op<"eq">(op<"cumsum">(op<"lt">(target, Scalar(0)), 1), Scalar(0));
-    const Tensor at = op<"masked_fill">(target, op<"logical_not">(valid), Scalar(0));
-    const Tensor labelled =
-        op<"gt">(op<"scatter_add">(op<"zeros">(target.sizes(), DType::i64), 1, at, valid.to(DType::i64)), Scalar(0));
-    const Tensor own = op<"unsqueeze">(op<"gather">(x, 1, at), 2);
-    Tensor z = op<"clamp_min">(op<"add">(op<"rsub">(own, Scalar(1)), op<"unsqueeze">(x, 1)),
-                               Scalar(0));  // [row, label, class]
-    z = z * op<"unsqueeze">(valid, 2);
-    z = z * op<"unsqueeze">(op<"logical_not">(labelled), 1);
-    const Tensor loss = op<"div">(op<"sum.dim_IntList">(z, Dims{1, 2}), Scalar(n));
-    return x0.dim() <= 1 && reduction == 0 ? op<"reshape">(loss, Dims{}) : reduced(loss, reduction);
-}
-
 const Family losses([](Registry& r) {
     r.add("nn::mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", "fo")
         .kernel<mse_loss>()
@@ -253,13 +216,6 @@ const Family losses([](Registry& r) {
         .grads("self, target", "self, target, weight, pos_weight", bce_with_logits_backward);
     r.add("kl_div(Tensor self, Tensor target, int reduction=0, *, bool log_target=False) -> Tensor", "f")
         .kernel<kl_div>();
-    r.add(
-         "nn::multi_margin_loss(Tensor self, Tensor target, Scalar p=1, Scalar margin=1, Tensor? weight=None, int "
-         "reduction=1) -> Tensor",
-         "fo")
-        .kernel<multi_margin_loss>();
-    r.add("nn::multilabel_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", "fo")
-        .kernel<multilabel_margin_loss>();
 });
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <unordered_map>
 #include "autograd/anomaly.h"
 #include "autograd/back.h"
+#include "tensor/watch.h"
 #include "python/node.h"
 #include "python/override.h"
 #include "python/tensor_object.h"
@@ -442,6 +443,7 @@ PyObject* take_view(PyObject*, PyObject* args) {
         const Tensor &t = unwrap(o), &view = unwrap(v);
         check(t->storage == view->storage, "not a view of the tensor");
         if (tls.grad) check_inplace(t);
+        watch_leak("the shape of a tensor was changed in place");
         t->set_shape(view.sizes(), view.strides());
         t->offset = view->offset;
         if (tls.grad && view->grad_fn) set_history(t, Ptr<Node>(view->grad_fn), view->output_nr);

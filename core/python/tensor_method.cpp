@@ -253,6 +253,7 @@ PyObject* set_(PyObject* self, const Arguments& in) {
     PyObject* source = argument(0, "source");
     check(!(tls.grad && t->requires_grad && !t->grad_fn),
           "a leaf Variable that requires grad is being used in an in-place operation.");
+    watch_leak("a tensor was given other memory by set_()");
     if (!source) {
         t->storage = Storage::allocate(0, t.device());
         t->offset = 0;

@@ -400,3 +400,19 @@ def test_rows_beside_single_values(columns):
     for _ in range(8):
         assert torch.allclose(compiled(x, s), f(x, s), atol=1e-6)
     assert torch.allclose(compiled._compiled.paths[0].entry.call((x, s), {}), f(x, s), atol=1e-6)
+
+
+@pytest.mark.parametrize("change", [lambda y: y.t_(), lambda y: y.set_(y.t()), lambda y: y.resize_(4, 3)])
+def test_shapes_changed_in_place_are_not_recorded(change):
+    def f(x, count):
+        count.add_(1)
+        y = x.clone()
+        change(y)
+        return torch.cat([y.t().reshape(3, 4) * 2, x])
+
+    compiled, count = torch.compile(f), torch.zeros(1)
+    for calls in range(1, 6):
+        x = torch.rand(3, 4)
+        assert torch.equal(compiled(x, count), f(x, torch.zeros(1)))
+        assert count.item() == calls
+    assert "not captured" in compiled.report()

@@ -249,3 +249,27 @@ def test_log_sigmoid_and_softplus_far_out():
     )
     soft = (x.double().clamp(min=0) + exact).float()
     assert fb.allclose(F.softplus(x, threshold=1e4), soft, rtol=2e-7, atol=0, equal_nan=True)
+
+
+def test_margin_losses():
+    x = fb.tensor([[0.1, 0.6, 0.3], [0.9, 0.2, 0.4]], requires_grad=True)
+    loss = F.multi_margin_loss(x, fb.tensor([1, 2]), p=2, margin=0.5, weight=fb.tensor([1.0, 2.0, 0.5]))
+    loss.backward()
+    assert abs(loss.item() - 0.1041667) < 1e-6
+    want = [[0, -0.1333333, 0.1333333], [0.1666667, 0.05, -0.2166667]]
+    assert fb.allclose(x.grad, fb.tensor(want), atol=1e-6)
+    each = F.multilabel_margin_loss(x, fb.tensor([[2, -1, 0], [0, 1, -1]]), reduction="none")
+    assert fb.allclose(each, fb.tensor([0.7, 0.5666667]))
+    for call, text in (
+        (lambda: F.multi_margin_loss(x, fb.tensor([0, 3])), "target out of range"),
+        (lambda: F.multi_margin_loss(x, fb.tensor([0])), "target tensor should be 1-D with size equal"),
+        (
+            lambda: F.multilabel_margin_loss(x, fb.tensor([[0, 3, -1]] * 2)),
+            "argument #2 'target' is out of range",
+        ),
+    ):
+        with pytest.raises(RuntimeError, match=text):
+            call()
+    assert F.multi_margin_loss(
+        fb.rand(2, 3, device="meta"), fb.zeros(2, dtype=fb.int64, device="meta")
+    ).is_meta

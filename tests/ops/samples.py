@@ -361,6 +361,11 @@ SPECIAL: dict[str, Callable[[], list[Sample]]] = {
         of(real(2, 3), unit(2, 3), positive(2, 3).detach(), positive(3).detach())
     ],
     "nll_loss_forward": lambda: [of(real(2, 3), index(2, 0), positive(3).detach(), call=_n.nll_loss)],
+    "nn::multi_margin_loss": lambda: [
+        of(real(2, 3), index(2, 0)),
+        of(real(2, 3), index(1, 1), 2, 0.5, positive(3).detach(), 2),
+    ],
+    "nn::multilabel_margin_loss": lambda: [of(real(2, 3), index([2, 0, -1], [1, -1, 0]))],
     "_cross_entropy": lambda: [
         of(real(2, 3), index(2, 0), label_smoothing=0.1, call=_n.cross_entropy_loss),
         of(real(2, 3), index(2, 0), positive(3).detach(), call=_n.cross_entropy_loss),
