@@ -134,7 +134,7 @@ def export(
         try:
             parts = build(
                 model, args, kwargs, input_names, output_names, opset_version, dynamic_shapes, dynamic_axes,
-                {str(k): v for k, v in (custom_translation_table or {}).items()},
+                {_plain(k): v for k, v in (custom_translation_table or {}).items()},
             )  # fmt: skip
         finally:
             _exporting = False
@@ -153,6 +153,12 @@ def export(
             external_data=external_data if dynamo else None,
         )
     return program if dynamo else None
+
+
+def _plain(operator: Any) -> str:
+    """The name that the table has for an operator, given as a name or as a function such as torch.relu."""
+    name = operator if isinstance(operator, str) else getattr(operator, "__name__", str(operator))
+    return name.removeprefix("aten.").removeprefix("aten::").removesuffix(".default")
 
 
 class _mode_of:

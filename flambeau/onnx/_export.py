@@ -10,7 +10,7 @@ import flambeau as fb
 from flambeau.compiler._watch import CannotCapture, Watch
 from flambeau.jit._program import put_together, take_apart
 
-from . import _symbols_math, _symbols_nn, _symbols_shape  # noqa: F401  they fill the table
+from . import _symbols_math, _symbols_nn, _symbols_random, _symbols_shape  # noqa: F401  they fill the table
 from ._record import record, recordings
 from ._table import SYMBOLS, OnnxGraph, element_type
 from ._write import Writer

@@ -63,15 +63,27 @@ def _choices(names: list[str], base: dict[str, int]) -> list[list[dict[str, int]
     each = list(range(len(names)))
     made = []
     for places in (each, groups) if groups != each else (each,):
-        for grow in (
-            lambda v, k: [v, *(v + by for by in _OFFSETS[k % 5])],
-            lambda v, k: [v, *(v * by for by in _FACTORS[k % 5])],
-            lambda v, k: [v] + [max(2, v - 1 - r - k % 2) for r in range(3)],
-            lambda v, k: [v] + [max(2, v // (r + 2)) for r in range(3)],
-        ):
-            columns = [grow(max(base[n], 2), k) for n, k in zip(names, places)]
+        for change in (_added, _multiplied, _taken_off, _divided):
+            columns = [change(max(base[n], 2), k) for n, k in zip(names, places)]
             made.append([dict(zip(names, row)) for row in zip(*columns)])
     return made
+
+
+def _added(size: int, k: int) -> list[int]:
+    return [size, *(size + by for by in _OFFSETS[k % 5])]
+
+
+def _multiplied(size: int, k: int) -> list[int]:
+    return [size, *(size * by for by in _FACTORS[k % 5])]
+
+
+def _taken_off(size: int, k: int) -> list[int]:
+    most = max(_OFFSETS[k % 5])
+    return [size, *(size - by for by in _OFFSETS[k % 5])] if size > most + 1 else _added(size, k)
+
+
+def _divided(size: int, k: int) -> list[int]:
+    return [size, size // 2, size // 4, size // 8] if size >= 16 else _added(size, k)
 
 
 def recordings(
@@ -115,10 +127,9 @@ def recordings(
         except Exception as error:  # the program does not take these sizes
             problem = problem or error
             continue
-        if len({s[n] for s in sizes for n in base}) < 2:
-            continue
         _same_operators(found, sizes)
         return found, sizes
+    one(base)  # what fails on the examples themselves says so
     raise OnnxExporterError(
         f"The program does not run for other sizes of the dynamic dimensions {', '.join(base)}\n"
         f"{type(problem).__name__}: {problem}"

@@ -10,12 +10,14 @@ import flambeau as fb
 from ._table import OnnxGraph, Val, axis_of, element_type, symbol
 
 _UNARY = {
-    "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log", "sqrt": "Sqrt",
-    "abs": "Abs", "neg": "Neg", "floor": "Floor", "ceil": "Ceil", "round": "Round", "sign": "Sign",
-    "sgn": "Sign", "reciprocal": "Reciprocal", "erf": "Erf", "sin": "Sin", "cos": "Cos", "tan": "Tan",
-    "asin": "Asin", "acos": "Acos", "atan": "Atan", "sinh": "Sinh", "cosh": "Cosh", "asinh": "Asinh",
-    "acosh": "Acosh", "atanh": "Atanh", "isnan": "IsNaN", "isinf": "IsInf", "logical_not": "Not",
-    "negative": "Neg", "absolute": "Abs", "nn::hardswish": "HardSwish", "det": "Det", "alias": "Identity",
+    "relu": "Relu", "sigmoid": "Sigmoid", "special::expit": "Sigmoid", "tanh": "Tanh", "exp": "Exp",
+    "log": "Log", "sqrt": "Sqrt", "abs": "Abs", "absolute": "Abs", "neg": "Neg", "negative": "Neg",
+    "floor": "Floor", "ceil": "Ceil", "round": "Round", "sign": "Sign", "sgn": "Sign",
+    "reciprocal": "Reciprocal", "erf": "Erf", "special::erf": "Erf", "sin": "Sin", "cos": "Cos", "tan": "Tan",
+    "asin": "Asin", "arcsin": "Asin", "acos": "Acos", "arccos": "Acos", "atan": "Atan", "arctan": "Atan",
+    "sinh": "Sinh", "cosh": "Cosh", "asinh": "Asinh", "arcsinh": "Asinh", "acosh": "Acosh",
+    "arccosh": "Acosh", "atanh": "Atanh", "arctanh": "Atanh", "isnan": "IsNaN", "isinf": "IsInf",
+    "logical_not": "Not", "nn::hardswish": "HardSwish", "linalg::det": "Det", "alias": "Identity",
     "clone": "Identity", "detach": "Identity", "contiguous": "Identity", "resolve_conj": "Identity",
     "resolve_neg": "Identity", "positive": "Identity",
 }  # fmt: skip
@@ -151,7 +153,7 @@ def _add(g: OnnxGraph, a: Any, b: Any, alpha: float = 1) -> str:
     return g.op("Add", g.cast(a, dtype), g.cast(scaled, dtype, dtype))
 
 
-@symbol("sub")
+@symbol("sub", "subtract")
 def _sub(g: OnnxGraph, a: Any, b: Any, alpha: float = 1) -> str:
     dtype = g.result[0].dtype
     return g.op("Sub", g.cast(a, dtype), g.cast(_scaled(g, b, alpha), dtype, dtype))
@@ -162,12 +164,12 @@ def _rsub(g: OnnxGraph, a: Any, b: Any, alpha: float = 1) -> str:
     return _sub(g, b, a, alpha)
 
 
-@symbol("mul")
+@symbol("mul", "multiply")
 def _mul(g: OnnxGraph, a: Any, b: Any) -> str:
     return g.op("And", a, b) if g.result[0].dtype == fb.bool else _binary(g, "Mul", a, b)
 
 
-@symbol("div", "true_divide")
+@symbol("div", "true_divide", "divide")
 def _div(g: OnnxGraph, a: Any, b: Any, rounding_mode: str | None = None) -> str:
     dtype = g.result[0].dtype
     if rounding_mode is None or dtype.is_floating_point:
@@ -184,6 +186,17 @@ def _div(g: OnnxGraph, a: Any, b: Any, rounding_mode: str | None = None) -> str:
 symbol("floor_divide")(lambda g, a, b: _div(g, a, b, "floor"))
 symbol("maximum")(lambda g, a, b: _binary(g, "Max", a, b))
 symbol("minimum")(lambda g, a, b: _binary(g, "Min", a, b))
+symbol("fmax")(lambda g, a, b: _not_nan(g, "Max", a, b))
+symbol("fmin")(lambda g, a, b: _not_nan(g, "Min", a, b))
+symbol("xlogy", "special::xlogy")(lambda g, a, b: _xlogy(g, a, b))
+symbol("logaddexp")(lambda g, a, b: _logaddexp(g, a, b))
+symbol("hypot")(lambda g, a, b: g.op("Sqrt", g.op("Add", g.op("Mul", a, a), g.op("Mul", b, b))))
+symbol("heaviside")(lambda g, x, at: _heaviside(g, x, at))
+symbol("nan_to_num")(lambda g, x, *values: _nan_to_num(g, x, *values))
+symbol("isclose")(lambda g, *args: _isclose(g, *args))
+symbol("isneginf")(lambda g, x: g.op("IsInf", x, detect_positive=0))
+symbol("isposinf")(lambda g, x: g.op("IsInf", x, detect_negative=0))
+symbol("addcdiv")(lambda g, a, b, c, value=1: g.op("Add", a, _scaled(g, g.op("Div", b, c), value)))
 symbol("fmod")(
     lambda g, a, b: g.op("Mod", g.cast(a, g.result[0].dtype), g.cast(b, g.result[0].dtype), fmod=1)
 )
@@ -200,6 +213,57 @@ for _name, _kind in {"and": "And", "or": "Or", "xor": "Xor"}.items():
     )
 
 
+def _not_nan(g: OnnxGraph, kind: str, a: Any, b: Any) -> str:
+    """The extreme of two where NaN counts as missing."""
+    dtype = g.result[0].dtype
+    a, b = g.cast(a, dtype), g.cast(b, dtype)
+    both = g.op(kind, a, b)
+    return (
+        both
+        if not dtype.is_floating_point
+        else g.op("Where", g.op("IsNaN", a), b, g.op("Where", g.op("IsNaN", b), a, both))
+    )
+
+
+def _xlogy(g: OnnxGraph, a: Any, b: Any) -> str:
+    dtype = g.result[0].dtype
+    a, b = g.cast(a, dtype), g.cast(b, dtype)
+    product = g.op("Mul", a, g.op("Log", b))
+    zero = g.constant(0, dtype)
+    return g.op("Where", g.op("And", g.op("Equal", a, zero), g.op("Not", g.op("IsNaN", b))), zero, product)
+
+
+def _logaddexp(g: OnnxGraph, a: Val, b: Val) -> str:
+    far = g.op("Abs", g.op("Sub", a, b))
+    return g.op("Add", g.op("Max", a, b), g.op("Log", g.op("Add", g.op("Exp", g.op("Neg", far)), _one(g, 1))))
+
+
+def _heaviside(g: OnnxGraph, x: Val, at: Val) -> str:
+    zero = g.constant(0, x.dtype)
+    return g.op("Where", g.op("Equal", x, zero), at, g.cast(g.op("Greater", x, zero), x.dtype, fb.bool))
+
+
+def _nan_to_num(g: OnnxGraph, x: Val, nan: Any = None, most: Any = None, least: Any = None) -> str:
+    if not x.dtype.is_floating_point:
+        return g.op("Identity", x)
+    limits = fb.finfo(x.dtype)
+    most, least = limits.max if most is None else most, limits.min if least is None else least
+    out = g.op("Where", g.op("IsNaN", x), _one(g, 0.0 if nan is None else nan), x)
+    out = g.op("Where", g.op("IsInf", x, detect_negative=0), _one(g, most), out)
+    return g.op("Where", g.op("IsInf", x, detect_positive=0), _one(g, least), out)
+
+
+def _isclose(
+    g: OnnxGraph, a: Val, b: Val, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> str:
+    if equal_nan or not a.dtype.is_floating_point:
+        raise NotImplementedError("isclose of whole numbers, or with equal_nan")
+    room = g.op("Add", g.constant(atol, a.dtype), g.op("Mul", g.constant(rtol, a.dtype), g.op("Abs", b)))
+    near = g.op("LessOrEqual", g.op("Abs", g.op("Sub", a, b)), room)
+    finite = g.op("Not", g.op("IsInf", b))
+    return g.op("Or", g.op("Equal", a, b), g.op("And", near, finite))
+
+
 @symbol("remainder")
 def _remainder(g: OnnxGraph, a: Any, b: Any) -> str:
     if not g.result[0].dtype.is_floating_point:
@@ -214,15 +278,12 @@ def _pow(g: OnnxGraph, a: Any, b: Any) -> str:
     return _binary(g, "Pow", a, b)
 
 
-for _name, _kind in {
-    "eq": "Equal",
-    "lt": "Less",
-    "le": "LessOrEqual",
-    "gt": "Greater",
-    "ge": "GreaterOrEqual",
-}.items():
-    symbol(_name)(lambda g, a, b, k=_kind: _binary(g, k, a, b, _common(a, b)))
-symbol("ne")(lambda g, a, b: g.op("Not", _binary(g, "Equal", a, b, _common(a, b))))
+for _names, _kind in {
+    "eq": "Equal", "lt less": "Less", "le less_equal": "LessOrEqual", "gt greater": "Greater",
+    "ge greater_equal": "GreaterOrEqual",
+}.items():  # fmt: skip
+    symbol(*_names.split())(lambda g, a, b, k=_kind: _binary(g, k, a, b, _common(a, b)))
+symbol("ne", "not_equal")(lambda g, a, b: g.op("Not", _binary(g, "Equal", a, b, _common(a, b))))
 
 
 @symbol("where")
@@ -231,10 +292,11 @@ def _where(g: OnnxGraph, condition: Val, a: Any, b: Any) -> str:
     return g.op("Where", g.cast(condition, fb.bool), g.cast(a, dtype), g.cast(b, dtype))
 
 
+symbol("where.method")(lambda g, x, condition, other: _where(g, condition, x, other))
 symbol("masked_fill")(lambda g, x, mask, value: _where(g, mask, value, x))
 
 
-@symbol("clamp")
+@symbol("clamp", "clip")
 def _clamp(g: OnnxGraph, x: Val, low: Any = None, high: Any = None) -> str:
     out: Any = x
     if isinstance(low, Val) or isinstance(high, Val):
@@ -350,11 +412,22 @@ _spread_of("var_mean", _with_mean(_var))
 _spread_of("std_mean", _with_mean(_std))
 
 
+@symbol("aminmax")
+def _aminmax(g: OnnxGraph, x: Val, dim: int | None = None, keepdim: bool = False) -> list[str]:
+    return [reduce(kind)(g, x, dim, keepdim) for kind in ("ReduceMin", "ReduceMax")]
+
+
+@symbol("count_nonzero")
+def _count_nonzero(g: OnnxGraph, x: Val, dim: Any = None) -> str:
+    there = g.cast(g.cast(x, fb.bool), fb.int64, fb.bool)
+    return reduce("ReduceSum")(g, Val(there, fb.int64, x.shape), dim)
+
+
 symbol("cumsum")(lambda g, x, dim, *rest: g.op("CumSum", g.cast(x, g.result[0].dtype), g.constant(dim)))
 
 
 @symbol("linalg::vector_norm")
-def _norm(g: OnnxGraph, x: Val, p: float = 2, dim: Any = None, keepdim: bool = False, *rest: Any) -> str:
+def norm(g: OnnxGraph, x: Val, p: float = 2, dim: Any = None, keepdim: bool = False, *rest: Any) -> str:
     if p in (1, 2):
         return reduce("ReduceL1" if p == 1 else "ReduceL2")(g, x, dim, keepdim)
     size = Val(g.op("Abs", x), x.dtype, x.shape)
@@ -382,6 +455,21 @@ def _linear(g: OnnxGraph, x: Val, weight: Val, bias: Val | None = None) -> str:
 @symbol("addmm", "baddbmm", "addmv")
 def _addmm(g: OnnxGraph, add: Val, a: Val, b: Val, beta: float = 1, alpha: float = 1) -> str:
     return g.op("Add", _scaled(g, add, beta), _scaled(g, g.op("MatMul", a, b), alpha))
+
+
+@symbol("addr")
+def _addr(g: OnnxGraph, add: Val, a: Val, b: Val, beta: float = 1, alpha: float = 1) -> str:
+    product = g.op("Mul", g.op("Unsqueeze", a, [1]), g.op("Unsqueeze", b, [0]))
+    return g.op("Add", _scaled(g, add, beta), _scaled(g, product, alpha))
+
+
+@symbol("inner")
+def _inner(g: OnnxGraph, a: Val, b: Val) -> str:
+    if a.rank == 0 or b.rank == 0:
+        return g.op("Mul", a, b)
+    if b.rank > 2:
+        raise NotImplementedError("inner products with more than two dimensions")
+    return g.op("MatMul", a, b if b.rank == 1 else g.op("Transpose", b, perm=[1, 0]))
 
 
 @symbol("einsum")

@@ -7,7 +7,7 @@ from typing import Any
 
 import flambeau as fb
 
-from ._symbols_math import reduce
+from ._symbols_math import norm, reduce
 from ._table import OnnxGraph, Val, axis_of, static, symbol
 
 
@@ -261,23 +261,10 @@ def _softmax(g: OnnxGraph, x: Val, dim: int, *rest: Any) -> str:
     return g.op("Softmax", g.cast(x, g.result[0].dtype), axis=dim)
 
 
-symbol("log_softmax")(lambda g, x, dim, *rest: g.op("LogSoftmax", g.cast(x, g.result[0].dtype), axis=dim))
-
-
-@symbol("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
-def _dropout(g: OnnxGraph, x: Val, p: float, train: bool) -> str:
-    if not train or p == 0:
-        return g.op("Identity", x)
-    return g.op("Dropout", x, g.constant(p, x.dtype), g.constant(True))
-
-
-@symbol("rrelu")
-def _rrelu(
-    g: OnnxGraph, x: Val, low: float = 1 / 8, high: float = 1 / 3, train: bool = False, *rest: Any
-) -> str:
-    if train:
-        raise NotImplementedError("rrelu in training")
-    return g.op("LeakyRelu", x, alpha=(low + high) / 2)
+symbol("_softmax")(lambda g, x, dim, half: _softmax(g, x, dim))
+symbol("log_softmax", "_log_softmax")(
+    lambda g, x, dim, *rest: g.op("LogSoftmax", g.cast(x, g.result[0].dtype), axis=dim)
+)
 
 
 @symbol("nn::glu")
@@ -563,6 +550,20 @@ def _smooth_l1_loss(g: OnnxGraph, x: Val, y: Val, reduction: int = 1, beta: floa
 
 
 symbol("nn::huber_loss")(lambda g, x, y, reduction=1, delta=1.0: _smooth(g, x, y, reduction, delta, delta))
+
+
+@symbol("nn::soft_margin_loss")
+def _soft_margin_loss(g: OnnxGraph, x: Val, y: Val, reduction: int = 1) -> str:
+    return _reduced(g, g.op("Softplus", g.op("Neg", g.op("Mul", x, y))), reduction)
+
+
+@symbol("pairwise_distance")
+def _pairwise_distance(
+    g: OnnxGraph, a: Val, b: Val, p: float = 2, eps: float = 1e-6, keepdim: bool = False
+) -> str:
+    gap = g.op("Add", g.op("Sub", a, b), g.constant(eps, a.dtype))
+    shape = (0,) * max(a.rank, b.rank)
+    return norm(g, Val(gap, a.dtype, shape), p, [-1], keepdim)
 
 
 @symbol("nn::cross_entropy_loss")

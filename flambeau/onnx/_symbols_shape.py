@@ -7,6 +7,7 @@ from typing import Any
 import flambeau as fb
 
 from ._table import Dyn, OnnxGraph, Val, axis_of, static, symbol
+from ._views import undo
 
 
 @symbol("view", "reshape", "view_as", "reshape_as", "_unsafe_view")
@@ -316,6 +317,11 @@ def _pad(g: OnnxGraph, x: Val, pad: list[int], mode: Any = "constant", value: An
     return g.op("Pad", x, g.ints(starts + ends), fill, mode=modes[mode])
 
 
+for _n in (1, 2, 3):
+    symbol(f"nn::reflection_pad{_n}d")(lambda g, x, pad: _pad(g, x, pad, "reflect"))
+    symbol(f"nn::replication_pad{_n}d")(lambda g, x, pad: _pad(g, x, pad, "replicate"))
+
+
 # ---------------------------------------------------------------------- new tensors
 def _filled(g: OnnxGraph, shape: str, value: Any) -> str:
     dtype = g.result[0].dtype
@@ -429,6 +435,52 @@ symbol("sort")(_sorted)
 symbol("sort.stable")(lambda g, x, stable, dim=-1, descending=False: _sorted(g, x, dim, descending))
 symbol("argsort")(lambda g, x, dim=-1, descending=False: _sorted(g, x, dim, descending)[1])
 symbol("argsort.stable")(lambda g, x, stable, dim=-1, descending=False: _sorted(g, x, dim, descending)[1])
+
+
+@symbol("kthvalue")
+def _kthvalue(g: OnnxGraph, x: Val, k: int, dim: int = -1, keepdim: bool = False) -> list[str]:
+    both = g.op("TopK", x, [k], outputs=2, axis=dim, largest=0, sorted=1)
+    last = [g.op("Slice", v, [k - 1], [k], [axis_of(dim, x.rank)]) for v in both]
+    return last if keepdim else [g.op("Squeeze", v, [axis_of(dim, x.rank)]) for v in last]
+
+
+symbol("msort")(lambda g, x: _sorted(g, x, 0)[0])
+
+
+@symbol("searchsorted")
+def _searchsorted(
+    g: OnnxGraph, borders: Val, x: Any, narrow: bool = False, right: bool = False, side: str | None = None,
+    sorter: Val | None = None,
+) -> str:  # fmt: skip
+    if borders.rank != 1 or sorter is not None or not isinstance(x, Val):
+        raise NotImplementedError("searchsorted in more than one dimension, of a number or with a sorter")
+    kind = "GreaterOrEqual" if right or side == "right" else "Greater"
+    below = g.op(kind, g.op("Unsqueeze", x, [x.rank]), g.cast(borders, x.dtype))
+    count = g.op("ReduceSum", g.op("Cast", below, to=7), [x.rank], keepdims=0)
+    return g.cast(count, g.result[0].dtype, fb.int64)
+
+
+symbol("bucketize")(
+    lambda g, x, borders, narrow=False, right=False: _searchsorted(g, borders, x, narrow, right)
+)
+
+
+@symbol("isin")
+def _isin(g: OnnxGraph, x: Val, among: Val, unique: bool = False, invert: bool = False) -> str:
+    same = g.op("Equal", g.op("Unsqueeze", x, [x.rank]), g.op("Reshape", g.cast(among, x.dtype), [-1]))
+    found = g.op("ReduceMax", g.op("Cast", same, to=6), [x.rank], keepdims=0)
+    out = g.op("Cast", found, to=9)
+    return g.op("Not", out) if invert else out
+
+
+@symbol("select_scatter")
+def _select_scatter(g: OnnxGraph, x: Val, part: Val, dim: int, index: int) -> str:
+    return undo(g, "select", 0, x, part, [x, dim, index])
+
+
+@symbol("slice_scatter")
+def _slice_scatter(g: OnnxGraph, x: Val, part: Val, *where: Any) -> str:
+    return undo(g, "slice", 0, x, part, [x, *where])
 
 
 @symbol("nonzero")

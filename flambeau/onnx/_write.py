@@ -170,10 +170,11 @@ class Writer:
     def run(self) -> None:
         """Write all steps."""
         memory = self.first.memory
-        for k, (_, arguments, given, _, results, _list) in enumerate(self.first.steps):
+        for k, (operator, arguments, given, _, results, _list) in enumerate(self.first.steps):
             names = self._emit(k)
-            if given:
-                for slot, name in zip(given, names):
+            written = given or (results if operator.partition(".")[0].endswith("_") else [])
+            if written:
+                for slot, name in zip(written, names):
                     self.write(slot, name)
                 continue
             sources = [a[1] for a in arguments if a[0] == "tensor" and a[1] >= 0]

@@ -83,6 +83,96 @@ def test_reductions_and_order(runs_alike):
     runs_alike(f, (torch.randn(2, 4, 5),), (torch.randn(3, 4, 5),), shapes=({0: "n"},), tolerance=1e-5)
 
 
+def test_less_common_operators(runs_alike):
+    def f(x, y):
+        flat = x.reshape(-1).sort().values[:7]
+        return (
+            torch.fmax(x, y), torch.xlogy(x.abs(), y.abs()), torch.logaddexp(x, y), torch.hypot(x, y),
+            x.isclose(y),
+            (x / 0).nan_to_num(1.0), torch.addcdiv(x, x, y), torch.arcsin(x.clamp(-1, 1)), x.greater(y),
+            x.aminmax(dim=1),
+            x.count_nonzero(1), x.kthvalue(2, 1), torch.bucketize(x, flat), torch.isin(x.round(), y.round()),
+            torch.inner(x[:, 0], y[0]), nn.functional.pairwise_distance(x, y), x.where(x > y, y),
+            torch.select_scatter(x, y[:, 0], 1, 2), torch.slice_scatter(x, y[:, :2], 1, 1, 3), x.norm(3, 1),
+            torch.linalg.norm(x, float("inf"), 2), torch.heaviside(x, y), nn.functional.soft_margin_loss(x,
+            y.sign()),
+            x.index_add(1, torch.tensor([0, 2]), y[:, :2], alpha=2), x.index_fill(2, torch.tensor([1]), 3.0),
+            x.scatter_add(1, y[:, :2].argsort(1), y), x.movedim(0, -1), x.log1p(), x.trunc(), x.frac(),
+            x.erfc(), x.exp2(),
+        )  # fmt: skip
+
+    torch.manual_seed(0)
+    args = [(torch.randn(n, 4, 5), torch.randn(n, 4, 5)) for n in (2, 3)]
+    runs_alike(f, *args, shapes=({0: "n"}, {0: "n"}), tolerance=1e-4)
+
+
+def test_random_numbers(onnx):
+    pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
+
+    def f(x):
+        y = torch.empty(x.shape[0], 400).uniform_(2, 3)
+        return (
+            torch.randn(x.shape[0], 400),
+            y,
+            torch.randint(3, 7, (x.shape[0], 400)),
+            torch.bernoulli(x, 0.25),
+        )
+
+    program = torch.onnx.export(f, (torch.zeros(2, 400),), dynamic_shapes=({0: "n"},))
+    normal, uniform, whole, chance = program(torch.zeros(5, 400))
+    assert normal.shape == uniform.shape == whole.shape == chance.shape == (5, 400)
+    assert abs(normal.mean()) < 0.1 and abs(normal.std() - 1) < 0.1
+    assert 2 <= uniform.min() < 2.1 and 2.9 < uniform.max() <= 3
+    assert set(whole.unique().tolist()) == {3, 4, 5, 6} and whole.dtype == torch.int64
+    assert abs(chance.mean() - 0.25) < 0.05
+
+
+def test_an_encoder_of_texts(runs_alike):
+    class Encoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.word, self.place = nn.Embedding(50, 16), nn.Embedding(20, 16)
+            layer = nn.TransformerEncoderLayer(16, 4, 32, activation="gelu", batch_first=True)
+            self.layers = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+            self.norm = nn.LayerNorm(16)
+
+        def forward(self, ids, mask):
+            x = self.norm(self.word(ids) + self.place(torch.arange(ids.shape[1])))
+            x = self.layers(x, src_key_padding_mask=mask == 0)
+            there = mask[..., None].float()
+            return (x * there).sum(1) / there.sum(1)
+
+    def example(n, length):
+        mask = torch.ones(n, length, dtype=torch.int64)
+        mask[0, length // 2 :] = 0
+        return torch.randint(0, 50, (n, length)), mask
+
+    torch.manual_seed(0)
+    axes = {0: "batch", 1: "length"}
+    runs_alike(Encoder(), example(2, 16), example(1, 20), example(3, 4), shapes={"ids": axes, "mask": axes})
+
+
+def test_a_network_of_letters(runs_alike):
+    class Writer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.letters, self.rnn, self.out = (
+                nn.Embedding(30, 8),
+                nn.LSTM(8, 12, 2, batch_first=True),
+                nn.Linear(12, 30),
+            )
+
+        def forward(self, x, state):
+            made, state = self.rnn(self.letters(x), state)
+            return self.out(made), state
+
+    def example(n, length):
+        return torch.randint(0, 30, (n, length)), (torch.randn(2, n, 12), torch.randn(2, n, 12))
+
+    shapes = ({0: "n", 1: "length"}, ({1: "n"}, {1: "n"}))
+    runs_alike(Writer(), example(2, 5), example(3, 1), shapes=shapes)
+
+
 def test_networks_of_images(runs_alike):
     torch.manual_seed(0)
     model = models.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1], num_classes=5)
