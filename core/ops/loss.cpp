@@ -210,7 +210,7 @@ const Family losses([](Registry& r) {
         .grads("self, target", "self, target, weight", bce_backward);
     r.add(
          "binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, "
-         "int reduction=1) -> Tensor",
+         "int reduction=0) -> Tensor",
          "f")
         .kernel<bce_with_logits>()
         .grads("self, target", "self, target, weight, pos_weight", bce_with_logits_backward);

@@ -236,12 +236,16 @@ class _Linear:
     def __init__(self, own: list, outputs: list) -> None:
         self.own, self.outputs = own, outputs
         self.keep = _other_leaves(outputs, own)
-        self.dummies = [fb.zeros_like(o).requires_grad_() for o in outputs]
-        self.transposed = _gradients(outputs, own, self.dummies, create=True)
+        moving = [o for o in outputs if o.is_floating_point() or o.is_complex()]  # whole numbers stand still
+        self.dummies = [fb.zeros_like(o).requires_grad_() for o in moving]
+        self.transposed = _gradients(moving, own, self.dummies, create=True)
 
     def __call__(self, tangents: list) -> list:
         create = self.keep or any(t.requires_grad for t in tangents)
-        return _gradients(self.transposed, self.dummies, list(tangents), create=create)
+        found = iter(_gradients(self.transposed, self.dummies, list(tangents), create=create))
+        return [
+            next(found) if o.is_floating_point() or o.is_complex() else fb.zeros_like(o) for o in self.outputs
+        ]
 
     def released(self, values: list, tangents: list, recorded: bool) -> list:
         return _released(values, recorded and (self.keep or any(t.requires_grad for t in tangents)))

@@ -500,7 +500,20 @@ def _triangle(func: Callable, args: tuple, kwargs: dict) -> Any:
 @_rule("unfold")
 def _unfold(func: Callable, args: tuple, kwargs: dict) -> Any:
     data, levels, n = _one(func, args, kwargs)
+    if data.dim() == n:  # numbers count as having one dimension
+        return make(data.unsqueeze(-1).unfold(-1, *args[2:], **kwargs).squeeze(-2), levels)
     return make(data.unfold(_shifted(args[1], n), *args[2:], **kwargs), levels)
+
+
+@_rule("as_strided", "as_strided_copy")
+def _as_strided(func: Callable, args: tuple, kwargs: dict) -> Any:
+    """Strides are those of a sample, the offset is that of the first one."""
+    data, levels, n = _one(func, args, kwargs)
+    names = {"storage_offset": None, **dict(zip(("size", "stride", "storage_offset"), args[1:])), **kwargs}
+    made = data.as_strided(
+        (*data.shape[:n], *names["size"]), (*data.stride()[:n], *names["stride"]), names["storage_offset"]
+    )
+    return make(made.clone() if func.__name__ == "as_strided_copy" else made, levels)
 
 
 @_rule("cat", "concat", "concatenate")

@@ -10,7 +10,7 @@ import flambeau as fb
 
 from ..overrides import TorchFunctionMode
 from ..utils._pytree import _broadcast_to_and_flatten, tree_flatten, tree_structure, tree_unflatten
-from . import batched
+from . import batched, refused  # noqa: F401 (adds rules)
 from .rules import RANDOM, random
 
 __all__ = ["vmap"]

@@ -1,0 +1,78 @@
+"""Operators under `vmap` whose results would differ in shape from sample to sample, or that would write one sample
+after the other into a tensor that all share: they are refused, in PyTorch's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flambeau as fb
+
+from .batched import is_batched, looped
+from .rules import _rule, random
+
+_PLEASE = "Please file an issue at https://github.com/pytorch/pytorch/issues if you need this feature."
+_DYNAMIC = {
+    "nonzero": "nonzero",
+    "unique": "_unique2",
+    "_unique2": "_unique2",
+    "unique_dim": "unique_dim",
+    "unique_consecutive": "unique_consecutive",
+}
+
+
+@_rule(*_DYNAMIC)
+def _dynamic(func: Callable, args: tuple, kwargs: dict) -> Any:
+    name = _DYNAMIC[func.__name__]
+    if name == "_unique2" and (kwargs.get("dim") is not None or len(args) > 4):
+        name = "unique_dim"
+    raise RuntimeError(
+        "vmap: We do not support batching operators that can output dynamic shape. Attempted to vmap over"
+        f" aten::{name}. {_PLEASE}"
+    )
+
+
+@_rule("argwhere", "nonzero_static")
+def _looped(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return looped(func, args, kwargs)
+
+
+@_rule("masked_select")
+def _masked_select(func: Callable, args: tuple, kwargs: dict) -> Any:
+    if not is_batched(args[1] if len(args) > 1 else kwargs["mask"]):
+        return looped(func, args, kwargs)
+    raise RuntimeError(
+        "vmap: Attempted to vmap over `mask` in torch.masked_select(self, mask) We cannot support this because for"
+        f" each batch this would return a differently shaped Tensor. {_PLEASE}"
+    )
+
+
+@_rule("equal", "histogramdd")
+def _without_rule(func: Callable, args: tuple, kwargs: dict) -> Any:
+    raise RuntimeError(
+        f"Batching rule not implemented for aten::{func.__name__}. We could not generate a fallback."
+    )
+
+
+@_rule("allclose")
+def _allclose(func: Callable, args: tuple, kwargs: dict) -> Any:
+    raise RuntimeError(f"vmap over torch.allclose isn't supported yet. {_PLEASE}")
+
+
+@_rule("batch_norm", "instance_norm", "native_batch_norm")
+def _batch_norm(func: Callable, args: tuple, kwargs: dict) -> Any:
+    statistics, training = args[3:5], args[5]
+    if training and any(isinstance(s, fb.Tensor) and not is_batched(s) for s in statistics):
+        raise RuntimeError(
+            "Batch norm got a batched tensor as input while the running_mean or running_var, which will be"
+            " updated in place, were not batched.\nIf you are using a module and do not need eval mode, please"
+            " set `track_running_stats` to be False.If you are using a prebuilt module and do not need eval mode,"
+            " please see the functorch website for resources on how to patch your module to work with vmap"
+        )
+    return looped(func, args, kwargs)
+
+
+@_rule("scaled_dot_product_attention")
+def _attention(func: Callable, args: tuple, kwargs: dict) -> Any:
+    dropped = args[4] if len(args) > 4 else kwargs.get("dropout_p", 0.0)
+    return random(func, args, kwargs) if dropped else looped(func, args, kwargs)
