@@ -1,5 +1,5 @@
-"""Operators under `vmap` whose results would differ in shape from sample to sample, or that would write one sample
-after the other into a tensor that all share: they are refused, in PyTorch's words."""
+"""Operators that `vmap` refuses, in PyTorch's words: the shapes of their results would differ between samples,
+or they would write one sample after the other into a tensor that all share."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def _masked_select(func: Callable, args: tuple, kwargs: dict) -> Any:
     if not is_batched(args[1] if len(args) > 1 else kwargs["mask"]):
         return looped(func, args, kwargs)
     raise RuntimeError(
-        "vmap: Attempted to vmap over `mask` in torch.masked_select(self, mask) We cannot support this because for"
-        f" each batch this would return a differently shaped Tensor. {_PLEASE}"
+        "vmap: Attempted to vmap over `mask` in torch.masked_select(self, mask) We cannot support this"
+        f" because for each batch this would return a differently shaped Tensor. {_PLEASE}"
     )
 
 
@@ -65,9 +65,9 @@ def _batch_norm(func: Callable, args: tuple, kwargs: dict) -> Any:
     if training and any(isinstance(s, fb.Tensor) and not is_batched(s) for s in statistics):
         raise RuntimeError(
             "Batch norm got a batched tensor as input while the running_mean or running_var, which will be"
-            " updated in place, were not batched.\nIf you are using a module and do not need eval mode, please"
-            " set `track_running_stats` to be False.If you are using a prebuilt module and do not need eval mode,"
-            " please see the functorch website for resources on how to patch your module to work with vmap"
+            " updated in place, were not batched.\nIf you are using a module and do not need eval mode,"
+            " please set `track_running_stats` to be False.If you are using a prebuilt module and do not need eval"
+            " mode, please see the functorch website for resources on how to patch your module to work with vmap"
         )
     return looped(func, args, kwargs)
 
