@@ -1,5 +1,8 @@
-"""Operators that `vmap` refuses, in PyTorch's words: the shapes of their results would differ between samples,
-or they would write one sample after the other into a tensor that all share."""
+"""Operators that `vmap` refuses, in PyTorch's words.
+
+The shapes of their results would differ between samples, or they would write one sample after the other into a
+tensor that all share.
+"""
 
 from __future__ import annotations
 
@@ -64,10 +67,12 @@ def _batch_norm(func: Callable, args: tuple, kwargs: dict) -> Any:
     statistics, training = args[3:5], args[5]
     if training and any(isinstance(s, fb.Tensor) and not is_batched(s) for s in statistics):
         raise RuntimeError(
-            "Batch norm got a batched tensor as input while the running_mean or running_var, which will be"
-            " updated in place, were not batched.\nIf you are using a module and do not need eval mode,"
-            " please set `track_running_stats` to be False.If you are using a prebuilt module and do not need eval"
-            " mode, please see the functorch website for resources on how to patch your module to work with vmap"
+            "Batch norm got a batched tensor as input while the running_mean or running_var, which"
+            " will be updated in place, were not batched.\n"
+            "If you are using a module and do not need eval mode, please set `track_running_stats`"
+            " to be False."
+            "If you are using a prebuilt module and do not need eval mode, please see the"
+            " functorch website for resources on how to patch your module to work with vmap"
         )
     return looped(func, args, kwargs)
 
