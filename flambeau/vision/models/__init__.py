@@ -1,7 +1,7 @@
 """Networks for pictures and films, with torchvision's parameter names: its published weights fit."""
 
 # ruff: noqa: F403, F401
-from . import detection, feature_extraction, segmentation, video
+from . import detection, feature_extraction, optical_flow, segmentation, video
 from ._api import (
     Weights,
     WeightsEnum,

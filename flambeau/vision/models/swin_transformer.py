@@ -132,6 +132,8 @@ def shifted_window_attention(
 class ShiftedWindowAttention(nn.Module):
     """Attention within shifted windows, with learned biases for relative positions."""
 
+    dimensions = 2
+
     def __init__(
         self,
         dim: int,
@@ -144,8 +146,8 @@ class ShiftedWindowAttention(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if len(window_size) != 2 or len(shift_size) != 2:
-            raise ValueError("window_size and shift_size must be of length 2")
+        if len(window_size) != self.dimensions or len(shift_size) != self.dimensions:
+            raise ValueError(f"window_size and shift_size must be of length {self.dimensions}")
         self.window_size, self.shift_size, self.num_heads = window_size, shift_size, num_heads
         self.attention_dropout, self.dropout = attention_dropout, dropout
         self.qkv = nn.Linear(dim, dim * 3, bias=qkv_bias)
