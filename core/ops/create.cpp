@@ -133,9 +133,14 @@ Tensor new_full(const Tensor& t, IntSpan size, Scalar v, DType d, std::optional<
 // --- ranges
 template <class T>
 void fill_range(T* p, int64_t n, T start, T step) {
+    using U = std::make_unsigned_t<T>;  // which wraps
+    constexpr int64_t kBack = 64;       // each number from that before so many: no addition waits for the last one
     parallel_for(n, 65536, [=](int64_t b, int64_t e) {
-        T v = T(start + T(b) * step);  // counted on: wraps as the product does
-        for (int64_t i = b; i < e; ++i, v = T(v + step)) p[i] = v;
+        int64_t i = b;
+        for (; i < std::min(e, b + kBack); ++i) p[i] = T(U(start) + U(i) * U(step));
+        const U by = U(kBack) * U(step);
+#pragma omp simd safelen(kBack)
+        for (int64_t k = i; k < e; ++k) p[k] = T(U(p[k - kBack]) + by);
     });
 }
 // From both ends, so that the last value is exact; fused, as PyTorch does.
@@ -151,24 +156,41 @@ template <class F>
 }
 
 // PyTorch's last bits: it counts in pairs of 32-byte vectors, each from its first number on, and what is left from
-// `start` on.
+// `start` on. `begin` is the first of a vector.
 template <class T, class A>
-void fill_range_in_vectors(T* p, int64_t n, A start, A step) {
+[[gnu::always_inline]] inline void fill_vectors(T* p, int64_t begin, int64_t end, int64_t n, A start, A step) {
     constexpr int64_t kLanes = 32 / sizeof(T);
-    const int64_t whole = n - n % (2 * kLanes);
-    for (int64_t i = 0; i < whole; i += kLanes) {
+    const int64_t whole = std::clamp(n - n % (2 * kLanes), begin, end);
+    A lane[kLanes];  // as numbers: AVX2 has no instruction that converts them
+    for (int64_t k = 0; k < kLanes; ++k) lane[k] = A(k);
+    for (int64_t i = begin; i < whole; i += kLanes) {
         const A first = A(T(std::fma(step, A(i), start)));
-        for (int64_t k = 0; k < kLanes; ++k) p[i + k] = T(std::fma(A(k), step, first));
+#pragma omp simd
+        for (int64_t k = 0; k < kLanes; ++k) p[i + k] = T(std::fma(lane[k], step, first));
     }
-    for (int64_t i = whole; i < n; ++i) p[i] = T(std::fma(step, A(i), start));
+    for (int64_t i = whole; i < end; ++i) p[i] = T(std::fma(step, A(i), start));
 }
-
 #ifdef FB_X86
 template <class F>
 [[gnu::target("avx2,fma")]] void fill_between_fused(F* p, int64_t begin, int64_t end, int64_t steps, F a, F b, F d) {
     fill_between(p, begin, end, steps, a, b, d);  // with the instruction instead of the C library's function
 }
+template <class T, class A>
+[[gnu::target("avx2,fma")]] void fill_vectors_fused(T* p, int64_t begin, int64_t end, int64_t n, A start, A step) {
+    fill_vectors(p, begin, end, n, start, step);
+}
 #endif
+template <class T, class A>
+void fill_range_in_vectors(T* p, int64_t n, A start, A step) {
+    constexpr int64_t kPiece = 4096;
+    parallel_for((n + kPiece - 1) / kPiece, 2, [=](int64_t from, int64_t to) {
+        const int64_t begin = from * kPiece, end = std::min(n, to * kPiece);
+#ifdef FB_X86
+        if (std::strcmp(cpu::cpu_level(), "baseline")) return fill_vectors_fused(p, begin, end, n, start, step);
+#endif
+        fill_vectors(p, begin, end, n, start, step);
+    });
+}
 
 Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, std::optional<Layout> layout,
               std::optional<Device> device, const Value&, Out out) {

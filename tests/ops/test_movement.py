@@ -263,3 +263,17 @@ def test_diagonals_and_products_of_all_pairs():
     assert v.grad.tolist() == [16, 16, 16]
     with pytest.raises(RuntimeError, match=r"diag\(\): Supports 1D or 2D tensors. Got 3D"):
         fb.zeros(2, 2, 2).diag()
+
+
+@pytest.mark.parametrize("n", [1, 7, 64, 65, 200_003])
+def test_ranges_of_every_length(n):
+    for dtype in (fb.int64, fb.int32, fb.int16, fb.uint8):
+        want = (5 - 3 * np.arange(n)).astype(str(dtype).removeprefix("torch."))
+        if dtype in (fb.int64, fb.int32) or n == 1:  # the bounds are numbers of the type
+            assert np.array_equal(fb.arange(5, 5 - 3 * n, -3, dtype=dtype).numpy(), want)
+    assert np.array_equal(fb.arange(n, dtype=fb.float32).numpy(), np.arange(n, dtype=np.float32))
+    eighths = fb.arange(-1, -1 + n / 8, 0.125, dtype=fb.float64).numpy()
+    assert np.array_equal(eighths, np.arange(n) / 8 - 1)
+    assert np.array_equal(
+        fb.arange(0, min(n, 255), dtype=fb.uint8).numpy(), np.arange(min(n, 255), dtype=np.uint8)
+    )
