@@ -171,10 +171,14 @@ void forward(const RnnSteps& s, const RnnForward& a) {
     T *gates = static_cast<T*>(a.gates), *out = static_cast<T*>(a.out), *h = static_cast<T*>(a.h),
       *c = static_cast<T*>(a.c), *before = static_cast<T*>(a.before);
     const T* bias = static_cast<const T*>(a.b_hh);
-    T* before_c = before + rows_of(s) * H;  // or the hidden part of the new gate
     const RnnCells& cells = rnn_cells(s.type);
     const Division d = divide(s);
     const bool gru = s.cell == Cell::Gru;
+    // Without a gradient to come a thread that has rows of its own reads the state where it is.
+    const bool in_place = !before && d.by_rows && !gru;
+    const dnn::Scratch room_before(before || in_place ? 0 : size_t(2 * rows_of(s) * H) * sizeof(T));
+    if (!before) before = room_before.as<T>();
+    T* before_c = in_place ? nullptr : before + rows_of(s) * H;  // or the hidden part of the new gate
     const StepProduct<T> product(G, H, {a.w_hh, 1, H}, d.by_rows ? d.rows : 0, a.answering);
     const int64_t most = s.batch.empty() ? 0 : *std::max_element(s.batch.begin(), s.batch.end());
     const dnn::Scratch room(gru ? size_t(most * G) * sizeof(T) : 0);
@@ -186,24 +190,25 @@ void forward(const RnnSteps& s, const RnnForward& a) {
             const int64_t rows = std::min(n, p.row1) - p.row0;
             at += p.row0;
             T* step = gates + at * G;
-            for (int64_t i = 0; i < rows; ++i)
+            for (int64_t i = 0; i < rows && !in_place; ++i)
                 std::copy_n(h + (p.row0 + i) * H + p.unit0, width, before + (at + i) * H + p.unit0);
             meet();
+            const T* state = in_place ? h + p.row0 * H : before + at * H;
             T* to = gru ? parts + p.row0 * G : step;
             const T beta = gru ? T(0) : T(1);
             if (width == H) {
-                product.run(rows, 0, G, before + at * H, H, beta, to, G, gru ? bias : nullptr);
+                product.run(rows, 0, G, state, H, beta, to, G, gru ? bias : nullptr);
             } else {
                 for (int64_t gate = 0; gate < count; ++gate)
-                    product.run(rows, gate * H + p.unit0, gate * H + p.unit1, before + at * H, H, beta, to, G,
+                    product.run(rows, gate * H + p.unit0, gate * H + p.unit1, state, H, beta, to, G,
                                 gru ? bias : nullptr);
             }
             for (int64_t i = 0; i < rows; ++i) {
                 T *g = step + i * G + p.unit0, *hi = h + (p.row0 + i) * H + p.unit0, *o = out + (at + i) * H + p.unit0;
-                T* second = before_c + (at + i) * H + p.unit0;
+                T* second = in_place ? nullptr : before_c + (at + i) * H + p.unit0;
                 if (s.cell == Cell::Lstm) {
                     T* ci = c + (p.row0 + i) * H + p.unit0;
-                    std::copy_n(ci, width, second);
+                    if (second) std::copy_n(ci, width, second);
                     cells.lstm(g, H, ci, hi, o, width);
                 } else if (gru) {
                     cells.gru(g, H, to + i * G + p.unit0, second, hi, o, width);

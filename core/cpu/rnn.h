@@ -24,7 +24,7 @@ struct RnnSteps {
 // In: `gates`, what the input contributes with its biases (rows × gates·hidden). Out: `out`, and the last state in h
 // (and c of an LSTM), which hold the first one at the start. `gates` becomes what the gradient needs: activations.
 // `before` gets the state each step started from: h (rows × hidden), of an LSTM followed by c, of a GRU by the hidden
-// part of the new gate.
+// part of the new gate. It may be null.
 struct RnnForward {
     void *gates, *out, *h, *c, *before;
     const void *w_hh, *b_hh;

@@ -62,14 +62,15 @@ std::vector<Tensor> sequence_by_steps(Cell cell, const Tensor& gates, const Tens
 
 // ---------------------------------------------------------------- the fused operator
 // Results: output, last h, last c (of an LSTM), activations, states before each step. Gates that nobody needs
-// afterwards may be spent: the activations take their place.
+// afterwards may be spent: the activations take their place, and the states are not kept.
 Five sequence(const Tensor& gates, const Tensor& h0, const Tensor& c0, const Tensor& w_hh, const Tensor& b_hh,
               int64_t kind, IntSpan batch, bool reverse, bool spend) {
     const Cell cell = Cell(kind);
     const DType t = gates.dtype(), wide = t == DType::f64 ? t : DType::f32;
     const int64_t rows = gates.sizes()[0], H = h0.sizes()[1], extra = cell == Cell::Lstm || cell == Cell::Gru ? 2 : 1;
     const int64_t out_sizes[] = {rows, H}, before_sizes[] = {extra, rows, H};
-    const Tensor out = empty(out_sizes, wide, gates.device()), before = empty(before_sizes, wide, gates.device());
+    const Tensor out = empty(out_sizes, wide, gates.device()),
+                 before = spend ? Tensor() : empty(before_sizes, wide, gates.device());
     const bool lstm = cell == Cell::Lstm;
     if (out.is_meta())
         return {empty(out_sizes, t, kMeta), empty_like(h0), lstm ? empty_like(c0) : Tensor(), empty_like(gates),
@@ -79,7 +80,7 @@ Five sequence(const Tensor& gates, const Tensor& h0, const Tensor& c0, const Ten
     const Tensor g = spend && t == wide ? dense(gates) : copy(gates), h = copy(h0), c = lstm ? copy(c0) : Tensor(),
                  w = dense(w_hh.to(wide)), b = b_hh.defined() ? dense(b_hh.to(wide)) : b_hh;
     rnn_forward({cell, wide, batch, H, reverse},
-                {g.data(), out.data(), h.data(), lstm ? c.data() : nullptr, before.data(), w.data(),
+                {g.data(), out.data(), h.data(), lstm ? c.data() : nullptr, spend ? nullptr : before.data(), w.data(),
                  b.defined() ? b.data() : nullptr, spend ? &w : nullptr});
     return {out.to(t), h.to(t), lstm ? c.to(t) : c, g, before};
 }
