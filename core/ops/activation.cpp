@@ -1,5 +1,6 @@
 // Activation functions. Their derivatives run as one fused pass, or as a formula when they must be differentiable
 // themselves.
+#include "cpu/composed.h"
 #include <cmath>
 #include <numbers>
 
@@ -114,7 +115,20 @@ Tensor glu(const Tensor& x, int64_t dim) {
     check(x.dim() > 0, "glu does not support 0-dimensional tensors");
     const int64_t d = wrap_dim(dim, x.dim()), n = x.size(d);
     check(n % 2 == 0, "Halving dimension must be even, but dimension ", d, " is size ", n);
-    return op<"narrow">(x, d, 0, n / 2) * sigmoid(op<"narrow">(x, d, n / 2, n / 2));
+    const Formula f = [](const Tensor* in, const double*, Tensor* out) { *out = in[0] * sigmoid(in[1]); };
+    return composed(f, {op<"narrow">(x, d, 0, n / 2), op<"narrow">(x, d, n / 2, n / 2)});
+}
+Tensor glu_gradient(Back& b) {
+    const Tensor x = b.arg(0);
+    const int64_t d = wrap_dim(b.integer(1), x.dim()), n = x.size(d);
+    const Formula f = [](const Tensor* in, const double*, Tensor* out) {
+        const Tensor s = sigmoid(in[1]), first = in[2] * s;
+        out[0] = first;
+        out[1] = first * in[0] * (1 - s);
+    };
+    Tensor halves[2];
+    composed(f, {op<"narrow">(x, d, 0, n / 2), op<"narrow">(x, d, n / 2, n / 2), b.g}, {}, halves);
+    return op<"cat">(TensorSpan(halves, 2), d);
 }
 
 // --- fused derivatives: gradient, then input or output of the forward operation
@@ -282,7 +296,7 @@ const Family activation([](Registry& r) {
         .kernel<softshrink>()
         .grad("self", "self", [](Back& b) { return masked(b.g, op<"abs">(b.arg(0)) <= Value(b.scalar(1))); });
     r.add("prelu(Tensor self, Tensor weight) -> Tensor", "fm").kernel<prelu>();
-    r.add("nn::glu(Tensor self, int dim=-1) -> Tensor", "fo").kernel<glu>();
+    r.add("nn::glu(Tensor self, int dim=-1) -> Tensor", "fo").kernel<glu>().grad("self", "self", glu_gradient);
 
     r.add("threshold_backward(Tensor grad_output, Tensor self, Scalar threshold) -> Tensor", "")
         .kernel<back1<Binary::threshold_backward, "threshold_backward">>();

@@ -24,11 +24,13 @@ struct Rows {
         check(target.numel() == rows * columns, "inconsistent target size: ", labels.sizes(),
               " for input of size: ", scores.sizes());
     }
-    template <class F>
+    // body(row, state), with one state for all rows a thread treats.
+    template <class State = int, class F>
     void each(F&& body) const {
         parallel_for(rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, classes)),
                      [&](int64_t begin, int64_t end) {
-                         for (int64_t i = begin; i < end; ++i) body(i);
+                         State state{};
+                         for (int64_t i = begin; i < end; ++i) body(i, state);
                      });
     }
 };
@@ -38,17 +40,17 @@ void visit_type(const char* name, DType t, F&& f) {
     else if (t == DType::f64) f(double());
     else fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for '", scalar_name(t), "'");
 }
-// row(i) gives the loss of a row.
-template <class T, class F>
+// row(i, state) gives the loss of a row.
+template <class T, class State = int, class F>
 Tensor row_losses(const Rows& r, const Tensor& x, int64_t reduction, F&& row) {
     if (reduction == 0) {
         const Tensor out = empty(x.dim() <= 1 ? Dims() : Dims{r.rows}, x.dtype());
         T* to = out.data<T>();
-        r.each([&](int64_t i) { to[i] = T(row(i)); });
+        r.each<State>([&](int64_t i, State& s) { to[i] = T(row(i, s)); });
         return out;
     }
     std::vector<double> losses(size_t(r.rows));
-    r.each([&](int64_t i) { losses[size_t(i)] = row(i); });
+    r.each<State>([&](int64_t i, State& s) { losses[size_t(i)] = row(i, s); });
     double sum = 0;
     for (double v : losses) sum += v;
     return scalar_tensor(Scalar(reduction == 1 ? sum / double(r.rows) : sum), x.dtype());
@@ -61,6 +63,41 @@ double row_gradient(const Rows& r, const Tensor& g, int64_t reduction, int64_t i
 }
 
 // ---------------------------------------------------------------- one class a row
+// Loops over all classes are cut into steps of a few lanes, which the compiler makes vectors of.
+constexpr int64_t kLanes = 8;
+// Σ max(0, more + x) or of its squares.
+template <class T>
+double hinges(const T* x, int64_t n, T more, bool square) {
+    T sums[kLanes] = {};
+    const auto one = [&](int64_t k, int64_t l) {
+        const T z = more + x[k + l], cut = z <= 0 ? T(0) : z;
+        sums[l] += square ? cut * cut : cut;
+    };
+    int64_t k = 0;
+    for (; k + kLanes <= n; k += kLanes)
+        for (int64_t l = 0; l < kLanes; ++l) one(k, l);
+    for (; k < n; ++k) one(k, 0);
+    double sum = 0;
+    for (T s : sums) sum += double(s);
+    return sum;
+}
+// The slopes of that times s; their sum.
+template <class T>
+double slopes(const T* x, T* slope, int64_t n, T more, T s, bool square) {
+    T sums[kLanes] = {};
+    const auto one = [&](int64_t k, int64_t l) {
+        const T z = more + x[k + l], v = z > 0 ? square ? 2 * s * z : s : T(0);
+        slope[k + l] = v;
+        sums[l] += v;
+    };
+    int64_t k = 0;
+    for (; k + kLanes <= n; k += kLanes)
+        for (int64_t l = 0; l < kLanes; ++l) one(k, l);
+    for (; k < n; ++k) one(k, 0);
+    double sum = 0;
+    for (T v : sums) sum += double(v);
+    return sum;
+}
 void check_classes(const Rows& r) {
     const int64_t* t = r.target.data<int64_t>();
     for (int64_t i = 0; i < r.rows; ++i) check(t[i] >= 0 && t[i] < r.classes, "target out of range");
@@ -90,17 +127,13 @@ Tensor multi_margin_loss(const Tensor& x, const Tensor& target, Scalar p, Scalar
     visit_type("multi_margin_loss_cpu_kernel", x.dtype(), [&]<class T>(T) {
         const T *scores = r.x.data<T>(), *w = dw.defined() ? dw.data<T>() : nullptr;
         const int64_t* own = r.target.data<int64_t>();
-        out = row_losses<T>(r, x, reduction, [&](int64_t i) {
-            const T *row = scores + i * r.classes, more = T(margin.to<double>()) - row[own[i]];
-            const auto part = [&](int64_t begin, int64_t end) {
-                double sum = 0;
-                for (int64_t k = begin; k < end; ++k) {
-                    const T z = more + row[k], cut = z > 0 || z != z ? z : T(0);
-                    sum += double(p.equals(1) ? cut : cut * cut);
-                }
-                return sum;
-            };
-            return (part(0, own[i]) + part(own[i] + 1, r.classes)) * (w ? double(w[own[i]]) : 1) / double(r.classes);
+        const T bound = T(margin.to<double>());
+        const bool square = p.equals(2);
+        out = row_losses<T>(r, x, reduction, [&](int64_t i, int) {
+            const T *row = scores + i * r.classes, more = bound - row[own[i]];
+            const double sum =
+                hinges(row, own[i], more, square) + hinges(row + own[i] + 1, r.classes - own[i] - 1, more, square);
+            return sum * (w ? double(w[own[i]]) : 1) / double(r.classes);
         });
     });
     return out;
@@ -115,17 +148,15 @@ Tensor multi_margin_gradient(const Tensor& g0, const Tensor& x, const Tensor& ta
         const T *scores = r.x.data<T>(), *w = dw.defined() ? dw.data<T>() : nullptr;
         T* to = out.data<T>();
         const int64_t* own = r.target.data<int64_t>();
-        r.each([&](int64_t i) {
-            const T *row = scores + i * r.classes, more = T(margin.to<double>()) - row[own[i]];
+        const T bound = T(margin.to<double>());
+        const bool square = p.equals(2);
+        r.each([&](int64_t i, int) {
+            const T *row = scores + i * r.classes, more = bound - row[own[i]];
             const T s = T(row_gradient<T>(r, g, reduction, i) * (w ? double(w[own[i]]) : 1) / double(r.classes));
             T* slope = to + i * r.classes;
-            double sum = 0;
-            for (int64_t k = 0; k < r.classes; ++k) {
-                const T z = more + row[k];
-                slope[k] = k == own[i] || !(z > 0) ? T(0) : p.equals(1) ? s : 2 * s * z;
-                sum += double(slope[k]);
-            }
-            slope[own[i]] = T(-sum);
+            const int64_t o = own[i];
+            slope[o] = T(-slopes(row, slope, o, more, s, square) -
+                         slopes(row + o + 1, slope + o + 1, r.classes - o - 1, more, s, square));
         });
     });
     return out;
@@ -153,20 +184,26 @@ void check_multilabel_margin(const Tensor& x, const Tensor& target) {
     const int64_t *p = t.data<int64_t>(), n = t.dim() ? t.size(-1) : 1;
     for (int64_t i = 0; i < t.numel(); ++i) check(p[i] >= -1 && p[i] < n, "argument #2 'target' is out of range");
 }
-// The labels of row i, and the places of all other classes.
+// The labels of a row, and the scores and places of all other classes.
+template <class T>
 struct Split {
     std::vector<int64_t> labels, others;
+    std::vector<T> scores, slope;
     std::vector<char> is_label;
-    void of(const int64_t* target, int64_t n) {
+    void of(const T* x, const int64_t* target, int64_t n) {
         labels.clear();
         others.clear();
+        scores.clear();
         is_label.assign(size_t(n), 0);
         for (int64_t k = 0; k < n && target[k] >= 0; ++k) {
             labels.push_back(target[k]);
             is_label[size_t(target[k])] = 1;
         }
         for (int64_t k = 0; k < n; ++k)
-            if (!is_label[size_t(k)]) others.push_back(k);
+            if (!is_label[size_t(k)]) {
+                others.push_back(k);
+                scores.push_back(x[k]);
+            }
     }
 };
 
@@ -178,19 +215,11 @@ Tensor multilabel_margin_loss(const Tensor& x, const Tensor& target, int64_t red
     visit_type("multilabel_margin_loss_forward_out_frame", x.dtype(), [&]<class T>(T) {
         const T* scores = r.x.data<T>();
         const int64_t* labels = r.target.data<int64_t>();
-        out = row_losses<T>(r, x, reduction, [&](int64_t i) {
+        out = row_losses<T, Split<T>>(r, x, reduction, [&](int64_t i, Split<T>& s) {
             const T* row = scores + i * r.classes;
-            Split s;
-            s.of(labels + i * r.classes, r.classes);
+            s.of(row, labels + i * r.classes, r.classes);
             double sum = 0;
-            for (int64_t j : s.labels) {
-                T part = 0;
-                for (int64_t k : s.others) {
-                    const T z = 1 - row[j] + row[k];
-                    part += z > 0 || z != z ? z : T(0);
-                }
-                sum += double(part);
-            }
+            for (int64_t j : s.labels) sum += hinges(s.scores.data(), int64_t(s.scores.size()), 1 - row[j], false);
             return sum / double(r.classes);
         });
     });
@@ -204,18 +233,17 @@ Tensor multilabel_margin_gradient(const Tensor& g0, const Tensor& x, const Tenso
         const T* scores = r.x.data<T>();
         T* to = out.data<T>();
         const int64_t* labels = r.target.data<int64_t>();
-        r.each([&](int64_t i) {
+        r.each<Split<T>>([&](int64_t i, Split<T>& s) {
             const T* row = scores + i * r.classes;
             T* slope = to + i * r.classes;
             const T share = T(row_gradient<T>(r, g, reduction, i) / double(r.classes));
-            Split s;
-            s.of(labels + i * r.classes, r.classes);
-            for (int64_t j : s.labels)
-                for (int64_t k : s.others) {
-                    const T one = 1 - row[j] + row[k] > 0 ? share : T(0);
-                    slope[k] += one;
-                    slope[j] -= one;
-                }
+            s.of(row, labels + i * r.classes, r.classes);
+            const int64_t n = int64_t(s.scores.size());
+            s.slope.resize(size_t(n));
+            for (int64_t j : s.labels) {
+                slope[j] -= T(slopes(s.scores.data(), s.slope.data(), n, 1 - row[j], share, false));
+                for (int64_t k = 0; k < n; ++k) slope[s.others[size_t(k)]] += s.slope[size_t(k)];
+            }
         });
     });
     return out;

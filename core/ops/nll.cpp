@@ -83,7 +83,7 @@ Tensor nll_backward(const Tensor& g, const Tensor& x, const Tensor& target, cons
     visit_float(x.dtype(), [&]<class T>(T) {
         const T *pg = dg.data<T>(), *weights = dw.defined() ? dw.data<T>() : nullptr;
         T* out = r.data<T>();
-        std::fill_n(out, r.numel(), T(0));
+        parallel_for(r.numel(), 1 << 16, [&](int64_t begin, int64_t end) { std::fill(out + begin, out + end, T(0)); });
         const double scale = reduction == kMean ? 1 / double(*total.data<T>()) : 1;
         for (int64_t i = 0; i < l.n * l.inner; ++i)
             if (y[i] != ignore)

@@ -361,6 +361,7 @@ SPECIAL: dict[str, Callable[[], list[Sample]]] = {
         of(real(2, 3), unit(2, 3), positive(2, 3).detach(), positive(3).detach())
     ],
     "nll_loss_forward": lambda: [of(real(2, 3), index(2, 0), positive(3).detach(), call=_n.nll_loss)],
+    "nn::glu": lambda: [of(real(2, 4)), of(real(4, 3), 0)],
     "nn::multi_margin_loss": lambda: [
         of(real(2, 3), index(2, 0)),
         of(real(2, 3), index(1, 1), 2, 0.5, positive(3).detach(), 2),
