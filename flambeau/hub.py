@@ -41,12 +41,15 @@ _GITHUB_API = "https://api.github.com"
 _hub_dir: str | None = None
 
 
+def _get_torch_home() -> str:
+    """The folder of all caches: $TORCH_HOME, else ~/.cache/torch. (Other packages call this name.)"""
+    cache = os.path.join(os.getenv(ENV_XDG_CACHE_HOME, DEFAULT_CACHE_DIR), "torch")
+    return os.path.expanduser(os.getenv(ENV_TORCH_HOME, cache))
+
+
 def get_dir() -> str:
     """The folder of the cache: set by `set_dir`, else $TORCH_HOME/hub, else ~/.cache/torch/hub."""
-    if _hub_dir is not None:
-        return _hub_dir
-    cache = os.path.join(os.getenv(ENV_XDG_CACHE_HOME, DEFAULT_CACHE_DIR), "torch")
-    return os.path.join(os.path.expanduser(os.getenv(ENV_TORCH_HOME, cache)), "hub")
+    return os.path.join(_get_torch_home(), "hub") if _hub_dir is None else _hub_dir
 
 
 def set_dir(d: str | os.PathLike) -> None:

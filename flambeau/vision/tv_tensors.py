@@ -59,6 +59,8 @@ def set_return_type(return_type: str) -> _ReturnType:
 class TVTensor(fb.Tensor):
     """Base of the kinds."""
 
+    _shows_details = False  # even where there are none: torchvision's repr has a comma then
+
     @classmethod
     def _make(cls, tensor: fb.Tensor, requires_grad: bool | None = None, **details: Any) -> Any:
         """A tensor of this kind; it is a leaf if `requires_grad` says that it is to have a gradient."""
@@ -97,8 +99,8 @@ class TVTensor(fb.Tensor):
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         text = super().__repr__()
-        extra = "".join(f", {name}={value}" for name, value in self._details().items())
-        return text[:-1] + extra + ")"
+        extra = ", ".join(f"{name}={value}" for name, value in self._details().items())
+        return f"{text[:-1]}, {extra})" if extra or self._shows_details else text
 
 
 def _with_kind(output: Any, cls: type, details: dict[str, Any]) -> Any:
@@ -112,6 +114,8 @@ def _with_kind(output: Any, cls: type, details: dict[str, Any]) -> Any:
 
 class Image(TVTensor):
     """Pictures, [..., C, H, W]; made of anything that becomes a tensor, or of a Pillow image."""
+
+    _shows_details = True
 
     def __new__(
         cls,
@@ -133,6 +137,8 @@ class Image(TVTensor):
 
 class Video(TVTensor):
     """Videos, [..., T, C, H, W]."""
+
+    _shows_details = True
 
     def __new__(
         cls,

@@ -89,6 +89,7 @@ def test_folders(cache, tmp_path, monkeypatch):
     monkeypatch.delenv("TORCH_HOME")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert hub.get_dir() == os.path.join(tmp_path, "torch", "hub")
+    assert hub._get_torch_home() == os.path.join(tmp_path, "torch")
 
 
 def test_local(tmp_path):

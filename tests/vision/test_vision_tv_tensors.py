@@ -64,6 +64,8 @@ def test_repr_gradient_and_pickle():
         "BoundingBoxes([[1., 2., 3., 4.]], format=BoundingBoxFormat.XYXY, canvas_size=(10, 20), "
         "clamping_mode=soft)"
     )
+    assert repr(tv.Image([[[0.0]]])) == "Image([[[0.]]], )"
+    assert repr(tv.Mask([[0.0]])) == "Mask([[0.]])"
     leaf = tv.Image(fb.rand(1, 2, 2), requires_grad=True)
     (leaf * 2).sum().backward()
     assert leaf.grad.tolist() == [[[2, 2], [2, 2]]]

@@ -373,6 +373,20 @@ def test_bytes_are_rounded_as_torchvision_does(function, expected):
     assert function().flatten().tolist() == expected
 
 
+def test_flips_and_resizing_do_not_cut_boxes():
+    def boxes(row, format):
+        return tv_tensors.BoundingBoxes([row], format=format, canvas_size=(40, 50))
+
+    assert F.horizontal_flip(boxes([3.0, 4, 20, 15], "CXCYWH")).tolist() == [[47, 4, 20, 15]]
+    assert F.vertical_flip(boxes([-5.0, 4, 20, 15], "XYXY")).tolist() == [[-5, 25, 20, 36]]
+    assert F.resize(boxes([-5.0, 4, 20, 15], "XYXY"), [20, 25]).tolist() == [[-2.5, 2, 10, 7.5]]
+    assert F.pad(boxes([-5.0, 4, 20, 15], "XYXY"), [1, 2, 3, 4]).tolist() == [[0, 6, 21, 17]]
+    turned = F.vertical_flip(boxes([8.0, 9, 12, 7, 20], "XYWHR"))[0].tolist()
+    assert turned == pytest.approx([19.2763, 35.1042, 12, 7, 160], abs=1e-3)
+    corners = F.vertical_flip(boxes([8.0, 9, 18, 5, 20, 11, 10, 15], "XYXYXYXY"))
+    assert corners.tolist() == [[18, 35, 8, 31, 10, 25, 20, 29]]
+
+
 def test_interpolation_by_name():
     assert F.rotate(BYTES, 20, interpolation="bilinear").shape == (3, 4, 4)
     with pytest.raises(ValueError, match="Invalid interpolation mode: 'wrong'"):

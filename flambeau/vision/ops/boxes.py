@@ -75,7 +75,7 @@ def box_convert(boxes: fb.Tensor, in_fmt: str, out_fmt: str) -> fb.Tensor:
     known = (*PLAIN, *TURNED)
     if in_fmt not in known or out_fmt not in known or (in_fmt in PLAIN) != (out_fmt in PLAIN):
         raise ValueError(
-            "Unsupported Bounding Box Conversions for given in_fmt and out_fmt\n"
+            f"Unsupported Bounding Box Conversions for given in_fmt {in_fmt} and out_fmt {out_fmt}\n"
             f"{in_fmt!r} cannot be turned into {out_fmt!r}; the formats are {', '.join(known)}."
         )
     return boxes.clone() if in_fmt == out_fmt else convert(boxes, in_fmt, out_fmt)

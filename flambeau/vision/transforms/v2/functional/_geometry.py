@@ -44,8 +44,7 @@ hflip, vflip = horizontal_flip, vertical_flip
 def _flip_boxes(boxes: BoundingBoxes, sideways: bool) -> BoundingBoxes:
     height, width = boxes.canvas_size
     sign, shift = ((-1, 1), (width, 0)) if sideways else ((1, -1), (0, height))
-    order = (1, 0, 3, 2) if sideways else (3, 2, 1, 0)
-    return move_boxes(boxes, lambda p: shifted(*shift)(scaled(*sign)(p)), mirrored=order)
+    return move_boxes(boxes, lambda p: shifted(*shift)(scaled(*sign)(p)), mirrored=True, cut=False)
 
 
 def _flip_points(points: KeyPoints, sideways: bool) -> KeyPoints:
@@ -95,7 +94,8 @@ def _resize_moved(move: Any, inpt: Any, size: Any, max_size: int | None = None, 
     height, width = inpt.canvas_size
     size = [size] if isinstance(size, int) else size
     new_height, new_width = pictures.new_size(height, width, size, max_size)
-    return move(inpt, scaled(new_width / width, new_height / height), (new_height, new_width))
+    more = {"cut": False} if move is move_boxes else {}
+    return move(inpt, scaled(new_width / width, new_height / height), (new_height, new_width), **more)
 
 
 on_pictures(resize, _resize_picture)

@@ -30,12 +30,13 @@ def move_boxes(
     boxes: BoundingBoxes,
     move: Move,
     canvas_size: tuple[int, int] | None = None,
-    mirrored: tuple[int, ...] | None = None,
+    mirrored: bool = False,
+    cut: bool = True,
 ) -> BoundingBoxes:
     """Boxes whose corner points are moved by `move` ([N, 4, 2] to the same), then cut at the new canvas.
 
-    Boxes that are not turned become the upright boxes around the moved corners. `mirrored` is the new order
-    of the corners (top left, top right, bottom right, bottom left) where they change their roles.
+    Boxes that are not turned become the upright boxes around the moved corners. `mirrored` says that left
+    and right exchange their roles; without `cut` what reaches out of the canvas goes on doing so.
     """
     canvas_size = boxes.canvas_size if canvas_size is None else canvas_size
     plain = boxes.as_subclass(fb.Tensor)
@@ -43,7 +44,7 @@ def move_boxes(
     if is_rotated_bounding_format(boxes.format):
         points = converted(work, boxes.format, BoundingBoxFormat.XYXYXYXY).reshape(-1, 4, 2)
         points = move(points)
-        points = points if mirrored is None else points[:, list(mirrored)]
+        points = points[:, [1, 0, 3, 2]] if mirrored else points
         if boxes.format != BoundingBoxFormat.XYXYXYXY:
             points = _rectangles(points)
         out = converted(points.reshape(-1, 8), BoundingBoxFormat.XYXYXYXY, boxes.format)
@@ -51,7 +52,8 @@ def move_boxes(
         corners = converted(work, boxes.format, BoundingBoxFormat.XYXY)
         points = move(corners[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2))
         corners = fb.cat([points.amin(dim=1), points.amax(dim=1)], dim=-1) if len(points) else corners
-        corners = clamped(corners, BoundingBoxFormat.XYXY, canvas_size, boxes.clamping_mode)
+        if cut:
+            corners = clamped(corners, BoundingBoxFormat.XYXY, canvas_size, boxes.clamping_mode)
         out = converted(corners, BoundingBoxFormat.XYXY, boxes.format)
     return tv_tensors.wrap(out.to(plain.dtype), like=boxes, canvas_size=canvas_size)
 
