@@ -60,7 +60,7 @@ Tensor conv_scaled(const ConvShape& s, const Tensor& x, const Tensor& weight, co
     if (limits && 4 * results >= kMuch && s.out.back() >= kWide && is_depthwise(s, x.dtype(), false))
         if (Tensor r = depthwise_scaled(s, x, w, scaling); r.defined()) return r;
     if (limits && results >= kMuch && one_fits(s)) return one_scaled(s, x, w, scaling);
-    if (winograd_fits(s, x.dtype(), false))
+    if (winograd_fits(s, x.dtype(), false, w->storage->can_keep_derived()))
         if (Tensor r = winograd_scaled(s, x, w, scaling); r.defined()) return r;
     const Tensor r = library_scaled(s, x, w, scaling);
     if (r.defined() && limits) {

@@ -34,6 +34,7 @@ const WinogradLoops& loops() {
 }
 
 constexpr int64_t kFewestPositions = 400;  // transforming the weights must pay
+constexpr int64_t kFewestOfKept = 150;     // reading them must pay
 constexpr int64_t kMostInputs = 256;       // the error grows with the length of the sums
 constexpr int64_t kPortion = 8 << 20;      // bytes of transformed tiles that the threads share in their last cache
 constexpr int64_t kFewestInputs = 32;      // transforming pictures must pay
@@ -118,7 +119,7 @@ Tensor convolve(const Tensor& x0, IntSpan result_sizes, const Filters& f, int64_
 
 }  // namespace
 
-bool winograd_fits(const ConvShape& s, DType t, bool channels_last) {
+bool winograd_fits(const ConvShape& s, DType t, bool channels_last, bool kept) {
     if (t != DType::f32 || channels_last || s.spatial_dims() != 2 || s.groups != 1) return false;
     for (size_t d = 0; d < 2; ++d)
         if (s.weight[d + 2] != 3 || s.stride[d] != 1 || s.dilation[d] != 1 || s.padding[d] > 2) return false;
@@ -126,8 +127,8 @@ bool winograd_fits(const ConvShape& s, DType t, bool channels_last) {
     if (block_of(preferred_order()) != lanes || s.in[1] % (2 * lanes) || s.out[1] % (2 * lanes)) return false;
     const int64_t area = s.out[2] * s.out[3],
                   computed = tiles_of(s.out[2]) * tiles_of(s.out[3]) * kWinogradTile * kWinogradTile;
-    return least >= kFewestInputs && most <= kMostInputs && s.out[0] * area >= kFewestPositions &&
-           2 * computed <= 3 * area;
+    return least >= kFewestInputs && most <= kMostInputs &&
+           s.out[0] * area >= (kept ? kFewestOfKept : kFewestPositions) && 2 * computed <= 3 * area;
 }
 
 Tensor winograd_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias) {

@@ -32,7 +32,8 @@ struct WinogradLoops {
     bool (*taps)(const float* sums, int64_t point_step, float* w);
 };
 
-bool winograd_fits(const ConvShape& s, DType t, bool channels_last);
+// `kept`: the transformed weights stay for the next call, so that few positions are enough.
+bool winograd_fits(const ConvShape& s, DType t, bool channels_last, bool kept = false);
 // Undefined where a result is not finite: an infinite input would make a whole tile NaN, so it has to be computed
 // directly.
 Tensor winograd_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias);

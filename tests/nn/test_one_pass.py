@@ -44,6 +44,7 @@ STAGES = {
     "1x1, stride 2": (stage(33, 72, 1, 2, bias=False), (3, 33, 129, 131)),
     "1x1, no activation": (stage(16, 24, 1, after=None), (1, 16, 7, 13)),
     "3x3, 32 filters": (stage(32, 64, 3, padding=1), (1, 32, 24, 20)),
+    "3x3, few positions": (stage(64, 64, 3, padding=1), (1, 64, 14, 14)),
     "3x3, stride 2": (stage(16, 32, 3, 2, 1), (2, 16, 15, 15)),
     "7x7 of a picture": (stage(3, 16, 7, 2, 3, bias=False), (1, 3, 40, 40)),
     "depthwise 3x3": (stage(40, 40, 3, 1, 1, 40, after=nn.ReLU6), (2, 40, 61, 60)),
