@@ -172,12 +172,8 @@ def _get_current_function_mode_stack() -> list[TorchFunctionMode]:
 
 @contextlib.contextmanager
 def _enable_torch_function() -> Iterator[None]:
-    before = _C._get_torch_function_state()
-    try:
-        _C._set_torch_function_state(_C._TorchFunctionState.ENABLED)
+    with _C._EnableTorchFunction():
         yield
-    finally:
-        _C._set_torch_function_state(before)
 
 
 def is_tensor_like(inp: Any) -> bool:

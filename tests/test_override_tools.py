@@ -54,3 +54,18 @@ def test_own_functions():
     assert mine(1, 2) == "plain" and mine(1, Takes()) == "taken" and mine(Refuses(), Takes()) == "taken"
     with pytest.raises(TypeError, match="no implementation found for"):
         mine(Refuses(), 1)
+
+
+def test_subclasses_are_asked_again_inside_of_a_block_that_asks_none():
+    class Seen(fb.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return "seen"
+
+    x = fb.ones(2).as_subclass(Seen)
+    with fb._C.DisableTorchFunction():
+        assert type(fb.add(x, 1)) is fb.Tensor
+        with overrides._enable_torch_function():
+            assert fb.add(x, 1) == "seen"
+        assert type(fb.add(x, 1)) is fb.Tensor
+    assert fb.add(x, 1) == "seen"

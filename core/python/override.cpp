@@ -24,7 +24,7 @@ PyObject* run_disabled(PyObject*, PyObject* args) {
     return r;
 }
 
-// --- DisableTorchFunctionSubclass and DisableTorchFunction as context managers
+// --- DisableTorchFunctionSubclass, DisableTorchFunction and _EnableTorchFunction as context managers
 struct Switch {
     PyObject_HEAD OverrideState before;
 };
@@ -38,6 +38,11 @@ PyObject* switch_enter_all(PyObject* self, PyObject*) {
     override_state.no_subclasses = override_state.disabled = true;
     return none();
 }
+PyObject* switch_enter_none(PyObject* self, PyObject*) {
+    reinterpret_cast<Switch*>(self)->before = override_state;
+    override_state.no_subclasses = override_state.disabled = false;
+    return none();
+}
 PyObject* switch_exit(PyObject* self, PyObject*) {
     const OverrideState& before = reinterpret_cast<Switch*>(self)->before;
     override_state.no_subclasses = before.no_subclasses;
@@ -48,6 +53,8 @@ PyMethodDef subclass_switch_methods[] = {
     {"__enter__", switch_enter, METH_NOARGS, nullptr}, {"__exit__", switch_exit, METH_VARARGS, nullptr}, {}};
 PyMethodDef full_switch_methods[] = {
     {"__enter__", switch_enter_all, METH_NOARGS, nullptr}, {"__exit__", switch_exit, METH_VARARGS, nullptr}, {}};
+PyMethodDef enable_methods[] = {
+    {"__enter__", switch_enter_none, METH_NOARGS, nullptr}, {"__exit__", switch_exit, METH_VARARGS, nullptr}, {}};
 
 void add_switch(PyObject* module, const char* full_name, const char* name, PyMethodDef* methods) {
     PyType_Slot slots[] = {
@@ -255,6 +262,7 @@ void init_overrides(PyObject* module) {
     add_switch(module, "flambeau._C.DisableTorchFunctionSubclass", "DisableTorchFunctionSubclass",
                subclass_switch_methods);
     add_switch(module, "flambeau._C.DisableTorchFunction", "DisableTorchFunction", full_switch_methods);
+    add_switch(module, "flambeau._C._EnableTorchFunction", "_EnableTorchFunction", enable_methods);
 }
 
 }  // namespace fb::py

@@ -30,5 +30,5 @@ def tree_flatten_spec(tree: Any, spec: Any) -> list[Any]:
     elif issubclass(spec.type, (list, tuple)):
         children = [tree[k] for k in range(len(spec.children()))]
     else:
-        children = pytree._children(tree)[0] if hasattr(pytree, "_children") else list(tree)
+        _, children, _ = pytree._children(tree, None)
     return [leaf for child, s in zip(children, spec.children()) for leaf in tree_flatten_spec(child, s)]

@@ -262,7 +262,7 @@ def _check_out(name: str, relevant: list, out: Any) -> None:
 
 
 def write(out: Any, result: Any, name: str = "", results: int = 1) -> Any:
-    """Put a result (of the operator `name`) into the tensor, or tensors, of ``out=``; resize where need be."""
+    """Put a result (of the operator `name`) into the tensor, or tensors, of ``out=``; resize if need be."""
     if isinstance(result, tuple):
         if len(out) != len(result):
             raise TypeError(f"expected tuple of {len(result)} tensors as out=, got {len(out)}")

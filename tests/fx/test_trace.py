@@ -122,3 +122,16 @@ def test_proxies_by_hand():
     assert fx.GraphModule({}, graph)(torch.tensor([-1.0, 2.0])).tolist() == [2.0, 4.0]
     with pytest.raises(RuntimeError, match="Found multiple different tracers"):
         torch.add(x, fx.Proxy(graph.placeholder("y")))
+
+
+def test_a_specification_with_a_registered_class():
+    from flambeau.fx._pytree import tree_flatten_spec
+    from flambeau.utils import _pytree
+
+    class Pair:
+        def __init__(self, first, second):
+            self.first, self.second = first, second
+
+    _pytree.register_pytree_node(Pair, lambda p: ([p.first, p.second], None), lambda parts, _: Pair(*parts))
+    _, spec = _pytree.tree_flatten({"x": Pair(1, (2, 3))})
+    assert tree_flatten_spec({"x": Pair(4, (5, 6))}, spec) == [4, 5, 6]

@@ -51,7 +51,7 @@ class StereoMatchingDataset(VisionDataset):
         self._images: list[tuple[str, str]] = []
         self._disparities: Pairs = []
 
-    def _found(self, left: str, right: str | None) -> Pairs:
+    def _found(self, left: str | Path, right: str | Path | None) -> Pairs:
         """Files that match two patterns, in pairs."""
         lefts = sorted(glob(str(left)))
         if not lefts:

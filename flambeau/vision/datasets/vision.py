@@ -41,6 +41,7 @@ class VisionDataset(Dataset):
     """
 
     _repr_indent = 4
+    root: Any  # a path where one was given; most data sets ask for it
 
     def __init__(
         self,

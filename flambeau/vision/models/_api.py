@@ -120,7 +120,7 @@ def _preparation(name: str, options: dict[str, Any] | None) -> Callable[..., nn.
     return functools.partial(make, **options)
 
 
-def published(name: str, module: str) -> type[WeightsEnum]:
+def published(name: str, module: str) -> Any:
     """The enum of the weights that the table lists under `name`, as a class of `module`."""
     entry = _table()["weights"][name]
     members = {}
