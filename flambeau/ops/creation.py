@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import flambeau as fb
@@ -21,17 +22,17 @@ def _number(x: Any, name: str, which: str) -> Any:
     return x.item()
 
 
-def _finish(result: Any, out: Any, requires_grad: bool) -> Any:
+def _finish(result: fb.Tensor, out: fb.Tensor | None, requires_grad: bool) -> fb.Tensor:
     if out is not None:
         return write(out, result)
     return result.requires_grad_() if requires_grad else result
 
 
 def logspace(
-    start: Any, end: Any, steps: int, base: float = 10.0, *, out: Any = None, dtype: Any = None,
-    layout: Any = None, device: Any = None,
-    pin_memory: bool = False, requires_grad: bool = False,
-) -> Any:  # fmt: skip
+    start: float | fb.Tensor, end: float | fb.Tensor, steps: int, base: float = 10.0, *,
+    out: fb.Tensor | None = None, dtype: fb.dtype | None = None, layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None, pin_memory: bool = False, requires_grad: bool = False,
+) -> fb.Tensor:  # fmt: skip
     """`steps` powers of `base` from ``base**start`` to ``base**end`` with equal ratios."""
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
@@ -51,10 +52,10 @@ def logspace(
 
 
 def range(
-    start: float = 0, end: Any = None, step: float = 1, *, out: Any = None, dtype: Any = None,
-    layout: Any = None, device: Any = None,
-    pin_memory: bool = False, requires_grad: bool = False,
-) -> Any:  # fmt: skip
+    start: float = 0, end: float | None = None, step: float = 1, *, out: fb.Tensor | None = None,
+    dtype: fb.dtype | None = None, layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None, pin_memory: bool = False, requires_grad: bool = False,
+) -> fb.Tensor:  # fmt: skip
     """Numbers from `start` to `end`, both included (deprecated: `arange`)."""
     import warnings
 
@@ -76,7 +77,15 @@ def range(
     return _finish(result, out, requires_grad)
 
 
-def _triangle(name: str, row: int, col: int, dtype: Any, layout: Any, device: Any, keep: Any) -> Any:
+def _triangle(
+    name: str,
+    row: int,
+    col: int,
+    dtype: fb.dtype | None,
+    layout: fb.layout | None,
+    device: fb.device | str | int | None,
+    keep: Callable,
+) -> fb.Tensor:
     if row < 0 or col < 0:
         which = "row" if row < 0 else "col"
         raise RuntimeError(f"{which} must be non-negative, got{row if row < 0 else col}")
@@ -92,11 +101,11 @@ def tril_indices(
     col: int,
     offset: int = 0,
     *,
-    dtype: Any = None,
-    device: Any = None,
-    layout: Any = None,
+    dtype: fb.dtype | None = None,
+    device: fb.device | str | int | None = None,
+    layout: fb.layout | None = None,
     pin_memory: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """Rows and columns (2, n) of the elements on and below a diagonal."""
     return _triangle("tril_indices", row, col, dtype, layout, device, lambda d: d <= offset)
 
@@ -106,10 +115,10 @@ def triu_indices(
     col: int,
     offset: int = 0,
     *,
-    dtype: Any = None,
-    device: Any = None,
-    layout: Any = None,
+    dtype: fb.dtype | None = None,
+    device: fb.device | str | int | None = None,
+    layout: fb.layout | None = None,
     pin_memory: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """Rows and columns (2, n) of the elements on and above a diagonal."""
     return _triangle("triu_indices", row, col, dtype, layout, device, lambda d: d >= offset)

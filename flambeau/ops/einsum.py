@@ -283,7 +283,7 @@ def _from_lists(args: tuple) -> tuple[str, list]:
 
 
 @composite("einsum(str equation, Tensor[] tensors) -> Tensor", python=True)
-def einsum(*args: Any) -> Any:
+def einsum(*args: Any) -> fb.Tensor:
     """Sum of products of tensors over index letters: ``einsum("bij,bjk->bik", a, b)``.
 
     Letters missing on the right are summed over; without ``->`` those that appear once remain, in

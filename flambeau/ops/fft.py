@@ -269,7 +269,9 @@ def fft_ihfft2(input: Any, s: Any = None, dim: Any = (-2, -1), norm: str | None 
     return _r2c_n(input, s, dim, norm, False, "ihfftn")
 
 
-def _frequencies(numbers: Any, n: int, d: float, name: str, out: Any, dtype: Any, options: dict) -> Any:
+def _frequencies(
+    numbers: Any, n: int, d: float, name: str, out: fb.Tensor | None, dtype: fb.dtype | None, options: dict
+) -> Any:
     dtype = dtype or (out.dtype if out is not None else fb.get_default_dtype())
     if not (dtype.is_floating_point or dtype.is_complex):
         raise RuntimeError(f"{name} requires a floating point or complex dtype")
@@ -283,10 +285,12 @@ def _frequencies(numbers: Any, n: int, d: float, name: str, out: Any, dtype: Any
     return result.requires_grad_(grad) if grad else result
 
 
-def fft_fftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, **options: Any) -> Any:
+def fft_fftfreq(
+    n: int, d: float = 1.0, *, out: fb.Tensor | None = None, dtype: fb.dtype | None = None, **options: Any
+) -> Any:
     """Frequencies that `fft` of `n` points in steps of `d` gives: 0, 1, …, -2, -1 over ``n d``."""
 
-    def numbers(dtype: Any, options: dict) -> Any:
+    def numbers(dtype: fb.dtype | None, options: dict) -> Any:
         half = (n + 1) // 2
         return fb.cat(
             [fb.arange(0, half, dtype=dtype, **options), fb.arange(-(n // 2), 0, dtype=dtype, **options)]
@@ -295,7 +299,9 @@ def fft_fftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, *
     return _frequencies(numbers, n, d, "fftfreq", out, dtype, options)
 
 
-def fft_rfftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, **options: Any) -> Any:
+def fft_rfftfreq(
+    n: int, d: float = 1.0, *, out: fb.Tensor | None = None, dtype: fb.dtype | None = None, **options: Any
+) -> Any:
     """Frequencies that `rfft` of `n` points in steps of `d` gives."""
     return _frequencies(
         lambda dtype, options: fb.arange(0, n // 2 + 1, dtype=dtype, **options),
@@ -314,13 +320,13 @@ def _shift(t: Any, dim: Any, amount: Any) -> Any:
 
 
 @composite("fft_fftshift(Tensor self, int[1]? dim=None) -> Tensor")
-def fft_fftshift(input: Any, dim: Any = None) -> Any:
+def fft_fftshift(input: fb.Tensor, dim: int | Sequence[int] | None = None) -> fb.Tensor:
     """The zero frequency moved to the middle."""
     return _shift(input, dim, lambda n: n // 2)
 
 
 @composite("fft_ifftshift(Tensor self, int[1]? dim=None) -> Tensor")
-def fft_ifftshift(input: Any, dim: Any = None) -> Any:
+def fft_ifftshift(input: fb.Tensor, dim: int | Sequence[int] | None = None) -> fb.Tensor:
     """The zero frequency moved back to the front."""
     return _shift(input, dim, lambda n: (n + 1) // 2)
 
@@ -344,18 +350,18 @@ def _frame_window(window: Any, win_length: int, n_fft: int, like: Any, name: str
     python=True,
 )
 def stft(
-    input: Any,
+    input: fb.Tensor,
     n_fft: int,
     hop_length: int | None = None,
     win_length: int | None = None,
-    window: Any = None,
+    window: fb.Tensor | None = None,
     center: bool = True,
     pad_mode: str = "reflect",
     normalized: bool = False,
     onesided: bool | None = None,
     return_complex: bool | None = None,
     align_to_window: bool | None = None,
-) -> Any:
+) -> fb.Tensor:
     """Transforms of overlapping windowed frames: (…, time) to (…, frequency, frame).
 
     Frames of `n_fft` points start every `hop_length` (default a quarter of it); with `center`, the first is
@@ -420,17 +426,17 @@ def stft(
     method=True,
 )
 def istft(
-    input: Any,
+    input: fb.Tensor,
     n_fft: int,
     hop_length: int | None = None,
     win_length: int | None = None,
-    window: Any = None,
+    window: fb.Tensor | None = None,
     center: bool = True,
     normalized: bool = False,
     onesided: bool | None = None,
     length: int | None = None,
     return_complex: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """The signal whose `stft` is closest: frames are transformed back, windowed, added up and divided by the
     added squares of the window."""
     hop = n_fft // 4 if hop_length is None else hop_length

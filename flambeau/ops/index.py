@@ -11,7 +11,7 @@ from .registry import alias, composite, core, wrap_dim
 
 
 @composite("adjoint(Tensor(a) self) -> Tensor(a)", method=True)
-def adjoint(input: Any) -> Any:
+def adjoint(input: fb.Tensor) -> fb.Tensor:
     """Matrices transposed and conjugated."""
     if input.dim() == 1:
         raise RuntimeError(
@@ -22,7 +22,7 @@ def adjoint(input: Any) -> Any:
 
 
 @composite("concat(Tensor[] tensors, int dim=0) -> Tensor", out=True)
-def concat(tensors: Sequence[Any], dim: int = 0) -> Any:
+def concat(tensors: Sequence[fb.Tensor], dim: int = 0) -> fb.Tensor:
     """`cat`."""
     return fb.cat(tensors, dim)
 
@@ -31,13 +31,13 @@ concatenate = alias("concatenate", concat)
 
 
 @composite("where(Tensor self, Tensor condition, Tensor|Scalar other) -> Tensor", function=False, method=True)
-def where(input: Any, condition: Any, other: Any) -> Any:
+def where(input: fb.Tensor, condition: fb.Tensor, other: fb.Tensor | float) -> fb.Tensor:
     """Elements of the tensor where the condition holds, of `other` elsewhere."""
     return fb.where(condition, input, other)
 
 
 @composite("nonzero(Tensor self, *, bool as_tuple=False) -> Tensor", out=True)
-def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
+def nonzero(input: fb.Tensor, *, as_tuple: bool = False) -> fb.Tensor:
     """Coordinates of the elements that are not zero: rows, or with `as_tuple` one vector a dimension."""
     if as_tuple:
         return (input.unsqueeze(0) if input.dim() == 0 else input).nonzero().unbind(1)
@@ -68,8 +68,12 @@ def _repeated(repeats: Any, output_size: int | None) -> Any:
     method=True,
 )
 def repeat_interleave(
-    input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
-) -> Any:
+    input: fb.Tensor,
+    repeats: int | fb.Tensor | None = None,
+    dim: int | None = None,
+    *,
+    output_size: int | None = None,
+) -> fb.Tensor:
     """Every element along `dim` repeated, as often as `repeats` (a number, or one an element) says."""
     if repeats is None:
         return _repeated(input, output_size).to(input.dtype)
@@ -127,12 +131,12 @@ def _results(values: Any, inverse: Any, counts: Any, return_inverse: bool, retur
     python=True,
 )
 def unique(
-    input: Any,
+    input: fb.Tensor,
     sorted: bool = True,
     return_inverse: bool = False,
     return_counts: bool = False,
     dim: int | None = None,
-) -> Any:
+) -> fb.Tensor:
     """Different elements (or slices along `dim`) in ascending order; which one each is; how often each
     occurs."""
     input = input.detach()
@@ -174,8 +178,8 @@ def _check_slices(input: Any, dim: int) -> None:
     python=True,
 )
 def unique_consecutive(
-    input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
-) -> Any:
+    input: fb.Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> fb.Tensor:
     """Elements (or slices along `dim`) without those equal to their predecessor."""
     input = input.detach()
     if dim is not None:
@@ -210,7 +214,9 @@ def unique_consecutive(
     "resize_as_(Tensor(a!) self, Tensor the_template, *, MemoryFormat? memory_format=None) -> Tensor(a!)",
     method=True,
 )
-def resize_as_(input: Any, the_template: Any, *, memory_format: Any = None) -> Any:
+def resize_as_(
+    input: fb.Tensor, the_template: fb.Tensor, *, memory_format: fb.memory_format | None = None
+) -> fb.Tensor:
     """`resize_` to the shape of another tensor."""
     return (
         input.resize_(the_template.shape)
@@ -224,7 +230,7 @@ def resize_as_(input: Any, the_template: Any, *, memory_format: Any = None) -> A
     function=False,
     method=True,
 )
-def fill_diagonal_(input: Any, fill_value: Any, wrap: bool = False) -> Any:
+def fill_diagonal_(input: fb.Tensor, fill_value: int | float | complex, wrap: bool = False) -> fb.Tensor:
     """The main diagonal set to a value; with `wrap`, again below each square of a tall matrix."""
     if input.dim() < 2:
         raise RuntimeError("dimensions must larger than 1")
@@ -245,10 +251,10 @@ def fill_diagonal_(input: Any, fill_value: Any, wrap: bool = False) -> Any:
 
 
 def empty_permuted(
-    size: Sequence[int], physical_layout: Sequence[int], *, dtype: Any = None, layout: Any = None,
-    device: Any = None,
-    requires_grad: bool = False, pin_memory: bool = False,
-) -> Any:  # fmt: skip
+    size: Sequence[int], physical_layout: Sequence[int], *, dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None, device: fb.device | str | int | None = None, requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> fb.Tensor:  # fmt: skip
     """An uninitialized tensor whose dimensions lie in memory in a given order, outermost first."""
     if len(size) != len(physical_layout):
         raise RuntimeError(

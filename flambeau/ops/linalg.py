@@ -36,7 +36,7 @@ _NO_LU = "U[{0},{0}] is zero and using it on lu_solve would result in a division
 
 
 @composite("linalg_cholesky(Tensor self, *, bool upper=False) -> Tensor", out=True)
-def linalg_cholesky(input: Any, *, upper: bool = False) -> Any:
+def linalg_cholesky(input: fb.Tensor, *, upper: bool = False) -> fb.Tensor:
     """The lower (upper) triangular factor of Hermitian positive-definite matrices."""
     check_square(input, "linalg.cholesky")
     factor, info = core("linalg_cholesky_ex")(input, upper=upper)
@@ -45,7 +45,7 @@ def linalg_cholesky(input: Any, *, upper: bool = False) -> Any:
 
 
 @composite("cholesky(Tensor self, bool upper=False) -> Tensor", method=True, out=True)
-def cholesky(input: Any, upper: bool = False) -> Any:
+def cholesky(input: fb.Tensor, upper: bool = False) -> fb.Tensor:
     """`linalg.cholesky` under its old name."""
     check_square(input, "cholesky")
     factor, info = core("linalg_cholesky_ex")(input, upper=upper)
@@ -54,7 +54,7 @@ def cholesky(input: Any, upper: bool = False) -> Any:
 
 
 @composite("cholesky_solve(Tensor self, Tensor input2, bool upper=False) -> Tensor", method=True, out=True)
-def cholesky_solve(input: Any, input2: Any, upper: bool = False) -> Any:
+def cholesky_solve(input: fb.Tensor, input2: fb.Tensor, upper: bool = False) -> fb.Tensor:
     """Solves ``A X = input`` with the Cholesky factor `input2` of A."""
     for t, name in ((input, "b"), (input2, "u")):
         if t.dim() < 2:
@@ -75,7 +75,7 @@ def cholesky_solve(input: Any, input2: Any, upper: bool = False) -> Any:
 
 
 @composite("cholesky_inverse(Tensor self, bool upper=False) -> Tensor", method=True, out=True)
-def cholesky_inverse(input: Any, upper: bool = False) -> Any:
+def cholesky_inverse(input: fb.Tensor, upper: bool = False) -> fb.Tensor:
     """The inverse of A from its Cholesky factor."""
     if input.dim() < 2:
         raise RuntimeError("linalg.cholesky_inverse: The input tensor A must have at least 2 dimensions.")
@@ -84,7 +84,7 @@ def cholesky_inverse(input: Any, upper: bool = False) -> Any:
 
 
 @composite("linalg_inv(Tensor A) -> Tensor", out=True)
-def linalg_inv(A: Any) -> Any:
+def linalg_inv(A: fb.Tensor) -> fb.Tensor:
     """Inverses of square matrices."""
     check_square(A, "linalg.inv")
     inverse, info = core("linalg_inv_ex")(A)
@@ -93,7 +93,7 @@ def linalg_inv(A: Any) -> Any:
 
 
 @composite("inverse(Tensor self) -> Tensor", method=True, out=True)
-def inverse(input: Any) -> Any:
+def inverse(input: fb.Tensor) -> fb.Tensor:
     """`linalg.inv`."""
     return linalg_inv(input)
 
@@ -103,7 +103,7 @@ _LDL_RESULT = named("linalg_ldl_factor", "LD pivots")
 
 
 @composite("linalg_lu_factor(Tensor A, *, bool pivot=True) -> (Tensor LU, Tensor pivots)", out=True)
-def linalg_lu_factor(A: Any, *, pivot: bool = True) -> tuple:
+def linalg_lu_factor(A: fb.Tensor, *, pivot: bool = True) -> tuple:
     """Both triangular factors in one matrix, and LAPACK's row exchanges (from 1)."""
     check_matrix(A, "torch.linalg.lu_factor")
     lu, pivots, info = core("linalg_lu_factor_ex")(A, pivot=pivot)
@@ -112,7 +112,7 @@ def linalg_lu_factor(A: Any, *, pivot: bool = True) -> tuple:
 
 
 @composite("linalg_ldl_factor(Tensor self, *, bool hermitian=False) -> (Tensor LD, Tensor pivots)", out=True)
-def linalg_ldl_factor(input: Any, *, hermitian: bool = False) -> tuple:
+def linalg_ldl_factor(input: fb.Tensor, *, hermitian: bool = False) -> tuple:
     """LDL factorization of symmetric (Hermitian) matrices."""
     check_square(input, "torch.linalg.ldl_factor")
     ld, pivots, info = core("linalg_ldl_factor_ex")(input, hermitian=hermitian)
@@ -139,7 +139,9 @@ _UNPACKED = named("lu_unpack", "P L U")
     " P, Tensor L, Tensor U)",
     out=True,
 )
-def lu_unpack(LU_data: Any, LU_pivots: Any, unpack_data: bool = True, unpack_pivots: bool = True) -> tuple:
+def lu_unpack(
+    LU_data: fb.Tensor, LU_pivots: fb.Tensor, unpack_data: bool = True, unpack_pivots: bool = True
+) -> tuple:
     """P, L and U of ``A = P L U`` from the packed factorization."""
     m, n = LU_data.shape[-2:]
     k = min(m, n)
@@ -165,7 +167,7 @@ _LU = named("linalg_lu", "P L U")
 
 
 @composite("linalg_lu(Tensor A, *, bool pivot=True) -> (Tensor P, Tensor L, Tensor U)", out=True)
-def linalg_lu(A: Any, *, pivot: bool = True) -> tuple:
+def linalg_lu(A: fb.Tensor, *, pivot: bool = True) -> tuple:
     """P, L and U of ``A = P L U``; P is empty without pivoting."""
     check_matrix(A, "linalg.lu")
     lu, pivots, _ = core("linalg_lu_factor_ex")(A, pivot=pivot)
@@ -176,7 +178,9 @@ def linalg_lu(A: Any, *, pivot: bool = True) -> tuple:
     "linalg_lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False) -> Tensor",
     out=True,
 )
-def linalg_lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint: bool = False) -> Any:
+def linalg_lu_solve(
+    LU: fb.Tensor, pivots: fb.Tensor, B: fb.Tensor, *, left: bool = True, adjoint: bool = False
+) -> fb.Tensor:
     """Solves ``A X = B`` (``X A = B`` where not `left`, with the adjoint of A where asked for) from the
     factorization of A."""
     check_square(LU, "torch.linalg.lu_solve")
@@ -198,7 +202,7 @@ def linalg_lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint:
 
 
 @composite("lu_solve(Tensor self, Tensor LU_data, Tensor LU_pivots) -> Tensor", method=True, out=True)
-def lu_solve(input: Any, LU_data: Any, LU_pivots: Any) -> Any:
+def lu_solve(input: fb.Tensor, LU_data: fb.Tensor, LU_pivots: fb.Tensor) -> fb.Tensor:
     """Solves ``A X = input`` from the factorization of A."""
     return linalg_lu_solve(LU_data, LU_pivots, input)
 
@@ -209,7 +213,7 @@ def lu_solve(input: Any, LU_data: Any, LU_pivots: Any) -> Any:
     out=True,
     python=True,
 )
-def lu(A: Any, pivot: bool = True, get_infos: bool = False) -> tuple:
+def lu(A: fb.Tensor, pivot: bool = True, get_infos: bool = False) -> tuple:
     """`linalg.lu_factor` under its old name; with `get_infos`, LAPACK's codes instead of errors."""
     factor, pivots, info = core("linalg_lu_factor_ex")(A, pivot=pivot)
     if get_infos:
@@ -219,7 +223,7 @@ def lu(A: Any, pivot: bool = True, get_infos: bool = False) -> tuple:
 
 
 @composite("linalg_svdvals(Tensor A, *, str? driver=None) -> Tensor", out=True)
-def linalg_svdvals(A: Any, *, driver: str | None = None) -> Any:
+def linalg_svdvals(A: fb.Tensor, *, driver: str | None = None) -> fb.Tensor:
     """Singular values in descending order: (…, m, n) to (…, min(m, n))."""
     check_matrix(A, "linalg.svd")
     return core("linalg_svd")(A, full_matrices=False, driver=driver)[1]
@@ -233,7 +237,7 @@ _SVD = named("svd", "U S V")
     method=True,
     out=True,
 )
-def svd(input: Any, some: bool = True, compute_uv: bool = True) -> tuple:
+def svd(input: fb.Tensor, some: bool = True, compute_uv: bool = True) -> tuple:
     """`linalg.svd` under its old name, with V in place of its adjoint."""
     check_matrix(input, "linalg.svd")
     if not compute_uv:
@@ -245,14 +249,14 @@ def svd(input: Any, some: bool = True, compute_uv: bool = True) -> tuple:
 
 
 @composite('linalg_eigvalsh(Tensor self, str UPLO="L") -> Tensor', out=True)
-def linalg_eigvalsh(input: Any, UPLO: str = "L") -> Any:
+def linalg_eigvalsh(input: fb.Tensor, UPLO: str = "L") -> fb.Tensor:
     """Eigenvalues of Hermitian matrices in ascending order."""
     check_square(input, "linalg.eigh")
     return core("linalg_eigh")(input, UPLO=UPLO)[0]
 
 
 @composite("linalg_eigvals(Tensor self) -> Tensor", out=True)
-def linalg_eigvals(input: Any) -> Any:
+def linalg_eigvals(input: fb.Tensor) -> fb.Tensor:
     """Eigenvalues of square matrices (complex)."""
     check_square(input, "linalg.eigvals")
     return core("linalg_eig")(input)[0]
@@ -262,7 +266,7 @@ _QR = named("qr", "Q R")
 
 
 @composite("qr(Tensor self, bool some=True) -> (Tensor Q, Tensor R)", method=True, out=True)
-def qr(input: Any, some: bool = True) -> tuple:
+def qr(input: fb.Tensor, some: bool = True) -> tuple:
     """`linalg.qr` under its old name."""
     return _QR(*fb.linalg.qr(input, "reduced" if some else "complete"))
 
@@ -271,7 +275,7 @@ _SLOGDET = named("linalg_slogdet", "sign logabsdet")
 
 
 @composite("linalg_slogdet(Tensor A) -> (Tensor sign, Tensor logabsdet)", out=True)
-def linalg_slogdet(A: Any) -> tuple:
+def linalg_slogdet(A: fb.Tensor) -> tuple:
     """Sign and logarithm of the absolute value of determinants."""
     check_square(A, "linalg.slogdet")
     lu, pivots, _ = core("linalg_lu_factor_ex")(A)
@@ -283,13 +287,13 @@ def linalg_slogdet(A: Any) -> tuple:
 
 
 @composite("slogdet(Tensor self) -> (Tensor sign, Tensor logabsdet)", method=True, out=True)
-def slogdet(input: Any) -> tuple:
+def slogdet(input: fb.Tensor) -> tuple:
     """`linalg.slogdet`."""
     return named("slogdet", "sign logabsdet")(*linalg_slogdet(input))
 
 
 @composite("logdet(Tensor self) -> Tensor", method=True)
-def logdet(input: Any) -> Any:
+def logdet(input: fb.Tensor) -> fb.Tensor:
     """Logarithm of determinants; NaN where negative."""
     sign, logabs = linalg_slogdet(input)
     if input.is_complex():
@@ -303,7 +307,7 @@ def _zero(t: Any) -> Any:
 
 
 @composite("linalg_matrix_power(Tensor self, int n) -> Tensor", out=True)
-def linalg_matrix_power(input: Any, n: int) -> Any:
+def linalg_matrix_power(input: fb.Tensor, n: int) -> fb.Tensor:
     """Square matrices multiplied by themselves; of the inverse where `n` is negative."""
     if input.dim() < 2:
         raise RuntimeError("linalg.matrix_power: The input tensor A must have at least 2 dimensions.")
@@ -326,7 +330,7 @@ def linalg_matrix_power(input: Any, n: int) -> Any:
 
 
 @composite("matrix_power(Tensor self, int n) -> Tensor", method=True, out=True)
-def matrix_power(input: Any, n: int) -> Any:
+def matrix_power(input: fb.Tensor, n: int) -> fb.Tensor:
     """`linalg.matrix_power`."""
     return linalg_matrix_power(input, n)
 
@@ -342,7 +346,7 @@ _PADE_NORM = 5.37
 
 
 @composite("linalg_matrix_exp(Tensor self) -> Tensor")
-def linalg_matrix_exp(input: Any) -> Any:
+def linalg_matrix_exp(input: fb.Tensor) -> fb.Tensor:
     """Exponentials of square matrices, by scaling and squaring of a Padé approximation (Higham, 2005)."""
     check_square(input, "linalg.matrix_exp")
     if input.numel() == 0 or input.shape[-1] == 1:
@@ -367,7 +371,7 @@ def linalg_matrix_exp(input: Any) -> Any:
 
 
 @composite("matrix_exp(Tensor self) -> Tensor", method=True)
-def matrix_exp(input: Any) -> Any:
+def matrix_exp(input: fb.Tensor) -> fb.Tensor:
     """`linalg.matrix_exp`."""
     return linalg_matrix_exp(input)
 
@@ -387,7 +391,7 @@ def _reflect(v: Any, tau: Any, t: Any) -> Any:
 
 
 @composite("linalg_householder_product(Tensor input, Tensor tau) -> Tensor", out=True)
-def linalg_householder_product(A: Any, tau: Any) -> Any:
+def linalg_householder_product(A: fb.Tensor, tau: fb.Tensor) -> fb.Tensor:
     """First columns of the product of Householder reflections ``I - tau v v^H``: (…, m, n), (…, k) to (…, m,
     n)."""
     check_matrix(A, "torch.linalg.householder_product")
@@ -433,7 +437,7 @@ def _short(t: Any) -> str:
 
 
 @composite("orgqr(Tensor self, Tensor input2) -> Tensor", method=True, out=True)
-def orgqr(input: Any, input2: Any = None, *, tau: Any = None) -> Any:
+def orgqr(input: fb.Tensor, input2: fb.Tensor | None = None, *, tau: fb.Tensor | None = None) -> fb.Tensor:
     """`linalg.householder_product`."""
     return linalg_householder_product(input, input2 if tau is None else tau)
 
@@ -444,15 +448,15 @@ def orgqr(input: Any, input2: Any = None, *, tau: Any = None) -> Any:
     out=True,
 )
 def ormqr(
-    input: Any,
-    input2: Any = None,
-    input3: Any = None,
+    input: fb.Tensor,
+    input2: fb.Tensor | None = None,
+    input3: fb.Tensor | None = None,
     left: bool = True,
     transpose: bool = False,
     *,
-    tau: Any = None,
-    other: Any = None,
-) -> Any:
+    tau: fb.Tensor | None = None,
+    other: fb.Tensor | None = None,
+) -> fb.Tensor:
     """The product of reflections `(input, input2)` times `input3` (from the right where not `left`), or its
     adjoint."""
     tau, other = input2 if tau is None else tau, input3 if other is None else other
@@ -505,7 +509,7 @@ def ormqr(
 
 
 @composite("linalg_tensorinv(Tensor self, int ind=2) -> Tensor", out=True)
-def linalg_tensorinv(input: Any, ind: int = 2) -> Any:
+def linalg_tensorinv(input: fb.Tensor, ind: int = 2) -> fb.Tensor:
     """Inverse of a tensor as a map from its last dimensions to its first `ind`."""
     if ind <= 0:
         raise RuntimeError("Expected a strictly positive integer for 'ind'")
@@ -522,7 +526,7 @@ def linalg_tensorinv(input: Any, ind: int = 2) -> Any:
 
 
 @composite("linalg_tensorsolve(Tensor self, Tensor other, int[]? dims=None) -> Tensor", out=True)
-def linalg_tensorsolve(A: Any, B: Any, dims: Sequence[int] | None = None) -> Any:
+def linalg_tensorsolve(A: fb.Tensor, B: fb.Tensor, dims: Sequence[int] | None = None) -> fb.Tensor:
     """Solves ``tensordot(A, X, X.dim()) = B``; `dims` of A are moved to its end first."""
     a = A
     if dims is not None:
@@ -541,7 +545,7 @@ def linalg_tensorsolve(A: Any, B: Any, dims: Sequence[int] | None = None) -> Any
 
 
 @composite("linalg_vander(Tensor x, *, SymInt? N=None) -> Tensor")
-def linalg_vander(x: Any, *, N: int | None = None) -> Any:
+def linalg_vander(x: fb.Tensor, *, N: int | None = None) -> fb.Tensor:
     """Powers from 0 to N - 1 of elements: (…, n) to (…, n, N)."""
     x = fb.atleast_1d(x)
     n = x.shape[-1] if N is None else N
@@ -553,7 +557,7 @@ def linalg_vander(x: Any, *, N: int | None = None) -> Any:
 
 
 @composite("vander(Tensor x, int? N=None, bool increasing=False) -> Tensor")
-def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+def vander(x: fb.Tensor, N: int | None = None, increasing: bool = False) -> fb.Tensor:
     """Powers of a vector's elements as columns, from N - 1 to 0 (or increasing)."""
     if x.dim() != 1:
         raise RuntimeError("x must be a one-dimensional tensor.")
@@ -576,19 +580,19 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
 
 
 @composite("linalg_diagonal(Tensor(a) A, *, int offset=0, int dim1=-2, int dim2=-1) -> Tensor(a)")
-def linalg_diagonal(A: Any, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+def linalg_diagonal(A: fb.Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> fb.Tensor:
     """A view of the diagonals of matrices."""
     return A.diagonal(offset, dim1, dim2)
 
 
 @composite("linalg_matmul(Tensor self, Tensor other) -> Tensor", out=True)
-def linalg_matmul(input: Any, other: Any) -> Any:
+def linalg_matmul(input: fb.Tensor, other: fb.Tensor) -> fb.Tensor:
     """`matmul`."""
     return fb.matmul(input, other)
 
 
 @composite("pinverse(Tensor self, float rcond=1e-15) -> Tensor", method=True)
-def pinverse(input: Any, rcond: float = 1e-15) -> Any:
+def pinverse(input: fb.Tensor, rcond: float = 1e-15) -> fb.Tensor:
     """`linalg.pinv` with its old tolerance."""
     return fb.linalg.pinv(input, rcond=rcond)
 
@@ -603,7 +607,7 @@ _TRIANGULAR = named("triangular_solve", "solution cloned_coefficient")
     out=True,
 )
 def triangular_solve(
-    input: Any, A: Any, upper: bool = True, transpose: bool = False, unitriangular: bool = False
+    input: fb.Tensor, A: fb.Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
 ) -> tuple:
     """Solves ``A X = input`` for triangular A (old name of `linalg.solve_triangular`); also returns A."""
     for t, name in ((input, "b"), (A, "A")):
@@ -621,7 +625,7 @@ def triangular_solve(
     return _TRIANGULAR(solution, a.clone())
 
 
-def _range_basis(a: Any, q: int, niter: int, m: Any) -> Any:
+def _range_basis(a: fb.Tensor, q: int, niter: int, m: fb.Tensor | None) -> Any:
     """Orthonormal columns near the range of A (Halko et al., 2009, algorithm 4.4)."""
     r = fb.randn(a.shape[-1], q, dtype=a.dtype, device=a.device)
 
@@ -641,7 +645,7 @@ def _range_basis(a: Any, q: int, niter: int, m: Any) -> Any:
 @composite(
     "svd_lowrank(Tensor A, int? q=6, int? niter=2, Tensor? M=None) -> (Tensor, Tensor, Tensor)", python=True
 )
-def svd_lowrank(A: Any, q: int | None = 6, niter: int | None = 2, M: Any = None) -> tuple:
+def svd_lowrank(A: fb.Tensor, q: int | None = 6, niter: int | None = 2, M: fb.Tensor | None = None) -> tuple:
     """U, S and V of a nearly low-rank matrix (less M where given), by random projections (Halko et al.,
     2009)."""
     q = 6 if q is None else q
@@ -660,7 +664,7 @@ def svd_lowrank(A: Any, q: int | None = 6, niter: int | None = 2, M: Any = None)
     "pca_lowrank(Tensor A, int? q=None, bool center=True, int niter=2) -> (Tensor, Tensor, Tensor)",
     python=True,
 )
-def pca_lowrank(A: Any, q: int | None = None, center: bool = True, niter: int = 2) -> tuple:
+def pca_lowrank(A: fb.Tensor, q: int | None = None, center: bool = True, niter: int = 2) -> tuple:
     """Principal components of rows: `svd_lowrank` of the matrix less its column means."""
     m, n = A.shape[-2:]
     if q is None:
@@ -677,7 +681,9 @@ def pca_lowrank(A: Any, q: int | None = None, center: bool = True, niter: int = 
     "residuals, Tensor rank, Tensor singular_values)",
     out=True,
 )
-def linalg_lstsq(input: Any, b: Any, rcond: float | None = None, *, driver: str | None = None) -> tuple:
+def linalg_lstsq(
+    input: fb.Tensor, b: fb.Tensor, rcond: float | None = None, *, driver: str | None = None
+) -> tuple:
     """Least squares: X with the smallest ``|A X - B|``, residuals, rank, singular values."""
     result = core("linalg_lstsq")(input, b, rcond, driver=driver)
     if not result.solution.requires_grad or result.residuals.numel() == 0:

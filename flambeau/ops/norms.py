@@ -51,7 +51,7 @@ def check_square(t: Any, name: str) -> None:
         )
 
 
-def _cast(t: Any, dtype: Any, name: str) -> Any:
+def _cast(t: Any, dtype: fb.dtype | None, name: str) -> Any:
     """The input of a norm in the dtype asked for."""
     if dtype is None:
         return t
@@ -66,8 +66,13 @@ def _cast(t: Any, dtype: Any, name: str) -> Any:
     out=True,
 )
 def linalg_matrix_norm(
-    input: Any, ord: Any = "fro", dim: Sequence[int] = (-2, -1), keepdim: bool = False, *, dtype: Any = None
-) -> Any:
+    input: fb.Tensor,
+    ord: str | float = "fro",
+    dim: Sequence[int] = (-2, -1),
+    keepdim: bool = False,
+    *,
+    dtype: fb.dtype | None = None,
+) -> fb.Tensor:
     """Norm of matrices: ``"fro"``, ``"nuc"``, or ±1, ±2, ±inf."""
     check_matrix(input, "linalg.matrix_norm")
     if len(dim) != 2:
@@ -104,8 +109,13 @@ def linalg_matrix_norm(
     out=True,
 )
 def linalg_norm(
-    input: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
-) -> Any:
+    input: fb.Tensor,
+    ord: str | float | None = None,
+    dim: int | Sequence[int] | None = None,
+    keepdim: bool = False,
+    *,
+    dtype: fb.dtype | None = None,
+) -> fb.Tensor:
     """Norm of vectors (one dimension, or all without `ord`) or matrices (two dimensions)."""
     dims = [dim] if isinstance(dim, int) else dim if dim is None else list(dim)
     if dims is not None and len(dims) not in (1, 2):
@@ -123,7 +133,7 @@ def linalg_norm(
 
 
 @composite("linalg_cond(Tensor self, Scalar|str? p=None) -> Tensor", out=True)
-def linalg_cond(input: Any, p: Any = None) -> Any:
+def linalg_cond(input: fb.Tensor, p: str | float | None = None) -> fb.Tensor:
     """Condition number: norm of a matrix times norm of its inverse; of singular values where `p` is None, 2
     or -2."""
     check_matrix(input, "linalg.cond")
@@ -169,8 +179,13 @@ def _check_tolerance(value: Any, name: str, of: str) -> None:
     out=True,
 )
 def linalg_matrix_rank(
-    A: Any, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
-) -> Any:
+    A: fb.Tensor,
+    tol: float | fb.Tensor | None = None,
+    hermitian: bool = False,
+    *,
+    atol: float | fb.Tensor | None = None,
+    rtol: float | fb.Tensor | None = None,
+) -> fb.Tensor:
     """Number of singular values above ``max(atol, rtol * largest)``; `tol` is an absolute tolerance."""
     check_matrix(A, "linalg.matrix_rank")
     for value, name in ((tol, "tol"), (atol, "atol"), (rtol, "rtol")):
@@ -220,8 +235,13 @@ class _Pinv(Function):
     out=True,
 )
 def linalg_pinv(
-    input: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
-) -> Any:
+    input: fb.Tensor,
+    rcond: float | fb.Tensor | None = None,
+    hermitian: bool = False,
+    *,
+    atol: float | fb.Tensor | None = None,
+    rtol: float | fb.Tensor | None = None,
+) -> fb.Tensor:
     """Moore-Penrose inverse; singular values up to ``max(atol, rtol * largest)`` count as zero."""
     check_matrix(input, "linalg.pinv")
     for value, name in ((rcond, "rcond"), (atol, "atol"), (rtol, "rtol")):
@@ -253,7 +273,13 @@ def linalg_pinv(
     out=True,
     python=True,
 )
-def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
+def norm(
+    input: fb.Tensor,
+    p: str | float | None = "fro",
+    dim: int | Sequence[int] | None = None,
+    keepdim: bool = False,
+    dtype: fb.dtype | None = None,
+) -> fb.Tensor:
     """Norm over `dim` (old function): ``"fro"``, ``"nuc"`` or a number for vectors of all those
     dimensions."""
     if isinstance(p, str):
@@ -268,13 +294,13 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
 
 
 @composite("frobenius_norm(Tensor self, int[1] dim, bool keepdim=False) -> Tensor", out=True)
-def frobenius_norm(input: Any, dim: Any, keepdim: bool = False) -> Any:
+def frobenius_norm(input: fb.Tensor, dim: int | Sequence[int], keepdim: bool = False) -> fb.Tensor:
     """Root of the sum of squares over one or two dimensions, or all of them."""
     return fb.linalg.vector_norm(input, 2, [dim] if isinstance(dim, int) else list(dim) or None, keepdim)
 
 
 @composite("nuclear_norm(Tensor self, int[2] dim, bool keepdim=False) -> Tensor", out=True)
-def nuclear_norm(input: Any, dim: Any = (-2, -1), keepdim: bool = False) -> Any:
+def nuclear_norm(input: fb.Tensor, dim: int | Sequence[int] = (-2, -1), keepdim: bool = False) -> fb.Tensor:
     """Sum of the singular values."""
     if isinstance(dim, bool):
         dim, keepdim = (-2, -1), dim
@@ -282,7 +308,7 @@ def nuclear_norm(input: Any, dim: Any = (-2, -1), keepdim: bool = False) -> Any:
 
 
 @composite("norm_except_dim(Tensor v, int pow=2, int dim=0) -> Tensor")
-def norm_except_dim(v: Any, pow: int = 2, dim: int = 0) -> Any:
+def norm_except_dim(v: fb.Tensor, pow: int = 2, dim: int = 0) -> fb.Tensor:
     """Norms of the slices along `dim`, with all other sizes 1; of the whole where `dim` is -1."""
     if dim == -1:
         return v.norm(pow)

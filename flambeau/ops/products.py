@@ -14,7 +14,7 @@ from .registry import composite, wrap_dim
 @composite(
     "tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor", out=True, python=True
 )
-def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
+def tensordot(a: fb.Tensor, b: fb.Tensor, dims: int | Sequence[Sequence[int]] | fb.Tensor = 2) -> fb.Tensor:
     """Sum of products over pairs of dimensions.
 
     `dims` is a number (the last of `a` with the first of `b`), or two lists of dimensions.
@@ -56,7 +56,7 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
 
 
 @composite("linalg_cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor", out=True)
-def linalg_cross(input: Any, other: Any, *, dim: int = -1) -> Any:
+def linalg_cross(input: fb.Tensor, other: fb.Tensor, *, dim: int = -1) -> fb.Tensor:
     """Cross product of vectors of 3 along `dim`, other dimensions broadcast."""
     if input.dim() != other.dim():
         raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
@@ -71,7 +71,7 @@ def linalg_cross(input: Any, other: Any, *, dim: int = -1) -> Any:
 
 
 @composite("cross(Tensor self, Tensor other, int? dim=None) -> Tensor", method=True, out=True)
-def cross(input: Any, other: Any, dim: int | None = None) -> Any:
+def cross(input: fb.Tensor, other: fb.Tensor, dim: int | None = None) -> fb.Tensor:
     """Cross product of vectors of 3 along `dim` (the first of size 3 where None)."""
     if dim is None:
         import warnings
@@ -104,7 +104,7 @@ def _chain_order(sizes: list[int]) -> list[list[int]]:
 
 
 @composite("linalg_multi_dot(Tensor[] tensors) -> Tensor", out=True)
-def linalg_multi_dot(tensors: Sequence[Any]) -> Any:
+def linalg_multi_dot(tensors: Sequence[fb.Tensor]) -> fb.Tensor:
     """Product of matrices in the cheapest order; the first and last may be vectors."""
     ts = list(tensors)
     if len(ts) < 2:
@@ -148,7 +148,7 @@ def linalg_multi_dot(tensors: Sequence[Any]) -> Any:
 
 
 @composite("chain_matmul(Tensor[] matrices) -> Tensor", out=True, python=True)
-def chain_matmul(*matrices: Any) -> Any:
+def chain_matmul(*matrices: fb.Tensor) -> fb.Tensor:
     """Product of matrices in the cheapest order (old name of `linalg.multi_dot`)."""
     if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)):
         matrices = tuple(matrices[0])
@@ -161,7 +161,7 @@ def chain_matmul(*matrices: Any) -> Any:
 
 
 @composite("linalg_vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor", out=True)
-def linalg_vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
+def linalg_vecdot(x: fb.Tensor, y: fb.Tensor, *, dim: int = -1) -> fb.Tensor:
     """Sum over `dim` of ``conj(x) * y``, other dimensions broadcast."""
     if not (x.is_floating_point() or x.is_complex()) or not (y.is_floating_point() or y.is_complex()):
         raise RuntimeError(
@@ -178,7 +178,7 @@ def _plain(t: Any) -> str:
 
 
 @composite("trace(Tensor self) -> Tensor", method=True)
-def trace(input: Any) -> Any:
+def trace(input: fb.Tensor) -> fb.Tensor:
     """Sum of the diagonal of a matrix."""
     if input.dim() != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.dim()}")
@@ -194,7 +194,9 @@ def _euclidean(x1: Any, x2: Any) -> Any:
 
 
 @composite("cdist(Tensor x1, Tensor x2, float p=2, int? compute_mode=None) -> Tensor", python=True)
-def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Any:
+def cdist(
+    x1: fb.Tensor, x2: fb.Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary"
+) -> fb.Tensor:
     """Distances of all pairs of rows: (…, n, d), (…, m, d) to (…, n, m).
 
     `compute_mode` says whether Euclidean distances may come from a matrix product (by default beyond 25
@@ -238,7 +240,7 @@ def _norm_of_difference(difference: Any, p: float) -> Any:
 
 
 @composite("pdist(Tensor self, float p=2) -> Tensor")
-def pdist(input: Any, p: float = 2) -> Any:
+def pdist(input: fb.Tensor, p: float = 2) -> fb.Tensor:
     """Distances of all pairs of rows of a matrix, each once: (n, d) to (n (n - 1) / 2)."""
     if not input.is_floating_point():
         raise RuntimeError("pdist only supports floating-point dtypes")
@@ -254,7 +256,7 @@ def pdist(input: Any, p: float = 2) -> Any:
 @composite(
     "renorm(Tensor self, Scalar p, int dim, Scalar maxnorm) -> Tensor", method=True, out=True, inplace=True
 )
-def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
+def renorm(input: fb.Tensor, p: float, dim: int, maxnorm: float) -> fb.Tensor:
     """Slices along `dim` scaled down where their norm exceeds `maxnorm`."""
     if isinstance(p, complex):
         raise RuntimeError("renorm: p must be real-valued")

@@ -23,7 +23,13 @@ def _name(t: Any) -> str:
     method=True,
     out=True,
 )
-def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def nanmean(
+    input: fb.Tensor,
+    dim: int | Sequence[int] | None = None,
+    keepdim: bool = False,
+    *,
+    dtype: fb.dtype | None = None,
+) -> fb.Tensor:
     """Mean of what is not NaN."""
     if not (input.is_floating_point() or input.is_complex()):
         raise RuntimeError(
@@ -117,8 +123,13 @@ def _quantile(
     out=True,
 )
 def quantile(
-    input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
-) -> Any:
+    input: fb.Tensor,
+    q: float | fb.Tensor,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> fb.Tensor:
     """Quantiles along `dim` (of all elements where None); several `q` make a first dimension."""
     return _quantile(input, q, dim, keepdim, interpolation, False, "quantile")
 
@@ -130,14 +141,19 @@ def quantile(
     out=True,
 )
 def nanquantile(
-    input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
-) -> Any:
+    input: fb.Tensor,
+    q: float | fb.Tensor,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> fb.Tensor:
     """Quantiles of what is not NaN."""
     return _quantile(input, q, dim, keepdim, interpolation, True, "nanquantile")
 
 
 @composite("bincount(Tensor self, Tensor? weights=None, SymInt minlength=0) -> Tensor", method=True)
-def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
+def bincount(input: fb.Tensor, weights: fb.Tensor | None = None, minlength: int = 0) -> fb.Tensor:
     """How often each number from 0 occurs in a vector, or the sum of its weights."""
     if minlength < 0:
         raise RuntimeError("minlength should be >= 0")
@@ -159,7 +175,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
 
 
 @composite("histc(Tensor self, int bins=100, Scalar min=0, Scalar max=0) -> Tensor", method=True, out=True)
-def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
+def histc(input: fb.Tensor, bins: int = 100, min: float = 0, max: float = 0) -> fb.Tensor:
     """Counts of elements in equal bins from `min` to `max` (of the data where both are 0); what is outside
     does not count."""
     if bins <= 0:
@@ -250,7 +266,12 @@ _HISTOGRAM = named("histogram", "hist bin_edges")
     out=True,
 )
 def histogram(
-    input: Any, bins: Any = 100, *, range: Any = None, weight: Any = None, density: bool = False
+    input: fb.Tensor,
+    bins: int | fb.Tensor = 100,
+    *,
+    range: Sequence[float] | None = None,
+    weight: fb.Tensor | None = None,
+    density: bool = False,
 ) -> tuple:
     """Counts of elements in bins (a number, or a tensor of edges), and the edges."""
     if not input.is_floating_point():
@@ -283,7 +304,13 @@ _HISTOGRAMDD = named("histogramdd", "hist bin_edges")
     "histogramdd(Tensor self, int[]|int|Tensor[] bins, float[]? range=None, Tensor? weight=None, bool"
     " density=False) -> (Tensor hist, Tensor[] bin_edges)"
 )
-def histogramdd(input: Any, bins: Any, range: Any = None, weight: Any = None, density: bool = False) -> tuple:
+def histogramdd(
+    input: fb.Tensor,
+    bins: int | Sequence[int] | Sequence[fb.Tensor],
+    range: Sequence[float] | None = None,
+    weight: fb.Tensor | None = None,
+    density: bool = False,
+) -> tuple:
     """Counts of points (…, D) in a grid of bins, and D lists of edges."""
     if input.dim() < 2:
         raise RuntimeError(
@@ -319,7 +346,13 @@ def histogramdd(input: Any, bins: Any, range: Any = None, weight: Any = None, de
     "cov(Tensor self, *, int correction=1, Tensor? fweights=None, Tensor? aweights=None) -> Tensor",
     method=True,
 )
-def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Any:
+def cov(
+    input: fb.Tensor,
+    *,
+    correction: int = 1,
+    fweights: fb.Tensor | None = None,
+    aweights: fb.Tensor | None = None,
+) -> fb.Tensor:
     """Covariances of variables (rows) over observations (columns), each counted and weighted as given."""
     if input.dim() > 2:
         raise RuntimeError(
@@ -383,7 +416,7 @@ def _check_cov_weights(w: Any, n: int, name: str, integral: bool) -> None:
 
 
 @composite("corrcoef(Tensor self) -> Tensor", method=True)
-def corrcoef(input: Any) -> Any:
+def corrcoef(input: fb.Tensor) -> fb.Tensor:
     """Correlation coefficients of variables (rows)."""
     if input.dim() > 2:
         raise RuntimeError(
@@ -406,7 +439,13 @@ def corrcoef(input: Any) -> Any:
     method=True,
     out=True,
 )
-def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
+def diff(
+    input: fb.Tensor,
+    n: int = 1,
+    dim: int = -1,
+    prepend: fb.Tensor | None = None,
+    append: fb.Tensor | None = None,
+) -> fb.Tensor:
     """Differences of neighbours along `dim`, `n` times."""
     if input.dim() == 0:
         raise RuntimeError("diff expects input to be at least one-dimensional")
@@ -450,7 +489,7 @@ def _spacings(spacing: Any, count: int) -> list:
     " -> Tensor[]",
     method=True,
 )
-def gradient(input: Any, *, spacing: Any = None, dim: Any = None, edge_order: int = 1) -> tuple:
+def gradient(input: fb.Tensor, *, spacing: Any = None, dim: Any = None, edge_order: int = 1) -> tuple:
     """Derivative estimates along dimensions from central differences, one-sided at the ends.
 
     `spacing` is a distance, one a dimension, or coordinates (a vector a dimension).
@@ -557,7 +596,7 @@ def _panels(y: Any, x: Any, dx: Any, dim: int, name: str) -> Any:
 
 
 @composite("trapezoid(Tensor y, Tensor? x=None, *, Scalar dx=1, int dim=-1) -> Tensor")
-def trapezoid(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1) -> Any:
+def trapezoid(y: fb.Tensor, x: fb.Tensor | None = None, *, dx: float = 1, dim: int = -1) -> fb.Tensor:
     """Integral along `dim` by the trapezoidal rule, at points `x` or in steps of `dx`."""
     if y.dtype == fb.bool or (x is not None and x.dtype == fb.bool):
         raise RuntimeError("trapezoid: received a bool input for `y` or `x`, but bool is not supported")
@@ -573,13 +612,15 @@ def trapezoid(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1) -> Any:
 
 
 @composite("trapz(Tensor y, Tensor? x=None, *, Scalar dx=1, int dim=-1) -> Tensor")
-def trapz(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1) -> Any:
+def trapz(y: fb.Tensor, x: fb.Tensor | None = None, *, dx: float = 1, dim: int = -1) -> fb.Tensor:
     """`trapezoid` under its old name."""
     return trapezoid(y, x, dx=dx, dim=dim)
 
 
 @composite("cumulative_trapezoid(Tensor y, Tensor? x=None, *, Scalar dx=1, int dim=-1) -> Tensor")
-def cumulative_trapezoid(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1) -> Any:
+def cumulative_trapezoid(
+    y: fb.Tensor, x: fb.Tensor | None = None, *, dx: float = 1, dim: int = -1
+) -> fb.Tensor:
     """Integrals from the first point to each following one."""
     if y.dtype == fb.bool or (x is not None and x.dtype == fb.bool):
         raise RuntimeError(
@@ -598,16 +639,16 @@ _NEUTRAL = {"sum": 0.0, "mean": math.nan, "max": -math.inf, "min": math.inf, "pr
     " offsets=None, int axis=0, bool unsafe=False, Scalar? initial=None) -> Tensor"
 )
 def segment_reduce(
-    data: Any,
+    data: fb.Tensor,
     reduce: str,
     *,
-    lengths: Any = None,
-    indices: Any = None,
-    offsets: Any = None,
+    lengths: fb.Tensor | None = None,
+    indices: fb.Tensor | None = None,
+    offsets: fb.Tensor | None = None,
     axis: int = 0,
     unsafe: bool = False,
     initial: float | None = None,
-) -> Any:
+) -> fb.Tensor:
     """Sums, means, products, maxima or minima of neighbouring segments along `axis`, given by lengths or
     offsets (batched before it)."""
     if reduce not in _REDUCE:

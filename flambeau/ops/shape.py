@@ -26,13 +26,13 @@ def _atleast(args: tuple, one: Any) -> Any:
 
 
 @composite("atleast_1d(Tensor[] tensors) -> Tensor[]", python=True)
-def atleast_1d(*tensors: Any) -> Any:
+def atleast_1d(*tensors: fb.Tensor) -> tuple[fb.Tensor, ...]:
     """Tensors with at least one dimension."""
     return _atleast(tensors, lambda t: t.reshape(1) if t.dim() == 0 else t)
 
 
 @composite("atleast_2d(Tensor[] tensors) -> Tensor[]", python=True)
-def atleast_2d(*tensors: Any) -> Any:
+def atleast_2d(*tensors: fb.Tensor) -> tuple[fb.Tensor, ...]:
     """Tensors with at least two dimensions; new ones come first."""
 
     def one(t: Any) -> Any:
@@ -44,7 +44,7 @@ def atleast_2d(*tensors: Any) -> Any:
 
 
 @composite("atleast_3d(Tensor[] tensors) -> Tensor[]", python=True)
-def atleast_3d(*tensors: Any) -> Any:
+def atleast_3d(*tensors: fb.Tensor) -> tuple[fb.Tensor, ...]:
     """Tensors with at least three dimensions: (n) becomes (1, n, 1), (m, n) becomes (m, n, 1)."""
 
     def one(t: Any) -> Any:
@@ -58,7 +58,7 @@ def atleast_3d(*tensors: Any) -> Any:
 
 
 @composite("broadcast_tensors(Tensor[] tensors) -> Tensor[]", python=True)
-def broadcast_tensors(*tensors: Any) -> tuple:
+def broadcast_tensors(*tensors: fb.Tensor) -> tuple:
     """Tensors expanded to their common shape."""
     tensors = _tensors(tensors)
     shape: tuple = ()
@@ -81,7 +81,7 @@ def _common(a: tuple, b: tuple) -> tuple:
     return tuple(sizes)
 
 
-def broadcast_shapes(*shapes: Any) -> Any:
+def broadcast_shapes(*shapes: int | Sequence[int]) -> fb.Size:
     """The shape that shapes broadcast to."""
     sizes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
     ndim = max(map(len, sizes), default=0)
@@ -102,7 +102,7 @@ def broadcast_shapes(*shapes: Any) -> Any:
 
 
 @composite("block_diag(Tensor[] tensors) -> Tensor", python=True)
-def block_diag(*tensors: Any) -> Any:
+def block_diag(*tensors: fb.Tensor) -> fb.Tensor:
     """A matrix with the given ones (numbers, vectors as rows) along its diagonal, zeros elsewhere."""
     tensors = _tensors(tensors)
     blocks = []
@@ -127,7 +127,7 @@ def block_diag(*tensors: Any) -> Any:
 
 
 @composite("meshgrid(Tensor[] tensors, *, str indexing) -> Tensor[]", python=True)
-def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple:
+def meshgrid(*tensors: fb.Tensor, indexing: str | None = None) -> tuple:
     """Grids of coordinates: one tensor of shape (n1, n2, …) a vector; ``"xy"`` swaps the first two
     dimensions."""
     tensors = _tensors(tensors)
@@ -163,7 +163,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple:
 
 
 @composite("cartesian_prod(Tensor[] tensors) -> Tensor", python=True)
-def cartesian_prod(*tensors: Any) -> Any:
+def cartesian_prod(*tensors: fb.Tensor) -> fb.Tensor:
     """All combinations of elements, one from each vector, as rows."""
     tensors = _tensors(tensors)
     for t in tensors:
@@ -175,7 +175,7 @@ def cartesian_prod(*tensors: Any) -> Any:
 
 
 @composite("combinations(Tensor self, int r=2, bool with_replacement=False) -> Tensor")
-def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
+def combinations(input: fb.Tensor, r: int = 2, with_replacement: bool = False) -> fb.Tensor:
     """Combinations of `r` elements of a vector in order, as rows."""
     if input.dim() != 1:
         raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
@@ -190,7 +190,7 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
 
 
 @composite("hstack(Tensor[] tensors) -> Tensor", out=True)
-def hstack(tensors: Sequence[Any]) -> Any:
+def hstack(tensors: Sequence[fb.Tensor]) -> fb.Tensor:
     """Tensors side by side: joined along dimension 1, vectors along 0."""
     _need_some(tensors, "hstack")
     tensors = [t if t.dim() else t.reshape(1) for t in tensors]
@@ -198,7 +198,7 @@ def hstack(tensors: Sequence[Any]) -> Any:
 
 
 @composite("vstack(Tensor[] tensors) -> Tensor", out=True)
-def vstack(tensors: Sequence[Any]) -> Any:
+def vstack(tensors: Sequence[fb.Tensor]) -> fb.Tensor:
     """Tensors below each other: joined along dimension 0, vectors as rows."""
     _need_some(tensors, "vstack")
     return fb.cat([atleast_2d(t) for t in tensors], 0)
@@ -208,20 +208,20 @@ row_stack = alias("row_stack", vstack)
 
 
 @composite("dstack(Tensor[] tensors) -> Tensor", out=True)
-def dstack(tensors: Sequence[Any]) -> Any:
+def dstack(tensors: Sequence[fb.Tensor]) -> fb.Tensor:
     """Tensors behind each other: joined along dimension 2."""
     _need_some(tensors, "dstack")
     return fb.cat([atleast_3d(t) for t in tensors], 2)
 
 
 @composite("column_stack(Tensor[] tensors) -> Tensor", out=True)
-def column_stack(tensors: Sequence[Any]) -> Any:
+def column_stack(tensors: Sequence[fb.Tensor]) -> fb.Tensor:
     """Vectors as columns (and matrices) side by side."""
     _need_some(tensors, "column_stack")
     return fb.cat([t.reshape(t.numel(), 1) if t.dim() <= 1 else t for t in tensors], 1)
 
 
-def _need_some(tensors: Sequence[Any], name: str) -> None:
+def _need_some(tensors: Sequence[fb.Tensor], name: str) -> None:
     if isinstance(tensors, fb.Tensor) or not isinstance(tensors, (list, tuple)):
         raise TypeError(
             f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not "
@@ -239,13 +239,13 @@ def _need_some(tensors: Sequence[Any], name: str) -> None:
     method=True,
 )
 def tensor_split(
-    input: Any,
-    indices_or_sections: Any = None,
+    input: fb.Tensor,
+    indices_or_sections: int | Sequence[int] | fb.Tensor | None = None,
     dim: int = 0,
     *,
-    indices: Any = None,
+    indices: Sequence[int] | fb.Tensor | None = None,
     sections: int | None = None,
-) -> tuple:
+) -> tuple[fb.Tensor, ...]:
     """Views of parts along `dim`: a number of nearly equal ones, or cut at the given indices."""
     cuts = next((x for x in (indices_or_sections, indices, sections) if x is not None), None)
     if input.dim() == 0:
@@ -308,26 +308,32 @@ def _cuts(args: tuple, kwargs: dict) -> Any:
 
 
 @composite("hsplit(Tensor(a -> *) self, int|int[] indices_or_sections) -> Tensor(a)[]", method=True)
-def hsplit(input: Any, *indices_or_sections: Any, **named: Any) -> tuple:
+def hsplit(
+    input: fb.Tensor, *indices_or_sections: int | Sequence[int], **named: Any
+) -> tuple[fb.Tensor, ...]:
     """Parts along dimension 1 (0 for a vector)."""
     cuts = _cuts(indices_or_sections, named)
     return _direction_split("hsplit", input, cuts, 0 if input.dim() == 1 else 1, 1)
 
 
 @composite("vsplit(Tensor(a -> *) self, int|int[] indices_or_sections) -> Tensor(a)[]", method=True)
-def vsplit(input: Any, *indices_or_sections: Any, **named: Any) -> tuple:
+def vsplit(
+    input: fb.Tensor, *indices_or_sections: int | Sequence[int], **named: Any
+) -> tuple[fb.Tensor, ...]:
     """Parts along dimension 0."""
     return _direction_split("vsplit", input, _cuts(indices_or_sections, named), 0, 2)
 
 
 @composite("dsplit(Tensor(a -> *) self, int|int[] indices_or_sections) -> Tensor(a)[]", method=True)
-def dsplit(input: Any, *indices_or_sections: Any, **named: Any) -> tuple:
+def dsplit(
+    input: fb.Tensor, *indices_or_sections: int | Sequence[int], **named: Any
+) -> tuple[fb.Tensor, ...]:
     """Parts along dimension 2."""
     return _direction_split("dsplit", input, _cuts(indices_or_sections, named), 2, 3)
 
 
 @composite("rot90(Tensor self, int k=1, int[] dims=[0,1]) -> Tensor", method=True)
-def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
+def rot90(input: fb.Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> fb.Tensor:
     """A quarter turn, `k` times, from the first towards the second of `dims`."""
     if len(dims) != 2:
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
@@ -353,7 +359,7 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
 
 
 @composite("fliplr(Tensor self) -> Tensor", method=True)
-def fliplr(input: Any) -> Any:
+def fliplr(input: fb.Tensor) -> fb.Tensor:
     """Columns in reverse order."""
     if input.dim() < 2:
         raise RuntimeError("Input must be >= 2-d.")
@@ -361,7 +367,7 @@ def fliplr(input: Any) -> Any:
 
 
 @composite("flipud(Tensor self) -> Tensor", method=True)
-def flipud(input: Any) -> Any:
+def flipud(input: fb.Tensor) -> fb.Tensor:
     """Rows in reverse order."""
     if input.dim() < 1:
         raise RuntimeError("Input must be >= 1-d.")
@@ -369,25 +375,25 @@ def flipud(input: Any) -> Any:
 
 
 @composite("moveaxis(Tensor(a) self, int[] source, int[] destination) -> Tensor(a)", method=True)
-def moveaxis(input: Any, source: Any, destination: Any) -> Any:
+def moveaxis(input: fb.Tensor, source: Sequence[int], destination: Sequence[int]) -> fb.Tensor:
     """`movedim` under NumPy's name."""
     return input.movedim(source, destination)
 
 
 @composite("swapaxes(Tensor(a) self, int axis0, int axis1) -> Tensor(a)", method=True)
-def swapaxes(input: Any, axis0: int, axis1: int) -> Any:
+def swapaxes(input: fb.Tensor, axis0: int, axis1: int) -> fb.Tensor:
     """`transpose` under NumPy's name."""
     return input.transpose(axis0, axis1)
 
 
 @composite("swapdims(Tensor(a) self, int dim0, int dim1) -> Tensor(a)", method=True)
-def swapdims(input: Any, dim0: int, dim1: int) -> Any:
+def swapdims(input: fb.Tensor, dim0: int, dim1: int) -> fb.Tensor:
     """`transpose` under another name."""
     return input.transpose(dim0, dim1)
 
 
 @composite("unflatten(Tensor(a) self, int dim, int[] sizes) -> Tensor(a)", method=True)
-def unflatten(input: Any, dim: int, sizes: Any) -> Any:
+def unflatten(input: fb.Tensor, dim: int, sizes: Sequence[int]) -> fb.Tensor:
     """A view with one dimension spread over several; one of the sizes may be -1."""
     dim = wrap_dim(dim, input.dim())
     sizes = list(sizes)
@@ -405,13 +411,13 @@ def unflatten(input: Any, dim: int, sizes: Any) -> Any:
 
 
 @composite("diagflat(Tensor self, int offset=0) -> Tensor", method=True)
-def diagflat(input: Any, offset: int = 0) -> Any:
+def diagflat(input: fb.Tensor, offset: int = 0) -> fb.Tensor:
     """A matrix with all elements on a diagonal."""
     return diag_embed(input.contiguous().view(-1), offset)
 
 
 @composite("diag_embed(Tensor self, int offset=0, int dim1=-2, int dim2=-1) -> Tensor", method=True)
-def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+def diag_embed(input: fb.Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> fb.Tensor:
     """Matrices in dimensions `dim1` and `dim2` whose diagonals are the last dimension of the input."""
     ndim = input.dim() + 1
     first, second = wrap_dim(dim1, ndim), wrap_dim(dim2, ndim)
@@ -427,7 +433,7 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
 
 
 @composite("take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor", method=True, out=True)
-def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
+def take_along_dim(input: fb.Tensor, indices: fb.Tensor, dim: int | None = None) -> fb.Tensor:
     """Elements at indices along a dimension (of the flattened input where None), other dimensions
     broadcast."""
     if indices.dtype != fb.int64:
@@ -466,7 +472,7 @@ def _long_name(t: Any) -> str:
 
 
 @composite("unravel_index(Tensor indices, int[] shape) -> Tensor[]", python=True)
-def unravel_index(indices: Any, shape: Any) -> tuple:
+def unravel_index(indices: fb.Tensor, shape: Sequence[int]) -> tuple:
     """Coordinates in a tensor of a shape from positions in its flattened form."""
     if not (not indices.is_complex() and not indices.is_floating_point() and indices.dtype != fb.bool):
         raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
@@ -484,13 +490,13 @@ def unravel_index(indices: Any, shape: Any) -> tuple:
 
 
 @composite("argwhere(Tensor self) -> Tensor", method=True)
-def argwhere(input: Any) -> Any:
+def argwhere(input: fb.Tensor) -> fb.Tensor:
     """Coordinates of the elements that are not zero, as rows."""
     return input.nonzero()
 
 
 @composite("nonzero_static(Tensor self, *, int size, int fill_value=-1) -> Tensor", method=True, out=True)
-def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Any:
+def nonzero_static(input: fb.Tensor, *, size: int, fill_value: int = -1) -> fb.Tensor:
     """The first `size` rows of `nonzero`, filled up with `fill_value`."""
     if size < 0:
         raise RuntimeError("nonzero_static: 'size' must be an non-negative integer")
@@ -558,7 +564,7 @@ for _name, _schema in _COPIES.items():
 
 
 @composite("sum_to_size(Tensor self, int[] size) -> Tensor", function=False, method=True)
-def sum_to_size(input: Any, *size: Any) -> Any:
+def sum_to_size(input: fb.Tensor, *size: int | Sequence[int]) -> fb.Tensor:
     """The sum over what broadcasting from `size` to the input's shape has repeated."""
     if len(size) == 1 and not isinstance(size[0], int):
         size = tuple(size[0])
@@ -574,18 +580,18 @@ def sum_to_size(input: Any, *size: Any) -> Any:
 
 
 @composite("unsafe_chunk(Tensor self, int chunks, int dim=0) -> Tensor[]", method=True)
-def unsafe_chunk(input: Any, chunks: int, dim: int = 0) -> tuple:
+def unsafe_chunk(input: fb.Tensor, chunks: int, dim: int = 0) -> tuple:
     """`chunk`."""
     return input.chunk(chunks, dim)
 
 
 @composite("unsafe_split(Tensor self, int split_size, int dim=0) -> Tensor[]", method=True)
-def unsafe_split(input: Any, split_size: int, dim: int = 0) -> tuple:
+def unsafe_split(input: fb.Tensor, split_size: int, dim: int = 0) -> tuple:
     """`split`."""
     return input.split(split_size, dim)
 
 
 @composite("unsafe_split_with_sizes(Tensor self, int[] split_sizes, int dim=0) -> Tensor[]", method=True)
-def unsafe_split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tuple:
+def unsafe_split_with_sizes(input: fb.Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple:
     """`split_with_sizes`."""
     return input.split(split_sizes, dim)

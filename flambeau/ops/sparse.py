@@ -14,7 +14,7 @@ def _as_index(x: Any) -> Any:
     return x if isinstance(x, fb.Tensor) else fb.tensor(x, dtype=fb.int64)
 
 
-def _as_values(x: Any, dtype: Any, device: Any) -> Any:
+def _as_values(x: Any, dtype: fb.dtype | None, device: fb.device | str | int | None) -> Any:
     t = x if isinstance(x, fb.Tensor) else fb.tensor(x)
     if dtype is not None or device is not None:
         t = t.to(device=device, dtype=dtype)
@@ -28,10 +28,9 @@ def _checked(check: bool | None) -> bool:
 
 
 def sparse_coo_tensor(
-    indices: Any = None, values: Any = None, size: Sequence[int] | None = None, *, dtype: Any = None,
-    device: Any = None,
-    pin_memory: bool = False, requires_grad: bool = False, check_invariants: bool | None = None,
-    is_coalesced: bool | None = None,
+    indices: Any = None, values: Any = None, size: Sequence[int] | None = None, *,
+    dtype: fb.dtype | None = None, device: fb.device | str | int | None = None, pin_memory: bool = False,
+    requires_grad: bool = False, check_invariants: bool | None = None, is_coalesced: bool | None = None,
 ) -> Any:  # fmt: skip
     """A tensor of coordinates (dimensions, n) and values (n, …), which add up where coordinates are equal.
 
@@ -87,8 +86,8 @@ def sparse_coo_tensor(
 
 def sparse_compressed_tensor(
     compressed_indices: Any, plain_indices: Any, values: Any, size: Sequence[int] | None = None, *,
-    dtype: Any = None, layout: Any = None,
-    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+    dtype: fb.dtype | None = None, layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None, pin_memory: bool = False, requires_grad: bool = False,
     check_invariants: bool | None = None,
 ) -> Any:  # fmt: skip
     """A CSR or CSC tensor, by `layout`."""
@@ -141,7 +140,9 @@ def sparse_csc_tensor(
     function=False,
     method=True,
 )
-def to_dense(input: Any, dtype: Any = None, *, masked_grad: bool | None = None) -> Any:
+def to_dense(
+    input: fb.Tensor, dtype: fb.dtype | None = None, *, masked_grad: bool | None = None
+) -> fb.Tensor:
     """The tensor itself: it is strided."""
     return input if dtype is None else input.to(dtype)
 
@@ -152,13 +153,13 @@ def to_dense(input: Any, dtype: Any = None, *, masked_grad: bool | None = None) 
     method=True,
 )
 def to_sparse(
-    input: Any,
+    input: fb.Tensor,
     sparse_dim: Any = None,
     *,
-    layout: Any = None,
+    layout: fb.layout | None = None,
     blocksize: Any = None,
     dense_dim: int | None = None,
-) -> Any:
+) -> fb.Tensor:
     """A sparse tensor of what is not zero; `sparse_dim` is the number of dimensions that coordinates
     count."""
     from ..sparse.tensor import from_dense
@@ -170,25 +171,25 @@ def to_sparse(
 
 
 @composite("to_sparse_csr(Tensor self, int? dense_dim=None) -> Tensor", function=False, method=True)
-def to_sparse_csr(input: Any, dense_dim: int | None = None) -> Any:
+def to_sparse_csr(input: fb.Tensor, dense_dim: int | None = None) -> fb.Tensor:
     """Compressed rows of what is not zero."""
     return to_sparse(input).to_sparse_csr()
 
 
 @composite("to_sparse_csc(Tensor self, int? dense_dim=None) -> Tensor", function=False, method=True)
-def to_sparse_csc(input: Any, dense_dim: int | None = None) -> Any:
+def to_sparse_csc(input: fb.Tensor, dense_dim: int | None = None) -> fb.Tensor:
     """Compressed columns of what is not zero."""
     return to_sparse(input).to_sparse_csc()
 
 
 @composite("to_sparse_coo(Tensor self) -> Tensor", function=False, method=True)
-def to_sparse_coo(input: Any) -> Any:
+def to_sparse_coo(input: fb.Tensor) -> fb.Tensor:
     """Coordinates of what is not zero."""
     return to_sparse(input)
 
 
 @composite("sparse_mask(Tensor self, Tensor mask) -> Tensor", function=False, method=True)
-def sparse_mask(input: Any, mask: Any) -> Any:
+def sparse_mask(input: fb.Tensor, mask: fb.Tensor) -> fb.Tensor:
     """Values at the places that a sparse tensor stores."""
     from ..sparse import masked_by
 
@@ -196,13 +197,13 @@ def sparse_mask(input: Any, mask: Any) -> Any:
 
 
 @composite("dense_dim(Tensor self) -> int", function=False, method=True)
-def dense_dim(input: Any) -> int:
+def dense_dim(input: fb.Tensor) -> int:
     """Number of dimensions that are not counted by coordinates: all of them."""
     return input.dim()
 
 
 @composite("sparse_dim(Tensor self) -> int", function=False, method=True)
-def sparse_dim(input: Any) -> int:
+def sparse_dim(input: fb.Tensor) -> int:
     """Number of dimensions that are counted by coordinates: none."""
     return 0
 
@@ -227,12 +228,12 @@ _only_sparse("row_indices", "expected sparse column compressed tensor layout but
 
 
 @composite("dsmm(Tensor self, Tensor mat2) -> Tensor", out=True)
-def dsmm(input: Any, mat2: Any) -> Any:
+def dsmm(input: fb.Tensor, mat2: fb.Tensor) -> fb.Tensor:
     """Product of a sparse and a dense matrix."""
     return fb.mm(input, mat2)
 
 
 @composite("smm(Tensor self, Tensor mat2) -> Tensor", method=True)
-def smm(input: Any, mat2: Any) -> Any:
+def smm(input: fb.Tensor, mat2: fb.Tensor) -> fb.Tensor:
     """Product of a sparse and a dense matrix, as a sparse one."""
     return to_sparse(fb.mm(input, mat2))

@@ -58,14 +58,19 @@ for _name in ("sparse_resize_", "sparse_resize_and_clear_"):
     method=True,
 )
 def slice_inverse(
-    input: Any, src: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
-) -> Any:
+    input: fb.Tensor,
+    src: fb.Tensor,
+    dim: int = 0,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
+) -> fb.Tensor:
     """The view of `input`'s memory in the geometry of `src`, which `input` was sliced from."""
     return input.as_strided(src.size(), src.stride(), src.storage_offset())
 
 
 @composite("dequantize(Tensor self) -> Tensor", method=True)
-def dequantize(input: Any) -> Any:
+def dequantize(input: fb.Tensor) -> fb.Tensor:
     """Floating point numbers of a tensor; there are no quantized tensors here, so a conversion to float32."""
     return input.to(fb.float32)
 
@@ -85,7 +90,7 @@ def _map2(input: Any, x: Any, y: Any, callable: Callable) -> Any:
 @composite(
     "map2_(Tensor(a!) self, Tensor x, Tensor y, Callable callable) -> Tensor(a!)", function=False, method=True
 )
-def map2_(input: Any, x: Any, y: Any, callable: Callable) -> Any:
+def map2_(input: fb.Tensor, x: fb.Tensor, y: fb.Tensor, callable: Callable) -> fb.Tensor:
     """Replace every element by ``callable(element, x's, y's)``; slow."""
     return _map2(input, x, y, callable)
 
@@ -94,7 +99,9 @@ def map2_(input: Any, x: Any, y: Any, callable: Callable) -> Any:
     "batch_norm_update_stats(Tensor input, Tensor? running_mean, Tensor? running_var, float momentum) ->"
     " (Tensor, Tensor)"
 )
-def batch_norm_update_stats(input: Any, running_mean: Any, running_var: Any, momentum: float) -> tuple:
+def batch_norm_update_stats(
+    input: fb.Tensor, running_mean: fb.Tensor | None, running_var: fb.Tensor | None, momentum: float
+) -> tuple:
     """Mean and variance of each channel; the running ones are moved towards them (Bessel-corrected)."""
     dims = [d for d in range(input.dim()) if d != 1]
     mean, var = input.mean(dims), input.var(dims, correction=0)
@@ -111,12 +118,12 @@ def from_file(
     shared: bool | None = None,
     size: int | None = 0,
     *,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
+    dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None,
     pin_memory: bool | None = None,
     requires_grad: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """A vector whose memory is a file (memory-mapped).
 
     With `shared`, writes reach the file, which is made or made longer; otherwise they stay in this process.
@@ -167,12 +174,12 @@ def cond(pred: Any, true_fn: Callable, false_fn: Callable, operands: tuple | lis
 
 
 def lobpcg(
-    A: Any,
+    A: fb.Tensor,
     k: int | None = None,
-    B: Any = None,
-    X: Any = None,
+    B: fb.Tensor | None = None,
+    X: fb.Tensor | None = None,
     n: int | None = None,
-    iK: Any = None,
+    iK: fb.Tensor | None = None,
     niter: int | None = None,
     tol: float | None = None,
     largest: bool | None = None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import flambeau as fb
 
@@ -19,12 +18,12 @@ def _made(
     name: str,
     M: int,
     sym: bool,
-    dtype: Any,
-    layout: Any,
-    device: Any,
+    dtype: fb.dtype | None,
+    layout: fb.layout | None,
+    device: fb.device | str | int | None,
     requires_grad: bool,
     shape: Callable,
-) -> Any:
+) -> fb.Tensor:
     """Checks the arguments and samples ``shape(positions, last position)`` at M points; a period more where
     not symmetric."""
     if M < 0:
@@ -47,7 +46,7 @@ def _cosines(a: Iterable[float]) -> Callable:
     """Sum of cosines with alternating signs."""
     weights = list(a)
 
-    def shape(k: Any, last: float) -> Any:
+    def shape(k: fb.Tensor, last: float) -> fb.Tensor:
         return sum((-1) ** i * w * fb.cos(k * (2 * math.pi * i / last)) for i, w in enumerate(weights))
 
     return shape
@@ -58,11 +57,11 @@ def general_cosine(
     *,
     a: Iterable[float],
     sym: bool = True,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
+    dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None,
     requires_grad: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """Sum of cosines with weights `a` and alternating signs."""
     if not isinstance(a, (list, tuple)) and not hasattr(a, "__iter__"):
         raise TypeError("Coefficients must be a list/tuple")
@@ -77,11 +76,11 @@ def general_hamming(
     *,
     alpha: float = 0.54,
     sym: bool = True,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
+    dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None,
     requires_grad: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """``alpha - (1 - alpha) cos``."""
     return general_cosine(
         M,
@@ -98,11 +97,11 @@ def hamming(
     M: int,
     *,
     sym: bool = True,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
+    dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None,
     requires_grad: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """Hamming window."""
     return general_hamming(M, sym=sym, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad)
 
@@ -111,11 +110,11 @@ def hann(
     M: int,
     *,
     sym: bool = True,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
+    dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None,
     requires_grad: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """Hann window."""
     return general_hamming(
         M, alpha=0.5, sym=sym, dtype=dtype, layout=layout, device=device, requires_grad=requires_grad
@@ -126,11 +125,11 @@ def blackman(
     M: int,
     *,
     sym: bool = True,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
+    dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None,
     requires_grad: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """Blackman window."""
     return general_cosine(
         M,
@@ -147,11 +146,11 @@ def nuttall(
     M: int,
     *,
     sym: bool = True,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
+    dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None,
     requires_grad: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """Nuttall's four-term window (Nuttall, 1981)."""
     weights = [0.3635819, 0.4891775, 0.1365995, 0.0106411]
     return general_cosine(
@@ -163,14 +162,14 @@ def bartlett(
     M: int,
     *,
     sym: bool = True,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
+    dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None,
     requires_grad: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """Triangle from 0 to 1 and back."""
 
-    def shape(k: Any, last: float) -> Any:
+    def shape(k: fb.Tensor, last: float) -> fb.Tensor:
         return 1 - fb.abs(k * (2 / last) - 1)
 
     return _made("bartlett", M, sym, dtype, layout, device, requires_grad, shape)
@@ -180,14 +179,14 @@ def cosine(
     M: int,
     *,
     sym: bool = True,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
+    dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None,
     requires_grad: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """Half a period of a sine, sampled at the middles of its parts."""
 
-    def shape(k: Any, last: float) -> Any:
+    def shape(k: fb.Tensor, last: float) -> fb.Tensor:
         return fb.sin((k + 0.5) * (math.pi / (last + 1)))
 
     return _made("cosine", M, sym, dtype, layout, device, requires_grad, shape)
@@ -199,18 +198,18 @@ def exponential(
     center: float | None = None,
     tau: float = 1.0,
     sym: bool = True,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
+    dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None,
     requires_grad: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """``exp(-|k - center| / tau)``."""
     if tau <= 0:
         raise ValueError(f"Tau must be positive, got: {tau} instead.")
     if sym and center is not None:
         raise ValueError("Center must be None for symmetric windows")
 
-    def shape(k: Any, last: float) -> Any:
+    def shape(k: fb.Tensor, last: float) -> fb.Tensor:
         return fb.exp(-fb.abs(k - (last / 2 if center is None else center)) / tau)
 
     return _made("exponential", M, sym, dtype, layout, device, requires_grad, shape)
@@ -221,16 +220,16 @@ def gaussian(
     *,
     std: float = 1.0,
     sym: bool = True,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
+    dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None,
     requires_grad: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """``exp(-(k - middle)^2 / (2 std^2))``."""
     if std <= 0:
         raise ValueError(f"Standard deviation must be positive, got: {std} instead.")
 
-    def shape(k: Any, last: float) -> Any:
+    def shape(k: fb.Tensor, last: float) -> fb.Tensor:
         return fb.exp(-(((k - last / 2) / (std * math.sqrt(2))) ** 2))
 
     return _made("gaussian", M, sym, dtype, layout, device, requires_grad, shape)
@@ -241,11 +240,11 @@ def kaiser(
     *,
     beta: float = 12.0,
     sym: bool = True,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
+    dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None,
     requires_grad: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """Kaiser window: a Bessel function of a half circle."""
     if beta < 0:
         raise ValueError(f"beta must be non-negative, got: {beta} instead.")
@@ -253,7 +252,7 @@ def kaiser(
 
 
 def _kaiser(beta: float) -> Callable:
-    def shape(k: Any, last: float) -> Any:
+    def shape(k: fb.Tensor, last: float) -> fb.Tensor:
         circle = (1 - (2 * k / last - 1) ** 2).clamp_min(0).sqrt()
         return fb.i0(beta * circle) / fb.i0(fb.tensor(beta, dtype=fb.float64))
 
@@ -264,12 +263,12 @@ def _old(
     name: str,
     size: int,
     periodic: bool,
-    dtype: Any,
-    layout: Any,
-    device: Any,
+    dtype: fb.dtype | None,
+    layout: fb.layout | None,
+    device: fb.device | str | int | None,
     requires_grad: bool,
     shape: Callable,
-) -> Any:
+) -> fb.Tensor:
     """What the windows of the package itself share."""
     if size < 0:
         raise RuntimeError(f"{name} requires non-negative window_length, got window_length={size}")
@@ -290,12 +289,12 @@ def hann_window(
     window_length: int,
     periodic: bool = True,
     *,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
+    dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None,
     pin_memory: bool = False,
     requires_grad: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """Hann window."""
     return _old(
         "hann_window", window_length, periodic, dtype, layout, device, requires_grad, _cosines([0.5, 0.5])
@@ -308,12 +307,12 @@ def hamming_window(
     alpha: float = 0.54,
     beta: float = 0.46,
     *,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
+    dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None,
     pin_memory: bool = False,
     requires_grad: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """``alpha - beta cos``."""
     return _old(
         "hamming_window",
@@ -331,12 +330,12 @@ def blackman_window(
     window_length: int,
     periodic: bool = True,
     *,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
+    dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None,
     pin_memory: bool = False,
     requires_grad: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """Blackman window."""
     return _old(
         "blackman_window",
@@ -354,12 +353,12 @@ def bartlett_window(
     window_length: int,
     periodic: bool = True,
     *,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
+    dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None,
     pin_memory: bool = False,
     requires_grad: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """Triangle from 0 to 1 and back."""
     return _old(
         "bartlett_window",
@@ -378,11 +377,11 @@ def kaiser_window(
     periodic: bool = True,
     beta: float = 12.0,
     *,
-    dtype: Any = None,
-    layout: Any = None,
-    device: Any = None,
+    dtype: fb.dtype | None = None,
+    layout: fb.layout | None = None,
+    device: fb.device | str | int | None = None,
     pin_memory: bool = False,
     requires_grad: bool = False,
-) -> Any:
+) -> fb.Tensor:
     """Kaiser window."""
     return _old("kaiser_window", window_length, periodic, dtype, layout, device, requires_grad, _kaiser(beta))
