@@ -1,7 +1,7 @@
 """Operators that `vmap` refuses, in PyTorch's words.
 
-The shapes of their results would differ between samples, or they would write one sample after the other into a
-tensor that all share.
+The shapes of their results would differ between samples, or they would write one sample after the other
+into a tensor that all share.
 """
 
 from __future__ import annotations
