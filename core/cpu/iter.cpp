@@ -120,7 +120,7 @@ using Few = Small<int64_t, 6>;
 // written down for every element. False where none of these fits.
 static bool run_repeated(Loop loop, const Few& size, const Few* stride, std::span<const Strided> ops, char* const* base,
                          const void* params, int64_t grain) {
-    constexpr int64_t kBytes = 4096;
+    constexpr int64_t kBytes = 8192, kTile = 2048;
     const int n_ops = int(ops.size());
     constexpr int64_t kLongestSpread = 64;
     bool again[kMaxOperands] = {}, spread[kMaxOperands] = {}, any = false;
@@ -138,6 +138,11 @@ static bool run_repeated(Loop loop, const Few& size, const Few* stride, std::spa
     if (!any || times < 4) return false;
     int64_t outer = 1;
     for (size_t d = 2; d < size.size(); ++d) outer *= size[d];
+    // A strip that is another one at every outer position is not worth more than a few copies.
+    int64_t copies = times;
+    for (int k = 0; k < n_ops; ++k)
+        for (size_t d = 2; again[k] && d < size.size(); ++d)
+            if (stride[k][d]) copies = std::min(times, std::max<int64_t>(4, kTile / (item * size[0])));
     auto work = [&](int64_t begin, int64_t end) {  // over the rows of all outer positions
         alignas(64) char buffer[kMaxOperands][kBytes + kPast];
         const char* written[kMaxOperands] = {};  // what the buffers hold
@@ -160,7 +165,7 @@ static bool run_repeated(Loop loop, const Few& size, const Few* stride, std::spa
                 const int64_t bytes = ops[size_t(k)].item;
                 const char* const from = p[k];
                 if (again[k] && written[k] != from) {
-                    const int64_t once = size[0] * bytes, all = times * once;
+                    const int64_t once = size[0] * bytes, all = copies * once;
                     if (stride[k][0] == bytes) std::memcpy(buffer[k], from, size_t(once));
                     else
                         for (int64_t i = 0; i < size[0]; ++i)
@@ -175,7 +180,11 @@ static bool run_repeated(Loop loop, const Few& size, const Few* stride, std::spa
                 st[k] = bytes;
             }
             rows_written = rows;
-            loop(p, st, rows * size[0], params);
+            for (int64_t done = 0; done < rows; done += copies) {
+                loop(p, st, std::min(copies, rows - done) * size[0], params);
+                for (int k = 0; k < n_ops; ++k)
+                    if (!again[k]) p[k] += copies * size[0] * st[k];
+            }
             begin += rows;
         }
     };

@@ -298,8 +298,17 @@ Tensor flip(const Tensor& x, IntSpan dims) {
 // The destination lies a little ahead of the source in its page: copied forwards, every load would look like that of a
 // byte just stored.
 void copy_backwards(char* to, const char* from, int64_t n) {
-    constexpr int64_t kPiece = 256;
-    for (; n >= kPiece; n -= kPiece) std::memcpy(to + n - kPiece, from + n - kPiece, kPiece);
+    using Register [[gnu::vector_size(16)]] = int64_t;
+    constexpr int64_t kWidth = sizeof(Register), kPiece = 4 * kWidth;
+    for (; n >= kPiece; n -= kPiece) {
+        const char* const p = from + n - kPiece;
+        char* const q = to + n - kPiece;
+        Register a, b, c, d;  // a constant length would become a slow string instruction
+        std::memcpy(&a, p, kWidth), std::memcpy(&b, p + kWidth, kWidth);
+        std::memcpy(&c, p + 2 * kWidth, kWidth), std::memcpy(&d, p + 3 * kWidth, kWidth);
+        std::memcpy(q, &a, kWidth), std::memcpy(q + kWidth, &b, kWidth);
+        std::memcpy(q + 2 * kWidth, &c, kWidth), std::memcpy(q + 3 * kWidth, &d, kWidth);
+    }
     std::memcpy(to, from, size_t(n));
 }
 Tensor rolled(const Tensor& x0, int64_t dim, int64_t shift) {
