@@ -1,4 +1,5 @@
 #include "cpu/gemm.h"
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <optional>
@@ -127,16 +128,17 @@ void gemm_blas(int64_t m, int64_t n, int64_t k, T alpha, Matrix a, Matrix b, T b
       &beta, c, &ldc, 1, 1);
 }
 
-// A matmul primitive: C = A·B + bias (which may be null), or A·B added to C. False when the operands' memory is not
-// what it takes.
-bool gemm_primitive(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, bool add, void* c,
-                    int64_t ldc, const void* bias, BatchStrides step) {
+// A matmul primitive: C = alpha·A·B + beta·C, or + bias (which may be null) with factors of one and zero. False when
+// the operands' memory is not what it takes.
+bool gemm_primitive(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, float alpha,
+                    float beta, void* c, int64_t ldc, const void* bias, BatchStrides step) {
     Operand oa, ob;
     if (!fits(a, m, k, oa) || !fits(b, k, n, ob)) return false;
     if (batch > 1 && (step.a <= 0 || step.b <= 0)) return false;
     dnn::Key key(dnn::kMatmul);
     for (int64_t v : {int64_t(type), batch, m, n, k, oa.ld, ob.ld, int64_t(oa.trans), int64_t(ob.trans), ldc, step.a,
-                      step.b, step.c, int64_t(add), int64_t(bias != nullptr)})
+                      step.b, step.c, int64_t(std::bit_cast<uint32_t>(alpha)), int64_t(std::bit_cast<uint32_t>(beta)),
+                      int64_t(bias != nullptr)})
         key.add(v);
     const dnn::PlanPtr p = dnn::cached<dnn::Plan>(key, [&] {
         const auto desc = [&](int64_t rows, int64_t cols, int64_t ld, bool trans, int64_t between) {
@@ -147,11 +149,10 @@ bool gemm_primitive(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, 
         const dnn::Desc da = desc(m, k, oa.ld, oa.trans, step.a), db = desc(k, n, ob.ld, ob.trans, step.b),
                         dc = desc(m, n, ldc, false, step.c);
         dnnl::primitive_attr attr = dnn::user_scratchpad();
-        if (add) {
-            dnnl::post_ops sum;
-            sum.append_sum(1.0f);
-            attr.set_post_ops(sum);
-        }
+        dnnl::post_ops after;
+        if (alpha != 1) after.append_eltwise(dnnl::algorithm::eltwise_linear, alpha, 0);
+        if (beta != 0) after.append_sum(beta);
+        if (after.len()) attr.set_post_ops(after);
         std::vector<dnn::Plan::Slot> slots{{DNNL_ARG_SRC, da}, {DNNL_ARG_WEIGHTS, db}, {DNNL_ARG_DST, dc}};
         if (bias) {
             const int64_t sizes[] = {1, n};
@@ -168,12 +169,11 @@ bool gemm_primitive(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, 
     return true;
 }
 
-// bfloat16 where the CPU has the instructions; false when it has not, or for other factors than one.
+// bfloat16 where the CPU has the instructions; false when it has not.
 bool gemm_bf16(int64_t batch, int64_t m, int64_t n, int64_t k, const Scalar& alpha, Matrix a, Matrix b,
                const Scalar& beta, void* c, int64_t ldc, const void* bias, BatchStrides step) {
-    const bool add = beta.equals(1);
-    return dnn::has_bf16() && k > 0 && alpha.equals(1) && (add || beta.is_zero()) && !(add && bias) &&
-           gemm_primitive(DType::bf16, batch, m, n, k, a, b, add, c, ldc, bias, step);
+    if (!dnn::has_bf16() || k == 0 || (bias && !(alpha.equals(1) && beta.is_zero()))) return false;
+    return gemm_primitive(DType::bf16, batch, m, n, k, a, b, alpha.to<float>(), beta.to<float>(), c, ldc, bias, step);
 }
 
 // How many threads share the rows of C and how many its columns: the least time of the slowest, where every thread
@@ -251,7 +251,7 @@ bool gemm_large(const GemmBlock& g) {
     if (!fits(a, g.m, g.k, oa) || !fits(b, g.k, g.n, ob)) return false;
     const bool add = g.beta == 1;
     if (ob.trans && g.alpha == 1 && (add || g.beta == 0) && !(add && g.bias))
-        return gemm_primitive(DType::f32, 1, g.m, g.n, g.k, a, b, add, g.c, g.c_row, g.bias, {});
+        return gemm_primitive(DType::f32, 1, g.m, g.n, g.k, a, b, 1, add ? 1 : 0, g.c, g.c_row, g.bias, {});
     if (g.bias) start_rows(g.c, g.c_row, g.m, g.n, g.bias, sizeof(float));
     const LongWork unlocked;
     const dnnl_status_t s = dnnl_sgemm(oa.trans ? 'T' : 'N', ob.trans ? 'T' : 'N', g.m, g.n, g.k, g.alpha,

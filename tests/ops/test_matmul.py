@@ -200,3 +200,14 @@ CASES = [
 @pytest.mark.parametrize(("function", "inputs", "golden"), CASES)
 def test_values(function, inputs, golden):
     same_digest(digest(function, *inputs()), golden)
+
+
+@pytest.mark.parametrize("alpha, beta", [(1, 0.3), (2.5, 0.5), (-4.775, 2.03), (0, 1), (2, 0)])
+def test_bfloat16_products_with_factors_round_once(alpha, beta):
+    fb.manual_seed(0)
+    for m, k, n in ((3, 5, 4), (40, 30, 50)):
+        a, b, c = (fb.randn(s).bfloat16() for s in ((m, k), (k, n), (m, n)))
+        want = alpha * (a.double() @ b.double()) + beta * c.double()
+        for right in (b, b.T.contiguous().T):
+            got = fb.addmm(c, a, right, beta=beta, alpha=alpha)
+            assert ((got.double() - want).abs() <= 8e-3 * (want.abs() + 0.1)).all()
