@@ -151,11 +151,11 @@ def trace_call(
         if check:
             back()
             with fb.no_grad():
-                wanted = call(leaves)
+                wanted = call(_copies(leaves))
             back()
             by_name = {name: t for t in state.values() if (name := names.get(id(t)))}
             with fb.no_grad():
-                given = program.run([args, kwargs], by_name.__getitem__)
+                given = program.run(put_together(structure, _copies(leaves)), by_name.__getitem__)
             _compare(wanted, given, tolerance)
     finally:
         fb.set_rng_state(after[0])
@@ -164,6 +164,12 @@ def trace_call(
                 if t.shape == content.shape:
                     t.detach().copy_(content)
     return program
+
+
+def _copies(tensors: list) -> list:
+    """Tensors that a function may write to; what was one tensor stays one."""
+    made = {id(t): t.detach().clone().requires_grad_(t.requires_grad) for t in tensors}
+    return [made[id(t)] for t in tensors]
 
 
 def _compare(wanted: Any, given: Any, tolerance: float) -> None:

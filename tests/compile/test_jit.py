@@ -243,3 +243,17 @@ def test_errors_of_files(tmp_path):
         torch.jit.load(tmp_path / "script.pt")
     with pytest.raises(RuntimeError, match="not a ZIP archive"):
         torch.jit.load(io.BytesIO(b"nothing"))
+
+
+@pytest.mark.parametrize("change", [lambda x: x.mul_(3), lambda x: x.data.mul_(3)])
+def test_trace_of_a_function_that_writes_to_its_input(change):
+    def f(x):
+        change(x)
+        return x * 2
+
+    x = torch.ones(2, 3)
+    traced = torch.jit.trace(f, (x,))
+    assert x[0, 0] == 3  # run once to be recorded; the check works on copies
+    y = torch.ones(2, 3)
+    assert traced(y)[0, 0] == 6
+    assert y[0, 0] == 3
