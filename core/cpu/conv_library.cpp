@@ -46,7 +46,7 @@ struct Source {
     Order order;
 };
 Source source(const Tensor& t) {
-    if (const Image* i = hidden_image(t)) return {t, i->data, i->order};
+    if (const Image* i = hidden_image(t)) return {pinned(t), i->data, i->order};
     if (shows_channels_last(t)) return {t, t.data(), Order::ChannelsLast};
     const Tensor d = dense(t);
     return {d, d.data(), Order::Plain};

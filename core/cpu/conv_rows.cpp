@@ -89,7 +89,7 @@ Tensor result_like(const Tensor& operand, IntSpan sizes) {
     clear_filling(*hidden_image(r));
     return r;
 }
-Tensor readable(const Tensor& t) { return hidden_image(t) ? t : dense(t); }
+Tensor readable(const Tensor& t) { return hidden_image(t) ? pinned(t) : dense(t); }
 
 }  // namespace
 

@@ -61,7 +61,7 @@ void by_channels(const std::vector<float>& packed, float* w, int64_t channels, i
 Tensor in_rows(const Tensor& t) {
     const Image* i = hidden_image(t);
     return i && i->order != Order::ChannelsLast && block_of(i->order) % depthwise_loops().lanes == 0
-               ? t
+               ? pinned(t)
                : image_in(t, preferred_order());
 }
 

@@ -16,7 +16,12 @@ void settle_views(TensorSpan tensors) {
 
 Tensor image_in(const Tensor& t, Order order) {
     const Image* i = hidden_image(t);
-    return i && i->order == order ? t : hide(dense(t), order);
+    return i && i->order == order ? pinned(t) : hide(dense(t), order);
+}
+
+Ptr<Image> held_in(const Tensor& t, Order order) {
+    Ptr<Image> i = hold_image(t);
+    return i && i->order == order ? i : hold_image(hide(dense(t), order));
 }
 
 Pictures::Pictures(const Image& i) : data(i.data) {
@@ -25,9 +30,9 @@ Pictures::Pictures(const Image& i) : data(i.data) {
     count = i.sizes[0] * (last ? 1 : i.padded_channels() / width);
 }
 
-Image* float_image(const Tensor& t, int64_t n) {
-    Image* i = hidden_image(t);
-    return i && i->dtype == DType::f32 && t.dim() == n + 2 ? i : nullptr;
+Ptr<Image> float_image(const Tensor& t, int64_t n) {
+    Ptr<Image> i = hold_image(t);
+    return i && i->dtype == DType::f32 && t.dim() == n + 2 ? i : Ptr<Image>();
 }
 
 }  // namespace fb::cpu

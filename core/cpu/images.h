@@ -13,8 +13,11 @@ Order preferred_order();
 // storages that are read through views are turned back now.
 void settle_views(TensorSpan tensors);
 
-// `t` in an order: itself, or a copy.
+// `t` in an order: pinned, or a copy.
 Tensor image_in(const Tensor& t, Order order);
+
+// The image of `t` in an order, or of a copy.
+Ptr<Image> held_in(const Tensor& t, Order order);
 
 // An image walked as `count` pictures of rows of `width` channels, one row a position: a picture is what one sample has
 // in one block (or in all channels, channels last).
@@ -29,6 +32,6 @@ struct Pictures {
 };
 
 // The image of a float tensor with n spatial dimensions, if it is one.
-Image* float_image(const Tensor& t, int64_t n);
+Ptr<Image> float_image(const Tensor& t, int64_t n);
 
 }  // namespace fb::cpu

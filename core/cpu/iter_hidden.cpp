@@ -49,7 +49,7 @@ static std::vector<float> channel_rows(const Tensor& t, const Image& model) {
 namespace {
 // One input of the loop: a number, an image, or a row of channels for each sample.
 struct Part {
-    Tensor keep;
+    Ptr<Image> image;
     std::vector<float> rows;
     float number = 0;
     char* data = nullptr;
@@ -90,11 +90,11 @@ static void run_pictures(Loop loop, const Image& model, char* out, std::span<con
 
 Tensor elementwise_hidden(Loop loop, std::span<const Operand> inputs, const Out& out, const void* params,
                           int64_t grain) {
-    const Image* model = nullptr;
+    Ptr<Image> model;
     Dims sizes;
     for (const Operand& o : inputs)
         if (o.is_tensor() && !model) {
-            model = hidden_image(o.tensor());
+            model = hold_image(o.tensor());
             sizes = o.tensor().sizes();
         }
     if (!model) return {};
@@ -110,11 +110,10 @@ Tensor elementwise_hidden(Loop loop, std::span<const Operand> inputs, const Out&
         if (t->storage->image() && !hidden_image(t)) return {};
     }
     const Tensor* given = out.given();
-    Image* target = nullptr;
+    Ptr<Image> target;
     if (given) {  // in place, on the image itself
-        target = out.inplace() && inputs[0].is_tensor() && given->get() == inputs[0].tensor().get()
-                     ? hidden_image(*given)
-                     : nullptr;
+        target = out.inplace() && inputs[0].is_tensor() && given->get() == inputs[0].tensor().get() ? hold_image(*given)
+                                                                                                    : nullptr;
         if (!target) return {};
         model = target;
     }
@@ -129,13 +128,14 @@ Tensor elementwise_hidden(Loop loop, std::span<const Operand> inputs, const Out&
             part.data = reinterpret_cast<char*>(&part.number);
         } else if (const Tensor& t = inputs[i].tensor(); !hidden_image(t) && is_channel_wise(t, sizes)) {
             part.rows = channel_rows(t, *model);
+            rows = true;
         } else {
-            part.keep = image_in(t, model->order);
-            part.data = static_cast<char*>(hidden_image(part.keep)->data);
+            part.image = held_in(t, model->order);
+            part.data = static_cast<char*>(part.image->data);
             part.stride = 4;
         }
     }
-    char* to = static_cast<char*>(hidden_image(r)->data);
+    char* to = static_cast<char*>((target ? target.get() : hidden_image(r))->data);
     if (rows) {
         run_pictures(loop, *model, to, {parts, inputs.size()}, params);
         return r;

@@ -99,7 +99,7 @@ ReducePlan make_plan(const Tensor& x, uint64_t dims) {
 // Sums of a hidden image over all positions (and samples, and everything): it is folded as it lies, zeros that fill it
 // up included. Undefined for other dimensions.
 static Tensor fold_image(const char* name, const Tensor& x, uint64_t dims, bool keepdim) {
-    const Image* image = x.dim() > 2 ? float_image(x, x.dim() - 2) : nullptr;
+    const Ptr<Image> image = x.dim() > 2 ? float_image(x, x.dim() - 2) : nullptr;
     const uint64_t all = (uint64_t(1) << x.dim()) - 1, positions = all & ~uint64_t(3);
     const bool everything = (dims & all) == all;
     if (!image || (dims & positions) != positions || (dims & 2 && !everything)) return {};

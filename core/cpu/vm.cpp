@@ -2,7 +2,7 @@
 #include <cstring>
 #include "base/parallel.h"
 #include "tensor/allocator.h"
-#include "tensor/hidden.h"
+#include "cpu/images.h"
 
 namespace fb::cpu {
 
@@ -319,16 +319,16 @@ bool keeps_zero(const Chain& c, std::span<const Tensor> inputs, const Image& mod
 
 // All on images of one order (see tensor/hidden.h), or not at all.
 bool run_on_images(const Chain& c, IntSpan sizes, std::span<const Tensor> inputs, std::span<Tensor> outputs) {
-    const Image* model = nullptr;
+    Ptr<Image> model;
     for (const Tensor& t : inputs)
-        if (!model && t->storage->image()) model = hidden_image(t);
+        if (!model && t->storage->image()) model = hold_image(t);
     if (!model || !float_only(c) || !same(model->sizes, sizes)) return false;
     for (const Tensor& t : inputs) {
         if (t.numel() != 1 && !same(t.sizes(), sizes)) return false;
         if (t->storage->image() && !hidden_image(t)) return false;  // a view: reading it would take the image away
     }
     if (model->padded() && !keeps_zero(c, inputs, *model)) return false;
-    Small<Tensor, 8> keep;
+    Small<Ptr<Image>, 8> keep;
     Run run{c, {}, {}, {}};
     const Order order = model->order;
     const int64_t count = model->count();
@@ -341,12 +341,8 @@ bool run_on_images(const Chain& c, IntSpan sizes, std::span<const Tensor> inputs
             s.ptr = static_cast<char*>(t->data());
             s.strides.push_back(0);
         } else {
-            const Image* image = hidden_image(t);
-            if (!image || image->order != order) {
-                keep.push_back(hide(dense(t), order));
-                image = hidden_image(keep.back());
-            }
-            s.ptr = static_cast<char*>(image->data);
+            keep.push_back(held_in(t, order));
+            s.ptr = static_cast<char*>(keep.back()->data);
             s.strides.push_back(4);
         }
         run.sources.push_back(s);

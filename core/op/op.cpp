@@ -3,6 +3,7 @@
 #include <unordered_map>
 #include "op/out_types.h"
 #include "op/write_note.h"
+#include "tensor/bytes.h"
 
 namespace fb {
 
@@ -111,6 +112,7 @@ Tensor Out::result(IntSpan sizes, DType dtype, Device device) const {
                  "they have zero "
                  "elements. You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with "
                  "t.resize_(0)."));
+    (void)checked_bytes(sizes, dtype);
     const size_t bytes = size_t(storage_size(sizes, contiguous_strides(sizes), (*g)->offset)) * itemsize(dtype);
     if (bytes > (*g)->storage->nbytes()) (*g)->storage->resize(bytes);
     (*g)->set_contiguous(sizes);

@@ -4,6 +4,7 @@
 #include "autograd/back.h"
 #include "base/parallel.h"
 #include "cpu/pointwise.h"
+#include "tensor/bytes.h"
 #include "tensor/hidden.h"
 #include "cpu/iter.h"
 
@@ -393,7 +394,7 @@ Tensor alias(const Tensor& self) { return make_view(self, self.sizes(), self.str
 
 Tensor resize_(const Tensor& self, IntSpan size, std::optional<MemoryFormat>) {
     check(!self.requires_grad(), "cannot resize variables that require grad");
-    for (int64_t s : size) check(s >= 0, "Trying to create tensor with negative dimension ", s, ": ", size);
+    (void)checked_bytes(size, self.dtype());
     const size_t bytes = size_t(storage_size(size, contiguous_strides(size), self->offset)) * itemsize(self.dtype());
     if (bytes > self->storage->nbytes()) self->storage->resize(bytes);
     self->set_contiguous(size);

@@ -54,7 +54,15 @@ void by_float(DType t, F&& f) {
     else fail(ErrorKind::NotImplemented, "\"grid_sampler\" not implemented for '", scalar_name(t), "'");
 }
 
+// x and g are batch, channels, places; index and weight are batch, taps, points. The places themselves are believed.
+void check_sample(const Tensor& x, const Tensor& index, const Tensor* weight) {
+    check(x.dim() == 3 && index.dim() == 3 && x.size(0) == index.size(0) && index.dtype() == DType::i64 &&
+              (!weight || (same(weight->sizes(), index.sizes()) && weight->dtype() == x.dtype())),
+          "sampling expects values of shape (N, C, L), int64 indices of shape (N, K, P) and weights like these, got ",
+          x.sizes(), " and ", index.sizes());
+}
 Tensor sample(const Tensor& x0, const Tensor& index0, const Tensor& weight0) {
+    check_sample(x0, index0, &weight0);
     const Tensor x = dense(x0), index = dense(index0), weight = dense(weight0);
     const int64_t n = x.size(0), c = x.size(1), length = x.size(2), taps = index.size(1), points = index.size(2);
     const Tensor r = empty(Dims{n, c, points}, x.dtype(), x.device());
@@ -87,6 +95,9 @@ Tensor sample(const Tensor& x0, const Tensor& index0, const Tensor& weight0) {
     return r;
 }
 Tensor sample_backward(const Tensor& g0, const Tensor& index0, const Tensor& weight0, int64_t length) {
+    check_sample(g0, index0, &weight0);
+    check(g0.size(2) == index0.size(2), "sampling: a gradient of shape ", g0.sizes(), " for indices of shape ",
+          index0.sizes());
     const Tensor g = dense(g0), index = dense(index0), weight = dense(weight0);
     const int64_t n = g.size(0), c = g.size(1), taps = index.size(1), points = index.size(2);
     const Tensor r = empty(Dims{n, c, length}, g.dtype(), g.device());
@@ -135,6 +146,9 @@ Tensor sample_backward(const Tensor& g0, const Tensor& index0, const Tensor& wei
 }
 // [N, taps, P]: the product of a point's values and its tap's, summed over the channels.
 Tensor sample_products(const Tensor& g0, const Tensor& x0, const Tensor& index0) {
+    check_sample(x0, index0, nullptr);
+    check(g0.dtype() == x0.dtype() && same(g0.sizes(), Dims{x0.size(0), x0.size(1), index0.size(2)}),
+          "sampling: a gradient of shape ", g0.sizes(), " for values of shape ", x0.sizes());
     const Tensor g = dense(g0), x = dense(x0), index = dense(index0);
     const int64_t n = x.size(0), c = x.size(1), length = x.size(2), taps = index.size(1), points = index.size(2);
     const Tensor r = empty(index.sizes(), x.dtype(), x.device());

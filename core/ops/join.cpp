@@ -32,18 +32,18 @@ Tensor cat_images(TensorSpan all, IntSpan shape, int64_t dim) {
     for (const Tensor& t : all)
         if (!skipped(t) && t.size(1) % block) return {};
     settle_views(all);
-    std::vector<Tensor> images;
+    std::vector<Ptr<Image>> images;
     for (const Tensor& t : all)
-        if (!skipped(t)) images.push_back(image_in(t, order));
+        if (!skipped(t)) images.push_back(held_in(t, order));
     const Tensor r = make_hidden(shape, DType::f32, order);
     float* to = static_cast<float*>(hidden_image(r)->data);
     const int64_t row = shape[1] * spatial;
     parallel_for(shape[0], std::max<int64_t>(1, 32768 / std::max<int64_t>(1, row)), [&](int64_t begin, int64_t end) {
         for (int64_t n = begin; n < end; ++n) {
             float* q = to + n * row;
-            for (const Tensor& t : images) {
-                const int64_t part = t.size(1) * spatial;
-                std::memcpy(q, static_cast<float*>(hidden_image(t)->data) + n * part, size_t(part) * sizeof(float));
+            for (const Ptr<Image>& i : images) {
+                const int64_t part = i->channels() * spatial;
+                std::memcpy(q, static_cast<float*>(i->data) + n * part, size_t(part) * sizeof(float));
                 q += part;
             }
         }
@@ -52,7 +52,7 @@ Tensor cat_images(TensorSpan all, IntSpan shape, int64_t dim) {
 }
 // Channels [from, from + count) of an image as an image of its own; undefined where they are not whole blocks.
 Tensor channels_of(const Tensor& t, int64_t from, int64_t count) {
-    const Image* i = hidden_image(t);
+    const Ptr<Image> i = hold_image(t);
     if (!i || i->dtype != DType::f32 || i->order == Order::ChannelsLast || count == 0) return {};
     const int64_t block = block_of(i->order), spatial = i->spatial();
     if (from % block || count % block) return {};

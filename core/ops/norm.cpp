@@ -96,22 +96,20 @@ struct Laid {
     Tensor keep;
     const void* data;
     ChannelLayout layout;
+    Ptr<Image> image;
 };
 Laid lay(const Tensor& x) {
-    if (const Image* i = hidden_image(x)) return {x, i->data, ChannelLayout::of(*i)};
+    if (Ptr<Image> i = hold_image(x)) return {x, i->data, ChannelLayout::of(*i), i};
     if (user_channels_last(x)) {
         const Tensor rows = as_rows(x);
-        return {rows, rows.data(), ChannelLayout::rows(x.sizes())};
+        return {rows, rows.data(), ChannelLayout::rows(x.sizes()), {}};
     }
     const Tensor d = dense(x);
-    return {d, d.data(), ChannelLayout::plain(d.sizes())};
+    return {d, d.data(), ChannelLayout::plain(d.sizes()), {}};
 }
 // A fresh tensor laid out as x is.
-Tensor laid_like(const Tensor& x) {
-    if (const Image* i = hidden_image(x)) {
-        const Tensor r = make_hidden(x.sizes(), x.dtype(), i->order);
-        return r;
-    }
+Tensor laid_like(const Tensor& x, const Laid& laid) {
+    if (laid.image) return make_hidden(x.sizes(), x.dtype(), laid.image->order);
     return user_channels_last(x) ? empty_strided(x.sizes(), channels_last_strides(x.sizes()), x.dtype())
                                  : empty(x.sizes(), x.dtype());
 }
@@ -120,10 +118,10 @@ void* bytes_of(const Tensor& t) {
     return i ? i->data : t.data();
 }
 // g laid out as x is, with a copy if need be.
-Tensor bring(const Tensor& g, const Tensor& x) {
-    if (const Image* i = hidden_image(x)) {
+Tensor bring(const Tensor& g, const Tensor& x, const Laid& laid) {
+    if (laid.image) {
         const Image* j = hidden_image(g);
-        return j && j->same_layout(*i) ? g : hide(dense(g), i->order);
+        return j && j->same_layout(*laid.image) ? pinned(g) : hide(dense(g), laid.image->order);
     }
     const Tensor r = user_channels_last(x) ? as_rows(g) : dense(g);
     r.data();  // the plain bytes, should it have been hidden
@@ -201,7 +199,7 @@ Three native_batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const
         a[c] *= rstd[c];
         add[c] = c < size_t(channels) ? add[c] - mean[c] * a[c] : 0;
     }
-    const Tensor y = laid_like(x);
+    const Tensor y = laid_like(x, l);
     channel_scale(k, size, l.layout, l.data, bytes_of(y), a, add);
     if (!training) return {y, empty(saved, st), empty(saved, st)};
     return {y, tensor_of(mean, channels, st), tensor_of(rstd, channels, st)};
@@ -223,7 +221,7 @@ Three batch_norm_kernel(const BatchGradient& a, bool need_x) {
     const Tensor both[] = {a.x, a.g};
     settle_views(both);
     const Laid x = lay(a.x);
-    const Tensor g = bring(a.g, a.x);
+    const Tensor g = bring(a.g, a.x, x);
     const void* pg = bytes_of(g);
     const int64_t n = x.layout.padded();
     const double count = double(x.layout.count());
@@ -242,7 +240,7 @@ Three batch_norm_kernel(const BatchGradient& a, bool need_x) {
     }
     Tensor dx;
     if (need_x) {
-        dx = laid_like(a.x);
+        dx = laid_like(a.x, x);
         if (a.training) channel_combine(k, size, x.layout, pg, x.data, bytes_of(dx), scale, of_x, add);
         else channel_scale(k, size, x.layout, pg, bytes_of(dx), scale, Numbers(size_t(n), 0));
     }

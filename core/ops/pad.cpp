@@ -158,9 +158,42 @@ Planes planes_of(IntSpan in, IntSpan pad, Border how) {
     }
     return planes_of(in, std::move(from));
 }
+// True if there is anything to do.
+bool check_widths(IntSpan sizes, IntSpan pad, Border how) {
+    constexpr int64_t most = int64_t(1) << 56;
+    bool any = false;
+    for (size_t k = 0; k < pad.size() / 2; ++k) {
+        const size_t d = sizes.size() - 1 - k;
+        const int64_t n = sizes[d], before = pad[2 * k], after = pad[2 * k + 1];
+        check(std::abs(before / 2) < most && std::abs(after / 2) < most, "padding is too large: ", pad);
+        if (how == Border::reflect)
+            check(before < n && after < n,
+                  "Argument #4: Padding size should be less than the corresponding input dimension, but got: padding (",
+                  before, ", ", after, ") at dimension ", int64_t(d), " of input ", sizes);
+        if (how == Border::circular) {
+            check(before <= n && after <= n, "Padding value causes wrapping around more than once.");
+            check(n + before + after == 0 || n + std::min<int64_t>(before, 0) + std::min<int64_t>(after, 0) > 0,
+                  "Negative padding value is resulting in an empty dimension");
+        }
+        check(n + before + after >= (how == Border::circular ? 0 : 1), "input (", "W: ", n,
+              ") is too small. Calculated output W: ", n + before + after);
+        any = any || before || after;
+    }
+    return any;
+}
+Dims bordered_sizes(const char* name, IntSpan sizes, IntSpan pad, int64_t how) {
+    check(how >= 0 && how <= int64_t(Border::circular), name, ": there is no mode ", how);
+    check(pad.size() % 2 == 0 && pad.size() / 2 <= sizes.size(), name,
+          ": expected a pair of widths for each of at most ", int64_t(sizes.size()), " dimensions, got ", pad);
+    for (size_t k = 0; k < pad.size() / 2; ++k)
+        check(sizes[sizes.size() - 1 - k] > 0, name, ": padded dimensions must not be empty, got ", sizes);
+    check_widths(sizes, pad, Border(how));
+    Dims r = sizes;
+    for (size_t k = 0; k < pad.size() / 2; ++k) r[r.size() - 1 - k] += pad[2 * k] + pad[2 * k + 1];
+    return r;
+}
 Tensor bordered(const Tensor& x, IntSpan pad, int64_t how) {
-    Dims shape = x.sizes();
-    for (size_t k = 0; k < pad.size() / 2; ++k) shape[shape.size() - 1 - k] += pad[2 * k] + pad[2 * k + 1];
+    const Dims shape = bordered_sizes("_border", x.sizes(), pad, how);
     const Tensor r = empty(shape, x.dtype(), x.device());
     if (r.is_meta() || !r.numel()) return r;
     copy_planes(dense(x), r, planes_of(x.sizes(), pad, Border(how)), nullptr);
@@ -168,6 +201,8 @@ Tensor bordered(const Tensor& x, IntSpan pad, int64_t how) {
 }
 // The adjoint: every value goes back to where it was taken from.
 Tensor bordered_backward(const Tensor& g, IntSpan sizes, IntSpan pad, int64_t how) {
+    check(same(g.sizes(), bordered_sizes("_border_backward", sizes, pad, how)),
+          "_border_backward: a gradient of shape ", g.sizes(), " does not fit sizes ", sizes, " with padding ", pad);
     const Tensor r = op<"zeros">(sizes, g.dtype(), nullptr, g.device());
     if (r.is_meta() || !g.numel()) return r;
     const Tensor dg = dense(g);
@@ -205,24 +240,7 @@ Tensor border(const Tensor& x, IntSpan pad, Border how, const char* name) {
         check(x.sizes()[size_t(d)] > 0, "Expected ", dims + 1, "D or ", dims + 2,
               "D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: ",
               x.sizes());
-    bool any = false;
-    for (int64_t k = 0; k < dims; ++k) {
-        const int64_t d = x.dim() - 1 - k, n = x.sizes()[size_t(d)], before = pad[size_t(2 * k)],
-                      after = pad[size_t(2 * k + 1)];
-        if (how == Border::reflect)
-            check(before < n && after < n,
-                  "Argument #4: Padding size should be less than the corresponding input dimension, but got: padding (",
-                  before, ", ", after, ") at dimension ", d, " of input ", x.sizes());
-        if (how == Border::circular) {
-            check(before <= n && after <= n, "Padding value causes wrapping around more than once.");
-            check(n + before + after == 0 || n + std::min<int64_t>(before, 0) + std::min<int64_t>(after, 0) > 0,
-                  "Negative padding value is resulting in an empty dimension");
-        }
-        check(n + before + after >= (how == Border::circular ? 0 : 1), "input (", "W: ", n,
-              ") is too small. Calculated output W: ", n + before + after);
-        any = any || before || after;
-    }
-    return any ? op<"_border">(x, pad, int64_t(how)) : op<"clone">(x);
+    return check_widths(x.sizes(), pad, how) ? op<"_border">(x, pad, int64_t(how)) : op<"clone">(x);
 }
 template <Border How, int Dimensions>
 Tensor border_of(const Tensor& x, IntSpan pad) {

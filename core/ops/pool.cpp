@@ -170,7 +170,7 @@ std::tuple<Tensor, Tensor> largest(const Tensor& x, const PoolShape& s, bool wan
     const Dims sizes = result_sizes<n>(x, s);
     if (!want_indices && worth_hiding<n>(x, s)) return largest<n>(hide(x, preferred_order()), s, false);
     if (!want_indices && !s.adaptive) {
-        if (const Image* image = float_image(x, n)) {
+        if (const Ptr<Image> image = float_image(x, n)) {
             const Tensor y = make_hidden(sizes, DType::f32, image->order);
             each_picture(*image, y, [&](const float* a, float* b, int64_t w) { pool_loops().max_rows(s, a, b, w); });
             return {y, Tensor()};
@@ -239,7 +239,7 @@ Tensor max_pool_gradient(Back& b) {
     const Tensor both[] = {x, b.g};
     settle_views(both);
     const Tensor input = !tls.grad && worth_hiding<n>(x, s) ? hide(x, preferred_order()) : x;
-    if (const Image* image = tls.grad ? nullptr : float_image(input, n)) {
+    if (const Ptr<Image> image = tls.grad ? nullptr : float_image(input, n)) {
         const Tensor g = image_in(b.g, image->order), r = make_hidden(x.sizes(), DType::f32, image->order);
         const float *grads = Pictures(*hidden_image(g)).as<float>(), *base = Pictures(*image).as<float>();
         each_picture(*image, r, [&](const float* a, float* d, int64_t width) {
@@ -262,7 +262,7 @@ template <int n>
 Tensor average(const Tensor& x, const PoolShape& s) {
     const Dims sizes = result_sizes<n>(x, s);
     if (worth_hiding<n>(x, s)) return average<n>(hide(x, preferred_order()), s);
-    if (const Image* image = float_image(x, n)) {
+    if (const Ptr<Image> image = float_image(x, n)) {
         const Tensor y = make_hidden(sizes, DType::f32, image->order);
         each_picture(*image, y, [&](const float* a, float* b, int64_t w) { pool_loops().avg_rows(s, a, b, w); });
         return y;
@@ -274,7 +274,7 @@ Tensor average(const Tensor& x, const PoolShape& s) {
 template <int n>
 Tensor average_gradient(const Tensor& g, const Tensor& x, const PoolShape& s) {
     if (worth_hiding<n>(g, s) && x.is_contiguous()) return average_gradient<n>(hide(g, preferred_order()), x, s);
-    if (const Image* image = float_image(g, n)) {
+    if (const Ptr<Image> image = float_image(g, n)) {
         const Tensor r = make_hidden(x.sizes(), DType::f32, image->order);
         each_picture(*image, r,
                      [&](const float* a, float* d, int64_t w) { pool_loops().avg_rows_gradient(s, a, d, w); });

@@ -242,7 +242,7 @@ void resample_lines(const Lines& l, const T* x, T* r, bool transposed) {
 Tensor resample(const Tensor& x0, int64_t dim, const Tensor& index, const Tensor& weight, int64_t length,
                 bool transposed) {
     dim = wrap_dim(dim, x0.dim());
-    const Image* image = dim >= 2 ? float_image(x0, x0.dim() - 2) : nullptr;  // worked on as it lies
+    const Ptr<Image> image = dim >= 2 ? float_image(x0, x0.dim() - 2) : nullptr;  // worked on as it lies
     const Tensor x = image ? x0 : dense(x0);
     const int64_t out = index.size(0);
     Dims shape = x.sizes();

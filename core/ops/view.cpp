@@ -158,9 +158,12 @@ Tensor expand(const Tensor& t, IntSpan size, bool) {
                 fail(ErrorKind::Runtime, "The expanded size of the tensor (", sizes[d],
                      ") must match the existing size (", have, ") at non-singleton dimension ", d,
                      ".  Target sizes: ", size, ".  Tensor sizes: ", t.sizes());
+            check(sizes[d] >= 0, "Trying to create tensor with negative dimension ", sizes[d], ": ", size);
             strides[d] = 0;
         }
     }
+    int64_t n = 1;
+    for (int64_t s : sizes) check(!__builtin_mul_overflow(n, s, &n), "numel: integer multiplication overflow");
     return view_of(t, sizes, strides, t->offset);
 }
 Tensor broadcast_to(const Tensor& t, IntSpan size) { return op<"expand">(t, size); }

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <cstring>
 #include "base/parallel.h"
+#include "base/pool.h"
 
 namespace fb {
 namespace {
@@ -67,6 +68,15 @@ void move_elements(const Image& image, void* plain) {
     else move_all<uint16_t, to_plain>(image, static_cast<uint16_t*>(plain));
 }
 
+// A storage's share of an image.
+struct Share final : HiddenImage {
+    explicit Share(Ptr<Image> image) : image(std::move(image)) {}
+    void write_plain(void* destination) override { image->write_plain(destination); }
+    static void* operator new(size_t) { return Pool<sizeof(Share)>::take(); }
+    static void operator delete(void* p) { Pool<sizeof(Share)>::give(p); }
+    const Ptr<Image> image;
+};
+
 std::atomic<int64_t> times_hidden{0}, times_revealed{0};
 
 int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
@@ -103,14 +113,26 @@ static bool same_places(IntSpan a, IntSpan b) {
 Image* hidden_image(const Tensor& t) {
     HiddenImage* h = t->storage->image();
     if (!h || !t->contiguous || t->offset) return nullptr;
-    auto* image = static_cast<Image*>(h);  // the only kind there is
+    Image* image = static_cast<Share*>(h)->image.get();  // the only kind there is
     return image->dtype == t->dtype && same_places(image->sizes, t->sizes) ? image : nullptr;
+}
+
+Ptr<Image> hold_image(const Tensor& t) { return hidden_image(t); }
+
+Tensor pinned(const Tensor& t) {
+    Image* i = hidden_image(t);
+    if (!i) return t;
+    Tensor r = TensorImpl::create();
+    r->storage = Storage::hidden(std::make_unique<Share>(i), t->storage->nbytes());
+    r->dtype = t->dtype;
+    r->set_contiguous(t->sizes);
+    return r;
 }
 
 Tensor make_hidden(IntSpan sizes, DType dtype, Order order) {
     Tensor t = TensorImpl::create();
-    t->storage =
-        Storage::hidden(std::make_unique<Image>(sizes, dtype, order), size_t(product(sizes)) * itemsize(dtype));
+    t->storage = Storage::hidden(std::make_unique<Share>(new Image(sizes, dtype, order)),
+                                 size_t(product(sizes)) * itemsize(dtype));
     t->dtype = dtype;
     t->set_contiguous(sizes);
     return t;
@@ -138,7 +160,7 @@ Tensor hide(const Tensor& plain, Order order) {
 }
 
 Tensor hidden_clone(const Tensor& t) {
-    const Image* i = hidden_image(t);
+    const Ptr<Image> i = hold_image(t);
     if (!i) return {};
     Tensor r = make_hidden(t.sizes(), t.dtype(), i->order);
     char* to = static_cast<char*>(hidden_image(r)->data);

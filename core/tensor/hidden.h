@@ -14,13 +14,15 @@ enum class Order : uint8_t {
 };
 constexpr int64_t block_of(Order o) { return o == Order::Blocked8 ? 8 : o == Order::Blocked16 ? 16 : 1; }
 
-class Image final : public HiddenImage {
+// Several storages may share one: an operator keeps what it works on while another thread asks for the plain bytes.
+class Image final : public RefCounted {
 public:
     Image(IntSpan sizes, DType dtype, Order order);
-    ~Image() override { cache_free(data, bytes()); }
+    ~Image() { cache_free(data, bytes()); }
+    static void destroy(Image* i) { delete i; }
     Image(const Image&) = delete;
     Image& operator=(const Image&) = delete;
-    void write_plain(void* destination) override;
+    void write_plain(void* destination);
 
     int64_t channels() const { return sizes[1]; }
     int64_t padded_channels() const;
@@ -37,9 +39,13 @@ public:
 };
 
 // The image behind `t`, if t is the whole of it (dimensions of size 1 may have come or gone) and nobody has asked for
-// the plain bytes yet; else null. Its sizes may differ from t's in these dimensions. An operator that reads the image
-// must hold `t` while it does.
+// the plain bytes yet; else null. Its sizes may differ from t's in these dimensions. Other threads may ask for the
+// plain bytes whenever an operator gives the interpreter lock away, so it must hold what it reads: by `hold_image`, or
+// by working on `pinned(t)`.
 Image* hidden_image(const Tensor& t);
+Ptr<Image> hold_image(const Tensor& t);
+// A tensor of the caller's own with the same image; `t` itself if there is none.
+Tensor pinned(const Tensor& t);
 
 // A contiguous tensor whose bytes lie in `order`, uninitialised (filling included). Writers of every element but the
 // filling call `clear_filling`.

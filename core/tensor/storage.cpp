@@ -46,15 +46,21 @@ void Storage::destroy(Storage* s) {
 
 void Storage::reveal() {
     // Two threads may read one result for the first time at once. Who waits does so without the interpreter lock, which
-    // the writer of the bytes needs to come back.
+    // the writer of the bytes needs to come back. The image goes with that lock held: between two calls into the
+    // interpreter an operator finds what it has found before.
     static std::mutex mutex;
-    LongWork unlocked;
-    std::lock_guard lock(mutex);
-    if (!image_) return;
-    void* p = cache_alloc(bytes_);
-    image_->write_plain(p);
+    std::unique_lock lock(mutex, std::defer_lock);
+    void* p = nullptr;
+    {
+        LongWork unlocked;
+        lock.lock();
+        if (!image_) return;
+        p = cache_alloc(bytes_);
+        image_->write_plain(p);
+    }
     data_ = p;
     capacity_ = bytes_;
+    std::atomic_thread_fence(std::memory_order_release);
     image_.reset();
 }
 

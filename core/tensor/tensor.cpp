@@ -2,6 +2,7 @@
 #include <cstring>
 #include <numeric>
 #include "base/pool.h"
+#include "tensor/bytes.h"
 #include "tensor/watch.h"
 
 namespace fb {
@@ -158,7 +159,7 @@ Dims broadcast_shapes(IntSpan a, IntSpan b) {
     return r;
 }
 
-static size_t checked_bytes(IntSpan sizes, DType dtype) {
+size_t checked_bytes(IntSpan sizes, DType dtype) {
     uint64_t n = itemsize(dtype);
     for (int64_t s : sizes) {
         if (s < 0) fail(ErrorKind::Runtime, "Trying to create tensor with negative dimension ", s, ": ", sizes);

@@ -154,3 +154,62 @@ def test_threads_may_read_one_result_for_the_first_time_at_once():
         for t in threads:
             t.join(60)
             assert not t.is_alive(), "two readers wait for each other"
+
+
+_WEIGHT, _SCALE, _PLAIN = fb.ones(32, 32, 3, 3) / 288, fb.ones(32), fb.ones(4, 32, 48, 48)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        F.relu,
+        fb.clone,
+        lambda x: x.sum((2, 3)),
+        lambda x: x + _PLAIN,
+        lambda x: fb.cat([x, x], 1),
+        lambda x: F.max_pool2d(x, 2),
+        lambda x: F.avg_pool2d(x, 2),
+        lambda x: F.interpolate(x, scale_factor=2),
+        lambda x: F.batch_norm(x, None, None, _SCALE, _SCALE, training=True),
+        lambda x: F.conv2d(x, _WEIGHT, padding=1),
+        lambda x: F.conv2d(x, _WEIGHT[:, :1], padding=1, groups=32),
+    ],
+    ids=[
+        "relu",
+        "clone",
+        "sum",
+        "add",
+        "cat",
+        "max",
+        "avg",
+        "interpolate",
+        "batch_norm",
+        "conv",
+        "depthwise",
+    ],
+)
+def test_a_thread_keeps_what_it_reads_while_another_one_asks_for_plain_bytes(read):
+    picture = fb.arange(4 * 16 * 48 * 48).reshape(4, 16, 48, 48).remainder(97) / 97
+    made = lambda: F.conv2d(picture, fb.ones(32, 16, 1, 1))  # noqa: E731
+    expected = read(made()).flatten(1)
+    results = []
+
+    def reader(x, start):
+        start.wait()
+        results.append(read(x))
+
+    def revealer(x, start):
+        start.wait()
+        x.view(-1)[0].item()
+        for _ in range(3):
+            fb.full(x.shape, 777.0)  # takes the memory that is free now
+
+    for _ in range(6):
+        x, start = made(), threading.Barrier(3)
+        threads = [threading.Thread(target=f, args=(x, start)) for f in (reader, reader, revealer)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    for r in results:
+        fb.testing.assert_close(r.flatten(1), expected)

@@ -187,3 +187,33 @@ def test_sorted_positions_go_into_out():
 def test_limits_are_printed_in_six_digits():
     assert repr(fb.iinfo(fb.int64)) == "iinfo(min=-9.22337e+18, max=9.22337e+18, dtype=int64)"
     assert repr(fb.iinfo(fb.int16)) == "iinfo(min=-32768, max=32767, dtype=int16)"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: fb.ones(1).expand(7, 4, -2),
+        lambda: fb.ones(2, 1).expand(2, -3),
+        lambda: fb.ones(1).broadcast_to((-2,)),
+        lambda: fb.zeros([2, -1], out=fb.ones(3)),
+        lambda: fb.randn([2, -1], out=fb.ones(3)),
+        lambda: fb.full([2, -1], 1.0, out=fb.ones(3)),
+        lambda: fb.ones(3).resize_(2, -1),
+    ],
+)
+def test_no_tensor_gets_a_negative_size(call):
+    with pytest.raises(RuntimeError, match=r"^Trying to create tensor with negative dimension -"):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: fb.ones(1).expand(2**40, 2**40),
+        lambda: fb.zeros([2**40, 2**40], out=fb.ones(3)),
+        lambda: fb.ones(3).resize_(2**40, 2**40),
+    ],
+)
+def test_no_tensor_gets_more_elements_than_can_be_counted(call):
+    with pytest.raises(RuntimeError, match="overflow"):
+        call()

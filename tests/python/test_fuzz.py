@@ -140,14 +140,44 @@ DTYPES = st.sampled_from(
         torch.uint8,
     ]
 )
-TENSORS = st.builds(
-    lambda shape, dtype, flip: (
-        torch.ones(shape, dtype=dtype).transpose(0, -1) if flip and shape else torch.ones(shape, dtype=dtype)
-    ),
-    SIZES,
-    DTYPES,
-    st.booleans(),
+LAYOUTS = (
+    "plain",
+    "plain",
+    "turned",
+    "every other",
+    "expanded",
+    "overlapping",
+    "conjugated",
+    "meta",
+    "hidden",
+    "needs gradient",
 )
+
+
+def tensor_of(shape, dtype, layout):
+    """Ones of a shape that lie in memory in one of the ways that kernels meet."""
+    if layout == "hidden":
+        shape, dtype = [*shape, 2, 8, 3, 3][-4:], torch.float32
+        return torch.conv2d(torch.ones(shape), torch.ones(8, shape[1], 1, 1))
+    x = torch.ones(shape, dtype=dtype)
+    if layout == "meta":
+        return x.to("meta")
+    if layout == "conjugated":
+        return x.conj()
+    if layout == "needs gradient" and (dtype.is_floating_point or dtype.is_complex):
+        return x.requires_grad_()
+    if shape and layout == "turned":
+        return x.transpose(0, -1)
+    if shape and layout == "every other":
+        return torch.stack([x, x], -1)[..., 1]
+    if shape and layout == "expanded":
+        return x[..., :1].expand(shape)
+    if x.numel() > 2 and layout == "overlapping":
+        return x.flatten().unfold(0, 2, 1)
+    return x
+
+
+TENSORS = st.builds(tensor_of, SIZES, DTYPES, st.sampled_from(LAYOUTS))
 INTS = st.integers(-3, 5)
 FLOATS = st.one_of(st.floats(-2, 2), st.sampled_from([float("nan"), float("inf"), -float("inf"), 0.0]))
 KINDS = {
@@ -210,13 +240,50 @@ CALLS = [
 ]
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+def tensors_in(x):
+    if isinstance(x, torch.Tensor):
+        return [x]
+    return [t for v in x for t in tensors_in(v)] if isinstance(x, (list, tuple)) else []
+
+
+@settings(max_examples=800, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_kernels(data):
     function, schema = data.draw(st.sampled_from(CALLS))
     args, kwargs = data.draw(arguments_of(schema))
     with torch.random.fork_rng():
         try:
-            function(*args, **kwargs)
+            results = tensors_in(function(*args, **kwargs))
+            wanted = [r for r in results if r.requires_grad]
+            if wanted:
+                torch.autograd.backward(wanted, [torch.ones_like(r) for r in wanted])
+            for r in results[:2]:
+                repr(r)
         except Exception as e:
             assert not isinstance(e, SystemError), e
+
+
+PLACES = st.one_of(
+    INTS,
+    st.none(),
+    st.booleans(),
+    st.just(...),
+    st.slices(5),
+    st.lists(INTS, max_size=3),
+    st.builds(lambda values, dtype: torch.tensor(values, dtype=dtype), st.lists(INTS, max_size=3), DTYPES),
+    TENSORS,
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(x=TENSORS, places=st.lists(PLACES, max_size=4).map(tuple), value=st.one_of(TENSORS, INTS, FLOATS))
+def test_indexing(x, places, value):
+    try:
+        repr(x[places])
+    except Exception as e:
+        assert not isinstance(e, SystemError), e
+    try:
+        x[places] = value
+        repr(x)
+    except Exception as e:
+        assert not isinstance(e, SystemError), e
