@@ -6,10 +6,18 @@ namespace fb {
 namespace {
 using namespace cpu;
 
+void check_pair(IntSpan v, const char* name) {
+    check(v.size() == 2, "It is expected ", name, " equals to 2, but got size ", int64_t(v.size()));
+}
+
 struct Windows {
     int64_t kh, kw, dh, dw, ph, pw, sh, sw, oh, ow;
-    Windows(int64_t h, int64_t w, IntSpan k, IntSpan d, IntSpan p, IntSpan s)
-        : kh(k[0]), kw(k[1]), dh(d[0]), dw(d[1]), ph(p[0]), pw(p[1]), sh(s[0]), sw(s[1]) {
+    Windows(int64_t h, int64_t w, IntSpan k, IntSpan d, IntSpan p, IntSpan s) {
+        check_pair(k, "kernel_size");
+        check_pair(d, "dilation");
+        check_pair(p, "padding");
+        check_pair(s, "stride");
+        kh = k[0], kw = k[1], dh = d[0], dw = d[1], ph = p[0], pw = p[1], sh = s[0], sw = s[1];
         check(kh > 0 && kw > 0, "kernel size should be greater than zero, but got kernel_height: ", kh,
               " kernel_width: ", kw);
         check(dh > 0 && dw > 0, "dilation should be greater than zero, but got dilation_height: ", dh,
@@ -79,6 +87,7 @@ Tensor col2im(const Tensor& x0, IntSpan size, IntSpan k, IntSpan d, IntSpan p, I
           "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for "
           "input, but got: ",
           x0.sizes());
+    check_pair(size, "output_size");
     const bool single = x0.dim() == 2;
     const Tensor x = dense(x0);
     const int64_t n = single ? 1 : x.size(0), rows = x.size(-2), h = size[0], w = size[1];

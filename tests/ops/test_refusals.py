@@ -217,3 +217,15 @@ def test_no_tensor_gets_a_negative_size(call):
 def test_no_tensor_gets_more_elements_than_can_be_counted(call):
     with pytest.raises(RuntimeError, match="overflow"):
         call()
+
+
+@pytest.mark.parametrize("name", ["kernel_size", "dilation", "padding", "stride", "output_size"])
+def test_windows_have_two_sizes(name):
+    sizes = {"kernel_size": [2, 2], "dilation": [1, 1], "padding": [0, 0], "stride": [1, 1]}
+    for wrong in ([], [1], [1, 1, 1]):
+        text = f"^It is expected {name} equals to 2, but got size {len(wrong)}"
+        with pytest.raises(RuntimeError, match=text):
+            fb._C._nn.col2im(fb.ones(1, 4, 9), **{"output_size": [4, 4], **sizes, name: wrong})
+        if name in sizes:
+            with pytest.raises(RuntimeError, match=text):
+                fb._C._nn.im2col(fb.ones(1, 1, 4, 4), **{**sizes, name: wrong})
