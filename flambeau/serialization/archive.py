@@ -143,9 +143,12 @@ class Reader:
 
     def _info(self, record: str) -> zipfile.ZipInfo:
         try:
-            return self.infos[f"{self.name}/{record}"]
+            info = self.infos[f"{self.name}/{record}"]
         except KeyError:
             raise RuntimeError(MISSING.format(record)) from None
+        if info.header_offset < 0:
+            raise RuntimeError(_BROKEN.format(f"record {record} begins before the file"))
+        return info
 
     def size(self, record: str) -> int:
         """The size of a record in bytes."""

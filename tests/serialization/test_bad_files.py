@@ -71,6 +71,15 @@ def test_foreign_zip():
         load(out.getvalue())
 
 
+def test_a_record_before_the_file():
+    damaged = bytearray(WHOLE)
+    entry = damaged.rindex(b"PK\x05\x06") + 16  # where the list of the records begins
+    begin = int.from_bytes(damaged[entry : entry + 4], "little")
+    damaged[entry : entry + 4] = (begin + len(damaged)).to_bytes(4, "little")
+    with pytest.raises(RuntimeError, match="begins before the file"):
+        load(damaged)
+
+
 def test_checksums():
     damaged = bytearray(WHOLE)
     damaged[WHOLE.index(np.arange(1000.0, dtype=np.float32).tobytes()) + 400] ^= 1
