@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flambeau as fb
 from flambeau.compiler._watch import CannotCapture, Watch
 from flambeau.jit._program import put_together, take_apart
+from flambeau.jit._trace import TracerWarning
 
 from . import _symbols_math, _symbols_nn, _symbols_random, _symbols_shape  # noqa: F401  they fill the table
-from ._record import record, recordings
+from ._align import aligned
+from ._record import FEW, MANY, record, recordings
 from ._table import SYMBOLS, OnnxGraph, element_type
 from ._write import Writer
 from .errors import OnnxExporterError, need_onnx
@@ -30,8 +33,8 @@ def build(
     dynamic_shapes: Any,
     dynamic_axes: Mapping[str, Any] | None,
     custom: Mapping[str, Callable] | None,
-) -> tuple[Any, Any, Any]:
-    """(ONNX model, structure of the arguments, structure of the result); weights stay tensors beside it."""
+) -> tuple[Any, dict[str, fb.Tensor], Any, Any]:
+    """(ONNX model without its weights, the weights, structure of the arguments, structure of the result)."""
     onnx = need_onnx()
     opset = DEFAULT_OPSET if opset is None else opset
     if opset not in _OPSETS:
@@ -61,26 +64,32 @@ def build(
         return model(*a, **k)
 
     state, titles = _state(model)
-    found, sizes = recordings(call, leaves, state, symbols)
-    graph = OnnxGraph(opset, {**SYMBOLS, **(custom or {})})
-    writer = Writer(graph, found, lambda k: _where(model, call, leaves, k), titles)
-    inputs = []
-    for slot, name, leaf in zip(found[0].layout["inputs"], names, leaves):
-        element_type(leaf.dtype)
-        if slot >= 0:
-            writer.enter(slot, name)
-        inputs.append(name)
-    writer.run()
+    for count in (FEW, MANY):
+        found, sizes = aligned(*recordings(call, leaves, state, symbols, count))
+        graph = OnnxGraph(opset, {**SYMBOLS, **(custom or {})})
+        writer = Writer(graph, found, lambda k: _where(model, call, leaves, k), titles)
+        for slot, name, leaf in zip(found[0].layout["inputs"], names, leaves):
+            element_type(leaf.dtype)
+            if slot >= 0:
+                writer.enter(slot, name)
+        writer.run()
+        if not writer.sizes.guessed:
+            break
+    if found[0].baked is not None:
+        warnings.warn(
+            f"Converting a tensor to a Python value might cause the trace to be incorrect: {found[0].baked}.",
+            TracerWarning,
+            4,
+        )
     dimension_names = {tuple(s[n] for s in sizes): n for n in sizes[0]}
     infos = [
         onnx.helper.make_tensor_value_info(
             n, element_type(t.dtype), [axes.get(d, size) for d, size in enumerate(t.shape)]
         )
-        for n, t, axes in zip(inputs, leaves, symbols)
+        for n, t, axes in zip(names, leaves, symbols)
     ]
-    outputs = _outputs(graph, writer, found, inputs, output_names, dimension_names, dynamic_axes)
-    model_proto = _assemble(graph, infos, outputs, opset)
-    return model_proto, structure, found[0].outputs
+    outputs = _outputs(graph, writer, found, names, output_names, dimension_names, dynamic_axes)
+    return *_assemble(graph, infos, outputs, opset), structure, found[0].outputs
 
 
 def _takes(model: Callable, args: Sequence, kwargs: dict) -> bool:
@@ -240,8 +249,10 @@ def _outputs(
     return infos
 
 
-def _assemble(graph: OnnxGraph, inputs: list[Any], outputs: list[Any], opset: int) -> Any:
-    """The model, with the nodes that lead to a result and the tensors that they take."""
+def _assemble(
+    graph: OnnxGraph, inputs: list[Any], outputs: list[Any], opset: int
+) -> tuple[Any, dict[str, fb.Tensor]]:
+    """The model, with the nodes that lead to a result, and the weights that they take."""
     onnx = graph.onnx
     wanted = {o.name for o in outputs}
     nodes = []
@@ -249,19 +260,18 @@ def _assemble(graph: OnnxGraph, inputs: list[Any], outputs: list[Any], opset: in
         if wanted.intersection(node.output):
             wanted.update(n for n in node.input if n)
             nodes.append(node)
-    tensors = [
-        graph.tensor(name, t) if isinstance(t, fb.Tensor) else t
-        for name, t in graph.initializers.items()
-        if name in wanted
-    ]
+    used = {name: t for name, t in graph.initializers.items() if name in wanted}
+    weights = {name: t.detach() for name, t in used.items() if isinstance(t, fb.Tensor)}
+    tensors = [t for name, t in used.items() if name not in weights]
     made = onnx.helper.make_graph(nodes[::-1], "main_graph", inputs, outputs, tensors)
-    return onnx.helper.make_model(
+    model = onnx.helper.make_model(
         made,
         opset_imports=[onnx.helper.make_opsetid("", opset)],
         ir_version=min(10, onnx.IR_VERSION),
         producer_name="flambeau",
         producer_version=fb.__version__,
     )
+    return model, weights
 
 
 def _where(model: Callable, call: Callable, leaves: list[fb.Tensor], step: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import flambeau as fb
 from flambeau.jit._program import put_together, take_apart
 from flambeau.serialization.files import replacing
 
+from ._table import element_type
 from .errors import OnnxExporterError, need_onnx
 
 _LARGEST = 2**31 - 2**20  # bytes in one file of ONNX
@@ -23,8 +25,10 @@ class ONNXProgram:
     ``onnxruntime``.
     """
 
-    def __init__(self, model_proto: Any, inputs: Any, outputs: Any) -> None:
-        self._proto, self._inputs, self._outputs = model_proto, inputs, outputs
+    def __init__(self, bare: Any, weights: dict[str, fb.Tensor], inputs: Any, outputs: Any) -> None:
+        self._proto, self._weights = bare, weights  # one message of ONNX may not have more than 2 GB
+        self._inputs, self._outputs = inputs, outputs
+        self._full: Any = None
         self._session: Any = None
         self.exported_program = None
 
@@ -37,13 +41,22 @@ class ONNXProgram:
 
     @property
     def model_proto(self) -> Any:
-        """The model as ``onnx.ModelProto``."""
-        return self._proto
+        """The model with its weights as ``onnx.ModelProto``."""
+        if self._full is None:
+            self._full = _with_weights(self._proto, self._weights)
+        return self._full
 
     # ------------------------------------------------------------------ running
     def initialize_inference_session(self, initializer: Callable[[Any], Any] | None = None) -> None:
         """Make the session that calls use; ``initializer`` gets the model's bytes or the path of a file."""
-        self._session = (initializer or _session)(self._proto.SerializeToString())
+        make = initializer or _session
+        if self._bytes() <= _LARGEST:
+            self._session = make(self.model_proto.SerializeToString())
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "model.onnx")
+            self.save(path)
+            self._session = make(path)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it by onnxruntime on the arguments that the module takes; the results have its structure."""
@@ -69,7 +82,7 @@ class ONNXProgram:
         leaves: list[fb.Tensor] = []
         take_apart([args, kwargs], leaves)
         feed = {i.name: t.detach().numpy() for i, t in zip(self._proto.graph.input, leaves)}
-        return [fb.tensor(r) for r in ReferenceEvaluator(self._proto).run(None, feed)]
+        return [fb.tensor(r) for r in ReferenceEvaluator(self.model_proto).run(None, feed)]
 
     def compute_values(
         self, value_names: Sequence[str], args: Sequence = (), kwargs: Mapping[str, Any] | None = None
@@ -85,7 +98,7 @@ class ONNXProgram:
         del proto.graph.output[:]
         proto.graph.output.extend(onnx.ValueInfoProto(name=n) for n in value_names)
         listed = {"tuple": ["tensor"] * len(value_names)}
-        return ONNXProgram(proto, self._inputs, listed)(*args, **(kwargs or {}))
+        return ONNXProgram(proto, self._weights, self._inputs, listed)(*args, **(kwargs or {}))
 
     def release(self) -> None:
         """Let go of the session."""
@@ -94,18 +107,16 @@ class ONNXProgram:
     # ------------------------------------------------------------------ changing
     def apply_weights(self, state_dict: Mapping[str, fb.Tensor]) -> None:
         """Replace weights by those of a state dict; names that the model lacks are an error."""
-        onnx = need_onnx()
-        places = {t.name: k for k, t in enumerate(self._proto.graph.initializer)}
         for name, tensor in state_dict.items():
-            if name not in places:
+            old = self._weights.get(name)
+            if old is None:
                 raise ValueError(f"Weight '{name}' is not found in the model")
-            old = self._proto.graph.initializer[places[name]]
-            if list(old.dims) != list(tensor.shape):
+            if old.shape != tensor.shape:
                 raise ValueError(
-                    f"Weight '{name}' has the shape {tuple(tensor.shape)}, not {tuple(old.dims)}"
+                    f"Weight '{name}' has the shape {tuple(tensor.shape)}, not {tuple(old.shape)}"
                 )
-            old.CopyFrom(onnx.numpy_helper.from_array(tensor.detach().cpu().numpy(), name))
-        self._session = None
+            self._weights[name] = tensor.to(old.dtype)
+        self._changed()
 
     def rename_axes(self, rename_mapping: Mapping[str, str]) -> None:
         """Give dynamic dimensions other names."""
@@ -113,11 +124,18 @@ class ONNXProgram:
             for dim in info.type.tensor_type.shape.dim:
                 if dim.dim_param in rename_mapping:
                     dim.dim_param = rename_mapping[dim.dim_param]
+        self._changed()
 
     def optimize(self) -> None:
         """Take out nodes that only give a value another name."""
         remove_identities(self._proto.graph)
-        self._session = None
+        self._changed()
+
+    def _changed(self) -> None:
+        self._session = self._full = None
+
+    def _bytes(self) -> int:
+        return sum(t.numel() * t.element_size() for t in self._weights.values())
 
     # ------------------------------------------------------------------ saving
     def save(
@@ -143,42 +161,64 @@ class ONNXProgram:
         if not isinstance(destination, (str, os.PathLike)):
             if external_data:
                 raise TypeError("destination has to be a path for external_data=True")
-            destination.write(self._proto.SerializeToString())
+            destination.write(self.model_proto.SerializeToString())
             return
+        path = os.fspath(destination)
         proto = onnx.ModelProto()
         proto.CopyFrom(self._proto)
-        graph = proto.graph
         if keep_initializers_as_inputs:
-            graph.input.extend(
-                onnx.helper.make_tensor_value_info(t.name, t.data_type, list(t.dims))
-                for t in graph.initializer
+            proto.graph.input.extend(
+                onnx.helper.make_tensor_value_info(n, element_type(t.dtype), list(t.shape))
+                for n, t in self._weights.items()
             )
-        if not include_initializers:
-            del graph.initializer[:]
-        path = os.fspath(destination)
-        size = sum(len(t.raw_data) for t in graph.initializer)
-        if external_data or size > _LARGEST:
-            _move_out(onnx, graph, path)
+        if include_initializers and (external_data or self._bytes() > _LARGEST):
+            small = _write_beside(onnx, proto, self._weights, path)
+            proto = _with_weights(proto, small)
+        elif include_initializers:
+            proto = _with_weights(proto, self._weights)
         with replacing(path) as file:
             file.write(proto.SerializeToString())
 
 
-def _move_out(onnx: Any, graph: Any, path: str) -> None:
-    """Put the contents of large tensors into a file beside the model."""
-    large = [t for t in graph.initializer if len(t.raw_data) >= _SMALL]
-    if not large:
-        return
-    beside = path + ".data"
-    with replacing(beside) as file:
-        for tensor in large:
-            file.write(b"\0" * (-file.tell() % 64))
-            start = file.tell()
-            file.write(tensor.raw_data)
-            onnx.external_data_helper.set_external_data(
-                tensor, os.path.basename(beside), start, len(tensor.raw_data)
-            )
-            tensor.ClearField("raw_data")
-            tensor.data_location = onnx.TensorProto.EXTERNAL
+def _entered(proto: Any, name: str, t: fb.Tensor) -> Any:
+    """A new initializer of the model, without its content."""
+    made = proto.graph.initializer.add()
+    made.name, made.data_type = name, element_type(t.dtype)
+    made.dims.extend(t.shape)
+    return made
+
+
+def _content(t: fb.Tensor) -> bytes:
+    t = t.detach().cpu().contiguous()
+    return (t.view(fb.int16) if t.dtype == fb.bfloat16 else t).numpy().tobytes()
+
+
+def _with_weights(bare: Any, weights: Mapping[str, fb.Tensor]) -> Any:
+    proto = type(bare)()
+    proto.CopyFrom(bare)
+    for name, t in weights.items():
+        _entered(proto, name, t).raw_data = _content(t)
+    return proto
+
+
+def _write_beside(onnx: Any, proto: Any, weights: Mapping[str, fb.Tensor], path: str) -> dict[str, fb.Tensor]:
+    """Put large weights into a file beside the model; the small ones, which the model's own file takes."""
+    large = {n: t for n, t in weights.items() if t.numel() * t.element_size() >= _SMALL}
+    if large:
+        beside = path + ".data"
+        with replacing(beside) as file:
+            for name, t in large.items():
+                file.write(b"\0" * (-file.tell() % 64))
+                start = file.tell()
+                file.write(_content(t))
+                made = _entered(proto, name, t)
+                made.data_location = onnx.TensorProto.EXTERNAL
+                for key, value in (
+                    ("location", os.path.basename(beside)), ("offset", start), ("length",
+                    file.tell() - start),
+                ):  # fmt: skip
+                    made.external_data.add(key=key, value=str(value))
+    return {n: t for n, t in weights.items() if n not in large}
 
 
 def _session(model: Any) -> Any:

@@ -15,8 +15,10 @@ from .errors import OnnxExporterError
 # what is added to the size of a symbol, in the recordings after the first: several attempts, since
 # programs may
 # need sizes that a number divides, or that stay below a limit
-_OFFSETS = [(1, 3, 2), (2, 1, 5), (4, 2, 1), (3, 7, 1), (1, 5, 6)]
-_FACTORS = [(2, 3, 4), (3, 2, 5), (4, 2, 3), (2, 5, 3), (5, 3, 2)]
+_OFFSETS = [(1, 3, 2, 7, 6, 4, 9), (2, 5, 1, 3, 8, 11, 6), (4, 7, 3, 1, 10, 5, 2), (3, 1, 6, 9, 2, 8, 5)]
+_FACTORS = [(2, 3, 4, 5, 6, 7, 9), (3, 2, 5, 4, 7, 9, 6), (4, 5, 2, 3, 9, 6, 7), (5, 4, 3, 2, 6, 8, 9)]
+_EIGHTHS = (4, 2, 1, 6, 3, 7, 5)
+FEW, MANY = 4, 8  # recordings: enough for sizes themselves, and for numbers that are computed from them
 
 
 @dataclass
@@ -56,8 +58,8 @@ def _resized(t: fb.Tensor, sizes: dict[int, int]) -> fb.Tensor:
     return t
 
 
-def _choices(names: list[str], base: dict[str, int]) -> list[list[dict[str, int]]]:
-    """Attempts: the sizes of each symbol in the recordings; each attempt has four."""
+def _choices(names: list[str], base: dict[str, int], count: int) -> list[list[dict[str, int]]]:
+    """Attempts: the sizes of each symbol in the recordings; each attempt has `count`."""
     together: dict[int, int] = {}
     groups = [together.setdefault(base[n], len(together)) for n in names]
     each = list(range(len(names)))
@@ -65,25 +67,26 @@ def _choices(names: list[str], base: dict[str, int]) -> list[list[dict[str, int]
     for places in (each, groups) if groups != each else (each,):
         for change in (_added, _multiplied, _taken_off, _divided):
             columns = [change(max(base[n], 2), k) for n, k in zip(names, places)]
-            made.append([dict(zip(names, row)) for row in zip(*columns)])
+            made.append([dict(zip(names, row)) for row in zip(*columns)][:count])
     return made
 
 
 def _added(size: int, k: int) -> list[int]:
-    return [size, *(size + by for by in _OFFSETS[k % 5])]
+    return [size, *(size + by for by in _OFFSETS[k % 4])]
 
 
 def _multiplied(size: int, k: int) -> list[int]:
-    return [size, *(size * by for by in _FACTORS[k % 5])]
+    return [size, *(size * by for by in _FACTORS[k % 4])]
 
 
 def _taken_off(size: int, k: int) -> list[int]:
-    most = max(_OFFSETS[k % 5])
-    return [size, *(size - by for by in _OFFSETS[k % 5])] if size > most + 1 else _added(size, k)
+    if size < 5:
+        return _added(size, k)
+    return [size, *(size - 1 - by % (size - 2) for by in _OFFSETS[k % 4])]
 
 
 def _divided(size: int, k: int) -> list[int]:
-    return [size, size // 2, size // 4, size // 8] if size >= 16 else _added(size, k)
+    return [size, *(size * by // 8 for by in _EIGHTHS)] if size >= 16 else _added(size, k)
 
 
 def recordings(
@@ -91,8 +94,9 @@ def recordings(
     leaves: list[fb.Tensor],
     state: list[fb.Tensor],
     symbols: list[dict[int, str]],
+    count: int,
 ) -> tuple[list[Recording], list[dict[str, int]]]:
-    """Recordings of the same operators, and the size of each symbol in them.
+    """Recordings, and the size of each symbol in them.
 
     ``symbols`` names the dimensions of each input that may change.
     """
@@ -119,7 +123,7 @@ def recordings(
     if not base:
         return [one({})], [{}]
     problem: Exception | None = None
-    for sizes in _choices(list(base), base):
+    for sizes in _choices(list(base), base, count):
         try:
             found = [one(s) for s in sizes]
         except NotImplementedError:
@@ -127,25 +131,9 @@ def recordings(
         except Exception as error:  # the program does not take these sizes
             problem = problem or error
             continue
-        _same_operators(found, sizes)
         return found, sizes
     one(base)  # what fails on the examples themselves says so
     raise OnnxExporterError(
         f"The program does not run for other sizes of the dynamic dimensions {', '.join(base)}\n"
         f"{type(problem).__name__}: {problem}"
     ) from problem
-
-
-def _same_operators(found: list[Recording], sizes: list[dict[str, int]]) -> None:
-    first = [s[0] for s in found[0].steps]
-    for other, now in zip(found[1:], sizes[1:]):
-        names = [s[0] for s in other.steps]
-        if names != first or other.layout != found[0].layout:
-            k = next((k for k, (a, b) in enumerate(zip(first, names)) if a != b), min(len(first), len(names)))
-            raise OnnxExporterError(
-                f"The program runs other operators when its inputs have the sizes {now} instead of "
-                f"{sizes[0]}\n"
-                f"they differ from operator {k} on: a loop or branch in Python depends on a dynamic "
-                f"dimension; "
-                "write it with tensor operators, or leave that dimension static"
-            )

@@ -23,6 +23,7 @@ class Sizes:
     """The sizes that change among the recordings, by what they are in each of them."""
 
     def __init__(self) -> None:
+        self.guessed = False  # a number was found in a way that other sizes could refute
         self._known: dict[tuple[int, ...], Dyn] = {}
 
     def add(self, name: str, shapes: Sequence[Sequence[int]]) -> tuple[int, ...]:
@@ -41,37 +42,12 @@ class Sizes:
         """How the graph computes a number from the sizes; None if no simple way gives all these values."""
         if values in self._known:
             return self._known[values]
-        return next(self._ways(values), None)
-
-    def _ways(self, values: tuple[int, ...]) -> Iterator[Dyn]:
-        known = list(self._known.items())[:_MOST]
-        for sizes, size in known:
-            line = _line(sizes, values)
-            if line is not None:
-                yield size.times(line[0]).plus(line[1])
-        for sizes, size in known:
-            for divisor in range(2, _LARGEST_DIVISOR):
-                for add in range(divisor):
-                    quotients = tuple((v + add) // divisor for v in sizes)
-                    line = _line(quotients, values)
-                    if line is not None:
-                        yield size.plus(add).over(divisor).times(line[0]).plus(line[1])
-        for i, (a, x) in enumerate(known):
-            for j, (b, y) in enumerate(known[i:], i):
-                product = tuple(p * q for p, q in zip(a, b))
-                line = _line(product, values)
-                if line is not None:
-                    yield x.times(y).times(line[0]).plus(line[1])
-                line = _line(tuple(p + q for p, q in zip(a, b)), values)
-                if line is not None:
-                    yield x.plus(y).times(line[0]).plus(line[1])
-                line = _line(tuple(p - q for p, q in zip(a, b)), values)
-                if line is not None:
-                    yield x.plus(y.times(-1)).times(line[0]).plus(line[1])
-                for c, z in known[j:]:
-                    line = _line(tuple(p * q for p, q in zip(product, c)), values)
-                    if line is not None and line[1] == 0:
-                        yield x.times(y).times(z).times(line[0])
+        known = list(self._known.items())[-_MOST:][::-1]  # what was made last is the likeliest
+        found = next(_products(known, values), None)
+        if found is None:
+            self.guessed = True
+            found = next(_quotients_and_sums(known, values), None)
+        return found
 
     def real(self, values: tuple[float, ...]) -> DynFloat | None:
         """:meth:`whole` for numbers that are not whole."""
@@ -96,3 +72,40 @@ def _line(sizes: Sequence[int], values: Sequence[int]) -> tuple[int, int] | None
     if rest or not factor or any(factor * s + offset != v for s, v in zip(sizes, values)):
         return None
     return factor, offset
+
+
+_Known = list[tuple[tuple[int, ...], Dyn]]
+
+
+def _products(known: _Known, values: tuple[int, ...]) -> Iterator[Dyn]:
+    """``factor * size + offset``, ``factor * size * size + offset``, ``factor * size * size * size``."""
+    for sizes, size in known:
+        line = _line(sizes, values)
+        if line is not None:
+            yield size.times(line[0]).plus(line[1])
+    for i, (a, x) in enumerate(known):
+        for j, (b, y) in enumerate(known[i:], i):
+            product = tuple(p * q for p, q in zip(a, b))
+            line = _line(product, values)
+            if line is not None:
+                yield x.times(y).times(line[0]).plus(line[1])
+            for c, z in known[j:]:
+                line = _line(tuple(p * q for p, q in zip(product, c)), values)
+                if line is not None and line[1] == 0:
+                    yield x.times(y).times(z).times(line[0])
+
+
+def _quotients_and_sums(known: _Known, values: tuple[int, ...]) -> Iterator[Dyn]:
+    """``factor * ((size + add) // divisor) + offset``, and the same of the sum or difference of two sizes."""
+    for sizes, size in known:
+        for divisor in range(2, _LARGEST_DIVISOR):
+            for add in range(divisor):
+                line = _line([(v + add) // divisor for v in sizes], values)
+                if line is not None:
+                    yield size.plus(add).over(divisor).times(line[0]).plus(line[1])
+    for i, (a, x) in enumerate(known):
+        for b, y in known[i:]:
+            for sign in (1, -1):
+                line = _line([p + sign * q for p, q in zip(a, b)], values)
+                if line is not None:
+                    yield x.plus(y.times(sign)).times(line[0]).plus(line[1])

@@ -89,7 +89,7 @@ class Writer:
 
     # ------------------------------------------------------------------ numbers
     def _number(self, values: tuple, what: str) -> Any:
-        if all(v == values[0] for v in values):
+        if all(v == values[0] or v != v for v in values):  # NaN is not itself
             return values[0]
         real = any(isinstance(v, float) for v in values)
         made: Any = self.sizes.real(values) if real else self.sizes.whole(values)

@@ -32,6 +32,42 @@ def test_numbers_follow_the_sizes(runs_alike):
     runs_alike(f, (torch.randn(1, 4, 6),), (torch.randn(3, 9, 6),), (torch.randn(5, 2, 6),), shapes=axes)
 
 
+def test_slices_that_are_whole_for_some_sizes(runs_alike):
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("places", torch.randn(1, 12, 6))
+
+        def forward(self, x):
+            n, c, h, w = x.shape
+            even = x[:, :, : h // 2 * 2, : w // 2 * 2].reshape(n, c, h // 2, 2, w // 2, 2).mean((3, 5))
+            y = nn.functional.interpolate(even, size=x.shape[-2:], mode="bilinear")
+            return y, x.flatten(2) + self.places[:, :c, :1], y.sum() / (h * w)
+
+    sizes = {0: "n", 2: "h", 3: "w"}
+    runs_alike(
+        Model(), *((torch.randn(*s),) for s in [(1, 3, 4, 4), (2, 3, 7, 5), (3, 3, 6, 9)]), shapes=(sizes,)
+    )
+
+
+def test_a_size_that_may_only_become_smaller(runs_alike):
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("places", torch.randn(1, 12, 6))
+
+        def forward(self, x):
+            return x + self.places[:, : x.shape[1]]
+
+    sizes = {0: "n", 1: "length"}
+    runs_alike(Model(), *((torch.randn(n, k, 6),) for n, k in [(1, 12), (3, 5), (2, 12)]), shapes=(sizes,))
+
+
+def test_numbers_taken_from_tensors_are_told(onnx):
+    with pytest.warns(torch.jit.TracerWarning, match="Converting a tensor to a Python value"):
+        torch.onnx.export(lambda x: x * x.max().item(), (torch.ones(2),))
+
+
 def test_writes_in_place_and_through_views(runs_alike):
     def f(x, i):
         y = x.clone()
