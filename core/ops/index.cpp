@@ -357,7 +357,19 @@ void each_indexed(const Tensor& x, const Advanced& a, const Tensor& y, bool para
     if (parallel) parallel_for(count, std::max<int64_t>(1, 4096 / (outer * run)), work);
     else work(0, count);
 }
+// A mask without dimensions takes all of the tensor or nothing, along a dimension of its own in front.
+bool is_number_mask(const Tensor& t) {
+    return t.defined() && t.dim() == 0 && (t.dtype() == DType::b1 || t.dtype() == DType::u8);
+}
+bool has_number_mask(TensorSpan indices) {
+    if (std::none_of(indices.begin(), indices.end(), is_number_mask)) return false;
+    if (indices.size() > 1) fail(ErrorKind::Index, "a mask without dimensions does not go with other indices");
+    return true;
+}
+
 Tensor index(const Tensor& x, TensorSpan indices, Out out) {
+    if (has_number_mask(indices))
+        return op<"index">(op<"unsqueeze">(x, 0), std::vector<Tensor>{op<"unsqueeze">(indices[0], 0)});
     if (indices.size() == 1 && indices[0].defined() && indices[0].dtype() == DType::b1 &&
         same(indices[0].sizes(), x.sizes()) && x.dim() && !x.is_meta())
         return masked_select(x, indices[0], out);
@@ -380,6 +392,10 @@ Tensor index(const Tensor& x, TensorSpan indices, Out out) {
 Tensor index_put(const Tensor& self, TensorSpan indices, const Tensor& values0, bool accumulate, Out out) {
     check(std::any_of(indices.begin(), indices.end(), [](const Tensor& t) { return t.defined(); }),
           "index_put needs at least one tensor of indices");
+    if (has_number_mask(indices)) {
+        const std::vector<Tensor> mask{op<"unsqueeze">(indices[0], 0)};
+        return op<"squeeze.dim">(op<"index_put">(op<"unsqueeze">(self, 0), mask, values0, accumulate), 0);
+    }
     if (!accumulate && indices.size() == 1 && indices[0].defined() && indices[0].dtype() == DType::b1 &&
         values0.numel() == 1 && values0.dtype() == self.dtype() && self.dim() && !self.is_meta() &&
         same(indices[0].sizes(), self.sizes()) && values0.dim() <= 1)

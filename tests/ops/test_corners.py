@@ -162,3 +162,17 @@ def test_sampling_ends_whatever_the_parameters():
     fb._sample_dirichlet(x).sum().backward()
     fb._standard_gamma(x).sum().backward()
     assert x.grad.shape == x.shape
+
+
+def test_a_mask_without_dimensions_takes_all_or_nothing():
+    x, yes, no = fb.arange(4.0).reshape(2, 2), fb.tensor(True), fb.tensor(False)
+    nine = fb.tensor(9.0)
+    assert x.index_put((yes,), nine).tolist() == [[9, 9], [9, 9]]
+    assert x.index_put((no,), nine).tolist() == x.tolist()
+    assert x.index_put((yes,), x, accumulate=True).tolist() == [[0, 2], [4, 6]]
+    assert fb.tensor(3.0).index_put_((yes,), nine).item() == 9
+    with pytest.raises(IndexError):
+        x.index_put((yes, fb.tensor([0])), nine)
+    w = fb.ones(2, 2, requires_grad=True)
+    (x.index_put((yes,), w) * x).sum().backward()
+    assert w.grad.tolist() == x.tolist()
