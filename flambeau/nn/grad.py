@@ -1,5 +1,7 @@
 """Gradients of convolutions with respect to their input and weight, as functions."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 
 import flambeau as fb

@@ -1,5 +1,7 @@
 """Initial values of parameters; every function fills its tensor in place and returns it."""
 
+from __future__ import annotations
+
 import functools
 import math
 import warnings

@@ -1,5 +1,7 @@
 """Tensors a module owns: parameters, buffers, and both before their shape is known."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Self, SupportsIndex
 

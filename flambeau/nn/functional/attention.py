@@ -1,5 +1,7 @@
 """Attention with several heads."""
 
+from __future__ import annotations
+
 import math
 import warnings
 

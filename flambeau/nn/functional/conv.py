@@ -1,5 +1,7 @@
 """Linear maps and convolutions: the core's own functions, and products of groups of matrices."""
 
+from __future__ import annotations
+
 import enum
 from collections.abc import Sequence
 

@@ -1,5 +1,7 @@
 """Pooling: maxima, means and norms of windows."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias

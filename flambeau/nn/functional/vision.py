@@ -1,5 +1,7 @@
 """Padding, resizing, sampling and unfolding of images and other grids."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from collections.abc import Sequence

@@ -1,5 +1,7 @@
 """Modules that hold modules or parameters: chains, lists and dictionaries."""
 
+from __future__ import annotations
+
 import operator
 import warnings
 from collections import OrderedDict
@@ -117,14 +119,14 @@ class Sequential(_Numbered):
             input = module(input)
         return input
 
-    def __add__(self, other: "Sequential") -> "Sequential":
+    def __add__(self, other: Sequential) -> Sequential:
         if not isinstance(other, Sequential):
             raise ValueError(
                 f"add operator supports only objects of Sequential class, but {type(other)} is given."
             )
         return Sequential(*self, *other)
 
-    def __iadd__(self, other: "Sequential") -> Self:
+    def __iadd__(self, other: Sequential) -> Self:
         if not isinstance(other, Sequential):
             raise ValueError(
                 f"add operator supports only objects of Sequential class, but {type(other)} is given."
@@ -137,11 +139,11 @@ class Sequential(_Numbered):
         if other <= 0:
             raise ValueError(f"Non-positive multiplication factor {other} for {type(self)}")
 
-    def __mul__(self, other: int) -> "Sequential":
+    def __mul__(self, other: int) -> Sequential:
         self._check_factor(other)
         return Sequential(*(list(self) * other))
 
-    def __rmul__(self, other: int) -> "Sequential":
+    def __rmul__(self, other: int) -> Sequential:
         return self * other
 
     def __imul__(self, other: int) -> Self:
@@ -189,7 +191,7 @@ class ModuleList(_Numbered):
     def __iadd__(self, modules: Iterable[Module]) -> Self:
         return self.extend(modules)
 
-    def __add__(self, other: Iterable[Module]) -> "ModuleList":
+    def __add__(self, other: Iterable[Module]) -> ModuleList:
         joined = ModuleList()
         for i, module in enumerate(chain(self, other)):
             joined.add_module(str(i), module)
@@ -419,7 +421,7 @@ class ParameterDict(Module):
     def __contains__(self, key: str) -> bool:
         return key in self._keys
 
-    def copy(self) -> "ParameterDict":
+    def copy(self) -> ParameterDict:
         """A new dictionary of the same values."""
         return ParameterDict(OrderedDict((key, self[key]) for key in self._keys))
 
@@ -450,7 +452,7 @@ class ParameterDict(Module):
         """The value at `key`, or `default`."""
         return self[key] if key in self else default
 
-    def fromkeys(self, keys: Iterable[str], default: Any | None = None) -> "ParameterDict":
+    def fromkeys(self, keys: Iterable[str], default: Any | None = None) -> ParameterDict:
         """A new dictionary of `keys`, all with the value `default`."""
         return ParameterDict((key, default) for key in keys)
 
@@ -466,7 +468,7 @@ class ParameterDict(Module):
         """The values."""
         return (self[key] for key in self._keys)
 
-    def update(self, parameters: "Mapping[str, Any] | ParameterDict | Iterable[tuple[str, Any]]") -> None:
+    def update(self, parameters: Mapping[str, Any] | ParameterDict | Iterable[tuple[str, Any]]) -> None:
         """Add the values of a mapping (sorted by key unless it keeps an order), or of pairs."""
         if not isinstance(parameters, Iterable):
             raise TypeError(
@@ -495,16 +497,16 @@ class ParameterDict(Module):
     def __call__(self, input: Any) -> NoReturn:
         raise RuntimeError("ParameterDict should not be called.")
 
-    def __or__(self, other: "ParameterDict") -> "ParameterDict":
+    def __or__(self, other: ParameterDict) -> ParameterDict:
         joined = self.copy()
         joined.update(other)
         return joined
 
-    def __ror__(self, other: "ParameterDict") -> "ParameterDict":
+    def __ror__(self, other: ParameterDict) -> ParameterDict:
         joined = other.copy()
         joined.update(self)
         return joined
 
-    def __ior__(self, other: "ParameterDict") -> Self:
+    def __ior__(self, other: ParameterDict) -> Self:
         self.update(other)
         return self

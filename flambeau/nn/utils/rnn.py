@@ -1,5 +1,7 @@
 """Sequences of different lengths: padded, or packed so that no padding is computed."""
 
+from __future__ import annotations
+
 from collections import namedtuple
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
@@ -132,7 +134,7 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     return fb.empty_like(permutation, memory_format=fb.contiguous_format).scatter_(0, permutation, places)
 
 
-def _flat_places(batch_sizes: "numpy.ndarray", batch: int) -> Tensor:
+def _flat_places(batch_sizes: numpy.ndarray, batch: int) -> Tensor:
     """Where packed elements are in a padded tensor of (time * batch) rows; the sizes are a NumPy array."""
     import numpy as np
 
