@@ -547,6 +547,10 @@ def linalg_tensorsolve(A: fb.Tensor, B: fb.Tensor, dims: Sequence[int] | None = 
 @composite("linalg_vander(Tensor x, *, SymInt? N=None) -> Tensor")
 def linalg_vander(x: fb.Tensor, *, N: int | None = None) -> fb.Tensor:
     """Powers from 0 to N - 1 of elements: (…, n) to (…, n, N)."""
+    if x.dtype in (fb.float16, fb.bfloat16, fb.bool):
+        raise RuntimeError(
+            f"linalg.vander supports floating point, complex, and integer tensors, but got {_short(x)}"
+        )
     x = fb.atleast_1d(x)
     n = x.shape[-1] if N is None else N
     if n <= 1:

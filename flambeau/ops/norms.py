@@ -9,7 +9,7 @@ from typing import Any
 import flambeau as fb
 
 from ..autograd.function import Function
-from .registry import composite, wrap_dim
+from .registry import _type_name, composite, wrap_dim
 
 # functions whose element type a kernel checks, and those that refuse the half types themselves
 _KERNELS = {
@@ -20,6 +20,7 @@ _KERNELS = {
     "torch.linalg.lu_factor": "lu_cpu",
     "torch.linalg.householder_product": "orgqr_cpu",
 }
+_EXACT = (fb.float32, fb.float64, fb.complex64, fb.complex128)
 _NO_HALF = ("linalg.inv", "linalg.slogdet", "logdet")
 
 
@@ -28,12 +29,8 @@ def check_matrix(t: Any, name: str) -> None:
     if t.dim() < 2:
         raise RuntimeError(f"{name}: The input tensor A must have at least 2 dimensions.")
     if name in _NO_HALF and t.dtype in (fb.float16, fb.bfloat16):
-        from .registry import _type_name
-
         raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {_type_name(t.dtype)}")
     if not (t.is_floating_point() or t.is_complex()):
-        from .registry import _type_name
-
         if name in _KERNELS:
             raise NotImplementedError(f"\"{_KERNELS[name]}\" not implemented for '{_type_name(t.dtype)}'")
         raise RuntimeError(
@@ -84,6 +81,10 @@ def linalg_matrix_norm(
     if ord == "fro":
         return fb.linalg.vector_norm(t, 2, (rows, cols), keepdim)
     if ord == "nuc" or (not isinstance(ord, str) and abs(ord) == 2):
+        if input.dtype in (fb.float16, fb.bfloat16):
+            raise RuntimeError(
+                f"linalg.matrix_norm: Low precision dtypes not supported. Got {_type_name(input.dtype)}"
+            )
         values = fb.linalg.svdvals(fb.movedim(t, (rows, cols), (-2, -1)))
         if ord == "nuc" or values.shape[-1] == 0:
             norm = values.sum(-1)
@@ -187,6 +188,12 @@ def linalg_matrix_rank(
     rtol: float | fb.Tensor | None = None,
 ) -> fb.Tensor:
     """Number of singular values above ``max(atol, rtol * largest)``; `tol` is an absolute tolerance."""
+    if A.dim() < 2:
+        raise RuntimeError(
+            "torch.linalg.matrix_rank: The input tensor input must have at least 2 dimensions."
+        )
+    if A.dtype not in _EXACT and tol is None and atol is None and rtol is None:
+        raise RuntimeError("This function doesn't handle types other than float and double")
     check_matrix(A, "linalg.matrix_rank")
     for value, name in ((tol, "tol"), (atol, "atol"), (rtol, "rtol")):
         _check_tolerance(value, name, "linalg.matrix_rank")
@@ -243,7 +250,11 @@ def linalg_pinv(
     rtol: float | fb.Tensor | None = None,
 ) -> fb.Tensor:
     """Moore-Penrose inverse; singular values up to ``max(atol, rtol * largest)`` count as zero."""
-    check_matrix(input, "linalg.pinv")
+    if input.dim() < 2 or input.dtype not in _EXACT:
+        raise RuntimeError(
+            f"linalg.pinv({_type_name(input.dtype)}{{{list(input.shape)}}}): expected a tensor with 2 or more"
+            " dimensions of float, double, cfloat or cdouble types"
+        )
     for value, name in ((rcond, "rcond"), (atol, "atol"), (rtol, "rtol")):
         _check_tolerance(value, name, "linalg.pinv")
     if rcond is not None:

@@ -82,3 +82,20 @@ def test_as_strided_scatter_has_the_gradient_of_pytorch():
     y = fb.as_strided_scatter(x, fb.ones(2), (2,), (2,), 1)
     (y * fb.arange(6.0).reshape(2, 3)).sum().backward()
     assert x.grad.tolist() == [[0, 1, 0], [3, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: fb.linalg.pinv(A.half()), "linalg.pinv(Half{[2, 2]}): expected a tensor with 2 or more dimensions of float, double, cfloat or cdouble types"),
+        (lambda: fb.linalg.pinv(A[0]), "linalg.pinv(Float{[2]}): expected a tensor with 2 or more dimensions of float, double, cfloat or cdouble types"),
+        (lambda: fb.linalg.vander(A.half()), "linalg.vander supports floating point, complex, and integer tensors, but got Half"),
+        (lambda: fb.linalg.matrix_norm(A.half(), "nuc"), "linalg.matrix_norm: Low precision dtypes not supported. Got Half"),
+        (lambda: fb.linalg.matrix_rank(I), "This function doesn't handle types other than float and double"),
+        (lambda: fb.linalg.matrix_rank(A[0]), "torch.linalg.matrix_rank: The input tensor input must have at least 2 dimensions."),
+    ],
+)  # fmt: skip
+def test_matrices_of_other_types(call, text):
+    with pytest.raises(RuntimeError) as e:
+        call()
+    assert str(e.value).split("\n")[0] == text
