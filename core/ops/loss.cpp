@@ -44,9 +44,9 @@ Tensor mse_loss(const Tensor& x, const Tensor& y, int64_t reduction) {
 }
 void mse_backward(Back& b) {
     const Tensor x = b.arg(0), y = b.arg(1);
-    const Formula f = [](const Tensor* in, const double*, Tensor* out) { *out = (in[0] - in[1]) * 2 * in[2]; };
+    const Formula f = [](const Tensor* in, const double*, Tensor* out) { *out = (in[0] - in[1]) * in[2]; };
     const int64_t n = product(broadcast_shapes(x.sizes(), y.sizes()));
-    const Tensor g = composed(f, {x, y, per_element(b.g, b.integer(2), n)});
+    const Tensor g = composed(f, {x, y, per_element(b.g, b.integer(2), n) * 2});
     b.set(0, g);
     if (b.needs(1)) b.set(1, -g);
 }
@@ -73,14 +73,12 @@ Tensor huber_loss(const Tensor& x, const Tensor& y, int64_t reduction, double de
 // Both are |d| beyond a bound and a parabola within: the slope is d cut to [-bound, bound], times a factor.
 void cut_backward(Back& b, double bound, double factor) {
     const Tensor x = b.arg(0), y = b.arg(1);
-    const Formula f = [](const Tensor* in, const double* numbers, Tensor* out) {
-        const double bound = numbers[0], factor = numbers[1];
-        const Tensor d = in[0] - in[1],
-                     slope = bound > 0 ? op<"clamp">(d, Scalar(-bound), Scalar(bound)) : op<"sign">(d);
-        *out = slope * factor * in[2];
+    const Formula f = [](const Tensor* in, const double* bound, Tensor* out) {
+        const Tensor d = in[0] - in[1];
+        *out = (*bound > 0 ? op<"clamp">(d, Scalar(-*bound), Scalar(*bound)) : op<"sign">(d)) * in[2];
     };
-    const int64_t n = product(broadcast_shapes(x.sizes(), y.sizes()));
-    const Tensor g = composed(f, {x, y, per_element(b.g, b.integer(2), n)}, {bound, factor});
+    const Tensor one = per_element(b.g, b.integer(2), product(broadcast_shapes(x.sizes(), y.sizes())));
+    const Tensor g = composed(f, {x, y, factor == 1 ? one : one * factor}, {bound});
     b.set(0, g);
     if (b.needs(1)) b.set(1, -g);
 }
