@@ -7,6 +7,7 @@
 #endif
 #include "base/parallel.h"
 #include "cpu/copy.h"
+#include "cpu/copy_loops.h"
 #include "cpu/watch.h"
 
 namespace fb::cpu {
@@ -82,11 +83,16 @@ static void turn_as(char* to, int64_t side, const char* from, int64_t stride, in
     }
 }
 static void turn(char* to, int64_t side, const char* from, int64_t stride, int64_t ni, int64_t nj, int64_t item) {
+    const CopyLoops& loops = copy_loops();
     switch (item) {
         case 1: return turn_as<uint8_t>(to, side, from, stride, ni, nj);
         case 2: return turn_as<uint16_t>(to, side, from, stride, ni, nj);
-        case 4: return turn_as<uint32_t>(to, side, from, stride, ni, nj);
-        case 8: return turn_as<uint64_t>(to, side, from, stride, ni, nj);
+        case 4:
+            return loops.turn4(reinterpret_cast<const uint32_t*>(from), stride / item, reinterpret_cast<uint32_t*>(to),
+                               side, ni, nj);
+        case 8:
+            return loops.turn8(reinterpret_cast<const uint64_t*>(from), stride / item, reinterpret_cast<uint64_t*>(to),
+                               side, ni, nj);
         default: return turn_as<C128>(to, side, from, stride, ni, nj);
     }
 }
@@ -249,7 +255,9 @@ void run_loop(Loop loop, IntSpan sizes, std::span<Strided> ops, const void* para
     for (int k = 1; size.size() > 1 && total >= 4096 && k < n_ops; ++k) {
         const int64_t pitch = std::abs(stride[k][0]);
         if (!ops[size_t(k)].item || stride[k][1] != ops[size_t(k)].item || pitch <= stride[k][1]) continue;
-        if (size[0] <= 2048 && (pitch % 1024 || size[0] < 64)) continue;
+        const bool in_registers = stride[k][1] == 4;  // squares of 64 are turned at little cost
+        if (in_registers ? std::min(size[0], size[1]) < 32 : size[0] <= 2048 && (pitch % 1024 || size[0] < 64))
+            continue;
         across[n_across++] = k;
         item = std::max(item, ops[size_t(k)].item);
     }

@@ -277,3 +277,13 @@ def test_ranges_of_every_length(n):
     assert np.array_equal(
         fb.arange(0, min(n, 255), dtype=fb.uint8).numpy(), np.arange(min(n, 255), dtype=np.uint8)
     )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.int16])
+@pytest.mark.parametrize("shape", [(70, 65), (64, 64), (33, 400), (3, 100, 40), (40, 31)])
+def test_operands_that_lie_across(shape, dtype):
+    a = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    b = np.ascontiguousarray(a.swapaxes(-1, -2)[..., ::-1, :])
+    got = fb.from_numpy(a) + fb.from_numpy(b).transpose(-1, -2)
+    assert np.array_equal(got.numpy(), a + b.swapaxes(-1, -2))
+    assert np.array_equal((fb.from_numpy(a) > fb.from_numpy(b).mT).numpy(), a > b.swapaxes(-1, -2))
