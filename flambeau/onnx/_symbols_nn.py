@@ -312,7 +312,11 @@ def _repeated(g: OnnxGraph, x: Val, times: int) -> str:
     heads = x.rank - 3
     one = g.op("Unsqueeze", x, [heads + 1])
     many = g.op("Tile", one, [1] * (heads + 1) + [times, 1, 1])
-    return g.op("Reshape", many, [0] * heads + [int(x.shape[heads]) * times, -1, int(x.shape[-1])])
+    return g.op(
+        "Reshape",
+        many,
+        [0] * heads + [static(x, heads, "attention") * times, -1, static(x, heads + 2, "attention")],
+    )
 
 
 symbol("embedding")(lambda g, weight, indices, *rest: g.op("Gather", weight, indices, axis=0))

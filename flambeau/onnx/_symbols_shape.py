@@ -6,7 +6,7 @@ from typing import Any
 
 import flambeau as fb
 
-from ._table import Dyn, OnnxGraph, Val, axis_of, static, symbol
+from ._table import Dyn, OnnxGraph, Val, axis_of, same_size, static, symbol
 from ._views import undo
 
 
@@ -56,7 +56,7 @@ symbol("unsqueeze")(lambda g, x, dim: g.op("Unsqueeze", x, [axis_of(dim, x.rank 
 @symbol("squeeze")
 def _squeeze(g: OnnxGraph, x: Val, dim: Any = None) -> str:
     dims = list(range(x.rank)) if dim is None else [dim] if isinstance(dim, int) else dim
-    dims = [d for d in (axis_of(d, x.rank) for d in dims) if x.shape[d] == 1]
+    dims = [d for d in (axis_of(d, x.rank) for d in dims) if same_size(x.shape[d], 1)]
     return g.op("Squeeze", x, dims) if dims else g.op("Identity", x)
 
 
@@ -87,13 +87,33 @@ def _stack(g: OnnxGraph, tensors: list[Val], dim: int = 0) -> str:
 
 
 def _pieces(g: OnnxGraph, x: Val, dim: int, lengths: list[int]) -> list[str]:
-    found = g.op("Split", x, g.constant(lengths), outputs=len(lengths), axis=axis_of(dim, x.rank))
+    found = g.op("Split", x, g.ints(lengths), outputs=len(lengths), axis=axis_of(dim, x.rank))
     return found if isinstance(found, list) else [found]
 
 
-@symbol("split", "chunk", "split_with_sizes", "tensor_split", "unsafe_chunk", "unsafe_split")
+@symbol("split", "split_with_sizes")
 def _split(g: OnnxGraph, x: Val, size: Any, dim: int = 0) -> list[str]:
-    return _pieces(g, x, dim, [r.shape[dim] for r in g.result])
+    if isinstance(size, list):
+        return _pieces(g, x, dim, size)
+    whole = x.shape[axis_of(dim, x.rank)]
+    front = [size] * (len(g.result) - 1)
+    last: Any = whole
+    for length in front:
+        last = _sum(last, _negative(length))
+    return _pieces(g, x, dim, [*front, last])
+
+
+@symbol("chunk")
+def _chunk(g: OnnxGraph, x: Val, count: int, dim: int = 0) -> list[str]:
+    whole = x.shape[axis_of(dim, x.rank)]
+    if len(g.result) == 1:
+        return [g.op("Identity", x)]
+    size = whole.plus(count - 1).over(count) if isinstance(whole, Dyn) else -(-whole // count)
+    return _split(g, x, size, dim)
+
+
+def _negative(a: int) -> int:
+    return a.times(-1) if isinstance(a, Dyn) else -a
 
 
 @symbol("unbind")
@@ -109,11 +129,11 @@ def _select(g: OnnxGraph, x: Val, dim: int, index: int) -> str:
 @symbol("slice")
 def _slice(g: OnnxGraph, x: Val, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> str:
     size = x.shape[axis_of(dim, x.rank)]
-    if end is None or (end == size and isinstance(end, Dyn) == isinstance(size, Dyn)):
+    if end is None or same_size(end, size):
         if isinstance(end, Dyn):
             end.used = True
         end = 2**63 - 1
-    if not start and end == 2**63 - 1 and step == 1:
+    if same_size(start or 0, 0) and end == 2**63 - 1 and step == 1:
         return g.op("Identity", x)
     start = 0 if start is None else start
     return g.op("Slice", x, g.ints([start]), g.ints([end]), [axis_of(dim, x.rank)], [step])
@@ -490,5 +510,6 @@ def _nonzero(g: OnnxGraph, x: Val) -> str:
 
 @symbol("nn::one_hot")
 def _one_hot(g: OnnxGraph, x: Val, count: int = -1) -> str:
-    depth = g.result[0].shape[-1] if count == -1 else count
-    return g.op("OneHot", x, g.constant(depth), g.constant([0, 1]), axis=-1)
+    if count == -1:
+        raise NotImplementedError("one_hot without num_classes")
+    return g.op("OneHot", x, g.number(count), g.constant([0, 1]), axis=-1)

@@ -93,12 +93,23 @@ class Dyn(int):
         """``self // other`` of numbers that are not negative."""
         return self if _is_plain(other, 1) else Dyn._made(int(self) // int(other), ("Div", self, other))
 
+    def alone(self) -> Dyn:
+        """The same number, whose use is noted for itself."""
+        return Dyn._made(int(self), self.expr)
+
     def mark(self) -> None:
         """Note that the graph computes it, and with it what it is made of."""
         self.used = True
         for x in self.expr:
             if isinstance(x, Dyn):
                 x.mark()
+
+
+def same_size(a: int, b: int) -> bool:
+    """Whether two numbers are the same for all inputs."""
+    if isinstance(a, Dyn) or isinstance(b, Dyn):
+        return isinstance(a, Dyn) and isinstance(b, Dyn) and a.key() == b.key()
+    return a == b
 
 
 def _is_plain(x: int, value: int) -> bool:

@@ -89,19 +89,17 @@ class Writer:
 
     # ------------------------------------------------------------------ numbers
     def _number(self, values: tuple, what: str) -> Any:
-        if all(v == values[0] or v != v for v in values):  # NaN is not itself
+        if len(set(map(repr, values))) == 1:  # NaN is not equal to itself
             return values[0]
         real = any(isinstance(v, float) for v in values)
         made: Any = self.sizes.real(values) if real else self.sizes.whole(values)
         if made is None:
             raise SymbolicValueError(
                 f"A number in {what} follows the sizes of the inputs in a way that was not recognised: "
-                f"{', '.join(map(str, values))} for the sizes tried\nuse torch.sym_max and the like less, "
-                "or leave the dimension static"
+                f"{', '.join(map(str, values))} for the sizes tried\nleave that dimension static, or write "
+                "the number with +, *, // and the shapes of tensors"
             )
-        if isinstance(made, Dyn):
-            made = made.plus(0) if made.expr[0] == "size" else made
-        return made
+        return made.alone() if isinstance(made, Dyn) else made
 
     def _arguments(self, k: int, given: dict[int, Val] | None = None) -> list[Any]:
         """The arguments of a step: tensors as Val, numbers that follow sizes as Dyn or DynFloat."""
@@ -138,9 +136,6 @@ class Writer:
         if entry is None:
             raise UnsupportedOperatorError(_public(name), self.graph.opset, None, self.where(k))
         arguments = self._arguments(k)
-        for a in _flat(arguments):
-            if isinstance(a, Dyn):
-                a.used = False
         self.graph.result = [self._shape_of_result(r) for r in results]
         try:
             made = entry(self.graph, *arguments)
@@ -150,7 +145,7 @@ class Writer:
                 f"\nit is called in {self.where(k)}"
             ) from error
         stuck = [a for a in _flat(arguments) if isinstance(a, Dyn) and not a.used]
-        if stuck and not getattr(entry, "reads_sizes", False):
+        if stuck:
             raise SymbolicValueError(
                 f"A number of '{_public(name)}' follows a dynamic size ({int(stuck[0])} in the example), and "
                 f"has to be the same for all inputs in ONNX\nit is called in {self.where(k)}"

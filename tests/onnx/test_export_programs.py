@@ -50,6 +50,28 @@ def test_slices_that_are_whole_for_some_sizes(runs_alike):
     )
 
 
+def test_parts_of_dynamic_sizes(runs_alike):
+    def f(x):
+        n = x.shape[0]
+        third = x.shape[1] // 3
+        ends = x[:, : min(third, 100)]
+        return *x.chunk(2), *x.split(n // 2 + n % 2), *x.split([1, n - 1]), ends, x.squeeze(2), *x.unbind(3)
+
+    examples = [(torch.randn(n, k, 1, 2),) for n, k in [(4, 9), (6, 8), (12, 31)]]
+    runs_alike(f, *examples, shapes=({0: "n", 1: "k"},))
+
+
+def test_a_number_that_has_to_be_constant_is_refused(onnx):
+    with pytest.raises(torch.onnx.OnnxExporterError, match=r"aten::avg_pool1d.*follows a dynamic size"):
+        torch.onnx.export(
+            lambda x: nn.functional.avg_pool1d(x, x.shape[2]),
+            (torch.ones(1, 2, 4),),
+            dynamic_shapes=({2: "n"},),
+        )
+    with pytest.raises(torch.onnx.OnnxExporterError, match="one_hot without num_classes"):
+        torch.onnx.export(nn.functional.one_hot, (torch.tensor([1, 2]),))
+
+
 def test_a_size_that_may_only_become_smaller(runs_alike):
     class Model(nn.Module):
         def __init__(self):
