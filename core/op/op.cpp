@@ -145,7 +145,7 @@ static std::string camel(std::string_view name) {
             continue;
         }
         r += up ? char(std::toupper((unsigned char)c)) : c;
-        up = false;
+        up = std::isdigit((unsigned char)c);  // Log1PBackward0
     }
     return r;
 }

@@ -52,3 +52,13 @@ def test_modes_and_subclasses_see_the_operator_once():
 def test_unknown_arguments_raise():
     with pytest.raises(TypeError):
         fb.kron(fb.ones(1), fb.ones(1), nothing=3)
+
+
+def test_names_of_nodes_are_written_as_pytorch_writes_them():
+    x = fb.ones(1, 1, 4, 4, requires_grad=True)
+    made = (x.log1p(), fb.nn.functional.unfold(x, 2), fb.nn.functional.interpolate(x, scale_factor=2))
+    assert [t.grad_fn.name() for t in made] == [
+        "Log1PBackward0",
+        "Im2ColBackward0",
+        "UpsampleNearest2DBackward0",
+    ]
