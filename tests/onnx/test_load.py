@@ -1,5 +1,5 @@
-"""Models in ONNX as modules: against the numbers that ONNX's own operator tests have, and as modules "
-"are used."""
+"""Models in ONNX as modules: against the numbers that ONNX's own operator tests have, and as modules
+are used."""
 
 import numpy as np
 import pytest
