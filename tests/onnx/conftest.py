@@ -6,9 +6,7 @@ import pytest
 @pytest.fixture
 def onnx():
     # this folder is an "onnx", too
-    pytest.importorskip(
-        "onnx.helper", reason="the package onnx is not installed"
-    )
+    pytest.importorskip("onnx.helper", reason="the package onnx is not installed")
     return pytest.importorskip("onnx", reason="the package onnx is not installed")
 
 
