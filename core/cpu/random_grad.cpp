@@ -88,6 +88,7 @@ double dirichlet_sample_grad(double x, double alpha, double total) {
     const double beta = total - alpha;
     if (!(x > 0)) return 0;
     if (x >= 1) return 0;
+    if (!(alpha > 0 && beta > 0 && std::isfinite(total))) return std::nan("");  // no such distribution
     const double grad = x < (alpha + 1) / (total + 2) ? -beta_tail_grad(x, {alpha, 1}, {beta, 0})
                                                       : beta_tail_grad(1 - x, {beta, 0}, {alpha, 1});
     return grad / (1 - x);

@@ -183,8 +183,8 @@ bool check_widths(IntSpan sizes, IntSpan pad, Border how) {
 }
 Dims bordered_sizes(const char* name, IntSpan sizes, IntSpan pad, int64_t how) {
     check(how >= 0 && how <= int64_t(Border::circular), name, ": there is no mode ", how);
-    check(pad.size() % 2 == 0 && pad.size() / 2 <= sizes.size(), name,
-          ": expected a pair of widths for each of at most ", int64_t(sizes.size()), " dimensions, got ", pad);
+    check(!pad.empty() && pad.size() % 2 == 0 && pad.size() / 2 <= sizes.size(), name,
+          ": expected a pair of widths for each of one to ", int64_t(sizes.size()), " dimensions, got ", pad);
     for (size_t k = 0; k < pad.size() / 2; ++k)
         check(sizes[sizes.size() - 1 - k] > 0, name, ": padded dimensions must not be empty, got ", sizes);
     check_widths(sizes, pad, Border(how));

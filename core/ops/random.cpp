@@ -488,7 +488,11 @@ Tensor each(const char* name, F&& f, std::initializer_list<Tensor> in) {
     if (first.dtype() != DType::f32 && first.dtype() != DType::f64) cpu::no_kernel(name, first.dtype());
     GradGuard off(false);
     Dims shape = first.sizes();
-    for (const Tensor& t : in) shape = broadcast_shapes(shape, t.sizes());
+    for (const Tensor& t : in) {
+        check(t.dtype() == first.dtype(), "Found dtype ", scalar_name(t.dtype()), " but expected ",
+              scalar_name(first.dtype()));
+        shape = broadcast_shapes(shape, t.sizes());
+    }
     const Tensor r = empty(shape, DType::f64, first.device());
     if (r.is_meta()) return r.to(first.dtype());
     Small<Tensor, 3> dense;

@@ -229,3 +229,22 @@ def test_windows_have_two_sizes(name):
         if name in sizes:
             with pytest.raises(RuntimeError, match=text):
                 fb._C._nn.im2col(fb.ones(1, 1, 4, 4), **{**sizes, name: wrong})
+
+
+def test_borders_want_a_pair_of_widths():
+    for call in (
+        lambda: fb._C._border(fb.ones(5), [], 2),
+        lambda: fb._C._border_backward(fb.ones(2, 5), [2, 5], [], 2),
+    ):
+        with pytest.raises(RuntimeError, match="expected a pair of widths"):
+            call()
+
+
+def test_gradients_of_samples_want_one_dtype():
+    with pytest.raises(RuntimeError, match=r"^Found dtype Long but expected Float"):
+        fb._dirichlet_grad(fb.rand(2), fb.rand(2), fb.tensor(37))
+
+
+def test_gradients_of_samples_of_no_distribution_are_nan():
+    for alpha, total in ((-3e9, 5.0), (2.0, -1e18), (float("inf"), 3.0), (1.0, float("nan"))):
+        assert fb._dirichlet_grad(fb.tensor(0.5), fb.tensor(alpha), fb.tensor(total)).isnan()
