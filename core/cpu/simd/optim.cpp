@@ -20,29 +20,40 @@ struct Gradient {
     }
 };
 
-template <class V, bool amsgrad>
-struct Adam {
+// What Adam and its kin share: decay of the parameter itself or of the gradient, running means of gradient and square.
+template <class V>
+struct Moments {
     using T = Scalar<V>;
-    using Options = AdamOptions;
-    static constexpr int kStates = amsgrad ? 3 : 2;
     Gradient<V> gradient;
     bool decoupled;
-    V shrink, fresh1, beta2, fresh2, eps, rate, root_factor;
-    Adam(const AdamOptions& o, const OptimSlot& s)
+    V shrink, fresh1, beta2, fresh2;
+    template <class Options>
+    explicit Moments(const Options& o)
         : gradient(o.maximize, o.decoupled ? 0 : o.weight_decay),
           decoupled(o.decoupled && o.weight_decay != 0),
           shrink(splat<V>(T(1 - o.lr * o.weight_decay))),
           fresh1(splat<V>(T(1 - o.beta1))),
           beta2(splat<V>(T(o.beta2))),
-          fresh2(splat<V>(T(1 - o.beta2))),
-          eps(splat<V>(T(o.eps))),
-          rate(splat<V>(T(s.factor[0]))),
-          root_factor(splat<V>(T(s.factor[1]))) {}
-    V operator()(V p, V g, V* s) const {
+          fresh2(splat<V>(T(1 - o.beta2))) {}
+    void update(V& p, V& g, V* s) const {
         g = gradient(p, g);
         if (decoupled) p = p * shrink;
         s[0] = fma(V(g - s[0]), fresh1, s[0]);
         s[1] = fma(V(g * fresh2), g, V(s[1] * beta2));
+    }
+};
+
+template <class V, bool amsgrad>
+struct Adam {
+    using T = Scalar<V>;
+    using Options = AdamOptions;
+    static constexpr int kStates = amsgrad ? 3 : 2;
+    Moments<V> moments;
+    V eps, rate, root_factor;
+    Adam(const AdamOptions& o, const OptimSlot& s)
+        : moments(o), eps(splat<V>(T(o.eps))), rate(splat<V>(T(s.factor[0]))), root_factor(splat<V>(T(s.factor[1]))) {}
+    V operator()(V p, V g, V* s) const {
+        moments.update(p, g, s);
         V square = s[1];
         if constexpr (amsgrad) square = s[2] = max_nan(square, s[2]);
         return p - rate * s[0] / fma(sqrt(square), root_factor, eps);
@@ -167,25 +178,16 @@ struct Nadam {
     using T = Scalar<V>;
     using Options = NadamOptions;
     static constexpr int kStates = 2;
-    Gradient<V> gradient;
-    bool decoupled;
-    V shrink, fresh1, beta2, fresh2, eps, rate, rate_avg, root_factor;
+    Moments<V> moments;
+    V eps, rate, rate_avg, root_factor;
     Nadam(const NadamOptions& o, const OptimSlot& s)
-        : gradient(o.maximize, o.decoupled ? 0 : o.weight_decay),
-          decoupled(o.decoupled && o.weight_decay != 0),
-          shrink(splat<V>(T(1 - o.lr * o.weight_decay))),
-          fresh1(splat<V>(T(1 - o.beta1))),
-          beta2(splat<V>(T(o.beta2))),
-          fresh2(splat<V>(T(1 - o.beta2))),
+        : moments(o),
           eps(splat<V>(T(o.eps))),
           rate(splat<V>(T(s.factor[0]))),
           rate_avg(splat<V>(T(s.factor[1]))),
           root_factor(splat<V>(T(s.factor[2]))) {}
     V operator()(V p, V g, V* s) const {
-        g = gradient(p, g);
-        if (decoupled) p = p * shrink;
-        s[0] = fma(V(g - s[0]), fresh1, s[0]);
-        s[1] = fma(V(g * fresh2), g, V(s[1] * beta2));
+        moments.update(p, g, s);
         return p - fma(rate, g, V(rate_avg * s[0])) / fma(sqrt(s[1]), root_factor, eps);
     }
 };
@@ -195,25 +197,17 @@ struct Radam {
     using T = Scalar<V>;
     using Options = RadamOptions;
     static constexpr int kStates = 2;
-    Gradient<V> gradient;
-    bool decoupled, rectified;
-    V shrink, fresh1, beta2, fresh2, eps, rate, factor;
+    Moments<V> moments;
+    bool rectified;
+    V eps, rate, factor;
     Radam(const RadamOptions& o, const OptimSlot& s)
-        : gradient(o.maximize, o.decoupled ? 0 : o.weight_decay),
-          decoupled(o.decoupled && o.weight_decay != 0),
+        : moments(o),
           rectified(s.factor[1] != 0),
-          shrink(splat<V>(T(1 - o.lr * o.weight_decay))),
-          fresh1(splat<V>(T(1 - o.beta1))),
-          beta2(splat<V>(T(o.beta2))),
-          fresh2(splat<V>(T(1 - o.beta2))),
           eps(splat<V>(T(o.eps))),
           rate(splat<V>(T(s.factor[0]))),
           factor(splat<V>(T(s.factor[1]))) {}
     V operator()(V p, V g, V* s) const {
-        g = gradient(p, g);
-        if (decoupled) p = p * shrink;
-        s[0] = fma(V(g - s[0]), fresh1, s[0]);
-        s[1] = fma(V(g * fresh2), g, V(s[1] * beta2));
+        moments.update(p, g, s);
         const V step = rate * s[0];
         return p - (rectified ? V(step * factor / (sqrt(s[1]) + eps)) : step);
     }

@@ -43,7 +43,38 @@ class _Clips(VisionDataset):
         return self.video_clips.num_clips()
 
 
-class UCF101(_Clips):
+class _Folds(_Clips):
+    """Base: sets that lists divide three times into a part to learn from and one to test with."""
+
+    def _find_clips(
+        self,
+        fold: int,
+        frames_per_clip: int,
+        step_between_clips: int,
+        frame_rate: int | None,
+        metadata: dict[str, Any] | None,
+        num_workers: int,
+        output_format: str,
+    ) -> None:
+        if fold not in (1, 2, 3):
+            raise ValueError(f"fold should be between 1 and 3, got {fold}")
+        self.full_video_clips = VideoClips(
+            self._find(("avi",)),
+            frames_per_clip,
+            step_between_clips,
+            frame_rate,
+            metadata,
+            num_workers=num_workers,
+            output_format=output_format,
+        )
+
+    def _keep(self, wanted: Callable[[str], bool]) -> None:
+        """The clips of the files that are wanted."""
+        self.indices = [i for i, (path, _) in enumerate(self.samples) if wanted(path)]
+        self.video_clips = self.full_video_clips.subset(self.indices)
+
+
+class UCF101(_Folds):
     """101 actions, in folders of classes.
 
     Parameters
@@ -73,26 +104,23 @@ class UCF101(_Clips):
         output_format: str = "THWC",
     ) -> None:
         super().__init__(root, transform=transform)
-        if not 1 <= fold <= 3:
-            raise ValueError(f"fold should be between 1 and 3, got {fold}")
         self.fold, self.train = fold, train
-        self.full_video_clips = VideoClips(
-            self._find(("avi",)),
+        self._find_clips(
+            fold,
             frames_per_clip,
             step_between_clips,
             frame_rate,
             _precomputed_metadata,
-            num_workers=num_workers,
-            output_format=output_format,
+            num_workers,
+            output_format,
         )
         list_file = os.path.join(annotation_path, f"{'train' if train else 'test'}list{fold:02d}.txt")
         with open(list_file) as file:
             wanted = {os.path.join(self.root, *line.split()[0].split("/")) for line in file if line.strip()}
-        self.indices = [i for i, (path, _) in enumerate(self.samples) if path in wanted]
-        self.video_clips = self.full_video_clips.subset(self.indices)
+        self._keep(lambda path: path in wanted)
 
 
-class HMDB51(_Clips):
+class HMDB51(_Folds):
     """51 actions, in folders of classes.
 
     `annotation_path` is the folder of the lists ``<class>_test_split1.txt`` and so on; the other arguments
@@ -120,24 +148,21 @@ class HMDB51(_Clips):
         output_format: str = "THWC",
     ) -> None:
         super().__init__(root, transform=transform)
-        if fold not in (1, 2, 3):
-            raise ValueError(f"fold should be between 1 and 3, got {fold}")
         self.fold, self.train = fold, train
-        self.full_video_clips = VideoClips(
-            self._find(("avi",)),
+        self._find_clips(
+            fold,
             frames_per_clip,
             step_between_clips,
             frame_rate,
             _precomputed_metadata,
-            num_workers=num_workers,
-            output_format=output_format,
+            num_workers,
+            output_format,
         )
         tag, wanted = str(self.TRAIN_TAG if train else self.TEST_TAG), set()
         for path in glob(os.path.join(annotation_path, f"*test_split{fold}*.txt")):
             with open(path) as file:
                 wanted |= {line.split()[0] for line in file if line.split()[1:] == [tag]}
-        self.indices = [i for i, (path, _) in enumerate(self.samples) if os.path.basename(path) in wanted]
-        self.video_clips = self.full_video_clips.subset(self.indices)
+        self._keep(lambda path: os.path.basename(path) in wanted)
 
 
 class Kinetics(_Clips):
