@@ -27,6 +27,7 @@ from flambeau import linalg as linalg
 from flambeau import masked as masked
 from flambeau import mps as mps
 from flambeau import multiprocessing as multiprocessing
+from flambeau import nested as nested
 from flambeau import nn as nn
 from flambeau import onnx as onnx
 from flambeau import ops as ops

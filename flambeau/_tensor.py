@@ -580,6 +580,16 @@ def is_nonzero(self: Tensor) -> bool:
     return fb.is_nonzero(self)
 
 
+@_overridable
+def to_padded_tensor(self: Tensor, padding: float, output_size: Any = None) -> Tensor:
+    """A nested tensor as a strided one, shorter components filled up with `padding`."""
+    raise NotImplementedError(
+        f"Could not run 'aten::to_padded_tensor' with arguments from the '{self.device.type.upper()}'"
+        " backend."
+        "\nonly nested tensors have components to fill up"
+    )
+
+
 @_method
 def const_data_ptr(self: Tensor) -> int:
     """The address of the first element, for reading."""

@@ -34,7 +34,7 @@ constexpr NameOnly kNameOnly[] = {
     {"uint7", 1, false},
 };
 constexpr uint8_t kFirstNameOnly = 100;
-PyObject* layouts[6];
+PyObject* layouts[7];
 PyObject* formats[4];
 
 const Constant& constant(PyObject* o) { return *reinterpret_cast<Constant*>(o); }
@@ -145,9 +145,10 @@ void init_constants(PyObject* module) {
         {DType::c32, "chalf"}, {DType::c64, "cfloat"}, {DType::c128, "cdouble"}};
     for (auto [t, n] : second_names) add_constant(module, dtypes[int(t)], {n});
 
-    const char* layout_names[] = {"strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc"};
+    const char* layout_names[] = {"strided",    "sparse_coo", "sparse_csr", "sparse_csc",
+                                  "sparse_bsr", "sparse_bsc", "jagged"};
     const char* format_names[] = {"contiguous_format", "preserve_format", "channels_last", "channels_last_3d"};
-    for (int i = 0; i < 6; ++i) {
+    for (int i = 0; i < 7; ++i) {
         layouts[i] = make_constant(layout_type, uint8_t(i), layout_names[i]);
         add_constant(module, layouts[i], {layout_names[i]});
     }

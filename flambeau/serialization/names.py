@@ -25,6 +25,7 @@ _REBUILDERS = {
         "_rebuild_meta_tensor_no_storage",
         "_rebuild_device_tensor_from_numpy",
         "_rebuild_sparse_tensor",
+        "_rebuild_nested_tensor",
     ),
     "torch._tensor": ("_rebuild_from_type_v2",),
     "torch.serialization": ("_get_layout",),
@@ -32,7 +33,6 @@ _REBUILDERS = {
 # what files of PyTorch's may hold that is not there here
 _ABSENT = {
     "_rebuild_qtensor": "quantized tensors: save tensor.dequantize()",
-    "_rebuild_nested_tensor": "nested tensors: save a list of tensors, tensor.unbind()",
     "_rebuild_wrapper_subclass": "wrapper subclasses of tensors: save plain tensors",
 }
 PACKAGES = {"torchvision": "flambeau.vision", "torchaudio": "flambeau.audio", "torch": "flambeau"}

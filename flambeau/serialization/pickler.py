@@ -177,6 +177,8 @@ class Pickler(pickle._Pickler):
 
     def reduce_tensor(self, tensor: fb.Tensor) -> tuple:
         """The call that makes the tensor anew from its storage."""
+        if tensor.is_nested:
+            return self._reduce_nested(tensor)
         if tensor.layout != fb.strided:
             return self._reduce_sparse(tensor)
         kind = type(tensor)
@@ -191,6 +193,16 @@ class Pickler(pickle._Pickler):
             return function, args
         named = self.name("torch.Tensor") if kind is fb.Tensor else kind
         return self.name("torch._tensor._rebuild_from_type_v2"), (function, named, args, state)
+
+    def _reduce_nested(self, tensor: fb.Tensor) -> tuple[_Name, tuple]:
+        if tensor.layout != fb.strided:
+            raise NotImplementedError(
+                "flambeau cannot save nested tensors of layout torch.jagged yet: save .values() and"
+                " .offsets()"
+            )
+        sizes, strides, offsets = tensor._nested_layout()
+        parts = (tensor.detach().values(), sizes, strides, offsets)
+        return self.name("torch._utils._rebuild_nested_tensor"), parts
 
     def _reduce_sparse(self, tensor: fb.Tensor) -> tuple[_Name, tuple]:
         plain, size = tensor.detach(), tensor.shape

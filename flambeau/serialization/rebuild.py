@@ -154,6 +154,13 @@ def _rebuild_sparse_tensor(layout: Any, data: tuple) -> fb.Tensor:
     return fb.sparse_compressed_tensor(first, second, values, size, layout=layout)
 
 
+def _rebuild_nested_tensor(buffer: Any, sizes: Any, strides: Any, offsets: Any) -> fb.Tensor:
+    from ..nested.strided import from_components
+
+    parts = zip(sizes.tolist(), strides.tolist(), offsets.tolist(), strict=True)
+    return from_components([buffer.as_strided(*part) for part in parts])
+
+
 def _get_layout(name: str) -> Any:
     layout = getattr(fb, name.removeprefix("torch."), None)
     if not isinstance(layout, fb.layout):
