@@ -175,11 +175,11 @@ def __deepcopy__(self: Tensor, memo: dict) -> Tensor:
 
 
 @_method
-def __reduce_ex__(self: Tensor, protocol: int) -> tuple:
+def __reduce_ex__(self: Tensor, proto: int) -> tuple:
     if type(self) is Tensor and not self.__dict__:
         return _reduced(self)
     if _C._has_torch_function_unary(self):
-        return _C._handle_torch_function(Tensor.__reduce_ex__, (self,), self, protocol)
+        return _C._handle_torch_function(Tensor.__reduce_ex__, (self,), self, proto)
     function, args = _reduced(self)
     state = {k: v for k, v in self.__dict__.items() if not k.endswith("_hooks")}
     return _rebuild_from_type, (function, type(self), args, state)

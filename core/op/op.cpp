@@ -1,6 +1,7 @@
 #include "op/op.h"
 #include <cctype>
 #include <unordered_map>
+#include "op/dispatch.h"
 #include "op/out_types.h"
 #include "op/write_note.h"
 #include "tensor/bytes.h"
@@ -8,6 +9,7 @@
 namespace fb {
 
 constinit thread_local ThreadState tls;
+constinit thread_local const Frame* let_through = nullptr;
 void (*python_mode)(const Op&, Frame&) = nullptr;
 void (*trace_mode)(const Op&, Frame&) = nullptr;
 void (*autocast_mode)(const Op&, Frame&) = nullptr;
@@ -81,6 +83,10 @@ static void note_view(const Tensor& view, TensorImpl* self) {
 }
 
 void Op::run_kernel(Frame& f) const {
+    if (tls.modes & kPythonMode) [[unlikely]] {
+        if (let_through != &f) return python_mode(*this, f);
+        let_through = nullptr;
+    }
     kernel(f);
     if (f.given) copy_results(f);
     if (note_write && (f.inplace || only_inplace) && f.args[0].is_tensor()) [[unlikely]]
@@ -92,8 +98,8 @@ void Op::run_kernel(Frame& f) const {
 }
 
 void Op::call_with_modes(Frame& f) const {
-    // Outermost first. Each mode clears its bit while it works and calls `op.call(f)` again for the next.
-    if (tls.modes & kPythonMode) return python_mode(*this, f);
+    // Outermost first. Each mode clears its bit while it works and calls `op.call(f)` again for the next; that of
+    // Python stands below autograd, in `run_kernel`.
     if (tls.modes & kAutocastMode) return autocast_mode(*this, f);
     if (tls.modes & kTraceMode) return trace_mode(*this, f);
     if (call_unusual(*this, f)) return;

@@ -236,6 +236,7 @@ PyObject* tensor_backward(PyObject* self, PyObject* const* args, Py_ssize_t n, P
     });
 }
 PyMethodDef backward_method{"backward", as_method(tensor_backward), METH_FASTCALL | METH_KEYWORDS,
+                            "backward($self, gradient=None, retain_graph=None, create_graph=False, inputs=None)\n--\n\n"
                             "Adds the gradients of this tensor to the .grad of the leaves it depends on."};
 
 PyObject* run_backward_py(PyObject*, PyObject* args, PyObject* kwargs) {
@@ -484,9 +485,11 @@ PyMethodDef functions[] = {
     {"_set_multithreading_enabled", set_multithreading, METH_O, nullptr},
     {"_enter_dual_level", enter_dual_level, METH_NOARGS, nullptr},
     {"_exit_dual_level", as_method(exit_dual_level), METH_VARARGS | METH_KEYWORDS, nullptr},
-    {"is_grad_enabled", is_grad_enabled, METH_NOARGS, "Whether operations are recorded in this thread."},
+    {"is_grad_enabled", is_grad_enabled, METH_NOARGS,
+     "is_grad_enabled($module)\n--\n\nWhether operations are recorded in this thread."},
     {"_set_grad_enabled", set_grad_enabled, METH_O, nullptr},
-    {"is_inference_mode_enabled", is_inference, METH_NOARGS, "Whether this thread is in inference mode."},
+    {"is_inference_mode_enabled", is_inference, METH_NOARGS,
+     "is_inference_mode_enabled($module)\n--\n\nWhether this thread is in inference mode."},
     {"set_anomaly_enabled", set_anomaly_enabled, METH_VARARGS, nullptr},
     {"is_anomaly_enabled", is_anomaly_enabled, METH_NOARGS, nullptr},
     {"is_anomaly_check_nan_enabled", is_anomaly_check_nan_enabled, METH_NOARGS, nullptr},

@@ -172,6 +172,20 @@ PyObject* function_schemas(PyObject* self, void*) {
     }
     return list.detach();
 }
+PyObject* function_signature(PyObject* self, void*) {
+    return guarded([&] {
+        const Group& g = group_of(self);
+        const Ref make = checked(import_attribute("flambeau._signatures", "of_operator"));
+        const Ref schemas = checked(function_schemas(self, nullptr));
+        bool out = false, factory = false;
+        for (const Signature& s : g.signatures) {
+            out |= s.op->has_out;
+            factory |= s.factory;
+        }
+        return PyObject_CallFunction(make.get(), "OOOO", schemas.get(), g.form == Form::Function ? Py_False : Py_True,
+                                     out ? Py_True : Py_False, factory ? Py_True : Py_False);
+    });
+}
 PyObject* function_reduce(PyObject* self, PyObject*) {
     const Group& g = group_of(self);
     if (g.form == Form::Function) return PyUnicode_FromString(g.name.c_str());
@@ -196,6 +210,7 @@ PyGetSetDef getset[] = {
     {"__module__", function_module, nullptr, nullptr, nullptr},
     {"__doc__", function_doc, nullptr, nullptr, nullptr},
     {"_schemas", function_schemas, nullptr, nullptr, nullptr},
+    {"__signature__", function_signature, nullptr, nullptr, nullptr},
     {"__objclass__", function_objclass, nullptr, nullptr, nullptr},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
     {},
@@ -292,10 +307,14 @@ PyObject* call_group(const Group& g, const Arguments& in) {
                                        "' for 'torch._C.TensorBase' objects doesn't apply to a '" +
                                        type_name(in.args[0]) + "' object");
     }
+    return call_signatures(g.signatures, in);
+}
+
+PyObject* call_signatures(const std::vector<Signature>& all, const Arguments& in) {
     Call call;
-    for (const Signature& s : g.signatures)
+    for (const Signature& s : all)
         if (parse(s, in, call)) return run(s, call, in);
-    raise_no_match(g.signatures, in);
+    raise_no_match(all, in);
 }
 
 const Group* find_group(std::string_view space, std::string_view name, Form form) {

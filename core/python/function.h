@@ -18,6 +18,8 @@ const Group* find_group(std::string_view space, std::string_view name, Form form
 // Parses, calls and wraps; what the callables and the operator slots do.
 PyObject* call_group(const Group& g, const Arguments& in);
 
+PyObject* call_signatures(const std::vector<Signature>& all, const Arguments& in);
+
 PyObject* wrap_results(const Op& op, Frame& f);
 
 }  // namespace fb::py

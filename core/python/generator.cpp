@@ -1,6 +1,7 @@
 #include "python/generator.h"
 
 #include <memory>
+#include <unordered_map>
 
 namespace fb::py {
 namespace {
@@ -13,9 +14,16 @@ PyTypeObject* generator_type = nullptr;
 
 Generator& of(PyObject* o) { return *reinterpret_cast<GeneratorObject*>(o)->generator; }
 
+// The object of each living generator.
+std::unordered_map<const Generator*, PyObject*>& objects() {
+    static auto* m = new std::unordered_map<const Generator*, PyObject*>;
+    return *m;
+}
+
 PyObject* make_object(std::unique_ptr<Generator> g) {
     PyObject* o = generator_type->tp_alloc(generator_type, 0);
     if (!o) return nullptr;
+    objects()[g.get()] = o;
     reinterpret_cast<GeneratorObject*>(o)->generator = g.release();
     reinterpret_cast<GeneratorObject*>(o)->owned = true;
     return o;
@@ -39,6 +47,7 @@ PyObject* create(PyTypeObject*, PyObject* args, PyObject* kwargs) {
 
 void destroy(PyObject* o) {
     auto* g = reinterpret_cast<GeneratorObject*>(o);
+    objects().erase(g->generator);
     if (g->owned) delete g->generator;
     PyTypeObject* type = Py_TYPE(o);
     type->tp_free(o);
@@ -180,6 +189,10 @@ bool to_generator(PyObject* o, Generator*& out) {
     return true;
 }
 PyObject* wrap(Generator& g) { return make_object(std::make_unique<Generator>(g)); }
+PyObject* object_of(const Generator* g) {
+    const auto i = objects().find(g);
+    return Py_NewRef(i == objects().end() ? Py_None : i->second);
+}
 
 void init_generator(PyObject* module) {
     generator_type = reinterpret_cast<PyTypeObject*>(checked(PyType_FromSpec(&spec)).detach());
@@ -187,6 +200,7 @@ void init_generator(PyObject* module) {
         throw PythonError{};
     const Ref shared = checked(generator_type->tp_alloc(generator_type, 0));
     reinterpret_cast<GeneratorObject*>(shared.get())->generator = &default_generator();
+    objects()[&default_generator()] = shared.get();
     if (PyModule_AddObjectRef(module, "default_generator", shared.get()) < 0) throw PythonError{};
 }
 

@@ -5,6 +5,7 @@
 #include "python/helpers.h"
 #include "python/guards.h"
 #include "python/nn_module.h"
+#include "python/operators.h"
 #include "tensor/hidden.h"
 
 namespace fb::py {
@@ -117,6 +118,9 @@ PyMODINIT_FUNC PyInit__C() {
         init_tensor_type(m);
         init_generator(m);
         init_ops(m);
+        init_operators(m);
+        init_dispatch(m);
+        init_signatures(m);
         init_autograd(m);
         init_autocast(m);
         init_sparse_gradients();

@@ -215,7 +215,7 @@ PyMethodDef functions[] = {
     {},
 };
 PyMethodDef numpy_method{"numpy", as_method(numpy), METH_VARARGS | METH_KEYWORDS,
-                         "A NumPy array that shares the tensor's memory."};
+                         "numpy($self, *, force=False)\n--\n\nA NumPy array that shares the tensor's memory."};
 
 }  // namespace
 

@@ -1,0 +1,274 @@
+// __torch_dispatch__: Python code that sees each operator below autograd, in the order in which kernels run. Modes are
+// asked first, the innermost at the top, then subclasses among the arguments. Operators that are made of others and
+// have no derivative of their own are taken apart before.
+#include "op/dispatch.h"
+#include <map>
+#include "python/operators.h"
+#include "python/tensor_object.h"
+
+namespace fb::py {
+namespace {
+
+PyObject* name_dispatch;
+PyObject* disabled_dispatch;  // what a class sets that does not want to be asked
+bool subclasses_ask = false;  // some class with __torch_dispatch__ has tensors
+
+struct DispatchState {
+    PyObject* modes = nullptr;  // a list; those above `visible` are at work
+    Py_ssize_t visible = 0;
+    int counting = -1;      // >= 0: operators inside the one that is looked at
+    bool disabled = false;  // subclasses are not asked
+};
+constinit thread_local DispatchState state;
+
+void refresh() {
+    const bool on = state.visible > 0 || (subclasses_ask && !state.disabled) || state.counting >= 0;
+    tls.modes = uint8_t(on ? tls.modes | kPythonMode : tls.modes & ~kPythonMode);
+}
+
+// While Python code works: no gradients are recorded, autocast is over, the mode that works is not asked again.
+class AtWork {
+public:
+    explicit AtWork(bool a_mode) : modes_(tls.modes), visible_(state.visible), disabled_(state.disabled) {
+        if (a_mode) --state.visible;
+        tls.modes &= uint8_t(~kAutocastMode);
+        refresh();
+    }
+    ~AtWork() {
+        state.visible = visible_;
+        state.disabled = disabled_;
+        tls.modes = modes_;
+    }
+    AtWork(const AtWork&) = delete;
+    AtWork& operator=(const AtWork&) = delete;
+
+private:
+    GradGuard no_grad_{false};
+    uint8_t modes_;
+    Py_ssize_t visible_;
+    bool disabled_;
+};
+
+template <class F>
+void each_tensor(const Op& op, const Frame& f, F&& look) {
+    for (size_t i = 0; i < op.schema.args.size(); ++i) {
+        if (f.args[i].is_tensor()) look(f.args[i].tensor());
+        else if (f.args[i].tag == Tag::Tensors)
+            for (const Tensor& t : f.args[i].tensors())
+                if (t.defined()) look(t);
+    }
+    for (size_t i = 0; f.given && !f.inplace && i < op.schema.return_kinds.size(); ++i)
+        if (f.given[i].defined()) look(f.given[i]);
+}
+
+// ---------------------------------------------------------------- made of other operators?
+// What has a derivative, writes, draws random numbers or takes no tensors stands for itself. Of the rest, one run shows
+// whether others are called inside.
+bool is_composite(const Op& op, const Frame& f) {
+    if (op.derivative.exists() || is_defined_in_python(op)) return false;
+    if (tls.grad && op.any_requires_grad(f.args)) return true;
+    bool tensors = false, elements = true;
+    each_tensor(op, f, [&](const Tensor& t) {
+        tensors = true;
+        elements &= t.numel() > 0;
+    });
+    if (!tensors || f.given || f.inplace || op.only_inplace || op.is_view) return false;
+    for (const Arg& a : op.schema.args)
+        if (a.kind == Kind::Generator || a.mutated) return false;
+    static auto* known = new std::map<const Op*, bool>;
+    if (const auto i = known->find(&op); i != known->end()) return i->second;
+    Frame trial(op, f.args);
+    const int before = std::exchange(state.counting, 0);
+    int inside = 0;
+    {
+        const AtWork guard(false);
+        try {
+            run_own_kernel(op, trial);
+        } catch (...) {
+            state.counting = before;
+            throw;
+        }
+        inside = std::exchange(state.counting, before);
+    }
+    if (elements || inside) known->emplace(&op, inside > 0);
+    return inside > 0;
+}
+
+// A composite without derivative may need a gradient that only its parts record.
+bool needs_parts(const Op& op, const Frame& f) {
+    if (op.derivative.exists() || !tls.grad) return false;
+    bool any = false;
+    each_tensor(op, f, [&](const Tensor& t) { any |= t->needs_grad(); });
+    return any;
+}
+
+// ---------------------------------------------------------------- asking
+enum Variant : int { kPlain, kInplace, kOut, kNumber };
+
+// torch.ops.aten.<name>.<overload> of a call.
+PyObject* overload_of(const Op& op, const Frame& f) {  // borrowed
+    int variant = f.inplace ? kInplace : f.given ? kOut : kPlain;
+    for (size_t i = 1; variant == kPlain && i < op.schema.args.size(); ++i)
+        if (op.schema.args[i].kind == Kind::Operand && f.args[i].is_number()) variant = kNumber;
+    static auto* known = new std::map<std::pair<const Op*, int>, PyObject*>;
+    PyObject*& o = (*known)[{&op, variant}];
+    if (!o) {
+        const Ref find = checked(import_attribute("flambeau._ops", "overload_of"));
+        o = checked(PyObject_CallFunction(find.get(), "si", op.schema.full_name().c_str(), variant)).detach();
+    }
+    return o;
+}
+
+void collect(const Tensor& t, std::vector<PyObject*>& found) {
+    auto* object = static_cast<PyObject*>(t->object);
+    if (!object || !type_dispatches(Py_TYPE(object))) return;
+    for (PyObject* o : found)
+        if (Py_TYPE(o) == Py_TYPE(object)) return;
+    size_t at = found.size();
+    for (size_t i = 0; i < found.size(); ++i)
+        if (PyType_IsSubtype(Py_TYPE(object), Py_TYPE(found[i]))) {
+            at = i;
+            break;
+        }
+    found.insert(found.begin() + long(at), object);
+}
+
+void give_results(const Op& op, Frame& f, PyObject* r, bool grad) {
+    if (f.inplace || (op.only_inplace && f.args[0].is_tensor())) {
+        f.result[0] = f.args[0].tensor();
+        f.n = 1;
+        return;
+    }
+    take_results(op, r, f);
+    for (int i = 0; f.given && i < f.n; ++i)
+        if (f.given[i].defined()) f.result[i] = f.given[i];
+    if (!op.is_view || !f.args[0].is_tensor()) return;
+    auto see = [&](const Tensor& t) {  // made without gradients, but not by the caller's wish
+        if (t.defined() && t->base) t->view_of_no_grad = !grad || f.args[0].tensor()->view_of_no_grad;
+    };
+    for (const Tensor& t : f.list) see(t);
+    see(f.result[0]);
+}
+
+void ask(const Op& op, Frame& f) {
+    if (state.counting >= 0) {
+        ++state.counting;
+        return run_own_kernel(op, f);
+    }
+    const PyGILState_STATE lock = PyGILState_Ensure();
+    struct Unlock {
+        PyGILState_STATE lock;
+        ~Unlock() { PyGILState_Release(lock); }
+    } const unlock{lock};
+    std::vector<PyObject*> found;
+    if (subclasses_ask && !state.disabled) each_tensor(op, f, [&](const Tensor& t) { collect(t, found); });
+    if ((!state.visible && found.empty()) || needs_parts(op, f) || is_composite(op, f)) return run_own_kernel(op, f);
+
+    const bool grad = tls.grad;
+    PyObject* function = overload_of(op, f);
+    Ref args, kwargs;
+    call_arguments(op, f, args, kwargs);
+    const Ref types = checked(PyTuple_New(Py_ssize_t(found.size())));
+    for (size_t i = 0; i < found.size(); ++i)
+        PyTuple_SET_ITEM(types.get(), Py_ssize_t(i), Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(found[i]))));
+    Ref result;
+    if (state.visible) {
+        const Ref mode = Ref::borrow(PyList_GET_ITEM(state.modes, state.visible - 1));
+        const AtWork guard(true);
+        result = checked(PyObject_CallMethodObjArgs(mode.get(), name_dispatch, function, types.get(), args.get(),
+                                                    kwargs.get(), nullptr));
+    }
+    for (size_t i = 0; i < found.size() && (!result || result.get() == Py_NotImplemented); ++i) {
+        const AtWork guard(false);
+        const Ref method = checked(PyObject_GetAttr(reinterpret_cast<PyObject*>(Py_TYPE(found[i])), name_dispatch));
+        result = checked(
+            PyObject_CallFunctionObjArgs(method.get(), function, types.get(), args.get(), kwargs.get(), nullptr));
+    }
+    if (!result || result.get() == Py_NotImplemented) {
+        const Ref name = checked(PyObject_Str(function));
+        raise(PyExc_TypeError, str("Multiple dispatch failed for '", PyUnicode_AsUTF8(name.get()),
+                                   "'; all __torch_dispatch__ handlers returned NotImplemented"));
+    }
+    give_results(op, f, result.get(), grad);
+}
+
+// ---------------------------------------------------------------- for Python code
+PyObject* push_mode(PyObject*, PyObject* mode) {
+    return guarded([&] {
+        if (!state.modes) state.modes = checked(PyList_New(0)).detach();
+        if (PyList_SetSlice(state.modes, state.visible, PyList_GET_SIZE(state.modes), nullptr) < 0 ||
+            PyList_Append(state.modes, mode) < 0)
+            throw PythonError{};
+        ++state.visible;
+        refresh();
+        return none();
+    });
+}
+PyObject* pop_mode(PyObject*, PyObject*) {
+    return guarded([&] {
+        if (!state.visible) raise(PyExc_AssertionError, "the stack of torch dispatch modes is empty");
+        --state.visible;
+        refresh();
+        return Py_NewRef(PyList_GET_ITEM(state.modes, state.visible));
+    });
+}
+PyObject* mode_stack(PyObject*, PyObject*) {
+    return state.modes ? PyList_GetSlice(state.modes, 0, state.visible) : PyList_New(0);
+}
+// The number of modes, and whether subclasses are not asked: what a scope without them puts back.
+PyObject* set_asked(PyObject*, PyObject* args) {
+    Py_ssize_t modes;
+    int disabled;
+    if (!PyArg_ParseTuple(args, "np", &modes, &disabled)) return nullptr;
+    return guarded([&] {
+        const Py_ssize_t before = state.visible;
+        const bool was = state.disabled;
+        if (modes > (state.modes ? PyList_GET_SIZE(state.modes) : 0)) raise(PyExc_IndexError, "no such mode");
+        state.visible = modes;
+        state.disabled = disabled;
+        refresh();
+        return Py_BuildValue("(nO)", before, was ? Py_True : Py_False);
+    });
+}
+PyObject* run_disabled(PyObject*, PyObject* args) {
+    PyObject *function, *types, *call_args = nullptr, *kwargs = nullptr;
+    if (!PyArg_ParseTuple(args, "OO|OO", &function, &types, &call_args, &kwargs)) return nullptr;
+    return guarded([&] {
+        const Ref tuple = checked(call_args ? PySequence_Tuple(call_args) : PyTuple_New(0));
+        const AtWork guard(false);
+        state.disabled = true;
+        refresh();
+        return checked(PyObject_Call(function, tuple.get(), kwargs && kwargs != Py_None ? kwargs : nullptr)).detach();
+    });
+}
+
+PyMethodDef functions[] = {
+    {"_push_on_torch_dispatch_stack", push_mode, METH_O, nullptr},
+    {"_pop_torch_dispatch_stack", pop_mode, METH_NOARGS, nullptr},
+    {"_torch_dispatch_stack", mode_stack, METH_NOARGS, "The modes that are asked, innermost last."},
+    {"_set_torch_dispatch_asked", set_asked, METH_VARARGS, nullptr},
+    {"_disabled_torch_dispatch_impl", run_disabled, METH_VARARGS, "Runs a function without asking subclasses."},
+    {},
+};
+
+}  // namespace
+
+bool type_dispatches(PyTypeObject* type) {
+    if (type == tensor_type) return false;
+    PyObject* f = _PyType_Lookup(type, name_dispatch);
+    return f && f != disabled_dispatch;
+}
+
+void ask_subclasses() {
+    subclasses_ask = true;
+    refresh();
+}
+
+void init_dispatch(PyObject* module) {
+    name_dispatch = checked(PyUnicode_InternFromString("__torch_dispatch__")).detach();
+    python_mode = ask;
+    add_functions(module, functions);
+    disabled_dispatch = checked(PyObject_GetAttrString(module, "_disabled_torch_dispatch_impl")).detach();
+}
+
+}  // namespace fb::py

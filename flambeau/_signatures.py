@@ -1,0 +1,110 @@
+"""What `inspect.signature` says of the core's operators: made from their schemas when somebody asks."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from inspect import Parameter, Signature
+from typing import Any
+
+__all__ = ["of_operator", "split_arguments"]
+
+_ARGUMENT = re.compile(r"(?P<type>.+?) (?P<name>\w+)(=(?P<default>.*))?$")
+_CONSTANTS = {"None": None, "True": True, "False": False, "inf": float("inf"), "-inf": float("-inf")}
+# shown as what they are everywhere
+_KEYWORDS = {"generator", "layout", "device", "pin_memory", "memory_format"}
+_FACTORY = {"dtype": None, "layout": None, "device": None, "pin_memory": False, "requires_grad": False}
+
+
+def split_arguments(schema: str) -> list[str]:
+    """The arguments of a schema as they stand in it, ``*`` among them."""
+    inside = schema[schema.index("(") + 1 : schema.rindex(") ->")]
+    depth, parts, start = 0, [], 0
+    for i, c in enumerate(inside):
+        depth += (c in "([") - (c in ")]")
+        if c == "," and depth == 0:
+            parts.append(inside[start:i].strip())
+            start = i + 1
+    return [p for p in (*parts, inside[start:].strip()) if p]
+
+
+def _value(text: str) -> Any:
+    """The default that a schema writes."""
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if text[0] in "'\"":
+        return text[1:-1]
+    if text[0] == "[":
+        return tuple(_value(v.strip()) for v in text[1:-1].split(",") if v.strip())
+    try:
+        return float(text) if re.search(r"[.en]", text) else int(text)
+    except ValueError:
+        import flambeau
+
+        return getattr(flambeau, text)  # contiguous_format, preserve_format
+
+
+def _overload(schema: str, method: bool) -> dict[str, Parameter]:
+    found: dict[str, Parameter] = {}
+    kind = Parameter.POSITIONAL_OR_KEYWORD
+    for text in split_arguments(schema):
+        if text == "*":
+            kind = Parameter.KEYWORD_ONLY
+            continue
+        part = _ARGUMENT.match(text)
+        name = part["name"]
+        if name == "self" and not method:
+            name = "input"
+        if keyword.iskeyword(name):
+            name += "_"
+        default: Any = Parameter.empty
+        if part["default"] is not None:
+            default = _value(part["default"])
+        elif kind is Parameter.KEYWORD_ONLY and part["type"].endswith("?"):
+            default = None
+        found[name] = Parameter(name, kind, default=default)
+    return found
+
+
+def of_operator(schemas: list[str], method: bool, out: bool, factory: bool) -> Signature:
+    """One signature for all overloads of an operator, written as PyTorch writes those of its own table
+    (`torch.overrides`): options and ``out`` are shown among the ordinary parameters, of methods too.
+
+    The overload that takes most by position gives the order. What some overload does without has a default
+    (None where no schema says another). Which arguments are keywords only is in the documentation string.
+    """
+    overloads = [_overload(s, method) for s in schemas]
+    overloads.sort(
+        key=lambda o: (sum(p.kind is not p.KEYWORD_ONLY for p in o.values()), len(o)), reverse=True
+    )
+    merged: dict[str, Parameter] = {}
+    for o in overloads:
+        for name, p in o.items():
+            if name in merged:
+                continue
+            defaults = [other[name].default for other in overloads if name in other]
+            known = [d for d in defaults if d is not Parameter.empty]
+            if known:
+                p = p.replace(default=known[0])
+            elif len(defaults) < len(overloads):
+                p = p.replace(default=None)
+            merged[name] = p
+    if out:
+        merged["out"] = Parameter("out", Parameter.POSITIONAL_OR_KEYWORD, default=None)
+    ordinary, keywords, optional = [], [], False
+    for name, p in merged.items():
+        if name in _KEYWORDS or (factory and name in _FACTORY):
+            keywords.append(p.replace(kind=Parameter.KEYWORD_ONLY))
+            continue
+        optional = optional or p.default is not Parameter.empty
+        if optional and p.default is Parameter.empty:
+            p = p.replace(default=None)
+        ordinary.append(p.replace(kind=Parameter.POSITIONAL_OR_KEYWORD))
+    if factory:
+        shown = {p.name for p in keywords}
+        keywords += [
+            Parameter(name, Parameter.KEYWORD_ONLY, default=value)
+            for name, value in _FACTORY.items()
+            if name not in shown
+        ]
+    return Signature(ordinary + keywords)
