@@ -3,6 +3,7 @@ counts."""
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,14 +14,17 @@ __all__ = [
     "amax", "amin", "argmax", "argmin", "cumprod", "cumsum", "log_softmax", "logaddexp", "logsumexp",
     "mean", "median", "norm",
     "normalize", "prod", "softmax", "softmin", "std", "sum", "var",
+    "MaskedTensor", "masked_tensor", "as_masked_tensor", "is_masked_tensor",
 ]  # fmt: skip
 
 
+_OF_MASKED_TENSORS = ("MaskedTensor", "masked_tensor", "as_masked_tensor", "is_masked_tensor")
+
+
 def __getattr__(name: str) -> Any:
-    if name in ("MaskedTensor", "masked_tensor", "as_masked_tensor", "is_masked_tensor"):
-        raise NotImplementedError(
-            f"flambeau.masked.{name} is not there yet: pass masks to the functions of flambeau.masked"
-        )
+    if name in _OF_MASKED_TENSORS or name == "maskedtensor":
+        module = importlib.import_module(".maskedtensor", __name__)
+        return module if name == "maskedtensor" else getattr(module, name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import flambeau as fb
 from flambeau import _C
 
-__all__ = ["Nested", "RULES", "name_of", "given"]
+from .._rules import given
+
+__all__ = ["Nested", "RULES"]
 
 RULES: dict[str, Callable] = {}
 _plain_calls = _C.DisableTorchFunctionSubclass
@@ -46,23 +48,6 @@ def _rule(*names: str) -> Callable:
         return f
 
     return register
-
-
-def name_of(func: Callable) -> str:
-    """The name by which rules know an operator or an attribute."""
-    name = getattr(func, "__name__", "")
-    if name in ("__get__", "__set__"):
-        attribute = getattr(getattr(func, "__self__", None), "__name__", name)
-        return attribute if name == "__get__" else "set " + attribute
-    return "grad " if name == "grad" and func is fb.autograd.grad else name
-
-
-def given(args: tuple, kwargs: dict, names: str, **defaults: Any) -> list:
-    """The arguments of a call in the order of `names`; `axis` and `keepdims` are second names."""
-    values = {"dim": kwargs.get("axis"), "keepdim": kwargs.get("keepdims")}
-    values = {k: v for k, v in values.items() if v is not None}
-    values = {**defaults, **values, **kwargs, **dict(zip(names.split(), args))}
-    return [values.get(n) for n in names.split()]
 
 
 @_rule(

@@ -8,11 +8,11 @@ from typing import Any
 
 import flambeau as fb
 
+from .._rules import given, name_of
 from ..ops.pointwise import ELEMENTWISE, ELEMENTWISE_IN_PLACE
 from ..ops.registry import wrap_dim
 from ..utils._pytree import tree_map
 from .base import RULES as COMMON
-from .base import given, name_of
 from .jagged import NestedTensor, from_padded, from_parts, is_jagged, same_symbol, wrap
 
 __all__ = ["call"]

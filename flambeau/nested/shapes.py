@@ -8,8 +8,8 @@ from typing import Any
 
 import flambeau as fb
 
+from .._rules import given
 from ..ops.registry import wrap_dim
-from .base import given
 from .jagged import NestedTensor, from_parts, is_jagged, is_symbol, same_symbol, wrap
 
 __all__ = ["RULES"]

@@ -11,10 +11,11 @@ from typing import Any
 
 import flambeau as fb
 
+from .._rules import given, name_of
 from ..ops.pointwise import ELEMENTWISE, ELEMENTWISE_IN_PLACE
 from ..ops.registry import wrap_dim
 from .base import RULES as COMMON
-from .base import Nested, given, name_of
+from .base import Nested
 
 __all__ = ["StridedNestedTensor", "from_components"]
 
