@@ -18,6 +18,15 @@ struct GemmBlock {
     int64_t c_row, c_col;
     const float* bias = nullptr;
     int64_t b_panel = 0;  // not 0: B was packed beforehand, and this lies between its panels
+    // One more product of as many rows and columns may be added before anything is stored: its A with contiguous rows,
+    // its B packed as well.
+    struct Also {
+        int64_t k = 0;
+        const float* a = nullptr;
+        int64_t a_row = 0;
+        const float* b = nullptr;
+        int64_t b_panel = 0;
+    } also{};
 };
 
 // The same product over and over: what lies between two of the operands.

@@ -253,7 +253,65 @@ void backward(const RnnSteps& s, const RnnBackward& a) {
     });
 }
 
+// Rows that lie a multiple of 2 kB apart displace each other in the nearest cache.
+int64_t apart(int64_t width) { return width % 512 == 0 ? width + 16 : width; }
+
 }  // namespace
+
+// A thread takes its rows through all steps. The input's share is added up in the same registers as the state's, so the
+// gates are written once, to a place that stays in the cache.
+bool rnn_answer(const RnnSteps& s, const RnnAnswer& a) {
+    constexpr int64_t kFewestRows = 8;  // of a thread: with fewer, reading all weights at each step is what takes time
+    const Division d = divide(s);
+    if (s.type != DType::f32 || !d.by_rows || d.rows < kFewestRows) return false;
+    const int64_t H = s.hidden, G = gates_of(s.cell) * H, inputs = a.w_ih.size(1), H_apart = apart(H),
+                  X_apart = apart(inputs), most = d.rows * d.threads,
+                  widest = *std::max_element(s.batch.begin(), s.batch.end());
+    const bool gru = s.cell == Cell::Gru, copy_x = X_apart != inputs;
+    const RnnCells& cells = rnn_cells(s.type);
+    const GemmKernel& kernel = gemm_kernel();
+    const Packed w_ih = packed_panels(a.w_ih), w_hh = packed_panels(a.w_hh);
+    const dnn::Scratch room(size_t(most * (H_apart + (copy_x ? X_apart : 0) + (gru ? 2 * G : G))) * sizeof(float));
+    float *states = room.as<float>(), *gates = states + most * H_apart, *parts = gates + most * G,
+          *inputs_apart = parts + (gru ? most * G : 0);
+
+    each_part(d, H, [&](const Part& p, auto) {
+        float *state = states + p.row0 * H_apart, *g = gates + p.row0 * G, *part = parts + p.row0 * G,
+              *x_apart = inputs_apart + p.row0 * X_apart;
+        GemmBlock from_input{0, G,      inputs, 1, 0, nullptr, copy_x ? X_apart : inputs, 1, w_ih->as<const float>(),
+                             1, inputs, g,      G, 1, a.bias};
+        from_input.b_panel = kernel.columns * inputs;
+        GemmBlock from_state{0, G, H, 1, 0, state, H_apart, 1, w_hh->as<const float>(), 1, H, part, G, 1, a.b_hh};
+        from_state.b_panel = kernel.columns * H;
+        if (!gru) from_input.also = {H, state, H_apart, w_hh->as<const float>(), kernel.columns * H};
+        alignas(64) float none[64];  // nothing is packed
+        for (int64_t i = p.row0; i < std::min(p.row1, widest); ++i) std::copy_n(a.h + i * H, H, states + i * H_apart);
+        each_step(s, false, [&](int64_t n, int64_t at) {
+            const int64_t rows = std::min(n, p.row1) - p.row0;
+            if (rows <= 0) return;
+            at += p.row0;
+            GemmBlock sum = from_input;
+            sum.m = rows;
+            sum.a = a.x + at * inputs;
+            for (int64_t i = 0; i < rows && copy_x; ++i) std::copy_n(sum.a + i * inputs, inputs, x_apart + i * X_apart);
+            if (copy_x) sum.a = x_apart;
+            kernel.run(sum, {}, none);
+            if (gru) {
+                sum = from_state;
+                sum.m = rows;
+                kernel.run(sum, {}, none);
+            }
+            for (int64_t i = 0; i < rows; ++i) {
+                float *gi = g + i * G, *hi = state + i * H_apart, *o = a.out + (at + i) * H;
+                if (s.cell == Cell::Lstm) cells.lstm_answer(gi, H, a.c + (p.row0 + i) * H, hi, o, H);
+                else if (gru) cells.gru(gi, H, part + i * G, part + i * G + 2 * H, hi, o, H);
+                else (s.cell == Cell::Tanh ? cells.tanh : cells.relu)(gi, hi, o, H);
+            }
+        });
+        for (int64_t i = p.row0; i < std::min(p.row1, widest); ++i) std::copy_n(states + i * H_apart, H, a.h + i * H);
+    });
+    return true;
+}
 
 void rnn_forward(const RnnSteps& s, const RnnForward& a) {
     if (s.type == DType::f64) forward<double>(s, a);

@@ -32,6 +32,17 @@ struct RnnForward {
 };
 void rnn_forward(const RnnSteps& s, const RnnForward& a);
 
+// The whole layer for answering, in float: x (rows × inputs) and the weights are contiguous, those stay packed. `bias`
+// is what is added to the gates, of a GRU without the state's share `b_hh`; either may be null. False, and nothing
+// done, where the product of all inputs at once is better.
+struct RnnAnswer {
+    const float* x;
+    Tensor w_ih, w_hh;
+    const float *bias, *b_hh;
+    float *out, *h, *c;
+};
+bool rnn_answer(const RnnSteps& s, const RnnAnswer& a);
+
 // In: activations and `before` of the forward pass, the gradient of `out`, and in dh (and dc) that of the last state.
 // Out: in `gates` the gradient of what the input contributed, in `hidden_gates` (GRU only, else the same) that of what
 // the state contributed, in dh and dc the gradient of the first state.

@@ -10,6 +10,8 @@ namespace fb::cpu {
 // gradients of the sums; dh is the gradient of the new h but for that of `out` (which may be null).
 struct RnnCells {
     void (*lstm)(void* gates, int64_t gate, void* c, void* h, void* out, int64_t n);
+    // The same where nobody needs the activations: the gates stay what they are.
+    void (*lstm_answer)(const void* gates, int64_t gate, void* c, void* h, void* out, int64_t n);
     // dc becomes the gradient of the former c.
     void (*lstm_back)(void* gates, int64_t gate, const void* c, const void* dh, void* dc, const void* dout, int64_t n);
     // `part` holds what the state contributes to the gates; its third gate is stored in `keep`.

@@ -163,6 +163,29 @@ struct Result {
     Tensor out, h, c;
 };
 
+// Answering: the weights stay packed between calls, and no sums of gates are kept.
+Result answer_of(Cell cell, const Tensor& x, const Weights& w, const Tensor& bias, const Tensor& h0, const Tensor& c0,
+                 IntSpan batch, bool reverse) {
+    const auto plain = [](const Tensor& t) {
+        return !t.defined() ||
+               (t.dtype() == DType::f32 && t.device() == kCPU && !t->unusual() && t.is_contiguous() && t.numel() > 0);
+    };
+    if (tls.grad || tls.modes || w.w_hr.defined()) return {};
+    for (const Tensor* t : {&x, &w.w_ih, &w.w_hh, &bias, &w.b_hh, &h0, &c0})
+        if (!plain(*t)) return {};
+    const bool gru = cell == Cell::Gru, lstm = cell == Cell::Lstm;
+    const int64_t H = h0.sizes()[1], out_sizes[] = {x.sizes()[0], H};
+    if (w.w_ih.sizes()[1] != x.sizes()[1]) return {};
+    const auto copy = [](const Tensor& t) { return op<"clone">(t, MemoryFormat::Contiguous); };
+    const Tensor out = empty(out_sizes, DType::f32), h = copy(h0), c = lstm ? copy(c0) : Tensor();
+    const auto data = [](const Tensor& t) { return t.defined() ? t.data<float>() : nullptr; };
+    if (!rnn_answer({cell, DType::f32, batch, H, reverse},
+                    {x.data<float>(), w.w_ih, w.w_hh, data(bias), gru ? data(w.b_hh) : nullptr, out.data<float>(),
+                     h.data<float>(), data(c)}))
+        return {};
+    return {out, h, c};
+}
+
 Result direction(const Settings& s, const Tensor& x, const Weights& w, const Tensor& h0, const Tensor& c0,
                  IntSpan batch, bool reverse) {
     // Both biases may be added beforehand, except that a GRU's reset gate acts on the state's share alone.
@@ -180,6 +203,7 @@ Result direction(const Settings& s, const Tensor& x, const Weights& w, const Ten
         check(!b.defined() || (b.dim() == 1 && b.sizes()[0] == w.w_hh.sizes()[0]),
               "RNN biases must have one element a gate");
     const Tensor bias = gru || !w.b_ih.defined() ? w.b_ih : w.b_ih + w.b_hh;
+    if (Result r = answer_of(s.cell, x, w, bias, h0, c0, batch, reverse); r.out.defined()) return r;
     const Tensor gates = product(x, w.w_ih, bias);
     if (w.w_hr.defined()) {
         auto r = sequence_by_steps(s.cell, gates, h0, c0, w.w_hh, Tensor(), w.w_hr, batch, reverse);

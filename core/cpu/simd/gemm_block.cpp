@@ -26,6 +26,13 @@ struct Finish {
     float alpha, beta;
     const float* bias;
 };
+// What else is added up in a tile before it is finished.
+struct More {
+    int64_t k;
+    const float* a;
+    int64_t a_row;
+    const float* b;
+};
 
 inline void finish(const Finish& f, float* c, const float* bias, F v, int64_t width) {
     v = v * splat<F>(f.alpha);
@@ -58,33 +65,38 @@ inline void transpose(F* rows) {
 // columns are contiguous: `c_step` lies between two of the other direction.
 template <int R, int V, bool packed, bool turned>
 void tile(int64_t k, const float* a, int64_t a_row, int64_t a_col, const float* b, int64_t b_row, const Finish& f,
-          float* c, int64_t c_step, const float* bias, int64_t width) {
+          float* c, int64_t c_step, const float* bias, int64_t width, const More* more) {
     F sum[R][V];
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 16
         for (int v = 0; v < V; ++v) sum[r][v] = splat<F>(0);
-    const float *a3 = a + 3 * a_row, *a6 = a3 + 3 * a_row, *a9 = a6 + 3 * a_row;
-    for (; k > 0; --k) {
-        F row[V];
+    while (true) {
+        const float *a3 = a + 3 * a_row, *a6 = a3 + 3 * a_row, *a9 = a6 + 3 * a_row;
+        for (; k > 0; --k) {
+            F row[V];
 #pragma GCC unroll 16
-        for (int v = 0; v < V; ++v) row[v] = load<F>(b + v * W);
+            for (int v = 0; v < V; ++v) row[v] = load<F>(b + v * W);
 #pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) {
-            const float* from = r < 3 ? a : r < 6 ? a3 : r < 9 ? a6 : a9;
-            const F x = splat<F>(packed ? a[r] : from[r % 3 * a_row]);
+            for (int r = 0; r < R; ++r) {
+                const float* from = r < 3 ? a : r < 6 ? a3 : r < 9 ? a6 : a9;
+                const F x = splat<F>(packed ? a[r] : from[r % 3 * a_row]);
 #pragma GCC unroll 16
-            for (int v = 0; v < V; ++v) sum[r][v] = fma(x, row[v], sum[r][v]);
+                for (int v = 0; v < V; ++v) sum[r][v] = fma(x, row[v], sum[r][v]);
+            }
+            b += b_row;
+            if constexpr (packed) {
+                a += R;
+            } else {
+                a += a_col;
+                if constexpr (R > 3) a3 += a_col;
+                if constexpr (R > 6) a6 += a_col;
+                if constexpr (R > 9) a9 += a_col;
+            }
         }
-        b += b_row;
-        if constexpr (packed) {
-            a += R;
-        } else {
-            a += a_col;
-            if constexpr (R > 3) a3 += a_col;
-            if constexpr (R > 6) a6 += a_col;
-            if constexpr (R > 9) a9 += a_col;
-        }
+        if (V > 2 || packed || turned || !more) break;
+        k = more->k, a = more->a, a_row = more->a_row, a_col = 1, b = more->b, b_row = kColumns;
+        more = nullptr;
     }
     if constexpr (turned) {
 #pragma GCC unroll 16
@@ -107,7 +119,7 @@ void tile(int64_t k, const float* a, int64_t a_row, int64_t a_col, const float* 
     }
 }
 using Tile = void (*)(int64_t, const float*, int64_t, int64_t, const float*, int64_t, const Finish&, float*, int64_t,
-                      const float*, int64_t);
+                      const float*, int64_t, const More*);
 template <int V, bool packed, bool turned, class Rows>
 struct Tiles;
 template <int V, bool packed, bool turned, size_t... r>
@@ -232,10 +244,11 @@ void dot_rows(const GemmBlock& g) {
 // ---------------------------------------------------------------- the whole block
 struct Plan {
     bool dots, direct_a, direct_b;
-    bool once;  // A fits into one portion: a panel of B is packed, used and forgotten
+    bool panels;  // B was packed beforehand
+    bool once;    // A fits into one portion: a panel of B is packed, used and forgotten
     int64_t depth, high, wide;
     int64_t room_a() const { return direct_a ? 0 : high * depth + W; }
-    int64_t room_b() const { return depth * (once ? kColumns : parts(wide, kColumns) * kColumns); }
+    int64_t room_b() const { return panels ? 0 : depth * (once ? kColumns : parts(wide, kColumns) * kColumns); }
 };
 // Rows that lie one after another are read as they are, unless they are so many bytes apart that they displace each
 // other in the nearest cache.
@@ -247,8 +260,10 @@ Plan plan(const GemmBlock& g) {
     Plan p;
     p.dots = !g.b_panel && g.c_col == 1 && g.m <= kDotRows && g.b_row == 1 && g.b_col != 1 &&
              (g.a_col == 1 || g.k == 1) && g.k >= W;
-    p.direct_b = g.b_panel || (g.b_col == 1 && g.m <= kDirectRows);
-    p.direct_a = g.n <= kDirectColumns || g.c_col != 1 || rows_in_place(g) || (p.direct_b && !g.b_panel && g.m <= 4);
+    p.panels = g.b_panel != 0;
+    p.direct_b = p.panels || (g.b_col == 1 && g.m <= kDirectRows);
+    p.direct_a =
+        g.n <= kDirectColumns || g.c_col != 1 || rows_in_place(g) || g.also.k || (p.direct_b && !g.b_panel && g.m <= 4);
     p.depth = portion(g.k, kDepth, 8);
     p.high = p.direct_a ? g.m : portion(g.m, kHigh, kRows);
     p.once = p.high >= g.m;
@@ -285,6 +300,7 @@ void multiply(const GemmBlock& g, const Plan& p, float* room) {
         const int64_t n = least(p.wide, g.n - j0);
         for (int64_t l0 = 0; l0 < g.k; l0 += p.depth) {
             const int64_t depth = least(p.depth, g.k - l0);
+            const bool last = l0 + depth == g.k;
             const Finish f{g.alpha, l0 ? 1 : g.beta, l0 ? nullptr : g.bias};
             const auto b_at = [&](int64_t j) { return g.b + l0 * g.b_row + (j0 + j) * g.b_col; };
             if (!p.once && !g.b_panel)
@@ -317,8 +333,10 @@ void multiply(const GemmBlock& g, const Plan& p, float* room) {
                         const Tile tile = choose(p, g.c_col != 1, rows, width);
                         const float* bias = !f.bias ? nullptr : g.c_col == 1 ? f.bias + j0 + j : f.bias + i0 + i;
                         const float* a = p.direct_a ? a0 + i * g.a_row : panels_a + i * depth;
+                        const More more{g.also.k, g.also.a + (i0 + i) * g.also.a_row, g.also.a_row,
+                                        g.also.b + (j0 + j) / kColumns * g.also.b_panel};
                         tile(depth, a, g.a_row, g.a_col, b, b_row, f, g.c + (i0 + i) * g.c_row + (j0 + j) * g.c_col,
-                             g.c_col == 1 ? g.c_row : g.c_col, bias, width);
+                             g.c_col == 1 ? g.c_row : g.c_col, bias, width, last && g.also.k ? &more : nullptr);
                     });
                 }
             }

@@ -17,16 +17,20 @@ inline void each(int64_t n, Fn f) {
           [i, n](T* p, VecFor<T> v) { store_part(p + i, v, n - i); });
 }
 
-template <class T>
-void lstm(void* gates, int64_t gate, void* cv, void* hv, void* outv, int64_t n) {
-    T *g = static_cast<T*>(gates), *c = static_cast<T*>(cv), *h = static_cast<T*>(hv), *out = static_cast<T*>(outv);
+template <class T, class Gates>
+void lstm(Gates* gates, int64_t gate, void* cv, void* hv, void* outv, int64_t n) {
+    constexpr bool answer = std::is_const_v<Gates>;
+    auto* g = static_cast<std::conditional_t<answer, const T, T>*>(gates);
+    T *c = static_cast<T*>(cv), *h = static_cast<T*>(hv), *out = static_cast<T*>(outv);
     each<T>(n, [&](auto get, auto put) {
         const auto i = sigmoid(get(g)), f = sigmoid(get(g + gate)), u = tanh(get(g + 2 * gate)),
                    o = sigmoid(get(g + 3 * gate)), now = fma(f, get(c), i * u), y = o * tanh(now);
-        put(g, i);
-        put(g + gate, f);
-        put(g + 2 * gate, u);
-        put(g + 3 * gate, o);
+        if constexpr (!answer) {
+            put(g, i);
+            put(g + gate, f);
+            put(g + 2 * gate, u);
+            put(g + 3 * gate, o);
+        }
         put(c, now);
         put(h, y);
         put(out, y);
@@ -107,8 +111,9 @@ void plain_back(void* gates, const void* dhv, const void* doutv, int64_t n) {
 }
 
 template <class T>
-constexpr RnnCells cells = {lstm<T>,         lstm_back<T>,         gru<T>,         gru_back<T>,
-                            plain<T, false>, plain_back<T, false>, plain<T, true>, plain_back<T, true>};
+constexpr RnnCells cells = {lstm<T, void>,      lstm<T, const void>, lstm_back<T>,         gru<T>,
+                            gru_back<T>,        plain<T, false>,     plain_back<T, false>, plain<T, true>,
+                            plain_back<T, true>};
 
 }  // namespace
 
