@@ -263,10 +263,11 @@ int64_t apart(int64_t width) { return width % 512 == 0 ? width + 16 : width; }
 bool rnn_answer(const RnnSteps& s, const RnnAnswer& a) {
     constexpr int64_t kFewestRows = 8;  // of a thread: with fewer, reading all weights at each step is what takes time
     const Division d = divide(s);
-    if (s.type != DType::f32 || !d.by_rows || d.rows < kFewestRows) return false;
     const int64_t H = s.hidden, G = gates_of(s.cell) * H, inputs = a.w_ih.size(1), H_apart = apart(H),
                   X_apart = apart(inputs), most = d.rows * d.threads,
                   widest = *std::max_element(s.batch.begin(), s.batch.end());
+    constexpr int64_t kMostWeights = int64_t(3) << 20;  // more do not stay in the cache from step to step
+    if (s.type != DType::f32 || !d.by_rows || d.rows < kFewestRows || G * (H + inputs) > kMostWeights) return false;
     const bool gru = s.cell == Cell::Gru, copy_x = X_apart != inputs;
     const RnnCells& cells = rnn_cells(s.type);
     const GemmKernel& kernel = gemm_kernel();

@@ -46,3 +46,43 @@ def test_against_cells(kind, options, batch):
     with fb.no_grad():
         quiet = layer(packed)[0].data
     fb.testing.assert_close(quiet, out.data)
+
+
+@pytest.mark.parametrize(
+    "inputs, hidden, bias", [(7, 37, True), (512, 40, True), (600, 16, False), (1, 520, True)]
+)
+@pytest.mark.parametrize("kind, options", KINDS)
+def test_answers_agree_with_training(kind, options, inputs, hidden, bias):
+    # With enough rows an answer adds up the shares of input and state at once; a gradient to come forbids it.
+    fb.manual_seed(0)
+    layer = getattr(nn, kind)(inputs, hidden, num_layers=2, bidirectional=True, bias=bias, **options)
+    x = fb.randn(4, 27, inputs)
+    start = fb.randn(4, 27, hidden)
+    start = (start, fb.randn(4, 27, hidden)) if kind == "LSTM" else start
+    given = [s.clone() for s in (start if kind == "LSTM" else (start,))]
+    lengths = [4 - i % 3 for i in range(27)]
+    packed = nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
+    for data in (x, packed):
+        wanted = layer(data, start)
+        for _ in range(3):  # packs the weights, keeps them, reads the kept ones
+            with fb.no_grad():
+                got = layer(data, start)
+        outs = (got[0], wanted[0]) if data is x else (got[0].data, wanted[0].data)
+        fb.testing.assert_close(outs[0], outs[1].detach())
+        states = zip(got[1], wanted[1], strict=True) if kind == "LSTM" else [(got[1], wanted[1])]
+        for a, b in states:
+            fb.testing.assert_close(a, b.detach())
+    for kept, s in zip(given, start if kind == "LSTM" else (start,), strict=True):
+        assert fb.equal(kept, s)  # the states given are only read
+
+
+def test_answers_see_new_weights():
+    layer = nn.LSTM(8, 24)
+    x = fb.randn(3, 20, 8)
+    with fb.no_grad():
+        for _ in range(3):
+            layer(x)
+        for p in layer.parameters():
+            p.mul_(0.5)
+        got = layer(x)[0]
+    fb.testing.assert_close(got, layer(x)[0].detach())
