@@ -312,6 +312,12 @@ bool linear_packed(int64_t m, const float* x, const Tensor& w, const float* bias
     return true;
 }
 
+void linear_rows(int64_t m, const float* x, int64_t ldx, const LinearRows& w, bool add, float* c, int64_t ldc) {
+    GemmBlock g{m, w.out, w.in, 1, add ? 1.f : 0.f, x, ldx, 1, w.panels, 1, w.in, c, ldc, 1, w.bias};
+    g.b_panel = gemm_kernel().columns * w.in;
+    run_block(g);
+}
+
 void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta, void* c,
           int64_t ldc, const void* bias) {
     if (m == 0 || n == 0) return;

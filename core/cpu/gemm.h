@@ -21,6 +21,14 @@ void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, M
 // x · Wᵀ + bias for answering again and again: W (n×k) stays packed. False where that gains nothing.
 bool linear_packed(int64_t m, const float* x, const Tensor& w, const float* bias, float* c);
 
+// The same for a caller who divides the rows himself: on this thread, x · Wᵀ + bias (+ c).
+struct LinearRows {
+    const float* panels;  // `packed_panels` of W
+    const float* bias;
+    int64_t in, out;
+};
+void linear_rows(int64_t m, const float* x, int64_t ldx, const LinearRows& w, bool add, float* c, int64_t ldc);
+
 // `batch` products; the strides between consecutive matrices are in elements and may be zero for A and B.
 struct BatchStrides {
     int64_t a, b, c;

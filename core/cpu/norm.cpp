@@ -1,4 +1,6 @@
 #include "cpu/norm.h"
+#include <algorithm>
+#include <cmath>
 #include <string_view>
 #include "cpu/pointwise.h"
 
@@ -33,6 +35,13 @@ const NormLoops* norm_loops(DType t) {
         case DType::bf16: return &all.bf16;
         default: return nullptr;
     }
+}
+
+Moments moments(const NormLoops& loops, const void* row, int64_t n, double shift, double eps) {
+    double sums[2] = {0, 0};
+    loops.sums(row, n, shift, sums);
+    const double m = sums[0] / double(n);
+    return {shift + m, 1 / std::sqrt(std::max(0.0, sums[1] / double(n) - m * m) + eps)};
 }
 
 }  // namespace fb::cpu

@@ -47,6 +47,12 @@ struct NormLoops {
     double (*exp_row)(void* x, int64_t n, double shift);  // x = e^(x - shift); the sum of that
 };
 
+// Of a row, by sums of what is left when `shift`, one of its elements, is taken off.
+struct Moments {
+    double mean, rstd;
+};
+Moments moments(const NormLoops& loops, const void* row, int64_t n, double shift, double eps);
+
 // Null for other types.
 const NormLoops* norm_loops(DType t);
 struct NormTable {

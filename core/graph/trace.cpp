@@ -25,6 +25,7 @@ Tracer::~Tracer() {
 }
 
 bool Tracer::one_is_running() { return running; }
+bool Tracer::one_must_be_readable() { return running && running->lenient; }
 
 static Generator::State generator_state() {
     const GeneratorLock lock(default_generator());

@@ -21,7 +21,8 @@ public:
     void know(const Tensor& t);      // a tensor that the program may reach without being given it
     void start();                    // recording on, in this thread
     void stop();
-    static bool one_is_running();  // in this thread
+    static bool one_is_running();        // in this thread
+    static bool one_must_be_readable();  // a lenient one: others read what it wrote
     // After the forward part, stopped: from where and to where its backward leads, which is that of `outputs` for every
     // input and known tensor that was used and needs a gradient. No roots: there is none.
     void end_forward(TensorSpan outputs, std::vector<Edge>& roots, std::vector<Edge>& ends);

@@ -317,15 +317,8 @@ Rows check_layer(const Tensor& x, IntSpan shape, const Tensor& w, const Tensor& 
     }
     return {product(IntSpan(x.sizes()).first(size_t(lead))), product(shape)};
 }
-struct Moments {
-    double mean, rstd;
-};
 Moments row_moments(const NormLoops& k, DType t, const void* row, int64_t n, double eps) {
-    double sums[2] = {0, 0};
-    const double shift = element(t, row, 0);
-    k.sums(row, n, shift, sums);
-    const double m = sums[0] / double(n);
-    return {shift + m, 1 / std::sqrt(std::max(0.0, sums[1] / double(n) - m * m) + eps)};
+    return moments(k, row, n, element(t, row, 0), eps);
 }
 int64_t row_grain(int64_t n) { return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, n)); }
 // Parameters in the type of x, as the loops want them.

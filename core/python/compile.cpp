@@ -29,14 +29,16 @@ Modes modes_now() {
             default_dtype(), default_device_depth};
 }
 // Someone watches or changes the calls themselves: nothing may be skipped.
-bool must_run_plainly() {
+bool somebody_watches() {
     return override_state.modes || override_state.disabled || override_state.no_subclasses || SavedHooks::active ||
-           SavedHooks::disabled || AnomalyMode::on || (tls.modes & kTraceMode);
+           SavedHooks::disabled || AnomalyMode::on;
 }
+bool must_run_plainly() { return somebody_watches() || (tls.modes & kTraceMode); }
 PyObject* runs_plainly(PyObject*, PyObject*) { return PyBool_FromLong(must_run_plainly()); }
-// No gradients, no modes and nobody who watches: calls may be made together.
+// No gradients and nobody who watches: calls may be made together. A recording for `compile` takes them as one step.
 PyObject* calls_may_join(PyObject*, PyObject*) {
-    return PyBool_FromLong(!tls.grad && !tls.modes && !must_run_plainly());
+    return PyBool_FromLong(!tls.grad && (!tls.modes || (tls.modes == kTraceMode && !Tracer::one_must_be_readable())) &&
+                           !somebody_watches());
 }
 PyObject* is_tracing(PyObject*, PyObject*) { return PyBool_FromLong(tls.modes & kTraceMode); }
 

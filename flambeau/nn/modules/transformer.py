@@ -10,6 +10,7 @@ from flambeau import Tensor
 from flambeau.nn import functional as F
 from flambeau.nn import init
 from flambeau.nn.functional.attention import _canonical_mask
+from flambeau.nn.modules import _encoder_pass
 from flambeau.nn.modules.activation import MultiheadAttention
 from flambeau.nn.modules.container import ModuleList
 from flambeau.nn.modules.dropout import Dropout
@@ -137,12 +138,20 @@ class TransformerEncoderLayer(Module):
             src.dtype,
         )
         src_mask = _canonical_mask(src_mask, "src_mask", None, "", src.dtype, check_other=False)
+        if self._is_plain() and fb._C._calls_may_join():
+            result = _encoder_pass.run(self, src, src_mask, src_key_padding_mask, is_causal)
+            if result is not None:
+                return result
         x = src
         if self.norm_first:
             x = x + self._sa_block(self.norm1(x), src_mask, src_key_padding_mask, is_causal=is_causal)
             return x + self._ff_block(self.norm2(x))
         x = self.norm1(x + self._sa_block(x, src_mask, src_key_padding_mask, is_causal=is_causal))
         return self.norm2(x + self._ff_block(x))
+
+    def _is_plain(self) -> bool:
+        kind = type(self)
+        return kind is TransformerEncoderLayer and (kind._sa_block, kind._ff_block) == _BLOCKS
 
     def _sa_block(
         self, x: Tensor, attn_mask: Tensor | None, key_padding_mask: Tensor | None, is_causal: bool = False
@@ -160,6 +169,9 @@ class TransformerEncoderLayer(Module):
 
     def _ff_block(self, x: Tensor) -> Tensor:
         return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+
+
+_BLOCKS = (TransformerEncoderLayer._sa_block, TransformerEncoderLayer._ff_block)
 
 
 class TransformerDecoderLayer(Module):
