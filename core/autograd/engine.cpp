@@ -40,7 +40,12 @@ private:
 };
 
 bool may_write_into(const Tensor& t) {
-    return t->use_count() == 1 && t->storage->use_count() == 1 && !t->requires_grad && !t->grad_fn &&
+    // A view keeps the tensor it looks into, as the transposed product of a weight's gradient does.
+    const TensorImpl* base = t->base.get();
+    const bool alone = base ? t->storage->use_count() == 2 && base->use_count() == 1 && !base->object &&
+                                  !base->requires_grad && !base->grad_fn
+                            : t->storage->use_count() == 1;
+    return alone && t->use_count() == 1 && !t->requires_grad && !t->grad_fn &&
            (t->contiguous || is_non_overlapping_and_dense(t.sizes(), t.strides()));
 }
 
@@ -278,6 +283,7 @@ Grads AccumulateGrad::apply(Grads&& in) {
     AutogradMeta& m = need_meta(*variable.get());
     if (!m.grad.defined()) {
         const bool mine = !tls.grad && may_write_into(g) && same(g.strides(), variable.strides());
+        if (mine) g->base = {};
         if (mine || is_sparse_gradient(g)) m.grad = std::move(g);
         else if (tls.grad) m.grad = op<"clone">(g);
         else {
