@@ -65,6 +65,9 @@ static bool call_step(const Graph& g, const Step& s, std::vector<Tensor>& slots,
         const Argument& a = s.args[i];
         if (a.value.tag == Tag::Tensor) {
             values[i] = a.slots[0] < 0 ? Value() : Value(slots[size_t(a.slots[0])]);
+            if (recorded && values[i].is_none())
+                check(s.op->schema.args[i].optional, "'", s.op->schema.name,
+                      "' of a traced program lacks its argument '", s.op->schema.args[i].name, "'");
         } else if (a.value.tag == Tag::Tensors) {
             const size_t first = lists.size();
             for (int v : a.slots) lists.push_back(v < 0 ? Tensor() : slots[size_t(v)]);

@@ -23,17 +23,20 @@ struct Labels {
 };
 constexpr const char* kWhere = "(while checking arguments for ctc_loss_allocate_outputs)";
 
-Labels labels_of(const Tensor& targets, IntSpan lengths) {
+Labels labels_of(const Tensor& targets, IntSpan lengths, int64_t classes) {
+    check(!targets.is_meta(), "ctc_loss: the values of targets are needed, which a meta tensor does not have");
     Labels r;
     r.keep = dense(targets.dtype() == DType::i64 ? targets : convert(targets, DType::i64));
     const int64_t *p = r.keep.data<int64_t>(),
                   most = lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
     int64_t total = 0;
-    for (int64_t n : lengths) total += n;
+    for (int64_t n : lengths)
+        check(!__builtin_add_overflow(total, n, &total), "ctc_loss: target_lengths are too large");
     if (targets.dim() == 1) {
         check(targets.numel() == total, "Expected tensor to have size ", total, " at dimension 0, but got size ",
               targets.numel(), " for argument #2 'targets' ", kWhere);
         for (int64_t n : lengths) {
+            check(n <= targets.numel(), "ctc_loss: a target length of ", n, " for ", targets.numel(), " targets");
             r.row.push_back(p);
             p += n;
         }
@@ -45,6 +48,10 @@ Labels labels_of(const Tensor& targets, IntSpan lengths) {
               " at dimension 1, but got size ", targets.sizes()[1], " for argument #2 'targets' ", kWhere);
         for (size_t i = 0; i < lengths.size(); ++i) r.row.push_back(p + int64_t(i) * targets.sizes()[1]);
     }
+    for (size_t i = 0; i < lengths.size(); ++i)
+        for (int64_t k = 0; k < lengths[i]; ++k)
+            check_index(r.row[i][k] >= 0 && r.row[i][k] < classes, "ctc_loss: target ", r.row[i][k], " of sequence ", i,
+                        " is out of bounds for ", classes, " classes");
     return r;
 }
 // Blanks stand before, between and after the labels.
@@ -76,11 +83,12 @@ std::tuple<Tensor, Tensor> ctc_forward(const Tensor& logs, const Tensor& targets
     for (int64_t v : target_lengths)
         check(v >= 0, "Expected target_lengths to have value at least 0, but got value ", v, " ", kWhere);
     const int64_t most = n ? *std::max_element(target_lengths.begin(), target_lengths.end()) : 0, states = 2 * most + 1;
+    check(most < int64_t(1) << 60, "ctc_loss: target_lengths are too large");
     const int64_t loss_sizes[] = {n}, alpha_sizes[] = {n, steps, states};
     const Tensor loss = empty(loss_sizes, logs.dtype(), logs.device()),
                  alpha = empty(alpha_sizes, logs.dtype(), logs.device());
     if (loss.is_meta()) return {loss, alpha};
-    const Labels labels = labels_of(targets, target_lengths);
+    const Labels labels = labels_of(targets, target_lengths, classes);
     const Tensor d = dense(logs);
     visit_float(logs.dtype(), [&]<class T>(T) {
         const T* p = d.data<T>();
@@ -121,11 +129,21 @@ std::tuple<Tensor, Tensor> ctc_forward(const Tensor& logs, const Tensor& targets
 Tensor ctc_backward(const Tensor& g, const Tensor& logs, const Tensor& targets, IntSpan input_lengths,
                     IntSpan target_lengths, const Tensor& loss, const Tensor& alpha, int64_t blank,
                     bool zero_infinity) {
+    check(logs.dim() == 3 && alpha.dim() == 3, "ctc_loss_backward: log_probs and log_alpha must have 3 dimensions");
     const int64_t steps = logs.sizes()[0], n = logs.sizes()[1], classes = logs.sizes()[2], states = alpha.sizes()[2];
+    check(same(alpha.sizes(), Dims{n, steps, states}) && loss.numel() == n && g.numel() == n &&
+              int64_t(input_lengths.size()) == n && int64_t(target_lengths.size()) == n && blank >= 0 &&
+              blank < classes && loss.dtype() == logs.dtype() && alpha.dtype() == logs.dtype() &&
+              g.dtype() == logs.dtype(),
+          "ctc_loss_backward: its arguments are not those of one ctc_loss");
+    for (size_t i = 0; i < size_t(n); ++i)
+        check(input_lengths[i] >= 0 && input_lengths[i] <= steps && target_lengths[i] >= 0 &&
+                  target_lengths[i] <= states / 2,
+              "ctc_loss_backward: a length is larger than what it is the length of");
     const Tensor r = empty(logs.sizes(), logs.dtype(), logs.device());
     if (r.is_meta()) return r;
     fill(r, 0);
-    const Labels labels = labels_of(targets, target_lengths);
+    const Labels labels = labels_of(targets, target_lengths, classes);
     const Tensor d = dense(logs), dg = dense(g);
     visit_float(logs.dtype(), [&]<class T>(T) {
         const T *p = d.data<T>(), *nll = loss.data<T>();

@@ -1,4 +1,5 @@
 // Sampling pictures at given places: a few taps for each place, which serve all channels.
+#include <atomic>
 #include <cmath>
 #include "autograd/back.h"
 #include "cpu/copy_loops.h"
@@ -54,12 +55,24 @@ void by_float(DType t, F&& f) {
     else fail(ErrorKind::NotImplemented, "\"grid_sampler\" not implemented for '", scalar_name(t), "'");
 }
 
-// x and g are batch, channels, places; index and weight are batch, taps, points. The places themselves are believed.
+// x and g are batch, channels, places; index and weight are batch, taps, points.
 void check_sample(const Tensor& x, const Tensor& index, const Tensor* weight) {
     check(x.dim() == 3 && index.dim() == 3 && x.size(0) == index.size(0) && index.dtype() == DType::i64 &&
               (!weight || (same(weight->sizes(), index.sizes()) && weight->dtype() == x.dtype())),
           "sampling expects values of shape (N, C, L), int64 indices of shape (N, K, P) and weights like these, got ",
           x.sizes(), " and ", index.sizes());
+}
+// Places are below `length`; negative ones do not count. The differences of a place too far have their sign bit set.
+void check_places(const Tensor& index, int64_t length) {
+    if (index.is_meta()) return;
+    const int64_t* at = index.data<int64_t>();
+    std::atomic<bool> bad = false;
+    parallel_for(index.numel(), 1 << 16, [&](int64_t b, int64_t e) {
+        uint64_t signs = 0;
+        for (; b < e; ++b) signs |= (uint64_t(length) - 1 - uint64_t(at[b])) & ~uint64_t(at[b]);
+        if (signs >> 63) bad = true;
+    });
+    check_index(!bad, "sampling: an index is out of bounds for ", length, " places");
 }
 Tensor sample(const Tensor& x0, const Tensor& index0, const Tensor& weight0) {
     check_sample(x0, index0, &weight0);
@@ -67,6 +80,7 @@ Tensor sample(const Tensor& x0, const Tensor& index0, const Tensor& weight0) {
     const int64_t n = x.size(0), c = x.size(1), length = x.size(2), taps = index.size(1), points = index.size(2);
     const Tensor r = empty(Dims{n, c, points}, x.dtype(), x.device());
     if (r.is_meta() || !r.numel()) return r;
+    check_places(index, length);
     if (by_channels(x)) {
         const Tensor table = channels_together(x);
         const int64_t width = table.size(2);
@@ -102,6 +116,7 @@ Tensor sample_backward(const Tensor& g0, const Tensor& index0, const Tensor& wei
     const int64_t n = g.size(0), c = g.size(1), taps = index.size(1), points = index.size(2);
     const Tensor r = empty(Dims{n, c, length}, g.dtype(), g.device());
     if (r.is_meta() || !r.numel()) return r;
+    check_places(index, length);
     if (by_channels(g) && points) {
         const int64_t width = padded(c), parts = n >= num_threads() ? 1 : (width + 15) / 16,
                       part = (width / 4 + parts - 1) / parts * 4;
@@ -153,6 +168,7 @@ Tensor sample_products(const Tensor& g0, const Tensor& x0, const Tensor& index0)
     const int64_t n = x.size(0), c = x.size(1), length = x.size(2), taps = index.size(1), points = index.size(2);
     const Tensor r = empty(index.sizes(), x.dtype(), x.device());
     if (r.is_meta() || !r.numel()) return r;
+    check_places(index, length);
     if (by_channels(x)) {
         const Tensor table = channels_together(x);
         const int64_t width = table.size(2);

@@ -120,7 +120,8 @@ Tensor cat(TensorSpan all, int64_t dim, Out out) {
                 fail(ErrorKind::Runtime, "Sizes of tensors must match except in dimension ", dim, ". Expected size ",
                      shape[size_t(d)], " but got size ", t.sizes()[size_t(d)], " for tensor number ", i,
                      " in the list.");
-        total += t.sizes()[size_t(dim)];
+        check(!__builtin_add_overflow(total, t.sizes()[size_t(dim)], &total), "torch.cat(): the sizes of dimension ",
+              dim, " sum up to more than a tensor can have");
     }
     shape[size_t(dim)] = total;
     Tensor r;

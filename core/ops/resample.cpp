@@ -242,6 +242,16 @@ void resample_lines(const Lines& l, const T* x, T* r, bool transposed) {
 Tensor resample(const Tensor& x0, int64_t dim, const Tensor& index, const Tensor& weight, int64_t length,
                 bool transposed) {
     dim = wrap_dim(dim, x0.dim());
+    check(index.dim() == 2 && same(index.sizes(), weight.sizes()) && index.dtype() == DType::i64 &&
+              weight.dtype() == DType::f64 && index->contiguous && weight->contiguous &&
+              (!transposed || index.size(0) == x0.size(dim)),
+          "resampling expects int64 indices and float64 weights of shape (outputs, taps)");
+    if (!index.is_meta()) {
+        const int64_t places = transposed ? length : x0.size(dim), *at = index.data<int64_t>();
+        for (int64_t i = 0; i < index.numel(); ++i)
+            check_index(at[i] >= 0 && at[i] < places, "resampling: index ", at[i], " is out of bounds for ", places,
+                        " places");
+    }
     const Ptr<Image> image = dim >= 2 ? float_image(x0, x0.dim() - 2) : nullptr;  // worked on as it lies
     const Tensor x = image ? x0 : dense(x0);
     const int64_t out = index.size(0);
@@ -277,12 +287,21 @@ Plan plan_of(How how, IntSpan in, DType dtype, const Value& size, const Value& f
     Plan p;
     const size_t n = in.size() - 2;
     check(size.is_none() != factors.is_none(), "Must specify exactly one of output_size and scale_factors");
+    const size_t given = size.is_none() ? factors.doubles().size() : size.ints().size();
+    check(given == n, "It is expected output_size equals to ", n, ", but got size ", given);
+    Dims shape = in;
     for (size_t d = 0; d < n; ++d) {
         const double f = factors.is_none() ? 0 : factors.doubles()[d];
         const int64_t have = in[2 + d], want = size.is_none() ? int64_t(double(have) * f) : size.ints()[d];
         check(have > 0 && want > 0, "Input and output sizes should be greater than 0, but got input (", name, ": ",
               have, ") output (", want, ")");
+        shape[2 + d] = want;
         p.sizes.push_back(want);
+    }
+    (void)empty(shape, dtype, kMeta);  // refuses sizes no tensor can have before tables are made of them
+    for (size_t d = 0; d < n; ++d) {
+        const double f = factors.is_none() ? 0 : factors.doubles()[d];
+        const int64_t have = in[2 + d], want = p.sizes[d];
         p.taps.push_back(dtype == DType::f64 || dtype == DType::u8 ? make_taps<double>(how, have, want, align, f)
                                                                    : make_taps<float>(how, have, want, align, f));
     }

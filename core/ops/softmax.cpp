@@ -50,11 +50,14 @@ Tensor forward(const Tensor& x, int64_t dim, bool half_to_float, Out out) {
 template <bool log>
 Tensor gradient_kernel(const Tensor& g, const Tensor& y, int64_t dim) {
     const DType t = y.dtype();
+    const NormLoops* loops = norm_loops(t);
+    if (!loops)
+        fail(ErrorKind::NotImplemented, "\"", log ? "log_softmax" : "softmax", "_backward_lastdim_kernel_impl\" not ",
+             "implemented for '", t, "'");
     const Tensor r = empty(y.sizes(), t, y.device());
     if (r.is_meta()) return r;
     const Tensor dg = dense(g), dy = dense(y);
     const Shape s = around(y.sizes(), dim);
-    const NormLoops* loops = norm_loops(t);
     const int64_t size = int64_t(itemsize(t));
     const char *pg = dg.data<char>(), *py = dy.data<char>();
     char* to = r.data<char>();

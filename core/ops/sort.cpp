@@ -394,8 +394,10 @@ Tensor searchsorted(const Tensor& sequence, Operand self, bool int32, bool right
         sequence.dtype() == x.dtype() || !self.is_tensor(),
         "torch.searchsorted(): boundary and input value tensors should have same dtype, but got boundary tensor dtype ",
         name(sequence.dtype()), " and input value tensor dtype ", name(x.dtype()));
-    Tensor r = out.result(x.sizes(), int32 ? DType::i32 : DType::i64, x.device());
+    Tensor r = out.result(x.sizes(), int32 ? DType::i32 : DType::i64,
+                          sequence.is_meta() || (sorter.defined() && sorter.is_meta()) ? kMeta : x.device());
     if (r.is_meta() || !r.numel()) return r;
+    check(!x.is_meta(), "torch.searchsorted(): a meta tensor has no values to look for");
     Tensor s = dense(sequence);
     if (sorter.defined()) {
         check(same(sorter.sizes(), sequence.sizes()),

@@ -248,6 +248,53 @@ Argument read_argument(PyObject* o) {
     return a;
 }
 
+// A file may say anything: kernels take a value's kind from the schema, not from the value.
+bool fits(const Arg& arg, const Value& v) {
+    switch (v.tag) {
+        case Tag::None:
+            return arg.optional || arg.kind == Kind::Generator || (arg.has_default && arg.fallback.is_none());
+        case Tag::Tensor: return arg.kind == Kind::Tensor || arg.kind == Kind::Operand;
+        case Tag::Tensors: return arg.kind == Kind::Tensors;
+        case Tag::Bool:
+        case Tag::Int:
+        case Tag::Double:
+            return arg.kind == Kind::Operand || arg.kind == Kind::Scalar || arg.kind == Kind::Float ||
+                   (v.tag != Tag::Double && (arg.kind == Kind::Int || arg.kind == Kind::Bool));
+        case Tag::Complex: return arg.kind == Kind::Operand || arg.kind == Kind::Scalar;
+        case Tag::Ints: return arg.kind == Kind::Ints;
+        case Tag::Doubles: return arg.kind == Kind::Floats;
+        case Tag::Bools: return arg.kind == Kind::Bools;
+        case Tag::Scalars: return arg.kind == Kind::Scalars;
+        case Tag::String: return arg.kind == Kind::String;
+        case Tag::DType: {
+            const int t = int(v.dt);
+            return arg.kind == Kind::DType &&
+                   (t <= int(DType::b1) || v.dt == DType::bf16 || (t >= int(DType::u16) && t < kDTypeLimit));
+        }
+        case Tag::Layout: return arg.kind == Kind::Layout && v.layout_v <= Layout::SparseCsc;
+        case Tag::Device: return arg.kind == Kind::Device && v.device_v.type <= DeviceType::Meta;
+        case Tag::Format: return arg.kind == Kind::Format && v.format_v <= MemoryFormat::ChannelsLast3d;
+        case Tag::Generator: return false;
+    }
+    return false;
+}
+void check_argument(const Step& s, size_t i, const std::vector<bool>& made) {
+    const Arg& arg = s.op->schema.args[i];
+    const Argument& a = s.args[i];
+    const auto refuse = [&](const std::string& why) {
+        raise(PyExc_ValueError,
+              str("a traced call of '", s.op->schema.full_name(), "': argument '", arg.name, "' ", why));
+    };
+    if (!fits(arg, a.value)) refuse("is of a kind that it cannot be");
+    if (arg.list_size > 0 && (a.value.tag == Tag::Ints || a.value.tag == Tag::Doubles || a.value.tag == Tag::Bools) &&
+        a.value.len != 0 && int(a.value.len) != arg.list_size)
+        refuse(str("has ", a.value.len, " items, not ", arg.list_size));
+    const bool may_lack = a.value.tag == Tag::Tensors ? arg.optional_items : arg.optional;
+    for (int v : a.slots) {
+        if (v < 0 ? !may_lack : !made[size_t(v)]) refuse("is a tensor that no earlier call makes");
+    }
+}
+
 // fill(steps, layout): the inverse of steps() and layout(); the held tensors come with each run.
 PyObject* fill(PyObject* self, PyObject* args) {
     PyObject *list, *layout;
@@ -259,7 +306,12 @@ PyObject* fill(PyObject* self, PyObject* args) {
             return o;
         };
         Graph g;
-        g.slots.resize(size_t(PyLong_AsLong(part("slots"))));
+        const long count = PyLong_AsLong(part("slots"));
+        if (count < 0 || count > 100'000'000) {
+            if (PyErr_Occurred()) throw PythonError{};
+            raise(PyExc_ValueError, str("a traced program cannot have ", count, " values"));
+        }
+        g.slots.resize(size_t(count));
         auto slot = [&](int v) -> Slot& {
             if (v < 0 || size_t(v) >= g.slots.size()) raise(PyExc_ValueError, "a traced program names a slot it lacks");
             return g.slots[size_t(v)];
@@ -273,6 +325,8 @@ PyObject* fill(PyObject* self, PyObject* args) {
         for (int v : read_list<int>(part("held"), read_slot)) slot(v).origin = Origin::Held;
         g.outputs = read_list<int>(part("outputs"), read_slot);
         for (int v : g.outputs) (void)slot(v);
+        std::vector<bool> made(g.slots.size());
+        for (size_t i = 0; i < made.size(); ++i) made[i] = g.slots[i].origin != Origin::Made;
         const Ref all = checked(PySequence_Fast(list, "expected a list"));
         for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(all.get()); ++i) {
             const Ref one = checked(PySequence_Tuple(PySequence_Fast_GET_ITEM(all.get(), i)));
@@ -298,9 +352,23 @@ PyObject* fill(PyObject* self, PyObject* args) {
                 if (v >= 0) (void)slot(v);
             for (int v : s.results)
                 if (v >= 0) (void)slot(v);
-            if (!s.list && s.results.size() > 5) raise(PyExc_ValueError, "a traced call has too many results");
+            const size_t most = s.op->schema.return_kinds.size();
+            if ((!s.list && s.results.size() > most) || (!s.given.empty() && s.given.size() != most))
+                raise(PyExc_ValueError,
+                      str("a traced call of '", name, "' has ", s.results.size(), " results, not ", most));
+            for (size_t i = 0; i < s.args.size(); ++i) check_argument(s, i, made);
+            if (s.inplace && (s.given.size() != 1 || s.args.empty() || s.args[0].value.tag != Tag::Tensor ||
+                              s.given[0] != s.args[0].slots[0]))
+                raise(PyExc_ValueError, str("a traced call of '", name, "' in place does not write to its argument"));
+            for (int v : s.given)
+                if (v >= 0 && !made[size_t(v)])
+                    raise(PyExc_ValueError, "a traced call writes to a tensor not yet made");
+            for (int v : s.results)
+                if (v >= 0) made[size_t(v)] = true;
             g.steps.push_back(std::move(s));
         }
+        for (int v : g.outputs)
+            if (!made[size_t(v)]) raise(PyExc_ValueError, "a traced program returns a tensor that no call makes");
         *as_graph(self)->graph = std::move(g);
         return none();
     });

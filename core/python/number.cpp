@@ -212,13 +212,20 @@ static PyObject* class_of(ErrorKind kind) {
     return PyExc_RuntimeError;
 }
 
+// What the standard library says about a list it cannot make names its own insides.
+constexpr const char* kNoMemory =
+    "[enforce fail at alloc_cpu] DefaultCPUAllocator: can't allocate memory: the working memory of this call does not "
+    "fit";
+
 void set_python_error() {
     try {
         throw;
     } catch (const PythonError&) {
         if (!PyErr_Occurred()) PyErr_SetString(PyExc_SystemError, "an error was raised without being set");
     } catch (const Error& e) { PyErr_SetString(class_of(e.kind), e.what()); } catch (const std::bad_alloc&) {
-        PyErr_NoMemory();
+        PyErr_SetString(out_of_memory_error, kNoMemory);
+    } catch (const std::length_error&) {
+        PyErr_SetString(out_of_memory_error, kNoMemory);
     } catch (const std::exception& e) { PyErr_SetString(PyExc_RuntimeError, e.what()); }
 }
 

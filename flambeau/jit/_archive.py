@@ -127,17 +127,22 @@ def load(
                 )
             raise RuntimeError("torch.jit.load: the archive holds no traced program")
         document = json.loads(archive.read("program.json"))
+        if not isinstance(document, dict):
+            raise RuntimeError("torch.jit.load: the archive is damaged: its program is no object")
         if document.get("format") != FORMAT:
             raise RuntimeError(f"torch.jit.load: unknown format {document.get('format')!r}")
         tensors = fb.load(io.BytesIO(archive.read("tensors.pt")), map_location=map_location)
         for name in _extra_files if _extra_files is not None else ():
             if f"extra/{name}" in names:
                 _extra_files[name] = archive.read(f"extra/{name}")
-    programs = _read_programs(document, tensors)
-    if "function" in document:
-        return ScriptFunction(document["function"], program=programs["forward"])
-    module = _grow(document["module"], "", tensors)
-    module._programs.update(programs)
+    try:
+        programs = _read_programs(document, tensors)
+        if "function" in document:
+            return ScriptFunction(document["function"], program=programs["forward"])
+        module = _grow(document["module"], "", tensors)
+        module._programs.update(programs)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as e:
+        raise RuntimeError(f"torch.jit.load: the archive is damaged: {type(e).__name__}: {e}") from e
     return module
 
 

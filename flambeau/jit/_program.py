@@ -37,7 +37,10 @@ def put_together(structure: Any, leaves: Sequence) -> Any:
 
     def build(s: Any) -> Any:
         if s == "tensor":
-            return next(waiting)
+            leaf = next(waiting, waiting)
+            if leaf is waiting:
+                raise ValueError("the traced program has fewer tensors than its arguments or results name")
+            return leaf
         kind, content = next(iter(s.items()))
         if kind == "list":
             return [build(v) for v in content]

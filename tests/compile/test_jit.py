@@ -257,3 +257,55 @@ def test_trace_of_a_function_that_writes_to_its_input(change):
     y = torch.ones(2, 3)
     assert traced(y)[0, 0] == 6
     assert y[0, 0] == 3
+
+
+def changed_archive(change):
+    """A traced program whose file was changed by ``change(document)``."""
+    saved, changed = io.BytesIO(), io.BytesIO()
+    torch.jit.save(torch.jit.trace(lambda x: (x.sum(0) + 1).relu(), torch.ones(2, 3)), saved)
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "program.json":
+                document = json.loads(content)
+                change(document)
+                content = json.dumps(document).encode()
+            new.writestr(name, content)
+    changed.seek(0)
+    return changed
+
+
+def first_program(document):
+    return next(iter(document["programs"].values()))
+
+
+CHANGES = [
+    lambda p: p["layout"].update(slots=-1),
+    lambda p: p["layout"].update(slots=2**62),
+    lambda p: p["layout"].update(outputs=[10**6]),
+    lambda p: p["layout"].update(slots=p["layout"]["slots"] + 1, outputs=[p["layout"]["slots"]]),
+    lambda p: p["steps"][0][1].__setitem__(0, ["int", 5]),
+    lambda p: p["steps"][0][1].__setitem__(0, ["none", None]),
+    lambda p: p["steps"][0][1].__setitem__(0, ["tensor", -1]),
+    lambda p: p["steps"][0][1].__setitem__(0, ["tensor", p["steps"][-1][4][0]]),
+    lambda p: p["steps"][0][1].__setitem__(1, ["tensor", p["layout"]["inputs"][0]]),
+    lambda p: p["steps"][0][1].__setitem__(3, ["dtype", 99]),
+    lambda p: p["steps"][0].__setitem__(4, [1, 1, 1, 1, 1]),
+    lambda p: p["steps"][0].__setitem__(2, [0, 0]),
+    lambda p: p["steps"][0].__setitem__(3, True),
+    lambda p: p["steps"].pop(0),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_programs_that_cannot_be(change):
+    with pytest.raises((ValueError, RuntimeError)) as raised:
+        torch.jit.load(changed_archive(lambda d: change(first_program(d))))(torch.ones(2, 3))
+    assert "vector" not in str(raised.value) and "std::" not in str(raised.value)
+
+
+def test_damaged_archives():
+    for change in (lambda d: d.pop("programs"), lambda d: first_program(d).pop("steps")):
+        with pytest.raises(RuntimeError, match="the archive is damaged"):
+            torch.jit.load(changed_archive(change))
+    assert torch.jit.load(changed_archive(lambda d: None))(torch.ones(2, 3)).tolist() == [3.0, 3.0, 3.0]

@@ -1,0 +1,83 @@
+"""Sizes no tensor can have, indices nothing else checks, values that meta tensors lack: errors, no crash."""
+
+import pytest
+
+import flambeau as fb
+import flambeau.nn.functional as F
+
+F_ = fb._C._VariableFunctions
+PICTURE = fb.ones(1, 1, 4, 4)
+TOO_LARGE = r"Storage size calculation overflowed with sizes=\[1, 1, "
+
+
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "bilinear", "bicubic", "area"])
+@pytest.mark.parametrize("size", [(2**62, 2), (2**31, 2**31)])
+def test_interpolate_to_sizes_no_tensor_has(mode, size):
+    with pytest.raises(RuntimeError, match=TOO_LARGE):
+        F.interpolate(PICTURE, size=size, mode=mode)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_smooth_interpolate_to_sizes_no_tensor_has(mode):
+    with pytest.raises(RuntimeError, match=TOO_LARGE):
+        F.interpolate(PICTURE, size=(2**62, 2), mode=mode, antialias=True)
+
+
+def test_memory_of_tables_runs_out_in_plain_words():
+    with pytest.raises(fb.OutOfMemoryError, match="DefaultCPUAllocator: can't allocate memory"):
+        F.interpolate(PICTURE, size=(2**59, 1), mode="bicubic")
+
+
+def test_upsample_takes_as_many_sizes_as_dimensions():
+    with pytest.raises(RuntimeError, match="It is expected output_size equals to 2, but got size 1"):
+        fb._C._nn.upsample_bicubic2d(PICTURE, [3], False)
+
+
+def test_cat_of_sizes_that_overflow():
+    with pytest.raises(RuntimeError, match="sum up to more than a tensor can have"):
+        fb.cat([fb.ones(1).expand(2**62)] * 4)
+
+
+def test_places_of_samples():
+    index, weight = fb.tensor([[[0, 4]]]), fb.ones(1, 1, 2)
+    for channels in (1, 2):
+        x, g = fb.ones(1, channels, 4), fb.ones(1, channels, 2)
+        with pytest.raises(IndexError, match="out of bounds for 4 places"):
+            F_._sample(x, index, weight)
+        with pytest.raises(IndexError, match="out of bounds for 3 places"):
+            F_._sample_backward(g, index, weight, 3)
+        with pytest.raises(IndexError, match="out of bounds for 4 places"):
+            F_._sample_products(g, x, index)
+        nowhere = fb.tensor([[[0, -(2**63)]]])
+        assert F_._sample(x, nowhere, weight).tolist() == [[[1.0, 0.0]] * channels]
+
+
+def test_ctc_labels():
+    logs = fb.randn(5, 2, 3).log_softmax(2)
+    for label in (3, -1, 2**40):
+        with pytest.raises(IndexError, match=f"target {label} of sequence 1 is out of bounds for 3 classes"):
+            F.ctc_loss(logs, fb.tensor([[1, 2], [1, label]]), (5, 5), (2, 2))
+    padded = fb.tensor([[1, 2], [1, 99]])
+    assert F.ctc_loss(logs, padded, (5, 5), (2, 1)).isfinite()
+    with pytest.raises(RuntimeError):
+        F.ctc_loss(logs, fb.tensor([1, 2]), (5, 5), (2**62, 2**62))
+    with pytest.raises(RuntimeError, match="meta"):
+        F.ctc_loss(logs, fb.ones(2, 2, dtype=fb.int64, device="meta"), (5, 5), (2, 2))
+
+
+def test_searchsorted_on_meta():
+    sorted_ = fb.ones(5, device="meta")
+    assert fb.bucketize(fb.tensor(1.0), sorted_).is_meta
+    with pytest.raises(RuntimeError, match="Tensor on device cpu is not on the expected device meta!"):
+        fb.searchsorted(sorted_, fb.ones(3))
+
+
+def test_softmax_backward_of_other_types():
+    for name in ("softmax", "log_softmax"):
+        for dtype in (fb.bool, fb.int64, fb.complex64):
+            t = fb.ones(8, dtype=dtype)
+            with (
+                fb.no_grad(),
+                pytest.raises(NotImplementedError, match=f'"{name}_backward_lastdim_kernel_impl"'),
+            ):
+                getattr(F_, f"_{name}_backward_data")(t, t, 0, fb.float32)
