@@ -5,11 +5,11 @@
 namespace fb::cpu {
 
 // Tap t of point p is row index[t·stride + p] of a table with rows of `width` floats (a multiple of 4) and has the
-// weight weight[t·stride + p]; taps with a negative index do not count.
+// weight weight[t·stride + p]; taps outside the table, whose `length` rows these are, do not count.
 struct Taps {
     const int64_t* index;
     const float* weight;
-    int64_t count, stride;
+    int64_t count, stride, length;
 };
 struct SampleLoops {
     void (*gather)(const float* table, int64_t width, const Taps& taps, int64_t n, float* out);  // n rows of sums

@@ -1,5 +1,4 @@
 // Sampling pictures at given places: a few taps for each place, which serve all channels.
-#include <atomic>
 #include <cmath>
 #include "autograd/back.h"
 #include "cpu/copy_loops.h"
@@ -12,7 +11,7 @@ namespace {
 using namespace cpu;
 
 // ---------------------------------------------------------------- three operators that are each other's derivatives
-// x is [N, C, L]; index and weight are [N, taps, P]: sums over the taps of weight · x[n, c, index], negative ones left
+// x is [N, C, L]; index and weight are [N, taps, P]: sums over the taps of weight · x[n, c, index], those outside left
 // out. Where vectors can, they run over the channels, which are brought together first.
 constexpr int64_t kPoints = 64;  // at a time
 
@@ -28,10 +27,10 @@ Tensor channels_together(const Tensor& x) {
     copy_data(make_view(r, x.sizes(), Dims{s[0], 1, s[1]}, r->offset), x);
     return r;
 }
-Taps taps_of(const Tensor& index, const Tensor& weight, int64_t n, int64_t p) {
+Taps taps_of(const Tensor& index, const Tensor& weight, int64_t n, int64_t p, int64_t length) {
     const int64_t at = n * index.size(1) * index.size(2) + p;
     return {index.data<int64_t>() + at, weight.defined() ? weight.data<float>() + at : nullptr, index.size(1),
-            index.size(2)};
+            index.size(2), length};
 }
 // Calls f(sample, first point, points) for blocks of points, on all threads.
 template <class F>
@@ -55,24 +54,12 @@ void by_float(DType t, F&& f) {
     else fail(ErrorKind::NotImplemented, "\"grid_sampler\" not implemented for '", scalar_name(t), "'");
 }
 
-// x and g are batch, channels, places; index and weight are batch, taps, points.
+// x and g are batch, channels, places; index and weight are batch, taps, points. Places there are none of do not count.
 void check_sample(const Tensor& x, const Tensor& index, const Tensor* weight) {
     check(x.dim() == 3 && index.dim() == 3 && x.size(0) == index.size(0) && index.dtype() == DType::i64 &&
               (!weight || (same(weight->sizes(), index.sizes()) && weight->dtype() == x.dtype())),
           "sampling expects values of shape (N, C, L), int64 indices of shape (N, K, P) and weights like these, got ",
           x.sizes(), " and ", index.sizes());
-}
-// Places are below `length`; negative ones do not count. The differences of a place too far have their sign bit set.
-void check_places(const Tensor& index, int64_t length) {
-    if (index.is_meta()) return;
-    const int64_t* at = index.data<int64_t>();
-    std::atomic<bool> bad = false;
-    parallel_for(index.numel(), 1 << 16, [&](int64_t b, int64_t e) {
-        uint64_t signs = 0;
-        for (; b < e; ++b) signs |= (uint64_t(length) - 1 - uint64_t(at[b])) & ~uint64_t(at[b]);
-        if (signs >> 63) bad = true;
-    });
-    check_index(!bad, "sampling: an index is out of bounds for ", length, " places");
 }
 Tensor sample(const Tensor& x0, const Tensor& index0, const Tensor& weight0) {
     check_sample(x0, index0, &weight0);
@@ -80,14 +67,13 @@ Tensor sample(const Tensor& x0, const Tensor& index0, const Tensor& weight0) {
     const int64_t n = x.size(0), c = x.size(1), length = x.size(2), taps = index.size(1), points = index.size(2);
     const Tensor r = empty(Dims{n, c, points}, x.dtype(), x.device());
     if (r.is_meta() || !r.numel()) return r;
-    check_places(index, length);
     if (by_channels(x)) {
         const Tensor table = channels_together(x);
         const int64_t width = table.size(2);
         each_block(n, points, width, [&](int64_t s, int64_t p, int64_t count) {
             const Room<float> rows(kPoints * width);
-            sample_loops().gather(table.data<float>() + s * length * width, width, taps_of(index, weight, s, p), count,
-                                  rows.get());
+            sample_loops().gather(table.data<float>() + s * length * width, width, taps_of(index, weight, s, p, length),
+                                  count, rows.get());
             turn(rows.get(), width, r.data<float>() + s * c * points + p, points, count, c);
         });
         return r;
@@ -101,7 +87,8 @@ Tensor sample(const Tensor& x0, const Tensor& index0, const Tensor& weight0) {
                 for (int64_t t = 0; t < taps; ++t) {
                     const int64_t* at = index.data<int64_t>() + (b / c * taps + t) * points;
                     const T* w = weight.data<T>() + (b / c * taps + t) * points;
-                    for (int64_t p = 0; p < points; ++p) to[p] += at[p] < 0 ? T(0) : w[p] * plane[at[p]];
+                    for (int64_t p = 0; p < points; ++p)
+                        to[p] += uint64_t(at[p]) < uint64_t(length) ? w[p] * plane[at[p]] : T(0);
                 }
             }
         });
@@ -116,7 +103,6 @@ Tensor sample_backward(const Tensor& g0, const Tensor& index0, const Tensor& wei
     const int64_t n = g.size(0), c = g.size(1), taps = index.size(1), points = index.size(2);
     const Tensor r = empty(Dims{n, c, length}, g.dtype(), g.device());
     if (r.is_meta() || !r.numel()) return r;
-    check_places(index, length);
     if (by_channels(g) && points) {
         const int64_t width = padded(c), parts = n >= num_threads() ? 1 : (width + 15) / 16,
                       part = (width / 4 + parts - 1) / parts * 4;
@@ -133,7 +119,7 @@ Tensor sample_backward(const Tensor& g0, const Tensor& index0, const Tensor& wei
                     const int64_t count = std::min(kPoints, points - p);
                     turn(g.data<float>() + (s * c + first) * points + p, points, rows.get(), part,
                          std::min(used, c - first), count);
-                    sample_loops().scatter(rows.get(), width, used, part, taps_of(index, weight, s, p), count,
+                    sample_loops().scatter(rows.get(), width, used, part, taps_of(index, weight, s, p, length), count,
                                            table.data<float>() + s * length * width + first);
                 }
             }
@@ -152,7 +138,7 @@ Tensor sample_backward(const Tensor& g0, const Tensor& index0, const Tensor& wei
                                  const int64_t* at = index.data<int64_t>() + (b / c * taps + t) * points;
                                  const T* w = weight.data<T>() + (b / c * taps + t) * points;
                                  for (int64_t p = 0; p < points; ++p)
-                                     if (at[p] >= 0) plane[at[p]] += w[p] * from[p];
+                                     if (uint64_t(at[p]) < uint64_t(length)) plane[at[p]] += w[p] * from[p];
                              }
                          }
                      });
@@ -168,7 +154,6 @@ Tensor sample_products(const Tensor& g0, const Tensor& x0, const Tensor& index0)
     const int64_t n = x.size(0), c = x.size(1), length = x.size(2), taps = index.size(1), points = index.size(2);
     const Tensor r = empty(index.sizes(), x.dtype(), x.device());
     if (r.is_meta() || !r.numel()) return r;
-    check_places(index, length);
     if (by_channels(x)) {
         const Tensor table = channels_together(x);
         const int64_t width = table.size(2);
@@ -177,7 +162,7 @@ Tensor sample_products(const Tensor& g0, const Tensor& x0, const Tensor& index0)
             if (c < width) std::fill_n(rows.get(), kPoints * width, 0.0f);
             turn(g.data<float>() + s * c * points + p, points, rows.get(), width, c, count);
             sample_loops().products(rows.get(), table.data<float>() + s * length * width, width,
-                                    taps_of(index, {}, s, p), count, r.data<float>() + s * taps * points + p);
+                                    taps_of(index, {}, s, p, length), count, r.data<float>() + s * taps * points + p);
         });
         return r;
     }
@@ -191,7 +176,7 @@ Tensor sample_products(const Tensor& g0, const Tensor& x0, const Tensor& index0)
                              for (int64_t k = b / taps * c; k < (b / taps + 1) * c; ++k) {
                                  const T *from = g.data<T>() + k * points, *plane = x.data<T>() + k * length;
                                  for (int64_t p = 0; p < points; ++p)
-                                     if (at[p] >= 0) to[p] += from[p] * plane[at[p]];
+                                     if (uint64_t(at[p]) < uint64_t(length)) to[p] += from[p] * plane[at[p]];
                              }
                          }
                      });

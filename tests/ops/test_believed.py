@@ -39,17 +39,17 @@ def test_cat_of_sizes_that_overflow():
 
 
 def test_places_of_samples():
-    index, weight = fb.tensor([[[0, 4]]]), fb.ones(1, 1, 2)
+    index, weight = fb.tensor([[[0, 4], [2**62, -(2**63)]]]), fb.ones(1, 2, 2)
     for channels in (1, 2):
-        x, g = fb.ones(1, channels, 4), fb.ones(1, channels, 2)
-        with pytest.raises(IndexError, match="out of bounds for 4 places"):
-            F_._sample(x, index, weight)
-        with pytest.raises(IndexError, match="out of bounds for 3 places"):
-            F_._sample_backward(g, index, weight, 3)
-        with pytest.raises(IndexError, match="out of bounds for 4 places"):
-            F_._sample_products(g, x, index)
-        nowhere = fb.tensor([[[0, -(2**63)]]])
-        assert F_._sample(x, nowhere, weight).tolist() == [[[1.0, 0.0]] * channels]
+        for dtype in (fb.float32, fb.float64):
+            x, g, w = (
+                fb.ones(1, channels, 4, dtype=dtype),
+                fb.ones(1, channels, 2, dtype=dtype),
+                weight.to(dtype),
+            )
+            assert F_._sample(x, index, w).tolist() == [[[1.0, 0.0]] * channels]
+            assert F_._sample_backward(g, index, w, 3).tolist() == [[[1.0, 0.0, 0.0]] * channels]
+            assert F_._sample_products(g, x, index).tolist() == [[[float(channels), 0.0], [0.0, 0.0]]]
 
 
 def test_ctc_labels():

@@ -22,7 +22,8 @@ void gather(const float* table, int64_t width, const Taps& taps, int64_t n, floa
         columns(0, width, [&]<class V>(V sum, int64_t c) {
             for (int64_t t = 0; t < taps.count; ++t) {
                 const int64_t i = taps.index[t * taps.stride + p];
-                if (i >= 0) sum += load<V>(table + i * width + c) * taps.weight[t * taps.stride + p];
+                if (uint64_t(i) < uint64_t(taps.length))
+                    sum += load<V>(table + i * width + c) * taps.weight[t * taps.stride + p];
             }
             store(out + p * width + c, sum);
         });
@@ -31,7 +32,7 @@ void scatter(const float* rows, int64_t width, int64_t used, int64_t row, const 
     for (int64_t p = 0; p < n; ++p)
         for (int64_t t = 0; t < taps.count; ++t) {
             const int64_t i = taps.index[t * taps.stride + p];
-            if (i < 0) continue;
+            if (uint64_t(i) >= uint64_t(taps.length)) continue;
             const float weight = taps.weight[t * taps.stride + p];
             columns(0, used, [&]<class V>(V, int64_t c) {
                 float* to = table + i * width + c;
@@ -44,7 +45,7 @@ void products(const float* rows, const float* table, int64_t width, const Taps& 
         for (int64_t t = 0; t < taps.count; ++t) {
             const int64_t i = taps.index[t * taps.stride + p];
             float sum = 0;
-            if (i >= 0)
+            if (uint64_t(i) < uint64_t(taps.length))
                 columns(0, width, [&]<class V>(V, int64_t c) {
                     const V v = load<V>(rows + p * width + c) * load<V>(table + i * width + c);
                     float part[sizeof(V) / 4];
