@@ -132,15 +132,17 @@ bool is_non_overlapping_and_dense(IntSpan sizes, IntSpan strides) {
 }
 
 int64_t storage_size(IntSpan sizes, IntSpan strides, int64_t offset) {
+    constexpr int64_t kMost = int64_t(1) << 58;  // of the largest elements this many bytes can still be counted
     int64_t last = offset;
     for (size_t d = 0; d < sizes.size(); ++d) {
         if (sizes[d] == 0) return 0;
         int64_t step;
         if (strides[d] < 0 || __builtin_mul_overflow(sizes[d] - 1, strides[d], &step) ||
-            __builtin_add_overflow(last, step, &last) || last > (int64_t(1) << 58))
+            __builtin_add_overflow(last, step, &last) || last > kMost)
             fail(ErrorKind::Runtime, "Storage size calculation overflowed with sizes=", sizes,
                  " and strides=", strides);
     }
+    if (last > kMost) fail(ErrorKind::Runtime, "Storage size calculation overflowed with sizes=", sizes);
     return last + 1;
 }
 

@@ -81,3 +81,22 @@ def test_softmax_backward_of_other_types():
                 pytest.raises(NotImplementedError, match=f'"{name}_backward_lastdim_kernel_impl"'),
             ):
                 getattr(F_, f"_{name}_backward_data")(t, t, 0, fb.float32)
+
+
+@pytest.mark.parametrize("offset", [2**62, 2**61, 2**63 - 1])
+@pytest.mark.parametrize("dtype", [fb.int8, fb.float32, fb.complex128])
+def test_offsets_whose_bytes_overflow(offset, dtype):
+    x = fb.zeros(3, dtype=dtype)
+    for make in (
+        lambda: x.as_strided((), (), offset),
+        lambda: x.clone().as_strided_((), (), offset),
+        lambda: fb.tensor(0, dtype=dtype).set_(x.untyped_storage(), offset, (), ()),
+        lambda: fb.tensor(0, dtype=dtype).set_(x.untyped_storage(), offset, ()),
+        lambda: x.as_strided((1,), (1,), offset),
+    ):
+        with pytest.raises(RuntimeError, match=r"Storage size calculation overflowed with sizes=\[|setStorage"):
+            make()
+    nothing = x.as_strided((0,), (1,), offset)
+    assert nothing.numel() == 0 and nothing.clone().shape == (0,)
+    with pytest.raises(RuntimeError):
+        nothing.resize_(3)
