@@ -81,9 +81,10 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         dequantize map2_""".split(),
     ),
     "sparse": (
-        """dsmm smm sparse_coo_tensor sparse_compressed_tensor sparse_csr_tensor
-        sparse_csc_tensor""".split(),
-        """to_dense to_sparse to_sparse_csr to_sparse_csc to_sparse_coo sparse_mask dense_dim
+        """dsmm smm saddmm sparse_coo_tensor sparse_compressed_tensor sparse_csr_tensor
+        sparse_csc_tensor sparse_bsr_tensor sparse_bsc_tensor""".split(),
+        """to_dense to_sparse to_sparse_csr to_sparse_csc to_sparse_bsr to_sparse_bsc to_sparse_coo
+        sparse_mask dense_dim
         sparse_dim smm coalesce is_coalesced indices values crow_indices col_indices
         ccol_indices row_indices""".split(),
     ),

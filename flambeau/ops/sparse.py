@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flambeau as fb
@@ -31,6 +32,7 @@ def sparse_coo_tensor(
     indices: Any = None, values: Any = None, size: Sequence[int] | None = None, *,
     dtype: fb.dtype | None = None, device: fb.device | str | int | None = None, pin_memory: bool = False,
     requires_grad: bool = False, check_invariants: bool | None = None, is_coalesced: bool | None = None,
+    layout: fb.layout | None = None,
 ) -> Any:  # fmt: skip
     """A tensor of coordinates (dimensions, n) and values (n, …), which add up where coordinates are equal.
 
@@ -39,6 +41,8 @@ def sparse_coo_tensor(
     """
     from ..sparse.tensor import coo
 
+    if layout not in (None, fb.sparse_coo):
+        raise RuntimeError(f"sparse_coo_tensor: layout must be torch.sparse_coo but got {layout}")
     if values is None and (size is None or indices is None):
         shape = tuple(size if size is not None else indices)
         empty = fb.empty((0,), dtype=dtype or fb.get_default_dtype(), device=device)
@@ -90,49 +94,103 @@ def sparse_compressed_tensor(
     device: fb.device | str | int | None = None, pin_memory: bool = False, requires_grad: bool = False,
     check_invariants: bool | None = None,
 ) -> Any:  # fmt: skip
-    """A CSR or CSC tensor, by `layout`."""
+    """A tensor of compressed rows or columns (CSR, CSC) or those of blocks (BSR, BSC), by `layout`."""
     from ..sparse.tensor import compressed
 
+    if layout not in (fb.sparse_csr, fb.sparse_csc, fb.sparse_bsr, fb.sparse_bsc):
+        raise RuntimeError(
+            "sparse_compressed_tensor expected sparse compressed tensor layout but got "
+            + ("none" if layout is None else str(layout).removeprefix("torch."))
+        )
     kind = str(layout).rpartition("_")[2]
-    if kind not in ("csr", "csc"):
-        raise NotImplementedError(f"flambeau has no sparse layout '{kind}' yet")
     starts, plain, stored = (
         _as_index(compressed_indices),
         _as_index(plain_indices),
         _as_values(values, dtype, device),
     )
+    block: tuple = (1, 1)
+    if kind in ("bsr", "bsc"):
+        if stored.dim() < 3:
+            raise RuntimeError(
+                "values must have dimensionality > sum of batch and block dimensionalities (=0 + 2) but got "
+                f"{stored.dim()}"
+            )
+        block = tuple(stored.shape[1:3])
+    if starts.dim() != 1:
+        raise NotImplementedError("flambeau has no batches of sparse compressed matrices yet")
+    is_rows = kind in ("csr", "bsr")
     if size is None:
-        main, other = starts.numel() - 1, int(plain.max()) + 1 if plain.numel() else 0
-        size = (main, other) if kind == "csr" else (other, main)
+        lines, other = starts.numel() - 1, int(plain.max()) + 1 if plain.numel() else 0
+        counts = (lines, other) if is_rows else (other, lines)
+        dense = stored.shape[3:] if kind in ("bsr", "bsc") else stored.shape[1:]
+        size = (counts[0] * block[0], counts[1] * block[1], *dense)
     if plain.shape[0] != stored.shape[0]:
         raise RuntimeError(
             f"the number of plain indices ({plain.shape[0]}) and of values ({stored.shape[0]}) must be the"
             " same"
         )
     if _checked(check_invariants):
-        if int(starts[0]) != 0 or int(starts[-1]) != plain.shape[0] or bool((starts.diff() < 0).any()):
+        _check_compressed(starts, plain, [n // b for n, b in zip(size, block)], is_rows)
+    for d, (n, b) in enumerate(zip(size, block)):
+        if n % b:
             raise RuntimeError(
-                "`compressed_indices` must start with 0, end with the number of values and never fall"
+                f"tensor shape[{d}] (={n}) must be divisible with blocksize[{d}] (={b}) as defined by values"
+                " shape"
             )
     made = compressed(kind, starts, plain, stored, tuple(size))
     return made.requires_grad_() if requires_grad else made
 
 
-def sparse_csr_tensor(
-    crow_indices: Any, col_indices: Any, values: Any, size: Sequence[int] | None = None, **options: Any
-) -> Any:
-    """A matrix of compressed rows: row i has the values (and columns) from ``crow_indices[i]`` to
-    ``crow_indices[i + 1]``."""
-    options.pop("layout", None)
-    return sparse_compressed_tensor(crow_indices, col_indices, values, size, layout=fb.sparse_csr, **options)
+def _check_compressed(starts: Any, plain: Any, counts: list[int], is_rows: bool) -> None:
+    """Raise where compressed indices contradict themselves, in PyTorch's words."""
+    main, other, limit = (
+        ("crow_indices", "col_indices", "ncols") if is_rows else ("ccol_indices", "row_indices", "nrows")
+    )
+    most, steps = counts[1 if is_rows else 0], starts.diff()
+    for holds, text in (
+        (starts[0] == 0, f"{main}[..., 0] == 0"),
+        (starts[-1] == plain.shape[0], f"{main}[..., -1] == nnz"),
+        (((steps >= 0) & (steps <= most)).all(), f"0 <= {main}[..., 1:] - {main}[..., :-1] <= {limit}"),
+        (((plain >= 0) & (plain < most)).all(), f"0 <= {other} < {limit}"),
+    ):
+        if not bool(holds):
+            raise RuntimeError(f"`{text}` is not satisfied.")
 
 
-def sparse_csc_tensor(
-    ccol_indices: Any, row_indices: Any, values: Any, size: Sequence[int] | None = None, **options: Any
-) -> Any:
-    """A matrix of compressed columns."""
-    options.pop("layout", None)
-    return sparse_compressed_tensor(ccol_indices, row_indices, values, size, layout=fb.sparse_csc, **options)
+def _factory(kind: str, first: str, second: str, what: str) -> Callable:
+    layout = getattr(fb, f"sparse_{kind}")
+    name = f"sparse_{kind}_tensor"
+
+    def factory(*args: Any, **options: Any) -> Any:
+        given = options.pop("layout", None)
+        if given is not None and given is not layout:
+            other = "".join(part.capitalize() for part in str(given).removeprefix("torch.").split("_"))
+            raise RuntimeError(f"{name}: layout must be Sparse{kind.capitalize()} but got {other}")
+        if first in options:
+            options["compressed_indices"] = options.pop(first)
+        if second in options:
+            options["plain_indices"] = options.pop(second)
+        return sparse_compressed_tensor(*args, layout=layout, **options)
+
+    renamed = {"compressed_indices": first, "plain_indices": second}
+    like = inspect.signature(sparse_compressed_tensor)
+    factory.__signature__ = like.replace(
+        parameters=[p.replace(name=renamed.get(p.name, p.name)) for p in like.parameters.values()]
+    )
+    factory.__name__ = factory.__qualname__ = name
+    factory.__doc__ = f"{what}\n\nArguments: {first}, {second}, values, size=None, and those of factories."
+    return factory
+
+
+sparse_csr_tensor = _factory(
+    "csr", "crow_indices", "col_indices",
+    "A matrix of compressed rows: row i has the values (and columns) from ``crow_indices[i]`` on.",
+)  # fmt: skip
+sparse_csc_tensor = _factory("csc", "ccol_indices", "row_indices", "A matrix of compressed columns.")
+sparse_bsr_tensor = _factory("bsr", "crow_indices", "col_indices", "A matrix of compressed rows of blocks.")
+sparse_bsc_tensor = _factory(
+    "bsc", "ccol_indices", "row_indices", "A matrix of compressed columns of blocks."
+)
 
 
 @composite(
@@ -162,12 +220,14 @@ def to_sparse(
 ) -> fb.Tensor:
     """A sparse tensor of what is not zero; `sparse_dim` is the number of dimensions that coordinates
     count."""
-    from ..sparse.tensor import from_dense
+    from ..sparse.tensor import check_blocksize, from_dense
 
     if sparse_dim is not None and not isinstance(sparse_dim, int):
         layout, sparse_dim = sparse_dim, None
+    if layout is not None and layout is not fb.sparse_coo:
+        check_blocksize(fb.strided, str(layout).rpartition("_")[2], blocksize)
     made = from_dense(input, sparse_dim)
-    return made if layout is None else made.to_sparse(layout=layout)
+    return made if layout is None else made.to_sparse(layout=layout, blocksize=blocksize)
 
 
 @composite("to_sparse_csr(Tensor self, int? dense_dim=None) -> Tensor", function=False, method=True)
@@ -180,6 +240,24 @@ def to_sparse_csr(input: fb.Tensor, dense_dim: int | None = None) -> fb.Tensor:
 def to_sparse_csc(input: fb.Tensor, dense_dim: int | None = None) -> fb.Tensor:
     """Compressed columns of what is not zero."""
     return to_sparse(input).to_sparse_csc()
+
+
+@composite(
+    "to_sparse_bsr(Tensor self, int[2] blocksize, int? dense_dim=None) -> Tensor", function=False, method=True
+)
+def to_sparse_bsr(input: fb.Tensor, blocksize: Any, dense_dim: int | None = None) -> fb.Tensor:
+    """Compressed rows of the blocks that are not zero."""
+    input.size(-2)
+    return to_sparse(input).to_sparse_bsr(blocksize)
+
+
+@composite(
+    "to_sparse_bsc(Tensor self, int[2] blocksize, int? dense_dim=None) -> Tensor", function=False, method=True
+)
+def to_sparse_bsc(input: fb.Tensor, blocksize: Any, dense_dim: int | None = None) -> fb.Tensor:
+    """Compressed columns of the blocks that are not zero."""
+    input.size(-2)
+    return to_sparse(input).to_sparse_bsc(blocksize)
 
 
 @composite("to_sparse_coo(Tensor self) -> Tensor", function=False, method=True)
@@ -231,6 +309,14 @@ _only_sparse("row_indices", "expected sparse column compressed tensor layout but
 def dsmm(input: fb.Tensor, mat2: fb.Tensor) -> fb.Tensor:
     """Product of a sparse and a dense matrix."""
     return fb.mm(input, mat2)
+
+
+@composite(
+    "saddmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", out=True
+)
+def saddmm(input: fb.Tensor, mat1: fb.Tensor, mat2: fb.Tensor, *, beta: Any = 1, alpha: Any = 1) -> fb.Tensor:
+    """``beta * input + alpha * mat1 @ mat2`` with a sparse `mat1`."""
+    return fb.addmm(input, mat1, mat2, beta=beta, alpha=alpha)
 
 
 @composite("smm(Tensor self, Tensor mat2) -> Tensor", method=True)

@@ -8,12 +8,27 @@ from typing import Any
 import flambeau as fb
 
 from . import rules
-from .tensor import coo, is_sparse
+from .tensor import coo, is_sparse, replace
 
 __all__ = [
     "addmm", "check_sparse_tensor_invariants", "mm", "sampled_addmm", "sum", "softmax", "log_softmax",
-    "spdiags", "spsolve", "as_sparse_gradcheck",
+    "spdiags", "spsolve", "as_sparse_gradcheck", "SparseSemiStructuredTensor",
+    "SparseSemiStructuredTensorCUTLASS", "SparseSemiStructuredTensorCUSPARSELT", "to_sparse_semi_structured",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in __all__ or name == "semi_structured":
+        module = import_module(".semi_structured", __name__)
+        return module if name == "semi_structured" else getattr(module, name)
+    if name.endswith("Tensor"):
+        found = import_module(".old_types", __name__).CLASSES.get(name)
+        if found is not None:
+            return found
+    raise AttributeError(f"module 'torch.sparse' has no attribute '{name}'")
+
 
 _REDUCE = {"sum": "sum", "mean": "mean", "amax": "amax", "amin": "amin"}
 
@@ -30,8 +45,8 @@ def mm(mat1: Any, mat2: Any, reduce: str | None = None) -> Any:
         raise RuntimeError(
             f"torch.sparse.mm: reduce argument must be one of 'sum', 'mean', 'amax', 'amin', got {reduce}"
         )
-    rows, cols = mat1._coordinates()
-    terms = mat1._values().unsqueeze(-1) * mat2.index_select(0, cols)
+    (rows, cols), values = mat1._elements()
+    terms = values.unsqueeze(-1) * mat2.index_select(0, cols)
     result = fb.zeros((mat1.shape[0], mat2.shape[1]), dtype=terms.dtype)
     return result.scatter_reduce(
         0, rows.unsqueeze(-1).expand(terms.shape), terms, _REDUCE[reduce], include_self=False
@@ -62,11 +77,19 @@ def sampled_addmm(
     input: Any, mat1: Any, mat2: Any, *, beta: float = 1.0, alpha: float = 1.0, out: Any = None
 ) -> Any:
     """``beta * input + alpha * (mat1 @ mat2)`` at the places that the CSR tensor `input` stores."""
-    if out is not None:
-        raise NotImplementedError("flambeau.sparse.sampled_addmm has no out= yet")
+    if not is_sparse(input) or input.kind != "csr":
+        raise NotImplementedError(
+            "Could not run 'aten::sparse_sampled_addmm' with an input that is not of layout torch.sparse_csr"
+        )
+    if mat1.shape[-1] != mat2.shape[-2]:
+        raise RuntimeError(
+            "sampled_addmm: mat1 and mat2 shapes cannot be multiplied "
+            f"({mat1.shape[0]}x{mat1.shape[1]} and {mat2.shape[0]}x{mat2.shape[1]})"
+        )
     rows, cols = input._coordinates()
     terms = (mat1.index_select(0, rows) * mat2.index_select(1, cols).t()).sum(-1)
-    return input.like(input._values() * beta + terms * alpha)
+    result = input.like(input._values() * beta + terms * alpha)
+    return result if out is None else replace(out, result)
 
 
 def spdiags(diagonals: Any, offsets: Any, shape: Sequence[int], layout: Any = None) -> Any:
@@ -140,5 +163,4 @@ def masked_by(t: Any, mask: Any) -> Any:
     index = mask._coordinates()
     if is_sparse(t):
         t = t.to_dense()
-    values = t[tuple(index)]
-    return mask.like(values)
+    return mask.like_elements(t[tuple(index)])

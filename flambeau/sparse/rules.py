@@ -85,7 +85,7 @@ def _of_stored(out: Any, cotangent: Any) -> Any:
         return cotangent
     if is_sparse(cotangent):
         return cotangent._values()
-    return cotangent[tuple(out._coordinates())]
+    return cotangent[tuple(out._coordinates())].reshape(out._values().shape)
 
 
 def _paired(outs: Any, cotangents: Any) -> tuple[tuple, list]:
@@ -189,7 +189,8 @@ def _added(a: Any, b: Any, alpha: Any) -> Any:
         x, y = (t.to_sparse() for t in (a, b))
         values = y._values() if alpha == 1 else y._values() * alpha
         both = coo(fb.cat([x._indices(), y._indices()], 1), fb.cat([x._values(), values]), a.shape)
-        return both.coalesce() if kind == "coo" else both._to_compressed(kind)
+        blocksize = a.blocksize if kind in ("bsr", "bsc") else None
+        return both.coalesce() if kind == "coo" else both._to_compressed(kind, blocksize)
     if is_sparse(a):
         raise RuntimeError("add(sparse, dense) is not supported. Use add(dense, sparse) instead.")
     dense = b.to_dense()
@@ -231,10 +232,11 @@ def _mul(func: Callable, args: tuple, kwargs: dict) -> Any:
     if _is_number(a):
         return b.like(a * b._values())
     if is_sparse(a) and is_sparse(b):
-        return _intersected(a, b, lambda x, y: x * y)
+        common = _intersected(a, b, lambda x, y: x * y)
+        return common if a.kind == "coo" else common._to_compressed(a.kind, a.blocksize)
     s, dense = (a, b) if is_sparse(a) else (b, a)
-    index = s._coordinates()
-    return s.like(s._values() * dense.expand(s.shape)[tuple(index)])
+    index, values = s._elements()
+    return s.like_elements(values * dense.expand(s.shape)[tuple(index)])
 
 
 @_rule("div", "divide", "true_divide", "__truediv__", "floor_divide", "__floordiv__")
@@ -268,7 +270,9 @@ def _transpose(func: Callable, args: tuple, kwargs: dict) -> Any:
         from .tensor import compressed
 
         starts, plain = s.__dict__["_parts"]
-        return compressed("csc" if s.kind == "csr" else "csr", starts, plain, s._values(), s.shape[::-1])
+        kind = {"csr": "csc", "csc": "csr", "bsr": "bsc", "bsc": "bsr"}[s.kind]
+        values = s._values().transpose(1, 2) if s.kind in ("bsr", "bsc") else s._values()
+        return compressed(kind, starts, plain, values, s.shape[::-1])
     return _permuted(s, order)
 
 
@@ -319,7 +323,7 @@ def _index_select(func: Callable, args: tuple, kwargs: dict) -> Any:
 
 @_rule("select", "__getitem__")
 def _select(func: Callable, args: tuple, kwargs: dict) -> Any:
-    s = args[0]
+    s = args[0].to_sparse()
     dim, at = (0, args[1]) if func.__name__ == "__getitem__" else args[1:]
     if not isinstance(at, int):
         raise NotImplementedError("flambeau indexes sparse tensors only with an integer yet")
@@ -439,7 +443,8 @@ def product(a: Any, b: Any) -> Any:
     if is_sparse(a) and is_sparse(b):
         from .tensor import from_dense
 
-        return from_dense(product(a, b.to_dense()))
+        made = from_dense(product(a, b.to_dense()))
+        return made._to_compressed("csr") if (a.kind, b.kind) == ("csr", "csr") else made
     if not is_sparse(a):
         if a.dim() == 1:
             return product(b.t(), a)
@@ -451,8 +456,7 @@ def product(a: Any, b: Any) -> Any:
             f"mat1 and mat2 shapes cannot be multiplied ({a.shape[0]}x{a.shape[1]} and "
             f"{'x'.join(map(str, b.shape))})"
         )
-    rows, cols = a._coordinates()
-    values = a._values()
+    (rows, cols), values = a._elements()
     taken = b.index_select(0, cols)
     terms = taken * (values.unsqueeze(-1) if b.dim() == 2 else values)
     result = fb.zeros((a.shape[0], *b.shape[1:]), dtype=terms.dtype, device=terms.device)
@@ -480,6 +484,13 @@ def _rmatmul(func: Callable, args: tuple, kwargs: dict) -> Any:
     return product(args[1], args[0])
 
 
+@_rule("linear")
+def _linear_layer(func: Callable, args: tuple, kwargs: dict) -> Any:
+    values = dict(zip(("input", "weight", "bias"), args), **kwargs)
+    made = product(values["input"], values["weight"].t())
+    return made if values.get("bias") is None else made + values["bias"]
+
+
 @_rule("addmm", "saddmm")
 def _addmm(func: Callable, args: tuple, kwargs: dict) -> Any:
     base, a, b = args
@@ -500,7 +511,11 @@ def _equal(func: Callable, args: tuple, kwargs: dict) -> Any:
 def _zeros_like(func: Callable, args: tuple, kwargs: dict) -> Any:
     s = args[0]
     if s.kind != "coo":
-        return s.like(fb.zeros_like(s._values()))
+        from .tensor import compressed
+
+        starts, plain = s.__dict__["_parts"]
+        none = fb.zeros_like(s._values().detach()[:0])
+        return compressed(s.kind, fb.zeros_like(starts), plain[:0].clone(), none, s.shape)
     values = s._values()
     return coo(s._indices()[:, :0], values.detach()[:0].clone(), s.shape, True)
 
@@ -534,3 +549,14 @@ def _any(func: Callable, args: tuple, kwargs: dict) -> Any:
 )  # fmt: skip
 def _fused(func: Callable, args: tuple, kwargs: dict) -> bool:
     return False  # optimizers then treat each parameter by itself
+
+
+@_rule("type")
+def _type(func: Callable, args: tuple, kwargs: dict) -> Any:
+    s = args[0]
+    if len(args) > 1 or kwargs:
+        wanted = (*args[1:], *kwargs.values())[0]
+        return s.like(s._values().to(wanted if isinstance(wanted, fb.dtype) else wanted.dtype))
+    if s.kind != "coo":
+        raise RuntimeError("Unimplemented backend SparseCsrCPU")
+    return s._values().type().replace("torch.", "torch.sparse.")

@@ -1,4 +1,4 @@
-"""Sparse tensors: coordinates (COO) and compressed rows or columns (CSR, CSC).
+"""Sparse tensors: coordinates (COO), compressed rows or columns (CSR, CSC), and those of blocks (BSR, BSC).
 
 A `SparseTensor` is a tensor whose memory is that of its specified values, so that recording, gradients, dtype
 and device are theirs. Its indices lie beside it. Operators on it arrive at `__torch_function__` and are done
@@ -17,7 +17,8 @@ from flambeau import _C
 __all__ = ["SparseTensor", "coo", "compressed", "is_sparse", "flat_index", "from_dense"]
 
 _plain_calls = _C.DisableTorchFunctionSubclass
-_COMPRESSED_DIM = {"csr": 0, "csc": 1}
+_COMPRESSED_DIM = {"csr": 0, "csc": 1, "bsr": 0, "bsc": 1}
+_BLOCKS = ("bsr", "bsc")
 
 
 class SparseTensor(fb.Tensor):
@@ -41,7 +42,7 @@ class SparseTensor(fb.Tensor):
     # ------------------------------------------------------------ what it is
     @property
     def kind(self) -> str:
-        """``"coo"``, ``"csr"`` or ``"csc"``."""
+        """``"coo"``, ``"csr"``, ``"csc"``, ``"bsr"`` or ``"bsc"``."""
         return self.__dict__["_kind"]
 
     @property
@@ -139,9 +140,9 @@ class SparseTensor(fb.Tensor):
             raise RuntimeError("Cannot get values on an uncoalesced tensor, please call .coalesce() first")
         return self._values()
 
-    def _compressed_part(self, kind: str, place: int, name: str) -> Any:
-        if self.kind != kind:
-            other = {"csr": "row", "csc": "column"}[kind]
+    def _compressed_part(self, main: int, place: int, name: str) -> Any:
+        if _COMPRESSED_DIM.get(self.kind) != main:
+            other = ("row", "column")[main]
             raise RuntimeError(
                 f"{name} expected sparse {other} compressed tensor layout but got "
                 f"Sparse{'' if self.kind == 'coo' else self.kind.capitalize()}"
@@ -149,20 +150,20 @@ class SparseTensor(fb.Tensor):
         return self.__dict__["_parts"][place]
 
     def crow_indices(self) -> Any:
-        """Where each row of a CSR tensor starts."""
-        return self._compressed_part("csr", 0, "crow_indices")
+        """Where each row of a CSR or BSR tensor starts."""
+        return self._compressed_part(0, 0, "crow_indices")
 
     def col_indices(self) -> Any:
-        """Columns of the values of a CSR tensor."""
-        return self._compressed_part("csr", 1, "col_indices")
+        """Columns of the values of a CSR or BSR tensor."""
+        return self._compressed_part(0, 1, "col_indices")
 
     def ccol_indices(self) -> Any:
-        """Where each column of a CSC tensor starts."""
-        return self._compressed_part("csc", 0, "ccol_indices")
+        """Where each column of a CSC or BSC tensor starts."""
+        return self._compressed_part(1, 0, "ccol_indices")
 
     def row_indices(self) -> Any:
-        """Rows of the values of a CSC tensor."""
-        return self._compressed_part("csc", 1, "row_indices")
+        """Rows of the values of a CSC or BSC tensor."""
+        return self._compressed_part(1, 1, "row_indices")
 
     def sparse_dim(self) -> int:
         """Number of dimensions that the coordinates count."""
@@ -199,41 +200,72 @@ class SparseTensor(fb.Tensor):
         starts, other = self.__dict__["_parts"]
         counts = starts.diff()
         which = fb.arange(counts.shape[0], device=counts.device).repeat_interleave(counts.to(fb.int64))
-        pair = (which, other.to(fb.int64)) if self.kind == "csr" else (other.to(fb.int64), which)
-        return fb.stack(pair)
+        pair = (which, other.to(fb.int64)) if _COMPRESSED_DIM[self.kind] == 0 else (other.to(fb.int64), which)
+        if self.kind not in _BLOCKS:
+            return fb.stack(pair)
+        rows, cols = (fb.arange(n, device=counts.device) for n in self.blocksize)
+        inner_rows, inner_cols = fb.broadcast_tensors(rows[:, None], cols)
+        first = [i[:, None, None] * n for i, n in zip(pair, self.blocksize)]
+        return fb.stack([(first[0] + inner_rows).flatten(), (first[1] + inner_cols).flatten()])
+
+    @property
+    def blocksize(self) -> tuple[int, int]:
+        """The rows and columns of a block; of single values where there are no blocks."""
+        return tuple(self._values().shape[1:3]) if self.kind in _BLOCKS else (1, 1)
+
+    def _elements(self) -> tuple[Any, Any]:
+        """The coordinates of single elements, and their values."""
+        values = self._values()
+        return self._coordinates(), values.flatten(0, 2) if self.kind in _BLOCKS else values
+
+    def like_elements(self, values: Any) -> Any:
+        """The same places with other values, in the order of `_elements`."""
+        return self.like(values.reshape(self._values().shape))
 
     def to_dense(self, dtype: Any = None, *, masked_grad: bool | None = None) -> Any:
         """The strided tensor with zeros where nothing is stored."""
-        index, values, shape = self._coordinates(), self._values(), self.shape
+        (index, values), shape = self._elements(), self.shape
         sparse = index.shape[0]
         count = math.prod(shape[:sparse])
         flat = fb.zeros((count, *shape[sparse:]), dtype=values.dtype, device=values.device)
         result = flat.index_add(0, flat_index(index, shape), values).reshape(shape)
         return result if dtype is None else result.to(dtype)
 
-    def to_sparse(self, *args: Any, layout: Any = None, **kwargs: Any) -> Any:
-        """COO, or another layout."""
+    def to_sparse(self, *args: Any, layout: Any = None, blocksize: Any = None, **kwargs: Any) -> Any:
+        """COO, or another layout; those of blocks need `blocksize`."""
         if args and not isinstance(args[0], int):
             layout = args[0]
         kind = "coo" if layout is None else str(layout).rpartition("_")[2]
         if kind == self.kind:
             return self
         if kind == "coo":
-            return coo(self._coordinates(), self._values(), self.shape, self.kind == "csr")
-        return self._to_compressed(kind)
+            index, values = self._elements()
+            if self.kind in _BLOCKS:
+                order = flat_index(index, self.shape).argsort()
+                return coo(index[:, order], values.index_select(0, order), self.shape, True)
+            return coo(index, values, self.shape, self.kind == "csr")
+        check_blocksize(self.layout, kind, blocksize)
+        return self._to_compressed(kind, blocksize)
 
-    def _to_compressed(self, kind: str) -> Any:
+    def _to_compressed(self, kind: str, blocksize: Any = None) -> Any:
         if kind == self.kind:
+            if blocksize is not None and tuple(blocksize) != self.blocksize:
+                raise RuntimeError(
+                    f"to_sparse_{kind}: conversion from Sparse{kind.capitalize()} to"
+                    f" Sparse{kind.capitalize()} "
+                    f"with blocksize changed from {list(self.blocksize)} to {list(blocksize)} is not"
+                    " supported"
+                )
             return self
-        if kind not in _COMPRESSED_DIM:
-            raise NotImplementedError(f"flambeau has no sparse layout '{kind}' yet")
         if self.dim() != 2 or self.sparse_dim() != 2:
             raise RuntimeError(
                 f"Only tensors with two sparse dimensions can be converted to the Sparse{kind.upper()} layout"
             )
         main = _COMPRESSED_DIM[kind]
         source = self.coalesce() if self.kind == "coo" else self
-        index, values = source._coordinates(), source._values()
+        index, values = source._elements()
+        if kind in _BLOCKS:
+            return _blocks(kind, index, values, self.shape, blocksize or self.blocksize)
         order = (index[main] * self.shape[1 - main] + index[1 - main]).argsort()
         index, values = index.index_select(1, order), values.index_select(0, order)
         counts = fb.zeros(self.shape[main], dtype=fb.int64).index_add_(
@@ -249,6 +281,14 @@ class SparseTensor(fb.Tensor):
     def to_sparse_csc(self, dense_dim: int | None = None) -> Any:
         """Compressed columns."""
         return self._to_compressed("csc")
+
+    def to_sparse_bsr(self, blocksize: Any, dense_dim: int | None = None) -> Any:
+        """Compressed rows of blocks."""
+        return self._to_compressed("bsr", pair_of(blocksize))
+
+    def to_sparse_bsc(self, blocksize: Any, dense_dim: int | None = None) -> Any:
+        """Compressed columns of blocks."""
+        return self._to_compressed("bsc", pair_of(blocksize))
 
     def to_sparse_coo(self) -> Any:
         """Coordinates."""
@@ -286,8 +326,59 @@ def coo(indices: Any, values: Any, size: Sequence[int], coalesced: bool = False)
 
 
 def compressed(kind: str, starts: Any, plain: Any, values: Any, size: Sequence[int]) -> Any:
-    """A CSR or CSC tensor."""
+    """A tensor of compressed rows or columns, of values or of blocks of them."""
     return _make(values, kind, (starts, plain), size, False)
+
+
+def pair_of(blocksize: Any) -> tuple[int, int]:
+    """The rows and columns of a block; one number stands for both."""
+    return (blocksize, blocksize) if isinstance(blocksize, int) else tuple(blocksize)
+
+
+def check_blocksize(source: Any, kind: str, blocksize: Any) -> None:
+    """Raise unless a block size is given just where the layout has blocks."""
+    if (blocksize is not None) != (kind in _BLOCKS):
+        names = [
+            "".join(p.capitalize() for p in str(n).removeprefix("torch.").split("_")) for n in (source, kind)
+        ]
+        what = "with" if blocksize is not None else "without"
+        raise RuntimeError(
+            f"dense_to_sparse: conversion from {names[0]} to Sparse{names[1]} {what} blocksize"
+            " argument given "
+            "is not supported"
+        )
+
+
+def _blocks(kind: str, index: Any, values: Any, shape: Sequence[int], blocksize: tuple[int, int]) -> Any:
+    """The BSR or BSC tensor of elements; blocks that hold none of them are left out."""
+    if min(blocksize) <= 0:
+        raise RuntimeError(
+            f"dense_to_sparse_{kind}: blocksize needs to be positive, but got {list(blocksize)}"
+        )
+    if any(n % b for n, b in zip(shape, blocksize)):
+        raise RuntimeError(
+            f"dense_to_sparse_{kind}: tensor sparse size ({shape[0]},{shape[1]}) must be divisible by given "
+            f"blocksize ({blocksize[0]},{blocksize[1]})"
+        )
+    main = _COMPRESSED_DIM[kind]
+    at = [i // b for i, b in zip(index, blocksize)]
+    counts = [n // b for n, b in zip(shape, blocksize)]
+    block, which = (at[main] * counts[1 - main] + at[1 - main]).unique(return_inverse=True)
+    size = (block.shape[0], *blocksize, *values.shape[1:])
+    stored = fb.zeros(size, dtype=values.dtype, device=values.device)
+    stored = stored.index_put((which, index[0] % blocksize[0], index[1] % blocksize[1]), values)
+    first = block // counts[1 - main]
+    per_line = fb.zeros(counts[main], dtype=fb.int64).index_add_(0, first, fb.ones_like(first))
+    starts = fb.cat([fb.zeros(1, dtype=fb.int64), per_line.cumsum(0)])
+    return compressed(kind, starts, block % counts[1 - main], stored, shape)
+
+
+def replace(t: Any, by: Any) -> Any:
+    """Make a sparse tensor hold what another one holds, in place."""
+    with _plain_calls():
+        t.data = by.data
+    t.__dict__.update({k: by.__dict__[k] for k in ("_kind", "_parts", "_size", "_coalesced")})
+    return t
 
 
 def flat_index(index: Any, shape: Sequence[int]) -> Any:

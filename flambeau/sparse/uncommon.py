@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import flambeau as fb
-from flambeau import _C
 
-from .tensor import is_sparse
+from .tensor import is_sparse, replace
 
 __all__ = ["RULES"]
 
@@ -75,12 +74,7 @@ def _resized(input: Any, size: Sequence[int], sparse_dim: int, dense_dim: int, k
     empty = fb.sparse_coo_tensor(
         fb.empty(sparse_dim, 0, dtype=fb.int64), fb.empty((0, *size[sparse_dim:]), dtype=input.dtype), size
     )
-    with _C.DisableTorchFunctionSubclass():
-        input.data = empty.data
-    input.__dict__.update(
-        {k: v for k, v in empty.__dict__.items() if k in ("_kind", "_parts", "_size", "_coalesced")}
-    )
-    return input
+    return replace(input, empty)
 
 
 def sparse_resize_(input: Any, size: Sequence[int], sparse_dim: int, dense_dim: int) -> Any:

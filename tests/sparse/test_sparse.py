@@ -109,3 +109,87 @@ def test_products_of_what_is_no_matrix():
         a.matmul(number)
     with pytest.raises(IndexError, match=r"expected to be in range of \[-2, 1\], but got 2"):
         a.size(2)
+
+
+BLOCKY = fb.tensor([[1.0, 0, 0, 0], [0, 2, 0, 0], [0, 0, 3, 4], [0, 0, 0, 5]])
+
+
+@pytest.mark.parametrize("kind", ["bsr", "bsc"])
+def test_blocks(kind):
+    s = getattr(BLOCKY, f"to_sparse_{kind}")((2, 2))
+    layout = getattr(fb, f"sparse_{kind}")
+    assert s.layout is layout and s.shape == (4, 4) and s._nnz() == 2 and s.sparse_dim() == 2
+    assert s.values().tolist() == [[[1, 0], [0, 2]], [[3, 4], [0, 5]]]
+    main, other = ("crow_indices", "col_indices") if kind == "bsr" else ("ccol_indices", "row_indices")
+    assert getattr(s, main)().tolist() == [0, 1, 2] and getattr(s, other)().tolist() == [0, 1]
+    for same in (BLOCKY.to_sparse(), BLOCKY.to_sparse_csr(), BLOCKY.to_sparse_csc(), s):
+        assert fb.equal(same.to_sparse(layout=layout, blocksize=(2, 2)).to_dense(), BLOCKY)
+    for back in (s.to_sparse(), s.to_sparse_csr(), s.to_sparse_csc(), s.t().t()):
+        assert fb.equal(back.to_dense(), BLOCKY)
+    assert s.t().layout is {"bsr": fb.sparse_bsc, "bsc": fb.sparse_bsr}[kind]
+    dense = fb.arange(8.0).reshape(4, 2)
+    assert (s @ dense).tolist() == [[0, 1], [4, 6], [36, 43], [30, 35]]
+    assert fb.nn.functional.linear(fb.ones(1, 4), s).tolist() == [[1, 2, 7, 5]]
+    assert (s + s * 2).layout is layout and fb.equal((s + s * 2).to_dense(), BLOCKY * 3)
+    assert fb.equal((s * fb.arange(16.0).reshape(4, 4)).to_dense(), BLOCKY * fb.arange(16.0).reshape(4, 4))
+    assert s[1].to_dense().tolist() == [0, 2, 0, 0] and fb.zeros_like(s)._nnz() == 0
+    values = s.values().clone().requires_grad_()
+    made = fb.sparse_compressed_tensor(getattr(s, main)(), getattr(s, other)(), values, (4, 4), layout=layout)
+    (made @ dense).sum().backward()
+    assert values.grad.tolist() == [[[1, 5], [1, 5]], [[9, 13], [9, 13]]]
+
+
+def test_block_factories_and_refusals():
+    made = fb.sparse_bsr_tensor([0, 1, 2], [0, 1], fb.arange(8.0).reshape(2, 2, 2))
+    assert made.shape == (4, 4) and made.layout is fb.sparse_bsr
+    assert fb.sparse_bsc_tensor([0, 1], [1], fb.ones(1, 2, 3), dtype=fb.float64).shape == (4, 3)
+    for call, message in [
+        (
+            lambda: BLOCKY.to_sparse_bsr((3, 2)),
+            r"tensor sparse size \(4,4\) must be divisible by given blocksize",
+        ),
+        (lambda: BLOCKY.to_sparse_bsr((0, 2)), r"blocksize needs to be positive, but got \[0, 2\]"),
+        (
+            lambda: BLOCKY.to_sparse(layout=fb.sparse_bsr),
+            "from Strided to SparseBsr without blocksize argument",
+        ),
+        (lambda: made.to_sparse_bsr((1, 2)), r"with blocksize changed from \[2, 2\] to \[1, 2\]"),
+        (lambda: made.ccol_indices(), "expected sparse column compressed tensor layout but got SparseBsr"),
+        (lambda: fb.sparse_bsr_tensor([0, 1], [0], fb.ones(1)), "values must have dimensionality > sum"),
+        (
+            lambda: fb.sparse_compressed_tensor([0], [0], fb.ones(1)),
+            "expected sparse compressed tensor layout",
+        ),
+        (lambda: fb.sparse_csr_tensor([0, 1], [0], [1.0], layout=fb.sparse_csc), "layout must be SparseCsr"),
+        (
+            lambda: fb.sparse_csr_tensor([1, 1], [0], [1.0], check_invariants=True),
+            r"`crow_indices\[\.\.\., 0\] == 0`",
+        ),
+        (
+            lambda: fb.sparse_csr_tensor([0, 1], [9], [1.0], (1, 2), check_invariants=True),
+            "`0 <= col_indices < ncols` is not satisfied",
+        ),
+    ]:
+        with pytest.raises(RuntimeError, match=message):
+            call()
+
+
+def test_sampled_product_into_a_tensor():
+    pattern, out = (fb.sparse_csr_tensor([0, 1, 2], [0, 1], v, (2, 2)) for v in ([1.0, 2.0], [0.0, 0.0]))
+    made = fb.sparse.sampled_addmm(pattern, fb.ones(2, 3), fb.ones(3, 2), out=out)
+    assert made is out and out.values().tolist() == [4, 5]
+
+
+def test_old_types_and_semi_structured():
+    old = fb.sparse.FloatTensor(fb.tensor([[0, 1], [1, 0]]), fb.tensor([1.0, 2.0]), fb.Size([3, 3]))
+    assert (
+        old.shape == (3, 3)
+        and isinstance(old, fb.sparse.FloatTensor)
+        and old.type() == "torch.sparse.FloatTensor"
+    )
+    assert not isinstance(D, fb.sparse.FloatTensor) and fb.sparse.LongTensor(2, 3).dtype is fb.int64
+    assert fb.saddmm(fb.ones(2, 2), coo(), fb.eye(2), beta=2).tolist() == [[2, 6], [4, 2]]
+    with pytest.raises(RuntimeError, match=r"Only CUDA tensors are currently supported\."):
+        fb.sparse.to_sparse_semi_structured(D)
+    with pytest.raises(NotImplementedError, match="cuSPARSELt or CUTLASS"):
+        fb.sparse.SparseSemiStructuredTensor((2, 2), None, None, None, None, None)
