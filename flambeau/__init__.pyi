@@ -25,7 +25,9 @@ from flambeau import hub as hub
 from flambeau import jit as jit
 from flambeau import linalg as linalg
 from flambeau import masked as masked
+from flambeau import monitor as monitor
 from flambeau import mps as mps
+from flambeau import mtia as mtia
 from flambeau import multiprocessing as multiprocessing
 from flambeau import nested as nested
 from flambeau import nn as nn
@@ -56,7 +58,7 @@ from flambeau.random import seed as seed, initial_seed as initial_seed, manual_s
 from flambeau.serialization import save as save, load as load
 from flambeau._limits import finfo as finfo, iinfo as iinfo
 from flambeau._tensor_str import set_printoptions as set_printoptions
-from flambeau.storage import TypedStorage as TypedStorage
+from flambeau.storage import TypedStorage as TypedStorage, Storage as Storage
 DoubleStorage: Any
 FloatStorage: Any
 HalfStorage: Any
@@ -80,6 +82,9 @@ ShortTensor: Any
 CharTensor: Any
 ByteTensor: Any
 BoolTensor: Any
+from flambeau._constants import AggregationType as AggregationType, qscheme as qscheme, per_tensor_affine as per_tensor_affine, per_channel_affine as per_channel_affine, per_tensor_symmetric as per_tensor_symmetric, per_channel_symmetric as per_channel_symmetric, per_channel_affine_float_qparams as per_channel_affine_float_qparams
+AVG: Any
+SUM: Any
 from flambeau.utils.dlpack import to_dlpack as to_dlpack
 from flambeau._removed import eig as eig, lstsq as lstsq, matrix_rank as matrix_rank, solve as solve, symeig as symeig
 from flambeau._streams import Stream as Stream, Event as Event, AcceleratorError as AcceleratorError

@@ -17,11 +17,15 @@ _HOMES = {
     "_tensor_str": "set_printoptions",
     "storage": """
         TypedStorage DoubleStorage FloatStorage HalfStorage LongStorage IntStorage ShortStorage
-        CharStorage ByteStorage BoolStorage BFloat16Storage ComplexDoubleStorage ComplexFloatStorage
+        CharStorage ByteStorage Storage BoolStorage BFloat16Storage ComplexDoubleStorage ComplexFloatStorage
     """,
     "_legacy": """
         DoubleTensor FloatTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor CharTensor
         ByteTensor BoolTensor set_default_tensor_type
+    """,
+    "_constants": """
+        AVG SUM AggregationType qscheme per_tensor_affine per_channel_affine per_tensor_symmetric
+        per_channel_symmetric per_channel_affine_float_qparams
     """,
     "utils.dlpack": "to_dlpack",
     "_removed": "eig lstsq matrix_rank solve symeig",

@@ -591,6 +591,14 @@ def to_padded_tensor(self: Tensor, padding: float, output_size: Any = None) -> T
 
 
 @_method
+def index(self: Tensor, positions: Any, dims: Any) -> Tensor:
+    """Raise: there are no first-class dimensions here."""
+    raise NotImplementedError(
+        "flambeau has no first-class dimensions (functorch.dim): index with tensors, tensor[...]"
+    )
+
+
+@_method
 def const_data_ptr(self: Tensor) -> int:
     """The address of the first element, for reading."""
     return self.data_ptr()
@@ -666,7 +674,23 @@ def _converted(result: Any, cls: Any) -> Any:
     return result
 
 
+def _grad_dtype(self: Tensor) -> Any:
+    """The dtype that gradients of a leaf have; None lets them have any."""
+    if not self.is_leaf:
+        raise RuntimeError("grad_dtype can only be accessed on leaf tensors.")
+    return self.__dict__.get("_grad_dtype", self.dtype)
+
+
+def _set_grad_dtype(self: Tensor, dtype: Any) -> None:
+    if not self.is_leaf:
+        raise RuntimeError("grad_dtype can only be set on leaf tensors.")
+    if dtype is not None and dtype != self.dtype:
+        raise NotImplementedError("flambeau accumulates gradients only in the dtype of their tensor")
+    self.__dict__["_grad_dtype"] = dtype
+
+
 def _complete() -> None:
+    Tensor.grad_dtype = property(_grad_dtype, _set_grad_dtype)
     for name, function in _METHODS.items():
         setattr(Tensor, name, function)
     Tensor.__torch_function__ = classmethod(_default_function)

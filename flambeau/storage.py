@@ -294,6 +294,7 @@ def _legacy(name: str, dtype: Any) -> type:
 
 LEGACY_CLASSES = tuple(_legacy(name, getattr(fb, dtype)) for dtype, name in CLASS_OF.items())
 globals().update({kind.__name__: kind for kind in LEGACY_CLASSES})
+Storage = globals()["FloatStorage"]
 
 
 def warn_deprecated() -> None:

@@ -80,6 +80,11 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         """sspaddmm sparse_resize_ sparse_resize_and_clear_ resize_as_sparse_ slice_inverse
         dequantize map2_""".split(),
     ),
+    "syncnorm": (
+        """batch_norm_stats batch_norm_elemt batch_norm_gather_stats_with_counts
+        batch_norm_gather_stats batch_norm_backward_reduce batch_norm_backward_elemt""".split(),
+        [],
+    ),
     "sparse": (
         """dsmm smm saddmm sparse_coo_tensor sparse_compressed_tensor sparse_csr_tensor
         sparse_csc_tensor sparse_bsr_tensor sparse_bsc_tensor""".split(),

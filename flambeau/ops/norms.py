@@ -289,10 +289,13 @@ def norm(
     p: str | float | None = "fro",
     dim: int | Sequence[int] | None = None,
     keepdim: bool = False,
+    out: fb.Tensor | None = None,
     dtype: fb.dtype | None = None,
 ) -> fb.Tensor:
     """Norm over `dim` (old function): ``"fro"``, ``"nuc"`` or a number for vectors of all those
     dimensions."""
+    if out is not None:  # given by position
+        return norm(input, p, dim, keepdim, dtype=dtype, out=out)
     if isinstance(p, str):
         dims = [dim] if isinstance(dim, int) else dim
         if p == "fro":

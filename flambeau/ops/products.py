@@ -14,11 +14,18 @@ from .registry import composite, wrap_dim
 @composite(
     "tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor", out=True, python=True
 )
-def tensordot(a: fb.Tensor, b: fb.Tensor, dims: int | Sequence[Sequence[int]] | fb.Tensor = 2) -> fb.Tensor:
+def tensordot(
+    a: fb.Tensor,
+    b: fb.Tensor,
+    dims: int | Sequence[Sequence[int]] | fb.Tensor = 2,
+    out: fb.Tensor | None = None,
+) -> fb.Tensor:
     """Sum of products over pairs of dimensions.
 
     `dims` is a number (the last of `a` with the first of `b`), or two lists of dimensions.
     """
+    if out is not None:  # given by position
+        return tensordot(a, b, dims, out=out)
     if isinstance(dims, fb.Tensor):
         dims = int(dims) if dims.numel() == 1 else dims.tolist()
     if isinstance(dims, int):
@@ -148,7 +155,7 @@ def linalg_multi_dot(tensors: Sequence[fb.Tensor]) -> fb.Tensor:
 
 
 @composite("chain_matmul(Tensor[] matrices) -> Tensor", out=True, python=True)
-def chain_matmul(*matrices: fb.Tensor) -> fb.Tensor:
+def chain_matmul(*matrices: fb.Tensor, out: fb.Tensor | None = None) -> fb.Tensor:
     """Product of matrices in the cheapest order (old name of `linalg.multi_dot`)."""
     if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)):
         matrices = tuple(matrices[0])
