@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 
 import flambeau as fb
 
-from ._utils import shared, worker
+from ._utils import pipes, shared, worker
 from ._utils.collate import default_collate, default_convert
 from ._utils.fetch import MapFetcher, endless, make_fetcher
 from ._utils.packed import pack_long_lists
@@ -112,6 +112,11 @@ class DataLoader(Generic[T_co]):
         if persistent_workers and num_workers == 0:
             raise ValueError("persistent_workers option needs num_workers > 0")
 
+        if pipes.is_pipe(dataset) and isinstance(dataset, IterableDataset):
+            from .graph_settings import apply_shuffle_settings
+
+            dataset = apply_shuffle_settings(dataset, shuffle)
+            shuffle = None
         self.dataset = dataset
         self.num_workers = num_workers
         self.prefetch_factor = prefetch_factor
@@ -324,6 +329,9 @@ class _BaseDataLoaderIter:
         if self.skip and state["random_state"] is not None:
             source.set_state(state["random_state"])
         self.position = _Position(source.get_state(), loader.num_workers)
+        streamed = pipes.is_pipe(loader.dataset) and loader._dataset_kind == _DatasetKind.Iterable
+        self.shared_seed = draw_seed(loader.generator) if streamed else None
+        pipes.seed(loader.dataset, self.shared_seed)
         self.base_seed = draw_seed(loader.generator) if base_seed is None else base_seed
         self.order = self.make_order(loader)
         if self.skip:
@@ -475,7 +483,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
             self.receive()
         self.begin(loader, self.base_seed)
         for number, pipe in enumerate(self.pipes):
-            shared.send(pipe, (worker.RESTART, number, None))
+            shared.send(pipe, (worker.RESTART, number, self.shared_seed))
             self.waiting[number] = number
         while self.waiting:
             self.receive()

@@ -17,7 +17,7 @@ import numpy as np
 
 import flambeau as fb
 
-from . import shared
+from . import pipes, shared
 from .fetch import make_fetcher
 from .packed import use_packed
 
@@ -128,6 +128,7 @@ def _serve(connection: Connection, payload: bytes | tuple, worker_id: int, paren
         _info = WorkerInfo(worker_id, num_workers, seed, dataset)
         if init_fn is not None:
             init_fn(worker_id)
+        pipes.shard(dataset, num_workers, worker_id)
         fetcher = make_fetcher(dataset, batched, collate_fn, drop_last)
     except Exception as error:
         failed = RemoteError(error, where)
@@ -139,6 +140,7 @@ def _serve(connection: Connection, payload: bytes | tuple, worker_id: int, paren
         if kind == RESTART:
             ended = False
             try:
+                pipes.seed(dataset, index)
                 fetcher = make_fetcher(dataset, batched, collate_fn, drop_last)
                 shared.send(connection, (READY, number, None))
             except Exception as error:
