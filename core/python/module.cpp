@@ -61,7 +61,7 @@ PyObject* reset_peak(PyObject*, PyObject*) {
     return none();
 }
 
-// The operator table: (full name, schema, variants as in the entry, differentiable arguments) of every operator.
+// The operator table: (full name, schema, variants as in the entry and `v` for views, differentiable arguments) of every operator.
 PyObject* operators(PyObject*, PyObject*) {
     return guarded([] {
         Ref list = checked(PyList_New(0));
@@ -71,6 +71,7 @@ PyObject* operators(PyObject*, PyObject*) {
             if (op->as_method) variants += 'm';
             if (op->has_inplace) variants += 'i';
             if (op->has_out) variants += 'o';
+            if (op->is_view) variants += 'v';
             Ref differentiable = checked(PyList_New(0));
             for (size_t i = 0; i < op->schema.args.size(); ++i) {
                 if (!(op->derivative.args >> i & 1)) continue;

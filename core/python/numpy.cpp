@@ -115,7 +115,7 @@ Tensor readable(const Tensor& t, bool force) {
                    " device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.");
         return op<"to.device">(t.detach(), kCPU);
     }
-    if (t.requires_grad() && !force)
+    if (t.requires_grad() && tls.grad && !force)
         fail(ErrorKind::Runtime,
              "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.");
     return t;

@@ -79,6 +79,13 @@ PyObject* define_operator(PyObject*, PyObject* args) {
         for (Kind k : read.return_kinds) lists += k != Kind::Tensor;
         if (read.return_kinds.size() > 5 || (lists && read.return_kinds.size() > 1))
             fail(ErrorKind::NotImplemented, "schema '", schema, "': at most five tensors, or one other result");
+        if (const Op* known = Registry::get().find(read.full_name())) {  // the same once more: another kernel
+            const auto i = python_kernels().find(known);
+            if (i == python_kernels().end() || known->schema.text != read.text)
+                fail(ErrorKind::Runtime, "operator ", read.full_name(), " is there already");
+            Py_SETREF(i->second, Py_NewRef(kernel));
+            return none();
+        }
         Registry::get().add(text->c_str(), "").boxed(run_python_kernel);
         auto* op = const_cast<Op*>(Registry::get().all().back().get());
         op->only_inplace = !read.args.empty() && read.args[0].mutated && read.args[0].kind == Kind::Tensor;

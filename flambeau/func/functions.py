@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..autograd.function import Function, _has_setup_context
 from ..utils._pytree import _broadcast_to_and_flatten, tree_flatten, tree_map, tree_unflatten
 from . import batched
 
-__all__ = ["VmapInfo", "apply_function"]
+__all__ = ["VmapInfo", "apply_function", "by_rule"]
 
 
 class VmapInfo(NamedTuple):
@@ -45,10 +46,12 @@ def apply_function(cls: Any, args: tuple) -> Any:
             f"You tried to vmap over {cls.__name__}, but it does not have vmap support. Please override and"
             " implement the vmap staticmethod or set generate_vmap_rule=True."
         )
-    return _by_own_rule(cls, args)
+    return by_rule(cls.vmap, args)
 
 
-def _by_own_rule(cls: Any, args: tuple) -> Any:
+def by_rule(rule: Callable, args: tuple) -> Any:
+    """Call a rule of `vmap`, ``rule(info, in_dims, *args) -> output, out_dims``, for the innermost level that
+    the arguments depend on."""
     level = next(
         lv
         for lv in reversed(batched.active())
@@ -69,7 +72,7 @@ def _by_own_rule(cls: Any, args: tuple) -> Any:
     removed = batched.active().index(level)
     batched.active().pop(removed)
     try:
-        output, out_dims = cls.vmap(VmapInfo(level.size, level.randomness), in_dims, *tree_map(opened, args))
+        output, out_dims = rule(VmapInfo(level.size, level.randomness), in_dims, *tree_map(opened, args))
     finally:
         batched.active().insert(removed, level)
     flat, spec = tree_flatten(output)

@@ -28,13 +28,16 @@ def _rule(*names: str) -> Callable:
 
 def call(func: Callable, args: tuple, kwargs: dict) -> Any:
     """Run an operator some of whose arguments are batched."""
-    name = getattr(func, "__name__", "")
+    name = getattr(func, "_opname", None) or getattr(func, "__name__", "")
     if name == "__get__":
         name = getattr(getattr(func, "__self__", None), "__name__", name)
     elif name == "__set__":
         name = "set " + getattr(getattr(func, "__self__", None), "__name__", name)
     elif name == "grad" and func is fb.autograd.grad:
         name = "grad "  # the function, not the attribute of tensors
+    registered = getattr(func, "_vmap_rule", None)
+    if registered is not None:
+        return registered(args, kwargs)
     rule = _RULES.get(name)
     if rule is None:
         body = getattr(func, "body", None)

@@ -26,6 +26,7 @@ from ._module import (
     TopLevelTracedModule,
     TracedModule,
 )
+from ._program import torch_name
 from ._trace import TracerWarning, TracingCheckError, trace, trace_module
 
 __all__ = [
@@ -238,4 +239,4 @@ class optimized_execution(_Within):
 def export_opnames(m: ScriptModule) -> list[str]:
     """The operators of a traced module."""
     names = {step[0] for program in m._programs.values() for step in program.steps}
-    return sorted("aten::" + (n.partition("::")[2] or n) for n in names)
+    return sorted(map(torch_name, names))

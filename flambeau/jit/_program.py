@@ -9,6 +9,9 @@ from typing import Any
 import flambeau as fb
 from flambeau import _C
 
+# of the core's own table
+_SPACES = ("", "nn", "linalg", "fft", "special")
+
 MOST_VARIANTS = 32  # graphs kept for other sizes of the inputs
 
 
@@ -171,10 +174,10 @@ class TracedProgram:
         result = "Tensor" if self.outputs == "tensor" else next(iter(self.outputs)).capitalize()
         lines = [f"def forward(self{', ' if names else ''}{names}) -> {result}:"]
         for name, arguments, _, inplace, results, is_list in self.steps:
-            space, _, plain = name.partition("::")
-            call = f"torch.{plain or space}".split(".")
+            space, _, plain = torch_name(name).partition("::")
+            plain = plain.partition(".")[0]
             target = ", ".join(self._name(r) for r in results)
-            function = f"{call[0]}.{call[1]}" + ("_" if inplace else "")
+            function = ("torch." if space == "aten" else f"ops.{space}.") + plain + ("_" if inplace else "")
             left = f"[{target}] = " if is_list else f"{target} = " if target else ""
             lines.append(f"  {left}{function}({', '.join(map(self._value, arguments))})")
         outputs = put_together(self.outputs, [_Word(self._name(v)) for v in self.layout["outputs"]])
@@ -184,16 +187,21 @@ class TracedProgram:
         """The program as a graph, one operator a line."""
         lines = ["graph(" + ", ".join("%" + n for n in ["self", *self._input_names()]) + "):"]
         for name, arguments, _, inplace, results, _list in self.steps:
-            plain = name.partition("::")[2] or name
             left = ", ".join("%" + self._name(r) for r in results)
             right = ", ".join(
                 ("%" if kind == "tensor" else "") + self._value([kind, v]) for kind, v in arguments
             )
-            call = f"aten::{plain.partition('.')[0]}{'_' if inplace else ''}({right})"
+            call = f"{torch_name(name).partition('.')[0]}{'_' if inplace else ''}({right})"
             lines.append(f"  {left} : Tensor = {call}" if left else f"  {call}")
         return "\n".join(
             [*lines, f"  return ({', '.join('%' + self._name(v) for v in self.layout['outputs'])})", ""]
         )
+
+
+def torch_name(full: str) -> str:
+    """PyTorch's name of an operator of a graph: ``aten::add.Tensor``, ``mylib::f``."""
+    space, _, plain = full.rpartition("::")
+    return f"{'aten' if space in _SPACES else space}::{plain}"
 
 
 class _Word:

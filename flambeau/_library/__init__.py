@@ -1,0 +1,1 @@
+"""How `torch.library` defines operators in Python."""

@@ -1,0 +1,106 @@
+"""`torch.ops`: operators by namespace, name and overload."""
+
+import copy
+import pickle
+
+import pytest
+
+import flambeau as torch
+
+aten = torch.ops.aten
+
+
+def test_names_and_texts():
+    add = aten.add.Tensor
+    assert (str(aten.add), repr(aten.add)) == ("aten.add", "<OpOverloadPacket(op='aten.add')>")
+    assert (str(add), repr(add)) == ("aten.add.Tensor", "<OpOverload(op='aten.add', overload='Tensor')>")
+    assert (add.name(), add.__name__, add.namespace) == ("aten::add.Tensor", "add.Tensor", "aten")
+    assert add.overloadpacket is aten.add
+    assert aten.add is aten.add and aten.relu.default is aten.relu.default
+    assert aten.add.overloads()[:3] == ["Tensor", "Scalar", "out"]
+    assert aten.relu.default.name() == "aten::relu"
+    assert isinstance(add, torch._ops.OpOverload)
+
+
+def test_schemas():
+    schema = aten.add.Tensor._schema
+    assert str(schema) == "aten::add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor"
+    assert (schema.name, schema.overload_name, schema.is_mutable) == ("aten::add", "Tensor", False)
+    alpha = schema.arguments[2]
+    assert (alpha.name, str(alpha.type), alpha.default_value, alpha.kwarg_only) == (
+        "alpha",
+        "number",
+        1,
+        True,
+    )
+    inplace = aten.add_.Tensor._schema
+    expected = "aten::add_.Tensor(Tensor(a!) self, Tensor other, *, Scalar alpha=1) -> Tensor(a!)"
+    assert str(inplace) == expected
+    assert inplace.is_mutable and inplace.arguments[0].alias_info.is_write
+    assert [str(a.type) for a in aten.convolution.default._schema.arguments] == [
+        "Tensor", "Tensor", "Optional[Tensor]", "List[int]", "List[int]", "List[int]", "bool", "List[int]",
+        "int",
+    ]  # fmt: skip
+    assert [str(a.type) for a in aten.index.Tensor._schema.arguments] == ["Tensor", "List[Optional[Tensor]]"]
+    assert str(aten.view.default._schema) == "aten::view(Tensor(a) self, int[] size) -> Tensor(a)"
+    assert aten.view.default.is_view and not aten.add.Tensor.is_view
+    assert str(aten.gt.Scalar._schema) == "aten::gt.Scalar(Tensor self, Scalar other) -> Tensor"
+    assert str(aten.sum.IntList_out._schema).endswith("dtype=None, Tensor(a!) out) -> Tensor(a!)")
+
+
+def test_every_schema_can_be_read():
+    from flambeau import _ops
+
+    aten.add  # noqa: B018  (fills the index)
+    for name in list(_ops._index):
+        packet = getattr(aten, name)
+        for overload in packet.overloads():
+            assert getattr(packet, overload)._schema.arguments is not None
+
+
+def test_calls():
+    one = torch.ones(2)
+    assert aten.add(one, 1).tolist() == [2.0, 2.0]
+    assert aten.add.Tensor(self=one, other=one, alpha=2).tolist() == [3.0, 3.0]
+    values, indices = aten.max.dim(torch.tensor([[1.0, 3.0], [4.0, 2.0]]), 1)
+    assert (values.tolist(), indices.tolist()) == ([3.0, 4.0], [1, 0])
+    assert aten.add_.Tensor(one, 1) is one and one.tolist() == [2.0, 2.0]
+    assert aten.mul.out(one, one, out=torch.empty(2)).tolist() == [4.0, 4.0]
+    assert aten.view(torch.ones(4), [2, 2]).shape == (2, 2)
+    assert aten.sym_size.int(torch.ones(4, 5), 1) == 5
+    assert aten.einsum("i,i->", [torch.ones(3), torch.ones(3)]).item() == 3
+    assert torch.vmap(aten.mul.Tensor)(torch.ones(3, 2), torch.ones(3)).shape == (3, 2)
+
+
+def test_gradients_pass():
+    x = torch.ones(2, requires_grad=True)
+    aten.mul.Tensor(x, 3.0).sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0]
+
+
+def test_what_is_not_there():
+    with pytest.raises(AttributeError, match="'_OpNamespace' 'aten' object has no attribute 'nosuch'"):
+        aten.nosuch  # noqa: B018
+    with pytest.raises(
+        AttributeError, match="The underlying op of 'aten\\.add' has no overload name 'nosuch'"
+    ):
+        aten.add.nosuch  # noqa: B018
+    with pytest.raises(AttributeError, match="'_OpNamespace' 'mine' object has no attribute 'f'"):
+        torch.ops.mine.f  # noqa: B018
+    with pytest.raises(OSError, match="Could not load this library: x\\.so"):
+        torch.ops.load_library("x.so")
+    with pytest.raises(RuntimeError, match="failed to match any schema"):
+        aten.add(1)
+
+
+def test_copies_are_the_same():
+    assert copy.deepcopy(aten.relu.default) is aten.relu.default
+    assert pickle.loads(pickle.dumps(aten.add.Tensor)) is aten.add.Tensor
+    assert pickle.loads(pickle.dumps(aten.add)) is aten.add
+
+
+def test_the_package_behind_it_keeps_its_files():
+    from flambeau.ops import registry
+
+    assert torch.ops.registry is registry
+    assert torch.ops.linalg.__name__ == "flambeau.ops.linalg"
