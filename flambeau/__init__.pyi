@@ -23,6 +23,7 @@ from flambeau import futures as futures
 from flambeau import fx as fx
 from flambeau import hub as hub
 from flambeau import jit as jit
+from flambeau import library as library
 from flambeau import linalg as linalg
 from flambeau import masked as masked
 from flambeau import monitor as monitor

@@ -44,7 +44,7 @@ class OpOverload(OperatorBase):
     """One overload of an operator: ``torch.ops.aten.add.Tensor``. Called as its schema says."""
 
     def _describe(self, packet: OpOverloadPacket, overload: str, schema: str | None) -> None:
-        self._packet, self._overload, self._text = packet, overload, schema
+        self._overloadpacket, self._overload, self._text = packet, overload, schema
         self.namespace = packet._namespace
         self._opname, self._overloadname = packet.__name__, overload or "default"
         self._name = packet._qualified_op_name + ("." + overload if overload else "")
@@ -66,7 +66,7 @@ class OpOverload(OperatorBase):
     @property
     def overloadpacket(self) -> OpOverloadPacket:
         """The operator with all its overloads."""
-        return self._packet
+        return self._overloadpacket
 
     @property
     def op(self) -> OpOverload:

@@ -195,8 +195,8 @@ class Library:
 
     def _destroy(self) -> None:
         for made in self._defined:
-            made._packet._known.pop(made._overloadname, None)
-            if not made._packet._known:
+            made._overloadpacket._known.pop(made._overloadname, None)
+            if not made._overloadpacket._known:
                 from ._ops import namespace
 
                 vars(namespace(self.ns)).pop(made._opname, None)

@@ -14,38 +14,40 @@ PyObject* disabled_dispatch;  // what a class sets that does not want to be aske
 bool subclasses_ask = false;  // some class with __torch_dispatch__ has tensors
 
 struct DispatchState {
-    PyObject* modes = nullptr;  // a list; those above `visible` are at work
-    Py_ssize_t visible = 0;
-    int counting = -1;      // >= 0: operators inside the one that is looked at
-    bool disabled = false;  // subclasses are not asked
+    PyObject* modes = nullptr;  // a tuple of those that are asked, innermost last; null: none
+    int counting = -1;          // >= 0: operators inside the one that is looked at
+    bool disabled = false;      // subclasses are not asked
 };
 constinit thread_local DispatchState state;
 
+Py_ssize_t mode_count() { return state.modes ? PyTuple_GET_SIZE(state.modes) : 0; }
+
 void refresh() {
-    const bool on = state.visible > 0 || (subclasses_ask && !state.disabled) || state.counting >= 0;
+    const bool on = mode_count() > 0 || (subclasses_ask && !state.disabled) || state.counting >= 0;
     tls.modes = uint8_t(on ? tls.modes | kPythonMode : tls.modes & ~kPythonMode);
 }
 
 // While Python code works: no gradients are recorded, autocast is over, the mode that works is not asked again.
 class AtWork {
 public:
-    explicit AtWork(bool a_mode) : modes_(tls.modes), visible_(state.visible), disabled_(state.disabled) {
-        if (a_mode) --state.visible;
+    explicit AtWork(bool a_mode) : bits_(tls.modes), modes_(state.modes), disabled_(state.disabled) {
+        state.modes = Py_XNewRef(modes_);
+        if (a_mode) Py_SETREF(state.modes, checked(PyTuple_GetSlice(modes_, 0, mode_count() - 1)).detach());
         tls.modes &= uint8_t(~kAutocastMode);
         refresh();
     }
     ~AtWork() {
-        state.visible = visible_;
+        Py_XSETREF(state.modes, modes_);
         state.disabled = disabled_;
-        tls.modes = modes_;
+        tls.modes = bits_;
     }
     AtWork(const AtWork&) = delete;
     AtWork& operator=(const AtWork&) = delete;
 
 private:
     GradGuard no_grad_{false};
-    uint8_t modes_;
-    Py_ssize_t visible_;
+    uint8_t bits_;
+    PyObject* modes_;
     bool disabled_;
 };
 
@@ -80,6 +82,7 @@ bool is_composite(const Op& op, const Frame& f) {
     Frame trial(op, f.args);
     const int before = std::exchange(state.counting, 0);
     int inside = 0;
+    bool same = false;  // it gave its argument back: there is nothing to see
     {
         const AtWork guard(false);
         try {
@@ -89,7 +92,9 @@ bool is_composite(const Op& op, const Frame& f) {
             throw;
         }
         inside = std::exchange(state.counting, before);
+        same = f.args[0].is_tensor() && trial.result[0].get() == f.args[0].tensor_ptr;
     }
+    if (same && !inside) return true;
     if (elements || inside) known->emplace(&op, inside > 0);
     return inside > 0;
 }
@@ -150,6 +155,13 @@ void give_results(const Op& op, Frame& f, PyObject* r, bool grad) {
     see(f.result[0]);
 }
 
+// What `register_torch_dispatch` put in the place of a class's method; null: nothing.
+Ref own_rule(const Op& op, PyObject* function, PyTypeObject* type) {
+    if (!is_defined_in_python(op)) return {};
+    Ref rule = checked(PyObject_CallMethod(function, "_rule_for", "O", type));
+    return rule.get() == Py_None ? Ref() : std::move(rule);
+}
+
 void ask(const Op& op, Frame& f) {
     if (state.counting >= 0) {
         ++state.counting;
@@ -162,7 +174,7 @@ void ask(const Op& op, Frame& f) {
     } const unlock{lock};
     std::vector<PyObject*> found;
     if (subclasses_ask && !state.disabled) each_tensor(op, f, [&](const Tensor& t) { collect(t, found); });
-    if ((!state.visible && found.empty()) || needs_parts(op, f) || is_composite(op, f)) return run_own_kernel(op, f);
+    if ((!mode_count() && found.empty()) || needs_parts(op, f) || is_composite(op, f)) return run_own_kernel(op, f);
 
     const bool grad = tls.grad;
     PyObject* function = overload_of(op, f);
@@ -172,11 +184,14 @@ void ask(const Op& op, Frame& f) {
     for (size_t i = 0; i < found.size(); ++i)
         PyTuple_SET_ITEM(types.get(), Py_ssize_t(i), Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(found[i]))));
     Ref result;
-    if (state.visible) {
-        const Ref mode = Ref::borrow(PyList_GET_ITEM(state.modes, state.visible - 1));
+    if (mode_count()) {
+        const Ref mode = Ref::borrow(PyTuple_GET_ITEM(state.modes, mode_count() - 1));
         const AtWork guard(true);
-        result = checked(PyObject_CallMethodObjArgs(mode.get(), name_dispatch, function, types.get(), args.get(),
-                                                    kwargs.get(), nullptr));
+        const Ref rule = own_rule(op, function, Py_TYPE(mode.get()));
+        result = checked(rule ? PyObject_CallFunctionObjArgs(rule.get(), mode.get(), function, types.get(), args.get(),
+                                                             kwargs.get(), nullptr)
+                              : PyObject_CallMethodObjArgs(mode.get(), name_dispatch, function, types.get(), args.get(),
+                                                           kwargs.get(), nullptr));
     }
     for (size_t i = 0; i < found.size() && (!result || result.get() == Py_NotImplemented); ++i) {
         const AtWork guard(false);
@@ -195,39 +210,38 @@ void ask(const Op& op, Frame& f) {
 // ---------------------------------------------------------------- for Python code
 PyObject* push_mode(PyObject*, PyObject* mode) {
     return guarded([&] {
-        if (!state.modes) state.modes = checked(PyList_New(0)).detach();
-        if (PyList_SetSlice(state.modes, state.visible, PyList_GET_SIZE(state.modes), nullptr) < 0 ||
-            PyList_Append(state.modes, mode) < 0)
-            throw PythonError{};
-        ++state.visible;
+        const Py_ssize_t n = mode_count();
+        Ref more = checked(PyTuple_New(n + 1));
+        for (Py_ssize_t i = 0; i < n; ++i) PyTuple_SET_ITEM(more.get(), i, Py_NewRef(PyTuple_GET_ITEM(state.modes, i)));
+        PyTuple_SET_ITEM(more.get(), n, Py_NewRef(mode));
+        Py_XSETREF(state.modes, more.detach());
         refresh();
         return none();
     });
 }
 PyObject* pop_mode(PyObject*, PyObject*) {
     return guarded([&] {
-        if (!state.visible) raise(PyExc_AssertionError, "the stack of torch dispatch modes is empty");
-        --state.visible;
+        const Py_ssize_t n = mode_count();
+        if (!n) raise(PyExc_AssertionError, "the stack of torch dispatch modes is empty");
+        Ref mode = Ref::borrow(PyTuple_GET_ITEM(state.modes, n - 1));
+        Py_SETREF(state.modes, checked(PyTuple_GetSlice(state.modes, 0, n - 1)).detach());
         refresh();
-        return Py_NewRef(PyList_GET_ITEM(state.modes, state.visible));
+        return mode.detach();
     });
 }
-PyObject* mode_stack(PyObject*, PyObject*) {
-    return state.modes ? PyList_GetSlice(state.modes, 0, state.visible) : PyList_New(0);
-}
-// The number of modes, and whether subclasses are not asked: what a scope without them puts back.
+PyObject* mode_stack(PyObject*, PyObject*) { return state.modes ? Py_NewRef(state.modes) : PyTuple_New(0); }
+// (modes, subclasses are not asked?) -> what it was before
 PyObject* set_asked(PyObject*, PyObject* args) {
-    Py_ssize_t modes;
+    PyObject* modes;
     int disabled;
-    if (!PyArg_ParseTuple(args, "np", &modes, &disabled)) return nullptr;
+    if (!PyArg_ParseTuple(args, "O!p", &PyTuple_Type, &modes, &disabled)) return nullptr;
     return guarded([&] {
-        const Py_ssize_t before = state.visible;
+        Ref before = checked(mode_stack(nullptr, nullptr));
         const bool was = state.disabled;
-        if (modes > (state.modes ? PyList_GET_SIZE(state.modes) : 0)) raise(PyExc_IndexError, "no such mode");
-        state.visible = modes;
+        Py_XSETREF(state.modes, Py_NewRef(modes));
         state.disabled = disabled;
         refresh();
-        return Py_BuildValue("(nO)", before, was ? Py_True : Py_False);
+        return Py_BuildValue("(NO)", before.detach(), was ? Py_True : Py_False);
     });
 }
 PyObject* run_disabled(PyObject*, PyObject* args) {

@@ -197,5 +197,5 @@ def definition_of(op: Any) -> CustomOpDef | None:
     if isinstance(op, str):
         return _definitions.get(op)
     if isinstance(op, CustomOverload):
-        return _definitions.get(op._packet._qualified_op_name)
+        return _definitions.get(op._overloadpacket._qualified_op_name)
     return None

@@ -71,9 +71,9 @@ def missing(operator: Any) -> Exception:
     """The error where an operator has no such kernel."""
     if operator._strict:
         return RuntimeError(
-            f"There was no fake impl registered for <CustomOpDef({operator._packet._qualified_op_name})>."
-            " This is"
-            " necessary for torch.compile/export/fx tracing to work. Please use"
+            "There was no fake impl registered for"
+            f" <CustomOpDef({operator._overloadpacket._qualified_op_name})>."
+            " This is necessary for torch.compile/export/fx tracing to work. Please use"
             f" `{operator._opname}.register_fake` to add an fake impl."
         )
     return NotImplementedError(

@@ -69,7 +69,7 @@ class CustomOverload(OpOverload):
             _C._define_operator(text, self._run)
         except (RuntimeError, NotImplementedError):
             return None
-        return _CoreOverload(self._packet, self._overload, text, name, False)
+        return _CoreOverload(self._overloadpacket, self._overload, text, name, False)
 
     # ------------------------------------------------------------ a call
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:

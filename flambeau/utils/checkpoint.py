@@ -19,12 +19,50 @@ __all__ = [
     "check_backward_validity", "detach_variable",
     "get_device_states", "set_device_states", "noop_context_fn", "set_checkpoint_early_stop",
     "DefaultDeviceType",
-    "set_checkpoint_debug_enabled",
+    "set_checkpoint_debug_enabled", "GraphExecGroup",
 ]  # fmt: skip
 
 _DEFAULT_DETERMINISM_MODE = "default"
 _early_stop = True
 _debug: bool | None = None
+
+
+_SELECTIVE = (
+    "CheckpointPolicy", "SAC_IGNORED_OPS", "SelectiveCheckpointContext",
+    "create_selective_checkpoint_contexts",
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _SELECTIVE:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from . import _selective_checkpoint
+
+    return getattr(_selective_checkpoint, name)
+
+
+class GraphExecGroup:
+    """Context around several backward calls that together recompute each checkpoint at most once.
+
+    The calls must not use the same saved tensors.
+    """
+
+    _current: GraphExecGroup | None = None
+
+    def __enter__(self) -> GraphExecGroup:
+        if GraphExecGroup._current is not None:
+            raise RuntimeError(
+                "GraphExecGroup contexts cannot be nested. Tried to enter a new one while one is active."
+            )
+        GraphExecGroup._current = self
+        return self
+
+    def __exit__(self, *args: Any) -> None:
+        GraphExecGroup._current = None
+
+    @classmethod
+    def _get_current_group(cls) -> GraphExecGroup | None:
+        return cls._current
 
 
 class CheckpointError(RuntimeError):
@@ -246,7 +284,7 @@ class _Frame:
         return holder
 
     def unpack(self, holder: _Holder) -> Any:
-        run = fb._C._current_graph_task_id()
+        run: Any = GraphExecGroup._current or fb._C._current_graph_task_id()
         if run == -1:
             run = object()
         if run not in self.computed:
@@ -280,7 +318,7 @@ class _Frame:
 
         with contextlib.suppress(_StopRecomputation), saved_tensors_hooks(pack, unpack), fb.enable_grad():
             self.recompute()
-        if isinstance(run, int):
+        if isinstance(run, (int, GraphExecGroup)):
             self.computed.add(run)
         if count != len(self.holders):
             raise CheckpointError(
