@@ -46,7 +46,7 @@ def test_convolutions(module, shape, forward, backward):
     [
         (lambda: torch.matmul(torch.ones(2, 3, 4), torch.ones(4, 5)), {"aten.mm": 240}),
         (lambda: torch.matmul(torch.ones(2, 6, 3, 4), torch.ones(6, 4, 5)), {"aten.bmm": 1440}),
-        (lambda: torch.baddbmm(torch.ones(2, 3, 5), torch.ones(2, 3, 4), torch.ones(2, 4, 5)), {"aten.baddbmm": 240}),
+        (lambda: torch.ones(2, 3, 5).baddbmm(torch.ones(2, 3, 4), torch.ones(2, 4, 5)), {"aten.baddbmm": 240}),
         (lambda: torch.einsum("bij,bjk->bik", torch.ones(2, 3, 4), torch.ones(2, 4, 5)), {"aten.bmm": 240}),
         (lambda: torch.ones(3, 4) @ torch.ones(4), None),
     ],
@@ -102,5 +102,5 @@ def test_own_formulas():
     assert counter.get_total_flops() == 10
     with pytest.raises(ValueError, match="expected each target to be OpOverloadPacket"):
         register_flop_formula(torch.mm)(doubled)
-    with pytest.raises(RuntimeError, match="duplicate registrations for aten.mm"):
+    with pytest.raises(RuntimeError, match="duplicate registrations for"):
         register_flop_formula(torch.ops.aten.mm)(doubled)

@@ -75,7 +75,7 @@ def test_once_and_unchanged():
 def test_arguments():
     with pytest.raises(TypeError, match="must be either a function or a list of ops"):
         create_selective_checkpoint_contexts(3)
-    with pytest.raises(ValueError, match="Expected op in `op_list` to be an OpOverload but got: aten.mm"):
+    with pytest.raises(ValueError, match="Expected op in `op_list` to be an OpOverload but got"):
         create_selective_checkpoint_contexts([torch.ops.aten.mm])
 
 
