@@ -247,6 +247,31 @@ void drop_copies(Graph& g) {
     }
 }
 
+// Elementwise steps spread their operands themselves: one that is spread beforehand (the gradient of a mean) is read as
+// it was, where the others have the whole shape.
+void drop_expands(Graph& g) {
+    const std::vector<bool> written = written_memories(g);
+    std::vector<int> narrow(g.slots.size(), -1);  // by slot: what it was spread from
+    for (Step& s : g.steps) {
+        if (s.op && s.op->schema.name == "expand" && !has_effect(s) && s.results.size() == 1 && s.results[0] >= 0 &&
+            s.args[0].slots.size() == 1 && s.args[0].slots[0] >= 0) {
+            const int from = s.args[0].slots[0];
+            if (!written[size_t(g.slots[size_t(from)].memory)])
+                narrow[size_t(s.results[0])] = narrow[size_t(from)] >= 0 ? narrow[size_t(from)] : from;
+            continue;
+        }
+        if (!s.op || s.passes.empty() || !s.given.empty() || has_effect(s) || s.results.size() != 1) continue;
+        const auto whole = [&](int v) { return same(g.slots[size_t(v)].sizes, g.slots[size_t(s.results[0])].sizes); };
+        bool other = false, spread = false;  // one operand of the whole shape that stays, one that was spread
+        each_input(s, [&](int v) {
+            other = other || (narrow[size_t(v)] < 0 && whole(v));
+            spread = spread || narrow[size_t(v)] >= 0;
+        });
+        if (other && spread)
+            each_slot_reference(s, [&](int& v) { v = narrow[size_t(v)] >= 0 ? narrow[size_t(v)] : v; });
+    }
+}
+
 void drop_dead(Graph& g) {
     std::vector<bool> live(g.slots.size());
     for (int v : g.outputs)
@@ -366,6 +391,8 @@ void optimize(Graph& g) {
     drop_copies(g);
     drop_dead(g);
     find_norms(g);
+    drop_expands(g);
+    drop_dead(g);
     recompute(g);
     drop_dead(g);
 }

@@ -396,6 +396,13 @@ Three layer_norm_kernel(const Tensor& g, const Tensor& x, IntSpan shape, const T
     return {dx, part(0), part(1)};
 }
 
+Three layer_norm_gradient(const Tensor& g, const Tensor& x, IntSpan shape, const Tensor& w, double eps, bool of_input,
+                          bool of_weight) {
+    check(same(g.sizes(), x.sizes()) && g.dtype() == x.dtype(), "_layer_norm_gradient: the gradient has to be like ",
+          x.sizes(), " of ", x.dtype(), ", got ", g.sizes(), " of ", g.dtype());
+    return layer_norm_kernel(g, x, shape, w, Tensor(), eps, of_input, of_weight);
+}
+
 Three layer_norm_composite(const Tensor& g0, const Tensor& x0, IntSpan shape, const Tensor& w0, const Tensor& b,
                            double eps) {
     const Tensor g = in_float(g0), x = in_float(x0), w = in_float(w0);
@@ -618,6 +625,11 @@ const Family family([](Registry& r) {
                                                   b.needs(2) || b.needs(3)),
                      0, 2, 3);
         });
+    r.add(
+         "_layer_norm_gradient(Tensor grad, Tensor input, int[] normalized_shape, Tensor? weight, float eps, bool "
+         "of_input, bool of_weight) -> (Tensor, Tensor, Tensor)",
+         "")
+        .kernel<layer_norm_gradient>();
     r.add(
          "layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, "
          "bool cudnn_enable=True) -> Tensor",

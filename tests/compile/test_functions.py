@@ -389,6 +389,87 @@ def test_layer_norms_by_hand(function, columns):
     assert ("native_layer_norm" in text) == (function in (by_hand, by_hand_inverse))
 
 
+def grads_of(function, inputs, seed):
+    inputs = [t.clone().requires_grad_() for t in inputs]
+    out = function(*inputs)
+    out.backward(seed)
+    return out.detach(), *(t.grad for t in inputs)
+
+
+def norm_of_all(x, w, b):
+    return by_hand(x, w, b)
+
+
+def norm_without_weight(x, w, b):
+    return x * w + by_hand(x + b, 1, 0)
+
+
+def norm_and_residual(x, w, b):
+    y = x + by_hand_inverse(x * 2, w, b)
+    return by_hand(y, w, b).relu() + y
+
+
+def norm_of_norm(x, w, b):
+    return by_hand(by_hand(x, w, b).tanh(), w, b) * w
+
+
+def norm_read_later(x, w, b):
+    d = x - x.mean(-1, keepdim=True)
+    z = d / torch.sqrt((d * d).mean(-1, keepdim=True) + 1e-5)
+    return (z * w + b) * x.exp()
+
+
+def sum_of_norm(x, w, b):
+    return (by_hand(x, w, b) * by_hand(x, b, w)).sum((0, 1, 2)).expand(3, 7, x.shape[-1])
+
+
+@pytest.mark.parametrize("columns", [5, 256])
+@pytest.mark.parametrize("wanted", ["x", "all"])
+@pytest.mark.parametrize(
+    "function",
+    [norm_of_all, norm_without_weight, norm_and_residual, norm_of_norm, norm_read_later, sum_of_norm],
+)
+def test_gradients_of_layer_norms_by_hand(function, columns, wanted):
+    torch.manual_seed(1)
+    x, w, b = torch.randn(3, 7, columns) * 3 + 1, torch.randn(columns), torch.randn(columns)
+    seed = torch.randn(3, 7, columns)
+    compiled = torch.compile(function)
+    inputs = (x, w, b) if wanted == "all" else (x,)
+    rest = () if wanted == "all" else (w, b)
+    expected = grads_of(lambda *a: function(*a, *rest), inputs, seed)
+    for _ in range(8):
+        found = grads_of(lambda *a: compiled(*a, *rest), inputs, seed)
+        for a, e in zip(found, expected):
+            torch.testing.assert_close(a, e, atol=1e-4, rtol=1e-4)
+    text = compiled._compiled.paths[0].entry.text()
+    if function is norm_of_all:
+        assert "_layer_norm_gradient" in text and "mean" not in text
+
+
+def test_the_search_for_norms_leaves_the_generator_alone():
+    x, w = torch.randn(4, 9, requires_grad=True), torch.ones(9)
+    compiled = torch.compile(by_hand)
+    torch.manual_seed(5)
+    for _ in range(4):
+        compiled(x, w, w).sum().backward()
+    after = torch.rand(3)
+    torch.manual_seed(5)
+    assert torch.equal(after, torch.rand(3))
+
+
+def test_means_spread_in_the_backward():
+    def f(x, w):
+        y = x - x.mean(-1, keepdim=True)
+        return (y * y).mean(-1, keepdim=True).expand(6, 40) * w + x.sum(0).expand(6, 40)
+
+    x, w = torch.randn(6, 40), torch.randn(6, 40)
+    compiled = torch.compile(f)
+    expected = grads_of(f, (x, w), torch.ones(6, 40))
+    for _ in range(8):
+        for a, e in zip(grads_of(compiled, (x, w), torch.ones(6, 40)), expected):
+            torch.testing.assert_close(a, e, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("columns", [3, 127, 128, 300])
 def test_rows_beside_single_values(columns):
     def f(x, s):
