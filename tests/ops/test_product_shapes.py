@@ -34,6 +34,9 @@ def check_products():
         (130, 150, 520),
         (140, 130, 700),
         (1, 400, 600),
+        (300, 40, 800),
+        (270, 20, 530),
+        (40, 300, 800),
         (6, 90, 300),
         (350, 330, 340),
     ]
@@ -50,6 +53,12 @@ def check_products():
         np.testing.assert_allclose(one.numpy(), wanted[2, :, :1] + bias[0], err_msg=where, **close)
         sum = fb.addmm(fb.from_numpy(bias), a[1], b[1], beta=0.5, alpha=2)
         np.testing.assert_allclose(sum.numpy(), 2 * wanted[1] + 0.5 * bias, err_msg=where, **close)
+        plain = fb.addmm(fb.from_numpy(bias), a[1], b[1])
+        np.testing.assert_allclose(plain.numpy(), wanted[1] + bias, err_msg=where, **close)
+        more = generator.standard_normal((3, m, n)).astype("f")
+        for beta, alpha in ((1, 1), (1, -2), (-0.5, 1), (0, 1)):
+            got = fb.baddbmm(fb.from_numpy(more), a, b, beta=beta, alpha=alpha)
+            np.testing.assert_allclose(got.numpy(), alpha * wanted + beta * more, err_msg=where, **close)
 
 
 @pytest.mark.parametrize("dtype", [fb.float32, fb.float64, fb.bfloat16])

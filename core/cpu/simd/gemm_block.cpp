@@ -25,6 +25,14 @@ inline int64_t parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
 struct Finish {
     float alpha, beta;
     const float* bias;
+    // What most products want is decided once: the sum itself, or something added to it.
+    enum {
+        Plain,
+        Sum,
+        Any
+    } form = alpha != 1 || (bias ? beta != 0 : beta != 0 && beta != 1) ? Any
+             : bias || beta == 1                                       ? Sum
+                                                                       : Plain;
 };
 // What else is added up in a tile before it is finished.
 struct More {
@@ -108,6 +116,17 @@ void tile(int64_t k, const float* a, int64_t a_row, int64_t a_col, const float* 
 #pragma GCC unroll 16
             for (int x = 0; x < W; ++x)
                 if (width > v * W + x) finish(f, c + (v * W + x) * c_step, bias, rows[x], R);
+        }
+    } else if (width >= V * W && f.form != Finish::Any) [[likely]] {
+        const float* from = bias ? bias : c;
+        const int64_t from_step = bias ? 0 : c_step;
+        const bool add = f.form == Finish::Sum;
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+            for (int v = 0; v < V; ++v) store(c + v * W, add ? sum[r][v] + load<F>(from + v * W) : sum[r][v]);
+            c += c_step, from += from_step;
+            asm("" : "+r"(c), "+r"(from));  // one addition a row; the compiler would compute all addresses beforehand
         }
     } else {
 #pragma GCC unroll 16
@@ -265,7 +284,9 @@ Plan plan(const GemmBlock& g) {
     p.direct_a =
         g.n <= kDirectColumns || g.c_col != 1 || rows_in_place(g) || g.also.k || (p.direct_b && !g.b_panel && g.m <= 4);
     p.depth = portion(g.k, kDepth, 8);
-    p.high = p.direct_a ? g.m : portion(g.m, kHigh, kRows);
+    // A few columns: rows of A that are read as they lie come from memory once for all of them.
+    const bool few = !p.direct_b && g.n <= kDirectColumns;
+    p.high = !p.direct_a ? portion(g.m, kHigh, kRows) : few ? portion(g.m, 2 * kRows, kRows) : g.m;
     p.once = p.high >= g.m;
     p.wide = p.once ? g.n : portion(g.n, kWide, kColumns);
     return p;
