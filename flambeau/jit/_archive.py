@@ -107,7 +107,7 @@ def load(
     ValueError
         If there is no such file.
     NotImplementedError
-        For an archive that PyTorch wrote: its code is TorchScript.
+        For an archive of PyTorch's that holds objects of C++ classes.
     """
     if isinstance(f, (str, os.PathLike)):
         if not os.path.exists(f):
@@ -122,9 +122,7 @@ def load(
         names = archive.namelist()
         if "program.json" not in names:
             if any("/code/" in n for n in names):
-                raise NotImplementedError(
-                    "torch.jit.load: this is TorchScript, which flambeau does not run; load its weights"
-                )
+                return _read_torchscript(f, map_location, _extra_files)
             raise RuntimeError("torch.jit.load: the archive holds no traced program")
         document = json.loads(archive.read("program.json"))
         if not isinstance(document, dict):
@@ -144,6 +142,16 @@ def load(
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as e:
         raise RuntimeError(f"torch.jit.load: the archive is damaged: {type(e).__name__}: {e}") from e
     return module
+
+
+def _read_torchscript(f: Any, map_location: Any, extra_files: dict | None) -> RecursiveScriptModule:
+    from ._torchscript import read
+
+    if isinstance(f, (str, os.PathLike)):
+        with open(f, "rb") as file:
+            return read(file, map_location, extra_files)
+    f.seek(0)
+    return read(f, map_location, extra_files)
 
 
 def from_bytes(content: bytes) -> Any:
