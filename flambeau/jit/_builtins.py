@@ -6,6 +6,7 @@ them. The tables here hold what is done without tensors; everything else is the 
 
 from __future__ import annotations
 
+import enum
 import math
 import operator as op
 import warnings
@@ -198,6 +199,18 @@ PRIM: dict[str, Callable] = {
     "AutogradZero": lambda: None, "tolist": lambda x, *_: x.tolist(),
 }  # fmt: skip
 
+# What may be read of values that are no objects of the program, where it is written by hand.
+ATTRIBUTES: dict[type, dict[str, Callable]] = {
+    fb.Tensor: {
+        "shape": ALWAYS["size"], "ndim": lambda x: x.dim(), "T": lambda x: x.T, "mT": lambda x: x.mT,
+        "H": lambda x: x.H, "mH": lambda x: x.mH, "real": lambda x: x.real, "imag": lambda x: x.imag,
+        **{n: PRIM[n] for n in PRIM if n.startswith("is_") or n in ("dtype", "device", "layout", "grad", "data",
+                                                                    "requires_grad", "itemsize", "nbytes")},
+    },
+    fb.device: {"type": PRIM["type"], "index": PRIM["index"]},
+    enum.Enum: {"name": PRIM["EnumName"], "value": PRIM["EnumValue"]},
+}  # fmt: skip
+
 BARE: dict[str, Callable] = {
     "float": float, "int": int, "bool": bool, "complex": complex, "str": text_of, "range": range, "len": len,
     "sorted": sorted, "list": list, "dict": _dict, "tuple": tuple, "enumerate": enumerate, "zip": zip,
@@ -261,32 +274,113 @@ def _index_put_(x: fb.Tensor, places: list, values: fb.Tensor, accumulate: bool 
 
 SPECIAL: dict[str, Callable] = {
     "to": _to, "slice": _slice, "_convolution": _convolution, "index": _index, "index_put_": _index_put_,
-    "copy": lambda x, *_: x.clone(), "values": lambda x: x.values(), "is_floating_point": lambda x: x.is_floating_point(),
+    "type": lambda x, dtype: x.to(dtype_of(dtype)), "copy": lambda x, *_: x.clone(), "values": lambda x: x.values(), "is_floating_point": lambda x: x.is_floating_point(),
     "type_as": lambda x, other: x.type_as(other), "item": lambda x: x.item(), "unbind": lambda x, dim=0: list(x.unbind(dim)),
 }  # fmt: skip
 _LISTS = {"split", "split_with_sizes", "chunk", "tensor_split", "meshgrid", "broadcast_tensors", "hsplit", "vsplit",
           "unsafe_chunk", "unsafe_split", "nonzero_numpy", "where_list", "align_tensors"}  # fmt: skip
 
 
+def _with_names(function: str, *names: str) -> Callable:
+    """A loss, whose reduction is a number in programs."""
+
+    def call(*args: Any, **kwargs: Any) -> fb.Tensor:
+        given = {**dict(zip(names, args)), **kwargs}
+        if "reduction" in given:
+            given["reduction"] = ("none", "mean", "sum")[given["reduction"]]
+        return getattr(fb.nn.functional, function)(**given)
+
+    return call
+
+
+_LOSSES = {
+    "mse_loss": ("mse_loss", "input", "target", "reduction"),
+    "l1_loss": ("l1_loss", "input", "target", "reduction"),
+    "smooth_l1_loss": ("smooth_l1_loss", "input", "target", "reduction", "beta"),
+    "huber_loss": ("huber_loss", "input", "target", "reduction", "delta"),
+    "soft_margin_loss": ("soft_margin_loss", "input", "target", "reduction"),
+    "kl_div": ("kl_div", "input", "target", "reduction"),
+    "binary_cross_entropy": ("binary_cross_entropy", "input", "target", "weight", "reduction"),
+    "binary_cross_entropy_with_logits":
+        ("binary_cross_entropy_with_logits", "input", "target", "weight", "pos_weight", "reduction"),
+    "nll_loss": ("nll_loss", "input", "target", "weight", "reduction", "ignore_index"),
+    "nll_loss_nd": ("nll_loss", "input", "target", "weight", "reduction", "ignore_index"),
+    "nll_loss2d": ("nll_loss", "input", "target", "weight", "reduction", "ignore_index"),
+    "cross_entropy_loss":
+        ("cross_entropy", "input", "target", "weight", "reduction", "ignore_index", "label_smoothing"),
+    "multilabel_margin_loss": ("multilabel_margin_loss", "input", "target", "reduction"),
+    "multi_margin_loss": ("multi_margin_loss", "input", "target", "p", "margin", "weight", "reduction"),
+}  # fmt: skip
+_RENAMED = {"log_sigmoid": "logsigmoid", "grid_sampler": "grid_sample", "im2col": "unfold", "col2im": "fold"}
+_MODES = {"upsample_nearest": "nearest", "_upsample_nearest_exact": "nearest-exact", "upsample_linear": "linear",
+          "upsample_bilinear": "bilinear", "upsample_bicubic": "bicubic", "upsample_trilinear": "trilinear",
+          "_upsample_bilinear": "bilinear", "_upsample_bicubic": "bicubic"}  # fmt: skip
+
+
+def _upsample(name: str) -> Callable | None:
+    stem, _, tail = name.rstrip("d123").partition("2d_aa")
+    mode = _MODES.get(stem.removesuffix("_aa").rstrip("d123"))
+    if mode is None:
+        return None
+    aligned = mode not in ("nearest", "nearest-exact")
+
+    def call(x: fb.Tensor, size: list[int] | None, *rest: Any) -> fb.Tensor:
+        align = rest[0] if aligned else None
+        factors = rest[1 if aligned else 0] if len(rest) > (1 if aligned else 0) else None
+        factors = factors if size is None else None  # with a size they only refine where its pixels lie
+        antialias = "_aa" in name
+        return fb.nn.functional.interpolate(x, size, factors, mode, align, antialias=antialias)
+
+    return call
+
+
+def _grid_sample(x: fb.Tensor, grid: fb.Tensor, mode: int, padding: int, align: bool) -> fb.Tensor:
+    modes, paddings = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
+    return fb.nn.functional.grid_sample(x, grid, modes[mode], paddings[padding], align)
+
+
+SPECIAL["grid_sampler"] = _grid_sample
+SPECIAL["promote_types"] = lambda a, b: number_of(fb.promote_types(dtype_of(a), dtype_of(b)))
+SPECIAL["can_cast"] = lambda a, b: fb.can_cast(dtype_of(a), dtype_of(b))
+SPECIAL["result_type"] = lambda a, b: number_of(fb.result_type(a, b))
+SPECIAL["mse_loss"] = _with_names(*_LOSSES["mse_loss"])
+# Functions of the package that are no operators and that a program may call.
+_ALLOWED = """tensor as_tensor is_grad_enabled manual_seed is_autocast_enabled is_autocast_cpu_enabled initial_seed
+    numel is_complex is_floating_point is_nonzero is_conj is_neg is_signed is_inference get_default_dtype
+    resolve_conj resolve_neg zeros_like""".split()
+# Methods of tensors that reach beyond the program.
+_REFUSED = """numpy apply_ map_ map2_ register_hook register_post_accumulate_grad_hook share_memory_ storage set_
+    untyped_storage data_ptr pin_memory module_load as_subclass storage_type retain_grad refine_names align_to""".split()
+
+
+def _functional(name: str) -> Callable | None:
+    found = getattr(fb.nn.functional, name, None)
+    home = getattr(found, "__module__", None) or ""
+    return found if callable(found) and home.partition(".")[0] in ("flambeau", "torch", "") else None
+
+
 def _lookup(name: str) -> Callable | None:
+    from flambeau.ops import registry
+
+    if name.startswith("__"):
+        return None
     if name in SPECIAL:
         return SPECIAL[name]
-    functional = fb.nn.functional
-    for place in (fb, fb._C._nn, functional, fb.linalg, fb.special, fb.fft):
-        found = getattr(place, name, None)
-        if callable(found) and not isinstance(found, type):
-            return found
-    found = getattr(fb.Tensor, name, None)
-    if callable(found):
-        return found
-    for space in ("linalg_", "special_", "fft_"):
-        if name.startswith(space):
-            return getattr(getattr(fb, space[:-1]), name.removeprefix(space), None)
-    if name.endswith("_") and hasattr(functional, name[:-1]):
-        plain = getattr(functional, name[:-1])
-        return lambda *args: plain(*args, inplace=True)
-    packet = getattr(getattr(fb, "ops", None), "aten", None)
-    return getattr(packet, name, None)
+    if name in _LOSSES:
+        return _with_names(*_LOSSES[name])
+    found = registry.resolve(name)
+    if found is None and name in _ALLOWED:
+        found = getattr(fb, name)
+    if found is None and not name.startswith("_"):
+        plain = _RENAMED.get(name, name)
+        found = _functional(plain)
+    found = found or _upsample(name)
+    if found is None and name not in _REFUSED and not name.startswith("_"):
+        found = getattr(fb.Tensor, name, None)
+    if not callable(found) and name.endswith("_") and _functional(name[:-1]):
+        inplace = _functional(name[:-1])
+        return lambda *args: inplace(*args, inplace=True)
+    return found if callable(found) else None
 
 
 def tensor_operator(name: str) -> Callable:

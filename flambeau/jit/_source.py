@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import enum
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -49,7 +50,11 @@ class Function:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Called from Python: the arguments are checked against the declaration."""
-        return self.run(*self.bound(args, kwargs))
+        values = self.bound(args, kwargs)
+        try:
+            return self.run(*values)
+        except Exception as e:
+            raise _told(e) from e
 
     def bound(self, args: tuple, kwargs: dict) -> list:
         """The arguments in order, as the program takes them."""
@@ -86,6 +91,21 @@ class Function:
         return values
 
 
+def _told(error: Exception) -> Exception:
+    """The error with the places of the program that led to it."""
+    lines = ["The following operation failed in the TorchScript interpreter."]
+    lines.append("Traceback of TorchScript (most recent call last):")
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        name = frame.f_code.co_name.removeprefix(_DEF)
+        if name != frame.f_code.co_name:
+            lines.append(f'  File "{frame.f_code.co_filename}", line {number}, in {name}')
+            text = frame.f_globals["__texts"].get(frame.f_code.co_filename, "").splitlines()
+            lines += [f"    {text[number - 1].strip()}"] if number <= len(text) else []
+    kind = "" if isinstance(error, _builtins.Error) else f"{type(error).__name__}: "
+    lines.append(f"{kind}{error}")
+    return (_builtins.Error if not kind else RuntimeError)("\n".join(lines))
+
+
 @dataclass
 class Class:
     """A class of a program."""
@@ -119,8 +139,9 @@ class Instance:
 def _attribute(value: Any, name: str) -> Any:
     kind = getattr(type(value), "_script_class", None)
     if kind is None or name not in kind.attributes and name not in kind.constants:
-        if isinstance(value, enum.Enum) and name in ("name", "value"):
-            return getattr(value, name)
+        known = next((names for kinds, names in _builtins.ATTRIBUTES.items() if isinstance(value, kinds)), {})
+        if name in known:
+            return known[name](value)
         raise _builtins.Error(f"a {type(value).__name__} of the program declares no attribute {name!r}")
     if name in kind.attributes:
         return getattr(value, name)
@@ -175,6 +196,7 @@ _NAMES: dict[str, Any] = {
     "__attribute": _attribute, "__set": _set_attribute, "__method": _method, "__isinstance": _is_a,
     "__number": _as_number, "__items": _items, "__new": _new, "inf": float("inf"), "nan": float("nan"), "infj": complex(0, float("inf")),
 }  # fmt: skip
+_DEF = "__def_"  # how the names of compiled functions begin
 _STATEMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.If, ast.While, ast.For, ast.Return, ast.Pass,
                ast.Assert, ast.Break, ast.Continue, ast.With, ast.Raise, ast.Delete)  # fmt: skip
 _EXPRESSIONS = (ast.Name, ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Subscript, ast.Slice, ast.Call, ast.Attribute,
@@ -257,11 +279,6 @@ class _Compile(ast.NodeTransformer):
         value = self.visit(node.value)
         if isinstance(node.ctx, ast.Store):
             return ast.copy_location(ast.Attribute(value, node.attr, node.ctx), node)
-        if node.attr in ("shape", "dtype", "device", "requires_grad", "is_cuda", "layout", "grad", "data", "ndim") and not (
-            self.unit.declares(node.attr)
-        ):
-            prim = {"shape": _builtins.ALWAYS["size"], "ndim": _builtins.ALWAYS["dim"]}.get(node.attr)
-            return ast.Call(self.known(prim or _builtins.PRIM[node.attr], node), [value], [])
         return ast.Call(ast.Name("__attribute", ast.Load()), [value, ast.Constant(node.attr)], [])
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
@@ -313,6 +330,12 @@ class _Compile(ast.NodeTransformer):
         ]
         joined = ast.Call(ast.Attribute(ast.Constant(""), "join", ast.Load()), [ast.List(parts, ast.Load())], [])
         return ast.copy_location(joined, node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        if not isinstance(node.op, ast.Pow):
+            return self.generic_visit(node)
+        power = self.known(self.unit.operator("pow"), node)
+        return ast.copy_location(ast.Call(power, [self.visit(node.left), self.visit(node.right)], []), node)
 
     def visit_For(self, node: ast.For) -> ast.For:
         node.iter = ast.Call(ast.Name("__items", ast.Load()), [self.visit(node.iter)], [])
@@ -366,7 +389,7 @@ class Unit:
         self.functions: dict[str, Function] = {}
         self.classes: dict[str, Class] = {}
         self.sources: dict[str, str] = {}
-        self._globals: dict[str, Any] = {"__builtins__": {}, **_NAMES}
+        self._globals: dict[str, Any] = {"__builtins__": {}, "__texts": self.sources, **_NAMES}
         self._held: dict[int, str] = {}
         self._wanted: dict[str, str] = {}
         self._operators: dict[str, Callable] = {}
@@ -429,10 +452,6 @@ class Unit:
         """Whether a class has a method of that name."""
         return any(name in c.methods for c in self.classes.values())
 
-    def declares(self, attribute: str) -> bool:
-        """Whether a class has an attribute of that name."""
-        return any(attribute in c.attributes for c in self.classes.values())
-
     def finish(self) -> None:
         """Everything is compiled: references get what they mean."""
         for path, name in self._wanted.items():
@@ -462,38 +481,45 @@ class Unit:
     # ---------------------------------------------------------------- definitions
     def define(self, text: str, file: str = "<string>", prefix: str = "") -> None:
         """Compile the functions and classes of a text; ``prefix`` qualifies their names."""
-        self.sources[file] = text
-        try:
-            tree = ast.parse(text, file)
-        except SyntaxError as e:
-            raise RuntimeError(f"{e.msg} here:\n  File \"{file}\", line {e.lineno}\n{e.text or ''}") from None
-        for node in tree.body:
-            if isinstance(node, ast.ClassDef):
-                self._declare(node, prefix)
-            elif isinstance(node, ast.FunctionDef):
-                self.functions[prefix + node.name] = None  # so that others may name it
-            else:
-                raise RuntimeError(f"a program defines functions and classes, not {ast.unparse(node)!r}")
-        for node in tree.body:
-            if isinstance(node, ast.ClassDef):
+        self.define_all([(text, file, prefix)])
+
+    def define_all(self, texts: list[tuple[str, str, str]]) -> None:
+        """The same for texts that name each other's classes and functions."""
+        trees = []
+        for text, file, prefix in texts:
+            self.sources[file] = text
+            try:
+                trees.append(ast.parse(text, file))
+            except (SyntaxError, ValueError) as e:
+                line = getattr(e, "lineno", 0)
+                raise RuntimeError(f"{e} here:\n  File \"{file}\", line {line}\n{getattr(e, 'text', '')}") from None
+            for node in trees[-1].body:
+                if isinstance(node, ast.ClassDef):
+                    self._declare(node, prefix)
+                elif isinstance(node, ast.FunctionDef):
+                    self.functions[prefix + node.name] = None  # so that others may name it
+                else:
+                    raise RuntimeError(f"a program defines functions and classes, not {ast.unparse(node)!r}")
+        for tree, (text, file, prefix) in zip(trees, texts):
+            for node in tree.body:
+                if isinstance(node, ast.FunctionDef):
+                    self.functions[prefix + node.name] = self._function(node, file, text)
+                    continue
                 kind = self.classes[prefix + node.name]
-                methods = [m for m in node.body if isinstance(m, ast.FunctionDef)]
-                kind.methods.update(dict.fromkeys(m.name for m in methods))
-                for method in methods:
+                for method in (m for m in node.body if isinstance(m, ast.FunctionDef)):
                     kind.methods[method.name] = self._function(method, file, text)
-            else:
-                self.functions[prefix + node.name] = self._function(node, file, text)
 
     def _declare(self, node: ast.ClassDef, prefix: str) -> None:
         base = node.bases[0].id if node.bases and isinstance(node.bases[0], ast.Name) else ""
         kind = self.classes[prefix + node.name] = Class(prefix + node.name, base)
+        kind.methods.update(dict.fromkeys(m.name for m in node.body if isinstance(m, ast.FunctionDef)))
         values: dict[str, Any] = {}
         for item in node.body:
             if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
                 if item.value is None:
                     kind.attributes[item.target.id] = parse(item.annotation)
                 else:
-                    kind.constants[item.target.id] = ast.literal_eval(item.value)
+                    kind.constants[item.target.id] = self._default(item.value)
             elif isinstance(item, ast.Assign):
                 target = item.targets[0]
                 if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant):
@@ -535,7 +561,7 @@ class Unit:
                 locals_.add(inner.id)
         compiler = _Compile(self, file, locals_)
         body = [compiler.visit(s) for s in node.body]
-        name = f"__def_{node.name}"
+        name = _DEF + node.name
         made = ast.FunctionDef(
             name=name,
             args=ast.arguments(
@@ -559,8 +585,14 @@ class Unit:
             return number_of(getattr(fb, path[6:]))
         if path.startswith("CONSTANTS."):
             return self.constant(path[10:])
+        owner, _, member = path.rpartition(".")
+        if owner in self.classes and self.classes[owner].base == "Enum":
+            return self.classes[owner].python[member]
         if isinstance(node, ast.Call) and dotted(node.func) == "torch.device":
             return fb.device(ast.literal_eval(node.args[0]))
+        if isinstance(node, (ast.Tuple, ast.List)):
+            items = map(self._default, node.elts)
+            return tuple(items) if isinstance(node, ast.Tuple) else list(items)
         return ast.literal_eval(node)
 
 

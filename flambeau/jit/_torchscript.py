@@ -6,6 +6,7 @@ the tensors that the text names, ``data/`` and ``constants/`` the bytes of stora
 
 from __future__ import annotations
 
+import enum
 import io
 import os
 import pickle
@@ -146,6 +147,11 @@ class _Unpickler(unpickler.Unpickler):
         self.makers[id(value)] = value, maker
         self.stack.append(value)
 
+    def call(self, function: Any, args: Any, keywords: dict | None = None) -> Any:
+        if isinstance(function, type) and issubclass(function, enum.Enum):
+            return function(args)  # PyTorch writes the value itself, not a tuple of it
+        return super().call(function, args, keywords)
+
     def new(self, kind: Any, args: Any, keywords: dict | None = None) -> Any:
         if isinstance(kind, type) and issubclass(kind, LoadedModule):
             return new_module(kind)
@@ -200,9 +206,12 @@ def read(file: Any, map_location: Any, extra_files: dict | None) -> LoadedModule
     unit = Unit()
     unit.constants = list(unpickled("constants.pkl", "constants", unit))
     texts = sorted(n for n in reader.records() if n.startswith("code/") and n.endswith(".py"))
-    for record in texts:
-        place = record.removeprefix("code/").removesuffix(".py").replace("/", ".")
-        unit.define(reader.read(record).decode(), record, place + ".")
+    unit.define_all(
+        [
+            (reader.read(r).decode(), r, r.removeprefix("code/").removesuffix("py").replace("/", "."))
+            for r in texts
+        ]
+    )
     for kind in unit.classes.values():
         if kind.base == "Module":
             module_class(kind, unit)
@@ -232,6 +241,13 @@ class _Call:
         self.path, self.args = path, args
 
 
+class _Member:
+    """Written as a member of an Enum: PyTorch calls its class with the value itself, not with a tuple of it."""
+
+    def __init__(self, path: str, value: Any) -> None:
+        self.path, self.value = path, value
+
+
 class _Object:
     """Written as an object of a class, with a state."""
 
@@ -253,6 +269,11 @@ class _Pickler(pickler.Pickler):
     def _save_call(self, obj: _Call) -> None:
         self.save_reduce(self.name(obj.path), obj.args, obj=obj)
 
+    def _save_member(self, obj: _Member) -> None:
+        self.save(self.name(obj.path))
+        self.save(obj.value)
+        self.write(pickle.REDUCE)
+
     def _save_object(self, obj: _Object) -> None:
         self.save(self.name(obj.path))
         self.write(pickle.EMPTY_TUPLE + pickle.NEWOBJ)
@@ -264,6 +285,7 @@ class _Pickler(pickler.Pickler):
         self.save_reduce(*self._reduce_plain(obj.tensor), obj=obj)
 
     dispatch[_Call] = _save_call
+    dispatch[_Member] = _save_member
     dispatch[_Object] = _save_object
     dispatch[_Plain] = _save_plain
 
@@ -296,9 +318,9 @@ class _Written:
             parts = kind.of if kind.name == "Tuple" else (Type("Any"),) * len(value)
             return tuple(self.value(v, t) for v, t in zip(value, parts))
         if hasattr(value, "value") and hasattr(type(value), "__members__"):
-            return _Call(kind.name, value.value)
+            return _Member(kind.name, value.value)
         if isinstance(value, complex):
-            return _Call("__builtin__.complex", value.real, value.imag)
+            return _Call("builtins.complex", value.real, value.imag)
         return value
 
     def object(self, value: Any) -> _Object:

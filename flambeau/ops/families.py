@@ -28,6 +28,10 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         triplet_margin_loss""".split(),
         [],
     ),
+    "attention": (
+        """_native_multi_head_attention _transformer_encoder_layer_fwd""".split(),
+        [],
+    ),
     "einsum": (
         """einsum""".split(),
         [],
