@@ -414,8 +414,27 @@ def tensor_operator(name: str) -> Callable:
     return call
 
 
-def aten(name: str) -> Callable:
-    """What ``torch.NAME(...)`` calls."""
+def _div_of_integers(name: str) -> Callable:
+    """Before version 4 the quotient of integer tensors was an integer."""
+    now = aten(name)
+
+    def div(a: Any, b: Any, **kwargs: Any) -> Any:
+        both = [x.is_floating_point() or x.is_complex() if isinstance(x, fb.Tensor) else type(x) is float for x in (a, b)]
+        if kwargs or any(both) or not isinstance(a, fb.Tensor):
+            return now(a, b, **kwargs)
+        return now(a, b, rounding_mode="trunc")
+
+    return div
+
+
+# What an operator did before a version of the operators changed it.
+OLDER: dict[str, tuple[int, Callable[[str], Callable]]] = {"div": (4, _div_of_integers), "div_": (4, _div_of_integers)}
+
+
+def aten(name: str, version: int = 10) -> Callable:
+    """What ``torch.NAME(...)`` calls in a program of that version of the operators."""
+    if name in OLDER and version < OLDER[name][0]:
+        return OLDER[name][1](name)
     if name in ALWAYS and name not in SPECIAL and name != "floordiv":
         return ALWAYS[name]
     plain = PLAIN.get(name)

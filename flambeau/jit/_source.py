@@ -386,6 +386,7 @@ class Unit:
 
     def __init__(self, constants: list | None = None) -> None:
         self.constants = constants or []
+        self.version = 10  # of the operators: what a lower number means is in `_builtins.OLDER`
         self.functions: dict[str, Function] = {}
         self.classes: dict[str, Class] = {}
         self.sources: dict[str, str] = {}
@@ -411,7 +412,7 @@ class Unit:
     def operator(self, name: str) -> Callable:
         """``torch.NAME``."""
         if name not in self._operators:
-            self._operators[name] = _builtins.aten(name)
+            self._operators[name] = _builtins.aten(name, self.version)
         return self._operators[name]
 
     def custom(self, space: str, name: str) -> Callable:

@@ -10,7 +10,6 @@ import enum
 import io
 import os
 import pickle
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -203,7 +202,13 @@ def read(file: Any, map_location: Any, extra_files: dict | None) -> LoadedModule
         except unpickler.Refused as e:
             raise RuntimeError(f"torch.jit.load: {name} of the archive cannot be read: {e}") from None
 
+    if "constants.pkl" not in reader or "data.pkl" not in reader:
+        raise RuntimeError(
+            f"{archive.MISSING.format('constants.pkl')}\n"
+            "The file is no program: torch.load reads checkpoints, torch.jit.load what torch.jit.save wrote"
+        )
     unit = Unit()
+    unit.version = int(reader.read("version")) if "version" in reader else 3
     unit.constants = list(unpickled("constants.pkl", "constants", unit))
     texts = sorted(n for n in reader.records() if n.startswith("code/") and n.endswith(".py"))
     unit.define_all(
@@ -365,11 +370,6 @@ def _write(module: LoadedModule, unit: Unit, file: Any, name: str, extra_files: 
             writer.write(record, text.encode())
         for key, data in (extra_files or {}).items():
             writer.write(f"extra/{key}", data if isinstance(data, bytes) else data.encode())
-        writer.write("version", b"3\n")
+        writer.write("version", b"%d\n" % unit.version)
         writer.write("byteorder", b"little")
 
-
-def is_archive(file: Any) -> bool:
-    """Whether the zip holds code of TorchScript."""
-    with zipfile.ZipFile(file) as opened:
-        return any("/code/" in n for n in opened.namelist())
