@@ -1,8 +1,10 @@
 """``torch.jit``: programs recorded from Python, saved and run without its source.
 
 ``trace`` records the operators of a call. ``script`` returns something that behaves as the Python it was
-given, because it runs it: there is no second language here, so nothing that Python can do is refused, and
-only traced programs can be saved.
+given, because it runs it: nothing that Python can do is refused, and only traced programs can be saved.
+Files are archives of TorchScript: PyTorch reads what ``save`` writes, and ``load`` runs what PyTorch wrote,
+scripted
+or traced, its program checked word by word before.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import builtins
 import functools
 import inspect
+import textwrap
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +21,7 @@ from flambeau import _C
 from flambeau.futures import Future
 
 from ._archive import load, save
+from ._builtins import Error
 from ._module import (
     PythonScriptModule,
     RecursiveScriptModule,
@@ -27,10 +31,13 @@ from ._module import (
     TracedModule,
 )
 from ._program import torch_name
+from ._source import Unit
+from ._torchscript import LoadedModule, frozen_copy, operators_of
 from ._trace import TracerWarning, TracingCheckError, trace, trace_module
 
 __all__ = [
-    "Attribute", "Error", "Final", "Future", "RecursiveScriptModule", "ScriptFunction", "ScriptModule",
+    "Attribute", "CompilationUnit", "Error", "Final", "Future", "RecursiveScriptModule", "ScriptFunction",
+    "ScriptModule",
     "ScriptWarning", "TopLevelTracedModule", "TracedModule", "TracerWarning", "TracingCheckError",
     "annotate", "enable_onednn_fusion", "export", "export_opnames", "fork", "freeze", "ignore",
     "interface", "is_scripting", "is_tracing", "isinstance", "load", "onednn_fusion_enabled",
@@ -38,8 +45,6 @@ __all__ = [
     "script_if_tracing", "set_fusion_strategy", "strict_fusion", "trace", "trace_module", "unused",
     "wait",
 ]  # fmt: skip
-
-Error = RuntimeError
 
 
 class ScriptWarning(Warning):
@@ -91,6 +96,8 @@ def freeze(
             "Freezing is currently only implemented for modules in eval mode. Please call .eval() on your "
             "module before freezing."
         )
+    if builtins.isinstance(mod, LoadedModule):
+        return frozen_copy(mod)
     if not mod._programs:
         raise NotImplementedError("torch.jit.freeze: a scripted module runs its Python; trace it first")
     from ._program import TracedProgram
@@ -106,6 +113,36 @@ def freeze(
     for name in preserved_attrs or ():
         frozen.__dict__[name] = getattr(mod, name)
     return frozen
+
+
+class CompilationUnit:
+    """Functions of a TorchScript text: attributes by their names.
+
+    Raises
+    ------
+    RuntimeError
+        If the text says what no program may, or names what is not there.
+    """
+
+    def __init__(self, lang: str | None = None, _frames_up: int = 0) -> None:
+        self._unit = Unit()
+        if lang is not None:
+            self.define(lang)
+
+    def define(self, lang: str, rcb: Callable | None = None, _frames_up: int = 0) -> None:
+        """Add the functions of a text."""
+        self._unit.define(textwrap.dedent(lang))
+        self._unit.finish()
+
+    def __getattr__(self, attr: str) -> Any:
+        function = self.__dict__["_unit"].functions.get(attr) if "_unit" in self.__dict__ else None
+        if function is None:
+            raise AttributeError(f"'CompilationUnit' has no attribute '{attr}'")
+        return ScriptFunction(attr, function=function)
+
+    def get_functions(self) -> list[ScriptFunction]:
+        """All functions."""
+        return [getattr(self, name) for name in self._unit.functions]
 
 
 def optimize_for_inference(mod: ScriptModule, other_methods: list[str] | None = None) -> ScriptModule:
@@ -238,5 +275,7 @@ class optimized_execution(_Within):
 
 def export_opnames(m: ScriptModule) -> list[str]:
     """The operators of a traced module."""
+    if builtins.isinstance(m, LoadedModule):
+        return operators_of(m)
     names = {step[0] for program in m._programs.values() for step in program.steps}
     return sorted(map(torch_name, names))

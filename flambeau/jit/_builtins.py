@@ -1,6 +1,7 @@
 """What ``torch.NAME``, ``ops.prim.NAME`` and the bare names of a TorchScript program stand for.
 
-An operator there takes numbers, strings, lists and dictionaries as well as tensors: ``torch.add`` of two lists joins
+An operator there takes numbers, strings, lists and dictionaries as well as tensors: ``torch.add`` of two
+lists joins
 them. The tables here hold what is done without tensors; everything else is the operator of that name.
 """
 
@@ -55,7 +56,7 @@ def _percent(pattern: str, *values: Any) -> str:
 
 def raise_exception(message: str, kind: str | None = None) -> None:
     """``ops.prim.RaiseException``."""
-    raise Error(message if kind is None else f"{kind}: {message}")
+    raise Error(f"{kind or 'RuntimeError'}: {message}")
 
 
 def _warn(message: str, stacklevel: int = 2) -> None:
@@ -70,7 +71,9 @@ def _slice_list(values: Any, start: int | None = None, end: int | None = None, s
     return values[start:end:step]
 
 
-def _slice(x: fb.Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
+def _slice(
+    x: fb.Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Any:
     return x[(slice(None),) * (dim % x.dim()) + (slice(start, end, step),)]
 
 
@@ -140,7 +143,8 @@ PLAIN: dict[str, Callable] = {
     "mathremainder": math.remainder, "isnan": math.isnan, "isinf": math.isinf, "isfinite": math.isfinite,
     "divmod": divmod, "abs": abs, "add_": _extended, "mul_": op.imul, "all": all, "any": any, "sum": sum,
     "slice": _slice_list, "index": lambda values, x: values.index(x), "select": op.getitem, "sort": _sort,
-    "split": str.split, "copy": lambda x: x.copy(), "count": lambda x, v: x.count(v), "values": lambda d: list(d.values()),
+    "split": str.split, "copy": lambda x: x.copy(), "count": lambda x, v: x.count(v),
+    "values": lambda d: list(d.values()),
     "len": len, "lower": str.lower, "hash": hash, "list": list, "dict": _dict, "clear": lambda x: x.clear(),
     "unbind": list,
 }  # fmt: skip
@@ -153,16 +157,19 @@ ALWAYS: dict[str, Callable] = {
     "append": lambda values, x: _then(values, values.append(x)), "extend": lambda a, b: a.extend(b),
     "insert": lambda values, i, x: values.insert(i, x), "pop": _pop, "popitem": lambda d: d.popitem(),
     "remove": lambda values, x: values.remove(x), "reverse": lambda values: values.reverse(),
-    "keys": lambda d: list(d), "items": lambda d: list(d.items()), "get": lambda d, k, *other: d.get(k, *other),
+    "keys": lambda d: list(d), "items": lambda d: list(d.items()), "get": lambda d, k, *other: d.get(k,
+    *other),
     "setdefault": lambda d, k, v: d.setdefault(k, v), "update": lambda d, other: d.update(other),
     "format": _format, "percentFormat": _percent, "str": text_of, "warn": _warn, "ord": ord, "chr": chr,
     "hex": hex, "oct": oct, "bin": bin, "find": _find, "rfind": _rfind, "Int": int, "Float": float,
-    "Bool": bool, "Complex": complex, "FloatImplicit": float, "IntImplicit": int, "ScalarImplicit": lambda x: x.item(),
+    "Bool": bool, "Complex": complex, "FloatImplicit": float, "IntImplicit": int,
+    "ScalarImplicit": lambda x: x.item(),
     "ComplexImplicit": complex, "size": lambda x, *dim: x.size(*dim) if dim else list(x.size()),
     "stride": lambda x, *dim: x.stride(*dim) if dim else list(x.stride()), "dim": lambda x: x.dim(),
     "__range_length": lambda low, high, step: len(range(low, high, step)),
     "__derive_index": lambda i, start, step: start + i * step, "is_scripting": lambda: True,
-    "_unwrap_optional": lambda x: x, "device": lambda kind: fb.device(kind), "_get_tracing_state": lambda: False,
+    "_unwrap_optional": lambda x: x, "device": lambda kind: fb.device(kind),
+    "_get_tracing_state": lambda: False,
     "tuple": tuple, "has_torch_function": lambda values: False, "wait": lambda future: future.wait(),
     "set_grad_enabled": lambda on: fb._C._set_grad_enabled(on),
     "floordiv": op.floordiv,
@@ -170,9 +177,9 @@ ALWAYS: dict[str, Callable] = {
 ALWAYS.update(
     {
         name: getattr(str, name)
-        for name in "upper lstrip rstrip strip splitlines join startswith endswith replace title capitalize "
-        "isdigit isalpha isupper islower isspace isalnum isdecimal isidentifier isnumeric isprintable istitle "
-        "center ljust rjust zfill partition rpartition expandtabs swapcase rsplit rindex".split()
+        for name in """upper lstrip rstrip strip splitlines join startswith endswith replace title capitalize
+        isdigit isalpha isupper islower isspace isalnum isdecimal isidentifier isnumeric isprintable istitle
+        center ljust rjust zfill partition rpartition expandtabs swapcase rsplit rindex""".split()
     }
 )
 
@@ -187,10 +194,12 @@ def _is(kind: str) -> Callable[[fb.Tensor], bool]:
 
 PRIM: dict[str, Callable] = {
     "NumToTensor": _to_tensor, "RaiseException": raise_exception, "Print": print,
-    "dtype": lambda x: number_of(x.dtype), "device": lambda x: x.device, "layout": lambda x: number_of(x.layout),
+    "dtype": lambda x: number_of(x.dtype), "device": lambda x: x.device,
+    "layout": lambda x: number_of(x.layout),
     "type": lambda device: device.type, "index": lambda device: device.index, "data": lambda x: x.data,
     "requires_grad": lambda x: x.requires_grad, "grad": lambda x: x.grad, "is_nested": lambda x: x.is_nested,
-    "is_cuda": _is("cuda"), "is_cpu": _is("cpu"), "is_xla": _is("xla"), "is_mps": _is("mps"), "is_meta": _is("meta"),
+    "is_cuda": _is("cuda"), "is_cpu": _is("cpu"), "is_xla": _is("xla"), "is_mps": _is("mps"),
+    "is_meta": _is("meta"),
     "is_xpu": _is("xpu"), "is_sparse": lambda x: x.is_sparse, "is_quantized": lambda x: x.is_quantized,
     "is_mkldnn": lambda x: False, "is_vulkan": lambda x: False, "itemsize": lambda x: x.itemsize,
     "nbytes": lambda x: x.nbytes, "name": lambda x: x.name, "id": id, "abs": abs,
@@ -204,7 +213,8 @@ ATTRIBUTES: dict[type, dict[str, Callable]] = {
     fb.Tensor: {
         "shape": ALWAYS["size"], "ndim": lambda x: x.dim(), "T": lambda x: x.T, "mT": lambda x: x.mT,
         "H": lambda x: x.H, "mH": lambda x: x.mH, "real": lambda x: x.real, "imag": lambda x: x.imag,
-        **{n: PRIM[n] for n in PRIM if n.startswith("is_") or n in ("dtype", "device", "layout", "grad", "data",
+        **{n: PRIM[n] for n in PRIM if n.startswith("is_") or n in ("dtype", "device", "layout", "grad",
+        "data",
                                                                     "requires_grad", "itemsize", "nbytes")},
     },
     fb.device: {"type": PRIM["type"], "index": PRIM["index"]},
@@ -214,7 +224,8 @@ ATTRIBUTES: dict[type, dict[str, Callable]] = {
 BARE: dict[str, Callable] = {
     "float": float, "int": int, "bool": bool, "complex": complex, "str": text_of, "range": range, "len": len,
     "sorted": sorted, "list": list, "dict": _dict, "tuple": tuple, "enumerate": enumerate, "zip": zip,
-    "abs": abs, "min": _least(min), "max": _least(max), "print": print, "round": PLAIN["round"], "pow": _power,
+    "abs": abs, "min": _least(min), "max": _least(max), "print": print, "round": PLAIN["round"],
+    "pow": _power,
     "all": all, "any": any, "ord": ord, "chr": chr, "hex": hex, "oct": oct, "bin": bin, "reversed": reversed,
     "hash": hash, "divmod": divmod, "sum": sum,
 }  # fmt: skip
@@ -274,10 +285,13 @@ def _index_put_(x: fb.Tensor, places: list, values: fb.Tensor, accumulate: bool 
 
 SPECIAL: dict[str, Callable] = {
     "to": _to, "slice": _slice, "_convolution": _convolution, "index": _index, "index_put_": _index_put_,
-    "type": lambda x, dtype: x.to(dtype_of(dtype)), "copy": lambda x, *_: x.clone(), "values": lambda x: x.values(), "is_floating_point": lambda x: x.is_floating_point(),
-    "type_as": lambda x, other: x.type_as(other), "item": lambda x: x.item(), "unbind": lambda x, dim=0: list(x.unbind(dim)),
+    "type": lambda x, dtype: x.to(dtype_of(dtype)), "copy": lambda x, *_: x.clone(),
+    "values": lambda x: x.values(), "is_floating_point": lambda x: x.is_floating_point(),
+    "type_as": lambda x, other: x.type_as(other), "item": lambda x: x.item(), "unbind": lambda x,
+    dim=0: list(x.unbind(dim)),
 }  # fmt: skip
-_LISTS = {"split", "split_with_sizes", "chunk", "tensor_split", "meshgrid", "broadcast_tensors", "hsplit", "vsplit",
+_LISTS = {"split", "split_with_sizes", "chunk", "tensor_split", "meshgrid", "broadcast_tensors", "hsplit",
+"vsplit",
           "unsafe_chunk", "unsafe_split", "nonzero_numpy", "where_list", "align_tensors"}  # fmt: skip
 
 
@@ -312,14 +326,14 @@ _LOSSES = {
     "multi_margin_loss": ("multi_margin_loss", "input", "target", "p", "margin", "weight", "reduction"),
 }  # fmt: skip
 _RENAMED = {"log_sigmoid": "logsigmoid", "grid_sampler": "grid_sample", "im2col": "unfold", "col2im": "fold"}
-_MODES = {"upsample_nearest": "nearest", "_upsample_nearest_exact": "nearest-exact", "upsample_linear": "linear",
+_MODES = {"upsample_nearest": "nearest", "_upsample_nearest_exact": "nearest-exact",
+"upsample_linear": "linear",
           "upsample_bilinear": "bilinear", "upsample_bicubic": "bicubic", "upsample_trilinear": "trilinear",
           "_upsample_bilinear": "bilinear", "_upsample_bicubic": "bicubic"}  # fmt: skip
 
 
 def _upsample(name: str) -> Callable | None:
-    stem, _, tail = name.rstrip("d123").partition("2d_aa")
-    mode = _MODES.get(stem.removesuffix("_aa").rstrip("d123"))
+    mode = _MODES.get(name.removesuffix("_aa")[:-2])  # without the 2d
     if mode is None:
         return None
     aligned = mode not in ("nearest", "nearest-exact")
@@ -345,12 +359,13 @@ SPECIAL["can_cast"] = lambda a, b: fb.can_cast(dtype_of(a), dtype_of(b))
 SPECIAL["result_type"] = lambda a, b: number_of(fb.result_type(a, b))
 SPECIAL["mse_loss"] = _with_names(*_LOSSES["mse_loss"])
 # Functions of the package that are no operators and that a program may call.
-_ALLOWED = """tensor as_tensor is_grad_enabled manual_seed is_autocast_enabled is_autocast_cpu_enabled initial_seed
-    numel is_complex is_floating_point is_nonzero is_conj is_neg is_signed is_inference get_default_dtype
-    resolve_conj resolve_neg zeros_like""".split()
+_ALLOWED = """tensor as_tensor is_grad_enabled manual_seed is_autocast_enabled is_autocast_cpu_enabled
+    initial_seed numel is_complex is_floating_point is_nonzero is_conj is_neg is_signed is_inference
+    get_default_dtype resolve_conj resolve_neg""".split()
 # Methods of tensors that reach beyond the program.
-_REFUSED = """numpy apply_ map_ map2_ register_hook register_post_accumulate_grad_hook share_memory_ storage set_
-    untyped_storage data_ptr pin_memory module_load as_subclass storage_type retain_grad refine_names align_to""".split()
+_REFUSED = """numpy apply_ map_ map2_ register_hook register_post_accumulate_grad_hook share_memory_ storage
+    set_ untyped_storage data_ptr pin_memory module_load as_subclass storage_type retain_grad refine_names
+    align_to""".split()
 
 
 def _functional(name: str) -> Callable | None:
@@ -395,7 +410,9 @@ def tensor_operator(name: str) -> Callable:
     if found is None:
 
         def missing(*_: Any, **__: Any) -> None:
-            raise NotImplementedError(f"the operator aten::{name} of a TorchScript program is not there in flambeau")
+            raise NotImplementedError(
+                f"the operator aten::{name} of a TorchScript program is not there in flambeau"
+            )
 
         return missing
     place = _DTYPE_AT.get(name)
@@ -419,7 +436,10 @@ def _div_of_integers(name: str) -> Callable:
     now = aten(name)
 
     def div(a: Any, b: Any, **kwargs: Any) -> Any:
-        both = [x.is_floating_point() or x.is_complex() if isinstance(x, fb.Tensor) else type(x) is float for x in (a, b)]
+        both = [
+            x.is_floating_point() or x.is_complex() if isinstance(x, fb.Tensor) else type(x) is float
+            for x in (a, b)
+        ]
         if kwargs or any(both) or not isinstance(a, fb.Tensor):
             return now(a, b, **kwargs)
         return now(a, b, rounding_mode="trunc")
@@ -428,7 +448,10 @@ def _div_of_integers(name: str) -> Callable:
 
 
 # What an operator did before a version of the operators changed it.
-OLDER: dict[str, tuple[int, Callable[[str], Callable]]] = {"div": (4, _div_of_integers), "div_": (4, _div_of_integers)}
+OLDER: dict[str, tuple[int, Callable[[str], Callable]]] = {
+    "div": (4, _div_of_integers),
+    "div_": (4, _div_of_integers),
+}
 
 
 def aten(name: str, version: int = 10) -> Callable:
@@ -445,11 +468,27 @@ def aten(name: str, version: int = 10) -> Callable:
 
     def either(*args: Any, **kwargs: Any) -> Any:
         for a in args[:2]:
-            if isinstance(a, Tensor) or (type(a) is list and a and isinstance(a[0], Tensor) and name not in _ON_LISTS):
+            if isinstance(a, Tensor) or (
+                type(a) is list and a and isinstance(a[0], Tensor) and name not in _ON_LISTS
+            ):
                 return on_tensors(*args, **kwargs)
         return plain(*args, **kwargs)
 
     return either
 
 
-_ON_LISTS = {"add", "add_", "mul", "slice", "index", "select", "copy", "count", "list", "clear", "eq", "ne", "sort"}
+_ON_LISTS = {
+    "add",
+    "add_",
+    "mul",
+    "slice",
+    "index",
+    "select",
+    "copy",
+    "count",
+    "list",
+    "clear",
+    "eq",
+    "ne",
+    "sort",
+}

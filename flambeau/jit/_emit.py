@@ -11,7 +11,7 @@ import flambeau as fb
 from flambeau import _C
 
 from . import _types
-from ._program import TracedProgram, put_together
+from ._program import TracedProgram
 from ._source import Unit
 from ._torchscript import LoadedModule, fill, module_class, new_module
 
@@ -66,8 +66,7 @@ class _Text:
         self.names: dict[int, str] = {}
         self.lines: list[str] = []
         self.signature: list[str] = []
-        leaves = [n for n in layout["inputs"]]
-        self._take_inputs(iter(leaves))
+        self._take_inputs(iter(layout["inputs"]))
         for slot, held in zip(layout["held"], program.held):
             constant = program.constants.get(held)
             self.names[slot] = (
@@ -124,7 +123,9 @@ class _Text:
             names = {0: "cpu"}
             kind_name = names.get(value[0])
             if kind_name is None:
-                raise NotImplementedError("torch.jit.save: a traced program that names a device other than the cpu")
+                raise NotImplementedError(
+                    "torch.jit.save: a traced program that names a device other than the cpu"
+                )
             return 'torch.device("cpu")'
         return repr(value)
 
@@ -163,7 +164,8 @@ class _Text:
         return f"[{', '.join(texts)}]"
 
     def _follows(self, value: int, dimension: int, factor: int) -> str:
-        """A number that was ``value`` and changes by ``factor`` with the size of a dimension of the inputs."""
+        """A number that was ``value`` and changes by ``factor`` with the size of a dimension of the
+        inputs."""
         which = next(i for i, s in enumerate(self.program.sizes) if len(s) > dimension)
         size = f"torch.size({self.leaf_names[which]}, {dimension})"
         rest = value - factor * self.program.sizes[which][dimension]
@@ -221,7 +223,10 @@ def _class_text(name: str, module: fb.nn.Module, kinds: dict[str, str], methods:
 
     lines = [f"class {name}(Module):", f"  __parameters__ = {names(module._parameters)}"]
     lines.append(f"  __buffers__ = {names(module._buffers)}")
-    attributes = {n: "NoneType" if t is None else "Tensor" for n, t in (*module._parameters.items(), *module._buffers.items())}
+    attributes = {
+        n: "NoneType" if t is None else "Tensor"
+        for n, t in (*module._parameters.items(), *module._buffers.items())
+    }
     attributes.update(training="bool", _is_full_backward_hook="Optional[bool]", **kinds)
     for key, kind in attributes.items():
         lines.append(f"  {key} : {kind}" if key.isidentifier() else f'  __annotations__["{key}"] = {kind}')

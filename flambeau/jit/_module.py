@@ -12,6 +12,7 @@ from typing import Any
 import flambeau as fb
 
 from ._program import TracedProgram
+from ._source import Function
 
 
 def source_of(function: Callable) -> str:
@@ -30,13 +31,22 @@ def no_graph(what: str) -> NotImplementedError:
 
 
 class ScriptFunction:
-    """A function that was traced (it runs its program) or scripted (it runs its Python)."""
+    """A function that was traced (it runs its program), scripted (it runs its Python) or compiled from a
+    text."""
 
     def __init__(
-        self, name: str, *, program: TracedProgram | None = None, original: Callable | None = None
+        self,
+        name: str,
+        *,
+        program: TracedProgram | None = None,
+        original: Callable | None = None,
+        function: Function | None = None,
     ) -> None:
         self.name = self.qualified_name = name
         self._program = program
+        if function is not None:
+            self._original = function
+            self._source = function.source + "\n"
         if original is not None:
             self._original = original
             self._source = source_of(original)  # the file may be gone later

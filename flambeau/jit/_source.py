@@ -1,7 +1,9 @@
 """TorchScript programs: their text checked and turned into functions.
 
-The text is Python's grammar with few words. It is parsed, every name, attribute and call in it is looked at, and what
-remains is compiled: a program can reach the operators, its own functions and classes, and nothing else. An attribute
+The text is Python's grammar with few words. It is parsed, every name, attribute and call in it is looked at,
+and what
+remains is compiled: a program can reach the operators, its own functions and classes, and nothing else. An
+attribute
 is read and a method called only where a class of the program declares it.
 """
 
@@ -37,7 +39,9 @@ class Argument:
 class Function:
     """A function or method of a program."""
 
-    def __init__(self, name: str, code: Callable, arguments: list[Argument], result: Type, source: str) -> None:
+    def __init__(
+        self, name: str, code: Callable, arguments: list[Argument], result: Type, source: str
+    ) -> None:
         self.name, self.run, self.arguments, self.result, self.source = name, code, arguments, result, source
 
     def declaration(self) -> str:
@@ -61,7 +65,8 @@ class Function:
         expected = self.arguments
         if len(args) > len(expected):
             raise RuntimeError(
-                f"{self.name}() expected at most {len(expected)} argument(s) but received {len(args)} argument(s). "
+                f"{self.name}() expected at most {len(expected)} argument(s) "
+                f"but received {len(args)} argument(s). "
                 f"Declaration: {self.declaration()}"
             )
         values = []
@@ -75,18 +80,22 @@ class Function:
                 continue
             else:
                 raise RuntimeError(
-                    f"{self.name}() is missing value for argument '{a.name}'. Declaration: {self.declaration()}"
+                    f"{self.name}() is missing value for argument '{a.name}'. "
+                    f"Declaration: {self.declaration()}"
                 )
             if not a.type.fits(value):
                 raise RuntimeError(
-                    f"{self.name}() Expected a value of type '{a.type}' for argument '{a.name}' but instead found "
-                    f"type '{type(value).__name__}'.\nPosition: {i}\nValue: {value}\nDeclaration: {self.declaration()}"
+                    f"{self.name}() Expected a value of type '{a.type}' for argument '{a.name}' "
+                    "but instead found "
+                    f"type '{type(value).__name__}'.\nPosition: {i}\nValue: {value}\n"
+                    f"Declaration: {self.declaration()}"
                 )
             values.append(a.type.taken(value))
         for name in kwargs:
             if all(a.name != name for a in expected[len(args) :]):
                 raise RuntimeError(
-                    f"Unknown keyword argument '{name}' for operator '{self.name}'. Schema: {self.declaration()}"
+                    f"Unknown keyword argument '{name}' for operator '{self.name}'. "
+                    f"Schema: {self.declaration()}"
                 )
         return values
 
@@ -138,7 +147,7 @@ class Instance:
 # ---------------------------------------------------------------- what compiled text calls
 def _attribute(value: Any, name: str) -> Any:
     kind = getattr(type(value), "_script_class", None)
-    if kind is None or name not in kind.attributes and name not in kind.constants:
+    if kind is None or (name not in kind.attributes and name not in kind.constants):
         known = next((names for kinds, names in _builtins.ATTRIBUTES.items() if isinstance(value, kinds)), {})
         if name in known:
             return known[name](value)
@@ -169,7 +178,9 @@ def _method(value: Any, name: str) -> Callable:
 def _is_a(value: Any, kinds: tuple[Type | type, ...]) -> bool:
     for kind in kinds:
         if isinstance(kind, Type):
-            strict = kind.name in ("int", "float") and type(value) is not {"int": int, "float": float}[kind.name]
+            strict = (
+                kind.name in ("int", "float") and type(value) is not {"int": int, "float": float}[kind.name]
+            )
             if not strict and kind.fits(value):
                 return True
         elif isinstance(value, kind):
@@ -194,14 +205,19 @@ def _items(value: Any) -> Any:
 
 _NAMES: dict[str, Any] = {
     "__attribute": _attribute, "__set": _set_attribute, "__method": _method, "__isinstance": _is_a,
-    "__number": _as_number, "__items": _items, "__new": _new, "inf": float("inf"), "nan": float("nan"), "infj": complex(0, float("inf")),
+    "__number": _as_number, "__items": _items, "__new": _new, "inf": float("inf"), "nan": float("nan"),
+    "infj": complex(0, float("inf")),
 }  # fmt: skip
 _DEF = "__def_"  # how the names of compiled functions begin
-_STATEMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.If, ast.While, ast.For, ast.Return, ast.Pass,
+_STATEMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.If, ast.While, ast.For, ast.Return,
+ast.Pass,
                ast.Assert, ast.Break, ast.Continue, ast.With, ast.Raise, ast.Delete)  # fmt: skip
-_EXPRESSIONS = (ast.Name, ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Subscript, ast.Slice, ast.Call, ast.Attribute,
-                ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.ListComp, ast.DictComp, ast.comprehension,
-                ast.Starred, ast.JoinedStr, ast.FormattedValue, ast.keyword, ast.operator, ast.unaryop, ast.boolop,
+_EXPRESSIONS = (ast.Name, ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Subscript, ast.Slice, ast.Call,
+ast.Attribute,
+                ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.ListComp, ast.DictComp,
+                ast.comprehension,
+                ast.Starred, ast.JoinedStr, ast.FormattedValue, ast.keyword, ast.operator, ast.unaryop,
+                ast.boolop,
                 ast.cmpop, ast.expr_context, ast.withitem)  # fmt: skip
 
 
@@ -215,13 +231,16 @@ def dotted(node: ast.expr) -> str:
 
 
 class _Compile(ast.NodeTransformer):
-    """Replaces every name that is no local variable by what it stands for, and refuses what a program may not say."""
+    """Replaces every name that is no local variable by what it stands for, and refuses what a program may
+    not say."""
 
     def __init__(self, unit: Unit, file: str, locals_: set[str]) -> None:
         self.unit, self.file, self.locals = unit, file, locals_
 
     def refuse(self, node: ast.AST, why: str) -> RuntimeError:
-        return RuntimeError(f"{why}:\n  File \"{self.file}\", line {getattr(node, 'lineno', 0)}\n    {ast.unparse(node)}")
+        return RuntimeError(
+            f'{why}:\n  File "{self.file}", line {getattr(node, "lineno", 0)}\n    {ast.unparse(node)}'
+        )
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         if not isinstance(node, _STATEMENTS + _EXPRESSIONS):
@@ -249,14 +268,29 @@ class _Compile(ast.NodeTransformer):
         if root in self.locals:
             return None
         if root == "torch":
-            if rest in DTYPES or rest in FORMATS or rest in ("float", "double", "long", "half", "int", "short"):
+            if (
+                rest in DTYPES
+                or rest in FORMATS
+                or rest in ("float", "double", "long", "half", "int", "short")
+            ):
                 return ast.copy_location(ast.Constant(number_of(getattr(fb, rest))), node)
             if "." in rest:
                 space, _, name = rest.rpartition(".")
-                place = {"nn.functional": fb.nn.functional, "linalg": fb.linalg, "special": fb.special, "fft": fb.fft}
-                if space not in place or name.startswith("_") or not callable(getattr(place[space], name, None)):
+                place = {
+                    "nn.functional": fb.nn.functional,
+                    "linalg": fb.linalg,
+                    "special": fb.special,
+                    "fft": fb.fft,
+                }
+                if (
+                    space not in place
+                    or name.startswith("_")
+                    or not callable(getattr(place[space], name, None))
+                ):
                     raise self.refuse(node, f"undefined value {path}")
                 return self.known(getattr(place[space], name), node)
+            if rest.startswith("__") and rest not in _builtins.ALWAYS and rest not in _builtins.PLAIN:
+                raise self.refuse(node, f"undefined value {path}")
             return self.known(self.unit.operator(rest), node)
         if root == "ops":
             space, _, name = rest.partition(".")
@@ -287,7 +321,9 @@ class _Compile(ast.NodeTransformer):
         if name in ("annotate", "unchecked_cast", "isinstance", "uninitialized", "getattr"):
             return ast.copy_location(self.form(name, node), node)
         if isinstance(function, ast.Attribute) and function.attr == "__new__":
-            return ast.copy_location(ast.Call(ast.Name("__new", ast.Load()), [self.visit(function.value)], []), node)
+            return ast.copy_location(
+                ast.Call(ast.Name("__new", ast.Load()), [self.visit(function.value)], []), node
+            )
         if isinstance(function, ast.Attribute):
             path = dotted(function)
             target = self.global_value(path, function) if path else None
@@ -295,7 +331,9 @@ class _Compile(ast.NodeTransformer):
                 if function.attr.startswith("__") and not self.unit.has_method(function.attr):
                     raise self.refuse(node, "a method may not start with two underscores")
                 target = ast.Call(
-                    ast.Name("__method", ast.Load()), [self.visit(function.value), ast.Constant(function.attr)], []
+                    ast.Name("__method", ast.Load()),
+                    [self.visit(function.value), ast.Constant(function.attr)],
+                    [],
                 )
         else:
             target = self.visit(function)
@@ -315,7 +353,9 @@ class _Compile(ast.NodeTransformer):
             value, kinds = node.args
             each = kinds.elts if isinstance(kinds, (ast.Tuple, ast.List)) else [kinds]
             held = tuple(self.unit.kind(parse(k)) for k in each)
-            return ast.Call(ast.Name("__isinstance", ast.Load()), [self.visit(value), self.known(held, node)], [])
+            return ast.Call(
+                ast.Name("__isinstance", ast.Load()), [self.visit(value), self.known(held, node)], []
+            )
         kind, value = node.args
         number = {"int": int, "float": float, "bool": bool, "complex": complex}.get(parse(kind).name)
         inner = self.visit(value)
@@ -325,10 +365,14 @@ class _Compile(ast.NodeTransformer):
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
         parts = [
-            p if isinstance(p, ast.Constant) else ast.Call(self.known(_builtins.text_of, p), [self.visit(p.value)], [])
+            p
+            if isinstance(p, ast.Constant)
+            else ast.Call(self.known(_builtins.text_of, p), [self.visit(p.value)], [])
             for p in node.values
         ]
-        joined = ast.Call(ast.Attribute(ast.Constant(""), "join", ast.Load()), [ast.List(parts, ast.Load())], [])
+        joined = ast.Call(
+            ast.Attribute(ast.Constant(""), "join", ast.Load()), [ast.List(parts, ast.Load())], []
+        )
         return ast.copy_location(joined, node)
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
@@ -370,7 +414,9 @@ class _Compile(ast.NodeTransformer):
             raise self.refuse(node, "raise takes the call of an exception's class")
         message = self.visit(exc.args[0]) if exc.args else ast.Constant("")
         call = ast.Call(
-            self.known(_builtins.raise_exception, node), [message, ast.Constant(f"builtins.{exc.func.id}")], []
+            self.known(_builtins.raise_exception, node),
+            [message, ast.Constant(f"builtins.{exc.func.id}")],
+            [],
         )
         return ast.copy_location(ast.Expr(call), node)
 
@@ -433,7 +479,8 @@ class Unit:
         found = getattr(place, name, None)
         if found is None:
             raise RuntimeError(
-                f"Unknown builtin op: {space}::{name}.\nit belongs to a library that the program was written with"
+                f"Unknown builtin op: {space}::{name}.\n"
+                "it belongs to a library that the program was written with"
             )
         return found
 
@@ -493,7 +540,9 @@ class Unit:
                 trees.append(ast.parse(text, file))
             except (SyntaxError, ValueError) as e:
                 line = getattr(e, "lineno", 0)
-                raise RuntimeError(f"{e} here:\n  File \"{file}\", line {line}\n{getattr(e, 'text', '')}") from None
+                raise RuntimeError(
+                    f'{e} here:\n  File "{file}", line {line}\n{getattr(e, "text", "")}'
+                ) from None
             for node in trees[-1].body:
                 if isinstance(node, ast.ClassDef):
                     self._declare(node, prefix)
@@ -530,7 +579,9 @@ class Unit:
                 elif isinstance(target, ast.Name):
                     values[target.id] = ast.literal_eval(item.value)
             elif not isinstance(item, (ast.FunctionDef, ast.Pass)):
-                raise RuntimeError(f"a class of a program declares attributes and methods, not {ast.unparse(item)!r}")
+                raise RuntimeError(
+                    f"a class of a program declares attributes and methods, not {ast.unparse(item)!r}"
+                )
         if base == "NamedTuple":
             kind.python = NamedTuple(node.name, [(n, Any) for n in kind.attributes])
             kind.python._script_class = kind
@@ -566,14 +617,18 @@ class Unit:
         made = ast.FunctionDef(
             name=name,
             args=ast.arguments(
-                posonlyargs=[], args=[ast.arg(a.name) for a in arguments], vararg=None, kwonlyargs=[], kw_defaults=[],
-                kwarg=None, defaults=[ast.Name(self.hold(d.default), ast.Load()) for d in arguments if d.default is not ...],
+                posonlyargs=[], args=[ast.arg(a.name) for a in arguments], vararg=None, kwonlyargs=[],
+                kw_defaults=[],
+                kwarg=None, defaults=[ast.Name(self.hold(d.default),
+                ast.Load()) for d in arguments if d.default is not ...],
             ),
             body=body or [ast.Pass()], decorator_list=[], returns=None, type_params=[],
         )  # fmt: skip
         module = ast.fix_missing_locations(ast.Module([ast.copy_location(made, node)], []))
         space = self._globals
-        exec(compile(module, file, "exec"), space)  # of checked nodes, without builtins: see the head of this file
+        exec(
+            compile(module, file, "exec"), space
+        )  # of checked nodes, without builtins: see the head of this file
         code = space.pop(name)
         result = parse(node.returns) if node.returns is not None else TENSOR if _gives(node) else NONE
         return Function(node.name, code, arguments, result, source)

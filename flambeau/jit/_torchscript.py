@@ -1,11 +1,13 @@
 """Archives of TorchScript: PyTorch's files of scripted and traced modules, read and written.
 
-An archive is a zip: ``code/`` holds the text of classes and functions, ``data.pkl`` the objects, ``constants.pkl``
+An archive is a zip: ``code/`` holds the text of classes and functions, ``data.pkl`` the objects,
+``constants.pkl``
 the tensors that the text names, ``data/`` and ``constants/`` the bytes of storages.
 """
 
 from __future__ import annotations
 
+import ast
 import enum
 import io
 import os
@@ -17,7 +19,7 @@ import flambeau as fb
 from flambeau.serialization import archive, files, loading, options, pickler, unpickler
 
 from ._module import RecursiveScriptModule, ScriptModule, no_graph
-from ._source import Class, Function, Instance, Unit
+from ._source import Class, Function, Instance, Unit, dotted
 from ._types import Type
 
 _LISTS = ("build_intlist", "build_doublelist", "build_boollist", "build_tensorlist", "restore_type_tag")
@@ -47,7 +49,7 @@ class LoadedModule(RecursiveScriptModule):
         method = type(self)._script_class.methods.get(name)
         if method is None:
             raise NotImplementedError(
-                f"Module [{type(self).__name__}] is missing the required \"{name}\" function"
+                f'Module [{type(self).__name__}] is missing the required "{name}" function'
                 f"\n{self.original_name} defines {', '.join(type(self)._script_class.methods) or 'no method'}"
             )
         return method
@@ -96,18 +98,35 @@ def new_module(kind: type) -> LoadedModule:
     return module
 
 
-def fill(module: LoadedModule, state: dict[str, Any], parameters: dict[int, fb.nn.Parameter]) -> None:
-    """Give a module its attributes; ``parameters`` are those already made, by the tensor they were made from."""
+Place = tuple  # where a tensor lies and how: what makes two tensors of a file one
+
+
+def _place(tensor: fb.Tensor) -> Place:
+    return tensor.data_ptr(), tuple(tensor.shape), tuple(tensor.stride()), tensor.dtype
+
+
+def fill(module: LoadedModule, state: dict[str, Any], parameters: dict[Place, fb.nn.Parameter]) -> None:
+    """Give a module its attributes. ``parameters`` are those already made: where a list names one again (the
+    flat
+    weights of recurrent layers) it is the same, and follows what is done to it.
+    """
     kind = type(module)._script_class
+
+    def known(value: Any) -> Any:
+        if isinstance(value, list):
+            value[:] = [known(v) for v in value]
+        return (
+            parameters.get(_place(value), value) if isinstance(value, fb.Tensor) and value.numel() else value
+        )
+
     for name, value in state.items():
         if name == "_is_full_backward_hook":
             continue
+        value = known(value)
         if name in kind.parameters:
             if isinstance(value, fb.Tensor) and not isinstance(value, fb.nn.Parameter):
-                made = parameters.get(id(value))
-                if made is None:
-                    made = parameters[id(value)] = fb.nn.Parameter(value.detach(), value.requires_grad)
-                value = made
+                value = fb.nn.Parameter(value.detach(), value.requires_grad)
+                parameters[_place(value)] = value
             module._parameters[name] = value
         elif name in kind.buffers:
             module._buffers[name] = value
@@ -124,8 +143,7 @@ class _Unpickler(unpickler.Unpickler):
     def __init__(self, reader: Any, unit: Unit, persistent: Callable[[Any], Any]) -> None:
         super().__init__(reader, {}, persistent)
         self.unit = unit
-        self.parameters: dict[int, fb.nn.Parameter] = {}
-        self.kept: list[Any] = []  # so that no id is used twice
+        self.parameters: dict[Place, fb.nn.Parameter] = {}
 
     def find(self, module: str, name: str) -> None:
         if module == "torch.jit._pickle" and name in _LISTS:
@@ -164,7 +182,6 @@ class _Unpickler(unpickler.Unpickler):
             if "__setstate__" in kind.methods:
                 kind.methods["__setstate__"].run(obj, state)
             elif isinstance(obj, LoadedModule):
-                self.kept.append(state)
                 fill(obj, state, self.parameters)
             else:
                 for name in kind.attributes:
@@ -238,6 +255,30 @@ def _bytes_of(reader: archive.Reader, record: str, size: int) -> Any:
     return data
 
 
+def frozen_copy(module: LoadedModule) -> LoadedModule:
+    """A copy whose parameters take no gradients any more."""
+    stream = io.BytesIO()
+    write(module, stream)
+    stream.seek(0)
+    made = read(stream, None, None)
+    for parameter in made.parameters():
+        parameter.requires_grad_(False)
+    return made
+
+
+def operators_of(module: LoadedModule) -> list[str]:
+    """The operators that the program of a module names."""
+    found = set()
+    for text in type(module)._unit.sources.values():
+        for node in ast.walk(ast.parse(text)):
+            path = dotted(node.func) if isinstance(node, ast.Call) else ""
+            if path.startswith("torch.") and path.count(".") == 1:
+                found.add("aten::" + path[6:])
+            elif path.startswith("ops."):
+                found.add(path[4:].replace(".", "::"))
+    return sorted(found)
+
+
 # ---------------------------------------------------------------- writing
 class _Call:
     """Written as the call of a name."""
@@ -247,7 +288,8 @@ class _Call:
 
 
 class _Member:
-    """Written as a member of an Enum: PyTorch calls its class with the value itself, not with a tuple of it."""
+    """Written as a member of an Enum: PyTorch calls its class with the value itself, not with a tuple of
+    it."""
 
     def __init__(self, path: str, value: Any) -> None:
         self.path, self.value = path, value
@@ -337,13 +379,16 @@ class _Written:
                 made.state = self.value(method.run(value), method.result)
             else:
                 for name, type_ in kind.attributes.items():
-                    present = value.__dict__.get(name) if name in value.__dict__ else getattr(value, name, None)
+                    present = (
+                        value.__dict__.get(name) if name in value.__dict__ else getattr(value, name, None)
+                    )
                     made.state[name] = self.value(present, type_)
         return self.done[id(value)]
 
 
 def write(module: LoadedModule, f: Any, extra_files: dict | None = None) -> None:
-    """Write an archive that PyTorch and :func:`read` read; a file of that name is replaced when it is whole."""
+    """Write an archive that PyTorch and :func:`read` read; a file of that name is replaced when it is
+    whole."""
     unit = type(module)._unit
     if isinstance(f, (str, os.PathLike)):
         name = os.path.splitext(os.path.basename(os.fspath(f)))[0] or "archive"
@@ -372,4 +417,3 @@ def _write(module: LoadedModule, unit: Unit, file: Any, name: str, extra_files: 
             writer.write(f"extra/{key}", data if isinstance(data, bytes) else data.encode())
         writer.write("version", b"%d\n" % unit.version)
         writer.write("byteorder", b"little")
-

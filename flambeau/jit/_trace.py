@@ -192,8 +192,7 @@ def _parameter_names(function: Callable, args: tuple, kwargs: dict) -> list[str]
         bound = inspect.signature(target).bind(*args, **kwargs)
     except (TypeError, ValueError):
         return []
-    plain = all(isinstance(v, fb.Tensor) for v in bound.arguments.values())
-    return list(bound.arguments) if plain else []
+    return list(bound.arguments)
 
 
 def _state_names(module: fb.nn.Module) -> dict[int, str]:

@@ -23,7 +23,8 @@ _PLAIN: dict[str, Callable[[Any], bool]] = {
     "Any": lambda v: True,
 }
 _SAME = {"None": "NoneType", "Optional": "Optional", "device": "Device", "torch.Tensor": "Tensor",
-         "Scalar": "number", "Number": "number", "List": "List", "list": "List", "Dict": "Dict", "dict": "Dict",
+         "Scalar": "number", "Number": "number", "List": "List", "list": "List", "Dict": "Dict", "dict":
+         "Dict",
          "Tuple": "Tuple", "tuple": "Tuple", "torch.device": "Device", "torch.dtype": "int", "dtype": "int",
          "BroadcastingList1": "List", "BroadcastingList2": "List", "BroadcastingList3": "List"}  # fmt: skip
 
