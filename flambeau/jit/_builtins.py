@@ -286,9 +286,10 @@ def _index_put_(x: fb.Tensor, places: list, values: fb.Tensor, accumulate: bool 
 SPECIAL: dict[str, Callable] = {
     "to": _to, "slice": _slice, "_convolution": _convolution, "index": _index, "index_put_": _index_put_,
     "type": lambda x, dtype: x.to(dtype_of(dtype)), "copy": lambda x, *_: x.clone(),
+    "alias": lambda x: x.view(x.shape), "unfold": lambda x, *args: x.unfold(*args),
     "values": lambda x: x.values(), "is_floating_point": lambda x: x.is_floating_point(),
-    "type_as": lambda x, other: x.type_as(other), "item": lambda x: x.item(), "unbind": lambda x,
-    dim=0: list(x.unbind(dim)),
+    "type_as": lambda x, other: x.type_as(other), "item": lambda x: x.item(),
+    "unbind": lambda x, dim=0: list(x.unbind(dim)),
 }  # fmt: skip
 _LISTS = {"split", "split_with_sizes", "chunk", "tensor_split", "meshgrid", "broadcast_tensors", "hsplit",
 "vsplit",
@@ -357,7 +358,6 @@ SPECIAL["grid_sampler"] = _grid_sample
 SPECIAL["promote_types"] = lambda a, b: number_of(fb.promote_types(dtype_of(a), dtype_of(b)))
 SPECIAL["can_cast"] = lambda a, b: fb.can_cast(dtype_of(a), dtype_of(b))
 SPECIAL["result_type"] = lambda a, b: number_of(fb.result_type(a, b))
-SPECIAL["mse_loss"] = _with_names(*_LOSSES["mse_loss"])
 # Functions of the package that are no operators and that a program may call.
 _ALLOWED = """tensor as_tensor is_grad_enabled manual_seed is_autocast_enabled is_autocast_cpu_enabled
     initial_seed numel is_complex is_floating_point is_nonzero is_conj is_neg is_signed is_inference
@@ -383,7 +383,7 @@ def _lookup(name: str) -> Callable | None:
         return SPECIAL[name]
     if name in _LOSSES:
         return _with_names(*_LOSSES[name])
-    found = registry.resolve(name)
+    found = registry.resolve(name) or registry.resolve(f"nn_{name}")
     if found is None and name in _ALLOWED:
         found = getattr(fb, name)
     if found is None and not name.startswith("_"):

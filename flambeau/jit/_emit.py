@@ -17,6 +17,16 @@ from ._torchscript import LoadedModule, fill, module_class, new_module
 
 # Arguments that PyTorch's schema takes by name and the core's in order.
 _BY_NAME = {"gelu": {1: "approximate"}}
+_OTHER_NAMES = {"_bincount": ("bincount", {1: "minlength"})}
+
+
+# Operators whose first operand may be a number in the core and not in PyTorch, written another way.
+_REFLECTED: dict[str, Callable[[list[str]], tuple[str, list[str]]]] = {
+    "add": lambda parts: ("add", [parts[1], parts[0]] if parts[2:] in ([], ["alpha=1"]) else parts),
+    "mul": lambda parts: ("mul", [parts[1], parts[0]]),
+    "sub": lambda parts: ("rsub", [parts[1], parts[0]]),
+    "div": lambda parts: ("mul", [f"torch.reciprocal({parts[1]})", parts[0]]),
+}
 
 
 def _keywords(step_name: str) -> dict[int, str]:
@@ -134,15 +144,22 @@ class _Text:
         changes = {}
         for step, place, inner, dimension, factor in program.varying:
             changes.setdefault((step, place), []).append((inner, dimension, factor))
+        needed = self._needed()
         for index, (name, arguments, given, inplace, results, is_list) in enumerate(program.steps):
+            if not needed[index]:
+                continue
             space, _, plain = name.rpartition("::")
             plain = plain.partition(".")[0]
             function = plain if space in ("", "nn") else f"{space}_{plain}"
             by_name = _keywords(name)
+            if function in _OTHER_NAMES:
+                function, by_name = _OTHER_NAMES[function]
             parts = []
             for place, argument in enumerate(arguments):
                 text = self._varied(argument, changes.get((index, place)))
                 parts.append(f"{by_name[place]}={text}" if place in by_name else text)
+            if arguments and arguments[0][0] in ("int", "float") and function in _REFLECTED:
+                function, parts = _REFLECTED[function](parts)
             if given and not inplace:
                 parts += [f"out={self.names[g]}" for g in given if g >= 0]
             for r in results:
@@ -151,6 +168,19 @@ class _Text:
             targets = [f"_{r}" if r >= 0 else f"_unused{index}_{i}" for i, r in enumerate(results)]
             left = f"{', '.join(targets)}{',' if is_list else ''} = " if targets else ""
             self.lines.append(f"    {left}torch.{function}{'_' if inplace else ''}({', '.join(parts)})")
+
+    def _needed(self) -> list[bool]:
+        """Which steps lead to a result, or write."""
+        wanted = set(self.program.layout["outputs"])
+        needed = []
+        for _, arguments, given, inplace, results, _ in reversed(self.program.steps):
+            keep = inplace or bool(given) or not results or any(r in wanted for r in results)
+            needed.append(keep)
+            if keep:
+                for kind, value in arguments:
+                    wanted.update([value] if kind == "tensor" else value if kind == "tensors" else ())
+                wanted.update(given)
+        return needed[::-1]
 
     def _varied(self, argument: list, changes: list | None) -> str:
         if not changes:

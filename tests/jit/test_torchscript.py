@@ -12,6 +12,7 @@ import pytest
 
 import flambeau as torch
 from flambeau import nn
+from flambeau.nn import functional as F
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "jit"
 X = torch.linspace(-1, 1, 32).view(2, 1, 4, 4)
@@ -243,6 +244,29 @@ def test_traced_programs_are_torchscript(tmp_path):
         [sys.executable, "-c", program, str(tmp_path / "traced.pt")], capture_output=True, text=True
     )
     assert "layers.0.bias" in out.stdout
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: F.elu(x, 0.5),
+        lambda x: x.unfold(2, 2, 1),
+        lambda x: 1.0 + x - (2.0 - x) * 3,
+        lambda x: torch.bincount(x.long().flatten().abs(), minlength=4),
+        lambda x: F.interpolate(x, scale_factor=1.5, mode="bicubic"),
+        lambda x: F.grid_sample(x, torch.zeros(2, 3, 3, 2), align_corners=False),
+        lambda x: torch.stft(x.flatten(), 8, 4, return_complex=True).abs(),
+        lambda x: torch.linalg.vector_norm(x, 2, 1),
+        lambda x: torch.fft.rfft(x).abs(),
+        lambda x: x.clone().index_fill_(1, torch.tensor([0]), 3.0),
+        lambda x: F.cross_entropy(x[:, 0, 0], torch.tensor([1, 0]), label_smoothing=0.1),
+        lambda x: torch.where(x > 0, x.to(torch.float64), 1.0).type_as(x),
+    ],
+)
+def test_operators_of_traced_programs(function):
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.trace(function, (X,)), buffer)
+    torch.testing.assert_close(torch.jit.load(buffer)(X), function(X))
 
 
 def test_before_version_4_integers_were_divided_to_integers():
