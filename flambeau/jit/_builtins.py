@@ -296,37 +296,6 @@ _LISTS = {"split", "split_with_sizes", "chunk", "tensor_split", "meshgrid", "bro
           "unsafe_chunk", "unsafe_split", "nonzero_numpy", "where_list", "align_tensors"}  # fmt: skip
 
 
-def _with_names(function: str, *names: str) -> Callable:
-    """A loss, whose reduction is a number in programs."""
-
-    def call(*args: Any, **kwargs: Any) -> fb.Tensor:
-        given = {**dict(zip(names, args)), **kwargs}
-        if "reduction" in given:
-            given["reduction"] = ("none", "mean", "sum")[given["reduction"]]
-        return getattr(fb.nn.functional, function)(**given)
-
-    return call
-
-
-_LOSSES = {
-    "mse_loss": ("mse_loss", "input", "target", "reduction"),
-    "l1_loss": ("l1_loss", "input", "target", "reduction"),
-    "smooth_l1_loss": ("smooth_l1_loss", "input", "target", "reduction", "beta"),
-    "huber_loss": ("huber_loss", "input", "target", "reduction", "delta"),
-    "soft_margin_loss": ("soft_margin_loss", "input", "target", "reduction"),
-    "kl_div": ("kl_div", "input", "target", "reduction"),
-    "binary_cross_entropy": ("binary_cross_entropy", "input", "target", "weight", "reduction"),
-    "binary_cross_entropy_with_logits":
-        ("binary_cross_entropy_with_logits", "input", "target", "weight", "pos_weight", "reduction"),
-    "nll_loss": ("nll_loss", "input", "target", "weight", "reduction", "ignore_index"),
-    "nll_loss_nd": ("nll_loss", "input", "target", "weight", "reduction", "ignore_index"),
-    "nll_loss2d": ("nll_loss", "input", "target", "weight", "reduction", "ignore_index"),
-    "cross_entropy_loss":
-        ("cross_entropy", "input", "target", "weight", "reduction", "ignore_index", "label_smoothing"),
-    "multilabel_margin_loss": ("multilabel_margin_loss", "input", "target", "reduction"),
-    "multi_margin_loss": ("multi_margin_loss", "input", "target", "p", "margin", "weight", "reduction"),
-}  # fmt: skip
-_RENAMED = {"log_sigmoid": "logsigmoid", "grid_sampler": "grid_sample", "im2col": "unfold", "col2im": "fold"}
 _MODES = {"upsample_nearest": "nearest", "_upsample_nearest_exact": "nearest-exact",
 "upsample_linear": "linear",
           "upsample_bilinear": "bilinear", "upsample_bicubic": "bicubic", "upsample_trilinear": "trilinear",
@@ -349,12 +318,6 @@ def _upsample(name: str) -> Callable | None:
     return call
 
 
-def _grid_sample(x: fb.Tensor, grid: fb.Tensor, mode: int, padding: int, align: bool) -> fb.Tensor:
-    modes, paddings = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
-    return fb.nn.functional.grid_sample(x, grid, modes[mode], paddings[padding], align)
-
-
-SPECIAL["grid_sampler"] = _grid_sample
 SPECIAL["promote_types"] = lambda a, b: number_of(fb.promote_types(dtype_of(a), dtype_of(b)))
 SPECIAL["can_cast"] = lambda a, b: fb.can_cast(dtype_of(a), dtype_of(b))
 SPECIAL["result_type"] = lambda a, b: number_of(fb.result_type(a, b))
@@ -362,39 +325,24 @@ SPECIAL["result_type"] = lambda a, b: number_of(fb.result_type(a, b))
 _ALLOWED = """tensor as_tensor is_grad_enabled manual_seed is_autocast_enabled is_autocast_cpu_enabled
     initial_seed numel is_complex is_floating_point is_nonzero is_conj is_neg is_signed is_inference
     get_default_dtype resolve_conj resolve_neg""".split()
-# Methods of tensors that reach beyond the program.
-_REFUSED = """numpy apply_ map_ map2_ register_hook register_post_accumulate_grad_hook share_memory_ storage
+# What reaches beyond the program.
+_REFUSED = """from_file numpy apply_ map_ map2_ register_hook register_post_accumulate_grad_hook share_memory_ storage
     set_ untyped_storage data_ptr pin_memory module_load as_subclass storage_type retain_grad refine_names
     align_to""".split()
-
-
-def _functional(name: str) -> Callable | None:
-    found = getattr(fb.nn.functional, name, None)
-    home = getattr(found, "__module__", None) or ""
-    return found if callable(found) and home.partition(".")[0] in ("flambeau", "torch", "") else None
 
 
 def _lookup(name: str) -> Callable | None:
     from flambeau.ops import registry
 
-    if name.startswith("__"):
+    if name.startswith("__") or name in _REFUSED:
         return None
-    if name in SPECIAL:
-        return SPECIAL[name]
-    if name in _LOSSES:
-        return _with_names(*_LOSSES[name])
-    found = registry.resolve(name) or registry.resolve(f"nn_{name}")
+    found = SPECIAL.get(name) or registry.resolve(name) or registry.resolve(f"nn_{name}") or _upsample(name)
     if found is None and name in _ALLOWED:
         found = getattr(fb, name)
+    if found is None:
+        found = getattr(fb.ops.aten, name, None)
     if found is None and not name.startswith("_"):
-        plain = _RENAMED.get(name, name)
-        found = _functional(plain)
-    found = found or _upsample(name)
-    if found is None and name not in _REFUSED and not name.startswith("_"):
         found = getattr(fb.Tensor, name, None)
-    if not callable(found) and name.endswith("_") and _functional(name[:-1]):
-        inplace = _functional(name[:-1])
-        return lambda *args: inplace(*args, inplace=True)
     return found if callable(found) else None
 
 
