@@ -689,7 +689,32 @@ def _set_grad_dtype(self: Tensor, dtype: Any) -> None:
     self.__dict__["_grad_dtype"] = dtype
 
 
+_STORAGE_METHODS = """
+bfloat16 bool byte char complex_double complex_float double float half int long short float8_e4m3fn
+float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz cuda hpu mps byteswap pin_memory share_memory_ to type
+""".split()
+
+
+def _storage_method(name: str) -> Callable:
+    def method(*args: Any, **kwargs: Any) -> Any:
+        from .storage import METHODS
+
+        return METHODS[name](*args, **kwargs)
+
+    method.__name__ = name
+    return method
+
+
+def _complete_storage() -> None:
+    storage = _C.UntypedStorage
+    for name in _STORAGE_METHODS:
+        setattr(storage, name, _storage_method(name))
+    storage.from_buffer = staticmethod(_storage_method("from_buffer"))
+    storage.is_hpu, storage.filename = False, None
+
+
 def _complete() -> None:
+    _complete_storage()
     Tensor.grad_dtype = property(_grad_dtype, _set_grad_dtype)
     for name, function in _METHODS.items():
         setattr(Tensor, name, function)

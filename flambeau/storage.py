@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import flambeau as fb
@@ -271,6 +272,101 @@ class TypedStorage:
     def complex_double(self) -> TypedStorage:
         """The storage as complex128."""
         return self._to(fb.complex128)
+
+
+def _typed(dtype: str) -> Callable:
+    def converted(self: Any) -> TypedStorage:
+        wanted = getattr(fb, dtype)
+        made = fb.empty(0, dtype=fb.uint8).set_(self, 0, (self.nbytes(),), (1,)).to(wanted)
+        return TypedStorage(wrap_storage=made.untyped_storage(), dtype=wanted, _internal=True)
+
+    converted.__doc__ = f"The bytes as numbers of {dtype}."
+    return converted
+
+
+def _byteswap(self: Any, dtype: Any) -> None:
+    """Reverse the bytes of every element of `dtype`, in place; each part of a complex number by itself."""
+    size = dtype.itemsize // (2 if dtype.is_complex else 1)
+    whole = self.nbytes() // size * size
+    bytes_ = fb.empty(0, dtype=fb.uint8).set_(self, 0, (whole,), (1,))
+    bytes_.copy_(bytes_.view(-1, size).flip(1).reshape(-1))
+
+
+def _from_buffer(
+    buffer: Any, *, dtype: Any, byte_order: str = "native", count: int = -1, offset: int = 0
+) -> Any:
+    """A storage with a copy of the bytes of a buffer."""
+    view = memoryview(buffer).cast("B")[offset:]
+    view = view if count < 0 else view[: count * dtype.itemsize]
+    if len(view) % dtype.itemsize:
+        raise ValueError(
+            f"buffer length ({len(view)} bytes) after offset ({offset} bytes) must be a multiple of"
+            " element size "
+            f"({dtype.itemsize})"
+        )
+    made = UntypedStorage(len(view))
+    if len(view):
+        source = fb.frombuffer(bytearray(view), dtype=fb.uint8)
+        fb.empty(0, dtype=fb.uint8).set_(made, 0, (len(view),), (1,)).copy_(source)
+    if byte_order not in ("native", sys.byteorder):
+        _byteswap(made, dtype)
+    return made
+
+
+def _elsewhere(kind: str) -> Callable:
+    def moved(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
+        return _to(self, device=fb.device(kind) if device is None else fb.device(device))
+
+    moved.__doc__ = f"The storage on a device of type {kind}."
+    return moved
+
+
+def _to(self: Any, *, device: Any, non_blocking: bool = False) -> Any:
+    """The storage on a device; itself where it lies there."""
+    device = fb.device(device)
+    if device == self.device:
+        return self
+    made = fb.empty(0, dtype=fb.uint8).set_(self, 0, (self.nbytes(),), (1,))
+    return made.to(device, non_blocking=non_blocking).untyped_storage()
+
+
+def _type(self: Any, dtype: str | None = None, non_blocking: bool = False) -> Any:
+    """The name of the storage's type; with `dtype` the bytes as numbers of it."""
+    if dtype is None:
+        return "torch.storage.UntypedStorage"
+    name = dtype if isinstance(dtype, str) else dtype.__name__
+    kinds = {name: kind for kind, name in CLASS_OF.items()}
+    return _typed(kinds[name.rpartition(".")[2]])(self)
+
+
+def _pin_memory(self: Any, device: Any = "cuda") -> Any:
+    """A page-locked copy, which only machines with an accelerator have."""
+    raise RuntimeError("Cannot access accelerator device when none is available.")
+
+
+def _share_memory_(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """Move the bytes to memory that other processes can see."""
+    fb.empty(0, dtype=fb.uint8).set_(self, 0, (self.nbytes(),), (1,)).share_memory_()
+    return self
+
+
+_TYPED = {
+    "bfloat16": "bfloat16", "bool": "bool", "byte": "uint8", "char": "int8", "complex_double": "complex128",
+    "complex_float": "complex64", "double": "float64", "float": "float32", "half": "float16", "int": "int32",
+    "long": "int64", "short": "int16", "float8_e4m3fn": "float8_e4m3fn",
+    "float8_e4m3fnuz": "float8_e4m3fnuz", "float8_e5m2": "float8_e5m2", "float8_e5m2fnuz": "float8_e5m2fnuz",
+}  # fmt: skip
+# what untyped storages have beyond the core's
+METHODS: dict[str, Callable] = {
+    **{name: _typed(dtype) for name, dtype in _TYPED.items()},
+    **{kind: _elsewhere(kind) for kind in ("cuda", "hpu", "mps")},
+    "byteswap": _byteswap,
+    "from_buffer": _from_buffer,
+    "pin_memory": _pin_memory,
+    "share_memory_": _share_memory_,
+    "to": _to,
+    "type": _type,
+}
 
 
 def _rebuild(untyped: Any, dtype: Any) -> TypedStorage:

@@ -5,5 +5,6 @@ api_version = "2.13.0"
 debug = False
 cuda = None
 hip = None
+rocm = None
 xpu = None
 git_version = "Unknown"

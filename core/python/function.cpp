@@ -27,8 +27,11 @@ std::map<Key, std::unique_ptr<Group>>& groups() {
 }
 
 // ---------------------------------------------------------------- named results
-std::unordered_map<const Op*, PyTypeObject*>& result_types() {
-    static auto* m = new std::unordered_map<const Op*, PyTypeObject*>;
+struct ResultTypes {
+    PyTypeObject *made, *out;  // of fresh results, and of those written into out=
+};
+std::unordered_map<const Op*, ResultTypes>& result_types() {
+    static auto* m = new std::unordered_map<const Op*, ResultTypes>;
     return *m;
 }
 
@@ -44,9 +47,9 @@ PyObject* named_repr(PyObject* self) {
     return PyUnicode_FromString(text.c_str());
 }
 
-PyTypeObject* make_result_type(const Op& op, PyObject* module) {
+PyTypeObject* make_result_type(const Op& op, PyObject* module, const char* ending) {
     const Schema& s = op.schema;
-    const std::string name = (s.space.empty() || s.space == "nn" ? "" : s.space + "_") + s.name;
+    const std::string name = (s.space.empty() || s.space == "nn" ? "" : s.space + "_") + s.name + ending;
     if (PyObject* known = PyObject_GetAttrString(module, name.c_str())) return reinterpret_cast<PyTypeObject*>(known);
     PyErr_Clear();
     auto* full = new std::string("torch.return_types." + name);  // the type keeps pointing at it
@@ -86,7 +89,7 @@ PyObject* wrap_given(const Op& op, const Call& call) {
     if (op.schema.return_kinds.size() == 1) return Py_NewRef(call.out);
     const auto found = result_types().find(&op);
     if (found == result_types().end()) return PySequence_Tuple(call.out);
-    Ref r = checked(PyStructSequence_New(found->second));
+    Ref r = checked(PyStructSequence_New(found->second.out));
     for (Py_ssize_t i = 0; i < list_size(call.out); ++i)
         PyStructSequence_SetItem(r.get(), i, Py_NewRef(list_item(call.out, i)));
     return r.detach();
@@ -294,7 +297,7 @@ PyObject* wrap_results(const Op& op, Frame& f) {
     }
     const auto found = result_types().find(&op);
     if (found == result_types().end()) return wrap_tuple(f.result, f.n);
-    Ref r = checked(PyStructSequence_New(found->second));
+    Ref r = checked(PyStructSequence_New(found->second.made));
     for (int i = 0; i < f.n; ++i) PyStructSequence_SetItem(r.get(), i, checked(wrap(std::move(f.result[i]))).detach());
     return r.detach();
 }
@@ -329,7 +332,8 @@ void init_ops(PyObject* module) {
     add_object(module, "return_types", returns);
     for (const auto& op : Registry::get().all()) {
         const Schema& s = op->schema;
-        if (s.returns.size() > 1 && !s.returns[0].empty()) result_types()[op.get()] = make_result_type(*op, returns);
+        if (s.returns.size() > 1 && !s.returns[0].empty())
+            result_types()[op.get()] = {make_result_type(*op, returns, ""), make_result_type(*op, returns, "_out")};
         if (op->as_function) add_signature(*op, s.name, Form::Function);
         if (op->as_method) add_signature(*op, s.name, Form::Method);
         if (op->has_inplace) add_signature(*op, s.name + "_", Form::Inplace);

@@ -43,6 +43,11 @@ __all__ = [
 ]
 
 
+def variable(*args: Any, **kwargs: Any) -> Any:
+    """Removed: `torch.tensor` makes what it made."""
+    raise RuntimeError("torch.autograd.variable(...) is deprecated, use torch.tensor(...) instead")
+
+
 def is_view_replay_enabled() -> bool:
     """Tell whether views are made again by their operators rather than by strides: never."""
     return False

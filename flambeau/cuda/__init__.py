@@ -254,29 +254,10 @@ class device_of(device):
         super().__init__(obj.get_device() if obj.is_cuda else None)
 
 
-class Stream:
-    """A queue of work for a GPU."""
-
-    def __new__(cls, *_: Any, **__: Any) -> Stream:
-        return _refuse()
-
-
-class ExternalStream(Stream):
-    """A stream made outside."""
-
-
-class Event(Stream):
-    """A mark in a stream."""
-
-
-class CUDAGraph(Stream):
-    """Recorded work."""
-
-
 class StreamContext:
     """Context manager that chooses a stream; None chooses nothing."""
 
-    def __init__(self, stream: Stream | None) -> None:
+    def __init__(self, stream: Any) -> None:
         self.stream = stream
 
     def __enter__(self) -> None: ...
@@ -284,19 +265,23 @@ class StreamContext:
     def __exit__(self, *_: object) -> None: ...
 
 
-def stream(stream: Stream | None) -> StreamContext:
+def stream(stream: Any) -> StreamContext:
     """Context manager that chooses a stream."""
     return StreamContext(stream)
 
 
-def set_stream(stream: Stream) -> None:
+def set_stream(stream: Any) -> None:
     """Choose a stream."""
     if stream is not None:
         _refuse()
 
 
-_SUBMODULES = "amp graphs memory nvtx random sparse streams".split()
+_SUBMODULES = """
+amp gds graphs green_contexts jiterator memory nccl nvtx profiler random sparse streams tunable
+""".split()
 _HOMES = {
+    "streams": "CUDAGraph Event ExternalStream Stream",
+    "green_contexts": "GreenContext",
     "memory": """caching_allocator_alloc caching_allocator_delete caching_allocator_enable
         caching_allocator_disabled get_per_process_memory_fraction memory_stats_as_nested_dict
         reset_accumulated_memory_stats host_memory_stats host_memory_stats_as_nested_dict

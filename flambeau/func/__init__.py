@@ -2,12 +2,13 @@
 
 from .gradients import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, linearize, vjp
 from .module import functional_call, replace_all_batch_norm_modules_, stack_module_state
+from .rearrangement import rearrange
 from .vmapping import vmap
 
 __all__ = [
     "grad", "grad_and_value", "vmap", "replace_all_batch_norm_modules_", "functionalize", "hessian",
     "jacfwd", "jacrev", "jvp",
-    "linearize", "vjp", "functional_call", "stack_module_state", "debug_unwrap",
+    "linearize", "vjp", "functional_call", "stack_module_state", "debug_unwrap", "rearrange",
 ]  # fmt: skip
 
 

@@ -43,7 +43,7 @@ __all__ = [
     "interface", "is_scripting", "is_tracing", "isinstance", "load", "onednn_fusion_enabled",
     "optimize_for_inference", "optimized_execution", "run_frozen_optimizations", "save", "script",
     "script_if_tracing", "set_fusion_strategy", "strict_fusion", "trace", "trace_module", "unused",
-    "wait",
+    "wait", "CompilationUnit",
 ]  # fmt: skip
 
 
@@ -279,3 +279,13 @@ def export_opnames(m: ScriptModule) -> list[str]:
         return operators_of(m)
     names = {step[0] for program in m._programs.values() for step in program.steps}
     return sorted(map(torch_name, names))
+
+
+def __getattr__(name: str) -> object:
+    import importlib
+
+    if name == "CompilationUnit":
+        return importlib.import_module("._unit", __name__).CompilationUnit
+    if name == "frontend":
+        return importlib.import_module(".frontend", __name__)
+    raise AttributeError(f"module 'torch.jit' has no attribute '{name}'")

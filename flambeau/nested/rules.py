@@ -265,7 +265,7 @@ def _reduce(func: Callable, args: tuple, kwargs: dict) -> Any:
     kept = ragged if keepdim else ragged - sum(d < ragged for d in dims)
     if isinstance(result, fb.Tensor):
         return wrap(result, t, kept)
-    return type(result)._make(wrap(r, t, kept) for r in result)
+    return type(result)(wrap(r, t, kept) for r in result)
 
 
 @_rule("softmax", "log_softmax", "special_softmax", "special_log_softmax")

@@ -108,7 +108,7 @@ def linalg_lu_factor(A: fb.Tensor, *, pivot: bool = True) -> tuple:
     check_matrix(A, "torch.linalg.lu_factor")
     lu, pivots, info = core("linalg_lu_factor_ex")(A, pivot=pivot)
     _fail_at("torch.linalg.lu_factor", info, _NO_LU)
-    return _LU_RESULT(lu, pivots)
+    return _LU_RESULT((lu, pivots))
 
 
 @composite("linalg_ldl_factor(Tensor self, *, bool hermitian=False) -> (Tensor LD, Tensor pivots)", out=True)
@@ -117,7 +117,7 @@ def linalg_ldl_factor(input: fb.Tensor, *, hermitian: bool = False) -> tuple:
     check_square(input, "torch.linalg.ldl_factor")
     ld, pivots, info = core("linalg_ldl_factor_ex")(input, hermitian=hermitian)
     _fail_at("torch.linalg.ldl_factor", info, "The diagonal element {} of D is zero: the matrix is singular.")
-    return _LDL_RESULT(ld, pivots)
+    return _LDL_RESULT((ld, pivots))
 
 
 def _permutation(pivots: Any, size: int) -> Any:
@@ -160,7 +160,7 @@ def lu_unpack(
         eye = fb.eye(m, k, dtype=LU_data.dtype, device=LU_data.device)
         lower = LU_data[..., :, :k].tril(-1) + eye
         upper = LU_data[..., :k, :].triu()
-    return _UNPACKED(p, lower, upper)
+    return _UNPACKED((p, lower, upper))
 
 
 _LU = named("linalg_lu", "P L U")
@@ -171,7 +171,7 @@ def linalg_lu(A: fb.Tensor, *, pivot: bool = True) -> tuple:
     """P, L and U of ``A = P L U``; P is empty without pivoting."""
     check_matrix(A, "linalg.lu")
     lu, pivots, _ = core("linalg_lu_factor_ex")(A, pivot=pivot)
-    return _LU(*lu_unpack(lu, pivots, True, pivot))
+    return _LU(lu_unpack(lu, pivots, True, pivot))
 
 
 @composite(
@@ -243,9 +243,9 @@ def svd(input: fb.Tensor, some: bool = True, compute_uv: bool = True) -> tuple:
     if not compute_uv:
         m, n = input.shape[-2:]
         batch = input.shape[:-2]
-        return _SVD(input.new_zeros((*batch, m, m)), linalg_svdvals(input), input.new_zeros((*batch, n, n)))
+        return _SVD((input.new_zeros((*batch, m, m)), linalg_svdvals(input), input.new_zeros((*batch, n, n))))
     u, s, vh = core("linalg_svd")(input, full_matrices=not some)
-    return _SVD(u, s, vh.mH)
+    return _SVD((u, s, vh.mH))
 
 
 @composite('linalg_eigvalsh(Tensor self, str UPLO="L") -> Tensor', out=True)
@@ -268,7 +268,7 @@ _QR = named("qr", "Q R")
 @composite("qr(Tensor self, bool some=True) -> (Tensor Q, Tensor R)", method=True, out=True)
 def qr(input: fb.Tensor, some: bool = True) -> tuple:
     """`linalg.qr` under its old name."""
-    return _QR(*fb.linalg.qr(input, "reduced" if some else "complete"))
+    return _QR(fb.linalg.qr(input, "reduced" if some else "complete"))
 
 
 _SLOGDET = named("linalg_slogdet", "sign logabsdet")
@@ -283,13 +283,13 @@ def linalg_slogdet(A: fb.Tensor) -> tuple:
     places = fb.arange(1, pivots.shape[-1] + 1, device=pivots.device)
     exchanges = pivots.ne(places).sum(-1) % 2
     sign = diagonal.sgn().prod(-1) * (1 - 2 * exchanges)
-    return _SLOGDET(sign, diagonal.abs().log().sum(-1))
+    return _SLOGDET((sign, diagonal.abs().log().sum(-1)))
 
 
 @composite("slogdet(Tensor self) -> (Tensor sign, Tensor logabsdet)", method=True, out=True)
 def slogdet(input: fb.Tensor) -> tuple:
     """`linalg.slogdet`."""
-    return named("slogdet", "sign logabsdet")(*linalg_slogdet(input))
+    return named("slogdet", "sign logabsdet")(linalg_slogdet(input))
 
 
 @composite("logdet(Tensor self) -> Tensor", method=True)
@@ -626,7 +626,7 @@ def triangular_solve(
     solution = fb.linalg.solve_triangular(
         factor, input.expand(*batch, *input.shape[-2:]), upper=upper != transpose, unitriangular=unitriangular
     )
-    return _TRIANGULAR(solution, a.clone())
+    return _TRIANGULAR((solution, a.clone()))
 
 
 def _range_basis(a: fb.Tensor, q: int, niter: int, m: fb.Tensor | None) -> Any:

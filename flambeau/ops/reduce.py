@@ -294,7 +294,7 @@ def histogram(
         if bins <= 0:
             raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
         edges = _edges(flat, bins, *(range or (None, None)), "torch.histogram")
-    return _HISTOGRAM(_histogram(flat, [edges], weight, density), edges)
+    return _HISTOGRAM((_histogram(flat, [edges], weight, density), edges))
 
 
 _HISTOGRAMDD = named("histogramdd", "hist bin_edges")
@@ -339,7 +339,7 @@ def histogramdd(
         )
         for d, b in enumerate(per_dim)
     ]
-    return _HISTOGRAMDD(_histogram(points, edges, weight, density), tuple(edges))
+    return _HISTOGRAMDD((_histogram(points, edges, weight, density), tuple(edges)))
 
 
 @composite(

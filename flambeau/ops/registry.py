@@ -21,6 +21,7 @@ from typing import Any
 import flambeau as fb
 from flambeau import _C
 
+from ..return_types import out_type
 from .families import FAMILIES
 from .precision import follows_autocast
 
@@ -269,7 +270,7 @@ def write(out: Any, result: Any, name: str = "", results: int = 1) -> Any:
         for o, r in zip(out, result):
             write(o, r, name, len(result))
         made = tuple(out)
-        return getattr(type(result), "_make", type(result))(made)
+        return made if type(result) is tuple else out_type(type(result))(made)
     if out.device != result.device:
         raise RuntimeError(
             f"Expected all tensors to be on the same device, but found at least two devices, {result.device}"

@@ -94,7 +94,9 @@ def test_offsets_whose_bytes_overflow(offset, dtype):
         lambda: fb.tensor(0, dtype=dtype).set_(x.untyped_storage(), offset, ()),
         lambda: x.as_strided((1,), (1,), offset),
     ):
-        with pytest.raises(RuntimeError, match=r"Storage size calculation overflowed with sizes=\[|setStorage"):
+        with pytest.raises(
+            RuntimeError, match=r"Storage size calculation overflowed with sizes=\[|setStorage"
+        ):
             make()
     nothing = x.as_strided((0,), (1,), offset)
     assert nothing.numel() == 0 and nothing.clone().shape == (0,)

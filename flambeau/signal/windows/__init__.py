@@ -1,6 +1,7 @@
 """Window functions of M points, symmetric or (with ``sym=False``) periodic."""
 
-from ...ops.windows import (
+from . import windows as windows
+from .windows import (
     bartlett,
     blackman,
     cosine,
