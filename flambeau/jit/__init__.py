@@ -20,6 +20,7 @@ import flambeau as fb
 from flambeau import _C
 from flambeau.futures import Future
 
+from . import frontend as frontend
 from ._archive import load, save
 from ._builtins import Error
 from ._module import (
@@ -43,7 +44,7 @@ __all__ = [
     "interface", "is_scripting", "is_tracing", "isinstance", "load", "onednn_fusion_enabled",
     "optimize_for_inference", "optimized_execution", "run_frozen_optimizations", "save", "script",
     "script_if_tracing", "set_fusion_strategy", "strict_fusion", "trace", "trace_module", "unused",
-    "wait", "CompilationUnit",
+    "wait",
 ]  # fmt: skip
 
 
@@ -139,6 +140,10 @@ class CompilationUnit:
         if function is None:
             raise AttributeError(f"'CompilationUnit' has no attribute '{attr}'")
         return ScriptFunction(attr, function=function)
+
+    def find_function(self, name: str) -> ScriptFunction | None:
+        """A function by its name, None where there is none."""
+        return getattr(self, name.rpartition(".")[2], None)
 
     def get_functions(self) -> list[ScriptFunction]:
         """All functions."""
@@ -279,13 +284,3 @@ def export_opnames(m: ScriptModule) -> list[str]:
         return operators_of(m)
     names = {step[0] for program in m._programs.values() for step in program.steps}
     return sorted(map(torch_name, names))
-
-
-def __getattr__(name: str) -> object:
-    import importlib
-
-    if name == "CompilationUnit":
-        return importlib.import_module("._unit", __name__).CompilationUnit
-    if name == "frontend":
-        return importlib.import_module(".frontend", __name__)
-    raise AttributeError(f"module 'torch.jit' has no attribute '{name}'")

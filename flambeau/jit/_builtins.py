@@ -326,9 +326,9 @@ _ALLOWED = """tensor as_tensor is_grad_enabled manual_seed is_autocast_enabled i
     initial_seed numel is_complex is_floating_point is_nonzero is_conj is_neg is_signed is_inference
     get_default_dtype resolve_conj resolve_neg""".split()
 # What reaches beyond the program.
-_REFUSED = """from_file numpy apply_ map_ map2_ register_hook register_post_accumulate_grad_hook share_memory_ storage
-    set_ untyped_storage data_ptr pin_memory module_load as_subclass storage_type retain_grad refine_names
-    align_to""".split()
+_REFUSED = """from_file numpy apply_ map_ map2_ register_hook register_post_accumulate_grad_hook storage
+    share_memory_ set_ untyped_storage data_ptr pin_memory module_load as_subclass storage_type retain_grad
+    refine_names align_to""".split()
 
 
 def _lookup(name: str) -> Callable | None:
