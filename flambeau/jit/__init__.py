@@ -126,7 +126,7 @@ class CompilationUnit:
     """
 
     def __init__(self, lang: str | None = None, _frames_up: int = 0) -> None:
-        self._unit = Unit()
+        self.drop_all_functions()
         if lang is not None:
             self.define(lang)
 
@@ -139,7 +139,16 @@ class CompilationUnit:
         function = self.__dict__["_unit"].functions.get(attr) if "_unit" in self.__dict__ else None
         if function is None:
             raise AttributeError(f"'CompilationUnit' has no attribute '{attr}'")
-        return ScriptFunction(attr, function=function)
+        return self._made.setdefault(attr, ScriptFunction(attr, function=function))
+
+    def drop_all_functions(self) -> None:
+        """Forget all functions."""
+        self._unit = Unit()
+        self._made: dict[str, ScriptFunction] = {}
+
+    def create_function(self, qualified_name: str, graph: Any, shouldMangle: bool = False) -> Any:
+        """Raise: there are no graphs of TorchScript here."""
+        raise NotImplementedError("torch.jit.CompilationUnit.create_function: flambeau has no such graphs")
 
     def find_function(self, name: str) -> ScriptFunction | None:
         """A function by its name, None where there is none."""
