@@ -69,10 +69,10 @@ def __getattr__(name: str) -> Any:
             GradcheckError=checks.GradcheckError,
         )
         return globals()[name]
-    if name == "profiler":
+    if name in ("profiler", "profiler_legacy", "profiler_util"):
         import importlib
 
-        return importlib.import_module(".profiler", __name__)
+        return importlib.import_module("." + name, __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

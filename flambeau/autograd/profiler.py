@@ -5,7 +5,9 @@ Operators are seen where Python calls them, so what a backward runs appears as o
 
 from __future__ import annotations
 
+import itertools
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,147 +17,27 @@ import flambeau as fb
 
 from ..overrides import TorchFunctionMode
 from ..utils._contextlib import context_decorator
+from .profiler_util import EventList, FunctionEvent, FunctionEventAvg, MemRecordsAcc
 
-__all__ = ["profile", "record_function", "emit_nvtx", "emit_itt", "load_nvprof"]
+__all__ = [
+    "profile", "record_function", "emit_itt", "emit_nvtx", "load_nvprof", "EnforceUnique",
+    "parse_nvprof_trace", "KinetoStepTracker", "EventList", "FunctionEvent", "MemRecordsAcc",
+]  # fmt: skip
 
 _running: list[profile] = []
+_ids = itertools.count(1)
+_OWN = __file__.rpartition("autograd")[0]
 
 
-class FunctionEvent:
-    """One call: its name, start and end in microseconds, thread, shapes of its tensors, and the calls
-    inside."""
-
-    def __init__(self, name: str, start: float, shapes: list | None, parent: FunctionEvent | None) -> None:
-        self.name, self.start, self.end = name, start, start
-        self.thread = threading.get_ident()
-        self.input_shapes = shapes or []
-        self.cpu_parent = parent
-        self.cpu_children: list[FunctionEvent] = []
-        self.count = 1
-        if parent is not None:
-            parent.cpu_children.append(self)
-
-    @property
-    def key(self) -> str:
-        """The name, by which averages are taken."""
-        return self.name
-
-    @property
-    def cpu_time_total(self) -> float:
-        """Microseconds."""
-        return self.end - self.start
-
-    @property
-    def self_cpu_time_total(self) -> float:
-        """Microseconds less those of the calls inside."""
-        return self.cpu_time_total - sum(c.cpu_time_total for c in self.cpu_children)
-
-    cpu_time = cpu_time_total
-
-    def __repr__(self) -> str:
-        return f"<FunctionEvent name={self.name} cpu_time={self.cpu_time_total:.3f}us>"
-
-
-class FunctionEventAvg:
-    """All calls of one name together."""
-
-    def __init__(self, key: str) -> None:
-        self.key, self.count = key, 0
-        self.cpu_time_total = self.self_cpu_time_total = 0.0
-        self.input_shapes: list = []
-
-    def add(self, event: FunctionEvent) -> None:
-        """Count one more call."""
-        self.count += 1
-        self.cpu_time_total += event.cpu_time_total
-        self.self_cpu_time_total += event.self_cpu_time_total
-        self.input_shapes = event.input_shapes
-
-    @property
-    def cpu_time(self) -> float:
-        """Mean of a call, in microseconds."""
-        return self.cpu_time_total / max(self.count, 1)
-
-    def __repr__(self) -> str:
-        return f"<FunctionEventAvg key={self.key} cpu_time={self.cpu_time:.3f}us count={self.count}>"
-
-
-def _time(us: float) -> str:
-    if us >= 1e6:
-        return f"{us / 1e6:.3f}s"
-    return f"{us / 1e3:.3f}ms" if us >= 1e3 else f"{us:.3f}us"
-
-
-class EventList(list):
-    """Calls or their averages."""
-
-    def total_average(self) -> FunctionEventAvg:
-        """All of them together."""
-        total = FunctionEventAvg("Total")
-        for e in self:
-            total.add(e)
-        return total
-
-    @property
-    def self_cpu_time_total(self) -> float:
-        """Microseconds of all of them."""
-        return sum(e.self_cpu_time_total for e in self)
-
-    def table(
-        self,
-        sort_by: str | None = None,
-        row_limit: int = 100,
-        max_src_column_width: int = 75,
-        max_name_column_width: int = 55,
-        max_shapes_column_width: int = 80,
-        header: str | None = None,
-        top_level_events_only: bool = False,
-    ) -> str:
-        """A table, the rows in descending order of the attribute `sort_by` (such as
-        ``"self_cpu_time_total"``)."""
-        events = list(self)
-        if sort_by is not None:
-            events.sort(key=lambda e: getattr(e, sort_by), reverse=True)
-        total = self.self_cpu_time_total or 1.0
-        rows = [("Name", "Self CPU %", "Self CPU", "CPU total %", "CPU total", "CPU time avg", "# of Calls")]
-        for e in events[:row_limit] if row_limit >= 0 else events:
-            rows.append(
-                (
-                    e.key[:max_name_column_width],
-                    f"{100 * e.self_cpu_time_total / total:.2f}%",
-                    _time(e.self_cpu_time_total),
-                    f"{100 * e.cpu_time_total / total:.2f}%",
-                    _time(e.cpu_time_total),
-                    _time(e.cpu_time_total / max(e.count, 1)),
-                    str(e.count),
-                )
-            )
-        widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
-        line = "  ".join("-" * w for w in widths)
-        text = ["  ".join(c.rjust(w) for c, w in zip(r, widths)) for r in rows]
-        head = [header] if header else []
-        return "\n".join(
-            [*head, line, text[0], line, *text[1:], line, f"Self CPU time total: {_time(total)}", ""]
-        )
-
-    __str__ = table
-
-    def export_chrome_trace(self, path: str) -> None:
-        """Write the calls as a file for chrome://tracing."""
-        trace = [
-            {
-                "ph": "X",
-                "cat": "cpu_op",
-                "name": e.name,
-                "ts": e.start,
-                "dur": e.cpu_time_total,
-                "pid": 0,
-                "tid": e.thread,
-            }
-            for e in self
-        ]
-        with open(path, "w") as f:
-            json.dump({"traceEvents": trace, "displayTimeUnit": "ms"}, f)
+def _callers() -> list[str]:
+    """The frames of the program that called, innermost first, without those of this package."""
+    frame, found = sys._getframe(2), []
+    while frame is not None:
+        code = frame.f_code
+        if not code.co_filename.startswith(_OWN):
+            found.append(f"{code.co_filename}({frame.f_lineno}): {code.co_name}")
+        frame = frame.f_back
+    return found
 
 
 class _Watch(TorchFunctionMode):
@@ -209,8 +91,12 @@ class profile:
         experimental_config: Any = None,
         acc_events: bool = False,
         custom_trace_id_callback: Callable | None = None,
+        post_processing_timeout_s: float | None = None,
+        activities: Any = None,
     ) -> None:
-        self.enabled, self.record_shapes = enabled, record_shapes
+        self.enabled, self.record_shapes, self.with_stack = enabled, record_shapes, with_stack
+        self.custom_trace_id_callback, self.trace_id = custom_trace_id_callback, ""
+        self._paused = False
         self.function_events = EventList()
         self._open: list[FunctionEvent] = []
         self._mode = _Watch(self)
@@ -228,24 +114,54 @@ class profile:
             self._mode.__exit__(None, None, None)
             _running.remove(self)
 
-    def _begin(self, name: str, args: tuple = ()) -> FunctionEvent:
+    def _begin(self, name: str, args: tuple = (), user: bool = False) -> FunctionEvent | None:
+        if self._paused:
+            return None
         shapes = [list(a.shape) for a in args if isinstance(a, fb.Tensor)] if self.record_shapes else None
-        event = FunctionEvent(name, time.perf_counter() * 1e6, shapes, self._open[-1] if self._open else None)
+        stack = _callers() if self.with_stack else None
+        now = time.perf_counter() * 1e6
+        event = FunctionEvent(
+            next(_ids), name, threading.get_ident(), now, now, input_shapes=shapes, stack=stack,
+            is_user_annotation=user,
+        )  # fmt: skip
+        if self._open:
+            event.set_cpu_parent(self._open[-1])
+            self._open[-1].append_cpu_child(event)
         self._open.append(event)
         self.function_events.append(event)
         return event
 
-    def _finish(self, event: FunctionEvent) -> None:
-        event.end = time.perf_counter() * 1e6
-        self._open.remove(event)
+    def _finish(self, event: FunctionEvent | None) -> None:
+        if event is not None:
+            event.time_range.end = time.perf_counter() * 1e6
+            self._open.remove(event)
 
-    def key_averages(self, group_by_input_shape: bool = False, group_by_stack_n: int = 0) -> EventList:
+    def toggle_collection_dynamic(self, enabled: bool, activities: Any) -> None:
+        """Stop recording, or go on with it."""
+        self._paused = not enabled
+
+    def default_trace_id(self) -> str:
+        """A name for a recording that no other has."""
+        import uuid
+
+        return uuid.uuid4().hex.upper()
+
+    def create_trace_id(self) -> str:
+        """The name of a new recording, by the callback where there is one."""
+        make = self.custom_trace_id_callback or self.default_trace_id
+        self.trace_id = make()
+        return self.trace_id
+
+    def key_averages(
+        self,
+        group_by_input_shape: bool = False,
+        group_by_stack_n: int = 0,
+        group_by_overload_name: bool = False,
+    ) -> EventList:
         """Calls of the same name (and shapes) together."""
-        groups: dict[Any, FunctionEventAvg] = {}
-        for e in self.function_events:
-            key = (e.name, str(e.input_shapes)) if group_by_input_shape else e.name
-            groups.setdefault(key, FunctionEventAvg(e.name)).add(e)
-        return EventList(groups.values())
+        return self.function_events.key_averages(
+            group_by_input_shape, group_by_stack_n, group_by_overload_name
+        )
 
     def total_average(self) -> FunctionEventAvg:
         """All calls together."""
@@ -260,9 +176,19 @@ class profile:
         """A table of the averages."""
         return self.key_averages().table(sort_by, row_limit, **options)
 
-    def export_chrome_trace(self, path: str) -> None:
-        """Write the calls as a file for chrome://tracing."""
-        self.function_events.export_chrome_trace(path)
+    def export_chrome_trace(
+        self, path: str, metadata: dict | None = None, use_python_export: bool = False
+    ) -> None:
+        """Write the calls, and `metadata`, as a file for chrome://tracing."""
+        trace = {**(metadata or {}), "trace_id": self.trace_id, **self.function_events.chrome_trace()}
+        with open(path, "w") as f:
+            json.dump(trace, f)
+
+    def export_stacks(self, path: str, metric: str = "self_cpu_time_total") -> None:
+        """Write the time in each stack; needs ``with_stack=True``."""
+        if not self.with_stack:
+            raise AssertionError("export_stacks() requires with_stack=True")
+        self.function_events.export_stacks(path, metric)
 
     def __iter__(self) -> Iterator[FunctionEvent]:
         return iter(self.function_events)
@@ -283,7 +209,7 @@ class record_function:
 
     def __enter__(self) -> record_function:
         if _running:
-            self._event = _running[-1]._begin(self.name)
+            self._event = _running[-1]._begin(self.name, user=True)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -313,3 +239,57 @@ emit_itt = _needs_gpu("emit_itt")
 def load_nvprof(path: str) -> EventList:
     """Not there: nvprof files are not read."""
     raise NotImplementedError("flambeau.autograd.profiler.load_nvprof is not there yet")
+
+
+def parse_nvprof_trace(path: str) -> EventList:
+    """Not there: nvprof files are not read."""
+    raise NotImplementedError("flambeau.autograd.profiler.parse_nvprof_trace is not there yet")
+
+
+def kineto_available() -> bool:
+    """Whether the Kineto library is here: never; times come from the profiler of this package."""
+    return False
+
+
+class EnforceUnique:
+    """Raises where a key is seen twice."""
+
+    def __init__(self) -> None:
+        self.seen: set = set()
+
+    def see(self, *key: Any) -> None:
+        """Note a key."""
+        if key in self.seen:
+            raise RuntimeError("duplicate key: " + str(key))
+        self.seen.add(key)
+
+
+class KinetoStepTracker:
+    """The number of the training step, where several count: the largest of theirs."""
+
+    _current_step = 0
+    _step_dict: dict[str, int] = {}
+
+    @classmethod
+    def init_step_count(cls, requester: str) -> None:
+        """Somebody begins to count, from the step that this is."""
+        cls._step_dict[requester] = cls._current_step
+
+    @classmethod
+    def erase_step_count(cls, requester: str) -> bool:
+        """Somebody counts no more; False where they did not."""
+        return cls._step_dict.pop(requester, None) is not None
+
+    @classmethod
+    def increment_step(cls, requester: str) -> int:
+        """Somebody begins the next step; returns its number."""
+        if requester not in cls._step_dict:
+            cls.init_step_count(requester)
+        cls._step_dict[requester] += 1
+        cls._current_step = max(cls._step_dict.values())
+        return cls._current_step
+
+    @classmethod
+    def current_step(cls) -> int:
+        """The number of the step."""
+        return cls._current_step

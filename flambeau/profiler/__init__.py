@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
@@ -10,11 +11,17 @@ from enum import Enum
 from typing import Any
 
 from ..autograd import profiler as _base
-from ..autograd.profiler import record_function
+from ..autograd.profiler import kineto_available, record_function
+from . import itt
+from .execution_trace import ExecutionTraceObserver
 
 __all__ = [
+    "DeviceType",
+    "ExecutionTraceObserver",
     "ProfilerAction",
     "ProfilerActivity",
+    "itt",
+    "kineto_available",
     "profile",
     "record_function",
     "schedule",
@@ -38,6 +45,32 @@ class ProfilerAction(Enum):
     WARMUP = 1
     RECORD = 2
     RECORD_AND_SAVE = 3
+
+
+class DeviceType(Enum):
+    """Where work is done, by the numbers that traces have."""
+
+    CPU = 0
+    CUDA = 1
+    MKLDNN = 2
+    OPENGL = 3
+    OPENCL = 4
+    IDEEP = 5
+    HIP = 6
+    FPGA = 7
+    MAIA = 8
+    XLA = 9
+    Vulkan = 10
+    Metal = 11
+    XPU = 12
+    MPS = 13
+    Meta = 14
+    HPU = 15
+    VE = 16
+    Lazy = 17
+    IPU = 18
+    MTIA = 19
+    PrivateUse1 = 20
 
 
 def supported_activities() -> set[ProfilerActivity]:
@@ -80,16 +113,16 @@ def schedule(
 
 
 def tensorboard_trace_handler(
-    dir_name: str, worker_name: str | None = None, use_gzip: bool = False
+    dir_name: str, worker_name: str | None = None, use_gzip: bool = False, use_python_export: bool = False
 ) -> Callable:
-    """A handler for `on_trace_ready` that writes each recording into a folder."""
-    if use_gzip:
-        raise NotImplementedError("flambeau.profiler.tensorboard_trace_handler has no use_gzip yet")
+    """A handler for `on_trace_ready` that writes each recording into a folder, compressed if `use_gzip`."""
 
     def write(prof: profile) -> None:
         os.makedirs(dir_name, exist_ok=True)
         name = worker_name or f"{socket.gethostname()}_{os.getpid()}"
-        prof.export_chrome_trace(os.path.join(dir_name, f"{name}.{time.time_ns()}.pt.trace.json"))
+        prof.export_chrome_trace(
+            os.path.join(dir_name, f"{name}.{time.time_ns()}.pt.trace.json{'.gz' if use_gzip else ''}")
+        )
 
     return write
 
@@ -128,7 +161,11 @@ class profile:
         if not self.activities:
             raise AssertionError("No valid profiler activities found")
         self.schedule = schedule or (lambda step: ProfilerAction.RECORD)
-        self.on_trace_ready, self.record_shapes = on_trace_ready, record_shapes
+        self.on_trace_ready, self.record_shapes, self.with_stack = on_trace_ready, record_shapes, with_stack
+        self.execution_trace_observer = execution_trace_observer
+        self.custom_trace_id_callback = custom_trace_id_callback
+        self.preset_metadata: dict[str, Any] = {}
+        self._metadata: dict[str, Any] = {}
         self.step_num = 0
         self.current_action = self.schedule(0)
         self.profiler: _base.profile | None = None
@@ -138,16 +175,77 @@ class profile:
         """Start or stop recording as the schedule says."""
         wanted = self.current_action in (ProfilerAction.RECORD, ProfilerAction.RECORD_AND_SAVE)
         if wanted and not self._recording:
-            self.profiler = _base.profile(record_shapes=self.record_shapes)
-            self.profiler.__enter__()
+            self.prepare_trace()
+            self.start_trace()
         elif not wanted and self._recording:
             self._stop()
         self._recording = wanted
 
     def _stop(self) -> None:
         if self._recording:
-            self.profiler.__exit__(None, None, None)
+            self.stop_trace()
+
+    def prepare_trace(self) -> None:
+        """Make ready what `start_trace` starts."""
+        self.profiler = _base.profile(
+            record_shapes=self.record_shapes,
+            with_stack=self.with_stack,
+            custom_trace_id_callback=self.custom_trace_id_callback,
+        )
+        self.profiler.create_trace_id()
+        self._metadata = dict(self.preset_metadata)
+
+    def start_trace(self) -> None:
+        """Begin to record, whatever the schedule says."""
+        if self.profiler is None:
+            self.prepare_trace()
+        if self.execution_trace_observer is not None:
+            self.execution_trace_observer.start()
+        self.profiler.__enter__()
+        self._recording = True
+
+    def stop_trace(self) -> None:
+        """End the recording."""
+        if self._recording:
+            self._recorded().__exit__(None, None, None)
             self._recording = False
+            if self.execution_trace_observer is not None:
+                self.execution_trace_observer.stop()
+
+    def toggle_collection_dynamic(self, enable: bool, activities: Iterable[ProfilerActivity]) -> None:
+        """Stop recording, or go on with it, inside a recording."""
+        if ProfilerActivity.CPU in activities:
+            self._recorded().toggle_collection_dynamic(enable, activities)
+
+    def get_trace_id(self) -> str | None:
+        """The name of the recording; None before there is one."""
+        return None if self.profiler is None else self.profiler.trace_id
+
+    def set_custom_trace_id_callback(self, callback: Callable[[], str]) -> None:
+        """Have a function name the recordings that follow."""
+        self.custom_trace_id_callback = callback
+
+    def add_metadata(self, key: str, value: str) -> None:
+        """Write a text into the file of this recording."""
+        self._metadata[key] = str(value)
+
+    def add_metadata_json(self, key: str, value: str) -> None:
+        """Write a JSON value into the file of this recording."""
+        self._metadata[key] = json.loads(value)
+
+    def preset_metadata_json(self, key: str, value: str) -> None:
+        """Write a JSON value into the files of all recordings that follow."""
+        self.preset_metadata[key] = json.loads(value)
+
+    def export_stacks(self, path: str, metric: str = "self_cpu_time_total") -> None:
+        """Write the time in each stack; needs ``with_stack=True``."""
+        self._recorded().export_stacks(path, metric)
+
+    def export_memory_timeline(self, path: str, device: str | None = None) -> None:
+        """Raise: the memory of single calls is not recorded."""
+        raise NotImplementedError(
+            "flambeau.profiler.profile.export_memory_timeline is not there: memory is not recorded"
+        )
 
     def start(self) -> None:
         """Begin."""
@@ -187,10 +285,38 @@ class profile:
         """All calls."""
         return self._recorded().function_events
 
-    def key_averages(self, group_by_input_shape: bool = False, group_by_stack_n: int = 0) -> Any:
+    def key_averages(
+        self,
+        group_by_input_shape: bool = False,
+        group_by_stack_n: int = 0,
+        group_by_overload_name: bool = False,
+    ) -> Any:
         """Calls of the same name (and shapes) together."""
-        return self._recorded().key_averages(group_by_input_shape, group_by_stack_n)
+        return self._recorded().key_averages(group_by_input_shape, group_by_stack_n, group_by_overload_name)
 
-    def export_chrome_trace(self, path: str) -> None:
-        """Write the calls as a file for chrome://tracing."""
-        self._recorded().export_chrome_trace(path)
+    def export_chrome_trace(self, path: str, use_python_export: bool = False) -> None:
+        """Write the calls as a file for chrome://tracing, compressed where its name ends in ``.gz``."""
+        metadata = {
+            "record_shapes": int(self.record_shapes),
+            "with_stack": int(self.with_stack),
+            **self._metadata,
+        }
+        if not path.endswith(".gz"):
+            self._recorded().export_chrome_trace(path, metadata)
+            return
+        import gzip
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as folder:
+            plain = os.path.join(folder, "trace.json")
+            self._recorded().export_chrome_trace(plain, metadata)
+            with open(plain, "rb") as source, gzip.open(path, "wb") as target:
+                target.write(source.read())
+
+
+def __getattr__(name: str) -> Any:
+    if name == "profiler":  # the file in which PyTorch has these
+        import sys
+
+        return sys.modules[__name__]
+    raise AttributeError(f"module 'torch.profiler' has no attribute '{name}'")

@@ -52,20 +52,6 @@ def test_members_of_storages():
     assert s.clone().share_memory_().is_shared()
 
 
-def test_compilation_units():
-    unit = torch.jit.CompilationUnit(
-        "def f(x: Tensor) -> Tensor:\n    y = torch.relu(x)\n    return y * 2\n"
-        "def g(x: Tensor, n: Optional[int] = None) -> Tensor:\n    return f(x) if n is None else f(x) + n\n"
-    )
-    assert unit.g(torch.tensor([-1.0, 2.0]), 1).tolist() == [1, 5]
-    assert unit.find_function("f") is unit.f and len(unit.get_functions()) == 2
-    with pytest.raises(AttributeError, match="has no attribute 'h'"):
-        unit.h  # noqa: B018
-    unit.drop_all_functions()
-    assert unit.find_function("f") is None
-    assert issubclass(torch.jit.frontend.UnsupportedNodeError, torch.jit.frontend.NotSupportedError)
-
-
 def test_names_that_only_gpus_answer():
     cuda = torch.cuda
     assert not isinstance(1, cuda.Stream) and not cuda.green_contexts.SUPPORTED
@@ -82,4 +68,5 @@ def test_names_that_only_gpus_answer():
         cuda.jiterator._create_jit_fn("f")
     with pytest.raises(RuntimeError, match=r"torch\.autograd\.variable\(\.\.\.\) is deprecated"):
         torch.autograd.variable(torch.ones(1))
+    assert issubclass(torch.jit.frontend.UnsupportedNodeError, torch.jit.frontend.NotSupportedError)
     assert torch.signal.windows.windows.hann is torch.signal.windows.hann and torch.version.rocm is None
