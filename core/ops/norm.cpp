@@ -142,7 +142,10 @@ void check_batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const T
     const std::pair<const Tensor*, const char*> all[] = {
         {&mean, "running_mean"}, {&var, "running_var"}, {&w, "weight"}, {&b, "bias"}};
     for (const auto& [t, name] : all) {
-        if (t->defined()) check(t->numel() == c, name, " should contain ", c, " elements not ", t->numel());
+        if (t->defined()) {
+            check(t->numel() == c, name, " should contain ", c, " elements not ", t->numel());
+            check(t == &w || t == &b || t->dim() == 1, "TensorAccessor expected 1 dims but tensor has ", t->dim());
+        }
         else check(training || t == &w || t == &b, name, " must be defined in evaluation mode");
     }
     check(x.dim() > 1 || x.numel() == 0, "batch_norm expects an input of at least 2 dimensions, got ", x.dim());

@@ -102,3 +102,12 @@ def test_offsets_whose_bytes_overflow(offset, dtype):
     assert nothing.numel() == 0 and nothing.clone().shape == (0,)
     with pytest.raises(RuntimeError):
         nothing.resize_(3)
+
+
+def test_running_statistics_are_vectors():
+    x, ones, row = fb.randn(4, 3, 2, dtype=fb.float64), fb.ones(3, dtype=fb.float64), fb.ones(1, 3, dtype=fb.float64)
+    for training in (True, False):
+        for mean, var in ((row, ones), (ones, row)):
+            with pytest.raises(RuntimeError, match="TensorAccessor expected 1 dims but tensor has 2"):
+                fb.batch_norm(x, None, None, mean, var, training, 0.1, 1e-5, False)
+        assert fb.batch_norm(x, row, row, ones.clone(), ones, training, 0.1, 1e-5, False).shape == x.shape
