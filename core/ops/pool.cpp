@@ -455,7 +455,8 @@ Tensor gathered(const Tensor& g, const Tensor& indices) {
 Dims random_starts(double sample, int64_t in, int64_t out, int64_t k) {
     Dims r;
     const double alpha = out > 1 ? double(in - k) / double(out - 1) : 0;
-    for (int64_t i = 0; i + 1 < out; ++i) r.push_back(int64_t((double(i) + sample) * alpha) - int64_t(sample * alpha));
+    for (int64_t i = 0; i + 1 < out; ++i)  // a sample outside [0, 1) must not lead out of the input
+        r.push_back(std::clamp<int64_t>(int64_t((double(i) + sample) * alpha) - int64_t(sample * alpha), 0, in - k));
     r.push_back(in - k);
     return r;
 }
@@ -473,8 +474,10 @@ std::tuple<Tensor, Tensor> fractional_max(const Tensor& x, IntSpan kernel, IntSp
         s.in[3 - n + d] = x.sizes()[lead + d];
         s.out[3 - n + d] = output[d];
         s.kernel[3 - n + d] = kernel[d];
-        check(output[d] + kernel[d] - 1 <= s.in[3 - n + d], name, "(): pool ", side[3 - n + d], " ", kernel[d],
-              " too large relative to input ", side[3 - n + d], " ", s.in[3 - n + d]);
+        check(kernel[d] > 0 && output[d] >= 0, name, "(): kernel sizes have to be positive and output sizes not ",
+              "negative, but got ", kernel, " and ", output);
+        check(output[d] <= s.in[3 - n + d] && output[d] + kernel[d] - 1 <= s.in[3 - n + d], name, "(): pool ",
+              side[3 - n + d], " ", kernel[d], " too large relative to input ", side[3 - n + d], " ", s.in[3 - n + d]);
     }
     check(samples.dim() == 3 && samples.sizes()[2] == n, "Expect _random_samples of shape (N, C, ", n, ") but got ",
           samples.sizes());

@@ -219,7 +219,8 @@ Tensor one_for(const Tensor& t) {
 PyObject* tensor_backward(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names) {
     return guarded([&]() -> PyObject* {
         if (n || names || !is_exact_tensor(self) || override_state.modes) {
-            static PyObject* slow = import_attribute("flambeau._tensor", "_backward");
+            static PyObject* kept_slow = nullptr;
+            PyObject* const slow = kept_attribute(kept_slow, "flambeau._tensor", "_backward");
             Small<PyObject*, 8> all;
             all.push_back(self);
             for (Py_ssize_t i = 0; i < n + (names ? PyTuple_GET_SIZE(names) : 0); ++i) all.push_back(args[i]);

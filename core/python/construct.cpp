@@ -20,7 +20,8 @@ bool is_sequence(PyObject* o) {
 }
 
 DType dtype_of_array(PyObject* o) {  // of NumPy arrays and scalars
-    static PyObject* asarray = import_attribute("numpy", "asarray");
+    static PyObject* kept_asarray = nullptr;
+    PyObject* const asarray = kept_attribute(kept_asarray, "numpy", "asarray");
     const Ref array = checked(PyObject_CallOneArg(asarray, o));
     return tensor_from_array(array.get(), false).dtype();
 }
@@ -389,7 +390,8 @@ Tensor tensor_from(PyObject* data, DType dtype, Device device) {
         // A list of arrays of one shape is stacked by their memory, not by their elements.
         PyObject* first = list_item(data, 0);
         if (is_numpy_array(first) && sizes.size() > 1) {
-            static PyObject* stack = import_attribute("numpy", "stack");
+            static PyObject* kept_stack = nullptr;
+            PyObject* const stack = kept_attribute(kept_stack, "numpy", "stack");
             Ref whole(PyObject_CallOneArg(stack, data));
             if (whole) return converted(tensor_from_array(whole.get(), false), dtype, device);
             PyErr_Clear();

@@ -32,6 +32,9 @@ bool is_numpy_array(PyObject* o);
 bool is_numpy_scalar(PyObject* o);
 PyObject* numpy_if_loaded();                                       // borrowed; null when nobody imported NumPy yet
 PyObject* import_attribute(const char* module, const char* name);  // new reference; throws PythonError
+// The same, imported once; borrowed. No `static` that an import initializes: its lock would stay held while the import
+// lets other threads run, and these would wait for it with the interpreter's lock, which the import needs to go on.
+PyObject* kept_attribute(PyObject*& kept, const char* module, const char* name);
 Device default_device();
 extern thread_local int default_device_depth;  // > 0: something other than the CPU was asked for
 

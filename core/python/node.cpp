@@ -267,7 +267,8 @@ PyObject* next_functions(const Node& n) {
 }
 
 static PyObject* handle_for(PyObject* dict, PyObject* callable) {
-    static PyObject* handle_class = import_attribute("flambeau.utils.hooks", "RemovableHandle");
+    static PyObject* kept_handle_class = nullptr;
+    PyObject* const handle_class = kept_attribute(kept_handle_class, "flambeau.utils.hooks", "RemovableHandle");
     Ref handle = checked(PyObject_CallFunctionObjArgs(handle_class, dict, nullptr));
     const Ref id = checked(PyObject_GetAttrString(handle.get(), "id"));
     if (PyObject_SetItem(dict, id.get(), callable) < 0) throw PythonError{};
@@ -278,7 +279,8 @@ PyObject* register_node_hook(Node& n, PyObject* callable, HookKind kind) {
     auto& list = kind == HookKind::Pre ? n.need_hooks().pre : n.need_hooks().post;
     for (auto& h : list)
         if (auto* d = dynamic_cast<DictHook*>(h.get()); d && d->kind == kind) return handle_for(d->dict, callable);
-    static PyObject* ordered = import_attribute("collections", "OrderedDict");
+    static PyObject* kept_ordered = nullptr;
+    PyObject* const ordered = kept_attribute(kept_ordered, "collections", "OrderedDict");
     const Ref dict =
         checked(PyObject_CallNoArgs(ordered));  // RemovableHandle needs a dictionary that takes weak references
     list.push_back(Ptr<Hook>(new DictHook(dict.get(), kind)));

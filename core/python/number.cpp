@@ -190,6 +190,13 @@ PyObject* import_attribute(const char* module, const char* name) {
     const Ref m = checked(PyImport_ImportModule(module));
     return checked(PyObject_GetAttrString(m.get(), name)).detach();
 }
+PyObject* kept_attribute(PyObject*& kept, const char* module, const char* name) {
+    if (!kept) {
+        Ref found = checked(import_attribute(module, name));
+        if (!kept) kept = found.detach();
+    }
+    return kept;
+}
 
 void raise(PyObject* type, const std::string& text) {
     PyErr_SetString(type, text.c_str());

@@ -272,7 +272,8 @@ PyObject* array_from_tensor(const Tensor& t) {
     check(!t->conj,
           "Can't call numpy() on Tensor that has conjugate bit set. Use tensor.resolve_conj().numpy() instead.");
     check(!t->neg, "Can't call numpy() on Tensor that has negative bit set. Use tensor.resolve_neg().numpy() instead.");
-    static PyObject* asarray = import_attribute("numpy", "asarray");
+    static PyObject* kept_asarray = nullptr;
+    PyObject* const asarray = kept_attribute(kept_asarray, "numpy", "asarray");
     const Ref plain =
         checked(wrap(t.requires_grad() || (t->object && Py_TYPE(static_cast<PyObject*>(t->object)) != tensor_type)
                          ? shallow_copy(t, true)

@@ -105,9 +105,29 @@ def test_offsets_whose_bytes_overflow(offset, dtype):
 
 
 def test_running_statistics_are_vectors():
-    x, ones, row = fb.randn(4, 3, 2, dtype=fb.float64), fb.ones(3, dtype=fb.float64), fb.ones(1, 3, dtype=fb.float64)
+    x, ones, row = (
+        fb.randn(4, 3, 2, dtype=fb.float64),
+        fb.ones(3, dtype=fb.float64),
+        fb.ones(1, 3, dtype=fb.float64),
+    )
     for training in (True, False):
         for mean, var in ((row, ones), (ones, row)):
             with pytest.raises(RuntimeError, match="TensorAccessor expected 1 dims but tensor has 2"):
                 fb.batch_norm(x, None, None, mean, var, training, 0.1, 1e-5, False)
         assert fb.batch_norm(x, row, row, ones.clone(), ones, training, 0.1, 1e-5, False).shape == x.shape
+
+
+def test_windows_of_fractional_pools_stay_inside():
+    x = fb.arange(7.0 * 6 * 7).reshape(1, 1, 7, 6, 7)
+    for kernel in ((4, 3, -4), (0, 1, 1)):
+        with pytest.raises(RuntimeError, match="kernel sizes have to be positive"):
+            F.fractional_max_pool3d(x, kernel, output_size=(2, 4, 2))
+    for sample in (-1e9, 5.0, float("nan"), float("inf")):
+        samples = fb.full((1, 1, 3), sample)
+        _, at = F.fractional_max_pool3d(x, 2, output_size=3, return_indices=True, _random_samples=samples)
+        assert at.min() >= 0 and at.max() < x.numel()
+
+
+def test_upsample_takes_as_many_factors_as_dimensions():
+    with pytest.raises(RuntimeError, match="It is expected output_size equals to 3, but got size 0"):
+        fb._C._nn.upsample_trilinear3d(fb.ones(1, 1, 2, 2, 2), None, False, [])
