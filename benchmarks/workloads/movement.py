@@ -26,7 +26,7 @@ row("flip", lambda torch, a, b: lambda: a.flip(0))
 row("roll", lambda torch, a, b: lambda: a.roll(1000))
 row("repeat", lambda torch, a, b: lambda: a.repeat(3))
 row("repeat_interleave", lambda torch, a, b: lambda: a.repeat_interleave(2))
-row("pad", lambda torch, a, b: lambda: torch.nn.functional.pad(a, (10, 10)))
+row("pad", lambda torch, a, b: lambda: torch.nn.functional.pad(a, (10, 10)), (100_000, MIDDLE))
 row("a[::2] copied", lambda torch, a, b: lambda: a[::2].clone())
 row("a[mask]", lambda torch, a, b: (lambda m: lambda: a[m])(a > b), (SMALL, MIDDLE))
 row("a[mask] = 0", lambda torch, a, b: (lambda m: lambda: a.__setitem__(m, 0.0))(a > b))
@@ -46,6 +46,8 @@ def put(torch, a, b):
 
 
 row("a[index] = b", put)
+row("index_fill", lambda torch, a, b: (lambda i: lambda: a.index_fill(0, i, 1.0))(torch.randperm(a.numel())))
+row("index_copy", lambda torch, a, b: (lambda i: lambda: a.index_copy(0, i, b))(torch.randperm(a.numel())))
 row("sort", lambda torch, a, b: lambda: torch.sort(a)[0], (SMALL, MIDDLE))
 row("argsort", lambda torch, a, b: lambda: torch.argsort(a))
 row("stable sort", lambda torch, a, b: lambda: torch.sort(a, stable=True)[0])
@@ -62,6 +64,15 @@ row(
     lambda torch, a, b: (lambda n: lambda: list(torch.unique(n, return_inverse=True, return_counts=True)))(
         (a * 1000).long()
     ),
+)
+row(
+    "unique_consecutive",
+    lambda torch, a, b: (lambda n: lambda: torch.unique_consecutive(n))((a * 1000).long()),
+)
+row(
+    "bincount of many",
+    lambda torch, a, b: (lambda n: lambda: torch.bincount(n))((a * a.numel()).long()),
+    (SMALL, MIDDLE),
 )
 row("searchsorted", lambda torch, a, b: (lambda s: lambda: torch.searchsorted(s, b))(a.sort()[0]))
 row("bucketize", lambda torch, a, b: (lambda s: lambda: torch.bucketize(b, s))(a[:100].sort()[0]))
@@ -133,6 +144,23 @@ of_shape("outer", (1000,), lambda torch, a: lambda: torch.outer(a, a))
 of_shape("meshgrid", (1000,), lambda torch, a: lambda: list(torch.meshgrid(a, a, indexing="ij")))
 of_shape("unbind and stack", (100, 100), lambda torch, a: lambda: torch.stack(a.unbind(0), 1))
 of_shape("chunk and cat", SQUARE, lambda torch, a: lambda: torch.cat(a.chunk(10, 1), 0))
+
+
+def along(name, make):
+    """A workload on a matrix of 1000 x 1000 and rows of it in any order."""
+
+    @workload(GROUP, f"{name}, 1000x1000")
+    def prepare(torch):
+        return make(torch, torch.rand(SQUARE), torch.randperm(1000))
+
+
+along("a[index] = a", lambda torch, a, i: lambda: a.index_put((i,), a))
+along("a[:, index]", lambda torch, a, i: lambda: a[:, i])
+along("index_add(1)", lambda torch, a, i: lambda: a.index_add(1, i, a))
+along("index_copy(1)", lambda torch, a, i: lambda: a.index_copy(1, i, a))
+along("tril_indices", lambda torch, a, i: lambda: torch.tril_indices(1000, 1000))
+along("scatter(0)", lambda torch, a, i: (lambda j: lambda: a.scatter(0, j, a))(a.argsort(0)))
+along("avg_pool2d", lambda torch, a, i: lambda: torch.nn.functional.avg_pool2d(a[None], 3))
 
 
 def indexed(name, make):

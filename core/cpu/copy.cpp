@@ -89,7 +89,7 @@ bool copy_known(std::index_sequence<length...>, char* to, int64_t to_step, const
 void copy_strips(char* to, int64_t to_step, const char* from, int64_t from_step, int64_t n, int64_t bytes) {
     using Known = std::index_sequence<1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128, 256>;
     if (bytes <= 256 && copy_known(Known(), to, to_step, from, from_step, n, bytes)) return;
-    for (int64_t i = 0; i < n; ++i) std::memcpy(to + i * to_step, from + i * from_step, size_t(bytes));
+    for (int64_t i = 0; i < n; ++i) copy_bytes(to + i * to_step, from + i * from_step, bytes);
 }
 
 // Dimension 0 lies across the source, which is contiguous along dimension d.
@@ -150,15 +150,17 @@ bool copy_elements(IntSpan sizes, char* to, IntSpan to_strides, const char* from
     const int64_t n = w.size[0], strips = w.total / n, grain = std::max<int64_t>(1, kGrain / n);
     // f(to, from, strips, length): the strips shared out over the threads, or pieces of them where they are few.
     const auto each = [&](auto&& f) {
-        if (strips >= num_threads() || n < 2 * kGrain)
+        if (strips % num_threads() == 0 || strips >= 16 * num_threads() || n < kGrain)
             return parallel_for(strips, grain, [&](int64_t begin, int64_t end) {
                 w.steps(to, from, begin, end, [&](char* q, const char* p, int64_t count) { f(q, p, count, n); });
             });
-        w.steps(to, from, 0, strips, [&](char* q, const char* p, int64_t count) {
-            for (; count > 0; --count, q += w.step_to(), p += w.step_from())
-                parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
-                    f(q + begin * item, p + begin * w.from[0], 1, end - begin);
-                });
+        parallel_for(w.total, kGrain, [&](int64_t begin, int64_t end) {
+            while (begin < end) {
+                const int64_t strip = begin / n, at = begin % n, length = std::min(n - at, end - begin);
+                w.steps(to, from, strip, strip + 1,
+                        [&](char* q, const char* p, int64_t) { f(q + at * item, p + at * w.from[0], 1, length); });
+                begin += length;
+            }
         });
     };
     if (w.from[0] == item) {

@@ -1,6 +1,7 @@
 // Loops of cpu/copy.h, compiled once for each instruction set: elements of 4 and of 8 bytes, strides in elements.
 #pragma once
 #include <cstdint>
+#include <cstring>
 
 namespace fb::cpu {
 
@@ -12,7 +13,16 @@ struct CopyLoops {
     // to[i] = from[-i]
     void (*reverse4)(const uint32_t* from, uint32_t* to, int64_t n);
     void (*reverse8)(const uint64_t* from, uint64_t* to, int64_t n);
+    void (*bytes)(char* to, const char* from, int64_t n);  // apart from each other, at least a register of them
 };
 const CopyLoops& copy_loops();  // for this CPU
+
+// memcpy of the C library moves middling lengths by string instructions, which are slow where the two addresses differ
+// by little more than whole pages; the longest ones pass the caches.
+inline void copy_bytes(void* to, const void* from, int64_t n) {
+    constexpr int64_t kString = 1024, kPastCaches = int64_t(4) << 20;
+    if (n < kString || n >= kPastCaches) std::memcpy(to, from, size_t(n));
+    else copy_loops().bytes(static_cast<char*>(to), static_cast<const char*>(from), n);
+}
 
 }  // namespace fb::cpu

@@ -674,7 +674,7 @@ void copy_data(const Tensor& to, const Tensor& from) {
         parallel_for(to.numel(), 65536, [&](int64_t begin, int64_t end) {
             char* q[2] = {p[0] + begin * a, p[1] + begin * b};
             if (to.dtype() == source.dtype()) {
-                std::memcpy(q[0], q[1], size_t((end - begin) * a));
+                copy_bytes(q[0], q[1], (end - begin) * a);
                 return;
             }
             const int64_t st[2] = {a, b};

@@ -51,6 +51,49 @@ void each_line(IntSpan shape, int64_t dim, const std::array<char*, K>& base, con
     });
 }
 
+// Calls f(i, place) for every i in [0, n), where places(begin, count, room) gives the places, all in [low, high), of
+// [begin, begin + count), and before that, a block at a time, soon(place) where the places are `spread` over much
+// memory. Each thread has a range of the places, and there follows the order of i: what several values for a place
+// leave does not depend on threads. `cost`: what a call does, in elements.
+template <class Places, class Soon, class F>
+void each_by_place(int64_t n, int64_t low, int64_t high, int64_t cost, bool spread, Places&& places, Soon&& soon,
+                   F&& f) {
+    constexpr int64_t kBlock = 512;
+    const int64_t threads = n >= 64 && n * cost >= (spread || cost > 1 ? 1 << 15 : 1 << 18) ? num_threads() : 1;
+    const int64_t width = (high - low + threads - 1) / threads;
+    const auto chosen = position_loops().chosen;
+    parallel_for(threads, 1, [&](int64_t b, int64_t e) {
+        int64_t room[kBlock];
+        int32_t mine[kBlock + 16];
+        const int64_t first = low + b * width, last = std::min(high, low + e * width);
+        for (int64_t begin = 0; begin < n; begin += kBlock) {
+            const int64_t count = std::min(kBlock, n - begin);
+            const int64_t* const at = places(begin, count, room);
+            if (e - b == threads) {
+                for (int64_t i = 0; spread && i < count; ++i) soon(at[i]);
+                for (int64_t i = 0; i < count; ++i) f(begin + i, at[i]);
+                continue;
+            }
+            const int64_t found = chosen(at, count, first, last, mine);
+            for (int64_t i = 0; spread && i < found; ++i) soon(at[mine[i]]);
+            for (int64_t i = 0; i < found; ++i) f(begin + mine[i], at[mine[i]]);
+        }
+    });
+}
+inline constexpr int64_t kSpreadBytes = 512 << 10;  // more than this is not all in the second cache
+
+// The least and the largest of many positions.
+inline std::pair<int64_t, int64_t> extremes(const int64_t* at, int64_t n) {
+    std::pair<int64_t, int64_t> all{at[0], at[0]};
+    parallel_for(n, 65536, [&](int64_t b, int64_t e) {
+        int64_t low = at[b], high = at[b];
+        position_loops().extremes(at + b, e - b, &low, &high);
+#pragma omp critical(fb_extremes)
+        all = {std::min(all.first, low), std::max(all.second, high)};
+    });
+    return all;
+}
+
 // Calls f with a value whose type has this size: for moving elements without knowing what they are.
 template <class F>
 void by_item_size(size_t item, F&& f) {

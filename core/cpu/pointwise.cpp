@@ -13,11 +13,11 @@ namespace fb::cpu {
     namespace arch {                                                                                                \
     extern const Entries unary_arithmetic, unary_elementary, unary_integers, unary_others, activation_forward,      \
         activation_backward, activation_losses, binary_floats, binary_comparisons, binary_integers, binary_complex, \
-        binary_division, conversion_loops;                                                                          \
+        binary_division, conversion_loops, special_functions, special_complex;                                      \
     static const Entries* const all[] = {                                                                           \
-        &unary_arithmetic,    &unary_elementary,  &unary_integers,  &unary_others,       &activation_forward,       \
-        &activation_backward, &activation_losses, &binary_floats,   &binary_comparisons, &binary_integers,          \
-        &binary_complex,      &binary_division,   &conversion_loops};                                               \
+        &unary_arithmetic,    &unary_elementary,  &unary_integers,   &unary_others,       &activation_forward,      \
+        &activation_backward, &activation_losses, &binary_floats,    &binary_comparisons, &binary_integers,         \
+        &binary_complex,      &binary_division,   &conversion_loops, &special_functions,  &special_complex};        \
     }
 FB_KERNELS(baseline)
 #if defined(__x86_64__)

@@ -29,20 +29,28 @@ const PoolLoops& pool_loops() {
 
 namespace {
 
+// body(output, window, coordinates) for a row of a plane's outputs
+template <class B>
+void each_of_row(const PoolShape& s, int64_t row, B&& body) {
+    const int64_t z = row / s.out[1], y = row % s.out[1];
+    const PoolRange rz = pool_range(s, 0, z), ry = pool_range(s, 1, y);
+    for (int64_t x = 0; x < s.out[2]; x++) {
+        const PoolRange r[3] = {rz, ry, pool_range(s, 2, x)};
+        const int64_t o[3] = {z, y, x};
+        body(row * s.out[2] + x, r, o);
+    }
+}
 template <class B>
 void each_output(const PoolShape& s, B&& body) {
-    int64_t at = 0;
-    for (int64_t z = 0; z < s.out[0]; z++) {
-        const PoolRange rz = pool_range(s, 0, z);
-        for (int64_t y = 0; y < s.out[1]; y++) {
-            const PoolRange ry = pool_range(s, 1, y);
-            for (int64_t x = 0; x < s.out[2]; x++, at++) {
-                const PoolRange r[3] = {rz, ry, pool_range(s, 2, x)};
-                const int64_t o[3] = {z, y, x};
-                body(at, r, o);
-            }
-        }
-    }
+    for (int64_t row = 0; row < s.out[0] * s.out[1]; ++row) each_of_row(s, row, body);
+}
+// body(plane, row of its outputs): rows are shared out over the threads
+template <class B>
+void each_row(const PoolShape& s, int64_t planes, B&& body) {
+    const int64_t rows = s.out[0] * s.out[1], work = s.inputs() / std::max<int64_t>(1, rows);
+    parallel_for(planes * rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, work)), [&](int64_t b, int64_t e) {
+        for (; b < e; ++b) body(b / rows, b % rows);
+    });
 }
 template <class B>
 void each_input(const PoolShape& s, const PoolRange* r, B&& body) {
@@ -87,11 +95,11 @@ void visit_real(DType t, const char* name, F&& f) {
 void max_pool(DType t, const PoolShape& s, int64_t planes, const void* px, void* py, int64_t* indices) {
     visit_real(t, s.adaptive ? "adaptive_max_pool2d" : "max_pool2d", [&]<class T>(T) {
         using A = typename Wide<T>::type;
-        each_plane(planes, s.inputs(), [&](int64_t p) {
+        each_row(s, planes, [&](int64_t p, int64_t row) {
             const T* x = static_cast<const T*>(px) + p * s.inputs();
             T* y = static_cast<T*>(py) + p * s.outputs();
             int64_t* index = indices ? indices + p * s.outputs() : nullptr;
-            each_output(s, [&](int64_t at, const PoolRange* r, const int64_t*) {
+            each_of_row(s, row, [&](int64_t at, const PoolRange* r, const int64_t*) {
                 int64_t where = -1;
                 A most{};
                 each_input(s, r, [&](int64_t i) {
@@ -111,10 +119,10 @@ void max_pool(DType t, const PoolShape& s, int64_t planes, const void* px, void*
 void avg_pool(DType t, const PoolShape& s, int64_t planes, const void* px, void* py) {
     visit_real(t, s.adaptive ? "adaptive_avg_pool2d" : "avg_pool2d", [&]<class T>(T) {
         using A = typename Wide<T>::type;
-        each_plane(planes, s.inputs(), [&](int64_t p) {
+        each_row(s, planes, [&](int64_t p, int64_t row) {
             const T* x = static_cast<const T*>(px) + p * s.inputs();
             T* y = static_cast<T*>(py) + p * s.outputs();
-            each_output(s, [&](int64_t at, const PoolRange* r, const int64_t* o) {
+            each_of_row(s, row, [&](int64_t at, const PoolRange* r, const int64_t* o) {
                 A sum{};
                 each_input(s, r, [&](int64_t i) { sum += A(x[i]); });
                 y[at] = T(sum / A(pool_divisor(s, r, o)));

@@ -6,8 +6,12 @@ namespace fb::cpu {
 
 struct PositionLoops {
     bool (*all_within)(const int64_t* at, int64_t n, int64_t low, int64_t high);  // every index in [low, high)
-    int64_t (*count_true)(const uint8_t* mask, int64_t n);                        // bytes that are not zero
-    void (*float_keys)(float* line, int64_t n, uint32_t flip);                    // in place: sort_key(value) ^ flip
+    void (*extremes)(const int64_t* at, int64_t n, int64_t* low, int64_t* high);  // widens [*low, *high] to hold all
+    // Which of n values, n <= 512, lie in [low, high): their places in `at`, in order, into `to`, which has room for 16
+    // more. Returns how many.
+    int64_t (*chosen)(const int64_t* at, int64_t n, int64_t low, int64_t high, int32_t* to);
+    int64_t (*count_true)(const uint8_t* mask, int64_t n);      // bytes that are not zero
+    void (*float_keys)(float* line, int64_t n, uint32_t flip);  // in place: sort_key(value) ^ flip
     void (*double_keys)(double* line, int64_t n, uint64_t flip);
     int64_t (*first_below)(const uint32_t* keys, int64_t n, uint32_t limit);  // n where none is
 };

@@ -81,18 +81,26 @@ static void add_dim(int64_t* size, int64_t* stride, int& n, int64_t s, int64_t s
     stride[n++] = st;
 }
 
-ReducePlan make_plan(const Tensor& x, uint64_t dims) {
+ReducePlan make_plan(const Tensor& x, uint64_t dims, bool anyhow) {
     ReducePlan p;
     const int64_t item = int64_t(itemsize(x.dtype()));
+    Dims folded;
     for (size_t d = x.sizes().size(); d-- > 0;) {
         if (dims >> d & 1) {
             p.length *= x.sizes()[d];
-            add_dim(p.fold_size, p.fold_stride, p.folded, x.sizes()[d], x.strides()[d] * item);
+            folded.push_back(int64_t(d));
         } else {
             p.results *= x.sizes()[d];
             add_dim(p.kept_size, p.kept_stride, p.kept, x.sizes()[d], x.strides()[d] * item);
         }
     }
+    if (anyhow)  // from neighbours to what lies far apart; what is repeated last
+        std::stable_sort(folded.begin(), folded.end(), [&](int64_t a, int64_t b) {
+            const auto apart = [&](int64_t d) { return uint64_t(x.strides()[size_t(d)]) - 1; };
+            return apart(a) < apart(b);
+        });
+    for (const int64_t d : folded)
+        add_dim(p.fold_size, p.fold_stride, p.folded, x.sizes()[size_t(d)], x.strides()[size_t(d)] * item);
     return p;
 }
 
@@ -196,7 +204,7 @@ Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepd
     const bool narrow = type == DType::f64 && want == DType::f32 && f != Fold::moments;
     Tensor out = empty(shape, narrow ? want : type, x.device());
     if (out.is_meta()) return out;
-    ReducePlan plan = make_plan(x, dims);
+    ReducePlan plan = make_plan(x, dims, f != Fold::argmax && f != Fold::argmin);
     plan.param = param;
     if (!plan.results) return out;
     const char* in = static_cast<const char*>(x->data());

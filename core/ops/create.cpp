@@ -1,5 +1,6 @@
 // Making, copying and converting tensors.
 #include <cmath>
+#include <numeric>
 #include <cstring>
 #include "autograd/back.h"
 #include "base/parallel.h"
@@ -401,6 +402,27 @@ Tensor resize_(const Tensor& self, IntSpan size, std::optional<MemoryFormat>) {
     return self;
 }
 
+// Rows and columns of the elements on a diagonal and below or above it, a row of the matrix after another.
+Tensor triangle_indices(int64_t rows, int64_t columns, int64_t offset, bool upper) {
+    check(rows >= 0 && columns >= 0, "a triangle needs sizes that are not negative, got ", rows, " and ", columns);
+    offset = std::clamp(offset, -rows - 1, columns);
+    const auto part = [&](int64_t i) {
+        const int64_t edge = std::clamp<int64_t>(i + offset + !upper, 0, columns);
+        return upper ? std::pair{edge, columns} : std::pair{int64_t(0), edge};
+    };
+    int64_t n = 0;
+    for (int64_t i = 0; i < rows; ++i) n += part(i).second - part(i).first;
+    const Tensor r = empty(Dims{2, n}, DType::i64);
+    int64_t *row = r.data<int64_t>(), *column = row + n;
+    for (int64_t i = 0; i < rows; ++i) {
+        const auto [begin, end] = part(i);
+        row = std::fill_n(row, end - begin, i);
+        std::iota(column, column + (end - begin), begin);
+        column += end - begin;
+    }
+    return r;
+}
+
 const Family create([](Registry& r) {
 #define FB_FACTORY ", *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None"
     r.add("empty(int[] size" FB_FACTORY ", MemoryFormat? memory_format=None) -> Tensor", "fo").kernel<empty_>();
@@ -427,6 +449,7 @@ const Family create([](Registry& r) {
     r.add("arange.start(Scalar start, Scalar end" FB_FACTORY ") -> Tensor", "fo").kernel<arange_start>();
     r.add("arange.start_step(Scalar start, Scalar end, Scalar step" FB_FACTORY ") -> Tensor", "fo").kernel<arange>();
     r.add("linspace(Scalar start, Scalar end, int steps" FB_FACTORY ") -> Tensor", "fo").kernel<linspace>();
+    r.add("_triangle_indices(int row, int col, int offset, bool upper) -> Tensor", "f").kernel<triangle_indices>();
     r.add("eye(int n" FB_FACTORY ") -> Tensor", "fo").kernel<eye>();
     r.add("eye.m(int n, int m" FB_FACTORY ") -> Tensor", "fo").kernel<eye_m>();
 #undef FB_FACTORY

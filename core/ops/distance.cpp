@@ -1,9 +1,13 @@
 // Distances and products of pairs of vectors.
 #include <cmath>
 #include "autograd/back.h"
+#include "base/parallel.h"
+#include "cpu/distance.h"
+#include "cpu/iter.h"
 
 namespace fb {
 namespace {
+using namespace cpu;
 
 Tensor pairwise_distance(const Tensor& a, const Tensor& b, double p, double eps, bool keepdim) {
     const int64_t last = std::max(a.dim(), b.dim()) - 1;
@@ -55,11 +59,95 @@ Tensor bilinear(const Tensor& a, const Tensor& b, const Tensor& w, const Tensor&
     return op<"reshape">(r, shape);
 }
 
+// Distances of rows without a difference of every pair in memory; p is 0, 1, 2 or infinite.
+Distance distance_of(double p) {
+    check(p == 0 || p == 1 || p == 2 || std::isinf(p), "distances of p = ", p, " have no loop of their own");
+    return p == 0 ? Distance::count : p == 1 ? Distance::sum : p == 2 ? Distance::euclid : Distance::largest;
+}
+// Calls f(loop, rows, turned rows, their stride, values of the result) with the element type.
+template <class F>
+void with_distances(DType t, F&& f) {
+    check(t == DType::f32 || t == DType::f64, "distances have no loop for ", t);
+    if (t == DType::f32) f(distance_loops().floats, float{});
+    else f(distance_loops().doubles, double{});
+}
+constexpr int64_t kPastRows = 16;  // values a loop may read behind the last row
+template <class T>
+Tensor turned_rows(const T* rows, int64_t n, int64_t width, DType t) {
+    const int64_t stride = n + kPastRows;
+    const Tensor turned = empty(Dims{width, stride}, t);
+    T* const to = turned.data<T>();
+    for (int64_t k = 0; k < width; ++k) {
+        for (int64_t j = 0; j < n; ++j) to[k * stride + j] = rows[j * width + k];
+        std::fill_n(to + k * stride + n, kPastRows, T(0));
+    }
+    return turned;
+}
+// (…, n, d) and (…, m, d), equal but for n and m, to (…, n, m).
+Tensor pair_distances(const Tensor& x1, const Tensor& x2, double p) {
+    check(x1.dtype() == x2.dtype() && x1.dim() >= 2 && x1.dim() == x2.dim() && x1.size(-1) == x2.size(-1),
+          "_pair_distances needs rows of one type and length");
+    const Distance how = distance_of(p);
+    const Tensor a = dense(x1), b = dense(x2);
+    const int64_t n = a.size(-2), m = b.size(-2), width = a.size(-1);
+    Dims shape = a.sizes();
+    shape.back() = m;
+    const int64_t batch = product(IntSpan(shape).first(shape.size() - 2));
+    for (size_t d = 0; d + 2 < shape.size(); ++d)
+        check(a.sizes()[d] == b.sizes()[d], "_pair_distances needs equal batches");
+    Tensor r = empty(shape, a.dtype(), a.device());
+    if (r.is_meta() || !r.numel()) return r;
+    with_distances(a.dtype(), [&]<class T>(DistanceLoop<T> loop, T) {
+        for (int64_t k = 0; k < batch; ++k) {
+            const T *const rows = a.data<T>() + k * n * width, *const others = b.data<T>() + k * m * width;
+            T* const to = r.data<T>() + k * n * m;
+            const Tensor turned = turned_rows(others, m, width, a.dtype());
+            parallel_for(n, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, m * width)),
+                         [&](int64_t begin, int64_t end) {
+                             constexpr int64_t kBlock = 256;  // of the other rows, which stay in the nearest caches
+                             for (int64_t j = 0; j < m; j += kBlock)
+                                 for (int64_t i = begin; i < end; ++i)
+                                     loop(how, rows + i * width, turned.data<T>() + j, m + kPastRows, width,
+                                          std::min(kBlock, m - j), to + i * m + j);
+                         });
+        }
+    });
+    return r;
+}
+// Of the pairs of rows of one matrix: 0 with 1, 2, …, then 1 with 2, 3, …
+Tensor own_distances(const Tensor& x, double p) {
+    check(x.dim() == 2, "_own_distances needs a matrix");
+    const Distance how = distance_of(p);
+    const Tensor a = dense(x);
+    const int64_t n = a.size(0), width = a.size(1);
+    Tensor r = empty(Dims{std::max<int64_t>(0, n * (n - 1) / 2)}, a.dtype(), a.device());
+    if (r.is_meta() || !r.numel()) return r;
+    with_distances(a.dtype(), [&]<class T>(DistanceLoop<T> loop, T) {
+        const T* const rows = a.data<T>();
+        const Tensor turned = turned_rows(rows, n, width, a.dtype());
+        const auto row = [&](int64_t i) {
+            loop(how, rows + i * width, turned.data<T>() + i + 1, n + kPastRows, width, n - i - 1,
+                 r.data<T>() + i * (2 * n - i - 1) / 2);
+        };
+        // a long row and a short one together
+        parallel_for((n + 1) / 2, std::max<int64_t>(1, 32768 / (n * std::max<int64_t>(1, width))),
+                     [&](int64_t b, int64_t e) {
+                         for (; b < e; ++b) {
+                             row(b);
+                             if (n - 1 - b != b) row(n - 1 - b);
+                         }
+                     });
+    });
+    return r;
+}
+
 const Family distances([](Registry& r) {
     r.add("pairwise_distance(Tensor x1, Tensor x2, float p=2, float eps=1e-06, bool keepdim=False) -> Tensor", "f")
         .kernel<pairwise_distance>();
     r.add("cosine_similarity(Tensor x1, Tensor x2, int dim=1, float eps=1e-08) -> Tensor", "f")
         .kernel<cosine_similarity>();
+    r.add("_pair_distances(Tensor x1, Tensor x2, float p) -> Tensor", "f").kernel<pair_distances>();
+    r.add("_own_distances(Tensor self, float p) -> Tensor", "f").kernel<own_distances>();
     r.add("bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor", "f").kernel<bilinear>();
 });
 

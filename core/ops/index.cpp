@@ -283,14 +283,18 @@ void offsets(const Tensor& x, const Advanced& a, int64_t begin, int64_t count, b
     }
 }
 // Calls f(address in x, address in the indexed tensor y, run length, strides) for every run along the last dimension
-// that is not indexed.
-template <class F>
-void each_indexed(const Tensor& x, const Advanced& a, const Tensor& y, bool parallel, F&& f) {
-    if (!parallel)  // what is written to must not be left half written
-        for (size_t k = 0; k < a.at.size(); ++k)
-            parallel_for(a.at[k].numel(), 32768, [&](int64_t b, int64_t e) {
-                check_positions(a.at[k].data<int64_t>() + b, e - b, x.sizes()[size_t(a.dims[k])], a.dims[k]);
-            });
+// that is not indexed; element(address, address) where those are single elements. Where x is written, each thread has
+// places of its own, in the order of the indices.
+template <class E, class F>
+void each_indexed(const Tensor& x, const Advanced& a, const Tensor& y, bool writes, E&& element, F&& f) {
+    int64_t first = 0, last = 0;                          // of the positions
+    for (size_t k = 0; writes && k < a.at.size(); ++k) {  // what is written to must not be left half written
+        const int64_t* const index = a.at[k].data<int64_t>();
+        const int64_t n = x.sizes()[size_t(a.dims[k])], positions = a.at[k].numel();
+        if (!positions) return;
+        std::tie(first, last) = extremes(index, positions);
+        if (first < -n || last >= n) check_positions(index, positions, n, a.dims[k]);
+    }
     const Dims bx = byte_strides(x), by = byte_strides(y);
     Dims size, sx, sy;  // of the dimensions that are not indexed
     size_t yd = 0;
@@ -316,46 +320,94 @@ void each_indexed(const Tensor& x, const Advanced& a, const Tensor& y, bool para
     for (size_t d = 0; d + 1 < size.size(); ++d) outer *= size[d];
     const int64_t count = product(a.shape);
     if (!count || !run || !outer) return;
-    constexpr int64_t kBlock = 128;
+    constexpr int64_t kBlock = 512, kLine = 64;
     // y's dimensions of the index as one, where they lie so
     int64_t step = a.shape.empty() ? 0 : by[a.place + a.shape.size() - 1];
     for (size_t d = a.shape.size(); d-- > 1;)
         if (by[a.place + d - 1] != by[a.place + d] * a.shape[d]) step = -1;
-    auto work = [&](int64_t begin, int64_t end) {
+    char *const x0 = bytes(x), *const y0 = bytes(y);
+    // The addresses of an outer position of the dimensions that are not indexed.
+    const auto at_outer = [&](int64_t o, char*& px, char*& py) {
+        for (size_t d = size.empty() ? 0 : size.size() - 1; d-- > 0;) {
+            px += o % size[d] * sx[d];
+            py += o % size[d] * sy[d];
+            o /= size[d];
+        }
+    };
+    if (step >= 0 && rx >= kLine && run >= 16) {  // rows of indexed elements: row by row, each with all indices
+        std::vector<int64_t> at(static_cast<size_t>(count));
+        parallel_for(count, 32768, [&](int64_t b, int64_t e) { offsets(x, a, b, e - b, !writes, at.data() + b); });
+        parallel_for(outer * run, std::max<int64_t>(1, 16384 / count), [&](int64_t b, int64_t e) {
+            for (; b < e; ++b) {
+                char *px = x0 + b % run * rx, *py = y0 + b % run * ry;
+                at_outer(b / run, px, py);
+                for (int64_t i = 0; i < count; ++i) element(px + at[size_t(i)], py + i * step);
+            }
+        });
+        return;
+    }
+    const auto one = [&](int64_t i, int64_t offset) {
+        char* py = y0;
+        if (step >= 0) {
+            py += i * step;
+        } else {
+            for (size_t d = a.shape.size(); d-- > 0;) {
+                py += i % a.shape[d] * by[a.place + d];
+                i /= a.shape[d];
+            }
+        }
+        for (int64_t o = 0; o < outer; ++o) {
+            char *qx = x0 + offset, *qy = py;
+            at_outer(o, qx, qy);
+            f(qx, qy, run, rx, ry);
+        }
+    };
+    const bool elements = step >= 0 && run * outer == 1;
+    if (writes) {
+        if (a.at.size() == 1) {
+            const int64_t n = x.sizes()[size_t(a.dims[0])], s = bx[size_t(a.dims[0])];
+            const int64_t* const index = a.at[0].data<int64_t>();
+            const int64_t low = first < 0 ? 0 : first, high = (first < 0 ? n - 1 : last) + 1;
+            const auto places = [&](int64_t begin, int64_t m, int64_t* room) {
+                if (first >= 0) return index + begin;
+                for (int64_t i = 0; i < m; ++i) room[i] = index[begin + i] + (index[begin + i] >> 63 & n);
+                return static_cast<const int64_t*>(room);
+            };
+            const bool spread = elements && (high - low) * s > kSpreadBytes;
+            // stores leave a core in order, so that each would wait for its line
+            const auto soon = [&](int64_t at) { __builtin_prefetch(x0 + at * s, 1); };
+            if (elements)
+                each_by_place(count, low, high, 1, spread, places, soon,
+                              [&](int64_t i, int64_t at) { element(x0 + at * s, y0 + i * step); });
+            else
+                each_by_place(count, low, high, run * outer, spread, places, soon,
+                              [&](int64_t i, int64_t at) { one(i, at * s); });
+            return;
+        }
+        int64_t high = 1;
+        for (const int64_t d : a.dims) high += (x.sizes()[size_t(d)] - 1) * bx[size_t(d)];
+        const auto places = [&](int64_t begin, int64_t m, int64_t* room) {
+            offsets(x, a, begin, m, false, room);
+            return static_cast<const int64_t*>(room);
+        };
+        const auto soon = [&](int64_t at) { __builtin_prefetch(x0 + at, 1); };
+        if (elements)
+            each_by_place(count, 0, high, 1, high > kSpreadBytes, places, soon,
+                          [&](int64_t i, int64_t at) { element(x0 + at, y0 + i * step); });
+        else each_by_place(count, 0, high, run * outer, false, places, soon, one);
+        return;
+    }
+    parallel_for(count, std::max<int64_t>(1, 4096 / (outer * run)), [&](int64_t begin, int64_t end) {
         int64_t at[kBlock];
         for (; begin < end; begin += kBlock) {
             const int64_t n = std::min(kBlock, end - begin);
-            offsets(x, a, begin, n, parallel, at);
-            if (step >= 0 && run * outer == 1) {
-                char *const px = bytes(x), *const py = bytes(y) + begin * step;
-                if (!parallel)  // stores leave a core in order, so that each would wait for its line
-                    for (int64_t i = 0; i < n; ++i) __builtin_prefetch(px + at[i], 1);
-                for (int64_t i = 0; i < n; ++i) f(px + at[i], py + i * step, 1, 0, 0);
-                continue;
-            }
-            for (int64_t i = 0; i < n; ++i) {
-                char* py = bytes(y);
-                int64_t rest = begin + i;
-                if (step >= 0) py += rest * step;
-                for (size_t d = step >= 0 ? 0 : a.shape.size(); d-- > 0;) {
-                    py += rest % a.shape[d] * by[a.place + d];
-                    rest /= a.shape[d];
-                }
-                for (int64_t o = 0; o < outer; ++o) {
-                    char *qx = bytes(x) + at[i], *qy = py;
-                    int64_t left = o;
-                    for (size_t d = size.empty() ? 0 : size.size() - 1; d-- > 0;) {
-                        qx += left % size[d] * sx[d];
-                        qy += left % size[d] * sy[d];
-                        left /= size[d];
-                    }
-                    f(qx, qy, run, rx, ry);
-                }
-            }
+            offsets(x, a, begin, n, true, at);
+            if (elements)
+                for (int64_t i = 0; i < n; ++i) element(x0 + at[i], y0 + (begin + i) * step);
+            else
+                for (int64_t i = 0; i < n; ++i) one(begin + i, at[i]);
         }
-    };
-    if (parallel) parallel_for(count, std::max<int64_t>(1, 4096 / (outer * run)), work);
-    else work(0, count);
+    });
 }
 // A mask without dimensions takes all of the tensor or nothing, along a dimension of its own in front.
 bool is_number_mask(const Tensor& t) {
@@ -378,7 +430,10 @@ Tensor index(const Tensor& x, TensorSpan indices, Out out) {
     if (r.is_meta() || !r.numel()) return r;
     by_item_size(itemsize(x.dtype()), [&](auto z) {
         using T = decltype(z);
-        each_indexed(x, a, r, true, [](char* from, char* to, int64_t n, int64_t sf, int64_t st) {
+        const auto element = [](const char* from, char* to) {
+            *reinterpret_cast<T*>(to) = *reinterpret_cast<const T*>(from);
+        };
+        each_indexed(x, a, r, false, element, [](char* from, char* to, int64_t n, int64_t sf, int64_t st) {
             if (sf == int64_t(sizeof(T)) && st == int64_t(sizeof(T))) {
                 std::memcpy(to, from, size_t(n) * sizeof(T));
                 return;
@@ -416,7 +471,14 @@ Tensor index_put(const Tensor& self, TensorSpan indices, const Tensor& values0, 
     if (!accumulate) {
         by_item_size(itemsize(self.dtype()), [&](auto z) {
             using T = decltype(z);
-            each_indexed(r, a, values, false, [](char* to, char* from, int64_t n, int64_t st, int64_t sf) {
+            const auto element = [](char* to, const char* from) {
+                *reinterpret_cast<T*>(to) = *reinterpret_cast<const T*>(from);
+            };
+            each_indexed(r, a, values, true, element, [](char* to, char* from, int64_t n, int64_t st, int64_t sf) {
+                if (st == int64_t(sizeof(T)) && sf == st) {
+                    std::memcpy(to, from, size_t(n) * sizeof(T));
+                    return;
+                }
                 for (int64_t i = 0; i < n; ++i)
                     *reinterpret_cast<T*>(to + i * st) = *reinterpret_cast<const T*>(from + i * sf);
             });
@@ -425,13 +487,14 @@ Tensor index_put(const Tensor& self, TensorSpan indices, const Tensor& values0, 
     }
     visit_dtype(self.dtype(), [&](auto z) {
         using T = decltype(z);
-        each_indexed(r, a, values, false, [](char* to, char* from, int64_t n, int64_t st, int64_t sf) {
-            for (int64_t i = 0; i < n; ++i) {
-                T& q = *reinterpret_cast<T*>(to + i * st);
-                const T v = *reinterpret_cast<const T*>(from + i * sf);
-                if constexpr (std::is_same_v<T, bool>) q = q || v;
-                else q = T(q + v);
-            }
+        const auto element = [](char* to, const char* from) {
+            T& q = *reinterpret_cast<T*>(to);
+            const T v = *reinterpret_cast<const T*>(from);
+            if constexpr (std::is_same_v<T, bool>) q = q || v;
+            else q = T(q + v);
+        };
+        each_indexed(r, a, values, true, element, [&](char* to, char* from, int64_t n, int64_t st, int64_t sf) {
+            for (int64_t i = 0; i < n; ++i) element(to + i * st, from + i * sf);
         });
     });
     return r;

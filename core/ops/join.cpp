@@ -3,6 +3,7 @@
 #include "autograd/back.h"
 #include "base/parallel.h"
 #include "cpu/copy.h"
+#include "cpu/copy_loops.h"
 #include "cpu/images.h"
 
 namespace fb {
@@ -82,7 +83,7 @@ bool copy_short(std::index_sequence<width...>, char* to, int64_t row, const char
 }
 void copy_pieces(char* to, int64_t row, const char* from, int64_t n, int64_t begin, int64_t end) {
     if (n <= 64 && copy_short(std::index_sequence<1, 2, 4, 8, 12, 16, 32, 64>(), to, row, from, n, begin, end)) return;
-    for (int64_t o = begin; o < end; ++o) std::memcpy(to + o * row, from + o * n, size_t(n));
+    for (int64_t o = begin; o < end; ++o) copy_bytes(to + o * row, from + o * n, n);
 }
 Tensor cat(TensorSpan all, int64_t dim, Out out) {
     check(!all.empty(), "torch.cat(): expected a non-empty list of Tensors");
@@ -152,7 +153,7 @@ Tensor cat(TensorSpan all, int64_t dim, Out out) {
                 if (skipped(t) || !t.numel()) continue;
                 const char* p = static_cast<const char*>(t->data());
                 const int64_t n = t.sizes()[size_t(dim)] * inner;
-                parallel_for(n, 1 << 18, [&](int64_t b, int64_t e) { std::memcpy(to + b, p + b, size_t(e - b)); });
+                parallel_for(n, 1 << 18, [&](int64_t b, int64_t e) { copy_bytes(to + b, p + b, e - b); });
                 to += n;
             }
         } else if (row) {

@@ -1,6 +1,7 @@
 // Borders: constants, reflections, repeated edges, wrapping around. The last dimension's pair of widths comes first.
 #include <cstring>
 #include "autograd/back.h"
+#include "cpu/copy_loops.h"
 #include "cpu/lines.h"
 
 namespace fb {
@@ -80,7 +81,7 @@ void copy_planes(const Tensor& x, const Tensor& r, const Planes& planes, const v
                 T* q = to;
                 for (const int64_t i : within.before) *q++ = i < 0 ? constant : from[i];
                 parallel_for(run, 1 << 16, [&](int64_t b, int64_t e) {  // one row alone may be long
-                    std::memcpy(q + b, from + within.first + b, size_t(e - b) * sizeof(T));
+                    copy_bytes(q + b, from + within.first + b, (e - b) * int64_t(sizeof(T)));
                 });
                 q = to + lead + run;
                 for (const int64_t i : within.behind) *q++ = i < 0 ? constant : from[i];

@@ -1,5 +1,6 @@
 // Running folds along a dimension: cumsum, cumprod, cummax, cummin, logcumsumexp.
 #include <cmath>
+#include <numeric>
 #include "autograd/back.h"
 #include "ops/formula.h"
 #include "cpu/lines.h"
@@ -15,8 +16,61 @@ template <class T>
 using Acc = std::conditional_t<std::is_same_v<T, F16> || std::is_same_v<T, BF16>, float,
                                std::conditional_t<std::is_same_v<T, float>, double, T>>;
 
-// kGrouped: steps may be taken in any grouping.
-template <bool kGrouped, class Step>
+// Values [begin, end) of a line; `acc` is what the values before give.
+template <bool kGrouped, class T, class A, class ToStep, class FromStep, class Step>
+A scan_line(char* to, const char* from, int64_t begin, int64_t end, A acc, ToStep so, FromStep sa, Step&& step) {
+    const auto at = [&](int64_t k) { return A(*reinterpret_cast<const T*>(from + k * sa)); };
+    const auto put = [&](int64_t k, A v) { *reinterpret_cast<T*>(to + k * so) = T(v); };
+    int64_t i = begin;
+    if (i == 0 && i < end) put(0, acc = at(0)), ++i;
+    // Four values are joined on their own, so that only every fourth step waits for the one before. Only in a type
+    // wider than the values: there nothing overflows on the way that would not in the end.
+    if constexpr (kGrouped && (std::is_integral_v<T> || sizeof(A) > sizeof(T) || std::is_same_v<T, float>)) {
+        for (; i + 4 <= end; i += 4) {
+            const A one = at(i), two = step(one, at(i + 1)), c = at(i + 2), last = step(c, at(i + 3));
+            put(i, step(acc, one));
+            put(i + 1, step(acc, two));
+            put(i + 2, step(acc, step(two, c)));
+            put(i + 3, acc = step(acc, step(two, last)));
+        }
+    }
+    for (; i < end; ++i) put(i, acc = step(acc, at(i)));
+    return acc;
+}
+// Blocks of half values, widened, scanned in place and rounded.
+template <bool kGrouped, class T, class Step>
+float scan_halves(char* to, const char* from, int64_t begin, int64_t end, float acc, Step&& step) {
+    constexpr int64_t kBlock = 512, kItem = sizeof(T);
+    constexpr std::integral_constant<int64_t, sizeof(float)> item;
+    const DType type = dtype_of<T>::value;
+    const Loop widened = convert_loop(type, DType::f32), rounded = convert_loop(DType::f32, type);
+    float room[kBlock + 1];  // one in front: the line's first value starts the block at place 0 only there
+    for (; begin < end; begin += kBlock) {
+        const int64_t n = std::min(kBlock, end - begin), skip = begin == 0 ? 0 : 1;
+        char* const block = reinterpret_cast<char*>(room);
+        char* const in[] = {block + skip * item, const_cast<char*>(from) + begin * kItem};
+        const int64_t in_steps[] = {item, kItem}, out_steps[] = {kItem, item};
+        widened(in, in_steps, n, nullptr);
+        acc = scan_line<kGrouped, float>(block, block, skip, skip + n, acc, item, item, step);
+        char* const out[] = {to + begin * kItem, in[0]};
+        rounded(out, out_steps, n, nullptr);
+    }
+    return acc;
+}
+// In several parts side by side.
+template <class A, class T>
+A sum_of(const T* p, int64_t n) {
+    constexpr int kTogether = 8;
+    A part[kTogether] = {};
+    int64_t i = 0;
+    for (; i + kTogether <= n; i += kTogether)
+        for (int k = 0; k < kTogether; ++k) part[k] += A(p[i + k]);
+    for (; i < n; ++i) part[0] += A(p[i]);
+    return std::accumulate(part, part + kTogether, A{});
+}
+
+// kGrouped: steps may be taken in any grouping; kSums: they are sums.
+template <bool kGrouped, bool kSums, class Step>
 Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const Out& out, Step&& step) {
     dim = wrap_dim(dim, x0.dim());
     const DType want = dtype != DType::none            ? dtype
@@ -35,43 +89,50 @@ Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const 
         if constexpr (std::is_same_v<T, bool>) {
             fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for 'Bool'");
         } else {
-            each_line<2>(a.sizes(), dim, {bytes(o), bytes(a)}, {bo, ba}, [&](const auto& p) {
-                Acc<T> acc{};
-                int64_t i = 0;
-                // Four values are joined on their own, so that only every fourth step waits for the one before. Only in
-                // a type wider than the values: there nothing overflows on the way that would not in the end.
-                if constexpr (kGrouped && (std::is_integral_v<T> || sizeof(Acc<T>) > sizeof(T))) {
-                    const auto at = [&](int64_t k) { return Acc<T>(*reinterpret_cast<const T*>(p[1] + k * sa)); };
-                    const auto put = [&](int64_t k, Acc<T> v) { *reinterpret_cast<T*>(p[0] + k * so) = T(v); };
-                    if (n > 0) put(0, acc = at(0)), i = 1;
-                    for (; i + 4 <= n; i += 4) {
-                        const Acc<T> one = at(i), two = step(one, at(i + 1)), c = at(i + 2), last = step(c, at(i + 3));
-                        put(i, step(acc, one));
-                        put(i + 1, step(acc, two));
-                        put(i + 2, step(acc, step(two, c)));
-                        put(i + 3, acc = step(acc, step(two, last)));
-                    }
+            const auto line = [&](char* to, const char* from, int64_t begin, int64_t end, Acc<T> acc) {
+                if (so != int64_t(sizeof(T)) || sa != so)
+                    return scan_line<kGrouped, T>(to, from, begin, end, acc, so, sa, step);
+                if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {
+                    return scan_halves<kGrouped, T>(to, from, begin, end, acc, step);
+                } else {
+                    constexpr std::integral_constant<int64_t, sizeof(T)> item;
+                    return scan_line<kGrouped, T>(to, from, begin, end, acc, item, item, step);
                 }
-                for (; i < n; ++i) {
-                    const Acc<T> v = Acc<T>(*reinterpret_cast<const T*>(p[1] + i * sa));
-                    acc = i ? step(acc, v) : v;
-                    *reinterpret_cast<T*>(p[0] + i * so) = T(acc);
+            };
+            // One long line: the other threads add up what lies before their parts first.
+            if constexpr (kSums && (std::is_integral_v<T> || std::is_same_v<T, float>)) {
+                if (a.numel() == n && n >= 65536 && sa == int64_t(sizeof(T)) && num_threads() > 1) {
+                    const int64_t threads = num_threads(), each = (n + threads - 1) / threads;
+                    const T* const values = reinterpret_cast<const T*>(bytes(a));
+                    std::vector<Acc<T>> total(size_t(threads), Acc<T>{});
+                    parallel_for(threads, 1, [&](int64_t b, int64_t e) {
+                        for (; b + 1 < threads && b < e; ++b)
+                            total[size_t(b)] = sum_of<Acc<T>>(values + b * each, std::min(each, n - b * each));
+                    });
+                    parallel_for(threads, 1, [&](int64_t b, int64_t e) {
+                        for (; b < e; ++b)
+                            line(bytes(o), bytes(a), b * each, std::min(n, (b + 1) * each),
+                                 std::accumulate(total.begin(), total.begin() + b, Acc<T>{}));
+                    });
+                    return;
                 }
-            });
+            }
+            each_line<2>(a.sizes(), dim, {bytes(o), bytes(a)}, {bo, ba},
+                         [&](const auto& p) { line(p[0], p[1], 0, n, Acc<T>{}); });
         }
     });
     return r;
 }
 Tensor cumsum(const Tensor& x, int64_t dim, DType dtype, Out out) {
-    return scan<true>("cumsum_out_cpu", x, dim, dtype, out, [](auto a, auto b) { return decltype(a)(a + b); });
+    return scan<true, true>("cumsum_out_cpu", x, dim, dtype, out, [](auto a, auto b) { return decltype(a)(a + b); });
 }
 Tensor cumprod(const Tensor& x, int64_t dim, DType dtype, Out out) {
-    return scan<true>("cumprod_out_cpu", x, dim, dtype, out, [](auto a, auto b) { return decltype(a)(a * b); });
+    return scan<true, false>("cumprod_out_cpu", x, dim, dtype, out, [](auto a, auto b) { return decltype(a)(a * b); });
 }
 Tensor logcumsumexp(const Tensor& x, int64_t dim, Out out) {
     if (is_integral(x.dtype(), true)) no_kernel("logcumsumexp_out_cpu", x.dtype());
     const Loop complex_step = is_complex(x.dtype()) ? binary_loop(Binary::logaddexp, x.dtype()) : nullptr;
-    return scan<false>("logcumsumexp_out_cpu", x, dim, DType::none, out, [complex_step](auto a, auto b) {
+    return scan<false, false>("logcumsumexp_out_cpu", x, dim, DType::none, out, [complex_step](auto a, auto b) {
         using A = decltype(a);
         if constexpr (std::is_same_v<A, C64> || std::is_same_v<A, C128>) {
             if (a != a || b != b) return A(NAN, NAN);

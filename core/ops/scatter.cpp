@@ -2,6 +2,7 @@
 #include <cstring>
 #include <limits>
 #include "autograd/back.h"
+#include "cpu/copy_loops.h"
 #include "cpu/fold.h"
 #include "cpu/lines.h"
 #include "ops/formula.h"
@@ -118,6 +119,82 @@ void check_places(const Tensor& to, int64_t dim, const Tensor& index, const Tens
     fail(ErrorKind::Runtime, apart);
 }
 
+// The ways through a scatter of elements of T; `join` puts a value to what is at its place. A value for all is a source
+// of strides 0.
+struct Scatter {
+    Tensor to, index, source;  // of a dimension at least
+    int64_t dim;
+    Dims bo = byte_strides(to), bs, bi = byte_strides(index);
+    int64_t n = index.sizes()[size_t(dim)], size = to.sizes()[size_t(dim)];
+    int64_t so = bo[size_t(dim)], ss = bs[size_t(dim)], si = bi[size_t(dim)];
+
+    template <class T, class Join>
+    void run(T, Join join) const {
+        constexpr int64_t kItem = sizeof(T), kIndex = sizeof(int64_t);
+        if (index.numel() == n && n >= 4096 && so == kItem && si == kIndex) return one_line<T>(join);
+        const size_t last = index.sizes().size() - 1;
+        if (size_t(dim) != last && index.sizes()[last] >= kColumns && bi[last] == kIndex && bo[last] == kItem)
+            return in_columns<T>(last, join);
+        each_line<3>(index.sizes(), dim, {bytes(to), bytes(source), bytes(index)}, {bo, bs, bi}, [&](const auto& p) {
+            for (int64_t b = 0; b < n; b += 512) {  // indices are checked while they lie in the nearest cache
+                const int64_t e = std::min(n, b + 512);
+                check_line(p[2] + b * si, si, e - b, size, dim);
+                const auto each = [&](auto to_step, auto from_step, auto index_step) {
+                    for (int64_t j = b; j < e; ++j)
+                        join(*reinterpret_cast<T*>(p[0] +
+                                                   *reinterpret_cast<const int64_t*>(p[2] + j * index_step) * to_step),
+                             *reinterpret_cast<const T*>(p[1] + j * from_step));
+                };
+                constexpr std::integral_constant<int64_t, kItem> item;
+                constexpr std::integral_constant<int64_t, kIndex> index_item;
+                if (so == item && ss == item && si == index_item) each(item, item, index_item);
+                else each(so, ss, si);
+            }
+        });
+    }
+    // One long line: a part of its places on each thread.
+    template <class T, class Join>
+    void one_line(Join join) const {
+        const int64_t* const k = index.data<int64_t>();
+        const auto [low, high] = extremes(k, n);
+        if (low < 0 || high >= size) check_line(bytes(index), si, n, size, dim);
+        T* const line = reinterpret_cast<T*>(bytes(to));
+        const T* const from = reinterpret_cast<const T*>(bytes(source));
+        const int64_t step = ss / int64_t(sizeof(T));
+        each_by_place(
+            n, low, high + 1, 1, (high - low) * int64_t(sizeof(T)) > kSpreadBytes,
+            [&](int64_t b, int64_t, int64_t*) { return k + b; }, [&](int64_t i) { __builtin_prefetch(line + i, 1); },
+            [&](int64_t j, int64_t i) { join(line[i], from[j * step]); });
+    }
+    // Along another dimension than the last: as many columns as share a line of the cache go down together.
+    static constexpr int64_t kColumns = 16;
+    template <class T, class Join>
+    void in_columns(size_t last, Join join) const {
+        constexpr int64_t kItem = sizeof(T), kIndex = sizeof(int64_t);
+        const int64_t width = index.sizes()[last], blocks = (width + kColumns - 1) / kColumns;
+        const auto work = [&](int64_t begin, int64_t end) {
+            for (; begin < end; ++begin) {
+                char *q = bytes(to), *p = bytes(source), *i = bytes(index);
+                const int64_t first = begin % blocks * kColumns, count = std::min(kColumns, width - first);
+                int64_t rest = begin / blocks;
+                for (size_t d = last; d-- > 0;) {
+                    if (int64_t(d) == dim) continue;
+                    const int64_t at = rest % index.sizes()[d];
+                    rest /= index.sizes()[d];
+                    q += at * bo[d], p += at * bs[d], i += at * bi[d];
+                }
+                q += first * kItem, p += first * bs[last], i += first * kIndex;
+                for (int64_t r = 0; r < n; ++r, p += ss, i += si) {
+                    check_line(i, kIndex, count, size, dim);
+                    for (int64_t j = 0; j < count; ++j)
+                        join(*reinterpret_cast<T*>(q + reinterpret_cast<const int64_t*>(i)[j] * so + j * kItem),
+                             *reinterpret_cast<const T*>(p + j * bs[last]));
+                }
+            }
+        };
+        parallel_for(index.numel() / (n * width) * blocks, std::max<int64_t>(1, 16384 / (n * kColumns)), work);
+    }
+};
 void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Operand& source, Into how) {
     const Tensor index = as_index(index0, "scatter");
     if (!index.numel()) return;
@@ -126,49 +203,19 @@ void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Ope
     }
     check_places(to, dim, index, source.is_tensor() ? source.tensor() : Tensor());
     if (to.is_meta()) return;
-    const Tensor o = at_least_1d(to), at = at_least_1d(index);
-    const int64_t n = at.sizes()[size_t(dim)], size = o.sizes()[size_t(dim)];
-    const Dims bo = byte_strides(o), bi = byte_strides(at);
-    const int64_t so = bo[size_t(dim)], si = bi[size_t(dim)];
-    // What joins a value to its place is chosen once, outside the loops. Indices are checked a block at a time, which
-    // then lies in the nearest cache.
-    auto in_blocks = [&](const char* index_line, auto&& each) {
-        for (int64_t b = 0; b < n; b += 512) {
-            const int64_t e = std::min(n, b + 512);
-            check_line(index_line + b * si, si, e - b, size, dim);
-            if (si == int64_t(sizeof(int64_t)))
-                for (int64_t j = b; j < e; ++j) each(j, reinterpret_cast<const int64_t*>(index_line)[j]);
-            else
-                for (int64_t j = b; j < e; ++j) each(j, *reinterpret_cast<const int64_t*>(index_line + j * si));
-        }
-    };
-    auto run = [&]<class T>(T, auto join) {
-        auto put = [&](char* line, int64_t i, T v) { join(*reinterpret_cast<T*>(line + i * so), v); };
-        if (source.is_tensor()) {
-            const Tensor s = at_least_1d(source.tensor());
-            const Dims bs = byte_strides(s);
-            const int64_t ss = bs[size_t(dim)];
-            each_line<3>(at.sizes(), dim, {bytes(o), bytes(s), bytes(at)}, {bo, bs, bi}, [&](const auto& p) {
-                if (so == int64_t(sizeof(T)) && ss == int64_t(sizeof(T))) {
-                    T* const line = reinterpret_cast<T*>(p[0]);
-                    const T* const from = reinterpret_cast<const T*>(p[1]);
-                    in_blocks(p[2], [&](int64_t j, int64_t i) { join(line[i], from[j]); });
-                } else {
-                    in_blocks(p[2],
-                              [&](int64_t j, int64_t i) { put(p[0], i, *reinterpret_cast<const T*>(p[1] + j * ss)); });
-                }
-            });
-        } else {
-            const T v = source.scalar().to<T>();
-            each_line<2>(at.sizes(), dim, {bytes(o), bytes(at)}, {bo, bi},
-                         [&](const auto& p) { in_blocks(p[1], [&](int64_t, int64_t i) { put(p[0], i, v); }); });
-        }
-    };
-    visit_dtype(to.dtype(), [&](auto z) {
-        using T = decltype(z);
-        if (how == Into::set) run(z, [](T& q, T v) { q = v; });
-        else if (how == Into::add) run(z, [](T& q, T v) { q = combine(Into::add, q, v); });
-        else run(z, [&](T& q, T v) { q = combine(how, q, v); });
+    const Tensor from =
+        source.is_tensor() ? at_least_1d(source.tensor()) : op<"full">(Dims{1}, source.scalar(), to.dtype());
+    const Tensor at = at_least_1d(index);
+    const Scatter all{.to = at_least_1d(to),
+                      .index = at,
+                      .source = from,
+                      .dim = dim,
+                      .bs = source.is_tensor() ? byte_strides(from) : Dims(at.sizes().size(), 0)};
+    if (how == Into::set)
+        return by_item_size(itemsize(to.dtype()), [&](auto z) { all.run(z, [](auto& q, auto v) { q = v; }); });
+    visit_dtype(to.dtype(), [&]<class T>(T z) {
+        if (how == Into::add) all.run(z, [](T& q, T v) { q = combine(Into::add, q, v); });
+        else all.run(z, [how](T& q, T v) { q = combine(how, q, v); });
     });
 }
 Into old_reduction(std::string_view s) {
@@ -342,9 +389,9 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index0, Out out)
     return r;
 }
 
-// Slice i of source goes to slice index[i] of `to`, one after another.
+// Slice i of source goes to slice index[i] of `to`, or is added there, one after another.
 void slices_into(const Tensor& to, int64_t dim, const Tensor& index0, const Tensor& source, Into how,
-                 const Scalar& alpha, const char* name) {
+                 const char* name) {
     const Tensor index = index_vector(index0, name);
     check(to.dtype() == source.dtype(), name, "(): self and source expected to have the same dtype, but got (self) ",
           to.dtype(), " and (source) ", source.dtype());
@@ -355,63 +402,66 @@ void slices_into(const Tensor& to, int64_t dim, const Tensor& index0, const Tens
               "(): Source/destination tensor must have same slice shapes. Destination slice shape: ", to.sizes(),
               " at dimension ", dim, " and source slice shape: ", source.sizes(), " at dimension 0.");
     const Tensor o = at_least_1d(to), s = at_least_1d(source);
-    check_range(index, o.sizes()[size_t(dim)], dim, name);
-    if (to.is_meta() || !index.numel() || !to.numel()) return;
+    const int64_t size = o.sizes()[size_t(dim)], n = index.numel();
+    check_range(index, size, dim, name);
+    if (to.is_meta() || !n || !to.numel()) return;
     const int64_t* at = index.data<int64_t>();
     const Dims bo = byte_strides(o), bs = byte_strides(s);
-    visit_dtype(to.dtype(), [&](auto z) {
-        using T = decltype(z);
-        const T a = alpha.to<T>();
-        const bool scaled = !alpha.equals(1);
-        auto join = [&](T* q, T v) {
-            if (scaled) v = combine(Into::multiply, v, a);
-            *q = how == Into::set ? v : combine(how, *q, v);
-        };
-        const int64_t n = index.numel();
-        int64_t before = 1, inner = 1;
-        for (int64_t d = 0; d < o.dim(); ++d)
-            if (d != dim) (d < dim ? before : inner) *= o.sizes()[size_t(d)];
-        if (o->contiguous && s->contiguous) {  // row after row, a part of their width on each thread
-            T* const to_rows = reinterpret_cast<T*>(bytes(o));
-            const T* const from_rows = reinterpret_cast<const T*>(bytes(s));
-            const int64_t size = o.sizes()[size_t(dim)];
-            if (inner == 1 && before == 1 && !scaled && how == Into::add) {
-                for (int64_t i = 0; i < n; ++i) to_rows[at[i]] = combine(Into::add, to_rows[at[i]], from_rows[i]);
+    int64_t before = 1, inner = 1;
+    for (int64_t d = 0; d < o.dim(); ++d)
+        if (d != dim) (d < dim ? before : inner) *= o.sizes()[size_t(d)];
+    const bool rows = o->contiguous && s->contiguous;
+    // row(to, from, elements): one slice of a run of neighbours
+    const auto run = [&]<class T>(T, auto&& row) {
+        if (!rows)
+            return each_line<2>(s.sizes(), dim, {bytes(o), bytes(s)}, {bo, bs}, [&](const auto& p) {
+                for (int64_t i = 0; i < n; ++i)
+                    row(reinterpret_cast<T*>(p[0] + at[i] * bo[size_t(dim)]),
+                        reinterpret_cast<const T*>(p[1] + i * bs[size_t(dim)]), 1);
+            });
+        T* const q = reinterpret_cast<T*>(bytes(o));
+        const T* const v = reinterpret_cast<const T*>(bytes(s));
+        if (before > 1)
+            return parallel_for(before, std::max<int64_t>(1, 32768 / (n * inner)), [&](int64_t b, int64_t e) {
+                for (; b < e; ++b)
+                    for (int64_t i = 0; i < n; ++i) row(q + (b * size + at[i]) * inner, v + (b * n + i) * inner, inner);
+            });
+        const auto [low, high] = extremes(at, n);
+        each_by_place(
+            n, low, high + 1, inner, inner == 1 && (high - low) * int64_t(sizeof(T)) > kSpreadBytes,
+            [&](int64_t b, int64_t, int64_t*) { return at + b; }, [&](int64_t k) { __builtin_prefetch(q + k, 1); },
+            [&](int64_t i, int64_t k) { row(q + k * inner, v + i * inner, inner); });
+    };
+    if (how == Into::set)
+        return by_item_size(itemsize(to.dtype()), [&]<class T>(T z) {
+            run(z, [](T* q, const T* v, int64_t count) {
+                if (count == 1) *q = *v;
+                else copy_bytes(q, v, count * int64_t(sizeof(T)));
+            });
+        });
+    visit_dtype(to.dtype(), [&]<class T>(T z) {
+        run(z, [](T* q, const T* v, int64_t count) {
+            if (count == 1) {
+                *q = combine(Into::add, *q, *v);
                 return;
             }
-            parallel_for(inner, std::max<int64_t>(16, 32768 / (n * before)), [&](int64_t b, int64_t e) {
-                for (int64_t k = 0; k < before; ++k)
-                    for (int64_t i = 0; i < n; ++i) {
-                        T* q = to_rows + (k * size + at[i]) * inner;
-                        const T* v = from_rows + (k * n + i) * inner;
-                        if (!scaled && how == Into::set) std::copy(v + b, v + e, q + b);
-                        else if (!scaled && how == Into::add) {
 #pragma omp simd
-                            for (int64_t j = b; j < e; ++j) q[j] = combine(Into::add, q[j], v[j]);
-                        } else {
-                            for (int64_t j = b; j < e; ++j) join(q + j, v[j]);
-                        }
-                    }
-            });
-            return;
-        }
-        each_line<2>(s.sizes(), dim, {bytes(o), bytes(s)}, {bo, bs}, [&](const auto& p) {
-            for (int64_t i = 0; i < n; ++i)
-                join(reinterpret_cast<T*>(p[0] + at[i] * bo[size_t(dim)]),
-                     *reinterpret_cast<const T*>(p[1] + i * bs[size_t(dim)]));
+            for (int64_t j = 0; j < count; ++j) q[j] = combine(Into::add, q[j], v[j]);
         });
     });
 }
 Tensor index_add(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source, Scalar alpha, Out out) {
     dim = wrap_dim(dim, self.dim());
     Tensor r = started(self, out);
-    slices_into(r, dim, index, source, Into::add, alpha, "index_add");
+    const bool scaled = !alpha.equals(1) && source.dtype() == self.dtype();
+    slices_into(r, dim, index, scaled ? op<"mul">(source, op<"full">(Dims{}, alpha, source.dtype())) : source,
+                Into::add, "index_add");
     return r;
 }
 Tensor index_copy(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source, Out out) {
     dim = wrap_dim(dim, self.dim());
     Tensor r = started(self, out);
-    slices_into(r, dim, index, source, Into::set, 1, "index_copy_");
+    slices_into(r, dim, index, source, Into::set, "index_copy_");
     return r;
 }
 // scatter_reduce with the index spread over the slices.
@@ -456,16 +506,44 @@ Tensor index_fill(const Tensor& self, int64_t dim, const Tensor& index, Operand 
     Tensor r = started(self, out);
     const Tensor at = index_vector(index, "index_fill_"), o = at_least_1d(r);
     if (r.is_meta()) return r;
-    const int64_t n = o.sizes()[size_t(dim)];
-    Dims sizes = o.sizes();
-    sizes[size_t(dim)] = 1;
-    for (int64_t i = 0; i < at.numel(); ++i) {
-        int64_t k = at.data<int64_t>()[i];
-        if (k < -n || k >= n)
-            fail(ErrorKind::Index, "index ", k, " is out of bounds for dimension ", dim, " with size ", n);
-        if (k < 0) k += n;
-        fill(make_view(o, sizes, o.strides(), o->offset + k * o.strides()[size_t(dim)]), v);
+    const int64_t n = o.sizes()[size_t(dim)], count = at.numel();
+    const int64_t* const places = at.data<int64_t>();
+    if (!all_within(places, count, -n, n))
+        for (int64_t i = 0; i < count; ++i)
+            if (places[i] < -n || places[i] >= n)
+                fail(ErrorKind::Index, "index ", places[i], " is out of bounds for dimension ", dim, " with size ", n);
+    if (!count || !r.numel()) return r;
+    const int64_t step = o.strides()[size_t(dim)];
+    // Writing one value twice does no harm: positions and lines are shared out over the threads as they come.
+    const Tensor one = op<"full">(Dims{1}, v, r.dtype());
+    const int64_t item = int64_t(itemsize(r.dtype()));
+    Dims rest = o.sizes(), strides = byte_strides(o);
+    rest[size_t(dim)] = 1;
+    int64_t inner = 1;  // elements of a slice that lie one behind the other
+    for (int64_t d = o.dim(); d-- > dim + 1;) {
+        if (rest[size_t(d)] != 1 && strides[size_t(d)] != inner * item) break;
+        inner *= rest[size_t(d)];
+        rest[size_t(d)] = 1;
     }
+    by_item_size(size_t(item), [&](auto z) {
+        using T = decltype(z);
+        const T value = *reinterpret_cast<const T*>(bytes(one));
+        const auto set = [&](T* q) {
+            if (inner == 1) *q = value;
+            else std::fill_n(q, inner, value);
+        };
+        const auto lines = [&](int64_t b, int64_t e) {
+            each_line<1>(
+                rest, dim, {bytes(o)}, {strides},
+                [&](const auto& p) {
+                    T* const q = reinterpret_cast<T*>(p[0]);
+                    for (int64_t i = b; i < e; ++i) set(q + (places[i] + (places[i] >> 63 & n)) * step);
+                },
+                count * inner);
+        };
+        if (product(rest) > 1) lines(0, count);
+        else parallel_for(count, std::max<int64_t>(1, 16384 / inner), lines);
+    });
     return r;
 }
 
@@ -509,10 +587,20 @@ Tensor put(const Tensor& self, const Tensor& index, const Tensor& source, bool a
         T* to = flat.data<T>();
         const T* from = s.data<T>();
         const int64_t *k = at.data<int64_t>(), size = self.numel();
-        for (int64_t i = 0; i < at.numel(); ++i) {
-            T& q = to[flat_position(k[i], size)];
-            q = accumulate ? combine(Into::add, q, from[i]) : from[i];
-        }
+        const int64_t n = at.numel();
+        if (!all_within(k, n, -size, size))
+            for (int64_t i = 0; i < n; ++i) flat_position(k[i], size);
+        const auto [first, last] = extremes(k, n);
+        each_by_place(
+            n, first < 0 ? 0 : first, (first < 0 ? size - 1 : last) + 1, 1, size * int64_t(sizeof(T)) > kSpreadBytes,
+            [&](int64_t b, int64_t count, int64_t* room) {
+                for (int64_t i = 0; i < count; ++i) room[i] = k[b + i] + (k[b + i] >> 63 & size);
+                return static_cast<const int64_t*>(room);
+            },
+            [&](int64_t i) { __builtin_prefetch(to + i, 1); },
+            [&](int64_t i, int64_t place) {
+                to[place] = accumulate ? combine(Into::add, to[place], from[i]) : from[i];
+            });
     });
     if (flat.get() != r.get()) copy_data(r, flat);
     return r;
@@ -530,7 +618,12 @@ Tensor bincount(const Tensor& x0, int64_t least) {
             const auto extreme = [&](Fold f) {
                 return *fold(f, "bincount", x, dims_mask({}, x.dim()), false).template data<T>();
             };
-            const T low = extreme(Fold::min), high = extreme(Fold::max);
+            T low, high;
+            if constexpr (std::is_same_v<T, int64_t>) {
+                std::tie(low, high) = extremes(x.data<T>(), x.numel());
+            } else {
+                low = extreme(Fold::min), high = extreme(Fold::max);
+            }
             check(int64_t(low) >= 0 && int64_t(high) >= 0 && int64_t(high) < std::numeric_limits<int64_t>::max(),
                   "bincount only supports 1-d non-negative integral inputs.");
             size = std::max(size, int64_t(high) + 1);
@@ -540,6 +633,16 @@ Tensor bincount(const Tensor& x0, int64_t least) {
     if (!x.numel()) return r;
     const int64_t n = x.numel(), parts = n >= 65536 && size <= n / 8 ? num_threads() : 1,
                   each = (n + parts - 1) / parts;
+    if (size > n / 8 && n >= 1024) {  // as many numbers as values: one table, of which each thread has a part
+        const Tensor numbers = x.dtype() == DType::i64 ? x : convert(x, DType::i64);
+        const int64_t* const p = numbers.data<int64_t>();
+        int64_t* const to = r.data<int64_t>();
+        each_by_place(
+            n, 0, size, 1, size * int64_t(sizeof(int64_t)) > kSpreadBytes,
+            [&](int64_t b, int64_t, int64_t*) { return p + b; }, [&](int64_t k) { __builtin_prefetch(to + k, 1); },
+            [&](int64_t, int64_t k) { ++to[k]; });
+        return r;
+    }
     // A table for each thread, and two in turn: equal numbers in a row do not wait for each other.
     const Tensor tables = op<"zeros">(Dims{parts, 2, size}, DType::i64, nullptr, kCPU);
     visit_dtype(x.dtype(), [&]<class T>(T) {

@@ -259,6 +259,41 @@ bool count_unique(const T* p, int64_t n, DType type, Tensor& values, const Tenso
     return true;
 }
 
+// Values that differ from the one before: counted in parts, then written, a part on each thread.
+template <class T>
+void unique_neighbours(const Tensor& x, const T* p, Tensor& values, const Tensor& inverse, std::vector<int64_t>& count,
+                       bool want_inverse, bool want_counts) {
+    const int64_t n = x.numel(), parts = n < 32768 ? 1 : num_threads(), each = (n + parts - 1) / parts;
+    const auto is_new = [p](int64_t i) { return i == 0 || !(p[i] == p[i - 1]); };
+    std::vector<int64_t> first(size_t(parts) + 1, 0);  // found before each part
+    parallel_for(parts, 1, [&](int64_t b, int64_t e) {
+        for (; b < e; ++b) {
+            int64_t found = b == 0 && n;
+            for (int64_t i = std::max<int64_t>(1, b * each), end = std::min(n, (b + 1) * each); i < end; ++i)
+                found += !(p[i] == p[i - 1]);
+            first[size_t(b) + 1] = found;
+        }
+    });
+    for (size_t k = 1; k < first.size(); ++k) first[k] += first[k - 1];
+    values = empty(Dims{first.back()}, x.dtype());
+    std::vector<int64_t> start(want_counts ? size_t(first.back()) : 0);
+    parallel_for(parts, 1, [&](int64_t b, int64_t e) {
+        for (; b < e; ++b) {
+            const int64_t end = std::min(n, (b + 1) * each), last = first[size_t(b) + 1];
+            T* const to = values.data<T>();
+            int64_t k = first[size_t(b)];
+            for (int64_t i = b * each; i < end && k < last; ++i) {  // written before it is known to stay
+                to[k] = p[i];
+                if (want_counts) start[size_t(k)] = i;
+                k += is_new(i);
+            }
+            if (!want_inverse) continue;
+            k = first[size_t(b)];
+            for (int64_t i = b * each; i < end; ++i) inverse.data<int64_t>()[i] = (k += is_new(i)) - 1;
+        }
+    });
+    for (size_t k = 0; k < start.size(); ++k) count.push_back((k + 1 < start.size() ? start[k + 1] : n) - start[k]);
+}
 std::tuple<Tensor, Tensor, Tensor> unique_flat(const Tensor& x0, bool, bool want_inverse, bool want_counts,
                                                bool consecutive) {
     check(!x0.is_meta(), "unique: the result's shape depends on data, which a meta tensor does not have");
@@ -272,15 +307,16 @@ std::tuple<Tensor, Tensor, Tensor> unique_flat(const Tensor& x0, bool, bool want
         if constexpr (std::is_integral_v<T>) {
             if (!consecutive && n && count_unique(p, n, x.dtype(), values, inverse, count)) return;
         }
+        if (consecutive) return unique_neighbours(x, p, values, inverse, count, want_inverse, want_counts);
         std::vector<int64_t> order(static_cast<size_t>(n));
         std::iota(order.begin(), order.end(), 0);
         if constexpr (ordered<T>) {
-            if (!consecutive) {
+            {
                 const Room<KeyOf<KeyValue<T>>> keys(n);
                 for (int64_t i = 0; i < n; ++i) keys[i] = sort_key(KeyValue<T>(p[i]));
                 radix_order(keys.get(), n, order.data());
             }
-        } else if (!consecutive) {
+        } else {
             std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
                 return p[a].re < p[b].re || (p[a].re == p[b].re && p[a].im < p[b].im);
             });

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import flambeau as fb
 
-from .registry import write
+from .registry import core, write
 
 
 def _number(x: Any, name: str, which: str) -> Any:
@@ -84,16 +83,16 @@ def _triangle(
     dtype: fb.dtype | None,
     layout: fb.layout | None,
     device: fb.device | str | int | None,
-    keep: Callable,
+    offset: int,
+    upper: bool,
 ) -> fb.Tensor:
     if row < 0 or col < 0:
         which = "row" if row < 0 else "col"
         raise RuntimeError(f"{which} must be non-negative, got{row if row < 0 else col}")
     if layout is not None and layout is not fb.strided:
         raise RuntimeError(f"only support layout=torch.strided, got{layout}")
-    rows = fb.arange(row, device=device).unsqueeze(1)
-    cols = fb.arange(col, device=device)
-    return keep(cols - rows).nonzero().t().contiguous().to(dtype or fb.int64)
+    indices = core("_triangle_indices")(row, col, offset, upper).to(dtype or fb.int64)
+    return indices.to(fb.get_default_device() if device is None else device)
 
 
 def tril_indices(
@@ -107,7 +106,7 @@ def tril_indices(
     pin_memory: bool = False,
 ) -> fb.Tensor:
     """Rows and columns (2, n) of the elements on and below a diagonal."""
-    return _triangle("tril_indices", row, col, dtype, layout, device, lambda d: d <= offset)
+    return _triangle("tril_indices", row, col, dtype, layout, device, offset, False)
 
 
 def triu_indices(
@@ -121,4 +120,4 @@ def triu_indices(
     pin_memory: bool = False,
 ) -> fb.Tensor:
     """Rows and columns (2, n) of the elements on and above a diagonal."""
-    return _triangle("triu_indices", row, col, dtype, layout, device, lambda d: d >= offset)
+    return _triangle("triu_indices", row, col, dtype, layout, device, offset, True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import flambeau as fb
 
-from .registry import composite, wrap_dim
+from .registry import composite, core, wrap_dim
 
 
 @composite(
@@ -228,7 +228,20 @@ def cdist(
     large = x1.shape[-2] > 25 or x2.shape[-2] > 25
     if p == 2 and (compute_mode == modes[1] or (compute_mode == modes[0] and large)):
         return _euclidean(x1, x2)
+    if _has_loop(p, x1, x2):
+        batch = fb.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
+        pairs = (t.expand(*batch, *t.shape[-2:]) for t in (x1, x2))
+        return core("_pair_distances")(*pairs, p)
     return _norm_of_difference(x1.unsqueeze(-2) - x2.unsqueeze(-3), p)
+
+
+def _has_loop(p: float, *rows: Any) -> bool:
+    """Whether the core has distances of these rows that need not be differentiated."""
+    return (
+        p in (0, 1, 2, math.inf)
+        and rows[0].dtype in (fb.float32, fb.float64)
+        and not (fb.is_grad_enabled() and any(t.requires_grad for t in rows))
+    )
 
 
 def _norm_of_difference(difference: Any, p: float) -> Any:
@@ -255,6 +268,8 @@ def pdist(input: fb.Tensor, p: float = 2) -> fb.Tensor:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.dim()}D")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
+    if _has_loop(p, input):
+        return core("_own_distances")(input, p)
     n = input.shape[0]
     first, second = fb.triu_indices(n, n, 1, device=input.device)
     return _norm_of_difference(input.index_select(0, first) - input.index_select(0, second), p)

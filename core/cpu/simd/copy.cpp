@@ -36,9 +36,27 @@ void reverse(const U* from, U* to, int64_t n) {
     for (; i < n; ++i) to[i] = from[-i];
 }
 
+void bytes(char* to, const char* from, int64_t n) {
+    using V = Vec<uint8_t>;
+    store(to, load<V>(from));
+    int64_t i = kWidth - int64_t(reinterpret_cast<uintptr_t>(to) & (kWidth - 1));  // from here on whole registers
+    for (; i + 4 * kWidth <= n; i += 4 * kWidth) {
+        V v[4];
+        for (int k = 0; k < 4; ++k) v[k] = load<V>(from + i + k * kWidth);
+        for (int k = 0; k < 4; ++k) store(to + i + k * kWidth, v[k]);
+    }
+    for (; i + kWidth <= n; i += kWidth) store(to + i, load<V>(from + i));
+    store(to + n - kWidth, load<V>(from + n - kWidth));
+}
+
 }  // namespace
 
-extern constexpr CopyLoops copy_loops = {kLanes<float>,          kLanes<double>,           turn<float, uint32_t>,
-                                         turn<double, uint64_t>, reverse<float, uint32_t>, reverse<double, uint64_t>};
+extern constexpr CopyLoops copy_loops = {kLanes<float>,
+                                         kLanes<double>,
+                                         turn<float, uint32_t>,
+                                         turn<double, uint64_t>,
+                                         reverse<float, uint32_t>,
+                                         reverse<double, uint64_t>,
+                                         bytes};
 
 }  // namespace fb::cpu::FB_ARCH

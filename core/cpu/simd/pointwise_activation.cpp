@@ -57,6 +57,7 @@ constexpr auto forward() {
     floats(t, Unary::elu, [](auto s, auto x) {
         using V = decltype(x);
         const V scale = par<V>(s, 1);
+        if (!any(x <= V{})) return V(x * scale);
         return x > V{} ? x * scale : expm1(V(x * par<V>(s, 2))) * (par<V>(s, 0) * scale);
     });
     floats(t, Unary::hardshrink, [](auto s, auto x) {

@@ -40,6 +40,23 @@ void convert_inner(char* out, const char* const* in, int64_t n, const void*) {
         int64_t i = 0;
         for (; i + kStep<From> <= n; i += kStep<From>) store_as(o + i, load_as(a + i));
         if (i < n) store_part(o + i, load_part(a + i, n - i), n - i);
+    } else if constexpr ((kType<To> == DType::f16 || kType<To> == DType::bf16) && !is_complex_type<From> &&
+                         kType<From> != DType::c32) {  // by way of float
+        constexpr int step = kStep<To>;
+        float t[step];
+        int64_t i = 0;
+        for (; i + step <= n; i += step) {
+            if constexpr (kType<From> == DType::b1) {
+                const uint8_t* bytes = reinterpret_cast<const uint8_t*>(a) + i;
+#pragma omp simd
+                for (int k = 0; k < step; k++) t[k] = float(bytes[k] != 0);
+            } else {
+#pragma omp simd
+                for (int k = 0; k < step; k++) t[k] = float(a[i + k]);
+            }
+            store_as(o + i, load_as(t));
+        }
+        for (; i < n; i++) o[i] = convert<To>(value(a[i]));
     } else if constexpr (kType<From> == DType::b1) {
         const uint8_t* bytes = reinterpret_cast<const uint8_t*>(a);
 #pragma GCC ivdep

@@ -181,7 +181,6 @@ constexpr auto bools_and_complex() {
 
     constexpr Complexes cx;
     each(t, Unary::neg, Types<HalfCx, Cx<float>, Cx<double>>{}, [](auto, auto z) { return decltype(z){-z.re, -z.im}; });
-    each(t, Unary::conj, cx, [](auto, auto z) { return decltype(z){z.re, -z.im}; });
     each(t, Unary::square, cx, [](auto, auto z) { return decltype(z){z.re * z.re - z.im * z.im, 2 * z.re * z.im}; });
     each_to<Bool>(t, Unary::logical_not, cx, [](auto, auto z) { return (z.re == 0) & (z.im == 0); });
     each_to<Bool>(t, Unary::isnan, cx, [](auto, auto z) { return (z.re != z.re) | (z.im != z.im); });

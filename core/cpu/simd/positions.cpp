@@ -1,5 +1,6 @@
 // Passes over index vectors, masks and sort keys, compiled once for each instruction set.
 #include "cpu/positions.h"
+#include "cpu/simd/vec.h"
 
 namespace fb::cpu::FB_ARCH {
 namespace {
@@ -9,6 +10,38 @@ bool all_within(const int64_t* at, int64_t n, int64_t low, int64_t high) {
 #pragma omp simd reduction(| : signs)
     for (int64_t i = 0; i < n; ++i) signs |= (at[i] - low) | (high - 1 - at[i]);
     return signs >= 0;
+}
+
+void extremes(const int64_t* at, int64_t n, int64_t* low, int64_t* high) {
+    int64_t l = *low, h = *high;
+#pragma omp simd reduction(min : l) reduction(max : h)
+    for (int64_t i = 0; i < n; ++i) {
+        l = at[i] < l ? at[i] : l;
+        h = at[i] > h ? at[i] : h;
+    }
+    *low = l, *high = h;
+}
+
+int64_t chosen(const int64_t* at, int64_t n, int64_t low, int64_t high, int32_t* to) {
+    const uint64_t width = uint64_t(high - low);
+    int64_t count = 0, i = 0;
+#if FB_AVX512
+    const __m512i first = _mm512_set1_epi64(low), many = _mm512_set1_epi64(int64_t(width));
+    __m256i here = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    for (; i + 8 <= n; i += 8) {
+        const __m512i from_low = _mm512_sub_epi64(_mm512_loadu_si512(at + i), first);
+        const __mmask8 in = _mm512_cmplt_epu64_mask(from_low, many);
+        // Compressed in a register: compressing stores take a hundred cycles on some processors.
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + count), _mm256_maskz_compress_epi32(in, here));
+        count += __builtin_popcount(in);
+        here = _mm256_add_epi32(here, _mm256_set1_epi32(8));
+    }
+#endif
+    for (; i < n; ++i) {  // written before it is known to stay: no branch to guess
+        to[count] = int32_t(i);
+        count += uint64_t(at[i] - low) < width;
+    }
+    return count;
 }
 
 int64_t count_true(const uint8_t* mask, int64_t n) {
@@ -57,7 +90,7 @@ int64_t first_below(const uint32_t* keys, int64_t n, uint32_t limit) {
 
 }  // namespace
 
-extern constexpr PositionLoops position_loops = {all_within, count_true, keys_of<float, uint32_t>,
-                                                 keys_of<double, uint64_t>, first_below};
+extern constexpr PositionLoops position_loops = {
+    all_within, extremes, chosen, count_true, keys_of<float, uint32_t>, keys_of<double, uint64_t>, first_below};
 
 }  // namespace fb::cpu::FB_ARCH

@@ -70,20 +70,18 @@ struct Prod : Adds<Wide, Wide> {
     static Wide run(const T* v, int64_t& i, int64_t n, const Param&)
         requires is_float_v<T>
     {
-        constexpr int kStep = kRegister<T>;
-        const D one = splat<D>(1);
-        D product[4] = {one, one, one, one};
-        for (; i + 2 * kStep <= n; i += 2 * kStep) {
-            const auto x = load_register(v + i), y = load_register(v + i + kStep);
-            if constexpr (sizeof(T) == 4) {
-                const D2 a = widen(x), b = widen(y);
-                product[0] *= a.lo, product[1] *= a.hi, product[2] *= b.lo, product[3] *= b.hi;
-            } else {
-                product[0] *= x, product[1] *= y;
+        constexpr int kTogether = 8, kStep = FB_ARCH::kLanes<double>;  // registers of double, read as they are
+        D product[kTogether];
+        for (D& p : product) p = splat<D>(1);
+        for (; i + kTogether * kStep <= n; i += kTogether * kStep)
+            for (int k = 0; k < kTogether; ++k) {
+                if constexpr (sizeof(T) == 4)
+                    product[k] *= __builtin_convertvector(load<HalfVec<float>>(v + i + k * kStep), D);
+                else product[k] *= load<D>(v + i + k * kStep);
             }
-        }
-        double lane[kLanes<double>], result = 1;
-        store(lane, D((product[0] * product[1]) * (product[2] * product[3])));
+        for (int k = 1; k < kTogether; ++k) product[0] *= product[k];
+        double lane[kStep], result = 1;
+        store(lane, product[0]);
         for (double x : lane) result *= x;
         return result;
     }
@@ -94,7 +92,10 @@ struct Norm : Adds<double, std::conditional_t<Kind == 2, double, T>> {  // 0 abs
     static L step(L a, T v, const Param& s) {
         if constexpr (Kind == 0) return a + absolute(v);
         else if constexpr (Kind == 1) return a + v * v;
-        else return a + __builtin_pow(double(absolute(v)), s.power);
+        else {
+            const double x = double(absolute(v));
+            return a + (s.power == 3 ? x * x * x : s.power == 4 ? (x * x) * (x * x) : __builtin_pow(x, s.power));
+        }
     }
     static void run(Registers<T>& r, const T* v, int64_t n)
         requires(Kind < 2)

@@ -1,0 +1,191 @@
+// Special functions, neighbours of floating point numbers, complex numbers in pairs of registers.
+#include <utility>
+#include "cpu/simd/loop.h"
+#include "cpu/special.h"
+
+namespace fb::cpu::FB_ARCH {
+namespace {
+
+// ---- error function, inverse ----
+// M. Giles, Approximating the erfinv function, GPU Computing Gems Jade edition, 2012: good for single precision, where
+// w < 16.
+template <class V>
+V erfinv_start(V x, V w) {
+    const V a = w - splat<V>(2.5), b = sqrt(w) - splat<V>(3);
+    const V small = poly(a, 1.50140941, 0.246640727, -0.00417768164, -0.00125372503, 0.00021858087, -4.39150654e-06,
+                         -3.5233877e-06, 3.43273939e-07, 2.81022636e-08);
+    const V large = poly(b, 2.83297682, 1.00167406, 0.00943887047, -0.0076224613, 0.00573950773, -0.00367342844,
+                         0.00134934322, 0.000100950558, -0.000200214257);
+    return x * (w < splat<V>(5) ? small : large);
+}
+inline F erfinv(F x) {
+    const F one = splat<F>(1), r = erfinv_start(x, F(-log(F((one - x) * (one + x)))));
+    return abs(x) == one ? with_sign(splat<F>(kInf<F>), x) : r;
+}
+inline D erfinv(D x) {
+    const D a = abs(x), w = -log(D((1.0 - a) * (1.0 + a)));
+    // One step of Halley's method, which has three times as many digits.
+    const D y = erfinv_start(a, w), gap = a < splat<D>(0.5) ? erf(y) - a : (1.0 - a) - erfc(y);
+    const D u = gap * exp_square(y, 1) * 0.886226925452758;
+    const D r = with_sign(D(y - u / fma(y, u, splat<D>(1))), x);
+    if (!any(!(w < splat<D>(15)))) return r;
+    return per_lane(x, [](double v) { return special::erfinv(v); });
+}
+
+// ---- gamma function ----
+// The lanes of x that are not positive, by the function for one number.
+template <class Fn>
+D positive_or(D x, D r, Fn one) {
+    if (any(!(x > D{})))
+        for (int k = 0; k < kLanes<double>; k++)
+            if (!(x[k] > 0)) r[k] = one(x[k]);
+    return r;
+}
+inline D log_gamma(D x) {
+    D z = x, product = splat<D>(1);
+    for (int k = 0; k < 8; k++) {  // up to where Stirling's series is good
+        const auto low = z < splat<D>(8);
+        product = low ? product * z : product;
+        z = low ? z + 1.0 : z;
+    }
+    const D over = 1.0 / z, square = over * over;
+    const D series =
+        over * poly(square, 0.08333333333333333, -0.002777777777777778, 0.0007936507936507937, -0.0005952380952380953,
+                    0.0008417508417508417, -0.0019175269175269176, 0.00641025641025641);
+    D r = fma(D(z - 0.5), log(z), D(0.9189385332046728 - z + series)) - log(product);
+    r = (x == splat<D>(1)) | (x == splat<D>(2)) ? D{} : r;
+    r = x == splat<D>(kInf<D>) ? x : r;
+    return positive_or(x, r, [](double v) { return __builtin_lgamma(v); });
+}
+inline D digamma(D x) {
+    D z = x, above = {}, below = splat<D>(1);  // the sum of 1 / z as a fraction
+    for (int k = 0; k < 10; k++) {
+        const auto low = z < splat<D>(10);
+        above = low ? fma(above, z, below) : above;
+        below = low ? below * z : below;
+        z = low ? z + 1.0 : z;
+    }
+    const D over = 1.0 / z, square = over * over;
+    const D series = square * poly(square, 0.08333333333333333, -0.008333333333333333, 0.003968253968253968,
+                                   -0.004166666666666667, 0.007575757575757576, -0.021092796092796094);
+    return positive_or(x, D(log(z) - 0.5 * over - series - above / below),
+                       [](double v) { return special::digamma(v); });
+}
+
+constexpr auto functions() {
+    Table<20> t;
+    floats(t, Unary::erfinv, [](auto, auto x) { return erfinv(x); });
+    using LogGamma = decltype([](auto, F x) { return via_double([](D d) { return log_gamma(d); }, x); });
+    using Digamma = decltype([](auto, F x) { return via_double([](D d) { return digamma(d); }, x); });
+    auto single = [&]<class Fn>(Unary op, Fn) {
+        t.put(op, DType::f32, vec1<Fn, float>);
+        t.put(op, DType::f16, vec1<Fn, Half>);
+        t.put(op, DType::bf16, vec1<Fn, BHalf>);
+    };
+    single(Unary::lgamma, LogGamma{});
+    single(Unary::digamma, Digamma{});
+    using Next = decltype([](auto, auto x, auto y) {
+        using V = decltype(x);
+        using B = Bits<V>;
+        const B away = ~((y > x) ^ (x > V{}));  // all bits where the magnitude grows
+        V r = bitcast<V>(B(bitcast<B>(x) - 2 * away - 1));
+        const V least = bitcast<V>(B(B{} + 1));
+        r = x == V{} ? with_sign(least, y) : r;
+        r = x == y ? y : r;
+        return (x != x) | (y != y) ? x + y : r;
+    });
+    t.put(Binary::nextafter, DType::f32, vec2<Next, float>);
+    t.put(Binary::nextafter, DType::f64, vec2<Next, double>);
+    return t;
+}
+
+// ---- complex numbers ----
+template <class V, int... k>
+V evens(V a, V b, std::integer_sequence<int, k...>) {
+    return __builtin_shufflevector(a, b, (2 * k)...);
+}
+template <class V, int... k>
+V odds(V a, V b, std::integer_sequence<int, k...>) {
+    return __builtin_shufflevector(a, b, (2 * k + 1)...);
+}
+// Lanes of a and b in turn, from lane `first` on.
+template <int first, class V, int... k>
+V in_turn(V a, V b, std::integer_sequence<int, k...>) {
+    constexpr int n = sizeof...(k);
+    return __builtin_shufflevector(a, b, (first + k / 2 + (k % 2 ? n : 0))...);
+}
+template <class T>
+using LaneNumbers = std::make_integer_sequence<int, kLanes<T>>;
+
+template <class T>
+void angle_inner(char* out, const char* const* in, int64_t n, const void*) {
+    using V = Vec<T>;
+    constexpr int step = kLanes<T>;
+    T* o = reinterpret_cast<T*>(out);
+    const T* a = reinterpret_cast<const T*>(in[0]);
+    const auto angle = [](const T* p) {
+        const V x = load<V>(p), y = load<V>(p + step);
+        return V(atan2(odds(x, y, LaneNumbers<T>()), evens(x, y, LaneNumbers<T>())));
+    };
+    int64_t i = 0;
+    for (; i + step <= n; i += step) store(o + i, angle(a + 2 * i));
+    if (i < n) {
+        T rest[2 * step] = {};
+        __builtin_memcpy(rest, a + 2 * i, size_t(n - i) * 2 * sizeof(T));
+        const V v = angle(rest);
+        __builtin_memcpy(o + i, &v, size_t(n - i) * sizeof(T));
+    }
+}
+template <class T>
+void polar_inner(char* out, const char* const* in, int64_t n, const void*) {
+    using V = Vec<T>;
+    constexpr int step = kLanes<T>;
+    T* o = reinterpret_cast<T*>(out);
+    const T *r = reinterpret_cast<const T*>(in[0]), *angle = reinterpret_cast<const T*>(in[1]);
+    const auto write = [](T* to, V length, V turn) {
+        const V re = length * cos(turn), im = length * sin(turn);
+        store(to, in_turn<0>(re, im, LaneNumbers<T>()));
+        store(to + step, in_turn<step / 2>(re, im, LaneNumbers<T>()));
+    };
+    int64_t i = 0;
+    for (; i + step <= n; i += step) write(o + 2 * i, load<V>(r + i), load<V>(angle + i));
+    if (i < n) {
+        T rest[4 * step] = {};
+        __builtin_memcpy(rest, r + i, size_t(n - i) * sizeof(T));
+        __builtin_memcpy(rest + step, angle + i, size_t(n - i) * sizeof(T));
+        write(rest + 2 * step, load<V>(rest), load<V>(rest + step));
+        __builtin_memcpy(o + 2 * i, rest + 2 * step, size_t(n - i) * 2 * sizeof(T));
+    }
+}
+template <class T>
+void conj_inner(char* out, const char* const* in, int64_t n, const void*) {
+    using V = Vec<T>;
+    T* o = reinterpret_cast<T*>(out);
+    const T* a = reinterpret_cast<const T*>(in[0]);
+    V sign = {};
+    for (int k = 1; k < kLanes<T>; k += 2) sign[k] = T(-0.0);
+    int64_t i = 0;
+    for (; i + kLanes<T> <= 2 * n; i += kLanes<T>)
+        store(o + i, bitcast<V>(bitcast<Bits<V>>(load<V>(a + i)) ^ bitcast<Bits<V>>(sign)));
+    for (; i < 2 * n; i++) o[i] = i % 2 ? -a[i] : a[i];
+}
+
+constexpr auto complexes() {
+    Table<6> t;
+    t.put(Unary::angle, DType::c64, loop<angle_inner<float>, float, Cx<float>>);
+    t.put(Unary::angle, DType::c128, loop<angle_inner<double>, double, Cx<double>>);
+    t.put(Binary::polar, DType::f32, loop<polar_inner<float>, Cx<float>, float, float>);
+    t.put(Binary::polar, DType::f64, loop<polar_inner<double>, Cx<double>, double, double>);
+    t.put(Unary::conj, DType::c64, loop<conj_inner<float>, Cx<float>, Cx<float>>);
+    t.put(Unary::conj, DType::c128, loop<conj_inner<double>, Cx<double>, Cx<double>>);
+    return t;
+}
+
+constexpr auto a = functions();
+constexpr auto b = complexes();
+}  // namespace
+
+extern const Entries special_functions, special_complex;
+constexpr Entries special_functions{a.entry, a.count}, special_complex{b.entry, b.count};
+
+}  // namespace fb::cpu::FB_ARCH
