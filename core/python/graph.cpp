@@ -286,7 +286,8 @@ void check_argument(const Step& s, size_t i, const std::vector<bool>& made) {
               str("a traced call of '", s.op->schema.full_name(), "': argument '", arg.name, "' ", why));
     };
     if (!fits(arg, a.value)) refuse("is of a kind that it cannot be");
-    if (arg.list_size > 0 && (a.value.tag == Tag::Ints || a.value.tag == Tag::Doubles || a.value.tag == Tag::Bools) &&
+    // int[1] is a list of any length for which one number may stand.
+    if (arg.list_size > 1 && (a.value.tag == Tag::Ints || a.value.tag == Tag::Doubles || a.value.tag == Tag::Bools) &&
         a.value.len != 0 && int(a.value.len) != arg.list_size)
         refuse(str("has ", a.value.len, " items, not ", arg.list_size));
     const bool may_lack = a.value.tag == Tag::Tensors ? arg.optional_items : arg.optional;
