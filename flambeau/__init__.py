@@ -12,6 +12,8 @@ _TensorBase = _C.Tensor
 from flambeau import _lookup, _tensor  # noqa: E402, F401
 from flambeau._basics import *  # noqa: E402, F403
 
+_C.__getattr__, _C._nn.__getattr__ = _lookup.find_in_core, _lookup.find_in_nn
+
 
 def __getattr__(name: str):
     value = _lookup.find(name)

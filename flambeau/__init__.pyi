@@ -9,6 +9,7 @@ from flambeau import amp as amp
 from flambeau import audio as audio
 from flambeau import autograd as autograd
 from flambeau import backends as backends
+from flambeau import classes as classes
 from flambeau import cli as cli
 from flambeau import compat as compat
 from flambeau import compiler as compiler
@@ -83,6 +84,15 @@ ShortTensor: Any
 CharTensor: Any
 ByteTensor: Any
 BoolTensor: Any
+from flambeau._private import _assert_async as _assert_async, _int_mm as _int_mm, _nested_view_from_jagged as _nested_view_from_jagged, _shape_as_tensor as _shape_as_tensor
+_cast_Byte: Any
+_cast_Char: Any
+_cast_Short: Any
+_cast_Int: Any
+_cast_Long: Any
+_cast_Half: Any
+_cast_Float: Any
+_cast_Double: Any
 from flambeau._constants import AggregationType as AggregationType, qscheme as qscheme, per_tensor_affine as per_tensor_affine, per_channel_affine as per_channel_affine, per_tensor_symmetric as per_tensor_symmetric, per_channel_symmetric as per_channel_symmetric, per_channel_affine_float_qparams as per_channel_affine_float_qparams
 AVG: Any
 SUM: Any
@@ -96,6 +106,7 @@ from flambeau.amp import autocast as autocast, GradScaler as GradScaler
 from flambeau.amp.state import is_autocast_enabled as is_autocast_enabled, set_autocast_enabled as set_autocast_enabled, get_autocast_dtype as get_autocast_dtype, set_autocast_dtype as set_autocast_dtype, is_autocast_cpu_enabled as is_autocast_cpu_enabled, set_autocast_cpu_enabled as set_autocast_cpu_enabled, get_autocast_cpu_dtype as get_autocast_cpu_dtype, set_autocast_cpu_dtype as set_autocast_cpu_dtype, get_autocast_gpu_dtype as get_autocast_gpu_dtype, set_autocast_gpu_dtype as set_autocast_gpu_dtype, is_autocast_cache_enabled as is_autocast_cache_enabled, set_autocast_cache_enabled as set_autocast_cache_enabled, clear_autocast_cache as clear_autocast_cache, autocast_increment_nesting as autocast_increment_nesting, autocast_decrement_nesting as autocast_decrement_nesting, is_autocast_ipu_enabled as is_autocast_ipu_enabled, set_autocast_ipu_enabled as set_autocast_ipu_enabled, get_autocast_ipu_dtype as get_autocast_ipu_dtype, set_autocast_ipu_dtype as set_autocast_ipu_dtype, is_autocast_xla_enabled as is_autocast_xla_enabled, set_autocast_xla_enabled as set_autocast_xla_enabled, get_autocast_xla_dtype as get_autocast_xla_dtype, set_autocast_xla_dtype as set_autocast_xla_dtype
 from flambeau._checks import _assert as _assert, _check as _check, _check_index as _check_index, _check_is_size as _check_is_size, _check_not_implemented as _check_not_implemented, _check_tensor_all as _check_tensor_all, _check_tensor_all_with as _check_tensor_all_with, _check_type as _check_type, _check_value as _check_value, _check_with as _check_with
 from flambeau.compiler import compile as compile
+from flambeau.futures import Future as Future
 from flambeau.func import vmap as vmap
 summary: Any
 graph: Any

@@ -23,6 +23,10 @@ _HOMES = {
         DoubleTensor FloatTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor CharTensor
         ByteTensor BoolTensor set_default_tensor_type
     """,
+    "_private": """
+        _assert_async _int_mm _nested_view_from_jagged _shape_as_tensor
+        _cast_Byte _cast_Char _cast_Short _cast_Int _cast_Long _cast_Half _cast_Float _cast_Double
+    """,
     "_constants": """
         AVG SUM AggregationType qscheme per_tensor_affine per_channel_affine per_tensor_symmetric
         per_channel_symmetric per_channel_affine_float_qparams
@@ -48,6 +52,7 @@ _HOMES = {
         _check_tensor_all_with _check_type _check_value _check_with
     """,
     "compiler": "compile",
+    "futures": "Future",
     "func": "vmap",
     "seeing": "summary graph doctor",
 }
@@ -65,6 +70,8 @@ def find(name: str) -> Any:
     """The public object of a name; raises AttributeError where there is none yet."""
     if name == "torch":  # PyTorch's package shows itself under its own name
         return sys.modules["flambeau"]
+    if name == "__config__":
+        return _module(name)
     if not name.startswith("__"):
         home = _HOME_OF.get(name)
         if home is not None and (module := _module(home)) is not None:
@@ -84,6 +91,26 @@ def find(name: str) -> Any:
         if (function := getattr(package._VF, name, None)) is not None:
             return function
     raise AttributeError(f"module 'torch' has no attribute '{name}'\nflambeau does not have `{name}` yet")
+
+
+def find_in_core(name: str) -> Any:
+    """A name of ``torch._C`` that the core itself does not have."""
+    if not name.startswith("__"):
+        from ._core_names import CORE
+
+        if name in CORE:
+            return CORE[name]
+    raise AttributeError(f"module 'torch._C' has no attribute '{name}'")
+
+
+def find_in_nn(name: str) -> Any:
+    """The same of ``torch._C._nn``."""
+    if not name.startswith("__"):
+        from ._core_names import NN
+
+        if name in NN:
+            return NN[name]
+    raise AttributeError(f"module 'torch._C._nn' has no attribute '{name}'")
 
 
 def names() -> list[str]:

@@ -86,7 +86,7 @@ void copy_pieces(char* to, int64_t row, const char* from, int64_t n, int64_t beg
     for (int64_t o = begin; o < end; ++o) copy_bytes(to + o * row, from + o * n, n);
 }
 Tensor cat(TensorSpan all, int64_t dim, Out out) {
-    check(!all.empty(), "torch.cat(): expected a non-empty list of Tensors");
+    if (all.empty()) fail(ErrorKind::Value, "torch.cat(): expected a non-empty list of Tensors");
     const Tensor* model = nullptr;
     bool alike = true;
     for (size_t i = 0; i < all.size(); ++i) {

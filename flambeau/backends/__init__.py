@@ -11,6 +11,7 @@ __all__ = [
     "cuda",
     "cudnn",
     "cusparselt",
+    "kleidiai",
     "mha",
     "mkl",
     "mkldnn",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -123,3 +124,65 @@ def preferred_linalg_library(backend: str | None = None) -> str:
 def preferred_blas_library(backend: str | None = None) -> str:
     """The library that matrix products on a GPU prefer; sets it where given."""
     return _prefer("blas", backend, ("default", "cublas", "cublaslt", "hipblaslt", "ck"))
+
+
+class SDPAParams:
+    """The arguments of a call of `scaled_dot_product_attention`, for the questions below."""
+
+    def __init__(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        attn_mask: Any,
+        dropout: float,
+        is_causal: bool,
+        enable_gqa: bool,
+    ) -> None:
+        self.query, self.key, self.value, self.attn_mask = query, key, value, attn_mask
+        self.dropout, self.is_causal, self.enable_gqa = dropout, is_causal, enable_gqa
+
+
+def is_flash_attention_available() -> bool:
+    """Whether FlashAttention for GPUs is in this build: no."""
+    return False
+
+
+def is_ck_sdpa_available() -> bool:
+    """Whether Composable Kernel's attention is in this build: no."""
+    return False
+
+
+def _without_gpu(debug: bool, kernel: str) -> bool:
+    if debug:
+        warnings.warn(f"{kernel} was not compiled into this build: it needs a GPU", stacklevel=3)
+    return False
+
+
+def can_use_flash_attention(params: SDPAParams, debug: bool = False) -> bool:
+    """Whether FlashAttention takes these arguments; with `debug` warns why not."""
+    return _without_gpu(debug, "Flash attention")
+
+
+def can_use_efficient_attention(params: SDPAParams, debug: bool = False) -> bool:
+    """Whether memory-efficient attention takes these arguments; with `debug` warns why not."""
+    return _without_gpu(debug, "Memory efficient attention")
+
+
+def can_use_cudnn_attention(params: SDPAParams, debug: bool = False) -> bool:
+    """Whether cuDNN's attention takes these arguments; with `debug` warns why not."""
+    return _without_gpu(debug, "cuDNN attention")
+
+
+_half_sums = False
+
+
+def fp16_bf16_reduction_math_sdp_allowed() -> bool:
+    """Whether attention by plain operators may sum in half precision; that of the CPU sums in float32."""
+    return _half_sums
+
+
+def allow_fp16_bf16_reduction_math_sdp(enabled: bool) -> None:
+    """Allow it or not."""
+    global _half_sums
+    _half_sums = bool(enabled)

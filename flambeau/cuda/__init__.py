@@ -276,6 +276,14 @@ def set_stream(stream: Any) -> None:
         _refuse()
 
 
+_waiting: list[Any] = []
+
+
+def _lazy_call(callable: Any, **kwargs: Any) -> None:
+    """Call a function when CUDA is first used: without a GPU it waits for ever."""
+    _waiting.append(callable)
+
+
 _SUBMODULES = """
 amp gds graphs green_contexts jiterator memory nccl nvtx profiler random sparse streams tunable
 """.split()

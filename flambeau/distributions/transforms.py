@@ -20,6 +20,9 @@ from ._transform import (
     _reinterpreted,
     identity_transform,
 )
+from ._transform import (
+    _InverseTransform as _InverseTransform,
+)
 from .utils import _sum_rightmost, broadcast_all, lazy_property, tril_matrix_to_vec, vec_to_tril_matrix
 
 if TYPE_CHECKING:

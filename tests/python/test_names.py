@@ -70,3 +70,58 @@ def test_names_that_only_gpus_answer():
         torch.autograd.variable(torch.ones(1))
     assert issubclass(torch.jit.frontend.UnsupportedNodeError, torch.jit.frontend.NotSupportedError)
     assert torch.signal.windows.windows.hann is torch.signal.windows.hann and torch.version.rocm is None
+
+
+def test_private_names_that_packages_call():
+    parse = torch._C._nn._parse_to
+    assert parse("cpu") == (torch.device("cpu"), None, False, None)
+    assert parse(torch.float32, True) == (None, torch.float32, True, None)
+    assert parse(torch.ones(1).double()) == (torch.device("cpu"), torch.float64, False, None)
+    assert parse(device="cpu", dtype=torch.int8, memory_format=torch.channels_last)[3] is torch.channels_last
+    assert torch._C._get_tracing_state() is None and torch._C._log_api_usage_once("x") is None
+    assert torch._C._get_accelerator() == torch.device("cpu")
+    assert not torch._C._are_functorch_transforms_active()
+    inside = []
+    torch.vmap(lambda x: inside.append(torch._C._are_functorch_transforms_active()) or x)(torch.ones(2))
+    assert inside == [True]
+    with pytest.raises(AttributeError, match=r"module 'torch\._C' has no attribute '_nothing'"):
+        torch._C._nothing  # noqa: B018
+    parts = [torch.ones(2, 2), torch.zeros(3)]
+    flat = torch._utils._flatten_dense_tensors(parts)
+    assert flat.shape == (7,)
+    assert [p.shape for p in torch._utils._unflatten_dense_tensors(flat, parts)] == [(2, 2), (3,)]
+    assert [[t.numel() for t in b] for b in torch._utils._take_tensors(parts, 16)] == [[4], [3]]
+    assert (
+        torch._shape_as_tensor(parts[0]).tolist() == [2, 2]
+        and torch._cast_Long(parts[1]).dtype is torch.int64
+    )
+    with pytest.raises(RuntimeError, match="Expected Tensor with single nonzero value, but got zero"):
+        torch._assert_async(torch.tensor(0))
+    eights = torch.full((2, 3), 100, dtype=torch.int8)
+    assert torch._int_mm(eights, eights.t()).tolist() == [[30000] * 2] * 2
+    assert "OpenMP" in torch.__config__.show() and torch.Future is torch.futures.Future
+    with pytest.raises(ValueError, match=r"torch\.cat\(\): expected a non-empty list of Tensors"):
+        torch.cat([])
+
+
+def test_questions_about_attention_on_gpus():
+    cuda, q = torch.backends.cuda, torch.ones(1, 1, 2, 8)
+    params = cuda.SDPAParams(q, q, q, None, 0.0, True, False)
+    assert params.is_causal and params.query is q
+    assert not cuda.can_use_flash_attention(params) and not cuda.is_flash_attention_available()
+    with pytest.warns(UserWarning, match="was not compiled into this build"):
+        cuda.can_use_efficient_attention(params, True)
+    before = cuda.fp16_bf16_reduction_math_sdp_allowed()
+    cuda.allow_fp16_bf16_reduction_math_sdp(True)
+    assert cuda.fp16_bf16_reduction_math_sdp_allowed() and not before
+    cuda.allow_fp16_bf16_reduction_math_sdp(False)
+
+
+def test_small_functions_of_serialization():
+    s = torch.serialization
+    assert s.normalize_storage_type(torch.FloatStorage) is torch.FloatStorage
+    assert s.check_module_version_greater_or_equal(torch, (2, 0))
+    with pytest.raises(RuntimeError, match="Attempting to deserialize object on a CUDA device but"):
+        s.validate_cuda_device("cuda:0")
+    with pytest.raises(RuntimeError, match="The HPU device module is not registered"):
+        s.validate_hpu_device("hpu")

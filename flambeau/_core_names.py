@@ -1,0 +1,64 @@
+"""Private names of PyTorch's ``torch._C`` that packages call, in Python: the core has no use for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flambeau as fb
+
+__all__ = ["CORE", "NN"]
+
+
+def _parse_to(*args: Any, **kwargs: Any) -> tuple:
+    """The device, dtype, flag and memory format that arguments of ``Module.to`` mean."""
+    device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
+    non_blocking, memory_format = kwargs.pop("non_blocking", None), kwargs.pop("memory_format", None)
+    copy = kwargs.pop("copy", None)
+    if kwargs:
+        raise TypeError(f"to() got an unexpected keyword argument '{next(iter(kwargs))}'")
+    rest = list(args)
+    if rest and isinstance(rest[0], fb.Tensor):
+        other = rest.pop(0)
+        device, dtype = other.device, other.dtype
+    else:
+        if rest and not isinstance(rest[0], fb.dtype):
+            device = rest.pop(0)
+        if rest and (rest[0] is None or isinstance(rest[0], fb.dtype)):
+            dtype = rest.pop(0)
+    if rest:
+        non_blocking = rest.pop(0)
+    if rest:
+        copy = rest.pop(0)
+    if rest or not isinstance(copy, (bool, type(None))):
+        raise TypeError(f"to() received an invalid combination of arguments - got {args}")
+    device = None if device is None else fb.device(device)
+    return device, dtype, bool(non_blocking), memory_format
+
+
+def _get_tracing_state() -> None:
+    """The state of PyTorch's tracer of graphs: that is not here, so nothing is traced by it."""
+
+
+def _log_api_usage_once(event: str) -> None:
+    """Note that an interface was used: nobody is told."""
+
+
+def _are_functorch_transforms_active() -> bool:
+    """Whether a transform of `torch.func` is running."""
+    import sys
+
+    batched = sys.modules.get("flambeau.func.batched")
+    return batched is not None and bool(batched.active())
+
+
+def _get_accelerator(check: bool | None = None) -> Any:
+    """The device of the accelerator, the CPU where there is none."""
+    found = fb.accelerator.current_accelerator()
+    return fb.device("cpu") if found is None else found
+
+
+NN = {"_parse_to": _parse_to}
+CORE = {
+    f.__name__: f
+    for f in (_get_tracing_state, _log_api_usage_once, _are_functorch_transforms_active, _get_accelerator)
+}

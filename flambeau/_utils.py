@@ -1,0 +1,68 @@
+"""Helpers of PyTorch's ``torch._utils`` that packages call: buckets of tensors, and what files name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import flambeau as fb
+
+__all__ = ["_flatten_dense_tensors", "_take_tensors", "_unflatten_dense_tensors"]
+
+_OF_FILES = (
+    "_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter",
+    "_rebuild_parameter_with_state", "_rebuild_sparse_tensor", "_rebuild_nested_tensor",
+    "_rebuild_meta_tensor_no_storage", "_rebuild_device_tensor_from_numpy",
+)  # fmt: skip
+
+
+def _flatten_dense_tensors(tensors: Sequence) -> Any:
+    """All elements of tensors of one dtype in one line."""
+    return fb.cat([t.contiguous().view(-1) for t in tensors])
+
+
+def _unflatten_dense_tensors(flat: Any, tensors: Sequence) -> tuple:
+    """Views of such a line with the shapes of `tensors`."""
+    parts = flat.split([t.numel() for t in tensors])
+    return tuple(part.view_as(t) for part, t in zip(parts, tensors))
+
+
+def _take_tensors(tensors: Sequence, size_limit: int) -> Iterator[list]:
+    """Group tensors by type, into lists of not much more than `size_limit` bytes."""
+    open_lists: dict[str, tuple[list, int]] = {}
+    for t in tensors:
+        kind, size = t.type(), t.numel() * t.element_size()
+        group, held = open_lists.get(kind, ([], 0))
+        if held + size > size_limit and held > 0:
+            yield group
+            group, held = [], 0
+        group.append(t)
+        open_lists[kind] = group, held + size
+    for group, _ in open_lists.values():
+        if group:
+            yield group
+
+
+def _get_available_device_type() -> str | None:
+    """The kind of device that there is beside the CPU; None where there is none."""
+    found = fb.accelerator.current_accelerator()
+    return None if found is None else found.type
+
+
+def _get_device_module(device_type: str) -> Any:
+    """The module of a kind of device, such as `torch.cuda`."""
+    module = getattr(fb, device_type, None)
+    if module is None:
+        raise RuntimeError(
+            f"Device '{device_type}' does not have a corresponding module registered as"
+            f" 'torch.{device_type}'."
+        )
+    return module
+
+
+def __getattr__(name: str) -> Any:
+    if name in _OF_FILES:
+        from .serialization import rebuild
+
+        return getattr(rebuild, name)
+    raise AttributeError(f"module 'torch._utils' has no attribute '{name}'")
