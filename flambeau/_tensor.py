@@ -637,6 +637,58 @@ def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None)
     return self.resize_(the_template.size())
 
 
+# ---------------------------------------------------------------- wrappers
+@staticmethod
+def _make_wrapper_subclass(
+    cls: type,
+    size: Any,
+    strides: Any = None,
+    storage_offset: int | None = None,
+    memory_format: Any = None,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+    dispatch_sizes_strides_policy: str | None = None,
+    dispatch_device: bool = False,
+    dispatch_layout: bool = False,
+) -> Tensor:
+    """A tensor without data, of a class whose ``__torch_dispatch__`` runs all operators on it.
+
+    Parameters
+    ----------
+    size, strides, dtype, device : what it says of itself.
+    dispatch_sizes_strides_policy, dispatch_device, dispatch_layout : not supported: flambeau reads these
+    from the
+        tensor itself.
+    """
+    if getattr(cls, "__torch_dispatch__", None) in (None, _C._disabled_torch_dispatch_impl):
+        raise RuntimeError(
+            f"{cls.__name__} must define __torch_dispatch__ to be made by _make_wrapper_subclass: the"
+            " tensor has no data"
+        )
+    if dispatch_sizes_strides_policy is not None or dispatch_device or dispatch_layout:
+        raise NotImplementedError(
+            "flambeau does not ask __torch_dispatch__ for sizes, device or layout of a tensor: give them to"
+            " _make_wrapper_subclass"
+        )
+    if storage_offset or (layout is not None and layout is not _C.strided):
+        raise NotImplementedError("flambeau makes wrappers of strided layout without an offset only")
+    size = tuple(size)
+    if strides is None:
+        data = _C.empty(size, dtype=dtype, device="meta", memory_format=memory_format or _C.contiguous_format)
+    else:
+        data = _C.empty_strided(size, tuple(strides), dtype=dtype, device="meta")
+    wrapper = Tensor._make_subclass(cls, data, requires_grad)
+    wrapper._wrapper_device = _C.device("cpu" if device is None else device)
+    return wrapper
+
+
+Tensor._make_wrapper_subclass = _make_wrapper_subclass
+
+
 # ---------------------------------------------------------------- __torch_function__
 def _default_function(
     cls: Any, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
@@ -727,7 +779,7 @@ def _complete() -> None:
         Tensor.__itruediv__,
     )
     Tensor.__nonzero__, Tensor.__long__ = Tensor.__bool__, Tensor.__int__
-    Tensor.__torch_dispatch__ = _C._disabled_torch_function_impl
+    Tensor.__torch_dispatch__ = _C._disabled_torch_dispatch_impl
     Tensor._post_accumulate_grad_hooks = None
     from .ops import registry
 

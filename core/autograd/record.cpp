@@ -95,6 +95,14 @@ static std::string last_write(const Tensor& t) {
 }
 
 // ---------------------------------------------------------------- saved tensors
+// Of a result, without its history. A wrapper written in Python (it has no data of its own) makes that copy itself.
+static Tensor result_copy(const Tensor& t) {
+    if (!(tls.modes & kPythonMode) || !t.is_meta()) [[likely]]
+        return shallow_copy(t, true);
+    GradGuard off(false);
+    return op<"detach">(t);
+}
+
 SavedTensor::SavedTensor(const Tensor& t, bool is_result) {
     if (SavedHooks::disabled) [[unlikely]]
         fail(ErrorKind::Runtime, SavedHooks::disabled);
@@ -118,7 +126,8 @@ SavedTensor::SavedTensor(const Tensor& t, bool is_result) {
         if (is_leaf_ && !is_result && t->requires_grad) tensor_ = t;  // gradients must still reach the leaf
         return;
     }
-    tensor_ = is_result ? shallow_copy(t, true) : t;
+    tensor_ = is_result ? result_copy(t) : t;
+    version_ = tensor_->version();
 }
 
 Tensor SavedTensor::unpack(Node* owner, const std::string& who) const {
@@ -162,7 +171,7 @@ Tensor SavedTensor::unpack(Node* owner, const std::string& who) const {
         fail(ErrorKind::Runtime, text);
     }
     if (is_result_ && owner) {
-        Tensor t = shallow_copy(tensor_, true);
+        Tensor t = result_copy(tensor_);
         if (!is_leaf_) set_history(t, Ptr<Node>(owner), output_nr_);  // indices and such have no history
         return t;
     }

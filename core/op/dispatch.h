@@ -7,6 +7,9 @@ namespace fb {
 // The frame that `python_mode` hands on to the operator's own kernel: `run_kernel` passes it by once.
 extern constinit thread_local const Frame* let_through;
 
+// Refuses tensors without data beside real ones, where the operator cannot mix them (op/lazy.cpp).
+void check_devices(const Op& op, const Frame& f);
+
 inline void run_own_kernel(const Op& op, Frame& f) {
     let_through = &f;
     op.run_kernel(f);

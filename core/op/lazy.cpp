@@ -3,7 +3,7 @@
 // what it writes goes back through `copy_`. Tensors of the meta device have nothing to read: beside real ones they are
 // refused here, for all operators.
 #include <algorithm>
-#include "op/op.h"
+#include "op/dispatch.h"
 
 namespace fb {
 namespace {
@@ -116,6 +116,12 @@ bool may_mix(const Op& op, const Frame& f) {
 
 }  // namespace
 
+void check_devices(const Op& op, const Frame& f) {
+    bool meta = false, real = false;
+    each_tensor(op, f.args, [&](const Tensor& t) { (t.is_meta() ? meta : real) = true; });
+    if (meta && real && !may_mix(op, f)) refuse_mix(op, f);
+}
+
 bool call_unusual(const Op& op, Frame& f) {
     if (!unusual_tensors) return false;
     bool found = false, meta = false, real = false;
@@ -123,7 +129,8 @@ bool call_unusual(const Op& op, Frame& f) {
         found |= t->unusual();
         (t.is_meta() ? meta : real) = true;
     });
-    if (meta && real && !may_mix(op, f)) refuse_mix(op, f);
+    // Wrappers have no data of their own either: with Python code below autograd it is looked at there.
+    if (meta && real && !(tls.modes & kPythonMode) && !may_mix(op, f)) refuse_mix(op, f);
     if (op.takes_lazy) return false;
     const int outputs = f.given && !f.inplace ? int(op.schema.return_kinds.size()) : 0;
     for (int i = 0; i < outputs; ++i) found |= f.given[i].defined() && f.given[i]->unusual();

@@ -64,46 +64,70 @@ void each_tensor(const Op& op, const Frame& f, F&& look) {
 }
 
 // ---------------------------------------------------------------- made of other operators?
-// What has a derivative, writes, draws random numbers or takes no tensors stands for itself. Of the rest, one run shows
-// whether others are called inside.
+// The arguments of a call without their data.
+struct Shapes {
+    std::vector<Value> args;
+    std::vector<Tensor> tensors;  // their places do not move
+    std::vector<std::vector<Tensor>> lists;
+
+    Shapes(const Op& op, const Value* from) : args(from, from + op.schema.args.size()) {
+        tensors.reserve(args.size());
+        lists.reserve(args.size());
+        for (Value& v : args) {
+            if (v.is_tensor()) {
+                v = tensors.emplace_back(of(v.tensor()));
+            } else if (v.tag == Tag::Tensors) {
+                std::vector<Tensor>& l = lists.emplace_back();
+                for (const Tensor& t : v.tensors()) l.push_back(t.defined() ? of(t) : t);
+                v = l;
+            }
+        }
+    }
+    static Tensor of(const Tensor& t) { return empty_strided(t.sizes(), t.strides(), t.dtype(), kMeta); }
+};
+
+bool is_factory(const Op& op) { return op.schema.name.ends_with("_like") || op.schema.name.starts_with("new_"); }
+
+// What has a derivative, writes, draws random numbers or takes no tensors stands for itself. Of the rest, a run with
+// shapes alone shows whether others are called inside.
 bool is_composite(const Op& op, const Frame& f) {
     if (op.derivative.exists() || is_defined_in_python(op)) return false;
-    if (tls.grad && op.any_requires_grad(f.args)) return true;
-    bool tensors = false, elements = true;
-    each_tensor(op, f, [&](const Tensor& t) {
-        tensors = true;
-        elements &= t.numel() > 0;
-    });
+    bool tensors = false;
+    each_tensor(op, f, [&](const Tensor&) { tensors = true; });
     if (!tensors || f.given || f.inplace || op.only_inplace || op.is_view) return false;
+    if (is_factory(op)) return false;
     for (const Arg& a : op.schema.args)
         if (a.kind == Kind::Generator || a.mutated) return false;
     static auto* known = new std::map<const Op*, bool>;
     if (const auto i = known->find(&op); i != known->end()) return i->second;
-    Frame trial(op, f.args);
+
+    const bool unusual = unusual_tensors;  // what is made here is soon gone
     const int before = std::exchange(state.counting, 0);
-    int inside = 0;
-    bool same = false;  // it gave its argument back: there is nothing to see
-    {
+    bool same = false, ran = false;  // it gave its argument back: there is nothing to see
+    try {
         const AtWork guard(false);
-        try {
-            run_own_kernel(op, trial);
-        } catch (...) {
-            state.counting = before;
-            throw;
-        }
-        inside = std::exchange(state.counting, before);
-        same = f.args[0].is_tensor() && trial.result[0].get() == f.args[0].tensor_ptr;
-    }
+        const Shapes shapes(op, f.args);
+        Frame trial(op, shapes.args.data());
+        run_own_kernel(op, trial);
+        same = shapes.args[0].is_tensor() && trial.result[0].get() == shapes.args[0].tensor_ptr;
+        ran = true;
+    } catch (const PythonError&) {  // it needs data
+        PyErr_Clear();
+    } catch (const Error&) {}
+    unusual_tensors = unusual;
+    const int inside = std::exchange(state.counting, before);
+    refresh();
     if (same && !inside) return true;
-    if (elements || inside) known->emplace(&op, inside > 0);
+    if (ran || inside) known->emplace(&op, inside > 0);
     return inside > 0;
 }
 
-// A composite without derivative may need a gradient that only its parts record.
+// What is not tried out may be a composite too, whose gradient only its parts record.
 bool needs_parts(const Op& op, const Frame& f) {
-    if (op.derivative.exists() || !tls.grad) return false;
-    bool any = false;
-    each_tensor(op, f, [&](const Tensor& t) { any |= t->needs_grad(); });
+    if (op.derivative.exists() || !tls.grad || is_factory(op)) return false;
+    bool tried = !f.inplace && !op.only_inplace, any = false;
+    for (const Arg& a : op.schema.args) tried &= a.kind != Kind::Generator && !a.mutated;
+    if (!tried) each_tensor(op, f, [&](const Tensor& t) { any |= t->needs_grad(); });
     return any;
 }
 
@@ -174,7 +198,10 @@ void ask(const Op& op, Frame& f) {
     } const unlock{lock};
     std::vector<PyObject*> found;
     if (subclasses_ask && !state.disabled) each_tensor(op, f, [&](const Tensor& t) { collect(t, found); });
-    if ((!mode_count() && found.empty()) || needs_parts(op, f) || is_composite(op, f)) return run_own_kernel(op, f);
+    if ((!mode_count() && found.empty()) || needs_parts(op, f) || is_composite(op, f)) {
+        if (unusual_tensors && op.derivative.exists()) check_devices(op, f);
+        return run_own_kernel(op, f);
+    }
 
     const bool grad = tls.grad;
     PyObject* function = overload_of(op, f);

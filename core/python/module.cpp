@@ -1,4 +1,9 @@
 // The extension module flambeau._C.
+#if __has_include(<execinfo.h>)
+#include <execinfo.h>
+#endif
+#include <cstdlib>
+#include <memory>
 #include "base/parallel.h"
 #include "cpu/lapack.h"
 #include "cpu/packed.h"
@@ -61,7 +66,8 @@ PyObject* reset_peak(PyObject*, PyObject*) {
     return none();
 }
 
-// The operator table: (full name, schema, variants as in the entry and `v` for views, differentiable arguments) of every operator.
+// The operator table: (full name, schema, variants as in the entry and `v` for views, differentiable arguments) of
+// every operator.
 PyObject* operators(PyObject*, PyObject*) {
     return guarded([] {
         Ref list = checked(PyList_New(0));
@@ -86,7 +92,27 @@ PyObject* operators(PyObject*, PyObject*) {
     });
 }
 
+// The C++ frames of this thread, innermost first.
+PyObject* cpp_backtrace(PyObject*, PyObject* args) {
+    int skip, most;
+    if (!PyArg_ParseTuple(args, "ii", &skip, &most)) return nullptr;
+    return guarded([&] {
+        std::string text;
+#if __has_include(<execinfo.h>)
+        std::vector<void*> frames(size_t(std::clamp(skip + 1 + most, 1, 4096)));
+        const int n = backtrace(frames.data(), int(frames.size()));
+        const std::unique_ptr<char*, decltype(&std::free)> names(backtrace_symbols(frames.data(), n), std::free);
+        for (int i = std::max(skip, 0) + 1, k = 0; names && i < n && k < most; ++i, ++k)
+            text += str("frame #", k, ": ", names.get()[i], "\n");
+#else
+        fail(ErrorKind::NotImplemented, "the C library of this system has no backtrace()");
+#endif
+        return PyUnicode_FromString(text.c_str());
+    });
+}
+
 PyMethodDef functions[] = {
+    {"_get_cpp_backtrace", cpp_backtrace, METH_VARARGS, nullptr},
     {"_operators", operators, METH_NOARGS, "(name, schema, variants, differentiable arguments) of every operator."},
     {"get_num_threads", get_num_threads, METH_NOARGS, "How many threads an operation may use."},
     {"set_num_threads", set_num_threads_py, METH_O, "Sets how many threads an operation may use."},

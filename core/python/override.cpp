@@ -145,6 +145,7 @@ PyObject* has_torch_function(PyObject*, PyObject* const* args, Py_ssize_t n) {
 }
 PyObject* has_torch_function_of(PyObject*, PyObject* o) {
     if (!is_list(o)) return PyBool_FromLong(asks_override({&o, 1}));
+    if (override_state.disabled) return PyBool_FromLong(asks_after_skip());
     return PyBool_FromLong(!override_state.disabled && (override_state.modes || any_overrides(&o, 1)));
 }
 PyObject* handle_torch_function(PyObject*, PyObject* all, PyObject* kwargs) {
@@ -168,6 +169,19 @@ PyObject* overloaded_args(PyObject*, PyObject* relevant) {
         for (PyObject* o : found) PyList_Append(list.get(), o);
         return list.detach();
     });
+}
+// redispatch_function(function, types, args, kwargs): the function itself is not overridden, what it calls is.
+PyObject* redispatch(PyObject*, PyObject* all) {
+    PyObject *function, *types, *args, *kwargs = nullptr;
+    if (!PyArg_ParseTuple(all, "OOO|O", &function, &types, &args, &kwargs)) return nullptr;
+    const Ref tuple(PySequence_Tuple(args));
+    if (!tuple) return nullptr;
+    const OverrideState before = override_state;
+    if (!before.disabled) override_state.disabled = override_state.skip_next = true;
+    PyObject* r = PyObject_Call(function, tuple.get(), kwargs && kwargs != Py_None ? kwargs : nullptr);
+    override_state.disabled = before.disabled;
+    override_state.skip_next = before.skip_next;
+    return r;
 }
 PyObject* push_mode(PyObject*, PyObject* mode) {
     mode_stack.push_back(Py_NewRef(mode));
@@ -204,6 +218,7 @@ PyMethodDef functions[] = {
     {"_has_torch_function_variadic", as_method(has_torch_function), METH_FASTCALL, nullptr},
     {"_handle_torch_function", as_method(handle_torch_function), METH_VARARGS | METH_KEYWORDS, nullptr},
     {"_overloaded_args", overloaded_args, METH_O, nullptr},
+    {"_redispatch_function", redispatch, METH_VARARGS, "Calls a function without asking for that call."},
     {"_push_on_torch_function_stack", push_mode, METH_O, nullptr},
     {"_pop_torch_function_stack", pop_mode, METH_NOARGS, nullptr},
     {"_get_function_stack_at", mode_at, METH_O, nullptr},
@@ -220,6 +235,11 @@ bool type_overrides(PyTypeObject* type) {
     if (override_state.no_subclasses || type->tp_flags & Py_TPFLAGS_LONG_SUBCLASS) return false;
     PyObject* f = _PyType_Lookup(type, name_torch_function);
     return f && f != disabled_implementation;
+}
+
+bool asks_after_skip() {
+    if (std::exchange(override_state.skip_next, false)) override_state.disabled = false;
+    return false;
 }
 
 bool any_overrides(PyObject* const* args, Py_ssize_t n) {

@@ -8,6 +8,7 @@ namespace fb::py {
 struct OverrideState {
     bool no_subclasses = false;  // DisableTorchFunctionSubclass
     bool disabled = false;       // DisableTorchFunction: modes neither
+    bool skip_next = false;      // only for the next call (`disabled` is set too)
     uint32_t modes = 0;          // length of the stack of TorchFunctionModes
 };
 extern constinit thread_local OverrideState override_state;
@@ -31,9 +32,10 @@ struct Arguments {
     PyObject* names = nullptr;  // keyword names or null; their values follow the positional ones
     Py_ssize_t keywords() const { return names ? PyTuple_GET_SIZE(names) : 0; }
 };
+bool asks_after_skip();  // the call that is passed by puts everything back
 inline bool asks_override(const Arguments& a) {
     if (override_state.disabled) [[unlikely]]
-        return false;
+        return asks_after_skip();
     if (override_state.modes) [[unlikely]]
         return true;
     return any_overrides(a.args, a.n + a.keywords());

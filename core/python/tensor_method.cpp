@@ -1,5 +1,5 @@
 // Methods that only look at a tensor or rearrange its parts; the operators come from the operator table.
-#include "python/override.h"
+#include "python/operators.h"
 #include "python/storage_object.h"
 #include "python/tensor_object.h"
 #include "tensor/watch.h"
@@ -214,7 +214,9 @@ PyTypeObject* checked_class(PyObject* cls, const char* function) {
 PyObject* as_subclass(PyObject* self, const Arguments& in) {
     PyObject* cls = only_argument(in, "as_subclass", "cls");
     if (!cls) raise(PyExc_TypeError, "as_subclass() missing 1 required positional arguments: \"cls\"");
-    return wrap_as(op<"alias">(unwrap(self)), checked_class(cls, "as_subclass"));
+    PyTypeObject* type = checked_class(cls, "as_subclass");
+    if (type_dispatches(type)) ask_subclasses();
+    return wrap_as(op<"alias">(unwrap(self)), type);
 }
 PyObject* make_subclass(PyObject*, PyObject* args, PyObject* kwargs) {
     return guarded([&]() -> PyObject* {
@@ -228,10 +230,24 @@ PyObject* make_subclass(PyObject*, PyObject* args, PyObject* kwargs) {
             raise(PyExc_TypeError,
                   "_make_subclass(): argument 'data' (position 2) must be Tensor, not " + type_name(data));
         PyTypeObject* type = checked_class(cls, "_make_subclass");
+        if (type_dispatches(type)) ask_subclasses();
         Tensor t = shallow_copy(unwrap(data), true);
         if (require_grad)
             change_requires_grad(t, true, "Only Tensors of floating point and complex dtype can require gradients");
         return wrap_as(std::move(t), type);
+    });
+}
+
+// What two objects stand for changes places.
+PyObject* swap_tensors(PyObject*, PyObject* args) {
+    PyObject *a, *b;
+    if (!PyArg_ParseTuple(args, "OO", &a, &b)) return nullptr;
+    return guarded([&] {
+        if (!is_tensor(a) || !is_tensor(b)) raise(PyExc_TypeError, "swap_tensors() expects two tensors");
+        std::swap(as_tensor_object(a)->impl, as_tensor_object(b)->impl);
+        impl_of(a)->object = a;
+        impl_of(b)->object = b;
+        return none();
     });
 }
 
@@ -391,6 +407,7 @@ PyMethodDef tensor_methods[] = {
     FB_CONVERT(cfloat, c64),
     FB_CONVERT(cdouble, c128),
     {"_make_subclass", as_method(make_subclass), METH_VARARGS | METH_KEYWORDS | METH_STATIC, nullptr},
+    {"_swap", swap_tensors, METH_VARARGS | METH_STATIC, nullptr},
     {},
 };
 #undef FB_METHOD

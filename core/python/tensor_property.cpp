@@ -2,7 +2,7 @@
 #include "autograd/sparse_gradient.h"
 #include "autograd/node.h"
 #include "python/node.h"
-#include "python/override.h"
+#include "python/operators.h"
 #include "python/tensor_object.h"
 
 namespace fb::py {
@@ -46,7 +46,17 @@ PyObject* boolean(bool b) { return PyBool_FromLong(b); }
 // ---------------------------------------------------------------- plain facts
 PyObject* shape(const Tensor& t) { return wrap_size(t.sizes()); }
 PyObject* dtype(const Tensor& t) { return wrap(t.dtype()); }
-PyObject* device(const Tensor& t) { return wrap(t.device()); }
+// A wrapper (`_make_wrapper_subclass`) has no data, but says where its parts are.
+Device shown_device(const Tensor& t) {
+    if (!t.is_meta() || !t->object) return t.device();
+    const auto* o = static_cast<TensorObject*>(t->object);
+    if (!o->dict || !type_dispatches(Py_TYPE(o))) return t.device();
+    PyObject* claimed = PyDict_GetItemString(o->dict, "_wrapper_device");
+    Device d = t.device();
+    if (claimed) (void)to_device(claimed, d);
+    return d;
+}
+PyObject* device(const Tensor& t) { return wrap(shown_device(t)); }
 PyObject* layout(const Tensor& t) { return wrap(t->layout); }
 PyObject* ndim(const Tensor& t) { return PyLong_FromLongLong(t.dim()); }
 PyObject* item_size(const Tensor& t) { return PyLong_FromSize_t(itemsize(t.dtype())); }
@@ -58,9 +68,9 @@ PyObject* version(const Tensor& t) {
 PyObject* base(const Tensor& t) { return wrap(Tensor(t->base)); }
 PyObject* output_nr(const Tensor& t) { return PyLong_FromLong(t->grad_fn ? t->output_nr : 0); }
 PyObject* is_leaf(const Tensor& t) { return boolean(!t.requires_grad() || !grad_fn(t)); }
-PyObject* is_cpu(const Tensor& t) { return boolean(t.device().type == DeviceType::CPU); }
-PyObject* is_cuda(const Tensor& t) { return boolean(t.device().type == DeviceType::CUDA); }
-PyObject* is_meta(const Tensor& t) { return boolean(t.is_meta()); }
+PyObject* is_cpu(const Tensor& t) { return boolean(shown_device(t).type == DeviceType::CPU); }
+PyObject* is_cuda(const Tensor& t) { return boolean(shown_device(t).type == DeviceType::CUDA); }
+PyObject* is_meta(const Tensor& t) { return boolean(shown_device(t).type == DeviceType::Meta); }
 PyObject* is_sparse(const Tensor& t) { return boolean(t->layout == Layout::SparseCoo); }
 PyObject* is_sparse_csr(const Tensor& t) { return boolean(t->layout == Layout::SparseCsr); }
 PyObject* never(const Tensor&) { return boolean(false); }

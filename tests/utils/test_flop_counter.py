@@ -46,7 +46,10 @@ def test_convolutions(module, shape, forward, backward):
     [
         (lambda: torch.matmul(torch.ones(2, 3, 4), torch.ones(4, 5)), {"aten.mm": 240}),
         (lambda: torch.matmul(torch.ones(2, 6, 3, 4), torch.ones(6, 4, 5)), {"aten.bmm": 1440}),
-        (lambda: torch.ones(2, 3, 5).baddbmm(torch.ones(2, 3, 4), torch.ones(2, 4, 5)), {"aten.baddbmm": 240}),
+        (
+            lambda: torch.ones(2, 3, 5).baddbmm(torch.ones(2, 3, 4), torch.ones(2, 4, 5)),
+            {"aten.baddbmm": 240},
+        ),
         (lambda: torch.einsum("bij,bjk->bik", torch.ones(2, 3, 4), torch.ones(2, 4, 5)), {"aten.bmm": 240}),
         (lambda: torch.ones(3, 4) @ torch.ones(4), None),
     ],
