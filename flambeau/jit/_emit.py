@@ -11,7 +11,7 @@ import flambeau as fb
 from flambeau import _C
 
 from . import _types
-from ._program import TracedProgram
+from ._program import TracedProgram, torch_name
 from ._source import Unit
 from ._torchscript import LoadedModule, fill, module_class, new_module
 
@@ -150,6 +150,7 @@ class _Text:
                 continue
             space, _, plain = name.rpartition("::")
             plain = plain.partition(".")[0]
+            own = not torch_name(name).startswith("aten::")  # defined by `torch.library`
             function = plain if space in ("", "nn") else f"{space}_{plain}"
             by_name = _keywords(name)
             if function in _OTHER_NAMES:
@@ -167,6 +168,9 @@ class _Text:
                     self.names.setdefault(r, f"_{r}")
             targets = [f"_{r}" if r >= 0 else f"_unused{index}_{i}" for i, r in enumerate(results)]
             left = f"{', '.join(targets)}{',' if is_list else ''} = " if targets else ""
+            if own:
+                self.lines.append(f"    {left}ops.{space}.{plain}({', '.join(parts)})")
+                continue
             self.lines.append(f"    {left}torch.{function}{'_' if inplace else ''}({', '.join(parts)})")
 
     def _needed(self) -> list[bool]:
