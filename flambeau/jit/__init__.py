@@ -1,7 +1,7 @@
 """``torch.jit``: programs recorded from Python, saved and run without its source.
 
 ``trace`` records the operators of a call. ``script`` returns something that behaves as the Python it was
-given, because it runs it: nothing that Python can do is refused, and only traced programs can be saved.
+given, because it runs it: nothing that Python can do is refused before it is saved.
 Files are archives of TorchScript: PyTorch reads what ``save`` writes, and ``load`` runs what PyTorch wrote,
 scripted
 or traced, its program checked word by word before.
@@ -68,7 +68,9 @@ def script(
 ) -> Any:
     """A function or module under the type that scripting gives; it runs its Python.
 
-    ``.code`` is the source. ``.graph`` and ``save`` raise: a graph comes from :func:`trace`.
+    ``.code`` is the source. ``save`` puts it into TorchScript's words, and raises where there are none.
+    ``.graph``
+    raises: a graph comes from :func:`trace`.
     """
     if builtins.isinstance(obj, (ScriptModule, ScriptFunction)):
         return obj
@@ -178,7 +180,8 @@ def script_if_tracing(fn: Callable) -> Callable:
 
 
 def export(fn: Callable) -> Callable:
-    """Marks a method that scripted modules keep: they keep all."""
+    """Marks a method that is written to files beside the forward; in the process all methods are there."""
+    fn._torchscript_modifier = "export"
     return fn
 
 

@@ -12,14 +12,17 @@ from ._module import PythonScriptModule, ScriptFunction, ScriptModule
 
 
 def save_module(module: ScriptModule, f: Any, extra: dict | None) -> None:
-    """Write a traced module."""
+    """Write a traced module, or a scripted one, whose source is put into TorchScript's words."""
+    if isinstance(module, PythonScriptModule):
+        from ._script import written
+
+        original = module.__dict__["_original"]
+        written(original).save(f, extra)
+        return
     from ._emit import as_torchscript
 
-    if isinstance(module, PythonScriptModule) or not module._programs:
-        raise NotImplementedError(
-            "torch.jit.save: a scripted module runs its Python, which no file can hold; save what "
-            "torch.jit.trace gives"
-        )
+    if not module._programs:
+        raise RuntimeError(f"torch.jit.save: {module.original_name} has no program of its own")
     as_torchscript(module, module._programs).save(f, extra)
 
 
@@ -28,13 +31,14 @@ class PlaceholderModule(fb.nn.Module):
 
 
 def save_function(function: ScriptFunction, f: Any, extra: dict | None) -> None:
-    """Write a traced function: the forward of a module without parameters."""
+    """Write a function: the forward of a module without parameters."""
+    if function._program is None:
+        from ._script import written_function
+
+        written_function(function._original).save(f, extra)
+        return
     from ._emit import as_torchscript
 
-    if function._program is None:
-        raise NotImplementedError(
-            "torch.jit.save: a scripted function runs its Python; save what torch.jit.trace gives"
-        )
     as_torchscript(PlaceholderModule(), {"forward": function._program}).save(f, extra)
 
 

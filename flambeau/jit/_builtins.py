@@ -440,3 +440,14 @@ _ON_LISTS = {
     "ne",
     "sort",
 }
+
+
+def method(name: str) -> Callable:
+    """What ``x.NAME(...)`` of a tensor calls: sizes may be given one by one."""
+    found = getattr(fb.Tensor, name, None)
+    if name in ALWAYS or name in SPECIAL or name in _REFUSED or name[0] == "_" or found is None:
+        return aten(name)
+    place = _DTYPE_AT.get(name, 9) if name != "view" else 9  # x.view(6) is a size there
+    return lambda x, *args, **kwargs: found(
+        x, *args[: place - 1], *map(dtype_of, args[place - 1 :]), **_options(kwargs)
+    )

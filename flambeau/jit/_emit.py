@@ -251,7 +251,7 @@ class _Text:
         return "\n".join([head, *self.lines, f"    return {text}", ""])
 
 
-def _class_text(name: str, module: fb.nn.Module, kinds: dict[str, str], methods: list[str]) -> str:
+def class_text(name: str, module: fb.nn.Module, kinds: dict[str, str], methods: list[str]) -> str:
     def names(values: dict) -> str:
         return "[" + "".join(f'"{n}", ' for n in values) + "]"
 
@@ -288,12 +288,23 @@ def as_torchscript(module: fb.nn.Module, programs: dict[str, TracedProgram]) -> 
         count = len(paths)
         place = "__torch__" if not count else f"__torch__.___torch_mangle_{count - 1}"
         path = paths[id(part)] = f"{place}.{short}"
-        texts.setdefault(place, []).append(_class_text(short, part, kinds, methods(path)))
+        texts.setdefault(place, []).append(class_text(short, part, kinds, methods(path)))
         return path
 
-    root = declare(
-        module, lambda path: [_Text(p, numbers).method(name, path) for name, p in programs.items()]
-    )
+    declare(module, lambda path: [_Text(p, numbers).method(name, path) for name, p in programs.items()])
+    return assemble(module, texts, paths, constants, {})
+
+
+def assemble(
+    module: fb.nn.Module,
+    texts: dict[str, list[str]],
+    paths: dict[int, str],
+    constants: list[fb.Tensor],
+    attributes: dict[int, list[str]],
+) -> LoadedModule:
+    """A module of TorchScript from the texts of classes: ``paths`` has the class of each part by its id,
+    ``attributes`` what it keeps besides tensors and modules.
+    """
     unit = Unit(constants)
     unit.define_all(
         [("".join(t), f"code/{place.replace('.', '/')}.py", place + ".") for place, t in texts.items()]
@@ -307,11 +318,11 @@ def as_torchscript(module: fb.nn.Module, programs: dict[str, TracedProgram]) -> 
         if id(part) not in made:
             new = made[id(part)] = new_module(unit.classes[paths[id(part)]].python)
             state = {**part._parameters, **part._buffers, "training": part.training}
+            state.update((n, getattr(part, n)) for n in attributes.get(id(part), ()))
             state.update((n, build(c)) for n, c in part._modules.items() if c is not None)
             fill(new, state, {})
             new.__dict__.setdefault("_is_full_backward_hook", None)
             new._non_persistent_buffers_set.update(part._non_persistent_buffers_set)
         return made[id(part)]
 
-    assert root
     return build(module)

@@ -170,7 +170,7 @@ def _method(value: Any, name: str) -> Callable:
         run = kind.methods[name].run
         return lambda *args, **kwargs: run(value, *args, **kwargs)
     if isinstance(value, (fb.Tensor, str, list, dict)):  # written by hand: x.size(0) for torch.size(x, 0)
-        function = _builtins.aten(name)
+        function = _builtins.method(name) if isinstance(value, fb.Tensor) else _builtins.aten(name)
         return lambda *args, **kwargs: function(value, *args, **kwargs)
     raise _builtins.Error(f"a {type(value).__name__} of the program has no method {name!r}")
 
