@@ -135,6 +135,58 @@ Tensor reduced(const Tensor& t, int64_t reduction) {
     return reduction == kMean ? op<"mean">(t) : reduction == kSum ? op<"sum">(t) : t;
 }
 
+// Work is cut into pieces of the outer index whatever the number of threads, so that sums do not depend on it.
+template <class F>
+int64_t each_piece(const Layout& l, F&& body) {
+    const int64_t step = std::max<int64_t>(1, 8192 / std::max<int64_t>(1, l.classes * l.inner)),
+                  pieces = (l.n + step - 1) / step;
+    parallel_for(pieces, 2, [&](int64_t begin, int64_t end) {
+        for (int64_t p = begin; p < end; ++p) body(p, p * step, std::min(l.n, (p + 1) * step));
+    });
+    return pieces;
+}
+
+// Rows of classes whose loss nobody derives: each is read once, its logarithms stay in the cache.
+Tensor probability_loss_of_rows(const Tensor& x, const Tensor& target, int64_t reduction, double smoothing) {
+    const Layout l = layout(x);
+    const NormLoops& loops = *norm_loops(x.dtype());
+    const bool each = reduction == kNone && x.dim() > 1;
+    const int64_t sizes[] = {l.n};
+    const Tensor r = empty(each ? IntSpan(sizes) : IntSpan(), x.dtype()), dx = dense(x), dt = dense(target);
+    const auto run = [&]<class T>(T) {
+        const T *from = dx.data<T>(), *wanted = dt.data<T>();
+        T* const to = r.data<T>();
+        std::vector<double> sums(size_t(l.n));
+        const int64_t pieces = each_piece(l, [&](int64_t piece, int64_t begin, int64_t end) {
+            std::vector<T> logs(size_t(l.classes));
+            double all = 0;
+            for (int64_t i = begin; i < end; ++i) {
+                loops.softmax(from + i * l.classes, logs.data(), l.classes, 1, true);
+                double sum[2] = {0, 0}, loss = -loops.dot(logs.data(), wanted + i * l.classes, l.classes);
+                if (smoothing > 0) {
+                    loops.sums(logs.data(), l.classes, 0, sum);
+                    loss = loss * (1 - smoothing) - sum[0] * (smoothing / double(l.classes));
+                }
+                if (each) to[i] = T(loss);
+                all += loss;
+            }
+            sums[size_t(piece)] = all;
+        });
+        if (each) return;
+        double all = 0;
+        for (int64_t p = 0; p < pieces; ++p) all += sums[size_t(p)];
+        *to = T(reduction == kMean ? all / double(l.n) : all);
+    };
+    if (x.dtype() == DType::f32) run(float());
+    else run(double());
+    return r;
+}
+bool rows_alone(const Tensor& x, const Tensor& target, const Tensor& w) {
+    return !w.defined() && x.dim() <= 2 && x.numel() > 0 && (x.dtype() == DType::f32 || x.dtype() == DType::f64) &&
+           target.dtype() == x.dtype() && x.device() == kCPU && target.device() == kCPU && !tls.modes &&
+           !(tls.grad && (x->needs_grad() || target->needs_grad()));
+}
+
 Tensor probability_loss(const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction, double smoothing) {
     const int64_t dim = x.dim() == 1 ? 0 : 1, classes = x.sizes()[size_t(dim)];
     check(is_floating(target.dtype()), "Expected floating point type for target with class probabilities, got ",
@@ -142,6 +194,7 @@ Tensor probability_loss(const Tensor& x, const Tensor& target, const Tensor& w, 
     check(!w.defined() || (w.dim() == 1 && w.numel() == classes),
           "cross_entropy: weight tensor should be defined either for all ", classes,
           " classes or no classes but got weight tensor of shape: ", w.defined() ? w.sizes() : Dims());
+    if (rows_alone(x, target, w)) return probability_loss_of_rows(x, target, reduction, smoothing);
     const Tensor logs = op<"log_softmax.int">(x, dim);
     const Tensor smooth = smoothing > 0 ? target * (1 - smoothing) + smoothing / double(classes) : target;
     Tensor product = logs * smooth;
@@ -193,16 +246,6 @@ bool in_one_pass(const Tensor& x, const Tensor& target, const Tensor& w, double 
     return same(target.sizes(), expected) &&
            (!w.defined() ||
             (smoothing == 0 && w.dim() == 1 && w.dtype() == x.dtype() && w.numel() == layout(x).classes));
-}
-// Work is cut into pieces of the outer index whatever the number of threads, so that sums do not depend on it.
-template <class F>
-int64_t each_piece(const Layout& l, F&& body) {
-    const int64_t step = std::max<int64_t>(1, 8192 / std::max<int64_t>(1, l.classes * l.inner)),
-                  pieces = (l.n + step - 1) / step;
-    parallel_for(pieces, 2, [&](int64_t begin, int64_t end) {
-        for (int64_t p = begin; p < end; ++p) body(p, p * step, std::min(l.n, (p + 1) * step));
-    });
-    return pieces;
 }
 
 // The loss, the logarithms of the probabilities, the weight of all samples.

@@ -273,3 +273,22 @@ def test_margin_losses():
     assert F.multi_margin_loss(
         fb.rand(2, 3, device="meta"), fb.zeros(2, dtype=fb.int64, device="meta")
     ).is_meta
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_cross_entropy_of_probabilities_without_gradients(reduction, smoothing):
+    fb.manual_seed(0)
+    for shape in ((5,), (1, 1), (7, 1), (40, 333), (3000, 10)):
+        x, y = fb.randn(shape) * 3, fb.softmax(fb.randn(shape), -1)
+        for a, b in ((x, y), (x.double(), y.double()), (fb.stack([x, x], -1)[..., 1], y)):
+            got = F.cross_entropy(a, b, reduction=reduction, label_smoothing=smoothing)
+            steps = F.cross_entropy(
+                a.detach().requires_grad_(), b, reduction=reduction, label_smoothing=smoothing
+            )
+            assert got.grad_fn is None and steps.grad_fn is not None and got.shape == steps.shape
+            fb.testing.assert_close(got, steps.detach(), rtol=1e-5, atol=1e-5)
+    x = fb.tensor([[1.0, 2.0, float("-inf")], [0.0, float("nan"), 1.0]])
+    y = fb.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])
+    assert F.cross_entropy(x, y, reduction="none").isnan().tolist() == [True, True]
+    assert F.cross_entropy(fb.randn(0, 3), fb.randn(0, 3)).isnan()

@@ -148,3 +148,16 @@ CASES = [
 @pytest.mark.parametrize(("function", "inputs", "golden"), CASES)
 def test_values(function, inputs, golden):
     same_digest(digest(function, *inputs()), golden)
+
+
+@pytest.mark.parametrize("width", [3, 16, 33, 100, 1030])
+def test_softmax_of_rows_finds_every_largest_number(width):
+    for place in {0, 1, width // 2, width - 1}:
+        x = fb.zeros(1, width)
+        x[0, place] = 90.0
+        y = fb.softmax(x, -1)
+        assert y[0, place] == 1 and y.sum() == 1
+        x[0, place] = float("nan")
+        assert fb.softmax(x, -1).isnan().all()
+        x[0, place] = float("inf")
+        assert fb.log_softmax(x, -1)[0, place].isnan()

@@ -1,5 +1,6 @@
 // Loops of normalisations and softmax, compiled once for each instruction set.
 #include "cpu/norm.h"
+#include <utility>
 #include "cpu/simd/math.h"
 
 namespace fb::cpu::FB_ARCH {
@@ -158,8 +159,10 @@ double dot(const void* pa, const void* pb, int64_t n) {
         for (; i + 4 * kStep<T> <= from + m; i += 4 * kStep<T>)
             for (int k = 0; k < 4; k++)
                 s[k] = fma(VecFor<T>(load_as(a + i + k * kStep<T>)), VecFor<T>(load_as(b + i + k * kStep<T>)), s[k]);
+        each_vector<T>(from + m - i, [&](int64_t j, auto part) {
+            s[0] = fma(VecFor<T>(part.get(a + i + j)), VecFor<T>(part.get(b + i + j)), s[0]);
+        });
         sum += total(VecFor<T>(s[0] + s[1] + (s[2] + s[3])));
-        for (; i < from + m; i++) sum += double(to_float(a[i])) * double(to_float(b[i]));
     }
     return sum;
 }
@@ -298,6 +301,17 @@ void row_gradient(const void* pg, const void* px, void* po, int64_t n, double me
 }
 
 // ---- softmax
+template <int step, class V, size_t... lane>
+inline V swapped(V v, std::index_sequence<lane...>) {
+    return __builtin_shufflevector(v, v, int(lane ^ size_t(step))...);
+}
+template <int step, class V>
+inline V largest(V v) {  // in every lane
+    if constexpr (step == 0) return v;
+    else
+        return largest<step / 2>(
+            max_nan(v, swapped<step>(v, std::make_index_sequence<sizeof(V) / sizeof(Scalar<V>)>())));
+}
 template <class T>
 double row_max(const void* px, int64_t n) {
     const T* x = static_cast<const T*>(px);
@@ -309,9 +323,7 @@ double row_max(const void* px, int64_t n) {
         if constexpr (part.part) v = lanes_below<V>(part.m) ? v : lowest;
         most = max_nan(v, most);
     });
-    Acc<T> top = most[0];
-    for (int i = 1; i < kStep<T>; i++) top = most[i] != most[i] || most[i] > top ? most[i] : top;
-    return top;
+    return largest<kStep<T> / 2>(most)[0];
 }
 template <class T>
 double exp_row(void* px, int64_t n, double shift) {
