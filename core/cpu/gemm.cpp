@@ -262,6 +262,7 @@ bool gemm_large(const GemmBlock& g) {
 }
 
 void gemm_divided(const GemmBlock& g) {
+    if (omp_in_parallel()) return run_block(g);  // parts would pack the same again
     const GemmKernel& kernel = gemm_kernel();
     const Grid grid = divide(g, kernel);
     const int64_t down = (g.m + grid.rows - 1) / grid.rows, across = (g.n + grid.columns - 1) / grid.columns;

@@ -26,12 +26,12 @@ class _Step(NamedTuple):
     j: int
     sum_i: list[int]
     sum_j: list[int]
-    perm_i: list[int]
-    perm_j: list[int]
-    shape_i: list[int]
-    shape_j: list[int]
+    perm_i: list[int] | None  # None: nothing changes
+    perm_j: list[int] | None
+    shape_i: list[int] | None
+    shape_j: list[int] | None
     how: str  # "mm", "bmm" or "mul"
-    result: list[int]
+    result: list[int] | None
 
 
 class _Plan(NamedTuple):
@@ -170,17 +170,23 @@ def _pair(i: int, j: int, terms: list, wanted: set) -> tuple[_Step, tuple, list[
         lead = [total(batch)] if batch else []
         shape_a = [*lead, total(left), total(summed)]
         shape_b = [*lead, total(summed), total(right)]
+
+    def unless_same(now: list[int], wished: list[int]) -> list[int] | None:
+        return None if now == wished else wished
+
+    rows_a, rows_b = ([sizes[keep[k]] for k in perm] for keep, perm in ((keep_a, perm_a), (keep_b, perm_b)))
+    made = result if how == "mul" else [*shape_a[:-1], shape_b[-1]]
     step = _Step(
         i,
         j,
         [la.index(x) for x in gone_a],
         [lb.index(x) for x in gone_b],
-        perm_a,
-        perm_b,
-        shape_a,
-        shape_b,
+        unless_same(list(range(len(perm_a))), perm_a),
+        unless_same(list(range(len(perm_b))), perm_b),
+        unless_same(rows_a, shape_a),
+        unless_same(rows_b, shape_b),
         how,
-        result,
+        unless_same(made, result),
     )
     return step, result_labels, result
 
@@ -238,12 +244,12 @@ def _plan(equation: str, shapes: tuple) -> _Plan:
     return _Plan(diagonals, steps, sum_last, None if order == list(range(len(order))) else order)
 
 
-def _laid_out(t: Any, gone: list[int], perm: list[int], shape: list[int]) -> Any:
+def _laid_out(t: Any, gone: list[int], perm: list[int] | None, shape: list[int] | None) -> Any:
     if gone:
         t = t.sum(gone)
-    if perm != list(range(len(perm))):
+    if perm is not None:
         t = t.permute(perm)
-    return t if list(t.shape) == shape else t.reshape(shape)
+    return t if shape is None else t.reshape(shape)
 
 
 def _run(plan: _Plan, operands: Sequence[Any]) -> Any:
@@ -255,7 +261,7 @@ def _run(plan: _Plan, operands: Sequence[Any]) -> Any:
         a = _laid_out(terms[s.i], s.sum_i, s.perm_i, s.shape_i)
         b = _laid_out(terms[s.j], s.sum_j, s.perm_j, s.shape_j)
         made = a * b if s.how == "mul" else a.mm(b) if s.how == "mm" else a.bmm(b)
-        terms.append(made if list(made.shape) == s.result else made.reshape(s.result))
+        terms.append(made if s.result is None else made.reshape(s.result))
         terms[s.i] = terms[s.j] = None
     result = terms[-1]
     if plan.sum_last:
@@ -301,4 +307,4 @@ def einsum(*args: Any) -> fb.Tensor:
         equation, operands = args[0], args[1:]
         if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
             operands = operands[0]
-    return _run(_plan(equation, tuple(tuple(t.shape) for t in operands)), operands)
+    return _run(_plan(equation, tuple([t.shape for t in operands])), operands)

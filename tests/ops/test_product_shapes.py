@@ -56,7 +56,7 @@ def check_products():
         plain = fb.addmm(fb.from_numpy(bias), a[1], b[1])
         np.testing.assert_allclose(plain.numpy(), wanted[1] + bias, err_msg=where, **close)
         more = generator.standard_normal((3, m, n)).astype("f")
-        for beta, alpha in ((1, 1), (1, -2), (-0.5, 1), (0, 1)):
+        for beta, alpha in ((1, 1), (1, -1), (-0.5, 1), (0, 1), (1, 0.5)):
             got = fb.baddbmm(fb.from_numpy(more), a, b, beta=beta, alpha=alpha)
             np.testing.assert_allclose(got.numpy(), alpha * wanted + beta * more, err_msg=where, **close)
 
