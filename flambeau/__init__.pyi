@@ -69,6 +69,11 @@ IntStorage: Any
 ShortStorage: Any
 CharStorage: Any
 ByteStorage: Any
+QInt8Storage: Any
+QInt32Storage: Any
+QUInt8Storage: Any
+QUInt4x2Storage: Any
+QUInt2x4Storage: Any
 BoolStorage: Any
 BFloat16Storage: Any
 ComplexDoubleStorage: Any

@@ -17,7 +17,8 @@ _HOMES = {
     "_tensor_str": "set_printoptions",
     "storage": """
         TypedStorage DoubleStorage FloatStorage HalfStorage LongStorage IntStorage ShortStorage
-        CharStorage ByteStorage Storage BoolStorage BFloat16Storage ComplexDoubleStorage ComplexFloatStorage
+        CharStorage ByteStorage Storage QInt8Storage QInt32Storage QUInt8Storage
+        QUInt4x2Storage QUInt2x4Storage BoolStorage BFloat16Storage ComplexDoubleStorage ComplexFloatStorage
     """,
     "_legacy": """
         DoubleTensor FloatTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor CharTensor

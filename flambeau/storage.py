@@ -393,6 +393,23 @@ globals().update({kind.__name__: kind for kind in LEGACY_CLASSES})
 Storage = globals()["FloatStorage"]
 
 
+class _QuantizedStorage(TypedStorage):
+    """Numbers of a quantized tensor: there are none here."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise NotImplementedError(
+            f"torch.{type(self).__name__}: flambeau has no quantized tensors; keep the integers in a"
+            " ByteStorage, "
+            "CharStorage or IntStorage"
+        )
+
+
+QUANTIZED_CLASSES = "QInt8Storage QInt32Storage QUInt8Storage QUInt4x2Storage QUInt2x4Storage".split()
+globals().update(
+    {name: type(name, (_QuantizedStorage,), {"__module__": "flambeau"}) for name in QUANTIZED_CLASSES}
+)
+
+
 def warn_deprecated() -> None:
     """The warning that PyTorch gives where a typed storage is used."""
     warnings.warn(
