@@ -2,8 +2,8 @@
 
 What a method calls comes along: other methods, functions of the program, submodules. Loops over modules are
 written out, questions that the module itself answers (is this layer there?) are answered, layers and
-functions of ``nn`` become the operators they stand for (`_layers`). What TorchScript has no words for raises, with its
-place.
+functions of ``nn`` become the operators they stand for (`_layers`). What TorchScript has no words for raises,
+with its place.
 """
 
 from __future__ import annotations
