@@ -56,6 +56,11 @@ _HOMES = {
     "futures": "Future",
     "func": "vmap",
     "seeing": "summary graph doctor",
+    "_ops": "Tag",
+    "_schema": """
+        FunctionSchema Argument TensorType IntType FloatType BoolType StringType NumberType ComplexType
+        SymIntType DeviceObjType ListType OptionalType NoneType AnyType JitType
+    """,
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

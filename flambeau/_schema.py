@@ -16,15 +16,21 @@ _PRINTED = {
 
 
 class JitType:
-    """The type of an argument: a base type, a list or an optional of one."""
+    """The type of an argument: a base type, a list or an optional of one. Each has its class."""
 
-    def __init__(self, name: str, element: JitType | None = None) -> None:
-        self._name, self._element = name, element
+    _name = ""
+
+    def __init__(self, element: JitType | None = None) -> None:
+        self._element = element
+
+    @classmethod
+    def get(cls) -> JitType:
+        """The type itself, where it has no element."""
+        return cls()
 
     def kind(self) -> str:
         """``TensorType``, ``IntType``, ``ListType``, …"""
-        known = {"number": "NumberType", "str": "StringType", "Device": "DeviceObjType"}
-        return known.get(self._name, self._name[0].upper() + self._name[1:] + "Type")
+        return type(self).__name__
 
     def getElementType(self) -> JitType:
         """Of a list or an optional: of what."""
@@ -49,6 +55,23 @@ class JitType:
 
     def __hash__(self) -> int:
         return hash(str(self))
+
+
+_CLASSES = {
+    name: type(kind, (JitType,), {"_name": name, "__module__": "torch"})
+    for name, kind in {
+        "Tensor": "TensorType", "int": "IntType", "float": "FloatType", "bool": "BoolType",
+        "str": "StringType",
+        "number": "NumberType", "complex": "ComplexType", "SymInt": "SymIntType", "Device": "DeviceObjType",
+        "List": "ListType", "Optional": "OptionalType", "None": "NoneType", "Any": "AnyType",
+    }.items()
+}  # fmt: skip
+globals().update({kind.__name__: kind for kind in _CLASSES.values()})
+
+
+def _type(name: str, element: JitType | None = None) -> JitType:
+    kind = _CLASSES.get(name) or type(f"{name}Type", (JitType,), {"_name": name})
+    return kind(element)
 
 
 class AliasInfo:
@@ -76,13 +99,13 @@ class Argument:
         self.alias_info = AliasInfo(alias) if alias else None
         self.kwarg_only, self.is_out = kwarg_only, is_out
         self.N: int | None = None
-        self.type = JitType(_PRINTED.get(found["base"], found["base"]))
-        self.real_type = JitType({"Scalar": "number"}.get(found["base"], found["base"]))
+        self.type = _type(_PRINTED.get(found["base"], found["base"]))
+        self.real_type = _type({"Scalar": "number"}.get(found["base"], found["base"]))
         for part in re.findall(r"\?|\[\d*\]", rest):
             wrapper = "Optional" if part == "?" else "List"
             if part[1:-1]:
                 self.N = int(part[1:-1])
-            self.type, self.real_type = JitType(wrapper, self.type), JitType(wrapper, self.real_type)
+            self.type, self.real_type = _type(wrapper, self.type), _type(wrapper, self.real_type)
         self._default = default
         self.default_value = _value(default) if default else None
 

@@ -18,6 +18,8 @@ __all__ = [
     "resolve_name", "is_tensor_like", "is_tensor_method_or_property", "wrap_torch_function",
     "TorchFunctionMode",
     "BaseTorchFunctionMode",
+    "enable_reentrant_dispatch",
+    "redispatch_function",
 ]  # fmt: skip
 
 has_torch_function = _C._has_torch_function
@@ -133,6 +135,24 @@ class TorchFunctionMode:
             "`Mode.push()` is no longer necessary and can be replaced with just `with Mode()`", stacklevel=2
         )
         return cls(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def enable_reentrant_dispatch() -> Iterator[None]:
+    """Inside a ``__torch_dispatch__``: record for autograd again, as outside of it."""
+    with fb.enable_grad():
+        yield
+
+
+def redispatch_function(func: Callable, types: Iterable, args: Iterable, kwargs: dict | None = None) -> Any:
+    """Run a function inside ``__torch_function__`` without asking for this call; what it calls is asked
+    about.
+
+    Parameters
+    ----------
+    func, types, args, kwargs : as ``__torch_function__`` got them.
+    """
+    return _C._redispatch_function(func, types, args, kwargs)
 
 
 class BaseTorchFunctionMode(TorchFunctionMode):

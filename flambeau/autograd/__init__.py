@@ -69,6 +69,10 @@ def __getattr__(name: str) -> Any:
             GradcheckError=checks.GradcheckError,
         )
         return globals()[name]
+    if name == "NestedIOFunction":
+        from .function import NestedIOFunction
+
+        return NestedIOFunction
     if name in ("profiler", "profiler_legacy", "profiler_util"):
         import importlib
 

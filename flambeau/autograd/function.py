@@ -245,6 +245,23 @@ class InplaceFunction(Function):
         self.inplace = inplace
 
 
+class NestedIOFunction(Function):
+    """Kept for old programs: a Function whose arguments and results may be nested lists.
+
+    PyTorch's engine runs no such functions any more, nor does flambeau's: write a `Function` with static
+    methods, whose
+    `forward` flattens what it is given.
+    """
+
+    def forward_extended(self, *input: Any) -> None:
+        """What the forward computes; to be overridden."""
+        raise NotImplementedError
+
+    def backward_extended(self, *grad_output: Any) -> None:
+        """What the backward computes; to be overridden."""
+        raise NotImplementedError
+
+
 class _DelayedError(Function):
     """Identity whose derivative raises."""
 

@@ -23,6 +23,9 @@ __all__ = [
     "GradientEdge",
     "get_gradient_edge",
     "increment_version",
+    "region_activation_memory_budget",
+    "set_override_stale_capture_stream",
+    "set_warn_on_accumulate_grad_stream_mismatch",
 ]
 
 
@@ -263,3 +266,44 @@ def allow_mutation_on_saved_tensors() -> Iterator[Any]:
             yield state
         finally:
             state.clear()
+
+
+def region_activation_memory_budget(budget: float) -> contextlib.AbstractContextManager[None]:
+    """PyTorch: how much of what a compiled forward computes is kept for its backward.
+
+    Raises
+    ------
+    RuntimeError : outside of a compiled region, as in PyTorch; `compile` here records calls as they run, and
+    keeps
+        what their backward needs.
+    """
+    raise RuntimeError(
+        "region_activation_memory_budget only has an effect under torch.compile; it cannot be used outside"
+        " of a"
+        " compiled region\nflambeau's compiled programs keep what their backward needs: use"
+        " torch.utils.checkpoint"
+    )
+
+
+def set_override_stale_capture_stream(enabled: bool) -> None:
+    """PyTorch: streams that are not part of a CUDA graph under capture. flambeau captures no CUDA graphs.
+
+    Raises
+    ------
+    NotImplementedError : when it is to be turned on.
+    """
+    if enabled:
+        raise NotImplementedError("flambeau captures no CUDA graphs, so there are no streams to override")
+
+
+def set_warn_on_accumulate_grad_stream_mismatch(enabled: bool) -> None:
+    """PyTorch: warn where a gradient was made on another stream than it is added on. flambeau's engine uses
+    one stream
+    a device, so there is nothing to warn about.
+
+    Raises
+    ------
+    TypeError : the argument is not a bool.
+    """
+    if not isinstance(enabled, bool):
+        raise TypeError(f"enabled must be a bool, got {type(enabled).__name__}")
