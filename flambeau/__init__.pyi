@@ -116,6 +116,21 @@ from flambeau.func import vmap as vmap
 summary: Any
 graph: Any
 doctor: Any
+from flambeau._ops import Tag as Tag
+from flambeau._schema import FunctionSchema as FunctionSchema, Argument as Argument, JitType as JitType
+TensorType: Any
+IntType: Any
+FloatType: Any
+BoolType: Any
+StringType: Any
+NumberType: Any
+ComplexType: Any
+SymIntType: Any
+DeviceObjType: Any
+ListType: Any
+OptionalType: Any
+NoneType: Any
+AnyType: Any
 from flambeau.version import __version__ as __version__
 
 _TensorBase = _C.Tensor
