@@ -635,6 +635,19 @@ static void copy_lazy(const Tensor& to, const Tensor& from) {
         return r;
     };
     const Tensor a = raw(to), b = raw(from);
+    if (!to->lazy() && !from->neg && is_complex(to.dtype()) && to.dtype() == from.dtype() &&
+        same(to.sizes(), from.sizes()) && !memory_overlaps(to, from))
+        if (const Loop conjugated = unary_loop(Unary::conj, to.dtype())) {  // in one pass
+            Strided ops[2];
+            const int64_t item = int64_t(itemsize(to.dtype()));
+            for (int k = 0; k < 2; ++k) {
+                const Tensor& t = k ? b : a;
+                ops[k].ptr = static_cast<char*>(t->data());
+                byte_strides(ops[k].strides, t.sizes(), t.strides(), t.sizes(), item);
+                ops[k].item = int(item);
+            }
+            return run_loop(conjugated, a.sizes(), ops, nullptr);
+        }
     // What overlaps differently than it is read goes through a copy of its own.
     if (memory_overlaps(a, b) && (to->conj != from->conj || to->neg != from->neg)) {
         const Tensor apart = empty(from.sizes(), from.dtype());

@@ -122,10 +122,14 @@ void avg_pool(DType t, const PoolShape& s, int64_t planes, const void* px, void*
         each_row(s, planes, [&](int64_t p, int64_t row) {
             const T* x = static_cast<const T*>(px) + p * s.inputs();
             T* y = static_cast<T*>(py) + p * s.outputs();
+            int64_t inside = 0;  // the divisor of the row's windows that no border cuts
             each_of_row(s, row, [&](int64_t at, const PoolRange* r, const int64_t* o) {
                 A sum{};
                 each_input(s, r, [&](int64_t i) { sum += A(x[i]); });
-                y[at] = T(sum / A(pool_divisor(s, r, o)));
+                const bool cut =
+                    s.adaptive || s.dilation[2] != 1 || r[2].first < 0 || r[2].first + s.kernel[2] > s.in[2];
+                if (!cut && !inside) inside = pool_divisor(s, r, o);
+                y[at] = T(sum / A(cut ? pool_divisor(s, r, o) : inside));
             });
         });
     });

@@ -71,7 +71,6 @@ void with_distances(DType t, F&& f) {
     if (t == DType::f32) f(distance_loops().floats, float{});
     else f(distance_loops().doubles, double{});
 }
-constexpr int64_t kPastRows = 16;  // values a loop may read behind the last row
 template <class T>
 Tensor turned_rows(const T* rows, int64_t n, int64_t width, DType t) {
     const int64_t stride = n + kPastRows;

@@ -260,6 +260,8 @@ Tensor addr(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta, S
         check(same(self.sizes(), sizes), "size mismatch, input: ", self.sizes(), ", v1: ", a.sizes(),
               ", v2: ", b.sizes());
     }
+    if (is_floating(self.dtype()) && self.dtype() == a.dtype() && a.dtype() == b.dtype() && beta.equals(1))
+        return op<"addcmul">(op<"expand">(self, IntSpan(sizes)), op<"unsqueeze">(a, 1), b, alpha);  // in one pass
     const Tensor product = op<"mul">(op<"unsqueeze">(a, 1), b);
     const DType t = result_type(self, product);
     const bool logical = t == DType::b1;
@@ -279,16 +281,6 @@ Tensor outer(const Tensor& a, const Tensor& b) {
 // Every element of the first times the whole second. x0 1 x1 1 … times 1 y0 1 y1 …: the product lies in the order of
 // the result.
 Tensor kron(const Tensor& a, const Tensor& b) {
-    constexpr int64_t kShortRow = 128, kFewRows = 8, kMany = 65536;
-    if (a.dim() == 2 && b.dim() == 2 && b.sizes()[1] <= kShortRow && a.sizes()[0] >= kFewRows &&
-        b.sizes()[0] >= kFewRows && a.numel() * b.numel() >= kMany) {
-        // Rows of `a` spread and rows of `b` repeated to the width of the result, each once: then long rows are
-        // multiplied.
-        const int64_t n = a.sizes()[0], m = a.sizes()[1], p = b.sizes()[0], q = b.sizes()[1];
-        const Tensor spread = op<"reshape">(op<"expand">(op<"unsqueeze">(a, 2), Dims{n, m, q}), Dims{n, 1, m * q});
-        const Tensor repeated = op<"reshape">(op<"expand">(op<"unsqueeze">(b, 1), Dims{p, m, q}), Dims{1, p, m * q});
-        return op<"reshape">(op<"mul">(spread, repeated), Dims{n * p, m * q});
-    }
     Dims left, right, shape;
     for (int64_t n = std::max(a.dim(), b.dim()), d = 0; d < n; ++d) {
         const auto size = [&](const Tensor& t) {

@@ -166,33 +166,58 @@ struct Scatter {
             [&](int64_t b, int64_t, int64_t*) { return k + b; }, [&](int64_t i) { __builtin_prefetch(line + i, 1); },
             [&](int64_t j, int64_t i) { join(line[i], from[j * step]); });
     }
-    // Along another dimension than the last: as many columns as share a line of the cache go down together.
-    static constexpr int64_t kColumns = 16;
+    // Along another dimension than the last: planes, or places of one, are shared out over the threads; a block of
+    // columns goes down at a time, so that what is written to stays in the nearer caches.
+    static constexpr int64_t kColumns = 16, kBlock = 256;
     template <class T, class Join>
     void in_columns(size_t last, Join join) const {
         constexpr int64_t kItem = sizeof(T), kIndex = sizeof(int64_t);
-        const int64_t width = index.sizes()[last], blocks = (width + kColumns - 1) / kColumns;
-        const auto work = [&](int64_t begin, int64_t end) {
-            for (; begin < end; ++begin) {
-                char *q = bytes(to), *p = bytes(source), *i = bytes(index);
-                const int64_t first = begin % blocks * kColumns, count = std::min(kColumns, width - first);
-                int64_t rest = begin / blocks;
-                for (size_t d = last; d-- > 0;) {
-                    if (int64_t(d) == dim) continue;
-                    const int64_t at = rest % index.sizes()[d];
-                    rest /= index.sizes()[d];
-                    q += at * bo[d], p += at * bs[d], i += at * bi[d];
-                }
-                q += first * kItem, p += first * bs[last], i += first * kIndex;
-                for (int64_t r = 0; r < n; ++r, p += ss, i += si) {
-                    check_line(i, kIndex, count, size, dim);
-                    for (int64_t j = 0; j < count; ++j)
-                        join(*reinterpret_cast<T*>(q + reinterpret_cast<const int64_t*>(i)[j] * so + j * kItem),
-                             *reinterpret_cast<const T*>(p + j * bs[last]));
+        const int64_t width = index.sizes()[last], planes = index.numel() / (n * width);
+        const int64_t threads = index.numel() >= 32768 ? num_threads() : 1;
+        // A plane's addresses in the three tensors.
+        const auto plane_at = [&](int64_t rest) {
+            std::array<char*, 3> p{bytes(to), bytes(source), bytes(index)};
+            for (size_t d = last; d-- > 0;) {
+                if (int64_t(d) == dim) continue;
+                const int64_t at = rest % index.sizes()[d];
+                rest /= index.sizes()[d];
+                p[0] += at * bo[d], p[1] += at * bs[d], p[2] += at * bi[d];
+            }
+            return p;
+        };
+        parallel_for(planes * n, std::max<int64_t>(1, 32768 / width), [&](int64_t b, int64_t e) {
+            for (; b < e; ++b) check_line(plane_at(b / n)[2] + b % n * si, kIndex, width, size, dim);
+        });
+        const auto part = [&](int64_t plane, int64_t low, int64_t high) {  // what goes to places [low, high)
+            const std::array<char*, 3> p = plane_at(plane);
+            int32_t mine[kBlock + 16];
+            for (int64_t first = 0; first < width; first += kBlock) {
+                const int64_t count = std::min(kBlock, width - first);
+                char* const q = p[0] + first * kItem;
+                for (int64_t r = 0; r < n; ++r) {
+                    const int64_t* const at = reinterpret_cast<const int64_t*>(p[2] + r * si) + first;
+                    const char* const from = p[1] + r * ss + first * bs[last];
+                    const auto put = [&](int64_t j) {
+                        join(*reinterpret_cast<T*>(q + at[j] * so + j * kItem),
+                             *reinterpret_cast<const T*>(from + j * bs[last]));
+                    };
+                    if (low == 0 && high == size) {
+                        for (int64_t j = 0; j < count; ++j) put(j);
+                        continue;
+                    }
+                    const int64_t found = position_loops().chosen(at, count, low, high, mine);
+                    for (int64_t k = 0; k < found; ++k) put(mine[k]);
                 }
             }
         };
-        parallel_for(index.numel() / (n * width) * blocks, std::max<int64_t>(1, 16384 / (n * kColumns)), work);
+        if (planes % threads == 0 || planes >= 4 * threads)
+            return parallel_for(planes, std::max<int64_t>(1, 32768 / (n * width)), [&](int64_t b, int64_t e) {
+                for (; b < e; ++b) part(b, 0, size);
+            });
+        const int64_t each = (size + threads - 1) / threads;
+        parallel_for(threads, 1, [&](int64_t b, int64_t e) {
+            for (int64_t k = 0; k < planes; ++k) part(k, b * each, std::min(size, e * each));
+        });
     }
 };
 void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Operand& source, Into how) {
@@ -411,36 +436,43 @@ void slices_into(const Tensor& to, int64_t dim, const Tensor& index0, const Tens
     for (int64_t d = 0; d < o.dim(); ++d)
         if (d != dim) (d < dim ? before : inner) *= o.sizes()[size_t(d)];
     const bool rows = o->contiguous && s->contiguous;
+    constexpr std::integral_constant<int64_t, 1> one;
     // row(to, from, elements): one slice of a run of neighbours
     const auto run = [&]<class T>(T, auto&& row) {
         if (!rows)
             return each_line<2>(s.sizes(), dim, {bytes(o), bytes(s)}, {bo, bs}, [&](const auto& p) {
                 for (int64_t i = 0; i < n; ++i)
                     row(reinterpret_cast<T*>(p[0] + at[i] * bo[size_t(dim)]),
-                        reinterpret_cast<const T*>(p[1] + i * bs[size_t(dim)]), 1);
+                        reinterpret_cast<const T*>(p[1] + i * bs[size_t(dim)]), one);
             });
         T* const q = reinterpret_cast<T*>(bytes(o));
         const T* const v = reinterpret_cast<const T*>(bytes(s));
         if (before > 1)
             return parallel_for(before, std::max<int64_t>(1, 32768 / (n * inner)), [&](int64_t b, int64_t e) {
-                for (; b < e; ++b)
-                    for (int64_t i = 0; i < n; ++i) row(q + (b * size + at[i]) * inner, v + (b * n + i) * inner, inner);
+                const auto rows_of = [&](auto width) {
+                    for (int64_t i = 0; i < n; ++i) row(q + (b * size + at[i]) * width, v + (b * n + i) * width, width);
+                };
+                for (; b < e; ++b) inner == 1 ? rows_of(one) : rows_of(inner);
             });
         const auto [low, high] = extremes(at, n);
-        each_by_place(
-            n, low, high + 1, inner, inner == 1 && (high - low) * int64_t(sizeof(T)) > kSpreadBytes,
-            [&](int64_t b, int64_t, int64_t*) { return at + b; }, [&](int64_t k) { __builtin_prefetch(q + k, 1); },
-            [&](int64_t i, int64_t k) { row(q + k * inner, v + i * inner, inner); });
+        const auto places = [&](int64_t b, int64_t, int64_t*) { return at + b; };
+        const auto soon = [&](int64_t k) { __builtin_prefetch(q + k, 1); };
+        if (inner == 1)
+            each_by_place(n, low, high + 1, 1, (high - low) * int64_t(sizeof(T)) > kSpreadBytes, places, soon,
+                          [&](int64_t i, int64_t k) { row(q + k, v + i, one); });
+        else
+            each_by_place(n, low, high + 1, inner, false, places, soon,
+                          [&](int64_t i, int64_t k) { row(q + k * inner, v + i * inner, inner); });
     };
     if (how == Into::set)
         return by_item_size(itemsize(to.dtype()), [&]<class T>(T z) {
-            run(z, [](T* q, const T* v, int64_t count) {
+            run(z, [](T* q, const T* v, auto count) {
                 if (count == 1) *q = *v;
                 else copy_bytes(q, v, count * int64_t(sizeof(T)));
             });
         });
     visit_dtype(to.dtype(), [&]<class T>(T z) {
-        run(z, [](T* q, const T* v, int64_t count) {
+        run(z, [](T* q, const T* v, auto count) {
             if (count == 1) {
                 *q = combine(Into::add, *q, *v);
                 return;

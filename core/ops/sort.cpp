@@ -264,7 +264,6 @@ template <class T>
 void unique_neighbours(const Tensor& x, const T* p, Tensor& values, const Tensor& inverse, std::vector<int64_t>& count,
                        bool want_inverse, bool want_counts) {
     const int64_t n = x.numel(), parts = n < 32768 ? 1 : num_threads(), each = (n + parts - 1) / parts;
-    const auto is_new = [p](int64_t i) { return i == 0 || !(p[i] == p[i - 1]); };
     std::vector<int64_t> first(size_t(parts) + 1, 0);  // found before each part
     parallel_for(parts, 1, [&](int64_t b, int64_t e) {
         for (; b < e; ++b) {
@@ -281,15 +280,29 @@ void unique_neighbours(const Tensor& x, const T* p, Tensor& values, const Tensor
         for (; b < e; ++b) {
             const int64_t end = std::min(n, (b + 1) * each), last = first[size_t(b) + 1];
             T* const to = values.data<T>();
-            int64_t k = first[size_t(b)];
-            for (int64_t i = b * each; i < end && k < last; ++i) {  // written before it is known to stay
-                to[k] = p[i];
-                if (want_counts) start[size_t(k)] = i;
-                k += is_new(i);
+            int64_t k = first[size_t(b)], i = b * each;
+            if (i == 0 && n) {
+                to[k] = p[0];
+                if (want_counts) start[0] = 0;
+                ++k, ++i;
+            }
+            if (want_counts) {
+                for (; i < end && k < last; ++i) {  // written before it is known to stay: no branch to guess
+                    to[k] = p[i];
+                    start[size_t(k)] = i;
+                    k += !(p[i] == p[i - 1]);
+                }
+            } else {
+                for (; i < end && k < last; ++i) {
+                    to[k] = p[i];
+                    k += !(p[i] == p[i - 1]);
+                }
             }
             if (!want_inverse) continue;
-            k = first[size_t(b)];
-            for (int64_t i = b * each; i < end; ++i) inverse.data<int64_t>()[i] = (k += is_new(i)) - 1;
+            int64_t* const where = inverse.data<int64_t>();
+            k = first[size_t(b)] - 1, i = b * each;
+            if (i == 0 && n) where[i++] = ++k;
+            for (; i < end; ++i) where[i] = k += !(p[i] == p[i - 1]);
         }
     });
     for (size_t k = 0; k < start.size(); ++k) count.push_back((k + 1 < start.size() ? start[k + 1] : n) - start[k]);

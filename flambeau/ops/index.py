@@ -195,6 +195,9 @@ def unique_consecutive(
             return_inverse,
             return_counts,
         )
+    if dim is None:
+        found = core("_unique_consecutive")(input, return_inverse, return_counts)
+        return _results(*found, return_inverse, return_counts)
     changes = flat[1:] != flat[:-1]
     if changes.dim() > 1:
         changes = changes.flatten(1).any(1)
@@ -202,11 +205,7 @@ def unique_consecutive(
     first = starts.nonzero().flatten()
     inverse = starts.cumsum(0) - 1
     counts = fb.cat([first, fb.tensor([count], device=input.device)]).diff()
-    values = flat.index_select(0, first)
-    if dim is None:
-        inverse = inverse.reshape(input.shape)
-    else:
-        values = values.movedim(0, wrap_dim(dim, input.dim()))
+    values = flat.index_select(0, first).movedim(0, wrap_dim(dim, input.dim()))
     return _results(values, inverse, counts, return_inverse, return_counts)
 
 

@@ -46,7 +46,9 @@ void line(const T* a, const T* b, int64_t stride, int64_t width, int64_t n, T* t
     int64_t j = 0;
     for (; j + kTogether * kLanes<T> <= n; j += kTogether * kLanes<T>)
         block<how, kTogether>(a, b + j, stride, width, kTogether * kLanes<T>, to + j);
-    for (; j < n; j += kLanes<T>) block<how, 1>(a, b + j, stride, width, n - j, to + j);
+    if (j == n) return;
+    if (n - j <= kLanes<T>) block<how, 1>(a, b + j, stride, width, n - j, to + j);
+    else block<how, kTogether>(a, b + j, stride, width, n - j, to + j);
 }
 template <class T>
 void distances(Distance how, const T* a, const T* b, int64_t stride, int64_t width, int64_t n, T* to) {
