@@ -195,46 +195,6 @@ LAYERS: dict[str, Layer] = {
 RECURRENT: dict[str, Layer] = {"LSTM": _recurrent("lstm"), "GRU": _recurrent("gru")}
 
 
-def recurrent_forward(module: Any, path: str) -> str:
-    """The forward of an LSTM or GRU on a batch of sequences."""
-    kind = type(module).__name__
-    if module.proj_size:
-        raise NotImplementedError(
-            "torch.jit.script: an LSTM with proj_size is not written as TorchScript yet; trace it"
-        )
-    layers = module.num_layers * (2 if module.bidirectional else 1)
-    batch = "torch.size(input, 0)" if module.batch_first else "torch.size(input, 1)"
-    shape = f"[{layers}, {batch}, {module.hidden_size}]"
-    zeros = f"torch.zeros({shape}, dtype=ops.prim.dtype(input), device=ops.prim.device(input))"
-    call = RECURRENT[kind](module)
-    state = "Tuple[Tensor, Tensor]" if kind == "LSTM" else "Tensor"
-    lines = [
-        f"  def forward(self: {path},",
-        "    input: Tensor,",
-        f"    hx: Optional[{state}]=None) -> Tuple[Tensor, {state}]:",
-        "    if torch.ne(torch.dim(input), 3):",
-        f'      ops.prim.RaiseException("{kind}: a batch of sequences is expected", "builtins.RuntimeError")',
-        "    else:",
-        "      pass",
-        "    if torch.__is__(hx, None):",
-    ]
-    if kind == "LSTM":
-        lines += [
-            f"      h, c = {zeros}, {zeros}",
-            "    else:",
-            "      known = unchecked_cast(Tuple[Tensor, Tensor], hx)",
-        ]
-        lines += [
-            "      h, c = (known)[0], (known)[1]",
-            f"    y, a, b = {call.format(hx='h, c')}",
-            "    return (y, (a, b))",
-        ]
-    else:
-        lines += [f"      h = {zeros}", "    else:", "      h = unchecked_cast(Tensor, hx)"]
-        lines += [f"    y, a = {call.format(hx='h')}", "    return (y, a)"]
-    return "\n".join([*lines, ""])
-
-
 # ---------------------------------------------------------------- nn.functional
 Function = Callable[[dict[str, str]], str]
 _REDUCTION = {"none": "0", "mean": "1", "sum": "2"}

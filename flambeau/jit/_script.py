@@ -22,8 +22,9 @@ from typing import Any, NamedTuple
 import flambeau as fb
 
 from . import _types
+from ._blocks import BLOCKS, forward_text
 from ._emit import assemble, attribute, class_text
-from ._layers import FUNCTIONS, LAYERS, RECURRENT, recurrent_forward, text
+from ._layers import FUNCTIONS, LAYERS, text
 from ._source import dotted
 from ._torchscript import LoadedModule
 from .frontend import UnsupportedNodeError
@@ -120,8 +121,11 @@ class _Script:
             done[written] = f"{head}\n    return {LAYERS[known](module)}\n"
         elif function is fb.nn.Sequential.forward:
             done[written] = self.chain(module, written)
-        elif layer and kind.__name__ in RECURRENT:
-            done[written] = recurrent_forward(module, self.paths[id(module)])
+        elif layer and kind.__name__ in BLOCKS:
+            for child in module.modules():
+                if child is not module and type(child).forward is not fb.nn.Module.forward:
+                    self.method(child, "forward")
+            done[written] = forward_text(module, self.paths[id(module)], written)
         else:
             done[written] = self.text_of(function, written, module)
         return written

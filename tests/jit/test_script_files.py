@@ -159,6 +159,45 @@ def test_recurrent_layers_with_a_state():
     torch.testing.assert_close(saved(gru)(x)[1], gru(x)[1])
 
 
+@pytest.mark.parametrize("options", [{}, {"batch_first": True, "bias": False}, {"kdim": 3, "vdim": 5}])
+def test_attention(options):
+    attention = nn.MultiheadAttention(4, 2, **options).eval()
+    loaded = saved(attention)
+    q = torch.randn(3, 2, 4)
+    k, v = (torch.randn(3, 2, options.get(n, 4)) for n in ("kdim", "vdim"))
+    batch = 3 if options.get("batch_first") else 2
+    padding = torch.zeros(batch, 5 - batch, dtype=torch.bool)
+    padding[0, 1] = True
+    causal = torch.ones(5 - batch, 5 - batch).tril() == 0
+    for extra in (
+        {}, {"need_weights": False}, {"average_attn_weights": False}, {"key_padding_mask": padding},
+        {"attn_mask": causal, "need_weights": False},
+        {"attn_mask": torch.randn(batch * 2, 5 - batch, 5 - batch), "key_padding_mask": padding},
+    ):  # fmt: skip
+        (a, one), (b, other) = attention(q, k, v, **extra), loaded(q, k, v, **extra)
+        torch.testing.assert_close(a, b)
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_transformers(norm_first):
+    torch.manual_seed(0)
+    options = {"batch_first": True, "norm_first": norm_first, "activation": "gelu"}
+    model = nn.Transformer(8, 2, 2, 1, 16, **options).eval()
+    loaded = saved(model)
+    src, tgt = torch.randn(2, 5, 8), torch.randn(2, 3, 8)
+    mask = nn.Transformer.generate_square_subsequent_mask(3)
+    padding = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
+    torch.testing.assert_close(loaded(src, tgt), model(src, tgt))
+    torch.testing.assert_close(
+        loaded(src, tgt, tgt_mask=mask, src_key_padding_mask=padding),
+        model(src, tgt, tgt_mask=mask, src_key_padding_mask=padding),
+    )
+    loaded.train()(src, tgt).sum().backward()
+
+
 class Refused(nn.Module):
     def forward(self, x):
         return sorted(x.tolist(), key=lambda v: -v)
@@ -185,8 +224,8 @@ def test_what_has_no_words():
         UnsupportedNodeError, match=r"(?s)Lambda isn't supported.*test_script_files.py.*line \d+, in forward"
     ):
         saved(Refused())
-    with pytest.raises(UnsupportedNodeError, match=r"MultiheadAttention|isn't supported|cannot be written"):
-        saved(nn.MultiheadAttention(4, 2))
+    with pytest.raises(NotImplementedError, match="add_bias_kv"):
+        saved(nn.MultiheadAttention(4, 2, add_bias_kv=True))
     with pytest.raises(UnsupportedNodeError, match="Lambda"):
         saved(Switched(True))
     assert saved(Switched(False))(torch.ones(1)).item() == 2
