@@ -2,6 +2,7 @@
 #include <cmath>
 #include "autograd/back.h"
 #include "base/parallel.h"
+#include "cpu/copy_loops.h"
 #include "cpu/distance.h"
 #include "cpu/iter.h"
 
@@ -71,17 +72,21 @@ void with_distances(DType t, F&& f) {
     if (t == DType::f32) f(distance_loops().floats, float{});
     else f(distance_loops().doubles, double{});
 }
+// Rows of `width` values as columns, those of a thread its own: what another core has just written is slow to read.
 template <class T>
-Tensor turned_rows(const T* rows, int64_t n, int64_t width, DType t) {
-    const int64_t stride = n + kPastRows;
-    const Tensor turned = empty(Dims{width, stride}, t);
-    T* const to = turned.data<T>();
-    for (int64_t k = 0; k < width; ++k) {
-        for (int64_t j = 0; j < n; ++j) to[k * stride + j] = rows[j * width + k];
-        std::fill_n(to + k * stride + n, kPastRows, T(0));
+struct Turned {
+    int64_t stride;
+    std::vector<T> values;
+    Turned(int64_t rows, int64_t width) : stride(rows + kPastRows), values(size_t(stride * width)) {}
+    void take(const T* rows, int64_t n, int64_t width) {
+        using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+        const auto turn = [&] {
+            if constexpr (sizeof(T) == 4) return copy_loops().turn4;
+            else return copy_loops().turn8;
+        }();
+        turn(reinterpret_cast<const Bits*>(rows), width, reinterpret_cast<Bits*>(values.data()), stride, n, width);
     }
-    return turned;
-}
+};
 // (…, n, d) and (…, m, d), equal but for n and m, to (…, n, m).
 Tensor pair_distances(const Tensor& x1, const Tensor& x2, double p) {
     check(x1.dtype() == x2.dtype() && x1.dim() >= 2 && x1.dim() == x2.dim() && x1.size(-1) == x2.size(-1),
@@ -100,14 +105,17 @@ Tensor pair_distances(const Tensor& x1, const Tensor& x2, double p) {
         for (int64_t k = 0; k < batch; ++k) {
             const T *const rows = a.data<T>() + k * n * width, *const others = b.data<T>() + k * m * width;
             T* const to = r.data<T>() + k * n * m;
-            const Tensor turned = turned_rows(others, m, width, a.dtype());
             parallel_for(n, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, m * width)),
                          [&](int64_t begin, int64_t end) {
                              constexpr int64_t kBlock = 256;  // of the other rows, which stay in the nearest caches
-                             for (int64_t j = 0; j < m; j += kBlock)
+                             Turned<T> turned(std::min(kBlock, m), width);
+                             for (int64_t j = 0; j < m; j += kBlock) {
+                                 const int64_t count = std::min(kBlock, m - j);
+                                 turned.take(others + j * width, count, width);
                                  for (int64_t i = begin; i < end; ++i)
-                                     loop(how, rows + i * width, turned.data<T>() + j, m + kPastRows, width,
-                                          std::min(kBlock, m - j), to + i * m + j);
+                                     loop(how, rows + i * width, turned.values.data(), turned.stride, width, count,
+                                          to + i * m + j);
+                             }
                          });
         }
     });
@@ -123,14 +131,15 @@ Tensor own_distances(const Tensor& x, double p) {
     if (r.is_meta() || !r.numel()) return r;
     with_distances(a.dtype(), [&]<class T>(DistanceLoop<T> loop, T) {
         const T* const rows = a.data<T>();
-        const Tensor turned = turned_rows(rows, n, width, a.dtype());
-        const auto row = [&](int64_t i) {
-            loop(how, rows + i * width, turned.data<T>() + i + 1, n + kPastRows, width, n - i - 1,
-                 r.data<T>() + i * (2 * n - i - 1) / 2);
-        };
         // a long row and a short one together
         parallel_for((n + 1) / 2, std::max<int64_t>(1, 32768 / (n * std::max<int64_t>(1, width))),
                      [&](int64_t b, int64_t e) {
+                         Turned<T> turned(n, width);
+                         turned.take(rows, n, width);
+                         const auto row = [&](int64_t i) {
+                             loop(how, rows + i * width, turned.values.data() + i + 1, turned.stride, width, n - i - 1,
+                                  r.data<T>() + i * (2 * n - i - 1) / 2);
+                         };
                          for (; b < e; ++b) {
                              row(b);
                              if (n - 1 - b != b) row(n - 1 - b);
