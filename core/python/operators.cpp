@@ -103,11 +103,32 @@ struct Overload {
 };
 Overload* as_overload(PyObject* o) { return reinterpret_cast<Overload*>(o); }
 
+// In-place forms take the tensor by position: `self=` is moved there.
+PyObject* call_with_self_first(PyObject* self, PyObject* const* args, PyObject* names) {
+    const Py_ssize_t n = PyTuple_GET_SIZE(names);
+    std::vector<PyObject*> moved;
+    Ref others = checked(PyTuple_New(n - 1));
+    Py_ssize_t k = 0;
+    for (Py_ssize_t i = 0; i < n; ++i) {
+        PyObject* name = PyTuple_GET_ITEM(names, i);
+        if (moved.size() == size_t(k) && PyUnicode_CompareWithASCIIString(name, "self") == 0) {
+            moved.insert(moved.begin(), args[i]);
+            continue;
+        }
+        if (k == n - 1) raise(PyExc_TypeError, "the tensor that is written is missing: argument 'self'");
+        PyTuple_SET_ITEM(others.get(), k++, Py_NewRef(name));
+        moved.push_back(args[i]);
+    }
+    return PyObject_Vectorcall(self, moved.data(), 1, others.get());
+}
+
 PyObject* overload_call(PyObject* self, PyObject* const* args, size_t flags, PyObject* names) {
     return guarded([&]() -> PyObject* {
         const Arguments in{args, PyVectorcall_NARGS(flags), names};
         if (asks_override(in)) [[unlikely]]
             return call_override(self, in);
+        if (!in.n && in.keywords() && as_overload(self)->signatures->front().form == Form::Inplace)
+            return call_with_self_first(self, args, names);
         return call_signatures(*as_overload(self)->signatures, in);
     });
 }
