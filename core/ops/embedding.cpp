@@ -39,15 +39,21 @@ Tensor embedding(const Tensor& weight, const Tensor& indices, int64_t, bool, boo
 }
 
 Tensor embedding_backward(const Tensor& g, const Tensor& indices, int64_t rows, int64_t padding, bool by_frequency) {
+    check_indices(indices, "embedding_dense_backward");
+    check(g.dim() > 0 && rows >= 0 && g.numel() == indices.numel() * g.sizes().back(),
+          "embedding_dense_backward: a gradient of size ", g.sizes(), " for ", indices.numel(), " indices");
     const int64_t width = g.sizes().back();
     const int64_t sizes[] = {rows, width};
     const Tensor r = op<"zeros">(IntSpan(sizes), g.dtype(), nullptr, g.device());
     if (r.is_meta() || g.numel() == 0) return r;
     const Tensor dg = dense(g), d = as_long(indices);
     const int64_t* index = d.data<int64_t>();
+    for (int64_t i = 0; i < d.numel(); ++i)
+        check_index(index[i] == padding || (index[i] >= 0 && index[i] < rows), "index out of range in self");
     std::vector<int64_t> count(by_frequency ? size_t(rows) : 0, 0);
     if (by_frequency)
-        for (int64_t i = 0; i < d.numel(); ++i) ++count[size_t(index[i])];
+        for (int64_t i = 0; i < d.numel(); ++i)
+            if (index[i] != padding) ++count[size_t(index[i])];
     visit_dtype(g.dtype(), [&]<class T>(T) {
         if constexpr (!std::is_same_v<T, bool>) {
             const T* from = dg.data<T>();

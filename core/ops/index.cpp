@@ -420,6 +420,8 @@ bool has_number_mask(TensorSpan indices) {
 }
 
 Tensor index(const Tensor& x, TensorSpan indices, Out out) {
+    check_index(std::any_of(indices.begin(), indices.end(), [](const Tensor& t) { return t.defined(); }),
+                "at least one index must be provided");
     if (has_number_mask(indices))
         return op<"index">(op<"unsqueeze">(x, 0), std::vector<Tensor>{op<"unsqueeze">(indices[0], 0)});
     if (indices.size() == 1 && indices[0].defined() && indices[0].dtype() == DType::b1 &&

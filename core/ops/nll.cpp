@@ -23,6 +23,21 @@ void check_target(const Tensor& target, const Tensor& w, const Layout& l) {
     check(!w.defined() || (w.dim() == 1 && w.numel() == l.classes), "weight tensor should be defined either for all ",
           l.classes, " classes or no classes but got weight tensor of shape: ", w.defined() ? w.sizes() : Dims());
 }
+// The parts of the losses are reached by name too (torch.ops): what the public functions saw to is looked at again.
+Layout checked_layout(const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction) {
+    check(x.dim() > 0, "input tensor should be 1D or more");
+    const Layout l = layout(x);
+    check(target.numel() == l.n * l.inner && (x.dim() > 1 || target.dim() <= 1),
+          "size mismatch (got input: ", x.sizes(), ", target: ", target.sizes(), ")");
+    check_target(target, w, l);
+    check(reduction >= 0 && reduction <= 2, reduction, " is not a valid value for reduction");
+    return l;
+}
+void check_gradient(const Tensor& g, const Tensor& target, const Tensor& total, bool each) {
+    check(g.numel() == (each ? target.numel() : 1), "the gradient has size ", g.sizes(), " for a target of size ",
+          target.sizes());
+    check(total.numel() == 1 && total.dtype() == g.dtype(), "total_weight must be one number of the gradient's type");
+}
 const int64_t* classes_of(const Tensor& target, Tensor& keep) {
     keep = dense(target.dtype() == DType::i64 ? target : convert(target, DType::i64));
     return keep.data<int64_t>();
@@ -39,8 +54,7 @@ void visit_float(DType t, F&& f) {
 
 std::tuple<Tensor, Tensor> nll_forward(const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction,
                                        int64_t ignore) {
-    const Layout l = layout(x);
-    check_target(target, w, l);
+    const Layout l = checked_layout(x, target, w, reduction);
     if (w.defined()) check(w.dtype() == x.dtype(), "expected scalar type ", x.dtype(), " but found ", w.dtype());
     const bool each = reduction == kNone && x.dim() > 1;
     const Tensor r = empty(each ? target.sizes() : Dims(), x.dtype(), x.device()),
@@ -73,12 +87,14 @@ std::tuple<Tensor, Tensor> nll_forward(const Tensor& x, const Tensor& target, co
 
 Tensor nll_backward(const Tensor& g, const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction,
                     int64_t ignore, const Tensor& total) {
-    const Layout l = layout(x);
+    const Layout l = checked_layout(x, target, w, reduction);
+    const bool each = reduction == kNone && x.dim() > 1;
+    check_gradient(g, target, total, each);
+    check(g.dtype() == x.dtype(), "expected scalar type ", x.dtype(), " but found ", g.dtype());
     const Tensor r = empty(x.sizes(), x.dtype(), x.device());
     if (r.is_meta()) return r;
     Tensor keep;
     const int64_t* y = classes_of(target, keep);
-    const bool each = reduction == kNone && x.dim() > 1;
     const Tensor dg = dense(g), dw = w.defined() ? dense(w.dtype() == x.dtype() ? w : convert(w, x.dtype())) : w;
     visit_float(x.dtype(), [&]<class T>(T) {
         const T *pg = dg.data<T>(), *weights = dw.defined() ? dw.data<T>() : nullptr;
@@ -251,7 +267,10 @@ bool in_one_pass(const Tensor& x, const Tensor& target, const Tensor& w, double 
 // The loss, the logarithms of the probabilities, the weight of all samples.
 std::tuple<Tensor, Tensor, Tensor> cross_entropy_forward(const Tensor& x, const Tensor& target, const Tensor& w,
                                                          int64_t reduction, int64_t ignore, double smoothing) {
-    const Layout l = layout(x);
+    const Layout l = checked_layout(x, target, w, reduction);
+    check(target.dtype() == DType::i64, "expected target dtype to be Long, but got ", target.dtype());
+    check(!w.defined() || w.dtype() == x.dtype(), "expected the weight to have the type of the input");
+    check(norm_loops(x.dtype()) != nullptr, "no cross entropy in one pass for ", x.dtype());
     const bool each = reduction == kNone && x.dim() > 1;
     const Tensor r = empty(each ? target.sizes() : Dims(), x.dtype(), x.device()),
                  total = empty({}, x.dtype(), x.device()), logs = empty(x.sizes(), x.dtype(), x.device());

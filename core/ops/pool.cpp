@@ -313,6 +313,9 @@ Tensor adaptive_avg(const Tensor& x, IntSpan output) {
 }
 template <int n>
 Tensor adaptive_avg_backward(const Tensor& g, const Tensor& x) {
+    check(g.dim() == x.dim() && g.dim() >= n && g.dtype() == x.dtype() &&
+              same(IntSpan(g.sizes()).first(size_t(g.dim() - n)), IntSpan(x.sizes()).first(size_t(x.dim() - n))),
+          Names<n>::adaptive_avg, ": a gradient of size ", g.sizes(), " for an input of size ", x.sizes());
     return average_gradient<n>(
         g, x, adaptive_shape<n>(x, IntSpan(g.sizes()).subspan(g.sizes().size() - n), Names<n>::adaptive_avg));
 }
