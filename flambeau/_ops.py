@@ -246,7 +246,8 @@ class OpNamespace(ModuleType):
     def __getattr__(self, name: str) -> OpOverloadPacket:
         if name.startswith("__") and name not in _index:
             raise AttributeError(name)
-        packet = _aten_packet(name) if self._namespace == "aten" and name not in _HIDDEN else None
+        known = self._namespace == "aten" and name not in _HIDDEN
+        packet = _aten_packet(name) if known else None
         if packet is None:
             raise AttributeError(f"'_OpNamespace' '{self._namespace}' object has no attribute '{name}'")
         setattr(self, name, packet)
@@ -329,14 +330,14 @@ _PLAIN, _INPLACE, _OUTPUT, _NUMBER = range(4)
 # entries that PyTorch calls otherwise
 _RENAMED = {"empty": "memory_format", "where.condition": "", "std": "", "var": ""}
 
-# parts of operators that PyTorch does not have and that trust their caller: dispatch modes see them, nobody calls
-# them by name
+# parts of operators that PyTorch does not have and that trust their caller: dispatch modes see them,
+# nobody calls them by name
 _HIDDEN = frozenset(
-    """_after_attention _box_suppress _cholesky_solve _cholesky_inverse _convolution_norm _triangle_indices
-    _pair_distances _own_distances _sample _sample_backward _sample_products _linear_chain _cross_entropy
-    _cross_entropy2d _layer_norm_gradient _fused_rmsprop _fused_adadelta _fused_adamax _fused_nadam _fused_radam
-    _fused_asgd _fused_rprop _border _border_backward _resample _rnn_sequence _logcumsumexp_product _bincount
-    _unique_consecutive""".split()
+    """_after_attention _box_suppress _cholesky_solve _cholesky_inverse _convolution_norm
+    _triangle_indices _pair_distances _own_distances _sample _sample_backward _sample_products
+    _linear_chain _cross_entropy _cross_entropy2d _layer_norm_gradient _fused_rmsprop _fused_adadelta
+    _fused_adamax _fused_nadam _fused_radam _fused_asgd _fused_rprop _border _border_backward _resample
+    _rnn_sequence _logcumsumexp_product _bincount _unique_consecutive""".split()
 )
 
 _index: dict[str, list[tuple[str, str, str, int]]] = {}  # name -> (overload, schema, full name, variant)
