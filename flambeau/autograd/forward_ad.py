@@ -53,6 +53,8 @@ def exit_dual_level(*, level: int | None = None) -> None:
     global _current_level
     if level is None:
         level = _current_level
+    if level < 0:
+        raise RuntimeError("Dual level must be a positive number.")
     if level != _current_level or not _levels:
         raise RuntimeError(
             "Trying to exit a forward AD level that was not the last one that was created. This is not"
@@ -79,6 +81,11 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
             "Trying to set a forward gradient that has a different size than that of the original Tensor,"
             f" this is not supported. Tensor is of size {list(tensor.shape)} while the given forward gradient"
             f" is of size {list(tangent.shape)}."
+        )
+    if any(tensor is known for known in _levels[level].bases):
+        raise RuntimeError(
+            "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level"
+            f" {level} is not supported."
         )
     base = tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
     _levels[level].bases.append(base)

@@ -30,7 +30,7 @@ def _tupled(x: Any, what: str, of: str) -> tuple[bool, tuple]:
                 )
             raise TypeError(
                 f"The {what} given to {of} must be either a Tensor or a tuple of Tensors but the value at"
-                f" index {i} of the given {what} has type {type(v)}."
+                f" index {i} has type {type(v)}."
             )
     return not single, values
 
@@ -58,11 +58,9 @@ def _released(x: Any, create_graph: bool) -> Any:
     return x if create_graph else x.detach()
 
 
-def _vector(v: Any, reference: tuple, tupled: bool) -> tuple:
+def _vector(v: Any, of: str, reference: tuple, tupled: bool) -> tuple:
     """Checks the vector against the tensors it goes with."""
-    if v is None:
-        return None
-    _, v = _tupled(v, "v", "vjp") if isinstance(v, (tuple, fb.Tensor)) else (False, tuple(v))
+    _, v = _tupled(v, "v", of)
     if len(v) != len(reference):
         if tupled:
             raise RuntimeError(
@@ -73,7 +71,7 @@ def _vector(v: Any, reference: tuple, tupled: bool) -> tuple:
         if a.shape != r.shape:
             where = f"Entry {i} in " if tupled else ""
             raise RuntimeError(f"{where}v has invalid size: should be {r.shape} but got {a.shape}.")
-    return tuple(v)
+    return v
 
 
 def _check_outputs(
@@ -153,7 +151,7 @@ def vjp(
         out_tupled, outputs = _outputs(func(*xs), "vjp")
         _check_outputs(outputs, strict)
         if v is not None:
-            v = _fresh(_vector(v, outputs, out_tupled), create_graph, need_graph=False)
+            v = _fresh(_vector(v, "vjp", outputs, out_tupled), create_graph, need_graph=False)
         elif len(outputs) != 1 or outputs[0].nelement() != 1:
             raise RuntimeError(
                 "The vector v can only be None if the user-provided function returns a single Tensor with a"
@@ -179,7 +177,7 @@ def jvp(
         in_tupled, given = _tupled(inputs, "inputs", "jvp")
         xs = _fresh(given, create_graph)
         if v is not None:
-            v = _fresh(_vector(v, given, in_tupled), create_graph, need_graph=False)
+            v = _fresh(_vector(v, "jvp", given, in_tupled), create_graph, need_graph=False)
         elif len(given) != 1 or given[0].nelement() != 1:
             raise RuntimeError(
                 "The vector v can only be None if the input to the user-provided function is a single Tensor"
@@ -202,8 +200,7 @@ def jvp(
             create_graph,
             "The user-provided function is independent of the input for output {}. This is not allowed in"
             " strict mode.",
-            "The jvp of the user-provided function for output {} is independent of the input. This is not"
-            " allowed in strict mode when create_graph=True.",
+            _CONSTANT_JACOBIAN,
         )
     outputs, products = _released(outputs, create_graph), _released(products, create_graph)
     if not out_tupled:
@@ -223,7 +220,7 @@ def _jacobian_forward(func: Callable, given: tuple, in_tupled: bool) -> Any:
             tangent.view(-1)[j] = 1
             with fwd.dual_level():
                 duals = tuple(
-                    fwd.make_dual(t.detach(), tangent) if i == k else t for i, t in enumerate(given)
+                    fwd.make_dual(t.detach(), tangent) if i == k else t.detach() for i, t in enumerate(given)
                 )
                 out_tupled, outs = _outputs(func(*duals), "jacobian")
                 parts = [fwd.unpack_dual(o) for o in outs]
@@ -232,8 +229,10 @@ def _jacobian_forward(func: Callable, given: tuple, in_tupled: bool) -> Any:
         columns.append(
             [fb.stack([r[o] for r in rows], -1).reshape(*rows[0][o].shape, *x.shape) for o in range(count)]
         )
-    result = tuple(tuple(columns[k][o] for k in range(len(given))) for o in range(count))
-    return _shaped_jacobian(result, out_tupled, in_tupled)
+    if in_tupled:  # lists here, as in PyTorch
+        rows = [[columns[k][o] for k in range(len(given))] for o in range(count)]
+        return rows if out_tupled else rows[0]
+    return tuple(columns[0]) if out_tupled else columns[0][0]
 
 
 def _shaped_jacobian(rows: tuple, out_tupled: bool, in_tupled: bool) -> Any:
@@ -276,6 +275,11 @@ def jacobian(
                 " not supported together (yet). Please either set `create_graph=False` or"
                 ' `strategy="reverse-mode"`.'
             )
+        if strict:
+            raise RuntimeError(
+                'torch.autograd.functional.jacobian: `strict=True` and `strategy="forward-mode"` are not'
+                ' supported together (yet). Please either set `strict=False` or `strategy="reverse-mode"`.'
+            )
         if not vectorize:
             raise NotImplementedError(
                 "Computing Jacobian using forward-AD or forward-over-reverse Hessian isonly implemented for"
@@ -283,16 +287,16 @@ def jacobian(
             )
         in_tupled, given = _tupled(inputs, "inputs", "jacobian")
         return _jacobian_forward(func, given, in_tupled)
-    if strict and vectorize:
-        raise RuntimeError(
-            "torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not supported"
-            " together. Please either set `strict=False` or `vectorize=False`."
-        )
     with fb.enable_grad():
         in_tupled, given = _tupled(inputs, "inputs", "jacobian")
         xs = _fresh(given, create_graph)
         out_tupled, outputs = _outputs(func(*xs), "jacobian")
         _check_outputs(outputs, strict)
+        if strict and vectorize:
+            raise RuntimeError(
+                "torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not supported"
+                " together. Please either set `strict=False` or `vectorize=False`."
+            )
         blocks = tuple(_jacobian_rows(i, o, xs, create_graph, strict) for i, o in enumerate(outputs))
     return _shaped_jacobian(_released(blocks, create_graph), out_tupled, in_tupled)
 
@@ -319,11 +323,12 @@ def _jacobian_rows(index: int, output: Any, xs: tuple, create_graph: bool, stric
     return tuple(made)
 
 
-def _single_output(func: Callable, name: str) -> Callable:
+def _single_output(func: Callable, name: str, strict: bool) -> Callable:
     """`func`, checked to return one number."""
 
     def checked(*args: Any) -> Any:
         out_tupled, outputs = _outputs(func(*args), name)
+        _check_outputs(outputs, strict)
         if out_tupled or not isinstance(outputs[0], fb.Tensor):
             raise RuntimeError(f"The function given to {name} should return a single Tensor")
         if outputs[0].nelement() != 1:
@@ -351,7 +356,7 @@ def hessian(
     in_tupled, given = _tupled(inputs, "inputs", "hessian")
     if outer_jacobian_strategy not in ("forward-mode", "reverse-mode"):
         raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode".')
-    checked = _single_output(func, "hessian")
+    checked = _single_output(func, "hessian", strict)
 
     def gradient(*xs: Any) -> tuple:
         if outer_jacobian_strategy == "forward-mode":
@@ -391,7 +396,7 @@ def _gradient_of(func: Callable, inputs: Any, create_graph: bool, strict: bool, 
     return in_tupled, xs, outputs[0], grads
 
 
-def _checked_v(v: Any, given: tuple, in_tupled: bool, create_graph: bool) -> tuple:
+def _checked_v(v: Any, of: str, given: tuple, in_tupled: bool, create_graph: bool) -> tuple:
     if v is None:
         if len(given) != 1 or given[0].nelement() != 1:
             raise RuntimeError(
@@ -399,7 +404,7 @@ def _checked_v(v: Any, given: tuple, in_tupled: bool, create_graph: bool) -> tup
                 " with a single element."
             )
         return tuple(fb.ones_like(x) for x in given)
-    return _fresh(_vector(v, given, in_tupled), create_graph, need_graph=False)
+    return _fresh(_vector(v, of, given, in_tupled), create_graph, need_graph=False)
 
 
 def vhp(
@@ -412,7 +417,7 @@ def vhp(
     """
     with fb.enable_grad():
         in_tupled, given = _tupled(inputs, "inputs", "vhp")
-        v = _checked_v(v, given, in_tupled, create_graph)
+        v = _checked_v(v, "vhp", given, in_tupled, create_graph)
         in_tupled, xs, output, first = _gradient_of(func, inputs, create_graph, strict, "vhp")
     with fb.set_grad_enabled(bool(create_graph) or fb.is_grad_enabled()):
         grads = _grad(first, xs, v, create_graph)
@@ -430,7 +435,7 @@ def hvp(
     """
     with fb.enable_grad():
         in_tupled, given = _tupled(inputs, "inputs", "hvp")
-        v = _checked_v(v, given, in_tupled, create_graph)
+        v = _checked_v(v, "hvp", given, in_tupled, create_graph)
         in_tupled, xs, output, first = _gradient_of(func, inputs, create_graph, strict, "hvp")
         # differentiating <H u, .> with respect to u gives H v
         dummies = tuple(fb.zeros_like(x, requires_grad=True) for x in xs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -169,7 +170,7 @@ def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
             _C._autograd._saved_tensors_hooks_disable(before)
 
 
-class _Handles(RemovableHandle):
+class _MultiHandle(RemovableHandle):
     """Several handles that are removed together."""
 
     def __init__(self, handles: Iterable[RemovableHandle]) -> None:
@@ -212,9 +213,11 @@ def register_multi_grad_hook(tensors: Sequence[Any], fn: Callable, *, mode: str 
                 state[run] = True
             fn(grad)
 
-        return _Handles(t.register_hook(first) for t in tensors)
+        return _MultiHandle(t.register_hook(first) for t in tensors)
 
     nodes = [_node_of(t) for t in tensors]
+    if None in nodes:
+        raise AssertionError("Expected gradient function to be set")
 
     def hook_of(index: int) -> Callable:
         def hook(grad: Any) -> None:
@@ -235,14 +238,21 @@ def register_multi_grad_hook(tensors: Sequence[Any], fn: Callable, *, mode: str 
 
         return hook
 
-    return _Handles(t.register_hook(hook_of(i)) for i, t in enumerate(tensors))
+    return _MultiHandle(t.register_hook(hook_of(i)) for i, t in enumerate(tensors))
 
 
-class _Mutable:
+_mutable: Any = None  # the state of the `allow_mutation_on_saved_tensors` in force
+
+
+class _Saved:
+    """Stands for a saved tensor."""
+
+
+class _AllowMutationOnSavedContext:
     """State of `allow_mutation_on_saved_tensors`: saved tensors, and copies of those changed since."""
 
     def __init__(self) -> None:
-        self.copies: dict = {}
+        self.copies: Any = weakref.WeakKeyDictionary()  # gone with the node that saved
 
     def clear(self) -> None:
         """Forget the copies made so far."""
@@ -256,15 +266,31 @@ def allow_mutation_on_saved_tensors() -> Iterator[Any]:
     Every saved tensor is copied when it is saved, so this costs memory; backward sees the values of that
     moment.
     """
-    state = _Mutable()
+    state = _AllowMutationOnSavedContext()
+
+    global _mutable
+    if _mutable is not None:
+        raise RuntimeError("allow_mutation_on_saved_tensors contexts cannot be nested")
 
     def pack(t: Any) -> Any:
-        return t.detach().clone()
+        key = _Saved()
+        state.copies[key] = t.detach().clone()
+        return key
 
-    with saved_tensors_hooks(pack, lambda t: t):
+    def unpack(key: Any) -> Any:
+        if key not in state.copies:
+            raise AssertionError(
+                "Trying to backward outside of the 'allow_mutation_on_saved_tensors' context"
+                "in which the graph was originally recorded."
+            )
+        return state.copies[key]
+
+    with saved_tensors_hooks(pack, unpack):
+        _mutable = state
         try:
             yield state
         finally:
+            _mutable = None
             state.clear()
 
 

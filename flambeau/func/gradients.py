@@ -195,6 +195,20 @@ def _run(func: Callable, primals: tuple, has_aux: bool, name: str) -> tuple:
     return own, spec, flat, out_spec, aux
 
 
+def _outline(spec: Any) -> str:
+    """A structure with stars for its leaves, such as ``(*, {'a': *})``."""
+    if spec.is_leaf():
+        return "*"
+    parts = [_outline(child) for child in spec.children()]
+    if spec.type is dict:
+        return "{" + ", ".join(f"{k!r}: {p}" for k, p in zip(spec.context, parts)) + "}"
+    if spec.type is tuple:
+        return "(" + ", ".join(parts) + ("," if len(parts) == 1 else "") + ")"
+    if spec.type is list:
+        return "[" + ", ".join(parts) + "]"
+    return f"{spec.type.__name__}({', '.join(parts)})"
+
+
 def vjp(func: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     """The outputs of ``func(*primals)`` and a function from cotangents to gradients of the primals (with
     `has_aux`: and what `func` returned beside)."""
@@ -209,9 +223,11 @@ def vjp(func: Callable, *primals: Any, has_aux: bool = False) -> tuple:
         if cot_spec != out_spec:
             raise RuntimeError(
                 "Expected pytree structure of cotangents to be the same as pytree structure of outputs to"
-                f" the function. cotangents: {cot_spec}, primal output: {out_spec}"
+                f" the function. cotangents: {_outline(cot_spec)}, primal output: {_outline(out_spec)}"
             )
         for i, (c, o) in enumerate(zip(flat, outputs)):
+            if not isinstance(c, fb.Tensor):
+                raise TypeError(f"gradients can be either Tensors or None, but got {type(c).__name__}")
             if c.shape != o.shape:
                 raise RuntimeError(
                     f"Mismatch in shape: grad_output[{i}] has a shape of {c.shape} and output[{i}] has a"
@@ -269,6 +285,14 @@ def jvp(
             " example, if primals is a tuple of 3 tensors, tangents also must be. Got primals with structure"
             f" {primal_spec} and tangents with structure {tangent_spec}"
         )
+    if not flat_primals:
+        raise RuntimeError("jvp(f, primals, tangents): Expected primals to contain at least one Tensor.")
+    for name, values in (("primals", flat_primals), ("tangents", flat)):
+        for v in values:
+            if not isinstance(v, fb.Tensor):
+                raise RuntimeError(
+                    f"jvp(f, primals, tangents): Expected {name} to only contain Tensors, got {type(v)}"
+                )
     for p, t in zip(flat_primals, flat):
         if p.shape != t.shape:
             raise RuntimeError(
@@ -381,6 +405,10 @@ def jacfwd(
 
     Its structure is that of `jacrev`; use it where there are fewer input elements than output elements.
     """
+    if randomness not in ("error", "different", "same"):
+        raise RuntimeError(
+            f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {randomness}"
+        )
 
     def wrapper(*args: Any) -> Any:
         numbers, tree = _chosen(args, argnums)

@@ -746,6 +746,11 @@ def random(func: Callable, args: tuple, kwargs: dict) -> Any:
     if level.randomness == "same":
         if not batched:
             return func(*args, **kwargs)
+        if getattr(func, "__name__", "") in ("bernoulli", "multinomial", "normal"):
+            raise RuntimeError(
+                "Vmap does not currently support same randomness with a batched tensor input. Please file an"
+                " issue with functorch"
+            )
         # the same numbers for every sample: each draws from the same state
         state = fb.get_rng_state()
 
@@ -756,6 +761,11 @@ def random(func: Callable, args: tuple, kwargs: dict) -> Any:
         with _C.DisableTorchFunctionSubclass():
             repeat.__name__ = getattr(func, "__name__", "")
             return looped(repeat, args, kwargs)
+    if not batched and getattr(func, "__name__", "").endswith("_"):
+        raise RuntimeError(
+            "vmap: Cannot ask for different inplace randomness on an unbatched tensor. This will appear like"
+            " same randomness. If this is necessary for your usage, please file an issue with functorch."
+        )
     with _C.DisableTorchFunctionSubclass():
         if batched:
             return looped(func, args, kwargs)

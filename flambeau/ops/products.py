@@ -74,6 +74,10 @@ def linalg_cross(input: fb.Tensor, other: fb.Tensor, *, dim: int = -1) -> fb.Ten
             f" {other.shape[dim]}"
         )
     a, b = fb.broadcast_tensors(input, other)
+    if input.dtype == fb.bool:
+        raise NotImplementedError("\"cross\" not implemented for 'Bool'")
+    if input.dtype != other.dtype:
+        raise RuntimeError(f"expected scalar type {_plain(input)} but found {_plain(other)}")
     return a.roll(-1, dim) * b.roll(-2, dim) - a.roll(-2, dim) * b.roll(-1, dim)
 
 
@@ -174,6 +178,11 @@ def linalg_vecdot(x: fb.Tensor, y: fb.Tensor, *, dim: int = -1) -> fb.Tensor:
         raise RuntimeError(
             "linalg.vecdot: Expected a floating point or complex tensor as input. Got "
             f"{_plain(x if not x.is_floating_point() else y)}"
+        )
+    if x.dtype != y.dtype:
+        raise RuntimeError(
+            "linalg.vecdot: Expected x and y to have the same dtype, but found x of type"
+            f" {_plain(x)} and y of type {_plain(y)} instead"
         )
     return (x.conj() * y).sum(dim)
 

@@ -184,7 +184,7 @@ def check_lr(lr: Any, message: str = "Invalid learning rate: {}") -> None:
     """Raise ValueError unless ``lr`` is a number or a tensor with one element, and not negative."""
     if isinstance(lr, fb.Tensor) and lr.numel() != 1:
         raise ValueError("Tensor lr must be 1-element")
-    if lr < 0.0:
+    if not 0.0 <= lr:
         raise ValueError(message.format(lr))
 
 

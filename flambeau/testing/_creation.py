@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,12 +57,10 @@ def make_tensor(
         t = fb.randint(low, high, drawn, device=device, dtype=fb.int64).to(dtype)
     elif dtype.is_complex:
         real = fb.float64 if dtype == fb.complex128 else fb.float32
-        t = fb.complex(
-            *(fb.empty(drawn, device=device, dtype=real).uniform_(low, high) for _ in range(2))
-        ).to(dtype)
+        t = fb.view_as_complex(_uniform((*drawn, 2), device, real, low, high)).to(dtype)
     elif dtype.is_floating_point:
         draw = dtype if name in ("float16", "bfloat16", "float32", "float64") else fb.float32
-        t = fb.empty(drawn, device=device, dtype=draw).uniform_(low, high).to(dtype)
+        t = _uniform(drawn, device, draw, low, high).to(dtype)
     else:
         t = fb.randint(low, high, drawn, device=device, dtype=fb.int64).to(dtype)
     if doubled and shape:
@@ -75,6 +74,13 @@ def make_tensor(
     return t
 
 
+def _uniform(shape: tuple, device: Any, dtype: Any, low: float, high: float) -> fb.Tensor:
+    t = fb.empty(shape, device=device, dtype=dtype)
+    if high - low > fb.finfo(dtype).max:  # the width itself is no number of this type
+        return t.uniform_(low / 2, high / 2).mul_(2)
+    return t.uniform_(low, high)
+
+
 def _bounds(name: str, dtype: Any, low: float | None, high: float | None) -> tuple[Any, Any]:
     """The range to draw from: defaults filled in, inside what the dtype can hold."""
     floating = dtype.is_floating_point or dtype.is_complex
@@ -84,7 +90,12 @@ def _bounds(name: str, dtype: Any, low: float | None, high: float | None) -> tup
     if low != low or high != high:
         raise ValueError(f"`low` and `high` cannot be NaN, but got {low=} and {high=}")
     if low == high and floating:
-        raise ValueError(f"`low` and `high` must differ for dtype {dtype}, but got {low=} == {high=}")
+        warnings.warn(
+            "Passing `low==high` to `torch.testing.make_tensor` for floating or complex types is deprecated"
+            " since 2.1 and will be removed in 2.3. Use `torch.full(...)` instead.",
+            FutureWarning,
+            stacklevel=3,
+        )
     if low > high or (low == high and not floating):
         raise ValueError(f"`low` must be less than `high`, but got {low} >= {high}")
     if name == "bool":

@@ -253,6 +253,8 @@ class TreeSpec:
         if kind is not self.type and not both_dicts:
             raise ValueError(f"Node type mismatch; expected {self.type!r}, but got {type(tree)!r}.")
         if both_dicts:
+            if len(tree) != self.num_children:
+                raise ValueError(f"Node arity mismatch; expected {self.num_children}, but got {len(tree)}")
             keys = self._context[1] if self.type is defaultdict else self._context
             if set(keys) != set(tree):
                 missing, extra = (
@@ -428,6 +430,11 @@ def register_dataclass(
     """Make a dataclass a container of trees: its fields are the children."""
     import dataclasses
 
+    if field_names is None and not dataclasses.is_dataclass(cls):
+        raise ValueError(
+            f"field_names must be specified with a list of all fields used to initialize {cls}, as it is not"
+            " a dataclass."
+        )
     names = field_names or [
         f.name for f in dataclasses.fields(cls) if f.init and f.name not in (drop_field_names or ())
     ]
@@ -495,8 +502,7 @@ def tree_unflatten(leaves: Iterable, treespec: TreeSpec) -> Any:
     """The tree of a structure with these leaves."""
     if not isinstance(treespec, TreeSpec):
         raise TypeError(
-            "tree_unflatten(leaves, treespec): Expected `treespec` to be instance of TreeSpec but got item"
-            f" of type {type(treespec)}."
+            f"Expected `treespec` to be an instance of PyTreeSpec but got item of type {type(treespec)}."
         )
     return treespec.unflatten(leaves)
 
@@ -758,8 +764,7 @@ def treespec_dumps(treespec: TreeSpec, protocol: int | None = None) -> str:
     """A structure as JSON text."""
     if not isinstance(treespec, TreeSpec):
         raise TypeError(
-            "treespec_dumps(treespec, protocol): Expected `treespec` to be instance of TreeSpec but got item"
-            f" of type {type(treespec)}."
+            f"Expected `treespec` to be an instance of PyTreeSpec but got item of type {type(treespec)}."
         )
     protocol = DEFAULT_TREESPEC_SERIALIZATION_PROTOCOL if protocol is None else protocol
     if protocol != DEFAULT_TREESPEC_SERIALIZATION_PROTOCOL:

@@ -399,7 +399,7 @@ def checkpoint(
             raise ValueError("Passing `context_fn` or `debug` is only supported when use_reentrant=False.")
         return CheckpointFunction.apply(function, preserve, *args)
     if determinism_check not in _DESCRIBE:
-        raise ValueError(f"determinism_check should be one of {list(_DESCRIBE)} but got {determinism_check}")
+        raise ValueError(f"determinism_check should be one of {list(_DESCRIBE)}, but got {determinism_check}")
     if not fb.is_grad_enabled():
         first, _ = context_fn()
         with first:

@@ -78,3 +78,25 @@ def test_make_tensor():
     assert make_tensor(5, dtype=fb.complex64, device="cpu").dtype is fb.complex64
     with pytest.raises(ValueError, match="`requires_grad=True` is not supported for boolean and integral"):
         make_tensor(2, dtype=fb.bool, device="cpu", requires_grad=True)
+
+
+def test_numbers_of_make_tensor():
+    fb.manual_seed(1)
+    complex_ones = fb.testing.make_tensor((2,), dtype=fb.complex64, device="cpu")
+    assert fb.allclose(complex_ones, fb.tensor([4.6373687 - 3.9724040j, -1.7447534 + 4.2243204j]))
+    wide = fb.testing.make_tensor((2,), dtype=fb.float32, device="cpu", low=-1e40, high=1e40)
+    assert fb.allclose(wide, fb.tensor([-3.2035435e38, 2.0407319e38]))
+    with pytest.warns(FutureWarning, match="low==high"):
+        same = fb.testing.make_tensor((2,), dtype=fb.float32, device="cpu", low=1, high=1)
+    assert same.tolist() == [1.0, 1.0]
+
+
+def test_tensors_without_data_are_compared_by_what_they_have():
+    fb.testing.assert_close(fb.ones(2, device="meta"), fb.zeros(2, device="meta"))
+    with pytest.raises(AssertionError):
+        fb.testing.assert_close(fb.ones(2, device="meta"), fb.zeros(3, device="meta"))
+
+
+def test_what_cannot_be_compared_is_named():
+    with pytest.raises(TypeError, match=r"(?s)No comparison pair.*The failure occurred for item \[1\]"):
+        fb.testing.assert_close([1, "a"], [1, "b"])

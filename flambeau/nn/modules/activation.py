@@ -533,6 +533,16 @@ class MultiheadAttention(Module):
         -------
         Tensor in the shape of `query`, and the weights (N, L, S), or (N, heads, L, S), or None
         """
+        key_padding_mask = _canonical_mask(
+            key_padding_mask,
+            "key_padding_mask",
+            None if attn_mask is None else attn_mask.dtype,
+            "attn_mask",
+            query.dtype,
+        )
+        attn_mask = _canonical_mask(attn_mask, "attn_mask", None, "", query.dtype, check_other=False)
+        if is_causal and attn_mask is None and self._answers_at_once(query, key, value):
+            is_causal = False
         swap = self.batch_first and query.dim() == 3
         if swap:
             if key is value:
@@ -569,6 +579,23 @@ class MultiheadAttention(Module):
             is_causal=is_causal,
         )
         return (result.transpose(1, 0) if swap else result), weights
+
+    def _answers_at_once(self, query: Tensor, key: Tensor, value: Tensor) -> bool:
+        """Whether PyTorch takes its road of inference here: it knows masks, not the hint `is_causal`."""
+        return (
+            query.dim() == 3
+            and query is key
+            and key is value
+            and not self.training
+            and self.batch_first
+            and self._qkv_same_embed_dim
+            and self.in_proj_bias is not None
+            and self.bias_k is None
+            and not self.add_zero_attn
+            and self.num_heads % 2 == 0
+            and not fb.is_autocast_enabled(query.device.type)
+            and not (fb.is_grad_enabled() and any(x.requires_grad for x in (query, *self.parameters())))
+        )
 
     def merge_masks(
         self, attn_mask: Tensor | None, key_padding_mask: Tensor | None, query: Tensor

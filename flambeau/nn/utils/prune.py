@@ -383,7 +383,7 @@ class CustomFromMask(BasePruningMethod):
         """The mask so far and the given one."""
         if default_mask.shape != self.mask.shape:
             raise AssertionError(
-                f"mask shape {self.mask.shape} does not match the shape of the tensor, {default_mask.shape}"
+                f"default_mask shape {default_mask.shape} must match self.mask shape {self.mask.shape}"
             )
         return default_mask * self.mask.to(dtype=default_mask.dtype)
 
