@@ -42,6 +42,7 @@ Tensor conv_forward(const ConvShape& s, const Tensor& x, const Tensor& weight, c
     const Tensor w = dense(weight), b = bias.defined() ? dense(bias) : bias;
     if (winograd_fits(s, x.dtype(), channels_last || shows_channels_last(x)))
         if (Tensor r = winograd_forward(s, x, w, b); r.defined()) return r;
+    if (!channels_last && one_reads(s, x)) return one_forward(s, x, w, b);
     if (Tensor r = library_forward(s, x, w, b, channels_last); r.defined()) return r;
     if (is_low_precision(x.dtype()))
         return convert(conv_forward(s, wide(x), wide(w), wide(b), channels_last), x.dtype());
@@ -79,6 +80,7 @@ Tensor conv_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& wei
     const Tensor w = dense(weight);
     if (winograd_fits(s, g.dtype(), channels_last || shows_channels_last(g)))
         if (Tensor r = winograd_data_gradient(s, g, w); r.defined()) return r;
+    if (!channels_last && one_reads(s, g)) return one_data_gradient(s, g, w);
     if (rows_fit(s, g.dtype(), channels_last || shows_channels_last(g))) return rows_data_gradient(s, g, w);
     // oneDNN fills a few channels up to a block.
     if (g.dtype() == DType::f32 && s.in[1] <= 4 && s.groups == 1 && !channels_last)
@@ -89,6 +91,10 @@ Tensor conv_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& wei
     return channels_last ? as_channels_last(r) : r;
 }
 
+bool conv_reads_plain(const ConvShape& s, const Tensor& x, const Tensor& g) {
+    return one_reads(s, x) && one_reads(s, g);
+}
+
 Tensor conv_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias) {
     const Tensor both[] = {x, g};
     settle_views(both);
@@ -96,6 +102,7 @@ Tensor conv_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g
         return depthwise_weight_gradient(s, x, g, bias);
     if (winograd_fits(s, x.dtype(), shows_channels_last(x) || shows_channels_last(g)))
         if (Tensor r = winograd_weight_gradient(s, x, g, bias); r.defined()) return r;
+    if (conv_reads_plain(s, x, g)) return one_weight_gradient(s, x, g);
     if (rows_fit(s, x.dtype(), shows_channels_last(x) || shows_channels_last(g)))
         return rows_weight_gradient(s, x, g, bias);
     if (Tensor r = library_weight_gradient(s, x, g, bias); r.defined()) return r;

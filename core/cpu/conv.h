@@ -25,7 +25,9 @@ Tensor conv_forward(const ConvShape& s, const Tensor& x, const Tensor& weight, c
 Tensor conv_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& weight, bool channels_last);
 // A forward convolution with what follows it; undefined where that is not done in one pass. Float, hidden results.
 Tensor conv_scaled(const ConvShape& s, const Tensor& x, const Tensor& weight, const Scaling& scaling);
-// dW, and the sum of g over all but the channels when `bias` is set.
+// Both gradients of such pictures are best computed from the plain numbers.
+bool conv_reads_plain(const ConvShape& s, const Tensor& x, const Tensor& g);
+// dW, and where it costs nothing the sum of g over all but the channels when `bias` is set.
 Tensor conv_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias);
 
 }  // namespace fb::cpu

@@ -4,6 +4,10 @@
 
 namespace fb::cpu {
 
+// How a tile's inputs lie: positions a vector apart or two (stride 2), or every input as a row of positions.
+enum class OneInput : uint8_t { Near, Far, Rows };
+inline constexpr int64_t kOneRow = 16;
+
 // Neighbouring positions of a row and two vectors of outputs (or one).
 struct OneTile {
     const float* x;   // the first position of the first block of inputs
@@ -13,7 +17,8 @@ struct OneTile {
     float* y;         // positions lie a vector apart
     int64_t y_block;  // from one block of outputs to the next
     int64_t count;    // positions, at most `positions` below
-    bool pair, far;   // two vectors of outputs; the positions of x lie two vectors apart
+    bool pair;        // two vectors of outputs
+    OneInput from;
     Scaling scaling;  // of these outputs
 };
 
@@ -27,5 +32,11 @@ const OneLoops& one_loops();
 
 bool one_fits(const ConvShape& s);
 Tensor one_scaled(const ConvShape& s, const Tensor& x, const Tensor& w, const Scaling& scaling);
+
+// Products of pictures that lie plain, which need no reordering: stride 1, float.
+bool one_reads(const ConvShape& s, const Tensor& picture);
+Tensor one_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias);
+Tensor one_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w);
+Tensor one_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g);
 
 }  // namespace fb::cpu

@@ -184,7 +184,8 @@ std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& given, con
     }
     const GradGuard off(false);
     const ConvShape s = c.shape(x.sizes(), w.sizes(), given.sizes());
-    const Tensor g = mask[0] && mask[1] && !last ? brought_once(given) : given;
+    const bool once = mask[0] && mask[1] && !last && (transposed || !conv_reads_plain(s, x, given));
+    const Tensor g = once ? brought_once(given) : given;
     if (mask[1])
         dw = conv_weight_gradient(s, transposed ? g : x, transposed ? x : g, mask[2] && !transposed ? &db : nullptr);
     if (mask[2] && !db.defined()) db = bias_gradient(g);

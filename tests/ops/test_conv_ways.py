@@ -126,3 +126,31 @@ def test_gradients_with_few_positions(shape, outputs, kernel, options, hidden):
     if hidden:
         x = F.conv2d(x, fb.randn(shape[1], shape[1], 1, 1) / 30)
     compare((x, w, fb.randn(outputs)), 1e-4, 1e-4, **options)
+
+
+@pytest.mark.parametrize(
+    "samples, inputs, outputs, size",
+    [
+        (2, 32, 32, (28, 28)),
+        (1, 16, 16, (7, 7)),
+        (3, 17, 33, (5, 9)),
+        (2, 20, 18, (3, 3)),
+        (1, 64, 40, (1, 9)),
+        (2, 48, 16, (32, 32)),
+        (2, 24, 40, (77,)),
+    ],
+)
+def test_pointwise_of_plain_pictures(samples, inputs, outputs, size):
+    fb.manual_seed(1)
+    w = fb.randn(outputs, inputs, *[1] * len(size)) / inputs**0.5
+    before = fb._C._hidden_counts()
+    compare((fb.randn(samples, inputs, *size), w, fb.randn(outputs)), 1e-4, 1e-4)
+    assert fb._C._hidden_counts()[0] == before[0]
+
+
+def test_pointwise_of_plain_pictures_with_numbers_that_are_not_finite():
+    x = fb.ones(1, 16, 4, 4)
+    x[0, 3, 1, 2] = float("inf")
+    y = F.conv2d(x, fb.ones(16, 16, 1, 1))
+    assert y.isinf().sum() == 16 and y.isinf()[:, :, 1, 2].all()
+    assert (y[:, :, 0] == 16).all()

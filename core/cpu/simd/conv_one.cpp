@@ -14,23 +14,24 @@ constexpr int kPositions = 6;
 constexpr int kPositions = 2;
 #endif
 
-template <int R, int V, int step>
+// `step` between positions, `input_step` between inputs of a block.
+template <int R, int V, int step, int input_step>
 void tile(const OneTile& t) {
     F sum[R][V] = {};
     const float* w = t.w;
     for (int64_t c0 = 0; c0 < t.inputs; c0 += kN) {
         const float* x = t.x + c0 / kN * t.x_block;
         const int64_t n = t.inputs - c0 < kN ? t.inputs - c0 : kN;
-        if (c0 + kN < t.inputs)
+        if (input_step == 1 && c0 + kN < t.inputs)
 #pragma GCC unroll 14
-            for (int r = 0; r < R; r++) __builtin_prefetch(x + t.x_block + r * step * kN);
+            for (int r = 0; r < R; r++) __builtin_prefetch(x + t.x_block + r * step);
         for (int64_t c = 0; c < n; c++, w += V * kN) {
             F weight[V];
 #pragma GCC unroll 2
             for (int v = 0; v < V; v++) weight[v] = load<F>(w + v * kN);
 #pragma GCC unroll 14
             for (int r = 0; r < R; r++) {
-                const F value = splat<F>(x[r * step * kN + c]);
+                const F value = splat<F>(x[r * step + c * input_step]);
 #pragma GCC unroll 2
                 for (int v = 0; v < V; v++) sum[r][v] = fma(weight[v], value, sum[r][v]);
             }
@@ -50,12 +51,15 @@ template <int R>
 void tile_of(const OneTile& t) {
     if (t.count < R) {
         if constexpr (R > 1) tile_of<R - 1>(t);
-    } else if (t.far) {
-        if (t.pair) tile<R, 2, 2>(t);
-        else tile<R, 1, 2>(t);
+    } else if (t.from == OneInput::Far) {
+        if (t.pair) tile<R, 2, 2 * kN, 1>(t);
+        else tile<R, 1, 2 * kN, 1>(t);
+    } else if (t.from == OneInput::Near) {
+        if (t.pair) tile<R, 2, kN, 1>(t);
+        else tile<R, 1, kN, 1>(t);
     } else {
-        if (t.pair) tile<R, 2, 1>(t);
-        else tile<R, 1, 1>(t);
+        if (t.pair) tile<R, 2, 1, kOneRow>(t);
+        else tile<R, 1, 1, kOneRow>(t);
     }
 }
 
