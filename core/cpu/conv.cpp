@@ -43,6 +43,7 @@ Tensor conv_forward(const ConvShape& s, const Tensor& x, const Tensor& weight, c
     if (winograd_fits(s, x.dtype(), channels_last || shows_channels_last(x)))
         if (Tensor r = winograd_forward(s, x, w, b); r.defined()) return r;
     if (!channels_last && one_reads(s, x)) return one_forward(s, x, w, b);
+    if (rows_fit(s, x.dtype(), channels_last || shows_channels_last(x))) return rows_forward(s, x, w, b);
     if (Tensor r = library_forward(s, x, w, b, channels_last); r.defined()) return r;
     if (is_low_precision(x.dtype()))
         return convert(conv_forward(s, wide(x), wide(w), wide(b), channels_last), x.dtype());
@@ -50,25 +51,31 @@ Tensor conv_forward(const ConvShape& s, const Tensor& x, const Tensor& weight, c
     return channels_last ? as_channels_last(r) : r;
 }
 
-Tensor conv_scaled(const ConvShape& s, const Tensor& x, const Tensor& weight, const Scaling& scaling) {
+Tensor conv_scaled(const ConvShape& s, const Tensor& x, const Tensor& weight, Scaling scaling, const Tensor& other) {
     constexpr float infinity = std::numeric_limits<float>::infinity();
     constexpr int64_t kMuch = 1 << 20, kWide = 10;
     const Tensor w = dense(weight);
     const bool limits = scaling.low > -infinity || scaling.high < infinity;
+    const Ptr<Image> summand = other.defined() ? hold_image(other) : Ptr<Image>();
+    if (other.defined() && (!summand || summand->dtype != DType::f32 || !same(summand->sizes, s.out))) return {};
+    if (summand && summand->order == preferred_order()) scaling.other = static_cast<const float*>(summand->data);
+    const bool joins = !summand || scaling.other;  // who makes results in that order adds on the way
     // The library scales on its way but cannot limit (it would make zeros of what is no number): that is a pass of its
     // own, which costs more than its faster loops gain once the results leave the nearest caches.
     const int64_t results = product(s.out);
-    if (limits && 4 * results >= kMuch && s.out.back() >= kWide && is_depthwise(s, x.dtype(), false))
+    if (limits && !summand && 4 * results >= kMuch && s.out.back() >= kWide && is_depthwise(s, x.dtype(), false))
         if (Tensor r = depthwise_scaled(s, x, w, scaling); r.defined()) return r;
-    if (limits && results >= kMuch && one_fits(s)) return one_scaled(s, x, w, scaling);
-    if (winograd_fits(s, x.dtype(), false, w->storage->can_keep_derived()))
+    if ((limits || summand) && joins && results >= kMuch && one_fits(s)) return one_scaled(s, x, w, scaling);
+    if (joins && winograd_fits(s, x.dtype(), false, w->storage->can_keep_derived()))
         if (Tensor r = winograd_scaled(s, x, w, scaling); r.defined()) return r;
     const Tensor r = library_scaled(s, x, w, scaling);
-    if (r.defined() && limits) {
+    if (r.defined() && (limits || summand)) {
         const Image* image = hidden_image(r);
+        if (summand && (!image || image->order != summand->order)) return {};
         float* p = image ? static_cast<float*>(image->data) : r.data<float>();
+        const float* q = summand ? static_cast<const float*>(summand->data) : nullptr;
         parallel_for(image ? image->count() : r.numel(), 32768, [&](int64_t begin, int64_t end) {
-            one_loops().limit(p + begin, end - begin, scaling.low, scaling.high);
+            one_loops().limit(p + begin, q ? q + begin : nullptr, end - begin, scaling.low, scaling.high);
         });
     }
     return r;
@@ -83,8 +90,7 @@ Tensor conv_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& wei
     if (!channels_last && one_reads(s, g)) return one_data_gradient(s, g, w);
     if (rows_fit(s, g.dtype(), channels_last || shows_channels_last(g))) return rows_data_gradient(s, g, w);
     // oneDNN fills a few channels up to a block.
-    if (g.dtype() == DType::f32 && s.in[1] <= 4 && s.groups == 1 && !channels_last)
-        return columns_data_gradient(s, g, w);
+    if (few_fit(s, g.dtype(), channels_last || shows_channels_last(g))) return few_data_gradient(s, g, w);
     if (Tensor r = library_data_gradient(s, g, w, channels_last); r.defined()) return r;
     if (is_low_precision(g.dtype())) return convert(conv_data_gradient(s, wide(g), wide(w), channels_last), g.dtype());
     const Tensor r = columns_data_gradient(s, g, w);

@@ -18,13 +18,15 @@ struct ConvShape {
 struct Scaling {
     const float *scale, *shift;
     float low, high;
+    const float* other = nullptr;  // laid out as the result: added before the limits
 };
 
 // `channels_last`: the result gets channels-last strides (visible to the user), else it is contiguous or hidden.
 Tensor conv_forward(const ConvShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, bool channels_last);
 Tensor conv_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& weight, bool channels_last);
 // A forward convolution with what follows it; undefined where that is not done in one pass. Float, hidden results.
-Tensor conv_scaled(const ConvShape& s, const Tensor& x, const Tensor& weight, const Scaling& scaling);
+// `other`, a hidden image, is a summand.
+Tensor conv_scaled(const ConvShape& s, const Tensor& x, const Tensor& weight, Scaling scaling, const Tensor& other);
 // Both gradients of such pictures are best computed from the plain numbers.
 bool conv_reads_plain(const ConvShape& s, const Tensor& x, const Tensor& g);
 // dW, and where it costs nothing the sum of g over all but the channels when `bias` is set.

@@ -152,7 +152,9 @@ Tensor run(const ConvShape& s, const Tensor& x0, const Weights& weights, const S
                             p1 - p0,
                             block + 1 < blocks,
                             kind,
-                            {scaling.scale + block * lanes, scaling.shift + block * lanes, scaling.low, scaling.high}});
+                            {scaling.scale + block * lanes, scaling.shift + block * lanes, scaling.low, scaling.high,
+                             scaling.other ? scaling.other + (result + block * out_size + p0 * lanes - to.as<float>())
+                                           : nullptr}});
                 }
             }
         }

@@ -26,7 +26,7 @@ struct OneTile {
 struct OneLoops {
     int64_t lanes, positions;
     void (*tile)(const OneTile& t);
-    void (*limit)(float* p, int64_t count, float low, float high);
+    void (*limit)(float* p, const float* other, int64_t count, float low, float high);  // other may be null
 };
 const OneLoops& one_loops();
 

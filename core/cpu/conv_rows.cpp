@@ -99,6 +99,22 @@ bool rows_fit(const ConvShape& s, DType t, bool channels_last) {
            s.out[0] * s.out[2] * s.out[3] <= kMostPositions && product(s.weight) >= kFewestWeights;
 }
 
+Tensor rows_forward(const ConvShape& s, const Tensor& x0, const Tensor& w, const Tensor& bias) {
+    const Rows r{s};
+    const Tensor x = readable(x0), y = make_hidden(s.out, DType::f32, preferred_order());
+    clear_filling(*hidden_image(y));
+    const dnn::Scratch rows(size_t(r.count * r.width) * sizeof(float)),
+        out(size_t(r.count * r.outputs) * sizeof(float));
+    r.gather(x, rows.as<float>());
+    gemm(DType::f32, r.count, r.outputs, r.width, 1, {rows.as(), r.width, 1}, {w.data(), 1, r.width}, 0, out.as(),
+         r.outputs, bias.defined() ? bias.data() : nullptr);
+    const Places p(y, r.positions);
+    for (int64_t m = 0; m < r.count; ++m)
+        for (int64_t o = 0; o < r.outputs; ++o)
+            p.at(m / r.positions, o, m % r.positions) = out.as<float>()[m * r.outputs + o];
+    return y;
+}
+
 Tensor rows_data_gradient(const ConvShape& s, const Tensor& g0, const Tensor& w) {
     const Rows r{s};
     const Tensor g = readable(g0), dx = result_like(g, s.in);

@@ -24,8 +24,13 @@ Tensor library_scaled(const ConvShape& s, const Tensor& x, const Tensor& w, cons
 
 // --- products with the weights as they lie: float, few positions and many weights
 bool rows_fit(const ConvShape& s, DType t, bool channels_last);
+Tensor rows_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias);
 Tensor rows_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w);
 Tensor rows_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias);
+
+// --- products over columns of a few channels: float
+bool few_fit(const ConvShape& s, DType t, bool channels_last);
+Tensor few_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w);
 
 // --- matrix products over columns: every other type
 Tensor columns_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias);

@@ -105,6 +105,7 @@ Tensor convolve(const Tensor& x0, IntSpan result_sizes, const Filters& f, int64_
                         Scaling here = scaling;
                         if (here.scale) here.scale += b * lanes;
                         if (here.shift) here.shift += b * lanes;
+                        if (here.other) here.other += (n * out_blocks + b) * out_y * out_x * lanes;
                         if (!k.output(m + (i * 2 + b % 2) * lanes, m_step, here,
                                       to.as<float>() + (n * out_blocks + b) * out_y * out_x * lanes, out_y, out_x, y,
                                       x_at))

@@ -9,16 +9,20 @@ namespace fb::graph {
 
 namespace {
 struct NoModes {  // the operators are those below modes
-    NoModes() : modes(tls.modes), grad(tls.grad) {
+    NoModes() : modes(tls.modes), grad(tls.grad), modules(tls.modules) {
+        if (result_waits.load(std::memory_order_relaxed)) compute_waiting();
+        tls.modules = 0;  // nothing waits for more: steps are called past `Op::call`
         tls.modes = 0;
         tls.grad = false;
     }
     ~NoModes() {
         tls.modes = modes;
         tls.grad = grad;
+        tls.modules = modules;
     }
     const uint8_t modes;
     const bool grad;
+    const int modules;
 };
 }  // namespace
 

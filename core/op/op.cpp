@@ -13,6 +13,7 @@ constinit thread_local const Frame* let_through = nullptr;
 void (*python_mode)(const Op&, Frame&) = nullptr;
 void (*trace_mode)(const Op&, Frame&) = nullptr;
 void (*autocast_mode)(const Op&, Frame&) = nullptr;
+bool (*join_waiting)(const Op&, Frame&) = nullptr;
 
 // ---------------------------------------------------------------- calls
 bool Op::any_requires_grad(const Value* args) const {
@@ -98,6 +99,7 @@ void Op::run_kernel(Frame& f) const {
 }
 
 void Op::call_with_modes(Frame& f) const {
+    if (result_waits.load(std::memory_order_relaxed) && join_waiting(*this, f)) return;
     // Outermost first. Each mode clears its bit while it works and calls `op.call(f)` again for the next; that of
     // Python stands below autograd, in `run_kernel`.
     if (tls.modes & kAutocastMode) return autocast_mode(*this, f);

@@ -16,6 +16,7 @@ struct ThreadState {
     bool grad = true;
     bool inference = false;
     uint8_t modes = 0;  // anything here sends calls through `call_with_modes`
+    int modules = 0;    // calls of modules this thread is in
 };
 extern constinit thread_local ThreadState tls;
 
@@ -239,7 +240,7 @@ public:
     bool keeps_geometry = false;  // the node remembers argument 0's offset and strides as its attribute 0
 
     void call(Frame& f) const {
-        if (tls.modes | unusual_tensors) [[unlikely]]
+        if (tls.modes | unusual_tensors | result_waits.load(std::memory_order_relaxed)) [[unlikely]]
             return call_with_modes(f);
         run(f);
     }
@@ -258,7 +259,8 @@ void check_inplace_allowed(const Op& op, Frame& f);
 extern void (*python_mode)(const Op&, Frame&);
 extern void (*trace_mode)(const Op&, Frame&);
 extern void (*autocast_mode)(const Op&, Frame&);
-bool call_unusual(const Op&, Frame&);  // op/lazy.cpp: false where no argument is one
+extern bool (*join_waiting)(const Op&, Frame&);  // ops/waiting.h: true if the call only prolongs what waits
+bool call_unusual(const Op&, Frame&);            // op/lazy.cpp: false where no argument is one
 
 // ---------------------------------------------------------------- registration
 class OpBuilder {

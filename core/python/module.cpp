@@ -7,6 +7,7 @@
 #include "base/parallel.h"
 #include "cpu/lapack.h"
 #include "cpu/packed.h"
+#include "ops/waiting.h"
 #include "python/helpers.h"
 #include "python/guards.h"
 #include "python/nn_module.h"
@@ -57,6 +58,7 @@ PyObject* hidden_layouts(PyObject*, PyObject*) {
     const HiddenCounts c = hidden_counts();
     return Py_BuildValue("(LL)", (long long)c.hidden, (long long)c.revealed);
 }
+PyObject* joined_calls_py(PyObject*, PyObject*) { return PyLong_FromLongLong(joined_calls()); }
 PyObject* empty_cache_py(PyObject*, PyObject*) {
     empty_cache();
     return none();
@@ -119,6 +121,7 @@ PyMethodDef functions[] = {
     {"_memory_stats", memory_statistics, METH_NOARGS, "Bytes and blocks of the caching allocator."},
     {"_hidden_counts", hidden_layouts, METH_NOARGS,
      "How many tensors were brought into a hidden order, and how many out of it again."},
+    {"_joined_calls", joined_calls_py, METH_NOARGS, "How many operators joined a convolution that waited for them."},
     {"_empty_cache", empty_cache_py, METH_NOARGS, "Gives unused memory back to the system."},
     {"_reset_peak_memory", reset_peak, METH_NOARGS, nullptr},
     {},

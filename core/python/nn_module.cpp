@@ -195,9 +195,21 @@ void note_module_path(PyObject* self) {
     PyErr_Restore(kind, value, trace);
 }
 
+// Out of the outermost module comes what is computed (ops/waiting.h).
+PyObject* computed(PyObject* result) {
+    return guarded([&] {
+        Ref keep(result);
+        compute_waiting();
+        return Py_NewRef(result);
+    });
+}
+
 PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
+    ++tls.modules;
     PyObject* result = has_hooks(as_module(self)) ? call_with_hooks(self, args, PyVectorcall_NARGS(nargsf), kwnames)
                                                   : call_forward(self, args, nargsf, kwnames);
+    if (--tls.modules == 0 && result && result_waits.load(std::memory_order_relaxed)) [[unlikely]]
+        result = computed(result);
     if (!result) note_module_path(self);
     return result;
 }

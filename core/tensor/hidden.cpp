@@ -70,11 +70,21 @@ void move_elements(const Image& image, void* plain) {
 
 // A storage's share of an image.
 struct Share final : HiddenImage {
-    explicit Share(Ptr<Image> image) : image(std::move(image)) {}
-    void write_plain(void* destination) override { image->write_plain(destination); }
+    explicit Share(Ptr<Image> image) : image_(std::move(image)) {}
+    explicit Share(Ptr<Late> late) : late(std::move(late)) {}
+    Image* image() {
+        if (!late) return image_.get();
+        if (!late->image) compute_waiting();
+        check(bool(late->image), "a result that waited for the next operation could not be computed");
+        return late->image.get();
+    }
+    void write_plain(void* destination) override { image()->write_plain(destination); }
     static void* operator new(size_t) { return Pool<sizeof(Share)>::take(); }
     static void operator delete(void* p) { Pool<sizeof(Share)>::give(p); }
-    const Ptr<Image> image;
+    const Ptr<Late> late;
+
+private:
+    const Ptr<Image> image_;
 };
 
 std::atomic<int64_t> times_hidden{0}, times_revealed{0};
@@ -113,7 +123,7 @@ static bool same_places(IntSpan a, IntSpan b) {
 Image* hidden_image(const Tensor& t) {
     HiddenImage* h = t->storage->image();
     if (!h || !t->contiguous || t->offset) return nullptr;
-    Image* image = static_cast<Share*>(h)->image.get();  // the only kind there is
+    Image* image = static_cast<Share*>(h)->image();  // the only kind there is
     return image->dtype == t->dtype && same_places(image->sizes, t->sizes) ? image : nullptr;
 }
 
@@ -123,15 +133,27 @@ Tensor pinned(const Tensor& t) {
     Image* i = hidden_image(t);
     if (!i) return t;
     Tensor r = TensorImpl::create();
-    r->storage = Storage::hidden(std::make_unique<Share>(i), t->storage->nbytes());
+    r->storage = Storage::hidden(std::make_unique<Share>(Ptr<Image>(i)), t->storage->nbytes());
     r->dtype = t->dtype;
     r->set_contiguous(t->sizes);
     return r;
 }
 
+Tensor make_late(IntSpan sizes, DType dtype, Ptr<Late> late) {
+    Tensor t = TensorImpl::create();
+    t->storage = Storage::hidden(std::make_unique<Share>(std::move(late)), size_t(product(sizes)) * itemsize(dtype));
+    t->dtype = dtype;
+    t->set_contiguous(sizes);
+    return t;
+}
+Late* late_of(const Tensor& t) {
+    HiddenImage* h = t->storage ? t->storage->image() : nullptr;
+    return h && t->contiguous && !t->offset ? static_cast<Share*>(h)->late.get() : nullptr;
+}
+
 Tensor make_hidden(IntSpan sizes, DType dtype, Order order) {
     Tensor t = TensorImpl::create();
-    t->storage = Storage::hidden(std::make_unique<Share>(new Image(sizes, dtype, order)),
+    t->storage = Storage::hidden(std::make_unique<Share>(Ptr<Image>(new Image(sizes, dtype, order))),
                                  size_t(product(sizes)) * itemsize(dtype));
     t->dtype = dtype;
     t->set_contiguous(sizes);

@@ -38,6 +38,16 @@ public:
     void* const data;
 };
 
+// The place of an image that is computed later.
+class Late final : public RefCounted {
+public:
+    static void destroy(Late* l) { delete l; }
+    Ptr<Image> image;
+};
+Tensor make_late(IntSpan sizes, DType dtype, Ptr<Late> late);
+// The place behind `t`, if t is the whole of it; it may have been computed by now.
+Late* late_of(const Tensor& t);
+
 // The image behind `t`, if t is the whole of it (dimensions of size 1 may have come or gone) and nobody has asked for
 // the plain bytes yet; else null. Its sizes may differ from t's in these dimensions. Other threads may ask for the
 // plain bytes whenever an operator gives the interpreter lock away, so it must hold what it reads: by `hold_image`, or

@@ -7,6 +7,8 @@
 
 namespace fb {
 
+void (*compute_waiting)() = [] {};
+
 Ptr<Storage> Storage::allocate(size_t bytes, Device device) {
     check(device.type != DeviceType::CUDA, "Torch not compiled with CUDA enabled");
     auto* s = new (Pool<sizeof(Storage)>::take()) Storage;
@@ -45,6 +47,7 @@ void Storage::destroy(Storage* s) {
 }
 
 void Storage::reveal() {
+    if (result_waits.load(std::memory_order_relaxed)) compute_waiting();
     // Two threads may read one result for the first time at once. Who waits does so without the interpreter lock, which
     // the writer of the bytes needs to come back. The image goes with that lock held: between two calls into the
     // interpreter an operator finds what it has found before.

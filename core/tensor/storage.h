@@ -1,5 +1,6 @@
 // A block of bytes, owned or borrowed, shared by every view of it.
 #pragma once
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -17,6 +18,11 @@ public:
     virtual ~HiddenImage() = default;
     virtual void write_plain(void* destination) = 0;
 };
+
+// A result may wait to be computed together with what follows it (ops/waiting.h). Whoever may write into what it is
+// computed from, or reads it, computes it first.
+inline std::atomic<bool> result_waits = false;
+extern void (*compute_waiting)();
 
 // What was computed from a storage's bytes and is kept with them until they change (packed weights).
 class Derived {
@@ -42,6 +48,7 @@ public:
     }
     // For whoever keeps the address (NumPy, DLPack, data_ptr): from now on bytes may change unseen.
     void* escaping_data() {
+        if (result_waits.load(std::memory_order_relaxed)) compute_waiting();
         escaped_ = true;
         written();
         return data();

@@ -154,3 +154,28 @@ def test_pointwise_of_plain_pictures_with_numbers_that_are_not_finite():
     y = F.conv2d(x, fb.ones(16, 16, 1, 1))
     assert y.isinf().sum() == 16 and y.isinf()[:, :, 1, 2].all()
     assert (y[:, :, 0] == 16).all()
+
+
+@pytest.mark.parametrize(
+    "inputs, outputs, kernel, size, options",
+    [
+        (3, 40, 7, (30, 27), {"stride": 2, "padding": 3}),
+        (1, 6, 5, (12, 12), {}),
+        (4, 16, 3, (9, 11), {"padding": 1, "dilation": 2}),
+        (2, 33, 4, (10, 7), {"stride": 3, "padding": 5}),
+        (3, 8, 3, (60, 50), {"padding": 1}),
+        (1, 32, 20, (300,), {"stride": 4}),
+        (3, 5, 3, (17,), {"padding": 2}),
+    ],
+)
+def test_few_channels(inputs, outputs, kernel, size, options):
+    fb.manual_seed(2)
+    w = fb.randn(outputs, inputs, *[kernel] * len(size)) / kernel ** len(size)
+    compare((fb.randn(3, inputs, *size), w, fb.randn(outputs)), 1e-4, 1e-4, **options)
+
+
+@pytest.mark.parametrize("padding, stride, size", [(1, 1, 2), (1, 2, 4), (0, 1, 4), (1, 1, 3)])
+def test_few_positions_and_many_weights(padding, stride, size):
+    fb.manual_seed(3)
+    w = fb.randn(200, 160, 3, 3) / 40
+    compare((fb.randn(3, 160, size, size), w, fb.randn(200)), 1e-4, 1e-4, padding=padding, stride=stride)

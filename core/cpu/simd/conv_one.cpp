@@ -19,6 +19,9 @@ template <int R, int V, int step, int input_step>
 void tile(const OneTile& t) {
     F sum[R][V] = {};
     const float* w = t.w;
+    if (t.scaling.other)  // asked for now, it has come when the sums are done
+        for (int v = 0; v < V; v++)
+            for (int r = 0; r < R; r++) __builtin_prefetch(t.scaling.other + v * t.y_block + r * kN);
     for (int64_t c0 = 0; c0 < t.inputs; c0 += kN) {
         const float* x = t.x + c0 / kN * t.x_block;
         const int64_t n = t.inputs - c0 < kN ? t.inputs - c0 : kN;
@@ -41,9 +44,13 @@ void tile(const OneTile& t) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; v++) {
         const F scale = load<F>(t.scaling.scale + v * kN), shift = load<F>(t.scaling.shift + v * kN);
+        const float* other = t.scaling.other ? t.scaling.other + v * t.y_block : nullptr;
 #pragma GCC unroll 14
-        for (int r = 0; r < R; r++)
-            store(t.y + v * t.y_block + r * kN, limited(fma(sum[r][v], scale, shift), low, high));
+        for (int r = 0; r < R; r++) {
+            F value = fma(sum[r][v], scale, shift);
+            if (other) value = value + load<F>(other + r * kN);
+            store(t.y + v * t.y_block + r * kN, limited(value, low, high));
+        }
     }
 }
 
@@ -63,11 +70,17 @@ void tile_of(const OneTile& t) {
     }
 }
 
-void limit(float* p, int64_t count, float low, float high) {
+void limit(float* p, const float* other, int64_t count, float low, float high) {
     const F l = splat<F>(low), h = splat<F>(high);
     int64_t i = 0;
-    for (; i + kN <= count; i += kN) store(p + i, limited(load<F>(p + i), l, h));
-    for (; i < count; i++) p[i] = p[i] < low ? low : p[i] > high ? high : p[i];
+    for (; i + kN <= count; i += kN) {
+        const F value = load<F>(p + i);
+        store(p + i, limited(other ? value + load<F>(other + i) : value, l, h));
+    }
+    for (; i < count; i++) {
+        const float value = other ? p[i] + other[i] : p[i];
+        p[i] = value < low ? low : value > high ? high : value;
+    }
 }
 
 }  // namespace

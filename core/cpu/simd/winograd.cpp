@@ -160,8 +160,12 @@ bool output(const float* m, int64_t point_step, const Scaling& scaling, float* p
     for (int64_t i = 0; i < kWinogradTile && y + i < height; i++) {
         F row[kWinogradTile];
         transform_output(t + i * kP, 1, row, 1);
-        for (int64_t j = 0; j < kWinogradTile && x + j < width; j++)
-            store(picture + ((y + i) * width + x + j) * kN, limited(fma(row[j], scale, shift), low, high));
+        for (int64_t j = 0; j < kWinogradTile && x + j < width; j++) {
+            const int64_t at = ((y + i) * width + x + j) * kN;
+            F value = fma(row[j], scale, shift);
+            if (scaling.other) value = value + load<F>(scaling.other + at);
+            store(picture + at, limited(value, low, high));
+        }
         for (int64_t j = 0; j < kWinogradTile; j++) none = fma(row[j], F{}, none);
     }
     return all_zero(none);
