@@ -66,6 +66,23 @@ std::vector<Tensor> sequence_by_steps(Cell cell, const Tensor& gates, const Tens
 Five sequence(const Tensor& gates, const Tensor& h0, const Tensor& c0, const Tensor& w_hh, const Tensor& b_hh,
               int64_t kind, IntSpan batch, bool reverse, bool spend) {
     const Cell cell = Cell(kind);
+    const int64_t parts = gates_of(cell);
+    bool fits = kind >= 0 && kind <= 3 && gates.dim() == 2 && h0.dim() == 2 && is_floating(gates.dtype());
+    if (fits) {
+        const Dims state = h0.sizes(), weights{parts * state[1], state[1]};
+        fits = gates.size(1) == weights[0] && same(w_hh.sizes(), weights) &&
+               (cell != Cell::Lstm || (c0.defined() && same(c0.sizes(), state))) &&
+               (!b_hh.defined() || same(b_hh.sizes(), Dims{weights[0]}));
+        int64_t left = gates.size(0), most = state[0];
+        for (int64_t n : batch) {
+            fits = fits && n >= 0 && n <= most;
+            most = n;
+            left -= n;
+        }
+        fits = fits && left == 0;
+    }
+    check(fits, "a sequence of gates of shape ", gates.sizes(), " does not fit a state of shape ", h0.sizes(),
+          ", weights of shape ", w_hh.sizes(), " and batches of ", batch);
     const DType t = gates.dtype(), wide = t == DType::f64 ? t : DType::f32;
     const int64_t rows = gates.sizes()[0], H = h0.sizes()[1], extra = cell == Cell::Lstm || cell == Cell::Gru ? 2 : 1;
     const int64_t out_sizes[] = {rows, H}, before_sizes[] = {extra, rows, H};

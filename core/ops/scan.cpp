@@ -244,6 +244,8 @@ Tensor extreme_backward(Back& b) {
 // transpose, is one pass over the line: no exponent is ever positive and nothing is kept but the last sum.
 Tensor logcumsumexp_product(const Tensor& v0, const Tensor& x0, const Tensor& y0, int64_t dim, bool transposed) {
     dim = wrap_dim(dim, x0.dim());
+    check(same(y0.sizes(), x0.sizes()) && y0.dtype() == x0.dtype(), "logcumsumexp: its result is like its input, but ",
+          y0.sizes(), " is not like ", x0.sizes());
     Tensor r = empty(x0.sizes(), x0.dtype(), x0.device());
     if (r.is_meta() || !r.numel()) return r;
     const Tensor v = at_least_1d(op<"expand">(v0.to(x0.dtype()), x0.sizes())), x = at_least_1d(x0), y = at_least_1d(y0),

@@ -162,7 +162,8 @@ PyObject* as_complex(PyObject* self, const Arguments&) {
 
 template <class T>
 PyObject* to_python(const T& v) {
-    if constexpr (std::is_same_v<T, bool>) return PyBool_FromLong(v);
+    if constexpr (std::is_same_v<T, bool>)
+        return PyBool_FromLong(reinterpret_cast<const uint8_t&>(v) != 0);  // any byte
     else if constexpr (std::is_same_v<T, uint64_t>) return PyLong_FromUnsignedLongLong(v);
     else if constexpr (std::is_integral_v<T>) return PyLong_FromLongLong(v);
     else if constexpr (std::is_same_v<T, C64> || std::is_same_v<T, C128>)

@@ -270,6 +270,8 @@ Scalar Tensor::item() const {
         const Tensor plain = op_to_plain(*this);
         return plain.item();
     }
+    if (t.dtype == DType::b1)
+        return Scalar(*reinterpret_cast<const uint8_t*>(data<bool>()) != 0);  // it may be any byte
     Scalar r;
     visit_dtype(t.dtype, [&](auto z) {
         using T = decltype(z);

@@ -131,3 +131,74 @@ def test_windows_of_fractional_pools_stay_inside():
 def test_upsample_takes_as_many_factors_as_dimensions():
     with pytest.raises(RuntimeError, match="It is expected output_size equals to 3, but got size 0"):
         fb._C._nn.upsample_trilinear3d(fb.ones(1, 1, 2, 2, 2), None, False, [])
+
+
+def test_bytes_of_masks_may_be_anything():
+    x = fb.tensor([0, 1, 2, 190], dtype=fb.uint8).view(fb.bool)
+    assert x.tolist() == [False, True, True, True] and x[3].item() is True and x[0].item() is False
+
+
+def call(name, arguments, *tensors):
+    """A call of an operator that Python does not show, as a saved program may make it."""
+    n = len(tensors)
+    graph = fb._C._Graph()
+    slots = {"slots": n + 5, "inputs": list(range(n)), "outputs": [n], "held": []}
+    graph.fill([[name, arguments, [], False, [n], False]], slots)
+    return graph.run(list(tensors), [])[0]
+
+
+T0, T1, T2, T3, T4 = (["tensor", i] for i in range(5))
+NONE = ["none", None]
+ENTROPY = ["int", 1], ["int", 1], ["float", 0.0]
+INTERNAL = [
+    ("nll_loss_forward", [T0, T1, NONE, ["int", 1], ["int", -100]], fb.ones(2, 3), fb.zeros(1).long()),
+    ("nll_loss_forward", [T0, T1, NONE, ["int", 1], ["int", -100]], fb.ones(()), fb.zeros(1).long()),
+    (
+        "nll_loss_backward",
+        [T0, T1, T2, NONE, ["int", 1], ["int", -100], T3],
+        fb.ones(()), fb.ones(2, 3), fb.tensor([1, 3]), fb.ones(()),
+    ),
+    (
+        "nll_loss_backward",
+        [T0, T1, T2, NONE, ["int", 0], ["int", -100], T3],
+        fb.ones(()), fb.ones(2, 3), fb.tensor([1, 1]), fb.ones(()),
+    ),
+    ("_cross_entropy", [T0, T1, NONE, *ENTROPY], fb.ones(2, 3), fb.ones(9).long()),
+    ("_cross_entropy", [T0, T1, NONE, *ENTROPY], fb.ones(2, 2).long(), fb.ones(2).long()),
+    (
+        "embedding_dense_backward",
+        [T0, T1, ["int", 3], ["int", -1], ["bool", True]],
+        fb.ones(2, 4), fb.tensor([0, 3]),
+    ),
+    (
+        "embedding_dense_backward",
+        [T0, T1, ["int", 3], ["int", 9], ["bool", False]],
+        fb.ones(()), fb.tensor([0]),
+    ),
+    ("_adaptive_avg_pool3d_backward", [T0, T1], fb.ones(1, 1), fb.ones(8, 8, 3, 3)),
+    ("_adaptive_avg_pool3d_backward", [T0, T1], fb.ones(7, 3, 3, 3), fb.ones(8, 8, 3, 3)),
+    ("index.Tensor", [T0, ["tensors", []]], fb.ones(3, 1)),
+    ("_logcumsumexp_product", [T0, T1, T2, ["int", 0], ["bool", True]], fb.ones(4), fb.ones(4), fb.ones(2)),
+    (
+        "_rnn_sequence",
+        [T0, T1, NONE, T2, NONE, ["int", 2], ["ints", [4, 5]], ["bool", False], ["bool", False]],
+        fb.ones(9, 3), fb.ones(4, 3), fb.ones(3, 3),
+    ),
+    (
+        "_rnn_sequence",
+        [T0, T1, NONE, T2, NONE, ["int", 0], ["ints", [4]], ["bool", False], ["bool", False]],
+        fb.ones(4, 12), fb.ones(4, 3), fb.ones(12, 3),
+    ),
+    (
+        "_resample",
+        [T0, ["int", 0], T1, T2, ["int", 0], ["bool", False]],
+        fb.ones(3), fb.tensor([[3]]), fb.ones(1, 1).double(),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", INTERNAL, ids=lambda c: c[0])
+def test_internal_operators_check_what_they_are_given(case):
+    name, arguments, *tensors = case
+    with fb.no_grad(), pytest.raises((RuntimeError, IndexError)):
+        call(name, arguments, *tensors)
