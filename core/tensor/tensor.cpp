@@ -270,13 +270,12 @@ Scalar Tensor::item() const {
         const Tensor plain = op_to_plain(*this);
         return plain.item();
     }
-    if (t.dtype == DType::b1)
-        return Scalar(*reinterpret_cast<const uint8_t*>(data<bool>()) != 0);  // it may be any byte
     Scalar r;
     visit_dtype(t.dtype, [&](auto z) {
         using T = decltype(z);
-        const T v = *data<T>();
-        if constexpr (std::is_same_v<T, bool>) r = Scalar(v);
+        using Stored = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;  // the byte of a mask may be any
+        const Stored v = *reinterpret_cast<const Stored*>(data<T>());
+        if constexpr (std::is_same_v<T, bool>) r = Scalar(v != 0);
         else if constexpr (std::is_integral_v<T>) r = Scalar(int64_t(v));
         else if constexpr (std::is_same_v<T, C64>) r = Scalar(C128(v));
         else if constexpr (std::is_same_v<T, C128>) r = Scalar(v);
