@@ -235,7 +235,6 @@ std::vector<Tensor> positions(const Tensor& x, TensorSpan indices) {
 }
 Advanced prepare(const Tensor& x, TensorSpan indices) {
     GradGuard off(false);
-    check_index(!indices.empty(), "index: at least one index is needed");
     const std::vector<Tensor> list = positions(x, indices);
     Advanced a;
     for (size_t d = 0; d < list.size(); ++d) {

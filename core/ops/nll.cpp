@@ -102,9 +102,11 @@ Tensor nll_backward(const Tensor& g, const Tensor& x, const Tensor& target, cons
         parallel_for(r.numel(), 1 << 16, [&](int64_t begin, int64_t end) { std::fill(out + begin, out + end, T(0)); });
         const double scale = reduction == kMean ? 1 / double(*total.data<T>()) : 1;
         for (int64_t i = 0; i < l.n * l.inner; ++i)
-            if (y[i] != ignore)
+            if (y[i] != ignore) {
+                check_index(y[i] >= 0 && y[i] < l.classes, "Target ", y[i], " is out of bounds.");
                 out[(i / l.inner * l.classes + y[i]) * l.inner + i % l.inner] =
                     T(-(weights ? double(weights[y[i]]) : 1) * scale * double(pg[each ? i : 0]));
+            }
     });
     return r;
 }
