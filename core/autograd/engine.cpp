@@ -1,6 +1,7 @@
 // Running backward: nodes in the order of their creation, newest first, each once, when all its gradients are in.
 #include <algorithm>
 #include <unordered_map>
+#include "autograd/node_name.h"
 #include "autograd/back.h"
 #include "autograd/formula_hook.h"
 #include "autograd/sparse_gradient.h"
@@ -80,7 +81,7 @@ void fit(Tensor& g, const Node& to, uint32_t input, const Node& from, size_t ind
             ok = have == want || want == 1;
         }
         if (!ok)
-            fail(ErrorKind::Runtime, "Function ", from.name(), " returned an invalid gradient at index ", index,
+            fail(ErrorKind::Runtime, "Function ", node_name(from), " returned an invalid gradient at index ", index,
                  " - got ", g.sizes(), " but expected shape compatible with ", m.sizes);
         g = sum_to_size(g, m.sizes);
     }
@@ -116,7 +117,7 @@ void check_nan(const Node& n, const Grads& out) {
         if (!out[i].defined() || out[i].is_meta()) continue;
         GradGuard off(false);
         if (op<"any">(op<"isnan">(out[i])).item().is_zero()) continue;
-        std::string text = str("Function '", n.name(), "' returned nan values in its ", i, "th output.");
+        std::string text = str("Function '", node_name(n), "' returned nan values in its ", i, "th output.");
         if (n.created_at) text += "\nThe forward call was made here:\n" + *n.created_at;
         fail(ErrorKind::Runtime, text);
     }

@@ -1,6 +1,7 @@
 // Recording: what a call leaves behind when something in it requires a gradient.
 #include <deque>
 #include <mutex>
+#include "autograd/node_name.h"
 #include "autograd/anomaly.h"
 #include "autograd/back.h"
 #include "base/pool.h"
@@ -51,6 +52,29 @@ void AccumulateGrad::operator delete(void* p) { Pool<sizeof(AccumulateGrad)>::gi
 void* OpNode::operator new(size_t) { return Pool<sizeof(OpNode)>::take(); }
 void OpNode::operator delete(void* p) { Pool<sizeof(OpNode)>::give(p); }
 
+std::string node_name(const Node& n) {
+    const auto* node = dynamic_cast<const OpNode*>(&n);
+    if (!node) return n.name();
+    const std::string& label = node->op->derivative.node_name;
+    const size_t end = label.find(' ');
+    std::string r = label.substr(0, end);
+    for (size_t at = end; at != label.npos;) {
+        const size_t next = label.find(' ', at + 1);
+        const std::string_view rule = std::string_view(label).substr(at + 1, next == label.npos ? next : next - at - 1);
+        const int i = node->op->schema.index_of(rule.substr(2));
+        if (i >= 0 && size_t(i) < node->attributes.size() && node->attributes[size_t(i)].is_number()) {
+            r.back() = rule[0];
+            break;
+        }
+        at = next;
+    }
+    return r;
+}
+bool shows(const OpNode& n, size_t i) {
+    const std::string& label = n.op->derivative.node_name;
+    if (label.find(' ') == label.npos || !n.attributes[i].is_number()) return true;
+    return (" " + label + " ").find(":" + std::string(n.op->schema.args[i].name) + " ") == label.npos;
+}
 void OpNode::release_saved() {
     for (auto& s : saved) s.reset();
     released = true;
@@ -130,6 +154,16 @@ SavedTensor::SavedTensor(const Tensor& t, bool is_result) {
     version_ = tensor_->version();
 }
 
+// "Mul" of MulBackward0, "Clamp1" of ClampBackward1.
+static std::string operation_of(std::string node) {
+    for (const char* own : {"CopySlices", "CopyBackwards"})
+        if (node == own) return "torch::autograd::" + node;
+    const size_t at = node.rfind("Backward");
+    if (at == node.npos) return node;
+    node.erase(at, std::string_view("Backward").size());
+    if (node.back() == '0') node.pop_back();
+    return node;
+}
 Tensor SavedTensor::unpack(Node* owner, const std::string& who) const {
     if (released_)
         fail(ErrorKind::Runtime,
@@ -150,22 +184,24 @@ Tensor SavedTensor::unpack(Node* owner, const std::string& who) const {
     }
     if (!tensor_.defined()) return {};
     if (tensor_->version() != version_) {
+        const std::string saver = owner ? node_name(*owner) : who;
         std::string text =
             str("one of the variables needed for gradient computation has been modified by an inplace operation: [",
                 "torch.", scalar_name(tensor_.dtype()), "Tensor ", tensor_.sizes(), "]");
         if (tensor_->grad_fn || is_result_)
-            text += str(", which is output ", output_nr_, " of ", is_result_ ? who : tensor_->grad_fn->name(), ",");
+            text += str(", which is output ", output_nr_, " of ",
+                        operation_of(is_result_ ? saver : node_name(*tensor_->grad_fn)), ",");
         text += str(" is at version ", tensor_->version(), "; expected version ", version_, " instead.");
         if (!AnomalyMode::on)
             text +=
                 " Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
-                "torch.autograd.set_detect_anomaly(True).";
+                "torch.autograd.set_detect_anomaly(True, check_nan=False).";
         else
             text +=
                 " Hint: the backtrace further above shows the operation that failed to compute its gradient. The "
                 "variable in "
                 "question was changed in there or anywhere later. Good luck!";
-        text += str("\nThe tensor was saved by ", who, " for its backward pass");
+        text += str("\nThe tensor was saved by ", saver, " for its backward pass");
         if (owner && owner->created_at) text += ", recorded here:\n" + *owner->created_at;
         text += last_write(tensor_);
         fail(ErrorKind::Runtime, text);
@@ -263,7 +299,7 @@ void check_inplace(const Tensor& t) {
                      "want the inplace to be tracked).");
             const auto* made = dynamic_cast<const OpNode*>(t->grad_fn);
             if (made && made->op->is_view && made->op->schema.return_kinds[0] == Kind::Tensors)
-                fail(ErrorKind::Runtime, "Output ", t->output_nr, " of ", made->name(),
+                fail(ErrorKind::Runtime, "Output ", t->output_nr, " of ", node_name(*made),
                      " is a view and is being modified inplace. This view is the output "
                      "of a function that returns multiple views. Such functions do not allow the output views to be "
                      "modified inplace. You should replace "

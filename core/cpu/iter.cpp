@@ -441,6 +441,46 @@ static bool one_value(const TensorImpl& t, IntSpan sizes) {
     return same(t.sizes, sizes) && std::all_of(t.strides.begin(), t.strides.end(), [](int64_t s) { return s == 0; });
 }
 
+// A tensor for the result of operands: where all lie in C order it does so too. Otherwise its dimensions are sorted by
+// the strides of the operands, of which the first that tells two dimensions apart decides; broadcast dimensions tell
+// nothing.
+static Tensor laid_out_as(std::span<const TensorImpl* const> operands, IntSpan shape, DType type, Device device) {
+    if (std::all_of(operands.begin(), operands.end(), [](const TensorImpl* t) { return t->contiguous; }))
+        return empty(shape, type, device);
+    if (operands.size() == 1) return empty_like(Tensor(const_cast<TensorImpl*>(operands[0])), type);
+    const size_t dims = shape.size();
+    const auto stride = [&](const TensorImpl& t, size_t d) -> int64_t {
+        const size_t missing = dims - t.sizes.size();
+        return d < missing || (t.sizes[d - missing] == 1 && shape[d] != 1) ? 0 : t.strides[d - missing];
+    };
+    const auto slower = [&](size_t a, size_t b) {  // 1: a is to lie outside of b
+        for (const TensorImpl* t : operands) {
+            const int64_t x = stride(*t, a), y = stride(*t, b);
+            if (x == 0 || y == 0) continue;
+            if (x != y) return x > y ? 1 : -1;
+            if (shape[a] > shape[b]) return 1;
+        }
+        return 0;
+    };
+    Small<size_t, 6> order;  // innermost first
+    for (size_t d = dims; d-- > 0;) order.push_back(d);
+    for (size_t i = 1; i < dims; ++i)
+        for (size_t at = i, k = i; k-- > 0;) {
+            const int way = slower(order[k], order[at]);
+            if (way < 0) break;
+            if (way == 0) continue;
+            std::swap(order[k], order[at]);
+            at = k;
+        }
+    Dims strides(shape);
+    int64_t step = 1;
+    for (const size_t d : order) {
+        strides[d] = step;
+        step *= std::max<int64_t>(shape[d], 1);
+    }
+    return empty_strided(shape, strides, type, device);
+}
+
 Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Operand> inputs, const Out& out,
                    const void* params, int64_t grain) {
     const int n = int(inputs.size());
@@ -535,14 +575,11 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
             }
         }
     } else {
-        // The result takes the memory order of the first operand that has the full shape.
-        const TensorImpl* model = nullptr;
-        for (int i = 0; i < n && !model; ++i)
-            if (ready[i].t && same(ready[i].t->sizes, shape) &&
-                !(inputs.size() > 1 && ready[i].t->dtype == DType::b1 && common != DType::b1))
-                model = ready[i].t;
-        r = model && !model->contiguous ? empty_like(Tensor(const_cast<TensorImpl*>(model)), out_type)
-                                        : empty(shape, out_type, device);
+        const TensorImpl* operands[kMaxOperands];
+        int tensors = 0;
+        for (int i = 0; i < n; ++i)
+            if (ready[i].t) operands[tensors++] = ready[i].t;
+        r = laid_out_as(std::span(operands, size_t(tensors)), shape, out_type, device);
     }
     if (r.is_meta() || !r.numel()) return r;
     Strided ops[kMaxOperands];

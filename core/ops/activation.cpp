@@ -113,6 +113,7 @@ Tensor prelu(const Tensor& x, const Tensor& weight) {
 }
 Tensor glu(const Tensor& x, int64_t dim) {
     check(x.dim() > 0, "glu does not support 0-dimensional tensors");
+    if (!is_floating(x.dtype())) no_kernel("glu_cpu", x.dtype());
     const int64_t d = wrap_dim(dim, x.dim()), n = x.size(d);
     check(n % 2 == 0, "Halving dimension must be even, but dimension ", d, " is size ", n);
     const Formula f = [](const Tensor* in, const double*, Tensor* out) { *out = in[0] * sigmoid(in[1]); };
@@ -241,7 +242,7 @@ const Family activation([](Registry& r) {
     r.add("celu(Tensor self, Scalar alpha=1.0) -> Tensor", "fi")
         .kernel<celu>()
         .grad("self", "self", [](Back& b) { return elu_grad(b, b.real(1), 1, 1 / b.real(1)); })
-        .node("EluBackward0");
+        .node("CeluBackward0");
     r.add("nn::softplus(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor", "fo")
         .kernel<softplus>()
         .grad("self", "self", [](Back& b) {

@@ -248,7 +248,8 @@ const Family arith([](Registry& r) {
     r.add("rsub.Tensor(Tensor self, Operand other, Scalar alpha=1) -> Tensor", "f")
         .kernel<rsub>()
         .grad("self", "", sub_other)
-        .grad("other", "", same);
+        .grad("other", "", same)
+        .node("RsubBackward0 1:other");
     for (const char* name : {"mul", "multiply"})
         r.add(str(name, ".Tensor(Operand self, Operand other) -> Tensor").c_str(), "fmio")
             .kernel<mul>()
@@ -266,7 +267,7 @@ const Family arith([](Registry& r) {
             .kernel<div_mode>()
             .grad("self", "other", [](Back& b) { return rounds(b) ? zeros_like(b.g) : div_self(b); })
             .grad("other", "self, other", [](Back& b) { return rounds(b) ? zeros_like(b.g) : div_other(b); })
-            .node("DivBackward1");
+            .node("DivBackward2");
     r.add("__rdiv__(Tensor self, Operand other) -> Tensor", "m").kernel<rdiv>();
     r.add("floor_divide(Operand self, Operand other) -> Tensor", "fmio")
         .kernel<floor_divide>()
@@ -277,21 +278,24 @@ const Family arith([](Registry& r) {
         .kernel<remainder>()
         .grad("self", "", same)
         .grad("other", "self, other",
-              [](Back& b) { return -b.g * op<"div.Tensor_mode">(b.operand(0), b.arg(1), "floor"); });
+              [](Back& b) { return -b.g * op<"div.Tensor_mode">(b.operand(0), b.arg(1), "floor"); })
+        .node("RemainderBackward1 0:other");
     r.add("fmod.Tensor(Tensor self, Operand other) -> Tensor", "fmio")
         .kernel<fmod>()
         .grad("self", "", same)
         .grad("other", "self, other",
-              [](Back& b) { return -b.g * op<"div.Tensor_mode">(b.operand(0), b.arg(1), "trunc"); });
+              [](Back& b) { return -b.g * op<"div.Tensor_mode">(b.operand(0), b.arg(1), "trunc"); })
+        .node("FmodBackward1 0:other");
     r.add("pow.Tensor_Tensor(Operand self, Operand exponent) -> Tensor", "fmio")
         .kernel<pow>()
         .grad("self", "self, exponent", power_base_grad)
-        .grad("exponent", "self, exponent, result", power_exponent_grad);
+        .grad("exponent", "self, exponent, result", power_exponent_grad)
+        .node("PowBackward1 0:exponent 2:self");
     r.add("float_power.Tensor_Tensor(Operand self, Operand exponent) -> Tensor", "fmio")
         .kernel<float_power>()
         .grad("self", "self, exponent", power_base_grad)
         .grad("exponent", "self, exponent, result", power_exponent_grad)
-        .node("PowBackward0");
+        .node("PowBackward1 0:exponent 2:self");
     r.add("ldexp.Tensor(Tensor self, Operand other) -> Tensor", "fmo").kernel<ldexp>();
     r.add("ldexp_(Tensor self, Operand other) -> Tensor", "fm").kernel<ldexp_>();
     r.add("addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor", "fmio")
@@ -311,7 +315,8 @@ const Family arith([](Registry& r) {
         .kernel<lerp>()
         .grad("self", "weight", [](Back& b) { return b.g * (1.0 - weight_of(b)); })
         .grad("end", "weight", [](Back& b) { return b.g * weight_of(b); })
-        .grad("weight", "self, end", [](Back& b) { return b.g * conj(b.arg(1) - b.arg(0)); });
+        .grad("weight", "self, end", [](Back& b) { return b.g * conj(b.arg(1) - b.arg(0)); })
+        .node("LerpBackward1 0:weight");
 });
 
 }  // namespace

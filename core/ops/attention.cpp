@@ -1,7 +1,10 @@
 // Scaled dot-product attention: fused where it can be, otherwise written with operators.
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include "autograd/composite.h"
 #include "cpu/attention.h"
+#include "ops/cpp_name.h"
 #include "ops/formula.h"
 
 namespace fb {
@@ -28,7 +31,11 @@ Tensor weights_of(const Tensor& q, const Tensor& k, const Tensor& mask, bool cau
     // The root of the scale on either side keeps the products of half types in range.
     const double root = std::sqrt(std::abs(scale));
     Tensor s = op<"matmul">(q * (scale < 0 ? -root : root), op<"transpose">(k, -2, -1) * root);
-    const Tensor m = causal ? causal_mask(s.size(-2), s.size(-1), q.dtype(), q.device()) : additive(mask, q.dtype());
+    Tensor m = additive(mask, q.dtype());
+    if (causal) {
+        const Tensor triangle = causal_mask(s.size(-2), s.size(-1), q.dtype(), q.device());
+        m = m.defined() ? m + triangle : triangle;
+    }
     if (!m.defined()) return op<"softmax.int">(s, -1);
     s = s + m;
     const Tensor empty_rows =
@@ -57,10 +64,22 @@ Tensor repeated_heads(const Tensor& t, int64_t times) {
 // ---------------------------------------------------------------- the fused operator
 Tensor in_rows(const Tensor& t) { return t.strides()[3] == 1 || t.sizes()[3] <= 1 ? t : dense(t); }
 AttentionOperand operand(const Tensor& t) { return {t.data(), t.strides()[0], t.strides()[1], t.strides()[2]}; }
-// B, H, L, D with the memory order B, L, H, D, which is what comes before and after in a network.
-Tensor by_position(IntSpan s, DType t, Device device) {
-    const int64_t strides[] = {s[2] * s[1] * s[3], s[3], s[1] * s[3], 1};
-    return empty_strided(s, strides, t, device);
+// A result lies in memory as the tensor it belongs to, except for the size of its rows.
+Tensor laid_out_as(const Tensor& like, int64_t width, DType t, Device device) {
+    if (like.sizes()[3] == width && like.device() == device) return empty_like(like, t);
+    Dims sizes = like.sizes();
+    sizes[3] = width;
+    std::array<int, 3> order{2, 1, 0};  // innermost first
+    if (!like.is_contiguous())
+        std::stable_sort(order.begin(), order.end(),
+                         [&](int a, int b) { return like.strides()[a] < like.strides()[b]; });
+    int64_t strides[4], step = width;
+    strides[3] = 1;
+    for (const int d : order) {
+        strides[d] = step;
+        step *= sizes[d];
+    }
+    return empty_strided(sizes, strides, t, device);
 }
 Attention describe(const Tensor& q, const Tensor& k, const Tensor& v, bool causal, double scale, const Tensor& mask) {
     Attention a{q.dtype(),    q.sizes()[0], q.sizes()[1], q.sizes()[2],
@@ -91,10 +110,9 @@ std::tuple<Tensor, Tensor> fused(const Tensor& q, const Tensor& k, const Tensor&
           "attention expects 4-D tensors of one type whose sizes fit, got ", q.sizes(), ", ", k.sizes(), " and ",
           v.sizes());
     const DType t = q.dtype(), wide = wide_type(t);
-    const int64_t out_sizes[] = {q.sizes()[0], q.sizes()[1], q.sizes()[2], v.sizes()[3]},
-                  rows[] = {q.sizes()[0], q.sizes()[1], q.sizes()[2]};
-    if (q.is_meta()) return {by_position(out_sizes, t, kMeta), empty(rows, wide, kMeta)};
-    const Tensor out = by_position(out_sizes, wide, kCPU), sums = empty(rows, wide);
+    const int64_t width = v.sizes()[3], rows[] = {q.sizes()[0], q.sizes()[1], q.sizes()[2]};
+    if (q.is_meta()) return {laid_out_as(q, width, t, kMeta), empty(rows, wide, kMeta)};
+    const Tensor out = laid_out_as(q, width, wide, kCPU), sums = empty(rows, wide);
     const Tensor qw = in_rows(q.to(wide)), kw = in_rows(k.to(wide)), vw = in_rows(v.to(wide)),
                  m = wide_mask(mask, wide);
     attention_forward(describe(qw, kw, vw, causal, scale_of(q, scale), m), operand(out), sums.data());
@@ -120,8 +138,8 @@ void fused_gradients(Back& b) {
     const Tensor qw = in_rows(q.to(wide)), kw = in_rows(k.to(wide)), vw = in_rows(v.to(wide)),
                  m = wide_mask(mask, wide);
     const Tensor out = in_rows(b.result(0).to(wide)), g = in_rows(b.g.to(wide)), sums = b.result(1);
-    const Tensor dq = by_position(q.sizes(), wide, kCPU), dk = by_position(k.sizes(), wide, kCPU),
-                 dv = by_position(v.sizes(), wide, kCPU);
+    const auto gradient_of = [&](const Tensor& x) { return laid_out_as(x, x.sizes()[3], wide, kCPU); };
+    const Tensor dq = gradient_of(q), dk = gradient_of(k), dv = gradient_of(v);
     attention_backward(describe(qw, kw, vw, causal, scale, m), operand(out), sums.data(), operand(g), operand(dq),
                        operand(dk), operand(dv));
     const Tensor* all[] = {&dq, &dk, &dv};
@@ -130,29 +148,24 @@ void fused_gradients(Back& b) {
 }
 
 // ---------------------------------------------------------------- the public form
-const char* lower(DType t) {
-    switch (t) {
-        case DType::f32: return "float";
-        case DType::f64: return "double";
-        case DType::f16: return "c10::Half";
-        case DType::bf16: return "c10::BFloat16";
-        default: return name(t);
-    }
-}
-void check_operands(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, bool causal) {
+void check_operands(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask) {
     check(q.dtype() == k.dtype() && q.dtype() == v.dtype(),
-          "Expected query, key, and value to have the same dtype, but got query.dtype: ", lower(q.dtype()),
-          " key.dtype: ", lower(k.dtype()), " and value.dtype: ", lower(v.dtype()), " instead.");
+          "Expected query, key, and value to have the same dtype, but got query.dtype: ", cpp_name(q.dtype()),
+          " key.dtype: ", cpp_name(k.dtype()), " and value.dtype: ", cpp_name(v.dtype()), " instead.");
     check(q.dim() >= 2 && k.dim() >= 2 && v.dim() >= 2,
           "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: ", q.dim(),
           " key.dim: ", k.dim(), " and value.dim: ", v.dim(), " instead.");
     if (!mask.defined()) return;
     check(mask.dtype() == DType::b1 || mask.dtype() == q.dtype() || mask.dtype() == DType::f32,
           "Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: ",
-          lower(mask.dtype()), " and  query.dtype: ", lower(q.dtype()), " instead.");
+          cpp_name(mask.dtype()), " and  query.dtype: ", cpp_name(q.dtype()), " instead.");
     check(mask.dim() >= 2, "Expected attn_mask to be at least 2 dimensional, but got attn_mask.dim: ", mask.dim(),
           " instead.");
-    check(!causal, "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True");
+    if (q.dim() == k.dim() && q.size(-1) == k.size(-1)) {
+        Dims scores = q.sizes();
+        scores.back() = k.size(-2);
+        broadcast_shapes(scores, mask.sizes());
+    }
 }
 bool can_fuse(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, double dropout) {
     if (q.dim() != 4 || k.dim() != 4 || v.dim() != 4 || dropout > 0 || !is_floating(q.dtype())) return false;
@@ -164,7 +177,7 @@ bool can_fuse(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& m
 
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, double dropout, bool causal,
                  std::optional<double> scale, bool gqa) {
-    check_operands(q, k, v, mask, causal);
+    check_operands(q, k, v, mask);
     int64_t group_k = 1, group_v = 1;
     if (gqa) {  // groups of query heads share a key head
         const int64_t heads = q.size(-3), kh = k.size(-3), vh = v.size(-3);
@@ -176,6 +189,8 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor
     if (can_fuse(q, k, v, mask, dropout) && (gqa || q.sizes()[1] == k.sizes()[1]))
         return std::move(
             opn<"_scaled_dot_product_flash_attention_for_cpu">(q, k, v, 0.0, causal, mask, scale).result[0]);
+    check(!mask.defined() || !causal,
+          "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True");
     return plain_attention(q, repeated_heads(k, group_k), repeated_heads(v, group_v), mask, dropout, causal,
                            scale_of(q, scale));
 }

@@ -98,6 +98,9 @@ Tensor isin(const Operand& elements, const Operand& tests, bool /*assume_unique*
     check(!tests.is_tensor() || !tests.tensor().is_meta() || (elements.is_tensor() && elements.tensor().is_meta()),
           "isin: elements and test_elements must be on one device");
     const DType t = result_type(elements, tests);
+    for (const Operand* o : {&elements, &tests})
+        check(!o->is_tensor() || o->tensor().dtype() != DType::b1,
+              "Unsupported input type encountered for isin(): Bool");
     auto ready = [&](const Operand& o) {
         return dense(o.is_tensor() ? convert(o.tensor(), t) : scalar_tensor(o.scalar(), t));
     };
@@ -196,11 +199,13 @@ const Family compare([](Registry& r) {
     r.add("clamp_min.Tensor(Tensor self, Operand min) -> Tensor", "fmio")
         .kernel<clamp_one<Binary::maximum>>()
         .grad("self", "self, min", [](Back& b) { return masked(b.g, b.arg(0) < b.operand(1).value()); })
-        .grad("min", "self, min", [](Back& b) { return where(b.arg(0) < b.arg(1), b.g, 0.0); });
+        .grad("min", "self, min", [](Back& b) { return where(b.arg(0) < b.arg(1), b.g, 0.0); })
+        .node("ClampMinBackward1 0:min");
     r.add("clamp_max.Tensor(Tensor self, Operand max) -> Tensor", "fmio")
         .kernel<clamp_one<Binary::minimum>>()
         .grad("self", "self, max", [](Back& b) { return masked(b.g, b.arg(0) > b.operand(1).value()); })
-        .grad("max", "self, max", [](Back& b) { return where(b.arg(0) > b.arg(1), b.g, 0.0); });
+        .grad("max", "self, max", [](Back& b) { return where(b.arg(0) > b.arg(1), b.g, 0.0); })
+        .node("ClampMaxBackward1 0:max");
 
     r.add("isclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> Tensor",
           "fm")

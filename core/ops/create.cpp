@@ -466,12 +466,13 @@ const Family create([](Registry& r) {
     r.add("fill(Tensor self, Operand value) -> Tensor", "f")
         .kernel<fill>()
         .grad("self", "", [](Back& b) { return op<"zeros_like">(b.g); })
-        .grad("value", "", [](Back& b) { return op<"sum">(b.g); });
+        .grad("value", "", [](Back& b) { return op<"sum">(b.g); })
+        .node("FillBackward1 0:value");
     r.add("fill_(Tensor(a!) self, Operand value) -> Tensor", "fm")
         .kernel<fill_>()
         .grad("self", "", [](Back& b) { return op<"zeros_like">(b.g); })
         .grad("value", "", [](Back& b) { return op<"sum">(b.g); })
-        .node("FillBackward0");
+        .node("FillBackward3 2:value");
     r.add("zero_(Tensor(a!) self) -> Tensor", "fm")
         .kernel<zero_>()
         .grad("self", "", [](Back& b) { return op<"zeros_like">(b.g); })

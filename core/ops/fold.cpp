@@ -56,6 +56,7 @@ Tensor im2col(const Tensor& x0, IntSpan k, IntSpan d, IntSpan p, IntSpan s) {
           "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, "
           "but got: ",
           x0.sizes());
+    if (is_integral(x0.dtype(), false)) no_kernel("im2col_out_cpu", x0.dtype());
     const bool single = x0.dim() == 3;
     const Tensor x = dense(single ? make_view(x0, op<"unsqueeze">(x0.detach(), 0).sizes(),
                                               op<"unsqueeze">(x0.detach(), 0).strides(), x0->offset)

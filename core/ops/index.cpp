@@ -541,7 +541,8 @@ const Family indexing([](Registry& r) {
     r.add("masked_fill(Tensor self, Tensor mask, Operand value) -> Tensor", "fmi")
         .kernel<masked_fill>()
         .grad("self", "mask", [](Back& b) { return op<"masked_fill">(b.g, b.arg(1), Scalar(0)); })
-        .grad("value", "mask", [](Back& b) { return op<"sum">(op<"where">(b.arg(1), b.g, Scalar(0))); });
+        .grad("value", "mask", [](Back& b) { return op<"sum">(op<"where">(b.arg(1), b.g, Scalar(0))); })
+        .node("MaskedFillBackward1 0:value");
     r.add("nonzero(Tensor self) -> Tensor", "mo").kernel<nonzero>();
     r.add("nonzero_numpy(Tensor self) -> Tensor[]", "").kernel<nonzero_numpy>();
     r.add("masked_select(Tensor self, Tensor mask) -> Tensor", "fmo")

@@ -1,5 +1,6 @@
 // Products of matrices and vectors.
 #include "autograd/back.h"
+#include "ops/cpp_name.h"
 #include "ops/formula.h"
 #include "cpu/gemm.h"
 #include "cpu/iter.h"
@@ -16,24 +17,6 @@ bool column_major(const Tensor& t) {
     const int64_t d = t.dim();
     return t.strides()[size_t(d - 2)] == 1 &&
            t.strides()[size_t(d - 1)] >= std::max<int64_t>(1, t.sizes()[size_t(d - 2)]) && !t->contiguous;
-}
-
-const char* cpp_name(DType t) {
-    switch (t) {
-        case DType::f32: return "float";
-        case DType::f64: return "double";
-        case DType::f16: return "c10::Half";
-        case DType::bf16: return "c10::BFloat16";
-        case DType::i64: return "long";
-        case DType::i32: return "int";
-        case DType::i16: return "short";
-        case DType::i8: return "signed char";
-        case DType::u8: return "unsigned char";
-        case DType::b1: return "bool";
-        case DType::c64: return "c10::complex<float>";
-        case DType::c128: return "c10::complex<double>";
-        default: return name(t);
-    }
 }
 
 void check_scalar(const Scalar& s, DType t) {
@@ -152,8 +135,8 @@ Tensor baddbmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta
     check_batches(a, b);
     const int64_t sizes[] = {a.sizes()[0], a.sizes()[1], b.sizes()[2]};
     check_expand(self, sizes);
-    check(self.dtype() == a.dtype(), "Input dtypes must be the same, got: input ", self.dtype(),
-          ", batch1: ", a.dtype(), ", batch2: ", b.dtype());
+    check(self.dtype() == a.dtype(), "Input dtypes must be the same, got: input ", cpp_name(self.dtype()),
+          ", batch1: ", cpp_name(a.dtype()), ", batch2: ", cpp_name(b.dtype()));
     check_scalar(beta, a.dtype());
     check_scalar(alpha, a.dtype());
     const Tensor r = target(out, sizes, a, {&a, &b});
@@ -169,9 +152,9 @@ Tensor addbmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta,
     const auto &x = a.sizes(), &y = b.sizes();
     check(x[0] == y[0], "batch1 and batch2 must have same number of batches, got ", x[0], " and ", y[0]);
     check(x[2] == y[1], "Incompatible matrix sizes for bmm (", x[1], "x", x[2], " and ", y[1], "x", y[2], ")");
-    check(a.dtype() == b.dtype(), "expected scalar type ", a.dtype(), " but found ", b.dtype());
-    check(self.dtype() == a.dtype(), "self tensor and batch1 must have the same dtype, but got ", self.dtype(), " and ",
-          a.dtype());
+    check(self.dtype() == b.dtype(), "self and mat2 must have the same dtype, but got ", self.dtype(), " and ",
+          b.dtype());
+    check(a.dtype() == b.dtype(), "mat1 and mat2 must have the same dtype, but got ", a.dtype(), " and ", b.dtype());
     check_scalar(beta, a.dtype());
     check_scalar(alpha, a.dtype());
     const int64_t m = x[1], n = y[2], k = x[2], sizes[] = {m, n};

@@ -288,6 +288,8 @@ Tensor average_gradient(const Tensor& g, const Tensor& x, const PoolShape& s) {
 template <int n>
 PoolShape average_shape(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, bool ceil, bool count_padding,
                         std::optional<int64_t> divisor) {
+    if (x.dtype() == DType::b1 || x.dtype() == DType::u8 || is_complex(x.dtype()))
+        no_kernel(n == 3 ? "avg_pool3d_out_frame" : "avg_pool2d", x.dtype());
     check(!divisor || *divisor != 0, "divisor must be not zero");
     PoolShape s = pool_shape<n>(x, window<n>(Names<n>::avg, kernel, stride, padding, IntSpan(Dims{1})), ceil);
     s.count_padding = count_padding;
@@ -412,6 +414,7 @@ Tensor unpool(const Tensor& x, const Tensor& indices, IntSpan output) {
           "d Tensor, but got a tensor with ", x.dim(), " dimensions");
     check(same(x.sizes(), indices.sizes()), "Expected shape of indices to be same as that of the input tensor (",
           x.sizes(), ") but got indices tensor with shape: ", indices.sizes());
+    if (!is_floating(x.dtype())) no_kernel(n == 3 ? "max_unpool3d" : "max_unpool2d", x.dtype());
     const size_t lead = x.sizes().size() - n;
     Dims sizes(IntSpan(x.sizes()).first(lead));
     for (int64_t v : output) sizes.push_back(v);

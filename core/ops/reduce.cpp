@@ -1,5 +1,6 @@
 // Reductions: sums, products, extremes, norms, moments, tests.
 #include <cmath>
+#include <functional>
 #include "autograd/back.h"
 #include "ops/formula.h"
 #include "cpu/fold.h"
@@ -153,16 +154,31 @@ Tensor amin(const Tensor& x, IntSpan dims, bool keepdim, Out out) {
 Tensor max_all(const Tensor& x, Out out) { return extreme(Fold::max, "max", x, {}, false, out); }
 Tensor min_all(const Tensor& x, Out out) { return extreme(Fold::min, "min", x, {}, false, out); }
 // Shared evenly among the places that hold the extreme.
-Tensor extreme_backward(Back& b, IntSpan dims, bool keepdim) {
-    const Tensor x = b.arg(0);
-    const Tensor r = unreduced(b.result(), x.sizes(), dims, keepdim), g = unreduced(b.g, x.sizes(), dims, keepdim);
+// Equal extremes share the gradient.
+Tensor shared_among_equals(const Tensor& x, const Tensor& result, const Tensor& grad, IntSpan dims, bool keepdim) {
+    const Tensor r = unreduced(result, x.sizes(), dims, keepdim), g = unreduced(grad, x.sizes(), dims, keepdim);
     const Tensor mask = op<"logical_or">(op<"eq">(x, r), op<"logical_and">(op<"isnan">(x), op<"isnan">(r)));
     const Tensor count = op<"sum.dim_IntList">(mask, dims, true);
     return op<"div">(op<"mul">(g, mask), dims.empty() && !keepdim ? op<"sum">(mask) : count);
 }
+Tensor extreme_backward(Back& b, IntSpan dims, bool keepdim) {
+    return shared_among_equals(b.arg(0), b.result(), b.g, dims, keepdim);
+}
+Tensor aminmax_backward(Back& b) {
+    Dims dims;
+    if (!b.attr(1).is_none()) dims.push_back(b.integer(1));
+    Tensor sum;
+    for (int i = 0; i < 2; ++i) {
+        if (!b.has(i)) continue;
+        const Tensor part = shared_among_equals(b.arg(0), b.result(i), b.grad(i), dims, b.flag(2));
+        sum = sum.defined() ? op<"add">(sum, part) : part;
+    }
+    return sum;
+}
 
 Tensor arg_reduce(Fold f, const char* name, const Tensor& x, std::optional<int64_t> dim, bool keepdim, const Out& out) {
     check(!is_complex(x.dtype()), name, "(): does not support complex input");
+    check(x.dtype() != DType::b1, name, "(): does not support bool input");
     if (!dim) {
         need_values(x, name, {});
         return finished(fold(f, name, x, ~uint64_t(0), keepdim), DType::i64, out);
@@ -297,13 +313,18 @@ std::tuple<Tensor, Tensor> std_mean(const Tensor& x, const Value& d, const Value
     check_moments(x, "std_mean");
     return {op<"std.correction">(x, d, c, k), d.is_none() ? op<"mean.dim">(x, Dims{}, k) : op<"mean.dim">(x, d, k)};
 }
-std::tuple<Tensor, Tensor> var_mean_u(const Tensor& x, bool u) { return var_mean(x, Value(), correction_of(u), false); }
-std::tuple<Tensor, Tensor> std_mean_u(const Tensor& x, bool u) { return std_mean(x, Value(), correction_of(u), false); }
-std::tuple<Tensor, Tensor> var_mean_d(const Tensor& x, IntSpan d, bool u, bool k) {
-    return var_mean(x, Value(d), correction_of(u), k);
+template <Name N>
+std::tuple<Tensor, Tensor> moments(const Tensor& x, const Value& d, bool unbiased, bool keepdim) {
+    auto r = opn<N>(x, d, correction_of(unbiased), keepdim);
+    return {std::move(r.result[0]), std::move(r.result[1])};
 }
-std::tuple<Tensor, Tensor> std_mean_d(const Tensor& x, IntSpan d, bool u, bool k) {
-    return std_mean(x, Value(d), correction_of(u), k);
+template <Name N>
+std::tuple<Tensor, Tensor> moments_of_all(const Tensor& x, bool unbiased) {
+    return moments<N>(x, Value(), unbiased, false);
+}
+template <Name N>
+std::tuple<Tensor, Tensor> moments_of(const Tensor& x, IntSpan d, bool unbiased, bool keepdim) {
+    return moments<N>(x, Value(d), unbiased, keepdim);
 }
 Tensor var_grad(Back& b, const Tensor& g) {
     const Tensor x = b.arg(0);
@@ -311,6 +332,21 @@ Tensor var_grad(Back& b, const Tensor& g) {
     const double c = b.attr(2).is_none() ? 1 : b.real(2), n = double(count_of(x.sizes(), dims));
     const Tensor centred = op<"sub">(x, op<"mean.dim">(x, dims, true));
     return op<"mul">(op<"mul">(unreduced(g, x.sizes(), dims, b.flag(3)), Scalar(2.0 / (n - c))), centred);
+}
+Tensor std_grad(Back& b, const Tensor& g, const Tensor& s) {
+    return var_grad(b, op<"masked_fill">(op<"div">(g, op<"mul">(s, 2)), op<"eq">(s, 0), 0));
+}
+// Of (variance or deviation, mean): what the first asks for and what the mean does.
+Tensor moments_grad(Back& b, const std::function<Tensor()>& first) {
+    const IntSpan dims = b.ints(1), sizes = b.sizes(0);
+    Tensor sum = b.has(0) ? first() : Tensor();
+    if (b.has(1)) {
+        const Tensor share =
+            op<"div">(unreduced(b.grad(1), sizes, dims, b.flag(3)), Scalar(double(count_of(sizes, dims))));
+        const Tensor part = op<"expand">(share, sizes);
+        sum = sum.defined() ? op<"add">(sum, part) : part;
+    }
+    return sum;
 }
 
 // --- norms: (sum |x|^p)^(1/p) over dims
@@ -393,6 +429,13 @@ Tensor logsumexp(const Tensor& x0, IntSpan dims, bool keepdim) {
     return op<"add">(s, shown);
 }
 
+Tensor logsumexp_backward(Back& b) {
+    const Tensor x = b.arg(0);
+    auto whole = [&](const Tensor& t) { return unreduced(t, x.sizes(), b.ints(1), b.flag(2)); };
+    const Tensor share = op<"exp">(op<"sub">(x, whole(b.result())));
+    return op<"mul">(whole(b.g), is_complex(x.dtype()) ? op<"conj">(share) : share);
+}
+
 Tensor max_other(const Tensor& a, const Tensor& b) { return op<"maximum">(a, b); }
 Tensor min_other(const Tensor& a, const Tensor& b) { return op<"minimum">(a, b); }
 
@@ -448,7 +491,8 @@ const Family reductions([](Registry& r) {
         .kernel<min_dim>()
         .grad("self", "result1", value_backward);
     r.add("aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", "fmo")
-        .kernel<aminmax>();
+        .kernel<aminmax>()
+        .grad("self", "self, result0, result1", aminmax_backward);
     r.add(
          "value_selecting_reduction_backward(Tensor grad, int dim, Tensor indices, int[] sizes, bool keepdim) -> "
          "Tensor",
@@ -474,33 +518,37 @@ const Family reductions([](Registry& r) {
     r.add("std.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor",
           "fmo")
         .kernel<std_>()
-        .grad("self", "self, result", [](Back& b) {
-            const Tensor s = b.result();
-            return var_grad(b, op<"masked_fill">(op<"div">(b.g, op<"mul">(s, 2)), op<"eq">(s, 0), 0));
-        });
-    r.add("var_mean(Tensor self, bool unbiased) -> (Tensor, Tensor)", "f").kernel<var_mean_u>();
+        .grad("self", "self, result", [](Back& b) { return std_grad(b, b.g, b.result()); });
+    r.add("var_mean(Tensor self, bool unbiased) -> (Tensor, Tensor)", "f")
+        .kernel<moments_of_all<"var_mean.correction">>();
     r.add("var_mean.dim(Tensor self, int[1]? dim, bool unbiased, bool keepdim=False) -> (Tensor, Tensor)", "f")
-        .kernel<var_mean_d>();
+        .kernel<moments_of<"var_mean.correction">>();
     r.add(
          "var_mean.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> "
          "(Tensor, Tensor)",
          "f")
-        .kernel<var_mean>();
-    r.add("std_mean(Tensor self, bool unbiased) -> (Tensor, Tensor)", "f").kernel<std_mean_u>();
+        .kernel<var_mean>()
+        .grad("self", "self", [](Back& b) { return moments_grad(b, [&] { return var_grad(b, b.grad(0)); }); });
+    r.add("std_mean(Tensor self, bool unbiased) -> (Tensor, Tensor)", "f")
+        .kernel<moments_of_all<"std_mean.correction">>();
     r.add("std_mean.dim(Tensor self, int[1]? dim, bool unbiased, bool keepdim=False) -> (Tensor, Tensor)", "f")
-        .kernel<std_mean_d>();
+        .kernel<moments_of<"std_mean.correction">>();
     r.add(
          "std_mean.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> "
          "(Tensor, Tensor)",
          "f")
-        .kernel<std_mean>();
+        .kernel<std_mean>()
+        .grad("self", "self, result0",
+              [](Back& b) { return moments_grad(b, [&] { return std_grad(b, b.grad(0), b.result(0)); }); });
     r.add(
          "linalg::vector_norm(Tensor x, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) "
          "-> Tensor",
          "fo")
         .kernel<vector_norm>()
         .grad("x", "x, result", vector_norm_backward);
-    r.add("logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor", "fmo").kernel<logsumexp>();
+    r.add("logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor", "fmo")
+        .kernel<logsumexp>()
+        .grad("self", "self, result", logsumexp_backward);
 });
 
 }  // namespace

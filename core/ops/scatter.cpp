@@ -482,8 +482,31 @@ void slices_into(const Tensor& to, int64_t dim, const Tensor& index0, const Tens
         });
     });
 }
+// What index_add and index_reduce ask of their arguments.
+void check_slices(const char* name, const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source) {
+    if (index.dim() > 1)
+        fail(ErrorKind::Index, name, ": Index is supposed to be a vector, but got dim: ", index.dim(),
+             " with type: ", index.dtype(), " and size: ", index.sizes());
+    check(index.dtype() == DType::i64 || index.dtype() == DType::i32, name,
+          ": Expected dtype int32/int64 for index but got: ", index.dtype());
+    check(self.dtype() == source.dtype(), name, ": self (", self.dtype(), ") and source (", source.dtype(),
+          ") must have the same scalar type");
+    if (dim != 0 && dim >= source.dim())
+        fail(ErrorKind::Index, name, ": Indexing dim ", dim, " is out of bounds of the source tensor with dim ",
+             source.dim());
+    const int64_t length = source.dim() ? source.size(dim) : 1;
+    if (!source.dim() && index.numel() != 1) wrap_dim(dim, 0, false);
+    check(index.numel() == length, name, ": Number of indices (", index.numel(),
+          ") should be equal to source.size(dim): (", length, "), for dim: ", dim);
+    bool alike = self.dim() == source.dim();
+    for (int64_t d = 0; alike && d < self.dim(); ++d) alike = d == dim || self.size(d) == source.size(d);
+    check(alike,
+          "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = ",
+          self.sizes(), " source.shape = ", source.sizes());
+}
 Tensor index_add(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source, Scalar alpha, Out out) {
     dim = wrap_dim(dim, self.dim());
+    check_slices("index_add_()", self, dim, index, source);
     Tensor r = started(self, out);
     const bool scaled = !alpha.equals(1) && source.dtype() == self.dtype();
     slices_into(r, dim, index, scaled ? op<"mul">(source, op<"full">(Dims{}, alpha, source.dtype())) : source,
@@ -502,24 +525,7 @@ Tensor index_reduce(const Tensor& self, int64_t dim, const Tensor& index, const 
     check(how == "prod" || how == "mean" || how == "amax" || how == "amin",
           "index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got ", how, ".");
     dim = wrap_dim(dim, self.dim());
-    if (index.dim() > 1)
-        fail(ErrorKind::Index, "index_reduce_(): Index is supposed to be a vector, but got dim: ", index.dim(),
-             " with type: ", index.dtype(), " and size: ", index.sizes());
-    check(index.dtype() == DType::i64 || index.dtype() == DType::i32,
-          "index_reduce_(): Expected dtype int32/int64 for index but got: ", index.dtype());
-    check(self.dtype() == source.dtype(), "index_reduce_(): self (", self.dtype(), ") and source (", source.dtype(),
-          ") must have the same scalar type");
-    if (dim != 0 && dim >= source.dim())
-        fail(ErrorKind::Index, "index_reduce_(): Indexing dim ", dim,
-             " is out of bounds of the source tensor with dim ", source.dim());
-    const int64_t length = source.dim() ? source.size(dim) : 1;
-    check(index.numel() == length, "index_reduce_(): Number of indices (", index.numel(),
-          ") should be equal to source.size(dim): (", length, "), for dim: ", dim);
-    bool alike = self.dim() == source.dim();
-    for (int64_t d = 0; alike && d < self.dim(); ++d) alike = d == dim || self.size(d) == source.size(d);
-    check(alike || self.dim() == 0 || source.dim() == 0,
-          "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = ",
-          self.sizes(), " source.shape = ", source.sizes());
+    check_slices("index_reduce_()", self, dim, index, source);
     const Tensor s = source.dim() ? source : op<"unsqueeze">(source, 0),
                  x = self.dim() ? self : op<"unsqueeze">(self, 0);
     Dims shape(size_t(s.dim()), 1);
@@ -717,7 +723,8 @@ const Family scatters([](Registry& r) {
         .grad("src", "index", gathered);
     r.add("scatter.value(Tensor self, int dim, Tensor index, Scalar value) -> Tensor", "fmio")
         .kernel<scatter_value>()
-        .grad("self", "index", [](Back& b) { return op<"scatter.value">(b.g, b.integer(1), b.arg(2), Scalar(0)); });
+        .grad("self", "index", [](Back& b) { return op<"scatter.value">(b.g, b.integer(1), b.arg(2), Scalar(0)); })
+        .node("ScatterBackward1");
     r.add("scatter.reduce(Tensor self, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor", "fmio")
         .kernel<scatter_src_by>();
     r.add("scatter.value_reduce(Tensor self, int dim, Tensor index, Scalar value, *, str reduce) -> Tensor", "fmio")
@@ -753,9 +760,12 @@ const Family scatters([](Registry& r) {
     r.add("index_fill(Tensor self, int dim, Tensor index, Operand value) -> Tensor", "fmi")
         .kernel<index_fill>()
         .grad("self", "index", [](Back& b) { return op<"index_fill">(b.g, b.integer(1), b.arg(2), Scalar(0)); })
-        .grad("value", "index", [](Back& b) {  // a position named twice counts once
-            return op<"sum">(op<"index_select">(b.g, b.integer(1), std::move(opn<"_unique2">(b.arg(2)).result[0])));
-        });
+        .grad(
+            "value", "index",
+            [](Back& b) {  // a position named twice counts once
+                return op<"sum">(op<"index_select">(b.g, b.integer(1), std::move(opn<"_unique2">(b.arg(2)).result[0])));
+            })
+        .node("IndexFillBackward1 0:value");
     r.add("_bincount(Tensor self, int minlength) -> Tensor", "f").kernel<bincount>();
     r.add("take(Tensor self, Tensor index) -> Tensor", "fmo").kernel<take>().grad("self", "index", [](Back& b) {
         return op<"put">(zeros(b.sizes(0), b.g), b.arg(1), b.g, true);

@@ -185,9 +185,11 @@ std::tuple<Tensor, Tensor> median_by(const char* name, const Tensor& x, int64_t 
     });
 }
 std::tuple<Tensor, Tensor> median_dim(const Tensor& x, int64_t d, bool k, Out out) {
+    if (x.dtype() == DType::b1) no_kernel("median_out", x.dtype());
     return median_by("median", x, d, k, out, false);
 }
 std::tuple<Tensor, Tensor> nanmedian_dim(const Tensor& x, int64_t d, bool k, Out out) {
+    if (x.dtype() == DType::b1) no_kernel("median_out", x.dtype());
     return median_by("nanmedian", x, d, k, out, true);
 }
 Tensor empty_median(const Tensor& x) {
@@ -196,9 +198,11 @@ Tensor empty_median(const Tensor& x) {
     return r;
 }
 Tensor median(const Tensor& x) {
+    if (x.dtype() == DType::b1) no_kernel("median_cpu", x.dtype());
     return x.numel() ? std::get<0>(median_dim(dense(op<"reshape">(x, Dims{-1})), 0, false, Out())) : empty_median(x);
 }
 Tensor nanmedian(const Tensor& x) {
+    if (x.dtype() == DType::b1) no_kernel("median_cpu", x.dtype());
     return x.numel() ? std::get<0>(nanmedian_dim(dense(op<"reshape">(x, Dims{-1})), 0, false, Out())) : empty_median(x);
 }
 // The gradient of one value found anywhere: to where it stands (the first such place is enough, as PyTorch shares among
@@ -494,7 +498,8 @@ const Family order([](Registry& r) {
          "indices)",
          "fmo")
         .kernel<sort>()
-        .grad("self", "result1", [](Back& b) { return value_backward(b, 2, -1); });
+        .grad("self", "result1", [](Back& b) { return value_backward(b, 2, -1); })
+        .node("SortBackward1");
     r.add("msort(Tensor self) -> Tensor", "fmo").kernel<msort>();
     r.add("argsort(Tensor self, int dim=-1, bool descending=False) -> Tensor", "fm").kernel<argsort>();
     r.add("argsort.stable(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor", "fmo")

@@ -13,6 +13,12 @@ Tensor in_float(const Operand& a, const Operand& b, Out out) {  // integers beco
     return binary(kind, name.text, a, b, float_type(result_type(a, b)), out);
 }
 template <Binary kind, Name name>
+Tensor in_wide_float(const Operand& a, const Operand& b, Out out) {  // not there for the half types, as in PyTorch
+    const DType t = float_type(result_type(a, b));
+    if (is_low_precision(t)) no_kernel(name.text, t);
+    return binary(kind, name.text, a, b, t, out);
+}
+template <Binary kind, Name name>
 Tensor as_is(const Operand& a, const Operand& b, Out out) {
     return binary(kind, name.text, a, b, result_type(a, b), out);
 }
@@ -59,7 +65,7 @@ struct Polynomial {
     const char* name;
     Kernel kernel;
 };
-#define FB_POLYNOMIAL(kind, name) {name, &detail::Boxed<in_float<Binary::kind, name "_cpu">>::call}
+#define FB_POLYNOMIAL(kind, name) {name, &detail::Boxed<in_wide_float<Binary::kind, name "_cpu">>::call}
 const Polynomial polynomials[] = {
     FB_POLYNOMIAL(chebyshev_t, "chebyshev_polynomial_t"),
     FB_POLYNOMIAL(chebyshev_u, "chebyshev_polynomial_u"),
@@ -97,7 +103,8 @@ const Family special([](Registry& r) {
                   const Tensor x = b.arg(0);
                   return b.g * masked(b.result() / x, op<"eq">(x, 0));
               })
-        .grad("other", "", [](Back& b) { return zeros_like(b.g); });
+        .grad("other", "", [](Back& b) { return zeros_like(b.g); })
+        .node("CopysignBackward0 1:other");
     r.add("nextafter(Tensor self, Tensor other) -> Tensor", "fmio")
         .kernel<as_is<Binary::nextafter, "nextafter_cpu">>()
         .grad("self", "self, other", [](Back& b) { return masked(b.g, op<"eq">(b.arg(0), b.arg(1))); })
@@ -124,7 +131,7 @@ const Family special([](Registry& r) {
                       return masked(op<"xlogy">(b.g, y), op<"eq">(b.arg(0), 0) & (y <= Value(0)));
                   })
             .grad("other", "self, other", [](Back& b) { return b.g * op<"div">(b.operand(0), b.arg(1)); })
-            .node("XlogyBackward0");
+            .node("XlogyBackward0 1:self 2:other");
     r.add("special::xlog1py(Operand self, Operand other) -> Tensor", "fo")
         .kernel<in_float<Binary::xlog1py, "xlog1py_cpu">>()
         .grad("self", "self, other",
@@ -132,14 +139,17 @@ const Family special([](Registry& r) {
                   const Tensor y = tensor_of(b, 1);
                   return masked(op<"special::xlog1py">(b.g, y), op<"eq">(b.arg(0), 0) & (y <= Value(-1)));
               })
-        .grad("other", "self, other", [](Back& b) { return b.g * op<"div">(b.operand(0), b.arg(1) + 1.0); });
+        .grad("other", "self, other", [](Back& b) { return b.g * op<"div">(b.operand(0), b.arg(1) + 1.0); })
+        .node("SpecialXlog1PyBackward0 1:self 2:other");
     r.add("special::zeta(Operand self, Operand other) -> Tensor", "fo")
-        .kernel<in_float<Binary::zeta, "zeta_cpu">>()
+        .kernel<in_wide_float<Binary::zeta, "zeta_cpu">>()
         .grad("self", "", [](Back&) { return not_there("zeta"); })
-        .grad("other", "self, other", [](Back& b) {
-            const Tensor s = tensor_of(b, 0);
-            return b.g * (-s * op<"special::zeta">(s + 1.0, b.arg(1)));
-        });
+        .grad("other", "self, other",
+              [](Back& b) {
+                  const Tensor s = tensor_of(b, 0);
+                  return b.g * (-s * op<"special::zeta">(s + 1.0, b.arg(1)));
+              })
+        .node("SpecialZetaBackward0 1:self 2:other");
     for (const char* name : {"igamma", "special::gammainc"})
         r.add(str(name, "(Tensor self, Tensor other) -> Tensor").c_str(), name[0] == 's' ? "fo" : "fmio")
             .kernel<as_is<Binary::igamma, "igamma_cpu">>()

@@ -19,6 +19,11 @@ Tensor in_float(const Tensor& x, Out out) {  // integers become the default dtyp
     return unary(kind, name.text, x, float_type(x.dtype()), out);
 }
 template <Unary kind, Name name>
+Tensor in_wide_float(const Tensor& x, Out out) {  // not there for the half types, as in PyTorch
+    if (is_low_precision(x.dtype())) no_kernel(name.text, x.dtype());
+    return in_float<kind, name>(x, std::move(out));
+}
+template <Unary kind, Name name>
 Tensor as_is(const Tensor& x, Out out) {
     return unary(kind, name.text, x, x.dtype(), out);
 }
@@ -29,6 +34,7 @@ Tensor rounding(const Tensor& x, Out out) {  // nothing to do for integers
         check(n == "round", "");
         no_kernel("round_vml_cpu", x.dtype());
     }
+    if (x.dtype() == DType::b1 && n != "trunc") no_kernel(str(n, "_vml_cpu").c_str(), x.dtype());
     return unary(kind, str(n, "_vml_cpu").c_str(), x, x.dtype(), out);
 }
 template <Unary kind, Name name>
@@ -61,7 +67,7 @@ Tensor abs(const Tensor& x, Out out) {
 }
 Tensor positive(const Tensor& x) {
     check(x.dtype() != DType::b1, "The `+` operator, on a bool tensor is not supported.");
-    return op<"alias">(x);
+    return x;
 }
 Tensor sign(const Tensor& x, Out out) {
     if (is_complex(x.dtype()))
@@ -100,6 +106,7 @@ Tensor polygamma(int64_t n, const Tensor& x, Out out) {
 }
 Tensor polygamma_method(const Tensor& x, int64_t n, Out out) { return polygamma(n, x, out); }
 Tensor mvlgamma(const Tensor& x, int64_t p) {
+    check(x.dtype() != DType::b1, "The input tensor may not be a boolean tensor.");
     check(p >= 1, "p has to be greater than or equal to 1");
     const Tensor steps =
         op<"mul">(op<"arange.start_step">(1 - p, 1, 1, float_type(x.dtype()), Value(), x.device()), 0.5);
@@ -107,7 +114,7 @@ Tensor mvlgamma(const Tensor& x, int64_t p) {
     return op<"sum.dim_IntList">(terms, IntSpan(std::array<int64_t, 1>{-1})) + double(p * (p - 1)) / 4 * std::log(pi);
 }
 Tensor mvlgamma_(const Tensor& x, int64_t p) {
-    inplace<"copy_">(x, mvlgamma(x, p));
+    op<"copy_">(x, mvlgamma(x, p));
     return x;
 }
 
@@ -243,13 +250,13 @@ struct Row {
     GradFn grad = nullptr;
 };
 #define FB_FLOAT(name, text) &detail::Boxed<in_float<Unary::name, text>>::call
+#define FB_WIDE(name, text) &detail::Boxed<in_wide_float<Unary::name, text>>::call
 #define FB_SAME(name, text) &detail::Boxed<as_is<Unary::name, text>>::call
 const Row rows[] = {
     {"abs absolute", "fmio", &detail::Boxed<abs>::call, "self", [](Back& b) { return b.g * sgn(b.arg(0)); }},
     {"neg negative", "fmio", &detail::Boxed<neg>::call, "", [](Back& b) { return -b.g; }},
     {"sign", "fmio", &detail::Boxed<sign>::call, "", zero},
     {"sgn", "fmio", FB_SAME(sgn, "sgn_cpu"), "self", sgn_grad},
-    {"square", "fmio", &detail::Boxed<squared>::call, "self", [](Back& b) { return b.g * (2.0 * conj(b.arg(0))); }},
     {"sqrt", "fmio", FB_FLOAT(sqrt, "sqrt_vml_cpu"), "result", [](Back& b) { return b.g / (2.0 * conj(b.result())); }},
     {"rsqrt", "fmio", FB_FLOAT(rsqrt, "rsqrt_cpu"), "result",
      [](Back& b) {
@@ -329,20 +336,20 @@ const Row rows[] = {
     {"special::entr", "fo", FB_FLOAT(entr, "entr_cpu"), "self", [](Back& b) { return b.g * (-log(b.arg(0)) - 1.0); }},
     {"special::ndtr", "fo", FB_FLOAT(ndtr, "ndtr_cpu"), "self",
      [](Back& b) { return b.g * (exp(-0.5 * square(b.arg(0))) * (1 / std::sqrt(2 * pi))); }},
-    {"special::ndtri", "fo", FB_FLOAT(ndtri, "ndtri_cpu"), "result",
+    {"special::ndtri", "fo", FB_WIDE(ndtri, "ndtri_cpu"), "result",
      [](Back& b) { return b.g * (exp(0.5 * square(b.result())) * std::sqrt(2 * pi)); }},
-    {"special::log_ndtr", "fo", FB_FLOAT(log_ndtr, "log_ndtr_cpu"), "self",
+    {"special::log_ndtr", "fo", FB_WIDE(log_ndtr, "log_ndtr_cpu"), "self",
      [](Back& b) { return b.g / op<"special::erfcx">(b.arg(0) * -std::numbers::sqrt2 * 0.5) * std::sqrt(2 / pi); }},
-    {"special::erfcx", "fo", FB_FLOAT(erfcx, "erfcx_cpu"), "self, result",
+    {"special::erfcx", "fo", FB_WIDE(erfcx, "erfcx_cpu"), "self, result",
      [](Back& b) { return b.g * (2.0 * b.arg(0) * b.result() - kTwoOverSqrtPi); }},
-    {"special::bessel_j0", "fo", FB_FLOAT(bessel_j0, "bessel_j0_cpu")},
-    {"special::bessel_j1", "fo", FB_FLOAT(bessel_j1, "bessel_j1_cpu")},
-    {"special::bessel_y0", "fo", FB_FLOAT(bessel_y0, "bessel_y0_cpu")},
-    {"special::bessel_y1", "fo", FB_FLOAT(bessel_y1, "bessel_y1_cpu")},
-    {"special::modified_bessel_i0", "fo", FB_FLOAT(i0, "modified_bessel_i0_cpu")},
-    {"special::modified_bessel_i1", "fo", FB_FLOAT(i1, "modified_bessel_i1_cpu")},
-    {"special::modified_bessel_k0", "fo", FB_FLOAT(modified_bessel_k0, "modified_bessel_k0_cpu")},
-    {"special::modified_bessel_k1", "fo", FB_FLOAT(modified_bessel_k1, "modified_bessel_k1_cpu")},
+    {"special::bessel_j0", "fo", FB_WIDE(bessel_j0, "bessel_j0_cpu")},
+    {"special::bessel_j1", "fo", FB_WIDE(bessel_j1, "bessel_j1_cpu")},
+    {"special::bessel_y0", "fo", FB_WIDE(bessel_y0, "bessel_y0_cpu")},
+    {"special::bessel_y1", "fo", FB_WIDE(bessel_y1, "bessel_y1_cpu")},
+    {"special::modified_bessel_i0", "fo", FB_WIDE(i0, "modified_bessel_i0_cpu")},
+    {"special::modified_bessel_i1", "fo", FB_WIDE(i1, "modified_bessel_i1_cpu")},
+    {"special::modified_bessel_k0", "fo", FB_WIDE(modified_bessel_k0, "modified_bessel_k0_cpu")},
+    {"special::modified_bessel_k1", "fo", FB_WIDE(modified_bessel_k1, "modified_bessel_k1_cpu")},
     {"deg2rad", "fmio", &detail::Boxed<degrees<Unary::deg2rad, "deg2rad">>::call, "",
      [](Back& b) { return b.g * (pi / 180); }},
     {"rad2deg", "fmio", &detail::Boxed<degrees<Unary::rad2deg, "rad2deg">>::call, "",
@@ -359,12 +366,13 @@ const Row rows[] = {
 };
 // Three of the table take their argument under another name.
 const Row rows_of_x[] = {
-    {"special::scaled_modified_bessel_k0", "fo", FB_FLOAT(scaled_modified_bessel_k0, "scaled_modified_bessel_k0_cpu")},
-    {"special::scaled_modified_bessel_k1", "fo", FB_FLOAT(scaled_modified_bessel_k1, "scaled_modified_bessel_k1_cpu")},
-    {"special::spherical_bessel_j0", "fo", FB_FLOAT(spherical_bessel_j0, "spherical_bessel_j0_cpu")},
-    {"special::airy_ai", "fo", FB_FLOAT(airy_ai, "airy_ai_cpu")},
+    {"special::scaled_modified_bessel_k0", "fo", FB_WIDE(scaled_modified_bessel_k0, "scaled_modified_bessel_k0_cpu")},
+    {"special::scaled_modified_bessel_k1", "fo", FB_WIDE(scaled_modified_bessel_k1, "scaled_modified_bessel_k1_cpu")},
+    {"special::spherical_bessel_j0", "fo", FB_WIDE(spherical_bessel_j0, "spherical_bessel_j0_cpu")},
+    {"special::airy_ai", "fo", FB_WIDE(airy_ai, "airy_ai_cpu")},
 };
 #undef FB_FLOAT
+#undef FB_WIDE
 #undef FB_SAME
 
 void add_rows(Registry& r, std::span<const Row> table, const char* signature) {
@@ -388,10 +396,15 @@ void add_rows(Registry& r, std::span<const Row> table, const char* signature) {
 const Family unary_family([](Registry& r) {
     add_rows(r, rows, "(Tensor self) -> Tensor");
     add_rows(r, rows_of_x, "(Tensor x) -> Tensor");
+    r.add("square(Tensor self) -> Tensor", "fmio")
+        .kernel<squared>()
+        .grad("self", "self", [](Back& b) { return b.g * (2.0 * conj(b.arg(0))); })
+        .node("PowBackward0");
     r.add("positive(Tensor self) -> Tensor", "fm").kernel<positive>();
     r.add("round.decimals(Tensor self, *, int decimals) -> Tensor", "fmio")
         .kernel<round_decimals>()
-        .grad("self", "", zero);
+        .grad("self", "", zero)
+        .node("RoundBackward1");
     r.add("special::round(Tensor self, *, int decimals=0) -> Tensor", "fo")
         .kernel<round_decimals>()
         .grad("self", "", zero)

@@ -601,11 +601,13 @@ const Family views([](Registry& r) {
     r.add("split.sizes(Tensor self, int[] split_size, int dim=0) -> Tensor[]", "fm")
         .kernel<split_with_sizes>()
         .view()
-        .grad("self", "", [](Back& b) { return side_by_side(b, b.integer(2)); });
+        .grad("self", "", [](Back& b) { return side_by_side(b, b.integer(2)); })
+        .node("SplitWithSizesBackward0");
     r.add("split_with_sizes(Tensor self, int[] split_sizes, int dim=0) -> Tensor[]", "fm")
         .kernel<split_with_sizes>()
         .view()
-        .grad("self", "", [](Back& b) { return side_by_side(b, b.integer(2)); });
+        .grad("self", "", [](Back& b) { return side_by_side(b, b.integer(2)); })
+        .node("SplitWithSizesBackward0");
     r.add("split.Tensor(Tensor self, int split_size, int dim=0) -> Tensor[]", "fm")
         .kernel<split>()
         .view()

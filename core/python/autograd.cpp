@@ -88,9 +88,18 @@ std::shared_ptr<void> pack_tensor(const Tensor& t) {
     const int active = SavedHooks::active;
     SavedHooks::active = 0;  // what the hook computes is not packed in turn
     const Ref arg = checked(wrap(t));
+    const uint32_t version = t->version();
     PyObject* value = PyObject_CallFunctionObjArgs(pair.pack, arg.get(), nullptr);
     SavedHooks::active = active;
     if (!value) throw PythonError{};
+    if (t->version() != version) {
+        Py_DECREF(value);
+        fail(ErrorKind::Runtime,
+             "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot "
+             "be "
+             "modified by in-place operations as this can lead to unexpected side-effects. Please open an issue if you "
+             "need to perform in-place operations on the input to a pack hook.");
+    }
     return std::shared_ptr<void>(new Packed{Py_NewRef(pair.unpack), value}, [](void* p) {
         auto* packed = static_cast<Packed*>(p);
         if (Py_IsInitialized()) {
@@ -153,6 +162,7 @@ PyObject* push_checked(PyObject* self, PyObject* args) {
 
 // ---------------------------------------------------------------- backward
 thread_local int64_t current_task = -1;
+thread_local bool reaches_all = true;  // the backward in progress was not asked for some inputs only
 thread_local const std::vector<Edge>* current_roots = nullptr;
 int64_t next_task = 0;
 
@@ -188,13 +198,16 @@ std::vector<Node*> reachable(const std::vector<Edge>& roots) {
 // Remembers which run hooks belong to.
 class Task {
 public:
-    explicit Task(const std::vector<Edge>& roots) : task_(current_task), roots_(current_roots) {
+    explicit Task(const std::vector<Edge>& roots, bool all = true)
+        : task_(current_task), roots_(current_roots), all_(reaches_all) {
+        reaches_all = all;
         current_task = next_task++;
         current_roots = &roots;
     }
     ~Task() {
         current_task = task_;
         current_roots = roots_;
+        reaches_all = all_;
     }
     Task(const Task&) = delete;
     Task& operator=(const Task&) = delete;
@@ -202,6 +215,7 @@ public:
 private:
     int64_t task_;
     const std::vector<Edge>* roots_;
+    bool all_;
 };
 
 // The seed of a result of one element.
@@ -287,7 +301,7 @@ PyObject* run_backward_py(PyObject*, PyObject* args, PyObject* kwargs) {
         opt.create_graph = create;
         opt.accumulate = accumulate;
         opt.allow_unreachable = unreachable;
-        const Task task(roots);
+        const Task task(roots, wanted.empty());
         const std::vector<Tensor> captured = run_backward(roots, std::move(seeds), opt, wanted);
         if (accumulate) {
             // Gradients of inputs that are no leaves are added to their .grad as well.
@@ -326,7 +340,7 @@ PyObject* will_execute(PyObject*, PyObject* node) {
 PyObject* queue_callback(PyObject*, PyObject*) {
     return PyErr_Format(PyExc_NotImplementedError, "flambeau's engine has no queue_callback");
 }
-PyObject* checkpoint_valid(PyObject*, PyObject*) { return PyBool_FromLong(true); }
+PyObject* checkpoint_valid(PyObject*, PyObject*) { return PyBool_FromLong(reaches_all); }
 PyMethodDef engine_methods[] = {
     {"run_backward", as_method(run_backward_py), METH_VARARGS | METH_KEYWORDS,
      "Sends gradients from tensors to the leaves."},

@@ -179,7 +179,7 @@ void assign(const Tensor& self, PyObject* key, PyObject* value) {
     const Place p = locate(self, key);
     if (!p.picked) {
         if (is_number) {
-            inplace<"fill_">(p.view, number);
+            op<"fill_">(p.view, number);
             return;
         }
         const Tensor v = without_leading_ones(unwrap(value), p.view.dim());
@@ -195,7 +195,7 @@ void assign(const Tensor& self, PyObject* key, PyObject* value) {
                  ") must match the existing size (", from[i], ") at non-singleton dimension ", to.size() - back,
                  ".  Target sizes: ", to, ".  Tensor sizes: ", from);
         }
-        inplace<"copy_">(p.view, v);
+        op<"copy_">(p.view, v);
         return;
     }
     Tensor v = is_number ? scalar_tensor(number, self.dtype(), self.device()) : unwrap(value);

@@ -1,4 +1,5 @@
 // Nodes of the graph: AddBackward0, AccumulateGrad, … each name a type of its own, as PyTorch prints them.
+#include "autograd/node_name.h"
 #include "python/node.h"
 #include <unordered_map>
 #include "python/function.h"
@@ -30,11 +31,13 @@ void node_dealloc(PyObject* self) {
 }
 
 PyObject* node_name(PyObject* self, PyObject*) {
-    const Node& n = node_of(self);
-    return PyUnicode_FromString(n.is_accumulate() ? "torch::autograd::AccumulateGrad" : n.name().c_str());
+    const std::string name = node_name(node_of(self));
+    for (const char* own : {"AccumulateGrad", "CopySlices", "CopyBackwards", "NotImplemented"})
+        if (name == own) return PyUnicode_FromString(("torch::autograd::" + name).c_str());
+    return PyUnicode_FromString(name.c_str());
 }
 PyObject* node_repr(PyObject* self) {
-    return PyUnicode_FromFormat("<%s object at %p>", node_of(self).name().c_str(), static_cast<void*>(self));
+    return PyUnicode_FromFormat("<%s object at %p>", node_name(node_of(self)).c_str(), static_cast<void*>(self));
 }
 PyObject* node_next(PyObject* self, void*) {
     return guarded([&] { return next_functions(node_of(self)); });
@@ -138,6 +141,7 @@ PyTypeObject* type_of(const std::string& name) {
     PyType_Spec spec{kept->c_str(), sizeof(NodeObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
                      slots};
     t = make_type(spec);
+    t->tp_name = kept->c_str() + std::string_view("builtins.").size();  // PyTorch's have no module before the name
     add_type(functions_module, name.c_str(), t);
     return t;
 }
@@ -154,15 +158,28 @@ private:
     PyGILState_STATE state_;
 };
 
-void replace_gradient(PyObject* r, Tensor& g) {
+std::string name_of(PyObject* hook) {
+    const Ref name(PyObject_GetAttrString(hook, "__name__"));
+    if (name && PyUnicode_Check(name.get())) return PyUnicode_AsUTF8(name.get());
+    PyErr_Clear();
+    return "<unknown>";
+}
+// The tuple that a hook of a node gave: as many gradients as there were.
+void check_given(PyObject* r, size_t n, PyObject* hook) {
+    if (!PyTuple_Check(r)) raise(PyExc_TypeError, "expected tuple, but hook returned '" + type_name(r) + "'");
+    if (size_t(PyTuple_GET_SIZE(r)) != n)
+        fail(ErrorKind::Runtime, "hook '", name_of(hook), "' has returned an incorrect number of values (got ",
+             PyTuple_GET_SIZE(r), ", but expected ", n, ")");
+}
+void replace_gradient(PyObject* r, Tensor& g, PyObject* hook) {
     if (r == Py_None) return;
     if (!is_tensor(r)) raise(PyExc_TypeError, "expected Variable, but hook returned '" + type_name(r) + "'");
     const Tensor& n = unwrap(r);
     if (g.defined() && !same(n.sizes(), g.sizes()))
-        fail(ErrorKind::Runtime, "hook '", "' has changed the size of value");
+        fail(ErrorKind::Runtime, "hook '", name_of(hook), "' has changed the size of value");
     if (g.defined() && n.dtype() != g.dtype())
-        fail(ErrorKind::Runtime, "hook '", "' has changed the type of value (was ", "torch.", scalar_name(g.dtype()),
-             "Tensor got torch.", scalar_name(n.dtype()), "Tensor)");
+        fail(ErrorKind::Runtime, "hook '", name_of(hook), "' has changed the type of value (was ", "torch.",
+             scalar_name(g.dtype()), "Tensor got torch.", scalar_name(n.dtype()), "Tensor)");
     g = n;
 }
 
@@ -183,14 +200,8 @@ void DictHook::pre(Grads& in) {
             const Ref args = wrap_grads(in);
             const Ref r = checked(PyObject_CallFunctionObjArgs(f, args.get(), nullptr));
             if (r.get() == Py_None) continue;
-            if (in.size() == 1 && !PyTuple_Check(r.get())) {
-                replace_gradient(r.get(), in[0]);
-            } else {
-                if (!PyTuple_Check(r.get()) || size_t(PyTuple_GET_SIZE(r.get())) != in.size())
-                    fail(ErrorKind::Runtime, "hook has returned an incorrect number of values");
-                for (size_t k = 0; k < in.size(); ++k)
-                    replace_gradient(PyTuple_GET_ITEM(r.get(), Py_ssize_t(k)), in[k]);
-            }
+            check_given(r.get(), in.size(), f);
+            for (size_t k = 0; k < in.size(); ++k) replace_gradient(PyTuple_GET_ITEM(r.get(), Py_ssize_t(k)), in[k], f);
             continue;
         }
         const Ref arg = checked(wrap(in[0]));
@@ -199,7 +210,7 @@ void DictHook::pre(Grads& in) {
             if (r.get() != Py_None) fail(ErrorKind::Runtime, "Tensor post accumulate grad hooks should return None.");
             continue;
         }
-        replace_gradient(r.get(), in[0]);
+        replace_gradient(r.get(), in[0], f);
     }
 }
 
@@ -207,23 +218,15 @@ void DictHook::post(Grads& out, const Grads& in) {
     const Gil gil;
     const Ref values = checked(PyDict_Values(dict));
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(values.get()); ++i) {
+        PyObject* f = PyList_GET_ITEM(values.get(), i);
         const Ref grad_inputs = wrap_grads(out), grad_outputs = wrap_grads(in);
-        const Ref r = checked(PyObject_CallFunctionObjArgs(PyList_GET_ITEM(values.get(), i), grad_inputs.get(),
-                                                           grad_outputs.get(), nullptr));
+        const Ref r = checked(PyObject_CallFunctionObjArgs(f, grad_inputs.get(), grad_outputs.get(), nullptr));
         if (r.get() == Py_None) continue;
-        if (out.size() == 1 && !PyTuple_Check(r.get())) {
-            replace_gradient(r.get(), out[0]);
-            continue;
-        }
-        if (!PyTuple_Check(r.get()))
-            raise(PyExc_TypeError, "expected tuple, but hook returned '" + type_name(r.get()) + "'");
-        if (size_t(PyTuple_GET_SIZE(r.get())) != out.size())
-            fail(ErrorKind::Runtime, "hook has returned an incorrect number of values (got ", PyTuple_GET_SIZE(r.get()),
-                 ", but expected ", out.size(), ")");
+        check_given(r.get(), out.size(), f);
         for (size_t k = 0; k < out.size(); ++k) {
             PyObject* x = PyTuple_GET_ITEM(r.get(), Py_ssize_t(k));
             if (x == Py_None) out[k] = {};
-            else replace_gradient(x, out[k]);
+            else replace_gradient(x, out[k], f);
         }
     }
 }
@@ -250,7 +253,7 @@ PyObject* next_functions(const Node& n) {
     if (auto* o =
             dynamic_cast<const OpNode*>(&n)) {  // a number in the place of a tensor is shown as an edge to nowhere
         for (size_t i = 0; i < o->first_edge.size(); ++i) {
-            if (!(o->op->derivative.args >> i & 1)) continue;
+            if (!(o->op->derivative.args >> i & 1) || !shows(*o, i)) continue;
             if (o->first_edge[i] == 0xffff) edges.emplace_back();
             else
                 for (int k = 0; k < o->edge_count[i]; ++k) edges.push_back(n.next[size_t(o->first_edge[i] + k)]);
@@ -291,7 +294,7 @@ PyObject* wrap_node(const Ptr<Node>& node) {
     if (!node) return none();
     if (auto* c = dynamic_cast<CustomNode*>(node.get())) return Py_NewRef(c->ctx);
     if (node->object) return Py_NewRef(static_cast<PyObject*>(node->object));
-    NodeObject* o = PyObject_New(NodeObject, type_of(node->name()));
+    NodeObject* o = PyObject_New(NodeObject, type_of(node_name(*node)));
     if (!o) throw PythonError{};
     o->dict = o->metadata = nullptr;
     node->retain();

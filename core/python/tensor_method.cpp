@@ -157,6 +157,7 @@ PyObject* item(PyObject* self, const Arguments& in) {
 PyObject* as_complex(PyObject* self, const Arguments&) {
     check_value(unwrap(self).numel() == 1, "only one element tensors can be converted to Python scalars");
     const Scalar s = unwrap(self).item();
+    warn_of_lost_history(unwrap(self));
     return PyComplex_FromDoubles(s.real(), s.is_complex() ? s.im : 0);
 }
 

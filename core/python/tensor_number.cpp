@@ -190,6 +190,7 @@ PyObject* as_int(PyObject* self) {
 PyObject* as_float(PyObject* self) {
     return guarded([&] {
         const Scalar s = one_element(self);
+        warn_of_lost_history(unwrap(self));
         if (s.is_complex() && s.im != 0)
             fail(ErrorKind::Runtime, "value cannot be converted to type double without overflow");
         return PyFloat_FromDouble(s.real());
@@ -221,6 +222,14 @@ PyObject* compare(PyObject* a, PyObject* b) {
 }
 
 }  // namespace
+
+void warn_of_lost_history(const Tensor& t) {
+    static std::atomic<bool> told = false;
+    if (!t.requires_grad() || !tls.grad || told.exchange(true)) return;
+    warn(
+        "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
+        "Consider using tensor.detach() first.");
+}
 
 PyObject* tensor_compare(PyObject* a, PyObject* b, int how) {
     switch (how) {  // the interpreter calls with the tensor first, reflecting the operator where needed

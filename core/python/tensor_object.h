@@ -17,8 +17,9 @@ void track(PyObject* tensor);  // lets the cyclic collector see an object that m
 // The slots and tables of the type, each from its own file.
 extern PyNumberMethods tensor_numbers;  // tensor_number.cpp
 PyObject* tensor_compare(PyObject* a, PyObject* b, int how);
-extern PyGetSetDef tensor_getset[];                                           // tensor_property.cpp
-extern PyMethodDef tensor_methods[];                                          // tensor_method.cpp
+void warn_of_lost_history(const Tensor& t);  // once: a number was taken from a tensor that is being recorded
+extern PyGetSetDef tensor_getset[];          // tensor_property.cpp
+extern PyMethodDef tensor_methods[];         // tensor_method.cpp
 PyObject* tensor_subscript(PyObject* self, PyObject* key);                    // indexing.cpp
 int tensor_assign_subscript(PyObject* self, PyObject* key, PyObject* value);  // indexing.cpp
 Py_ssize_t tensor_length(PyObject* self);

@@ -172,7 +172,7 @@ PyObject* mH(const Tensor& t) { return wrap(conjugated(matrix_transpose(t, "mH")
 PyObject* real(const Tensor& t) { return wrap(is_complex(t.dtype()) ? op<"real">(t) : t); }
 void set_real(const Tensor& t, PyObject* v) {
     check_type(v && is_tensor(v), "real can only be set to a tensor");
-    inplace<"copy_">(is_complex(t.dtype()) ? op<"real">(t) : t, unwrap(v));
+    op<"copy_">(is_complex(t.dtype()) ? op<"real">(t) : t, unwrap(v));
 }
 PyObject* imag(const Tensor& t) {
     check(is_complex(t.dtype()), "imag is not implemented for tensors with non-complex dtypes.");
@@ -181,7 +181,7 @@ PyObject* imag(const Tensor& t) {
 void set_imag(const Tensor& t, PyObject* v) {
     check(is_complex(t.dtype()), "imag is not implemented for tensors with non-complex dtypes.");
     check_type(v && is_tensor(v), "imag can only be set to a tensor");
-    inplace<"copy_">(op<"imag">(t), unwrap(v));
+    op<"copy_">(op<"imag">(t), unwrap(v));
 }
 
 }  // namespace

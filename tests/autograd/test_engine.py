@@ -139,7 +139,7 @@ def test_a_changed_saved_tensor_is_named():
         z.backward()
     assert str(e.value).startswith(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        "[torch.FloatTensor [2, 3]], which is output 0 of ExpBackward0, "
+        "[torch.FloatTensor [2, 3]], which is output 0 of Exp, "
     )
     assert "is at version 1; expected version 0 instead." in str(e.value)
 

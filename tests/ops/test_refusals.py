@@ -248,3 +248,63 @@ def test_gradients_of_samples_want_one_dtype():
 def test_gradients_of_samples_of_no_distribution_are_nan():
     for alpha, total in ((-3e9, 5.0), (2.0, -1e18), (float("inf"), 3.0), (1.0, float("nan"))):
         assert fb._dirichlet_grad(fb.tensor(0.5), fb.tensor(alpha), fb.tensor(total)).isnan()
+
+
+SPECIAL = ["bessel_j0", "erfcx", "log_ndtr", "modified_bessel_k1", "airy_ai", "ndtri", "spherical_bessel_j0"]
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_special_functions_without_half_types(name):
+    for dtype, shown in ((fb.float16, "Half"), (fb.bfloat16, "BFloat16")):
+        with pytest.raises(NotImplementedError, match=f"\"{name}_cpu\" not implemented for '{shown}'"):
+            getattr(fb.special, name)(fb.ones(2, dtype=dtype))
+    with pytest.raises(NotImplementedError, match="not implemented for 'Half'"):
+        fb.special.chebyshev_polynomial_t(fb.ones(2, dtype=fb.float16), 2)
+
+
+MIXED = [
+    (lambda: fb.argmax(ONE > 0), RuntimeError, "argmax(): does not support bool input"),
+    (lambda: fb.isin(ONE > 0, ONE), RuntimeError, "Unsupported input type encountered for isin(): Bool"),
+    (lambda: (ONE > 0).floor(), NotImplementedError, "\"floor_vml_cpu\" not implemented for 'Bool'"),
+    (lambda: (ONE > 0).median(), NotImplementedError, "\"median_cpu\" not implemented for 'Bool'"),
+    (lambda: fb.mvlgamma(ONE > 0, 1), RuntimeError, "The input tensor may not be a boolean tensor."),
+    (
+        lambda: F.glu(fb.ones(4, dtype=fb.int64)),
+        NotImplementedError,
+        "\"glu_cpu\" not implemented for 'Long'",
+    ),
+    (
+        lambda: F.avg_pool2d(fb.ones(1, 4, 4, dtype=fb.uint8), 2),
+        NotImplementedError,
+        "\"avg_pool2d\" not implemented for 'Byte'",
+    ),
+    (
+        lambda: F.max_unpool2d(PAIR.view(1, 2, 2), PAIR.view(1, 2, 2), 2),
+        NotImplementedError,
+        "\"max_unpool2d\" not implemented for 'Long'",
+    ),
+    (lambda: fb.linalg.cross(ONE, ONE.double()), RuntimeError, "expected scalar type Float but found Double"),
+    (
+        lambda: fb.linalg.vecdot(ONE, ONE.double()),
+        RuntimeError,
+        "linalg.vecdot: Expected x and y to have the same dtype, but found x of type Float and y of type",
+    ),
+    (
+        lambda: fb.index_add(ONE[0, 0], 0, PAIR[0, :1], ONE[0, :1]),
+        RuntimeError,
+        "source tensor shape must match self tensor shape, excluding the specified dimension.",
+    ),
+    (
+        lambda: fb.baddbmm(ONE.double(), ONE[None], ONE[None]),
+        RuntimeError,
+        "Input dtypes must be the same, got: input double, batch1: float, batch2: float",
+    ),
+    (lambda: fb.cat([]), ValueError, "torch.cat(): expected a non-empty list of Tensors"),
+]
+
+
+@pytest.mark.parametrize("call, error, text", MIXED)
+def test_types_that_do_not_suit(call, error, text):
+    with pytest.raises(error) as told:
+        call()
+    assert str(told.value).startswith(text)

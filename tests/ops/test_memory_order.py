@@ -1,0 +1,44 @@
+"""Where results lie in memory: the strides PyTorch gives them."""
+
+import flambeau as fb
+import flambeau.nn.functional as F
+
+
+def test_elementwise_results_follow_the_first_operand_that_tells():
+    a, b = fb.zeros(5, 10, 10).permute(2, 1, 0), fb.zeros(10, 5)
+    assert fb.add(a[:, :1], b.t().contiguous().t()).stride() == (10, 1, 100)
+    assert fb.add(fb.zeros(5, 1, 10).permute(2, 1, 0), fb.zeros(5, 10).t()).stride() == (10, 1, 100)
+    assert fb.maximum(a, fb.zeros(10, 1, 5)).stride() == (1, 10, 100)
+    c, mask = fb.zeros(3, 4).t(), fb.zeros(4, 3, dtype=fb.bool)
+    assert fb.where(mask, c, c).stride() == (3, 1)
+    assert fb.gt(c, fb.zeros(4, 3)).stride() == (1, 4)
+    assert fb.add(fb.zeros(4, 3), c).stride() == (3, 1)
+    assert fb.add(c, fb.zeros(3)).stride() == (1, 4)
+    assert fb.addcmul(fb.zeros(4, 1), c, c).stride() == (1, 4)
+
+
+def test_values_do_not_depend_on_it():
+    a, b = fb.randn(5, 1, 10).permute(2, 1, 0), fb.randn(5, 4).t()
+    assert fb.equal(a + b, a.contiguous() + b.contiguous())
+    assert fb.equal(fb.where(b > 0, a, b), fb.where(b.contiguous() > 0, a.contiguous(), b.contiguous()))
+
+
+def test_attention_lies_as_its_queries():
+    q = fb.zeros(2, 4, 3, 8)
+    by_position = q.transpose(1, 2).contiguous().transpose(1, 2)
+    attend = F.scaled_dot_product_attention
+    assert attend(q, q, q).stride() == (96, 24, 8, 1)
+    assert attend(by_position, q, q).stride() == (96, 8, 32, 1)
+    q = fb.randn(2, 4, 3, 8, requires_grad=True)
+    attend(q, q, q).sum().backward()
+    assert q.grad.stride() == (96, 24, 8, 1)
+    assert attend(by_position, q, q[..., :5]).shape == (2, 4, 3, 5)
+    assert fb.allclose(attend(by_position, q, q), attend(by_position.contiguous(), q, q))
+
+
+def test_attention_with_both_masks():
+    q = fb.arange(24.0).view(1, 2, 3, 4).sin()
+    mask = fb.arange(9.0).view(3, 3).cos()
+    found = F.scaled_dot_product_attention(q, q, q, attn_mask=mask, is_causal=True)
+    golden = [0.0, 0.8414709568, 0.9092974067, 0.1411200017, -0.6514126062, -0.7082070708]
+    assert fb.allclose(found.flatten()[:6], fb.tensor(golden))
