@@ -410,11 +410,21 @@ Tensor triangle_indices(int64_t rows, int64_t columns, int64_t offset, bool uppe
         const int64_t edge = std::clamp<int64_t>(i + offset + !upper, 0, columns);
         return upper ? std::pair{edge, columns} : std::pair{int64_t(0), edge};
     };
-    int64_t n = 0;
-    for (int64_t i = 0; i < rows; ++i) n += part(i).second - part(i).first;
-    const Tensor r = empty(Dims{2, n}, DType::i64);
+    // Rows without elements are not walked: a matrix may be long and its triangle small.
+    const int64_t first = upper ? 0 : std::clamp<int64_t>(-offset, 0, rows);
+    const int64_t last = upper ? std::clamp<int64_t>(columns - offset, 0, rows) : rows;
+    const int64_t slope = std::clamp<int64_t>(upper ? -offset : columns - 1 - offset, first, last);  // whole or growing
+    const auto triangle = [](__int128 from, __int128 count, int sign) {
+        return count * from + sign * count * (count - 1) / 2;
+    };
+    __int128 n = upper ? __int128(slope - first) * columns : __int128(last - slope) * columns;
+    if (upper && slope < last) n += triangle(columns - part(slope).first, last - slope, -1);
+    if (!upper && first < slope) n += triangle(part(first).second, slope - first, 1);
+    check(n <= std::numeric_limits<int64_t>::max() / 16, "a triangle of ", rows, " rows and ", columns,
+          " columns has more elements than fit into memory");
+    const Tensor r = empty(Dims{2, int64_t(n)}, DType::i64);
     int64_t *row = r.data<int64_t>(), *column = row + n;
-    for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t i = first; i < last; ++i) {
         const auto [begin, end] = part(i);
         row = std::fill_n(row, end - begin, i);
         std::iota(column, column + (end - begin), begin);

@@ -110,7 +110,7 @@ void check_places(const Tensor& to, int64_t dim, const Tensor& index, const Tens
     for (int64_t d = 0; fits && d < dims(index); ++d) fits = d == dim || size(index, d) <= size(to, d);
     if (src.defined())
         for (int64_t d = 0; fits && d < dims(index); ++d) fits = size(index, d) <= size(src, wrap_dim(d, dims(src)));
-    if (src.defined() && !fits)
+    if (src.defined())
         check(dims(src) == dims(index), "Index tensor must have the same number of dimensions as src tensor");
     if (fits) return;
     const std::string apart =

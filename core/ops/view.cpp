@@ -274,8 +274,9 @@ Tensor slice(const Tensor& x, int64_t dim, std::optional<int64_t> start, std::op
     b = std::clamp<int64_t>(b, a, n);
     Dims sizes = x.sizes(), strides = x.strides();
     const int64_t offset = x->offset + a * strides[size_t(dim)];
-    sizes[size_t(dim)] = (b - a + step - 1) / step;
-    strides[size_t(dim)] *= step;
+    sizes[size_t(dim)] = b > a ? (b - a - 1) / step + 1 : 0;
+    int64_t& stride = strides[size_t(dim)];  // of a step longer than the dimension it may not fit, and says nothing
+    if (int64_t stepped; !__builtin_mul_overflow(stride, step, &stepped)) stride = stepped;
     return view_of(x, sizes, strides, offset);
 }
 Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length) {

@@ -202,3 +202,28 @@ def test_internal_operators_check_what_they_are_given(case):
     name, arguments, *tensors = case
     with fb.no_grad(), pytest.raises((RuntimeError, IndexError)):
         call(name, arguments, *tensors)
+
+
+def test_steps_and_triangles_without_end():
+    x = fb.arange(4.0)
+    assert (
+        x[:: 2**63 - 1].tolist() == [0] and x[3 :: 2**62].tolist() == [3] and x[4 :: 2**63 - 1].tolist() == []
+    )
+    assert fb.triu_indices(2**40, 1, offset=2).shape == (2, 0)
+    assert fb.triu_indices(2**40, 3).tolist() == [[0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]]
+    assert fb.tril_indices(2**40, 3, offset=1 - 2**40).tolist() == [[2**40 - 1], [0]]
+    for rows in range(6):
+        for columns in range(6):
+            for offset in range(-7, 8):
+                ones = fb.ones(rows, columns)
+                assert fb.equal(fb.triu_indices(rows, columns, offset), ones.triu(offset).nonzero().T)
+                assert fb.equal(fb.tril_indices(rows, columns, offset), ones.tril(offset).nonzero().T)
+    with pytest.raises(RuntimeError):
+        fb.tril_indices(2**40, 2**30)
+
+
+@pytest.mark.parametrize("name", ["scatter", "scatter_add"])
+def test_sources_of_other_dimensions(name):
+    for shape in ((2, 0, 0, 0), (2, 3)):
+        with pytest.raises(RuntimeError, match="same number of dimensions as src tensor"):
+            getattr(fb.ones(3), name)(0, fb.tensor([0]), fb.ones(shape))
