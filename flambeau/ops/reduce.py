@@ -180,7 +180,8 @@ def histc(input: fb.Tensor, bins: int = 100, min: float = 0, max: float = 0) -> 
     does not count."""
     if bins <= 0:
         raise RuntimeError("bins must be > 0" if bins < 0 else "torch.histc(): bins must be > 0")
-    if min == max and input.numel():
+    all_inside = min == max
+    if all_inside and input.numel():
         min, max = float(input.min()), float(input.max())
     if not (math.isfinite(min) and math.isfinite(max)):
         raise RuntimeError(f"range of [{min}, {max}] is not finite")
@@ -189,10 +190,13 @@ def histc(input: fb.Tensor, bins: int = 100, min: float = 0, max: float = 0) -> 
     if min > max:
         raise RuntimeError("max must be larger than min")
     flat = input.detach().reshape(-1)
-    flat = flat[(flat >= min) & (flat <= max)]
-    where = ((flat.to(fb.float64) - min) / (max - min) * bins).to(fb.int64).clamp_max(bins - 1)
-    ones = fb.ones(flat.shape, dtype=input.dtype, device=input.device)
-    return fb.zeros(bins, dtype=input.dtype, device=input.device).index_add_(0, where, ones)
+    if not all_inside:
+        flat = flat[(flat >= min) & (flat <= max)]
+    share = flat.to(fb.float64, copy=True).sub_(min).div_(max - min)
+    where = share.mul_(bins).to(fb.int64).clamp_max_(bins - 1)
+    if input.is_meta:
+        return fb.empty(bins, dtype=input.dtype, device=input.device)
+    return fb.bincount(where, minlength=bins).to(input.dtype)
 
 
 def _edges(values: Any, bins: int, low: float | None, high: float | None, name: str) -> Any:
