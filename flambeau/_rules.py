@@ -7,7 +7,7 @@ from typing import Any
 
 import flambeau as fb
 
-__all__ = ["given", "name_of"]
+__all__ = ["given", "name_of", "noting"]
 
 
 def name_of(func: Callable) -> str:
@@ -25,3 +25,16 @@ def given(args: tuple, kwargs: dict, names: str, **defaults: Any) -> list:
     values = {k: v for k, v in values.items() if v is not None}
     values = {**defaults, **values, **kwargs, **dict(zip(names.split(), args))}
     return [values.get(n) for n in names.split()]
+
+
+def noting(rules: dict[str, Callable]) -> Callable[..., Callable]:
+    """A decorator ``@rule("sum", "mean")`` that puts a function into `rules` under those names."""
+
+    def rule(*names: str) -> Callable:
+        def register(f: Callable) -> Callable:
+            rules.update(dict.fromkeys(names, f))
+            return f
+
+        return register
+
+    return rule

@@ -8,6 +8,7 @@ from typing import Any
 import flambeau as fb
 from flambeau import _C
 
+from .._rules import noting
 from ..ops.pointwise import ELEMENTWISE, ELEMENTWISE_IN_PLACE
 from ..utils._pytree import tree_flatten, tree_unflatten
 from .batched import active, aligned, is_batched, levels_of, logical_dim, looped, make, physical, sizes, union
@@ -15,15 +16,7 @@ from .batched import active, aligned, is_batched, levels_of, logical_dim, looped
 __all__ = ["call", "RANDOM"]
 
 _RULES: dict[str, Callable] = {}
-
-
-def _rule(*names: str) -> Callable:
-    def register(f: Callable) -> Callable:
-        for n in names:
-            _RULES[n] = f
-        return f
-
-    return register
+_rule = noting(_RULES)
 
 
 def call(func: Callable, args: tuple, kwargs: dict) -> Any:

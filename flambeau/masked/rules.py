@@ -8,7 +8,7 @@ from typing import Any
 import flambeau as fb
 from flambeau import _C
 
-from .._rules import given, name_of
+from .._rules import given, name_of, noting
 from ..ops.pointwise import ELEMENTWISE, ELEMENTWISE_IN_PLACE
 from ..utils._pytree import tree_flatten, tree_map
 from .maskedtensor import MaskedTensor, is_masked_tensor, wrap
@@ -16,15 +16,7 @@ from .maskedtensor import MaskedTensor, is_masked_tensor, wrap
 __all__ = ["call"]
 
 _RULES: dict[str, Callable] = {}
-
-
-def _rule(*names: str) -> Callable:
-    def register(f: Callable) -> Callable:
-        for n in names:
-            _RULES[n] = f
-        return f
-
-    return register
+_rule = noting(_RULES)
 
 
 def call(func: Callable, args: tuple, kwargs: dict) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import flambeau as fb
 from flambeau import _C
 
-from .._rules import given
+from .._rules import given, noting
 
 __all__ = ["Nested", "RULES"]
 
@@ -41,13 +41,7 @@ class Nested(fb.Tensor):
     nelement = numel
 
 
-def _rule(*names: str) -> Callable:
-    def register(f: Callable) -> Callable:
-        for n in names:
-            RULES[n] = f
-        return f
-
-    return register
+_rule = noting(RULES)
 
 
 @_rule(

@@ -8,7 +8,7 @@ from typing import Any
 
 import flambeau as fb
 
-from .._rules import given, name_of
+from .._rules import given, name_of, noting
 from ..ops.pointwise import ELEMENTWISE, ELEMENTWISE_IN_PLACE
 from ..ops.registry import wrap_dim
 from ..utils._pytree import tree_map
@@ -18,15 +18,7 @@ from .jagged import NestedTensor, from_padded, from_parts, is_jagged, same_symbo
 __all__ = ["call"]
 
 _RULES: dict[str, Callable] = dict(COMMON)
-
-
-def _rule(*names: str) -> Callable:
-    def register(f: Callable) -> Callable:
-        for n in names:
-            _RULES[n] = f
-        return f
-
-    return register
+_rule = noting(_RULES)
 
 
 def call(func: Callable, args: tuple, kwargs: dict) -> Any:

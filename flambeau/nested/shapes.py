@@ -8,22 +8,14 @@ from typing import Any
 
 import flambeau as fb
 
-from .._rules import given
+from .._rules import given, noting
 from ..ops.registry import wrap_dim
 from .jagged import NestedTensor, from_parts, is_jagged, is_symbol, same_symbol, wrap
 
 __all__ = ["RULES"]
 
 RULES: dict[str, Callable] = {}
-
-
-def _rule(*names: str) -> Callable:
-    def register(f: Callable) -> Callable:
-        for n in names:
-            RULES[n] = f
-        return f
-
-    return register
+_rule = noting(RULES)
 
 
 def _inner_dim(name: str, t: NestedTensor, dim: int, extra: int = 0) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import flambeau as fb
 
-from .._rules import given, name_of
+from .._rules import given, name_of, noting
 from ..ops.pointwise import ELEMENTWISE, ELEMENTWISE_IN_PLACE
 from ..ops.registry import wrap_dim
 from .base import RULES as COMMON
@@ -180,15 +180,7 @@ _PACKED = """
 native_dropout dropout rand_like randn_like bernoulli isposinf hardtanh type pin_memory data __rpow__
 contiguous
 """.split()
-
-
-def _rule(*names: str) -> Callable:
-    def register(f: Callable) -> Callable:
-        for n in names:
-            _RULES[n] = f
-        return f
-
-    return register
+_rule = noting(_RULES)
 
 
 def _is_nested(x: Any) -> bool:

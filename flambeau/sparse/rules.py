@@ -9,20 +9,13 @@ from typing import Any
 import flambeau as fb
 from flambeau import _C
 
+from .._rules import noting
 from .tensor import coo, flat_index, is_sparse
 
 __all__ = ["call", "product", "sum_over", "softmax"]
 
 _RULES: dict[str, Callable] = {}
-
-
-def _rule(*names: str) -> Callable:
-    def register(f: Callable) -> Callable:
-        for n in names:
-            _RULES[n] = f
-        return f
-
-    return register
+_rule = noting(_RULES)
 
 
 def call(func: Callable, args: tuple, kwargs: dict) -> Any:
