@@ -145,8 +145,7 @@ void check_batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const T
         if (t->defined()) {
             check(t->numel() == c, name, " should contain ", c, " elements not ", t->numel());
             check(t == &w || t == &b || t->dim() == 1, "TensorAccessor expected 1 dims but tensor has ", t->dim());
-        }
-        else check(training || t == &w || t == &b, name, " must be defined in evaluation mode");
+        } else check(training || t == &w || t == &b, name, " must be defined in evaluation mode");
     }
     check(x.dim() > 1 || x.numel() == 0, "batch_norm expects an input of at least 2 dimensions, got ", x.dim());
     check_parameters(x.dtype(), {&w, &b, &mean, &var});
