@@ -10,7 +10,7 @@ from typing import Any
 import flambeau as fb
 
 from ._library.autograd import Formula
-from ._library.custom_ops import CustomOpDef, custom_op, definition_of, device_names
+from ._library.custom_ops import CustomOpDef, custom_op, definition_of, device_names, split_name
 from ._library.fake import get_ctx
 from ._library.infer_schema import infer_schema
 from ._library.opcheck import opcheck
@@ -227,7 +227,7 @@ def _require(op: Any) -> CustomOverload:
     if isinstance(op, OpOverload):
         found: Any = op
     elif isinstance(op, str):
-        _split(op)
+        split_name(op)
         found = overload_named(op)
         if found is None:
             raise RuntimeError(f"operator {op} does not exist")
@@ -238,17 +238,6 @@ def _require(op: Any) -> CustomOverload:
             f"{found._name} is an operator of flambeau's own table: nothing can be registered for it"
         )
     return found
-
-
-def _split(qualname: str) -> tuple[str, str]:
-    parts = qualname.split("::")
-    if len(parts) != 2:
-        raise ValueError(
-            f'Expected `qualname` to be of the form "namespace::name", but got {qualname}. The qualname'
-            " passed to the"
-            " torch.library APIs must consist of a namespace and a name, e.g. aten::sin"
-        )
-    return parts[0], parts[1]
 
 
 def define(qualname: Any, schema: str, *args: Any, lib: Library | None = None, tags: Any = ()) -> Any:
@@ -267,7 +256,7 @@ def define(qualname: Any, schema: str, *args: Any, lib: Library | None = None, t
         raise ValueError(
             f"define(qualname, schema): expected qualname to be instance of str, got {type(qualname)}"
         )
-    namespace, name = _split(qualname)
+    namespace, name = split_name(qualname)
     if not re.fullmatch(r"\(.*\) -> .*", schema):
         raise ValueError(
             'define(qualname, schema, ...): expected schema to look like e.g. "(Tensor x) -> Tensor" but got'
@@ -304,7 +293,7 @@ def impl(qualname: Any, types: Any, func: Any = None, *, lib: Library | None = N
             )
 
     def register(fn: Callable) -> Callable:
-        namespace, name = _split(qualname)
+        namespace, name = split_name(qualname)
         library = lib or Library(namespace, "FRAGMENT")
         for key in keys:
             library.impl(name, fn, key)

@@ -12,10 +12,10 @@ from . import autograd
 from .infer_schema import infer_schema
 from .overload import CustomOverload
 
-__all__ = ["CustomOpDef", "custom_op", "device_names", "parse_name"]
+__all__ = ["CustomOpDef", "custom_op", "device_names", "parse_name", "split_name"]
 
 
-def parse_name(qualname: str) -> tuple[str, str]:
+def split_name(qualname: str) -> tuple[str, str]:
     """Namespace and name of ``namespace::name``; ValueError where it is something else."""
     parts = qualname.split("::")
     if len(parts) != 2:
@@ -24,13 +24,19 @@ def parse_name(qualname: str) -> tuple[str, str]:
             " passed to the"
             " torch.library APIs must consist of a namespace and a name, e.g. aten::sin"
         )
-    if "." in parts[1]:
+    return parts[0], parts[1]
+
+
+def parse_name(qualname: str) -> tuple[str, str]:
+    """The same for `custom_op`, whose names have no overloads."""
+    namespace, name = split_name(qualname)
+    if "." in name:
         raise ValueError(
             "The torch.library.custom_op APIs do not handle overloads, i.e. operator names with '.' in"
             " them. Please"
             f" name your operator something without a '.'. Got: {qualname}"
         )
-    return parts[0], parts[1]
+    return namespace, name
 
 
 def device_names(device_types: str | Sequence[str] | None) -> list[str]:

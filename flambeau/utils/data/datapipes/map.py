@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import flambeau as fb
-
 from ._decorator import functional_datapipe
+from ._shuffling import Shuffling
 from .datapipe import DataChunk, IterDataPipe, MapDataPipe
 
 __all__ = ["Batcher", "Concater", "Mapper", "SequenceWrapper", "Shuffler", "Zipper"]
@@ -70,16 +68,20 @@ class BatcherMapDataPipe(MapDataPipe):
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
 
+def _checked(datapipes: tuple) -> tuple:
+    if not datapipes:
+        raise ValueError("Expected at least one DataPipe, but got nothing")
+    if not all(isinstance(p, MapDataPipe) for p in datapipes):
+        raise TypeError("Expected all inputs to be `MapDataPipe`")
+    return datapipes
+
+
 @functional_datapipe("concat")
 class ConcaterMapDataPipe(MapDataPipe):
     """The samples of one pipe after those of another."""
 
     def __init__(self, *datapipes: MapDataPipe) -> None:
-        if not datapipes:
-            raise ValueError("Expected at least one DataPipe, but got nothing")
-        if not all(isinstance(p, MapDataPipe) for p in datapipes):
-            raise TypeError("Expected all inputs to be `MapDataPipe`")
-        self.datapipes = datapipes
+        self.datapipes = _checked(datapipes)
 
     def __getitem__(self, index: int) -> Any:
         offset = index
@@ -98,11 +100,7 @@ class ZipperMapDataPipe(MapDataPipe):
     """Tuples of the samples that several pipes have at an index."""
 
     def __init__(self, *datapipes: MapDataPipe) -> None:
-        if not datapipes:
-            raise ValueError("Expected at least one DataPipe, but got nothing")
-        if not all(isinstance(p, MapDataPipe) for p in datapipes):
-            raise TypeError("Expected all inputs to be `MapDataPipe`")
-        self.datapipes = datapipes
+        self.datapipes = _checked(datapipes)
 
     def __getitem__(self, index: int) -> tuple:
         made = []
@@ -119,24 +117,14 @@ class ZipperMapDataPipe(MapDataPipe):
         return min(map(len, self.datapipes))
 
 
-class ShufflerIterDataPipe(IterDataPipe):
+class ShufflerIterDataPipe(Shuffling, IterDataPipe):
     """The samples of a pipe in random order, anew in every pass."""
 
     def __init__(self, datapipe: MapDataPipe, *, indices: list | None = None) -> None:
         self.datapipe = datapipe
         self.indices = list(range(len(datapipe))) if indices is None else indices
-        self._enabled, self._seed, self._rng = True, None, random.Random()
+        self._start_shuffling()
         self._shuffled_indices = self.indices
-
-    def set_shuffle(self, shuffle: bool = True) -> ShufflerIterDataPipe:
-        """Turn the shuffling on or off."""
-        self._enabled = shuffle
-        return self
-
-    def set_seed(self, seed: int) -> ShufflerIterDataPipe:
-        """Seed the order of the next pass."""
-        self._seed = seed
-        return self
 
     def __iter__(self) -> Iterator:
         for index in reversed(self._shuffled_indices) if self._enabled else self.indices:
@@ -145,11 +133,7 @@ class ShufflerIterDataPipe(IterDataPipe):
     def reset(self) -> None:
         """Draw the order of a new pass."""
         if self._enabled:
-            seed = self._seed
-            if seed is None:
-                seed = int(fb.empty((), dtype=fb.int64).random_().item())
-            self._rng.seed(seed)
-            self._seed = None
+            self._reseed()
             self._shuffled_indices = self._rng.sample(self.indices, len(self.indices))
 
     def __len__(self) -> int:

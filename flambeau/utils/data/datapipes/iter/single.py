@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import flambeau as fb
-
 from ...dataloader import default_collate
 from ...sampler import SequentialSampler
 from .._decorator import functional_datapipe
+from .._shuffling import Shuffling
 from ..datapipe import IterDataPipe
 
 
@@ -153,7 +151,7 @@ class SamplerIterDataPipe(IterDataPipe):
 
 
 @functional_datapipe("shuffle")
-class ShufflerIterDataPipe(IterDataPipe):
+class ShufflerIterDataPipe(Shuffling, IterDataPipe):
     """Samples drawn at random from a buffer that the pipe fills; in order when shuffling is off."""
 
     def __init__(self, datapipe: IterDataPipe, *, buffer_size: int = 10000, unbatch_level: int = 0) -> None:
@@ -161,17 +159,7 @@ class ShufflerIterDataPipe(IterDataPipe):
             raise ValueError("buffer_size should be larger than 0")
         self.datapipe = datapipe if unbatch_level == 0 else datapipe.unbatch(unbatch_level=unbatch_level)
         self.buffer_size = buffer_size
-        self._enabled, self._seed, self._rng = True, None, random.Random()
-
-    def set_shuffle(self, shuffle: bool = True) -> ShufflerIterDataPipe:
-        """Turn the shuffling on or off."""
-        self._enabled = shuffle
-        return self
-
-    def set_seed(self, seed: int) -> ShufflerIterDataPipe:
-        """Seed the order of the next pass."""
-        self._seed = seed
-        return self
+        self._start_shuffling()
 
     def __iter__(self) -> Iterator:
         if not self._enabled:
@@ -191,11 +179,7 @@ class ShufflerIterDataPipe(IterDataPipe):
     def reset(self) -> None:
         """Seed the order of a new pass."""
         if self._enabled:
-            seed = self._seed
-            if seed is None:
-                seed = int(fb.empty((), dtype=fb.int64).random_().item())
-            self._rng.seed(seed)
-            self._seed = None
+            self._reseed()
 
     def __len__(self) -> int:
         return len(self.datapipe)
