@@ -6,8 +6,6 @@ import io
 import os
 from typing import Any
 
-import flambeau as fb
-
 from ._module import PythonScriptModule, ScriptFunction, ScriptModule
 
 
@@ -26,10 +24,6 @@ def save_module(module: ScriptModule, f: Any, extra: dict | None) -> None:
     as_torchscript(module, module._programs).save(f, extra)
 
 
-class PlaceholderModule(fb.nn.Module):
-    """What holds a function in a file."""
-
-
 def save_function(function: ScriptFunction, f: Any, extra: dict | None) -> None:
     """Write a function: the forward of a module without parameters."""
     if function._program is None:
@@ -37,7 +31,7 @@ def save_function(function: ScriptFunction, f: Any, extra: dict | None) -> None:
 
         written_function(function._original).save(f, extra)
         return
-    from ._emit import as_torchscript
+    from ._emit import PlaceholderModule, as_torchscript
 
     as_torchscript(PlaceholderModule(), {"forward": function._program}).save(f, extra)
 

@@ -12,8 +12,6 @@ from typing import Any
 
 import flambeau as fb
 
-from ._layers import RECURRENT
-
 Block = Callable[[Any], tuple[str, str, str]]  # of a module: arguments, type of the result, statements
 
 
@@ -29,16 +27,20 @@ def _recurrent(module: Any) -> tuple[str, str, str]:
         "device=ops.prim.device(input))"
     )
     state = "Tuple[Tensor, Tensor]" if kind == "LSTM" else "Tensor"
-    call = RECURRENT[kind](module)
+    weights = ", ".join(f"self.{n}" for n in module._flat_weights_names)
+    numbers = (
+        f"[{weights}], {module.bias}, {module.num_layers}, {module.dropout}, self.training, "
+        f"{module.bidirectional}, {module.batch_first}"
+    )
     if kind == "LSTM":
         made, known = (
             f"h, c = {zeros}, {zeros}",
             f"given = unchecked_cast({state}, hx)\n  h, c = given[0], given[1]",
         )
-        run = f"y, a, b = {call.format(hx='h, c')}\nreturn (y, (a, b))"
+        run = f"y, a, b = torch.lstm(input, [h, c], {numbers})\nreturn (y, (a, b))"
     else:
         made, known = f"h = {zeros}", "h = unchecked_cast(Tensor, hx)"
-        run = f"y, a = {call.format(hx='h')}\nreturn (y, a)"
+        run = f"y, a = torch.gru(input, h, {numbers})\nreturn (y, a)"
     statements = f"""
 if torch.ne(torch.dim(input), 3):
   ops.prim.RaiseException("{kind}: a batch of sequences is expected", "builtins.RuntimeError")

@@ -145,7 +145,7 @@ PLAIN: dict[str, Callable] = {
     "slice": _slice_list, "index": lambda values, x: values.index(x), "select": op.getitem, "sort": _sort,
     "split": str.split, "copy": lambda x: x.copy(), "count": lambda x, v: x.count(v),
     "values": lambda d: list(d.values()),
-    "len": len, "lower": str.lower, "hash": hash, "list": list, "dict": _dict, "clear": lambda x: x.clear(),
+    "hash": hash, "list": list, "dict": _dict, "clear": lambda x: x.clear(),
     "unbind": list,
 }  # fmt: skip
 
@@ -172,14 +172,14 @@ ALWAYS: dict[str, Callable] = {
     "_get_tracing_state": lambda: False,
     "tuple": tuple, "has_torch_function": lambda values: False, "wait": lambda future: future.wait(),
     "set_grad_enabled": lambda on: fb._C._set_grad_enabled(on),
-    "floordiv": op.floordiv,
 }  # fmt: skip
 ALWAYS.update(
     {
         name: getattr(str, name)
-        for name in """upper lstrip rstrip strip splitlines join startswith endswith replace title capitalize
-        isdigit isalpha isupper islower isspace isalnum isdecimal isidentifier isnumeric isprintable istitle
-        center ljust rjust zfill partition rpartition expandtabs swapcase rsplit rindex""".split()
+        for name in """upper lower lstrip rstrip strip splitlines join startswith endswith replace
+        title capitalize isdigit isalpha isupper islower isspace isalnum isdecimal
+        isidentifier isnumeric isprintable istitle center ljust rjust zfill partition
+        rpartition expandtabs swapcase rsplit rindex""".split()
     }
 )
 
@@ -292,8 +292,7 @@ SPECIAL: dict[str, Callable] = {
     "unbind": lambda x, dim=0: list(x.unbind(dim)),
 }  # fmt: skip
 _LISTS = {"split", "split_with_sizes", "chunk", "tensor_split", "meshgrid", "broadcast_tensors", "hsplit",
-"vsplit",
-          "unsafe_chunk", "unsafe_split", "nonzero_numpy", "where_list", "align_tensors"}  # fmt: skip
+          "vsplit", "unsafe_chunk", "unsafe_split"}  # fmt: skip
 
 
 _MODES = {"upsample_nearest": "nearest", "_upsample_nearest_exact": "nearest-exact",
@@ -406,7 +405,7 @@ def aten(name: str, version: int = 10) -> Callable:
     """What ``torch.NAME(...)`` calls in a program of that version of the operators."""
     if name in OLDER and version < OLDER[name][0]:
         return OLDER[name][1](name)
-    if name in ALWAYS and name not in SPECIAL and name != "floordiv":
+    if name in ALWAYS:
         return ALWAYS[name]
     plain = PLAIN.get(name)
     on_tensors = tensor_operator("floor_divide" if name == "floordiv" else name)

@@ -267,6 +267,15 @@ def class_text(name: str, module: fb.nn.Module, kinds: dict[str, str], methods: 
     return "\n".join([*lines, *methods]).rstrip("\n") + "\n"
 
 
+def class_path(index: int, name: str) -> str:
+    """The path of a class: each module has one of its own, so each but the first is in a place of its own."""
+    return f"__torch__.{name}" if not index else f"__torch__.___torch_mangle_{index - 1}.{name}"
+
+
+class PlaceholderModule(fb.nn.Module):
+    """What holds a function in a file."""
+
+
 def as_torchscript(module: fb.nn.Module, programs: dict[str, TracedProgram]) -> LoadedModule:
     """The module with its traced programs as a module of TorchScript; its tensors are shared."""
     constants: list[fb.Tensor] = []
@@ -285,10 +294,8 @@ def as_torchscript(module: fb.nn.Module, programs: dict[str, TracedProgram]) -> 
         kinds = {n: declare(c, lambda _: []) for n, c in part._modules.items() if c is not None}
         short = str(getattr(part, "original_name", type(part).__name__))
         short = short if short.isidentifier() else "Module"
-        count = len(paths)
-        place = "__torch__" if not count else f"__torch__.___torch_mangle_{count - 1}"
-        path = paths[id(part)] = f"{place}.{short}"
-        texts.setdefault(place, []).append(class_text(short, part, kinds, methods(path)))
+        path = paths[id(part)] = class_path(len(paths), short)
+        texts.setdefault(path.rpartition(".")[0], []).append(class_text(short, part, kinds, methods(path)))
         return path
 
     declare(module, lambda path: [_Text(p, numbers).method(name, path) for name, p in programs.items()])

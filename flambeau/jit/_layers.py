@@ -24,10 +24,10 @@ def text(value: Any) -> str:
     return repr(value)
 
 
-def _inplace(name: str, *attributes: str, plain: str | None = None) -> Layer:
+def _inplace(name: str, *attributes: str) -> Layer:
     def layer(m: Any) -> str:
         rest = "".join(f", {text(getattr(m, a))}" for a in attributes)
-        return f"torch.{name}{'_' if m.inplace else ''}(input{rest})" if plain is None or m.inplace else plain
+        return f"torch.{name}{'_' if m.inplace else ''}(input{rest})"
 
     return layer
 
@@ -136,18 +136,6 @@ def _embedding(m: Any) -> str:
     return f"torch.embedding(self.weight, input, {padding}, {m.scale_grad_by_freq}, {m.sparse})"
 
 
-def _recurrent(name: str) -> Layer:
-    """With ``{hx}`` where the state comes: one tensor, or two for an LSTM."""
-
-    def layer(m: Any) -> str:
-        weights = ", ".join(f"self.{n}" for n in m._flat_weights_names)
-        numbers = f"{m.bias}, {m.num_layers}, {m.dropout}, self.training, {m.bidirectional}, {m.batch_first}"
-        state = "[{hx}]" if name == "lstm" else "{hx}"
-        return f"torch.{name}(input, {state}, [{weights}], {numbers})"
-
-    return layer
-
-
 LAYERS: dict[str, Layer] = {
     "Linear": lambda m: "torch.linear(input, self.weight, self.bias)",
     "NonDynamicallyQuantizableLinear": lambda m: "torch.linear(input, self.weight, self.bias)",
@@ -192,7 +180,6 @@ LAYERS: dict[str, Layer] = {
         ("Zero", "constant"), ("Constant", "constant"), ("Reflection", "reflect"),
         ("Replication", "replicate"), ("Circular", "circular"))},
 }  # fmt: skip
-RECURRENT: dict[str, Layer] = {"LSTM": _recurrent("lstm"), "GRU": _recurrent("gru")}
 
 
 # ---------------------------------------------------------------- nn.functional

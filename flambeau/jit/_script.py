@@ -23,7 +23,7 @@ import flambeau as fb
 
 from . import _types
 from ._blocks import BLOCKS, forward_text
-from ._emit import assemble, attribute, class_text
+from ._emit import PlaceholderModule, assemble, attribute, class_path, class_text
 from ._layers import FUNCTIONS, LAYERS, text
 from ._source import dotted
 from ._torchscript import LoadedModule
@@ -69,10 +69,7 @@ class _Script:
         """The path of a module's class; each module has one of its own."""
         if id(module) in self.paths:
             return self.paths[id(module)]
-        count = len(self.paths)
-        short = type(module).__name__
-        place = "__torch__" if not count else f"__torch__.___torch_mangle_{count - 1}"
-        path = self.paths[id(module)] = f"{place}.{short}"
+        path = self.paths[id(module)] = class_path(len(self.paths), type(module).__name__)
         self.kept.append(module)
         self.methods[id(module)] = {}
         for child in module._modules.values():
@@ -167,8 +164,10 @@ class _Script:
             )
         return self.functions[kind]
 
-    def text_of(self, function: Callable, name: str, owner: fb.nn.Module | None) -> str:
-        """The text of a function or method, indented as a method."""
+    def text_of(
+        self, function: Callable, name: str, owner: fb.nn.Module | None, holder: str | None = None
+    ) -> str:
+        """The text of a function or method, indented as a method; of ``holder``, a function becomes one."""
         function = inspect.unwrap(function)
         try:
             tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
@@ -192,7 +191,7 @@ class _Script:
             + spec.kw_defaults
         )
         hints = _hints(function)
-        parts, first = [], 0
+        parts, first = [] if holder is None else [f"self: {holder}"], 0
         locals_ = {a.arg for a in every}
         if owner is not None:
             parts.append(f"{every[0].arg}: {self.paths[id(owner)]}")
@@ -751,24 +750,12 @@ def written(module: fb.nn.Module) -> LoadedModule:
     return assemble(module, script.texts, script.paths, [], attributes)
 
 
-class _Holder(fb.nn.Module):
-    """What holds a function in a file."""
-
-
 def written_function(function: Callable) -> LoadedModule:
     """A function as the forward of a module without parameters."""
-    holder = _Holder()
+    holder = PlaceholderModule()
     script = _Script()
-    script.module(holder)
-    path = script.function(function)
-    source = script.texts.pop("__torch__.functions")
-    place, _, short = script.paths[id(holder)].rpartition(".")
-    body = (
-        textwrap.indent(source[0], "  ")
-        .replace(f"def {_last(path)}(", f"def forward(self: {place}.{short}, ", 1)
-        .replace(", )", ")", 1)
-    )
-    if len(source) > 1:
-        script.texts["__torch__.functions"] = source[1:]
-    script.texts.setdefault(place, []).append(class_text(short, holder, {}, [body]))
+    path = script.module(holder)
+    forward = script.text_of(function, "forward", None, path)
+    place, _, short = path.rpartition(".")
+    script.texts.setdefault(place, []).append(class_text(short, holder, {}, [forward]))
     return assemble(holder, script.texts, script.paths, [], {})

@@ -231,3 +231,13 @@ def test_what_has_no_words():
     assert saved(Switched(False))(torch.ones(1)).item() == 2
     x = torch.randn(2, 4)
     torch.testing.assert_close(saved(Derived(4))(x), Derived(4)(x))
+
+
+def twice(x):
+    return helper(x, k=2)
+
+
+def test_a_function_that_calls_another():
+    buffer = io.BytesIO()
+    torch.jit.script(twice).save(buffer)
+    assert torch.jit.load(buffer)(torch.ones(2)).tolist() == [2, 2]
