@@ -25,7 +25,7 @@ _HOMES = {
         ByteTensor BoolTensor set_default_tensor_type
     """,
     "_private": """
-        _assert_async _int_mm _nested_view_from_jagged _shape_as_tensor
+        _assert_async _int_mm _is_all_true _is_any_true _nested_view_from_jagged _shape_as_tensor
         _cast_Byte _cast_Char _cast_Short _cast_Int _cast_Long _cast_Half _cast_Float _cast_Double
     """,
     "_constants": """

@@ -8,7 +8,14 @@ import flambeau as fb
 
 from .ops.registry import _type_name
 
-__all__ = ["_assert_async", "_int_mm", "_nested_view_from_jagged", "_shape_as_tensor"]
+__all__ = [
+    "_assert_async",
+    "_int_mm",
+    "_is_all_true",
+    "_is_any_true",
+    "_nested_view_from_jagged",
+    "_shape_as_tensor",
+]
 
 
 def _shape_as_tensor(self: Any) -> Any:
@@ -20,6 +27,23 @@ def _assert_async(self: Any, assert_msg: str | None = None) -> None:
     """Raise unless the one element is not zero."""
     if not self.is_nonzero():
         raise RuntimeError(assert_msg or "Expected Tensor with single nonzero value, but got zero")
+
+
+def _truth(name: str, reduced: Any) -> Any:
+    def truth(self: Any) -> Any:
+        if fb.overrides.has_torch_function_unary(self):
+            return fb.overrides.handle_torch_function(truth, (self,), self)
+        if self.dtype != fb.bool:
+            raise RuntimeError(f"{name}: expected a boolean tensor, got {_type_name(self.dtype)}")
+        return reduced(self)
+
+    truth.__name__ = truth.__qualname__ = name
+    truth.__doc__ = "One truth of all elements, and of all samples under `vmap`."
+    return truth
+
+
+_is_all_true = _truth("_is_all_true", fb.Tensor.all)
+_is_any_true = _truth("_is_any_true", fb.Tensor.any)
 
 
 def _int_mm(self: Any, mat2: Any, *, out: Any = None) -> Any:

@@ -3,6 +3,7 @@
 #include "autograd/back.h"
 #include "cpu/iter.h"
 #include "cpu/random_fill.h"
+#include "ops/formula.h"
 
 namespace fb {
 namespace {
@@ -109,7 +110,12 @@ Tensor rrelu_(const Tensor& self, Scalar lower, Scalar upper, bool training, Gen
     return op<"nn::rrelu_with_noise_">(self, empty_like(self), lower, upper, training, g);
 }
 bool random_slopes(Back& b) { return b.flag(4) && b.scalar(3).real() - b.scalar(2).real() > 1e-6; }
-double mean_slope(Back& b) { return (b.scalar(2).real() + b.scalar(3).real()) / 2; }
+// of what has one slope, from its input or its result (they have the same sign), so that it can be differentiated again
+Tensor leaky_gradient(Back& b, const Tensor& x) {
+    using namespace formula;
+    const double slope = (b.scalar(2).real() + b.scalar(3).real()) / 2;
+    return where(x > Value(0), b.g, b.g * slope);
+}
 
 const Family dropouts([](Registry& r) {
     r.add("dropout(Tensor input, float p, bool train) -> Tensor", "f").kernel<dropout<false, false>>();
@@ -139,17 +145,12 @@ const Family dropouts([](Registry& r) {
     r.add(str("rrelu_(Tensor(a!) self, ", kBounds, ") -> Tensor(a!)").c_str(), "f").kernel<rrelu_>();
     r.add(str("nn::rrelu_with_noise(Tensor self, Tensor(b!) noise, ", kBounds, ") -> Tensor").c_str(), "f")
         .kernel<rrelu_with_noise>()
-        .grad("self", "self, noise", [](Back& b) {
-            return random_slopes(b) ? op<"mul">(b.g, b.arg(1))
-                                    : op<"nn::leaky_relu_backward">(b.g, b.arg(0), mean_slope(b), false);
-        });
+        .grad("self", "self, noise",
+              [](Back& b) { return random_slopes(b) ? op<"mul">(b.g, b.arg(1)) : leaky_gradient(b, b.arg(0)); });
     r.add(str("nn::rrelu_with_noise_(Tensor(a!) self, Tensor(b!) noise, ", kBounds, ") -> Tensor(a!)").c_str(), "")
         .kernel<rrelu_with_noise_>()
         .grad("self", "result, noise",
-              [](Back& b) {
-                  return random_slopes(b) ? op<"mul">(b.g, b.arg(1))
-                                          : op<"nn::leaky_relu_backward">(b.g, b.result(), mean_slope(b), true);
-              })
+              [](Back& b) { return random_slopes(b) ? op<"mul">(b.g, b.arg(1)) : leaky_gradient(b, b.result()); })
         .node("RreluWithNoiseBackward1");
 });
 

@@ -42,7 +42,9 @@ class ContinuousBernoulli(ProbsOrLogits, ExponentialFamily):
     ) -> None:
         self._keep(*(None if p is None else broadcast_all(p)[0] for p in (probs, logits)))
         if probs is not None:
-            if validate_args is not None and not self.arg_constraints["probs"].check(self.probs).all():
+            if validate_args is not None and not fb._is_all_true(
+                self.arg_constraints["probs"].check(self.probs)
+            ):
                 raise ValueError("The parameter probs has invalid values")
             self.probs = self._param = clamp_probs(self.probs)
         self._lims = lims

@@ -69,7 +69,7 @@ class Distribution:
             if name not in self.__dict__ and isinstance(getattr(type(self), name), lazy_property):
                 continue  # made from a parameter that is checked itself
             value = getattr(self, name)
-            if not constraint.check(value).all():
+            if not fb._is_all_true(constraint.check(value)):
                 raise ValueError(
                     f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of "
                     f"distribution {self!r} to satisfy the constraint {constraint!r}, but found "
@@ -227,7 +227,7 @@ class Distribution:
             )
             return
         assert support is not None
-        if not support.check(value).all():
+        if not fb._is_all_true(support.check(value)):
             raise ValueError(
                 f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to be "
                 f"within the support ({support!r}) of the distribution {self!r}, but found invalid values:\n"

@@ -34,7 +34,7 @@ class Geometric(ProbsOrLogits):
         if self._validate_args and probs is not None:
             value = self.probs
             valid = value > 0
-            if not valid.all():
+            if not fb._is_all_true(valid):
                 raise ValueError(
                     f"Expected parameter probs ({type(value).__name__} of shape {tuple(value.shape)}) of "
                     f"distribution {self!r} to be positive but found invalid values:\n{value.data[~valid]}"

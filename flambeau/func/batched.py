@@ -87,6 +87,11 @@ class BatchedTensor(fb.Tensor):
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         return self._transform_repr(self)
 
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
 
 def _undecided(text: str) -> RuntimeError:
     """The error of a question that has an answer for each sample only; an operator written in Python that

@@ -10,10 +10,11 @@ from flambeau import _C
 
 from .._rules import noting
 from ..ops.pointwise import ELEMENTWISE, ELEMENTWISE_IN_PLACE
+from ..overrides import TorchFunctionMode
 from ..utils._pytree import tree_flatten, tree_unflatten
 from .batched import active, aligned, is_batched, levels_of, logical_dim, looped, make, physical, sizes, union
 
-__all__ = ["call", "RANDOM"]
+__all__ = ["call", "Randomness"]
 
 _RULES: dict[str, Callable] = {}
 _rule = noting(_RULES)
@@ -36,7 +37,8 @@ def call(func: Callable, args: tuple, kwargs: dict) -> Any:
         body = getattr(func, "body", None)
         if body is not None and "out" not in kwargs:
             try:
-                return body(*args, **kwargs)
+                with Randomness():  # which does not see what is called from inside an operator
+                    return body(*args, **kwargs)
             except RuntimeError as error:
                 if not getattr(error, "by_sample", False):
                     raise
@@ -483,6 +485,9 @@ def _as_strided(func: Callable, args: tuple, kwargs: dict) -> Any:
 def _cat(func: Callable, args: tuple, kwargs: dict) -> Any:
     tensors = list(args[0])
     dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
+    if any(logical_dim(t) != 1 for t in tensors):
+        # samples without elements and of one dimension join whatever the dimensions of the others are
+        tensors = [t for t in tensors if logical_dim(t) != 1 or t.numel()]
     levels = union(tensors)
     return make(fb.cat([aligned(t, levels, full=True) for t in tensors], _shifted(dim, len(levels))), levels)
 
@@ -722,14 +727,38 @@ RANDOM = set(
     alpha_dropout feature_dropout
     native_dropout rrelu normal_ uniform_ bernoulli_ random_ exponential_ geometric_ cauchy_ log_normal_
     dropout_ dropout1d dropout2d dropout3d
-    feature_alpha_dropout
+    feature_alpha_dropout binomial _standard_gamma _sample_dirichlet
     """.split()
 )
+
+
+class Randomness(TorchFunctionMode):
+    """Sees the random operators that no tensor argument would show."""
+
+    def __torch_function__(
+        self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        if getattr(func, "__name__", "") in RANDOM and active():
+            return random(func, args, kwargs or {})
+        return func(*args, **(kwargs or {}))
+
+
+def _draws_nothing(name: str, args: tuple, kwargs: dict) -> bool:
+    """Whether a dropout leaves its input alone, or nothing of it."""
+    if "dropout" not in name:
+        return False
+    p = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
+    train = args[2] if len(args) > 2 else kwargs.get("train", kwargs.get("training", True))
+    return train is False or (p in (0, 1) and not name.startswith("native"))
 
 
 def random(func: Callable, args: tuple, kwargs: dict) -> Any:
     """A random operator under the innermost `vmap`."""
     level = active()[-1]
+    name = getattr(func, "__name__", "")
+    if _draws_nothing(name, args, kwargs):
+        with _C.DisableTorchFunctionSubclass():
+            return looped(func, args, kwargs)
     if level.randomness == "error":
         raise RuntimeError(
             "vmap: called random operation while in randomness error mode. Please either use the 'same' or"
@@ -739,7 +768,7 @@ def random(func: Callable, args: tuple, kwargs: dict) -> Any:
     if level.randomness == "same":
         if not batched:
             return func(*args, **kwargs)
-        if getattr(func, "__name__", "") in ("bernoulli", "multinomial", "normal"):
+        if name in ("bernoulli", "multinomial", "normal", "binomial"):
             raise RuntimeError(
                 "Vmap does not currently support same randomness with a batched tensor input. Please file an"
                 " issue with functorch"
@@ -752,9 +781,9 @@ def random(func: Callable, args: tuple, kwargs: dict) -> Any:
             return func(*a, **k)
 
         with _C.DisableTorchFunctionSubclass():
-            repeat.__name__ = getattr(func, "__name__", "")
+            repeat.__name__ = name
             return looped(repeat, args, kwargs)
-    if not batched and getattr(func, "__name__", "").endswith("_"):
+    if not batched and name.endswith("_"):
         raise RuntimeError(
             "vmap: Cannot ask for different inplace randomness on an unbatched tensor. This will appear like"
             " same randomness. If this is necessary for your usage, please file an issue with functorch."
@@ -763,3 +792,32 @@ def random(func: Callable, args: tuple, kwargs: dict) -> Any:
         if batched:
             return looped(func, args, kwargs)
         return make(fb.stack([func(*args, **kwargs) for _ in range(level.size)]), (level.number,))
+
+
+# ---------------------------------------------------------------- sizes and truths of all samples
+@_rule("resize_")
+def _resize_(func: Callable, args: tuple, kwargs: dict) -> Any:
+    t = args[0]
+    size = list(args[1]) if len(args) == 2 and not isinstance(args[1], int) else list(args[1:])
+    batch = physical(t).shape[: len(levels_of(t))]
+    rows = physical(t).detach().reshape(*batch, -1).clone()
+    func(t, [*batch, *size], **kwargs)
+    keep = min(rows.shape[-1], physical(t).detach().reshape(*batch, -1).shape[-1])
+    physical(t).detach().view(*batch, -1)[..., :keep].copy_(rows[..., :keep])
+    return t
+
+
+@_rule("resize_as_")
+def _resize_as_(func: Callable, args: tuple, kwargs: dict) -> Any:
+    shape = _shape(func, args[1:], {}) if is_batched(args[1]) else args[1].shape
+    return _resize_(fb.Tensor.resize_, (args[0], shape), kwargs)
+
+
+@_rule("_is_all_true")
+def _is_all_true(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return physical(args[0]).all()
+
+
+@_rule("_is_any_true")
+def _is_any_true(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return physical(args[0]).any()

@@ -8,23 +8,11 @@ from typing import Any
 
 import flambeau as fb
 
-from ..overrides import TorchFunctionMode
 from ..utils._pytree import _broadcast_to_and_flatten, tree_flatten, tree_structure, tree_unflatten
 from . import batched, refused  # noqa: F401 (adds rules)
-from .rules import RANDOM, random
+from .rules import Randomness
 
 __all__ = ["vmap"]
-
-
-class _Randomness(TorchFunctionMode):
-    """Sees the random operators that no tensor argument would show."""
-
-    def __torch_function__(
-        self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
-    ) -> Any:
-        if getattr(func, "__name__", "") in RANDOM and batched.active():
-            return random(func, args, kwargs or {})
-        return func(*args, **(kwargs or {}))
 
 
 def _name(func: Callable) -> str:
@@ -190,7 +178,7 @@ def _mapped(
     inputs = [_entered(x, d, level.number) for x, d in zip(leaves, dims)]
     batched.active().append(level)
     try:
-        with _Randomness():
+        with Randomness():
             output = func(*tree_unflatten(inputs, spec), **kwargs)
         flat, out_spec = tree_flatten(output)
         places = _broadcast_to_and_flatten(out_dims, out_spec)

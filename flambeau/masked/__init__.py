@@ -177,13 +177,11 @@ def median(input: Any, dim: int = -1, *, keepdim: bool = False, dtype: Any = Non
         return _filled(t, mask, math.nan).nanmedian(dim, keepdim).values.to(input.dtype)
     result = _filled(t, mask, math.nan)
     values, _ = result.nanmedian(dim, keepdim)
-    if bool(t.isnan().any()):
-        # NaN that is not masked does count
-        spoiled = _over(
-            _filled(t.isnan(), mask, False), _dims(input, dim), keepdim, lambda t, d, k: t.any(d[0], k)
-        )
-        values = values.masked_fill(spoiled, math.nan)
-    return values
+    # NaN that is not masked does count
+    spoiled = _over(
+        _filled(t.isnan(), mask, False), _dims(input, dim), keepdim, lambda t, d, k: t.any(d[0], k)
+    )
+    return values.masked_fill(spoiled, math.nan)
 
 
 def logsumexp(

@@ -18,7 +18,7 @@ def _number(x: Any, name: str, which: str) -> Any:
             f"{name} only supports 0-dimensional start and end tensors, but got {which} with {x.dim()}"
             " dimension(s)."
         )
-    return x.item()
+    return x if fb.overrides.has_torch_function_unary(x) else x.item()
 
 
 def _finish(result: fb.Tensor, out: fb.Tensor | None, requires_grad: bool) -> fb.Tensor:
@@ -45,7 +45,7 @@ def logspace(
     else:
         work = fb.float64
         if not dtype.is_floating_point:
-            start, end = int(start), int(end)
+            start, end = (x.trunc() if isinstance(x, fb.Tensor) else int(x) for x in (start, end))
     exponents = fb.linspace(start, end, steps, dtype=work, device=device)
     return _finish(fb.pow(base, exponents).to(dtype), out, requires_grad)
 

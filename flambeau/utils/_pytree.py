@@ -115,7 +115,7 @@ def is_structseq_class(cls: Any) -> bool:
     """Whether a class is a struct sequence, such as the results of `max` with a dimension."""
     return (
         isinstance(cls, type)
-        and cls.__bases__ == (tuple,)
+        and issubclass(cls, tuple)
         and all(
             isinstance(getattr(cls, n, None), int)
             for n in ("n_fields", "n_sequence_fields", "n_unnamed_fields")

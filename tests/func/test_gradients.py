@@ -97,3 +97,9 @@ def test_ensembles():
 def test_errors(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_forward_derivative_of_rrelu_without_training():
+    x = fb.tensor([-1.0, 2.0], dtype=fb.float64)
+    _, product = fb.func.jvp(lambda t: fb.nn.functional.rrelu(t, training=False), (x,), (fb.ones_like(x),))
+    assert product.tolist() == pytest.approx([11 / 48, 1.0])
