@@ -91,7 +91,7 @@ def find(name: str) -> Any:
 
         if (operator := registry.find(name)) is not None:
             return operator
-        if (module := _module(name)) is not None:
+        if name.isidentifier() and (module := _module(name)) is not None:
             return module
         package = sys.modules["flambeau"]
         if (function := getattr(package._VF, name, None)) is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 import flambeau as fb
@@ -63,26 +63,31 @@ def tensor_of(proto: Any) -> fb.Tensor:
 class Graph:
     """The nodes of a graph, ready to run."""
 
-    def __init__(self, proto: Any, opset: int, missing: set[str]) -> None:
+    def __init__(self, proto: Any, opset: int, missing: set[str], outer: Iterable[str] = ()) -> None:
+        _check_names(proto)
         self.inputs = [i.name for i in proto.input]
         self.outputs = [o.name for o in proto.output]
         self.constants = {t.name: tensor_of(t) for t in proto.initializer}
         self.steps: list[tuple[Callable, list[str], list[str], dict[str, Any], bool, str]] = []
+        known = {*outer, *self.inputs, *self.constants, ""}
         for node in proto.node:
             kind = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
+            label = f"{kind} '{node.name}'" if node.name else kind
+            _check_made(f"the ONNX operator {label} reads", node.input, known)
+            known.update(node.output)
             reader = READERS.get(kind)
             if reader is None:
                 missing.add(kind)
                 continue
-            attributes = {a.name: _attribute(a, opset, missing) for a in node.attribute}
+            attributes = {a.name: _attribute(a, opset, missing, known) for a in node.attribute}
             extra = inspect.signature(reader).parameters
             if "opset" in extra:
                 attributes["opset"] = opset
             if "count" in extra:
                 attributes["count"] = len(node.output)
             graphs = any(isinstance(v, Graph) for v in attributes.values())
-            label = f"{kind} '{node.name}'" if node.name else kind
             self.steps.append((reader, list(node.input), list(node.output), attributes, graphs, label))
+        _check_made("the graph's output is", self.outputs, known)
         self._ends = self._last_uses(proto)
 
     def _last_uses(self, proto: Any) -> list[list[str]]:
@@ -121,11 +126,28 @@ class Graph:
         return self.run({**outer, **self.constants, **dict(zip(self.inputs, given))})
 
 
-def _attribute(a: Any, opset: int, missing: set[str]) -> Any:
+def _check_names(proto: Any) -> None:
+    """Protobuf hands text that is no UTF-8 out as bytes."""
+    for part in (*proto.input, *proto.output, *proto.initializer, *proto.node):
+        texts = [part.name]
+        if hasattr(part, "op_type"):
+            texts += [part.op_type, part.domain, *part.input, *part.output, *(a.name for a in part.attribute)]
+        for text in texts:
+            if not isinstance(text, str):
+                raise OnnxExporterError(f"The ONNX model is damaged: the name {text!r} is no UTF-8")
+
+
+def _check_made(what: str, names: Iterable[str], known: Container[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise OnnxExporterError(f"The ONNX model is damaged: {what} {name!r}, which nothing before makes")
+
+
+def _attribute(a: Any, opset: int, missing: set[str], known: Iterable[str]) -> Any:
     if a.type == _GRAPH:
-        return Graph(a.g, opset, missing)
+        return Graph(a.g, opset, missing, known)
     if a.type == _GRAPHS:
-        return [Graph(g, opset, missing) for g in a.graphs]
+        return [Graph(g, opset, missing, known) for g in a.graphs]
     if a.type == _TENSOR:
         return tensor_of(a.t)
     value = need_onnx().helper.get_attribute_value(a)

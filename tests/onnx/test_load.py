@@ -115,3 +115,23 @@ def test_other_files_are_refused(onnx, tmp_path):
         torch.onnx.load(tmp_path / "x.onnx")
     with pytest.raises(FileNotFoundError):
         torch.onnx.load(tmp_path / "y.onnx")
+
+
+def test_names_that_lead_nowhere(onnx, tmp_path):
+    helper = onnx.helper
+    infos = [helper.make_tensor_value_info(n, 1, [2]) for n in "xy"]
+
+    def load(inputs, output):
+        nodes = [helper.make_node("Add", inputs, [output], name="first")]
+        model = helper.make_model(helper.make_graph(nodes, "g", infos[:1], infos[1:]))
+        content = model.SerializeToString().replace(b"first", b"\xff\xfe\xfd\xfc\xfb", "bytes" in inputs)
+        (tmp_path / "x.onnx").write_bytes(content)
+        return torch.onnx.load(tmp_path / "x.onnx")
+
+    assert load(["x", "x"], "y")(torch.ones(2)).tolist() == [2.0, 2.0]
+    with pytest.raises(torch.onnx.OnnxExporterError, match="Add 'first' reads 'gone', which nothing before makes"):
+        load(["x", "gone"], "y")
+    with pytest.raises(torch.onnx.OnnxExporterError, match="output is 'y', which nothing before makes"):
+        load(["x", "x"], "z")
+    with pytest.raises(torch.onnx.OnnxExporterError, match=r"the name b'\\xff\\xfe.* is no UTF-8"):
+        load(["x", "bytes"], "y")

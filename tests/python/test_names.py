@@ -133,3 +133,8 @@ def test_storages_of_quantized_tensors_are_refused():
         assert not isinstance(torch.ones(1).storage(), kind)
         with pytest.raises(NotImplementedError, match=f"torch.{name}: flambeau has no quantized tensors"):
             kind(2)
+
+
+def test_names_that_no_module_has():
+    for name in ("tensor.x", "nn.functional", "nosuch.thing", "\0", "", " ", "é.x"):
+        assert not hasattr(torch, name), name

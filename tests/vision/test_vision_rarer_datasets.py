@@ -271,7 +271,7 @@ def test_flow_files(tmp_path):
     values = RNG.random((3, 4, 3), np.float32)
     path.write_bytes(pfm(values))
     assert np.array_equal(read_pfm(path), values.transpose(2, 0, 1)[:2])
-    for wrong in (b"", b"PF\n3 x\n", b"PF\n3 4\n-1\nabc", b"Pf\n-1 -4\n1\n\0\0\0\0"):
+    for wrong in (b"", b"PF\n3 x\n", b"PF\n3 4\n-1\nabc", b"Pf\n-1 -4\n1\n\0\0\0\0", b"PF\n3\n1\n"):
         path.write_bytes(wrong)
         with pytest.raises(ValueError, match=r"Invalid PFM file|damaged"):
             read_pfm(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 
@@ -31,16 +32,23 @@ def read_pfm(path: str | os.PathLike, slice_channels: int = 2) -> np.ndarray:
         if kind not in (b"PF", b"Pf"):
             raise ValueError("Invalid PFM file" + f"\n{os.fspath(path)}")
         try:
-            width, height = (int(word) for word in file.readline(64).split())
-            scale = float(file.readline(64))
+            (width, height), scale = map(int, file.readline(64).split()), float(file.readline(64))
         except ValueError as error:
-            raise _damaged(path, str(error)) from error
+            raise _damaged(path, "width, height and scale do not stand at its beginning") from error
         channels = 3 if kind == b"PF" else 1
         data = np.frombuffer(file.read(), np.uint8)
     if width < 0 or height < 0 or data.size != 4 * width * height * channels:
         raise _damaged(path, f"{width} × {height} × {channels} numbers do not take {data.size} bytes")
     rows = data.view("<f4" if scale < 0 else ">f4").reshape(height, width, channels)
     return rows[::-1].transpose(2, 0, 1)[:slice_channels].astype(np.float32)
+
+
+def _opened(path: str | os.PathLike) -> Any:
+    Image = pil()
+    try:
+        return Image.open(path)
+    except Image.DecompressionBombError as error:
+        raise _damaged(path, str(error)) from error
 
 
 def read_png16(path: str | os.PathLike) -> np.ndarray:
@@ -50,7 +58,7 @@ def read_png16(path: str | os.PathLike) -> np.ndarray:
     """
     values = np.zeros((), np.uint16)
     for order, shift in (("RGB;16B", 8), ("RGB;16L", 0)):
-        with pil().open(path) as picture:
+        with _opened(path) as picture:
             if not picture.tile or picture.tile[0].args != "RGB;16B":
                 raise ValueError(f"{os.fspath(path)} is no coloured PNG file of 16 bits")
             picture.tile = [tile._replace(args=order) for tile in picture.tile]
