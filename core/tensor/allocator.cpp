@@ -14,6 +14,11 @@ constexpr size_t kSmall = 64 << 10;  // up to here blocks stay in their thread
 constexpr size_t kHuge = 4 << 20;    // from here on pages are asked for as huge pages
 constexpr int kClasses = 256;
 constexpr size_t kThreadBytes = 4 << 20;  // what one thread may keep
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kKeep = false;  // the sanitizer is to see every block with its own size, come and go
+#else
+constexpr bool kKeep = true;
+#endif
 
 // Four classes for each power of two: at most a quarter of a block is unused.
 struct SizeClass {
@@ -155,6 +160,7 @@ void* cache_alloc(size_t n) {
              "[enforce fail at alloc_cpu] DefaultCPUAllocator: can't allocate memory: you tried to allocate ", n,
              " bytes.");
     const auto [c, bytes] = size_class(n);
+    const size_t asked = kKeep ? bytes : std::max<size_t>(n, 1);
     void* p = nullptr;
     if (c < kSmallClasses) {
         if (FreeBlock* b = local.lists[c]) {
@@ -166,9 +172,9 @@ void* cache_alloc(size_t n) {
     } else if ((p = shared().take(c))) {
         cached.fetch_sub(int64_t(bytes), std::memory_order_relaxed);
     }
-    if (!p && !(p = from_system(bytes))) {
+    if (!p && !(p = from_system(asked))) {
         empty_cache();
-        if (!(p = from_system(bytes)))
+        if (!(p = from_system(asked)))
             fail(ErrorKind::OutOfMemory,
                  "[enforce fail at alloc_cpu] DefaultCPUAllocator: can't allocate memory: you tried to allocate ", n,
                  " bytes. Error code 12 (Cannot allocate memory)");
@@ -185,8 +191,8 @@ void cache_free(void* p, size_t n) {
     const auto [c, bytes] = size_class(n);
     allocated.fetch_sub(int64_t(bytes), std::memory_order_relaxed);
     live.fetch_sub(1, std::memory_order_relaxed);
-    if (c >= kSmallClasses) return shared().put(c, p, bytes);
-    if (!local.alive || local.bytes + bytes > kThreadBytes) {
+    if (kKeep && c >= kSmallClasses) return shared().put(c, p, bytes);
+    if (!kKeep || !local.alive || local.bytes + bytes > kThreadBytes) {
         std::free(p);
         return;
     }

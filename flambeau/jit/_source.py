@@ -120,7 +120,7 @@ class Class:
     """A class of a program."""
 
     name: str
-    base: str  # "Module", "NamedTuple", "Enum", "Interface" or ""
+    base: str  # one of _BASES
     attributes: dict[str, Type] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)
     parameters: list[str] = field(default_factory=list)
@@ -208,6 +208,7 @@ _NAMES: dict[str, Any] = {
     "__number": _as_number, "__items": _items, "__new": _new, "inf": float("inf"), "nan": float("nan"),
     "infj": complex(0, float("inf")),
 }  # fmt: skip
+_BASES = ("Module", "NamedTuple", "Enum", "Interface", "ModuleInterface", "")
 _DEF = "__def_"  # how the names of compiled functions begin
 _STATEMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.If, ast.While, ast.For, ast.Return,
 ast.Pass,
@@ -560,7 +561,9 @@ class Unit:
                     kind.methods[method.name] = self._function(method, file, text)
 
     def _declare(self, node: ast.ClassDef, prefix: str) -> None:
-        base = node.bases[0].id if node.bases and isinstance(node.bases[0], ast.Name) else ""
+        base = ast.unparse(node.bases[0]) if node.bases else ""
+        if base not in _BASES:
+            raise RuntimeError(f"Torchscript does not support class inheritance.\nclass {node.name}({base})")
         kind = self.classes[prefix + node.name] = Class(prefix + node.name, base)
         kind.methods.update(dict.fromkeys(m.name for m in node.body if isinstance(m, ast.FunctionDef)))
         values: dict[str, Any] = {}

@@ -218,6 +218,10 @@ def read(file: Any, map_location: Any, extra_files: dict | None) -> LoadedModule
             return _Unpickler(content, unit, lambda saved: storages.of(saved, fetch)).load()
         except unpickler.Refused as e:
             raise RuntimeError(f"torch.jit.load: {name} of the archive cannot be read: {e}") from None
+        except loading.DAMAGE as e:
+            if e is settings.user_error:
+                raise
+            raise RuntimeError(f"torch.jit.load: {name} is damaged: {type(e).__name__}: {e}") from e
 
     if "constants.pkl" not in reader or "data.pkl" not in reader:
         raise RuntimeError(
@@ -239,6 +243,8 @@ def read(file: Any, map_location: Any, extra_files: dict | None) -> LoadedModule
             module_class(kind, unit)
     unit.finish()
     module = unpickled("data.pkl", "data", unit)
+    if not isinstance(module, LoadedModule):
+        raise RuntimeError(f"torch.jit.load: the archive has no module but a {type(module).__name__}")
     for name in extra_files if extra_files is not None else ():
         if f"extra/{name}" in reader:
             extra_files[name] = reader.read(f"extra/{name}")

@@ -108,7 +108,7 @@ class Graph:
             given = [values[n] if n else None for n in inputs]
             try:
                 made = reader(*given, **attributes, outer=values) if graphs else reader(*given, **attributes)
-            except (TypeError, NotImplementedError) as error:
+            except (TypeError, AttributeError, NotImplementedError) as error:
                 raise NotImplementedError(f"the ONNX operator {label}: {error}") from error
             if not isinstance(made, (tuple, list)):
                 made = (made,)

@@ -101,6 +101,22 @@ def load(
         return _load_legacy(file, settings)
 
 
+# what a pickle of nonsense leads to when it is run
+DAMAGE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    EOFError,
+    RecursionError,
+    struct.error,
+    SyntaxError,
+)
+
+
 class _Settings:
     """How one file is to be loaded."""
 
@@ -139,19 +155,7 @@ class _Settings:
                 "global if you trust this class/function."
             )
             raise pickle.UnpicklingError(_ONCE.format(remedy)) from None
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            IndexError,
-            AttributeError,
-            ArithmeticError,
-            MemoryError,
-            EOFError,
-            RecursionError,
-            struct.error,
-            SyntaxError,
-        ) as error:
+        except DAMAGE as error:
             if error is self.user_error:
                 raise
             raise pickle.UnpicklingError(

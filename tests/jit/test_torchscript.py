@@ -163,6 +163,32 @@ def test_damaged_files():
         torch.jit.load(changed("net.pt", lambda code: code[: len(code) // 2]))
     with pytest.raises(RuntimeError, match=r"(?s)data.pkl of the archive cannot be read.*|.*not define"):
         torch.jit.load(changed("net.pt", lambda code: ""))
+    with pytest.raises(RuntimeError, match=r"does not support class inheritance\.\nclass \w+\(Mod\)"):
+        torch.jit.load(changed("net.pt", lambda code: code.replace("(Module)", "(Mod)", 1)))
+    with pytest.raises(RuntimeError, match="the archive has no module but a"):
+        torch.jit.load(changed("words.pt", lambda code: code.replace("(Module)", "")))
+
+
+def test_damaged_objects():
+    """Whatever byte is wrong in the pickle of an archive, a RuntimeError says so, or the module runs."""
+    with zipfile.ZipFile(GOLDEN / "words.pt") as old:
+        entries = {name: old.read(name) for name in old.namelist()}
+    pickled = next(name for name in entries if name.endswith("/data.pkl"))
+    whole = entries[pickled]
+    refused = 0
+    for place in range(0, len(whole), 8):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as new:
+            for name, content in entries.items():
+                damaged = whole[:place] + bytes([whole[place] ^ 5]) + whole[place + 1 :]
+                new.writestr(name, damaged if name == pickled else content)
+        out.seek(0)
+        try:
+            torch.jit.load(out)
+        except RuntimeError as error:
+            refused += 1
+            assert str(error)
+    assert refused > len(whole) // 50
 
 
 def test_a_text_of_functions():

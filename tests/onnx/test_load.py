@@ -129,7 +129,7 @@ def test_names_that_lead_nowhere(onnx, tmp_path):
         return torch.onnx.load(tmp_path / "x.onnx")
 
     assert load(["x", "x"], "y")(torch.ones(2)).tolist() == [2.0, 2.0]
-    with pytest.raises(torch.onnx.OnnxExporterError, match="Add 'first' reads 'gone', which nothing before makes"):
+    with pytest.raises(torch.onnx.OnnxExporterError, match="Add 'first' reads 'gone', which nothing"):
         load(["x", "gone"], "y")
     with pytest.raises(torch.onnx.OnnxExporterError, match="output is 'y', which nothing before makes"):
         load(["x", "x"], "z")
