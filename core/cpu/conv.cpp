@@ -40,7 +40,7 @@ Tensor mirrored_depthwise(const ConvShape& s, const Tensor& g, const Tensor& wei
 
 Tensor conv_forward(const ConvShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, bool channels_last) {
     const Tensor w = dense(weight), b = bias.defined() ? dense(bias) : bias;
-    if (winograd_fits(s, x.dtype(), channels_last || shows_channels_last(x)))
+    if (winograd_fits(s, ConvPass::Forward, x.dtype(), channels_last || shows_channels_last(x)))
         if (Tensor r = winograd_forward(s, x, w, b); r.defined()) return r;
     if (!channels_last && one_reads(s, x)) return one_forward(s, x, w, b);
     if (rows_fit(s, x.dtype(), channels_last || shows_channels_last(x))) return rows_forward(s, x, w, b);
@@ -66,7 +66,7 @@ Tensor conv_scaled(const ConvShape& s, const Tensor& x, const Tensor& weight, Sc
     if (limits && !summand && 4 * results >= kMuch && s.out.back() >= kWide && is_depthwise(s, x.dtype(), false))
         if (Tensor r = depthwise_scaled(s, x, w, scaling); r.defined()) return r;
     if ((limits || summand) && joins && results >= kMuch && one_fits(s)) return one_scaled(s, x, w, scaling);
-    if (joins && winograd_fits(s, x.dtype(), false, w->storage->can_keep_derived()))
+    if (joins && winograd_fits(s, ConvPass::Forward, x.dtype(), false, w->storage->can_keep_derived()))
         if (Tensor r = winograd_scaled(s, x, w, scaling); r.defined()) return r;
     const Tensor r = library_scaled(s, x, w, scaling);
     if (r.defined() && (limits || summand)) {
@@ -85,7 +85,7 @@ Tensor conv_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& wei
     if (is_depthwise(s, g.dtype(), channels_last))
         return mirrors(s) ? mirrored_depthwise(s, g, weight) : depthwise_data_gradient(s, g, weight);
     const Tensor w = dense(weight);
-    if (winograd_fits(s, g.dtype(), channels_last || shows_channels_last(g)))
+    if (winograd_fits(s, ConvPass::Data, g.dtype(), channels_last || shows_channels_last(g)))
         if (Tensor r = winograd_data_gradient(s, g, w); r.defined()) return r;
     if (!channels_last && one_reads(s, g)) return one_data_gradient(s, g, w);
     if (rows_fit(s, g.dtype(), channels_last || shows_channels_last(g))) return rows_data_gradient(s, g, w);
@@ -106,7 +106,7 @@ Tensor conv_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g
     settle_views(both);
     if (is_depthwise(s, x.dtype(), shows_channels_last(x) || shows_channels_last(g)))
         return depthwise_weight_gradient(s, x, g, bias);
-    if (winograd_fits(s, x.dtype(), shows_channels_last(x) || shows_channels_last(g)))
+    if (winograd_fits(s, ConvPass::Weights, x.dtype(), shows_channels_last(x) || shows_channels_last(g)))
         if (Tensor r = winograd_weight_gradient(s, x, g, bias); r.defined()) return r;
     if (conv_reads_plain(s, x, g)) return one_weight_gradient(s, x, g);
     if (rows_fit(s, x.dtype(), shows_channels_last(x) || shows_channels_last(g)))

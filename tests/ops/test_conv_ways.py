@@ -79,6 +79,55 @@ def test_winograd_stays_within_the_tolerance_of_float(samples, inputs, outputs, 
     )
 
 
+@pytest.mark.parametrize(
+    "shape, outputs, kernel, stride, padding",
+    [
+        ((2, 32, 200), 64, 3, 1, 1),
+        ((3, 64, 149), 32, 3, 1, 0),
+        ((1, 256, 403), 32, 3, 1, 2),
+        ((1, 32, 401), 32, 3, 2, 1),  # lines of stride 2 go elsewhere
+        ((2, 64, 32, 32), 128, 3, 2, 1),
+        ((3, 128, 29, 30), 64, 3, 2, 1),
+        ((4, 64, 23, 28), 64, 3, 2, (1, 2)),
+        ((4, 64, 31, 21), 96, 3, 2, 0),
+        ((1, 64, 41, 47), 64, 3, 2, (1, 0)),
+        ((2, 64, 32, 32), 128, 4, 2, 1),
+        ((3, 128, 31, 30), 64, 4, 2, 1),
+        ((3, 64, 27, 30), 64, 4, 2, 3),
+        ((3, 64, 27, 30), 64, 4, 2, (0, 2)),
+    ],
+)
+def test_winograd_in_lines_and_with_stride_2(shape, outputs, kernel, stride, padding):
+    fb.manual_seed(0)
+    bound = 1 / (shape[1] * kernel ** (len(shape) - 2)) ** 0.5
+    x, b = fb.randn(shape), fb.empty(outputs).uniform_(-bound, bound)
+    w = fb.empty(outputs, shape[1], *[kernel] * (len(shape) - 2)).uniform_(-bound, bound)
+    options = {"stride": stride, "padding": padding}
+    convolve = F.conv2d if x.dim() == 4 else F.conv1d
+    exact = convolve(x.double(), w.double(), b.double(), **options)
+    fb.testing.assert_close(convolve(x, w, b, **options).double(), exact, rtol=1.3e-6, atol=1e-5)
+    compare((x, w, b), 1e-4, 3e-4, **options)
+
+
+@pytest.mark.parametrize(
+    "kernel, padding, output_padding, size",
+    [(4, 1, 0, (16, 17)), (4, 3, 1, (19, 15)), (4, 0, 0, (13, 16)), (3, 1, 1, (16, 15)), (3, 1, 0, (14, 16))],
+)
+def test_winograd_of_transposed_convolutions(kernel, padding, output_padding, size):
+    fb.manual_seed(0)
+    x, w, b = fb.randn(3, 64, *size), fb.randn(64, 64, kernel, kernel) / 24, fb.randn(64)
+    options = {"stride": 2, "padding": padding, "output_padding": output_padding}
+    seed = fb.randn(F.conv_transpose2d(x, w, b, **options).shape)
+
+    def all_of(dtype):
+        arrays = [a.to(dtype).requires_grad_() for a in (x, w, b)]
+        y = F.conv_transpose2d(*arrays, **options)
+        return [y, *fb.autograd.grad(y, arrays, seed.to(dtype))]
+
+    for ours, exact in zip(all_of(fb.float32), all_of(fb.float64), strict=True):
+        fb.testing.assert_close(ours.double(), exact, rtol=1e-4, atol=3e-4)
+
+
 def test_winograd_sees_new_weights():
     fb.manual_seed(0)
     x, w = fb.randn(2, 32, 24, 24), fb.randn(32, 32, 3, 3) / 20
