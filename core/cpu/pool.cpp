@@ -1,5 +1,6 @@
 #include "cpu/pool.h"
 #include <string_view>
+#include <vector>
 #include "base/error.h"
 #include "base/names.h"
 #include "base/parallel.h"
@@ -90,6 +91,46 @@ void visit_real(DType t, const char* name, F&& f) {
     });
 }
 
+// One row of averages: `line` adds up the inputs that lie one below the other, `sums` the neighbours in it.
+template <class T, class A>
+void average_row(const PoolShape& s, int64_t row, const T* x, T* y, A* line, A* sums) {
+    int64_t o[3] = {row / s.out[1], row % s.out[1], 0};
+    PoolRange r[3] = {pool_range(s, 0, o[0]), pool_range(s, 1, o[1]), {}};
+    std::fill_n(line, s.in[2], A(0));
+    for (int64_t a = r[0].begin; a < r[0].end; a++)
+        for (int64_t b = r[1].begin; b < r[1].end; b++) {
+            const T* from = x + ((r[0].first + a) * s.in[1] + r[1].first + b) * s.in[2];
+            for (int64_t i = 0; i < s.in[2]; i++) line[i] += A(from[i]);
+        }
+    // Windows that no border cuts lie side by side and have one divisor.
+    int64_t begin = 0, end = 0;
+    if (!s.adaptive && s.in[2] >= s.kernel[2]) {
+        begin = std::min(s.out[2], (s.pad[2] + s.stride[2] - 1) / s.stride[2]);
+        end = std::clamp((s.in[2] - s.kernel[2] + s.pad[2]) / s.stride[2] + 1, begin, s.out[2]);
+    }
+    std::fill(sums + begin, sums + end, A(0));
+    for (int64_t c = 0; c < s.kernel[2] && begin < end; c++) {
+        const A* from = line + begin * s.stride[2] - s.pad[2] + c;
+        if (s.stride[2] == 1)
+            for (int64_t i = 0; i < end - begin; i++) sums[begin + i] += from[i];
+        else
+            for (int64_t i = 0; i < end - begin; i++) sums[begin + i] += from[i * s.stride[2]];
+    }
+    const auto divisor = [&](int64_t at) {
+        o[2] = at;
+        r[2] = pool_range(s, 2, at);
+        return A(pool_divisor(s, r, o));
+    };
+    const A inside = begin < end ? divisor(begin) : A(1);
+    for (int64_t i = begin; i < end; i++) y[i] = T(sums[i] / inside);
+    for (int64_t i = begin ? 0 : end; i < s.out[2]; i = i + 1 == begin ? end : i + 1) {
+        const A by = divisor(i);
+        A sum{};
+        for (int64_t c = r[2].begin; c < r[2].end; c++) sum += line[r[2].first + c];
+        y[i] = T(sum / by);
+    }
+}
+
 }  // namespace
 
 void max_pool(DType t, const PoolShape& s, int64_t planes, const void* px, void* py, int64_t* indices) {
@@ -117,21 +158,17 @@ void max_pool(DType t, const PoolShape& s, int64_t planes, const void* px, void*
 }
 
 void avg_pool(DType t, const PoolShape& s, int64_t planes, const void* px, void* py) {
+    const int64_t rows = s.out[0] * s.out[1], work = s.inputs() / std::max<int64_t>(1, rows);
     visit_real(t, s.adaptive ? "adaptive_avg_pool2d" : "avg_pool2d", [&]<class T>(T) {
         using A = typename Wide<T>::type;
-        each_row(s, planes, [&](int64_t p, int64_t row) {
-            const T* x = static_cast<const T*>(px) + p * s.inputs();
-            T* y = static_cast<T*>(py) + p * s.outputs();
-            int64_t inside = 0;  // the divisor of the row's windows that no border cuts
-            each_of_row(s, row, [&](int64_t at, const PoolRange* r, const int64_t* o) {
-                A sum{};
-                each_input(s, r, [&](int64_t i) { sum += A(x[i]); });
-                const bool cut =
-                    s.adaptive || s.dilation[2] != 1 || r[2].first < 0 || r[2].first + s.kernel[2] > s.in[2];
-                if (!cut && !inside) inside = pool_divisor(s, r, o);
-                y[at] = T(sum / A(cut ? pool_divisor(s, r, o) : inside));
-            });
-        });
+        parallel_for(planes * rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, work)),
+                     [&](int64_t i, int64_t e) {
+                         std::vector<A> line(size_t(s.in[2])), sums(size_t(s.out[2]));
+                         for (; i < e; ++i) {
+                             const T* x = static_cast<const T*>(px) + i / rows * s.inputs();
+                             average_row(s, i % rows, x, static_cast<T*>(py) + i * s.out[2], line.data(), sums.data());
+                         }
+                     });
     });
 }
 

@@ -275,6 +275,10 @@ std::string missing(const Signature& s, const Arguments& in) {
 bool convert(PyObject* o, const Arg& arg, Value& v, Arena& arena) {
     if (o == Py_None) {
         v = Value();
+        if (arg.kind == Kind::Ints && arg.has_default && arg.ints.empty()) {  // stride=[]: None stands for it
+            v = arg.fallback;
+            return true;
+        }
         return arg.optional;
     }
     switch (arg.kind) {

@@ -90,3 +90,38 @@ CASES = [
 @pytest.mark.parametrize(("function", "inputs", "golden"), CASES)
 def test_values(function, inputs, golden):
     same_digest(digest(function, *inputs()), golden)
+
+
+@pytest.mark.parametrize("dtype", [fb.float32, fb.float64])
+@pytest.mark.parametrize(
+    "size, kernel, stride, padding",
+    [
+        ((40, 50), 3, 3, 0),
+        ((40, 50), 3, 1, 1),
+        ((13, 17), (4, 9), (3, 5), (2, 4)),
+        ((13, 17), (13, 17), None, 0),
+        ((9, 31), 5, 7, 2),
+        ((2, 3), 5, 1, 2),
+    ],
+)
+def test_average_of_one_picture_is_a_convolution(dtype, size, kernel, stride, padding):
+    fb.manual_seed(0)
+    x = fb.randn(1, 1, *size, dtype=dtype)
+    window = fb.ones(1, 1, *(kernel if isinstance(kernel, tuple) else (kernel, kernel)), dtype=dtype)
+    options = {"stride": stride or kernel, "padding": padding}
+    sums, counts = F.conv2d(x, window, **options), F.conv2d(fb.ones_like(x), window, **options)
+    average = F.avg_pool2d(x, kernel, stride, padding)
+    fb.testing.assert_close(average, sums / window.numel())
+    fb.testing.assert_close(F.avg_pool2d(x, kernel, stride, padding, False, False), sums / counts)
+    if dtype == fb.float64:
+        x.requires_grad_()
+        assert fb.autograd.gradcheck(lambda a: F.avg_pool2d(a, kernel, stride, padding), (x[..., :20],))
+
+
+def test_no_stride_is_the_window():
+    x = wave(2, 3, 8, 8)
+    assert fb.equal(F.avg_pool2d(x, 2, None), F.avg_pool2d(x, 2, 2))
+    assert fb.equal(F.avg_pool1d(x[0], 2, stride=None), F.avg_pool1d(x[0], 2, 2))
+    assert fb.equal(F.avg_pool3d(x, 2, None), F.avg_pool3d(x, 2, 2))
+    assert fb.equal(fb.max_pool2d(x, 2, None), F.max_pool2d(x, 2, 2))
+    assert fb.equal(fb.amax(x, None), x.max())
