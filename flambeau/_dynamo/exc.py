@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+
 
 class TorchDynamoException(RuntimeError):
     """What compiling raises."""
@@ -33,3 +35,24 @@ class RecompileError(TorchDynamoException):
 
 class FailOnRecompileLimitHit(TorchDynamoException):
     """``config.fail_on_recompile_limit_hit``, or ``fullgraph=True``: more recordings than allowed."""
+
+
+class UserErrorType(enum.Enum):
+    """What kind of wrong use a `UserError` is about."""
+
+    DYNAMIC_CONTROL_FLOW = enum.auto()
+    ANTI_PATTERN = enum.auto()
+    STANDARD_LIBRARY = enum.auto()
+    CONSTRAINT_VIOLATION = enum.auto()
+    DYNAMIC_DIM = enum.auto()
+    INVALID_INPUT = enum.auto()
+    INVALID_OUTPUT = enum.auto()
+    UNSUPPORTED_ALIASED_MUTATED_DYNAMIC_INPUTS = enum.auto()
+
+
+class UserError(Unsupported):
+    """A program that cannot be exported, or a wrong use of the exporter."""
+
+    def __init__(self, error_type: UserErrorType, msg: str, case_name: str | None = None) -> None:
+        super().__init__(msg)
+        self.error_type, self.message, self.msg = error_type, msg, msg

@@ -50,6 +50,8 @@ def qualified_name(func: Callable) -> str:
     if isinstance(func, types.MethodType) and isinstance(func.__self__, type):
         return f"{qualified_name(func.__self__)}.{name}"
     module = func.__module__
+    if module is not None and module.startswith("torch._ops."):  # an operator, with or without its overload
+        return f"torch.ops.{module.removeprefix('torch._ops.')}.{name}"
     if not is_from_torch(func):
         return f"{_real_module(func)}.{name}"
     if id(func) in functional():

@@ -1,0 +1,477 @@
+"""`export`: a module is run on examples, and what the core recorded becomes a graph of ``torch.ops.aten``."""
+
+from __future__ import annotations
+
+import keyword
+import operator
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import flambeau as fb
+from flambeau._dynamo.exc import UserError, UserErrorType
+from flambeau.fx.graph import Graph
+from flambeau.fx.node import Node
+from flambeau.onnx._align import aligned
+from flambeau.onnx._record import MANY, Recording, recordings
+from flambeau.onnx._sizes import Sizes
+from flambeau.onnx._table import Dyn
+from flambeau.onnx.errors import OnnxExporterError
+from flambeau.utils import _pytree as pytree
+from flambeau.utils._pytree import register_dataclass
+
+from .dynamic_shapes import (
+    Dim,
+    Symbol,
+    ValueRanges,
+    _Derived,
+    _DimHint,
+    error,
+    parameter_values,
+    specs_of_leaves,
+)
+from .exported_program import ExportedProgram, ModuleCallEntry, ModuleCallSignature, Value
+from .graph_signature import (
+    ConstantArgument,
+    ExportGraphSignature,
+    InputKind,
+    InputSpec,
+    OutputKind,
+    OutputSpec,
+    TensorArgument,
+)  # fmt: skip
+
+__all__ = ["export", "register_dataclass"]
+
+_DTYPES = dict(enumerate([
+    fb.uint8, fb.int8, fb.int16, fb.int32, fb.int64, fb.float16, fb.float32, fb.float64, fb.complex32,
+    fb.complex64, fb.complex128, fb.bool,
+])) | {15: fb.bfloat16}  # fmt: skip
+_FORMATS = {0: fb.contiguous_format, 1: fb.preserve_format, 2: fb.channels_last, 3: fb.channels_last_3d}
+_ARITHMETIC = {"Add": (operator.add, "+"), "Mul": (operator.mul, "*"), "Div": (operator.floordiv, "//")}
+_MADE_OUTSIDE = "a tensor that no operation made"
+
+
+def export(
+    mod: fb.nn.Module,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    dynamic_shapes: Mapping[str, Any] | tuple | list | None = None,
+    strict: bool = False,
+    preserve_module_call_signature: tuple[str, ...] = (),
+    prefer_deferred_runtime_asserts_over_guards: bool = False,
+) -> ExportedProgram:
+    """Record a module as a graph of operators.
+
+    Parameters
+    ----------
+    mod : what is recorded; its Python runs on the arguments, a few times if sizes are dynamic.
+    args, kwargs : examples of the arguments.
+    dynamic_shapes : for each parameter of `forward`, the dimensions whose sizes may change: `Dim` or a hint.
+    strict, prefer_deferred_runtime_asserts_over_guards : accepted; there is one way of recording.
+
+    Raises
+    ------
+    UserError
+        The program does other things for other sizes, or for other values of tensors.
+    """
+    if not isinstance(mod, fb.nn.Module):
+        raise ValueError(f"Expected `mod` to be an instance of `torch.nn.Module`, got {type(mod)}.")
+    if not isinstance(args, tuple):
+        raise error(f"Expecting `args` to be a tuple of example positional inputs, got {type(args)}")
+    if preserve_module_call_signature:
+        raise NotImplementedError("export: preserve_module_call_signature")
+    return _Builder(mod, args, dict(kwargs or {}), dynamic_shapes).build()
+
+
+class _Builder:
+    """One export."""
+
+    def __init__(self, mod: fb.nn.Module, args: tuple, kwargs: dict[str, Any], dynamic_shapes: Any) -> None:
+        self.mod, self.args, self.kwargs = mod, args, kwargs
+        self.values = parameter_values(mod.forward, args, kwargs)
+        self.leaves, self.in_spec = pytree.tree_flatten((args, kwargs))
+        self.tensors = [leaf for leaf in self.leaves if isinstance(leaf, fb.Tensor)]
+        specs = specs_of_leaves(self.values, dynamic_shapes)
+        self.hints = [s for leaf, s in zip(self.leaves, specs) if isinstance(leaf, fb.Tensor)]
+        self.graph = Graph()
+        self.sizes = Sizes()
+        self.nodes: dict[int, Node] = {}  # slot -> node
+        self.by_name: dict[str, Node] = {}
+        self.computed: dict[Any, Node] = {}  # expression -> node
+        self.symbols: dict[tuple, Symbol] = {}  # (name of an input, dimension) -> symbol
+        self.ranges: dict[Symbol, ValueRanges] = {}
+
+    # ------------------------------------------------------------------ recording
+    def _names_of_sizes(self, left_out: set[str], together: bool) -> list[dict[int, str]]:
+        """The dynamic dimensions of each input, by a name that equal ones share.
+
+        `together`: those without a name have that of one of equal size of an input before.
+        """
+        named: list[dict[int, str]] = []
+        for k, hints in enumerate(self.hints):
+            axes: dict[int, str] = {}
+            before = {self.tensors[i].shape[d]: n for i, names in enumerate(named) for d, n in names.items()}
+            for d, hint in hints.items():
+                if isinstance(hint, _Derived):
+                    raise NotImplementedError(f"export: the derived dimension {hint!r}")
+                if isinstance(hint, _DimHint):
+                    small = hint.kind == "AUTO" and self.tensors[k].shape[d] < 2
+                    name = f"input {k} dimension {d}"
+                    if hint.kind != "STATIC" and not small and name not in left_out:
+                        axes[d] = before.get(self.tensors[k].shape[d], name) if together else name
+                else:
+                    axes[d] = hint.__name__
+            named.append(axes)
+        return named
+
+    def _call(self, tensors: list) -> Any:
+        waiting = iter(tensors)
+        leaves = [next(waiting) if isinstance(leaf, fb.Tensor) else leaf for leaf in self.leaves]
+        args, kwargs = pytree.tree_unflatten(leaves, self.in_spec)
+        flat, self.out_spec = pytree.tree_flatten(self.mod(*args, **kwargs))
+        return flat
+
+    def _record(self) -> tuple[list[Recording], list[dict[str, int]]]:
+        state = [*self.mod.parameters(), *self.mod.buffers()]
+        automatic = [
+            f"input {k} dimension {d}"
+            for k, hints in enumerate(self.hints)
+            for d, hint in hints.items()
+            if isinstance(hint, _DimHint) and hint.kind == "AUTO"
+        ]
+        left_out: set[str] = set()
+        while True:
+            best = None
+            problem = None
+            for together in (False, True):
+                names = self._names_of_sizes(left_out, together)
+                try:
+                    found, sizes = aligned(*recordings(self._call, self.tensors, state, names, MANY))
+                except OnnxExporterError as failure:
+                    problem = problem or failure
+                    continue
+                columns = {tuple(row[n] for row in sizes) for n in sizes[0]}
+                if best is None or len(columns) > best[0]:
+                    best = (len(columns), found, sizes, names)
+                if len(columns) == len(sizes[0]):
+                    break  # no two dimensions had to be equal
+            if best is not None:
+                _, found, sizes, self.axes = best
+                return found, sizes
+            rest = [name for name in automatic if name not in left_out]
+            if not rest:
+                raise UserError(
+                    UserErrorType.CONSTRAINT_VIOLATION,
+                    f"Constraints violated! {problem}\nmark the dimension as static, or as Dim.AUTO",
+                ) from problem
+            left_out.add(rest[-1])
+
+    # ------------------------------------------------------------------ inputs
+    def _placeholder(self, name: str, value: Value | None) -> Node:
+        node = self.graph.placeholder(_identifier(name))
+        if value is not None:
+            node.meta["val"] = value
+        self.by_name[node.name] = node
+        return node
+
+    def _lifted(self, first: Recording) -> list[InputSpec]:
+        """Placeholders of parameters, buffers and constants."""
+        slots = {id(t): slot for slot, t in zip(first.layout["held"], first.held)}
+        specs, self.state, self.constants = [], {}, {}
+        saved = set(self.mod.state_dict())
+        entries: list[tuple[str, InputKind, str, fb.Tensor]] = [
+            ("p_", InputKind.PARAMETER, name, t)
+            for name, t in self.mod.named_parameters(remove_duplicate=False)
+        ]
+        entries += [
+            ("b_", InputKind.BUFFER, name, t) for name, t in self.mod.named_buffers(remove_duplicate=False)
+        ]
+        known = {id(t) for *_, t in entries}
+        attributes = [
+            (f"{prefix}.{key}" if prefix else key, v)
+            for prefix, part in self.mod.named_modules()
+            for key, v in vars(part).items()
+            if isinstance(v, fb.Tensor)
+        ]
+        for t in first.held:
+            if id(t) not in known:
+                name = next((key for key, v in attributes if _alike(v, t)), None)
+                name = name or f"lifted_tensor_{len(self.constants)}"
+                self.constants[name] = t
+                entries.append(("c_", InputKind.CONSTANT_TENSOR, name, t))
+        for prefix, kind, name, t in entries:
+            node = self._placeholder(prefix + name, Value(t.dtype, tuple(t.shape)))
+            self.nodes.setdefault(slots.get(id(t), -2), node)
+            persistent = name in saved if kind is InputKind.BUFFER else None
+            if kind is not InputKind.CONSTANT_TENSOR:
+                (self.state if kind is InputKind.PARAMETER or persistent else self.constants)[name] = t
+            specs.append(InputSpec(kind, TensorArgument(node.name), name, persistent))
+        return specs
+
+    def _user_inputs(self, found: list[Recording], columns: list[dict[str, int]]) -> list[InputSpec]:
+        names = []
+        for name, value in self.values.items():
+            paths = pytree.tree_leaves_with_path(value)
+            names += ["_".join([name, *(re.sub(r"\W", "", str(part)) for part in path)]) for path, _ in paths]
+        specs, tensor = [], iter(range(len(self.tensors)))
+        same: dict[tuple[int, ...], Symbol] = {}
+        for name, leaf in zip(names, self.leaves):
+            if not isinstance(leaf, fb.Tensor):
+                node = self._placeholder(name, None)
+                specs.append(InputSpec(InputKind.USER_INPUT, ConstantArgument(node.name, leaf), None))
+                continue
+            k = next(tensor)
+            node = self._placeholder(name, None)
+            slot = found[0].layout["inputs"][k]
+            shape: list[Any] = list(leaf.shape)
+            for d, size_name in self.axes[k].items():
+                values = tuple(row[size_name] for row in columns)
+                symbol = same.setdefault(values, Symbol(f"s{len(same)}"))
+                shape[d] = self.symbols[node.name, d] = symbol
+                hint = self.hints[k][d]
+                low = hint.min if hint.min is not None else 2
+                high = hint.max if hint.max is not None else float("inf")
+                low = max(low, 0 if isinstance(hint, Dim) else 2)
+                before = self.ranges.get(symbol, ValueRanges(low, high))
+                self.ranges[symbol] = ValueRanges(max(low, before.lower), min(high, before.upper))
+            self.sizes.add(node.name, [
+                [row[self.axes[k][d]] if d in self.axes[k] else size for d, size in enumerate(leaf.shape)]
+                for row in columns
+            ])  # fmt: skip
+            node.meta["val"] = Value(leaf.dtype, tuple(shape))
+            if slot >= 0:
+                self.nodes[slot] = node
+            specs.append(InputSpec(InputKind.USER_INPUT, TensorArgument(node.name), None))
+        return specs
+
+    # ------------------------------------------------------------------ numbers
+    def _number(self, values: tuple, what: str) -> Any:
+        """A number of a step, or the node of one that follows the sizes of the inputs."""
+        if len(set(map(repr, values))) == 1:
+            return values[0]
+        if any(isinstance(v, float) for v in values):
+            raise NotImplementedError(f"export: a float in {what} that follows a dynamic size")
+        made = self.sizes.whole(values)
+        if made is None:
+            raise UserError(
+                UserErrorType.DYNAMIC_DIM,
+                f"A number in {what} follows the sizes of the inputs in a way that was not recognised: "
+                f"{', '.join(map(str, values))} for the sizes tried",
+            )
+        return self._computed(made)
+
+    def _computed(self, number: Any) -> Any:
+        if not isinstance(number, Dyn):
+            return number
+        key = number.key()
+        if key not in self.computed:
+            kind, a, b = number.expr
+            if kind == "size":
+                target, args = fb.ops.aten.sym_size.int, (self.by_name[a], b)
+            else:
+                target, args = _ARITHMETIC[kind][0], (self._computed(a), self._computed(b))
+            name = "sym_size_int" if kind == "size" else None
+            node = self.graph.create_node("call_function", target, args, {}, name=name)
+            self.computed[key] = node
+            node.meta["val"] = Value(None, (self._text(number),))
+        return self.computed[key]
+
+    def _text(self, number: Any) -> Any:
+        """A number as shapes show it: by the symbols of the inputs."""
+        if not isinstance(number, Dyn):
+            return number
+        kind, a, b = number.expr
+        if kind == "size":
+            known = self.symbols.get((a, b))
+            return known if known is not None else self.by_name[a].meta["val"].shape[b]
+        return f"{self._text(a)}{_ARITHMETIC[kind][1]}{self._text(b)}"
+
+    # ------------------------------------------------------------------ operators
+    def _argument(self, k: int, n: int, found: list[Recording]) -> Any:
+        name, arguments, *_ = found[0].steps[k]
+        kind, content = arguments[n]
+        if kind == "tensor":
+            return self._node(content)
+        if kind == "tensors":
+            return [self._node(slot) for slot in content]
+        if kind in ("int", "float"):
+            return self._number(tuple(r.steps[k][1][n][1] for r in found), name)
+        if kind in ("ints", "floats", "numbers"):
+            lists = [r.steps[k][1][n][1] for r in found]
+            if any(len(v) != len(content) for v in lists):
+                raise UserError(
+                    UserErrorType.DYNAMIC_DIM, f"a list in {name} changes its length with the inputs"
+                )
+            return [self._number(column, name) for column in zip(*lists)]
+        if kind == "dtype":
+            return _DTYPES[content]
+        if kind == "format":
+            return _FORMATS[content]
+        if kind == "layout":
+            return fb.strided if content == 0 else content
+        if kind == "complex":
+            return complex(*content)
+        if kind == "device":
+            if content[0] != 0:
+                raise NotImplementedError("export: a program that names a device other than the cpu")
+            return fb.device("cpu")
+        return content
+
+    def _node(self, slot: int) -> Node | None:
+        return None if slot < 0 else self.nodes[slot]
+
+    def _step(self, k: int, found: list[Recording]) -> None:
+        name, arguments, given, inplace, results, is_list = found[0].steps[k]
+        if given and not inplace:
+            raise NotImplementedError(f"export: {name} with out=")
+        values = [self._argument(k, n, found) for n in range(len(arguments))]
+        overload = _overload(name, inplace, arguments)
+        args, kwargs = _by_schema(overload, values)
+        called = overload._overloadpacket.__name__
+        node = self.graph.create_node("call_function", overload, args, kwargs, name=called)
+        if not is_list and len(results) == 1:
+            self._result(node, results[0], found)
+            return
+        for n, slot in enumerate(results):
+            if slot >= 0:
+                self._result(self.graph.call_function(operator.getitem, (node, n)), slot, found)
+
+    def _result(self, node: Node, slot: int, found: list[Recording]) -> None:
+        self.nodes[slot] = self.by_name[node.name] = node
+        shape = self.sizes.add(node.name, [r.shapes[slot] for r in found])
+        known = []
+        for d, size in enumerate(shape):
+            if isinstance(size, Dyn):
+                made = self.sizes.whole(tuple(r.shapes[slot][d] for r in found))
+                own = made.expr[:2] == ("size", node.name)
+                known.append(f"{node.name}.size({d})" if own else self._text(made))
+            else:
+                known.append(size)
+        node.meta["val"] = Value(found[0].dtypes[slot], tuple(known))
+
+    def build(self) -> ExportedProgram:
+        """The exported program."""
+        found, columns = self._record()
+        first = found[0]
+        if first.baked is not None and not first.baked.startswith(_MADE_OUTSIDE):
+            raise UserError(
+                UserErrorType.DYNAMIC_CONTROL_FLOW,
+                f"The program reads the value of a tensor in Python: {first.baked}\n"
+                "what follows from it would be the same for all inputs; write it with torch.where",
+            )
+        _same_constants(found)
+        inputs = self._lifted(first)
+        inputs += self._user_inputs(found, columns)
+        for k, needed in enumerate(_needed(first)):
+            if needed:
+                self._step(k, found)
+        slots = iter(first.layout["outputs"])
+        results = [
+            self._node(next(slots))
+            if parts[0] == "tensor"
+            else self._number(tuple(p["value"] for p in parts), "the result")
+            for parts in zip(*(r.outputs["list"] for r in found))
+        ]
+        self.graph.output(tuple(results))
+        outputs = [
+            OutputSpec(
+                OutputKind.USER_OUTPUT,
+                TensorArgument(v.name) if isinstance(v, Node) else ConstantArgument(f"output_{k}", v),
+                None,
+            )
+            for k, v in enumerate(results)
+        ]
+        call = ModuleCallSignature(
+            [], [], self.in_spec, self.out_spec, list(self.values)[: len(self.args)] + list(self.kwargs)
+        )
+        return ExportedProgram(
+            fb.nn.Module(), self.graph, ExportGraphSignature(inputs, outputs), self.state, self.ranges,
+            [ModuleCallEntry("", call)], (self.args, self.kwargs), self.constants,
+        )  # fmt: skip
+
+
+def _alike(a: fb.Tensor, b: fb.Tensor) -> bool:
+    """Whether two tensors are the same; the recording has copies of those it does not know."""
+    return a.dtype == b.dtype and a.shape == b.shape and fb.equal(a, b)
+
+
+def _identifier(name: str) -> str:
+    made = re.sub(r"\W", "_", name)
+    return made + "_" if keyword.iskeyword(made) else made
+
+
+def _same_constants(found: list[Recording]) -> None:
+    for k, t in enumerate(found[0].held):
+        if any(
+            r.held[k].shape != t.shape or not (r.held[k] is t or fb.equal(r.held[k], t)) for r in found[1:]
+        ):
+            raise UserError(
+                UserErrorType.DYNAMIC_DIM,
+                "A tensor made outside the recorded operators changes with the sizes of the inputs\n"
+                "(torch.tensor of something computed in Python): make it by torch.arange or torch.full",
+            )
+
+
+def _needed(recording: Recording) -> list[bool]:
+    """Which steps lead to a result, or write."""
+    wanted = set(recording.layout["outputs"])
+    needed = []
+    for name, arguments, given, inplace, results, _ in reversed(recording.steps):
+        writes = inplace or bool(given) or name.partition(".")[0].endswith("_") or not results
+        keep = writes or any(r in wanted for r in results)
+        needed.append(keep)
+        if keep:
+            for kind, value in arguments:
+                wanted.update([value] if kind == "tensor" else value if kind == "tensors" else ())
+            wanted.update(given)
+    return needed[::-1]
+
+
+def _overload(name: str, inplace: bool, arguments: list) -> Any:
+    """The ``torch.ops`` operator of a recorded one."""
+    space, _, plain = name.rpartition("::")
+    plain, _, overload = plain.partition(".")
+    if space in ("linalg", "fft", "special"):
+        space, plain = "", f"{space}_{plain}"
+    space = "aten" if space in ("", "nn") else space
+    packet = getattr(getattr(fb.ops, space), plain + ("_" if inplace else ""))
+    names = packet.overloads()
+    if (overload or "default") in names:
+        return getattr(packet, overload or "default")
+    tensors = [kind in ("tensor", "tensors") for kind, _ in arguments]
+    for candidate in names:
+        made = getattr(packet, candidate)
+        kinds = ["Tensor" in str(a.type) for a in made._schema.arguments]
+        if kinds[: len(tensors)] == tensors:
+            return made
+    raise NotImplementedError(f"export: the operator {name} has no name among torch.ops.{space}")
+
+
+def _by_schema(overload: Any, values: list) -> tuple[tuple, dict[str, Any]]:
+    """Arguments as the schema takes them, without those at the end that are what they would be anyway."""
+    arguments = overload._schema.arguments
+    if len(values) > len(arguments):
+        raise NotImplementedError(
+            f"export: {overload} takes {len(arguments)} arguments, {len(values)} were recorded"
+        )
+    plain, named = [], {}
+    for argument, value in zip(arguments, values):
+        if argument.kwarg_only:
+            if not _is_default(argument, value):
+                named[argument.name] = value
+        else:
+            plain.append(value)
+    while (
+        plain
+        and arguments[len(plain) - 1].has_default_value()
+        and _is_default(arguments[len(plain) - 1], plain[-1])
+    ):
+        plain.pop()
+    return tuple(plain), named
+
+
+def _is_default(argument: Any, value: Any) -> bool:
+    default = argument.default_value
+    return not isinstance(value, Node) and type(value) is type(default) and value == default
