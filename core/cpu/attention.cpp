@@ -10,6 +10,7 @@ namespace fb::cpu {
 namespace {
 
 constexpr int64_t kQueries = 64, kKeys = 256;  // a block of scores stays in the nearest caches
+constexpr int64_t kPackedKeys = 2048;          // so many keys of a head stay in the second cache
 
 template <class T>
 struct Head {
@@ -29,9 +30,13 @@ struct Work {
     Head<T> q = head_of<T>(a.q, b, h), k = head_of<T>(a.k, b, h / a.group), v = head_of<T>(a.v, b, h / a.group);
     const DType type = dtype_of<T>::value;
 
-    // scores of queries [i0, i0 + m) and keys [j0, j0 + n), masked
-    void scores(T* s, int64_t i0, int64_t m, int64_t j0, int64_t n) const {
-        gemm(type, m, n, a.width, a.scale, {q.at(i0), q.row, 1}, {k.at(j0), 1, k.row}, 0, s, n);
+    // scores of queries [i0, i0 + m) and keys [j0, j0 + n), masked; `packed` are all keys in panels, or null
+    void scores(T* s, int64_t i0, int64_t m, int64_t j0, int64_t n, const T* scaled, const T* packed) const {
+        if constexpr (std::is_same_v<T, float>) {
+            if (packed)
+                linear_rows(m, scaled, a.width, {packed + panel_floats(a.width, j0), nullptr, a.width, n}, false, s, n);
+        }
+        if (!packed) gemm(type, m, n, a.width, 1, {scaled, a.width, 1}, {k.at(j0), 1, k.row}, 0, s, n);
         if (a.mask) {
             const T* mask = static_cast<const T*>(a.mask) + b * a.mask_stride[0] + h * a.mask_stride[1];
             for (int64_t i = 0; i < m; ++i) {
@@ -44,6 +49,9 @@ struct Work {
                 for (int64_t j = std::max<int64_t>(0, i0 + i + 1 - j0); j < n; ++j)
                     s[i * n + j] = -std::numeric_limits<T>::infinity();
     }
+    void scaled_queries(const NormLoops& loops, int64_t i0, int64_t m, T* to) const {
+        for (int64_t i = 0; i < m; ++i) loops.scale(q.at(i0 + i), to + i * a.width, a.width, a.scale, 0);
+    }
     int64_t last_key(int64_t i_end) const { return a.causal ? std::min(a.keys, i_end) : a.keys; }
 };
 
@@ -51,19 +59,30 @@ template <class T>
 void forward(const Attention& a, const AttentionOperand& out, T* logsumexp) {
     const NormLoops& loops = *norm_loops(dtype_of<T>::value);
     const int64_t blocks = (a.queries + kQueries - 1) / kQueries, d = a.value_width;
+    // The keys of a head are packed once where several blocks of queries meet them all.
+    const bool pack = std::is_same_v<T, float> && a.queries > kQueries && a.width > 0 && a.keys <= kPackedKeys;
     parallel_for(a.batches * a.heads * blocks, 1, [&](int64_t begin, int64_t end) {
-        const dnn::Scratch room(size_t(kQueries * (kKeys + d)) * sizeof(T));
-        T *s = room.as<T>(), *sum = s + kQueries * kKeys;
+        const int64_t panels = pack ? panel_floats(a.width, a.keys) : 0;
+        const dnn::Scratch room(size_t(kQueries * (kKeys + d + a.width) + panels) * sizeof(T));
+        T *s = room.as<T>(), *keys = s + kQueries * kKeys, *q = keys + panels, *sum = q + kQueries * a.width;
         T top[kQueries], total[kQueries];
+        int64_t packed = -1;
         for (int64_t task = begin; task < end; ++task) {
             const int64_t head = task / blocks, i0 = task % blocks * kQueries, m = std::min(kQueries, a.queries - i0);
             const Work<T> w{a, head / a.heads, head % a.heads};
+            if constexpr (std::is_same_v<T, float>) {
+                if (pack && packed != head / a.group) {
+                    packed = head / a.group;
+                    pack_rows(w.k.data, w.k.row, a.width, a.keys, keys);
+                }
+            }
+            w.scaled_queries(loops, i0, m, q);
             std::fill_n(top, m, -std::numeric_limits<T>::infinity());
             std::fill_n(total, m, T(0));
             std::fill_n(sum, m * d, T(0));
             for (int64_t j0 = 0; j0 < w.last_key(i0 + m); j0 += kKeys) {
                 const int64_t n = std::min(kKeys, w.last_key(i0 + m) - j0);
-                w.scores(s, i0, m, j0, n);
+                w.scores(s, i0, m, j0, n, q, pack ? keys : nullptr);
                 for (int64_t i = 0; i < m; ++i) {
                     T* row = s + i * n;
                     const T now = std::max(top[i], T(loops.row_max(row, n)));
@@ -95,8 +114,8 @@ void backward(const Attention& a, const AttentionOperand& out, const T* logsumex
     const int64_t d = a.value_width;
     // Heads that share keys are worked on by one thread, which adds up the gradients of these.
     parallel_for(a.batches * a.heads / a.group, 1, [&](int64_t begin, int64_t end) {
-        const dnn::Scratch room(size_t(2 * kQueries * kKeys) * sizeof(T));
-        T *p = room.as<T>(), *ds = p + kQueries * kKeys;
+        const dnn::Scratch room(size_t(kQueries * (2 * kKeys + a.width)) * sizeof(T));
+        T *p = room.as<T>(), *ds = p + kQueries * kKeys, *q = ds + kQueries * kKeys;
         for (int64_t head = begin * a.group; head < end * a.group; ++head) {
             const Work<T> w{a, head / a.heads, head % a.heads};
             const Head<T> o = head_of<T>(out, w.b, w.h), g = head_of<T>(dout, w.b, w.h), gq = head_of<T>(dq, w.b, w.h),
@@ -108,13 +127,14 @@ void backward(const Attention& a, const AttentionOperand& out, const T* logsumex
             for (int64_t i0 = 0; i0 < a.queries; i0 += kQueries) {
                 const int64_t m = std::min(kQueries, a.queries - i0);
                 T delta[kQueries];
+                w.scaled_queries(loops, i0, m, q);
                 for (int64_t i = 0; i < m; ++i) {
                     delta[i] = T(loops.dot(o.at(i0 + i), g.at(i0 + i), d));
                     std::fill_n(gq.at(i0 + i), a.width, T(0));
                 }
                 for (int64_t j0 = 0; j0 < w.last_key(i0 + m); j0 += kKeys) {
                     const int64_t n = std::min(kKeys, w.last_key(i0 + m) - j0);
-                    w.scores(p, i0, m, j0, n);
+                    w.scores(p, i0, m, j0, n, q, nullptr);
                     for (int64_t i = 0; i < m; ++i) {
                         const T sum = logsumexp[head * a.queries + i0 + i];
                         if (std::isinf(sum)) std::fill_n(p + i * n, n, T(0));
@@ -124,12 +144,12 @@ void backward(const Attention& a, const AttentionOperand& out, const T* logsumex
                     gemm(w.type, m, n, d, 1, {g.at(i0), g.row, 1}, {w.v.at(j0), 1, w.v.row}, 0, ds, n);
                     for (int64_t i = 0; i < m; ++i) {
                         T *row = ds + i * n, *prob = p + i * n;
-                        const T less = delta[i];
+                        const T less = delta[i], scale = T(a.scale);
 #pragma omp simd
-                        for (int64_t j = 0; j < n; ++j) row[j] = prob[j] * (row[j] - less);
+                        for (int64_t j = 0; j < n; ++j) row[j] = prob[j] * (row[j] - less) * scale;
                     }
-                    gemm(w.type, m, a.width, n, a.scale, {ds, n, 1}, {w.k.at(j0), w.k.row, 1}, 1, gq.at(i0), gq.row);
-                    gemm(w.type, n, a.width, m, a.scale, {ds, 1, n}, {w.q.at(i0), w.q.row, 1}, 1, gk.at(j0), gk.row);
+                    gemm(w.type, m, a.width, n, 1, {ds, n, 1}, {w.k.at(j0), w.k.row, 1}, 1, gq.at(i0), gq.row);
+                    gemm(w.type, n, a.width, m, 1, {ds, 1, n}, {w.q.at(i0), w.q.row, 1}, 1, gk.at(j0), gk.row);
                 }
             }
         }

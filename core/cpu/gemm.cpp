@@ -23,7 +23,8 @@ extern const GemmKernel gemm_block_kernel;
 }
 namespace avx512 {
 extern const GemmKernel gemm_block_kernel;
-}
+extern const PairsKernel gemm_pairs_kernel;
+}  // namespace avx512
 #endif
 const GemmKernel& gemm_kernel() {
 #if FB_X86
@@ -169,10 +170,80 @@ bool gemm_primitive(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, 
     return true;
 }
 
+// Large products, and those of long rows, go to oneDNN, which comes five to fifteen parts in a hundred closer to what
+// the machine can do.
+bool is_large(int64_t m, int64_t n, int64_t k) {
+    const int64_t least = std::min(m, n);
+    return std::min(least, k) >= 320 || (k >= 512 && least >= 128);
+}
+
+// The own kernel for bfloat16.
+#if FB_X86
+bool has_pairs() {
+    static const bool yes = dnn::has_bf16() && std::string_view(cpu_level()) == "avx512";
+    return yes;
+}
+void pairs_divided(int64_t batch, const PairsBlock& g, BatchStrides step) {
+    const PairsKernel& kernel = avx512::gemm_pairs_kernel;
+    const int64_t columns = gemm_kernel().columns, most = num_threads();
+    const double products = double(g.m) * double(g.n) * double(g.k);
+    // A single product is divided by columns, each of which packs its own part of B, or by rows if it is high.
+    int64_t down = 1, across = 1;
+    if (batch < most) {
+        const int64_t threads = std::clamp<int64_t>(int64_t(products / (2 * kGrain)), 1, most);
+        (g.m > 4 * g.n || g.n < columns * threads ? down : across) = threads;
+    }
+    const int64_t units = (g.n + columns - 1) / columns, high = (g.m + down - 1) / down,
+                  wide = (units + across - 1) / across * columns;
+    parallel_for(batch * down * across, std::max<int64_t>(1, int64_t(2 * kGrain * double(down * across) / products)),
+                 [&](int64_t begin, int64_t end) {
+                     const dnn::Scratch room(size_t(kernel.room(g)) * sizeof(float));
+                     for (int64_t i = begin; i < end; ++i) {
+                         const int64_t at = i / (down * across), row = i / across % down * high,
+                                       column = i % across * wide;
+                         PairsBlock part = g;
+                         part.m = std::min(high, g.m - row);
+                         part.n = std::min(wide, g.n - column);
+                         if (part.m <= 0 || part.n <= 0) continue;
+                         part.a += at * step.a + row * g.a_row;
+                         part.b += at * step.b + column * g.b_col;
+                         if (g.panels) part.panels += column * ((g.k + 1) / 2);
+                         part.c += at * step.c + row * g.c_row + column;
+                         if (g.bias) part.bias += column;
+                         kernel.run(part, room.as<float>());
+                     }
+                 });
+}
+#else
+bool has_pairs() { return false; }
+void pairs_divided(int64_t, const PairsBlock&, BatchStrides) {}
+#endif
+
 // bfloat16 where the CPU has the instructions; false when it has not.
 bool gemm_bf16(int64_t batch, int64_t m, int64_t n, int64_t k, const Scalar& alpha, Matrix a, Matrix b,
                const Scalar& beta, void* c, int64_t ldc, const void* bias, BatchStrides step) {
     if (!dnn::has_bf16() || k == 0 || (bias && !(alpha.equals(1) && beta.is_zero()))) return false;
+    const PairsBlock pairs{m,
+                           n,
+                           k,
+                           alpha.to<float>(),
+                           beta.to<float>(),
+                           static_cast<const BF16*>(a.data),
+                           a.row,
+                           a.col,
+                           static_cast<const BF16*>(b.data),
+                           b.row,
+                           b.col,
+                           static_cast<BF16*>(c),
+                           ldc,
+                           static_cast<const BF16*>(bias)};
+    // oneDNN needs longer to begin, and reads B once where there are few rows.
+    constexpr int64_t kFewest = 12, kMost = 160;
+    if (has_pairs() && std::min(m, n) >= kFewest && std::max({m, n, k}) <= kMost &&
+        (batch == 1 || double(m) * double(n) * double(k) < kGrain)) {
+        pairs_divided(batch, pairs, step);
+        return true;
+    }
     return gemm_primitive(DType::bf16, batch, m, n, k, a, b, alpha.to<float>(), beta.to<float>(), c, ldc, bias, step);
 }
 
@@ -236,12 +307,6 @@ void start_rows(void* c, int64_t ldc, int64_t m, int64_t n, const void* bias, si
     for (int64_t i = 0; i < m; ++i) std::memcpy(static_cast<char*>(c) + i * ldc * size, bias, n * size);
 }
 
-// Large products, and those of long rows, go to oneDNN, which comes five to fifteen parts in a hundred closer to what
-// the machine can do.
-bool is_large(int64_t m, int64_t n, int64_t k) {
-    const int64_t least = std::min(m, n);
-    return std::min(least, k) >= 320 || (k >= 512 && least >= 128);
-}
 // Its sgemm is slow at packing a transposed B, its primitive is not. False when the operands' memory is not what it
 // takes.
 bool gemm_large(const GemmBlock& g) {
@@ -302,12 +367,37 @@ void gemm_half(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b,
 
 }  // namespace
 
-bool linear_packed(int64_t m, const float* x, const Tensor& w, const float* bias, float* c) {
+bool linear_packed(int64_t m, const void* x, const Tensor& w, const void* bias, void* c) {
     constexpr int64_t kFewestRows = 8, kFewestWeights = 4096;
     const int64_t n = w.size(0), k = w.size(1);
     if (m < kFewestRows || n * k < kFewestWeights || is_large(m, n, k)) return false;
+    if (w.dtype() == DType::bf16) {
+        if (k % 2 || !has_pairs()) return false;
+        const Packed packed = packed_panels(w);
+        PairsBlock g{m,
+                     n,
+                     k,
+                     1,
+                     0,
+                     static_cast<const BF16*>(x),
+                     k,
+                     1,
+                     nullptr,
+                     0,
+                     0,
+                     static_cast<BF16*>(c),
+                     n,
+                     static_cast<const BF16*>(bias),
+                     packed->as<const float>()};
+        pairs_divided(1, g, {});
+        return true;
+    }
     const Packed packed = packed_panels(w);
-    GemmBlock g{m, n, k, 1, 0, x, k, 1, packed->as<const float>(), 1, k, c, n, 1, bias};
+    GemmBlock g{m, n, k,
+                1, 0, static_cast<const float*>(x),
+                k, 1, packed->as<const float>(),
+                1, k, static_cast<float*>(c),
+                n, 1, static_cast<const float*>(bias)};
     g.b_panel = gemm_kernel().columns * k;
     gemm_divided(g);
     return true;
@@ -317,6 +407,16 @@ void linear_rows(int64_t m, const float* x, int64_t ldx, const LinearRows& w, bo
     GemmBlock g{m, w.out, w.in, 1, add ? 1.f : 0.f, x, ldx, 1, w.panels, 1, w.in, c, ldc, 1, w.bias};
     g.b_panel = gemm_kernel().columns * w.in;
     run_block(g);
+}
+
+int64_t panel_floats(int64_t in, int64_t out) {
+    const int64_t columns = gemm_kernel().columns;
+    return (out + columns - 1) / columns * columns * in;
+}
+void pack_rows(const float* w, int64_t ldw, int64_t in, int64_t out, float* panels) {
+    const GemmKernel& kernel = gemm_kernel();
+    const GemmBlock g{0, out, in, 1, 0, nullptr, 0, 1, w, 1, ldw, nullptr, 0, 1};
+    kernel.pack(g, panels, 0, (out + kernel.columns - 1) / kernel.columns);
 }
 
 void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta, void* c,

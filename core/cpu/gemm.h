@@ -18,8 +18,8 @@ struct Matrix {
 void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, Matrix b, Scalar beta, void* c,
           int64_t ldc, const void* bias = nullptr);
 
-// x · Wᵀ + bias for answering again and again: W (n×k) stays packed. False where that gains nothing.
-bool linear_packed(int64_t m, const float* x, const Tensor& w, const float* bias, float* c);
+// x · Wᵀ + bias for answering again and again: W (n×k, float or bfloat16) stays packed. False where that gains nothing.
+bool linear_packed(int64_t m, const void* x, const Tensor& w, const void* bias, void* c);
 
 // The same for a caller who divides the rows himself: on this thread, x · Wᵀ + bias (+ c).
 struct LinearRows {
@@ -28,6 +28,8 @@ struct LinearRows {
     int64_t in, out;
 };
 void linear_rows(int64_t m, const float* x, int64_t ldx, const LinearRows& w, bool add, float* c, int64_t ldc);
+int64_t panel_floats(int64_t in, int64_t out);
+void pack_rows(const float* w, int64_t ldw, int64_t in, int64_t out, float* panels);  // for that, W anywhere
 
 // `batch` products; the strides between consecutive matrices are in elements and may be zero for A and B.
 struct BatchStrides {

@@ -2,6 +2,9 @@
 #pragma once
 #include <cstdint>
 
+namespace fb {
+struct BF16;
+}
 namespace fb::cpu {
 
 // C = alpha·A·B + beta·C + bias; A and B have any strides (in elements), C contiguous rows (c_col 1) or columns (c_row
@@ -41,5 +44,23 @@ struct GemmKernel {
     void (*pack)(const GemmBlock&, float*, int64_t begin, int64_t end);
 };
 const GemmKernel& gemm_kernel();
+
+// The product of two bfloat16 matrices, summed in float and rounded once, for CPUs that multiply pairs of them.
+struct PairsBlock {
+    int64_t m, n, k;
+    float alpha, beta;
+    const BF16* a;
+    int64_t a_row, a_col;
+    const BF16* b;
+    int64_t b_row, b_col;
+    BF16* c;
+    int64_t c_row;
+    const BF16* bias = nullptr;
+    const float* panels = nullptr;  // B was packed beforehand, as a float matrix of half the rows
+};
+struct PairsKernel {
+    int64_t (*room)(const PairsBlock&);      // floats that `run` wants to work in
+    void (*run)(const PairsBlock&, float*);  // that room is aligned to 64 bytes
+};
 
 }  // namespace fb::cpu

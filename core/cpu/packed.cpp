@@ -36,10 +36,12 @@ PackedBytes::~PackedBytes() {
 int64_t packed_bytes() { return total; }
 
 Packed packed_panels(const Tensor& w) {
-    constexpr int kForm = 5;
-    const int64_t n = w.size(0), k = w.size(1), columns = gemm_kernel().columns, panels = (n + columns - 1) / columns;
-    return packed_weight(w, dnn::Desc(), kForm, size_t(panels * columns * k) * sizeof(float), [&](void* to) {
-        const GemmBlock g{0, n, k, 1, 0, nullptr, 0, 1, w.data<float>(), 1, k, nullptr, 0, 1};
+    const int kind = w.dtype() == DType::f32 ? 5 : 8;
+    // Pairs of bfloat16 are packed as floats are.
+    const int64_t n = w.size(0), k = w.size(1) * int64_t(itemsize(w.dtype())) / int64_t(sizeof(float)),
+                  columns = gemm_kernel().columns, panels = (n + columns - 1) / columns;
+    return packed_weight(w, dnn::Desc(), kind, size_t(panels * columns * k) * sizeof(float), [&](void* to) {
+        const GemmBlock g{0, n, k, 1, 0, nullptr, 0, 1, static_cast<const float*>(w.data()), 1, k, nullptr, 0, 1};
         parallel_for(panels, std::max<int64_t>(1, 50000 / (columns * k)),
                      [&](int64_t begin, int64_t end) { gemm_kernel().pack(g, static_cast<float*>(to), begin, end); });
     });

@@ -29,7 +29,8 @@ using Packed = std::shared_ptr<const PackedBytes>;
 Packed packed_weight(const Tensor& w, const dnn::Desc& form, int kind, size_t bytes,
                      const std::function<void(void*)>& fill);
 
-// The transpose of `w` (contiguous, outputs × inputs) in the panels that the product of float matrices reads.
+// The transpose of `w` (contiguous, outputs × inputs) in the panels that the product of float matrices reads, or
+// that of bfloat16 matrices with an even number of inputs.
 Packed packed_panels(const Tensor& w);
 
 int64_t packed_bytes();  // of all copies there are

@@ -325,18 +325,19 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 
 // Answering: the weight stays packed between calls.
 Tensor linear_for_answers(const Tensor& x, const Tensor& w, const Tensor& bias) {
-    const auto plain = [](const Tensor& t) {
-        return t.dtype() == DType::f32 && t.device() == kCPU && !t->unusual() && t.is_contiguous();
+    const auto plain = [&](const Tensor& t) {
+        return t.dtype() == w.dtype() && t.device() == kCPU && !t->unusual() && t.is_contiguous();
     };
+    if (w.dtype() != DType::f32 && w.dtype() != DType::bf16) return {};
     if (tls.grad || tls.modes || !plain(x) || !plain(w) || x.dim() < 2 || w.dim() != 2 || x.numel() == 0 ||
         w.numel() == 0 || x.size(-1) != w.size(1))
         return {};
     if (bias.defined() && !(plain(bias) && bias.dim() == 1 && bias.size(0) == w.size(0))) return {};
     Dims sizes(x.sizes());
     sizes.back() = w.size(0);
-    const Tensor r = empty(sizes, DType::f32);
-    const float* b = bias.defined() ? bias.data<float>() : nullptr;
-    return cpu::linear_packed(x.numel() / w.size(1), x.data<float>(), w, b, r.data<float>()) ? r : Tensor();
+    const Tensor r = empty(sizes, w.dtype());
+    const void* b = bias.defined() ? bias.data() : nullptr;
+    return cpu::linear_packed(x.numel() / w.size(1), x.data(), w, b, r.data()) ? r : Tensor();
 }
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {

@@ -118,3 +118,22 @@ def test_heads_that_differ_need_the_option():
     q, k = fb.ones(1, 4, 2, 3), fb.ones(1, 2, 2, 3)
     with pytest.raises(RuntimeError):
         F.scaled_dot_product_attention(q, k, k)
+
+
+def floats(*shape, step=0.7):
+    """Cosines in float."""
+    return wave(*shape, step=step, dtype=fb.float32, grad=False)
+
+
+@pytest.mark.parametrize("scale", [None, -0.7, 2.0])
+@pytest.mark.parametrize(
+    "queries, keys, causal", [(1, 300, False), (130, 130, True), (70, 600, False), (65, 2100, False)]
+)
+def test_against_the_matrix_of_all_scores(queries, keys, causal, scale):
+    q, k, v = floats(2, 4, queries, 24), floats(2, 2, keys, 24, step=0.6), floats(2, 2, keys, 20, step=0.3)
+    result = F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale, enable_gqa=True)
+    wide = [x.double().repeat_interleave(2, 1) for x in (k, v)]
+    scores = q.double() @ wide[0].transpose(-1, -2) * (24**-0.5 if scale is None else scale)
+    if causal:
+        scores = scores.masked_fill(~fb.ones(queries, keys, dtype=fb.bool).tril(), -float("inf"))
+    assert fb.allclose(result.double(), scores.softmax(-1) @ wide[1], atol=1e-5)

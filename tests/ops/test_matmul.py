@@ -211,3 +211,70 @@ def test_bfloat16_products_with_factors_round_once(alpha, beta):
         for right in (b, b.T.contiguous().T):
             got = fb.addmm(c, a, right, beta=beta, alpha=alpha)
             assert ((got.double() - want).abs() <= 8e-3 * (want.abs() + 0.1)).all()
+
+
+def floats(*shape, step=0.7):
+    """Cosines in float."""
+    return wave(*shape, step=step, dtype=fb.float32, grad=False)
+
+
+def close_to_double(result, a, b, scale=1.0, tolerance=1e-6):
+    """Whether a product is that of doubles, up to rounding of its terms."""
+    exact, size = a.double() @ b.double() * scale, a.double().abs() @ b.double().abs() * scale
+    return bool(((result.double() - exact).abs() <= tolerance * size + 1e-30).all())
+
+
+@pytest.mark.parametrize(
+    "m, n, k", [(4, 4, 4), (3, 3, 3), (2, 4, 3), (4, 1, 4), (1, 5, 3), (4, 4, 5), (2, 2, 8)]
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_many_tiny_products(m, n, k, turned):
+    a, b, c = floats(7, m, k), floats(7, k, n, step=0.6), floats(7, m, n, step=0.3)
+    if turned:
+        a = floats(7, k, m).transpose(1, 2)
+        b = floats(7, n, k, step=0.6).transpose(1, 2)
+    assert close_to_double(fb.bmm(a, b), a, b)
+    assert close_to_double(fb.bmm(a, b[:1].expand(7, k, n)), a, b[:1].expand(7, k, n))
+    assert close_to_double(fb.baddbmm(c, a, b, beta=0, alpha=2), a, b, 2)
+    expected = c.double() * 0.5 + 2 * (a.double() @ b.double())
+    assert fb.allclose(fb.baddbmm(c, a, b, beta=0.5, alpha=2).double(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "m, n, k", [(12, 12, 2), (13, 33, 17), (64, 64, 64), (40, 100, 31), (100, 16, 160), (30, 70, 50)]
+)
+@pytest.mark.parametrize("left, right", [(False, False), (False, True), (True, False), (True, True)])
+def test_small_bfloat16_products(m, n, k, left, right):
+    a = floats(k, m).bfloat16().t() if left else floats(m, k).bfloat16()
+    b = floats(n, k, step=0.6).bfloat16().t() if right else floats(k, n, step=0.6).bfloat16()
+    half = 2.0**-8  # of the last of eight bits
+    assert close_to_double(a @ b, a, b, tolerance=half)
+    bias = floats(n, step=0.3).bfloat16()
+    expected = (a.double() @ b.double() + bias.double()).bfloat16()
+    assert fb.allclose(fb.addmm(bias, a, b), expected, rtol=2 * half, atol=1e-3)
+
+
+def test_small_bfloat16_batches():
+    a, b = floats(5, 20, 30).bfloat16(), floats(5, 40, 30, step=0.6).bfloat16().transpose(1, 2)
+    assert close_to_double(fb.bmm(a, b), a, b, tolerance=2.0**-8)
+    assert close_to_double(fb.bmm(a[:, :, 1:], b[:, 1:]), a[:, :, 1:], b[:, 1:], tolerance=2.0**-8)
+
+
+@pytest.mark.parametrize("rows", [8, 13, 70, 300])
+@pytest.mark.parametrize("inputs, outputs", [(64, 80), (130, 50)])
+def test_bfloat16_linear_layers_that_answer(rows, inputs, outputs):
+    layer = fb.nn.Linear(inputs, outputs, dtype=fb.bfloat16)
+    x = floats(rows, inputs).bfloat16()
+    with fb.no_grad():
+        for change in (0.0, 0.0, 0.25):  # the weight is packed, kept, and packed again once it has changed
+            layer.weight += change
+            expected = (x.double() @ layer.weight.double().t() + layer.bias.double()).bfloat16()
+            assert fb.allclose(layer(x), expected, rtol=2.0**-7, atol=2e-3)
+    assert fb.allclose(layer(x), expected, rtol=2.0**-7, atol=2e-3)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4])
+@pytest.mark.parametrize("columns", [64, 70, 200, 300])
+def test_few_rows_and_many_columns(rows, columns):
+    a, b = floats(rows, 90), floats(90, columns, step=0.6)
+    assert close_to_double(a @ b, a, b)

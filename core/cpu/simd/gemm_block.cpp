@@ -5,150 +5,16 @@
 // already lies as the tile wants it, is not packed. Few rows times a transposed matrix (a linear layer on few samples)
 // are dot products, so that the matrix is read once and in order.
 #include "cpu/gemm_block.h"
-#include <utility>
-#include "cpu/simd/loop.h"
+#include "cpu/simd/gemm_tile.h"
 
 namespace fb::cpu::FB_ARCH {
 namespace {
 
-constexpr int64_t W = kLanes<float>;
-constexpr int64_t kRows = kWidth == 64 ? 12 : kWidth == 32 ? 6 : 4, kColumns = 2 * W;  // kRows <= W: see `pack`
 constexpr int64_t kDepth = 512;                                            // a panel of B is kColumns x kDepth
 constexpr int64_t kHigh = kRows * 20, kWide = kColumns * 32;               // portions of A and B
 constexpr int64_t kDirectRows = 8 * kRows, kDirectColumns = 4 * kColumns;  // up to these, packing the other costs more
 constexpr int64_t kDotRows = kWidth == 64 ? 8 : 3;
 
-inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-inline int64_t parts(int64_t n, int64_t size) { return (n + size - 1) / size; }
-
-// What becomes of a finished tile.
-struct Finish {
-    float alpha, beta;
-    const float* bias;
-    // What most products want is decided once: the sum itself, or something added to it.
-    enum {
-        Plain,
-        Sum,
-        Any
-    } form = alpha != 1 || (bias ? beta != 0 : beta != 0 && beta != 1) ? Any
-             : bias || beta == 1                                       ? Sum
-                                                                       : Plain;
-};
-// What else is added up in a tile before it is finished.
-struct More {
-    int64_t k;
-    const float* a;
-    int64_t a_row;
-    const float* b;
-};
-
-inline void finish(const Finish& f, float* c, const float* bias, F v, int64_t width) {
-    v = v * splat<F>(f.alpha);
-    if (width >= W) {
-        if (f.beta != 0) v = fma(load<F>(c), splat<F>(f.beta), v);
-        if (bias) v = v + load<F>(bias);
-        store(c, v);
-    } else {
-        if (f.beta != 0) v = fma(load_part(c, width), splat<F>(f.beta), v);
-        if (bias) v = v + load_part(bias, width);
-        store_part(c, v, width);
-    }
-}
-
-template <int step, size_t... x>
-inline void exchange(F& a, F& b, std::index_sequence<x...>) {
-    const F low = __builtin_shufflevector(a, b, int(x & step ? W + x - step : x)...);
-    b = __builtin_shufflevector(a, b, int(x & step ? W + x : x + step)...);
-    a = low;
-}
-template <int step = 1>
-inline void transpose(F* rows) {
-#pragma GCC unroll 16
-    for (int i = 0; i < W; ++i)
-        if (!(i & step)) exchange<step>(rows[i], rows[i + step], std::make_index_sequence<size_t(W)>());
-    if constexpr (2 * step < W) transpose<2 * step>(rows);
-}
-
-// R rows and V vectors of C. A is packed (R numbers for each step along k) or has strides. C is `turned` when its
-// columns are contiguous: `c_step` lies between two of the other direction.
-template <int R, int V, bool packed, bool turned>
-void tile(int64_t k, const float* a, int64_t a_row, int64_t a_col, const float* b, int64_t b_row, const Finish& f,
-          float* c, int64_t c_step, const float* bias, int64_t width, const More* more) {
-    F sum[R][V];
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 16
-        for (int v = 0; v < V; ++v) sum[r][v] = splat<F>(0);
-    while (true) {
-        const float *a3 = a + 3 * a_row, *a6 = a3 + 3 * a_row, *a9 = a6 + 3 * a_row;
-        for (; k > 0; --k) {
-            F row[V];
-#pragma GCC unroll 16
-            for (int v = 0; v < V; ++v) row[v] = load<F>(b + v * W);
-#pragma GCC unroll 16
-            for (int r = 0; r < R; ++r) {
-                const float* from = r < 3 ? a : r < 6 ? a3 : r < 9 ? a6 : a9;
-                const F x = splat<F>(packed ? a[r] : from[r % 3 * a_row]);
-#pragma GCC unroll 16
-                for (int v = 0; v < V; ++v) sum[r][v] = fma(x, row[v], sum[r][v]);
-            }
-            b += b_row;
-            if constexpr (packed) {
-                a += R;
-            } else {
-                a += a_col;
-                if constexpr (R > 3) a3 += a_col;
-                if constexpr (R > 6) a6 += a_col;
-                if constexpr (R > 9) a9 += a_col;
-            }
-        }
-        if (V > 2 || packed || turned || !more) break;
-        k = more->k, a = more->a, a_row = more->a_row, a_col = 1, b = more->b, b_row = kColumns;
-        more = nullptr;
-    }
-    if constexpr (turned) {
-#pragma GCC unroll 16
-        for (int v = 0; v < V; ++v) {
-            F rows[W];
-#pragma GCC unroll 16
-            for (int r = 0; r < W; ++r) rows[r] = r < R ? sum[r < R ? r : 0][v] : splat<F>(0);
-            transpose(rows);
-#pragma GCC unroll 16
-            for (int x = 0; x < W; ++x)
-                if (width > v * W + x) finish(f, c + (v * W + x) * c_step, bias, rows[x], R);
-        }
-    } else if (width >= V * W && f.form != Finish::Any) [[likely]] {
-        const float* from = bias ? bias : c;
-        const int64_t from_step = bias ? 0 : c_step;
-        const bool add = f.form == Finish::Sum;
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 16
-            for (int v = 0; v < V; ++v) store(c + v * W, add ? sum[r][v] + load<F>(from + v * W) : sum[r][v]);
-            c += c_step, from += from_step;
-            asm("" : "+r"(c), "+r"(from));  // one addition a row; the compiler would compute all addresses beforehand
-        }
-    } else {
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r)
-#pragma GCC unroll 16
-            for (int v = 0; v < V; ++v)
-                if (width > v * W)
-                    finish(f, c + r * c_step + v * W, bias ? bias + v * W : nullptr, sum[r][v], width - v * W);
-    }
-}
-using Tile = void (*)(int64_t, const float*, int64_t, int64_t, const float*, int64_t, const Finish&, float*, int64_t,
-                      const float*, int64_t, const More*);
-template <int V, bool packed, bool turned, class Rows>
-struct Tiles;
-template <int V, bool packed, bool turned, size_t... r>
-struct Tiles<V, packed, turned, std::index_sequence<r...>> {
-    static constexpr Tile by_rows[] = {nullptr, tile<int(r) + 1, V, packed, turned>...};
-};
-template <int V, bool packed, bool turned = false>
-inline Tile tile_of(int64_t rows) {
-    return Tiles<V, packed, turned, std::make_index_sequence<size_t(kRows)>>::by_rows[rows];
-}
 // Fewer rows leave registers for more columns.
 constexpr int kMostWide = kWidth == 64 ? 8 : 4;
 constexpr int wide_vectors(int64_t rows) {
@@ -158,42 +24,20 @@ constexpr int wide_vectors(int64_t rows) {
            : rows == 4 ? kMostWide / 2
                        : 2;
 }
-inline Tile wide_tile(int64_t rows) {
-    switch (rows) {
-        case 1: return tile<1, wide_vectors(1), false, false>;
-        case 2: return tile<2, wide_vectors(2), false, false>;
-        case 3: return tile<3, wide_vectors(3), false, false>;
-        case 4: return tile<4, wide_vectors(4), false, false>;
-        default: return tile_of<2, false>(rows);
+inline Tile wide_tile(int64_t rows, int64_t width) {
+    if (width < wide_vectors(rows) * W) {
+        switch (rows) {
+            case 1: return tile<1, kMostWide / 2, false, false, false>;
+            case 2: return tile<2, kMostWide / 2, false, false, false>;
+            default: return tile<3, kMostWide / 2, false, false, false>;
+        }
     }
-}
-
-// ---------------------------------------------------------------- packing
-// to[l·panel + q] = from[l·along + q·across], zero from `width` to the end of a panel. A panel that is narrower than a
-// vector is written over its neighbour, which comes after it: W more floats of room.
-void pack(float* to, int64_t panel, const float* from, int64_t along, int64_t across, int64_t depth, int64_t width) {
-    if (across == 1) {
-        for (int64_t l = 0; l < depth; ++l, from += along, to += panel)
-            for (int64_t q = 0; q < panel; q += W) {
-                if (width - q >= W) store(to + q, load<F>(from + q));
-                else store(to + q, width > q ? load_part(from + q, width - q) : splat<F>(0));
-            }
-    } else if (along == 1) {
-        for (int64_t l = 0; l < depth; l += W)
-            for (int64_t q = 0; q < panel; q += W) {
-                const int64_t lines = least(W, width - q), columns = least(W, depth - l);
-                F rows[W];
-                for (int64_t i = 0; i < W; ++i) {
-                    const float* line = from + (q + i) * across + l;
-                    if (i < lines) __builtin_prefetch(line + 6 * W);  // more lines than the processor foresees
-                    rows[i] = i >= lines ? splat<F>(0) : columns == W ? load<F>(line) : load_part(line, columns);
-                }
-                transpose(rows);
-                for (int64_t i = 0; i < columns; ++i) store(to + (l + i) * panel + q, rows[i]);
-            }
-    } else {
-        for (int64_t l = 0; l < depth; ++l)
-            for (int64_t q = 0; q < panel; ++q) to[l * panel + q] = q < width ? from[l * along + q * across] : 0;
+    switch (rows) {
+        case 1: return tile<1, wide_vectors(1), false, false, false>;
+        case 2: return tile<2, wide_vectors(2), false, false, false>;
+        case 3: return tile<3, wide_vectors(3), false, false, false>;
+        case 4: return tile<4, wide_vectors(4), false, false, false>;
+        default: return tile_of<2, false>(rows);
     }
 }
 
@@ -296,18 +140,8 @@ int64_t room(const GemmBlock& g) {
     return p.dots ? 0 : p.room_a() + 16 + p.room_b();
 }
 
-// The heights of tiles differ by no more than one.
-template <class Fn>
-inline void each_tile(int64_t m, Fn f) {
-    for (int64_t i = 0, left = parts(m, kRows); left > 0; --left) {
-        const int64_t rows = parts(m - i, left);
-        f(i, rows);
-        i += rows;
-    }
-}
-
 Tile choose(const Plan& p, bool turned, int64_t rows, int64_t width) {
-    if (width > kColumns) return wide_tile(rows);
+    if (width > kColumns) return wide_tile(rows, width);
     if (turned) return (width > W ? tile_of<2, false, true> : tile_of<1, false, true>)(rows);
     if (p.direct_a) return (width > W ? tile_of<2, false> : tile_of<1, false>)(rows);
     return (width > W ? tile_of<2, true> : tile_of<1, true>)(rows);
@@ -317,6 +151,7 @@ void multiply(const GemmBlock& g, const Plan& p, float* room) {
     if (p.dots) return dot_rows<1>(g);
     float *panels_b = room, *panels_a = room + parts(p.room_b(), 16) * 16;
     const int64_t wide_step = p.direct_b && !g.b_panel && g.m <= 4 && g.c_col == 1 ? wide_vectors(g.m) * W : kColumns;
+    constexpr int64_t half_wide = kMostWide / 2 * W;
     for (int64_t j0 = 0; j0 < g.n; j0 += p.wide) {
         const int64_t n = least(p.wide, g.n - j0);
         for (int64_t l0 = 0; l0 < g.k; l0 += p.depth) {
@@ -347,6 +182,7 @@ void multiply(const GemmBlock& g, const Plan& p, float* room) {
                         b = b_at(j);
                         b_row = g.b_row;
                         if (n - j >= wide_step) step = width = wide_step;
+                        else if (wide_step > half_wide && n - j >= half_wide) step = width = half_wide;
                     } else if (p.once) {
                         pack(panels_b, b_row, b_at(j), g.b_row, g.b_col, depth, width);
                     }
@@ -384,6 +220,43 @@ void small(const GemmBlock& g, const GemmBatch& batch) {
         for (int r = 0; r < R; ++r) finish(f, at.c + r * g.c_row, g.bias, sum[r], g.n);
     }
 }
+#if FB_AVX512
+// Products whose three matrices fill a register at most, row after row: each step along k spreads a column of A and a
+// row of B over the places of C.
+void tiny(const GemmBlock& g, const GemmBatch& batch) {
+    __m512i from_a[16], from_b[16];
+    for (int64_t l = 0; l < g.k; ++l) {
+        alignas(64) int32_t a[16] = {}, b[16] = {};
+        for (int64_t x = 0; x < g.m * g.n; ++x) {
+            a[x] = int32_t(x / g.n * g.a_row + l * g.a_col);
+            b[x] = int32_t(l * g.b_row + x % g.n * g.b_col);
+        }
+        from_a[l] = _mm512_load_si512(a);
+        from_b[l] = _mm512_load_si512(b);
+    }
+    const auto first = [](int64_t n) { return __mmask16((1u << n) - 1); };
+    const __mmask16 of_a = first(g.m * g.k), of_b = first(g.k * g.n), of_c = first(g.m * g.n);
+    const __m512 alpha = _mm512_set1_ps(g.alpha), beta = _mm512_set1_ps(g.beta);
+    const float *pa = g.a, *pb = g.b;
+    float* c = g.c;
+    for (int64_t i = 0; i < batch.count; ++i, pa += batch.a, pb += batch.b, c += batch.c) {
+        const __m512 a = _mm512_maskz_loadu_ps(of_a, pa), b = _mm512_maskz_loadu_ps(of_b, pb);
+        __m512 sum = _mm512_setzero_ps();
+        for (int64_t l = 0; l < g.k; ++l)
+            sum = _mm512_fmadd_ps(_mm512_permutexvar_ps(from_a[l], a), _mm512_permutexvar_ps(from_b[l], b), sum);
+        sum = _mm512_mul_ps(sum, alpha);
+        if (g.beta != 0) sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(of_c, c), beta, sum);
+        _mm512_mask_storeu_ps(c, of_c, sum);
+    }
+}
+bool is_tiny(const GemmBlock& g) {
+    const auto dense = [](int64_t rows, int64_t cols, int64_t row, int64_t col) {
+        return rows * cols <= 16 && ((col == 1 && row == cols) || (row == 1 && col == rows));
+    };
+    return dense(g.m, g.k, g.a_row, g.a_col) && dense(g.k, g.n, g.b_row, g.b_col) && g.m * g.n <= 16 &&
+           g.c_row == g.n && g.c_col == 1 && !g.bias && !g.b_panel;
+}
+#endif
 template <int R = 1>
 void small_rows(const GemmBlock& g, const GemmBatch& batch) {
     if (g.m == R) return small<R>(g, batch);
@@ -391,6 +264,9 @@ void small_rows(const GemmBlock& g, const GemmBatch& batch) {
 }
 
 void run(const GemmBlock& g, const GemmBatch& batch, float* room) {
+#if FB_AVX512
+    if (batch.count > 1 && is_tiny(g)) return tiny(g, batch);
+#endif
     if (kWidth == 64 && g.m <= kRows && g.n <= W && g.b_col == 1 && g.c_col == 1 && !g.b_panel)
         return small_rows(g, batch);
     const Plan p = plan(g);
