@@ -2,6 +2,7 @@
 #include <sched.h>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 
 namespace fb {
 
@@ -33,6 +34,29 @@ int num_threads() { return thread_count(); }
 void set_num_threads(int n) {
     thread_count() = n;
     omp_set_num_threads(n);
+}
+
+void run_parallel(int64_t n, int64_t grain, LoopBody call, const void* body) {
+    if (n <= 0) return;
+    const int64_t most = grain > 0 ? (n + grain - 1) / grain : n;
+    if (most <= 1) return call(body, 0, n);
+    LongWork unlocked;
+    const int threads = int(std::min<int64_t>(most, omp_in_parallel() ? 1 : num_threads()));
+    if (threads <= 1) return call(body, 0, n);
+    std::exception_ptr error;
+#pragma omp parallel num_threads(threads)
+    {
+        const int64_t chunk = (n + threads - 1) / threads, b = omp_get_thread_num() * chunk;
+        if (b < n) {
+            try {
+                call(body, b, std::min(n, b + chunk));
+            } catch (...) {
+#pragma omp critical(fb_parallel_error)
+                if (!error) error = std::current_exception();
+            }
+        }
+    }
+    if (error) std::rethrow_exception(error);
 }
 
 }  // namespace fb

@@ -2,7 +2,6 @@
 #pragma once
 #include <cstdint>
 #include <algorithm>
-#include <exception>
 #include <omp.h>
 
 namespace fb {
@@ -31,36 +30,16 @@ private:
     void* token_;
 };
 
+// A loop's body as a plain call, so that it is compiled once however it is run.
+using LoopBody = void (*)(const void* body, int64_t begin, int64_t end);
+void run_parallel(int64_t n, int64_t grain, LoopBody call, const void* body);
+
 // Calls f(begin, end) over [0, n) in chunks of at least `grain`, on several threads when there is enough work.
 // The chunks do not depend on timing; f must not throw across threads (the first exception is passed on).
 template <class F>
-void parallel_for(int64_t n, int64_t grain, F&& f) {
-    if (n <= 0) return;
-    const int64_t most = grain > 0 ? (n + grain - 1) / grain : n;
-    if (most <= 1) {
-        f(int64_t(0), n);
-        return;
-    }
-    LongWork unlocked;
-    const int threads = int(std::min<int64_t>(most, omp_in_parallel() ? 1 : num_threads()));
-    if (threads <= 1) {
-        f(int64_t(0), n);
-        return;
-    }
-    std::exception_ptr error;
-#pragma omp parallel num_threads(threads)
-    {
-        const int64_t chunk = (n + threads - 1) / threads, b = omp_get_thread_num() * chunk;
-        if (b < n) {
-            try {
-                f(b, std::min(n, b + chunk));
-            } catch (...) {
-#pragma omp critical(fb_parallel_error)
-                if (!error) error = std::current_exception();
-            }
-        }
-    }
-    if (error) std::rethrow_exception(error);
+void parallel_for(int64_t n, int64_t grain, const F& f) {
+    run_parallel(
+        n, grain, [](const void* body, int64_t begin, int64_t end) { (*static_cast<const F*>(body))(begin, end); }, &f);
 }
 
 }  // namespace fb
