@@ -35,9 +35,11 @@ const WinogradTable& table() {
 
 constexpr int64_t kFewestPositions = 400;  // transforming the weights must pay
 constexpr int64_t kFewestOfKept = 150;     // reading them must pay
-constexpr int64_t kMostInputs = 256;       // the error grows with the length of the sums
+constexpr int64_t kMostInputs = 256;       // of F(4, 3): its error grows with the length of the sums
 constexpr int64_t kPortion = 8 << 20;      // bytes of transformed tiles that the threads share in their last cache
 constexpr int64_t kFewestInputs = 32;      // transforming pictures must pay
+constexpr int64_t kNear = 512 << 10;       // bytes of transformed tiles that stay in the second cache of a core
+constexpr int64_t kMuch = 10 << 20;        // bytes of weights that every few tiles may read
 constexpr int kForms = 16;                 // of packed weights: from here on
 
 int64_t tiles_of(int64_t size, const WinogradSide& side) { return (size + side.tile - 1) / side.tile; }
@@ -54,7 +56,10 @@ const WinogradLoops* loops(const ConvShape& s, ConvPass pass) {
         if (s.weight[d + 2] != taps || s.stride[d] != stride || s.dilation[d] != 1 || s.padding[d] >= taps)
             return nullptr;
     const WinogradTable& t = table();
-    if (stride == 1 && taps == 3) return n == 1 ? &t.line : &t.three;
+    if (stride == 1 && taps == 3) {
+        if (std::max(s.in[1], s.out[1]) > kMostInputs) return n == 1 ? &t.line_long : &t.three_long;
+        return n == 1 ? &t.line : &t.three;
+    }
     if (stride != 2 || n == 1 || (taps != 3 && taps != 4)) return nullptr;
     if (pass != ConvPass::Data) return taps == 3 ? &t.half_three : &t.half_four;
     if (s.padding[0] % 2 == 0 || s.padding[1] % 2 == 0) return nullptr;
@@ -94,55 +99,87 @@ Tensor convolve(const ConvShape& s, ConvPass pass, const Tensor& x0, const Tenso
     const float* u = packed->as<const float>();
 
     const int64_t tiles_y = tiles_of(out_y, k.y), tiles_x = tiles_of(out_x, k.x), tiles = samples * tiles_y * tiles_x;
-    // As many tiles at once as keep their transforms in the second cache.
-    const int64_t room = (512 << 10) / (points * inputs * int64_t(sizeof(float)) * k.tiles),
-                  chunk = std::clamp<int64_t>(room, 1, 4) * k.tiles, chunks = (tiles + chunk - 1) / chunk;
     std::atomic<bool> finite{true};
-    parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
-        const dnn::Scratch room_v(size_t(points * chunk * inputs) * sizeof(float)),
-            room_m(size_t(points * chunk * 2 * lanes) * sizeof(float));
-        float *v = room_v.as<float>(), *m = room_m.as<float>();
-        std::fill_n(v, points * chunk * inputs, 0.f);  // the last tiles may be missing
-        const int64_t v_step = chunk * inputs, m_step = chunk * 2 * lanes;
-        for (int64_t part = begin; part < end && finite.load(std::memory_order_relaxed); ++part) {
-            const int64_t first = part * chunk, count = std::min(chunk, tiles - first);
-            // Neighbouring tiles of a block one after another: they share lines, and the processor foresees the next.
-            const auto each_tile = [&](auto&& body) {
-                int64_t n = first / (tiles_y * tiles_x), y = first / tiles_x % tiles_y, x_at = first % tiles_x;
-                for (int64_t i = 0; i < count; ++i) {
-                    body(i, n, y, x_at);
-                    if (++x_at < tiles_x) continue;
-                    x_at = 0;
-                    if (++y < tiles_y) continue;
-                    y = 0;
-                    ++n;
-                }
-            };
-            for (int64_t b = 0; b < in_blocks; ++b)
-                each_tile([&](int64_t i, int64_t n, int64_t y, int64_t x_at) {
-                    k.input(from.as<float>() + (n * in_blocks + b) * in_y * in_x * lanes, in_y, in_x,
-                            y * k.y.step - pad_y, x_at * k.x.step - pad_x, v + i * inputs + b * lanes, v_step);
-                });
-            for (int64_t pair = 0; pair < pairs; ++pair) {
-                for (int64_t p = 0; p < points; ++p)
-                    for (int64_t i = 0; i < count; i += k.tiles)
-                        k.multiply(u + pair * pair_size + p * inputs * 2 * lanes, v + p * v_step + i * inputs,
-                                   m + p * m_step + i * 2 * lanes, inputs);
-                for (int64_t b = 2 * pair; b < 2 * pair + 2; ++b) {
-                    Scaling here = scaling;
-                    if (here.scale) here.scale += b * lanes;
-                    if (here.shift) here.shift += b * lanes;
-                    each_tile([&](int64_t i, int64_t n, int64_t y, int64_t x_at) {
-                        const int64_t picture = (n * out_blocks + b) * out_y * out_x * lanes;
-                        if (scaling.other) here.other = scaling.other + picture;
-                        if (!k.output(m + (i * 2 + b % 2) * lanes, m_step, here, to.as<float>() + picture, out_y, out_x,
-                                      y * k.y.tile, x_at * k.x.tile))
-                            finite.store(false, std::memory_order_relaxed);
-                    });
-                }
-            }
+    // Neighbouring tiles of a block one after another: they share lines, and the processor foresees the next.
+    const auto each_tile = [&](int64_t first, int64_t count, auto&& body) {
+        int64_t n = first / (tiles_y * tiles_x), y = first / tiles_x % tiles_y, x_at = first % tiles_x;
+        for (int64_t i = 0; i < count; ++i) {
+            body(i, n, y, x_at);
+            if (++x_at < tiles_x) continue;
+            x_at = 0;
+            if (++y < tiles_y) continue;
+            y = 0;
+            ++n;
         }
-    });
+    };
+    const auto transform = [&](int64_t first, int64_t count, float* v, int64_t v_step) {
+        for (int64_t b = 0; b < in_blocks; ++b)
+            each_tile(first, count, [&](int64_t i, int64_t n, int64_t y, int64_t x_at) {
+                k.input(from.as<float>() + (n * in_blocks + b) * in_y * in_x * lanes, in_y, in_x, y * k.y.step - pad_y,
+                        x_at * k.x.step - pad_x, v + i * inputs + b * lanes, v_step);
+            });
+    };
+    // Results of a pair of blocks; `m` has room for their products.
+    const auto produce = [&](int64_t pair, int64_t first, int64_t count, const float* v, int64_t v_step, float* m,
+                             int64_t m_step) {
+        for (int64_t p = 0; p < points; ++p)
+            for (int64_t i = 0; i < count; i += k.tiles)
+                k.multiply(u + pair * pair_size + p * inputs * 2 * lanes, v + p * v_step + i * inputs,
+                           m + p * m_step + i * 2 * lanes, inputs);
+        for (int64_t b = 2 * pair; b < 2 * pair + 2; ++b) {
+            Scaling here = scaling;
+            if (here.scale) here.scale += b * lanes;
+            if (here.shift) here.shift += b * lanes;
+            each_tile(first, count, [&](int64_t i, int64_t n, int64_t y, int64_t x_at) {
+                const int64_t picture = (n * out_blocks + b) * out_y * out_x * lanes;
+                if (scaling.other) here.other = scaling.other + picture;
+                if (!k.output(m + (i * 2 + b % 2) * lanes, m_step, here, to.as<float>() + picture, out_y, out_x,
+                              y * k.y.tile, x_at * k.x.tile))
+                    finite.store(false, std::memory_order_relaxed);
+            });
+        }
+    };
+    const int64_t tile_bytes = points * inputs * int64_t(sizeof(float)), room = kNear / (tile_bytes * k.tiles);
+    if (room >= 1 && pairs * pair_size * int64_t(sizeof(float)) <= kMuch) {
+        // A thread takes as many tiles at once as keep their transforms in its second cache, and makes all results.
+        const int64_t chunk = std::min<int64_t>(room, 4) * k.tiles;
+        parallel_for((tiles + chunk - 1) / chunk, 1, [&](int64_t begin, int64_t end) {
+            const dnn::Scratch room_v(size_t(chunk * tile_bytes)),
+                room_m(size_t(points * chunk * 2 * lanes) * sizeof(float));
+            std::fill_n(room_v.as<float>(), points * chunk * inputs, 0.f);  // the last tiles may be missing
+            for (int64_t part = begin; part < end && finite.load(std::memory_order_relaxed); ++part) {
+                const int64_t first = part * chunk, count = std::min(chunk, tiles - first);
+                transform(first, count, room_v.as<float>(), chunk * inputs);
+                for (int64_t pair = 0; pair < pairs; ++pair)
+                    produce(pair, first, count, room_v.as<float>(), chunk * inputs, room_m.as<float>(),
+                            chunk * 2 * lanes);
+            }
+        });
+        return finite ? r : Tensor();
+    }
+    // Too many weights for that: the threads transform a portion together, then each takes some of the pairs.
+    const int64_t units = (tiles + k.tiles - 1) / k.tiles,
+                  portion = std::clamp<int64_t>(kPortion / tile_bytes / k.tiles, 1, units) * k.tiles,
+                  chunk = 8 * k.tiles, v_step = portion * inputs;
+    const dnn::Scratch room_v(size_t(portion * tile_bytes));
+    float* v = room_v.as<float>();
+    for (int64_t first = 0; first < tiles && finite; first += portion) {
+        const int64_t count = std::min(portion, tiles - first), parts = (count + chunk - 1) / chunk;
+        parallel_for((count + k.tiles - 1) / k.tiles, 1, [&](int64_t begin, int64_t end) {
+            const int64_t i = begin * k.tiles, filled = std::min(count, end * k.tiles);
+            transform(first + i, filled - i, v + i * inputs, v_step);
+            for (int64_t p = 0; p < points && filled < end * k.tiles; ++p)
+                std::fill(v + p * v_step + filled * inputs, v + p * v_step + end * k.tiles * inputs, 0.f);
+        });
+        parallel_for(pairs * parts, 1, [&](int64_t begin, int64_t end) {
+            const dnn::Scratch room_m(size_t(points * chunk * 2 * lanes) * sizeof(float));
+            for (int64_t item = begin; item < end; ++item) {
+                const int64_t i = item % parts * chunk;
+                produce(item / parts, first + i, std::min(chunk, count - i), v + i * inputs, v_step, room_m.as<float>(),
+                        chunk * 2 * lanes);
+            }
+        });
+    }
     return finite ? r : Tensor();
 }
 
@@ -154,13 +191,12 @@ bool winograd_fits(const ConvShape& s, ConvPass pass, DType t, bool channels_las
     if (!k || block_of(preferred_order()) != k->lanes || s.in[1] % (2 * k->lanes) || s.out[1] % (2 * k->lanes))
         return false;
     const IntSpan result = pass == ConvPass::Data ? s.in : s.out;
-    const bool halves = s.stride[0] == 2;  // saves less, and its short sums err no more than direct ones
+    const bool saves_less = k != &table().three && k != &table().line;
     const int64_t height = height_of(result), width = width_of(result), area = height * width,
                   tiles = tiles_of(height, k->y) * tiles_of(width, k->x),
                   direct = product(IntSpan(s.out).subspan(2)) * product(IntSpan(s.weight).subspan(2));
-    if (halves ? 4 * tiles * k->points() > 3 * direct : 2 * tiles * k->y.tile * k->x.tile > 3 * area) return false;
-    return std::min(s.in[1], s.out[1]) >= (halves ? 2 : 1) * kFewestInputs &&
-           (halves || std::max(s.in[1], s.out[1]) <= kMostInputs) &&
+    if (saves_less ? 4 * tiles * k->points() > 3 * direct : 2 * tiles * k->y.tile * k->x.tile > 3 * area) return false;
+    return std::min(s.in[1], s.out[1]) >= (saves_less ? 2 : 1) * kFewestInputs &&
            s.out[0] * area >= (kept ? kFewestOfKept : kFewestPositions);
 }
 

@@ -37,9 +37,10 @@ struct WinogradLoops {
     bool (*taps)(const float* sums, int64_t point_step, float* w);
     int64_t points() const { return y.points * x.points; }
 };
-// 3x3, lines of 3, then stride 2: 3x3 and 4x4, each with the gradient of its data.
+// 3x3 and lines of 3, the same for sums over many inputs, then stride 2: 3x3 and 4x4, each with the gradient of its
+// data.
 struct WinogradTable {
-    WinogradLoops three, line, half_three, double_three, half_four, double_four;
+    WinogradLoops three, line, three_long, line_long, half_three, double_three, half_four, double_four;
 };
 
 enum class ConvPass : uint8_t { Forward, Data, Weights };

@@ -85,6 +85,10 @@ def test_winograd_stays_within_the_tolerance_of_float(samples, inputs, outputs, 
         ((2, 32, 200), 64, 3, 1, 1),
         ((3, 64, 149), 32, 3, 1, 0),
         ((1, 256, 403), 32, 3, 1, 2),
+        ((2, 64, 231), 320, 3, 1, 0),  # the shorter tiles of long sums
+        ((9, 320, 7, 7), 64, 3, 1, 1),
+        ((3, 288, 15, 14), 96, 3, 1, (1, 0)),
+        ((4, 512, 28, 27), 224, 3, 2, 1),  # more weights than the caches keep, in two portions
         ((1, 32, 401), 32, 3, 2, 1),  # lines of stride 2 go elsewhere
         ((2, 64, 32, 32), 128, 3, 2, 1),
         ((3, 128, 29, 30), 64, 3, 2, 1),
@@ -97,7 +101,7 @@ def test_winograd_stays_within_the_tolerance_of_float(samples, inputs, outputs, 
         ((3, 64, 27, 30), 64, 4, 2, (0, 2)),
     ],
 )
-def test_winograd_in_lines_and_with_stride_2(shape, outputs, kernel, stride, padding):
+def test_winograd_in_lines_of_long_sums_and_with_stride_2(shape, outputs, kernel, stride, padding):
     fb.manual_seed(0)
     bound = 1 / (shape[1] * kernel ** (len(shape) - 2)) ** 0.5
     x, b = fb.randn(shape), fb.empty(outputs).uniform_(-bound, bound)
