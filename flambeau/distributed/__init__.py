@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import importlib
 import os
 import pickle
 from collections.abc import Callable
@@ -23,16 +24,16 @@ _world: ProcessGroup | None = None
 _groups = 0
 
 
-class GroupMember:
-    """What `new_group` gives to processes that are not in the group."""
-
-    NON_GROUP_MEMBER = object()
-
-
 class _GroupNames(type):
     @property
     def WORLD(cls) -> ProcessGroup | None:
         return _world
+
+
+class GroupMember(metaclass=_GroupNames):
+    """What `new_group` gives to processes that are not in the group; ``GroupMember.WORLD`` is all of them."""
+
+    NON_GROUP_MEMBER = object()
 
 
 class group(metaclass=_GroupNames):
@@ -56,6 +57,22 @@ class Work:
     def is_success(self) -> bool:
         """Whether it was done without an error."""
         return True
+
+    def exception(self) -> BaseException | None:
+        """The error that ended it: none, errors are raised at once."""
+        return None
+
+    def result(self) -> list:
+        """The tensors it made."""
+        return [] if self.value is None else self.value
+
+    def get_future(self) -> Any:
+        """A future of its result."""
+        from flambeau.futures import Future
+
+        future = Future()
+        future.set_result(self.result())
+        return future
 
     def source_rank(self) -> int:
         """The rank of the process that a message came from."""
@@ -177,6 +194,11 @@ def init_process_group(
     _world.store = store
 
 
+def rendezvous(url: str, rank: int = -1, world_size: int = -1, **kwargs: Any) -> Any:
+    """The meeting places of an init_method, one after the other: (store, rank, number of processes)."""
+    yield _meeting_place(url, rank, world_size, kwargs.get("timeout") or default_pg_timeout)
+
+
 def destroy_process_group(group: ProcessGroup | None = None) -> None:
     """Leave a group; without an argument, all of them."""
     global _world
@@ -290,7 +312,7 @@ def _collective(function: Callable[..., Any]) -> Callable[..., Any]:
             return None
         with fb.no_grad():
             function(*args, **kwargs)
-        return Work() if async_op else None
+        return Work([args[0]] if args and isinstance(args[0], fb.Tensor) else None) if async_op else None
 
     return run
 
@@ -564,10 +586,47 @@ def scatter_object_list(
     )
 
 
+_all_gather_base, _reduce_scatter_base = all_gather_into_tensor, reduce_scatter_tensor
+
+# name -> submodule
+_HOMES = {
+    "Backend": "_more",
+    "DeviceMesh": "device_mesh",
+    "P2POp": "_more",
+    "_broadcast_coalesced": "_more",
+    "_rank_not_in_group": "distributed_c10d",
+    "all_reduce_coalesced": "_more",
+    "batch_isend_irecv": "_more",
+    "get_default_backend_for_device": "_more",
+    "init_device_mesh": "device_mesh",
+    "new_subgroups": "_more",
+    "new_subgroups_by_enumeration": "_more",
+    "recv_object_list": "_more",
+    "send_object_list": "_more",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    home = _HOMES.get(name)
+    if home is not None:
+        return getattr(importlib.import_module("." + home, __name__), name)
+    try:
+        return importlib.import_module("." + name, __name__)
+    except ModuleNotFoundError as error:
+        if error.name != __name__ + "." + name:
+            raise
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'") from None
+
+
 __all__ = [
+    "Backend",
+    "DeviceMesh",
     "FileStore",
     "GroupMember",
     "HashStore",
+    "P2POp",
     "PrefixStore",
     "ProcessGroup",
     "ReduceOp",
@@ -581,6 +640,7 @@ __all__ = [
     "all_to_all",
     "all_to_all_single",
     "barrier",
+    "batch_isend_irecv",
     "broadcast",
     "broadcast_object_list",
     "destroy_process_group",
@@ -593,6 +653,7 @@ __all__ = [
     "get_rank",
     "get_world_size",
     "group",
+    "init_device_mesh",
     "init_process_group",
     "irecv",
     "is_available",
@@ -604,11 +665,15 @@ __all__ = [
     "isend",
     "monitored_barrier",
     "new_group",
+    "new_subgroups",
+    "new_subgroups_by_enumeration",
     "recv",
+    "recv_object_list",
     "reduce",
     "reduce_scatter",
     "reduce_scatter_tensor",
     "scatter",
     "scatter_object_list",
     "send",
+    "send_object_list",
 ]
