@@ -10,7 +10,7 @@ from flambeau import _C
 
 from . import forward_ad, functional, graph
 from .anomaly_mode import detect_anomaly, set_detect_anomaly
-from .function import Function
+from .function import Function, _transforms_active
 from .grad_mode import (
     enable_grad,
     enforce_grad_layout_policy,
@@ -232,9 +232,12 @@ def grad(
     if allow_unused is None:
         allow_unused = materialize_grads
     outs, ins = _as_tuple(outputs), _as_tuple(inputs)
-    if fb.overrides.has_torch_function(outs + ins):
+    decisive = outs + ins
+    if _transforms_active() and grad_outputs is not None:
+        decisive += _as_tuple(grad_outputs)  # under vmap one backward may have a cotangent a sample
+    if fb.overrides.has_torch_function(decisive):
         return fb.overrides.handle_torch_function(
-            grad, outs + ins, outs, ins, grad_outputs=grad_outputs, retain_graph=retain_graph,
+            grad, decisive, outs, ins, grad_outputs=grad_outputs, retain_graph=retain_graph,
             create_graph=create_graph,
             allow_unused=allow_unused, is_grads_batched=is_grads_batched, materialize_grads=materialize_grads,
         )  # fmt: skip

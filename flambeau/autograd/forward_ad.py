@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import flambeau as fb
 
+from .function import Function
 from .grad_mode import _DecoratorContextManager
 
 __all__ = [
@@ -33,6 +34,21 @@ class _Level:
     def __init__(self) -> None:
         self.bases: list = []
         self.tangents: list = []
+        self.duals: list = []
+        self.recorded = fb.is_grad_enabled()
+
+
+class _Dual(Function):
+    """The same numbers as a tensor, in the same memory, with a graph that begins at `base`; no view, so that
+    it may be written to."""
+
+    @staticmethod
+    def forward(ctx: Any, base: Any, tensor: list) -> Any:
+        return tensor[0].detach()
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: Any) -> tuple:
+        return cotangent, None
 
 
 _levels: list[_Level] = []
@@ -44,6 +60,7 @@ def enter_dual_level() -> int:
     if _levels:
         raise RuntimeError("Nested forward mode AD is not supported at the moment")
     _levels.append(_Level())
+    fb._C._set_grad_enabled(True)  # forward derivatives do not ask for the mode around them
     _current_level += 1
     return _current_level
 
@@ -60,7 +77,7 @@ def exit_dual_level(*, level: int | None = None) -> None:
             "Trying to exit a forward AD level that was not the last one that was created. This is not"
             " supported."
         )
-    _levels.pop()
+    fb._C._set_grad_enabled(_levels.pop().recorded)
     _current_level = level - 1
 
 
@@ -82,15 +99,19 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
             f" this is not supported. Tensor is of size {list(tensor.shape)} while the given forward gradient"
             f" is of size {list(tangent.shape)}."
         )
-    if any(tensor is known for known in _levels[level].bases):
+    entered = _levels[level]
+    if any(tensor is known for known in entered.duals):
         raise RuntimeError(
             "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level"
             f" {level} is not supported."
         )
     base = tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
-    _levels[level].bases.append(base)
-    _levels[level].tangents.append(tangent)
-    return base
+    with fb.enable_grad():
+        dual = base if tensor.requires_grad else _Dual.apply(base, [tensor])
+    entered.bases.append(base)
+    entered.tangents.append(tangent)
+    entered.duals.append(dual)
+    return dual
 
 
 class UnpackedDualTensor(NamedTuple):

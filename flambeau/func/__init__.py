@@ -13,10 +13,10 @@ __all__ = [
 
 
 def debug_unwrap(tensor: object, *, recurse: bool = True) -> object:
-    """The plain tensor below a batched one, for looking at it inside a transform."""
-    from .batched import is_batched, physical
+    """The plain tensor below one of a transform, without its graph, for looking at it inside."""
+    from .batched import physical
 
-    return physical(tensor) if is_batched(tensor) else tensor
+    return physical(tensor).detach()
 
 
 def functionalize(func: object, *, remove: str = "mutations") -> object:

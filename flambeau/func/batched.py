@@ -84,6 +84,13 @@ class BatchedTensor(fb.Tensor):
             " don't support that yet, please file an issue at https://github.com/pytorch/pytorch/issues ."
         )
 
+    def __len__(self) -> int:
+        with _plain_calls():
+            shape = self.shape[len(self._levels) :]
+        if not shape:
+            raise TypeError("len() of a 0-d tensor")
+        return shape[0]
+
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         return self._transform_repr(self)
 

@@ -331,9 +331,12 @@ def linearize(func: Callable, *primals: Any) -> tuple:
                 f"Expected the tangents {tangents} to have the same argspec as the primals. Got tangents with"
                 f" structure {tangent_spec} and primals with structure {spec}"
             )
-        for p, t in zip(own, flat):
+        for i, (p, t) in enumerate(zip(own, flat)):
             if p.shape != t.shape:
-                raise RuntimeError(f"Expected tangent with shape {p.shape}, got {t.shape}")
+                raise RuntimeError(
+                    f"tangent:{i} with shape {t.shape} in flattened pytree doesn't match the shape {p.shape} of"
+                    " the corresponding primal."
+                )
         with fb.enable_grad():
             products = linear(flat)
         return tree_unflatten(linear.released(products, flat, True), out_spec)

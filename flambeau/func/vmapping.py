@@ -62,12 +62,9 @@ def _flat_inputs(func: Callable, in_dims: Any, args: tuple) -> tuple[list, list,
                 f" so expected in_dim to satisfy -{ndim} <= in_dim < {ndim}."
             )
         dims[i] = d % ndim
+    if not any(isinstance(x, fb.Tensor) and d is not None for x, d in zip(leaves, dims)):
+        raise ValueError("vmap: Expected at least one Tensor to vmap over")
     sizes = [x.shape[d] for x, d in zip(leaves, dims) if d is not None]
-    if not sizes:
-        raise ValueError(
-            f"{label}: in_dims is not compatible: at least one input must have a dimension to map over, got"
-            " None for all of them."
-        )
     if any(s != sizes[0] for s in sizes):
         raise ValueError(
             f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} for"

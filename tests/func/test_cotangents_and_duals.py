@@ -1,0 +1,61 @@
+"""One backward for many cotangents under `vmap`, and dual tensors in modes and under writing."""
+
+from __future__ import annotations
+
+import pytest
+
+import flambeau as fb
+import flambeau.autograd.forward_ad as fwAD
+from flambeau.func import linearize, vmap
+
+X = fb.arange(1.0, 5.0)
+V = fb.arange(12.0).reshape(3, 4)
+
+
+def test_only_the_cotangent_is_batched():
+    x = X.clone().requires_grad_()
+    y = x.sin()
+    rows = vmap(lambda v: fb.autograd.grad(y, x, v, retain_graph=True)[0])(V)
+    assert fb.allclose(rows, V * X.cos())
+    rows = vmap(lambda v: fb.autograd.grad([y], [x], grad_outputs=[v], retain_graph=True)[0])(V)
+    assert fb.allclose(rows, V * X.cos())
+
+
+def test_linearized_function_of_many_tangents():
+    _, push = linearize(fb.sin, X)
+    assert fb.allclose(vmap(push)(V), V * X.cos())
+    with pytest.raises(RuntimeError, match="tangent:0 with shape"):
+        push(V)
+
+
+def test_length_of_a_sample():
+    assert vmap(lambda a: a * len(a))(V).equal(V * 4)
+    with pytest.raises(TypeError, match=r"len\(\) of a 0-d tensor"):
+        vmap(len)(X)
+
+
+def test_no_input_to_map_over():
+    with pytest.raises(ValueError, match="Expected at least one Tensor to vmap over"):
+        vmap(fb.sin, in_dims=(None,))(X)
+
+
+def test_duals_do_not_need_gradient_mode():
+    with fb.no_grad():
+        with fwAD.dual_level():
+            dual = fwAD.make_dual(X, 2 * X)
+            assert fwAD.unpack_dual(dual * dual).tangent.equal(4 * X * X)
+        assert not fb.is_grad_enabled()
+
+
+def test_duals_may_be_written_to():
+    with fwAD.dual_level():
+        x = X.clone()
+        dual = fwAD.make_dual(x, fb.ones(4))
+        assert fwAD.unpack_dual(dual).tangent.equal(fb.ones(4))
+        dual.mul_(3)
+        dual[0] = 7.0
+        value, tangent = fwAD.unpack_dual(dual)
+        assert tangent.tolist() == [0.0, 3.0, 3.0, 3.0]
+        assert value.tolist() == x.tolist() == [7.0, 6.0, 9.0, 12.0]
+        with pytest.raises(RuntimeError, match="already has a forward gradient"):
+            fwAD.make_dual(dual, X)
