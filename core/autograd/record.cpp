@@ -147,7 +147,14 @@ SavedTensor::SavedTensor(const Tensor& t, bool is_result) {
         packed_ = SavedHooks::pack(is_result ? t.detach() : t);
         if (!is_result) tensor_ = {};
         unpack_ = SavedHooks::unpack;
-        if (is_leaf_ && !is_result && t->requires_grad) tensor_ = t;  // gradients must still reach the leaf
+        if (is_result || (is_leaf_ && !t->requires_grad)) return;
+        // gradients of what is unpacked must still reach where the tensor came from
+        if (is_leaf_) tensor_ = t;
+        else {
+            const Edge from = gradient_edge(t);
+            tensor_ = empty(Dims{0}, t.dtype());
+            set_history(tensor_, from.node, from.input);
+        }
         return;
     }
     tensor_ = is_result ? result_copy(t) : t;
@@ -179,6 +186,10 @@ Tensor SavedTensor::unpack(Node* owner, const std::string& who) const {
         if (is_result_ && owner) {
             t = shallow_copy(t, false);
             if (!is_leaf_) set_history(t, Ptr<Node>(owner), output_nr_);
+        } else if (tensor_.defined() && t.defined()) {
+            const Edge from = gradient_edge(tensor_);
+            t = shallow_copy(t, false);
+            set_history(t, from.node, from.input);
         }
         return t;
     }
@@ -299,7 +310,7 @@ void check_inplace(const Tensor& t) {
                      "want the inplace to be tracked).");
             const auto* made = dynamic_cast<const OpNode*>(t->grad_fn);
             if (made && made->op->is_view && made->op->schema.return_kinds[0] == Kind::Tensors)
-                fail(ErrorKind::Runtime, "Output ", t->output_nr, " of ", node_name(*made),
+                fail(ErrorKind::Runtime, "Output ", t->output_nr, " of ", operation_of(node_name(*made)),
                      " is a view and is being modified inplace. This view is the output "
                      "of a function that returns multiple views. Such functions do not allow the output views to be "
                      "modified inplace. You should replace "

@@ -119,6 +119,24 @@ Tensor unpack_tensor(void* p) {
              type_name(r.get()));
     return unwrap(r.get());
 }
+}  // namespace
+
+SavedTensor packed_by(PyObject* pack, PyObject* unpack, const Tensor& t, bool is_result) {
+    struct Pushed {
+        explicit Pushed(HookPair pair) {
+            saved_hooks.push_back(pair);
+            SavedHooks::active = int(saved_hooks.size());
+        }
+        ~Pushed() {
+            saved_hooks.pop_back();
+            SavedHooks::active = int(saved_hooks.size());
+        }
+    } const pushed({pack, unpack});
+    return SavedTensor(t, is_result);
+}
+
+namespace {
+
 PyObject* push_saved_hooks(PyObject*, PyObject* args) {
     return guarded([&]() -> PyObject* {
         PyObject *pack, *unpack;

@@ -6,8 +6,6 @@
 
 namespace fb::py {
 
-Ptr<Node> unwrap_core_node(PyObject* o);  // node.cpp
-
 namespace {
 
 struct Ctx {
@@ -87,6 +85,16 @@ PyObject* saved_tensors(PyObject* self, void*) {
             const Tensor v = (*c.saved)[i].unpack(c.node, c.node ? c.node->name() : "");
             PyTuple_SET_ITEM(t.get(), Py_ssize_t(i), checked(wrap(v)).detach());
         }
+        return t.detach();
+    });
+}
+
+PyObject* raw_saved_tensors(PyObject* self, void*) {
+    return guarded([&]() -> PyObject* {
+        Ctx& c = ctx_of(self);
+        if (c.released) fail(ErrorKind::Runtime, kSecondTime);
+        Ref t = checked(PyTuple_New(Py_ssize_t(c.saved->size())));
+        for (size_t i = 0; i < c.saved->size(); ++i) PyTuple_SET_ITEM(t.get(), Py_ssize_t(i), saved_object(self, i));
         return t.detach();
     });
 }
@@ -285,6 +293,9 @@ PyObject* ctx_register_hook(PyObject* self, PyObject* f) {
 PyObject* ctx_register_prehook(PyObject* self, PyObject* f) {
     return guarded([&] { return register_node_hook(live_node(self, "register_prehook"), f, HookKind::Pre); });
 }
+PyObject* ctx_input_metadata(PyObject* self, void*) {
+    return guarded([&] { return input_metadata(live_node(self, "_input_metadata")); });
+}
 PyObject* clear_saved(PyObject* self, PyObject*) {
     ctx_of(self).saved->clear();
     return none();
@@ -302,6 +313,8 @@ PyMethodDef methods[] = {
 PyGetSetDef getset[] = {
     {"saved_tensors", saved_tensors, nullptr, "What save_for_backward was given.", nullptr},
     {"saved_variables", saved_tensors, nullptr, nullptr, nullptr},
+    {"_raw_saved_tensors", raw_saved_tensors, nullptr, nullptr, nullptr},
+    {"_input_metadata", ctx_input_metadata, nullptr, nullptr, nullptr},
     {"next_functions", ctx_next, nullptr, nullptr, nullptr},
     {"metadata", ctx_metadata, nullptr, nullptr, nullptr},
     {"requires_grad", ctx_requires_grad, nullptr, nullptr, nullptr},
@@ -321,6 +334,13 @@ PyMemberDef members[] = {
 };
 
 }  // namespace
+
+SavedTensor* saved_in_ctx(PyObject* ctx, size_t index, Node*& node, bool& released) {
+    Ctx& c = ctx_of(ctx);
+    node = c.node;
+    released = c.released;
+    return !released && index < c.saved->size() ? &(*c.saved)[index] : nullptr;
+}
 
 CustomNode::~CustomNode() {
     if (!Py_IsInitialized()) return;

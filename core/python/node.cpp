@@ -65,7 +65,43 @@ PyObject* node_call(PyObject* self, PyObject* args, PyObject*) {
     });
 }
 
-// _saved_self, _saved_dim, …: what the operation kept for its derivative.
+// The argument (or 32 + result) that the formulas of an operator call by this name; -1: none.
+int slot_named(const OpNode& n, std::string_view what) {
+    const Schema& s = n.op->schema;
+    int slot = what == "result" ? 32 : s.index_of(what);
+    for (size_t i = 0; slot < 0 && i < s.returns.size(); ++i)
+        if (!s.returns[i].empty() && s.returns[i] == what) slot = 32 + int(i);
+    return slot;
+}
+bool holds_tensors(const OpNode& n, int slot) {
+    if (slot >= 32) return true;
+    const Kind kind = n.op->schema.args[size_t(slot)].kind;
+    return kind == Kind::Tensor || kind == Kind::Tensors || kind == Kind::Operand;
+}
+// The places in `saved` of an argument or a result.
+std::vector<size_t> places_of(const OpNode& n, int slot) {
+    std::vector<size_t> found;
+    for (size_t k = 0; k < n.saved.size(); ++k)
+        if (n.saved_slot[k] == slot) found.push_back(k);
+    return found;
+}
+PyObject* attribute_value(const Value& v) {
+    switch (v.tag) {
+        case Tag::Ints: {
+            Ref t = checked(PyTuple_New(Py_ssize_t(v.len)));
+            for (uint32_t i = 0; i < v.len; ++i) PyTuple_SET_ITEM(t.get(), i, PyLong_FromLongLong(v.ints_ptr[i]));
+            return t.detach();
+        }
+        case Tag::String: return PyUnicode_FromStringAndSize(v.chars, Py_ssize_t(v.len));
+        case Tag::Bool:
+        case Tag::Int:
+        case Tag::Double:
+        case Tag::Complex: return wrap(v.scalar());
+        default: return none();
+    }
+}
+
+// _saved_self, _saved_dim, …: what the operation kept for its derivative; _raw_saved_self: how it is kept.
 PyObject* node_getattro(PyObject* self, PyObject* name) {
     PyObject* r = PyObject_GenericGetAttr(self, name);
     if (r || !PyErr_ExceptionMatches(PyExc_AttributeError)) return r;
@@ -76,43 +112,58 @@ PyObject* node_getattro(PyObject* self, PyObject* name) {
         return wrap(a->variable);
     }
     auto* o = dynamic_cast<OpNode*>(&node_of(self));
-    if (!o || !n.starts_with("_saved_")) return nullptr;
-    const std::string_view what = n.substr(7);
+    const bool raw = n.starts_with("_raw_saved_");
+    if (!o || !(raw || n.starts_with("_saved_"))) return nullptr;
+    const int slot = slot_named(*o, n.substr(raw ? 11 : 7));
+    if (slot < 0 || (raw && !holds_tensors(*o, slot))) return nullptr;
+    PyErr_Clear();
     return guarded([&]() -> PyObject* {
-        const Schema& s = o->op->schema;
-        int slot = what == "result" ? 32 : s.index_of(what);
-        for (size_t i = 0; slot < 0 && i < s.returns.size(); ++i)
-            if (!s.returns[i].empty() && s.returns[i] == what) slot = 32 + int(i);
-        if (slot < 0) return nullptr;
-        std::vector<Tensor> found;
-        for (size_t k = 0; k < o->saved.size(); ++k)
-            if (o->saved_slot[k] == slot) found.push_back(o->saved[k].unpack(o, o->name()));
-        if (slot < 32 && found.empty()) {
-            const Value& v = o->attributes[size_t(slot)];
-            PyErr_Clear();
-            switch (v.tag) {
-                case Tag::Ints: {
-                    Ref t = checked(PyTuple_New(Py_ssize_t(v.len)));
-                    for (uint32_t i = 0; i < v.len; ++i)
-                        PyTuple_SET_ITEM(t.get(), i, PyLong_FromLongLong(v.ints_ptr[i]));
-                    return t.detach();
-                }
-                case Tag::String: return PyUnicode_FromStringAndSize(v.chars, Py_ssize_t(v.len));
-                case Tag::Bool:
-                case Tag::Int:
-                case Tag::Double:
-                case Tag::Complex: return wrap(v.scalar());
-                default: return none();
-            }
-        }
-        PyErr_Clear();
-        if (found.empty()) return none();
-        const bool list = slot < 32 && s.args[size_t(slot)].kind == Kind::Tensors;
-        if (!list) return wrap(found[0]);
-        Ref t = checked(PyTuple_New(Py_ssize_t(found.size())));
-        for (size_t i = 0; i < found.size(); ++i) PyTuple_SET_ITEM(t.get(), Py_ssize_t(i), wrap(found[i]));
+        const std::vector<size_t> places = places_of(*o, slot);
+        if (!raw && places.empty()) return slot < 32 ? attribute_value(o->attributes[size_t(slot)]) : none();
+        auto item = [&](size_t k) { return raw ? saved_object(self, k) : wrap(o->saved[k].unpack(o, o->name())); };
+        const bool list = slot < 32 && o->op->schema.args[size_t(slot)].kind == Kind::Tensors;
+        if (!list) return places.empty() ? saved_object(self, {}) : item(places[0]);
+        Ref t = checked(PyTuple_New(Py_ssize_t(places.size())));
+        for (size_t i = 0; i < places.size(); ++i) PyTuple_SET_ITEM(t.get(), Py_ssize_t(i), item(places[i]));
         return t.detach();
     });
+}
+
+// What programs that draw the graph look for: the attributes above by name.
+PyObject* node_dir(PyObject* self, PyObject*) {
+    return guarded([&]() -> PyObject* {
+        static PyObject* kept = nullptr;
+        PyObject* const object_dir = kept_attribute(kept, "builtins", "object");
+        Ref names = checked(PyObject_CallMethod(object_dir, "__dir__", "O", self));
+        auto add = [&](const std::string& text) {
+            const Ref name = checked(PyUnicode_FromStringAndSize(text.data(), Py_ssize_t(text.size())));
+            if (PyList_Append(names.get(), name.get()) < 0) throw PythonError{};
+        };
+        if (dynamic_cast<AccumulateGrad*>(&node_of(self))) add("variable");
+        auto* o = dynamic_cast<OpNode*>(&node_of(self));
+        if (!o) return names.detach();
+        const Derivative& d = o->op->derivative;
+        uint64_t uses = d.joint_uses;
+        for (const auto& part : d.parts) uses |= part.uses;
+        const Schema& s = o->op->schema;
+        auto show = [&](const std::string& name, bool tensors) {
+            add("_saved_" + name);
+            if (tensors) add("_raw_saved_" + name);
+        };
+        for (size_t i = 0; i < s.args.size() && i < o->attributes.size(); ++i) {
+            const bool tensors = holds_tensors(*o, int(i));
+            if (!tensors || uses >> i & 1) show(std::string(s.args[i].name), tensors);
+        }
+        for (size_t i = 0; i < s.returns.size() && i < 32; ++i)
+            if (uses >> (32 + i) & 1) {
+                if (!s.returns[i].empty()) show(std::string(s.returns[i]), true);
+                else if (i == 0) show("result", true);
+            }
+        return names.detach();
+    });
+}
+PyObject* node_input_metadata(PyObject* self, void*) {
+    return guarded([&] { return input_metadata(node_of(self)); });
 }
 
 PyMethodDef methods[] = {
@@ -120,6 +171,7 @@ PyMethodDef methods[] = {
     {"register_hook", node_register_hook, METH_O, "Calls fn(grad_inputs, grad_outputs) after this node's backward."},
     {"register_prehook", node_register_prehook, METH_O, "Calls fn(grad_outputs) before this node's backward."},
     {"_sequence_nr", node_sequence, METH_NOARGS, nullptr},
+    {"__dir__", node_dir, METH_NOARGS, nullptr},
     {},
 };
 PyGetSetDef getset[] = {
@@ -127,6 +179,7 @@ PyGetSetDef getset[] = {
      nullptr},
     {"metadata", node_metadata, nullptr, nullptr, nullptr},
     {"requires_grad", node_requires_grad, nullptr, nullptr, nullptr},
+    {"_input_metadata", node_input_metadata, nullptr, nullptr, nullptr},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
     {},
 };
@@ -183,6 +236,20 @@ void replace_gradient(PyObject* r, Tensor& g, PyObject* hook) {
     g = n;
 }
 
+// The edges as PyTorch counts them: -1 for a number in the place of a tensor, an edge to nowhere.
+std::vector<int> shown_edges(const Node& n) {
+    std::vector<int> edges;
+    auto* o = dynamic_cast<const OpNode*>(&n);
+    for (size_t i = 0; !o && i < n.next.size(); ++i) edges.push_back(int(i));
+    for (size_t i = 0; o && i < o->first_edge.size(); ++i) {
+        if (!(o->op->derivative.args >> i & 1) || !shows(*o, i)) continue;
+        if (o->first_edge[i] == 0xffff) edges.push_back(-1);
+        else
+            for (int k = 0; k < o->edge_count[i]; ++k) edges.push_back(int(o->first_edge[i]) + k);
+    }
+    return edges;
+}
+
 }  // namespace
 
 DictHook::~DictHook() {
@@ -216,17 +283,22 @@ void DictHook::pre(Grads& in) {
 
 void DictHook::post(Grads& out, const Grads& in) {
     const Gil gil;
+    const std::vector<int> places = shown_edges(*node);
     const Ref values = checked(PyDict_Values(dict));
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(values.get()); ++i) {
         PyObject* f = PyList_GET_ITEM(values.get(), i);
-        const Ref grad_inputs = wrap_grads(out), grad_outputs = wrap_grads(in);
+        Grads shown;
+        for (const int k : places) shown.push_back(k < 0 || size_t(k) >= out.size() ? Tensor() : out[size_t(k)]);
+        const Ref grad_inputs = wrap_grads(shown), grad_outputs = wrap_grads(in);
         const Ref r = checked(PyObject_CallFunctionObjArgs(f, grad_inputs.get(), grad_outputs.get(), nullptr));
         if (r.get() == Py_None) continue;
-        check_given(r.get(), out.size(), f);
-        for (size_t k = 0; k < out.size(); ++k) {
+        check_given(r.get(), shown.size(), f);
+        for (size_t k = 0; k < shown.size(); ++k) {
+            if (places[k] < 0 || size_t(places[k]) >= out.size()) continue;
+            Tensor& g = out[size_t(places[k])];
             PyObject* x = PyTuple_GET_ITEM(r.get(), Py_ssize_t(k));
-            if (x == Py_None) out[k] = {};
-            else replace_gradient(x, out[k], f);
+            if (x == Py_None) g = {};
+            else replace_gradient(x, g, f);
         }
     }
 }
@@ -250,17 +322,7 @@ void read_grads(PyObject* tuple, Grads& into, const char* who) {
 
 PyObject* next_functions(const Node& n) {
     std::vector<Edge> edges;
-    if (auto* o =
-            dynamic_cast<const OpNode*>(&n)) {  // a number in the place of a tensor is shown as an edge to nowhere
-        for (size_t i = 0; i < o->first_edge.size(); ++i) {
-            if (!(o->op->derivative.args >> i & 1) || !shows(*o, i)) continue;
-            if (o->first_edge[i] == 0xffff) edges.emplace_back();
-            else
-                for (int k = 0; k < o->edge_count[i]; ++k) edges.push_back(n.next[size_t(o->first_edge[i] + k)]);
-        }
-    } else {
-        edges.assign(n.next.begin(), n.next.end());
-    }
+    for (const int k : shown_edges(n)) edges.push_back(k < 0 ? Edge() : n.next[size_t(k)]);
     Ref t = checked(PyTuple_New(Py_ssize_t(edges.size())));
     for (size_t i = 0; i < edges.size(); ++i) {
         const Ref next = checked(wrap_node(edges[i].node));
@@ -286,7 +348,7 @@ PyObject* register_node_hook(Node& n, PyObject* callable, HookKind kind) {
     PyObject* const ordered = kept_attribute(kept_ordered, "collections", "OrderedDict");
     const Ref dict =
         checked(PyObject_CallNoArgs(ordered));  // RemovableHandle needs a dictionary that takes weak references
-    list.push_back(Ptr<Hook>(new DictHook(dict.get(), kind)));
+    list.push_back(Ptr<Hook>(new DictHook(dict.get(), kind, &n)));
     return handle_for(dict.get(), callable);
 }
 
@@ -324,6 +386,7 @@ void init_nodes(PyObject* module) {
     node_base = make_type(spec);
     add_type(module, "_Node", node_base);
     init_function_base(module);
+    init_saved_tensors(module);
 }
 
 }  // namespace fb::py

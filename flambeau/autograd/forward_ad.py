@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import flambeau as fb
 
-from .function import Function
+from .function import Function, _pushing
 from .grad_mode import _DecoratorContextManager
 
 __all__ = [
@@ -131,9 +131,10 @@ def _tangent_of(tensor: Any, level: _Level) -> Any:
         return None
     with fb.enable_grad():
         cotangent = fb.zeros_like(tensor).detach().requires_grad_()
-        pulled = fb.autograd.grad(
-            tensor, level.bases, cotangent, create_graph=True, retain_graph=True, allow_unused=True
-        )
+        with _pushing:
+            pulled = fb.autograd.grad(
+                tensor, level.bases, cotangent, create_graph=True, retain_graph=True, allow_unused=True
+            )
         used = [(g, t) for g, t in zip(pulled, level.tangents) if g is not None]
         if not used:
             return None

@@ -82,6 +82,8 @@ class BackwardCFunction(_C._FunctionBase, FunctionCtx, _HookMixin):
                 "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. "
                 "You should only implement one of them."
             )
+        if _pushing.on and cls.jvp is not Function.jvp:
+            return _transposed_jvp(self, args)
         return (vjp if vjp is not Function.vjp else backward)(self, *args)
 
     def apply_jvp(self, *args: Any) -> Any:
@@ -185,7 +187,10 @@ class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta
             from ..func.functions import apply_function
 
             return apply_function(cls, args)
-        return super().apply(*args, **kwargs)
+        result = super().apply(*args, **kwargs)
+        if cls.jvp is not Function.jvp:
+            _note_inputs(result, args)
+        return result
 
 
 def _has_setup_context(cls: type) -> bool:
@@ -213,6 +218,72 @@ class _Levels(threading.local):
 
 
 _func_levels = _Levels()
+
+
+class _Pushing(threading.local):
+    """Whether the backward that runs is one that forward derivatives are made of."""
+
+    on = False
+
+    def __enter__(self) -> None:
+        self.on = True
+
+    def __exit__(self, *exc: Any) -> None:
+        self.on = False
+
+
+_pushing = _Pushing()
+
+
+def _note_inputs(result: Any, args: tuple) -> None:
+    """What the tangents look like that the `jvp` of a recorded call will be given."""
+    results = result if isinstance(result, tuple) else (result,)
+    node = next((r.grad_fn for r in results if isinstance(r, fb.Tensor) and r.grad_fn is not None), None)
+    if isinstance(node, BackwardCFunction):
+        node._forward_inputs = [
+            (a.shape, a.dtype, a.device) if isinstance(a, fb.Tensor) else None for a in args
+        ]
+
+
+def _transposed_jvp(node: Any, cotangents: tuple) -> tuple:
+    """Zeros in the place of the gradients of a Function's inputs, whose derivative with respect to the
+    cotangents is the Function's `jvp`: all that forward mode asks of a backward."""
+    known = [c for c in cotangents if c is not None]
+    zeros = iter(_JvpOf.apply(node, [c is not None for c in cotangents], *known))
+    return tuple(next(zeros) if needed else None for needed in node.needs_input_grad)
+
+
+class _JvpOf(Function):
+    @staticmethod
+    def forward(ctx: Any, node: Any, known: list, *cotangents: Any) -> tuple:
+        ctx.node, ctx.known = node, known
+        ctx.set_materialize_grads(node.materialize_grads)
+        return tuple(
+            fb.zeros(x[0], dtype=x[1], device=x[2])
+            for x, needed in zip(node._forward_inputs, node.needs_input_grad)
+            if needed
+        )
+
+    @staticmethod
+    def backward(ctx: Any, *tangents: Any) -> tuple:
+        node = ctx.node
+        given, full = iter(tangents), []
+        for x, needed in zip(node._forward_inputs, node.needs_input_grad):
+            tangent = next(given) if needed else None
+            if tangent is None and x is not None and node.materialize_grads:
+                tangent = fb.zeros(x[0], dtype=x[1], device=x[2])
+            full.append(tangent)
+        outputs = node.apply_jvp(*full)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        if len(outputs) != len(ctx.known):
+            raise RuntimeError(
+                "Function's jvp returned an invalid number of forward gradients (expected"
+                f" {len(ctx.known)} but got {len(outputs)})"
+            )
+        for i, o in enumerate(outputs):
+            if not (o is None or isinstance(o, fb.Tensor)):
+                raise RuntimeError(f"expected Variable or None (got {type(o).__name__}) for grad output {i}.")
+        return None, None, *(o for o, known in zip(outputs, ctx.known) if known)
 
 
 def once_differentiable(fn: Callable) -> Callable:

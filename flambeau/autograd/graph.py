@@ -88,6 +88,16 @@ class GradientEdge(NamedTuple):
     ownership_token: Node | None = None
 
 
+class _InputMetadata(NamedTuple):
+    """What the gradients that a node takes look like: those of one result of its operation."""
+
+    dtype: Any
+    shape: Any
+    device: Any
+    is_nested_tensor: bool = False
+    is_cpp_nested_tensor: bool = False
+
+
 def _node_of(t: Any) -> Any:
     if isinstance(t, GradientEdge):
         return t.node

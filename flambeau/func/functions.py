@@ -37,14 +37,16 @@ def apply_function(cls: Any, args: tuple) -> Any:
             raise RuntimeError(
                 f"You tried to vmap over {cls.__name__}, but it has both generate_vmap_rule=True and an"
                 " overridden vmap staticmethod. Please set generate_vmap_rule=False or delete the overridden"
-                " vmap staticmethod to avoid ambiguity."
+                " vmap staticmethod to avoid ambiguity. For more details, please see"
+                " https://pytorch.org/docs/main/notes/extending.func.html"
             )
         with batched._plain_calls():
             return batched.looped(apply, args, {})
     if not own_rule:
         raise RuntimeError(
             f"You tried to vmap over {cls.__name__}, but it does not have vmap support. Please override and"
-            " implement the vmap staticmethod or set generate_vmap_rule=True."
+            " implement the vmap staticmethod or set generate_vmap_rule=True. For more details, please see"
+            " https://pytorch.org/docs/main/notes/extending.func.html"
         )
     return by_rule(cls.vmap, args)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import flambeau as fb
 
+from ..autograd.function import _pushing
 from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
 from . import batched
 
@@ -254,7 +255,8 @@ class _Linear:
         self.keep = _other_leaves(outputs, own)
         moving = [o for o in outputs if o.is_floating_point() or o.is_complex()]  # whole numbers stand still
         self.dummies = [fb.zeros_like(o).requires_grad_() for o in moving]
-        self.transposed = _gradients(moving, own, self.dummies, create=True)
+        with _pushing:
+            self.transposed = _gradients(moving, own, self.dummies, create=True)
 
     def __call__(self, tangents: list) -> list:
         create = self.keep or any(t.requires_grad for t in tangents)
@@ -334,8 +336,8 @@ def linearize(func: Callable, *primals: Any) -> tuple:
         for i, (p, t) in enumerate(zip(own, flat)):
             if p.shape != t.shape:
                 raise RuntimeError(
-                    f"tangent:{i} with shape {t.shape} in flattened pytree doesn't match the shape {p.shape} of"
-                    " the corresponding primal."
+                    f"tangent:{i} with shape {t.shape} in flattened pytree doesn't match the shape {p.shape}"
+                    " of the corresponding primal."
                 )
         with fb.enable_grad():
             products = linear(flat)

@@ -143,3 +143,77 @@ def test_what_is_missing_is_said():
         Function.apply(x)
     with pytest.warns(DeprecationWarning), pytest.raises(RuntimeError, match="Legacy autograd function"):
         Half()(x)
+
+
+class _OwnTangents(Function):
+    """Two results; its `jvp` is a hundred times the truth, so that its use shows."""
+
+    @staticmethod
+    def forward(ctx, x, k, y):
+        ctx.save_for_forward(x, y)
+        ctx.save_for_backward(x, y)
+        ctx.k = k
+        return x * k * y, x + y
+
+    @staticmethod
+    def backward(ctx, g, h):
+        x, y = ctx.saved_tensors
+        return g * ctx.k * y + h, None, g * ctx.k * x + h
+
+    @staticmethod
+    def jvp(ctx, a, k, b):
+        assert k is None
+        x, y = ctx.saved_tensors
+        return 100 * ctx.k * (a * y + b * x), a + b
+
+
+class TestForwardMode:
+    X, Y = fb.tensor([1.0, 2.0]), fb.tensor([3.0, 4.0])
+
+    def _call(self, x, y):
+        return _OwnTangents.apply(x, 2.0, y)
+
+    def test_jvp_is_the_functions_own(self):
+        _, (a, b) = fb.func.jvp(self._call, (self.X, self.Y), (self.X, self.Y))
+        assert a.tolist() == [1200.0, 3200.0] and b.tolist() == [4.0, 6.0]
+        with fb.autograd.forward_ad.dual_level():
+            x = fb.autograd.forward_ad.make_dual(self.X, self.X)
+            a = fb.autograd.forward_ad.unpack_dual(self._call(x.sin(), self.Y)[0]).tangent
+        assert fb.allclose(a, 200 * self.Y * self.X * self.X.cos())
+
+    def test_tangents_are_differentiable(self):
+        def pushed(x):
+            return fb.func.jvp(lambda t: self._call(t, self.Y)[0] * t, (x,), (self.X,))[1].sum()
+
+        found = fb.func.grad(pushed)(self.X)
+        assert fb.allclose(found, 202 * self.Y * self.X)
+
+    def test_gradients_inside_are_the_backwards(self):
+        def gradient(x):
+            return fb.func.grad(lambda t: self._call(t * t, self.Y)[0].sum())(x)
+
+        _, tangent = fb.func.jvp(gradient, (self.X,), (self.X,))
+        assert fb.allclose(tangent, 4 * self.Y * self.X)
+
+    def test_without_a_backward(self):
+        class Square(Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_forward(x)
+                return x * x
+
+            @staticmethod
+            def jvp(ctx, t):
+                return 2 * t * ctx.saved_tensors[0]
+
+        assert fb.func.jvp(Square.apply, (self.Y,), (self.X,))[1].tolist() == [6.0, 16.0]
+        assert fb.func.jacfwd(Square.apply)(self.X).tolist() == [[2.0, 0.0], [0.0, 4.0]]
+
+    def test_wrong_number_of_tangents(self):
+        class Short(_OwnTangents):
+            @staticmethod
+            def jvp(ctx, a, k, b):
+                return a
+
+        with pytest.raises(RuntimeError, match=r"forward gradients \(expected 2 but got 1\)"):
+            fb.func.jvp(lambda x: Short.apply(x, 2.0, self.Y), (self.X,), (self.X,))
