@@ -6,6 +6,7 @@
 #include <random>
 #include <string_view>
 
+#include "base/fork.h"
 #include "cpu/pointwise.h"
 #include "cpu/random_steps.h"
 
@@ -156,5 +157,6 @@ Generator& default_generator() {
     static Generator generator;
     return generator;
 }
+static const bool forks = (hold_over_fork(default_generator().mutex), true);
 
 }  // namespace fb

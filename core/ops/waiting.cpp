@@ -4,6 +4,7 @@
 // docs/design/hidden-layouts.md.
 #include "ops/waiting.h"
 #include <mutex>
+#include "base/fork.h"
 #include "base/parallel.h"
 #include "cpu/images.h"
 #include "cpu/iter.h"
@@ -198,7 +199,7 @@ bool join(const Op& o, Frame& f) {
     return true;
 }
 
-const bool installed = (compute_waiting = compute, join_waiting = join, true);
+const bool installed = (compute_waiting = compute, join_waiting = join, hold_over_fork(mutex), true);
 
 }  // namespace
 

@@ -2,6 +2,8 @@
 #if __has_include(<execinfo.h>)
 #include <execinfo.h>
 #endif
+#include <cxxabi.h>
+#include <unistd.h>
 #include <cstdlib>
 #include <memory>
 #include "base/parallel.h"
@@ -26,7 +28,15 @@ void load_numpy() {
 
 // Long work in the core lets other Python threads run; a thread without the lock has nothing to give back.
 void* begin_long_work() { return PyGILState_Check() ? PyEval_SaveThread() : nullptr; }
-void end_long_work(void* state) { PyEval_RestoreThread(static_cast<PyThreadState*>(state)); }
+void end_long_work(void* state) {
+    // A thread that comes back when the interpreter ends would be ended by it, through frames of ours that let nothing
+    // pass: it waits here for the end of the process, as Python lets it from 3.14 on.
+    try {
+        PyEval_RestoreThread(static_cast<PyThreadState*>(state));
+    } catch (abi::__forced_unwind&) {
+        for (;;) pause();
+    }
+}
 
 void warn_in_python(const std::string& text) {
     const PyGILState_STATE state = PyGILState_Ensure();

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <vector>
 #include "base/error.h"
+#include "base/fork.h"
 
 namespace fb {
 namespace {
@@ -108,6 +109,8 @@ public:
         }
     }
 
+    std::mutex& mutex() { return mutex_; }
+
 private:
     FreeBlock* pop(int c) {
         FreeBlock* b = lists_[c];
@@ -128,6 +131,8 @@ SharedCache& shared() {
     static SharedCache* c = new SharedCache;
     return *c;
 }  // outlives every tensor
+
+const bool forks = (hold_over_fork(shared().mutex()), true);
 
 constexpr int kSmallClasses = 4 + (16 - 8) * 4;  // classes up to 64 KiB
 

@@ -1,6 +1,7 @@
 #include "tensor/storage.h"
 #include <cstring>
 #include "base/error.h"
+#include "base/fork.h"
 #include "base/parallel.h"
 #include "base/pool.h"
 #include "tensor/tensor.h"
@@ -46,13 +47,15 @@ void Storage::destroy(Storage* s) {
     Pool<sizeof(Storage)>::give(s);
 }
 
+static std::mutex reveal_mutex;
+static const bool forks = (hold_over_fork(reveal_mutex), true);
+
 void Storage::reveal() {
     if (result_waits.load(std::memory_order_relaxed)) compute_waiting();
     // Two threads may read one result for the first time at once. Who waits does so without the interpreter lock, which
     // the writer of the bytes needs to come back. The image goes with that lock held: between two calls into the
     // interpreter an operator finds what it has found before.
-    static std::mutex mutex;
-    std::unique_lock lock(mutex, std::defer_lock);
+    std::unique_lock lock(reveal_mutex, std::defer_lock);
     void* p = nullptr;
     {
         LongWork unlocked;

@@ -1,8 +1,11 @@
 """Threads that meet in one place: first uses, shared tensors, models, generators and graphs."""
 
+import os
 import subprocess
 import sys
 import threading
+
+import pytest
 
 import flambeau as fb
 from flambeau import nn
@@ -101,3 +104,87 @@ def test_graphs_and_generators_of_several_threads():
     w.grad = None
     together(*[lambda: (w * 1.0).sum().backward()] * 4, times=25)
     assert (w.grad == 100).all()
+
+
+FORKS = """
+import os, signal, threading
+import flambeau as fb
+
+fb.set_num_threads(2)
+square, image, layer = fb.randn(300, 300), fb.randn(2, 3, 32, 32), fb.nn.Conv2d(3, 4, 3)
+stop = threading.Event()
+
+
+def work():
+    product = (square.clone().requires_grad_() @ square).relu().sum()
+    (product + layer(image).sum() + fb.randn(300_000).exp().sum()).backward()
+    fb.randn(4, 4096).sort()
+
+
+def others():
+    while not stop.is_set():
+        work()
+
+
+threads = [threading.Thread(target=others) for _ in range(WORKERS)]
+for thread in threads:
+    thread.start()
+work()
+ends = []
+for _ in range(TIMES):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        work()
+        os._exit(fb.get_num_threads())
+    ends.append(os.waitpid(child, 0)[1])
+stop.set()
+for thread in threads:
+    thread.join()
+print({os.waitstatus_to_exitcode(end) for end in ends})
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize(("workers", "times"), [(0, 3), (3, 12)])
+def test_a_forked_process_works_on(workers, times):
+    """Threads and locks of the parent do not come along, and nothing waits for them."""
+    program = FORKS.replace("WORKERS", str(workers)).replace("TIMES", str(times))
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert (ran.returncode, ran.stdout.strip()) == (0, "{2}"), (ran.stdout, ran.stderr)
+
+
+EXIT = """
+import threading, time
+import flambeau as fb
+
+
+class Double(fb.autograd.Function):
+    @staticmethod
+    def forward(ctx, a):
+        return a * 2
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * 2
+
+
+def work():
+    x = fb.randn(150, 150, requires_grad=True)
+    while True:
+        y = x @ x
+        y.register_hook(lambda g: g * 1)
+        Double.apply(y).sum().backward()
+
+
+for _ in range(3):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.2)
+print("bye")
+"""
+
+
+def test_a_process_ends_while_daemons_compute():
+    for _ in range(3):
+        ran = subprocess.run([sys.executable, "-c", EXIT], capture_output=True, text=True, timeout=120)
+        assert (ran.returncode, ran.stdout.strip()) == (0, "bye"), (ran.returncode, ran.stderr)
