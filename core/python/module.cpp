@@ -9,6 +9,7 @@
 #include "base/parallel.h"
 #include "cpu/lapack.h"
 #include "cpu/packed.h"
+#include "cpu/pointwise.h"
 #include "ops/waiting.h"
 #include "python/helpers.h"
 #include "python/guards.h"
@@ -64,6 +65,7 @@ PyObject* memory_statistics(PyObject*, PyObject*) {
                          (long long)cpu::packed_bytes(), "plans", (long long)plans.entries, "plan_bytes",
                          (long long)plans.bytes);
 }
+PyObject* cpu_level_py(PyObject*, PyObject*) { return PyUnicode_FromString(cpu::cpu_level()); }
 PyObject* hidden_layouts(PyObject*, PyObject*) {
     const HiddenCounts c = hidden_counts();
     return Py_BuildValue("(LL)", (long long)c.hidden, (long long)c.revealed);
@@ -129,6 +131,7 @@ PyMethodDef functions[] = {
     {"get_num_threads", get_num_threads, METH_NOARGS, "How many threads an operation may use."},
     {"set_num_threads", set_num_threads_py, METH_O, "Sets how many threads an operation may use."},
     {"_memory_stats", memory_statistics, METH_NOARGS, "Bytes and blocks of the caching allocator."},
+    {"_cpu_level", cpu_level_py, METH_NOARGS, "The instruction set of the kernels in use."},
     {"_hidden_counts", hidden_layouts, METH_NOARGS,
      "How many tensors were brought into a hidden order, and how many out of it again."},
     {"_joined_calls", joined_calls_py, METH_NOARGS, "How many operators joined a convolution that waited for them."},

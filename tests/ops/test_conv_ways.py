@@ -198,7 +198,8 @@ def test_pointwise_of_plain_pictures(samples, inputs, outputs, size):
     w = fb.randn(outputs, inputs, *[1] * len(size)) / inputs**0.5
     before = fb._C._hidden_counts()
     compare((fb.randn(samples, inputs, *size), w, fb.randn(outputs)), 1e-4, 1e-4)
-    assert fb._C._hidden_counts()[0] == before[0]
+    if fb.backends.cpu.get_cpu_capability() == "AVX512":  # with less, oneDNN's blocks are faster
+        assert fb._C._hidden_counts()[0] == before[0]
 
 
 def test_pointwise_of_plain_pictures_with_numbers_that_are_not_finite():

@@ -285,6 +285,15 @@ def run_level(level):
     return [[float(v) for v in line.split()] for line in lines]
 
 
+def test_the_instruction_set_in_use_is_named():
+    env = {**os.environ, "FLAMBEAU_CPU": "baseline", "PYTHONPATH": os.pathsep.join(sys.path)}
+    program = "import flambeau as fb; print(fb.backends.cpu.get_cpu_capability())"
+    named = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
+    )
+    assert named.stdout.strip() == "DEFAULT"
+
+
 def test_instruction_sets_agree():
     best = run_level("")
     for level in ("baseline", "avx2"):
