@@ -2,6 +2,9 @@
 #include <atomic>
 #include <list>
 #include <unordered_map>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include "base/error.h"
 #include "base/names.h"
 #include "base/parallel.h"
@@ -118,6 +121,7 @@ public:
 
 private:
     static constexpr int kLibraryEntries = 256;  // oneDNN's own cache serves the other threads
+    static constexpr int64_t kTrimmed = 256;
     struct Entry {
         Key key;
         std::shared_ptr<Cached> value;
@@ -135,10 +139,15 @@ private:
         count(-1, -order_.back().size);
         index_.erase(order_.back().key);
         order_.pop_back();
+#ifdef __GLIBC__
+        // Compiled kernels are whole pages among small blocks: what they leave behind fits no other kernel, and the
+        // heap would grow for as long as shapes change.
+        if (++dropped_ % kTrimmed == 0) malloc_trim(0);
+#endif
     }
     std::list<Entry> order_;
     std::unordered_map<Key, std::list<Entry>::iterator, Hash> index_;
-    int64_t bytes_ = 0;
+    int64_t bytes_ = 0, dropped_ = 0;
 };
 
 }  // namespace

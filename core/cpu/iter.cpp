@@ -103,10 +103,15 @@ template <class T>
 static void spread_as(char* to, const char* from, int64_t stride, int64_t n, int64_t times) {
     const int64_t bytes = times * int64_t(sizeof(T));
     for (int64_t i = 0; i < n; ++i, to += bytes) {
-        T v[kPast / sizeof(T)];
-        std::memcpy(v, from + i * stride, sizeof(T));
-        std::fill(std::begin(v) + 1, std::end(v), v[0]);
-        for (int64_t at = 0; at < bytes; at += kPast) std::memcpy(to + at, v, kPast);
+        T one;
+        std::memcpy(&one, from + i * stride, sizeof(T));
+        if constexpr (sizeof(T) < kPast) {
+            using Register [[gnu::vector_size(kPast)]] = T;
+            const Register v = Register{} + one;
+            for (int64_t at = 0; at < bytes; at += kPast) std::memcpy(to + at, &v, kPast);
+        } else {
+            for (int64_t at = 0; at < bytes; at += kPast) std::memcpy(to + at, &one, kPast);
+        }
     }
 }
 static void spread_values(char* to, const char* from, int64_t stride, int64_t n, int64_t times, int64_t item) {
@@ -126,7 +131,7 @@ using Few = Small<int64_t, 6>;
 // written down for every element. False where none of these fits.
 static bool run_repeated(Loop loop, const Few& size, const Few* stride, std::span<const Strided> ops, char* const* base,
                          const void* params, int64_t grain) {
-    constexpr int64_t kBytes = 8192, kTile = 2048;
+    constexpr int64_t kBytes = 8192, kTile = 512, kLine = 64;
     const int n_ops = int(ops.size());
     constexpr int64_t kLongestSpread = 64;
     bool again[kMaxOperands] = {}, spread[kMaxOperands] = {}, any = false;
@@ -150,7 +155,8 @@ static bool run_repeated(Loop loop, const Few& size, const Few* stride, std::spa
         for (size_t d = 2; again[k] && d < size.size(); ++d)
             if (stride[k][d]) copies = std::min(times, std::max<int64_t>(4, kTile / (item * size[0])));
     auto work = [&](int64_t begin, int64_t end) {  // over the rows of all outer positions
-        alignas(64) char buffer[kMaxOperands][kBytes + kPast];
+        // whole lines, which begin at different places of a page
+        alignas(64) char buffer[kMaxOperands][kBytes + 5 * kLine];
         const char* written[kMaxOperands] = {};  // what the buffers hold
         int64_t rows_written = 0;
         while (begin < end) {
@@ -172,12 +178,18 @@ static bool run_repeated(Loop loop, const Few& size, const Few* stride, std::spa
                 const char* const from = p[k];
                 if (again[k] && written[k] != from) {
                     const int64_t once = size[0] * bytes, all = copies * once;
-                    if (stride[k][0] == bytes) std::memcpy(buffer[k], from, size_t(once));
-                    else
-                        for (int64_t i = 0; i < size[0]; ++i)
-                            std::memcpy(buffer[k] + i * bytes, from + i * stride[k][0], size_t(bytes));
-                    for (int64_t done = once; done < all; done *= 2)
-                        std::memcpy(buffer[k] + done, buffer[k], size_t(std::min(done, all - done)));
+                    if (stride[k][0] == bytes && once >= kLine) {
+                        // In whole registers, or reading them again would wait for what was just written.
+                        for (int64_t done = 0; done < all; done += once)
+                            copy_loops().bytes(buffer[k] + done, from, once);
+                    } else {
+                        if (stride[k][0] == bytes) std::memcpy(buffer[k], from, size_t(once));
+                        else
+                            for (int64_t i = 0; i < size[0]; ++i)
+                                std::memcpy(buffer[k] + i * bytes, from + i * stride[k][0], size_t(bytes));
+                        for (int64_t done = once; done < all; done *= 2)
+                            std::memcpy(buffer[k] + done, buffer[k], size_t(std::min(done, all - done)));
+                    }
                 } else if (spread[k] && (written[k] != from || rows_written < rows)) {
                     spread_values(buffer[k], from, stride[k][1], rows, size[0], bytes);
                 }

@@ -175,27 +175,92 @@ static Tensor as_folded(Fold f, const Tensor& x) {
     return {};
 }
 
-// The loop's sums, in double, written as float: a block of them at a time, which never leaves the nearest cache.
-static void fold_to_float(FoldLoop loop, const ReducePlan& plan, const char* in, float* to, int64_t begin,
-                          int64_t end) {
+// Sums in double, written as float: a block of them at a time, which never leaves the nearest cache.
+// `loop(to, begin, end)` writes results [begin, end).
+template <class Loop>
+static void fold_to_float(Loop&& loop, float* to, int64_t begin, int64_t end) {
     constexpr int64_t kBlock = 1024;
     double block[kBlock];
-    const Loop narrowed = convert_loop(DType::f64, DType::f32);
+    const auto narrowed = convert_loop(DType::f64, DType::f32);
     const int64_t steps[] = {sizeof(float), sizeof(double)};
     for (; begin < end; begin += kBlock) {
         const int64_t n = std::min(kBlock, end - begin);
-        char* const first =
-            reinterpret_cast<char*>(reinterpret_cast<intptr_t>(block) - begin * int64_t(sizeof(double)));
-        loop(plan, in, first, begin, begin + n);
+        loop(reinterpret_cast<char*>(reinterpret_cast<intptr_t>(block) - begin * int64_t(sizeof(double))), begin,
+             begin + n);
         char* const ends[] = {reinterpret_cast<char*>(to + begin), reinterpret_cast<char*>(block)};
         narrowed(ends, steps, n, nullptr);
     }
+}
+
+// Few values for each of many results: blocks of them are turned, so that the loop works on results side by side.
+constexpr int64_t kFewValues = 32;
+template <class T>
+static void fold_turned(FoldLoop loop, const ReducePlan& plan, const char* in, char* out, int64_t item, int64_t begin,
+                        int64_t end) {
+    constexpr int64_t kBytes = 8192;  // stays in the nearest cache with what is read
+    alignas(64) char room[kBytes];
+    T* const block = reinterpret_cast<T*>(room);
+    ReducePlan turned;
+    turned.kept = turned.folded = 1;
+    turned.length = turned.fold_size[0] = plan.length;
+    turned.kept_stride[0] = int64_t(sizeof(T));
+    turned.param = plan.param;
+    while (begin < end) {
+        const char* p = in;
+        int64_t rest = begin;
+        for (int d = 0; d < plan.kept; ++d) {
+            p += rest % plan.kept_size[d] * plan.kept_stride[d];
+            rest /= plan.kept_size[d];
+        }
+        const int64_t n = std::min(
+            {kBytes / (plan.length * int64_t(sizeof(T))), end - begin, plan.kept_size[0] - begin % plan.kept_size[0]});
+        const int64_t apart = plan.kept_stride[0];
+        for (int64_t k = 0; k < plan.length; ++k) {
+            const char* from = p + k * plan.fold_stride[0];
+            if (apart == int64_t(sizeof(T))) {  // of windows
+                std::memcpy(block + k * n, from, size_t(n) * sizeof(T));
+                continue;
+            }
+            for (int64_t i = 0; i < n; ++i, from += apart) std::memcpy(block + k * n + i, from, sizeof(T));
+        }
+        turned.kept_size[0] = turned.results = n;
+        turned.fold_stride[0] = n * int64_t(sizeof(T));
+        loop(turned, room, out + begin * item, 0, n);
+        begin += n;
+    }
+}
+static void fold_turned(FoldLoop loop, const ReducePlan& plan, DType type, const char* in, char* out, int64_t item,
+                        int64_t begin, int64_t end) {
+    switch (itemsize(type)) {
+        case 1: return fold_turned<uint8_t>(loop, plan, in, out, item, begin, end);
+        case 2: return fold_turned<uint16_t>(loop, plan, in, out, item, begin, end);
+        case 4: return fold_turned<uint32_t>(loop, plan, in, out, item, begin, end);
+        case 8: return fold_turned<uint64_t>(loop, plan, in, out, item, begin, end);
+        default: return fold_turned<C128>(loop, plan, in, out, item, begin, end);
+    }
+}
+// Sums of neighbouring floats have registers of their own, and so have those of results that already lie side by side.
+static bool turns(Fold f, DType type, const ReducePlan& plan) {
+    if (plan.folded != 1 || !plan.kept || plan.length > kFewValues || plan.results < 1024) return false;
+    const int64_t item = int64_t(itemsize(type));
+    const bool windows = plan.fold_stride[0] == item && plan.kept_stride[0] == item;
+    const bool registers = (type == DType::f32 || type == DType::f64) && plan.fold_stride[0] == item && !windows &&
+                           (f == Fold::sum || f == Fold::nansum || f == Fold::abs_sum || f == Fold::square_sum);
+    return plan.kept_size[0] >= 16 && (plan.kept_stride[0] != item || windows) && f != Fold::moments && !registers;
+}
+// Half types have loops for long rows only.
+static bool long_rows(const Tensor& x, uint64_t dims) {
+    return x.dim() && dims >> (x.dim() - 1) & 1 && x->contiguous && x.sizes().back() > kFewValues;
 }
 
 Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepdim, double param, DType want) {
     if (f == Fold::sum && x->storage->image())
         if (Tensor r = fold_image(name, x, dims, keepdim); r.defined()) return r;
     if (const Tensor other = as_folded(f, x); other.defined()) return fold(f, name, other, dims, keepdim, param, want);
+    if (is_low_precision(x.dtype()) && x.dim() && fold_type(f, x.dtype()) == x.dtype() && !long_rows(x, dims))
+        return convert(fold(f, name, convert(x, DType::f32), dims, keepdim), x.dtype());
+    if (is_low_precision(x.dtype()) && (f == Fold::argmax || f == Fold::argmin) && !long_rows(x, dims))
+        return fold(f, name, convert(x, DType::f32), dims, keepdim);
     const FoldLoop loop = fold_loop(f, x.dtype());
     if (!loop) fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for '", x.dtype(), "'");
     Dims shape = reduced_shape(x.sizes(), dims, keepdim);
@@ -209,7 +274,9 @@ Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepd
     if (!plan.results) return out;
     const char* in = static_cast<const char*>(x->data());
     const auto write = [&](FoldLoop by, const ReducePlan& from, const char* data, int64_t begin, int64_t end) {
-        if (narrow) fold_to_float(by, from, data, out.data<float>(), begin, end);
+        if (narrow)
+            fold_to_float([&](char* to, int64_t b, int64_t e) { by(from, data, to, b, e); }, out.data<float>(), begin,
+                          end);
         else by(from, data, static_cast<char*>(out->data()), begin, end);
     };
     const int64_t work = plan.results * std::max<int64_t>(plan.length, 1), item = int64_t(itemsize(x.dtype()));
@@ -278,8 +345,16 @@ Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepd
         else join_parts(partial, used);
         return out;
     }
+    const bool turned = turns(f, x.dtype(), plan);
     parallel_for(plan.results, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, plan.length)),
-                 [&](int64_t b, int64_t e) { write(loop, plan, in, b, e); });
+                 [&](int64_t b, int64_t e) {
+                     if (!turned) return write(loop, plan, in, b, e);
+                     const auto across = [&](char* to, int64_t from, int64_t end) {
+                         fold_turned(loop, plan, x.dtype(), in, to, bytes, from, end);
+                     };
+                     if (narrow) fold_to_float(across, out.data<float>(), b, e);
+                     else across(static_cast<char*>(out->data()), b, e);
+                 });
     return out;
 }
 

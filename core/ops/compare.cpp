@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/parallel.h"
+#include "cpu/pointwise.h"
 #include "ops/formula.h"
 
 namespace fb {
@@ -101,24 +103,49 @@ Tensor isin(const Operand& elements, const Operand& tests, bool /*assume_unique*
     for (const Operand* o : {&elements, &tests})
         check(!o->is_tensor() || o->tensor().dtype() != DType::b1,
               "Unsupported input type encountered for isin(): Bool");
-    auto ready = [&](const Operand& o) {
-        return dense(o.is_tensor() ? convert(o.tensor(), t) : scalar_tensor(o.scalar(), t));
+    if (is_complex(t)) fail(ErrorKind::Runtime, "Unsupported input type encountered for isin(): ", scalar_name(t));
+    const DType compared = is_low_precision(t) ? DType::f32 : t;
+    const auto as = [](const Tensor& x, DType d) { return x.dtype() == d && !x->lazy() ? x : convert(x, d); };
+    const auto ready = [&](const Operand& o) {
+        return dense(as(as(o.is_tensor() ? o.tensor() : scalar_tensor(o.scalar(), t), t), compared));
     };
     const Tensor e = ready(elements), s = ready(tests);
     Tensor r = empty(e.sizes(), DType::b1, e.device());
     if (r.is_meta()) return r;
-    bool* hit = r.data<bool>();
-    visit_dtype(t, [&](auto zero) {
+    uint8_t* const hit = static_cast<uint8_t*>(r->data());
+    constexpr int64_t kFew = 64, kBlock = 2048;
+    if (s.numel() <= kFew) {  // each value compared with all elements, a block of them at a time
+        const Loop equal = binary_loop(Binary::eq, compared);
+        const int64_t item = int64_t(itemsize(compared)), steps[] = {1, item, 0};
+        parallel_for(e.numel(), std::max<int64_t>(kBlock, 65536 / std::max<int64_t>(1, s.numel())),
+                     [&](int64_t begin, int64_t end) {
+                         uint8_t one[kBlock];
+                         for (; begin < end; begin += kBlock) {
+                             const int64_t n = std::min(kBlock, end - begin);
+                             uint8_t* const to = hit + begin;
+                             std::fill_n(to, n, uint8_t(0));
+                             for (int64_t k = 0; k < s.numel(); ++k) {
+                                 char* const p[] = {reinterpret_cast<char*>(one),
+                                                    static_cast<char*>(e->data()) + begin * item,
+                                                    static_cast<char*>(s->data()) + k * item};
+                                 equal(p, steps, n, nullptr);
+                                 for (int64_t i = 0; i < n; ++i) to[i] |= one[i];
+                             }
+                             for (int64_t i = 0; invert && i < n; ++i) to[i] ^= 1;
+                         }
+                     });
+        return r;
+    }
+    visit_dtype(compared, [&](auto zero) {
         using T = decltype(zero);
-        if constexpr (std::is_same_v<T, C64> || std::is_same_v<T, C128>) {
-            fail(ErrorKind::Runtime, "Unsupported input type encountered for isin(): ", scalar_name(t));
-        } else {
+        if constexpr (std::is_arithmetic_v<T>) {
             std::vector<T> known(s.data<T>(), s.data<T>() + s.numel());
             std::erase_if(known, [](const T& v) { return v != v; });
             std::sort(known.begin(), known.end());
             const T* v = e.data<T>();
-            for (int64_t i = 0; i < e.numel(); ++i)
-                hit[i] = std::binary_search(known.begin(), known.end(), v[i]) != invert;
+            parallel_for(e.numel(), 4096, [&](int64_t i, int64_t end) {
+                for (; i < end; ++i) hit[i] = std::binary_search(known.begin(), known.end(), v[i]) != invert;
+            });
         }
     });
     return r;

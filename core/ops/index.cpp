@@ -62,17 +62,6 @@ Tensor masked_fill(const Tensor& self, const Tensor& mask, Operand value, Out ou
 }
 
 size_t count_true(const uint8_t* p, int64_t n) { return size_t(position_loops().count_true(p, n)); }
-std::vector<int64_t> true_positions(const Tensor& mask) {
-    const Tensor m = dense(mask);
-    const uint8_t* p = m.data<uint8_t>();
-    std::vector<int64_t> flat(count_true(p, m.numel()));
-    size_t n = 0;
-    for (int64_t i = 0; n < flat.size(); ++i) {  // written before it is known to stay: no branch to guess
-        flat[n] = i;
-        n += p[i] != 0;
-    }
-    return flat;
-}
 // The coordinates of the non-zero bytes [begin, end) of a mask of shape `sizes`, one row of `to` for each; `count` of
 // them.
 void write_positions(const uint8_t* p, int64_t begin, int64_t end, size_t count, IntSpan sizes, int64_t* to) {
@@ -177,15 +166,21 @@ Tensor masked_scatter(const Tensor& self, const Tensor& mask, const Tensor& sour
     if (out.inplace()) op<"expand">(mask, self.sizes());
     const Dims shape = broadcast_shapes(self.sizes(), mask.sizes());
     if (self.is_meta() || mask.is_meta()) return empty(shape, self.dtype(), kMeta);
-    const std::vector<int64_t> flat = true_positions(op<"expand">(mask, shape));
-    check(int64_t(flat.size()) <= source.numel(), "Number of elements of source < number of ones in mask");
+    const Tensor chosen = dense(op<"expand">(mask, shape));
+    const uint8_t* const p = chosen.data<uint8_t>();
+    const int64_t count = int64_t(count_true(p, chosen.numel()));
+    check(count <= source.numel(), "Number of elements of source < number of ones in mask");
     Tensor r = empty(shape, self.dtype());
     copy_data(r, self);
     const Tensor src = dense(source);
     by_item_size(itemsize(self.dtype()), [&](auto z) {
         using T = decltype(z);
-        for (size_t i = 0; i < flat.size(); ++i)
-            reinterpret_cast<T*>(bytes(r))[flat[i]] = reinterpret_cast<const T*>(bytes(src))[i];
+        T* const to = reinterpret_cast<T*>(bytes(r));
+        const T* const from = reinterpret_cast<const T*>(bytes(src));
+        for (int64_t i = 0, n = 0; n < count; ++i) {  // no branch to guess
+            to[i] = p[i] ? from[n] : to[i];
+            n += p[i] != 0;
+        }
     });
     if (!out.given()) return r;
     const Tensor dst = out.result(shape, self.dtype());

@@ -297,22 +297,6 @@ Tensor flip(const Tensor& x, IntSpan dims) {
         run_loop(convert_loop(x.dtype(), x.dtype()), x.sizes(), ops, nullptr);
     return r;
 }
-// The destination lies a little ahead of the source in its page: copied forwards, every load would look like that of a
-// byte just stored.
-void copy_backwards(char* to, const char* from, int64_t n) {
-    using Register [[gnu::vector_size(16)]] = int64_t;
-    constexpr int64_t kWidth = sizeof(Register), kPiece = 4 * kWidth;
-    for (; n >= kPiece; n -= kPiece) {
-        const char* const p = from + n - kPiece;
-        char* const q = to + n - kPiece;
-        Register a, b, c, d;  // a constant length would become a slow string instruction
-        std::memcpy(&a, p, kWidth), std::memcpy(&b, p + kWidth, kWidth);
-        std::memcpy(&c, p + 2 * kWidth, kWidth), std::memcpy(&d, p + 3 * kWidth, kWidth);
-        std::memcpy(q, &a, kWidth), std::memcpy(q + kWidth, &b, kWidth);
-        std::memcpy(q + 2 * kWidth, &c, kWidth), std::memcpy(q + 3 * kWidth, &d, kWidth);
-    }
-    std::memcpy(to, from, size_t(n));
-}
 Tensor rolled(const Tensor& x0, int64_t dim, int64_t shift) {
     if (x0.is_meta()) return empty(x0.sizes(), x0.dtype(), kMeta);
     const Tensor x = dense(x0), r = empty(x.sizes(), x.dtype());
@@ -325,7 +309,7 @@ Tensor rolled(const Tensor& x0, int64_t dim, int64_t shift) {
     if (!r.numel()) return r;
     if (outer == 1) {  // two pieces change places
         const auto move = [](char* q, const char* p, int64_t n) {
-            parallel_for(n, 1 << 17, [&](int64_t b, int64_t e) { copy_backwards(q + b, p + b, e - b); });
+            parallel_for(n, 1 << 17, [&](int64_t b, int64_t e) { copy_bytes(q + b, p + b, e - b); });
         };
         move(to + end, from, row - end);
         move(to, from + row - end, end);
@@ -333,7 +317,7 @@ Tensor rolled(const Tensor& x0, int64_t dim, int64_t shift) {
     }
     parallel_for(outer, std::max<int64_t>(1, (1 << 17) / row), [&](int64_t b, int64_t e) {
         for (; b < e; ++b) {
-            copy_backwards(to + b * row + end, from + b * row, row - end);
+            copy_bytes(to + b * row + end, from + b * row, row - end);
             std::memcpy(to + b * row, from + (b + 1) * row - end, size_t(end));
         }
     });

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <functional>
 #include "autograd/back.h"
+#include "base/parallel.h"
 #include "ops/formula.h"
 #include "cpu/fold.h"
 #include "cpu/iter.h"
@@ -79,12 +80,18 @@ Tensor mean_dims(const Tensor& x, IntSpan dims, bool keepdim, DType dtype, Out o
     if (is_complex(total.dtype())) {
         C128* p = total.data<C128>();
         for (int64_t i = 0; i < total.numel(); ++i) p[i] = {p[i].re / double(n), p[i].im / double(n)};
-    } else if (total.dtype() == DType::f64) {
-        double* p = total.data<double>();
-        for (int64_t i = 0; i < total.numel(); ++i) p[i] /= double(n);
     } else {
-        float* p = total.data<float>();
-        for (int64_t i = 0; i < total.numel(); ++i) p[i] /= float(n);
+        const Loop divide = binary_loop(Binary::div, total.dtype());
+        const double wide = double(n);
+        const float single = float(n);
+        const bool is_wide = total.dtype() == DType::f64;
+        const int64_t item = is_wide ? 8 : 4, steps[] = {item, item, 0};
+        char* const p = static_cast<char*>(total->data());
+        parallel_for(total.numel(), 32768, [&](int64_t begin, int64_t end) {
+            const void* const by = is_wide ? static_cast<const void*>(&wide) : &single;
+            char* const ends[] = {p + begin * item, p + begin * item, static_cast<char*>(const_cast<void*>(by))};
+            divide(ends, steps, end - begin, nullptr);
+        });
     }
     return finished(total, want, out);
 }

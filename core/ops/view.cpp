@@ -462,13 +462,21 @@ Tensor unfold_backward(const Tensor& g, IntSpan sizes, int64_t dim, int64_t size
     dim = wrap_dim(dim, int64_t(sizes.size()));
     Tensor r = op<"zeros">(sizes, g.dtype(), nullptr, g.device());
     if (!g.numel()) return r;
-    const int64_t windows = sizes.empty() ? 1 : g.size(dim);
-    for (int64_t w = 0; w < windows; ++w) {  // windows may overlap: added one after another
-        Tensor to = sizes.empty() ? r : op<"slice">(r, dim, w * step, w * step + size, 1);
-        Tensor from =
-            sizes.empty() ? op<"reshape">(g, Dims{}) : op<"movedim">(op<"select">(g, dim, w), Dims{-1}, Dims{dim});
-        inplace<"add">(to, from);
+    if (sizes.empty()) return op<"clone">(op<"reshape">(g, Dims{}));
+    if (step >= size) {  // no two windows have an element in common
+        cpu::copy_data(unfold(r, dim, size, step), g);
+        return r;
     }
+    const int64_t windows = g.size(dim);
+    if (windows < size) {
+        for (int64_t w = 0; w < windows; ++w)
+            inplace<"add">(op<"slice">(r, dim, w * step, w * step + size, 1),
+                           op<"movedim">(op<"select">(g, dim, w), Dims{-1}, Dims{dim}));
+        return r;
+    }
+    // One place of all the windows at a time, the last first: a sum is then taken in the order of the windows.
+    for (int64_t k = size; k-- > 0;)
+        inplace<"add">(op<"slice">(r, dim, k, k + (windows - 1) * step + 1, step), op<"select">(g, -1, k));
     return r;
 }
 

@@ -27,13 +27,23 @@ void turn(const U* from, int64_t from_row, U* to, int64_t to_row, int64_t ni, in
     for (int64_t j = 0; j < nj; ++j)
         for (int64_t k = i; k < ni; ++k) to[j * to_row + k] = from[k * from_row + j];
 }
+// The first elements of the result in a register of their own, so that the next ones are whole lines of the cache; the
+// last register goes back over what is there.
 template <class T, class U>
 void reverse(const U* from, U* to, int64_t n) {
     using V = Vec<T>;
     constexpr int w = kLanes<T>;
-    int64_t i = 0;
-    for (; i + w <= n; i += w) store(to + i, reversed(load<V>(from - i - w + 1), std::make_integer_sequence<int, w>()));
-    for (; i < n; ++i) to[i] = from[-i];
+    const auto put = [&](int64_t i) {
+        store(to + i, reversed(load<V>(from - i - w + 1), std::make_integer_sequence<int, w>()));
+    };
+    if (n < w) {
+        for (int64_t i = 0; i < n; ++i) to[i] = from[-i];
+        return;
+    }
+    put(0);
+    const int64_t past = int64_t(reinterpret_cast<uintptr_t>(to) & (kWidth - 1)) / int64_t(sizeof(U));
+    for (int64_t i = w - past; i + w <= n; i += w) put(i);
+    put(n - w);
 }
 
 void bytes(char* to, const char* from, int64_t n) {
