@@ -15,7 +15,9 @@ from typing import Any
 
 import flambeau as fb
 
-from .store import Store
+from .store import Store, without_delay
+
+_SMALL = 8192  # bytes that connections take without anybody reading
 
 
 class RedOpType(Enum):
@@ -77,11 +79,11 @@ class Mesh:
             store.set(f"address/{rank}", f"{host}:{listener.address[1]}")
             for peer in range(rank):
                 address, port = store.get(f"address/{peer}").decode().rsplit(":", 1)
-                connection = Client((address, int(port)), authkey=key)
+                connection = without_delay(Client((address, int(port)), authkey=key))
                 connection.send(rank)
                 self.peers[peer] = connection
             for _ in range(rank + 1, size):
-                connection = listener.accept()
+                connection = without_delay(listener.accept())
                 self.peers[connection.recv()] = connection
 
     def send(self, peer: int, data: bytes | memoryview, tag: int = 0) -> None:
@@ -162,15 +164,18 @@ class ProcessGroup:
             except BaseException as error:
                 failed.append(error)
 
-        # giving and taking at once: two processes that both only gave would wait for each other
+        # giving and taking at once: two processes that both only gave would wait for each other, once the
+        # buffers of the connection are full
         giver = threading.Thread(target=give)
-        giver.start()
+        small = sum(len(outgoing[k]) for k in peers if outgoing[k] is not None) <= _SMALL
+        giver.run() if small else giver.start()
         incoming: list[bytes] = [b""] * self.size()
         try:
             for k in peers:
                 incoming[k] = self.mesh.receive(self.ranks[k], -1)
         finally:
-            giver.join()
+            if not small:
+                giver.join()
         if failed:
             raise failed[0]
         return incoming

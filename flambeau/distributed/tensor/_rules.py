@@ -79,7 +79,8 @@ def _wrapped(value: Any, like: DTensor, placements: Sequence[Placement]) -> Any:
     "dtype", "device", "requires_grad", "is_leaf", "is_floating_point", "is_complex", "is_signed", "grad_fn",
     "_version", "output_nr", "retain_grad", "retains_grad", "is_cuda", "is_meta", "is_cpu", "is_inference",
     "set requires_grad", "element_size", "itemsize", "get_device", "is_quantized", "is_mkldnn", "dim",
-    "names", "ndim", "ndimension", "is_conj", "is_neg", "_backward_hooks", "is_sparse", "is_sparse_csr", "layout",
+    "names", "ndim", "ndimension", "is_conj", "is_neg", "_backward_hooks", "is_sparse", "is_sparse_csr",
+    "layout",
     "storage_offset", "data_ptr", "untyped_storage", "is_pinned", "__hash__", "is_shared", "is_contiguous",
     "is_nested", "register_post_accumulate_grad_hook", "_post_accumulate_grad_hooks", "is_same_size",
 )  # fmt: skip

@@ -55,8 +55,8 @@ def _parts(module: fb.nn.Module, path: list[str]) -> list[fb.nn.Module]:
     found = [child for name, child in module.named_children() if fnmatch.fnmatch(name, path[0])]
     if not found:
         warnings.warn(
-            f"Parallelize plan key '{path[0]}' could not be resolved: no submodule matching token '{path[0]}' "
-            f"in module {type(module).__name__}, skipping.",
+            f"Parallelize plan key '{path[0]}' could not be resolved: no submodule matching token "
+            f"'{path[0]}' in module {type(module).__name__}, skipping.",
             stacklevel=3,
         )
     return [part for child in found for part in _parts(child, path[1:])]

@@ -229,7 +229,8 @@ class PrepareModuleInputOutput(ParallelStyle):
 
     def __init__(
         self, *, input_layouts: Any = None, desired_input_layouts: Any = None,
-        input_kwarg_layouts: Any = None, desired_input_kwarg_layouts: Any = None, use_local_input: bool = False, output_layouts: Any,
+        input_kwarg_layouts: Any = None, desired_input_kwarg_layouts: Any = None,
+        use_local_input: bool = False, output_layouts: Any,
         desired_output_layouts: Any, use_local_output: bool = True,
     ) -> None:  # fmt: skip
         self.prepare_module_input = PrepareModuleInput(
