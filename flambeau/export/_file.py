@@ -5,6 +5,7 @@ The format is flambeau's own; files of ``torch.export.save`` are told apart and 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import keyword
@@ -17,6 +18,7 @@ from typing import IO, Any
 import flambeau as fb
 from flambeau.fx.graph import Graph
 from flambeau.fx.node import Node
+from flambeau.serialization.files import replacing
 from flambeau.utils import _pytree as pytree
 
 from .dynamic_shapes import Symbol, ValueRanges
@@ -159,7 +161,10 @@ def save(
         "out_spec": pytree.treespec_dumps(call.out_spec),
         "argument_names": call.forward_arg_names,
     }
-    with zipfile.ZipFile(f, "w") as archive:
+    with (
+        contextlib.nullcontext(f) if hasattr(f, "write") else replacing(f) as file,
+        zipfile.ZipFile(file, "w") as archive,
+    ):
         archive.writestr("program.json", json.dumps(description))
         parts = {"state_dict": ep.state_dict, "constants": ep.constants, "example_inputs": ep.example_inputs}
         for name, tensors in parts.items():
@@ -176,7 +181,24 @@ def load(
     extra_files: dict[str, Any] | None = None,
     expected_opset_version: dict[str, int] | None = None,
 ) -> ExportedProgram:
-    """Read what `save` wrote. Names in `extra_files` are filled with the texts kept along."""
+    """Read what `save` wrote. Names in `extra_files` are filled with the texts kept along.
+
+    Raises
+    ------
+    RuntimeError, ValueError
+        If the file is damaged.
+    NotImplementedError
+        If another program wrote it.
+    """
+    try:
+        return _read(f, extra_files)
+    except (zipfile.BadZipFile, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        raise RuntimeError(
+            f"export.load: the file is damaged, or no exported program: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _read(f: str | os.PathLike[str] | IO[bytes], extra_files: dict[str, Any] | None) -> ExportedProgram:
     with zipfile.ZipFile(f) as archive:
         names = archive.namelist()
         if "program.json" not in names:
@@ -204,6 +226,11 @@ def load(
         [InputSpec(InputKind[k], _argument(n, c, v), t, p) for k, n, c, v, t, p in description["inputs"]],
         [OutputSpec(OutputKind[k], _argument(n, c, v), t) for k, n, c, v, t, _ in description["outputs"]],
     )
+    for spec in signature.input_specs:
+        if spec.kind is not InputKind.USER_INPUT and not (
+            spec.target in parts["state_dict"] or spec.target in parts["constants"]
+        ):
+            raise ValueError(f"an exported program has no tensor for {spec.target!r}")
     return ExportedProgram(
         fb.nn.Module(), _graph(description["nodes"]), signature, parts["state_dict"],
         {Symbol(n): ValueRanges(a, math.inf if b is None else b) for n, a, b in description["ranges"]},

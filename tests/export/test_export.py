@@ -176,8 +176,37 @@ def test_a_file_runs_no_code(place, value):
         for name in source.namelist():
             target.writestr(name, json.dumps(description) if name == "program.json" else source.read(name))
     file.seek(0)
-    with pytest.raises((ValueError, AttributeError)):
+    with pytest.raises((ValueError, RuntimeError)):
         load(file)
+
+
+def test_damaged_files(tmp_path):
+    whole = written(export(Model(), (fb.randn(2, 4),))).getvalue()
+    for size in (0, 20, len(whole) // 2):
+        with pytest.raises(RuntimeError, match=r"export.load: the file is damaged"):
+            load(io.BytesIO(whole[:size]))
+    source = zipfile.ZipFile(io.BytesIO(whole))
+    text = source.read("program.json").decode()
+    for old, new in (('"l.weight"', '"l.wait"'), ('"nodes"', '"notes"'), ('"op"', '"pop"')):
+        assert old in text
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as target:
+            for name in source.namelist():
+                changed = text.replace(old, new)
+                target.writestr(name, changed if name == "program.json" else source.read(name))
+        file.seek(0)
+        with pytest.raises((RuntimeError, ValueError), match=r"damaged|no tensor for 'l.wait'"):
+            load(file)
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.pt2"
+    ep = export(Model(), (fb.randn(2, 4),))
+    save(ep, path)
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        save(ep, path, extra_files={"note": 1})
+    assert path.read_bytes() == before and [*tmp_path.iterdir()] == [path]
 
 
 def test_foreign_file():
