@@ -192,7 +192,15 @@ def load(
     """
     try:
         return _read(f, extra_files)
-    except (zipfile.BadZipFile, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        KeyError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise RuntimeError(
             f"export.load: the file is damaged, or no exported program: {type(error).__name__}: {error}"
         ) from error
