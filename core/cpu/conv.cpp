@@ -65,7 +65,8 @@ Tensor conv_scaled(const ConvShape& s, const Tensor& x, const Tensor& weight, Sc
     const int64_t results = product(s.out);
     if (limits && !summand && 4 * results >= kMuch && s.out.back() >= kWide && is_depthwise(s, x.dtype(), false))
         if (Tensor r = depthwise_scaled(s, x, w, scaling); r.defined()) return r;
-    if ((limits || summand) && joins && results >= kMuch && one_fits(s)) return one_scaled(s, x, w, scaling);
+    if (joins && one_fits(s) && (one_reads(s, x) || ((limits || summand) && results >= kMuch)))
+        return one_scaled(s, x, w, scaling);
     if (joins && winograd_fits(s, ConvPass::Forward, x.dtype(), false, w->storage->can_keep_derived()))
         if (Tensor r = winograd_scaled(s, x, w, scaling); r.defined()) return r;
     const Tensor r = library_scaled(s, x, w, scaling);
