@@ -1,0 +1,1 @@
+"""Ways of working together that go beyond single operations."""

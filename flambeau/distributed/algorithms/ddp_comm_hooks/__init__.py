@@ -1,0 +1,1 @@
+"""Ways of averaging the gradients of `DistributedDataParallel`."""
