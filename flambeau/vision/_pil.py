@@ -20,3 +20,14 @@ def is_pil(obj: Any) -> bool:
     """Whether `obj` is a Pillow image; does not import Pillow."""
     image = sys.modules.get("PIL.Image")
     return image is not None and isinstance(obj, image.Image)
+
+
+def check_png_size(image: Any, size: int) -> None:
+    """ValueError where a PNG file of `size` bytes announces more pixels than these can hold.
+
+    Pillow would make room for all of them first. Deflate makes data at most 1032 times smaller.
+    """
+    width, height = image.size
+    bits = 8 * len(image.getbands()) if image.mode in ("RGB", "RGBA") else 1
+    if image.format == "PNG" and width * height * bits // 8 > 1032 * size:
+        raise ValueError(f"{width} × {height} pixels cannot lie in {size} bytes")

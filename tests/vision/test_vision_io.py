@@ -150,15 +150,18 @@ def test_pictures_of_absurd_size_are_refused():
             struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
         )
 
-    head = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
-    png = (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
-        + chunk(b"IEND", b"")
-    )
-    with pytest.raises(RuntimeError, match="refused"):
-        vio.decode_image(fb.tensor(list(png), dtype=fb.uint8))
+    for width, height, kind, message in (
+        (60000, 60000, 2, "refused"),
+        (9000, 10000, 2, "9000 × 10000 pixels cannot lie in"),
+        (5000, 10000, 0, "5000 × 10000 pixels cannot lie in"),
+    ):
+        head = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
+        data = chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+        png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + data
+        with pytest.raises(RuntimeError, match=message):
+            vio.decode_image(fb.tensor(list(png), dtype=fb.uint8))
+    even = PIL.new("1", (8000, 8000))  # as small as a picture can be
+    assert vio.decode_image(file_of(even, format="PNG")).shape == (1, 8000, 8000)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

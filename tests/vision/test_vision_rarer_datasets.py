@@ -236,13 +236,13 @@ def test_lsun(tmp_path):
         datasets.LSUN(tmp_path, ["zoo_val"])
 
 
-def png16(values):
+def png16(values, claimed=None):
     def chunk(name, content):
         return (
             struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
         )
 
-    height, width, _ = values.shape
+    height, width = claimed or values.shape[:2]
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     head = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
     parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
@@ -275,6 +275,9 @@ def test_flow_files(tmp_path):
         path.write_bytes(wrong)
         with pytest.raises(ValueError, match=r"Invalid PFM file|damaged"):
             read_pfm(path)
+    path.write_bytes(png16(np.zeros((1, 1, 3)), (9000, 9000)))
+    with pytest.raises(ValueError, match="damaged: 9000 × 9000 pixels"):
+        read_kitti_flow(path)
     stored = RNG.integers(0, 65536, (3, 4, 3))
     stored[..., 2] = np.arange(12).reshape(3, 4) % 2
     path.write_bytes(png16(stored))

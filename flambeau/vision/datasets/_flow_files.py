@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._pil import pil
+from .._pil import check_png_size, pil
 
 
 def _damaged(path: str | os.PathLike, why: str) -> ValueError:
@@ -46,8 +46,10 @@ def read_pfm(path: str | os.PathLike, slice_channels: int = 2) -> np.ndarray:
 def _opened(path: str | os.PathLike) -> Any:
     Image = pil()
     try:
-        return Image.open(path)
-    except Image.DecompressionBombError as error:
+        picture = Image.open(path)
+        check_png_size(picture, os.path.getsize(path))
+        return picture
+    except (ValueError, Image.DecompressionBombError) as error:
         raise _damaged(path, str(error)) from error
 
 

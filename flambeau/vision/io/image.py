@@ -13,7 +13,7 @@ import numpy as np
 import flambeau as fb
 from flambeau.serialization.files import replacing
 
-from .._pil import pil
+from .._pil import check_png_size, pil
 from ..transforms.functional import pil_to_tensor, to_pil_image
 
 
@@ -62,6 +62,7 @@ def _opened(data: bytes, formats: tuple[str, ...] | None, name: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=formats)
+            check_png_size(image, len(data))
             image.load()
     except Image.DecompressionBombError as error:
         raise RuntimeError(f"{name}: {error}\nA picture that large is refused.") from error
