@@ -26,6 +26,15 @@ row("flip", lambda torch, a, b: lambda: a.flip(0))
 row("roll", lambda torch, a, b: lambda: a.roll(1000))
 row("repeat", lambda torch, a, b: lambda: a.repeat(3))
 row("repeat_interleave", lambda torch, a, b: lambda: a.repeat_interleave(2))
+row(
+    "bfloat16 repeat_interleave",
+    lambda torch, a, b: (lambda h: lambda: h.repeat_interleave(2))(a.bfloat16()),
+)
+row(
+    "masked_scatter",
+    lambda torch, a, b: (lambda m: lambda: a.masked_scatter(m, b))(a > b),
+    (SMALL, MIDDLE),
+)
 row("pad", lambda torch, a, b: lambda: torch.nn.functional.pad(a, (10, 10)), (100_000, MIDDLE))
 row("a[::2] copied", lambda torch, a, b: lambda: a[::2].clone())
 row("a[mask]", lambda torch, a, b: (lambda m: lambda: a[m])(a > b), (SMALL, MIDDLE))
@@ -138,6 +147,11 @@ of_shape(
     "reflect pad", (8, 3, 64, 64), lambda torch, a: lambda: torch.nn.functional.pad(a, (2,) * 4, "reflect")
 )
 of_shape("unfold", (8, 16, 32, 32), lambda torch, a: lambda: torch.nn.functional.unfold(a, 3))
+of_shape(
+    "windows both ways",
+    SQUARE,
+    lambda torch, a: both_ways(torch, a, lambda t: t.unfold(1, 3, 3)),
+)
 of_shape("pixel_shuffle", (8, 64, 32, 32), lambda torch, a: lambda: torch.nn.functional.pixel_shuffle(a, 2))
 of_shape("kron", (32, 32), lambda torch, a: lambda: torch.kron(a, a))
 of_shape("outer", (1000,), lambda torch, a: lambda: torch.outer(a, a))

@@ -17,12 +17,21 @@ struct CopyLoops {
 };
 const CopyLoops& copy_loops();  // for this CPU
 
-// memcpy of the C library moves middling lengths by string instructions, which are slow where the two addresses differ
-// by little more than whole pages; the longest ones pass the caches.
+// Short lengths need no call; the last piece may go over the one before. memcpy of the C library moves middling lengths
+// by string instructions, which are slow where the two addresses differ by little more than whole pages; the longest
+// ones pass the caches.
 inline void copy_bytes(void* to, const void* from, int64_t n) {
-    constexpr int64_t kString = 1024, kPastCaches = int64_t(4) << 20;
-    if (n < kString || n >= kPastCaches) std::memcpy(to, from, size_t(n));
-    else copy_loops().bytes(static_cast<char*>(to), static_cast<const char*>(from), n);
+    constexpr int64_t kPiece = 16, kPieces = 256, kString = 1024, kPastCaches = int64_t(4) << 20;
+    char* const q = static_cast<char*>(to);
+    const char* const p = static_cast<const char*>(from);
+    if (n >= kPiece && n <= kPieces) {
+        for (int64_t at = 0; at + kPiece < n; at += kPiece) std::memcpy(q + at, p + at, kPiece);
+        std::memcpy(q + n - kPiece, p + n - kPiece, kPiece);
+    } else if (n < kString || n >= kPastCaches) {
+        std::memcpy(q, p, size_t(n));
+    } else {
+        copy_loops().bytes(q, p, n);
+    }
 }
 
 }  // namespace fb::cpu

@@ -22,6 +22,11 @@ void check_line(const char* p, int64_t stride, int64_t n, int64_t size, int64_t 
     if (stride == int64_t(sizeof(int64_t)) && all_within(reinterpret_cast<const int64_t*>(p), n, 0, size)) return;
     for (int64_t j = 0; j < n; ++j) checked(*reinterpret_cast<const int64_t*>(p + j * stride), size, dim);
 }
+// The same for all indices of short lines at once, which one by one cost more than what is done with them.
+constexpr int64_t kShortLine = 64;
+bool all_fit(const Tensor& index, int64_t length, int64_t size) {
+    return length < kShortLine && index->contiguous && all_within(index.data<int64_t>(), index.numel(), 0, size);
+}
 Tensor as_index(const Tensor& t, const char* name) {
     if (!t.numel()) return t.dtype() == DType::i64 ? t : empty(t.sizes(), DType::i64);
     if (t.dtype() != DType::i64 && t.dtype() != DType::i32)
@@ -54,6 +59,7 @@ Tensor gather(const Tensor& x0, int64_t dim, const Tensor& index0, bool, Out out
     const int64_t sx = bx[size_t(dim)], si = bi[size_t(line)], so = bo[size_t(line)];
     bx[size_t(dim)] = 0;
     const int64_t aside = bx[size_t(line)];
+    const bool checked_before = all_fit(at, n, size);
     by_item_size(itemsize(x.dtype()), [&](auto z) {
         using T = decltype(z);
         each_line<3>(at.sizes(), line, {bytes(o), bytes(x), bytes(at)}, {bo, bx, bi}, [&](const auto& p) {
@@ -66,7 +72,7 @@ Tensor gather(const Tensor& x0, int64_t dim, const Tensor& index0, bool, Out out
             constexpr std::integral_constant<int64_t, sizeof(int64_t)> index_item;
             for (int64_t b = 0; b < n; b += 512) {  // a block of indices: checked, then used
                 const int64_t e = std::min(n, b + 512);
-                check_line(p[2] + b * si, si, e - b, size, dim);
+                if (!checked_before) check_line(p[2] + b * si, si, e - b, size, dim);
                 if (si != index_item || so != item)
                     copy(b, e, so, si, [=](int64_t k, int64_t j) { return k * sx + j * aside; });
                 else if (aside) copy(b, e, item, index_item, [=](int64_t k, int64_t j) { return k * sx + j * aside; });
@@ -135,10 +141,11 @@ struct Scatter {
         const size_t last = index.sizes().size() - 1;
         if (size_t(dim) != last && index.sizes()[last] >= kColumns && bi[last] == kIndex && bo[last] == kItem)
             return in_columns<T>(last, join);
+        const bool checked_before = all_fit(index, n, size);
         each_line<3>(index.sizes(), dim, {bytes(to), bytes(source), bytes(index)}, {bo, bs, bi}, [&](const auto& p) {
             for (int64_t b = 0; b < n; b += 512) {  // indices are checked while they lie in the nearest cache
                 const int64_t e = std::min(n, b + 512);
-                check_line(p[2] + b * si, si, e - b, size, dim);
+                if (!checked_before) check_line(p[2] + b * si, si, e - b, size, dim);
                 const auto each = [&](auto to_step, auto from_step, auto index_step) {
                     for (int64_t j = b; j < e; ++j)
                         join(*reinterpret_cast<T*>(p[0] +
@@ -389,6 +396,13 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index0, Out out)
     if (row == int64_t(itemsize(x.dtype()))) {  // single elements, line by line
         by_item_size(size_t(row), [&](auto z) {
             using T = decltype(z);
+            if (n < kShortLine)
+                return parallel_for(before, 16384 / n, [&](int64_t b, int64_t e) {
+                    const T* from = reinterpret_cast<const T*>(bytes(src)) + b * size;
+                    T* to = reinterpret_cast<T*>(bytes(dst)) + b * n;
+                    for (; b < e; ++b, from += size, to += n)
+                        for (int64_t i = 0; i < n; ++i) to[i] = from[at[i]];
+                });
             parallel_for(before * n, 16384, [&](int64_t b, int64_t e) {
                 T* const to = reinterpret_cast<T*>(bytes(dst));
                 while (b < e) {
@@ -402,7 +416,7 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index0, Out out)
     } else {
         parallel_for(before * n, std::max<int64_t>(1, 65536 / row), [&](int64_t b, int64_t e) {
             for (int64_t o = b / n, i = b % n; b < e; ++b) {
-                std::memcpy(bytes(dst) + b * row, bytes(src) + (o * size + at[i]) * row, size_t(row));
+                copy_bytes(bytes(dst) + b * row, bytes(src) + (o * size + at[i]) * row, row);
                 if (++i == n) {
                     i = 0;
                     ++o;

@@ -183,9 +183,12 @@ def combinations(input: fb.Tensor, r: int = 2, with_replacement: bool = False) -
         raise RuntimeError(f"Expect a non-negative number, but got {r}")
     if r == 0:
         return input.new_empty((0,))
-    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    rows = list(choose(range(input.numel()), r))
-    index = fb.tensor(rows, dtype=fb.int64, device=input.device).reshape(-1)
+    n = input.numel()
+    if r == 2:  # the places above a diagonal
+        index = fb.triu_indices(n, n, 0 if with_replacement else 1, device=input.device).t().reshape(-1)
+    else:
+        choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+        index = fb.tensor(list(choose(range(n), r)), dtype=fb.int64, device=input.device).reshape(-1)
     return input.index_select(0, index).reshape(-1, r)
 
 

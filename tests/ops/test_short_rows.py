@@ -1,5 +1,6 @@
 """Few values for each of many results; short runs moved, repeated or turned: against NumPy."""
 
+import itertools
 import math
 
 import numpy as np
@@ -170,3 +171,49 @@ def test_means_of_columns(dtype):
     x = numbers((3, 70_000), dtype)
     assert np.allclose(torch.tensor(x).mean(0).numpy(), x.mean(0, dtype="float64"), rtol=1e-6)
     assert torch.zeros(0, 5).mean(0).isnan().all() and torch.zeros(5, 0).mean(0).shape == (0,)
+
+
+@pytest.mark.parametrize("with_replacement", [False, True])
+@pytest.mark.parametrize("r", [1, 2, 3])
+@pytest.mark.parametrize("n", [0, 1, 2, 7])
+def test_combinations(n, r, with_replacement):
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    got = torch.combinations(torch.arange(n) * 3, r, with_replacement)
+    assert got.shape[1] == r and got.tolist() == [list(row) for row in choose(range(0, 3 * n, 3), r)]
+
+
+@pytest.mark.parametrize("dtype", [*NUMBERS, "bool", "complex128"])
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(3000, 10), (500, 1), (1, 40), (7, 5), (40, 63), (40, 64), (30, 700)]
+)
+def test_reading_and_writing_short_lines(dtype, rows, columns):
+    x = numbers((rows, columns), dtype)
+    t, rng = torch.tensor(x), np.random.default_rng(5)
+    at = rng.integers(0, columns, (rows, columns))
+    assert np.array_equal(t.gather(1, torch.tensor(at)).numpy(), np.take_along_axis(x, at, 1))
+    for dim, size in ((0, rows), (1, columns)):
+        for count in (1, 3, 80):
+            some = rng.integers(0, size, count)
+            assert np.array_equal(t.index_select(dim, torch.tensor(some)).numpy(), x.take(some, dim))
+    if dtype != "bool":
+        wanted = x.copy()
+        np.add.at(wanted, (np.arange(rows)[:, None], at), x)
+        assert np.array_equal(t.scatter_add(1, torch.tensor(at), t).numpy(), wanted)
+    at[-1, -1] = columns
+    for wrong in (columns, -1):
+        at[-1, -1] = wrong
+        with pytest.raises(RuntimeError, match="out of bounds"):
+            t.gather(1, torch.tensor(at))
+        with pytest.raises(RuntimeError, match="out of bounds"):
+            t.scatter(1, torch.tensor(at), t)
+
+
+@pytest.mark.parametrize("width", [1, 3, 4, 5, 8, 15, 16, 17, 31, 32, 33, 255, 256, 257, 1023, 1024, 1025])
+def test_rows_of_bytes(width):
+    x = numbers((40, width), "uint8")
+    some = np.random.default_rng(6).integers(0, 40, 100)
+    assert np.array_equal(torch.tensor(x)[torch.tensor(some)].numpy(), x[some])
+    assert np.array_equal(torch.tensor(x).index_select(0, torch.tensor(some)).numpy(), x[some])
+    padded = torch.nn.functional.pad(torch.tensor(x), (1, 2), value=7).numpy()
+    assert np.array_equal(padded, np.pad(x, ((0, 0), (1, 2)), constant_values=7))
+    assert np.array_equal(torch.tensor(x)[:, 1:].contiguous().numpy(), x[:, 1:])
