@@ -76,7 +76,7 @@ def find(name: str) -> Any:
     """The public object of a name; raises AttributeError where there is none yet."""
     if name == "torch":  # PyTorch's package shows itself under its own name
         return sys.modules["flambeau"]
-    if name == "__config__":
+    if name in ("__config__", "__future__"):
         return _module(name)
     if not name.startswith("__"):
         home = _HOME_OF.get(name)

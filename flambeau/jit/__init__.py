@@ -179,6 +179,17 @@ def script_if_tracing(fn: Callable) -> Callable:
     return fn
 
 
+_script_if_tracing = script_if_tracing
+
+
+def _overload(fn: Callable) -> Callable:
+    """Marks one of several signatures of a function; the last definition is the one that runs."""
+    return fn
+
+
+_overload_method = _overload
+
+
 def export(fn: Callable) -> Callable:
     """Marks a method that is written to files beside the forward; in the process all methods are there."""
     fn._torchscript_modifier = "export"

@@ -42,7 +42,7 @@ def __getattr__(name: str):
     """Load what few programs need at its first use."""
     import importlib
 
-    if name in ("attention", "common_types", "grad", "parallel"):
+    if name in ("attention", "common_types", "grad", "parallel", "quantized"):
         return importlib.import_module(f"flambeau.nn.{name}")
     if name == "DataParallel":
         return importlib.import_module("flambeau.nn.parallel").DataParallel

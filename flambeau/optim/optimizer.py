@@ -15,7 +15,7 @@ from flambeau.utils.hooks import RemovableHandle
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
 
-ParamsT = Iterable[Any]
+ParamsT = _params_t = Iterable[Any]
 StateDict = dict[str, Any]
 
 _global_optimizer_pre_hooks: OrderedDict[int, Callable] = OrderedDict()

@@ -10,6 +10,7 @@ import flambeau as fb
 import flambeau.distributed as dist
 import flambeau.distributed.nn.functional as F
 from flambeau import nn
+from flambeau.distributed import _functional_collectives as collectives
 from flambeau.distributed.algorithms._checkpoint.checkpoint_wrapper import (
     apply_activation_checkpointing,
     checkpoint_wrapper,
@@ -149,6 +150,16 @@ def operations(rank, size):
     check(y, (y * fb.tensor([2.0, 3.0])).sum(), [1.0, 2.0], [[2.0, 2.0], [6.0, 6.0]][rank])
     y = F.gather(mine, 0)
     assert y[1].tolist() == ([2.0, 2.0] if rank == 0 else [0.0, 0.0])
+
+    group = dist.group.WORLD
+    plain = fb.arange(4.0).reshape(2, 2) + 10 * rank
+    assert collectives.all_reduce(plain, "sum", group).tolist() == [[10.0, 12.0], [14.0, 16.0]]
+    assert collectives.all_gather_tensor(plain, 1, group)[0].tolist() == [0.0, 1.0, 10.0, 11.0]
+    made = collectives.reduce_scatter_tensor(plain, "avg", 0, group)
+    assert made.tolist() == [[[5.0, 6.0]], [[7.0, 8.0]]][rank]
+    assert collectives.permute_tensor(plain, [1, 0], group).tolist() == (plain - 20 * rank + 10).tolist()
+    moved = collectives.all_to_all_single(plain, [1, 1], [1, 1], group)
+    assert moved.tolist() == [[[0.0, 1.0], [10.0, 11.0]], [[2.0, 3.0], [12.0, 13.0]]][rank]
 
 
 def test_operations(together):

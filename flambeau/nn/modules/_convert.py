@@ -99,6 +99,26 @@ def converter(args: tuple, kwargs: dict) -> Callable:
     return convert
 
 
+# set by `flambeau.__future__`
+overwrite_parameters = False
+swap_parameters = False
+
+
+def _swapped(module: Module, name: str, param: Parameter, changed: fb.Tensor, fn: Callable) -> None:
+    """Exchange the contents of a parameter and of a new one that has what `fn` gave."""
+    grad = param.grad
+    param.grad = None
+    new = Parameter(changed, param.requires_grad)
+    try:
+        fb.utils.swap_tensors(param, new)
+    except Exception as problem:
+        param.grad = grad
+        raise RuntimeError(f"_apply(): Couldn't swap {type(module).__name__}.{name}") from problem
+    if grad is not None:
+        with fb.no_grad():
+            param.grad = fn(grad).requires_grad_(grad.requires_grad)
+
+
 def apply_to_tensors(module: Module, fn: Callable, recurse: bool = True) -> Module:
     """Replace every tensor of `module` by ``fn`` of it; parameters stay the same objects where they can."""
     if recurse:
@@ -109,7 +129,10 @@ def apply_to_tensors(module: Module, fn: Callable, recurse: bool = True) -> Modu
             continue
         with fb.no_grad():
             changed = fn(param)
-        if _may_share_object(param, changed):
+        if swap_parameters:
+            _swapped(module, name, param, changed, fn)
+            continue
+        if _may_share_object(param, changed) and not overwrite_parameters:
             param.data = changed
             kept = param
         else:
