@@ -210,6 +210,21 @@ def pow_parts():
     fit("pow log 64", rest, lambda u: u * u / 2 + FLOOR**2, 0, top, 7, 64, 1)
 
 
+def bessel(n):
+    """e^-y I_n(y), over y for n = 1, in t = y / 4 - 1; beyond 8 times the root of y, in s = 16 / y - 1."""
+
+    def near(t):
+        y = 4 * (t + 1)
+        return mp.exp(-y) * (mp.besseli(0, y) if n == 0 else mp.besseli(1, y) / y if y else mp.mpf(1) / 2)
+
+    def far(s):
+        y = 16 / max(s + 1, mp.mpf(10) ** -12)
+        return mp.exp(-y) * mp.besseli(n, y) * mp.sqrt(y)
+
+    fit(f"i{n}e to 8", near, lambda t: 1 / near(t), -1, 1, 20, 64, 0)
+    fit(f"i{n}e from 8", far, lambda s: 1 / far(s), -1, 1, 6, 64, 0)
+
+
 JOBS = {
     "pow": pow_parts,
     "exp": lambda: (exp(32, 4), exp(64, 9)),
@@ -225,6 +240,7 @@ JOBS = {
     "asin": lambda: fit("asin 64", odd(mp.asin), by_square, 0, "0.25", 12, 64),
     "erf": lambda: (erf_small(32, 6, "0.9216"), erf_small(64, 12, "1"), erf_tail(), erf_table()),
     "erfcx": erfcx,
+    "bessel": lambda: (bessel(0), bessel(1)),
 }
 
 if __name__ == "__main__":

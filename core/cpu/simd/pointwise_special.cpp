@@ -72,8 +72,49 @@ inline D digamma(D x) {
                        [](double v) { return special::digamma(v); });
 }
 
+// The quantile of the normal distribution, good for single precision.
+inline F ndtri(F p) {
+    const F w = -log(F(4.0f * p * (1.0f - p)));
+    if (any(~(w < splat<F>(15)))) return per_lane(p, [](float v) { return float(special::ndtri(v)); });
+    return 1.4142135623730951f * erfinv_start(F(p + p - 1.0f), w);
+}
+
+// ---- modified Bessel functions e^-|x| I0(x) and e^-|x| I1(x), good for single precision ----
+// Up to 8 a polynomial in x / 4 - 1 (of I1 over x), beyond one in 16 / x - 1 over the root.
+template <bool first>
+D bessel_scaled(D x) {
+    const D y = abs(x), t = y * 0.25 - 1.0;
+    static constexpr double zero[] = {0.20700192121947647,    -0.11300432665150417,    0.094515629441911359,
+                                      -0.089043459503759678,  0.087343387482818724,    -0.084962970728075377,
+                                      0.079275562161819843,   -0.069545418807370613,   0.056775196233858363,
+                                      -0.04296221783447942,   0.030182686469140373,    -0.019762193046108278,
+                                      0.011956586214706228,   -0.0066269079992491821,  0.0036055924638875923,
+                                      -0.0020263529869667318, 0.00088980146268075446,  -0.00021653845257773219,
+                                      0.00012495499543826701, -0.00013372302901694743, 4.4572758365704022e-05};
+    static constexpr double one[] = {0.044687709874581406,    -0.061124338019759701,   0.068057600136204099,
+                                     -0.06848260717306498,    0.063767395678022185,    -0.055280013248062428,
+                                     0.044674680231036136,    -0.033671661054464251,   0.023685305981387923,
+                                     -0.015569399995741513,   0.0095865624597884277,   -0.005541548727692378,
+                                     0.0030002930879537864,   -0.0015232481928262826,  0.00075087290981375166,
+                                     -0.00036274587857041128, 0.00014526122092254145,  -4.3713994213755499e-05,
+                                     2.3462414633255681e-05,  -1.6817878451527657e-05, 4.7618305036557798e-06};
+    D r = first ? y * poly_split(t, one) : poly_split(t, zero);
+    const auto near = y <= splat<D>(8);
+    if (any(~near)) {
+        const D s = 16.0 / y - 1.0;
+        const D far =
+            first
+                ? poly(s, 0.38939845910226273, -0.0097495812069026931, -0.00021923778627946786, -1.5004641391860675e-05,
+                       -1.8240766109724835e-06, -4.2048510573362504e-07, -1.2374768765571354e-07)
+                : poly(s, 0.40217650939969057, 0.0033605555499494183, 0.00013621740590922553, 1.1112774481641415e-05,
+                       1.4756273721511029e-06, 3.6215543605662185e-07, 1.0894087810588917e-07);
+        r = near ? r : far / sqrt(y);
+    }
+    return first ? with_sign(r, x) : r;
+}
+
 constexpr auto functions() {
-    Table<20> t;
+    Table<40> t;
     floats(t, Unary::erfinv, [](auto, auto x) { return erfinv(x); });
     using LogGamma = decltype([](auto, F x) { return via_double([](D d) { return log_gamma(d); }, x); });
     using Digamma = decltype([](auto, F x) { return via_double([](D d) { return digamma(d); }, x); });
@@ -84,6 +125,16 @@ constexpr auto functions() {
     };
     single(Unary::lgamma, LogGamma{});
     single(Unary::digamma, Digamma{});
+    t.put(Unary::ndtri, DType::f32, vec1<decltype([](auto, F x) { return ndtri(x); }), float>);
+    single(Unary::i0e,
+           decltype([](auto, F x) { return via_double([](D d) { return bessel_scaled<false>(d); }, x); }){});
+    single(Unary::i1e, decltype([](auto, F x) { return via_double([](D d) { return bessel_scaled<true>(d); }, x); }){});
+    single(Unary::i0, decltype([](auto, F x) {
+               return via_double([](D d) { return D(bessel_scaled<false>(d) * exp(abs(d))); }, x);
+           }){});
+    single(Unary::i1, decltype([](auto, F x) {
+               return via_double([](D d) { return D(bessel_scaled<true>(d) * exp(abs(d))); }, x);
+           }){});
     using Next = decltype([](auto, auto x, auto y) {
         using V = decltype(x);
         using B = Bits<V>;

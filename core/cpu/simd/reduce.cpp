@@ -79,6 +79,10 @@ struct Prod : Adds<Wide, Wide> {
                     product[k] *= __builtin_convertvector(load<HalfVec<float>>(v + i + k * kStep), D);
                 else product[k] *= load<D>(v + i + k * kStep);
             }
+        for (; i + kStep <= n; i += kStep) {
+            if constexpr (sizeof(T) == 4) product[0] *= __builtin_convertvector(load<HalfVec<float>>(v + i), D);
+            else product[0] *= load<D>(v + i);
+        }
         for (int k = 1; k < kTogether; ++k) product[0] *= product[k];
         double lane[kStep], result = 1;
         store(lane, product[0]);
