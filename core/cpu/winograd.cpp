@@ -118,6 +118,8 @@ Tensor convolve(const ConvShape& s, ConvPass pass, const Tensor& x0, const Tenso
                 k.input(from.as<float>() + (n * in_blocks + b) * in_y * in_x * lanes, in_y, in_x, y * k.y.step - pad_y,
                         x_at * k.x.step - pad_x, v + i * inputs + b * lanes, v_step);
             });
+        for (int64_t p = 0, rest = count % k.tiles; rest && p < points; ++p)  // products take whole groups
+            std::fill_n(v + p * v_step + count * inputs, (k.tiles - rest) * inputs, 0.f);
     };
     // Results of a pair of blocks; `m` has room for their products.
     const auto produce = [&](int64_t pair, int64_t first, int64_t count, const float* v, int64_t v_step, float* m,
@@ -139,16 +141,19 @@ Tensor convolve(const ConvShape& s, ConvPass pass, const Tensor& x0, const Tenso
             });
         }
     };
-    const int64_t tile_bytes = points * inputs * int64_t(sizeof(float)), room = kNear / (tile_bytes * k.tiles);
+    const int64_t groups = (tiles + k.tiles - 1) / k.tiles, tile_bytes = points * inputs * int64_t(sizeof(float)),
+                  room = kNear / (tile_bytes * k.tiles);
     if (room >= 1 && pairs * pair_size * int64_t(sizeof(float)) <= kMuch) {
         // A thread takes as many tiles at once as keep their transforms in its second cache, and makes all results.
-        const int64_t chunk = std::min<int64_t>(room, 4) * k.tiles;
-        parallel_for((tiles + chunk - 1) / chunk, 1, [&](int64_t begin, int64_t end) {
+        const int64_t most = std::min<int64_t>(room, 4), threads = num_threads(),
+                      parts = std::min(groups, ((groups + most - 1) / most + threads - 1) / threads * threads),
+                      chunk = (groups + parts - 1) / parts * k.tiles;
+        parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
             const dnn::Scratch room_v(size_t(chunk * tile_bytes)),
                 room_m(size_t(points * chunk * 2 * lanes) * sizeof(float));
-            std::fill_n(room_v.as<float>(), points * chunk * inputs, 0.f);  // the last tiles may be missing
             for (int64_t part = begin; part < end && finite.load(std::memory_order_relaxed); ++part) {
-                const int64_t first = part * chunk, count = std::min(chunk, tiles - first);
+                const int64_t first = groups * part / parts * k.tiles,
+                              count = std::min(tiles, groups * (part + 1) / parts * k.tiles) - first;
                 transform(first, count, room_v.as<float>(), chunk * inputs);
                 for (int64_t pair = 0; pair < pairs; ++pair)
                     produce(pair, first, count, room_v.as<float>(), chunk * inputs, room_m.as<float>(),
@@ -158,18 +163,15 @@ Tensor convolve(const ConvShape& s, ConvPass pass, const Tensor& x0, const Tenso
         return finite ? r : Tensor();
     }
     // Too many weights for that: the threads transform a portion together, then each takes some of the pairs.
-    const int64_t units = (tiles + k.tiles - 1) / k.tiles,
-                  portion = std::clamp<int64_t>(kPortion / tile_bytes / k.tiles, 1, units) * k.tiles,
+    const int64_t portion = std::clamp<int64_t>(kPortion / tile_bytes / k.tiles, 1, groups) * k.tiles,
                   chunk = 8 * k.tiles, v_step = portion * inputs;
     const dnn::Scratch room_v(size_t(portion * tile_bytes));
     float* v = room_v.as<float>();
     for (int64_t first = 0; first < tiles && finite; first += portion) {
         const int64_t count = std::min(portion, tiles - first), parts = (count + chunk - 1) / chunk;
         parallel_for((count + k.tiles - 1) / k.tiles, 1, [&](int64_t begin, int64_t end) {
-            const int64_t i = begin * k.tiles, filled = std::min(count, end * k.tiles);
-            transform(first + i, filled - i, v + i * inputs, v_step);
-            for (int64_t p = 0; p < points && filled < end * k.tiles; ++p)
-                std::fill(v + p * v_step + filled * inputs, v + p * v_step + end * k.tiles * inputs, 0.f);
+            const int64_t i = begin * k.tiles;
+            transform(first + i, std::min(count, end * k.tiles) - i, v + i * inputs, v_step);
         });
         parallel_for(pairs * parts, 1, [&](int64_t begin, int64_t end) {
             const dnn::Scratch room_m(size_t(points * chunk * 2 * lanes) * sizeof(float));

@@ -164,6 +164,35 @@ def test_winograd_spreads_no_infinity(value):
 
 
 @pytest.mark.parametrize(
+    "shape, kernel, options, seen",
+    [
+        ((2, 64, 200), 3, {"padding": 1}, slice(9, 12)),
+        ((2, 64, 31, 40), 3, {"padding": 1, "stride": 2}, slice(5, 6)),
+        ((2, 64, 32, 40), 4, {"padding": 1, "stride": 2}, slice(4, 6)),
+    ],
+)
+def test_other_tiles_spread_no_infinity(shape, kernel, options, seen):
+    fb.manual_seed(0)
+    n = len(shape) - 2
+    x, w = fb.randn(shape), fb.rand(64, 64, *[kernel] * n) + 0.1
+    x[(1, 3, *[10] * n)] = float("inf")
+    y = (F.conv1d if n == 1 else F.conv2d)(x, w, **options)
+    infinite = fb.zeros_like(y, dtype=fb.bool)
+    infinite[(1, slice(None), *[seen] * n)] = True
+    assert fb.equal(y.isinf(), infinite) and not y.isnan().any()
+
+
+def test_strided_winograd_reads_any_strides():
+    """Transposed, sliced and channels-last operands, a small batch on both threads."""
+    fb.manual_seed(0)
+    base, w = fb.randn(40, 64, 3, 40), fb.randn(3, 64, 64, 3) / 24
+    x, w = base.permute(2, 1, 0, 3)[:, :, 1:], w.permute(1, 2, 0, 3)
+    exact = F.conv2d(x.double(), w.double(), stride=2, padding=1)
+    for kind in (x, x.contiguous(), x.contiguous(memory_format=fb.channels_last)):
+        fb.testing.assert_close(F.conv2d(kind, w, stride=2, padding=1).double(), exact, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
     "shape, outputs, kernel, options",
     [
         ((3, 512, 2, 2), 64, 3, {"padding": 1}),
