@@ -1,6 +1,6 @@
 // The C base of flambeau.nn.Module: calls and attribute access, the parts of a module that every training step uses.
 #pragma once
-#include <Python.h>
+#include "python/interpreter.h"
 
 namespace fb::py {
 

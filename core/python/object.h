@@ -1,6 +1,6 @@
 // Between core values and Python objects. Everything here needs the interpreter lock.
 #pragma once
-#include <Python.h>
+#include "python/interpreter.h"
 #include <structmember.h>
 #include "op/op.h"
 

@@ -1,4 +1,4 @@
-"""The command line: ``flambeau demo``, ``flambeau env``, ``flambeau run script.py``."""
+"""The command line: ``flambeau demo``, ``flambeau env``, ``flambeau run script.py``, ``flambeau runtime``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ commands:
   env                  versions, processor and settings, for a bug report
   run SCRIPT [ARGS]    run a program that imports torch on flambeau; also run -m MODULE, run -c CODE
     --missing-report[=FILE]   afterwards list the names of torch that the program asked for in vain
+  runtime              flags of the C compiler for programs that run saved models without Python
 """
 
 
@@ -36,6 +37,11 @@ def main(argv: list[str] | None = None, prog: str = "flambeau") -> int:
         from .env import report
 
         print(report())
+        return 0
+    if command == "runtime":
+        from .runtime import flags
+
+        print(flags())
         return 0
     if command == "run":
         return _run(rest, f"{prog} run")

@@ -69,5 +69,9 @@ def from_bytes(content: bytes) -> Any:
 
 
 def save(m: ScriptModule | ScriptFunction, f: Any, _extra_files: dict | None = None) -> None:
-    """Write a traced module or function; ``_extra_files`` maps names to texts that go along."""
+    """Write a traced module or function; ``_extra_files`` maps names to texts that go along.
+
+    The file runs without Python by ``flambeau-run model.pt --input x.npy`` and by the C API
+    (docs/design/runtime.md).
+    """
     m.save(f, _extra_files=_extra_files)
