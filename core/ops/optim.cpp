@@ -227,8 +227,11 @@ bool fused_asgd(TensorSpan params, TensorSpan grads, TensorSpan averages, Tensor
         factor[0] = 1 - lambd * eta;
         factor[1] = eta;
         factor[2] = Step::number(mus[i]);
-        Step::set(etas[i], lr / std::pow(1 + lambd * lr * t, alpha));
-        Step::set(mus[i], 1 / std::max(1.0, t - t0));
+        // a rate is a number of the default dtype, also where a loaded state keeps it in the parameter's
+        const bool single = default_dtype() == DType::f32;
+        const double rate = lr / std::pow(1 + lambd * lr * t, alpha), share = 1 / std::max(1.0, t - t0);
+        Step::set(etas[i], single ? double(float(rate)) : rate);
+        Step::set(mus[i], single ? double(float(share)) : share);
     }
     cpu::asgd_step(step.slots, {weight_decay, maximize});
     return step.finish();

@@ -113,4 +113,4 @@ class ASGD(Stepper):
             if isinstance(value, fb.Tensor):
                 kept.copy_(value)
             else:
-                kept.fill_(value)
+                kept.copy_(fb.tensor(value))  # of the default dtype, also where a loaded state has another
