@@ -9,6 +9,7 @@ import functools
 import importlib
 import os
 import pickle
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlparse
@@ -458,12 +459,49 @@ def barrier(group: Any = None, device_ids: Any = None, timeout: Any = None) -> N
     _group(group).gather_bytes(b"")
 
 
-def monitored_barrier(group: Any = None, timeout: Any = None, wait_all_ranks: bool = False) -> None:
-    """Wait until all processes are here."""
-    barrier(group=group)
+def monitored_barrier(
+    group: Any = None, timeout: datetime.timedelta | None = None, wait_all_ranks: bool = False
+) -> None:
+    """Wait until all processes are here; RuntimeError naming those (or the first) that did not come."""
+    if group is GroupMember.NON_GROUP_MEMBER:
+        return
+    members = _group(group)
+    first, others = members.ranks[0], members.ranks[1:]
+    patience = timeout or members.mesh.timeout
+    if members.rank() != 0:
+        members.mesh.send(first, b"", -3)
+        members.mesh.receive(first, -3, patience)
+        return
+    end = time.monotonic() + patience.total_seconds()
+    missing = []
+    for peer in others:
+        left = datetime.timedelta(seconds=max(end - time.monotonic(), 0.001))
+        try:
+            members.mesh.receive(peer, -3, left)
+        except RuntimeError:
+            missing.append(peer)
+            if not wait_all_ranks:
+                break
+    if missing:
+        text = f"{'Ranks' if wait_all_ranks else 'Rank'} {', '.join(map(str, missing))}"
+        took = round(patience.total_seconds() * 1000)
+        raise RuntimeError(f"{text} failed to pass monitoredBarrier in {took} ms")
+    for peer in others:
+        members.mesh.send(peer, b"", -3)
 
 
 # one to one
+
+
+def _receiver(members: ProcessGroup, dst: int | None, group_dst: int | None) -> int:
+    """The global rank of another process."""
+    peer = members.ranks[_place(members, dst, group_dst, "dst")]
+    if peer == members.mesh.rank:
+        raise ValueError(
+            "Invalid destination rank: destination rank should not be the same as the rank of the current "
+            "process."
+        )
+    return peer
 
 
 def send(
@@ -472,13 +510,7 @@ def send(
     """Send a tensor to a process."""
     _check(tensor)
     members = _group(group)
-    peer = members.ranks[_place(members, dst, group_dst, "dst")]
-    if peer == members.mesh.rank:
-        raise ValueError(
-            "Invalid destination rank: destination rank should not be the same as the rank of the current "
-            "process."
-        )
-    members.mesh.send(peer, to_bytes(tensor), tag)
+    members.mesh.send(_receiver(members, dst, group_dst), to_bytes(tensor), tag)
 
 
 def recv(
@@ -501,8 +533,27 @@ def recv(
 def isend(
     tensor: fb.Tensor, dst: int | None = None, group: Any = None, tag: int = 0, group_dst: int | None = None
 ) -> Work:
-    """`send`; gives a `Work`."""
-    return Work(send(tensor, dst, group, tag, group_dst))
+    """`send` that does not wait for the other; the tensor must not change until its `Work` is done."""
+    _check(tensor)
+    members = _group(group)
+    peer = _receiver(members, dst, group_dst)
+    return _Sending(members.mesh.begin_to_send(peer, to_bytes(tensor), tag))
+
+
+class _Sending(Work):
+    """A send that may be under way."""
+
+    def __init__(self, future: Any) -> None:
+        super().__init__()
+        self.future = future
+
+    def wait(self, timeout: datetime.timedelta | None = None) -> bool:
+        if self.future is not None:
+            self.future.result(None if timeout is None else timeout.total_seconds())
+        return True
+
+    def is_completed(self) -> bool:
+        return self.future is None or self.future.done()
 
 
 class _Receiving(Work):

@@ -100,13 +100,7 @@ def send_object_list(
     from flambeau import distributed as dist
 
     members = dist._group(group)
-    peer = members.ranks[dist._place(members, dst, group_dst, "dst")]
-    if peer == members.mesh.rank:
-        raise ValueError(
-            "Invalid destination rank: destination rank should not be the same as the rank of the current "
-            "process."
-        )
-    members.mesh.send(peer, dist.pickled(list(object_list)), -2)
+    members.mesh.send(dist._receiver(members, dst, group_dst), dist.pickled(list(object_list)), -2)
 
 
 def recv_object_list(

@@ -9,6 +9,8 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future as FutureOf
+from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from multiprocessing.connection import Client, Connection, Listener, wait
 from typing import Any
@@ -64,7 +66,9 @@ class Mesh:
     """Connections between all processes of a run."""
 
     def __init__(self, store: Store, rank: int, size: int, timeout: datetime.timedelta) -> None:
-        self.rank, self.size = rank, size
+        self.rank, self.size, self.timeout = rank, size, timeout
+        self._sender: ThreadPoolExecutor | None = None
+        self._under_way: FutureOf | None = None
         self.peers: dict[int, Connection] = {}
         self.waiting: dict[
             tuple[int, int], deque[bytes]
@@ -88,15 +92,31 @@ class Mesh:
 
     def send(self, peer: int, data: bytes | memoryview, tag: int = 0) -> None:
         """Send bytes to the process `peer`; it asks for them by `tag`."""
+        if self._under_way is not None:
+            self._under_way.result()
+            self._under_way = None
+        self._send(peer, data, tag)
+
+    def begin_to_send(self, peer: int, data: bytes | memoryview, tag: int = 0) -> FutureOf | None:
+        """`send`, without waiting for the other to take a long message; None if it is sent already."""
+        if len(data) <= _SMALL:
+            return self.send(peer, data, tag)
+        if self._sender is None:
+            self._sender = ThreadPoolExecutor(1)
+        self._under_way = self._sender.submit(self._send, peer, data, tag)
+        return self._under_way
+
+    def _send(self, peer: int, data: bytes | memoryview, tag: int) -> None:
         self.peers[peer].send_bytes(tag.to_bytes(4, "little", signed=True))
         self.peers[peer].send_bytes(data)
 
-    def receive(self, peer: int, tag: int = 0) -> bytes:
-        """The next bytes with `tag` from `peer`; RuntimeError when that process is gone."""
+    def receive(self, peer: int, tag: int = 0, timeout: datetime.timedelta | None = None) -> bytes:
+        """The next bytes with `tag` from `peer`; RuntimeError when it is gone, or takes too long."""
         early = self.waiting.get((peer, tag))
         if early:
             return early.popleft()
         while True:
+            self._wait([peer], timeout)
             try:
                 found = int.from_bytes(self.peers[peer].recv_bytes(), "little", signed=True)
                 data = self.peers[peer].recv_bytes()
@@ -106,17 +126,30 @@ class Mesh:
                 return data
             self.waiting.setdefault((peer, found), deque()).append(data)
 
+    def _wait(self, peers: Sequence[int], timeout: datetime.timedelta | None = None) -> list:
+        """The connections of `peers` that have something."""
+        seconds = (timeout or self.timeout).total_seconds()
+        ready = wait([self.peers[peer] for peer in peers], seconds)
+        if not ready:
+            raise RuntimeError(
+                f"Timed out waiting {round(seconds * 1000)}ms for recv operation to complete\n"
+                f"nothing came from process {', '.join(map(str, peers))}"
+            )
+        return ready
+
     def receive_any(self, peers: Sequence[int], tag: int) -> tuple[int, bytes]:
         """The first bytes with `tag` from one of `peers`, and whose they are."""
         for peer in peers:
             if self.waiting.get((peer, tag)):
                 return peer, self.receive(peer, tag)
-        ready = wait([self.peers[peer] for peer in peers])
+        ready = self._wait(peers)
         peer = next(peer for peer in peers if self.peers[peer] is ready[0])
         return peer, self.receive(peer, tag)
 
     def close(self) -> None:
         """Close all connections."""
+        if self._sender is not None:
+            self._sender.shutdown()
         for connection in self.peers.values():
             connection.close()
         self.peers.clear()

@@ -1,5 +1,7 @@
 """Batches of messages, lists of objects, groups of equal size, names."""
 
+import datetime
+
 import pytest
 
 import flambeau as fb
@@ -15,6 +17,21 @@ def work(rank, size):
     for request in dist.batch_isend_irecv(batch):
         request.wait()
     got["batch"] = into.tolist()
+    large, sent = fb.zeros(600_000), fb.full((600_000,), float(rank))  # more than connections hold
+    for request in [dist.isend(sent, other), dist.irecv(large, other)]:
+        request.wait()
+    assert large.unique().tolist() == [float(other)]
+    dist.monitored_barrier(timeout=datetime.timedelta(seconds=10))
+    if rank == 0:
+        with pytest.raises(RuntimeError, match="Rank 1 failed to pass monitoredBarrier in 50 ms"):
+            dist.monitored_barrier(timeout=datetime.timedelta(seconds=0.05))
+        dist._group(None).mesh.timeout = datetime.timedelta(seconds=0.05)
+        with pytest.raises(RuntimeError, match="Timed out waiting 50ms for recv operation to complete"):
+            dist.recv(into, 1)
+        dist._group(None).mesh.timeout = datetime.timedelta(seconds=20)
+        dist.send(fb.ones(1), 1)
+    else:
+        dist.recv(fb.zeros(1), 0)
     objects = [None, None]
     if rank == 0:
         dist.send_object_list([1, {"a": fb.ones(2)}], 1)
