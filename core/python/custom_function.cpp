@@ -247,6 +247,9 @@ PyObject* apply(PyObject* cls, PyObject* args, PyObject* kwargs) {
                     c.saved->emplace_back(t, is_result && t->grad_fn == node.get());
                 }
             }
+            if (c.dict)  // it may have a result among its attributes, which has it as its node
+                for (Py_ssize_t k = 0; k < m; ++k)
+                    if (PyObject* result = PyTuple_GET_ITEM(results.get(), k); is_tensor(result)) track(result);
         }
         Py_CLEAR(c.to_save);
         Py_CLEAR(c.dirty);

@@ -1,5 +1,8 @@
 """autograd.Function: operators with a derivative of their own."""
 
+import gc
+import weakref
+
 import pytest
 
 import flambeau as fb
@@ -217,3 +220,23 @@ class TestForwardMode:
 
         with pytest.raises(RuntimeError, match=r"forward gradients \(expected 2 but got 1\)"):
             fb.func.jvp(lambda x: Short.apply(x, 2.0, self.Y), (self.X,), (self.X,))
+
+
+class KeepsItsResult(Function):
+    @staticmethod
+    def forward(ctx, a):
+        ctx.result = a * 2
+        return ctx.result
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * 2
+
+
+def test_a_result_among_the_attributes_of_its_own_node_is_collected():
+    y = KeepsItsResult.apply(fb.ones(3, requires_grad=True))
+    y.sum().backward()
+    seen = weakref.ref(y)
+    del y
+    gc.collect()
+    assert seen() is None
