@@ -14,6 +14,7 @@ from flambeau.distributed.checkpoint.state_dict import (
     set_model_state_dict,
     set_optimizer_state_dict,
 )
+from flambeau.distributed.device_mesh import init_device_mesh
 from flambeau.distributed.fsdp import (
     FSDPModule,
     MixedPrecisionPolicy,
@@ -24,6 +25,7 @@ from flambeau.distributed.fsdp import (
 from flambeau.distributed.fsdp import FullyShardedDataParallel as FSDP
 from flambeau.distributed.fsdp.wrap import ModuleWrapPolicy, size_based_auto_wrap_policy
 from flambeau.distributed.tensor import DTensor, Shard
+from flambeau.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 
 
 def network():
@@ -104,6 +106,10 @@ def functional(rank, size):
     before = nn.utils.clip_grad_norm_(model.parameters(), 1e-3)
     norm = sum(p.grad.full_tensor().square().sum() for p in model.parameters()).sqrt()
     assert before.full_tensor() > 1 and norm <= 1.001e-3
+    shared = nn.Sequential(nn.Linear(2, 2))
+    parallelize_module(shared, init_device_mesh("cpu", (size,)), {"0": ColwiseParallel()})
+    with pytest.raises(NotImplementedError, match="tensor parallelism together with FSDP"):
+        fully_shard(shared)
     half = fully_shard(network(), mp_policy=MixedPrecisionPolicy(fb.bfloat16, fb.float32, fb.float32))
     out = half(batch(rank))
     out.sum().backward()

@@ -10,7 +10,7 @@ import flambeau as fb
 from flambeau import distributed as dist
 from flambeau import nn
 from flambeau.distributed.device_mesh import DeviceMesh, init_device_mesh
-from flambeau.distributed.tensor import DTensor, Replicate, Shard
+from flambeau.distributed.tensor import Replicate, Shard
 
 from ._unshard import Group
 
@@ -160,8 +160,6 @@ def fully_shard(
 
     skipped = {id(p) for p in ignored_params or ()}
     skipped |= {id(part) for part in module.modules() if isinstance(part, FSDPModule)}
-    if any(isinstance(p, DTensor) for part in [module] for p in part.parameters(recurse=False)):
-        raise NotImplementedError("fully_shard of parameters that are shared tensors already")
     group = Group(
         module, skipped, mesh, placements, None, mp_policy.param_dtype, mp_policy.reduce_dtype,
         mp_policy.output_dtype, mp_policy.cast_forward_inputs and mp_policy.param_dtype is not None,

@@ -100,13 +100,15 @@ class Group:
         found: dict[int, fb.nn.Parameter] = {}
         for part in _parts(module, skipped):
             for name, parameter in part._parameters.items():
-                if (
-                    parameter is not None
-                    and id(parameter) not in skipped
-                    and not isinstance(parameter, DTensor)
-                ):
-                    places.setdefault(id(parameter), []).append((part, name))
-                    found[id(parameter)] = parameter
+                if parameter is None or id(parameter) in skipped:
+                    continue
+                if isinstance(parameter, DTensor):
+                    raise NotImplementedError(
+                        f"FSDP of shared tensors ({name} of {type(part).__name__}): "
+                        "tensor parallelism together with FSDP"
+                    )
+                places.setdefault(id(parameter), []).append((part, name))
+                found[id(parameter)] = parameter
         self.entries = []
         for key, parameter in found.items():
             shared = distribute_tensor(parameter, mesh, placements(parameter), src_data_rank=source)
