@@ -45,6 +45,12 @@ Tensor bilinear(const Tensor& a, const Tensor& b, const Tensor& w, const Tensor&
           " but expected ", w.size(1));
     check(b.size(-1) == w.size(2), "bilinear(): input2 size does not match weight size: got ", b.size(-1),
           " but expected ", w.size(2));
+    // on no list of PyTorch's autocast for the CPU, though the products that it is made of are
+    struct NoCasts {
+        ~NoCasts() { tls.modes = before; }
+        uint8_t before = tls.modes;
+    } const no_casts;
+    tls.modes &= uint8_t(~kAutocastMode);
     const int64_t n = a.size(-1), m = b.size(-1), k = w.size(0);
     const Tensor x = op<"reshape">(a, Dims{-1, n}), y = op<"reshape">(b, Dims{-1, m});
     const Tensor left = op<"reshape">(op<"matmul">(x, op<"reshape">(op<"permute">(w, Dims{1, 0, 2}), Dims{n, k * m})),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import flambeau as fb
+from flambeau import _C
 
 from .registry import composite, core, wrap_dim
 
@@ -59,6 +60,9 @@ def tensordot(
     inner = math.prod(a.shape[d] for d in da)
     left = a.permute(free_a + da).reshape(math.prod(a.shape[d] for d in free_a), inner)
     right = b.permute(db + free_b).reshape(inner, math.prod(b.shape[d] for d in free_b))
+    if _C._autocast_active():  # PyTorch's tensordot is on no list of the CPU, though `mm` is
+        with fb.autocast(left.device.type, enabled=False):
+            return left.mm(right).reshape(shape)
     return left.mm(right).reshape(shape)
 
 

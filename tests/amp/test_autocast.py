@@ -54,6 +54,15 @@ def test_others_keep_their_precision(name):
         assert getattr(rand(3), name)().dtype == fb.float32
 
 
+@pytest.mark.parametrize("dtype", [fb.float32, fb.float16, fb.bfloat16])
+def test_products_on_no_list_keep_their_precision(dtype):
+    a, b = rand(4, 4, dtype=dtype), rand(2, 4, 4, dtype=dtype)
+    with fb.autocast("cpu"):
+        assert fb.tensordot(a, a).dtype == dtype
+        assert fb.nn.functional.bilinear(a, a, b).dtype == dtype
+        assert (rand(2, 2) @ rand(2, 2)).dtype == fb.bfloat16
+
+
 def test_given_results_keep_their_dtype():
     out = fb.empty(2, 2)
     with fb.autocast("cpu"):
