@@ -6,6 +6,7 @@ from flambeau._basics import *
 from flambeau import _C as _C
 from flambeau import accelerator as accelerator
 from flambeau import amp as amp
+from flambeau import ao as ao
 from flambeau import audio as audio
 from flambeau import autograd as autograd
 from flambeau import backends as backends
@@ -17,6 +18,7 @@ from flambeau import cpu as cpu
 from flambeau import cuda as cuda
 from flambeau import distributed as distributed
 from flambeau import distributions as distributions
+from flambeau import export as export
 from flambeau import fft as fft
 from flambeau import func as func
 from flambeau import functional as functional
@@ -38,6 +40,7 @@ from flambeau import ops as ops
 from flambeau import optim as optim
 from flambeau import overrides as overrides
 from flambeau import profiler as profiler
+from flambeau import quantization as quantization
 from flambeau import quasirandom as quasirandom
 from flambeau import random as random
 from flambeau import return_types as return_types
@@ -89,7 +92,7 @@ ShortTensor: Any
 CharTensor: Any
 ByteTensor: Any
 BoolTensor: Any
-from flambeau._private import _assert_async as _assert_async, _int_mm as _int_mm, _nested_view_from_jagged as _nested_view_from_jagged, _shape_as_tensor as _shape_as_tensor
+from flambeau._private import _assert_async as _assert_async, _int_mm as _int_mm, _is_all_true as _is_all_true, _is_any_true as _is_any_true, _nested_view_from_jagged as _nested_view_from_jagged, _shape_as_tensor as _shape_as_tensor
 _cast_Byte: Any
 _cast_Char: Any
 _cast_Short: Any
