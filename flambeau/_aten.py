@@ -26,6 +26,16 @@ def _assert_scalar(input: float, assert_msg: str) -> None:
         raise RuntimeError(assert_msg)
 
 
+def _pin_memory(input: fb.Tensor, device: fb.device | None = None) -> fb.Tensor:
+    return input.pin_memory(device)
+
+
+def _sparse_addmm(
+    input: fb.Tensor, mat1: fb.Tensor, mat2: fb.Tensor, *, beta: float = 1, alpha: float = 1
+) -> fb.Tensor:
+    return fb.sparse.addmm(input, mat1, mat2, beta=beta, alpha=alpha)
+
+
 # name -> (overload, schema, function)
 _METHODS = {
     "sym_size": ("int", "aten::sym_size.int(Tensor self, int dim) -> SymInt", fb.Tensor.size),
@@ -43,6 +53,13 @@ _METHODS = {
     "lift_fresh": ("", "aten::lift_fresh(Tensor(a) self) -> Tensor(a)", lambda input: input),
     "copy": ("", "aten::copy(Tensor self, Tensor src, bool non_blocking=False) -> Tensor", _copy),
     "_is_all_true": ("", "aten::_is_all_true(Tensor self) -> Tensor", _is_all_true),
+    "_pin_memory": ("", "aten::_pin_memory(Tensor self, Device? device=None) -> Tensor", _pin_memory),
+    "_sparse_addmm": (
+        "",
+        "aten::_sparse_addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) "
+        "-> Tensor",
+        _sparse_addmm,
+    ),
     "_assert_scalar": ("", "aten::_assert_scalar(Scalar self, str assert_msg) -> ()", _assert_scalar),
 }  # fmt: skip
 

@@ -13,6 +13,7 @@ _HOMES = {
     "autograd.grad_mode": "no_grad enable_grad set_grad_enabled inference_mode",
     "random": "seed initial_seed manual_seed get_rng_state set_rng_state thread_safe_generator",
     "serialization": "save load",
+    "serialization.reader": "PyTorchFileReader",
     "_limits": "finfo iinfo",
     "_tensor_str": "set_printoptions",
     "storage": """
@@ -53,6 +54,7 @@ _HOMES = {
         _check_tensor_all_with _check_type _check_value _check_with
     """,
     "compiler": "compile",
+    "jit": "ScriptModule ScriptFunction",
     "futures": "Future",
     "func": "vmap",
     "seeing": "summary graph doctor",

@@ -184,7 +184,7 @@ def _edges(t: Any) -> Any:
     return t
 
 
-def _content(t: Any, indent: int) -> str:
+def _tensor_str(t: Any, indent: int) -> str:
     """The nested brackets with the numbers of a strided tensor."""
     if t.numel() == 0:
         return "[]"
@@ -221,7 +221,7 @@ def _join(text: str, suffixes: list[str], indent: int, newline: bool) -> str:
 def _member(label: str, t: Any, indent: int) -> str:
     """One ``label=tensor(...)`` inside the text of a sparse tensor."""
     start = f"{label}=tensor("
-    text = start + _content(t.detach(), indent + len(start))
+    text = start + _tensor_str(t.detach(), indent + len(start))
     if t.numel() == 0:
         text += f", size={tuple(t.shape)}"
     return text + ")"
@@ -302,7 +302,7 @@ def _text(t: Any, contents: str | None) -> str:
             suffixes.append(f"dtype={t.dtype}")
         text = contents
         if text is None:
-            text = _content(primal.detach(), indent)
+            text = _tensor_str(primal.detach(), indent)
     if recorded:
         node = t.grad_fn
         if node is not None:

@@ -14,13 +14,13 @@ import shutil
 import sys
 import tempfile
 import urllib.error
-import urllib.parse
 import urllib.request
 import warnings
 import zipfile
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlparse
 
 import flambeau as fb
 from flambeau.utils._download import fetch, request
@@ -96,7 +96,7 @@ def load_state_dict_from_url(
     """
     folder = model_dir or os.path.join(get_dir(), "checkpoints")
     os.makedirs(folder, exist_ok=True)
-    name = file_name or os.path.basename(urllib.parse.urlparse(url).path)
+    name = file_name or os.path.basename(urlparse(url).path)
     path = os.path.join(folder, name)
     if not os.path.exists(path):
         sys.stderr.write(f'Downloading: "{url}" to {path}\n')

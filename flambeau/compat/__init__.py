@@ -124,14 +124,14 @@ class _Finder(importlib.abc.MetaPathFinder):
         """Hook the public modules of flambeau that are there by now."""
         for name, module in list(sys.modules.items()):
             if name.partition(".")[0] == "flambeau" and "._" not in name and isinstance(module, ModuleType):
-                self.hook(module)
+                self.hook(name, module)
 
-    def hook(self, module: ModuleType) -> None:
+    def hook(self, path: str, module: ModuleType) -> None:
         """Have a module say, for a name that it lacks, that it is not there yet."""
-        if module.__name__ in self.hooked:
+        if path in self.hooked:
             return
         own = module.__dict__.get("__getattr__")
-        self.hooked[module.__name__] = module, own
+        self.hooked[path] = module, own
 
         def lookup(name: str) -> Any:
             if own is not None:
@@ -141,8 +141,8 @@ class _Finder(importlib.abc.MetaPathFinder):
                     pass
             asker = sys._getframe(1).f_globals.get("__name__", "")
             if name.startswith("__") or asker.partition(".")[0] in ("flambeau", "importlib"):
-                raise AttributeError(f"module '{_torch_name(module.__name__)}' has no attribute '{name}'")
-            raise not_there_yet(module.__name__, name)
+                raise AttributeError(f"module '{_torch_name(path)}' has no attribute '{name}'")
+            raise not_there_yet(path, name)
 
         module.__dict__["__getattr__"] = lookup
 
@@ -156,11 +156,12 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def _name_types(module: str) -> None:
-    """Say of the basic types that they are of this module: programs print ``type(x)``, and search it for
-    'torch'.
+    """Say of the package and its basic types that they are of this name: programs print ``type(x)`` and
+    compare ``torch.__name__``.
     """
     import flambeau
 
+    flambeau.__name__ = module
     for kind in (flambeau.Tensor, flambeau.Size, flambeau.device, flambeau.dtype):
         kind.__module__ = module
 

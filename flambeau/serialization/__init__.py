@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
+from ..types import Device, FileLike, Storage
 from .loading import get_unsafe_globals_in_checkpoint, load
 from .options import (
     LoadEndianness,
@@ -25,8 +29,10 @@ from .saving import DEFAULT_PROTOCOL, MAGIC_NUMBER, PROTOCOL_VERSION, save
 
 __all__ = [
     "DEFAULT_PROTOCOL",
+    "FileLike",
     "LoadEndianness",
     "MAGIC_NUMBER",
+    "MAP_LOCATION",
     "PROTOCOL_VERSION",
     "SourceChangeWarning",
     "_get_layout",
@@ -48,6 +54,9 @@ __all__ = [
     "set_default_mmap_options",
     "skip_data",
 ]
+
+
+MAP_LOCATION: TypeAlias = Callable[[Storage, str], Storage] | Device | dict[str, str]
 
 
 class SourceChangeWarning(Warning):

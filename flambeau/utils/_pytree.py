@@ -304,6 +304,11 @@ def _def_of(kind: Any) -> NodeDef:
     return _STRUCTSEQ if is_structseq_class(kind) else _NAMEDTUPLE
 
 
+def _get_node_type(tree: Any) -> Any:
+    """What `SUPPORTED_NODES` lists a container under."""
+    return namedtuple if is_namedtuple_instance(tree) else type(tree)
+
+
 def _spec_type(tree: Any) -> Any:
     node = _node_def(tree)
     if node is None:
@@ -369,6 +374,13 @@ for _node in (
 ):
     SUPPORTED_NODES[_node.type] = _node
 SUPPORTED_NODES[namedtuple] = _NAMEDTUPLE
+# Packages register their own containers with the functions of the built-in ones.
+for _name, _node in [
+    *((t.__name__.lower(), n) for t, n in SUPPORTED_NODES.items()),
+    ("odict", _def_of(OrderedDict)),
+]:
+    for _part in ("flatten", "unflatten", "flatten_with_keys"):
+        globals()[f"_{_name}_{_part}"] = getattr(_node, _part + "_fn")
 
 
 def register_pytree_node(

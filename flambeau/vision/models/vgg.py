@@ -39,9 +39,22 @@ VGG16_BN_Weights = published("VGG16_BN_Weights", __name__)
 VGG19_Weights = published("VGG19_Weights", __name__)
 VGG19_BN_Weights = published("VGG19_BN_Weights", __name__)
 
-# convolutions in each of the five blocks, by the number of layers with weights
-_BLOCKS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 _WIDTHS = (64, 128, 256, 512, 512)
+
+
+def _plan(*counts: int) -> list[int | str]:
+    """Channels of the convolutions of each block, and "M" for the pooling that ends it."""
+    return [step for width, n in zip(_WIDTHS, counts, strict=True) for step in [width] * n + ["M"]]
+
+
+# PyTorch's names for the plans of 11, 13, 16 and 19 layers with weights
+cfgs = {
+    "A": _plan(1, 1, 2, 2, 2),
+    "B": _plan(2, 2, 2, 2, 2),
+    "D": _plan(2, 2, 3, 3, 3),
+    "E": _plan(2, 2, 4, 4, 4),
+}
+_LETTERS = {11: "A", 13: "B", 16: "D", 19: "E"}
 
 
 class VGG(nn.Module):
@@ -69,24 +82,28 @@ class VGG(nn.Module):
         return self.classifier(fb.flatten(self.avgpool(self.features(x)), 1))
 
 
-def _features(depth: int, batch_norm: bool) -> nn.Sequential:
+def make_layers(cfg: list[int | str], batch_norm: bool = False) -> nn.Sequential:
+    """The convolutions (channels) and poolings ("M") of a plan."""
     layers: list[nn.Module] = []
     channels = 3
-    for width, count in zip(_WIDTHS, _BLOCKS[depth], strict=True):
-        for _ in range(count):
-            layers.append(nn.Conv2d(channels, width, kernel_size=3, padding=1))
-            if batch_norm:
-                layers.append(nn.BatchNorm2d(width))
-            layers.append(nn.ReLU(inplace=True))
-            channels = width
-        layers.append(nn.MaxPool2d(kernel_size=2, stride=2))
+    for step in cfg:
+        if isinstance(step, str):
+            layers.append(nn.MaxPool2d(kernel_size=2, stride=2))
+            continue
+        layers.append(nn.Conv2d(channels, step, kernel_size=3, padding=1))
+        if batch_norm:
+            layers.append(nn.BatchNorm2d(step))
+        layers.append(nn.ReLU(inplace=True))
+        channels = step
     return nn.Sequential(*layers)
 
 
 def _vgg(depth: int, batch_norm: bool, weights: WeightsEnum | None, progress: bool, **kwargs: Any) -> VGG:
     if weights is not None:
         kwargs["init_weights"] = False
-    return construct(VGG, _features(depth, batch_norm), weights=weights, progress=progress, **kwargs)
+    return construct(
+        VGG, make_layers(cfgs[_LETTERS[depth]], batch_norm), weights=weights, progress=progress, **kwargs
+    )
 
 
 @model(VGG11_Weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import copy
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,9 @@ import flambeau as fb
 
 __all__ = ["collate", "default_collate", "default_collate_fn_map", "default_convert"]
 
-_CANNOT = "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {}"
+default_collate_err_msg_format = (
+    "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {}"
+)
 
 
 def default_convert(data: Any) -> Any:
@@ -61,7 +64,7 @@ def collate(batch: Sequence, *, collate_fn_map: dict[type | tuple[type, ...], Ca
             raise RuntimeError("each element in list of batch should be of equal size")
         columns = [join_all(column) for column in zip(*batch, strict=True)]
         return columns if isinstance(first, tuple) else _like_sequence(first, columns)
-    raise TypeError(_CANNOT.format(kind))
+    raise TypeError(default_collate_err_msg_format.format(kind))
 
 
 def _like_mapping(example: collections.abc.Mapping, values: dict) -> Any:
@@ -90,11 +93,14 @@ def _like_sequence(example: collections.abc.Sequence, values: list) -> Any:
         return values
 
 
+np_str_obj_array_pattern = re.compile(r"[SaUO]")
+
+
 def _holds_text(dtype: np.dtype) -> bool:
-    return dtype.kind in "SUaO"
+    return np_str_obj_array_pattern.search(dtype.str) is not None
 
 
-def _join_tensors(batch: list, *, collate_fn_map: Any = None) -> fb.Tensor:
+def collate_tensor_fn(batch: list, *, collate_fn_map: Any = None) -> fb.Tensor:
     if batch[0].layout != fb.strided:
         raise RuntimeError(
             "Batches of sparse tensors are not currently supported by the default collate_fn; please provide "
@@ -103,36 +109,36 @@ def _join_tensors(batch: list, *, collate_fn_map: Any = None) -> fb.Tensor:
     return fb.stack(batch, 0)
 
 
-def _join_arrays(batch: list, *, collate_fn_map: Any = None) -> fb.Tensor:
+def collate_numpy_array_fn(batch: list, *, collate_fn_map: Any = None) -> fb.Tensor:
     if _holds_text(batch[0].dtype):
-        raise TypeError(_CANNOT.format(batch[0].dtype))
+        raise TypeError(default_collate_err_msg_format.format(batch[0].dtype))
     return fb.stack([fb.as_tensor(array) for array in batch], 0)
 
 
-def _join_numpy_scalars(batch: list, *, collate_fn_map: Any = None) -> fb.Tensor:
+def collate_numpy_scalar_fn(batch: list, *, collate_fn_map: Any = None) -> fb.Tensor:
     return fb.as_tensor(np.asarray(batch))
 
 
-def _join_floats(batch: list, *, collate_fn_map: Any = None) -> fb.Tensor:
+def collate_float_fn(batch: list, *, collate_fn_map: Any = None) -> fb.Tensor:
     return fb.tensor(batch, dtype=fb.float64)
 
 
-def _join_ints(batch: list, *, collate_fn_map: Any = None) -> fb.Tensor:
+def collate_int_fn(batch: list, *, collate_fn_map: Any = None) -> fb.Tensor:
     return fb.tensor(batch)
 
 
-def _keep(batch: list, *, collate_fn_map: Any = None) -> list:
+def collate_str_fn(batch: list, *, collate_fn_map: Any = None) -> list:
     return batch
 
 
 default_collate_fn_map: dict[type | tuple[type, ...], Callable] = {
-    fb.Tensor: _join_tensors,
-    np.ndarray: _join_arrays,
-    (np.bool_, np.number): _join_numpy_scalars,
-    float: _join_floats,
-    int: _join_ints,
-    str: _keep,
-    bytes: _keep,
+    fb.Tensor: collate_tensor_fn,
+    np.ndarray: collate_numpy_array_fn,
+    (np.bool_, np.number): collate_numpy_scalar_fn,
+    float: collate_float_fn,
+    int: collate_int_fn,
+    str: collate_str_fn,
+    bytes: collate_str_fn,
 }
 
 
