@@ -206,14 +206,6 @@ def unused(fn: Callable) -> Callable:
     return fn
 
 
-def _overload(func: Callable) -> Callable:
-    """Marks a signature of a function whose body follows; that body decides here, whatever the types."""
-    return func
-
-
-_overload_method = _overload
-
-
 def interface(obj: type) -> type:
     """A class as an interface: Python needs no declaration."""
     if not inspect.isclass(obj):
