@@ -187,6 +187,10 @@ class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta
             from ..func.functions import apply_function
 
             return apply_function(cls, args)
+        return cls._recorded(*args, **kwargs)
+
+    @classmethod
+    def _recorded(cls, *args: Any, **kwargs: Any) -> Any:
         result = super().apply(*args, **kwargs)
         if cls.jvp is not Function.jvp:
             _note_inputs(result, args)

@@ -21,7 +21,7 @@ class VmapInfo(NamedTuple):
 
 def apply_function(cls: Any, args: tuple) -> Any:
     """Apply a Function whose arguments may be batched."""
-    apply = super(Function, cls).apply
+    apply = cls._recorded
     leaves, _ = tree_flatten(args)
     if not any(map(batched.is_batched, leaves)):
         return apply(*args)

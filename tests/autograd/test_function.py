@@ -212,6 +212,26 @@ class TestForwardMode:
         assert fb.func.jvp(Square.apply, (self.Y,), (self.X,))[1].tolist() == [6.0, 16.0]
         assert fb.func.jacfwd(Square.apply)(self.X).tolist() == [[2.0, 0.0], [0.0, 4.0]]
 
+    def test_under_vmap(self):
+        class Batched(_OwnTangents):
+            generate_vmap_rule = True
+
+            @staticmethod
+            def forward(x, k, y):
+                return x * k * y, x + y
+
+            @staticmethod
+            def setup_context(ctx, inputs, output):
+                x, ctx.k, y = inputs
+                ctx.save_for_forward(x, y)
+                ctx.save_for_backward(x, y)
+
+        def pushed(x, t):
+            return fb.func.jvp(lambda v: Batched.apply(v, 2.0, self.Y)[0], (x,), (t,))[1]
+
+        rows = fb.stack([self.X, self.Y])
+        assert fb.allclose(fb.func.vmap(pushed)(rows, rows), 200 * rows * self.Y)
+
     def test_wrong_number_of_tangents(self):
         class Short(_OwnTangents):
             @staticmethod
