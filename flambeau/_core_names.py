@@ -57,8 +57,30 @@ def _get_accelerator(check: bool | None = None) -> Any:
     return fb.device("cpu") if found is None else found
 
 
+def _setting(name: str) -> Any:
+    """A setter of PyTorch's interpreter of TorchScript that says what was set before.
+
+    flambeau runs programs as they are written: there is nothing to switch, so results do not depend on it.
+    """
+    values = [True]
+
+    def setter(value: bool) -> bool:
+        values.append(bool(value))
+        return values.pop(0)
+
+    setter.__name__ = setter.__qualname__ = name
+    return setter
+
+
 NN = {"_parse_to": _parse_to}
 CORE = {
     f.__name__: f
-    for f in (_get_tracing_state, _log_api_usage_once, _are_functorch_transforms_active, _get_accelerator)
+    for f in (
+        _get_tracing_state,
+        _log_api_usage_once,
+        _are_functorch_transforms_active,
+        _get_accelerator,
+        _setting("_jit_set_profiling_executor"),
+        _setting("_jit_set_profiling_mode"),
+    )
 }

@@ -309,6 +309,16 @@ def _get_node_type(tree: Any) -> Any:
     return namedtuple if is_namedtuple_instance(tree) else type(tree)
 
 
+def _dict_flatten(d: Mapping) -> tuple[list, list]:
+    """The values of a dictionary, and its keys."""
+    return list(d.values()), list(d)
+
+
+def _dict_unflatten(values: Iterable, context: Iterable) -> dict:
+    """The inverse of `_dict_flatten`."""
+    return dict(zip(context, values))
+
+
 def _spec_type(tree: Any) -> Any:
     node = _node_def(tree)
     if node is None:
