@@ -414,9 +414,11 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index0, Out out)
             });
         });
     } else {
+        char* const to = bytes(dst);
+        const char* const from = bytes(src);
         parallel_for(before * n, std::max<int64_t>(1, 65536 / row), [&](int64_t b, int64_t e) {
             for (int64_t o = b / n, i = b % n; b < e; ++b) {
-                copy_bytes(bytes(dst) + b * row, bytes(src) + (o * size + at[i]) * row, row);
+                copy_bytes(to + b * row, from + (o * size + at[i]) * row, row);
                 if (++i == n) {
                     i = 0;
                     ++o;
