@@ -121,8 +121,7 @@ void weight_loops(const ConvShape& s, const T* x, const T* grad, T* dw, T* db) {
 template <class F>
 void visit_type(DType t, F&& f) {
     visit_dtype(t, [&]<class T>(T v) {
-        if constexpr (std::is_same_v<T, bool>)
-            fail(ErrorKind::NotImplemented, "\"slow_conv2d_cpu\" not implemented for 'Bool'");
+        if constexpr (std::is_same_v<T, bool>) no_kernel("slow_conv2d_cpu", t);
         else f(v);
     });
 }

@@ -134,7 +134,7 @@ void average_row(const PoolShape& s, int64_t row, const T* x, T* y, A* line, A* 
 }  // namespace
 
 void max_pool(DType t, const PoolShape& s, int64_t planes, const void* px, void* py, int64_t* indices) {
-    visit_real(t, s.adaptive ? "adaptive_max_pool2d" : "max_pool2d", [&]<class T>(T) {
+    visit_real(t, s.deep ? "max_pool3d" : "max_pool2d", [&]<class T>(T) {
         using A = typename Wide<T>::type;
         each_row(s, planes, [&](int64_t p, int64_t row) {
             const T* x = static_cast<const T*>(px) + p * s.inputs();

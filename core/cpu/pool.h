@@ -8,6 +8,7 @@ namespace fb::cpu {
 struct PoolShape {  // missing dimensions come first, with size 1
     int64_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1}, kernel[3] = {1, 1, 1}, stride[3] = {1, 1, 1}, pad[3] = {0, 0, 0},
             dilation[3] = {1, 1, 1};
+    bool deep = false;          // three dimensions
     bool adaptive = false;      // windows divide the input evenly; kernel, stride … are not used
     bool count_padding = true;  // averages: the divisor counts padding
     int64_t divisor = 0;        // averages: given instead

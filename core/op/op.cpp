@@ -29,12 +29,23 @@ bool Op::any_requires_grad(const Value* args) const {
     return false;
 }
 
+static void refuse_grad_of_out(const Frame& f) {
+    const Schema& s = f.op->schema;
+    for (size_t i = 0; i < s.return_kinds.size(); ++i)
+        if (f.given[i].defined() && f.given[i]->needs_grad())
+            fail(ErrorKind::Runtime,
+                 f.op->derivative.args ? "" : "aten::", s.space.empty() || s.space == "nn" ? "" : s.space + "_", s.name,
+                 "(): functions with out=... arguments don't support automatic differentiation, "
+                 "but one of the arguments requires grad.");
+}
+
 void Op::run(Frame& f) const {
     if (tls.grad && (derivative.args || f.inplace || only_inplace || is_view)) {
         if (any_requires_grad(f.args) ||
             (f.inplace || only_inplace ? f.args[0].is_tensor() && f.args[0].tensor_ptr->needs_grad() : false))
             return call_recorded(*this, f);
     }
+    if (f.given && !f.inplace && tls.grad) refuse_grad_of_out(f);
     run_kernel(f);
 }
 
@@ -52,7 +63,7 @@ static void copy_results(Frame& f) {
             const DType a = from.dtype(), b = to.dtype();
             const Schema& s = f.op->schema;
             if (a != b)
-                check_out_type(f.inplace                            ? ""
+                check_out_type(f.inplace                            ? s.name + "_"
                                : s.space.empty() || s.space == "nn" ? s.name
                                                                     : s.space + "_" + s.name,
                                f.n, a, b);
@@ -65,7 +76,7 @@ static void copy_results(Frame& f) {
                 fail(ErrorKind::Runtime, "Attempting to copy from device ", from.device(), " to device ", to.device(),
                      ", but cross-device copies are not allowed!");
             GradGuard off(false);
-            inplace<"copy_">(to, from);  // bumps the version
+            op<"copy_">(to, from);  // bumps the version
             from = to;
         } else {
             to->bump_version();

@@ -58,6 +58,8 @@ constexpr Rule kRules[] = {
      " cholesky cholesky_inverse cholesky_solve linalg_matrix_power linalg_tensorinv linalg_tensorsolve "},
     {Takes::Castable, "linalg.%n: Expected result to be safely castable from %w dtype, but got result with dtype %o",
      " linalg_cond linalg_pinv "},
+    {Takes::Castable, "result type %w can't be cast to the desired output type %O",
+     " clamp_ clip_ clamp_min_ clamp_max_ "},
     {Takes::Castable,
      "torch.linalg.%n: Expected result to be safely castable from %w dtype, but got result with dtype %o",
      " linalg_householder_product linalg_matrix_rank "},

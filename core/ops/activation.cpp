@@ -109,6 +109,7 @@ Tensor prelu(const Tensor& x, const Tensor& weight) {
     } else if (weight.dim() > 0) {
         w = op<"reshape">(weight, IntSpan());
     }
+    if (!is_floating(x.dtype())) no_kernel("prelu_cpu", x.dtype());
     return where(x > Value(0), x, w * x);
 }
 Tensor glu(const Tensor& x, int64_t dim) {

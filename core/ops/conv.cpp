@@ -132,6 +132,15 @@ void add_bias(const Tensor& r, const Tensor& bias) {
     inplace<"add">(r, op<"view">(bias, shape));
 }
 
+// What PyTorch has no loop for. Of the integers it convolves int64 only where kernels are spread or transposed.
+void check_kernel(const Convolution& c, DType t) {
+    if (!is_integral(t, true) || t == DType::i64) return;
+    const size_t dims = c.stride.size();
+    if (c.transposed) no_kernel(dims == 3 ? "slow_conv_transpose3d_out_cpu" : "slow_conv_transpose2d_out_cpu", t);
+    if (std::ranges::any_of(c.dilation, [](int64_t d) { return d != 1; })) no_kernel("slow_conv_dilated<>", t);
+    if (dims == 3 && t == DType::b1) no_kernel("compute_columns3d", t);
+}
+
 Tensor convolution(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan stride, IntSpan padding,
                    IntSpan dilation, bool transposed, IntSpan output_padding, int64_t groups) {
     check(w.dim() >= 3 && w.dim() <= 5, "weight should have at least three dimensions");
@@ -142,6 +151,7 @@ Tensor convolution(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan
     const bool last = (user_channels_last(x) || user_channels_last(w)) && w.dim() >= 4;
     if (x.is_meta() || w.is_meta())
         return last ? empty_strided(out, channels_last_strides(out), x.dtype(), kMeta) : empty(out, x.dtype(), kMeta);
+    check_kernel(c, x.dtype());
     const GradGuard off(false);
     if (product(out) == 0 || x.numel() == 0 || w.numel() == 0) {
         const Tensor r = empty(out, x.dtype());

@@ -204,15 +204,16 @@ Tensor ctc_loss(const Tensor& logs, const Tensor& targets, IntSpan input_lengths
     if (reduction == 2) return op<"sum">(r);
     return batched ? r : op<"squeeze.dim">(r, 0);
 }
-Dims list_of(const Tensor& lengths) {
-    check(is_integral(lengths.dtype(), false), "input_lengths and target_lengths must be integral");
+Dims list_of(const Tensor& lengths, const char* what) {
+    check(is_integral(lengths.dtype(), false), what, " must be integral");
+    check(!lengths.is_meta(), "ctc_loss: the values of ", what, " are needed, which a meta tensor does not have");
     const Tensor d = dense(convert(lengths, DType::i64));
     return Dims(IntSpan(d.data<int64_t>(), size_t(d.numel())));
 }
 Tensor ctc_loss_tensors(const Tensor& logs, const Tensor& targets, const Tensor& input_lengths,
                         const Tensor& target_lengths, int64_t blank, int64_t reduction, bool zero_infinity) {
-    return op<"ctc_loss.IntList">(logs, targets, list_of(input_lengths), list_of(target_lengths), blank, reduction,
-                                  zero_infinity);
+    const Dims inputs = list_of(input_lengths, "input_lengths"), outputs = list_of(target_lengths, "target_lengths");
+    return op<"ctc_loss.IntList">(logs, targets, inputs, outputs, blank, reduction, zero_infinity);
 }
 
 const Family family([](Registry& r) {

@@ -11,11 +11,15 @@ namespace {
 using namespace cpu;
 using namespace formula;
 
+// What PyTorch's messages call a type: its old names, where it had one.
+std::string shown_type(DType t) {
+    const bool late = t == DType::b1 || t == DType::bf16 || is_complex(t);
+    return str(late ? "CPU" : "torch.", scalar_name(t), late ? "Type" : "Tensor");
+}
 void check_indices(const Tensor& indices, const char* who) {
     check(indices.dtype() == DType::i64 || indices.dtype() == DType::i32,
-          "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
-          "torch.",
-          scalar_name(indices.dtype()), "Tensor instead (while checking arguments for ", who, ")");
+          "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got ",
+          shown_type(indices.dtype()), " instead (while checking arguments for ", who, ")");
 }
 Tensor as_long(const Tensor& t) { return dense(t.dtype() == DType::i64 ? t : convert(t, DType::i64)); }
 
@@ -176,6 +180,11 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
     check(offsets.dim() == 1, "offsets has to be a 1D Tensor, but got Tensor of dimension ", offsets.dim());
     check(weight.dim() == 2, "weight has to be a 2D Tensor, but got Tensor of dimension ", weight.dim());
     check_indices(indices, "embedding_bag");
+    if (!is_floating(weight.dtype()))
+        fail(ErrorKind::Runtime,
+             "Expected tensor for argument #1 'weight' to have one of the following scalar types: Half, BFloat16, "
+             "Float, Double; but got ",
+             shown_type(weight.dtype()), " instead (while checking arguments for embedding_bag)");
     const int64_t rows = weight.sizes()[0], width = weight.sizes()[1], n = indices.numel();
     const auto padding = wrapped_padding(padding_idx, rows);
     const int64_t bags = offsets.numel() - (last_offset ? 1 : 0), sizes[] = {bags, width}, flat[] = {n},

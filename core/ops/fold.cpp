@@ -25,6 +25,11 @@ struct Windows {
         check(ph >= 0 && pw >= 0, "padding should be non-negative, but got pad_height: ", ph, " pad_width: ", pw);
         check(sh > 0 && sw > 0, "stride should be greater than zero, but got stride_height: ", sh,
               " stride_width: ", sw);
+        int64_t area, extent;
+        check(!__builtin_mul_overflow(kh, kw, &area) &&
+                  !__builtin_mul_overflow(std::max(dh, dw), std::max(kh, kw), &extent),
+              "Given kernel_width = ", kw, " and kernel_height = ", kh,
+              " the product of kernel_width and kernel_height overflowed.");
         oh = (h + 2 * ph - dh * (kh - 1) - 1) / sh + 1;
         ow = (w + 2 * pw - dw * (kw - 1) - 1) / sw + 1;
         if (h + 2 * ph < dh * (kh - 1) + 1) oh = 0;
@@ -102,6 +107,7 @@ Tensor col2im(const Tensor& x0, IntSpan size, IntSpan k, IntSpan d, IntSpan p, I
           v.ow, " = ", v.oh * v.ow, ", but got input.size(2)=", x.size(-1), ".");
     check(v.oh >= 1 && v.ow >= 1, "calculated shape of the array of sliding blocks is (", v.oh, ", ", v.ow,
           "), which is too small (non-positive)");
+    if (is_integral(x.dtype(), false)) no_kernel("col2im_out_cpu", x.dtype());
     const int64_t c = rows / (v.kh * v.kw);
     Tensor r = empty(single ? Dims{c, h, w} : Dims{n, c, h, w}, x.dtype(), x.device());
     fill(r, 0);

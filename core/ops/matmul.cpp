@@ -80,9 +80,9 @@ Tensor addmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta, 
           ")");
     const int64_t sizes[] = {m, n};
     check_expand(self, sizes);
-    check(a.dtype() == b.dtype(), "mat1 and mat2 must have the same dtype, but got ", a.dtype(), " and ", b.dtype());
     check(self.dtype() == b.dtype(), "self and mat2 must have the same dtype, but got ", self.dtype(), " and ",
           b.dtype());
+    check(a.dtype() == b.dtype(), "mat1 and mat2 must have the same dtype, but got ", a.dtype(), " and ", b.dtype());
     check_scalar(beta, a.dtype());
     check_scalar(alpha, a.dtype());
     const Tensor r = target(out, sizes, a, {&a, &b});
@@ -247,6 +247,10 @@ Tensor addr(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta, S
         return op<"addcmul">(op<"expand">(self, IntSpan(sizes)), op<"unsqueeze">(a, 1), b, alpha);  // in one pass
     const Tensor product = op<"mul">(op<"unsqueeze">(a, 1), b);
     const DType t = result_type(self, product);
+    check(!is_integral(t, true) || beta.is_integral(),
+          "For integral input tensors, argument beta must not be a floating point number.");
+    check(!is_integral(t, true) || alpha.is_integral(),
+          "For integral input tensors, argument alpha must not be a floating point number.");
     const bool logical = t == DType::b1;
     const auto times = [&](const Tensor& x, const Scalar& s) {
         return s.equals(1) ? x : logical ? op<"logical_and">(x, scalar_tensor(s, t)) : op<"mul">(x, s);

@@ -288,8 +288,8 @@ Tensor instance_norm(const Tensor& x, const Tensor& w, const Tensor& b, const Te
     if (use_input_stats) {
         const int64_t rows[] = {n, c}, first[] = {0};
         const GradGuard off(false);
-        if (mean.defined()) inplace<"copy_">(mean, op<"mean.dim">(op<"view">(m, IntSpan(rows)), IntSpan(first)));
-        if (var.defined()) inplace<"copy_">(var, op<"mean.dim">(op<"view">(v, IntSpan(rows)), IntSpan(first)));
+        if (mean.defined()) op<"copy_">(mean, op<"mean.dim">(op<"view">(m, IntSpan(rows)), IntSpan(first)));
+        if (var.defined()) op<"copy_">(var, op<"mean.dim">(op<"view">(v, IntSpan(rows)), IntSpan(first)));
     }
     return op<"view">(r, x.sizes());
 }

@@ -241,6 +241,7 @@ Tensor border(const Tensor& x, IntSpan pad, Border how, const char* name) {
         check(x.sizes()[size_t(d)] > 0, "Expected ", dims + 1, "D or ", dims + 2,
               "D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: ",
               x.sizes());
+    if (x.dtype() == DType::b1 && how != Border::circular) no_kernel(str(name, dims, "d").c_str(), x.dtype());
     return check_widths(x.sizes(), pad, how) ? op<"_border">(x, pad, int64_t(how)) : op<"clone">(x);
 }
 template <Border How, int Dimensions>

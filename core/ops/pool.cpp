@@ -76,6 +76,7 @@ PoolShape pool_shape(const Tensor& x, const Window<n>& w, bool ceil) {
               "D (batch mode) tensor with optional 0 dim batch size for input, but got:", sizes);
     }
     PoolShape s;
+    s.deep = n == 3;
     Dims in, out;
     bool small = false;
     for (size_t d = 0; d < n; ++d) {
@@ -98,10 +99,11 @@ PoolShape pool_shape(const Tensor& x, const Window<n>& w, bool ceil) {
 template <int n>
 PoolShape adaptive_shape(const Tensor& x, IntSpan output, const char* name) {
     const Dims& sizes = x.sizes();
-    check(x.dim() == n + 1 || x.dim() == n + 2, name, "(): Expected ", n + 1, "D or ", n + 2, "D tensor, but got ",
-          sizes);
+    check(x.dim() == n + 1 || x.dim() == n + 2, name, "(): Expected ", n + 1, "D or ", n + 2,
+          "D tensor, but got: ", sizes);
     check(int(output.size()) == n || output.size() == 1, name, ": output_size must be ", n);
     PoolShape s;
+    s.deep = n == 3;
     s.adaptive = true;
     for (size_t d = 0; d < n; ++d) {
         const size_t dim = sizes.size() - n + d;
@@ -288,7 +290,8 @@ Tensor average_gradient(const Tensor& g, const Tensor& x, const PoolShape& s) {
 template <int n>
 PoolShape average_shape(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, bool ceil, bool count_padding,
                         std::optional<int64_t> divisor) {
-    if (x.dtype() == DType::b1 || x.dtype() == DType::u8 || is_complex(x.dtype()))
+    const bool half = x.dtype() == DType::bf16 || x.dtype() == DType::f16;
+    if (x.dtype() != DType::i64 && (!is_floating(x.dtype()) || (half && n == 3)))
         no_kernel(n == 3 ? "avg_pool3d_out_frame" : "avg_pool2d", x.dtype());
     check(!divisor || *divisor != 0, "divisor must be not zero");
     PoolShape s = pool_shape<n>(x, window<n>(Names<n>::avg, kernel, stride, padding, IntSpan(Dims{1})), ceil);
@@ -309,8 +312,7 @@ Tensor avg_pool_backward(const Tensor& g, const Tensor& x, IntSpan kernel, IntSp
 template <int n>
 Tensor adaptive_avg(const Tensor& x, IntSpan output) {
     const PoolShape s = adaptive_shape<n>(x, output, Names<n>::adaptive_avg);
-    if (!is_floating(x.dtype()))
-        fail(ErrorKind::NotImplemented, "\"", Names<n>::adaptive_avg, "\" not implemented for '", x.dtype(), "'");
+    if (!is_floating(x.dtype())) no_kernel(n == 3 ? "adaptive_avg_pool3d_cpu" : "adaptive_avg_pool2d", x.dtype());
     return average<n>(x, s);
 }
 template <int n>
@@ -339,6 +341,8 @@ Tensor adaptive_avg_public(const Tensor& x, IntSpan output) {
 template <int n>
 std::tuple<Tensor, Tensor> adaptive_max(const Tensor& x, IntSpan output) {
     if (x.dim() == n + 2) check_channels(x, Names<n>::adaptive_max);
+    check(int(output.size()) == n, Names<n>::adaptive_max, "(): internal error: output_size.size() must be ", n);
+    if (!is_floating(x.dtype())) no_kernel(n == 3 ? "adaptive_max_pool3d_cpu" : "adaptive_max_pool2d", x.dtype());
     return largest<n>(x, adaptive_shape<n>(x, output, Names<n>::adaptive_max), true);
 }
 
@@ -355,8 +359,7 @@ void check_1d(const Tensor& x, const char* name) {
 Tensor squeezed(const Tensor& t) { return op<"squeeze.dim">(t, -2); }
 Tensor max_pool1d(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, IntSpan dilation, bool ceil) {
     check_1d(x, "max_pool1d");
-    if (is_integral(x.dtype(), true))
-        fail(ErrorKind::NotImplemented, "\"max_pool1d_impl\" not implemented for '", x.dtype(), "'");
+    if (!is_floating(x.dtype())) no_kernel("max_pool1d_impl", x.dtype());
     const Dims s = stride.empty() ? with_one(kernel) : with_one(stride);
     Dims p = with_one(padding);
     p[0] = 0;

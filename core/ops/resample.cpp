@@ -313,8 +313,8 @@ void check_element_type(How how, int dimensions, DType t) {
                pixels = t == DType::u8 && (nearest || dimensions == 2);
     if (t == DType::f32 || t == DType::f64 || pixels || (half && !aa)) return;
     fail(ErrorKind::NotImplemented, '"',
-         aa                                      ? "compute_index_ranges_weights"
-         : nearest                               ? str("upsample_nearest", dimensions, "d_channels_last")
+         aa        ? "compute_index_ranges_weights"
+         : nearest ? (dimensions == 2 ? "upsample_nearest2d_channels_last" : "compute_indices_weights_nearest")
          : how == How::linear && dimensions == 2 ? "upsample_bilinear2d_channels_last"
          : how == How::linear                    ? "compute_indices_weights_linear"
                                                  : "compute_indices_weights_cubic",

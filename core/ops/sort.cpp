@@ -86,7 +86,7 @@ std::tuple<Tensor, Tensor> sort(const Tensor& x, const Value&, int64_t dim, bool
     dim = wrap_dim(dim, x.dim());
     Tensor values = out.given() ? out.result(x.sizes(), x.dtype(), x.device()) : empty_like(x);
     Tensor indices = out.given() ? out.at(1).result(x.sizes(), DType::i64, x.device()) : empty_like(x, DType::i64);
-    check(!is_complex(x.dtype()), "Sort does not support complex dtypes on CPU");
+    check(!is_complex(x.dtype()), " Sort does not support complex dtypes on CPU");
     if (x.is_meta() || !x.numel()) return {values, indices};
     const Tensor a = at_least_1d(x), v = at_least_1d(values), i = at_least_1d(indices);
     visit_key(x.dtype(), "sort", [&](auto z) {
@@ -115,6 +115,8 @@ std::tuple<Tensor, Tensor> topk(const Tensor& x, int64_t k, int64_t dim, bool la
     Tensor values = out.result(shape, x.dtype(), x.device()), indices = out.at(1).result(shape, DType::i64, x.device());
     if (x.is_meta() || !values.numel()) return {values, indices};
     const Tensor a = at_least_1d(x), v = at_least_1d(values), i = at_least_1d(indices);
+    check(!is_complex(x.dtype()), " topk does not support complex dtypes on CPU");
+    check(x.dtype() != DType::b1, "topk does not support bool dtypes on CPU");
     visit_key(x.dtype(), "topk_cpu", [&](auto z) {
         using T = decltype(z);
         each_keyed<T>(a, dim, largest, v, i,
@@ -137,6 +139,8 @@ std::tuple<Tensor, Tensor> one_of_line(const char* name, const Tensor& x, int64_
     Tensor values = empty(shape, x.dtype(), x.device()), indices = empty(shape, DType::i64, x.device());
     if (!x.is_meta() && values.numel()) {
         const Tensor a = at_least_1d(x), v = at_least_1d(values), i = at_least_1d(indices);
+        if (is_complex(x.dtype()))
+            no_kernel(str(std::string_view(name).ends_with("median") ? "median" : name, "_cpu").c_str(), x.dtype());
         visit_key(x.dtype(), name, [&](auto z) {
             each_keyed<decltype(z)>(a, dim, false, v, i,
                                     [&](auto* keys, int64_t n, int64_t* order) { order[0] = find(keys, n); });
@@ -170,6 +174,7 @@ int64_t place_of(const Key* keys, int64_t n, int64_t k) {
 }
 std::tuple<Tensor, Tensor> kthvalue(const Tensor& x, int64_t k, int64_t dim, bool keepdim, Out out) {
     const int64_t n = x.dim() ? x.size(dim) : 1;
+    if (x.dtype() == DType::b1) no_kernel("kthvalue_cpu", x.dtype());
     check(k >= 1 && k <= n, "kthvalue(): selected number k out of range for dimension ", dim);
     return one_of_line("kthvalue", x, dim, keepdim, out,
                        [&](const auto* keys, int64_t n) { return place_of(keys, n, k - 1); });
@@ -402,6 +407,7 @@ std::tuple<Tensor, Tensor, Tensor> unique_slices(const Tensor& x, int64_t dim, b
     return {op<"index_select">(x, dim, at), want_inverse ? inverse : empty(Dims{0}, DType::i64), counts};
 }
 std::tuple<Tensor, Tensor, Tensor> unique_dim(const Tensor& x, int64_t dim, bool, bool inverse, bool counts) {
+    if (is_complex(x.dtype())) no_kernel("unique_dim", x.dtype());
     return unique_slices(x, dim, inverse, counts, false);
 }
 std::tuple<Tensor, Tensor, Tensor> unique_consecutive(const Tensor& x, bool inverse, bool counts,
@@ -450,6 +456,7 @@ Tensor searchsorted(const Tensor& sequence, Operand self, bool int32, bool right
     Tensor r = out.result(x.sizes(), int32 ? DType::i32 : DType::i64,
                           sequence.is_meta() || (sorter.defined() && sorter.is_meta()) ? kMeta : x.device());
     if (r.is_meta() || !r.numel()) return r;
+    if (x.dtype() == DType::b1) no_kernel("searchsorted_out_cpu", x.dtype());
     check(!x.is_meta(), "torch.searchsorted(): a meta tensor has no values to look for");
     Tensor s = dense(sequence);
     if (sorter.defined()) {

@@ -34,7 +34,7 @@ Tensor rounding(const Tensor& x, Out out) {  // nothing to do for integers
         check(n == "round", "");
         no_kernel("round_vml_cpu", x.dtype());
     }
-    if (x.dtype() == DType::b1 && n != "trunc") no_kernel(str(n, "_vml_cpu").c_str(), x.dtype());
+    if (x.dtype() == DType::b1) no_kernel(str(n, "_vml_cpu").c_str(), x.dtype());
     return unary(kind, str(n, "_vml_cpu").c_str(), x, x.dtype(), out);
 }
 template <Unary kind, Name name>
@@ -169,7 +169,7 @@ Tensor view_as_real(const Tensor& z) {
     return v;
 }
 Tensor view_as_complex(const Tensor& x) {
-    check(is_floating(x.dtype()),
+    check(is_floating(x.dtype()) && x.dtype() != DType::bf16,
           "view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: ",
           scalar_name(x.dtype()));
     check(x.dim() > 0, "Input tensor must have one or more dimensions");

@@ -104,7 +104,7 @@ void set_requires_grad(const Tensor& t) {
 PyObject* run(const Signature& s, Call& call, const Arguments& in) {
     const Op& op = *s.op;
     Frame f(op, call.values);
-    if (s.form == Form::Inplace) {
+    if (is_inplace(s.form)) {
         if (!call.values[0].is_tensor())
             fail(ErrorKind::Type, op.schema.name, "_(): argument 'input' (position 1) must be Tensor, not ",
                  type_name(in.args[0]));
@@ -141,16 +141,16 @@ PyObject* method_get(PyObject* self, PyObject* object, PyObject*) {
 
 PyObject* function_repr(PyObject* self) {
     const Group& g = group_of(self);
-    if (g.form == Form::Function && g.space.empty())
+    if (!is_method(g.form) && g.space.empty())
         return PyUnicode_FromFormat("<built-in method %s of type object at %p>", g.name.c_str(),
                                     static_cast<void*>(function_type));
-    if (g.form == Form::Function) return PyUnicode_FromFormat("<built-in function %s>", g.name.c_str());
+    if (!is_method(g.form)) return PyUnicode_FromFormat("<built-in function %s>", g.name.c_str());
     return PyUnicode_FromFormat("<method '%s' of 'torch._C.TensorBase' objects>", g.name.c_str());
 }
 PyObject* function_name(PyObject* self, void*) { return PyUnicode_FromString(group_of(self).name.c_str()); }
 PyObject* function_qualname(PyObject* self, void*) {
     const Group& g = group_of(self);
-    return PyUnicode_FromFormat("%s%s", g.form == Form::Function ? "" : "Tensor.", g.name.c_str());
+    return PyUnicode_FromFormat("%s%s", is_method(g.form) ? "Tensor." : "", g.name.c_str());
 }
 PyObject* function_module(PyObject* self, void*) {
     const Group& g = group_of(self);
@@ -163,7 +163,7 @@ PyObject* function_doc(PyObject* self, void*) {
     return PyUnicode_FromString(text.c_str());
 }
 PyObject* function_objclass(PyObject* self, void*) {
-    if (group_of(self).form != Form::Function) return Py_NewRef(reinterpret_cast<PyObject*>(tensor_type));
+    if (is_method(group_of(self).form)) return Py_NewRef(reinterpret_cast<PyObject*>(tensor_type));
     PyErr_SetString(PyExc_AttributeError, "__objclass__");
     return nullptr;
 }
@@ -185,13 +185,13 @@ PyObject* function_signature(PyObject* self, void*) {
             out |= s.op->has_out;
             factory |= s.factory;
         }
-        return PyObject_CallFunction(make.get(), "OOOO", schemas.get(), g.form == Form::Function ? Py_False : Py_True,
+        return PyObject_CallFunction(make.get(), "OOOO", schemas.get(), is_method(g.form) ? Py_True : Py_False,
                                      out ? Py_True : Py_False, factory ? Py_True : Py_False);
     });
 }
 PyObject* function_reduce(PyObject* self, PyObject*) {
     const Group& g = group_of(self);
-    if (g.form == Form::Function) return PyUnicode_FromString(g.name.c_str());
+    if (!is_method(g.form)) return PyUnicode_FromString(g.name.c_str());
     PyObject* getattr = PyDict_GetItemString(PyEval_GetBuiltins(), "getattr");
     return Py_BuildValue("O(Os)", getattr, tensor_type, g.name.c_str());
 }
@@ -262,7 +262,7 @@ Group& add_signature(const Op& op, std::string name, Form form) {
 }
 
 PyObject* make_object(const Group& g) {
-    OpFunction* o = PyObject_New(OpFunction, g.form == Form::Function ? function_type : method_type);
+    OpFunction* o = PyObject_New(OpFunction, is_method(g.form) ? method_type : function_type);
     if (!o) throw PythonError{};
     o->vectorcall = op_call;
     o->group = &g;
@@ -303,7 +303,7 @@ PyObject* wrap_results(const Op& op, Frame& f) {
 }
 
 PyObject* call_group(const Group& g, const Arguments& in) {
-    if (g.form != Form::Function) {
+    if (is_method(g.form)) {
         if (in.n == 0) raise(PyExc_TypeError, "unbound method TensorBase." + g.name + "() needs an argument");
         if (!is_tensor(in.args[0]))
             raise(PyExc_TypeError, "descriptor '" + g.name +
@@ -336,7 +336,10 @@ void init_ops(PyObject* module) {
             result_types()[op.get()] = {make_result_type(*op, returns, ""), make_result_type(*op, returns, "_out")};
         if (op->as_function) add_signature(*op, s.name, Form::Function);
         if (op->as_method) add_signature(*op, s.name, Form::Method);
-        if (op->has_inplace) add_signature(*op, s.name + "_", Form::Inplace);
+        if (op->has_inplace) {
+            add_signature(*op, s.name + "_", Form::Inplace);
+            add_signature(*op, s.name + "_", Form::InplaceFunction);
+        }
     }
     for (auto& [key, g] : groups()) {
         g->object = make_object(*g);
@@ -345,16 +348,13 @@ void init_ops(PyObject* module) {
             const std::string flat = g->space.empty() || g->space == "nn" ? g->name : g->space + "_" + g->name;
             if (g->space != "nn" && !PyObject_HasAttrString(module, flat.c_str()))
                 add_object(module, flat.c_str(), Py_NewRef(g->object));
+        } else if (key.form == Form::InplaceFunction) {
+            PyObject* m = space_module(module, g->space);  // torch.relu_, torch._C._nn.elu_
+            if (PyObject_HasAttrString(m, g->name.c_str())) continue;
+            add_object(m, g->name.c_str(), Py_NewRef(g->object));
+            if (g->space.empty()) add_object(module, g->name.c_str(), Py_NewRef(g->object));
         } else {
-            if (key.form == Form::Inplace) {
-                // torch.relu_, torch._C._nn.elu_: the same call, reached as a function.
-                PyObject* m = space_module(module, g->space);
-                if (!PyObject_HasAttrString(m, g->name.c_str())) {
-                    add_object(m, g->name.c_str(), Py_NewRef(g->object));
-                    if (g->space.empty()) add_object(module, g->name.c_str(), Py_NewRef(g->object));
-                }
-                if (!g->signatures[0].op->as_method) continue;
-            }
+            if (key.form == Form::Inplace && !g->signatures[0].op->as_method) continue;
             if (PyObject_SetAttrString(reinterpret_cast<PyObject*>(tensor_type), g->name.c_str(), g->object) < 0)
                 throw PythonError{};
         }

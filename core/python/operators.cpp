@@ -133,6 +133,63 @@ PyObject* overload_call(PyObject* self, PyObject* const* args, size_t flags, PyO
     });
 }
 
+// The arguments that an operator written in Python takes: a call returns None or raises what PyTorch raises.
+struct ArgumentCheck {
+    PyObject_HEAD vectorcallfunc vectorcall;
+    std::vector<std::unique_ptr<Op>>* ops;
+    std::vector<Signature>* signatures;
+};
+ArgumentCheck* as_check(PyObject* o) { return reinterpret_cast<ArgumentCheck*>(o); }
+
+PyObject* check_call(PyObject* self, PyObject* const* args, size_t flags, PyObject* names) {
+    return guarded([&]() -> PyObject* {
+        const Arguments in{args, PyVectorcall_NARGS(flags), names};
+        if (!asks_override(in)) {
+            Call call;
+            const auto& all = *as_check(self)->signatures;
+            if (std::ranges::none_of(all, [&](const Signature& s) { return parse(s, in, call); }))
+                raise_no_match(all, in);
+        }
+        return none();
+    });
+}
+
+// _ArgumentCheck(schemas, a method?, takes out=?)
+PyObject* check_new(PyTypeObject* type, PyObject* args, PyObject*) {
+    PyObject* schemas;
+    int method, out;
+    if (!PyArg_ParseTuple(args, "O!pp", &PyTuple_Type, &schemas, &method, &out)) return nullptr;
+    return guarded([&]() -> PyObject* {
+        Ref o = checked(type->tp_alloc(type, 0));
+        ArgumentCheck* v = as_check(o.get());
+        v->vectorcall = check_call;
+        v->ops = new std::vector<std::unique_ptr<Op>>;
+        v->signatures = new std::vector<Signature>;
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(schemas); ++i) {
+            const char* text = PyUnicode_AsUTF8(PyTuple_GET_ITEM(schemas, i));
+            if (!text) throw PythonError{};
+            auto op = std::make_unique<Op>();
+            op->schema = parse_schema(text);
+            op->has_out = out;
+            v->signatures->emplace_back(*op, method ? Form::Method : Form::Function);
+            v->ops->push_back(std::move(op));
+        }
+        if (v->signatures->empty()) raise(PyExc_ValueError, "_ArgumentCheck: no schema given");
+        return o.detach();
+    });
+}
+void check_dealloc(PyObject* self) {
+    delete as_check(self)->signatures;
+    delete as_check(self)->ops;
+    PyTypeObject* type = Py_TYPE(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+PyMemberDef check_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(ArgumentCheck, vectorcall), READONLY, nullptr},
+    {},
+};
+
 // _Overload(full name, in place?)
 PyObject* overload_new(PyTypeObject* type, PyObject* args, PyObject*) {
     const char* name;
@@ -272,6 +329,16 @@ void init_operators(PyObject* module) {
     PyType_Spec spec{"flambeau._C._Overload", sizeof(Overload), 0,
                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_VECTORCALL, slots};
     add_type(module, "_Overload", make_type(spec));
+    PyType_Slot check_slots[] = {
+        {Py_tp_new, reinterpret_cast<void*>(check_new)},
+        {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+        {Py_tp_dealloc, reinterpret_cast<void*>(check_dealloc)},
+        {Py_tp_members, check_members},
+        {0, nullptr},
+    };
+    PyType_Spec check_spec{"flambeau._C._ArgumentCheck", sizeof(ArgumentCheck), 0,
+                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL, check_slots};
+    add_type(module, "_ArgumentCheck", make_type(check_spec));
     add_functions(module, functions);
 }
 

@@ -1,5 +1,6 @@
 #include "python/parse.h"
 #include <cstring>
+#include <unordered_map>
 #include "python/tensor_object.h"
 
 namespace fb::py {
@@ -266,7 +267,7 @@ std::string missing(const Signature& s, const Arguments& in) {
         if (a.has_default || a.keyword_only || given_by_keyword(in, s.names[i])) continue;
         names += str(n++ ? ", " : "", "\"", shown_name(s, i), "\"");
     }
-    return str(" missing ", n, " required positional arguments: ", names);
+    return str(" missing ", n, " required positional argument", n == 1 ? "s" : "", ": ", names);  // PyTorch's plural
 }
 
 }  // namespace
@@ -389,7 +390,7 @@ bool parse(const Signature& s, const Arguments& in, Call& call, std::string* why
     const std::vector<Arg>& args = s.op->schema.args;
     const int n_args = int(args.size());
     const Py_ssize_t n = in.n;
-    call.arena.function = s.op->schema.name.c_str();
+    call.arena.function = s.shown.c_str();
     call.has_given = call.requires_grad = false;
     Py_ssize_t used = 0;
     if (s.tensor_varargs && n && is_tensor(in.args[0])) {
@@ -423,8 +424,8 @@ bool parse(const Signature& s, const Arguments& in, Call& call, std::string* why
                         return false;
                     }
                     raise(PyExc_TypeError,
-                          str(s.op->schema.name, "(): argument '", a.name, "' failed to unpack the object at pos ",
-                              k + 1, " with error \"type must be tuple of ints,but got ", type_name(x), "\""));
+                          str(s.shown, "(): argument '", a.name, "' failed to unpack the object at pos ", k + 1,
+                              " with error \"type must be tuple of ints,but got ", type_name(x), "\""));
                 }
                 v = Value(IntSpan(room, size_t(count)));
                 continue;
@@ -478,7 +479,8 @@ bool parse(const Signature& s, const Arguments& in, Call& call, std::string* why
 Signature::Signature(const Op& o, Form form) : op(&o), form(form) {
     init_keywords();
     const Schema& s = o.schema;
-    first_shown = form == Form::Function ? 0 : 1;
+    shown = str(s.space.empty() || s.space == "nn" ? "" : s.space + "_", s.name, is_inplace(form) ? "_" : "");
+    first_shown = is_method(form) ? 1 : 0;
     for (size_t i = 0; i < s.args.size(); ++i) {
         const Arg& a = s.args[i];
         const bool self = i == 0 && a.name == "self";
@@ -547,8 +549,34 @@ std::string Signature::text(bool numbers) const {
     return t + ")";
 }
 
+namespace {
+
+// Keywords in the order of PyTorch's messages: that of a hash table.
+std::vector<std::pair<std::string, PyObject*>> shown_keywords(const Arguments& in) {
+    std::unordered_map<std::string, PyObject*> table;
+    for (Py_ssize_t i = 0; i < in.keywords(); ++i)
+        table.emplace(PyUnicode_AsUTF8(PyTuple_GET_ITEM(in.names, i)), in.args[in.n + i]);
+    return {table.begin(), table.end()};
+}
+
+bool knows_keyword(const Signature& s, std::string_view key) {
+    if ((s.has_out && key == "out") ||
+        (s.factory && (key == "requires_grad" || key == "pin_memory" || key == "layout")))
+        return true;
+    for (size_t i = size_t(s.first_shown); i < s.names.size(); ++i)
+        if (key == PyUnicode_AsUTF8(s.names[i]) || (s.aliases[i] && key == PyUnicode_AsUTF8(s.aliases[i]))) return true;
+    return false;
+}
+
+}  // namespace
+
 void raise_no_match(const std::vector<Signature>& all, const Arguments& in) {
-    const std::string name = all[0].op->schema.name + (all[0].form == Form::Inplace ? "_" : "");
+    const std::string& name = all[0].shown;
+    if (is_method(all[0].form) && all.size() == 1 && all[0].names.size() == 1) {  // Python's own errors
+        const std::string method = type_name(in.args[0]) + "." + name;
+        if (in.keywords()) raise(PyExc_TypeError, method + "() takes no keyword arguments");
+        if (in.n > 1) raise(PyExc_TypeError, str(method, "() takes no arguments (", in.n - 1, " given)"));
+    }
     // Overloads that PyTorch keeps for old programs: they are not shown, but with them a wrong number of arguments has
     // no single reason.
     static constexpr std::string_view with_old_form[] = {"add",   "sub",   "addbmm", "addcdiv", "addcmul",
@@ -577,12 +605,19 @@ void raise_no_match(const std::vector<Signature>& all, const Arguments& in) {
         if (!parse(*only, in, call, &why) && !why.empty()) raise(PyExc_TypeError, name + "()" + why);
     }
     const Py_ssize_t skip = all[0].first_shown;
-    std::string text = name + "() received an invalid combination of arguments - got (";
+    std::string text = name + "() received an invalid combination of arguments - got ";
+    const auto keywords = shown_keywords(in);
+    if (one && std::ranges::any_of(keywords, [&](const auto& k) { return !knows_keyword(all[0], k.first); })) {
+        text += "unrecognized keyword arguments: ";
+        for (const auto& k : keywords) text += (&k == keywords.data() ? "" : ", ") + k.first;
+        raise(PyExc_TypeError, text);
+    }
+    text += "(";
     for (Py_ssize_t i = skip; i < in.n; ++i) text += (i > skip ? ", " : "") + type_name(in.args[i]);
-    for (Py_ssize_t i = 0; i < in.keywords(); ++i) {
+    for (const auto& [key, value] : keywords) {
         const bool positional = in.n > skip;
         if (positional) text += ", ";
-        text += str(PyUnicode_AsUTF8(PyTuple_GET_ITEM(in.names, i)), "=", type_name(in.args[in.n + i]));
+        text += str(key, "=", type_name(value));
         if (!positional) text += ", ";
     }
     text += one ? "), but expected " + all[0].text() : "), but expected one of:";

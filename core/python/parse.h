@@ -7,12 +7,15 @@
 namespace fb::py {
 
 // How an operator is called from Python: torch.add(a, b), a.add(b), a.add_(b).
-enum class Form : uint8_t { Function, Method, Inplace };
+enum class Form : uint8_t { Function, Method, Inplace, InplaceFunction };  // the last: torch.relu_(input)
+constexpr bool is_method(Form f) { return f == Form::Method || f == Form::Inplace; }
+constexpr bool is_inplace(Form f) { return f == Form::Inplace || f == Form::InplaceFunction; }
 
 // One overload as one form accepts it.
 struct Signature {
     const Op* op;
     Form form;
+    std::string shown;               // the function's name in messages: add_, linalg_det
     std::vector<PyObject*> names;    // interned, by argument
     std::vector<PyObject*> aliases;  // a second keyword for the argument (axis, keepdims, x2, …) or null
     int first_shown = 0;             // 1 for methods: `self` does not count in messages

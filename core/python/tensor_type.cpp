@@ -4,6 +4,7 @@
 // the object while C++ still holds the tensor, a plain object is simply forgotten: a new one can be made at any time.
 // One that carries state (a subclass, attributes, weak references) changes sides instead: from then on the tensor owns
 // the object.
+#include "autograd/node.h"
 #include "python/tensor_object.h"
 #include <cstddef>
 
@@ -180,6 +181,12 @@ PyObject* wrap(Tensor t) {
     }
     // What inference mode makes is marked when Python first sees it; views of older tensors stay what they were.
     if (tls.inference && !i->base && i->storage->use_count() == 1) i->inference = true;
+    // A view of a tensor that nobody else holds and nobody can reach is no view to the user.
+    if (const TensorImpl* base = i->base.get();
+        base && !base->object && base->use_count() == 1 && !(base->requires_grad && !base->grad_fn)) {
+        if (base->needs_grad()) (void)grad_fn(t);  // its history, while the base can tell it
+        i->base = Ptr<TensorImpl>();
+    }
     TensorObject* o = allocate_plain();
     connect(reinterpret_cast<PyObject*>(o), std::move(t));
     return reinterpret_cast<PyObject*>(o);

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -100,46 +101,55 @@ def _later(tensor: type, name: str) -> Callable:
     return method
 
 
-class _Argument:
-    __slots__ = ("kind", "name")
-
-    def __init__(self, text: str) -> None:
-        declared = text.partition("=")[0].split()
-        self.kind, self.name = declared[0], declared[-1]
-        if self.name == "self":
-            self.name = "input"
-
-
-@functools.lru_cache(None)
-def _arguments(schema: str) -> list[_Argument]:
-    """The arguments of a schema that may be given by position."""
+def _declared(schema: str) -> list[str]:
+    """The arguments of a schema as they are written."""
     inside = schema[schema.index("(") + 1 : schema.rindex(") ->")]
     depth, parts, start = 0, [], 0
     for i, c in enumerate(inside):
         depth += (c in "([") - (c in ")]")
         if c == "," and depth == 0:
-            parts.append(inside[start:i])
+            parts.append(inside[start:i].strip())
             start = i + 1
-    parts.append(inside[start:])
-    return [_Argument(p) for p in parts if p.strip() and p.strip() != "*"]
+    parts.append(inside[start:].strip())
+    return [p for p in parts if p]
 
 
-def _check_tensors(name: str, schema: str, args: tuple, kwargs: dict) -> None:
-    for i, a in enumerate(_arguments(schema)):
-        if a.kind not in ("Tensor", "Tensor?", "Tensor(a)"):
-            continue
-        if i < len(args):
-            value, where = args[i], f" (position {i + 1})"
-        elif a.name in kwargs:
-            value, where = kwargs[a.name], ""
-        else:
-            continue
-        if not isinstance(value, fb.Tensor) and not (value is None and a.kind == "Tensor?"):
-            if hasattr(type(value), "__torch_function__"):
-                continue
-            raise TypeError(
-                f"{name}(): argument '{a.name}'{where} must be Tensor, not {type(value).__name__}"
+@functools.lru_cache(None)
+def _known(schema: str) -> frozenset[str]:
+    """The names of the arguments, as keywords."""
+    found = {a.partition("=")[0].split()[-1] for a in _declared(schema)}
+    return frozenset("input" if a == "self" else a for a in found)
+
+
+def _fits(kind: str, declared: str) -> bool:
+    """Whether the default of an argument, ``p=2``, is of a type; of several the default is that of one."""
+    default = declared.partition("=")[2]
+    return default in ("", "None") or kind == (
+        "str" if default[0] in "'\"" else "int" if default.isdigit() else "Scalar"
+    )
+
+
+def _overloads(schema: str) -> tuple[str, ...]:
+    """A schema with types such as ``Tensor|int`` as PyTorch has it: one overload for each choice."""
+    name = schema[: schema.index("(")]
+    choices = []
+    for a in _declared(schema):
+        types, _, rest = a.partition(" ")
+        optional = "?" if types.endswith("?") else ""
+        each = types.removesuffix("?").split("|")
+        if len(each) > 1:
+            choices.append(
+                [f"{t}{optional} {rest if _fits(t, rest) else rest.partition('=')[0]}" for t in each]
             )
+        else:
+            choices.append([a])
+    return tuple(f"{name}({', '.join(args)}) -> Tensor" for args in itertools.product(*choices))
+
+
+@functools.lru_cache(None)
+def _argument_check(schema: str, method: bool, out: bool) -> Callable[..., None]:
+    """A callable that raises what PyTorch raises for arguments that do not fit the schema."""
+    return _C._ArgumentCheck(_overloads(schema), method, out)
 
 
 def _relevant(args: tuple, kwargs: dict) -> list:
@@ -155,7 +165,7 @@ def _relevant(args: tuple, kwargs: dict) -> list:
 
 def _renamed(kwargs: dict, schema: str) -> dict:
     """Keyword arguments with NumPy's names replaced by those of the schema."""
-    known = {a.name for a in _arguments(schema)}
+    known = _known(schema)
     return {(_NUMPY_NAMES[k] if k not in known and k in _NUMPY_NAMES else k): v for k, v in kwargs.items()}
 
 
@@ -179,6 +189,7 @@ def composite(
     python : a Python function in PyTorch too: it checks its arguments itself.
     """
     name = schema[: schema.index("(")]
+    check = functools.partial(_argument_check, schema, method and not function, out)
 
     def decorate(body: Callable) -> Callable:
         body = follows_autocast(name.removeprefix("linalg_").removeprefix("fft_"))(body)
@@ -189,7 +200,7 @@ def composite(
                 if not python:
                     if kwargs:
                         kwargs = _renamed(kwargs, schema)
-                    _check_tensors(name, schema, args, kwargs)
+                    check()(*args, **kwargs)
                 relevant = _relevant(args, kwargs)
                 if fb.overrides.has_torch_function(relevant):
                     if out is not None:
@@ -208,7 +219,7 @@ def composite(
                 if not python:
                     if kwargs:
                         kwargs = _renamed(kwargs, schema)
-                    _check_tensors(name, schema, args, kwargs)
+                    check()(*args, **kwargs)
                 relevant = _relevant(args, kwargs)
                 if fb.overrides.has_torch_function(relevant):
                     return fb.overrides.handle_torch_function(op, relevant, *args, **kwargs)

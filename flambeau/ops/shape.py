@@ -535,7 +535,7 @@ _COPIES = {
     "slice_copy": "Tensor self, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor",
     "split_copy": "Tensor self, int split_size, int dim=0) -> Tensor[]",
     "split_with_sizes_copy": "Tensor self, int[] split_sizes, int dim=0) -> Tensor[]",
-    "squeeze_copy": "Tensor self, int[] dim) -> Tensor",
+    "squeeze_copy": "Tensor self, int[1]? dim=None) -> Tensor",
     "t_copy": "Tensor self) -> Tensor",
     "transpose_copy": "Tensor self, int dim0, int dim1) -> Tensor",
     "unbind_copy": "Tensor self, int dim=0) -> Tensor[]",
