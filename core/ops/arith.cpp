@@ -159,8 +159,13 @@ Tensor power_exponent_grad(Back& b) {
     return b.g * conj(y * (c.real() < 0 ? NAN : std::log(size)));
 }
 Tensor rdiv(const Tensor& x, const Operand& other) { return op<"mul">(op<"reciprocal">(x), other); }
-Tensor ldexp(const Tensor& x, const Operand& e) { return op<"mul">(x, op<"pow">(2.0, e)); }
+Operand exponent(const Operand& e) {
+    if (e.is_tensor() && e.tensor().dtype() == DType::b1) no_kernel("ldexp_cpu_exp", DType::b1);
+    return e;
+}
+Tensor ldexp(const Tensor& x, const Operand& e) { return op<"mul">(x, op<"pow">(2.0, exponent(e))); }
 Tensor ldexp_(const Tensor& x, const Operand& e) {
+    (void)exponent(e);
     inplace<"mul">(x, op<"pow">(2.0, e));
     return x;
 }

@@ -64,13 +64,15 @@ Tensor repeated_heads(const Tensor& t, int64_t times) {
 // ---------------------------------------------------------------- the fused operator
 Tensor in_rows(const Tensor& t) { return t.strides()[3] == 1 || t.sizes()[3] <= 1 ? t : dense(t); }
 AttentionOperand operand(const Tensor& t) { return {t.data(), t.strides()[0], t.strides()[1], t.strides()[2]}; }
-// A result lies in memory as the tensor it belongs to, except for the size of its rows.
+// A result lies in memory as the tensor it belongs to, except for the size of its rows; these are always whole, as the
+// loops write them.
 Tensor laid_out_as(const Tensor& like, int64_t width, DType t, Device device) {
-    if (like.sizes()[3] == width && like.device() == device) return empty_like(like, t);
+    const bool whole_rows = like.strides()[3] == 1 || like.sizes()[3] <= 1;
+    if (like.sizes()[3] == width && like.device() == device && whole_rows) return empty_like(like, t);
     Dims sizes = like.sizes();
     sizes[3] = width;
     std::array<int, 3> order{2, 1, 0};  // innermost first
-    if (!like.is_contiguous())
+    if (!like.is_contiguous() && whole_rows)
         std::stable_sort(order.begin(), order.end(),
                          [&](int a, int b) { return like.strides()[a] < like.strides()[b]; });
     int64_t strides[4], step = width;

@@ -190,6 +190,7 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
     const int64_t bags = offsets.numel() - (last_offset ? 1 : 0), sizes[] = {bags, width}, flat[] = {n},
                   per_bag[] = {bags}, none[] = {0};
     check(!last_offset || offsets.numel() >= 1, "include_last_offset: number of offset should be at least 1");
+    check(bags >= 0, "include_last_offset: number of offset should be at least 1");
     const Tensor r = op<"zeros">(IntSpan(sizes), weight.dtype(), nullptr, weight.device());
     const Tensor bag_of = op<"zeros">(IntSpan(mode == kSum && !padding && weight.dtype() != DType::f64 ? none : flat),
                                       DType::i64, nullptr, weight.device());

@@ -83,6 +83,7 @@ void cut_backward(Back& b, double bound, double factor) {
     if (b.needs(1)) b.set(1, -g);
 }
 Tensor soft_margin_loss(const Tensor& x, const Tensor& y, int64_t reduction) {
+    check(!is_integral(x.dtype(), true), "result type Float can't be cast to the desired output type ", x.dtype());
     const Formula f = [](const Tensor* in, const double*, Tensor* out) { *out = op<"log1p">(exp(-in[1] * in[0])); };
     return element_loss(f, {x, y}, {}, reduction);
 }
@@ -108,6 +109,7 @@ bool all_between_0_and_1(const Tensor& t) {
 Tensor bce(const Tensor& x, const Tensor& y, const Tensor& weight, int64_t reduction) {
     check(same(x.sizes(), y.sizes()), "Using a target size (", y.sizes(), ") that is different to the input size (",
           x.sizes(), ") is deprecated. Please ensure they have the same size.");
+    if (!is_floating(x.dtype())) no_kernel("binary_cross_entropy", x.dtype());
     if (!x.is_meta() && x.numel()) {
         check(all_between_0_and_1(x), "all elements of input should be between 0 and 1");
         check(all_between_0_and_1(y), "all elements of target should be between 0 and 1");

@@ -490,6 +490,7 @@ std::tuple<Tensor, Tensor> fractional_max(const Tensor& x, IntSpan kernel, IntSp
     }
     check(samples.dim() == 3 && samples.sizes()[2] == n, "Expect _random_samples of shape (N, C, ", n, ") but got ",
           samples.sizes());
+    check(samples.dtype() == x.dtype(), "Expect _random_samples to have the same dtype as input");
     const Dims sizes = result_sizes<n>(x, s);
     const Tensor y = empty(sizes, x.dtype(), x.device()), indices = empty(sizes, DType::i64, x.device());
     if (y.is_meta() || y.numel() == 0) return {y, indices};

@@ -30,7 +30,8 @@ bool all_fit(const Tensor& index, int64_t length, int64_t size) {
 Tensor as_index(const Tensor& t, const char* name) {
     if (!t.numel()) return t.dtype() == DType::i64 ? t : empty(t.sizes(), DType::i64);
     if (t.dtype() != DType::i64 && t.dtype() != DType::i32)
-        fail(ErrorKind::Runtime, name, "(): Expected dtype int32 or int64 for index");
+        fail(ErrorKind::Runtime, name, "(): Expected dtype int32",
+             std::string_view(name) == "index_select" ? " or " : "/", "int64 for index");
     return t.dtype() == DType::i64 ? t : convert(t, DType::i64);
 }
 void check_index_shape(const Tensor& x, int64_t dim, const Tensor& index, const char* what) {

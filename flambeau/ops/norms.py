@@ -313,11 +313,12 @@ def frobenius_norm(input: fb.Tensor, dim: int | Sequence[int], keepdim: bool = F
     return fb.linalg.vector_norm(input, 2, [dim] if isinstance(dim, int) else list(dim) or None, keepdim)
 
 
-@composite("nuclear_norm(Tensor self, int[2]? dim=None, bool keepdim=False) -> Tensor", out=True)
-def nuclear_norm(input: fb.Tensor, dim: int | Sequence[int] = (-2, -1), keepdim: bool = False) -> fb.Tensor:
+@composite("nuclear_norm(Tensor self, int[2]|bool? dim=None, bool keepdim=False) -> Tensor", out=True)
+def nuclear_norm(input: fb.Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> fb.Tensor:
     """Sum of the singular values."""
     if isinstance(dim, bool):
-        dim, keepdim = (-2, -1), dim
+        dim, keepdim = None, dim
+    dim = (-2, -1) if dim is None else dim
     return linalg_matrix_norm(input, "nuc", dim, keepdim)
 
 

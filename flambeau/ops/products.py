@@ -238,6 +238,8 @@ def cdist(
         raise RuntimeError("cdist only supports non-negative p values")
     if x1.dtype != x2.dtype:
         raise RuntimeError(f"expected scalar type {_plain(x1)} but found {_plain(x2)}")
+    if x1.dtype not in (fb.float32, fb.float64):
+        raise NotImplementedError(f"\"cdist\" not implemented for '{_plain(x1)}'")
     large = x1.shape[-2] > 25 or x2.shape[-2] > 25
     if p == 2 and (compute_mode == modes[1] or (compute_mode == modes[0] and large)):
         return _euclidean(x1, x2)
@@ -277,6 +279,8 @@ def pdist(input: fb.Tensor, p: float = 2) -> fb.Tensor:
     """Distances of all pairs of rows of a matrix, each once: (n, d) to (n (n - 1) / 2)."""
     if not input.is_floating_point():
         raise RuntimeError("pdist only supports floating-point dtypes")
+    if input.dtype not in (fb.float32, fb.float64):
+        raise NotImplementedError(f"\"pdist\" not implemented for '{_plain(input)}'")
     if input.dim() != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.dim()}D")
     if p < 0:

@@ -180,6 +180,9 @@ def histc(input: fb.Tensor, bins: int = 100, min: float = 0, max: float = 0) -> 
     does not count."""
     if bins <= 0:
         raise RuntimeError("bins must be > 0" if bins < 0 else "torch.histc(): bins must be > 0")
+    if not input.is_floating_point():
+        loop = "aminmax_cpu" if input.is_complex() else "linspace_cpu" if input.dtype is fb.bool else "histogram_cpu"
+        raise NotImplementedError(f"\"{loop}\" not implemented for '{_name(input)}'")
     all_inside = min == max
     if all_inside and input.numel():
         min, max = float(input.min()), float(input.max())
@@ -278,8 +281,8 @@ def histogram(
     density: bool = False,
 ) -> tuple:
     """Counts of elements in bins (a number, or a tensor of edges), and the edges."""
-    if not input.is_floating_point():
-        raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{_name(input)}'")
+    if input.dtype not in (fb.float32, fb.float64):
+        raise NotImplementedError(f"\"histogramdd\" not implemented for '{_name(input)}'")
     flat = input.detach().reshape(-1, 1)
     _check_weight(input, weight, flat.shape[0], "torch.histogram")
     if isinstance(bins, fb.Tensor):
@@ -662,6 +665,8 @@ def segment_reduce(
     if lengths is None and offsets is None:
         raise RuntimeError("segment_reduce(): Either lengths or offsets must be defined.")
     axis = wrap_dim(axis, data.dim())
+    if not data.is_floating_point():
+        raise NotImplementedError(f"\"_segment_reduce_cpu\" not implemented for '{_name(data)}'")
     if lengths is None:
         lengths = offsets.diff(dim=-1)
     if not unsafe:

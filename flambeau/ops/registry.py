@@ -124,9 +124,9 @@ def _known(schema: str) -> frozenset[str]:
 def _fits(kind: str, declared: str) -> bool:
     """Whether the default of an argument, ``p=2``, is of a type; of several the default is that of one."""
     default = declared.partition("=")[2]
-    return default in ("", "None") or kind == (
-        "str" if default[0] in "'\"" else "int" if default.isdigit() else "Scalar"
-    )
+    if default in ("", "None"):
+        return True
+    return kind == "str" if default[0] in "'\"" else kind in ("int", "float", "Scalar")
 
 
 def _overloads(schema: str) -> tuple[str, ...]:

@@ -31,11 +31,11 @@ def _elementwise(
 ) -> Tensor:
     """A loss of pairs of elements (``kernel(input, target, code)``), weighted where `weight` is given."""
     _warn_if_sizes_differ(input, target)
+    if weight is not None and weight.size() != input.size():
+        raise ValueError("Weights and input must have the same size.")
     input, target = fb.broadcast_tensors(input, target)
     if weight is None:
         return kernel(input, target, get_enum(reduction))
-    if weight.size() != input.size():
-        raise ValueError("Weights and input must have the same size.")
     loss = kernel(input, target, 0) * weight
     code = get_enum(reduction)
     if code == 0:
@@ -69,9 +69,9 @@ def huber_loss(
         )
     # torch divides by the number of elements here, not by the sum of the weights
     _warn_if_sizes_differ(input, target)
-    input, target = fb.broadcast_tensors(input, target)
     if weight.size() != input.size():
         raise ValueError("Weights and input must have the same size.")
+    input, target = fb.broadcast_tensors(input, target)
     return _reduced(core.huber_loss(input, target, 0, delta) * weight, reduction)
 
 
