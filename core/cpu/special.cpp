@@ -52,6 +52,25 @@ double gamma_fraction(double a, double x) {  // Q, for x beyond a (Lentz)
     }
     return gamma_prefix(a, x) * a * h;
 }
+// Temme's uniform expansion for large a (DLMF 8.12.3): the series and the fraction need about sqrt(a) terms near x = a.
+double gamma_of_large(double a, double x, bool lower) {
+    const double mu = (x - a) / a, far = std::log1p(mu);
+    double half = mu - far;  // eta^2 / 2
+    if (std::abs(mu) < 0.1) {
+        half = 0;
+        for (int k = 18; k >= 2; --k) half = half * -mu + 1.0 / k;
+        half *= mu * mu;
+    }
+    const double eta = std::copysign(std::sqrt(2 * half), mu), tail = std::exp(-a * half);
+    double rest = 0;
+    if (tail > 0 && std::abs(eta) < 1) {  // where it counts, eta is small
+        const double c0 = -1.0 / 3 + eta * (1.0 / 12 + eta * (-2.0 / 135 + eta * (1.0 / 864 + eta / 2835))),
+                     c1 = -1.0 / 540 + eta * (-1.0 / 288 + eta / 378);
+        rest = tail / std::sqrt(2 * pi * a) * (c0 + c1 / a);
+    }
+    const double side = eta * std::sqrt(a / 2);
+    return lower ? 0.5 * std::erfc(-side) - rest : 0.5 * std::erfc(side) + rest;
+}
 double incomplete_gamma(double a, double x, bool lower) {
     if (a < 0 || x < 0) return kNan;
     double p = -1;  // P where it is plain
@@ -68,6 +87,7 @@ double incomplete_gamma(double a, double x, bool lower) {
     }
     if (p >= 0) return lower ? p : 1 - p;
     if (std::isnan(a) || std::isnan(x)) return kNan;
+    if (a > 1e6) return gamma_of_large(a, x, lower);
     if (x <= 1 || x <= a) {
         p = gamma_series(a, x);
         return lower ? p : 1 - p;

@@ -573,7 +573,7 @@ bool knows_keyword(const Signature& s, std::string_view key) {
 void raise_no_match(const std::vector<Signature>& all, const Arguments& in) {
     const std::string& name = all[0].shown;
     if (is_method(all[0].form) && all.size() == 1 && all[0].names.size() == 1) {  // Python's own errors
-        const std::string method = type_name(in.args[0]) + "." + name;
+        const std::string method = "TensorBase." + name;
         if (in.keywords()) raise(PyExc_TypeError, method + "() takes no keyword arguments");
         if (in.n > 1) raise(PyExc_TypeError, str(method, "() takes no arguments (", in.n - 1, " given)"));
     }

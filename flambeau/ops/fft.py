@@ -7,7 +7,7 @@ from typing import Any
 
 import flambeau as fb
 
-from .registry import _type_name, composite, core, wrap_dim
+from .registry import _type_name, composite, core, factory, wrap_dim
 
 _FORWARD = {None: 0, "backward": 0, "ortho": 1, "forward": 2}
 _INVERSE = {None: 2, "backward": 2, "ortho": 1, "forward": 0}
@@ -277,7 +277,7 @@ def _frequencies(
         raise RuntimeError(f"{name} requires a floating point or complex dtype")
     grad = options.pop("requires_grad", False)
     options.pop("pin_memory", None)
-    result = numbers(dtype, options) * (1.0 / (n * d))
+    result = numbers(dtype, options) * (1.0 / (n * d) if n * d else fb.inf)
     if out is not None:
         from .registry import write
 
@@ -285,6 +285,7 @@ def _frequencies(
     return result.requires_grad_(grad) if grad else result
 
 
+@factory("fft_fftfreq", "int n, float d=1.0", out=True)
 def fft_fftfreq(
     n: int, d: float = 1.0, *, out: fb.Tensor | None = None, dtype: fb.dtype | None = None, **options: Any
 ) -> Any:
@@ -299,12 +300,13 @@ def fft_fftfreq(
     return _frequencies(numbers, n, d, "fftfreq", out, dtype, options)
 
 
+@factory("fft_rfftfreq", "int n, float d=1.0", out=True)
 def fft_rfftfreq(
     n: int, d: float = 1.0, *, out: fb.Tensor | None = None, dtype: fb.dtype | None = None, **options: Any
 ) -> Any:
     """Frequencies that `rfft` of `n` points in steps of `d` gives."""
     return _frequencies(
-        lambda dtype, options: fb.arange(0, n // 2 + 1, dtype=dtype, **options),
+        lambda dtype, options: fb.arange(0, int(n / 2) + 1, dtype=dtype, **options),
         n,
         d,
         "rfftfreq",

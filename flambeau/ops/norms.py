@@ -314,7 +314,9 @@ def frobenius_norm(input: fb.Tensor, dim: int | Sequence[int], keepdim: bool = F
 
 
 @composite("nuclear_norm(Tensor self, int[2]|bool? dim=None, bool keepdim=False) -> Tensor", out=True)
-def nuclear_norm(input: fb.Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> fb.Tensor:
+def nuclear_norm(
+    input: fb.Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False
+) -> fb.Tensor:
     """Sum of the singular values."""
     if isinstance(dim, bool):
         dim, keepdim = None, dim

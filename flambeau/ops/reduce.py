@@ -181,7 +181,13 @@ def histc(input: fb.Tensor, bins: int = 100, min: float = 0, max: float = 0) -> 
     if bins <= 0:
         raise RuntimeError("bins must be > 0" if bins < 0 else "torch.histc(): bins must be > 0")
     if not input.is_floating_point():
-        loop = "aminmax_cpu" if input.is_complex() else "linspace_cpu" if input.dtype is fb.bool else "histogram_cpu"
+        loop = (
+            "aminmax_cpu"
+            if input.is_complex()
+            else "linspace_cpu"
+            if input.dtype is fb.bool
+            else "histogram_cpu"
+        )
         raise NotImplementedError(f"\"{loop}\" not implemented for '{_name(input)}'")
     all_inside = min == max
     if all_inside and input.numel():

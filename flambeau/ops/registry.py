@@ -143,7 +143,9 @@ def _overloads(schema: str) -> tuple[str, ...]:
             )
         else:
             choices.append([a])
-    return tuple(f"{name}({', '.join(args)}) -> Tensor" for args in itertools.product(*choices))
+    results = schema[schema.rindex(") ->") + 4 :].strip()
+    results = f"({', '.join(['Tensor'] * (results.count(',') + 1))})" if results[0] == "(" else "Tensor"
+    return tuple(f"{name}({', '.join(args)}) -> {results}" for args in itertools.product(*choices))
 
 
 @functools.lru_cache(None)
@@ -200,7 +202,10 @@ def composite(
                 if not python:
                     if kwargs:
                         kwargs = _renamed(kwargs, schema)
-                    check()(*args, **kwargs)
+                    if out is None:
+                        check()(*args, **kwargs)
+                    else:
+                        check()(*args, **kwargs, out=out)
                 relevant = _relevant(args, kwargs)
                 if fb.overrides.has_torch_function(relevant):
                     if out is not None:
@@ -234,6 +239,28 @@ def composite(
         if inplace:
             OPS[name + "_"] = _inplace(name + "_", op)
         return op
+
+    return decorate
+
+
+_FACTORY = "*, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None"
+
+
+def factory(name: str, *overloads: str, out: bool = False) -> Callable[[Callable], Callable]:
+    """Decorator of a function that makes tensors from numbers: checks its arguments against `overloads`, the
+    arguments before those that all such functions take."""
+
+    @functools.cache
+    def check() -> Callable[..., None]:
+        return _C._ArgumentCheck(tuple(f"{name}({o}, {_FACTORY}) -> Tensor" for o in overloads), False, out)
+
+    def decorate(body: Callable) -> Callable:
+        @functools.wraps(body)
+        def made(*args: Any, **kwargs: Any) -> Any:
+            check()(*args, **kwargs)
+            return body(*args, **kwargs)
+
+        return made
 
     return decorate
 

@@ -184,6 +184,8 @@ def combinations(input: fb.Tensor, r: int = 2, with_replacement: bool = False) -
     if r == 0:
         return input.new_empty((0,))
     n = input.numel()
+    if r > n and not with_replacement:
+        return input[:0].reshape(0, r)
     if r == 2:  # the places above a diagonal
         index = fb.triu_indices(n, n, 0 if with_replacement else 1, device=input.device).t().reshape(-1)
     else:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 
 import flambeau as fb
 
+from .registry import factory
+
 __all__ = [
     "bartlett", "blackman", "cosine", "exponential", "gaussian", "general_cosine", "general_hamming",
     "hamming", "hann", "kaiser",
@@ -285,6 +287,7 @@ def _old(
     return result.requires_grad_() if requires_grad else result
 
 
+@factory("hann_window", "int window_length", "int window_length, bool periodic")
 def hann_window(
     window_length: int,
     periodic: bool = True,
@@ -301,6 +304,13 @@ def hann_window(
     )
 
 
+@factory(
+    "hamming_window",
+    "int window_length",
+    "int window_length, bool periodic",
+    "int window_length, bool periodic, float alpha",
+    "int window_length, bool periodic, float alpha, float beta",
+)
 def hamming_window(
     window_length: int,
     periodic: bool = True,
@@ -326,6 +336,7 @@ def hamming_window(
     )
 
 
+@factory("blackman_window", "int window_length", "int window_length, bool periodic")
 def blackman_window(
     window_length: int,
     periodic: bool = True,
@@ -349,6 +360,7 @@ def blackman_window(
     )
 
 
+@factory("bartlett_window", "int window_length", "int window_length, bool periodic")
 def bartlett_window(
     window_length: int,
     periodic: bool = True,
@@ -372,6 +384,12 @@ def bartlett_window(
     )
 
 
+@factory(
+    "kaiser_window",
+    "int window_length",
+    "int window_length, bool periodic",
+    "int window_length, bool periodic, float beta",
+)
 def kaiser_window(
     window_length: int,
     periodic: bool = True,

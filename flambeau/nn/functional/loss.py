@@ -8,7 +8,6 @@ import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn._reduction import get_enum, resolve
 from flambeau.nn.functional._core import core
-from flambeau.ops.precision import follows_autocast
 
 
 def _reduced(loss: Tensor, reduction: str) -> Tensor:
@@ -187,7 +186,6 @@ def kl_div(
     return fb.kl_div(input, target, get_enum(reduction), log_target=log_target)
 
 
-@follows_autocast("poisson_nll_loss")
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -203,14 +201,9 @@ def poisson_nll_loss(
     `full` adds Stirling's approximation of the term that does not depend on the rate.
     """
     reduction = resolve(reduction, size_average, reduce)
-    if log_input:
-        loss = input.exp() - target * input
-    else:
-        loss = input - target * (input + eps).log()
-    if full:
-        stirling = target * target.log() - target + 0.5 * (2 * math.pi * target).log()
-        loss = loss + stirling.masked_fill(target <= 1, 0)
-    return _reduced(loss, reduction)
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    return fb.poisson_nll_loss(input, target, log_input, full, eps, get_enum(reduction))
 
 
 def gaussian_nll_loss(
@@ -315,55 +308,36 @@ def multilabel_soft_margin_loss(
     return _reduced(loss.sum(dim=-1) / input.size(-1), reduction)
 
 
-@follows_autocast("hinge_embedding_loss")
 def hinge_embedding_loss(
     input: Tensor, target: Tensor, margin: float = 1.0, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean",
 ) -> Tensor:  # fmt: skip
     """`input` where the target is 1, ``max(0, margin - input)`` where it is -1."""
-    reduction = resolve(reduction, size_average, reduce)
-    zero = fb.zeros_like(input)
-    far = fb.where(target != 1, (margin - input).clamp_min(0), zero)
-    near = fb.where(target != -1, input, zero)
-    return _reduced(far + near, reduction)
+    code = get_enum(resolve(reduction, size_average, reduce))
+    return fb.hinge_embedding_loss(input, target, margin, code)
 
 
-@follows_autocast("margin_ranking_loss")
 def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean",
 ) -> Tensor:  # fmt: skip
     """``max(0, margin - target * (input1 - input2))``: the first is to be larger where the target is 1."""
-    reduction = resolve(reduction, size_average, reduce)
+    code = get_enum(resolve(reduction, size_average, reduce))
     if not input1.dim() == input2.dim() == target.dim():
         raise RuntimeError(
             "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
             f"input1: {input1.size()}, input2: {input2.size()}, target: {target.size()} "
         )
-    return _reduced((-target * (input1 - input2) + margin).clamp_min(0), reduction)
+    return fb.margin_ranking_loss(input1, input2, target, margin, code)
 
 
-@follows_autocast("cosine_embedding_loss")
 def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean",
 ) -> Tensor:  # fmt: skip
     """``1 - cos`` of the two inputs where the target is 1, ``max(0, cos - margin)`` where it is -1."""
-    reduction = resolve(reduction, size_average, reduce)
-    if target.dim() > 1:
-        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
-    if not input1.dim() == input2.dim() == target.dim() + 1:
-        raise RuntimeError(
-            f"{target.dim()}D target tensor expects {target.dim() + 1}D input tensors, but found inputs "
-            f"with sizes {list(input1.size())} and {list(input2.size())}."
-        )
-    tiny = 1e-12
-    squared1, squared2 = (input1 * input1).sum(-1) + tiny, (input2 * input2).sum(-1) + tiny
-    cos = (input1 * input2).sum(-1) / (squared1 * squared2).sqrt()
-    zero = fb.zeros_like(cos)
-    near = fb.where(target == 1, 1 - cos, zero)
-    far = fb.where(target == -1, (cos - margin).clamp_min(0), zero)
-    return _reduced(near + far, reduction)
+    code = get_enum(resolve(reduction, size_average, reduce))
+    return fb.cosine_embedding_loss(input1, input2, target, margin, code)
 
 
 def _check_triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -> None:
@@ -392,7 +366,6 @@ def _triplet(
     return _reduced((margin + near - far).clamp_min(0), reduction)
 
 
-@follows_autocast("triplet_margin_loss")
 def triplet_margin_loss(
     anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2, eps: float = 1e-6,
     swap: bool = False, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
@@ -401,11 +374,10 @@ def triplet_margin_loss(
 
     `swap` takes the distance of positive and negative where it is smaller (Balntas et al. 2016).
     """
-    reduction = resolve(reduction, size_average, reduce)
-    _check_triplet(anchor, positive, negative, margin)
-    return _triplet(
-        lambda a, b: fb.pairwise_distance(a, b, p, eps), anchor, positive, negative, margin, swap, reduction
-    )
+    code = get_enum(resolve(reduction, size_average, reduce))
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+    return fb.triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap, code)
 
 
 def triplet_margin_with_distance_loss(
