@@ -28,7 +28,7 @@ Tensor inside(Back& b, const Value& inverse, const Value& zero, int64_t lo, int6
 Tensor per_tensor(const Tensor& x, double scale, int64_t zero, int64_t lo, int64_t hi) {
     check_range(lo, hi);
     check(zero >= lo && zero <= hi, "`zero_point` must be between `quant_min` and `quant_max`.");
-    if (!is_floating(x.dtype())) no_kernel("fake_quantize_tensor_cachemask_kernel_type_handling", x.dtype());
+    if (!is_floating(x.dtype())) cpu::no_kernel("fake_quantize_tensor_cachemask_kernel_type_handling", x.dtype());
     return round_trip(x, double(float(scale)), double(1 / float(scale)), zero, lo, hi);
 }
 Tensor per_tensor_q(const Tensor& x, const Tensor& scale, const Tensor& zero, int64_t lo, int64_t hi) {
@@ -54,7 +54,7 @@ Tensor per_channel(const Tensor& x, const Tensor& scale, const Tensor& zero, int
     if (zero.dtype() == DType::i32)
         check(!op<"any">((zero < Value(lo)) | (zero > Value(hi))).item().integer(),
               "`zero_point` must be between `quant_min` and `quant_max`.");
-    if (!is_floating(x.dtype())) no_kernel("fake_quantize_channel_cachemask_cpu_type_handling", x.dtype());
+    if (!is_floating(x.dtype())) cpu::no_kernel("fake_quantize_channel_cachemask_cpu_type_handling", x.dtype());
     const Tensor s = along(scale, x, d), z = along(zero, x, d);
     return round_trip(x, s, op<"reciprocal">(s), z, lo, hi);
 }

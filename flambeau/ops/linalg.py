@@ -66,6 +66,11 @@ def cholesky_solve(input: fb.Tensor, input2: fb.Tensor, upper: bool = False) -> 
             f"A must be batches of square matrices, but they are {input2.shape[-1]} by {input2.shape[-2]}"
             " matrices"
         )
+    if input.dtype != input2.dtype:
+        raise RuntimeError(
+            f"Expected b and A to have the same dtype, but found b of type {_short(input)} and A of type"
+            f" {_short(input2)} instead."
+        )
     if input.shape[-2] != input2.shape[-1]:
         raise RuntimeError(
             f"Incompatible matrix sizes for cholesky_solve: each A matrix is {input2.shape[-1]} by"
@@ -186,6 +191,20 @@ def linalg_lu_solve(
     check_square(LU, "torch.linalg.lu_solve")
     if pivots.dtype != fb.int32:
         raise RuntimeError("linalg.lu_solve: pivots should be a Tensor of scalar type torch.int32")
+    if LU.dtype != B.dtype:
+        raise RuntimeError(
+            f"linalg.lu_solve: Expected LU and B to have the same dtype, but found LU of type {_short(LU)}"
+            f" and B of type {_short(B)} instead"
+        )
+    if pivots.dim() == 0 or pivots.shape[-1] != LU.shape[-1]:
+        raise RuntimeError(
+            "linalg.lu_solve: Number of pivots per batch should be same as the dimension of the matrix"
+        )
+    if pivots.shape != LU.shape[:-1]:
+        raise RuntimeError(
+            "linalg.lu_solve: Expected LU.shape[:-1] and pivots.shape to be the same, but got pivots with"
+            f" shape {list(pivots.shape)} instead"
+        )
     if not left:
         return linalg_lu_solve(LU, pivots, B.mH, left=True, adjoint=not adjoint).mH
     solve = fb.linalg.solve_triangular
@@ -295,6 +314,7 @@ def slogdet(input: fb.Tensor) -> tuple:
 @composite("logdet(Tensor self) -> Tensor", method=True)
 def logdet(input: fb.Tensor) -> fb.Tensor:
     """Logarithm of determinants; NaN where negative."""
+    check_matrix(input, "logdet")
     sign, logabs = linalg_slogdet(input)
     if input.is_complex():
         return sign.log() + logabs
@@ -495,7 +515,7 @@ def ormqr(
         if t.dtype != input.dtype:
             raise RuntimeError(
                 f"torch.ormqr: Expected input and {name} to have the same dtype, but input has dtype"
-                f" {_short(input)} and {name} has dtype {_short(t)}"
+                f"{_short(input)} and {name} has dtype {_short(t)}"
             )
     if not left:
         return ormqr(input, tau, other.mH, True, not transpose).mH

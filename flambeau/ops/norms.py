@@ -137,7 +137,7 @@ def linalg_norm(
 def linalg_cond(input: fb.Tensor, p: str | float | None = None) -> fb.Tensor:
     """Condition number: norm of a matrix times norm of its inverse; of singular values where `p` is None, 2
     or -2."""
-    check_matrix(input, "linalg.cond")
+    check_matrix(input, "linalg.svd" if p in (None, 2, -2) and input.dim() > 1 else "linalg.cond")
     if p is None or p in (2, -2):
         values = fb.linalg.svdvals(input)
         if values.shape[-1] == 0:
@@ -310,6 +310,11 @@ def norm(
 @composite("frobenius_norm(Tensor self, int[1] dim, bool keepdim=False) -> Tensor", out=True)
 def frobenius_norm(input: fb.Tensor, dim: int | Sequence[int], keepdim: bool = False) -> fb.Tensor:
     """Root of the sum of squares over one or two dimensions, or all of them."""
+    if not (input.is_floating_point() or input.is_complex()):
+        raise RuntimeError(
+            "norm(): input dtype should be either floating point or complex. "
+            f"Got {_type_name(input.dtype)} instead."
+        )
     return fb.linalg.vector_norm(input, 2, [dim] if isinstance(dim, int) else list(dim) or None, keepdim)
 
 

@@ -169,9 +169,9 @@ def chain_matmul(*matrices: fb.Tensor, out: fb.Tensor | None = None) -> fb.Tenso
         matrices = tuple(matrices[0])
     if not matrices:
         raise RuntimeError("chain_matmul(): Expected one or more matrices")
-    for i, m in enumerate(matrices):
+    for m in matrices:
         if m.dim() != 2:
-            raise RuntimeError(f"Tensor dimension is {m.dim()}, expected 2 instead for tensor {i}")
+            raise RuntimeError(f"Tensor dimension is {m.dim()}, expected 2 instead.")
     return matrices[0].clone() if len(matrices) == 1 else linalg_multi_dot(matrices)
 
 

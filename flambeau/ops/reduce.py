@@ -63,7 +63,7 @@ def _quantile(
     if q.dim() > 1:
         raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
     if input.dtype not in (fb.float32, fb.float64):
-        raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
+        raise RuntimeError("quantile() input tensor must be either float or double dtype")
     if input.dtype != q.dtype:
         raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
     modes = ("linear", "lower", "higher", "midpoint", "nearest")

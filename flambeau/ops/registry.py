@@ -311,8 +311,8 @@ def write(out: Any, result: Any, name: str = "", results: int = 1) -> Any:
         return made if type(result) is tuple else out_type(type(result))(made)
     if out.device != result.device:
         raise RuntimeError(
-            f"Expected all tensors to be on the same device, but found at least two devices, {result.device}"
-            f" and {out.device}!"
+            f"Attempting to copy from device {result.device} to device {out.device}, but cross-device copies"
+            " are not allowed!"
         )
     fb._C._check_out_type(name, results, result.dtype, out.dtype)
     resize(out, result.shape)
