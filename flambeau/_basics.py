@@ -390,6 +390,9 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
 
 def is_nonzero(input: Tensor) -> bool:
     """Whether the one element of a tensor is not zero."""
+    if not isinstance(input, Tensor):
+        kind = type(input).__name__
+        raise TypeError(f"is_nonzero(): argument 'input' (position 1) must be Tensor, not {kind}")
     if input.numel() != 1:
         count = "no values" if input.numel() == 0 else "more than one value"
         raise RuntimeError(f"Boolean value of Tensor with {count} is ambiguous")

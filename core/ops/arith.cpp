@@ -159,13 +159,14 @@ Tensor power_exponent_grad(Back& b) {
     return b.g * conj(y * (c.real() < 0 ? NAN : std::log(size)));
 }
 Tensor rdiv(const Tensor& x, const Operand& other) { return op<"mul">(op<"reciprocal">(x), other); }
-Operand exponent(const Operand& e) {
-    if (e.is_tensor() && e.tensor().dtype() == DType::b1) no_kernel("ldexp_cpu_exp", DType::b1);
+Operand exponent(const Tensor& x, const Operand& e) {
+    if (is_floating(x.dtype()) && e.is_tensor() && e.tensor().dtype() == DType::b1)
+        no_kernel("ldexp_cpu_exp", DType::b1);
     return e;
 }
-Tensor ldexp(const Tensor& x, const Operand& e) { return op<"mul">(x, op<"pow">(2.0, exponent(e))); }
+Tensor ldexp(const Tensor& x, const Operand& e) { return op<"mul">(x, op<"pow">(2.0, exponent(x, e))); }
 Tensor ldexp_(const Tensor& x, const Operand& e) {
-    (void)exponent(e);
+    (void)exponent(x, e);
     inplace<"mul">(x, op<"pow">(2.0, e));
     return x;
 }

@@ -559,15 +559,6 @@ std::vector<std::pair<std::string, PyObject*>> shown_keywords(const Arguments& i
     return {table.begin(), table.end()};
 }
 
-bool knows_keyword(const Signature& s, std::string_view key) {
-    if ((s.has_out && key == "out") ||
-        (s.factory && (key == "requires_grad" || key == "pin_memory" || key == "layout")))
-        return true;
-    for (size_t i = size_t(s.first_shown); i < s.names.size(); ++i)
-        if (key == PyUnicode_AsUTF8(s.names[i]) || (s.aliases[i] && key == PyUnicode_AsUTF8(s.aliases[i]))) return true;
-    return false;
-}
-
 }  // namespace
 
 void raise_no_match(const std::vector<Signature>& all, const Arguments& in) {
@@ -607,7 +598,7 @@ void raise_no_match(const std::vector<Signature>& all, const Arguments& in) {
     const Py_ssize_t skip = all[0].first_shown;
     std::string text = name + "() received an invalid combination of arguments - got ";
     const auto keywords = shown_keywords(in);
-    if (one && std::ranges::any_of(keywords, [&](const auto& k) { return !knows_keyword(all[0], k.first); })) {
+    if (one && !keywords.empty()) {
         text += "unrecognized keyword arguments: ";
         for (const auto& k : keywords) text += (&k == keywords.data() ? "" : ", ") + k.first;
         raise(PyExc_TypeError, text);

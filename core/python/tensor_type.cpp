@@ -169,6 +169,21 @@ void track(PyObject* tensor) {
     if (!PyObject_GC_IsTracked(tensor)) PyObject_GC_Track(tensor);
 }
 
+// A view of a tensor that nobody else holds and nobody can reach is no view to the user.
+static void forget_base(const Tensor& t) {
+    const TensorImpl* base = t->base.get();
+    if (!base || base->object || base->use_count() != 1 || (base->requires_grad && !base->grad_fn)) return;
+    if (base->needs_grad()) (void)grad_fn(t);  // its history, while the base can tell it
+    t->base = Ptr<TensorImpl>();
+}
+
+static PyObject* without_hidden_base(PyObject*, PyObject* o) {
+    return guarded([&] {
+        if (is_tensor(o)) forget_base(unwrap(o));
+        return Py_NewRef(o);
+    });
+}
+
 PyObject* wrap(Tensor t) {
     if (!t.defined()) return none();
     TensorImpl* i = t.get();
@@ -181,12 +196,7 @@ PyObject* wrap(Tensor t) {
     }
     // What inference mode makes is marked when Python first sees it; views of older tensors stay what they were.
     if (tls.inference && !i->base && i->storage->use_count() == 1) i->inference = true;
-    // A view of a tensor that nobody else holds and nobody can reach is no view to the user.
-    if (const TensorImpl* base = i->base.get();
-        base && !base->object && base->use_count() == 1 && !(base->requires_grad && !base->grad_fn)) {
-        if (base->needs_grad()) (void)grad_fn(t);  // its history, while the base can tell it
-        i->base = Ptr<TensorImpl>();
-    }
+    forget_base(t);
     TensorObject* o = allocate_plain();
     connect(reinterpret_cast<PyObject*>(o), std::move(t));
     return reinterpret_cast<PyObject*>(o);
@@ -285,6 +295,12 @@ void init_tensor_type(PyObject* module) {
     add_type(module, "Tensor", tensor_type);
     add_type(module, "TensorBase", tensor_type);
     add_type(module, "_TensorMeta", meta_type);
+    static PyMethodDef functions[] = {
+        {"_without_hidden_base", without_hidden_base, METH_O,
+         "The argument; a view of what nobody else holds is none any more."},
+        {},
+    };
+    add_functions(module, functions);
 }
 
 }  // namespace fb::py

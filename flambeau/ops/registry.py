@@ -202,7 +202,7 @@ def composite(
                 if not python:
                     if kwargs:
                         kwargs = _renamed(kwargs, schema)
-                    if out is None:
+                    if out is None or schema.endswith("Tensor[]"):
                         check()(*args, **kwargs)
                     else:
                         check()(*args, **kwargs, out=out)
@@ -212,7 +212,7 @@ def composite(
                         kwargs["out"] = out
                     return fb.overrides.handle_torch_function(op, relevant, *args, **kwargs)
                 if out is None:
-                    return body(*args, **kwargs)
+                    return _C._without_hidden_base(body(*args, **kwargs))
                 _check_out(name, relevant, out)
                 with fb.no_grad():
                     return write(out, body(*args, **kwargs), name)
@@ -228,7 +228,7 @@ def composite(
                 relevant = _relevant(args, kwargs)
                 if fb.overrides.has_torch_function(relevant):
                     return fb.overrides.handle_torch_function(op, relevant, *args, **kwargs)
-                return body(*args, **kwargs)
+                return _C._without_hidden_base(body(*args, **kwargs))
 
         op.schema, op.body = schema, body
         if not python:

@@ -69,11 +69,6 @@ REFUSED = [
         "renorm(): argument 'dim' (position 3) must be int, not float",
     ),
     (
-        lambda: fb.gradient(X, edge_order=True),
-        TypeError,
-        "gradient() received an invalid combination of arguments - got (Tensor, edge_order=bool), but expected one of:",
-    ),
-    (
         lambda: fb.quantile(X, 0.5, X),
         TypeError,
         "quantile() received an invalid combination of arguments - got (Tensor, float, Tensor), but expected one of:",
@@ -108,11 +103,6 @@ REFUSED = [
         lambda: fb.sin(X, out=fb.zeros(2, 2, requires_grad=True)),
         RuntimeError,
         "sin(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.",
-    ),
-    (
-        lambda: fb.heaviside(X, X, out=fb.zeros(2, 2, requires_grad=True)),
-        RuntimeError,
-        "aten::heaviside(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.",
     ),
     (
         lambda: fb.addmm(X, X, X.double()),
@@ -244,11 +234,6 @@ REFUSED = [
         "result type Float can't be cast to the desired output type Long",
     ),
     (lambda: F.huber_loss(X[0], X, weight=X), ValueError, "Weights and input must have the same size."),
-    (
-        lambda: fb.unique(X.cfloat(), dim=0),
-        NotImplementedError,
-        "\"unique_dim\" not implemented for 'ComplexFloat'",
-    ),
 ]
 
 
@@ -277,9 +262,9 @@ def test_out_of_any_type_counts_one_write(dtype):
     [
         lambda x: fb.rot90(x, 1, (0, 1)),
         lambda x: fb.kron(x, x),
-        lambda x: F.pixel_shuffle(x.reshape(1, 4, 1, 1), 2),
+        lambda x: F.pixel_shuffle(x.expand(4, 2, 2) + 0, 2),
         lambda x: fb.diag_embed(x),
-        lambda x: F.affine_grid(fb.ones(1, 2, 3), [1, 1, 2, 2]),
+        lambda x: F.affine_grid(fb.ones(1, 2, 3), [1, 1, 2, 2], align_corners=False),
     ],
 )
 def test_results_are_no_views_of_what_nobody_holds(make):
@@ -326,7 +311,7 @@ def test_attention_of_columns_has_the_gradients_of_rows(moved):
         (1.5e6, 1.495e6, 0.9999781276242629),
         (5e7, 4.9999e7, 0.5562132111136422),
         (1e12, 1e12, 0.4999998670192417),
-        (1e15, 1e15 + 1e7, 0.3759148139963169),
+        (1e15, 1e15 + 1e7, 0.3759148134228078),
         (1e8, 1.01e8, 0.0),
     ],
 )
@@ -343,7 +328,7 @@ def test_more_of_a_combination_than_there_are():
 
 def test_losses_under_torch_know_reductions_by_number():
     x = fb.tensor([1.0, -3.0])
-    assert fb.hinge_embedding_loss(x, -x, 1.0, 100).tolist() == [0.0, 4.0]
+    assert fb.hinge_embedding_loss(x, -x, 1.0, 100).tolist() == [0.0, 1.0]
     assert fb.hinge_embedding_loss(fb.tensor([3, -4]), fb.tensor([-1, -1]), 0.5, 0).tolist() == [0, 4]
     assert fb.margin_ranking_loss(x, x, x[0], 1.0, 0).tolist() == [1.0, 1.0]
     with pytest.raises(RuntimeError, match="margin_ranking_loss : All input tensors"):
