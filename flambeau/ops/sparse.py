@@ -209,6 +209,7 @@ def to_dense(
     "to_sparse(Tensor self, int|Layout? sparse_dim=None, *, Layout? layout=None) -> Tensor",
     function=False,
     method=True,
+    python=True,  # it names the layouts it cannot make
 )
 def to_sparse(
     input: fb.Tensor,
