@@ -233,6 +233,7 @@ def composite(
         op.schema, op.body = schema, body
         if not python:
             # as for the core's operators, the schema says what the arguments are
+            op.check = check
             del op.__wrapped__
             op.__doc__ = f"{schema}\n\n{body.__doc__}"
         OPS[name] = op

@@ -379,7 +379,7 @@ def flipud(input: fb.Tensor) -> fb.Tensor:
     return input.flip(0)
 
 
-@composite("moveaxis(Tensor(a) self, int[] source, int[] destination) -> Tensor(a)", method=True)
+@composite("moveaxis(Tensor(a) self, int|int[] source, int|int[] destination) -> Tensor(a)", method=True)
 def moveaxis(input: fb.Tensor, source: Sequence[int], destination: Sequence[int]) -> fb.Tensor:
     """`movedim` under NumPy's name."""
     return input.movedim(source, destination)

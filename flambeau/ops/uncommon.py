@@ -88,7 +88,10 @@ def _map2(input: Any, x: Any, y: Any, callable: Callable) -> Any:
 
 
 @composite(
-    "map2_(Tensor(a!) self, Tensor x, Tensor y, Callable callable) -> Tensor(a!)", function=False, method=True
+    "map2_(Tensor(a!) self, Tensor x, Tensor y, Callable callable) -> Tensor(a!)",
+    function=False,
+    method=True,
+    python=True,  # the parser knows no callables
 )
 def map2_(input: fb.Tensor, x: fb.Tensor, y: fb.Tensor, callable: Callable) -> fb.Tensor:
     """Replace every element by ``callable(element, x's, y's)``; slow."""
