@@ -169,7 +169,7 @@ void track(PyObject* tensor) {
     if (!PyObject_GC_IsTracked(tensor)) PyObject_GC_Track(tensor);
 }
 
-// A view of a tensor that nobody else holds and nobody can reach is no view to the user.
+// A result that looks into a tensor which nobody else holds and nobody can reach is no view to the user.
 static void forget_base(const Tensor& t) {
     const TensorImpl* base = t->base.get();
     if (!base || base->object || base->use_count() != 1 || (base->requires_grad && !base->grad_fn)) return;
@@ -179,7 +179,7 @@ static void forget_base(const Tensor& t) {
 
 static PyObject* without_hidden_base(PyObject*, PyObject* o) {
     return guarded([&] {
-        if (is_tensor(o)) forget_base(unwrap(o));
+        if (is_tensor(o) && Py_REFCNT(o) == 1) forget_base(unwrap(o));  // just made, not an argument
         return Py_NewRef(o);
     });
 }
@@ -196,7 +196,6 @@ PyObject* wrap(Tensor t) {
     }
     // What inference mode makes is marked when Python first sees it; views of older tensors stay what they were.
     if (tls.inference && !i->base && i->storage->use_count() == 1) i->inference = true;
-    forget_base(t);
     TensorObject* o = allocate_plain();
     connect(reinterpret_cast<PyObject*>(o), std::move(t));
     return reinterpret_cast<PyObject*>(o);
