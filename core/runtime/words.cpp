@@ -3,6 +3,8 @@
 #include <numeric>
 
 namespace fb::runtime {
+void add_attention_words(Words& words);  // words_attention.cpp
+
 namespace {
 
 bool is_int(const Any& v) { return as<int64_t>(v) || as<bool>(v); }
@@ -341,6 +343,7 @@ const Words& all_words() {
         add_text_words(*w);
         add_container_words(*w);
         add_tensor_words(*w);
+        add_attention_words(*w);
         return w;
     }();
     return *all;
