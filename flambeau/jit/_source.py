@@ -629,9 +629,11 @@ class Unit:
         )  # fmt: skip
         module = ast.fix_missing_locations(ast.Module([ast.copy_location(made, node)], []))
         space = self._globals
-        exec(
-            compile(module, file, "exec"), space
-        )  # of checked nodes, without builtins: see the head of this file
+        try:
+            compiled = compile(module, file, "exec")
+        except (SyntaxError, ValueError) as e:
+            raise RuntimeError(f'{e} here:\n  File "{file}", line {node.lineno}\n{source}') from None
+        exec(compiled, space)  # of checked nodes, without builtins: see the head of this file
         code = space.pop(name)
         result = parse(node.returns) if node.returns is not None else TENSOR if _gives(node) else NONE
         return Function(node.name, code, arguments, result, source)
