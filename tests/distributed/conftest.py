@@ -1,6 +1,8 @@
 """Several processes for one test."""
 
+import faulthandler
 import multiprocessing
+import sys
 import traceback
 
 import pytest
@@ -11,6 +13,7 @@ import flambeau.distributed as dist
 
 def _one(function, rank, size, path, results):
     fb.set_num_threads(1)
+    faulthandler.dump_traceback_later(60, exit=True, file=sys.__stderr__)  # a process that hangs says where
     try:
         dist.init_process_group("gloo", init_method=f"file://{path}", rank=rank, world_size=size)
         results.put((rank, function(rank, size), None))
@@ -37,7 +40,7 @@ def together(tmp_path):
         try:
             found = {}
             for _ in range(size):
-                rank, value, problem = results.get(timeout=30)
+                rank, value, problem = results.get(timeout=70)
                 assert problem is None, f"process {rank}:\n{problem}"
                 found[rank] = value
             return [found[rank] for rank in range(size)]
