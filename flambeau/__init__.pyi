@@ -61,6 +61,7 @@ from flambeau.autograd import Function as Function, Variable as Variable
 from flambeau.autograd.grad_mode import no_grad as no_grad, enable_grad as enable_grad, set_grad_enabled as set_grad_enabled, inference_mode as inference_mode
 from flambeau.random import seed as seed, initial_seed as initial_seed, manual_seed as manual_seed, get_rng_state as get_rng_state, set_rng_state as set_rng_state, thread_safe_generator as thread_safe_generator
 from flambeau.serialization import save as save, load as load
+from flambeau.serialization.reader import PyTorchFileReader as PyTorchFileReader
 from flambeau._limits import finfo as finfo, iinfo as iinfo
 from flambeau._tensor_str import set_printoptions as set_printoptions
 from flambeau.storage import TypedStorage as TypedStorage, Storage as Storage
@@ -114,6 +115,7 @@ from flambeau.amp import autocast as autocast, GradScaler as GradScaler
 from flambeau.amp.state import is_autocast_enabled as is_autocast_enabled, set_autocast_enabled as set_autocast_enabled, get_autocast_dtype as get_autocast_dtype, set_autocast_dtype as set_autocast_dtype, is_autocast_cpu_enabled as is_autocast_cpu_enabled, set_autocast_cpu_enabled as set_autocast_cpu_enabled, get_autocast_cpu_dtype as get_autocast_cpu_dtype, set_autocast_cpu_dtype as set_autocast_cpu_dtype, get_autocast_gpu_dtype as get_autocast_gpu_dtype, set_autocast_gpu_dtype as set_autocast_gpu_dtype, is_autocast_cache_enabled as is_autocast_cache_enabled, set_autocast_cache_enabled as set_autocast_cache_enabled, clear_autocast_cache as clear_autocast_cache, autocast_increment_nesting as autocast_increment_nesting, autocast_decrement_nesting as autocast_decrement_nesting, is_autocast_ipu_enabled as is_autocast_ipu_enabled, set_autocast_ipu_enabled as set_autocast_ipu_enabled, get_autocast_ipu_dtype as get_autocast_ipu_dtype, set_autocast_ipu_dtype as set_autocast_ipu_dtype, is_autocast_xla_enabled as is_autocast_xla_enabled, set_autocast_xla_enabled as set_autocast_xla_enabled, get_autocast_xla_dtype as get_autocast_xla_dtype, set_autocast_xla_dtype as set_autocast_xla_dtype
 from flambeau._checks import _assert as _assert, _check as _check, _check_index as _check_index, _check_is_size as _check_is_size, _check_not_implemented as _check_not_implemented, _check_tensor_all as _check_tensor_all, _check_tensor_all_with as _check_tensor_all_with, _check_type as _check_type, _check_value as _check_value, _check_with as _check_with
 from flambeau.compiler import compile as compile
+from flambeau.jit import ScriptModule as ScriptModule, ScriptFunction as ScriptFunction
 from flambeau.futures import Future as Future
 from flambeau.func import vmap as vmap
 summary: Any

@@ -23,8 +23,8 @@ def test_spectrogram_and_back():
     complex_spectra = T.Spectrogram(n_fft=64, hop_length=16, power=None, pad=5)(x)
     back = T.InverseSpectrogram(n_fft=64, hop_length=16, pad=5)(complex_spectra, 1600)
     assert (back - x).abs().max() < 1e-5
-    kaiser = T.Spectrogram(window_fn=fb.kaiser_window, wkwargs={"beta": 5.0})
-    assert fb.equal(kaiser.window, fb.kaiser_window(400, beta=5.0))
+    kaiser = T.Spectrogram(window_fn=fb.kaiser_window, wkwargs={"periodic": True, "beta": 5.0})
+    assert fb.equal(kaiser.window, fb.kaiser_window(400, periodic=True, beta=5.0))
 
 
 def test_state_dict_keys():
