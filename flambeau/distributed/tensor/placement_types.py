@@ -61,3 +61,21 @@ class Partial(Placement):
 
     def __str__(self) -> str:
         return f"P({self.reduce_op})"
+
+
+@dataclasses.dataclass(frozen=True)
+class _StridedShard(Placement):
+    """Each has `split_factor` parts along a dimension that an outer mesh dimension shards once more.
+
+    Programs test for it; tensors are not redistributed to or from it.
+    """
+
+    dim: int
+    _: dataclasses.KW_ONLY
+    split_factor: int = 1
+
+    def __repr__(self) -> str:
+        return f"_StridedShard(dim={self.dim}, sf={self.split_factor})"
+
+    def __str__(self) -> str:
+        return f"_S({self.dim}, {self.split_factor})"
