@@ -84,3 +84,5 @@ CORE = {
         _setting("_jit_set_profiling_mode"),
     )
 }
+_LIBRARIES = "cuda cudnn cusparselt eigen_sparse kleidiai magma mkldnn mkldnn_acl mps xpu"
+CORE |= {f"_has_{name}": name == "mkldnn" for name in _LIBRARIES.split()}  # oneDNN is the one that is there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from ._signatures import _value, split_arguments
@@ -128,6 +129,8 @@ class FunctionSchema:
     """
 
     def __init__(self, text: str) -> None:
+        numbers = itertools.count()  # ``Tensor!`` is written, and shares memory with nothing
+        text = re.sub(r"\bTensor!", lambda _: f"Tensor(${next(numbers)}! -> )", text)
         self._text = text
         head = text[: text.index("(")]
         self.name, _, self.overload_name = head.partition(".")

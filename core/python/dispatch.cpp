@@ -11,7 +11,7 @@ namespace {
 
 PyObject* name_dispatch;
 PyObject* disabled_dispatch;  // what a class sets that does not want to be asked
-bool subclasses_ask = false;  // some class with __torch_dispatch__ has tensors
+int64_t subclasses_ask = 0;   // tensors of classes with __torch_dispatch__
 
 struct DispatchState {
     PyObject* modes = nullptr;  // a tuple of those that are asked, innermost last; null: none
@@ -300,8 +300,15 @@ bool type_dispatches(PyTypeObject* type) {
     return f && f != disabled_dispatch;
 }
 
-void ask_subclasses() {
-    subclasses_ask = true;
+PyObject* ask_subclass(PyObject* tensor) {
+    if (!type_dispatches(Py_TYPE(tensor))) return tensor;
+    as_tensor_object(tensor)->asked = true;
+    ++subclasses_ask;
+    refresh();
+    return tensor;
+}
+void subclass_gone() {
+    --subclasses_ask;
     refresh();
 }
 

@@ -9,8 +9,9 @@ void take_results(const Op& op, PyObject* o, Frame& f);  // what Python code ret
 // The arguments of a call, as PyTorch shows them: trailing defaults left out, keyword-only ones and `out` by name.
 void call_arguments(const Op& op, const Frame& f, Ref& args, Ref& kwargs);
 bool is_defined_in_python(const Op& op);
-// For a class that has `__torch_dispatch__`: its tensors are asked from now on.
-void ask_subclasses();
+// For a new tensor whose class has `__torch_dispatch__`: such classes are asked as long as they have tensors.
+PyObject* ask_subclass(PyObject* tensor);
+void subclass_gone();
 bool type_dispatches(PyTypeObject* type);
 
 void init_operators(PyObject* module);   // operators.cpp

@@ -217,8 +217,7 @@ PyObject* as_subclass(PyObject* self, const Arguments& in) {
     PyObject* cls = only_argument(in, "as_subclass", "cls");
     if (!cls) raise(PyExc_TypeError, "as_subclass() missing 1 required positional arguments: \"cls\"");
     PyTypeObject* type = checked_class(cls, "as_subclass");
-    if (type_dispatches(type)) ask_subclasses();
-    return wrap_as(op<"alias">(unwrap(self)), type);
+    return ask_subclass(wrap_as(op<"alias">(unwrap(self)), type));
 }
 PyObject* make_subclass(PyObject*, PyObject* args, PyObject* kwargs) {
     return guarded([&]() -> PyObject* {
@@ -232,11 +231,10 @@ PyObject* make_subclass(PyObject*, PyObject* args, PyObject* kwargs) {
             raise(PyExc_TypeError,
                   "_make_subclass(): argument 'data' (position 2) must be Tensor, not " + type_name(data));
         PyTypeObject* type = checked_class(cls, "_make_subclass");
-        if (type_dispatches(type)) ask_subclasses();
         Tensor t = shallow_copy(unwrap(data), true);
         if (require_grad)
             change_requires_grad(t, true, "Only Tensors of floating point and complex dtype can require gradients");
-        return wrap_as(std::move(t), type);
+        return ask_subclass(wrap_as(std::move(t), type));
     });
 }
 

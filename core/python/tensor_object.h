@@ -8,6 +8,7 @@ struct TensorObject {
     PyObject_HEAD TensorImpl* impl;  // owned, except while the tensor owns the object (TensorImpl::owns_object)
     PyObject* dict;
     PyObject* weakrefs;
+    bool asked;  // one of the tensors that `ask_subclass` counts
 };
 
 inline TensorObject* as_tensor_object(PyObject* o) { return reinterpret_cast<TensorObject*>(o); }

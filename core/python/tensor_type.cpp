@@ -5,6 +5,7 @@
 // One that carries state (a subclass, attributes, weak references) changes sides instead: from then on the tensor owns
 // the object.
 #include "autograd/node.h"
+#include "python/operators.h"
 #include "python/tensor_object.h"
 #include <cstddef>
 
@@ -29,6 +30,7 @@ TensorObject* allocate_plain() {
     TensorObject* o = PyObject_GC_New(TensorObject, tensor_type);
     if (!o) throw PythonError{};
     o->dict = o->weakrefs = nullptr;
+    o->asked = false;
     return o;
 }
 
@@ -92,6 +94,7 @@ void tensor_dealloc(PyObject* self) {
     if (o->weakrefs) PyObject_ClearWeakRefs(self);
     Py_CLEAR(o->dict);
     if (type != tensor_type) clear_slots(self, type);
+    if (o->asked) subclass_gone();
     if (TensorImpl* t = o->impl) {
         o->impl = nullptr;
         t->object = nullptr;

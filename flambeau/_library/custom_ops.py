@@ -40,13 +40,14 @@ def parse_name(qualname: str) -> tuple[str, str]:
 
 
 def device_names(device_types: str | Sequence[str] | None) -> list[str]:
-    """Device types as keys of kernels: "" stands for all."""
+    """Device types as keys of kernels: "" stands for all, and so does "default"."""
     if device_types is None:
         return [""]
     names = [device_types] if isinstance(device_types, str) else list(device_types)
     for name in names:
-        check_device_type(name)
-    return names
+        if name != "default":
+            check_device_type(name)
+    return ["" if name == "default" else name for name in names]
 
 
 _definitions: dict[str, CustomOpDef] = {}

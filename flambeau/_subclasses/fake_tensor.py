@@ -6,6 +6,7 @@ operators run on the ``meta`` device behind it.
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import flambeau as fb
@@ -130,6 +131,10 @@ class FakeTensor(fb.Tensor):
         return mode.run(func, args, kwargs)
 
 
+def _nothing() -> None:
+    return None
+
+
 def _indexed(device: fb.device) -> fb.device:
     return fb.device(device.type, 0) if device.type == "cuda" and device.index is None else device
 
@@ -158,7 +163,7 @@ class FakeTensorMode(TorchDispatchMode):
         self.allow_non_fake_inputs = allow_non_fake_inputs
         self.shape_env, self.static_shapes, self.export = shape_env, static_shapes, export
         self._inside = 0
-        self._known: dict[int, tuple[fb.Tensor, FakeTensor]] = {}
+        self._known: dict[int, tuple[weakref.ref, weakref.ref]] = {}  # tensor and fake by the tensor's id
 
     def __enter__(self) -> FakeTensorMode:
         self._inside += 1
@@ -186,8 +191,9 @@ class FakeTensorMode(TorchDispatchMode):
             if tensor.fake_mode is not self:
                 raise AssertionError("Mixing fake modes NYI")
             return tensor
-        if id(tensor) in self._known:
-            return self._known[id(tensor)][1]
+        known, fake = (ref() for ref in self._known.get(id(tensor), (_nothing, _nothing)))
+        if known is tensor and fake is not None:
+            return fake
         if tensor.layout is not fb.strided:
             raise UnsupportedFakeTensorException(f"a fake tensor of layout {tensor.layout} is not there yet")
         with fb.utils._python_dispatch._disable_current_modes(), fb.no_grad():
@@ -197,7 +203,7 @@ class FakeTensorMode(TorchDispatchMode):
                 fake = fb.nn.Parameter(fake, requires_grad=tensor.requires_grad)
         if tensor.requires_grad:
             fake.requires_grad_()
-        self._known[id(tensor)] = tensor, fake
+        self._known[id(tensor)] = weakref.ref(tensor), weakref.ref(fake)
         return fake
 
     def __torch_dispatch__(

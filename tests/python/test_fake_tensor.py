@@ -1,3 +1,5 @@
+import gc
+
 import pytest
 
 import flambeau as fb
@@ -54,3 +56,23 @@ def test_devices_are_those_asked_for():
 def test_parameters_stay_parameters():
     fake = FakeTensorMode().from_tensor(fb.nn.Parameter(fb.ones(2)))
     assert isinstance(fake, fb.nn.Parameter) and fake.requires_grad and fake.grad_fn is None
+
+
+class Calls(fb.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = fb.nn.Conv2d(3, 4, 3), fb.nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        return self.norm(self.conv(x))
+
+
+def test_calls_join_again_once_the_last_one_is_gone():
+    fake = FakeTensorMode().from_tensor(fb.ones(3))
+    assert is_fake(fake + 1)
+    del fake
+    gc.collect()
+    with fb.no_grad():
+        before = fb._C._joined_calls()
+        Calls().eval()(fb.randn(1, 3, 8, 8)).sum()
+        assert fb._C._joined_calls() > before
