@@ -1,7 +1,6 @@
 """flambeau: PyTorch's public API on a compact C++20 core. Programs say ``import flambeau as torch``."""
 
 from flambeau import _C
-from flambeau.version import __version__  # noqa: F401
 
 # The core's functions and types are the package's. Many have the name of a builtin (`float`, `max`), so this file  # noqa: E501
 # defines nothing else; what is not there yet when it is asked for is found by `_lookup.find`.
@@ -11,6 +10,7 @@ _TensorBase = _C.Tensor
 
 from flambeau import _lookup, _tensor  # noqa: E402, F401
 from flambeau._basics import *  # noqa: E402, F403
+from flambeau.torch_version import __version__  # noqa: E402, F401
 
 _C.__getattr__, _C._nn.__getattr__ = _lookup.find_in_core, _lookup.find_in_nn
 

@@ -52,6 +52,7 @@ from flambeau import special as special
 from flambeau import storage as storage
 from flambeau import testing as testing
 from flambeau import text as text
+from flambeau import torch_version as torch_version
 from flambeau import types as types
 from flambeau import utils as utils
 from flambeau import version as version
@@ -136,7 +137,7 @@ ListType: Any
 OptionalType: Any
 NoneType: Any
 AnyType: Any
-from flambeau.version import __version__ as __version__
+from flambeau.torch_version import __version__ as __version__
 
 _TensorBase = _C.Tensor
 

@@ -279,7 +279,7 @@ def package(folder: Path, homes: dict[str, str]) -> str:
             out.append(f"from flambeau.{home} import {', '.join(f'{name} as {name}' for name in written)}\n")
         # these the module makes when it is loaded
         out += [f"{name}: Any\n" for name in names.split() if name not in known]
-    out.append("from flambeau.version import __version__ as __version__\n\n_TensorBase = _C.Tensor\n\n")
+    out.append("from flambeau.torch_version import __version__ as __version__\n\n_TensorBase = _C.Tensor\n\n")
     out.append("# operators written in Python\ndef __getattr__(name: str) -> Any: ...\n")
     return "".join(out)
 

@@ -234,3 +234,16 @@ def _describe(module: Module) -> str:
         if single in own:
             return f"{type(module).__name__} {own[single]}"
     return type(module).__name__
+
+
+class CallSignature:
+    """``__signature__`` of modules, whose call is the core's; their classes keep that of ``__init__``."""
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            raise AttributeError("__signature__")
+        from inspect import Parameter, Signature
+
+        return Signature(
+            [Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD)]
+        )

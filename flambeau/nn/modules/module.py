@@ -167,6 +167,7 @@ class Module(ModuleBase):
     """
 
     dump_patches: bool = False
+    __signature__ = _call.CallSignature()
     _version: int = 1
     training: bool
     _parameters: dict[str, Parameter | None]
