@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 # module -> names that the package shows
@@ -119,6 +120,21 @@ def find_in_nn(name: str) -> Any:
         if name in NN:
             return NN[name]
     raise AttributeError(f"module 'torch._C._nn' has no attribute '{name}'")
+
+
+def lazy(package: str, homes: Mapping[str, str], modules: Iterable[str] = ()) -> Callable[[str], Any]:
+    """``__getattr__`` of a subpackage that loads its names (name -> module) and modules when they are asked
+    for.
+    """
+
+    def get(name: str) -> Any:
+        if name in homes:
+            return getattr(importlib.import_module("." + homes[name], package), name)
+        if name in modules:
+            return importlib.import_module("." + name, package)
+        raise AttributeError(f"module '{package}' has no attribute '{name}'")
+
+    return get
 
 
 def names() -> list[str]:

@@ -9,7 +9,7 @@ from flambeau.version import __version__ as internal_version
 
 __all__ = ["TorchVersion"]
 
-_VERSION = re.compile(
+_VERSION = (  # not compiled here: few programs compare versions
     r"v?(?P<release>\d+(\.\d+)*)(\.?(?P<phase>a|b|rc|dev|post)(?P<number>\d*))?(\+(?P<local>[\w.]+))?$"
 )
 _PHASES = {"dev": -4, "a": -3, "b": -2, "rc": -1, None: 0, "post": 1}
@@ -21,7 +21,7 @@ def _key(version: Any) -> tuple | None:
         version = ".".join(map(str, version))
     if not isinstance(version, str):
         raise ValueError(f"Unable to convert {version} to TorchVersion.")
-    found = _VERSION.match(version)
+    found = re.match(_VERSION, version)
     if found is None:
         return None
     release = [int(n) for n in found["release"].split(".")]

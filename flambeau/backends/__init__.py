@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
+from flambeau._lookup import lazy
 
 __all__ = [
     "cpu",
@@ -22,8 +21,4 @@ __all__ = [
     "quantized",
 ]
 
-
-def __getattr__(name: str) -> ModuleType:
-    if name in __all__:
-        return importlib.import_module("." + name, __name__)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+__getattr__ = lazy(__name__, {}, __all__)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from flambeau._lookup import lazy
 
 # name -> submodule
 _HOMES = {
@@ -23,14 +22,7 @@ _HOMES = {
 _PARTS = ("decomp_utils", "dynamic_shapes", "exported_program", "graph_signature")
 
 __all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module("." + _HOMES[name], __name__), name)
-    if name in _PARTS:
-        return importlib.import_module("." + name, __name__)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+__getattr__ = lazy(__name__, _HOMES, _PARTS)
 
 
 def __dir__() -> list[str]:

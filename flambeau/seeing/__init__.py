@@ -5,8 +5,7 @@ The package shows them as ``flambeau.summary``, ``flambeau.graph`` and ``flambea
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from flambeau._lookup import lazy
 
 _HOMES = {
     "summary": "_summary",
@@ -20,8 +19,4 @@ _HOMES = {
 }
 __all__ = ["Checkup", "Finding", "Graph", "Layer", "ModelSummary", "doctor", "graph", "summary"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+__getattr__ = lazy(__name__, _HOMES)

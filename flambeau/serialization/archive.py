@@ -154,6 +154,10 @@ class Reader:
         """The size of a record in bytes."""
         return self._info(record).file_size
 
+    def header_offset(self, record: str) -> int:
+        """Where the header of a record begins in the file."""
+        return self._info(record).header_offset
+
     def offset(self, record: str) -> int:
         """Where the bytes of a stored record begin in the file."""
         info = self._info(record)

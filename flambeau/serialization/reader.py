@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from typing import IO
 
 import flambeau as fb
+
+from . import archive
 
 __all__ = ["PyTorchFileReader"]
 
@@ -24,44 +25,31 @@ class PyTorchFileReader:
     """
 
     def __init__(self, file: str | os.PathLike[str] | IO[bytes]) -> None:
-        try:
-            self._zip = zipfile.ZipFile(file)
-        except zipfile.BadZipFile as error:
-            raise RuntimeError(f"PytorchStreamReader failed reading zip archive: {error}") from None
-        names = self._zip.namelist()
-        self._root = names[0].partition("/")[0] + "/" if names else ""
-
-    def _info(self, name: str) -> zipfile.ZipInfo:
-        try:
-            return self._zip.getinfo(self._root + name)
-        except KeyError:
-            raise RuntimeError(f"PytorchStreamReader failed locating file {name}: file not found") from None
+        self._reader = archive.Reader(open(file, "rb") if isinstance(file, (str, os.PathLike)) else file)
 
     def get_all_records(self) -> list[str]:
         """Names of all records."""
-        return [n.removeprefix(self._root) for n in self._zip.namelist()]
+        return self._reader.records()
 
     def has_record(self, name: str) -> bool:
         """Whether there is a record of this name."""
-        return self._root + name in self._zip.NameToInfo
+        return name in self._reader
 
     def get_record(self, name: str) -> bytes:
         """The bytes of a record."""
-        return self._zip.read(self._info(name))
+        return self._reader.read(name)
 
     def get_record_size(self, name: str) -> int:
         """Number of bytes of a record."""
-        return self._info(name).file_size
+        return self._reader.size(name)
 
     def get_record_header_offset(self, name: str) -> int:
         """Where in the file the record's header begins."""
-        return self._info(name).header_offset
+        return self._reader.header_offset(name)
 
     def get_record_offset(self, name: str) -> int:
         """Where in the file the record's bytes begin."""
-        info = self._info(name)
-        with self._zip.open(info) as record:
-            return record._orig_compress_start
+        return self._reader.offset(name)
 
     def get_storage_from_record(self, name: str, numel: int, dtype: fb.dtype) -> fb.Tensor:
         """An empty tensor whose storage has the `numel` elements of a record."""

@@ -6,8 +6,7 @@ Submodules are loaded when first used; Hugging Face's tokenizers and sentencepie
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from flambeau._lookup import lazy
 
 __version__ = "0.18.0"
 _SUBMODULES = ("data", "datasets", "functional", "tokenizers", "transforms", "vocab")
@@ -17,7 +16,4 @@ def disable_torchtext_deprecation_warning() -> None:
     """There is no such warning here; programs written for torchtext 0.18 call this."""
 
 
-def __getattr__(name: str) -> Any:
-    if name in _SUBMODULES:
-        return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+__getattr__ = lazy(__name__, {}, _SUBMODULES)

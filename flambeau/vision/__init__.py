@@ -7,8 +7,7 @@ with it.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from flambeau._lookup import lazy
 
 __version__ = "0.28.0"
 _SUBMODULES = ("datasets", "io", "models", "ops", "transforms", "tv_tensors", "utils")
@@ -44,7 +43,4 @@ def disable_beta_transforms_warning() -> None:
     """Nothing: `transforms.v2` gives no such warning. Older programs call it."""
 
 
-def __getattr__(name: str) -> Any:
-    if name in _SUBMODULES:
-        return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+__getattr__ = lazy(__name__, {}, _SUBMODULES)

@@ -10,6 +10,7 @@ from typing import Any
 import flambeau as fb
 from flambeau import distributed as dist
 from flambeau import nn
+from flambeau.distributed._wrapper import Wrapper
 from flambeau.distributed.device_mesh import DeviceMesh
 from flambeau.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 
@@ -46,7 +47,7 @@ class OptimStateKeyType(Enum):
     PARAM_ID = auto()
 
 
-class FullyShardedDataParallel(nn.Module):
+class FullyShardedDataParallel(Wrapper):
     """Cut the parameters of a module among processes; they are whole during its forward.
 
     Every parameter stays one by itself (as with ``use_orig_params=True``), a `DTensor` cut along its first
@@ -65,6 +66,8 @@ class FullyShardedDataParallel(nn.Module):
     cpu_offload, backward_prefetch, forward_prefetch, limit_all_gathers, use_orig_params, device_id
         Accepted.
     """
+
+    inner_name = _INNER
 
     def __init__(
         self, module: nn.Module, process_group: Any = None, sharding_strategy: ShardingStrategy | None = None,
@@ -128,17 +131,6 @@ class FullyShardedDataParallel(nn.Module):
     def module(self) -> nn.Module:
         """What is wrapped."""
         return getattr(self, _INNER)
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            if name == _INNER:
-                raise
-            return getattr(super().__getattr__(_INNER), name)
-
-    def __getitem__(self, key: Any) -> Any:
-        return self.module[key]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the module, with whole parameters."""
@@ -291,8 +283,7 @@ class FullyShardedDataParallel(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         """Give the names the place of the wrapped module, and cut whole tensors."""
-        for name in [n for n in state_dict if n.startswith(prefix) and not n.startswith(prefix + _INNER)]:
-            state_dict[f"{prefix}{_INNER}.{name[len(prefix) :]}"] = state_dict.pop(name)
+        self._name_as_inner(state_dict, prefix)
         parameters = dict(self.module.named_parameters())
         for name, parameter in parameters.items():
             key = f"{prefix}{_INNER}.{name}"

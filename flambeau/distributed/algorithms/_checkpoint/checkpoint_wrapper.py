@@ -8,6 +8,7 @@ from typing import Any
 
 from flambeau import nn
 from flambeau.autograd.graph import save_on_cpu
+from flambeau.distributed._wrapper import Wrapper
 from flambeau.utils.checkpoint import checkpoint
 
 __all__ = [
@@ -29,23 +30,14 @@ class CheckpointImpl(Enum):
     NO_REENTRANT = auto()
 
 
-class ActivationWrapper(nn.Module):
+class ActivationWrapper(Wrapper):
     """A wrapper whose module's parameters keep their names in state dicts and lists of parameters."""
+
+    inner_name = _INNER
 
     def __init__(self, mod: nn.Module) -> None:
         super().__init__()
         self._checkpoint_wrapped_module = mod
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            if name == _INNER:
-                raise
-            return getattr(super().__getattr__(_INNER), name)
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._checkpoint_wrapped_module[key]
 
     def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
         """Parameters under the names they have without the wrapper."""
@@ -61,8 +53,7 @@ class ActivationWrapper(nn.Module):
         )
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        for name in [n for n in state_dict if n.startswith(prefix) and not n.startswith(prefix + _INNER)]:
-            state_dict[f"{prefix}{_INNER}.{name[len(prefix) :]}"] = state_dict.pop(name)
+        self._name_as_inner(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
