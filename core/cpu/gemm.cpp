@@ -170,6 +170,25 @@ bool gemm_primitive(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, 
     return true;
 }
 
+// A product as the own kernels take it.
+template <class Block, class T>
+Block block_of(int64_t m, int64_t n, int64_t k, const Scalar& alpha, Matrix a, Matrix b, const Scalar& beta, void* c,
+               int64_t ldc) {
+    return {.m = m,
+            .n = n,
+            .k = k,
+            .alpha = alpha.to<float>(),
+            .beta = beta.to<float>(),
+            .a = static_cast<const T*>(a.data),
+            .a_row = a.row,
+            .a_col = a.col,
+            .b = static_cast<const T*>(b.data),
+            .b_row = b.row,
+            .b_col = b.col,
+            .c = static_cast<T*>(c),
+            .c_row = ldc};
+}
+
 // Large products, and those of long rows, go to oneDNN, which comes five to fifteen parts in a hundred closer to what
 // the machine can do.
 bool is_large(int64_t m, int64_t n, int64_t k) {
@@ -223,20 +242,8 @@ void pairs_divided(int64_t, const PairsBlock&, BatchStrides) {}
 bool gemm_bf16(int64_t batch, int64_t m, int64_t n, int64_t k, const Scalar& alpha, Matrix a, Matrix b,
                const Scalar& beta, void* c, int64_t ldc, const void* bias, BatchStrides step) {
     if (!dnn::has_bf16() || k == 0 || (bias && !(alpha.equals(1) && beta.is_zero()))) return false;
-    const PairsBlock pairs{m,
-                           n,
-                           k,
-                           alpha.to<float>(),
-                           beta.to<float>(),
-                           static_cast<const BF16*>(a.data),
-                           a.row,
-                           a.col,
-                           static_cast<const BF16*>(b.data),
-                           b.row,
-                           b.col,
-                           static_cast<BF16*>(c),
-                           ldc,
-                           static_cast<const BF16*>(bias)};
+    auto pairs = block_of<PairsBlock, BF16>(m, n, k, alpha, a, b, beta, c, ldc);
+    pairs.bias = static_cast<const BF16*>(bias);
     // oneDNN needs longer to begin, and reads B once where there are few rows.
     constexpr int64_t kFewest = 12, kMost = 160;
     if (has_pairs() && std::min(m, n) >= kFewest && std::max({m, n, k}) <= kMost &&
@@ -424,10 +431,11 @@ void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, M
     if (m == 0 || n == 0) return;
     if (n == 1) ldc = std::max<int64_t>(ldc, 1);
     if (bias) beta = 0;
-    if (type == DType::f32 && k > 0)
-        return gemm_f32({m, n, k, alpha.to<float>(), beta.to<float>(), static_cast<const float*>(a.data), a.row, a.col,
-                         static_cast<const float*>(b.data), b.row, b.col, static_cast<float*>(c), ldc, 1,
-                         static_cast<const float*>(bias)});
+    if (type == DType::f32 && k > 0) {
+        auto g = block_of<GemmBlock, float>(m, n, k, alpha, a, b, beta, c, ldc);
+        g.bias = static_cast<const float*>(bias);
+        return gemm_f32(g);
+    }
     if (type == DType::bf16 && gemm_bf16(1, m, n, k, alpha, a, b, beta, c, ldc, bias, {m * k, k * n, m * ldc})) return;
     if (bias) {
         start_rows(c, ldc, m, n, bias, itemsize(type));
@@ -493,20 +501,7 @@ void batched_gemm(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Sc
     if (type == DType::bf16 && gemm_bf16(batch, m, n, k, alpha, a, b, beta, c, ldc, nullptr, step)) return;
     const double flops = double(m) * double(n) * double(k);
     if (type == DType::f32 && k > 0 && batch >= num_threads() && flops < 4e6) {
-        GemmBlock g{m,
-                    n,
-                    k,
-                    alpha.to<float>(),
-                    beta.to<float>(),
-                    static_cast<const float*>(a.data),
-                    a.row,
-                    a.col,
-                    static_cast<const float*>(b.data),
-                    b.row,
-                    b.col,
-                    static_cast<float*>(c),
-                    ldc,
-                    1};
+        auto g = block_of<GemmBlock, float>(m, n, k, alpha, a, b, beta, c, ldc);
         GemmBatch all{batch, step.a, step.b, step.c};
         if (turn(g)) std::swap(all.a, all.b);
         return parallel_for(batch, std::max<int64_t>(1, int64_t(kGrain / std::max(1.0, flops))),

@@ -18,7 +18,7 @@ struct GemmBlock {
     const float* b;
     int64_t b_row, b_col;
     float* c;
-    int64_t c_row, c_col;
+    int64_t c_row, c_col = 1;
     const float* bias = nullptr;
     int64_t b_panel = 0;  // not 0: B was packed beforehand, and this lies between its panels
     // One more product of as many rows and columns may be added before anything is stored: its A with contiguous rows,

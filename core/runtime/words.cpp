@@ -3,7 +3,6 @@
 #include <numeric>
 
 namespace fb::runtime {
-void add_attention_words(Words& words);  // words_attention.cpp
 
 namespace {
 

@@ -32,6 +32,7 @@ using Words = std::unordered_map<std::string, Word>;
 void add_text_words(Words& words);       // words_text.cpp
 void add_container_words(Words& words);  // words_container.cpp
 void add_tensor_words(Words& words);     // words_tensor.cpp
+void add_attention_words(Words& words);  // words_attention.cpp
 
 // What a program raised.
 struct Raised : Error {
