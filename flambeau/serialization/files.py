@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 from collections.abc import Iterator
 from typing import IO, Any
@@ -44,12 +45,13 @@ def describe(start: bytes) -> str:
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[IO[bytes]]:
+def replacing(path: str | os.PathLike, sync: bool = True) -> Iterator[IO[bytes]]:
     """A new file that takes the place of `path` when the block ends well.
 
-    The content goes to a temporary file beside it, is forced to the disk and then renamed: whoever looks, and
-    whatever interrupts, finds the old content or the new one, never a part. Links are followed; what is no
-    regular file (a pipe, /dev/stdout) is written to directly.
+    The content goes to a temporary file beside it, is forced to the disk (unless `sync` is false) and then
+    renamed: whoever looks, and whatever interrupts, finds the old content or the new one, never a part. What
+    a killed process left beside the target goes with the next call. Links are followed; what is no regular file
+    (a pipe, /dev/stdout) is written to directly.
     """
     target = os.path.realpath(os.fspath(path))
     folder = os.path.dirname(target)
@@ -61,10 +63,8 @@ def replacing(path: str | os.PathLike) -> Iterator[IO[bytes]]:
         with open(target, "wb") as file:
             yield file
         return
-    temporary = f"{target}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
     try:
-        descriptor = os.open(temporary, flags, 0o666)
+        descriptor, temporary = _open_beside(target)
     except OSError as error:
         raise RuntimeError(
             f"open file failed with strerror: {error.strerror}\n"
@@ -72,22 +72,86 @@ def replacing(path: str | os.PathLike) -> Iterator[IO[bytes]]:
         ) from error
     try:
         with os.fdopen(descriptor, "w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if os.path.exists(target):
-            os.chmod(temporary, os.stat(target).st_mode & 0o7777)
-        os.replace(temporary, target)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        if isinstance(error, OSError) and error.errno in _FULL:
+            try:
+                yield file
+                file.flush()
+                if sync:
+                    os.fsync(file.fileno())
+                if os.path.exists(target):
+                    os.chmod(temporary, os.stat(target).st_mode & 0o7777)
+                os.replace(temporary, target)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)  # here, while the lock keeps the name ours
+                raise
+    except OSError as error:
+        if error.errno in _FULL:
             raise RuntimeError(
                 f"PytorchStreamWriter failed writing file {target}: file write failed\n"
                 f"{error.strerror}. What was there before is as it was."
             ) from error
         raise
-    _sync_folder(folder)
+    if sync:
+        _sync_folder(folder)
+
+
+def _open_beside(target: str) -> tuple[int, str]:
+    """A new file beside `target`, locked while it is open, and its name: the first no living writer has."""
+    names = (f"{target}.flambeau-{number}.tmp" for number in itertools.count())
+    for name in names:
+        while not os.path.lexists(name) or _remove_abandoned(name):
+            try:
+                descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            except FileExistsError:
+                continue
+            if _lock(descriptor) is not False and os.fstat(descriptor).st_nlink:
+                for following in names:  # several may have been killed at once
+                    if not os.path.lexists(following) or not _remove_abandoned(following):
+                        break
+                return descriptor, name
+            os.close(descriptor)  # between the two calls another writer took it for abandoned
+    raise AssertionError("unreachable")
+
+
+def _remove_abandoned(name: str) -> bool:
+    """Delete what a writer left that lives no longer; whether `name` is free now.
+
+    Who writes holds a lock, which ends with the process however it ends. Where the file system has no locks,
+    nobody knows, and the file stays.
+    """
+    try:
+        descriptor = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False  # somebody else's, or no file
+    try:
+        if not _lock(descriptor):
+            return False
+        # The lock is of the file that was opened; the name may be another one's by now.
+        if not os.path.samestat(os.fstat(descriptor), os.stat(name, follow_symlinks=False)):
+            return False
+        os.unlink(name)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Lock a file; False where another holds it, None where files cannot be locked."""
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def _sync_folder(folder: str) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from pathlib import Path
 from typing import Any
 
 import flambeau as fb
+from flambeau.serialization.files import replacing
 
 __all__ = ["FileSystemReader", "FileSystemWriter"]
 
@@ -60,16 +60,8 @@ class FileSystemWriter:
 
     def _put(self, name: str, write: Any) -> None:
         """Write a file beside its place and move it there."""
-        beside = self.path / f".{name}.{uuid.uuid4().hex}.tmp"
-        try:
-            with open(beside, "wb") as file:
-                write(file)
-                if self.sync_files:
-                    file.flush()
-                    os.fsync(file.fileno())
-            os.replace(beside, self.path / name)
-        finally:
-            beside.unlink(missing_ok=True)
+        with replacing(self.path / name, sync=self.sync_files) as file:
+            write(file)
 
 
 class FileSystemReader:
