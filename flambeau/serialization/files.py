@@ -49,9 +49,9 @@ def replacing(path: str | os.PathLike, sync: bool = True) -> Iterator[IO[bytes]]
     """A new file that takes the place of `path` when the block ends well.
 
     The content goes to a temporary file beside it, is forced to the disk (unless `sync` is false) and then
-    renamed: whoever looks, and whatever interrupts, finds the old content or the new one, never a part. What
-    a killed process left beside the target goes with the next call. Links are followed; what is no regular file
-    (a pipe, /dev/stdout) is written to directly.
+    renamed: whoever looks, and whatever interrupts, finds the old content or the new one, never a part.
+    What a killed process left beside the target goes with the next call. Links are followed; what is no
+    regular file (a pipe, /dev/stdout) is written to directly.
     """
     target = os.path.realpath(os.fspath(path))
     folder = os.path.dirname(target)
