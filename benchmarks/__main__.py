@@ -68,7 +68,7 @@ def main() -> int:
     print(f"ratio = {options.against}'s median / flambeau's median; larger is better\n\n{HEADER}")
     results: list[runner.Result] = []
     group = ""
-    seconds = 0.1 if options.quick else 0.4
+    seconds = 0.15 if options.quick else 0.8
     for chunk in runner.compare(chosen, options.against, python, rounds, seconds, options.quick):
         for result in chunk:
             if result.workload.group != group:

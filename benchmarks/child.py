@@ -1,4 +1,8 @@
-"""One process of a benchmark: imports one package, runs some workloads, prints a line of JSON for each."""
+"""One process of a benchmark: imports one package and times the workloads that its standard input names.
+
+Every line of the input is ``["name", seconds]``; a line of JSON answers it. The workload that was timed
+last stays prepared, so that two processes can take turns at it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.workload import TABLE, load
+from benchmarks.workload import TABLE, Workload, load
 
 
 def checksum(result: Any) -> list[float]:
@@ -55,28 +59,27 @@ def cost_of_a_call() -> float:
     return least
 
 
-def measure(work: Callable[[], Any], seconds: float) -> dict[str, Any]:
-    """Time of a call: median and least over batches, how much of the time this thread really ran, and how
-    many cores other processes had meanwhile. The cost of calling an empty function is taken off.
-    """
-    clock = time.perf_counter
-    idle = cost_of_a_call()
-    start = clock()
-    work()
-    once = clock() - start
-    batch = 1
-    while once * batch < 0.001:  # short calls are timed many at a time
-        batch *= 4
+def batch_of(work: Callable[[], Any]) -> int:
+    """How many calls are timed as one: those that take a millisecond together."""
+    clock, batch, once = time.perf_counter, 1, 0.0
+    while once < 0.001:
         start = clock()
         for _ in range(batch):
             work()
-        once = (clock() - start) / batch
+        once = clock() - start
+        batch *= 4
+    return max(1, batch // 4)
+
+
+def measure(work: Callable[[], Any], batch: int, seconds: float, idle: float) -> dict[str, Any]:
+    """Time of a call: median and least over batches, how much of the time this thread really ran, and how
+    many cores other processes had meanwhile. The cost of calling an empty function, `idle`, is taken off.
+    """
+    clock = time.perf_counter
     times = []
-    gc.collect()
-    gc.disable()
     thread, process, machine = time.thread_time(), time.process_time(), machine_busy()
     begin = clock()
-    while clock() - begin < seconds or len(times) < 3:
+    while clock() - begin < seconds or not times:
         start = clock()
         for _ in range(batch):
             work()
@@ -84,36 +87,44 @@ def measure(work: Callable[[], Any], seconds: float) -> dict[str, Any]:
     elapsed = clock() - begin
     busy = (time.thread_time() - thread) / elapsed
     others = max(0.0, machine_busy() - machine - (time.process_time() - process)) / elapsed
-    gc.enable()
     return {"median": statistics.median(times), "least": min(times), "busy": busy, "others": others}
 
 
+def answer(torch: Any, entry: Workload, kept: dict[str, Any], seconds: float, idle: float) -> dict[str, Any]:
+    """Prepare a workload, unless it is the one that is kept, and time it."""
+    if kept.get("name") != entry.name:
+        kept.clear()
+        torch.manual_seed(0)
+        work = entry.prepare(torch)
+        kept |= {"name": entry.name, "checksum": checksum(work()), "work": work}
+        gc.enable()
+        gc.collect()
+        gc.disable()
+        if entry.measure == "seconds":
+            kept["batch"] = batch_of(work)
+    line = {"checksum": kept["checksum"]}
+    if entry.measure == "bytes":
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return line | {"median": peak, "least": peak, "busy": 1.0, "others": 0.0}
+    return line | measure(kept["work"], kept["batch"], seconds, idle)
+
+
 def main() -> None:
-    """Run the workloads given on the command line."""
+    """Answer until the input ends."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.child")
     parser.add_argument("package")
-    parser.add_argument("seconds", type=float)
-    parser.add_argument("names", nargs="+")
-    options = parser.parse_args()
     load()
-    torch = importlib.import_module(options.package)
-    for name in options.names:
-        entry = TABLE[name]
-        torch.manual_seed(0)
-        line: dict[str, Any] = {"name": name}
+    torch = importlib.import_module(parser.parse_args().package)
+    idle = cost_of_a_call()
+    kept: dict[str, Any] = {}
+    for text in sys.stdin:
+        name, seconds = json.loads(text)
         try:
-            work = entry.prepare(torch)
-            line["checksum"] = checksum(work())
-            if entry.measure == "bytes":
-                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-                line |= {"median": peak, "least": peak, "busy": 1.0, "others": 0.0}
-            else:
-                line |= measure(work, options.seconds)
-            del work
+            line = answer(torch, TABLE[name], kept, seconds, idle)
         except Exception as error:  # reported in the table; the other workloads go on
-            line["error"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            kept.clear()
+            line = {"error": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
         print(json.dumps(line), flush=True)
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

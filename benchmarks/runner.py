@@ -1,4 +1,4 @@
-"""Runs workloads in fresh processes of two interpreters, in turn, and puts the results side by side."""
+"""Runs workloads in fresh processes of two interpreters, by turns, and puts the results side by side."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from benchmarks.workload import Workload
 
 ROOT = Path(__file__).resolve().parent.parent
 LEAST_BUSY = 0.9  # a main thread that ran for less than this part of the time waited for a core
+TURNS = 3  # of each process at a workload
 MOST_OTHERS = 0.25  # cores that other processes may have without a round counting as disturbed
 
 
@@ -92,30 +93,49 @@ def find_python(package: str, given: str | None) -> str:
     raise SystemExit(f"no Python with {package}: name one by --python or FLAMBEAU_BENCH_{package.upper()}")
 
 
-def run_child(python: str, package: str, seconds: float, names: list[str]) -> Iterator[dict[str, Any]]:
-    """The lines one fresh process prints; a crash is reported for the workloads it took along."""
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    env = dict(os.environ, PYTHONPATH=os.pathsep.join(paths))
-    command = [python, "-m", "benchmarks.child", package, str(seconds), *names]
-    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=ROOT, check=False)
-    seen = set()
-    for text in done.stdout.splitlines():
-        if text.startswith('{"name"'):
-            line = json.loads(text)
-            seen.add(line["name"])
-            yield line
-    last = (done.stderr.strip().splitlines() or [""])[-1]
-    for name in names:
-        if name not in seen:
-            yield {"name": name, "error": f"process ended with {done.returncode}: {last}"}
+class Child:
+    """A fresh process that times workloads with one package."""
+
+    def __init__(self, python: str, package: str) -> None:
+        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self.command = [python, "-m", "benchmarks.child", package]
+        self.env = dict(os.environ, PYTHONPATH=os.pathsep.join(paths))
+        self.process = self.started()
+
+    def started(self) -> subprocess.Popen[str]:
+        """The process, newly begun."""
+        pipe = subprocess.PIPE
+        return subprocess.Popen(self.command, stdin=pipe, stdout=pipe, text=True, env=self.env, cwd=ROOT)
+
+    def time(self, name: str, seconds: float) -> dict[str, Any]:
+        """What it says of a workload; a crash is its error, and the next workload has a new process."""
+        stdin, stdout = self.process.stdin, self.process.stdout
+        assert stdin and stdout
+        try:
+            stdin.write(json.dumps([name, seconds]) + "\n")
+            stdin.flush()
+            for text in stdout:
+                if text.startswith("{"):
+                    return json.loads(text)
+        except BrokenPipeError:
+            pass  # it has ended: said below
+        self.end()
+        code = self.process.returncode
+        self.process = self.started()
+        return {"error": f"process ended with {code}"}
+
+    def end(self) -> None:
+        """Close its input and wait for it."""
+        self.process.communicate()
 
 
 def compare(
     workloads: list[Workload], package: str, python: str, rounds: int, seconds: float, together: bool
 ) -> Iterator[list[Result]]:
-    """Results, chunk by chunk: every chunk of workloads runs in fresh processes A, B, A, B, …
+    """Results, chunk by chunk: every chunk of workloads runs in two fresh processes, which take turns
+    (A, B, A, B, …) at every workload, so that a machine that slows down for a while slows both.
 
-    With `together` the workloads of a group share a process (except for those of memory and start).
+    With `together` the workloads of a group share their two processes (except for those of memory and start).
     """
     chunks: list[list[Workload]] = []
     for w in workloads:
@@ -125,16 +145,19 @@ def compare(
         else:
             chunks.append([w])
     for chunk in chunks:
-        results = {w.name: Result(w) for w in chunk}
+        results = [Result(w) for w in chunk]
         for attempt in range(rounds + 1):
-            disturbed = [
-                n for n, r in results.items() if r.complete and (r.ours.disturbed or r.theirs.disturbed)
-            ]
-            names = list(results) if attempt < rounds else disturbed  # one more for what always was disturbed
-            if not names:
+            wanted = results
+            if attempt == rounds:  # one more for what always was disturbed
+                wanted = [r for r in results if r.complete and (r.ours.disturbed or r.theirs.disturbed)]
+            if not wanted:
                 break
-            for line in run_child(python, package, seconds, names):
-                results[line["name"]].theirs.add(line)
-            for line in run_child(sys.executable, "flambeau", seconds, names):
-                results[line["name"]].ours.add(line)
-        yield list(results.values())
+            theirs, ours = Child(python, package), Child(sys.executable, "flambeau")
+            for result in wanted:
+                turns = TURNS if result.workload.measure == "seconds" else 1
+                for _ in range(turns):
+                    result.theirs.add(theirs.time(result.workload.name, seconds / turns))
+                    result.ours.add(ours.time(result.workload.name, seconds / turns))
+            theirs.end()
+            ours.end()
+        yield results
