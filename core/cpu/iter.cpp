@@ -131,7 +131,7 @@ using Few = Small<int64_t, 6>;
 // written down for every element. False where none of these fits.
 static bool run_repeated(Loop loop, const Few& size, const Few* stride, std::span<const Strided> ops, char* const* base,
                          const void* params, int64_t grain) {
-    constexpr int64_t kBytes = 8192, kTile = 512, kLine = 64;
+    constexpr int64_t kBytes = 8192, kTile = 1024, kLine = 64;
     const int n_ops = int(ops.size());
     constexpr int64_t kLongestSpread = 64;
     bool again[kMaxOperands] = {}, spread[kMaxOperands] = {}, any = false;

@@ -65,6 +65,12 @@ void copy_planes(const Tensor& x, const Tensor& r, const Planes& planes, const v
         if (value) std::memcpy(&constant, value, sizeof(T));
         const T* in = reinterpret_cast<const T*>(bytes(x));
         T* out = reinterpret_cast<T*>(bytes(r));
+        // Few constants beside a run are stored as 16 bytes, which what comes next in the result overwrites.
+        constexpr int64_t kFew = std::max<int64_t>(1, 16 / sizeof(T));
+        const int64_t behind = int64_t(within.behind.size());
+        const bool few = value && lead <= kFew && behind <= kFew;
+        T several[kFew];
+        std::fill_n(several, kFew, constant);
         parallel_for(planes.count * rows, std::max<int64_t>(1, 16384 / width), [&](int64_t begin, int64_t end) {
             T* to = out + begin * width;
             const T* plane = in + begin / rows * planes.size_in;
@@ -78,11 +84,19 @@ void copy_planes(const Tensor& x, const Tensor& r, const Planes& planes, const v
                     continue;
                 }
                 const T* from = plane + planes.rows[size_t(row)];
+                if (few && begin + 1 < end) {
+                    std::memcpy(to, several, sizeof several);
+                    copy_bytes(to + lead, from + within.first, run * int64_t(sizeof(T)));
+                    std::memcpy(to + lead + run, several, sizeof several);
+                    continue;
+                }
                 T* q = to;
                 for (const int64_t i : within.before) *q++ = i < 0 ? constant : from[i];
-                parallel_for(run, 1 << 16, [&](int64_t b, int64_t e) {  // one row alone may be long
+                const auto copy = [&](int64_t b, int64_t e) {
                     copy_bytes(q + b, from + within.first + b, (e - b) * int64_t(sizeof(T)));
-                });
+                };
+                if (run < (1 << 17)) copy(0, run);
+                else parallel_for(run, 1 << 16, copy);  // one row alone may be long
                 q = to + lead + run;
                 for (const int64_t i : within.behind) *q++ = i < 0 ? constant : from[i];
             }

@@ -270,51 +270,56 @@ bool count_unique(const T* p, int64_t n, DType type, Tensor& values, const Tenso
 
 // Values that differ from the one before: counted in parts, then written, a part on each thread.
 template <class T>
-void unique_neighbours(const Tensor& x, const T* p, Tensor& values, const Tensor& inverse, std::vector<int64_t>& count,
+void unique_neighbours(const Tensor& x, const T* p, Tensor& values, const Tensor& inverse, Tensor& counts,
                        bool want_inverse, bool want_counts) {
     const int64_t n = x.numel(), parts = n < 32768 ? 1 : num_threads(), each = (n + parts - 1) / parts;
+    const Room<T> kept(n + 1);  // every part's begin where the part does
+    const Room<int64_t> start(want_counts ? n + 1 : 0);
     std::vector<int64_t> first(size_t(parts) + 1, 0);  // found before each part
+    int64_t* const where = want_inverse ? inverse.data<int64_t>() : nullptr;
     parallel_for(parts, 1, [&](int64_t b, int64_t e) {
         for (; b < e; ++b) {
-            int64_t found = b == 0 && n;
-            for (int64_t i = std::max<int64_t>(1, b * each), end = std::min(n, (b + 1) * each); i < end; ++i)
-                found += !(p[i] == p[i - 1]);
-            first[size_t(b) + 1] = found;
+            const int64_t begin = std::min(n, b * each), end = std::min(n, begin + each);
+            T* const to = kept.get() + begin;
+            int64_t k = 0, i = begin;
+            // Written before it is known to stay: no branch to guess.
+            const auto walk = [&](auto&& note) {
+                if (i == 0 && n) to[0] = p[0], note(0, 0), ++k, ++i;
+                for (; i < end; ++i) {
+                    to[k] = p[i];
+                    note(i, k);
+                    k += !(p[i] == p[i - 1]);
+                }
+            };
+            if (want_counts) walk([from = start.get() + begin](int64_t i, int64_t k) { from[k] = i; });
+            else walk([](int64_t, int64_t) {});
+            first[size_t(b) + 1] = k;
         }
     });
     for (size_t k = 1; k < first.size(); ++k) first[k] += first[k - 1];
     values = empty(Dims{first.back()}, x.dtype());
-    std::vector<int64_t> start(want_counts ? size_t(first.back()) : 0);
+    counts = empty(Dims{want_counts ? first.back() : 0}, DType::i64);
     parallel_for(parts, 1, [&](int64_t b, int64_t e) {
         for (; b < e; ++b) {
-            const int64_t end = std::min(n, (b + 1) * each), last = first[size_t(b) + 1];
-            T* const to = values.data<T>();
-            int64_t k = first[size_t(b)], i = b * each;
-            if (i == 0 && n) {
-                to[k] = p[0];
-                if (want_counts) start[0] = 0;
-                ++k, ++i;
-            }
-            if (want_counts) {
-                for (; i < end && k < last; ++i) {  // written before it is known to stay: no branch to guess
-                    to[k] = p[i];
-                    start[size_t(k)] = i;
-                    k += !(p[i] == p[i - 1]);
-                }
-            } else {
-                for (; i < end && k < last; ++i) {
-                    to[k] = p[i];
-                    k += !(p[i] == p[i - 1]);
-                }
-            }
-            if (!want_inverse) continue;
-            int64_t* const where = inverse.data<int64_t>();
-            k = first[size_t(b)] - 1, i = b * each;
-            if (i == 0 && n) where[i++] = ++k;
-            for (; i < end; ++i) where[i] = k += !(p[i] == p[i - 1]);
+            const int64_t begin = std::min(n, b * each), end = std::min(n, begin + each);
+            int64_t k = first[size_t(b)], i = begin;
+            std::copy_n(kept.get() + begin, first[size_t(b) + 1] - k, values.data<T>() + k);
+            if (!where) continue;
+            if (i == 0 && n) where[i++] = k++;
+            for (--k; i < end; ++i) where[i] = k += !(p[i] == p[i - 1]);
         }
     });
-    for (size_t k = 0; k < start.size(); ++k) count.push_back((k + 1 < start.size() ? start[k + 1] : n) - start[k]);
+    parallel_for(parts, 1, [&](int64_t b, int64_t e) {  // the distance to where the next one starts
+        for (; want_counts && b < e; ++b) {
+            const int64_t from = first[size_t(b)], found = first[size_t(b) + 1] - from;
+            const int64_t* const at = start.get() + std::min(n, b * each);
+            int64_t* const to = counts.data<int64_t>() + from;
+            for (int64_t k = 0; k + 1 < found; ++k) to[k] = at[k + 1] - at[k];
+            int64_t next = b + 1;
+            while (next < parts && first[size_t(next) + 1] == first[size_t(next)]) ++next;
+            if (found) to[found - 1] = (next < parts ? start[std::min(n, next * each)] : n) - at[found - 1];
+        }
+    });
 }
 std::tuple<Tensor, Tensor, Tensor> unique_flat(const Tensor& x0, bool, bool want_inverse, bool want_counts,
                                                bool consecutive) {
@@ -329,7 +334,7 @@ std::tuple<Tensor, Tensor, Tensor> unique_flat(const Tensor& x0, bool, bool want
         if constexpr (std::is_integral_v<T>) {
             if (!consecutive && n && count_unique(p, n, x.dtype(), values, inverse, count)) return;
         }
-        if (consecutive) return unique_neighbours(x, p, values, inverse, count, want_inverse, want_counts);
+        if (consecutive) return unique_neighbours(x, p, values, inverse, counts, want_inverse, want_counts);
         std::vector<int64_t> order(static_cast<size_t>(n));
         std::iota(order.begin(), order.end(), 0);
         if constexpr (ordered<T>) {
@@ -356,6 +361,7 @@ std::tuple<Tensor, Tensor, Tensor> unique_flat(const Tensor& x0, bool, bool want
         values = empty(Dims{int64_t(found.size())}, x.dtype());
         std::copy(found.begin(), found.end(), values.data<T>());
     });
+    if (consecutive) return {values, inverse, counts};
     counts = empty(Dims{want_counts ? int64_t(count.size()) : 0}, DType::i64);
     if (want_counts) std::copy(count.begin(), count.end(), counts.data<int64_t>());
     return {values, inverse, counts};

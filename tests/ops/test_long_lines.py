@@ -117,6 +117,8 @@ def test_unique_neighbours():
     same(values, numbers[starts])
     same(counts, np.diff(np.r_[starts, numbers.size]))
     same(values[inverse], numbers)
+    ones = torch.unique_consecutive(torch.ones(LONG * 2), return_inverse=True, return_counts=True)
+    assert ones[0].tolist() == [1.0] and ones[1].sum() == 0 and ones[2].tolist() == [LONG * 2]
     assert [
         t.tolist() for t in torch.unique_consecutive(torch.tensor([], dtype=torch.int64), True, True)
     ] == [[]] * 3

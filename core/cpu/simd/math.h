@@ -337,28 +337,30 @@ inline D asin_poly(D x, D z) {  // asin(x), z = x^2 <= 1/4
         0.021517615556443312, -0.020746285005136405, 0.032479154413273308};
     return fma(D(x * z), poly_split(z, c), x);
 }
-inline D asin(D x) {
-    const D y = abs(x);
-    const auto small = y <= splat<D>(0.5);
-    const D z = small ? x * x : (1.0 - y) * 0.5;
-    const D r = asin_poly(small ? y : sqrt(z), z);
-    const D v = small ? r : 1.5707963267948966 - (2.0 * r - 6.123233995736766e-17);
-    return with_sign(v, x);
+inline F asin_poly(F x, F z) {
+    return fma(F(x * z),
+               poly(z, 0.166666597f, 0.0750052854f, 0.044511281f, 0.0318614393f, 0.0142159322f, 0.0378523767f), x);
 }
-inline F asin(F x) {
-    return via_double([](D d) { return asin(d); }, x);
+template <class V>
+inline constexpr double kHalfPiRest = is_float_vec<V> ? -4.371139000186241e-8 : 6.123233995736766e-17;
+template <class V>
+inline V asin(V x) {
+    const V y = abs(x), two = splat<V>(2);
+    const auto small = y <= splat<V>(0.5);
+    const V z = small ? x * x : (splat<V>(1) - y) * splat<V>(0.5);
+    const V r = asin_poly(V(small ? y : sqrt(z)), z);
+    const V edge = splat<V>(1.5707963267948966) - (two * r - splat<V>(Scalar<V>(kHalfPiRest<V>)));
+    return with_sign(V(small ? r : edge), x);
 }
-inline D acos(D x) {
-    const D y = abs(x);
-    const auto small = y <= splat<D>(0.5);
-    const D z = small ? x * x : (1.0 - y) * 0.5;
-    const D r = asin_poly(small ? x : sqrt(z), z);
-    const D half = 1.5707963267948966 - (r - 6.123233995736766e-17);
-    const D edge = x < D{} ? 3.141592653589793 - (2.0 * r - 1.2246467991473532e-16) : 2.0 * r;
+template <class V>
+inline V acos(V x) {
+    const V y = abs(x), two = splat<V>(2);
+    const auto small = y <= splat<V>(0.5);
+    const V z = small ? x * x : (splat<V>(1) - y) * splat<V>(0.5);
+    const V r = asin_poly(V(small ? x : sqrt(z)), z), rest = splat<V>(Scalar<V>(kHalfPiRest<V>));
+    const V half = splat<V>(1.5707963267948966) - (r - rest);
+    const V edge = x < V{} ? splat<V>(3.141592653589793) - two * (r - rest) : two * r;
     return small ? half : edge;
-}
-inline F acos(F x) {
-    return via_double([](D d) { return acos(d); }, x);
 }
 
 // ---- hyperbolic ----
@@ -408,7 +410,10 @@ inline F acosh(F x) {
     return via_double([](D d) { return acosh(d); }, x);
 }
 inline F atanh(F x) {
-    return via_double([](D d) { return atanh(d); }, x);
+    const F y = abs(x), z = y * y;
+    const F small = fma(F(y * z), poly(z, 0.333333373f, 0.199994758f, 0.143075496f, 0.107226238f, 0.121199742f), y);
+    const F v = y < splat<F>(0.33333333f) ? small : log1p(F(2.0f * y / (1.0f - y))) * 0.5f;
+    return v != v ? v : with_sign(v, x);
 }
 
 // ---- error function ----
