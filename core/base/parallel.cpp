@@ -3,6 +3,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#ifdef __SANITIZE_THREAD__
+#include <thread>
+#include <vector>
+#endif
 
 namespace fb {
 
@@ -44,18 +48,28 @@ void run_parallel(int64_t n, int64_t grain, LoopBody call, const void* body) {
     const int threads = int(std::min<int64_t>(most, omp_in_parallel() ? 1 : num_threads()));
     if (threads <= 1) return call(body, 0, n);
     std::exception_ptr error;
-#pragma omp parallel num_threads(threads)
-    {
-        const int64_t chunk = (n + threads - 1) / threads, b = omp_get_thread_num() * chunk;
-        if (b < n) {
-            try {
-                call(body, b, std::min(n, b + chunk));
-            } catch (...) {
+    const int64_t chunk = (n + threads - 1) / threads;
+    const auto run = [&](int thread) {
+        const int64_t b = thread * chunk;
+        if (b >= n) return;
+        try {
+            call(body, b, std::min(n, b + chunk));
+        } catch (...) {
 #pragma omp critical(fb_parallel_error)
-                if (!error) error = std::current_exception();
-            }
+            if (!error) error = std::current_exception();
         }
+    };
+#ifdef __SANITIZE_THREAD__  // it does not see how OpenMP's threads wait for each other
+    {
+        std::vector<std::jthread> others;
+        for (int thread = 1; thread < threads; thread++) others.emplace_back(run, thread);
+        run(0);
     }
+#else
+#pragma omp parallel num_threads(threads)
+    for (int thread = omp_get_thread_num(); thread < threads; thread += omp_get_num_threads())
+        run(thread);  // there may be fewer than asked for
+#endif
     if (error) std::rethrow_exception(error);
 }
 

@@ -188,3 +188,24 @@ def test_a_process_ends_while_daemons_compute():
     for _ in range(3):
         ran = subprocess.run([sys.executable, "-c", EXIT], capture_output=True, text=True, timeout=120)
         assert (ran.returncode, ran.stdout.strip()) == (0, "bye"), (ran.returncode, ran.stderr)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"OMP_THREAD_LIMIT": limit} for limit in "12"] + [{"OMP_DYNAMIC": "true"}]
+)
+def test_fewer_threads_than_asked_for(setting):
+    """Where OpenMP gives fewer, those that are there do the work of all."""
+    program = """if True:
+        import flambeau as fb
+        fb.set_num_threads(4)
+        x = fb.ones(3_000_000)
+        assert (x + x).sum().item() == 6e6
+        assert (x.cumsum(0) == fb.arange(1.0, 3_000_001)).all()
+        y = fb.rand(300, 3000)
+        assert (y.sort()[0].diff() >= 0).all()
+        with fb.no_grad():
+            net = fb.nn.LSTM(64, 64)
+            long = net(fb.ones(50, 64, 64))[0]
+            assert fb.allclose(long, net(fb.ones(50, 1, 64))[0].expand(50, 64, 64), atol=1e-5)
+    """
+    subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, **setting})
