@@ -11,6 +11,8 @@ __all__ = ["of_operator", "split_arguments"]
 
 _ARGUMENT = re.compile(r"(?P<type>.+?) (?P<name>\w+)(=(?P<default>.*))?$")
 _CONSTANTS = {"None": None, "True": True, "False": False, "inf": float("inf"), "-inf": float("-inf")}
+# PyTorch's `split` is a function in Python with names of its own
+_SPLIT = {"self": "tensor", "split_size": "split_size_or_sections"}
 # shown as what they are everywhere
 _KEYWORDS = {"generator", "layout", "device", "pin_memory", "memory_format"}
 _FACTORY = {"dtype": None, "layout": None, "device": None, "pin_memory": False, "requires_grad": False}
@@ -53,6 +55,8 @@ def _overload(schema: str, method: bool) -> dict[str, Parameter]:
             continue
         part = _ARGUMENT.match(text)
         name = part["name"]
+        if schema.startswith("split.") and not method:
+            name = _SPLIT.get(name, name)
         if name == "self" and not method:
             name = "input"
         if keyword.iskeyword(name):

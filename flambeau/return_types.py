@@ -39,8 +39,8 @@ class _Named(tuple):
     n_unnamed_fields = 0
     __match_args__: tuple[str, ...] = ()
 
-    def __new__(cls, values: Iterable) -> Any:
-        made = tuple.__new__(cls, values)
+    def __new__(cls, iterable: Iterable = (), /) -> Any:
+        made = tuple.__new__(cls, iterable)
         if len(made) != cls.n_fields:
             raise TypeError(
                 f"torch.return_types.{cls.__name__}() takes a {cls.n_fields}-sequence "

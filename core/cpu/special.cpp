@@ -338,9 +338,10 @@ R recur(int64_t n, R p1, Next next) {
     }
     return now;
 }
-// The four Chebyshev families share the recurrence; inside (-1, 1) their trigonometric forms are faster for high
-// degrees.
-template <int family, class R>
+// The four Chebyshev families share the recurrence; inside (-1, 1) their trigonometric forms are faster for degrees
+// above `plain`. NaN of x stays NaN: PyTorch returns an uninitialised variable for it in most of the polynomials, which
+// is as a rule the result of the element before and otherwise differs from run to run.
+template <int family, int plain, class R>
 R chebyshev(R x, R degrees) {
     const int64_t n = degree(degrees);
     if (n < 0) return 0;
@@ -351,7 +352,7 @@ R chebyshev(R x, R degrees) {
         if (family == 2) return x > 0 ? 1 : sign * R(2 * n + 1);
         return x > 0 ? R(2 * n + 1) : sign;
     }
-    if (n > (family < 2 ? 8 - 2 * (family == 0) : 8) && std::abs(x) < 1) {
+    if (n > plain && std::abs(x) < 1) {
         const R t = std::acos(x), m = R(n), whole = std::sin(t), half = family == 2 ? std::cos(t / 2) : std::sin(t / 2);
         if (family == 0) return std::cos(m * t);
         if (family == 1 && whole != 0) return std::sin((m + 1) * t) / whole;
@@ -363,7 +364,7 @@ R chebyshev(R x, R degrees) {
 }
 template <int family, class R>
 R shifted_chebyshev(R x, R n) {
-    return chebyshev<family>(R(x + x - 1), n);
+    return chebyshev<family, 6>(R(x + x - 1), n);
 }
 template <class R>
 R hermite_h(R x, R n) {
@@ -489,10 +490,10 @@ constexpr void fill(Tab& t) {
     auto own = [&]<R (*f)(R, R)>(Binary op) {
         t.put(op, type, strided<[](T x, T n) { return T(f(R(x), R(n))); }, T, T, T>);
     };
-    own.template operator()<chebyshev<0, R>>(Binary::chebyshev_t);
-    own.template operator()<chebyshev<1, R>>(Binary::chebyshev_u);
-    own.template operator()<chebyshev<2, R>>(Binary::chebyshev_v);
-    own.template operator()<chebyshev<3, R>>(Binary::chebyshev_w);
+    own.template operator()<chebyshev<0, 6, R>>(Binary::chebyshev_t);
+    own.template operator()<chebyshev<1, 8, R>>(Binary::chebyshev_u);
+    own.template operator()<chebyshev<2, 8, R>>(Binary::chebyshev_v);
+    own.template operator()<chebyshev<3, 8, R>>(Binary::chebyshev_w);
     own.template operator()<shifted_chebyshev<0, R>>(Binary::shifted_chebyshev_t);
     own.template operator()<shifted_chebyshev<1, R>>(Binary::shifted_chebyshev_u);
     own.template operator()<shifted_chebyshev<2, R>>(Binary::shifted_chebyshev_v);

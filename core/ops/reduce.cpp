@@ -548,11 +548,12 @@ const Family reductions([](Registry& r) {
         .grad("self", "self, result0",
               [](Back& b) { return moments_grad(b, [&] { return std_grad(b, b.grad(0), b.result(0)); }); });
     r.add(
-         "linalg::vector_norm(Tensor x, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) "
+         "linalg::vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? "
+         "dtype=None) "
          "-> Tensor",
          "fo")
         .kernel<vector_norm>()
-        .grad("x", "x, result", vector_norm_backward);
+        .grad("self", "self, result", vector_norm_backward);
     r.add("logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor", "fmo")
         .kernel<logsumexp>()
         .grad("self", "self, result", logsumexp_backward);

@@ -317,6 +317,9 @@ PyObject* call_signatures(const std::vector<Signature>& all, const Arguments& in
     Call call;
     for (const Signature& s : all)
         if (parse(s, in, call)) return run(s, call, in);
+    PyObject* made = nullptr;
+    for (const Signature& s : all)
+        if (old_order(s, in, [&](const Arguments& now) { made = call_signatures(all, now); })) return made;
     raise_no_match(all, in);
 }
 

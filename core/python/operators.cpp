@@ -203,7 +203,7 @@ PyObject* overload_new(PyTypeObject* type, PyObject* args, PyObject*) {
         v->signatures = new std::vector<Signature>;
         Signature s(op, inplace ? Form::Inplace : Form::Function);
         for (size_t i = 0; i < op.schema.args.size(); ++i) {  // schemas' own names: `self`
-            if (!s.aliases[i]) s.aliases[i] = s.names[i];
+            s.aliases[i][0] = s.names[i];
             s.names[i] = checked(PyUnicode_InternFromString(op.schema.args[i].name.c_str())).detach();
         }
         s.varargs = -1;

@@ -1,4 +1,5 @@
 #include "python/parse.h"
+#include <algorithm>
 #include <cstring>
 #include <unordered_map>
 #include "python/tensor_object.h"
@@ -20,13 +21,16 @@ void init_keywords() {
     kw_out = intern("out");
 }
 
-// NumPy's names for the same arguments.
-const char* alias_of(const std::string& name, bool first) {
-    if (first) return "x1";
-    if (name == "dim") return "axis";
-    if (name == "keepdim") return "keepdims";
-    if (name == "other") return "x2";
-    return nullptr;
+// Other keywords for an argument: NumPy's names; those of PyTorch's `split`, which is a function in Python.
+Aliases aliases_of(const std::string& function, const std::string& name) {
+    const auto all = [](auto... names) { return Aliases{intern(names)...}; };
+    if (function == "split" && name == "self") return all("tensor");
+    if (function == "split" && name == "split_size") return all("split_size_or_sections");
+    if (name == "self") return all("x1", "x", "a");
+    if (name == "dim") return all("axis");
+    if (name == "keepdim") return all("keepdims");
+    if (name == "other") return all("x2");
+    return {};
 }
 
 // A number as the value of an argument that takes Python numbers; 0-d tensors without history are numbers too.
@@ -110,14 +114,18 @@ bool is_keyword(PyObject* name, PyObject* interned) {
     return name == interned || (interned && PyUnicode_Compare(name, interned) == 0);
 }
 
+bool is_keyword(PyObject* name, PyObject* interned, const Aliases& aliases) {
+    return is_keyword(name, interned) ||
+           std::ranges::any_of(aliases, [&](PyObject* alias) { return is_keyword(name, alias); });
+}
+
 // The value of a keyword argument or null; `used` counts what was found.
-PyObject* keyword(const Arguments& in, PyObject* name, PyObject* alias, Py_ssize_t& used) {
+PyObject* keyword(const Arguments& in, PyObject* name, const Aliases& aliases, Py_ssize_t& used) {
     const Py_ssize_t k = in.keywords();
     for (int pass = 0; pass < 2; ++pass) {  // keyword names are nearly always interned: pointers first
         for (Py_ssize_t i = 0; i < k; ++i) {
             PyObject* given = PyTuple_GET_ITEM(in.names, i);
-            if (pass ? is_keyword(given, name) || is_keyword(given, alias)
-                     : given == name || (alias && given == alias)) {
+            if (pass ? is_keyword(given, name, aliases) : given == name) {
                 ++used;
                 return in.args[in.n + i];
             }
@@ -128,7 +136,7 @@ PyObject* keyword(const Arguments& in, PyObject* name, PyObject* alias, Py_ssize
 
 bool given_by_keyword(const Arguments& in, PyObject* name) {
     Py_ssize_t unused = 0;
-    return in.keywords() && keyword(in, name, nullptr, unused);
+    return in.keywords() && keyword(in, name, {}, unused);
 }
 
 const char* kind_name(const Arg& a) {
@@ -155,10 +163,8 @@ const char* kind_name(const Arg& a) {
 }
 
 // The name an argument has in messages and as a keyword: `self` is `input` for functions.
-const char* shown_name(const Signature& s, size_t i) {
-    const std::string& n = s.op->schema.args[i].name;
-    return i == 0 && n == "self" ? "input" : n.c_str();
-}
+const char* shown_name(const std::string& name) { return name == "self" ? "input" : name.c_str(); }
+const char* shown_name(const Signature& s, size_t i) { return shown_name(s.op->schema.args[i].name); }
 
 std::string wrong_type(const Signature& s, size_t i, Py_ssize_t position, PyObject* o) {
     const Arg& a = s.op->schema.args[i];
@@ -201,10 +207,10 @@ bool take_out(const Signature& s, PyObject* out, Call& call, std::string* why) {
 // Keywords that belong to no schema argument.
 bool take_extras(const Signature& s, const Arguments& in, Py_ssize_t& used, Call& call, std::string* why) {
     if (s.has_out)
-        if (PyObject* out = keyword(in, kw_out, nullptr, used); out && !take_out(s, out, call, why)) return false;
+        if (PyObject* out = keyword(in, kw_out, {}, used); out && !take_out(s, out, call, why)) return false;
     if (!s.factory) return true;
     auto flag = [&](PyObject* name, bool& to) {
-        PyObject* o = keyword(in, name, nullptr, used);
+        PyObject* o = keyword(in, name, {}, used);
         if (!o || o == Py_None || to_bool(o, to)) return true;
         if (why) *why = str("argument '", PyUnicode_AsUTF8(name), "' must be bool, not ", type_name(o));
         return false;
@@ -213,7 +219,7 @@ bool take_extras(const Signature& s, const Arguments& in, Py_ssize_t& used, Call
     if (!flag(kw_requires_grad, call.requires_grad) || !flag(kw_pin_memory, pin)) return false;
     if (s.op->schema.index_of("layout") < 0) {
         Layout l = Layout::Strided;
-        PyObject* o = keyword(in, kw_layout, nullptr, used);
+        PyObject* o = keyword(in, kw_layout, {}, used);
         if (o && o != Py_None && !to_layout(o, l)) {
             if (why) *why = "argument 'layout' must be torch.layout, not " + type_name(o);
             return false;
@@ -222,7 +228,7 @@ bool take_extras(const Signature& s, const Arguments& in, Py_ssize_t& used, Call
             fail(ErrorKind::NotImplemented, "flambeau's ", s.op->schema.name, "() makes strided tensors only");
     }
     if (s.dtype_arg < 0 && s.op->schema.index_of("dtype") < 0) {
-        if (PyObject* o = keyword(in, kw_dtype, nullptr, used); o && o != Py_None) {
+        if (PyObject* o = keyword(in, kw_dtype, {}, used); o && o != Py_None) {
             if (why) *why = "got an unexpected keyword argument 'dtype'";
             return false;
         }
@@ -237,7 +243,7 @@ std::string unknown_keyword(const Signature& s, const Arguments& in) {
                      (s.factory && (is_keyword(given, kw_requires_grad) || is_keyword(given, kw_pin_memory) ||
                                     is_keyword(given, kw_layout)));
         for (size_t a = size_t(s.first_shown); a < s.names.size(); ++a) {
-            if (!is_keyword(given, s.names[a]) && !is_keyword(given, s.aliases[a])) continue;
+            if (!is_keyword(given, s.names[a], s.aliases[a])) continue;
             if (Py_ssize_t(a) < in.n && !s.op->schema.args[a].keyword_only)
                 return str(" got multiple values for argument '", PyUnicode_AsUTF8(given), "'");
             known = true;
@@ -483,10 +489,8 @@ Signature::Signature(const Op& o, Form form) : op(&o), form(form) {
     first_shown = is_method(form) ? 1 : 0;
     for (size_t i = 0; i < s.args.size(); ++i) {
         const Arg& a = s.args[i];
-        const bool self = i == 0 && a.name == "self";
-        names.push_back(intern(self ? "input" : a.name.c_str()));
-        const char* alias = alias_of(a.name, self);
-        aliases.push_back(alias ? intern(alias) : nullptr);
+        names.push_back(intern(shown_name(a.name)));
+        aliases.push_back(aliases_of(is_method(form) ? "" : s.name, a.name));
         if (a.keyword_only && a.kind == Kind::DType) dtype_arg = int(i);
         if (a.keyword_only && a.kind == Kind::Device) device_arg = int(i);
     }

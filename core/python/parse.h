@@ -1,5 +1,7 @@
 // From Python arguments to operator values.
 #pragma once
+#include <array>
+#include <functional>
 #include <memory>
 #include <vector>
 #include "python/override.h"
@@ -11,15 +13,17 @@ enum class Form : uint8_t { Function, Method, Inplace, InplaceFunction };  // th
 constexpr bool is_method(Form f) { return f == Form::Method || f == Form::Inplace; }
 constexpr bool is_inplace(Form f) { return f == Form::Inplace || f == Form::InplaceFunction; }
 
+using Aliases = std::array<PyObject*, 3>;
+
 // One overload as one form accepts it.
 struct Signature {
     const Op* op;
     Form form;
-    std::string shown;               // the function's name in messages: add_, linalg_det
-    std::vector<PyObject*> names;    // interned, by argument
-    std::vector<PyObject*> aliases;  // a second keyword for the argument (axis, keepdims, x2, …) or null
-    int first_shown = 0;             // 1 for methods: `self` does not count in messages
-    int varargs = -1;                // the argument that takes all remaining integers: x.view(2, 3)
+    std::string shown;             // the function's name in messages: add_, linalg_det
+    std::vector<PyObject*> names;  // interned, by argument
+    std::vector<Aliases> aliases;  // other keywords for the argument (axis, keepdims, x2, …), null where there is none
+    int first_shown = 0;           // 1 for methods: `self` does not count in messages
+    int varargs = -1;              // the argument that takes all remaining integers: x.view(2, 3)
     int dtype_arg = -1, device_arg = -1;
     bool factory = false;  // makes tensors from nothing: takes requires_grad, pin_memory, layout
     bool has_out = false;
@@ -76,6 +80,8 @@ struct Call {
 
 // True when the arguments fit. Otherwise, with `why`, the message PyTorch gives if this is the only candidate.
 bool parse(const Signature& s, const Arguments& in, Call& call, std::string* why = nullptr);
+// Calls `retry` with the arguments of today where those given are in PyTorch's old order; false: they are not.
+bool old_order(const Signature& s, const Arguments& in, const std::function<void(const Arguments&)>& retry);
 // Converts one object; false: wrong type.
 bool convert(PyObject* o, const Arg& arg, Value& v, Arena& arena);
 

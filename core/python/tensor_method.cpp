@@ -383,7 +383,6 @@ PyMethodDef tensor_methods[] = {
     FB_METHOD(is_conj, is_conj, ""),
     FB_METHOD(is_neg, is_neg, ""),
     FB_METHOD(is_pinned, never, ", device=None"),
-    FB_METHOD(has_names, never, ""),
     FB_METHOD(_is_view, is_view, ""),
     FB_METHOD(_is_zerotensor, never, ""),
     FB_METHOD(item, item, ""),

@@ -10,7 +10,8 @@ import flambeau as fb
 from flambeau import _C
 
 from .._rules import noting
-from .tensor import coo, flat_index, is_sparse
+from .._tensor import type_word
+from .tensor import coo, flat_index, is_sparse, replace
 
 __all__ = ["call", "product", "sum_over", "softmax"]
 
@@ -31,7 +32,30 @@ def call(func: Callable, args: tuple, kwargs: dict) -> Any:
         return uncommon(*args, **kwargs)
     if rule is None:
         raise NotImplementedError(f"flambeau has no '{name}' for sparse tensors yet: call .to_dense() first")
-    return rule(func, args, kwargs)
+    if kwargs.get("out") is None:
+        return rule(func, args, kwargs)
+    options = dict(kwargs)
+    return _written(name, args, options.pop("out"), lambda: rule(func, args, options))
+
+
+def _written(name: str, args: tuple, out: Any, compute: Callable) -> Any:
+    """The result of an operator in `out`, which has to be of its layout."""
+    tensors = [t for t in (*args, out) if isinstance(t, fb.Tensor)]
+    if fb.is_grad_enabled() and any(t.requires_grad for t in tensors):
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, "
+            "but one of the arguments requires grad."
+        )
+    if not any(is_sparse(t) for t in args):
+        raise RuntimeError(f"{name}: expected strided result tensor, got tensor with layout {out.layout}")
+    result = compute()
+    if result.layout != out.layout:
+        raise RuntimeError(f"{name}: expected result tensor with layout {result.layout}, got {out.layout}")
+    if not fb.can_cast(result.dtype, out.dtype):
+        raise RuntimeError(f"Found dtype {type_word(out.dtype)} but expected {type_word(result.dtype)}")
+    if is_sparse(out):
+        return replace(out, result.to(out.dtype))
+    return out.resize_(result.shape).copy_(result)
 
 
 def _uncommon() -> dict[str, Callable]:
@@ -77,7 +101,9 @@ def _of_stored(out: Any, cotangent: Any) -> Any:
     if cotangent is None or not is_sparse(out):
         return cotangent
     if is_sparse(cotangent):
-        return cotangent._values()
+        if cotangent.shape != out.shape:
+            return cotangent._values()  # the error is autograd's
+        cotangent = cotangent.to_dense()
     return cotangent[tuple(out._coordinates())].reshape(out._values().shape)
 
 
@@ -193,14 +219,19 @@ def _added(a: Any, b: Any, alpha: Any) -> Any:
 @_rule("add", "__add__", "__radd__", "__iadd__", "add_")
 def _add(func: Callable, args: tuple, kwargs: dict) -> Any:
     a, b = args[0], args[1]
-    if func.__name__ in ("add_", "__iadd__") and not is_sparse(a):
+    alpha, in_place = kwargs.get("alpha", 1), func.__name__ in ("add_", "__iadd__")
+    if in_place and not is_sparse(a):
         return a.add_(b.to_dense(), **kwargs)
-    return _added(a, b, kwargs.get("alpha", 1))
+    return replace(a, _added(a, b, alpha)) if in_place else _added(a, b, alpha)
 
 
-@_rule("sub", "subtract", "__sub__")
+@_rule("sub", "subtract", "__sub__", "sub_", "subtract_", "__isub__")
 def _sub(func: Callable, args: tuple, kwargs: dict) -> Any:
-    return _added(args[0], args[1], -kwargs.get("alpha", 1))
+    a, b, alpha = args[0], args[1], kwargs.get("alpha", 1)
+    in_place = func.__name__ in ("sub_", "subtract_", "__isub__")
+    if in_place and not is_sparse(a):
+        return a.sub_(b.to_dense(), **kwargs)
+    return replace(a, _added(a, b, -alpha)) if in_place else _added(a, b, -alpha)
 
 
 def _intersected(a: Any, b: Any, combine: Callable) -> Any:
@@ -494,8 +525,17 @@ def _addmm(func: Callable, args: tuple, kwargs: dict) -> Any:
 
 
 # ---------------------------------------------------------------- comparisons and the like
-@_rule("equal", "allclose")
+@_rule("equal")
 def _equal(func: Callable, args: tuple, kwargs: dict) -> Any:
+    backend = next("SparseCPU" if x.kind == "coo" else "SparseCsrCPU" for x in args if is_sparse(x))
+    raise NotImplementedError(
+        f"Could not run 'aten::equal' with arguments from the '{backend}' backend.\n"
+        "PyTorch has none either: compare what .to_dense() gives."
+    )
+
+
+@_rule("allclose")
+def _allclose(func: Callable, args: tuple, kwargs: dict) -> Any:
     dense = [x.to_dense() if is_sparse(x) else x for x in args]
     return func(*dense, **kwargs)
 

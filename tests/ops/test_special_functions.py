@@ -264,6 +264,20 @@ def test_polynomials_satisfy_their_definitions():
     assert special.chebyshev_polynomial_t(x, -1).tolist() == [0, 0, 0, 0]
 
 
+def test_shifted_polynomials_turn_to_angles_above_degree_six():
+    golden = {
+        "t": [[-1.0, 1.0], [-4.286263797015736e-16, 0.4999999999999997]],
+        "u": [[-1.0, 1.0], [-4.898587196589413e-16, 0.9999999999999994]],
+        "v": [[-1.0, 1.0], [0.9999999999999986, -6.720550198295986e-16]],
+        "w": [[-1.0000000000000007, 1.0000000000000016], [-1.0000000000000013, 2.0]],
+    }
+    x, n = fb.tensor([0.5, 0.75], dtype=fb.float64), fb.tensor([[6.0], [7.0]], dtype=fb.float64)
+    for kind, expected in golden.items():
+        got = getattr(special, "shifted_chebyshev_polynomial_" + kind)(x, n)
+        assert fb.allclose(got, fb.tensor(expected, dtype=x.dtype), rtol=0, atol=4e-15)
+        assert getattr(special, "shifted_chebyshev_polynomial_" + kind)(fb.tensor(fb.nan), 7).isnan()
+
+
 def test_polynomials_of_huge_degree():
     n = 10000001.0
     x = fb.tensor([0.5, -0.3, 0.999, 1, -1, 2], dtype=fb.float64)

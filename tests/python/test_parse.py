@@ -133,3 +133,51 @@ def test_function_objects():
         activation = torch.relu
 
     assert Holder().activation(torch.tensor([-1.0])).tolist() == [0.0]  # does not bind, as builtin functions
+
+
+def test_keywords_of_input():
+    x = torch.arange(4.0)
+    for name in ("input", "x", "a", "x1"):
+        assert torch.neg(**{name: x}).tolist() == [0, -1, -2, -3]
+        assert torch.where(x > 1, other=torch.zeros(4), **{name: x}).tolist() == [0, 0, 2, 3]
+        assert torch.linalg.vector_norm(ord=1, **{name: x}).item() == 6
+        assert torch.polygamma(1, **{name: torch.ones(1)}).item() == pytest.approx(1.6449341)
+    with pytest.raises(TypeError):
+        torch.neg(self=x)
+    with pytest.raises(TypeError):
+        torch.where(x > 1, self=x, other=x)
+    assert [t.tolist() for t in torch.split(tensor=x, split_size_or_sections=[1, 3])] == [[0], [1, 2, 3]]
+
+
+X, Y, M = (lambda: torch.arange(4.0)), (lambda: torch.ones(4)), (lambda: torch.ones(2, 2))
+OLD_ORDER = [
+    (lambda: torch.add(X(), 2, Y()), [2, 3, 4, 5]),
+    (lambda: torch.add(X(), 2, Y(), out=torch.zeros(4)), [2, 3, 4, 5]),
+    (lambda: X().add_(torch.tensor(2.0), Y()), [2, 3, 4, 5]),
+    (lambda: X().sub(2, Y()), [-2, -1, 0, 1]),
+    (lambda: torch.addcmul(X(), 2, Y(), Y()), [2, 3, 4, 5]),
+    (lambda: X().addcdiv_(-2, Y(), Y()), [-2, -1, 0, 1]),
+    (lambda: torch.addmm(2, M(), 3, M(), M()), [[8, 8], [8, 8]]),
+    (lambda: M().addmm_(2, M(), M()), [[4, 4], [4, 4]]),
+    (lambda: M()[0].addmv(2, 3, M(), Y()[:2]), [8, 8]),
+    (lambda: torch.addr(2, M(), Y()[:2], Y()[:2]), [[3, 3], [3, 3]]),
+    (lambda: torch.baddbmm(2, M()[None], 3, M()[None], M()[None]), [[[8, 8], [8, 8]]]),
+]
+
+
+@pytest.mark.filterwarnings("ignore:This overload of")
+@pytest.mark.parametrize(("call", "expected"), OLD_ORDER)
+def test_old_order_of_numbers(call, expected):
+    assert call().tolist() == expected
+
+
+def test_old_order_takes_no_more():
+    for call in (
+        lambda: X().add(Y(), 2),
+        lambda: X().add(2, Y(), 1),
+        lambda: X().add(2, Y(), alpha=1),
+        lambda: torch.mul(X(), 2, Y()),
+        lambda: torch.addcmul(X(), Y(), 2, Y()),
+    ):
+        with pytest.raises(TypeError):
+            call()

@@ -180,6 +180,56 @@ def test_sampled_product_into_a_tensor():
     assert made is out and out.values().tolist() == [4, 5]
 
 
+def test_results_into_a_sparse_tensor():
+    a, out = fb.tensor([[-1.0, 0], [0, 2]]).to_sparse(), fb.zeros(3).to_sparse()
+    assert fb.abs(a, out=out) is out and out.shape == (2, 2) and out.to_dense().tolist() == [[1, 0], [0, 2]]
+    assert fb.sub(a, a, alpha=3, out=out) is out and out.to_dense().tolist() == [[2, 0], [0, -4]]
+    dense = fb.zeros(0)
+    assert fb.mm(a, fb.ones(2, 3), out=dense) is dense and dense.tolist() == [[-1] * 3, [2] * 3]
+    for call, message in [
+        (
+            lambda: fb.abs(a, out=fb.zeros(2, 2)),
+            "expected result tensor with layout torch.sparse_coo, got torch.strided",
+        ),
+        (
+            lambda: fb.abs(fb.zeros(2, 2), out=a),
+            "expected strided result tensor, got tensor with layout torch.sparse_coo",
+        ),
+        (lambda: fb.abs(a, out=a.long()), "Found dtype Long but expected Float"),
+        (lambda: fb.abs(a.clone().requires_grad_(), out=out), "don't support automatic differentiation"),
+    ]:
+        with pytest.raises(RuntimeError, match=message):
+            call()
+    assert a.to_dense().tolist() == [[-1, 0], [0, 2]]
+
+
+def test_sums_in_place():
+    for kind in (fb.sparse_coo, fb.sparse_csr):
+        a = fb.tensor([[-1.0, 0], [0, 2]]).to_sparse(layout=kind)
+        same = a
+        assert a.add_(a, alpha=2) is same and same.to_dense().tolist() == [[-3, 0], [0, 6]]
+    a = a.to_sparse_coo()
+    same = a
+    a -= fb.ones(2, 2).to_sparse()
+    assert a is same and a.to_dense().tolist() == [[-4, -1], [-1, 5]]
+
+
+def test_equal_is_not_there():
+    with pytest.raises(
+        NotImplementedError, match="'aten::equal' with arguments from the 'SparseCPU' backend"
+    ):
+        fb.equal(coo(), coo())
+    with pytest.raises(NotImplementedError, match="from the 'SparseCsrCPU' backend"):
+        fb.equal(D.to_sparse_csr(), D)
+
+
+def test_cotangent_with_another_pattern():
+    a = fb.tensor([[1.0, 0, 2], [0, 3, 0]]).to_sparse_csr().requires_grad_()
+    for cotangent in (fb.ones(2, 3).to_sparse_csr(), fb.ones(2, 3).to_sparse()):
+        (g,) = fb.autograd.grad(a.abs(), a, cotangent)
+        assert g.to_dense().tolist() == [[1, 0, 1], [0, 1, 0]]
+
+
 def test_old_types_and_semi_structured():
     old = fb.sparse.FloatTensor(fb.tensor([[0, 1], [1, 0]]), fb.tensor([1.0, 2.0]), fb.Size([3, 3]))
     assert (
