@@ -81,8 +81,16 @@ void tile(int64_t k, const float* a, int64_t a_row, int64_t a_col, const float* 
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 16
         for (int v = 0; v < V; ++v) sum[r][v] = splat<F>(0);
+    if constexpr (!turned) {  // the rows of C come while the products are added up
+        if (k >= 16)
+#pragma GCC unroll 16
+            for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
+                for (int v = 0; v < V; ++v) __builtin_prefetch(c + r * c_step + v * W, 1);
+    }
     while (true) {
         const float *a3 = a + 3 * a_row, *a6 = a3 + 3 * a_row, *a9 = a6 + 3 * a_row;
+        const float* next = a + R * a_row;  // the tile below
         for (; k > 0; --k) {
             F row[V];
 #pragma GCC unroll 16
@@ -98,6 +106,7 @@ void tile(int64_t k, const float* a, int64_t a_row, int64_t a_col, const float* 
                 for (int v = 0; v < V; ++v) sum[r][v] = add_products<pairs>(x, row[v], sum[r][v]);
             }
             b += b_row;
+            if constexpr (!packed && R >= 8) __builtin_prefetch(next), next += R;
             if constexpr (packed) {
                 a += R;
             } else {
