@@ -14,15 +14,16 @@ struct Piece {
 };
 struct Pieces {
     const ChannelLayout& l;
+    int64_t width;                    // groups of channels that are meant
     int64_t per_block = 1, rows = 0;  // a block's rows are cut so that there is work for all threads
     int64_t count = 0;
 
-    explicit Pieces(const ChannelLayout& l) : l(l) {
+    explicit Pieces(const ChannelLayout& l) : l(l), width((l.whole() ? l.groups() : l.upto) - l.from) {
+        const int64_t groups = l.samples * width;
         if (!l.block) {
-            count = l.samples * l.channels;
+            count = groups;
             return;
         }
-        const int64_t groups = l.samples * l.blocks;
         per_block = groups >= 4 * num_threads()
                         ? 1
                         : std::max<int64_t>(1, std::min<int64_t>(8 * num_threads(), l.spatial * l.block / kGrain));
@@ -30,10 +31,10 @@ struct Pieces {
         count = groups * per_block;
     }
     Piece operator[](int64_t i) const {
-        if (!l.block) return {i * l.spatial, i % l.channels, 0};
-        const int64_t group = i / per_block, from = i % per_block * rows;
-        return {(group * l.spatial + from) * l.block, group % l.blocks * l.block,
-                std::max<int64_t>(0, std::min(rows, l.spatial - from))};
+        const int64_t group = i / per_block, from = i % per_block * rows, block = l.from + group % width,
+                      at = (group / width * l.groups() + block) * l.spatial;
+        if (!l.block) return {at, block, 0};
+        return {(at + from) * l.block, block * l.block, std::max<int64_t>(0, std::min(rows, l.spatial - from))};
     }
     int64_t grain() const {
         return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, l.block ? rows * l.block : l.spatial));
@@ -42,10 +43,14 @@ struct Pieces {
 
 // body(piece, first, second) adds to the sums of the piece's channels; every thread has sums of its own.
 template <class F>
-TwoSums add_up(const ChannelLayout& l, F&& body) {
+void add_up(const ChannelLayout& l, TwoSums& total, F&& body) {
     const Pieces pieces(l);
-    const int64_t most = (pieces.count + pieces.grain() - 1) / pieces.grain();
+    const int64_t most = l.whole() ? (pieces.count + pieces.grain() - 1) / pieces.grain() : 1;
     const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(num_threads(), most)), n = l.padded();
+    if (parts == 1) {
+        for (int64_t i = 0; i < pieces.count; ++i) body(pieces[i], total.first.data(), total.second.data());
+        return;
+    }
     std::vector<double> sums(size_t(parts * 2 * n), 0);
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
         for (int64_t part = begin; part < end; ++part) {
@@ -54,13 +59,11 @@ TwoSums add_up(const ChannelLayout& l, F&& body) {
             for (int64_t i = pieces.count * part / parts; i < stop; ++i) body(pieces[i], first, first + n);
         }
     });
-    TwoSums r{Numbers(sums.begin(), sums.begin() + n), Numbers(sums.begin() + n, sums.begin() + 2 * n)};
-    for (int64_t part = 1; part < parts; ++part)
+    for (int64_t part = 0; part < parts; ++part)
         for (int64_t c = 0; c < n; ++c) {
-            r.first[size_t(c)] += sums[size_t(part * 2 * n + c)];
-            r.second[size_t(c)] += sums[size_t(part * 2 * n + n + c)];
+            total.first[size_t(c)] += sums[size_t(part * 2 * n + c)];
+            total.second[size_t(c)] += sums[size_t(part * 2 * n + n + c)];
         }
-    return r;
 }
 template <class F>
 void each_piece(const ChannelLayout& l, F&& body) {
@@ -87,8 +90,9 @@ ChannelLayout ChannelLayout::of(const Image& i) {
     return {i.sizes[0], i.channels(), i.spatial(), block, i.padded_channels() / block};
 }
 
-TwoSums channel_sums(const NormLoops& k, size_t size, const ChannelLayout& l, const void* x, const Numbers& shift) {
-    return add_up(l, [&](const Piece& p, double* first, double* second) {
+void channel_sums(const NormLoops& k, size_t size, const ChannelLayout& l, const void* x, const Numbers& shift,
+                  TwoSums& sums) {
+    add_up(l, sums, [&](const Piece& p, double* first, double* second) {
         if (l.block)
             return k.sums_rows(at(x, p.offset, size), p.rows, l.block, shift.data() + p.channel, first + p.channel,
                                second + p.channel);
@@ -98,9 +102,9 @@ TwoSums channel_sums(const NormLoops& k, size_t size, const ChannelLayout& l, co
         second[p.channel] += out[1];
     });
 }
-TwoSums channel_dots(const NormLoops& k, size_t size, const ChannelLayout& l, const void* g, const void* x,
-                     const Numbers& mean) {
-    return add_up(l, [&](const Piece& p, double* first, double* second) {
+void channel_dots(const NormLoops& k, size_t size, const ChannelLayout& l, const void* g, const void* x,
+                  const Numbers& mean, TwoSums& sums) {
+    add_up(l, sums, [&](const Piece& p, double* first, double* second) {
         if (l.block)
             return k.dots_rows(at(g, p.offset, size), at(x, p.offset, size), p.rows, l.block, mean.data() + p.channel,
                                first + p.channel, second + p.channel);
@@ -129,6 +133,22 @@ void channel_combine(const NormLoops& k, size_t size, const ChannelLayout& l, co
             k.combine(at(g, p.offset, size), at(x, p.offset, size), at(out, p.offset, size), l.spatial, a[i], b[i],
                       c[i]);
     });
+}
+
+void each_part(const ChannelLayout& l, size_t bytes, const std::function<void(const ChannelLayout&)>& body) {
+    constexpr int64_t kOwnCache = 896 << 10;
+    const int64_t groups = l.groups(), threads = num_threads(), elements = l.count() * l.width(),
+                  group_bytes = elements * int64_t(bytes);
+    if (!l.block || group_bytes > kOwnCache || (groups % threads && groups < 4 * threads)) return body(l);
+    const int64_t step = kOwnCache / std::max<int64_t>(1, group_bytes);
+    parallel_for(groups, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, elements)),
+                 [&](int64_t begin, int64_t end) {
+                     for (ChannelLayout part = l; begin < end; begin = part.upto) {
+                         part.from = begin;
+                         part.upto = std::min(end, begin + step);
+                         body(part);
+                     }
+                 });
 }
 
 }  // namespace fb::cpu

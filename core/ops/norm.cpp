@@ -177,33 +177,39 @@ Three native_batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const
     const size_t size = itemsize(x.dtype());
     const Laid l = lay(x);
     const int64_t n = l.layout.padded(), count = l.layout.count();
-    Numbers mean, rstd(size_t(n), 0);
-    if (training) {
-        mean = first_elements(l, x.dtype());
-        const TwoSums sums = channel_sums(k, size, l.layout, l.data, mean);
-        Numbers unbiased(size_t(n), 0);
-        for (int64_t c = 0; c < channels; ++c) {
-            const size_t i = size_t(c);
-            const double m = sums.first[i] / double(count), var = std::max(0.0, sums.second[i] / double(count) - m * m);
-            mean[i] += m;
-            rstd[i] = 1 / std::sqrt(var + eps);
-            unbiased[i] = var * double(count) / double(count - 1);
-        }
-        update_running(running_mean, mean, momentum);
-        update_running(running_var, unbiased, momentum);
-    } else {
-        mean = numbers(running_mean, n, 0);
-        const Numbers var = numbers(running_var, n, 0);
-        for (int64_t c = 0; c < channels; ++c) rstd[size_t(c)] = 1 / std::sqrt(var[size_t(c)] + eps);
-    }
-    Numbers a = numbers(w, n, 1), add = numbers(b, n, 0);
-    for (size_t c = 0; c < size_t(n); ++c) {
-        a[c] *= rstd[c];
-        add[c] = c < size_t(channels) ? add[c] - mean[c] * a[c] : 0;
-    }
+    Numbers mean = training ? first_elements(l, x.dtype()) : numbers(running_mean, n, 0), rstd(size_t(n), 0),
+            var = training ? Numbers(size_t(n), 0) : numbers(running_var, n, 0), a = numbers(w, n, 1),
+            add = numbers(b, n, 0);
     const Tensor y = laid_like(x, l);
-    channel_scale(k, size, l.layout, l.data, bytes_of(y), a, add);
-    if (!training) return {y, empty(saved, st), empty(saved, st)};
+    void* const to = bytes_of(y);
+    TwoSums sums(training ? n : 0);
+    const auto one_part = [&](const ChannelLayout& part) {
+        if (training) channel_sums(k, size, part, l.data, mean, sums);
+        for (int64_t c = part.first_channel(); c < part.end_channel(); ++c) {
+            const size_t i = size_t(c);
+            if (c >= channels) {
+                a[i] = add[i] = 0;
+                continue;
+            }
+            if (training) {
+                const double m = sums.first[i] / double(count);
+                var[i] = std::max(0.0, sums.second[i] / double(count) - m * m);
+                mean[i] += m;
+            }
+            rstd[i] = 1 / std::sqrt(var[i] + eps);
+            a[i] *= rstd[i];
+            add[i] -= mean[i] * a[i];
+        }
+        channel_scale(k, size, part, l.data, to, a, add);
+    };
+    if (!training) {
+        one_part(l.layout);
+        return {y, empty(saved, st), empty(saved, st)};
+    }
+    each_part(l.layout, 2 * size, one_part);
+    for (double& v : var) v *= double(count) / double(count - 1);
+    update_running(running_mean, mean, momentum);
+    update_running(running_var, var, momentum);
     return {y, tensor_of(mean, channels, st), tensor_of(rstd, channels, st)};
 }
 
@@ -231,21 +237,24 @@ Three batch_norm_kernel(const BatchGradient& a, bool need_x) {
             rstd = numbers(a.training ? a.rstd : a.running_var, n, 0);
     if (!a.training)
         for (double& v : rstd) v = 1 / std::sqrt(v + a.eps);
-    const TwoSums dots = channel_dots(k, size, x.layout, pg, x.data, mean);
+    const Tensor dx = need_x ? laid_like(a.x, x) : Tensor();
+    void* const to = need_x ? bytes_of(dx) : nullptr;
     Numbers scale = numbers(a.w, n, 1), of_x(size_t(n), 0), add(size_t(n), 0), dw(size_t(n), 0);
-    for (size_t c = 0; c < size_t(n); ++c) {
-        dw[c] = dots.second[c] * rstd[c];
-        scale[c] *= c < size_t(channels) ? rstd[c] : 0;
-        if (c >= size_t(channels)) continue;
-        of_x[c] = -scale[c] * rstd[c] * dw[c] / count;
-        add[c] = -scale[c] * dots.first[c] / count - of_x[c] * mean[c];
-    }
-    Tensor dx;
-    if (need_x) {
-        dx = laid_like(a.x, x);
-        if (a.training) channel_combine(k, size, x.layout, pg, x.data, bytes_of(dx), scale, of_x, add);
-        else channel_scale(k, size, x.layout, pg, bytes_of(dx), scale, Numbers(size_t(n), 0));
-    }
+    TwoSums dots(n);
+    each_part(x.layout, 3 * size, [&](const ChannelLayout& part) {
+        channel_dots(k, size, part, pg, x.data, mean, dots);
+        for (int64_t i = part.first_channel(); i < part.end_channel(); ++i) {
+            const size_t c = size_t(i);
+            dw[c] = dots.second[c] * rstd[c];
+            scale[c] *= i < channels ? rstd[c] : 0;
+            if (i >= channels || !a.training) continue;
+            of_x[c] = -scale[c] * rstd[c] * dw[c] / count;
+            add[c] = -scale[c] * dots.first[c] / count - of_x[c] * mean[c];
+        }
+        if (!to) return;
+        if (a.training) channel_combine(k, size, part, pg, x.data, to, scale, of_x, add);
+        else channel_scale(k, size, part, pg, to, scale, add);
+    });
     return {dx, tensor_of(dw, channels, wt), tensor_of(dots.first, channels, wt)};
 }
 
