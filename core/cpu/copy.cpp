@@ -5,6 +5,7 @@
 #include "base/parallel.h"
 #include "cpu/copy_loops.h"
 #include "cpu/pointwise.h"
+#include "tensor/turn.h"
 
 namespace fb::cpu {
 
@@ -30,6 +31,8 @@ const CopyLoops& copy_loops() {
 }
 
 namespace {
+
+const bool installed = (turn4 = copy_loops().turn4, true);
 
 constexpr int64_t kGrain = 32768;  // elements a thread should have
 

@@ -3,43 +3,28 @@
 #include <cstring>
 #include "base/parallel.h"
 #include "base/pool.h"
+#include "tensor/turn.h"
 
 namespace fb {
 namespace {
 
-// Four rows of four elements, turned round.
-void transpose4(const uint32_t* from, int64_t from_step, uint32_t* to, int64_t to_step) {
-    typedef uint32_t V __attribute__((vector_size(16)));
-    V r[4];
-    for (int i = 0; i < 4; ++i) std::memcpy(&r[i], from + i * from_step, sizeof(V));
-    const V a = __builtin_shuffle(r[0], r[1], V{0, 4, 1, 5}), b = __builtin_shuffle(r[2], r[3], V{0, 4, 1, 5}),
-            c = __builtin_shuffle(r[0], r[1], V{2, 6, 3, 7}), d = __builtin_shuffle(r[2], r[3], V{2, 6, 3, 7});
-    const V columns[4] = {__builtin_shuffle(a, b, V{0, 1, 4, 5}), __builtin_shuffle(a, b, V{2, 3, 6, 7}),
-                          __builtin_shuffle(c, d, V{0, 1, 4, 5}), __builtin_shuffle(c, d, V{2, 3, 6, 7})};
-    for (int i = 0; i < 4; ++i) std::memcpy(to + i * to_step, &columns[i], sizeof(V));
+template <class T>
+void turn(const T* from, int64_t from_row, T* to, int64_t to_row, int64_t ni, int64_t nj) {
+    constexpr int64_t tile = 16;  // both sides stay in the nearest cache
+    for (int64_t i0 = 0; i0 < ni; i0 += tile)
+        for (int64_t j = 0; j < nj; ++j)
+            for (int64_t i = i0; i < std::min(ni, i0 + tile); ++i) to[j * to_row + i] = from[i * from_row + j];
 }
 
-// One image of one sample and block: `inner` channels of it are real. Tiles keep both sides in the nearest cache.
+// One image of one sample and block: `inner` channels of it are real.
 template <class T, bool to_plain>
 void move_block(T* plain, T* blocked, int64_t spatial, int64_t inner, int64_t block) {
-    constexpr int64_t tile = 16;
-    for (int64_t s0 = 0; s0 < spatial; s0 += tile) {
-        const int64_t s1 = std::min(spatial, s0 + tile);
-        int64_t c = 0;
-        if constexpr (sizeof(T) == 4)
-            if (s1 - s0 == tile)
-                for (; c + 4 <= inner; c += 4)
-                    for (int64_t s = s0; s < s1; s += 4) {
-                        if constexpr (to_plain)
-                            transpose4(blocked + s * block + c, block, plain + c * spatial + s, spatial);
-                        else transpose4(plain + c * spatial + s, spatial, blocked + s * block + c, block);
-                    }
-        for (; c < inner; ++c)
-            for (int64_t s = s0; s < s1; ++s) {
-                if constexpr (to_plain) plain[c * spatial + s] = blocked[s * block + c];
-                else blocked[s * block + c] = plain[c * spatial + s];
-            }
-    }
+    const auto loop = [] {
+        if constexpr (sizeof(T) == 4) return turn4;
+        else return turn<T>;
+    }();
+    if constexpr (to_plain) loop(blocked, block, plain, spatial, spatial, inner);
+    else loop(plain, spatial, blocked, block, inner, spatial);
 }
 
 template <class T, bool to_plain>
@@ -96,6 +81,8 @@ size_t image_bytes(IntSpan sizes, DType dtype, Order order) {
 }
 
 }  // namespace
+
+Turn4 turn4 = turn<uint32_t>;
 
 Image::Image(IntSpan sizes, DType dtype, Order order)
     : sizes(sizes), dtype(dtype), order(order), data(cache_alloc(image_bytes(sizes, dtype, order))) {}
