@@ -213,3 +213,29 @@ def test_a_thread_keeps_what_it_reads_while_another_one_asks_for_plain_bytes(rea
             t.join()
     for r in results:
         fb.testing.assert_close(r.flatten(1), expected)
+
+
+@pytest.mark.parametrize("channels", [100, 128, 144])
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_of_many_blocks_agrees_with_double(channels, training):
+    results = []
+    for dtype in (fb.float32, fb.float64):
+        x = wave(4, channels, 12, 12, step=0.13, dtype=dtype).detach()
+        filters = wave(channels, channels, 1, 1, step=0.29, dtype=dtype).detach() / channels
+        mean, var = fb.zeros(channels, dtype=dtype), fb.ones(channels, dtype=dtype)
+        h = F.conv2d(x, filters).requires_grad_()
+        weight, bias = (wave(channels, step=s, dtype=dtype).detach().requires_grad_() for s in (0.7, 0.9))
+        y = F.batch_norm(h, mean, var, weight, bias, training)
+        grads = fb.autograd.grad((y * wave(*y.shape, step=0.41, dtype=dtype)).sum(), (h, weight, bias))
+        results.append([y, mean, var, *grads])
+    for a, b in zip(*results):
+        assert float((a.double() - b).abs().max()) <= 1e-4 * (1 + float(b.abs().max()))
+
+
+@pytest.mark.parametrize("channels", [3, 6, 16, 20, 33])
+@pytest.mark.parametrize("size", [(1, 5), (4, 4), (7, 7), (14, 14), (17, 3)])
+def test_images_come_back_as_they_were(channels, size):
+    x = wave(2, channels, *size, step=0.31, dtype=fb.float32).detach()
+    one = fb.ones(channels, 1, 3, 3)
+    one[:, :, :1] = one[:, :, 2:] = one[:, :, :, 0] = one[:, :, :, 2] = 0
+    assert F.conv2d(x, one, padding=1, groups=channels).tolist() == x.tolist()
