@@ -59,13 +59,17 @@ Packed packed_weight(const Tensor& w, const dnn::Desc& form, int kind, size_t by
             again = true;
         }
     const auto made = std::make_shared<const PackedBytes>(bytes);
+    const uint32_t version = w->version();
+    // Another thread may write meanwhile: what it finds not kept yet it cannot drop.
+    const auto as_it_was = [&] { return w->version() == version && w->storage->can_keep_derived(); };
     fill(made->as());
-    if (!w->storage->can_keep_derived() || (again && total > kMost)) return made;
+    if (!as_it_was() || (again && total > kMost)) return made;
     auto forms = std::make_shared<Forms>();
     forms->all.push_back({form, kind, w->offset, w.sizes(), again ? made : nullptr});
     for (size_t i = 0; known && i < known->all.size() && forms->all.size() < kFormsOfOne; ++i)
         if (!known->all[i].is(form, kind, w)) forms->all.push_back(known->all[i]);
     w->storage->keep_derived(std::move(forms));
+    if (!as_it_was()) w->storage->keep_derived(nullptr);
     return made;
 }
 

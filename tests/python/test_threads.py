@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -12,6 +13,7 @@ from flambeau import nn
 
 FIRST_USES = """
 import threading
+import time
 import flambeau as fb
 
 x, w = fb.ones(3), fb.ones(3, requires_grad=True)
@@ -209,3 +211,27 @@ def test_fewer_threads_than_asked_for(setting):
             assert fb.allclose(long, net(fb.ones(50, 1, 64))[0].expand(50, 64, 64), atol=1e-5)
     """
     subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, **setting})
+
+
+def test_a_write_while_another_thread_packs_weights():
+    """A product keeps its weights in an order of its own; what is written meanwhile is not lost."""
+    size = 2048
+    x, w = fb.ones(32, size), fb.zeros(size, size)
+
+    def read():
+        with fb.no_grad():
+            for _ in range(2):  # the second packs
+                nn.functional.linear(x, w)
+
+    begin = time.perf_counter()
+    read()
+    took = time.perf_counter() - begin
+    for turn in range(20):
+        w.zero_()
+        reader = threading.Thread(target=read)
+        reader.start()
+        time.sleep(took * turn / 20)
+        w[-1].fill_(1)
+        reader.join()
+        with fb.no_grad():
+            assert nn.functional.linear(x, w)[0, -1].item() == size
