@@ -208,6 +208,12 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
         check(start[offsets.numel() - 1] <= n, "offsets[-1] can not be greater than input's length ", n,
               " but got offsets[-1] of ", start[offsets.numel() - 1]);
     }
+    for (int64_t i = 1; i < offsets.numel(); ++i)
+        check(
+            start[i] >= start[i - 1] && start[i] <= n,
+            "Expected i < index_size to be true, but got false.  (Could this error message be improved?  If so, "
+            "please report an enhancement request to PyTorch.)\nOffsets may not fall, nor pass the number of indices, ",
+            n, ": offsets[", i, "] is ", start[i], " after ", start[i - 1], ".");
     for (int64_t i = all_within(index, n, 0, rows) ? n : 0; i < n; ++i)
         check(index[i] >= 0 && index[i] < rows, "Index ", i, " of input takes value ", index[i],
               " which is not in the valid range [0, ", rows, ")");

@@ -308,3 +308,10 @@ def test_types_that_do_not_suit(call, error, text):
     with pytest.raises(error) as told:
         call()
     assert str(told.value).startswith(text)
+
+
+@pytest.mark.parametrize("offsets", [[0, -2000], [0, -1], [0, 3, 2], [0, 100, 3]])
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_offsets_of_bags_do_not_fall(offsets, mode):
+    with pytest.raises(RuntimeError, match="Expected i < index_size to be true, but got false"):
+        F.embedding_bag(fb.tensor([0, 2, 5, 1, 2, 3]), fb.ones(6, 4), fb.tensor(offsets), mode=mode)
