@@ -46,6 +46,13 @@ constexpr int64_t pool_divisor(const PoolShape& s, const PoolRange* r, const int
     }
     return n;
 }
+// Windows of two neighbours in a row, side by side and whole.
+constexpr bool pool_in_pairs(const PoolShape& s) {
+    bool r = !s.adaptive && s.kernel[2] == 2;
+    for (int d = 0; d < 3; ++d)
+        r = r && s.stride[d] == s.kernel[d] && s.pad[d] == 0 && s.dilation[d] == 1 && s.out[d] * s.kernel[d] <= s.in[d];
+    return r;
+}
 
 // --- planes: N·C images one after another, any element type
 // `indices` (positions in the plane) may be null.
@@ -56,12 +63,16 @@ void avg_pool_gradient(DType t, const PoolShape& s, int64_t planes, const void* 
 void scatter_planes(DType t, int64_t planes, int64_t outputs, int64_t inputs, const void* g, const int64_t* indices,
                     void* dx);
 
-// --- rows: float, `width` neighbouring channels at each position; images one after another
+// --- float: one image as rows of `width` neighbouring channels at each position, or one plane in pairs
 struct PoolLoops {
     void (*max_rows)(const PoolShape& s, const float* x, float* y, int64_t width);
     void (*max_rows_gradient)(const PoolShape& s, const float* g, const float* x, float* dx, int64_t width);
     void (*avg_rows)(const PoolShape& s, const float* x, float* y, int64_t width);
     void (*avg_rows_gradient)(const PoolShape& s, const float* g, float* dx, int64_t width);
+    void (*max_pairs)(const PoolShape& s, const float* x, float* y);
+    void (*max_pairs_gradient)(const PoolShape& s, const float* g, const float* x, float* dx);
+    void (*avg_pairs)(const PoolShape& s, const float* x, float* y);
+    void (*avg_pairs_gradient)(const PoolShape& s, const float* g, float* dx);
 };
 const PoolLoops& pool_loops();
 

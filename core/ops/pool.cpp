@@ -166,10 +166,29 @@ void each_picture(const Image& from, const Tensor& to, F&& f) {
                  });
 }
 
+// ---------------------------------------------------------------- planes in pairs: plain floats
+bool in_pairs(const Tensor& x, const PoolShape& s) {
+    return x.dtype() == DType::f32 && !x.is_meta() && pool_in_pairs(s) && x.numel() > 0 && x.is_contiguous() &&
+           !hidden_image(x);
+}
+template <class F>
+void each_plane(const PoolShape& s, int64_t planes, F&& f) {
+    parallel_for(planes, std::max<int64_t>(1, 16384 / s.inputs()), [&](int64_t begin, int64_t end) {
+        for (; begin < end; ++begin) f(begin * s.inputs(), begin * s.outputs());
+    });
+}
+
 // ---------------------------------------------------------------- largest
 template <int n>
 std::tuple<Tensor, Tensor> largest(const Tensor& x, const PoolShape& s, bool want_indices) {
     const Dims sizes = result_sizes<n>(x, s);
+    if (!want_indices && in_pairs(x, s)) {
+        const Tensor y = empty(sizes, DType::f32);
+        const float* from = x.data<float>();
+        float* to = y.data<float>();
+        each_plane(s, planes_of<n>(x), [&](int64_t i, int64_t o) { pool_loops().max_pairs(s, from + i, to + o); });
+        return {y, Tensor()};
+    }
     if (!want_indices && worth_hiding<n>(x, s)) return largest<n>(hide(x, preferred_order()), s, false);
     if (!want_indices && !s.adaptive) {
         if (const Ptr<Image> image = float_image(x, n)) {
@@ -240,6 +259,14 @@ Tensor max_pool_gradient(Back& b) {
         pool_shape<n>(x, window<n>(Names<n>::max, b.ints(1), b.ints(2), b.ints(3), b.ints(4)), b.flag(5));
     const Tensor both[] = {x, b.g};
     settle_views(both);
+    if (!tls.grad && in_pairs(x, s)) {
+        const Tensor g = dense(b.g), r = empty(x.sizes(), DType::f32);
+        const float *grads = g.data<float>(), *from = x.data<float>();
+        float* to = r.data<float>();
+        each_plane(s, planes_of<n>(x),
+                   [&](int64_t i, int64_t o) { pool_loops().max_pairs_gradient(s, grads + o, from + i, to + i); });
+        return r;
+    }
     const Tensor input = !tls.grad && worth_hiding<n>(x, s) ? hide(x, preferred_order()) : x;
     if (const Ptr<Image> image = tls.grad ? nullptr : float_image(input, n)) {
         const Tensor g = image_in(b.g, image->order), r = make_hidden(x.sizes(), DType::f32, image->order);
@@ -263,6 +290,13 @@ Tensor max_pool_gradient(Back& b) {
 template <int n>
 Tensor average(const Tensor& x, const PoolShape& s) {
     const Dims sizes = result_sizes<n>(x, s);
+    if (in_pairs(x, s)) {
+        const Tensor y = empty(sizes, DType::f32);
+        const float* from = x.data<float>();
+        float* to = y.data<float>();
+        each_plane(s, planes_of<n>(x), [&](int64_t i, int64_t o) { pool_loops().avg_pairs(s, from + i, to + o); });
+        return y;
+    }
     if (worth_hiding<n>(x, s)) return average<n>(hide(x, preferred_order()), s);
     if (const Ptr<Image> image = float_image(x, n)) {
         const Tensor y = make_hidden(sizes, DType::f32, image->order);
@@ -275,6 +309,14 @@ Tensor average(const Tensor& x, const PoolShape& s) {
 }
 template <int n>
 Tensor average_gradient(const Tensor& g, const Tensor& x, const PoolShape& s) {
+    if (g.dtype() == DType::f32 && in_pairs(x, s)) {
+        const Tensor d = dense(g), r = empty(x.sizes(), DType::f32);
+        const float* grads = d.data<float>();
+        float* to = r.data<float>();
+        each_plane(s, planes_of<n>(x),
+                   [&](int64_t i, int64_t o) { pool_loops().avg_pairs_gradient(s, grads + o, to + i); });
+        return r;
+    }
     if (worth_hiding<n>(g, s) && x.is_contiguous()) return average_gradient<n>(hide(g, preferred_order()), x, s);
     if (const Ptr<Image> image = float_image(g, n)) {
         const Tensor r = make_hidden(x.sizes(), DType::f32, image->order);
