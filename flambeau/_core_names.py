@@ -45,10 +45,9 @@ def _log_api_usage_once(event: str) -> None:
 
 def _are_functorch_transforms_active() -> bool:
     """Whether a transform of `torch.func` is running."""
-    import sys
+    from .autograd.function import _func_levels
 
-    batched = sys.modules.get("flambeau.func.batched")
-    return batched is not None and bool(batched.active())
+    return bool(_func_levels.stack or _func_levels.differentiating)
 
 
 def _get_accelerator(check: bool | None = None) -> Any:

@@ -323,11 +323,6 @@ void check_inplace(const Tensor& t) {
         fail(ErrorKind::Runtime, "a leaf Variable that requires grad is being used in an in-place operation.",
              "\nWrap the update in `with torch.no_grad():`, or work on `x.data` or a clone.");
     }
-    if (t->inference && tls.grad && !tls.inference)
-        fail(ErrorKind::Runtime,
-             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
-             "normal "
-             "tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details.");
 }
 
 // A write through a view, seen from the base: the gradient of the written region goes to `fn`, the rest passes by.

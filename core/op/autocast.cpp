@@ -37,6 +37,8 @@ constexpr std::string_view kFullOnCpu[] = {
     "max_pool3d_with_indices",
     "max_unpool2d",
     "max_unpool3d",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
     "reflection_pad1d",
     "reflection_pad2d",
     "replication_pad1d",

@@ -39,7 +39,22 @@ static void refuse_grad_of_out(const Frame& f) {
                  "but one of the arguments requires grad.");
 }
 
+static void refuse_inference(const Frame& f) {
+    const auto refuse = [](const Tensor& t) {
+        if (t.defined() && t->inference)
+            fail(
+                ErrorKind::Runtime,
+                "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
+                "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more "
+                "details.");
+    };
+    if (f.given)
+        for (size_t i = 0; i < f.op->schema.return_kinds.size(); ++i) refuse(f.given[i]);
+    else if (f.args[0].is_tensor()) refuse(f.args[0].tensor());
+}
+
 void Op::run(Frame& f) const {
+    if ((f.given || only_inplace) && !tls.inference) refuse_inference(f);
     if (tls.grad && (derivative.args || f.inplace || only_inplace || is_view)) {
         if (any_requires_grad(f.args) ||
             (f.inplace || only_inplace ? f.args[0].is_tensor() && f.args[0].tensor_ptr->needs_grad() : false))

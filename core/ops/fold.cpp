@@ -128,6 +128,15 @@ Tensor col2im(const Tensor& x0, IntSpan size, IntSpan k, IntSpan d, IntSpan p, I
     return r;
 }
 
+// The elements of `x`, whose dimensions are split and permuted and joined again to `sizes`, in the memory order of `x`.
+Tensor rearranged(const Tensor& x, IntSpan split, IntSpan order, IntSpan sizes) {
+    const Tensor from = op<"permute">(op<"reshape">(x, split), order);
+    const bool last = !x.is_contiguous() && is_channels_last(x.sizes(), x.strides());
+    const Tensor r = last ? empty_strided(sizes, channels_last_strides(sizes), x.dtype(), x.device())
+                          : empty(sizes, x.dtype(), x.device());
+    if (!r.is_meta() && r.numel()) copy_data(op<"view">(r, from.sizes()), from);
+    return r;
+}
 // [.., c·r², h, w] <-> [.., c, h·r, w·r] (Shi et al., "Real-time single image and video super-resolution …", 2016)
 Tensor pixel_shuffle(const Tensor& x, int64_t f) {
     check(x.dim() >= 3, "pixel_shuffle expects input to have at least 3 dimensions, but got input with ", x.dim(),
@@ -145,7 +154,7 @@ Tensor pixel_shuffle(const Tensor& x, int64_t f) {
     for (int64_t d = 0; d < n; ++d) order.push_back(d);
     for (int64_t d : {0, 3, 1, 4, 2}) order.push_back(n + d);
     for (int64_t s : {c / (f * f), h * f, w * f}) out.push_back(s);
-    return op<"reshape">(op<"permute">(op<"reshape">(x, split), order), out);
+    return rearranged(x, split, order, out);
 }
 Tensor pixel_unshuffle(const Tensor& x, int64_t f) {
     check(x.dim() >= 3, "pixel_unshuffle expects input to have at least 3 dimensions, but got input with ", x.dim(),
@@ -162,7 +171,7 @@ Tensor pixel_unshuffle(const Tensor& x, int64_t f) {
     for (int64_t d = 0; d < n; ++d) order.push_back(d);
     for (int64_t d : {0, 2, 4, 1, 3}) order.push_back(n + d);
     for (int64_t s : {c * f * f, h / f, w / f}) out.push_back(s);
-    return op<"reshape">(op<"permute">(op<"reshape">(x, split), order), out);
+    return rearranged(x, split, order, out);
 }
 Tensor channel_shuffle(const Tensor& x, int64_t groups) {
     check(x.dim() > 2, "channel_shuffle expects input with > 2 dims, but got input with sizes ", x.sizes());
@@ -171,8 +180,8 @@ Tensor channel_shuffle(const Tensor& x, int64_t groups) {
     check(c % groups == 0, "Number of channels must be divisible by groups. Got ", c, " channels and ", groups,
           " groups.");
     if (!x.numel()) return op<"alias">(x);
-    const Tensor t = op<"transpose">(op<"reshape">(x, Dims{x.size(0), groups, c / groups, -1}), 1, 2);
-    return op<"reshape">(t, x.sizes());
+    const Dims order{0, 2, 1, 3};
+    return rearranged(x, Dims{x.size(0), groups, c / groups, x.numel() / (x.size(0) * c)}, order, x.sizes());
 }
 
 const Family windows([](Registry& r) {
@@ -189,10 +198,18 @@ const Family windows([](Registry& r) {
          "fo")
         .kernel<col2im>()
         .grad("self", "", [](Back& b) { return op<"nn::im2col">(b.g, b.ints(2), b.ints(3), b.ints(4), b.ints(5)); });
-    r.add("pixel_shuffle(Tensor self, int upscale_factor) -> Tensor", "f").kernel<pixel_shuffle>();
-    r.add("pixel_unshuffle(Tensor self, int downscale_factor) -> Tensor", "f").kernel<pixel_unshuffle>();
-    r.add("channel_shuffle(Tensor self, int groups) -> Tensor", "f").kernel<channel_shuffle>();
-    r.add("native_channel_shuffle(Tensor self, int groups) -> Tensor", "f").kernel<channel_shuffle>();
+    r.add("pixel_shuffle(Tensor self, int upscale_factor) -> Tensor", "f")
+        .kernel<pixel_shuffle>()
+        .grad("self", "", [](Back& b) { return op<"pixel_unshuffle">(b.g, b.integer(1)); });
+    r.add("pixel_unshuffle(Tensor self, int downscale_factor) -> Tensor", "f")
+        .kernel<pixel_unshuffle>()
+        .grad("self", "", [](Back& b) { return op<"pixel_shuffle">(b.g, b.integer(1)); });
+    r.add("channel_shuffle(Tensor self, int groups) -> Tensor", "f")
+        .kernel<channel_shuffle>()
+        .grad("self", "", [](Back& b) { return op<"channel_shuffle">(b.g, b.sizes(0)[1] / b.integer(1)); });
+    r.add("native_channel_shuffle(Tensor self, int groups) -> Tensor", "f")
+        .kernel<channel_shuffle>()
+        .grad("self", "", [](Back& b) { return op<"native_channel_shuffle">(b.g, b.sizes(0)[1] / b.integer(1)); });
 });
 
 }  // namespace

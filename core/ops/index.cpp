@@ -11,7 +11,7 @@ using namespace cpu;
 using formula::zeros;
 
 // ---------------------------------------------------------------- masks
-Tensor where(const Tensor& cond, const Operand& a, const Operand& b, Out out) {
+Tensor chosen(const Tensor& cond, const Operand& a, const Operand& b, Out out, bool in_order) {
     check(cond.dtype() == DType::b1 || cond.dtype() == DType::u8,
           "where expected condition to be a boolean tensor, but got a tensor with dtype ", cond.dtype());
     const DType t = result_type(a, b);
@@ -22,7 +22,13 @@ Tensor where(const Tensor& cond, const Operand& a, const Operand& b, Out out) {
     };
     const Tensor c = cond.dtype() == DType::b1 ? cond : convert(cond, DType::b1), x = ready(a), y = ready(b);
     const Dims shape = broadcast_shapes(broadcast_shapes(c.sizes(), x.sizes()), y.sizes());
-    Tensor r = out.result(shape, t, c.is_meta() || x.is_meta() ? kMeta : kCPU);
+    const Device device = c.is_meta() || x.is_meta() ? kMeta : kCPU;
+    const Tensor* whole = nullptr;  // the first operand of the whole shape: its memory order is the result's
+    for (const Tensor* v : {&y, &x, &c})
+        if (same(v->sizes(), shape)) whole = v;
+    Tensor r = in_order && whole && !whole->is_contiguous() && !out.given() && whole->device() == device
+                   ? empty_like(*whole, t)
+                   : out.result(shape, t, device);
     if (r.is_meta() || !r.numel()) return r;
     Strided ops[4];
     const Tensor* all[4] = {&r, &c, &x, &y};
@@ -43,6 +49,7 @@ Tensor where(const Tensor& cond, const Operand& a, const Operand& b, Out out) {
     }
     return r;
 }
+Tensor where(const Tensor& cond, const Operand& a, const Operand& b, Out out) { return chosen(cond, a, b, out, true); }
 Tensor masked_fill(const Tensor& self, const Tensor& mask, Operand value, Out out) {
     check(mask.dtype() == DType::b1, "masked_fill_ only supports boolean masks, but got mask with dtype ",
           mask.dtype());
@@ -58,7 +65,7 @@ Tensor masked_fill(const Tensor& self, const Tensor& mask, Operand value, Out ou
         check(same(shape, self.sizes()), "output with shape ", self.sizes(), " doesn't match the broadcast shape ",
               shape);
     }
-    return where(mask, scalar_tensor(v, self.dtype(), self.device()), self, out);
+    return chosen(mask, scalar_tensor(v, self.dtype(), self.device()), self, out, false);
 }
 
 size_t count_true(const uint8_t* p, int64_t n) { return size_t(position_loops().count_true(p, n)); }

@@ -209,10 +209,15 @@ Dims bordered_sizes(const char* name, IntSpan sizes, IntSpan pad, int64_t how) {
 }
 Tensor bordered(const Tensor& x, IntSpan pad, int64_t how) {
     const Dims shape = bordered_sizes("_border", x.sizes(), pad, how);
-    const Tensor r = empty(shape, x.dtype(), x.device());
-    if (r.is_meta() || !r.numel()) return r;
-    copy_planes(dense(x), r, planes_of(x.sizes(), pad, Border(how)), nullptr);
-    return r;
+    const bool last = Border(how) != Border::circular && !x.is_contiguous() && is_channels_last(x.sizes(), x.strides());
+    const auto in_rows = [&] { return empty_strided(shape, channels_last_strides(shape), x.dtype(), x.device()); };
+    if (x.is_meta()) return last ? in_rows() : empty(shape, x.dtype(), kMeta);
+    const Tensor r = empty(shape, x.dtype());
+    if (r.numel()) copy_planes(dense(x), r, planes_of(x.sizes(), pad, Border(how)), nullptr);
+    if (!last) return r;
+    const Tensor rows = in_rows();
+    copy_data(rows, r);
+    return rows;
 }
 // The adjoint: every value goes back to where it was taken from.
 Tensor bordered_backward(const Tensor& g, IntSpan sizes, IntSpan pad, int64_t how) {
@@ -258,6 +263,11 @@ Tensor border(const Tensor& x, IntSpan pad, Border how, const char* name) {
     if (x.dtype() == DType::b1 && how != Border::circular) no_kernel(str(name, dims, "d").c_str(), x.dtype());
     return check_widths(x.sizes(), pad, how) ? op<"_border">(x, pad, int64_t(how)) : op<"clone">(x);
 }
+// By the operators of two and three dimensions' own names, which autocast knows.
+template <Name one, Name two, Name three>
+Tensor border_by_name(const Tensor& x, IntSpan pad) {
+    return pad.size() == 2 ? op<one>(x, pad) : pad.size() == 4 ? op<two>(x, pad) : op<three>(x, pad);
+}
 template <Border How, int Dimensions>
 Tensor border_of(const Tensor& x, IntSpan pad) {
     static constexpr const char* names[] = {"reflection_pad", "replication_pad", "circular_pad"};
@@ -277,8 +287,10 @@ Tensor pad(const Tensor& x, IntSpan widths, std::string_view mode, std::optional
     check(!value || *value == 0, "Padding mode \"", mode, "\" doesn't take in value argument");
     const int64_t dims = int64_t(widths.size()) / 2;
     if ((x.dim() == dims + 1 || x.dim() == dims + 2) && dims <= 3) {
-        if (mode == "reflect") return border(x, widths, Border::reflect, "reflection_pad");
-        if (mode == "replicate") return border(x, widths, Border::replicate, "replication_pad");
+        if (mode == "reflect")
+            return border_by_name<"nn::reflection_pad1d", "nn::reflection_pad2d", "nn::reflection_pad3d">(x, widths);
+        if (mode == "replicate")
+            return border_by_name<"nn::replication_pad1d", "nn::replication_pad2d", "nn::replication_pad3d">(x, widths);
         if (mode == "circular") return border(x, widths, Border::circular, "circular_pad");
         fail(ErrorKind::NotImplemented, "Unrecognised padding mode ", mode);
     }

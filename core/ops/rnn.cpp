@@ -265,6 +265,10 @@ Result layers(const Settings& s, Tensor x, const Tensor& h0, const Tensor& c0, T
         x = s.both ? op<"cat">(TensorSpan(outs, 2), 1) : outs[0];
         if (s.dropout > 0 && s.train && layer + 1 < s.layers) x = op<"dropout">(x, s.dropout, true);
     }
+    if (s.cell == Cell::Gru && x.dtype() != h0.dtype()) {  // under autocast only the products are in lower precision
+        x = op<"to.dtype">(x, h0.dtype());
+        for (Tensor& h : hs) h = op<"to.dtype">(h, h0.dtype());
+    }
     return {x, op<"stack">(TensorSpan(hs), 0), cs.empty() ? Tensor() : op<"stack">(TensorSpan(cs), 0)};
 }
 

@@ -14,6 +14,7 @@ import flambeau as fb
 
 from .function import Function, _pushing
 from .grad_mode import _DecoratorContextManager
+from .graph import saved_tensors_hooks
 
 __all__ = [
     "UnpackedDualTensor",
@@ -36,6 +37,8 @@ class _Level:
         self.tangents: list = []
         self.duals: list = []
         self.recorded = fb.is_grad_enabled()
+        # tangents are found late: what an operation has saved must outlive writes to its operands
+        self.copies = saved_tensors_hooks(lambda t: t.clone(), lambda t: t)
 
 
 class _Dual(Function):
@@ -60,6 +63,7 @@ def enter_dual_level() -> int:
     if _levels:
         raise RuntimeError("Nested forward mode AD is not supported at the moment")
     _levels.append(_Level())
+    _levels[-1].copies.__enter__()
     fb._C._set_grad_enabled(True)  # forward derivatives do not ask for the mode around them
     _current_level += 1
     return _current_level
@@ -77,7 +81,9 @@ def exit_dual_level(*, level: int | None = None) -> None:
             "Trying to exit a forward AD level that was not the last one that was created. This is not"
             " supported."
         )
-    fb._C._set_grad_enabled(_levels.pop().recorded)
+    left = _levels.pop()
+    left.copies.__exit__(None, None, None)
+    fb._C._set_grad_enabled(left.recorded)
     _current_level = level - 1
 
 

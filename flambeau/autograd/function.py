@@ -183,7 +183,7 @@ class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta
         """Run the operator and record it for differentiation."""
         if kwargs and _has_setup_context(cls):
             args, kwargs = _bind_defaults(cls.forward, args, kwargs), {}
-        if _transforms_active():
+        if _transforms_active() or _func_levels.differentiating:
             from ..func.functions import apply_function
 
             return apply_function(cls, args)
@@ -215,10 +215,12 @@ def _transforms_active() -> bool:
 
 
 class _Levels(threading.local):
-    """The `vmap` calls that are running in this thread, innermost last; `flambeau.func` fills it."""
+    """The `vmap` calls that are running in this thread, innermost last, and how many functions are being run
+    to be differentiated; `flambeau.func` fills it."""
 
     def __init__(self) -> None:
         self.stack: list = []
+        self.differentiating = 0
 
 
 _func_levels = _Levels()

@@ -14,7 +14,7 @@ from typing import Any
 
 import flambeau as fb
 
-from ..autograd.function import _pushing
+from ..autograd.function import _func_levels, _pushing
 from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
 from . import batched
 
@@ -107,6 +107,15 @@ def _replaced(args: tuple, numbers: tuple, argnums: int | tuple, tree: Any) -> t
     return tuple(new)
 
 
+def _watched(func: Callable, *args: Any, **kwargs: Any) -> Any:
+    """Call `func`; a `Function` applied in it knows that it is differentiated by a transform."""
+    _func_levels.differentiating += 1
+    try:
+        return func(*args, **kwargs)
+    finally:
+        _func_levels.differentiating -= 1
+
+
 def _name(func: Callable) -> str:
     return getattr(func, "__name__", repr(func))
 
@@ -127,7 +136,7 @@ def grad_and_value(func: Callable, argnums: int | tuple[int, ...] = 0, has_aux: 
             numbers, tree = _chosen(args, argnums)
             leaves, spec = tree_flatten(tree)
             own = [_fresh(x) for x in leaves]
-            output = func(*_replaced(args, numbers, argnums, tree_unflatten(own, spec)), **kwargs)
+            output = _watched(func, *_replaced(args, numbers, argnums, tree_unflatten(own, spec)), **kwargs)
             aux = None
             if has_aux:
                 if not (isinstance(output, tuple) and len(output) == 2):
@@ -175,7 +184,7 @@ def _run(func: Callable, primals: tuple, has_aux: bool, name: str) -> tuple:
     own = [_fresh(x) for x in leaves]
     # a function whose derivative is taken forward may write into what it is given
     given = own if name.startswith("vjp") else [x.clone() for x in own]
-    output = func(*tree_unflatten(given, spec))
+    output = _watched(func, *tree_unflatten(given, spec))
     aux = None
     if has_aux:
         if not (isinstance(output, tuple) and len(output) == 2):

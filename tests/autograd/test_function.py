@@ -152,11 +152,14 @@ class _OwnTangents(Function):
     """Two results; its `jvp` is a hundred times the truth, so that its use shows."""
 
     @staticmethod
-    def forward(ctx, x, k, y):
+    def forward(x, k, y):
+        return x * k * y, x + y
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        x, ctx.k, y = inputs
         ctx.save_for_forward(x, y)
         ctx.save_for_backward(x, y)
-        ctx.k = k
-        return x * k * y, x + y
 
     @staticmethod
     def backward(ctx, g, h):
@@ -201,9 +204,12 @@ class TestForwardMode:
     def test_without_a_backward(self):
         class Square(Function):
             @staticmethod
-            def forward(ctx, x):
-                ctx.save_for_forward(x)
+            def forward(x):
                 return x * x
+
+            @staticmethod
+            def setup_context(ctx, inputs, output):
+                ctx.save_for_forward(*inputs)
 
             @staticmethod
             def jvp(ctx, t):
@@ -215,16 +221,6 @@ class TestForwardMode:
     def test_under_vmap(self):
         class Batched(_OwnTangents):
             generate_vmap_rule = True
-
-            @staticmethod
-            def forward(x, k, y):
-                return x * k * y, x + y
-
-            @staticmethod
-            def setup_context(ctx, inputs, output):
-                x, ctx.k, y = inputs
-                ctx.save_for_forward(x, y)
-                ctx.save_for_backward(x, y)
 
         def pushed(x, t):
             return fb.func.jvp(lambda v: Batched.apply(v, 2.0, self.Y)[0], (x,), (t,))[1]

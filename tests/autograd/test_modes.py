@@ -96,3 +96,24 @@ def test_state_comes_back_after_an_error():
     with pytest.raises(ValueError), fb.no_grad():
         raise ValueError
     assert fb.is_grad_enabled()
+
+
+def test_inference_tensors_are_written_to_in_inference_mode_only():
+    with fb.inference_mode():
+        t = fb.ones(2)
+        t.mul_(2)
+    for write in (
+        lambda: t.mul_(2),
+        lambda: t[0].add_(1),
+        lambda: t.__setitem__(0, 1.0),
+        lambda: fb.add(fb.ones(2), 1, out=t),
+        lambda: fb.nn.init.zeros_(t),
+        lambda: t.normal_(),
+        lambda: t.resize_(4),
+        lambda: fb.no_grad()(t.zero_)(),
+    ):
+        with pytest.raises(RuntimeError, match="Inplace update to inference tensor outside InferenceMode"):
+            write()
+    assert t.tolist() == [2, 2] and t.clone().mul_(2).tolist() == [4, 4]
+    with fb.inference_mode():
+        assert t.mul_(2).tolist() == [4, 4]

@@ -59,3 +59,53 @@ def test_duals_may_be_written_to():
         assert value.tolist() == x.tolist() == [7.0, 6.0, 9.0, 12.0]
         with pytest.raises(RuntimeError, match="already has a forward gradient"):
             fwAD.make_dual(dual, X)
+
+
+def test_duals_are_written_to():
+    def pushed(f):
+        with fwAD.dual_level():
+            a = fwAD.make_dual(fb.tensor([1.0, 2.0]), fb.tensor([1.0, 3.0]))
+            return [t.tolist() for t in fwAD.unpack_dual(f(a))]
+
+    def through_a_view(a):
+        a[0].mul_(a[1])
+        return a
+
+    def later(a):
+        square = a * a
+        a.zero_()
+        return square
+
+    assert pushed(lambda a: a.mul_(a)) == [[1, 4], [2, 12]]
+    assert pushed(lambda a: a.div_(a)) == [[1, 1], [0, 0]]
+    assert pushed(through_a_view) == [[2, 2], [5, 3]]
+    assert pushed(later) == [[1, 4], [2, 12]]
+
+
+class WithoutSetup(fb.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g * ctx.saved_tensors[0]
+
+
+def test_functions_under_transforms_need_setup_context():
+    x = fb.tensor([1.0, 2.0])
+    call = WithoutSetup.apply
+    for transformed in (
+        lambda: fb.func.grad(lambda x: call(x).sum())(x),
+        lambda: fb.func.vjp(call, x),
+        lambda: fb.func.jvp(call, (x,), (x,)),
+        lambda: fb.func.jacrev(call)(x),
+        lambda: fb.func.jacfwd(call)(x),
+        lambda: fb.func.hessian(lambda x: call(x).sum())(x),
+        lambda: fb.func.vmap(call)(x),
+    ):
+        with pytest.raises(RuntimeError, match="must override the setup_context staticmethod"):
+            transformed()
+    y = x.clone().requires_grad_()
+    assert fb.autograd.grad(call(y).sum(), y)[0].tolist() == [2, 4]

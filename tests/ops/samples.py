@@ -501,6 +501,10 @@ SPECIAL: dict[str, Callable[[], list[Sample]]] = {
         for kind in ("upsample_nearest", "_upsample_nearest_exact")
         for d in (1, 2, 3)
     },
+    "pixel_shuffle": lambda: [of(real(1, 4, 2, 1), 2), of(real(4, 1, 1), 2)],
+    "pixel_unshuffle": lambda: [of(real(1, 1, 2, 4), 2)],
+    "channel_shuffle": lambda: [of(real(1, 6, 1, 2), 3)],
+    "native_channel_shuffle": lambda: [of(real(1, 6, 1, 2), 3)],
     "nn::upsample_linear1d": _upsampled(1, False),
     "nn::upsample_trilinear3d": _upsampled(3, True),
     **{

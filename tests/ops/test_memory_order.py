@@ -42,3 +42,38 @@ def test_attention_with_both_masks():
     found = F.scaled_dot_product_attention(q, q, q, attn_mask=mask, is_causal=True)
     golden = [0.0, 0.8414709568, 0.9092974067, 0.1411200017, -0.6514126062, -0.7082070708]
     assert fb.allclose(found.flatten()[:6], fb.tensor(golden))
+
+
+def test_pictures_of_channels_last_stay_so():
+    x = fb.arange(384.0).reshape(2, 8, 4, 6).contiguous(memory_format=fb.channels_last)
+    for call, strides in [
+        (lambda x: F.pixel_shuffle(x, 2), (192, 1, 24, 2)),
+        (lambda x: F.pixel_unshuffle(x, 2), (192, 1, 96, 32)),
+        (lambda x: F.channel_shuffle(x, 4), (192, 1, 48, 8)),
+        (lambda x: F.pad(x, (1, 1, 1, 1), "reflect"), (384, 1, 64, 8)),
+        (lambda x: F.pad(x, (1, 1, 1, 1), "replicate"), (384, 1, 64, 8)),
+        (lambda x: F.prelu(x, fb.ones(8, device=x.device)), (192, 1, 48, 8)),
+        (lambda x: fb.where(x > 1, x, 0.0), (192, 1, 48, 8)),
+    ]:
+        got = call(x)
+        assert got.stride() == strides
+        assert fb.equal(got, call(x.contiguous()))
+        assert call(x.to("meta")).stride() == strides
+    assert x.masked_fill(x > 1, 0).stride() == (192, 24, 6, 1)
+    y = fb.zeros(2, 8, 4, 4, 4).contiguous(memory_format=fb.channels_last_3d)
+    assert F.avg_pool3d(y, 2).stride() == F.adaptive_avg_pool3d(y, 2).stride() == (64, 8, 4, 2, 1)
+    assert F.pad(y, (1,) * 6, "replicate").stride() == (1728, 1, 288, 48, 8)
+
+
+def test_shuffles_know_their_derivative():
+    x = fb.rand(1, 8, 2, 2, dtype=fb.float64, requires_grad=True)
+    for call, name in [
+        (lambda x: F.pixel_shuffle(x, 2), "PixelShuffleBackward0"),
+        (lambda x: F.pixel_unshuffle(x, 2), "PixelUnshuffleBackward0"),
+        (lambda x: F.channel_shuffle(x, 4), "ChannelShuffleBackward0"),
+        (lambda x: fb.native_channel_shuffle(x, 2), None),
+    ]:
+        y = call(x)
+        assert name in (None, y.grad_fn.name())
+        (g,) = fb.autograd.grad(y, x, y.detach())
+        assert fb.equal(g, x)
