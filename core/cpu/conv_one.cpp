@@ -193,36 +193,33 @@ Tensor one_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w) {
     return run(turned, g, {w, 1, s.in[1], 6}, {ones.data(), none.data(), -kInfinity, kInfinity}, true);
 }
 
-// The sum over samples of g · xᵀ; each thread takes some of the inputs.
+// The sum over samples of g · xᵀ, or of x · gᵀ where that packs less; each thread takes some of the inputs.
 Tensor one_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g) {
     const int64_t inputs = s.in[1], outputs = s.out[1], spatial = product(IntSpan(s.in).subspan(2)), samples = s.in[0],
                   width = (inputs + num_threads() - 1) / num_threads();
+    const bool turned = outputs < width;
     const Tensor dw = empty(s.weight, DType::f32);
+    const dnn::Scratch sums(turned ? size_t(inputs * outputs) * sizeof(float) : 0);
     const LongWork unlocked;
     const GemmKernel& k = gemm_kernel();
     parallel_for((inputs + width - 1) / width, 1, [&](int64_t begin, int64_t end) {
         for (int64_t part = begin; part < end; ++part) {
-            const int64_t first = part * width;
-            GemmBlock product{outputs,
-                              std::min(width, inputs - first),
-                              spatial,
-                              1,
-                              0,
-                              g.data<float>(),
-                              spatial,
-                              1,
-                              x.data<float>() + first * spatial,
-                              1,
-                              spatial,
-                              dw.data<float>() + first,
-                              inputs,
-                              1};
+            const int64_t first = part * width, count = std::min(width, inputs - first);
+            const float *from_x = x.data<float>() + first * spatial, *from_g = g.data<float>();
+            float *to = dw.data<float>() + first, *rows = sums.as<float>() + first * outputs;
+            GemmBlock product =
+                turned
+                    ? GemmBlock{count, outputs, spatial, 1, 0, from_x, spatial, 1, from_g, 1, spatial, rows, outputs, 1}
+                    : GemmBlock{outputs, count, spatial, 1, 0, from_g, spatial, 1, from_x, 1, spatial, to, inputs, 1};
             const dnn::Scratch room(size_t(k.room(product)) * sizeof(float));
             for (int64_t n = 0; n < samples; ++n, product.beta = 1) {
                 k.run(product, {}, room.as<float>());
-                product.a += outputs * spatial;
-                product.b += inputs * spatial;
+                product.a += (turned ? inputs : outputs) * spatial;
+                product.b += (turned ? outputs : inputs) * spatial;
             }
+            if (!turned) continue;
+            for (int64_t o = 0; o < outputs; ++o)
+                for (int64_t c = 0; c < count; ++c) to[o * inputs + c] = rows[c * outputs + o];
         }
     });
     return dw;

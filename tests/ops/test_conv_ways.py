@@ -220,6 +220,7 @@ def test_gradients_with_few_positions(shape, outputs, kernel, options, hidden):
         (1, 64, 40, (1, 9)),
         (2, 48, 16, (32, 32)),
         (2, 24, 40, (77,)),
+        (2, 101, 33, (9, 8)),
     ],
 )
 def test_pointwise_of_plain_pictures(samples, inputs, outputs, size):
