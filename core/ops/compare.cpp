@@ -94,7 +94,13 @@ bool allclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool e
     const GradGuard off(false);
     return !op<"all">(isclose(a, b, rtol, atol, equal_nan)).item().is_zero();
 }
-Tensor dist(const Tensor& a, const Tensor& b, Scalar p) { return op<"linalg::vector_norm">(a - b, p); }
+Tensor dist(const Tensor& a, const Tensor& b, Scalar p) {
+    const Tensor difference = op<"sub">(a, b);
+    check(!is_integral(difference.dtype(), true),
+          "norm(): input dtype should be either floating point or complex. Got ", scalar_name(difference.dtype()),
+          " instead.");
+    return op<"linalg::vector_norm">(difference, p);
+}
 
 Tensor isin(const Operand& elements, const Operand& tests, bool /*assume_unique*/, bool invert) {
     check(!tests.is_tensor() || !tests.tensor().is_meta() || (elements.is_tensor() && elements.tensor().is_meta()),

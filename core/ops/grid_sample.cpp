@@ -296,15 +296,16 @@ Weighted taps_at(const Tensor& grid, IntSpan sizes, int64_t mode, int64_t paddin
     return {stacked(index), stacked(weight)};
 }
 Tensor grid_sampler(const Tensor& x, const Tensor& grid, int64_t mode, int64_t padding, bool align) {
-    check(x.dim() == grid.dim() && (x.dim() == 4 || x.dim() == 5),
-          "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with sizes ",
-          x.sizes(), " and grid with sizes ", grid.sizes());
+    for (const Tensor& t : {x, grid}) (void)wrap_dim(0, t.dim(), false);
     const int64_t n = x.dim() - 2;
     check(x.size(0) == grid.size(0),
           "grid_sampler(): expected grid and input to have same batch size, but got input with sizes ", x.sizes(),
           " and grid with sizes ", grid.sizes());
     check(grid.size(-1) == n, "grid_sampler(): expected grid to have size ", n,
           " in last dimension, but got grid with sizes ", grid.sizes());
+    check(x.dim() == grid.dim() && (x.dim() == 4 || x.dim() == 5), "grid_sampler(): expected ", x.dim() == 4 ? 4 : 5,
+          "D input and grid with same number of dimensions, but got input with sizes ", x.sizes(),
+          " and grid with sizes ", grid.sizes());
     for (int64_t d = 2; d < x.dim(); ++d)
         check(x.sizes()[size_t(d)] > 0,
               "grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes ", x.sizes(),

@@ -166,8 +166,8 @@ Tensor masked_select(const Tensor& x, const Tensor& mask, Out out) {
     return r;
 }
 Tensor masked_scatter(const Tensor& self, const Tensor& mask, const Tensor& source, Out out) {
-    check(self.dtype() == source.dtype(), "masked_scatter_: expected self and source to have same dtypes but got ",
-          self.dtype(), " and ", source.dtype());
+    check(self.dtype() == source.dtype(), "masked_scatter: expected self and source to have same dtypes but got",
+          scalar_name(self.dtype()), " and ", scalar_name(source.dtype()));
     check(mask.dtype() == DType::b1, "masked_scatter_ only supports boolean masks, but got mask with dtype ",
           mask.dtype());
     if (out.inplace()) op<"expand">(mask, self.sizes());

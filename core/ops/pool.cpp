@@ -28,20 +28,24 @@ Window<n> window(const std::string& name, IntSpan kernel, IntSpan stride, IntSpa
     w.stride = stride.empty() ? w.kernel : fits(stride, "stride", "omitted, ");
     w.padding = fits(padding, "padding", "");
     w.dilation = fits(dilation, "dilation", "");
-    for (int d = 0; d < n; ++d) {
-        const size_t i = size_t(d);
+    const auto positive = [](const Dims& v, const char* what, const char* letter) {  // kT: 1 kH: 2 kW: 2
+        if (*std::min_element(v.begin(), v.end()) > 0) return;
+        std::string all;
+        for (size_t d = 0; d < n; ++d)
+            all += str(d ? " " : "", letter, std::string_view("THW").substr(3 - n + d, 1), ": ", v[d]);
+        fail(ErrorKind::Runtime, what, " should be greater than zero, but got ", all);
+    };
+    for (size_t i = 0; i < n; ++i) {
         check(w.stride[i] != 0, "stride should not be zero");
-        check(w.stride[i] > 0, "stride should be greater than zero, but got ",
-              n == 2 ? str("dH: ", w.stride[0], " dW: ", w.stride[1]) : str("stride: ", w.stride[i]));
         check(w.padding[i] >= 0, "pad must be non-negative, but got pad: ", w.padding[i]);
-        check(w.dilation[i] > 0, "dilation should be greater than zero, but got ",
-              n == 2 ? str("dilationH: ", w.dilation[0], " dilationW: ", w.dilation[1])
-                     : str("dilation: ", w.dilation[i]));
-        check(w.kernel[i] > 0, "kernel size should be greater than zero, but got kernel_size: ", w.kernel[i]);
-        check(w.padding[i] <= ((w.kernel[i] - 1) * w.dilation[i] + 1) / 2,
+        int64_t most = 0;
+        check(!__builtin_mul_overflow(w.kernel[i] - 1, w.dilation[i], &most) && w.padding[i] <= (most + 1) / 2,
               "pad should be at most half of effective kernel size, but got pad=", w.padding[i],
               ", kernel_size=", w.kernel[i], " and dilation=", w.dilation[i]);
     }
+    positive(w.kernel, "kernel size", "k");
+    positive(w.stride, "stride", "d");
+    positive(w.dilation, "dilation", "dilation");
     return w;
 }
 
@@ -427,7 +431,8 @@ std::tuple<Tensor, Tensor> max_pool1d_with_indices(const Tensor& x, IntSpan kern
     return {squeezed(f.result[0]), squeezed(f.result[1])};
 }
 Tensor avg_pool1d(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, bool ceil, bool count_padding) {
-    check_1d(x, "avg_pool1d");
+    check(x.dim() == 2 || x.dim() == 3, "Expected 2 to 3 dimensions, but got ", x.dim(),
+          "-dimensional tensor for argument #1 'self' (while checking arguments for avg_pool1d)");
     const Dims s = stride.empty() ? with_one(kernel) : with_one(stride);
     Dims p = with_one(padding);
     p[0] = 0;

@@ -283,7 +283,7 @@ struct Plan {
     Dims sizes;
     std::vector<Taps> taps;
 };
-Plan plan_of(How how, IntSpan in, DType dtype, const Value& size, const Value& factors, bool align, const char* name) {
+Plan plan_of(How how, IntSpan in, DType dtype, const Value& size, const Value& factors, bool align) {
     Plan p;
     const size_t n = in.size() - 2;
     check(size.is_none() != factors.is_none(), "Must specify exactly one of output_size and scale_factors");
@@ -293,11 +293,19 @@ Plan plan_of(How how, IntSpan in, DType dtype, const Value& size, const Value& f
     for (size_t d = 0; d < n; ++d) {
         const double f = factors.is_none() ? 0 : factors.doubles()[d];
         const int64_t have = in[2 + d], want = size.is_none() ? int64_t(double(have) * f) : size.ints()[d];
-        check(have > 0 && want > 0, "Input and output sizes should be greater than 0, but got input (", name, ": ",
-              have, ") output (", want, ")");
         shape[2 + d] = want;
         p.sizes.push_back(want);
     }
+    const auto shown = [n](IntSpan sizes) {  // H: 8, W: 8
+        std::string s;
+        for (size_t d = 0; d < n; ++d)
+            s += str(d ? ", " : "", std::string_view("DHW").substr(3 - n + d, 1), ": ", sizes[d]);
+        return s;
+    };
+    if (std::any_of(in.begin() + 2, in.end(), [](int64_t s) { return s <= 0; }) ||
+        std::any_of(p.sizes.begin(), p.sizes.end(), [](int64_t s) { return s <= 0; }))
+        fail(ErrorKind::Runtime, "Input and output sizes should be greater than 0, but got input (",
+             shown(in.subspan(2)), ")", n == 1 ? " and" : "", " output (", shown(p.sizes), ")");
     (void)empty(shape, dtype, kMeta);  // refuses sizes no tensor can have before tables are made of them
     for (size_t d = 0; d < n; ++d) {
         const double f = factors.is_none() ? 0 : factors.doubles()[d];
@@ -324,10 +332,9 @@ template <How H, int Dimensions>
 Tensor upsample(const Tensor& x, const Value& size, bool align, const Value& factors) {
     check(x.dim() == Dimensions + 2, "It is expected input_size equals to ", Dimensions + 2, ", but got size ",
           x.dim());
-    for (int64_t d = 1; d < x.dim(); ++d)
-        check(x.sizes()[size_t(d)] > 0, "Non-empty ", Dimensions + 2,
-              "D data tensor expected but got a tensor with sizes ", x.sizes());
-    const Plan p = plan_of(H, x.sizes(), x.dtype(), size, factors, align, "size");
+    const Plan p = plan_of(H, x.sizes(), x.dtype(), size, factors, align);
+    check(x.sizes()[1] > 0, "Non-empty ", Dimensions + 2, "D data tensor expected but got a tensor with sizes ",
+          x.sizes());
     check_element_type(H, Dimensions, x.dtype());
     Tensor r = x;
     for (int64_t d = Dimensions - 1; d >= 0; --d)
@@ -343,7 +350,7 @@ Tensor upsample_nearest(const Tensor& x, const Value& size, const Value& factors
 template <How H, int Dimensions, bool Linear>
 Tensor upsample_backward(Back& b) {
     const Dims& in = b.sizes(0);
-    const Plan p = plan_of(H, in, b.meta(0).dtype, b.attr(1), b.attr(Linear ? 3 : 2), Linear && b.flag(2), "size");
+    const Plan p = plan_of(H, in, b.meta(0).dtype, b.attr(1), b.attr(Linear ? 3 : 2), Linear && b.flag(2));
     Tensor g = b.g;
     for (int64_t d = 0; d < Dimensions; ++d)
         g = op<"_resample">(g, d + 2, p.taps[size_t(d)].index, p.taps[size_t(d)].weight, in[size_t(d + 2)], true);

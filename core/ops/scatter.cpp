@@ -37,7 +37,7 @@ Tensor as_index(const Tensor& t, const char* name) {
 void check_index_shape(const Tensor& x, int64_t dim, const Tensor& index, const char* what) {
     if (index.numel() == 0) return;
     check(std::max<int64_t>(1, x.dim()) == std::max<int64_t>(1, index.dim()),
-          "Index tensor must have the same number of dimensions as ", what, " tensor");
+          "Index tensor must have the same number of dimensions as input tensor");
     for (int64_t d = 0; d < index.dim(); ++d)
         if (d != dim && x.dim() && index.sizes()[size_t(d)] > x.sizes()[size_t(d)])
             fail(ErrorKind::Runtime, "Size does not match at dimension ", d, " expected index ", index.sizes(),

@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime
 import functools
 import importlib
+import inspect
 import os
 import pickle
 import time
@@ -307,14 +308,28 @@ def _place(members: ProcessGroup, global_rank: int | None, group_rank: int | Non
 def _collective(function: Callable[..., Any]) -> Callable[..., Any]:
     """Without gradients; gives a `Work` when it was asked for, and nothing to processes outside the group."""
 
+    signature = inspect.signature(function)
+    parameters = list(signature.parameters.values())
+    place = list(signature.parameters).index("group") + 1  # where PyTorch has `async_op`
+    option = inspect.Parameter(
+        "async_op", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=False, annotation="bool"
+    )
+
     @functools.wraps(function)
-    def run(*args: Any, async_op: bool = False, **kwargs: Any) -> Any:
-        if kwargs.get("group") is GroupMember.NON_GROUP_MEMBER:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if len(args) > place:
+            args, kwargs = (*args[:place], *args[place + 1 :]), {**kwargs, "async_op": args[place]}
+        async_op = kwargs.pop("async_op", False)
+        group = args[place - 1] if len(args) >= place else kwargs.get("group")
+        if group is GroupMember.NON_GROUP_MEMBER:
             return None
         with fb.no_grad():
             function(*args, **kwargs)
         return Work([args[0]] if args and isinstance(args[0], fb.Tensor) else None) if async_op else None
 
+    run.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*parameters[:place], option, *parameters[place:]]
+    )
     return run
 
 

@@ -119,7 +119,7 @@ def linalg_lu_factor(A: fb.Tensor, *, pivot: bool = True) -> tuple:
 @composite("linalg_ldl_factor(Tensor self, *, bool hermitian=False) -> (Tensor LD, Tensor pivots)", out=True)
 def linalg_ldl_factor(input: fb.Tensor, *, hermitian: bool = False) -> tuple:
     """LDL factorization of symmetric (Hermitian) matrices."""
-    check_square(input, "torch.linalg.ldl_factor")
+    check_square(input, "torch.linalg.ldl_factor_ex")
     ld, pivots, info = core("linalg_ldl_factor_ex")(input, hermitian=hermitian)
     _fail_at("torch.linalg.ldl_factor", info, "The diagonal element {} of D is zero: the matrix is singular.")
     return _LDL_RESULT((ld, pivots))

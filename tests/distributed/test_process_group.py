@@ -1,6 +1,7 @@
 """Process groups: one process alone, and three that are started here."""
 
 import datetime
+import inspect
 import multiprocessing
 import os
 
@@ -158,3 +159,16 @@ def test_stores(tmp_path):
         )
         with pytest.raises(RuntimeError, match=r"wait timeout"):
             store.wait(["never"], datetime.timedelta(seconds=0.05))
+
+
+def test_async_op_stands_where_pytorch_has_it(tmp_path):
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        x = fb.ones(2)
+        assert dist.all_reduce(x, dist.ReduceOp.SUM, None, True).wait() and dist.all_reduce(x) is None
+        assert dist.broadcast(x, 0, None, True).wait() and dist.barrier(None, True).wait()
+        assert dist.broadcast(x, None, None, False, 0) is None
+        assert "async_op: 'bool' = False, group_src" in str(inspect.signature(dist.broadcast))
+        assert dist.all_reduce(x, dist.ReduceOp.SUM, dist.GroupMember.NON_GROUP_MEMBER, True) is None
+    finally:
+        dist.destroy_process_group()

@@ -111,7 +111,8 @@ def interpolate(
             )
     elif align_corners is None:
         align_corners = False
-    spatial = list(input.shape[2:])
+    dims = input.dim() - 2
+    spatial = list(input.shape[-dims:]) if dims > 0 else []
     size, factors = _size_or_factors(input, spatial, size, scale_factor)
     if recompute_scale_factor and size is not None:
         raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
