@@ -24,11 +24,11 @@ Tensor chosen(const Tensor& cond, const Operand& a, const Operand& b, Out out, b
     const Dims shape = broadcast_shapes(broadcast_shapes(c.sizes(), x.sizes()), y.sizes());
     const Device device = c.is_meta() || x.is_meta() ? kMeta : kCPU;
     const Tensor* whole = nullptr;  // the first operand of the whole shape: its memory order is the result's
-    for (const Tensor* v : {&y, &x, &c})
-        if (same(v->sizes(), shape)) whole = v;
-    Tensor r = in_order && whole && !whole->is_contiguous() && !out.given() && whole->device() == device
-                   ? empty_like(*whole, t)
-                   : out.result(shape, t, device);
+    if (in_order && !(c->contiguous && x->contiguous && y->contiguous) && !out.given())
+        for (const Tensor* v : {&y, &x, &c})
+            if (same(v->sizes(), shape)) whole = v;
+    Tensor r = whole && !whole->is_contiguous() && whole->device() == device ? empty_like(*whole, t)
+                                                                             : out.result(shape, t, device);
     if (r.is_meta() || !r.numel()) return r;
     Strided ops[4];
     const Tensor* all[4] = {&r, &c, &x, &y};
