@@ -1,6 +1,7 @@
 #include "cpu/lapack.h"
 #include <dlfcn.h>
 #include <link.h>
+#include <atomic>
 #include <cstring>
 #include <string>
 #include "base/error.h"
@@ -61,14 +62,23 @@ Library open_library() {
     return {};
 }
 
+// Finding it may run Python, which lets other threads go on: no lock is held meanwhile, nor that of a static variable.
 const Library& library() {
-    static const Library* l = new Library(open_library());
+    static std::atomic<const Library*> found{nullptr};
+    const Library* l = found.load(std::memory_order_acquire);
+    if (!l) {
+        const Library* mine = new Library(open_library());
+        if (found.compare_exchange_strong(l, mine)) l = mine;
+        else delete mine;  // another thread was first
+    }
     return *l;
 }
 
 template <class T>
 Gemm<T> find_gemm(const char* name) {
-    return reinterpret_cast<Gemm<T>>(find_symbol(name));
+    library();
+    static const auto f = reinterpret_cast<Gemm<T>>(find_symbol(name));
+    return f;
 }
 
 }  // namespace
@@ -90,23 +100,19 @@ void* symbol(const char* name) {
 
 template <>
 Gemm<float> gemm<float>() {
-    static const auto f = find_gemm<float>("sgemm");
-    return f;
+    return find_gemm<float>("sgemm");
 }
 template <>
 Gemm<double> gemm<double>() {
-    static const auto f = find_gemm<double>("dgemm");
-    return f;
+    return find_gemm<double>("dgemm");
 }
 template <>
 Gemm<C64> gemm<C64>() {
-    static const auto f = find_gemm<C64>("cgemm");
-    return f;
+    return find_gemm<C64>("cgemm");
 }
 template <>
 Gemm<C128> gemm<C128>() {
-    static const auto f = find_gemm<C128>("zgemm");
-    return f;
+    return find_gemm<C128>("zgemm");
 }
 
 void refuse_type(const char* name, DType t) {

@@ -43,6 +43,7 @@ lapack::Fn<F> routine(const char* stem) {
 
 template <class F>
 void visit_lapack(const Tensor& t, const char* name, F&& f) {
+    lapack::available();  // looks for the library, which `f` must not do first while it initializes its statics
     switch (t.dtype()) {
         case DType::f32: return f(float{});
         case DType::f64: return f(double{});

@@ -192,6 +192,32 @@ def test_a_process_ends_while_daemons_compute():
         assert (ran.returncode, ran.stdout.strip()) == (0, "bye"), (ran.returncode, ran.stderr)
 
 
+LAPACK_USES = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+import flambeau as fb
+
+a = fb.eye(4)
+go = threading.Barrier(6)
+
+def use():
+    go.wait()
+    fb.linalg.solve(a, a)
+    fb.linalg.cholesky(a)
+
+threads = [threading.Thread(target=use) for _ in range(6)]
+for t in threads:
+    t.start()
+for t in threads:
+    t.join()
+"""
+
+
+def test_first_uses_of_lapack_at_once_do_not_wait_for_each_other():
+    """The library is found by importing NumPy, while other threads go on."""
+    subprocess.run([sys.executable, "-c", LAPACK_USES], check=True, timeout=60)
+
+
 @pytest.mark.parametrize(
     "setting", [{"OMP_THREAD_LIMIT": limit} for limit in "12"] + [{"OMP_DYNAMIC": "true"}]
 )
