@@ -202,6 +202,44 @@ std::vector<Tensor> cat_backward(Back& b) {
     return r;
 }
 
+// A matrix with the given ones (numbers, vectors as rows) along its diagonal, zeros elsewhere. `f` is called with the
+// place of each.
+template <class F>
+Dims on_diagonal(TensorSpan all, F&& f) {
+    int64_t row = 0, column = 0;
+    for (size_t i = 0; i < all.size(); ++i) {
+        const Tensor& t = all[i];
+        check(t.dim() <= 2, "torch.block_diag: Input tensors must have 2 or fewer dimensions. Input ", i, " has ",
+              t.dim(), " dimensions");
+        const int64_t high = t.dim() == 2 ? t.size(0) : 1, wide = t.dim() ? t.sizes().back() : 1;
+        f(i, row, column, Dims{high, wide});
+        row += high, column += wide;
+    }
+    return all.empty() ? Dims{1, 0} : Dims{row, column};
+}
+Tensor block_diag(TensorSpan all) {
+    const Dims shape = on_diagonal(all, [](size_t, int64_t, int64_t, IntSpan) {});
+    DType dtype = all.empty() ? default_dtype() : all[0].dtype();
+    for (const Tensor& t : all) dtype = promote(dtype, t.dtype());
+    const Tensor r = op<"zeros">(shape, dtype, nullptr, all.empty() ? kCPU : all[0].device());
+    if (r.is_meta()) return r;
+    on_diagonal(all, [&](size_t i, int64_t row, int64_t column, IntSpan size) {
+        const Tensor part = make_view(r, size, r.strides(), r->offset + row * shape[1] + column);
+        if (part.numel()) copy_data(part, op<"reshape">(all[i], size));
+    });
+    return r;
+}
+std::vector<Tensor> block_diag_backward(Back& b) {
+    const std::vector<Tensor> all = b.list(0);
+    std::vector<Tensor> r(all.size());
+    on_diagonal(all, [&](size_t i, int64_t row, int64_t column, IntSpan size) {
+        if (!b.needs_item(0, int(i))) return;
+        const Tensor part = op<"narrow">(op<"narrow">(b.g, 0, row, size[0]), 1, column, size[1]);
+        r[i] = op<"reshape">(part, all[i].sizes());
+    });
+    return r;
+}
+
 Tensor stack(TensorSpan all, int64_t dim, Out out) {
     check(!all.empty(), "stack expects a non-empty TensorList");
     for (size_t i = 1; i < all.size(); ++i)
@@ -371,6 +409,9 @@ const Family join([](Registry& r) {
         .kernel<cat>()
         .grad_list("tensors", "", cat_backward)
         .remember_lengths();
+    r.add("block_diag(Tensor[] tensors) -> Tensor", "f")
+        .kernel<block_diag>()
+        .grad_list("tensors", "tensors", block_diag_backward);
     r.add("stack(Tensor[] tensors, int dim=0) -> Tensor", "fo").kernel<stack>().grad_list("tensors", "", [](Back& b) {
         return op_list<"unbind">(b.g, b.integer(1));
     });

@@ -4,6 +4,7 @@
 #include "ops/formula.h"
 #include "cpu/gemm.h"
 #include "cpu/iter.h"
+#include "cpu/lines.h"
 
 namespace fb {
 namespace {
@@ -280,6 +281,36 @@ Tensor kron(const Tensor& a, const Tensor& b) {
     }
     return op<"reshape">(op<"mul">(op<"reshape">(a, left), op<"reshape">(b, right)), shape);
 }
+Tensor cross(const Tensor& a, const Tensor& b, int64_t dim, Out out) {
+    check(a.dim() == b.dim(), "linalg.cross: inputs must have the same number of dimensions.");
+    const int64_t given = dim;
+    dim = wrap_dim(dim, a.dim(), false);
+    check(a.size(dim) == 3 && b.size(dim) == 3, "linalg.cross: inputs dimension ", given, " must have length 3. Got ",
+          a.size(dim), " and ", b.size(dim));
+    const Dims shape = broadcast_shapes(a.sizes(), b.sizes());
+    no_bool(a.dtype(), "cross");
+    check(a.dtype() == b.dtype(), "expected scalar type ", a.dtype(), " but found ", b.dtype());
+    const Tensor r = out.result(shape, a.dtype(), a.device());
+    if (r.is_meta() || !r.numel()) return r;
+    const Tensor x = op<"expand">(a, shape), y = op<"expand">(b, shape);
+    const Dims sr = byte_strides(r), sx = byte_strides(x), sy = byte_strides(y);
+    const size_t d = size_t(dim);
+    visit_dtype(r.dtype(), [&]<class T>(T) {
+        if constexpr (!std::is_same_v<T, bool>)
+            each_line<3>(shape, dim, {bytes(r), bytes(x), bytes(y)}, {sr, sx, sy}, [&](const auto& p) {
+                T u[3], v[3];
+                for (int64_t i = 0; i < 3; ++i) {  // all is read before anything is written: `out` may be an input
+                    u[i] = *reinterpret_cast<const T*>(p[1] + i * sx[d]);
+                    v[i] = *reinterpret_cast<const T*>(p[2] + i * sy[d]);
+                }
+                for (int64_t i = 0; i < 3; ++i) {
+                    const int64_t j = i == 2 ? 0 : i + 1, k = 3 - i - j;
+                    *reinterpret_cast<T*>(p[0] + i * sr[d]) = T(T(u[j] * v[k]) - T(u[k] * v[j]));
+                }
+            });
+    });
+    return r;
+}
 Tensor inner(const Tensor& a, const Tensor& b) {
     if (a.dim() == 0 || b.dim() == 0) return op<"mul">(a, b);
     check(a.sizes().back() == b.sizes().back(),
@@ -416,6 +447,12 @@ const Family family([](Registry& r) {
         .grad("vec1", "vec2", [](Back& b) { return scaled(op<"mv">(b.g, conj(b.arg(2))), b.scalar(4)); })
         .grad("vec2", "vec1", [](Back& b) { return scaled(op<"mv">(op<"t">(b.g), conj(b.arg(1))), b.scalar(4)); });
     r.add("kron(Tensor self, Tensor other) -> Tensor", "fmo").kernel<kron>();
+    r.add("linalg::cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor", "fo")
+        .kernel<cross>()
+        .grad("self", "other",
+              [](Back& b) { return sum_to_size(op<"linalg::cross">(conj(b.arg(1)), b.g, b.integer(2)), b.sizes(0)); })
+        .grad("other", "self",
+              [](Back& b) { return sum_to_size(op<"linalg::cross">(b.g, conj(b.arg(0)), b.integer(2)), b.sizes(1)); });
     r.add("outer(Tensor self, Tensor vec2) -> Tensor", "fmo").kernel<outer>();
     r.add("ger(Tensor self, Tensor vec2) -> Tensor", "fmo").kernel<outer>();
     r.add("inner(Tensor self, Tensor other) -> Tensor", "fmo").kernel<inner>();

@@ -91,14 +91,18 @@ void copy_planes(const Tensor& x, const Tensor& r, const Planes& planes, const v
                     continue;
                 }
                 T* q = to;
-                for (const int64_t i : within.before) *q++ = i < 0 ? constant : from[i];
+                if (value) std::fill_n(q, lead, constant), q += lead;
+                else
+                    for (const int64_t i : within.before) *q++ = from[i];
                 const auto copy = [&](int64_t b, int64_t e) {
                     copy_bytes(q + b, from + within.first + b, (e - b) * int64_t(sizeof(T)));
                 };
                 if (run < (1 << 17)) copy(0, run);
                 else parallel_for(run, 1 << 16, copy);  // one row alone may be long
                 q = to + lead + run;
-                for (const int64_t i : within.behind) *q++ = i < 0 ? constant : from[i];
+                if (value) std::fill_n(q, behind, constant);
+                else
+                    for (const int64_t i : within.behind) *q++ = from[i];
             }
         });
     });

@@ -98,10 +98,10 @@ T combine(Into how, T a, T b) {
             case Into::mean: return T(a + b);
             case Into::multiply: return T(a * b);
             case Into::maximum:
-                if constexpr (requires { a > b; }) return b > a || b != b ? b : a;
+                if constexpr (requires { a > b; }) return (b > a) | (b != b) ? b : a;
                 else return b;
             case Into::minimum:
-                if constexpr (requires { a < b; }) return b < a || b != b ? b : a;
+                if constexpr (requires { a < b; }) return (b < a) | (b != b) ? b : a;
                 else return b;
             default: return b;
         }
@@ -247,8 +247,12 @@ void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Ope
     if (how == Into::set)
         return by_item_size(itemsize(to.dtype()), [&](auto z) { all.run(z, [](auto& q, auto v) { q = v; }); });
     visit_dtype(to.dtype(), [&]<class T>(T z) {
-        if (how == Into::add) all.run(z, [](T& q, T v) { q = combine(Into::add, q, v); });
-        else all.run(z, [how](T& q, T v) { q = combine(how, q, v); });
+        if (how == Into::add) return all.run(z, [](T& q, T v) { q = combine(Into::add, q, v); });
+        if constexpr (std::is_same_v<T, float>) {  // the other types are asked for at every element
+            if (how == Into::multiply) return all.run(z, [](T& q, T v) { q = combine(Into::multiply, q, v); });
+            if (how == Into::maximum) return all.run(z, [](T& q, T v) { q = combine(Into::maximum, q, v); });
+        }
+        all.run(z, [how](T& q, T v) { q = combine(how, q, v); });
     });
 }
 Into old_reduction(std::string_view s) {
@@ -317,8 +321,9 @@ Tensor scatter_reduce(const Tensor& self, int64_t dim, const Tensor& index, cons
     copy_data(r, is_integral(r.dtype(), true) ? op<"div.Tensor_mode">(r, count, "floor") : op<"div">(r, count));
     return r;
 }
-void scatter_reduce_backward(Back& b) {
-    const Tensor self = b.arg(0), index = b.arg(2), src = b.arg(3), result = b.result();
+// Of scatter_reduce, or of index_reduce, whose index is spread over the slices.
+void reduce_backward(Back& b, const Tensor& index) {
+    const Tensor self = b.arg(0), src = b.arg(3), result = b.result();
     const int64_t dim = b.integer(1);
     const std::string_view how = b.attr(4).string();
     const bool include_self = b.flag(5);
@@ -431,7 +436,7 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index0, Out out)
     return r;
 }
 
-// Slice i of source goes to slice index[i] of `to`, or is added there, one after another.
+// Slice i of source goes to slice index[i] of `to`, or is combined with it, one after another.
 void slices_into(const Tensor& to, int64_t dim, const Tensor& index0, const Tensor& source, Into how,
                  const char* name) {
     const Tensor index = index_vector(index0, name);
@@ -489,13 +494,21 @@ void slices_into(const Tensor& to, int64_t dim, const Tensor& index0, const Tens
             });
         });
     visit_dtype(to.dtype(), [&]<class T>(T z) {
-        run(z, [](T* q, const T* v, auto count) {
-            if (count == 1) {
-                *q = combine(Into::add, *q, *v);
-                return;
-            }
+        run(z, [how](T* q, const T* v, auto count) {
+            const auto all = [&](auto how) {
+                if (count == 1) {
+                    *q = combine(how, *q, *v);
+                    return;
+                }
 #pragma omp simd
-            for (int64_t j = 0; j < count; ++j) q[j] = combine(Into::add, q[j], v[j]);
+                for (int64_t j = 0; j < count; ++j) q[j] = combine(how, q[j], v[j]);
+            };
+            switch (how) {
+                case Into::multiply: return all(std::integral_constant<Into, Into::multiply>());
+                case Into::maximum: return all(std::integral_constant<Into, Into::maximum>());
+                case Into::minimum: return all(std::integral_constant<Into, Into::minimum>());
+                default: return all(std::integral_constant<Into, Into::add>());
+            }
         });
     });
 }
@@ -536,38 +549,17 @@ Tensor index_copy(const Tensor& self, int64_t dim, const Tensor& index, const Te
     slices_into(r, dim, index, source, Into::set, "index_copy_");
     return r;
 }
-// scatter_reduce with the index spread over the slices.
-Tensor index_reduce(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source, std::string_view how,
-                    bool include_self) {
-    check(how == "prod" || how == "mean" || how == "amax" || how == "amin",
-          "index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got ", how, ".");
-    dim = wrap_dim(dim, self.dim());
-    check_slices("index_reduce_()", self, dim, index, source);
-    const Tensor s = source.dim() ? source : op<"unsqueeze">(source, 0),
-                 x = self.dim() ? self : op<"unsqueeze">(self, 0);
-    Dims shape(size_t(s.dim()), 1);
-    shape[size_t(dim)] = index.numel();
-    const Tensor spread = op<"expand">(op<"reshape">(index, shape), s.sizes());
-    return op<"reshape">(op<"scatter_reduce">(x, dim, spread.to(DType::i64), s, how, include_self), self.sizes());
-}
-Tensor index_fill(const Tensor& self, int64_t dim, const Tensor& index, Operand value, Out out) {
-    dim = wrap_dim(dim, self.dim());
-    if (value.is_tensor())
-        check(value.tensor().dim() == 0, "Only supports 0-dimension value tensor, but got tensor with ",
-              value.tensor().dim(), " dimension(s).");
-    const Scalar v = !value.is_tensor() ? value.scalar() : value.tensor().is_meta() ? Scalar(0) : value.tensor().item();
-    check(!(v.is_complex() && !is_complex(self.dtype())),
-          "index_fill_(): Converting complex Scalar to non-complex type is not supported");
-    Tensor r = started(self, out);
+// v at every named position of a dimension.
+void fill_slices(const Tensor& r, int64_t dim, const Tensor& index, Scalar v) {
     const Tensor at = index_vector(index, "index_fill_"), o = at_least_1d(r);
-    if (r.is_meta()) return r;
+    if (r.is_meta()) return;
     const int64_t n = o.sizes()[size_t(dim)], count = at.numel();
     const int64_t* const places = at.data<int64_t>();
     if (!all_within(places, count, -n, n))
         for (int64_t i = 0; i < count; ++i)
             if (places[i] < -n || places[i] >= n)
                 fail(ErrorKind::Index, "index ", places[i], " is out of bounds for dimension ", dim, " with size ", n);
-    if (!count || !r.numel()) return r;
+    if (!count || !r.numel()) return;
     const int64_t step = o.strides()[size_t(dim)];
     // Writing one value twice does no harm: positions and lines are shared out over the threads as they come.
     const Tensor one = op<"full">(Dims{1}, v, r.dtype());
@@ -599,7 +591,46 @@ Tensor index_fill(const Tensor& self, int64_t dim, const Tensor& index, Operand 
         if (product(rest) > 1) lines(0, count);
         else parallel_for(count, std::max<int64_t>(1, 16384 / inner), lines);
     });
+}
+Tensor index_fill(const Tensor& self, int64_t dim, const Tensor& index, Operand value, Out out) {
+    dim = wrap_dim(dim, self.dim());
+    if (value.is_tensor())
+        check(value.tensor().dim() == 0, "Only supports 0-dimension value tensor, but got tensor with ",
+              value.tensor().dim(), " dimension(s).");
+    const Scalar v = !value.is_tensor() ? value.scalar() : value.tensor().is_meta() ? Scalar(0) : value.tensor().item();
+    check(!(v.is_complex() && !is_complex(self.dtype())),
+          "index_fill_(): Converting complex Scalar to non-complex type is not supported");
+    const Tensor r = started(self, out);
+    fill_slices(r, dim, index, v);
     return r;
+}
+Tensor index_reduce(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source, std::string_view how,
+                    bool include_self, Out out) {
+    check(how == "prod" || how == "mean" || how == "amax" || how == "amin",
+          "index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got ", how, ".");
+    dim = wrap_dim(dim, self.dim());
+    check_slices("index_reduce_()", self, dim, index, source);
+    const Into into = reduction(how);
+    const Tensor r = started(self, out);
+    if (!include_self) fill_slices(r, dim, index, neutral(r.dtype(), into));
+    slices_into(r, dim, index, source, into, "index_reduce_");
+    if (into != Into::mean || r.is_meta()) return r;
+    Dims shape(size_t(self.dim()), 1);
+    if (self.dim()) shape[size_t(dim)] = self.size(dim);
+    Tensor count = op<"full">(shape, Scalar(1), r.dtype());
+    const Tensor ones = op<"full">(Dims{index.numel()}, Scalar(1), r.dtype());
+    const Tensor flat = op<"reshape">(count, Dims{count.numel()});
+    if (!include_self) fill_slices(flat, 0, index, Scalar(0));
+    slices_into(flat, 0, index, ones, Into::add, "index_reduce_");
+    count = op<"masked_fill">(count, op<"eq">(count, 0), 1);
+    copy_data(r, is_integral(r.dtype(), true) ? op<"div.Tensor_mode">(r, count, "floor") : op<"div">(r, count));
+    return r;
+}
+void index_reduce_backward(Back& b) {
+    const Tensor source = b.arg(3);
+    Dims shape(size_t(source.dim()), 1);
+    if (source.dim()) shape[size_t(wrap_dim(b.integer(1), source.dim()))] = b.arg(2).numel();
+    reduce_backward(b, op<"expand">(op<"reshape">(b.arg(2).to(DType::i64), shape), source.sizes()));
 }
 
 // ---------------------------------------------------------------- flat positions
@@ -755,7 +786,7 @@ const Family scatters([](Registry& r) {
          "Tensor",
          "fmio")
         .kernel<scatter_reduce>()
-        .grads("self, src", "self, index, src, result", scatter_reduce_backward);
+        .grads("self, src", "self, index, src, result", [](Back& b) { reduce_backward(b, b.arg(2)); });
     r.add("index_select(Tensor self, int dim, Tensor index) -> Tensor", "fmo")
         .kernel<index_select>()
         .grad("self", "index",
@@ -773,7 +804,8 @@ const Family scatters([](Registry& r) {
          "index_reduce(Tensor self, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> "
          "Tensor",
          "fmio")
-        .kernel<index_reduce>();
+        .kernel<index_reduce>()
+        .grads("self, source", "self, index, source, result", index_reduce_backward);
     r.add("index_fill(Tensor self, int dim, Tensor index, Operand value) -> Tensor", "fmi")
         .kernel<index_fill>()
         .grad("self", "index", [](Back& b) { return op<"index_fill">(b.g, b.integer(1), b.arg(2), Scalar(0)); })

@@ -399,7 +399,7 @@ bool parse(const Signature& s, const Arguments& in, Call& call, std::string* why
     call.arena.function = s.shown.c_str();
     call.has_given = call.requires_grad = false;
     Py_ssize_t used = 0;
-    if (s.tensor_varargs && n && is_tensor(in.args[0])) {
+    if (s.tensor_varargs && (n ? is_tensor(in.args[0]) : !in.keywords())) {
         std::vector<Tensor>& list = call.arena.tensors();
         for (Py_ssize_t i = 0; i < n; ++i) {
             if (!is_tensor(in.args[i])) return false;

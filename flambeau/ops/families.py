@@ -3,7 +3,7 @@ right."""
 
 FAMILIES: dict[str, tuple[list[str], list[str]]] = {
     "shape": (
-        """atleast_1d atleast_2d atleast_3d broadcast_tensors block_diag meshgrid
+        """atleast_1d atleast_2d atleast_3d broadcast_tensors meshgrid
         cartesian_prod combinations hstack vstack dstack column_stack tensor_split
         hsplit vsplit dsplit rot90 fliplr flipud moveaxis swapaxes swapdims
         unflatten diagflat diag_embed take_along_dim unravel_index argwhere
@@ -37,7 +37,7 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         [],
     ),
     "products": (
-        """tensordot linalg_cross cross linalg_multi_dot chain_matmul linalg_vecdot trace
+        """tensordot cross linalg_multi_dot chain_matmul linalg_vecdot trace
         cdist pdist renorm""".split(),
         """cross trace renorm renorm_""".split(),
     ),

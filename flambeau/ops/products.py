@@ -66,25 +66,6 @@ def tensordot(
     return left.mm(right).reshape(shape)
 
 
-@composite("linalg_cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor", out=True)
-def linalg_cross(input: fb.Tensor, other: fb.Tensor, *, dim: int = -1) -> fb.Tensor:
-    """Cross product of vectors of 3 along `dim`, other dimensions broadcast."""
-    if input.dim() != other.dim():
-        raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
-    dim = wrap_dim(dim, input.dim())
-    if input.shape[dim] != 3 or other.shape[dim] != 3:
-        raise RuntimeError(
-            f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[dim]} and"
-            f" {other.shape[dim]}"
-        )
-    a, b = fb.broadcast_tensors(input, other)
-    if input.dtype == fb.bool:
-        raise NotImplementedError("\"cross\" not implemented for 'Bool'")
-    if input.dtype != other.dtype:
-        raise RuntimeError(f"expected scalar type {_plain(input)} but found {_plain(other)}")
-    return a.roll(-1, dim) * b.roll(-2, dim) - a.roll(-2, dim) * b.roll(-1, dim)
-
-
 @composite("cross(Tensor self, Tensor other, int? dim=None) -> Tensor", method=True, out=True)
 def cross(input: fb.Tensor, other: fb.Tensor, dim: int | None = None) -> fb.Tensor:
     """Cross product of vectors of 3 along `dim` (the first of size 3 where None)."""
@@ -100,7 +81,7 @@ def cross(input: fb.Tensor, other: fb.Tensor, dim: int | None = None) -> fb.Tens
         dim = next((d for d, n in enumerate(input.shape) if n == 3), None)
         if dim is None:
             raise RuntimeError("no dimension of size 3 in input")
-    return linalg_cross(input, other, dim=dim)
+    return fb.linalg.cross(input, other, dim=dim)
 
 
 def _chain_order(sizes: list[int]) -> list[list[int]]:

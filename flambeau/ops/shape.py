@@ -101,31 +101,6 @@ def broadcast_shapes(*shapes: int | Sequence[int]) -> fb.Size:
     return fb.Size(result)
 
 
-@composite("block_diag(Tensor[] tensors) -> Tensor", python=True)
-def block_diag(*tensors: fb.Tensor) -> fb.Tensor:
-    """A matrix with the given ones (numbers, vectors as rows) along its diagonal, zeros elsewhere."""
-    tensors = _tensors(tensors)
-    blocks = []
-    for i, t in enumerate(tensors):
-        if t.dim() > 2:
-            raise RuntimeError(
-                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t.dim()}"
-                " dimensions"
-            )
-        blocks.append(t.reshape(1, -1) if t.dim() < 2 else t)
-    if not blocks:
-        return fb.empty((1, 0))
-    dtype = blocks[0].dtype
-    for b in blocks[1:]:
-        dtype = fb.promote_types(dtype, b.dtype)
-    width = sum(b.shape[1] for b in blocks)
-    rows, left = [], 0
-    for b in blocks:
-        rows.append(fb.constant_pad_nd(b.to(dtype), [left, width - left - b.shape[1]], 0))
-        left += b.shape[1]
-    return fb.cat(rows)
-
-
 @composite("meshgrid(Tensor[] tensors, *, str indexing) -> Tensor[]", python=True)
 def meshgrid(*tensors: fb.Tensor, indexing: str | None = None) -> tuple:
     """Grids of coordinates: one tensor of shape (n1, n2, …) a vector; ``"xy"`` swaps the first two

@@ -303,6 +303,8 @@ SPECIAL: dict[str, Callable[[], list[Sample]]] = {
     "slice_scatter": lambda: [of(real(2, 4), real(2, 2), 1, 0, None, 2)],
     "diagonal_scatter": lambda: [of(real(2, 3), real(2), 1)],
     "cat": lambda: [of([real(2, 3), real(1, 3)], 0)],
+    "block_diag": lambda: [of(real(2, 3), real(2), real(), call=fb.block_diag)],
+    "linalg::cross": lambda: [of(real(2, 3), real(1, 3)), of(real(3, 2), real(3, 2), dim=0)],
     "stack": lambda: [of([real(2, 3), real(2, 3)], 1)],
     "repeat": lambda: [of(real(2, 3), [2, 1, 2])],
     "flip": lambda: [of(real(2, 3), [1])],
@@ -464,6 +466,11 @@ SPECIAL: dict[str, Callable[[], list[Sample]]] = {
     ],
     "index_select": lambda: [of(real(2, 3), 1, index(0, 2, 2))],
     "index_add": lambda: [of(real(2, 3), 1, index(0, 0), real(2, 2), alpha=2)],
+    "index_reduce": lambda: [
+        of(positive(2, 3), 1, index(0, 0), positive(2, 2), how, include_self=included)
+        for how in ("prod", "mean", "amax", "amin")
+        for included in (True, False)
+    ],
     "index_copy": lambda: [of(real(2, 3), 1, index(0, 2), real(2, 2))],
     "index_fill": lambda: [of(real(2, 3), 1, index(0, 2, 0), real())],
     "take": lambda: [of(real(2, 3), index(0, 5, 5))],

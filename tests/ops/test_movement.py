@@ -287,3 +287,20 @@ def test_operands_that_lie_across(shape, dtype):
     got = fb.from_numpy(a) + fb.from_numpy(b).transpose(-1, -2)
     assert np.array_equal(got.numpy(), a + b.swapaxes(-1, -2))
     assert np.array_equal((fb.from_numpy(a) > fb.from_numpy(b).mT).numpy(), a > b.swapaxes(-1, -2))
+
+
+def test_block_diag_of_nothing_and_of_mixed_types():
+    assert fb.block_diag().shape == (1, 0)
+    mixed = fb.block_diag(fb.tensor(True), fb.tensor([1 + 2j]).conj(), fb.zeros(0, 1))
+    assert mixed.dtype == fb.complex64
+    assert mixed.tolist() == [[1, 0, 0], [0, 1 - 2j, 0]]
+
+
+def test_index_reduce_out_of_range():
+    for how in ("amax", "mean"):
+        with pytest.raises(IndexError, match=r"^index out of range in self"):
+            fb.zeros(3).index_reduce(0, fb.tensor([5]), fb.ones(1), how)
+    whole = fb.zeros(3, 2, dtype=fb.int64)
+    ones = fb.ones(3, 2, dtype=fb.int64)
+    assert whole.index_reduce(1, fb.tensor([0, 1]), ones, "mean").sum() == 0
+    assert whole.index_reduce(1, fb.tensor([0, 0]), ones, "mean", include_self=False).tolist() == [[1, 0]] * 3
