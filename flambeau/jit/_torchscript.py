@@ -230,7 +230,10 @@ def read(file: Any, map_location: Any, extra_files: dict | None) -> LoadedModule
         )
     unit = Unit()
     unit.version = int(reader.read("version")) if "version" in reader else 3
-    unit.constants = list(unpickled("constants.pkl", "constants", unit))
+    constants = unpickled("constants.pkl", "constants", unit)
+    if not isinstance(constants, (list, tuple)):
+        raise RuntimeError(f"constants.pkl of the archive holds a {type(constants).__name__}, not a tuple")
+    unit.constants = list(constants)
     texts = sorted(n for n in reader.records() if n.startswith("code/") and n.endswith(".py"))
     unit.define_all(
         [

@@ -266,3 +266,15 @@ def test_an_unwritable_folder():
 def test_a_full_device():
     with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="No space left"):
         fb.save(fb.zeros(10), full)
+
+
+def test_constants_of_a_program_are_a_tuple():
+    program = io.BytesIO()
+    fb.jit.save(fb.jit.script(fb.nn.Linear(2, 2)), program)
+    damaged = io.BytesIO()
+    with zipfile.ZipFile(program) as old, zipfile.ZipFile(damaged, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, b"\x80\x02\x88." if name.endswith("constants.pkl") else old.read(name))
+    damaged.seek(0)
+    with pytest.raises(RuntimeError, match=r"constants\.pkl of the archive holds a bool, not a tuple"):
+        fb.jit.load(damaged)
