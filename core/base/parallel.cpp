@@ -1,5 +1,6 @@
 #include "base/parallel.h"
 #include <sched.h>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -24,8 +25,8 @@ int usable_cores() {
     return std::max(1, n);
 }
 
-static int& thread_count() {
-    static int n = [] {
+static std::atomic<int>& thread_count() {
+    static std::atomic<int> n = [] {
         if (const char* e = std::getenv("OMP_NUM_THREADS")) {
             const int v = std::atoi(e);
             if (v > 0) return v;
@@ -34,9 +35,9 @@ static int& thread_count() {
     }();
     return n;
 }
-int num_threads() { return thread_count(); }
+int num_threads() { return thread_count().load(std::memory_order_relaxed); }
 void set_num_threads(int n) {
-    thread_count() = n;
+    thread_count().store(n, std::memory_order_relaxed);
     omp_set_num_threads(n);
 }
 
