@@ -57,6 +57,43 @@ float scan_halves(char* to, const char* from, int64_t begin, int64_t end, float 
     }
     return acc;
 }
+// Neighbouring lines side by side, row by row; a row is so many bytes after the one before.
+constexpr int64_t kColumns = 256;
+template <class T, class Step>
+void scan_columns(char* to, const char* from, int64_t n, int64_t row, int64_t width, Step&& step) {
+    using A = Acc<T>;
+    constexpr bool kHalf = std::is_same_v<T, F16> || std::is_same_v<T, BF16>;
+    constexpr int64_t kItem = sizeof(T), kAcc = sizeof(A);
+    const DType type = dtype_of<T>::value;
+    const Loop widened = kHalf ? convert_loop(type, DType::f32) : nullptr,
+               rounded = kHalf ? convert_loop(DType::f32, type) : nullptr;
+    A acc[kColumns], room[kHalf ? kColumns : 1];
+    for (int64_t i = 0; i < n; ++i, to += row, from += row) {
+        const auto add = [&](const auto* values) {
+            if (i == 0) {
+                for (int64_t j = 0; j < width; ++j) acc[j] = A(values[j]);
+                return;
+            }
+#pragma omp simd
+            for (int64_t j = 0; j < width; ++j) acc[j] = step(acc[j], A(values[j]));
+        };
+        if constexpr (kHalf) {
+            char *const in[] = {reinterpret_cast<char*>(room), const_cast<char*>(from)}, *const out[] = {
+                                                                                             to,
+                                                                                             reinterpret_cast<char*>(
+                                                                                                 acc)};
+            const int64_t in_steps[] = {kAcc, kItem}, out_steps[] = {kItem, kAcc};
+            widened(in, in_steps, width, nullptr);
+            add(room);
+            rounded(out, out_steps, width, nullptr);
+        } else {
+            add(reinterpret_cast<const T*>(from));
+            T* const q = reinterpret_cast<T*>(to);
+#pragma omp simd
+            for (int64_t j = 0; j < width; ++j) q[j] = T(acc[j]);
+        }
+    }
+}
 // In several parts side by side.
 template <class A, class T>
 A sum_of(const T* p, int64_t n) {
@@ -116,6 +153,20 @@ Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const 
                     });
                     return;
                 }
+            }
+            if (a->contiguous && o->contiguous && sa >= 16 * int64_t(sizeof(T))) {
+                const int64_t inner = sa / int64_t(sizeof(T)), blocks = (inner + kColumns - 1) / kColumns;
+                const int64_t width = (inner + blocks - 1) / blocks;
+                parallel_for(a.numel() / (n * inner) * blocks, std::max<int64_t>(1, 16384 / (n * width)),
+                             [&](int64_t b, int64_t e) {
+                                 for (; b < e; ++b) {
+                                     const int64_t column = b % blocks * width;
+                                     const int64_t at = b / blocks * n * sa + column * int64_t(sizeof(T));
+                                     scan_columns<T>(bytes(o) + at, bytes(a) + at, n, sa,
+                                                     std::min(width, inner - column), step);
+                                 }
+                             });
+                return;
             }
             each_line<2>(a.sizes(), dim, {bytes(o), bytes(a)}, {bo, ba},
                          [&](const auto& p) { line(p[0], p[1], 0, n, Acc<T>{}); });

@@ -125,6 +125,22 @@ def test_unique_neighbours():
 
 
 # ---------------------------------------------------------------- running sums, folds, copies
+@pytest.mark.parametrize(
+    "dtype", ["int32", "int64", "float32", "float64", "float16", "bfloat16", "complex64"]
+)
+@pytest.mark.parametrize("width", [15, 16, 257, 600])
+def test_running_folds_of_many_columns(dtype, width):
+    numbers = RANDOM.integers(-3, 4, (2, 40, width))
+    x = torch.from_numpy(numbers).to(getattr(torch, dtype))
+    same(x.cumsum(1).to(torch.complex128), numbers.cumsum(1).astype(np.complex128))
+    signs = torch.from_numpy(np.sign(numbers) + (numbers == 0)).to(x.dtype)
+    same(signs.cumprod(1).to(torch.complex128), (np.sign(numbers) + (numbers == 0)).cumprod(1) + 0j)
+    if dtype.startswith("float"):
+        expected = np.logaddexp.accumulate(numbers.astype(np.float64), axis=1)
+        found = x.logcumsumexp(1).double().numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-5 if dtype != "float16" else 1e-2)
+
+
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64", "float32", "float16"])
 def test_running_sums_of_a_long_line(dtype):
     numbers = RANDOM.integers(0, 2, LONG * 2).astype(dtype)
