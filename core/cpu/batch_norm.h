@@ -43,7 +43,8 @@ void channel_combine(const NormLoops& k, size_t itemsize, const ChannelLayout& l
                      void* out, const Numbers& a, const Numbers& b, const Numbers& c);
 
 // What is summed up first and then mapped is best taken in parts of all channels that a core's own cache holds, each
-// by one thread: body(part). All channels at once where such parts would be too few. `bytes`: of an element in all tensors.
+// by one thread: body(part). All channels at once where such parts would be too few. `bytes`: of an element in all
+// tensors.
 void each_part(const ChannelLayout& l, size_t bytes, const std::function<void(const ChannelLayout&)>& body);
 
 }  // namespace fb::cpu
