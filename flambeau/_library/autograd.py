@@ -43,27 +43,33 @@ def _function_of(overload: Any) -> type[Function]:
     made = overload.__dict__.get("_function_class")
     if made is None:
         name = f"GeneratedBackwardFor_{overload.namespace}_{overload._opname}_{overload._overloadname}"
-        made = type(Function)(name, (Function,), {"forward": _forward, "backward": _backward})
+        methods = {"forward": _forward, "setup_context": _setup_context, "backward": _backward}
+        made = type(Function)(name, (Function,), methods)
         made.__module__ = "torch.autograd.function"
         overload._function_class = made
     return made
 
 
 @staticmethod
-def _forward(ctx: Any, call: _Call, *flat: Any) -> tuple:
-    overload = call.overload
-    values = call.values(flat)
-    result = overload._below(values)
-    ctx._call = call
-    formula = overload._gradient
-    if formula is not None and formula.setup_context is not None:
-        inputs, keywords = tuple(overload._positional(values)), overload._keywords(values)
-        if keywords:
-            formula.setup_context(ctx=ctx, inputs=inputs, keyword_only_inputs=keywords, output=result)
-        else:
-            formula.setup_context(ctx=ctx, inputs=inputs, output=result)
-    results, call.results = tree_flatten(result)
+def _forward(call: _Call, *flat: Any) -> tuple:
+    results, call.results = tree_flatten(call.overload._below(call.values(flat)))
     return tuple(results)
+
+
+@staticmethod
+def _setup_context(ctx: Any, inputs: tuple, output: tuple) -> None:
+    call: _Call = inputs[0]
+    ctx._call = call
+    overload = call.overload
+    formula = overload._gradient
+    if formula is None or formula.setup_context is None:
+        return
+    values, result = call.values(inputs[1:]), tree_unflatten(list(output), call.results)
+    given, keywords = tuple(overload._positional(values)), overload._keywords(values)
+    if keywords:
+        formula.setup_context(ctx=ctx, inputs=given, keyword_only_inputs=keywords, output=result)
+    else:
+        formula.setup_context(ctx=ctx, inputs=given, output=result)
 
 
 @staticmethod
