@@ -154,15 +154,17 @@ Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const 
                     return;
                 }
             }
-            if (a->contiguous && o->contiguous && sa >= 16 * int64_t(sizeof(T))) {
-                const int64_t inner = sa / int64_t(sizeof(T)), blocks = (inner + kColumns - 1) / kColumns;
+            int64_t inner = 1;  // not by strides: that of a dimension of one element may be anything
+            for (size_t d = size_t(dim) + 1; d < a.sizes().size(); ++d) inner *= a.sizes()[d];
+            if (a->contiguous && o->contiguous && inner >= 16) {
+                const int64_t row = inner * int64_t(sizeof(T)), blocks = (inner + kColumns - 1) / kColumns;
                 const int64_t width = (inner + blocks - 1) / blocks;
                 parallel_for(a.numel() / (n * inner) * blocks, std::max<int64_t>(1, 16384 / (n * width)),
                              [&](int64_t b, int64_t e) {
                                  for (; b < e; ++b) {
                                      const int64_t column = b % blocks * width;
-                                     const int64_t at = b / blocks * n * sa + column * int64_t(sizeof(T));
-                                     scan_columns<T>(bytes(o) + at, bytes(a) + at, n, sa,
+                                     const int64_t at = b / blocks * n * row + column * int64_t(sizeof(T));
+                                     scan_columns<T>(bytes(o) + at, bytes(a) + at, n, row,
                                                      std::min(width, inner - column), step);
                                  }
                              });

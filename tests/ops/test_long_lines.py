@@ -141,6 +141,12 @@ def test_running_folds_of_many_columns(dtype, width):
         np.testing.assert_allclose(found, expected, atol=1e-5 if dtype != "float16" else 1e-2)
 
 
+def test_running_sum_along_one_element_of_any_stride():
+    x = torch.arange(32.0).as_strided((1, 2, 16), (999, 16, 1))
+    same(x.cumsum(0), x.numpy())
+    same(x.cumsum(1)[0, 1], np.arange(16) * 2 + 16)
+
+
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64", "float32", "float16"])
 def test_running_sums_of_a_long_line(dtype):
     numbers = RANDOM.integers(0, 2, LONG * 2).astype(dtype)
