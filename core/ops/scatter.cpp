@@ -304,6 +304,11 @@ Scalar neutral(DType t, Into how) {
     });
     return v;
 }
+// Sums become means; a place that received nothing keeps what it has.
+void divide_by_counts(const Tensor& r, const Tensor& counts) {
+    const Tensor n = op<"masked_fill">(counts, op<"eq">(counts, 0), 1);
+    copy_data(r, is_integral(r.dtype(), true) ? op<"div.Tensor_mode">(r, n, "floor") : op<"div">(r, n));
+}
 Tensor scatter_reduce(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src, std::string_view how,
                       bool include_self, Out out) {
     dim = wrap_dim(dim, self.dim());
@@ -317,8 +322,7 @@ Tensor scatter_reduce(const Tensor& self, int64_t dim, const Tensor& index, cons
     fill(ones, 1);
     if (!include_self) scatter_into(count, dim, index, Scalar(0), Into::set);
     scatter_into(count, dim, index, ones, Into::add);
-    count = op<"masked_fill">(count, op<"eq">(count, 0), 1);
-    copy_data(r, is_integral(r.dtype(), true) ? op<"div.Tensor_mode">(r, count, "floor") : op<"div">(r, count));
+    divide_by_counts(r, count);
     return r;
 }
 // Of scatter_reduce, or of index_reduce, whose index is spread over the slices.
@@ -617,13 +621,12 @@ Tensor index_reduce(const Tensor& self, int64_t dim, const Tensor& index, const 
     if (into != Into::mean || r.is_meta()) return r;
     Dims shape(size_t(self.dim()), 1);
     if (self.dim()) shape[size_t(dim)] = self.size(dim);
-    Tensor count = op<"full">(shape, Scalar(1), r.dtype());
+    const Tensor count = op<"full">(shape, Scalar(1), r.dtype());
     const Tensor ones = op<"full">(Dims{index.numel()}, Scalar(1), r.dtype());
     const Tensor flat = op<"reshape">(count, Dims{count.numel()});
     if (!include_self) fill_slices(flat, 0, index, Scalar(0));
     slices_into(flat, 0, index, ones, Into::add, "index_reduce_");
-    count = op<"masked_fill">(count, op<"eq">(count, 0), 1);
-    copy_data(r, is_integral(r.dtype(), true) ? op<"div.Tensor_mode">(r, count, "floor") : op<"div">(r, count));
+    divide_by_counts(r, count);
     return r;
 }
 void index_reduce_backward(Back& b) {

@@ -11,31 +11,33 @@ import pytest
 import flambeau as fb
 from flambeau import nn
 
-FIRST_USES = """
+AT_ONCE = """
 import threading
-import time
 import flambeau as fb
 
+def at_once(uses):
+    go = threading.Barrier(len(uses))
+
+    def run(use):
+        go.wait()
+        use()
+
+    threads = [threading.Thread(target=run, args=(u,)) for u in uses]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+"""
+FIRST_USES = """
 x, w = fb.ones(3), fb.ones(3, requires_grad=True)
-go = threading.Barrier(6)
-
-def use(first):
-    go.wait()
-    first()
-
-uses = [x.numpy, x.numpy, x.numpy, lambda: fb.tensor([1, 2]).numpy(), lambda: w.register_hook(print),
-        lambda: (w * 2).sum().backward()]
-threads = [threading.Thread(target=use, args=(u,)) for u in uses]
-for t in threads:
-    t.start()
-for t in threads:
-    t.join()
+at_once([x.numpy, x.numpy, x.numpy, lambda: fb.tensor([1, 2]).numpy(), lambda: w.register_hook(print),
+         lambda: (w * 2).sum().backward()])
 """
 
 
 def test_first_uses_at_once_do_not_wait_for_each_other():
     # NumPy is imported by the first of them, and lets the others run while it is.
-    subprocess.run([sys.executable, "-c", FIRST_USES], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", AT_ONCE + FIRST_USES], check=True, timeout=120)
 
 
 def together(*functions, times=30):
@@ -193,29 +195,21 @@ def test_a_process_ends_while_daemons_compute():
 
 
 LAPACK_USES = """
-import sys, threading
+import sys
 sys.setswitchinterval(1e-6)
-import flambeau as fb
-
 a = fb.eye(4)
-go = threading.Barrier(6)
 
 def use():
-    go.wait()
     fb.linalg.solve(a, a)
     fb.linalg.cholesky(a)
 
-threads = [threading.Thread(target=use) for _ in range(6)]
-for t in threads:
-    t.start()
-for t in threads:
-    t.join()
+at_once([use] * 6)
 """
 
 
 def test_first_uses_of_lapack_at_once_do_not_wait_for_each_other():
     """The library is found by importing NumPy, while other threads go on."""
-    subprocess.run([sys.executable, "-c", LAPACK_USES], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", AT_ONCE + LAPACK_USES], check=True, timeout=60)
 
 
 @pytest.mark.parametrize(

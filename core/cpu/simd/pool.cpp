@@ -1,7 +1,7 @@
 // Pooling over rows of channels and over planes in pairs, compiled once for each instruction set.
 #include "cpu/pool.h"
 #include <utility>
-#include "cpu/simd/vec.h"
+#include "cpu/simd/loop.h"
 
 namespace fb::cpu::FB_ARCH {
 namespace {
@@ -120,23 +120,10 @@ void avg_rows_gradient(const PoolShape& s, const float* g, float* dx, int64_t wi
 }
 
 // ---- planes in pairs: two vectors of a row are taken apart into the first and the second of each pair
-inline F load_some(const float* p, int64_t m) {
-    if (m >= kN) return load<F>(p);
-#if FB_AVX512
-    return __builtin_ia32_loadups512_mask(p, F{}, uint16_t(m > 0 ? (1u << m) - 1 : 0));
-#else
-    F v{};
-    for (int64_t i = 0; i < m; i++) v[i] = p[i];
-    return v;
-#endif
-}
+inline F load_some(const float* p, int64_t m) { return m >= kN ? load<F>(p) : load_part(p, m > 0 ? m : 0); }
 inline void store_some(float* p, F v, int64_t m) {
-    if (m >= kN) return store(p, v);
-#if FB_AVX512
-    __builtin_ia32_storeups512_mask(p, v, uint16_t(m > 0 ? (1u << m) - 1 : 0));
-#else
-    for (int64_t i = 0; i < m; i++) p[i] = v[i];
-#endif
+    if (m >= kN) store(p, v);
+    else store_part(p, v, m > 0 ? m : 0);
 }
 template <int... l>
 inline F every_second(F a, F b, int from, std::integer_sequence<int, l...>) {
