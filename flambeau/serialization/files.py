@@ -95,25 +95,32 @@ def replacing(path: str | os.PathLike, sync: bool = True) -> Iterator[IO[bytes]]
         _sync_folder(folder)
 
 
+def settle(*files: IO[bytes]) -> None:
+    """Have the disk take what was written: files that belong together fail before one of them moves."""
+    for file in files:
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _open_beside(target: str) -> tuple[int, str]:
     """A new file beside `target`, locked while it is open, and its name: the first no living writer has."""
     names = (f"{target}.flambeau-{number}.tmp" for number in itertools.count())
     for name in names:
-        while not os.path.lexists(name) or _remove_abandoned(name):
+        while not os.path.lexists(name) or remove_abandoned(name):
             try:
                 descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             except FileExistsError:
                 continue
             if _lock(descriptor) is not False and os.fstat(descriptor).st_nlink:
                 for following in names:  # several may have been killed at once
-                    if not os.path.lexists(following) or not _remove_abandoned(following):
+                    if not os.path.lexists(following) or not remove_abandoned(following):
                         break
                 return descriptor, name
             os.close(descriptor)  # between the two calls another writer took it for abandoned
     raise AssertionError("unreachable")
 
 
-def _remove_abandoned(name: str) -> bool:
+def remove_abandoned(name: str) -> bool:
     """Delete what a writer left that lives no longer; whether `name` is free now.
 
     Who writes holds a lock, which ends with the process however it ends. Where the file system has no locks,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import struct
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -93,6 +93,12 @@ def save_file(
     tensors: dict[str, fb.Tensor], filename: str | os.PathLike, metadata: dict[str, str] | None = None
 ) -> None:
     """Write tensors by name, atomically; a view is written as what it shows."""
+    with replacing(filename) as file:
+        write_to(file, tensors, metadata)
+
+
+def write_to(file: IO[bytes], tensors: dict[str, fb.Tensor], metadata: dict[str, str] | None = None) -> None:
+    """The same for an open file."""
     names = {getattr(fb, value): key for key, value in _TYPES.items() if hasattr(fb, value)}
     header: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
     parts, offset = [], 0
@@ -111,7 +117,6 @@ def save_file(
         offset += size
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    with replacing(filename) as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for part in parts:
-            file.write(part.data)
+    file.write(struct.pack("<Q", len(text)) + text)
+    for part in parts:
+        file.write(part.data)

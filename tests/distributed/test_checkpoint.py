@@ -2,8 +2,10 @@
 
 import copy
 import functools
+import json
 
 import pytest
+from serialization.steps import at_every_step
 
 import flambeau as fb
 import flambeau.distributed.checkpoint as dcp
@@ -103,3 +105,72 @@ def test_model_and_optimizer(tmp_path):
     into = {"model": {"0.weight": fb.zeros(3, 4)}}
     dcp.load(into, checkpoint_id=tmp_path / "d", no_dist=True)
     assert fb.equal(into["model"]["0.weight"], model[0].weight) and not isinstance(model[0].weight, DTensor)
+
+
+def test_the_old_checkpoint_stays_until_the_new_one_is_whole(tmp_path):
+    before = """
+import flambeau as fb, flambeau.distributed.checkpoint as dcp
+def save(value):
+    dcp.save({"w": fb.full((3,), value), "step": value}, checkpoint_id=folder, no_dist=True)
+save(1.0)
+"""
+    look = """
+into = {"w": fb.zeros(3), "step": 0}
+dcp.load(into, checkpoint_id=folder, no_dist=True)
+seen = [*into["w"].tolist(), into["step"]]
+"""
+    tries = at_every_step(tmp_path / "c", before, "save(2.0)", look)
+    old, new = [1.0] * 4, [2.0] * 4
+    for how, at, code, seen, files in tries:
+        assert seen == new if code in (0, 3) else seen in (old, new), (how, at)
+        if how == "fail" and seen == old:  # the disk is as full as before
+            assert len(files) == 2, (at, files)
+    assert {how for how, _, _, seen, _ in tries if seen == old} == {"kill", "fail"}
+    assert len(tries) > 12 and len(tries[-1][-1]) == 2
+
+
+def test_a_checkpoint_takes_the_place_of_one_of_more_processes(together, tmp_path):
+    where = tmp_path / "c"
+    together(functools.partial(saved, path=where))
+    reader = dcp.FileSystemReader(where)
+    dcp.save({"a": fb.ones(2)}, checkpoint_id=where, no_dist=True)
+    assert sorted(p.name for p in where.iterdir()) == [".metadata", "__0_1.distcp"]
+    with pytest.raises(dcp.CheckpointException, match="No such file"):  # and not a mixture of both
+        dcp.load({"names": None}, storage_reader=fixed(reader, where), no_dist=True)
+
+
+def fixed(reader, where):
+    """A reader that has read the description of a checkpoint that was replaced since."""
+    piece = {"file": "__0_0.distcp", "starts": [], "sizes": None}
+    reader.entries = lambda: {"names": {"path": ["names"], "shape": [], "pieces": [piece]}}
+    return reader
+
+
+def described(entry):
+    return json.dumps({"format": "flambeau checkpoint 1", "entries": {"w": entry}})
+
+
+def one_piece(shape, file, starts, sizes):
+    return described(
+        {"path": ["w"], "shape": shape, "pieces": [{"file": file, "starts": starts, "sizes": sizes}]}
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{", "{}", '{"format": "flambeau checkpoint 1"}', described(None), described({}),
+        '{"format": "flambeau checkpoint 1", "entries": [1]}',
+        described({"path": [], "shape": [], "pieces": []}),
+        one_piece([3], 1, [0], [3]),
+        one_piece([3], "__0_0.distcp", [1], [3]),
+        one_piece([3], "__0_0.distcp", [0], [2]),
+        one_piece([3], "../c/__0_0.distcp", [0], [3]),
+        one_piece(["3"], "__0_0.distcp", [0], [3]),
+    ],
+)  # fmt: skip
+def test_damaged_descriptions(tmp_path, text):
+    dcp.save({"w": fb.ones(3)}, checkpoint_id=tmp_path, no_dist=True)
+    (tmp_path / ".metadata").write_text(text)
+    with pytest.raises(dcp.CheckpointException, match=r"damaged|outside of its folder|no tensor of the sh"):
+        dcp.load({"w": fb.zeros(3)}, checkpoint_id=tmp_path, no_dist=True)

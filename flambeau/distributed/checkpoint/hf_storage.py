@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 import flambeau as fb
 from flambeau.serialization import safetensors
+from flambeau.serialization.files import replacing, settle
 
 from .filesystem import FileSystemReader, FileSystemWriter
 
@@ -16,7 +18,7 @@ _INDEX = "model.safetensors.index.json"
 
 
 class HuggingFaceStorageReader(FileSystemReader):
-    """Reads tensors of the ``.safetensors`` files of a folder.
+    """Reads tensors of the ``.safetensors`` files of a folder: those of its index, if it has one, or all.
 
     Parameters
     ----------
@@ -30,18 +32,34 @@ class HuggingFaceStorageReader(FileSystemReader):
     def entries(self) -> dict[str, Any]:
         """The description: each tensor is one piece."""
         found = {}
-        for file in sorted(self.path.glob("*.safetensors")):
-            for name, tensor in self._opened(file.name).items():
-                shape = list(tensor.shape)
-                piece = {"file": file.name, "starts": [0] * len(shape), "sizes": shape}
-                found[name] = {"path": [name], "shape": shape, "pieces": [piece]}
+        for name, file in self._places():
+            shape = list(self.read(file, name).shape)
+            piece = {"file": file, "starts": [0] * len(shape), "sizes": shape}
+            found[name] = {"path": [name], "shape": shape, "pieces": [piece]}
         if not found:
             raise FileNotFoundError(f"{self.path} has no tensors in .safetensors files")
         return found
 
+    def _places(self) -> list[tuple[str, str]]:
+        """Names of tensors and of the files that have them."""
+        index = self.path / _INDEX
+        if not index.exists():
+            files = sorted(file.name for file in self.path.glob("*.safetensors"))
+            return [(name, file) for file in files for name in self._opened(file)]
+        try:
+            places = json.loads(index.read_bytes())["weight_map"]
+            if not all(isinstance(file, str) and "/" not in file for file in places.values()):
+                raise ValueError("it names what is no file of this folder")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{index} is damaged: {error}") from error
+        return list(places.items())
+
     def read(self, name: str, key: str) -> fb.Tensor:
         """A tensor of a file."""
-        return self._opened(name)[key]
+        tensors = self._opened(name)
+        if key not in tensors:
+            raise ValueError(f"{self.path / name} has no {key!r}, which the index says is there")
+        return tensors[key]
 
     def _opened(self, name: str) -> dict[str, fb.Tensor]:
         if name not in self._files:
@@ -75,16 +93,21 @@ class HuggingFaceStorageWriter(FileSystemWriter):
         if save_distributed or enable_consolidation:
             raise NotImplementedError("HuggingFaceStorageWriter of parts of tensors (save_distributed)")
         self._numbers = fqn_to_index_mapping or {}
-        self._written: dict[str, str] = {}
 
-    def begin(self) -> None:
+    def begin(self) -> int:
         """Make the folder."""
         self.path.mkdir(parents=True, exist_ok=True)
+        return 0
 
-    def write(self, rank: int, values: dict[str, Any]) -> str:
-        """Write the tensors; the name of the last file."""
+    def write(self, rank: int, values: dict[str, Any], turn: int = 0) -> str:
+        """Write the tensors, and the index; the name of the last file.
+
+        No file takes its place before all of them are on the disk.
+        """
         if rank and values:
             raise NotImplementedError("HuggingFaceStorageWriter with tensors that several processes share")
+        if rank:
+            return ""
         others = [name for name, value in values.items() if not isinstance(value, fb.Tensor)]
         if others:
             raise ValueError(f"safetensors files have tensors only; not one is {others[0]!r}")
@@ -93,13 +116,23 @@ class HuggingFaceStorageWriter(FileSystemWriter):
         for name, value in values.items():
             number = self._numbers.get(name, 1)
             files.setdefault(f"model-{number:05d}-of-{last:05d}.safetensors", {})[name] = value
-        for file, tensors in files.items():
-            safetensors.save_file(tensors, self.path / file)
-            self._written |= dict.fromkeys(tensors, file)
+        with contextlib.ExitStack() as open_files:
+            index = open_files.enter_context(replacing(self.path / _INDEX))  # the first opened moves last
+            size = 0
+            for file, tensors in files.items():
+                beside = open_files.enter_context(replacing(self.path / file))
+                safetensors.write_to(beside, tensors)
+                settle(beside)
+                size += beside.tell()
+            places = {name: file for file, tensors in files.items() for name in tensors}
+            index.write(
+                json.dumps({"metadata": {"total_size": size}, "weight_map": places}, indent=2).encode()
+            )
+            settle(index)
         return next(reversed(files), "")
 
     def finish(self, entries: dict[str, Any]) -> None:
-        """Write the index."""
-        size = sum(file.stat().st_size for file in {self.path / name for name in self._written.values()})
-        text = json.dumps({"metadata": {"total_size": size}, "weight_map": self._written}, indent=2)
-        self._put(_INDEX, lambda file: file.write(text.encode()))
+        """Nothing is left to do."""
+
+    def tidy(self) -> None:
+        """Nothing is left behind."""

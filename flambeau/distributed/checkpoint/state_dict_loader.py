@@ -88,8 +88,10 @@ def _fill_tensor(value: fb.Tensor, pieces: list[dict], reader: FileSystemReader,
             here.append(slice(low - mine, high - mine))
             there.append(slice(low - other, high - other))
         if all(s.stop > s.start for s in here):
+            source = reader.read(piece["file"], name)
+            if not isinstance(source, fb.Tensor) or list(source.shape) != piece["sizes"]:
+                raise ValueError(f"{piece['file']}: {name} is no tensor of the shape {piece['sizes']}")
             with fb.no_grad():
-                source = reader.read(piece["file"], name)
                 part[tuple(here)].copy_(source[tuple(there)]) if here else part.copy_(source)
 
 

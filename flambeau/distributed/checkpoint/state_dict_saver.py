@@ -110,7 +110,7 @@ def save(
             "a single process.",
             stacklevel=2,
         )
-    together(process_group, no_dist, lambda rank: storage_writer.begin() if rank == 0 else None)
+    first = together(process_group, no_dist, lambda rank: storage_writer.begin() if rank == 0 else None)
 
     def write(rank: int) -> dict[str, Any]:
         values, parts = {}, {}
@@ -121,15 +121,20 @@ def save(
                 values[name] = part.contiguous() if isinstance(part, fb.Tensor) else part
                 sizes = list(part.shape) if isinstance(part, fb.Tensor) else None
                 parts[name] = {"path": list(path), "starts": starts, "shape": shape, "sizes": sizes}
-        file = storage_writer.write(rank, values)
+        file = storage_writer.write(rank, values, first[0])
         return {name: {**part, "file": file} for name, part in parts.items()}
 
     entries: dict[str, Any] = {}
-    for found in together(process_group, no_dist, write):
-        for name, part in found.items():
-            entry = entries.setdefault(name, {"path": part["path"], "shape": part["shape"], "pieces": []})
-            entry["pieces"].append({k: part[k] for k in ("file", "starts", "sizes")})
-    together(process_group, no_dist, lambda rank: storage_writer.finish(entries) if rank == 0 else None)
+    try:
+        for found in together(process_group, no_dist, write):
+            for name, part in found.items():
+                entry = entries.setdefault(name, {"path": part["path"], "shape": part["shape"], "pieces": []})
+                entry["pieces"].append({k: part[k] for k in ("file", "starts", "sizes")})
+        together(process_group, no_dist, lambda rank: storage_writer.finish(entries) if rank == 0 else None)
+    except CheckpointException:
+        if no_dist or not dist.is_initialized() or dist.get_rank(process_group) == 0:
+            storage_writer.tidy()  # a disk that is full gets its room back
+        raise
     return entries
 
 
