@@ -7,6 +7,8 @@ from typing import Any
 
 from flambeau import _C
 
+from ._type_names import type_word
+
 __all__ = [
     "is_tensor",
     "is_storage",
@@ -235,8 +237,6 @@ def asarray(
         if place != made.device:
             raise ValueError(f"can't alias tensor from device '{made.device}' to '{place}'.")
         if wanted != made.dtype:
-            from ._tensor import type_word
-
             raise ValueError(
                 f"can't alias tensor with dtype '{type_word(made.dtype)}' into dtype '{type_word(wanted)}'."
             )

@@ -7,7 +7,7 @@ from typing import Any
 import flambeau as fb
 from flambeau import _C
 
-from ._tensor import _DTYPES
+from ._type_names import DTYPES
 
 
 class tensortype(type):
@@ -34,7 +34,7 @@ def _made(name: str, dtype: Any) -> type:
 
 
 globals().update(
-    {name: _made(name, getattr(fb, dtype)) for name, dtype in _DTYPES.items() if not name.startswith("UInt")}
+    {name: _made(name, getattr(fb, dtype)) for name, dtype in DTYPES.items() if not name.startswith("UInt")}
 )
 
 
@@ -42,7 +42,7 @@ def set_default_tensor_type(t: Any, /) -> None:
     """Set the default dtype by an old tensor class or its name."""
     if isinstance(t, str):
         module, _, name = t.rpartition(".")
-        if name not in _DTYPES or module not in ("torch", "torch.cuda"):
+        if name not in DTYPES or module not in ("torch", "torch.cuda"):
             raise TypeError(f"invalid type object: {t!r} names no tensor type")
         t = globals()[name]
     if not isinstance(t, tensortype):

@@ -12,6 +12,8 @@ from flambeau import (
     _basics,  # noqa: F401 it takes what it needs of the class before that is completed here
 )
 
+from ._type_names import DTYPES, TYPE_NAMES
+
 Tensor = _C.Tensor
 fb = sys.modules["flambeau"]
 _METHODS: dict[str, Any] = {}
@@ -358,36 +360,10 @@ def share_memory_(self: Tensor) -> Tensor:
 
 
 # ---------------------------------------------------------------- types and devices
-_TYPE_NAMES = {
-    "float32": "FloatTensor",
-    "float64": "DoubleTensor",
-    "float16": "HalfTensor",
-    "bfloat16": "BFloat16Tensor",
-    "int64": "LongTensor",
-    "int32": "IntTensor",
-    "int16": "ShortTensor",
-    "int8": "CharTensor",
-    "uint8": "ByteTensor",
-    "bool": "BoolTensor",
-    "complex64": "ComplexFloatTensor",
-    "complex128": "ComplexDoubleTensor",
-    "complex32": "ComplexHalfTensor",
-    "uint16": "UInt16Tensor",
-    "uint32": "UInt32Tensor",
-    "uint64": "UInt64Tensor",
-}
-_DTYPES = {name: dtype for dtype, name in _TYPE_NAMES.items()}
-
-
-def type_word(dtype: Any) -> str:
-    """How messages call a dtype, such as ``Float``."""
-    return _TYPE_NAMES[str(dtype).removeprefix("torch.")].removesuffix("Tensor")
-
-
 def type_string(dtype: Any, device: str = "cpu", sparse: bool = False) -> str:
     """The old name of a tensor type, such as ``torch.FloatTensor``."""
     where = ("cuda." if device == "cuda" else "") + ("sparse." if sparse else "")
-    return "torch." + where + _TYPE_NAMES[str(dtype).removeprefix("torch.")]
+    return "torch." + where + TYPE_NAMES[str(dtype).removeprefix("torch.")]
 
 
 def _type(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs: Any) -> Any:
@@ -396,9 +372,9 @@ def _type(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs:
         return type_string(self.dtype, self.device.type, self.is_sparse)
     if isinstance(dtype, str):
         module, _, name = dtype.rpartition(".")
-        if name not in _DTYPES or module not in ("torch", "torch.cuda"):
+        if name not in DTYPES or module not in ("torch", "torch.cuda"):
             raise ValueError(f"invalid type: '{dtype}'")
-        return self.to(device="cuda" if module.endswith("cuda") else "cpu", dtype=getattr(fb, _DTYPES[name]))
+        return self.to(device="cuda" if module.endswith("cuda") else "cpu", dtype=getattr(fb, DTYPES[name]))
     if isinstance(dtype, _C.dtype):
         return self.to(dtype, non_blocking)
     made = getattr(dtype, "dtype", None)

@@ -15,7 +15,7 @@ from flambeau.fx import Graph, GraphModule, Node
 from flambeau.overrides import TorchFunctionMode
 from flambeau.utils._pytree import tree_flatten, tree_unflatten
 
-from ._capture import Problem
+from ._problem import Problem
 
 _READS = frozenset(
     "item tolist numpy __array__ __bool__ __int__ __float__ __complex__ __index__ __contains__ data_ptr "

@@ -14,7 +14,8 @@ from flambeau import _C
 from flambeau._dynamo import config
 from flambeau._dynamo.exc import FailOnRecompileLimitHit, RecompileError, Unsupported
 
-from ._capture import Problem, capture, capture_for_backend, explain_branch
+from ._capture import capture, capture_for_backend
+from ._problem import Problem, explain_branch
 
 ROUNDS = 3  # timed calls of each kind before a path is judged
 CLEAR = 0.8, 1.3  # compiled over eager: below or above, one call of each is enough,

@@ -6,7 +6,7 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import _C, cuda
-from flambeau._tensor import _DTYPES
+from flambeau._type_names import DTYPES
 
 
 class tensortype(type):
@@ -31,7 +31,7 @@ def tensors(sparse: bool) -> dict[str, type]:
     """The classes by name, of strided or of sparse tensors."""
     layout, module = (fb.sparse_coo, "flambeau.cuda.sparse") if sparse else (fb.strided, "flambeau.cuda")
     names = {
-        n: d for n, d in _DTYPES.items() if not n.startswith("UInt") and not (sparse and n.startswith("Bool"))
+        n: d for n, d in DTYPES.items() if not n.startswith("UInt") and not (sparse and n.startswith("Bool"))
     }
     return {
         name: tensortype(

@@ -9,8 +9,8 @@ from typing import Any
 import flambeau as fb
 from flambeau import _C
 
-from .._rules import noting
-from .._tensor import type_word
+from .._rules import name_of, noting
+from .._type_names import type_word
 from .tensor import coo, flat_index, is_sparse, replace
 
 __all__ = ["call", "product", "sum_over", "softmax"]
@@ -21,12 +21,7 @@ _rule = noting(_RULES)
 
 def call(func: Callable, args: tuple, kwargs: dict) -> Any:
     """Run an operator some of whose arguments are sparse."""
-    name = getattr(func, "__name__", "")
-    if name in ("__get__", "__set__"):
-        attribute = getattr(getattr(func, "__self__", None), "__name__", name)
-        name = attribute if name == "__get__" else "set " + attribute
-    elif name == "grad" and func is fb.autograd.grad:
-        name = "grad "
+    name = name_of(func)
     rule = _RULES.get(name)
     if rule is None and (uncommon := _uncommon().get(name)) is not None:
         return uncommon(*args, **kwargs)

@@ -2,6 +2,8 @@
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau.nn.functional.pooling import avg_pool2d, avg_pool3d
+from flambeau.nn.functional.vision import pad
 
 
 def _check_values_per_channel(size: fb.Size) -> None:
@@ -111,8 +113,6 @@ def local_response_norm(
         )
     if input.numel() == 0:
         return input
-    from flambeau.nn.functional import avg_pool2d, avg_pool3d, pad
-
     square = (input * input).unsqueeze(1)
     before, after = size // 2, (size - 1) // 2
     if dim == 3:

@@ -29,13 +29,6 @@ class _IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpec
     __str__ = __repr__
 
 
-def has_extra_state(module: Module) -> bool:
-    """Whether the class of `module` keeps state besides its tensors."""
-    from flambeau.nn.modules.module import Module
-
-    return type(module).get_extra_state is not Module.get_extra_state
-
-
 def save(module: Module, destination: dict[str, Any] | None, prefix: str, keep_vars: bool) -> dict[str, Any]:
     """Fill `destination` with the tensors of `module` and of all below it; returns what the hooks made of
     it.
@@ -126,8 +119,12 @@ def load_own(
     missing: list[str],
     unexpected: list[str],
     errors: list[str],
+    has_extra: bool,
 ) -> None:
-    """The default of ``Module._load_from_state_dict``: the tensors of this one module."""
+    """The default of ``Module._load_from_state_dict``: the tensors of this one module.
+
+    `has_extra` tells that its class reads state besides tensors back.
+    """
     for hook in module._load_state_dict_pre_hooks.values():
         hook(state_dict, prefix, local_metadata, strict, missing, unexpected, errors)
     hidden = module._non_persistent_buffers_set
@@ -143,7 +140,7 @@ def load_own(
         elif strict:
             missing.append(key)
     extra_key = prefix + EXTRA_STATE
-    if has_setter(module):
+    if has_extra:
         if extra_key in state_dict:
             module.set_extra_state(state_dict[extra_key])
         elif strict:
@@ -156,13 +153,6 @@ def load_own(
                 head, _, rest = key[len(prefix) :].partition(".")
                 if (head not in module._modules) if rest else (head not in own):
                     unexpected.append(key)
-
-
-def has_setter(module: Module) -> bool:
-    """Whether the class of `module` reads extra state back."""
-    from flambeau.nn.modules.module import Module
-
-    return type(module).set_extra_state is not Module.set_extra_state
 
 
 def _load_tensor(

@@ -661,7 +661,7 @@ class Module(ModuleBase):
         for name, buffer in self._buffers.items():
             if buffer is not None and name not in self._non_persistent_buffers_set:
                 destination[prefix + name] = buffer if keep_vars else buffer.detach()
-        if _state.has_extra_state(self):
+        if type(self).get_extra_state is not Module.get_extra_state:
             destination[prefix + _state.EXTRA_STATE] = self.get_extra_state()
 
     def state_dict(
@@ -703,8 +703,17 @@ class Module(ModuleBase):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
+        extra = type(self).set_extra_state is not Module.set_extra_state
         _state.load_own(
-            self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+            self,
+            state_dict,
+            prefix,
+            local_metadata,
+            strict,
+            missing_keys,
+            unexpected_keys,
+            error_msgs,
+            extra,
         )
 
     def load_state_dict(
