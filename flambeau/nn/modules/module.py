@@ -703,18 +703,9 @@ class Module(ModuleBase):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        extra = type(self).set_extra_state is not Module.set_extra_state
-        _state.load_own(
-            self,
-            state_dict,
-            prefix,
-            local_metadata,
-            strict,
-            missing_keys,
-            unexpected_keys,
-            error_msgs,
-            extra,
-        )
+        has_extra = type(self).set_extra_state is not Module.set_extra_state
+        report = missing_keys, unexpected_keys, error_msgs
+        _state.load_own(self, state_dict, prefix, local_metadata, strict, *report, has_extra)
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
