@@ -46,8 +46,12 @@ class _Dual(Function):
     it may be written to."""
 
     @staticmethod
-    def forward(ctx: Any, base: Any, tensor: list) -> Any:
+    def forward(base: Any, tensor: list) -> Any:
         return tensor[0].detach()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Any) -> None:
+        """Nothing to keep."""
 
     @staticmethod
     def backward(ctx: Any, cotangent: Any) -> tuple:

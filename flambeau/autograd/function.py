@@ -261,14 +261,17 @@ def _transposed_jvp(node: Any, cotangents: tuple) -> tuple:
 
 class _JvpOf(Function):
     @staticmethod
-    def forward(ctx: Any, node: Any, known: list, *cotangents: Any) -> tuple:
-        ctx.node, ctx.known = node, known
-        ctx.set_materialize_grads(node.materialize_grads)
+    def forward(node: Any, known: list, *cotangents: Any) -> tuple:
         return tuple(
             fb.zeros(x[0], dtype=x[1], device=x[2])
             for x, needed in zip(node._forward_inputs, node.needs_input_grad)
             if needed
         )
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: tuple) -> None:
+        ctx.node, ctx.known, *_ = inputs
+        ctx.set_materialize_grads(ctx.node.materialize_grads)
 
     @staticmethod
     def backward(ctx: Any, *tangents: Any) -> tuple:
@@ -297,6 +300,11 @@ def once_differentiable(fn: Callable) -> Callable:
 
     @functools.wraps(fn)
     def wrapper(ctx: Any, *args: Any) -> Any:
+        if _pushing.on:  # the derivative with respect to the cotangents, which is not recorded here
+            raise NotImplementedError(
+                "You must implement the jvp function for custom autograd.Function to use it with forward mode"
+                " AD."
+            )
         with fb.no_grad():
             outputs = fn(ctx, *args)
         if not fb.is_grad_enabled():
@@ -343,9 +351,12 @@ class _DelayedError(Function):
     """Identity whose derivative raises."""
 
     @staticmethod
-    def forward(ctx: Any, message: bytes, *tensors: Any) -> tuple:
-        ctx.message = message.decode()
+    def forward(message: bytes, *tensors: Any) -> tuple:
         return tuple(None if t is None else t.detach() for t in tensors)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: tuple) -> None:
+        ctx.message = inputs[0].decode()
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:

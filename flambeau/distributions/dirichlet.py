@@ -17,10 +17,12 @@ __all__ = ["Dirichlet"]
 
 class _Dirichlet(Function):
     @staticmethod
-    def forward(ctx: Any, concentration: Tensor) -> Tensor:
-        x = fb._sample_dirichlet(concentration)
-        ctx.save_for_backward(x, concentration)
-        return x
+    def forward(concentration: Tensor) -> Tensor:
+        return fb._sample_dirichlet(concentration)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, sample: Tensor) -> None:
+        ctx.save_for_backward(sample, inputs[0])
 
     @staticmethod
     @once_differentiable

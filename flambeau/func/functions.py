@@ -23,14 +23,13 @@ def apply_function(cls: Any, args: tuple) -> Any:
     """Apply a Function whose arguments may be batched."""
     apply = cls._recorded
     leaves, _ = tree_flatten(args)
-    plain = not any(map(batched.is_batched, leaves))
-    if not _has_setup_context(cls) and not (plain and cls.__module__.startswith("flambeau.")):
+    if not _has_setup_context(cls):
         raise RuntimeError(
             "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...), "
             "it must override the setup_context staticmethod. For more details, please see "
             "https://pytorch.org/docs/main/notes/extending.func.html"
         )
-    if plain:
+    if not any(map(batched.is_batched, leaves)):
         return apply(*args)
     own_rule = cls.vmap is not Function.vmap
     if cls.generate_vmap_rule:

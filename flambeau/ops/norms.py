@@ -215,11 +215,13 @@ class _Pinv(Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, a: Any, inverse: Any) -> Any:
-        result = inverse.clone()
-        ctx.save_for_backward(a, result)
-        ctx.save_for_forward(a, result)
-        return result
+    def forward(a: Any, inverse: Any) -> Any:
+        return inverse.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, result: Any) -> None:
+        ctx.save_for_backward(inputs[0], result)
+        ctx.save_for_forward(inputs[0], result)
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> tuple:

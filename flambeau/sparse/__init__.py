@@ -77,18 +77,22 @@ def sampled_addmm(
     input: Any, mat1: Any, mat2: Any, *, beta: float = 1.0, alpha: float = 1.0, out: Any = None
 ) -> Any:
     """``beta * input + alpha * (mat1 @ mat2)`` at the places that the CSR tensor `input` stores."""
-    if not is_sparse(input) or input.kind != "csr":
+    from .gradients import SampledAddmm
+
+    if not is_sparse(input):
         raise NotImplementedError(
             "Could not run 'aten::sparse_sampled_addmm' with an input that is not of layout torch.sparse_csr"
         )
+    if input.kind != "csr":
+        layout = "Sparse" if input.kind == "coo" else "Sparse" + input.kind.capitalize()
+        raise RuntimeError(f"sampled_addmm: Expected result to have sparse csr layout, but got {layout}")
     if mat1.shape[-1] != mat2.shape[-2]:
         raise RuntimeError(
             "sampled_addmm: mat1 and mat2 shapes cannot be multiplied "
             f"({mat1.shape[0]}x{mat1.shape[1]} and {mat2.shape[0]}x{mat2.shape[1]})"
         )
-    rows, cols = input._coordinates()
-    terms = (mat1.index_select(0, rows) * mat2.index_select(1, cols).t()).sum(-1)
-    result = input.like(input._values() * beta + terms * alpha)
+    places = tuple(input._coordinates())
+    result = input.like(SampledAddmm.apply(input, mat1, mat2, places, (beta, alpha)))
     return result if out is None else replace(out, result)
 
 

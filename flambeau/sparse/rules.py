@@ -11,6 +11,7 @@ from flambeau import _C
 
 from .._rules import name_of, noting
 from .._type_names import type_word
+from .gradients import node_of_whole, whole
 from .tensor import coo, flat_index, is_sparse, replace
 
 __all__ = ["call", "product", "sum_over", "softmax"]
@@ -88,7 +89,12 @@ def _grad(func: Callable, args: tuple, kwargs: dict) -> Any:
     if g is None:
         return None
     with _C.DisableTorchFunctionSubclass():
-        return args[0].like(g.as_subclass(fb.Tensor))
+        return _gradient_of(args[0], g)
+
+
+def _gradient_of(leaf: Any, g: Any) -> Any:
+    """What the engine found for the stored values of a leaf, as its gradient."""
+    return g.to_dense() if is_sparse(g) else leaf.like(g.as_subclass(fb.Tensor))
 
 
 def _of_stored(out: Any, cotangent: Any) -> Any:
@@ -99,6 +105,8 @@ def _of_stored(out: Any, cotangent: Any) -> Any:
         if cotangent.shape != out.shape:
             return cotangent._values()  # the error is autograd's
         cotangent = cotangent.to_dense()
+    elif node_of_whole(out) is not None:
+        return whole(cotangent)
     return cotangent[tuple(out._coordinates())].reshape(out._values().shape)
 
 
@@ -108,7 +116,16 @@ def _paired(outs: Any, cotangents: Any) -> tuple[tuple, list]:
     given = (cotangents,) if cotangents is None or isinstance(cotangents, fb.Tensor) else tuple(cotangents)
     given = given if len(given) == len(outs) else (None,) * len(outs)
     stored = [_of_stored(o, c) for o, c in zip(outs, given)]
-    return tuple(o._values() if is_sparse(o) else o for o in outs), stored
+    return tuple(_seed_place(o, c) for o, c in zip(outs, stored)), stored
+
+
+def _seed_place(out: Any, cotangent: Any) -> Any:
+    """Where a cotangent enters the graph; that of a whole matrix has another shape than the stored values."""
+    if not is_sparse(out):
+        return out
+    if is_sparse(cotangent):
+        return fb.autograd.graph.GradientEdge(node_of_whole(out), 0)
+    return out._values()
 
 
 @_rule("grad ")
@@ -118,10 +135,7 @@ def _autograd_grad(func: Callable, args: tuple, kwargs: dict) -> Any:
     ins = (args[1],) if isinstance(args[1], fb.Tensor) else tuple(args[1])
     with _C.DisableTorchFunctionSubclass():
         grads = fb.autograd.grad(outs, ins, cotangents, **options)
-        return tuple(
-            x.like(g.as_subclass(fb.Tensor)) if is_sparse(x) and g is not None else g
-            for g, x in zip(grads, ins)
-        )
+        return tuple(_gradient_of(x, g) if is_sparse(x) and g is not None else g for g, x in zip(grads, ins))
 
 
 @_rule("backward", "_backward")

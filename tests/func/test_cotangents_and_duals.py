@@ -109,3 +109,21 @@ def test_functions_under_transforms_need_setup_context():
             transformed()
     y = x.clone().requires_grad_()
     assert fb.autograd.grad(call(y).sum(), y)[0].tolist() == [2, 4]
+
+
+def test_functions_of_the_package_have_setup_context():
+    x = fb.tensor([1.0, 2.0])
+    layer = fb.nn.Linear(2, 1, bias=False)
+    layer.weight.data.fill_(3.0)
+    layer.register_full_backward_hook(lambda module, g, _: (g[0] * 2,))
+    assert fb.func.grad(lambda x: layer(x).sum())(x).tolist() == [6, 6]
+
+    def sampled(a):
+        return fb.distributions.Dirichlet(a).rsample()[0]
+
+    assert fb.func.grad(sampled)(x).shape == (2,)
+    with pytest.raises(RuntimeError, match="must override the setup_context staticmethod"):
+        fb.func.grad(lambda x: fb.nn.CrossMapLRN2d(3)(x).sum())(fb.ones(1, 2, 1, 1))
+    # a derivative of a backward that says it has none
+    with pytest.raises(NotImplementedError, match="You must implement the jvp function"):
+        fb.func.jvp(sampled, (x,), (x,))

@@ -243,3 +243,36 @@ def test_old_types_and_semi_structured():
         fb.sparse.to_sparse_semi_structured(D)
     with pytest.raises(NotImplementedError, match="cuSPARSELt or CUTLASS"):
         fb.sparse.SparseSemiStructuredTensor((2, 2), None, None, None, None, None)
+
+
+def test_gradients_of_sampled_addmm():
+    s = fb.tensor([[1.0, 0, 2], [0, 0, 3]]).to_sparse_csr().requires_grad_()
+    a = fb.arange(1.0, 9).reshape(2, 4).requires_grad_()
+    b = fb.arange(1.0, 13).reshape(4, 3).requires_grad_()
+    g = fb.arange(6.0).reshape(2, 3) + 1
+
+    def made():
+        return fb.sparse.sampled_addmm(s, a, b, beta=0.5, alpha=2.0)
+
+    # a strided cotangent gives a strided gradient, not restricted to stored places
+    to_s, to_a, to_b = fb.autograd.grad(made(), (s, a, b), g)
+    assert to_s.layout is fb.strided and to_s.tolist() == [[0.5, 1.0, 1.5], [2.0, 2.5, 3.0]]
+    assert to_a.tolist() == [[20, 44, 68, 92], [36, 72, 108, 144]]
+    assert to_b.tolist() == [[2, 0, 66], [4, 0, 84], [6, 0, 102], [8, 0, 120]]
+    made().backward(g)
+    assert s.grad.tolist() == to_s.tolist()
+    to_s, to_a, _ = fb.autograd.grad(
+        made(), (s, a, b), g.sparse_mask(made().detach().to_sparse()).to_sparse_csr()
+    )
+    assert to_s.layout is fb.sparse_csr and to_s.values().tolist() == [0.5, 1.5, 3.0]
+    assert to_a.tolist() == [[20, 44, 68, 92], [36, 72, 108, 144]]
+    assert fb.autograd.grad(made().to_dense().mul(g).sum(), a)[0].tolist() == to_a.tolist()
+    with pytest.raises(RuntimeError, match="Expected result to have sparse csr layout, but got SparseCsc"):
+        fb.sparse.sampled_addmm(s.detach().to_dense().to_sparse_csc(), a, b)
+
+
+def test_sparse_gradients_where_overrides_are_switched_off():
+    weight = fb.ones(3, 2, requires_grad=True)
+    with fb._C.DisableTorchFunctionSubclass():
+        fb.nn.functional.embedding(fb.tensor([1, 1]), weight, sparse=True).sum().backward()
+    assert weight.grad.is_sparse and weight.grad.to_dense().tolist() == [[0, 0], [2, 2], [0, 0]]

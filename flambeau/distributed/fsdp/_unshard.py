@@ -20,13 +20,17 @@ __all__ = ["Group", "cast_floats"]
 
 class _Whole(fb.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, local: Any, entry: Any, dtype: Any) -> Any:
-        ctx.entry, ctx.dtype = entry, local.dtype
+    def forward(local: Any, entry: Any, dtype: Any) -> Any:
         parameter = entry.parameter
         local = local.detach().to(dtype or local.dtype)
         same = [Replicate()] * parameter.device_mesh.ndim
         whole = _moved(local, parameter.shape, parameter.device_mesh, parameter.placements, same)
         return whole.clone() if whole is local else whole
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Any) -> None:
+        local, ctx.entry, _ = inputs
+        ctx.dtype = local.dtype
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> Any:

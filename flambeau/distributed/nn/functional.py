@@ -24,11 +24,14 @@ __all__ = [
 
 class _Broadcast(fb.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, src: int, group: Any, tensor: Any) -> Any:
-        ctx.src, ctx.group = src, group
+    def forward(src: int, group: Any, tensor: Any) -> Any:
         made = tensor.detach().clone()
         dist.broadcast(made, src, group)
         return made
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Any) -> None:
+        ctx.src, ctx.group, _ = inputs
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> Any:
@@ -38,11 +41,14 @@ class _Broadcast(fb.autograd.Function):
 
 class _Reduce(fb.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, dst: int, op: Any, group: Any, tensor: Any) -> Any:
-        ctx.dst, ctx.group = dst, group
+    def forward(dst: int, op: Any, group: Any, tensor: Any) -> Any:
         made = tensor.detach().clone()
         dist.reduce(made, dst, op, group)
         return made
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Any) -> None:
+        ctx.dst, _, ctx.group, _ = inputs
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> Any:
@@ -51,11 +57,14 @@ class _Reduce(fb.autograd.Function):
 
 class _AllReduce(fb.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, op: Any, group: Any, tensor: Any) -> Any:
-        ctx.op, ctx.group = op, group
+    def forward(op: Any, group: Any, tensor: Any) -> Any:
         made = tensor.detach().clone()
         dist.all_reduce(made, op, group)
         return made
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Any) -> None:
+        ctx.op, ctx.group, _ = inputs
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> Any:
@@ -66,11 +75,15 @@ class _AllToAll(fb.autograd.Function):
     """Tensors for each process; what each gave. The gradient goes the same way back."""
 
     @staticmethod
-    def forward(ctx: Any, group: Any, shapes: Any, *tensors: Any) -> Any:
-        ctx.group, ctx.shapes = group, [t.shape for t in tensors]
+    def forward(group: Any, shapes: Any, *tensors: Any) -> Any:
         made = [tensors[0].new_empty(shape) for shape in shapes]
         dist.all_to_all(made, [t.detach().contiguous() for t in tensors], group)
         return tuple(made)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Any) -> None:
+        ctx.group, _, *tensors = inputs
+        ctx.shapes = [t.shape for t in tensors]
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:

@@ -94,10 +94,13 @@ def _moved(
 
 class _Redistribute(fb.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, local: Any, shape: Any, mesh: Any, current: Any, target: Any) -> Any:
-        ctx.given = shape, mesh, current, target
+    def forward(local: Any, shape: Any, mesh: Any, current: Any, target: Any) -> Any:
         moved = _moved(local.detach(), shape, mesh, current, target)
         return local.view_as(local) if moved is local else moved
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Any) -> None:
+        _, *ctx.given = inputs
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> Any:
@@ -132,9 +135,12 @@ def whole(local: fb.Tensor, shape: Sequence[int], mesh: Any, current: Sequence[P
 
 class _ReduceGradient(fb.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, local: Any, groups: Any) -> Any:
-        ctx.groups = groups
+    def forward(local: Any, groups: Any) -> Any:
         return local.view_as(local)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Any) -> None:
+        _, ctx.groups = inputs
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> Any:

@@ -17,9 +17,12 @@ class BackwardHookFunction(Function):
     """Identity, so that what goes into (or comes out of) a module is one node of the graph."""
 
     @staticmethod
-    def forward(ctx: Any, *tensors: Any) -> tuple:
-        ctx.mark_non_differentiable(*[t for t in tensors if not t.requires_grad])
+    def forward(*tensors: Any) -> tuple:
         return tensors
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: tuple) -> None:
+        ctx.mark_non_differentiable(*[t for t in inputs if not t.requires_grad])
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple:

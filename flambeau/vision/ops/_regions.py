@@ -52,14 +52,16 @@ class WeightedRows(fb.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, table: fb.Tensor, rows: fb.Tensor, starts: fb.Tensor, weights: fb.Tensor
-    ) -> fb.Tensor:
-        ctx.save_for_backward(rows, starts, weights)
-        ctx.height = table.size(0)
+    def forward(table: fb.Tensor, rows: fb.Tensor, starts: fb.Tensor, weights: fb.Tensor) -> fb.Tensor:
         return F.embedding_bag(
             rows, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True
         )
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: fb.Tensor) -> None:
+        table, *rest = inputs
+        ctx.save_for_backward(*rest)
+        ctx.height = table.size(0)
 
     @staticmethod
     def backward(ctx: Any, gradient: fb.Tensor) -> tuple:
