@@ -2,10 +2,10 @@
 #include <limits>
 #include "base/parallel.h"
 #include "cpu/conv_one.h"
-#include "cpu/conv_ways.h"
+#include "cpu/conv_recast.h"
 #include "cpu/depthwise.h"
 #include "cpu/images.h"
-#include "cpu/winograd.h"
+#include "cpu/norm.h"
 
 namespace fb::cpu {
 namespace {
@@ -36,6 +36,21 @@ Tensor mirrored_depthwise(const ConvShape& s, const Tensor& g, const Tensor& wei
     return conv_forward(m, g, flipped, Tensor(), false);
 }
 
+// Long lines of taps, which the library multiplies as a matrix of one row.
+bool is_long_depthwise(const ConvShape& s, DType t, bool channels_last) {
+    constexpr int64_t kServed = 7;
+    return is_depthwise(s, t, channels_last) &&
+           std::ranges::any_of(IntSpan(s.weight).subspan(2), [](int64_t k) { return k > kServed; });
+}
+Tensor long_depthwise(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias) {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    const size_t filled = size_t((s.out[1] + 15) / 16 * 16);
+    const std::vector<float> ones(filled, 1.f);
+    std::vector<float> shift(filled, 0.f);
+    if (bias.defined()) std::copy_n(bias.data<float>(), s.out[1], shift.begin());
+    return depthwise_scaled(s, x, w, {ones.data(), shift.data(), -infinity, infinity});
+}
+
 }  // namespace
 
 Tensor conv_forward(const ConvShape& s, const Tensor& x, const Tensor& weight, const Tensor& bias, bool channels_last) {
@@ -43,7 +58,14 @@ Tensor conv_forward(const ConvShape& s, const Tensor& x, const Tensor& weight, c
     if (winograd_fits(s, ConvPass::Forward, x.dtype(), channels_last || shows_channels_last(x)))
         if (Tensor r = winograd_forward(s, x, w, b); r.defined()) return r;
     if (!channels_last && one_reads(s, x)) return one_forward(s, x, w, b);
-    if (rows_fit(s, x.dtype(), channels_last || shows_channels_last(x))) return rows_forward(s, x, w, b);
+    const bool shows = channels_last || shows_channels_last(x);
+    if (rows_fit(s, x.dtype(), shows)) return rows_forward(s, x, w, b);
+    if (is_long_depthwise(s, x.dtype(), shows))
+        if (Tensor r = long_depthwise(s, x, w, b); r.defined()) return r;
+    if (has_few_outputs(s, x.dtype(), shows)) return few_outputs_forward(s, x, w, b);
+    if (phases_fit(s, ConvPass::Forward, x.dtype(), shows)) return phases_forward(s, x, w, b);
+    if (joins_groups(s, x.dtype(), shows))
+        if (Tensor r = joined_forward(s, x, w, b); r.defined()) return r;
     if (Tensor r = library_forward(s, x, w, b, channels_last); r.defined()) return r;
     if (is_low_precision(x.dtype()))
         return convert(conv_forward(s, wide(x), wide(w), wide(b), channels_last), x.dtype());
@@ -63,22 +85,48 @@ Tensor conv_scaled(const ConvShape& s, const Tensor& x, const Tensor& weight, Sc
     // The library scales on its way but cannot limit (it would make zeros of what is no number): that is a pass of its
     // own, which costs more than its faster loops gain once the results leave the nearest caches.
     const int64_t results = product(s.out);
-    if (limits && !summand && 4 * results >= kMuch && s.out.back() >= kWide && is_depthwise(s, x.dtype(), false))
+    if (!summand && (is_long_depthwise(s, x.dtype(), false) ||
+                     (limits && 4 * results >= kMuch && s.out.back() >= kWide && is_depthwise(s, x.dtype(), false))))
         if (Tensor r = depthwise_scaled(s, x, w, scaling); r.defined()) return r;
     if (joins && one_fits(s) && (one_reads(s, x) || ((limits || summand) && results >= kMuch)))
         return one_scaled(s, x, w, scaling);
     if (joins && winograd_fits(s, ConvPass::Forward, x.dtype(), false, w->storage->can_keep_derived()))
         if (Tensor r = winograd_scaled(s, x, w, scaling); r.defined()) return r;
-    const Tensor r = library_scaled(s, x, w, scaling);
-    if (r.defined() && (limits || summand)) {
-        const Image* image = hidden_image(r);
-        if (summand && (!image || image->order != summand->order)) return {};
+    const bool few = has_few_outputs(s, x.dtype(), false);
+    if (!summand && phases_fit(s, ConvPass::Forward, x.dtype(), false)) return phases_scaled(s, x, w, scaling);
+    if (!summand && joins_groups(s, x.dtype(), false))
+        if (Tensor r = joined_scaled(s, x, w, scaling); r.defined()) return r;
+    Tensor r = few ? Tensor() : library_scaled(s, x, w, scaling);
+    const bool scaled = r.defined();
+    if (!scaled) r = conv_forward(s, x, w, Tensor(), false);
+    else if (!limits && !summand) return r;
+    const Image* image = hidden_image(r);
+    if (summand && (!image || image->order != summand->order)) return {};
+    const float* q = summand ? static_cast<const float*>(summand->data) : nullptr;
+    if (scaled) {
         float* p = image ? static_cast<float*>(image->data) : r.data<float>();
-        const float* q = summand ? static_cast<const float*>(summand->data) : nullptr;
         parallel_for(image ? image->count() : r.numel(), 32768, [&](int64_t begin, int64_t end) {
             one_loops().limit(p + begin, q ? q + begin : nullptr, end - begin, scaling.low, scaling.high);
         });
+        return r;
     }
+    if (image && (image->order == Order::ChannelsLast || block_of(image->order) != one_loops().lanes)) return {};
+    const int64_t width = image ? one_loops().lanes : 1, blocks = (s.out[1] + width - 1) / width,
+                  rows = product(IntSpan(s.out).subspan(2)), size = rows * width;
+    float* p = image ? static_cast<float*>(image->data) : r.data<float>();
+    parallel_for(s.out[0] * blocks, std::max<int64_t>(1, 32768 / size), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+            Scaling here = scaling;
+            here.scale += i % blocks * width;
+            here.shift += i % blocks * width;
+            if (image) {
+                one_loops().scale(p + i * size, q ? q + i * size : nullptr, rows, here);
+                continue;
+            }
+            norm_loops(DType::f32)->scale(p + i * size, p + i * size, rows, double(*here.scale), double(*here.shift));
+            one_loops().limit(p + i * size, nullptr, rows, here.low, here.high);
+        }
+    });
     return r;
 }
 
@@ -90,6 +138,11 @@ Tensor conv_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& wei
         if (Tensor r = winograd_data_gradient(s, g, w); r.defined()) return r;
     if (!channels_last && one_reads(s, g)) return one_data_gradient(s, g, w);
     if (rows_fit(s, g.dtype(), channels_last || shows_channels_last(g))) return rows_data_gradient(s, g, w);
+    const bool shows = channels_last || shows_channels_last(g);
+    if (has_few_outputs(s, g.dtype(), shows)) return few_outputs_data_gradient(s, g, w);
+    if (phases_fit(s, ConvPass::Data, g.dtype(), shows)) return phases_data_gradient(s, g, w);
+    if (joins_groups(s, g.dtype(), shows))
+        if (Tensor r = joined_data_gradient(s, g, w); r.defined()) return r;
     // oneDNN fills a few channels up to a block.
     if (few_fit(s, g.dtype(), channels_last || shows_channels_last(g))) return few_data_gradient(s, g, w);
     if (Tensor r = library_data_gradient(s, g, w, channels_last); r.defined()) return r;
@@ -112,6 +165,10 @@ Tensor conv_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g
     if (conv_reads_plain(s, x, g)) return one_weight_gradient(s, x, g);
     if (rows_fit(s, x.dtype(), shows_channels_last(x) || shows_channels_last(g)))
         return rows_weight_gradient(s, x, g, bias);
+    const bool shows = shows_channels_last(x) || shows_channels_last(g);
+    if (has_few_outputs(s, x.dtype(), shows)) return few_outputs_weight_gradient(s, x, g);
+    if (phases_fit(s, ConvPass::Weights, x.dtype(), shows)) return phases_weight_gradient(s, x, g, bias);
+    if (joins_groups(s, x.dtype(), shows)) return joined_weight_gradient(s, x, g, bias);
     if (Tensor r = library_weight_gradient(s, x, g, bias); r.defined()) return r;
     if (!is_low_precision(x.dtype())) return columns_weight_gradient(s, x, g, bias);
     const Tensor r = convert(conv_weight_gradient(s, wide(x), wide(g), bias), x.dtype());

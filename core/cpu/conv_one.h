@@ -27,6 +27,7 @@ struct OneLoops {
     int64_t lanes, positions;
     void (*tile)(const OneTile& t);
     void (*limit)(float* p, const float* other, int64_t count, float low, float high);  // other may be null
+    void (*scale)(float* p, const float* other, int64_t rows, const Scaling&);          // rows of one block of channels
 };
 const OneLoops& one_loops();
 

@@ -83,8 +83,17 @@ void limit(float* p, const float* other, int64_t count, float low, float high) {
     }
 }
 
+void scale(float* p, const float* other, int64_t rows, const Scaling& s) {
+    const F by = load<F>(s.scale), shift = load<F>(s.shift), l = splat<F>(s.low), h = splat<F>(s.high);
+    for (int64_t i = 0; i < rows * kN; i += kN) {
+        F value = fma(load<F>(p + i), by, shift);
+        if (other) value = value + load<F>(other + i);
+        store(p + i, limited(value, l, h));
+    }
+}
+
 }  // namespace
 
-extern constexpr OneLoops one_table = {kN, kPositions, tile_of<kPositions>, limit};
+extern constexpr OneLoops one_table = {kN, kPositions, tile_of<kPositions>, limit, scale};
 
 }  // namespace fb::cpu::FB_ARCH

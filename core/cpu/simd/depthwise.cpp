@@ -24,6 +24,12 @@ inline void outputs(const DepthwiseShape& s, const float* x, const float* w, int
     const int64_t row = s.in[1] * kN, step = (S ? S : s.stride[1]) * kN;
     for (int64_t ky = ky0; ky < ky1; ky++) {
         const float* from = x + ky * s.dilation[0] * row;
+        for (int64_t k = 0; !K && k < s.kernel[1]; k++) {
+            const F tap = load<F>(w + (ky * s.kernel[1] + k) * kN);
+            const float* p = from + k * s.dilation[1] * kN;
+#pragma GCC unroll 8
+            for (int i = 0; i < count; i++) sum[i] = fma(load<F>(p + i * step), tap, sum[i]);
+        }
 #pragma GCC unroll 8
         for (int k = 0; k < K; k++) {
             const F tap = load<F>(w + (ky * K + k) * kN);
@@ -47,13 +53,13 @@ inline F output_at_edge(const DepthwiseShape& s, const float* x, const float* w,
     }
     return sum;
 }
-template <int K, int S>  // the width of the kernel, neighbouring taps, and the stride along a row; 0: any
+template <int K, int S>  // the width of the kernel if taps are neighbours, and the stride along a row; 0: any
 void forward_of(const DepthwiseShape& s, const float* x, const float* w, float* y, const Scaling& scaling) {
     constexpr int kTogether = kN == 16 ? 8 : 4;
     const F scale = load<F>(scaling.scale), shift = load<F>(scaling.shift), low = splat<F>(scaling.low),
             high = splat<F>(scaling.high);
     const int64_t begin = first_output(0, s.pad[1], s.stride[1]),
-                  end = K ? end_output(K - 1, s.pad[1], s.stride[1], s.in[1], s.out[1]) : begin;
+                  end = end_output((s.kernel[1] - 1) * s.dilation[1], s.pad[1], s.stride[1], s.in[1], s.out[1]);
     for (int64_t oy = 0; oy < s.out[0]; oy++) {
         float* to = y + oy * s.out[1] * kN;
         const auto put = [&](int64_t ox, F sum) { store(to + ox * kN, limited(fma(sum, scale, shift), low, high)); };
@@ -62,21 +68,19 @@ void forward_of(const DepthwiseShape& s, const float* x, const float* w, float* 
         while (ky0 < ky1 && top + ky0 * s.dilation[0] < 0) ky0++;
         while (ky1 > ky0 && top + (ky1 - 1) * s.dilation[0] >= s.in[0]) ky1--;
         const auto put_edge = [&] { put(ox, output_at_edge(s, x, w, ky0, ky1, top, ox * s.stride[1] - s.pad[1])); };
-        for (; ox < s.out[1] && (ox < begin || !K); ox++) put_edge();
-        if constexpr (K > 0) {
-            const float* from = x + (top * s.in[1] - s.pad[1]) * kN;
-            for (; ox + kTogether <= end; ox += kTogether) {
-                F sum[kTogether] = {};
-                outputs<K, S, kTogether>(s, from + ox * s.stride[1] * kN, w, ky0, ky1, sum);
-                for (int i = 0; i < kTogether; i++) put(ox + i, sum[i]);
-            }
-            for (; ox < end; ox++) {
-                F sum[1] = {};
-                outputs<K, S, 1>(s, from + ox * s.stride[1] * kN, w, ky0, ky1, sum);
-                put(ox, sum[0]);
-            }
-            for (; ox < s.out[1]; ox++) put_edge();
+        for (; ox < s.out[1] && ox < begin; ox++) put_edge();
+        const float* from = x + (top * s.in[1] - s.pad[1]) * kN;
+        for (; ox + kTogether <= end; ox += kTogether) {
+            F sum[kTogether] = {};
+            outputs<K, S, kTogether>(s, from + ox * s.stride[1] * kN, w, ky0, ky1, sum);
+            for (int i = 0; i < kTogether; i++) put(ox + i, sum[i]);
         }
+        for (; ox < end; ox++) {
+            F sum[1] = {};
+            outputs<K, S, 1>(s, from + ox * s.stride[1] * kN, w, ky0, ky1, sum);
+            put(ox, sum[0]);
+        }
+        for (; ox < s.out[1]; ox++) put_edge();
     }
 }
 void forward(const DepthwiseShape& s, const float* x, const float* w, float* y, const Scaling& scaling) {
