@@ -35,14 +35,27 @@ def load(f: str | os.PathLike | Any) -> OnnxModule:
     """
     onnx = need_onnx()
     if isinstance(f, onnx.ModelProto):
-        return OnnxModule(f)
+        return _module_of(f, "the model")
+    name = os.fspath(f) if isinstance(f, (str, os.PathLike)) else getattr(f, "name", "the file")
+    if isinstance(f, (str, os.PathLike)):
+        with open(f, "rb"):
+            pass  # that there is no such file is told as Python does
     try:
-        model = onnx.load(os.fspath(f) if isinstance(f, (str, os.PathLike)) else f)
-    except OSError:
-        raise
+        model = onnx.load(name if isinstance(f, (str, os.PathLike)) else f)
     except Exception as error:
-        raise OnnxExporterError(f"{f} is no ONNX model: {error}") from error
-    return OnnxModule(model)
+        raise OnnxExporterError(f"{name} is no ONNX model: {error}") from error
+    return _module_of(model, name)
+
+
+def _module_of(model: Any, name: str) -> OnnxModule:
+    try:
+        return OnnxModule(model)
+    except OnnxExporterError as error:
+        raise OnnxExporterError(f"{name}: {error}") from error
+    except Exception as error:  # where and how damage shows is up to chance
+        raise OnnxExporterError(
+            f"{name}: The ONNX model is damaged: {type(error).__name__}: {error}"
+        ) from error
 
 
 def tensor_of(proto: Any) -> fb.Tensor:
@@ -87,7 +100,7 @@ class Graph:
                 attributes["count"] = len(node.output)
             graphs = any(isinstance(v, Graph) for v in attributes.values())
             self.steps.append((reader, list(node.input), list(node.output), attributes, graphs, label))
-        _check_made("the graph's output is", self.outputs, known)
+        _check_made("the graph's output is", self.outputs, known - {""})
         self._ends = self._last_uses(proto)
 
     def _last_uses(self, proto: Any) -> list[list[str]]:
@@ -108,7 +121,7 @@ class Graph:
             given = [values[n] if n else None for n in inputs]
             try:
                 made = reader(*given, **attributes, outer=values) if graphs else reader(*given, **attributes)
-            except (TypeError, AttributeError, NotImplementedError) as error:
+            except (TypeError, AttributeError, KeyError, NotImplementedError) as error:
                 raise NotImplementedError(f"the ONNX operator {label}: {error}") from error
             if not isinstance(made, (tuple, list)):
                 made = (made,)
@@ -171,6 +184,8 @@ class OnnxModule(nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         onnx = need_onnx()
+        if not model.graph.output or (model.ir_version > 2 and not model.opset_import):
+            raise OnnxExporterError("The ONNX model is damaged: it has no graph, or says of no operator set")
         if model.functions:
             model = onnx.inliner.inline_local_functions(model)
         opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)

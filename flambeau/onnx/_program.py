@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flambeau as fb
 from flambeau.jit._program import put_together, take_apart
-from flambeau.serialization.files import replacing
+from flambeau.serialization.files import replacing, settle
 
 from ._table import element_type
 from .errors import OnnxExporterError, need_onnx
@@ -171,13 +172,15 @@ class ONNXProgram:
                 onnx.helper.make_tensor_value_info(n, element_type(t.dtype), list(t.shape))
                 for n, t in self._weights.items()
             )
-        if include_initializers and (external_data or self._bytes() > _LARGEST):
-            small = _write_beside(onnx, proto, self._weights, path)
-            proto = _with_weights(proto, small)
-        elif include_initializers:
-            proto = _with_weights(proto, self._weights)
+        weights = self._weights if include_initializers else {}
+        beside = external_data or self._bytes() > _LARGEST
+        large = {n: t for n, t in weights.items() if beside and t.numel() * t.element_size() >= _SMALL}
+        small = {n: t for n, t in weights.items() if n not in large}
+        if large:
+            _save_in_two(onnx, proto, large, small, path)
+            return
         with replacing(path) as file:
-            file.write(proto.SerializeToString())
+            file.write(_with_weights(proto, small).SerializeToString())
 
 
 def _entered(proto: Any, name: str, t: fb.Tensor) -> Any:
@@ -201,24 +204,52 @@ def _with_weights(bare: Any, weights: Mapping[str, fb.Tensor]) -> Any:
     return proto
 
 
-def _write_beside(onnx: Any, proto: Any, weights: Mapping[str, fb.Tensor], path: str) -> dict[str, fb.Tensor]:
-    """Put large weights into a file beside the model; the small ones, which the model's own file takes."""
-    large = {n: t for n, t in weights.items() if t.numel() * t.element_size() >= _SMALL}
-    if large:
-        beside = path + ".data"
-        with replacing(beside) as file:
+def _save_in_two(
+    onnx: Any, proto: Any, large: Mapping[str, fb.Tensor], small: Mapping[str, fb.Tensor], path: str
+) -> None:
+    """Put large weights into a file beside the model's own; neither moves before both are on the disk."""
+    with replacing(path) as file:
+        with replacing(path + ".data") as beside:
             for name, t in large.items():
-                file.write(b"\0" * (-file.tell() % 64))
-                start = file.tell()
-                file.write(_content(t))
+                beside.write(b"\0" * (-beside.tell() % 64))
+                start = beside.tell()
+                beside.write(_content(t))
                 made = _entered(proto, name, t)
                 made.data_location = onnx.TensorProto.EXTERNAL
-                for key, value in (
-                    ("location", os.path.basename(beside)), ("offset", start), ("length",
-                    file.tell() - start),
-                ):  # fmt: skip
+                places = {"location": os.path.basename(path) + ".data", "offset": start}
+                for key, value in (places | {"length": beside.tell() - start}).items():
                     made.external_data.add(key=key, value=str(value))
-    return {n: t for n, t in weights.items() if n not in large}
+            file.write(_with_weights(proto, small).SerializeToString())
+            settle(beside, file)
+            former = _step_aside(onnx, path)
+    if former:
+        os.unlink(former)
+
+
+def _step_aside(onnx: Any, path: str) -> str | None:
+    """Have the model that is at `path` read a copy of its data file, and give the name of the copy.
+
+    Two files cannot take the places of two others at once; so the old model stays whole while they move. (A
+    second name for the same file would do, but readers of ONNX take files of several names for an attack.)
+    None: no model is there, or it has no data file.
+    """
+    name = os.path.basename(path) + ".data"
+    try:
+        old = onnx.load(path, load_external_data=False)
+    except Exception:  # no model, or not one that reads
+        return None
+    places = [e for t in old.graph.initializer for e in t.external_data if e.key == "location"]
+    if not any(e.value == name + ".old" for e in places):  # else: a writer was killed after this point
+        if not any(e.value == name for e in places) or not os.path.exists(path + ".data"):
+            return None
+        with replacing(path + ".data.old") as copy, open(path + ".data", "rb") as data:
+            shutil.copyfileobj(data, copy, 1 << 20)
+        for entry in places:
+            if entry.value == name:
+                entry.value = name + ".old"
+        with replacing(path) as file:
+            file.write(old.SerializeToString())
+    return path + ".data.old"
 
 
 def _session(model: Any) -> Any:

@@ -1,6 +1,11 @@
 """Sizes, in-place writes, names and files of exported programs."""
 
+import os
+import resource
+import signal
+
 import pytest
+from serialization.steps import at_every_step
 
 import flambeau as torch
 from flambeau import nn
@@ -367,3 +372,42 @@ def test_inside_an_export(onnx):
 
     torch.onnx.export(f, (torch.ones(2),))
     assert all(seen) and not torch.onnx.is_in_onnx_export()
+
+
+def test_the_old_model_stays_until_both_files_are_there(onnx, tmp_path):
+    before = """
+import warnings; warnings.simplefilter("ignore")
+import flambeau as torch
+from flambeau import nn
+def save(value):
+    model = nn.Linear(20, 20)
+    nn.init.constant_(model.weight, value)
+    nn.init.constant_(model.bias, value)
+    return torch.onnx.export(model, (torch.ones(1, 20),))
+save(1.0).save(folder + "/m.onnx", external_data=True)
+made = save(2.0)
+"""
+    look = """
+read = torch.onnx.load(folder + "/m.onnx")
+seen = [*set(read.weight.flatten().tolist()), *set(read.bias.tolist())]
+"""
+    tries = at_every_step(tmp_path, before, 'made.save(folder + "/m.onnx", external_data=True)', look)
+    for how, at, code, seen, files in tries:
+        assert seen == [2.0] * 2 if code in (0, 3) else seen in ([1.0] * 2, [2.0] * 2), (how, at)
+        assert how == "kill" or all(file.startswith("m.onnx") and "tmp" not in file for file in files)
+    assert len(tries) > 20 and tries[-1][-1] == ["m.onnx", "m.onnx.data"]
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_a_full_disk_leaves_no_file(onnx, tmp_path, large):
+    program = torch.onnx.export(nn.Linear(200, 200), (torch.ones(1, 200),))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(RuntimeError, match="file write failed"):
+            program.save(tmp_path / "m.onnx", external_data=large)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, former)
+    assert os.listdir(tmp_path) == []

@@ -135,3 +135,40 @@ def test_names_that_lead_nowhere(onnx, tmp_path):
         load(["x", "x"], "z")
     with pytest.raises(torch.onnx.OnnxExporterError, match=r"the name b'\\xff\\xfe.* is no UTF-8"):
         load(["x", "bytes"], "y")
+
+
+def test_damage_is_told_as_one_error_that_names_the_file(onnx, tmp_path):
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3)).eval()
+    program = torch.onnx.export(model, (torch.ones(1, 1, 4, 4),))
+    path = tmp_path / "m.onnx"
+
+    def without_content(m):
+        m.graph.initializer[0].ClearField("raw_data")
+
+    def a_type_that_is_none(m):
+        m.graph.initializer[0].data_type = 255
+
+    def an_attribute_without_type(m):
+        m.graph.node[0].attribute[0].ClearField("type")
+        m.graph.node[0].attribute[0].ref_attr_name = "x"
+
+    def no_data_file(m):
+        m.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+        m.graph.initializer[0].external_data.add(key="location", value="gone")
+
+    def an_output_without_name(m):
+        m.graph.output[0].name = ""
+
+    harms = (without_content, a_type_that_is_none, an_attribute_without_type, no_data_file)
+    for harm in (*harms, an_output_without_name):
+        proto = type(program.model_proto)()
+        proto.CopyFrom(program.model_proto)
+        harm(proto)
+        path.write_bytes(proto.SerializeToString())
+        with pytest.raises(torch.onnx.OnnxExporterError, match=r"m\.onnx"):
+            torch.onnx.load(path)
+    content = program.model_proto.SerializeToString()
+    for at in range(0, len(content), 7):  # wherever it is cut
+        path.write_bytes(content[:at])
+        with pytest.raises(torch.onnx.OnnxExporterError, match=r"m\.onnx"):
+            torch.onnx.load(path)
