@@ -1,6 +1,7 @@
 // Running backward: nodes in the order of their creation, newest first, each once, when all its gradients are in.
 #include <algorithm>
 #include <unordered_map>
+#include <utility>
 #include "autograd/node_name.h"
 #include "autograd/back.h"
 #include "autograd/formula_hook.h"
@@ -123,6 +124,23 @@ void check_nan(const Node& n, const Grads& out) {
     }
 }
 
+// Of the node whose formulas run: the edges behind which somebody waits for a gradient, a bit each; those beyond 64
+// count as such. Formulas leave out what is for nobody (`Back::needs`), as the gradients of weights when inputs are
+// asked for.
+constinit thread_local uint64_t wanted_edges = ~uint64_t(0);
+
+class Wanting {
+public:
+    explicit Wanting(uint64_t edges) : before_(std::exchange(wanted_edges, edges)) {}
+    ~Wanting() { wanted_edges = before_; }
+    Wanting(const Wanting&) = delete;
+    Wanting& operator=(const Wanting&) = delete;
+
+private:
+    uint64_t before_;
+};
+bool is_wanted(const Node& n, size_t edge) { return n.next[edge] && (edge >= 64 || (wanted_edges >> edge & 1)); }
+
 struct Later {  // heap order: the accumulators first, then the newest
     const std::vector<State>* s;
     bool operator()(int a, int b) const { return (*s)[size_t(a)].node->sequence < (*s)[size_t(b)].node->sequence; }
@@ -134,6 +152,7 @@ std::vector<Tensor> run_backward(std::span<const Edge> roots, Grads root_grads, 
                                  std::span<const Edge> inputs) {
     std::vector<State> states;
     Index index;
+    const Wanting all(~uint64_t(0));  // whatever the formula wants that this run is part of
     states.reserve(16);
     auto visit = [&](Node* n) {
         states.push_back(State{n, 0, inputs.empty(), {}});
@@ -226,10 +245,15 @@ std::vector<Tensor> run_backward(std::span<const Edge> roots, Grads root_grads, 
             if (inputs[i].node.get() == node.get() && inputs[i].input < in.size()) captured[i] = in[inputs[i].input];
         if (!inputs.empty() && !opt.accumulate && node->is_accumulate()) continue;
         if (!inputs.empty() && opt.accumulate && node->is_accumulate() && !is_input(node.get())) continue;
-        // A node that only serves as an input needs to run only if something behind it is needed.
-        if (!inputs.empty() && !node->is_accumulate() &&
-            std::none_of(node->next.begin(), node->next.end(),
-                         [&](const Edge& e) { return e && states[size_t(index.find(e.node.get(), states))].needed; })) {
+        uint64_t wanted = ~uint64_t(0);
+        bool any = inputs.empty() || node->is_accumulate();
+        for (size_t i = 0; !inputs.empty() && i < node->next.size(); ++i) {
+            const Edge& e = node->next[i];
+            const bool needed = e && states[size_t(index.find(e.node.get(), states))].needed;
+            any = any || needed;
+            if (!needed && i < 64) wanted &= ~(uint64_t(1) << i);
+        }
+        if (!any) {  // it only serves as an input
             for (const Edge& e : node->next) {
                 if (!e) continue;
                 const int k = index.find(e.node.get(), states);
@@ -240,7 +264,13 @@ std::vector<Tensor> run_backward(std::span<const Edge> roots, Grads root_grads, 
         Grads before;
         const bool post = node->hooks && !node->hooks->post.empty();
         if (post) before = in;
-        Grads out = some || node->is_accumulate() ? node->apply(std::move(in)) : Grads(node->next.size());
+        Grads out;
+        if (some || node->is_accumulate()) {
+            const Wanting only(wanted);
+            out = node->apply(std::move(in));
+        } else {
+            out.resize(node->next.size());
+        }
         if (post) [[unlikely]]
             for (size_t i = 0; i < node->hooks->post.size(); ++i) {
                 auto h = node->hooks->post[i];
@@ -361,11 +391,11 @@ bool Back::needs(int a) const {
     const uint16_t e = node.first_edge[size_t(a)];
     if (e == 0xffff) return false;
     for (int k = 0; k < items(a); ++k)
-        if (node.next[size_t(e + k)]) return true;
+        if (is_wanted(node, size_t(e + k))) return true;
     return false;
 }
 bool Back::needs_item(int a, int i) const {
-    return node.first_edge[size_t(a)] != 0xffff && bool(node.next[size_t(node.first_edge[size_t(a)] + i)]);
+    return node.first_edge[size_t(a)] != 0xffff && is_wanted(node, size_t(node.first_edge[size_t(a)] + i));
 }
 
 Tensor Back::grad(int i) const { return has(i) ? incoming[size_t(i)] : zeros_of(node.results[size_t(i)]); }

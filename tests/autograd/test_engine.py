@@ -205,3 +205,35 @@ def test_results_without_derivative_have_no_history_in_second_order():
     (g,) = fb.autograd.grad(m.sum(), x, create_graph=True)
     assert not e.requires_grad and not g.requires_grad
     assert g.tolist() == [2.0, 0.125, 0.0625]
+
+
+def test_what_nobody_asked_for_is_not_computed():
+    from flambeau.utils.flop_counter import FlopCounterMode
+
+    x, w = fb.rand(4, 5, requires_grad=True), fb.rand(6, 5, requires_grad=True)
+    y = fb.nn.functional.linear(x, w)
+    flops = []
+    for inputs in ([x], [w], [x, w]):
+        with FlopCounterMode(display=False) as counter:
+            y.sum().backward(inputs=inputs, retain_graph=True)
+        flops.append(counter.get_total_flops())
+    assert flops == [240, 240, 480]
+
+
+def test_a_backward_inside_a_backward_gives_what_is_asked_of_it():
+    class Square(fb.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, w):
+            ctx.save_for_backward(x, w)
+            return x * x * w
+
+        @staticmethod
+        def backward(ctx, g):
+            x, w = (t.detach().requires_grad_() for t in ctx.saved_tensors)
+            with fb.enable_grad():
+                y = x * x * w
+            return fb.autograd.grad(y, [x, w], g)
+
+    x, w = fb.tensor(3.0, requires_grad=True), fb.tensor(5.0, requires_grad=True)
+    (g,) = fb.autograd.grad(Square.apply(x, w), x)
+    assert g.item() == 30
