@@ -216,6 +216,10 @@ Options read_options(const Schema& s, const Arguments& in) {
             r.device_given = true;
         } else if (a.name == "requires_grad") r.requires_grad = v.flag();
     };
+    bool data_given = in.n > 0;
+    for (Py_ssize_t i = 0; i < in.keywords(); ++i)
+        data_given |= PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(in.names, i), "data") == 0;
+    if (!data_given) raise(PyExc_TypeError, s.name + "() missing 1 required positional arguments: \"data\"");
     for (Py_ssize_t i = 0; i < in.n; ++i) take(size_t(i), in.args[i], i);
     for (Py_ssize_t i = 0; i < in.keywords(); ++i) {
         const char* given = PyUnicode_AsUTF8(PyTuple_GET_ITEM(in.names, i));
@@ -224,7 +228,6 @@ Options read_options(const Schema& s, const Arguments& in) {
         if (k < in.n) raise(PyExc_TypeError, str(s.name, "() got multiple values for argument '", given, "'"));
         take(size_t(k), in.args[in.n + i], -1);
     }
-    if (!r.data) raise(PyExc_TypeError, s.name + "() missing 1 required positional arguments: \"data\"");
     if (!r.device_given && default_device_depth && !is_tensor(r.data)) r.device = default_device();
     return r;
 }

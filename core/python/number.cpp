@@ -182,6 +182,7 @@ bool to_double(PyObject* o, double& out) {
 
 std::string type_name(PyObject* o) {
     const std::string_view n = Py_TYPE(o)->tp_name;
+    if (n == "SparseTensor") return "Tensor";  // a class of ours, but not for PyTorch
     if (n.starts_with("flambeau.")) return "torch." + std::string(n.substr(9));
     return std::string(n);
 }

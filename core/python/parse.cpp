@@ -265,12 +265,13 @@ std::string too_many(const Signature& s, Py_ssize_t given) {
     return str(" takes from ", least, " to ", most, " positional arguments but ", n, " ", were, " given");
 }
 
+// From the first missing positional one on, all that have no default count: those given by keyword too.
 std::string missing(const Signature& s, const Arguments& in) {
     std::string names;
     int n = 0;
     for (size_t i = size_t(std::max<Py_ssize_t>(in.n, s.first_shown)); i < s.names.size(); ++i) {
         const Arg& a = s.op->schema.args[i];
-        if (a.has_default || a.keyword_only || given_by_keyword(in, s.names[i])) continue;
+        if (a.has_default || (!n && (a.keyword_only || given_by_keyword(in, s.names[i])))) continue;
         names += str(n++ ? ", " : "", "\"", shown_name(s, i), "\"");
     }
     return str(" missing ", n, " required positional argument", n == 1 ? "s" : "", ": ", names);  // PyTorch's plural

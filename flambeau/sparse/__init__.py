@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flambeau as fb
+from flambeau import _C
 
 from . import rules
 from .tensor import coo, is_sparse, replace
@@ -30,32 +32,58 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'torch.sparse' has no attribute '{name}'")
 
 
+def _parsed_as(*overloads: str) -> Callable[[Callable], Callable]:
+    """Decorator that checks arguments against the schemas of the operator behind a function."""
+
+    @functools.lru_cache(None)
+    def check(has_out: bool) -> Callable[..., None]:
+        return _C._ArgumentCheck(overloads, False, has_out)
+
+    def decorate(body: Callable) -> Callable:
+        @functools.wraps(body)
+        def function(*args: Any, **kwargs: Any) -> Any:
+            with _C.DisableTorchFunctionSubclass():
+                check("out" in kwargs)(*args, **kwargs)
+            return body(*args, **kwargs)
+
+        return function
+
+    return decorate
+
+
 _REDUCE = {"sum": "sum", "mean": "mean", "amax": "amax", "amin": "amin"}
 
 
-def mm(mat1: Any, mat2: Any, reduce: str | None = None) -> Any:
+@_parsed_as(
+    "_sparse_mm(Tensor sparse, Tensor dense) -> Tensor",
+    "_sparse_mm(Tensor sparse, Tensor dense, str reduce) -> Tensor",
+)
+def mm(sparse: Any, dense: Any, reduce: str = "sum") -> Any:
     """Product of a sparse matrix with a sparse or dense one.
 
     `reduce` (``"sum"``, ``"mean"``, ``"amax"``, ``"amin"``) combines the terms of the stored values of a row;
     CSR and dense only.
     """
-    if reduce is None or reduce == "sum":
-        return rules.matrix_product(mat1, mat2)
+    if reduce == "sum":
+        return rules.matrix_product(sparse, dense)
     if reduce not in _REDUCE:
         raise RuntimeError(
             f"torch.sparse.mm: reduce argument must be one of 'sum', 'mean', 'amax', 'amin', got {reduce}"
         )
-    (rows, cols), values = mat1._elements()
-    terms = values.unsqueeze(-1) * mat2.index_select(0, cols)
-    result = fb.zeros((mat1.shape[0], mat2.shape[1]), dtype=terms.dtype)
+    (rows, cols), values = sparse._elements()
+    terms = values.unsqueeze(-1) * dense.index_select(0, cols)
+    result = fb.zeros((sparse.shape[0], dense.shape[1]), dtype=terms.dtype)
     return result.scatter_reduce(
         0, rows.unsqueeze(-1).expand(terms.shape), terms, _REDUCE[reduce], include_self=False
     )
 
 
-def addmm(mat: Any, mat1: Any, mat2: Any, *, beta: float = 1.0, alpha: float = 1.0) -> Any:
-    """``beta * mat + alpha * mat1 @ mat2`` with a sparse `mat1`."""
-    return fb.addmm(mat, mat1, mat2, beta=beta, alpha=alpha)
+@_parsed_as(
+    "_sparse_addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor"
+)
+def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1.0, alpha: float = 1.0) -> Any:
+    """``beta * input + alpha * mat1 @ mat2`` with a sparse `mat1`."""
+    return fb.addmm(input, mat1, mat2, beta=beta, alpha=alpha)
 
 
 def sum(input: Any, dim: Any = None, dtype: Any = None) -> Any:
@@ -63,16 +91,27 @@ def sum(input: Any, dim: Any = None, dtype: Any = None) -> Any:
     return rules.sum_over(input, dim, dtype)
 
 
-def softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
+@_parsed_as(
+    "_sparse_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
+    "_sparse_softmax(Tensor self, int dim, bool half_to_float) -> Tensor",
+)
+def softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """Softmax over stored values."""
     return rules.softmax(input, dim, False, dtype)
 
 
-def log_softmax(input: Any, dim: int, *, dtype: Any = None) -> Any:
+@_parsed_as(
+    "_sparse_log_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
+    "_sparse_log_softmax(Tensor self, int dim, bool half_to_float) -> Tensor",
+)
+def log_softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """Logarithm of `softmax`."""
     return rules.softmax(input, dim, True, dtype)
 
 
+@_parsed_as(
+    "sparse_sampled_addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor"
+)
 def sampled_addmm(
     input: Any, mat1: Any, mat2: Any, *, beta: float = 1.0, alpha: float = 1.0, out: Any = None
 ) -> Any:
@@ -96,6 +135,7 @@ def sampled_addmm(
     return result if out is None else replace(out, result)
 
 
+@_parsed_as("_spdiags(Tensor diagonals, Tensor offsets, int[] shape, Layout? layout=None) -> Tensor")
 def spdiags(diagonals: Any, offsets: Any, shape: Sequence[int], layout: Any = None) -> Any:
     """A matrix with the rows of `diagonals` on the diagonals `offsets`."""
     rows, cols, values = [], [], []

@@ -14,6 +14,13 @@ x = torch.ones(2, 3)
         (lambda: torch.add(x, "a"), "add(): argument 'other' (position 2) must be Tensor, not str"),
         (lambda: torch.relu("a"), "relu(): argument 'input' (position 1) must be Tensor, not str"),
         (lambda: torch.relu(), 'relu() missing 1 required positional arguments: "input"'),
+        (
+            lambda: torch.as_strided(self=x, size=(1,), stride=(1,)),
+            'as_strided() missing 3 required positional argument: "input", "size", "stride"',
+        ),
+        (lambda: x.put_(source=x), 'put_() missing 2 required positional argument: "index", "source"'),
+        (lambda: torch.addcmul(x, tensor1=x), 'addcmul() missing 1 required positional arguments: "tensor2"'),
+        (lambda: torch.tensor(t=1), 'tensor() missing 1 required positional arguments: "data"'),
         (lambda: torch.relu(x, x), "relu() takes 1 positional argument but 2 were given"),
         (lambda: torch.relu(x, foo=1), "relu() got an unexpected keyword argument 'foo'"),
         (lambda: torch.relu(x, input=x), "relu() got multiple values for argument 'input'"),

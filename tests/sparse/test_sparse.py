@@ -276,3 +276,23 @@ def test_sparse_gradients_where_overrides_are_switched_off():
     with fb._C.DisableTorchFunctionSubclass():
         fb.nn.functional.embedding(fb.tensor([1, 1]), weight, sparse=True).sum().backward()
     assert weight.grad.is_sparse and weight.grad.to_dense().tolist() == [[0, 0], [2, 2], [0, 0]]
+
+
+def test_arguments_are_those_of_the_operators_below():
+    s, d = fb.eye(2).to_sparse(), fb.ones(2, 2)
+    assert fb.sparse.mm(sparse=s, dense=d).tolist() == fb.sparse.addmm(input=d * 0, mat1=s, mat2=d).tolist()
+    assert fb.sparse.softmax(s, 1, fb.float64).dtype is fb.float64
+    for call, text in [
+        (lambda: fb.sparse.mm(s), r"_sparse_mm\(\) received an invalid combination .* - got \(Tensor\), but"),
+        (
+            lambda: fb.sparse.mm(s, 1),
+            r"_sparse_mm\(\): argument 'dense' \(position 2\) must be Tensor, not int",
+        ),
+        (
+            lambda: fb.sparse.addmm(s),
+            r'_sparse_addmm\(\) missing 2 required positional argument: "mat1", "mat2"',
+        ),
+        (lambda: fb.sparse.sampled_addmm(s, d, d, 2), "takes 3 positional arguments but 4 were given"),
+    ]:
+        with pytest.raises(TypeError, match=text):
+            call()
