@@ -19,7 +19,10 @@ x = torch.ones(2, 3)
             'as_strided() missing 3 required positional argument: "input", "size", "stride"',
         ),
         (lambda: x.put_(source=x), 'put_() missing 2 required positional argument: "index", "source"'),
-        (lambda: torch.addcmul(x, tensor1=x), 'addcmul() missing 1 required positional arguments: "tensor2"'),
+        (
+            lambda: torch.unsqueeze(dim=0),
+            'unsqueeze() missing 2 required positional argument: "input", "dim"',
+        ),
         (lambda: torch.tensor(t=1), 'tensor() missing 1 required positional arguments: "data"'),
         (lambda: torch.relu(x, x), "relu() takes 1 positional argument but 2 were given"),
         (lambda: torch.relu(x, foo=1), "relu() got an unexpected keyword argument 'foo'"),
