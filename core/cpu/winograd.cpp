@@ -40,6 +40,7 @@ constexpr int64_t kPortion = 8 << 20;      // bytes of transformed tiles that th
 constexpr int64_t kFewestInputs = 32;      // transforming pictures must pay
 constexpr int64_t kNear = 512 << 10;       // bytes of transformed tiles that stay in the second cache of a core
 constexpr int64_t kMuch = 10 << 20;        // bytes of weights that every few tiles may read
+constexpr int64_t kApart = 16;             // floats between points: a power of two apart they would share lines
 constexpr int kForms = 16;                 // of packed weights: from here on
 
 int64_t tiles_of(int64_t size, const WinogradSide& side) { return (size + side.tile - 1) / side.tile; }
@@ -149,23 +150,23 @@ Tensor convolve(const ConvShape& s, ConvPass pass, const Tensor& x0, const Tenso
                       parts = std::min(groups, ((groups + most - 1) / most + threads - 1) / threads * threads),
                       chunk = (groups + parts - 1) / parts * k.tiles;
         parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
-            const dnn::Scratch room_v(size_t(chunk * tile_bytes)),
-                room_m(size_t(points * chunk * 2 * lanes) * sizeof(float));
+            const int64_t v_step = chunk * inputs + kApart, m_step = chunk * 2 * lanes + kApart;
+            const dnn::Scratch room_v(size_t(points * v_step) * sizeof(float)),
+                room_m(size_t(points * m_step) * sizeof(float));
             for (int64_t part = begin; part < end && finite.load(std::memory_order_relaxed); ++part) {
                 const int64_t first = groups * part / parts * k.tiles,
                               count = std::min(tiles, groups * (part + 1) / parts * k.tiles) - first;
-                transform(first, count, room_v.as<float>(), chunk * inputs);
+                transform(first, count, room_v.as<float>(), v_step);
                 for (int64_t pair = 0; pair < pairs; ++pair)
-                    produce(pair, first, count, room_v.as<float>(), chunk * inputs, room_m.as<float>(),
-                            chunk * 2 * lanes);
+                    produce(pair, first, count, room_v.as<float>(), v_step, room_m.as<float>(), m_step);
             }
         });
         return finite ? r : Tensor();
     }
     // Too many weights for that: the threads transform a portion together, then each takes some of the pairs.
     const int64_t portion = std::clamp<int64_t>(kPortion / tile_bytes / k.tiles, 1, groups) * k.tiles,
-                  chunk = 8 * k.tiles, v_step = portion * inputs;
-    const dnn::Scratch room_v(size_t(portion * tile_bytes));
+                  chunk = 8 * k.tiles, v_step = portion * inputs + kApart, m_step = chunk * 2 * lanes + kApart;
+    const dnn::Scratch room_v(size_t(points * v_step) * sizeof(float));
     float* v = room_v.as<float>();
     for (int64_t first = 0; first < tiles && finite; first += portion) {
         const int64_t count = std::min(portion, tiles - first), parts = (count + chunk - 1) / chunk;
@@ -174,11 +175,11 @@ Tensor convolve(const ConvShape& s, ConvPass pass, const Tensor& x0, const Tenso
             transform(first + i, std::min(count, end * k.tiles) - i, v + i * inputs, v_step);
         });
         parallel_for(pairs * parts, 1, [&](int64_t begin, int64_t end) {
-            const dnn::Scratch room_m(size_t(points * chunk * 2 * lanes) * sizeof(float));
+            const dnn::Scratch room_m(size_t(points * m_step) * sizeof(float));
             for (int64_t item = begin; item < end; ++item) {
                 const int64_t i = item % parts * chunk;
                 produce(item / parts, first + i, std::min(chunk, count - i), v + i * inputs, v_step, room_m.as<float>(),
-                        chunk * 2 * lanes);
+                        m_step);
             }
         });
     }
@@ -227,10 +228,10 @@ Tensor winograd_weight_gradient(const ConvShape& s, const Tensor& x0, const Tens
                   tiles_y = tiles_of(out_y, k.y), tiles_x = tiles_of(out_x, k.x), tiles = s.in[0] * tiles_y * tiles_x,
                   width = inputs + outputs,
                   most = std::max<int64_t>(64, kPortion / (points * width * int64_t(sizeof(float)))),
-                  chunk = std::min(tiles, most), threads = num_threads();
-    const dnn::Scratch room_v(size_t(points * chunk * inputs) * sizeof(float)),
-        room_g(size_t(points * chunk * outputs) * sizeof(float)),
-        room_sums(size_t(points * inputs * outputs) * sizeof(float));
+                  chunk = std::min(tiles, most), threads = num_threads(), v_step = chunk * inputs + kApart,
+                  g_step = chunk * outputs + kApart, sum_step = inputs * outputs + kApart;
+    const dnn::Scratch room_v(size_t(points * v_step) * sizeof(float)),
+        room_g(size_t(k.gradients() * g_step) * sizeof(float)), room_sums(size_t(points * sum_step) * sizeof(float));
     float *v = room_v.as<float>(), *vg = room_g.as<float>(), *sums = room_sums.as<float>();
     std::vector<float> totals(size_t(bias ? threads * outputs : 0), 0.f);
     const LongWork unlocked;
@@ -243,11 +244,10 @@ Tensor winograd_weight_gradient(const ConvShape& s, const Tensor& x0, const Tens
                                   x_at = t % tiles_x;
                     for (int64_t b = 0; b < in_blocks; ++b)
                         k.input(px.as<float>() + (n * in_blocks + b) * in_y * in_x * lanes, in_y, in_x,
-                                y * k.y.step - pad_y, x_at * k.x.step - pad_x, v + i * inputs + b * lanes,
-                                chunk * inputs);
+                                y * k.y.step - pad_y, x_at * k.x.step - pad_x, v + i * inputs + b * lanes, v_step);
                     for (int64_t b = 0; b < out_blocks; ++b)
                         k.gradient(pg.as<float>() + (n * out_blocks + b) * out_y * out_x * lanes, out_y, out_x,
-                                   y * k.y.tile, x_at * k.x.tile, vg + i * outputs + b * lanes, chunk * outputs,
+                                   y * k.y.tile, x_at * k.x.tile, vg + i * outputs + b * lanes, g_step,
                                    bias ? totals.data() + part * outputs + b * lanes : nullptr);
                 }
         });
@@ -258,13 +258,13 @@ Tensor winograd_weight_gradient(const ConvShape& s, const Tensor& x0, const Tens
                                         count,
                                         1,
                                         first ? 1.f : 0.f,
-                                        vg + p * chunk * outputs,
+                                        vg + k.gradient_of(p) * g_step,
                                         1,
                                         outputs,
-                                        v + p * chunk * inputs,
+                                        v + p * v_step,
                                         inputs,
                                         1,
-                                        sums + p * inputs * outputs,
+                                        sums + p * sum_step,
                                         inputs,
                                         1};
                 const dnn::Scratch room(size_t(gemm_kernel().room(product)) * sizeof(float));
@@ -277,7 +277,7 @@ Tensor winograd_weight_gradient(const ConvShape& s, const Tensor& x0, const Tens
     parallel_for(outputs, 8, [&](int64_t begin, int64_t end) {
         for (int64_t o = begin; o < end; ++o)
             for (int64_t c = 0; c < inputs; c += lanes)
-                if (!k.taps(sums + o * inputs + c, inputs * outputs, r.data<float>() + (o * inputs + c) * taps))
+                if (!k.taps(sums + o * inputs + c, sum_step, r.data<float>() + (o * inputs + c) * taps))
                     finite.store(false, std::memory_order_relaxed);
     });
     if (!finite) return {};

@@ -9,9 +9,11 @@
 
 namespace fb::cpu {
 
-// One dimension of an algorithm: results of a tile, products they take, how far apart the patches lie that it reads.
+// One dimension of an algorithm: results of a tile, products they take, how far apart the patches lie that it reads;
+// how many different numbers a gradient's tile makes, and which of them each product takes.
 struct WinogradSide {
-    int64_t tile, points, step;
+    int64_t tile, points, step, gradients;
+    const int8_t* gradient_of;
 };
 
 // Compiled for each instruction set. Transformed data lies as [point][tile][channel], weights as
@@ -36,6 +38,10 @@ struct WinogradLoops {
                      int64_t point_step, float* total);
     bool (*taps)(const float* sums, int64_t point_step, float* w);
     int64_t points() const { return y.points * x.points; }
+    int64_t gradients() const { return y.gradients * x.gradients; }
+    int64_t gradient_of(int64_t point) const {
+        return y.gradient_of[point / x.points] * x.gradients + x.gradient_of[point % x.points];
+    }
 };
 // 3x3 and lines of 3, the same for sums over many inputs, then stride 2: 3x3 and 4x4, each with the gradient of its
 // data.

@@ -32,7 +32,8 @@ inline bool all_zero(F v) {
 //
 // F(4, 3): four sums of three neighbours by the values of d0 + d1 t + … at 0, ±a, ±b and infinity.
 struct Three {
-    static constexpr int64_t tile = 4, patch = 6, points = 6, taps = 3, step = 4;
+    static constexpr int64_t tile = 4, patch = 6, points = 6, taps = 3, step = 4, gradients = 6;
+    static constexpr int8_t gradient_of[] = {0, 1, 2, 3, 4, 5};
 
     static void input(const F* d, int64_t from, F* t, int64_t to) {
         const F d0 = d[0], d1 = d[from], d2 = d[2 * from], d3 = d[3 * from], d4 = d[4 * from], d5 = d[5 * from];
@@ -87,7 +88,8 @@ struct Three {
 };
 // F(2, 3), at 0, ±1 and infinity: saves less and errs less, for long sums.
 struct ThreeShort {
-    static constexpr int64_t tile = 2, patch = 4, points = 4, taps = 3, step = 2;
+    static constexpr int64_t tile = 2, patch = 4, points = 4, taps = 3, step = 2, gradients = 4;
+    static constexpr int8_t gradient_of[] = {0, 1, 2, 3};
     static void input(const F* d, int64_t from, F* t, int64_t to) {
         t[0] = d[0] - d[2 * from];
         t[to] = d[from] + d[2 * from];
@@ -120,7 +122,8 @@ struct ThreeShort {
 };
 // The missing dimension of a line.
 struct None {
-    static constexpr int64_t tile = 1, patch = 1, points = 1, taps = 1, step = 1;
+    static constexpr int64_t tile = 1, patch = 1, points = 1, taps = 1, step = 1, gradients = 1;
+    static constexpr int8_t gradient_of[] = {0};
     static void input(const F* d, int64_t, F* t, int64_t) { t[0] = d[0]; }
     static void output(const F* m, F* y, int64_t) { y[0] = m[0]; }
     static void gradient(const F* y, int64_t, F* m, int64_t) { m[0] = y[0]; }
@@ -146,7 +149,8 @@ inline void pair_gradient(F y0, F y1, F* m, int64_t to) {
 }
 // Three taps, every other result: the outer taps meet numbers two apart, the middle one those between.
 struct HalfThree {
-    static constexpr int64_t tile = 2, patch = 5, points = 5, taps = 3, step = 4;
+    static constexpr int64_t tile = 2, patch = 5, points = 5, taps = 3, step = 4, gradients = 3;
+    static constexpr int8_t gradient_of[] = {0, 1, 2, 0, 2};
     static void input(const F* d, int64_t from, F* t, int64_t to) {
         pair_input(d[0], d[2 * from], d[4 * from], t, to);
         t[3 * to] = d[from];
@@ -156,11 +160,7 @@ struct HalfThree {
         y[0] = m[0] + m[1] + m[3];
         y[to] = m[1] + m[2] + m[4];
     }
-    static void gradient(const F* y, int64_t from, F* m, int64_t to) {
-        pair_gradient(y[0], y[from], m, to);
-        m[3 * to] = y[0];
-        m[4 * to] = y[from];
-    }
+    static void gradient(const F* y, int64_t from, F* m, int64_t to) { pair_gradient(y[0], y[from], m, to); }
     static void filter(const D* g, int64_t from, D* t, int64_t to) {
         pair_filter(g[0], g[2 * from], t, to);
         t[3 * to] = t[4 * to] = g[from];
@@ -173,7 +173,8 @@ struct HalfThree {
 };
 // What those results came from: even numbers met the middle tap, odd ones the outer two.
 struct DoubleThree {
-    static constexpr int64_t tile = 4, patch = 3, points = 5, taps = 3, step = 2;
+    static constexpr int64_t tile = 4, patch = 3, points = 5, taps = 3, step = 2, gradients = 0;
+    static constexpr int8_t gradient_of[] = {0};
     static void input(const F* d, int64_t from, F* t, int64_t to) {
         pair_input(d[0], d[from], d[2 * from], t, to);
         t[3 * to] = d[0];
@@ -192,7 +193,8 @@ struct DoubleThree {
 };
 // Four taps, every other result: even taps meet even numbers, odd taps odd ones.
 struct HalfFour {
-    static constexpr int64_t tile = 2, patch = 6, points = 6, taps = 4, step = 4;
+    static constexpr int64_t tile = 2, patch = 6, points = 6, taps = 4, step = 4, gradients = 3;
+    static constexpr int8_t gradient_of[] = {0, 1, 2, 0, 1, 2};
     static void input(const F* d, int64_t from, F* t, int64_t to) {
         pair_input(d[0], d[2 * from], d[4 * from], t, to);
         pair_input(d[from], d[3 * from], d[5 * from], t + 3 * to, to);
@@ -201,10 +203,7 @@ struct HalfFour {
         y[0] = (m[0] + m[1]) + (m[3] + m[4]);
         y[to] = (m[1] + m[2]) + (m[4] + m[5]);
     }
-    static void gradient(const F* y, int64_t from, F* m, int64_t to) {
-        pair_gradient(y[0], y[from], m, to);
-        pair_gradient(y[0], y[from], m + 3 * to, to);
-    }
+    static void gradient(const F* y, int64_t from, F* m, int64_t to) { pair_gradient(y[0], y[from], m, to); }
     static void filter(const D* g, int64_t from, D* t, int64_t to) {
         pair_filter(g[0], g[2 * from], t, to);
         pair_filter(g[from], g[3 * from], t + 3 * to, to);
@@ -218,7 +217,8 @@ struct HalfFour {
 };
 // What those came from: two sums of two taps each.
 struct DoubleFour {
-    static constexpr int64_t tile = 4, patch = 4, points = 6, taps = 4, step = 2;
+    static constexpr int64_t tile = 4, patch = 4, points = 6, taps = 4, step = 2, gradients = 0;
+    static constexpr int8_t gradient_of[] = {0};
     static void input(const F* d, int64_t from, F* t, int64_t to) {
         pair_input(d[0], d[from], d[2 * from], t, to);
         pair_input(d[from], d[2 * from], d[3 * from], t + 3 * to, to);
@@ -338,11 +338,12 @@ bool output(const float* m, int64_t point_step, const Scaling& scaling, float* p
     return all_zero(none);
 }
 
-// What a gradient's tile is at the points; beyond the picture it is zero. Adds its sum to `total`.
+// What a gradient's tile is at the points, those that are the same once; beyond the picture it is zero. Adds its sum to
+// `total`.
 template <class Y, class X>
 void gradient(const float* picture, int64_t height, int64_t width, int64_t y, int64_t x, float* v, int64_t point_step,
               float* total) {
-    F d[Y::tile * X::tile], t[Y::points * X::tile], sum = {};
+    F d[Y::tile * X::tile], t[Y::gradients * X::tile], sum = {};
 #pragma GCC unroll 6
     for (int64_t i = 0; i < Y::tile; i++)
 #pragma GCC unroll 6
@@ -355,11 +356,11 @@ void gradient(const float* picture, int64_t height, int64_t width, int64_t y, in
 #pragma GCC unroll 6
     for (int64_t j = 0; j < X::tile; j++) Y::gradient(d + j, X::tile, t + j, X::tile);
 #pragma GCC unroll 6
-    for (int64_t i = 0; i < Y::points; i++) {
-        F row[X::points];
+    for (int64_t i = 0; i < Y::gradients; i++) {
+        F row[X::gradients];
         X::gradient(t + i * X::tile, 1, row, 1);
 #pragma GCC unroll 6
-        for (int64_t j = 0; j < X::points; j++) store(v + (i * X::points + j) * point_step, row[j]);
+        for (int64_t j = 0; j < X::gradients; j++) store(v + (i * X::gradients + j) * point_step, row[j]);
     }
 }
 
@@ -386,7 +387,7 @@ bool taps(const float* sums, int64_t point_step, float* w) {
 
 template <class A>
 constexpr WinogradSide side() {
-    return {A::tile, A::points, A::step};
+    return {A::tile, A::points, A::step, A::gradients, A::gradient_of};
 }
 template <class Y, class X>
 constexpr WinogradLoops answering() {
