@@ -68,7 +68,7 @@ void each_group(const ConvShape& s, const Columns& c, bool parallel, F&& body) {
         for (int64_t n = begin; n < end; ++n)
             for (int64_t g = 0; g < s.groups; ++g) body(n, g, room.as<T>());
     };
-    const bool many = parallel && conv_work(s) > 1e5 && !std::is_same_v<T, double>;  // BLAS has threads of its own
+    const bool many = parallel && conv_work(s) > 1e5;
     if (many) parallel_for(s.in[0], 1, run);
     else run(0, s.in[0]);
 }

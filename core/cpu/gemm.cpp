@@ -7,8 +7,8 @@
 #include "base/parallel.h"
 #include "cpu/dnnl.h"
 #include "cpu/gemm_block.h"
+#include "cpu/gemm_types.h"
 #include "cpu/packed.h"
-#include "cpu/lapack.h"
 #include "cpu/norm.h"
 #include "cpu/pointwise.h"
 
@@ -37,7 +37,9 @@ const GemmKernel& gemm_kernel() {
 
 namespace {
 
-constexpr double kGrain = 65536;    // multiplications worth a thread
+constexpr double kGrain = 65536;       // multiplications worth a thread
+constexpr double kFewProducts = 2048;  // up to here loops do as well as packing
+constexpr double kFewComplex = 500;
 constexpr double kLongFlops = 1e6;  // from here on other Python threads may run meanwhile
 
 // How a library wants a matrix: row-major, or transposed row-major, with a leading dimension.
@@ -65,16 +67,6 @@ void pack(To* dst, const Matrix& x, int64_t rows, int64_t cols) {
         for (int64_t j = 0; j < cols; ++j) dst[i * cols + j] = To(src[i * x.row + j * x.col]);
 }
 
-// The operand as a library wants it, copied into `room` when no leading dimension describes it.
-template <class T>
-Operand operand(const Matrix& x, int64_t rows, int64_t cols, std::optional<dnn::Scratch>& room) {
-    Operand o;
-    if (fits(x, rows, cols, o)) return o;
-    room.emplace(size_t(rows * cols) * sizeof(T));
-    pack<T, T>(room->as<T>(), x, rows, cols);
-    return {room->as<T>(), cols, false};
-}
-
 template <class T>
 void scale_rows(T* c, int64_t ldc, int64_t m, int64_t n, T beta) {
     for (int64_t i = 0; i < m; ++i) {
@@ -85,7 +77,7 @@ void scale_rows(T* c, int64_t ldc, int64_t m, int64_t n, T beta) {
     }
 }
 
-// For integers, and for other types when no BLAS is there: rows of B are added up, four at a time.
+// For few integers and complex numbers: rows of B are added up, four at a time.
 template <class T>
 void gemm_loops(int64_t m, int64_t n, int64_t k, T alpha, Matrix a, Matrix b, T beta, T* c, int64_t ldc) {
     std::optional<dnn::Scratch> room;
@@ -114,19 +106,6 @@ void gemm_loops(int64_t m, int64_t n, int64_t k, T alpha, Matrix a, Matrix b, T 
             }
         }
     });
-}
-
-template <class T>
-void gemm_blas(int64_t m, int64_t n, int64_t k, T alpha, Matrix a, Matrix b, T beta, T* c, int64_t ldc) {
-    const lapack::Gemm<T> f = double(m) * double(n) * double(k) > 64 ? lapack::gemm<T>() : nullptr;
-    if (!f) return gemm_loops<T>(m, n, k, alpha, a, b, beta, c, ldc);
-    std::optional<dnn::Scratch> room_a, room_b;
-    const Operand oa = operand<T>(a, m, k, room_a), ob = operand<T>(b, k, n, room_b);
-    // Row-major C is column-major Cᵀ = Bᵀ·Aᵀ.
-    const char ta = oa.trans ? 'T' : 'N', tb = ob.trans ? 'T' : 'N';
-    const LongWork unlocked(double(m) * double(n) * double(k) > kLongFlops);
-    f(&tb, &ta, &n, &m, &k, &alpha, static_cast<const T*>(ob.data), &ob.ld, static_cast<const T*>(oa.data), &oa.ld,
-      &beta, c, &ldc, 1, 1);
 }
 
 // A matmul primitive: C = alpha·A·B + beta·C, or + bias (which may be null) with factors of one and zero. False when
@@ -441,15 +420,19 @@ void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, M
         start_rows(c, ldc, m, n, bias, itemsize(type));
         beta = 1;
     }
+    if (double(m) * double(n) * double(k) > kFewProducts && gemm_lanes(type, 1, m, n, k, alpha, a, b, beta, c, ldc, {}))
+        return;
     visit_dtype(type, [&]<class T>(T) {
         T* out = static_cast<T*>(c);
         if constexpr (std::is_same_v<T, bool>) {
             fail(ErrorKind::NotImplemented, "\"addmm_impl_cpu_\" not implemented for 'Bool'");
         } else {
             if (k == 0) return scale_rows<T>(out, ldc, m, n, beta.to<T>());
-            if constexpr (std::is_same_v<T, double> || std::is_same_v<T, C64> || std::is_same_v<T, C128>)
-                gemm_blas<T>(m, n, k, alpha.to<T>(), a, b, beta.to<T>(), out, ldc);
-            else if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>)
+            if constexpr (std::is_same_v<T, C64> || std::is_same_v<T, C128>) {
+                if (double(m) * double(n) * double(k) > kFewComplex)
+                    return gemm_complex(m, n, k, alpha.to<T>(), a, b, beta.to<T>(), out, ldc);
+            }
+            if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>)
                 gemm_half<T>(m, n, k, alpha.to<float>(), a, b, beta.to<float>(), out, ldc);
             else gemm_loops<T>(m, n, k, alpha.to<T>(), a, b, beta.to<T>(), out, ldc);
         }
@@ -513,6 +496,9 @@ void batched_gemm(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Sc
                                 run_block(part, {end - begin, all.a, all.b, all.c});
                             });
     }
+    if (k > 0 && (type == DType::f64 || flops > kFewProducts) &&
+        gemm_lanes(type, batch, m, n, k, alpha, a, b, beta, c, ldc, step))
+        return;
     const int64_t size = int64_t(itemsize(type));
     const auto run = [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i)
@@ -520,9 +506,8 @@ void batched_gemm(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Sc
                  {static_cast<const char*>(b.data) + i * step.b * size, b.row, b.col}, beta,
                  static_cast<char*>(c) + i * step.c * size, ldc);
     };
-    // Few large products are divided inside, many small ones among the threads. The BLAS library has threads of its
-    // own.
-    const bool outside = batch >= num_threads() && flops < 4e6 && is_integral(type, false);
+    // Few large products are divided inside, many small ones among the threads.
+    const bool outside = batch >= num_threads() && flops < 4e6;
     if (outside) parallel_for(batch, std::max<int64_t>(1, int64_t(2e4 / std::max(1.0, flops))), run);
     else run(0, batch);
 }

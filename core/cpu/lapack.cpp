@@ -74,13 +74,6 @@ const Library& library() {
     return *l;
 }
 
-template <class T>
-Gemm<T> find_gemm(const char* name) {
-    library();
-    static const auto f = reinterpret_cast<Gemm<T>>(find_symbol(name));
-    return f;
-}
-
 }  // namespace
 
 bool available() { return library().handle != nullptr; }
@@ -96,23 +89,6 @@ void* symbol(const char* name) {
         fail(ErrorKind::Runtime, "this operation needs LAPACK, which was not found.\n",
              "Install it with `pip install scipy-openblas64` (NumPy's own copy is used when NumPy has one).");
     fail(ErrorKind::Runtime, "the LAPACK library has no function '", name, "'");
-}
-
-template <>
-Gemm<float> gemm<float>() {
-    return find_gemm<float>("sgemm");
-}
-template <>
-Gemm<double> gemm<double>() {
-    return find_gemm<double>("dgemm");
-}
-template <>
-Gemm<C64> gemm<C64>() {
-    return find_gemm<C64>("cgemm");
-}
-template <>
-Gemm<C128> gemm<C128>() {
-    return find_gemm<C128>("zgemm");
 }
 
 void refuse_type(const char* name, DType t) {

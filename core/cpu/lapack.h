@@ -29,12 +29,4 @@ private:
 // LAPACK works in four types. `name` is our routine's; the error is PyTorch's for it.
 [[noreturn]] void refuse_type(const char* name, DType t);
 
-// C = alpha·op(A)·op(B) + beta·C, column-major; trans is 'N', 'T' or 'C'.
-template <class T>
-using Gemm = void (*)(const char* transa, const char* transb, const int64_t* m, const int64_t* n, const int64_t* k,
-                      const T* alpha, const T* a, const int64_t* lda, const T* b, const int64_t* ldb, const T* beta,
-                      T* c, const int64_t* ldc, size_t, size_t);
-template <class T>
-Gemm<T> gemm();  // null when no BLAS is there
-
 }  // namespace fb::lapack

@@ -45,18 +45,20 @@ inline void finish(const Finish& f, float* c, const float* bias, F v, int64_t wi
     }
 }
 
-template <int step, size_t... x>
-inline void exchange(F& a, F& b, std::index_sequence<x...>) {
-    const F low = __builtin_shufflevector(a, b, int(x & step ? W + x - step : x)...);
-    b = __builtin_shufflevector(a, b, int(x & step ? W + x : x + step)...);
+template <int step, class V, size_t... x>
+inline void exchange(V& a, V& b, std::index_sequence<x...>) {
+    constexpr int lanes = sizeof...(x);
+    const V low = __builtin_shufflevector(a, b, int(x & step ? lanes + x - step : x)...);
+    b = __builtin_shufflevector(a, b, int(x & step ? lanes + x : x + step)...);
     a = low;
 }
-template <int step = 1>
-inline void transpose(F* rows) {
+template <int step = 1, class V>
+inline void transpose(V* rows) {
+    constexpr int lanes = kLanes<Scalar<V>>;
 #pragma GCC unroll 16
-    for (int i = 0; i < W; ++i)
-        if (!(i & step)) exchange<step>(rows[i], rows[i + step], std::make_index_sequence<size_t(W)>());
-    if constexpr (2 * step < W) transpose<2 * step>(rows);
+    for (int i = 0; i < lanes; ++i)
+        if (!(i & step)) exchange<step>(rows[i], rows[i + step], std::make_index_sequence<size_t(lanes)>());
+    if constexpr (2 * step < lanes) transpose<2 * step>(rows);
 }
 
 // a·b + c; of pairs of bfloat16 both products. Only its one caller knows whether the CPU has that instruction.
@@ -176,9 +178,11 @@ inline void each_tile(int64_t m, Fn f) {
 
 // ---------------------------------------------------------------- packing
 // to[l·panel + q] = from[l·along + q·across], zero from `width` to the end of a panel. A panel that is narrower than a
-// vector is written over its neighbour, which comes after it: W more floats of room.
-inline void pack(float* to, int64_t panel, const float* from, int64_t along, int64_t across, int64_t depth,
-                 int64_t width) {
+// vector is written over its neighbour, which comes after it: W more numbers of room.
+template <class T>
+inline void pack(T* to, int64_t panel, const T* from, int64_t along, int64_t across, int64_t depth, int64_t width) {
+    using F = Vec<T>;
+    constexpr int64_t W = kLanes<T>;
     if (across == 1) {
         for (int64_t l = 0; l < depth; ++l, from += along, to += panel)
             for (int64_t q = 0; q < panel; q += W) {
@@ -191,11 +195,15 @@ inline void pack(float* to, int64_t panel, const float* from, int64_t along, int
                 const int64_t lines = least(W, width - q), columns = least(W, depth - l);
                 F rows[W];
                 for (int64_t i = 0; i < W; ++i) {
-                    const float* line = from + (q + i) * across + l;
+                    const T* line = from + (q + i) * across + l;
                     if (i < lines) __builtin_prefetch(line + 6 * W);  // more lines than the processor foresees
                     rows[i] = i >= lines ? splat<F>(0) : columns == W ? load<F>(line) : load_part(line, columns);
                 }
                 transpose(rows);
+                if (kRows > W && q && panel - q < W) {  // the neighbour is there already
+                    for (int64_t i = 0; i < columns; ++i) store_part(to + (l + i) * panel + q, rows[i], panel - q);
+                    continue;
+                }
                 for (int64_t i = 0; i < columns; ++i) store(to + (l + i) * panel + q, rows[i]);
             }
     } else {
