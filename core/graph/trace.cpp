@@ -119,11 +119,13 @@ int Tracer::slot_of(const Tensor& t, const Op& operation, bool overwritten) {
         s.origin = Origin::Held;
         s.constant = true;
         s.sample = t;
-        {
+        if (keeps_constants) {
+            s.held = t;
+        } else {
             const Quiet quiet(leaf_);
             s.held = op<"clone">(t.detach());
         }
-        if (baked_.empty()) baked_ = str("a tensor that no operation made, used by `", operation.schema.name, "`");
+        if (baked_.empty() && !keeps_constants) baked_ = str("a tensor that no operation made, used by `", operation.schema.name, "`");
         return add_slot(std::move(s));
     }
     if (!born_.contains(t.get())) {

@@ -43,6 +43,7 @@ public:
     static inline void (*on_event)(const char* what) = nullptr;
     const std::string& failure() const { return failure_; }
     bool lenient = false;  // values that leave the graph become constants of it (jit.trace), and no backward follows
+    bool keeps_constants = false;  // lenient: constants are the tensors themselves, with their history, not copies
     const std::string& baked() const { return baked_; }  // the first that did
     Graph graph;
     std::vector<Tensor> gradients;  // what the traced backward gave

@@ -1,4 +1,5 @@
 // A traced graph as Python sees it: lists and names that can be written to a file, and running it.
+#include "graph/formula.h"
 #include "graph/graph.h"
 #include "graph/program.h"
 #include "graph/trace.h"
@@ -65,13 +66,16 @@ PyObject* ints(std::span<const int> v) {
 }
 
 // ---------------------------------------------------------------- tracing
-// start(inputs, known): what runs from here on is recorded; values that leave the graph become constants.
+// start(inputs, known, keep=False): what runs from here on is recorded; values that leave the graph become constants,
+// copies of what they are or with `keep` the tensors themselves.
 PyObject* start(PyObject* self, PyObject* args) {
     PyObject *inputs, *known;
-    if (!PyArg_ParseTuple(args, "OO", &inputs, &known)) return nullptr;
+    int keep = 0;
+    if (!PyArg_ParseTuple(args, "OO|p", &inputs, &known, &keep)) return nullptr;
     return guarded([&] {
         auto t = std::make_unique<Tracer>();
         t->lenient = true;
+        t->keeps_constants = keep;
         for (const Tensor& x : tensors_of(inputs)) (void)t->add_input(x);
         for (const Tensor& x : tensors_of(known)) t->know(x);
         t->start();
@@ -131,13 +135,14 @@ PyObject* write_argument(const Argument& a) {
     raise(PyExc_NotImplementedError, "a traced program cannot keep a random generator");
 }
 
-// [[name of the operator, arguments, given, in place?, results, is a list?], …]
+// [[name of the operator, arguments, given, in place?, results, is a list?], …]; a node's formulas have no name, and
+// what comes in and what was saved for arguments
 PyObject* steps(PyObject* self, PyObject*) {
     return guarded([&] {
         return list_from(as_graph(self)->graph->steps, [](const Step& s) {
-            return Py_BuildValue("[sNNONO]", s.op->schema.full_name().c_str(), list_from(s.args, write_argument),
-                                 ints(s.given.span()), s.inplace ? Py_True : Py_False, ints(s.results.span()),
-                                 s.list ? Py_True : Py_False);
+            const std::string name = s.op ? s.op->schema.full_name() : "";
+            return Py_BuildValue("[sNNONO]", name.c_str(), list_from(s.args, write_argument), ints(s.given.span()),
+                                 s.inplace ? Py_True : Py_False, ints(s.results.span()), s.list ? Py_True : Py_False);
         });
     });
 }
@@ -390,12 +395,37 @@ PyObject* run(PyObject* self, PyObject* args) {
         return list_of(graph::replay(g, in, kept));
     });
 }
+std::vector<Tensor> tensors_or_none(PyObject* sequence) {
+    return read_list<Tensor>(sequence, [](PyObject* o) {
+        if (o != Py_None && !is_tensor(o)) raise(PyExc_TypeError, "expected a tensor or None, not " + type_name(o));
+        return o == Py_None ? Tensor() : unwrap(o);
+    });
+}
+// formulas(step, gradients, saved) -> gradients: those of a node, on other tensors (or None)
+PyObject* formulas(PyObject* self, PyObject* args) {
+    Py_ssize_t step;
+    PyObject *incoming, *saved;
+    if (!PyArg_ParseTuple(args, "nOO", &step, &incoming, &saved)) return nullptr;
+    return guarded([&] {
+        const auto& all = as_graph(self)->graph->steps;
+        if (step < 0 || size_t(step) >= all.size() || !all[size_t(step)].formula)
+            raise(PyExc_ValueError, "the step of the program is not a node's formulas");
+        const auto& formula = *all[size_t(step)].formula;
+        const std::vector<Tensor> in = tensors_or_none(incoming), kept = tensors_or_none(saved);
+        if (in.size() != all[size_t(step)].args[0].slots.size() || kept.size() != formula.saved_slot.size())
+            raise(PyExc_ValueError, "a node's formulas take as many tensors as were recorded");
+        Grads grads;
+        for (const Tensor& t : in) grads.push_back(t);
+        const Grads out = formula.run(std::move(grads), kept);
+        return list_from(out, [](const Tensor& t) { return t.defined() ? wrap(t) : none(); });
+    });
+}
 PyObject* text(PyObject* self, PyObject*) {
     return guarded([&] { return PyUnicode_FromString(as_graph(self)->graph->text().c_str()); });
 }
 
 PyMethodDef methods[] = {
-    {"start", start, METH_VARARGS, "start(inputs, known): records what this thread runs."},
+    {"start", start, METH_VARARGS, "start(inputs, known, keep=False): records what this thread runs."},
     {"stop", stop, METH_NOARGS, "Stops recording."},
     {"finish", finish, METH_O, "finish(outputs) -> (problem or None, what became a constant or None)"},
     {"steps", steps, METH_NOARGS, "The steps as lists."},
@@ -403,6 +433,7 @@ PyMethodDef methods[] = {
     {"held", held, METH_NOARGS, "The held tensors, in the order of their slots."},
     {"fill", fill, METH_VARARGS, "fill(steps, layout): takes over a graph written by these."},
     {"run", run, METH_VARARGS, "run(inputs, held) -> outputs"},
+    {"formulas", formulas, METH_VARARGS, "formulas(step, gradients, saved): runs those of a node on other tensors."},
     {"text", text, METH_NOARGS, "One line a step."},
     {},
 };

@@ -252,7 +252,9 @@ def grad(
         )
 
     if is_grads_batched:
-        result = _looped(run, grads, keep)
+        from flambeau.func import rows
+
+        result = rows.gradients(run, grads, keep)
     else:
         result = run(grads, keep)
     if materialize_grads:
@@ -265,15 +267,6 @@ def grad(
             fb.zeros_like(x, requires_grad=create_graph) if g is None else g for g, x in zip(result, ins)
         )
     return result
-
-
-def _looped(run: Any, grads: tuple, keep: bool) -> tuple:
-    """One backward a cotangent of the batch, stacked."""
-    count = next(g.shape[0] for g in grads if g is not None)
-    rows = []
-    for k in range(count):
-        rows.append(run([None if g is None else g[k] for g in grads], keep or k + 1 < count))
-    return tuple(None if column[0] is None else fb.stack(column) for column in zip(*rows))
 
 
 def _is_checkpoint_valid() -> bool:

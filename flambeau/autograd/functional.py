@@ -210,29 +210,19 @@ def jvp(
 
 def _jacobian_forward(func: Callable, given: tuple, in_tupled: bool) -> Any:
     """Columns by forward-mode differentiation."""
-    from . import forward_ad as fwd
+    from ..func import jacfwd
 
-    out_tupled, count, columns = False, 0, []
-    for k, x in enumerate(given):
-        rows: list = []
-        for j in range(x.numel()):
-            tangent = fb.zeros_like(x, memory_format=fb.contiguous_format)
-            tangent.view(-1)[j] = 1
-            with fwd.dual_level():
-                duals = tuple(
-                    fwd.make_dual(t.detach(), tangent) if i == k else t.detach() for i, t in enumerate(given)
-                )
-                out_tupled, outs = _outputs(func(*duals), "jacobian")
-                parts = [fwd.unpack_dual(o) for o in outs]
-                rows.append([fb.zeros_like(p) if t is None else t for p, t in parts])
-        count = len(rows[0])
-        columns.append(
-            [fb.stack([r[o] for r in rows], -1).reshape(*rows[0][o].shape, *x.shape) for o in range(count)]
-        )
+    out_tupled = False
+
+    def flat(*xs: Any) -> tuple:
+        nonlocal out_tupled
+        out_tupled, outs = _outputs(func(*xs), "jacobian")
+        return outs
+
+    rows = [list(r) for r in jacfwd(flat, tuple(range(len(given))))(*(t.detach() for t in given))]
     if in_tupled:  # lists here, as in PyTorch
-        rows = [[columns[k][o] for k in range(len(given))] for o in range(count)]
         return rows if out_tupled else rows[0]
-    return tuple(columns[0]) if out_tupled else columns[0][0]
+    return tuple(r[0] for r in rows) if out_tupled else rows[0][0]
 
 
 def _shaped_jacobian(rows: tuple, out_tupled: bool, in_tupled: bool) -> Any:
@@ -254,7 +244,7 @@ def jacobian(
     Parameters
     ----------
     create_graph, strict : as for `vjp`.
-    vectorize : accepted; allows `strategy` to be ``"forward-mode"``.
+    vectorize : rows are computed together anyway; allows `strategy` to be ``"forward-mode"``.
     strategy : ``"reverse-mode"`` (one backward an output element) or ``"forward-mode"`` (one forward an input
         element).
 
@@ -303,23 +293,24 @@ def jacobian(
 
 def _jacobian_rows(index: int, output: Any, xs: tuple, create_graph: bool, strict: bool) -> tuple:
     """The Jacobians of one output with respect to all inputs."""
-    rows: list[list] = [[] for _ in xs]
-    flat = output.reshape(-1)
-    for j in range(flat.numel()):
-        grads = _grad((flat[j],), xs, None, create_graph)
-        for k, (g, x) in enumerate(zip(grads, xs)):
-            if g is None and strict:
-                raise RuntimeError(
-                    f"Output {index} of the user-provided function is independent of input {k}. This is not"
-                    " allowed in strict mode."
-                )
-            if strict and create_graph and not g.requires_grad:
-                raise RuntimeError(_CONSTANT_JACOBIAN.format(k))
-            rows[k].append(_zeros_like_of(g, x))
+    from ..func import rows
+
+    count = output.numel()
+    found: tuple = (None,) * len(xs)
+    if count:
+        basis = fb.eye(count, dtype=output.dtype, device=output.device).reshape(count, *output.shape)
+        found = rows.gradients(lambda c, keep: _grad((output,), xs, tuple(c), create_graph), [basis])
     made = []
-    for r, x in zip(rows, xs):
-        stacked = fb.stack(r) if r else x.new_zeros((0, *x.shape))
-        made.append(stacked.view(output.shape + x.shape))
+    for k, (g, x) in enumerate(zip(found, xs)):
+        if g is None and strict:
+            raise RuntimeError(
+                f"Output {index} of the user-provided function is independent of input {k}. This is not"
+                " allowed in strict mode."
+            )
+        if strict and create_graph and not g.requires_grad:
+            raise RuntimeError(_CONSTANT_JACOBIAN.format(k))
+        g = x.new_zeros((count, *x.shape)) if g is None else g
+        made.append(g.reshape(output.shape + x.shape))
     return tuple(made)
 
 

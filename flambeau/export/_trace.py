@@ -10,6 +10,7 @@ from typing import Any
 
 import flambeau as fb
 from flambeau._dynamo.exc import UserError, UserErrorType
+from flambeau._recorded import constant
 from flambeau.fx.graph import Graph
 from flambeau.fx.node import Node
 from flambeau.onnx._align import aligned
@@ -43,11 +44,6 @@ from .graph_signature import (
 
 __all__ = ["export", "register_dataclass"]
 
-_DTYPES = dict(enumerate([
-    fb.uint8, fb.int8, fb.int16, fb.int32, fb.int64, fb.float16, fb.float32, fb.float64, fb.complex32,
-    fb.complex64, fb.complex128, fb.bool,
-])) | {15: fb.bfloat16}  # fmt: skip
-_FORMATS = {0: fb.contiguous_format, 1: fb.preserve_format, 2: fb.channels_last, 3: fb.channels_last_3d}
 _ARITHMETIC = {"Add": (operator.add, "+"), "Mul": (operator.mul, "*"), "Div": (operator.floordiv, "//")}
 _MADE_OUTSIDE = "a tensor that no operation made"
 
@@ -305,19 +301,7 @@ class _Builder:
                     UserErrorType.DYNAMIC_DIM, f"a list in {name} changes its length with the inputs"
                 )
             return [self._number(column, name) for column in zip(*lists)]
-        if kind == "dtype":
-            return _DTYPES[content]
-        if kind == "format":
-            return _FORMATS[content]
-        if kind == "layout":
-            return fb.strided if content == 0 else content
-        if kind == "complex":
-            return complex(*content)
-        if kind == "device":
-            if content[0] != 0:
-                raise NotImplementedError("export: a program that names a device other than the cpu")
-            return fb.device("cpu")
-        return content
+        return constant(kind, content)
 
     def _node(self, slot: int) -> Node | None:
         return None if slot < 0 else self.nodes[slot]

@@ -16,7 +16,7 @@ import flambeau as fb
 
 from ..autograd.function import _func_levels, _pushing
 from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
-from . import batched
+from . import batched, rows
 
 __all__ = ["grad", "grad_and_value", "vjp", "jvp", "jacrev", "jacfwd", "hessian", "linearize"]
 
@@ -274,6 +274,17 @@ class _Linear:
             next(found) if o.is_floating_point() or o.is_complex() else fb.zeros_like(o) for o in self.outputs
         ]
 
+    def columns(self, k: int) -> list:
+        """The derivative in the direction of each element of an input, stacked by output."""
+        found = iter(_rows(self.transposed[k], self.dummies, self.keep))
+        count = self.own[k].numel()
+        return [
+            next(found)
+            if o.is_floating_point() or o.is_complex()
+            else fb.zeros_like(o).unsqueeze(0).expand(count, *o.shape)
+            for o in self.outputs
+        ]
+
     def released(self, values: list, tangents: list, recorded: bool) -> list:
         return _released(values, recorded and (self.keep or any(t.requires_grad for t in tangents)))
 
@@ -355,19 +366,26 @@ def linearize(func: Callable, *primals: Any) -> tuple:
     return tree_unflatten(linear.released(outputs, [], True), out_spec), push
 
 
-def _basis(t: Any) -> list:
-    """The unit tensors of a shape, on which rows or columns of a Jacobian are computed."""
-    count = t.numel()
-    shape = tuple(t.shape)
-    eye = fb.eye(count, dtype=t.dtype, device=t.device)
-    return [row.reshape(shape) for row in eye]
+def _basis(t: Any) -> Any:
+    """The unit tensors of a shape, stacked, on which rows or columns of a Jacobian are computed."""
+    return fb.eye(t.numel(), dtype=t.dtype, device=t.device).reshape(-1, *t.shape)
 
 
-def _as_blocks(pieces: list, count: int, shapes: list) -> list:
-    """Rows of a Jacobian (a list of gradients each) stacked by input."""
+def _rows(output: Any, inputs: list, create: bool, at_once: int | None = None) -> list:
+    """The gradients of each element of an output, stacked by input."""
+    count = output.numel()
+    found: tuple = (None,) * len(inputs)
+    if count and output.requires_grad and inputs:
+
+        def backward(cotangents: list, keep: bool) -> tuple:
+            return fb.autograd.grad(
+                [output], inputs, cotangents, retain_graph=keep, create_graph=create, allow_unused=True
+            )
+
+        found = rows.gradients(backward, [_basis(output)], at_once=at_once)
     return [
-        fb.stack([row[k] for row in pieces]) if count else fb.zeros((0, *shapes[k]))
-        for k in range(len(shapes))
+        fb.zeros_like(x).unsqueeze(0).expand(count, *x.shape) if g is None else g
+        for g, x in zip(found, inputs)
     ]
 
 
@@ -379,10 +397,10 @@ def jacrev(
     chunk_size: int | None = None,
     _preallocate_and_copy: bool = False,
 ) -> Callable:
-    """A function that returns the Jacobian of `func`, by one backward an output element.
+    """A function that returns the Jacobian of `func`, by a backward for all elements of an output.
 
     Its structure is that of the outputs, each holding that of the inputs; a block has the output's sizes,
-    then the input's. `chunk_size` is accepted: rows are computed one at a time.
+    then the input's. `chunk_size` limits how many rows are computed at once.
     """
     if chunk_size is not None and chunk_size <= 0:
         raise ValueError("jacrev: `chunk_size` should be greater than 0.")
@@ -400,10 +418,8 @@ def jacrev(
             keep = recorded and _other_leaves(outputs, own)
             blocks = []
             for o in outputs:
-                rows = [_gradients([o], own, [e], create=keep) for e in _basis(o)]
-                shape = tuple(o.shape)
-                made = _as_blocks(rows, o.numel(), [x.shape for x in own])
-                made = [b.reshape(*shape, *x.shape) for b, x in zip(made, own)]
+                found = _rows(o, own, keep, chunk_size)
+                made = [g.reshape(*o.shape, *x.shape) for g, x in zip(found, own)]
                 blocks.append(tree_unflatten(_released(made, keep), spec))
         result = tree_unflatten(blocks, out_spec)
         return (result, tree_map(lambda t: _released([t], keep)[0], aux)) if has_aux else result
@@ -435,20 +451,11 @@ def jacfwd(
 
             own, _, outputs, out_spec, aux = _run(inner, tuple(leaves), has_aux, "jvp(f, primals, tangents)")
             linear = _Linear(own, outputs)
-            zeros = [fb.zeros_like(x).detach() for x in own]
-            columns: list[list] = []  # by input: one list of output derivatives an element
-            for k, x in enumerate(own):
-                columns.append([linear([e if i == k else z for i, z in enumerate(zeros)]) for e in _basis(x)])
+            columns = [linear.columns(k) for k in range(len(own))]
         blocks = []
         for j, o in enumerate(outputs):
-            row = []
-            for k, x in enumerate(own):
-                if columns[k]:
-                    made = fb.stack([c[j] for c in columns[k]], -1).reshape(*o.shape, *x.shape)
-                else:
-                    made = fb.zeros((*o.shape, *x.shape), dtype=o.dtype)
-                row.append(linear.released([made], [], recorded)[0])
-            blocks.append(tree_unflatten(row, spec))
+            made = [c[j].movedim(0, -1).reshape(*o.shape, *x.shape) for c, x in zip(columns, own)]
+            blocks.append(tree_unflatten(linear.released(made, [], recorded), spec))
         result = tree_unflatten(blocks, out_spec)
         return (result, tree_map(lambda t: linear.released([t], [], recorded)[0], aux)) if has_aux else result
 

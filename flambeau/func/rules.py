@@ -541,6 +541,10 @@ def _product(a: Any, b: Any) -> Any:
     """`matmul` of samples."""
     la, lb = logical_dim(a), logical_dim(b)
     levels = union((a, b))
+    if lb == 2 and la and not is_batched(b):  # samples are rows of one product
+        return make(fb.matmul(physical(a), b), levels)
+    if la == 2 and lb == 1 and not is_batched(a):
+        return make(fb.matmul(physical(b), a.t()), levels)
     n = len(levels)
     left, right = aligned(a, levels), aligned(b, levels)
     if la == 1:
@@ -573,9 +577,19 @@ def _rmatmul(func: Callable, args: tuple, kwargs: dict) -> Any:
 @_rule("linear")
 def _linear(func: Callable, args: tuple, kwargs: dict) -> Any:
     names = {**dict(zip(("input", "weight", "bias"), args)), **kwargs}
-    weight, bias = names["weight"], names.get("bias")
+    t, weight, bias = names["input"], names["weight"], names.get("bias")
+    if not is_batched(weight) and not is_batched(bias):
+        return make(fb.nn.functional.linear(physical(t), weight, bias), levels_of(t))
+    levels = union((t, weight, bias))
+    if levels_of(t) == levels == levels_of(weight) == levels_of(bias) and logical_dim(t) in (1, 2):
+        n = len(levels)
+        rows, weights, biases = (physical(x).flatten(0, n - 1) for x in (t, weight, bias))
+        rows = rows.unsqueeze(1) if logical_dim(t) == 1 else rows
+        result = fb.baddbmm(biases.unsqueeze(1), rows, weights.mT)
+        result = result.squeeze(1) if logical_dim(t) == 1 else result
+        return make(result.unflatten(0, sizes(levels)), levels)
     weight = _t(fb.Tensor.t, (weight,), {}) if is_batched(weight) else weight.t()
-    result = _product(names["input"], weight)
+    result = _product(t, weight)
     return result if bias is None else _elementwise(fb.add, (result, bias), {})
 
 
