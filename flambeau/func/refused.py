@@ -12,7 +12,7 @@ from typing import Any
 import flambeau as fb
 
 from .batched import is_batched, looped
-from .rules import _rule, random
+from .rules import _rule
 
 _PLEASE = "Please file an issue at https://github.com/pytorch/pytorch/issues if you need this feature."
 _DYNAMIC = {
@@ -75,9 +75,3 @@ def _batch_norm(func: Callable, args: tuple, kwargs: dict) -> Any:
             " functorch website for resources on how to patch your module to work with vmap"
         )
     return looped(func, args, kwargs)
-
-
-@_rule("scaled_dot_product_attention")
-def _attention(func: Callable, args: tuple, kwargs: dict) -> Any:
-    dropped = args[4] if len(args) > 4 else kwargs.get("dropout_p", 0.0)
-    return random(func, args, kwargs) if dropped else looped(func, args, kwargs)

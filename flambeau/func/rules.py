@@ -624,55 +624,6 @@ for _n in _OF_MATRICES:
     _RULES[_n] = _matrices
 
 
-# ---------------------------------------------------------------- layers whose first dimension is a batch
-# anyway
-def _folded(func: Callable, args: tuple, kwargs: dict, need: int) -> Any:
-    """Samples become rows of the operator's own batch; only where nothing but the input is batched."""
-    t = args[0]
-    others = [x for x in tree_flatten((args[1:], kwargs))[0] if is_batched(x)]
-    low = logical_dim(t)
-    if others or not is_batched(t) or low not in (need, need - 1):
-        return looped(func, args, kwargs)
-    levels, n = levels_of(t), len(levels_of(t))
-    data = physical(t)
-    lead = data.shape[: n + 1] if low == need else data.shape[:n]
-    result = func(data.reshape(-1, *data.shape[len(lead) :]), *args[1:], **kwargs)
-    if isinstance(result, fb.Tensor):
-        return make(result.reshape(*lead, *result.shape[1:]), levels)
-    return tuple(make(r.reshape(*lead, *r.shape[1:]), levels) for r in result)
-
-
-for _dims in (1, 2, 3):
-    for _n in "conv{}d conv_transpose{}d max_pool{}d avg_pool{}d adaptive_avg_pool{}d".split():
-        _RULES[_n.format(_dims)] = lambda func, args, kwargs, need=_dims + 2: _folded(
-            func, args, kwargs, need
-        )
-
-
-@_rule("embedding")
-def _embedding(func: Callable, args: tuple, kwargs: dict) -> Any:
-    if is_batched(args[0]) and is_batched(args[1]):
-        return looped(func, args, kwargs)
-    if is_batched(args[0]) and not is_batched(args[1]):
-        # torch.embedding has the weight first
-        if not args[1].is_floating_point():
-            return make(
-                physical(args[0])[(slice(None),) * len(levels_of(args[0])) + (args[1],)], levels_of(args[0])
-            )
-        return make(func(physical(args[0]), *args[1:], **kwargs), levels_of(args[0]))
-    if is_batched(args[1]) and not args[0].is_floating_point():
-        return looped(func, args, kwargs)
-    return make(func(args[0], physical(args[1]), *args[2:], **kwargs), levels_of(args[1]))
-
-
-@_rule("layer_norm")
-def _layer_norm(func: Callable, args: tuple, kwargs: dict) -> Any:
-    others = [x for x in tree_flatten((args[1:], kwargs))[0] if is_batched(x)]
-    if others or not is_batched(args[0]):
-        return looped(func, args, kwargs)
-    return make(func(physical(args[0]), *args[1:], **kwargs), levels_of(args[0]))
-
-
 # ---------------------------------------------------------------- derivatives
 @_rule("grad ")
 def _autograd_grad(func: Callable, args: tuple, kwargs: dict) -> Any:
@@ -710,6 +661,14 @@ def _grad_by_cotangent(
 ) -> tuple:
     """One backward for every cotangent of levels that the outputs do not have."""
     level = extra[-1]
+    if not union((*outs, *ins)) and len(extra) == 1:
+        from .rows import gradients
+
+        keep = options.pop("retain_graph", None)
+        keep = options.get("create_graph", False) if keep is None else keep
+        whole = [c if c is None else aligned(c, extra, full=True) for c in cots]
+        found = gradients(lambda c, k: fb.autograd.grad(outs, ins, c, retain_graph=k, **options), whole, True)
+        return tuple(g if g is None else make(g, extra) for g in found)
     (count,) = sizes((level,))
     rows = []
     for k in range(count):
@@ -772,6 +731,8 @@ def random(func: Callable, args: tuple, kwargs: dict) -> Any:
     name = getattr(func, "__name__", "")
     if _draws_nothing(name, args, kwargs):
         with _C.DisableTorchFunctionSubclass():
+            if name == "dropout":
+                return make(func(physical(args[0]), *args[1:], **kwargs), levels_of(args[0]))
             return looped(func, args, kwargs)
     if level.randomness == "error":
         raise RuntimeError(

@@ -27,6 +27,9 @@ __rpow__ __neg__ __pos__ __abs__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __and
 __xor__ __rxor__ __invert__
 __lshift__ __rshift__ log_sigmoid mse_loss_none bitwise_not special_expit special_erf special_entr
 special_xlog1py
+elu_backward gelu_backward hardsigmoid_backward hardswish_backward hardtanh_backward leaky_relu_backward
+log_sigmoid_backward logit_backward mish_backward
+sigmoid_backward silu_backward softplus_backward tanh_backward threshold_backward
 """.split()
 ELEMENTWISE_IN_PLACE = """
 abs_ add_ addcdiv_ addcmul_ ceil_ clamp_ clamp_max_ clamp_min_ copy_ cos_ div_ exp_ fill_ floor_ log_ lerp_
