@@ -23,6 +23,7 @@ GROUPS = [
     "matmul",
     "convolution",
     "compile",
+    "transforms",
     "training",
     "inference",
     "optimizers",

@@ -82,6 +82,7 @@ class _Program:
         self.graph, self.steps, self.layout = graph, graph.steps(), graph.layout()
         self.held = dict(zip(self.layout["held"], graph.held()))
         self.gone = [g is None for g in result]
+        self.connected = any(g is not None and g.requires_grad for g in result)
         numbers = max((t.numel() for t in (*sample, *result) if t is not None), default=0)
         self.at_once = max(1, MOST // max(numbers * len(self.steps), 1))  # cotangents
 
@@ -105,7 +106,8 @@ class _Program:
         given = [c for c in cotangents if c is not None]
         n = min(at_once or self.at_once, count)
         try:
-            parts = [self._run([c[k : k + n] for c in given]) for k in range(0, count, n)]
+            with fb.set_grad_enabled(self.connected):
+                parts = [self._run([c[k : k + n] for c in given]) for k in range(0, count, n)]
         except NotImplementedError:
             return None
         except RuntimeError as error:
