@@ -336,8 +336,15 @@ def is_vulkan_available() -> bool:
     return False
 
 
-def _method(name: str, doc: str) -> Any:
-    def function(input: Any, *args: Any, **kwargs: Any) -> Any:
+def _method(name: str, doc: str, alone: bool = True) -> Any:
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if not args and "input" not in kwargs:
+            raise TypeError(f'{name}() missing 1 required positional arguments: "input"')
+        input, *args = args or (kwargs.pop("input"),)
+        if alone and args:
+            raise TypeError(f"{name}() takes 1 positional argument but {len(args) + 1} were given")
+        if alone and kwargs:
+            raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kwargs))}'")
         if not isinstance(input, Tensor):
             if _C._has_torch_function((input,)):
                 return _C._handle_torch_function(function, (input,), input, *args, **kwargs)
@@ -360,12 +367,12 @@ is_signed = _method("is_signed", "Whether the elements can be negative.")
 is_conj = _method("is_conj", "Whether a lazy conjugation is pending.")
 is_neg = _method("is_neg", "Whether a lazy negation is pending.")
 is_inference = _method("is_inference", "Whether the tensor was made in inference mode.")
-is_same_size = _method("is_same_size", "Whether two tensors have one shape.")
+is_same_size = _method("is_same_size", "Whether two tensors have one shape.", alone=False)
 
 
-as_strided_ = _method("as_strided_", "`as_strided` in place.")
+as_strided_ = _method("as_strided_", "`as_strided` in place.", alone=False)
 detach_ = _method("detach_", "Cuts a tensor from the graph.")
-resize_as_ = _method("resize_as_", "Gives a tensor the size of another.")
+resize_as_ = _method("resize_as_", "Gives a tensor the size of another.", alone=False)
 
 
 _nonzero = Tensor.nonzero  # the core's, before the class gets the method below

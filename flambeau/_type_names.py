@@ -25,6 +25,27 @@ TYPE_NAMES = {
 DTYPES = {name: dtype for dtype, name in TYPE_NAMES.items()}
 
 
+_CPP_NAMES = {
+    "float32": "float",
+    "float64": "double",
+    "float16": "c10::Half",
+    "bfloat16": "c10::BFloat16",
+    "int64": "long int",
+    "int32": "int",
+    "int16": "short int",
+    "int8": "signed char",
+    "uint8": "unsigned char",
+    "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}
+
+
+def cpp_word(dtype: Any) -> str:
+    """How messages of C++ call a dtype, such as ``long int``."""
+    name = str(dtype).removeprefix("torch.")
+    return _CPP_NAMES.get(name, name)
+
+
 def type_word(dtype: Any) -> str:
     """How messages call a dtype, such as ``Float``."""
     return TYPE_NAMES[str(dtype).removeprefix("torch.")].removesuffix("Tensor")

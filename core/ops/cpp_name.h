@@ -10,7 +10,7 @@ inline const char* cpp_name(DType t) {
         case DType::f64: return "double";
         case DType::f16: return "c10::Half";
         case DType::bf16: return "c10::BFloat16";
-        case DType::i64: return "long";
+        case DType::i64: return "long int";
         case DType::i32: return "int";
         case DType::i16: return "short";
         case DType::i8: return "signed char";

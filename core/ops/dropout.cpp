@@ -95,7 +95,8 @@ Tensor rrelu_with_noise(const Tensor& self, const Tensor& noise, Scalar lower, S
         cpu::fill_slopes(slopes.data(), x.data(), x.dtype(), x.numel(), lower.real(), upper.real(), generator);
         if (slopes.get() != noise.get()) cpu::copy_data(noise, slopes);
     }
-    return op<"mul">(self, noise);  // the noise keeps its version: it is saved for backward before it is drawn
+    return op<"mul">(cpu::dense(self),
+                     noise);  // the noise keeps its version: it is saved for backward before it is drawn
 }
 Tensor rrelu_with_noise_(const Tensor& self, const Tensor& noise, Scalar lower, Scalar upper, bool training,
                          Generator* g) {
@@ -104,7 +105,8 @@ Tensor rrelu_with_noise_(const Tensor& self, const Tensor& noise, Scalar lower, 
     return self;
 }
 Tensor rrelu(const Tensor& self, Scalar lower, Scalar upper, bool training, Generator* g) {
-    return op<"nn::rrelu_with_noise">(self, empty_like(self), lower, upper, training, g);
+    return op<"nn::rrelu_with_noise">(self, empty(self.sizes(), self.dtype(), self.device()), lower, upper, training,
+                                      g);
 }
 Tensor rrelu_(const Tensor& self, Scalar lower, Scalar upper, bool training, Generator* g) {
     return op<"nn::rrelu_with_noise_">(self, empty_like(self), lower, upper, training, g);

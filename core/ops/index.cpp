@@ -69,16 +69,17 @@ Tensor masked_fill(const Tensor& self, const Tensor& mask, Operand value, Out ou
 }
 
 size_t count_true(const uint8_t* p, int64_t n) { return size_t(position_loops().count_true(p, n)); }
-// The coordinates of the non-zero bytes [begin, end) of a mask of shape `sizes`, one row of `to` for each; `count` of
-// them.
-void write_positions(const uint8_t* p, int64_t begin, int64_t end, size_t count, IntSpan sizes, int64_t* to) {
+// The coordinates of the non-zero bytes [begin, end) of a mask of shape `sizes`, `count` of them: one after the other
+// in `to`, those of the next dimension `apart` further on.
+void write_positions(const uint8_t* p, int64_t begin, int64_t end, size_t count, IntSpan sizes, int64_t* to,
+                     int64_t apart) {
     const size_t nd = sizes.size();
     if (!count) return;
     if (nd == 0) return;
     Dims at(nd);
     int64_t rest = begin;
     for (size_t d = nd; d-- > 0; rest /= sizes[d]) at[d] = rest % sizes[d];
-    const int64_t* const last = to + count * nd;
+    const int64_t* const last = to + count;
     while (true) {
         const int64_t length = std::min(sizes[nd - 1] - at[nd - 1], end - begin);
         const uint8_t* const row = p + begin;
@@ -90,9 +91,9 @@ void write_positions(const uint8_t* p, int64_t begin, int64_t end, size_t count,
             }
         } else {
             for (int64_t j = 0; j < length && to < last; ++j) {
-                for (size_t d = 0; d + 1 < nd; ++d) to[d] = at[d];
-                to[nd - 1] = from + j;
-                to += row[j] != 0 ? nd : 0;
+                for (size_t d = 0; d + 1 < nd; ++d) to[int64_t(d) * apart] = at[d];
+                to[int64_t(nd - 1) * apart] = from + j;
+                to += row[j] != 0;
             }
         }
         begin += length;
@@ -117,15 +118,18 @@ Tensor nonzero(const Tensor& x, Out out) {
                 count_true(p + std::min(total, b * each), std::clamp<int64_t>(total - b * each, 0, each));
     });
     for (int64_t k = 0; k < parts; ++k) first[size_t(k) + 1] += first[size_t(k)];
-    Tensor r = out.result(Dims{int64_t(first.back()), nd}, DType::i64, x.device());
-    const Tensor dst = r->contiguous ? r : empty(r.sizes(), r.dtype());
+    const int64_t found = int64_t(first.back());
+    // column by column, so that the tuple of them has contiguous parts
+    const Tensor dst = empty_strided(Dims{found, nd}, Dims{1, found}, DType::i64, x.device());
     int64_t* o = dst.data<int64_t>();
     parallel_for(parts, 1, [&](int64_t b, int64_t e) {
         for (; b < e; ++b)
             write_positions(p, std::min(total, b * each), std::min(total, (b + 1) * each),
-                            first[size_t(b) + 1] - first[size_t(b)], x.sizes(), o + int64_t(first[size_t(b)]) * nd);
+                            first[size_t(b) + 1] - first[size_t(b)], x.sizes(), o + first[size_t(b)], found);
     });
-    if (dst.get() != r.get()) copy_data(r, dst);
+    if (!out.given()) return dst;
+    Tensor r = out.result(dst.sizes(), DType::i64, x.device());
+    copy_data(r, dst);
     return r;
 }
 std::vector<Tensor> nonzero_numpy(const Tensor& x) {
@@ -459,6 +463,11 @@ Tensor index_put(const Tensor& self, TensorSpan indices, const Tensor& values0, 
         values0.numel() == 1 && values0.dtype() == self.dtype() && self.dim() && !self.is_meta() &&
         same(indices[0].sizes(), self.sizes()) && values0.dim() <= 1)
         return where(indices[0], op<"reshape">(values0, Dims{}), self, out);
+    // How many elements a mask without values chooses is unknown, and the result has the shape of `self` anyway.
+    if (self.is_meta() && std::any_of(indices.begin(), indices.end(), [](const Tensor& t) {
+            return t.defined() && t.is_meta() && t.dtype() == DType::b1;
+        }))
+        return started(self, out);
     const Advanced a = prepare(self, indices);
     check(self.dtype() == values0.dtype(), "Index put requires the source and destination dtypes match, got ",
           self.dtype(), " for the destination and ", values0.dtype(), " for the source.");

@@ -314,9 +314,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstsq(const Tensor& a0, const Tensor&
     const bool qr_only = driver == "gels", has_rank = !qr_only, has_values = driver == "gelsd" || driver == "gelss";
     const DType real_type = to_real(a.dtype());
     Tensor x = matrices(batch, n, k, a.dtype(), a.device());
-    Tensor residuals = empty(Dims{0}, real_type),
-           rank = empty(has_rank ? IntSpan(batch) : IntSpan(Dims{0}), DType::i64),
-           values = empty(has_values ? IntSpan(with(batch, {least})) : IntSpan(Dims{0}), real_type);
+    Tensor residuals = empty(Dims{0}, real_type, x.device()),
+           rank = empty(has_rank ? IntSpan(batch) : IntSpan(Dims{0}), DType::i64, x.device()),
+           values = empty(has_values ? IntSpan(with(batch, {least})) : IntSpan(Dims{0}), real_type, x.device());
     if (x.is_meta()) return {x, residuals, rank, values};
     const double tolerance =
         rcond.value_or((real_type == DType::f64 ? 2.220446049250313e-16 : 1.1920929e-07) * double(most));

@@ -63,12 +63,18 @@ Tensor smooth_l1_loss(const Tensor& x, const Tensor& y, int64_t reduction, doubl
     };
     return element_loss(f, {x, y}, {beta}, reduction);
 }
+// PyTorch computes some losses in place, in a tensor like one of the operands.
+Tensor in_type_of(const Tensor& made_in, Tensor r) {
+    const DType t = made_in.dtype();
+    check(!is_integral(t, true), "result type ", r.dtype(), " can't be cast to the desired output type ", t);
+    return r.dtype() == t ? std::move(r) : r.to(t);
+}
 Tensor huber_loss(const Tensor& x, const Tensor& y, int64_t reduction, double delta) {
     check(delta > 0, "huber_loss does not support non-positive values for delta.");
     const Formula f = [](const Tensor* in, const double* delta, Tensor* out) {
         *out = pair<Binary::huber>("huber_cpu", in, delta);
     };
-    return element_loss(f, {x, y}, {delta}, reduction);
+    return in_type_of(x, element_loss(f, {x, y}, {delta}, reduction));
 }
 // Both are |d| beyond a bound and a parabola within: the slope is d cut to [-bound, bound], times a factor.
 void cut_backward(Back& b, double bound, double factor) {
@@ -83,9 +89,8 @@ void cut_backward(Back& b, double bound, double factor) {
     if (b.needs(1)) b.set(1, -g);
 }
 Tensor soft_margin_loss(const Tensor& x, const Tensor& y, int64_t reduction) {
-    check(!is_integral(x.dtype(), true), "result type Float can't be cast to the desired output type ", x.dtype());
     const Formula f = [](const Tensor* in, const double*, Tensor* out) { *out = op<"log1p">(exp(-in[1] * in[0])); };
-    return element_loss(f, {x, y}, {}, reduction);
+    return in_type_of(x, element_loss(f, {x, y}, {}, reduction));
 }
 
 void soft_margin_backward(Back& b) {
@@ -150,8 +155,9 @@ Tensor bce_with_logits(const Tensor& x, const Tensor& y, const Tensor& weight, c
         if (has[0]) *out = *out * in[2];
     };
     const bool weighted = weight.defined(), positive = pos_weight.defined();
-    return element_loss(f, {x, y, weighted ? weight : x, positive ? pos_weight : x},
-                        {double(weighted), double(positive)}, reduction);
+    Tensor r = element_loss(f, {x, y, weighted ? weight : x, positive ? pos_weight : x},
+                            {double(weighted), double(positive)}, reduction);
+    return positive ? r : in_type_of(y, std::move(r));
 }
 void bce_with_logits_backward(Back& b) {
     const Tensor x = b.arg(0), y = b.arg(1), w = b.arg(2), p = b.arg(3);

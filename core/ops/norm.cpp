@@ -19,11 +19,17 @@ const NormLoops& loops_for(DType t, const char* name) {
     return *k;
 }
 void check_parameters(DType t, std::initializer_list<const Tensor*> parameters) {
+    const Tensor* first = nullptr;
+    for (const Tensor* p : parameters)
+        if (p->defined() && !first) first = p;
+    if (!first) return;
+    const bool mixed = first->dtype() != t;
     for (const Tensor* p : parameters) {
-        if (!p->defined() || p->dtype() == t) continue;
-        check(is_low_precision(t), "mixed dtype (CPU): all inputs must share same datatype.");
-        check(p->dtype() == DType::f32, "mixed dtype (CPU): expect parameter to have scalar type of Float");
+        if (!p->defined()) continue;
+        if (mixed) check(p->dtype() == DType::f32, "mixed dtype (CPU): expect parameter to have scalar type of Float");
+        else check(p->dtype() == t, "expected scalar type ", t, " but found ", p->dtype());
     }
+    check(!mixed || is_low_precision(t), "mixed dtype (CPU): all inputs must share same datatype.");
 }
 // Parameters of half-precision inputs may be float.
 DType statistics_type(const Tensor& x, const Tensor& w, const Tensor& other = {}) {
@@ -446,13 +452,14 @@ Tensor rms_norm(const Tensor& x, IntSpan shape, const Tensor& w, std::optional<d
     }
     Dims dims;
     for (int64_t d = lead; d < x.dim(); ++d) dims.push_back(d);
+    if (is_integral(x.dtype(), true))
+        fail(ErrorKind::NotImplemented, "\"rms_norm\" not implemented for '", x.dtype(), "'");
     const Tensor f = in_float(x);
     const double add = eps ? *eps : to_real(f.dtype()) == DType::f64 ? 2.220446049250313e-16 : 1.1920928955078125e-07;
     const Tensor scale = op<"rsqrt">(op<"add">(op<"mean.dim">(op<"pow">(f, 2), dims, true), add));
     const Tensor y = op<"mul">(f, scale);
     if (!w.defined()) return y.to(x.dtype());
-    return op<"mul">(y, in_float(w))
-        .to(is_low_precision(x.dtype()) ? promote(x.dtype(), w.dtype()) : promote(y.dtype(), w.dtype()));
+    return op<"mul">(y, in_float(w)).to(x.dtype());
 }
 
 // ---------------------------------------------------------------- group norm

@@ -389,7 +389,8 @@ std::tuple<Tensor, Tensor> adaptive_max(const Tensor& x, IntSpan output) {
     if (x.dim() == n + 2) check_channels(x, Names<n>::adaptive_max);
     check(int(output.size()) == n, Names<n>::adaptive_max, "(): internal error: output_size.size() must be ", n);
     if (!is_floating(x.dtype())) no_kernel(n == 3 ? "adaptive_max_pool3d_cpu" : "adaptive_max_pool2d", x.dtype());
-    return largest<n>(x, adaptive_shape<n>(x, output, Names<n>::adaptive_max), true);
+    // as PyTorch's, of three dimensions does not keep channels last
+    return largest<n>(n == 3 ? dense(x) : x, adaptive_shape<n>(x, output, Names<n>::adaptive_max), true);
 }
 
 // ---------------------------------------------------------------- one dimension: two with one row
@@ -461,7 +462,7 @@ Tensor unpool(const Tensor& x, const Tensor& indices, IntSpan output) {
     check(int(output.size()) == n, "There should be exactly ", counted[n], " in output_size, but got ", output.size(),
           " elements");
     check(x.dim() == n + 1 || x.dim() == n + 2, "Input to max_unpooling", n, "d should be a ", n + 1, "d or ", n + 2,
-          "d Tensor, but got a tensor with ", x.dim(), " dimensions");
+          "d Tensor, but got a tensor with ", x.dim(), " dimensions.");
     check(same(x.sizes(), indices.sizes()), "Expected shape of indices to be same as that of the input tensor (",
           x.sizes(), ") but got indices tensor with shape: ", indices.sizes());
     if (!is_floating(x.dtype())) no_kernel(n == 3 ? "max_unpool3d" : "max_unpool2d", x.dtype());
@@ -482,7 +483,7 @@ Tensor unpool(const Tensor& x, const Tensor& indices, IntSpan output) {
               " (output volumes are of size ", joined(output[0], output.subspan(1)), ")");
         std::copy_n(from + i * size, size, to + (i / per * inputs + index[i]) * size);
     }
-    return in_order_of(r, x);
+    return n == 3 ? r : in_order_of(r, x);
 }
 Tensor unpool3d(const Tensor& x, const Tensor& indices, IntSpan output, IntSpan stride, IntSpan padding) {
     check(stride.size() == 3,

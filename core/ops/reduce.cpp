@@ -150,7 +150,10 @@ void need_values(const Tensor& x, const char* name, IntSpan dims) {
 }
 Tensor extreme(Fold f, const char* name, const Tensor& x, IntSpan dims, bool keepdim, const Out& out) {
     need_values(x, name, dims);
-    if (is_complex(x.dtype())) no_kernel(f == Fold::max ? "max_values_cpu" : "min_values_cpu", x.dtype());
+    if (is_complex(x.dtype())) {
+        const bool whole = std::string_view(name) == "max" || std::string_view(name) == "min";
+        no_kernel(str(f == Fold::max ? "max" : "min", whole ? "_all" : "_values_cpu").c_str(), x.dtype());
+    }
     return finished(fold(f, name, x, dims_mask(dims, x.dim()), keepdim), x.dtype(), out);
 }
 Tensor amax(const Tensor& x, IntSpan dims, bool keepdim, Out out) {

@@ -328,10 +328,19 @@ void check_cell(const Tensor& x, const Tensor& h, const Tensor& w_ih, const Tens
           " doesn't match hidden0 batch size ", h.sizes()[0]);
     check(x.sizes().back() == w_ih.sizes()[1], "input has inconsistent input_size: got ", x.sizes().back(),
           " expected ", w_ih.sizes()[1]);
-    check(h.sizes().back() == w_hh.sizes()[1], "hidden has inconsistent hidden_size: got ", h.sizes().back(),
-          ", expected ", w_hh.sizes()[1]);
-    check(w_hh.sizes()[0] == gates * w_hh.sizes()[1], "weight_hh has inconsistent size: got ", w_hh.sizes()[0],
-          ", expected ", gates * w_hh.sizes()[1]);
+    const int64_t hidden = w_hh.sizes()[1];
+    const auto check_hidden = [&] {
+        check(h.sizes().back() == hidden, "hidden0 has inconsistent hidden_size: got ", h.sizes().back(), ", expected ",
+              hidden);
+    };
+    if (gates == 3) check_hidden();
+    const auto check_rows = [&](const char* name, const Tensor& w) {
+        check(w.sizes()[0] == gates * hidden, name, " first dim must be ", gates, " * hidden_size = ", gates * hidden,
+              ", but got ", w.sizes()[0]);
+    };
+    check_rows("weight_ih", w_ih);
+    check_rows("weight_hh", w_hh);
+    check_hidden();
 }
 Two lstm_cell(const Tensor& x, TensorSpan hx, const Tensor& w_ih, const Tensor& w_hh, const Tensor& b_ih,
               const Tensor& b_hh) {

@@ -452,7 +452,7 @@ PyObject* detach_inplace(PyObject*, PyObject* o) {
     return guarded([&] {
         check_type(is_tensor(o), "expected a tensor, got ", type_name(o));
         const Tensor& t = unwrap(o);
-        check(!t->base || !t.requires_grad(),
+        check(!t->base,
               "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
               "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
               "detach_() cannot be called on "

@@ -499,7 +499,8 @@ Signature::Signature(const Op& o, Form form) : op(&o), form(form) {
     static constexpr std::string_view on_numbers[] = {"add", "sub",    "subtract",    "mul",         "multiply",
                                                       "div", "divide", "true_divide", "floor_divide"};
     needs_tensor = !s.args.empty() && s.args[0].kind == Kind::Operand &&
-                   std::ranges::find(on_numbers, s.name) == std::end(on_numbers);
+                   std::ranges::find(on_numbers, s.name) == std::end(on_numbers) &&
+                   std::ranges::none_of(s.args, [](const Arg& a) { return a.kind == Kind::Tensor && !a.optional; });
     static constexpr std::string_view spread_tensors[] = {"chain_matmul", "meshgrid", "broadcast_tensors",
                                                           "cartesian_prod", "block_diag"};
     tensor_varargs = s.args.size() == 1 && s.args[0].kind == Kind::Tensors &&

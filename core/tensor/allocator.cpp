@@ -157,13 +157,17 @@ struct ThreadCache {
 };
 thread_local ThreadCache local;
 
+[[noreturn]] void out_of_memory(size_t n) {
+    fail(ErrorKind::OutOfMemory,
+         "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
+         "allocate ",
+         n, " bytes. Error code 12 (Cannot allocate memory)");
+}
+
 }  // namespace
 
 void* cache_alloc(size_t n) {
-    if (n > (size_t(1) << 46))
-        fail(ErrorKind::OutOfMemory,
-             "[enforce fail at alloc_cpu] DefaultCPUAllocator: can't allocate memory: you tried to allocate ", n,
-             " bytes.");
+    if (n > (size_t(1) << 46)) out_of_memory(n);
     const auto [c, bytes] = size_class(n);
     const size_t asked = kKeep ? bytes : std::max<size_t>(n, 1);
     void* p = nullptr;
@@ -179,10 +183,7 @@ void* cache_alloc(size_t n) {
     }
     if (!p && !(p = from_system(asked))) {
         empty_cache();
-        if (!(p = from_system(asked)))
-            fail(ErrorKind::OutOfMemory,
-                 "[enforce fail at alloc_cpu] DefaultCPUAllocator: can't allocate memory: you tried to allocate ", n,
-                 " bytes. Error code 12 (Cannot allocate memory)");
+        if (!(p = from_system(asked))) out_of_memory(n);
     }
     const int64_t now = allocated.fetch_add(int64_t(bytes), std::memory_order_relaxed) + int64_t(bytes);
     if (now > peak.load(std::memory_order_relaxed)) peak.store(now, std::memory_order_relaxed);

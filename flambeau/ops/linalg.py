@@ -15,7 +15,7 @@ from .registry import composite, core, wrap_dim
 
 def _fail_at(name: str, info: Any, reason: str) -> None:
     """Raises `LinAlgError` for the first matrix of a batch that LAPACK could not treat."""
-    if not bool(info.any()):
+    if info.is_meta or not bool(info.any()):
         return
     flat = info.reshape(-1)
     k = int(flat.ne(0).nonzero()[0])
@@ -233,11 +233,10 @@ def lu_solve(input: fb.Tensor, LU_data: fb.Tensor, LU_pivots: fb.Tensor) -> fb.T
     python=True,
 )
 def lu(A: fb.Tensor, pivot: bool = True, get_infos: bool = False) -> tuple:
-    """`linalg.lu_factor` under its old name; with `get_infos`, LAPACK's codes instead of errors."""
+    """`linalg.lu_factor` under its old name: takes singular matrices; `get_infos` adds LAPACK's codes."""
     factor, pivots, info = core("linalg_lu_factor_ex")(A, pivot=pivot)
     if get_infos:
         return factor, pivots, info
-    _fail_at("lu", info, _NO_LU)
     return factor, pivots
 
 
@@ -369,6 +368,8 @@ _PADE_NORM = 5.37
 def linalg_matrix_exp(input: fb.Tensor) -> fb.Tensor:
     """Exponentials of square matrices, by scaling and squaring of a Padé approximation (Higham, 2005)."""
     check_square(input, "linalg.matrix_exp")
+    if input.is_meta:
+        return fb.empty_like(input)
     if input.numel() == 0 or input.shape[-1] == 1:
         return input.exp()
     dtype = input.dtype

@@ -9,7 +9,8 @@ from typing import Any
 import flambeau as fb
 from flambeau import _C
 
-from .registry import composite, core, wrap_dim
+from .._type_names import cpp_word
+from .registry import check_tensors, composite, core, wrap_dim
 
 
 @composite(
@@ -121,8 +122,8 @@ def linalg_multi_dot(tensors: Sequence[fb.Tensor]) -> fb.Tensor:
             raise RuntimeError(f"multi_dot(): tensor {i} must be 2D but got {t.dim()}D")
         if t.dtype != ts[0].dtype:
             raise RuntimeError(
-                f"multi_dot(): all tensors must have be the same dtype but tensor 0 is {ts[0].dtype} and"
-                f" tensor {i} {t.dtype}"
+                "multi_dot(): all tensors must have be the same dtype but tensor 0 is"
+                f" {cpp_word(ts[0].dtype)} and tensor {i} {cpp_word(t.dtype)}"
             )
         if i and ts[i - 1].shape[1] != t.shape[0]:
             a, b = list(ts[i - 1].shape), list(t.shape)
@@ -150,6 +151,7 @@ def chain_matmul(*matrices: fb.Tensor, out: fb.Tensor | None = None) -> fb.Tenso
         matrices = tuple(matrices[0])
     if not matrices:
         raise RuntimeError("chain_matmul(): Expected one or more matrices")
+    check_tensors(matrices)
     for m in matrices:
         if m.dim() != 2:
             raise RuntimeError(f"Tensor dimension is {m.dim()}, expected 2 instead.")
@@ -206,7 +208,10 @@ def cdist(
     modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
     if compute_mode not in modes:
         raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
-    for t, name in ((x1, "X1"), (x2, "X2")):
+    for k, (t, name) in enumerate(((x1, "X1"), (x2, "X2")), 1):
+        if not isinstance(t, fb.Tensor):
+            kind = type(t).__name__
+            raise TypeError(f"cdist(): argument 'x{k}' (position {k}) must be Tensor, not {kind}")
         if not t.is_floating_point():
             raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {_plain(t)}")
         if t.dim() < 2:
@@ -292,4 +297,4 @@ def renorm(input: fb.Tensor, p: float, dim: int, maxnorm: float) -> fb.Tensor:
     others = [d for d in range(input.dim()) if d != dim]
     norms = fb.linalg.vector_norm(input, p, others, keepdim=True)
     factor = fb.where(norms > maxnorm, maxnorm / (norms + 1e-7), 1)
-    return input * factor.to(input.dtype)
+    return (input * factor.to(input.dtype)).contiguous()

@@ -8,6 +8,7 @@ from typing import Any
 
 import flambeau as fb
 
+from .._type_names import cpp_word
 from ..return_types import named
 from .registry import composite, core, wrap_dim
 
@@ -72,7 +73,7 @@ def _quantile(
             f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got"
             f" {interpolation}"
         )
-    if not bool(((q >= 0) & (q <= 1)).all()):
+    if not q.is_meta and not bool(((q >= 0) & (q <= 1)).all()):
         raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
     original = input.dim()
     where = None if dim is None else wrap_dim(dim, original)
@@ -189,6 +190,8 @@ def histc(input: fb.Tensor, bins: int = 100, min: float = 0, max: float = 0) -> 
             else "histogram_cpu"
         )
         raise NotImplementedError(f"\"{loop}\" not implemented for '{_name(input)}'")
+    if input.is_meta:
+        return input.new_empty(bins)
     all_inside = min == max
     if all_inside and input.numel():
         min, max = float(input.min()), float(input.max())
@@ -259,7 +262,7 @@ def _check_weight(input: Any, weight: Any, points: int, name: str) -> None:
     if weight.dtype != input.dtype:
         raise RuntimeError(
             f"{name}: if weight tensor is provided, input tensor and weight tensor should have the same"
-            f" dtype, but got input({input.dtype}), and weight({weight.dtype})"
+            f" dtype, but got input({cpp_word(input.dtype)}), and weight({cpp_word(weight.dtype)})"
         )
     if weight.numel() != points:
         raise RuntimeError(
@@ -675,7 +678,7 @@ def segment_reduce(
         raise NotImplementedError(f"\"_segment_reduce_cpu\" not implemented for '{_name(data)}'")
     if lengths is None:
         lengths = offsets.diff(dim=-1)
-    if not unsafe:
+    if not (unsafe or lengths.is_meta):
         if lengths.numel() and int(lengths.min()) < 0:
             raise RuntimeError("segment_reduce(): lengths contains negative value!")
         if bool((lengths.sum(-1) != data.shape[axis]).any()):

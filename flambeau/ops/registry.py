@@ -171,6 +171,13 @@ def _renamed(kwargs: dict, schema: str) -> dict:
     return {(_NUMPY_NAMES[k] if k not in known and k in _NUMPY_NAMES else k): v for k, v in kwargs.items()}
 
 
+def check_tensors(given: Any) -> None:
+    """Raises for an element of a list of tensors that is none."""
+    for k, t in enumerate(given):
+        if not isinstance(t, fb.Tensor):
+            raise TypeError(f"expected Tensor as element {k} in argument 0, but got {type(t).__name__}")
+
+
 def composite(
     schema: str,
     *,

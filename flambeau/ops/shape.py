@@ -9,7 +9,7 @@ from typing import Any
 
 import flambeau as fb
 
-from .registry import alias, composite, wrap_dim
+from .registry import alias, check_tensors, composite, wrap_dim
 
 
 def _tensors(args: tuple) -> tuple:
@@ -21,8 +21,11 @@ def _tensors(args: tuple) -> tuple:
 
 def _atleast(args: tuple, one: Any) -> Any:
     if len(args) == 1 and not isinstance(args[0], (list, tuple)):
+        check_tensors(args)
         return one(args[0])
-    return tuple(one(t) for t in _tensors(args))
+    args = _tensors(args)
+    check_tensors(args)
+    return tuple(one(t) for t in args)
 
 
 @composite("atleast_1d(Tensor[] tensors) -> Tensor[]", python=True)
@@ -404,12 +407,12 @@ def diag_embed(input: fb.Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1
     if first == second:
         raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
     size = input.shape[-1] + abs(offset)
-    result = input.new_zeros((*input.shape[:-1], size, size))
-    result.diagonal(offset, -2, -1).copy_(input)
-    order = list(range(ndim - 2))
-    for place, source in sorted(((first, ndim - 2), (second, ndim - 1))):
-        order.insert(place, source)
-    return result.permute(order)
+    shape = list(input.shape[:-1])
+    for place in sorted((first, second)):
+        shape.insert(place, size)
+    result = input.new_zeros(shape)
+    result.diagonal(offset, first, second).copy_(input)
+    return result
 
 
 @composite("take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor", method=True, out=True)
