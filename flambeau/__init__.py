@@ -2,6 +2,8 @@
 
 from flambeau import _C
 
+_C._check_interpreter()
+
 # The core's functions and types are the package's. Many have the name of a builtin (`float`, `max`), so this file  # noqa: E501
 # defines nothing else; what is not there yet when it is asked for is found by `_lookup.find`.
 globals().update({name: value for name, value in vars(_C).items() if not name.startswith("_")})

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 #endif
+#include "base/error.h"
 
 namespace fb {
 
@@ -25,11 +26,13 @@ int usable_cores() {
     return std::max(1, n);
 }
 
+constexpr int kMostThreads = 1024;  // OpenMP keeps what it tells each on the stack of the one that starts them
+
 static std::atomic<int>& thread_count() {
     static std::atomic<int> n = [] {
         if (const char* e = std::getenv("OMP_NUM_THREADS")) {
             const int v = std::atoi(e);
-            if (v > 0) return v;
+            if (v > 0) return std::min(v, kMostThreads);
         }
         return usable_cores();
     }();
@@ -37,6 +40,7 @@ static std::atomic<int>& thread_count() {
 }
 int num_threads() { return thread_count().load(std::memory_order_relaxed); }
 void set_num_threads(int n) {
+    check(n <= kMostThreads, "set_num_threads: ", n, " threads are more than the ", kMostThreads, " possible here");
     thread_count().store(n, std::memory_order_relaxed);
     omp_set_num_threads(n);
 }

@@ -80,13 +80,17 @@ Plan::Plan(const dnnl::primitive& primitive, std::vector<Slot> slots, const Desc
     }
 }
 
+void succeeded(dnnl_status_t status, const char* what) {
+    if (status == dnnl_out_of_memory) throw std::bad_alloc();
+    check(status == dnnl_success, "oneDNN ", what, " (status ", int(status), ")");
+}
+
 void Plan::run(std::span<void* const> data) {
     for (size_t i = 0; i < slots_.size(); ++i) dnnl_memory_set_data_handle(memory_[i].get(), data[i]);
     const Scratch scratch(scratch_bytes_);
     if (scratch_bytes_) dnnl_memory_set_data_handle(memory_.back().get(), scratch.as());
-    const dnnl_status_t status =
-        dnnl_primitive_execute(primitive_.get(), stream().get(), int(args_.size()), args_.data());
-    check(status == dnnl_success, "oneDNN could not run a primitive (status ", int(status), ")");
+    succeeded(dnnl_primitive_execute(primitive_.get(), stream().get(), int(args_.size()), args_.data()),
+              "could not run a primitive");
 }
 
 void Plan::run(std::initializer_list<const void*> data) {

@@ -19,6 +19,8 @@ const dnnl::stream& stream();  // of this thread
 dnnl::memory::data_type type_of(DType);
 bool has_bf16();  // bfloat16 instructions: without them oneDNN has no kernels worth calling
 
+void succeeded(dnnl_status_t status, const char* what);  // or an error: what oneDNN did not do
+
 Desc plain_desc(IntSpan sizes, DType);  // row-major
 Desc strided_desc(IntSpan sizes, IntSpan strides, DType);
 

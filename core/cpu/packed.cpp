@@ -49,8 +49,8 @@ Packed packed_panels(const Tensor& w) {
 
 Packed packed_weight(const Tensor& w, const dnn::Desc& form, int kind, size_t bytes,
                      const std::function<void(void*)>& fill) {
-    const std::shared_ptr<Derived> derived = w->storage->derived();
-    const auto* known = static_cast<const Forms*>(derived.get());  // the only kind of it there is
+    std::shared_ptr<Derived> before = w->storage->derived();
+    const auto* known = static_cast<const Forms*>(before.get());  // the only kind of it there is
     bool again = false;
     if (known)
         for (const Form& f : known->all) {
@@ -59,17 +59,17 @@ Packed packed_weight(const Tensor& w, const dnn::Desc& form, int kind, size_t by
             again = true;
         }
     const auto made = std::make_shared<const PackedBytes>(bytes);
-    const uint32_t version = w->version();
-    // Another thread may write meanwhile: what it finds not kept yet it cannot drop.
-    const auto as_it_was = [&] { return w->version() == version && w->storage->can_keep_derived(); };
+    if (!before && w->storage->can_keep_derived()) {
+        before = std::make_shared<Forms>();
+        w->storage->keep_derived(nullptr, before);
+    }
     fill(made->as());
-    if (!as_it_was() || (again && total > kMost)) return made;
+    if (!before || (again && total > kMost)) return made;
     auto forms = std::make_shared<Forms>();
     forms->all.push_back({form, kind, w->offset, w.sizes(), again ? made : nullptr});
     for (size_t i = 0; known && i < known->all.size() && forms->all.size() < kFormsOfOne; ++i)
         if (!known->all[i].is(form, kind, w)) forms->all.push_back(known->all[i]);
-    w->storage->keep_derived(std::move(forms));
-    if (!as_it_was()) w->storage->keep_derived(nullptr);
+    w->storage->keep_derived(before, std::move(forms));
     return made;
 }
 

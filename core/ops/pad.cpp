@@ -65,10 +65,11 @@ void copy_planes(const Tensor& x, const Tensor& r, const Planes& planes, const v
         if (value) std::memcpy(&constant, value, sizeof(T));
         const T* in = reinterpret_cast<const T*>(bytes(x));
         T* out = reinterpret_cast<T*>(bytes(r));
-        // Few constants beside a run are stored as 16 bytes, which what comes next in the result overwrites.
+        // Few constants beside a run are stored as 16 bytes, which what comes next in the result overwrites: at most a
+        // row that is as long.
         constexpr int64_t kFew = std::max<int64_t>(1, 16 / sizeof(T));
         const int64_t behind = int64_t(within.behind.size());
-        const bool few = value && lead <= kFew && behind <= kFew;
+        const bool few = value && lead <= kFew && behind <= kFew && width >= kFew;
         T several[kFew];
         std::fill_n(several, kFew, constant);
         parallel_for(planes.count * rows, std::max<int64_t>(1, 16384 / width), [&](int64_t begin, int64_t end) {

@@ -52,7 +52,7 @@ PyObject* set_num_threads_py(PyObject*, PyObject* n) {
         int64_t v;
         if (!to_int(n, v)) raise(PyExc_TypeError, "set_num_threads expects an int, but got " + type_name(n));
         check(v > 0, "set_num_threads expects a positive integer");
-        set_num_threads(int(v));
+        set_num_threads(int(std::min<int64_t>(v, std::numeric_limits<int>::max())));
         return none();
     });
 }
@@ -125,7 +125,17 @@ PyObject* cpp_backtrace(PyObject*, PyObject* args) {
     });
 }
 
+// The core has one table of types and of functions of Python that it calls: those of the interpreter that came first.
+PyObject* check_interpreter(PyObject*, PyObject*) {
+    static PyInterpreterState* const first = PyInterpreterState_Get();
+    if (PyInterpreterState_Get() == first) return none();
+    PyErr_SetString(PyExc_ImportError,
+                    "flambeau cannot be used in several interpreters of one process (sub-interpreters)");
+    return nullptr;
+}
+
 PyMethodDef functions[] = {
+    {"_check_interpreter", check_interpreter, METH_NOARGS, nullptr},
     {"_get_cpp_backtrace", cpp_backtrace, METH_VARARGS, nullptr},
     {"_operators", operators, METH_NOARGS, "(name, schema, variants, differentiable arguments) of every operator."},
     {"get_num_threads", get_num_threads, METH_NOARGS, "How many threads an operation may use."},

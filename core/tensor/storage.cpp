@@ -71,15 +71,30 @@ void Storage::reveal() {
 }
 
 static std::mutex derived_mutex;
+static const bool forks_derived = (hold_over_fork(derived_mutex), true);
 
 std::shared_ptr<Derived> Storage::derived() const {
     std::lock_guard lock(derived_mutex);
     return derived_;
 }
-void Storage::keep_derived(std::shared_ptr<Derived> d) {
-    if (d && !can_keep_derived()) return;
+void Storage::keep_derived(const std::shared_ptr<Derived>& in_place_of, std::shared_ptr<Derived> d) {
     std::lock_guard lock(derived_mutex);
+    if (derived_ != in_place_of || !can_keep_derived()) return;
     derived_.swap(d);
+    has_derived_ = derived_ != nullptr;
+}
+void Storage::drop_derived() {
+    std::shared_ptr<Derived> old;  // goes without the lock
+    std::lock_guard lock(derived_mutex);
+    derived_.swap(old);
+    has_derived_ = false;
+}
+void Storage::escape() {
+    std::shared_ptr<Derived> old;
+    std::lock_guard lock(derived_mutex);
+    escaped_ = true;
+    derived_.swap(old);
+    has_derived_ = false;
 }
 
 void Storage::resize(size_t bytes) {
@@ -102,7 +117,7 @@ void Storage::resize(size_t bytes) {
 }
 
 void Storage::relocate(void* memory, size_t bytes, Deleter deleter) {
-    void* old = data();
+    void* old = escaping_data();
     if (bytes_) std::memcpy(memory, old, bytes_);
     if (deleter_) (*deleter_)();
     else if (old) cache_free(old, capacity_);

@@ -49,8 +49,7 @@ public:
     // For whoever keeps the address (NumPy, DLPack, data_ptr): from now on bytes may change unseen.
     void* escaping_data() {
         if (result_waits.load(std::memory_order_relaxed)) compute_waiting();
-        escaped_ = true;
-        written();
+        if (!escaped_.load(std::memory_order_relaxed)) escape();
         return data();
     }
     size_t nbytes() const { return bytes_; }
@@ -64,26 +63,32 @@ public:
     HiddenImage* image() const { return image_.get(); }
     bool is_shared_memory = false;
 
-    // `keep_derived` does nothing where a write could go unnoticed. Both may be called by several threads at once.
+    // Several threads may call these at once. Whoever computes something from the bytes keeps an empty one first and
+    // puts the result in its place: a write between the two, through whichever tensor, takes the empty one away, and
+    // then `keep_derived` does nothing. It does nothing either where a write could go unnoticed.
     std::shared_ptr<Derived> derived() const;
-    bool can_keep_derived() const { return !escaped_ && !deleter_ && !is_shared_memory; }
-    void keep_derived(std::shared_ptr<Derived> d);
-    void written() {  // every write through a tensor says so, see TensorImpl::bump_version
-        if (derived_) [[unlikely]]
-            keep_derived(nullptr);
+    bool can_keep_derived() const {
+        return !escaped_.load(std::memory_order_relaxed) && !deleter_ && !is_shared_memory;
+    }
+    void keep_derived(const std::shared_ptr<Derived>& in_place_of, std::shared_ptr<Derived> d);
+    void written() {  // every write through a tensor says so when it is done, see TensorImpl::bump_version
+        if (has_derived_.load(std::memory_order_relaxed)) [[unlikely]]
+            drop_derived();
     }
 
 private:
     Storage() = default;
     ~Storage() = default;
     void reveal();
+    void escape();
+    void drop_derived();
     void* data_ = nullptr;
     size_t bytes_ = 0, capacity_ = 0;
     Device device_;
     std::unique_ptr<HiddenImage> image_;
     std::unique_ptr<Deleter> deleter_;
     std::shared_ptr<Derived> derived_;
-    bool escaped_ = false;
+    std::atomic<bool> has_derived_ = false, escaped_ = false;  // change with derived_, under one lock
 };
 
 }  // namespace fb

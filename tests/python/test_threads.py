@@ -233,7 +233,8 @@ def test_fewer_threads_than_asked_for(setting):
     subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, **setting})
 
 
-def test_a_write_while_another_thread_packs_weights():
+@pytest.mark.parametrize("row", [lambda w: w[-1], lambda w: w.data[-1], lambda w: w[-1].numpy()])
+def test_a_write_while_another_thread_packs_weights(row):
     """A product keeps its weights in an order of its own; what is written meanwhile is not lost."""
     size = 2048
     x, w = fb.ones(32, size), fb.zeros(size, size)
@@ -247,11 +248,78 @@ def test_a_write_while_another_thread_packs_weights():
     read()
     took = time.perf_counter() - begin
     for turn in range(20):
-        w.zero_()
+        w = fb.zeros(size, size)
         reader = threading.Thread(target=read)
         reader.start()
         time.sleep(took * turn / 20)
-        w[-1].fill_(1)
+        row(w)[...] = 1
         reader.join()
         with fb.no_grad():
             assert nn.functional.linear(x, w)[0, -1].item() == size
+
+
+def test_writes_of_one_thread_while_another_reads():
+    w, x, done = fb.ones(512, 512), fb.ones(64, 512), []
+
+    def read():
+        with fb.no_grad():
+            while not done:
+                nn.functional.linear(x, w)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    try:
+        for turn in range(300):
+            w.data.fill_(turn)
+            with fb.no_grad():
+                for _ in range(3):
+                    assert (nn.functional.linear(x, w) == 512.0 * turn).all(), turn
+    finally:
+        done.append(True)
+        for reader in readers:
+            reader.join()
+
+
+def test_shared_weights_are_not_kept_in_another_order():
+    w, x = fb.zeros(512, 512), fb.ones(64, 512)
+    with fb.no_grad():
+        for _ in range(3):
+            nn.functional.linear(x, w)  # packed
+        w.share_memory_()
+        child = os.fork()
+        if not child:
+            w.fill_(1)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert nn.functional.linear(x, w)[0, 0].item() == 512
+
+
+@pytest.mark.parametrize("n", [1025, 10**6, 2**31, 2**63 - 1])
+def test_more_threads_than_possible(n):
+    before = fb.get_num_threads()
+    with pytest.raises(
+        RuntimeError, match="threads are more than the 1024"
+    ):
+        fb.set_num_threads(n)
+    assert fb.get_num_threads() == before
+
+
+def test_a_second_interpreter_is_refused():
+    interpreters = pytest.importorskip("_xxsubinterpreters")  # of Python before 3.13
+    program = """
+import sys
+import flambeau as fb
+import _xxsubinterpreters as interpreters
+one = interpreters.create()
+try:
+    interpreters.run_string(one, f"import sys; sys.path[:] = {sys.path}; import flambeau")
+except interpreters.RunFailedError as error:
+    assert "ImportError" in str(error) and "interpreters" in str(error), error
+else:
+    raise AssertionError("not refused")
+interpreters.destroy(one)
+assert repr(fb.ones(2)) == "tensor([1., 1.])"
+"""
+    assert interpreters
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
