@@ -69,6 +69,7 @@ void dots(const GemmBlock& g, int64_t j) {
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 16
         for (int q = 0; q < N; ++q) sum[r][q] = splat<F>(0);
+    const bool ahead = R == 1 && g.k <= 8 * W;  // short rows: the next ones are near
     const auto add = [&](auto load_at) {
         F y[N];
 #pragma GCC unroll 16
@@ -81,7 +82,12 @@ void dots(const GemmBlock& g, int64_t j) {
         }
     };
     int64_t l = 0;
-    for (; l + W <= g.k; l += W) add([l](const float* p) { return load<F>(p + l); });
+    for (; l + W <= g.k; l += W) {
+        if (ahead)
+#pragma GCC unroll 16
+            for (int q = 0; q < N; ++q) __builtin_prefetch(b[q] + 2 * N * g.b_col + l);
+        add([l](const float* p) { return load<F>(p + l); });
+    }
     if (l < g.k) add([l, n = g.k - l](const float* p) { return load_part(p + l, n); });
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
@@ -111,7 +117,11 @@ struct Plan {
     bool once;    // A fits into one portion: a panel of B is packed, used and forgotten
     int64_t depth, high, wide;
     int64_t room_a() const { return direct_a ? 0 : high * depth + W; }
-    int64_t room_b() const { return panels ? 0 : depth * (once ? kColumns : parts(wide, kColumns) * kColumns); }
+    int64_t room_b() const {
+        const int64_t rest = wide % kColumns;
+        if (panels || (direct_b && (rest == 0 || rest == W))) return 0;
+        return depth * (once ? kColumns : parts(wide, kColumns) * kColumns);
+    }
 };
 // Rows that lie one after another are read as they are, unless they are so many bytes apart that they displace each
 // other in the nearest cache.
@@ -121,7 +131,7 @@ inline int64_t portion(int64_t n, int64_t most, int64_t unit) {  // equal portio
 }
 Plan plan(const GemmBlock& g) {
     Plan p;
-    p.dots = !g.b_panel && g.c_col == 1 && g.m <= kDotRows && g.b_row == 1 && g.b_col != 1 &&
+    p.dots = !g.b_panel && g.c_col == 1 && g.m <= kDotRows && g.b_row == 1 && (g.b_col != 1 || g.n == 1) &&
              (g.a_col == 1 || g.k == 1) && g.k >= W;
     p.panels = g.b_panel != 0;
     p.direct_b = p.panels || (g.b_col == 1 && g.m <= kDirectRows);
@@ -239,14 +249,28 @@ void tiny(const GemmBlock& g, const GemmBatch& batch) {
     const __m512 alpha = _mm512_set1_ps(g.alpha), beta = _mm512_set1_ps(g.beta);
     const float *pa = g.a, *pb = g.b;
     float* c = g.c;
+    const auto finish = [&](__m512 sum) {
+        sum = _mm512_mul_ps(sum, alpha);
+        if (g.beta != 0) sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(of_c, c), beta, sum);
+        _mm512_mask_storeu_ps(c, of_c, sum);
+    };
+    if (g.n == 4 && g.k == 4 && g.a_col == 1 && g.b_col == 1) {  // rows of four are what a register is parted into
+        for (int64_t i = 0; i < batch.count; ++i, pa += batch.a, pb += batch.b, c += batch.c) {
+            const __m512 a = _mm512_maskz_loadu_ps(of_a, pa);
+            const auto row = [pb](int64_t l) { return _mm512_broadcast_f32x4(_mm_loadu_ps(pb + 4 * l)); };
+            __m512 sum = _mm512_mul_ps(_mm512_permute_ps(a, 0), row(0));
+            sum = _mm512_fmadd_ps(_mm512_permute_ps(a, 0x55), row(1), sum);
+            sum = _mm512_fmadd_ps(_mm512_permute_ps(a, 0xaa), row(2), sum);
+            finish(_mm512_fmadd_ps(_mm512_permute_ps(a, 0xff), row(3), sum));
+        }
+        return;
+    }
     for (int64_t i = 0; i < batch.count; ++i, pa += batch.a, pb += batch.b, c += batch.c) {
         const __m512 a = _mm512_maskz_loadu_ps(of_a, pa), b = _mm512_maskz_loadu_ps(of_b, pb);
         __m512 sum = _mm512_setzero_ps();
         for (int64_t l = 0; l < g.k; ++l)
             sum = _mm512_fmadd_ps(_mm512_permutexvar_ps(from_a[l], a), _mm512_permutexvar_ps(from_b[l], b), sum);
-        sum = _mm512_mul_ps(sum, alpha);
-        if (g.beta != 0) sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(of_c, c), beta, sum);
-        _mm512_mask_storeu_ps(c, of_c, sum);
+        finish(sum);
     }
 }
 bool is_tiny(const GemmBlock& g) {
@@ -267,9 +291,9 @@ void run(const GemmBlock& g, const GemmBatch& batch, float* room) {
 #if FB_AVX512
     if (batch.count > 1 && is_tiny(g)) return tiny(g, batch);
 #endif
-    if (kWidth == 64 && g.m <= kRows && g.n <= W && g.b_col == 1 && g.c_col == 1 && !g.b_panel)
-        return small_rows(g, batch);
     const Plan p = plan(g);
+    if (kWidth == 64 && g.m <= kRows && g.n <= W && g.b_col == 1 && g.c_col == 1 && !g.b_panel && !p.dots)
+        return small_rows(g, batch);
     GemmBlock at = g;
     for (int64_t i = 0; i < batch.count; ++i, at.a += batch.a, at.b += batch.b, at.c += batch.c) multiply(at, p, room);
 }

@@ -190,13 +190,15 @@ inline void pack(T* to, int64_t panel, const T* from, int64_t along, int64_t acr
                 else store(to + q, width > q ? load_part(from + q, width - q) : splat<F>(0));
             }
     } else if (along == 1) {
+        // More lines than the processor foresees; behind short ones the next panel.
+        const int64_t ahead = depth > 8 * W ? 6 * W : panel * across;
         for (int64_t l = 0; l < depth; l += W)
             for (int64_t q = 0; q < panel; q += W) {
                 const int64_t lines = least(W, width - q), columns = least(W, depth - l);
                 F rows[W];
                 for (int64_t i = 0; i < W; ++i) {
                     const T* line = from + (q + i) * across + l;
-                    if (i < lines) __builtin_prefetch(line + 6 * W);  // more lines than the processor foresees
+                    if (i < lines) __builtin_prefetch(line + ahead);
                     rows[i] = i >= lines ? splat<F>(0) : columns == W ? load<F>(line) : load_part(line, columns);
                 }
                 transpose(rows);
