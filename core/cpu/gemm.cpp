@@ -172,7 +172,7 @@ Block block_of(int64_t m, int64_t n, int64_t k, const Scalar& alpha, Matrix a, M
 // the machine can do.
 bool is_large(int64_t m, int64_t n, int64_t k) {
     const int64_t least = std::min(m, n);
-    return std::min(least, k) >= 320 || (k >= 512 && least >= 128);
+    return std::min(least, k) >= 320 || (k >= 512 && least >= 128 && n >= 224);
 }
 
 // The own kernel for bfloat16.
@@ -225,8 +225,10 @@ bool gemm_bf16(int64_t batch, int64_t m, int64_t n, int64_t k, const Scalar& alp
     pairs.bias = static_cast<const BF16*>(bias);
     // oneDNN needs longer to begin, and reads B once where there are few rows.
     constexpr int64_t kFewest = 12, kMost = 160;
-    if (has_pairs() && std::min(m, n) >= kFewest && std::max({m, n, k}) <= kMost &&
-        (batch == 1 || double(m) * double(n) * double(k) < kGrain)) {
+    const double products = double(m) * double(n) * double(k);
+    const bool shared = batch > 1 && (step.a <= 0 || step.b <= 0);  // which its primitive does not take
+    if (has_pairs() && std::max({m, n, k}) <= (shared ? 4 : 1) * kMost &&
+        (shared || (std::min(m, n) >= kFewest && (batch == 1 || products < kGrain)))) {
         pairs_divided(batch, pairs, step);
         return true;
     }
@@ -351,6 +353,31 @@ void gemm_half(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b,
         for (int64_t j = 0; j < n; ++j) c[i * ldc + j] = T(out[i * n + j]);
 }
 
+// A matrix and a vector of a half type whose rows lie along k: dot products. False for others.
+bool half_dots(DType type, int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b, float beta, void* c,
+               int64_t ldc, const void* bias) {
+    constexpr int64_t kShort = 32;
+    const bool column = n == 1;
+    if ((!column && m != 1) || k < kShort || a.col != 1 || b.row != 1) return false;
+    const NormLoops& loops = *norm_loops(type);
+    const Matrix rows = column ? a : b.transposed();
+    const void* vector = column ? b.data : a.data;
+    const int64_t step = column ? ldc : 1;
+    visit_dtype(type, [&]<class T>(T) {
+        if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>)
+            parallel_for(column ? m : n, std::max<int64_t>(1, int64_t(kGrain) / k), [&](int64_t begin, int64_t end) {
+                for (int64_t i = begin; i < end; ++i) {
+                    float v = alpha * float(loops.dot(static_cast<const T*>(rows.data) + i * rows.row, vector, k));
+                    T& to = static_cast<T*>(c)[i * step];
+                    if (beta != 0) v += beta * float(to);
+                    if (bias) v += float(static_cast<const T*>(bias)[column ? 0 : i]);
+                    to = T(v);
+                }
+            });
+    });
+    return true;
+}
+
 }  // namespace
 
 bool linear_packed(int64_t m, const void* x, const Tensor& w, const void* bias, void* c) {
@@ -415,6 +442,8 @@ void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, M
         g.bias = static_cast<const float*>(bias);
         return gemm_f32(g);
     }
+    if (is_low_precision(type) && half_dots(type, m, n, k, alpha.to<float>(), a, b, beta.to<float>(), c, ldc, bias))
+        return;
     if (type == DType::bf16 && gemm_bf16(1, m, n, k, alpha, a, b, beta, c, ldc, bias, {m * k, k * n, m * ldc})) return;
     if (bias) {
         start_rows(c, ldc, m, n, bias, itemsize(type));

@@ -134,3 +134,53 @@ def test_nothing_and_overlap(name):
     x = fb.from_numpy(a.copy())
     fb.mm(x, x, out=x)
     close(x, want, name)
+
+
+def halves(shape, name):
+    return fb.from_numpy(RANDOM.standard_normal(shape).astype("float32")).to(getattr(fb, name))
+
+
+def near(got, want, k):
+    """Summed in float, rounded once: half a unit of eight bits, more where a sum nearly vanishes."""
+    assert (got.float() - want).abs().le(0.004 * want.abs() + 0.0015 * k**0.5).all()
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_halves(name, threads):
+    for m, k, n in [
+        *SIZES,
+        (12, 17, 40),
+        (160, 160, 159),
+        (64, 31, 1),
+        (1, 100, 33),
+        (20, 1, 50),
+        (13, 64, 15),
+    ]:
+        for left, right in itertools.product((False, True), repeat=2):
+            a = halves((k, m), name).t() if left else halves((m, k), name)
+            b = halves((n, k), name).t() if right else halves((k, n), name)
+            c = halves((m, n), name)
+            want = a.float() @ b.float()
+            near(a @ b, want, k)
+            near(fb.addmm(c, a, b, beta=0.5, alpha=2), c.float() / 2 + 2 * want, 4 * k)
+            near(fb.addmm(c[0], a, b), c[0].float() + want, k)
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_batches_of_halves(name, threads):
+    for batch, m, k, n in [(20, 16, 64, 16), (9, 17, 33, 19), (50, 32, 1, 32), (6, 64, 64, 1), (5, 1, 40, 1)]:
+        rows, columns = halves((batch, m, k), name), halves((batch, k, m), name).transpose(1, 2)
+        b, c = halves((batch, k, n), name), halves((batch, m, n), name)
+        for a in (rows, columns, rows[:1].expand(batch, m, k)):
+            want = fb.bmm(a.float(), b.float())
+            near(fb.bmm(a, b), want, k)
+            near(fb.baddbmm(c, a, b, beta=0.5, alpha=2), c.float() / 2 + 2 * want, 4 * k)
+
+
+def test_batches_of_squares_of_four(threads):
+    a, b = (RANDOM.standard_normal((37, 4, 4)).astype("float32") for _ in range(2))
+    c = RANDOM.standard_normal((37, 4, 4)).astype("float32")
+    ta, tb, tc = (fb.from_numpy(x) for x in (a, b, c))
+    close(fb.bmm(ta, tb), a @ b, "complex64")
+    close(fb.bmm(ta[:, :3], tb), a[:, :3] @ b, "complex64")
+    close(fb.baddbmm(tc, ta, tb.transpose(1, 2), beta=2), a @ b.transpose(0, 2, 1) + 2 * c, "complex64")

@@ -19,13 +19,16 @@ void pack_pairs(float* to, int64_t panel, const BHalf* from, int64_t along, int6
     alignas(64) uint16_t places[64];
     for (int x = 0; x < 64; ++x) places[x] = uint16_t(x / 2 + x % 2 * 32);  // 32 of the other line
     const __m512i first = load<__m512i>(places), second = load<__m512i>(places + 32);
+    const auto part = [width](const BHalf* line) {
+        return _mm512_maskz_loadu_epi16(__mmask32(~0u >> (32 - width)), line);
+    };
     for (int64_t l = 0; l < k; l += 2, to += panel) {
         const BHalf* line = from + l * along;
         const bool both = l + 1 < k;
-        if (across == 1 && panel == kColumns && width == kColumns) {
-            const __m512i low = load<__m512i>(line), high = both ? load<__m512i>(line + along) : __m512i{};
+        if (across == 1 && panel > 1) {
+            const __m512i low = part(line), high = both ? part(line + along) : __m512i{};
             store(to, _mm512_permutex2var_epi16(low, first, high));
-            store(to + W, _mm512_permutex2var_epi16(low, second, high));
+            if (panel > W) store(to + W, _mm512_permutex2var_epi16(low, second, high));
             continue;
         }
         for (int64_t q = 0; q < panel; ++q) {
@@ -33,6 +36,12 @@ void pack_pairs(float* to, int64_t panel, const BHalf* from, int64_t along, int6
             __builtin_memcpy(to + q, &x, sizeof x);
         }
     }
+}
+// A line of one column, whose steps lie one after another in the result.
+void pack_line(float* to, const BHalf* from, int64_t along, int64_t k) {
+    if (along != 1) return pack_pairs(to, 1, from, along, 0, k, 1);
+    to[k / 2] = 0;
+    __builtin_memcpy(to, from, size_t(k) * sizeof(BHalf));
 }
 
 // Rounded as `store_as` does, but numbers below the normal ones become zero, as oneDNN's do.
@@ -44,14 +53,16 @@ void store_rounded(BHalf* to, F x, int64_t n) {
 }
 
 struct Plan {
-    bool direct_a;
+    bool direct_a, columns_a;  // as it lies; columns of a transposed A are packed, a panel for each tile
     int64_t depth;
     int64_t room_a, room_b;
 };
 Plan plan(const PairsBlock& g) {
     const int64_t depth = (g.k + 1) / 2;
-    const bool direct = in_pairs(g.k, g.a_col, g.a_row);
-    return {direct, depth, direct ? 0 : parts(g.m * depth, 16) * 16, g.panels ? 0 : depth * kColumns + 16};
+    const bool direct = in_pairs(g.k, g.a_col, g.a_row), columns = !direct && g.a_row == 1 && g.m > 1;
+    const int64_t lines = columns ? parts(g.m, kRows) * W : g.m;
+    return {direct, columns, depth, direct ? 0 : parts(lines * depth, 16) * 16 + 16,
+            g.panels ? 0 : depth * kColumns + 16};
 }
 int64_t room(const PairsBlock& g) {
     const Plan p = plan(g);
@@ -65,20 +76,28 @@ void run(const PairsBlock& g, float* room) {
                 *bias = reinterpret_cast<const BHalf*>(g.bias);
     BHalf* c = reinterpret_cast<BHalf*>(g.c);
     const float* from_a = p.direct_a ? reinterpret_cast<const float*>(a) : lines_a;
-    const int64_t a_row = p.direct_a ? g.a_row / 2 : p.depth;
-    if (!p.direct_a)
-        for (int64_t i = 0; i < g.m; ++i)  // a line of one column: the steps lie one after another
-            pack_pairs(lines_a + i * p.depth, 1, a + i * g.a_row, g.a_col, 0, g.k, 1);
+    const int64_t a_row = p.direct_a ? g.a_row / 2 : p.columns_a ? 1 : p.depth, a_col = p.columns_a ? W : 1;
+    if (p.columns_a) {
+        float* to = lines_a;
+        each_tile(g.m, [&](int64_t i, int64_t rows) {
+            pack_pairs(to, W, a + i * g.a_row, g.a_col, 1, g.k, rows);
+            to += W * p.depth;
+        });
+    } else if (!p.direct_a) {
+        for (int64_t i = 0; i < g.m; ++i) pack_line(lines_a + i * p.depth, a + i * g.a_row, g.a_col, g.k);
+    }
     const Finish plain{1, 0, nullptr};
     const F alpha = splat<F>(g.alpha), beta = splat<F>(g.beta);
     for (int64_t j = 0; j < g.n; j += kColumns) {
         const int64_t width = least(kColumns, g.n - j);
         const float* panel = g.panels ? g.panels + j * p.depth : panel_b;
         if (!g.panels) pack_pairs(panel_b, kColumns, b + j * g.b_col, g.b_row, g.b_col, g.k, width);
+        const float* columns = lines_a;
         each_tile(g.m, [&](int64_t i, int64_t rows) {
+            const float* rows_a = p.columns_a ? columns : from_a + i * a_row;
+            columns += W * p.depth;
             const Tile tile = (width > W ? tile_of<2, false, false, true> : tile_of<1, false, false, true>)(rows);
-            tile(p.depth, from_a + i * a_row, a_row, 1, panel, kColumns, plain, sums, kColumns, nullptr, kColumns,
-                 nullptr);
+            tile(p.depth, rows_a, a_row, a_col, panel, kColumns, plain, sums, kColumns, nullptr, kColumns, nullptr);
             for (int64_t r = 0; r < rows; ++r)
                 for (int64_t q = 0; q < width; q += W) {
                     BHalf* to = c + (i + r) * g.c_row + j + q;
