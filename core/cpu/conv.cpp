@@ -64,6 +64,7 @@ Tensor conv_forward(const ConvShape& s, const Tensor& x, const Tensor& weight, c
         if (Tensor r = long_depthwise(s, x, w, b); r.defined()) return r;
     if (has_few_outputs(s, x.dtype(), shows)) return few_outputs_forward(s, x, w, b);
     if (phases_fit(s, ConvPass::Forward, x.dtype(), shows)) return phases_forward(s, x, w, b);
+    if (slices_fit(s, ConvPass::Forward, x.dtype(), shows)) return slices_forward(s, x, w, b);
     if (joins_groups(s, x.dtype(), shows))
         if (Tensor r = joined_forward(s, x, w, b); r.defined()) return r;
     if (Tensor r = library_forward(s, x, w, b, channels_last); r.defined()) return r;
@@ -141,6 +142,7 @@ Tensor conv_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& wei
     const bool shows = channels_last || shows_channels_last(g);
     if (has_few_outputs(s, g.dtype(), shows)) return few_outputs_data_gradient(s, g, w);
     if (phases_fit(s, ConvPass::Data, g.dtype(), shows)) return phases_data_gradient(s, g, w);
+    if (slices_fit(s, ConvPass::Data, g.dtype(), shows)) return slices_data_gradient(s, g, w);
     if (joins_groups(s, g.dtype(), shows))
         if (Tensor r = joined_data_gradient(s, g, w); r.defined()) return r;
     // oneDNN fills a few channels up to a block.
@@ -168,6 +170,7 @@ Tensor conv_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g
     const bool shows = shows_channels_last(x) || shows_channels_last(g);
     if (has_few_outputs(s, x.dtype(), shows)) return few_outputs_weight_gradient(s, x, g);
     if (phases_fit(s, ConvPass::Weights, x.dtype(), shows)) return phases_weight_gradient(s, x, g, bias);
+    if (slices_fit(s, ConvPass::Weights, x.dtype(), shows)) return slices_weight_gradient(s, x, g, bias);
     if (joins_groups(s, x.dtype(), shows)) return joined_weight_gradient(s, x, g, bias);
     if (Tensor r = library_weight_gradient(s, x, g, bias); r.defined()) return r;
     if (!is_low_precision(x.dtype())) return columns_weight_gradient(s, x, g, bias);

@@ -14,6 +14,12 @@ Tensor phases_scaled(const ConvShape& s, const Tensor& x, const Tensor& w, const
 Tensor phases_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w);
 Tensor phases_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias);
 
+// --- kernels of one slice in volumes (`conv_slices.cpp`): every slice is a picture
+bool slices_fit(const ConvShape& s, ConvPass pass, DType t, bool channels_last);
+Tensor slices_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias);
+Tensor slices_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w);
+Tensor slices_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias);
+
 // --- groups of few channels (`conv_groups.cpp`): several make a group that fills vectors, with zeros between them.
 // What an infinite input would make of the zeros is noticed; then the results are undefined.
 bool joins_groups(const ConvShape& s, DType t, bool channels_last);

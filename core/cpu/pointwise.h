@@ -196,6 +196,9 @@ enum class Binary : uint16_t {
     log_sigmoid_backward,
     hardtanh_backward,    // s: min, max
     leaky_relu_backward,  // s: slope
+    prelu,                // x, slope
+    prelu_slope,          // the same
+    prelu_weight,         // grad, x
     elu_backward,
     elu_backward_from_output,  // s: alpha, scale, input_scale
     softplus_backward,         // s: beta, threshold

@@ -198,7 +198,7 @@ bool winograd_fits(const ConvShape& s, ConvPass pass, DType t, bool channels_las
     const int64_t height = height_of(result), width = width_of(result), area = height * width,
                   tiles = tiles_of(height, k->y) * tiles_of(width, k->x),
                   direct = product(IntSpan(s.out).subspan(2)) * product(IntSpan(s.weight).subspan(2));
-    if (saves_less ? 4 * tiles * k->points() > 3 * direct : 2 * tiles * k->y.tile * k->x.tile > 3 * area) return false;
+    if (saves_less ? 4 * tiles * k->points() > 3 * direct : 5 * tiles * k->y.tile * k->x.tile > 9 * area) return false;
     return std::min(s.in[1], s.out[1]) >= (saves_less ? 2 : 1) * kFewestInputs &&
            s.out[0] * area >= (kept ? kFewestOfKept : kFewestPositions);
 }

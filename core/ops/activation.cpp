@@ -109,8 +109,11 @@ Tensor prelu(const Tensor& x, const Tensor& weight) {
     } else if (weight.dim() > 0) {
         w = op<"reshape">(weight, IntSpan());
     }
+    return op<"_prelu_kernel">(x, w);
+}
+Tensor prelu_kernel(const Tensor& x, const Tensor& w) {
     if (!is_floating(x.dtype())) no_kernel("prelu_cpu", x.dtype());
-    return where(x > Value(0), x, w * x);
+    return binary(Binary::prelu, "prelu_cpu", x, w, x.dtype(), {});
 }
 Tensor glu(const Tensor& x, int64_t dim) {
     check(x.dim() > 0, "glu does not support 0-dimensional tensors");
@@ -298,6 +301,19 @@ const Family activation([](Registry& r) {
         .kernel<softshrink>()
         .grad("self", "self", [](Back& b) { return masked(b.g, op<"abs">(b.arg(0)) <= Value(b.scalar(1))); });
     r.add("prelu(Tensor self, Tensor weight) -> Tensor", "fm").kernel<prelu>();
+    r.add("_prelu_kernel(Tensor self, Tensor weight) -> Tensor", "f")
+        .kernel<prelu_kernel>()
+        .grads("self, weight", "self, weight", [](Back& b) {
+            const Tensor x = b.arg(0), w = b.arg(1);
+            const bool at_once = fuse(b, x) && fuse(b, w);
+            if (b.needs(0))
+                b.set(0, at_once ? b.g * binary(Binary::prelu_slope, "prelu_cpu", x, w, x.dtype(), {})
+                                 : where(x > Value(0), b.g, w * b.g));
+            if (b.needs(1))
+                b.set(1, sum_to_size(at_once ? binary(Binary::prelu_weight, "prelu_cpu", b.g, x, x.dtype(), {})
+                                             : masked(x * b.g, x > Value(0)),
+                                     w.sizes()));
+        });
     r.add("nn::glu(Tensor self, int dim=-1) -> Tensor", "fo").kernel<glu>().grad("self", "self", glu_gradient);
 
     r.add("threshold_backward(Tensor grad_output, Tensor self, Scalar threshold) -> Tensor", "")

@@ -172,8 +172,14 @@ Tensor bias_gradient(const Tensor& g) {
     return op<"sum.dim_IntList">(g, dims);
 }
 
-// A plain gradient that two passes want in blocks is reordered once.
-Tensor brought_once(const Tensor& g) {
+// A plain gradient that two passes want in another order (blocks, or as the user's pictures lie) is reordered once.
+Tensor brought_once(const Tensor& g, bool last) {
+    if (last) {
+        if (user_channels_last(g)) return g;
+        const Tensor r = empty_strided(g.sizes(), channels_last_strides(g.sizes()), g.dtype());
+        copy_data(r, g);
+        return r;
+    }
     const bool worth = g.dtype() == DType::f32 && !user_channels_last(g) && !hidden_image(g) && g.numel() >= 4096 &&
                        g.size(1) % block_of(preferred_order()) == 0;
     return worth ? image_in(g, preferred_order()) : g;
@@ -195,8 +201,8 @@ std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& given, con
     }
     const GradGuard off(false);
     const ConvShape s = c.shape(x.sizes(), w.sizes(), given.sizes());
-    const bool once = mask[0] && mask[1] && !last && (transposed || !conv_reads_plain(s, x, given));
-    const Tensor g = once ? brought_once(given) : given;
+    const bool once = last || (mask[0] && mask[1] && (transposed || !conv_reads_plain(s, x, given)));
+    const Tensor g = once ? brought_once(given, last) : given;
     if (mask[1])
         dw = conv_weight_gradient(s, transposed ? g : x, transposed ? x : g, mask[2] && !transposed ? &db : nullptr);
     if (mask[2] && !db.defined()) db = bias_gradient(g);

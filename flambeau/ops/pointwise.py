@@ -10,7 +10,7 @@ clip clone conj conj_physical copysign
 cos cosh deg2rad detach digamma div divide elu eq erf erfc erfinv exp exp2 expm1 fix float_power floor
 floor_divide fmax fmin fmod frac gcd ge gelu
 greater greater_equal gt hardshrink hardsigmoid hardswish hardtanh heaviside hypot i0 igamma igammac imag
-isclose isfinite isinf isnan isneginf
+isclose isfinite isinf isnan isneginf _prelu_kernel
 isposinf isreal lcm ldexp le leaky_relu lerp less less_equal lgamma log log10 log1p log2 logaddexp logaddexp2
 logical_and logical_not logical_or
 logical_xor logit logsigmoid lt maximum minimum mish mul multiply nan_to_num ne neg negative

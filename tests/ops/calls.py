@@ -48,6 +48,7 @@ def scalars(value: float) -> list[Any]:
 
 CALLS: dict[str, Callable[[], Any]] = {
     "prelu": lambda: fb.prelu(X, V[:1]),
+    "_prelu_kernel": lambda: fb._prelu_kernel(X, V[:1]),
     "_after_attention": lambda: fb._after_attention(
         X, X, S, None, None, None, S, None, S, None, None, None, 1e-5, 1e-5, True, "relu"
     ),

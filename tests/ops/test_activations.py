@@ -362,3 +362,33 @@ def test_errors(call, error, text):
     with pytest.raises(error) as caught:
         call()
     assert str(caught.value).split("\n")[0] == text
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (3, 19, 7, 5), (2, 32, 6, 6), (4, 16, 9)])
+@pytest.mark.parametrize("many", [False, True])
+def test_prelu_is_its_formula(shape, many):
+    fb.manual_seed(0)
+    x, w = fb.randn(shape), fb.randn(shape[1] if many else 1)
+    found = []
+    for dtype, formula in ((fb.float32, False), (fb.float64, True)):
+        a, slope = x.to(dtype).requires_grad_(), w.to(dtype).requires_grad_()
+        h = F.conv2d(a, fb.eye(shape[1], dtype=dtype)[:, :, None, None]) if len(shape) == 4 else a * 1
+        wide = slope.view(1, -1, *[1] * (len(shape) - 2))
+        y = fb.where(h > 0, h, wide * h) if formula else F.prelu(h, slope)
+        g = fb.cos(fb.arange(y.numel(), dtype=fb.float64)).reshape(y.shape).to(dtype)
+        plain = fb.autograd.grad(y, [a, slope], g, retain_graph=True)
+        first = fb.autograd.grad(y, [a, slope], g, create_graph=True)
+        second = fb.autograd.grad(sum((t * t).sum() for t in first), [a, slope], allow_unused=True)
+        found.append([y, *plain, *first, second[1]])
+        assert formula or type(y.grad_fn).__name__ == "PreluKernelBackward0"
+    for ours, exact in zip(*found, strict=True):
+        fb.testing.assert_close(ours.double(), exact, rtol=1e-4, atol=1e-4)
+
+
+def test_prelu_of_what_is_no_number_and_of_samples():
+    x = fb.tensor([[float("nan"), -float("inf"), 0.0, -2.0]])
+    w = fb.tensor([1.0, 2.0, 3.0, 4.0])
+    assert F.prelu(x, w).tolist()[0][1:] == [-float("inf"), 0.0, -8.0]
+    assert F.prelu(x, w)[0, 0].isnan()
+    many = fb.randn(3, 2, 4)
+    assert (fb.func.vmap(lambda t: F.prelu(t, w))(many) == F.prelu(many.view(6, 4), w).view(3, 2, 4)).all()

@@ -134,6 +134,15 @@ constexpr auto backward() {
         using V = decltype(x);
         return x > V{} ? g : g * par<V>(s, 0);
     });
+    floats(t, Binary::prelu, [](auto, auto x, auto slope) { return x > decltype(x){} ? x : slope * x; });
+    floats(t, Binary::prelu_slope, [](auto, auto x, auto slope) {
+        using V = decltype(x);
+        return x > V{} ? splat<V>(1) : slope;
+    });
+    floats(t, Binary::prelu_weight, [](auto, auto g, auto x) {
+        using V = decltype(x);
+        return x > V{} ? V{} : g * x;
+    });
     floats(t, Binary::elu_backward, [](auto s, auto g, auto x) {
         using V = decltype(x);
         const V scale = par<V>(s, 1), in = par<V>(s, 2);
