@@ -89,6 +89,13 @@ void write_positions(const uint8_t* p, int64_t begin, int64_t end, size_t count,
                 *to = from + j;
                 to += row[j] != 0;
             }
+        } else if (nd == 2) {
+            const int64_t line = at[0];
+            for (int64_t j = 0; j < length && to < last; ++j) {
+                to[0] = line;
+                to[apart] = from + j;
+                to += row[j] != 0;
+            }
         } else {
             for (int64_t j = 0; j < length && to < last; ++j) {
                 for (size_t d = 0; d + 1 < nd; ++d) to[int64_t(d) * apart] = at[d];
