@@ -61,6 +61,24 @@ PyObject* dtype_is_floating_point(PyObject* o, void*) {
     return PyBool_FromLong(is_floating(dtype_of_object(o)));
 }
 PyObject* dtype_is_complex(PyObject* o, void*) { return PyBool_FromLong(is_complex(dtype_of_object(o))); }
+// float8_e5m2 is f8e5m2, int64 i64; integers of less than a byte and quantized ones keep their names.
+PyObject* dtype_abbr(PyObject* o, void*) {
+    std::string name = constant(o).name;
+    static constexpr std::pair<std::string_view, const char*> starts[] = {
+        {"bfloat", "bf"}, {"float", "f"}, {"complex", "c"}, {"bits", "b"}, {"uint", "u"}, {"int", "i"}};
+    if (name == "bool") return PyUnicode_FromString("b8");
+    for (const auto& [start, letter] : starts) {
+        if (!name.starts_with(start)) continue;
+        const std::string_view rest = std::string_view(name).substr(start.size());
+        const bool whole_bytes = rest.size() > 1 || rest == "8" || start == "bits";
+        if (!whole_bytes) break;
+        const bool lone_bits = start == "bits" && rest.find('x') == rest.npos;
+        name = str(letter, rest, lone_bits ? "x1" : "");
+        std::erase(name, '_');
+        break;
+    }
+    return PyUnicode_FromString(name.c_str());
+}
 PyObject* dtype_is_signed(PyObject* o, void*) {
     const DType t = dtype_of_object(o);
     return PyBool_FromLong(
@@ -95,6 +113,7 @@ PyGetSetDef dtype_getset[] = {
     {"is_complex", dtype_is_complex, nullptr, nullptr, nullptr},
     {"is_signed", dtype_is_signed, nullptr, nullptr, nullptr},
     {"itemsize", dtype_itemsize, nullptr, nullptr, nullptr},
+    {"abbr", dtype_abbr, nullptr, "The short name, such as f32.", nullptr},
     {"__module__", constant_module, nullptr, nullptr, nullptr},
     {},
 };

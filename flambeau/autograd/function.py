@@ -84,7 +84,8 @@ class BackwardCFunction(_C._FunctionBase, FunctionCtx, _HookMixin):
             )
         if _pushing.on and cls.jvp is not Function.jvp:
             return _transposed_jvp(self, args)
-        return (vjp if vjp is not Function.vjp else backward)(self, *args)
+        run = vjp if vjp is not Function.vjp else backward
+        return run(self, list(args)) if cls.boxed_grads_call else run(self, *args)
 
     def apply_jvp(self, *args: Any) -> Any:
         """Run the user's `jvp`; called by forward-mode differentiation."""
@@ -122,6 +123,7 @@ class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta
     """
 
     generate_vmap_rule = False
+    boxed_grads_call = False  # whether `backward` takes the cotangents as one list, which it may empty
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         import warnings

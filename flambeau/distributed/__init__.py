@@ -657,18 +657,27 @@ _all_gather_base, _reduce_scatter_base = all_gather_into_tensor, reduce_scatter_
 # name -> submodule
 _HOMES = {
     "Backend": "_more",
+    "DebugLevel": "_errors",
     "DeviceMesh": "device_mesh",
+    "DistBackendError": "_errors",
+    "DistError": "_errors",
+    "DistNetworkError": "_errors",
+    "DistStoreError": "_errors",
     "P2POp": "_more",
+    "QueueEmptyError": "_errors",
     "_broadcast_coalesced": "_more",
     "_rank_not_in_group": "distributed_c10d",
     "all_reduce_coalesced": "_more",
     "batch_isend_irecv": "_more",
+    "get_debug_level": "_errors",
     "get_default_backend_for_device": "_more",
     "init_device_mesh": "device_mesh",
     "new_subgroups": "_more",
     "new_subgroups_by_enumeration": "_more",
     "recv_object_list": "_more",
     "send_object_list": "_more",
+    "set_debug_level": "_errors",
+    "set_debug_level_from_env": "_errors",
 }
 
 

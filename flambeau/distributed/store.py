@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
+from ._errors import DistNetworkError, DistStoreError
+
 __all__ = ["FileStore", "HashStore", "PrefixStore", "Store", "TCPStore"]
 
 DEFAULT_TIMEOUT = datetime.timedelta(seconds=300)
@@ -79,10 +81,6 @@ def without_delay(connection: Connection) -> Connection:
     with socket.socket(fileno=os.dup(connection.fileno())) as same:
         same.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
-
-
-class DistStoreError(RuntimeError):
-    """A key did not come in time."""
 
 
 def _apply(table: dict[str, bytes], name: str, key: str, *args: Any) -> Any:
@@ -193,8 +191,10 @@ class TCPStore(Store):
                 return without_delay(Client((self.host, self.port), authkey=_KEY))
             except (ConnectionError, socket.gaierror, EOFError) as error:
                 if time.monotonic() > end:
-                    raise DistStoreError(
-                        f"The client socket has failed to connect to {self.host}:{self.port}: {error}"
+                    waited = round(self.timeout.total_seconds() * 1000)
+                    raise DistNetworkError(
+                        f"The client socket has timed out after {waited}ms while trying to connect to"
+                        f" ({self.host}, {self.port}).\n{error}"
                     ) from error
                 time.sleep(10 * _POLL)
 

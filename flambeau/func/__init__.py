@@ -1,5 +1,12 @@
 """Function transforms: derivatives and batching of functions of tensors."""
 
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from .. import Tensor
 from .gradients import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, linearize, vjp
 from .module import functional_call, replace_all_batch_norm_modules_, stack_module_state
 from .rearrangement import rearrange
@@ -19,6 +26,43 @@ def debug_unwrap(tensor: object, *, recurse: bool = True) -> object:
     return physical(tensor).detach()
 
 
-def functionalize(func: object, *, remove: str = "mutations") -> object:
-    """Not there: flambeau records in-place operations as they are."""
-    raise NotImplementedError("flambeau.func.functionalize is not there yet")
+def functionalize(func: Callable[..., Any], *, remove: str = "mutations") -> Callable[..., Any]:
+    """The function without the writes into its arguments that others could see while it runs.
+
+    It works on copies; what it wrote into them is copied into the arguments at the end, argument by argument,
+    so that results share no memory with arguments that were written to.
+
+    Parameters
+    ----------
+    func : callable
+        Takes and returns trees of tensors.
+    remove : ``"mutations"`` or ``"mutations_and_views"``
+        Which operators PyTorch takes out of a program; the values are the same.
+    """
+    if remove not in ("mutations", "mutations_and_views"):
+        raise RuntimeError(
+            f"functionalize(f, remove='mutations'): received invalid argument for remove={remove}."
+            " Valid options are:\n     remove='mutations': all inplace and out= operators will be removed"
+            " from the program, and replaced with their out-of-place equivalents.\n"
+            "     remove='mutations_and_views': In addition to the above, all aliasing operators {view} will"
+            " be replaced with their non-aliasing counterparts, {view}_copy.\n"
+        )
+
+    @functools.wraps(func)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        from ..utils import _pytree as pytree
+
+        given, spec = pytree.tree_flatten((args, kwargs))
+        copies = [x.clone() if isinstance(x, Tensor) else x for x in given]
+        pairs = [(x, c, c._version) for x, c in zip(given, copies) if isinstance(x, Tensor)]
+        args, kwargs = pytree.tree_unflatten(copies, spec)
+        result = func(*args, **kwargs)
+        untouched = {}
+        for x, copy, version in pairs:
+            if copy._version == version:
+                untouched[id(copy)] = x
+            else:
+                x.copy_(copy)
+        return pytree.tree_map(lambda r: untouched.get(id(r), r), result)
+
+    return wrapped

@@ -127,3 +127,41 @@ def test_functions_of_the_package_have_setup_context():
     # a derivative of a backward that says it has none
     with pytest.raises(NotImplementedError, match="You must implement the jvp function"):
         fb.func.jvp(sampled, (x,), (x,))
+
+
+def test_functionalize():
+    whole = fb.ones(2)
+    first, second = fb.func.functionalize(lambda a, b: (a.add_(1), b.mul_(5)))(whole, whole[:1])
+    # copied back one after the other: what shares memory outside does not share it inside
+    assert (first.tolist(), second.tolist(), whole.tolist()) == ([2, 2], [5], [5, 2])
+    x = fb.ones(2, requires_grad=True)
+    assert fb.func.functionalize(lambda a: a)(x) is x
+    fb.func.functionalize(lambda a: a.clone().mul_(3).sum(), remove="mutations_and_views")(x).backward()
+    assert x.grad.tolist() == [3, 3]
+    nested = fb.func.functionalize(lambda tree, by=0.0: tree["a"][0].add_(by))
+    z = fb.ones(1)
+    nested({"a": [z]}, by=2.0).mul_(10)
+    assert z.tolist() == [3]
+    with pytest.raises(RuntimeError, match="received invalid argument for remove=views"):
+        fb.func.functionalize(lambda a: a, remove="views")
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used in an in-place"):
+        fb.func.functionalize(lambda a: a.add_(1))(x)
+
+
+def test_cotangents_in_a_list():
+    class Two(fb.autograd.Function):
+        boxed_grads_call = True
+
+        @staticmethod
+        def forward(ctx, x, y):
+            return x * 2, y * 3
+
+        @staticmethod
+        def backward(ctx, cotangents):
+            assert type(cotangents) is list
+            return cotangents[0] * 2, cotangents[1] * 3
+
+    x = fb.ones(2, requires_grad=True)
+    first, second = Two.apply(x, x)
+    (first.sum() + second.sum()).backward()
+    assert x.grad.tolist() == [5, 5]

@@ -68,3 +68,20 @@ def test_size():
     assert isinstance(s[0], int) and (1,) + s == (1, 2, 3)
     with pytest.raises(TypeError, match=r"torch.Size\(\) takes an iterable of 'int' \(item 1 is 'str'\)"):
         torch.Size((1, "a"))
+
+
+def test_short_names_of_dtypes():
+    names = (
+        "float32",
+        "bfloat16",
+        "complex64",
+        "int64",
+        "uint8",
+        "bool",
+        "float8_e4m3fn",
+        "bits8",
+        "int4",
+        "qint8",
+    )
+    expected = ["f32", "bf16", "c64", "i64", "u8", "b8", "f8e4m3fn", "b8x1", "int4", "qint8"]
+    assert [getattr(torch, name).abbr for name in names] == expected
