@@ -238,6 +238,9 @@ void multiply(const LanesBlock& g, void* space) {
                 const To* from = direct ? reinterpret_cast<const To*>(a + (i0 + i) * g.a_row) : packed_a;
                 packed_a += kRows * p.depth;
                 In* to = c + (i0 + i) * g.c_row + j;
+                for (int64_t r = 0; r < rows; ++r)  // C comes while the products are added up
+                    for (int64_t q = 0; q < width; q += 64 / int64_t(sizeof(In)))
+                        __builtin_prefetch(to + r * g.c_row + q, 1);
                 To* out = whole ? reinterpret_cast<To*>(to) : sums;
                 const int64_t out_row = whole ? g.c_row : kPanel<In>;
                 const bool one = kReal<In> && width <= kWord<In>;
