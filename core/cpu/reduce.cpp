@@ -272,6 +272,15 @@ Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepd
     ReducePlan plan = make_plan(x, dims, f != Fold::argmax && f != Fold::argmin);
     plan.param = param;
     if (!plan.results) return out;
+    if (plan.kept == 1 && plan.kept_stride[0] == 0 && plan.length && f != Fold::moments) {  // one value, repeated
+        Dims one(x.sizes()), nowhere;
+        for (size_t d = 0; d < one.size(); ++d)
+            if (!(dims >> d & 1)) one[d] = 1;
+        for (size_t d = 0; d < shape.size(); ++d) nowhere.push_back(0);
+        const Tensor value = fold(f, name, make_view(x, one, x.strides(), x->offset), dims, true, param, want);
+        copy_data(out, make_view(value, shape, nowhere, value->offset));
+        return out;
+    }
     const char* in = static_cast<const char*>(x->data());
     const auto write = [&](FoldLoop by, const ReducePlan& from, const char* data, int64_t begin, int64_t end) {
         if (narrow)

@@ -211,3 +211,22 @@ def test_folds_over_any_two_dimensions(shape, dtype):
         few = (whole == 7) & (np.arange(shape[2]) < 100)
         product = fb.where(fb.from_numpy(few), -2, 1).to(dtype).prod(2)
         assert np.array_equal(product.numpy(), (-2.0) ** few.sum(2))
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16", "int64", "complex64"])
+def test_one_value_repeated(name):
+    kind = getattr(fb, name)
+    for source, shape in (
+        (fb.tensor(3).to(kind), (5, 7)),
+        (fb.arange(1, 8).to(kind).reshape(7, 1, 1), (7, 6, 5)),
+        (fb.tensor(2).to(kind), (0, 4)),
+    ):
+        repeated = source.expand(shape)
+        plain = repeated.contiguous()
+        for dims in (0, 1, -1, (0, 1)):
+            for keep in (False, True):
+                got, want = repeated.sum(dims, keepdim=keep), plain.sum(dims, keepdim=keep)
+                assert got.dtype == want.dtype and got.is_contiguous() and got.equal(want)
+        if shape[0] and name != "complex64":
+            assert repeated.amax(0).equal(plain.amax(0)) and repeated.argmin(0).equal(plain.argmin(0))
+            assert repeated.prod(0).equal(plain.prod(0))
