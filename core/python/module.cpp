@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <cstdlib>
 #include <memory>
+#include "base/crc32.h"
 #include "base/parallel.h"
 #include "cpu/lapack.h"
 #include "cpu/packed.h"
@@ -134,8 +135,22 @@ PyObject* check_interpreter(PyObject*, PyObject*) {
     return nullptr;
 }
 
+PyObject* crc32_py(PyObject*, PyObject* args) {
+    Py_buffer bytes;
+    unsigned int before = 0;
+    if (!PyArg_ParseTuple(args, "y*|I", &bytes, &before)) return nullptr;
+    uint32_t sum;
+    Py_BEGIN_ALLOW_THREADS;
+    sum = crc32({static_cast<const uint8_t*>(bytes.buf), static_cast<size_t>(bytes.len)}, before);
+    Py_END_ALLOW_THREADS;
+    PyBuffer_Release(&bytes);
+    return PyLong_FromUnsignedLong(sum);
+}
+
 PyMethodDef functions[] = {
     {"_check_interpreter", check_interpreter, METH_NOARGS, nullptr},
+    {"_crc32", crc32_py, METH_VARARGS,
+     "The check sum of zip archives of bytes, after those of which it was the second."},
     {"_get_cpp_backtrace", cpp_backtrace, METH_VARARGS, nullptr},
     {"_operators", operators, METH_NOARGS, "(name, schema, variants, differentiable arguments) of every operator."},
     {"get_num_threads", get_num_threads, METH_NOARGS, "How many threads an operation may use."},

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include "base/crc32.h"
 #include "base/error.h"
 
 namespace fb::runtime {
@@ -38,34 +39,6 @@ public:
 private:
     std::span<const uint8_t> bytes_;
 };
-
-constexpr auto crc_tables = [] {
-    std::array<std::array<uint32_t, 256>, 8> t{};
-    for (uint32_t i = 0; i < 256; ++i) {
-        uint32_t c = i;
-        for (int k = 0; k < 8; ++k) c = (c >> 1) ^ (c & 1 ? 0xedb88320u : 0);
-        t[0][i] = c;
-    }
-    for (size_t k = 1; k < 8; ++k)
-        for (size_t i = 0; i < 256; ++i) t[k][i] = (t[k - 1][i] >> 8) ^ t[0][t[k - 1][i] & 255];
-    return t;
-}();
-
-uint32_t crc32(std::span<const uint8_t> bytes) {
-    const auto& t = crc_tables;
-    uint32_t c = 0xffffffff;
-    size_t i = 0;
-    for (; i + 8 <= bytes.size(); i += 8) {  // eight bytes a step
-        uint32_t low, high;
-        std::memcpy(&low, &bytes[i], 4);
-        std::memcpy(&high, &bytes[i + 4], 4);
-        low ^= c;
-        c = t[7][low & 255] ^ t[6][low >> 8 & 255] ^ t[5][low >> 16 & 255] ^ t[4][low >> 24] ^ t[3][high & 255] ^
-            t[2][high >> 8 & 255] ^ t[1][high >> 16 & 255] ^ t[0][high >> 24];
-    }
-    for (; i < bytes.size(); ++i) c = (c >> 8) ^ t[0][(c ^ bytes[i]) & 255];
-    return ~c;
-}
 
 // ---------------------------------------------------------------- deflate
 class Bits {

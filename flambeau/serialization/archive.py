@@ -4,8 +4,6 @@ mapped.
 
 from __future__ import annotations
 
-import io
-import os
 import struct
 import zipfile
 import zlib
@@ -13,12 +11,12 @@ from typing import IO, Any
 
 import numpy as np
 
+from .. import _C
 from .files import Bounded, describe
 
 _ALIGN = 64
 _LOCAL_HEADER = 30
 _END = 22  # bytes of the record that ends every archive
-_ZIP64_EXTRA = 20
 _PADDING_ID = 0x4246  # "FB", the tag of the extra field that PyTorch pads with
 
 _ADVICE = (
@@ -34,68 +32,79 @@ NO_VERSION = (
 )
 
 
-class Writer:
-    """Writes records one after the other."""
+# the three kinds of record that a zip archive has besides the data (APPNOTE.TXT of PKWARE, 4.3)
+_LOCAL = struct.Struct("<4sHHHHHIIIHH")
+_CENTRAL = struct.Struct("<4sHHHHHHIIIHHHHHII")
+_END_64 = struct.Struct("<4sQHHIIQQQQ4sIQI")
+_END_ALL = struct.Struct("<4sHHHHIIH")
+_DATE = 1 << 5 | 1  # 1 January 1980, the first there is
+_MADE_BY = 3 << 8  # Unix
+_MODE = 0o600 << 16
+_UTF8 = 0x800
+_LIMIT = (1 << 31) - 1  # what readers with signed numbers understand; beyond are fields of 64 bits
+_MANY = 0xFFFF
 
-    def __init__(self, file: IO[bytes], name: str, checksums: bool = True) -> None:
+
+class Writer:
+    """Writes records one after the other, without going back: `file` need not be able to seek."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
         self.name = name
-        self.counter = _Position(file)
-        self.zip = zipfile.ZipFile(self.counter, "w", zipfile.ZIP_STORED, allowZip64=True)
+        self.file = file
+        self.position = 0  # counted from where the archive begins in the file
+        self.directory: list[bytes] = []
 
     def write(self, record: str, data: bytes | memoryview) -> None:
         """Add a record, its data aligned."""
-        info = zipfile.ZipInfo(f"{self.name}/{record}")
-        size = memoryview(data).nbytes
-        large = size >= zipfile.ZIP64_LIMIT
-        start = self.counter.position + _LOCAL_HEADER + len(info.filename.encode()) + 4
-        padding = -(start + (_ZIP64_EXTRA if large else 0)) % _ALIGN
-        info.extra = struct.pack("<HH", _PADDING_ID, padding) + b"Z" * padding
-        info.file_size = size
-        with self.zip.open(info, "w", force_zip64=large) as entry:
-            entry.write(data)
+        path = f"{self.name}/{record}"
+        name, flags = path.encode(), 0 if path.isascii() else _UTF8
+        size, start, check = memoryview(data).nbytes, self.position, _C._crc32(data)
+        large = size > _LIMIT
+        wide = struct.pack("<HHQQ", 1, 16, size, size) if large else b""
+        padding = -(start + _LOCAL.size + len(name) + len(wide) + 4) % _ALIGN
+        pad = struct.pack("<HH", _PADDING_ID, padding) + b"Z" * padding
+        version, shown = (45, 0xFFFFFFFF) if large else (20, size)
+        extra = wide + pad
+        common = (version, flags, 0, 0, _DATE, check, shown, shown, len(name))
+        self._put(_LOCAL.pack(b"PK\3\4", *common, len(extra)) + name + extra)
+        self._put(data)
+
+        far = start > _LIMIT
+        numbers = ([size, size] if large else []) + ([start] if far else [])
+        wide = struct.pack(f"<HH{len(numbers)}Q", 1, 8 * len(numbers), *numbers) if numbers else b""
+        version, start = (45, 0xFFFFFFFF if far else start) if numbers else (20, start)
+        extra = wide + pad
+        common = (version, flags, 0, 0, _DATE, check, shown, shown, len(name))
+        entry = _CENTRAL.pack(
+            b"PK\1\2", _MADE_BY | version, *common, len(extra), 0, 0, 0, _MODE, start
+        )  # fmt: skip
+        self.directory.append(entry + name + extra)
+
+    def _put(self, data: bytes | memoryview) -> None:
+        self.file.write(data)
+        self.position += memoryview(data).nbytes
+
+    def _finish(self) -> None:
+        start, count = self.position, len(self.directory)
+        directory = b"".join(self.directory)
+        size = len(directory)
+        end = b""
+        if count > _MANY or start > _LIMIT or size > _LIMIT:
+            end = _END_64.pack(
+                *(b"PK\6\6", 44, _MADE_BY | 45, 45, 0, 0, count, count, size, start),
+                *(b"PK\6\7", 0, start + size, 1),
+            )
+            count, size, start = min(count, _MANY), min(size, 0xFFFFFFFF), min(start, 0xFFFFFFFF)
+        self._put(directory + end + _END_ALL.pack(b"PK\5\6", 0, 0, count, count, size, start, 0))
+        if hasattr(self.file, "flush"):
+            self.file.flush()
 
     def __enter__(self) -> Writer:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         if kind is None:
-            self.zip.close()
-        else:
-            self.zip.fp = None  # or its finalizer would try to end an archive whose writing failed
-
-
-class _Position(io.RawIOBase):
-    """A file that counts from where the archive begins in it; offsets in the archive are relative to that."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        super().__init__()
-        self.file = file
-        self.position = 0
-        self._seekable = bool(getattr(file, "seekable", lambda: False)())
-        self.base = file.tell() if self._seekable else 0
-
-    def write(self, data: Any) -> int:
-        size = memoryview(data).nbytes
-        self.file.write(data)
-        self.position += size
-        return size
-
-    def seekable(self) -> bool:
-        return self._seekable
-
-    def tell(self) -> int:
-        return self.position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        if whence != os.SEEK_SET:
-            raise io.UnsupportedOperation("an archive is written from its beginning")
-        self.file.seek(self.base + offset)
-        self.position = offset
-        return offset
-
-    def flush(self) -> None:
-        if hasattr(self.file, "flush"):
-            self.file.flush()
+            self._finish()
 
 
 class Reader:
@@ -212,7 +221,7 @@ class Reader:
 
     def _check(self, info: zipfile.ZipInfo, data: np.ndarray) -> None:
         # 0 stands where the writer made none: skip_data, set_crc32_options(False), a file mapped for writing
-        if self.checksums and info.CRC and zlib.crc32(data) != info.CRC:
+        if self.checksums and info.CRC and _C._crc32(data) != info.CRC:
             raise RuntimeError(
                 _BROKEN.format(f"checksum of record {info.filename} is wrong")
                 + "\nBytes of the file were changed after it was written; "
