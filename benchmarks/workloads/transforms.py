@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 from benchmarks.workload import workload
 
 
 def layers(torch, *sizes):
     nn = torch.nn
-    made = [m for a, b in zip(sizes, sizes[1:]) for m in (nn.Linear(a, b), nn.Tanh())]
+    made = [m for a, b in itertools.pairwise(sizes) for m in (nn.Linear(a, b), nn.Tanh())]
     return nn.Sequential(*made[:-1])
 
 
