@@ -3,6 +3,7 @@
 #include <link.h>
 #include <atomic>
 #include <cstring>
+#include <mutex>
 #include <string>
 #include "base/error.h"
 #include "base/names.h"
@@ -89,6 +90,43 @@ void* symbol(const char* name) {
         fail(ErrorKind::Runtime, "this operation needs LAPACK, which was not found.\n",
              "Install it with `pip install scipy-openblas64` (NumPy's own copy is used when NumPy has one).");
     fail(ErrorKind::Runtime, "the LAPACK library has no function '", name, "'");
+}
+
+namespace {
+
+// How many threads OpenBLAS had before the first of the guards that live now.
+struct Threads {
+    std::mutex lock;
+    int guards = 0, before = 0;
+    int (*get)() = nullptr;
+    void (*set)(int) = nullptr;
+
+    Threads() {
+        const Library& l = library();
+        if (!l.handle) return;
+        const auto find = [&](const char* name) { return dlsym(l.handle, (l.prefix + name + l.suffix).c_str()); };
+        get = reinterpret_cast<int (*)()>(find("openblas_get_num_threads"));
+        set = reinterpret_cast<void (*)(int)>(find("openblas_set_num_threads"));
+    }
+};
+Threads& threads() {
+    static auto* t = new Threads;
+    return *t;
+}
+
+}  // namespace
+
+OneThread::OneThread(bool wanted) : on_(wanted && available() && threads().get && threads().set) {
+    if (!on_) return;
+    Threads& t = threads();
+    const std::lock_guard<std::mutex> guard(t.lock);
+    if (t.guards++ == 0 && (t.before = t.get()) != 1) t.set(1);
+}
+OneThread::~OneThread() {
+    if (!on_) return;
+    Threads& t = threads();
+    const std::lock_guard<std::mutex> guard(t.lock);
+    if (--t.guards == 0 && t.before != 1) t.set(t.before);
 }
 
 void refuse_type(const char* name, DType t) {

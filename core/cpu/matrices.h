@@ -1,5 +1,6 @@
 // LAPACK over batches: column-major copies of matrices, and the routines under one name for the four element types.
 #pragma once
+#include <algorithm>
 #include <string>
 #include <vector>
 #include "base/parallel.h"
@@ -44,6 +45,7 @@ lapack::Fn<F> routine(const char* stem) {
 template <class F>
 void visit_lapack(const Tensor& t, const char* name, F&& f) {
     lapack::available();  // looks for the library, which `f` must not do first while it initializes its statics
+    const lapack::OneThread only(t.dim() < 2 || t.size(-1) < 1000);
     switch (t.dtype()) {
         case DType::f32: return f(float{});
         case DType::f64: return f(double{});
@@ -80,17 +82,34 @@ struct Batch {  // addresses of the matrices (vectors) of a tensor in row-major 
         return p;
     }
 };
+// Tile by tile, so that both sides stay in the cache.
+template <class T>
+void copy_matrix(int64_t m, int64_t n, const T* from, int64_t rows, int64_t columns, T* to, int64_t to_rows,
+                 int64_t to_columns) {
+    constexpr int64_t tile = 16;
+    if (rows == 1 && to_rows == 1) {
+        for (int64_t j = 0; j < n; ++j) std::copy_n(from + j * columns, m, to + j * to_columns);
+        return;
+    }
+    for (int64_t j0 = 0; j0 < n; j0 += tile)
+        for (int64_t i0 = 0; i0 < m; i0 += tile)
+            for (int64_t j = j0; j < std::min(n, j0 + tile); ++j)
+                for (int64_t i = i0; i < std::min(m, i0 + tile); ++i)
+                    to[i * to_rows + j * to_columns] = from[i * rows + j * columns];
+}
+// A matrix of a tensor into memory where columns follow each other.
+template <class T>
+void load(T* to, const Tensor& t, const T* p) {
+    copy_matrix(t.size(-2), t.size(-1), p, t.stride(-2), t.stride(-1), to, int64_t(1), t.size(-2));
+}
 template <class T>
 void load(Columns<T>& c, const Tensor& t, const T* p) {
-    const int64_t rs = t.stride(-2), cs = t.stride(-1);
-    for (int64_t j = 0; j < t.size(-1); ++j)
-        for (int64_t i = 0; i < t.size(-2); ++i) c(i, j) = p[i * rs + j * cs];
+    load(c.data(), t, p);
 }
 template <class T>
 void store(Columns<T>& c, const Tensor& t, T* p) {
-    const int64_t rs = t.stride(-2), cs = t.stride(-1);
-    for (int64_t j = 0; j < t.size(-1); ++j)
-        for (int64_t i = 0; i < t.size(-2); ++i) p[i * rs + j * cs] = c(i, j);
+    copy_matrix(t.size(-2), t.size(-1), static_cast<const T*>(c.data()), int64_t(1), t.size(-2), p, t.stride(-2),
+                t.stride(-1));
 }
 template <class T>
 int64_t wanted_room(T v) {

@@ -1,13 +1,13 @@
 // Solving and inverting with a Cholesky factor. The derivative is that of (L·Lᴴ)⁻¹ in all entries of L, as PyTorch's
 // is: the gradient of the factor has entries in the triangle that the solver does not read.
-#include "autograd/back.h"
 #include "ops/formula.h"
+#include "ops/linalg.h"
 
 namespace fb {
 namespace {
 
-Tensor mH(const Tensor& t) { return formula::conj(op<"transpose.int">(t, -2, -1)); }
-Tensor mm(const Tensor& a, const Tensor& b) { return op<"matmul">(a, b); }
+using namespace linear;
+
 Tensor triangular(const Tensor& a, const Tensor& b, bool upper) { return op<"linalg::solve_triangular">(a, b, upper); }
 
 Tensor cholesky_solve(const Tensor& b, const Tensor& factor, bool upper) {
@@ -16,11 +16,35 @@ Tensor cholesky_solve(const Tensor& b, const Tensor& factor, bool upper) {
     return triangular(mH(lower), triangular(lower, b, false), true);
 }
 Tensor cholesky_inverse(const Tensor& factor, bool upper) {
-    GradGuard off(false);
-    const Tensor eye =
-                     op<"expand">(op<"eye">(factor.size(-1), factor.dtype(), nullptr, factor.device()), factor.sizes()),
-                 inverse = triangular(factor, eye, upper);
-    return upper ? mm(inverse, mH(inverse)) : mm(mH(inverse), inverse);
+    const int64_t n = factor.size(-1);
+    Tensor inverse = matrices(batch_of(factor), n, n, factor.dtype(), factor.device());
+    if (inverse.is_meta()) return inverse;
+    visit_lapack(factor, "cholesky_inverse", [&](auto z) {
+        using T = decltype(z);
+        const auto potri = routine<void(const char*, const Int*, T*, const Int*, Int*, size_t), T>("potri");
+        const auto conjugate = [](T v) {
+            if constexpr (complex_v<T>) return T(v.re, -v.im);
+            else return v;
+        };
+        const Batch from(factor, 2), to(inverse, 2);
+        parallel_matrices(from.count, n * n * n, [&](int64_t i) {
+            T* c = to.at<T>(i);
+            load(c, factor, from.at<T>(i));
+            Int code = 0;
+            if (n) potri(upper ? "U" : "L", &n, c, &n, &code, 1);
+            if (code)
+                fail(ErrorKind::Linalg, "cholesky_inverse: ", from.count > 1 ? str("(Batch element ", i, "): ") : "",
+                     "The diagonal element ", code, " is zero, the inversion could not be completed because the input ",
+                     "matrix is singular.");
+            for (int64_t j = 0; j < n; ++j)  // the other triangle
+                for (int64_t k = 0; k < j; ++k) {
+                    T &above = c[k + j * n], &below = c[j + k * n];
+                    if (upper) below = conjugate(above);
+                    else above = conjugate(below);
+                }
+        });
+    });
+    return inverse;
 }
 
 // From the gradient of A = L·Lᴴ (or Uᴴ·U) to that of the factor.

@@ -8,7 +8,7 @@ namespace {
 using namespace linear;
 
 // ---------------------------------------------------------------- eigenvalues
-std::tuple<Tensor, Tensor> eigh(const Tensor& a, std::string_view uplo) {
+std::tuple<Tensor, Tensor> eigenpairs(const Tensor& a, std::string_view uplo, bool vectors) {
     need_square(a, "linalg.eigh");
     check(uplo.size() == 1 && (uplo[0] == 'L' || uplo[0] == 'U' || uplo[0] == 'l' || uplo[0] == 'u'),
           "Expected UPLO argument to be 'L' or 'U', but got ", uplo);
@@ -29,16 +29,17 @@ std::tuple<Tensor, Tensor> eigh(const Tensor& a, std::string_view uplo) {
             T want{};
             R rwant{};
             R* values = w.data<R>() + i * n;
+            const char* job = vectors ? "V" : "N";
             auto call = [&](T* work, R* rwork, Int* iwork) {
                 if constexpr (complex_v<T>)
                     routine<void(const char*, const char*, const Int*, T*, const Int*, R*, T*, const Int*, R*,
                                  const Int*, Int*, const Int*, Int*, size_t, size_t),
-                            T>("heevd")("V", half_name, &n, c.data(), &ld, values, work, &lwork, rwork, &lrwork, iwork,
+                            T>("heevd")(job, half_name, &n, c.data(), &ld, values, work, &lwork, rwork, &lrwork, iwork,
                                         &liwork, &code, 1, 1);
                 else
                     routine<void(const char*, const char*, const Int*, T*, const Int*, R*, T*, const Int*, Int*,
                                  const Int*, Int*, size_t, size_t),
-                            T>("syevd")("V", half_name, &n, c.data(), &ld, values, work, &lwork, iwork, &liwork, &code,
+                            T>("syevd")(job, half_name, &n, c.data(), &ld, values, work, &lwork, iwork, &liwork, &code,
                                         1, 1);
             };
             if (!n) return;
@@ -55,11 +56,13 @@ std::tuple<Tensor, Tensor> eigh(const Tensor& a, std::string_view uplo) {
                      "The algorithm failed to converge because the input matrix is ill-conditioned or has too many "
                      "repeated eigenvalues (error code: ",
                      code, ").");
-            store(c, v, to.at<T>(i));
+            if (vectors) store(c, v, to.at<T>(i));
         });
     });
     return {w, v};
 }
+std::tuple<Tensor, Tensor> eigh(const Tensor& a, std::string_view uplo) { return eigenpairs(a, uplo, true); }
+Tensor eigvalsh(const Tensor& a, std::string_view uplo) { return std::get<0>(eigenpairs(a, uplo, false)); }
 Tensor eigh_backward(Back& b) {
     const Tensor w = b.result(0), v = b.result(1);
     Tensor inner;
@@ -154,9 +157,18 @@ Tensor eig_backward(Back& b) {
 }
 
 // ---------------------------------------------------------------- singular values
-std::tuple<Tensor, Tensor, Tensor> svd(const Tensor& a, bool full, std::string_view) {
+enum class Vectors : char { None = 'N', Some = 'S', All = 'A' };
+
+std::tuple<Tensor, Tensor, Tensor> singular(const Tensor& a, Vectors wanted) {
     need_matrix(a, "linalg.svd");
-    const int64_t m = a.size(-2), n = a.size(-1), k = std::min(m, n), mu = full ? m : k, nv = full ? n : k;
+    const int64_t m = a.size(-2), n = a.size(-1), k = std::min(m, n);
+    const int64_t mu = wanted == Vectors::All    ? m
+                       : wanted == Vectors::Some ? k
+                                                 : 0,
+                  nv = wanted == Vectors::All    ? n
+                       : wanted == Vectors::Some ? k
+                                                 : 0;
+    const char job[2] = {char(wanted), 0};
     Tensor u = matrices(batch_of(a), m, mu, a.dtype(), a.device()),
            s = empty(with(batch_of(a), {k}), to_real(a.dtype()), a.device()),
            vh = matrices(batch_of(a), nv, n, a.dtype(), a.device());
@@ -181,13 +193,13 @@ std::tuple<Tensor, Tensor, Tensor> svd(const Tensor& a, bool full, std::string_v
                     if constexpr (complex_v<T>)
                         routine<void(const char*, const Int*, const Int*, T*, const Int*, R*, T*, const Int*, T*,
                                      const Int*, T*, const Int*, R*, Int*, Int*, size_t),
-                                T>("gesdd")(full ? "A" : "S", &m, &n, c.data(), &lda, values, cu.data(), &ldu,
-                                            cv.data(), &ldv, work, &lwork, rwork.data(), iwork.data(), &code, 1);
+                                T>("gesdd")(job, &m, &n, c.data(), &lda, values, cu.data(), &ldu, cv.data(), &ldv, work,
+                                            &lwork, rwork.data(), iwork.data(), &code, 1);
                     else
                         routine<void(const char*, const Int*, const Int*, T*, const Int*, R*, T*, const Int*, T*,
                                      const Int*, T*, const Int*, Int*, Int*, size_t),
-                                T>("gesdd")(full ? "A" : "S", &m, &n, c.data(), &lda, values, cu.data(), &ldu,
-                                            cv.data(), &ldv, work, &lwork, iwork.data(), &code, 1);
+                                T>("gesdd")(job, &m, &n, c.data(), &lda, values, cu.data(), &ldu, cv.data(), &ldv, work,
+                                            &lwork, iwork.data(), &code, 1);
                 };
                 call(&want);
                 lwork = wanted_room(want);
@@ -198,16 +210,21 @@ std::tuple<Tensor, Tensor, Tensor> svd(const Tensor& a, bool full, std::string_v
                          "The algorithm failed to converge because the input matrix is ill-conditioned or has too many "
                          "repeated singular values (error code: ",
                          code, ").");
-            } else {
+            } else if (wanted != Vectors::None) {
                 for (int64_t j = 0; j < std::min(m, mu); ++j) cu(j, j) = T(1);
                 for (int64_t j = 0; j < std::min(n, nv); ++j) cv(j, j) = T(1);
             }
+            if (wanted == Vectors::None) return;
             store(cu, u, tu.at<T>(i));
             store(cv, vh, tv.at<T>(i));
         });
     });
     return {u, s, vh};
 }
+std::tuple<Tensor, Tensor, Tensor> svd(const Tensor& a, bool full, std::string_view) {
+    return singular(a, full ? Vectors::All : Vectors::Some);
+}
+Tensor svdvals(const Tensor& a) { return std::get<1>(singular(a, Vectors::None)); }
 Tensor svd_backward(Back& b) {
     const int64_t m = b.sizes(0)[b.sizes(0).size() - 2], n = b.sizes(0).back(), k = std::min(m, n);
     const Tensor u = op<"narrow">(b.result(0), -1, 0, k), s = b.result(1), vh = op<"narrow">(b.result(2), -2, 0, k);
@@ -345,6 +362,8 @@ const Family decompositions([](Registry& r) {
     r.add("linalg::eigh(Tensor self, str UPLO=\"L\") -> (Tensor eigenvalues, Tensor eigenvectors)", "fo")
         .kernel<eigh>()
         .grad("self", "result0, result1", eigh_backward);
+    r.add("_linalg_eigvalsh(Tensor self, str UPLO=\"L\") -> Tensor", "f").kernel<eigvalsh>();  // without a derivative
+    r.add("_linalg_svdvals(Tensor A) -> Tensor", "f").kernel<svdvals>();                       // likewise
     r.add("linalg::eig(Tensor self) -> (Tensor eigenvalues, Tensor eigenvectors)", "fo")
         .kernel<eig>()
         .grad("self", "result0, result1", eig_backward);

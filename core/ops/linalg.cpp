@@ -20,15 +20,12 @@ std::tuple<Tensor, Tensor> cholesky_ex(const Tensor& a, bool upper, bool check_e
         const auto potrf = routine<void(const char*, const Int*, T*, const Int*, Int*, size_t), T>("potrf");
         const Batch from(a, 2), to(l, 2);
         parallel_matrices(from.count, n * n * n, [&](int64_t i) {
-            Columns<T> c(n, n);
+            T* c = to.at<T>(i);
             load(c, a, from.at<T>(i));
             Int code = 0;
-            const Int ld = c.ld();
-            if (n) potrf(upper ? "U" : "L", &n, c.data(), &ld, &code, 1);
+            if (n) potrf(upper ? "U" : "L", &n, c, &n, &code, 1);
             for (int64_t j = 0; j < n; ++j)
-                for (int64_t k = 0; k < n; ++k)
-                    if (upper ? k > j : k < j) c(k, j) = T(0);
-            store(c, l, to.at<T>(i));
+                std::fill(c + j * n + (upper ? j + 1 : 0), c + j * n + (upper ? n : j), T(0));
             info.data<int32_t>()[i] = int32_t(code);
         });
     });
@@ -58,13 +55,12 @@ std::tuple<Tensor, Tensor, Tensor> lu_factor_ex(const Tensor& a, bool pivot, boo
         const auto getrf = routine<void(const Int*, const Int*, T*, const Int*, Int*, Int*), T>("getrf");
         const Batch from(a, 2), to(lu, 2);
         parallel_matrices(from.count, m * n * k, [&](int64_t i) {
-            Columns<T> c(m, n);
+            T* c = to.at<T>(i);
             load(c, a, from.at<T>(i));
-            std::vector<Int> p(size_t(std::max<int64_t>(1, k)));
+            Small<Int, 16> p;
+            p.resize(size_t(k));
             Int code = 0;
-            const Int ld = c.ld();
-            if (k) getrf(&m, &n, c.data(), &ld, p.data(), &code);
-            store(c, lu, to.at<T>(i));
+            if (k) getrf(&m, &n, c, &m, p.data(), &code);
             for (int64_t j = 0; j < k; ++j) pivots.data<int32_t>()[i * k + j] = int32_t(p[size_t(j)]);
             info.data<int32_t>()[i] = int32_t(code);
         });
@@ -81,7 +77,12 @@ Tensor permutation(const Tensor& pivots, int64_t m) {
     for (int64_t b = 0; b < count; ++b) {
         int64_t* o = r.data<int64_t>() + b * m;
         for (int64_t i = 0; i < m; ++i) o[i] = i;
-        for (int64_t i = 0; i < k; ++i) std::swap(o[i], o[p.data<int32_t>()[b * k + i] - 1]);
+        for (int64_t i = 0; i < k; ++i) {
+            const int32_t with = p.data<int32_t>()[b * k + i];
+            check(i < m && with >= 1 && with <= m, "pivots passed to lu_unpack must be between 1 and LU.size(-2) ",
+                  "inclusive. Did you properly pass the result of lu_factor?");
+            std::swap(o[i], o[with - 1]);
+        }
     }
     return r;
 }
@@ -127,14 +128,14 @@ std::tuple<Tensor, Tensor> solve_matrices(const Tensor& a, const Tensor& b) {  /
         const auto gesv = routine<void(const Int*, const Int*, T*, const Int*, Int*, T*, const Int*, Int*), T>("gesv");
         const Batch from(a, 2), rhs(b, 2), to(x, 2);
         parallel_matrices(from.count, n * n * (n + k), [&](int64_t i) {
-            Columns<T> c(n, n), d(n, k);
+            Columns<T> c(n, n);
+            T* d = to.at<T>(i);
             load(c, a, from.at<T>(i));
             load(d, b, rhs.at<T>(i));
-            std::vector<Int> p(size_t(std::max<int64_t>(1, n)));
+            Small<Int, 16> p;
+            p.resize(size_t(n));
             Int code = 0;
-            const Int ld = c.ld();
-            if (n) gesv(&n, &k, c.data(), &ld, p.data(), d.data(), &ld, &code);
-            store(d, x, to.at<T>(i));
+            if (n) gesv(&n, &k, c.data(), &n, p.data(), d, &n, &code);
             info.data<int32_t>()[i] = int32_t(code);
         });
     });
@@ -268,16 +269,19 @@ Tensor triangular(const Tensor& a0, const Tensor& b0, bool upper, bool left, boo
                                        const T*, const T*, const Int*, T*, const Int*, size_t, size_t, size_t, size_t),
                                   T>("trsm");
         const Batch from(a, 2), rhs(b, 2), to(x, 2);
+        // Both orders of the elements are read where they are; by rows it is the transposed matrix.
+        const bool by_columns = a.stride(-2) == 1 && a.stride(-1) >= n,
+                   by_rows = a.stride(-1) == 1 && a.stride(-2) >= n, turned = by_rows && !by_columns;
+        const Int lda = by_columns ? a.stride(-1) : by_rows ? a.stride(-2) : n;
         parallel_matrices(rhs.count, m * n * k, [&](int64_t i) {
-            Columns<T> c(n, n), d(m, k);
-            load(c, a, from.at<T>(i));
+            T *c = from.at<T>(i), *d = to.at<T>(i);
+            std::vector<T> copy(by_columns || by_rows ? 0 : size_t(n * n));
+            if (!by_columns && !by_rows) load(copy.data(), a, c);
             load(d, b, rhs.at<T>(i));
             const T one(1);
-            const Int lda = c.ld(), ldb = d.ld();
             if (m && k)
-                trsm(left ? "L" : "R", upper ? "U" : "L", "N", unit ? "U" : "N", &m, &k, &one, c.data(), &lda, d.data(),
-                     &ldb, 1, 1, 1, 1);
-            store(d, x, to.at<T>(i));
+                trsm(left ? "L" : "R", upper != turned ? "U" : "L", turned ? "T" : "N", unit ? "U" : "N", &m, &k, &one,
+                     copy.empty() ? c : copy.data(), &lda, d, &m, 1, 1, 1, 1);
         });
     });
     return x;
@@ -544,6 +548,7 @@ Tensor ldl_solve(const Tensor& ld, const Tensor& pivots, const Tensor& b0, bool 
 }
 
 const Family linalg([](Registry& r) {
+    r.add("_lu_permutation(Tensor pivots, int rows) -> Tensor", "f").kernel<permutation>();
     r.add("_linalg_det(Tensor A) -> (Tensor result, Tensor LU, Tensor pivots)", "f")
         .kernel<det_parts>()
         .grad("A", "A, result0", det_backward)

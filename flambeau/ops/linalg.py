@@ -125,17 +125,6 @@ def linalg_ldl_factor(input: fb.Tensor, *, hermitian: bool = False) -> tuple:
     return _LDL_RESULT((ld, pivots))
 
 
-def _permutation(pivots: Any, size: int) -> Any:
-    """Row numbers that LAPACK's exchanges lead to: (…, k) to (…, size)."""
-    order = fb.arange(size, device=pivots.device).expand(*pivots.shape[:-1], size).contiguous()
-    for i in range(pivots.shape[-1]):
-        j = pivots[..., i : i + 1].to(fb.int64) - 1
-        here, there = order[..., i : i + 1].clone(), order.gather(-1, j)
-        order.scatter_(-1, j, here)
-        order[..., i : i + 1] = there
-    return order
-
-
 _UNPACKED = named("lu_unpack", "P L U")
 
 
@@ -158,7 +147,7 @@ def lu_unpack(
                 " dtype.\nNote: this function is intended to be used with the output produced by"
                 " torch.linalg.lu_factor"
             )
-        order = _permutation(LU_pivots, m)
+        order = core("_lu_permutation")(LU_pivots, m)
         p = fb.zeros((*order.shape, m), dtype=LU_data.dtype, device=LU_data.device)
         p.scatter_(-2, order.unsqueeze(-2), 1)
     if unpack_data:
@@ -210,7 +199,7 @@ def linalg_lu_solve(
     solve = fb.linalg.solve_triangular
     batch = fb.broadcast_shapes(LU.shape[:-2], B.shape[:-2])
     n = LU.shape[-1]
-    order = _permutation(pivots, n).expand(*batch, n).unsqueeze(-1).expand(*batch, n, B.shape[-1])
+    order = core("_lu_permutation")(pivots, n).expand(*batch, n).unsqueeze(-1).expand(*batch, n, B.shape[-1])
     B = B.expand(*batch, *B.shape[-2:])
     if adjoint:
         y = solve(LU.mH, solve(LU.mH, B, upper=False), upper=True, unitriangular=True)
@@ -244,6 +233,8 @@ def lu(A: fb.Tensor, pivot: bool = True, get_infos: bool = False) -> tuple:
 def linalg_svdvals(A: fb.Tensor, *, driver: str | None = None) -> fb.Tensor:
     """Singular values in descending order: (…, m, n) to (…, min(m, n))."""
     check_matrix(A, "linalg.svd")
+    if not (A.requires_grad and fb.is_grad_enabled()):
+        return core("_linalg_svdvals")(A)
     return core("linalg_svd")(A, full_matrices=False, driver=driver)[1]
 
 
@@ -270,6 +261,8 @@ def svd(input: fb.Tensor, some: bool = True, compute_uv: bool = True) -> tuple:
 def linalg_eigvalsh(input: fb.Tensor, UPLO: str = "L") -> fb.Tensor:
     """Eigenvalues of Hermitian matrices in ascending order."""
     check_square(input, "linalg.eigh")
+    if not (input.requires_grad and fb.is_grad_enabled()):
+        return core("_linalg_eigvalsh")(input, UPLO)
     return core("linalg_eigh")(input, UPLO=UPLO)[0]
 
 

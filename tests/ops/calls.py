@@ -49,6 +49,8 @@ def scalars(value: float) -> list[Any]:
 CALLS: dict[str, Callable[[], Any]] = {
     "prelu": lambda: fb.prelu(X, V[:1]),
     "_prelu_kernel": lambda: fb._prelu_kernel(X, V[:1]),
+    "_linalg_eigvalsh": lambda: fb._linalg_eigvalsh(fb.eye(3)),
+    "_lu_permutation": lambda: fb._lu_permutation(fb.tensor([2, 3, 3], dtype=fb.int32), 3),
     "_after_attention": lambda: fb._after_attention(
         X, X, S, None, None, None, S, None, S, None, None, None, 1e-5, 1e-5, True, "relu"
     ),
