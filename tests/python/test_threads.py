@@ -298,9 +298,7 @@ def test_shared_weights_are_not_kept_in_another_order():
 @pytest.mark.parametrize("n", [1025, 10**6, 2**31, 2**63 - 1])
 def test_more_threads_than_possible(n):
     before = fb.get_num_threads()
-    with pytest.raises(
-        RuntimeError, match="threads are more than the 1024"
-    ):
+    with pytest.raises(RuntimeError, match="threads are more than the 1024"):
         fb.set_num_threads(n)
     assert fb.get_num_threads() == before
 
