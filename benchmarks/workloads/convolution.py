@@ -61,6 +61,24 @@ for alone in (True, False):
         (16, 256, 14, 14),
         forward_only=alone,
     )
+    layer(
+        "conv 3x3 dilation 2, 64 to 64, 8x48x48",
+        lambda nn: nn.Conv2d(64, 64, 3, padding=2, dilation=2),
+        (8, 64, 48, 48),
+        forward_only=alone,
+    )
+    layer(
+        "conv 3x3, 32 groups of 4, 8x28x28",
+        lambda nn: nn.Conv2d(128, 128, 3, padding=1, groups=32),
+        (8, 128, 28, 28),
+        forward_only=alone,
+    )
+    layer(
+        "conv 9x9, 64 to 3, 2x48x48",
+        lambda nn: nn.Conv2d(64, 3, 9, 1, 4),
+        (2, 64, 48, 48),
+        forward_only=alone,
+    )
     layer("conv 5x5, 1 to 6, 64x28x28", lambda nn: nn.Conv2d(1, 6, 5), (64, 1, 28, 28), forward_only=alone)
     layer("conv 5x5, 6 to 16, 64x14x14", lambda nn: nn.Conv2d(6, 16, 5), (64, 6, 14, 14), forward_only=alone)
     layer(

@@ -42,13 +42,15 @@ bool is_long_depthwise(const ConvShape& s, DType t, bool channels_last) {
     return is_depthwise(s, t, channels_last) &&
            std::ranges::any_of(IntSpan(s.weight).subspan(2), [](int64_t k) { return k > kServed; });
 }
-Tensor long_depthwise(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias) {
+// What own loops do with scales and limits, without them.
+template <class F>
+Tensor with_bias(const ConvShape& s, const Tensor& bias, F&& scaled) {
     constexpr float infinity = std::numeric_limits<float>::infinity();
     const size_t filled = size_t((s.out[1] + 15) / 16 * 16);
     const std::vector<float> ones(filled, 1.f);
     std::vector<float> shift(filled, 0.f);
     if (bias.defined()) std::copy_n(bias.data<float>(), s.out[1], shift.begin());
-    return depthwise_scaled(s, x, w, {ones.data(), shift.data(), -infinity, infinity});
+    return scaled(Scaling{ones.data(), shift.data(), -infinity, infinity});
 }
 
 }  // namespace
@@ -61,7 +63,10 @@ Tensor conv_forward(const ConvShape& s, const Tensor& x, const Tensor& weight, c
     const bool shows = channels_last || shows_channels_last(x);
     if (rows_fit(s, x.dtype(), shows)) return rows_forward(s, x, w, b);
     if (is_long_depthwise(s, x.dtype(), shows))
-        if (Tensor r = long_depthwise(s, x, w, b); r.defined()) return r;
+        if (Tensor r = with_bias(s, b, [&](const Scaling& c) { return depthwise_scaled(s, x, w, c); }); r.defined())
+            return r;
+    if (are_small_groups(s, x.dtype(), shows))
+        return with_bias(s, b, [&](const Scaling& c) { return small_groups_scaled(s, x, w, c); });
     if (has_few_outputs(s, x.dtype(), shows)) return few_outputs_forward(s, x, w, b);
     if (phases_fit(s, ConvPass::Forward, x.dtype(), shows)) return phases_forward(s, x, w, b);
     if (slices_fit(s, ConvPass::Forward, x.dtype(), shows)) return slices_forward(s, x, w, b);
@@ -95,6 +100,7 @@ Tensor conv_scaled(const ConvShape& s, const Tensor& x, const Tensor& weight, Sc
         if (Tensor r = winograd_scaled(s, x, w, scaling); r.defined()) return r;
     const bool few = has_few_outputs(s, x.dtype(), false);
     if (!summand && phases_fit(s, ConvPass::Forward, x.dtype(), false)) return phases_scaled(s, x, w, scaling);
+    if (!summand && are_small_groups(s, x.dtype(), false)) return small_groups_scaled(s, x, w, scaling);
     if (!summand && joins_groups(s, x.dtype(), false))
         if (Tensor r = joined_scaled(s, x, w, scaling); r.defined()) return r;
     Tensor r = few ? Tensor() : library_scaled(s, x, w, scaling);

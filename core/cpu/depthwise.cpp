@@ -97,6 +97,40 @@ Tensor depthwise_scaled(const ConvShape& s, const Tensor& x0, const Tensor& weig
     return y;
 }
 
+bool are_small_groups(const ConvShape& s, DType t, bool channels_last) {
+    const int64_t size = s.weight[1], lanes = depthwise_loops().lanes;
+    return t == DType::f32 && !channels_last && (size == 2 || size == 4) && s.weight[0] == size * s.groups &&
+           lanes % size == 0 && s.spatial_dims() <= 2 && s.out[1] >= lanes && block_of(preferred_order()) == lanes;
+}
+
+Tensor small_groups_scaled(const ConvShape& s, const Tensor& x0, const Tensor& weight, const Scaling& scaling) {
+    const DepthwiseShape d = shape_of(s);
+    const Tensor x = image_in(x0, preferred_order()), y = make_hidden(s.out, DType::f32, preferred_order());
+    const Pictures from(*hidden_image(x)), to(*hidden_image(y));
+    const int64_t lanes = depthwise_loops().lanes, blocks = from.count / s.in[0], size = s.weight[1], taps = taps_of(s),
+                  block = taps * size * lanes, in = d.in[0] * d.in[1] * lanes, out = d.out[0] * d.out[1] * lanes;
+    constexpr int kForm = 7;
+    const Packed packed =
+        packed_weight(weight, dnn::Desc(), kForm, size_t(blocks * block) * sizeof(float), [&](void* p) {
+            float* to_w = static_cast<float*>(p);
+            std::fill_n(to_w, blocks * block, 0.f);
+            for (int64_t o = 0; o < s.weight[0]; ++o)
+                for (int64_t j = 0; j < size; ++j)
+                    for (int64_t k = 0; k < taps; ++k)
+                        to_w[o / lanes * block + (k * size + j) * lanes + o % lanes] =
+                            weight.data<float>()[(o * size + j) * taps + k];
+        });
+    const float* w = packed->as<const float>();
+    parallel_for(from.count, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, out)), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+            const int64_t b = i % blocks;
+            depthwise_loops().groups(d, size, from.as<float>() + i * in, w + b * block, to.as<float>() + i * out,
+                                     {scaling.scale + b * lanes, scaling.shift + b * lanes, scaling.low, scaling.high});
+        }
+    });
+    return y;
+}
+
 Tensor depthwise_data_gradient(const ConvShape& s, const Tensor& g0, const Tensor& weight) {
     const DepthwiseShape d = shape_of(s);
     const Tensor g = in_rows(g0);

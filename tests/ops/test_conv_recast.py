@@ -123,3 +123,32 @@ def test_what_is_not_finite_stays_in_its_group_and_reach(case, value):
         found.append(fb.autograd.grad(convolve(a, w.to(dtype), b.to(dtype), options), a, g.to(dtype))[0])
     assert (found[0].isfinite() == found[1].isfinite()).all()
     close(found[0].nan_to_num(0, 0, 0), found[1].nan_to_num(0, 0, 0))
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c[0][1] == c[1] and c[6] == 1])
+def test_answering_with_a_residual_sum(case):
+    x, w, b, options = tensors(case)
+    if convolve(x, w, b, options).shape != x.shape:
+        options["padding"] = tuple(k // 2 * case[4] if isinstance(case[4], int) else 0 for k in w.shape[2:])
+    layer = (fb.nn.Conv1d, fb.nn.Conv2d, fb.nn.Conv3d)[x.dim() - 3]
+    norm = (fb.nn.BatchNorm1d, fb.nn.BatchNorm2d, fb.nn.BatchNorm3d)[x.dim() - 3]
+
+    class Block(fb.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.conv = (
+                layer(w.size(0), w.size(0), 1),
+                layer(w.size(0), w.size(0), w.shape[2:], **options),
+            )
+            self.norm = norm(w.size(0))
+
+        def forward(self, x):
+            x = fb.relu(self.first(x))
+            y = self.norm(self.conv(x))
+            return fb.relu(y + x) if y.shape == x.shape else fb.relu(y)
+
+    block = Block().eval()
+    block.norm.running_var.uniform_(0.5, 2)
+    with fb.no_grad():
+        ours = block(x)
+        close(ours, block.double()(x.double()))

@@ -93,6 +93,70 @@ void forward(const DepthwiseShape& s, const float* x, const float* w, float* y, 
     else forward_of<0, 0>(s, x, w, y, scaling);
 }
 
+// Every lane has the input of its group that `j` says.
+template <int G>
+inline F of_group(F v, int j) {
+    Bits<F> from;
+    for (int l = 0; l < int(kN); l++) from[l] = l / G * G + j;
+    return __builtin_shuffle(v, from);
+}
+template <int G, int count>
+inline void group_outputs(const DepthwiseShape& s, const float* x, const float* w, int64_t ky0, int64_t ky1,
+                          int64_t kx0, int64_t kx1, F* sum) {
+    const int64_t step = s.stride[1] * kN;
+    for (int64_t ky = ky0; ky < ky1; ky++)
+        for (int64_t kx = kx0; kx < kx1; kx++) {
+            const float *from = x + (ky * s.dilation[0] * s.in[1] + kx * s.dilation[1]) * kN,
+                        *taps = w + (ky * s.kernel[1] + kx) * G * kN;
+            F value[count];
+#pragma GCC unroll 8
+            for (int i = 0; i < count; i++) value[i] = load<F>(from + i * step);
+#pragma GCC unroll 8
+            for (int j = 0; j < G; j++) {
+                const F tap = load<F>(taps + j * kN);
+#pragma GCC unroll 8
+                for (int i = 0; i < count; i++) sum[i] = fma(of_group<G>(value[i], j), tap, sum[i]);
+            }
+        }
+}
+template <int G>
+void groups_of(const DepthwiseShape& s, const float* x, const float* w, float* y, const Scaling& scaling) {
+    constexpr int kTogether = kN == 16 ? 8 : 4;
+    const F scale = load<F>(scaling.scale), shift = load<F>(scaling.shift), low = splat<F>(scaling.low),
+            high = splat<F>(scaling.high);
+    const int64_t d = s.dilation[1], begin = first_output(0, s.pad[1], s.stride[1]),
+                  end = end_output((s.kernel[1] - 1) * d, s.pad[1], s.stride[1], s.in[1], s.out[1]);
+    for (int64_t oy = 0; oy < s.out[0]; oy++) {
+        const int64_t top = oy * s.stride[0] - s.pad[0];
+        int64_t ky0 = 0, ky1 = s.kernel[0];
+        while (ky0 < ky1 && top + ky0 * s.dilation[0] < 0) ky0++;
+        while (ky1 > ky0 && top + (ky1 - 1) * s.dilation[0] >= s.in[0]) ky1--;
+        const auto put = [&](int64_t ox, F sum) {
+            store(y + (oy * s.out[1] + ox) * kN, limited(fma(sum, scale, shift), low, high));
+        };
+        for (int64_t ox = 0; ox < s.out[1];) {
+            const int64_t left = ox * s.stride[1] - s.pad[1];
+            const float* from = x + (top * s.in[1] + left) * kN;
+            if (ox >= begin && ox + kTogether <= end) {
+                F sum[kTogether] = {};
+                group_outputs<G, kTogether>(s, from, w, ky0, ky1, 0, s.kernel[1], sum);
+                for (int i = 0; i < kTogether; i++) put(ox++, sum[i]);
+                continue;
+            }
+            int64_t kx0 = 0, kx1 = s.kernel[1];
+            while (kx0 < kx1 && left + kx0 * d < 0) kx0++;
+            while (kx1 > kx0 && left + (kx1 - 1) * d >= s.in[1]) kx1--;
+            F sum[1] = {};
+            group_outputs<G, 1>(s, from, w, ky0, ky1, kx0, kx1, sum);
+            put(ox++, sum[0]);
+        }
+    }
+}
+void groups(const DepthwiseShape& s, int64_t size, const float* x, const float* w, float* y, const Scaling& scaling) {
+    if (size == 2) groups_of<2>(s, x, w, y, scaling);
+    else groups_of<4>(s, x, w, y, scaling);
+}
+
 // Every input position gathers from the outputs that looked at it.
 void data_gradient(const DepthwiseShape& s, const float* g, const float* w, float* dx, int64_t width) {
     for (int64_t y = 0; y < s.in[0]; y++)
@@ -234,6 +298,6 @@ void weight_gradient(const DepthwiseShape& s, const float* x, const float* g, fl
 
 }  // namespace
 
-extern constexpr DepthwiseLoops depthwise_table = {kN, forward, data_gradient_any, weight_gradient};
+extern constexpr DepthwiseLoops depthwise_table = {kN, forward, groups, data_gradient_any, weight_gradient};
 
 }  // namespace fb::cpu::FB_ARCH
