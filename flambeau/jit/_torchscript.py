@@ -123,6 +123,10 @@ def fill(module: LoadedModule, state: dict[str, Any], parameters: dict[Place, fb
         if name == "_is_full_backward_hook":
             continue
         value = known(value)
+        if name in kind.parameters or name in kind.buffers:
+            if value is not None and not isinstance(value, fb.Tensor):
+                kind_of = type(value).__name__
+                raise RuntimeError(f"the TorchScript archive is damaged: the tensor {name!r} is {kind_of!r}")
         if name in kind.parameters:
             if isinstance(value, fb.Tensor) and not isinstance(value, fb.nn.Parameter):
                 value = fb.nn.Parameter(value.detach(), value.requires_grad)

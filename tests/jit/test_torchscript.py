@@ -167,6 +167,9 @@ def test_damaged_files():
         torch.jit.load(changed("net.pt", lambda code: code.replace("(Module)", "(Mod)", 1)))
     with pytest.raises(RuntimeError, match=r"(?s)starred expression here.*File .code/__torch__.py"):
         torch.jit.load(changed("net.pt", lambda code: code.replace("return ", "return *", 1)))
+    more = ("__parameters__ = [", '__parameters__ = ["training", ')
+    with pytest.raises(RuntimeError, match="the tensor 'training' is 'bool'"):
+        torch.jit.load(changed("net.pt", lambda code: code.replace(*more)))
     with pytest.raises(RuntimeError, match="the archive has no module but a"):
         torch.jit.load(changed("words.pt", lambda code: code.replace("(Module)", "")))
 
