@@ -12,7 +12,7 @@ from flambeau import _C
 from .._rules import name_of, noting
 from .._type_names import type_word
 from .gradients import node_of_whole, whole
-from .tensor import coo, flat_index, is_sparse, replace
+from .tensor import coo, flat_index, is_sparse, replace, starts_of
 
 __all__ = ["call", "product", "sum_over", "softmax"]
 
@@ -489,11 +489,29 @@ def product(a: Any, b: Any) -> Any:
             f"mat1 and mat2 shapes cannot be multiplied ({a.shape[0]}x{a.shape[1]} and "
             f"{'x'.join(map(str, b.shape))})"
         )
+    if (starts := _sums_rows(a, b)) is not None:
+        cols = a._indices()[1] if a.kind == "coo" else a.col_indices()
+        return fb.embedding_bag(b, cols.to(starts.dtype), starts, False, 0, False, a._values(), True)[0]
     (rows, cols), values = a._elements()
     taken = b.index_select(0, cols)
     terms = taken * (values.unsqueeze(-1) if b.dim() == 2 else values)
     result = fb.zeros((a.shape[0], *b.shape[1:]), dtype=terms.dtype, device=terms.device)
     return result.index_add(0, rows, terms)
+
+
+def _sums_rows(a: Any, b: Any) -> Any:
+    """Where the rows of `a` begin if the product can be taken as weighted sums of rows of `b`, which needs no
+    room for the terms; None where it cannot, or where a gradient of any order may be asked for.
+    """
+    values = a._values()
+    recorded = fb.is_grad_enabled() and (values.requires_grad or b.requires_grad)
+    if recorded or b.dim() != 2 or values.dim() != 1 or values.dtype is not b.dtype:
+        return None
+    if b.dtype not in (fb.float32, fb.float64) or type(b) is not fb.Tensor or b.device.type != "cpu":
+        return None
+    if a.kind == "csr":
+        return a.crow_indices()
+    return starts_of(a._indices()[0], a.shape[0]) if a.kind == "coo" and a.is_coalesced() else None
 
 
 def matrix_product(a: Any, b: Any) -> Any:

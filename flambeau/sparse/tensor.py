@@ -198,12 +198,16 @@ class SparseTensor(fb.Tensor):
         if self.kind == "coo":
             return self._indices()
         starts, other = self.__dict__["_parts"]
-        counts = starts.diff()
-        which = fb.arange(counts.shape[0], device=counts.device).repeat_interleave(counts.to(fb.int64))
+        # where a row or column begins the number goes up by one; by more where some are empty
+        which = fb.zeros(other.shape[0] + 1, dtype=fb.int64, device=starts.device)
+        begun = starts[1:-1]
+        which = which.index_add_(0, begun, fb.ones(begun.shape, dtype=fb.int64, device=starts.device)).cumsum(
+            0
+        )[:-1]
         pair = (which, other.to(fb.int64)) if _COMPRESSED_DIM[self.kind] == 0 else (other.to(fb.int64), which)
         if self.kind not in _BLOCKS:
             return fb.stack(pair)
-        rows, cols = (fb.arange(n, device=counts.device) for n in self.blocksize)
+        rows, cols = (fb.arange(n, device=starts.device) for n in self.blocksize)
         inner_rows, inner_cols = fb.broadcast_tensors(rows[:, None], cols)
         first = [i[:, None, None] * n for i, n in zip(pair, self.blocksize)]
         return fb.stack([(first[0] + inner_rows).flatten(), (first[1] + inner_cols).flatten()])
@@ -228,7 +232,7 @@ class SparseTensor(fb.Tensor):
         sparse = index.shape[0]
         count = math.prod(shape[:sparse])
         flat = fb.zeros((count, *shape[sparse:]), dtype=values.dtype, device=values.device)
-        result = flat.index_add(0, flat_index(index, shape), values).reshape(shape)
+        result = flat.index_add_(0, flat_index(index, shape), values).reshape(shape)
         return result if dtype is None else result.to(dtype)
 
     def to_sparse(self, *args: Any, layout: Any = None, blocksize: Any = None, **kwargs: Any) -> Any:
@@ -266,13 +270,10 @@ class SparseTensor(fb.Tensor):
         index, values = source._elements()
         if kind in _BLOCKS:
             return _blocks(kind, index, values, self.shape, blocksize or self.blocksize)
-        order = (index[main] * self.shape[1 - main] + index[1 - main]).argsort()
-        index, values = index.index_select(1, order), values.index_select(0, order)
-        counts = fb.zeros(self.shape[main], dtype=fb.int64).index_add_(
-            0, index[main], fb.ones_like(index[main])
-        )
-        starts = fb.cat([fb.zeros(1, dtype=fb.int64), counts.cumsum(0)])
-        return compressed(kind, starts, index[1 - main], values, self.shape)
+        if source.kind != "coo" or main != 0:  # else they are in this order
+            order = (index[main] * self.shape[1 - main] + index[1 - main]).argsort()
+            index, values = index.index_select(1, order), values.index_select(0, order)
+        return compressed(kind, starts_of(index[main], self.shape[main]), index[1 - main], values, self.shape)
 
     def to_sparse_csr(self, dense_dim: int | None = None) -> Any:
         """Compressed rows."""
@@ -383,10 +384,18 @@ def replace(t: Any, by: Any) -> Any:
 
 def flat_index(index: Any, shape: Sequence[int]) -> Any:
     """Coordinates as positions in the flattened sparse dimensions."""
-    flat = fb.zeros(index.shape[1], dtype=fb.int64, device=index.device)
-    for d in range(index.shape[0]):
+    if index.shape[0] == 0:
+        return fb.zeros(index.shape[1], dtype=fb.int64, device=index.device)
+    flat = index[0]
+    for d in range(1, index.shape[0]):
         flat = flat * shape[d] + index[d]
     return flat
+
+
+def starts_of(sorted_rows: Any, count: int) -> Any:
+    """Where each of `count` rows begins among elements in the order of rows, and where the last ends."""
+    starts = fb.zeros(count + 1, dtype=fb.int64, device=sorted_rows.device)
+    return starts.index_add_(0, sorted_rows + 1, fb.ones_like(sorted_rows)).cumsum(0)
 
 
 def from_dense(t: Any, sparse_dim: int | None = None) -> Any:
