@@ -423,6 +423,7 @@ Tensor triangle_indices(int64_t rows, int64_t columns, int64_t offset, bool uppe
     check(n <= std::numeric_limits<int64_t>::max() / 16, "a triangle of ", rows, " rows and ", columns,
           " columns has more elements than fit into memory");
     const Tensor r = empty(Dims{2, int64_t(n)}, DType::i64);
+    if (!n) return r;  // however many empty rows there are
     int64_t *row = r.data<int64_t>(), *column = row + n;
     for (int64_t i = first; i < last; ++i) {
         const auto [begin, end] = part(i);

@@ -134,3 +134,7 @@ def test_coordinates_column_by_column():
     large = fb.arange(200 * 300).reshape(200, 300) % 7 == 3
     rows, columns = large.nonzero(as_tuple=True)
     assert fb.equal(rows * 300 + columns, fb.arange(3, 60000, 7))
+
+
+def test_no_columns_are_no_work():
+    assert fb.tril_indices(2**40, 0).shape == fb.triu_indices(0, 2**40).shape == (2, 0)
