@@ -1070,6 +1070,7 @@ class device:
     type: _str
 
 class dtype:
+    abbr: Any
     is_complex: _bool
     is_floating_point: _bool
     is_signed: _bool
