@@ -62,6 +62,9 @@ class _PersistentId:
         self.parts = parts
 
 
+_PLAIN = frozenset((type(None), bool, int, float, str, bytes, tuple, list, dict, _Name, _PersistentId))
+
+
 class Pickler(pickle._Pickler):
     """A pickler that collects in `storages` what the tensors of a pickle lie in."""
 
@@ -72,6 +75,19 @@ class Pickler(pickle._Pickler):
         self.legacy = legacy
         self.storages: dict[Any, SavedStorage] = {}
         self._names: dict[str, _Name] = {}
+
+    def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+        """Write one object."""
+        kind = type(obj)
+        if kind not in _PLAIN:
+            return super().save(obj, save_persistent_id)
+        # what the base class would do after asking all that may have a say in other types
+        self.framer.commit_frame()
+        known = self.memo.get(id(obj))
+        if known is not None:
+            self.write(self.get(known[0]))
+        else:
+            self.dispatch[kind](self, obj)
 
     # names
 

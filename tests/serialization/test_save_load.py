@@ -306,3 +306,16 @@ def test_training_state_round_trip(tmp_path):
         opt.step()
     assert fb.equal(model.weight, other.weight) and again.param_groups[0]["lr"] == 0.1
     assert os.listdir(tmp_path) == ["c.pt"]
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_plain_values_are_written_as_python_writes_them(protocol):
+    shared = [1, -5, 1 << 70, 2.5, "a", "ä" * 70000, b"x", None, True, (), (1,), (1, 2, 3, 4), {}]
+    value = {"one": shared, "two": shared, 3: (shared, "a")}
+    shared.append(shared)
+    data, _ = serialization.saving.pickler.dump(value, protocol)
+    stream = io.BytesIO()
+    pickle._Pickler(stream, protocol).dump(value)
+    assert data == stream.getvalue()
+    back = around(value, pickle_protocol=protocol)
+    assert back["one"] is back["two"] is back[3][0] is back["one"][-1] and back["one"][:-1] == shared[:-1]
