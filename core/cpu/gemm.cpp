@@ -341,39 +341,76 @@ void gemm_f32(GemmBlock g) {
 }
 
 // Half types in float: converted, multiplied, rounded once.
+void convert_lines(DType from, DType to, const Matrix& x, int64_t rows, int64_t cols, void* out, int64_t ldc) {
+    constexpr int64_t kFew = 16384;
+    const Loop loop = convert_loop(from, to);
+    const int64_t in_size = int64_t(itemsize(from)), out_size = int64_t(itemsize(to)),
+                  strides[] = {out_size, x.col * in_size};
+    parallel_for(rows, std::max<int64_t>(1, kFew / cols), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+            char* const p[] = {static_cast<char*>(out) + i * ldc * out_size,
+                               static_cast<char*>(const_cast<void*>(x.data)) + i * x.row * in_size};
+            loop(p, strides, cols, nullptr);
+        }
+    });
+}
+Matrix widened(DType from, const Matrix& x, int64_t rows, int64_t cols, float* room) {
+    if (x.row == 1 && x.col != 1) return widened(from, x.transposed(), cols, rows, room).transposed();
+    convert_lines(from, DType::f32, x, rows, cols, room, cols);
+    return {room, cols, 1};
+}
 template <class T>
-void gemm_half(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b, float beta, T* c, int64_t ldc) {
-    const dnn::Scratch fa(size_t(m * k) * 4), fb(size_t(k * n) * 4), fc(size_t(m * n) * 4);
-    pack<float, T>(fa.as<float>(), a, m, k);
-    pack<float, T>(fb.as<float>(), b, k, n);
-    float* out = fc.as<float>();
-    if (beta != 0) pack<float, T>(out, {c, ldc, 1}, m, n);
-    gemm_f32({m, n, k, alpha, beta, fa.as<float>(), k, 1, fb.as<float>(), n, 1, out, n, 1});
-    for (int64_t i = 0; i < m; ++i)
-        for (int64_t j = 0; j < n; ++j) c[i * ldc + j] = T(out[i * n + j]);
+void gemm_half(DType type, int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b, float beta, T* c,
+               int64_t ldc) {
+    constexpr int64_t kTiny = 64;
+    if (m * n * k <= kTiny) {
+        const T *pa = static_cast<const T*>(a.data), *pb = static_cast<const T*>(b.data);
+        for (int64_t i = 0; i < m; ++i)
+            for (int64_t j = 0; j < n; ++j) {
+                float sum = 0;
+                for (int64_t l = 0; l < k; ++l)
+                    sum += float(pa[i * a.row + l * a.col]) * float(pb[l * b.row + j * b.col]);
+                T& to = c[i * ldc + j];
+                to = T(beta == 0 ? alpha * sum : alpha * sum + beta * float(to));
+            }
+        return;
+    }
+    const dnn::Scratch room_a(size_t(m * k) * 4), room_b(size_t(k * n) * 4), room_c(size_t(m * n) * 4);
+    a = widened(type, a, m, k, room_a.as<float>());
+    b = widened(type, b, k, n, room_b.as<float>());
+    float* out = room_c.as<float>();
+    if (beta != 0) convert_lines(type, DType::f32, {c, ldc, 1}, m, n, out, n);
+    gemm_f32(block_of<GemmBlock, float>(m, n, k, alpha, a, b, beta, out, n));
+    convert_lines(DType::f32, type, {out, n, 1}, m, n, c, ldc);
 }
 
-// A matrix and a vector of a half type whose rows lie along k: dot products. False for others.
+// Few rows of a half type, or a vector, times lines that lie along k: dot products. False for others.
 bool half_dots(DType type, int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b, float beta, void* c,
                int64_t ldc, const void* bias) {
-    constexpr int64_t kShort = 32;
+    constexpr int64_t kShort = 32, kFewRows = 4;
     const bool column = n == 1;
-    if ((!column && m != 1) || k < kShort || a.col != 1 || b.row != 1) return false;
+    if (k < kShort || a.col != 1 || b.row != 1) return false;
+    if (!column && m > (type == DType::f16 ? kFewRows : 1)) return false;
     const NormLoops& loops = *norm_loops(type);
-    const Matrix rows = column ? a : b.transposed();
-    const void* vector = column ? b.data : a.data;
-    const int64_t step = column ? ldc : 1;
     visit_dtype(type, [&]<class T>(T) {
-        if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>)
-            parallel_for(column ? m : n, std::max<int64_t>(1, int64_t(kGrain) / k), [&](int64_t begin, int64_t end) {
-                for (int64_t i = begin; i < end; ++i) {
-                    float v = alpha * float(loops.dot(static_cast<const T*>(rows.data) + i * rows.row, vector, k));
-                    T& to = static_cast<T*>(c)[i * step];
-                    if (beta != 0) v += beta * float(to);
-                    if (bias) v += float(static_cast<const T*>(bias)[column ? 0 : i]);
-                    to = T(v);
+        if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {
+            const auto one = [&](int64_t i, int64_t j) {
+                float v = alpha * float(loops.dot(static_cast<const T*>(a.data) + i * a.row,
+                                                  static_cast<const T*>(b.data) + j * b.col, k));
+                T& to = static_cast<T*>(c)[i * ldc + j];
+                if (beta != 0) v += beta * float(to);
+                if (bias) v += float(static_cast<const T*>(bias)[j]);
+                to = T(v);
+            };
+            const int64_t grain = std::max<int64_t>(1, int64_t(kGrain) / k);
+            parallel_for(column ? m : n, grain, [&](int64_t begin, int64_t end) {
+                for (int64_t x = begin; x < end; ++x) {
+                    if (column) one(x, 0);
+                    else
+                        for (int64_t i = 0; i < m; ++i) one(i, x);
                 }
             });
+        }
     });
     return true;
 }
@@ -462,7 +499,7 @@ void gemm(DType type, int64_t m, int64_t n, int64_t k, Scalar alpha, Matrix a, M
                     return gemm_complex(m, n, k, alpha.to<T>(), a, b, beta.to<T>(), out, ldc);
             }
             if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>)
-                gemm_half<T>(m, n, k, alpha.to<float>(), a, b, beta.to<float>(), out, ldc);
+                gemm_half<T>(type, m, n, k, alpha.to<float>(), a, b, beta.to<float>(), out, ldc);
             else gemm_loops<T>(m, n, k, alpha.to<T>(), a, b, beta.to<T>(), out, ldc);
         }
     });

@@ -197,6 +197,20 @@ void gemm_complex(int64_t m, int64_t n, int64_t k, Complex<T> alpha, Matrix a, M
         return;
     }
     const bool in_place = (a.col == 1 || k == 1) && a.row >= 0;
+    if (n == 1 && m > 4 && k >= kFewRows && in_place) {  // dot products with the vector and with i times it
+        const dnn::Scratch lines(size_t(4 * k) * sizeof(T)), products(size_t(2 * m) * sizeof(T));
+        T *re = lines.as<T>(), *im = re + 2 * k, *sums = products.as<T>();
+        for (int64_t l = 0; l < k; ++l) {
+            const Z x = times(alpha, pb[l * b.row]);
+            re[2 * l] = x.re, re[2 * l + 1] = -x.im, im[2 * l] = x.im, im[2 * l + 1] = x.re;
+        }
+        gemm(real, 2, m, 2 * k, 1, {re, 2 * k, 1}, {pa, 1, 2 * a.row}, 0, sums, m);
+        for (int64_t i = 0; i < m; ++i) {
+            const Z v(sums[i], sums[m + i]);
+            c[i * ldc] = beta == Z(0) ? v : v + beta * c[i * ldc];
+        }
+        return;
+    }
     const dnn::Scratch doubled(size_t(4 * k * n) * sizeof(T)), rows(in_place ? 0 : size_t(m * k) * sizeof(Z));
     const bool plain = alpha == Z(1);
     const TimesI times_i = kernels_here().times_i[real == DType::f64];

@@ -252,42 +252,49 @@ void multiply(const LanesBlock& g, void* space) {
     }
 }
 
-// ---------------------------------------------------------------- doubles: dot products and small ones
+// ---------------------------------------------------------------- dot products, and doubles in small matrices
+template <class In>
+using Bits = std::conditional_t<sizeof(In) == sizeof(float), float, double>;
 // R rows of A with N columns of B; both lie in order along k.
-template <int R, int N>
-void dots(const LanesBlock& g, int64_t i, int64_t j, double alpha, double beta) {
-    constexpr int64_t lanes = kLanes<double>;
-    const double *a = static_cast<const double*>(g.a) + i * g.a_row, *b = static_cast<const double*>(g.b) + j * g.b_col;
-    D sum[R][N] = {};
+template <class In, int R, int N>
+void dots(const LanesBlock& g, int64_t i, int64_t j) {
+    using V = Vec<In>;
+    constexpr int64_t lanes = kLanes<In>;
+    const In *a = static_cast<const In*>(g.a) + i * g.a_row, *b = static_cast<const In*>(g.b) + j * g.b_col;
+    V sum[R][N] = {};
     const auto add = [&](auto load_at) {
-        D y[N];
+        V y[N];
 #pragma GCC unroll 16
         for (int q = 0; q < N; ++q) y[q] = load_at(b + q * g.b_col);
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-            const D x = load_at(a + r * g.a_row);
+            const V x = load_at(a + r * g.a_row);
 #pragma GCC unroll 16
-            for (int q = 0; q < N; ++q) sum[r][q] = fma(x, y[q], sum[r][q]);
+            for (int q = 0; q < N; ++q) sum[r][q] = add_products<In>(x, y[q], sum[r][q]);
         }
     };
     int64_t l = 0;
-    for (; l + lanes <= g.k; l += lanes) add([l](const double* p) { return load<D>(p + l); });
-    if (l < g.k) add([l, n = g.k - l](const double* p) { return load_part(p + l, n); });
-    double* c = static_cast<double*>(g.c) + i * g.c_row + j;
+    for (; l + lanes <= g.k; l += lanes) add([l](const In* p) { return load<V>(p + l); });
+    if (l < g.k)
+        add([l, n = g.k - l](const In* p) {
+            return bitcast<V>(load_part(reinterpret_cast<const Bits<In>*>(p + l), n));
+        });
+    const In alpha = *static_cast<const In*>(g.alpha), beta = *static_cast<const In*>(g.beta);
+    In* c = static_cast<In*>(g.c) + i * g.c_row + j;
     for (int r = 0; r < R; ++r)
         for (int q = 0; q < N; ++q) {
-            double all = 0;
+            In all = 0;
             for (int x = 0; x < lanes; ++x) all += sum[r][q][x];
-            double& to = c[r * g.c_row + q];
+            In& to = c[r * g.c_row + q];
             to = alpha * all + (beta == 0 ? 0 : beta * to);
         }
 }
-template <int R>
-void dot_rows(const LanesBlock& g, int64_t i, double alpha, double beta) {
+template <class In, int R>
+void dot_rows(const LanesBlock& g, int64_t i) {
     constexpr int N = R == 1 ? 8 : kWidth == 64 ? 4 : 2;
     int64_t j = 0;
-    for (; j + N <= g.n; j += N) dots<R, N>(g, i, j, alpha, beta);
-    for (; j < g.n; ++j) dots<R, 1>(g, i, j, alpha, beta);
+    for (; j + N <= g.n; j += N) dots<In, R, N>(g, i, j);
+    for (; j < g.n; ++j) dots<In, R, 1>(g, i, j);
 }
 // Few columns: a row of B is a part of a vector.
 constexpr int64_t kSmallDepth = 16;
@@ -317,19 +324,18 @@ void run(const LanesBlock& all, const LanesBatch& batch, void* room) {
     for (int64_t i = 0; i < batch.count; ++i) {
         const auto next = [&](const void* p, int64_t step) { return static_cast<const In*>(p) + i * step; };
         g.a = next(all.a, batch.a), g.b = next(all.b, batch.b), g.c = const_cast<In*>(next(all.c, batch.c));
-        if constexpr (kReal<In>) {
-            const double alpha = *static_cast<const double*>(g.alpha), beta = *static_cast<const double*>(g.beta);
+        if constexpr (kReal<In>)
             if (!g.panels && g.n < kWord<In> && g.k <= kSmallDepth && g.m <= 2 * kRows) {
-                small(g, alpha, beta);
+                small(g, *static_cast<const double*>(g.alpha), *static_cast<const double*>(g.beta));
                 continue;
             }
+        if constexpr (std::is_same_v<In, Word<In>>)
             if (!g.panels && g.m <= 4 && g.b_row == 1 && (g.b_col != 1 || g.n == 1) && (g.a_col == 1 || g.k == 1)) {
                 int64_t row = 0;
-                for (; row + 2 <= g.m; row += 2) dot_rows<2>(g, row, alpha, beta);
-                if (row < g.m) dot_rows<1>(g, row, alpha, beta);
+                for (; row + 2 <= g.m; row += 2) dot_rows<In, 2>(g, row);
+                if (row < g.m) dot_rows<In, 1>(g, row);
                 continue;
             }
-        }
         multiply<In>(g, room);
     }
 }
