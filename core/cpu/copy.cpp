@@ -97,14 +97,17 @@ void copy_strips(char* to, int64_t to_step, const char* from, int64_t from_step,
 
 // Dimension 0 lies across the source, which is contiguous along dimension d.
 void turn_matrices(const Walk& w, size_t d, char* to, const char* from, int64_t item) {
-    constexpr int64_t kSide = 64;
     const CopyLoops& loops = copy_loops();
-    const int64_t rows = (w.size[0] + kSide - 1) / kSide, columns = (w.size[d] + kSide - 1) / kSide;
+    // Squares; of 8 bytes (a square fills the nearest cache) long strips of whole lines, written one behind the other.
+    constexpr int64_t kSide = 64;
+    const bool strips = item == 8 && w.size[0] > kSide;
+    const int64_t high = strips ? 2048 : kSide, wide = strips ? std::max<int64_t>(8, loops.side8) : kSide;
+    const int64_t rows = (w.size[0] + high - 1) / high, columns = (w.size[d] + wide - 1) / wide;
     const int64_t squares = w.total / (w.size[0] * w.size[d]) * rows * columns;
     parallel_for(squares, std::max<int64_t>(1, kGrain * squares / w.total), [&](int64_t begin, int64_t end) {
         for (; begin < end; ++begin) {
-            const int64_t i = begin % rows * kSide, j = begin / rows % columns * kSide;
-            const int64_t ni = std::min(kSide, w.size[0] - i), nj = std::min(kSide, w.size[d] - j);
+            const int64_t i = begin % rows * high, j = begin / rows % columns * wide;
+            const int64_t ni = std::min(high, w.size[0] - i), nj = std::min(wide, w.size[d] - j);
             const char* p = from + i * w.from[0] + j * w.from[d];
             char* q = to + i * w.to[0] + j * w.to[d];
             int64_t rest = begin / (rows * columns);

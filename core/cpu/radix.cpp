@@ -1,5 +1,6 @@
 #include "cpu/radix.h"
 #include <algorithm>
+#include <array>
 #include <vector>
 #include "base/parallel.h"
 #include "cpu/positions.h"
@@ -80,25 +81,35 @@ void order_any(const From* keys, int64_t n, int64_t* order) {
     else order_keys<uint64_t>(keys, n, least, bits, order);
 }
 
+// Digits from the first bit in which any two keys differ; when none is left, the digits that were found are the key.
 template <class K>
-K select(K* keys, int64_t n, int64_t k) {
-    constexpr int kDigit = 11, kDigits = 1 << kDigit, kTables = 4;
-    for (int shift = int(sizeof(K)) * 8; n > 512 && shift > 0;) {
-        const int width = std::min(shift, kDigit);
+Selected<K> select(K* keys, int64_t n, int64_t k) {
+    K differing = 0;
+    for (int64_t i = 1; i < n; ++i) differing |= keys[i] ^ keys[0];
+    constexpr int kMostBits = 11;
+    constexpr size_t kMostTables = 4;
+    for (int shift = std::bit_width(differing); n > 512;) {
+        if (shift == 0) return {keys[0], k};
+        const bool short_line = n < 16384;
+        const int width = std::min(shift, short_line ? 10 : kMostBits);
         shift -= width;
-        const auto digit = [&](K key) { return size_t(key >> shift) & ((size_t(1) << width) - 1); };
-        std::vector<uint32_t> count(size_t(kDigits * kTables));  // equal digits in a row do not wait for each other
+        const size_t digits = size_t(1) << width;
+        const auto digit = [&](K key) { return size_t(key >> shift) & (digits - 1); };
+        const size_t tables = short_line ? 2 : kMostTables;  // equal digits in a row do not wait for each other
+        std::array<uint32_t, kMostTables << kMostBits> count;
+        std::fill_n(count.begin(), tables * digits, 0);
         int64_t i = 0;
-        for (; i + kTables <= n; i += kTables)
-            for (int t = 0; t < kTables; ++t) ++count[size_t(t * kDigits) + digit(keys[i + t])];
+        for (; i + 4 <= n; i += 4)
+            for (size_t t = 0; t < 4; ++t) ++count[(t & (tables - 1)) * digits + digit(keys[i + int64_t(t)])];
         for (; i < n; ++i) ++count[digit(keys[i])];
         size_t d = 0;
-        for (;; ++d) {
-            int64_t here = 0;
-            for (int t = 0; t < kTables; ++t) here += count[size_t(t * kDigits) + d];
+        int64_t here = 0;
+        for (;; ++d, k -= here) {
+            here = 0;
+            for (size_t t = 0; t < tables; ++t) here += count[t * digits + d];
             if (k < here) break;
-            k -= here;
         }
+        if (shift == 0) return {K(((keys[0] >> width) << width) | K(d)), k};
         int64_t left = 0;
         for (i = 0; i < n; ++i) {
             const K key = keys[i];
@@ -108,7 +119,7 @@ K select(K* keys, int64_t n, int64_t k) {
         n = left;
     }
     std::nth_element(keys, keys + k, keys + n);
-    return keys[k];
+    return {keys[k], std::count(keys, keys + k, keys[k])};
 }
 
 // The root of a heap (the largest on top) gives way to `item`: the hole sinks to a leaf, then the item rises.
@@ -160,8 +171,8 @@ void smallest(const K* keys, int64_t n, int64_t k, bool sorted, int64_t* order) 
 
 void radix_order(const uint32_t* keys, int64_t n, int64_t* order) { order_any(keys, n, order); }
 void radix_order(const uint64_t* keys, int64_t n, int64_t* order) { order_any(keys, n, order); }
-uint32_t radix_select(uint32_t* keys, int64_t n, int64_t k) { return select(keys, n, k); }
-uint64_t radix_select(uint64_t* keys, int64_t n, int64_t k) { return select(keys, n, k); }
+Selected<uint32_t> radix_select(uint32_t* keys, int64_t n, int64_t k) { return select(keys, n, k); }
+Selected<uint64_t> radix_select(uint64_t* keys, int64_t n, int64_t k) { return select(keys, n, k); }
 void smallest_order(const uint32_t* keys, int64_t n, int64_t k, bool sorted, int64_t* order) {
     smallest(keys, n, k, sorted, order);
 }

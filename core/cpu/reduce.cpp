@@ -217,10 +217,6 @@ static void fold_turned(FoldLoop loop, const ReducePlan& plan, const char* in, c
         const int64_t apart = plan.kept_stride[0];
         for (int64_t k = 0; k < plan.length; ++k) {
             const char* from = p + k * plan.fold_stride[0];
-            if (apart == int64_t(sizeof(T))) {  // of windows
-                std::memcpy(block + k * n, from, size_t(n) * sizeof(T));
-                continue;
-            }
             for (int64_t i = 0; i < n; ++i, from += apart) std::memcpy(block + k * n + i, from, sizeof(T));
         }
         turned.kept_size[0] = turned.results = n;
@@ -239,14 +235,26 @@ static void fold_turned(FoldLoop loop, const ReducePlan& plan, DType type, const
         default: return fold_turned<C128>(loop, plan, in, out, item, begin, end);
     }
 }
-// Sums of neighbouring floats have registers of their own, and so have those of results that already lie side by side.
+// Folds that have a register for each of several rows (`row` in cpu/simd/reduce*.cpp).
+static bool own_rows(Fold f, DType type) {
+    if (type == DType::f32 || type == DType::f64) return f == Fold::prod || f == Fold::max || f == Fold::min;
+    if (is_complex(type)) return f == Fold::sum;
+    if (type == DType::i64 || type == DType::u64) return f == Fold::sum || f == Fold::max || f == Fold::min;
+    return (type == DType::i32 || type == DType::u32) && (f == Fold::max || f == Fold::min);
+}
+// Sums of neighbouring floats have registers of their own, and so have those of results that already lie side by side;
+// other loops need more values than lanes.
 static bool turns(Fold f, DType type, const ReducePlan& plan) {
-    if (plan.folded != 1 || !plan.kept || plan.length > kFewValues || plan.results < 1024) return false;
+    if (plan.folded != 1 || !plan.kept || plan.length >= 2 * kFewValues || plan.results < 1024) return false;
     const int64_t item = int64_t(itemsize(type));
-    const bool windows = plan.fold_stride[0] == item && plan.kept_stride[0] == item;
-    const bool registers = (type == DType::f32 || type == DType::f64) && plan.fold_stride[0] == item && !windows &&
-                           (f == Fold::sum || f == Fold::nansum || f == Fold::abs_sum || f == Fold::square_sum);
-    return plan.kept_size[0] >= 16 && (plan.kept_stride[0] != item || windows) && f != Fold::moments && !registers;
+    const bool together = plan.fold_stride[0] == item;
+    if (together && (type == DType::f32 || type == DType::f64) &&
+        (f == Fold::sum || f == Fold::nansum || f == Fold::abs_sum || f == Fold::square_sum))
+        return false;
+    if (together && plan.kept == 1 && plan.length >= 16 && own_rows(f, type)) return false;
+    const bool few =
+        plan.length <= kFewValues || (together && item != 8 && type != DType::f32 && !is_low_precision(type));
+    return few && plan.kept_size[0] >= 16 && plan.kept_stride[0] != item && f != Fold::moments;
 }
 // Half types have loops for long rows only.
 static bool long_rows(const Tensor& x, uint64_t dims) {

@@ -316,11 +316,15 @@ double trigamma(T value) {
     for (int k = 7; k >= 0; k--) tail = (tail + kBernoulli[k]) * w;
     return std::isinf(x) ? sign * r : sign * (r + (1 + 0.5 / x + tail) / x);
 }
+}  // namespace
+double trigamma(double x) { return trigamma<double>(x); }
+float trigamma(float x) { return float(trigamma<float>(x)); }
+namespace {
 template <class T>
 double polygamma(T x, const void* s) {
     const double n = *static_cast<const double*>(s);
     if (n == 0) return digamma(Compute<T>(x));
-    if (n == 1) return trigamma(x);
+    if (n == 1) return trigamma<T>(x);
     return (int64_t(n) % 2 ? 1 : -1) * std::tgamma(n + 1) * zeta(n + 1, Compute<T>(x));
 }
 
@@ -479,7 +483,7 @@ constexpr void fill(Tab& t) {
     put1.template operator()<k1e>(Unary::scaled_modified_bessel_k1);
     put1.template operator()<spherical_j0>(Unary::spherical_bessel_j0);
     put1.template operator()<airy_ai>(Unary::airy_ai);
-    t.put(Unary::trigamma, type, strided<[](T x) { return T(Compute<T>(trigamma(x))); }, T, T>);
+    t.put(Unary::trigamma, type, strided<[](T x) { return T(Compute<T>(trigamma<T>(x))); }, T, T>);
     t.put(Unary::polygamma, type, strided<[](T x, const void* s) { return T(Compute<T>(polygamma(x, s))); }, T, T>);
     t.put(Unary::frexp_mantissa, type, strided<[](T x) { return T(mantissa(x)); }, T, T>);
     t.put(Unary::frexp_exponent, type, strided<[](T x) { return exponent(x); }, int32_t, T>);

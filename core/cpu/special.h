@@ -4,6 +4,8 @@
 namespace fb::special {
 
 double digamma(double x);
+double trigamma(double x);
+float trigamma(float x);
 double zeta(double s, double q);         // Hurwitz: sum over k >= 0 of (q + k)^-s
 double lower_gamma(double a, double x);  // regularised incomplete gamma functions P and Q
 double upper_gamma(double a, double x);

@@ -164,13 +164,9 @@ template <class Key>
 int64_t place_of(const Key* keys, int64_t n, int64_t k) {
     const Room<Key> copy(n);
     std::copy_n(keys, n, copy.get());
-    const Key key = radix_select(copy.get(), n, k);
-    int64_t less = 0;
-#pragma omp simd reduction(+ : less)
-    for (int64_t i = 0; i < n; ++i) less += keys[i] < key;
-    k -= less;
+    auto [key, equal] = radix_select(copy.get(), n, k);
     for (int64_t i = 0;; ++i)
-        if (keys[i] == key && k-- == 0) return i;
+        if (keys[i] == key && equal-- == 0) return i;
 }
 std::tuple<Tensor, Tensor> kthvalue(const Tensor& x, int64_t k, int64_t dim, bool keepdim, Out out) {
     const int64_t n = x.dim() ? x.size(dim) : 1;

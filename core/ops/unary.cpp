@@ -102,7 +102,7 @@ Tensor logit(const Tensor& x, std::optional<double> eps, Out out) {
 Tensor polygamma(int64_t n, const Tensor& x, Out out) {
     check(n >= 0, "polygamma(n, x) does not support negative n.");
     const double s[] = {double(n)};
-    return unary(Unary::polygamma, "polygamma", x, float_type(x.dtype()), out, s);
+    return unary(n == 1 ? Unary::trigamma : Unary::polygamma, "polygamma", x, float_type(x.dtype()), out, s);
 }
 Tensor polygamma_method(const Tensor& x, int64_t n, Out out) { return polygamma(n, x, out); }
 Tensor mvlgamma(const Tensor& x, int64_t p) {

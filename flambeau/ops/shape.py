@@ -184,7 +184,7 @@ def hstack(tensors: Sequence[fb.Tensor]) -> fb.Tensor:
 def vstack(tensors: Sequence[fb.Tensor]) -> fb.Tensor:
     """Tensors below each other: joined along dimension 0, vectors as rows."""
     _need_some(tensors, "vstack")
-    return fb.cat([atleast_2d(t) for t in tensors], 0)
+    return fb.cat([t if t.dim() >= 2 else atleast_2d(t) for t in tensors], 0)
 
 
 row_stack = alias("row_stack", vstack)
@@ -194,7 +194,7 @@ row_stack = alias("row_stack", vstack)
 def dstack(tensors: Sequence[fb.Tensor]) -> fb.Tensor:
     """Tensors behind each other: joined along dimension 2."""
     _need_some(tensors, "dstack")
-    return fb.cat([atleast_3d(t) for t in tensors], 2)
+    return fb.cat([t if t.dim() >= 3 else atleast_3d(t) for t in tensors], 2)
 
 
 @composite("column_stack(Tensor[] tensors) -> Tensor", out=True)

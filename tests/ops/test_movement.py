@@ -304,3 +304,13 @@ def test_index_reduce_out_of_range():
     ones = fb.ones(3, 2, dtype=fb.int64)
     assert whole.index_reduce(1, fb.tensor([0, 1]), ones, "mean").sum() == 0
     assert whole.index_reduce(1, fb.tensor([0, 0]), ones, "mean", include_self=False).tolist() == [[1, 0]] * 3
+
+
+@pytest.mark.parametrize("dtype", [fb.int64, fb.float64, fb.complex64, fb.float32])
+@pytest.mark.parametrize("shape", [(2100, 9), (9, 2100), (70, 130), (65, 8), (100, 101)])
+def test_large_turned_copies(shape, dtype):
+    x = fb.arange(shape[0] * shape[1] * 2).to(dtype).reshape(2, *shape)
+    wanted = np.ascontiguousarray(x.numpy().transpose(0, 2, 1))
+    assert np.array_equal(x.mT.contiguous().numpy(), wanted)
+    assert np.array_equal(fb.empty_like(x.mT, memory_format=fb.contiguous_format).copy_(x.mT).numpy(), wanted)
+    assert np.array_equal(x.permute(2, 0, 1).contiguous().numpy(), x.numpy().transpose(2, 0, 1))

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 import flambeau as fb
@@ -149,3 +150,21 @@ def test_index_add_of_rows():
     assert got[3].tolist() == (1 + 2 * rows[1]).tolist()
     assert got[0].tolist() == [[1, 1]] * 3
     assert fb.zeros(4, 3).index_add(1, fb.tensor([2, 0]), fb.ones(4, 2)).tolist() == [[1, 0, 1]] * 4
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "float32", "float64"])
+@pytest.mark.parametrize("n", [1, 100, 513, 3000, 20_000])
+def test_median_and_kthvalue_of_few_different_numbers(n, dtype):
+    for most in (1, 3, 100, 30_000):
+        x = (
+            np.random.default_rng(n)
+            .integers(0, min(most, 250 if dtype == "uint8" else most), n)
+            .astype(dtype)
+        )
+        order = np.argsort(x, kind="stable")
+        t = fb.tensor(x)
+        value, place = t.median(0)
+        assert value.item() == x[order[(n - 1) // 2]] and place.item() == order[(n - 1) // 2]
+        for k in {1, n // 3 + 1, n}:
+            value, place = t.kthvalue(k)
+            assert value.item() == x[order[k - 1]] and place.item() == order[k - 1]

@@ -16,8 +16,49 @@ def numbers(shape, dtype, seed=0):
     return np.random.default_rng(seed).integers(0, 100, shape).astype(dtype)
 
 
+@pytest.mark.parametrize("length", [7, 16, 17, 33, 50, 127, 128, 196, 1000, 1024])
+@pytest.mark.parametrize("rows", [1, 5, 16, 37])
+def test_products_and_extremes_of_rows(rows, length):
+    x = np.random.default_rng(length).uniform(0.9, 1.1, (rows, length))
+    for dtype, tolerance in (("float32", 1e-5), ("float64", 1e-13)):
+        y = x.astype(dtype)
+        t = torch.tensor(y)
+        product = y.prod(1, dtype="float64")
+        assert np.allclose(t.prod(1).numpy(), product, rtol=tolerance, atol=0)
+        assert np.allclose(t.t().contiguous().prod(0).numpy(), product, rtol=tolerance, atol=0)
+        assert np.array_equal(t.amax(1).numpy(), y.max(1))
+        for place in (0, length // 2, length - 1):  # one of them no number
+            nan = t.clone()
+            nan[rows // 2, place] = math.nan
+            least = nan.amin(1)
+            assert least.isnan().tolist() == [r == rows // 2 for r in range(rows)]
+            assert nan.prod(1).isnan().tolist() == least.isnan().tolist()
+    z = x + 1j * x[:, ::-1]
+    for dtype, tolerance in (("complex64", 1e-5), ("complex128", 1e-13)):
+        y = torch.tensor(z.astype(dtype))
+        assert np.allclose(y.sum(1).numpy(), z.sum(1), rtol=tolerance)
+
+
+def test_extremes_of_rows_with_infinities():
+    for rows in (3, 40):
+        x = torch.full((rows, 70), -math.inf)
+        assert x.amax(1).tolist() == [-math.inf] * rows
+        assert (-x).amin(1).tolist() == [math.inf] * rows
+        assert torch.full((rows, 70), -(2**63)).amax(1).tolist() == [-(2**63)] * rows
+
+
+@pytest.mark.parametrize("step", [2, 3])
 @pytest.mark.parametrize("dtype", NUMBERS)
-@pytest.mark.parametrize("length", [2, 10, 31, 32, 33])
+def test_folds_of_numbers_apart(dtype, step):
+    for n in (1, 7, 8, 9, 1000, 5001):
+        x = numbers((n * step,), dtype)[::step]
+        t = torch.tensor(numbers((n * step,), dtype))[::step]
+        assert t.amax().item() == x.max() and t.amin().item() == x.min()
+        assert t.sum().item() == x.sum(dtype="int64")
+
+
+@pytest.mark.parametrize("dtype", NUMBERS)
+@pytest.mark.parametrize("length", [2, 10, 15, 16, 31, 32, 33, 50, 63, 64, 65, 129, 1030])
 def test_folds_of_short_rows(dtype, length):
     x = numbers((3000, length), dtype)
     t = torch.tensor(x)

@@ -321,3 +321,50 @@ def test_polynomials_of_huge_degree():
 def test_gradients(function):
     x = fb.tensor([0.3, 1.4, 2.2], dtype=fb.float64, requires_grad=True)
     assert fb.autograd.gradcheck(function, (x,))
+
+
+def test_double_precision_in_registers():
+    """Values of 40-digit arithmetic; each alone and in the middle of others."""
+    cases = {
+        "lgamma": [
+            (1e-300, 690.7755278982137),
+            (0.3, 1.0957979948180756),
+            (0.75, 0.20328095143129538),
+            (1 + 1e-7, -5.772155829918507e-08),
+            (1.4423499218970046, -0.12130533115946444),
+            (2 - 1e-7, -4.2278430309861296e-08),
+            (3.7, 1.428072326665388),
+            (8.4999, 9.549059248843433),
+            (8.5, 9.549267257300997),
+            (1e10, 220258509288.81058),
+            (-0.5, 1.2655121234846454),
+            (-1.75, 1.0160888092144358),
+            (-2.5, -0.056243716497674054),
+        ],
+        "erfinv": [
+            (1e-300, 8.86226925452758e-301),
+            (0.1, 0.08885599049425769),
+            (-0.7, -0.7328690779592167),
+            (0.9966, 2.071150939906553),
+            (0.99999999, 4.052237243268763),
+            (1 - 2**-53, 5.8635847487551676),
+        ],
+        "trigamma": [
+            (1e-3, 1000001.6425331958),
+            (0.7, 2.834049156694611),
+            (3.3, 0.3535015418410618),
+            (25.0, 0.04081066325722558),
+            (1e8, 1.000000005e-08),
+        ],
+    }
+    functions = {"lgamma": fb.lgamma, "erfinv": fb.erfinv, "trigamma": lambda x: fb.polygamma(1, x)}
+    for name, values in cases.items():
+        x = fb.tensor([v for v, _ in values], dtype=fb.float64)
+        wanted = fb.tensor([v for _, v in values], dtype=fb.float64)
+        together = functions[name](x)
+        assert ((together - wanted).abs() <= 1e-15 * wanted.abs() + 5e-324).all(), (name, together, wanted)
+        for v, r in zip(x, together):
+            assert functions[name](v.repeat(3))[1] == r
+    bad = fb.tensor([math.nan, math.inf, 0.0, -1.0, -3.0], dtype=fb.float64)
+    assert fb.lgamma(bad).tolist()[1:] == [math.inf] * 4 and fb.lgamma(bad)[0].isnan()
+    assert fb.erfinv(bad[2:4]).tolist() == [0.0, -math.inf] and fb.erfinv(bad[[0, 1, 4]]).isnan().all()

@@ -91,3 +91,19 @@ def test_streams_of_the_cpu():
     assert not isinstance(3, fb.SymInt)
     with pytest.raises(NotImplementedError, match="SymInt"):
         fb.SymInt(3)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "int64"])
+def test_shifts_by_every_distance(dtype):
+    bits = fb.iinfo(getattr(fb, dtype)).bits
+    values = [0, 1, 5, 100, 127] + ([-1, -7, -128] if dtype != "uint8" else [200, 255])
+    x = fb.tensor(values, dtype=getattr(fb, dtype)).repeat(9)
+    for by in range(bits + 2):
+        wide = by >= bits
+        left = [0 if wide else (v << by) & ((1 << bits) - 1) for v in values]
+        right = [(-1 if v < 0 else 0) if wide else v >> by for v in values]
+        unsigned = [v & ((1 << bits) - 1) for v in (x << by)[: len(values)].tolist()]
+        assert unsigned == left and (x >> by).tolist() == right * 9
+        assert ((x << by) == (x << fb.full_like(x, by))).all() and (
+            (x >> by) == (x >> fb.full_like(x, by))
+        ).all()

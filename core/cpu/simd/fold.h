@@ -65,13 +65,18 @@ inline const T* typed(const char* p) {
     return reinterpret_cast<const T*>(p);
 }
 
+// Folds that have a register of lanes for each of several rows; `known` becomes false where that has not the answer.
+template <class F, class T>
+concept FoldsRows = requires(const T* v, const Param& s, bool& known) { F::row(v, int64_t(), s, known); };
+
 // One run of values; contiguous ones in independent lanes that the compiler turns into vectors.
 template <class F, class T>
 inline void strip(typename F::A& acc, const char* p, int64_t stride, int64_t n, const Param& s) {
     using L = typename F::L;
     constexpr int kTogether = kLanesTogether<L>;
-    if (stride == int64_t(sizeof(T)) && n >= 64) {
-        const T* v = typed<T>(p);
+    const T* v = typed<T>(p);
+    constexpr bool runs = SumsRegisters<F, T> || requires(int64_t i) { F::run(v, i, n, s); };
+    if (stride == int64_t(sizeof(T)) && n >= (runs ? 16 : kTogether)) {
         if constexpr (SumsRegisters<F, T>) {
             Registers<T> sum;
             F::run(sum, v, n);
@@ -102,10 +107,15 @@ inline void strip(typename F::A& acc, const char* p, int64_t stride, int64_t n, 
         return;
     }
     while (n > 0) {
-        const int64_t m = F::kWidens && n > 64 ? 64 : n;
-        L lane = F::lane0();
-        for (int64_t i = 0; i < m; ++i, p += stride) lane = F::step(lane, *typed<T>(p), s);
-        acc = F::merge(acc, lane);
+        constexpr int kApart = 8;  // they do not wait for each other
+        const int64_t m = F::kWidens && n > 64 * kApart ? 64 * kApart : n;
+        L lane[kApart];
+        for (L& l : lane) l = F::lane0();
+        int64_t i = 0;
+        for (; i + kApart <= m; i += kApart, p += kApart * stride)
+            for (int k = 0; k < kApart; ++k) lane[k] = F::step(lane[k], *typed<T>(p + k * stride), s);
+        for (; i < m; ++i, p += stride) lane[0] = F::step(lane[0], *typed<T>(p), s);
+        for (const L& l : lane) acc = F::merge(acc, l);
         n -= m;
     }
 }
@@ -185,10 +195,23 @@ struct Columns {
                 if (F::kWidens && (since += 8) >= 64) flush();
             }
             if (i < m) {
-                for (int64_t k = 0; k + w <= n; k += w) {
-                    auto sum = load<Register<T>>(lane + k);
-                    for (int64_t r = 0; r < m - i; ++r) sum += load_register(typed<T>(p + r * stride) + k);
-                    store(lane + k, sum);
+                const auto few = [&]<int first, int count>() {
+                    for (int64_t k = 0; k + w <= n; k += w) {
+                        auto sum = load<Register<T>>(lane + k);
+                        for (int r = first; r < first + count; ++r) sum += load_register(typed<T>(p + r * stride) + k);
+                        store(lane + k, sum);
+                    }
+                };
+                switch (m - i) {
+                    case 1: few.template operator()<0, 1>(); break;
+                    case 2: few.template operator()<0, 2>(); break;
+                    case 3: few.template operator()<0, 3>(); break;
+                    default: few.template operator()<0, 4>();
+                }
+                switch (m - i) {
+                    case 5: few.template operator()<4, 1>(); break;
+                    case 6: few.template operator()<4, 2>(); break;
+                    case 7: few.template operator()<4, 3>(); break;
                 }
                 for (int64_t k = n / w * w; k < n; ++k)
                     for (int64_t r = 0; r < m - i; ++r) lane[k] = F::step(lane[k], typed<T>(p + r * stride)[k], s);
@@ -199,6 +222,10 @@ struct Columns {
             for (; i + 4 <= m; i += 4, p += 4 * stride) {
                 const T *v0 = typed<T>(p), *v1 = typed<T>(p + stride), *v2 = typed<T>(p + 2 * stride),
                         *v3 = typed<T>(p + 3 * stride);
+                if constexpr (requires { F::four(lane[0], *v0, *v1, *v2, *v3); }) {
+                    for (int64_t k = 0; k < n; ++k) lane[k] = F::four(lane[k], v0[k], v1[k], v2[k], v3[k]);
+                    continue;
+                }
                 for (int64_t k = 0; k < n; ++k) {
                     const L two = F::step(F::step(lane[k], v0[k], s), v1[k], s);
                     lane[k] = F::step(F::step(two, v2[k], s), v3[k], s);
@@ -223,9 +250,10 @@ void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int6
     s.length = plan.length;
     Out* o = reinterpret_cast<Out*>(out);
     int64_t at[kMaxDims];
-    // Folding slow dimensions while the fastest kept one is contiguous.
-    const bool columns = plan.kept > 0 && plan.kept_stride[0] == int64_t(sizeof(T)) && plan.kept_size[0] >= 4 &&
-                         (plan.folded == 0 || plan.fold_stride[0] != int64_t(sizeof(T)));
+    // Folding slow dimensions while the fastest kept one is contiguous; of short windows of `unfold`, both are.
+    const bool columns =
+        plan.kept > 0 && plan.kept_stride[0] == int64_t(sizeof(T)) && plan.kept_size[0] >= 4 &&
+        (plan.folded == 0 || plan.fold_stride[0] != int64_t(sizeof(T)) || (plan.folded == 1 && plan.length <= 32));
     const int64_t narrow = plan.kept ? plan.kept_size[0] : 0, apart = plan.kept ? plan.kept_stride[0] : 0;
     if (columns && plan.kept == 1 && plan.folded == 1 && begin == 0 && end == narrow && end <= 32 &&
         plan.fold_stride[0] == end * int64_t(sizeof(T)) && plan.fold_size[0] >= 64) {
@@ -284,8 +312,27 @@ void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int6
                     F::run(sum, typed<T>(p), length);
                     part[r] = sum.together();
                 }
-                const D sums = totals(part);
+                const D sums = join_rows(part, [](D a, D b) { return a + b; });
                 for (int r = 0; r < kRows; ++r) o[begin + r] = sums[r];
+            }
+        if (begin == end) return;
+        p = kept_start(plan, in, begin, at);
+    }
+    if constexpr (FoldsRows<F, T>) {
+        // Each row in a register, then as many rows as that has lanes joined at once.
+        using V = typename F::RowLanes;
+        constexpr int kRows = int(sizeof(V) / sizeof(A)), kShort = int(kWidth / sizeof(T));
+        if (lines && length >= kShort && length < 1024)
+            for (; begin + kRows <= end; begin += kRows) {
+                V part[kRows];
+                A result[kRows];
+                bool known = true;
+                for (int r = 0; r < kRows; ++r) part[r] = F::row(typed<T>(p + r * apart), length, s, known);
+                store(result, join_rows<int(sizeof(A) / sizeof(part[0][0]))>(part, F::join_lanes));
+                for (int r = 0; r < kRows; ++r, p += apart) {
+                    if (!known) strip<F, T>(result[r] = F::start(), p, sizeof(T), length, s);
+                    o[begin + r] = F::finish(result[r], s);
+                }
             }
         if (begin == end) return;
         p = kept_start(plan, in, begin, at);

@@ -189,6 +189,17 @@ T gcd(T a, T b) {
     return b;
 }
 
+// a moved left by b bits, fewer than it has; bytes bit by bit of that distance, which GCC does in registers of bytes.
+template <class U>
+inline U moved_left(U a, U b) {
+    if constexpr (sizeof(U) == 1) {
+        a = b & 1 ? U(a << 1) : a;
+        a = b & 2 ? U(a << 2) : a;
+        return b & 4 ? U(a << 4) : a;
+    }
+    return U(a << (b & (sizeof(U) * 8 - 1)));
+}
+
 constexpr auto integers() {
     Table<220> t;
     constexpr Ints ints;
@@ -208,12 +219,15 @@ constexpr auto integers() {
         each(t, op, ints, [](auto, auto a, auto b) { return a < b ? a : b; });
     each(t, Binary::left_shift, ints, [](auto, auto a, auto b) {
         using T = decltype(a);
-        return b < 0 || uint64_t(b) >= sizeof(T) * 8 ? T(0) : T(uint64_t(a) << b);
+        using U = std::make_unsigned_t<T>;
+        return T(U(b) < sizeof(T) * 8 ? moved_left(U(a), U(b)) : U(0));
     });
     each(t, Binary::right_shift, ints, [](auto, auto a, auto b) {
         using T = decltype(a);
-        const bool wide = b < 0 || uint64_t(b) >= sizeof(T) * 8;
-        return T(wide ? (a < 0 ? -1 : 0) : a >> b);
+        using U = std::make_unsigned_t<T>;
+        constexpr U bits = sizeof(T) * 8;
+        const T shifted = T(a >> (U(b) & (bits - 1)));
+        return U(b) < bits ? shifted : T(a < 0 ? -1 : 0);
     });
     each(t, Binary::gcd, ints, [](auto, auto a, auto b) { return gcd(a, b); });
     each(t, Binary::lcm, ints, [](auto, auto a, auto b) {

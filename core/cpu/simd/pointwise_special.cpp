@@ -22,14 +22,38 @@ inline F erfinv(F x) {
     const F one = splat<F>(1), r = erfinv_start(x, F(-log(F((one - x) * (one + x)))));
     return abs(x) == one ? with_sign(splat<F>(kInf<F>), x) : r;
 }
+// As double: erfinv(x) / x by the same w up to 5, by its root up to 4 and up to 6.1 (where 1 - |x| is the least there
+// is), interpolated at Chebyshev's points.
 inline D erfinv(D x) {
+    static constexpr double low[] = {
+        1.501409351110792,      0.6166006918604175,      -0.02610823577739765,    -0.019573561059547377,
+        0.008525400950939892,   -0.0004878983983252155,  -0.0008341356436926482,  0.0002921906851342163,
+        2.0472417839420812e-05, -4.1432071450377935e-05, 8.652721877484876e-06,   2.851652817060834e-06,
+        -1.853870554105327e-06, 1.3583392473566449e-07,  1.9953933232996815e-07,  -7.08985061397636e-08,
+        -6.70810932648382e-09,  1.1040417909061025e-08,  -1.9880707100189075e-09, -9.760204713196851e-10,
+        4.4650677608736676e-10, 3.867417238765463e-11,   -3.9169363297916484e-11};
+    static constexpr double middle[] = {2.951328578343118,      0.8851584844828454,      0.005569334211999582,
+                                        -0.0037101358031386444, 0.002349562460922254,    -0.0013730404174154343,
+                                        0.0006008359605846276,  -0.0001342594361223904,  -3.595770812375781e-05,
+                                        4.527303570574062e-05,  -1.679747168133423e-05,  3.0482263100837436e-07,
+                                        2.652308728197019e-06,  -1.24486844718624e-06,   1.4104039174936842e-07,
+                                        1.27407147721904e-07,   -7.617456900376063e-08,  1.1881054527372407e-08,
+                                        5.913892899943746e-09,  -2.8323992480605833e-09, 2.544288552764405e-10};
+    static constexpr double high[] = {4.90042105144364,        1.06079926847766,        -0.00018726854582615924,
+                                      -0.00023188618669362003, 8.659304743598535e-05,   -2.3451082248504627e-05,
+                                      5.6201776050329834e-06,  -1.2763576425122627e-06, 2.9781890431846496e-07,
+                                      -8.522914099015434e-08,  3.5731438657974675e-08,  -1.9146605883283862e-08,
+                                      1.011053871325394e-08,   -4.984996381194209e-09,  2.3885240700769705e-09,
+                                      -7.906839996972997e-10,  2.0194198350168985e-12,  6.307826181745234e-11};
     const D a = abs(x), w = -log(D((1.0 - a) * (1.0 + a)));
-    // One step of Halley's method, which has three times as many digits.
-    const D y = erfinv_start(a, w), gap = a < splat<D>(0.5) ? erf(y) - a : (1.0 - a) - erfc(y);
-    const D u = gap * exp_square(y, 1) * 0.886226925452758;
-    const D r = with_sign(D(y - u / fma(y, u, splat<D>(1))), x);
-    if (!any(!(w < splat<D>(15)))) return r;
-    return per_lane(x, [](double v) { return special::erfinv(v); });
+    D r = poly_split(D(w * 0.4 - 1.0), low);
+    if (any(!(w < splat<D>(5)))) {
+        const D s = sqrt(w);
+        r = w < splat<D>(5) ? r : poly_split(D((s - 3.118033988749895) / 0.8819660112501051), middle);
+        r = s < splat<D>(4) ? r : poly_split(D((s - 5.05) / 1.05), high);
+        r = a == splat<D>(1) ? splat<D>(kInf<D>) : r;  // beyond, the logarithm is no number
+    }
+    return x * r;
 }
 
 // ---- gamma function ----
@@ -41,21 +65,50 @@ D positive_or(D x, D r, Fn one) {
             if (!(x[k] > 0)) r[k] = one(x[k]);
     return r;
 }
-inline D log_gamma(D x) {
-    D z = x, product = splat<D>(1);
-    for (int k = 0; k < 8; k++) {  // up to where Stirling's series is good
-        const auto low = z < splat<D>(8);
-        product = low ? product * z : product;
-        z = low ? z + 1.0 : z;
+// Below 8.5 a polynomial about 2 (interpolated on [3/2, 5/2]) and the factors between, about 1 one of its own; beyond
+// Stirling's series. What is negative is reflected as long as no zero of the logarithm is near.
+inline D log_gamma_positive(D x) {
+    static constexpr double about_two[] = {0.42278433509846713,     -0.05015865083717696,    0.008241250155288964,
+                                           -0.0015480240241714193,  0.0003124150727934242,   -6.587908856091285e-05,
+                                           1.4302764411720115e-05,  -3.1695890450663465e-06, 7.130962382291008e-07,
+                                           -1.6229515753889597e-07, 3.7274331597910045e-08,  -8.62390124074862e-09,
+                                           2.007321267746321e-09,   -4.695714230218149e-10,  1.1041516622894825e-10,
+                                           -2.6122601192847898e-11, 6.123212243245349e-12,   -1.3909442178901942e-12,
+                                           3.571541289885736e-13,   -1.1289793880353997e-13, 2.2009655871071206e-14};
+    const D whole = round_even(x), t = x - whole;
+    D factors = whole < splat<D>(2) ? (whole < splat<D>(1) ? x * (x + 1.0) : x) : splat<D>(1);
+    for (int k = 3; k < 9; k++) factors = whole >= splat<D>(k) ? factors * (x - double(k - 2)) : factors;
+    const auto near = whole < splat<D>(9);
+    const D l = log(near ? factors : x);
+    D r = t * (t + 1.0) * poly_split(D(t * 2.0), about_two);
+    r = whole < splat<D>(2) ? r - l : r + l;
+    const auto by_one = (x >= splat<D>(0.75)) & (x < splat<D>(1.5));
+    if (any(by_one)) {
+        static constexpr double about_one[] = {
+            0.5487833977237905,    -0.07918246284681588,    0.01681920118723516,   -0.004162156505756183,
+            0.0011130018726275704, -0.00031142425559046126, 8.972310537905946e-05, -2.6380325002175716e-05,
+            7.873271110366833e-06, -2.377046901989258e-06,  7.243021312702194e-07, -2.2239381941341656e-07,
+            6.871268755487819e-08, -2.130267420346152e-08,  6.648109778148131e-09, -2.1380250909924213e-09,
+            6.726740979916613e-10, -1.687896750199593e-10,  5.327907342497756e-11, -3.620707330528522e-11,
+            1.1538632330735752e-11};
+        r = by_one ? (x - 1.0) * (x - 2.0) * poly_split(D((x - 1.125) * (1 / 0.375)), about_one) : r;
     }
-    const D over = 1.0 / z, square = over * over;
+    if (!any(~near)) return r;
+    const D over = 1.0 / x, square = over * over;
     const D series =
         over * poly(square, 0.08333333333333333, -0.002777777777777778, 0.0007936507936507937, -0.0005952380952380953,
                     0.0008417508417508417, -0.0019175269175269176, 0.00641025641025641);
-    D r = fma(D(z - 0.5), log(z), D(0.9189385332046728 - z + series)) - log(product);
-    r = (x == splat<D>(1)) | (x == splat<D>(2)) ? D{} : r;
-    r = x == splat<D>(kInf<D>) ? x : r;
-    return positive_or(x, r, [](double v) { return __builtin_lgamma(v); });
+    const D far = fma(D(x - 0.5), l, D(0.9189385332046728 - x + series));
+    return x == splat<D>(kInf<D>) ? x : near ? r : far;
+}
+inline D log_gamma(D x) {
+    const auto positive = x > D{};
+    if (!any(~positive)) return log_gamma_positive(x);
+    const D above = log_gamma_positive(positive ? x : 1.0 - x);
+    const D sine = abs(sin(D((x - round_even(x)) * 3.141592653589793)));
+    const D r = positive ? above : log(D(3.141592653589793 / sine)) - above;
+    const auto far = ~(x > splat<D>(-2));  // NaN too
+    return any(far) ? per_lane(x, [](double v) { return __builtin_lgamma(v); }) : r;
 }
 inline D digamma(D x) {
     D z = x, above = {}, below = splat<D>(1);  // the sum of 1 / z as a fraction
@@ -70,6 +123,27 @@ inline D digamma(D x) {
                                    -0.004166666666666667, 0.007575757575757576, -0.021092796092796094);
     return positive_or(x, D(log(z) - 0.5 * over - series - above / below),
                        [](double v) { return special::digamma(v); });
+}
+
+inline D trigamma(D x) {
+    D z = x, above = {}, below = splat<D>(1);  // the sum of 1 / z² as a fraction
+    for (int k = 0; k < 10; k++) {
+        const auto low = z < splat<D>(10);
+        const D square = z * z;
+        above = low ? fma(above, square, below) : above;
+        below = low ? below * square : below;
+        z = low ? z + 1.0 : z;
+    }
+    const D over = 1.0 / z, square = over * over;
+    const D tail = poly(square, 0.16666666666666666, -0.03333333333333333, 0.023809523809523808, -0.03333333333333333,
+                        0.07575757575757576, -0.2531135531135531, 1.1666666666666667);
+    return above / below + fma(D(square * over), tail, fma(square, splat<D>(0.5), over));
+}
+template <class V>
+V trigamma_of(V x) {
+    if (any(~(x > V{}))) return per_lane(x, [](Scalar<V> v) { return Scalar<V>(special::trigamma(v)); });
+    if constexpr (is_float_vec<V>) return via_double([](D d) { return trigamma(d); }, x);
+    else return trigamma(x);
 }
 
 // The quantile of the normal distribution, good for single precision.
@@ -124,7 +198,10 @@ constexpr auto functions() {
         t.put(op, DType::bf16, vec1<Fn, BHalf>);
     };
     single(Unary::lgamma, LogGamma{});
+    t.put(Unary::lgamma, DType::f64, vec1<decltype([](auto, D x) { return log_gamma(x); }), double>);
+    floats(t, Unary::trigamma, [](auto, auto x) { return trigamma_of(x); });
     single(Unary::digamma, Digamma{});
+    t.put(Unary::digamma, DType::f64, vec1<decltype([](auto, D x) { return digamma(x); }), double>);
     t.put(Unary::ndtri, DType::f32, vec1<decltype([](auto, F x) { return ndtri(x); }), float>);
     single(Unary::i0e,
            decltype([](auto, F x) { return via_double([](D d) { return bessel_scaled<false>(d); }, x); }){});

@@ -46,6 +46,28 @@ struct NanSum : Adds<double, T> {
 template <class T>
 struct ComplexSum : Adds<C128, T> {
     static T step(T a, T v, const Param&) { return a + v; }
+    using RowLanes = D;
+    static D join_lanes(D a, D b) { return a + b; }
+    static D row(const T* v, int64_t n, const Param&, bool&) {
+        using R = decltype(T::re);
+        constexpr int kStep = FB_ARCH::kLanes<R>;
+        const R* p = reinterpret_cast<const R*>(v);
+        Register<R> sum[4] = {};  // few enough additions for float
+        int64_t i = 0;
+        for (; i + 4 * kStep <= 2 * n; i += 4 * kStep)
+            for (int k = 0; k < 4; ++k) sum[k] += load_register(p + i + k * kStep);
+        for (; i + kStep <= 2 * n; i += kStep) sum[0] += load_register(p + i);
+        if (i < 2 * n) sum[1] += load_rest(p + i, 2 * n - i);
+        return narrowed(Register<R>((sum[0] + sum[1]) + (sum[2] + sum[3])));
+    }
+};
+// Read from number n on: no bits of all lanes but the last n.
+template <class T, int lanes>
+struct LastLanes {
+    T mask[2 * lanes] = {};
+    constexpr LastLanes() {
+        for (int k = lanes; k < 2 * lanes; ++k) mask[k] = ~T(0);
+    }
 };
 // Integers in 64 bits. With the first bit turned round signed numbers are unsigned ones less 2^(bits-1), or the other
 // way round.
@@ -58,7 +80,40 @@ struct IntegerSum : Adds<int64_t, int64_t> {
         const int64_t shift = int64_t(1) << (8 * sizeof(T) - 1);
         return a + (T(-1) < T(0) ? shift : -shift) * s.length;
     }
+    using RowLanes = Vec<int64_t>;
+    static RowLanes join_lanes(RowLanes a, RowLanes b) { return a + b; }
+    static RowLanes row(const T* v, int64_t n, const Param&, bool&)
+        requires(sizeof(T) == 8)
+    {
+        constexpr int kTogether = 4, kStep = FB_ARCH::kLanes<int64_t>;
+        static constexpr LastLanes<int64_t, kStep> last;
+        RowLanes sum[kTogether] = {};
+        int64_t i = 0;
+        for (; i + kTogether * kStep <= n; i += kTogether * kStep)
+            for (int k = 0; k < kTogether; ++k) sum[k] += load<RowLanes>(v + i + k * kStep);
+        for (; i + kStep <= n; i += kStep) sum[0] += load<RowLanes>(v + i);
+        if (i < n) sum[1] += load<RowLanes>(v + n - kStep) & load<RowLanes>(last.mask + (n - i));
+        return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    }
 };
+// The rest of a line (zeros behind n values) with ones behind them.
+template <class T>
+struct Ones {
+    static constexpr int kStep = kRegister<T>;
+    T zero[kStep] = {}, one[kStep];
+    constexpr Ones() {
+        for (T& x : one) x = 1;
+    }
+    static Register<T> behind(Register<T> rest, int64_t n);
+};
+template <class T>
+constexpr Ones<T> ones_behind_zeros;
+template <class T>
+Register<T> Ones<T>::behind(Register<T> rest, int64_t n) {
+    using B = Bits<Register<T>>;
+    const Register<T> ones = load_register(ones_behind_zeros<T>.zero + kStep - n);
+    return bitcast<Register<T>>(B(bitcast<B>(rest) | bitcast<B>(ones)));
+}
 template <class T, class Wide>
 struct Prod : Adds<Wide, Wide> {
     static constexpr bool kWidens = false;
@@ -67,27 +122,63 @@ struct Prod : Adds<Wide, Wide> {
     static Wide start() { return Wide(1); }
     static Wide merge(Wide a, Wide b) { return a * b; }
     static Wide both(Wide a, Wide b) { return a * b; }
+    // Four floats at a time as floats, which takes a rounding less than every one of them; the rest is double.
+    static Wide four(Wide a, T v0, T v1, T v2, T v3)
+        requires(std::is_same_v<T, float>)
+    {
+        return a * Wide((v0 * v1) * (v2 * v3));
+    }
+    static D lanes(const T* v, int64_t n)
+        requires is_float_v<T>
+    {
+        constexpr int kTogether = 8, kStep = FB_ARCH::kLanes<T>;
+        D product[kTogether];
+        for (D& p : product) p = splat<D>(1);
+        const auto read = [v](int64_t at) { return load_register(v + at); };
+        int64_t i = 0;
+        for (; i + kTogether * kStep <= n; i += kTogether * kStep) {
+            if constexpr (sizeof(T) == 4) {
+                for (int k = 0; k < 2; ++k) {
+                    const T* at = v + i + 4 * k * kStep;
+                    const D2 x = widen((load_register(at) * load_register(at + kStep)) *
+                                       (load_register(at + 2 * kStep) * load_register(at + 3 * kStep)));
+                    product[2 * k] *= x.lo;
+                    product[2 * k + 1] *= x.hi;
+                }
+            } else {
+                for (int k = 0; k < kTogether; ++k) product[k] *= read(i + k * kStep);
+            }
+        }
+        for (; i < n; i += kStep) {
+            const Register<T> x = i + kStep <= n ? read(i) : Ones<T>::behind(load_rest(v + i, n - i), n - i);
+            if constexpr (sizeof(T) == 4) {
+                const D2 d = widen(x);
+                product[4] *= d.lo;
+                product[5] *= d.hi;
+            } else {
+                product[0] *= x;
+            }
+        }
+        const D a = (product[0] * product[4]) * (product[1] * product[5]);
+        return a * ((product[2] * product[6]) * (product[3] * product[7]));
+    }
     static Wide run(const T* v, int64_t& i, int64_t n, const Param&)
         requires is_float_v<T>
     {
-        constexpr int kTogether = 8, kStep = FB_ARCH::kLanes<double>;  // registers of double, read as they are
-        D product[kTogether];
-        for (D& p : product) p = splat<D>(1);
-        for (; i + kTogether * kStep <= n; i += kTogether * kStep)
-            for (int k = 0; k < kTogether; ++k) {
-                if constexpr (sizeof(T) == 4)
-                    product[k] *= __builtin_convertvector(load<HalfVec<float>>(v + i + k * kStep), D);
-                else product[k] *= load<D>(v + i + k * kStep);
-            }
-        for (; i + kStep <= n; i += kStep) {
-            if constexpr (sizeof(T) == 4) product[0] *= __builtin_convertvector(load<HalfVec<float>>(v + i), D);
-            else product[0] *= load<D>(v + i);
-        }
-        for (int k = 1; k < kTogether; ++k) product[0] *= product[k];
-        double lane[kStep], result = 1;
-        store(lane, product[0]);
-        for (double x : lane) result *= x;
-        return result;
+        constexpr int kStep = FB_ARCH::kLanes<double>;
+        double lane[kStep];
+        store(lane, lanes(v + i, n - i));
+        i = n;
+        for (int half = kStep / 2; half; half /= 2)
+            for (int k = 0; k < half; ++k) lane[k] *= lane[k + half];
+        return lane[0];
+    }
+    using RowLanes = D;
+    static D join_lanes(D a, D b) { return a * b; }
+    static D row(const T* v, int64_t n, const Param&, bool&)
+        requires is_float_v<T>
+    {
+        return lanes(v, n);
     }
 };
 template <class T, int Kind>

@@ -39,11 +39,50 @@ struct Max {
         const A best = extreme_of_registers(v, i, n, lane0(), nan, [sign](auto x) { return x * sign; });
         return nan ? A(__builtin_nan("")) : best;
     }
+    // One row in lanes.
+    static constexpr bool kRows = sizeof(T) >= 4 && !is_half_v<T>;
+    using RowLanes = Vec<std::conditional_t<kRows, T, int32_t>>;
+    static RowLanes join_lanes(RowLanes a, RowLanes b) { return b > a ? b : a; }
+    static RowLanes row(const T* v, int64_t n, const Param& s, bool& known)
+        requires kRows
+    {
+        using V = RowLanes;
+        constexpr int kStep = kLanes<T>;
+        const V turn = V{} + T(is_float_v<T> ? T(s.sign) : T(s.flip));
+        const auto read = [&](int64_t i) {
+            if constexpr (is_float_v<T>) return load<V>(v + i) * turn;
+            else return load<V>(v + i) ^ turn;
+        };
+        V best[2] = {read(0), read(n - kStep)};  // values count again where they overlap
+        const auto both = [&](V x, V y) {
+            if constexpr (is_float_v<T>)
+                if (has_nan(x, y)) known = false;
+            best[0] = join_lanes(best[0], x);
+            best[1] = join_lanes(best[1], y);
+        };
+        both(best[0], best[1]);
+        for (int64_t i = kStep; i + kStep < n; i += 2 * kStep)
+            both(read(i), read(i + 2 * kStep <= n ? i + kStep : n - kStep));
+        return join_lanes(best[0], best[1]);
+    }
+    static A run(const T* v, int64_t& i, int64_t n, const Param& s)
+        requires(kRows && !is_float_v<T>)
+    {
+        bool known;
+        if (n - i < kLanes<T>) return lane0();
+        A lane[kLanes<T>];
+        store(lane, row(v + i, n - i, s, known));
+        i = n;
+        for (int half = kLanes<T> / 2; half; half /= 2)
+            for (int k = 0; k < half; ++k) lane[k] = join(lane[k], lane[k + half]);
+        return lane[0];
+    }
 };
 // The largest magnitude, or the smallest.
 template <class T>
 struct NormLimit : Max<T> {
     using Out = double;
+    void row() const = delete;
     static T magnitude(T v) { return v < 0 ? -v : v; }
     static T step(T a, T v, const Param& s) { return Max<T>::join(a, magnitude(v) * T(s.sign)); }
     static Out finish(T a, const Param& s) {

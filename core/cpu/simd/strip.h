@@ -2,6 +2,7 @@
 // for the one before.
 #pragma once
 #include <type_traits>
+#include <utility>
 #include "cpu/simd/vec.h"
 
 namespace fb::cpu::FB_ARCH {
@@ -49,27 +50,24 @@ inline D narrowed(F x) {  // the lanes of a float register, two by two
     const D2 wide = widen(x);
     return wide.lo + wide.hi;
 }
-// Lane r: the total of the lanes of x[r].
-inline D totals(const D* x) {
-#if FB_AVX512
-    D two[4], four[2];
-    for (int k = 0; k < 4; ++k)
-        two[k] = __builtin_shufflevector(x[2 * k], x[2 * k + 1], 0, 8, 2, 10, 4, 12, 6, 14) +
-                 __builtin_shufflevector(x[2 * k], x[2 * k + 1], 1, 9, 3, 11, 5, 13, 7, 15);
-    for (int k = 0; k < 2; ++k)
-        four[k] = __builtin_shufflevector(two[2 * k], two[2 * k + 1], 0, 1, 8, 9, 4, 5, 12, 13) +
-                  __builtin_shufflevector(two[2 * k], two[2 * k + 1], 2, 3, 10, 11, 6, 7, 14, 15);
-    return __builtin_shufflevector(four[0], four[1], 0, 1, 2, 3, 8, 9, 10, 11) +
-           __builtin_shufflevector(four[0], four[1], 4, 5, 6, 7, 12, 13, 14, 15);
-#elif FB_AVX2
-    D two[2];
-    for (int k = 0; k < 2; ++k)
-        two[k] = __builtin_shufflevector(x[2 * k], x[2 * k + 1], 0, 4, 2, 6) +
-                 __builtin_shufflevector(x[2 * k], x[2 * k + 1], 1, 5, 3, 7);
-    return __builtin_shufflevector(two[0], two[1], 0, 1, 4, 5) + __builtin_shufflevector(two[0], two[1], 2, 3, 6, 7);
-#else
-    return __builtin_shufflevector(x[0], x[1], 0, 2) + __builtin_shufflevector(x[0], x[1], 1, 3);
-#endif
+// Lanes of two registers, joined in pairs that are d apart: where a lane's number has the bit d from b, else from a.
+template <int d, class V, class Join, int... lane>
+inline V join_pairs(V a, V b, Join join, std::integer_sequence<int, lane...>) {
+    constexpr int n = sizeof...(lane);
+    return join(__builtin_shufflevector(a, b, (lane & d ? n + lane - d : lane)...),
+                __builtin_shufflevector(a, b, (lane & d ? n + lane : lane + d)...));
+}
+// Lane r: the lanes of x[r] joined. With d = 2 two neighbours each stay apart.
+template <int d = 1, class V, class Join>
+inline V join_rows(V* x, Join join) {
+    constexpr int n = sizeof(V) / sizeof(x[0][0]);
+    if constexpr (d == n) {
+        return x[0];
+    } else {
+        for (int k = 0; k < n / (2 * d); ++k)
+            x[k] = join_pairs<d>(x[2 * k], x[2 * k + 1], join, std::make_integer_sequence<int, n>());
+        return join_rows<2 * d>(x, join);
+    }
 }
 
 // A register of the n < kRegister<T> values at p, zeros behind them.
@@ -145,6 +143,17 @@ struct Registers {
     }
 };
 
+// Whether x or y has a NaN.
+template <class V>
+inline bool has_nan(V x, V y) {
+#if FB_AVX512
+    if constexpr (sizeof(Scalar<V>) == 4) return _mm512_cmp_ps_mask(__m512(x), __m512(y), _CMP_UNORD_Q);
+    else return _mm512_cmp_pd_mask(__m512d(x), __m512d(y), _CMP_UNORD_Q);
+#else
+    return any((x != x) | (y != y));
+#endif
+}
+
 // The largest value(x) over whole registers, and whether there was a NaN; `i` moves on.
 template <class T, class Value>
 inline Scalar<Register<T>> extreme_of_registers(const T* v, int64_t& i, int64_t n, Scalar<Register<T>> start, bool& nan,
@@ -168,15 +177,22 @@ inline Scalar<Register<T>> extreme_of_registers(const T* v, int64_t& i, int64_t 
             best[k] = better(best[k], x);
             best[k + 1] = better(best[k + 1], y);
         }
-    for (; i + kStep <= n; i += kStep) {
-        const V x = value(load_register(v + i));
+    const auto one = [&](V& to, int64_t at) {
+        const V x = value(load_register(v + at));
         unordered |= x != x;
-        best[0] = better(best[0], x);
+        to = better(to, x);
+    };
+    for (; i + kStep <= n; i += kStep) one(best[0], i);
+    if (i < n && n >= kStep) {  // some of them again
+        one(best[1], n - kStep);
+        i = n;
     }
     best[0] = better(better(best[0], best[1]), better(best[2], best[3]));
     Scalar<V> lane[kStep];
     store(lane, best[0]);
-    for (Scalar<V> x : lane) start = x > start ? x : start;
+    for (int half = kStep / 2; half; half /= 2)
+        for (int k = 0; k < half; ++k) lane[k] = lane[k + half] > lane[k] ? lane[k + half] : lane[k];
+    start = lane[0] > start ? lane[0] : start;
     nan = nan || any(unordered);
     return start;
 }

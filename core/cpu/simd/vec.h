@@ -278,9 +278,14 @@ struct D2 {
     D lo, hi;
 };
 inline D2 widen(F x) {
+#if FB_AVX512  // GCC 12 widens the halves of 256 bits one by one
+    const __m512 v(x);
+    return {D(_mm512_cvtps_pd(_mm512_castps512_ps256(v))), D(_mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1)))};
+#else
     HalfVec<float> h[2];
     __builtin_memcpy(h, &x, sizeof x);
     return {__builtin_convertvector(h[0], D), __builtin_convertvector(h[1], D)};
+#endif
 }
 inline F narrow(D2 x) {
     const HalfVec<float> h[2] = {__builtin_convertvector(x.lo, HalfVec<float>),
@@ -338,7 +343,11 @@ inline T from_float(double x) {
 inline F load_as(const float* p) { return load<F>(p); }
 inline D load_as(const double* p) { return load<D>(p); }
 inline F load_as(const BHalf* p) {
+#if FB_AVX512
+    const auto u = Vec<uint32_t>(_mm512_cvtepu16_epi32(load<__m256i>(p)));
+#else
     const auto u = __builtin_convertvector(load<HalfVec<uint16_t>>(p), Vec<uint32_t>);
+#endif
     return bitcast<F>(u << 16);
 }
 inline F load_as(const Half* p) {
@@ -358,7 +367,11 @@ inline void store_as(BHalf* p, F x) {
     const auto u = bitcast<Vec<uint32_t>>(x);
     const auto r = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
     const Vec<uint32_t> q = x != x ? (Vec<uint32_t>{} + 0x7fc0) : r;
+#if FB_AVX512
+    store(p, _mm512_cvtepi32_epi16(__m512i(q)));
+#else
     store(p, __builtin_convertvector(q, HalfVec<uint16_t>));
+#endif
 }
 inline void store_as(Half* p, F x) {
 #if FB_AVX512
