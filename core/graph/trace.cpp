@@ -125,7 +125,8 @@ int Tracer::slot_of(const Tensor& t, const Op& operation, bool overwritten) {
             const Quiet quiet(leaf_);
             s.held = op<"clone">(t.detach());
         }
-        if (baked_.empty() && !keeps_constants) baked_ = str("a tensor that no operation made, used by `", operation.schema.name, "`");
+        if (baked_.empty() && !keeps_constants)
+            baked_ = str("a tensor that no operation made, used by `", operation.schema.name, "`");
         return add_slot(std::move(s));
     }
     if (!born_.contains(t.get())) {
