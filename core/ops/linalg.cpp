@@ -4,6 +4,7 @@
 #include "ops/linalg.h"
 #include <algorithm>
 #include <cmath>
+#include "cpu/tiny_matrices.h"
 
 namespace fb {
 namespace {
@@ -23,7 +24,8 @@ std::tuple<Tensor, Tensor> cholesky_ex(const Tensor& a, bool upper, bool check_e
             T* c = to.at<T>(i);
             load(c, a, from.at<T>(i));
             Int code = 0;
-            if (n) potrf(upper ? "U" : "L", &n, c, &n, &code, 1);
+            if (n <= tiny::kMost) code = tiny::cholesky(c, n, upper);
+            else potrf(upper ? "U" : "L", &n, c, &n, &code, 1);
             for (int64_t j = 0; j < n; ++j)
                 std::fill(c + j * n + (upper ? j + 1 : 0), c + j * n + (upper ? n : j), T(0));
             info.data<int32_t>()[i] = int32_t(code);
@@ -60,7 +62,8 @@ std::tuple<Tensor, Tensor, Tensor> lu_factor_ex(const Tensor& a, bool pivot, boo
             Small<Int, 16> p;
             p.resize(size_t(k));
             Int code = 0;
-            if (k) getrf(&m, &n, c, &m, p.data(), &code);
+            if (std::max(m, n) <= tiny::kMost) code = tiny::lu(c, m, n, p.data());
+            else if (k) getrf(&m, &n, c, &m, p.data(), &code);
             for (int64_t j = 0; j < k; ++j) pivots.data<int32_t>()[i * k + j] = int32_t(p[size_t(j)]);
             info.data<int32_t>()[i] = int32_t(code);
         });
@@ -135,7 +138,12 @@ std::tuple<Tensor, Tensor> solve_matrices(const Tensor& a, const Tensor& b) {  /
             Small<Int, 16> p;
             p.resize(size_t(n));
             Int code = 0;
-            if (n) gesv(&n, &k, c.data(), &n, p.data(), d, &n, &code);
+            if (n <= tiny::kMost) {
+                code = tiny::lu(c.data(), n, n, p.data());
+                if (!code) tiny::solve(c.data(), p.data(), n, d, k);
+            } else {
+                gesv(&n, &k, c.data(), &n, p.data(), d, &n, &code);
+            }
             info.data<int32_t>()[i] = int32_t(code);
         });
     });

@@ -88,3 +88,29 @@ def test_several_threads_factor_at_once():
     for t in threads:
         t.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("dtype", [fb.float64, fb.complex128])
+def test_matrices_of_a_few_rows_are_factored_as_large_ones(dtype):
+    fb.manual_seed(0)
+    for m in range(1, 10):
+        for n in range(1, 10):
+            a = fb.randn(3, m, n, dtype=dtype)
+            p, lower, upper = L.lu(a)
+            fb.testing.assert_close(p @ lower @ upper, a)
+        a, b = fb.randn(3, m, m, dtype=dtype), fb.randn(3, m, 2, dtype=dtype)
+        fb.testing.assert_close(a @ L.solve(a, b), b)
+        h = a @ a.mH + m * fb.eye(m, dtype=dtype)
+        lower = L.cholesky(h)
+        fb.testing.assert_close(lower @ lower.mH, h)
+        assert fb.equal(L.cholesky(h.tril()), lower)  # one triangle is read
+        assert fb.equal(L.cholesky(h.triu(), upper=True), lower.mH)
+
+
+def test_matrices_of_a_few_rows_tell_where_they_fail():
+    assert L.lu_factor_ex(fb.tensor([[0.0, 0], [0, 1]]))[2] == 1
+    factor, info = L.cholesky_ex(fb.tensor([[1.0, 2], [2, 1]]))
+    assert info == 2 and factor.tolist() == [[1, 0], [2, -3]]
+    assert L.det(fb.full((2, 2), fb.nan)).isnan()
+    with pytest.raises(L.LinAlgError, match="The diagonal element 1 is zero"):
+        L.inv(fb.zeros(3, 3))
