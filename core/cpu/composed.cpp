@@ -1,8 +1,11 @@
 #include "cpu/composed.h"
+#include <algorithm>
 #include <cstring>
 #include <mutex>
+#include <numeric>
 #include <unordered_map>
 #include "cpu/fold.h"
+#include "cpu/order.h"
 #include "cpu/vm.h"
 #include "cpu/watch.h"
 
@@ -159,21 +162,69 @@ std::shared_ptr<const Chain> program_for(Formula f, std::span<const Tensor> in, 
 
 constexpr bool kNeverDies[8] = {};
 
+// The inputs with their dimensions in the memory order that the result of one operator would have, where that is not
+// their own order: so what lies transposed is read in a line too.
+class Sorted {
+public:
+    Sorted(std::span<const Tensor> in, IntSpan sizes) : sizes_(sizes) {
+        const auto plain = [](const Tensor& t) { return t->contiguous; };
+        if (std::all_of(in.begin(), in.end(), plain)) return;
+        Small<const TensorImpl*, 8> operands;
+        for (const Tensor& t : in) {
+            if (t->storage->image()) return;  // a view would take the image away
+            operands.push_back(t.get());
+        }
+        strides_ = strides_as(operands.span(), sizes);
+        Small<size_t, 6> order(sizes.size());
+        std::iota(order.begin(), order.end(), size_t(0));
+        const auto outer = [&](size_t a, size_t b) { return strides_[a] > strides_[b]; };
+        if (std::is_sorted(order.begin(), order.end(), outer)) return;
+        std::stable_sort(order.begin(), order.end(), outer);
+        for (const Tensor& t : in) {
+            const size_t lead = sizes.size() - t.sizes().size();
+            Dims z, s;
+            for (const size_t d : order) {
+                z.push_back(d < lead ? 1 : t.sizes()[d - lead]);
+                s.push_back(d < lead ? 0 : t.strides()[d - lead]);
+            }
+            views_.push_back(make_view(t, z, s, t->offset));
+        }
+        for (size_t k = 0; k < order.size(); ++k) sizes_[k] = sizes[order[k]];
+    }
+    bool changed() const { return !views_.empty(); }
+    std::span<const Tensor> inputs(std::span<const Tensor> in) const { return changed() ? views_.span() : in; }
+    IntSpan sizes() const { return sizes_; }
+    void restore(const Tensor& result, IntSpan sizes) const {
+        if (changed()) result->set_shape(sizes, strides_);
+    }
+
+private:
+    Dims sizes_, strides_;
+    Small<Tensor, 8> views_;
+};
+
 }  // namespace
 
 void composed(Formula f, std::initializer_list<Tensor> in, std::initializer_list<double> numbers,
               std::span<Tensor> out) {
     Dims sizes;
     const std::span<const Tensor> inputs(in.begin(), in.size());
-    if (const auto chain = program_for(f, inputs, numbers, out.size(), false, sizes))
-        return run_chain(*chain, sizes, inputs, std::span(kNeverDies).first(in.size()), out);
+    if (const auto chain = program_for(f, inputs, numbers, out.size(), false, sizes)) {
+        const Sorted sorted(inputs, sizes);
+        run_chain(*chain, sorted.sizes(), sorted.inputs(inputs), std::span(kNeverDies).first(in.size()), out);
+        for (const Tensor& t : out) sorted.restore(t, sizes);
+        return;
+    }
     f(in.begin(), numbers.begin(), out.data());
 }
 
 std::optional<double> composed_sum(Formula f, std::initializer_list<Tensor> in, std::initializer_list<double> numbers) {
     Dims sizes;
     const std::span<const Tensor> inputs(in.begin(), in.size());
-    if (const auto chain = program_for(f, inputs, numbers, 1, true, sizes)) return sum_chain(*chain, sizes, inputs);
+    if (const auto chain = program_for(f, inputs, numbers, 1, true, sizes)) {
+        const Sorted sorted(inputs, sizes);
+        return sum_chain(*chain, sorted.sizes(), sorted.inputs(inputs));
+    }
     return {};
 }
 

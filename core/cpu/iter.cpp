@@ -8,6 +8,7 @@
 #include "base/parallel.h"
 #include "cpu/copy.h"
 #include "cpu/copy_loops.h"
+#include "cpu/order.h"
 #include "cpu/watch.h"
 
 namespace fb::cpu {
@@ -453,13 +454,7 @@ static bool one_value(const TensorImpl& t, IntSpan sizes) {
     return same(t.sizes, sizes) && std::all_of(t.strides.begin(), t.strides.end(), [](int64_t s) { return s == 0; });
 }
 
-// A tensor for the result of operands: where all lie in C order it does so too. Otherwise its dimensions are sorted by
-// the strides of the operands, of which the first that tells two dimensions apart decides; broadcast dimensions tell
-// nothing.
-static Tensor laid_out_as(std::span<const TensorImpl* const> operands, IntSpan shape, DType type, Device device) {
-    if (std::all_of(operands.begin(), operands.end(), [](const TensorImpl* t) { return t->contiguous; }))
-        return empty(shape, type, device);
-    if (operands.size() == 1) return empty_like(Tensor(const_cast<TensorImpl*>(operands[0])), type);
+Dims strides_as(std::span<const TensorImpl* const> operands, IntSpan shape) {
     const size_t dims = shape.size();
     const auto stride = [&](const TensorImpl& t, size_t d) -> int64_t {
         const size_t missing = dims - t.sizes.size();
@@ -490,7 +485,13 @@ static Tensor laid_out_as(std::span<const TensorImpl* const> operands, IntSpan s
         strides[d] = step;
         step *= std::max<int64_t>(shape[d], 1);
     }
-    return empty_strided(shape, strides, type, device);
+    return strides;
+}
+static Tensor laid_out_as(std::span<const TensorImpl* const> operands, IntSpan shape, DType type, Device device) {
+    if (std::all_of(operands.begin(), operands.end(), [](const TensorImpl* t) { return t->contiguous; }))
+        return empty(shape, type, device);
+    if (operands.size() == 1) return empty_like(Tensor(const_cast<TensorImpl*>(operands[0])), type);
+    return empty_strided(shape, strides_as(operands, shape), type, device);
 }
 
 Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Operand> inputs, const Out& out,

@@ -360,3 +360,26 @@ def test_exponential_of_complex_infinities_and_long_vectors():
         0,
         complex(inf, 0),
     ]
+
+
+@pytest.mark.parametrize("dtype", [fb.complex64, fb.complex128])
+def test_complex_quotients_in_registers(dtype):
+    """Of every length, so that whole registers and the rest agree."""
+    near = 3e-7 if dtype == fb.complex64 else 1e-15
+    z = [complex(x, y) for x, y in zip((-1.5, -0.75, 0, 0.75, 1.5), (2, 1.25, 0.5, -0.25, -1))]
+    sigmoids = [
+        -0.04984258297024425 + 0.234807340416369j,
+        0.24462302867345226 + 0.29471468658553107j,
+        0.5 + 0.12767096061051814j,
+        0.6816394883625617 - 0.054648442422025774j,
+        0.8680420852755953 - 0.145446730914809j,
+    ]
+    for n in (1, 3, 8, 16, 21, 37):
+        x = fb.tensor((z * 8)[:n], dtype=dtype)
+        for got, wanted in ((x.sigmoid(), sigmoids), (x.reciprocal(), [1 / v for v in z])):
+            assert all(abs(g - w) <= near * abs(w) for g, w in zip(got.tolist(), wanted * 8))
+    edges = fb.tensor(
+        [complex(800, 1), complex(-1000, 0), complex(1, math.nan), complex(-800, 1)], dtype=dtype
+    )
+    assert edges.sigmoid()[:2].tolist() == [1, 0] and edges.sigmoid()[2:].isnan().all()
+    assert fb.tensor([complex(1e38, 1e38)], dtype=dtype).reciprocal().abs().item() > 0

@@ -77,3 +77,28 @@ def test_shuffles_know_their_derivative():
         assert name in (None, y.grad_fn.name())
         (g,) = fb.autograd.grad(y, x, y.detach())
         assert fb.equal(g, x)
+
+
+def test_losses_lie_as_their_input():
+    a, b = fb.arange(12.0).reshape(3, 4).t(), (fb.arange(12.0).flip(0) / 2).reshape(3, 4).t()
+    means = {F.l1_loss: 4.9166665, F.mse_loss: 34.375, F.huber_loss: 4.4270835, F.smooth_l1_loss: 4.4270835}
+    for loss, mean in means.items():
+        assert abs(loss(a, b).item() - mean) < 1e-6 * mean
+        for other in (b, b.contiguous(), fb.ones(3)):
+            wanted = loss(a.contiguous(), other.expand(4, 3).contiguous(), reduction="none")
+            each = loss(a, other.expand(4, 3), reduction="none")
+            assert each.stride() == (1, 4) and fb.equal(each, wanted)
+    x, y = fb.arange(24.0).reshape(2, 3, 4).permute(2, 0, 1), fb.ones(4, 1, 3)
+    each = F.l1_loss(x, y.expand_as(x), reduction="none")
+    assert each.stride() == (1, 12, 4) and fb.equal(each, (x - 1).abs())
+    assert F.mse_loss(x[:, :, 1:], y[:, :, 1:].expand(4, 2, 2), reduction="none").stride() == (1, 8, 4)
+
+
+def test_gradients_of_losses_of_turned_tensors():
+    a, b = fb.randn(5, 3, dtype=fb.float64).t(), fb.randn(5, 3, dtype=fb.float64).t()
+    for loss in (F.l1_loss, F.mse_loss, F.huber_loss, F.smooth_l1_loss):
+        for reduction in ("none", "mean"):
+            x, y = a.detach().requires_grad_(), a.contiguous().requires_grad_()
+            loss(x, b, reduction=reduction).sum().backward()
+            loss(y, b.contiguous(), reduction=reduction).sum().backward()
+            assert fb.allclose(x.grad, y.grad, rtol=1e-14, atol=0)

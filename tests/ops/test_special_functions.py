@@ -356,8 +356,26 @@ def test_double_precision_in_registers():
             (25.0, 0.04081066325722558),
             (1e8, 1.000000005e-08),
         ],
+        "ndtri": [
+            (1e-300, -37.0470962993612),
+            (1e-15, -7.941345326170998),
+            (1e-10, -6.361340902404056),
+            (0.001, -3.090232306167813),
+            (0.02, -2.0537489106318225),
+            (0.25, -0.6744897501960817),
+            (0.499999, -2.5066282745665593e-06),
+            (0.5, 0.0),
+            (0.5000001, 2.506628273311648e-07),
+            (0.75, 0.6744897501960817),
+            (1 - 1e-16, 8.209536151601387),
+        ],
     }
-    functions = {"lgamma": fb.lgamma, "erfinv": fb.erfinv, "trigamma": lambda x: fb.polygamma(1, x)}
+    functions = {
+        "lgamma": fb.lgamma,
+        "erfinv": fb.erfinv,
+        "trigamma": lambda x: fb.polygamma(1, x),
+        "ndtri": special.ndtri,
+    }
     for name, values in cases.items():
         x = fb.tensor([v for v, _ in values], dtype=fb.float64)
         wanted = fb.tensor([v for _, v in values], dtype=fb.float64)
@@ -368,3 +386,5 @@ def test_double_precision_in_registers():
     bad = fb.tensor([math.nan, math.inf, 0.0, -1.0, -3.0], dtype=fb.float64)
     assert fb.lgamma(bad).tolist()[1:] == [math.inf] * 4 and fb.lgamma(bad)[0].isnan()
     assert fb.erfinv(bad[2:4]).tolist() == [0.0, -math.inf] and fb.erfinv(bad[[0, 1, 4]]).isnan().all()
+    assert special.ndtri(fb.tensor([0.0, 1.0], dtype=fb.float64)).tolist() == [-math.inf, math.inf]
+    assert special.ndtri(fb.tensor([-0.1, 1.5, math.nan], dtype=fb.float64)).isnan().all()

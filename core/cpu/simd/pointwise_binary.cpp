@@ -1,4 +1,5 @@
 // Arithmetic, comparison and logic of two tensors, and the operations of three.
+#include <utility>
 #include "cpu/simd/loop.h"
 
 namespace fb::cpu::FB_ARCH {
@@ -283,28 +284,50 @@ struct Parts {
 };
 template <class T>
 inline Parts<T> load_parts(const char* p, int64_t n) {
-    alignas(64) T pair[2 * kLanes<T>] = {}, re[kLanes<T>], im[kLanes<T>];
+    alignas(64) T pair[2 * kLanes<T>] = {};
     __builtin_memcpy(pair, p, size_t(n) * 2 * sizeof(T));
-    for (int k = 0; k < kLanes<T>; k++) re[k] = pair[2 * k], im[k] = pair[2 * k + 1];
-    return {load<Vec<T>>(re), load<Vec<T>>(im)};
+    const auto a = load<Vec<T>>(pair), b = load<Vec<T>>(pair + kLanes<T>);
+    return [&]<int... k>(std::integer_sequence<int, k...>) {
+        return Parts<T>{__builtin_shufflevector(a, b, 2 * k...), __builtin_shufflevector(a, b, 2 * k + 1 ...)};
+    }(std::make_integer_sequence<int, kLanes<T>>{});
+}
+template <class T>
+inline void store_parts(char* p, const Parts<T>& x, int64_t n) {
+    alignas(64) T pair[2 * kLanes<T>];
+    [&]<int... k>(std::integer_sequence<int, k...>) {
+        constexpr int lanes = kLanes<T>, half = lanes / 2;  // k-th: of re where k is even, else of im
+        store(pair, Vec<T>(__builtin_shufflevector(x.re, x.im, k / 2 + k % 2 * lanes...)));
+        store(pair + lanes, Vec<T>(__builtin_shufflevector(x.re, x.im, half + k / 2 + k % 2 * lanes...)));
+    }(std::make_integer_sequence<int, kLanes<T>>{});
+    __builtin_memcpy(p, pair, size_t(n) * 2 * sizeof(T));
+}
+template <class T>
+inline Parts<T> over(Parts<T> x, const Parts<T>& y) {
+    using V = Vec<T>;
+    smith(x.re, x.im, y.re, y.im, V(abs(y.re)), V(abs(y.im)),
+          [](auto c, auto yes, auto no) { return V(c ? yes : no); });
+    return x;
+}
+// A loop over whole registers and then the rest: f(parts...) of the inputs.
+template <class T, int inputs, class Fn>
+inline void by_parts(char* out, const char* const* in, int64_t n, Fn f) {
+    constexpr int64_t step = kLanes<T>, item = 2 * sizeof(T);
+    const auto some = [&](int64_t at, int64_t now) {
+        const Parts<T> x = load_parts<T>(in[0] + at, now);
+        if constexpr (inputs == 2) store_parts(out + at, f(x, load_parts<T>(in[1] + at, now)), now);
+        else store_parts(out + at, f(x), now);
+    };
+    int64_t i = 0;
+    for (; i + step <= n; i += step) some(i * item, step);
+    if (i < n) some(i * item, n - i);
 }
 template <class T>
 void complex_div(char* out, const char* const* in, int64_t n, const void*) {
-    using V = Vec<T>;
-    constexpr int64_t step = kLanes<T>;
-    const char *a = in[0], *b = in[1];
-    for (int64_t i = 0; i < n; i += step) {
-        const int64_t now = n - i < step ? n - i : step, at = i * 2 * int64_t(sizeof(T));
-        Parts<T> x = now == step ? load_parts<T>(a + at, step) : load_parts<T>(a + at, now);
-        const Parts<T> y = now == step ? load_parts<T>(b + at, step) : load_parts<T>(b + at, now);
-        smith(x.re, x.im, y.re, y.im, V(abs(y.re)), V(abs(y.im)),
-              [](auto c, auto yes, auto no) { return V(c ? yes : no); });
-        alignas(64) T pair[2 * step], re[step], im[step];
-        store(re, x.re);
-        store(im, x.im);
-        for (int k = 0; k < step; k++) pair[2 * k] = re[k], pair[2 * k + 1] = im[k];
-        __builtin_memcpy(out + at, pair, size_t(now) * 2 * sizeof(T));
-    }
+    by_parts<T, 2>(out, in, n, [](const Parts<T>& x, const Parts<T>& y) { return over(x, y); });
+}
+template <class T>
+void complex_reciprocal(char* out, const char* const* in, int64_t n, const void*) {
+    by_parts<T, 1>(out, in, n, [](const Parts<T>& x) { return over(Parts<T>{splat<Vec<T>>(1), {}}, x); });
 }
 template <class T>
 void complex_abs(char* out, const char* const* in, int64_t n, const void*) {
@@ -343,6 +366,30 @@ void complex_exp(char* out, const char* const* in, int64_t n, const void*) {
     }
 }
 
+// 1 / (1 + e^-z); what complex_exp leaves to the C library is left to it here too.
+template <class T>
+void complex_sigmoid(char* out, const char* const* in, int64_t n, const void*) {
+    using V = Vec<T>;
+    constexpr T most = sizeof(T) == 4 ? T(80) : T(700), turns = sizeof(T) == 4 ? T(1e30) : T(1e300);
+    by_parts<T, 1>(out, in, n, [](const Parts<T>& x) {
+        Parts<T> r;
+        if (any(~((abs(x.re) < splat<V>(most)) & (abs(x.im) < splat<V>(turns))))) [[unlikely]] {
+            for (int k = 0; k < kLanes<T>; k++) {
+                _Complex double z;
+                __real__ z = -x.re[k], __imag__ z = -x.im[k];
+                z = __builtin_cexp(z);
+                const auto one = over(Cx<T>{1, 0}, Cx<T>{T(1 + __real__ z), T(__imag__ z)});
+                r.re[k] = one.re, r.im[k] = one.im;
+            }
+            return r;
+        }
+        const V size = exp(V(-x.re));
+        r.re = splat<V>(1) + size * cos(x.im);
+        r.im = -size * sin(x.im);
+        return over(Parts<T>{splat<V>(1), {}}, r);
+    });
+}
+
 template <class C>
 C plus(C a, C b) {
     return {a.re + b.re, a.im + b.im};
@@ -367,7 +414,10 @@ constexpr auto complex_arithmetic() {
         const auto m = times(*static_cast<const decltype(a)*>(s), b);
         return decltype(a){a.re - m.re, a.im - m.im};
     });
-    each(t, Unary::reciprocal, cx, [](auto, auto a) { return over(decltype(a){1, 0}, a); });
+    t.put(Unary::reciprocal, DType::c64, loop<complex_reciprocal<float>, Cx<float>, Cx<float>>);
+    t.put(Unary::reciprocal, DType::c128, loop<complex_reciprocal<double>, Cx<double>, Cx<double>>);
+    t.put(Unary::sigmoid, DType::c64, loop<complex_sigmoid<float>, Cx<float>, Cx<float>>);
+    t.put(Unary::sigmoid, DType::c128, loop<complex_sigmoid<double>, Cx<double>, Cx<double>>);
     each(t, Ternary::addcmul, cx, [](auto s, auto a, auto b, auto c) {
         return plus(a, times(times(*static_cast<const decltype(a)*>(s), b), c));
     });

@@ -24,7 +24,7 @@ inline F erfinv(F x) {
 }
 // As double: erfinv(x) / x by the same w up to 5, by its root up to 4 and up to 6.1 (where 1 - |x| is the least there
 // is), interpolated at Chebyshev's points.
-inline D erfinv(D x) {
+inline D erfinv_start(D x, D w) {
     static constexpr double low[] = {
         1.501409351110792,      0.6166006918604175,      -0.02610823577739765,    -0.019573561059547377,
         0.008525400950939892,   -0.0004878983983252155,  -0.0008341356436926482,  0.0002921906851342163,
@@ -45,15 +45,17 @@ inline D erfinv(D x) {
                                       -8.522914099015434e-08,  3.5731438657974675e-08,  -1.9146605883283862e-08,
                                       1.011053871325394e-08,   -4.984996381194209e-09,  2.3885240700769705e-09,
                                       -7.906839996972997e-10,  2.0194198350168985e-12,  6.307826181745234e-11};
-    const D a = abs(x), w = -log(D((1.0 - a) * (1.0 + a)));
     D r = poly_split(D(w * 0.4 - 1.0), low);
     if (any(!(w < splat<D>(5)))) {
         const D s = sqrt(w);
         r = w < splat<D>(5) ? r : poly_split(D((s - 3.118033988749895) / 0.8819660112501051), middle);
         r = s < splat<D>(4) ? r : poly_split(D((s - 5.05) / 1.05), high);
-        r = a == splat<D>(1) ? splat<D>(kInf<D>) : r;  // beyond, the logarithm is no number
     }
     return x * r;
+}
+inline D erfinv(D x) {  // beyond 1 the logarithm is no number
+    const D a = abs(x), r = erfinv_start(x, D(-log(D((1.0 - a) * (1.0 + a)))));
+    return a == splat<D>(1) ? with_sign(splat<D>(kInf<D>), x) : r;
 }
 
 // ---- gamma function ----
@@ -146,11 +148,17 @@ V trigamma_of(V x) {
     else return trigamma(x);
 }
 
-// The quantile of the normal distribution, good for single precision.
-inline F ndtri(F p) {
-    const F w = -log(F(4.0f * p * (1.0f - p)));
-    if (any(~(w < splat<F>(15)))) return per_lane(p, [](float v) { return float(special::ndtri(v)); });
-    return 1.4142135623730951f * erfinv_start(F(p + p - 1.0f), w);
+// The quantile of the normal distribution. The logarithm is of p itself, so that a small one loses nothing; lanes where
+// it is beyond the polynomials are computed one by one.
+template <class V>
+V ndtri(V p) {
+    using S = Scalar<V>;
+    const V w = -log(V(4 * p * (1 - p))), most = splat<V>(is_float_vec<V> ? 15 : 37);
+    V r = splat<V>(1.4142135623730951) * erfinv_start(V(p + p - 1), w);
+    if (any(~(w < most)))
+        for (int k = 0; k < kLanes<S>; k++)
+            if (!(w[k] < most[k])) r[k] = S(special::ndtri(p[k]));
+    return r;
 }
 
 // ---- modified Bessel functions e^-|x| I0(x) and e^-|x| I1(x), good for single precision ----
@@ -203,6 +211,7 @@ constexpr auto functions() {
     single(Unary::digamma, Digamma{});
     t.put(Unary::digamma, DType::f64, vec1<decltype([](auto, D x) { return digamma(x); }), double>);
     t.put(Unary::ndtri, DType::f32, vec1<decltype([](auto, F x) { return ndtri(x); }), float>);
+    t.put(Unary::ndtri, DType::f64, vec1<decltype([](auto, D x) { return ndtri(x); }), double>);
     single(Unary::i0e,
            decltype([](auto, F x) { return via_double([](D d) { return bessel_scaled<false>(d); }, x); }){});
     single(Unary::i1e, decltype([](auto, F x) { return via_double([](D d) { return bessel_scaled<true>(d); }, x); }){});
