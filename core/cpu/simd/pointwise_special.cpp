@@ -143,9 +143,12 @@ inline D trigamma(D x) {
 }
 template <class V>
 V trigamma_of(V x) {
-    if (any(~(x > V{}))) return per_lane(x, [](Scalar<V> v) { return Scalar<V>(special::trigamma(v)); });
-    if constexpr (is_float_vec<V>) return via_double([](D d) { return trigamma(d); }, x);
-    else return trigamma(x);
+    V r;
+    if constexpr (is_float_vec<V>) r = via_double([](D d) { return trigamma(d); }, x);
+    else r = trigamma(x);
+    const auto positive = x > V{};
+    if (!any(~positive)) return r;
+    return positive ? r : per_lane(x, [](Scalar<V> v) { return Scalar<V>(special::trigamma(v)); });
 }
 
 // The quantile of the normal distribution. The logarithm is of p itself, so that a small one loses nothing; lanes where
