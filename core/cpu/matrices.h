@@ -35,6 +35,11 @@ template <class T>
 using real_of = typename Letter<T>::Real;
 template <class T>
 constexpr bool complex_v = std::is_same_v<T, C64> || std::is_same_v<T, C128>;
+template <class T>
+T conjugate(T v) {
+    if constexpr (complex_v<T>) return T(v.re, -v.im);
+    else return v;
+}
 
 // The routine's address under the type's letter: routine<void(…), T>("gesv").
 template <class F, class T>

@@ -10,11 +10,6 @@ namespace fb::cpu::tiny {
 constexpr int64_t kMost = 8;  // rows and columns
 
 template <class T>
-T conjugate(T v) {
-    if constexpr (complex_v<T>) return T(v.re, -v.im);
-    else return v;
-}
-template <class T>
 real_of<T> magnitude(T v) {  // what LAPACK chooses pivots by
     if constexpr (complex_v<T>) return std::abs(v.re) + std::abs(v.im);
     else return std::abs(v);

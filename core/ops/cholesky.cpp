@@ -1,6 +1,5 @@
 // Solving and inverting with a Cholesky factor. The derivative is that of (L·Lᴴ)⁻¹ in all entries of L, as PyTorch's
 // is: the gradient of the factor has entries in the triangle that the solver does not read.
-#include "ops/formula.h"
 #include "ops/linalg.h"
 
 namespace fb {
@@ -8,12 +7,10 @@ namespace {
 
 using namespace linear;
 
-Tensor triangular(const Tensor& a, const Tensor& b, bool upper) { return op<"linalg::solve_triangular">(a, b, upper); }
-
 Tensor cholesky_solve(const Tensor& b, const Tensor& factor, bool upper) {
     GradGuard off(false);
     const Tensor lower = upper ? mH(factor) : factor;
-    return triangular(mH(lower), triangular(lower, b, false), true);
+    return solve_triangular(mH(lower), solve_triangular(lower, b, false), true);
 }
 Tensor cholesky_inverse(const Tensor& factor, bool upper) {
     const int64_t n = factor.size(-1);
@@ -22,10 +19,6 @@ Tensor cholesky_inverse(const Tensor& factor, bool upper) {
     visit_lapack(factor, "cholesky_inverse", [&](auto z) {
         using T = decltype(z);
         const auto potri = routine<void(const char*, const Int*, T*, const Int*, Int*, size_t), T>("potri");
-        const auto conjugate = [](T v) {
-            if constexpr (complex_v<T>) return T(v.re, -v.im);
-            else return v;
-        };
         const Batch from(factor, 2), to(inverse, 2);
         parallel_matrices(from.count, n * n * n, [&](int64_t i) {
             T* c = to.at<T>(i);

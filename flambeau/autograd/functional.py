@@ -298,8 +298,9 @@ def _jacobian_rows(index: int, output: Any, xs: tuple, create_graph: bool, stric
     count = output.numel()
     found: tuple = (None,) * len(xs)
     if count:
-        basis = fb.eye(count, dtype=output.dtype, device=output.device).reshape(count, *output.shape)
-        found = rows.gradients(lambda c, keep: _grad((output,), xs, tuple(c), create_graph), [basis])
+        found = rows.gradients(
+            lambda c, keep: _grad((output,), xs, tuple(c), create_graph), [rows.basis(output)]
+        )
     made = []
     for k, (g, x) in enumerate(zip(found, xs)):
         if g is None and strict:

@@ -279,9 +279,7 @@ class _Linear:
         found = iter(_rows(self.transposed[k], self.dummies, self.keep))
         count = self.own[k].numel()
         return [
-            next(found)
-            if o.is_floating_point() or o.is_complex()
-            else fb.zeros_like(o).unsqueeze(0).expand(count, *o.shape)
+            next(found) if o.is_floating_point() or o.is_complex() else _nothing(o, count)
             for o in self.outputs
         ]
 
@@ -366,9 +364,9 @@ def linearize(func: Callable, *primals: Any) -> tuple:
     return tree_unflatten(linear.released(outputs, [], True), out_spec), push
 
 
-def _basis(t: Any) -> Any:
-    """The unit tensors of a shape, stacked, on which rows or columns of a Jacobian are computed."""
-    return fb.eye(t.numel(), dtype=t.dtype, device=t.device).reshape(-1, *t.shape)
+def _nothing(x: Any, count: int) -> Any:
+    """As many zeros like a tensor, stacked."""
+    return fb.zeros_like(x).unsqueeze(0).expand(count, *x.shape)
 
 
 def _rows(output: Any, inputs: list, create: bool, at_once: int | None = None) -> list:
@@ -382,11 +380,8 @@ def _rows(output: Any, inputs: list, create: bool, at_once: int | None = None) -
                 [output], inputs, cotangents, retain_graph=keep, create_graph=create, allow_unused=True
             )
 
-        found = rows.gradients(backward, [_basis(output)], at_once=at_once)
-    return [
-        fb.zeros_like(x).unsqueeze(0).expand(count, *x.shape) if g is None else g
-        for g, x in zip(found, inputs)
-    ]
+        found = rows.gradients(backward, [rows.basis(output)], at_once=at_once)
+    return [_nothing(x, count) if g is None else g for g, x in zip(found, inputs)]
 
 
 def jacrev(

@@ -18,13 +18,18 @@ from .._ops import overload_of
 from .._recorded import constant
 from . import batched, rules
 
-__all__ = ["gradients"]
+__all__ = ["basis", "gradients"]
 
 FEW = 4  # cotangents that are as well done one by one
 MOST = 1 << 26  # numbers in the results of all operators together; more cotangents go in parts
 
 _PLAIN, _IN_PLACE, _WITH_NUMBER = 0, 1, 3  # how the core calls an operator
 _Backward = Callable[[list, bool], tuple]
+
+
+def basis(t: Any) -> Any:
+    """The unit tensors of a shape, stacked: the cotangents that give the rows of a Jacobian."""
+    return fb.eye(t.numel(), dtype=t.dtype, device=t.device).reshape(-1, *t.shape)
 
 
 def gradients(
