@@ -34,13 +34,15 @@ struct NormLoops {
     void (*row_gradient)(const void* g, const void* x, void* out, int64_t n, double mean, double rstd, const void* w,
                          double first, double second);
 
-    // Softmax over n elements that are `inner` apart, for `inner` neighbours at a time.
-    void (*softmax)(const void* x, void* y, int64_t n, int64_t inner, bool log);
-    void (*softmax_gradient)(const void* g, const void* y, void* out, int64_t n, int64_t inner, bool log);
+    // Softmax over n elements that are `inner` apart, for `inner` neighbours at a time; `outer` times.
+    void (*softmax)(const void* x, void* y, int64_t outer, int64_t n, int64_t inner, bool log);
+    void (*softmax_gradient)(const void* g, const void* y, void* out, int64_t outer, int64_t n, int64_t inner,
+                             bool log);
 
     // out = e^y·times + plus over n elements that are `inner` apart; a factor and a summand for each of `inner`
-    // neighbours.
-    void (*exp_rows)(const void* y, void* out, const double* times, const double* plus, int64_t n, int64_t inner);
+    // neighbours; `outer` times.
+    void (*exp_rows)(const void* y, void* out, const double* times, const double* plus, int64_t outer, int64_t n,
+                     int64_t inner);
 
     double (*dot)(const void* a, const void* b, int64_t n);
     double (*row_max)(const void* x, int64_t n);

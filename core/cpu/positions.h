@@ -4,6 +4,7 @@
 
 namespace fb::cpu {
 
+inline constexpr int64_t kRanked = 128;
 struct PositionLoops {
     bool (*all_within)(const int64_t* at, int64_t n, int64_t low, int64_t high);  // every index in [low, high)
     void (*extremes)(const int64_t* at, int64_t n, int64_t* low, int64_t* high);  // widens [*low, *high] to hold all
@@ -14,6 +15,10 @@ struct PositionLoops {
     void (*float_keys)(float* line, int64_t n, uint32_t flip);  // in place: sort_key(value) ^ flip
     void (*double_keys)(double* line, int64_t n, uint64_t flip);
     int64_t (*first_below)(const uint32_t* keys, int64_t n, uint32_t limit);  // n where none is
+    // rank[i], i < n <= `ranked`: how many keys are below keys[i], or equal and before it. There is room for kRanked.
+    int64_t ranked;
+    void (*ranks4)(const uint32_t* keys, int64_t n, uint32_t* rank);
+    void (*ranks8)(const uint64_t* keys, int64_t n, uint64_t* rank);
 };
 const PositionLoops& position_loops();  // for this CPU
 

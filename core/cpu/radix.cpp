@@ -61,8 +61,17 @@ void order_keys(const From* keys, int64_t n, From least, int bits, int64_t* orde
     sort_items<K>(a.get(), b.get(), n, bits, order);
 }
 
+void ranks(const uint32_t* keys, int64_t n, uint32_t* rank) { position_loops().ranks4(keys, n, rank); }
+void ranks(const uint64_t* keys, int64_t n, uint64_t* rank) { position_loops().ranks8(keys, n, rank); }
+
 template <class From>
 void order_any(const From* keys, int64_t n, int64_t* order) {
+    if (n <= position_loops().ranked) {
+        From rank[kRanked];
+        ranks(keys, n, rank);
+        for (int64_t i = 0; i < n; ++i) order[rank[i]] = i;
+        return;
+    }
     if (n <= 48) {  // by insertion
         for (int64_t i = 0; i < n; ++i) {
             int64_t j = i;
@@ -81,6 +90,12 @@ void order_any(const From* keys, int64_t n, int64_t* order) {
     else order_keys<uint64_t>(keys, n, least, bits, order);
 }
 
+// The k-th smallest key, counted from 0, and how many equal ones come before it. Leaves the keys in disorder.
+template <class K>
+struct Selected {
+    K key;
+    int64_t equal;
+};
 // Digits from the first bit in which any two keys differ; when none is left, the digits that were found are the key.
 template <class K>
 Selected<K> select(K* keys, int64_t n, int64_t k) {
@@ -147,10 +162,44 @@ int64_t next_below(const uint64_t* keys, int64_t i, int64_t n, uint64_t limit) {
     return i;
 }
 
+// The k smallest of n <= kRanked, one look at all of them each. False where equal keys leave a choice.
+template <class K>
+bool smallest_one_by_one(const K* keys, int64_t n, int64_t k, int64_t* order) {
+    K left[kRanked];
+    std::copy_n(keys, n, left);
+    for (int64_t found = 0; found < k; ++found) {
+        K best = left[0];
+        int64_t at = 0;
+        int equal = 0;
+        for (int64_t i = 1; i < n; ++i) {
+            const bool less = left[i] < best;
+            equal = less ? 0 : equal | int(left[i] == best);
+            at = less ? i : at;
+            best = less ? left[i] : best;
+        }
+        if (equal || best == K(~K(0))) return false;
+        order[found] = at;
+        left[at] = ~K(0);
+    }
+    return true;
+}
+
 template <class K>
 void smallest(const K* keys, int64_t n, int64_t k, bool sorted, int64_t* order) {
     const auto by_key = [](const Item<K>& a, const Item<K>& b) { return a.key < b.key; };
     if (k == 0) return;
+    if (n <= kRanked && k * 12 <= n) {
+        if (smallest_one_by_one(keys, n, k, order)) return;
+    } else if (sorted && n <= position_loops().ranked) {
+        int64_t all[kRanked];
+        order_any(keys, n, all);
+        bool equal = false;
+        for (int64_t i = 1; i <= std::min(k, n - 1); ++i) equal |= keys[all[i]] == keys[all[i - 1]];
+        if (!equal) {
+            std::copy_n(all, k, order);
+            return;
+        }
+    }
     const bool few = k * 64 <= n;
     const Room<Item<K>> items(few ? k : n);
     for (int64_t i = 0; i < (few ? k : n); ++i) items[i] = {keys[i], K(i)};
@@ -167,12 +216,26 @@ void smallest(const K* keys, int64_t n, int64_t k, bool sorted, int64_t* order) 
     for (int64_t i = 0; i < k; ++i) order[i] = int64_t(items[i].index);
 }
 
+template <class K>
+int64_t place(const K* keys, int64_t n, int64_t k) {
+    if (n <= position_loops().ranked) {
+        K rank[kRanked];
+        ranks(keys, n, rank);
+        return std::find(rank, rank + n, K(k)) - rank;
+    }
+    const Room<K> copy(n);
+    std::copy_n(keys, n, copy.get());
+    auto [key, equal] = select(copy.get(), n, k);
+    for (int64_t i = 0;; ++i)
+        if (keys[i] == key && equal-- == 0) return i;
+}
+
 }  // namespace
 
 void radix_order(const uint32_t* keys, int64_t n, int64_t* order) { order_any(keys, n, order); }
 void radix_order(const uint64_t* keys, int64_t n, int64_t* order) { order_any(keys, n, order); }
-Selected<uint32_t> radix_select(uint32_t* keys, int64_t n, int64_t k) { return select(keys, n, k); }
-Selected<uint64_t> radix_select(uint64_t* keys, int64_t n, int64_t k) { return select(keys, n, k); }
+int64_t radix_place(const uint32_t* keys, int64_t n, int64_t k) { return place(keys, n, k); }
+int64_t radix_place(const uint64_t* keys, int64_t n, int64_t k) { return place(keys, n, k); }
 void smallest_order(const uint32_t* keys, int64_t n, int64_t k, bool sorted, int64_t* order) {
     smallest(keys, n, k, sorted, order);
 }

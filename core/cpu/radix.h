@@ -34,14 +34,9 @@ inline void to_keys(uint64_t* line, int64_t n, uint64_t flip) {
 void radix_order(const uint32_t* keys, int64_t n, int64_t* order);
 void radix_order(const uint64_t* keys, int64_t n, int64_t* order);
 
-// The k-th smallest key, counted from 0, and how many equal ones come before it. Leaves the keys in disorder.
-template <class K>
-struct Selected {
-    K key;
-    int64_t equal;
-};
-Selected<uint32_t> radix_select(uint32_t* keys, int64_t n, int64_t k);
-Selected<uint64_t> radix_select(uint64_t* keys, int64_t n, int64_t k);
+// Where the k-th smallest stands; of equal ones the first counts as the smaller.
+int64_t radix_place(const uint32_t* keys, int64_t n, int64_t k);
+int64_t radix_place(const uint64_t* keys, int64_t n, int64_t k);
 
 // order[i], i < k: where the i-th smallest key stands (in any order unless `sorted`). Equal keys leave a choice; it is
 // made as the standard library's partial_sort and nth_element make it, which is what PyTorch's results show.

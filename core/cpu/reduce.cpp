@@ -1,6 +1,7 @@
 #include "cpu/reduce.h"
 #include <cstring>
 #include "base/parallel.h"
+#include "cpu/copy_loops.h"
 #include "cpu/fold.h"
 #include "cpu/images.h"
 #include "cpu/iter.h"
@@ -197,7 +198,8 @@ constexpr int64_t kFewValues = 32;
 template <class T>
 static void fold_turned(FoldLoop loop, const ReducePlan& plan, const char* in, char* out, int64_t item, int64_t begin,
                         int64_t end) {
-    constexpr int64_t kBytes = 8192;  // stays in the nearest cache with what is read
+    constexpr int64_t kBytes = 8192, kItem = sizeof(T);  // stays in the nearest cache with what is read
+    const CopyLoops& loops = copy_loops();
     alignas(64) char room[kBytes];
     T* const block = reinterpret_cast<T*>(room);
     ReducePlan turned;
@@ -212,12 +214,35 @@ static void fold_turned(FoldLoop loop, const ReducePlan& plan, const char* in, c
             p += rest % plan.kept_size[d] * plan.kept_stride[d];
             rest /= plan.kept_size[d];
         }
-        const int64_t n = std::min(
-            {kBytes / (plan.length * int64_t(sizeof(T))), end - begin, plan.kept_size[0] - begin % plan.kept_size[0]});
-        const int64_t apart = plan.kept_stride[0];
+        const int64_t apart = plan.kept_stride[0], left = plan.kept_size[0] - begin % plan.kept_size[0];
+        // Turned in squares where rows lie as whole; short ones are read beyond their ends, where others follow.
+        int64_t side = 0;
+        if constexpr (sizeof(T) == 4 || sizeof(T) == 8) {
+            side = sizeof(T) == 4 ? loops.side4 : loops.side8;
+            if (plan.fold_stride[0] != kItem || apart < 0 || plan.length < side / 2) side = 0;
+        }
+        const int64_t most = kBytes / (std::max(plan.length, side) * kItem);
+        const int64_t n = std::min({most < 16 ? most : most / 16 * 16, end - begin, left});
+        int64_t done = 0;
+        if constexpr (sizeof(T) == 4 || sizeof(T) == 8) {
+            const auto turn = [&](int64_t k, int64_t values) {
+                const T* const from = reinterpret_cast<const T*>(p) + k;
+                if constexpr (sizeof(T) == 4) loops.turn4(from, apart / kItem, block + k * n, n, done, values);
+                else loops.turn8(from, apart / kItem, block + k * n, n, done, values);
+            };
+            if (side && plan.length >= side) {
+                done = n;
+                turn(0, plan.length / side * side);
+                if (plan.length % side) turn(plan.length - side, side);
+            } else if (side && apart) {
+                const int64_t last = (left - 1) * apart + (plan.length - side) * kItem;
+                done = last < 0 ? 0 : std::min(n, last / apart + 1);
+                turn(0, side);
+            }
+        }
         for (int64_t k = 0; k < plan.length; ++k) {
-            const char* from = p + k * plan.fold_stride[0];
-            for (int64_t i = 0; i < n; ++i, from += apart) std::memcpy(block + k * n + i, from, sizeof(T));
+            const char* from = p + done * apart + k * plan.fold_stride[0];
+            for (int64_t i = done; i < n; ++i, from += apart) std::memcpy(block + k * n + i, from, sizeof(T));
         }
         turned.kept_size[0] = turned.results = n;
         turned.fold_stride[0] = n * int64_t(sizeof(T));
@@ -240,6 +265,7 @@ static bool own_rows(Fold f, DType type) {
     if (type == DType::f32 || type == DType::f64) return f == Fold::prod || f == Fold::max || f == Fold::min;
     if (is_complex(type)) return f == Fold::sum;
     if (type == DType::i64 || type == DType::u64) return f == Fold::sum || f == Fold::max || f == Fold::min;
+    if (itemsize(type) == 1) return f == Fold::sum || f == Fold::count_nonzero;
     return (type == DType::i32 || type == DType::u32) && (f == Fold::max || f == Fold::min);
 }
 // Sums of neighbouring floats have registers of their own, and so have those of results that already lie side by side;
@@ -252,6 +278,7 @@ static bool turns(Fold f, DType type, const ReducePlan& plan) {
         (f == Fold::sum || f == Fold::nansum || f == Fold::abs_sum || f == Fold::square_sum))
         return false;
     if (together && plan.kept == 1 && plan.length >= 16 && own_rows(f, type)) return false;
+    if (together && plan.kept == 1 && f == Fold::prod && item == 8 && !is_floating(type)) return false;
     const bool few =
         plan.length <= kFewValues || (together && item != 8 && type != DType::f32 && !is_low_precision(type));
     return few && plan.kept_size[0] >= 16 && plan.kept_stride[0] != item && f != Fold::moments;

@@ -176,13 +176,14 @@ Tensor probability_loss_of_rows(const Tensor& x, const Tensor& target, int64_t r
         T* const to = r.data<T>();
         std::vector<double> sums(size_t(l.n));
         const int64_t pieces = each_piece(l, [&](int64_t piece, int64_t begin, int64_t end) {
-            std::vector<T> logs(size_t(l.classes));
+            std::vector<T> logs(size_t((end - begin) * l.classes));
+            loops.softmax(from + begin * l.classes, logs.data(), end - begin, l.classes, 1, true);
             double all = 0;
             for (int64_t i = begin; i < end; ++i) {
-                loops.softmax(from + i * l.classes, logs.data(), l.classes, 1, true);
-                double sum[2] = {0, 0}, loss = -loops.dot(logs.data(), wanted + i * l.classes, l.classes);
+                const T* const row = logs.data() + (i - begin) * l.classes;
+                double sum[2] = {0, 0}, loss = -loops.dot(row, wanted + i * l.classes, l.classes);
                 if (smoothing > 0) {
-                    loops.sums(logs.data(), l.classes, 0, sum);
+                    loops.sums(row, l.classes, 0, sum);
                     loss = loss * (1 - smoothing) - sum[0] * (smoothing / double(l.classes));
                 }
                 if (each) to[i] = T(loss);
@@ -295,9 +296,9 @@ std::tuple<Tensor, Tensor, Tensor> cross_entropy_forward(const Tensor& x, const 
         const int64_t pieces = each_piece(l, [&](int64_t piece, int64_t begin, int64_t end) {
             std::vector<double> smooth(smoothing > 0 ? size_t(3 * l.inner) : 0);
             Sum sum;
+            loops.softmax(from + begin * size, to + begin * size, end - begin, l.classes, l.inner, true);
             for (int64_t i = begin; i < end; ++i) {
-                T* row = to + i * size;
-                loops.softmax(from + i * size, row, l.classes, l.inner, true);
+                const T* const row = to + i * size;
                 if (smoothing > 0) {
                     std::fill(smooth.begin(), smooth.end(), 0.0);
                     double* const s = smooth.data();
@@ -348,20 +349,20 @@ Tensor cross_entropy_backward(const Tensor& g, const Tensor& logs, const Tensor&
         const double scale = reduction == kMean ? 1 / double(*total.data<T>()) : 1;
         const int64_t size = l.classes * l.inner;
         each_piece(l, [&](int64_t, int64_t begin, int64_t end) {
-            std::vector<double> factors(size_t(2 * l.inner));
-            double *times = factors.data(), *plus = times + l.inner;
-            for (int64_t i = begin; i < end; ++i) {
-                const int64_t* own = y + i * l.inner;
-                for (int64_t k = 0; k < l.inner; ++k) {
-                    times[k] = own[k] == ignore ? 0
-                                                : (weights ? double(weights[own[k]]) : 1) * scale *
-                                                      double(pg[each ? i * l.inner + k : 0]);
-                    plus[k] = -times[k] * (smoothing / double(l.classes));
-                }
-                loops.exp_rows(from + i * size, to + i * size, times, plus, l.classes, l.inner);
+            const int64_t samples = (end - begin) * l.inner;
+            std::vector<double> factors(size_t(2 * samples));
+            double *times = factors.data(), *plus = times + samples;
+            const int64_t* own = y + begin * l.inner;
+            for (int64_t k = 0; k < samples; ++k) {
+                times[k] = own[k] == ignore ? 0
+                                            : (weights ? double(weights[own[k]]) : 1) * scale *
+                                                  double(pg[each ? begin * l.inner + k : 0]);
+                plus[k] = -times[k] * (smoothing / double(l.classes));
+            }
+            loops.exp_rows(from + begin * size, to + begin * size, times, plus, end - begin, l.classes, l.inner);
+            for (int64_t i = begin; i < end; ++i, own += l.inner, times += l.inner)
                 for (int64_t k = 0; k < l.inner; ++k)
                     if (own[k] != ignore) to[i * size + own[k] * l.inner + k] -= T(times[k] * (1 - smoothing));
-            }
         });
     };
     if (logs.dtype() == DType::f32) run(float());

@@ -94,6 +94,39 @@ void scan_columns(char* to, const char* from, int64_t n, int64_t row, int64_t wi
         }
     }
 }
+// Short lines one behind the other; half values of many of them are widened and rounded at once.
+constexpr int64_t kShort = 64;
+template <bool kGrouped, class T, class Step>
+void scan_short(char* to, const char* from, int64_t lines, int64_t n, Step&& step) {
+    constexpr bool kHalf = std::is_same_v<T, F16> || std::is_same_v<T, BF16>;
+    using Value = std::conditional_t<kHalf, float, T>;
+    constexpr std::integral_constant<int64_t, sizeof(Value)> item;
+    constexpr int64_t kItem = sizeof(T), kRoom = 1024;
+    const auto each = [&](char* q, const char* p, int64_t count) {
+        for (int64_t i = 0; i < count; ++i, q += n * item, p += n * item)
+            scan_line<kGrouped, Value>(q, p, 0, n, Acc<T>{}, item, item, step);
+    };
+    parallel_for(lines, 16384 / n, [&](int64_t begin, int64_t end) {
+        char* q = to + begin * n * kItem;
+        const char* p = from + begin * n * kItem;
+        if constexpr (kHalf) {
+            const DType type = dtype_of<T>::value;
+            const Loop widened = convert_loop(type, DType::f32), rounded = convert_loop(DType::f32, type);
+            float room[kRoom];
+            char* const block = reinterpret_cast<char*>(room);
+            const int64_t in_steps[] = {item, kItem}, out_steps[] = {kItem, item};
+            for (int64_t count; begin < end; begin += count, q += count * n * kItem, p += count * n * kItem) {
+                count = std::min(kRoom / n, end - begin);
+                char *const in[] = {block, const_cast<char*>(p)}, *const out[] = {q, block};
+                widened(in, in_steps, count * n, nullptr);
+                each(block, block, count);
+                rounded(out, out_steps, count * n, nullptr);
+            }
+        } else {
+            each(q, p, end - begin);
+        }
+    });
+}
 // In several parts side by side.
 template <class A, class T>
 A sum_of(const T* p, int64_t n) {
@@ -126,19 +159,22 @@ Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const 
         if constexpr (std::is_same_v<T, bool>) {
             fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for 'Bool'");
         } else {
+            // Sums of integers are as fast one after another.
+            constexpr bool kGroups = kGrouped && !(kSums && std::is_integral_v<T>);
             const auto line = [&](char* to, const char* from, int64_t begin, int64_t end, Acc<T> acc) {
                 if (so != int64_t(sizeof(T)) || sa != so)
-                    return scan_line<kGrouped, T>(to, from, begin, end, acc, so, sa, step);
+                    return scan_line<kGroups, T>(to, from, begin, end, acc, so, sa, step);
                 if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {
                     return scan_halves<kGrouped, T>(to, from, begin, end, acc, step);
                 } else {
                     constexpr std::integral_constant<int64_t, sizeof(T)> item;
-                    return scan_line<kGrouped, T>(to, from, begin, end, acc, item, item, step);
+                    return scan_line<kGroups, T>(to, from, begin, end, acc, item, item, step);
                 }
             };
             // One long line: the other threads add up what lies before their parts first.
             if constexpr (kSums && (std::is_integral_v<T> || std::is_same_v<T, float>)) {
-                if (a.numel() == n && n >= 65536 && sa == int64_t(sizeof(T)) && num_threads() > 1) {
+                if (a.numel() == n && n >= (std::is_integral_v<T> ? 1 << 18 : 1 << 16) && sa == int64_t(sizeof(T)) &&
+                    num_threads() > 1) {
                     const int64_t threads = num_threads(), each = (n + threads - 1) / threads;
                     const T* const values = reinterpret_cast<const T*>(bytes(a));
                     std::vector<Acc<T>> total(size_t(threads), Acc<T>{});
@@ -170,6 +206,8 @@ Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const 
                              });
                 return;
             }
+            if (a->contiguous && o->contiguous && inner == 1 && n <= kShort)
+                return scan_short<kGroups, T>(bytes(o), bytes(a), a.numel() / n, n, step);
             each_line<2>(a.sizes(), dim, {bytes(o), bytes(a)}, {bo, ba},
                          [&](const auto& p) { line(p[0], p[1], 0, n, Acc<T>{}); });
         }
@@ -239,13 +277,20 @@ std::tuple<Tensor, Tensor> cum_extreme(const Tensor& x, int64_t dim, Out out) {
     Tensor values = out.result(x.sizes(), x.dtype(), x.device()),
            indices = out.at(1).result(x.sizes(), DType::i64, x.device());
     if (x.is_meta() || !x.numel()) return {values, indices};
+    if (is_low_precision(x.dtype())) {  // the same comparisons, of numbers that need not be widened one by one
+        const auto [wide, places] = cum_extreme<Largest>(convert(x, DType::f32), dim, Out());
+        copy_data(values, wide);
+        copy_data(indices, places);
+        return {values, indices};
+    }
     const Tensor a = at_least_1d(x), v = at_least_1d(values), k = at_least_1d(indices);
     const int64_t n = a.sizes()[size_t(dim)];
     const Dims ba = byte_strides(a), bv = byte_strides(v), bk = byte_strides(k);
     const int64_t sa = ba[size_t(dim)], sv = bv[size_t(dim)], sk = bk[size_t(dim)];
     visit_dtype(x.dtype(), [&](auto z) {
         using T = decltype(z);
-        if constexpr (std::is_same_v<T, C64> || std::is_same_v<T, C128>) {
+        if constexpr (std::is_same_v<T, C64> || std::is_same_v<T, C128> || std::is_same_v<T, F16> ||
+                      std::is_same_v<T, BF16>) {
             fail(ErrorKind::NotImplemented, "\"", Largest ? "cummax_cpu" : "cummin_cpu", "\" not implemented for '",
                  x.dtype(), "'");
         } else {
@@ -263,7 +308,7 @@ std::tuple<Tensor, Tensor> cum_extreme(const Tensor& x, int64_t dim, Out out) {
                     if constexpr (std::is_arithmetic_v<T>) {
                         const T* x = reinterpret_cast<const T*>(p[1]) + i;
                         int beaten = 0;
-                        if (dense && i + kBlock <= n && !nan(best)) {
+                        if (dense && n > kShort && i + kBlock <= n && !nan(best)) {
                             for (int64_t k = 0; k < kBlock; ++k) beaten |= !(Largest ? x[k] < best : x[k] > best);
                             if (!beaten) {
                                 std::fill_n(reinterpret_cast<T*>(p[0]) + i, kBlock, best);
@@ -273,14 +318,21 @@ std::tuple<Tensor, Tensor> cum_extreme(const Tensor& x, int64_t dim, Out out) {
                             }
                         }
                     }
-                    for (const int64_t end = std::min(n, i + kBlock); i < end; ++i) {
-                        const T c = *reinterpret_cast<const T*>(p[1] + i * sa);
-                        if (nan(c) || (!nan(best) && (Largest ? c >= best : c <= best))) {
-                            best = c;
-                            at = i;
-                        }
+                    const auto put = [&] {
                         *reinterpret_cast<T*>(p[0] + i * sv) = best;
                         *reinterpret_cast<int64_t*>(p[2] + i * sk) = at;
+                    };
+                    for (const int64_t end = std::min(n, i + kBlock); i < end; ++i) {
+                        const T c = *reinterpret_cast<const T*>(p[1] + i * sa);
+                        if (nan(c)) {
+                            best = c;
+                            at = i;
+                        } else if (!nan(best)) {  // no branch on who wins, which nobody could guess
+                            const int64_t wins = -int64_t(Largest ? c >= best : c <= best);
+                            at = (i & wins) | (at & ~wins);
+                            best = (Largest ? best > c : best < c) ? best : c;
+                        }
+                        put();
                     }
                 }
             });

@@ -17,12 +17,15 @@ Shape around(IntSpan sizes, int64_t dim) {
     const size_t d = size_t(dim);
     return {product(sizes.first(d)), sizes[d], product(sizes.subspan(d + 1))};
 }
-// body(outer index) on several threads; `bytes` of one element.
+// body(first element, how many outer indices) on several threads. Those share whole groups of rows, which loops may
+// take together: results do not depend on the number of threads.
 template <class F>
 void each_outer(const Shape& s, F&& body) {
-    parallel_for(s.outer, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, s.n * s.inner)),
+    const int64_t group = s.inner == 1 ? 16 : 1, groups = (s.outer + group - 1) / group;
+    parallel_for(groups, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, group * s.n * s.inner)),
                  [&](int64_t begin, int64_t end) {
-                     for (int64_t i = begin; i < end; ++i) body(i * s.n * s.inner);
+                     begin *= group;
+                     body(begin * s.n * s.inner, std::min(end * group, s.outer) - begin);
                  });
 }
 
@@ -43,7 +46,8 @@ Tensor forward(const Tensor& x, int64_t dim, bool half_to_float, Out out) {
     const char* from = dx.data<char>();
     char* to = r.data<char>();
     if (half_to_float) loops = norm_loops(t);
-    each_outer(s, [&](int64_t i) { loops->softmax(from + i * size, to + i * size, s.n, s.inner, log); });
+    each_outer(
+        s, [&](int64_t i, int64_t outer) { loops->softmax(from + i * size, to + i * size, outer, s.n, s.inner, log); });
     return r;
 }
 
@@ -61,8 +65,9 @@ Tensor gradient_kernel(const Tensor& g, const Tensor& y, int64_t dim) {
     const int64_t size = int64_t(itemsize(t));
     const char *pg = dg.data<char>(), *py = dy.data<char>();
     char* to = r.data<char>();
-    each_outer(
-        s, [&](int64_t i) { loops->softmax_gradient(pg + i * size, py + i * size, to + i * size, s.n, s.inner, log); });
+    each_outer(s, [&](int64_t i, int64_t outer) {
+        loops->softmax_gradient(pg + i * size, py + i * size, to + i * size, outer, s.n, s.inner, log);
+    });
     return r;
 }
 

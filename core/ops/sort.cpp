@@ -46,6 +46,7 @@ void visit_ordered(DType t, const char* name, F&& f) {
     });
 }
 
+constexpr int64_t kShort = 128;
 // Takes every line along `dim` as keys (cpu/radix.h); `place(keys, n, order)` says where those values stand in it that
 // `values` has room for.
 template <class K, class F>
@@ -56,6 +57,36 @@ void each_keyed(const Tensor& x, int64_t dim, bool descending, const Tensor& val
     const int64_t sx = bx[size_t(dim)], sv = bv[size_t(dim)], si = bi[size_t(dim)];
     const Loop read = convert_loop(x.dtype(), dtype_of<K>::value);
     const Key flip = descending ? ~Key(0) : Key(0);
+    if (n <= kShort && x->contiguous && values->contiguous && indices->contiguous && x.numel() && k &&
+        product(IntSpan(x.sizes()).subspan(size_t(dim) + 1)) == 1) {
+        // Short lines one behind the other: many of them become keys at once.
+        parallel_for(x.numel() / n, std::max<int64_t>(1, 1024 / n), [&](int64_t begin, int64_t end) {
+            constexpr int64_t kRoom = 1024;
+            K lines[kRoom];
+            int64_t order[kShort];
+            for (int64_t count; begin < end; begin += count) {
+                count = std::min(kRoom / n, end - begin);
+                char* const from[2] = {reinterpret_cast<char*>(lines), bytes(x) + begin * n * item};
+                const int64_t in[2] = {int64_t(sizeof(K)), item};
+                read(from, in, count * n, nullptr);
+                to_keys(lines, count * n, flip);
+                by_item_size(size_t(item), [&](auto z) {
+                    using T = decltype(z);
+                    const T* p = reinterpret_cast<const T*>(from[1]);
+                    T* v = reinterpret_cast<T*>(bytes(values)) + begin * k;
+                    int64_t* to = indices.data<int64_t>() + begin * k;
+                    for (int64_t r = 0; r < count; ++r, p += n, v += k, to += k) {
+                        place(reinterpret_cast<Key*>(lines) + r * n, n, order);
+                        for (int64_t i = 0; i < k; ++i) {
+                            to[i] = order[i];
+                            v[i] = p[order[i]];
+                        }
+                    }
+                });
+            }
+        });
+        return;
+    }
     each_line<3>(
         x.sizes(), dim, {bytes(x), bytes(values), bytes(indices)}, {bx, bv, bi},
         [&](const auto& p) {
@@ -159,21 +190,12 @@ std::tuple<Tensor, Tensor> one_of_line(const char* name, const Tensor& x, int64_
     }
     return {values, indices};
 }
-// Where the k-th smallest stands; of equal ones the first counts as the smaller.
-template <class Key>
-int64_t place_of(const Key* keys, int64_t n, int64_t k) {
-    const Room<Key> copy(n);
-    std::copy_n(keys, n, copy.get());
-    auto [key, equal] = radix_select(copy.get(), n, k);
-    for (int64_t i = 0;; ++i)
-        if (keys[i] == key && equal-- == 0) return i;
-}
 std::tuple<Tensor, Tensor> kthvalue(const Tensor& x, int64_t k, int64_t dim, bool keepdim, Out out) {
     const int64_t n = x.dim() ? x.size(dim) : 1;
     if (x.dtype() == DType::b1) no_kernel("kthvalue_cpu", x.dtype());
     check(k >= 1 && k <= n, "kthvalue(): selected number k out of range for dimension ", dim);
     return one_of_line("kthvalue", x, dim, keepdim, out,
-                       [&](const auto* keys, int64_t n) { return place_of(keys, n, k - 1); });
+                       [&](const auto* keys, int64_t n) { return radix_place(keys, n, k - 1); });
 }
 std::tuple<Tensor, Tensor> median_by(const char* name, const Tensor& x, int64_t dim, bool keepdim, const Out& out,
                                      bool ignore_nan) {
@@ -182,7 +204,7 @@ std::tuple<Tensor, Tensor> median_by(const char* name, const Tensor& x, int64_t 
         const auto nan = std::decay_t<decltype(keys[0])>(~std::decay_t<decltype(keys[0])>(0));
         const int64_t nans = may_be_nan ? std::count(keys, keys + n, nan) : 0;
         if (nans && !ignore_nan) return std::find(keys, keys + n, nan) - keys;
-        return nans == n ? 0 : place_of(keys, n, (n - nans - 1) / 2);
+        return nans == n ? 0 : radix_place(keys, n, (n - nans - 1) / 2);
     });
 }
 std::tuple<Tensor, Tensor> median_dim(const Tensor& x, int64_t d, bool k, Out out) {
@@ -215,15 +237,17 @@ Tensor found_backward(Back& b) {
 }
 std::tuple<Tensor, Tensor> mode(const Tensor& x, int64_t dim, bool keepdim, Out out) {
     return one_of_line("mode", x, dim, keepdim, out, [](const auto* keys, int64_t n) {
-        std::vector<int64_t> order(static_cast<size_t>(n));
-        radix_order(keys, n, order.data());
+        int64_t near[kShort];
+        std::vector<int64_t> far(n > kShort ? size_t(n) : 0);
+        int64_t* const order = far.empty() ? near : far.data();
+        radix_order(keys, n, order);
         int64_t best = 0, longest = 0;
         for (int64_t i = 0; i < n;) {
             int64_t j = i;
-            while (j < n && keys[order[size_t(j)]] == keys[order[size_t(i)]]) ++j;
+            while (j < n && keys[order[j]] == keys[order[i]]) ++j;
             if (j - i > longest) {
                 longest = j - i;
-                best = order[size_t(j - 1)];
+                best = order[j - 1];
             }
             i = j;
         }

@@ -258,3 +258,124 @@ def test_rows_of_bytes(width):
     padded = torch.nn.functional.pad(torch.tensor(x), (1, 2), value=7).numpy()
     assert np.array_equal(padded, np.pad(x, ((0, 0), (1, 2)), constant_values=7))
     assert np.array_equal(torch.tensor(x)[:, 1:].contiguous().numpy(), x[:, 1:])
+
+
+WIDTHS = [1, 2, 3, 4, 5, 7, 8, 9, 10, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100, 127, 128, 129]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("dtype", NUMBERS)
+def test_short_rows_in_order(width, dtype):
+    for rows in (1, 3, 40):
+        x = numbers((rows, width), dtype, width)
+        t = torch.tensor(x)
+        order = np.argsort(x, 1, kind="stable")
+        values, places = t.sort(1)
+        assert np.array_equal(places.numpy(), order)
+        assert np.array_equal(values.numpy(), np.take_along_axis(x, order, 1))
+        middle = order[:, (width - 1) // 2]
+        assert np.array_equal(t.median(1)[1].numpy(), middle)
+        assert np.array_equal(t.kthvalue((width + 1) // 2, 1)[1].numpy(), middle)
+        descending = -np.sort(-x.astype("float64"), 1)
+        for k in (1, min(5, width), width):
+            values, places = t.topk(k, 1)
+            assert np.array_equal(values.numpy(), descending[:, :k].astype(dtype))
+            assert np.array_equal(np.take_along_axis(x, places.numpy(), 1), values.numpy())
+            assert all(len(set(row)) == k for row in places.tolist())
+        counts = [np.unique(row, return_counts=True) for row in x]
+        assert t.mode(1)[0].tolist() == [int(values[count.argmax()]) for values, count in counts]
+
+
+def test_short_rows_in_order_with_nan():
+    x = torch.tensor([[2.0, math.nan, 1.0, math.nan, 0.0], [5.0, 4.0, 3.0, 2.0, 1.0]])
+    assert x.sort(1)[1].tolist() == [[4, 2, 0, 1, 3], [4, 3, 2, 1, 0]]
+    assert x.median(1)[1].tolist() == [1, 2] and x.nanmedian(1)[1].tolist() == [2, 2]
+    wide = torch.full((2, 60), math.nan)
+    wide[0, 7] = 1.0
+    assert wide.topk(3, 1, largest=False)[0].isnan().tolist() == [[False, True, True], [True] * 3]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_short_rows_of_probabilities(width):
+    for rows in (1, 2, 3, 7, 8, 9, 21):
+        x = np.random.default_rng(width).normal(0, 3, (rows, width))
+        g = np.random.default_rng(rows).normal(0, 1, (rows, width))
+        e = np.exp(x - x.max(1, keepdims=True))
+        p = e / e.sum(1, keepdims=True)
+        by_p, by_log = p * (g - (g * p).sum(1, keepdims=True)), g - p * g.sum(1, keepdims=True)
+        for dtype, tolerance in ((torch.float64, 1e-13), (torch.float32, 2e-5), (torch.bfloat16, 0.04)):
+            for of, result, gradient in (("softmax", p, by_p), ("log_softmax", np.log(p), by_log)):
+                t = torch.tensor(x, dtype=dtype).requires_grad_()
+                y = getattr(t, of)(1)
+                y.backward(torch.tensor(g, dtype=dtype))
+                assert np.allclose(y.detach().double().numpy(), result, rtol=tolerance, atol=tolerance)
+                assert np.allclose(t.grad.double().numpy(), gradient, rtol=tolerance, atol=3 * tolerance)
+        t = torch.tensor(x).requires_grad_()
+        target = np.random.default_rng(rows).integers(0, width, rows)
+        target[0] = 0
+        loss = torch.nn.functional.cross_entropy(t, torch.tensor(target), reduction="sum", ignore_index=-1)
+        loss.backward()
+        assert np.isclose(loss.item(), -np.log(p[np.arange(rows), target]).sum())
+        assert np.allclose(t.grad.numpy(), p - np.eye(width)[target])
+
+
+def test_short_rows_of_probabilities_without_numbers():
+    x = torch.zeros(9, 5)
+    x[2, 1], x[3], x[4, 0] = math.nan, -math.inf, -math.inf
+    y = x.softmax(1)
+    assert y.isnan().any(1).tolist() == [False, False, True, True] + [False] * 5
+    assert y[4].tolist() == [0.0, 0.25, 0.25, 0.25, 0.25]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_short_rows_counted_and_tested(width):
+    for rows in (1, 5, 40, 1100):
+        x = np.random.default_rng(width).integers(0, 256, (rows, width))
+        x *= np.random.default_rng(rows).random((rows, width)) < 0.97
+        for dtype in ("uint8", "int8", "bool", "int16", "int32", "int64", "float32", "float64"):
+            y = x.astype(dtype)
+            t, turned = torch.tensor(y), torch.tensor(np.ascontiguousarray(y.T))
+            for dim, of in ((1, t), (0, turned)):
+                assert np.array_equal(of.sum(dim).double().numpy(), y.astype("float64").sum(1))
+                assert np.array_equal(of.any(dim).numpy(), y.any(1))
+                assert np.array_equal(of.all(dim).numpy(), y.all(1))
+                assert np.array_equal(of.count_nonzero(dim).numpy(), np.count_nonzero(y, 1))
+                if dtype != "bool":
+                    assert np.array_equal(of.amax(dim).numpy(), y.max(1))
+                    assert np.array_equal(of.argmin(dim).numpy(), y.argmin(1))
+                    product = of.prod(dim)
+                    if "int" in dtype:
+                        assert np.array_equal(product.numpy(), y.astype("int64").prod(1))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 10, 16, 17, 63, 64, 65, 200])
+def test_short_running_folds(width):
+    for rows in (1, 3, 400):
+        x = numbers((rows, width), "int64", width) % 3
+        for dtype in (torch.int64, torch.int32, torch.uint8, torch.float64, torch.float32, torch.bfloat16):
+            t = torch.tensor(x).to(dtype)
+            assert np.array_equal(t.cumsum(1).double().numpy()[:, :60], x.cumsum(1)[:, :60])
+            values, places = t.cummax(1)
+            assert np.array_equal(values.double().numpy(), np.maximum.accumulate(x, 1))
+            last = np.where(x == np.maximum.accumulate(x, 1), np.arange(width), 0)
+            assert np.array_equal(places.numpy(), np.maximum.accumulate(last, 1))
+            values, places = t.cummin(1)
+            assert np.array_equal(values.double().numpy(), np.minimum.accumulate(x, 1))
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        values, places = torch.tensor([[1.0, math.nan, 3.0, math.nan, 0.0]] * 3, dtype=dtype).cummax(1)
+        assert places.tolist() == [[0, 1, 1, 3, 3]] * 3
+        assert values.isnan().tolist() == [[False, True, True, True, True]] * 3
+
+
+def test_largest_of_half_numbers():
+    for dtype in (torch.bfloat16, torch.float16):
+        for n in (31, 64, 1000, 5003):
+            x = torch.tensor(np.random.default_rng(n).normal(0, 1, n)).to(dtype)
+            assert x.max().item() == max(x.tolist()) and x.min().item() == min(x.tolist())
+            for place in (0, 1, n // 2, n - 1):
+                nan = x.clone()
+                nan[place] = math.nan
+                assert nan.max().isnan().item() and nan.min().isnan().item()
+                big = x.clone()
+                big[place] = math.inf
+                assert big.max().item() == math.inf

@@ -69,6 +69,45 @@ inline const T* typed(const char* p) {
 template <class F, class T>
 concept FoldsRows = requires(const T* v, const Param& s, bool& known) { F::row(v, int64_t(), s, known); };
 
+// Read from number n on: no bits of all lanes but the last n.
+template <class T, int lanes>
+struct LastLanes {
+    T mask[2 * lanes] = {};
+    constexpr LastLanes() {
+        for (int k = lanes; k < 2 * lanes; ++k) mask[k] = ~T(0);
+    }
+};
+
+#if FB_AVX512 || FB_AVX2
+// Lanes that add up to the sum of value(x) over n >= 16 bytes.
+template <class Value>
+inline Vec<int64_t> sum_of_bytes(const uint8_t* v, int64_t n, Value value) {
+    static constexpr LastLanes<uint8_t, 16> last;
+    Vec<int64_t> sum{};
+    __m128i rest = _mm_setzero_si128();
+    int64_t i = 0;
+    for (; i + kWidth <= n; i += kWidth) {
+        const auto x = value(load<Vec<uint8_t>>(v + i));
+#if FB_AVX512
+        sum += Vec<int64_t>(_mm512_sad_epu8(__m512i(x), _mm512_setzero_si512()));
+#else
+        sum += Vec<int64_t>(_mm256_sad_epu8(__m256i(x), _mm256_setzero_si256()));
+#endif
+    }
+    const auto piece = [&](int64_t at, auto kept) {
+        const auto x = value(load<VecOf<uint8_t, 16>::type>(v + at));
+        rest = _mm_add_epi64(rest, _mm_sad_epu8(_mm_and_si128(__m128i(x), kept), _mm_setzero_si128()));
+    };
+    for (; i + 16 <= n; i += 16) piece(i, _mm_set1_epi8(-1));
+    if (i < n) piece(n - 16, load<__m128i>(last.mask + (n - i)));
+#if FB_AVX512
+    return sum + Vec<int64_t>(_mm512_zextsi128_si512(rest));
+#else
+    return sum + Vec<int64_t>(_mm256_zextsi128_si256(rest));
+#endif
+}
+#endif
+
 // One run of values; contiguous ones in independent lanes that the compiler turns into vectors.
 template <class F, class T>
 inline void strip(typename F::A& acc, const char* p, int64_t stride, int64_t n, const Param& s) {
@@ -292,15 +331,6 @@ void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int6
     const char* p = kept_start(plan, in, begin, at);
     const bool lines = plan.folded == 1 && plan.kept <= 1 && plan.fold_stride[0] == int64_t(sizeof(T));
     const int64_t length = plan.folded ? plan.fold_size[0] : 0;
-    if (lines && length <= 32) {  // short rows
-        for (; begin < end; ++begin, p += apart) {
-            const T* v = typed<T>(p);
-            L lane = F::lane0();
-            for (int64_t i = 0; i < length; ++i) lane = F::step(lane, v[i], s);
-            o[begin] = F::finish(F::merge(F::start(), lane), s);
-        }
-        return;
-    }
     if constexpr (SumsRegisters<F, T>) {
         // Several rows at once: what their registers hold is added up together.
         constexpr int kRows = kLanes<double>;
@@ -321,7 +351,7 @@ void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int6
     if constexpr (FoldsRows<F, T>) {
         // Each row in a register, then as many rows as that has lanes joined at once.
         using V = typename F::RowLanes;
-        constexpr int kRows = int(sizeof(V) / sizeof(A)), kShort = int(kWidth / sizeof(T));
+        constexpr int kRows = int(sizeof(V) / sizeof(A)), kShort = sizeof(T) == 1 ? 16 : int(kWidth / sizeof(T));
         if (lines && length >= kShort && length < 1024)
             for (; begin + kRows <= end; begin += kRows) {
                 V part[kRows];
@@ -336,6 +366,15 @@ void fold(const ReducePlan& plan, const char* in, char* out, int64_t begin, int6
             }
         if (begin == end) return;
         p = kept_start(plan, in, begin, at);
+    }
+    if (lines && length <= (requires { F::kOneByOne; } ? 64 : 32)) {  // short rows
+        for (; begin < end; ++begin, p += apart) {
+            const T* v = typed<T>(p);
+            L lane = F::lane0();
+            for (int64_t i = 0; i < length; ++i) lane = F::step(lane, v[i], s);
+            o[begin] = F::finish(F::merge(F::start(), lane), s);
+        }
+        return;
     }
     for (; begin < end; ++begin) {
         A acc = F::start();

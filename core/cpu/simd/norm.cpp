@@ -2,6 +2,8 @@
 #include "cpu/norm.h"
 #include <utility>
 #include "cpu/simd/math.h"
+#include "cpu/simd/part.h"
+#include "cpu/simd/turn.h"
 
 namespace fb::cpu::FB_ARCH {
 namespace {
@@ -13,23 +15,6 @@ using Acc = Scalar<VecFor<T>>;
 template <class T>
 constexpr int kStep = int(sizeof(VecFor<T>) / sizeof(Acc<T>));
 
-// The first m lanes from memory, the others zero.
-template <class T>
-inline VecFor<T> load_part(const T* p, int64_t m) {
-    VecFor<T> v{};
-    for (int64_t i = 0; i < m; i++) v[i] = to_float(p[i]);
-    return v;
-}
-template <class T, class V>
-inline void store_part(T* p, V v, int64_t m) {
-    for (int64_t i = 0; i < m; i++) p[i] = from_float<T>(v[i]);
-}
-#if defined(__AVX512F__)
-inline F load_part(const float* p, int64_t m) {
-    return __builtin_ia32_loadups512_mask(p, F{}, uint16_t((1u << m) - 1));
-}
-inline void store_part(float* p, F v, int64_t m) { __builtin_ia32_storeups512_mask(p, v, uint16_t((1u << m) - 1)); }
-#endif
 template <class V>
 inline V load_numbers(const double* p, int64_t m) {
     V v{};
@@ -89,11 +74,11 @@ struct Part {
     static constexpr bool part = true;
     template <class U>
     auto get(const U* p) const {
-        return load_part(p, m);
+        return load_first(p, m);
     }
     template <class U, class V>
     void put(U* p, V v) const {
-        store_part(p, v, m);
+        store_first(p, v, m);
     }
     template <class V>
     V mask(V v) const {
@@ -372,12 +357,90 @@ void softmax_row(const T* x, T* y, int64_t n, bool log) {
         });
     }
 }
+
+// Short rows, as many at a time as a register has lanes: turned, so that each has a lane. (Registers of AVX-512 hold
+// them as they lie.)
 template <class T>
-void softmax(const void* px, void* py, int64_t n, int64_t inner, bool log) {
+constexpr int64_t kTurned = kWidth < 64 ? 64 : 0;
+// f(first column) for squares of columns, those of the last one once more where they overlap; of less columns than a
+// square has, only these count.
+template <class T, class F>
+inline void each_square(int64_t n, F&& f) {
+    constexpr int64_t w = kStep<T>;
+    for (int64_t j = 0;; j = j + 2 * w <= n ? j + w : n - w) {
+        f(j);
+        if (j + w >= n) return;
+    }
+}
+template <class T>
+inline void turn_in(const T* x, int64_t rows, int64_t n, VecFor<T>* columns) {
+    constexpr int w = kStep<T>;
+    const auto turn = [&](int64_t j, auto read) {
+        VecFor<T> square[w];
+#pragma GCC unroll 16
+        for (int k = 0; k < w; ++k) square[k] = read(x + (k < rows ? k : rows - 1) * n + j);
+        transpose(square);
+#pragma GCC unroll 16
+        for (int k = 0; k < w; ++k) columns[j + k] = square[k];
+    };
+    if (n < w) turn(0, [n](const T* p) { return load_first(p, n); });
+    else each_square<T>(n, [&](int64_t j) { turn(j, [](const T* p) { return load_as(p); }); });
+}
+template <class T>
+inline void turn_out(const VecFor<T>* columns, int64_t rows, int64_t n, T* y) {
+    constexpr int w = kStep<T>;
+    const auto turn = [&](int64_t j, auto write) {
+        VecFor<T> square[w];
+#pragma GCC unroll 16
+        for (int k = 0; k < w; ++k) square[k] = columns[j + k];
+        transpose(square);
+#pragma GCC unroll 16
+        for (int k = 0; k < w; ++k)
+            if (k < rows) write(y + k * n + j, square[k]);
+    };
+    if (n < w) turn(0, [n](T* p, VecFor<T> v) { store_first(p, v, n); });
+    else each_square<T>(n, [&](int64_t j) { turn(j, [](T* p, VecFor<T> v) { store_as(p, v); }); });
+}
+template <class T>
+void softmax_rows(const T* x, T* y, int64_t rows, int64_t n, bool log) {
+    using V = VecFor<T>;
+    V column[kTurned<T> + kStep<T>];
+    turn_in(x, rows, n, column);
+    V most = column[0];
+    for (int64_t i = 1; i < n; ++i) most = max_nan(column[i], most);
+    V sum{};
+    for (int64_t i = 0; i < n; ++i) {
+        const V d = column[i] - most, e = exp(d);
+        sum += e;
+        column[i] = log ? d : e;
+    }
+    if (log) {
+        const V less = FB_ARCH::log(sum);
+        for (int64_t i = 0; i < n; ++i) column[i] -= less;
+    } else {
+        const V times = 1 / sum;
+        for (int64_t i = 0; i < n; ++i) column[i] *= times;
+    }
+    turn_out(column, rows, n, y);
+}
+template <class T>
+void softmax(const void* px, void* py, int64_t outer, int64_t n, int64_t inner, bool log) {
     const T* x = static_cast<const T*>(px);
     T* y = static_cast<T*>(py);
-    if (inner == 1) return softmax_row(x, y, n, log);
     using V = VecFor<T>;
+    if (inner == 1) {
+        int64_t i = 0;
+        if constexpr (kTurned<T> > 0)
+            if (n && n <= kTurned<T>)
+                for (; i + 2 < outer; i += kStep<T>)
+                    softmax_rows(x + i * n, y + i * n, outer - i < kStep<T> ? outer - i : kStep<T>, n, log);
+        for (; i < outer; ++i) softmax_row(x + i * n, y + i * n, n, log);
+        return;
+    }
+    if (outer != 1) {
+        for (; outer; --outer, x += n * inner, y += n * inner) softmax<T>(x, y, 1, n, inner, log);
+        return;
+    }
     each_vector<T>(inner, [&](int64_t c, auto part) {
         V most = splat<V>(Acc<T>(-__builtin_inff()));
         for (int64_t i = 0; i < n; i++) most = max_nan(V(part.get(x + i * inner + c)), most);
@@ -400,9 +463,34 @@ void softmax(const void* px, void* py, int64_t n, int64_t inner, bool log) {
     });
 }
 template <class T>
-void softmax_gradient(const void* pg, const void* py, void* po, int64_t n, int64_t inner, bool log) {
+void softmax_gradient_rows(const T* g, const T* y, T* o, int64_t rows, int64_t n, bool log) {
+    using V = VecFor<T>;
+    V a[kTurned<T> + kStep<T>], b[kTurned<T> + kStep<T>], sum{};
+    turn_in(g, rows, n, a);
+    turn_in(y, rows, n, b);
+    for (int64_t i = 0; i < n; ++i) sum += log ? a[i] : V(a[i] * b[i]);
+    if (log)
+        for (int64_t i = 0; i < n; ++i) a[i] -= exp(b[i]) * sum;
+    else
+        for (int64_t i = 0; i < n; ++i) a[i] = b[i] * (a[i] - sum);
+    turn_out(a, rows, n, o);
+}
+template <class T>
+void softmax_gradient(const void* pg, const void* py, void* po, int64_t outer, int64_t n, int64_t inner, bool log) {
     const T *g = static_cast<const T*>(pg), *y = static_cast<const T*>(py);
     T* o = static_cast<T*>(po);
+    if constexpr (kTurned<T> > 0)
+        for (; inner == 1 && n && n <= kTurned<T> && outer > 2;
+             g += kStep<T> * n, y += kStep<T> * n, o += kStep<T> * n) {
+            const int64_t rows = outer < kStep<T> ? outer : kStep<T>;
+            softmax_gradient_rows(g, y, o, rows, n, log);
+            outer -= rows;
+        }
+    if (outer != 1) {
+        for (; outer; --outer, g += n * inner, y += n * inner, o += n * inner)
+            softmax_gradient<T>(g, y, o, 1, n, inner, log);
+        return;
+    }
     using V = VecFor<T>;
     const auto one = [&](int64_t i, auto part, V sum) {
         const V v = part.get(g + i), r = part.get(y + i);
@@ -424,18 +512,37 @@ void softmax_gradient(const void* pg, const void* py, void* po, int64_t n, int64
     });
 }
 template <class T>
-void exp_rows(const void* py, void* po, const double* times, const double* plus, int64_t n, int64_t inner) {
+void exp_rows(const void* py, void* po, const double* times, const double* plus, int64_t outer, int64_t n,
+              int64_t inner) {
     const T* y = static_cast<const T*>(py);
     T* o = static_cast<T*>(po);
     using V = VecFor<T>;
-    if (inner == 1) {
+    int64_t rows = 1;
+    for (; outer > 0;
+         outer -= rows, y += rows * n * inner, o += rows * n * inner, times += rows * inner, plus += rows * inner) {
+        if (inner > 1) {
+            rows = 1;
+            each_vector<T>(inner, [&](int64_t c, auto part) {
+                const V a = load_numbers<V>(times + c, part.m), b = load_numbers<V>(plus + c, part.m);
+                for (int64_t i = c; i < n * inner; i += inner) part.put(o + i, fma(exp(V(part.get(y + i))), a, b));
+            });
+            continue;
+        }
+        if constexpr (kTurned<T> > 0) {
+            if (n <= kTurned<T> && outer >= kStep<T>) {
+                rows = kStep<T>;
+                const V a = load_numbers<V>(times, rows), b = load_numbers<V>(plus, rows);
+                V column[kTurned<T> + kStep<T>];
+                turn_in(y, rows, n, column);
+                for (int64_t i = 0; i < n; ++i) column[i] = fma(exp(column[i]), a, b);
+                turn_out(column, rows, n, o);
+                continue;
+            }
+        }
+        rows = 1;
         const V a = splat<V>(Acc<T>(*times)), b = splat<V>(Acc<T>(*plus));
-        return each_vector<T>(n, [&](int64_t i, auto part) { part.put(o + i, fma(exp(V(part.get(y + i))), a, b)); });
+        each_vector<T>(n, [&](int64_t i, auto part) { part.put(o + i, fma(exp(V(part.get(y + i))), a, b)); });
     }
-    each_vector<T>(inner, [&](int64_t c, auto part) {
-        const V a = load_numbers<V>(times + c, part.m), b = load_numbers<V>(plus + c, part.m);
-        for (int64_t i = c; i < n * inner; i += inner) part.put(o + i, fma(exp(V(part.get(y + i))), a, b));
-    });
 }
 
 template <class T>

@@ -88,9 +88,42 @@ int64_t first_below(const uint32_t* keys, int64_t n, uint32_t limit) {
     return i;
 }
 
+// Every key against every other, as many at a time as a register holds: no branch to guess.
+template <class Key, class Signed>
+void ranks(const Key* keys, int64_t n, Key* rank) {
+    using V = Vec<Signed>;
+    constexpr int w = kLanes<Signed>;
+    constexpr Key kTop = Key(1) << (8 * sizeof(Key) - 1);
+    Signed flat[kRanked];
+    for (int64_t i = 0; i < n; ++i) flat[i] = Signed(keys[i] ^ kTop);
+    for (int64_t i = n; i % w; ++i) flat[i] = 0;
+    V lane{};
+    for (int k = 0; k < w; ++k) lane[k] = k;
+    for (int64_t b = 0; b < n; b += w) {
+        const V mine = load<V>(flat + b);
+        V rest{};  // less what counts: comparisons give -1
+        const int64_t end = b + w < n ? b + w : n;
+        for (int64_t j = 0; j < b; ++j) rest -= mine < flat[j];
+        for (int64_t j = b; j < end; ++j) {
+            const V below = flat[j] < mine, first = ~(mine < flat[j]) & (lane > Signed(j - b));
+            rest += below | first;
+        }
+        for (int64_t j = end; j < n; ++j) rest += flat[j] < mine;
+        store(rank + b, V(Signed(b) - rest));
+    }
+}
+
 }  // namespace
 
-extern constexpr PositionLoops position_loops = {
-    all_within, extremes, chosen, count_true, keys_of<float, uint32_t>, keys_of<double, uint64_t>, first_below};
+extern constexpr PositionLoops position_loops = {all_within,
+                                                 extremes,
+                                                 chosen,
+                                                 count_true,
+                                                 keys_of<float, uint32_t>,
+                                                 keys_of<double, uint64_t>,
+                                                 first_below,
+                                                 kWidth > 16 ? kRanked : 16,
+                                                 ranks<uint32_t, int32_t>,
+                                                 ranks<uint64_t, int64_t>};
 
 }  // namespace fb::cpu::FB_ARCH

@@ -61,14 +61,6 @@ struct ComplexSum : Adds<C128, T> {
         return narrowed(Register<R>((sum[0] + sum[1]) + (sum[2] + sum[3])));
     }
 };
-// Read from number n on: no bits of all lanes but the last n.
-template <class T, int lanes>
-struct LastLanes {
-    T mask[2 * lanes] = {};
-    constexpr LastLanes() {
-        for (int k = lanes; k < 2 * lanes; ++k) mask[k] = ~T(0);
-    }
-};
 // Integers in 64 bits. With the first bit turned round signed numbers are unsigned ones less 2^(bits-1), or the other
 // way round.
 template <class T>
@@ -95,6 +87,13 @@ struct IntegerSum : Adds<int64_t, int64_t> {
         if (i < n) sum[1] += load<RowLanes>(v + n - kStep) & load<RowLanes>(last.mask + (n - i));
         return (sum[0] + sum[1]) + (sum[2] + sum[3]);
     }
+#if FB_AVX512 || FB_AVX2
+    static RowLanes row(const T* v, int64_t n, const Param& s, bool&)
+        requires(sizeof(T) == 1)
+    {
+        return sum_of_bytes(v, n, [&s](auto x) { return x ^ uint8_t(s.flip); });
+    }
+#endif
 };
 // The rest of a line (zeros behind n values) with ones behind them.
 template <class T>
@@ -117,6 +116,7 @@ Register<T> Ones<T>::behind(Register<T> rest, int64_t n) {
 template <class T, class Wide>
 struct Prod : Adds<Wide, Wide> {
     static constexpr bool kWidens = false;
+    static constexpr bool kOneByOne = true;  // of lanes of 64-bit integers few instruction sets have products
     static Wide lane0() { return Wide(1); }
     static Wide step(Wide a, T v, const Param&) { return a * Wide(v); }
     static Wide start() { return Wide(1); }

@@ -109,20 +109,33 @@ struct Count {
     static A merge(A a, L b) { return a + A(b); }
     static A both(A a, A b) { return a + b; }
     static Out finish(A a, const Param&) { return a; }
-};
-// Whether all (any) of them have.
-template <class T, uint64_t bits, bool every>
-void tested(const ReducePlan& plan, const char* in, char* out, int64_t begin, int64_t end) {
-    constexpr int64_t kTogether = 512;
-    int64_t count[kTogether];
-    for (int64_t done = begin; done < end; done += kTogether) {
-        const int64_t to = end - done < kTogether ? end : done + kTogether;
-        char* const first =
-            reinterpret_cast<char*>(reinterpret_cast<intptr_t>(count) - done * int64_t(sizeof(int64_t)));
-        folding<Count<T>, T, bits>(plan, in, first, done, to);
-        for (int64_t k = done; k < to; ++k) out[k] = every ? count[k - done] == plan.length : count[k - done] > 0;
+#if FB_AVX512 || FB_AVX2
+    using RowLanes = Vec<int64_t>;
+    static RowLanes join_lanes(RowLanes a, RowLanes b) { return a + b; }
+    static RowLanes row(const T* v, int64_t n, const Param& s, bool&)
+        requires(sizeof(T) == 1)
+    {
+        return sum_of_bytes(v, n, [&s](auto x) { return ((x & uint8_t(s.flip)) != 0) & uint8_t(1); });
     }
-}
+#endif
+};
+// Whether any of them has; with a negative sign, whether all have: whether not any has none.
+template <class T>
+struct Test {
+    using A = T;
+    using L = T;
+    using Out = uint8_t;
+    static constexpr bool kWidens = false;
+    static L lane0() { return 0; }
+    static L step(L a, T v, const Param& s) {
+        const T hit = (v & T(s.flip)) != 0 ? T(-1) : T(0);
+        return T(a | (s.sign < 0 ? T(~hit) : hit));
+    }
+    static A start() { return 0; }
+    static A merge(A a, L b) { return T(a | b); }
+    static A both(A a, A b) { return T(a | b); }
+    static Out finish(A a, const Param& s) { return (a != 0) ^ (s.sign < 0); }
+};
 
 // Where the first value is for which `hit` holds; the last place if there is none.
 template <class T, class Hit>
@@ -247,8 +260,8 @@ constexpr void integers(FoldTable& t, DType with_sign, DType without) {
 template <class T, uint64_t bits>
 constexpr void tests(FoldTable& t, DType d) {
     t.loops[int(Fold::count_nonzero)][int(d)] = folding<Count<T>, T, bits>;
-    t.loops[int(Fold::all)][int(d)] = tested<T, bits, true>;
-    t.loops[int(Fold::any)][int(d)] = tested<T, bits, false>;
+    t.loops[int(Fold::all)][int(d)] = folding<Test<T>, T, bits, -1>;
+    t.loops[int(Fold::any)][int(d)] = folding<Test<T>, T, bits>;
 }
 
 constexpr FoldTable make_table() {

@@ -3,7 +3,7 @@
 #pragma once
 #include <type_traits>
 #include <utility>
-#include "cpu/simd/vec.h"
+#include "cpu/simd/part.h"
 
 namespace fb::cpu::FB_ARCH {
 
@@ -73,21 +73,7 @@ inline V join_rows(V* x, Join join) {
 // A register of the n < kRegister<T> values at p, zeros behind them.
 template <class T>
 inline Register<T> load_rest(const T* p, int64_t n) {
-#if FB_AVX512
-    if constexpr (sizeof(T) == 4) {
-        return F(_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p));
-    } else if constexpr (sizeof(T) == 8) {
-        return D(_mm512_maskz_loadu_pd(__mmask8((1u << n) - 1), p));
-    } else {
-        T rest[kRegister<T>];
-        store(rest, _mm256_maskz_loadu_epi16(__mmask16((1u << n) - 1), p));
-        return load_register(rest);
-    }
-#else
-    T rest[kRegister<T>] = {};
-    __builtin_memcpy(rest, p, size_t(n) * sizeof(T));
-    return load_register(rest);
-#endif
+    return load_first(reinterpret_cast<const typename Lanes<T>::Memory*>(p), n);
 }
 
 // Sums over any number of runs. Float sums leave the registers for a double now and then.
@@ -166,11 +152,23 @@ inline Scalar<Register<T>> extreme_of_registers(const T* v, int64_t& i, int64_t 
     Bits<V> unordered = {};
     for (; i + kTogether * kStep <= n; i += kTogether * kStep)
         for (int k = 0; k < kTogether; k += 2) {
-            const V x = value(load_register(v + i + k * kStep)), y = value(load_register(v + i + (k + 1) * kStep));
+            V x, y;
+            if constexpr (std::is_same_v<T, BF16>) {
+                const F2 pair = load_pair(v + i + k * kStep);
+                x = value(pair.even);
+                y = value(pair.odd);
+            } else {
+                x = value(load_register(v + i + k * kStep));
+                y = value(load_register(v + i + (k + 1) * kStep));
+            }
 #if FB_AVX512
             if constexpr (sizeof(Scalar<V>) == 4) {
                 if (_mm512_cmp_ps_mask(__m512(x), __m512(y), _CMP_UNORD_Q)) nan = true;
             } else if (_mm512_cmp_pd_mask(__m512d(x), __m512d(y), _CMP_UNORD_Q)) nan = true;
+#elif FB_AVX2
+            if constexpr (sizeof(Scalar<V>) == 4)
+                unordered |= Bits<V>(_mm256_cmp_ps(__m256(x), __m256(y), _CMP_UNORD_Q));
+            else unordered |= Bits<V>(_mm256_cmp_pd(__m256d(x), __m256d(y), _CMP_UNORD_Q));
 #else
             unordered |= (x != x) | (y != y);
 #endif

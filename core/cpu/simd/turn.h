@@ -26,6 +26,7 @@ template <class V, int block = 1>
 inline void transpose(V* rows) {
     constexpr int w = kLanesOf<V>;
     if constexpr (block < w) {
+#pragma GCC unroll 16
         for (int i = 0; i < w; ++i)
             if (!(i & block)) exchange<block>(rows[i], rows[i + block], std::make_integer_sequence<int, w>());
         transpose<V, 2 * block>(rows);
