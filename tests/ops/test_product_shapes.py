@@ -59,6 +59,16 @@ def check_products():
         for beta, alpha in ((1, 1), (1, -1), (-0.5, 1), (0, 1), (1, 0.5)):
             got = fb.baddbmm(fb.from_numpy(more), a, b, beta=beta, alpha=alpha)
             np.testing.assert_allclose(got.numpy(), alpha * wanted + beta * more, err_msg=where, **close)
+    for (m, n, k), (left, right) in itertools.product(
+        ((2, 2, 2), (3, 3, 3), (4, 4, 4), (4, 2, 7), (6, 8, 8), (5, 3, 9)),
+        itertools.product(("rows", "columns", "spread"), repeat=2),
+    ):
+        (a, x), (b, y) = operand(m, k, left), operand(k, n, right)
+        more = generator.standard_normal((3, m, n)).astype("f")
+        where = f"few {m}x{k} by {k}x{n}, {left} and {right}"
+        np.testing.assert_allclose(fb.bmm(a, b).numpy(), x @ y, rtol=0, atol=1e-5, err_msg=where)
+        got = fb.baddbmm(fb.from_numpy(more), a, b, beta=-0.5, alpha=2)
+        np.testing.assert_allclose(got.numpy(), 2 * (x @ y) - 0.5 * more, rtol=0, atol=1e-5, err_msg=where)
 
 
 @pytest.mark.parametrize("dtype", [fb.float32, fb.float64, fb.bfloat16])

@@ -211,17 +211,26 @@ void multiply(const GemmBlock& g, const Plan& p, float* room) {
     }
 }
 
-// Products of one tile: rows of B are read as they lie, a part of a vector.
+// Products of one tile: rows of B are read as they lie, a part of a vector; columns no longer than a vector are turned.
 template <int R>
 void small(const GemmBlock& g, const GemmBatch& batch) {
     const Finish f{g.alpha, g.beta, g.bias};
     GemmBlock at = g;
+    const bool turned = g.b_col != 1;
+    float rows[W * W] = {};
+    const int64_t b_row = turned ? W : g.b_row;
     for (int64_t i = 0; i < batch.count; ++i, at.a += batch.a, at.b += batch.b, at.c += batch.c) {
+        const float* b = at.b;
+        if (turned) {
+            for (int64_t q = 0; q < g.n; ++q)
+                for (int64_t l = 0; l < g.k; ++l) rows[l * W + q] = b[l * g.b_row + q * g.b_col];
+            b = rows;
+        }
         F sum[R];
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) sum[r] = splat<F>(0);
         for (int64_t l = 0; l < g.k; ++l) {
-            const F row = load_part(at.b + l * g.b_row, g.n);
+            const F row = load_part(b + l * b_row, g.n);
             const float* a = at.a + l * g.a_col;
 #pragma GCC unroll 16
             for (int r = 0; r < R; ++r) sum[r] = fma(splat<F>(a[r * g.a_row]), row, sum[r]);
@@ -230,6 +239,38 @@ void small(const GemmBlock& g, const GemmBatch& batch) {
         for (int r = 0; r < R; ++r) finish(f, at.c + r * g.c_row, g.bias, sum[r], g.n);
     }
 }
+#if FB_AVX2
+// Products of 4x4, two rows of C in a register: each step along k spreads a column of A over its halves.
+void fours(const GemmBlock& g, const GemmBatch& batch) {
+    const float *pa = g.a, *pb = g.b;
+    float* c = g.c;
+    const __m256 alpha = _mm256_set1_ps(g.alpha), beta = _mm256_set1_ps(g.beta);
+    for (int64_t i = 0; i < batch.count; ++i, pa += batch.a, pb += batch.b, c += batch.c) {
+        __m128 b[4];
+        for (int64_t l = 0; l < 4; ++l) b[l] = _mm_loadu_ps(pb + l * (g.b_col == 1 ? g.b_row : g.b_col));
+        if (g.b_col != 1) _MM_TRANSPOSE4_PS(b[0], b[1], b[2], b[3]);
+        __m256 row[4];
+        for (int l = 0; l < 4; ++l) row[l] = _mm256_set_m128(b[l], b[l]);
+        for (int64_t r = 0; r < 4; r += 2) {
+            const __m256 a = _mm256_set_m128(_mm_loadu_ps(pa + (r + 1) * g.a_row), _mm_loadu_ps(pa + r * g.a_row));
+            __m256 sum = _mm256_mul_ps(_mm256_permute_ps(a, 0), row[0]);
+            sum = _mm256_fmadd_ps(_mm256_permute_ps(a, 0x55), row[1], sum);
+            sum = _mm256_fmadd_ps(_mm256_permute_ps(a, 0xaa), row[2], sum);
+            sum = _mm256_fmadd_ps(_mm256_permute_ps(a, 0xff), row[3], sum);
+            sum = _mm256_mul_ps(sum, alpha);
+            float *first = c + r * g.c_row, *second = first + g.c_row;
+            if (g.beta != 0)
+                sum = _mm256_fmadd_ps(_mm256_set_m128(_mm_loadu_ps(second), _mm_loadu_ps(first)), beta, sum);
+            _mm_storeu_ps(first, _mm256_castps256_ps128(sum));
+            _mm_storeu_ps(second, _mm256_extractf128_ps(sum, 1));
+        }
+    }
+}
+bool is_fours(const GemmBlock& g) {
+    return g.m == 4 && g.n == 4 && g.k == 4 && g.a_col == 1 && (g.b_col == 1 || g.b_row == 1) && g.c_col == 1 &&
+           !g.bias && !g.b_panel && !g.also.k;
+}
+#endif
 #if FB_AVX512
 // Products whose three matrices fill a register at most, row after row: each step along k spreads a column of A and a
 // row of B over the places of C.
@@ -290,9 +331,12 @@ void small_rows(const GemmBlock& g, const GemmBatch& batch) {
 void run(const GemmBlock& g, const GemmBatch& batch, float* room) {
 #if FB_AVX512
     if (batch.count > 1 && is_tiny(g)) return tiny(g, batch);
+#elif FB_AVX2
+    if (is_fours(g)) return fours(g, batch);
 #endif
     const Plan p = plan(g);
-    if (kWidth == 64 && g.m <= kRows && g.n <= W && g.b_col == 1 && g.c_col == 1 && !g.b_panel && !p.dots)
+    if (kWidth >= 32 && g.m <= kRows && g.n <= W && (g.b_col == 1 || (kWidth == 32 && g.k <= W)) && g.c_col == 1 &&
+        !g.b_panel && !p.dots && !g.also.k)
         return small_rows(g, batch);
     GemmBlock at = g;
     for (int64_t i = 0; i < batch.count; ++i, at.a += batch.a, at.b += batch.b, at.c += batch.c) multiply(at, p, room);

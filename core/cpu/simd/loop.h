@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "cpu/simd/math.h"
+#include "cpu/simd/part.h"
 #include "cpu/simd/table.h"
 
 namespace fb::cpu::FB_ARCH {
@@ -153,35 +154,12 @@ inline constexpr int kStep = kLanes<Scalar<VecFor<T>>>;
 
 template <class T>
 inline VecFor<T> load_part(const T* p, int64_t n) {
-#if FB_AVX512
-    if constexpr (sizeof(T) == 4) return F(_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p));
-    else if constexpr (sizeof(T) == 8) return D(_mm512_maskz_loadu_pd(__mmask8((1u << n) - 1), p));
-    else {
-        T t[kStep<T>];
-        store(t, _mm256_maskz_loadu_epi16(__mmask16((1u << n) - 1), p));
-        return load_as(t);
-    }
-#else
-    T t[kStep<T>] = {};
-    __builtin_memcpy(t, p, n * sizeof(T));
-    return load_as(t);
-#endif
+    return load_first(p, n);
 }
 template <class T>
 inline void store_part(T* p, VecFor<T> v, int64_t n) {
-#if FB_AVX512
-    if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, __mmask16((1u << n) - 1), __m512(v));
-    else if constexpr (sizeof(T) == 8) _mm512_mask_storeu_pd(p, __mmask8((1u << n) - 1), __m512d(v));
-    else {
-        T t[kStep<T>];
-        store_as(t, v);
-        _mm256_mask_storeu_epi16(p, __mmask16((1u << n) - 1), load<__m256i>(t));
-    }
-#else
-    T t[kStep<T>];
-    store_as(t, v);
-    __builtin_memcpy(p, t, n * sizeof(T));
-#endif
+    if (n >= kStep<T>) store_as(p, v);
+    else store_first(p, v, n);
 }
 
 // bfloat16, two registers at a time; move[k] is 1, or 0 for a single value, which `in` holds often enough.
