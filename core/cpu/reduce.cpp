@@ -278,7 +278,7 @@ static bool turns(Fold f, DType type, const ReducePlan& plan) {
         (f == Fold::sum || f == Fold::nansum || f == Fold::abs_sum || f == Fold::square_sum))
         return false;
     if (together && plan.kept == 1 && plan.length >= 16 && own_rows(f, type)) return false;
-    if (together && plan.kept == 1 && f == Fold::prod && item == 8 && !is_floating(type)) return false;
+    if (together && plan.kept == 1 && f == Fold::prod && item >= 8 && !is_floating(type)) return false;
     const bool few =
         plan.length <= kFewValues || (together && item != 8 && type != DType::f32 && !is_low_precision(type));
     return few && plan.kept_size[0] >= 16 && plan.kept_stride[0] != item && f != Fold::moments;

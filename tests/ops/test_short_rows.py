@@ -379,3 +379,37 @@ def test_largest_of_half_numbers():
                 big = x.clone()
                 big[place] = math.inf
                 assert big.max().item() == math.inf
+
+
+def test_sums_down_half_columns():
+    for dtype, tolerance in ((torch.bfloat16, 2e-2), (torch.float16, 3e-3)):
+        for rows, columns in ((1000, 40), (4097, 9), (513, 100)):
+            x = torch.tensor(np.random.default_rng(rows).uniform(0, 1, (rows, columns))).to(dtype)
+            assert np.allclose(x.sum(0).double().numpy(), x.double().numpy().sum(0), rtol=tolerance)
+
+
+def test_products_of_complex_rows():
+    for width in (3, 50, 64, 65, 130, 1001):
+        x = np.exp(1j * np.random.default_rng(width).uniform(0, 6, (33, width)))
+        for dtype, tolerance in (("complex64", 1e-4), ("complex128", 1e-12)):
+            assert np.allclose(torch.tensor(x.astype(dtype)).prod(1).numpy(), x.prod(1), rtol=tolerance)
+
+
+def test_distances_of_any_number_of_rows():
+    for rows in (1, 7, 8, 9, 31, 33, 47, 48, 49, 97):
+        x = np.random.default_rng(rows).normal(0, 1, (rows, 13))
+        for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
+            for p, of in (
+                (1, lambda d: np.abs(d).sum(-1)),
+                (2, lambda d: np.sqrt((d * d).sum(-1))),
+                (math.inf, lambda d: np.abs(d).max(-1)),
+            ):
+                t = torch.tensor(x, dtype=dtype)
+                wanted = of(x[:5, None] - x[None])
+                options = {"compute_mode": "donot_use_mm_for_euclid_dist"}
+                assert np.allclose(
+                    torch.cdist(t[:5], t, p, **options).double().numpy(),
+                    wanted,
+                    rtol=tolerance,
+                    atol=tolerance,
+                )

@@ -28,11 +28,14 @@ void block(const T* a, const T* b, int64_t stride, int64_t width, int64_t n, T* 
         V part[registers] = {};
         for (int64_t k = begin; k < end; ++k) {
             const V x = splat<V>(a[k]);
+#pragma GCC unroll 8
             for (int r = 0; r < registers; ++r)
                 part[r] = joined<how>(part[r], V(x - load<V>(b + k * stride + r * kLanes<T>)));
         }
+#pragma GCC unroll 8
         for (int r = 0; r < registers; ++r) all[r] = together<how>(all[r], part[r]);
     }
+#pragma GCC unroll 8
     for (int r = 0; r < registers; ++r) {
         if constexpr (how == Distance::euclid) all[r] = sqrt(all[r]);
         const int64_t rest = n - r * kLanes<T>;
@@ -42,7 +45,7 @@ void block(const T* a, const T* b, int64_t stride, int64_t width, int64_t n, T* 
 }
 template <Distance how, class T>
 void line(const T* a, const T* b, int64_t stride, int64_t width, int64_t n, T* to) {
-    constexpr int kTogether = 4;
+    constexpr int kTogether = kWidth == 32 ? 6 : 4;  // as many as hide the latency and fit; 64 rows are the most
     int64_t j = 0;
     for (; j + kTogether * kLanes<T> <= n; j += kTogether * kLanes<T>)
         block<how, kTogether>(a, b + j, stride, width, kTogether * kLanes<T>, to + j);

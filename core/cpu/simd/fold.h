@@ -112,7 +112,7 @@ inline Vec<int64_t> sum_of_bytes(const uint8_t* v, int64_t n, Value value) {
 template <class F, class T>
 inline void strip(typename F::A& acc, const char* p, int64_t stride, int64_t n, const Param& s) {
     using L = typename F::L;
-    constexpr int kTogether = kLanesTogether<L>;
+    constexpr int kTogether = is_complex_v<T> && requires { F::kOneByOne; } ? 4 : kLanesTogether<L>;
     const T* v = typed<T>(p);
     constexpr bool runs = SumsRegisters<F, T> || requires(int64_t i) { F::run(v, i, n, s); };
     if (stride == int64_t(sizeof(T)) && n >= (runs ? 16 : kTogether)) {
@@ -201,6 +201,7 @@ struct Columns {
     using A = typename F::A;
     using L = typename F::L;
     static constexpr int kMost = 1024;
+    static constexpr int64_t kRows = is_half_v<T> ? 512 : 64;  // whose sums a lane holds as exactly as its values are
     L lane[kMost];
     A acc[kMost];
     int64_t n, since = 0;
@@ -231,7 +232,7 @@ struct Columns {
                                         ((row(4, k) + row(5, k)) + (row(6, k) + row(7, k))));
                 for (; k < n; ++k)
                     for (int r = 0; r < 8; ++r) lane[k] = F::step(lane[k], typed<T>(p + r * stride)[k], s);
-                if (F::kWidens && (since += 8) >= 64) flush();
+                if (F::kWidens && (since += 8) >= kRows) flush();
             }
             if (i < m) {
                 const auto few = [&]<int first, int count>() {
@@ -254,7 +255,7 @@ struct Columns {
                 }
                 for (int64_t k = n / w * w; k < n; ++k)
                     for (int64_t r = 0; r < m - i; ++r) lane[k] = F::step(lane[k], typed<T>(p + r * stride)[k], s);
-                if (F::kWidens && (since += m - i) >= 64) flush();
+                if (F::kWidens && (since += m - i) >= kRows) flush();
             }
             return;
         } else {
@@ -269,13 +270,13 @@ struct Columns {
                     const L two = F::step(F::step(lane[k], v0[k], s), v1[k], s);
                     lane[k] = F::step(F::step(two, v2[k], s), v3[k], s);
                 }
-                if (F::kWidens && (since += 4) >= 64) flush();
+                if (F::kWidens && (since += 4) >= kRows) flush();
             }
         }
         for (; i < m; ++i, p += stride) {
             const T* v = typed<T>(p);
             for (int64_t k = 0; k < n; ++k) lane[k] = F::step(lane[k], v[k], s);
-            if (F::kWidens && ++since >= 64) flush();
+            if (F::kWidens && ++since >= kRows) flush();
         }
     }
 };

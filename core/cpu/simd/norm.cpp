@@ -142,6 +142,7 @@ double dot(const void* pa, const void* pb, int64_t n) {
         VecFor<T> s[4] = {};
         int64_t i = from;
         for (; i + 4 * kStep<T> <= from + m; i += 4 * kStep<T>)
+#pragma GCC unroll 4
             for (int k = 0; k < 4; k++)
                 s[k] = fma(VecFor<T>(load_as(a + i + k * kStep<T>)), VecFor<T>(load_as(b + i + k * kStep<T>)), s[k]);
         each_vector<T>(from + m - i, [&](int64_t j, auto part) {
