@@ -203,8 +203,11 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     return _C._from_dlpack(ext_tensor, device, copy)
 
 
+_MISSING: Any = object()
+
+
 def asarray(
-    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None,
+    obj: Any = _MISSING, *, dtype: Any = None, device: Any = None, copy: bool | None = None,
     requires_grad: bool | None = None,
 ) -> Tensor:  # fmt: skip
     """A tensor of any data, sharing its memory where it can.
@@ -218,6 +221,8 @@ def asarray(
     """
     import flambeau as fb
 
+    if obj is _MISSING:
+        raise TypeError('asarray() missing 1 required positional arguments: "obj"')
     alias = True
     if isinstance(obj, Tensor):
         made = obj
@@ -386,6 +391,8 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
         raise TypeError(
             f"nonzero(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
         )
+    if not isinstance(as_tuple, bool):
+        raise TypeError(f"nonzero(): argument 'as_tuple' must be bool, not {type(as_tuple).__name__}")
     if as_tuple:
         return _nonzero(input).unbind(1) if input.dim() else (_nonzero(input.reshape(1)).squeeze(1),)
     if out is None:

@@ -14,6 +14,8 @@ from flambeau import (
 
 from ._type_names import DTYPES, TYPE_NAMES
 
+_MISSING: Any = object()  # stands for an argument that was not given
+
 Tensor = _C.Tensor
 fb = sys.modules["flambeau"]
 _METHODS: dict[str, Any] = {}
@@ -396,7 +398,7 @@ def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_fo
 @_overridable
 def new_tensor(
     self: Tensor,
-    data: Any,
+    data: Any = _MISSING,
     *,
     dtype: Any = None,
     device: Any = None,
@@ -405,6 +407,8 @@ def new_tensor(
     pin_memory: bool = False,
 ) -> Tensor:
     """A tensor of `data` with this tensor's dtype and device."""
+    if data is _MISSING:
+        raise TypeError('new_tensor() missing 1 required positional arguments: "data"')
     if isinstance(data, Tensor):
         made = data.detach().to(dtype=dtype or data.dtype, device=device or data.device, copy=True)
         return made.requires_grad_(requires_grad)

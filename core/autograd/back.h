@@ -41,5 +41,7 @@ struct Back {
 // The gradient of something broadcast from `sizes`: summed over what was repeated (differentiable).
 Tensor sum_to_size(const Tensor& g, IntSpan sizes);
 Tensor zeros_of(const ResultMeta& m);
+// The formula of an operator that PyTorch records and has no derivative of: raises.
+void no_derivative(Back& b);
 
 }  // namespace fb

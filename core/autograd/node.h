@@ -56,6 +56,7 @@ public:
     static void destroy(Node*);  // iterative: long chains must not overflow the stack
 
     uint64_t sequence;             // creation order; larger runs first
+    const char* shown = nullptr;   // its name, where it is the last step of an operator that has one in PyTorch
     Edges next;                    // by differentiable input
     Small<ResultMeta, 1> results;  // by result
     std::unique_ptr<NodeHooks> hooks;
@@ -132,6 +133,10 @@ struct AnomalyMode {
     static bool on, check_nan;
     static std::string (*traceback)();  // the current Python stack as text
 };
+
+// The number of the next node; results whose node is that or a later one go by the operator's name.
+uint64_t next_node();
+void show_as(const Tensor& result, const char* name, uint64_t since);
 
 // --- history of tensors
 Edge gradient_edge(const Tensor& t);       // the node a gradient of t goes to; makes the leaf's accumulator

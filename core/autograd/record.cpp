@@ -52,7 +52,13 @@ void AccumulateGrad::operator delete(void* p) { Pool<sizeof(AccumulateGrad)>::gi
 void* OpNode::operator new(size_t) { return Pool<sizeof(OpNode)>::take(); }
 void OpNode::operator delete(void* p) { Pool<sizeof(OpNode)>::give(p); }
 
+uint64_t next_node() { return next_sequence.load(std::memory_order_relaxed); }
+void show_as(const Tensor& result, const char* name, uint64_t since) {
+    if (result.defined() && result->grad_fn && result->grad_fn->sequence >= since) result->grad_fn->shown = name;
+}
+
 std::string node_name(const Node& n) {
+    if (n.shown) return n.shown;
     const auto* node = dynamic_cast<const OpNode*>(&n);
     if (!node) return n.name();
     const std::string& label = node->op->derivative.node_name;
@@ -63,6 +69,7 @@ std::string node_name(const Node& n) {
         const std::string_view rule = std::string_view(label).substr(at + 1, next == label.npos ? next : next - at - 1);
         const int i = node->op->schema.index_of(rule.substr(2));
         if (i >= 0 && size_t(i) < node->attributes.size() && node->attributes[size_t(i)].is_number()) {
+            if (rule[0] == '*') return "MulBackward0";  // 1 / x: the reciprocal is multiplied
             r.back() = rule[0];
             break;
         }
@@ -74,6 +81,14 @@ bool shows(const OpNode& n, size_t i) {
     const std::string& label = n.op->derivative.node_name;
     if (label.find(' ') == label.npos || !n.attributes[i].is_number()) return true;
     return (" " + label + " ").find(":" + std::string(n.op->schema.args[i].name) + " ") == label.npos;
+}
+void no_derivative(Back& b) {
+    const std::string& name = b.node.op->schema.name;
+    if (b.node.name() == "NotImplemented")
+        fail(ErrorKind::Runtime, "derivative for aten::", b.node.op->schema.space == "linalg" ? "linalg_" : "", name,
+             " is not implemented");
+    fail(ErrorKind::NotImplemented, "the derivative for '", name.starts_with("_unique_") ? name.substr(1) : name,
+         "' is not implemented.");
 }
 void OpNode::release_saved() {
     for (auto& s : saved) s.reset();
@@ -475,7 +490,11 @@ void call_recorded(const Op& op, Frame& f) {
     const bool inplace = f.inplace || op.only_inplace;
     if (inplace && f.args[0].is_tensor()) check_inplace(f.args[0].tensor());
     if (!d.args) {  // composite: its parts record themselves
+        const uint64_t since = next_node();
         op.run_kernel(f);
+        if (!d.shown_as) return;
+        for (const Tensor& t : f.list) show_as(t, d.shown_as, since);
+        for (int i = 0; i < f.n && f.list.empty(); ++i) show_as(f.result[i], d.shown_as, since);
         return;
     }
     if (f.given && !f.inplace) {

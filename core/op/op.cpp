@@ -61,6 +61,7 @@ void Op::run(Frame& f) const {
             return call_recorded(*this, f);
     }
     if (f.given && !f.inplace && tls.grad) refuse_grad_of_out(f);
+    if (derivative.shown_as && tls.grad) return call_recorded(*this, f);
     run_kernel(f);
 }
 

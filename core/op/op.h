@@ -218,9 +218,10 @@ struct Derivative {
     JointFn joint = nullptr;
     uint32_t joint_args = 0;
     uint64_t joint_uses = 0;
-    uint32_t args = 0;              // bit i: argument i is differentiable
-    uint32_t results = 0xffffffff;  // bit i: result i is (integers never are)
-    std::string node_name;          // "MulBackward0"
+    uint32_t args = 0;               // bit i: argument i is differentiable
+    uint32_t results = 0xffffffff;   // bit i: result i is (integers never are)
+    std::string node_name;           // "MulBackward0"
+    const char* shown_as = nullptr;  // of a composite: what the node of its last step is called
     bool exists() const { return args != 0; }
 };
 
@@ -297,6 +298,10 @@ public:
     OpBuilder& grads(const char* args, const char* uses, JointFn fn);
     OpBuilder& node(const char* name) {
         op_.derivative.node_name = name;
+        return *this;
+    }
+    OpBuilder& shown_as(const char* name) {
+        op_.derivative.shown_as = name;
         return *this;
     }
     OpBuilder& differentiable_results(uint32_t bits) {

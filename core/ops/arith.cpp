@@ -267,7 +267,7 @@ const Family arith([](Registry& r) {
             .kernel<div>()
             .grad("self", "other", div_self)
             .grad("other", "self, other", div_other)
-            .node("DivBackward0");
+            .node("DivBackward0 *:self");
     for (const char* name : {"div", "divide"})
         r.add(str(name, ".Tensor_mode(Operand self, Operand other, *, str? rounding_mode) -> Tensor").c_str(), "fmio")
             .kernel<div_mode>()
@@ -302,7 +302,7 @@ const Family arith([](Registry& r) {
         .grad("self", "self, exponent", power_base_grad)
         .grad("exponent", "self, exponent, result", power_exponent_grad)
         .node("PowBackward1 0:exponent 2:self");
-    r.add("ldexp.Tensor(Tensor self, Operand other) -> Tensor", "fmo").kernel<ldexp>();
+    r.add("ldexp.Tensor(Tensor self, Operand other) -> Tensor", "fmo").kernel<ldexp>().shown_as("LdexpBackward0");
     r.add("ldexp_(Tensor self, Operand other) -> Tensor", "fm").kernel<ldexp_>();
     r.add("addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor", "fmio")
         .kernel<addcmul>()

@@ -246,7 +246,7 @@ const Family compare([](Registry& r) {
     r.add("allclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> bool", "fm")
         .kernel<allclose>();
     r.add("equal(Tensor self, Tensor other) -> bool", "fm").kernel<equal>();
-    r.add("dist(Tensor self, Tensor other, Scalar p=2) -> Tensor", "fm").kernel<dist>();
+    r.add("dist(Tensor self, Tensor other, Scalar p=2) -> Tensor", "fm").kernel<dist>().shown_as("DistBackward0");
     r.add(
          "isin.Tensor_Tensor(Operand elements, Operand test_elements, *, bool assume_unique=False, bool invert=False) "
          "-> Tensor",

@@ -401,7 +401,9 @@ const Family family([](Registry& r) {
          "f")
         .kernel<conv_transposed<3>>()
         .autocast(1);
-    r.add("conv_tbc(Tensor self, Tensor weight, Tensor bias, int pad=0) -> Tensor", "f").kernel<conv_tbc>();
+    r.add("conv_tbc(Tensor self, Tensor weight, Tensor bias, int pad=0) -> Tensor", "f")
+        .kernel<conv_tbc>()
+        .shown_as("ConvTbcBackward0");
 });
 
 }  // namespace

@@ -374,7 +374,7 @@ const Family decompositions([](Registry& r) {
     r.add("linalg::qr(Tensor A, str mode=\"reduced\") -> (Tensor Q, Tensor R)", "fo")
         .kernel<qr>()
         .grad("A", "result0, result1", qr_backward);
-    r.add("geqrf(Tensor self) -> (Tensor a, Tensor tau)", "fmo").kernel<geqrf>();
+    r.add("geqrf(Tensor self) -> (Tensor a, Tensor tau)", "fmo").kernel<geqrf>().grads("self", "", no_derivative);
 });
 
 }  // namespace

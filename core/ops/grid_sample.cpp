@@ -353,6 +353,14 @@ Tensor affine_grid_generator(const Tensor& theta, IntSpan size, bool align) {
     return op<"view">(op<"contiguous">(g), out);
 }
 
+// Under the name that its node has in PyTorch.
+Tensor named_grid_sampler(const Tensor& x, const Tensor& grid, int64_t mode, int64_t padding, bool align) {
+    const uint64_t since = next_node();
+    Tensor r = grid_sampler(x, grid, mode, padding, align);
+    show_as(r, x.dim() == 5 ? "GridSampler3DBackward0" : "GridSampler2DBackward0", since);
+    return r;
+}
+
 const Family sampling([](Registry& r) {
     r.add("_sample(Tensor self, Tensor index, Tensor weight) -> Tensor", "f")
         .kernel<sample>()
@@ -373,7 +381,7 @@ const Family sampling([](Registry& r) {
                "(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor")
                   .c_str(),
               "f")
-            .kernel<grid_sampler>();
+            .kernel<named_grid_sampler>();
     r.add("affine_grid_generator(Tensor theta, int[] size, bool align_corners) -> Tensor", "f")
         .kernel<affine_grid_generator>();
 });

@@ -3,6 +3,7 @@
 #include "autograd/back.h"
 #include "cpu/lines.h"
 #include "cpu/watch.h"
+#include "ops/cpp_name.h"
 #include "ops/formula.h"
 
 namespace fb {
@@ -52,7 +53,7 @@ Tensor chosen(const Tensor& cond, const Operand& a, const Operand& b, Out out, b
 Tensor where(const Tensor& cond, const Operand& a, const Operand& b, Out out) { return chosen(cond, a, b, out, true); }
 Tensor masked_fill(const Tensor& self, const Tensor& mask, Operand value, Out out) {
     check(mask.dtype() == DType::b1, "masked_fill_ only supports boolean masks, but got mask with dtype ",
-          mask.dtype());
+          cpp_name(mask.dtype()));
     if (value.is_tensor())
         check(value.tensor().dim() == 0, "masked_fill only supports a 0-dimensional value tensor, but got tensor with ",
               value.tensor().dim(), " dimension(s).");

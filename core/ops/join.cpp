@@ -104,8 +104,7 @@ Tensor cat(TensorSpan all, int64_t dim, Out out) {
     if (out.given())
         check_type(can_cast(common, dtype), "torch.cat(): input types can't be cast to the desired output type ",
                    dtype);
-    if (!model) {
-        wrap_dim(dim, 1);
+    if (!model) {  // of empty vectors any dimension will do
         return out.result(Dims{0}, dtype, all[0].device());
     }
     dim = wrap_dim(dim, model->dim());

@@ -571,7 +571,9 @@ const Family linalg([](Registry& r) {
         .grads("self, b", "self, b", lstsq_backward)
         .differentiable_results(1);
     r.add("linalg::ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=False) -> Tensor", "fo")
-        .kernel<ldl_solve>();
+        .kernel<ldl_solve>()
+        .node("NotImplemented")
+        .grads("LD, B", "", no_derivative);
     r.add("linalg::cholesky_ex(Tensor self, *, bool upper=False, bool check_errors=False) -> (Tensor L, Tensor info)",
           "fo")
         .kernel<cholesky_ex>()
@@ -610,7 +612,9 @@ const Family linalg([](Registry& r) {
          "linalg::ldl_factor_ex(Tensor self, *, bool hermitian=False, bool check_errors=False) -> (Tensor LD, Tensor "
          "pivots, Tensor info)",
          "fo")
-        .kernel<ldl_factor_ex>();
+        .kernel<ldl_factor_ex>()
+        .node("NotImplemented")
+        .grads("self", "", no_derivative);
 });
 
 }  // namespace

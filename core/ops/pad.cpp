@@ -318,15 +318,24 @@ const Family borders([](Registry& r) {
         .kernel<bordered_backward>()
         .grad("grad_output", "", [](Back& b) { return op<"_border">(b.g, b.ints(2), b.integer(3)); });
     r.add("nn::pad(Tensor self, int[] pad, str mode=\"constant\", float? value=None) -> Tensor", "f").kernel<pad>();
-    r.add("nn::reflection_pad1d(Tensor self, int[2] padding) -> Tensor", "f").kernel<border_of<Border::reflect, 1>>();
-    r.add("nn::reflection_pad2d(Tensor self, int[4] padding) -> Tensor", "f").kernel<border_of<Border::reflect, 2>>();
-    r.add("nn::reflection_pad3d(Tensor self, int[6] padding) -> Tensor", "f").kernel<border_of<Border::reflect, 3>>();
+    r.add("nn::reflection_pad1d(Tensor self, int[2] padding) -> Tensor", "f")
+        .kernel<border_of<Border::reflect, 1>>()
+        .shown_as("ReflectionPad1DBackward0");
+    r.add("nn::reflection_pad2d(Tensor self, int[4] padding) -> Tensor", "f")
+        .kernel<border_of<Border::reflect, 2>>()
+        .shown_as("ReflectionPad2DBackward0");
+    r.add("nn::reflection_pad3d(Tensor self, int[6] padding) -> Tensor", "f")
+        .kernel<border_of<Border::reflect, 3>>()
+        .shown_as("ReflectionPad3DBackward0");
     r.add("nn::replication_pad1d(Tensor self, int[2] padding) -> Tensor", "f")
-        .kernel<border_of<Border::replicate, 1>>();
+        .kernel<border_of<Border::replicate, 1>>()
+        .shown_as("ReplicationPad1DBackward0");
     r.add("nn::replication_pad2d(Tensor self, int[4] padding) -> Tensor", "f")
-        .kernel<border_of<Border::replicate, 2>>();
+        .kernel<border_of<Border::replicate, 2>>()
+        .shown_as("ReplicationPad2DBackward0");
     r.add("nn::replication_pad3d(Tensor self, int[6] padding) -> Tensor", "f")
-        .kernel<border_of<Border::replicate, 3>>();
+        .kernel<border_of<Border::replicate, 3>>()
+        .shown_as("ReplicationPad3DBackward0");
 });
 
 }  // namespace

@@ -364,6 +364,7 @@ Tensor moments_grad(Back& b, const std::function<Tensor()>& first) {
 Tensor vector_norm(const Tensor& x, Scalar order, const Value& dim, bool keepdim, DType dtype, Out out) {
     check(is_floating(x.dtype()) || is_complex(x.dtype()),
           "linalg.vector_norm: Expected a floating point or complex tensor as input. Got ", x.dtype());
+    check(!order.is_complex(), "linalg.vector_norm: Expected a non-complex scalar as the order of norm.");
     if (dtype != DType::none) {
         check(is_floating(dtype) || is_complex(dtype),
               "linalg.vector_norm: dtype should be floating point or complex, but got ", dtype);

@@ -485,9 +485,13 @@ const Family scatters([](Registry& r) {
         .grad("self", "index", [](Back& b) { return op<"scatter.value">(b.g, b.integer(1), b.arg(2), Scalar(0)); })
         .node("ScatterBackward1");
     r.add("scatter.reduce(Tensor self, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor", "fmio")
-        .kernel<scatter_src_by>();
+        .kernel<scatter_src_by>()
+        .node("NotImplemented")
+        .grads("self, src", "", no_derivative);
     r.add("scatter.value_reduce(Tensor self, int dim, Tensor index, Scalar value, *, str reduce) -> Tensor", "fmio")
-        .kernel<scatter_value_by>();
+        .kernel<scatter_value_by>()
+        .node("NotImplemented")
+        .grads("self", "", no_derivative);
     r.add("scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor", "fmio")
         .kernel<scatter_add>()
         .grad("self", "", [](Back& b) { return b.g; })

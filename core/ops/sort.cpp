@@ -193,7 +193,8 @@ std::tuple<Tensor, Tensor> one_of_line(const char* name, const Tensor& x, int64_
 std::tuple<Tensor, Tensor> kthvalue(const Tensor& x, int64_t k, int64_t dim, bool keepdim, Out out) {
     const int64_t n = x.dim() ? x.size(dim) : 1;
     if (x.dtype() == DType::b1) no_kernel("kthvalue_cpu", x.dtype());
-    check(k >= 1 && k <= n, "kthvalue(): selected number k out of range for dimension ", dim);
+    check(k >= 1 && k <= n, "kthvalue(): selected number k out of range for dimension ",
+          x.dim() ? wrap_dim(dim, x.dim()) : 0);
     return one_of_line("kthvalue", x, dim, keepdim, out,
                        [&](const auto* keys, int64_t n) { return radix_place(keys, n, k - 1); });
 }
@@ -562,17 +563,22 @@ const Family order([](Registry& r) {
          "_unique2(Tensor self, bool sorted=True, bool return_inverse=False, bool return_counts=False) -> (Tensor, "
          "Tensor, Tensor)",
          "f")
-        .kernel<unique2>();
+        .kernel<unique2>()
+        .node("Unique2Backward0")
+        .grads("self", "", no_derivative);
     r.add(
          "unique_dim(Tensor self, int dim, bool sorted=True, bool return_inverse=False, bool return_counts=False) -> "
          "(Tensor, Tensor, Tensor)",
          "")
-        .kernel<unique_dim>();
+        .kernel<unique_dim>()
+        .grads("self", "", no_derivative);
     r.add(
          "_unique_consecutive(Tensor self, bool return_inverse=False, bool return_counts=False, int? dim=None) -> "
          "(Tensor, Tensor, Tensor)",
          "f")
-        .kernel<unique_consecutive>();
+        .kernel<unique_consecutive>()
+        .node("UniqueConsecutiveBackward0")
+        .grads("self", "", no_derivative);
     r.add(
          "searchsorted(Tensor sorted_sequence, Operand self, *, bool out_int32=False, bool right=False, str? "
          "side=None, Tensor? sorter=None) -> Tensor",

@@ -430,16 +430,22 @@ const Family unary_family([](Registry& r) {
     r.add("polygamma.method(Tensor self, int n) -> Tensor", "mi")
         .kernel<polygamma_method>()
         .grad("self", "self", [](Back& b) { return b.g * op<"polygamma">(b.integer(1) + 1, b.arg(0)); });
-    r.add("mvlgamma(Tensor self, int p) -> Tensor", "fmo").kernel<mvlgamma>();
-    r.add("special::multigammaln(Tensor self, int p) -> Tensor", "fo").kernel<mvlgamma>();
+    r.add("mvlgamma(Tensor self, int p) -> Tensor", "fmo").kernel<mvlgamma>().shown_as("MvlgammaBackward0");
+    r.add("special::multigammaln(Tensor self, int p) -> Tensor", "fo").kernel<mvlgamma>().shown_as("MvlgammaBackward0");
     r.add("mvlgamma_(Tensor self, int p) -> Tensor", "m").kernel<mvlgamma_>();
     r.add("nan_to_num(Tensor self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor", "fmio")
         .kernel<nan_to_num>()
         .grad("self", "self", [](Back& b) { return b.g * op<"isfinite">(b.arg(0)); });
-    r.add("real(Tensor self) -> Tensor", "f").kernel<real_part>().view().grad("self", "", [](Back& b) { return b.g; });
-    r.add("imag(Tensor self) -> Tensor", "f").kernel<imag_part>().view().grad("self", "", [](Back& b) {
-        return times_i(b.g);
-    });
+    r.add("real(Tensor self) -> Tensor", "f")
+        .kernel<real_part>()
+        .view()
+        .node("SelectBackward0")
+        .grad("self", "", [](Back& b) { return b.g; });
+    r.add("imag(Tensor self) -> Tensor", "f")
+        .kernel<imag_part>()
+        .view()
+        .node("SelectBackward0")
+        .grad("self", "", [](Back& b) { return times_i(b.g); });
     r.add("view_as_real(Tensor self) -> Tensor", "f").kernel<view_as_real>().view().grad("self", "", [](Back& b) {
         return op<"view_as_complex">(op<"contiguous">(b.g));
     });

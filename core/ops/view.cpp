@@ -595,7 +595,7 @@ const Family views([](Registry& r) {
         .grad("self", "", [](Back& b) {
             return op<"diagonal_backward">(b.g, b.sizes(0), b.integer(1), b.integer(2), b.integer(3));
         });
-    r.add("diag(Tensor self, int diagonal=0) -> Tensor", "fmo").kernel<diag>();
+    r.add("diag(Tensor self, int diagonal=0) -> Tensor", "fmo").kernel<diag>().shown_as("DiagonalBackward0_copy");
     r.add("diagonal_backward(Tensor grad_output, int[] input_sizes, int offset, int dim1, int dim2) -> Tensor", "")
         .kernel<diagonal_backward>()
         .grad("grad_output", "", [](Back& b) { return op<"diagonal">(b.g, b.integer(2), b.integer(3), b.integer(4)); });

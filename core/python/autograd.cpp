@@ -1,4 +1,6 @@
 // Modes, the entry of backward, hooks of tensors, and what flambeau/autograd needs from the core.
+#include <exception>
+#include <thread>
 #include <unordered_map>
 #include "autograd/anomaly.h"
 #include "autograd/back.h"
@@ -247,6 +249,48 @@ Tensor one_for(const Tensor& t) {
     return one;
 }
 
+// Backward that a hook or a Function calls within backward, level on level, would end at the limit of Python's
+// recursion: every kMostNested levels a thread of its own goes on, with a stack of its own.
+constexpr int kMostNested = 60;
+thread_local int nested_runs = 0;
+
+std::vector<Tensor> run_nested(const std::vector<Edge>& roots, Grads seeds, const BackwardOptions& options,
+                               const std::vector<Edge>& wanted = {}) {
+    struct Level {
+        Level() { ++nested_runs; }
+        ~Level() { --nested_runs; }
+    } const level;
+    if (nested_runs <= kMostNested) return run_backward(roots, std::move(seeds), options, wanted);
+    std::vector<Tensor> found;
+    std::exception_ptr failure;
+    Ref error[3];
+    const auto go_on = [&, state = tls, task = current_task, all = reaches_all, hooks = saved_hooks,
+                        active = SavedHooks::active, disabled = SavedHooks::disabled] {
+        const PyGILState_STATE lock = PyGILState_Ensure();
+        tls = state;
+        current_task = task;
+        reaches_all = all;
+        current_roots = &roots;
+        saved_hooks = hooks;
+        SavedHooks::active = active;
+        SavedHooks::disabled = disabled;
+        try {
+            found = run_nested(roots, std::move(seeds), options, wanted);
+        } catch (...) { failure = std::current_exception(); }
+        PyObject *type, *value, *trace;  // Python's error belongs to this thread and must reach the caller's
+        PyErr_Fetch(&type, &value, &trace);
+        error[0] = Ref(type), error[1] = Ref(value), error[2] = Ref(trace);
+        saved_hooks.clear();
+        PyGILState_Release(lock);
+    };
+    PyThreadState* const here = PyEval_SaveThread();
+    std::thread(go_on).join();
+    PyEval_RestoreThread(here);
+    if (error[0]) PyErr_Restore(error[0].detach(), error[1].detach(), error[2].detach());
+    if (failure) std::rethrow_exception(failure);
+    return found;
+}
+
 // t.backward() without arguments, the way every training step calls it; everything else goes to autograd.backward.
 PyObject* tensor_backward(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names) {
     return guarded([&]() -> PyObject* {
@@ -264,7 +308,7 @@ PyObject* tensor_backward(PyObject* self, PyObject* const* args, Py_ssize_t n, P
         Grads seeds;
         seeds.push_back(one_for(t));
         const Task task(roots);
-        run_backward(roots, std::move(seeds), BackwardOptions{});
+        run_nested(roots, std::move(seeds), BackwardOptions{});
         return none();
     });
 }
@@ -320,7 +364,7 @@ PyObject* run_backward_py(PyObject*, PyObject* args, PyObject* kwargs) {
         opt.accumulate = accumulate;
         opt.allow_unreachable = unreachable;
         const Task task(roots, wanted.empty());
-        const std::vector<Tensor> captured = run_backward(roots, std::move(seeds), opt, wanted);
+        const std::vector<Tensor> captured = run_nested(roots, std::move(seeds), opt, wanted);
         if (accumulate) {
             // Gradients of inputs that are no leaves are added to their .grad as well.
             for (size_t i = 0; i < wanted.size(); ++i) {

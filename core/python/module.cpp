@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <cstdlib>
 #include <memory>
+#include "autograd/back.h"
 #include "base/crc32.h"
 #include "base/parallel.h"
 #include "cpu/lapack.h"
@@ -95,7 +96,7 @@ PyObject* operators(PyObject*, PyObject*) {
             if (op->is_view) variants += 'v';
             Ref differentiable = checked(PyList_New(0));
             for (size_t i = 0; i < op->schema.args.size(); ++i) {
-                if (!(op->derivative.args >> i & 1)) continue;
+                if (!(op->derivative.args >> i & 1) || op->derivative.joint == no_derivative) continue;
                 const Ref name = checked(PyUnicode_FromString(op->schema.args[i].name.c_str()));
                 if (PyList_Append(differentiable.get(), name.get()) < 0) throw PythonError{};
             }

@@ -161,7 +161,7 @@ PyObject* frombuffer(PyObject*, PyObject* args, PyObject* kwargs) {
             return nullptr;
         DType dtype;
         if (!kwargs || !PyDict_GetItemString(kwargs, "dtype"))
-            raise(PyExc_TypeError, "frombuffer() missing 1 required keyword-only arguments: \"dtype\"");
+            raise(PyExc_TypeError, "frombuffer() missing 1 required positional arguments: \"dtype\"");
         if (!to_dtype(type, dtype))
             raise(PyExc_TypeError, "frombuffer(): argument 'dtype' must be torch.dtype, not " + type_name(type));
         check_value(PyObject_CheckBuffer(source), "object does not implement Python buffer protocol.");

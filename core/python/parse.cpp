@@ -103,10 +103,6 @@ bool convert_ints(PyObject* o, const Arg& arg, Value& v, Arena& arena) {
         v = Value(IntSpan(room, size_t(arg.list_size)));
         return true;
     }
-    if (is_tensor(o) && unwrap(o).dim() == 1 && is_integral(unwrap(o).dtype(), false) && !unwrap(o).is_meta()) {
-        const Ref list = checked(PyObject_CallMethod(o, "tolist", nullptr));
-        return convert_ints(list.get(), arg, v, arena);
-    }
     return false;
 }
 

@@ -129,10 +129,19 @@ PyObject* is_set_to(PyObject* self, const Arguments& in) {
     return PyBool_FromLong(a->storage == b->storage && a->offset == b->offset && same(a.sizes(), b.sizes()) &&
                            same(a.strides(), b.strides()));
 }
-PyObject* is_floating_point(PyObject* self, const Arguments&) {
+// A method without arguments, as the interpreter refuses those it is given.
+void takes_none(const Arguments& in, const char* name) {
+    if (in.keywords()) raise(PyExc_TypeError, str("TensorBase.", name, "() takes no keyword arguments"));
+    if (in.n) raise(PyExc_TypeError, str("TensorBase.", name, "() takes no arguments (", in.n, " given)"));
+}
+PyObject* is_floating_point(PyObject* self, const Arguments& in) {
+    takes_none(in, "is_floating_point");
     return PyBool_FromLong(is_floating(unwrap(self).dtype()));
 }
-PyObject* is_complex_(PyObject* self, const Arguments&) { return PyBool_FromLong(is_complex(unwrap(self).dtype())); }
+PyObject* is_complex_(PyObject* self, const Arguments& in) {
+    takes_none(in, "is_complex");
+    return PyBool_FromLong(is_complex(unwrap(self).dtype()));
+}
 PyObject* is_signed(PyObject* self, const Arguments&) {
     const DType t = unwrap(self).dtype();
     return PyBool_FromLong(

@@ -155,7 +155,14 @@ PyObject* power(PyObject* a, PyObject* b, PyObject* modulus) {
 }
 PyObject* inplace_power(PyObject* a, PyObject* b, PyObject*) { return inplace_binary<"pow_">(a, b); }
 PyObject* positive(PyObject* a) { return Py_NewRef(a); }
-PyObject* invert(PyObject* a) { return unary<"bitwise_not">(a); }
+PyObject* invert(PyObject* a) {
+    return guarded([&] {
+        const DType t = unwrap(a).dtype();
+        if (is_exact_tensor(a) && (is_floating(t) || is_complex(t)))
+            raise(PyExc_TypeError, "~ (operator.invert) is only implemented on integer and Boolean-type tensors");
+        return unary<"bitwise_not">(a);
+    });
+}
 
 // ---------------------------------------------------------------- conversion to Python numbers
 Scalar one_element(PyObject* self) {

@@ -8,6 +8,8 @@
 #include "python/operators.h"
 #include "python/tensor_object.h"
 #include <cstddef>
+#include <set>
+#include <string>
 
 namespace fb::py {
 
@@ -187,6 +189,28 @@ static PyObject* without_hidden_base(PyObject*, PyObject* o) {
     });
 }
 
+static PyObject* next_node_number(PyObject*, PyObject*) { return PyLong_FromUnsignedLongLong(next_node()); }
+
+static PyObject* show_results_as(PyObject*, PyObject* args) {
+    return guarded([&] {
+        PyObject* results;
+        const char* name;
+        unsigned long long since;
+        if (!PyArg_ParseTuple(args, "OsK", &results, &name, &since)) throw PythonError{};
+        static std::set<std::string> names;  // kept as long as the nodes; the interpreter's lock guards it
+        const char* kept = names.insert(name).first->c_str();
+        if (is_tensor(results)) show_as(unwrap(results), kept, since);
+        if (PyTuple_Check(results) || PyList_Check(results)) {
+            const Ref fast = checked(PySequence_Fast(results, ""));
+            for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast.get()); ++i) {
+                PyObject* o = PySequence_Fast_GET_ITEM(fast.get(), i);
+                if (is_tensor(o)) show_as(unwrap(o), kept, since);
+            }
+        }
+        return Py_NewRef(results);
+    });
+}
+
 PyObject* wrap(Tensor t) {
     if (!t.defined()) return none();
     TensorImpl* i = t.get();
@@ -300,6 +324,9 @@ void init_tensor_type(PyObject* module) {
     static PyMethodDef functions[] = {
         {"_without_hidden_base", without_hidden_base, METH_O,
          "The argument; a view of what nobody else holds is none any more."},
+        {"_next_node", next_node_number, METH_NOARGS, "The number of the next node of the graph."},
+        {"_show_as", show_results_as, METH_VARARGS,
+         "_show_as(results, name, since): the results; their nodes, where made since, go by that name."},
         {},
     };
     add_functions(module, functions);

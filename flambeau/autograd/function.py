@@ -97,7 +97,7 @@ class FunctionMeta(type):
 
     def __init__(cls, name: str, bases: tuple, attrs: dict) -> None:
         node = type(name + "Backward", (BackwardCFunction,), {"_forward_cls": cls})
-        node.__module__ = attrs.get("__module__", __name__)
+        node.__module__ = "torch.autograd.function"  # as it is printed
         cls._backward_cls = node
         super().__init__(name, bases, attrs)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import flambeau as fb
 
-from .registry import alias, composite, core, wrap_dim
+from .registry import _argument_check, alias, composite, core, wrap_dim
 
 
 @composite("adjoint(Tensor(a) self) -> Tensor(a)", method=True)
@@ -124,6 +124,12 @@ def _results(values: Any, inverse: Any, counts: Any, return_inverse: bool, retur
     return tuple(wanted) if len(wanted) > 1 else values
 
 
+_UNIQUE_DIM = (
+    "unique_dim(Tensor self, int dim, bool sorted=True, bool return_inverse=False,"
+    " bool return_counts=False) -> (Tensor, Tensor, Tensor)"
+)
+
+
 @composite(
     "unique(Tensor self, bool sorted=True, bool return_inverse=False, bool return_counts=False, int?"
     " dim=None) -> Tensor",
@@ -139,11 +145,11 @@ def unique(
 ) -> fb.Tensor:
     """Different elements (or slices along `dim`) in ascending order; which one each is; how often each
     occurs."""
-    input = input.detach()
+    options = {"sorted": sorted, "return_inverse": return_inverse, "return_counts": return_counts}
     if dim is None:
-        return _results(
-            *core("_unique2")(input, sorted, return_inverse, return_counts), return_inverse, return_counts
-        )
+        return _results(*core("_unique2")(input, **options), return_inverse, return_counts)
+    _argument_check(_UNIQUE_DIM, False, False)(input, dim, **options)
+    input = input.detach()
     dim = wrap_dim(dim, input.dim())
     _check_slices(input, dim)
     moved = input.movedim(dim, 0)

@@ -44,7 +44,9 @@ def linalg_cholesky(input: fb.Tensor, *, upper: bool = False) -> fb.Tensor:
     return factor
 
 
-@composite("cholesky(Tensor self, bool upper=False) -> Tensor", method=True, out=True)
+@composite(
+    "cholesky(Tensor self, bool upper=False) -> Tensor", method=True, out=True, node="CholeskyBackward0"
+)
 def cholesky(input: fb.Tensor, upper: bool = False) -> fb.Tensor:
     """`linalg.cholesky` under its old name."""
     check_square(input, "cholesky")
@@ -132,6 +134,7 @@ _UNPACKED = named("lu_unpack", "P L U")
     "lu_unpack(Tensor LU_data, Tensor LU_pivots, bool unpack_data=True, bool unpack_pivots=True) -> (Tensor"
     " P, Tensor L, Tensor U)",
     out=True,
+    node="LuUnpackBackward0",
 )
 def lu_unpack(
     LU_data: fb.Tensor, LU_pivots: fb.Tensor, unpack_data: bool = True, unpack_pivots: bool = True
@@ -160,7 +163,11 @@ def lu_unpack(
 _LU = named("linalg_lu", "P L U")
 
 
-@composite("linalg_lu(Tensor A, *, bool pivot=True) -> (Tensor P, Tensor L, Tensor U)", out=True)
+@composite(
+    "linalg_lu(Tensor A, *, bool pivot=True) -> (Tensor P, Tensor L, Tensor U)",
+    out=True,
+    node="LinalgLuBackward0",
+)
 def linalg_lu(A: fb.Tensor, *, pivot: bool = True) -> tuple:
     """P, L and U of ``A = P L U``; P is empty without pivoting."""
     check_matrix(A, "linalg.lu")
@@ -171,6 +178,7 @@ def linalg_lu(A: fb.Tensor, *, pivot: bool = True) -> tuple:
 @composite(
     "linalg_lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False) -> Tensor",
     out=True,
+    node="LinalgLuSolveBackward0",
 )
 def linalg_lu_solve(
     LU: fb.Tensor, pivots: fb.Tensor, B: fb.Tensor, *, left: bool = True, adjoint: bool = False
@@ -209,7 +217,12 @@ def linalg_lu_solve(
     return solve(LU, y, upper=True)
 
 
-@composite("lu_solve(Tensor self, Tensor LU_data, Tensor LU_pivots) -> Tensor", method=True, out=True)
+@composite(
+    "lu_solve(Tensor self, Tensor LU_data, Tensor LU_pivots) -> Tensor",
+    method=True,
+    out=True,
+    node="LinalgLuSolveBackward0",
+)
 def lu_solve(input: fb.Tensor, LU_data: fb.Tensor, LU_pivots: fb.Tensor) -> fb.Tensor:
     """Solves ``A X = input`` from the factorization of A."""
     return linalg_lu_solve(LU_data, LU_pivots, input)
@@ -285,7 +298,9 @@ def qr(input: fb.Tensor, some: bool = True) -> tuple:
 _SLOGDET = named("linalg_slogdet", "sign logabsdet")
 
 
-@composite("linalg_slogdet(Tensor A) -> (Tensor sign, Tensor logabsdet)", out=True)
+@composite(
+    "linalg_slogdet(Tensor A) -> (Tensor sign, Tensor logabsdet)", out=True, node="LinalgSlogdetBackward0"
+)
 def linalg_slogdet(A: fb.Tensor) -> tuple:
     """Sign and logarithm of the absolute value of determinants."""
     check_square(A, "linalg.slogdet")
@@ -297,7 +312,12 @@ def linalg_slogdet(A: fb.Tensor) -> tuple:
     return _SLOGDET((sign, diagonal.abs().log().sum(-1)))
 
 
-@composite("slogdet(Tensor self) -> (Tensor sign, Tensor logabsdet)", method=True, out=True)
+@composite(
+    "slogdet(Tensor self) -> (Tensor sign, Tensor logabsdet)",
+    method=True,
+    out=True,
+    node="LinalgSlogdetBackward0",
+)
 def slogdet(input: fb.Tensor) -> tuple:
     """`linalg.slogdet`."""
     return named("slogdet", "sign logabsdet")(linalg_slogdet(input))
@@ -357,7 +377,7 @@ _PADE = (
 _PADE_NORM = 5.37
 
 
-@composite("linalg_matrix_exp(Tensor self) -> Tensor")
+@composite("linalg_matrix_exp(Tensor self) -> Tensor", node="LinalgMatrixExpBackward0")
 def linalg_matrix_exp(input: fb.Tensor) -> fb.Tensor:
     """Exponentials of square matrices, by scaling and squaring of a Padé approximation (Higham, 2005)."""
     check_square(input, "linalg.matrix_exp")
@@ -384,7 +404,7 @@ def linalg_matrix_exp(input: fb.Tensor) -> fb.Tensor:
     return result.to(dtype)
 
 
-@composite("matrix_exp(Tensor self) -> Tensor", method=True)
+@composite("matrix_exp(Tensor self) -> Tensor", method=True, node="LinalgMatrixExpBackward0")
 def matrix_exp(input: fb.Tensor) -> fb.Tensor:
     """`linalg.matrix_exp`."""
     return linalg_matrix_exp(input)
@@ -404,7 +424,11 @@ def _reflect(v: Any, tau: Any, t: Any) -> Any:
     return t - tau.unsqueeze(-1).unsqueeze(-1) * (v @ (v.mH @ t))
 
 
-@composite("linalg_householder_product(Tensor input, Tensor tau) -> Tensor", out=True)
+@composite(
+    "linalg_householder_product(Tensor input, Tensor tau) -> Tensor",
+    out=True,
+    node="LinalgHouseholderProductBackward0",
+)
 def linalg_householder_product(A: fb.Tensor, tau: fb.Tensor) -> fb.Tensor:
     """First columns of the product of Householder reflections ``I - tau v v^H``: (…, m, n), (…, k) to (…, m,
     n)."""
@@ -450,7 +474,12 @@ def _short(t: Any) -> str:
     return _type_name(t.dtype)
 
 
-@composite("orgqr(Tensor self, Tensor input2) -> Tensor", method=True, out=True)
+@composite(
+    "orgqr(Tensor self, Tensor input2) -> Tensor",
+    method=True,
+    out=True,
+    node="LinalgHouseholderProductBackward0",
+)
 def orgqr(input: fb.Tensor, input2: fb.Tensor | None = None, *, tau: fb.Tensor | None = None) -> fb.Tensor:
     """`linalg.householder_product`."""
     return linalg_householder_product(input, input2 if tau is None else tau)
@@ -460,6 +489,7 @@ def orgqr(input: fb.Tensor, input2: fb.Tensor | None = None, *, tau: fb.Tensor |
     "ormqr(Tensor self, Tensor input2, Tensor input3, bool left=True, bool transpose=False) -> Tensor",
     method=True,
     out=True,
+    node="OrmqrBackward0",
 )
 def ormqr(
     input: fb.Tensor,
@@ -609,7 +639,7 @@ def linalg_matmul(input: fb.Tensor, other: fb.Tensor) -> fb.Tensor:
     return fb.matmul(input, other)
 
 
-@composite("pinverse(Tensor self, float rcond=1e-15) -> Tensor", method=True)
+@composite("pinverse(Tensor self, float rcond=1e-15) -> Tensor", method=True, node="LinalgPinvBackward0")
 def pinverse(input: fb.Tensor, rcond: float = 1e-15) -> fb.Tensor:
     """`linalg.pinv` with its old tolerance."""
     return fb.linalg.pinv(input, rcond=rcond)
@@ -623,6 +653,7 @@ _TRIANGULAR = named("triangular_solve", "solution cloned_coefficient")
     " -> (Tensor solution, Tensor cloned_coefficient)",
     method=True,
     out=True,
+    node="TriangularSolveBackward0",
 )
 def triangular_solve(
     input: fb.Tensor, A: fb.Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False

@@ -242,6 +242,7 @@ class _Pinv(Function):
     "linalg_pinv(Tensor self, Tensor|float? rcond=None, bool hermitian=False, *, Tensor|float? atol=None,"
     " Tensor|float? rtol=None) -> Tensor",
     out=True,
+    node="LinalgPinvBackward0",
 )
 def linalg_pinv(
     input: fb.Tensor,

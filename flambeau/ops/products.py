@@ -35,15 +35,16 @@ def tensordot(
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
         if dims > min(a.dim(), b.dim()):
             raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
-        da, db = list(range(a.dim() - dims, a.dim())), list(range(dims))
+        da, db = list(range(-dims, 0)), list(range(dims))
     else:
         da, db = ([d] if isinstance(d, int) else list(d) for d in dims)
     if len(da) != len(db):
         raise RuntimeError("both dimension lists should have same length")
     if a.dtype != b.dtype:
         raise RuntimeError("both inputs should have same dtype")
+    given = list(zip(da, db))
     da, db = [wrap_dim(d, a.dim()) for d in da], [wrap_dim(d, b.dim()) for d in db]
-    for i, j in zip(da, db):
+    for i, j, named in zip(da, db, given):
         if a.shape[i] == b.shape[j]:
             continue
         # size 1 broadcasts: the other side is summed by itself
@@ -53,8 +54,8 @@ def tensordot(
             b = b.sum(j, keepdim=True, dtype=b.dtype)
         else:
             raise RuntimeError(
-                f"contracted dimensions need to match, but first has size {a.shape[i]} in dim {i} and second "
-                f"has size {b.shape[j]} in dim {j}"
+                f"contracted dimensions need to match, but first has size {a.shape[i]} in dim {named[0]} "
+                f"and second has size {b.shape[j]} in dim {named[1]}"
             )
     free_a, free_b = [d for d in range(a.dim()) if d not in da], [d for d in range(b.dim()) if d not in db]
     shape = [a.shape[d] for d in free_a] + [b.shape[d] for d in free_b]
@@ -180,7 +181,7 @@ def _plain(t: Any) -> str:
     return _type_name(t.dtype)
 
 
-@composite("trace(Tensor self) -> Tensor", method=True)
+@composite("trace(Tensor self) -> Tensor", method=True, node="TraceBackward0")
 def trace(input: fb.Tensor) -> fb.Tensor:
     """Sum of the diagonal of a matrix."""
     if input.dim() != 2:
@@ -196,7 +197,11 @@ def _euclidean(x1: Any, x2: Any) -> Any:
     return fb.where(apart, fb.where(apart, squares, 1).sqrt(), 0)
 
 
-@composite("cdist(Tensor x1, Tensor x2, float p=2, int? compute_mode=None) -> Tensor", python=True)
+@composite(
+    "cdist(Tensor x1, Tensor x2, float p=2, int? compute_mode=None) -> Tensor",
+    python=True,
+    node="CdistBackward0",
+)
 def cdist(
     x1: fb.Tensor, x2: fb.Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary"
 ) -> fb.Tensor:
@@ -260,7 +265,7 @@ def _norm_of_difference(difference: Any, p: float) -> Any:
     return fb.where(apart, fb.where(apart, total, 1).pow(1 / p) * scale.squeeze(-1), 0)
 
 
-@composite("pdist(Tensor self, float p=2) -> Tensor")
+@composite("pdist(Tensor self, float p=2) -> Tensor", node="PdistBackward0")
 def pdist(input: fb.Tensor, p: float = 2) -> fb.Tensor:
     """Distances of all pairs of rows of a matrix, each once: (n, d) to (n (n - 1) / 2)."""
     if not input.is_floating_point():
@@ -279,7 +284,11 @@ def pdist(input: fb.Tensor, p: float = 2) -> fb.Tensor:
 
 
 @composite(
-    "renorm(Tensor self, Scalar p, int dim, Scalar maxnorm) -> Tensor", method=True, out=True, inplace=True
+    "renorm(Tensor self, Scalar p, int dim, Scalar maxnorm) -> Tensor",
+    method=True,
+    out=True,
+    inplace=True,
+    node="RenormBackward0",
 )
 def renorm(input: fb.Tensor, p: float, dim: int, maxnorm: float) -> fb.Tensor:
     """Slices along `dim` scaled down where their norm exceeds `maxnorm`."""

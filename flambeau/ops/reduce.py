@@ -652,7 +652,8 @@ _NEUTRAL = {"sum": 0.0, "mean": math.nan, "max": -math.inf, "min": math.inf, "pr
 
 @composite(
     "segment_reduce(Tensor data, str reduce, *, Tensor? lengths=None, Tensor? indices=None, Tensor?"
-    " offsets=None, int axis=0, bool unsafe=False, Scalar? initial=None) -> Tensor"
+    " offsets=None, int axis=0, bool unsafe=False, Scalar? initial=None) -> Tensor",
+    node="SegmentReduceBackward0",
 )
 def segment_reduce(
     data: fb.Tensor,

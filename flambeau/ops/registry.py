@@ -178,6 +178,17 @@ def check_tensors(given: Any) -> None:
             raise TypeError(f"expected Tensor as element {k} in argument 0, but got {type(t).__name__}")
 
 
+def _shown(body: Callable, node: str) -> Callable:
+    """An operator whose last node has a name of its own."""
+
+    @functools.wraps(body)
+    def named(*args: Any, **kwargs: Any) -> Any:
+        since = _C._next_node()
+        return _C._show_as(body(*args, **kwargs), node, since)
+
+    return named
+
+
 def composite(
     schema: str,
     *,
@@ -186,6 +197,7 @@ def composite(
     inplace: bool = False,
     out: bool = False,
     python: bool = False,
+    node: str | None = None,
 ) -> Callable[[Callable], Callable]:
     """Decorator that makes an operator of a function.
 
@@ -196,11 +208,14 @@ def composite(
     inplace : also make ``name_``, which writes the result into the first argument.
     out : accept ``out=``, a tensor or as many as there are results.
     python : a Python function in PyTorch too: it checks its arguments itself.
+    node : the name of PyTorch's node for this operator; the node of the last step goes by it.
     """
     name = schema[: schema.index("(")]
     check = functools.partial(_argument_check, schema, method and not function, out)
 
     def decorate(body: Callable) -> Callable:
+        if node is not None:
+            body = _shown(body, node)
         body = follows_autocast(name.removeprefix("linalg_").removeprefix("fft_"))(body)
         if out:
 

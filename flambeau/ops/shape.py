@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import flambeau as fb
+from flambeau import _C
 
 from .registry import alias, check_tensors, composite, wrap_dim
 
@@ -315,7 +316,7 @@ def dsplit(
     return _direction_split("dsplit", input, _cuts(indices_or_sections, named), 2, 3)
 
 
-@composite("rot90(Tensor self, int k=1, int[] dims=[0,1]) -> Tensor", method=True)
+@composite("rot90(Tensor self, int k=1, int[] dims=[0,1]) -> Tensor", method=True, node="Rot90Backward0")
 def rot90(input: fb.Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> fb.Tensor:
     """A quarter turn, `k` times, from the first towards the second of `dims`."""
     if len(dims) != 2:
@@ -393,13 +394,17 @@ def unflatten(input: fb.Tensor, dim: int, sizes: Sequence[int]) -> fb.Tensor:
     return input.view(*input.shape[:dim], *sizes, *input.shape[dim + 1 :])
 
 
-@composite("diagflat(Tensor self, int offset=0) -> Tensor", method=True)
+@composite("diagflat(Tensor self, int offset=0) -> Tensor", method=True, node="DiagEmbedBackward0")
 def diagflat(input: fb.Tensor, offset: int = 0) -> fb.Tensor:
     """A matrix with all elements on a diagonal."""
     return diag_embed(input.contiguous().view(-1), offset)
 
 
-@composite("diag_embed(Tensor self, int offset=0, int dim1=-2, int dim2=-1) -> Tensor", method=True)
+@composite(
+    "diag_embed(Tensor self, int offset=0, int dim1=-2, int dim2=-1) -> Tensor",
+    method=True,
+    node="DiagEmbedBackward0",
+)
 def diag_embed(input: fb.Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> fb.Tensor:
     """Matrices in dimensions `dim1` and `dim2` whose diagonals are the last dimension of the input."""
     ndim = input.dim() + 1
@@ -532,10 +537,15 @@ def _make_copy(name: str, schema: str) -> None:
     view = _VIEWS.get(name) or getattr(fb.Tensor, name.removesuffix("_copy"))
 
     def copied(input: Any, *args: Any, **kwargs: Any) -> Any:
+        since = _C._next_node()
         made = view(input, *args, **kwargs)
-        if isinstance(made, (tuple, list)):
-            return tuple(t.clone(memory_format=fb.contiguous_format) for t in made)
-        return made.clone(memory_format=fb.contiguous_format)
+        several = isinstance(made, (tuple, list))
+        parts = made if several else (made,)
+        copies = tuple(t.clone(memory_format=fb.contiguous_format) for t in parts)
+        if parts and parts[0].grad_fn is not None:
+            node = parts[0].grad_fn.name() if made is not input else "AliasBackward0"
+            _C._show_as(copies, "NarrowCopyBackward0" if name == "narrow_copy" else f"{node}_copy", since)
+        return copies if several else copies[0]
 
     copied.__name__ = copied.__qualname__ = name
     copied.__doc__ = f"`{name.removesuffix('_copy')}` that copies."
@@ -562,19 +572,29 @@ def sum_to_size(input: fb.Tensor, *size: int | Sequence[int]) -> fb.Tensor:
     return input.sum(dims, keepdim=True).reshape(size)
 
 
-@composite("unsafe_chunk(Tensor self, int chunks, int dim=0) -> Tensor[]", method=True)
+@composite(
+    "unsafe_chunk(Tensor self, int chunks, int dim=0) -> Tensor[]", method=True, node="UnsafeSplitBackward0"
+)
 def unsafe_chunk(input: fb.Tensor, chunks: int, dim: int = 0) -> tuple:
     """`chunk`."""
     return input.chunk(chunks, dim)
 
 
-@composite("unsafe_split(Tensor self, int split_size, int dim=0) -> Tensor[]", method=True)
+@composite(
+    "unsafe_split(Tensor self, int split_size, int dim=0) -> Tensor[]",
+    method=True,
+    node="UnsafeSplitBackward0",
+)
 def unsafe_split(input: fb.Tensor, split_size: int, dim: int = 0) -> tuple:
     """`split`."""
     return input.split(split_size, dim)
 
 
-@composite("unsafe_split_with_sizes(Tensor self, int[] split_sizes, int dim=0) -> Tensor[]", method=True)
+@composite(
+    "unsafe_split_with_sizes(Tensor self, int[] split_sizes, int dim=0) -> Tensor[]",
+    method=True,
+    node="UnsafeSplitWithSizesBackward0",
+)
 def unsafe_split_with_sizes(input: fb.Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple:
     """`split_with_sizes`."""
     return input.split(split_sizes, dim)

@@ -27,7 +27,33 @@ def call(func: Callable, args: tuple, kwargs: dict) -> Any:
     if rule is None and (uncommon := _uncommon().get(name)) is not None:
         return uncommon(*args, **kwargs)
     if rule is None:
+        _check_places(func, args, kwargs)
         raise NotImplementedError(f"flambeau has no '{name}' for sparse tensors yet: call .to_dense() first")
+    try:
+        return _run(rule, name, func, args, kwargs)
+    except (AttributeError, NotImplementedError, ValueError):
+        _check_places(func, args, kwargs)
+        raise
+
+
+def _check_places(func: Callable, args: tuple, kwargs: dict) -> None:
+    """Raises the operator's own message where a tensor stands at the place of something else."""
+
+    def plain(a: Any) -> Any:
+        if isinstance(a, fb.Tensor):
+            return fb.empty(a.shape, dtype=a.dtype, device="meta")
+        return type(a)(plain(x) for x in a) if type(a) in (list, tuple) else a
+
+    with _C.DisableTorchFunctionSubclass(), fb.no_grad():
+        try:
+            func(*[plain(a) for a in args], **{k: plain(a) for k, a in kwargs.items()})
+        except TypeError:
+            raise
+        except Exception:
+            return
+
+
+def _run(rule: Callable, name: str, func: Callable, args: tuple, kwargs: dict) -> Any:
     if kwargs.get("out") is None:
         return rule(func, args, kwargs)
     options = dict(kwargs)

@@ -237,3 +237,50 @@ def test_a_backward_inside_a_backward_gives_what_is_asked_of_it():
     x, w = fb.tensor(3.0, requires_grad=True), fb.tensor(5.0, requires_grad=True)
     (g,) = fb.autograd.grad(Square.apply(x, w), x)
     assert g.item() == 30
+
+
+class _Nested(fb.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, depth):
+        ctx.x, ctx.depth = x.detach(), depth
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        if ctx.depth < 0:
+            raise ValueError("the bottom")
+        if not ctx.depth:
+            return g, None
+        with fb.enable_grad():
+            y = ctx.x.clone().requires_grad_()
+            _Nested.apply(y, ctx.depth - 1 if ctx.depth != 100 else -1).sum().backward()
+        return g + y.grad, None
+
+
+class _Repeated(_Nested):
+    @staticmethod
+    def backward(ctx, g):
+        if not ctx.depth:
+            return g, None
+        with fb.enable_grad():
+            y = ctx.x.clone().requires_grad_()
+            _Repeated.apply(y, ctx.depth - 1).sum().backward()
+        return g + y.grad, None
+
+
+def test_backward_within_backward_goes_on_in_threads_of_its_own():
+    x = fb.ones(2, requires_grad=True)
+    _Nested.apply(x, 90).sum().backward()
+    assert x.grad.tolist() == [91.0, 91.0]
+
+
+def test_nested_backwards_by_the_thousand():
+    x = fb.ones(2, requires_grad=True)
+    _Repeated.apply(x, 1100).sum().backward()
+    assert x.grad.tolist() == [1101.0, 1101.0]
+
+
+def test_an_error_of_a_nested_backward_reaches_its_caller():
+    x = fb.ones(2, requires_grad=True)
+    with pytest.raises(ValueError, match="the bottom"):
+        _Nested.apply(x, 200).sum().backward()

@@ -92,3 +92,94 @@ def test_logsumexp_of_infinite_rows():
     a.logsumexp(1).sum().backward()
     assert fb.isnan(a.grad[0]).all()
     assert a.grad[1:].tolist() == [[1.0, 0.0], [0.5, 0.5]]
+
+
+M = (fb.eye(3) * 2 + 0.1).requires_grad_()
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: 1 / x, "MulBackward0"),
+        (lambda: x / 2, "DivBackward0"),
+        (lambda: F.pad(M[None], (1, 1), mode="reflect"), "ReflectionPad1DBackward0"),
+        (lambda: F.pad(M[None, None], (1, 1, 1, 1), mode="replicate"), "ReplicationPad2DBackward0"),
+        (
+            lambda: F.grid_sample(M[None, None], fb.zeros(1, 2, 2, 2), align_corners=True),
+            "GridSampler2DBackward0",
+        ),
+        (lambda: fb.dist(x, t), "DistBackward0"),
+        (lambda: fb.cdist(M, fb.ones(2, 3)), "CdistBackward0"),
+        (lambda: F.pdist(M), "PdistBackward0"),
+        (lambda: M.trace(), "TraceBackward0"),
+        (lambda: fb.linalg.slogdet(M)[1], "LinalgSlogdetBackward0"),
+        (lambda: fb.linalg.lu(M)[1], "LinalgLuBackward0"),
+        (lambda: fb.linalg.matrix_exp(M), "LinalgMatrixExpBackward0"),
+        (lambda: fb.cholesky(M.detach().requires_grad_()), "CholeskyBackward0"),
+        (lambda: M.rot90(), "Rot90Backward0"),
+        (lambda: M.renorm(2, 0, 1.0), "RenormBackward0"),
+        (lambda: x.diag_embed(), "DiagEmbedBackward0"),
+        (lambda: M.diag(), "DiagonalBackward0_copy"),
+        (lambda: fb.mvlgamma(M + 5, 2), "MvlgammaBackward0"),
+        (lambda: fb.ldexp(x, t), "LdexpBackward0"),
+        (lambda: M.unsafe_split(1)[1], "UnsafeSplitBackward0"),
+        (lambda: fb.view_copy(M, (9,)), "ViewBackward0_copy"),
+        (lambda: fb.unbind_copy(M)[2], "UnbindBackward0_copy"),
+        (lambda: fb.narrow_copy(M, 0, 0, 1), "NarrowCopyBackward0"),
+        (lambda: fb.complex(x, x).real, "SelectBackward0"),
+    ],
+)
+def test_operators_of_several_steps_go_by_one_name(call, name):
+    y = call()
+    assert y.grad_fn.name() == type(y.grad_fn).__name__ == name
+    assert f"grad_fn=<{name}>" in repr(y)
+    y.sum().abs().backward()  # the name changes nothing else
+
+
+def test_what_is_returned_as_it_came_keeps_its_name():
+    y = x.exp()
+    _ = fb.atleast_1d(y), y.to(fb.float32), fb.alias_copy(y)
+    assert y.grad_fn.name() == "ExpBackward0"
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "error", "text"),
+    [
+        (
+            lambda: fb.geqrf(M)[0],
+            "GeqrfBackward0",
+            NotImplementedError,
+            "the derivative for 'geqrf' is not implemented.",
+        ),
+        (
+            lambda: fb.unique(x),
+            "Unique2Backward0",
+            NotImplementedError,
+            "the derivative for '_unique2' is not implemented.",
+        ),
+        (
+            lambda: x.scatter(0, i, t, reduce="add"),
+            "torch::autograd::NotImplemented",
+            RuntimeError,
+            "derivative for aten::scatter is not implemented",
+        ),
+        (
+            lambda: x.scatter(0, i, 2.0, reduce="multiply"),
+            "torch::autograd::NotImplemented",
+            RuntimeError,
+            "derivative for aten::scatter is not implemented",
+        ),
+        (
+            lambda: fb.linalg.ldl_factor(M)[0],
+            "torch::autograd::NotImplemented",
+            RuntimeError,
+            "derivative for aten::linalg_ldl_factor_ex is not implemented",
+        ),
+    ],
+)  # fmt: skip
+def test_gradients_that_nobody_has_raise_instead_of_missing(call, name, error, text):
+    y = call()
+    assert y.requires_grad and y.grad_fn.name() == name
+    with pytest.raises(error) as e:
+        y.sum().backward()
+    assert str(e.value) == text
