@@ -196,9 +196,12 @@ Tensor masked_scatter(const Tensor& self, const Tensor& mask, const Tensor& sour
         using T = decltype(z);
         T* const to = reinterpret_cast<T*>(bytes(r));
         const T* const from = reinterpret_cast<const T*>(bytes(src));
-        for (int64_t i = 0, n = 0; n < count; ++i) {  // no branch to guess
-            to[i] = p[i] ? from[n] : to[i];
-            n += p[i] != 0;
+        for (int64_t i = 0, n = 0; n < count; ++i) {  // both are read, so that there is no branch to guess
+            const T either[2] = {to[i], from[n]};
+            const bool taken = p[i] != 0;
+            if constexpr (std::is_integral_v<T>) to[i] = T(either[0] ^ ((either[0] ^ either[1]) & T(-T(taken))));
+            else to[i] = either[taken];
+            n += taken;
         }
     });
     if (!out.given()) return r;

@@ -63,7 +63,10 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index0, Out out)
                 while (b < e) {
                     const T* from = reinterpret_cast<const T*>(bytes(src)) + b / n * size;
                     const int64_t first = b % n, count = std::min(n - first, e - b);
-                    for (int64_t i = 0; i < count; ++i) to[b + i] = from[at[first + i]];
+                    const int64_t* const k = at + first;
+                    T* const q = to + b;
+#pragma GCC unroll 8
+                    for (int64_t i = 0; i < count; ++i) q[i] = from[k[i]];
                     b += count;
                 }
             });

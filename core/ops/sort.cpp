@@ -294,26 +294,15 @@ template <class T>
 void unique_neighbours(const Tensor& x, const T* p, Tensor& values, const Tensor& inverse, Tensor& counts,
                        bool want_inverse, bool want_counts) {
     const int64_t n = x.numel(), parts = n < 32768 ? 1 : num_threads(), each = (n + parts - 1) / parts;
-    const Room<T> kept(n + 1);  // every part's begin where the part does
-    const Room<int64_t> start(want_counts ? n + 1 : 0);
-    std::vector<int64_t> first(size_t(parts) + 1, 0);  // found before each part
+    const Room<int64_t> start(want_counts ? n + 1 : 0);  // every part's begin where the part does
+    std::vector<int64_t> first(size_t(parts) + 1, 0);    // found before each part
     int64_t* const where = want_inverse ? inverse.data<int64_t>() : nullptr;
     parallel_for(parts, 1, [&](int64_t b, int64_t e) {
         for (; b < e; ++b) {
             const int64_t begin = std::min(n, b * each), end = std::min(n, begin + each);
-            T* const to = kept.get() + begin;
-            int64_t k = 0, i = begin;
-            // Written before it is known to stay: no branch to guess.
-            const auto walk = [&](auto&& note) {
-                if (i == 0 && n) to[0] = p[0], note(0, 0), ++k, ++i;
-                for (; i < end; ++i) {
-                    to[k] = p[i];
-                    note(i, k);
-                    k += !(p[i] == p[i - 1]);
-                }
-            };
-            if (want_counts) walk([from = start.get() + begin](int64_t i, int64_t k) { from[k] = i; });
-            else walk([](int64_t, int64_t) {});
+            int64_t k = begin == 0 && n;
+#pragma omp simd reduction(+ : k)
+            for (int64_t i = std::max<int64_t>(1, begin); i < end; ++i) k += !(p[i] == p[i - 1]);
             first[size_t(b) + 1] = k;
         }
     });
@@ -323,9 +312,22 @@ void unique_neighbours(const Tensor& x, const T* p, Tensor& values, const Tensor
     parallel_for(parts, 1, [&](int64_t b, int64_t e) {
         for (; b < e; ++b) {
             const int64_t begin = std::min(n, b * each), end = std::min(n, begin + each);
-            int64_t k = first[size_t(b)], i = begin;
-            std::copy_n(kept.get() + begin, first[size_t(b) + 1] - k, values.data<T>() + k);
+            const int64_t found = first[size_t(b) + 1] - first[size_t(b)];
+            T* const to = values.data<T>() + first[size_t(b)];
+            // Written before it is known to stay, as long as there is room: no branch to guess.
+            const auto walk = [&](auto&& note) {
+                int64_t k = 0, i = begin;
+                if (i == 0 && n) to[0] = p[0], note(0, 0), ++k, ++i;
+                for (; k < found; ++i) {
+                    to[k] = p[i];
+                    note(i, k);
+                    k += !(p[i] == p[i - 1]);
+                }
+            };
+            if (want_counts) walk([from = start.get() + begin](int64_t i, int64_t k) { from[k] = i; });
+            else walk([](int64_t, int64_t) {});
             if (!where) continue;
+            int64_t k = first[size_t(b)], i = begin;
             if (i == 0 && n) where[i++] = k++;
             for (--k; i < end; ++i) where[i] = k += !(p[i] == p[i - 1]);
         }

@@ -291,3 +291,57 @@ def test_complex_in_registers(dtype):
         atol=1e-6,
     )
     same(a[::2].angle(), np.angle(z[::2]), rtol=1e-6)
+
+
+# ---------------------------------------------------------------- whole registers and what is left over
+@pytest.mark.parametrize("n", [1, 31, 32, 33, 67, 1000])
+def test_comparisons_write_every_byte(n):
+    for dtype in (np.float32, np.float64):
+        a, b = RANDOM.integers(0, 3, (2, n)).astype(dtype)
+        a[::5] = np.nan
+        x, y = torch.from_numpy(a), torch.from_numpy(b)
+        same(x > y, a > b)
+        same(x == y, a == b)
+        same(x.isnan(), np.isnan(a))
+
+
+@pytest.mark.parametrize("n", [1, 33, 1000])
+def test_products_of_bytes_wrap(n):
+    for dtype in (np.uint8, np.int8):
+        a, b = RANDOM.integers(0, 256, (2, n)).astype(np.uint8).view(dtype)
+        same(torch.from_numpy(a) * torch.from_numpy(b), a * b)
+        same(torch.from_numpy(a[::2].copy())[:] * 3, a[::2] * dtype(3))
+
+
+def test_bool_to_other_types():
+    a = RANDOM.integers(0, 2, 1003).astype(bool)
+    for dtype in (np.float32, np.float64, np.int64, np.int16, np.uint8):
+        same(torch.from_numpy(a).to(getattr(torch, np.dtype(dtype).name)), a.astype(dtype))
+    any_byte = torch.tensor([0, 1, 2, 255], dtype=torch.uint8).view(torch.bool)
+    assert any_byte.to(torch.float32).tolist() == [0, 1, 1, 1]
+
+
+def test_clamp_keeps_what_is_no_number():
+    a = RANDOM.standard_normal(1003).astype(np.float32)
+    a[::7] = np.nan
+    same(torch.from_numpy(a).clamp(-0.5, 0.5), np.clip(a, np.float32(-0.5), np.float32(0.5)))
+    assert torch.from_numpy(a).clamp(math.nan, 0.5).isnan().all()
+    same(torch.nn.functional.leaky_relu(torch.from_numpy(a), 0.1), np.where(a > 0, a, a * np.float32(0.1)))
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float32, np.complex128])
+def test_masked_scatter_and_runs(dtype):
+    n = LONG
+    a, source = RANDOM.integers(0, 3, (2, n)).astype(dtype)
+    mask = RANDOM.integers(0, 2, n).astype(bool)
+    expected = a.copy()
+    expected[mask] = source[: mask.sum()]
+    same(torch.from_numpy(a).masked_scatter(torch.from_numpy(mask), torch.from_numpy(source)), expected)
+    if dtype is np.complex128:
+        return
+    new = np.r_[True, a[1:] != a[:-1]]
+    values, inverse, counts = torch.unique_consecutive(torch.from_numpy(a), True, True)
+    same(values, a[new])
+    same(inverse, np.cumsum(new) - 1)
+    same(counts, np.diff(np.r_[np.flatnonzero(new), n]))
+    same(torch.unique_consecutive(torch.from_numpy(np.zeros(n, dtype))), np.zeros(1, dtype))

@@ -10,7 +10,16 @@ import flambeau as torch
 UNIT = np.linspace(-1, 1, 40_001)
 WIDE = np.concatenate([np.linspace(-30, 30, 40_001), np.geomspace(1e-30, 80, 500), [0.0, 8.0, -8.0]])
 PROBABILITIES = np.concatenate([np.linspace(1e-6, 1 - 1e-6, 40_001), np.geomspace(1e-37, 1e-6, 500)])
+TURNS = np.concatenate([np.linspace(-40, 40, 40_001), np.arange(-5000, 5000) * (math.pi / 2), [9000.0, -1e6]])
+NEGATIVE = np.concatenate(
+    [np.linspace(-12, 12, 40_001), [-2.4570247, -2.7476826, -99.5, -100.5, 1e-30, 1e30]]
+)
 CASES = [
+    ("sin", TURNS),
+    ("cos", TURNS),
+    ("erf", np.concatenate([np.linspace(-4.5, 4.5, 40_001), np.geomspace(1e-38, 1, 500)])),
+    ("erfc", np.linspace(-5, 5, 40_001)),
+    ("lgamma", NEGATIVE),
     ("asin", UNIT),
     ("acos", UNIT),
     ("atanh", UNIT),

@@ -51,9 +51,13 @@ void bytes(char* to, const char* from, int64_t n) {
     store(to, load<V>(from));
     int64_t i = kWidth - int64_t(reinterpret_cast<uintptr_t>(to) & (kWidth - 1));  // from here on whole registers
     for (; i + 4 * kWidth <= n; i += 4 * kWidth) {
-        V v[4];
-        for (int k = 0; k < 4; ++k) v[k] = load<V>(from + i + k * kWidth);
-        for (int k = 0; k < 4; ++k) store(to + i + k * kWidth, v[k]);
+        // names, not an array: GCC 12 would keep that in memory
+        const V a = load<V>(from + i), b = load<V>(from + i + kWidth), c = load<V>(from + i + 2 * kWidth),
+                d = load<V>(from + i + 3 * kWidth);
+        store(to + i, a);
+        store(to + i + kWidth, b);
+        store(to + i + 2 * kWidth, c);
+        store(to + i + 3 * kWidth, d);
     }
     for (; i + kWidth <= n; i += kWidth) store(to + i, load<V>(from + i));
     store(to + n - kWidth, load<V>(from + n - kWidth));

@@ -145,6 +145,34 @@ template <class T>
 inline double param(const T* s, int i) {
     return static_cast<const double*>(s)[i];
 }
+// A function with n parameters. Stores of vectors may change anything behind a pointer: the loops read these once, into
+// a place of their own, and they stay in registers.
+template <int n, class Fn>
+struct With {
+    static constexpr int params = n;
+    template <class... V>
+    auto operator()(const void* s, V... v) const {
+        return Fn{}(s, v...);
+    }
+};
+template <int n, class Fn>
+constexpr With<n, Fn> with(Fn) {
+    return {};
+}
+template <class Fn>
+struct Params {
+    const void* s;
+    explicit Params(const void* from) : s(from) {}
+    const void* here() const { return s; }
+};
+template <int n, class Fn>
+struct Params<With<n, Fn>> {
+    double values[n];
+    explicit Params(const void* from) {
+        for (int i = 0; i < n; i++) values[i] = param(from, i);
+    }
+    const void* here() const { return values; }
+};
 
 // ---- kernels over vectors; Fn takes (s, vector...) ----
 template <class T>
@@ -164,7 +192,9 @@ inline void store_part(T* p, VecFor<T> v, int64_t n) {
 
 // bfloat16, two registers at a time; move[k] is 1, or 0 for a single value, which `in` holds often enough.
 template <class Fn, int inputs>
-void bfloat16_run(char* out, const char* const* in, const int64_t* move, int64_t n, const void* s) {
+void bfloat16_run(char* out, const char* const* in, const int64_t* move, int64_t n, const void* given) {
+    const Params<Fn> params(given);
+    const void* const s = params.here();
     constexpr int64_t step = 2 * kLanes<float>, bytes = 2 * step;
     constexpr int last = inputs - 1;
     alignas(64) char rest[inputs + 1][bytes];
@@ -208,11 +238,13 @@ inline int64_t to_line(const T* out, int64_t n) {
 }
 
 template <class Fn, class T, class... Same>
-void vec_inner(char* out, const char* const* in, int64_t n, const void* s) {
+void vec_inner(char* out, const char* const* in, int64_t n, const void* given) {
     if constexpr (kType<T> == DType::bf16) {
         static constexpr int64_t all[3] = {1, 1, 1};
-        return bfloat16_run<Fn, 1 + int(sizeof...(Same))>(out, in, all, n, s);
+        return bfloat16_run<Fn, 1 + int(sizeof...(Same))>(out, in, all, n, given);
     }
+    const Params<Fn> params(given);
+    const void* const s = params.here();
     T* o = reinterpret_cast<T*>(out);
     constexpr int step = kStep<T>;
     // Vectors may alias anything: pointers left in `in` would be read again after each store.
@@ -251,7 +283,7 @@ inline void spread(T* to, const char* from) {
 }
 // A strip of contiguous operands and of single values, which stay in one register each.
 template <class Fn, class T, class... Same>
-void vec_strip(char* const* p, const int64_t* strides, int64_t n, const void* s) {
+void vec_strip(char* const* p, const int64_t* strides, int64_t n, const void* given) {
     constexpr bool pairs = kType<T> == DType::bf16;
     constexpr int inputs = 1 + int(sizeof...(Same)), step = kStep<T> * (pairs ? 2 : 1), last = inputs - 1;
     using V = VecFor<T>;
@@ -263,7 +295,9 @@ void vec_strip(char* const* p, const int64_t* strides, int64_t n, const void* s)
         in[k] = move[k] ? p[k + 1] : reinterpret_cast<const char*>(value[k]);
         if (!move[k]) spread<T, step>(value[k], p[k + 1]);
     }
-    if constexpr (pairs) return bfloat16_run<Fn, inputs>(p[0], in, move, n, s);
+    if constexpr (pairs) return bfloat16_run<Fn, inputs>(p[0], in, move, n, given);
+    const Params<Fn> params(given);
+    const void* const s = params.here();
     T* o = reinterpret_cast<T*>(p[0]);
     const char *a = in[0], *b = in[last > 0 ? 1 : 0], *c = in[last];
     const int64_t item = sizeof(T), to_a = move[0] * item, to_b = move[last > 0 ? 1 : 0] * item,
@@ -301,6 +335,18 @@ void vec_loop(char* const* p, const int64_t* strides, int64_t n, const void* s) 
     else if (steady) vec_strip<Fn, T, Same...>(p, strides, n, s);
     else drive(vec_inner<Fn, T, Same...>, sizes, inputs, p, strides, n, s);
 }
+#if FB_AVX2
+// Masks of as many elements as a register has bytes, one behind the other, as bytes of 0 and 1.
+inline __m256i mask_bytes(__m256i a, __m256i b, __m256i c, __m256i d) {
+    const __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    return _mm256_and_si256(_mm256_permutevar8x32_epi32(bytes, order), _mm256_set1_epi8(1));
+}
+inline __m256i mask_words(__m256i a, __m256i b) {  // of doubles, as of floats
+    const __m256 halves = _mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0x88);
+    return _mm256_permute4x64_epi64(_mm256_castps_si256(halves), 0xd8);
+}
+#endif
 // The same with a mask as the result, written as bool.
 template <class Fn, class T, class... Same>
 void mask_inner(char* out, const char* const* in, int64_t n, const void* s) {
@@ -312,8 +358,19 @@ void mask_inner(char* out, const char* const* in, int64_t n, const void* s) {
         else return __builtin_convertvector(Fn{}(s, load(a, i), load(b, i)), Bytes) & int8_t(1);
     };
     int64_t i = 0;
-    for (; i + step <= n; i += step)
-        store(out + i, apply(i, [](const char* p, int64_t k) { return load_as(reinterpret_cast<const T*>(p) + k); }));
+    const auto load_all = [](const char* p, int64_t k) { return load_as(reinterpret_cast<const T*>(p) + k); };
+#if FB_AVX2
+    const auto words = [&](int64_t k) {
+        const auto mask = [&](int64_t j) {
+            if constexpr (sizeof...(Same) == 0) return __m256i(Fn{}(s, load_all(a, j)));
+            else return __m256i(Fn{}(s, load_all(a, j), load_all(b, j)));
+        };
+        if constexpr (step == 4) return mask_words(mask(k), mask(k + 4));
+        else return mask(k);
+    };
+    for (; i + 32 <= n; i += 32) store(out + i, mask_bytes(words(i), words(i + 8), words(i + 16), words(i + 24)));
+#endif
+    for (; i + step <= n; i += step) store(out + i, apply(i, load_all));
     if (i < n) {
         const int64_t rest = n - i;
         const Bytes b =

@@ -26,6 +26,7 @@ template <class V, int n>
 inline V poly_split(V x, const double (&c)[n]) {
     const V y = x * x;
     V a = splat<V>(Scalar<V>(c[n - 1])), b = splat<V>(Scalar<V>(c[n - 2]));
+#pragma GCC unroll 16
     for (int i = n - 3; i >= 1; i -= 2) {
         a = fma(a, y, splat<V>(Scalar<V>(c[i])));
         b = fma(b, y, splat<V>(Scalar<V>(c[i - 1])));
@@ -241,13 +242,25 @@ inline V sincos_pick(V r, B q, int shift) {
     return bitcast<V>(bitcast<B>(v) ^ ((q & 2) << shift));
 }
 template <bool cosine>
-inline F sincos(F x) {
+[[gnu::noinline]] F sincos_far(F x) {
     if (any(~(abs(x) < splat<F>(kTrigLimit)))) [[unlikely]]
         return per_lane(x, [](float v) { return cosine ? __builtin_cosf(v) : __builtin_sinf(v); });
     const D2 d = widen(x);
     const Quadrant a = quadrant(d.lo), b = quadrant(d.hi);
     const auto q = __builtin_convertvector(narrow({a.n, b.n}), Vec<int32_t>) + int(cosine);
     return sincos_pick(narrow({a.r, b.r}), q, 30);
+}
+template <bool cosine>
+inline F sincos(F x) {
+    if constexpr (kHasFma)
+        if (!any(~(abs(x) < splat<F>(8192)))) [[likely]] {  // floats will do: the first difference is exact
+            const F n = round_even(F(x * 0.636619772f));
+            F r = fma(n, splat<F>(-1.57079637f), x);  // pi/2 in three parts
+            r = fma(n, splat<F>(4.37113883e-08f), r);
+            r = fma(n, splat<F>(1.71512451e-15f), r);
+            return sincos_pick(r, __builtin_convertvector(n, Vec<int32_t>) + int(cosine), 30);
+        }
+    return sincos_far<cosine>(x);
 }
 template <bool cosine>
 inline D sincos(D x) {
@@ -450,6 +463,12 @@ inline D erf(D x) {
     const D y = abs(x);
     return y < splat<D>(1) ? fma(x, poly_split(D(x * x), c), x) : with_sign(D(1.0 - erfc(y)), x);
 }
+inline F erf_near(F x) {  // |x| < 0.95
+    return fma(x,
+               poly(F(x * x), 0.128379166f, -0.376126289f, 0.112836249f, -0.0268556606f, 0.00519218901f,
+                    -0.000804725685f, 7.98686524e-05f),
+               x);
+}
 #if FB_AVX512
 // Sixteen polynomials on [0, 4), picked by a permutation of registers.
 inline F erf(F x) {
@@ -478,16 +497,42 @@ inline F erf(F x) {
     for (int i = 4; i >= 0; i--) r = fma(r, t, F(_mm512_permutexvar_ps(index, _mm512_load_ps(c[i]))));
     return with_sign(r, x);
 }
+#elif FB_AVX2
+// Eight polynomials on [0, 4), picked in the same way.
+inline F erf(F x) {
+    alignas(32) static constexpr float c[8][8] = {
+        {0, 0.520499885f, 0.842700779f, 0.966105163f, 0.995322287f, 0.999593019f, 0.999977887f, 0.999999285f},
+        {1.12837911f, 0.87878108f, 0.415110111f, 0.118927054f, 0.0206627175f, 0.00218380988f, 0.000143678262f,
+         4.40468011e-06f},
+        {7.74136333e-06f, -0.439342201f, -0.415189326f, -0.178292662f, -0.0411990844f, -0.00562089076f,
+         -0.000558025204f, -7.91563798e-06f},
+        {-0.376285344f, -0.14705269f, 0.139320686f, 0.137524486f, 0.0466212519f, 0.0104393074f, 0.00246152491f,
+         -1.00785919e-05f},
+        {0.00115080329f, 0.186339885f, 0.0640084073f, -0.0376070105f, -0.0253921635f, -0.0205015205f, -0.0105500221f,
+         5.15266001e-05f},
+        {0.109433293f, -0.00135846005f, -0.0552749485f, -0.035356082f, -0.0130849853f, 0.0408133008f, 0.028758632f,
+         -4.75009874e-05f},
+        {0.00321042608f, -0.0409217626f, -0.0119568082f, 0.0493542925f, 0.0375660993f, -0.0530900694f, -0.0408676378f,
+         0},
+        {-0.0253245309f, 0.00807745475f, 0.0185872801f, -0.0229991674f, -0.0229833629f, 0.0292840153f, 0.0231159069f,
+         0}};
+    const F y = min(splat<F>(3.9999998f), abs(x)), k = trunc(F(y + y)), t = fma(k, splat<F>(-0.5f), y);
+    const __m256i index = _mm256_cvttps_epi32(__m256(k));
+    const auto pick = [index](const float* p) { return F(_mm256_permutevar8x32_ps(_mm256_load_ps(p), index)); };
+    F r = fma(pick(c[7]), t, pick(c[6]));
+    r = fma(r, t, pick(c[5]));
+    r = fma(r, t, pick(c[4]));
+    r = fma(r, t, pick(c[3]));
+    r = fma(r, t, pick(c[2]));
+    r = fma(r, t, pick(c[1]));
+    return with_sign(fma(r, t, pick(c[0])), x);
+}
 #else
 inline F erf(F x) {  // a polynomial for small x, 1 - e^-polynomial beyond; 1 from 3.95 on
-    const F y = abs(x), z = x * x, a = min(splat<F>(3.95f), y);
-    const F small = fma(x,
-                        poly(z, 0.128379166f, -0.376126289f, 0.112836249f, -0.0268556606f, 0.00519218901f,
-                             -0.000804725685f, 7.98686524e-05f),
-                        x);
+    const F y = abs(x), a = min(splat<F>(3.95f), y);
     const F tail = exp(F(-poly(a, -0.000182459436f, 1.12955213f, 0.633272052f, 0.108362198f, -0.0251723994f,
                                0.00419115415f, -0.000438608811f, 2.14540942e-05f)));
-    return y < splat<F>(0.95f) ? small : with_sign(F(1.0f - tail), x);
+    return y < splat<F>(0.95f) ? erf_near(x) : with_sign(F(1.0f - tail), x);
 }
 #endif
 inline F erfc(F x) {
@@ -505,14 +550,15 @@ inline F erfc(F x) {
         poly(F(1.0f - 4.0f / (y + 2.0f)), 1.27697839f, -0.0927638898f, -0.166031458f, 0.16405292f, -0.0542040665f,
              -0.00804222187f, 0.00863511223f, 0.00126477976f, -0.00125234044f, -0.000354520795f, 3.14369421e-05f);
     const F v = exp(F(-h)) * factor * p / fma(y, splat<F>(2), splat<F>(1));
-    return y < splat<F>(0.5f) ? 1.0f - erf(x) : x < F{} ? 2.0f - v : v;
+    return y < splat<F>(0.5f) ? 1.0f - erf_near(x) : x < F{} ? 2.0f - v : v;
 }
 inline F erfcx(F x) {
     return via_double([](D d) { return erfcx(d); }, x);
 }
 
 // ---- powers ----
-// a^y for a >= 0 and float values: double polynomials just long enough
+// a^y for a >= 0 (without edges: a positive, both finite) and float values: double polynomials just long enough
+template <bool edges>
 inline D pow_short(D a, D y) {
     const auto u =
         bitcast<Vec<uint64_t>>(a) + (0x3ff0000000000000u - 0x3fe6a09e667f3bcdu);  // floats are never subnormal here
@@ -521,7 +567,7 @@ inline D pow_short(D a, D y) {
     const D s = f / (f + 2.0), z = s * s;
     const D p = poly(z, 0.66666666012553788, 0.40000268464298272, 0.28540922031309457, 0.2352163979057639);
     const D l = fma(e, splat<D>(0.6931471805599453), fma(D(s * z), p, s + s));
-    const D t = min(splat<D>(200), max(splat<D>(-200), D(y * log_edges(a, l))));
+    const D t = min(splat<D>(200), max(splat<D>(-200), D(y * (edges ? log_edges(a, l) : l))));
     const D n = round_even(D(t * 1.4426950408889634)), r = fma(n, splat<D>(-0.6931471805599453), t);
     const D q = poly(r, 0.50000000663749711, 0.16666663604644133, 0.041666289550688566, 0.0083340683701036491,
                      0.0013945341272470428, 0.00019459476441572909);
@@ -559,7 +605,10 @@ inline V pow_edges(V x, V y, V r) {
     return (y == V{}) | (x == one) ? one : w;
 }
 inline F pow(F x, F y) {
-    return pow_edges(x, y, via_double([](D a, D b) { return pow_short(abs(a), b); }, x, y));
+    const F inf = splat<F>(kInf<F>);
+    if (!any(~((x > F{}) & (x < inf) & (abs(y) < inf))))
+        return via_double([](D a, D b) { return pow_short<false>(a, b); }, x, y);
+    return pow_edges(x, y, via_double([](D a, D b) { return pow_short<true>(abs(a), b); }, x, y));
 }
 inline D pow(D x, D y) {
     if constexpr (kHasFma) return pow_edges(x, y, pow_long(abs(x), y));

@@ -65,10 +65,11 @@ void float_loop(char* const* p, const int64_t* strides, int64_t n, const void* s
 template <class Fn>
 void float_clamp(char* const* p, const int64_t* strides, int64_t n, const void* s) {
     constexpr int64_t item = sizeof(float);
-    if (strides[0] == item && strides[1] == item && strides[2] == 0 && strides[3] == 0)
-        return strip_of_one(p[0], p[1], n, [low = spread_value(p[2]), high = spread_value(p[3])](F x) {
-            return Fn{}(nullptr, x, low, high);
-        });
+    if (strides[0] == item && strides[1] == item && strides[2] == 0 && strides[3] == 0) {
+        const F low = spread_value(p[2]), high = spread_value(p[3]);
+        if (!any((low != low) | (high != high)))  // NaN can only come from x
+            return strip_of_one(p[0], p[1], n, [low, high](F x) { return min(high, max(low, x)); });
+    }
     vec_loop<Fn, float, float, float>(p, strides, n, s);
 }
 template <class Tab, class Fn>
@@ -201,6 +202,18 @@ inline U moved_left(U a, U b) {
     return U(a << (b & (sizeof(U) * 8 - 1)));
 }
 
+// Products of bytes: there is no such instruction, so those of the lower and of the upper halves of words.
+void byte_products(char* out, const char* const* in, int64_t n, const void*) {
+    using V = Vec<uint16_t>;
+    const char *a = in[0], *b = in[1];
+    int64_t i = 0;
+    for (; i + kWidth <= n; i += kWidth) {
+        const V x = load<V>(a + i), y = load<V>(b + i);
+        store(out + i, V(((x * y) & uint16_t(0xff)) | ((x >> 8) * (y & uint16_t(0xff00)))));
+    }
+    for (; i < n; i++) out[i] = char(uint8_t(a[i]) * uint8_t(b[i]));
+}
+
 constexpr auto integers() {
     Table<220> t;
     constexpr Ints ints;
@@ -208,6 +221,7 @@ constexpr auto integers() {
     wrapping(t, Binary::add, [](auto, auto a, auto b) { return a + b; });
     wrapping(t, Binary::sub, [](auto, auto a, auto b) { return a - b; });
     wrapping(t, Binary::mul, [](auto, auto a, auto b) { return a * b; });
+    for (DType d : {DType::u8, DType::i8}) t.put(Binary::mul, d, loop<byte_products, uint8_t, uint8_t, uint8_t>);
     wrapping(t, Binary::add_scaled, [](auto s, auto a, auto b) { return a + *static_cast<const decltype(a)*>(s) * b; });
     wrapping(t, Binary::sub_scaled, [](auto s, auto a, auto b) { return a - *static_cast<const decltype(a)*>(s) * b; });
     wrapping(t, Binary::bitwise_and, [](auto, auto a, auto b) { return a & b; });

@@ -31,6 +31,11 @@ To convert(From v) {
     }
 }
 
+[[gnu::noinline]] void zero_or_one(uint8_t* to, const uint8_t* from, int64_t n) {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; i++) to[i] = from[i] != 0;
+}
+
 template <class To, class From>
 void convert_inner(char* out, const char* const* in, int64_t n, const void*) {
     To* o = reinterpret_cast<To*>(out);
@@ -59,8 +64,13 @@ void convert_inner(char* out, const char* const* in, int64_t n, const void*) {
         for (; i < n; i++) o[i] = convert<To>(value(a[i]));
     } else if constexpr (kType<From> == DType::b1) {
         const uint8_t* bytes = reinterpret_cast<const uint8_t*>(a);
+        uint8_t ones[kBlock];
+        for (int64_t i = 0; i < n; i += kBlock) {  // in two steps, each of which the compiler can do in vectors
+            const int64_t m = n - i < kBlock ? n - i : kBlock;
+            zero_or_one(ones, bytes + i, m);
 #pragma GCC ivdep
-        for (int64_t i = 0; i < n; i++) o[i] = convert<To>(uint8_t(bytes[i] != 0));
+            for (int64_t k = 0; k < m; k++) o[i + k] = convert<To>(ones[k]);
+        }
     } else {
 #pragma GCC ivdep
         for (int64_t i = 0; i < n; i++) o[i] = convert<To>(value(a[i]));

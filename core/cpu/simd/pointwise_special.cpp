@@ -69,7 +69,8 @@ D positive_or(D x, D r, Fn one) {
 }
 // Below 8.5 a polynomial about 2 (interpolated on [3/2, 5/2]) and the factors between, about 1 one of its own; beyond
 // Stirling's series. What is negative is reflected as long as no zero of the logarithm is near.
-inline D log_gamma_positive(D x) {
+template <bool single>
+D log_gamma_positive(D x) {
     static constexpr double about_two[] = {0.42278433509846713,     -0.05015865083717696,    0.008241250155288964,
                                            -0.0015480240241714193,  0.0003124150727934242,   -6.587908856091285e-05,
                                            1.4302764411720115e-05,  -3.1695890450663465e-06, 7.130962382291008e-07,
@@ -79,10 +80,22 @@ inline D log_gamma_positive(D x) {
                                            3.571541289885736e-13,   -1.1289793880353997e-13, 2.2009655871071206e-14};
     const D whole = round_even(x), t = x - whole;
     D factors = whole < splat<D>(2) ? (whole < splat<D>(1) ? x * (x + 1.0) : x) : splat<D>(1);
-    for (int k = 3; k < 9; k++) factors = whole >= splat<D>(k) ? factors * (x - double(k - 2)) : factors;
+    if (any(whole >= splat<D>(3)))
+#pragma GCC unroll 8
+        for (int k = 3; k < 9; k++) factors = whole >= splat<D>(k) ? factors * (x - double(k - 2)) : factors;
     const auto near = whole < splat<D>(9);
     const D l = log(near ? factors : x);
-    D r = t * (t + 1.0) * poly_split(D(t * 2.0), about_two);
+    D r;
+    if constexpr (single) {
+        static constexpr double short_two[] = {
+            0.42278433509846691,    -0.0501586508372069,     0.0082412501553196099,  -0.0015480240230587672,
+            0.00031241507215299964, -6.5879100504106404e-05, 1.4302769501636959e-05, -3.1695326566507781e-06,
+            7.1307642477170115e-07, -1.6243124944137379e-07, 3.7316023169425805e-08, -8.449469530286635e-09,
+            1.9591652800041219e-09, -5.8106354870175983e-10, 1.3871527028900446e-10};
+        r = t * (t + 1.0) * poly_split(D(t * 2.0), short_two);
+    } else {
+        r = t * (t + 1.0) * poly_split(D(t * 2.0), about_two);
+    }
     r = whole < splat<D>(2) ? r - l : r + l;
     const auto by_one = (x >= splat<D>(0.75)) & (x < splat<D>(1.5));
     if (any(by_one)) {
@@ -93,7 +106,16 @@ inline D log_gamma_positive(D x) {
             6.871268755487819e-08, -2.130267420346152e-08,  6.648109778148131e-09, -2.1380250909924213e-09,
             6.726740979916613e-10, -1.687896750199593e-10,  5.327907342497756e-11, -3.620707330528522e-11,
             1.1538632330735752e-11};
-        r = by_one ? (x - 1.0) * (x - 2.0) * poly_split(D((x - 1.125) * (1 / 0.375)), about_one) : r;
+        static constexpr double short_one[] = {
+            0.54878339772498652,    -0.079182462849698571,   0.016819201070929084,   -0.0041621563990194401,
+            0.0011130037144158867,  -0.00031142539584031256, 8.9712212207004543e-05, -2.6374976785405373e-05,
+            7.9037356208267044e-06, -2.3898302980066238e-06, 6.8117733019240689e-07, -2.0626455893287633e-07,
+            9.7923813330918958e-08, -3.1303178251624011e-08};
+        const D u = (x - 1.125) * (1 / 0.375);
+        D near_one;
+        if constexpr (single) near_one = poly_split(u, short_one);
+        else near_one = poly_split(u, about_one);
+        r = by_one ? (x - 1.0) * (x - 2.0) * near_one : r;
     }
     if (!any(~near)) return r;
     const D over = 1.0 / x, square = over * over;
@@ -103,13 +125,15 @@ inline D log_gamma_positive(D x) {
     const D far = fma(D(x - 0.5), l, D(0.9189385332046728 - x + series));
     return x == splat<D>(kInf<D>) ? x : near ? r : far;
 }
-inline D log_gamma(D x) {
+template <bool single>
+D log_gamma(D x) {
     const auto positive = x > D{};
-    if (!any(~positive)) return log_gamma_positive(x);
-    const D above = log_gamma_positive(positive ? x : 1.0 - x);
+    if (!any(~positive)) return log_gamma_positive<single>(x);
+    const D above = log_gamma_positive<single>(positive ? x : 1.0 - x);
     const D sine = abs(sin(D((x - round_even(x)) * 3.141592653589793)));
     const D r = positive ? above : log(D(3.141592653589793 / sine)) - above;
-    const auto far = ~(x > splat<D>(-2));  // NaN too
+    // NaN too; what doubles lose near a zero, floats never see
+    const auto far = ~(x > splat<D>(single ? -100 : -2));
     return any(far) ? per_lane(x, [](double v) { return __builtin_lgamma(v); }) : r;
 }
 inline D digamma(D x) {
@@ -201,7 +225,7 @@ D bessel_scaled(D x) {
 constexpr auto functions() {
     Table<40> t;
     floats(t, Unary::erfinv, [](auto, auto x) { return erfinv(x); });
-    using LogGamma = decltype([](auto, F x) { return via_double([](D d) { return log_gamma(d); }, x); });
+    using LogGamma = decltype([](auto, F x) { return via_double([](D d) { return log_gamma<true>(d); }, x); });
     using Digamma = decltype([](auto, F x) { return via_double([](D d) { return digamma(d); }, x); });
     auto single = [&]<class Fn>(Unary op, Fn) {
         t.put(op, DType::f32, vec1<Fn, float>);
@@ -209,7 +233,7 @@ constexpr auto functions() {
         t.put(op, DType::bf16, vec1<Fn, BHalf>);
     };
     single(Unary::lgamma, LogGamma{});
-    t.put(Unary::lgamma, DType::f64, vec1<decltype([](auto, D x) { return log_gamma(x); }), double>);
+    t.put(Unary::lgamma, DType::f64, vec1<decltype([](auto, D x) { return log_gamma<false>(x); }), double>);
     floats(t, Unary::trigamma, [](auto, auto x) { return trigamma_of(x); });
     single(Unary::digamma, Digamma{});
     t.put(Unary::digamma, DType::f64, vec1<decltype([](auto, D x) { return digamma(x); }), double>);

@@ -29,7 +29,7 @@ template <class T>
 void pow_loop(char* const* p, const int64_t* strides, int64_t n, const void* s) {  // the common ones on their own
     using Square = decltype([](auto, auto x) { return x * x; });
     using Cube = decltype([](auto, auto x) { return x * x * x; });
-    using Other = decltype([](auto e, auto x) { return pow_scalar(x, param(e, 0)); });
+    using Other = With<1, decltype([](auto e, auto x) { return pow_scalar(x, param(e, 0)); })>;
     const double e = param(s, 0);
     (e == 2 ? vec1<Square, T> : e == 3 ? vec1<Cube, T> : vec1<Other, T>)(p, strides, n, s);
 }

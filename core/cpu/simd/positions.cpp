@@ -36,6 +36,23 @@ int64_t chosen(const int64_t* at, int64_t n, int64_t low, int64_t high, int32_t*
         count += __builtin_popcount(in);
         here = _mm256_add_epi32(here, _mm256_set1_epi32(8));
     }
+#elif FB_AVX2
+    alignas(16) static constexpr int32_t order[16][4] = {
+        // the lanes of a mask's bits first
+        {0, 0, 0, 0}, {0, 0, 0, 0}, {1, 0, 0, 0}, {0, 1, 0, 0}, {2, 0, 0, 0}, {0, 2, 0, 0}, {1, 2, 0, 0}, {0, 1, 2, 0},
+        {3, 0, 0, 0}, {0, 3, 0, 0}, {1, 3, 0, 0}, {0, 1, 3, 0}, {2, 3, 0, 0}, {0, 2, 3, 0}, {1, 2, 3, 0}, {0, 1, 2, 3}};
+    const __m256i least = _mm256_set1_epi64x(low), end = _mm256_set1_epi64x(high);
+    __m128i here = _mm_setr_epi32(0, 1, 2, 3);
+    for (; i + 4 <= n; i += 4) {
+        const __m256i k = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + i));
+        const __m256i in = _mm256_andnot_si256(_mm256_cmpgt_epi64(least, k), _mm256_cmpgt_epi64(end, k));
+        const int mask = _mm256_movemask_pd(_mm256_castsi256_pd(in));
+        const __m128 found =
+            _mm_permutevar_ps(_mm_castsi128_ps(here), _mm_load_si128(reinterpret_cast<const __m128i*>(order[mask])));
+        _mm_storeu_ps(reinterpret_cast<float*>(to + count), found);
+        count += __builtin_popcount(unsigned(mask));
+        here = _mm_add_epi32(here, _mm_set1_epi32(4));
+    }
 #endif
     for (; i < n; ++i) {  // written before it is known to stay: no branch to guess
         to[count] = int32_t(i);

@@ -212,6 +212,9 @@ inline V min(V a, V b) {
 #if FB_AVX512
     if constexpr (sizeof(Scalar<V>) == 4) return V(_mm512_min_ps(__m512(a), __m512(b)));
     else return V(_mm512_min_pd(__m512d(a), __m512d(b)));
+#elif FB_AVX2
+    if constexpr (sizeof(Scalar<V>) == 4) return V(_mm256_min_ps(__m256(a), __m256(b)));
+    else return V(_mm256_min_pd(__m256d(a), __m256d(b)));
 #else
     return a < b ? a : b;
 #endif
@@ -221,6 +224,9 @@ inline V max(V a, V b) {
 #if FB_AVX512
     if constexpr (sizeof(Scalar<V>) == 4) return V(_mm512_max_ps(__m512(a), __m512(b)));
     else return V(_mm512_max_pd(__m512d(a), __m512d(b)));
+#elif FB_AVX2
+    if constexpr (sizeof(Scalar<V>) == 4) return V(_mm256_max_ps(__m256(a), __m256(b)));
+    else return V(_mm256_max_pd(__m256d(a), __m256d(b)));
 #else
     return a > b ? a : b;
 #endif
@@ -281,6 +287,9 @@ inline D2 widen(F x) {
 #if FB_AVX512  // GCC 12 widens the halves of 256 bits one by one
     const __m512 v(x);
     return {D(_mm512_cvtps_pd(_mm512_castps512_ps256(v))), D(_mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1)))};
+#elif FB_AVX2  // nor by way of memory
+    const __m256 v(x);
+    return {D(_mm256_cvtps_pd(_mm256_castps256_ps128(v))), D(_mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)))};
 #else
     HalfVec<float> h[2];
     __builtin_memcpy(h, &x, sizeof x);
@@ -288,11 +297,15 @@ inline D2 widen(F x) {
 #endif
 }
 inline F narrow(D2 x) {
+#if FB_AVX2
+    return F(_mm256_set_m128(_mm256_cvtpd_ps(__m256d(x.hi)), _mm256_cvtpd_ps(__m256d(x.lo))));
+#else
     const HalfVec<float> h[2] = {__builtin_convertvector(x.lo, HalfVec<float>),
                                  __builtin_convertvector(x.hi, HalfVec<float>)};
     F r;
     __builtin_memcpy(&r, h, sizeof r);
     return r;
+#endif
 }
 
 // ---- half and bfloat16 ----
