@@ -22,7 +22,7 @@ GOLDEN = {  # tag -> the event's bytes, or their SHA-256
     "t": "2d95799978f99e16ec1d061420d17ad0ebfa2ac5afbf4ca00207df662d88d00a",
     "h10": "d6ba12eb1eff63f1403c4da2ba39c381fa04113899a4caa334f986afaaeb4d68",
     "hauto": "f60289ecb4e76898c26fa167c633eb8e7ed8e2c76e8ded9f7e235f8e0e63f8a8",
-    "h": "ae2fea3b08547dd706e2da44fcb7012fb7ef7742d73b53e69351131bdbd8561f",
+    "h": "e864025affaa50a1f7142123420c0390aed06b6c8222f266d17e8e40d5d9b02b",
     "pr": "60c08d763992ed5bfbc44bfd99221c67bbc49d6d5b0a79e05472c48246e7f300",
     "prr": "42ccf915c9b19dac1cedcbfea08fe8fd8db2535eafdf5fd197a760ee46e98d67",
     "mesh_VERTEX": "157d5b3723ce3d2591e615c52cb7b91ccaa00f6999440ed7b369921ee6ed677c",
@@ -103,7 +103,8 @@ def test_goldens(tmp_path):
         w.add_scalar("s/c", np.float64(3.3), 3, new_style=True, double_precision=True, **at)
         w.add_tensor("t", fb.arange(6.0).reshape(2, 3), 4, **at)
         x = fb.arange(1000.0) / 500 - 1
-        w.add_histogram("h", x**3, 5, **at)
+        exact = fb.arange(1000.0) / 512 - 1  # sums of these and their squares do not depend on the order
+        w.add_histogram("h", exact * exact.abs(), 5, **at)
         w.add_histogram("h10", x, 5, bins=10, **at)
         w.add_histogram("hauto", x, 5, bins="auto", max_bins=5, **at)
         w.add_text("txt", "hello *world*", 7, **at)
