@@ -159,6 +159,16 @@ template <int n, class Fn>
 constexpr With<n, Fn> with(Fn) {
     return {};
 }
+// A function of an instruction or two: what a loop over it takes is the memory's time, and four registers at a time
+// keep more of that under way.
+template <class Fn>
+struct Light : Fn {
+    static constexpr bool light = true;
+};
+template <class Fn>
+constexpr Light<Fn> light(Fn) {
+    return {};
+}
 template <class Fn>
 struct Params {
     const void* s;
@@ -265,10 +275,15 @@ void vec_inner(char* out, const char* const* in, int64_t n, const void* given) {
                 part);
             i += part;
         }
-        for (; i + step <= n; i += step)
-            store_as(o + i, VecFor<T>(apply(i, [](const char* p, int64_t k) {
-                         return load_as(reinterpret_cast<const T*>(p) + k);
+        const auto whole = [&](int64_t k) {
+            store_as(o + k, VecFor<T>(apply(k, [](const char* p, int64_t j) {
+                         return load_as(reinterpret_cast<const T*>(p) + j);
                      })));
+        };
+        if constexpr (requires { Fn::light; })
+            for (; i + 4 * step <= n; i += 4 * step)
+                whole(i), whole(i + step), whole(i + 2 * step), whole(i + 3 * step);
+        for (; i + step <= n; i += step) whole(i);
         if (i == n) return;
         part = n - i;
     }
@@ -314,10 +329,13 @@ void vec_strip(char* const* p, const int64_t* strides, int64_t n, const void* gi
                        part);
             o += part, a += to_a * part, b += to_b * part, c += to_c * part, n -= part;
         }
-        for (; n >= step; n -= step) {
+        const auto whole = [&] {
             store_as(o, apply([](const char* q) { return load_as(reinterpret_cast<const T*>(q)); }));
             o += step, a += to_a * step, b += to_b * step, c += to_c * step;
-        }
+        };
+        if constexpr (requires { Fn::light; })
+            for (; n >= 4 * step; n -= 4 * step) whole(), whole(), whole(), whole();
+        for (; n >= step; n -= step) whole();
         if (!n) return;
         part = n;
     }

@@ -19,7 +19,7 @@ V normal_density(V x) {
 
 constexpr auto forward() {
     Table<120> t;
-    floats(t, Unary::relu, [](auto, auto x) { return x < decltype(x){} ? decltype(x){} : x; });
+    floats(t, Unary::relu, light([](auto, auto x) { return x < decltype(x){} ? decltype(x){} : x; }));
     floats(t, Unary::relu6, [](auto, auto x) { return clip(x, decltype(x){}, splat<decltype(x)>(6)); });
     floats(t, Unary::hardtanh, with<2>([](auto s, auto x) {
                using V = decltype(x);

@@ -47,7 +47,9 @@ void strip_of_one(char* out, const char* in, int64_t n, Apply f) {
             store_part(o + i, F(f(load_part(x + i, part))), part);
             i += part;
         }
-        for (; i + step <= n; i += step) store(o + i, F(f(load<F>(x + i))));
+        const auto whole = [&](int64_t k) { store(o + k, F(f(load<F>(x + k)))); };
+        for (; i + 4 * step <= n; i += 4 * step) whole(i), whole(i + step), whole(i + 2 * step), whole(i + 3 * step);
+        for (; i + step <= n; i += step) whole(i);
         if (i == n) return;
         part = n - i;
     }
@@ -74,7 +76,7 @@ void float_clamp(char* const* p, const int64_t* strides, int64_t n, const void* 
 }
 template <class Tab, class Fn>
 constexpr void common(Tab& t, Binary op, Fn fn) {
-    floats(t, op, fn);
+    floats(t, op, light(fn));
     t.put(op, DType::f32, float_loop<Fn>);
 }
 
@@ -92,8 +94,8 @@ constexpr auto float_arithmetic() {
     floats(t, Binary::remainder, [](auto, auto a, auto b) { return remainder(a, b); });
     floats(t, Binary::fmod, [](auto, auto a, auto b) { return fmod(a, b); });
     floats(t, Binary::pow, [](auto, auto a, auto b) { return pow(a, b); });
-    floats(t, Binary::maximum, [](auto, auto a, auto b) { return max_nan(a, b); });
-    floats(t, Binary::minimum, [](auto, auto a, auto b) { return min_nan(a, b); });
+    floats(t, Binary::maximum, light([](auto, auto a, auto b) { return max_nan(a, b); }));
+    floats(t, Binary::minimum, light([](auto, auto a, auto b) { return min_nan(a, b); }));
     floats(t, Binary::fmax, [](auto, auto a, auto b) { return b != b ? a : max(a, b); });
     floats(t, Binary::fmin, [](auto, auto a, auto b) { return b != b ? a : min(a, b); });
     floats(t, Binary::atan2, [](auto, auto a, auto b) { return atan2(a, b); });

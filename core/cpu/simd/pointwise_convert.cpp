@@ -43,6 +43,7 @@ void convert_inner(char* out, const char* const* in, int64_t n, const void*) {
     if constexpr ((kType<From> == DType::f16 || kType<From> == DType::bf16 || kType<From> == DType::f32) &&
                   (kType<To> == DType::f16 || kType<To> == DType::bf16 || kType<To> == DType::f32)) {
         int64_t i = 0;
+#pragma GCC unroll 4
         for (; i + kStep<From> <= n; i += kStep<From>) store_as(o + i, load_as(a + i));
         if (i < n) store_part(o + i, load_part(a + i, n - i), n - i);
     } else if constexpr ((kType<To> == DType::f16 || kType<To> == DType::bf16) && !is_complex_type<From> &&
@@ -88,6 +89,7 @@ void reverse(char* to, const char* from, int64_t n) {
     Vec<T> order = {};
     for (int k = 0; k < step; k++) order[k] = T(step - 1 - k);
     int64_t i = 0;
+#pragma GCC unroll 4
     for (; i + step <= n; i += step)
         store(to + i * int64_t(sizeof(T)),
               __builtin_shuffle(load<Vec<T>>(from - (i + step - 1) * int64_t(sizeof(T))), order));

@@ -45,8 +45,8 @@ struct Always {
 
 constexpr auto arithmetic() {
     Table<160> t;
-    floats(t, Unary::neg, [](auto, auto x) { return -x; });
-    floats(t, Unary::abs, [](auto, auto x) { return abs(x); });
+    floats(t, Unary::neg, light([](auto, auto x) { return -x; }));
+    floats(t, Unary::abs, light([](auto, auto x) { return abs(x); }));
     constexpr Types<uint16_t> bits;  // half types: their sign bit
     Table<2> h;
     each(h, Unary::neg, bits, [](auto, uint16_t x) { return x ^ 0x8000; });
@@ -59,12 +59,12 @@ constexpr auto arithmetic() {
     };
     floats(t, Unary::sign, sign);
     floats(t, Unary::sgn, sign);
-    floats(t, Unary::square, [](auto, auto x) { return x * x; });
-    floats(t, Unary::reciprocal, [](auto, auto x) { return splat<decltype(x)>(1) / x; });
-    floats(t, Unary::ceil, [](auto, auto x) { return ceil(x); });
-    floats(t, Unary::floor, [](auto, auto x) { return floor(x); });
-    floats(t, Unary::round, [](auto, auto x) { return round_even(x); });
-    floats(t, Unary::trunc, [](auto, auto x) { return trunc(x); });
+    floats(t, Unary::square, light([](auto, auto x) { return x * x; }));
+    floats(t, Unary::reciprocal, light([](auto, auto x) { return splat<decltype(x)>(1) / x; }));
+    floats(t, Unary::ceil, light([](auto, auto x) { return ceil(x); }));
+    floats(t, Unary::floor, light([](auto, auto x) { return floor(x); }));
+    floats(t, Unary::round, light([](auto, auto x) { return round_even(x); }));
+    floats(t, Unary::trunc, light([](auto, auto x) { return trunc(x); }));
     floats(t, Unary::frac, [](auto, auto x) { return x - trunc(x); });
     floats(t, Unary::round_decimals, [](auto s, auto x) {
         using V = decltype(x);
@@ -105,7 +105,7 @@ constexpr auto arithmetic() {
 
 constexpr auto elementary() {
     Table<100> t;
-    floats(t, Unary::sqrt, [](auto, auto x) { return sqrt(x); });
+    floats(t, Unary::sqrt, light([](auto, auto x) { return sqrt(x); }));
     floats(t, Unary::rsqrt, [](auto, auto x) { return splat<decltype(x)>(1) / sqrt(x); });
     floats(t, Unary::exp, [](auto, auto x) { return exp(x); });
     floats(t, Unary::exp2, [](auto, auto x) { return exp2(x); });
