@@ -166,6 +166,8 @@ struct Light : Fn {
     static constexpr bool light = true;
 };
 template <class Fn>
+constexpr bool kFourAtATime = requires { Fn::light; } && kWidth > 16;  // the baseline is to be small
+template <class Fn>
 constexpr Light<Fn> light(Fn) {
     return {};
 }
@@ -280,7 +282,7 @@ void vec_inner(char* out, const char* const* in, int64_t n, const void* given) {
                          return load_as(reinterpret_cast<const T*>(p) + j);
                      })));
         };
-        if constexpr (requires { Fn::light; })
+        if constexpr (kFourAtATime<Fn>)
             for (; i + 4 * step <= n; i += 4 * step)
                 whole(i), whole(i + step), whole(i + 2 * step), whole(i + 3 * step);
         for (; i + step <= n; i += step) whole(i);
@@ -333,7 +335,7 @@ void vec_strip(char* const* p, const int64_t* strides, int64_t n, const void* gi
             store_as(o, apply([](const char* q) { return load_as(reinterpret_cast<const T*>(q)); }));
             o += step, a += to_a * step, b += to_b * step, c += to_c * step;
         };
-        if constexpr (requires { Fn::light; })
+        if constexpr (kFourAtATime<Fn>)
             for (; n >= 4 * step; n -= 4 * step) whole(), whole(), whole(), whole();
         for (; n >= step; n -= step) whole();
         if (!n) return;
