@@ -203,7 +203,12 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     return _C._from_dlpack(ext_tensor, device, copy)
 
 
-_MISSING: Any = object()
+_MISSING: Any = object()  # stands for an argument that was not given
+
+
+def _missing(function: str, name: str) -> TypeError:
+    """PyTorch's message, plural and all, for one argument that was not given."""
+    return TypeError(f'{function}() missing 1 required positional arguments: "{name}"')
 
 
 def asarray(
@@ -222,7 +227,7 @@ def asarray(
     import flambeau as fb
 
     if obj is _MISSING:
-        raise TypeError('asarray() missing 1 required positional arguments: "obj"')
+        raise _missing("asarray", "obj")
     alias = True
     if isinstance(obj, Tensor):
         made = obj
@@ -344,7 +349,7 @@ def is_vulkan_available() -> bool:
 def _method(name: str, doc: str, alone: bool = True) -> Any:
     def function(*args: Any, **kwargs: Any) -> Any:
         if not args and "input" not in kwargs:
-            raise TypeError(f'{name}() missing 1 required positional arguments: "input"')
+            raise _missing(name, "input")
         input, *args = args or (kwargs.pop("input"),)
         if alone and args:
             raise TypeError(f"{name}() takes 1 positional argument but {len(args) + 1} were given")

@@ -9,12 +9,10 @@ from typing import Any
 
 from flambeau import (
     _C,
-    _basics,  # noqa: F401 it takes what it needs of the class before that is completed here
+    _basics,  # it takes what it needs of the class before that is completed here
 )
 
 from ._type_names import DTYPES, TYPE_NAMES
-
-_MISSING: Any = object()  # stands for an argument that was not given
 
 Tensor = _C.Tensor
 fb = sys.modules["flambeau"]
@@ -398,7 +396,7 @@ def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_fo
 @_overridable
 def new_tensor(
     self: Tensor,
-    data: Any = _MISSING,
+    data: Any = _basics._MISSING,
     *,
     dtype: Any = None,
     device: Any = None,
@@ -407,8 +405,8 @@ def new_tensor(
     pin_memory: bool = False,
 ) -> Tensor:
     """A tensor of `data` with this tensor's dtype and device."""
-    if data is _MISSING:
-        raise TypeError('new_tensor() missing 1 required positional arguments: "data"')
+    if data is _basics._MISSING:
+        raise _basics._missing("new_tensor", "data")
     if isinstance(data, Tensor):
         made = data.detach().to(dtype=dtype or data.dtype, device=device or data.device, copy=True)
         return made.requires_grad_(requires_grad)

@@ -42,7 +42,6 @@ DType infer(PyObject* o, int depth) {
     if (PyLong_Check(o)) return DType::i64;
     if (PyComplex_Check(o)) return to_complex(default_dtype());
     if (PyUnicode_Check(o)) raise(PyExc_TypeError, "new(): invalid data type '" + type_name(o) + "'");
-    if (PyUnicode_Check(o)) raise(PyExc_TypeError, "new(): invalid data type 'str'");
     if (PyDict_Check(o) || !PySequence_Check(o)) fail(ErrorKind::Runtime, "Could not infer dtype of ", type_name(o));
     const Ref fast = checked(PySequence_Fast(o, "not a sequence"));
     const Py_ssize_t n = PySequence_Fast_GET_SIZE(fast.get());
@@ -313,7 +312,7 @@ PyObject* result_type_py(PyObject*, PyObject* args, PyObject* kwargs) {
         return wrap(cpu::result_type(Operand(operand(a, "result_type", 1)), Operand(operand(b, "result_type", 2))));
     });
 }
-// PyTorch's message, plural and all, for what neither stands in its place nor is named.
+// Raises for what neither stands in its place nor is named.
 void check_given(const char* function, std::initializer_list<const char*> names, PyObject* args, PyObject* kwargs) {
     std::string missing;
     int n = 0;
@@ -321,9 +320,7 @@ void check_given(const char* function, std::initializer_list<const char*> names,
     for (const char* name : names)
         if (place++ >= PyTuple_GET_SIZE(args) && !(kwargs && PyDict_GetItemString(kwargs, name)))
             missing += str(n++ ? ", " : "", "\"", name, "\"");
-    if (n)
-        raise(PyExc_TypeError,
-              str(function, "() missing ", n, " required positional argument", n == 1 ? "s" : "", ": ", missing));
+    if (n) raise(PyExc_TypeError, str(function, "()", missing_arguments(n, missing)));
 }
 bool two_dtypes(PyObject* args, PyObject* kwargs, const char* format, const char* first, const char* second, DType& a,
                 DType& b) {

@@ -270,10 +270,14 @@ std::string missing(const Signature& s, const Arguments& in) {
         if (a.has_default || (!n && (a.keyword_only || given_by_keyword(in, s.names[i])))) continue;
         names += str(n++ ? ", " : "", "\"", shown_name(s, i), "\"");
     }
-    return str(" missing ", n, " required positional argument", n == 1 ? "s" : "", ": ", names);  // PyTorch's plural
+    return missing_arguments(n, names);
 }
 
 }  // namespace
+
+std::string missing_arguments(int n, const std::string& names) {
+    return str(" missing ", n, " required positional argument", n == 1 ? "s" : "", ": ", names);  // PyTorch's plural
+}
 
 // ---------------------------------------------------------------- one object
 bool convert(PyObject* o, const Arg& arg, Value& v, Arena& arena) {

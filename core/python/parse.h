@@ -85,6 +85,9 @@ bool old_order(const Signature& s, const Arguments& in, const std::function<void
 // Converts one object; false: wrong type.
 bool convert(PyObject* o, const Arg& arg, Value& v, Arena& arena);
 
+// What follows "name()" where n arguments lack, given their names in quotes.
+std::string missing_arguments(int n, const std::string& names);
+
 // Raises the TypeError for a call that fits none of the signatures.
 [[noreturn]] void raise_no_match(const std::vector<Signature>& all, const Arguments& in);
 

@@ -166,10 +166,16 @@ struct Light : Fn {
     static constexpr bool light = true;
 };
 template <class Fn>
-constexpr bool kFourAtATime = requires { Fn::light; } && kWidth > 16;  // the baseline is to be small
-template <class Fn>
 constexpr Light<Fn> light(Fn) {
     return {};
+}
+// whole(i) for every whole register of `step` values between i and n; where the rest begins.
+template <bool light, int step, class Whole>
+inline int64_t each_whole(int64_t i, int64_t n, Whole whole) {
+    if constexpr (light && kWidth > 16)  // the baseline is to be small
+        for (; i + 4 * step <= n; i += 4 * step) whole(i), whole(i + step), whole(i + 2 * step), whole(i + 3 * step);
+    for (; i + step <= n; i += step) whole(i);
+    return i;
 }
 template <class Fn>
 struct Params {
@@ -277,15 +283,11 @@ void vec_inner(char* out, const char* const* in, int64_t n, const void* given) {
                 part);
             i += part;
         }
-        const auto whole = [&](int64_t k) {
+        i = each_whole<requires { Fn::light; }, step>(i, n, [&](int64_t k) {
             store_as(o + k, VecFor<T>(apply(k, [](const char* p, int64_t j) {
                          return load_as(reinterpret_cast<const T*>(p) + j);
                      })));
-        };
-        if constexpr (kFourAtATime<Fn>)
-            for (; i + 4 * step <= n; i += 4 * step)
-                whole(i), whole(i + step), whole(i + 2 * step), whole(i + 3 * step);
-        for (; i + step <= n; i += step) whole(i);
+        });
         if (i == n) return;
         part = n - i;
     }
@@ -331,13 +333,10 @@ void vec_strip(char* const* p, const int64_t* strides, int64_t n, const void* gi
                        part);
             o += part, a += to_a * part, b += to_b * part, c += to_c * part, n -= part;
         }
-        const auto whole = [&] {
+        n -= each_whole<requires { Fn::light; }, step>(0, n, [&](int64_t) {
             store_as(o, apply([](const char* q) { return load_as(reinterpret_cast<const T*>(q)); }));
             o += step, a += to_a * step, b += to_b * step, c += to_c * step;
-        };
-        if constexpr (kFourAtATime<Fn>)
-            for (; n >= 4 * step; n -= 4 * step) whole(), whole(), whole(), whole();
-        for (; n >= step; n -= step) whole();
+        });
         if (!n) return;
         part = n;
     }

@@ -47,9 +47,7 @@ void strip_of_one(char* out, const char* in, int64_t n, Apply f) {
             store_part(o + i, F(f(load_part(x + i, part))), part);
             i += part;
         }
-        const auto whole = [&](int64_t k) { store(o + k, F(f(load<F>(x + k)))); };
-        for (; i + 4 * step <= n; i += 4 * step) whole(i), whole(i + step), whole(i + 2 * step), whole(i + 3 * step);
-        for (; i + step <= n; i += step) whole(i);
+        i = each_whole<true, step>(i, n, [&](int64_t k) { store(o + k, F(f(load<F>(x + k)))); });
         if (i == n) return;
         part = n - i;
     }
