@@ -178,6 +178,7 @@ Tensor conv_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g
     if (phases_fit(s, ConvPass::Weights, x.dtype(), shows)) return phases_weight_gradient(s, x, g, bias);
     if (slices_fit(s, ConvPass::Weights, x.dtype(), shows)) return slices_weight_gradient(s, x, g, bias);
     if (joins_groups(s, x.dtype(), shows)) return joined_weight_gradient(s, x, g, bias);
+    if (few_taps_fit(s, x.dtype(), shows)) return few_taps_weight_gradient(s, x, g, bias);
     if (Tensor r = library_weight_gradient(s, x, g, bias); r.defined()) return r;
     if (!is_low_precision(x.dtype())) return columns_weight_gradient(s, x, g, bias);
     const Tensor r = convert(conv_weight_gradient(s, wide(x), wide(g), bias), x.dtype());

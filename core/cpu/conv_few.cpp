@@ -1,6 +1,8 @@
-// The data gradient of convolutions of few channels (the first layers of networks), which a library fills up to whole
-// vectors: matrix products over columns, a part of a sample at a time so that they stay in the nearer caches.
+// The gradients of convolutions of few channels (the first layers of networks), which a library fills up to whole
+// vectors. Data: matrix products over columns, a part of a sample at a time so that they stay in the nearer caches.
+// Weights: sums over a picture of what its plain numbers and a block of outputs have in common, without columns.
 #include "base/parallel.h"
+#include "cpu/conv_one.h"
 #include "cpu/conv_ways.h"
 #include "cpu/gemm_block.h"
 #include "cpu/images.h"
@@ -39,6 +41,8 @@ struct Columns {
         lines = std::clamp<int64_t>(kRoom / (rows * out_x), 1, out_y);  // of the result at once
     }
     int64_t positions() const { return out_y * out_x; }
+    int64_t reach_y() const { return (out_y - 1) * stride_y + (k_y - 1) * dil_y + 1; }  // of a padded picture
+    int64_t reach_x() const { return (out_x - 1) * stride_x + (k_x - 1) * dil_x + 1; }
     int64_t room() const { return rows * lines * out_x; }
 
     // Adds what columns say of lines [y0, y1) of the result to the pixels they meet.
@@ -92,6 +96,21 @@ struct Blocks {
     }
 };
 
+// What the taps of all outputs meet, in planes of reach_y by reach_x.
+Tensor padded(const Columns& c, const Tensor& x) {
+    if (!c.pad_y && !c.pad_x && c.in_y == c.reach_y() && c.in_x == c.reach_x()) return x;
+    const Tensor r = empty(Dims{c.samples * c.channels, c.reach_y(), c.reach_x()}, DType::f32);
+    std::fill_n(r.data<float>(), r.numel(), 0.f);
+    const int64_t lines = std::min(c.in_y, c.reach_y() - c.pad_y), width = std::min(c.in_x, c.reach_x() - c.pad_x);
+    parallel_for(c.samples * c.channels, std::max<int64_t>(1, 16384 / (c.in_y * c.in_x)), [&](int64_t i, int64_t end) {
+        for (; i < end; ++i)
+            for (int64_t y = 0; y < lines; ++y)
+                std::copy_n(x.data<float>() + (i * c.in_y + y) * c.in_x, width,
+                            r.data<float>() + (i * c.reach_y() + y + c.pad_y) * c.reach_x() + c.pad_x);
+    });
+    return r;
+}
+
 void multiply(const GemmBlock& product) {
     const dnn::Scratch room(size_t(gemm_kernel().room(product)) * sizeof(float));
     gemm_kernel().run(product, {}, room.as<float>());
@@ -126,6 +145,71 @@ Tensor few_data_gradient(const ConvShape& s, const Tensor& g0, const Tensor& w) 
         }
     });
     return dx;
+}
+
+bool few_taps_fit(const ConvShape& s, DType t, bool channels_last) {
+    // The library reads three plain channels as they lie, and with vectors of 16 any number of them.
+    return few_fit(s, t, channels_last) && (s.in[1] != 3 || s.stride.back() == 1) &&
+           preferred_order() == Order::Blocked8 && one_loops().lanes == block_of(Order::Blocked8);
+}
+
+Tensor few_taps_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g0, Tensor* bias) {
+    constexpr int64_t kParts = 16, kLanes = block_of(Order::Blocked8), kAtOnce = TapSums::kTaps;
+    constexpr int64_t kNear = 4096;  // floats of outputs that stay near while every tap meets them
+    const Columns c(s);
+    const Tensor from = padded(c, dense(x)), g = image_in(g0, Order::Blocked8);
+    const Pictures pictures(*hidden_image(g));
+    const int64_t blocks = pictures.count / c.samples, groups = (c.rows + kAtOnce - 1) / kAtOnce,
+                  parts = std::min(kParts, c.samples), room = (groups * kAtOnce + 1) * kLanes,
+                  plane = c.reach_y() * c.reach_x(), size = c.positions() * kLanes,
+                  lines = std::clamp<int64_t>(kNear / (c.out_x * kLanes), 1, c.out_y);
+    std::vector<int64_t> offsets;
+    for (int64_t r = 0; r < groups * kAtOnce; ++r) {
+        const int64_t tap = std::min(r, c.rows - 1);  // the last one again where they do not fill the last group
+        offsets.push_back(tap / (c.k_y * c.k_x) * plane + tap / c.k_x % c.k_y * c.dil_y * c.reach_x() +
+                          tap % c.k_x * c.dil_x);
+    }
+    // The samples of a part are summed up in turn, then the parts, whatever the number of threads.
+    std::vector<float> sums(size_t(blocks * parts * room), 0.f);
+    parallel_for(blocks * parts, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+            const int64_t b = i % blocks, part = i / blocks;
+            float* to = sums.data() + i * room;
+            TapSums t{nullptr, {}, c.stride_y * c.reach_x(), c.stride_x, nullptr, c.out_y, c.out_x, nullptr};
+            for (int64_t n = part * c.samples / parts; n < (part + 1) * c.samples / parts; ++n) {
+                const float *picture = from.data<float>() + n * c.channels * plane,
+                            *outputs = pictures.as<float>() + (n * blocks + b) * size;
+                for (int64_t y = 0; y < c.out_y; y += lines) {
+                    t.lines = std::min(lines, c.out_y - y);
+                    t.x = picture + y * t.x_line;
+                    t.g = outputs + y * c.out_x * kLanes;
+                    for (int64_t k = 0; k < groups; ++k) {
+                        std::copy_n(offsets.begin() + k * kAtOnce, kAtOnce, t.offsets);
+                        t.sums = to + k * kAtOnce * kLanes;
+                        one_loops().tap_sums(t);
+                    }
+                }
+                if (!bias) continue;
+                float total[kLanes] = {}, *last = to + groups * kAtOnce * kLanes;
+                for (int64_t p = 0; p < size; p += kLanes)
+                    for (int64_t l = 0; l < kLanes; ++l) total[l] += outputs[p + l];
+                for (int64_t l = 0; l < kLanes; ++l) last[l] += total[l];
+            }
+        }
+    });
+    const auto sum = [&](int64_t output, int64_t row) {
+        float total = 0;
+        for (int64_t part = 0; part < parts; ++part)
+            total += sums[size_t((part * blocks + output / kLanes) * room + row * kLanes + output % kLanes)];
+        return total;
+    };
+    const Tensor dw = empty(s.weight, DType::f32);
+    for (int64_t i = 0; i < dw.numel(); ++i) dw.data<float>()[i] = sum(i / c.rows, i % c.rows);
+    if (bias) {
+        *bias = empty(Dims{c.outputs}, DType::f32);
+        for (int64_t o = 0; o < c.outputs; ++o) bias->data<float>()[o] = sum(o, groups * kAtOnce);
+    }
+    return dw;
 }
 
 }  // namespace fb::cpu

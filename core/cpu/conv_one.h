@@ -22,9 +22,21 @@ struct OneTile {
     Scaling scaling;  // of these outputs
 };
 
+// What some taps at once have in common with a block of outputs, summed over the positions of a picture.
+struct TapSums {
+    static constexpr int kTaps = 9;
+    const float* x;
+    int64_t offsets[kTaps];  // in x, of each tap
+    int64_t x_line, x_step;  // in x, to the next line of outputs and to the next output
+    const float* g;          // outputs, positions a vector apart
+    int64_t lines, line;     // of outputs
+    float* sums;             // [tap][lanes], added to
+};
+
 // Compiled for each instruction set.
 struct OneLoops {
     int64_t lanes, positions;
+    void (*tap_sums)(const TapSums& t);
     void (*tile)(const OneTile& t);
     void (*limit)(float* p, const float* other, int64_t count, float low, float high);  // other may be null
     void (*scale)(float* p, const float* other, int64_t rows, const Scaling&);          // rows of one block of channels

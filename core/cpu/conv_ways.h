@@ -28,9 +28,11 @@ Tensor rows_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const 
 Tensor rows_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w);
 Tensor rows_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias);
 
-// --- products over columns of a few channels: float
+// --- a few channels: float
 bool few_fit(const ConvShape& s, DType t, bool channels_last);
 Tensor few_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w);
+bool few_taps_fit(const ConvShape& s, DType t, bool channels_last);
+Tensor few_taps_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias);
 
 // --- matrix products over columns: every other type
 Tensor columns_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias);

@@ -263,3 +263,28 @@ def test_few_positions_and_many_weights(padding, stride, size):
     fb.manual_seed(3)
     w = fb.randn(200, 160, 3, 3) / 40
     compare((fb.randn(3, 160, size, size), w, fb.randn(200)), 1e-4, 1e-4, padding=padding, stride=stride)
+
+
+@pytest.mark.parametrize(
+    "shape, outputs, kernel, options",
+    [
+        ((20, 1, 17, 19), 6, 5, {}),
+        ((3, 1, 14, 14), 32, 3, {"padding": 1}),
+        ((2, 2, 30, 31), 20, (5, 3), {"stride": (2, 1), "padding": (2, 0), "dilation": (1, 2)}),
+        ((1, 3, 40, 210), 9, 3, {"padding": 1}),
+        ((5, 4, 9, 9), 3, 3, {"stride": 3}),
+        ((2, 1, 4, 3), 8, 4, {"padding": (3, 2)}),
+        ((4, 2, 50), 24, 7, {"padding": 3, "stride": 2}),
+    ],
+)
+def test_few_inputs(shape, outputs, kernel, options):
+    """First layers: more samples than parts, lines with rests, pictures larger than a near block, borders unread."""
+    fb.manual_seed(0)
+    taps = kernel if isinstance(kernel, tuple) else (kernel,) * (len(shape) - 2)
+    compare((fb.randn(shape), fb.randn(outputs, shape[1], *taps), fb.randn(outputs)), 1e-4, 1e-4, **options)
+
+
+def test_few_inputs_of_no_samples():
+    w = fb.ones(3, 1, 3, 3, requires_grad=True)
+    F.conv2d(fb.ones(0, 1, 9, 9), w).sum().backward()
+    assert fb.equal(w.grad, fb.zeros(3, 1, 3, 3))

@@ -70,6 +70,35 @@ void tile_of(const OneTile& t) {
     }
 }
 
+// Four positions at a time, so that a tap's place is looked up once for four products.
+void tap_sums(const TapSums& t) {
+    constexpr int kTaps = TapSums::kTaps;
+    F sum[kTaps] = {};
+    const int64_t step = t.x_step;
+    for (int64_t y = 0; y < t.lines; y++) {
+        const float *g = t.g + y * t.line * kN, *x = t.x + y * t.x_line;
+        int64_t left = t.line;
+        for (; left >= 4; left -= 4, g += 4 * kN, x += 4 * step) {
+            const F g0 = load<F>(g), g1 = load<F>(g + kN), g2 = load<F>(g + 2 * kN), g3 = load<F>(g + 3 * kN);
+#pragma GCC unroll 9
+            for (int r = 0; r < kTaps; r++) {
+                const float* q = x + t.offsets[r];
+                sum[r] = fma(g0, splat<F>(q[0]), sum[r]);
+                sum[r] = fma(g1, splat<F>(q[step]), sum[r]);
+                sum[r] = fma(g2, splat<F>(q[2 * step]), sum[r]);
+                sum[r] = fma(g3, splat<F>(q[3 * step]), sum[r]);
+            }
+        }
+        for (; left > 0; left--, g += kN, x += step) {
+            const F one = load<F>(g);
+#pragma GCC unroll 9
+            for (int r = 0; r < kTaps; r++) sum[r] = fma(one, splat<F>(x[t.offsets[r]]), sum[r]);
+        }
+    }
+#pragma GCC unroll 9
+    for (int r = 0; r < kTaps; r++) store(t.sums + r * kN, load<F>(t.sums + r * kN) + sum[r]);
+}
+
 void limit(float* p, const float* other, int64_t count, float low, float high) {
     const F l = splat<F>(low), h = splat<F>(high);
     int64_t i = 0;
@@ -94,6 +123,6 @@ void scale(float* p, const float* other, int64_t rows, const Scaling& s) {
 
 }  // namespace
 
-extern constexpr OneLoops one_table = {kN, kPositions, tile_of<kPositions>, limit, scale};
+extern constexpr OneLoops one_table = {kN, kPositions, tap_sums, tile_of<kPositions>, limit, scale};
 
 }  // namespace fb::cpu::FB_ARCH
