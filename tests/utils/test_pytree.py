@@ -1,5 +1,6 @@
 """Nested containers as leaves and structure."""
 
+import sys
 from collections import OrderedDict, defaultdict, deque, namedtuple
 
 import pytest
@@ -70,3 +71,13 @@ def test_own_containers():
 def test_errors(call, text):
     with pytest.raises(ValueError, match=text):
         call()
+
+
+def test_a_text_imports_no_factory():
+    """A structure comes from a file: the factory that it names is not looked up in any module."""
+    spec = pt.tree_structure(defaultdict(list, {1: 2}))
+    assert pt.treespec_loads(pt.treespec_dumps(spec)) == spec
+    text = pt.treespec_dumps(spec).replace("builtins", "antigravity")
+    with pytest.raises(NotImplementedError, match=r"defaultdict of antigravity\.list is not supported"):
+        pt.treespec_loads(text)
+    assert "antigravity" not in sys.modules
