@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -186,6 +187,25 @@ def compiled_with_cxx11_abi() -> bool:
     return True
 
 
+def checked(*overloads: str, method: bool = False, out: bool = False) -> Any:
+    """Decorator of a function that is no operator: schemas check its arguments, in PyTorch's words."""
+
+    @functools.cache
+    def check() -> Any:
+        return _C._ArgumentCheck(overloads, method, out)
+
+    def decorate(body: Any) -> Any:
+        @functools.wraps(body)
+        def made(*args: Any, **kwargs: Any) -> Any:
+            check()(*args, **kwargs)
+            return body(*args, **kwargs)
+
+        return made
+
+    return decorate
+
+
+@checked("is_distributed(Tensor self) -> bool")
 def is_distributed(input: Any) -> bool:
     """Whether a tensor lies on several processes: never."""
     return False
@@ -212,7 +232,7 @@ def _missing(function: str, name: str) -> TypeError:
 
 
 def asarray(
-    obj: Any = _MISSING, *, dtype: Any = None, device: Any = None, copy: bool | None = None,
+    obj: Any = _MISSING, *others: Any, dtype: Any = None, device: Any = None, copy: bool | None = None,
     requires_grad: bool | None = None,
 ) -> Tensor:  # fmt: skip
     """A tensor of any data, sharing its memory where it can.
@@ -228,6 +248,8 @@ def asarray(
 
     if obj is _MISSING:
         raise _missing("asarray", "obj")
+    if others:
+        raise TypeError(f"asarray() takes 1 positional argument but {1 + len(others)} were given")
     alias = True
     if isinstance(obj, Tensor):
         made = obj
@@ -277,11 +299,6 @@ def set_num_interop_threads(n: int, /) -> None:
 def set_flush_denormal(mode: bool, /) -> bool:
     """Not offered: denormal numbers are always computed with."""
     return False
-
-
-def get_device(input: Tensor) -> int:
-    """The index of a tensor's CUDA device, -1 for the CPU."""
-    return input.get_device()
 
 
 def get_device_module(device: Any = None) -> Any:
@@ -346,22 +363,23 @@ def is_vulkan_available() -> bool:
     return False
 
 
-def _method(name: str, doc: str, alone: bool = True) -> Any:
+def _method(name: str, doc: str, more: str = "") -> Any:
+    """A function that calls the tensor's method of its name; `more` are the arguments after the tensor."""
+
+    @functools.cache
+    def check() -> Any:
+        return _C._ArgumentCheck((f"{name}(Tensor self{more}) -> Tensor",), False, False)
+
     def function(*args: Any, **kwargs: Any) -> Any:
-        if not args and "input" not in kwargs:
-            raise _missing(name, "input")
-        input, *args = args or (kwargs.pop("input"),)
-        if alone and args:
-            raise TypeError(f"{name}() takes 1 positional argument but {len(args) + 1} were given")
-        if alone and kwargs:
-            raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kwargs))}'")
-        if not isinstance(input, Tensor):
-            if _C._has_torch_function((input,)):
-                return _C._handle_torch_function(function, (input,), input, *args, **kwargs)
-            raise TypeError(
-                f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
-            )
-        return getattr(input, name)(*args, **kwargs)
+        if kwargs or len(args) != 1 or not isinstance(args[0], Tensor):
+            check()(*args, **kwargs)
+            if not args:
+                args = (kwargs.pop("input"),)
+            if not isinstance(args[0], Tensor):
+                return _C._handle_torch_function(function, args[:1], *args, **kwargs)
+        elif more:
+            check()(*args)
+        return getattr(args[0], name)(*args[1:], **kwargs)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
@@ -377,27 +395,45 @@ is_signed = _method("is_signed", "Whether the elements can be negative.")
 is_conj = _method("is_conj", "Whether a lazy conjugation is pending.")
 is_neg = _method("is_neg", "Whether a lazy negation is pending.")
 is_inference = _method("is_inference", "Whether the tensor was made in inference mode.")
-is_same_size = _method("is_same_size", "Whether two tensors have one shape.", alone=False)
+is_same_size = _method("is_same_size", "Whether two tensors have one shape.", ", Tensor other")
+get_device = _method("get_device", "The index of a tensor's CUDA device, -1 for the CPU.")
 
 
-as_strided_ = _method("as_strided_", "`as_strided` in place.", alone=False)
+as_strided_ = _method(
+    "as_strided_", "`as_strided` in place.", ", int[] size, int[] stride, int? storage_offset=None"
+)
 detach_ = _method("detach_", "Cuts a tensor from the graph.")
-resize_as_ = _method("resize_as_", "Gives a tensor the size of another.", alone=False)
+resize_as_ = _method(
+    "resize_as_",
+    "Gives a tensor the size of another.",
+    ", Tensor the_template, *, MemoryFormat? memory_format=None",
+)
+
+
+@functools.cache
+def _nonzero_check() -> Any:
+    return _C._ArgumentCheck(("nonzero(Tensor self, *, bool as_tuple=False) -> Tensor",), False, True)
 
 
 _nonzero = Tensor.nonzero  # the core's, before the class gets the method below
 
 
-def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False) -> Any:
-    """Indices of the elements that are not zero: a row each, or a tensor a dimension."""
-    if _C._has_torch_function_variadic(input, out):
-        return _C._handle_torch_function(nonzero, (input, out), input, out=out, as_tuple=as_tuple)
-    if not isinstance(input, Tensor):
-        raise TypeError(
-            f"nonzero(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
-        )
-    if not isinstance(as_tuple, bool):
-        raise TypeError(f"nonzero(): argument 'as_tuple' must be bool, not {type(as_tuple).__name__}")
+def nonzero(input: Any = _MISSING, *others: Any, **options: Any) -> Any:
+    """Indices of the elements that are not zero: a row each, or with ``as_tuple=True`` a tensor a dimension.
+
+    Parameters
+    ----------
+    input : a tensor.
+    out : where the result goes.
+    as_tuple : whether each dimension has a tensor of its own.
+    """
+    if _C._has_torch_function_variadic(input, options.get("out")):
+        given = (input, options.get("out"))
+        return _C._handle_torch_function(nonzero, given, input, *others, **options)
+    if others or options or not isinstance(input, Tensor):
+        _nonzero_check()(*(() if input is _MISSING else (input,)), *others, **options)
+    input = options.get("input", input)
+    out, as_tuple = options.get("out"), options.get("as_tuple", False)
     if as_tuple:
         return _nonzero(input).unbind(1) if input.dim() else (_nonzero(input.reshape(1)).squeeze(1),)
     if out is None:
@@ -407,11 +443,9 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
     return registry.write(out, _nonzero(input), "nonzero")
 
 
+@checked("is_nonzero(Tensor self) -> bool")
 def is_nonzero(input: Tensor) -> bool:
     """Whether the one element of a tensor is not zero."""
-    if not isinstance(input, Tensor):
-        kind = type(input).__name__
-        raise TypeError(f"is_nonzero(): argument 'input' (position 1) must be Tensor, not {kind}")
     if input.numel() != 1:
         count = "no values" if input.numel() == 0 else "more than one value"
         raise RuntimeError(f"Boolean value of Tensor with {count} is ambiguous")

@@ -303,13 +303,7 @@ PyObject* wrap_results(const Op& op, Frame& f) {
 }
 
 PyObject* call_group(const Group& g, const Arguments& in) {
-    if (is_method(g.form)) {
-        if (in.n == 0) raise(PyExc_TypeError, "unbound method TensorBase." + g.name + "() needs an argument");
-        if (!is_tensor(in.args[0]))
-            raise(PyExc_TypeError, "descriptor '" + g.name +
-                                       "' for 'torch._C.TensorBase' objects doesn't apply to a '" +
-                                       type_name(in.args[0]) + "' object");
-    }
+    if (is_method(g.form)) check_self(g.name, in);
     return call_signatures(g.signatures, in);
 }
 

@@ -136,8 +136,7 @@ PyObject* overload_call(PyObject* self, PyObject* const* args, size_t flags, PyO
 // The arguments that an operator written in Python takes: a call returns None or raises what PyTorch raises.
 struct ArgumentCheck {
     PyObject_HEAD vectorcallfunc vectorcall;
-    std::vector<std::unique_ptr<Op>>* ops;
-    std::vector<Signature>* signatures;
+    Overloads* overloads;
 };
 ArgumentCheck* as_check(PyObject* o) { return reinterpret_cast<ArgumentCheck*>(o); }
 
@@ -146,7 +145,8 @@ PyObject* check_call(PyObject* self, PyObject* const* args, size_t flags, PyObje
         const Arguments in{args, PyVectorcall_NARGS(flags), names};
         if (!asks_override(in)) {
             Call call;
-            const auto& all = *as_check(self)->signatures;
+            const auto& all = as_check(self)->overloads->list;
+            if (is_method(all[0].form)) check_self(all[0].shown, in);
             if (std::ranges::none_of(all, [&](const Signature& s) { return parse(s, in, call); }))
                 raise_no_match(all, in);
         }
@@ -163,24 +163,24 @@ PyObject* check_new(PyTypeObject* type, PyObject* args, PyObject*) {
         Ref o = checked(type->tp_alloc(type, 0));
         ArgumentCheck* v = as_check(o.get());
         v->vectorcall = check_call;
-        v->ops = new std::vector<std::unique_ptr<Op>>;
-        v->signatures = new std::vector<Signature>;
+        v->overloads = new Overloads;
+        const Form form = method ? Form::Method : Form::Function;
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(schemas); ++i) {
             const char* text = PyUnicode_AsUTF8(PyTuple_GET_ITEM(schemas, i));
             if (!text) throw PythonError{};
-            auto op = std::make_unique<Op>();
-            op->schema = parse_schema(text);
-            op->has_out = out;
-            v->signatures->emplace_back(*op, method ? Form::Method : Form::Function);
-            v->ops->push_back(std::move(op));
+            Schema schema = parse_schema(text);
+            if (Overloads told; !i && !(told = told_overloads(schema.space, schema.name, form)).list.empty()) {
+                *v->overloads = std::move(told);
+                break;
+            }
+            v->overloads->add(std::move(schema), form, out);
         }
-        if (v->signatures->empty()) raise(PyExc_ValueError, "_ArgumentCheck: no schema given");
+        if (v->overloads->list.empty()) raise(PyExc_ValueError, "_ArgumentCheck: no schema given");
         return o.detach();
     });
 }
 void check_dealloc(PyObject* self) {
-    delete as_check(self)->signatures;
-    delete as_check(self)->ops;
+    delete as_check(self)->overloads;
     PyTypeObject* type = Py_TYPE(self);
     type->tp_free(self);
     Py_DECREF(type);

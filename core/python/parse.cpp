@@ -1,7 +1,6 @@
 #include "python/parse.h"
 #include <algorithm>
 #include <cstring>
-#include <unordered_map>
 #include "python/tensor_object.h"
 
 namespace fb::py {
@@ -158,9 +157,11 @@ const char* kind_name(const Arg& a) {
     return "";
 }
 
-// The name an argument has in messages and as a keyword: `self` is `input` for functions.
-const char* shown_name(const std::string& name) { return name == "self" ? "input" : name.c_str(); }
-const char* shown_name(const Signature& s, size_t i) { return shown_name(s.op->schema.args[i].name); }
+// The name an argument has in messages and as a keyword: a tensor `self` is `input` for functions.
+const char* shown_name(const Arg& a) {
+    return a.name == "self" && (a.kind == Kind::Tensor || a.kind == Kind::Operand) ? "input" : a.name.c_str();
+}
+const char* shown_name(const Signature& s, size_t i) { return shown_name(s.op->schema.args[i]); }
 
 std::string wrong_type(const Signature& s, size_t i, Py_ssize_t position, PyObject* o) {
     const Arg& a = s.op->schema.args[i];
@@ -239,7 +240,8 @@ std::string unknown_keyword(const Signature& s, const Arguments& in) {
                      (s.factory && (is_keyword(given, kw_requires_grad) || is_keyword(given, kw_pin_memory) ||
                                     is_keyword(given, kw_layout)));
         for (size_t a = size_t(s.first_shown); a < s.names.size(); ++a) {
-            if (!is_keyword(given, s.names[a], s.aliases[a])) continue;
+            const bool same = is_keyword(given, s.names[a]);
+            if (!same && (Py_ssize_t(a) < in.n || !is_keyword(given, s.names[a], s.aliases[a]))) continue;
             if (Py_ssize_t(a) < in.n && !s.op->schema.args[a].keyword_only)
                 return str(" got multiple values for argument '", PyUnicode_AsUTF8(given), "'");
             known = true;
@@ -249,16 +251,17 @@ std::string unknown_keyword(const Signature& s, const Arguments& in) {
     return " got an unexpected keyword argument";
 }
 
+bool required(const Arg& a) { return !a.has_default && !(a.keyword_only && a.optional); }
+
 std::string too_many(const Signature& s, Py_ssize_t given) {
     const int most = s.shown_positional();
     int least = 0;
-    for (size_t i = size_t(s.first_shown); i < s.names.size(); ++i)
-        least += !s.op->schema.args[i].keyword_only && !s.op->schema.args[i].has_default;
+    for (size_t i = size_t(s.first_shown); i < s.names.size(); ++i) least += required(s.op->schema.args[i]);
     const Py_ssize_t n = given - s.first_shown;
     const char* were = n == 1 ? "was" : "were";
     if (least == most)
         return str(" takes ", most, " positional argument", most == 1 ? "" : "s", " but ", n, " ", were, " given");
-    return str(" takes from ", least, " to ", most, " positional arguments but ", n, " ", were, " given");
+    return str(" takes from ", least, " to ", most, " positional arguments but ", n, " were given");
 }
 
 // From the first missing positional one on, all that have no default count: those given by keyword too.
@@ -427,7 +430,7 @@ bool parse(const Signature& s, const Arguments& in, Call& call, std::string* why
                     PyObject* x = in.args[i + k];
                     if (size_item(x, room[k], call.arena.function, a.name, k)) continue;
                     if (k == 0) {
-                        if (why) *why = ": " + wrong_type(s, size_t(i), i, x);
+                        if (why) *why = count > 1 ? too_many(s, n) : ": " + wrong_type(s, size_t(i), i, x);
                         return false;
                     }
                     raise(PyExc_TypeError,
@@ -443,7 +446,7 @@ bool parse(const Signature& s, const Arguments& in, Call& call, std::string* why
             o = keyword(in, s.names[size_t(i)], s.aliases[size_t(i)], used);
         }
         if (!o) {
-            if (!a.has_default && !(a.keyword_only && a.optional)) {
+            if (required(a)) {
                 if (why) *why = missing(s, in);
                 return false;
             }
@@ -483,6 +486,24 @@ bool parse(const Signature& s, const Arguments& in, Call& call, std::string* why
 }
 
 // ---------------------------------------------------------------- signatures
+bool works_on_numbers(std::string_view name) {
+    static constexpr std::string_view all[] = {"add", "sub",    "subtract",    "mul",         "multiply",
+                                               "div", "divide", "true_divide", "floor_divide"};
+    return std::ranges::find(all, name) != std::end(all);
+}
+
+int Signature::least() const {
+    int n = 0;
+    for (size_t i = size_t(first_shown); i < op->schema.args.size(); ++i) n += required(op->schema.args[i]);
+    return n;
+}
+
+int Signature::most() const {
+    const Schema& s = op->schema;
+    const int extras = factory ? 1 + (s.index_of("layout") < 0) + (s.index_of("pin_memory") < 0) : 0;
+    return int(s.args.size()) - first_shown + has_out + extras;
+}
+
 Signature::Signature(const Op& o, Form form) : op(&o), form(form) {
     init_keywords();
     const Schema& s = o.schema;
@@ -490,27 +511,18 @@ Signature::Signature(const Op& o, Form form) : op(&o), form(form) {
     first_shown = is_method(form) ? 1 : 0;
     for (size_t i = 0; i < s.args.size(); ++i) {
         const Arg& a = s.args[i];
-        names.push_back(intern(shown_name(a.name)));
+        names.push_back(intern(shown_name(a)));
         aliases.push_back(aliases_of(is_method(form) ? "" : s.name, a.name));
         if (a.keyword_only && a.kind == Kind::DType) dtype_arg = int(i);
         if (a.keyword_only && a.kind == Kind::Device) device_arg = int(i);
     }
-    // Only the four basic operations work on two plain numbers.
-    static constexpr std::string_view on_numbers[] = {"add", "sub",    "subtract",    "mul",         "multiply",
-                                                      "div", "divide", "true_divide", "floor_divide"};
-    needs_tensor = !s.args.empty() && s.args[0].kind == Kind::Operand &&
-                   std::ranges::find(on_numbers, s.name) == std::end(on_numbers) &&
+    needs_tensor = !s.args.empty() && s.args[0].kind == Kind::Operand && !works_on_numbers(s.name) &&
                    std::ranges::none_of(s.args, [](const Arg& a) { return a.kind == Kind::Tensor && !a.optional; });
     static constexpr std::string_view spread_tensors[] = {"chain_matmul", "meshgrid", "broadcast_tensors",
                                                           "cartesian_prod", "block_diag"};
     tensor_varargs = s.args.size() == 1 && s.args[0].kind == Kind::Tensors &&
                      std::ranges::find(spread_tensors, s.name) != std::end(spread_tensors);
     factory = dtype_arg >= 0 && device_arg >= 0;
-    for (const Arg& a : s.args) {
-        if (a.kind == Kind::Operand && std::ranges::find(on_numbers, s.name) == std::end(on_numbers))
-            stands_for_two = true;
-        if (a.kind == Kind::Generator && factory) stands_for_two = true;
-    }
     has_out = form == Form::Function && o.has_out;
     if (shown_positional() == 1) {
         const Arg& a = s.args[size_t(first_shown)];
@@ -518,7 +530,7 @@ Signature::Signature(const Op& o, Form form) : op(&o), form(form) {
     }
 }
 
-std::string Signature::text(bool numbers) const {
+std::string Signature::text() const {
     std::string t = "(";
     bool star = false;
     auto separate = [&](bool keyword_only) {
@@ -530,7 +542,7 @@ std::string Signature::text(bool numbers) const {
     };
     auto show = [&](const Arg& a, size_t i) {
         separate(a.keyword_only);
-        t += str(numbers && a.kind == Kind::Operand && i > 0 ? "Number" : kind_name(a), " ", shown_name(*this, i));
+        t += str(kind_name(a), " ", shown_name(*this, i));
         if (a.has_default || (a.optional && a.keyword_only)) {
             std::string d = a.has_default ? a.default_text : "None";
             if (a.kind == Kind::String && d.size() > 1 && d != "None") d = "\"" + d.substr(1, d.size() - 2) + "\"";
@@ -553,79 +565,6 @@ std::string Signature::text(bool numbers) const {
              "bool requires_grad = False";
     }
     return t + ")";
-}
-
-namespace {
-
-// Keywords in the order of PyTorch's messages: that of a hash table.
-std::vector<std::pair<std::string, PyObject*>> shown_keywords(const Arguments& in) {
-    std::unordered_map<std::string, PyObject*> table;
-    for (Py_ssize_t i = 0; i < in.keywords(); ++i)
-        table.emplace(PyUnicode_AsUTF8(PyTuple_GET_ITEM(in.names, i)), in.args[in.n + i]);
-    return {table.begin(), table.end()};
-}
-
-}  // namespace
-
-void raise_no_match(const std::vector<Signature>& all, const Arguments& in) {
-    const std::string& name = all[0].shown;
-    if (is_method(all[0].form) && all.size() == 1 && all[0].names.size() == 1) {  // Python's own errors
-        const std::string method = "TensorBase." + name;
-        if (in.keywords()) raise(PyExc_TypeError, method + "() takes no keyword arguments");
-        if (in.n > 1) raise(PyExc_TypeError, str(method, "() takes no arguments (", in.n - 1, " given)"));
-    }
-    // Overloads that PyTorch keeps for old programs: they are not shown, but with them a wrong number of arguments has
-    // no single reason.
-    static constexpr std::string_view with_old_form[] = {"add",   "sub",   "addbmm", "addcdiv", "addcmul",
-                                                         "addmm", "addmv", "addr",   "baddbmm"};
-    const bool old_form = std::ranges::find(with_old_form, all[0].op->schema.name) != std::end(with_old_form);
-    const bool one = all.size() == 1 && !all[0].stands_for_two;
-    // The candidates by number of arguments alone; a single one explains itself.
-    const Signature* only = one && !old_form ? &all[0] : nullptr;
-    if (!only) {
-        int plausible = 0;
-        const Py_ssize_t given = in.n + in.keywords();
-        for (const Signature& s : all) {
-            int least = 0;
-            for (const Arg& a : s.op->schema.args) least += !a.has_default && !(a.keyword_only && a.optional);
-            const int most = int(s.op->schema.args.size()) + s.has_out + (s.factory ? 3 : 0);
-            if (given < least || (given > most && s.varargs < 0)) continue;
-            // PyTorch's second factory overload is the one where a generator must be given.
-            plausible += s.stands_for_two && (!s.factory || given > least) ? 2 : 1;
-            only = &s;
-        }
-        if (plausible != 1) only = nullptr;
-    }
-    if (only) {
-        Call call;
-        std::string why;
-        if (!parse(*only, in, call, &why) && !why.empty()) raise(PyExc_TypeError, name + "()" + why);
-    }
-    const Py_ssize_t skip = all[0].first_shown;
-    std::string text = name + "() received an invalid combination of arguments - got ";
-    const auto keywords = shown_keywords(in);
-    if (one && !keywords.empty()) {
-        text += "unrecognized keyword arguments: ";
-        for (const auto& k : keywords) text += (&k == keywords.data() ? "" : ", ") + k.first;
-        raise(PyExc_TypeError, text);
-    }
-    text += "(";
-    for (Py_ssize_t i = skip; i < in.n; ++i) text += (i > skip ? ", " : "") + type_name(in.args[i]);
-    for (const auto& [key, value] : keywords) {
-        const bool positional = in.n > skip;
-        if (positional) text += ", ";
-        text += str(key, "=", type_name(value));
-        if (!positional) text += ", ";
-    }
-    text += one ? "), but expected " + all[0].text() : "), but expected one of:";
-    if (!one) {
-        for (const Signature& s : all) {
-            text += "\n * " + s.text();
-            if (s.stands_for_two && !s.factory) text += "\n * " + s.text(true);
-        }
-        text += "\n";
-    }
-    raise(PyExc_TypeError, text);
 }
 
 }  // namespace fb::py

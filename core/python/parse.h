@@ -31,8 +31,8 @@ struct Signature {
     bool needs_tensor = false;    // takes numbers for tensors, but not for all of them
 
     Signature(const Op& op, Form form);
-    bool stands_for_two = false;  // PyTorch has an overload for tensors and one for numbers where we have one
-    std::string text(bool numbers = false) const;  // "(Tensor input, Tensor other, *, Number alpha = 1)"
+    std::string text() const;         // "(Tensor input, Tensor other, *, Number alpha = 1)"
+    int least() const, most() const;  // how many arguments have to and may be given, by position or name
     int shown_positional() const { return op->schema.positional - first_shown; }
 };
 
@@ -88,8 +88,23 @@ bool convert(PyObject* o, const Arg& arg, Value& v, Arena& arena);
 // What follows "name()" where n arguments lack, given their names in quotes.
 std::string missing_arguments(int n, const std::string& names);
 
-// Raises the TypeError for a call that fits none of the signatures.
+// Only the four basic operations work on two plain numbers.
+bool works_on_numbers(std::string_view name);
+
+// Overloads that are only there to be parsed and shown.
+struct Overloads {
+    std::vector<std::unique_ptr<Op>> ops;  // what the signatures point at
+    std::vector<Signature> list;
+
+    void add(Schema schema, Form form, bool out);
+};
+// PyTorch's overloads of a name (in `space`) where those of the operator table are others; empty where they are not.
+Overloads told_overloads(const std::string& space, const std::string& name, Form form);
+
+// Raises the TypeError for a call that fits none of the signatures (refusal.cpp).
 [[noreturn]] void raise_no_match(const std::vector<Signature>& all, const Arguments& in);
+// Refuses a method's first argument that is no tensor, as the interpreter does.
+void check_self(const std::string& name, const Arguments& in);
 
 bool to_generator(PyObject* o, Generator*& out);  // generator.cpp
 

@@ -13,11 +13,21 @@ struct Text {
     constexpr Text(const char (&t)[N]) { std::copy_n(t, N, s); }
 };
 
-// Lets subclasses and modes take the call over, else runs F(tensor, arguments after self).
+// A method without arguments, as the interpreter refuses those it is given.
+void takes_none(const Arguments& in, const char* name) {
+    if (in.keywords()) raise(PyExc_TypeError, str("TensorBase.", name, "() takes no keyword arguments"));
+    if (in.n) raise(PyExc_TypeError, str("TensorBase.", name, "() takes no arguments (", in.n, " given)"));
+}
+
+// Lets subclasses and modes take the call over, else runs F(tensor, arguments after self) or F(tensor).
 template <Text Name, auto F>
 PyObject* method(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names) {
+    constexpr bool kNone = std::is_invocable_v<decltype(F), PyObject*>;
     return guarded([&]() -> PyObject* {
         const Arguments in{args, n, names};
+        if constexpr (kNone)
+            if (n || names) [[unlikely]]
+                takes_none(in, Name.s);
         if ((Py_TYPE(self) != tensor_type || n || names || override_state.modes) && !override_state.disabled)
             [[unlikely]] {
             Small<PyObject*, 8> all;
@@ -29,7 +39,8 @@ PyObject* method(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* 
                 return call_override(function.get(), whole);
             }
         }
-        return F(self, in);
+        if constexpr (kNone) return F(self);
+        else return F(self, in);
     });
 }
 
@@ -39,23 +50,30 @@ PyObject* keyword(const Arguments& in, const char* name) {
     return nullptr;
 }
 
-// The one optional argument of a small method, by position or name; everything else is refused as PyTorch does.
-PyObject* only_argument(const Arguments& in, const char* method, const char* name, bool positional = true) {
-    const int most = positional && name ? 1 : 0;
-    if (in.n > most)
-        raise(PyExc_TypeError,
-              str(method, "() takes ", most ? "from 0 to 1 positional arguments" : "0 positional arguments", " but ",
-                  in.n, in.n == 1 ? " was given" : " were given"));
-    PyObject* by_name = name ? keyword(in, name) : nullptr;
+// The one argument of a small method, by position or name; everything else is refused as PyTorch does.
+PyObject* only_argument(const Arguments& in, const char* method, const char* name, bool positional = true,
+                        bool needed = false) {
+    if (in.n > positional) {
+        const char* most = needed       ? "1 positional argument"
+                           : positional ? "from 0 to 1 positional arguments"
+                                        : "0 positional arguments";
+        raise(PyExc_TypeError, str(method, "() takes ", most, " but ", in.n, in.n == 1 ? " was given" : " were given"));
+    }
+    PyObject* by_name = keyword(in, name);
     for (Py_ssize_t i = 0; i < in.keywords(); ++i) {
         const char* given = PyUnicode_AsUTF8(PyTuple_GET_ITEM(in.names, i));
-        if (!name || std::string_view(given) != name)
+        if (std::string_view(given) != name)
             raise(PyExc_TypeError, str(method, "() got an unexpected keyword argument '", given, "'"));
         if (in.n) raise(PyExc_TypeError, str(method, "() got multiple values for argument '", given, "'"));
     }
     return in.n ? in.args[0] : by_name;
 }
-void no_arguments(const Arguments& in, const char* method) { only_argument(in, method, nullptr); }
+
+PyObject* needed_argument(const Arguments& in, const char* method, const char* name) {
+    if (!in.n && !keyword(in, name))
+        raise(PyExc_TypeError, str(method, "()", missing_arguments(1, str("\"", name, "\""))));
+    return only_argument(in, method, name, true, true);
+}
 
 [[noreturn]] void wrong(const Arguments& in, const char* method, const char* name, const char* must, PyObject* o) {
     raise(PyExc_TypeError, str(method, "(): argument '", name, "'", in.n ? " (position 1)" : "", " must be ", must,
@@ -84,21 +102,15 @@ PyObject* stride(PyObject* self, const Arguments& in) {
         PyTuple_SET_ITEM(r.get(), i, checked(PyLong_FromLongLong(t.strides()[size_t(i)])).detach());
     return r.detach();
 }
-PyObject* dim(PyObject* self, const Arguments& in) {
-    no_arguments(in, "dim");
-    return PyLong_FromLongLong(unwrap(self).dim());
-}
-PyObject* numel(PyObject* self, const Arguments& in) {
-    no_arguments(in, "numel");
-    return PyLong_FromLongLong(unwrap(self).numel());
-}
-PyObject* element_size(PyObject* self, const Arguments&) { return PyLong_FromSize_t(itemsize(unwrap(self).dtype())); }
-PyObject* data_ptr(PyObject* self, const Arguments&) {
+PyObject* dim(PyObject* self) { return PyLong_FromLongLong(unwrap(self).dim()); }
+PyObject* numel(PyObject* self) { return PyLong_FromLongLong(unwrap(self).numel()); }
+PyObject* element_size(PyObject* self) { return PyLong_FromSize_t(itemsize(unwrap(self).dtype())); }
+PyObject* data_ptr(PyObject* self) {
     watch_leak("memory was asked for by data_ptr()");
     return PyLong_FromVoidPtr(unwrap(self)->escaping_data());
 }
-PyObject* storage_offset(PyObject* self, const Arguments&) { return PyLong_FromLongLong(unwrap(self)->offset); }
-PyObject* get_device(PyObject* self, const Arguments&) {
+PyObject* storage_offset(PyObject* self) { return PyLong_FromLongLong(unwrap(self)->offset); }
+PyObject* get_device(PyObject* self) {
     const Device d = unwrap(self).device();
     return PyLong_FromLong(d.type == DeviceType::CUDA ? std::max<int>(d.index, 0) : -1);
 }
@@ -118,40 +130,36 @@ PyObject* is_contiguous(PyObject* self, const Arguments& in) {
     return PyBool_FromLong(ok || t.numel() == 0);
 }
 PyObject* is_same_size(PyObject* self, const Arguments& in) {
-    PyObject* other = only_argument(in, "is_same_size", "other");
-    if (!other || !is_tensor(other)) wrong(in, "is_same_size", "other", "Tensor", other ? other : Py_None);
+    PyObject* other = needed_argument(in, "is_same_size", "other");
+    if (!is_tensor(other)) wrong(in, "is_same_size", "other", "Tensor", other);
     return PyBool_FromLong(same(unwrap(self).sizes(), unwrap(other).sizes()));
 }
 PyObject* is_set_to(PyObject* self, const Arguments& in) {
-    PyObject* other = only_argument(in, "is_set_to", "tensor");
-    if (!other || !is_tensor(other)) wrong(in, "is_set_to", "tensor", "Tensor", other ? other : Py_None);
+    PyObject* other = needed_argument(in, "is_set_to", "tensor");
+    if (!is_tensor(other)) wrong(in, "is_set_to", "tensor", "Tensor", other);
     const Tensor &a = unwrap(self), &b = unwrap(other);
     return PyBool_FromLong(a->storage == b->storage && a->offset == b->offset && same(a.sizes(), b.sizes()) &&
                            same(a.strides(), b.strides()));
 }
-// A method without arguments, as the interpreter refuses those it is given.
-void takes_none(const Arguments& in, const char* name) {
-    if (in.keywords()) raise(PyExc_TypeError, str("TensorBase.", name, "() takes no keyword arguments"));
-    if (in.n) raise(PyExc_TypeError, str("TensorBase.", name, "() takes no arguments (", in.n, " given)"));
-}
-PyObject* is_floating_point(PyObject* self, const Arguments& in) {
-    takes_none(in, "is_floating_point");
-    return PyBool_FromLong(is_floating(unwrap(self).dtype()));
-}
-PyObject* is_complex_(PyObject* self, const Arguments& in) {
-    takes_none(in, "is_complex");
-    return PyBool_FromLong(is_complex(unwrap(self).dtype()));
-}
-PyObject* is_signed(PyObject* self, const Arguments&) {
+PyObject* is_floating_point(PyObject* self) { return PyBool_FromLong(is_floating(unwrap(self).dtype())); }
+PyObject* is_complex_(PyObject* self) { return PyBool_FromLong(is_complex(unwrap(self).dtype())); }
+PyObject* is_signed(PyObject* self) {
     const DType t = unwrap(self).dtype();
     return PyBool_FromLong(
         !(t == DType::u8 || t == DType::u16 || t == DType::u32 || t == DType::u64 || t == DType::b1));
 }
-PyObject* is_inference(PyObject* self, const Arguments&) { return PyBool_FromLong(unwrap(self)->inference); }
-PyObject* is_view(PyObject* self, const Arguments&) { return PyBool_FromLong(bool(unwrap(self)->base)); }
-PyObject* is_conj(PyObject* self, const Arguments&) { return PyBool_FromLong(unwrap(self)->conj); }
-PyObject* is_neg(PyObject* self, const Arguments&) { return PyBool_FromLong(unwrap(self)->neg); }
-PyObject* never(PyObject*, const Arguments&) { return PyBool_FromLong(false); }
+PyObject* is_inference(PyObject* self) { return PyBool_FromLong(unwrap(self)->inference); }
+PyObject* is_view(PyObject* self) { return PyBool_FromLong(bool(unwrap(self)->base)); }
+PyObject* is_conj(PyObject* self) { return PyBool_FromLong(unwrap(self)->conj); }
+PyObject* is_neg(PyObject* self) { return PyBool_FromLong(unwrap(self)->neg); }
+PyObject* never(PyObject*) { return PyBool_FromLong(false); }
+// A pinned tensor would be memory of a GPU's driver; the argument is checked all the same.
+PyObject* is_pinned(PyObject*, const Arguments& in) {
+    PyObject* given = only_argument(in, "is_pinned", "device");
+    Device d;
+    if (given && given != Py_None && !to_device(given, d)) wrong(in, "is_pinned", "device", "torch.device", given);
+    return PyBool_FromLong(false);
+}
 
 // ---------------------------------------------------------------- values
 PyObject* wrap_item(const Tensor& t) {
@@ -159,11 +167,8 @@ PyObject* wrap_item(const Tensor& t) {
     if (t.dtype() == DType::u64) return PyLong_FromUnsignedLongLong(uint64_t(s.i));
     return wrap(s);
 }
-PyObject* item(PyObject* self, const Arguments& in) {
-    no_arguments(in, "item");
-    return wrap_item(unwrap(self));
-}
-PyObject* as_complex(PyObject* self, const Arguments&) {
+PyObject* item(PyObject* self) { return wrap_item(unwrap(self)); }
+PyObject* as_complex(PyObject* self) {
     check_value(unwrap(self).numel() == 1, "only one element tensors can be converted to Python scalars");
     const Scalar s = unwrap(self).item();
     warn_of_lost_history(unwrap(self));
@@ -189,8 +194,7 @@ PyObject* nested_list(const Tensor& t, const T* p, size_t d) {
     for (int64_t i = 0; i < n; ++i) PyList_SET_ITEM(list.get(), i, nested_list(t, p + i * step, d + 1));
     return list.detach();
 }
-PyObject* tolist(PyObject* self, const Arguments& in) {
-    no_arguments(in, "tolist");
+PyObject* tolist(PyObject* self) {
     watch_leak("values were read by tolist()");
     const Tensor& t = unwrap(self);
     if (t.is_meta()) fail(ErrorKind::NotImplemented, "Cannot copy out of meta tensor; no data!");
@@ -223,8 +227,7 @@ PyTypeObject* checked_class(PyObject* cls, const char* function) {
     return type;
 }
 PyObject* as_subclass(PyObject* self, const Arguments& in) {
-    PyObject* cls = only_argument(in, "as_subclass", "cls");
-    if (!cls) raise(PyExc_TypeError, "as_subclass() missing 1 required positional arguments: \"cls\"");
+    PyObject* cls = needed_argument(in, "as_subclass", "cls");
     PyTypeObject* type = checked_class(cls, "as_subclass");
     return ask_subclass(wrap_as(op<"alias">(unwrap(self)), type));
 }
@@ -261,8 +264,7 @@ PyObject* swap_tensors(PyObject*, PyObject* args) {
 }
 
 // ---------------------------------------------------------------- storage
-PyObject* untyped_storage(PyObject* self, const Arguments& in) {
-    no_arguments(in, "untyped_storage");
+PyObject* untyped_storage(PyObject* self) {
     watch_leak("memory was asked for by untyped_storage()");
     return wrap_storage(unwrap(self)->storage);
 }
@@ -391,7 +393,7 @@ PyMethodDef tensor_methods[] = {
     FB_METHOD(is_inference, is_inference, ""),
     FB_METHOD(is_conj, is_conj, ""),
     FB_METHOD(is_neg, is_neg, ""),
-    FB_METHOD(is_pinned, never, ", device=None"),
+    FB_METHOD(is_pinned, is_pinned, ", device=None"),
     FB_METHOD(_is_view, is_view, ""),
     FB_METHOD(_is_zerotensor, never, ""),
     FB_METHOD(item, item, ""),

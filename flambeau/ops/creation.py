@@ -6,7 +6,8 @@ from typing import Any
 
 import flambeau as fb
 
-from .registry import core, write
+from .._basics import checked
+from .registry import core, factory, write
 
 
 def _number(x: Any, name: str, which: str) -> Any:
@@ -27,6 +28,7 @@ def _finish(result: fb.Tensor, out: fb.Tensor | None, requires_grad: bool) -> fb
     return result.requires_grad_() if requires_grad else result
 
 
+@factory("logspace", "Scalar start, Scalar end, int steps, float base=10.0", out=True)
 def logspace(
     start: float | fb.Tensor, end: float | fb.Tensor, steps: int, base: float = 10.0, *,
     out: fb.Tensor | None = None, dtype: fb.dtype | None = None, layout: fb.layout | None = None,
@@ -50,6 +52,7 @@ def logspace(
     return _finish(fb.pow(base, exponents).to(dtype), out, requires_grad)
 
 
+@factory("range", "Scalar start, Scalar end, Scalar step=1", out=True)
 def range(
     start: float = 0, end: float | None = None, step: float = 1, *, out: fb.Tensor | None = None,
     dtype: fb.dtype | None = None, layout: fb.layout | None = None,
@@ -64,8 +67,6 @@ def range(
         " [start, end).",
         stacklevel=2,
     )
-    if end is None:
-        start, end = 0, start
     if step == 0:
         raise RuntimeError("step must be nonzero")
     if (step > 0 and end < start) or (step < 0 and end > start):
@@ -74,6 +75,12 @@ def range(
     count = int((end - start) / step) + 1
     result = (fb.arange(count, dtype=fb.float64, device=device) * step + start).to(dtype)
     return _finish(result, out, requires_grad)
+
+
+_TRIANGLE = (
+    "{}_indices(int row, int col, int offset=0, *, ScalarType? dtype=None, Device? device=None,"
+    " Layout? layout=None, bool pin_memory=False) -> Tensor"
+)
 
 
 def _triangle(
@@ -95,6 +102,7 @@ def _triangle(
     return indices.to(fb.get_default_device() if device is None else device)
 
 
+@checked(_TRIANGLE.format("tril"))
 def tril_indices(
     row: int,
     col: int,
@@ -109,6 +117,7 @@ def tril_indices(
     return _triangle("tril_indices", row, col, dtype, layout, device, offset, False)
 
 
+@checked(_TRIANGLE.format("triu"))
 def triu_indices(
     row: int,
     col: int,

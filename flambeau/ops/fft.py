@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -344,6 +345,18 @@ def _frame_window(window: Any, win_length: int, n_fft: int, like: Any, name: str
     return window
 
 
+@functools.cache
+def _stft_check() -> Any:
+    start = "stft(Tensor self, int n_fft, int? hop_length=None, int? win_length=None, Tensor? window=None, "
+    rest = (
+        "bool normalized=False, bool? onesided=None, bool? return_complex=None, bool? align_to_window=None)"
+        " -> Tensor"
+    )
+    return fb._C._ArgumentCheck(
+        (start + rest, start + "bool center=True, str pad_mode='reflect', " + rest), False, False
+    )
+
+
 @composite(
     "stft(Tensor self, int n_fft, int? hop_length=None, int? win_length=None, Tensor? window=None, bool"
     ' center=True, str pad_mode="reflect", bool normalized=False, bool? onesided=None, bool?'
@@ -369,6 +382,18 @@ def stft(
     Frames of `n_fft` points start every `hop_length` (default a quarter of it); with `center`, the first is
     centred on the first point, the signal being padded by `pad_mode`.
     """
+    if center:
+        if align_to_window is not None:
+            raise RuntimeError("stft align_to_window should only be set when center = false")
+        rank = input.dim()
+        side = int(n_fft // 2)
+        padded = fb.nn.functional.pad(
+            input.view([1] * (3 - rank) + list(input.size())), [side, side], mode=pad_mode
+        )
+        input = padded.view(padded.shape[-rank:])
+    _stft_check()(
+        input, n_fft, hop_length, win_length, window, normalized, onesided, return_complex, align_to_window
+    )
     hop = n_fft // 4 if hop_length is None else hop_length
     length = n_fft if win_length is None else win_length
     if return_complex is None:
@@ -385,11 +410,6 @@ def stft(
     if input.dim() not in (1, 2):
         raise RuntimeError("stft: expected a 1D or 2D tensor")
     x = input.unsqueeze(0) if input.dim() == 1 else input
-    if center:
-        if align_to_window:
-            raise RuntimeError("stft: align_to_window should only be set when center = false.")
-        side = n_fft // 2
-        x = fb.nn.functional.pad(x.unsqueeze(1), [side, side], mode=pad_mode).squeeze(1)
     size = x.shape[1]
     if not 0 < n_fft <= size:
         raise RuntimeError(f"stft: expected 0 < n_fft < {size}, but got n_fft={n_fft}")

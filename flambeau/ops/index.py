@@ -7,7 +7,7 @@ from typing import Any
 
 import flambeau as fb
 
-from .registry import _argument_check, alias, composite, core, wrap_dim
+from .registry import _argument_check, alias, composite, core, factory, wrap_dim
 
 
 @composite("adjoint(Tensor(a) self) -> Tensor(a)", method=True)
@@ -255,6 +255,7 @@ def fill_diagonal_(input: fb.Tensor, fill_value: int | float | complex, wrap: bo
     return input
 
 
+@factory("empty_permuted", "int[] size, int[] physical_layout")
 def empty_permuted(
     size: Sequence[int], physical_layout: Sequence[int], *, dtype: fb.dtype | None = None,
     layout: fb.layout | None = None, device: fb.device | str | int | None = None, requires_grad: bool = False,

@@ -630,7 +630,7 @@ def trapezoid(y: fb.Tensor, x: fb.Tensor | None = None, *, dx: float = 1, dim: i
 @composite("trapz(Tensor y, Tensor? x=None, *, float dx=1, int dim=-1) -> Tensor")
 def trapz(y: fb.Tensor, x: fb.Tensor | None = None, *, dx: float = 1, dim: int = -1) -> fb.Tensor:
     """`trapezoid` under its old name."""
-    return trapezoid(y, x, dx=dx, dim=dim)
+    return trapezoid(y, x, dim=dim) if x is not None else trapezoid(y, dx=dx, dim=dim)
 
 
 @composite("cumulative_trapezoid(Tensor y, Tensor? x=None, *, Scalar dx=1, int dim=-1) -> Tensor")

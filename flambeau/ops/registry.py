@@ -28,8 +28,9 @@ from .precision import follows_autocast
 
 __all__ = ["composite", "core", "find", "resolve", "install", "names", "OPS"]
 
-# every operator whose file is loaded, by schema name
+# every operator whose file is loaded, by schema name; the tensor's methods among them
 OPS: dict[str, Callable] = {}
+_METHODS: dict[str, Callable] = {}
 _FAMILY_OF = {
     name: family for family, (functions, methods) in FAMILIES.items() for name in (*functions, *methods)
 }
@@ -94,6 +95,7 @@ def install(tensor: type) -> None:
 def _later(tensor: type, name: str) -> Callable:
     def method(*args: Any, **kwargs: Any) -> Any:
         op = find(name)
+        op = _METHODS.get(name, op)
         setattr(tensor, name, op)
         return op(*args, **kwargs)
 
@@ -211,59 +213,67 @@ def composite(
     node : the name of PyTorch's node for this operator; the node of the last step goes by it.
     """
     name = schema[: schema.index("(")]
-    check = functools.partial(_argument_check, schema, method and not function, out)
 
     def decorate(body: Callable) -> Callable:
         if node is not None:
             body = _shown(body, node)
         body = follows_autocast(name.removeprefix("linalg_").removeprefix("fft_"))(body)
-        if out:
-
-            @functools.wraps(body)
-            def op(*args: Any, out: Any = None, **kwargs: Any) -> Any:
-                if not python:
-                    if kwargs:
-                        kwargs = _renamed(kwargs, schema)
-                    if out is None or schema.endswith("Tensor[]"):
-                        check()(*args, **kwargs)
-                    else:
-                        check()(*args, **kwargs, out=out)
-                relevant = _relevant(args, kwargs)
-                if fb.overrides.has_torch_function(relevant):
-                    if out is not None:
-                        kwargs["out"] = out
-                    return fb.overrides.handle_torch_function(op, relevant, *args, **kwargs)
-                if out is None:
-                    return _C._without_hidden_base(body(*args, **kwargs))
-                _check_out(name, relevant, out)
-                with fb.no_grad():
-                    return write(out, body(*args, **kwargs), name)
-
-        else:
-
-            @functools.wraps(body)
-            def op(*args: Any, **kwargs: Any) -> Any:
-                if not python:
-                    if kwargs:
-                        kwargs = _renamed(kwargs, schema)
-                    check()(*args, **kwargs)
-                relevant = _relevant(args, kwargs)
-                if fb.overrides.has_torch_function(relevant):
-                    return fb.overrides.handle_torch_function(op, relevant, *args, **kwargs)
-                return _C._without_hidden_base(body(*args, **kwargs))
-
-        op.schema, op.body = schema, body
-        if not python:
-            # as for the core's operators, the schema says what the arguments are
-            op.check = check
-            del op.__wrapped__
-            op.__doc__ = f"{schema}\n\n{body.__doc__}"
-        OPS[name] = op
+        op = OPS[name] = _callable(schema, body, method and not function, out, python)
+        if method and function and not python:
+            _METHODS[name] = _callable(schema, body, True, False, python)
         if inplace:
             OPS[name + "_"] = _inplace(name + "_", op)
         return op
 
     return decorate
+
+
+def _callable(schema: str, body: Callable, method: bool, out: bool, python: bool) -> Callable:
+    """What a user calls: checks the arguments (those of a method or of a function), lets others take over."""
+    name = schema[: schema.index("(")]
+    check = functools.partial(_argument_check, schema, method, out)
+    if out:
+
+        @functools.wraps(body)
+        def op(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+            if not python:
+                if kwargs:
+                    kwargs = _renamed(kwargs, schema)
+                if out is None or schema.endswith("Tensor[]"):
+                    check()(*args, **kwargs)
+                else:
+                    check()(*args, **kwargs, out=out)
+            relevant = _relevant(args, kwargs)
+            if fb.overrides.has_torch_function(relevant):
+                if out is not None:
+                    kwargs["out"] = out
+                return fb.overrides.handle_torch_function(op, relevant, *args, **kwargs)
+            if out is None:
+                return _C._without_hidden_base(body(*args, **kwargs))
+            _check_out(name, relevant, out)
+            with fb.no_grad():
+                return write(out, body(*args, **kwargs), name)
+
+    else:
+
+        @functools.wraps(body)
+        def op(*args: Any, **kwargs: Any) -> Any:
+            if not python:
+                if kwargs:
+                    kwargs = _renamed(kwargs, schema)
+                check()(*args, **kwargs)
+            relevant = _relevant(args, kwargs)
+            if fb.overrides.has_torch_function(relevant):
+                return fb.overrides.handle_torch_function(op, relevant, *args, **kwargs)
+            return _C._without_hidden_base(body(*args, **kwargs))
+
+    op.schema, op.body = schema, body
+    if not python:
+        # as for the core's operators, the schema says what the arguments are
+        op.check = check
+        del op.__wrapped__
+        op.__doc__ = f"{schema}\n\n{body.__doc__}"
+    return op
 
 
 _FACTORY = "*, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None"

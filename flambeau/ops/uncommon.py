@@ -8,7 +8,7 @@ from typing import Any
 
 import flambeau as fb
 
-from .registry import composite
+from .registry import composite, factory
 
 
 # ---------------------------------------------------------------- sparse (what they do: sparse/uncommon.py)
@@ -116,6 +116,7 @@ def batch_norm_update_stats(
     return mean, var
 
 
+@factory("from_file", "str filename, bool? shared=None, int? size=0")
 def from_file(
     filename: str | os.PathLike,
     shared: bool | None = None,
