@@ -41,6 +41,7 @@ from flambeau import optim as optim
 from flambeau import overrides as overrides
 from flambeau import profiler as profiler
 from flambeau import quantization as quantization
+from flambeau import quantized as quantized
 from flambeau import quasirandom as quasirandom
 from flambeau import random as random
 from flambeau import return_types as return_types
@@ -106,6 +107,7 @@ _cast_Double: Any
 from flambeau._constants import AggregationType as AggregationType, qscheme as qscheme, per_tensor_affine as per_tensor_affine, per_channel_affine as per_channel_affine, per_tensor_symmetric as per_tensor_symmetric, per_channel_symmetric as per_channel_symmetric, per_channel_affine_float_qparams as per_channel_affine_float_qparams
 AVG: Any
 SUM: Any
+from flambeau.quantized.convert import quantize_per_tensor as quantize_per_tensor, quantize_per_channel as quantize_per_channel, quantize_per_tensor_dynamic as quantize_per_tensor_dynamic, choose_qparams_optimized as choose_qparams_optimized, empty_quantized as empty_quantized, _empty_affine_quantized as _empty_affine_quantized, _empty_per_channel_affine_quantized as _empty_per_channel_affine_quantized, _choose_qparams_per_tensor as _choose_qparams_per_tensor, _make_per_tensor_quantized_tensor as _make_per_tensor_quantized_tensor, _make_per_channel_quantized_tensor as _make_per_channel_quantized_tensor
 from flambeau.utils.dlpack import to_dlpack as to_dlpack
 from flambeau._removed import eig as eig, lstsq as lstsq, matrix_rank as matrix_rank, solve as solve, symeig as symeig
 from flambeau._streams import Stream as Stream, Event as Event, AcceleratorError as AcceleratorError

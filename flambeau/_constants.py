@@ -45,3 +45,10 @@ per_channel_affine = _scheme("per_channel_affine")
 per_tensor_symmetric = _scheme("per_tensor_symmetric")
 per_channel_symmetric = _scheme("per_channel_symmetric")
 per_channel_affine_float_qparams = _scheme("per_channel_affine_float_qparams")
+SCHEMES = (
+    per_tensor_affine,
+    per_channel_affine,
+    per_tensor_symmetric,
+    per_channel_symmetric,
+    per_channel_affine_float_qparams,
+)

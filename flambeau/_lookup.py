@@ -34,6 +34,11 @@ _HOMES = {
         AVG SUM AggregationType qscheme per_tensor_affine per_channel_affine per_tensor_symmetric
         per_channel_symmetric per_channel_affine_float_qparams
     """,
+    "quantized.convert": """
+        quantize_per_tensor quantize_per_channel quantize_per_tensor_dynamic choose_qparams_optimized
+        empty_quantized _empty_affine_quantized _empty_per_channel_affine_quantized _choose_qparams_per_tensor
+        _make_per_tensor_quantized_tensor _make_per_channel_quantized_tensor
+    """,
     "utils.dlpack": "to_dlpack",
     "_removed": "eig lstsq matrix_rank solve symeig",
     "_streams": "Stream Event AcceleratorError",

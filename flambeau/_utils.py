@@ -12,6 +12,7 @@ __all__ = ["_flatten_dense_tensors", "_take_tensors", "_unflatten_dense_tensors"
 _OF_FILES = (
     "_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter",
     "_rebuild_parameter_with_state", "_rebuild_sparse_tensor", "_rebuild_nested_tensor",
+    "_rebuild_qtensor",
     "_rebuild_meta_tensor_no_storage", "_rebuild_device_tensor_from_numpy",
 )  # fmt: skip
 

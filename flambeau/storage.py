@@ -394,19 +394,28 @@ Storage = globals()["FloatStorage"]
 
 
 class _QuantizedStorage(TypedStorage):
-    """Numbers of a quantized tensor: there are none here."""
+    """Integers of a quantized tensor; here they are seen as such, not made."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise NotImplementedError(
-            f"torch.{type(self).__name__}: flambeau has no quantized tensors; keep the integers in a"
-            " ByteStorage, "
-            "CharStorage or IntStorage"
+            f"torch.{type(self).__name__}: storages of quantized tensors are not made by themselves; keep the"
+            " integers in a ByteStorage, CharStorage or IntStorage"
         )
 
 
-QUANTIZED_CLASSES = "QInt8Storage QInt32Storage QUInt8Storage QUInt4x2Storage QUInt2x4Storage".split()
+# the classes that files use for the integers of quantized tensors
+QUANTIZED_CLASS_OF = {
+    "qint8": "QInt8Storage",
+    "qint32": "QInt32Storage",
+    "quint8": "QUInt8Storage",
+    "quint4x2": "QUInt4x2Storage",
+    "quint2x4": "QUInt2x4Storage",
+}
 globals().update(
-    {name: type(name, (_QuantizedStorage,), {"__module__": "flambeau"}) for name in QUANTIZED_CLASSES}
+    {
+        name: type(name, (_QuantizedStorage,), {"__module__": "flambeau"})
+        for name in QUANTIZED_CLASS_OF.values()
+    }
 )
 
 

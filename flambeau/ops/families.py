@@ -80,14 +80,21 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
     "uncommon": (
         """indices_copy values_copy crow_indices_copy col_indices_copy ccol_indices_copy
         row_indices_copy spmm hspmm hsmm sspaddmm native_norm resize_as_sparse_ slice_inverse
-        dequantize batch_norm_update_stats""".split(),
+        batch_norm_update_stats""".split(),
         """sspaddmm sparse_resize_ sparse_resize_and_clear_ resize_as_sparse_ slice_inverse
-        dequantize map2_""".split(),
+        map2_""".split(),
     ),
     "syncnorm": (
         """batch_norm_stats batch_norm_elemt batch_norm_gather_stats_with_counts
         batch_norm_gather_stats batch_norm_backward_reduce batch_norm_backward_elemt""".split(),
         [],
+    ),
+    "quantized": (
+        """dequantize int_repr q_scale q_zero_point q_per_channel_scales q_per_channel_zero_points
+        q_per_channel_axis quantized_max_pool1d quantized_max_pool2d quantized_max_pool3d
+        quantized_batch_norm""".split(),
+        """dequantize int_repr q_scale q_zero_point q_per_channel_scales q_per_channel_zero_points
+        q_per_channel_axis qscheme""".split(),
     ),
     "sparse": (
         """dsmm smm saddmm sparse_coo_tensor sparse_compressed_tensor sparse_csr_tensor

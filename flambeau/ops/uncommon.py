@@ -69,12 +69,6 @@ def slice_inverse(
     return input.as_strided(src.size(), src.stride(), src.storage_offset())
 
 
-@composite("dequantize(Tensor self) -> Tensor", method=True)
-def dequantize(input: fb.Tensor) -> fb.Tensor:
-    """Floating point numbers of a tensor; there are no quantized tensors here, so a conversion to float32."""
-    return input.to(fb.float32)
-
-
 def _map2(input: Any, x: Any, y: Any, callable: Callable) -> Any:
     if input.requires_grad or x.requires_grad or y.requires_grad:
         raise RuntimeError(

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 import flambeau as fb
-from flambeau.storage import CLASS_OF
+from flambeau._constants import SCHEMES
+from flambeau.storage import CLASS_OF, QUANTIZED_CLASS_OF
 
 from . import rebuild
 
@@ -26,13 +27,13 @@ _REBUILDERS = {
         "_rebuild_device_tensor_from_numpy",
         "_rebuild_sparse_tensor",
         "_rebuild_nested_tensor",
+        "_rebuild_qtensor",
     ),
     "torch._tensor": ("_rebuild_from_type_v2",),
     "torch.serialization": ("_get_layout",),
 }
 # what files of PyTorch's may hold that is not there here
 _ABSENT = {
-    "_rebuild_qtensor": "quantized tensors: save tensor.dequantize()",
     "_rebuild_wrapper_subclass": "wrapper subclasses of tensors: save plain tensors",
 }
 PACKAGES = {"torchvision": "flambeau.vision", "torchaudio": "flambeau.audio", "torch": "flambeau"}
@@ -67,6 +68,8 @@ def storage_classes() -> dict[tuple[str, str], StorageClass]:
     for dtype, name in CLASS_OF.items():
         kind = StorageClass("torch", name, getattr(fb, dtype))
         table["torch", name] = table["torch.cuda", name] = kind
+    for dtype, name in QUANTIZED_CLASS_OF.items():
+        table["torch", name] = StorageClass("torch", name, getattr(fb, dtype))
     for module in ("torch.storage", "torch"):
         table[module, "UntypedStorage"] = StorageClass("torch.storage", "UntypedStorage", None)
     table["torch.storage", "_UntypedStorage"] = table["torch.storage", "UntypedStorage"]
@@ -81,7 +84,8 @@ def untyped_class() -> StorageClass:
 @functools.cache
 def storage_class_of(dtype: fb.dtype) -> StorageClass:
     """The class a pickle names for storages of `dtype`; of dtypes without one, that of bytes."""
-    name = CLASS_OF.get(str(dtype).removeprefix("torch."))
+    word = str(dtype).removeprefix("torch.")
+    name = CLASS_OF.get(word) or QUANTIZED_CLASS_OF.get(word)
     return storage_classes()["torch", name] if name else untyped_class()
 
 
@@ -163,6 +167,8 @@ def _table() -> dict[tuple[str, str], tuple[Any, Maker]]:
     for name, value in list(vars(fb).items()):
         if isinstance(value, (fb.dtype, fb.layout, fb.memory_format)):
             table["torch", name] = value, None
+    for scheme in SCHEMES:
+        table["torch", str(scheme).removeprefix("torch.")] = scheme, None
     plain = {
         "torch": {"Size": fb.Size, "device": fb.device},
         "torch.nn.parameter": {"Parameter": fb.nn.Parameter},

@@ -13,6 +13,7 @@ import numpy as np
 
 import flambeau as fb
 from flambeau import storage
+from flambeau._constants import qscheme
 
 from . import names, rebuild
 
@@ -151,6 +152,7 @@ class Pickler(pickle._Pickler):
     dispatch[fb.Size] = _save_size
     dispatch[fb.device] = _save_device
     dispatch[fb.layout] = _save_layout
+    dispatch[qscheme] = _save_dtype  # by its name as well
 
     # tensors
 
@@ -193,6 +195,8 @@ class Pickler(pickle._Pickler):
 
     def reduce_tensor(self, tensor: fb.Tensor) -> tuple:
         """The call that makes the tensor anew from its storage."""
+        if tensor.is_quantized:
+            return self._reduce_quantized(tensor)
         if tensor.is_nested:
             return self._reduce_nested(tensor)
         if tensor.layout != fb.strided:
@@ -209,6 +213,22 @@ class Pickler(pickle._Pickler):
             return function, args
         named = self.name("torch.Tensor") if kind is fb.Tensor else kind
         return self.name("torch._tensor._rebuild_from_type_v2"), (function, named, args, state)
+
+    def _reduce_quantized(self, tensor: Any) -> tuple[_Name, tuple]:
+        from ..quantized.tensor import PerTensor, ints
+
+        q, size, stride, offset = tensor.quantizer, tuple(tensor.shape), tuple(tensor.stride()), 0
+        if q.dtype in (fb.quint4x2, fb.quint2x4):
+            integers = tensor.int_repr()
+            stride = fb.empty(size, device="meta").stride()
+        else:
+            integers, offset = ints(tensor), tensor.storage_offset()
+        untyped = integers.untyped_storage()
+        count = untyped.nbytes() // integers.itemsize
+        storage = self.storage_id(untyped, q.dtype, count, integers.numel() * integers.itemsize)
+        scale = (q.scale, q.zero_point) if isinstance(q, PerTensor) else (q.scales, q.zero_points, q.axis)
+        parts = (storage, offset, size, stride, (q.scheme, *scale), False, rebuild.no_hooks())
+        return self.name("torch._utils._rebuild_qtensor"), parts
 
     def _reduce_nested(self, tensor: fb.Tensor) -> tuple[_Name, tuple]:
         if tensor.layout != fb.strided:

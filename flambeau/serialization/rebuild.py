@@ -161,6 +161,30 @@ def _rebuild_nested_tensor(buffer: Any, sizes: Any, strides: Any, offsets: Any) 
     return from_components([buffer.as_strided(*part) for part in parts])
 
 
+def _rebuild_qtensor(
+    storage: Stored, storage_offset: int, size: Any, stride: Any, quantizer_params: tuple,
+    requires_grad: bool, backward_hooks: Any,
+) -> fb.Tensor:  # fmt: skip
+    from ..quantized.packing import unpacked
+    from ..quantized.tensor import INTEGERS, PerChannel, PerTensor, make
+
+    scheme, scale, zero, *axis = quantizer_params
+    if storage.dtype not in INTEGERS:
+        raise ValueError(f"a quantized tensor cannot lie in a storage of {storage.dtype}")
+    if scheme is fb.per_tensor_affine:
+        quantizer = PerTensor(storage.dtype, float(scale), int(zero))
+    else:
+        quantizer = PerChannel(storage.dtype, fb.as_tensor(scale), fb.as_tensor(zero), int(axis[0]))
+    if storage.dtype in (fb.quint4x2, fb.quint2x4):
+        if storage.empty or storage_offset:
+            raise NotImplementedError(
+                f"flambeau reads {storage.dtype} from zip files and whole storages only"
+            )
+        data = storage.tensor(fb.uint8, 0, (storage.untyped.nbytes(),), (1,))
+        return make(unpacked(data, storage.dtype, tuple(size)), quantizer)
+    return make(storage.tensor(INTEGERS[storage.dtype][0], storage_offset, size, stride), quantizer)
+
+
 def _get_layout(name: str) -> Any:
     layout = getattr(fb, name.removeprefix("torch."), None)
     if not isinstance(layout, fb.layout):
