@@ -1,6 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <ostream>
 
 namespace fb {
 
@@ -16,11 +15,6 @@ inline constexpr Device kMeta{DeviceType::Meta, -1};
 
 constexpr const char* name(DeviceType t) {
     return t == DeviceType::CPU ? "cpu" : t == DeviceType::CUDA ? "cuda" : "meta";
-}
-inline std::ostream& operator<<(std::ostream& o, Device d) {
-    o << name(d.type);
-    if (d.index >= 0) o << ':' << int(d.index);
-    return o;
 }
 
 enum class Layout : uint8_t { Strided, SparseCoo, SparseCsr, SparseCsc };

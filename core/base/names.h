@@ -1,6 +1,5 @@
 // The two names every element type has in messages: `float32` and `Float`.
 #pragma once
-#include <ostream>
 #include "base/dtype.h"
 
 namespace fb {
@@ -47,6 +46,5 @@ constexpr const char* scalar_name(DType t) {
         default: return "Undefined";
     }
 }
-inline std::ostream& operator<<(std::ostream& o, DType t) { return o << scalar_name(t); }
 
 }  // namespace fb

@@ -51,14 +51,8 @@ public:
         n_ = uint32_t(n);
     }
     void reserve(size_t n) {
-        if (n <= cap_) return;
-        const size_t cap = std::max<size_t>(n, 2 * cap_);
-        T* p = static_cast<T*>(::operator new(cap * sizeof(T), std::align_val_t(alignof(T))));
-        std::uninitialized_move(data_, data_ + n_, p);
-        std::destroy(data_, data_ + n_);
-        drop_heap();
-        data_ = p;
-        cap_ = uint32_t(cap);
+        if (n > cap_) [[unlikely]]
+            grow(n);
     }
     template <class... A>
     T& emplace_back(A&&... a) {
@@ -101,6 +95,15 @@ public:
 
 private:
     T* inline_data() { return reinterpret_cast<T*>(room_); }
+    [[gnu::noinline]] void grow(size_t n) {
+        const size_t cap = std::max<size_t>(n, 2 * cap_);
+        T* p = static_cast<T*>(::operator new(cap * sizeof(T), std::align_val_t(alignof(T))));
+        std::uninitialized_move(data_, data_ + n_, p);
+        std::destroy(data_, data_ + n_);
+        drop_heap();
+        data_ = p;
+        cap_ = uint32_t(cap);
+    }
     void drop_heap() {
         if (data_ != inline_data()) ::operator delete(data_, std::align_val_t(alignof(T)));
         data_ = inline_data();

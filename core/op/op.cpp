@@ -154,10 +154,50 @@ Tensor Out::result(IntSpan sizes, DType dtype, Device device) const {
     return *g;
 }
 
+// ---------------------------------------------------------------- calls from C++
+Frame::Frame(Frame&&) noexcept = default;
+Frame::~Frame() = default;
+
+const Op& OpName::look_up() {
+    const Op& op = require_op(name_);
+    op_.store(&op, std::memory_order_release);
+    return op;
+}
+
 void invoke(Frame& f, Value* args, int given_args) {
     const auto& a = f.op->schema.args;
     for (size_t i = size_t(given_args); i < a.size(); ++i) args[i] = a[i].fallback;
     f.op->call(f);
+}
+static void call(Frame& f, Value* args, Values given) {
+    std::copy(given.begin(), given.end(), args);
+    invoke(f, args, int(given.size()));
+}
+Tensor call_one(OpName& name, Values given) {
+    Value args[kMaxArgs];
+    Frame f(name.get(), args);
+    call(f, args, given);
+    return std::move(f.result[0]);
+}
+std::vector<Tensor> call_list(OpName& name, Values given) {
+    Value args[kMaxArgs];
+    Frame f(name.get(), args);
+    call(f, args, given);
+    return std::move(f.list);
+}
+Frame call_all(OpName& name, Values given) {
+    Value args[kMaxArgs];
+    Frame f(name.get(), args);
+    call(f, args, given);
+    f.args = nullptr;
+    return f;
+}
+void call_inplace(OpName& name, const Tensor& self, Values given) {
+    Value args[kMaxArgs];
+    Frame f(name.get(), args);
+    f.given = &self;
+    f.inplace = true;
+    call(f, args, given);
 }
 
 // ---------------------------------------------------------------- registration

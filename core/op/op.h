@@ -1,6 +1,8 @@
 // The operator: one entry holds its signature, kernel and derivative; every way to call it comes from that.
 // How to write one: docs/design/operator.md.
 #pragma once
+#include <atomic>
+#include <initializer_list>
 #include <tuple>
 #include "base/warn.h"
 #include "op/schema.h"
@@ -45,6 +47,8 @@ struct Frame {
     std::string text;          // for a str result
 
     Frame(const Op& op, const Value* args) : op(&op), args(args) {}
+    Frame(Frame&&) noexcept;
+    ~Frame();
 };
 
 // The last parameter of a kernel that can write into a given tensor. Kernels without it are served by a copy.
@@ -344,48 +348,51 @@ struct Name {
 };
 const Op& require_op(const char* name);  // throws when there is none
 
-void invoke(Frame& f, Value* args, int given_args);  // fills defaults, then calls
+// An operator that is looked up when it is first asked for.
+class OpName {
+public:
+    constexpr explicit OpName(const char* name) : name_(name) {}
+    const Op& get() {
+        const Op* op = op_.load(std::memory_order_acquire);
+        return op ? *op : look_up();
+    }
+
+private:
+    const Op& look_up();
+    const char* name_;
+    std::atomic<const Op*> op_ = nullptr;
+};
+template <Name N>
+inline constinit OpName op_name{N.text};
 template <Name N>
 const Op& op_ref() {
-    static const Op& o = require_op(N.text);
-    return o;
+    return op_name<N>.get();
 }
-namespace detail {
-template <Name N, class... A>
-Frame invoke_all(Value* v, const Tensor* given, bool inplace, const A&... a) {
-    int i = 0;
-    ((v[i++] = Value(a)), ...);
-    Frame f(op_ref<N>(), v);
-    f.given = given;
-    f.inplace = inplace;
-    invoke(f, v, sizeof...(A));
-    return f;
-}
-}  // namespace detail
+
 inline constexpr int kMaxArgs = 16;
+void invoke(Frame& f, Value* args, int given_args);  // fills defaults, then calls
+using Values = std::initializer_list<Value>;         // the arguments that are given; the others take their defaults
+Tensor call_one(OpName& name, Values given);
+std::vector<Tensor> call_list(OpName& name, Values given);
+Frame call_all(OpName& name, Values given);  // the argument pointer of the returned frame is null
+void call_inplace(OpName& name, const Tensor& self, Values given);
 
 template <Name N, class... A>
 Tensor op(const A&... a) {
-    Value v[kMaxArgs];
-    return std::move(detail::invoke_all<N>(v, nullptr, false, a...).result[0]);
+    return call_one(op_name<N>, {Value(a)...});
 }
 template <Name N, class... A>
 std::vector<Tensor> op_list(const A&... a) {
-    Value v[kMaxArgs];
-    return std::move(detail::invoke_all<N>(v, nullptr, false, a...).list);
+    return call_list(op_name<N>, {Value(a)...});
 }
 template <Name N, class... A>
-Frame opn(const A&... a) {  // the argument pointer of the returned frame is dead
-    Value v[kMaxArgs];
-    Frame f = detail::invoke_all<N>(v, nullptr, false, a...);
-    f.args = nullptr;
-    return f;
+Frame opn(const A&... a) {
+    return call_all(op_name<N>, {Value(a)...});
 }
 // inplace<"add">(a, b): the in-place form.
 template <Name N, class... A>
 void inplace(const Tensor& self, const A&... a) {
-    Value v[kMaxArgs];
-    detail::invoke_all<N>(v, &self, true, self, a...);
+    call_inplace(op_name<N>, self, {Value(self), Value(a)...});
 }
 
 }  // namespace fb
