@@ -89,13 +89,15 @@ class iinfo:
         name = _name(type)
         if name == "bool":
             raise TypeError("torch.bool is not supported by torch.iinfo")
-        signed, unsigned = name.startswith("int"), name.startswith("uint")
+        # of a quantized type, those of the bytes that hold its numbers
+        stored = {"quint4x2": "uint8", "quint2x4": "uint8"}.get(name, name.removeprefix("q"))
+        signed, unsigned = stored.startswith("int"), stored.startswith("uint")
         if not (signed or unsigned):
             raise TypeError(
                 "torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'"
             )
         self.dtype = name
-        self.bits = int(name[3:] if signed else name[4:])
+        self.bits = int(stored[3:] if signed else stored[4:])
         self.max = 2 ** (self.bits - 1) - 1 if signed else 2**self.bits - 1
         self.min = -(2 ** (self.bits - 1)) if signed else 0
 

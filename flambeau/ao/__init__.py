@@ -1,5 +1,7 @@
-"""``torch.ao``: here the modules that programs put in for quantization, which do nothing until it is done."""
+"""``torch.ao``: quantization."""
 
-from flambeau.ao import nn, quantization
+from flambeau._lookup import lazy
 
 __all__ = ["nn", "quantization"]
+
+__getattr__ = lazy(__name__, {}, __all__)

@@ -139,6 +139,11 @@ def stream(stream: Stream) -> StreamContext:
 
 
 @functools.cache
+def _is_vnni_supported() -> bool:
+    """Whether the processor multiplies and adds bytes in one instruction, without overflow."""
+    return bool(get_capabilities().get("avx512_vnni", False))
+
+
 def get_capabilities() -> Mapping[str, Any]:
     """Return the architecture, the number of cores and, on Linux, the CPU's name and instruction sets."""
     found: dict[str, Any] = {"architecture": platform.machine(), "num_logical_cores": os.cpu_count()}

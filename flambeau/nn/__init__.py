@@ -42,7 +42,16 @@ def __getattr__(name: str):
     """Load what few programs need at its first use."""
     import importlib
 
-    if name in ("attention", "common_types", "grad", "parallel", "quantized"):
+    if name in (
+        "attention",
+        "common_types",
+        "grad",
+        "intrinsic",
+        "parallel",
+        "qat",
+        "quantizable",
+        "quantized",
+    ):
         return importlib.import_module(f"flambeau.nn.{name}")
     if name == "DataParallel":
         return importlib.import_module("flambeau.nn.parallel").DataParallel

@@ -84,6 +84,11 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         """sspaddmm sparse_resize_ sparse_resize_and_clear_ resize_as_sparse_ slice_inverse
         map2_""".split(),
     ),
+    "fakequant": (
+        """fused_moving_avg_obs_fake_quant _fake_quantize_learnable_per_tensor_affine
+        _fake_quantize_learnable_per_channel_affine""".split(),
+        [],
+    ),
     "syncnorm": (
         """batch_norm_stats batch_norm_elemt batch_norm_gather_stats_with_counts
         batch_norm_gather_stats batch_norm_backward_reduce batch_norm_backward_elemt""".split(),

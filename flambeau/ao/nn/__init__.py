@@ -1,5 +1,7 @@
-"""Modules of ``torch.ao.nn``."""
+"""Layers of ``torch.ao.nn``."""
 
-from flambeau.ao.nn import quantized
+from flambeau._lookup import lazy
 
-__all__ = ["quantized"]
+__all__ = ["intrinsic", "qat", "quantizable", "quantized"]
+
+__getattr__ = lazy(__name__, {}, __all__)

@@ -1,0 +1,3 @@
+"""``torch.nn.quantizable``: the former place of ``torch.ao.nn.quantizable``."""
+
+from flambeau.ao.nn.quantizable import *  # noqa: F403
