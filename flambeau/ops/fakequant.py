@@ -114,6 +114,8 @@ def fused_moving_avg_obs_fake_quant(
             )  # fmt: skip
     if not fake_quant_on.item():
         return input.clone()
+    # the backward keeps them, and the next call writes into the given ones
+    scale, zero_point = scale.detach().clone(), zero_point.detach().clone()
     if per_row_fake_quant:
         return fb.fake_quantize_per_channel_affine(input, scale, zero_point, ch_axis, quant_min, quant_max)
     return fb.fake_quantize_per_tensor_affine(input, scale, zero_point, quant_min, quant_max)

@@ -269,12 +269,6 @@ def _pad(func: Callable, args: tuple, kwargs: dict) -> Any:
     return _through_floats(lambda x: fb.nn.functional.pad(x, pad, mode), t)
 
 
-@_rule("quantized_batch_norm")
-def _batch_norm(func: Callable, args: tuple, kwargs: dict) -> Any:
-    names = "input weight bias mean var eps output_scale output_zero_point"
-    return fb.ops.quantized.batch_norm(*given(args, kwargs, names))
-
-
 @_rule("channel_shuffle", "native_channel_shuffle")
 def _channel_shuffle(func: Callable, args: tuple, kwargs: dict) -> Any:
     if args[0].dtype != fb.quint8:

@@ -147,11 +147,13 @@ class FakeQuantize(FakeQuantizeBase):
         if self.fake_quant_enabled[0] != 1:
             return X
         span = self.activation_post_process.quant_min, self.activation_post_process.quant_max
+        # the backward keeps them, and the next call may write into the buffers
+        scale, zero_point = self.scale.clone(), self.zero_point.clone()
         if _is_float_qparams(self.qscheme):
-            return fake_quantize_float_zeros(X, self.scale, self.zero_point, self.ch_axis, *span)
+            return fake_quantize_float_zeros(X, scale, zero_point, self.ch_axis, *span)
         if self.is_per_channel:
-            return fb.fake_quantize_per_channel_affine(X, self.scale, self.zero_point, self.ch_axis, *span)
-        return fb.fake_quantize_per_tensor_affine(X, self.scale, self.zero_point, *span)
+            return fb.fake_quantize_per_channel_affine(X, scale, zero_point, self.ch_axis, *span)
+        return fb.fake_quantize_per_tensor_affine(X, scale, zero_point, *span)
 
     def extra_repr(self) -> str:
         """Switches, range, type, scale and zero point."""

@@ -1,0 +1,11 @@
+"""What can be quantized for qnnpack."""
+
+from flambeau.ao.quantization.backend_config.backend_config import BackendConfig
+from flambeau.ao.quantization.backend_config.native import native
+
+__all__ = ["get_qnnpack_backend_config"]
+
+
+def get_qnnpack_backend_config() -> BackendConfig:
+    """What `prepare_fx` can quantize, under the name of qnnpack."""
+    return native("qnnpack")

@@ -1,0 +1,1 @@
+"""Quantization of traced networks: fused, observed, converted node by node."""
