@@ -65,9 +65,12 @@ Tensor conv_forward(const ConvShape& s, const Tensor& x, const Tensor& weight, c
     if (is_long_depthwise(s, x.dtype(), shows))
         if (Tensor r = with_bias(s, b, [&](const Scaling& c) { return depthwise_scaled(s, x, w, c); }); r.defined())
             return r;
+    if (is_depthwise_volume(s, x.dtype(), shows))
+        return with_bias(s, b, [&](const Scaling& c) { return depthwise_volumes(s, x, w, c); });
     if (are_small_groups(s, x.dtype(), shows))
         return with_bias(s, b, [&](const Scaling& c) { return small_groups_scaled(s, x, w, c); });
     if (has_few_outputs(s, x.dtype(), shows)) return few_outputs_forward(s, x, w, b);
+    if (patches_fit(s, x, shows)) return patches_forward(s, x, w, b);
     if (phases_fit(s, ConvPass::Forward, x.dtype(), shows)) return phases_forward(s, x, w, b);
     if (slices_fit(s, ConvPass::Forward, x.dtype(), shows)) return slices_forward(s, x, w, b);
     if (joins_groups(s, x.dtype(), shows))

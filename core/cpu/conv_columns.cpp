@@ -1,8 +1,10 @@
-// Convolutions as matrix products over columns, for the types no library serves.
+// Convolutions as matrix products over columns: for the types no library serves, and where columns are no more numbers
+// than the picture.
 #include "base/parallel.h"
 #include "cpu/conv_ways.h"
 #include "cpu/dnnl.h"
 #include "cpu/gemm.h"
+#include "cpu/images.h"
 #include "cpu/iter.h"
 
 namespace fb::cpu {
@@ -146,6 +148,27 @@ Tensor columns_weight_gradient(const ConvShape& s, const Tensor& x0, const Tenso
     visit_type(x.dtype(), [&]<class T>(T) {
         weight_loops<T>(s, x.data<T>(), g.data<T>(), r.data<T>(), bias ? bias->data<T>() : nullptr);
     });
+    return r;
+}
+
+// Every number is in one window at most: the columns are the picture in another order.
+bool patches_fit(const ConvShape& s, const Tensor& x, bool channels_last) {
+    if (x.dtype() != DType::f32 || channels_last || s.groups != 1 || s.spatial_dims() != 2 || !x.is_contiguous() ||
+        hidden_image(x))
+        return false;
+    for (size_t i = 0; i < 2; ++i)
+        if (s.stride[i] != s.weight[i + 2] || s.padding[i] != 0 || s.dilation[i] != 1) return false;
+    return s.weight[2] * s.weight[3] >= 16 && s.in[1] <= 8 && s.out[2] * s.out[3] >= 16;
+}
+Tensor patches_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias) {
+    const int64_t n = s.in[0], c = s.in[1], ky = s.weight[2], kx = s.weight[3], high = s.out[2], wide = s.out[3],
+                  rows = c * ky * kx, positions = high * wide, line = s.in[3], plane = s.in[2] * line,
+                  outputs = s.out[1];
+    const Tensor columns = empty(Dims{n, c, ky, kx, high, wide}, DType::f32), r = empty(s.out, DType::f32);
+    copy_data(columns, make_view(x, columns.sizes(), Dims{c * plane, plane, line, 1, ky * line, kx}, x->offset));
+    if (bias.defined()) copy_data(r, make_view(bias, r.sizes(), Dims{0, bias.strides()[0], 0, 0}, bias->offset));
+    batched_gemm(DType::f32, n, outputs, positions, rows, 1, {w.data(), rows, 1}, {columns.data(), positions, 1},
+                 bias.defined() ? 1 : 0, r.data(), positions, {0, rows * positions, outputs * positions});
     return r;
 }
 

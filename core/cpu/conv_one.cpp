@@ -79,9 +79,9 @@ Packed in_pairs(const Weights& f, int64_t inputs, int64_t outputs, int64_t block
 
 // What tiles read, from the planes of a sample: for each of them a short row of every input. `start` says where tiles
 // begin, `end` is that of the tensor: nothing is read behind it.
-template <class F>
-void gather(const float* planes, int64_t inputs, int64_t spatial, F&& start, int64_t first, int64_t last,
-            const float* end, float* to) {
+template <int64_t kRow, class F>
+void gather_rows(const float* planes, int64_t inputs, int64_t spatial, F&& start, int64_t first, int64_t last,
+                 const float* end, float* to) {
     constexpr int64_t line = 16, ahead = 2;
     for (int64_t c = 0; c < inputs; ++c) {
         const float* plane = planes + c * spatial;
@@ -90,11 +90,18 @@ void gather(const float* planes, int64_t inputs, int64_t spatial, F&& start, int
                 __builtin_prefetch(plane + ahead * spatial + p, 0, 2);
         for (int64_t t = first; t < last; ++t) {
             const float* from = plane + start(t);
-            float* row = to + ((t - first) * (inputs + 1) + c) * kOneRow;
-            if (from + kOneRow <= end) std::memcpy(row, from, kOneRow * sizeof(float));
+            float* row = to + ((t - first) * (inputs + 1) + c) * kRow;
+            if (from + kRow <= end) std::memcpy(row, from, kRow * sizeof(float));
             else std::copy_n(from, start(t + 1) - start(t), row);
         }
     }
+}
+
+template <class... Given>
+void gather(int64_t row, Given&&... given) {  // of a length that the compiler knows
+    if (row == 16) gather_rows<16>(given...);
+    else if (row == 8) gather_rows<8>(given...);
+    else gather_rows<4>(given...);
 }
 
 // The numbers of each channel, filled up for whole vectors.
@@ -119,7 +126,7 @@ Tensor run(const ConvShape& s, const Tensor& x0, const Weights& weights, const S
     const OneInput kind = plain ? OneInput::Rows : s.stride[0] == 2 ? OneInput::Far : OneInput::Near;
     // Tiles of about equal size. Some of them, as many as stay in the second cache, meet all the outputs of a group.
     const int64_t tiles = (rows.length + k.positions - 1) / k.positions,
-                  room = std::max<int64_t>(1, (256 << 10) / (inputs * k.positions * int64_t(sizeof(float)))),
+                  room = std::max<int64_t>(1, (256 << 10) / (inputs * k.row * int64_t(sizeof(float)))),
                   per_chunk = std::min(tiles, room), chunks = (tiles + per_chunk - 1) / per_chunk,
                   parts = samples * rows.count * chunks,
                   groups = std::clamp<int64_t>((8 * num_threads() + parts - 1) / parts, 1, pairs);
@@ -127,15 +134,15 @@ Tensor run(const ConvShape& s, const Tensor& x0, const Weights& weights, const S
     for (int64_t t = 0; t <= tiles; ++t) starts[size_t(t)] = rows.length * t / tiles;
     const auto start = [&](int64_t t) { return starts[size_t(t)]; };
     parallel_for(parts * groups, 1, [&](int64_t begin, int64_t end) {
-        const int64_t tile_size = (inputs + 1) * kOneRow;  // not a power of two: tiles would push each other out
+        const int64_t tile_size = (inputs + 1) * k.row;  // not a power of two: tiles would push each other out
         const dnn::Scratch gathered(plain ? size_t(per_chunk * tile_size) * sizeof(float) : 0);
         for (int64_t item = begin; item < end; ++item) {
             const int64_t group = item % groups, part = item / groups, chunk = part % chunks,
                           row = part / chunks % rows.count, n = part / chunks / rows.count, first = chunk * per_chunk,
                           last = std::min(tiles, first + per_chunk);
             if (plain)
-                gather(source + n * sample_size, inputs, spatial, start, first, last, source + samples * sample_size,
-                       gathered.as<float>());
+                gather(k.row, source + n * sample_size, inputs, spatial, start, first, last,
+                       source + samples * sample_size, gathered.as<float>());
             const float* picture = source + n * sample_size + row * rows.in_step * lanes;
             float* result = to.as<float>() + n * blocks * out_size + row * rows.length * lanes;
             for (int64_t pair = pairs * group / groups; pair < pairs * (group + 1) / groups; ++pair) {
@@ -144,7 +151,7 @@ Tensor run(const ConvShape& s, const Tensor& x0, const Weights& weights, const S
                     const int64_t p0 = start(t), p1 = start(t + 1);
                     k.tile({plain ? gathered.as<float>() + (t - first) * tile_size
                                   : picture + p0 * lanes * (kind == OneInput::Far ? 2 : 1),
-                            plain ? lanes * kOneRow : spatial * lanes,
+                            plain ? lanes * k.row : spatial * lanes,
                             inputs,
                             packed->as<const float>() + block * lanes * inputs,
                             result + block * out_size + p0 * lanes,

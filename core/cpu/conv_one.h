@@ -6,7 +6,6 @@ namespace fb::cpu {
 
 // How a tile's inputs lie: positions a vector apart or two (stride 2), or every input as a row of positions.
 enum class OneInput : uint8_t { Near, Far, Rows };
-inline constexpr int64_t kOneRow = 16;
 
 // Neighbouring positions of a row and two vectors of outputs (or one).
 struct OneTile {
@@ -36,6 +35,7 @@ struct TapSums {
 // Compiled for each instruction set.
 struct OneLoops {
     int64_t lanes, positions;
+    int64_t row;  // floats from an input to the next where they lie as rows: a tile's positions, filled up
     void (*tap_sums)(const TapSums& t);
     void (*tile)(const OneTile& t);
     void (*limit)(float* p, const float* other, int64_t count, float low, float high);  // other may be null

@@ -28,6 +28,10 @@ Tensor rows_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const 
 Tensor rows_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w);
 Tensor rows_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias);
 
+// --- windows side by side, as those that cut a picture into patches: float, one product
+bool patches_fit(const ConvShape& s, const Tensor& x, bool channels_last);
+Tensor patches_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias);
+
 // --- a few channels: float
 bool few_fit(const ConvShape& s, DType t, bool channels_last);
 Tensor few_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w);

@@ -90,8 +90,9 @@ bool copy_known(std::index_sequence<length...>, char* to, int64_t to_step, const
     return (fits(std::integral_constant<size_t, length>()) || ...);
 }
 void copy_strips(char* to, int64_t to_step, const char* from, int64_t from_step, int64_t n, int64_t bytes) {
-    using Known = std::index_sequence<1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128, 256>;
-    if (bytes <= 256 && copy_known(Known(), to, to_step, from, from_step, n, bytes)) return;
+    using Known = std::index_sequence<1, 2, 4, 8, 12, 16, 24, 32, 48>;
+    if (bytes <= 48 && copy_known(Known(), to, to_step, from, from_step, n, bytes)) return;
+    if (bytes >= 64 && bytes <= 1024) return copy_loops().strips(to, to_step, from, from_step, n, bytes);
     for (int64_t i = 0; i < n; ++i) copy_bytes(to + i * to_step, from + i * from_step, bytes);
 }
 

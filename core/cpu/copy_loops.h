@@ -14,6 +14,8 @@ struct CopyLoops {
     void (*reverse4)(const uint32_t* from, uint32_t* to, int64_t n);
     void (*reverse8)(const uint64_t* from, uint64_t* to, int64_t n);
     void (*bytes)(char* to, const char* from, int64_t n);  // apart from each other, at least a register of them
+    // n strips of at least 64 bytes, `to_step` and `from_step` bytes apart
+    void (*strips)(char* to, int64_t to_step, const char* from, int64_t from_step, int64_t n, int64_t bytes);
 };
 const CopyLoops& copy_loops();  // for this CPU
 

@@ -131,6 +131,53 @@ Tensor small_groups_scaled(const ConvShape& s, const Tensor& x0, const Tensor& w
     return y;
 }
 
+bool is_depthwise_volume(const ConvShape& s, DType t, bool channels_last) {
+    return t == DType::f32 && !channels_last && s.groups == s.weight[0] && s.weight[1] == 1 && s.in[1] == s.groups &&
+           s.groups >= 8 && s.spatial_dims() == 3 && block_of(preferred_order()) == depthwise_loops().lanes;
+}
+
+Tensor depthwise_volumes(const ConvShape& s, const Tensor& x0, const Tensor& weight, const Scaling& scaling) {
+    const int64_t lanes = depthwise_loops().lanes;
+    DepthwiseShape d{};
+    for (size_t i = 0; i < 2; ++i) {
+        d.in[i] = s.in[i + 3];
+        d.out[i] = s.out[i + 3];
+        d.kernel[i] = s.weight[i + 3];
+        d.stride[i] = s.stride[i + 1];
+        d.pad[i] = s.padding[i + 1];
+        d.dilation[i] = s.dilation[i + 1];
+    }
+    const Tensor x = image_in(x0, preferred_order()), y = make_hidden(s.out, DType::f32, preferred_order());
+    const Pictures from(*hidden_image(x)), to(*hidden_image(y));
+    const int64_t blocks = from.count / s.in[0], taps = taps_of(s), of_slice = d.kernel[0] * d.kernel[1],
+                  in = d.in[0] * d.in[1] * lanes, out = d.out[0] * d.out[1] * lanes, deep = s.out[2];
+    const std::vector<float> w = by_taps(weight.data<float>(), s.groups, taps, lanes, blocks), one(size_t(lanes), 1.f),
+                             none(size_t(lanes), 0.f);
+    parallel_for(from.count * deep, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, out * s.weight[2])),
+                 [&](int64_t begin, int64_t end) {
+                     const dnn::Scratch room(size_t(out) * sizeof(float));
+                     for (int64_t i = begin; i < end; ++i) {
+                         const int64_t z = i % deep, picture = i / deep, b = picture % blocks;
+                         float* const result = to.as<float>() + i * out;
+                         const Scaling first{one.data(), scaling.shift + b * lanes, scaling.low, scaling.high},
+                             next{one.data(), none.data(), scaling.low, scaling.high};
+                         bool begun = false;
+                         for (int64_t k = 0; k < s.weight[2]; ++k) {
+                             const int64_t slice = z * s.stride[0] - s.padding[0] + k * s.dilation[0];
+                             if (slice < 0 || slice >= s.in[2]) continue;
+                             depthwise_loops().forward(d, from.as<float>() + (picture * s.in[2] + slice) * in,
+                                                       w.data() + (b * taps + k * of_slice) * lanes,
+                                                       begun ? room.as<float>() : result, begun ? next : first);
+                             if (begun)
+                                 for (int64_t j = 0; j < out; ++j) result[j] += room.as<float>()[j];
+                             begun = true;
+                         }
+                         for (int64_t j = 0; !begun && j < out; ++j) result[j] = first.shift[j % lanes];
+                     }
+                 });
+    return y;
+}
+
 Tensor depthwise_data_gradient(const ConvShape& s, const Tensor& g0, const Tensor& weight) {
     const DepthwiseShape d = shape_of(s);
     const Tensor g = in_rows(g0);

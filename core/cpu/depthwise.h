@@ -28,6 +28,9 @@ const DepthwiseLoops& depthwise_loops();
 
 // Whether these functions do it: float, one filter a channel, nothing asked about strides.
 bool is_depthwise(const ConvShape& s, DType t, bool channels_last);
+// Volumes: a sum over the slices that a line of taps looks at, each of them as a picture. Forward only.
+bool is_depthwise_volume(const ConvShape& s, DType t, bool channels_last);
+Tensor depthwise_volumes(const ConvShape& s, const Tensor& x, const Tensor& weight, const Scaling& scaling);
 Tensor depthwise_scaled(const ConvShape& s, const Tensor& x, const Tensor& weight, const Scaling& scaling);
 // Groups of two or four inputs and as many outputs.
 bool are_small_groups(const ConvShape& s, DType t, bool channels_last);

@@ -45,14 +45,6 @@ template <class B>
 void each_output(const PoolShape& s, B&& body) {
     for (int64_t row = 0; row < s.out[0] * s.out[1]; ++row) each_of_row(s, row, body);
 }
-// body(plane, row of its outputs): rows are shared out over the threads
-template <class B>
-void each_row(const PoolShape& s, int64_t planes, B&& body) {
-    const int64_t rows = s.out[0] * s.out[1], work = s.inputs() / std::max<int64_t>(1, rows);
-    parallel_for(planes * rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, work)), [&](int64_t b, int64_t e) {
-        for (; b < e; ++b) body(b / rows, b % rows);
-    });
-}
 template <class B>
 void each_input(const PoolShape& s, const PoolRange* r, B&& body) {
     for (int64_t a = r[0].begin; a < r[0].end; a++)
@@ -131,29 +123,100 @@ void average_row(const PoolShape& s, int64_t row, const T* x, T* y, A* line, A* 
     }
 }
 
+// One row of the largest: `line` has those of the inputs that lie one below the other, `place` where they are. Of equal
+// values the first counts, of NaN the last.
+template <class T, class A, class P>
+void largest_row(const PoolShape& s, int64_t row, const T* x, T* y, int64_t* index, A* line, P* place) {
+    const PoolRange r[2] = {pool_range(s, 0, row / s.out[1]), pool_range(s, 1, row % s.out[1])};
+    const int64_t width = s.in[2];
+    const bool none = r[0].begin >= r[0].end || r[1].begin >= r[1].end;
+    bool first = true;
+    for (int64_t a = r[0].begin; a < r[0].end; a++)
+        for (int64_t b = r[1].begin; b < r[1].end; b++, first = false) {
+            const int64_t start = ((r[0].first + a * s.dilation[0]) * s.in[1] + r[1].first + b * s.dilation[1]) * width;
+            const T* from = x + start;
+            if (first)
+                for (int64_t i = 0; i < width; i++) line[i] = A(from[i]);
+            else if (!index)
+#pragma GCC ivdep
+                for (int64_t i = 0; i < width; i++) {
+                    const A v = A(from[i]);
+                    line[i] = (v > line[i]) | (v != v) ? v : line[i];
+                }
+            if (!index) continue;
+            if (first)
+                for (int64_t i = 0; i < width; i++) place[i] = P(start + i);
+            else
+#pragma GCC ivdep
+                for (int64_t i = 0; i < width; i++) {
+                    const A v = A(from[i]);
+                    const bool beats = (v > line[i]) | (v != v);
+                    line[i] = beats ? v : line[i];
+                    place[i] = beats ? P(start + i) : place[i];
+                }
+        }
+    // Windows that no border cuts.
+    int64_t begin = 0, end = 0;
+    if (!index && !none && !s.adaptive && s.dilation[2] == 1 && width >= s.kernel[2]) {
+        begin = std::min(s.out[2], (s.pad[2] + s.stride[2] - 1) / s.stride[2]);
+        end = std::clamp((width - s.kernel[2] + s.pad[2]) / s.stride[2] + 1, begin, s.out[2]);
+    }
+    for (int64_t o = begin; o < end; o++) {
+        const A* const window = line + o * s.stride[2] - s.pad[2];
+        A most = window[0];
+        for (int64_t k = 1; k < s.kernel[2]; k++) {
+            const A v = window[k];
+            most = (v > most) | (v != v) ? v : most;
+        }
+        y[o] = T(most);
+    }
+    for (int64_t o = begin < end && !begin ? end : 0; o < s.out[2]; o = o + 1 == begin && begin < end ? end : o + 1) {
+        const PoolRange c = pool_range(s, 2, o);
+        if (none || c.begin >= c.end) {  // a window of borders alone
+            y[o] = T{};
+            if (index) index[o] = -1;
+            continue;
+        }
+        int64_t i = c.first + c.begin * s.dilation[2];
+        A most = line[i];
+        if (!index) {
+            for (int64_t k = c.begin + 1; k < c.end; k++) {
+                const A v = line[i += s.dilation[2]];
+                most = (v > most) | (v != v) ? v : most;
+            }
+        } else {
+            P where = place[i];
+            for (int64_t k = c.begin + 1; k < c.end; k++) {
+                const A v = line[i += s.dilation[2]];
+                const P at = place[i];
+                const bool beats =
+                    (v > most) | ((v == most) & (at < where)) | ((v != v) & ((most == most) | (at > where)));
+                most = beats ? v : most;
+                where = beats ? at : where;
+            }
+            index[o] = where;
+        }
+        y[o] = T(most);
+    }
+}
+
 }  // namespace
 
 void max_pool(DType t, const PoolShape& s, int64_t planes, const void* px, void* py, int64_t* indices) {
+    const int64_t rows = s.out[0] * s.out[1], work = s.inputs() / std::max<int64_t>(1, rows);
     visit_real(t, s.deep ? "max_pool3d" : "max_pool2d", [&]<class T>(T) {
         using A = typename Wide<T>::type;
-        each_row(s, planes, [&](int64_t p, int64_t row) {
-            const T* x = static_cast<const T*>(px) + p * s.inputs();
-            T* y = static_cast<T*>(py) + p * s.outputs();
-            int64_t* index = indices ? indices + p * s.outputs() : nullptr;
-            each_of_row(s, row, [&](int64_t at, const PoolRange* r, const int64_t*) {
-                int64_t where = -1;
-                A most{};
-                each_input(s, r, [&](int64_t i) {
-                    const A v = A(x[i]);
-                    if (where < 0 || v > most || v != v) {
-                        most = v;
-                        where = i;
-                    }
-                });
-                y[at] = T(most);
-                if (index) index[at] = where;
-            });
-        });
+        using P = std::conditional_t<sizeof(A) == 8, int64_t, int32_t>;  // as wide: they share registers
+        if (sizeof(P) == 4 && s.inputs() > INT32_MAX) fail(ErrorKind::Runtime, "pooling: the planes are too large");
+        parallel_for(planes * rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, work)),
+                     [&](int64_t i, int64_t e) {
+                         std::vector<A> line(size_t(s.in[2]));
+                         std::vector<P> place(indices ? size_t(s.in[2]) : 0);
+                         for (; i < e; ++i)
+                             largest_row(s, i % rows, static_cast<const T*>(px) + i / rows * s.inputs(),
+                                         static_cast<T*>(py) + i * s.out[2], indices ? indices + i * s.out[2] : nullptr,
+                                         line.data(), place.data());
+                     });
     });
 }
 

@@ -431,18 +431,6 @@ T nextafter(T a, T b) {
         return a;
     }
 }
-template <class T>
-Compute<T> mantissa(T x) {
-    int e;
-    return std::frexp(Compute<T>(x), &e);
-}
-template <class T>
-int32_t exponent(T x) {
-    int e = 0;
-    const Compute<T> v = x;
-    if (std::isfinite(v)) std::frexp(v, &e);
-    return e;
-}
 
 }  // namespace
 }  // namespace fb::special
@@ -485,8 +473,6 @@ constexpr void fill(Tab& t) {
     put1.template operator()<airy_ai>(Unary::airy_ai);
     t.put(Unary::trigamma, type, strided<[](T x) { return T(Compute<T>(trigamma<T>(x))); }, T, T>);
     t.put(Unary::polygamma, type, strided<[](T x, const void* s) { return T(Compute<T>(polygamma(x, s))); }, T, T>);
-    t.put(Unary::frexp_mantissa, type, strided<[](T x) { return T(mantissa(x)); }, T, T>);
-    t.put(Unary::frexp_exponent, type, strided<[](T x) { return exponent(x); }, int32_t, T>);
     put2.template operator()<zeta>(Binary::zeta);
     put2.template operator()<lower_gamma>(Binary::igamma);
     put2.template operator()<upper_gamma>(Binary::igammac);

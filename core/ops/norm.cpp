@@ -480,6 +480,14 @@ Three native_group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int64
     const Numbers nw = numbers(w, c, 1), nb = numbers(b, c, 0);
     Numbers means(size_t(n * groups)), rstds(size_t(n * groups));
     const int64_t size = int64_t(itemsize(t));
+    // Few positions: a group is normalised as a row, its parameters written out for every element.
+    const auto own_type = [t](const Tensor& p) { return !p.defined() || p.dtype() == t; };
+    const bool rows = spatial < 16 && own_type(w) && own_type(b);
+    const auto for_each = [&](const Tensor& p) {
+        return rows && p.defined() ? dense(make_view(p, Dims{c, spatial}, Dims{p.strides()[0], 0}, p->offset))
+                                   : Tensor();
+    };
+    const Tensor each_w = for_each(w), each_b = for_each(b);
     const char* from = dx.data<char>();
     char* to = y.data<char>();
     parallel_for(n * groups, row_grain(per), [&](int64_t begin, int64_t end) {
@@ -487,6 +495,15 @@ Three native_group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int64
             const Moments m = row_moments(k, t, from + i * per * size, per, eps);
             means[size_t(i)] = m.mean;
             rstds[size_t(i)] = m.rstd;
+            if (rows) {
+                const auto part = [&](const Tensor& all) {
+                    return all.defined() ? all.data<char>() + i % groups * per * int64_t(itemsize(all.dtype()))
+                                         : nullptr;
+                };
+                k.normalize(from + i * per * size, to + i * per * size, per, m.mean, m.rstd, part(each_w),
+                            part(each_b));
+                continue;
+            }
             for (int64_t j = 0; j < c / groups; ++j) {
                 const size_t channel = size_t(i % groups * (c / groups) + j);
                 const double a = nw[channel] * m.rstd;

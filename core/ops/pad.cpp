@@ -43,12 +43,12 @@ Planes planes_of(IntSpan in, std::vector<Sources> from) {  // `from` starts at t
     p.within = std::move(from[0]);
     p.size_in = in[--d];
     for (size_t k = 1; k < from.size(); ++k) {
-        std::vector<int64_t> more;
-        for (int64_t i = 0; i < from[k].size(); ++i)
-            for (const int64_t row : rows) {
-                const int64_t at = from[k][i];
-                more.push_back(at < 0 || row < 0 ? -1 : at * p.size_in + row);
-            }
+        std::vector<int64_t> more(size_t(from[k].size()) * rows.size());
+        int64_t* to = more.data();
+        for (int64_t i = 0; i < from[k].size(); ++i) {
+            const int64_t at = from[k][i];
+            for (const int64_t row : rows) *to++ = at < 0 || row < 0 ? -1 : at * p.size_in + row;
+        }
         rows = std::move(more);
         p.size_in *= in[--d];
     }

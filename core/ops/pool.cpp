@@ -182,9 +182,26 @@ void each_plane(const PoolShape& s, int64_t planes, F&& f) {
     });
 }
 
+// A picture without samples as a batch of one, which has rows of channels, too.
+template <int n>
+bool is_alone(const Tensor& x) {
+    return x.dim() == n + 1 && x.dtype() == DType::f32 && !x.is_meta() && x.is_contiguous();
+}
+Tensor with_samples(const Tensor& x) {
+    Dims sizes(x.sizes()), strides(x.strides());
+    sizes.insert(0, 1);
+    strides.insert(0, x.numel());
+    return make_view(x, sizes, strides, x->offset);
+}
+Tensor without_samples(const Tensor& x) {
+    return make_view(x, IntSpan(x.sizes()).subspan(1), IntSpan(x.strides()).subspan(1), x->offset);
+}
+
 // ---------------------------------------------------------------- largest
 template <int n>
 std::tuple<Tensor, Tensor> largest(const Tensor& x, const PoolShape& s, bool want_indices) {
+    if (!want_indices && is_alone<n>(x))
+        return {without_samples(std::get<0>(largest<n>(with_samples(x), s, false))), Tensor()};
     const Dims sizes = result_sizes<n>(x, s);
     if (!want_indices && in_pairs(x, s)) {
         const Tensor y = empty(sizes, DType::f32);
@@ -257,14 +274,13 @@ Tensor max_pool_values(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan 
     return std::get<0>(largest<n>(x, pool_shape<n>(x, w, ceil), false));
 }
 template <int n>
-Tensor max_pool_gradient(Back& b) {
-    const Tensor x = b.arg(0);
-    const PoolShape s =
-        pool_shape<n>(x, window<n>(Names<n>::max, b.ints(1), b.ints(2), b.ints(3), b.ints(4)), b.flag(5));
-    const Tensor both[] = {x, b.g};
+Tensor max_pool_gradient(const Tensor& given, const Tensor& x, const PoolShape& s) {
+    if (!tls.grad && is_alone<n>(x) && is_alone<n>(given))
+        return without_samples(max_pool_gradient<n>(with_samples(given), with_samples(x), s));
+    const Tensor both[] = {x, given};
     settle_views(both);
     if (!tls.grad && in_pairs(x, s)) {
-        const Tensor g = dense(b.g), r = empty(x.sizes(), DType::f32);
+        const Tensor g = dense(given), r = empty(x.sizes(), DType::f32);
         const float *grads = g.data<float>(), *from = x.data<float>();
         float* to = r.data<float>();
         each_plane(s, planes_of<n>(x),
@@ -273,7 +289,7 @@ Tensor max_pool_gradient(Back& b) {
     }
     const Tensor input = !tls.grad && worth_hiding<n>(x, s) ? hide(x, preferred_order()) : x;
     if (const Ptr<Image> image = tls.grad ? nullptr : float_image(input, n)) {
-        const Tensor g = image_in(b.g, image->order), r = make_hidden(x.sizes(), DType::f32, image->order);
+        const Tensor g = image_in(given, image->order), r = make_hidden(x.sizes(), DType::f32, image->order);
         const float *grads = Pictures(*hidden_image(g)).as<float>(), *base = Pictures(*image).as<float>();
         each_picture(*image, r, [&](const float* a, float* d, int64_t width) {
             const int64_t picture = (a - base) / (s.inputs() * width);
@@ -286,13 +302,20 @@ Tensor max_pool_gradient(Back& b) {
         const GradGuard off(false);
         indices = std::get<1>(largest<n>(x, s, true));
     }
-    const Tensor r = scattered<n>(b.g, indices, x.sizes());
+    const Tensor r = scattered<n>(given, indices, x.sizes());
     return tls.grad ? r : in_order_of(r, x);  // with create_graph its history counts
+}
+template <int n>
+Tensor max_pool_gradient(Back& b) {
+    const Tensor x = b.arg(0);
+    return max_pool_gradient<n>(
+        b.g, x, pool_shape<n>(x, window<n>(Names<n>::max, b.ints(1), b.ints(2), b.ints(3), b.ints(4)), b.flag(5)));
 }
 
 // ---------------------------------------------------------------- averages
 template <int n>
 Tensor average(const Tensor& x, const PoolShape& s) {
+    if (is_alone<n>(x)) return without_samples(average<n>(with_samples(x), s));
     const Dims sizes = result_sizes<n>(x, s);
     if (in_pairs(x, s)) {
         const Tensor y = empty(sizes, DType::f32);
@@ -313,6 +336,8 @@ Tensor average(const Tensor& x, const PoolShape& s) {
 }
 template <int n>
 Tensor average_gradient(const Tensor& g, const Tensor& x, const PoolShape& s) {
+    if (is_alone<n>(x) && is_alone<n>(g))
+        return without_samples(average_gradient<n>(with_samples(g), with_samples(x), s));
     if (g.dtype() == DType::f32 && in_pairs(x, s)) {
         const Tensor d = dense(g), r = empty(x.sizes(), DType::f32);
         const float* grads = d.data<float>();

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 #include "autograd/back.h"
+#include "cpu/copy_loops.h"
 #include "cpu/images.h"
 #include "cpu/lines.h"
 
@@ -94,6 +95,11 @@ Taps make_taps(How how, int64_t in, int64_t out, bool align, double factor) {
 // One line of `out` results from `from`, every element of it `inner` numbers; taps of weight zero are not looked at.
 template <class T>
 void resample_line(const T* from, T* to, int64_t out, int64_t inner, int64_t taps, const int64_t* at, const T* w) {
+    if (inner == 1 && taps == 2) {
+        const auto part = [&](int64_t k) { return w[k] == 0 ? T(0) : w[k] * from[at[k]]; };
+        for (int64_t k = 0; k < 2 * out; k += 2) *to++ = part(k) + part(k + 1);
+        return;
+    }
     if (inner == 1) {
         for (int64_t o = 0; o < out; ++o) {
             T sum = 0;
@@ -195,6 +201,20 @@ void resample_lines(const Lines& l, const T* x, T* r, bool transposed) {
             });
             return;
         }
+    }
+    if (!transposed && taps == 1 && std::all_of(l.weight, l.weight + out, [](double w) { return w == 1; })) {
+        parallel_for(l.outer, grain, [&](int64_t b, int64_t e) {  // copies of some positions
+            for (; b < e; ++b) {
+                const T* from = x + b * n * inner;
+                T* to = r + b * m * inner;
+                if (inner == 1)
+                    for (int64_t o = 0; o < out; ++o) to[o] = from[l.at[o]];
+                else
+                    for (int64_t o = 0; o < out; ++o)
+                        copy_bytes(to + o * inner, from + l.at[o] * inner, inner * int64_t(sizeof(T)));
+            }
+        });
+        return;
     }
     if constexpr (std::is_same_v<T, A>) {
         const std::vector<T> weights(l.weight, l.weight + out * taps);
@@ -336,9 +356,12 @@ Tensor upsample(const Tensor& x, const Value& size, bool align, const Value& fac
     check(x.sizes()[1] > 0, "Non-empty ", Dimensions + 2, "D data tensor expected but got a tensor with sizes ",
           x.sizes());
     check_element_type(H, Dimensions, x.dtype());
-    Tensor r = x;
+    constexpr bool copies = H == How::nearest || H == How::nearest_exact;
+    // Half types as floats, rounded once.
+    Tensor r = !copies && is_low_precision(x.dtype()) && !x.is_meta() ? convert(x, DType::f32) : x;
     for (int64_t d = Dimensions - 1; d >= 0; --d)
         r = resample(r, d + 2, p.taps[size_t(d)].index, p.taps[size_t(d)].weight, 0, false);
+    if (r.dtype() != x.dtype()) r = convert(r, x.dtype());
     if (is_channels_last(x.sizes(), x.strides()) && !x.is_contiguous())
         r = op<"contiguous">(r, Dimensions == 2 ? MemoryFormat::ChannelsLast : MemoryFormat::ChannelsLast3d);
     return r;

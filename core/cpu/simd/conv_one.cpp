@@ -8,10 +8,13 @@ namespace {
 constexpr int64_t kN = kLanes<float>;
 #if FB_AVX512
 constexpr int kPositions = 14;  // by two vectors of outputs: 28 of 32 registers
+constexpr int kRow = 16;
 #elif FB_AVX2
 constexpr int kPositions = 6;
+constexpr int kRow = 8;  // with 16 a tile and the weights of its outputs would not stay in the nearest cache
 #else
 constexpr int kPositions = 2;
+constexpr int kRow = 4;
 #endif
 
 // `step` between positions, `input_step` between inputs of a block.
@@ -65,8 +68,8 @@ void tile_of(const OneTile& t) {
         if (t.pair) tile<R, 2, kN, 1>(t);
         else tile<R, 1, kN, 1>(t);
     } else {
-        if (t.pair) tile<R, 2, 1, kOneRow>(t);
-        else tile<R, 1, 1, kOneRow>(t);
+        if (t.pair) tile<R, 2, 1, kRow>(t);
+        else tile<R, 1, 1, kRow>(t);
     }
 }
 
@@ -123,6 +126,6 @@ void scale(float* p, const float* other, int64_t rows, const Scaling& s) {
 
 }  // namespace
 
-extern constexpr OneLoops one_table = {kN, kPositions, tap_sums, tile_of<kPositions>, limit, scale};
+extern constexpr OneLoops one_table = {kN, kPositions, kRow, tap_sums, tile_of<kPositions>, limit, scale};
 
 }  // namespace fb::cpu::FB_ARCH

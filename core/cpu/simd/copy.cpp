@@ -63,6 +63,29 @@ void bytes(char* to, const char* from, int64_t n) {
     store(to + n - kWidth, load<V>(from + n - kWidth));
 }
 
+void strips(char* to, int64_t to_step, const char* from, int64_t from_step, int64_t n, int64_t length) {
+    using V = Vec<uint8_t>;
+    constexpr int64_t kFour = 4 * kWidth;
+    const int64_t fours = length / kFour * kFour, rest = length - fours;
+    if (rest % kWidth || rest > 2 * kWidth) {
+        for (; n > 0; --n, to += to_step, from += from_step) bytes(to, from, length);
+        return;
+    }
+    for (; n > 0; --n, to += to_step, from += from_step) {
+        int64_t i = 0;
+        for (; i < fours; i += kFour) {
+            const V a = load<V>(from + i), b = load<V>(from + i + kWidth), c = load<V>(from + i + 2 * kWidth),
+                    d = load<V>(from + i + 3 * kWidth);
+            store(to + i, a);
+            store(to + i + kWidth, b);
+            store(to + i + 2 * kWidth, c);
+            store(to + i + 3 * kWidth, d);
+        }
+        if (rest) store(to + i, load<V>(from + i));
+        if (rest > kWidth) store(to + i + kWidth, load<V>(from + i + kWidth));
+    }
+}
+
 }  // namespace
 
 extern constexpr CopyLoops copy_loops = {kLanes<float>,
@@ -71,6 +94,7 @@ extern constexpr CopyLoops copy_loops = {kLanes<float>,
                                          turn<double, uint64_t>,
                                          reverse<float, uint32_t>,
                                          reverse<double, uint64_t>,
-                                         bytes};
+                                         bytes,
+                                         strips};
 
 }  // namespace fb::cpu::FB_ARCH

@@ -79,6 +79,7 @@ inline void copy_strided(char* dst, int64_t to, const char* src, int64_t from, i
         for (int64_t i = 0; i < n; i++) __builtin_memcpy(dst + i * sizeof(T), src + 2 * i * sizeof(T), sizeof(T));
         return;
     }
+#pragma GCC unroll 4
     for (int64_t i = 0; i < n; i++) __builtin_memcpy(dst + i * to, src + i * from, sizeof(T));
 }
 inline void copy_strided(char* dst, int64_t to, const char* src, int64_t from, int64_t n, int size) {
@@ -90,10 +91,27 @@ inline void copy_strided(char* dst, int64_t to, const char* src, int64_t from, i
         default: return copy_strided<Cx<double>>(dst, to, src, from, n);
     }
 }
+// whole(i) for every whole register of `step` values between i and n; where the rest begins.
+template <bool light, int step, class Whole>
+inline int64_t each_whole(int64_t i, int64_t n, Whole whole) {
+    if constexpr (light && kWidth > 16)  // the baseline is to be small
+        for (; i + 4 * step <= n; i += 4 * step) whole(i), whole(i + step), whole(i + 2 * step), whole(i + 3 * step);
+    for (; i + step <= n; i += step) whole(i);
+    return i;
+}
 template <class T>
 inline void fill(char* dst, const char* src, int64_t n) {
     T v;
     __builtin_memcpy(&v, src, sizeof v);
+    if constexpr (sizeof(T) <= 8) {  // in whole registers: GCC would make slow string instructions of bytes
+        const int64_t bytes = n * int64_t(sizeof(T));
+        if (bytes >= kWidth) {
+            const Vec<T> all = Vec<T>{} + v;
+            each_whole<true, kWidth>(0, bytes, [&](int64_t i) { store(dst + i, all); });
+            store(dst + bytes - kWidth, all);
+            return;
+        }
+    }
     for (int64_t i = 0; i < n; i++) __builtin_memcpy(dst + i * sizeof(T), &v, sizeof v);
 }
 inline void fill(char* dst, const char* src, int64_t n, int size) {
@@ -112,15 +130,19 @@ inline void drive(Inner f, const int* sizes, int inputs, char* const* p, const i
     alignas(64) char buffer[4][kBlock * sizeof(Cx<double>)];
     const char* in[3];
     bool once[3] = {}, direct[3] = {};
+    int largest = 1;
+    for (int k = 0; k <= inputs; k++)
+        if (sizes[k] > largest) largest = sizes[k];
+    const int64_t block = largest >= 4 ? kBlock : 4 / largest * kBlock;  // bytes are done before a call of few is
     for (int k = 0; k < inputs; k++) {
         direct[k] = strides[k + 1] == sizes[k + 1];
         once[k] = strides[k + 1] == 0;
-        if (once[k]) fill(buffer[k], p[k + 1], n < kBlock ? n : kBlock, sizes[k + 1]);
+        if (once[k]) fill(buffer[k], p[k + 1], n < block ? n : block, sizes[k + 1]);
         in[k] = buffer[k];
     }
     const bool direct_out = strides[0] == sizes[0];
-    for (int64_t i = 0; i < n; i += kBlock) {
-        const int64_t m = n - i < kBlock ? n - i : kBlock;
+    for (int64_t i = 0; i < n; i += block) {
+        const int64_t m = n - i < block ? n - i : block;
         for (int k = 0; k < inputs; k++) {
             if (direct[k]) in[k] = p[k + 1] + i * sizes[k + 1];
             else if (!once[k])
@@ -168,14 +190,6 @@ struct Light : Fn {
 template <class Fn>
 constexpr Light<Fn> light(Fn) {
     return {};
-}
-// whole(i) for every whole register of `step` values between i and n; where the rest begins.
-template <bool light, int step, class Whole>
-inline int64_t each_whole(int64_t i, int64_t n, Whole whole) {
-    if constexpr (light && kWidth > 16)  // the baseline is to be small
-        for (; i + 4 * step <= n; i += 4 * step) whole(i), whole(i + step), whole(i + 2 * step), whole(i + 3 * step);
-    for (; i + step <= n; i += step) whole(i);
-    return i;
 }
 template <class Fn>
 struct Params {

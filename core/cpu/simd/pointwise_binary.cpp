@@ -99,6 +99,9 @@ constexpr auto float_arithmetic() {
     floats(t, Binary::atan2, [](auto, auto a, auto b) { return atan2(a, b); });
     floats(t, Binary::hypot, [](auto, auto a, auto b) { return hypot(a, b); });
     floats(t, Binary::copysign, [](auto, auto a, auto b) { return with_sign(abs(a), b); });
+    Table<1> h;  // half types: their sign bits
+    each(h, Binary::copysign, Types<uint16_t>{}, [](auto, auto a, auto b) { return (a & 0x7fff) | (b & 0x8000); });
+    for (DType d : {DType::f16, DType::bf16}) t.put(Binary::copysign, d, h.entry[0].loop);
     floats(t, Binary::heaviside, [](auto, auto a, auto b) {
         using V = decltype(a);
         return a == V{} ? b : a > V{} ? splat<V>(1) : V{};
@@ -201,6 +204,15 @@ inline U moved_left(U a, U b) {
     }
     return U(a << (b & (sizeof(U) * 8 - 1)));
 }
+template <class T, class U>
+inline T moved_right(T a, U b) {
+    if constexpr (sizeof(T) == 1) {
+        a = b & 1 ? T(a >> 1) : a;
+        a = b & 2 ? T(a >> 2) : a;
+        return b & 4 ? T(a >> 4) : a;
+    }
+    return T(a >> (b & (sizeof(U) * 8 - 1)));
+}
 
 // Products of bytes: there is no such instruction, so those of the lower and of the upper halves of words.
 void byte_products(char* out, const char* const* in, int64_t n, const void*) {
@@ -240,9 +252,7 @@ constexpr auto integers() {
     each(t, Binary::right_shift, ints, [](auto, auto a, auto b) {
         using T = decltype(a);
         using U = std::make_unsigned_t<T>;
-        constexpr U bits = sizeof(T) * 8;
-        const T shifted = T(a >> (U(b) & (bits - 1)));
-        return U(b) < bits ? shifted : T(a < 0 ? -1 : 0);
+        return U(b) < sizeof(T) * 8 ? moved_right(a, U(b)) : T(a < 0 ? -1 : 0);
     });
     each(t, Binary::gcd, ints, [](auto, auto a, auto b) { return gcd(a, b); });
     each(t, Binary::lcm, ints, [](auto, auto a, auto b) {

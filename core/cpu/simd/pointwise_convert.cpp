@@ -22,8 +22,9 @@ To convert(From v) {
         return {decltype(To{}.re)(v), 0};
     } else if constexpr (kType<To> == DType::b1) {
         return To{uint8_t(v != 0)};
-    } else if constexpr (is_real_type<From> && (kType<To> == DType::u8 || kType<To> == DType::u32)) {
-        return To(int64_t(v));
+    } else if constexpr (is_real_type<From> &&
+                         ((kType<To> == DType::u8 && sizeof(From) == 8) || kType<To> == DType::u32)) {
+        return To(int64_t(v));  // the low byte of a float beyond 32 bits is zero either way
     } else if constexpr (is_real_type<From> && sizeof(To) <= 2 && kType<To> != DType::f16 && kType<To> != DType::bf16) {
         return To(int32_t(v));
     } else {
@@ -46,23 +47,41 @@ void convert_inner(char* out, const char* const* in, int64_t n, const void*) {
 #pragma GCC unroll 4
         for (; i + kStep<From> <= n; i += kStep<From>) store_as(o + i, load_as(a + i));
         if (i < n) store_part(o + i, load_part(a + i, n - i), n - i);
+    } else if constexpr (kType<From> == DType::f64 && (kType<To> == DType::f16 || kType<To> == DType::bf16)) {
+        int64_t i = 0;
+        for (; i + kStep<To> <= n; i += kStep<To>)
+            store_as(o + i, narrow(D2{load<D>(a + i), load<D>(a + i + kLanes<double>)}));
+        for (; i < n; i++) o[i] = convert<To>(a[i]);
+    } else if constexpr ((kType<From> == DType::f16 || kType<From> == DType::bf16) && kType<To> != DType::f64 &&
+                         !is_complex_type<To> && kType<To> != DType::c32 && kType<To> != DType::b1) {  // to integers
+        float t[kBlock];
+        for (int64_t i = 0; i < n; i += kBlock) {
+            const int64_t m = n - i < kBlock ? n - i : kBlock;
+            int64_t k = 0;
+            for (; k + kStep<From> <= m; k += kStep<From>) store(t + k, load_as(a + i + k));
+            for (; k < m; k++) t[k] = value(a[i + k]);
+#pragma GCC ivdep
+            for (k = 0; k < m; k++) o[i + k] = convert<To>(t[k]);
+        }
     } else if constexpr ((kType<To> == DType::f16 || kType<To> == DType::bf16) && !is_complex_type<From> &&
                          kType<From> != DType::c32) {  // by way of float
-        constexpr int step = kStep<To>;
-        float t[step];
-        int64_t i = 0;
-        for (; i + step <= n; i += step) {
+        float t[kBlock];
+        uint8_t ones[kBlock];
+        for (int64_t i = 0; i < n; i += kBlock) {
+            const int64_t m = n - i < kBlock ? n - i : kBlock;
             if constexpr (kType<From> == DType::b1) {
-                const uint8_t* bytes = reinterpret_cast<const uint8_t*>(a) + i;
-#pragma omp simd
-                for (int k = 0; k < step; k++) t[k] = float(bytes[k] != 0);
+                zero_or_one(ones, reinterpret_cast<const uint8_t*>(a) + i, m);
+#pragma GCC ivdep
+                for (int64_t k = 0; k < m; k++) t[k] = float(ones[k]);
             } else {
-#pragma omp simd
-                for (int k = 0; k < step; k++) t[k] = float(a[i + k]);
+                (void)ones;
+#pragma GCC ivdep
+                for (int64_t k = 0; k < m; k++) t[k] = float(a[i + k]);
             }
-            store_as(o + i, load_as(t));
+            int64_t k = 0;
+            for (; k + kStep<To> <= m; k += kStep<To>) store_as(o + i + k, load_as(t + k));
+            if (k < m) store_part(o + i + k, load_part(t + k, m - k), m - k);
         }
-        for (; i < n; i++) o[i] = convert<To>(value(a[i]));
     } else if constexpr (kType<From> == DType::b1) {
         const uint8_t* bytes = reinterpret_cast<const uint8_t*>(a);
         uint8_t ones[kBlock];

@@ -34,6 +34,26 @@ void pow_loop(char* const* p, const int64_t* strides, int64_t n, const void* s) 
     (e == 2 ? vec1<Square, T> : e == 3 ? vec1<Cube, T> : vec1<Other, T>)(p, strides, n, s);
 }
 
+// x = m · 2^e with 1/2 <= |m| < 1, from the bits; zero and what is not finite are their own mantissa.
+template <class R, class Bits, int mantissa_bits, int bias>
+struct Parts {
+    R mantissa;
+    int32_t exponent;
+    explicit Parts(R x) {
+        constexpr Bits field = (Bits(1) << (8 * sizeof(R) - 1 - mantissa_bits)) - 1;
+        constexpr R least = sizeof(R) == 4 ? R(1.1754943508222875e-38) : R(2.2250738585072014e-308);
+        const R size = x < 0 ? -x : x;
+        const bool tiny = size < least;  // as a larger number, which has its first bit where others have it
+        const Bits b = bitcast<Bits>(tiny ? x * R(Bits(1) << mantissa_bits) : x);
+        const Bits e = (b >> mantissa_bits) & field;
+        const bool itself = (x == 0) | (e == field);
+        mantissa = itself ? x : bitcast<R>((b & ~(field << mantissa_bits)) | (Bits(bias - 1) << mantissa_bits));
+        exponent = itself ? 0 : int32_t(e) - (bias - 1) - (tiny ? mantissa_bits : 0);
+    }
+};
+inline auto parts(float x) { return Parts<float, uint32_t, 23, 127>(x); }
+inline auto parts(double x) { return Parts<double, uint64_t, 52, 1023>(x); }
+
 // A result that does not depend on the value: integers are never NaN.
 template <int answer>
 struct Always {
@@ -74,18 +94,20 @@ constexpr auto arithmetic() {
         const V ten = splat<V>(Scalar<V>(scale));
         return d < 0 ? round_even(V(x / ten)) * ten : round_even(V(x * ten)) / ten;
     });
-    floats(t, Unary::nan_to_num, [](auto s, auto x) {
-        using V = decltype(x);
-        const V inf = splat<V>(kInf<V>);
-        return x != x      ? splat<V>(Scalar<V>(param(s, 0)))
-               : x == inf  ? splat<V>(Scalar<V>(param(s, 1)))
-               : x == -inf ? splat<V>(Scalar<V>(param(s, 2)))
-                           : x;
-    });
+    floats(t, Unary::nan_to_num, with<3>([](auto s, auto x) {
+               using V = decltype(x);
+               const V inf = splat<V>(kInf<V>);
+               return x != x      ? splat<V>(Scalar<V>(param(s, 0)))
+                      : x == inf  ? splat<V>(Scalar<V>(param(s, 1)))
+                      : x == -inf ? splat<V>(Scalar<V>(param(s, 2)))
+                                  : x;
+           }));
     floats(t, Unary::angle, [](auto, auto x) {
         using V = decltype(x);
         return x < V{} ? splat<V>(3.141592653589793) : x != x ? x : V{};
     });
+    each(t, Unary::frexp_mantissa, Floats{}, [](auto, auto x) { return parts(x).mantissa; });
+    each_to<int32_t>(t, Unary::frexp_exponent, Floats{}, [](auto, auto x) { return parts(x).exponent; });
     t.put(Unary::pow_scalar, DType::f32, pow_loop<float>);
     t.put(Unary::pow_scalar, DType::f64, pow_loop<double>);
     t.put(Unary::pow_scalar, DType::f16, pow_loop<Half>);
@@ -148,7 +170,11 @@ constexpr auto integers() {
         wrapping(t, op, same);
     wrapping(t, Unary::pow_scalar, [](auto s, auto x) { return int_power(x, *static_cast<const int64_t*>(s)); });
     each(t, Unary::abs, ints, [](auto, auto x) { return x < 0 ? -x : x; });
-    for (Unary op : {Unary::sign, Unary::sgn}) each(t, op, ints, [](auto, auto x) { return (x > 0) - (x < 0); });
+    for (Unary op : {Unary::sign, Unary::sgn})
+        each(t, op, ints, [](auto, auto x) {
+            using T = decltype(x);  // in as many bits, or registers would have to be narrowed and widened
+            return T(T(x > 0) - T(x < 0));
+        });
     each(t, Unary::relu, ints, [](auto, auto x) { return x < 0 ? 0 : x; });
     each(t, Unary::relu6, ints, [](auto, auto x) { return x < 0 ? 0 : x > 6 ? 6 : x; });
     each(t, Unary::hardtanh, ints, [](auto s, auto x) {

@@ -77,6 +77,30 @@ struct Max {
             for (int k = 0; k < half; ++k) lane[k] = join(lane[k], lane[k + half]);
         return lane[0];
     }
+    static A run(const T* v, int64_t& i, int64_t n, const Param& s)
+        requires(!kRows && !is_float_v<T>)
+    {
+        using V = Vec<T>;
+        constexpr int kStep = kLanes<T>;
+        if (n - i < kStep) return lane0();
+        const V turn = V{} + T(s.flip);
+        const auto read = [&](int64_t at) { return load<V>(v + at) ^ turn; };
+        const auto better = [](V x, V y) { return y > x ? y : x; };
+        V a = read(i), b = a, c = a, d = read(n - kStep);  // some values count again
+        for (; i + 4 * kStep <= n; i += 4 * kStep) {
+            a = better(a, read(i));
+            b = better(b, read(i + kStep));
+            c = better(c, read(i + 2 * kStep));
+            d = better(d, read(i + 3 * kStep));
+        }
+        for (; i + kStep <= n; i += kStep) a = better(a, read(i));
+        i = n;
+        T lane[kStep];
+        store(lane, better(better(a, b), better(c, d)));
+        for (int half = kStep / 2; half; half /= 2)
+            for (int k = 0; k < half; ++k) lane[k] = lane[k + half] > lane[k] ? lane[k + half] : lane[k];
+        return lane[0];
+    }
 };
 // The largest magnitude, or the smallest.
 template <class T>
@@ -135,19 +159,65 @@ struct Test {
     static A merge(A a, L b) { return T(a | b); }
     static A both(A a, A b) { return T(a | b); }
     static Out finish(A a, const Param& s) { return (a != 0) ^ (s.sign < 0); }
+    static A run(const T* v, int64_t& i, int64_t n, const Param& s) {
+        using V = Vec<T>;
+        constexpr int kStep = kLanes<T>, kTogether = 4 * kStep;
+        constexpr int64_t kBetween = 64 * kTogether;  // then it looks whether the answer is known
+        const V bits = V{} + T(s.flip);
+        const auto all = [&](auto one) {
+            V a = {}, b = {};
+            while (i + kTogether <= n) {
+                const int64_t end = n - i > kBetween ? i + kBetween : n;
+                for (; i + kTogether <= end; i += kTogether) {
+                    a |= one(i) | one(i + kStep);
+                    b |= one(i + 2 * kStep) | one(i + 3 * kStep);
+                }
+                if (any(Vec<int64_t>(bitcast<Vec<int64_t>>(V(a | b)) != 0))) break;
+            }
+            for (; i + kStep <= n; i += kStep) a |= one(i);
+            return any(Vec<int64_t>(bitcast<Vec<int64_t>>(V(a | b)) != 0));
+        };
+        const bool hit = s.sign < 0 ? all([&](int64_t at) { return V((load<V>(v + at) & bits) == 0); })
+                                    : all([&](int64_t at) { return load<V>(v + at) & bits; });
+        if (hit) i = n;
+        return hit ? T(-1) : T(0);
+    }
 };
 
-// Where the first value is for which `hit` holds; the last place if there is none.
-template <class T, class Hit>
-inline int64_t first_of(const T* v, int64_t n, Hit hit) {
-    constexpr int kBlock = 32;
+// Where the first value that equals `wanted` is, which one of them does.
+template <class T, class L>
+inline int64_t first_equal(const T* v, int64_t n, L wanted) {
     int64_t i = 0;
+#if FB_AVX512 || FB_AVX2
+    if constexpr (std::is_same_v<T, L> && sizeof(T) >= 4) {
+        const Vec<T> w = Vec<T>{} + wanted;
+        for (; i + kLanes<T> <= n; i += kLanes<T>) {
+            const auto equal = load<Vec<T>>(v + i) == w;
+#if FB_AVX512
+            const unsigned hits = sizeof(T) == 4 ? unsigned(_mm512_movepi32_mask(__m512i(equal)))
+                                                 : unsigned(_mm512_movepi64_mask(__m512i(equal)));
+#else
+            const unsigned hits = sizeof(T) == 4 ? unsigned(_mm256_movemask_ps(__m256(equal)))
+                                                 : unsigned(_mm256_movemask_pd(__m256d(equal)));
+#endif
+            if (hits) return i + __builtin_ctz(hits);
+        }
+    }
+#endif
+    constexpr int kBlock = 32;
     for (; i + kBlock < n; i += kBlock) {
         int found = 0;
-        for (int k = 0; k < kBlock; ++k) found |= hit(lane_t<T>(v[i + k]));
+        for (int k = 0; k < kBlock; ++k) found |= L(v[i + k]) == wanted;
         if (found) break;
     }
-    while (i < n - 1 && !hit(lane_t<T>(v[i]))) ++i;
+    while (i < n - 1 && L(v[i]) != wanted) ++i;
+    return i;
+}
+// Where the first NaN is; the last place if there is none.
+template <class T>
+inline int64_t first_nan(const T* v, int64_t n) {
+    int64_t i = 0;
+    while (i < n - 1 && !is_nan(lane_t<T>(v[i]))) ++i;
     return i;
 }
 
@@ -189,7 +259,10 @@ void place(const ReducePlan& plan, const char* in, char* out, int64_t begin, int
         return;
     }
     const char* p = kept_start(plan, in, begin, at);
-    if (plan.folded == 1 && plan.kept == 1 && plan.fold_size[0] <= 64) {  // short rows: no branch to guess
+    // Short rows: no branch to guess. Those that fill registers have their largest value found in these.
+    constexpr int64_t kShort = 24;
+    if (plan.folded == 1 && plan.kept == 1 &&
+        plan.fold_size[0] <= (plan.fold_stride[0] == int64_t(sizeof(T)) ? kShort : 64)) {
         for (; begin < end; ++begin, p += plan.kept_stride[0]) {
             L value = Max<T>::turned(L(*typed<T>(p)), s);
             int64_t best = 0;
@@ -210,14 +283,13 @@ void place(const ReducePlan& plan, const char* in, char* out, int64_t begin, int
         auto beats = [&](L x) { return none || (!is_nan(value) && (is_nan(x) || x > value)); };
         each_strip(plan, p, [&](const char* q, int64_t stride, int64_t n) {
             if (stride == int64_t(sizeof(T)) &&
-                n >= 64) {  // first the extreme value, in vectors; then, if it counts, its place
+                n > kShort) {  // first the extreme value, in vectors; then, if it counts, its place
                 L extreme = Max<T>::start();
                 strip<Max<T>, T>(extreme, q, stride, n, s);
                 if (beats(extreme)) {
                     const T* v = typed<T>(q);
                     const L wanted = Max<T>::turned(extreme, s);
-                    int64_t i = is_nan(wanted) ? first_of(v, n, [](L x) { return is_nan(x); })
-                                               : first_of(v, n, [wanted](L x) { return x == wanted; });
+                    int64_t i = is_nan(wanted) ? first_nan(v, n) : first_equal(v, n, wanted);
                     value = extreme;
                     best = position + i;
                 }
