@@ -55,7 +55,8 @@ C<T> sinc(C<T> z) {
 }
 template <class T>
 C<T> sgn(C<T> z) {
-    const T r = std::abs(z);
+    // Squares of floats are in reach of double, and their sum is exact enough.
+    const T r = sizeof(T) == 4 ? T(std::sqrt(double(z.real()) * z.real() + double(z.imag()) * z.imag())) : std::abs(z);
     return r == 0 ? C<T>() : C<T>(z.real() / r, z.imag() / r);
 }
 template <class T>

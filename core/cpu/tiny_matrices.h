@@ -3,6 +3,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include "cpu/matrices.h"
 
 namespace fb::cpu::tiny {
@@ -15,27 +16,41 @@ real_of<T> magnitude(T v) {  // what LAPACK chooses pivots by
     else return std::abs(v);
 }
 
-// P·L·U of m by n, in place; exchanges count from 1. The code: the first pivot that is zero, counted from 1.
-template <class T>
-int64_t lu(T* a, int64_t m, int64_t n, int64_t* exchanges) {
+// P·L·U of m by n, in place; exchanges count from 1. The code: the first pivot that is zero, counted from 1. Nothing
+// branches on where pivots are: nobody could guess it. `Rows` and `Columns` may be numbers that the compiler knows.
+template <class T, class Rows, class Columns>
+int64_t lu_of(T* a, Rows m, Columns n, int64_t* exchanges) {
     int64_t code = 0;
-    for (int64_t j = 0; j < std::min(m, n); ++j) {
+    for (int64_t j = 0; j < std::min<int64_t>(m, n); ++j) {
         int64_t row = j;
-        for (int64_t i = j + 1; i < m; ++i)
-            if (magnitude(a[i + j * m]) > magnitude(a[row + j * m])) row = i;
+        real_of<T> most = magnitude(a[j + j * m]);
+        for (int64_t i = j + 1; i < m; ++i) {
+            const real_of<T> now = magnitude(a[i + j * m]);
+            row = now > most ? i : row;
+            most = now > most ? now : most;
+        }
         exchanges[j] = row + 1;
         const T pivot = a[row + j * m];
         if (pivot == T(0)) {
             code = code ? code : j + 1;
             continue;
         }
-        if (row != j)
-            for (int64_t k = 0; k < n; ++k) std::swap(a[j + k * m], a[row + k * m]);
+        for (int64_t k = 0; k < n; ++k) std::swap(a[j + k * m], a[row + k * m]);
         for (int64_t i = j + 1; i < m; ++i) a[i + j * m] = a[i + j * m] / pivot;
         for (int64_t k = j + 1; k < n; ++k)
             for (int64_t i = j + 1; i < m; ++i) a[i + k * m] = a[i + k * m] - a[i + j * m] * a[j + k * m];
     }
     return code;
+}
+template <class T>
+int64_t lu(T* a, int64_t m, int64_t n, int64_t* exchanges) {
+    if constexpr (!complex_v<T>) {
+        if (m == 3 && n == 3)
+            return lu_of(a, std::integral_constant<int64_t, 3>(), std::integral_constant<int64_t, 3>(), exchanges);
+        if (m == 4 && n == 4)
+            return lu_of(a, std::integral_constant<int64_t, 4>(), std::integral_constant<int64_t, 4>(), exchanges);
+    }
+    return lu_of(a, m, n, exchanges);
 }
 
 // Solves for `count` right sides (by columns of n) with what `lu` gave.

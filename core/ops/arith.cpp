@@ -100,6 +100,13 @@ Tensor power(const Operand& a, const Operand& b, DType t, const Out& out) {
     if (a.is_tensor() && !b.is_tensor()) {
         const Scalar e = b.scalar();
         check(!(is_integral(t, true) && e.integer() < 0), "Integers to negative integer powers are not allowed.");
+        if (is_complex(t) && t != DType::c32) {  // small whole powers by products, as PyTorch
+            const C128 z = e.complex();
+            const Tensor x = a.tensor().dtype() == t ? a.tensor() : convert(a.tensor(), t);
+            if (z.im == 0 && z.re == 2) return unary(Unary::square, "pow", x, t, out);
+            if (z.im == 0 && z.re == 3)
+                return binary(Binary::mul, "pow", unary(Unary::square, "pow", x, t, Out()), x, t, out);
+        }
         alignas(16) char s[16];
         if (is_complex(t)) *reinterpret_cast<C128*>(s) = e.complex();
         else if (is_integral(t, true)) *reinterpret_cast<int64_t*>(s) = e.integer();
