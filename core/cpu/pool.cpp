@@ -1,4 +1,5 @@
 #include "cpu/pool.h"
+#include <limits>
 #include <string_view>
 #include <vector>
 #include "base/error.h"
@@ -164,11 +165,13 @@ void largest_row(const PoolShape& s, int64_t row, const T* x, T* y, int64_t* ind
     for (int64_t o = begin; o < end; o++) {
         const A* const window = line + o * s.stride[2] - s.pad[2];
         A most = window[0];
-        for (int64_t k = 1; k < s.kernel[2]; k++) {
+        bool nan = most != most;
+        for (int64_t k = 1; k < s.kernel[2]; k++) {  // one instruction, and no branch that nobody could guess
             const A v = window[k];
-            most = (v > most) | (v != v) ? v : most;
+            most = most > v ? most : v;
+            nan |= v != v;
         }
-        y[o] = T(most);
+        y[o] = T(nan ? std::numeric_limits<A>::quiet_NaN() : most);
     }
     for (int64_t o = begin < end && !begin ? end : 0; o < s.out[2]; o = o + 1 == begin && begin < end ? end : o + 1) {
         const PoolRange c = pool_range(s, 2, o);
