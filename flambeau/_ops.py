@@ -246,8 +246,11 @@ class OpNamespace(ModuleType):
     def __getattr__(self, name: str) -> OpOverloadPacket:
         if name.startswith("__") and name not in _index:
             raise AttributeError(name)
-        known = self._namespace == "aten" and name not in _HIDDEN
-        packet = _aten_packet(name) if known else None
+        packet = None
+        if self._namespace == "aten" and name not in _HIDDEN:
+            packet = _aten_packet(name)
+        elif self._namespace == "quantized":
+            packet = _quantized_packet(name)
         if packet is None:
             raise AttributeError(f"'_OpNamespace' '{self._namespace}' object has no attribute '{name}'")
         setattr(self, name, packet)
@@ -406,6 +409,18 @@ def _aten_packet(name: str) -> OpOverloadPacket | None:
         if found is None:
             return None
         overload, schema, function = found
+        packet._add(overload, _PythonOverload(packet, overload, schema, function))
+    return packet
+
+
+def _quantized_packet(name: str) -> OpOverloadPacket | None:
+    from .quantized.library import find
+
+    overloads = find(name)
+    if overloads is None:
+        return None
+    packet = OpOverloadPacket("quantized", name)
+    for overload, (schema, function) in overloads.items():
         packet._add(overload, _PythonOverload(packet, overload, schema, function))
     return packet
 

@@ -9,7 +9,7 @@ from ._signatures import _value, split_arguments
 
 __all__ = ["Argument", "FunctionSchema", "JitType", "parse"]
 
-_TYPE = re.compile(r"(?P<base>[\w|]+)(\((?P<alias>[^)]*)\))?(?P<rest>(\?|\[\d*\])*)$")
+_TYPE = re.compile(r"(?P<base>[\w.|]+)(\((?P<alias>[^)]*)\))?(?P<rest>(\?|\[\d*\])*)$")
 # how PyTorch prints them; what has no type of its own there is an int
 _PRINTED = {
     "Scalar": "number", "SymInt": "int", "ScalarType": "int", "Layout": "int", "MemoryFormat": "int",

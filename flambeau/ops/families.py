@@ -94,7 +94,7 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         batch_norm_gather_stats batch_norm_backward_reduce batch_norm_backward_elemt""".split(),
         [],
     ),
-    "quantized": (
+    "of_quantized": (
         """dequantize int_repr q_scale q_zero_point q_per_channel_scales q_per_channel_zero_points
         q_per_channel_axis quantized_max_pool1d quantized_max_pool2d quantized_max_pool3d
         quantized_batch_norm""".split(),

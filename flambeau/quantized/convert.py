@@ -26,7 +26,7 @@ __all__ = [
     "_make_per_channel_quantized_tensor", "_make_per_tensor_quantized_tensor", "choose_qparams_optimized",
     "empty_quantized", "from_numbers", "inverse", "levels", "levels_apart", "numbers", "qparams_of_range",
     "quantize_per_channel",
-    "quantize_per_tensor", "quantize_per_tensor_dynamic", "single",
+    "quantize_per_tensor", "quantize_per_tensor_dynamic", "rounded_once", "single",
 ]  # fmt: skip
 
 _TYPE = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16"}
@@ -44,11 +44,35 @@ def inverse(scale: float) -> float:
     return (1.0 / fb.tensor(scale, dtype=fb.float32)).item()
 
 
-def levels(x: fb.Tensor, inverse_scale: Any, zero: Any, dtype: fb.dtype) -> fb.Tensor:
-    """The integers nearest to ``x * inverse_scale + zero``, which is rounded to float32 once, then to even.
+def _in_float64(x: fb.Tensor, factor: Any, shift: Any) -> fb.Tensor:
+    """``x * factor + shift``: float64 has the product of two float32 exactly."""
+    return (x.to(fb.float64) * factor).add_(shift).to(fb.float32)
 
-    In float64 the product of two float32 is exact, so that the sum is rounded as a fused one would be.
-    """
+
+@functools.cache
+def _adds_once() -> bool:
+    """Whether the core's sum with a factor rounds once, as its kernels with fused multiply-add do."""
+    x, factor, shift = fb.arange(1, 4003, dtype=fb.float32) * 0.0371, fb.tensor(27.027027), fb.tensor(117.0)
+    exact = _in_float64(x, factor, shift)
+    return fb.equal(fb.add(shift, x, alpha=factor.item()), exact) and fb.equal(
+        fb.addcmul(shift, x, factor), exact
+    )
+
+
+def rounded_once(x: fb.Tensor, factor: Any, shift: Any) -> fb.Tensor:
+    """``x * factor + shift`` of float32, rounded once; numbers or tensors that broadcast."""
+    with fb.no_grad():
+        if not _adds_once():
+            return _in_float64(x, factor, shift)
+        if not isinstance(shift, fb.Tensor):
+            shift = fb.tensor(shift, dtype=fb.float32)
+        if isinstance(factor, fb.Tensor):
+            return fb.addcmul(shift.to(fb.float32), x, factor)
+        return fb.add(shift.to(fb.float32), x, alpha=factor)
+
+
+def levels(x: fb.Tensor, inverse_scale: Any, zero: Any, dtype: fb.dtype) -> fb.Tensor:
+    """The integers nearest to ``x * inverse_scale + zero``, rounded to float32 once and then to even."""
     kind, low, high = INTEGERS[dtype]
     if dtype == fb.qint32:  # there PyTorch has no vector code, and rounds the product as well
         moved = (x * inverse_scale).add_(zero).round_().to(fb.float64)
@@ -57,8 +81,8 @@ def levels(x: fb.Tensor, inverse_scale: Any, zero: Any, dtype: fb.dtype) -> fb.T
         steps = (x * inverse_scale).round_()
         steps = steps.masked_fill_(~(steps.abs() < 2.0**63), low - 256.0)
         return steps.add_(zero).clamp_(low, high).to(kind)
-    moved = (x.to(fb.float64) * inverse_scale).add_(zero).to(fb.float32).round_()
-    return moved.nan_to_num_(high, posinf=high, neginf=low).clamp_(low, high).to(kind)
+    moved = rounded_once(x, inverse_scale, zero).round_()
+    return fb.fmin(moved, fb.tensor(float(high))).clamp_(min=low).to(kind)  # what is no number becomes `high`
 
 
 def levels_apart(x: fb.Tensor, inverse_scale: Any, zero: Any, dtype: fb.dtype) -> fb.Tensor:

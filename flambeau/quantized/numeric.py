@@ -9,7 +9,7 @@ import flambeau as fb
 from flambeau import _C
 
 from .._rules import given, name_of, noting
-from .convert import from_numbers, inverse, levels, levels_apart, numbers, single
+from .convert import from_numbers, inverse, levels, levels_apart, numbers, rounded_once, single
 from .rules import RULES
 from .tensor import WORDS, PerTensor, bounds, cannot_run, ints, make, need_per_tensor
 
@@ -34,7 +34,7 @@ def vector_numbers(integers: fb.Tensor, q: PerTensor) -> fb.Tensor:
     bit.
     """
     scale = single(q.scale)
-    return integers.to(fb.float64).mul_(scale).add_(single(-scale * q.zero_point)).to(fb.float32)
+    return rounded_once(integers.to(fb.float32), scale, single(-scale * q.zero_point))
 
 
 def by_number(t: Any, f: Callable, out: PerTensor | None = None, rounded: Callable = vector_numbers) -> Any:
@@ -49,7 +49,7 @@ def by_number(t: Any, f: Callable, out: PerTensor | None = None, rounded: Callab
     )
     integers = ints(t)
     index = integers.to(fb.int32)
-    found = table[(index - low if low else index).reshape(-1)].reshape(integers.shape)
+    found = table.index_select(0, (index - low if low else index).reshape(-1)).reshape(integers.shape)
     if integers.dim() > 2 and not integers.is_contiguous():
         found = fb.empty_like(integers).copy_(found)
     return make(found, out)
@@ -267,6 +267,12 @@ def _pad(func: Callable, args: tuple, kwargs: dict) -> Any:
     if mode != "reflect":
         cannot_run(f"{'replication' if mode == 'replicate' else mode}_pad{len(pad) // 2}d.out")
     return _through_floats(lambda x: fb.nn.functional.pad(x, pad, mode), t)
+
+
+@_rule("quantized_batch_norm")
+def _batch_norm(func: Callable, args: tuple, kwargs: dict) -> Any:
+    names = "input weight bias mean var eps output_scale output_zero_point"
+    return fb.ops.quantized.batch_norm(*given(args, kwargs, names))
 
 
 @_rule("channel_shuffle", "native_channel_shuffle")

@@ -95,8 +95,9 @@ class PerChannel:
 
 def cannot_run(name: str, backend: str = "QuantizedCPU") -> NoReturn:
     """Raise what PyTorch raises for an operator that a kind of tensor does not have."""
+    name = name if "::" in name else "aten::" + name
     raise NotImplementedError(
-        f"Could not run 'aten::{name}' with arguments from the '{backend}' backend. This could be because "
+        f"Could not run '{name}' with arguments from the '{backend}' backend. This could be because "
         f"the operator"
         " doesn't exist for this backend, or was omitted during the selective/custom build process (if "
         "using custom"

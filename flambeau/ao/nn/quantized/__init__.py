@@ -1,69 +1,35 @@
-"""Operators as modules, for networks that may be quantized later. Quantization itself is not there."""
+"""Quantized layers: their inputs and results are quantized tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from flambeau._lookup import lazy
 
-import flambeau as fb
-from flambeau import nn
+_HOMES = {
+    "modules.linear": "Linear LinearPackedParams",
+    "modules.conv": "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d",
+    "modules.activation": """
+        ELU Hardswish LeakyReLU MultiheadAttention PReLU ReLU6 Sigmoid Softmax Dropout
+    """,
+    "modules.norm": """
+        BatchNorm2d BatchNorm3d GroupNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d LayerNorm
+    """,
+    "modules.embedding": "Embedding EmbeddingBag EmbeddingPackedParams",
+    "modules.arithmetic": "FloatFunctional FXFloatFunctional QFunctional",
+    "modules.stubs": "Quantize DeQuantize MaxPool2d",
+    "modules.rnn": "LSTM",
+}
+_NAMES = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-__all__ = ["FXFloatFunctional", "FloatFunctional"]
+__all__ = [
+    "BatchNorm2d", "BatchNorm3d", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d",
+    "ConvTranspose3d", "DeQuantize", "ELU", "Embedding", "EmbeddingBag", "GroupNorm", "Hardswish",
+    "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "LayerNorm", "LeakyReLU", "Linear", "LSTM",
+    "MultiheadAttention", "Quantize", "ReLU6", "Sigmoid", "Softmax", "Dropout", "PReLU", "FloatFunctional",
+    "FXFloatFunctional", "QFunctional",
+]  # fmt: skip
 
-
-class FXFloatFunctional(nn.Module):
-    """Arithmetic by methods."""
-
-    def forward(self, x: fb.Tensor) -> fb.Tensor:
-        """Not what it is for."""
-        raise RuntimeError(
-            f"{type(self).__name__} is not intended to use the 'forward'. Please use the underlying operation"
-        )
-
-    def _seen(self, r: fb.Tensor) -> fb.Tensor:
-        return r
-
-    def add(self, x: fb.Tensor, y: fb.Tensor) -> fb.Tensor:
-        """``x + y``."""
-        return self._seen(fb.add(x, y))
-
-    def add_scalar(self, x: fb.Tensor, y: float) -> fb.Tensor:
-        """``x + y`` of a tensor and a number."""
-        return fb.add(x, y)
-
-    def mul(self, x: fb.Tensor, y: fb.Tensor) -> fb.Tensor:
-        """``x * y``."""
-        return self._seen(fb.mul(x, y))
-
-    def mul_scalar(self, x: fb.Tensor, y: float) -> fb.Tensor:
-        """``x * y`` of a tensor and a number."""
-        return fb.mul(x, y)
-
-    def cat(self, x: Sequence[fb.Tensor], dim: int = 0) -> fb.Tensor:
-        """The tensors one after the other."""
-        return self._seen(fb.cat(list(x), dim=dim))
-
-    def add_relu(self, x: fb.Tensor, y: fb.Tensor) -> fb.Tensor:
-        """``relu(x + y)``."""
-        return self._seen(fb.relu(fb.add(x, y)))
-
-    def matmul(self, x: fb.Tensor, y: fb.Tensor) -> fb.Tensor:
-        """``x @ y``."""
-        return self._seen(fb.matmul(x, y))
+__getattr__ = lazy(__name__, _NAMES, ("functional", "dynamic", "reference", "modules"))
 
 
-class FloatFunctional(FXFloatFunctional):
-    """Arithmetic by methods; `activation_post_process` sees the results of those of tensors."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.activation_post_process = nn.Identity()
-
-    def _seen(self, r: fb.Tensor) -> fb.Tensor:
-        return self.activation_post_process(r)
-
-
-def __getattr__(name: str) -> Any:
-    raise AttributeError(
-        f"module 'torch.ao.nn.quantized' has no attribute '{name}'\nflambeau has no quantization yet"
-    )
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_NAMES, "dynamic", "functional", "modules", "reference"})
