@@ -108,6 +108,7 @@ from flambeau._constants import AggregationType as AggregationType, qscheme as q
 AVG: Any
 SUM: Any
 from flambeau.quantized.convert import quantize_per_tensor as quantize_per_tensor, quantize_per_channel as quantize_per_channel, quantize_per_tensor_dynamic as quantize_per_tensor_dynamic, choose_qparams_optimized as choose_qparams_optimized, empty_quantized as empty_quantized, _empty_affine_quantized as _empty_affine_quantized, _empty_per_channel_affine_quantized as _empty_per_channel_affine_quantized, _choose_qparams_per_tensor as _choose_qparams_per_tensor, _make_per_tensor_quantized_tensor as _make_per_tensor_quantized_tensor, _make_per_channel_quantized_tensor as _make_per_channel_quantized_tensor
+from flambeau.quantized.cells import quantized_gru_cell as quantized_gru_cell, quantized_lstm_cell as quantized_lstm_cell, quantized_rnn_relu_cell as quantized_rnn_relu_cell, quantized_rnn_tanh_cell as quantized_rnn_tanh_cell
 from flambeau.utils.dlpack import to_dlpack as to_dlpack
 from flambeau._removed import eig as eig, lstsq as lstsq, matrix_rank as matrix_rank, solve as solve, symeig as symeig
 from flambeau._streams import Stream as Stream, Event as Event, AcceleratorError as AcceleratorError

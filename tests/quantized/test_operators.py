@@ -165,3 +165,19 @@ def test_what_is_refused():
 
 def test_engine_names():
     assert fb.backends.quantized.engine == "x86" and "fbgemm" in fb.backends.quantized.supported_engines
+
+
+def test_cells_of_plain_weights():
+    x, h = fb.arange(8.0).reshape(2, 4) * 0.1 - 0.3, fb.arange(6.0).reshape(2, 3) * 0.1
+    w_ih = ((fb.arange(48) * 29) % 121 - 60).reshape(12, 4).to(fb.int8)
+    w_hh = ((fb.arange(36) * 17) % 121 - 60).reshape(12, 3).to(fb.int8)
+    b = fb.arange(12.0) * 0.01
+    rest = (None, None, None, None, 0.004, 0.005, 0, 0)
+    out, cell = fb.quantized_lstm_cell(x, (h, h * 0.5), w_ih, w_hh, b, b, *rest)
+    assert out[0].tolist() == pytest.approx([0.0259462, 0.0208424, 0.0664608], abs=1e-6)
+    assert cell[1].tolist() == pytest.approx([0.1943403, 0.136714, 0.2041866], abs=1e-6)
+    out = fb.quantized_gru_cell(x, h, w_ih[:9], w_hh[:9], b[:9], b[:9], *rest)
+    assert out[1].tolist() == pytest.approx([0.2320376, 0.2524293, 0.2952892], abs=1e-6)
+    out = fb.quantized_rnn_tanh_cell(x, h, w_ih[:3], w_hh[:3], b[:3], b[:3], *rest)
+    assert out[1].tolist() == pytest.approx([-0.243673, 0.1047849, 0.1082607], abs=1e-6)
+    assert fb.equal(fb.quantized_rnn_relu_cell(x, h, w_ih[:3], w_hh[:3], b[:3], b[:3], *rest) > 0, out > 0)
