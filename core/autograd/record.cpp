@@ -488,7 +488,7 @@ static void save_value(OpNode& n, const Value& v, int slot, bool clone) {
 void call_recorded(const Op& op, Frame& f) {
     const Derivative& d = op.derivative;
     const bool inplace = f.inplace || op.only_inplace;
-    if (inplace && f.args[0].is_tensor()) check_inplace(f.args[0].tensor());
+    if (inplace && f.args[0].is_tensor() && !op.schema.name.starts_with("logical_")) check_inplace(f.args[0].tensor());
     if (!d.args) {  // composite: its parts record themselves
         const uint64_t since = next_node();
         op.run_kernel(f);

@@ -663,7 +663,10 @@ Tensor unary(Unary op, const char* name, const Tensor& x, DType compute, const O
 Tensor binary(Binary op, const char* name, const Operand& a, const Operand& b, DType common, const Out& out,
               const void* params) {
     const Loop loop = binary_loop(op, common);
-    if (!loop) no_kernel(name, common);
+    if (!loop) [[unlikely]] {  // shapes are looked at before types
+        if (a.is_tensor() && b.is_tensor()) (void)broadcast_shapes(a.tensor().sizes(), b.tensor().sizes());
+        no_kernel(name, common);
+    }
     const Operand in[] = {a, b};
     return pass(op, loop, common, binary_out(op, common), in, out, params, 32768);
 }

@@ -29,8 +29,15 @@ bool Op::any_requires_grad(const Value* args) const {
     return false;
 }
 
+// Comparisons and logical operators know no gradient: they write into any tensor.
+static bool knows_no_gradient(const std::string& name) {
+    static constexpr std::string_view all[] = {"eq", "ne", "ge", "gt", "le", "lt"};
+    return name.starts_with("logical_") || std::ranges::find(all, name) != std::end(all);
+}
+
 static void refuse_grad_of_out(const Frame& f) {
     const Schema& s = f.op->schema;
+    if (knows_no_gradient(s.name)) return;
     for (size_t i = 0; i < s.return_kinds.size(); ++i)
         if (f.given[i].defined() && f.given[i]->needs_grad())
             fail(ErrorKind::Runtime,

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "ops/fits.h"
 #include "ops/formula.h"
 
 namespace fb {
@@ -48,31 +49,36 @@ void check_hardtanh(const Tensor& x, double lo) {
 }
 Tensor hardtanh(const Tensor& x, Scalar lo, Scalar hi, Out out) {
     check_hardtanh(x, lo.real());
-    return with(Unary::hardtanh, "hardtanh_cpu", x, out, lo.real(), hi.real());
+    return with(Unary::hardtanh, "hardtanh_cpu", x, out, real_parameter(lo, DType::f64),
+                real_parameter(hi, DType::f64));
 }
 Tensor relu6(const Tensor& x, Out out) {
     check_hardtanh(x, 0);
     return unary(Unary::relu6, "hardtanh_cpu", x, x.dtype(), out);
 }
 Tensor threshold(const Tensor& x, Scalar limit, Scalar value, Out out) {
-    return with(Unary::threshold, "threshold_cpu", x, out, as_element(limit.real(), x.dtype()), value.real());
+    return with(Unary::threshold, "threshold_cpu", x, out, as_element(real_parameter(limit, x.dtype()), x.dtype()),
+                real_parameter(value, x.dtype()));
 }
 Tensor leaky_relu(const Tensor& x, Scalar slope, Out out) {
-    return with(Unary::leaky_relu, "leaky_relu_cpu", x, out, slope.real());
+    return with(Unary::leaky_relu, "leaky_relu_cpu", x, out, real_parameter(slope, x.dtype()));
 }
 Tensor elu(const Tensor& x, Scalar alpha, Scalar scale, Scalar in, Out out) {
-    return with(Unary::elu, "elu_cpu", x, out, alpha.real(), scale.real(), in.real());
+    return with(Unary::elu, "elu_cpu", x, out, real_parameter(alpha, x.dtype()), real_parameter(scale, x.dtype()),
+                real_parameter(in, x.dtype()));
 }
 Tensor selu(const Tensor& x, Out out) { return with(Unary::elu, "elu_cpu", x, out, kSeluAlpha, kSeluScale, 1.0); }
 Tensor celu(const Tensor& x, Scalar alpha, Out out) {
     check(!alpha.is_zero(), "ZeroDivisionError: alpha cannot be 0 for CELU");
-    return with(Unary::elu, "elu_cpu", x, out, alpha.real(), 1.0, 1 / alpha.real());
+    const double a = real_parameter(alpha, DType::f64);
+    return with(Unary::elu, "elu_cpu", x, out, a, 1.0, 1 / a);
 }
 Tensor softplus(const Tensor& x, Scalar beta, Scalar limit, Out out) {
-    return with(Unary::softplus, "softplus_cpu", x, out, beta.real(), limit.real());
+    return with(Unary::softplus, "softplus_cpu", x, out, real_parameter(beta, x.dtype()),
+                real_parameter(limit, x.dtype()));
 }
 Tensor hardshrink(const Tensor& x, Scalar lambda, Out out) {
-    return with(Unary::hardshrink, "hardshrink_cpu", x, out, as_element(lambda.real(), x.dtype()));
+    return with(Unary::hardshrink, "hardshrink_cpu", x, out, as_element(real_parameter(lambda, x.dtype()), x.dtype()));
 }
 Tensor softshrink(const Tensor& x, Scalar lambda, Out out) {
     if (!is_floating(x.dtype())) no_kernel("softshrink_check", x.dtype());
@@ -80,9 +86,9 @@ Tensor softshrink(const Tensor& x, Scalar lambda, Out out) {
                       : x.dtype() == DType::f16  ? "65504"
                       : x.dtype() == DType::bf16 ? "3.38953e+38"
                                                  : "3.40282e+38";
-    check(lambda.real() >= 0, "lambda must be in range [0, ", top, "] for input dtype ", scalar_name(x.dtype()),
-          ", but found ", lambda.real());
-    return with(Unary::softshrink, "softshrink_cpu", x, out, as_element(lambda.real(), x.dtype()));
+    const double l = real_parameter(lambda, DType::f64);
+    check(l >= 0, "lambda must be in range [0, ", top, "] for input dtype ", scalar_name(x.dtype()), ", but found ", l);
+    return with(Unary::softshrink, "softshrink_cpu", x, out, as_element(l, x.dtype()));
 }
 bool is_tanh(std::string_view approximate) {
     check(approximate == "none" || approximate == "tanh", "approximate argument must be either none or tanh.");
@@ -162,14 +168,16 @@ Tensor elu_backward(const Tensor& g, Scalar alpha, Scalar scale, Scalar in, bool
                     Out out) {
     return from_output ? fused<Binary::elu_backward_from_output, "elu_backward">(g, x, out, alpha.real(), scale.real(),
                                                                                  in.real())
-                       : fused<Binary::elu_backward, "elu_backward">(g, x, out, alpha.real(), scale.real(), in.real());
+                       : fused<Binary::elu_backward, "elu_backward">(g, x, out, real_parameter(alpha, x.dtype()),
+                                                                     real_parameter(scale, x.dtype()),
+                                                                     real_parameter(in, x.dtype()));
 }
 Tensor leaky_relu_backward(const Tensor& g, const Tensor& x, Scalar slope, bool from_output, Out out) {
     check(
         !(from_output && slope.real() < 0),
         "In-place leakyReLu backward calculation is triggered with a negative slope which is not supported. This is "
         "caused by calling in-place forward function with a negative slope, please call out-of-place version instead.");
-    return fused<Binary::leaky_relu_backward, "leaky_relu_backward">(g, x, out, slope.real());
+    return fused<Binary::leaky_relu_backward, "leaky_relu_backward">(g, x, out, real_parameter(slope, x.dtype()));
 }
 
 bool fuse(Back& b, const Tensor& x) { return !tls.grad && b.g.dtype() == x.dtype() && is_floating(x.dtype()); }

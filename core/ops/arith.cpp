@@ -166,13 +166,12 @@ Tensor power_exponent_grad(Back& b) {
     return b.g * conj(y * (c.real() < 0 ? NAN : std::log(size)));
 }
 Tensor rdiv(const Tensor& x, const Operand& other) { return op<"mul">(op<"reciprocal">(x), other); }
-Operand exponent(const Tensor& x, const Operand& e) {
-    if (is_floating(x.dtype()) && e.is_tensor() && e.tensor().dtype() == DType::b1)
-        no_kernel("ldexp_cpu_exp", DType::b1);
+const Tensor& exponent(const Tensor& x, const Tensor& e) {
+    if (is_floating(x.dtype()) && e.dtype() == DType::b1) no_kernel("ldexp_cpu_exp", DType::b1);
     return e;
 }
-Tensor ldexp(const Tensor& x, const Operand& e) { return op<"mul">(x, op<"pow">(2.0, exponent(x, e))); }
-Tensor ldexp_(const Tensor& x, const Operand& e) {
+Tensor ldexp(const Tensor& x, const Tensor& e) { return op<"mul">(x, op<"pow">(2.0, exponent(x, e))); }
+Tensor ldexp_(const Tensor& x, const Tensor& e) {
     (void)exponent(x, e);
     inplace<"mul">(x, op<"pow">(2.0, e));
     return x;
@@ -309,8 +308,8 @@ const Family arith([](Registry& r) {
         .grad("self", "self, exponent", power_base_grad)
         .grad("exponent", "self, exponent, result", power_exponent_grad)
         .node("PowBackward1 0:exponent 2:self");
-    r.add("ldexp.Tensor(Tensor self, Operand other) -> Tensor", "fmo").kernel<ldexp>().shown_as("LdexpBackward0");
-    r.add("ldexp_(Tensor self, Operand other) -> Tensor", "fm").kernel<ldexp_>();
+    r.add("ldexp.Tensor(Tensor self, Tensor other) -> Tensor", "fmo").kernel<ldexp>().shown_as("LdexpBackward0");
+    r.add("ldexp_(Tensor self, Tensor other) -> Tensor", "fm").kernel<ldexp_>();
     r.add("addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor", "fmio")
         .kernel<addcmul>()
         .grad("self", "", same)

@@ -8,6 +8,7 @@
 #include "tensor/bytes.h"
 #include "tensor/hidden.h"
 #include "cpu/iter.h"
+#include "ops/fits.h"
 
 namespace fb {
 namespace {
@@ -54,6 +55,8 @@ Tensor empty_strided_(IntSpan size, IntSpan stride, DType dtype, std::optional<L
 Tensor zeros(IntSpan size, DType dtype, std::optional<Layout> layout, std::optional<Device> device, const Value&,
              Out out) {
     check_layout(layout);
+    if (!out.given())
+        for (const int64_t n : size) check(n >= 0, "zeros: Dimension size must be non-negative.");
     if (out.given() && dtype == DType::none) dtype = (*out.given()).dtype();
     Tensor t = out.result(size, or_default(dtype), device_or_cpu(device));
     cpu::fill(t, 0);
@@ -77,6 +80,8 @@ Tensor full(IntSpan size, Scalar value, DType dtype, std::optional<Layout> layou
             const Value&, Out out) {
     check_layout(layout);
     if (dtype == DType::none) dtype = out.given() ? (*out.given()).dtype() : dtype_of_number(value);
+    const bool half = dtype == DType::f16 || dtype == DType::bf16;  // a single half may become infinite
+    check_fits(value, half && product(size) == 1 ? DType::f64 : dtype);
     Tensor t = out.result(size, dtype, device_or_cpu(device));
     cpu::fill(t, value);
     return t;
@@ -328,6 +333,9 @@ Tensor copy_(const Tensor& self, const Tensor& src, bool) {
     self->bump_version();
     return self;
 }
+Tensor copy_number_(const Tensor& self, Scalar v, bool) {
+    return copy_(self, scalar_tensor(v, v.natural_dtype()), false);
+}
 Tensor fill_(const Tensor& self, Operand v) {
     Scalar s;
     if (v.is_tensor()) {
@@ -337,8 +345,7 @@ Tensor fill_(const Tensor& self, Operand v) {
     } else {
         s = v.scalar();
     }
-    check(!(s.is_complex() && s.im != 0 && !is_complex(self.dtype())), "value cannot be converted to type ",
-          self.dtype(), " without overflow");
+    check_fits(s, self.dtype());
     cpu::fill(self, s);
     self->bump_version();
     return self;
@@ -474,6 +481,7 @@ const Family create([](Registry& r) {
         .grad("self", "", [](Back& b) { return op<"zeros_like">(b.g); })
         .grad("src", "", [](Back& b) { return b.g; })
         .node("CopyBackwards");
+    r.add("copy_.number(Tensor(a!) self, Scalar other, bool non_blocking=False) -> Tensor", "m").kernel<copy_number_>();
     r.add("fill(Tensor self, Operand value) -> Tensor", "f")
         .kernel<fill>()
         .grad("self", "", [](Back& b) { return op<"zeros_like">(b.g); })

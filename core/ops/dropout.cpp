@@ -3,6 +3,7 @@
 #include "autograd/back.h"
 #include "cpu/iter.h"
 #include "cpu/random_fill.h"
+#include "ops/fits.h"
 #include "ops/formula.h"
 
 namespace fb {
@@ -80,9 +81,11 @@ Tensor native_dropout_backward(const Tensor& g, const Tensor& mask, double scale
 // ---------------------------------------------------------------- rrelu
 Tensor rrelu_with_noise(const Tensor& self, const Tensor& noise, Scalar lower, Scalar upper, bool training,
                         Generator* g) {
-    check(lower.real() <= upper.real(), "Lower bound should be less than or equal to the upper bound");
+    check(real_parameter(lower, DType::f64) <= real_parameter(upper, DType::f64),
+          "Lower bound should be less than or equal to the upper bound");
     GradGuard off(false);
-    if (!training) return op<"nn::leaky_relu">(self, (lower.real() + upper.real()) / 2);
+    if (!training)
+        return op<"nn::leaky_relu">(self, (real_parameter(lower, DType::f64) + real_parameter(upper, DType::f64)) / 2);
     if (!is_floating(self.dtype()) || self.dtype() == DType::f16)
         cpu::no_kernel("rrelu_with_noise_out_cpu", self.dtype());
     check(same(self.sizes(), noise.sizes()),
@@ -92,7 +95,8 @@ Tensor rrelu_with_noise(const Tensor& self, const Tensor& noise, Scalar lower, S
         const Tensor x = cpu::dense(self), slopes = noise.is_contiguous() ? noise : empty(self.sizes(), self.dtype());
         Generator& generator = g ? *g : default_generator();
         const GeneratorLock lock(generator);
-        cpu::fill_slopes(slopes.data(), x.data(), x.dtype(), x.numel(), lower.real(), upper.real(), generator);
+        cpu::fill_slopes(slopes.data(), x.data(), x.dtype(), x.numel(), real_parameter(lower, DType::f64),
+                         real_parameter(upper, DType::f64), generator);
         if (slopes.get() != noise.get()) cpu::copy_data(noise, slopes);
     }
     return op<"mul">(cpu::dense(self),

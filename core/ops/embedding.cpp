@@ -177,9 +177,25 @@ struct WaitingRows {
 Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& offsets, bool, int64_t mode, bool,
                    const Tensor& scale, bool last_offset, std::optional<int64_t> padding_idx) {
     check(indices.dim() == 1, "input has to be a 1D Tensor, but got Tensor of dimension ", indices.dim());
+    check(mode >= kSum && mode <= kMax, "`mode` must be sum, mean, or max.");
     check(offsets.dim() == 1, "offsets has to be a 1D Tensor, but got Tensor of dimension ", offsets.dim());
     check(weight.dim() == 2, "weight has to be a 2D Tensor, but got Tensor of dimension ", weight.dim());
     check_indices(indices, "embedding_bag");
+    check_indices(offsets, "embedding_bag");
+    if (scale.defined()) {
+        check(mode == kSum, "embedding_bag: per_sample_weights only supported with mode='sum'");
+        check(scale.dtype() == weight.dtype(),
+              "Expected tensor for argument #1 'weight' to have the same type as tensor for argument #1 "
+              "'per_sample_weights'; but type ",
+              shown_type(weight.dtype()), " does not equal ", shown_type(scale.dtype()),
+              " (while checking arguments for embedding_bag)");
+        constexpr const char* kMore =
+            " to be true, but got false.  (Could this error message be improved?  If so, please report an enhancement "
+            "request to PyTorch.)";
+        check(scale.dim() == 1, "Expected per_sample_weights.value().dim() == 1", kMore);
+        check(scale.numel() == indices.numel(), "Expected per_sample_weights.value().numel() == indices.numel()",
+              kMore);
+    }
     if (!is_floating(weight.dtype()))
         fail(ErrorKind::Runtime,
              "Expected tensor for argument #1 'weight' to have one of the following scalar types: Half, BFloat16, "

@@ -3,6 +3,7 @@
 #include "autograd/back.h"
 #include "cpu/lines.h"
 #include "cpu/watch.h"
+#include "ops/fits.h"
 #include "ops/cpp_name.h"
 #include "ops/formula.h"
 
@@ -58,9 +59,7 @@ Tensor masked_fill(const Tensor& self, const Tensor& mask, Operand value, Out ou
         check(value.tensor().dim() == 0, "masked_fill only supports a 0-dimensional value tensor, but got tensor with ",
               value.tensor().dim(), " dimension(s).");
     const Scalar v = !value.is_tensor() ? value.scalar() : value.tensor().is_meta() ? Scalar(0) : value.tensor().item();
-    if ((v.is_float() && is_integral(self.dtype(), true) && value.is_tensor()) ||
-        (v.is_complex() && !is_complex(self.dtype())))
-        fail(ErrorKind::Runtime, "value cannot be converted to type ", name(self.dtype()), " without overflow");
+    check_fits(v, self.dtype());
     if (out.inplace()) {
         const Dims shape = broadcast_shapes(self.sizes(), mask.sizes());
         check(same(shape, self.sizes()), "output with shape ", self.sizes(), " doesn't match the broadcast shape ",

@@ -133,6 +133,8 @@ Tensor bmm(const Tensor& a, const Tensor& b, Out out) {
     return r;
 }
 Tensor baddbmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha, Out out) {
+    const int64_t seen[] = {a.size(0), a.size(1), b.size(2)};  // PyTorch asks for these before the ranks
+    (void)seen;
     check_batches(a, b);
     const int64_t sizes[] = {a.sizes()[0], a.sizes()[1], b.sizes()[2]};
     check_expand(self, sizes);
@@ -148,6 +150,8 @@ Tensor baddbmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta
     return r;
 }
 Tensor addbmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha, Out out) {
+    const int64_t seen[] = {a.size(1), b.size(2)};
+    (void)seen;
     check(a.dim() == 3, "batch1 must be a 3D tensor");
     check(b.dim() == 3, "batch2 must be a 3D tensor");
     const auto &x = a.sizes(), &y = b.sizes();

@@ -391,7 +391,8 @@ Tensor cross_entropy_gradient(Back& b) {
 
 Tensor cross_entropy(const Tensor& x, const Tensor& target, const Tensor& w, int64_t reduction, int64_t ignore,
                      double smoothing) {
-    check(smoothing >= 0 && smoothing <= 1, "label_smoothing must be between 0.0 and 1.0. Got: ", smoothing);
+    check(!(smoothing > 1), "label_smoothing must be between 0.0 and 1.0. Got: ", smoothing);
+    if (!(smoothing > 0)) smoothing = 0;  // PyTorch smoothes by more than nothing only
     if (same(x.sizes(), target.sizes()) && x.dim() > 0) {
         check(ignore < 0, "ignore_index is not supported for floating point target");
         return probability_loss(x, target, w, reduction, smoothing);

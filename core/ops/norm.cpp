@@ -463,11 +463,28 @@ Tensor rms_norm(const Tensor& x, IntSpan shape, const Tensor& w, std::optional<d
 }
 
 // ---------------------------------------------------------------- group norm
+void check_groups(const Tensor& x, const Tensor& w, const Tensor& b, int64_t c, int64_t groups) {
+    check(groups > 0, "Expected num groups to be greater than 0, got ", groups);
+    check(c % groups == 0,
+          "Expected number of channels in input to be divisible by num_groups, but got input of shape ", x.sizes(),
+          " and num_groups=", groups);
+    const auto vector = [&](const Tensor& p, const char* name) {
+        check(!p.defined() || (p.dim() == 1 && p.numel() == c), "Expected ", name,
+              " to be a vector of size equal to the number of channels in input, but got ", name, " of shape ",
+              p.defined() ? p.sizes() : Dims(), " and input of shape ", x.sizes());
+    };
+    vector(w, "weight");
+    vector(b, "bias");
+}
 Three native_group_norm(const Tensor& x, const Tensor& w, const Tensor& b, int64_t n, int64_t c, int64_t spatial,
                         int64_t groups, double eps) {
-    check(n >= 0 && c >= 0 && spatial >= 0 && groups > 0 && c % groups == 0 && x.dim() >= 2 && x.sizes()[0] == n &&
-              x.sizes()[1] == c && x.numel() == n * c * spatial,
-          "Expected an input of ", n, " x ", c, " x ", spatial, " in ", groups, " groups, got ", x.sizes());
+    check_groups(x, w, b, c, groups);
+    check(
+        x.numel() == n * c * spatial && n >= 0 && c >= 0 && spatial >= 0,
+        "Expected X.numel() == N * C * HxW to be true, but got false.  (Could this error message be improved?  If so, "
+        "please report an enhancement request to PyTorch.)");
+    check(x.dim() >= 2 && x.sizes()[0] == n && x.sizes()[1] == c, "Expected an input of ", n, " x ", c, " x ", spatial,
+          ", got ", x.sizes());
     const NormLoops& k = loops_for(x.dtype(), "GroupNormKernelImpl");
     check_parameters(x.dtype(), {&w, &b});
     const int64_t per = c / groups * spatial, stats[] = {n, groups};
@@ -598,17 +615,7 @@ Tensor group_statistics_gradient(Back& b, const Tensor& x0) {
 Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& w, const Tensor& b, double eps, bool) {
     check(x.dim() >= 2, "Expected at least 2 dimensions for input tensor but received ", x.dim());
     const int64_t c = x.sizes()[1];
-    check(groups > 0, "Expected num groups to be greater than 0, got ", groups);
-    check(c % groups == 0,
-          "Expected number of channels in input to be divisible by num_groups, but got input of shape ", x.sizes(),
-          " and num_groups=", groups);
-    const auto vector = [&](const Tensor& p, const char* name) {
-        check(!p.defined() || (p.dim() == 1 && p.numel() == c), "Expected ", name,
-              " to be a vector of size equal to the number of channels in input, but got ", name, " of shape ",
-              p.defined() ? p.sizes() : Dims(), " and input of shape ", x.sizes());
-    };
-    vector(w, "weight");
-    vector(b, "bias");
+    check_groups(x, w, b, c, groups);
     const int64_t spatial = product(IntSpan(x.sizes()).subspan(2));
     return std::move(opn<"native_group_norm">(x, w, b, x.sizes()[0], c, spatial, groups, eps).result[0]);
 }

@@ -378,9 +378,9 @@ Tensor put(const Tensor& self, const Tensor& index, const Tensor& source, bool a
     check(self.dtype() == source.dtype(),
           "put_(): self and source expected to have the same dtype, but got self.dtype = ", self.dtype(),
           " and source.dtype = ", source.dtype());
-    check(index.numel() == source.numel(),
-          "put_(): Expected source and index to have the same number of elements, but got source.numel() = ",
-          source.numel(), ", index.numel() = ", index.numel());
+    check_index(index.numel() == source.numel(),
+                "put_(): Expected source and index to have the same number of elements, but got source.numel() = ",
+                source.numel(), ", index.numel() = ", index.numel());
     Tensor r = started(self, out);
     if (r.is_meta() || !index.numel()) return r;
     const Tensor flat = dense(r), s = dense(source), at = dense(index);

@@ -2,6 +2,7 @@
 #include "autograd/back.h"
 #include "cpu/copy_loops.h"
 #include "cpu/lines.h"
+#include "ops/fits.h"
 #include "ops/formula.h"
 #include "ops/scatter.h"
 
@@ -205,6 +206,7 @@ Tensor index_copy(const Tensor& self, int64_t dim, const Tensor& index, const Te
 void fill_slices(const Tensor& r, int64_t dim, const Tensor& index, Scalar v) {
     const Tensor at = index_vector(index, "index_fill_"), o = at_least_1d(r);
     if (r.is_meta()) return;
+    check_fits(v, r.dtype());
     const int64_t n = o.sizes()[size_t(dim)], count = at.numel();
     const int64_t* const places = at.data<int64_t>();
     if (!all_within(places, count, -n, n))

@@ -472,22 +472,17 @@ Tensor searchsorted(const Tensor& sequence, Operand self, bool int32, bool right
     check(sequence.dim() > 0,
           "torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 dimension");
     if (sequence.dim() != 1) {
+        check(
+            x.dim() || x.numel() != 1,
+            "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, but we got "
+            "boundaries tensor dim(",
+            sequence.dim(), ") and input value's dim(", x.dim(), ") numel(", x.numel(), ")");
         check(x.dim() == sequence.dim() && same(IntSpan(x.sizes()).first(size_t(x.dim() - 1)),
                                                 IntSpan(sequence.sizes()).first(size_t(sequence.dim() - 1))),
               "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
               "tensor and input value tensor must match, but we got boundaries tensor ",
               sequence.sizes(), " and input value tensor ", x.sizes());
     }
-    check(
-        sequence.dtype() == x.dtype() || !self.is_tensor(),
-        "torch.searchsorted(): boundary and input value tensors should have same dtype, but got boundary tensor dtype ",
-        name(sequence.dtype()), " and input value tensor dtype ", name(x.dtype()));
-    Tensor r = out.result(x.sizes(), int32 ? DType::i32 : DType::i64,
-                          sequence.is_meta() || (sorter.defined() && sorter.is_meta()) ? kMeta : x.device());
-    if (r.is_meta() || !r.numel()) return r;
-    if (x.dtype() == DType::b1) no_kernel("searchsorted_out_cpu", x.dtype());
-    check(!x.is_meta(), "torch.searchsorted(): a meta tensor has no values to look for");
-    Tensor s = dense(sequence);
     if (sorter.defined()) {
         check(same(sorter.sizes(), sequence.sizes()),
               "torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor ",
@@ -495,6 +490,23 @@ Tensor searchsorted(const Tensor& sequence, Operand self, bool int32, bool right
         check(sorter.dtype() == DType::i64,
               "torch.searchsorted(): sorter must be a tensor of long dtype but got dtype ", name(sorter.dtype()));
     }
+    if (const Tensor* given = out.given())
+        check(
+            given->dtype() == (int32 ? DType::i32 : DType::i64),
+            "torch.searchsorted(): output tensor's dtype is wrong, it can only be Int(int32) or Long(int64) depending "
+            "on whether out_int32 flag is True, but we got output tensor's dtype ",
+            given->dtype(), " and out_int32 flag is ", int32 ? "True" : "False");
+    Tensor r = out.result(x.sizes(), int32 ? DType::i32 : DType::i64,
+                          sequence.is_meta() || (sorter.defined() && sorter.is_meta()) ? kMeta : x.device());
+    if (r.is_meta() || !r.numel()) return r;
+    if (sequence.dim() == 1 && !sequence.numel()) {
+        fill(r, Scalar(0));
+        return r;
+    }
+    const DType common = promote(sequence.dtype(), x.dtype());
+    if (common == DType::b1) no_kernel("searchsorted_out_cpu", common);
+    check(!x.is_meta(), "torch.searchsorted(): a meta tensor has no values to look for");
+    Tensor s = dense(sequence.to(common));
     if (sorter.defined()) s = dense(op<"gather">(s, -1, sorter));
     const Tensor v = dense(x.dtype() == s.dtype() ? x : convert(x, s.dtype()));
     const Tensor dst = empty(r.sizes(), DType::i64);
@@ -518,10 +530,6 @@ Tensor searchsorted(const Tensor& sequence, Operand self, bool int32, bool right
 }
 Tensor bucketize(Operand self, const Tensor& boundaries, bool int32, bool right, Out out) {
     check(boundaries.dim() == 1, "boundaries tensor must be 1 dimension, but got dim(", boundaries.dim(), ")");
-    if (self.is_tensor() && self.tensor().dtype() != boundaries.dtype()) {
-        const DType t = promote(self.tensor().dtype(), boundaries.dtype());
-        return searchsorted(boundaries.to(t), self.tensor().to(t), int32, right, "", Tensor(), out);
-    }
     return searchsorted(boundaries, self, int32, right, "", Tensor(), out);
 }
 

@@ -48,6 +48,7 @@ DType infer(PyObject* o, int depth) {
     DType t = DType::none;
     for (Py_ssize_t i = 0; i < n; ++i) {
         PyObject* x = PySequence_Fast_GET_ITEM(fast.get(), i);
+        if (PyUnicode_Check(x) && i) raise(PyExc_TypeError, "new(): invalid data type '" + type_name(x) + "'");
         if (PyUnicode_Check(x)) raise(PyExc_ValueError, "too many dimensions '" + type_name(x) + "'");
         if (x == o) raise(PyExc_TypeError, "new(): self-referential lists are incompatible");
         const DType d = infer(x, depth + 1);
@@ -293,23 +294,14 @@ PyObject* set_default_dtype_py(PyObject*, PyObject* o) {
 }
 
 // ---------------------------------------------------------------- dtype arithmetic
-Value operand(PyObject* o, const char* function, int position) {
-    if (is_tensor(o)) return Value(impl_of(o));
-    Scalar s;
-    if (to_scalar(o, s)) return Value(s);
-    raise(PyExc_TypeError,
-          str(function, "(): argument ", position, " must be a Tensor or a number, not ", type_name(o)));
-}
-PyObject* result_type_py(PyObject*, PyObject* args, PyObject* kwargs) {
+PyObject* result_type_py(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* names) {
     return guarded([&]() -> PyObject* {
-        PyObject *a, *b;
-        static const char* names[] = {"tensor1", "tensor2", nullptr};
-        static const char* other_names[] = {"tensor", "other", nullptr};
-        const bool tensors = !kwargs || !PyDict_GetItemString(kwargs, "other");
-        if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:result_type",
-                                         const_cast<char**>(tensors ? names : other_names), &a, &b))
-            return nullptr;
-        return wrap(cpu::result_type(Operand(operand(a, "result_type", 1)), Operand(operand(b, "result_type", 2))));
+        const Arguments in{args, n, names};
+        static const Overloads* const overloads = new Overloads(told_overloads("", "result_type", Form::Function));
+        Call call;
+        for (const Signature& s : overloads->list)
+            if (parse(s, in, call)) return wrap(cpu::result_type(Operand(call.values[0]), Operand(call.values[1])));
+        raise_no_match(overloads->list, in);
     });
 }
 // Raises for what neither stands in its place nor is named.
@@ -369,7 +361,7 @@ PyObject* check_out_type_py(PyObject*, PyObject* args) {
 PyMethodDef functions[] = {
     {"_check_out_type", as_method(check_out_type_py), METH_VARARGS,
      "Raises where a result of that operator may not go into an out= tensor of that dtype."},
-    {"result_type", as_method(result_type_py), METH_VARARGS | METH_KEYWORDS,
+    {"result_type", as_method(result_type_py), METH_FASTCALL | METH_KEYWORDS,
      "result_type($module, tensor1, tensor2)\n--\n\nThe dtype of arithmetic between two operands."},
     {"promote_types", as_method(promote_types_py), METH_VARARGS | METH_KEYWORDS,
      "promote_types($module, type1, type2)\n--\n\nThe smallest dtype that holds both."},

@@ -166,9 +166,8 @@ bool to_device(PyObject* o, Device& out) {
     }
     int64_t i;
     if (PyLong_Check(o) && to_int(o, i)) {
-        check(i >= 0 && i < 128, "Device index must be non-negative, got ", i);
-        out = {DeviceType::CUDA, int8_t(i)};
-        return true;
+        check(i >= 0, "Device index must not be negative");
+        fail(ErrorKind::Runtime, "Cannot access accelerator device when none is available.");
     }
     return false;
 }

@@ -174,6 +174,11 @@ bool to_double(PyObject* o, double& out) {
         out = PyFloat_AS_DOUBLE(o);
         return true;
     }
+    if (PyLong_Check(o)) {  // as large as doubles are, not as 64 bits
+        out = PyLong_AsDouble(o);
+        if (out == -1.0 && PyErr_Occurred()) throw PythonError{};
+        return true;
+    }
     Scalar s;
     if (PyComplex_Check(o) || !to_scalar(o, s) || s.is_complex()) return false;
     out = s.real();
@@ -204,8 +209,9 @@ void raise(PyObject* type, const std::string& text) {
     throw PythonError{};
 }
 
-static PyObject* class_of(ErrorKind kind) {
-    switch (kind) {
+static PyObject* class_of(const Error& e) {
+    if (std::string_view(e.what()).starts_with("Torch not compiled with")) return PyExc_AssertionError;
+    switch (e.kind) {
         case ErrorKind::Runtime: return PyExc_RuntimeError;
         case ErrorKind::Type: return PyExc_TypeError;
         case ErrorKind::Value: return PyExc_ValueError;
@@ -230,7 +236,7 @@ void set_python_error() {
         throw;
     } catch (const PythonError&) {
         if (!PyErr_Occurred()) PyErr_SetString(PyExc_SystemError, "an error was raised without being set");
-    } catch (const Error& e) { PyErr_SetString(class_of(e.kind), e.what()); } catch (const std::bad_alloc&) {
+    } catch (const Error& e) { PyErr_SetString(class_of(e), e.what()); } catch (const std::bad_alloc&) {
         PyErr_SetString(out_of_memory_error, kNoMemory);
     } catch (const std::length_error&) {
         PyErr_SetString(out_of_memory_error, kNoMemory);

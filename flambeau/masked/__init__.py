@@ -32,11 +32,11 @@ def _filled(input: Any, mask: Any, value: Any) -> Any:
     """The input with `value` where the mask is False."""
     if mask is None:
         return input
-    mask = mask.to(fb.bool)
-    if mask.dim() > input.dim():
+    if len(mask.shape) > input.dim():
         raise IndexError(
             "_input_mask expected broadcastable mask (got mask dimensionality higher than of the input)"
         )
+    mask = mask.to(dtype=fb.bool)
     return fb.where(mask.expand(input.shape), input, fb.tensor(value, dtype=input.dtype, device=input.device))
 
 
@@ -75,7 +75,8 @@ def _count(input: Any, mask: Any, dims: tuple, keepdim: bool) -> Any:
 
 
 def _over(t: Any, dims: tuple, keepdim: bool, reduce: Callable) -> Any:
-    return reduce(t, list(dims), bool(keepdim)) if dims else reduce(t.reshape(1), [0], False)
+    keep = bool(keepdim)
+    return reduce(t, list(dims), keep) if dims else reduce(t.reshape(1), [0], False)
 
 
 def _is_small_int(dtype: Any) -> bool:
@@ -99,64 +100,68 @@ def prod(
     """Product of the elements that count; 1 where none does."""
     if dtype is None:
         dtype = fb.int64 if _is_small_int(input.dtype) else input.dtype
+    keep = bool(keepdim)
     result = _filled(input, mask, 1)
-    dims = _dims(input, dim)
-    if not dims:
-        return result.to(dtype)
-    for d in sorted(dims, reverse=True):
-        result = result.prod(d, bool(keepdim))
-    return result.to(dtype)
+    for d in sorted(_dims(input, dim), reverse=True):
+        result = result.prod(d, keep)
+    return result.to(dtype=dtype)
 
 
 def cumsum(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
     """Running sums, masked elements being 0."""
-    (d,) = _dims(input, dim) or (0,)
-    return _filled(input, mask, 0).cumsum(d, dtype=dtype or input.dtype)
+    dtype = input.dtype if dtype is None else dtype
+    first, *_ = _dims(input, dim) or (0,)
+    return _filled(input, mask, 0).cumsum(first, dtype=dtype).to(dtype=dtype)
 
 
 def cumprod(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
     """Running products, masked elements being 1."""
-    (d,) = _dims(input, dim) or (0,)
-    return _filled(input, mask, 1).cumprod(d, dtype=dtype or input.dtype)
+    dtype = input.dtype if dtype is None else dtype
+    first, *_ = _dims(input, dim) or (0,)
+    return _filled(input, mask, 1).cumprod(first, dtype=dtype).to(dtype=dtype)
 
 
 def amax(
     input: Any, dim: Any = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None
 ) -> Any:
     """Largest element that counts; the smallest number of the dtype where none does."""
+    dtype = input.dtype if dtype is None else dtype
     t = _filled(input, mask, _extreme(input.dtype, True))
-    return _over(t, _dims(input, dim), keepdim, lambda t, d, k: t.amax(d, k)).to(dtype or input.dtype)
+    return _over(t, _dims(input, dim), keepdim, lambda t, d, k: t.amax(d, k)).to(dtype=dtype)
 
 
 def amin(
     input: Any, dim: Any = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None
 ) -> Any:
     """Smallest element that counts; the largest number of the dtype where none does."""
+    dtype = input.dtype if dtype is None else dtype
     t = _filled(input, mask, _extreme(input.dtype, False))
-    return _over(t, _dims(input, dim), keepdim, lambda t, d, k: t.amin(d, k)).to(dtype or input.dtype)
+    return _over(t, _dims(input, dim), keepdim, lambda t, d, k: t.amin(d, k)).to(dtype=dtype)
 
 
 def argmax(
     input: Any, dim: int | None = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None
 ) -> Any:
     """Index of the largest element that counts."""
-    t = input if dtype is None else input.to(dtype)
-    return _filled(t, mask, _extreme(t.dtype, True)).argmax(dim, bool(keepdim)).to(t.dtype)
+    dtype = input.dtype if dtype is None else dtype
+    t = _filled(input, mask, _extreme(input.dtype, True))
+    return t.argmax(dim, bool(keepdim)).to(dtype=dtype)
 
 
 def argmin(
     input: Any, dim: int | None = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None
 ) -> Any:
     """Index of the smallest element that counts."""
-    t = input if dtype is None else input.to(dtype)
-    return _filled(t, mask, _extreme(t.dtype, False)).argmin(dim, bool(keepdim)).to(t.dtype)
+    dtype = input.dtype if dtype is None else dtype
+    t = _filled(input, mask, _extreme(input.dtype, False))
+    return t.argmin(dim, bool(keepdim)).to(dtype=dtype)
 
 
 def mean(
     input: Any, dim: Any = None, *, keepdim: bool | None = False, dtype: Any = None, mask: Any = None
 ) -> Any:
     """Mean of the elements that count; NaN where none does."""
-    dtype = dtype or input.dtype
+    dtype = input.dtype if dtype is None else dtype
     if not (dtype.is_floating_point or dtype.is_complex):
         raise ValueError(
             "mean(): Could not infer output dtype. Input dtype must be either a floating point or complex"
@@ -168,7 +173,7 @@ def mean(
 
 def median(input: Any, dim: int = -1, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Any:
     """Median of the elements that count (the lower of two); NaN where none does."""
-    t = input.to(dtype or input.dtype)
+    t = input  # PyTorch takes a dtype and leaves it
     if not t.is_floating_point():
         t = t.to(fb.get_default_dtype())
         counted = _count(input, mask, _dims(input, dim), keepdim)
@@ -188,20 +193,21 @@ def logsumexp(
     input: Any, dim: Any = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None
 ) -> Any:
     """Logarithm of the sum of exponentials of the elements that count."""
-    dtype = dtype or input.dtype
+    dtype = input.dtype if dtype is None else dtype
+    if input.dtype == fb.bool:
+        raise NotImplementedError(f"identity of logsumexp on {input.dtype} input")
     t = input if input.is_floating_point() or input.is_complex() else input.to(fb.get_default_dtype())
-    return _over(
-        _filled(t, mask, -math.inf), _dims(input, dim), keepdim, lambda t, d, k: t.logsumexp(d, k)
-    ).to(dtype)
+    filled = _filled(t, mask, -math.inf)
+    return fb.logsumexp(filled, list(_dims(input, dim)) or 0, keepdim=keepdim).to(dtype=dtype)
 
 
 def logaddexp(
     input: Any, other: Any, *, dtype: Any = None, input_mask: Any = None, other_mask: Any = None
 ) -> Any:
     """Elementwise ``log(exp(input) + exp(other))``, masked elements being minus infinity."""
-    dtype = dtype or input.dtype
+    dtype = input.dtype if dtype is None else dtype
     a, b = (t if t.is_floating_point() else t.to(fb.get_default_dtype()) for t in (input, other))
-    return fb.logaddexp(_filled(a, input_mask, -math.inf), _filled(b, other_mask, -math.inf)).to(dtype)
+    return fb.logaddexp(_filled(a, input_mask, -math.inf), _filled(b, other_mask, -math.inf)).to(dtype=dtype)
 
 
 def norm(
@@ -214,7 +220,7 @@ def norm(
     mask: Any = None,
 ) -> Any:
     """Vector norm of the elements that count."""
-    ord = 2.0 if ord is None else float(ord)
+    ord = 2.0 if ord is None else ord
     t = _filled(input, mask, math.inf if ord == -math.inf else 0)
     return _over(
         t, _dims(input, dim), keepdim, lambda t, d, k: fb.linalg.vector_norm(t, ord, d, k, dtype=dtype)
@@ -225,9 +231,8 @@ def normalize(
     input: Any, ord: float, dim: int, *, eps: float = 1e-12, dtype: Any = None, mask: Any = None
 ) -> Any:
     """Elements divided by the norm of those that count, at least `eps`; masked ones become 0."""
-    t = input if dtype is None else input.to(dtype)
-    size = norm(t, ord, dim, keepdim=True, mask=mask)
-    return _filled(t, mask, 0) / size.clamp_min(eps)
+    size = norm(input, ord, dim, keepdim=True, dtype=dtype, mask=mask)
+    return _filled(input, mask, 0) / fb.maximum(size, size.new_full((), eps))
 
 
 def var(
@@ -269,9 +274,11 @@ def _variance(
     root: bool,
 ) -> Any:
     if unbiased is not None and correction is not None:
-        raise RuntimeError("Only one of unbiased and correction may be given")
+        raise AssertionError("Only one of unbiased and correction may be given")
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
+    if input.dtype == fb.bool:
+        return input - input  # refused, with the reason
     t = input if input.is_floating_point() or input.is_complex() else input.to(fb.float32)
     if dtype is None:
         dtype = t.dtype
@@ -288,25 +295,19 @@ def _variance(
     freedom = (count - correction).clamp_min(0) if correction else count
     result = total / freedom.to(total.dtype)
     result = result.sqrt() if root else result
-    return result.to(dtype)
+    return result.to(dtype=dtype)
 
 
 def softmax(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
     """Softmax over the elements that count; masked ones get 0."""
-    t = input if dtype is None else input.to(dtype)
-    t = t if t.is_floating_point() else t.to(fb.get_default_dtype())
-    return _filled(t, mask, -math.inf).softmax(dim)
+    return fb.softmax(_filled(input, mask, _extreme(input.dtype, True)), dim, dtype=dtype)
 
 
 def log_softmax(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
     """Logarithm of `softmax`."""
-    t = input if dtype is None else input.to(dtype)
-    t = t if t.is_floating_point() else t.to(fb.get_default_dtype())
-    return _filled(t, mask, -math.inf).log_softmax(dim)
+    return fb.log_softmax(_filled(input, mask, _extreme(input.dtype, True)), dim, dtype=dtype)
 
 
 def softmin(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
     """Softmax of the negated elements that count; masked ones get 0."""
-    t = input if dtype is None else input.to(dtype)
-    t = t if t.is_floating_point() else t.to(fb.get_default_dtype())
-    return (-_filled(t, mask, math.inf)).softmax(dim)
+    return fb.softmax(-_filled(input, mask, _extreme(input.dtype, False)), dim, dtype=dtype)

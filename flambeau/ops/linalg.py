@@ -202,6 +202,14 @@ def linalg_lu_solve(
             "linalg.lu_solve: Expected LU.shape[:-1] and pivots.shape to be the same, but got pivots with"
             f" shape {list(pivots.shape)} instead"
         )
+    if B.dim() < 2:
+        raise RuntimeError("linalg.lu_solve: The input tensor B must have at least 2 dimensions.")
+    if B.shape[-2 if left else -1] != LU.shape[-1]:
+        a, b = ("x".join(str(n) for n in t.shape[-2:]) for t in (LU, B))
+        equation = "AX = B" if left else "XA = B"
+        raise RuntimeError(
+            f"linalg.lu_solve: Incompatible shapes of A and B for the equation {equation} ({a} and {b})"
+        )
     if not left:
         return linalg_lu_solve(LU, pivots, B.mH, left=True, adjoint=not adjoint).mH
     solve = fb.linalg.solve_triangular

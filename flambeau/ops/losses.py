@@ -33,7 +33,7 @@ def cosine_embedding_loss(
     cos = (input1 * input2).sum(-1) / (squared1 * squared2).sqrt()
     zero = fb.zeros_like(cos)
     near = fb.where(target == 1, 1 - cos, zero)
-    far = fb.where(target == -1, (cos - margin).clamp_min(0), zero)
+    far = fb.where(target == -1, (cos - float(margin)).clamp_min(0), zero)
     return _reduced(near + far, reduction)
 
 
@@ -43,7 +43,7 @@ def hinge_embedding_loss(
 ) -> fb.Tensor:
     """`input` where the target is 1, ``max(0, margin - input)`` where it is -1."""
     zero = fb.zeros_like(input)
-    beyond = (margin - input).clamp_min(0).to(input.dtype)  # integers stay integers
+    beyond = (float(margin) - input).clamp_min(0).to(input.dtype)  # integers stay integers
     far = fb.where(target != 1, beyond, zero)
     near = fb.where(target != -1, input, zero)
     return _reduced(far + near, reduction)

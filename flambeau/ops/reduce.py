@@ -467,6 +467,8 @@ def diff(
         raise RuntimeError("diff expects input to be at least one-dimensional")
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
+    if n == 0 and prepend is None and append is None:
+        return input.clone()
     dim = wrap_dim(dim, input.dim())
     for t in (prepend, append):
         if t is None:

@@ -65,6 +65,7 @@ def atleast_3d(*tensors: fb.Tensor) -> tuple[fb.Tensor, ...]:
 def broadcast_tensors(*tensors: fb.Tensor) -> tuple:
     """Tensors expanded to their common shape."""
     tensors = _tensors(tensors)
+    check_tensors(tensors)
     shape: tuple = ()
     for t in tensors:
         shape = _common(shape, tuple(t.shape))
@@ -145,6 +146,7 @@ def meshgrid(*tensors: fb.Tensor, indexing: str | None = None) -> tuple:
 def cartesian_prod(*tensors: fb.Tensor) -> fb.Tensor:
     """All combinations of elements, one from each vector, as rows."""
     tensors = _tensors(tensors)
+    check_tensors(tensors)
     for t in tensors:
         if t.dim() != 1:
             raise RuntimeError(f"Expect a 1D vector, but got shape {list(t.shape)}")
@@ -328,10 +330,7 @@ def rot90(input: fb.Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> fb.Tens
         raise RuntimeError(
             f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
         )
-    for i, d in enumerate(dims):
-        if not -ndim <= d < ndim:
-            raise RuntimeError(f"Rotation dim{i} out of range, dim{i} = {d}")
-    a, b = dims
+    a, b = (wrap_dim(d, ndim) for d in dims)
     turns = k % 4
     if turns == 1:
         return input.flip(b).transpose(a, b)
