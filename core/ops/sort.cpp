@@ -1,5 +1,6 @@
 // Order: sort, topk, kthvalue, median, mode, unique, searchsorted.
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include "autograd/back.h"
 #include "cpu/lines.h"
@@ -49,8 +50,11 @@ void visit_ordered(DType t, const char* name, F&& f) {
 constexpr int64_t kShort = 128;
 // Takes every line along `dim` as keys (cpu/radix.h); `place(keys, n, order)` says where those values stand in it that
 // `values` has room for.
-template <class K, class F>
-void each_keyed(const Tensor& x, int64_t dim, bool descending, const Tensor& values, const Tensor& indices, F&& place) {
+template <class Key>
+using Place = std::function<void(const Key* keys, int64_t n, int64_t* order)>;
+template <class K>
+void each_keyed(const Tensor& x, int64_t dim, bool descending, const Tensor& values, const Tensor& indices,
+                const Place<KeyOf<K>>& place) {
     using Key = KeyOf<K>;
     const int64_t n = x.sizes()[size_t(dim)], k = values.sizes()[size_t(dim)], item = int64_t(itemsize(x.dtype()));
     const Dims bx = byte_strides(x), bv = byte_strides(values), bi = byte_strides(indices);
@@ -174,7 +178,7 @@ std::tuple<Tensor, Tensor> one_of_line(const char* name, const Tensor& x, int64_
             no_kernel(str(std::string_view(name).ends_with("median") ? "median" : name, "_cpu").c_str(), x.dtype());
         visit_key(x.dtype(), name, [&](auto z) {
             each_keyed<decltype(z)>(a, dim, false, v, i,
-                                    [&](auto* keys, int64_t n, int64_t* order) { order[0] = find(keys, n); });
+                                    [&](const auto* keys, int64_t n, int64_t* order) { order[0] = find(keys, n); });
         });
     }
     if (!keepdim && x.dim()) {
