@@ -39,7 +39,9 @@ _HOMES = {
         empty_quantized _empty_affine_quantized _empty_per_channel_affine_quantized _choose_qparams_per_tensor
         _make_per_tensor_quantized_tensor _make_per_channel_quantized_tensor
     """,
-    "quantized.cells": "quantized_gru_cell quantized_lstm_cell quantized_rnn_relu_cell quantized_rnn_tanh_cell",
+    "quantized.cells": """
+        quantized_gru_cell quantized_lstm_cell quantized_rnn_relu_cell quantized_rnn_tanh_cell
+    """,
     "utils.dlpack": "to_dlpack",
     "_removed": "eig lstsq matrix_rank solve symeig",
     "_streams": "Stream Event AcceleratorError",

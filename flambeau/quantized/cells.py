@@ -1,4 +1,4 @@
-"""The old functions for one step of a recurrent network: weights as plain int8 tensors with their scale beside."""
+"""The old functions for one step of a recurrent network, with weights as plain int8 tensors."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def _gates(x: fb.Tensor, weight: fb.Tensor, bias: fb.Tensor, scale: float, zero:
 
 def quantized_lstm_cell(
     input: fb.Tensor, hx: Sequence, w_ih: fb.Tensor, w_hh: fb.Tensor, b_ih: fb.Tensor, b_hh: fb.Tensor,
-    packed_ih: Any, packed_hh: Any, col_offsets_ih: Any, col_offsets_hh: Any, scale_ih: float, scale_hh: float,
-    zero_point_ih: int, zero_point_hh: int,
+    packed_ih: Any, packed_hh: Any, col_offsets_ih: Any, col_offsets_hh: Any, scale_ih: float,
+    scale_hh: float, zero_point_ih: int, zero_point_hh: int,
 ) -> tuple[fb.Tensor, fb.Tensor]:  # fmt: skip
     """One step of an LSTM; what PyTorch packs of the weights is not needed."""
     x = _gates(input, w_ih, b_ih, scale_ih, zero_point_ih)
@@ -31,8 +31,8 @@ def quantized_lstm_cell(
 
 def quantized_gru_cell(
     input: fb.Tensor, hx: fb.Tensor, w_ih: fb.Tensor, w_hh: fb.Tensor, b_ih: fb.Tensor, b_hh: fb.Tensor,
-    packed_ih: Any, packed_hh: Any, col_offsets_ih: Any, col_offsets_hh: Any, scale_ih: float, scale_hh: float,
-    zero_point_ih: int, zero_point_hh: int,
+    packed_ih: Any, packed_hh: Any, col_offsets_ih: Any, col_offsets_hh: Any, scale_ih: float,
+    scale_hh: float, zero_point_ih: int, zero_point_hh: int,
 ) -> fb.Tensor:  # fmt: skip
     """One step of a GRU."""
     x = _gates(input, w_ih, b_ih, scale_ih, zero_point_ih)
@@ -41,8 +41,8 @@ def quantized_gru_cell(
 
 def quantized_rnn_tanh_cell(
     input: fb.Tensor, hx: fb.Tensor, w_ih: fb.Tensor, w_hh: fb.Tensor, b_ih: fb.Tensor, b_hh: fb.Tensor,
-    packed_ih: Any, packed_hh: Any, col_offsets_ih: Any, col_offsets_hh: Any, scale_ih: float, scale_hh: float,
-    zero_point_ih: int, zero_point_hh: int,
+    packed_ih: Any, packed_hh: Any, col_offsets_ih: Any, col_offsets_hh: Any, scale_ih: float,
+    scale_hh: float, zero_point_ih: int, zero_point_hh: int,
 ) -> fb.Tensor:  # fmt: skip
     """One step of a recurrent network with tanh."""
     x = _gates(input, w_ih, b_ih, scale_ih, zero_point_ih)
@@ -51,8 +51,8 @@ def quantized_rnn_tanh_cell(
 
 def quantized_rnn_relu_cell(
     input: fb.Tensor, hx: fb.Tensor, w_ih: fb.Tensor, w_hh: fb.Tensor, b_ih: fb.Tensor, b_hh: fb.Tensor,
-    packed_ih: Any, packed_hh: Any, col_offsets_ih: Any, col_offsets_hh: Any, scale_ih: float, scale_hh: float,
-    zero_point_ih: int, zero_point_hh: int,
+    packed_ih: Any, packed_hh: Any, col_offsets_ih: Any, col_offsets_hh: Any, scale_ih: float,
+    scale_hh: float, zero_point_ih: int, zero_point_hh: int,
 ) -> fb.Tensor:  # fmt: skip
     """One step of a recurrent network with relu."""
     x = _gates(input, w_ih, b_ih, scale_ih, zero_point_ih)
