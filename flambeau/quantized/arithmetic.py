@@ -82,7 +82,9 @@ def _number(b: Any) -> float:
 
 
 @operator(
-    "add_scalar(Tensor qa, Scalar b) -> Tensor qc", "add_scalar.Tensor(Tensor qa, Tensor b) -> Tensor qc"
+    "add_scalar(Tensor qa, Scalar b) -> Tensor qc",
+    "add_scalar.Tensor(Tensor qa, Tensor b) -> Tensor qc",
+    "add.Scalar(Tensor qa, Scalar b) -> Tensor qc",
 )
 def add_scalar(qa: Any, b: Any) -> QuantizedTensor:
     """A tensor plus a number: the zero point moves, and where it would leave the integers the scale grows."""
@@ -99,7 +101,9 @@ def add_scalar(qa: Any, b: Any) -> QuantizedTensor:
 
 
 @operator(
-    "mul_scalar(Tensor qa, Scalar b) -> Tensor qc", "mul_scalar.Tensor(Tensor qa, Tensor b) -> Tensor qc"
+    "mul_scalar(Tensor qa, Scalar b) -> Tensor qc",
+    "mul_scalar.Tensor(Tensor qa, Tensor b) -> Tensor qc",
+    "mul.Scalar(Tensor qa, Scalar b) -> Tensor qc",
 )
 def mul_scalar(qa: Any, b: Any) -> QuantizedTensor:
     """A tensor times a number: the scale takes it, and the integers are mirrored where it is negative."""
@@ -117,6 +121,7 @@ def mul_scalar(qa: Any, b: Any) -> QuantizedTensor:
 @operator(
     "add_scalar_relu(Tensor qa, Scalar b) -> Tensor qc",
     "add_scalar_relu.Tensor(Tensor qa, Tensor b) -> Tensor qc",
+    "add_relu.Scalar(Tensor qa, Scalar b) -> Tensor qc",
 )
 def add_scalar_relu(qa: Any, b: Any) -> QuantizedTensor:
     """A tensor plus a number, where it is not negative."""
@@ -126,6 +131,7 @@ def add_scalar_relu(qa: Any, b: Any) -> QuantizedTensor:
 @operator(
     "mul_scalar_relu(Tensor qa, Scalar b) -> Tensor qc",
     "mul_scalar_relu.Tensor(Tensor qa, Tensor b) -> Tensor qc",
+    "mul_relu.Scalar(Tensor qa, Scalar b) -> Tensor qc",
 )
 def mul_scalar_relu(qa: Any, b: Any) -> QuantizedTensor:
     """A tensor times a number, where it is not negative."""

@@ -150,10 +150,63 @@ def flow(torch):
     return found
 
 
+def converted(torch):
+    """Calibrated, trained and dynamic networks, converted."""
+    q, nn, found = torch.ao.quantization, torch.nn, {}
+    rng = np.random.default_rng(0)
+
+    def batch(*shape):
+        return torch.from_numpy(rng.standard_normal(shape).astype("float32"))
+
+    def note(name, model, *inputs):
+        found[name] = [_tree(model), list(model.state_dict()), *_numbers(model(*inputs))]
+
+    for backend in ("x86", "qnnpack"):
+        net = make_net(torch).train()
+        net(batch(4, 3, 8, 8))
+        fused = q.fuse_modules(net.eval(), GROUPS)
+        fused.qconfig = q.get_default_qconfig(backend)
+        ready = q.prepare(fused)
+        for _ in range(3):
+            ready(batch(4, 3, 8, 8))
+        x = batch(4, 3, 8, 8)
+        note(backend, q.convert(ready), x)
+        fused = q.fuse_modules_qat(make_net(torch).train(), GROUPS)
+        fused.qconfig = q.get_default_qat_qconfig(backend)
+        ready = q.prepare_qat(fused)
+        optimizer = torch.optim.SGD(ready.parameters(), lr=0.05)
+        for _ in range(3):
+            loss = ready(batch(8, 3, 8, 8)).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        note(f"{backend} trained", q.convert(ready.eval()), x)
+
+    class Tagger(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.e, self.fc = nn.Embedding(20, 8), nn.Linear(12, 5)
+            self.lstm = nn.LSTM(8, 6, batch_first=True, bidirectional=True)
+
+        def forward(self, words):
+            return self.fc(self.lstm(self.e(words))[0])
+
+    tagger, seeds = Tagger().eval(), np.random.default_rng(3)
+    with torch.no_grad():
+        for p in tagger.parameters():
+            p.copy_(torch.from_numpy(seeds.standard_normal(tuple(p.shape)).astype("float32") * 0.5))
+    words = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 19]])
+    for dtype in ("qint8", "float16"):
+        note(dtype, q.quantize_dynamic(tagger, {nn.LSTM, nn.Linear}, getattr(torch, dtype)), words)
+    tagger.e.qconfig = q.float_qparams_weight_only_qconfig
+    note("table", q.convert(q.prepare(tagger)), words)
+    return found
+
+
 def all_cases(torch):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return {f.__name__: f(torch) for f in (observers, fakes, learnable, flow)}
+        return {f.__name__: f(torch) for f in (observers, fakes, learnable, flow, converted)}
 
 
 if __name__ == "__main__":

@@ -83,3 +83,11 @@ def test_one_fake_quantize_at_several_places():
         x = fb.randn(4, 4, requires_grad=True)
         fake(fake(x) * 3).sum().backward()
         assert x.grad is not None
+
+
+def test_converted():
+    got = graph_cases.converted(fb)
+    for name, (reference, lowered, state, result) in GOLDEN["converted"].items():
+        assert got[name][0] == reference and got[name][1] == lowered, name
+        assert got[name][2] == state, name
+        assert got[name][3] == pytest.approx(result, abs=0.05), name

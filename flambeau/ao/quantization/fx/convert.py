@@ -66,6 +66,7 @@ class _Converting:
         return self.graph.get_attr(name)
 
     def observers(self) -> None:
+        halved = fb.backends.quantized.engine in ("fbgemm", "x86")
         for node in list(self.graph.nodes):
             observer = self.module(node)
             if not _is_activation_post_process(observer):
@@ -80,7 +81,7 @@ class _Converting:
                     q = self.graph.call_function(fb.quantize_per_tensor, (x, scale, zero, observer.dtype))
                     new = self.graph.call_method("dequantize", (q,))
                 elif self.reference and observer.dtype in (fb.quint8, fb.qint8):
-                    q = self.graph.call_function(fb.quantize_per_tensor_dynamic, (x, observer.dtype, False))
+                    q = self.graph.call_function(fb.quantize_per_tensor_dynamic, (x, observer.dtype, halved))
                     new = self.graph.call_method("dequantize", (q,))
                 else:  # layers quantize what they get
                     new = x

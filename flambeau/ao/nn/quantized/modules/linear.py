@@ -175,7 +175,7 @@ class Linear(WeightedQuantizedModule):
             mod = _folded(mod)
         cls._checked(mod)
         output = mod.activation_post_process
-        if _is_fused(mod):
+        if _is_fused(mod) and not hasattr(mod, "weight_fake_quant"):
             mod = mod[0]
         observer = swapped_qparams(mod, use_precomputed_fake_quant)
         if observer.dtype != fb.qint8:
