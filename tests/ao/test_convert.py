@@ -63,3 +63,32 @@ def test_digits():
     calibrated(x[:200])
     for model in (convert_fx(ready), q.convert(calibrated), q.quantize_dynamic(net)):
         assert abs(right(model) - plain) < 0.02
+
+
+class _Marked(nn.Module):
+    def __init__(self, inner, features):
+        super().__init__()
+        self.quant, self.inner, self.fc, self.dequant = (
+            q.QuantStub(),
+            inner,
+            nn.Linear(features, 3),
+            q.DeQuantStub(),
+        )
+
+    def forward(self, x):
+        x = self.quant(x)
+        attends = len(getattr(self.inner, "_modules", {})) and hasattr(self.inner, "num_heads")
+        return self.dequant(self.fc((self.inner(x, x, x) if attends else self.inner(x))[0]))
+
+
+@pytest.mark.parametrize("make", [lambda: nn.LSTM(8, 4, 2), lambda: nn.MultiheadAttention(8, 2)])
+def test_layers_that_observe_inside(make):
+    fb.manual_seed(0)
+    inner = make()
+    model = _Marked(inner, 4 if isinstance(inner, nn.LSTM) else 8).eval()
+    model.qconfig = q.get_default_qconfig("qnnpack")
+    ready, x = q.prepare(model), fb.randn(6, 2, 8)
+    ready(x)
+    made = q.convert(ready)
+    assert type(made.inner).__module__.startswith("flambeau.ao.nn.quantized")
+    assert fb.allclose(made(x), model(x), atol=0.06)

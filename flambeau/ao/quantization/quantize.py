@@ -69,8 +69,8 @@ def get_default_custom_config_dict() -> dict[str, dict]:
     return {
         "float_to_observed_custom_module_class": {nn.LSTM: lstm, nn.MultiheadAttention: attention},
         "observed_to_quantized_custom_module_class": {
-            lstm: getattr(quantized, "LSTM", None),
-            attention: getattr(quantized, "MultiheadAttention", None),
+            lstm: quantized.LSTM,
+            attention: quantized.MultiheadAttention,
         },
     }
 
@@ -158,9 +158,7 @@ class _Observing:
     def visit(self, module: nn.Module) -> None:
         from flambeau.ao.nn import quantized as nnq
 
-        functional = tuple(
-            getattr(nnq, name) for name in ("FloatFunctional", "QFunctional") if hasattr(nnq, name)
-        )
+        functional = (nnq.FloatFunctional, nnq.QFunctional)
         for name, child in module.named_children():
             kind = type_before_parametrizations(child)
             if kind is nn.Dropout:
