@@ -609,12 +609,6 @@ def record_stream(self: Tensor, stream: Any) -> None:
     raise RuntimeError(f"record_stream is not implemented for tensors on {self.device}")
 
 
-@_overridable
-def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
-    """Give the tensor the size of another."""
-    return self.resize_(the_template.size())
-
-
 # ---------------------------------------------------------------- wrappers
 @staticmethod
 def _make_wrapper_subclass(

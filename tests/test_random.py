@@ -130,3 +130,34 @@ def test_meta_device_draws_nothing():
     before = fb.get_rng_state()
     assert fb.randn(3, 4, device="meta").shape == (3, 4)
     assert fb.equal(fb.get_rng_state(), before)
+
+
+def test_normal_of_a_transposed_mean_or_deviation_is_plain():
+    t = fb.arange(1.0, 7.0).reshape(2, 3).T
+    fb.manual_seed(3)
+    r = fb.normal(t, 1.0)
+    assert r.stride() == (2, 1)
+    assert r.flatten().tolist() == pytest.approx(
+        [1.80328, 4.17483, 2.08898, 4.38628, 3.04618, 4.63174], abs=1e-5
+    )
+    fb.manual_seed(3)
+    r = fb.normal(0.0, t)
+    assert r.stride() == (2, 1)
+    assert r.flatten().tolist() == pytest.approx(
+        [0.80328, 0.69933, 0.17796, -3.06859, 0.13855, -8.20955], abs=1e-5
+    )
+
+
+def test_a_layer_that_takes_batches_first_drops_what_pytorch_drops():
+    # the attention's result lies by position, and the dropout after it draws in the order of memory
+    fb.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(4, 2, 4, dropout=0.5, batch_first=True)
+    x = fb.arange(12.0).reshape(2, 3, 2).repeat(1, 1, 2).sin()
+    fb.manual_seed(1)
+    expected = [
+        -0.75877, 0.0493, -0.90426, 1.61373, 1.24736, -1.46075, 0.48585, -0.27246, -1.53599, -0.07266,
+        1.21758, 0.39106, -0.90935, 0.62846, -1.02973, 1.31062, 0.68974, -0.41417, 1.14959, -1.42516, 1.02731, 0.05875,
+        0.54127, -1.62732,
+    ]  # fmt: skip
+    assert layer(x).flatten().tolist() == pytest.approx(expected, abs=2e-5)
+    assert layer.self_attn(x, x, x, need_weights=False)[0].stride() == (4, 8, 1)

@@ -33,8 +33,8 @@ constexpr std::string_view kLowerOnCpu[] = {
 constexpr std::string_view kFullOnCpu[] = {
     "adaptive_avg_pool3d",
     "avg_pool3d",
+    "adaptive_max_pool3d",
     "max_pool3d",
-    "max_pool3d_with_indices",
     "max_unpool2d",
     "max_unpool3d",
     "fractional_max_pool2d",

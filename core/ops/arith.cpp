@@ -148,20 +148,20 @@ Tensor power_base_grad(Back& b) {
                                               : Scalar(n.d - 1);
         return b.g * conj(op<"mul">(op<"pow">(x, less), n));
     }
-    return where(op<"eq">(e, 0.0), 0.0, b.g * conj(op<"mul">(e, op<"pow">(x, e.tensor() - 1.0))));
+    return b.g * conj(where(op<"eq">(e, 0.0), 0.0, op<"mul">(e, op<"pow">(x, e.tensor() - 1.0))));
 }
 Tensor power_exponent_grad(Back& b) {
     Tensor kx, ke;
     const Operand x = in_type(b.operand(0), b.g.dtype(), kx), e = in_type(b.operand(1), b.g.dtype(), ke);
     const Tensor y = b.result(), positive = real(e.tensor()) >= Value(0.0);
     if (x.is_tensor()) {
-        const Tensor d = b.g * conj(y * log(x.tensor()));
-        return where(op<"eq">(x, 0.0) & positive, 0.0, d);
+        // masked before it meets the gradient: what is linear in it (forward derivatives) must not see 0 * -inf
+        return b.g * conj(where(op<"eq">(x, 0.0) & positive, 0.0, y * log(x.tensor())));
     }
     const Scalar c = x.scalar();
     const double size = std::hypot(c.real(), c.is_complex() ? c.im : 0),
                  angle = std::atan2(c.is_complex() ? c.im : 0, c.real());
-    if (size == 0) return where(positive, 0.0, b.g * conj(y * -INFINITY));
+    if (size == 0) return b.g * conj(where(positive, 0.0, y * -INFINITY));
     if (c.is_complex() || is_complex(y.dtype())) return b.g * conj(op<"mul">(y, C128(std::log(size), angle)));
     return b.g * conj(y * (c.real() < 0 ? NAN : std::log(size)));
 }

@@ -376,9 +376,9 @@ Tensor to_copy(const Tensor& self, DType dtype, std::optional<Device> device, st
     return r;
 }
 Tensor to_any(const Tensor& self, DType dtype, std::optional<Device> device, bool copy, std::optional<MemoryFormat> f) {
-    const bool format_fits =
-        !f || *f == MemoryFormat::Preserve ||
-        (*f == MemoryFormat::Contiguous ? self->contiguous : is_channels_last(self.sizes(), self.strides()));
+    const bool format_fits = !f || *f == MemoryFormat::Preserve ||
+                             // as in PyTorch, whatever is not in channels-last order passes for contiguous here
+                             (*f == MemoryFormat::Contiguous) != is_channels_last(self.sizes(), self.strides());
     if (!copy && (dtype == DType::none || dtype == self.dtype()) && (!device || device->type == self.device().type) &&
         format_fits)
         return self;
@@ -400,12 +400,17 @@ Tensor type_as(const Tensor& self, const Tensor& other) {
 Tensor detach(const Tensor& self) { return shallow_copy(self, true); }
 Tensor alias(const Tensor& self) { return make_view(self, self.sizes(), self.strides(), self->offset); }
 
-Tensor resize_(const Tensor& self, IntSpan size, std::optional<MemoryFormat>) {
+Tensor resize_(const Tensor& self, IntSpan size, std::optional<MemoryFormat> format) {
     check(!self.requires_grad(), "cannot resize variables that require grad");
+    check(format != MemoryFormat::Preserve, "Unsupported memory format", "Preserve");
+    const bool last = format == MemoryFormat::ChannelsLast || format == MemoryFormat::ChannelsLast3d;
+    if (last) (void)in_format(size, self.dtype(), kMeta, format);  // checks the rank
+    if (!format && same(self.sizes(), size)) return self;          // the strides stay, whatever they are
     (void)checked_bytes(size, self.dtype());
     const size_t bytes = size_t(storage_size(size, contiguous_strides(size), self->offset)) * itemsize(self.dtype());
     if (bytes > self->storage->nbytes()) self->storage->resize(bytes);
     self->set_contiguous(size);
+    if (last) self->set_shape(size, channels_last_strides(size));
     return self;
 }
 

@@ -1,6 +1,9 @@
 // Decompositions by LAPACK, batched: eigenvalues, singular values, QR. Derivatives: M. Giles, "Collected matrix
 // derivative results for forward and reverse mode algorithmic differentiation" (2008); for eig and the complex cases
 // the same by differentials.
+#include <limits>
+#include <numeric>
+
 #include "ops/linalg.h"
 
 namespace fb {
@@ -157,6 +160,12 @@ Tensor eig_backward(Back& b) {
 }
 
 // ---------------------------------------------------------------- singular values
+template <class T>
+bool unordered(const T& e) {
+    if constexpr (complex_v<T>) return e.re != e.re || e.im != e.im;
+    else return e != e;
+}
+
 enum class Vectors : char { None = 'N', Some = 'S', All = 'A' };
 
 std::tuple<Tensor, Tensor, Tensor> singular(const Tensor& a, Vectors wanted) {
@@ -181,7 +190,21 @@ std::tuple<Tensor, Tensor, Tensor> singular(const Tensor& a, Vectors wanted) {
             Columns<T> c(m, n), cu(m, mu), cv(nv, n);
             load(c, a, from.at<T>(i));
             Int code = 0, lwork = -1;
-            if (k) {
+            // LAPACK may turn for ever on infinite elements; NaN singular values are what it else comes to
+            const R sum = std::accumulate(c.v.begin(), c.v.end(), R(0), [](R s, const T& e) {
+                if constexpr (complex_v<T>) return s + e.re * R(0) + e.im * R(0);
+                else return s + e * R(0);
+            });
+            if (k && sum != 0) {
+                for (const T& e : c.v)
+                    if (unordered(e))
+                        fail(ErrorKind::Linalg, "linalg.svd: ", from.count > 1 ? str("(Batch element ", i, "): ") : "",
+                             "The algorithm failed to converge because the input matrix contained non-finite values.");
+                const R nan = std::numeric_limits<R>::quiet_NaN();
+                std::fill_n(s.data<R>() + i * k, k, nan);
+                std::fill(cu.v.begin(), cu.v.end(), T(nan));
+                std::fill(cv.v.begin(), cv.v.end(), T(nan));
+            } else if (k) {
                 const Int lda = c.ld(), ldu = cu.ld(), ldv = cv.ld();
                 T want{};
                 std::vector<Int> iwork(static_cast<size_t>(8 * k));

@@ -324,6 +324,9 @@ Tensor inner(const Tensor& a, const Tensor& b) {
     const int64_t k = a.sizes().back(), flat_a[] = {a.numel() / std::max<int64_t>(1, k), k},
                   flat_b[] = {b.numel() / std::max<int64_t>(1, k), k};
     if (k == 0) return op<"zeros">(sizes, a.dtype());
+    if (a.numel() == k && b.numel() == k)  // `dot` as in PyTorch: autocast leaves it alone, unlike `mm`
+        return op<"view">(op<"dot">(op<"reshape">(a, IntSpan(flat_a + 1, 1)), op<"reshape">(b, IntSpan(flat_b + 1, 1))),
+                          sizes);
     return op<"view">(op<"mm">(op<"reshape">(a, IntSpan(flat_a)), op<"t">(op<"reshape">(b, IntSpan(flat_b)))), sizes);
 }
 

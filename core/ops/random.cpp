@@ -392,12 +392,12 @@ Tensor normal_tensors(const Tensor& mean, const Tensor& std, Generator* g, Out o
 }
 Tensor normal_mean(const Tensor& mean, double std, Generator* g, Out out) {
     check(std >= 0, "normal expects std >= 0.0, but found std ", std);
-    const Tensor r = out.given() ? out.result(mean.sizes(), mean.dtype(), mean.device()) : empty_like(mean);
+    const Tensor r = out.result(mean.sizes(), mean.dtype(), mean.device());  // plain, however the mean lies
     return scaled(normal_(r, 0, std, g), Value(), mean);
 }
 Tensor normal_std(double mean, const Tensor& std, Generator* g, Out out) {
     check_std(std);
-    const Tensor r = out.given() ? out.result(std.sizes(), std.dtype(), std.device()) : empty_like(std);
+    const Tensor r = out.result(std.sizes(), std.dtype(), std.device());
     return scaled(normal_(r, 0, 1, g), std, mean);
 }
 

@@ -523,8 +523,9 @@ Tensor searchsorted(const Tensor& sequence, Operand self, bool int32, bool right
             while (from < to) {
                 const T* row = sequence.dim() == 1 ? b : b + from / per_row * n;
                 const int64_t count = std::min(to - from, per_row - from % per_row);
-                if (right) bounds(row, n, p + from, count, o + from, [](T v, T x) { return !less(x, v); });
-                else bounds(row, n, p + from, count, o + from, [](T v, T x) { return less(v, x); });
+                // a NaN among the boundaries lies before every number, as in PyTorch
+                if (right) bounds(row, n, p + from, count, o + from, [](T v, T x) { return !(v > x); });
+                else bounds(row, n, p + from, count, o + from, [](T v, T x) { return !(v >= x); });
                 from += count;
             }
         });

@@ -104,7 +104,7 @@ def prod(
     result = _filled(input, mask, 1)
     for d in sorted(_dims(input, dim), reverse=True):
         result = result.prod(d, keep)
-    return result.to(dtype=dtype)
+    return result.to(dtype=dtype, copy=result is input)
 
 
 def cumsum(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Any:
@@ -180,13 +180,7 @@ def median(input: Any, dim: int = -1, *, keepdim: bool = False, dtype: Any = Non
         if bool((counted == 0).any()):
             raise ValueError("masked median expects no fully masked out rows if dtype is not floating point")
         return _filled(t, mask, math.nan).nanmedian(dim, keepdim).values.to(input.dtype)
-    result = _filled(t, mask, math.nan)
-    values, _ = result.nanmedian(dim, keepdim)
-    # NaN that is not masked does count
-    spoiled = _over(
-        _filled(t.isnan(), mask, False), _dims(input, dim), keepdim, lambda t, d, k: t.any(d[0], k)
-    )
-    return values.masked_fill(spoiled, math.nan)
+    return _filled(t, mask, math.nan).nanmedian(dim, keepdim).values  # a NaN is as good as masked
 
 
 def logsumexp(

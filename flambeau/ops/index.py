@@ -223,11 +223,14 @@ def resize_as_(
     input: fb.Tensor, the_template: fb.Tensor, *, memory_format: fb.memory_format | None = None
 ) -> fb.Tensor:
     """`resize_` to the shape of another tensor."""
-    return (
-        input.resize_(the_template.shape)
-        if memory_format is None
-        else input.resize_(the_template.shape, memory_format=memory_format)
-    )
+    if memory_format is None:
+        return input.resize_(the_template.shape)
+    if memory_format == fb.preserve_format:
+        orders = {4: fb.channels_last, 5: fb.channels_last_3d}
+        order = orders.get(the_template.dim(), fb.contiguous_format)
+        last = the_template.is_contiguous(memory_format=order) and not the_template.is_contiguous()
+        memory_format = order if last else fb.contiguous_format
+    return input.resize_(the_template.shape, memory_format=memory_format)
 
 
 @composite(

@@ -553,7 +553,7 @@ def ormqr(
         return ormqr(input, tau, other.mH, True, not transpose).mH
     k = tau.shape[-1]
     vs = _reflectors(input[..., :k])
-    result = other
+    result = other if k else other.clone()
     for i in range(k) if transpose else reversed(range(k)):
         t = tau[..., i]
         result = _reflect(vs[i], t.conj() if transpose else t, result)

@@ -295,7 +295,7 @@ def histogram(
     flat = input.detach().reshape(-1, 1)
     _check_weight(input, weight, flat.shape[0], "torch.histogram")
     if isinstance(bins, fb.Tensor):
-        edges = bins.detach()
+        edges = bins.detach().clone()
         if edges.dim() != 1:
             raise RuntimeError(
                 f"torch.histogramdd: bins tensor should have one dimension, but got {edges.dim()} dimensions"

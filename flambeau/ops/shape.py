@@ -537,7 +537,12 @@ def _make_copy(name: str, schema: str) -> None:
 
     def copied(input: Any, *args: Any, **kwargs: Any) -> Any:
         since = _C._next_node()
-        made = view(input, *args, **kwargs)
+        try:
+            made = view(input, *args, **kwargs)
+        except RuntimeError:
+            if name != "view_copy" or input.is_contiguous():
+                raise
+            made = view(input.contiguous(), *args, **kwargs)  # a copy need not be a view of what lies strided
         several = isinstance(made, (tuple, list))
         parts = made if several else (made,)
         copies = tuple(t.clone(memory_format=fb.contiguous_format) for t in parts)

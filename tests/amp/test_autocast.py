@@ -165,3 +165,15 @@ def test_operators_written_in_python():
         assert fb.linalg.vecdot(rand(3), rand(3)).dtype == fb.bfloat16
         assert fb.linalg.inv(fb.eye(2, dtype=fb.bfloat16)).dtype == fb.float32
     assert F.hinge_embedding_loss(half, fb.ones(2, 3)).dtype == fb.bfloat16
+
+
+def test_products_of_vectors_and_pools_in_space():
+    v, block = fb.arange(3.0), fb.ones(1, 1, 2, 2, 2, dtype=fb.bfloat16)
+    with fb.autocast("cpu", fb.bfloat16):
+        assert fb.inner(v, v).dtype is fb.inner(v[None], v).dtype is fb.float32
+        assert fb.inner(v.expand(2, 3), v).dtype is fb.bfloat16
+        assert fb.tensordot(v, v, 1).dtype is fb.float32
+        assert fb.tensordot(v, v, 0).dtype is fb.tensordot(v.expand(2, 3), v, 1).dtype is fb.bfloat16
+        assert fb.nn.functional.max_pool3d(block, 2).dtype is fb.float32
+        assert fb.nn.functional.max_pool3d(block, 2, return_indices=True)[0].dtype is fb.bfloat16
+        assert fb.nn.functional.adaptive_max_pool3d(block, 1).dtype is fb.float32

@@ -165,3 +165,12 @@ def test_cotangents_in_a_list():
     first, second = Two.apply(x, x)
     (first.sum() + second.sum()).backward()
     assert x.grad.tolist() == [5, 5]
+
+
+def test_forward_derivative_of_a_power_of_zero():
+    base, exponent = fb.tensor([0.0, 0.0, 2.0]), fb.tensor([0.0, 2.0, 3.0])
+    ones = fb.ones(3)
+    value, tangent = fb.func.jvp(fb.pow, (base, exponent), (ones, ones))
+    assert value.tolist() == [1, 0, 8]
+    assert tangent.tolist() == pytest.approx([0, 0, 17.545177])
+    assert fb.func.jvp(lambda e: fb.pow(0.0, e), (exponent,), (ones,))[1].tolist() == [0, 0, 0]

@@ -159,3 +159,21 @@ def test_derivatives(function):
 
 def test_derivative_of_singular_determinant():
     assert fb.autograd.gradcheck(fb.linalg.det, (S.clone().requires_grad_(),))
+
+
+def test_singular_values_of_what_is_not_finite():
+    m = fb.full((3, 3), 2.0)
+    m[0, 0], m[1, 2], m[2, 1] = float("inf"), 3e38, 1e30
+    assert fb.linalg.svdvals(m).isnan().all()  # LAPACK alone turns for ever on some such matrices
+    assert all(t.isnan().all() for t in fb.linalg.svd(m))
+    m = fb.tensor([
+        [float("inf"), -1.7658, 2.0, -2.4005, -7.9506],
+        [1e30, -8.0676, -0.57349, 3.1285, -3.0337],
+        [0.0, 1.1351, 4.9473, 0.0, -3.973],
+        [0.0, 0.0, -3e38, -4.7024, -3e38],
+        [0.5, -3.5221, -4.4145, 2.3285, 1.0],
+    ])  # fmt: skip
+    assert fb.linalg.svd(m)[1].isnan().all()
+    m[0, 0] = float("nan")
+    with pytest.raises(fb.linalg.LinAlgError, match="the input matrix contained non-finite values"):
+        fb.linalg.svd(m + 0j)

@@ -175,3 +175,54 @@ def test_strips_of_few_values():
     assert fb.equal(fb.stack((a, a + 1), -1)[..., 1], a + 1)
     assert a.repeat_interleave(2, 1)[1].tolist() == [3, 3, 4, 4, 5, 5]
     assert fb.equal((a > row).to(fb.float32).sum(0), fb.tensor([19_999.0, 19_999.0, 19_999.0]))
+
+
+def test_resize_to_the_size_it_has_leaves_the_strides():
+    t = fb.arange(6).reshape(2, 3).T
+    assert t.resize_(3, 2) is t
+    assert t.tolist() == [[0, 3], [1, 4], [2, 5]] and t.stride() == (1, 3)
+    assert t.resize_as_(fb.zeros(3, 2)).stride() == (1, 3)
+    assert t.resize_(6).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_resize_in_a_memory_format():
+    t = fb.zeros(2)
+    assert t.resize_(2, 3, 2, 2, memory_format=fb.channels_last).stride() == (12, 1, 6, 3)
+    other = fb.zeros(2).resize_as_(t, memory_format=fb.preserve_format)
+    assert other.stride() == (12, 1, 6, 3)
+    assert t.resize_(2, 3, 2, 2).stride() == (12, 1, 6, 3)
+    assert t.resize_(2, 3, 2, 2, memory_format=fb.contiguous_format).stride() == (12, 4, 2, 1)
+    with pytest.raises(RuntimeError, match="required rank 4 tensor"):
+        t.resize_(2, memory_format=fb.channels_last)
+    with pytest.raises(RuntimeError, match="Unsupported memory format"):
+        t.resize_(2, memory_format=fb.preserve_format)
+
+
+def test_to_contiguous_format_leaves_what_is_not_channels_last():
+    x = fb.arange(6.0).reshape(2, 3).T
+    assert x.to(memory_format=fb.contiguous_format) is x
+    assert x.float(memory_format=fb.contiguous_format).stride() == (1, 3)
+    assert x.double(memory_format=fb.contiguous_format).stride() == (2, 1)
+    c = fb.zeros(2, 3, 2, 2).contiguous(memory_format=fb.channels_last)
+    assert c.to(memory_format=fb.contiguous_format).stride() == (12, 4, 2, 1)
+
+
+def test_results_do_not_share_memory_with_arguments():
+    edges = fb.arange(4.0)
+    fb.histogram(fb.ones(5), edges).bin_edges.zero_()
+    assert edges.tolist() == [0, 1, 2, 3]
+    x = fb.ones(3)
+    assert fb.masked.prod(x, dim=()) is not x
+    assert fb.ormqr(fb.zeros(3, 0), fb.zeros(0), x[:, None]).data_ptr() != x.data_ptr()
+    assert fb.view_copy(fb.arange(6).reshape(2, 3).T, (6,)).tolist() == [0, 3, 1, 4, 2, 5]
+
+
+def test_nan_among_boundaries_and_masked_medians():
+    s, q = (
+        fb.tensor([1.0, 2.0, 3.0, float("nan")]),
+        fb.tensor([float("nan"), float("inf"), -float("inf"), 2.0, 2.5]),
+    )
+    assert fb.searchsorted(s, q).tolist() == [4, 4, 0, 1, 2]
+    assert fb.searchsorted(s, q, right=True).tolist() == [4, 4, 0, 2, 2]
+    x = fb.tensor([[1.0, float("nan"), 3.0], [5.0, 4.0, float("nan")]])
+    assert fb.masked.median(x, 1).tolist() == [1, 4]

@@ -292,7 +292,7 @@ def multi_head_attention_forward(
         k = k.view(batch, num_heads, source, head_dim)
         v = v.view(batch, num_heads, source, head_dim)
     result = scaled_dot_product_attention(q, k, v, attn_mask, dropout_p, is_causal)
-    if _by_batch(query):
+    if dropout_p == 0.0 and _by_batch(query):  # a dropout that follows draws its mask in the order of memory
         result = result.transpose(1, 2).reshape(batch, length, embed_dim)
         return core.linear(result, out_proj_weight, out_proj_bias).transpose(0, 1), None
     result = result.permute(2, 0, 1, 3).reshape(length * batch, embed_dim)
