@@ -275,25 +275,46 @@ static std::shared_ptr<Dims> geometry_of(const TensorImpl& t) {
     return g;
 }
 
-static Ptr<Node> view_node(const Tensor& view, const Tensor& base) {
-    Ptr<OpNode> n(new OpNode(as_strided_op()));
-    n->next.push_back(gradient_edge(base));
+// Of a complex tensor as pairs of numbers or the other way: then the history goes through the memory of real numbers.
+static bool crosses(const Tensor& base, const Tensor& view) { return base.dtype() != view.dtype(); }
+static bool can_cross(const TensorImpl& base, const TensorImpl& view) {
+    return is_complex(base.dtype) != is_complex(view.dtype) && to_real(base.dtype) == to_real(view.dtype) &&
+           !base.lazy() && !view.lazy();
+}
+static Tensor in_reals(const Tensor& t) {
+    if (!is_complex(t.dtype())) return t;
+    Dims sizes = t.sizes(), strides = t.strides();
+    for (int64_t& s : strides) s *= 2;
+    sizes.push_back(2);
+    strides.push_back(1);
+    Tensor r = make_view(t, sizes, strides, 2 * t->offset);
+    r->dtype = to_real(t.dtype());
+    return r;
+}
+static Ptr<OpNode> view_step(const Op& op, Edge from, const Tensor& result) {
+    Ptr<OpNode> n(new OpNode(op));
+    n->next.push_back(std::move(from));
     n->first_edge = {0, 0xffff, 0xffff, 0xffff};
     n->edge_count = {1, 0, 0, 0};
-    auto sizes = std::make_shared<Dims>(view.sizes());
-    auto strides = std::make_shared<Dims>(view.strides());
-    auto geometry = geometry_of(*base.get());
-    n->attributes = {Value(*geometry), Value(*sizes), Value(*strides), Value(view->offset)};
+    n->attributes = {Value()};
+    add_result(*n, result);
+    return n;
+}
+
+static Ptr<Node> view_node(const Tensor& view, const Tensor& base) {
+    const bool pairs = crosses(base, view);
+    const Tensor from = pairs ? in_reals(base) : base, to = pairs ? in_reals(view) : view;
+    Edge edge = gradient_edge(base);
+    if (pairs && is_complex(base.dtype())) edge = {view_step(op_ref<"view_as_real">(), std::move(edge), from), 0};
+    Ptr<OpNode> n = view_step(as_strided_op(), std::move(edge), to);
+    auto sizes = std::make_shared<Dims>(to.sizes());
+    auto strides = std::make_shared<Dims>(to.strides());
+    auto geometry = geometry_of(*from.get());
+    n->attributes = {Value(*geometry), Value(*sizes), Value(*strides), Value(to->offset)};
     n->held = {sizes, strides, geometry};
-    add_result(*n, view);
+    if (pairs && is_complex(view.dtype())) return view_step(op_ref<"view_as_complex">(), {std::move(n), 0}, view);
     if (view->conj == base->conj) return n;
-    Ptr<OpNode> conjugated(new OpNode(op_ref<"_conj">()));  // as_strided sees the memory, this how it is read
-    conjugated->next.push_back({std::move(n), 0});
-    conjugated->first_edge = {0, 0xffff, 0xffff, 0xffff};
-    conjugated->edge_count = {1, 0, 0, 0};
-    conjugated->attributes = {Value()};
-    add_result(*conjugated, view);
-    return conjugated;
+    return view_step(op_ref<"_conj">(), {std::move(n), 0}, view);  // as_strided sees the memory, this how it is read
 }
 
 const Ptr<Node> grad_fn(const Tensor& t) {
@@ -302,7 +323,7 @@ const Ptr<Node> grad_fn(const Tensor& t) {
         // Views made by an operator have its node until somebody writes to the shared memory.
         const bool stale =
             v.view_version ? v.view_version - 1 != v.version() : !v.grad_fn && !v.requires_grad && !v.view_of_no_grad;
-        if (stale && v.base->dtype == v.dtype) {
+        if (stale && (v.base->dtype == v.dtype || can_cross(*v.base, v))) {
             set_history(t, view_node(t, Tensor(v.base)), 0);
             v.view_version = v.version() + 1;
         }
@@ -344,13 +365,17 @@ void check_inplace(const Tensor& t) {
 class CopySlices final : public Node {
 public:
     CopySlices(const Tensor& base, const Tensor& view, Ptr<Node> fn)
-        : sizes(view.sizes()),
-          strides(view.strides()),
-          offset(view->offset - base->offset),
-          base_sizes(base.sizes()),
+        : base_sizes(base.sizes()),
           base_strides(base.strides()),
+          pairs(crosses(base, view)),
+          complex(is_complex(view.dtype())),
           conj(base->conj != view->conj),
-          fn(std::move(fn)) {}
+          fn(std::move(fn)) {
+        const Tensor from = pairs ? in_reals(base) : base, to = pairs ? in_reals(view) : view;
+        sizes = to.sizes();
+        strides = to.strides();
+        offset = to->offset - from->offset;
+    }
     std::string name() const override { return "CopySlices"; }
     void release_saved() override {
         if (fn) fn->release_saved();
@@ -375,7 +400,9 @@ public:
             inplace<"copy_">(room, in[0]);
             whole = room;
         }
-        Tensor slice = op<"as_strided">(whole, sizes, strides, offset + whole->offset);
+        const Tensor memory = pairs && !complex ? op<"view_as_real">(whole) : whole;
+        Tensor slice = op<"as_strided">(memory, sizes, strides, offset + memory->offset);
+        if (pairs && complex) slice = op<"view_as_complex">(slice);
         Grads g;
         g.push_back(conj ? op<"conj_physical">(slice) : op<"clone">(slice));
         Grads r = fn->apply(std::move(g));
@@ -392,10 +419,10 @@ public:
         }
         return out;
     }
-    Dims sizes, strides;
+    Dims base_sizes, base_strides, sizes, strides;  // the view's and its place are those in real numbers of `pairs`
     int64_t offset;
-    Dims base_sizes, base_strides;
-    bool conj;  // the view reads the base conjugated
+    bool pairs, complex;  // the view reads the base as pairs of numbers, or pairs of it as complex numbers
+    bool conj;            // the view reads the base conjugated
     Ptr<Node> fn;
     bool released = false;
 };
@@ -406,10 +433,11 @@ void rebase_history(const Tensor& t, const Ptr<Node>& node) {
         return;
     }
     Tensor base(t->base);
-    if (base.dtype() != t.dtype())
-        fail(ErrorKind::NotImplemented,
-             "flambeau cannot yet follow an in-place write through a view of another dtype (real, imag, view_as_real): "
-             "write to the complex tensor itself");
+    if (crosses(base, t) && !can_cross(*base.get(), *t.get()))
+        fail(
+            ErrorKind::NotImplemented,
+            "flambeau cannot yet follow an in-place write through a view of another dtype than the real or complex one "
+            "of the same size, or of a conjugated tensor: write to the tensor itself");
     Ptr<Node> copy(new CopySlices(base, t, node));
     copy->next.push_back(gradient_edge(base));
     for (size_t i = 1; i < node->next.size(); ++i) copy->next.push_back(node->next[i]);

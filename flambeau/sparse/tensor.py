@@ -72,6 +72,7 @@ class SparseTensor(fb.Tensor):
         """Number of dimensions."""
         return len(self.__dict__["_size"])
 
+    ndimension = dim
     ndim = property(dim)
 
     def numel(self) -> int:
