@@ -186,6 +186,7 @@ static std::string operation_of(std::string node) {
     if (node.back() == '0') node.pop_back();
     return node;
 }
+static void set_result_history(const Tensor& t, Node* owner, uint32_t output_nr);
 Tensor SavedTensor::unpack(Node* owner, const std::string& who) const {
     if (released_)
         fail(ErrorKind::Runtime,
@@ -200,7 +201,7 @@ Tensor SavedTensor::unpack(Node* owner, const std::string& who) const {
         Tensor t = unpack_(packed_.get());
         if (is_result_ && owner) {
             t = shallow_copy(t, false);
-            if (!is_leaf_) set_history(t, Ptr<Node>(owner), output_nr_);
+            if (!is_leaf_) set_result_history(t, owner, output_nr_);
         } else if (tensor_.defined() && t.defined()) {
             const Edge from = gradient_edge(tensor_);
             t = shallow_copy(t, false);
@@ -234,7 +235,7 @@ Tensor SavedTensor::unpack(Node* owner, const std::string& who) const {
     }
     if (is_result_ && owner) {
         Tensor t = result_copy(tensor_);
-        if (!is_leaf_) set_history(t, Ptr<Node>(owner), output_nr_);  // indices and such have no history
+        if (!is_leaf_) set_result_history(t, owner, output_nr_);  // indices and such have no history
         return t;
     }
     return tensor_;
@@ -266,16 +267,14 @@ Edge gradient_edge(const Tensor& t) {
     return {Ptr<Node>(m.accumulator), 0};
 }
 
-// Regenerated when the base was written to: the view's history is then that of the base, seen through as_strided.
-static const Op& as_strided_op() { return op_ref<"as_strided">(); }
-
 static std::shared_ptr<Dims> geometry_of(const TensorImpl& t) {
     auto g = std::make_shared<Dims>(t.strides);
     g->insert(0, t.offset);
     return g;
 }
 
-// Of a complex tensor as pairs of numbers or the other way: then the history goes through the memory of real numbers.
+// Where a view lies in its base. A complex tensor seen as pairs of numbers, or the other way, goes through the memory
+// of real numbers: both places are those of these.
 static bool crosses(const Tensor& base, const Tensor& view) { return base.dtype() != view.dtype(); }
 static bool can_cross(const TensorImpl& base, const TensorImpl& view) {
     return is_complex(base.dtype) != is_complex(view.dtype) && to_real(base.dtype) == to_real(view.dtype) &&
@@ -291,30 +290,81 @@ static Tensor in_reals(const Tensor& t) {
     r->dtype = to_real(t.dtype());
     return r;
 }
-static Ptr<OpNode> view_step(const Op& op, Edge from, const Tensor& result) {
+static Ptr<OpNode> view_step(const Op& op, Edge from, const ResultMeta& result) {
     Ptr<OpNode> n(new OpNode(op));
     n->next.push_back(std::move(from));
     n->first_edge = {0, 0xffff, 0xffff, 0xffff};
     n->edge_count = {1, 0, 0, 0};
     n->attributes = {Value()};
-    add_result(*n, result);
+    n->results.push_back(result);
     return n;
 }
+struct Place {
+    ResultMeta base, memory, strided, view;  // memory: the base, strided: the view, both as as_strided knows them
+    Dims memory_strides, strides;
+    int64_t memory_offset, offset;
+    bool pairs, conj;  // the view reads the base as pairs of numbers or pairs of it; conjugated
 
+    static ResultMeta meta(const Tensor& t) { return {t.sizes(), t.dtype(), t.device()}; }
+    Place(const Tensor& from, const Tensor& to) : pairs(crosses(from, to)), conj(from->conj != to->conj) {
+        const Tensor m = pairs ? in_reals(from) : from, v = pairs ? in_reals(to) : to;
+        base = meta(from), memory = meta(m), strided = meta(v), view = meta(to);
+        memory_strides = m.strides(), strides = v.strides();
+        memory_offset = m->offset, offset = v->offset;
+    }
+    // The view of a tensor that lies in its memory as the base does, and from there on is seen as the base is.
+    Tensor of(const Tensor& whole) const {
+        const Tensor m = pairs && is_complex(base.dtype) ? op<"view_as_real">(whole) : whole;
+        const Tensor v = op<"as_strided">(m, strided.sizes, strides, offset - memory_offset + m->offset);
+        return pairs && is_complex(view.dtype) ? op<"view_as_complex">(v) : v;
+    }
+    // The history of the view, given that of the base.
+    Ptr<Node> history(Edge edge) const {
+        if (pairs && is_complex(base.dtype)) edge = {view_step(op_ref<"view_as_real">(), std::move(edge), memory), 0};
+        Ptr<OpNode> n = view_step(op_ref<"as_strided">(), std::move(edge), strided);
+        auto geometry = std::make_shared<Dims>(memory_strides), sizes = std::make_shared<Dims>(strided.sizes),
+             steps = std::make_shared<Dims>(strides);
+        geometry->insert(0, memory_offset);
+        n->attributes = {Value(*geometry), Value(*sizes), Value(*steps), Value(offset)};
+        n->held = {sizes, steps, geometry};
+        if (pairs && is_complex(view.dtype)) return view_step(op_ref<"view_as_complex">(), {std::move(n), 0}, view);
+        if (!conj) return n;
+        return view_step(op_ref<"_conj">(), {std::move(n), 0},
+                         view);  // as_strided sees the memory, this how it is read
+    }
+};
+
+// A write through a view, seen from the base: the gradient of the written region goes to `fn`, the rest passes by.
+class CopySlices final : public Node {
+public:
+    CopySlices(const Tensor& base, const Tensor& view, Ptr<Node> fn)
+        : place(base, view), base_strides(base.strides()), fn(std::move(fn)) {}
+    std::string name() const override { return "CopySlices"; }
+    void release_saved() override {
+        if (fn) fn->release_saved();
+        released = true;
+    }
+    Grads apply(Grads&& in) override;
+
+    Place place;
+    Dims base_strides;
+    Ptr<Node> fn;
+    bool released = false;
+
+    static thread_local CopySlices* running;  // whose `fn` is at work: that is no node of the graph itself
+};
+thread_local CopySlices* CopySlices::running = nullptr;
+
+// What was written through a view is a part of the base after the write.
+static void set_result_history(const Tensor& t, Node* owner, uint32_t output_nr) {
+    CopySlices* write = CopySlices::running;
+    if (write && write->fn.get() == owner) set_history(t, write->place.history({Ptr<Node>(write), 0}), 0);
+    else set_history(t, Ptr<Node>(owner), output_nr);
+}
+
+// Regenerated when the base was written to: the view's history is then that of the base, seen through as_strided.
 static Ptr<Node> view_node(const Tensor& view, const Tensor& base) {
-    const bool pairs = crosses(base, view);
-    const Tensor from = pairs ? in_reals(base) : base, to = pairs ? in_reals(view) : view;
-    Edge edge = gradient_edge(base);
-    if (pairs && is_complex(base.dtype())) edge = {view_step(op_ref<"view_as_real">(), std::move(edge), from), 0};
-    Ptr<OpNode> n = view_step(as_strided_op(), std::move(edge), to);
-    auto sizes = std::make_shared<Dims>(to.sizes());
-    auto strides = std::make_shared<Dims>(to.strides());
-    auto geometry = geometry_of(*from.get());
-    n->attributes = {Value(*geometry), Value(*sizes), Value(*strides), Value(to->offset)};
-    n->held = {sizes, strides, geometry};
-    if (pairs && is_complex(view.dtype())) return view_step(op_ref<"view_as_complex">(), {std::move(n), 0}, view);
-    if (view->conj == base->conj) return n;
-    return view_step(op_ref<"_conj">(), {std::move(n), 0}, view);  // as_strided sees the memory, this how it is read
+    return Place(base, view).history(gradient_edge(base));
 }
 
 const Ptr<Node> grad_fn(const Tensor& t) {
@@ -361,71 +411,51 @@ void check_inplace(const Tensor& t) {
     }
 }
 
-// A write through a view, seen from the base: the gradient of the written region goes to `fn`, the rest passes by.
-class CopySlices final : public Node {
-public:
-    CopySlices(const Tensor& base, const Tensor& view, Ptr<Node> fn)
-        : base_sizes(base.sizes()),
-          base_strides(base.strides()),
-          pairs(crosses(base, view)),
-          complex(is_complex(view.dtype())),
-          conj(base->conj != view->conj),
-          fn(std::move(fn)) {
-        const Tensor from = pairs ? in_reals(base) : base, to = pairs ? in_reals(view) : view;
-        sizes = to.sizes();
-        strides = to.strides();
-        offset = to->offset - from->offset;
+Grads CopySlices::apply(Grads&& in) {
+    if (released)
+        fail(ErrorKind::Runtime,
+             "Trying to backward through the graph a second time (or directly access saved tensors after they have "
+             "already been "
+             "freed). Saved intermediate values of the graph are freed when you call .backward() or "
+             "autograd.grad(). Specify "
+             "retain_graph=True if you need to backward through the graph a second time or if you need to access "
+             "saved tensors "
+             "after calling backward.");
+    Grads out(next.size());
+    if (!in[0].defined()) return out;
+    // A copy of the gradient in the base's own geometry, whose slice is replaced by what fn makes of it.
+    Tensor whole;
+    {
+        Tensor room = empty_strided(place.base.sizes, base_strides, in[0].dtype(), in[0].device());
+        inplace<"copy_">(room, in[0]);
+        whole = room;
     }
-    std::string name() const override { return "CopySlices"; }
-    void release_saved() override {
-        if (fn) fn->release_saved();
-        released = true;
+    Tensor slice = place.of(whole);
+    Grads g;
+    g.push_back(place.conj ? op<"conj_physical">(slice) : op<"clone">(slice));
+    struct Running {
+        CopySlices* outer;
+        explicit Running(CopySlices* now) : outer(std::exchange(running, now)) {}
+        ~Running() { running = outer; }
+    };
+    Grads r;
+    {
+        const Running here(this);
+        r = fn->apply(std::move(g));
     }
-    Grads apply(Grads&& in) override {
-        if (released)
-            fail(ErrorKind::Runtime,
-                 "Trying to backward through the graph a second time (or directly access saved tensors after they have "
-                 "already been "
-                 "freed). Saved intermediate values of the graph are freed when you call .backward() or "
-                 "autograd.grad(). Specify "
-                 "retain_graph=True if you need to backward through the graph a second time or if you need to access "
-                 "saved tensors "
-                 "after calling backward.");
-        Grads out(next.size());
-        if (!in[0].defined()) return out;
-        // A copy of the gradient in the base's own geometry, whose slice is replaced by what fn makes of it.
-        Tensor whole;
-        {
-            Tensor room = empty_strided(base_sizes, base_strides, in[0].dtype(), in[0].device());
-            inplace<"copy_">(room, in[0]);
-            whole = room;
-        }
-        const Tensor memory = pairs && !complex ? op<"view_as_real">(whole) : whole;
-        Tensor slice = op<"as_strided">(memory, sizes, strides, offset + memory->offset);
-        if (pairs && complex) slice = op<"view_as_complex">(slice);
-        Grads g;
-        g.push_back(conj ? op<"conj_physical">(slice) : op<"clone">(slice));
-        Grads r = fn->apply(std::move(g));
-        for (size_t i = 0; i < r.size() && i < out.size(); ++i) {
-            if (i == 0) {
-                if (next[0]) {
-                    if (r[0].defined()) inplace<"copy_">(slice, conj ? op<"conj_physical">(r[0]) : r[0]);
-                    else inplace<"zero_">(slice);
-                    out[0] = whole;
-                }
-            } else if (next[i]) {
-                out[i] = r[i];
+    for (size_t i = 0; i < r.size() && i < out.size(); ++i) {
+        if (i == 0) {
+            if (next[0]) {
+                if (r[0].defined()) inplace<"copy_">(slice, place.conj ? op<"conj_physical">(r[0]) : r[0]);
+                else inplace<"zero_">(slice);
+                out[0] = whole;
             }
+        } else if (next[i]) {
+            out[i] = r[i];
         }
-        return out;
     }
-    Dims base_sizes, base_strides, sizes, strides;  // the view's and its place are those in real numbers of `pairs`
-    int64_t offset;
-    bool pairs, complex;  // the view reads the base as pairs of numbers, or pairs of it as complex numbers
-    bool conj;            // the view reads the base conjugated
-    Ptr<Node> fn;
-    bool released = false;
-};
+    return out;
+}
 
 void rebase_history(const Tensor& t, const Ptr<Node>& node) {
     if (!t->base) {

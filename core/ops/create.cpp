@@ -508,7 +508,11 @@ const Family create([](Registry& r) {
           "")
         .kernel<to_copy>()
         .takes_lazy()
-        .grad("self", "", [](Back& b) { return b.g.to(b.meta(0).dtype); })
+        .grad("self", "",
+              [](Back& b) {
+                  const DType t = b.meta(0).dtype;
+                  return (is_complex(b.g.dtype()) && !is_complex(t) ? op<"real">(b.g) : b.g).to(t);
+              })
         .node("ToCopyBackward0");
     r.add(
          "to.dtype(Tensor self, ScalarType dtype, bool non_blocking=False, bool copy=False, *, MemoryFormat? "
