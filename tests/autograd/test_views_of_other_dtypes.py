@@ -1,4 +1,4 @@
-"""Writes through the real and imaginary parts of complex tensors, and through pairs seen as complex numbers."""
+"""Writes through the real and imaginary parts of tensors, and through pairs seen as complex numbers."""
 
 import warnings
 

@@ -278,7 +278,7 @@ def test_few_positions_and_many_weights(padding, stride, size):
     ],
 )
 def test_few_inputs(shape, outputs, kernel, options):
-    """First layers: more samples than parts, lines with rests, pictures larger than a near block, borders unread."""
+    """First layers: more samples than parts, lines with rests, large pictures, borders that are not read."""
     fb.manual_seed(0)
     taps = kernel if isinstance(kernel, tuple) else (kernel,) * (len(shape) - 2)
     compare((fb.randn(shape), fb.randn(outputs, shape[1], *taps), fb.randn(outputs)), 1e-4, 1e-4, **options)

@@ -332,3 +332,11 @@ def test_tiny_systems(n):
     assert fb.allclose(p @ l @ u, a, atol=1e-9) and info[0].item() == 1 and info[1].item() == 1
     b = fb.randn(200, n, 2, dtype=fb.float64)
     assert fb.allclose(a[2:] @ fb.linalg.solve(a[2:], b[2:]), b[2:], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [fb.float32, fb.float64, fb.bfloat16])
+def test_angles_of_infinities(dtype):
+    values = [math.inf, -math.inf, 1.0, 300.0, -1e30, 3e38, 0.0]
+    a, b = (t.flatten().to(dtype) for t in fb.meshgrid(fb.tensor(values), fb.tensor(values), indexing="ij"))
+    exact = fb.tensor([math.atan2(y, x) for y, x in zip(a.tolist(), b.tolist(), strict=True)])
+    fb.testing.assert_close(fb.atan2(a, b), exact.to(dtype))

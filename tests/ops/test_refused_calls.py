@@ -263,7 +263,7 @@ def test_margins_that_are_true_and_no_differences():
     assert fb.hinge_embedding_loss(X, X, margin=True).tolist() == [[1.0] * 3] * 2
     assert fb.diff(X, 0, 5).equal(X)
     with pytest.raises(
-        RuntimeError, match="^diff expects prepend or append to be the same dimension as input"
+        RuntimeError, match=r"^diff expects prepend or append to be the same dimension as input"
     ):
         fb.diff(X, 0, prepend=X[0])
 

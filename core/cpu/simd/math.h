@@ -330,7 +330,8 @@ inline V atan2(V y, V x) {
     a = both_infinite ? one : both_zero ? V{} : a;
     b = both_infinite | both_zero ? one : b;
     const V limit = splat<V>(is_float_vec<V> ? 1e36 : 1e300);
-    const auto far = (a > b * limit) | (b > a * limit);  // mid-range products would overflow or vanish
+    // Mid-range products would overflow or vanish; beside an infinity the product with the limit is one itself.
+    const auto far = (a > b * limit) | (b > a * limit) | (a == inf) | (b == inf);
     if (any(far)) [[unlikely]] {
         const V p = far ? (a > b ? one : a / b) : a;
         b = far ? (a > b ? b / a : one) : b;
