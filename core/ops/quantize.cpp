@@ -9,20 +9,24 @@ void check_range(int64_t lo, int64_t hi) {
     check(lo <= hi, "`quant_min` should be less than or         equal to `quant_max`.");
 }
 
-// The quantised level of each element, not yet clamped.
+bool is_fractional(const Value& zero) { return zero.is_tensor() && is_floating(zero.tensor().dtype()); }
+// The quantised level of each element, not yet clamped. A zero that is no whole number is added before rounding.
 Tensor level(const Tensor& x, const Value& inverse, const Value& zero) {
-    return op<"add">(op<"round">(op<"mul">(x, inverse)), zero);
+    const Tensor scaled = op<"mul">(x, inverse);
+    if (is_fractional(zero)) return op<"round">(op<"add">(scaled, zero));
+    return op<"add">(op<"round">(scaled), zero);
 }
 Tensor round_trip(const Tensor& x, const Value& scale, const Value& inverse, const Value& zero, int64_t lo,
                   int64_t hi) {
     const Tensor wide = is_low_precision(x.dtype()) ? x.to(DType::f32) : x;
     const Tensor bounds[] = {scalar_tensor(lo, wide.dtype()), scalar_tensor(hi, wide.dtype())};
     const Tensor q = op<"fmin">(op<"fmax">(level(wide, inverse, zero), bounds[0]), bounds[1]);
-    return op<"mul">(op<"sub">(q, zero), scale).to(x.dtype());
+    // Differences of whole numbers are exact in float; others PyTorch takes in double.
+    return op<"mul">(op<"sub">(is_fractional(zero) ? q.to(DType::f64) : q, zero), scale).to(x.dtype());
 }
 Tensor inside(Back& b, const Value& inverse, const Value& zero, int64_t lo, int64_t hi) {
     const Tensor q = level(b.arg(0), inverse, zero);
-    return masked(b.g, !((q >= Value(lo)) & (q <= Value(hi))));
+    return b.g * ((q >= Value(lo)) & (q <= Value(hi)));
 }
 
 Tensor per_tensor(const Tensor& x, double scale, int64_t zero, int64_t lo, int64_t hi) {

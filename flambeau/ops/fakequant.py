@@ -192,25 +192,3 @@ def _fake_quantize_learnable_per_channel_affine(
 ) -> Tensor:  # fmt: skip
     """Errors of quantization, each channel with a scale; scales and zero points get gradients."""
     return _Learnable.apply(input, scale, zero_point, axis, quant_min, quant_max, grad_factor)
-
-
-class _FloatZeros(fb.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, zero_point: Tensor, least: int, most: int) -> Tensor:
-        steps = fb.round(x * scale.reciprocal() + zero_point)
-        kept = steps.clamp(least, most)
-        ctx.save_for_backward(steps == kept)
-        return ((kept.double() - zero_point) * scale).to(x.dtype)  # as PyTorch rounds
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:
-        (inside,) = ctx.saved_tensors
-        return grad * inside, None, None, None, None
-
-
-def fake_quantize_float_zeros(
-    x: Tensor, scale: Tensor, zero_point: Tensor, axis: int, least: int, most: int
-) -> Tensor:
-    """``fake_quantize_per_channel_affine`` for zero points that are no integers."""
-    shape = [-1 if k == axis % x.dim() else 1 for k in range(x.dim())]
-    return _FloatZeros.apply(x, scale.reshape(shape), zero_point.reshape(shape), least, most)

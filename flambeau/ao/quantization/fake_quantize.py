@@ -19,7 +19,6 @@ from flambeau.ao.quantization.observer import (
 from flambeau.ao.quantization.utils import is_per_channel as _is_per_channel
 from flambeau.ao.quantization.utils import is_per_tensor as _is_per_tensor
 from flambeau.nn import Module
-from flambeau.ops.fakequant import fake_quantize_float_zeros
 
 __all__ = [
     "FakeQuantizeBase", "FakeQuantize", "FixedQParamsFakeQuantize", "FusedMovingAvgObsFakeQuantize",
@@ -149,8 +148,6 @@ class FakeQuantize(FakeQuantizeBase):
         span = self.activation_post_process.quant_min, self.activation_post_process.quant_max
         # the backward keeps them, and the next call may write into the buffers
         scale, zero_point = self.scale.clone(), self.zero_point.clone()
-        if _is_float_qparams(self.qscheme):
-            return fake_quantize_float_zeros(X, scale, zero_point, self.ch_axis, *span)
         if self.is_per_channel:
             return fb.fake_quantize_per_channel_affine(X, scale, zero_point, self.ch_axis, *span)
         return fb.fake_quantize_per_tensor_affine(X, scale, zero_point, *span)
