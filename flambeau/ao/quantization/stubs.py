@@ -9,7 +9,18 @@ from flambeau import Tensor, nn
 __all__ = ["QuantStub", "DeQuantStub", "QuantWrapper"]
 
 
-class QuantStub(nn.Module):
+class _Stub(nn.Module):
+    def __init__(self, qconfig: Any = None) -> None:
+        super().__init__()
+        if qconfig:
+            self.qconfig = qconfig
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The tensor."""
+        return x
+
+
+class QuantStub(_Stub):
     """Where tensors become quantized ones: an observer while calibrating, `nnq.Quantize` when converted.
 
     Parameters
@@ -18,32 +29,14 @@ class QuantStub(nn.Module):
         If none is given, that of the module around.
     """
 
-    def __init__(self, qconfig: Any = None) -> None:
-        super().__init__()
-        if qconfig:
-            self.qconfig = qconfig
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The tensor."""
-        return x
-
-
-class DeQuantStub(nn.Module):
+class DeQuantStub(_Stub):
     """Where quantized tensors become floating point ones again: `nnq.DeQuantize` when converted.
 
     Parameters
     ----------
     qconfig : QConfig, optional
     """
-
-    def __init__(self, qconfig: Any = None) -> None:
-        super().__init__()
-        if qconfig:
-            self.qconfig = qconfig
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The tensor."""
-        return x
 
 
 class QuantWrapper(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any
 import flambeau as fb
 from flambeau import nn
 
-from .utils import observed_qparams
+from .utils import load_qparams, observed_qparams, save_qparams
 
 __all__ = ["FXFloatFunctional", "FloatFunctional", "QFunctional"]
 
@@ -75,15 +75,13 @@ class QFunctional(nn.Module):
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination[prefix + "scale"] = fb.tensor(self.scale)
-        destination[prefix + "zero_point"] = fb.tensor(self.zero_point)
+        save_qparams(self, destination, prefix)
 
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool, missing_keys: list,
         unexpected_keys: list, error_msgs: list,
     ) -> None:  # fmt: skip
-        self.scale = float(state_dict.pop(prefix + "scale"))
-        self.zero_point = int(state_dict.pop(prefix + "zero_point"))
+        load_qparams(self, state_dict, prefix)
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, False, missing_keys, unexpected_keys, error_msgs
         )

@@ -8,7 +8,15 @@ import flambeau as fb
 from flambeau import nn
 from flambeau.nn.modules.utils import _pair, _single, _triple
 
-from .utils import WeightedQuantizedModule, observed_qparams, quantized_weight, swapped_qparams
+from .utils import (
+    WeightedQuantizedModule,
+    folded,
+    load_qparams,
+    observed_qparams,
+    quantized_weight,
+    save_qparams,
+    swapped_qparams,
+)
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 
@@ -102,16 +110,14 @@ class _ConvNd(WeightedQuantizedModule):
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination[prefix + "weight"], destination[prefix + "bias"] = self._weight_bias()
-        destination[prefix + "scale"] = fb.tensor(self.scale)
-        destination[prefix + "zero_point"] = fb.tensor(self.zero_point)
+        save_qparams(self, destination, prefix)
 
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool, missing_keys: list,
         unexpected_keys: list, error_msgs: list,
     ) -> None:  # fmt: skip
         self.set_weight_bias(state_dict.pop(prefix + "weight"), state_dict.pop(prefix + "bias"))
-        self.scale = float(state_dict.pop(prefix + "scale"))
-        self.zero_point = int(state_dict.pop(prefix + "zero_point"))
+        load_qparams(self, state_dict, prefix)
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, False, missing_keys, unexpected_keys, error_msgs
         )
@@ -166,7 +172,7 @@ class _ConvNd(WeightedQuantizedModule):
         """
         output = getattr(mod, "activation_post_process", None)
         if hasattr(mod, "weight_fake_quant"):
-            mod = _folded(mod)
+            mod = folded(mod)
         else:
             kind = type(mod)
             if isinstance(mod, nn.Sequential):
@@ -186,18 +192,6 @@ class _ConvNd(WeightedQuantizedModule):
         made.set_weight_bias(ref_qconv.get_quantized_weight(), ref_qconv.bias)
         made.scale, made.zero_point = float(output_scale), int(output_zero_point)
         return made
-
-
-def _folded(mod: nn.Module) -> nn.Module:
-    """A layer trained with batch normalisation has that folded into its weight."""
-    bn = getattr(mod, "bn", None)
-    if isinstance(bn, nn.modules.batchnorm._BatchNorm):
-        from flambeau.nn.utils.fusion import fuse_conv_bn_weights
-
-        mod.weight, mod.bias = fuse_conv_bn_weights(
-            mod.weight, mod.bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias
-        )
-    return mod
 
 
 def _layer(name: str, dims: int, float_kind: type) -> type:

@@ -8,7 +8,15 @@ import flambeau as fb
 from flambeau import nn
 from flambeau.nn.modules.linear import NonDynamicallyQuantizableLinear
 
-from .utils import WeightedQuantizedModule, observed_qparams, quantized_weight, swapped_qparams
+from .utils import (
+    WeightedQuantizedModule,
+    folded,
+    load_qparams,
+    observed_qparams,
+    quantized_weight,
+    save_qparams,
+    swapped_qparams,
+)
 
 __all__ = ["Linear", "LinearPackedParams"]
 
@@ -115,15 +123,13 @@ class Linear(WeightedQuantizedModule):
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination[prefix + "scale"] = fb.tensor(self.scale)
-        destination[prefix + "zero_point"] = fb.tensor(self.zero_point)
+        save_qparams(self, destination, prefix)
 
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool, missing_keys: list,
         unexpected_keys: list, error_msgs: list,
     ) -> None:  # fmt: skip
-        self.scale = float(state_dict.pop(prefix + "scale"))
-        self.zero_point = int(state_dict.pop(prefix + "zero_point"))
+        load_qparams(self, state_dict, prefix)
         version = local_metadata.get("version", None)
         if version is None or version == 1:
             weight, bias = state_dict.pop(prefix + "weight"), state_dict.pop(prefix + "bias")
@@ -172,7 +178,7 @@ class Linear(WeightedQuantizedModule):
         use_precomputed_fake_quant : take the weight's scales as they are.
         """
         if hasattr(mod, "weight_fake_quant"):
-            mod = _folded(mod)
+            mod = folded(mod)
         cls._checked(mod)
         output = mod.activation_post_process
         if _is_fused(mod) and not hasattr(mod, "weight_fake_quant"):
@@ -197,15 +203,3 @@ class Linear(WeightedQuantizedModule):
 def _is_fused(mod: nn.Module) -> bool:
     """Whether a layer is a sequence of layers that count as one, the first with the weight."""
     return isinstance(mod, nn.Sequential)
-
-
-def _folded(mod: nn.Module) -> nn.Module:
-    """A layer trained with batch normalisation has that folded into its weight."""
-    bn = getattr(mod, "bn", None)
-    if isinstance(mod, nn.Linear) and isinstance(bn, nn.modules.batchnorm._BatchNorm):
-        from flambeau.nn.utils.fusion import fuse_linear_bn_weights
-
-        mod.weight, mod.bias = fuse_linear_bn_weights(
-            mod.weight, mod.bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias
-        )
-    return mod

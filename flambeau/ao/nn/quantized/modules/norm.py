@@ -31,8 +31,7 @@ class _BatchNorm(nn.modules.batchnorm._BatchNorm):
         dtype: Any = None,
     ) -> None:
         super().__init__(num_features, eps, momentum, True, True, device=device, dtype=dtype)
-        self.register_buffer("scale", fb.tensor(1.0, device=device, dtype=dtype))
-        self.register_buffer("zero_point", fb.tensor(0, device=device))
+        _set_qparams(self, 1.0, 0, device, dtype)
 
     def _get_name(self) -> str:
         return self._name

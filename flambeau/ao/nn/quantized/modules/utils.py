@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import copy
 from typing import Any
 
 import flambeau as fb
@@ -11,9 +10,11 @@ from flambeau import nn
 
 __all__ = [
     "WeightedQuantizedModule",
-    "hide_packed",
+    "folded",
+    "load_qparams",
     "observed_qparams",
     "quantized_weight",
+    "save_qparams",
     "swapped_qparams",
 ]
 
@@ -26,6 +27,32 @@ class WeightedQuantizedModule(nn.Module, metaclass=abc.ABCMeta):
     def from_reference(cls, ref_module: nn.Module, output_scale: float, output_zero_point: int) -> Any:
         """The layer of a reference layer."""
         raise NotImplementedError
+
+
+def save_qparams(mod: nn.Module, destination: dict, prefix: str) -> None:
+    """How the result is quantized, into a state dict."""
+    destination[prefix + "scale"] = fb.tensor(mod.scale)
+    destination[prefix + "zero_point"] = fb.tensor(mod.zero_point)
+
+
+def load_qparams(mod: nn.Module, state_dict: dict, prefix: str) -> None:
+    """What `save_qparams` wrote, taken out of a state dict."""
+    mod.scale = float(state_dict.pop(prefix + "scale"))
+    mod.zero_point = int(state_dict.pop(prefix + "zero_point"))
+
+
+def folded(mod: nn.Module) -> nn.Module:
+    """A layer trained with batch normalisation has that folded into its weight."""
+    bn = getattr(mod, "bn", None)
+    if isinstance(bn, nn.modules.batchnorm._BatchNorm):
+        from flambeau.nn.utils import fusion
+
+        linear = isinstance(mod, nn.Linear)
+        fuse = fusion.fuse_linear_bn_weights if linear else fusion.fuse_conv_bn_weights
+        mod.weight, mod.bias = fuse(
+            mod.weight, mod.bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias
+        )
+    return mod
 
 
 def observed_qparams(observer: Any) -> tuple[float, int]:
@@ -84,11 +111,6 @@ def swapped_qparams(mod: nn.Module, use_precomputed_fake_quant: bool = False) ->
     return observer
 
 
-def hide_packed(prefix: str, packed: Any) -> Any:
-    """A name before the lines of what a packed weight prints."""
-    return f"{prefix}{packed}"
-
-
 def quantized_of(weight: fb.Tensor, qparams: dict) -> Any:
     """The weight as a reference layer's settings say."""
     scheme, dtype = qparams["qscheme"], qparams["dtype"]
@@ -103,8 +125,3 @@ def quantized_of(weight: fb.Tensor, qparams: dict) -> Any:
             dtype,
         )
     raise ValueError(f"Unexpected qscheme {scheme}")
-
-
-def copied(value: Any) -> Any:
-    """A deep copy."""
-    return copy.deepcopy(value)
