@@ -186,17 +186,16 @@ static std::string operation_of(std::string node) {
     if (node.back() == '0') node.pop_back();
     return node;
 }
+[[noreturn]] static void fail_released() {
+    fail(ErrorKind::Runtime,
+         "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
+         "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
+         "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access "
+         "saved tensors after calling backward.");
+}
 static void set_result_history(const Tensor& t, Node* owner, uint32_t output_nr);
 Tensor SavedTensor::unpack(Node* owner, const std::string& who) const {
-    if (released_)
-        fail(ErrorKind::Runtime,
-             "Trying to backward through the graph a second time (or directly access saved tensors after they have "
-             "already been "
-             "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
-             "Specify "
-             "retain_graph=True if you need to backward through the graph a second time or if you need to access saved "
-             "tensors "
-             "after calling backward.");
+    if (released_) fail_released();
     if (packed_) {
         Tensor t = unpack_(packed_.get());
         if (is_result_ && owner) {
@@ -412,15 +411,7 @@ void check_inplace(const Tensor& t) {
 }
 
 Grads CopySlices::apply(Grads&& in) {
-    if (released)
-        fail(ErrorKind::Runtime,
-             "Trying to backward through the graph a second time (or directly access saved tensors after they have "
-             "already been "
-             "freed). Saved intermediate values of the graph are freed when you call .backward() or "
-             "autograd.grad(). Specify "
-             "retain_graph=True if you need to backward through the graph a second time or if you need to access "
-             "saved tensors "
-             "after calling backward.");
+    if (released) fail_released();
     Grads out(next.size());
     if (!in[0].defined()) return out;
     // A copy of the gradient in the base's own geometry, whose slice is replaced by what fn makes of it.
