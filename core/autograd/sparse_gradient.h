@@ -10,6 +10,8 @@ struct SparseGradients {
     Tensor (*make)(const Tensor& indices, const Tensor& values,
                    IntSpan sizes) = nullptr;                    // COO: (dimensions, n) and (n, …)
     Tensor (*add)(const Tensor& a, const Tensor& b) = nullptr;  // one of them may be dense
+    // A tensor of a sparse layout that stores nothing; `what` is the operator that asks.
+    Tensor (*blank)(const char* what, IntSpan sizes, DType, Layout, Device) = nullptr;
 };
 extern SparseGradients sparse_gradients;
 

@@ -3,6 +3,7 @@
 #include <numeric>
 #include <cstring>
 #include "autograd/back.h"
+#include "autograd/sparse_gradient.h"
 #include "base/parallel.h"
 #include "cpu/pointwise.h"
 #include "tensor/bytes.h"
@@ -19,6 +20,11 @@ DType or_default(DType t) { return t == DType::none ? default_dtype() : t; }
 void check_layout(std::optional<Layout> l) {
     if (l && *l != Layout::Strided)
         fail(ErrorKind::NotImplemented, "only strided tensors can be made here; see torch.sparse for the others");
+}
+
+bool asks_for_sparse(std::optional<Layout> l) {
+    constexpr Layout jagged{6};  // the last one of the names that the binding knows
+    return l && *l != Layout::Strided && *l != jagged && sparse_gradients.blank;
 }
 
 Tensor in_format(IntSpan sizes, DType dtype, Device device, std::optional<MemoryFormat> f) {
@@ -44,6 +50,8 @@ Tensor like(const Tensor& t, DType dtype, std::optional<Layout> layout, std::opt
 
 Tensor empty_(IntSpan size, DType dtype, std::optional<Layout> layout, std::optional<Device> device, const Value&,
               std::optional<MemoryFormat> f) {
+    if (asks_for_sparse(layout))
+        return sparse_gradients.blank("empty", size, or_default(dtype), *layout, device_or_cpu(device));
     check_layout(layout);
     return in_format(size, or_default(dtype), device_or_cpu(device), f);
 }
@@ -54,6 +62,8 @@ Tensor empty_strided_(IntSpan size, IntSpan stride, DType dtype, std::optional<L
 }
 Tensor zeros(IntSpan size, DType dtype, std::optional<Layout> layout, std::optional<Device> device, const Value&,
              Out out) {
+    if (asks_for_sparse(layout) && !out.given())
+        return sparse_gradients.blank("zeros", size, or_default(dtype), *layout, device_or_cpu(device));
     check_layout(layout);
     if (!out.given())
         for (const int64_t n : size) check(n >= 0, "zeros: Dimension size must be non-negative.");

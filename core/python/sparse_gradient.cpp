@@ -40,8 +40,13 @@ Tensor add(const Tensor& a, const Tensor& b) {
     return call("add", Py_BuildValue("(NN)", wrap(a), wrap(b)));
 }
 
+Tensor blank(const char* what, IntSpan sizes, DType dtype, Layout layout, Device device) {
+    const Interpreter lock;
+    return call("blank", Py_BuildValue("(sNNNN)", what, wrap_size(sizes), wrap(dtype), wrap(layout), wrap(device)));
+}
+
 }  // namespace
 
-void init_sparse_gradients() { sparse_gradients = {is_sparse_object, make, add}; }
+void init_sparse_gradients() { sparse_gradients = {is_sparse_object, make, add, blank}; }
 
 }  // namespace fb::py

@@ -7,7 +7,7 @@ from typing import Any
 import flambeau as fb
 
 from ..autograd import Function
-from .tensor import coo, is_sparse
+from .tensor import compressed, coo, is_sparse
 
 
 def make(indices: Any, values: Any, size: Any) -> Any:
@@ -18,6 +18,29 @@ def make(indices: Any, values: Any, size: Any) -> Any:
 def add(a: Any, b: Any) -> Any:
     """Return the sum of two gradients, dense if one of them is."""
     return b + a if is_sparse(a) and not is_sparse(b) else a + b
+
+
+def blank(what: str, size: Any, dtype: Any, layout: Any, device: Any) -> Any:
+    """Return a tensor of a sparse layout that stores nothing."""
+    kind = str(layout).rpartition("_")[2]
+    if kind == "coo":
+        index = fb.zeros((len(size), 0), dtype=fb.int64, device=device)
+        return coo(index, fb.zeros(0, dtype=dtype, device=device), size, True)
+    if len(size) < 2:
+        raise RuntimeError(
+            f"torch.{what}: Only batched sparse compressed (non-block) tensors are supported, but got size"
+            f" {list(size)}"
+        )
+    if kind not in ("csr", "csc"):
+        raise RuntimeError(
+            f"{what}_sparse_compressed expected sparse compressed (non-block) tensor layout but got"
+            f" Sparse{kind.capitalize()}"
+        )
+    if len(size) > 2:
+        raise NotImplementedError("flambeau has no batches of sparse compressed matrices yet")
+    starts = fb.zeros(size[kind == "csc"] + 1, dtype=fb.int64, device=device)
+    none = fb.zeros(0, dtype=fb.int64, device=device)
+    return compressed(kind, starts, none, fb.zeros(0, dtype=dtype, device=device), size)
 
 
 class SampledAddmm(Function):

@@ -9,14 +9,16 @@ from typing import Any
 import flambeau as fb
 from flambeau import _C
 
-from .._rules import name_of, noting
+from .._rules import given, name_of, noting
 from .._type_names import type_word
 from .gradients import node_of_whole, whole
-from .tensor import coo, flat_index, is_sparse, replace, starts_of
+from .shapes import RULES as _SHAPES
+from .shapes import kept_dims
+from .tensor import SparseTensor, coo, emptied, flat_index, is_sparse, replace, starts_of
 
 __all__ = ["call", "product", "sum_over", "softmax"]
 
-_RULES: dict[str, Callable] = {}
+_RULES: dict[str, Callable] = dict(_SHAPES)
 _rule = noting(_RULES)
 
 
@@ -26,6 +28,9 @@ def call(func: Callable, args: tuple, kwargs: dict) -> Any:
     rule = _RULES.get(name)
     if rule is None and (uncommon := _uncommon().get(name)) is not None:
         return uncommon(*args, **kwargs)
+    if rule is None and args and is_sparse(args[0]) and (own := SparseTensor.__dict__.get(name)) is not None:
+        # the plain class's method, called with a sparse tensor
+        return own.fget(args[0]) if isinstance(own, property) else own(*args, **kwargs)
     if rule is None:
         _check_places(func, args, kwargs)
         raise NotImplementedError(f"flambeau has no '{name}' for sparse tensors yet: call .to_dense() first")
@@ -97,13 +102,14 @@ def _plain(func: Callable, args: tuple, kwargs: dict) -> Any:
     "register_hook", "retain_grad", "retains_grad", "is_cuda", "is_meta", "is_cpu", "is_inference",
     "set requires_grad", "element_size",
     "itemsize", "get_device", "is_quantized", "is_nested", "is_mkldnn", "names", "is_conj", "is_neg",
-    "_backward_hooks",
+    "_backward_hooks", "name", "volatile", "is_pinned", "is_xpu", "is_mps", "is_mtia", "is_maia", "is_ipu",
+    "is_xla", "is_vulkan",
 )  # fmt: skip
 def _of_values(func: Callable, args: tuple, kwargs: dict) -> Any:
     return _plain(func, args, kwargs)
 
 
-@_rule("requires_grad_")
+@_rule("requires_grad_", "detach_")
 def _requires_grad_(func: Callable, args: tuple, kwargs: dict) -> Any:
     _plain(func, args, kwargs)
     return args[0]
@@ -192,6 +198,7 @@ def _copied(func: Callable, args: tuple, kwargs: dict) -> Any:
     "char",
     "byte",
     "bool",
+    "chalf",
     "cfloat",
     "cdouble",
     "type_as",
@@ -201,25 +208,39 @@ def _converted(func: Callable, args: tuple, kwargs: dict) -> Any:
     return args[0].like(_plain(func, (args[0]._values(), *args[1:]), kwargs))
 
 
-# functions f with f(0) = 0
+# functions f with f(0) = 0, which have a form in place too
+_ZERO_AT_ZERO = (
+    "abs absolute sqrt sin sinh asin asinh arcsin arcsinh tan tanh atan atanh arctan arctanh sign sgn relu"
+    " floor ceil round trunc fix expm1 log1p erf erfinv deg2rad rad2deg frac nan_to_num"
+).split()
+
+
 @_rule(
-    "abs", "__abs__", "absolute", "sqrt", "sin", "sinh", "asin", "asinh", "arcsin", "arcsinh", "tan",
-    "tanh", "atan", "atanh", "arctan", "arctanh",
-    "sign", "sgn", "signbit", "relu", "floor", "ceil", "round", "trunc", "expm1", "log1p", "erf", "erfinv",
-    "square", "deg2rad", "rad2deg", "frac",
-    "isnan", "isinf", "isposinf", "isneginf", "nan_to_num", "angle", "conj_physical", "real", "imag",
+    *_ZERO_AT_ZERO,
+    "__abs__", "signbit", "square", "isnan", "isinf", "isposinf", "isneginf", "angle",
 )  # fmt: skip
 def _elementwise(func: Callable, args: tuple, kwargs: dict) -> Any:
     s = args[0].coalesce() if args[0].kind == "coo" else args[0]
     return s.like(_plain(func, (s._values(), *args[1:]), kwargs))
 
 
-@_rule("neg", "__neg__", "negative", "positive", "__pos__", "conj")
+@_rule(*(name + "_" for name in _ZERO_AT_ZERO))
+def _elementwise_in_place(func: Callable, args: tuple, kwargs: dict) -> Any:
+    s = args[0]
+    if s.kind == "coo" and not s.is_coalesced():
+        name = func.__name__.replace("arc", "a")
+        raise RuntimeError(
+            f"{ {'absolute_': 'abs_', 'fix_': 'trunc_'}.get(name, name) } requires coalesced input"
+        )
+    return _in_place(func, args, kwargs)
+
+
+@_rule("neg", "__neg__", "negative", "positive", "__pos__", "conj", "conj_physical", "real", "imag")
 def _linear(func: Callable, args: tuple, kwargs: dict) -> Any:
     return args[0].like(_plain(func, (args[0]._values(),), kwargs))
 
 
-@_rule("pow", "__pow__")
+@_rule("pow", "__pow__", "float_power")
 def _pow(func: Callable, args: tuple, kwargs: dict) -> Any:
     s, exponent = args[0], args[1]
     if not is_sparse(s) or isinstance(exponent, fb.Tensor):
@@ -242,9 +263,16 @@ def _added(a: Any, b: Any, alpha: Any) -> Any:
         kind = a.kind
         x, y = (t.to_sparse() for t in (a, b))
         values = y._values() if alpha == 1 else y._values() * alpha
-        both = coo(fb.cat([x._indices(), y._indices()], 1), fb.cat([x._values(), values]), a.shape)
         blocksize = a.blocksize if kind in ("bsr", "bsc") else None
-        return both.coalesce() if kind == "coo" else both._to_compressed(kind, blocksize)
+        if x._indices().shape == y._indices().shape and fb.equal(x._indices(), y._indices()):
+            both = coo(x._indices(), x._values() + values, a.shape, x.is_coalesced())
+        else:
+            both = coo(fb.cat([x._indices(), y._indices()], 1), fb.cat([x._values(), values]), a.shape)
+            both = both.coalesce() if x.is_coalesced() and y.is_coalesced() else both
+        return both if kind == "coo" else both._to_compressed(kind, blocksize)
+    if is_sparse(a) and a.kind != "coo":
+        a, b = b, a.to_dense()
+        return a + b if alpha == 1 else a * alpha + b
     if is_sparse(a):
         raise RuntimeError("add(sparse, dense) is not supported. Use add(dense, sparse) instead.")
     dense = b.to_dense()
@@ -270,17 +298,23 @@ def _sub(func: Callable, args: tuple, kwargs: dict) -> Any:
 
 
 def _intersected(a: Any, b: Any, combine: Callable) -> Any:
-    """Values at the places that both tensors have."""
-    a, b = a.to_sparse().coalesce(), b.to_sparse().coalesce()
+    """Values at the places that both tensors have; one of them may name a place several times."""
+    a, b = a.to_sparse(), b.to_sparse()
+    if b.is_coalesced():
+        pass
+    elif a.is_coalesced():
+        a, b, combine = b, a, lambda x, y, given=combine: given(y, x)
+    else:
+        b = b.coalesce()
     if a.shape != b.shape:
         raise RuntimeError(f"mul operands have incompatible sizes: {list(a.shape)} and {list(b.shape)}")
     wa, wb = flat_index(a._indices(), a.shape), flat_index(b._indices(), b.shape)
     if wb.numel() == 0 or wa.numel() == 0:
-        return coo(a._indices()[:, :0], combine(a._values()[:0], b._values()[:0]), a.shape, True)
+        return coo(a._indices()[:, :0], combine(a._values()[:0], b._values()[:0]), a.shape)
     at = fb.searchsorted(wb, wa).clamp_max(wb.numel() - 1)
     mine = (wb[at] == wa).nonzero().flatten()
     values = combine(a._values().index_select(0, mine), b._values().index_select(0, at[mine]))
-    return coo(a._indices().index_select(1, mine), values, a.shape, True)
+    return coo(a._indices().index_select(1, mine), values, a.shape, a.is_coalesced())
 
 
 @_rule("mul", "multiply", "__mul__", "__rmul__")
@@ -302,145 +336,69 @@ def _mul(func: Callable, args: tuple, kwargs: dict) -> Any:
 def _div(func: Callable, args: tuple, kwargs: dict) -> Any:
     a, b = args[0], args[1]
     if not is_sparse(a) or not _is_number(b):
-        raise RuntimeError("Sparse division requires a scalar or zero-dim dense tensor divisor")
-    return a.like(_plain(func, (a._values(), b), kwargs))
+        raise RuntimeError(
+            "Sparse division requires a scalar or zero-dim dense tensor divisor"
+            + (f" (got shape {list(b.shape)} for divisor)" if isinstance(b, fb.Tensor) else "")
+        )
+    rounds = "floor" in func.__name__ or kwargs.get("rounding_mode") is not None
+    a = a.coalesce() if rounds and a.kind == "coo" else a
+    return a.like(_plain(func, (a._values(), *args[1:]), kwargs))
 
 
-@_rule("mul_", "div_", "__imul__", "__itruediv__", "neg_", "zero_")
+@_rule(
+    "div_", "divide_", "true_divide_", "__itruediv__", "floor_divide_", "__ifloordiv__", "neg_", "negative_",
+    "conj_physical_",
+)  # fmt: skip
 def _in_place(func: Callable, args: tuple, kwargs: dict) -> Any:
-    _plain(func, (args[0]._values(), *args[1:]), kwargs)
-    return args[0]
-
-
-# ---------------------------------------------------------------- shapes
-def _with_index(s: Any, index: Any, shape: Any, coalesced: bool = False) -> Any:
-    return coo(index, s._values(), shape, coalesced)
-
-
-@_rule("transpose", "swapaxes", "swapdims", "t")
-def _transpose(func: Callable, args: tuple, kwargs: dict) -> Any:
     s = args[0]
-    a, b = (0, 1) if func.__name__ == "t" else (*args[1:], *kwargs.values())
-    if s.dim() < 2:
-        return s
-    order = list(range(s.dim()))
-    order[a % s.dim()], order[b % s.dim()] = order[b % s.dim()], order[a % s.dim()]
-    if s.kind != "coo":
-        from .tensor import compressed
-
-        starts, plain = s.__dict__["_parts"]
-        kind = {"csr": "csc", "csc": "csr", "bsr": "bsc", "bsc": "bsr"}[s.kind]
-        values = s._values().transpose(1, 2) if s.kind in ("bsr", "bsc") else s._values()
-        return compressed(kind, starts, plain, values, s.shape[::-1])
-    return _permuted(s, order)
+    if "floor" in func.__name__ and s.kind == "coo" and not s.is_coalesced():
+        replace(s, s.coalesce())
+    _plain(func, (s._values(), *args[1:]), kwargs)
+    return s
 
 
-def _permuted(s: Any, order: list[int]) -> Any:
-    k = s.sparse_dim()
-    if sorted(order[:k]) != list(range(k)):
-        raise RuntimeError("sparse tensors: dimensions of coordinates and of values cannot be exchanged")
-    values = s._values()
-    if order[k:] != list(range(k, s.dim())):
-        values = values.permute(0, *(d - k + 1 for d in order[k:]))
-    return coo(s._indices()[order[:k]], values, [s.shape[d] for d in order])
+@_rule("mul_", "multiply_", "__imul__")
+def _mul_(func: Callable, args: tuple, kwargs: dict) -> Any:
+    s, other = args[0], args[1]
+    if not is_sparse(s):
+        return s.copy_(_mul(func, args, kwargs).to_dense())
+    if not _is_number(other):
+        return replace(s, _mul(func, args, kwargs).to(s.dtype))
+    _plain(func, (s._values(), other), kwargs)
+    return s
 
 
-@_rule("permute")
-def _permute(func: Callable, args: tuple, kwargs: dict) -> Any:
-    dims = args[1:] if len(args) > 2 or isinstance(args[1], int) else args[1]
-    return _permuted(args[0], [d % args[0].dim() for d in dims])
+@_rule("copy_")
+def _copy_(func: Callable, args: tuple, kwargs: dict) -> Any:
+    s, source = args[0], args[1]
+    if not (is_sparse(s) and is_sparse(source)):
+        raise RuntimeError("copy_() between dense and sparse Tensors is not implemented! "
+                           f"Found self type = {s.type()} and src type = {source.type()}")  # fmt: skip
+    return replace(s, source.detach().clone().to(s.dtype).to_sparse(layout=s.layout))
 
 
-@_rule("unsqueeze")
-def _unsqueeze(func: Callable, args: tuple, kwargs: dict) -> Any:
-    s = args[0]
-    dim = (args[1] if len(args) > 1 else kwargs["dim"]) % (s.dim() + 1)
-    k = s.sparse_dim()
-    shape = (*s.shape[:dim], 1, *s.shape[dim:])
-    if dim > k:
-        return coo(s._indices(), s._values().unsqueeze(dim - k + 1), shape, s.is_coalesced())
-    index = s._indices()
-    zero = fb.zeros((1, index.shape[1]), dtype=fb.int64, device=index.device)
-    return _with_index(s, fb.cat([index[:dim], zero, index[dim:]]), shape, s.is_coalesced())
+@_rule("fill_")
+def _fill_(func: Callable, args: tuple, kwargs: dict) -> Any:
+    if args[0].kind == "coo":
+        raise NotImplementedError(
+            "flambeau has no 'fill_' for sparse COO tensors yet: call .to_dense() first"
+        )
+    return _in_place(func, args, kwargs)
 
 
-@_rule("index_select")
-def _index_select(func: Callable, args: tuple, kwargs: dict) -> Any:
-    s, dim, chosen = args
-    dim %= s.dim()
-    k = s.sparse_dim()
-    shape = list(s.shape)
-    shape[dim] = chosen.numel()
-    if dim >= k:
-        return coo(s._indices(), s._values().index_select(dim - k + 1, chosen), shape, s.is_coalesced())
-    # every pair of a stored place and a chosen index that are the same
-    pairs = (s._indices()[dim].unsqueeze(1) == chosen).nonzero()
-    index = s._indices().index_select(1, pairs[:, 0]).clone()
-    index[dim] = pairs[:, 1]
-    return coo(index, s._values().index_select(0, pairs[:, 0]), shape)
-
-
-@_rule("select", "__getitem__")
-def _select(func: Callable, args: tuple, kwargs: dict) -> Any:
-    s = args[0].to_sparse()
-    dim, at = (0, args[1]) if func.__name__ == "__getitem__" else args[1:]
-    if not isinstance(at, int):
-        raise NotImplementedError("flambeau indexes sparse tensors only with an integer yet")
-    dim %= s.dim()
-    at = at + s.shape[dim] if at < 0 else at
-    k = s.sparse_dim()
-    shape = s.shape[:dim] + s.shape[dim + 1 :]
-    if dim >= k:
-        return coo(s._indices(), s._values().select(dim - k + 1, at), shape, s.is_coalesced())
-    here = (s._indices()[dim] == at).nonzero().flatten()
-    values = s._values().index_select(0, here)
-    if k == 1:
-        return values.sum(0)
-    index = s._indices().index_select(1, here)
-    return coo(fb.cat([index[:dim], index[dim + 1 :]]), values, shape)
-
-
-@_rule("narrow_copy", "narrow")
-def _narrow(func: Callable, args: tuple, kwargs: dict) -> Any:
-    s, dim, start, length = args
-    dim %= s.dim()
-    k = s.sparse_dim()
-    shape = [length if d == dim else n for d, n in enumerate(s.shape)]
-    if dim >= k:
-        return coo(s._indices(), s._values().narrow(dim - k + 1, start, length), shape, s.is_coalesced())
-    along = s._indices()[dim]
-    here = ((along >= start) & (along < start + length)).nonzero().flatten()
-    index = s._indices().index_select(1, here).clone()
-    index[dim] -= start
-    return coo(index, s._values().index_select(0, here), shape, s.is_coalesced())
-
-
-@_rule("cat", "concat", "concatenate")
-def _cat(func: Callable, args: tuple, kwargs: dict) -> Any:
-    tensors = list(args[0])
-    dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
-    if not all(is_sparse(t) for t in tensors):
-        raise RuntimeError("Concatenating sparse tensors, but a dense tensor was found")
-    first = tensors[0]
-    dim %= first.dim()
-    k, offset, indices = first.sparse_dim(), 0, []
-    if dim >= k:
-        raise NotImplementedError("flambeau joins sparse tensors only along dimensions of coordinates yet")
-    for t in tensors:
-        index = t._indices().clone()
-        index[dim] += offset
-        offset += t.shape[dim]
-        indices.append(index)
-    shape = [offset if d == dim else n for d, n in enumerate(first.shape)]
-    return coo(fb.cat(indices, 1), fb.cat([t._values() for t in tensors]), shape)
+@_rule("zero_")
+def _zero_(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return replace(args[0], emptied(args[0]))
 
 
 # ---------------------------------------------------------------- sums
-def sum_over(s: Any, dim: Any = None, dtype: Any = None) -> Any:
+def sum_over(s: Any, dim: Any = None, dtype: Any = None, keepdim: bool = False) -> Any:
     """Sum of stored values: a number, or over some dimensions."""
     values = s._values() if dtype is None else s._values().to(dtype)
     if dim is None or (not isinstance(dim, int) and not len(dim)):
         return values.sum()
+    if keepdim:
+        return kept_dims(sum_over(s, dim, dtype), dim, s)
     s = s.to_sparse()
     dims = sorted({d % s.dim() for d in ([dim] if isinstance(dim, int) else dim)})
     k = s.sparse_dim()
@@ -458,7 +416,25 @@ def sum_over(s: Any, dim: Any = None, dtype: Any = None) -> Any:
 
 @_rule("sum")
 def _sum(func: Callable, args: tuple, kwargs: dict) -> Any:
-    return sum_over(args[0], args[1] if len(args) > 1 else kwargs.get("dim"), kwargs.get("dtype"))
+    s, dim, keepdim, dtype = given(args, kwargs, "input dim keepdim dtype", keepdim=False)
+    return sum_over(s, dim, dtype, keepdim)
+
+
+@_rule("norm")
+def _norm(func: Callable, args: tuple, kwargs: dict) -> Any:
+    s, p, dim, keepdim, dtype = given(args, kwargs, "input p dim keepdim dtype", p=2, keepdim=False)
+    dims = () if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+    if dims and sorted(d % s.dim() for d in dims) != list(range(s.dim())):
+        raise RuntimeError(
+            "norm_sparse currently only supports full reductions, so 'dim' must either be empty or contain"
+            " all dimensions of the input"
+        )
+    if keepdim:
+        raise RuntimeError("norm_sparse currently does not support keepdim=True")
+    if dtype is not None:
+        raise RuntimeError("norm_sparse currently does not support 'dtype' argument")
+    values = s.coalesce()._values() if s.kind == "coo" else s._values()
+    return values.norm(2 if p in (None, "fro") else p)
 
 
 def softmax(s: Any, dim: int, logarithm: bool, dtype: Any = None) -> Any:
@@ -503,11 +479,15 @@ def product(a: Any, b: Any) -> Any:
         from .tensor import from_dense
 
         made = from_dense(product(a, b.to_dense()))
-        return made._to_compressed("csr") if (a.kind, b.kind) == ("csr", "csr") else made
+        return made._to_compressed("csr") if a.kind == b.kind and a.kind in ("csr", "csc") else made
     if not is_sparse(a):
         if a.dim() == 1:
             return product(b.t(), a)
         return product(b.t(), a.t()).t()
+    if a.kind == "coo" and max(a.dim(), b.dim()) > 2:
+        if a.dim() != 3 or b.dim() != 3:
+            raise RuntimeError("expand is unsupported for Sparse tensors")
+        return batched(a, b)
     if a.dim() != 2:
         raise RuntimeError(f"matmul: sparse tensors must be matrices, got {a.dim()}D")
     if a.shape[1] != b.shape[0]:
@@ -523,6 +503,31 @@ def product(a: Any, b: Any) -> Any:
     terms = taken * (values.unsqueeze(-1) if b.dim() == 2 else values)
     result = fb.zeros((a.shape[0], *b.shape[1:]), dtype=terms.dtype, device=terms.device)
     return result.index_add(0, rows, terms)
+
+
+def batched(a: Any, b: Any) -> Any:
+    """Products of a batch of sparse matrices with one of dense matrices."""
+    for name, t in (("mat2", b), ("self", a)):
+        if is_sparse(t) is (name == "mat2"):
+            raise RuntimeError(
+                f"bmm_sparse: Tensor '{name}' must be {'dense' if name == 'mat2' else 'sparse'}"
+            )
+        if name == "self" and (t.dense_dim() or t.sparse_dim() != 3):
+            dims = f"0 dense dims, but has {t.dense_dim()}" if t.dense_dim() else ""
+            raise RuntimeError(
+                f"bmm_sparse: Tensor 'self' must have {dims or f'3 sparse dims, but has {t.sparse_dim()}'}"
+            )
+        if name == "mat2" and t.dim() != 3:
+            raise RuntimeError(f"bmm_sparse: Tensor 'mat2' must have 3 dims, but has {t.dim()}")
+    if a.shape[0] != b.shape[0]:
+        raise RuntimeError("bmm_sparse: 'self.size(0)' and 'mat2.size(0)' must match")
+    if a.shape[2] != b.shape[1]:
+        raise RuntimeError("bmm_sparse: 'self.size(2)' and 'mat2.size(1)' must match")
+    (batch, rows, cols), values = a._indices(), a._values()
+    terms = b[batch, cols] * values.unsqueeze(-1)
+    count = a.shape[0] * a.shape[1]
+    result = fb.zeros((count, b.shape[2]), dtype=terms.dtype, device=terms.device)
+    return result.index_add(0, batch * a.shape[1] + rows, terms).reshape(a.shape[0], a.shape[1], b.shape[2])
 
 
 def _sums_rows(a: Any, b: Any) -> Any:
@@ -546,9 +551,21 @@ def matrix_product(a: Any, b: Any) -> Any:
     return product(a, b)
 
 
-@_rule("mm", "smm", "spmm", "dsmm")
+@_rule("mm", "spmm", "dsmm")
 def _mm(func: Callable, args: tuple, kwargs: dict) -> Any:
     return matrix_product(args[0], args[1])
+
+
+@_rule("smm")
+def _smm(func: Callable, args: tuple, kwargs: dict) -> Any:
+    a, b = args
+    none = fb.sparse_coo_tensor(size=(a.shape[0], b.shape[1]), dtype=a.dtype, device=a.device)
+    return _uncommon()["sspaddmm"](none, a, b)
+
+
+@_rule("bmm")
+def _bmm(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return batched(args[0], args[1])
 
 
 @_rule("matmul", "mv", "__matmul__")
@@ -595,15 +612,62 @@ def _allclose(func: Callable, args: tuple, kwargs: dict) -> Any:
 
 @_rule("zeros_like")
 def _zeros_like(func: Callable, args: tuple, kwargs: dict) -> Any:
-    s = args[0]
-    if s.kind != "coo":
-        from .tensor import compressed
+    return emptied(args[0])
 
-        starts, plain = s.__dict__["_parts"]
-        none = fb.zeros_like(s._values().detach()[:0])
-        return compressed(s.kind, fb.zeros_like(starts), plain[:0].clone(), none, s.shape)
-    values = s._values()
-    return coo(s._indices()[:, :0], values.detach()[:0].clone(), s.shape, True)
+
+@_rule("new_zeros", "new", "new_empty")
+def _new(func: Callable, args: tuple, kwargs: dict) -> Any:
+    sizes = args[1:] if len(args) != 2 or isinstance(args[1], int) else args[1]
+    options = {"dtype": args[0].dtype, "device": args[0].device, **kwargs}
+    sizes = kwargs.get("size", sizes) or (0,)
+    return fb.zeros(tuple(sizes), **{k: v for k, v in options.items() if k != "size"}, layout=args[0].layout)
+
+
+@_rule("new_tensor")
+def _new_tensor(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return _plain(func, (args[0]._values(), *args[1:]), kwargs)
+
+
+@_rule("as_tensor", "asarray")
+def _as_tensor(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return args[0].to(**{k: v for k, v in kwargs.items() if k in ("dtype", "device") and v is not None})
+
+
+@_rule("dist")
+def _dist(func: Callable, args: tuple, kwargs: dict) -> Any:
+    a, b = args[0], args[1]
+    return (a - b).norm((*args[2:], *kwargs.values(), 2)[0])
+
+
+@_rule("is_same_size")
+def _is_same_size(func: Callable, args: tuple, kwargs: dict) -> bool:
+    return args[0].shape == args[1].shape
+
+
+@_rule("resize_as_")
+def _resize_as_(func: Callable, args: tuple, kwargs: dict) -> Any:
+    s, other = args
+    if s.shape == other.shape:
+        return s
+    return _uncommon()["resize_as_sparse_"](s, other)
+
+
+@_rule("addmm_")
+def _addmm_(func: Callable, args: tuple, kwargs: dict) -> Any:
+    return args[0].copy_(_addmm(func, args, kwargs))
+
+
+@_rule("svd_lowrank", "pca_lowrank")
+def _low_rank(func: Callable, args: tuple, kwargs: dict) -> Any:
+    dense = [x.to_dense() if is_sparse(x) else x for x in args]
+    return func(*dense, **{k: x.to_dense() if is_sparse(x) else x for k, x in kwargs.items()})
+
+
+@_rule("tensor")
+def _tensor(func: Callable, args: tuple, kwargs: dict) -> Any:
+    options = {k: v for k, v in kwargs.items() if k in ("dtype", "device") and v is not None}
+    made = args[0].detach().clone().to(**options) if options else args[0].detach().clone()
+    return made.requires_grad_(kwargs.get("requires_grad", False))
 
 
 @_rule("ones_like", "empty_like", "full_like", "rand_like", "randn_like")
@@ -615,7 +679,7 @@ def _like(func: Callable, args: tuple, kwargs: dict) -> Any:
 def _sparse_mask(func: Callable, args: tuple, kwargs: dict) -> Any:
     from . import masked_by
 
-    return masked_by(*args)
+    return args[0] if args[0] is args[1] else masked_by(*args)
 
 
 @_rule("any", "all")

@@ -91,16 +91,27 @@ class SparseTensor(fb.Tensor):
         """Whether the layout is CSR."""
         return self.kind == "csr"
 
+    def _has_none(self, what: str) -> None:
+        if self.kind != "coo":
+            raise RuntimeError(f"Sparse {self.kind.upper()} tensors do not have {what}")
+
     def is_contiguous(self, *args: Any, **kwargs: Any) -> bool:
-        """COO tensors count as contiguous."""
-        return True
+        """COO tensors count as not contiguous; the others have no answer."""
+        self._has_none("is_contiguous")
+        return False
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def stride(self, *args: Any) -> Any:
-        """Raises: sparse tensors have none."""
-        raise RuntimeError("Sparse tensors do not have strides")
+        """Zeros for COO tensors; the others have none."""
+        self._has_none("strides")
+        strides = (0,) * self.dim()
+        return strides[args[0]] if args and args[0] is not None else strides
+
+    def storage_offset(self) -> int:
+        """Zero."""
+        return 0
 
     def numpy(self, *args: Any, **kwargs: Any) -> Any:
         """Raises: make it dense first."""
@@ -318,6 +329,8 @@ def is_sparse(x: Any) -> bool:
 def _make(values: Any, kind: str, parts: tuple, size: Sequence[int], coalesced: bool) -> Any:
     with _plain_calls():
         t = values.as_subclass(SparseTensor)
+    # one value at most is always in order
+    coalesced = coalesced or (kind == "coo" and values.shape[0] < 2)
     t.__dict__.update(_kind=kind, _parts=parts, _size=tuple(size), _coalesced=coalesced)
     return t
 
@@ -330,6 +343,15 @@ def coo(indices: Any, values: Any, size: Sequence[int], coalesced: bool = False)
 def compressed(kind: str, starts: Any, plain: Any, values: Any, size: Sequence[int]) -> Any:
     """A tensor of compressed rows or columns, of values or of blocks of them."""
     return _make(values, kind, (starts, plain), size, False)
+
+
+def emptied(s: Any) -> Any:
+    """A tensor of the same layout, sizes and dtype that stores nothing."""
+    none = fb.zeros_like(s._values().detach()[:0])
+    parts = s.__dict__["_parts"]
+    if s.kind == "coo":
+        return coo(parts[0][:, :0], none, s.shape, True)
+    return compressed(s.kind, fb.zeros_like(parts[0]), parts[1][:0].clone(), none, s.shape)
 
 
 def pair_of(blocksize: Any) -> tuple[int, int]:

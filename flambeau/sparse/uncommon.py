@@ -29,11 +29,12 @@ def sspaddmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1)
     """``beta * input + alpha * (mat1 @ mat2)`` of sparse `input` and `mat1`, as a sparse matrix."""
     if not is_sparse(input):
         raise RuntimeError("sspaddmm: Argument #1: Expected a sparse tensor, but got a strided one")
-    mat1 = mat1.coalesce()
-    (rows, inner), values = mat1.indices(), mat1.values()
-    columns = fb.arange(mat2.shape[1])
+    for place, mat in ((2, mat1), (3, mat2)):
+        if mat.dim() != 2:
+            raise RuntimeError(f"sspaddmm: Argument #{place}: matrices expected, got {mat.dim()}D tensor")
+    rows, columns = mat1._indices()[0].unique(), fb.arange(mat2.shape[1])
     product = fb.stack([rows.repeat_interleave(len(columns)), columns.repeat(len(rows))])
-    terms = (values[:, None] * mat2[inner]).flatten() * alpha
+    terms = fb.mm(mat1, mat2)[rows].flatten() * alpha
     index = fb.cat([input._indices(), product], 1)
     return fb.sparse_coo_tensor(index, fb.cat([input._values() * beta, terms]), input.shape)
 
