@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from flambeau.utils._pytree_nodes import _dict_keys, _sequence_keys, register_pytree_node
+
 __all__ = ["immutable_list", "immutable_dict"]
 
 
@@ -42,3 +44,19 @@ class immutable_dict(dict):
 
     def __reduce__(self) -> tuple:
         return immutable_dict, (dict(self),)
+
+
+register_pytree_node(
+    immutable_list,
+    lambda v: (list(v), None),
+    lambda v, _: immutable_list(v),
+    serialized_type_name="torch.fx.immutable_collections.immutable_list",
+    flatten_with_keys_fn=_sequence_keys,
+)
+register_pytree_node(
+    immutable_dict,
+    lambda d: (list(d.values()), list(d)),
+    lambda v, keys: immutable_dict(zip(keys, v)),
+    serialized_type_name="torch.fx.immutable_collections.immutable_dict",
+    flatten_with_keys_fn=_dict_keys,
+)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from flambeau._C import Size
+
 PyTree = Any
 Context = Any
 
@@ -334,7 +336,7 @@ def _structseq_build(cls: Any) -> NodeDef:
 _TORCH_NAMES = {
     tuple: "builtins.tuple", list: "builtins.list", dict: "builtins.dict",
     OrderedDict: "collections.OrderedDict",
-    defaultdict: "collections.defaultdict", deque: "collections.deque",
+    defaultdict: "collections.defaultdict", deque: "collections.deque", Size: "torch.Size",
 }  # fmt: skip
 
 for _node in (
@@ -354,6 +356,7 @@ for _node in (
         lambda d: (_dict_keys(d)[0], [d.default_factory, list(d)]),
     ),
     NodeDef(deque, lambda d: (list(d), d.maxlen), lambda v, maxlen: deque(v, maxlen=maxlen), _sequence_keys),
+    NodeDef(Size, lambda s: (list(s), None), lambda v, _: tuple(v), _sequence_keys),
 ):
     SUPPORTED_NODES[_node.type] = _node
 SUPPORTED_NODES[namedtuple] = _NAMEDTUPLE

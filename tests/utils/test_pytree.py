@@ -81,3 +81,23 @@ def test_a_text_imports_no_factory():
     with pytest.raises(NotImplementedError, match=r"defaultdict of antigravity\.list is not supported"):
         pt.treespec_loads(text)
     assert "antigravity" not in sys.modules
+
+
+def test_sizes_and_immutable_containers_are_nodes():
+    from flambeau.fx.immutable_collections import immutable_dict, immutable_list
+
+    leaves, spec = pt.tree_flatten({"a": fb.Size([2, 3])})
+    assert leaves == [2, 3] and "Size" in repr(spec)
+    assert type(pt.tree_map(lambda n: n + 1, fb.ones(2, 3).shape)) is tuple
+    assert pt.treespec_loads(pt.treespec_dumps(spec)) == spec
+    assert not pt.tree_is_leaf(fb.Size([1]))
+    held = immutable_dict(a=1, b=immutable_list([2]))
+    leaves, spec = pt.tree_flatten(held)
+    made = pt.tree_unflatten(leaves, spec)
+    assert (
+        leaves == [1, 2]
+        and made == held
+        and type(made) is immutable_dict
+        and type(made["b"]) is immutable_list
+    )
+    assert pt.treespec_loads(pt.treespec_dumps(spec)) == spec
