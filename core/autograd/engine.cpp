@@ -355,6 +355,16 @@ Tensor zeros_of(const ResultMeta& m) {
     return t;
 }
 
+// The argument behind an edge, as far as its own gradient goes: its history and its shape.
+static Tensor origin_of(const Edge& edge) {
+    if (edge.node->is_accumulate()) return static_cast<const AccumulateGrad&>(*edge.node).variable;
+    const ResultMeta& m = edge.node->results[edge.input];
+    Tensor t = empty({}, m.dtype, m.device);
+    t->set_shape(m.sizes, Dims(m.sizes.size(), 0));  // none of its values is read
+    set_history(t, edge.node, edge.input);
+    return t;
+}
+
 static Grads run_formulas(OpNode& node, Grads&& in) {
     Grads out(node.next.size());
     Back b{node, in, out, in[0], {}};
@@ -378,6 +388,9 @@ static Grads run_formulas(OpNode& node, Grads&& in) {
         for (uint32_t bits = d.joint_args; bits; bits &= bits - 1) any = any || b.needs(__builtin_ctz(bits));
         if (any) d.joint(b);
     }
+    if (d.flat && tls.grad)
+        for (size_t i = 0; i < out.size(); ++i)
+            if (out[i].defined()) out[i] = op<"_tie">(out[i], origin_of(node.next[i]));
     return out;
 }
 

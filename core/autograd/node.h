@@ -145,6 +145,7 @@ void set_history(const Tensor& result, const Ptr<Node>& node, uint32_t output_nr
 uint32_t add_result(Node& node, const Tensor& t);  // records its metadata, returns its number
 // After an in-place operation recorded as `node` (its result 0 is t): t, and for a view its base, now come from it.
 void rebase_history(const Tensor& t, const Ptr<Node>& node);
+[[noreturn]] void fail_released();    // a second backward through what was not retained
 void check_inplace(const Tensor& t);  // leaves that require grad, views of such, …
 
 // The node of every operator with a derivative entry.

@@ -186,7 +186,7 @@ static std::string operation_of(std::string node) {
     if (node.back() == '0') node.pop_back();
     return node;
 }
-[[noreturn]] static void fail_released() {
+void fail_released() {
     fail(ErrorKind::Runtime,
          "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
          "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
@@ -537,7 +537,7 @@ static void save_value(OpNode& n, const Value& v, int slot, bool clone) {
 void call_recorded(const Op& op, Frame& f) {
     const Derivative& d = op.derivative;
     const bool inplace = f.inplace || op.only_inplace;
-    if (inplace && f.args[0].is_tensor() && !op.schema.name.starts_with("logical_")) check_inplace(f.args[0].tensor());
+    if (inplace && f.args[0].is_tensor() && !op.logical) check_inplace(f.args[0].tensor());
     if (!d.args) {  // composite: its parts record themselves
         const uint64_t since = next_node();
         op.run_kernel(f);

@@ -20,7 +20,8 @@ enum class ErrorKind {
     OutOfMemory,
     Attribute,
     ZeroDivision,
-    Import
+    Import,
+    Assertion
 };
 
 enum class DType : uint8_t;

@@ -420,15 +420,7 @@ Grads CompiledNode::apply(Grads&& in) {
         fail(ErrorKind::Runtime,
              "torch.compile with aot_autograd does not currently support double backward\nthe backward of a compiled "
              "function is not recorded: call the function uncompiled where create_graph=True is needed");
-    if (released_ && !(kept_.empty() && own_.empty()))
-        fail(ErrorKind::Runtime,
-             "Trying to backward through the graph a second time (or directly access saved tensors after they have "
-             "already been "
-             "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
-             "Specify "
-             "retain_graph=True if you need to backward through the graph a second time or if you need to access saved "
-             "tensors "
-             "after calling backward.");
+    if (released_ && !(kept_.empty() && own_.empty())) fail_released();
     const NoModes none;
     Grads incoming(program_->graph_.seeds.size());
     for (size_t i = 0; i < result_seed_.size() && i < in.size(); ++i)

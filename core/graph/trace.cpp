@@ -25,6 +25,7 @@ Tracer::~Tracer() {
 }
 
 bool Tracer::one_is_running() { return running; }
+int64_t Tracer::steps_so_far() { return running ? int64_t(running->graph.steps.size()) : -1; }
 bool Tracer::one_must_be_readable() { return running && running->lenient; }
 
 static Generator::State generator_state() {

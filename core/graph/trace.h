@@ -22,6 +22,7 @@ public:
     void start();                    // recording on, in this thread
     void stop();
     static bool one_is_running();        // in this thread
+    static int64_t steps_so_far();       // of the one running in this thread; -1: none
     static bool one_must_be_readable();  // a lenient one: others read what it wrote
     // After the forward part, stopped: from where and to where its backward leads, which is that of `outputs` for every
     // input and known tensor that was used and needs a gradient. No roots: there is none.

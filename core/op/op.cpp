@@ -29,15 +29,15 @@ bool Op::any_requires_grad(const Value* args) const {
     return false;
 }
 
-// Comparisons and logical operators know no gradient: they write into any tensor.
-static bool knows_no_gradient(const std::string& name) {
+// Comparisons too write into any tensor that is given as out=.
+static bool writes_into_any(const Op& op) {
     static constexpr std::string_view all[] = {"eq", "ne", "ge", "gt", "le", "lt"};
-    return name.starts_with("logical_") || std::ranges::find(all, name) != std::end(all);
+    return op.logical || std::ranges::find(all, op.schema.name) != std::end(all);
 }
 
 static void refuse_grad_of_out(const Frame& f) {
     const Schema& s = f.op->schema;
-    if (knows_no_gradient(s.name)) return;
+    if (writes_into_any(*f.op)) return;
     for (size_t i = 0; i < s.return_kinds.size(); ++i)
         if (f.given[i].defined() && f.given[i]->needs_grad())
             fail(ErrorKind::Runtime,
@@ -239,6 +239,7 @@ OpBuilder Registry::add(const char* schema, const char* variants) {
     op->as_function = v.find('f') != v.npos;
     op->as_method = v.find('m') != v.npos;
     op->has_inplace = v.find('i') != v.npos;
+    op->logical = op->schema.name.starts_with("logical_");
     op->has_out = v.find('o') != v.npos;
     op->only_inplace = op->schema.name.ends_with("_") && !op->schema.name.starts_with("_");
     const Schema& s = op->schema;

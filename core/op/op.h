@@ -226,6 +226,7 @@ struct Derivative {
     uint32_t results = 0xffffffff;   // bit i: result i is (integers never are)
     std::string node_name;           // "MulBackward0"
     const char* shown_as = nullptr;  // of a composite: what the node of its last step is called
+    bool flat = false;               // linear piece by piece: the gradients' own derivative is zero, not absent
     bool exists() const { return args != 0; }
 };
 
@@ -242,6 +243,7 @@ public:
     bool remembers_lengths =
         false;  // attribute 0 holds the sizes of the listed tensors along argument 1 (-1: an empty vector)
     bool takes_lazy = false;      // works on lazily conjugated and negated tensors and on complex32 as they are
+    bool logical = false;         // knows no gradient: also writes into tensors that require one
     bool keeps_geometry = false;  // the node remembers argument 0's offset and strides as its attribute 0
 
     void call(Frame& f) const {
@@ -306,6 +308,11 @@ public:
     }
     OpBuilder& shown_as(const char* name) {
         op_.derivative.shown_as = name;
+        return *this;
+    }
+    // A recorded backward is also a function of the arguments, whose derivative is zero: asked for, it says so.
+    OpBuilder& piecewise_linear() {
+        op_.derivative.flat = true;
         return *this;
     }
     OpBuilder& differentiable_results(uint32_t bits) {

@@ -223,27 +223,34 @@ Tensor gelu_tanh_formula(const Tensor& x) {
 }
 
 const Family activation([](Registry& r) {
-    r.add("relu(Tensor self) -> Tensor", "fmi").kernel<relu>().grad("self", "result", relu_grad);
+    r.add("relu(Tensor self) -> Tensor", "fmi").kernel<relu>().grad("self", "result", relu_grad).piecewise_linear();
     r.add("threshold(Tensor self, Scalar threshold, Scalar value) -> Tensor", "fio")
         .kernel<threshold>()
-        .grad("self", "self", [](Back& b) {
-            const Tensor x = b.arg(0);
-            return fuse(b, x) ? op<"threshold_backward">(b.g, x, b.scalar(1)) : masked(b.g, x <= Value(b.scalar(1)));
-        });
+        .grad("self", "self",
+              [](Back& b) {
+                  const Tensor x = b.arg(0);
+                  return fuse(b, x) ? op<"threshold_backward">(b.g, x, b.scalar(1))
+                                    : masked(b.g, x <= Value(b.scalar(1)));
+              })
+        .piecewise_linear();
     r.add("nn::relu6(Tensor self) -> Tensor", "fi")
         .kernel<relu6>()
         .grad("self", "self", [](Back& b) { return hardtanh_mask(b, 0, 6); })
+        .piecewise_linear()
         .node("HardtanhBackward0");
     r.add("nn::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor", "fio")
         .kernel<hardtanh>()
-        .grad("self", "self", [](Back& b) { return hardtanh_mask(b, b.real(1), b.real(2)); });
+        .grad("self", "self", [](Back& b) { return hardtanh_mask(b, b.real(1), b.real(2)); })
+        .piecewise_linear();
     r.add("nn::leaky_relu(Tensor self, Scalar negative_slope=0.01) -> Tensor", "fio")
         .kernel<leaky_relu>()
-        .grad("self", "self", [](Back& b) {
-            const Tensor x = b.arg(0);
-            return fuse(b, x) ? op<"nn::leaky_relu_backward">(b.g, x, b.scalar(1), false)
-                              : where(x > Value(0), b.g, b.g * b.real(1));
-        });
+        .grad("self", "self",
+              [](Back& b) {
+                  const Tensor x = b.arg(0);
+                  return fuse(b, x) ? op<"nn::leaky_relu_backward">(b.g, x, b.scalar(1), false)
+                                    : where(x > Value(0), b.g, b.g * b.real(1));
+              })
+        .piecewise_linear();
     r.add("nn::elu(Tensor self, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1) -> Tensor", "fio")
         .kernel<elu>()
         .grad("self", "self", [](Back& b) { return elu_grad(b, b.real(1), b.real(2), b.real(3)); });
@@ -290,11 +297,13 @@ const Family activation([](Registry& r) {
         });
     r.add("nn::hardsigmoid(Tensor self) -> Tensor", "fio")
         .kernel<plain<Unary::hardsigmoid, "hardsigmoid_cpu">>()
-        .grad("self", "self", [](Back& b) {
-            const Tensor x = b.arg(0);
-            return fuse(b, x) ? op<"nn::hardsigmoid_backward">(b.g, x)
-                              : where((x > Value(-3)) & (x < Value(3)), b.g / 6, 0.0);
-        });
+        .grad("self", "self",
+              [](Back& b) {
+                  const Tensor x = b.arg(0);
+                  return fuse(b, x) ? op<"nn::hardsigmoid_backward">(b.g, x)
+                                    : where((x > Value(-3)) & (x < Value(3)), b.g / 6, 0.0);
+              })
+        .piecewise_linear();
     r.add("nn::hardswish(Tensor self) -> Tensor", "fio")
         .kernel<plain<Unary::hardswish, "hardswish_cpu">>()
         .grad("self", "self", [](Back& b) {
@@ -304,24 +313,28 @@ const Family activation([](Registry& r) {
         });
     r.add("hardshrink(Tensor self, Scalar lambd=0.5) -> Tensor", "fmo")
         .kernel<hardshrink>()
-        .grad("self", "self", [](Back& b) { return masked(b.g, op<"abs">(b.arg(0)) <= Value(b.scalar(1))); });
+        .grad("self", "self", [](Back& b) { return masked(b.g, op<"abs">(b.arg(0)) <= Value(b.scalar(1))); })
+        .piecewise_linear();
     r.add("nn::softshrink(Tensor self, Scalar lambd=0.5) -> Tensor", "fo")
         .kernel<softshrink>()
-        .grad("self", "self", [](Back& b) { return masked(b.g, op<"abs">(b.arg(0)) <= Value(b.scalar(1))); });
+        .grad("self", "self", [](Back& b) { return masked(b.g, op<"abs">(b.arg(0)) <= Value(b.scalar(1))); })
+        .piecewise_linear();
     r.add("prelu(Tensor self, Tensor weight) -> Tensor", "fm").kernel<prelu>();
     r.add("_prelu_kernel(Tensor self, Tensor weight) -> Tensor", "f")
         .kernel<prelu_kernel>()
-        .grads("self, weight", "self, weight", [](Back& b) {
-            const Tensor x = b.arg(0), w = b.arg(1);
-            const bool at_once = fuse(b, x) && fuse(b, w);
-            if (b.needs(0))
-                b.set(0, at_once ? b.g * binary(Binary::prelu_slope, "prelu_cpu", x, w, x.dtype(), {})
-                                 : where(x > Value(0), b.g, w * b.g));
-            if (b.needs(1))
-                b.set(1, sum_to_size(at_once ? binary(Binary::prelu_weight, "prelu_cpu", b.g, x, x.dtype(), {})
-                                             : masked(x * b.g, x > Value(0)),
-                                     w.sizes()));
-        });
+        .grads("self, weight", "self, weight",
+               [](Back& b) {
+                   const Tensor x = b.arg(0), w = b.arg(1);
+                   const bool at_once = fuse(b, x) && fuse(b, w);
+                   if (b.needs(0))
+                       b.set(0, at_once ? b.g * binary(Binary::prelu_slope, "prelu_cpu", x, w, x.dtype(), {})
+                                        : where(x > Value(0), b.g, w * b.g));
+                   if (b.needs(1))
+                       b.set(1, sum_to_size(at_once ? binary(Binary::prelu_weight, "prelu_cpu", b.g, x, x.dtype(), {})
+                                                    : masked(x * b.g, x > Value(0)),
+                                            w.sizes()));
+               })
+        .piecewise_linear();
     r.add("nn::glu(Tensor self, int dim=-1) -> Tensor", "fo").kernel<glu>().grad("self", "self", glu_gradient);
 
     r.add("threshold_backward(Tensor grad_output, Tensor self, Scalar threshold) -> Tensor", "")

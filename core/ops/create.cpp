@@ -409,6 +409,12 @@ Tensor type_as(const Tensor& self, const Tensor& other) {
 }
 Tensor detach(const Tensor& self) { return shallow_copy(self, true); }
 Tensor alias(const Tensor& self) { return make_view(self, self.sizes(), self.strides(), self->offset); }
+Tensor tie(const Tensor& self, const Tensor& other) {
+    Tensor t = op<"expand">(self, broadcast_shapes(self.sizes(), other.sizes()));
+    if (t.get() == self.get()) t = alias(self);
+    t->base = {};
+    return t;
+}
 
 Tensor resize_(const Tensor& self, IntSpan size, std::optional<MemoryFormat> format) {
     check(!self.requires_grad(), "cannot resize variables that require grad");
@@ -545,6 +551,12 @@ const Family create([](Registry& r) {
     r.add("type_as(Tensor self, Tensor other) -> Tensor", "m").kernel<type_as>().takes_lazy();
     r.add("detach(Tensor self) -> Tensor", "fm").kernel<detach>().takes_lazy();
     r.add("alias(Tensor self) -> Tensor", "").kernel<alias>().view().grad("self", "", [](Back& b) { return b.g; });
+    // self, also as a function of other whose derivative is zero: what recorded gradients of piecewise linear operators
+    // are of their arguments.
+    r.add("_tie(Tensor self, Tensor other) -> Tensor", "f")
+        .kernel<tie>()
+        .grad("self", "", [](Back& b) { return b.g; })
+        .grad("other", "", [](Back& b) { return zeros_of(b.meta(1)); });
     r.add("resize_(Tensor(a!) self, int[] size, *, MemoryFormat? memory_format=None) -> Tensor", "m")
         .kernel<resize_>()
         .takes_lazy();

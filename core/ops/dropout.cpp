@@ -152,11 +152,13 @@ const Family dropouts([](Registry& r) {
     r.add(str("nn::rrelu_with_noise(Tensor self, Tensor(b!) noise, ", kBounds, ") -> Tensor").c_str(), "f")
         .kernel<rrelu_with_noise>()
         .grad("self", "self, noise",
-              [](Back& b) { return random_slopes(b) ? op<"mul">(b.g, b.arg(1)) : leaky_gradient(b, b.arg(0)); });
+              [](Back& b) { return random_slopes(b) ? op<"mul">(b.g, b.arg(1)) : leaky_gradient(b, b.arg(0)); })
+        .piecewise_linear();
     r.add(str("nn::rrelu_with_noise_(Tensor(a!) self, Tensor(b!) noise, ", kBounds, ") -> Tensor(a!)").c_str(), "")
         .kernel<rrelu_with_noise_>()
         .grad("self", "result, noise",
               [](Back& b) { return random_slopes(b) ? op<"mul">(b.g, b.arg(1)) : leaky_gradient(b, b.result()); })
+        .piecewise_linear()
         .node("RreluWithNoiseBackward1");
 });
 

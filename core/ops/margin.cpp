@@ -267,24 +267,29 @@ const Family margins([](Registry& r) {
          "reduction=1) -> Tensor",
          "fo")
         .kernel<multi_margin_loss>()
-        .grad("self", "self, target, weight", [](Back& b) {
-            const Tensor x = b.arg(0), target = b.arg(1), w = b.arg(4);
-            if (!tls.grad) return multi_margin_gradient(b.g, x, target, b.scalar(2), b.scalar(3), w, b.integer(5));
-            const Tensor in[] = {x}, g[] = {b.g};
-            return composite_gradients(in, g, [&](const std::vector<Tensor>& t) {
-                return std::vector{multi_margin_steps(t[0], target, b.scalar(2), b.scalar(3), w, b.integer(5))};
-            })[0];
-        });
+        .grad("self", "self, target, weight",
+              [](Back& b) {
+                  const Tensor x = b.arg(0), target = b.arg(1), w = b.arg(4);
+                  if (!tls.grad)
+                      return multi_margin_gradient(b.g, x, target, b.scalar(2), b.scalar(3), w, b.integer(5));
+                  const Tensor in[] = {x}, g[] = {b.g};
+                  return composite_gradients(in, g, [&](const std::vector<Tensor>& t) {
+                      return std::vector{multi_margin_steps(t[0], target, b.scalar(2), b.scalar(3), w, b.integer(5))};
+                  })[0];
+              })
+        .piecewise_linear();
     r.add("nn::multilabel_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", "fo")
         .kernel<multilabel_margin_loss>()
-        .grad("self", "self, target", [](Back& b) {
-            const Tensor x = b.arg(0), target = b.arg(1);
-            if (!tls.grad) return multilabel_margin_gradient(b.g, x, target, b.integer(2));
-            const Tensor in[] = {x}, g[] = {b.g};
-            return composite_gradients(in, g, [&](const std::vector<Tensor>& t) {
-                return std::vector{multilabel_margin_steps(t[0], target, b.integer(2))};
-            })[0];
-        });
+        .grad("self", "self, target",
+              [](Back& b) {
+                  const Tensor x = b.arg(0), target = b.arg(1);
+                  if (!tls.grad) return multilabel_margin_gradient(b.g, x, target, b.integer(2));
+                  const Tensor in[] = {x}, g[] = {b.g};
+                  return composite_gradients(in, g, [&](const std::vector<Tensor>& t) {
+                      return std::vector{multilabel_margin_steps(t[0], target, b.integer(2))};
+                  })[0];
+              })
+        .piecewise_linear();
 });
 
 }  // namespace

@@ -422,7 +422,8 @@ const Family family([](Registry& r) {
         .kernel<nll_forward>()
         .differentiable_results(1)
         .node("NllLossBackward0")
-        .grad("self", uses, first_order);
+        .grad("self", uses, first_order)
+        .piecewise_linear();
     r.add(
          "nll_loss2d_forward(Tensor self, Tensor target, Tensor? weight, int reduction, int ignore_index) -> (Tensor "
          "output, Tensor total_weight)",
@@ -430,7 +431,8 @@ const Family family([](Registry& r) {
         .kernel<nll_forward>()
         .differentiable_results(1)
         .node("NllLoss2DBackward0")
-        .grad("self", uses, first_order);
+        .grad("self", uses, first_order)
+        .piecewise_linear();
     r.add(
          "nll_loss_backward(Tensor grad_output, Tensor self, Tensor target, Tensor? weight, int reduction, int "
          "ignore_index, Tensor total_weight) -> Tensor",

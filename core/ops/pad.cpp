@@ -311,9 +311,10 @@ const Family borders([](Registry& r) {
             for (auto& p : back) p = -p;
             return op<"constant_pad_nd">(b.g, back, Scalar(0));
         });
-    r.add("_border(Tensor self, int[] pad, int mode) -> Tensor", "f").kernel<bordered>().grad("self", "", [](Back& b) {
-        return op<"_border_backward">(b.g, b.sizes(0), b.ints(1), b.integer(2));
-    });
+    r.add("_border(Tensor self, int[] pad, int mode) -> Tensor", "f")
+        .kernel<bordered>()
+        .grad("self", "", [](Back& b) { return op<"_border_backward">(b.g, b.sizes(0), b.ints(1), b.integer(2)); })
+        .piecewise_linear();
     r.add("_border_backward(Tensor grad_output, int[] sizes, int[] pad, int mode) -> Tensor", "f")
         .kernel<bordered_backward>()
         .grad("grad_output", "", [](Back& b) { return op<"_border">(b.g, b.ints(2), b.integer(3)); });

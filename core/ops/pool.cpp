@@ -631,19 +631,23 @@ const Family family([](Registry& r) {
         .kernel<max_pool_with_indices<2>>()
         .differentiable_results(1)
         .grad("self", "result1", by_indices<2>)
+        .piecewise_linear()
         .node("MaxPool2DWithIndicesBackward0");
     r.add("nn::max_pool3d_with_indices(" FB_MAX(3) " -> (Tensor, Tensor)", "f")
         .kernel<max_pool_with_indices<3>>()
         .differentiable_results(1)
         .grad("self", "result1", by_indices<3>)
+        .piecewise_linear()
         .node("MaxPool3DWithIndicesBackward0");
     r.add("max_pool2d(" FB_MAX(2) " -> Tensor", "f")
         .kernel<max_pool_values<2>>()
         .grad("self", "self", max_pool_gradient<2>)
+        .piecewise_linear()
         .node("MaxPool2DWithIndicesBackward0");
     r.add("max_pool3d(" FB_MAX(3) " -> Tensor", "f")
         .kernel<max_pool_values<3>>()
         .grad("self", "self", max_pool_gradient<3>)
+        .piecewise_linear()
         .node("MaxPool3DWithIndicesBackward0");
     r.add("max_pool1d(" FB_MAX(1) " -> Tensor", "f").kernel<max_pool1d>();
     r.add("max_pool1d_with_indices(" FB_MAX(1) " -> (Tensor, Tensor)", "f").kernel<max_pool1d_with_indices>();
@@ -654,10 +658,12 @@ const Family family([](Registry& r) {
     r.add("nn::avg_pool2d(Tensor self, " FB_AVG(2), "fo")
         .kernel<avg_pool_op<2>>()
         .grad("self", "self", avg_gradient<2>)
+        .piecewise_linear()
         .node("AvgPool2DBackward0");
     r.add("nn::avg_pool3d(Tensor self, " FB_AVG(3), "fo")
         .kernel<avg_pool_op<3>>()
         .grad("self", "self", avg_gradient<3>)
+        .piecewise_linear()
         .node("AvgPool3DBackward0");
     r.add("avg_pool2d_backward(Tensor grad_output, Tensor self, " FB_AVG(2), "")
         .kernel<avg_pool_backward<2>>()
@@ -678,11 +684,13 @@ const Family family([](Registry& r) {
     r.add("_adaptive_avg_pool2d(Tensor self, int[2] output_size) -> Tensor", "f")
         .kernel<adaptive_avg<2>>()
         .node("AdaptiveAvgPool2DBackward0")
-        .grad("self", "self", [](Back& b) { return op<"_adaptive_avg_pool2d_backward">(b.g, b.arg(0)); });
+        .grad("self", "self", [](Back& b) { return op<"_adaptive_avg_pool2d_backward">(b.g, b.arg(0)); })
+        .piecewise_linear();
     r.add("_adaptive_avg_pool3d(Tensor self, int[3] output_size) -> Tensor", "f")
         .kernel<adaptive_avg<3>>()
         .node("AdaptiveAvgPool3DBackward0")
-        .grad("self", "self", [](Back& b) { return op<"_adaptive_avg_pool3d_backward">(b.g, b.arg(0)); });
+        .grad("self", "self", [](Back& b) { return op<"_adaptive_avg_pool3d_backward">(b.g, b.arg(0)); })
+        .piecewise_linear();
     r.add("_adaptive_avg_pool2d_backward(Tensor grad_output, Tensor self) -> Tensor", "")
         .kernel<adaptive_avg_backward<2>>()
         .grad("grad_output", "", [](Back& b) { return op<"_adaptive_avg_pool2d">(b.g, IntSpan(b.sizes(0)).last(2)); });
@@ -698,21 +706,25 @@ const Family family([](Registry& r) {
         .kernel<adaptive_max<2>>()
         .differentiable_results(1)
         .grad("self", "result1", by_indices<2>)
+        .piecewise_linear()
         .node("AdaptiveMaxPool2DBackward0");
     r.add("nn::adaptive_max_pool3d(Tensor self, int[3] output_size) -> (Tensor, Tensor)", "f")
         .kernel<adaptive_max<3>>()
         .differentiable_results(1)
         .grad("self", "result1", by_indices<3>)
+        .piecewise_linear()
         .node("AdaptiveMaxPool3DBackward0");
     r.add("nn::max_unpool2d(Tensor self, Tensor indices, int[2] output_size) -> Tensor", "f")
         .kernel<unpool<2>>()
         .node("MaxUnpool2DBackward0")
-        .grad("self", "indices", [](Back& b) { return gathered<2>(b.g, b.arg(1)); });
+        .grad("self", "indices", [](Back& b) { return gathered<2>(b.g, b.arg(1)); })
+        .piecewise_linear();
     r.add("nn::max_unpool3d(Tensor self, Tensor indices, int[3] output_size, int[3] stride, int[3] padding) -> Tensor",
           "f")
         .kernel<unpool3d>()
         .node("MaxUnpool3DBackward0")
-        .grad("self", "indices", [](Back& b) { return gathered<3>(b.g, b.arg(1)); });
+        .grad("self", "indices", [](Back& b) { return gathered<3>(b.g, b.arg(1)); })
+        .piecewise_linear();
     r.add(
          "nn::fractional_max_pool2d(Tensor self, int[2] kernel_size, int[2] output_size, Tensor random_samples) -> "
          "(Tensor, Tensor)",
@@ -720,6 +732,7 @@ const Family family([](Registry& r) {
         .kernel<fractional_max<2>>()
         .differentiable_results(1)
         .grad("self", "result1", by_indices<2>)
+        .piecewise_linear()
         .node("FractionalMaxPool2DBackward0");
     r.add(
          "nn::fractional_max_pool3d(Tensor self, int[3] kernel_size, int[3] output_size, Tensor random_samples) -> "
@@ -728,6 +741,7 @@ const Family family([](Registry& r) {
         .kernel<fractional_max<3>>()
         .differentiable_results(1)
         .grad("self", "result1", by_indices<3>)
+        .piecewise_linear()
         .node("FractionalMaxPool3DBackward0");
 });
 

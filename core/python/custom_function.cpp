@@ -67,17 +67,10 @@ void ctx_dealloc(PyObject* self) {
 }
 
 // ---------------------------------------------------------------- saved tensors
-const char* kSecondTime =
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
-    "freed). Saved "
-    "intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
-    "retain_graph=True if you need to "
-    "backward through the graph a second time or if you need to access saved tensors after calling backward.";
-
 PyObject* saved_tensors(PyObject* self, void*) {
     return guarded([&]() -> PyObject* {
         Ctx& c = ctx_of(self);
-        if (c.released) fail(ErrorKind::Runtime, kSecondTime);
+        if (c.released) fail_released();
         if (c.saved->empty() && c.saved_for_forward) return PySequence_Tuple(c.saved_for_forward);
         if (!c.node && c.to_save && c.to_save != Py_None) return PySequence_Tuple(c.to_save);  // inside forward
         Ref t = checked(PyTuple_New(Py_ssize_t(c.saved->size())));
@@ -92,7 +85,7 @@ PyObject* saved_tensors(PyObject* self, void*) {
 PyObject* raw_saved_tensors(PyObject* self, void*) {
     return guarded([&]() -> PyObject* {
         Ctx& c = ctx_of(self);
-        if (c.released) fail(ErrorKind::Runtime, kSecondTime);
+        if (c.released) fail_released();
         Ref t = checked(PyTuple_New(Py_ssize_t(c.saved->size())));
         for (size_t i = 0; i < c.saved->size(); ++i) PyTuple_SET_ITEM(t.get(), Py_ssize_t(i), saved_object(self, i));
         return t.detach();

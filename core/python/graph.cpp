@@ -84,6 +84,7 @@ PyObject* start(PyObject* self, PyObject* args) {
         return none();
     });
 }
+PyObject* steps_so_far(PyObject*, PyObject*) { return PyLong_FromLongLong(Tracer::steps_so_far()); }
 PyObject* stop(PyObject* self, PyObject*) {
     as_graph(self)->tracer->stop();
     return none();
@@ -429,6 +430,8 @@ PyMethodDef methods[] = {
     {"stop", stop, METH_NOARGS, "Stops recording."},
     {"finish", finish, METH_O, "finish(outputs) -> (problem or None, what became a constant or None)"},
     {"steps", steps, METH_NOARGS, "The steps as lists."},
+    {"steps_so_far", steps_so_far, METH_NOARGS | METH_STATIC,
+     "How many steps the trace that runs in this thread has recorded; -1: none runs."},
     {"layout", layout, METH_NOARGS, "The numbers of slots, inputs, outputs and held tensors."},
     {"held", held, METH_NOARGS, "The held tensors, in the order of their slots."},
     {"fill", fill, METH_VARARGS, "fill(steps, layout): takes over a graph written by these."},

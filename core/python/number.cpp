@@ -209,9 +209,8 @@ void raise(PyObject* type, const std::string& text) {
     throw PythonError{};
 }
 
-static PyObject* class_of(const Error& e) {
-    if (std::string_view(e.what()).starts_with("Torch not compiled with")) return PyExc_AssertionError;
-    switch (e.kind) {
+static PyObject* class_of(ErrorKind kind) {
+    switch (kind) {
         case ErrorKind::Runtime: return PyExc_RuntimeError;
         case ErrorKind::Type: return PyExc_TypeError;
         case ErrorKind::Value: return PyExc_ValueError;
@@ -222,6 +221,7 @@ static PyObject* class_of(const Error& e) {
         case ErrorKind::Attribute: return PyExc_AttributeError;
         case ErrorKind::ZeroDivision: return PyExc_ZeroDivisionError;
         case ErrorKind::Import: return PyExc_ImportError;
+        case ErrorKind::Assertion: return PyExc_AssertionError;
     }
     return PyExc_RuntimeError;
 }
@@ -236,7 +236,7 @@ void set_python_error() {
         throw;
     } catch (const PythonError&) {
         if (!PyErr_Occurred()) PyErr_SetString(PyExc_SystemError, "an error was raised without being set");
-    } catch (const Error& e) { PyErr_SetString(class_of(e), e.what()); } catch (const std::bad_alloc&) {
+    } catch (const Error& e) { PyErr_SetString(class_of(e.kind), e.what()); } catch (const std::bad_alloc&) {
         PyErr_SetString(out_of_memory_error, kNoMemory);
     } catch (const std::length_error&) {
         PyErr_SetString(out_of_memory_error, kNoMemory);

@@ -11,7 +11,7 @@ namespace fb {
 void (*compute_waiting)() = [] {};
 
 Ptr<Storage> Storage::allocate(size_t bytes, Device device) {
-    check(device.type != DeviceType::CUDA, "Torch not compiled with CUDA enabled");
+    if (device.type == DeviceType::CUDA) fail(ErrorKind::Assertion, "Torch not compiled with CUDA enabled");
     auto* s = new (Pool<sizeof(Storage)>::take()) Storage;
     Ptr<Storage> r(s);
     s->device_ = device;

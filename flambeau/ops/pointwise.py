@@ -20,7 +20,7 @@ sign signbit silu sin sinc sinh
 softplus softshrink softsign sqrt square sub subtract tan tanh tanhshrink threshold to true_divide trunc
 view_as_real where xlogy bfloat16
 bool byte char cpu double float half int long short cfloat cdouble contiguous zeros_like ones_like full_like
-empty_like alias
+empty_like alias _tie
 __add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__ __div__ __rdiv__ __floordiv__
 __rfloordiv__ __mod__ __rmod__ __pow__
 __rpow__ __neg__ __pos__ __abs__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __and__ __rand__ __or__ __ror__
