@@ -313,7 +313,8 @@ def _text(t: Any, contents: str | None) -> str:
             suffixes.append("requires_grad=True")
     if tangent is not None:
         suffixes.append(f"tangent={tangent}")
-    return _join(prefix + text, suffixes, indent, newline=layout == "torch.sparse_coo")
+    text = _join(prefix + text, suffixes, indent, newline=layout == "torch.sparse_coo")
+    return text if plain or not isinstance(t, fb.nn.Parameter) else f"Parameter({text})"
 
 
 def _str(self: Any, *, tensor_contents: str | None = None) -> str:

@@ -257,3 +257,18 @@ def test_set_printoptions():
         assert repr(fb.tensor(1.25)) == "tensor(1.2)"
     finally:
         fb.set_printoptions(profile="default")
+
+
+def test_parameters_of_other_types_say_that_they_are():
+    class Mine(fb.nn.Parameter):
+        pass
+
+    class Kind(fb.Tensor):
+        pass
+
+    assert repr(Mine(fb.ones(2))) == "Parameter containing:\nParameter(Mine([1., 1.], requires_grad=True))"
+    assert (
+        repr(fb.nn.Parameter(fb.ones(2).as_subclass(Kind))) == "Parameter(Kind([1., 1.], requires_grad=True))"
+    )
+    assert repr(fb.ones(2).as_subclass(Kind)) == "Kind([1., 1.])"
+    assert repr(fb.nn.Parameter(fb.ones(1))) == "Parameter containing:\ntensor([1.], requires_grad=True)"

@@ -153,17 +153,38 @@ bool right_side_is_vector(const Tensor& a, const Tensor& b) {
     if (b.dim() == 1) return true;
     return a.dim() - 1 == b.dim() && same(b.sizes(), IntSpan(a.sizes()).first(size_t(a.dim() - 1)));
 }
+Tensor without_last(const Tensor& x) {  // of size 1
+    const Tensor view = op<"squeeze.dim">(x, -1);
+    return make_view(x, view.sizes(), view.strides(), x->offset);
+}
+// PyTorch lays batches of vectors out as if the last two dimensions were those of a matrix.
+Tensor column_major(const Tensor& x) {
+    if (x.dim() < 2) return x;
+    Tensor r = matrices(batch_of(x), x.size(-2), x.size(-1), x.dtype(), x.device());
+    if (!x.is_meta()) op<"copy_">(r, x);
+    return r;
+}
+// The codes of the matrices themselves, of which those of all right-hand sides are repetitions.
+Tensor of_batch(const Tensor& info, const Dims& batch) {
+    if (same(info.sizes(), batch)) return info;
+    if (!info.numel()) return op<"zeros">(batch, DType::i32, nullptr, info.device());
+    Tensor r = info;
+    while (r.dim() > int64_t(batch.size())) r = op<"select">(r, 0, 0);
+    for (size_t d = 0; d < batch.size(); ++d)
+        if (batch[d] != r.size(int64_t(d))) r = op<"narrow">(r, int64_t(d), 0, batch[d]);
+    return op<"clone">(r);
+}
 std::tuple<Tensor, Tensor> solve_ex(const Tensor& a, const Tensor& b0, bool left, bool check_errors) {
     need_square(a, "linalg.solve");
     check(a.dtype() == b0.dtype(), "linalg.solve: Expected A and B to have the same dtype, but found A of type ",
           a.dtype(), " and B of type ", b0.dtype(), " instead");
     const bool vector = right_side_is_vector(a, b0);
-    check(left || !vector,
-          "linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case "
-          "linalg.solve is equivalent to B / A.squeeze(-1)");
     Tensor b = vector ? op<"unsqueeze">(b0, -1) : b0;
     check(b.size(left ? -2 : -1) == a.size(-1), "linalg.solve: Incompatible shapes of A and B for the equation ",
           left ? "AX = B" : "XA = B", " (", a.size(-2), "x", a.size(-1), " and ", b.size(-2), "x", b.size(-1), ")");
+    check(left || !vector,
+          "linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case "
+          "linalg.solve is equivalent to B / A.squeeze(-1)");
     const Dims batch = broadcast_shapes(batch_of(a), batch_of(b));
     const Tensor A = op<"expand">(left ? a : op<"transpose">(a, -2, -1), with(batch, {a.size(-1), a.size(-1)}));
     b = left ? b : op<"transpose">(b, -2, -1);
@@ -171,19 +192,16 @@ std::tuple<Tensor, Tensor> solve_ex(const Tensor& a, const Tensor& b0, bool left
     auto [x, info] = solve_matrices(A, B);
     check_info(info, check_errors, "torch.linalg.solve_ex");
     if (!left) x = make_view(x, op<"transpose">(x, -2, -1).sizes(), op<"transpose">(x, -2, -1).strides(), x->offset);
-    if (vector) x = make_view(x, op<"squeeze">(x, -1).sizes(), op<"squeeze">(x, -1).strides(), x->offset);
-    return {x, info};
+    if (vector) x = column_major(without_last(x));
+    return {x, of_batch(info, batch_of(a))};
 }
 void solve_backward(Back& b) {
     const Tensor a = b.arg(0), x = b.result(0), g = b.grad(0);
-    const bool left = b.flag(2),
-               vector = x.dim() == a.dim() - 1 ||
-                        (b.needs(1) ? int64_t(b.sizes(1).size()) == x.dim() && x.dim() == 1 : x.dim() == 1) ||
-                        (x.dim() + 1 == a.dim());
+    const bool left = b.flag(2), vector = x.dim() == a.dim() - 1;
     const Tensor G = vector ? column(g) : g, X = vector ? column(x) : x;
     const Tensor gb = op<"linalg::solve">(mH(a), G, left);
     if (b.needs(0)) b.set(0, neg(left ? mm(gb, mH(X)) : mm(mH(X), gb)));
-    if (b.needs(1)) b.set(1, vector ? op<"squeeze">(gb, -1) : gb);
+    if (b.needs(1)) b.set(1, vector ? op<"squeeze.dim">(gb, -1) : gb);
 }
 Tensor solve(const Tensor& a, const Tensor& b, bool left) {
     Frame f = opn<"linalg::solve_ex">(a, b, left);
@@ -325,14 +343,16 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstsq(const Tensor& a0, const Tensor&
     const Tensor a = op<"expand">(a0, with(batch, {m, n})), b = op<"expand">(b1, with(batch, {m, k}));
     const bool qr_only = driver == "gels", has_rank = !qr_only, has_values = driver == "gelsd" || driver == "gelss";
     const DType real_type = to_real(a.dtype());
-    Tensor x = matrices(batch, n, k, a.dtype(), a.device());
+    // its columns are the upper parts of those that LAPACK works in
+    Tensor x = matrices(batch, most, k, a.dtype(), a.device());
+    x->set_shape(with(batch, {n, k}), Dims(x.strides()));
     Tensor residuals = empty(Dims{0}, real_type, x.device()),
            rank = empty(has_rank ? IntSpan(batch) : IntSpan(Dims{0}), DType::i64, x.device()),
            values = empty(has_values ? IntSpan(with(batch, {least})) : IntSpan(Dims{0}), real_type, x.device());
     if (x.is_meta()) return {x, residuals, rank, values};
     const double tolerance =
         rcond.value_or((real_type == DType::f64 ? 2.220446049250313e-16 : 1.1920929e-07) * double(most));
-    const bool with_residuals = m > n && driver != "gelsy";
+    const bool with_residuals = m > n && !driver.empty() && driver != "gelsy";
     Tensor squares = empty(with(batch, {k}), real_type);
     bool full_rank = true;
     visit_lapack(a, "linalg_lstsq", [&](auto z) {
@@ -436,7 +456,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstsq(const Tensor& a0, const Tensor&
         }
     });
     if (with_residuals && full_rank) residuals = squares;
-    if (vector) x = make_view(x, op<"squeeze">(x, -1).sizes(), op<"squeeze">(x, -1).strides(), x->offset);
+    if (vector) x = without_last(x);
     return {x, residuals, rank, values};
 }
 // X = A^+ B: through the pseudo-inverse's differential.
@@ -451,7 +471,7 @@ void lstsq_backward(Back& b) {
     const Tensor p = m >= n ? op<"linalg::solve">(mm(mH(a), a), mH(a)) : mH(op<"linalg::solve">(mm(a, mH(a)), a));
     if (b.needs(1)) {
         const Tensor gb = mm(mH(p), g);
-        b.set(1, vector ? op<"squeeze">(gb, -1) : gb);
+        b.set(1, vector ? op<"squeeze.dim">(gb, -1) : gb);
     }
     if (b.needs(0)) {
         const Tensor gp = mm(g, mH(B));  // gradient of A^+
