@@ -41,7 +41,11 @@ row("a[mask]", lambda torch, a, b: (lambda m: lambda: a[m])(a > b), (SMALL, MIDD
 row("a[mask] = 0", lambda torch, a, b: (lambda m: lambda: a.__setitem__(m, 0.0))(a > b))
 row("nonzero", lambda torch, a, b: (lambda m: lambda: m.nonzero())(a > b))
 row("a[index]", lambda torch, a, b: (lambda i: lambda: a[i])((b * a.numel()).long()), (SMALL, MIDDLE))
-row("take", lambda torch, a, b: (lambda i: lambda: a.take(i))((b * a.numel()).long()))
+row(
+    "take",
+    lambda torch, a, b: (lambda i: lambda: a.take(i))((b * a.numel()).long()),
+    (SMALL, MIDDLE),
+)
 
 
 def put(torch, a, b):
@@ -73,6 +77,10 @@ row(
     lambda torch, a, b: (lambda n: lambda: list(torch.unique(n, return_inverse=True, return_counts=True)))(
         (a * 1000).long()
     ),
+)
+row(
+    "unique_consecutive of all different",
+    lambda torch, a, b: lambda: torch.unique_consecutive(a),
 )
 row(
     "unique_consecutive",
@@ -206,6 +214,12 @@ def gather(torch):
     return lambda: a.gather(1, which)
 
 
+@workload(GROUP, "gather, 100000x10")
+def gather_short(torch):
+    a, which = torch.rand(100_000, 10), torch.randint(0, 10, (100_000, 10))
+    return lambda: a.gather(1, which)
+
+
 @workload(GROUP, "gather(0), 1000x1000")
 def gather_rows(torch):
     a, which = torch.rand(1000, 1000), torch.randint(0, 1000, (1000, 1000))
@@ -216,6 +230,12 @@ def gather_rows(torch):
 def scatter(torch):
     a, which = torch.rand(1000, 1000), torch.rand(1000, 1000).argsort(1)
     return lambda: a.scatter(1, which, a)
+
+
+@workload(GROUP, "bool scatter, 10000")
+def scatter_flags(torch):
+    a, which = torch.rand(10_000) > 0.5, torch.randint(0, 10_000, (10_000,))
+    return lambda: a.scatter(0, which, a)
 
 
 @workload(GROUP, "scatter_add, 1000x1000")

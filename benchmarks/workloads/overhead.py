@@ -53,6 +53,24 @@ def total(torch):
     return lambda: a.sum()
 
 
+@workload("overhead", "trace, 3x4")
+def trace(torch):
+    a = torch.rand(3, 4)
+    return lambda: torch.trace(a)
+
+
+@workload("overhead", "vstack, two 10 floats")
+def vstack(torch):
+    a, b = torch.rand(10), torch.rand(10)
+    return lambda: torch.vstack((a, b))
+
+
+@workload("overhead", "hsplit into 2, 10x10")
+def hsplit(torch):
+    a = torch.rand(10, 10)
+    return lambda: torch.hsplit(a, 2)
+
+
 @workload("overhead", "a.mean(0), 10x10", 3)
 def mean_rows(torch):
     a = torch.rand(10, 10)

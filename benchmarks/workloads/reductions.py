@@ -107,6 +107,15 @@ of_shape("max of the transpose", SQUARE, lambda torch, a: lambda: a.t().amax())
 of_shape("pdist", (500, 64), lambda torch, a: lambda: torch.pdist(a))
 of_shape("cdist, p=inf", (500, 64), lambda torch, a: lambda: torch.cdist(a, a + 1, p=float("inf")))
 of_shape("cdist, p=1", (500, 64), lambda torch, a: lambda: torch.cdist(a, a + 1, p=1))
+of_shape(
+    "adaptive_max_pool1d to 1", SQUARE, lambda torch, a: lambda: torch.nn.functional.adaptive_max_pool1d(a, 1)
+)
+
+
+@workload(GROUP, "bfloat16 softmax(1), 100x32000", tolerance=1e-2)
+def softmax_of_words(torch):
+    a = torch.rand(100, 32_000).bfloat16()
+    return lambda: torch.softmax(a, 1)
 
 
 # ---------------------------------------------------------------- forward and backward

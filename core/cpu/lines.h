@@ -39,9 +39,18 @@ void each_line(IntSpan shape, int64_t dim, const std::array<char*, K>& base, con
             rest /= outer_size[d];
             for (size_t k = 0; k < K; ++k) p[k] += at[d] * outer[k][d];
         }
+        const size_t inner = outer_size.size() - 1;  // the dimension that mostly goes on
+        std::array<int64_t, K> step{};
+        for (size_t k = 0; k < K; ++k) step[k] = outer_size.empty() ? 0 : outer[k][inner];
+        const int64_t row = outer_size.empty() ? 1 : outer_size[inner];
+        int64_t left = outer_size.empty() ? 1 : row - at[inner];
         for (; b < e; ++b) {
             f(p);
-            for (size_t d = outer_size.size(); d-- > 0;) {
+            for (size_t k = 0; k < K; ++k) p[k] += step[k];
+            if (--left) continue;
+            left = row;
+            for (size_t k = 0; k < K; ++k) p[k] -= row * step[k];
+            for (size_t d = inner; d-- > 0 && inner < at.size();) {
                 for (size_t k = 0; k < K; ++k) p[k] += outer[k][d];
                 if (++at[d] < outer_size[d]) break;
                 for (size_t k = 0; k < K; ++k) p[k] -= outer_size[d] * outer[k][d];
@@ -66,17 +75,20 @@ void each_by_place(int64_t n, int64_t low, int64_t high, int64_t cost, bool spre
         int64_t room[kBlock];
         int32_t mine[kBlock + 16];
         const int64_t first = low + b * width, last = std::min(high, low + e * width);
+        const auto one = f;  // copies of what is called: in registers, whatever is written
+        const auto ahead = soon;
         for (int64_t begin = 0; begin < n; begin += kBlock) {
             const int64_t count = std::min(kBlock, n - begin);
             const int64_t* const at = places(begin, count, room);
             if (e - b == threads) {
-                for (int64_t i = 0; spread && i < count; ++i) soon(at[i]);
-                for (int64_t i = 0; i < count; ++i) f(begin + i, at[i]);
+                for (int64_t i = 0; spread && i < count; ++i) ahead(at[i]);
+#pragma GCC unroll 4
+                for (int64_t i = 0; i < count; ++i) one(begin + i, at[i]);
                 continue;
             }
             const int64_t found = chosen(at, count, first, last, mine);
-            for (int64_t i = 0; spread && i < found; ++i) soon(at[mine[i]]);
-            for (int64_t i = 0; i < found; ++i) f(begin + mine[i], at[mine[i]]);
+            for (int64_t i = 0; spread && i < found; ++i) ahead(at[mine[i]]);
+            for (int64_t i = 0; i < found; ++i) one(begin + mine[i], at[mine[i]]);
         }
     });
 }

@@ -124,6 +124,42 @@ void average_row(const PoolShape& s, int64_t row, const T* x, T* y, A* line, A* 
     }
 }
 
+// The largest of many neighbours side by side, and with `place` the place it has: the first of equal ones, the last
+// NaN.
+constexpr int64_t kWide = 32;
+template <class A, class P>
+std::pair<A, P> largest_of(const A* v, const P* place, int64_t n) {
+    constexpr int kTogether = 8;
+    A most[kTogether];
+    P nan[kTogether] = {};
+    std::copy_n(v, kTogether, most);
+    for (int64_t i = 0; i + kTogether <= n; i += kTogether)
+#pragma omp simd
+        for (int k = 0; k < kTogether; ++k) {
+            most[k] = v[i + k] > most[k] ? v[i + k] : most[k];
+            nan[k] |= v[i + k] != v[i + k];
+        }
+    for (int64_t i = n - kTogether; i < n; ++i) {  // some of them again, which does no harm
+        most[0] = v[i] > most[0] ? v[i] : most[0];
+        nan[0] |= v[i] != v[i];
+    }
+    const bool any_nan = std::any_of(nan, nan + kTogether, [](P x) { return x; });
+    const A found = any_nan ? std::numeric_limits<A>::quiet_NaN() : *std::max_element(most, most + kTogether);
+    P where = any_nan ? P(-1) : std::numeric_limits<P>::max();
+    if (!place) return {found, where};
+    if (any_nan) {
+        for (int64_t i = 0; i < n; ++i)
+            if (v[i] != v[i]) where = std::max(where, place[i]);
+    } else {
+#pragma omp simd reduction(min : where)
+        for (int64_t i = 0; i < n; ++i) {
+            const P at = v[i] == found ? place[i] : std::numeric_limits<P>::max();
+            where = at < where ? at : where;
+        }
+    }
+    return {found, where};
+}
+
 // One row of the largest: `line` has those of the inputs that lie one below the other, `place` where they are. Of equal
 // values the first counts, of NaN the last.
 template <class T, class A, class P>
@@ -162,6 +198,7 @@ void largest_row(const PoolShape& s, int64_t row, const T* x, T* y, int64_t* ind
         begin = std::min(s.out[2], (s.pad[2] + s.stride[2] - 1) / s.stride[2]);
         end = std::clamp((width - s.kernel[2] + s.pad[2]) / s.stride[2] + 1, begin, s.out[2]);
     }
+    if (s.kernel[2] >= kWide) end = begin = 0;
     for (int64_t o = begin; o < end; o++) {
         const A* const window = line + o * s.stride[2] - s.pad[2];
         A most = window[0];
@@ -181,6 +218,12 @@ void largest_row(const PoolShape& s, int64_t row, const T* x, T* y, int64_t* ind
             continue;
         }
         int64_t i = c.first + c.begin * s.dilation[2];
+        if (s.dilation[2] == 1 && c.end - c.begin >= kWide) {
+            const auto [most, where] = largest_of(line + i, index ? place + i : nullptr, c.end - c.begin);
+            y[o] = T(most);
+            if (index) index[o] = where;
+            continue;
+        }
         A most = line[i];
         if (!index) {
             for (int64_t k = c.begin + 1; k < c.end; k++) {

@@ -100,6 +100,8 @@ Tensor power(const Operand& a, const Operand& b, DType t, const Out& out) {
     if (a.is_tensor() && !b.is_tensor()) {
         const Scalar e = b.scalar();
         check(!(is_integral(t, true) && e.integer() < 0), "Integers to negative integer powers are not allowed.");
+        if (!is_complex(t) && e.real() == 1)
+            return unary(Unary::copy, "pow", a.tensor().dtype() == t ? a.tensor() : convert(a.tensor(), t), t, out);
         if (is_complex(t) && t != DType::c32) {  // small whole powers by products, as PyTorch
             const C128 z = e.complex();
             const Tensor x = a.tensor().dtype() == t ? a.tensor() : convert(a.tensor(), t);

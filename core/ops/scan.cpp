@@ -328,8 +328,7 @@ std::tuple<Tensor, Tensor> cum_extreme(const Tensor& x, int64_t dim, Out out) {
                             best = c;
                             at = i;
                         } else if (!nan(best)) {  // no branch on who wins, which nobody could guess
-                            const int64_t wins = -int64_t(Largest ? c >= best : c <= best);
-                            at = (i & wins) | (at & ~wins);
+                            at = std::max(at, i & -int64_t(Largest ? c >= best : c <= best));  // i only grows
                             best = (Largest ? best > c : best < c) ? best : c;
                         }
                         put();

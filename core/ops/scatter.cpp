@@ -138,10 +138,13 @@ Tensor gather(const Tensor& x0, int64_t dim, const Tensor& index0, bool, Out out
     by_item_size(itemsize(x.dtype()), [&](auto z) {
         using T = decltype(z);
         each_line<3>(at.sizes(), line, {bytes(o), bytes(x), bytes(at)}, {bo, bx, bi}, [&](const auto& p) {
-            const auto copy = [&](int64_t b, int64_t e, auto to_step, auto at_step, auto source) {
+            // By value: what a byte is written to could be the addresses themselves, for all the compiler knows.
+            const auto copy = [to = p[0], from = p[1], places = p[2]](int64_t b, int64_t e, auto to_step, auto at_step,
+                                                                      auto source) {
+#pragma GCC unroll 4
                 for (int64_t j = b; j < e; ++j)
-                    *reinterpret_cast<T*>(p[0] + j * to_step) = *reinterpret_cast<const T*>(
-                        p[1] + source(*reinterpret_cast<const int64_t*>(p[2] + j * at_step), j));
+                    *reinterpret_cast<T*>(to + j * to_step) = *reinterpret_cast<const T*>(
+                        from + source(*reinterpret_cast<const int64_t*>(places + j * at_step), j));
             };
             constexpr std::integral_constant<int64_t, sizeof(T)> item;
             constexpr std::integral_constant<int64_t, sizeof(int64_t)> index_item;
@@ -199,11 +202,13 @@ struct Scatter {
             for (int64_t b = 0; b < n; b += 512) {  // indices are checked while they lie in the nearest cache
                 const int64_t e = std::min(n, b + 512);
                 if (!checked_before) check_line(p[2] + b * si, si, e - b, size, dim);
-                const auto each = [&](auto to_step, auto from_step, auto index_step) {
+                const auto each = [b, e, join, q = p[0], from = p[1], at = p[2]](auto to_step, auto from_step,
+                                                                                 auto index_step) {
+#pragma GCC unroll 4
                     for (int64_t j = b; j < e; ++j)
-                        join(*reinterpret_cast<T*>(p[0] +
-                                                   *reinterpret_cast<const int64_t*>(p[2] + j * index_step) * to_step),
-                             *reinterpret_cast<const T*>(p[1] + j * from_step));
+                        join(
+                            *reinterpret_cast<T*>(q + *reinterpret_cast<const int64_t*>(at + j * index_step) * to_step),
+                            *reinterpret_cast<const T*>(from + j * from_step));
                 };
                 constexpr std::integral_constant<int64_t, kItem> item;
                 constexpr std::integral_constant<int64_t, kIndex> index_item;
@@ -223,8 +228,8 @@ struct Scatter {
         const int64_t step = ss / int64_t(sizeof(T));
         each_by_place(
             n, low, high + 1, 1, (high - low) * int64_t(sizeof(T)) > kSpreadBytes,
-            [&](int64_t b, int64_t, int64_t*) { return k + b; }, [&](int64_t i) { __builtin_prefetch(line + i, 1); },
-            [&](int64_t j, int64_t i) { join(line[i], from[j * step]); });
+            [k](int64_t b, int64_t, int64_t*) { return k + b; }, [line](int64_t i) { __builtin_prefetch(line + i, 1); },
+            [=](int64_t j, int64_t i) { join(line[i], from[j * step]); });
     }
     // Along another dimension than the last: planes, or places of one, are shared out over the threads; a block of
     // columns goes down at a time, so that what is written to stays in the nearer caches.
@@ -366,8 +371,14 @@ Tensor take(const Tensor& x, const Tensor& index, Out out) {
         T* to = reinterpret_cast<T*>(bytes(dst));
         const T* from = reinterpret_cast<const T*>(bytes(src));
         const int64_t *k = at.data<int64_t>(), n = x.numel();
-        parallel_for(at.numel(), 4096, [&](int64_t b, int64_t e) {
-            for (int64_t i = b; i < e; ++i) to[i] = from[flat_position(k[i], n)];
+        parallel_for(at.numel(), 16384, [=](int64_t b, int64_t e) {
+            for (; b < e; b += 512) {  // a block of indices: checked, then used
+                const int64_t last = std::min(e, b + 512);
+                if (!all_within(k + b, last - b, -n, n))
+                    for (int64_t i = b; i < last; ++i) flat_position(k[i], n);
+#pragma GCC unroll 4
+                for (int64_t i = b; i < last; ++i) to[i] = from[k[i] + (k[i] >> 63 & n)];
+            }
         });
     });
     if (dst.get() != r.get()) copy_data(r, dst);
@@ -399,8 +410,8 @@ Tensor put(const Tensor& self, const Tensor& index, const Tensor& source, bool a
                 for (int64_t i = 0; i < count; ++i) room[i] = k[b + i] + (k[b + i] >> 63 & size);
                 return static_cast<const int64_t*>(room);
             },
-            [&](int64_t i) { __builtin_prefetch(to + i, 1); },
-            [&](int64_t i, int64_t place) {
+            [to](int64_t i) { __builtin_prefetch(to + i, 1); },
+            [=](int64_t i, int64_t place) {
                 to[place] = accumulate ? combine(Into::add, to[place], from[i]) : from[i];
             });
     });
@@ -441,8 +452,8 @@ Tensor bincount(const Tensor& x0, int64_t least) {
         int64_t* const to = r.data<int64_t>();
         each_by_place(
             n, 0, size, 1, size * int64_t(sizeof(int64_t)) > kSpreadBytes,
-            [&](int64_t b, int64_t, int64_t*) { return p + b; }, [&](int64_t k) { __builtin_prefetch(to + k, 1); },
-            [&](int64_t, int64_t k) { ++to[k]; });
+            [&](int64_t b, int64_t, int64_t*) { return p + b; }, [to](int64_t k) { __builtin_prefetch(to + k, 1); },
+            [to](int64_t, int64_t k) { ++to[k]; });
         return r;
     }
     // A table for each thread, and two in turn: equal numbers in a row do not wait for each other.

@@ -130,14 +130,14 @@ void slices_into(const Tensor& to, int64_t dim, const Tensor& index0, const Tens
                 for (; b < e; ++b) inner == 1 ? rows_of(one) : rows_of(inner);
             });
         const auto [low, high] = extremes(at, n);
-        const auto places = [&](int64_t b, int64_t, int64_t*) { return at + b; };
-        const auto soon = [&](int64_t k) { __builtin_prefetch(q + k, 1); };
+        const auto places = [at](int64_t b, int64_t, int64_t*) { return at + b; };
+        const auto soon = [q](int64_t k) { __builtin_prefetch(q + k, 1); };
         if (inner == 1)
             each_by_place(n, low, high + 1, 1, (high - low) * int64_t(sizeof(T)) > kSpreadBytes, places, soon,
-                          [&](int64_t i, int64_t k) { row(q + k, v + i, one); });
+                          [=](int64_t i, int64_t k) { row(q + k, v + i, one); });
         else
             each_by_place(n, low, high + 1, inner, false, places, soon,
-                          [&](int64_t i, int64_t k) { row(q + k * inner, v + i * inner, inner); });
+                          [=](int64_t i, int64_t k) { row(q + k * inner, v + i * inner, inner); });
     };
     if (how == Into::set)
         return by_item_size(itemsize(to.dtype()), [&]<class T>(T z) {

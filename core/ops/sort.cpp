@@ -305,8 +305,13 @@ void unique_neighbours(const Tensor& x, const T* p, Tensor& values, const Tensor
         for (; b < e; ++b) {
             const int64_t begin = std::min(n, b * each), end = std::min(n, begin + each);
             int64_t k = begin == 0 && n;
-#pragma omp simd reduction(+ : k)
-            for (int64_t i = std::max<int64_t>(1, begin); i < end; ++i) k += !(p[i] == p[i - 1]);
+            for (int64_t i = std::max<int64_t>(1, begin), last; i < end; i = last) {
+                last = std::min(end, i + 4096);
+                int32_t some = 0;  // as wide as most values: registers of both have as many
+#pragma omp simd reduction(+ : some)
+                for (int64_t j = i; j < last; ++j) some += !(p[j] == p[j - 1]);
+                k += some;
+            }
             first[size_t(b) + 1] = k;
         }
     });
@@ -322,10 +327,12 @@ void unique_neighbours(const Tensor& x, const T* p, Tensor& values, const Tensor
             const auto walk = [&](auto&& note) {
                 int64_t k = 0, i = begin;
                 if (i == 0 && n) to[0] = p[0], note(0, 0), ++k, ++i;
-                for (; k < found; ++i) {
-                    to[k] = p[i];
+                for (T last = i ? p[i - 1] : T{}; k < found; ++i) {  // not read again: it could wait for the writing
+                    const T v = p[i];
+                    to[k] = v;
                     note(i, k);
-                    k += !(p[i] == p[i - 1]);
+                    k += !(v == last);
+                    last = v;
                 }
             };
             if (want_counts) walk([from = start.get() + begin](int64_t i, int64_t k) { from[k] = i; });

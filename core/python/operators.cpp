@@ -133,7 +133,8 @@ PyObject* overload_call(PyObject* self, PyObject* const* args, size_t flags, PyO
     });
 }
 
-// The arguments that an operator written in Python takes: a call returns None or raises what PyTorch raises.
+// The arguments that an operator written in Python takes: a call raises what PyTorch raises, or says whether
+// somebody else takes over.
 struct ArgumentCheck {
     PyObject_HEAD vectorcallfunc vectorcall;
     Overloads* overloads;
@@ -143,18 +144,16 @@ ArgumentCheck* as_check(PyObject* o) { return reinterpret_cast<ArgumentCheck*>(o
 PyObject* check_call(PyObject* self, PyObject* const* args, size_t flags, PyObject* names) {
     return guarded([&]() -> PyObject* {
         const Arguments in{args, PyVectorcall_NARGS(flags), names};
-        if (!asks_override(in)) {
-            Call call;
-            const auto& all = as_check(self)->overloads->list;
-            if (is_method(all[0].form)) check_self(all[0].shown, in);
-            if (std::ranges::none_of(all, [&](const Signature& s) { return parse(s, in, call); }))
-                raise_no_match(all, in);
-        }
-        return none();
+        if (asks_override(in)) return PyBool_FromLong(true);
+        Call call;
+        const auto& all = as_check(self)->overloads->list;
+        if (is_method(all[0].form)) check_self(all[0].shown, in);
+        if (std::ranges::none_of(all, [&](const Signature& s) { return parse(s, in, call); })) raise_no_match(all, in);
+        return PyBool_FromLong(false);
     });
 }
 
-// _ArgumentCheck(schemas, a method?, takes out=?)
+// _ArgumentCheck(schemas, a method?, takes out=?): called, it says whether an argument or a mode takes over.
 PyObject* check_new(PyTypeObject* type, PyObject* args, PyObject*) {
     PyObject* schemas;
     int method, out;

@@ -152,7 +152,9 @@ def _overloads(schema: str) -> tuple[str, ...]:
 
 @functools.lru_cache(None)
 def _argument_check(schema: str, method: bool, out: bool) -> Callable[..., None]:
-    """A callable that raises what PyTorch raises for arguments that do not fit the schema."""
+    """A callable that raises what PyTorch raises for arguments that do not fit the schema, and says
+    whether one of them, or a mode, takes over the call.
+    """
     return _C._ArgumentCheck(_overloads(schema), method, out)
 
 
@@ -170,6 +172,8 @@ def _relevant(args: tuple, kwargs: dict) -> list:
 def _renamed(kwargs: dict, schema: str) -> dict:
     """Keyword arguments with NumPy's names replaced by those of the schema."""
     known = _known(schema)
+    if known.issuperset(kwargs):
+        return kwargs
     return {(_NUMPY_NAMES[k] if k not in known and k in _NUMPY_NAMES else k): v for k, v in kwargs.items()}
 
 
@@ -186,7 +190,8 @@ def _shown(body: Callable, node: str) -> Callable:
     @functools.wraps(body)
     def named(*args: Any, **kwargs: Any) -> Any:
         since = _C._next_node()
-        return _C._show_as(body(*args, **kwargs), node, since)
+        result = body(*args, **kwargs)
+        return result if _C._next_node() == since else _C._show_as(result, node, since)
 
     return named
 
@@ -232,39 +237,53 @@ def _callable(schema: str, body: Callable, method: bool, out: bool, python: bool
     """What a user calls: checks the arguments (those of a method or of a function), lets others take over."""
     name = schema[: schema.index("(")]
     check = functools.partial(_argument_check, schema, method, out)
+    # raises for arguments that do not fit, and says whether one of them, or a mode, takes over
+    asks = _C._has_torch_function_variadic if python else None
     if out:
 
         @functools.wraps(body)
         def op(*args: Any, out: Any = None, **kwargs: Any) -> Any:
-            if not python:
+            nonlocal asks
+            if asks is None:
+                asks = check()
+            if python:
+                taken = asks(*args, *kwargs.values())
+            else:
                 if kwargs:
                     kwargs = _renamed(kwargs, schema)
                 if out is None or schema.endswith("Tensor[]"):
-                    check()(*args, **kwargs)
+                    taken = asks(*args, **kwargs)
                 else:
-                    check()(*args, **kwargs, out=out)
-            relevant = _relevant(args, kwargs)
-            if fb.overrides.has_torch_function(relevant):
+                    taken = asks(*args, **kwargs, out=out)
+            if taken:
                 if out is not None:
                     kwargs["out"] = out
-                return fb.overrides.handle_torch_function(op, relevant, *args, **kwargs)
+                return fb.overrides.handle_torch_function(op, _relevant(args, kwargs), *args, **kwargs)
             if out is None:
                 return _C._without_hidden_base(body(*args, **kwargs))
-            _check_out(name, relevant, out)
+            _check_out(name, _relevant(args, kwargs), out)
             with fb.no_grad():
                 return write(out, body(*args, **kwargs), name)
+
+    elif python:
+
+        @functools.wraps(body)
+        def op(*args: Any, **kwargs: Any) -> Any:
+            if asks(*args, *kwargs.values()):
+                return fb.overrides.handle_torch_function(op, _relevant(args, kwargs), *args, **kwargs)
+            return _C._without_hidden_base(body(*args, **kwargs))
 
     else:
 
         @functools.wraps(body)
         def op(*args: Any, **kwargs: Any) -> Any:
-            if not python:
-                if kwargs:
-                    kwargs = _renamed(kwargs, schema)
-                check()(*args, **kwargs)
-            relevant = _relevant(args, kwargs)
-            if fb.overrides.has_torch_function(relevant):
-                return fb.overrides.handle_torch_function(op, relevant, *args, **kwargs)
+            nonlocal asks
+            if asks is None:
+                asks = check()
+            if kwargs:
+                kwargs = _renamed(kwargs, schema)
+            if asks(*args, **kwargs):
+                return fb.overrides.handle_torch_function(op, _relevant(args, kwargs), *args, **kwargs)
             return _C._without_hidden_base(body(*args, **kwargs))
 
     op.schema, op.body = schema, body

@@ -283,7 +283,7 @@ def _direction_split(name: str, input: Any, cuts: Any, dim: int, need: int) -> t
                 f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {size}"
                 f" is not divisible by the split_size {cuts}!"
             )
-    return tensor_split(input, cuts, dim)
+    return tensor_split.body(input, cuts, dim)
 
 
 def _cuts(args: tuple, kwargs: dict) -> Any:

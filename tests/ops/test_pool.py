@@ -1,5 +1,6 @@
 """Pooling: results, gradients and gradients of gradients, against values of PyTorch 2.13."""
 
+import numpy as np
 import pytest
 
 import flambeau as fb
@@ -125,3 +126,20 @@ def test_no_stride_is_the_window():
     assert fb.equal(F.avg_pool3d(x, 2, None), F.avg_pool3d(x, 2, 2))
     assert fb.equal(fb.max_pool2d(x, 2, None), F.max_pool2d(x, 2, 2))
     assert fb.equal(fb.amax(x, None), x.max())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+@pytest.mark.parametrize("length", [32, 33, 40, 100, 257])
+def test_wide_windows(dtype, length):
+    """The first of equal values, the last NaN, over windows of many neighbours."""
+    x = fb.randn(2, 3, length).to(getattr(fb, dtype))
+    ties, nan, low = (x * 2).round(), x.clone(), fb.full_like(x, -fb.inf)
+    nan[:, :, length // 3] = nan[:, 1, length // 2] = nan[0, 0, -1] = fb.nan
+    for t in (x, ties, nan, low):
+        a = t.float().numpy()
+        last_nan = length - 1 - np.isnan(a)[:, :, ::-1].argmax(2)
+        place = np.where(np.isnan(a).any(2), last_nan, a.argmax(2))[..., None]
+        values, places = F.adaptive_max_pool1d(t, 1, return_indices=True)
+        np.testing.assert_array_equal(places.numpy(), place)
+        np.testing.assert_array_equal(values.float().numpy(), np.take_along_axis(a, place, 2))
+        np.testing.assert_array_equal(F.max_pool1d(t, length).float().numpy(), values.float().numpy())

@@ -413,3 +413,35 @@ def test_distances_of_any_number_of_rows():
                     rtol=tolerance,
                     atol=tolerance,
                 )
+
+
+@pytest.mark.parametrize("dtype", [*NUMBERS, "bool"])
+def test_places_of_bytes_and_short_rows(dtype):
+    """Gathered and scattered: rows of a few elements, a part of larger ones, and one long row."""
+    x = numbers((6, 40, 9), dtype, 1)
+    at = np.random.default_rng(2).integers(0, 9, (6, 30, 5))
+    t, i = torch.tensor(x), torch.tensor(at)
+    np.testing.assert_array_equal(t.gather(2, i).numpy(), np.take_along_axis(x[:, :30], at, 2))
+    np.testing.assert_array_equal(
+        t[::2, ::2].gather(2, i[::2, :20]).numpy(), np.take_along_axis(x[::2, ::2], at[::2, :20], 2)
+    )
+    order = np.argsort(np.random.default_rng(3).random((6, 40, 9)), 2)
+    want = np.empty_like(x)
+    np.put_along_axis(want, order, x, 2)
+    np.testing.assert_array_equal(t.scatter(2, torch.tensor(order), t).numpy(), want)
+    line, to = numbers((9000,), dtype, 4), np.random.default_rng(5).permutation(9000)
+    want = np.empty_like(line)
+    want[to] = line
+    long, places = torch.tensor(line), torch.tensor(to)
+    np.testing.assert_array_equal(long.scatter(0, places, long).numpy(), want)
+    np.testing.assert_array_equal(long.take(places - 9000).numpy(), line[to])
+    with pytest.raises(IndexError, match="out of range: tried to access index 9000"):
+        long.take(torch.tensor([*range(600), 9000]))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_softmax_of_long_rows(dtype):
+    x = torch.randn(3, 5001).to(getattr(torch, dtype))
+    a = np.exp(x.double().numpy())
+    want = a / a.sum(1, keepdims=True)
+    np.testing.assert_allclose(torch.softmax(x, 1).double().numpy(), want, rtol=5e-3, atol=1e-7)

@@ -80,3 +80,14 @@ def test_modes():
     count = len(seen)
     torch.add(torch.ones(1), 1)
     assert len(seen) == count
+
+
+def test_operators_written_in_python():
+    """They ask once: also for `out=`, and not again in a call that was passed by."""
+    x = torch.ones(2, 3)
+    Loud.calls.clear()
+    torch.vstack([x, x], out=torch.empty(0).as_subclass(Loud))
+    assert Loud.calls[0] == "vstack"
+    assert torch.trace(Duck())[0] is torch.trace
+    redispatched = torch.overrides.redispatch_function(torch.trace, (Loud,), (x.as_subclass(Loud),))
+    assert float(redispatched) == 2

@@ -327,23 +327,38 @@ double exp_row(void* px, int64_t n, double shift) {
 template <class T>
 constexpr bool kStoresExact = sizeof(T) == sizeof(Acc<T>);  // results may hold what is worked on meanwhile
 
+// Room for what half types round only at the end: that of long rows is asked for once for all of them.
 template <class T>
-void softmax_row(const T* x, T* y, int64_t n, bool log) {
+struct Held {
+    static constexpr int64_t kMost = kStoresExact<T> ? 0 : 4096;
+    using S = Acc<T>;
+    alignas(64) S few[kMost + kStep<T>];
+    S* more = nullptr;
+    Held() {}
+    Held(const Held&) = delete;
+    Held& operator=(const Held&) = delete;
+    ~Held() { __builtin_free(more); }
+    S* room(int64_t n) {  // may be null: then the numbers are computed twice
+        if (n <= kMost) return few;
+        if (!more) more = static_cast<S*>(__builtin_malloc(size_t(n + kStep<T>) * sizeof(S)));
+        return more;
+    }
+};
+template <class T>
+void softmax_row(const T* x, T* y, int64_t n, bool log, Held<T>& room) {
     using V = VecFor<T>;
     using S = Acc<T>;
     const S top = S(row_max<T>(x, n));
     const V shift = splat<V>(top);
     double sum = 0, unused[2] = {0, 0};
-    constexpr int64_t kHeld = kStoresExact<T> ? 0 : 4096;  // half types: what is rounded only at the end
-    alignas(64) S held[kHeld + kStep<T>];
-    const bool hold = !log && n <= kHeld;
+    S* const held = kStoresExact<T> || log ? nullptr : room.room(n);
     two_sums<T>(n, unused, [&](int64_t i, auto part, auto& a, auto&) {
         const V e = exp(V(part.get(x + i) - shift));
         a += part.mask(e);
         if constexpr (kStoresExact<T>) {
             if (!log) part.put(y + i, e);
         } else {
-            if (hold) store(held + i, e);
+            if (held) store(held + i, e);
         }
     });
     sum = unused[0];
@@ -354,7 +369,7 @@ void softmax_row(const T* x, T* y, int64_t n, bool log) {
         const V times = splat<V>(S(1 / sum));
         each_vector<T>(n, [&](int64_t i, auto part) {
             if constexpr (kStoresExact<T>) part.put(y + i, V(part.get(y + i) * times));
-            else part.put(y + i, V((hold ? load<V>(held + i) : exp(V(part.get(x + i) - shift))) * times));
+            else part.put(y + i, V((held ? load<V>(held + i) : exp(V(part.get(x + i) - shift))) * times));
         });
     }
 }
@@ -435,7 +450,8 @@ void softmax(const void* px, void* py, int64_t outer, int64_t n, int64_t inner, 
             if (n && n <= kTurned<T>)
                 for (; i + 2 < outer; i += kStep<T>)
                     softmax_rows(x + i * n, y + i * n, outer - i < kStep<T> ? outer - i : kStep<T>, n, log);
-        for (; i < outer; ++i) softmax_row(x + i * n, y + i * n, n, log);
+        Held<T> room;
+        for (; i < outer; ++i) softmax_row(x + i * n, y + i * n, n, log, room);
         return;
     }
     if (outer != 1) {
