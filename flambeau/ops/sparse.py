@@ -108,34 +108,37 @@ def sparse_compressed_tensor(
         _as_index(plain_indices),
         _as_values(values, dtype, device),
     )
-    block: tuple = (1, 1)
-    if kind in ("bsr", "bsc"):
-        if stored.dim() < 3:
-            raise RuntimeError(
-                "values must have dimensionality > sum of batch and block dimensionalities (=0 + 2) but got "
-                f"{stored.dim()}"
-            )
-        block = tuple(stored.shape[1:3])
-    if starts.dim() != 1:
-        raise NotImplementedError("flambeau has no batches of sparse compressed matrices yet")
+    main, other = ("crow", "col") if kind in ("csr", "bsr") else ("ccol", "row")
+    if starts.dim() != plain.dim():
+        raise RuntimeError(
+            f"{main}_indices and {other}_indices dimensionalities must be equal but got {starts.dim()} and"
+            f" {plain.dim()}, respectively"
+        )
+    batch, has_blocks = max(starts.dim() - 1, 0), kind in ("bsr", "bsc")
+    if stored.dim() <= batch + 2 * has_blocks:
+        raise RuntimeError(
+            "values must have dimensionality > sum of batch and block dimensionalities"
+            f" (={batch} + {2 * has_blocks}) but got {stored.dim()}"
+        )
+    block: tuple = tuple(stored.shape[batch + 1 : batch + 3]) if has_blocks else (1, 1)
     is_rows = kind in ("csr", "bsr")
     if size is None:
-        lines, other = starts.numel() - 1, int(plain.max()) + 1 if plain.numel() else 0
-        counts = (lines, other) if is_rows else (other, lines)
-        dense = stored.shape[3:] if kind in ("bsr", "bsc") else stored.shape[1:]
-        size = (counts[0] * block[0], counts[1] * block[1], *dense)
-    if plain.shape[0] != stored.shape[0]:
+        lines, across = starts.shape[-1] - 1, int(plain.max()) + 1 if plain.numel() else 0
+        counts = (lines, across) if is_rows else (across, lines)
+        dense = stored.shape[batch + 1 + 2 * has_blocks :]
+        size = (*starts.shape[:-1], counts[0] * block[0], counts[1] * block[1], *dense)
+    if plain.shape[-1] != stored.shape[batch]:
         raise RuntimeError(
-            f"the number of plain indices ({plain.shape[0]}) and of values ({stored.shape[0]}) must be the"
-            " same"
+            f"the number of plain indices ({plain.shape[-1]}) and of values ({stored.shape[batch]}) must be"
+            " the same"
         )
     if _checked(check_invariants):
-        _check_compressed(starts, plain, [n // b for n, b in zip(size, block)], is_rows)
-    for d, (n, b) in enumerate(zip(size, block)):
+        _check_compressed(starts, plain, [n // b for n, b in zip(size[batch:], block)], is_rows)
+    for d, (n, b) in enumerate(zip(size[batch:], block), batch):
         if n % b:
             raise RuntimeError(
-                f"tensor shape[{d}] (={n}) must be divisible with blocksize[{d}] (={b}) as defined by values"
-                " shape"
+                f"tensor shape[{d}] (={n}) must be divisible with blocksize[{d - batch}] (={b}) as defined by"
+                " values shape"
             )
     made = compressed(kind, starts, plain, stored, tuple(size))
     return made.requires_grad_() if requires_grad else made
@@ -148,8 +151,8 @@ def _check_compressed(starts: Any, plain: Any, counts: list[int], is_rows: bool)
     )
     most, steps = counts[1 if is_rows else 0], starts.diff()
     for holds, text in (
-        (starts[0] == 0, f"{main}[..., 0] == 0"),
-        (starts[-1] == plain.shape[0], f"{main}[..., -1] == nnz"),
+        ((starts[..., 0] == 0).all(), f"{main}[..., 0] == 0"),
+        ((starts[..., -1] == plain.shape[-1]).all(), f"{main}[..., -1] == nnz"),
         (((steps >= 0) & (steps <= most)).all(), f"0 <= {main}[..., 1:] - {main}[..., :-1] <= {limit}"),
         (((plain >= 0) & (plain < most)).all(), f"0 <= {other} < {limit}"),
     ):
@@ -231,16 +234,23 @@ def to_sparse(
     return made if layout is None else made.to_sparse(layout=layout, blocksize=blocksize)
 
 
+def _compressed(input: fb.Tensor, kind: str, blocksize: Any, dense_dim: int | None) -> fb.Tensor:
+    from ..sparse.batches import from_dense_batch
+    from ..sparse.tensor import pair_of
+
+    return from_dense_batch(input, kind, None if blocksize is None else pair_of(blocksize), dense_dim)
+
+
 @composite("to_sparse_csr(Tensor self, int? dense_dim=None) -> Tensor", function=False, method=True)
 def to_sparse_csr(input: fb.Tensor, dense_dim: int | None = None) -> fb.Tensor:
     """Compressed rows of what is not zero."""
-    return to_sparse(input).to_sparse_csr()
+    return _compressed(input, "csr", None, dense_dim)
 
 
 @composite("to_sparse_csc(Tensor self, int? dense_dim=None) -> Tensor", function=False, method=True)
 def to_sparse_csc(input: fb.Tensor, dense_dim: int | None = None) -> fb.Tensor:
     """Compressed columns of what is not zero."""
-    return to_sparse(input).to_sparse_csc()
+    return _compressed(input, "csc", None, dense_dim)
 
 
 @composite(
@@ -249,7 +259,7 @@ def to_sparse_csc(input: fb.Tensor, dense_dim: int | None = None) -> fb.Tensor:
 def to_sparse_bsr(input: fb.Tensor, blocksize: Any, dense_dim: int | None = None) -> fb.Tensor:
     """Compressed rows of the blocks that are not zero."""
     input.size(-2)
-    return to_sparse(input).to_sparse_bsr(blocksize)
+    return _compressed(input, "bsr", blocksize, dense_dim)
 
 
 @composite(
@@ -258,7 +268,7 @@ def to_sparse_bsr(input: fb.Tensor, blocksize: Any, dense_dim: int | None = None
 def to_sparse_bsc(input: fb.Tensor, blocksize: Any, dense_dim: int | None = None) -> fb.Tensor:
     """Compressed columns of the blocks that are not zero."""
     input.size(-2)
-    return to_sparse(input).to_sparse_bsc(blocksize)
+    return _compressed(input, "bsc", blocksize, dense_dim)
 
 
 @composite("to_sparse_coo(Tensor self) -> Tensor", function=False, method=True)

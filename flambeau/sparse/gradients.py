@@ -36,11 +36,10 @@ def blank(what: str, size: Any, dtype: Any, layout: Any, device: Any) -> Any:
             f"{what}_sparse_compressed expected sparse compressed (non-block) tensor layout but got"
             f" Sparse{kind.capitalize()}"
         )
-    if len(size) > 2:
-        raise NotImplementedError("flambeau has no batches of sparse compressed matrices yet")
-    starts = fb.zeros(size[kind == "csc"] + 1, dtype=fb.int64, device=device)
-    none = fb.zeros(0, dtype=fb.int64, device=device)
-    return compressed(kind, starts, none, fb.zeros(0, dtype=dtype, device=device), size)
+    batch = size[:-2]
+    starts = fb.zeros(*batch, size[-1 if kind == "csc" else -2] + 1, dtype=fb.int64, device=device)
+    none = fb.zeros(*batch, 0, dtype=fb.int64, device=device)
+    return compressed(kind, starts, none, fb.zeros(*batch, 0, dtype=dtype, device=device), size)
 
 
 class SampledAddmm(Function):

@@ -261,6 +261,8 @@ def _added(a: Any, b: Any, alpha: Any) -> Any:
                 f"add: expected sizes of 'self' and 'other' to match, but {list(a.shape)} != {list(b.shape)}"
             )
         kind = a.kind
+        if kind == b.kind != "coo" and all(map(fb.equal, a._both_indices(), b._both_indices())):
+            return a.like(a._values() + (b._values() if alpha == 1 else b._values() * alpha))
         x, y = (t.to_sparse() for t in (a, b))
         values = y._values() if alpha == 1 else y._values() * alpha
         blocksize = a.blocksize if kind in ("bsr", "bsc") else None
@@ -484,9 +486,10 @@ def product(a: Any, b: Any) -> Any:
         if a.dim() == 1:
             return product(b.t(), a)
         return product(b.t(), a.t()).t()
-    if a.kind == "coo" and max(a.dim(), b.dim()) > 2:
-        if a.dim() != 3 or b.dim() != 3:
-            raise RuntimeError("expand is unsupported for Sparse tensors")
+    if max(a.dim(), b.dim()) > 2:
+        if a.kind != "coo" or a.dim() != 3 or b.dim() != 3:
+            layout = "Sparse" if a.kind == "coo" else "Sparse" + a.kind.capitalize()
+            raise RuntimeError(f"expand is unsupported for {layout} tensors")
         return batched(a, b)
     if a.dim() != 2:
         raise RuntimeError(f"matmul: sparse tensors must be matrices, got {a.dim()}D")

@@ -90,9 +90,17 @@ def _turned(s: Any, order: list[int], name: str) -> Any:
         )
     if order == list(range(s.dim())):
         return s
-    starts, plain = s.__dict__["_parts"]
-    values = s._values().transpose(1, 2) if s.kind in ("bsr", "bsc") else s._values()
-    return compressed(_TURNED[s.kind], starts, plain, values, s.shape[::-1])
+    b = s.batch_dim()
+    moved = [d for d, n in enumerate(order) if d != n]
+    if moved != [b, b + 1]:
+        kinds = ["Batch"] * b + ["Sparse"] * 2 + ["Dense"] * s.dense_dim()
+        pair = " and ".join(f"{d}({kinds[d]})" for d in (moved[0], moved[-1]))
+        raise RuntimeError(
+            f"transpose(): can only transpose dimensions of the same type (Batch, Sparse, Dense), got {pair}"
+        )
+    starts, plain = s._both_indices()
+    values = s._values().transpose(b + 1, b + 2) if s.kind in ("bsr", "bsc") else s._values()
+    return compressed(_TURNED[s.kind], starts, plain, values, [s.shape[d] for d in order])
 
 
 @_rule("transpose_", "swapaxes_", "swapdims_", "t_")
@@ -202,6 +210,15 @@ def _index_select(func: Callable, args: tuple, kwargs: dict) -> Any:
 
 def selected(s: Any, dim: int, at: int) -> Any:
     """One index of a dimension; dense where no coordinate is left."""
+    if b := s.batch_dim():
+        if b <= dim < b + 2:
+            raise RuntimeError(
+                "select(): selecting sparse dimensions is not supported for batched sparse compressed "
+                "tensors."
+            )
+        if dim < b:
+            parts = (t.select(dim, at) for t in (*s._both_indices(), s._values()))
+            return compressed(s.kind, *parts, s.shape[:dim] + s.shape[dim + 1 :])
     if s.kind != "coo":
         chosen = selected(s.to_sparse().coalesce(), dim, at)
         return chosen.coalesce() if is_sparse(chosen) else chosen

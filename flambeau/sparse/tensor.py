@@ -137,7 +137,15 @@ class SparseTensor(fb.Tensor):
 
     def _nnz(self) -> int:
         """Number of stored values."""
-        return self._values().shape[0]
+        return self._values().shape[self.batch_dim()]
+
+    def _both_indices(self) -> tuple:
+        """The indices of a compressed tensor: where its lines start, and the places in them."""
+        return self.__dict__["_parts"]
+
+    def batch_dim(self) -> int:
+        """Number of leading dimensions that count matrices."""
+        return 0 if self.kind == "coo" else self._both_indices()[0].dim() - 1
 
     def indices(self) -> Any:
         """Coordinates of a coalesced tensor."""
@@ -183,7 +191,7 @@ class SparseTensor(fb.Tensor):
 
     def dense_dim(self) -> int:
         """Number of dimensions of each value."""
-        return self.dim() - self.sparse_dim()
+        return self.dim() - self.sparse_dim() - self.batch_dim()
 
     def is_coalesced(self) -> bool:
         """Whether coordinates are sorted and different."""
@@ -209,7 +217,12 @@ class SparseTensor(fb.Tensor):
         """Coordinates of the values, whatever the layout."""
         if self.kind == "coo":
             return self._indices()
-        starts, other = self.__dict__["_parts"]
+        starts, other = self._both_indices()
+        if self.batch_dim():
+            from .batches import coordinates
+
+            places = coordinates(self)
+            return self._of_elements(places[:-2], places[-2:]) if self.kind in _BLOCKS else places
         # where a row or column begins the number goes up by one; by more where some are empty
         which = fb.zeros(other.shape[0] + 1, dtype=fb.int64, device=starts.device)
         begun = starts[1:-1]
@@ -217,22 +230,27 @@ class SparseTensor(fb.Tensor):
             0
         )[:-1]
         pair = (which, other.to(fb.int64)) if _COMPRESSED_DIM[self.kind] == 0 else (other.to(fb.int64), which)
-        if self.kind not in _BLOCKS:
-            return fb.stack(pair)
-        rows, cols = (fb.arange(n, device=starts.device) for n in self.blocksize)
-        inner_rows, inner_cols = fb.broadcast_tensors(rows[:, None], cols)
+        return self._of_elements((), pair) if self.kind in _BLOCKS else fb.stack(pair)
+
+    def _of_elements(self, batch: Any, pair: Any) -> Any:
+        """Coordinates of the elements of blocks from those of the blocks."""
+        rows, cols = (fb.arange(n, device=pair[0].device) for n in self.blocksize)
+        inner = fb.broadcast_tensors(rows[:, None], cols)
         first = [i[:, None, None] * n for i, n in zip(pair, self.blocksize)]
-        return fb.stack([(first[0] + inner_rows).flatten(), (first[1] + inner_cols).flatten()])
+        places = [i[:, None, None].expand(-1, *self.blocksize).flatten() for i in batch]
+        return fb.stack([*places, *((i + within).flatten() for i, within in zip(first, inner))])
 
     @property
     def blocksize(self) -> tuple[int, int]:
         """The rows and columns of a block; of single values where there are no blocks."""
-        return tuple(self._values().shape[1:3]) if self.kind in _BLOCKS else (1, 1)
+        b = self.batch_dim()
+        return tuple(self._values().shape[b + 1 : b + 3]) if self.kind in _BLOCKS else (1, 1)
 
     def _elements(self) -> tuple[Any, Any]:
         """The coordinates of single elements, and their values."""
         values = self._values()
-        return self._coordinates(), values.flatten(0, 2) if self.kind in _BLOCKS else values
+        inner = self.batch_dim() + 2 * (self.kind in _BLOCKS)
+        return self._coordinates(), values.flatten(0, inner) if inner else values
 
     def like_elements(self, values: Any) -> Any:
         """The same places with other values, in the order of `_elements`."""
@@ -273,6 +291,10 @@ class SparseTensor(fb.Tensor):
                     " supported"
                 )
             return self
+        if b := self.batch_dim():
+            from .batches import members, stacked
+
+            return stacked([m._to_compressed(kind, blocksize) for m in members(self)], self.shape[:b])
         if self.dim() != 2 or self.sparse_dim() != 2:
             raise RuntimeError(
                 f"Only tensors with two sparse dimensions can be converted to the Sparse{kind.upper()} layout"
@@ -347,11 +369,11 @@ def compressed(kind: str, starts: Any, plain: Any, values: Any, size: Sequence[i
 
 def emptied(s: Any) -> Any:
     """A tensor of the same layout, sizes and dtype that stores nothing."""
-    none = fb.zeros_like(s._values().detach()[:0])
-    parts = s.__dict__["_parts"]
+    none = fb.zeros_like(s._values().detach().narrow(s.batch_dim(), 0, 0))
+    parts = s._both_indices()
     if s.kind == "coo":
         return coo(parts[0][:, :0], none, s.shape, True)
-    return compressed(s.kind, fb.zeros_like(parts[0]), parts[1][:0].clone(), none, s.shape)
+    return compressed(s.kind, fb.zeros_like(parts[0]), parts[1][..., :0].clone(), none, s.shape)
 
 
 def pair_of(blocksize: Any) -> tuple[int, int]:
