@@ -124,40 +124,69 @@ void average_row(const PoolShape& s, int64_t row, const T* x, T* y, A* line, A* 
     }
 }
 
-// The largest of many neighbours side by side, and with `place` the place it has: the first of equal ones, the last
-// NaN.
+// The largest of neighbours side by side and its place (where that is given, or how far from the first): of equal ones
+// the first, of NaN the last.
 constexpr int64_t kWide = 32;
 template <class A, class P>
-std::pair<A, P> largest_of(const A* v, const P* place, int64_t n) {
+std::pair<A, P> largest_of(const A* v, const P* place, int64_t n, bool want_place) {
     constexpr int kTogether = 8;
     A most[kTogether];
     P nan[kTogether] = {};
-    std::copy_n(v, kTogether, most);
-    for (int64_t i = 0; i + kTogether <= n; i += kTogether)
+    std::fill_n(most, kTogether, v[0]);
+    int64_t i = 0;
+    for (; i + kTogether <= n; i += kTogether)
 #pragma omp simd
         for (int k = 0; k < kTogether; ++k) {
             most[k] = v[i + k] > most[k] ? v[i + k] : most[k];
             nan[k] |= v[i + k] != v[i + k];
         }
-    for (int64_t i = n - kTogether; i < n; ++i) {  // some of them again, which does no harm
+    for (; i < n; ++i) {
         most[0] = v[i] > most[0] ? v[i] : most[0];
         nan[0] |= v[i] != v[i];
     }
     const bool any_nan = std::any_of(nan, nan + kTogether, [](P x) { return x; });
     const A found = any_nan ? std::numeric_limits<A>::quiet_NaN() : *std::max_element(most, most + kTogether);
+    if (!want_place) return {found, P(-1)};
     P where = any_nan ? P(-1) : std::numeric_limits<P>::max();
-    if (!place) return {found, where};
     if (any_nan) {
-        for (int64_t i = 0; i < n; ++i)
-            if (v[i] != v[i]) where = std::max(where, place[i]);
+        for (i = 0; i < n; ++i)
+            if (v[i] != v[i]) where = std::max(where, place ? place[i] : P(i));
+    } else if (!place) {
+        where = P(std::find(v, v + n, found) - v);
     } else {
 #pragma omp simd reduction(min : where)
-        for (int64_t i = 0; i < n; ++i) {
+        for (i = 0; i < n; ++i) {
             const P at = v[i] == found ? place[i] : std::numeric_limits<P>::max();
             where = at < where ? at : where;
         }
     }
     return {found, where};
+}
+// A row whose windows are neighbours in memory: of one row of the input, or of whole ones.
+template <class T, class P>
+bool largest_in_place(const PoolShape& s, const PoolRange* r, const T* x, T* y, int64_t* index, P) {
+    if (r[0].end - r[0].begin != 1 || r[1].begin >= r[1].end || s.dilation[2] != 1) return false;
+    const int64_t rows = r[1].end - r[1].begin, width = s.in[2];
+    const PoolRange one = pool_range(s, 2, 0);
+    const bool whole = one.first + one.begin == 0 && one.end - one.begin == width;
+    if (rows > 1 && (s.out[2] != 1 || !whole || s.dilation[1] != 1)) return false;
+    if (rows * (one.end - one.begin) < kWide) return false;
+    const int64_t start =
+        ((r[0].first + r[0].begin * s.dilation[0]) * s.in[1] + r[1].first + r[1].begin * s.dilation[1]) * width;
+    for (int64_t o = 0; o < s.out[2]; ++o) {
+        const PoolRange c = pool_range(s, 2, o);
+        if (c.begin >= c.end) {  // a window of borders alone
+            y[o] = T{};
+            if (index) index[o] = -1;
+            continue;
+        }
+        const int64_t from = start + c.first + c.begin;
+        const auto [most, where] =
+            largest_of<T, P>(x + from, nullptr, rows > 1 ? rows * width : c.end - c.begin, index != nullptr);
+        y[o] = most;
+        if (index) index[o] = from + where;
+    }
+    return true;
 }
 
 // One row of the largest: `line` has those of the inputs that lie one below the other, `place` where they are. Of equal
@@ -166,6 +195,8 @@ template <class T, class A, class P>
 void largest_row(const PoolShape& s, int64_t row, const T* x, T* y, int64_t* index, A* line, P* place) {
     const PoolRange r[2] = {pool_range(s, 0, row / s.out[1]), pool_range(s, 1, row % s.out[1])};
     const int64_t width = s.in[2];
+    if constexpr (std::is_same_v<T, A>)
+        if (largest_in_place(s, r, x, y, index, P{})) return;
     const bool none = r[0].begin >= r[0].end || r[1].begin >= r[1].end;
     bool first = true;
     for (int64_t a = r[0].begin; a < r[0].end; a++)
@@ -219,7 +250,8 @@ void largest_row(const PoolShape& s, int64_t row, const T* x, T* y, int64_t* ind
         }
         int64_t i = c.first + c.begin * s.dilation[2];
         if (s.dilation[2] == 1 && c.end - c.begin >= kWide) {
-            const auto [most, where] = largest_of(line + i, index ? place + i : nullptr, c.end - c.begin);
+            const auto [most, where] =
+                largest_of(line + i, index ? place + i : nullptr, c.end - c.begin, index != nullptr);
             y[o] = T(most);
             if (index) index[o] = where;
             continue;

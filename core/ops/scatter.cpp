@@ -135,8 +135,16 @@ Tensor gather(const Tensor& x0, int64_t dim, const Tensor& index0, bool, Out out
     bx[size_t(dim)] = 0;
     const int64_t aside = bx[size_t(line)];
     const bool checked_before = all_fit(at, n, size);
+    const bool short_rows = checked_before && dim == last && o->contiguous && sx == int64_t(itemsize(x.dtype()));
     by_item_size(itemsize(x.dtype()), [&](auto z) {
         using T = decltype(z);
+        if (short_rows && at.dim() == 2)
+            return parallel_for(at.sizes()[0], 16384 / n, [&, step = bx[0]](int64_t b, int64_t e) {
+                const int64_t* k = at.data<int64_t>() + b * n;
+                T* to = reinterpret_cast<T*>(bytes(o)) + b * n;
+                for (const char* row = bytes(x) + b * step; b < e; ++b, row += step, to += n, k += n)
+                    for (int64_t j = 0; j < n; ++j) to[j] = reinterpret_cast<const T*>(row)[k[j]];
+            });
         each_line<3>(at.sizes(), line, {bytes(o), bytes(x), bytes(at)}, {bo, bx, bi}, [&](const auto& p) {
             // By value: what a byte is written to could be the addresses themselves, for all the compiler knows.
             const auto copy = [to = p[0], from = p[1], places = p[2]](int64_t b, int64_t e, auto to_step, auto at_step,
@@ -198,6 +206,14 @@ struct Scatter {
         if (size_t(dim) != last && index.sizes()[last] >= kColumns && bi[last] == kIndex && bo[last] == kItem)
             return in_columns<T>(last, join);
         const bool checked_before = all_fit(index, n, size);
+        if (checked_before && size_t(dim) == last && last == 1 && so == kItem && ss == kItem)
+            return parallel_for(index.sizes()[0], 16384 / n, [&, join](int64_t b, int64_t e) {
+                const int64_t* k = index.data<int64_t>() + b * n;
+                const char* from = bytes(source) + b * bs[0];
+                for (char* q = bytes(to) + b * bo[0]; b < e; ++b, q += bo[0], from += bs[0], k += n)
+                    for (int64_t j = 0; j < n; ++j)
+                        join(reinterpret_cast<T*>(q)[k[j]], reinterpret_cast<const T*>(from)[j]);
+            });
         each_line<3>(index.sizes(), dim, {bytes(to), bytes(source), bytes(index)}, {bo, bs, bi}, [&](const auto& p) {
             for (int64_t b = 0; b < n; b += 512) {  // indices are checked while they lie in the nearest cache
                 const int64_t e = std::min(n, b + 512);

@@ -143,3 +143,7 @@ def test_wide_windows(dtype, length):
         np.testing.assert_array_equal(places.numpy(), place)
         np.testing.assert_array_equal(values.float().numpy(), np.take_along_axis(a, place, 2))
         np.testing.assert_array_equal(F.max_pool1d(t, length).float().numpy(), values.float().numpy())
+        if length % 4 == 0:  # the same numbers as a plane
+            planes = F.adaptive_max_pool2d(t.view(2, 3, 4, length // 4), 1, return_indices=True)
+            np.testing.assert_array_equal(planes[1].numpy()[..., 0], place)
+            np.testing.assert_array_equal(planes[0].float().numpy()[..., 0], values.float().numpy())
