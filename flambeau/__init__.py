@@ -8,6 +8,7 @@ _C._check_interpreter()
 # defines nothing else; what is not there yet when it is asked for is found by `_lookup.find`.
 globals().update({name: value for name, value in vars(_C).items() if not name.startswith("_")})
 _VF = _C._VariableFunctions
+_C._VariableFunctionsClass = _VF  # by this name PyTorch pickles its functions
 _TensorBase = _C.Tensor
 
 from flambeau import _lookup, _tensor  # noqa: E402, F401

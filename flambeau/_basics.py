@@ -78,6 +78,7 @@ legacy_contiguous_format = _C.contiguous_format
 has_lapack, has_mkl, has_openmp, has_spectral = True, False, True, True
 _settings = {
     "deterministic": False,
+    "fill_fresh": True,  # utils.deterministic.fill_uninitialized_memory
     "warn_only": False,
     "warn_always": False,
     "matmul_precision": "highest",
@@ -135,8 +136,12 @@ def is_warn_always_enabled() -> bool:
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Ask for results that do not depend on timing; the CPU kernels give no others."""
+    """Ask for results that do not depend on timing; the CPU kernels give no others.
+
+    Memory that nothing was written to is filled meanwhile: see ``utils.deterministic``.
+    """
     _settings.update(deterministic=bool(mode), warn_only=bool(warn_only))
+    _C._set_fill_fresh(bool(mode) and _settings["fill_fresh"])
 
 
 def are_deterministic_algorithms_enabled() -> bool:

@@ -759,3 +759,11 @@ def _complete() -> None:
 
 
 _complete()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "_rebuild_from_type_v2":  # what pickles of PyTorch's call
+        from .serialization import rebuild
+
+        return rebuild._rebuild_from_type_v2
+    raise AttributeError(f"module 'torch._tensor' has no attribute '{name}'")

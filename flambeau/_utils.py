@@ -66,4 +66,6 @@ def __getattr__(name: str) -> Any:
         from .serialization import rebuild
 
         return getattr(rebuild, name)
+    if name == "torch":  # where PyTorch's pickles look for a memory format
+        return fb
     raise AttributeError(f"module 'torch._utils' has no attribute '{name}'")

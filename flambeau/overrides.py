@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -87,6 +88,58 @@ def handle_torch_function(
     if _C._is_torch_function_mode_enabled():
         message += f" nor in mode {_get_current_function_mode()}"
     raise TypeError(message)
+
+
+_PAIRS = (  # what PyTorch calls a function when it returns indices as well
+    "max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d",
+    "adaptive_max_pool3d", "fractional_max_pool2d", "fractional_max_pool3d",
+)  # fmt: skip
+
+
+def _as_passed(signature: inspect.Signature, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    """The arguments of a call as PyTorch's Python functions pass them on: the required ones by place, all
+    others by name, those with their defaults too."""
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    by_place: list[Any] = []
+    by_name: dict[str, Any] = {}
+    for name, parameter in signature.parameters.items():
+        value = bound.arguments[name]
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            by_place.extend(value)
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            by_name.update(value)
+        elif parameter.default is parameter.empty and parameter.kind is not parameter.KEYWORD_ONLY:
+            by_place.append(value)
+        else:
+            by_name[name] = value
+    return tuple(by_place), by_name
+
+
+_signature = functools.cache(inspect.signature)
+
+
+def _ask_public(function: Callable, /, *args: Any, **kwargs: Any) -> Any:
+    """A call of a function of nn.functional or nn.init that a mode or an argument may take over.
+
+    Types and modes with the attribute ``_sees_operators`` are asked about the operators inside instead: those
+    of this package that PyTorch has below ``__torch_function__``.
+    """
+    asked = {type(a) for a in _get_overloaded_args((*args, *kwargs.values()))} - {fb.Tensor}
+    if (mode := _get_current_function_mode()) is not None:
+        asked.add(type(mode))
+    if asked and all(getattr(kind, "_sees_operators", False) for kind in asked):
+        return function.__wrapped__(*args, **kwargs)
+    signature = _signature(function)
+    by_place, by_name = _as_passed(signature, args, kwargs)
+    if vars(function).get("_all_by_name"):
+        by_name = dict(zip(signature.parameters, by_place)) | by_name
+        by_place = ()
+        if by_name.get("generator", function) is None and function.__name__ in ("normal_", "uniform_"):
+            del by_name["generator"]
+    elif by_name.get("return_indices") and function.__name__ in _PAIRS:
+        function = getattr(fb.nn.functional, function.__name__ + "_with_indices")
+    return handle_torch_function(function, (*args, *kwargs.values()), *by_place, **by_name)
 
 
 def wrap_torch_function(dispatcher: Callable) -> Callable:
@@ -284,8 +337,7 @@ def _overridable() -> tuple[dict[Any, list[Callable]], dict[Callable, str]]:
         found: list[Callable] = []
         is_tensor = space is fb.Tensor
         for name in attributes:
-            if name.startswith("_") and not (is_tensor and name.startswith("__")):
-                continue
+            hidden = name.startswith("_") and not (is_tensor and name.startswith("__"))
             f = getattr(space, name, None)
             if isinstance(f, (types.ModuleType, type)) or f is None:
                 continue
@@ -293,20 +345,22 @@ def _overridable() -> tuple[dict[Any, list[Callable]], dict[Callable, str]]:
                 continue
             if is_tensor and not callable(f):
                 if hasattr(f, "__get__"):
-                    found.append(f.__get__)
+                    if not hidden:
+                        found.append(f.__get__)
                     names[f.__get__] = f"{prefix}.{name}.__get__"
                 continue
             if not callable(f):
                 continue
             try:
-                if f in ignored:
-                    continue
+                seen = not hidden and f not in ignored
             except TypeError:
                 continue
             if not is_tensor and _is_python_helper(f, space):
                 continue
-            found.append(f)
-            names.setdefault(f, f"{prefix}.{name}")
+            if seen:
+                found.append(f)
+            if prefix != "torch.special" or getattr(fb, name, None) is not f:  # there two functions, here one
+                names[f] = f"{prefix}.{name}"  # the last one that has it, as in PyTorch
         functions[space] = found
     return functions, names
 

@@ -1,6 +1,6 @@
 #include "base/error.h"
 #include <cstdio>
-#include "base/device.h"
+#include "base/devices.h"
 #include "base/names.h"
 
 namespace fb {
@@ -22,7 +22,7 @@ void Piece::append_to(std::string& s) const {
             break;
         case Kind::Type: s += scalar_name(DType(int_)); break;
         case Kind::Device:
-            s += name(device_->type);
+            s += device_name(device_->type);
             if (device_->index >= 0) (s += ':') += std::to_string(device_->index);
             break;
     }

@@ -10,8 +10,12 @@
 #include "tensor/hidden.h"
 #include "cpu/iter.h"
 #include "ops/fits.h"
+#include "ops/fresh.h"
 
 namespace fb {
+
+constinit std::atomic<bool> fill_fresh = false;
+
 namespace {
 
 Device device_or_cpu(std::optional<Device> d) { return d.value_or(kCPU); }
@@ -27,6 +31,21 @@ bool asks_for_sparse(std::optional<Layout> l) {
     return l && *l != Layout::Strided && *l != jagged && sparse_gradients.blank;
 }
 
+// The largest number, or none at all.
+Scalar fresh_value(DType t) {
+    if (is_floating(t) || is_complex(t)) return Scalar(std::numeric_limits<double>::quiet_NaN());
+    switch (t) {
+        case DType::b1: return Scalar(true);
+        case DType::u8: return Scalar(int64_t(std::numeric_limits<uint8_t>::max()));
+        case DType::i8: return Scalar(int64_t(std::numeric_limits<int8_t>::max()));
+        case DType::i16: return Scalar(int64_t(std::numeric_limits<int16_t>::max()));
+        case DType::u16: return Scalar(int64_t(std::numeric_limits<uint16_t>::max()));
+        case DType::i32: return Scalar(int64_t(std::numeric_limits<int32_t>::max()));
+        case DType::u32: return Scalar(int64_t(std::numeric_limits<uint32_t>::max()));
+        case DType::u64: return Scalar(int64_t(-1));  // all bits set
+        default: return Scalar(std::numeric_limits<int64_t>::max());
+    }
+}
 Tensor in_format(IntSpan sizes, DType dtype, Device device, std::optional<MemoryFormat> f) {
     if (f && (*f == MemoryFormat::ChannelsLast || *f == MemoryFormat::ChannelsLast3d)) {
         const size_t want = *f == MemoryFormat::ChannelsLast ? 4 : 5;
@@ -53,12 +72,12 @@ Tensor empty_(IntSpan size, DType dtype, std::optional<Layout> layout, std::opti
     if (asks_for_sparse(layout))
         return sparse_gradients.blank("empty", size, or_default(dtype), *layout, device_or_cpu(device));
     check_layout(layout);
-    return in_format(size, or_default(dtype), device_or_cpu(device), f);
+    return fresh(in_format(size, or_default(dtype), device_or_cpu(device), f));
 }
 Tensor empty_strided_(IntSpan size, IntSpan stride, DType dtype, std::optional<Layout> layout,
                       std::optional<Device> device, const Value&) {
     check_layout(layout);
-    return empty_strided(size, stride, or_default(dtype), device_or_cpu(device));
+    return fresh(empty_strided(size, stride, or_default(dtype), device_or_cpu(device)));
 }
 Tensor zeros(IntSpan size, DType dtype, std::optional<Layout> layout, std::optional<Device> device, const Value&,
              Out out) {
@@ -101,7 +120,7 @@ Tensor scalar_tensor_(Scalar value, DType dtype, std::optional<Layout>, std::opt
 }
 Tensor empty_like_(const Tensor& t, DType d, std::optional<Layout> l, std::optional<Device> dev, const Value&,
                    std::optional<MemoryFormat> f) {
-    return like(t, d, l, dev, f);
+    return fresh(like(t, d, l, dev, f));
 }
 Tensor zeros_like(const Tensor& t, DType d, std::optional<Layout> l, std::optional<Device> dev, const Value&,
                   std::optional<MemoryFormat> f) {
@@ -123,11 +142,11 @@ Tensor full_like(const Tensor& t, Scalar v, DType d, std::optional<Layout> l, st
 }
 Tensor new_empty(const Tensor& t, IntSpan size, DType d, std::optional<Layout>, std::optional<Device> dev,
                  const Value&) {
-    return empty(size, d == DType::none ? t.dtype() : d, dev.value_or(t.device()));
+    return fresh(empty(size, d == DType::none ? t.dtype() : d, dev.value_or(t.device())));
 }
 Tensor new_empty_strided(const Tensor& t, IntSpan size, IntSpan stride, DType d, std::optional<Layout>,
                          std::optional<Device> dev, const Value&) {
-    return empty_strided(size, stride, d == DType::none ? t.dtype() : d, dev.value_or(t.device()));
+    return fresh(empty_strided(size, stride, d == DType::none ? t.dtype() : d, dev.value_or(t.device())));
 }
 Tensor new_filled(const Tensor& t, IntSpan size, DType d, std::optional<Device> dev, Scalar v) {
     Tensor r = empty(size, d == DType::none ? t.dtype() : d, dev.value_or(t.device()));
@@ -424,8 +443,13 @@ Tensor resize_(const Tensor& self, IntSpan size, std::optional<MemoryFormat> for
     if (!format && same(self.sizes(), size)) return self;          // the strides stay, whatever they are
     (void)checked_bytes(size, self.dtype());
     const size_t bytes = size_t(storage_size(size, contiguous_strides(size), self->offset)) * itemsize(self.dtype());
-    if (bytes > self->storage->nbytes()) self->storage->resize(bytes);
+    const size_t before = self->storage->nbytes();
+    if (bytes > before) self->storage->resize(bytes);
     self->set_contiguous(size);
+    if (bytes > before && fill_fresh.load(std::memory_order_relaxed)) [[unlikely]] {
+        const int64_t old = int64_t(before / itemsize(self->dtype)), all = int64_t(bytes / itemsize(self->dtype));
+        cpu::fill(make_view(self.detach(), Dims{all - old}, Dims{1}, old), fresh_value(self->dtype));
+    }
     if (last) self->set_shape(size, channels_last_strides(size));
     return self;
 }
@@ -563,6 +587,12 @@ const Family create([](Registry& r) {
 });
 
 }  // namespace
+
+Tensor fresh(Tensor t) {
+    if (fill_fresh.load(std::memory_order_relaxed)) [[unlikely]]
+        cpu::fill(t, fresh_value(t.dtype()));
+    return t;
+}
 
 Tensor Tensor::contiguous() const { return is_contiguous() ? *this : op<"clone">(*this, MemoryFormat::Contiguous); }
 Tensor Tensor::to(DType t) const { return dtype() == t ? *this : op<"_to_copy">(*this, t); }

@@ -1,4 +1,5 @@
 // torch.tensor(data), torch.as_tensor, torch.Tensor(…): from nested sequences, numbers, arrays and tensors.
+#include "ops/fresh.h"
 #include "python/construct.h"
 #include <cmath>
 #include "cpu/iter.h"
@@ -236,7 +237,7 @@ Options read_options(const Schema& s, const Arguments& in) {
 PyObject* make(PyObject* const* args, Py_ssize_t n, PyObject* names, bool as) {
     return guarded([&]() -> PyObject* {
         const Arguments in{args, n, names};
-        if (asks_override(in)) [[unlikely]] {
+        if (asks_override({args, 0})) [[unlikely]] {  // modes: what the data are made of does not count
             const Ref function = checked(import_attribute("flambeau", as ? "as_tensor" : "tensor"));
             return call_override(function.get(), in);
         }
@@ -445,7 +446,7 @@ Tensor legacy_tensor(PyObject* args, PyObject* kwargs, DType dtype) {
                                            " with error \"type must be tuple of ints,but got ", type_name(o), "\""));
             sizes.push_back(v);
         }
-        return empty(sizes, dtype, device);
+        return fresh(empty(sizes, dtype, device));
     }
     if (n > 1) raise(PyExc_TypeError, str("new() received an invalid combination of arguments - got ", n, " values"));
     if (is_tensor(first)) return op<"alias">(unwrap(first).detach());
@@ -462,7 +463,7 @@ Tensor legacy_tensor(PyObject* args, PyObject* kwargs, DType dtype) {
             if (!to_int(PyTuple_GET_ITEM(first, i), v)) return tensor_from(first, dtype, device);
             sizes.push_back(v);
         }
-        return empty(sizes, dtype, device);
+        return fresh(empty(sizes, dtype, device));
     }
     if (PyUnicode_Check(first)) raise(PyExc_TypeError, "new(): invalid data type '" + type_name(first) + "'");
     if (!PySequence_Check(first))

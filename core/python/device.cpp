@@ -1,6 +1,8 @@
 // torch.device, and the device that factories use when none is named.
+#include <algorithm>
 #include <charconv>
 #include <vector>
+#include "base/devices.h"
 #include "python/helpers.h"
 
 namespace fb::py {
@@ -26,12 +28,11 @@ Device parse_device(std::string_view text) {
     const std::string_view type = text.substr(0, colon);
     Device d;
     if (text.empty()) fail(ErrorKind::Runtime, "Device string must not be empty");
-    if (type == "cpu") d.type = DeviceType::CPU;
-    else if (type == "cuda") d.type = DeviceType::CUDA;
-    else if (type == "meta") d.type = DeviceType::Meta;
-    else
-        fail(ErrorKind::Runtime, "Expected one of ", kKnownTypes, " device type at start of device string: ", type,
-             "\nflambeau has cpu, cuda and meta");
+    const auto known = device_names();
+    const auto found = std::ranges::find(known, type);
+    if (found == known.end())
+        fail(ErrorKind::Runtime, "Expected one of ", kKnownTypes, " device type at start of device string: ", type);
+    d.type = DeviceType(found - known.begin());
     if (colon != text.npos) {
         const std::string_view digits = text.substr(colon + 1);
         int index = -1;
@@ -77,8 +78,8 @@ PyObject* device_new(PyTypeObject*, PyObject* args, PyObject* kwargs) {
 
 PyObject* device_repr(PyObject* o) {
     const Device d = device_of(o);
-    if (d.index < 0) return PyUnicode_FromFormat("device(type='%s')", name(d.type));
-    return PyUnicode_FromFormat("device(type='%s', index=%d)", name(d.type), int(d.index));
+    if (d.index < 0) return PyUnicode_FromFormat("device(type='%s')", device_name(d.type).data());
+    return PyUnicode_FromFormat("device(type='%s', index=%d)", device_name(d.type).data(), int(d.index));
 }
 PyObject* device_str(PyObject* o) { return PyUnicode_FromString(str(device_of(o)).c_str()); }
 Py_hash_t device_hash(PyObject* o) { return (Py_hash_t(device_of(o).type) << 16) ^ (device_of(o).index & 0xffff); }
@@ -87,14 +88,14 @@ PyObject* device_compare(PyObject* a, PyObject* b, int how) {
         Py_RETURN_NOTIMPLEMENTED;
     return PyBool_FromLong((device_of(a) == device_of(b)) == (how == Py_EQ));
 }
-PyObject* device_type_name(PyObject* o, void*) { return PyUnicode_FromString(name(device_of(o).type)); }
+PyObject* device_type_name(PyObject* o, void*) { return PyUnicode_FromString(device_name(device_of(o).type).data()); }
 PyObject* device_index(PyObject* o, void*) {
     return device_of(o).index < 0 ? none() : PyLong_FromLong(device_of(o).index);
 }
 PyObject* device_reduce(PyObject* o, PyObject*) {
     const Device d = device_of(o);
-    if (d.index < 0) return Py_BuildValue("O(s)", device_type, name(d.type));
-    return Py_BuildValue("O(si)", device_type, name(d.type), int(d.index));
+    if (d.index < 0) return Py_BuildValue("O(s)", device_type, device_name(d.type).data());
+    return Py_BuildValue("O(si)", device_type, device_name(d.type).data(), int(d.index));
 }
 
 void update_depth() { default_device_depth = !default_devices.empty() && !(default_devices.back() == kCPU); }

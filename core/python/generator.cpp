@@ -1,3 +1,4 @@
+#include "base/devices.h"
 #include "python/generator.h"
 
 #include <memory>
@@ -40,7 +41,7 @@ PyObject* create(PyTypeObject*, PyObject* args, PyObject* kwargs) {
                  Py_TYPE(device)->tp_name);
         if (d.type == DeviceType::Meta) fail(ErrorKind::Runtime, "META device type not an accelerator.");
         if (d.type != DeviceType::CPU)
-            fail(ErrorKind::NotImplemented, "flambeau has no ", name(d.type), " generator yet");
+            fail(ErrorKind::NotImplemented, "flambeau has no ", device_name(d.type), " generator yet");
         return make_object(std::make_unique<Generator>());
     });
 }

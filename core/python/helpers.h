@@ -19,6 +19,7 @@ void init_device(PyObject* module);
 void init_autocast(PyObject* module);
 void init_errors(PyObject* module);
 void init_overrides(PyObject* module);
+void init_public_functions(PyObject* module);
 void init_sparse_gradients();
 void init_storage(PyObject* module);
 

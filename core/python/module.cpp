@@ -12,6 +12,7 @@
 #include "cpu/lapack.h"
 #include "cpu/packed.h"
 #include "cpu/pointwise.h"
+#include "ops/fresh.h"
 #include "ops/waiting.h"
 #include "python/helpers.h"
 #include "python/guards.h"
@@ -57,6 +58,10 @@ PyObject* set_num_threads_py(PyObject*, PyObject* n) {
         set_num_threads(int(std::min<int64_t>(v, std::numeric_limits<int>::max())));
         return none();
     });
+}
+PyObject* set_fill_fresh(PyObject*, PyObject* on) {
+    fill_fresh = on == Py_True;
+    return none();
 }
 PyObject* memory_statistics(PyObject*, PyObject*) {
     const MemoryStats s = memory_stats();
@@ -156,6 +161,7 @@ PyMethodDef functions[] = {
     {"_operators", operators, METH_NOARGS, "(name, schema, variants, differentiable arguments) of every operator."},
     {"get_num_threads", get_num_threads, METH_NOARGS, "How many threads an operation may use."},
     {"set_num_threads", set_num_threads_py, METH_O, "Sets how many threads an operation may use."},
+    {"_set_fill_fresh", set_fill_fresh, METH_O, "Whether `empty` and its like fill their memory."},
     {"_memory_stats", memory_statistics, METH_NOARGS, "Bytes and blocks of the caching allocator."},
     {"_cpu_level", cpu_level_py, METH_NOARGS, "The instruction set of the kernels in use."},
     {"_hidden_counts", hidden_layouts, METH_NOARGS,
@@ -182,6 +188,7 @@ PyMODINIT_FUNC PyInit__C() {
         lapack::load_more = load_numpy;
         warning_sink = warn_in_python;
         init_overrides(m);
+        init_public_functions(m);
         init_objects(m);
         init_storage(m);
         init_tensor_type(m);

@@ -231,6 +231,13 @@ PyObject* as_subclass(PyObject* self, const Arguments& in) {
     PyTypeObject* type = checked_class(cls, "as_subclass");
     return ask_subclass(wrap_as(op<"alias">(unwrap(self)), type));
 }
+// As in PyTorch nobody is asked about this one, but for the types that PyTorch has below the protocol.
+PyObject* as_subclass_method(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names) {
+    static PyObject* const mark = PyUnicode_InternFromString("_sees_operators");
+    if (Py_TYPE(self) != tensor_type && _PyType_Lookup(Py_TYPE(self), mark))
+        return method<"as_subclass", as_subclass>(self, args, n, names);
+    return guarded([&] { return as_subclass(self, {args, n, names}); });
+}
 PyObject* make_subclass(PyObject*, PyObject* args, PyObject* kwargs) {
     return guarded([&]() -> PyObject* {
         static const char* names[] = {"cls", "data", "require_grad", nullptr};
@@ -400,7 +407,8 @@ PyMethodDef tensor_methods[] = {
     FB_METHOD(tolist, tolist, ""),
     FB_METHOD(__complex__, as_complex, ""),
     FB_METHOD(requires_grad_, requires_grad_, ", requires_grad=True"),
-    FB_METHOD(as_subclass, as_subclass, ", cls"),
+    {"as_subclass", as_method(as_subclass_method), METH_FASTCALL | METH_KEYWORDS,
+     "as_subclass($self, cls)\n--\n\n"},
     FB_METHOD(untyped_storage, untyped_storage, ""),
     FB_METHOD(set_, set_, ", source=None, storage_offset=0, size=None, stride=None"),
     FB_METHOD(cpu, cpu, ", memory_format=None"),

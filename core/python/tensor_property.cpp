@@ -1,4 +1,5 @@
 // The attributes of a tensor: shape, dtype, grad, data, T, …
+#include "base/devices.h"
 #include "autograd/sparse_gradient.h"
 #include "autograd/node.h"
 #include "python/node.h"
@@ -127,7 +128,7 @@ void set_grad(const Tensor& t, PyObject* v) {
           "tensor and its gradient "
           "may break downstream systems that assume they match.");
     check(g.device().type == t.device().type, "attempting to assign a gradient with device type '",
-          name(g.device().type), "' to a tensor with device type '", name(t.device().type),
+          device_name(g.device().type), "' to a tensor with device type '", device_name(t.device().type),
           "'. Please ensure that the gradient and the tensor are on the same device");
     check(is_sparse_gradient(g) || same(g.sizes(), t.sizes()), "attempting to assign a gradient of size '", g.sizes(),
           "' to a tensor of size '", t.sizes(), "'. Please ensure that the gradient and the tensor are the same size");

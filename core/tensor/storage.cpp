@@ -1,5 +1,6 @@
 #include "tensor/storage.h"
 #include <cstring>
+#include "base/devices.h"
 #include "base/error.h"
 #include "base/fork.h"
 #include "base/parallel.h"
@@ -11,7 +12,8 @@ namespace fb {
 void (*compute_waiting)() = [] {};
 
 Ptr<Storage> Storage::allocate(size_t bytes, Device device) {
-    if (device.type == DeviceType::CUDA) fail(ErrorKind::Assertion, "Torch not compiled with CUDA enabled");
+    if (device.type != DeviceType::CPU && device.type != DeviceType::Meta) [[unlikely]]
+        raise_no_memory(device);
     auto* s = new (Pool<sizeof(Storage)>::take()) Storage;
     Ptr<Storage> r(s);
     s->device_ = device;

@@ -46,6 +46,8 @@ class _Watch(TorchFunctionMode):
     def __init__(self, owner: profile) -> None:
         self.owner = owner
 
+    _sees_operators = True
+
     def __torch_function__(
         self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
     ) -> Any:

@@ -65,6 +65,8 @@ class GraphWriter(TorchFunctionMode):
         self._grad_mode = fb.is_grad_enabled()
         self._calls: list[tuple] = []
 
+    _sees_operators = True
+
     def __torch_function__(
         self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
     ) -> Any:

@@ -55,6 +55,8 @@ def active() -> list[Level]:
 class BatchedTensor(fb.Tensor):
     """A sample under `vmap`."""
 
+    _sees_operators = True
+
     @classmethod
     def __torch_function__(
         cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None

@@ -708,6 +708,8 @@ RANDOM = set(
 class Randomness(TorchFunctionMode):
     """Sees the random operators that no tensor argument would show."""
 
+    _sees_operators = True
+
     def __torch_function__(
         self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
     ) -> Any:

@@ -234,21 +234,7 @@ def _as_recorded(function: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]
     entry = _signatures().get(id(function))
     if entry is None:
         return args, kwargs
-    bound = entry[0].bind(*args, **kwargs)
-    bound.apply_defaults()
-    by_place: list[Any] = []
-    by_name: dict[str, Any] = {}
-    for name, parameter in entry[0].parameters.items():
-        value = bound.arguments[name]
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            by_place.extend(value)
-        elif parameter.kind is parameter.VAR_KEYWORD:
-            by_name.update(value)
-        elif parameter.default is parameter.empty:
-            by_place.append(value)
-        else:
-            by_name[name] = value
-    return tuple(by_place), by_name
+    return fb.overrides._as_passed(entry[0], args, kwargs)
 
 
 class Proxy:

@@ -42,6 +42,8 @@ class MaskedTensor(fb.Tensor):
         made = wrap(data.detach(), mask)
         return made.requires_grad_() if requires_grad else made
 
+    _sees_operators = True
+
     @classmethod
     def __torch_function__(
         cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None

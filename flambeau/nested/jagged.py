@@ -24,6 +24,8 @@ _plain_calls = _C.DisableTorchFunctionSubclass
 class NestedTensor(Nested):
     """A batch of tensors that differ in the size of one dimension."""
 
+    _sees_operators = True
+
     @classmethod
     def __torch_function__(
         cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None

@@ -23,6 +23,8 @@ __all__ = ["StridedNestedTensor", "from_components"]
 class StridedNestedTensor(Nested):
     """A batch of tensors of the same number of dimensions."""
 
+    _sees_operators = True
+
     @classmethod
     def __torch_function__(
         cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None

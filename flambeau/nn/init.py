@@ -305,3 +305,8 @@ kaiming_uniform = _older_name(kaiming_uniform_)
 kaiming_normal = _older_name(kaiming_normal_)
 orthogonal = _older_name(orthogonal_)
 sparse = _older_name(sparse_)
+
+
+for _name in ("uniform_", "normal_", "constant_", "kaiming_uniform_"):
+    globals()[_name] = _public = fb._C._PublicFunction(globals()[_name])
+    _public._all_by_name = True  # as PyTorch hands them to __torch_function__

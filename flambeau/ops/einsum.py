@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import flambeau as fb
 
-from .registry import composite
+from .registry import composite, passes
 
 Labels = tuple  # of letters, and of ints below zero for dimensions under the dots, counted from the right
 
@@ -288,7 +288,28 @@ def _from_lists(args: tuple) -> tuple[str, list]:
     return equation, operands
 
 
+def _equation_and_operands(*args: Any) -> tuple[str, Sequence[Any]]:
+    """The call in its plain form, of whichever form it was."""
+    if len(args) < 2:
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, or at least one operand and"
+            " its subscripts list"
+        )
+    if isinstance(args[0], fb.Tensor):
+        return _from_lists(args)
+    if len(args) == 2 and isinstance(args[1], (list, tuple)):
+        return args[0], args[1]
+    return args[0], args[1:]
+
+
+def _as_passed(*args: Any) -> tuple[tuple, dict]:
+    """What ``__torch_function__`` sees of a call."""
+    equation, operands = _equation_and_operands(*args)
+    return (equation, *operands), {}
+
+
 @composite("einsum(str equation, Tensor[] tensors) -> Tensor", python=True)
+@passes(_as_passed)
 def einsum(*args: Any) -> fb.Tensor:
     """Sum of products of tensors over index letters: ``einsum("bij,bjk->bik", a, b)``.
 
@@ -296,15 +317,5 @@ def einsum(*args: Any) -> fb.Tensor:
     alphabetical order; ``...`` stands for further dimensions, which broadcast; a letter twice in one operand
     takes its diagonal. The form ``einsum(op1, [0, 1], op2, [1, 2], [0, 2])`` uses numbers.
     """
-    if len(args) < 2:
-        raise ValueError(
-            "einsum(): must specify the equation string and at least one operand, or at least one operand and"
-            " its subscripts list"
-        )
-    if isinstance(args[0], fb.Tensor):
-        equation, operands = _from_lists(args)
-    else:
-        equation, operands = args[0], args[1:]
-        if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
-            operands = operands[0]
+    equation, operands = _equation_and_operands(*args)
     return _run(_plan(equation, tuple([t.shape for t in operands])), operands)

@@ -233,6 +233,24 @@ def composite(
     return decorate
 
 
+def passes(passed: Callable[..., tuple[tuple, dict]]) -> Callable[[Callable], Callable]:
+    """Decorator of an operator's body: `passed` makes the arguments that ``__torch_function__`` sees."""
+
+    def decorate(body: Callable) -> Callable:
+        body.passed = passed
+        return body
+
+    return decorate
+
+
+def _passed(body: Callable, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    """The arguments that ``__torch_function__`` sees, where PyTorch has a Python function too."""
+    passed = getattr(body, "passed", None)
+    if passed is not None:
+        return passed(*args, **kwargs)
+    return fb.overrides._as_passed(fb.overrides._signature(body), args, kwargs)
+
+
 def _callable(schema: str, body: Callable, method: bool, out: bool, python: bool) -> Callable:
     """What a user calls: checks the arguments (those of a method or of a function), lets others take over."""
     name = schema[: schema.index("(")]
@@ -256,6 +274,8 @@ def _callable(schema: str, body: Callable, method: bool, out: bool, python: bool
                 else:
                     taken = asks(*args, **kwargs, out=out)
             if taken:
+                if python:
+                    args, kwargs = _passed(body, args, kwargs)
                 if out is not None:
                     kwargs["out"] = out
                 return fb.overrides.handle_torch_function(op, _relevant(args, kwargs), *args, **kwargs)
@@ -270,6 +290,7 @@ def _callable(schema: str, body: Callable, method: bool, out: bool, python: bool
         @functools.wraps(body)
         def op(*args: Any, **kwargs: Any) -> Any:
             if asks(*args, *kwargs.values()):
+                args, kwargs = _passed(body, args, kwargs)
                 return fb.overrides.handle_torch_function(op, _relevant(args, kwargs), *args, **kwargs)
             return _C._without_hidden_base(body(*args, **kwargs))
 

@@ -10,7 +10,7 @@ from typing import Any
 import flambeau as fb
 from flambeau import _C
 
-from .registry import alias, check_tensors, composite, wrap_dim
+from .registry import alias, check_tensors, composite, passes, wrap_dim
 
 
 def _tensors(args: tuple) -> tuple:
@@ -459,6 +459,7 @@ def _long_name(t: Any) -> str:
 
 
 @composite("unravel_index(Tensor indices, int[] shape) -> Tensor[]", python=True)
+@passes(lambda indices, shape: ((indices,), {"shape": shape}))
 def unravel_index(indices: fb.Tensor, shape: Sequence[int]) -> tuple:
     """Coordinates in a tensor of a shape from positions in its flattened form."""
     if not (not indices.is_complex() and not indices.is_floating_point() and indices.dtype != fb.bool):

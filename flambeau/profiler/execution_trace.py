@@ -45,6 +45,8 @@ class _Recorder(TorchFunctionMode):
         self.nodes: list[dict] = []
         self.parents = [1]
 
+    _sees_operators = True
+
     def __torch_function__(
         self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
     ) -> Any:

@@ -130,6 +130,8 @@ class QuantizedTensor(fb.Tensor):
     _prints_as_tensor = True
     is_quantized = True
 
+    _sees_operators = True
+
     @classmethod
     def __torch_function__(
         cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None

@@ -159,6 +159,8 @@ class _Recorder(TorchFunctionMode):
         self.open: list[Layer] = []
         self.seen: set[nn.Module] = set()
 
+    _sees_operators = True
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if cost := multiply_adds(getattr(func, "__name__", ""), args, kwargs or {}, result):

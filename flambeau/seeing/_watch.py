@@ -89,6 +89,8 @@ class Watch(TorchFunctionMode):
     def _go(self, module: nn.Module, args: Any, output: Any) -> None:
         self.open.pop()
 
+    _sees_operators = True
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")

@@ -60,7 +60,18 @@ class Stored:
         return fb.TypedStorage(wrap_storage=self.untyped, dtype=self.dtype, _internal=True)
 
 
-def _rebuild_tensor(storage: Stored, storage_offset: int, size: Any, stride: Any) -> fb.Tensor:
+def _stored(storage: Any) -> Stored:
+    """What a function below is called with: a `Stored` by a checkpoint's pickle, a storage by a plain pickle
+    of PyTorch's or by a program."""
+    if isinstance(storage, Stored):
+        return storage
+    if isinstance(storage, fb.TypedStorage):
+        return Stored(storage.untyped(), storage.dtype)
+    return Stored(storage, fb.uint8)
+
+
+def _rebuild_tensor(storage: Any, storage_offset: int, size: Any, stride: Any) -> fb.Tensor:
+    storage = _stored(storage)
     return storage.tensor(storage.dtype, storage_offset, size, stride)
 
 
@@ -80,17 +91,19 @@ def _finish(
 
 
 def _rebuild_tensor_v2(
-    storage: Stored, storage_offset: int, size: Any, stride: Any, requires_grad: bool, backward_hooks: Any,
+    storage: Any, storage_offset: int, size: Any, stride: Any, requires_grad: bool, backward_hooks: Any,
     metadata: dict | None = None,
 ) -> fb.Tensor:  # fmt: skip
+    storage = _stored(storage)
     tensor = _rebuild_tensor(storage, storage_offset, size, stride)
     return _finish(storage, tensor, requires_grad, backward_hooks, metadata)
 
 
 def _rebuild_tensor_v3(
-    storage: Stored, storage_offset: int, size: Any, stride: Any, requires_grad: bool, backward_hooks: Any,
+    storage: Any, storage_offset: int, size: Any, stride: Any, requires_grad: bool, backward_hooks: Any,
     dtype: fb.dtype, metadata: dict | None = None,
 ) -> fb.Tensor:  # fmt: skip
+    storage = _stored(storage)
     tensor = storage.tensor(dtype, storage_offset, size, stride)
     return _finish(storage, tensor, requires_grad, backward_hooks, metadata)
 
@@ -162,9 +175,10 @@ def _rebuild_nested_tensor(buffer: Any, sizes: Any, strides: Any, offsets: Any) 
 
 
 def _rebuild_qtensor(
-    storage: Stored, storage_offset: int, size: Any, stride: Any, quantizer_params: tuple,
+    storage: Any, storage_offset: int, size: Any, stride: Any, quantizer_params: tuple,
     requires_grad: bool, backward_hooks: Any,
 ) -> fb.Tensor:  # fmt: skip
+    storage = _stored(storage)
     from ..quantized.packing import unpacked
     from ..quantized.tensor import INTEGERS, PerChannel, PerTensor, make
 

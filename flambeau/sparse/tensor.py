@@ -26,6 +26,8 @@ class SparseTensor(fb.Tensor):
 
     _prints_as_tensor = True
 
+    _sees_operators = True
+
     @classmethod
     def __torch_function__(
         cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None

@@ -85,3 +85,22 @@ def test_short_names_of_dtypes():
     )
     expected = ["f32", "bf16", "c64", "i64", "u8", "b8", "f8e4m3fn", "b8x1", "int4", "qint8"]
     assert [getattr(torch, name).abbr for name in names] == expected
+
+
+def test_devices_that_are_not_built_in_have_names():
+    for name in ("mps", "xpu", "hpu", "xla", "privateuseone", "mtia", "ipu", "hip"):
+        device = torch.device(name, 1)
+        assert (device.type, device.index, str(device)) == (name, 1, f"{name}:1")
+        assert repr(torch.device(name)) == f"device(type='{name}')"
+        assert device == torch.device(f"{name}:1") != torch.device("cpu", 1)
+        assert len({device, torch.device(f"{name}:1")}) == 1
+        assert pickle.loads(pickle.dumps(device)) == device
+        assert torch.ones(1).device != device
+        with pytest.raises((AssertionError, NotImplementedError)):
+            torch.ones(1, device=device)
+    with pytest.raises(AssertionError, match="Torch not compiled with XPU enabled"):
+        torch.ones(1).to("xpu")
+    with pytest.raises(NotImplementedError, match=r"Could not run .aten::empty.memory_format. with .*MPS"):
+        torch.empty(1, device="mps")
+    with pytest.raises(RuntimeError, match=r"(?s)^Expected one of cpu, .* at start of device string: gpu$"):
+        torch.device("gpu")

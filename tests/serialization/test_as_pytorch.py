@@ -5,6 +5,7 @@ import mmap
 import pickle
 import struct
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -173,3 +174,34 @@ def test_an_untyped_storage_of_a_file(tmp_path):
         fb.UntypedStorage.from_file(str(path), nbytes=17)
     with pytest.raises(RuntimeError, match="unable to open file"):
         fb.UntypedStorage.from_file(str(tmp_path / "none"))
+
+
+def test_a_plain_pickle_of_pytorch_is_read():
+    with fb.install_as_torch(), open(Path(__file__).parent / "files" / "plain.pkl", "rb") as file:
+        found = pickle.load(file)
+    assert found["t"].tolist() == [[0, 3], [1, 4], [2, 5]] and found["t"].stride() == (1, 3)
+    assert isinstance(found["p"], nn.Parameter) and found["p"].requires_grad
+    assert found["bf"].dtype is fb.bfloat16 and found["bf"].tolist() == [1, 1]
+    assert found["sp"].layout is fb.sparse_coo and found["csr"].layout is fb.sparse_csr
+    assert isinstance(found["buf"], nn.Buffer) and found["buf"].tolist() == [1]
+    assert found["add"] is fb.add and found["mf"] is fb.channels_last
+    assert found["mx"].indices.tolist() == [0, 1]
+    assert found["lin"](fb.ones(1, 2)).shape == (1, 1)
+
+
+def test_a_plain_pickle_is_read_with_ones_own_loader():
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module, name):
+            if (module, name) == ("torch.storage", "_load_from_bytes"):
+                return lambda b: fb.load(io.BytesIO(b), map_location="cpu", weights_only=False)
+            return super().find_class(module, name)
+
+    with fb.install_as_torch(), open(Path(__file__).parent / "files" / "plain.pkl", "rb") as file:
+        assert Unpickler(file).load()["t"].shape == (3, 2)
+
+
+def test_storages_given_to_the_functions_of_checkpoints():
+    made = fb._utils._rebuild_tensor_v2(fb.FloatStorage([1, 2, 3, 4]), 1, (3,), (1,), False, {})
+    assert made.tolist() == [2, 3, 4]
+    made = fb._utils._rebuild_tensor_v3(fb.ones(2).untyped_storage(), 0, (2,), (1,), True, {}, fb.float32)
+    assert made.tolist() == [1, 1] and made.requires_grad

@@ -116,9 +116,6 @@ def test_names_and_frames():
     with pytest.raises(TypeError, match="The mod argument should be a string"):
         torch.utils.set_module(Mine, 3)
     assert torch.utils.get_cpp_backtrace(0, 2).startswith("frame #0: ")
-    assert torch.utils.deterministic.fill_uninitialized_memory is False
-    with pytest.raises(NotImplementedError):
-        torch.utils.deterministic.fill_uninitialized_memory = True
     assert not torch.utils.backcompat.broadcast_warning.enabled
 
 
@@ -175,3 +172,36 @@ def test_types_of_schemas():
     assert isinstance(schema.arguments[1].type.getElementType(), torch.ListType)
     assert str(torch.ListType(torch.IntType.get())) == "List[int]"
     assert torch.Tag.pointwise.value == 16
+
+
+def test_deterministic_programs_get_filled_memory():
+    assert torch.utils.deterministic.fill_uninitialized_memory is True
+    with pytest.raises(RuntimeError, match="expected a bool, but got <class 'int'>"):
+        torch.utils.deterministic.fill_uninitialized_memory = 1
+    torch.use_deterministic_algorithms(True)
+    try:
+        made = [
+            torch.empty(2),
+            torch.empty(2, dtype=torch.complex64),
+            torch.empty(2, dtype=torch.bfloat16),
+            torch.empty_strided((2,), (2,)),
+            torch.empty_like(torch.ones(2)),
+            torch.ones(1).new_empty(2),
+            torch.ones(1).new_empty_strided((2,), (1,)),
+            torch.ones(2).resize_(4)[2:],
+            torch.ones(2).resize_as_(torch.ones(3))[2:],
+            torch.empty_permuted((2, 1), (1, 0)),
+            torch.Tensor(2),
+            torch.empty(3, out=torch.ones(3)),
+        ]
+        assert all(t.isnan().all() for t in made)
+        assert torch.empty(2, dtype=torch.int32).tolist() == [2**31 - 1] * 2
+        assert torch.empty(2, dtype=torch.uint8).tolist() == [255] * 2
+        assert torch.empty(2, dtype=torch.bool).tolist() == [True] * 2
+        assert torch.ones(4).resize_(2).resize_(3).tolist() == [1] * 3
+        torch.utils.deterministic.fill_uninitialized_memory = False
+        assert torch.ones(4).resize_(2).resize_(3).tolist() == [1] * 3
+    finally:
+        torch.utils.deterministic.fill_uninitialized_memory = True
+        torch.use_deterministic_algorithms(False)
+    assert not torch.zeros(4).resize_(2).resize_(4).isnan().any()

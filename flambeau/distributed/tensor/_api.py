@@ -36,6 +36,8 @@ class DTensor(fb.Tensor):
     allow it; else every process computes on the whole tensor.
     """
 
+    _sees_operators = True
+
     @classmethod
     def __torch_function__(
         cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None

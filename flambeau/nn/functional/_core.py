@@ -1,6 +1,8 @@
 """Operators of the core, found when they are first used."""
 
 from collections.abc import Callable
+from types import FunctionType
+from typing import Any
 
 import flambeau as fb
 
@@ -27,6 +29,20 @@ def _find(name: str) -> Callable | None:
         if found is not None:
             return found
     return None
+
+
+def publish(space: dict[str, Any], *hidden: str) -> None:
+    """Let ``__torch_function__`` see the functions of a module as themselves, not what they call.
+
+    Parameters
+    ----------
+    space : the module's globals.
+    hidden : functions that PyTorch does not show either.
+    """
+    for name, f in list(space.items()):
+        if isinstance(f, FunctionType) and f.__module__ == space["__name__"]:
+            if not name.startswith("_") and name not in hidden:
+                space[name] = fb._C._PublicFunction(f)
 
 
 class _Operators:

@@ -4,7 +4,7 @@ import warnings
 
 import flambeau as fb
 from flambeau import Tensor
-from flambeau.nn.functional._core import core, op
+from flambeau.nn.functional._core import core, op, publish
 
 relu_ = op("relu_")
 selu_ = op("selu_")
@@ -193,3 +193,6 @@ def normalize(
     """`input` divided by its `p`-norm along `dim` (at least `eps`)."""
     denominator = input.norm(p, dim, keepdim=True).clamp_min(eps).expand_as(input)
     return input / denominator if out is None else fb.div(input, denominator, out=out)
+
+
+publish(globals(), "sigmoid", "tanh")

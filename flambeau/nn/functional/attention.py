@@ -7,7 +7,7 @@ import warnings
 
 import flambeau as fb
 from flambeau import Tensor
-from flambeau.nn.functional._core import core, op
+from flambeau.nn.functional._core import core, op, publish
 
 scaled_dot_product_attention = op("scaled_dot_product_attention")
 
@@ -334,3 +334,6 @@ def _with_weights(
     if average:
         weights = weights.mean(dim=1)
     return (result, weights) if batched else (result.squeeze(1), weights.squeeze(0))
+
+
+publish(globals())

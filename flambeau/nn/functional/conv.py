@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import flambeau as fb
 from flambeau import Tensor
-from flambeau.nn.functional._core import op
+from flambeau.nn.functional._core import op, publish
 
 linear = op("linear")
 conv1d = op("conv1d")
@@ -106,3 +106,6 @@ def scaled_grouped_mm(
     raise NotImplementedError(
         "scaled_grouped_mm: matrices of 8-bit floating point numbers are not supported by flambeau"
     )
+
+
+publish(globals(), "grouped_mm", "scaled_mm", "scaled_grouped_mm")

@@ -4,6 +4,7 @@ import warnings
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau.nn.functional._core import publish
 
 # Without training nothing is written, so an in-place dropout of a leaf that requires grad is no error then.
 
@@ -95,3 +96,6 @@ def _warn_dims(name: str, dims: int, spatial: str, expected: str) -> None:
         f"a channel dimension, and an optional batch dimension (i.e. {expected} inputs).",
         stacklevel=3,
     )
+
+
+publish(globals())

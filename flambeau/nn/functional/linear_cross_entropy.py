@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn._reduction import get_enum
-from flambeau.nn.functional._core import core
+from flambeau.nn.functional._core import core, publish
 from flambeau.nn.functional.loss import cross_entropy
 
 if TYPE_CHECKING:
@@ -112,3 +112,6 @@ def _in_pieces(
         counted = target != settings["ignore_index"]
         total = total / (counted.sum() if weight is None else weight[target[counted]].sum())
     return total.to(input.dtype)
+
+
+publish(globals())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn._reduction import get_enum, resolve
-from flambeau.nn.functional._core import core
+from flambeau.nn.functional._core import core, publish
 
 
 def _reduced(loss: Tensor, reduction: str) -> Tensor:
@@ -396,3 +396,6 @@ def triplet_margin_with_distance_loss(
     _check_triplet(anchor, positive, negative, margin)
     distance = fb.pairwise_distance if distance_function is None else distance_function
     return _triplet(distance, anchor, positive, negative, margin, swap, reduction)
+
+
+publish(globals())

@@ -2,6 +2,7 @@
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau.nn.functional._core import publish
 from flambeau.nn.functional.pooling import avg_pool2d, avg_pool3d
 from flambeau.nn.functional.vision import pad
 
@@ -126,3 +127,6 @@ def local_response_norm(
             .view(shape)
         )
     return input / (mean * alpha + k).pow(beta)
+
+
+publish(globals())

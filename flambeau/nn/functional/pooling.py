@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn.common_types import _sizes_t
-from flambeau.nn.functional._core import core, op
+from flambeau.nn.functional._core import core, op, publish
 
 avg_pool1d = op("avg_pool1d")
 avg_pool2d = op("avg_pool2d")
@@ -362,3 +362,6 @@ def lp_pool3d(
     """`norm_type`-norms of windows of an input of shape (N, C, D, H, W)."""
     count = math.prod(_tuple(kernel_size, 3))
     return _lp_pool(avg_pool3d, max_pool3d, count, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+publish(globals())

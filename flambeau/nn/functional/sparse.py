@@ -4,7 +4,7 @@ import warnings
 
 import flambeau as fb
 from flambeau import Tensor
-from flambeau.nn.functional._core import op
+from flambeau.nn.functional._core import op, publish
 
 one_hot = op("one_hot")
 
@@ -142,3 +142,6 @@ def _as_flat_bags(input: Tensor, offsets: Tensor | None, per_sample_weights: Ten
     if offsets.dim() != 1:
         raise ValueError("offsets has to be a 1D Tensor")
     return input, offsets, per_sample_weights
+
+
+publish(globals())

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import flambeau as fb
 from flambeau import Tensor
 from flambeau.nn.common_types import _sizes_t
-from flambeau.nn.functional._core import core, op
+from flambeau.nn.functional._core import core, op, publish
 
 pixel_shuffle = op("pixel_shuffle")
 pixel_unshuffle = op("pixel_unshuffle")
@@ -300,3 +300,6 @@ def affine_grid(theta: Tensor, size: list[int], align_corners: bool | None = Non
             stacklevel=2,
         )
     return fb.affine_grid_generator(theta, size, align_corners)
+
+
+publish(globals(), "upsample", "upsample_nearest", "upsample_bilinear")

@@ -52,6 +52,8 @@ class _Recorder(TorchFunctionMode):
             self.made_by[id(tensor)] = name
             self.kept.append(tensor)
 
+    _sees_operators = True
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         operator = getattr(func, "__name__", "")
