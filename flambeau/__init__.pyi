@@ -63,6 +63,7 @@ from flambeau.autograd import Function as Function, Variable as Variable
 from flambeau.autograd.grad_mode import no_grad as no_grad, enable_grad as enable_grad, set_grad_enabled as set_grad_enabled, inference_mode as inference_mode
 from flambeau.random import seed as seed, initial_seed as initial_seed, manual_seed as manual_seed, get_rng_state as get_rng_state, set_rng_state as set_rng_state, thread_safe_generator as thread_safe_generator
 from flambeau.serialization import save as save, load as load
+from flambeau.classes import ScriptObject as ScriptObject
 from flambeau.serialization.reader import PyTorchFileReader as PyTorchFileReader
 from flambeau._limits import finfo as finfo, iinfo as iinfo
 from flambeau._tensor_str import set_printoptions as set_printoptions

@@ -14,6 +14,7 @@ _HOMES = {
     "autograd.grad_mode": "no_grad enable_grad set_grad_enabled inference_mode",
     "random": "seed initial_seed manual_seed get_rng_state set_rng_state thread_safe_generator",
     "serialization": "save load",
+    "classes": "ScriptObject",
     "serialization.reader": "PyTorchFileReader",
     "_limits": "finfo iinfo",
     "_tensor_str": "set_printoptions",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 loaded_libraries: set[str] = set()
 
@@ -12,6 +12,13 @@ def load_library(path: str) -> NoReturn:
     raise NotImplementedError(
         f"flambeau cannot load {path}: libraries of C++ classes need PyTorch's own core"
     )
+
+
+class ScriptObject:
+    """An object of such a class, for ``isinstance``: none can be made."""
+
+    def __init__(self, *args: Any) -> None:
+        raise TypeError("ScriptObject: no class of C++ is registered")
 
 
 class _Namespace:

@@ -237,7 +237,9 @@ Options read_options(const Schema& s, const Arguments& in) {
 PyObject* make(PyObject* const* args, Py_ssize_t n, PyObject* names, bool as) {
     return guarded([&]() -> PyObject* {
         const Arguments in{args, n, names};
-        if (asks_override({args, 0})) [[unlikely]] {  // modes: what the data are made of does not count
+        // Of what the data are made does not count, but for tensors that only pass for strided ones.
+        const bool asked = n > 0 && is_tensor(args[0]) && sees_operators(Py_TYPE(args[0]));
+        if (asked ? asks_override(in) : asks_override({args, 0})) [[unlikely]] {
             const Ref function = checked(import_attribute("flambeau", as ? "as_tensor" : "tensor"));
             return call_override(function.get(), in);
         }
@@ -415,6 +417,11 @@ Tensor tensor_from(PyObject* data, DType dtype, Device device) {
         if (t.numel()) store_nested(t.data<T>(), data, sizes, 0, dtype);
     });
     return device == kCPU ? t : converted(t, dtype, device);
+}
+
+bool sees_operators(PyTypeObject* type) {
+    static PyObject* const mark = PyUnicode_InternFromString("_sees_operators");
+    return _PyType_Lookup(type, mark) != nullptr;
 }
 
 Tensor legacy_tensor(PyObject* args, PyObject* kwargs, DType dtype) {

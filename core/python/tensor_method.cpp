@@ -1,4 +1,5 @@
 // Methods that only look at a tensor or rearrange its parts; the operators come from the operator table.
+#include "python/construct.h"
 #include "python/operators.h"
 #include "python/storage_object.h"
 #include "python/tensor_object.h"
@@ -233,8 +234,7 @@ PyObject* as_subclass(PyObject* self, const Arguments& in) {
 }
 // As in PyTorch nobody is asked about this one, but for the types that PyTorch has below the protocol.
 PyObject* as_subclass_method(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* names) {
-    static PyObject* const mark = PyUnicode_InternFromString("_sees_operators");
-    if (Py_TYPE(self) != tensor_type && _PyType_Lookup(Py_TYPE(self), mark))
+    if (Py_TYPE(self) != tensor_type && sees_operators(Py_TYPE(self)))
         return method<"as_subclass", as_subclass>(self, args, n, names);
     return guarded([&] { return as_subclass(self, {args, n, names}); });
 }
@@ -407,8 +407,7 @@ PyMethodDef tensor_methods[] = {
     FB_METHOD(tolist, tolist, ""),
     FB_METHOD(__complex__, as_complex, ""),
     FB_METHOD(requires_grad_, requires_grad_, ", requires_grad=True"),
-    {"as_subclass", as_method(as_subclass_method), METH_FASTCALL | METH_KEYWORDS,
-     "as_subclass($self, cls)\n--\n\n"},
+    {"as_subclass", as_method(as_subclass_method), METH_FASTCALL | METH_KEYWORDS, "as_subclass($self, cls)\n--\n\n"},
     FB_METHOD(untyped_storage, untyped_storage, ""),
     FB_METHOD(set_, set_, ", source=None, storage_offset=0, size=None, stride=None"),
     FB_METHOD(cpu, cpu, ", memory_format=None"),

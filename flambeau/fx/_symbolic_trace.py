@@ -16,7 +16,9 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import _C, nn
+from flambeau.classes import ScriptObject  # noqa: F401
 from flambeau.fx._codegen import _PyTreeCodeGen, _PyTreeInfo
+from flambeau.fx._compatibility import compatibility  # noqa: F401
 from flambeau.fx.graph import Graph
 from flambeau.fx.graph_module import GraphModule
 from flambeau.fx.node import base_types, has_side_effect

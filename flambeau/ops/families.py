@@ -80,7 +80,8 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
     "uncommon": (
         """indices_copy values_copy crow_indices_copy col_indices_copy ccol_indices_copy
         row_indices_copy spmm hspmm hsmm sspaddmm native_norm resize_as_sparse_ slice_inverse
-        batch_norm_update_stats""".split(),
+        batch_norm_update_stats _convert_indices_from_coo_to_csr
+        _convert_indices_from_csr_to_coo""".split(),
         """sspaddmm sparse_resize_ sparse_resize_and_clear_ resize_as_sparse_ slice_inverse
         map2_""".split(),
     ),

@@ -8,7 +8,7 @@ from typing import Any
 
 import flambeau as fb
 
-from .registry import composite, factory
+from .registry import _type_name, composite, factory
 
 
 # ---------------------------------------------------------------- sparse (what they do: sparse/uncommon.py)
@@ -48,6 +48,37 @@ for _name in ("sparse_resize_", "sparse_resize_and_clear_"):
         method=True,
         function=False,
     )
+
+
+def _check_rows(name: str, *indices: fb.Tensor) -> None:
+    for t in indices:
+        if t.dim() != 1:
+            raise RuntimeError(f"Input is supposed to be a vector, but got {t.dim()} dimensional tensor.")
+        if t.is_floating_point() or t.is_complex() or t.dtype is fb.bool:
+            raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{_type_name(t.dtype)}'")
+
+
+@composite("_convert_indices_from_coo_to_csr(Tensor self, int size, *, bool out_int32=False) -> Tensor")
+def _convert_indices_from_coo_to_csr(input: fb.Tensor, size: int, *, out_int32: bool = False) -> fb.Tensor:
+    """Where each of `size` rows begins among sorted numbers of rows, and where the last one ends."""
+    from ..sparse.tensor import starts_of
+
+    _check_rows("convert_indices_from_coo_to_csr", input)
+    return starts_of(input.to(fb.int64), size).to(fb.int32 if out_int32 else fb.int64)
+
+
+@composite(
+    "_convert_indices_from_csr_to_coo(Tensor crow_indices, Tensor col_indices, *, bool out_int32=False,"
+    " bool transpose=False) -> Tensor"
+)
+def _convert_indices_from_csr_to_coo(
+    crow_indices: fb.Tensor, col_indices: fb.Tensor, *, out_int32: bool = False, transpose: bool = False
+) -> fb.Tensor:
+    """Coordinates, a row of the result a dimension, of elements in compressed rows."""
+    _check_rows("convert_indices_from_csr_to_coo", crow_indices, col_indices)
+    rows = fb.arange(crow_indices.numel() - 1).repeat_interleave(crow_indices.diff().to(fb.int64))
+    pair = [col_indices, rows] if transpose else [rows, col_indices]
+    return fb.stack([t.to(fb.int32 if out_int32 else fb.int64) for t in pair])
 
 
 # ---------------------------------------------------------------- strided

@@ -200,6 +200,12 @@ class SparseTensor(fb.Tensor):
         self._need("coo", "is_coalesced")
         return self.__dict__["_coalesced"]
 
+    def _coalesced_(self, coalesced: bool) -> Any:
+        """Say whether coordinates are sorted and different."""
+        self._need("coo", "_coalesced_")
+        self.__dict__["_coalesced"] = bool(coalesced)
+        return self
+
     # ------------------------------------------------------------ conversions
     def coalesce(self) -> Any:
         """Sorted coordinates, values of equal ones added up."""

@@ -51,3 +51,25 @@ def test_forward(case):
     assert list(out.shape) == shape
     assert out.detach().double().flatten()[:5].tolist() == pytest.approx(first, abs=3e-5, rel=1e-4)
     assert out.detach().double().sum().item() == pytest.approx(total, abs=3e-4, rel=1e-4)
+
+
+def test_names_that_other_packages_build_on():
+    """Classes and functions with an underscore that extensions of PyTorch import."""
+    modules = nn.modules
+    assert issubclass(nn.ReflectionPad2d, modules.padding._ReflectionPadNd)
+    assert issubclass(nn.ReplicationPad3d, modules.padding._ReplicationPadNd)
+    assert repr(nn.ReflectionPad1d(2)) == "ReflectionPad1d((2, 2))"
+    assert modules.module._addindent("a\nb\nc", 3) == "a\n   b\n   c"
+    assert modules.container._addindent is modules.module._addindent
+    assert modules.utils._list_with_default([None, 3], [1, 4, 5]) == [4, 3]
+    assert modules.utils._list_with_default(3, [1, 4]) == 3
+    with pytest.raises(ValueError, match="Input dimension should be at least 3"):
+        modules.utils._list_with_default([1, 2], [4, 5])
+    assert not modules.module._has_any_global_hook()
+    handle = modules.module.register_module_forward_hook(lambda m, args, out: None)
+    assert modules.module._has_any_global_hook()
+    handle.remove()
+    mask = modules.transformer._generate_square_subsequent_mask(3)
+    assert modules.transformer._detect_is_causal_mask(mask)
+    assert not modules.transformer._detect_is_causal_mask(mask.tril(), size=3)
+    assert modules.transformer._get_seq_len(fb.ones(5, 2, 4), batch_first=True) == 2

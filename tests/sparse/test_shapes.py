@@ -175,3 +175,23 @@ def test_made_empty():
     with pytest.raises(RuntimeError, match=r"Only batched sparse compressed .* are supported, but got size"):
         fb.zeros(3, layout=fb.sparse_csr)
     assert D.to_sparse().new_zeros(4).layout is fb.sparse_coo
+
+
+def test_rows_of_sorted_coordinates():
+    rows = fb.tensor([0, 0, 2, 3])
+    assert fb._convert_indices_from_coo_to_csr(rows, 5).tolist() == [0, 2, 2, 3, 4, 4]
+    assert fb._convert_indices_from_coo_to_csr(rows, 5, out_int32=True).dtype is fb.int32
+    starts, columns = fb.tensor([0, 2, 2, 3]), fb.tensor([1, 0, 2])
+    assert fb._convert_indices_from_csr_to_coo(starts, columns).tolist() == [[0, 0, 2], [1, 0, 2]]
+    turned = fb._convert_indices_from_csr_to_coo(starts, columns, out_int32=True, transpose=True)
+    assert turned.tolist() == [[1, 0, 2], [0, 0, 2]] and turned.dtype is fb.int32
+    with pytest.raises(RuntimeError, match="Input is supposed to be a vector, but got 2 dimensional tensor"):
+        fb._convert_indices_from_coo_to_csr(rows[None], 5)
+    with pytest.raises(NotImplementedError, match='"convert_indices_from_coo_to_csr_cpu" not implemented'):
+        fb._convert_indices_from_coo_to_csr(rows.float(), 5)
+
+
+def test_said_to_be_coalesced():
+    x = fb.eye(2).to_sparse()
+    assert x._coalesced_(False) is x and not x.is_coalesced()
+    assert x._coalesced_(True).is_coalesced()

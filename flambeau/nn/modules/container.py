@@ -10,7 +10,7 @@ from itertools import chain, islice
 from typing import Any, NoReturn, Self, SupportsIndex, overload
 
 import flambeau as fb
-from flambeau.nn.modules.module import Module
+from flambeau.nn.modules.module import Module, _addindent  # noqa: F401
 from flambeau.nn.parameter import Parameter
 
 __all__ = ["Container", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"]

@@ -12,6 +12,7 @@ from flambeau import Tensor
 from flambeau.nn.modules import _call, _convert, _state
 from flambeau.nn.modules._members import ModuleBase
 from flambeau.nn.modules._state import _IncompatibleKeys  # pickles name it here
+from flambeau.nn.modules.utils import _addindent
 from flambeau.nn.parameter import Parameter
 from flambeau.utils.hooks import RemovableHandle
 
@@ -774,7 +775,7 @@ class Module(ModuleBase):
     def __repr__(self) -> str:
         extra = self.extra_repr()
         own = extra.split("\n") if extra else []
-        children = [f"({name}): {_indented(repr(module))}" for name, module in self._modules.items()]
+        children = [f"({name}): {_addindent(repr(module), 2)}" for name, module in self._modules.items()]
         lines = own + children
         if not lines:
             return f"{self._get_name()}()"
@@ -787,6 +788,7 @@ class Module(ModuleBase):
         return sorted(name for name in names if not name[0].isdigit())
 
 
-def _indented(text: str) -> str:
-    """`text` with every line but the first moved in, as the representation of a child."""
-    return text.replace("\n", "\n  ")
+def _has_any_global_hook() -> bool:
+    return bool(_global_forward_pre_hooks or _global_forward_hooks or _global_backward_pre_hooks) or bool(
+        _global_backward_hooks
+    )

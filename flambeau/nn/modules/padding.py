@@ -107,40 +107,52 @@ class ZeroPad3d(ConstantPad3d):
         return f"{self.padding}"
 
 
-class ReflectionPad1d(_PadNd):
+class _ReflectionPadNd(_PadNd):
+    """Padding by mirroring."""
+
+    _mode = "reflect"
+
+
+class ReflectionPad1d(_ReflectionPadNd):
     """Pads the last dimension by mirroring at its ends."""
 
-    _mode, _dims = "reflect", 1
+    _dims = 1
 
 
-class ReflectionPad2d(_PadNd):
+class ReflectionPad2d(_ReflectionPadNd):
     """Pads the last two dimensions by mirroring at the edges."""
 
-    _mode, _dims = "reflect", 2
+    _dims = 2
 
 
-class ReflectionPad3d(_PadNd):
+class ReflectionPad3d(_ReflectionPadNd):
     """Pads the last three dimensions by mirroring at the faces."""
 
-    _mode, _dims = "reflect", 3
+    _dims = 3
 
 
-class ReplicationPad1d(_PadNd):
+class _ReplicationPadNd(_PadNd):
+    """Padding by repeating what is outermost."""
+
+    _mode = "replicate"
+
+
+class ReplicationPad1d(_ReplicationPadNd):
     """Pads the last dimension by repeating its ends."""
 
-    _mode, _dims = "replicate", 1
+    _dims = 1
 
 
-class ReplicationPad2d(_PadNd):
+class ReplicationPad2d(_ReplicationPadNd):
     """Pads the last two dimensions by repeating the edges."""
 
-    _mode, _dims = "replicate", 2
+    _dims = 2
 
 
-class ReplicationPad3d(_PadNd):
+class ReplicationPad3d(_ReplicationPadNd):
     """Pads the last three dimensions by repeating the faces."""
 
-    _mode, _dims = "replicate", 3
+    _dims = 3
 
 
 class _CircularPadNd(_PadNd):

@@ -28,21 +28,24 @@ __all__ = [
 ]
 
 
-def _causal_mask(size: int, device: Device = None, dtype: fb.dtype | None = None) -> Tensor:
+def _generate_square_subsequent_mask(sz: int, device: Device = None, dtype: fb.dtype | None = None) -> Tensor:
     """-inf above the diagonal, zero elsewhere."""
-    return fb.triu(fb.full((size, size), float("-inf"), dtype=dtype, device=device), diagonal=1)
+    return fb.triu(fb.full((sz, sz), float("-inf"), dtype=dtype, device=device), diagonal=1)
 
 
-def _is_causal(mask: Tensor | None, is_causal: bool | None, size: int) -> bool:
+def _detect_is_causal_mask(
+    mask: Tensor | None, is_causal: bool | None = None, size: int | None = None
+) -> bool:
     """Whether `mask` is the causal one; `is_causal` settles it where it is given."""
     if is_causal is not None or mask is None:
         return is_causal is True
+    size = mask.size(-2) if size is None else size
     if mask.size() != (size, size):
         return False
-    return bool((mask == _causal_mask(size, mask.device, mask.dtype)).all())
+    return bool((mask == _generate_square_subsequent_mask(size, mask.device, mask.dtype)).all())
 
 
-def _sequence_length(src: Tensor, batch_first: bool) -> int:
+def _get_seq_len(src: Tensor, batch_first: bool) -> int:
     return src.size(0) if src.dim() == 2 else src.size(1 if batch_first else 0)
 
 
@@ -325,7 +328,7 @@ class TransformerEncoder(Module):
         mask = _canonical_mask(mask, "mask", None, "", src.dtype, check_other=False)
         clears = mask is None and padding is not None and self._clears_padding(src, padding)
         batch_first = self.layers[0].self_attn.batch_first
-        is_causal = _is_causal(mask, is_causal, _sequence_length(src, batch_first))
+        is_causal = _detect_is_causal_mask(mask, is_causal, _get_seq_len(src, batch_first))
         output = src
         for layer in self.layers:
             output = layer(
@@ -398,8 +401,8 @@ class TransformerDecoder(Module):
         memory_is_causal: bool = False,
     ) -> Tensor:
         """Decode; the arguments are those of the layers."""
-        length = _sequence_length(tgt, self.layers[0].self_attn.batch_first)
-        tgt_is_causal = _is_causal(tgt_mask, tgt_is_causal, length)
+        length = _get_seq_len(tgt, self.layers[0].self_attn.batch_first)
+        tgt_is_causal = _detect_is_causal_mask(tgt_mask, tgt_is_causal, length)
         output = tgt
         for layer in self.layers:
             output = layer(
@@ -515,7 +518,7 @@ class Transformer(Module):
         sz: int, device: Device = None, dtype: fb.dtype | None = None
     ) -> Tensor:
         """The causal mask: -inf above the diagonal, zero elsewhere."""
-        return _causal_mask(sz, device, dtype)
+        return _generate_square_subsequent_mask(sz, device, dtype)
 
     def _reset_parameters(self) -> None:
         for param in self.parameters():

@@ -39,3 +39,18 @@ def consume_prefix_in_state_dict_if_present(state_dict: dict, prefix: str) -> No
         for key in list(metadata):
             if key and (key == prefix.replace(".", "") or key.startswith(prefix)):
                 metadata[key[len(prefix) :]] = metadata.pop(key)
+
+
+def _addindent(s_: str, numSpaces: int) -> str:
+    """A text with every line but the first moved in, as the representation of a child."""
+    return s_.replace("\n", "\n" + numSpaces * " ")
+
+
+def _list_with_default(out_size: int | Sequence[int | None], defaults: Sequence[int]) -> Any:
+    """Sizes, with the last of `defaults` where there is None."""
+    if isinstance(out_size, int):
+        return out_size
+    if len(defaults) <= len(out_size):
+        raise ValueError(f"Input dimension should be at least {len(out_size) + 1}")
+    own = zip(out_size, defaults[-len(out_size) :], strict=True)
+    return [default if size is None else size for size, default in own]
