@@ -175,6 +175,7 @@ Tensor of_batch(const Tensor& info, const Dims& batch) {
     return op<"clone">(r);
 }
 std::tuple<Tensor, Tensor> solve_ex(const Tensor& a, const Tensor& b0, bool left, bool check_errors) {
+    need_floating(a, "linalg.solve");
     need_square(a, "linalg.solve");
     check(a.dtype() == b0.dtype(), "linalg.solve: Expected A and B to have the same dtype, but found A of type ",
           a.dtype(), " and B of type ", b0.dtype(), " instead");
@@ -278,15 +279,14 @@ Tensor det(const Tensor& a) {
 Tensor triangular(const Tensor& a0, const Tensor& b0, bool upper, bool left, bool unit) {
     need_square(a0, "linalg.solve_triangular");
     need_matrix(b0, "linalg.solve_triangular");
-    check(a0.dtype() == b0.dtype(),
-          "linalg.solve_triangular: Expected A and B to have the same dtype, but found A of type ", a0.dtype(),
-          " and B of type ", b0.dtype(), " instead");
     check(b0.size(left ? -2 : -1) == a0.size(-1),
           "linalg.solve_triangular: Incompatible shapes of A and B for the equation ", left ? "AX = B" : "XA = B", " (",
           a0.size(-2), "x", a0.size(-1), " and ", b0.size(-2), "x", b0.size(-1), ")");
     const Dims batch = broadcast_shapes(batch_of(a0), batch_of(b0));
     const int64_t n = a0.size(-1), m = b0.size(-2), k = b0.size(-1);
-    const Tensor a = op<"expand">(a0, with(batch, {n, n})), b = op<"expand">(b0, with(batch, {m, k}));
+    // PyTorch does not ask for one type: the result is A's
+    const Tensor like_a = b0.dtype() == a0.dtype() ? b0 : op<"to.dtype">(b0, a0.dtype());
+    const Tensor a = op<"expand">(a0, with(batch, {n, n})), b = op<"expand">(like_a, with(batch, {m, k}));
     Tensor x = matrices(batch, m, k, a.dtype(), a.device());
     if (x.is_meta()) return x;
     visit_lapack(a, "triangular_solve", [&](auto z) {

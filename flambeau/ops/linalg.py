@@ -673,6 +673,13 @@ def triangular_solve(
                 f"torch.triangular_solve: Expected {name} to have at least 2 dimensions, but it has {t.dim()}"
                 " dimensions instead"
             )
+    if input.dtype is not A.dtype:
+        from .registry import _type_name
+
+        raise RuntimeError(
+            f"Expected b and A to have the same dtype, but found b of type {_type_name(input.dtype)} and A"
+            f" of type {_type_name(A.dtype)} instead."
+        )
     batch = fb.broadcast_shapes(input.shape[:-2], A.shape[:-2])
     a = A.expand(*batch, *A.shape[-2:])
     factor = a.mT if transpose else a

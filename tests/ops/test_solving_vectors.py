@@ -68,3 +68,20 @@ def test_least_squares_results_lie_in_the_columns_worked_in():
         assert residuals.shape == ((0,) if driver in (None, "gelsy") else (2, 2))
         assert rank.numel() == (driver != "gels") * 2 and values.numel() == (driver in ("gelsd", "gelss")) * 4
         fb.testing.assert_close(A.mT @ (A @ x), A.mT @ b, rtol=1e-3, atol=1e-4)
+
+
+def test_triangular_systems_are_solved_in_the_type_of_the_matrix():
+    A = (fb.eye(3) * 2).requires_grad_()
+    for dtype in (fb.float64, fb.int64, fb.float16):
+        b = fb.ones(3, 2, dtype=dtype, requires_grad=dtype.is_floating_point)
+        x = fb.linalg.solve_triangular(A, b, upper=True)
+        assert x.dtype is fb.float32 and x.tolist() == [[0.5] * 2] * 3
+        x.sum().backward()
+        assert A.grad.dtype is fb.float32
+        assert not b.requires_grad or (b.grad.dtype is dtype and b.grad.tolist() == [[0.5] * 2] * 3)
+    with pytest.raises(
+        RuntimeError, match="Expected b and A to have the same dtype, but found b of type Double"
+    ):
+        fb.triangular_solve(fb.ones(3, 1, dtype=fb.float64), A)
+    with pytest.raises(RuntimeError, match=r"linalg.solve: Expected a floating point or complex .* Got Long"):
+        fb.linalg.solve(fb.eye(2, dtype=fb.int64), fb.ones(2))
