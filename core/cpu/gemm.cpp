@@ -564,7 +564,8 @@ void batched_gemm(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, Sc
                                 run_block(part, {end - begin, all.a, all.b, all.c});
                             });
     }
-    if (k > 0 && (type == DType::f64 || flops > kFewProducts) &&
+    const bool few = batch > 1 && flops <= kFewIntegers && is_integral(type, false);
+    if (k > 0 && (type == DType::f64 || flops > kFewProducts || few) &&
         gemm_lanes(type, batch, m, n, k, alpha, a, b, beta, c, ldc, step))
         return;
     const int64_t size = int64_t(itemsize(type));

@@ -104,6 +104,23 @@ void divided(const LanesKernel& kernel, const LanesBlock& g) {
 
 }  // namespace
 
+namespace {
+
+// Integer matrices of a few elements each, which a kernel's preparations would cost more than: any width wraps alike.
+template <class T>
+void few_by_few(int64_t m, int64_t n, int64_t k, uint64_t alpha, Matrix a, Matrix b, uint64_t beta, T* c, int64_t ldc) {
+    const T *pa = static_cast<const T*>(a.data), *pb = static_cast<const T*>(b.data);
+    for (int64_t i = 0; i < m; ++i)
+        for (int64_t j = 0; j < n; ++j) {
+            uint64_t sum = 0;
+            for (int64_t l = 0; l < k; ++l) sum += uint64_t(pa[i * a.row + l * a.col]) * pb[l * b.row + j * b.col];
+            T& to = c[i * ldc + j];
+            to = T(alpha * sum + (beta ? beta * to : 0));
+        }
+}
+
+}  // namespace
+
 bool gemm_lanes(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, const Scalar& alpha, Matrix a, Matrix b,
                 const Scalar& beta, void* c, int64_t ldc, BatchStrides step) {
     const LanesKernel* kernel = lanes_kernel(type);
@@ -114,6 +131,24 @@ bool gemm_lanes(DType type, int64_t batch, int64_t m, int64_t n, int64_t k, cons
         std::swap(step.a, step.b);
         a = a.transposed(), b = b.transposed();
         ldc = n;
+    }
+    if (m * n * k <= kFewIntegers && batch > 1 && is_integral(type, false)) {
+        const auto all = [&]<class T>(T) {
+            parallel_for(batch, int64_t(kGrain / 2) / (m * n * k + 4), [&](int64_t begin, int64_t end) {
+                for (int64_t i = begin; i < end; ++i)
+                    few_by_few(m, n, k, uint64_t(alpha.integer()),
+                               {static_cast<const T*>(a.data) + i * step.a, a.row, a.col},
+                               {static_cast<const T*>(b.data) + i * step.b, b.row, b.col}, uint64_t(beta.integer()),
+                               static_cast<T*>(c) + i * step.c, ldc);
+            });
+        };
+        switch (kernel->size) {
+            case 8: all(uint64_t()); break;
+            case 4: all(uint32_t()); break;
+            case 2: all(uint16_t()); break;
+            default: all(uint8_t());
+        }
+        return true;
     }
     alignas(8) char factors[3][8];
     visit_dtype(type, [&]<class T>(T) {

@@ -68,7 +68,8 @@ def broadcast_tensors(*tensors: fb.Tensor) -> tuple:
     check_tensors(tensors)
     shape: tuple = ()
     for t in tensors:
-        shape = _common(shape, tuple(t.shape))
+        sizes = tuple(t.shape)
+        shape = shape if sizes == shape else _common(shape, sizes) if shape else sizes
     return tuple(t.expand(shape) for t in tensors)
 
 

@@ -184,3 +184,22 @@ def test_batches_of_squares_of_four(threads):
     close(fb.bmm(ta, tb), a @ b, "complex64")
     close(fb.bmm(ta[:, :3], tb), a[:, :3] @ b, "complex64")
     close(fb.baddbmm(tc, ta, tb.transpose(1, 2), beta=2), a @ b.transpose(0, 2, 1) + 2 * c, "complex64")
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "int64"])
+@pytest.mark.parametrize("m, n, k", [(2, 2, 2), (1, 3, 4), (3, 3, 3), (4, 4, 4), (5, 1, 1)])
+def test_batches_of_tiny_matrices(dtype, m, n, k):
+    rng = numpy.random.default_rng(0)
+    a, b, c = (
+        rng.integers(0, 120, (50, *size)).astype(dtype) - 40 * (dtype != "uint8")
+        for size in ((m, k), (k, n), (m, n))
+    )
+    x, y, z = (fb.tensor(v.astype(dtype)) for v in (a, b, c))
+    want = a.astype("int64") @ b.astype("int64")
+    numpy.testing.assert_array_equal(fb.bmm(x, y).numpy(), want.astype(dtype))
+    want = 2 * want + 3 * c.astype("int64")
+    numpy.testing.assert_array_equal(fb.baddbmm(z, x, y, beta=3, alpha=2).numpy(), want.astype(dtype))
+    turned = x.mT.contiguous().mT @ y[:1]
+    numpy.testing.assert_array_equal(
+        turned.numpy(), (a.astype("int64") @ b[:1].astype("int64")).astype(dtype)
+    )
