@@ -127,7 +127,10 @@ Tensor cat(TensorSpan all, int64_t dim, Out out) {
     Tensor r;
     if (!out.given())
         if (r = cat_images(all, shape, dim); r.defined()) return r;
-    if (!out.given() && !(*model)->contiguous && is_channels_last(model->sizes(), model->strides()))
+    // Channels last where all are, as PyTorch has it.
+    if (!out.given() && std::ranges::all_of(all, [](const Tensor& t) {
+            return t.dim() >= 4 && is_channels_last(t.sizes(), t.strides());
+        }))
         r = empty_strided(shape, channels_last_strides(shape), dtype, model->device());
     else r = out.result(shape, dtype, model->device());
     if (r.is_meta()) return r;

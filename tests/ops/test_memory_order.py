@@ -102,3 +102,19 @@ def test_gradients_of_losses_of_turned_tensors():
             loss(x, b, reduction=reduction).sum().backward()
             loss(y, b.contiguous(), reduction=reduction).sum().backward()
             assert fb.allclose(x.grad, y.grad, rtol=1e-14, atol=0)
+
+
+def test_cat_is_channels_last_where_all_parts_are():
+    plain = fb.arange(96.0).reshape(2, 3, 4, 4)
+    last = plain.to(memory_format=fb.channels_last)
+    for parts in ([last, plain], [plain, last], [last, fb.zeros(0)], [last, last, plain]):
+        made = fb.cat(parts, 1)
+        assert made.is_contiguous()
+        assert fb.equal(made, fb.cat([p.contiguous() for p in parts], 1))
+    assert fb.cat([last, last], 1).stride() == (96, 1, 24, 6)
+    assert fb.cat([last, last], 0).stride() == (48, 1, 12, 3)
+    one = plain[:, :1].to(memory_format=fb.channels_last)
+    assert fb.cat([one, last], 1).stride() == (64, 1, 16, 4)
+    whole = fb.zeros(1, 2, 3, 4, 4).to(memory_format=fb.channels_last_3d)
+    assert fb.cat([whole, whole], 1).is_contiguous(memory_format=fb.channels_last_3d)
+    assert fb.cat([whole, whole.contiguous()], 1).is_contiguous()
