@@ -154,13 +154,18 @@ inline void drive(Inner f, const int* sizes, int inputs, char* const* p, const i
     }
 }
 
+// Not in line: a kernel would be compiled twice, here and for `drive`.
+[[gnu::noinline]] inline void run_inner(Inner f, const int* sizes, int inputs, char* const* p, const int64_t* strides,
+                                        int64_t n, const void* s) {
+    bool contiguous = true;
+    for (int k = 0; k <= inputs; k++) contiguous &= strides[k] == sizes[k];
+    if (contiguous || n == 1) return f(p[0], p + 1, n, s);
+    drive(f, sizes, inputs, p, strides, n, s);
+}
 template <Inner f, class Out, class... In>
 void loop(char* const* p, const int64_t* strides, int64_t n, const void* s) {
     static constexpr int sizes[] = {sizeof(Out), sizeof(In)...};
-    bool contiguous = true;
-    for (int k = 0; k <= int(sizeof...(In)); k++) contiguous &= strides[k] == sizes[k];
-    if (contiguous || n == 1) return f(p[0], p + 1, n, s);
-    drive(f, sizes, sizeof...(In), p, strides, n, s);
+    run_inner(f, sizes, sizeof...(In), p, strides, n, s);
 }
 
 template <class T>
@@ -191,17 +196,37 @@ template <class Fn>
 constexpr Light<Fn> light(Fn) {
     return {};
 }
+// A function of many instructions, which hide what it costs to bring it its values: it is written out once for a type.
+template <class Fn>
+struct Heavy : Fn {
+    static constexpr bool heavy = true;
+};
+template <class Fn>
+constexpr Heavy<Fn> heavy(Fn) {
+    return {};
+}
+// One that is seldom asked for in half precision, too: that goes through floats a block at a time, which takes about
+// a tenth longer and spares two more instances.
+template <class Fn>
+struct Rare : Heavy<Fn> {
+    static constexpr bool rare = true;
+};
+template <class Fn>
+constexpr Rare<Fn> rare(Fn) {
+    return {};
+}
 template <class Fn>
 struct Params {
     const void* s;
     explicit Params(const void* from) : s(from) {}
     const void* here() const { return s; }
 };
-template <int n, class Fn>
-struct Params<With<n, Fn>> {
-    double values[n];
+template <class Fn>
+    requires requires { Fn::params; }
+struct Params<Fn> {
+    double values[Fn::params];
     explicit Params(const void* from) {
-        for (int i = 0; i < n; i++) values[i] = param(from, i);
+        for (int i = 0; i < Fn::params; i++) values[i] = param(from, i);
     }
     const void* here() const { return values; }
 };
@@ -269,12 +294,68 @@ inline int64_t to_line(const T* out, int64_t n) {
     return 0;
 }
 
-template <class Fn, class T, class... Same>
-void vec_inner(char* out, const char* const* in, int64_t n, const void* given) {
-    if constexpr (kType<T> == DType::bf16) {
-        static constexpr int64_t all[3] = {1, 1, 1};
-        return bfloat16_run<Fn, 1 + int(sizeof...(Same))>(out, in, all, n, given);
+// The values of a register that is not full go through one of their own, so that there is a single loop.
+template <class Fn, class T, int inputs>
+[[gnu::noinline]] void heavy_inner(char* out, const char* const* in, int64_t n, const void* given) {
+    const Params<Fn> params(given);
+    const void* const s = params.here();
+    constexpr int step = kStep<T>, last = inputs - 1;
+    alignas(64) T rest[inputs + 1][step];
+    const T* from[inputs];
+    for (int k = 0; k < inputs; k++) from[k] = reinterpret_cast<const T*>(in[k]);
+    T* o = reinterpret_cast<T*>(out);
+    int64_t part = to_line(o, n);
+    if (!part && n < step) part = n;
+    while (n > 0) {
+        T* to = o;
+        const T *a = from[0], *b = from[last > 0 ? 1 : 0], *c = from[last];
+        int64_t now = n - n % step;
+        if (part) {
+            now = step;
+            for (int k = 0; k < inputs; k++) store_as(rest[k], load_part(from[k], part));
+            to = rest[inputs], a = rest[0], b = rest[last > 0 ? 1 : 0], c = rest[last];
+        }
+        for (int64_t i = 0; i < now; i += step) {
+            if constexpr (inputs == 1) store_as(to + i, VecFor<T>(Fn{}(s, load_as(a + i))));
+            else if constexpr (inputs == 2) store_as(to + i, VecFor<T>(Fn{}(s, load_as(a + i), load_as(b + i))));
+            else store_as(to + i, VecFor<T>(Fn{}(s, load_as(a + i), load_as(b + i), load_as(c + i))));
+        }
+        if (part) {
+            store_part(o, load_as(to), part);
+            now = part;
+        }
+        for (int k = 0; k < inputs; k++) from[k] += now;
+        o += now, n -= now;
+        part = n < step ? n : 0;
     }
+}
+template <class T>
+inline void widen_block(float* to, const T* from, int64_t n) {
+    int64_t i = 0;
+    for (; i + kLanes<float> <= n; i += kLanes<float>) store(to + i, load_as(from + i));
+    if (i < n) store(to + i, load_part(from + i, n - i));
+}
+template <class T>
+inline void narrow_block(T* to, const float* from, int64_t n) {
+    int64_t i = 0;
+    for (; i + kLanes<float> <= n; i += kLanes<float>) store_as(to + i, load<F>(from + i));
+    if (i < n) store_part(to + i, load<F>(from + i), n - i);
+}
+template <Inner f, class T, int inputs>
+[[gnu::noinline]] void halves_inner(char* out, const char* const* in, int64_t n, const void* s) {
+    alignas(64) float wide[inputs][kBlock];
+    const char* block[inputs];
+    for (int k = 0; k < inputs; k++) block[k] = reinterpret_cast<const char*>(wide[k]);
+    for (int64_t i = 0; i < n; i += kBlock) {
+        const int64_t m = n - i < kBlock ? n - i : kBlock;
+        for (int k = 0; k < inputs; k++) widen_block(wide[k], reinterpret_cast<const T*>(in[k]) + i, m);
+        f(reinterpret_cast<char*>(wide[0]), block, m, s);
+        narrow_block(reinterpret_cast<T*>(out) + i, wide[0], m);
+    }
+}
+
+template <class Fn, class T, class... Same>
+[[gnu::noinline]] void vec_inner(char* out, const char* const* in, int64_t n, const void* given) {
     const Params<Fn> params(given);
     const void* const s = params.here();
     T* o = reinterpret_cast<T*>(out);
@@ -306,6 +387,20 @@ void vec_inner(char* out, const char* const* in, int64_t n, const void* given) {
         part = n - i;
     }
 }
+template <class Fn, int inputs>
+[[gnu::noinline]] void bfloat16_inner(char* out, const char* const* in, int64_t n, const void* s) {
+    static constexpr int64_t all[3] = {1, 1, 1};
+    bfloat16_run<Fn, inputs>(out, in, all, n, s);
+}
+template <class Fn, class T, class... Same>
+consteval Inner inner_for() {
+    constexpr int inputs = 1 + int(sizeof...(Same));
+    if constexpr (requires { Fn::rare; } && sizeof(T) == 2)
+        return halves_inner<heavy_inner<Fn, float, inputs>, T, inputs>;
+    else if constexpr (kType<T> == DType::bf16) return bfloat16_inner<Fn, inputs>;
+    else if constexpr (requires { Fn::heavy; }) return heavy_inner<Fn, T, inputs>;
+    else return vec_inner<Fn, T, Same...>;
+}
 // Writes a value `count` times, in one store: a load of the whole then need not wait for memory.
 template <class T, int count>
 inline void spread(T* to, const char* from) {
@@ -316,7 +411,7 @@ inline void spread(T* to, const char* from) {
 }
 // A strip of contiguous operands and of single values, which stay in one register each.
 template <class Fn, class T, class... Same>
-void vec_strip(char* const* p, const int64_t* strides, int64_t n, const void* given) {
+[[gnu::noinline]] void vec_strip(char* const* p, const int64_t* strides, int64_t n, const void* given) {
     constexpr bool pairs = kType<T> == DType::bf16;
     constexpr int inputs = 1 + int(sizeof...(Same)), step = kStep<T> * (pairs ? 2 : 1), last = inputs - 1;
     using V = VecFor<T>;
@@ -364,9 +459,11 @@ void vec_loop(char* const* p, const int64_t* strides, int64_t n, const void* s) 
         moving &= strides[k] == sizeof(T);
         steady &= strides[k] == sizeof(T) || strides[k] == 0;
     }
-    if (moving || n == 1) vec_inner<Fn, T, Same...>(p[0], p + 1, n, s);
-    else if (steady) vec_strip<Fn, T, Same...>(p, strides, n, s);
-    else drive(vec_inner<Fn, T, Same...>, sizes, inputs, p, strides, n, s);
+    constexpr Inner inner = inner_for<Fn, T, Same...>();
+    if (moving || n == 1) return inner(p[0], p + 1, n, s);
+    if constexpr (!requires { Fn::heavy; })
+        if (steady) return vec_strip<Fn, T, Same...>(p, strides, n, s);
+    drive(inner, sizes, inputs, p, strides, n, s);
 }
 #if FB_AVX2
 // Masks of as many elements as a register has bytes, one behind the other, as bytes of 0 and 1.
@@ -382,7 +479,7 @@ inline __m256i mask_words(__m256i a, __m256i b) {  // of doubles, as of floats
 #endif
 // The same with a mask as the result, written as bool.
 template <class Fn, class T, class... Same>
-void mask_inner(char* out, const char* const* in, int64_t n, const void* s) {
+[[gnu::noinline]] void mask_inner(char* out, const char* const* in, int64_t n, const void* s) {
     constexpr int step = kStep<T>;
     using Bytes = typename VecOf<int8_t, step>::type;
     const char *a = in[0], *b = in[sizeof...(Same) ? 1 : 0];
@@ -414,7 +511,7 @@ void mask_inner(char* out, const char* const* in, int64_t n, const void* s) {
 
 // ---- kernels over elements; Fn takes (s, element...); the compiler vectorises what it can ----
 template <class Fn, class Out, class A, class... More>
-void element_inner(char* out, const char* const* in, int64_t n, const void* s) {
+[[gnu::noinline]] void element_inner(char* out, const char* const* in, int64_t n, const void* s) {
     Out* o = reinterpret_cast<Out*>(out);
     const A* a = reinterpret_cast<const A*>(in[0]);
     if constexpr (sizeof...(More) == 0) {
@@ -439,7 +536,7 @@ void element_inner(char* out, const char* const* in, int64_t n, const void* s) {
 
 // ---- filling tables ----
 template <class Fn, class T>
-constexpr Loop vec1 = loop<vec_inner<Fn, T>, T, T>;
+constexpr Loop vec1 = loop<inner_for<Fn, T>(), T, T>;
 template <class Fn, class T>
 constexpr Loop vec2 = vec_loop<Fn, T, T>;
 template <class Fn, class T>

@@ -29,12 +29,12 @@ constexpr auto forward() {
                using V = decltype(x);
                return x <= par<V>(s, 0) ? par<V>(s, 1) : x;
            }));
-    floats(t, Unary::sigmoid, [](auto, auto x) { return sigmoid(x); });
-    floats(t, Unary::log_sigmoid, [](auto, auto x) { return log_sigmoid(x); });
-    floats(t, Unary::silu, [](auto, auto x) { return x / (splat<decltype(x)>(1) + exp(decltype(x)(-x))); });
-    floats(t, Unary::mish, [](auto, auto x) { return x * tanh_softplus(x); });
-    floats(t, Unary::gelu, [](auto, auto x) { return x * normal_cdf(x); });
-    floats(t, Unary::gelu_tanh, [](auto, auto x) { return x * sigmoid(gelu_tanh_argument(x)); });
+    floats(t, Unary::sigmoid, heavy([](auto, auto x) { return sigmoid(x); }));
+    floats(t, Unary::log_sigmoid, rare([](auto, auto x) { return log_sigmoid(x); }));
+    floats(t, Unary::silu, heavy([](auto, auto x) { return x / (splat<decltype(x)>(1) + exp(decltype(x)(-x))); }));
+    floats(t, Unary::mish, rare([](auto, auto x) { return x * tanh_softplus(x); }));
+    floats(t, Unary::gelu, heavy([](auto, auto x) { return x * normal_cdf(x); }));
+    floats(t, Unary::gelu_tanh, heavy([](auto, auto x) { return x * sigmoid(gelu_tanh_argument(x)); }));
     floats(t, Unary::hardsigmoid, [](auto, auto x) {
         using V = decltype(x);
         return clip(V(x + splat<V>(3)), V{}, splat<V>(6)) / splat<V>(6);
@@ -44,22 +44,22 @@ constexpr auto forward() {
         return x * clip(V(x + splat<V>(3)), V{}, splat<V>(6)) / splat<V>(6);
     });
     floats(t, Unary::softsign, [](auto, auto x) { return x / (abs(x) + splat<decltype(x)>(1)); });
-    floats(t, Unary::tanhshrink, [](auto, auto x) { return x - tanh(x); });
-    floats(t, Unary::softplus, with<2>([](auto s, auto x) {
+    floats(t, Unary::tanhshrink, rare([](auto, auto x) { return x - tanh(x); }));
+    floats(t, Unary::softplus, heavy(with<2>([](auto s, auto x) {
                using V = decltype(x);
                const V b = x * par<V>(s, 0);
                return b > par<V>(s, 1) ? x : softplus(b) / par<V>(s, 0);
-           }));
+           })));
     floats(t, Unary::leaky_relu, with<1>([](auto s, auto x) {
                using V = decltype(x);
                return x > V{} ? x : x * par<V>(s, 0);
            }));
-    floats(t, Unary::elu, with<3>([](auto s, auto x) {
+    floats(t, Unary::elu, heavy(with<3>([](auto s, auto x) {
                using V = decltype(x);
                const V scale = par<V>(s, 1);
                if (!any(x <= V{})) return V(x * scale);
                return x > V{} ? x * scale : expm1(V(x * par<V>(s, 2))) * (par<V>(s, 0) * scale);
-           }));
+           })));
     floats(t, Unary::hardshrink, with<1>([](auto s, auto x) {
                using V = decltype(x);
                return abs(x) <= par<V>(s, 0) ? V{} : x;
@@ -69,26 +69,27 @@ constexpr auto forward() {
                const V l = par<V>(s, 0);
                return x > l ? x - l : x < -l ? x + l : x * V{};  // NaN stays
            }));
-    floats(t, Unary::logit, with<1>([](auto s, auto x) {
+    floats(t, Unary::logit, rare(with<1>([](auto s, auto x) {
                using V = decltype(x);
                const V eps = par<V>(s, 0), one = splat<V>(1);
                const V z = eps < V{} ? x : clip(x, eps, V(one - eps));
                return log(V(z / (one - z)));
+           })));
+    floats(t, Unary::ndtr, rare([](auto, auto x) {
+               using V = decltype(x);
+               return erfc(V(x * splat<V>(-0.7071067811865476))) * splat<V>(0.5);
            }));
-    floats(t, Unary::ndtr, [](auto, auto x) {
-        using V = decltype(x);
-        return erfc(V(x * splat<V>(-0.7071067811865476))) * splat<V>(0.5);
-    });
-    floats(t, Unary::log_ndtr, [](auto, auto x) {
-        using V = decltype(x);
-        const V z = x * splat<V>(0.7071067811865476);
-        return x < splat<V>(-1) ? log(V(erfcx(V(-z)) * splat<V>(0.5))) - z * z : log1p(V(erfc(z) * splat<V>(-0.5)));
-    });
-    floats(t, Unary::entr, [](auto, auto x) {
-        using V = decltype(x);
-        const V v = -x * log(x);
-        return x != x ? x : x > V{} ? v : x == V{} ? V{} : splat<V>(-kInf<V>);
-    });
+    floats(t, Unary::log_ndtr, rare([](auto, auto x) {
+               using V = decltype(x);
+               const V z = x * splat<V>(0.7071067811865476);
+               return x < splat<V>(-1) ? log(V(erfcx(V(-z)) * splat<V>(0.5))) - z * z
+                                       : log1p(V(erfc(z) * splat<V>(-0.5)));
+           }));
+    floats(t, Unary::entr, rare([](auto, auto x) {
+               using V = decltype(x);
+               const V v = -x * log(x);
+               return x != x ? x : x > V{} ? v : x == V{} ? V{} : splat<V>(-kInf<V>);
+           }));
     return t;
 }
 
@@ -100,23 +101,24 @@ constexpr auto backward() {
            }));
     floats(t, Binary::sigmoid_backward, [](auto, auto g, auto y) { return g * y * (splat<decltype(y)>(1) - y); });
     floats(t, Binary::tanh_backward, [](auto, auto g, auto y) { return g * (splat<decltype(y)>(1) - y * y); });
-    floats(t, Binary::gelu_backward, [](auto, auto g, auto x) { return g * fma(x, normal_density(x), normal_cdf(x)); });
-    floats(t, Binary::gelu_tanh_backward, [](auto, auto g, auto x) {
-        using V = decltype(x);
-        const V y = sigmoid(gelu_tanh_argument(x));
-        const V inner = splat<V>(1.5957691216057308) * fma(V(x * x), splat<V>(3 * 0.044715), splat<V>(1));
-        return g * y * fma(V(x * inner), V(splat<V>(1) - y), splat<V>(1));
-    });
-    floats(t, Binary::silu_backward, [](auto, auto g, auto x) {
-        using V = decltype(x);
-        const V y = sigmoid(x);
-        return g * y * fma(x, V(splat<V>(1) - y), splat<V>(1));
-    });
-    floats(t, Binary::mish_backward, [](auto, auto g, auto x) {
-        using V = decltype(x);
-        const V y = tanh_softplus(x);
-        return g * fma(V(x * sigmoid(x)), V(splat<V>(1) - y * y), y);
-    });
+    floats(t, Binary::gelu_backward,
+           heavy([](auto, auto g, auto x) { return g * fma(x, normal_density(x), normal_cdf(x)); }));
+    floats(t, Binary::gelu_tanh_backward, heavy([](auto, auto g, auto x) {
+               using V = decltype(x);
+               const V y = sigmoid(gelu_tanh_argument(x));
+               const V inner = splat<V>(1.5957691216057308) * fma(V(x * x), splat<V>(3 * 0.044715), splat<V>(1));
+               return g * y * fma(V(x * inner), V(splat<V>(1) - y), splat<V>(1));
+           }));
+    floats(t, Binary::silu_backward, heavy([](auto, auto g, auto x) {
+               using V = decltype(x);
+               const V y = sigmoid(x);
+               return g * y * fma(x, V(splat<V>(1) - y), splat<V>(1));
+           }));
+    floats(t, Binary::mish_backward, rare([](auto, auto g, auto x) {
+               using V = decltype(x);
+               const V y = tanh_softplus(x);
+               return g * fma(V(x * sigmoid(x)), V(splat<V>(1) - y * y), y);
+           }));
     floats(t, Binary::hardswish_backward, [](auto, auto g, auto x) {
         using V = decltype(x);
         return x <= splat<V>(-3) ? V{} : x < splat<V>(3) ? g * (x / splat<V>(3) + splat<V>(0.5)) : g;
@@ -125,7 +127,7 @@ constexpr auto backward() {
         using V = decltype(x);
         return abs(x) < splat<V>(3) ? g / splat<V>(6) : V{};
     });
-    floats(t, Binary::log_sigmoid_backward, [](auto, auto g, auto x) { return g * sigmoid(decltype(x)(-x)); });
+    floats(t, Binary::log_sigmoid_backward, rare([](auto, auto g, auto x) { return g * sigmoid(decltype(x)(-x)); }));
     floats(t, Binary::hardtanh_backward, with<2>([](auto s, auto g, auto x) {
                using V = decltype(x);
                return (x <= par<V>(s, 0)) | (x >= par<V>(s, 1)) ? V{} : g;
@@ -143,21 +145,21 @@ constexpr auto backward() {
         using V = decltype(x);
         return x > V{} ? V{} : g * x;
     });
-    floats(t, Binary::elu_backward, with<3>([](auto s, auto g, auto x) {
+    floats(t, Binary::elu_backward, heavy(with<3>([](auto s, auto g, auto x) {
                using V = decltype(x);
                const V scale = par<V>(s, 1), in = par<V>(s, 2);
                return x <= V{} ? g * (in * par<V>(s, 0) * scale) * exp(V(x * in)) : g * scale;
-           }));
+           })));
     floats(t, Binary::elu_backward_from_output, with<3>([](auto s, auto g, auto y) {
                using V = decltype(y);
                const V scale = par<V>(s, 1), in = par<V>(s, 2);
                return y <= V{} ? g * in * (y + par<V>(s, 0) * scale) : g * scale;
            }));
-    floats(t, Binary::softplus_backward, with<2>([](auto s, auto g, auto x) {
+    floats(t, Binary::softplus_backward, rare(with<2>([](auto s, auto g, auto x) {
                using V = decltype(x);
                const V b = x * par<V>(s, 0);
                return b > par<V>(s, 1) ? g : g * sigmoid(b);
-           }));
+           })));
     floats(t, Binary::shrink_backward, with<1>([](auto s, auto g, auto x) {
                using V = decltype(x);
                return abs(x) <= par<V>(s, 0) ? V{} : g;
@@ -166,12 +168,12 @@ constexpr auto backward() {
         using V = decltype(x);
         return x > V{} ? g : x < V{} ? -g : g * V{};
     });
-    floats(t, Binary::logit_backward, with<1>([](auto s, auto g, auto x) {
+    floats(t, Binary::logit_backward, rare(with<1>([](auto s, auto g, auto x) {
                using V = decltype(x);
                const V eps = par<V>(s, 0), one = splat<V>(1), r = g / (x * (one - x));
                const V outside = eps < V{} ? splat<V>(kNan<V>) : V{}, lo = max(V{}, eps);
                return (x < lo) | (x > one - lo) ? outside : r;
-           }));
+           })));
     floats(t, Binary::rsqrt_backward, [](auto, auto g, auto y) { return splat<decltype(y)>(-0.5) * g * (y * y * y); });
     floats(t, Binary::reciprocal_backward, [](auto, auto g, auto y) { return -g * (y * y); });
     floats(t, Binary::sqrt_backward, [](auto, auto g, auto y) { return g / (y + y); });

@@ -224,17 +224,17 @@ D bessel_scaled(D x) {
 
 constexpr auto functions() {
     Table<40> t;
-    floats(t, Unary::erfinv, [](auto, auto x) { return erfinv(x); });
+    floats(t, Unary::erfinv, rare([](auto, auto x) { return erfinv(x); }));
     using LogGamma = decltype([](auto, F x) { return via_double([](D d) { return log_gamma<true>(d); }, x); });
     using Digamma = decltype([](auto, F x) { return via_double([](D d) { return digamma(d); }, x); });
     auto single = [&]<class Fn>(Unary op, Fn) {
-        t.put(op, DType::f32, vec1<Fn, float>);
-        t.put(op, DType::f16, vec1<Fn, Half>);
-        t.put(op, DType::bf16, vec1<Fn, BHalf>);
+        t.put(op, DType::f32, vec1<Rare<Fn>, float>);
+        t.put(op, DType::f16, vec1<Rare<Fn>, Half>);
+        t.put(op, DType::bf16, vec1<Rare<Fn>, BHalf>);
     };
     single(Unary::lgamma, LogGamma{});
     t.put(Unary::lgamma, DType::f64, vec1<decltype([](auto, D x) { return log_gamma<false>(x); }), double>);
-    floats(t, Unary::trigamma, [](auto, auto x) { return trigamma_of(x); });
+    floats(t, Unary::trigamma, rare([](auto, auto x) { return trigamma_of(x); }));
     single(Unary::digamma, Digamma{});
     t.put(Unary::digamma, DType::f64, vec1<decltype([](auto, D x) { return digamma(x); }), double>);
     t.put(Unary::ndtri, DType::f32, vec1<decltype([](auto, F x) { return ndtri(x); }), float>);

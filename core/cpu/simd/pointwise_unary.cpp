@@ -29,7 +29,7 @@ template <class T>
 void pow_loop(char* const* p, const int64_t* strides, int64_t n, const void* s) {  // the common ones on their own
     using Square = decltype([](auto, auto x) { return x * x; });
     using Cube = decltype([](auto, auto x) { return x * x * x; });
-    using Other = With<1, decltype([](auto e, auto x) { return pow_scalar(x, param(e, 0)); })>;
+    using Other = Heavy<With<1, decltype([](auto e, auto x) { return pow_scalar(x, param(e, 0)); })>>;
     const double e = param(s, 0);
     (e == 2 ? vec1<Square, T> : e == 3 ? vec1<Cube, T> : vec1<Other, T>)(p, strides, n, s);
 }
@@ -86,14 +86,14 @@ constexpr auto arithmetic() {
     floats(t, Unary::round, light([](auto, auto x) { return round_even(x); }));
     floats(t, Unary::trunc, light([](auto, auto x) { return trunc(x); }));
     floats(t, Unary::frac, [](auto, auto x) { return x - trunc(x); });
-    floats(t, Unary::round_decimals, [](auto s, auto x) {
-        using V = decltype(x);
-        const double d = param(s, 0);
-        double scale = 1;
-        for (double k = d < 0 ? -d : d; k >= 1 && scale < 1e308; k--) scale *= 10;
-        const V ten = splat<V>(Scalar<V>(scale));
-        return d < 0 ? round_even(V(x / ten)) * ten : round_even(V(x * ten)) / ten;
-    });
+    floats(t, Unary::round_decimals, rare([](auto s, auto x) {
+               using V = decltype(x);
+               const double d = param(s, 0);
+               double scale = 1;
+               for (double k = d < 0 ? -d : d; k >= 1 && scale < 1e308; k--) scale *= 10;
+               const V ten = splat<V>(Scalar<V>(scale));
+               return d < 0 ? round_even(V(x / ten)) * ten : round_even(V(x * ten)) / ten;
+           }));
     floats(t, Unary::nan_to_num, with<3>([](auto s, auto x) {
                using V = decltype(x);
                const V inf = splat<V>(kInf<V>);
@@ -102,10 +102,10 @@ constexpr auto arithmetic() {
                       : x == -inf ? splat<V>(Scalar<V>(param(s, 2)))
                                   : x;
            }));
-    floats(t, Unary::angle, [](auto, auto x) {
-        using V = decltype(x);
-        return x < V{} ? splat<V>(3.141592653589793) : x != x ? x : V{};
-    });
+    floats(t, Unary::angle, rare([](auto, auto x) {
+               using V = decltype(x);
+               return x < V{} ? splat<V>(3.141592653589793) : x != x ? x : V{};
+           }));
     each(t, Unary::frexp_mantissa, Floats{}, [](auto, auto x) { return parts(x).mantissa; });
     each_to<int32_t>(t, Unary::frexp_exponent, Floats{}, [](auto, auto x) { return parts(x).exponent; });
     t.put(Unary::pow_scalar, DType::f32, pow_loop<float>);
@@ -129,33 +129,33 @@ constexpr auto elementary() {
     Table<100> t;
     floats(t, Unary::sqrt, light([](auto, auto x) { return sqrt(x); }));
     floats(t, Unary::rsqrt, [](auto, auto x) { return splat<decltype(x)>(1) / sqrt(x); });
-    floats(t, Unary::exp, [](auto, auto x) { return exp(x); });
-    floats(t, Unary::exp2, [](auto, auto x) { return exp2(x); });
-    floats(t, Unary::expm1, [](auto, auto x) { return expm1(x); });
-    floats(t, Unary::log, [](auto, auto x) { return log(x); });
-    floats(t, Unary::log2, [](auto, auto x) { return log2(x); });
-    floats(t, Unary::log10, [](auto, auto x) { return log10(x); });
-    floats(t, Unary::log1p, [](auto, auto x) { return log1p(x); });
-    floats(t, Unary::sin, [](auto, auto x) { return sin(x); });
-    floats(t, Unary::cos, [](auto, auto x) { return cos(x); });
-    floats(t, Unary::tan, [](auto, auto x) { return tan(x); });
-    floats(t, Unary::asin, [](auto, auto x) { return asin(x); });
-    floats(t, Unary::acos, [](auto, auto x) { return acos(x); });
-    floats(t, Unary::atan, [](auto, auto x) { return atan(x); });
-    floats(t, Unary::sinh, [](auto, auto x) { return sinh(x); });
-    floats(t, Unary::cosh, [](auto, auto x) { return cosh(x); });
-    floats(t, Unary::tanh, [](auto, auto x) { return tanh(x); });
-    floats(t, Unary::asinh, [](auto, auto x) { return asinh(x); });
-    floats(t, Unary::acosh, [](auto, auto x) { return acosh(x); });
-    floats(t, Unary::atanh, [](auto, auto x) { return atanh(x); });
-    floats(t, Unary::erf, [](auto, auto x) { return erf(x); });
-    floats(t, Unary::erfc, [](auto, auto x) { return erfc(x); });
-    floats(t, Unary::erfcx, [](auto, auto x) { return erfcx(x); });
-    floats(t, Unary::sinc, [](auto, auto x) {
-        using V = decltype(x);
-        const V p = x * splat<V>(3.141592653589793);
-        return x == V{} ? splat<V>(1) : sin(p) / p;
-    });
+    floats(t, Unary::exp, heavy([](auto, auto x) { return exp(x); }));
+    floats(t, Unary::exp2, rare([](auto, auto x) { return exp2(x); }));
+    floats(t, Unary::expm1, rare([](auto, auto x) { return expm1(x); }));
+    floats(t, Unary::log, heavy([](auto, auto x) { return log(x); }));
+    floats(t, Unary::log2, rare([](auto, auto x) { return log2(x); }));
+    floats(t, Unary::log10, rare([](auto, auto x) { return log10(x); }));
+    floats(t, Unary::log1p, rare([](auto, auto x) { return log1p(x); }));
+    floats(t, Unary::sin, heavy([](auto, auto x) { return sin(x); }));
+    floats(t, Unary::cos, heavy([](auto, auto x) { return cos(x); }));
+    floats(t, Unary::tan, rare([](auto, auto x) { return tan(x); }));
+    floats(t, Unary::asin, rare([](auto, auto x) { return asin(x); }));
+    floats(t, Unary::acos, rare([](auto, auto x) { return acos(x); }));
+    floats(t, Unary::atan, rare([](auto, auto x) { return atan(x); }));
+    floats(t, Unary::sinh, rare([](auto, auto x) { return sinh(x); }));
+    floats(t, Unary::cosh, rare([](auto, auto x) { return cosh(x); }));
+    floats(t, Unary::tanh, heavy([](auto, auto x) { return tanh(x); }));
+    floats(t, Unary::asinh, rare([](auto, auto x) { return asinh(x); }));
+    floats(t, Unary::acosh, rare([](auto, auto x) { return acosh(x); }));
+    floats(t, Unary::atanh, rare([](auto, auto x) { return atanh(x); }));
+    floats(t, Unary::erf, heavy([](auto, auto x) { return erf(x); }));
+    floats(t, Unary::erfc, rare([](auto, auto x) { return erfc(x); }));
+    floats(t, Unary::erfcx, rare([](auto, auto x) { return erfcx(x); }));
+    floats(t, Unary::sinc, rare([](auto, auto x) {
+               using V = decltype(x);
+               const V p = x * splat<V>(3.141592653589793);
+               return x == V{} ? splat<V>(1) : sin(p) / p;
+           }));
     return t;
 }
 
