@@ -118,6 +118,30 @@ void by_item_size(size_t item, F&& f) {
     }
 }
 
+// Calls f with a value of the type that sums of elements are computed in: whole numbers wrap the same with and without
+// a sign.
+template <class F>
+void visit_added(DType t, F&& f) {
+    switch (t) {
+        case DType::i8: return f(uint8_t{});
+        case DType::i16: return f(uint16_t{});
+        case DType::i32: return f(uint32_t{});
+        case DType::i64: return f(uint64_t{});
+        case DType::u8: return f(uint8_t{});
+        case DType::u16: return f(uint16_t{});
+        case DType::u32: return f(uint32_t{});
+        case DType::u64: return f(uint64_t{});
+        case DType::f16: return f(F16{});
+        case DType::bf16: return f(BF16{});
+        case DType::f32: return f(float{});
+        case DType::f64: return f(double{});
+        case DType::b1: return f(bool{});
+        case DType::c64: return f(C64{});
+        case DType::c128: return f(C128{});
+        default: no_element_type(t);
+    }
+}
+
 // A destination that starts as a copy of self, or is self (in place), or the out= tensor.
 inline Tensor started(const Tensor& self, const Out& out) {
     Tensor r = out.given() ? out.result(self.sizes(), self.dtype(), self.device())

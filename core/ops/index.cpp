@@ -1,5 +1,6 @@
 // Masks, advanced indexing x[i, mask, …] and writing a slice into a copy.
 #include <cstring>
+#include <functional>
 #include "autograd/back.h"
 #include "cpu/lines.h"
 #include "cpu/watch.h"
@@ -298,71 +299,56 @@ void offsets(const Tensor& x, const Advanced& a, int64_t begin, int64_t count, b
             for (int64_t i = 0; i < count; ++i) to[i] += (p[i] + (p[i] >> 63 & n)) * s;
     }
 }
-// Calls f(address in x, address in the indexed tensor y, run length, strides) for every run along the last dimension
-// that is not indexed; element(address, address) where those are single elements. Where x is written, each thread has
-// places of its own, in the order of the indices.
-template <class E, class F>
-void each_indexed(const Tensor& x, const Advanced& a, const Tensor& y, bool writes, E&& element, F&& f) {
-    int64_t first = 0, last = 0;                          // of the positions
-    for (size_t k = 0; writes && k < a.at.size(); ++k) {  // what is written to must not be left half written
-        const int64_t* const index = a.at[k].data<int64_t>();
-        const int64_t n = x.sizes()[size_t(a.dims[k])], positions = a.at[k].numel();
-        if (!positions) return;
-        std::tie(first, last) = extremes(index, positions);
-        if (first < -n || last >= n) check_positions(index, positions, n, a.dims[k]);
+// A run along the last dimension that is not indexed: its addresses in x and in the indexed tensor y, its length and
+// the steps in both.
+using Run = void (*)(char* x, char* y, int64_t n, int64_t to_x, int64_t to_y);
+// How the elements that are indexed lie in x and in y; nothing of it depends on their type.
+struct Walk {
+    const Tensor& x;
+    const Advanced& a;
+    char *x0 = bytes(x), *y0;
+    Dims by;
+    Dims size{}, sx{}, sy{};  // of the dimensions that are not indexed
+    int64_t run = 1, rx = 0, ry = 0, outer = 1, count, step;
+    Walk(const Tensor& x, const Advanced& a, const Tensor& y)
+        : x(x), a(a), y0(bytes(y)), by(byte_strides(y)), count(product(a.shape)) {
+        const Dims bx = byte_strides(x);
+        size_t yd = 0;
+        for (int64_t d = 0; d < x.dim(); ++d) {
+            if (a.indexed(d)) continue;
+            if (yd == a.place) yd += a.shape.size();
+            size.push_back(x.sizes()[size_t(d)]);
+            sx.push_back(bx[size_t(d)]);
+            sy.push_back(by[yd++]);
+        }
+        for (size_t d = size.size(); d-- > 1;) {  // merge what is contiguous in both
+            if (sx[d - 1] != sx[d] * size[d] || sy[d - 1] != sy[d] * size[d]) continue;
+            size[d - 1] *= size[d];
+            sx[d - 1] = sx[d];
+            sy[d - 1] = sy[d];
+            size.erase(d);
+            sx.erase(d);
+            sy.erase(d);
+        }
+        if (!size.empty()) run = size.back(), rx = sx.back(), ry = sy.back();
+        for (size_t d = 0; d + 1 < size.size(); ++d) outer *= size[d];
+        // y's dimensions of the index as one, where they lie so
+        step = a.shape.empty() ? 0 : by[a.place + a.shape.size() - 1];
+        for (size_t d = a.shape.size(); d-- > 1;)
+            if (by[a.place + d - 1] != by[a.place + d] * a.shape[d]) step = -1;
     }
-    const Dims bx = byte_strides(x), by = byte_strides(y);
-    Dims size, sx, sy;  // of the dimensions that are not indexed
-    size_t yd = 0;
-    for (int64_t d = 0; d < x.dim(); ++d) {
-        if (a.indexed(d)) continue;
-        if (yd == a.place) yd += a.shape.size();
-        size.push_back(x.sizes()[size_t(d)]);
-        sx.push_back(bx[size_t(d)]);
-        sy.push_back(by[yd++]);
-    }
-    for (size_t d = size.size(); d-- > 1;) {  // merge what is contiguous in both
-        if (sx[d - 1] != sx[d] * size[d] || sy[d - 1] != sy[d] * size[d]) continue;
-        size[d - 1] *= size[d];
-        sx[d - 1] = sx[d];
-        sy[d - 1] = sy[d];
-        size.erase(d);
-        sx.erase(d);
-        sy.erase(d);
-    }
-    const int64_t run = size.empty() ? 1 : size.back(), rx = size.empty() ? 0 : sx.back(),
-                  ry = size.empty() ? 0 : sy.back();
-    int64_t outer = 1;
-    for (size_t d = 0; d + 1 < size.size(); ++d) outer *= size[d];
-    const int64_t count = product(a.shape);
-    if (!count || !run || !outer) return;
-    constexpr int64_t kBlock = 512, kLine = 64;
-    // y's dimensions of the index as one, where they lie so
-    int64_t step = a.shape.empty() ? 0 : by[a.place + a.shape.size() - 1];
-    for (size_t d = a.shape.size(); d-- > 1;)
-        if (by[a.place + d - 1] != by[a.place + d] * a.shape[d]) step = -1;
-    char *const x0 = bytes(x), *const y0 = bytes(y);
+    bool elements() const { return step >= 0 && run * outer == 1; }
+    bool rows() const { return step >= 0 && rx >= 64 && run >= 16; }
     // The addresses of an outer position of the dimensions that are not indexed.
-    const auto at_outer = [&](int64_t o, char*& px, char*& py) {
+    void at_outer(int64_t o, char*& px, char*& py) const {
         for (size_t d = size.empty() ? 0 : size.size() - 1; d-- > 0;) {
             px += o % size[d] * sx[d];
             py += o % size[d] * sy[d];
             o /= size[d];
         }
-    };
-    if (step >= 0 && rx >= kLine && run >= 16) {  // rows of indexed elements: row by row, each with all indices
-        std::vector<int64_t> at(static_cast<size_t>(count));
-        parallel_for(count, 32768, [&](int64_t b, int64_t e) { offsets(x, a, b, e - b, !writes, at.data() + b); });
-        parallel_for(outer * run, std::max<int64_t>(1, 16384 / count), [&](int64_t b, int64_t e) {
-            for (; b < e; ++b) {
-                char *px = x0 + b % run * rx, *py = y0 + b % run * ry;
-                at_outer(b / run, px, py);
-                for (int64_t i = 0; i < count; ++i) element(px + at[size_t(i)], py + i * step);
-            }
-        });
-        return;
     }
-    const auto one = [&](int64_t i, int64_t offset) {
+    // All runs of one index.
+    void one(int64_t i, int64_t offset, Run f) const {
         char* py = y0;
         if (step >= 0) {
             py += i * step;
@@ -377,53 +363,91 @@ void each_indexed(const Tensor& x, const Advanced& a, const Tensor& y, bool writ
             at_outer(o, qx, qy);
             f(qx, qy, run, rx, ry);
         }
-    };
-    const bool elements = step >= 0 && run * outer == 1;
-    if (writes) {
-        if (a.at.size() == 1) {
-            const int64_t n = x.sizes()[size_t(a.dims[0])], s = bx[size_t(a.dims[0])];
-            const int64_t* const index = a.at[0].data<int64_t>();
-            const int64_t low = first < 0 ? 0 : first, high = (first < 0 ? n - 1 : last) + 1;
-            const auto places = [&](int64_t begin, int64_t m, int64_t* room) {
-                if (first >= 0) return index + begin;
-                for (int64_t i = 0; i < m; ++i) room[i] = index[begin + i] + (index[begin + i] >> 63 & n);
-                return static_cast<const int64_t*>(room);
-            };
-            const bool spread = elements && (high - low) * s > kSpreadBytes;
-            // stores leave a core in order, so that each would wait for its line
-            const auto soon = [&](int64_t at) { __builtin_prefetch(x0 + at * s, 1); };
-            if (elements)
-                each_by_place(count, low, high, 1, spread, places, soon,
-                              [&](int64_t i, int64_t at) { element(x0 + at * s, y0 + i * step); });
-            else
-                each_by_place(count, low, high, run * outer, spread, places, soon,
-                              [&](int64_t i, int64_t at) { one(i, at * s); });
-            return;
-        }
-        int64_t high = 1;
-        for (const int64_t d : a.dims) high += (x.sizes()[size_t(d)] - 1) * bx[size_t(d)];
-        const auto places = [&](int64_t begin, int64_t m, int64_t* room) {
-            offsets(x, a, begin, m, false, room);
-            return static_cast<const int64_t*>(room);
-        };
-        const auto soon = [&](int64_t at) { __builtin_prefetch(x0 + at, 1); };
-        if (elements)
-            each_by_place(count, 0, high, 1, high > kSpreadBytes, places, soon,
-                          [&](int64_t i, int64_t at) { element(x0 + at, y0 + i * step); });
-        else each_by_place(count, 0, high, run * outer, false, places, soon, one);
-        return;
     }
-    parallel_for(count, std::max<int64_t>(1, 4096 / (outer * run)), [&](int64_t begin, int64_t end) {
-        int64_t at[kBlock];
-        for (; begin < end; begin += kBlock) {
-            const int64_t n = std::min(kBlock, end - begin);
-            offsets(x, a, begin, n, true, at);
-            if (elements)
-                for (int64_t i = 0; i < n; ++i) element(x0 + at[i], y0 + (begin + i) * step);
-            else
-                for (int64_t i = 0; i < n; ++i) one(begin + i, at[i]);
+};
+// Rows of indexed elements: row by row, each with all indices.
+template <class E>
+void each_row(const Walk& w, bool unchecked, E&& element) {
+    std::vector<int64_t> at(static_cast<size_t>(w.count));
+    parallel_for(w.count, 32768, [&](int64_t b, int64_t e) { offsets(w.x, w.a, b, e - b, unchecked, at.data() + b); });
+    parallel_for(w.outer * w.run, std::max<int64_t>(1, 16384 / w.count), [&](int64_t b, int64_t e) {
+        const int64_t count = w.count, step = w.step;
+        for (; b < e; ++b) {
+            char *px = w.x0 + b % w.run * w.rx, *py = w.y0 + b % w.run * w.ry;
+            w.at_outer(b / w.run, px, py);
+            for (int64_t i = 0; i < count; ++i) element(px + at[size_t(i)], py + i * step);
         }
     });
+}
+constexpr int64_t kIndices = 512;
+// Calls f for every run of x that is indexed, element(address in x, address in y) where those are single elements.
+template <class E>
+void each_read(const Tensor& x, const Advanced& a, const Tensor& y, E&& element, Run f) {
+    const Walk w(x, a, y);
+    if (!w.count || !w.run || !w.outer) return;
+    if (w.rows()) return each_row(w, true, element);
+    parallel_for(w.count, std::max<int64_t>(1, 4096 / (w.outer * w.run)), [&](int64_t begin, int64_t end) {
+        int64_t at[kIndices];
+        char *const x0 = w.x0, *const y0 = w.y0;
+        const int64_t step = w.step;
+        for (; begin < end; begin += kIndices) {
+            const int64_t n = std::min(kIndices, end - begin);
+            offsets(x, a, begin, n, true, at);
+            if (w.elements())
+                for (int64_t i = 0; i < n; ++i) element(x0 + at[i], y0 + (begin + i) * step);
+            else
+                for (int64_t i = 0; i < n; ++i) w.one(begin + i, at[i], f);
+        }
+    });
+}
+// Runs of x that are written, at places `apart` bytes from each other.
+using Places = std::function<const int64_t*(int64_t begin, int64_t count, int64_t* room)>;
+void write_runs(const Walk& w, int64_t low, int64_t high, int64_t apart, const Places& places, Run f) {
+    each_by_place(
+        w.count, low, high, w.run * w.outer, false, places, [](int64_t) {},
+        [&](int64_t i, int64_t at) { w.one(i, at * apart, f); });
+}
+// The same where x is written: each thread has places of its own, in the order of the indices.
+template <class E>
+void each_written(const Tensor& x, const Advanced& a, const Tensor& y, E&& element, Run f) {
+    int64_t first = 0, last = 0;                // of the positions
+    for (size_t k = 0; k < a.at.size(); ++k) {  // what is written to must not be left half written
+        const int64_t* const index = a.at[k].data<int64_t>();
+        const int64_t n = x.sizes()[size_t(a.dims[k])], positions = a.at[k].numel();
+        if (!positions) return;
+        std::tie(first, last) = extremes(index, positions);
+        if (first < -n || last >= n) check_positions(index, positions, n, a.dims[k]);
+    }
+    const Walk w(x, a, y);
+    if (!w.count || !w.run || !w.outer) return;
+    if (w.rows()) return each_row(w, false, element);
+    // Places are positions along the one dimension that is indexed, or offsets.
+    const bool single = a.at.size() == 1;
+    const int64_t n = x.sizes()[size_t(a.dims[0])],
+                  s = single ? x.strides()[size_t(a.dims[0])] * int64_t(itemsize(x.dtype())) : 1;
+    const int64_t* const index = a.at[0].data<int64_t>();
+    int64_t low = 0, high = 1;
+    if (single) {
+        low = first < 0 ? 0 : first, high = (first < 0 ? n - 1 : last) + 1;
+    } else {
+        const Dims bx = byte_strides(x);
+        for (const int64_t d : a.dims) high += (x.sizes()[size_t(d)] - 1) * bx[size_t(d)];
+    }
+    const auto places = [&](int64_t begin, int64_t m, int64_t* room) {
+        if (single && first >= 0) return index + begin;
+        if (single)
+            for (int64_t i = 0; i < m; ++i) room[i] = index[begin + i] + (index[begin + i] >> 63 & n);
+        else offsets(x, a, begin, m, false, room);
+        return static_cast<const int64_t*>(room);
+    };
+    // stores leave a core in order, so that each would wait for its line
+    const auto soon = [x0 = w.x0, s](int64_t at) { __builtin_prefetch(x0 + at * s, 1); };
+    if (w.elements())
+        each_by_place(w.count, low, high, 1, (high - low) * s > kSpreadBytes, places, soon,
+                      [x0 = w.x0, y0 = w.y0, s, step = w.step, &element](int64_t i, int64_t at) {
+                          element(x0 + at * s, y0 + i * step);
+                      });
+    else write_runs(w, low, high, s, places, f);
 }
 // A mask without dimensions takes all of the tensor or nothing, along a dimension of its own in front.
 bool is_number_mask(const Tensor& t) {
@@ -451,7 +475,7 @@ Tensor index(const Tensor& x, TensorSpan indices, Out out) {
         const auto element = [](const char* from, char* to) {
             *reinterpret_cast<T*>(to) = *reinterpret_cast<const T*>(from);
         };
-        each_indexed(x, a, r, false, element, [](char* from, char* to, int64_t n, int64_t sf, int64_t st) {
+        each_read(x, a, r, element, [](char* from, char* to, int64_t n, int64_t sf, int64_t st) {
             if (sf == int64_t(sizeof(T)) && st == int64_t(sizeof(T))) {
                 std::memcpy(to, from, size_t(n) * sizeof(T));
                 return;
@@ -497,7 +521,7 @@ Tensor index_put(const Tensor& self, TensorSpan indices, const Tensor& values0, 
             const auto element = [](char* to, const char* from) {
                 *reinterpret_cast<T*>(to) = *reinterpret_cast<const T*>(from);
             };
-            each_indexed(r, a, values, true, element, [](char* to, char* from, int64_t n, int64_t st, int64_t sf) {
+            each_written(r, a, values, element, [](char* to, char* from, int64_t n, int64_t st, int64_t sf) {
                 if (st == int64_t(sizeof(T)) && sf == st) {
                     std::memcpy(to, from, size_t(n) * sizeof(T));
                     return;
@@ -508,15 +532,14 @@ Tensor index_put(const Tensor& self, TensorSpan indices, const Tensor& values0, 
         });
         return r;
     }
-    visit_dtype(self.dtype(), [&](auto z) {
-        using T = decltype(z);
-        const auto element = [](char* to, const char* from) {
+    visit_added(self.dtype(), [&]<class T>(T) {
+        static constexpr auto element = [](char* to, const char* from) {
             T& q = *reinterpret_cast<T*>(to);
             const T v = *reinterpret_cast<const T*>(from);
             if constexpr (std::is_same_v<T, bool>) q = q || v;
             else q = T(q + v);
         };
-        each_indexed(r, a, values, true, element, [&](char* to, char* from, int64_t n, int64_t st, int64_t sf) {
+        each_written(r, a, values, element, [](char* to, char* from, int64_t n, int64_t st, int64_t sf) {
             for (int64_t i = 0; i < n; ++i) element(to + i * st, from + i * sf);
         });
     });

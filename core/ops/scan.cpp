@@ -139,6 +139,21 @@ A sum_of(const T* p, int64_t n) {
     return std::accumulate(part, part + kTogether, A{});
 }
 
+template <bool kIntegers, class F>
+void visit_scanned(const char* name, DType t, F&& f) {
+    switch (t) {
+        case DType::f32: return f(float{});
+        case DType::f64: return f(double{});
+        case DType::f16: return f(F16{});
+        case DType::bf16: return f(BF16{});
+        case DType::c64: return f(C64{});
+        case DType::c128: return f(C128{});
+        case DType::i64:
+            if constexpr (kIntegers) return f(int64_t{});
+            [[fallthrough]];
+        default: no_kernel(name, t);
+    }
+}
 // kGrouped: steps may be taken in any grouping; kSums: they are sums.
 template <bool kGrouped, bool kSums, class Step>
 Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const Out& out, Step&& step) {
@@ -150,67 +165,66 @@ Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const 
     const Tensor x = x0.dtype() == want ? x0 : convert(x0, want);
     Tensor r = out.result(x.sizes(), want, x.device());
     if (r.is_meta() || !r.numel()) return r;
+    if (is_integral(want, false) && want != DType::i64) {  // what wraps in few bits is the rest of what wraps in many
+        copy_data(r, scan<kGrouped, kSums>(name, convert(x, DType::i64), dim, DType::i64, Out(), step));
+        return r;
+    }
     const Tensor a = at_least_1d(x), o = at_least_1d(r);
     const int64_t n = a.sizes()[size_t(dim)];
     const Dims ba = byte_strides(a), bo = byte_strides(o);
     const int64_t sa = ba[size_t(dim)], so = bo[size_t(dim)];
-    visit_dtype(want, [&](auto z) {
+    visit_scanned<kGrouped>(name, want, [&](auto z) {
         using T = decltype(z);
-        if constexpr (std::is_same_v<T, bool>) {
-            fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for 'Bool'");
-        } else {
-            // Sums of integers are as fast one after another.
-            constexpr bool kGroups = kGrouped && !(kSums && std::is_integral_v<T>);
-            const auto line = [&](char* to, const char* from, int64_t begin, int64_t end, Acc<T> acc) {
-                if (so != int64_t(sizeof(T)) || sa != so)
-                    return scan_line<kGroups, T>(to, from, begin, end, acc, so, sa, step);
-                if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {
-                    return scan_halves<kGrouped, T>(to, from, begin, end, acc, step);
-                } else {
-                    constexpr std::integral_constant<int64_t, sizeof(T)> item;
-                    return scan_line<kGroups, T>(to, from, begin, end, acc, item, item, step);
-                }
-            };
-            // One long line: the other threads add up what lies before their parts first.
-            if constexpr (kSums && (std::is_integral_v<T> || std::is_same_v<T, float>)) {
-                if (a.numel() == n && n >= (std::is_integral_v<T> ? 1 << 18 : 1 << 16) && sa == int64_t(sizeof(T)) &&
-                    num_threads() > 1) {
-                    const int64_t threads = num_threads(), each = (n + threads - 1) / threads;
-                    const T* const values = reinterpret_cast<const T*>(bytes(a));
-                    std::vector<Acc<T>> total(size_t(threads), Acc<T>{});
-                    parallel_for(threads, 1, [&](int64_t b, int64_t e) {
-                        for (; b + 1 < threads && b < e; ++b)
-                            total[size_t(b)] = sum_of<Acc<T>>(values + b * each, std::min(each, n - b * each));
-                    });
-                    parallel_for(threads, 1, [&](int64_t b, int64_t e) {
-                        for (; b < e; ++b)
-                            line(bytes(o), bytes(a), b * each, std::min(n, (b + 1) * each),
-                                 std::accumulate(total.begin(), total.begin() + b, Acc<T>{}));
-                    });
-                    return;
-                }
+        // Sums of integers are as fast one after another.
+        constexpr bool kGroups = kGrouped && !(kSums && std::is_integral_v<T>);
+        const auto line = [&](char* to, const char* from, int64_t begin, int64_t end, Acc<T> acc) {
+            if (so != int64_t(sizeof(T)) || sa != so)
+                return scan_line<kGroups, T>(to, from, begin, end, acc, so, sa, step);
+            if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {
+                return scan_halves<kGrouped, T>(to, from, begin, end, acc, step);
+            } else {
+                constexpr std::integral_constant<int64_t, sizeof(T)> item;
+                return scan_line<kGroups, T>(to, from, begin, end, acc, item, item, step);
             }
-            int64_t inner = 1;  // not by strides: that of a dimension of one element may be anything
-            for (size_t d = size_t(dim) + 1; d < a.sizes().size(); ++d) inner *= a.sizes()[d];
-            if (a->contiguous && o->contiguous && inner >= 16) {
-                const int64_t row = inner * int64_t(sizeof(T)), blocks = (inner + kColumns - 1) / kColumns;
-                const int64_t width = (inner + blocks - 1) / blocks;
-                parallel_for(a.numel() / (n * inner) * blocks, std::max<int64_t>(1, 16384 / (n * width)),
-                             [&](int64_t b, int64_t e) {
-                                 for (; b < e; ++b) {
-                                     const int64_t column = b % blocks * width;
-                                     const int64_t at = b / blocks * n * row + column * int64_t(sizeof(T));
-                                     scan_columns<T>(bytes(o) + at, bytes(a) + at, n, row,
-                                                     std::min(width, inner - column), step);
-                                 }
-                             });
+        };
+        // One long line: the other threads add up what lies before their parts first.
+        if constexpr (kSums && (std::is_integral_v<T> || std::is_same_v<T, float>)) {
+            if (a.numel() == n && n >= (std::is_integral_v<T> ? 1 << 18 : 1 << 16) && sa == int64_t(sizeof(T)) &&
+                num_threads() > 1) {
+                const int64_t threads = num_threads(), each = (n + threads - 1) / threads;
+                const T* const values = reinterpret_cast<const T*>(bytes(a));
+                std::vector<Acc<T>> total(size_t(threads), Acc<T>{});
+                parallel_for(threads, 1, [&](int64_t b, int64_t e) {
+                    for (; b + 1 < threads && b < e; ++b)
+                        total[size_t(b)] = sum_of<Acc<T>>(values + b * each, std::min(each, n - b * each));
+                });
+                parallel_for(threads, 1, [&](int64_t b, int64_t e) {
+                    for (; b < e; ++b)
+                        line(bytes(o), bytes(a), b * each, std::min(n, (b + 1) * each),
+                             std::accumulate(total.begin(), total.begin() + b, Acc<T>{}));
+                });
                 return;
             }
-            if (a->contiguous && o->contiguous && inner == 1 && n <= kShort)
-                return scan_short<kGroups, T>(bytes(o), bytes(a), a.numel() / n, n, step);
-            each_line<2>(a.sizes(), dim, {bytes(o), bytes(a)}, {bo, ba},
-                         [&](const auto& p) { line(p[0], p[1], 0, n, Acc<T>{}); });
         }
+        int64_t inner = 1;  // not by strides: that of a dimension of one element may be anything
+        for (size_t d = size_t(dim) + 1; d < a.sizes().size(); ++d) inner *= a.sizes()[d];
+        if (a->contiguous && o->contiguous && inner >= 16) {
+            const int64_t row = inner * int64_t(sizeof(T)), blocks = (inner + kColumns - 1) / kColumns;
+            const int64_t width = (inner + blocks - 1) / blocks;
+            parallel_for(
+                a.numel() / (n * inner) * blocks, std::max<int64_t>(1, 16384 / (n * width)), [&](int64_t b, int64_t e) {
+                    for (; b < e; ++b) {
+                        const int64_t column = b % blocks * width;
+                        const int64_t at = b / blocks * n * row + column * int64_t(sizeof(T));
+                        scan_columns<T>(bytes(o) + at, bytes(a) + at, n, row, std::min(width, inner - column), step);
+                    }
+                });
+            return;
+        }
+        if (a->contiguous && o->contiguous && inner == 1 && n <= kShort)
+            return scan_short<kGroups, T>(bytes(o), bytes(a), a.numel() / n, n, step);
+        each_line<2>(a.sizes(), dim, {bytes(o), bytes(a)}, {bo, ba},
+                     [&](const auto& p) { line(p[0], p[1], 0, n, Acc<T>{}); });
     });
     return r;
 }
@@ -277,8 +291,11 @@ std::tuple<Tensor, Tensor> cum_extreme(const Tensor& x, int64_t dim, Out out) {
     Tensor values = out.result(x.sizes(), x.dtype(), x.device()),
            indices = out.at(1).result(x.sizes(), DType::i64, x.device());
     if (x.is_meta() || !x.numel()) return {values, indices};
-    if (is_low_precision(x.dtype())) {  // the same comparisons, of numbers that need not be widened one by one
-        const auto [wide, places] = cum_extreme<Largest>(convert(x, DType::f32), dim, Out());
+    const DType t = x.dtype();
+    if (is_low_precision(t) || t == DType::b1 || (is_integral(t, false) && itemsize(t) < 4) || t == DType::u32) {
+        // The same comparisons, of numbers that need not be widened one by one.
+        const DType wider = is_low_precision(t) ? DType::f32 : t == DType::u32 ? DType::i64 : DType::i32;
+        const auto [wide, places] = cum_extreme<Largest>(convert(x, wider), dim, Out());
         copy_data(values, wide);
         copy_data(indices, places);
         return {values, indices};
@@ -287,56 +304,60 @@ std::tuple<Tensor, Tensor> cum_extreme(const Tensor& x, int64_t dim, Out out) {
     const int64_t n = a.sizes()[size_t(dim)];
     const Dims ba = byte_strides(a), bv = byte_strides(v), bk = byte_strides(k);
     const int64_t sa = ba[size_t(dim)], sv = bv[size_t(dim)], sk = bk[size_t(dim)];
-    visit_dtype(x.dtype(), [&](auto z) {
+    const auto each = [&](auto z) {
         using T = decltype(z);
-        if constexpr (std::is_same_v<T, C64> || std::is_same_v<T, C128> || std::is_same_v<T, F16> ||
-                      std::is_same_v<T, BF16>) {
-            fail(ErrorKind::NotImplemented, "\"", Largest ? "cummax_cpu" : "cummin_cpu", "\" not implemented for '",
-                 x.dtype(), "'");
-        } else {
-            each_line<3>(a.sizes(), dim, {bytes(v), bytes(a), bytes(k)}, {bv, ba, bk}, [&](const auto& p) {
-                auto nan = [](const T& v) {
-                    if constexpr (std::is_integral_v<T>) return false;
-                    else return v != v;
-                };
-                T best = *reinterpret_cast<const T*>(p[1]);
-                int64_t at = 0, i = 0;
-                // New extremes are rare: blocks without one are filled with what is known.
-                constexpr int64_t kBlock = 16;
-                const bool dense = sa == sizeof(T) && sv == sizeof(T) && sk == sizeof(int64_t);
-                while (i < n) {
-                    if constexpr (std::is_arithmetic_v<T>) {
-                        const T* x = reinterpret_cast<const T*>(p[1]) + i;
-                        int beaten = 0;
-                        if (dense && n > kShort && i + kBlock <= n && !nan(best)) {
-                            for (int64_t k = 0; k < kBlock; ++k) beaten |= !(Largest ? x[k] < best : x[k] > best);
-                            if (!beaten) {
-                                std::fill_n(reinterpret_cast<T*>(p[0]) + i, kBlock, best);
-                                std::fill_n(reinterpret_cast<int64_t*>(p[2]) + i, kBlock, at);
-                                i += kBlock;
-                                continue;
-                            }
+        each_line<3>(a.sizes(), dim, {bytes(v), bytes(a), bytes(k)}, {bv, ba, bk}, [&](const auto& p) {
+            auto nan = [](const T& v) {
+                if constexpr (std::is_integral_v<T>) return false;
+                else return v != v;
+            };
+            T best = *reinterpret_cast<const T*>(p[1]);
+            int64_t at = 0, i = 0;
+            // New extremes are rare: blocks without one are filled with what is known.
+            constexpr int64_t kBlock = 16;
+            const bool dense = sa == sizeof(T) && sv == sizeof(T) && sk == sizeof(int64_t);
+            while (i < n) {
+                if constexpr (std::is_arithmetic_v<T>) {
+                    const T* x = reinterpret_cast<const T*>(p[1]) + i;
+                    int beaten = 0;
+                    if (dense && n > kShort && i + kBlock <= n && !nan(best)) {
+                        for (int64_t k = 0; k < kBlock; ++k) beaten |= !(Largest ? x[k] < best : x[k] > best);
+                        if (!beaten) {
+                            std::fill_n(reinterpret_cast<T*>(p[0]) + i, kBlock, best);
+                            std::fill_n(reinterpret_cast<int64_t*>(p[2]) + i, kBlock, at);
+                            i += kBlock;
+                            continue;
                         }
-                    }
-                    const auto put = [&] {
-                        *reinterpret_cast<T*>(p[0] + i * sv) = best;
-                        *reinterpret_cast<int64_t*>(p[2] + i * sk) = at;
-                    };
-                    for (const int64_t end = std::min(n, i + kBlock); i < end; ++i) {
-                        const T c = *reinterpret_cast<const T*>(p[1] + i * sa);
-                        if (nan(c)) {
-                            best = c;
-                            at = i;
-                        } else if (!nan(best)) {  // no branch on who wins, which nobody could guess
-                            at = std::max(at, i & -int64_t(Largest ? c >= best : c <= best));  // i only grows
-                            best = (Largest ? best > c : best < c) ? best : c;
-                        }
-                        put();
                     }
                 }
-            });
-        }
-    });
+                const auto put = [&] {
+                    *reinterpret_cast<T*>(p[0] + i * sv) = best;
+                    *reinterpret_cast<int64_t*>(p[2] + i * sk) = at;
+                };
+                for (const int64_t end = std::min(n, i + kBlock); i < end; ++i) {
+                    const T c = *reinterpret_cast<const T*>(p[1] + i * sa);
+                    if (nan(c)) {
+                        best = c;
+                        at = i;
+                    } else if (!nan(best)) {  // no branch on who wins, which nobody could guess
+                        at = std::max(at, i & -int64_t(Largest ? c >= best : c <= best));  // i only grows
+                        best = (Largest ? best > c : best < c) ? best : c;
+                    }
+                    put();
+                }
+            }
+        });
+    };
+    switch (t) {
+        case DType::i32: each(int32_t{}); break;
+        case DType::i64: each(int64_t{}); break;
+        case DType::u64: each(uint64_t{}); break;
+        case DType::f32: each(float{}); break;
+        case DType::f64: each(double{}); break;
+        default:
+            fail(ErrorKind::NotImplemented, "\"", Largest ? "cummax_cpu" : "cummin_cpu", "\" not implemented for '", t,
+                 "'");
+    }
     return {values, indices};
 }
 Tensor extreme_backward(Back& b) {

@@ -301,6 +301,26 @@ struct Scatter {
         });
     }
 };
+// Puts the value behind the second pointer to that behind the first.
+using Joined = void (*)(void* to, const void* from);
+Joined joined(DType t, Into how) {
+    Joined r = nullptr;
+    visit_dtype(t, [&]<class T>(T) {
+        const auto by = [&]<Into kHow>(std::integral_constant<Into, kHow>) {
+            r = [](void* to, const void* from) {
+                T& q = *static_cast<T*>(to);
+                q = combine(kHow, q, *static_cast<const T*>(from));
+            };
+        };
+        switch (how) {
+            case Into::multiply: return by(std::integral_constant<Into, Into::multiply>());
+            case Into::maximum: return by(std::integral_constant<Into, Into::maximum>());
+            case Into::minimum: return by(std::integral_constant<Into, Into::minimum>());
+            default: return by(std::integral_constant<Into, Into::add>());
+        }
+    });
+    return r;
+}
 void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Operand& source, Into how) {
     const Tensor index = as_index(index0, "scatter");
     if (!index.numel()) return;
@@ -319,14 +339,23 @@ void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Ope
                       .bs = source.is_tensor() ? byte_strides(from) : Dims(at.sizes().size(), 0)};
     if (how == Into::set)
         return by_item_size(itemsize(to.dtype()), [&](auto z) { all.run(z, [](auto& q, auto v) { q = v; }); });
-    visit_dtype(to.dtype(), [&]<class T>(T z) {
-        if (how == Into::add) return all.run(z, [](T& q, T v) { q = combine(Into::add, q, v); });
-        if constexpr (std::is_same_v<T, float>) {  // the other types are asked for at every element
-            if (how == Into::multiply) return all.run(z, [](T& q, T v) { q = combine(Into::multiply, q, v); });
-            if (how == Into::maximum) return all.run(z, [](T& q, T v) { q = combine(Into::maximum, q, v); });
+    const auto sums = [&]<class T>(T z) { all.run(z, [](T& q, T v) { q = combine(Into::add, q, v); }); };
+    if (how == Into::add) switch (to.dtype()) {
+            case DType::f32: return sums(float{});
+            case DType::f64: return sums(double{});
+            case DType::f16: return sums(F16{});
+            case DType::bf16: return sums(BF16{});
+            case DType::i64: return sums(uint64_t{});
+            case DType::i32: return sums(uint32_t{});
+            default: break;
         }
-        all.run(z, [how](T& q, T v) { q = combine(how, q, v); });
-    });
+    if (to.dtype() == DType::f32 && (how == Into::multiply || how == Into::maximum)) {
+        if (how == Into::multiply) return all.run(0.0f, [](float& q, float v) { q = combine(Into::multiply, q, v); });
+        return all.run(0.0f, [](float& q, float v) { q = combine(Into::maximum, q, v); });
+    }
+    // The others are called at every element.
+    const Joined join = joined(to.dtype(), how);
+    by_item_size(itemsize(to.dtype()), [&](auto z) { all.run(z, [join](auto& q, const auto& v) { join(&q, &v); }); });
 }
 Into old_reduction(std::string_view s) {
     check(s == "add" || s == "multiply", "reduce argument must be either add or multiply.");
@@ -411,15 +440,13 @@ Tensor put(const Tensor& self, const Tensor& index, const Tensor& source, bool a
     Tensor r = started(self, out);
     if (r.is_meta() || !index.numel()) return r;
     const Tensor flat = dense(r), s = dense(source), at = dense(index);
-    visit_dtype(self.dtype(), [&](auto z) {
-        using T = decltype(z);
-        T* to = flat.data<T>();
-        const T* from = s.data<T>();
-        const int64_t *k = at.data<int64_t>(), size = self.numel();
-        const int64_t n = at.numel();
-        if (!all_within(k, n, -size, size))
-            for (int64_t i = 0; i < n; ++i) flat_position(k[i], size);
-        const auto [first, last] = extremes(k, n);
+    const int64_t *k = at.data<int64_t>(), size = self.numel(), n = at.numel();
+    if (!all_within(k, n, -size, size))
+        for (int64_t i = 0; i < n; ++i) flat_position(k[i], size);
+    const auto [first, last] = extremes(k, n);
+    const auto each = [&, first = first, last = last]<class T>(T, auto&& write) {
+        T* const to = reinterpret_cast<T*>(bytes(flat));
+        const T* const from = reinterpret_cast<const T*>(bytes(s));
         each_by_place(
             n, first < 0 ? 0 : first, (first < 0 ? size - 1 : last) + 1, 1, size * int64_t(sizeof(T)) > kSpreadBytes,
             [&](int64_t b, int64_t count, int64_t* room) {
@@ -427,10 +454,12 @@ Tensor put(const Tensor& self, const Tensor& index, const Tensor& source, bool a
                 return static_cast<const int64_t*>(room);
             },
             [to](int64_t i) { __builtin_prefetch(to + i, 1); },
-            [=](int64_t i, int64_t place) {
-                to[place] = accumulate ? combine(Into::add, to[place], from[i]) : from[i];
-            });
-    });
+            [=](int64_t i, int64_t place) { write(to[place], from[i]); });
+    };
+    if (accumulate)
+        visit_added(self.dtype(),
+                    [&]<class T>(T z) { each(z, [](T& q, const T& v) { q = combine(Into::add, q, v); }); });
+    else by_item_size(itemsize(self.dtype()), [&](auto z) { each(z, [](auto& q, const auto& v) { q = v; }); });
     if (flat.get() != r.get()) copy_data(r, flat);
     return r;
 }

@@ -89,6 +89,32 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index0, Out out)
     return r;
 }
 
+// Puts values to as many others.
+using JoinedRow = void (*)(void* to, const void* from, int64_t n);
+JoinedRow joined_row(DType t, Into how) {
+    JoinedRow r = nullptr;
+    visit_dtype(t, [&]<class T>(T) {
+        const auto by = [&]<Into kHow>(std::integral_constant<Into, kHow>) {
+            r = [](void* to, const void* from, int64_t n) {
+                T* const q = static_cast<T*>(to);
+                const T* const v = static_cast<const T*>(from);
+                if (n == 1) {
+                    *q = combine(kHow, *q, *v);
+                    return;
+                }
+#pragma omp simd
+                for (int64_t j = 0; j < n; ++j) q[j] = combine(kHow, q[j], v[j]);
+            };
+        };
+        switch (how) {
+            case Into::multiply: return by(std::integral_constant<Into, Into::multiply>());
+            case Into::maximum: return by(std::integral_constant<Into, Into::maximum>());
+            case Into::minimum: return by(std::integral_constant<Into, Into::minimum>());
+            default: return by(std::integral_constant<Into, Into::add>());
+        }
+    });
+    return r;
+}
 // Slice i of source goes to slice index[i] of `to`, or is combined with it, one after another.
 void slices_into(const Tensor& to, int64_t dim, const Tensor& index0, const Tensor& source, Into how,
                  const char* name) {
@@ -146,24 +172,21 @@ void slices_into(const Tensor& to, int64_t dim, const Tensor& index0, const Tens
                 else copy_bytes(q, v, count * int64_t(sizeof(T)));
             });
         });
-    visit_dtype(to.dtype(), [&]<class T>(T z) {
-        run(z, [how](T* q, const T* v, auto count) {
-            const auto all = [&](auto how) {
-                if (count == 1) {
-                    *q = combine(how, *q, *v);
-                    return;
-                }
-#pragma omp simd
-                for (int64_t j = 0; j < count; ++j) q[j] = combine(how, q[j], v[j]);
-            };
-            switch (how) {
-                case Into::multiply: return all(std::integral_constant<Into, Into::multiply>());
-                case Into::maximum: return all(std::integral_constant<Into, Into::maximum>());
-                case Into::minimum: return all(std::integral_constant<Into, Into::minimum>());
-                default: return all(std::integral_constant<Into, Into::add>());
-            }
+    const JoinedRow join = joined_row(to.dtype(), how);
+    const auto sums = [&]<class T>(T z) {
+        run(z, [join](T* q, const T* v, auto count) {
+            if (count == 1) *q = combine(Into::add, *q, *v);
+            else join(q, v, count);
         });
-    });
+    };
+    if (how == Into::add) switch (to.dtype()) {
+            case DType::f32: return sums(float{});
+            case DType::f64: return sums(double{});
+            case DType::i64: return sums(uint64_t{});
+            default: break;
+        }
+    by_item_size(itemsize(to.dtype()),
+                 [&]<class T>(T z) { run(z, [join](T* q, const T* v, int64_t count) { join(q, v, count); }); });
 }
 // What index_add and index_reduce ask of their arguments.
 void check_slices(const char* name, const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source) {

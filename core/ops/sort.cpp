@@ -15,7 +15,6 @@ using namespace cpu;
 template <class T>
 bool less(const T& a, const T& b) {
     if constexpr (std::is_integral_v<T>) return a < b;
-    else if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) return less(float(a), float(b));
     else return bool((a < b) | ((b != b) & (a == a)));
 }
 template <class T>
@@ -39,14 +38,6 @@ void visit_key(DType t, const char* name, F&& f) {
         default: return f(int64_t{});
     }
 }
-template <class F>
-void visit_ordered(DType t, const char* name, F&& f) {
-    visit_dtype(t, [&](auto z) {
-        if constexpr (ordered<decltype(z)>) f(z);
-        else fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for '", t, "'");
-    });
-}
-
 constexpr int64_t kShort = 128;
 // Takes every line along `dim` as keys (cpu/radix.h); `place(keys, n, order)` says where those values stand in it that
 // `values` has room for.
@@ -355,14 +346,38 @@ void unique_neighbours(const Tensor& x, const T* p, Tensor& values, const Tensor
         }
     });
 }
+// Values are told apart as one of few types, which hold the others exactly.
+DType unique_type(DType t) {
+    if (is_low_precision(t)) return DType::f32;
+    const bool small = t == DType::b1 || t == DType::i8 || t == DType::i16 || t == DType::u16;
+    return small ? DType::i32 : t == DType::u32 ? DType::i64 : t;
+}
+template <class F>
+void visit_unique(DType t, F&& f) {
+    switch (t) {
+        case DType::u8: return f(uint8_t{});
+        case DType::i32: return f(int32_t{});
+        case DType::i64: return f(int64_t{});
+        case DType::u64: return f(uint64_t{});
+        case DType::f32: return f(float{});
+        case DType::f64: return f(double{});
+        case DType::c64: return f(C64{});
+        case DType::c128: return f(C128{});
+        default: no_kernel("unique", t);
+    }
+}
 std::tuple<Tensor, Tensor, Tensor> unique_flat(const Tensor& x0, bool, bool want_inverse, bool want_counts,
                                                bool consecutive) {
     check(!x0.is_meta(), "unique: the result's shape depends on data, which a meta tensor does not have");
+    if (const DType wider = unique_type(x0.dtype()); wider != x0.dtype()) {
+        auto [values, inverse, counts] = unique_flat(convert(x0, wider), true, want_inverse, want_counts, consecutive);
+        return {convert(values, x0.dtype()), inverse, counts};
+    }
     const Tensor x = dense(x0);
     const int64_t n = x.numel();
     Tensor values, inverse = empty(want_inverse ? IntSpan(x.sizes()) : IntSpan(Dims{0}), DType::i64), counts;
     std::vector<int64_t> count;
-    visit_dtype(x.dtype(), [&](auto z) {
+    visit_unique(x.dtype(), [&](auto z) {
         using T = decltype(z);
         const T* p = x.data<T>();
         if constexpr (std::is_integral_v<T>) {
@@ -408,7 +423,8 @@ std::tuple<Tensor, Tensor, Tensor> unique_slices(const Tensor& x, int64_t dim, b
                                                  bool consecutive) {
     dim = wrap_dim(dim, x.dim(), false);
     check(!x.is_meta(), "unique: the result's shape depends on data, which a meta tensor does not have");
-    const Tensor rows = dense(op<"movedim">(x, Dims{dim}, Dims{0}));
+    const DType t = x.dtype(), key = is_complex(t) ? t : key_type(t);
+    const Tensor moved = op<"movedim">(x, Dims{dim}, Dims{0}), rows = dense(t == key ? moved : convert(moved, key));
     const int64_t n = rows.sizes()[0], width = n ? rows.numel() / n : 0;
     if (rows.numel() == 0) {
         int64_t zeros = 0;
@@ -419,7 +435,7 @@ std::tuple<Tensor, Tensor, Tensor> unique_slices(const Tensor& x, int64_t dim, b
     std::vector<int64_t> order(static_cast<size_t>(n)), first, count;
     std::iota(order.begin(), order.end(), 0);
     Tensor inverse = empty(Dims{n}, DType::i64);
-    visit_dtype(x.dtype(), [&](auto z) {
+    const auto compare = [&](auto z) {
         using T = decltype(z);
         const T* p = rows.data<T>();
         if constexpr (ordered<T>) {
@@ -439,7 +455,10 @@ std::tuple<Tensor, Tensor, Tensor> unique_slices(const Tensor& x, int64_t dim, b
             ++count.back();
             inverse.data<int64_t>()[k] = int64_t(first.size()) - 1;
         }
-    });
+    };
+    if (t == DType::c64) compare(C64{});
+    else if (t == DType::c128) compare(C128{});
+    else visit_key(t, "unique_dim", compare);
     Tensor at = empty(Dims{int64_t(first.size())}, DType::i64),
            counts = empty(Dims{want_counts ? int64_t(first.size()) : 0}, DType::i64);
     std::copy(first.begin(), first.end(), at.data<int64_t>());
@@ -517,12 +536,17 @@ Tensor searchsorted(const Tensor& sequence, Operand self, bool int32, bool right
     const DType common = promote(sequence.dtype(), x.dtype());
     if (common == DType::b1) no_kernel("searchsorted_out_cpu", common);
     check(!x.is_meta(), "torch.searchsorted(): a meta tensor has no values to look for");
-    Tensor s = dense(sequence.to(common));
+    // Whole numbers of few bits, and halves, lie in a wider type exactly.
+    const DType wider = is_low_precision(common)                             ? DType::f32
+                        : common == DType::u32                               ? DType::i64
+                        : is_integral(common, false) && itemsize(common) < 4 ? DType::i32
+                                                                             : common;
+    Tensor s = dense(sequence.to(common).to(wider));
     if (sorter.defined()) s = dense(op<"gather">(s, -1, sorter));
-    const Tensor v = dense(x.dtype() == s.dtype() ? x : convert(x, s.dtype()));
+    const Tensor v = dense(x.to(common).to(wider));
     const Tensor dst = empty(r.sizes(), DType::i64);
     const int64_t n = s.sizes().back(), per_row = sequence.dim() == 1 ? v.numel() : x.sizes().back();
-    visit_ordered(s.dtype(), "searchsorted_out_cpu", [&](auto z) {
+    const auto find = [&](auto z) {
         using T = decltype(z);
         const T *b = s.data<T>(), *p = v.data<T>();
         int64_t* o = dst.data<int64_t>();
@@ -536,7 +560,9 @@ Tensor searchsorted(const Tensor& sequence, Operand self, bool int32, bool right
                 from += count;
             }
         });
-    });
+    };
+    if (wider == DType::i32) find(int32_t{});
+    else visit_key(wider, "searchsorted_out_cpu", find);
     copy_data(r, dst);
     return r;
 }
