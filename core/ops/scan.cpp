@@ -148,6 +148,9 @@ void visit_scanned(const char* name, DType t, F&& f) {
         case DType::bf16: return f(BF16{});
         case DType::c64: return f(C64{});
         case DType::c128: return f(C128{});
+        case DType::i32:
+            if constexpr (kIntegers) return f(int32_t{});
+            [[fallthrough]];
         case DType::i64:
             if constexpr (kIntegers) return f(int64_t{});
             [[fallthrough]];
@@ -165,7 +168,8 @@ Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const 
     const Tensor x = x0.dtype() == want ? x0 : convert(x0, want);
     Tensor r = out.result(x.sizes(), want, x.device());
     if (r.is_meta() || !r.numel()) return r;
-    if (is_integral(want, false) && want != DType::i64) {  // what wraps in few bits is the rest of what wraps in many
+    if (is_integral(want, false) && want != DType::i64 &&
+        want != DType::i32) {  // what wraps in few bits is the rest of what wraps in many
         copy_data(r, scan<kGrouped, kSums>(name, convert(x, DType::i64), dim, DType::i64, Out(), step));
         return r;
     }
@@ -291,16 +295,13 @@ std::tuple<Tensor, Tensor> cum_extreme(const Tensor& x, int64_t dim, Out out) {
     Tensor values = out.result(x.sizes(), x.dtype(), x.device()),
            indices = out.at(1).result(x.sizes(), DType::i64, x.device());
     if (x.is_meta() || !x.numel()) return {values, indices};
-    const DType t = x.dtype();
-    if (is_low_precision(t) || t == DType::b1 || (is_integral(t, false) && itemsize(t) < 4) || t == DType::u32) {
-        // The same comparisons, of numbers that need not be widened one by one.
-        const DType wider = is_low_precision(t) ? DType::f32 : t == DType::u32 ? DType::i64 : DType::i32;
-        const auto [wide, places] = cum_extreme<Largest>(convert(x, wider), dim, Out());
-        copy_data(values, wide);
-        copy_data(indices, places);
-        return {values, indices};
-    }
-    const Tensor a = at_least_1d(x), v = at_least_1d(values), k = at_least_1d(indices);
+    // The same comparisons of numbers that need not be widened one by one, and for fewer types.
+    const DType t = x.dtype(), own = is_low_precision(t)                                            ? DType::f32
+                                     : t == DType::b1 || (is_integral(t, false) && itemsize(t) < 4) ? DType::i32
+                                     : t == DType::u32                                              ? DType::i64
+                                                                                                    : t;
+    const Tensor from = own == t ? x : convert(x, own), to = own == t ? values : empty(x.sizes(), own);
+    const Tensor a = at_least_1d(from), v = at_least_1d(to), k = at_least_1d(indices);
     const int64_t n = a.sizes()[size_t(dim)];
     const Dims ba = byte_strides(a), bv = byte_strides(v), bk = byte_strides(k);
     const int64_t sa = ba[size_t(dim)], sv = bv[size_t(dim)], sk = bk[size_t(dim)];
@@ -348,7 +349,7 @@ std::tuple<Tensor, Tensor> cum_extreme(const Tensor& x, int64_t dim, Out out) {
             }
         });
     };
-    switch (t) {
+    switch (own) {
         case DType::i32: each(int32_t{}); break;
         case DType::i64: each(int64_t{}); break;
         case DType::u64: each(uint64_t{}); break;
@@ -358,6 +359,7 @@ std::tuple<Tensor, Tensor> cum_extreme(const Tensor& x, int64_t dim, Out out) {
             fail(ErrorKind::NotImplemented, "\"", Largest ? "cummax_cpu" : "cummin_cpu", "\" not implemented for '", t,
                  "'");
     }
+    if (own != t) copy_data(values, to);
     return {values, indices};
 }
 Tensor extreme_backward(Back& b) {

@@ -353,6 +353,14 @@ void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Ope
         if (how == Into::multiply) return all.run(0.0f, [](float& q, float v) { q = combine(Into::multiply, q, v); });
         return all.run(0.0f, [](float& q, float v) { q = combine(Into::maximum, q, v); });
     }
+    const auto any = [&]<class T>(T z) { all.run(z, [how](T& q, T v) { q = combine(how, q, v); }); };
+    switch (to.dtype()) {
+        case DType::f32: return any(float{});
+        case DType::f64: return any(double{});
+        case DType::i32: return any(int32_t{});
+        case DType::i64: return any(int64_t{});
+        default: break;
+    }
     // The others are called at every element.
     const Joined join = joined(to.dtype(), how);
     by_item_size(itemsize(to.dtype()), [&](auto z) { all.run(z, [join](auto& q, const auto& v) { join(&q, &v); }); });

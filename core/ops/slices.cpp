@@ -183,6 +183,7 @@ void slices_into(const Tensor& to, int64_t dim, const Tensor& index0, const Tens
             case DType::f32: return sums(float{});
             case DType::f64: return sums(double{});
             case DType::i64: return sums(uint64_t{});
+            case DType::i32: return sums(uint32_t{});
             default: break;
         }
     by_item_size(itemsize(to.dtype()),

@@ -38,6 +38,14 @@ void visit_key(DType t, const char* name, F&& f) {
         default: return f(int64_t{});
     }
 }
+template <class F>
+void visit_ordered(DType t, const char* name, F&& f) {
+    visit_dtype(t, [&](auto z) {
+        if constexpr (ordered<decltype(z)>) f(z);
+        else fail(ErrorKind::NotImplemented, '"', name, "\" not implemented for '", t, "'");
+    });
+}
+
 constexpr int64_t kShort = 128;
 // Takes every line along `dim` as keys (cpu/radix.h); `place(keys, n, order)` says where those values stand in it that
 // `values` has room for.
@@ -536,17 +544,12 @@ Tensor searchsorted(const Tensor& sequence, Operand self, bool int32, bool right
     const DType common = promote(sequence.dtype(), x.dtype());
     if (common == DType::b1) no_kernel("searchsorted_out_cpu", common);
     check(!x.is_meta(), "torch.searchsorted(): a meta tensor has no values to look for");
-    // Whole numbers of few bits, and halves, lie in a wider type exactly.
-    const DType wider = is_low_precision(common)                             ? DType::f32
-                        : common == DType::u32                               ? DType::i64
-                        : is_integral(common, false) && itemsize(common) < 4 ? DType::i32
-                                                                             : common;
-    Tensor s = dense(sequence.to(common).to(wider));
+    Tensor s = dense(sequence.to(common));
     if (sorter.defined()) s = dense(op<"gather">(s, -1, sorter));
-    const Tensor v = dense(x.to(common).to(wider));
+    const Tensor v = dense(x.dtype() == s.dtype() ? x : convert(x, s.dtype()));
     const Tensor dst = empty(r.sizes(), DType::i64);
     const int64_t n = s.sizes().back(), per_row = sequence.dim() == 1 ? v.numel() : x.sizes().back();
-    const auto find = [&](auto z) {
+    visit_ordered(s.dtype(), "searchsorted_out_cpu", [&](auto z) {
         using T = decltype(z);
         const T *b = s.data<T>(), *p = v.data<T>();
         int64_t* o = dst.data<int64_t>();
@@ -560,9 +563,7 @@ Tensor searchsorted(const Tensor& sequence, Operand self, bool int32, bool right
                 from += count;
             }
         });
-    };
-    if (wider == DType::i32) find(int32_t{});
-    else visit_key(wider, "searchsorted_out_cpu", find);
+    });
     copy_data(r, dst);
     return r;
 }
