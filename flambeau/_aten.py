@@ -5,12 +5,13 @@ methods of tensors here."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import flambeau as fb
 
 from .ops import registry
 
-__all__ = ["python_operator"]
+__all__ = ["python_overloads"]
 
 
 def _is_all_true(input: fb.Tensor) -> fb.Tensor:
@@ -24,6 +25,117 @@ def _copy(input: fb.Tensor, src: fb.Tensor, non_blocking: bool = False) -> fb.Te
 def _assert_scalar(input: float, assert_msg: str) -> None:
     if not input:
         raise RuntimeError(assert_msg)
+
+
+def _assert_tensor_metadata(
+    a: fb.Tensor,
+    size: list[int] | None = None,
+    stride: list[int] | None = None,
+    dtype: fb.dtype | None = None,
+    *,
+    device: fb.device | None = None,
+    layout: fb.layout | None = None,
+) -> None:
+    for name, wanted, found in (
+        ("size", size and list(size), list(a.shape)),
+        ("stride", stride and list(stride), list(a.stride())),
+        ("dtype", dtype, a.dtype),
+        ("device", device, a.device),
+        ("layout", layout, a.layout),
+    ):
+        if wanted is not None and wanted != found:
+            raise RuntimeError(f"Tensor {name} mismatch! Expected: {wanted}, Got: {found}")
+
+
+def _constrain_range(size: int, *, min: int | None = None, max: int | None = None) -> None:
+    if (min is not None and size < min) or (max is not None and size > max):
+        raise RuntimeError(f"Invalid value range for {size} between [{min}, {max}].")
+
+
+def _constrain_range_for_size(size: int, *, min: int | None = None, max: int | None = None) -> None:
+    _constrain_range(size, min=min or 0, max=max)
+
+
+def _assert_async(
+    input: fb.Tensor, assert_msg: str = "Expected Tensor with single nonzero value, but got zero"
+) -> None:
+    if input.numel() != 1 or not input:
+        raise RuntimeError(assert_msg)
+
+
+def _batch_norm(
+    input: fb.Tensor,
+    weight: fb.Tensor | None,
+    bias: fb.Tensor | None,
+    running_mean: fb.Tensor | None,
+    running_var: fb.Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[fb.Tensor, ...]:
+    return fb.native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
+
+
+def _batch_norm_no_stats(
+    input: fb.Tensor,
+    weight: fb.Tensor | None,
+    bias: fb.Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[fb.Tensor, ...]:
+    return fb.native_batch_norm(input, weight, bias, None, None, training, momentum, eps)
+
+
+def _batch_norm_functional(
+    input: fb.Tensor,
+    weight: fb.Tensor | None,
+    bias: fb.Tensor | None,
+    running_mean: fb.Tensor,
+    running_var: fb.Tensor,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[fb.Tensor, ...]:
+    mean, var = running_mean.clone(), running_var.clone()
+    return (*fb.native_batch_norm(input, weight, bias, mean, var, training, momentum, eps), mean, var)
+
+
+def _batch_norm_no_training(
+    input: fb.Tensor,
+    weight: fb.Tensor | None,
+    bias: fb.Tensor | None,
+    running_mean: fb.Tensor,
+    running_var: fb.Tensor,
+    momentum: float,
+    eps: float,
+) -> tuple[fb.Tensor, ...]:
+    return fb.native_batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps)
+
+
+def _resampled(name: str, dims: int, aligned: bool) -> tuple[str, str, Callable]:
+    """``upsample_…`` with a factor for each dimension; the core's form has a list of them."""
+    axes = "dhw"[3 - dims :] if dims > 1 else ""
+    scales = [f"scales_{axis}" for axis in axes] or ["scales"]
+    flag = "bool align_corners, " if aligned else ""
+    schema = (
+        f"aten::{name}(Tensor self, SymInt[{dims}] output_size, {flag}"
+        f"{', '.join(f'float? {s}=None' for s in scales)}) -> Tensor"
+    )
+    core = getattr(fb._C._nn, name)
+
+    def resampled(input: fb.Tensor, output_size: list[int], *rest: Any, **named: Any) -> fb.Tensor:
+        flags, factors = rest[:aligned], list(rest[aligned:])
+        if aligned and not flags:
+            flags = (named.pop("align_corners"),)
+        factors += [named.get(s) for s in scales[len(factors) :]]
+        given = None if any(f is None for f in factors) else factors
+        # sizes and factors at once are refused by the public form: the factors say how positions are counted
+        if given is None or [int(s * f) for s, f in zip(input.shape[2:], given)] != list(output_size):
+            return core(input, output_size, *flags, None)
+        return core(input, None, *flags, given)
+
+    return "", schema, resampled
 
 
 def _pin_memory(input: fb.Tensor, device: fb.device | None = None) -> fb.Tensor:
@@ -51,6 +163,24 @@ _METHODS = {
     "is_complex": ("", "aten::is_complex(Tensor self) -> bool", fb.Tensor.is_complex),
     "is_same_size": ("", "aten::is_same_size(Tensor self, Tensor other) -> bool", fb.Tensor.is_same_size),
     "lift_fresh": ("", "aten::lift_fresh(Tensor(a) self) -> Tensor(a)", lambda input: input),
+    "lift_fresh_copy": ("", "aten::lift_fresh_copy(Tensor self) -> Tensor", fb.Tensor.clone),
+    "detach_": ("", "aten::detach_(Tensor(a!) self) -> Tensor(a!)", fb.Tensor.detach_),
+    "_assert_tensor_metadata": (
+        "",
+        "aten::_assert_tensor_metadata(Tensor a, SymInt[]? size=None, SymInt[]? stride=None, "
+        "ScalarType? dtype=None, *, Device? device=None, Layout? layout=None) -> ()",
+        _assert_tensor_metadata,
+    ),
+    "sym_constrain_range": (
+        "",
+        "aten::sym_constrain_range(Scalar size, *, int? min=None, int? max=None) -> ()",
+        _constrain_range,
+    ),
+    "sym_constrain_range_for_size": (
+        "",
+        "aten::sym_constrain_range_for_size(Scalar size, *, int? min=None, int? max=None) -> ()",
+        _constrain_range_for_size,
+    ),
     "copy": ("", "aten::copy(Tensor self, Tensor src, bool non_blocking=False) -> Tensor", _copy),
     "_is_all_true": ("", "aten::_is_all_true(Tensor self) -> Tensor", _is_all_true),
     "_pin_memory": ("", "aten::_pin_memory(Tensor self, Device? device=None) -> Tensor", _pin_memory),
@@ -64,17 +194,76 @@ _METHODS = {
 }  # fmt: skip
 
 
-def python_operator(name: str) -> tuple[str, str | None, Callable] | None:
-    """Overload, schema and function of an operator that the core's table lacks; None where there is none."""
+_BATCH_NORM = (
+    "Tensor input, Tensor? weight, Tensor? bias, Tensor running_mean, Tensor running_var, "
+    "bool training, float momentum, float eps"
+)
+_THREE = "(Tensor, Tensor, Tensor)"
+# name -> what `_METHODS` has, for names with several overloads, or with one besides the core's
+_OVERLOADS = {
+    "_assert_async": [
+        ("", "aten::_assert_async(Tensor self) -> ()", _assert_async),
+        ("msg", "aten::_assert_async.msg(Tensor self, str assert_msg) -> ()", _assert_async),
+    ],
+    "_native_batch_norm_legit": [
+        (
+            "",
+            "aten::_native_batch_norm_legit("
+            + _BATCH_NORM.replace("Tensor running_mean, Tensor", "Tensor(a!) running_mean, Tensor(b!)")
+            + f") -> {_THREE}",
+            _batch_norm,
+        ),
+        (
+            "no_stats",
+            "aten::_native_batch_norm_legit.no_stats(Tensor input, Tensor? weight, Tensor? bias, "
+            f"bool training, float momentum, float eps) -> {_THREE}",
+            _batch_norm_no_stats,
+        ),
+    ],
+    "_native_batch_norm_legit_functional": [
+        (
+            "",
+            f"aten::_native_batch_norm_legit_functional({_BATCH_NORM}) -> (Tensor, Tensor, Tensor, Tensor "
+            "running_mean_out, Tensor running_var_out)",
+            _batch_norm_functional,
+        )
+    ],
+    "_native_batch_norm_legit_no_training": [
+        (
+            "",
+            "aten::_native_batch_norm_legit_no_training("
+            + _BATCH_NORM.replace("bool training, ", "")
+            + f") -> {_THREE}",
+            _batch_norm_no_training,
+        )
+    ],
+}
+_RESAMPLED = {
+    f"{prefix}upsample_{kind}{suffix}": (dims, aligned)
+    for prefix, kind, suffix, dims, aligned in (
+        ("", "nearest", "1d", 1, False), ("", "nearest", "2d", 2, False), ("", "nearest", "3d", 3, False),
+        ("_", "nearest_exact", "1d", 1, False), ("_", "nearest_exact", "2d", 2, False),
+        ("_", "nearest_exact", "3d", 3, False), ("", "linear", "1d", 1, True),
+        ("", "bilinear", "2d", 2, True), ("", "bicubic", "2d", 2, True), ("", "trilinear", "3d", 3, True),
+    )
+}  # fmt: skip
+
+
+_NAMED = {"unflatten": "int"}  # overloads of composites
+
+
+def python_overloads(name: str) -> list[tuple[str, str | None, Callable]]:
+    """Overload, schema and function of operators that the core's table lacks; its own come before them."""
+    if name in _RESAMPLED:
+        return [_resampled(name, *_RESAMPLED[name])]
+    if name in _OVERLOADS:
+        return _OVERLOADS[name]
     if name in _METHODS:
-        return _METHODS[name]
-    function = registry.find(name) or registry.find(name.removesuffix("_"))
-    if function is None:
-        return None
-    if name not in registry.OPS:
-        return None
+        return [_METHODS[name]]
+    if (registry.find(name) or registry.find(name.removesuffix("_"))) is None or name not in registry.OPS:
+        return []
     schema = getattr(registry.OPS[name], "schema", None)
     if schema is None:
-        return "", None, registry.OPS[name]
-    overload = schema[: schema.index("(")].partition(".")[2]
-    return overload, "aten::" + schema, registry.OPS[name]
+        return [("", None, registry.OPS[name])]
+    overload = _NAMED.get(name, schema[: schema.index("(")].partition(".")[2])
+    return [(overload, "aten::" + schema, registry.OPS[name])]

@@ -331,7 +331,11 @@ _OUT = {
 _PLAIN_OUT = ("dim", "other", "correction", "int")
 _PLAIN, _INPLACE, _OUTPUT, _NUMBER = range(4)
 # entries that PyTorch calls otherwise
-_RENAMED = {"empty": "memory_format", "where.condition": "", "std": "", "var": ""}
+_RENAMED = {"empty": "memory_format", "where.condition": "", "std": "", "var": ""} | {
+    f"nn::{'_' * ('exact' in kind)}upsample_{kind}": "vec"
+    for kind in "nearest1d nearest2d nearest3d nearest_exact1d nearest_exact2d nearest_exact3d linear1d "
+    "bilinear2d bicubic2d trilinear3d".split()
+}
 
 # parts of operators that PyTorch does not have and that trust their caller: dispatch modes see them,
 # nobody calls them by name
@@ -340,7 +344,7 @@ _HIDDEN = frozenset(
     _triangle_indices _pair_distances _own_distances _sample _sample_backward _sample_products
     _linear_chain _cross_entropy _cross_entropy2d _layer_norm_gradient _fused_rmsprop _fused_adadelta
     _fused_adamax _fused_nadam _fused_radam _fused_asgd _fused_rprop _border _border_backward _resample
-    _rnn_sequence _logcumsumexp_product _bincount _unique_consecutive""".split()
+    _rnn_sequence _logcumsumexp_product _bincount _unique_consecutive _tie""".split()
 )
 
 _index: dict[str, list[tuple[str, str, str, int]]] = {}  # name -> (overload, schema, full name, variant)
@@ -402,15 +406,12 @@ def _aten_packet(name: str) -> OpOverloadPacket | None:
     for overload, schema, full, variant in _index.get(name, ()):
         if (overload or "default") not in packet._known:
             packet._add(overload, _CoreOverload(packet, overload, schema, full, variant == _INPLACE))
-    if not packet._known:
-        from ._aten import python_operator
+    if not packet._known or "upsample" in name:
+        from ._aten import python_overloads
 
-        found = python_operator(name)
-        if found is None:
-            return None
-        overload, schema, function = found
-        packet._add(overload, _PythonOverload(packet, overload, schema, function))
-    return packet
+        for overload, schema, function in python_overloads(name):
+            packet._add(overload, _PythonOverload(packet, overload, schema, function))
+    return packet if packet._known else None
 
 
 def _quantized_packet(name: str) -> OpOverloadPacket | None:
@@ -423,6 +424,11 @@ def _quantized_packet(name: str) -> OpOverloadPacket | None:
     for overload, (schema, function) in overloads.items():
         packet._add(overload, _PythonOverload(packet, overload, schema, function))
     return packet
+
+
+def recorded_overload(full: str) -> str:
+    """The overload that an entry's full name is."""
+    return _RENAMED.get(full, full.partition(".")[2])
 
 
 def overload_of(full: str, variant: int) -> OpOverload:

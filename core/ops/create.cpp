@@ -510,7 +510,7 @@ const Family create([](Registry& r) {
     r.add("new_full(Tensor self, int[] size, Scalar fill_value" FB_FACTORY ") -> Tensor", "m").kernel<new_full>();
     r.add("arange(Scalar end" FB_FACTORY ") -> Tensor", "fo").kernel<arange_end>();
     r.add("arange.start(Scalar start, Scalar end" FB_FACTORY ") -> Tensor", "fo").kernel<arange_start>();
-    r.add("arange.start_step(Scalar start, Scalar end, Scalar step" FB_FACTORY ") -> Tensor", "fo").kernel<arange>();
+    r.add("arange.start_step(Scalar start, Scalar end, Scalar step=1" FB_FACTORY ") -> Tensor", "fo").kernel<arange>();
     r.add("linspace(Scalar start, Scalar end, int steps" FB_FACTORY ") -> Tensor", "fo").kernel<linspace>();
     r.add("_triangle_indices(int row, int col, int offset, bool upper) -> Tensor", "f").kernel<triangle_indices>();
     r.add("eye(int n" FB_FACTORY ") -> Tensor", "fo").kernel<eye>();

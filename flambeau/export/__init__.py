@@ -6,12 +6,16 @@ from flambeau._lookup import lazy
 
 # name -> submodule
 _HOMES = {
+    "AdditionalInputs": "dynamic_shapes",
     "CustomDecompTable": "decomp_utils",
     "Dim": "dynamic_shapes",
     "ExportGraphSignature": "graph_signature",
     "ExportedProgram": "exported_program",
+    "FlatArgsAdapter": "unflatten",
     "ModuleCallEntry": "exported_program",
     "ModuleCallSignature": "exported_program",
+    "ShapesCollection": "dynamic_shapes",
+    "UnflattenedModule": "unflatten",
     "default_decompositions": "decomp_utils",
     "dims": "dynamic_shapes",
     "export": "_trace",
@@ -19,9 +23,9 @@ _HOMES = {
     "register_dataclass": "_trace",
     "save": "_file",
 }
-_PARTS = ("decomp_utils", "dynamic_shapes", "exported_program", "graph_signature")
+_PARTS = ("decomp_utils", "dynamic_shapes", "exported_program", "graph_signature", "unflatten")
 
-__all__ = list(_HOMES)
+__all__ = [*_HOMES, "unflatten"]
 __getattr__ = lazy(__name__, _HOMES, _PARTS)
 
 

@@ -1,6 +1,7 @@
-"""Exported programs in files: a zip of a JSON description and of tensors. Reading one runs nothing of it.
+"""Exported programs in files: the ``.pt2`` archives of PyTorch 2.13, written and read; reading runs nothing.
 
-The format is flambeau's own; files of ``torch.export.save`` are told apart and refused.
+A zip: ``models/model.json`` has the graph (`_schema`), ``data/weights`` and ``data/constants`` the bytes of
+tensors and which name has which of them, ``data/sample_inputs`` the examples, ``extra`` the user's texts.
 """
 
 from __future__ import annotations
@@ -8,122 +9,25 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import keyword
 import math
-import operator
 import os
 import zipfile
+from collections.abc import Mapping
 from typing import IO, Any
 
 import flambeau as fb
-from flambeau.fx.graph import Graph
-from flambeau.fx.node import Node
 from flambeau.serialization.files import replacing
 from flambeau.utils import _pytree as pytree
 
+from . import _schema
 from .dynamic_shapes import Symbol, ValueRanges
 from .exported_program import ExportedProgram, ModuleCallEntry, ModuleCallSignature, Value
-from .graph_signature import (
-    ConstantArgument,
-    ExportGraphSignature,
-    InputKind,
-    InputSpec,
-    OutputKind,
-    OutputSpec,
-    TensorArgument,
-)  # fmt: skip
+from .graph_signature import ExportGraphSignature, InputKind
 
 __all__ = ["load", "save"]
 
-_FORMAT, _VERSION = "flambeau exported program", 1
-_FUNCTIONS = {f.__name__: f for f in (operator.add, operator.mul, operator.floordiv, operator.getitem)}
-_NAMED = {str(v): v for v in (
-    fb.uint8, fb.int8, fb.int16, fb.int32, fb.int64, fb.float16, fb.float32, fb.float64, fb.bfloat16, fb.bool,
-    fb.complex64, fb.complex128, fb.strided, fb.contiguous_format, fb.preserve_format, fb.channels_last,
-    fb.channels_last_3d,
-)}  # fmt: skip
-
-
-def _to_json(value: Any) -> Any:
-    if isinstance(value, Node):
-        return {"node": value.name}
-    if isinstance(value, (list, tuple)):
-        return {"list" if isinstance(value, list) else "tuple": [_to_json(v) for v in value]}
-    if isinstance(value, dict):
-        return {"dict": [[key, _to_json(v)] for key, v in value.items()]}
-    if isinstance(value, complex):
-        return {"complex": [value.real, value.imag]}
-    if isinstance(value, fb.device):
-        return {"device": str(value)}
-    if str(value) in _NAMED and not isinstance(value, str):
-        return {"named": str(value)}
-    if isinstance(value, Symbol):
-        return {"symbol": value.name}
-    if isinstance(value, Value):
-        return {"value": [_to_json(value.dtype), _to_json(value.shape)]}
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    raise NotImplementedError(f"export.save: a program with a {type(value).__name__} in it")
-
-
-def _from_json(data: Any, nodes: dict[str, Node]) -> Any:
-    if not isinstance(data, dict):
-        return data
-    ((kind, content),) = data.items()
-    if kind == "node":
-        return nodes[content]
-    if kind in ("list", "tuple"):
-        made = [_from_json(v, nodes) for v in content]
-        return made if kind == "list" else tuple(made)
-    if kind == "dict":
-        return {key: _from_json(v, nodes) for key, v in content}
-    if kind == "value":
-        return Value(*(_from_json(v, nodes) for v in content))
-    if kind == "complex":
-        return complex(*content)
-    if kind == "device":
-        return fb.device(content)
-    if kind == "named":
-        return _NAMED[content]
-    if kind == "symbol":
-        return Symbol(content)
-    raise ValueError(f"an exported program has a value of unknown kind {kind!r}")
-
-
-def _target_name(target: Any) -> str:
-    if isinstance(target, str):
-        return target
-    if _FUNCTIONS.get(target.__name__) is target:
-        return f"operator.{target.__name__}"
-    if not hasattr(target, "_overloadpacket"):
-        raise NotImplementedError(f"export.save: a program that calls {target}")
-    return f"{target.namespace}.{target._opname}.{target._overloadname}"
-
-
-def _target(name: str) -> Any:
-    parts = name.split(".")
-    if parts[0] == "operator" and len(parts) == 2 and parts[1] in _FUNCTIONS:
-        return _FUNCTIONS[parts[1]]
-    if len(parts) != 3 or not all(_is_name(part) for part in parts):
-        raise ValueError(f"an exported program calls {name!r}, which is no operator")
-    return getattr(getattr(getattr(fb.ops, parts[0]), parts[1]), parts[2])
-
-
-def _is_name(text: Any) -> bool:
-    return isinstance(text, str) and text.isidentifier() and not keyword.iskeyword(text) and text[:2] != "__"
-
-
-def _spec_to_json(spec: Any) -> list:
-    argument = spec.arg
-    constant = isinstance(argument, ConstantArgument)
-    return [
-        spec.kind.name, argument.name, constant, _to_json(argument.value) if constant else None, spec.target,
-        getattr(spec, "persistent", None),
-    ]  # fmt: skip
-
-
-def _argument(name: str, constant: bool, value: Any) -> Any:
-    return ConstantArgument(name, _from_json(value, {})) if constant else TensorArgument(name)
+_MAJOR, _MINOR = 8, 20
+_MODEL = "model"
 
 
 def save(
@@ -139,40 +43,128 @@ def save(
         raise TypeError(
             f"The 'ep' parameter must be an instance of 'ExportedProgram', got '{type(ep).__name__}' instead."
         )
-    nodes = [
-        {
-            "op": n.op, "name": n.name, "target": _target_name(n.target), "args": _to_json(n.args),
-            "kwargs": _to_json(n.kwargs), "value": _to_json(n.meta.get("val")),
-        }
-        for n in ep.graph.nodes
-    ]  # fmt: skip
-    call = ep.call_spec
-    description = {
-        "format": _FORMAT,
-        "version": _VERSION,
-        "nodes": nodes,
-        "inputs": [_spec_to_json(s) for s in ep.graph_signature.input_specs],
-        "outputs": [_spec_to_json(s) for s in ep.graph_signature.output_specs],
-        "ranges": [
-            [s.name, r.lower, None if r.upper == math.inf else r.upper]
-            for s, r in ep.range_constraints.items()
-        ],
-        "in_spec": pytree.treespec_dumps(call.in_spec),
-        "out_spec": pytree.treespec_dumps(call.out_spec),
-        "argument_names": call.forward_arg_names,
-    }
+    weights = dict(ep.state_dict)
+    constants = {name: t for name, t in ep.constants.items() if name not in weights}
+    description = _program_to_json(ep, opset_version)
     with (
         contextlib.nullcontext(f) if hasattr(f, "write") else replacing(f) as file,
         zipfile.ZipFile(file, "w") as archive,
     ):
-        archive.writestr("program.json", json.dumps(description))
-        parts = {"state_dict": ep.state_dict, "constants": ep.constants, "example_inputs": ep.example_inputs}
-        for name, tensors in parts.items():
-            data = io.BytesIO()
-            fb.save(tensors, data)
-            archive.writestr(f"{name}.pt", data.getvalue())
+
+        def add(name: str, content: str | bytes) -> None:
+            with archive.open(f"archive/{name}", "w", force_zip64=len(content) > 1 << 30) as entry:
+                entry.write(content.encode() if isinstance(content, str) else content)
+
+        for folder, part, tensors in (("weights", "weight", weights), ("constants", "tensor", constants)):
+            config = {}
+            places: dict[int, str] = {}  # tensors of one storage share its bytes
+            for name, t in tensors.items():
+                key = t.untyped_storage().data_ptr() or id(t)
+                place = places.get(key)
+                if place is None:
+                    place = places[key] = f"{part}_{len(places)}"
+                    add(f"data/{folder}/{place}", _bytes_of(t))
+                config[name] = {
+                    "path_name": place, "is_param": isinstance(t, fb.nn.Parameter), "use_pickle": False,
+                    "tensor_meta": _schema.tensor_meta(t),
+                }  # fmt: skip
+            add(f"data/{folder}/{_MODEL}_{folder}_config.json", json.dumps({"config": config}))
+        add(f"models/{_MODEL}.json", json.dumps(description))
+        examples = io.BytesIO()
+        fb.save(ep.example_inputs, examples, pickle_protocol=pickle_protocol)
+        add(f"data/sample_inputs/{_MODEL}.pt", examples.getvalue())
         for name, content in (extra_files or {}).items():
-            archive.writestr(f"extra/{name}", content)
+            if not isinstance(content, (str, bytes)):
+                raise TypeError(
+                    f"export.save: extra_files has a {type(content).__name__} for {name!r}: a text or bytes"
+                )
+            add(f"extra/{name}", content)
+        for name, content in {
+            "archive_format": "pt2",
+            "archive_version": "0",
+            ".data/version": "6\n",
+        }.items():
+            add(name, content)
+        add("byteorder", "little")
+
+
+def _bytes_of(t: fb.Tensor) -> bytes:
+    """All of a tensor's storage."""
+    storage = t.detach().cpu().untyped_storage()
+    return bytes(fb.empty(0, dtype=fb.uint8).set_(storage).numpy()) if storage.nbytes() else b""
+
+
+def _sizes_of_examples(ep: ExportedProgram) -> dict[str, int]:
+    """What the symbols are for the examples."""
+    leaves = iter(pytree.tree_leaves(ep.example_inputs or ()))
+    known: dict[str, int] = {}
+    for node, spec in zip(ep.graph.nodes, ep.graph_signature.input_specs):
+        if spec.kind is not InputKind.USER_INPUT:
+            continue
+        leaf, value = next(leaves, None), node.meta.get("val")
+        if isinstance(leaf, fb.Tensor) and isinstance(value, Value):
+            known |= {s.name: n for s, n in zip(value.shape, leaf.shape) if isinstance(s, Symbol)}
+    return known
+
+
+def _program_to_json(ep: ExportedProgram, opset_version: dict[str, int] | None) -> dict[str, Any]:
+    signature = ep.graph_signature
+    trained = {s.arg.name for s in signature.input_specs if s.target and _tensor(ep, s.target).requires_grad}
+    writer = _schema.Writer(_sizes_of_examples(ep), trained)
+    nodes, inputs = [], []
+    outputs: list[Any] = []
+    specs = iter(signature.input_specs)
+    for node in ep.graph.nodes:
+        if node.op == "placeholder":
+            spec = next(specs)
+            writer.note(node)
+            known = _schema.input_spec_to_json(spec)
+            constant = known.get("constant_input")
+            inputs.append(constant["value"] if constant else {"as_tensor": {"name": node.name}})
+        elif node.op == "output":
+            outputs = [writer.argument(v) for v in node.args[0]]
+        elif not writer.is_part(node):
+            nodes.append(writer.node(node))
+    call = ep.call_spec
+    root = {
+        "inputs": [], "outputs": [], "in_spec": pytree.treespec_dumps(call.in_spec),
+        "out_spec": pytree.treespec_dumps(call.out_spec), "forward_arg_names": call.forward_arg_names,
+    }  # fmt: skip
+    return {
+        "graph_module": {
+            "graph": {
+                "inputs": inputs, "outputs": outputs, "nodes": nodes, "tensor_values": writer.tensors,
+                "sym_int_values": writer.numbers, "sym_bool_values": {}, "is_single_tensor_return": False,
+                "custom_obj_values": {}, "sym_float_values": {},
+            },
+            "signature": {
+                "input_specs": [_schema.input_spec_to_json(s) for s in signature.input_specs],
+                "output_specs": [
+                    _schema.output_spec_to_json(s, a)
+                    for s, a in zip(signature.output_specs, outputs, strict=True)
+                ],
+            },
+            "module_call_graph": [
+                {"fqn": entry.fqn, "signature": root if not entry.fqn else None}
+                for entry in ep.module_call_graph
+            ],
+            "metadata": {},
+            "treespec_namedtuple_fields": {},
+        },
+        "opset_version": opset_version or {"aten": 10},
+        "range_constraints": {
+            s.name: {"min_val": r.lower, "max_val": None if r.upper == math.inf else r.upper}
+            for s, r in ep.range_constraints.items()
+        },
+        "schema_version": {"major": _MAJOR, "minor": _MINOR},
+        "verifiers": [ep.dialect],
+        "torch_version": fb.__version__,
+        "guards_code": [],
+    }  # fmt: skip
+
+
+def _tensor(ep: ExportedProgram, name: str) -> fb.Tensor:
+    return ep.state_dict[name] if name in ep.state_dict else ep.constants[name]
 
 
 def load(
@@ -181,17 +173,20 @@ def load(
     extra_files: dict[str, Any] | None = None,
     expected_opset_version: dict[str, int] | None = None,
 ) -> ExportedProgram:
-    """Read what `save` wrote. Names in `extra_files` are filled with the texts kept along.
+    """Read what `save` wrote, here or in PyTorch.
+
+    Names in `extra_files` are filled with the texts kept along.
 
     Raises
     ------
     RuntimeError, ValueError
         If the file is damaged.
     NotImplementedError
-        If another program wrote it.
+        If the program uses what is not there yet, or was written in another version of the format.
     """
     try:
-        return _read(f, extra_files)
+        with zipfile.ZipFile(f) as archive:
+            return _read(_Archive(archive), extra_files)
     except (
         zipfile.BadZipFile,
         EOFError,
@@ -199,6 +194,7 @@ def load(
         TypeError,
         IndexError,
         AttributeError,
+        SyntaxError,
         RecursionError,
     ) as error:
         raise RuntimeError(
@@ -206,61 +202,102 @@ def load(
         ) from error
 
 
-def _read(f: str | os.PathLike[str] | IO[bytes], extra_files: dict[str, Any] | None) -> ExportedProgram:
-    with zipfile.ZipFile(f) as archive:
-        names = archive.namelist()
-        if "program.json" not in names:
-            raise NotImplementedError(
-                "export.load: the file is not one that flambeau.export.save wrote; "
-                "PyTorch's .pt2 archives are not read"
-            )
-        description = json.loads(archive.read("program.json"))
-        parts = {
-            name: fb.load(io.BytesIO(archive.read(f"{name}.pt")), weights_only=True)
-            for name in ("state_dict", "constants", "example_inputs")
-        }
-        for name in extra_files or ():
-            if f"extra/{name}" in names:
-                extra_files[name] = archive.read(f"extra/{name}").decode()
-    if description.get("format") != _FORMAT or description.get("version") != _VERSION:
-        raise ValueError(f"not an exported program of version {_VERSION}")
-    call = ModuleCallSignature(
-        [], [], pytree.treespec_loads(description["in_spec"]), pytree.treespec_loads(description["out_spec"]),
-        description["argument_names"],
-    )  # fmt: skip
-    if not all(_is_name(name) for name in call.forward_arg_names):
-        raise ValueError("an exported program has an argument that is no name")
+class _Archive:
+    """The records of a zip whose names all begin with one folder."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self.archive = archive
+        self.names = set(archive.namelist())
+        self.prefix = next(
+            (n.removesuffix("archive_format") for n in self.names if n.endswith("/archive_format")), ""
+        )
+        if f"{self.prefix}archive_format" not in self.names or self.read("archive_format").strip() != b"pt2":
+            raise NotImplementedError("export.load: the file is not a .pt2 archive of an exported program")
+        if "byteorder" in self and self.read("byteorder").strip() != b"little":
+            raise NotImplementedError("export.load: a file of a machine with the other byte order")
+
+    def __contains__(self, name: str) -> bool:
+        return self.prefix + name in self.names
+
+    def read(self, name: str) -> bytes:
+        return self.archive.read(self.prefix + name)
+
+    def tensors(self, folder: str, model: str) -> dict[str, fb.Tensor]:
+        """Tensors by name; those of one record share their memory."""
+        path = f"data/{folder}/{model}_{folder}_config.json"
+        storages: dict[tuple[str, fb.dtype], fb.Tensor] = {}
+        found = {}
+        for name, entry in (json.loads(self.read(path))["config"] if path in self else {}).items():
+            record = f"data/{folder}/{entry['path_name']}"
+            meta = entry["tensor_meta"]
+            if entry["use_pickle"]:
+                t = fb.load(io.BytesIO(self.read(record)), weights_only=True)
+            elif meta is None:
+                raise NotImplementedError(f"export.load: a constant {name!r} that is no tensor")
+            else:
+                dtype = _schema.DTYPES[meta["dtype"]]
+                if (record, dtype) not in storages:
+                    content = bytearray(self.read(record))
+                    storages[record, dtype] = (
+                        fb.frombuffer(content, dtype=dtype) if content else fb.empty(0, dtype=dtype)
+                    )
+                sizes, strides = ([s["as_int"] for s in meta[k]] for k in ("sizes", "strides"))
+                t = storages[record, dtype].as_strided(sizes, strides, meta["storage_offset"]["as_int"])
+            needs = bool(meta and meta["requires_grad"])
+            found[name] = fb.nn.Parameter(t, needs) if entry["is_param"] else t.requires_grad_(needs)
+        return found
+
+
+def _read(archive: _Archive, extra_files: dict[str, Any] | None) -> ExportedProgram:
+    models = [
+        n.removeprefix(f"{archive.prefix}models/").removesuffix(".json")
+        for n in sorted(archive.names)
+        if n.startswith(f"{archive.prefix}models/") and n.endswith(".json")
+    ]
+    if len(models) != 1:
+        raise NotImplementedError(f"export.load: a file of {len(models)} programs")
+    (model,) = models
+    description = json.loads(archive.read(f"models/{model}.json"))
+    version = description["schema_version"]["major"]
+    if version != _MAJOR:
+        raise NotImplementedError(f"export.load: the file's format is version {version}, {_MAJOR} is read")
+    state, constants = archive.tensors("weights", model), archive.tensors("constants", model)
+    examples = None
+    if f"data/sample_inputs/{model}.pt" in archive:
+        examples = fb.load(io.BytesIO(archive.read(f"data/sample_inputs/{model}.pt")), weights_only=True)
+    for name in extra_files or ():
+        if f"extra/{name}" in archive:
+            extra_files[name] = archive.read(f"extra/{name}").decode()
+    module = description["graph_module"]
     signature = ExportGraphSignature(
-        [InputSpec(InputKind[k], _argument(n, c, v), t, p) for k, n, c, v, t, p in description["inputs"]],
-        [OutputSpec(OutputKind[k], _argument(n, c, v), t) for k, n, c, v, t, _ in description["outputs"]],
+        [_schema.input_spec(s) for s in module["signature"]["input_specs"]],
+        [_schema.output_spec(s, k) for k, s in enumerate(module["signature"]["output_specs"])],
     )
     for spec in signature.input_specs:
-        if spec.kind is not InputKind.USER_INPUT and not (
-            spec.target in parts["state_dict"] or spec.target in parts["constants"]
+        if (
+            spec.kind is not InputKind.USER_INPUT
+            and spec.target not in state
+            and spec.target not in constants
         ):
             raise ValueError(f"an exported program has no tensor for {spec.target!r}")
     return ExportedProgram(
-        fb.nn.Module(), _graph(description["nodes"]), signature, parts["state_dict"],
-        {Symbol(n): ValueRanges(a, math.inf if b is None else b) for n, a, b in description["ranges"]},
-        [ModuleCallEntry("", call)], parts["example_inputs"], parts["constants"],
+        fb.nn.Module(), _schema.Reader(module["graph"]).read(signature.input_specs), signature, state,
+        {Symbol(n): _range(r) for n, r in description["range_constraints"].items()},
+        [_entry(e) for e in module["module_call_graph"]], examples, constants,
     )  # fmt: skip
 
 
-def _graph(entries: list[dict[str, Any]]) -> Graph:
-    """The graph of a file; names become variables of generated code, so nothing but names is let through."""
-    graph, nodes = Graph(), {}
-    for entry in entries:
-        op, name = entry["op"], entry["name"]
-        if op not in ("placeholder", "call_function", "output") or not _is_name(name):
-            raise ValueError(f"an exported program has a node {name!r} of kind {op!r}")
-        args, kwargs = _from_json(entry["args"], nodes), _from_json(entry["kwargs"], nodes)
-        if not all(_is_name(key) for key in kwargs):
-            raise ValueError("an exported program has a keyword that is no name")
-        target = (
-            _target(entry["target"]) if op == "call_function" else name if op == "placeholder" else "output"
-        )
-        nodes[name] = node = graph.create_node(op, target, args, kwargs, name=name)
-        value = _from_json(entry["value"], nodes)
-        if value is not None:
-            node.meta["val"] = value
-    return graph
+def _range(data: Mapping[str, Any]) -> ValueRanges:
+    low, high = data["min_val"], data["max_val"]
+    return ValueRanges(0 if low is None else low, math.inf if high is None else high)
+
+
+def _entry(data: Mapping[str, Any]) -> ModuleCallEntry:
+    call = data["signature"]
+    if call is None or data["fqn"]:
+        return ModuleCallEntry(data["fqn"])
+    names = call["forward_arg_names"]
+    if names is not None and not all(_schema.is_name(name) for name in names):
+        raise ValueError("an exported program has an argument that is no name")
+    in_spec, out_spec = pytree.treespec_loads(call["in_spec"]), pytree.treespec_loads(call["out_spec"])
+    return ModuleCallEntry("", ModuleCallSignature([], [], in_spec, out_spec, names))

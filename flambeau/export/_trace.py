@@ -5,11 +5,14 @@ from __future__ import annotations
 import keyword
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import flambeau as fb
+from flambeau import _C
 from flambeau._dynamo.exc import UserError, UserErrorType
+from flambeau._ops import recorded_overload
 from flambeau._recorded import constant
 from flambeau.fx.graph import Graph
 from flambeau.fx.node import Node
@@ -22,7 +25,9 @@ from flambeau.utils import _pytree as pytree
 from flambeau.utils._pytree import register_dataclass
 
 from .dynamic_shapes import (
+    AdditionalInputs,
     Dim,
+    ShapesCollection,
     Symbol,
     ValueRanges,
     _Derived,
@@ -53,7 +58,7 @@ def export(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any] | None = None,
     *,
-    dynamic_shapes: Mapping[str, Any] | tuple | list | None = None,
+    dynamic_shapes: Mapping[str, Any] | tuple | list | ShapesCollection | AdditionalInputs | None = None,
     strict: bool = False,
     preserve_module_call_signature: tuple[str, ...] = (),
     prefer_deferred_runtime_asserts_over_guards: bool = False,
@@ -78,14 +83,27 @@ def export(
         raise error(f"Expecting `args` to be a tuple of example positional inputs, got {type(args)}")
     if preserve_module_call_signature:
         raise NotImplementedError("export: preserve_module_call_signature")
+    if isinstance(dynamic_shapes, (AdditionalInputs, ShapesCollection)):
+        dynamic_shapes = dynamic_shapes.dynamic_shapes(mod, args, kwargs)
     return _Builder(mod, args, dict(kwargs or {}), dynamic_shapes).build()
 
 
 class _Builder:
-    """One export."""
+    """One export.
 
-    def __init__(self, mod: fb.nn.Module, args: tuple, kwargs: dict[str, Any], dynamic_shapes: Any) -> None:
+    `marked` is a context that notes which modules the program is in.
+    """
+
+    def __init__(
+        self,
+        mod: fb.nn.Module,
+        args: tuple,
+        kwargs: dict[str, Any],
+        dynamic_shapes: Any,
+        marked: Callable[[fb.nn.Module, list], AbstractContextManager] | None = None,
+    ) -> None:
         self.mod, self.args, self.kwargs = mod, args, kwargs
+        self.marked = marked or _marked
         self.values = parameter_values(mod.forward, args, kwargs)
         self.leaves, self.in_spec = pytree.tree_flatten((args, kwargs))
         self.tensors = [leaf for leaf in self.leaves if isinstance(leaf, fb.Tensor)]
@@ -98,6 +116,8 @@ class _Builder:
         self.computed: dict[Any, Node] = {}  # expression -> node
         self.symbols: dict[tuple, Symbol] = {}  # (name of an input, dimension) -> symbol
         self.ranges: dict[Symbol, ValueRanges] = {}
+        self.tried: dict[tuple[int, ...], Symbol] = {}  # the sizes in the recordings -> symbol
+        self.marks: list[tuple[int, dict[str, tuple[str, str]]]] = []  # of the recording that runs
 
     # ------------------------------------------------------------------ recording
     def _names_of_sizes(self, left_out: set[str], together: bool) -> list[dict[int, str]]:
@@ -126,7 +146,9 @@ class _Builder:
         waiting = iter(tensors)
         leaves = [next(waiting) if isinstance(leaf, fb.Tensor) else leaf for leaf in self.leaves]
         args, kwargs = pytree.tree_unflatten(leaves, self.in_spec)
-        flat, self.out_spec = pytree.tree_flatten(self.mod(*args, **kwargs))
+        self.marks.clear()
+        with self.marked(self.mod, self.marks):
+            flat, self.out_spec = pytree.tree_flatten(self.mod(*args, **kwargs))
         return flat
 
     def _record(self) -> tuple[list[Recording], list[dict[str, int]]]:
@@ -144,7 +166,9 @@ class _Builder:
             for together in (False, True):
                 names = self._names_of_sizes(left_out, together)
                 try:
-                    found, sizes = aligned(*recordings(self._call, self.tensors, state, names, MANY))
+                    found, sizes = aligned(
+                        *recordings(self._call, self.tensors, state, names, MANY, self.marks)
+                    )
                 except OnnxExporterError as failure:
                     problem = problem or failure
                     continue
@@ -212,7 +236,7 @@ class _Builder:
             paths = pytree.tree_leaves_with_path(value)
             names += ["_".join([name, *(re.sub(r"\W", "", str(part)) for part in path)]) for path, _ in paths]
         specs, tensor = [], iter(range(len(self.tensors)))
-        same: dict[tuple[int, ...], Symbol] = {}
+        same = self.tried
         for name, leaf in zip(names, self.leaves):
             if not isinstance(leaf, fb.Tensor):
                 node = self._placeholder(name, None)
@@ -328,9 +352,11 @@ class _Builder:
         known = []
         for d, size in enumerate(shape):
             if isinstance(size, Dyn):
-                made = self.sizes.whole(tuple(r.shapes[slot][d] for r in found))
+                values = tuple(r.shapes[slot][d] for r in found)
+                made = self.sizes.whole(values)
                 own = made.expr[:2] == ("size", node.name)
-                known.append(f"{node.name}.size({d})" if own else self._text(made))
+                text = _fitted(values, self.tried) or f"{node.name}.size({d})" if own else self._text(made)
+                known.append(text)
             else:
                 known.append(size)
         node.meta["val"] = Value(found[0].dtypes[slot], tuple(known))
@@ -350,7 +376,10 @@ class _Builder:
         inputs += self._user_inputs(found, columns)
         for k, needed in enumerate(_needed(first)):
             if needed:
+                known = len(self.graph.nodes)
                 self._step(k, found)
+                for node in list(self.graph.nodes)[known:]:
+                    node.meta["nn_module_stack"] = dict(first.scopes[k] or {})
         slots = iter(first.layout["outputs"])
         results = [
             self._node(next(slots))
@@ -372,8 +401,57 @@ class _Builder:
         )
         return ExportedProgram(
             fb.nn.Module(), self.graph, ExportGraphSignature(inputs, outputs), self.state, self.ranges,
-            [ModuleCallEntry("", call)], (self.args, self.kwargs), self.constants,
+            [ModuleCallEntry("", call), *(ModuleCallEntry(n) for n, _ in self.mod.named_modules() if n)],
+            (self.args, self.kwargs), self.constants,
         )  # fmt: skip
+
+
+@contextmanager
+def _marked(mod: fb.nn.Module, marks: list) -> Iterator[None]:
+    """While it runs: which modules the program is in from which step on, as `nn_module_stack` has it."""
+    names = {id(part): name for name, part in mod.named_modules()}
+    calls: dict[int, int] = {}
+    stack: list[dict[str, tuple[str, str]]] = [{}]
+
+    def enter(part: fb.nn.Module, args: tuple) -> None:
+        count = calls[id(part)] = calls.get(id(part), -1) + 1
+        name, kind = names[id(part)], type(part)
+        key = f"L__self__{name}" + (f"@{count}" if count else "")
+        stack.append({**stack[-1], key: (name, f"{kind.__module__}.{kind.__qualname__}")})
+        marks.append((_C._Graph.steps_so_far(), stack[-1]))
+
+    def leave(part: fb.nn.Module, args: tuple, result: Any) -> None:
+        stack.pop()
+        marks.append((_C._Graph.steps_so_far(), stack[-1]))
+
+    hooks = []
+    for part in mod.modules():
+        hooks.append(part.register_forward_pre_hook(enter, prepend=True))
+        hooks.append(part.register_forward_hook(leave, always_call=True))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _fitted(values: tuple[int, ...], tried: dict[tuple[int, ...], Symbol]) -> str | None:
+    """Sizes as a product or quotient of those of an input, and a number; None if they are neither."""
+    for sizes, symbol in tried.items():
+        first, last = sizes[0], sizes[-1]
+        if first == last:
+            continue
+        factor, rest = divmod(values[-1] - values[0], last - first)
+        offset = values[0] - factor * first
+        if rest == 0 and all(v == factor * s + offset for v, s in zip(values, sizes)):
+            product = f"{symbol}" if factor == 1 else f"{factor}*{symbol}"
+            return product + (f" + {offset}" if offset > 0 else f" - {-offset}" if offset else "")
+        for divisor in range(2, 33):
+            offset = values[0] - first // divisor
+            if all(v == s // divisor + offset for v, s in zip(values, sizes)):
+                quotient = f"{symbol}//{divisor}"
+                return quotient + (f" + {offset}" if offset > 0 else f" - {-offset}" if offset else "")
+    return None
 
 
 def _alike(a: fb.Tensor, b: fb.Tensor) -> bool:
@@ -416,20 +494,24 @@ def _needed(recording: Recording) -> list[bool]:
 def _overload(name: str, inplace: bool, arguments: list) -> Any:
     """The ``torch.ops`` operator of a recorded one."""
     space, _, plain = name.rpartition("::")
-    plain, _, overload = plain.partition(".")
+    plain = plain.partition(".")[0]
     if space in ("linalg", "fft", "special"):
         space, plain = "", f"{space}_{plain}"
     space = "aten" if space in ("", "nn") else space
     packet = getattr(getattr(fb.ops, space), plain + ("_" if inplace else ""))
     names = packet.overloads()
-    if (overload or "default") in names:
-        return getattr(packet, overload or "default")
+    wanted = recorded_overload(name) or "default"
     tensors = [kind in ("tensor", "tensors") for kind, _ in arguments]
-    for candidate in names:
+    numbers = [kind in ("int", "float", "bool", "complex") for kind, _ in arguments]
+    for candidate in sorted(names, key=lambda n: n != wanted):
         made = getattr(packet, candidate)
         kinds = ["Tensor" in str(a.type) for a in made._schema.arguments]
+        if candidate == wanted and not any(k and n for k, n in zip(kinds, numbers)):
+            return made
         if kinds[: len(tensors)] == tensors:
             return made
+    if wanted in names:
+        return getattr(packet, wanted)
     raise NotImplementedError(f"export: the operator {name} has no name among torch.ops.{space}")
 
 

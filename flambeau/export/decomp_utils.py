@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import flambeau as fb
+from flambeau import _C
 from flambeau.fx.interpreter import Interpreter
+from flambeau.fx.node import Node
 from flambeau.utils import _pytree as pytree
 
 from .exported_program import ExportedProgram
-from .graph_signature import InputKind
+from .graph_signature import InputKind, OutputKind
 
 __all__ = ["CustomDecompTable", "default_decompositions"]
 
@@ -61,26 +64,94 @@ def _swapped(rank: int, a: int, b: int) -> list[int]:
     return order
 
 
-class _Decomposing(Interpreter):
-    """Runs a graph, with the functions of a table for its operators."""
+def _whole(tensor: fb.Tensor) -> fb.Tensor:
+    """The tensor that it is a view of, or itself."""
+    return tensor if tensor._base is None else tensor._base
 
-    def __init__(self, module: Any, table: dict[Any, Callable]) -> None:
-        super().__init__(module)
-        self.table = table
+
+class _Decomposing(Interpreter):
+    """Runs a graph, with the functions of a table for its operators.
+
+    What an operator writes into is another tensor from there on: parameters, buffers and arguments stay as
+    they are.
+    """
+
+    def __init__(self, program: ExportedProgram, table: dict[Any, Callable], marks: list) -> None:
+        super().__init__(program.graph_module, garbage_collect_values=False)
+        self.table, self.marks = table, marks
+        self.given: dict[Node, Any] = {}
+
+    def run_node(self, n: Node) -> Any:
+        """Run it, and note in which modules the program is."""
+        self.marks.append((_C._Graph.steps_so_far(), n.meta.get("nn_module_stack") or {}))
+        if n.op == "call_function" and n.target is fb.ops.aten.batch_norm.default:
+            return self._batch_norm(n)
+        if n.op == "call_function" and getattr(getattr(n.target, "_schema", None), "is_mutable", False):
+            return self._without_writing(n)
+        result = super().run_node(n)
+        if n.op == "placeholder":
+            self.given[n] = result
+        return result
 
     def call_function(self, target: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Call the function of the table, or the operator."""
         return super().call_function(self.table.get(target, target), args, kwargs)
 
+    def _replace(self, before: Any, after: Any) -> None:
+        for node, value in self.env.items():
+            if value is before:
+                self.env[node] = after
+
+    def _shares(self, tensor: fb.Tensor, values: Iterable[Any]) -> bool:
+        """Whether another of the values has its memory."""
+        whole = _whole(tensor)
+        return any(isinstance(v, fb.Tensor) and v is not tensor and _whole(v) is whole for v in values)
+
+    def _without_writing(self, n: Node) -> Any:
+        target, source = n.target, n.args[0] if n.args else None
+        args, kwargs = self.fetch_args_kwargs_from_env(n)
+        plain = getattr(getattr(fb.ops, target.namespace), target._opname.removesuffix("_"), None)
+        if not isinstance(source, Node) or not target._opname.endswith("_") or plain is None:
+            raise NotImplementedError(f"run_decompositions: {target} writes into its arguments")
+        written = args[0]
+        if self._shares(written, self.env.values()):  # a part of another tensor, or one with parts
+            if self._shares(written, self.given.values()) or any(v is written for v in self.given.values()):
+                raise NotImplementedError(f"run_decompositions: {target} writes into a part of an input")
+            return target(*args, **kwargs)
+        result = self.call_function(getattr(plain, target._overloadname), args, kwargs)
+        self._replace(written, result)
+        return result
+
+    def _batch_norm(self, n: Node) -> Any:
+        """In training its statistics are results."""
+        args, kwargs = self.fetch_args_kwargs_from_env(n)
+        mean, var = args[3], args[4]
+        if mean is None or not args[5] or n.target in self.table:
+            return self.call_function(n.target, args, kwargs)
+        function = fb.ops.aten._native_batch_norm_legit_functional.default
+        result, _, _, new_mean, new_var = function(*args[:8])
+        self._replace(mean, new_mean)
+        self._replace(var, new_var)
+        return result
+
+    def written(self) -> dict[Node, Any]:
+        """The inputs that the program wrote into, and what they are after it."""
+        return {node: self.env[node] for node, value in self.given.items() if self.env[node] is not value}
+
 
 class _Program(fb.nn.Module):
-    """The graph of an exported program with its tensors, for recording it again."""
+    """The graph of an exported program with its tensors, for recording it again.
+
+    What it writes into inputs comes before its results; `written` says of which outputs that is.
+    """
 
     def __init__(self, program: ExportedProgram, table: dict[Any, Callable]) -> None:
         super().__init__()
         from .exported_program import _assign
 
         self.program, self.table = program, table
+        self.marks: list[tuple[int, dict]] = []
+        self.written: list[tuple[OutputKind, str]] = []
         for entry in program.graph_signature.input_specs:
             if entry.kind is not InputKind.USER_INPUT:
                 _assign(self, entry, program._tensor(entry.target))
@@ -93,8 +164,19 @@ class _Program(fb.nn.Module):
             next(leaves) if entry.kind is InputKind.USER_INPUT else program._tensor(entry.target)
             for entry in program.graph_signature.input_specs
         ]
-        results = _Decomposing(program.graph_module, self.table).run(*values)
-        return pytree.tree_unflatten(list(results), program.call_spec.out_spec)
+        run = _Decomposing(program, self.table, self.marks)
+        results = run.run(*values)
+        entries = dict(zip(run.given, program.graph_signature.input_specs))
+        written = run.written()
+        self.written = [(_WRITTEN[entries[node].kind], entries[node].target or node.name) for node in written]
+        return [*written.values(), *results]
+
+
+_WRITTEN = {
+    InputKind.PARAMETER: OutputKind.PARAMETER_MUTATION,
+    InputKind.BUFFER: OutputKind.BUFFER_MUTATION,
+    InputKind.USER_INPUT: OutputKind.USER_INPUT_MUTATION,
+}
 
 
 def decomposed(program: ExportedProgram, table: dict[Any, Callable] | None) -> ExportedProgram:
@@ -103,17 +185,19 @@ def decomposed(program: ExportedProgram, table: dict[Any, Callable] | None) -> E
 
     if program.example_inputs is None:
         raise NotImplementedError("run_decompositions: the program has no example inputs to record it with")
-    for node in program.graph.nodes:
-        if getattr(getattr(node.target, "_schema", None), "is_mutable", False):
-            raise NotImplementedError(f"run_decompositions: {node.target} writes in place")
     args, kwargs = program.example_inputs
     names = program.call_spec.forward_arg_names
-    builder = _Builder(
-        _Program(program, default_decompositions() if table is None else table), args, kwargs, None
-    )
+    again = _Program(program, default_decompositions() if table is None else table)
+    builder = _Builder(again, args, kwargs, None, marked=lambda mod, marks: nullcontext())
+    again.marks = builder.marks
     builder.values = dict(zip(names, [*args, *kwargs.values()]))
     builder.hints = _hints(program)
-    return builder.build()
+    made = builder.build()
+    for spec, (kind, target) in zip(made.graph_signature.output_specs, again.written):
+        spec.kind, spec.target = kind, target
+    made._module_call_graph[1:] = program.module_call_graph[1:]
+    made.call_spec.out_spec = program.call_spec.out_spec
+    return made
 
 
 def _hints(program: ExportedProgram) -> list[dict[int, Any]]:

@@ -12,7 +12,7 @@ import flambeau as fb
 from flambeau._dynamo.exc import UserError, UserErrorType
 from flambeau.utils import _pytree as pytree
 
-__all__ = ["Dim", "dims"]
+__all__ = ["AdditionalInputs", "Dim", "ShapesCollection", "dims"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +110,121 @@ class _Derived:
 def dims(*names: str, min: int | None = None, max: int | None = None) -> tuple[Dim, ...]:
     """A `Dim` for each name."""
     return tuple(Dim(name, min=min, max=max) for name in names)
+
+
+class ShapesCollection:
+    """What is dynamic, said of the tensors themselves; `export` takes it as its `dynamic_shapes`.
+
+    ``shapes[tensor] = {0: Dim("batch")}`` or ``shapes[tensor][0] = Dim("batch")``.
+    """
+
+    def __init__(self) -> None:
+        self._shapes: dict[int, Any] = {}
+        self._values: list[Any] = []  # an id names a value only while it lives
+
+    def __setitem__(self, t: Any, shape: Any) -> None:
+        if not isinstance(t, (fb.Tensor, int)):
+            raise TypeError(f"Cannot assign shape to non-tensor or int type {type(t)}")
+        known = self._shapes.get(id(t))
+        if known is not None and known != shape:
+            raise ValueError(
+                f"Shapes assigned to input is a Tensor and {shape} does not match existing {known}"
+            )
+        if known is None:
+            self._values.append(t)
+        self._shapes[id(t)] = shape
+
+    def __getitem__(self, t: Any) -> Any:
+        if id(t) not in self._shapes:
+            self._values.append(t)
+        return self._shapes.setdefault(id(t), {})
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    def dynamic_shapes(self, m: Any, args: tuple, kwargs: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What `dynamic_shapes` of `export` is for these arguments of the module.
+
+        Raises
+        ------
+        ValueError
+            A tensor of the collection is not among the arguments.
+        """
+        found: set[int] = set()
+
+        def shape_of(leaf: Any) -> Any:
+            if id(leaf) in self._shapes:
+                found.add(id(leaf))
+            return self._shapes.get(id(leaf))
+
+        values = parameter_values(m.forward if isinstance(m, fb.nn.Module) else m, args, kwargs or {})
+        made = {name: pytree.tree_map(shape_of, value) for name, value in values.items()}
+        if len(found) < len(self._shapes):
+            raise ValueError(
+                "Some tensors that were assigned shapes were not found in args. Maybe such tensors were "
+                "copied when passing them as args? Maybe such tensors are contained in classes that were "
+                "not registered with pytree?"
+            )
+        return made
+
+
+class AdditionalInputs:
+    """More arguments of a program: sizes that differ among them are dynamic.
+
+    `export` takes it as its `dynamic_shapes`; `verify` runs the program on all of them.
+    """
+
+    def __init__(self) -> None:
+        self._examples: list[tuple[tuple, dict[str, Any]]] = []
+
+    def add(self, args: tuple, kwargs: Mapping[str, Any] | None = None) -> None:
+        """Another example of the arguments."""
+        if type(args) is not tuple:
+            raise AssertionError(f"Representation of args {args} must be a tuple")
+        if not (kwargs is None or type(kwargs) is dict):
+            raise AssertionError(f"Representation of kwargs {kwargs} must be None or a dict")
+        self._examples.append((args, dict(kwargs or {})))
+
+    def dynamic_shapes(self, m: Any, args: tuple, kwargs: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What `dynamic_shapes` of `export` is for these arguments together with the others.
+
+        Raises
+        ------
+        ValueError
+            An example has another structure, or another value that is no tensor.
+        """
+        function = m.forward if isinstance(m, fb.nn.Module) else m
+        first, *others = [
+            parameter_values(function, *example) for example in ((args, dict(kwargs or {})), *self._examples)
+        ]
+        leaves, spec = pytree.tree_flatten(first)
+        rows = [leaves]
+        for k, other in enumerate(others):
+            row, structure = pytree.tree_flatten(other)
+            if structure != spec:
+                raise ValueError(
+                    f"The arguments of example {k} have another structure: {structure}, not {spec}"
+                )
+            rows.append(row)
+        return pytree.tree_unflatten([_differing(column) for column in zip(*rows)], spec)
+
+    def verify(self, ep: Any) -> None:
+        """Run the program on all examples."""
+        module = ep.module()
+        for args, kwargs in self._examples:
+            module(*args, **kwargs)
+
+
+def _differing(column: tuple) -> Any:
+    """Of one leaf in all examples: which dimensions are dynamic."""
+    first = column[0]
+    if not isinstance(first, fb.Tensor):
+        if any(type(v) is not type(first) or v != first for v in column):
+            raise ValueError(f"A value that is no tensor is not the same in all examples: {column}")
+        return None
+    if any(not isinstance(v, fb.Tensor) or v.dim() != first.dim() for v in column):
+        raise ValueError(f"An argument does not have the same number of dimensions in all examples: {column}")
+    return tuple(Dim.DYNAMIC if len(set(sizes)) > 1 else None for sizes in zip(*(v.shape for v in column)))
 
 
 @dataclasses.dataclass(frozen=True)

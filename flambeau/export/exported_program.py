@@ -11,10 +11,11 @@ import flambeau as fb
 from flambeau.fx._codegen import _PyTreeCodeGen, _PyTreeInfo
 from flambeau.fx.graph import Graph
 from flambeau.fx.graph_module import GraphModule
+from flambeau.fx.node import map_arg
 from flambeau.utils import _pytree as pytree
 
 from .dynamic_shapes import Symbol, ValueRanges
-from .graph_signature import ExportGraphSignature, InputKind
+from .graph_signature import ExportGraphSignature, InputKind, OutputKind
 
 __all__ = ["ExportedProgram", "ModuleCallEntry", "ModuleCallSignature"]
 
@@ -22,6 +23,9 @@ _SHORT = {
     "float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16", "int64": "i64", "int32": "i32",
     "int16": "i16", "int8": "i8", "uint8": "u8", "bool": "b8", "complex64": "c64", "complex128": "c128",
 }  # fmt: skip
+
+
+_WRITTEN = (OutputKind.BUFFER_MUTATION, OutputKind.PARAMETER_MUTATION, OutputKind.USER_INPUT_MUTATION)
 
 
 @dataclasses.dataclass
@@ -192,7 +196,9 @@ class ExportedProgram:
             root._guards_fn = GuardsFn([name for name, _ in guarded], shapes, self._range_constraints)
             graph.call_module("_guards_fn", tuple(copies[n] for _, n in guarded))
         for node in self.graph.nodes:
-            if node not in copies:
+            if node.op == "output":
+                graph.output(self._written_back(graph, map_arg(node.args[0], lambda n: copies[n]), copies))
+            elif node not in copies:
                 copies[node] = graph.node_copy(node, lambda n: copies[n])
         names = spec.forward_arg_names or []
         positional = len(pytree.treespec_loads(pytree.treespec_dumps(spec.in_spec)).children()[0].children())
@@ -203,6 +209,19 @@ class ExportedProgram:
         made.register_forward_pre_hook(_checked(spec.in_spec, names[positional:]), with_kwargs=True)
         made.train = made.eval = _no_mode
         return made
+
+    def _written_back(self, graph: Graph, results: tuple, copies: dict[Any, Any]) -> tuple:
+        """The results for the caller; the others become the content of the tensors they are of."""
+        places: dict[Any, Any] = {}
+        for node, given in zip(self.graph.nodes, self.graph_signature.input_specs):
+            places[given.target] = places[node.name] = copies[node]
+        kept = []
+        for spec, value in zip(self.graph_signature.output_specs, results, strict=True):
+            if spec.kind in _WRITTEN:
+                graph.call_function(fb.ops.aten.copy_.default, (places[spec.target], value))
+            else:
+                kept.append(value)
+        return tuple(kept)
 
     def run_decompositions(
         self, decomp_table: dict[Any, Callable] | None = None, **options: Any

@@ -42,12 +42,12 @@ def aligned(
 
 def _without_aliases(r: Recording) -> Recording:
     names: dict[int, int] = {}
-    steps = []
+    steps, scopes = [], []
 
     def slot(k: int) -> int:
         return names.get(k, k)
 
-    for name, arguments, given, inplace, results, is_list in r.steps:
+    for (name, arguments, given, inplace, results, is_list), scope in zip(r.steps, r.scopes):
         if name == "alias":
             names[results[0]] = slot(arguments[0][1])
             continue
@@ -56,8 +56,9 @@ def _without_aliases(r: Recording) -> Recording:
             for kind, v in arguments
         ]
         steps.append([name, now, [slot(v) for v in given], inplace, [slot(v) for v in results], is_list])
+        scopes.append(scope)
     layout = {**r.layout, "outputs": [slot(v) for v in r.layout["outputs"]]}
-    return dataclasses.replace(r, steps=steps, layout=layout)
+    return dataclasses.replace(r, steps=steps, layout=layout, scopes=scopes)
 
 
 class _Walk:
@@ -135,4 +136,5 @@ class _Walk:
             self.longest.dtypes,
             self.longest.memory,
             self.other.baked,
+            self.longest.scopes,
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -33,10 +34,20 @@ class Recording:
     dtypes: dict[int, fb.dtype]
     memory: dict[int, int]  # equal for slots that share their memory; 0: none
     baked: str | None
+    scopes: list[Any]  # for each step, what the program noted before it
 
 
-def record(call: Callable[[list], Any], leaves: list[fb.Tensor], state: list[fb.Tensor]) -> Recording:
-    """Run ``call`` on these tensors; ``state`` has the parameters and buffers it may read."""
+def record(
+    call: Callable[[list], Any],
+    leaves: list[fb.Tensor],
+    state: list[fb.Tensor],
+    marks: list[tuple[int, Any]] | None = None,
+) -> Recording:
+    """Run ``call`` on these tensors; ``state`` has the parameters and buffers it may read.
+
+    ``marks`` is what ``call`` notes while it runs: (number of the next step, something about those from
+    there on).
+    """
     with fb.no_grad():
         graph, structure, baked = _record(call, leaves, call, state)
         steps, layout, held = graph.steps(), graph.layout(), graph.held()
@@ -48,7 +59,10 @@ def record(call: Callable[[list], Any], leaves: list[fb.Tensor], state: list[fb.
         shapes = {s: tuple(t.shape) for s, t in zip(slots, tensors)}
         dtypes = {s: t.dtype for s, t in zip(slots, tensors)}
         memory = {s: t.untyped_storage().data_ptr() if t.numel() else 0 for s, t in zip(slots, tensors)}
-    return Recording(steps, layout, held, structure, shapes, dtypes, memory, baked)
+    starts = [at for at, _ in marks or ()]
+    before = [bisect_right(starts, k) for k in range(len(steps))]
+    scopes = [marks[n - 1][1] if marks and n else None for n in before]
+    return Recording(steps, layout, held, structure, shapes, dtypes, memory, baked, scopes)
 
 
 def _resized(t: fb.Tensor, sizes: dict[int, int]) -> fb.Tensor:
@@ -95,6 +109,7 @@ def recordings(
     state: list[fb.Tensor],
     symbols: list[dict[int, str]],
     count: int,
+    marks: list[tuple[int, Any]] | None = None,
 ) -> tuple[list[Recording], list[dict[str, int]]]:
     """Recordings, and the size of each symbol in them.
 
@@ -109,7 +124,7 @@ def recordings(
             for t, axes in zip(leaves, symbols)
         ]
         try:
-            return record(call, changed, state)
+            return record(call, changed, state, marks)
         finally:
             fb.set_rng_state(before)
             with fb.no_grad():

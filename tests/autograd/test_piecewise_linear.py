@@ -1,4 +1,4 @@
-"""Gradients of piecewise linear operators are functions of their arguments whose derivative is zero, not absent."""
+"""Gradients of piecewise linear operators depend on their arguments; the derivative is zero, not absent."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def test_second_derivative_is_zero(name):
 
 
 def test_through_a_graph():
-    """The zeros pass through what the argument came from; a penalty on a gradient trains what it depends on."""
+    """The zeros pass through what the argument came from."""
     x = fb.randn(3, 4, dtype=fb.float64, requires_grad=True)
     (g,) = fb.autograd.grad(F.relu(x.exp() - 1).sum(), x, create_graph=True)
     (second,) = fb.autograd.grad(g.sum(), x)

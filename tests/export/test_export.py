@@ -1,16 +1,18 @@
 """`torch.export`: graphs, signatures, dynamic sizes, files; texts as PyTorch 2.13 has them."""
 
 import io
-import json
 import zipfile
+from pathlib import Path
 
 import pytest
 
 import flambeau as fb
 from flambeau import nn
 from flambeau._dynamo.exc import UserError
-from flambeau.export import Dim, dims, export, load, save
-from flambeau.export.graph_signature import InputKind
+from flambeau.export import AdditionalInputs, Dim, ShapesCollection, dims, export, load, save, unflatten
+from flambeau.export.graph_signature import InputKind, OutputKind
+
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 class Model(nn.Module):
@@ -141,8 +143,20 @@ def test_decompositions():
     assert fb.allclose(ep.module()(x)["z"], model(x)["z"], atol=1e-6)
     own = export(model, (x,)).run_decompositions({fb.ops.aten.relu.default: lambda t: t.clamp(min=0)})
     assert "relu" not in own.graph_module.code and "aten.linear" in own.graph_module.code
-    with pytest.raises(NotImplementedError, match="writes in place"):
-        export(Counter(), (fb.randn(3, 8), fb.randn(8))).run_decompositions()
+    counter, norm = Counter(), nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.ReLU(inplace=True))
+    pair = (fb.randn(3, 8), fb.randn(8))
+    for module, given, names in (
+        (counter, pair, ["n"]),
+        (norm, (fb.randn(5, 4),), ["1.running_mean", "1.running_var", "1.num_batches_tracked"]),
+    ):
+        plain = export(module, given)
+        core = plain.run_decompositions()
+        outputs = core.graph_signature.output_specs
+        assert {s.target for s in outputs if s.kind is OutputKind.BUFFER_MUTATION} == set(names)
+        assert module is counter or not any("_." in str(n.target) for n in core.graph.nodes)
+        ours, theirs = load(written(core)).module(), plain.module()
+        for _ in range(2):  # the state goes on from call to call
+            fb.testing.assert_close(ours(*given), theirs(*given))
 
 
 def written(ep, **options):
@@ -163,21 +177,32 @@ def test_files():
     assert isinstance(again.state_dict["l.weight"], nn.Parameter)
 
 
-@pytest.mark.parametrize(
-    ("place", "value"),
-    [("target", "os.system.default"), ("name", "x); import os #"), ("op", "call_module")],
-)
-def test_a_file_runs_no_code(place, value):
-    source = zipfile.ZipFile(written(export(Model(), (fb.randn(2, 4),))))
-    description = json.loads(source.read("program.json"))
-    next(n for n in description["nodes"] if n["op"] == "call_function")[place] = value
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as target:
+def changed(file, change):
+    """The archive with the description of its program changed."""
+    source, target = zipfile.ZipFile(file), io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
         for name in source.namelist():
-            target.writestr(name, json.dumps(description) if name == "program.json" else source.read(name))
-    file.seek(0)
+            content = source.read(name)
+            archive.writestr(
+                name, change(content.decode()) if name == "archive/models/model.json" else content
+            )
+    target.seek(0)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("torch.ops.aten.relu.default", "os.system.default"),
+        ("torch.ops.aten.relu.default", "torch.ops.aten.__class__.default"),
+        ('"relu"', '"x); import os #"'),
+        ('"x"', '"x=print(1)"'),
+    ],
+)
+def test_a_file_runs_no_code(old, new):
+    file = written(export(Model(), (fb.randn(2, 4),)))
     with pytest.raises((ValueError, RuntimeError)):
-        load(file)
+        load(changed(file, lambda text: text.replace(old, new)))
 
 
 def test_damaged_files(tmp_path):
@@ -185,18 +210,9 @@ def test_damaged_files(tmp_path):
     for size in (0, 20, len(whole) // 2):
         with pytest.raises(RuntimeError, match=r"export.load: the file is damaged"):
             load(io.BytesIO(whole[:size]))
-    source = zipfile.ZipFile(io.BytesIO(whole))
-    text = source.read("program.json").decode()
-    for old, new in (('"l.weight"', '"l.wait"'), ('"nodes"', '"notes"'), ('"op"', '"pop"')):
-        assert old in text
-        file = io.BytesIO()
-        with zipfile.ZipFile(file, "w") as target:
-            for name in source.namelist():
-                changed = text.replace(old, new)
-                target.writestr(name, changed if name == "program.json" else source.read(name))
-        file.seek(0)
+    for old, new in (('"l.weight"', '"l.wait"'), ('"nodes"', '"notes"'), ('"target"', '"aim"')):
         with pytest.raises((RuntimeError, ValueError), match=r"damaged|no tensor for 'l.wait'"):
-            load(file)
+            load(changed(io.BytesIO(whole), lambda text, old=old, new=new: text.replace(old, new)))
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path):
@@ -214,8 +230,109 @@ def test_foreign_file():
     with zipfile.ZipFile(file, "w") as target:
         target.writestr("archive/version", "0")
     file.seek(0)
-    with pytest.raises(NotImplementedError, match=r"\.pt2 archives are not read"):
+    with pytest.raises(NotImplementedError, match=r"not a \.pt2 archive"):
         load(file)
+    with pytest.raises(NotImplementedError, match="version 9"):
+        load(
+            changed(
+                written(export(Model(), (fb.randn(2, 4),))), lambda t: t.replace('"major": 8', '"major": 9')
+            )
+        )
+
+
+# PyTorch 2.13 wrote these: a linear layer, batch norm, buffers in and out of the state, a constant, an
+# argument that is a number, a dictionary; with a dynamic batch in training, in evaluation for four rows as
+# core operators, and in training as core operators, where what is written into buffers became outputs
+def test_a_file_of_pytorch():
+    extra = {"note.txt": ""}
+    ep = load(GOLDEN / "exported.pt2", extra_files=extra)
+    assert extra["note.txt"] == "kept along" and list(map(str, ep.range_constraints.values())) == [
+        "VR[3, 64]"
+    ]
+    module = ep.module()
+    x, scale = fb.arange(15.0).reshape(5, 3) / 7 - 1, {"s": fb.tensor(3.0)}
+    result, most, rows, low = module(x, 3, scale=scale)
+    fb.testing.assert_close(most, fb.tensor([7.65264702, 4.82632303, 2, 3.62113595, 5.74227142]))
+    fb.testing.assert_close(result["y"][0], fb.tensor([5.74063969, 5.74240303, 1.5, 5.73948526]))
+    assert result["parts"][2] is None and rows == 5 and low.shape == (5, 2) and low.isneginf().all()
+    assert module.n.num_batches_tracked == 1 and module.shift == 0.5 and "shift" not in ep.state_dict
+    stack = next(n for n in ep.graph.nodes if n.name == "linear").meta["nn_module_stack"]
+    assert list(stack.values()) == [("", "__main__.Net"), ("l", "torch.nn.modules.linear.Linear")]
+    with pytest.raises(AssertionError, match="Guard failed"):
+        module(x[:2], 3, scale=scale)
+    again = load(written(ep)).module()(x, 3, scale=scale)
+    assert again[1].equal(module(x, 3, scale=scale)[1])
+    tree = unflatten(ep)
+    assert [name for name, _ in tree.named_children()] == ["l", "n"]
+    fb.testing.assert_close(tree(x, 3, scale=scale)[1], most)
+
+
+def test_core_operators_of_pytorch():
+    x, scale = fb.arange(12.0).reshape(4, 3) / 7 - 1, {"s": fb.tensor(3.0)}
+    most = load(GOLDEN / "exported_core.pt2").module()(x, 3, scale=scale)[1]
+    written_ = load(GOLDEN / "exported_written.pt2").module()
+    mean, count = written_.n.running_mean.clone(), int(written_.n.num_batches_tracked)
+    written_(x, 3, scale=scale)
+    assert written_.n.num_batches_tracked == count + 1 and not mean.equal(written_.n.running_mean)
+    assert len(most) == 4 and most.isfinite().all()
+
+
+class Part(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.l = nn.Linear(3, 3)
+        self.register_buffer("b", fb.ones(3))
+
+    def forward(self, x, twice=False):
+        y = fb.relu(self.l(x)) + self.b
+        return (y, y * 2) if twice else y
+
+
+class Whole(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w, self.a, self.k = nn.Linear(3, 3), Part(), fb.ones(3) * 2
+
+    def forward(self, x, *, scale):
+        p, q = self.a(self.a(x), True)
+        return {"o": self.w(nn.functional.linear(p, self.a.l.weight)) * scale["s"] + q + self.k}
+
+
+def test_unflatten():
+    model, x, scale = Whole(), fb.randn(2, 3), {"s": fb.tensor(2.0)}
+    ep = export(model, (x,), {"scale": scale})
+    assert [e.fqn for e in ep.module_call_graph] == ["", "w", "a", "a.l"]
+    second = next(n for n in ep.graph.nodes if n.name == "linear_1").meta["nn_module_stack"]
+    assert list(second) == ["L__self__", "L__self__a@1", "L__self__a.l@1"]
+    for program in (ep, load(written(ep)), ep.run_decompositions()):
+        tree = unflatten(program)
+        assert [n for n, _ in tree.named_modules()] == ["", "w", "a", "a.l", "a@1"]
+        assert dict(tree.named_parameters()).keys() == dict(model.named_parameters()).keys()
+        fb.testing.assert_close(tree(x + 1, scale=scale), model(x + 1, scale=scale))
+        assert "a@1" in str(tree.graph) and "aten.mul" in str(tree.get_submodule("a@1").graph)
+    tree.a = nn.Identity()  # a part may be replaced
+    with (
+        pytest.warns(UserWarning, match="does not match"),
+        pytest.raises(TypeError, match="flat args adapter"),
+    ):
+        unflatten(ep)(x)
+    with pytest.raises(RuntimeError, match="Guard failed"):
+        unflatten(ep)(x[0], scale=scale)
+
+
+def test_shapes_of_the_tensors_themselves():
+    model, x = Model(), fb.randn(4, 4)
+    shapes = ShapesCollection()
+    shapes[x] = {0: Dim("b")}
+    assert export(model, (x,), dynamic_shapes=shapes).module()(fb.randn(7, 4))["z"].shape == (7, 3)
+    with pytest.raises(ValueError, match="not found in args"):
+        shapes.dynamic_shapes(model, (x.clone(),))
+    more = AdditionalInputs()
+    more.add((fb.randn(6, 4),))
+    assert more.dynamic_shapes(model, (x,)) == {"x": (Dim.DYNAMIC, None)}
+    ep = export(model, (x,), dynamic_shapes=more)
+    more.verify(ep)
+    assert list(map(str, ep.range_constraints.values())) == ["VR[2, int_oo]"]
 
 
 def test_dim():
