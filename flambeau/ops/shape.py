@@ -188,7 +188,7 @@ def hstack(tensors: Sequence[fb.Tensor]) -> fb.Tensor:
 def vstack(tensors: Sequence[fb.Tensor]) -> fb.Tensor:
     """Tensors below each other: joined along dimension 0, vectors as rows."""
     _need_some(tensors, "vstack")
-    return fb.cat([t if t.dim() >= 2 else atleast_2d(t) for t in tensors], 0)
+    return fb.cat([t if t.dim() >= 2 else t.unsqueeze(0) if t.dim() else t.reshape(1, 1) for t in tensors], 0)
 
 
 row_stack = alias("row_stack", vstack)
