@@ -9,6 +9,7 @@ from typing import Any
 
 import flambeau as fb
 
+from ._ops import RESAMPLED
 from .ops import registry
 
 __all__ = ["python_overloads"]
@@ -63,19 +64,6 @@ def _assert_async(
         raise RuntimeError(assert_msg)
 
 
-def _batch_norm(
-    input: fb.Tensor,
-    weight: fb.Tensor | None,
-    bias: fb.Tensor | None,
-    running_mean: fb.Tensor | None,
-    running_var: fb.Tensor | None,
-    training: bool,
-    momentum: float,
-    eps: float,
-) -> tuple[fb.Tensor, ...]:
-    return fb.native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
-
-
 def _batch_norm_no_stats(
     input: fb.Tensor,
     weight: fb.Tensor | None,
@@ -113,8 +101,9 @@ def _batch_norm_no_training(
     return fb.native_batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps)
 
 
-def _resampled(name: str, dims: int, aligned: bool) -> tuple[str, str, Callable]:
+def _resampled(name: str) -> tuple[str, str, Callable]:
     """``upsample_…`` with a factor for each dimension; the core's form has a list of them."""
+    dims, aligned = int(name[-2]), "nearest" not in name
     axes = "dhw"[3 - dims :] if dims > 1 else ""
     scales = [f"scales_{axis}" for axis in axes] or ["scales"]
     flag = "bool align_corners, " if aligned else ""
@@ -211,7 +200,7 @@ _OVERLOADS = {
             "aten::_native_batch_norm_legit("
             + _BATCH_NORM.replace("Tensor running_mean, Tensor", "Tensor(a!) running_mean, Tensor(b!)")
             + f") -> {_THREE}",
-            _batch_norm,
+            fb.native_batch_norm,
         ),
         (
             "no_stats",
@@ -238,24 +227,13 @@ _OVERLOADS = {
         )
     ],
 }
-_RESAMPLED = {
-    f"{prefix}upsample_{kind}{suffix}": (dims, aligned)
-    for prefix, kind, suffix, dims, aligned in (
-        ("", "nearest", "1d", 1, False), ("", "nearest", "2d", 2, False), ("", "nearest", "3d", 3, False),
-        ("_", "nearest_exact", "1d", 1, False), ("_", "nearest_exact", "2d", 2, False),
-        ("_", "nearest_exact", "3d", 3, False), ("", "linear", "1d", 1, True),
-        ("", "bilinear", "2d", 2, True), ("", "bicubic", "2d", 2, True), ("", "trilinear", "3d", 3, True),
-    )
-}  # fmt: skip
-
-
 _NAMED = {"unflatten": "int"}  # overloads of composites
 
 
 def python_overloads(name: str) -> list[tuple[str, str | None, Callable]]:
     """Overload, schema and function of operators that the core's table lacks; its own come before them."""
-    if name in _RESAMPLED:
-        return [_resampled(name, *_RESAMPLED[name])]
+    if name in RESAMPLED:
+        return [_resampled(name)]
     if name in _OVERLOADS:
         return _OVERLOADS[name]
     if name in _METHODS:

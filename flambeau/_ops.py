@@ -331,11 +331,12 @@ _OUT = {
 _PLAIN_OUT = ("dim", "other", "correction", "int")
 _PLAIN, _INPLACE, _OUTPUT, _NUMBER = range(4)
 # entries that PyTorch calls otherwise
-_RENAMED = {"empty": "memory_format", "where.condition": "", "std": "", "var": ""} | {
-    f"nn::{'_' * ('exact' in kind)}upsample_{kind}": "vec"
-    for kind in "nearest1d nearest2d nearest3d nearest_exact1d nearest_exact2d nearest_exact3d linear1d "
-    "bilinear2d bicubic2d trilinear3d".split()
-}
+# the core's take factors as a list, PyTorch's overload `vec`; the one without a name is in `_aten`
+RESAMPLED = """upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d
+    _upsample_nearest_exact2d _upsample_nearest_exact3d upsample_linear1d upsample_bilinear2d
+    upsample_bicubic2d upsample_trilinear3d""".split()
+_RENAMED = {"empty": "memory_format", "where.condition": "", "std": "", "var": ""}
+_RENAMED |= {f"nn::{name}": "vec" for name in RESAMPLED}
 
 # parts of operators that PyTorch does not have and that trust their caller: dispatch modes see them,
 # nobody calls them by name
@@ -363,7 +364,7 @@ def _fill_index() -> None:
         if space not in ("", "nn", "linalg", "fft", "special"):
             continue
         name, overload = _aten_name(full)
-        overload = _RENAMED.get(full, overload)
+        overload = recorded_overload(full)
         body = text[text.index("(") :]
         numbers = "Operand" in body
         tensor, number = (
@@ -406,7 +407,7 @@ def _aten_packet(name: str) -> OpOverloadPacket | None:
     for overload, schema, full, variant in _index.get(name, ()):
         if (overload or "default") not in packet._known:
             packet._add(overload, _CoreOverload(packet, overload, schema, full, variant == _INPLACE))
-    if not packet._known or "upsample" in name:
+    if not packet._known or name in RESAMPLED:
         from ._aten import python_overloads
 
         for overload, schema, function in python_overloads(name):

@@ -306,18 +306,12 @@ using Joined = void (*)(void* to, const void* from);
 Joined joined(DType t, Into how) {
     Joined r = nullptr;
     visit_dtype(t, [&]<class T>(T) {
-        const auto by = [&]<Into kHow>(std::integral_constant<Into, kHow>) {
+        by_way(how, [&]<Into kHow>(std::integral_constant<Into, kHow>) {
             r = [](void* to, const void* from) {
                 T& q = *static_cast<T*>(to);
                 q = combine(kHow, q, *static_cast<const T*>(from));
             };
-        };
-        switch (how) {
-            case Into::multiply: return by(std::integral_constant<Into, Into::multiply>());
-            case Into::maximum: return by(std::integral_constant<Into, Into::maximum>());
-            case Into::minimum: return by(std::integral_constant<Into, Into::minimum>());
-            default: return by(std::integral_constant<Into, Into::add>());
-        }
+        });
     });
     return r;
 }

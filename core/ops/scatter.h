@@ -28,6 +28,17 @@ T combine(Into how, T a, T b) {
     }
 }
 
+// Calls f with the way of joining as a type, so that what it writes out asks for it once; the others join by adding.
+template <class F>
+void by_way(Into how, F&& f) {
+    switch (how) {
+        case Into::multiply: return f(std::integral_constant<Into, Into::multiply>());
+        case Into::maximum: return f(std::integral_constant<Into, Into::maximum>());
+        case Into::minimum: return f(std::integral_constant<Into, Into::minimum>());
+        default: return f(std::integral_constant<Into, Into::add>());
+    }
+}
+
 Tensor as_index(const Tensor& t, const char* name);  // as int64, or an error of the operator
 Into reduction(std::string_view s);
 Scalar neutral(DType t, Into how);

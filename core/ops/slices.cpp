@@ -94,7 +94,7 @@ using JoinedRow = void (*)(void* to, const void* from, int64_t n);
 JoinedRow joined_row(DType t, Into how) {
     JoinedRow r = nullptr;
     visit_dtype(t, [&]<class T>(T) {
-        const auto by = [&]<Into kHow>(std::integral_constant<Into, kHow>) {
+        by_way(how, [&]<Into kHow>(std::integral_constant<Into, kHow>) {
             r = [](void* to, const void* from, int64_t n) {
                 T* const q = static_cast<T*>(to);
                 const T* const v = static_cast<const T*>(from);
@@ -105,13 +105,7 @@ JoinedRow joined_row(DType t, Into how) {
 #pragma omp simd
                 for (int64_t j = 0; j < n; ++j) q[j] = combine(kHow, q[j], v[j]);
             };
-        };
-        switch (how) {
-            case Into::multiply: return by(std::integral_constant<Into, Into::multiply>());
-            case Into::maximum: return by(std::integral_constant<Into, Into::maximum>());
-            case Into::minimum: return by(std::integral_constant<Into, Into::minimum>());
-            default: return by(std::integral_constant<Into, Into::add>());
-        }
+        });
     });
     return r;
 }

@@ -109,7 +109,7 @@ def _sizes_of_examples(ep: ExportedProgram) -> dict[str, int]:
 
 def _program_to_json(ep: ExportedProgram, opset_version: dict[str, int] | None) -> dict[str, Any]:
     signature = ep.graph_signature
-    trained = {s.arg.name for s in signature.input_specs if s.target and _tensor(ep, s.target).requires_grad}
+    trained = {s.arg.name for s in signature.input_specs if s.target and ep._tensor(s.target).requires_grad}
     writer = _schema.Writer(_sizes_of_examples(ep), trained)
     nodes, inputs = [], []
     outputs: list[Any] = []
@@ -161,10 +161,6 @@ def _program_to_json(ep: ExportedProgram, opset_version: dict[str, int] | None) 
         "torch_version": fb.__version__,
         "guards_code": [],
     }  # fmt: skip
-
-
-def _tensor(ep: ExportedProgram, name: str) -> fb.Tensor:
-    return ep.state_dict[name] if name in ep.state_dict else ep.constants[name]
 
 
 def load(

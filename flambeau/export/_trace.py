@@ -376,9 +376,10 @@ class _Builder:
         inputs += self._user_inputs(found, columns)
         for k, needed in enumerate(_needed(first)):
             if needed:
-                known = len(self.graph.nodes)
                 self._step(k, found)
-                for node in list(self.graph.nodes)[known:]:
+                for node in reversed(self.graph.nodes):  # those that this step made
+                    if node.op == "placeholder" or "nn_module_stack" in node.meta:
+                        break
                     node.meta["nn_module_stack"] = dict(first.scopes[k] or {})
         slots = iter(first.layout["outputs"])
         results = [

@@ -173,6 +173,17 @@ class ExportedProgram:
             "Unable to call ExportedProgram directly. You should use `exported_program.module()` instead."
         )
 
+    def _guards(self) -> GuardsFn:
+        """The check of the sizes of a caller's arguments."""
+        nodes = [
+            node
+            for node, entry in zip(self.graph.nodes, self.graph_signature.input_specs)
+            if entry.kind is InputKind.USER_INPUT
+        ]
+        known = [node.meta.get("val") for node in nodes]
+        shapes = [v.shape if isinstance(v, Value) else None for v in known]
+        return GuardsFn([node.target for node in nodes], shapes, self._range_constraints)
+
     def module(self, check_guards: bool = True) -> GraphModule:
         """A module with the parameters, buffers and constants, called as the original one."""
         spec = self.call_spec
@@ -183,18 +194,15 @@ class ExportedProgram:
             if entry.kind is InputKind.USER_INPUT:
                 copies[node] = graph.placeholder(node.target)
                 copies[node].meta = dict(node.meta)
-                guarded.append((node.target, node))
+                guarded.append(node)
         for node, entry in zip(list(self.graph.nodes), self.graph_signature.input_specs):
             if entry.kind is not InputKind.USER_INPUT:
                 _assign(root, entry, self._tensor(entry.target))
                 copies[node] = graph.get_attr(entry.target)
                 copies[node].meta = dict(node.meta)
         if check_guards:
-            shapes = [
-                n.meta["val"].shape if isinstance(n.meta.get("val"), Value) else None for _, n in guarded
-            ]
-            root._guards_fn = GuardsFn([name for name, _ in guarded], shapes, self._range_constraints)
-            graph.call_module("_guards_fn", tuple(copies[n] for _, n in guarded))
+            root._guards_fn = self._guards()
+            graph.call_module("_guards_fn", tuple(copies[n] for n in guarded))
         for node in self.graph.nodes:
             if node.op == "output":
                 graph.output(self._written_back(graph, map_arg(node.args[0], lambda n: copies[n]), copies))

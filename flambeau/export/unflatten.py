@@ -91,7 +91,7 @@ class UnflattenedModule(InterpreterModule):
         self.flat_args_adapter = flat_args_adapter
         self.adapted = False
         self._signature = export_module.call_spec
-        self.__dict__["_check"] = getattr(export_module.module(), "_guards_fn", None)
+        self.__dict__["_check"] = export_module._guards()  # no submodule
         _Tree(export_module, self).build()
         for part in reversed(list(self.modules())):
             if isinstance(part, InterpreterModule):
@@ -126,11 +126,10 @@ class UnflattenedModule(InterpreterModule):
                     f"Exported module: {spec.in_spec.num_leaves}"
                 )
             self.adapted = True
-        if self._check is not None:
-            try:
-                self._check(*leaves)
-            except AssertionError as failed:
-                raise RuntimeError(str(failed)) from None
+        try:
+            self._check(*leaves)
+        except AssertionError as failed:
+            raise RuntimeError(str(failed)) from None
         return pytree.tree_unflatten(list(super().forward(*leaves)), spec.out_spec)
 
 
@@ -184,7 +183,7 @@ class _Tree:
         if any(kind in _WRITTEN for kind in kinds):
             raise NotImplementedError("unflatten: a program whose writes became outputs (run_decompositions)")
         results = output.args[0]
-        self._fill(root, root.graph, "", 0, steps, inputs, results)
+        self._fill(root.graph, "", 0, steps, inputs, results)
 
     def _module(self, name: str) -> fb.nn.Module:
         """The module of that name, an empty one where there is none yet."""
@@ -196,64 +195,45 @@ class _Tree:
         return place
 
     def _fill(
-        self,
-        owner: fb.nn.Module,
-        graph: Graph,
-        path: str,
-        depth: int,
-        steps: list[Node],
-        inputs: list[Node],
-        results: Any,
+        self, graph: Graph, path: str, depth: int, steps: list[Node], inputs: list[Node], results: Any
     ) -> None:
         """The graph of a module: its own steps, and calls of its submodules."""
         copies: dict[Node, Node] = {}
         for node in inputs:
             copies[node] = graph.placeholder(node.name)
             copies[node].meta = dict(node.meta)
-        read = [n for n in self.tensors if self._below(n, path) and _used(n, steps, results)]
-        for node in read:
-            if self._direct(node, steps, results, depth, path):
-                copies[node] = graph.get_attr(self.tensors[node].removeprefix(f"{path}." if path else ""))
+        here = set(steps)
+        for node, name in self.tensors.items():
+            if self._below(node, path) and self._direct(node, here, depth):
+                copies[node] = graph.get_attr(name.removeprefix(f"{path}." if path else ""))
                 copies[node].meta = dict(node.meta)
         for key, part in _runs(steps, self.stacks, depth):
             if key is None:
                 (node,) = part
                 copies[node] = graph.node_copy(node, lambda n: copies[n])
-                continue
-            self._call(owner, graph, path, depth, part, copies, results, steps)
+            else:
+                self._call(graph, path, depth, part, copies)
         graph.output(fb.fx.map_arg(results, lambda n: copies[n]))
 
-    def _call(
-        self,
-        owner: fb.nn.Module,
-        graph: Graph,
-        path: str,
-        depth: int,
-        part: list[Node],
-        copies: dict[Node, Node],
-        results: Any,
-        steps: list[Node],
-    ) -> None:
+    def _call(self, graph: Graph, path: str, depth: int, part: list[Node], copies: dict[Node, Node]) -> None:
         """One call of a submodule."""
         key, name, kind = self.stacks[part[0]][depth]
-        inside, after = set(part), _after(steps, part)
+        inside = set(part)
         inputs = list(
             dict.fromkeys(
                 n for s in part for n in s.all_input_nodes if n not in inside and not self._below(n, name)
             )
         )
-        outside = {n for s in after for n in s.all_input_nodes} | set(_nodes(results))
-        outputs = [s for s in part if s in outside]
+        outputs = [s for s in part if any(user not in inside for user in s.users)]
         local = name.removeprefix(f"{path}." if path else "")
         made = Graph()
-        self._fill(self._module(name), made, name, depth + 1, part, inputs, _one_or_all(outputs))
+        self._fill(made, name, depth + 1, part, inputs, _one_or_all(outputs))
         text = _structure(made)
-        again = self.made.setdefault(name, text) != text
-        if again:
+        if self.made.setdefault(name, text) != text:  # it ran something else when it was called again
             local += "@" + key.rpartition("@")[2]
-            self._again(f"{path}.{local}" if path else local, name, made, kind)
+            self._put(f"{path}.{local}" if path else local, name, InterpreterModule(made, kind))
         elif not isinstance(self._module(name), InterpreterModule):
-            self._become(name, InterpreterModule(made, kind))
+            self._put(name, name, InterpreterModule(made, kind))
         call = graph.call_module(local, tuple(copies[n] for n in inputs))
         call.meta = {"nn_module_stack": {k: w for k, *w in self.stacks[part[0]][: depth + 1]}}
         if len(outputs) == 1:
@@ -264,24 +244,14 @@ class _Tree:
             copies[node] = graph.call_function(operator.getitem, (call, k))
             copies[node].meta = dict(node.meta)
 
-    def _become(self, name: str, made: InterpreterModule) -> None:
-        """Put a module with a graph in the place of the empty one, with all that it has."""
-        before = self._module(name)
-        parent, _, last = name.rpartition(".")
-        made._parameters, made._buffers, made._modules = before._parameters, before._buffers, before._modules
-        made._non_persistent_buffers_set = before._non_persistent_buffers_set
-        made.__dict__.update({k: v for k, v in vars(before).items() if isinstance(v, fb.Tensor)})
-        self._module(parent)._modules[last] = made
-
-    def _again(self, place: str, name: str, graph: Graph, kind: str) -> None:
-        """A second form of a module that ran something else when it was called again."""
+    def _put(self, place: str, name: str, made: InterpreterModule) -> None:
+        """Put a module with a graph at `place`, with all that the module of that name has."""
         first = self._module(name)
-        parent, _, last = place.rpartition(".")
-        made = InterpreterModule(graph, kind)
         made._parameters, made._buffers = dict(first._parameters), dict(first._buffers)
+        made._modules = dict(first._modules)
         made._non_persistent_buffers_set = set(first._non_persistent_buffers_set)
         made.__dict__.update({k: v for k, v in vars(first).items() if isinstance(v, fb.Tensor)})
-        made._modules = dict(first._modules)
+        parent, _, last = place.rpartition(".")
         self._module(parent)._modules[last] = made
 
     def _below(self, node: Node, path: str) -> bool:
@@ -289,13 +259,15 @@ class _Tree:
         name = self.tensors.get(node)
         return name is not None and (not path or name.startswith(f"{path}."))
 
-    def _direct(self, node: Node, steps: list[Node], results: Any, depth: int, path: str) -> bool:
-        """Whether this graph itself needs the tensor: for a step of its own, or for a module it is not of."""
-        if node in _nodes(results):
-            return True
-        for step in steps:
-            if node in step.all_input_nodes:
-                stack = self.stacks[step]
+    def _direct(self, node: Node, here: set[Node], depth: int) -> bool:
+        """Whether a graph of these steps needs the tensor itself: for its result, for a step of its own, or
+        for a module that the tensor is not of.
+        """
+        for user in node.users:
+            if user.op == "output":
+                return depth == 0
+            if user in here:
+                stack = self.stacks[user]
                 if len(stack) <= depth or not self._below(node, stack[depth][1]):
                     return True
         return False
@@ -318,18 +290,6 @@ def _runs(steps: list[Node], stacks: dict[Node, list], depth: int) -> Iterable[t
         before = key
     if part:
         yield before, part
-
-
-def _after(steps: list[Node], part: list[Node]) -> list[Node]:
-    return steps[steps.index(part[-1]) + 1 :]
-
-
-def _nodes(results: Any) -> list[Node]:
-    return [n for n in pytree.tree_leaves(results) if isinstance(n, Node)]
-
-
-def _used(node: Node, steps: list[Node], results: Any) -> bool:
-    return any(node in s.all_input_nodes for s in steps) or node in _nodes(results)
 
 
 def _one_or_all(outputs: list[Node]) -> Any:

@@ -35,16 +35,16 @@ def atleast_1d(*tensors: fb.Tensor) -> tuple[fb.Tensor, ...]:
     return _atleast(tensors, lambda t: t.reshape(1) if t.dim() == 0 else t)
 
 
+def _as_rows(t: Any) -> Any:
+    if t.dim() == 0:
+        return t.reshape(1, 1)
+    return t.unsqueeze(0) if t.dim() == 1 else t
+
+
 @composite("atleast_2d(Tensor[] tensors) -> Tensor[]", python=True)
 def atleast_2d(*tensors: fb.Tensor) -> tuple[fb.Tensor, ...]:
     """Tensors with at least two dimensions; new ones come first."""
-
-    def one(t: Any) -> Any:
-        if t.dim() == 0:
-            return t.reshape(1, 1)
-        return t.unsqueeze(0) if t.dim() == 1 else t
-
-    return _atleast(tensors, one)
+    return _atleast(tensors, _as_rows)
 
 
 @composite("atleast_3d(Tensor[] tensors) -> Tensor[]", python=True)
@@ -188,7 +188,7 @@ def hstack(tensors: Sequence[fb.Tensor]) -> fb.Tensor:
 def vstack(tensors: Sequence[fb.Tensor]) -> fb.Tensor:
     """Tensors below each other: joined along dimension 0, vectors as rows."""
     _need_some(tensors, "vstack")
-    return fb.cat([t if t.dim() >= 2 else t.unsqueeze(0) if t.dim() else t.reshape(1, 1) for t in tensors], 0)
+    return fb.cat([_as_rows(t) for t in tensors], 0)
 
 
 row_stack = alias("row_stack", vstack)
