@@ -588,14 +588,16 @@ def is_distributed(self: Tensor) -> bool:
     return False
 
 
-def _elsewhere(device: str) -> None:
+def _elsewhere(kind: str) -> None:
     def method(
-        self: Tensor, device: Any = device, non_blocking: bool = False, memory_format: Any = None
+        self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None
     ) -> Tensor:
-        return self.to(device, non_blocking=non_blocking)
+        if kind == "ipu" and device is None:
+            raise RuntimeError("PyTorch is not linked with support for ipu devices")
+        return self.to(kind if device is None else device, non_blocking=non_blocking)
 
-    method.__name__ = device
-    method.__doc__ = f"The tensor on a device of type {device}."
+    method.__name__ = kind
+    method.__doc__ = f"The tensor on a device of type {kind}."
     _overridable(method)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import flambeau as fb
@@ -220,7 +220,7 @@ def fractional_max_pool3d(
 
 
 def _tuple(value: _sizes_t, dims: int) -> tuple[int, ...]:
-    return (value,) * dims if isinstance(value, int) else tuple(value)
+    return tuple(value) if isinstance(value, Iterable) else (value,) * dims
 
 
 def _unpooled_size(
@@ -319,7 +319,6 @@ def _lp_pool(
     ceil_mode: bool,
 ) -> Tensor:
     """Norms of windows of `count` elements, from the means of their p-th powers."""
-    stride = kernel_size if stride is None else stride
     if norm_type == math.inf:
         return max_pool(input.abs(), kernel_size, stride, 0, 1, ceil_mode)
     if norm_type == -math.inf:
@@ -348,7 +347,8 @@ def lp_pool2d(
     ceil_mode: bool = False,
 ) -> Tensor:
     """`norm_type`-norms of windows of an input of shape (N, C, H, W)."""
-    count = math.prod(_tuple(kernel_size, 2))
+    high, wide = _tuple(kernel_size, 2)
+    count = high * wide
     return _lp_pool(avg_pool2d, max_pool2d, count, input, norm_type, kernel_size, stride, ceil_mode)
 
 
@@ -360,7 +360,8 @@ def lp_pool3d(
     ceil_mode: bool = False,
 ) -> Tensor:
     """`norm_type`-norms of windows of an input of shape (N, C, D, H, W)."""
-    count = math.prod(_tuple(kernel_size, 3))
+    deep, high, wide = _tuple(kernel_size, 3)
+    count = deep * high * wide
     return _lp_pool(avg_pool3d, max_pool3d, count, input, norm_type, kernel_size, stride, ceil_mode)
 
 

@@ -137,7 +137,7 @@ def _as_flat_bags(input: Tensor, offsets: Tensor | None, per_sample_weights: Ten
         return input.reshape(-1), offsets, per_sample_weights
     if input.dim() != 1:
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}")
-    if not isinstance(offsets, Tensor):
+    if offsets is None:
         raise ValueError("offsets has to be a 1D Tensor but got None")
     if offsets.dim() != 1:
         raise ValueError("offsets has to be a 1D Tensor")

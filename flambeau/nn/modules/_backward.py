@@ -29,13 +29,14 @@ class BackwardHookFunction(Function):
         return grads
 
 
-def _checked(returned: Any, count: int, what: str) -> tuple:
-    """What a user's hook gave back, as a tuple of `count` gradients."""
-    if not isinstance(returned, tuple):
-        if count != 1 or not (returned is None or isinstance(returned, fb.Tensor)):
-            len(returned)  # torch's TypeError for what is no sequence
-        else:
-            returned = (returned,)
+def _checked(returned: Any, before: tuple, what: str) -> tuple:
+    """What a user's hook gave back in place of the gradients `before`, as a tuple."""
+    count = len(before)
+    if isinstance(returned, fb.Tensor) and count == 1:
+        fits = before[0] is None or returned.shape == before[0].shape
+        returned = (returned,) if fits else returned
+    elif returned is None and count == 1:
+        returned = (None,)
     if len(returned) != count:
         raise RuntimeError(
             f"Backward {what} returned an invalid number of "
@@ -69,7 +70,11 @@ class BackwardWatch:
     def watch_inputs(self, args: tuple) -> tuple:
         """Put the identity node on the tensors of `args`; returns the arguments to go on with."""
         self.input_count = len(args)
-        args, self.input_places = self._through_identity(args, self._on_input_grads)
+
+        def hook(grads: tuple, outputs: tuple) -> tuple | None:  # errors of the engine say its name
+            return self._on_input_grads(grads, outputs)
+
+        args, self.input_places = self._through_identity(args, hook)
         return args
 
     def watch_outputs(self, result: Any) -> Any:
@@ -84,7 +89,11 @@ class BackwardWatch:
             return result
         results = (result,) if single else result
         self.output_count = len(results)
-        results, places = self._through_identity(results, None, self._on_output_grads)
+
+        def hook(grads: tuple) -> tuple:
+            return self._on_output_grads(grads)
+
+        results, places = self._through_identity(results, None, hook)
         self.output_places = places or []
         return results[0] if single else results
 
@@ -114,7 +123,7 @@ class BackwardWatch:
         for hook in self.pre_hooks:
             changed = hook(self.module, outputs)
             if changed is not None:
-                outputs = _checked(changed, len(outputs), "pre hook")
+                outputs = _checked(changed, outputs, "pre hook")
         self.grad_outputs = outputs
         replaced = tuple(outputs[i] for i in self.output_places)
         if self.input_places is not None:
@@ -148,7 +157,7 @@ class BackwardWatch:
         for hook in self.hooks:
             changed = hook(self.module, inputs, self.grad_outputs)
             if changed is not None:
-                inputs = _checked(changed, len(inputs), "hook")
+                inputs = _checked(changed, inputs, "hook")
         self.grad_outputs = None
         return tuple(inputs[i] for i in self.input_places)
 

@@ -40,6 +40,8 @@ def parse_to(args: tuple, kwargs: dict) -> tuple:
         "non_blocking": bool,
         "memory_format": (fb.memory_format, type(None)),
     }
+    if isinstance(kwargs.get("copy"), bool):
+        raise RuntimeError(".to() does not accept copy argument")
     fits = len(args) <= len(names) and not set(given) & set(kwargs)
     given.update(kwargs)
     fits = fits and all(k in (*names, "memory_format") and isinstance(v, kinds[k]) for k, v in given.items())

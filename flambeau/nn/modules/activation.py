@@ -5,6 +5,7 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau._own_methods import own_methods
 from flambeau.nn import functional as F
 from flambeau.nn import init
 from flambeau.nn.functional.attention import _canonical_mask
@@ -21,6 +22,7 @@ __all__ = [
 ]  # fmt: skip
 
 
+@own_methods("__init__", "forward", "extra_repr")
 class _Inplace(Module):
     """An activation with no setting but `inplace`."""
 
@@ -141,7 +143,7 @@ class Hardtanh(Module):
         self.min_val = min_val
         self.max_val = max_val
         self.inplace = inplace
-        if not self.max_val > self.min_val:
+        if self.max_val <= self.min_val:
             raise AssertionError(f"max_val ({self.max_val}) must be greater than min_val ({self.min_val})")
 
     def forward(self, input: Tensor) -> Tensor:
@@ -175,7 +177,7 @@ class Sigmoid(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the function element by element."""
-        return input.sigmoid()
+        return fb.sigmoid(input)
 
 
 class Tanh(Module):
@@ -183,7 +185,7 @@ class Tanh(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the function element by element."""
-        return input.tanh()
+        return fb.tanh(input)
 
 
 class LogSigmoid(Module):
@@ -210,6 +212,7 @@ class Tanhshrink(Module):
         return F.tanhshrink(input)
 
 
+@own_methods("__init__", "forward", "extra_repr")
 class _WithAlpha(Module):
     """An activation with a scale `alpha` of its negative part."""
 
@@ -279,6 +282,7 @@ class GELU(Module):
         return f"approximate={self.approximate!r}"
 
 
+@own_methods("__init__", "forward", "extra_repr")
 class _Shrink(Module):
     """An activation that is zero in ``[-lambd, lambd]``."""
 
@@ -380,6 +384,7 @@ class PReLU(Module):
         return f"num_parameters={self.num_parameters}"
 
 
+@own_methods("__init__", "forward", "extra_repr")
 class _AlongDim(Module):
     """A softmax along `dim`."""
 

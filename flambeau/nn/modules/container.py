@@ -10,6 +10,7 @@ from itertools import chain, islice
 from typing import Any, NoReturn, Self, SupportsIndex, overload
 
 import flambeau as fb
+from flambeau._own_methods import own_methods
 from flambeau.nn.modules.module import Module, _addindent  # noqa: F401
 from flambeau.nn.parameter import Parameter
 
@@ -43,6 +44,7 @@ def _renumbered(modules: Iterable) -> dict:
     return {str(i): module for i, module in enumerate(modules)}
 
 
+@own_methods("__len__", "__iter__", "__delitem__", "__setitem__", "__dir__", "append", "pop")
 class _Numbered(Module):
     """What Sequential and ModuleList share: children named "0", "1", …"""
 

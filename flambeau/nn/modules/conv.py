@@ -5,6 +5,7 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau._own_methods import own_methods
 from flambeau.nn import functional as F
 from flambeau.nn import init
 from flambeau.nn.common_types import _size_1_t, _size_2_t, _size_3_t, _size_any_t
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 
+@own_methods("forward")
 class _ConvNd(Module):
     """What all convolutions share: sizes, weight and bias."""
 
@@ -275,6 +277,7 @@ class Conv3d(_ConvNd):
         )
 
 
+@own_methods("forward")
 class _ConvTransposeNd(_ConvNd):
     """What transposed convolutions share: the size of their output can be asked for."""
 
@@ -565,6 +568,7 @@ def _lazy_conv(name: str, base: type, transposed: bool) -> type:
             )
             self._become_lazy(out_channels, bias, device, dtype)
 
+    __init__.__qualname__ = f"{name}.__init__"
     doc = f"A :class:`{base.__name__}` that finds out `in_channels` at its first call."
     members = {"__init__": __init__, "__doc__": doc, "__module__": __name__, "cls_to_become": base}
     made = type(name, (_LazyConvXdMixin, base), members)

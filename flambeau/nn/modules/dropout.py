@@ -1,12 +1,14 @@
 """Layers that drop elements or channels at random while training."""
 
 from flambeau import Tensor
+from flambeau._own_methods import own_methods
 from flambeau.nn import functional as F
 from flambeau.nn.modules.module import Module
 
 __all__ = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"]
 
 
+@own_methods("forward")
 class _DropoutNd(Module):
     """Probability and inplace switch of all dropout layers.
 

@@ -108,14 +108,14 @@ class Bilinear(Module):
         dtype: fb.dtype | None = None,
     ) -> None:
         super().__init__()
-        if in1_features <= 0:
-            raise ValueError(f"in1_features must be > 0, but got ({in1_features=})")
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features
         self.weight = Parameter(
             fb.empty((out_features, in1_features, in2_features), device=device, dtype=dtype)
         )
+        if in1_features <= 0:
+            raise ValueError(f"in1_features must be > 0, but got ({in1_features=})")
         if bias:
             self.bias = Parameter(fb.empty(out_features, device=device, dtype=dtype))
         else:

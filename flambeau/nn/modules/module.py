@@ -150,7 +150,7 @@ class _HookWithModule:
         self.module = weakref.ref(state["module"])
 
 
-def _forward_missing(self: Module, *input: Any) -> None:
+def _forward_unimplemented(self: Module, *input: Any) -> None:
     """What the module computes; every subclass writes its own."""
     raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
@@ -178,7 +178,7 @@ class Module(ModuleBase):
     _compiled_call_impl: Callable | None = None
     T_destination = TypeVar("T_destination", bound=dict[str, Any])
 
-    forward: Callable[..., Any] = _forward_missing
+    forward: Callable[..., Any] = _forward_unimplemented
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kind = type(self)

@@ -1,6 +1,7 @@
 """Layers that put something around their input."""
 
 from flambeau import Tensor
+from flambeau._own_methods import own_methods
 from flambeau.nn import functional as F
 from flambeau.nn.common_types import _size_2_t, _size_4_t, _size_6_t, _size_any_t
 from flambeau.nn.modules.module import Module
@@ -16,6 +17,7 @@ __all__ = [
 _SIDES = {1: _pair, 2: _quadruple, 3: _ntuple(6)}
 
 
+@own_methods("forward", "extra_repr")
 class _PadNd(Module):
     """Padding by values of the input itself; subclasses name the mode and the number of dimensions."""
 
@@ -36,6 +38,7 @@ class _PadNd(Module):
         return f"{self.padding}"
 
 
+@own_methods("__init__")
 class _ConstantPadNd(Module):
     """Padding by a number."""
 
@@ -107,6 +110,7 @@ class ZeroPad3d(ConstantPad3d):
         return f"{self.padding}"
 
 
+@own_methods("__init__")
 class _ReflectionPadNd(_PadNd):
     """Padding by mirroring."""
 
@@ -131,6 +135,7 @@ class ReflectionPad3d(_ReflectionPadNd):
     _dims = 3
 
 
+@own_methods("__init__")
 class _ReplicationPadNd(_PadNd):
     """Padding by repeating what is outermost."""
 
@@ -155,6 +160,7 @@ class ReplicationPad3d(_ReplicationPadNd):
     _dims = 3
 
 
+@own_methods("__init__")
 class _CircularPadNd(_PadNd):
     """Padding by the other end of each dimension."""
 

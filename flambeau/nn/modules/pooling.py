@@ -3,6 +3,7 @@
 from typing import Any
 
 from flambeau import Tensor
+from flambeau._own_methods import own_methods
 from flambeau.nn import functional as F
 from flambeau.nn.common_types import _ratio_any_t, _size_any_opt_t, _size_any_t
 from flambeau.nn.modules.module import Module
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 
+@own_methods("forward")
 class _MaxPoolNd(Module):
     """What max pooling of all numbers of dimensions shares."""
 
@@ -100,6 +102,7 @@ class MaxPool3d(_MaxPoolNd):
     _pool = staticmethod(F.max_pool3d)
 
 
+@own_methods("__init__", "forward")
 class _MaxUnpoolNd(Module):
     """Puts maxima back to where they were found; zeros elsewhere."""
 
@@ -181,6 +184,7 @@ class AvgPool1d(_AvgPoolNd):
         )
 
 
+@own_methods("__init__", "forward")
 class _AvgPoolWithDivisor(_AvgPoolNd):
     __constants__ = [*_AvgPoolNd.__constants__, "divisor_override"]
 
@@ -240,6 +244,7 @@ class AvgPool3d(_AvgPoolWithDivisor):
     _pool = staticmethod(F.avg_pool3d)
 
 
+@own_methods("__init__", "forward")
 class _FractionalMaxPoolNd(Module):
     """What fractional max pooling of all numbers of dimensions shares."""
 
@@ -254,6 +259,7 @@ class _FractionalMaxPoolNd(Module):
         _random_samples: Tensor | None = None,
     ) -> None:
         super().__init__()
+        self._check_kernel(kernel_size)
         self.kernel_size = self._sizes(kernel_size)
         self.return_indices = return_indices
         self.register_buffer("_random_samples", _random_samples)
@@ -267,6 +273,9 @@ class _FractionalMaxPoolNd(Module):
             raise ValueError("only one of output_size and output_ratio may be specified")
         if self.output_ratio is not None and not all(0 < r < 1 for r in self.output_ratio):
             raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
+
+    def _check_kernel(self, kernel_size: _size_any_t) -> None:
+        """Refuse sizes of windows that cannot be."""
 
     def forward(self, input: Tensor):
         """Pool the last dimensions."""
@@ -308,7 +317,12 @@ class FractionalMaxPool3d(_FractionalMaxPoolNd):
 
     _sizes, _pool = staticmethod(_triple), staticmethod(F.fractional_max_pool3d)
 
+    def _check_kernel(self, kernel_size: _size_any_t) -> None:
+        if any(size <= 0 for size in _triple(kernel_size)):
+            raise ValueError(f"kernel_size must be greater than 0, but got {kernel_size}")
 
+
+@own_methods("forward")
 class _LPPoolNd(Module):
     """`norm_type`-norms of windows."""
 
@@ -370,6 +384,7 @@ class LPPool3d(_LPPoolNd):
     _pool = staticmethod(F.lp_pool3d)
 
 
+@own_methods("forward")
 class _AdaptiveMaxPoolNd(Module):
     """Maxima of as many windows as make a result of `output_size`."""
 
@@ -421,6 +436,7 @@ class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
     _pool = staticmethod(F.adaptive_max_pool3d)
 
 
+@own_methods("forward")
 class _AdaptiveAvgPoolNd(Module):
     """Means of as many windows as make a result of `output_size`; None keeps the size of the input."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau._own_methods import own_methods
 from flambeau.nn import init
 from flambeau.nn.functional._core import op
 from flambeau.nn.modules.module import Module
@@ -25,6 +26,7 @@ def _permuted(tensor: Tensor, permutation: Tensor, dim: int = 1) -> Tensor:
     return tensor.index_select(dim, permutation)
 
 
+@own_methods("forward")
 class RNNBase(Module):
     """What RNN, LSTM and GRU share: weights, checks and the call of the kernel.
 

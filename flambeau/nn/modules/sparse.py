@@ -4,6 +4,7 @@ from typing import Self
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau._own_methods import own_methods
 from flambeau.nn import functional as F
 from flambeau.nn import init
 from flambeau.nn.modules.module import Module
@@ -16,11 +17,12 @@ __all__ = ["Embedding", "EmbeddingBag"]
 def _checked_padding_idx(padding_idx: int | None, rows: int, name: str) -> int | None:
     if padding_idx is None:
         return None
-    if not -rows <= padding_idx < rows and padding_idx != 0:
+    if (padding_idx > 0 and padding_idx >= rows) or padding_idx < -rows:
         raise AssertionError(f"{name} must be within num_embeddings")
     return padding_idx if padding_idx >= 0 else padding_idx + rows
 
 
+@own_methods("reset_parameters")
 class _Table(Module):
     """The weight of both layers and how it is made."""
 

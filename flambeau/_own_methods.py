@@ -1,0 +1,44 @@
+"""Methods of a shared private base that Python's errors name by the public class that has them.
+
+``ReLU() takes …`` must not read ``_Inplace.__init__() takes …``: the name in such an error is the function's
+`__qualname__`, so every class made from the base gets functions of its own, with the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+__all__ = ["own_methods"]
+
+
+def _under_the_name_of(cls: type, method: FunctionType) -> FunctionType:
+    copy = FunctionType(
+        method.__code__, method.__globals__, method.__name__, method.__defaults__, method.__closure__
+    )
+    copy.__kwdefaults__ = method.__kwdefaults__
+    copy.__doc__ = method.__doc__
+    copy.__annotations__ = method.__annotations__
+    copy.__module__ = method.__module__
+    copy.__dict__.update(method.__dict__)
+    copy.__qualname__ = f"{cls.__qualname__}.{method.__name__}"
+    return copy
+
+
+def own_methods(*names: str) -> Callable[[type], type]:
+    """Decorator of a base: each class made from it has the methods `names` under its own name."""
+
+    def install(base: type) -> type:
+        shared = {name: getattr(base, name) for name in names}
+
+        def __init_subclass__(cls: type, **kwargs: Any) -> None:
+            super(base, cls).__init_subclass__(**kwargs)
+            for name, method in shared.items():
+                if getattr(cls, name) is method:
+                    setattr(cls, name, _under_the_name_of(cls, method))
+
+        base.__init_subclass__ = classmethod(__init_subclass__)
+        return base
+
+    return install
