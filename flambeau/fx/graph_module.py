@@ -6,6 +6,7 @@ import copy
 import itertools
 import linecache
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -274,6 +275,16 @@ class GraphModule(nn.Module):
     def __reduce_ex__(self, protocol: Any) -> tuple:
         return self.__reduce__()
 
+    def __reduce_package__(self, exporter: Any) -> tuple:
+        """How a package holds it: its code as a module of the package, and what it has."""
+        python = self.graph.python_code("self")
+        name = f"fx-generated._{exporter.get_unique_id()}"
+        # by PyTorch's names, under which either finds what the code needs
+        imports = re.sub(r"\bflambeau\b", "torch", _import_block(python.globals))
+        imports = imports.replace("import torch as torch", "import torch")
+        exporter.save_source_string(name, imports + "\n" + self.code)
+        return reduce_package_graph_module, (self._body(), name)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> GraphModule:
         bare = nn.Module()
         kept = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "training")
@@ -393,11 +404,19 @@ class _Everything(nn.Module):
 
 def reduce_graph_module(body: dict[str, Any], import_block: str) -> nn.Module:
     """A saved GraphModule: its code is run on stand-ins again, which gives its graph."""
+    return _rebuilt(_forward_from_src(import_block + "\n" + body["_code"], {}), body)
+
+
+def reduce_package_graph_module(importer: Any, body: dict[str, Any], generated_module_name: str) -> nn.Module:
+    """The same of a GraphModule in a package, whose code is a module of it."""
+    return _rebuilt(importer.import_module(generated_module_name).forward, body)
+
+
+def _rebuilt(forward: Any, body: dict[str, Any]) -> nn.Module:
     from flambeau.fx._symbolic_trace import Tracer
 
     body = dict(body)
     class_name = body.pop("_graphmodule_cls_name", "GraphModule")
-    forward = _forward_from_src(import_block + "\n" + body["_code"], {})
     holder = type(class_name, (nn.Module,), {"forward": forward})
     root = nn.Module.__new__(holder)
     nn.Module.__init__(root)

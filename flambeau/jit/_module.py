@@ -154,6 +154,12 @@ class ScriptModule(fb.nn.Module):
 
         return from_bytes, (self.save_to_buffer(),)
 
+    def __reduce_package__(self, exporter: Any) -> Any:
+        raise NotImplementedError(
+            "flambeau.package cannot hold script modules: torch.jit.save writes them to a file of their own, "
+            "which PackageExporter.save_binary takes"
+        )
+
     def __copy__(self) -> Any:
         return self._rebuilt()
 
