@@ -93,7 +93,10 @@ def find(name: str) -> Any:
     if not name.startswith("__"):
         home = _HOME_OF.get(name)
         if home is not None and (module := _module(home)) is not None:
-            return getattr(module, name)
+            value = getattr(module, name)
+            if home.startswith("_") and isinstance(value, type) and value.__module__ == module.__name__:
+                value.__module__ = "flambeau"  # not in a private file, for its `repr` and pickles
+            return value
         if name.startswith("_foreach_"):
             from . import _foreach
 

@@ -1,5 +1,6 @@
-"""Methods of a shared private base that Python's errors name by the public class that has them.
+"""Names that errors, `repr` and pickles show: of methods that classes share, of classes in private files.
 
+Methods of a shared private base are named by the public class that has them:
 ``ReLU() takes …`` must not read ``_Inplace.__init__() takes …``: the name in such an error is the function's
 `__qualname__`, so every class made from the base gets functions of its own, with the same code.
 """
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
-__all__ = ["own_methods"]
+__all__ = ["own_methods", "placed"]
 
 
 def _under_the_name_of(cls: type, method: FunctionType) -> FunctionType:
@@ -42,3 +43,14 @@ def own_methods(*names: str) -> Callable[[type], type]:
         return base
 
     return install
+
+
+def placed(module: str, names: dict[str, Any]) -> None:
+    """Say of the classes among `names`, the namespace of the package `module`, that they are defined there.
+
+    Only of those that its private files define; their `repr` and pickles then are as in PyTorch, where the
+    package is one file.
+    """
+    for value in names.values():
+        if isinstance(value, type) and value.__module__.startswith(module + "."):
+            value.__module__ = module

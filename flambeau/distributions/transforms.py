@@ -589,3 +589,7 @@ class CumulativeDistributionTransform(Transform):
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         return self.distribution.log_prob(x)
+
+
+for _kind in (ComposeTransform, IndependentTransform, Transform, _InverseTransform):
+    _kind.__module__ = __name__

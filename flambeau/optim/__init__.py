@@ -21,6 +21,9 @@ from .rprop import Rprop
 from .sgd import SGD
 from .sparse_adam import SparseAdam
 
+# PyTorch keeps these two in private files as well, and says that they are here
+Adafactor.__module__ = Muon.__module__ = __name__
+
 __all__ = [
     "ASGD",
     "Adadelta",

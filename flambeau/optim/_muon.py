@@ -39,9 +39,9 @@ class Muon(Stepper):
         adjust_lr_fn: str | None = None,
     ) -> None:
         check_lr(lr, "Learning rate should be >= 0 but is: {}")
-        if not momentum >= 0.0:
+        if not 0.0 <= momentum:
             raise ValueError(f"momentum should be >= 0 but is: {momentum}")
-        if not weight_decay >= 0.0:
+        if not 0.0 <= weight_decay:
             raise ValueError(f"weight decay should be >= 0 but is: {weight_decay}")
         if adjust_lr_fn not in (None, "original", "match_rms_adamw"):
             raise ValueError(f"Adjust learning rate function {adjust_lr_fn} is not supported")

@@ -8,12 +8,14 @@ from types import NoneType
 from typing import Any
 
 import flambeau as fb
+from flambeau._own_methods import own_methods
 
 from .optimizer import Optimizer
 
 _grad = attrgetter("grad")
 
 
+@own_methods("step")
 class Stepper(Optimizer):
     """An optimizer whose step treats each parameter by itself.
 
@@ -27,6 +29,8 @@ class Stepper(Optimizer):
     #: Whether a complex parameter is treated as pairs of real numbers.
     _complex_as_real = True
     _takes_sparse = False
+    #: Whether it says at once that ``foreach`` and ``differentiable`` exclude each other.
+    _refuses_foreach_graphs = True
     _sparse_hint = ""
 
     def _new_state(self, p: Any, group: dict[str, Any]) -> dict[str, Any]:
@@ -73,6 +77,8 @@ class Stepper(Optimizer):
             return
         states = self._states(params, group)
         differentiable = group.get("differentiable", False)
+        if differentiable and group.get("foreach") and self._refuses_foreach_graphs:
+            raise AssertionError("_foreach ops don't support autograd")
         if not differentiable and self._fused is not None and self._fused(params, grads, states, group):
             return
         options = group if differentiable or group.get("capturable") else as_numbers(group)
@@ -90,7 +96,8 @@ class Stepper(Optimizer):
 
     def _update_one(self, p: Any, grad: Any, state: dict[str, Any], options: dict[str, Any]) -> None:
         if grad.is_sparse and not self._takes_sparse:
-            raise RuntimeError(f"{type(self).__name__} does not support sparse gradients{self._sparse_hint}")
+            algorithm = next(kind for kind in type(self).__mro__ if "step" in vars(kind))
+            raise RuntimeError(f"{algorithm.__name__} does not support sparse gradients{self._sparse_hint}")
         if options.get("maximize"):
             grad = -grad
         real = p.is_complex() and self._complex_as_real
@@ -198,7 +205,8 @@ def check_not_negative(**values: Any) -> None:
 
 def check_betas(betas: tuple[Any, Any]) -> None:
     """Raise ValueError unless both coefficients lie in [0, 1)."""
-    for i, beta in enumerate(betas):
+    for i in (0, 1):
+        beta = betas[i]
         if not 0.0 <= beta < 1.0:
             raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
 

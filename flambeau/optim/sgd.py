@@ -7,7 +7,7 @@ from typing import Any
 import flambeau as fb
 from flambeau import _C
 
-from ._stepper import Stepper, add_scaled, check_fused, check_lr, check_not_negative, with_decay
+from ._stepper import Stepper, add_scaled, check_fused, with_decay
 from .optimizer import ParamsT
 
 __all__ = ["SGD"]
@@ -30,6 +30,8 @@ class SGD(Stepper):
     _complex_as_real = False
     _takes_sparse = True
 
+    _refuses_foreach_graphs = False
+
     def __init__(
         self,
         params: ParamsT,
@@ -44,8 +46,15 @@ class SGD(Stepper):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        check_lr(lr)
-        check_not_negative(momentum=momentum, weight_decay=weight_decay)
+        if isinstance(lr, fb.Tensor) and lr.numel() != 1:
+            raise ValueError("Tensor lr must be 1-element")
+        # unlike the other algorithms, this one takes NaN
+        if lr < 0.0:
+            raise ValueError(f"Invalid learning rate: {lr}")
+        if momentum < 0.0:
+            raise ValueError(f"Invalid momentum value: {momentum}")
+        if weight_decay < 0.0:
+            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         check_fused(fused, foreach, differentiable)

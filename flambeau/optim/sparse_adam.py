@@ -27,6 +27,8 @@ class SparseAdam(Stepper):
         maximize: bool = False,
     ) -> None:
         check_lr(lr)
+        if not 0.0 < lr:
+            raise ValueError(f"Invalid learning rate: {lr}")
         if not 0.0 < eps:
             raise ValueError(f"Invalid epsilon value: {eps}")
         check_betas(betas)
@@ -40,6 +42,16 @@ class SparseAdam(Stepper):
         if sparse:
             raise ValueError(
                 f"Sparse params at indices {sparse}: SparseAdam requires dense parameter tensors"
+            )
+        complexes = [
+            [i, k]
+            for i, group in enumerate(self.param_groups)
+            for k, p in enumerate(group["params"])
+            if p.is_complex()
+        ]
+        if complexes:
+            raise ValueError(
+                f"Complex params at indices {complexes}: SparseAdam does not support complex parameters"
             )
 
     def __setstate__(self, state: dict[str, Any]) -> None:

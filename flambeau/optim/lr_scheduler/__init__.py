@@ -4,6 +4,8 @@ Most schedules come in two forms: the one ``get_lr`` computes from the rates of 
 several schedules can act on one optimizer, and a closed form of the epoch alone, used by ``step(epoch)``.
 """
 
+from flambeau._own_methods import placed
+
 from .base import EPOCH_DEPRECATION_WARNING as EPOCH_DEPRECATION_WARNING
 from .base import LRScheduler
 from .base import _LRScheduler as _LRScheduler
@@ -40,3 +42,5 @@ __all__ = [
     "PolynomialLR",
     "LRScheduler",
 ]
+
+placed(__name__, globals())

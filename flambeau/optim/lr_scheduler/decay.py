@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from flambeau import Tensor
+from flambeau._own_methods import own_methods
 
 from ..optimizer import Optimizer
 from .base import LRScheduler, _lambda_state
 
 
+@own_methods("__init__", "state_dict", "load_state_dict")
 class LambdaLR(LRScheduler):
     """Multiply the initial rates by ``lr_lambda(epoch)``; one function, or one a group."""
 
@@ -31,7 +33,11 @@ class LambdaLR(LRScheduler):
             self.lr_lambdas = list(lr_lambda)
         else:
             self.lr_lambdas = [lr_lambda] * groups
+        self._check_lambdas()
         super().__init__(optimizer, last_epoch)
+
+    def _check_lambdas(self) -> None:
+        """Nothing: what is no function fails when it is called."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state; of ``lr_lambda`` only the attributes of callable objects."""
@@ -41,8 +47,10 @@ class LambdaLR(LRScheduler):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` returned."""
-        self.__dict__.update({k: v for k, v in state_dict.items() if k != "lr_lambdas"})
-        for function, attributes in zip(self.lr_lambdas, state_dict["lr_lambdas"]):
+        saved = state_dict.pop("lr_lambdas")
+        self.__dict__.update(state_dict)
+        state_dict["lr_lambdas"] = saved
+        for function, attributes in zip(self.lr_lambdas, saved):
             if attributes is not None:
                 function.__dict__.update(attributes)
 
@@ -54,6 +62,11 @@ class LambdaLR(LRScheduler):
 
 class MultiplicativeLR(LambdaLR):
     """Multiply the rates of the epoch before by ``lr_lambda(epoch)``; one function, or one a group."""
+
+    def _check_lambdas(self) -> None:
+        for function in self.lr_lambdas:
+            if not callable(function):
+                raise TypeError(f"lr_lambda should be a function, but got {type(function).__name__}")
 
     def get_lr(self) -> list[float | Tensor]:
         """Compute the next rates."""

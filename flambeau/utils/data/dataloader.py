@@ -323,8 +323,14 @@ class _BaseDataLoaderIter:
     def begin(self, loader: DataLoader, base_seed: int | None) -> None:
         """Start an epoch, from its first batch or where a loaded state says."""
         state, loader._resume = loader._resume, None
+        # as it was said before the epoch: `list(loader)` asks for it too late to be believed
+        self.expected = loader._stream_length
         self.skip = state["batches"] if state is not None else 0
-        source = loader.generator or fb.default_generator
+        source = fb.default_generator
+        if loader.generator is not None:
+            source = loader.generator
+            if not isinstance(source, fb.Generator):
+                draw_seed(source)  # refuses it
         kept = source.get_state()
         if self.skip and state["random_state"] is not None:
             source.set_state(state["random_state"])
@@ -359,7 +365,7 @@ class _BaseDataLoaderIter:
             self.position.finished = True
             raise
         self.position.given += 1
-        length = self.loader._stream_length
+        length = self.expected
         if (
             length is not None
             and self.loader._dataset_kind == _DatasetKind.Iterable
@@ -392,13 +398,16 @@ class _BaseDataLoaderIter:
         return len(self.loader._index_sampler)
 
     def __getstate__(self) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} cannot be pickled")
+        # PyTorch forgot to format this text, and shows both parts
+        raise NotImplementedError("{} cannot be pickled", type(self).__name__)
 
 
 class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
     """Reads in this process."""
 
     def __init__(self, loader: DataLoader) -> None:
+        if loader.timeout != 0:
+            raise AssertionError("_SingleProcessDataLoaderIter requires timeout == 0")
         self.fetcher = make_fetcher(
             loader.dataset, loader._auto_collation, loader.collate_fn, loader.drop_last
         )
@@ -429,9 +438,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
 
     def __init__(self, loader: DataLoader) -> None:
         if loader.prefetch_factor == 0:
-            raise ValueError(
-                "prefetch_factor must be positive to read with workers, but got prefetch_factor=0"
-            )
+            raise AssertionError("prefetch_factor must be greater than 0 for MultiProcessingDataLoaderIter")
         self.processes: list = []
         self.pipes: list = []
         super().__init__(loader)

@@ -162,7 +162,7 @@ class ConcatDataset(Dataset[T_co]):
     def cummulative_sizes(self) -> list[int]:
         """The older name of `cumulative_sizes`."""
         warnings.warn(
-            "`cummulative_sizes` attribute is renamed to `cumulative_sizes`", DeprecationWarning, stacklevel=2
+            "`cummulative_sizes` attribute is renamed to `cumulative_sizes`", FutureWarning, stacklevel=2
         )
         return self.cumulative_sizes
 
