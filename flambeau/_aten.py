@@ -141,6 +141,11 @@ def _sparse_addmm(
 _METHODS = {
     "sym_size": ("int", "aten::sym_size.int(Tensor self, int dim) -> SymInt", fb.Tensor.size),
     "sym_stride": ("int", "aten::sym_stride.int(Tensor self, int dim) -> SymInt", fb.Tensor.stride),
+    "sym_storage_offset": (
+        "",
+        "aten::sym_storage_offset(Tensor self) -> SymInt",
+        fb.Tensor.storage_offset,
+    ),
     "size": ("int", "aten::size.int(Tensor self, int dim) -> int", fb.Tensor.size),
     "stride": ("int", "aten::stride.int(Tensor self, int dim) -> int", fb.Tensor.stride),
     "sym_numel": ("", "aten::sym_numel(Tensor self) -> SymInt", fb.Tensor.numel),

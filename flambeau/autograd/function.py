@@ -57,6 +57,31 @@ class FunctionCtx:
         """Whether missing gradients reach `backward` and `jvp` as zeros (default) or as None."""
         self.materialize_grads = value
 
+    def mark_shared_storage(self, *pairs: Any) -> None:
+        """Do nothing, with a warning: which tensors share memory is known without it."""
+        import warnings
+
+        warnings.warn(
+            "`mark_shared_storage` is deprecated. Tensors with shared storages are automatically tracked. "
+            "Note that calls to `set_()` are not tracked",
+            FutureWarning,
+            stacklevel=2,
+        )
+
+
+def _saved_tensors_once(ctx: BackwardCFunction) -> tuple:
+    """`saved_tensors` where the class says that they go with the first look at them."""
+    if ctx.__dict__.get("_saved_were_read"):
+        raise RuntimeError(
+            "saved_tensors can only be accessed once when clear_saved_tensors_on_access=True is set on the "
+            "autograd.Function. Either access saved_tensors only once, or set "
+            "clear_saved_tensors_on_access=False."
+        )
+    saved = _C._FunctionBase.saved_tensors.__get__(ctx)
+    ctx._saved_were_read = True
+    ctx.maybe_clear_saved_tensors()
+    return saved
+
 
 class _HookMixin:
     @staticmethod
@@ -96,7 +121,10 @@ class FunctionMeta(type):
     """Gives every Function class its node class, named after it."""
 
     def __init__(cls, name: str, bases: tuple, attrs: dict) -> None:
-        node = type(name + "Backward", (BackwardCFunction,), {"_forward_cls": cls})
+        members: dict[str, Any] = {"_forward_cls": cls}
+        if getattr(cls, "clear_saved_tensors_on_access", False):
+            members["saved_tensors"] = property(_saved_tensors_once)
+        node = type(name + "Backward", (BackwardCFunction,), members)
         node.__module__ = "torch.autograd.function"  # as it is printed
         cls._backward_cls = node
         super().__init__(name, bases, attrs)
@@ -123,6 +151,7 @@ class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta
     """
 
     generate_vmap_rule = False
+    clear_saved_tensors_on_access = False  # whether the first look at ctx.saved_tensors frees them
     boxed_grads_call = False  # whether `backward` takes the cotangents as one list, which it may empty
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

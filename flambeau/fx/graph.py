@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import flambeau as fb
@@ -220,6 +220,44 @@ class Graph:
     def output(self, result: Argument, type_expr: Any | None = None) -> Node:
         """The return."""
         return self.create_node(op="output", target="output", args=(result,), type_expr=type_expr)
+
+    def create_size_node(self, tensor_node: Node, dim: int) -> Node:
+        """A node for ``tensor_node.size(dim)``."""
+        return self.call_function(fb.ops.aten.sym_size.int, (tensor_node, dim))
+
+    def create_stride_node(self, tensor_node: Node, dim: int) -> Node:
+        """A node for ``tensor_node.stride(dim)``."""
+        return self.call_function(fb.ops.aten.sym_stride.int, (tensor_node, dim))
+
+    def create_storage_offset_node(self, tensor_node: Node) -> Node:
+        """A node for ``tensor_node.storage_offset()``."""
+        return self.call_function(fb.ops.aten.sym_storage_offset.default, (tensor_node,))
+
+    def materialize_symints(self, values: Sequence[Any]) -> list[Node | int]:
+        """Nodes that give sizes which are symbols, from what the graph has: the size of a dimension that an
+        earlier node has by its ``meta["val"]``. Integers stay as they are.
+
+        Parameters
+        ----------
+        values : the sizes, as the shapes in ``meta["val"]`` hold them.
+
+        Raises
+        ------
+        RuntimeError : no node has such a size.
+        """
+        return [v if isinstance(v, int) else self._node_of_size(v) for v in values]
+
+    def materialize_symint(self, value: Any) -> Node | int:
+        """The same of one size."""
+        return self.materialize_symints([value])[0]
+
+    def _node_of_size(self, size: Any) -> Node:
+        for node in self.nodes:
+            shape = getattr(node.meta.get("val"), "shape", ())
+            if size in shape:
+                number = getattr(node.meta["val"], "dtype", None) is None  # a size that is an argument
+                return node if number else self.create_size_node(node, list(shape).index(size))
+        raise RuntimeError(f"no node of the graph has the size {size}")
 
     def node_copy(self, node: Node, arg_transform: Callable[[Node], Argument] = lambda x: x) -> Node:
         """Put a copy of a node of another graph where new nodes go; ``arg_transform`` gives its arguments."""

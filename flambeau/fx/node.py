@@ -92,6 +92,8 @@ class Node:
         If the target does not fit ``op``.
     """
 
+    __slots__ = ("__dict__", "__weakref__", "graph", "meta", "name", "op", "target", "type", "users")
+
     def __init__(
         self,
         graph: Graph,

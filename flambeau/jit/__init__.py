@@ -30,6 +30,7 @@ from ._module import (
     ScriptModule,
     TopLevelTracedModule,
     TracedModule,
+    last_executed_optimized_graph,
 )
 from ._program import torch_name
 from ._source import Unit
@@ -41,7 +42,8 @@ __all__ = [
     "ScriptModule",
     "ScriptWarning", "TopLevelTracedModule", "TracedModule", "TracerWarning", "TracingCheckError",
     "annotate", "enable_onednn_fusion", "export", "export_opnames", "fork", "freeze", "ignore",
-    "interface", "is_scripting", "is_tracing", "isinstance", "load", "onednn_fusion_enabled",
+    "interface", "is_scripting", "is_tracing", "isinstance",
+    "last_executed_optimized_graph", "load", "onednn_fusion_enabled",
     "optimize_for_inference", "optimized_execution", "run_frozen_optimizations", "save", "script",
     "script_if_tracing", "set_fusion_strategy", "strict_fusion", "trace", "trace_module", "unused",
     "wait",
@@ -193,6 +195,11 @@ _overload_method = _overload
 def export(fn: Callable) -> Callable:
     """Marks a method that is written to files beside the forward; in the process all methods are there."""
     fn._torchscript_modifier = "export"
+    return fn
+
+
+def script_method(fn: Callable) -> Callable:
+    """Marks a method of a class derived from ScriptModule: it runs its Python."""
     return fn
 
 

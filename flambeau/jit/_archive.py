@@ -15,13 +15,13 @@ def save_module(module: ScriptModule, f: Any, extra: dict | None) -> None:
         from ._script import written
 
         original = module.__dict__["_original"]
-        written(original).save(f, extra)
+        written(original)._save(f, extra)
         return
     from ._emit import as_torchscript
 
     if not module._programs:
         raise RuntimeError(f"torch.jit.save: {module.original_name} has no program of its own")
-    as_torchscript(module, module._programs).save(f, extra)
+    as_torchscript(module, module._programs)._save(f, extra)
 
 
 def save_function(function: ScriptFunction, f: Any, extra: dict | None) -> None:
@@ -29,11 +29,11 @@ def save_function(function: ScriptFunction, f: Any, extra: dict | None) -> None:
     if function._program is None:
         from ._script import written_function
 
-        written_function(function._original).save(f, extra)
+        written_function(function._original)._save(f, extra)
         return
     from ._emit import PlaceholderModule, as_torchscript
 
-    as_torchscript(PlaceholderModule(), {"forward": function._program}).save(f, extra)
+    as_torchscript(PlaceholderModule(), {"forward": function._program})._save(f, extra)
 
 
 def load(

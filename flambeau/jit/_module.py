@@ -5,14 +5,23 @@ from __future__ import annotations
 import ast
 import inspect
 import io
+import math
 import textwrap
+import types
+import typing
+import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import flambeau as fb
 
-from ._program import TracedProgram
+from ._program import TracedProgram, last_run
 from ._source import Function
+
+if typing.TYPE_CHECKING:
+    from flambeau._schema import FunctionSchema
+
+_TYPING = ("Any", "Dict", "List", "NamedTuple", "Optional", "Tuple", "Union")  # what programs name bare
 
 
 def source_of(function: Callable) -> str:
@@ -30,6 +39,51 @@ def no_graph(what: str) -> NotImplementedError:
     )
 
 
+class GraphExecutorState(NamedTuple):
+    """What is kept for running a traced program."""
+
+    graph: str
+    execution_plans: dict[tuple, Any]  # graphs, by what sizes of the inputs differ from those traced
+    fallback: None = None
+
+
+class ConstMap:
+    """Constants of a program, as attributes by their names."""
+
+    def __init__(self, const_mapping: dict[str, Any]) -> None:
+        self.const_mapping = const_mapping
+
+    def __getattr__(self, attr: str) -> Any:
+        try:
+            return self.__dict__["const_mapping"][attr]
+        except KeyError:
+            raise AttributeError(f"the program has no constant {attr!r}") from None
+
+
+def _graph_for(runs: Any, args: tuple, kwargs: dict) -> str:
+    runs(*args, **kwargs)
+    return last_executed_optimized_graph()
+
+
+def _debug_state(program: TracedProgram | None) -> GraphExecutorState:
+    if program is None:
+        raise no_graph("get_debug_state")
+    return GraphExecutorState(program.text(), dict(program._graphs))
+
+
+def last_executed_optimized_graph() -> str:
+    """The graph that this thread ran last.
+
+    Raises
+    ------
+    RuntimeError : it ran none yet.
+    """
+    program = last_run()
+    if program is None:
+        raise RuntimeError("no graph has been run by this thread\nscripted programs run their Python")
+    return program.text()
+
+
 class ScriptFunction:
     """A function that was traced (it runs its program), scripted (it runs its Python) or compiled from a
     text."""
@@ -42,7 +96,7 @@ class ScriptFunction:
         original: Callable | None = None,
         function: Function | None = None,
     ) -> None:
-        self.name = self.qualified_name = name
+        self._name = name
         self._program = program
         if function is not None:
             self._original = function
@@ -72,16 +126,62 @@ class ScriptFunction:
 
     inlined_graph = graph
 
-    def save(self, f: Any, _extra_files: dict | None = None) -> None:
-        """Write the program to a file."""
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._name
+
+    @property
+    def qualified_name(self) -> str:
+        """Its name among those of programs."""
+        return f"__torch__.{self._name}"
+
+    @property
+    def schema(self) -> FunctionSchema:
+        """What it takes and gives.
+
+        Raises
+        ------
+        RuntimeError : the source of a scripted function says what TorchScript has no words for.
+        """
+        from flambeau._schema import parse
+
+        if self._program is not None:
+            return parse(f"{self._name}{self._program.declaration()}")
+        function = self._original
+        if not isinstance(function, Function):
+            from ._script import written_function
+
+            function = type(written_function(function))._script_class.methods["forward"]
+        arguments = ", ".join(a.declared() for a in function.arguments if a.name != "self")
+        return parse(f"{self._name}({arguments}) -> {function._returns()}")
+
+    def graph_for(self, *args: Any, **kwargs: Any) -> str:
+        """The graph that runs for these arguments; it is run with them."""
+        if self._program is None:
+            raise no_graph("ScriptFunction.graph_for")
+        return _graph_for(self, args, kwargs)
+
+    def get_debug_state(self) -> GraphExecutorState:
+        """What is kept for running a traced function."""
+        return _debug_state(self._program)
+
+    def save(self, filename: Any, _extra_files: dict | None = None) -> None:
+        """Write the program to a file.
+
+        Parameters
+        ----------
+        filename : a path or a file open for writing.
+        _extra_files : texts or bytes that go along, by their names.
+        """
         from ._archive import save_function
 
-        save_function(self, f, _extra_files)
+        save_function(self, filename, _extra_files)
 
-    def save_to_buffer(self) -> bytes:
+    def save_to_buffer(self, _extra_files: dict | None = None) -> bytes:
         """The bytes of :meth:`save`."""
         buffer = io.BytesIO()
-        self.save(buffer)
+        self.save(buffer, _extra_files)
         return buffer.getvalue()
 
 
@@ -93,7 +193,11 @@ class ScriptModule(fb.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.__dict__["_programs"] = {}
-        self.__dict__["original_name"] = type(self).__name__
+
+    @property
+    def original_name(self) -> str:
+        """The name of the class that the module was made from."""
+        return self.__dict__.get("original_name") or type(self).__name__
 
     def extra_repr(self) -> str:
         """The name of the class that the module was made from."""
@@ -132,21 +236,97 @@ class ScriptModule(fb.nn.Module):
 
     inlined_graph = graph
 
+    @property
+    def code_with_constants(self) -> tuple[str, ConstMap]:
+        """The forward written like Python, and the constants that it calls ``CONSTANTS``."""
+        return self.code, ConstMap(self._constants())
+
+    def _constants(self) -> dict[str, Any]:
+        program = self._programs.get("forward")
+        return {} if program is None else {n.partition(".")[2]: v for n, v in program.constants.items()}
+
+    def graph_for(self, *args: Any, **kwargs: Any) -> str:
+        """The graph of the forward that runs for these arguments; it is run with them."""
+        self._program("graph_for")
+        return _graph_for(self, args, kwargs)
+
+    def get_debug_state(self, *args: Any, **kwargs: Any) -> GraphExecutorState:
+        """What is kept for running a traced forward."""
+        return _debug_state(self._program("get_debug_state"))
+
+    def forward_magic_method(self, method_name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a method like ``__len__`` where the module has one.
+
+        Raises
+        ------
+        NotImplementedError : it has none.
+        """
+        method = getattr(type(self), method_name, None) or self.__dict__.get(method_name)
+        if method is None or method is getattr(ScriptModule, method_name, None):
+            raise NotImplementedError
+        return getattr(self, method_name)(*args, **kwargs)
+
+    def define(self, src: str) -> None:
+        """Add methods to this module.
+
+        They run as Python and see ``torch`` and the types of annotations. `save` refuses the module then.
+
+        Parameters
+        ----------
+        src : the text of the methods; indented texts are taken as they stand in a class.
+
+        Raises
+        ------
+        RuntimeError : it is no text of functions.
+        """
+        try:
+            tree = ast.parse(textwrap.dedent(src))
+        except SyntaxError as error:
+            raise RuntimeError(
+                f'{error.msg} here:\n  File "<string>", line {error.lineno}\n{error.text or ""}'
+            ) from None
+        if not tree.body or not all(isinstance(node, ast.FunctionDef) for node in tree.body):
+            raise RuntimeError("ScriptModule.define: the text has to be one of functions")
+        space: dict[str, Any] = {"torch": fb, "Tensor": fb.Tensor, "math": math, "warnings": warnings}
+        space.update((name, getattr(typing, name)) for name in _TYPING)
+        exec(compile(tree, "<string>", "exec", dont_inherit=True), space)
+        for node in tree.body:
+            self.__dict__[node.name] = types.MethodType(space[node.name], self)
+            self.__dict__.setdefault("_defined", []).append(node.name)
+
+    def _check_saves(self) -> None:
+        if defined := self.__dict__.get("_defined"):
+            raise NotImplementedError(
+                f"{self.original_name}: methods added by define are not written to files: "
+                + ", ".join(defined)
+            )
+
     def _program(self, what: str) -> TracedProgram:
         if "forward" not in self._programs:
             raise no_graph(f"{type(self).__name__}.{what}")
         return self._programs["forward"]
 
-    def save(self, f: Any, _extra_files: dict | None = None) -> None:
-        """Write the module to a file that :func:`flambeau.jit.load` reads."""
+    def save(self, f: Any, **kwargs: Any) -> None:
+        """Write the module to a file that :func:`flambeau.jit.load` reads.
+
+        Parameters
+        ----------
+        f : a path or a file open for writing.
+        _extra_files : texts or bytes that go along, by their names.
+        """
+        self._check_saves()
+        self._save(f, **kwargs)
+
+    def _save(self, f: Any, _extra_files: dict | None = None) -> None:
         from ._archive import save_module
 
         save_module(self, f, _extra_files)
 
-    def save_to_buffer(self, _extra_files: dict | None = None) -> bytes:
+    def save_to_buffer(self, *args: Any, **kwargs: Any) -> bytes:
         """The bytes of :meth:`save`."""
         buffer = io.BytesIO()
-        self.save(buffer, _extra_files)
+        self._check_saves()
+        self._save(buffer, *args, **kwargs)
         return buffer.getvalue()
 
     def __reduce_ex__(self, protocol: Any) -> Any:

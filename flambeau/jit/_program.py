@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,14 @@ from flambeau import _C
 _SPACES = ("", "nn", "linalg", "fft", "special")
 
 MOST_VARIANTS = 32  # graphs kept for other sizes of the inputs
+
+
+_thread = threading.local()
+
+
+def last_run() -> TracedProgram | None:
+    """The program that this thread ran last."""
+    return getattr(_thread, "program", None)
 
 
 def take_apart(value: Any, leaves: list) -> Any:
@@ -98,6 +107,7 @@ class TracedProgram:
                 f"it was traced with {self.inputs}, and called with {structure}; values that are no tensors "
                 "are constants"
             )
+        _thread.program = self
         held = [self.constants[name] if name in self.constants else find(name) for name in self.held]
         return put_together(self.outputs, self._graph(leaves).run(leaves, held))
 
@@ -167,6 +177,12 @@ class TracedProgram:
         if kind == "none":
             return "None"
         return repr(value)
+
+    def declaration(self) -> str:
+        """What it takes and gives, as schemas say it."""
+        count = 1 if self.outputs == "tensor" else len(self.layout["outputs"])
+        result = "Tensor" if self.outputs == "tensor" else f"({', '.join(['Tensor'] * count)})"
+        return f"({', '.join(f'Tensor {n}' for n in self._input_names())}) -> {result}"
 
     def code(self) -> str:
         """The program written like Python."""

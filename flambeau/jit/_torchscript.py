@@ -69,8 +69,10 @@ class LoadedModule(RecursiveScriptModule):
 
     inlined_graph = graph
 
-    def save(self, f: Any, _extra_files: dict | None = None) -> None:
-        """Write a TorchScript archive."""
+    def _constants(self) -> dict[str, Any]:
+        return {f"c{i}": value for i, value in enumerate(type(self)._unit.constants)}
+
+    def _save(self, f: Any, _extra_files: dict | None = None) -> None:
         write(self, f, _extra_files)
 
 
