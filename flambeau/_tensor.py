@@ -40,6 +40,22 @@ def _overridable(f: Callable) -> Callable:
     return _method(method)
 
 
+def _told(f: Callable) -> Callable:
+    """A method that subclasses and modes are asked about, but for those of this package that are asked about
+    the operators inside. Arguments by name are passed on with those left out."""
+    import functools
+
+    name, defaults = f.__name__, f.__kwdefaults__ or {}
+
+    @functools.wraps(f)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _C._has_torch_function_unary(self) and _C._asks_outside(self):
+            return _C._handle_torch_function(getattr(Tensor, name), (self,), self, *args, **defaults | kwargs)
+        return f(self, *args, **kwargs)
+
+    return _method(method)
+
+
 # ---------------------------------------------------------------- autograd
 def _backward(
     self: Tensor,
@@ -232,7 +248,7 @@ def _rebuild_state(made: Tensor, state: Any) -> Tensor:
     return made
 
 
-@_method
+@_told
 def __setstate__(self: Tensor, state: Any) -> None:
     if isinstance(state, tuple) and len(state) == 4:
         self.set_(*state)
@@ -249,7 +265,7 @@ def __iter__(self: Tensor) -> Iterator[Tensor]:
     return iter(self.unbind(0))
 
 
-@_method
+@_told
 def __reversed__(self: Tensor) -> Tensor:
     return self if self.dim() == 0 else self.flip(0)
 
@@ -265,7 +281,7 @@ def __contains__(self: Tensor, element: Any) -> bool:
     )
 
 
-@_method
+@_told
 def __dir__(self: Tensor) -> list[str]:
     names = set(dir(type(self))) | set(self.__dict__)
     return sorted(names - {"volatile", "__cuda_array_interface__"})
@@ -303,7 +319,7 @@ def __array_wrap__(self: Tensor, array: Any, context: Any = None, return_scalar:
     return fb.from_numpy(array) if array.ndim else fb.tensor(array[()])
 
 
-@_method
+@_told
 def __dlpack__(
     self: Tensor,
     *,
@@ -320,14 +336,14 @@ def __dlpack__(
     return _C._to_dlpack(self.clone() if copy else self, max_version is not None and max_version[0] >= 1)
 
 
-@_method
+@_told
 def __dlpack_device__(self: Tensor) -> tuple[int, int]:
     """DLPack's number of the device type, and the device's index."""
     return (1, 0) if self.device.type == "cpu" else (2, self.device.index or 0)
 
 
 # ---------------------------------------------------------------- storage
-@_method
+@_told
 def storage(self: Tensor) -> Any:
     """The storage with the tensor's element type."""
     from .storage import TypedStorage
@@ -335,7 +351,7 @@ def storage(self: Tensor) -> Any:
     return TypedStorage(wrap_storage=self.untyped_storage(), dtype=self.dtype, _internal=True)
 
 
-_METHODS["_typed_storage"] = storage
+_METHODS["_typed_storage"] = storage.__wrapped__
 
 
 @_method
@@ -344,13 +360,13 @@ def storage_type(self: Tensor) -> type:
     return type(self.storage())
 
 
-@_method
+@_told
 def is_shared(self: Tensor) -> bool:
     """Whether other processes can see the memory."""
     return self.untyped_storage().is_shared()
 
 
-@_method
+@_told
 def share_memory_(self: Tensor) -> Tensor:
     """Move the memory to where other processes can see it."""
     from .multiprocessing import reductions

@@ -348,6 +348,8 @@ def _overridable() -> tuple[dict[Any, list[Callable]], dict[Callable, str]]:
                     if not hidden:
                         found.append(f.__get__)
                     names[f.__get__] = f"{prefix}.{name}.__get__"
+                    if hasattr(f, "__set__"):
+                        names[f.__set__] = f"{prefix}.{name}.__set__"
                 continue
             if not callable(f):
                 continue
@@ -359,6 +361,8 @@ def _overridable() -> tuple[dict[Any, list[Callable]], dict[Callable, str]]:
                 continue
             if seen:
                 found.append(f)
+            if is_tensor and name in ("__long__", "__nonzero__"):  # second names
+                continue
             if prefix != "torch.special" or getattr(fb, name, None) is not f:  # there two functions, here one
                 names[f] = f"{prefix}.{name}"  # the last one that has it, as in PyTorch
         functions[space] = found

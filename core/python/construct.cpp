@@ -419,11 +419,6 @@ Tensor tensor_from(PyObject* data, DType dtype, Device device) {
     return device == kCPU ? t : converted(t, dtype, device);
 }
 
-bool sees_operators(PyTypeObject* type) {
-    static PyObject* const mark = PyUnicode_InternFromString("_sees_operators");
-    return _PyType_Lookup(type, mark) != nullptr;
-}
-
 Tensor legacy_tensor(PyObject* args, PyObject* kwargs, DType dtype) {
     Device device = kCPU;
     if (kwargs && PyDict_GET_SIZE(kwargs)) {

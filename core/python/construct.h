@@ -14,7 +14,4 @@ PyObject* array_from_tensor(const Tensor& t);                      // shares the
 void init_numpy(PyObject* module);
 void init_dlpack(PyObject* module);
 
-// Whether a type stands for what PyTorch has below __torch_function__: sparse, nested, quantized tensors, …
-bool sees_operators(PyTypeObject* type);
-
 }  // namespace fb::py

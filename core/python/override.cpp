@@ -1,4 +1,5 @@
 #include "python/override.h"
+#include <algorithm>
 #include <vector>
 
 namespace fb::py {
@@ -143,6 +144,7 @@ PyObject* ask_all(PyObject* function, const std::vector<PyObject*>& found, PyObj
 PyObject* has_torch_function(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return PyBool_FromLong(asks_override({args, n}));
 }
+PyObject* asks_outside_of(PyObject*, PyObject* o) { return PyBool_FromLong(asks_outside({o})); }
 PyObject* has_torch_function_of(PyObject*, PyObject* o) {
     if (!is_list(o)) return PyBool_FromLong(asks_override({&o, 1}));
     if (override_state.disabled) return PyBool_FromLong(asks_after_skip());
@@ -216,6 +218,7 @@ PyMethodDef functions[] = {
     {"_has_torch_function", has_torch_function_of, METH_O, nullptr},
     {"_has_torch_function_unary", has_torch_function_of, METH_O, nullptr},
     {"_has_torch_function_variadic", as_method(has_torch_function), METH_FASTCALL, nullptr},
+    {"_asks_outside", asks_outside_of, METH_O, "Whether a type or mode without `_sees_operators` is asked."},
     {"_handle_torch_function", as_method(handle_torch_function), METH_VARARGS | METH_KEYWORDS, nullptr},
     {"_overloaded_args", overloaded_args, METH_O, nullptr},
     {"_redispatch_function", redispatch, METH_VARARGS, "Calls a function without asking for that call."},
@@ -264,6 +267,26 @@ PyObject* call_override(PyObject* function, const Arguments& a) {
     for (Py_ssize_t i = 0; i < a.keywords(); ++i)
         if (PyDict_SetItem(kwargs.get(), PyTuple_GET_ITEM(a.names, i), a.args[a.n + i]) < 0) throw PythonError{};
     return ask_all(function, found, args.get(), kwargs.get());
+}
+
+bool sees_operators(PyTypeObject* type) {
+    static PyObject* const mark = PyUnicode_InternFromString("_sees_operators");
+    return _PyType_Lookup(type, mark) != nullptr;
+}
+
+bool asks_outside(std::initializer_list<PyObject*> args) {
+    const auto outside = [](PyObject* o) { return !sees_operators(Py_TYPE(o)); };
+    // A call to be passed by (`skip_next`) is the operator's own.
+    if (override_state.disabled) return false;
+    if (override_state.modes && std::ranges::any_of(mode_stack, outside)) return true;
+    return std::ranges::any_of(args, [&](PyObject* o) { return overrides(o) && outside(o); });
+}
+
+PyObject* call_method_override(const char* method, std::initializer_list<PyObject*> args) {
+    return guarded([&] {
+        const Ref function = checked(PyObject_GetAttrString(reinterpret_cast<PyObject*>(tensor_type), method));
+        return call_override(function.get(), {args.begin(), Py_ssize_t(args.size())});
+    });
 }
 
 PyObject* call_property_override(PyObject* self, const char* property, const char* which, PyObject* value) {

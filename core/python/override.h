@@ -1,5 +1,6 @@
 // __torch_function__: arguments and modes that want to see a call before it is made.
 #pragma once
+#include <initializer_list>
 #include "python/helpers.h"
 
 namespace fb::py {
@@ -42,6 +43,12 @@ inline bool asks_override(const Arguments& a) {
 }
 // The result of the first mode or argument that takes the call of `function`; throws when nobody does.
 PyObject* call_override(PyObject* function, const Arguments& a);
+// Whether a type has `_sees_operators`: a part of this package that PyTorch has below the protocol, asked about
+// operators by their own names.
+bool sees_operators(PyTypeObject* type);
+// Whether somebody else is asked, who knows `a - b`, `bool(a)`, … by the methods that PyTorch has for them.
+bool asks_outside(std::initializer_list<PyObject*> args);
+PyObject* call_method_override(const char* method, std::initializer_list<PyObject*> args);
 // For attributes: `function` is the getter or setter as an attribute of the type gives it (`Tensor.shape.__get__`).
 PyObject* call_property_override(PyObject* self, const char* property, const char* which, PyObject* value);
 

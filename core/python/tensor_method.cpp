@@ -1,6 +1,7 @@
 // Methods that only look at a tensor or rearrange its parts; the operators come from the operator table.
 #include "python/construct.h"
 #include "python/operators.h"
+#include "python/override.h"
 #include "python/storage_object.h"
 #include "python/tensor_object.h"
 #include "tensor/watch.h"
@@ -365,6 +366,11 @@ PyObject* cpu(PyObject* self, const Arguments& in) {
 }  // namespace
 
 Py_ssize_t tensor_length(PyObject* self) {
+    if (Py_TYPE(self) != tensor_type || override_state.modes)
+        if (asks_outside({self})) [[unlikely]] {
+            const Ref length(call_method_override("__len__", {self}));
+            return length ? PyNumber_AsSsize_t(length.get(), PyExc_OverflowError) : -1;
+        }
     return guarded(
         [&]() -> Py_ssize_t {
             const Tensor& t = unwrap(self);

@@ -1,5 +1,6 @@
 // The operators of the language: a + b, a @ b, a += b, a < b, -a, bool(a), …
 #include "python/function.h"
+#include "python/override.h"
 #include "python/tensor_object.h"
 
 namespace fb::py {
@@ -68,6 +69,11 @@ struct Text {
     constexpr Text(const char (&t)[N]) { std::copy_n(t, N, s); }
 };
 
+// What others are told is called where they take over: PyTorch has methods written in Python behind some operators.
+PyObject* ask(const char* method, std::initializer_list<PyObject*> args) {
+    return or_not_implemented(call_method_override(method, args));
+}
+
 PyObject* call_object(const Group& g, std::initializer_list<PyObject*> args) {
     return or_not_implemented(PyObject_Vectorcall(g.object, args.begin(), args.size(), nullptr));
 }
@@ -81,8 +87,8 @@ PyObject* call_direct(const Op& op, Value* v) {
 }
 
 // tensor OP other, and other OP tensor where `Reversed` names the operator that takes them the other way round ("" =
-// the same, with the number first).
-template <Text Name, Text Reversed>
+// the same, with the number first). `Method` and `Reflected` are what others are asked about, the tensor first.
+template <Text Name, Text Reversed, Text Method = Name, Text Reflected = Method>
 PyObject* binary(PyObject* a, PyObject* b) {
     static Slot forward{Name.s}, reversed{Reversed.s};
     if (!forward.looked_up) [[unlikely]] {
@@ -106,6 +112,7 @@ PyObject* binary(PyObject* a, PyObject* b) {
             return call_direct(*forward.direct, v);
         }
     }
+    if (asks_outside({a, b})) return is_tensor(a) ? ask(Method.s, {a, b}) : ask(Reflected.s, {b, a});
     if (is_tensor(a)) {
         if (!forward.group) return missing(Name.s);
         return call_object(*forward.group, {a, b});
@@ -120,7 +127,7 @@ PyObject* binary(PyObject* a, PyObject* b) {
     return call_object(*function, {a, b});
 }
 
-template <Text Name>
+template <Text Name, Text Method = Name>
 PyObject* inplace_binary(PyObject* a, PyObject* b) {
     static Slot slot{Name.s};
     if (!slot.looked_up) [[unlikely]]
@@ -139,6 +146,7 @@ PyObject* inplace_binary(PyObject* a, PyObject* b) {
             });
         }
     }
+    if (asks_outside({a, b})) return ask(Method.s, {a, b});
     return call_object(*slot.group, {a, b});
 }
 
@@ -151,11 +159,12 @@ PyObject* unary(PyObject* a) {
 
 PyObject* power(PyObject* a, PyObject* b, PyObject* modulus) {
     if (modulus != Py_None) return PyErr_Format(PyExc_TypeError, "pow() with a modulus is not supported for tensors");
-    return binary<"pow", "">(a, b);
+    return binary<"pow", "", "__pow__", "__rpow__">(a, b);
 }
-PyObject* inplace_power(PyObject* a, PyObject* b, PyObject*) { return inplace_binary<"pow_">(a, b); }
-PyObject* positive(PyObject* a) { return Py_NewRef(a); }
+PyObject* inplace_power(PyObject* a, PyObject* b, PyObject*) { return inplace_binary<"pow_", "__ipow__">(a, b); }
+PyObject* positive(PyObject* a) { return asks_outside({a}) ? ask("positive", {a}) : Py_NewRef(a); }
 PyObject* invert(PyObject* a) {
+    if (asks_outside({a})) return ask("__invert__", {a});
     return guarded([&] {
         const DType t = unwrap(a).dtype();
         if (is_exact_tensor(a) && (is_floating(t) || is_complex(t)))
@@ -170,7 +179,16 @@ Scalar one_element(PyObject* self) {
     return unwrap(self).item();
 }
 
+// For conversions: whether others may have something to say about a tensor.
+bool exposed(PyObject* self) { return (Py_TYPE(self) != tensor_type || override_state.modes) && asks_outside({self}); }
+
 int is_true(PyObject* self) {
+    if (exposed(self)) [[unlikely]] {
+        const Ref answer(call_method_override("__bool__", {self}));
+        if (answer && !PyBool_Check(answer.get()))
+            PyErr_Format(PyExc_TypeError, "__bool__ should return bool, returned %s", Py_TYPE(answer.get())->tp_name);
+        return PyErr_Occurred() ? -1 : answer.get() == Py_True;
+    }
     return guarded(
         [&] {
             const Tensor& t = unwrap(self);
@@ -183,6 +201,8 @@ int is_true(PyObject* self) {
         -1);
 }
 PyObject* as_int(PyObject* self) {
+    if (exposed(self)) [[unlikely]]
+        return call_method_override("__int__", {self});
     return guarded([&]() -> PyObject* {
         const Scalar s = one_element(self);
         if (s.is_integral()) {
@@ -195,6 +215,8 @@ PyObject* as_int(PyObject* self) {
     });
 }
 PyObject* as_float(PyObject* self) {
+    if (exposed(self)) [[unlikely]]
+        return call_method_override("__float__", {self});
     return guarded([&] {
         const Scalar s = one_element(self);
         warn_of_lost_history(unwrap(self));
@@ -204,6 +226,8 @@ PyObject* as_float(PyObject* self) {
     });
 }
 PyObject* as_index(PyObject* self) {
+    if (exposed(self)) [[unlikely]]
+        return call_method_override("__index__", {self});
     return guarded([&]() -> PyObject* {
         const Tensor& t = unwrap(self);
         if (t.numel() != 1 || !is_integral(t.dtype(), true))
@@ -212,7 +236,7 @@ PyObject* as_index(PyObject* self) {
     });
 }
 
-template <Text Name>
+template <Text Name, Text Method = Name>
 PyObject* compare(PyObject* a, PyObject* b) {
     static Slot slot{Name.s};
     if (!slot.looked_up) [[unlikely]]
@@ -225,6 +249,7 @@ PyObject* compare(PyObject* a, PyObject* b) {
             return call_direct(*slot.direct, v);
         }
     }
+    if (asks_outside({a, b})) return ask(Method.s, {a, b});
     return call_object(*slot.group, {a, b});
 }
 
@@ -240,7 +265,7 @@ void warn_of_lost_history(const Tensor& t) {
 
 PyObject* tensor_compare(PyObject* a, PyObject* b, int how) {
     switch (how) {  // the interpreter calls with the tensor first, reflecting the operator where needed
-        case Py_EQ: return compare<"eq">(a, b);
+        case Py_EQ: return compare<"eq", "__eq__">(a, b);
         case Py_NE: return compare<"ne">(a, b);
         case Py_LT: return compare<"lt">(a, b);
         case Py_LE: return compare<"le">(a, b);
@@ -252,20 +277,20 @@ PyObject* tensor_compare(PyObject* a, PyObject* b, int how) {
 
 PyNumberMethods tensor_numbers = {
     .nb_add = binary<"add", "">,
-    .nb_subtract = binary<"sub", "rsub">,
+    .nb_subtract = binary<"sub", "rsub", "sub", "__rsub__">,
     .nb_multiply = binary<"mul", "">,
-    .nb_remainder = binary<"remainder", "">,
+    .nb_remainder = binary<"remainder", "", "remainder", "__rmod__">,
     .nb_power = power,
     .nb_negative = unary<"neg">,
     .nb_positive = positive,
     .nb_absolute = unary<"abs">,
     .nb_bool = is_true,
     .nb_invert = invert,
-    .nb_lshift = binary<"bitwise_left_shift", "">,
-    .nb_rshift = binary<"bitwise_right_shift", "">,
-    .nb_and = binary<"bitwise_and", "">,
-    .nb_xor = binary<"bitwise_xor", "">,
-    .nb_or = binary<"bitwise_or", "">,
+    .nb_lshift = binary<"bitwise_left_shift", "", "__lshift__", "__rlshift__">,
+    .nb_rshift = binary<"bitwise_right_shift", "", "__rshift__", "__rrshift__">,
+    .nb_and = binary<"bitwise_and", "", "__and__", "bitwise_and">,
+    .nb_xor = binary<"bitwise_xor", "", "__xor__", "bitwise_xor">,
+    .nb_or = binary<"bitwise_or", "", "__or__", "bitwise_or">,
     .nb_int = as_int,
     .nb_float = as_float,
     .nb_inplace_add = inplace_binary<"add_">,
@@ -273,17 +298,17 @@ PyNumberMethods tensor_numbers = {
     .nb_inplace_multiply = inplace_binary<"mul_">,
     .nb_inplace_remainder = inplace_binary<"remainder_">,
     .nb_inplace_power = inplace_power,
-    .nb_inplace_lshift = inplace_binary<"bitwise_left_shift_">,
-    .nb_inplace_rshift = inplace_binary<"bitwise_right_shift_">,
-    .nb_inplace_and = inplace_binary<"bitwise_and_">,
-    .nb_inplace_xor = inplace_binary<"bitwise_xor_">,
-    .nb_inplace_or = inplace_binary<"bitwise_or_">,
-    .nb_floor_divide = binary<"floor_divide", "">,
-    .nb_true_divide = binary<"div", "">,
+    .nb_inplace_lshift = inplace_binary<"bitwise_left_shift_", "__ilshift__">,
+    .nb_inplace_rshift = inplace_binary<"bitwise_right_shift_", "__irshift__">,
+    .nb_inplace_and = inplace_binary<"bitwise_and_", "__iand__">,
+    .nb_inplace_xor = inplace_binary<"bitwise_xor_", "__ixor__">,
+    .nb_inplace_or = inplace_binary<"bitwise_or_", "__ior__">,
+    .nb_floor_divide = binary<"floor_divide", "", "__floordiv__", "__rfloordiv__">,
+    .nb_true_divide = binary<"div", "", "div", "__rtruediv__">,
     .nb_inplace_floor_divide = inplace_binary<"floor_divide_">,
     .nb_inplace_true_divide = inplace_binary<"div_">,
     .nb_index = as_index,
-    .nb_matrix_multiply = binary<"matmul", "">,
+    .nb_matrix_multiply = binary<"matmul", "", "matmul", "__rmatmul__">,
 };
 
 }  // namespace fb::py

@@ -35,6 +35,8 @@ class OptimizedModule(fb.nn.Module):
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "forward" or name in type(self).__dict__:
             super().__setattr__(name, value)
+        elif name == "_orig_mod":  # somebody takes a wrapper off
+            self._modules[name] = value
         elif name == "training":
             self.__dict__["training"] = value
             self._orig.training = value

@@ -85,22 +85,26 @@ def names() -> list[str]:
 
 
 def install(tensor: type) -> None:
-    """Give the tensor class the methods of this package; each loads its file when first called."""
+    """Give the tensor class the methods of this package; each loads its file when first looked at."""
     for _, methods in FAMILIES.values():
         for name in methods:
             if not hasattr(tensor, name):
-                setattr(tensor, name, _later(tensor, name))
+                setattr(tensor, name, _Later(name))
 
 
-def _later(tensor: type, name: str) -> Callable:
-    def method(*args: Any, **kwargs: Any) -> Any:
-        op = find(name)
-        op = _METHODS.get(name, op)
-        setattr(tensor, name, op)
-        return op(*args, **kwargs)
+class _Later:
+    """Stands for a method until somebody looks at it. So there is one object under its name, before and after
+    its family is imported, that can be a key in a table of what ``__torch_function__`` treats.
+    """
 
-    method.__name__ = name
-    return method
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, tensor: Any, kind: type) -> Any:
+        method = find(self.name)
+        method = _METHODS.get(self.name, method)
+        setattr(fb.Tensor, self.name, method)
+        return method if tensor is None else getattr(tensor, self.name)
 
 
 def _declared(schema: str) -> list[str]:
@@ -224,7 +228,7 @@ def composite(
             body = _shown(body, node)
         body = follows_autocast(name.removeprefix("linalg_").removeprefix("fft_"))(body)
         op = OPS[name] = _callable(schema, body, method and not function, out, python)
-        if method and function and not python:
+        if method and function:
             _METHODS[name] = _callable(schema, body, True, False, python)
         if inplace:
             OPS[name + "_"] = _inplace(name + "_", op)

@@ -276,6 +276,9 @@ def test_the_compiled_module():
     assert compiled.a is model.a and compiled.drop.p == 0.2
     compiled.extra = 3
     assert model.extra == 3
+    outer = torch.compile(nn.Sequential(model))
+    outer._orig_mod = model  # a wrapper is taken off
+    assert outer._orig_mod is model and len(list(outer.children())) == 1 and not hasattr(model, "_orig_mod")
     again = copy.deepcopy(compiled)
     assert again._orig_mod is not model and again(torch.ones(1, 20)).shape == (1, 5)
     model.compile()

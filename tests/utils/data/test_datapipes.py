@@ -181,3 +181,12 @@ def test_workers_take_shares():
     assert [b.tolist() for b in loader] == [[0, 20], [10, 30], [40], [50]]
     data.graph_settings.apply_sharding(pipe, 3, 1)
     assert list(pipe) == [10, 40]
+
+
+def test_modules_of_pipes_are_where_pytorch_has_them():
+    from flambeau.utils.data.datapipes.iter import callable, combinatorics, selecting, utils
+
+    assert combinatorics.ShufflerIterDataPipe.__module__.endswith("datapipes.iter.combinatorics")
+    assert callable.MapperIterDataPipe.__module__.endswith("datapipes.iter.callable")
+    assert selecting.FilterIterDataPipe.__module__.endswith("datapipes.iter.selecting")
+    assert utils.IterableWrapperIterDataPipe.__module__.endswith("datapipes.iter.utils")

@@ -1,5 +1,7 @@
 """Pipes that are read from the front."""
 
+from .callable import CollatorIterDataPipe, MapperIterDataPipe
+from .combinatorics import SamplerIterDataPipe, ShufflerIterDataPipe
 from .combining import (
     ConcaterIterDataPipe,
     DemultiplexerIterDataPipe,
@@ -19,14 +21,8 @@ from .grouping import (
     ShardingFilterIterDataPipe,
     UnBatcherIterDataPipe,
 )
-from .single import (
-    CollatorIterDataPipe,
-    FilterIterDataPipe,
-    IterableWrapperIterDataPipe,
-    MapperIterDataPipe,
-    SamplerIterDataPipe,
-    ShufflerIterDataPipe,
-)
+from .selecting import FilterIterDataPipe
+from .utils import IterableWrapperIterDataPipe
 
 Batcher, Grouper, UnBatcher = BatcherIterDataPipe, GrouperIterDataPipe, UnBatcherIterDataPipe
 ShardingFilter = ShardingFilterIterDataPipe

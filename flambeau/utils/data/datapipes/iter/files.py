@@ -10,7 +10,7 @@ from typing import Any
 from .._decorator import functional_datapipe
 from ..datapipe import IterDataPipe
 from ..utils.common import StreamWrapper
-from .single import IterableWrapperIterDataPipe
+from .utils import IterableWrapperIterDataPipe
 
 
 def _files(root: str, masks: Any, recursive: bool, absolute: bool, any_order: bool) -> Iterator[str]:
