@@ -16,10 +16,15 @@ class ProbsOrLogits(Distribution):
 
     _is_binary = True
 
-    def _keep(self, probs: Any, logits: Any) -> None:
-        """Set the given one as an attribute."""
+    @staticmethod
+    def _check_one(probs: Any, logits: Any) -> None:
+        """Refuse both and none, before either is looked at."""
         if (probs is None) == (logits is None):
             raise ValueError("Either `probs` or `logits` must be specified, but not both.")
+
+    def _keep(self, probs: Any, logits: Any) -> None:
+        """Set the given one as an attribute."""
+        self._check_one(probs, logits)
         if probs is not None:
             self.probs = self._param = probs
         else:

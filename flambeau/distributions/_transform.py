@@ -83,8 +83,6 @@ class Transform:
     def __ne__(self, other: object) -> bool:
         return not self.__eq__(other)
 
-    __hash__ = object.__hash__
-
     def __call__(self, x: Tensor) -> Tensor:
         """Compute ``f(x)``."""
         if not self._cache_size:
@@ -134,8 +132,6 @@ class _Plain(Transform):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, type(self))
 
-    __hash__ = Transform.__hash__
-
 
 class _InverseTransform(Transform):
     def __init__(self, transform: Transform) -> None:
@@ -171,8 +167,6 @@ class _InverseTransform(Transform):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _InverseTransform) and self._inv == other._inv
 
-    __hash__ = Transform.__hash__
-
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._inv!r})"
 
@@ -206,8 +200,6 @@ class ComposeTransform(Transform):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ComposeTransform) and self.parts == other.parts
-
-    __hash__ = Transform.__hash__
 
     @constraints.dependent_property(is_discrete=False)
     def domain(self) -> constraints.Constraint:

@@ -34,13 +34,14 @@ class Categorical(ProbsOrLogits):
         logits: Tensor | None = None,
         validate_args: bool | None = None,
     ) -> None:
+        self._check_one(probs, logits)
         for name, param in (("probs", probs), ("logits", logits)):
-            if (probs is None) != (logits is None) and param is not None and param.dim() < 1:
+            if param is not None and param.dim() < 1:
                 raise ValueError(f"`{name}` parameter must be at least one-dimensional.")
         if probs is not None:
             self._keep(probs / probs.sum(-1, keepdim=True), logits)
         else:
-            self._keep(None, None if logits is None else logits - logits.logsumexp(dim=-1, keepdim=True))
+            self._keep(None, logits - logits.logsumexp(dim=-1, keepdim=True))
         given = probs if probs is not None else logits
         self._param = self.probs if probs is not None else self.logits
         self._num_events = given.size()[-1]

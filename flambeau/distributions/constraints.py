@@ -7,6 +7,7 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau._own_methods import own_methods
 
 __all__ = [
     "Constraint",
@@ -65,21 +66,24 @@ class Constraint:
         bounds = ", ".join(
             f"{k}={v}" for k, v in self.__dict__.items() if k in ("lower_bound", "upper_bound")
         )
-        return f"{type(self).__name__.removeprefix('_')}({bounds})"
+        return f"{type(self).__name__[1:]}({bounds})"
 
 
+@own_methods("__init__")
 class _Above(Constraint):
     def __init__(self, lower_bound: Any) -> None:
         self.lower_bound = lower_bound
         super().__init__()
 
 
+@own_methods("__init__")
 class _Below(Constraint):
     def __init__(self, upper_bound: Any) -> None:
         self.upper_bound = upper_bound
         super().__init__()
 
 
+@own_methods("__init__")
 class _Between(Constraint):
     def __init__(self, lower_bound: Any, upper_bound: Any) -> None:
         self.lower_bound = lower_bound
@@ -147,13 +151,22 @@ def _flatten_event(valid: Tensor, value: Tensor, event_dims: int, least: int) ->
     return valid.reshape(valid.shape[: valid.dim() - event_dims] + (-1,)).all(-1)
 
 
+def _require_constraint(value: Any) -> None:
+    if not isinstance(value, Constraint):
+        raise AssertionError(f"base_constraint must be a Constraint, got {type(value).__name__}")
+
+
 class _IndependentConstraint(Constraint):
     """Another constraint on every element of the last dimensions."""
 
     def __init__(self, base_constraint: Constraint, reinterpreted_batch_ndims: int) -> None:
-        assert isinstance(base_constraint, Constraint)
-        assert isinstance(reinterpreted_batch_ndims, int)
-        assert reinterpreted_batch_ndims >= 0
+        _require_constraint(base_constraint)
+        if not isinstance(reinterpreted_batch_ndims, int):
+            raise AssertionError(
+                "reinterpreted_batch_ndims must be an int, got " + type(reinterpreted_batch_ndims).__name__
+            )
+        if reinterpreted_batch_ndims < 0:
+            raise AssertionError(f"reinterpreted_batch_ndims must be >= 0, got {reinterpreted_batch_ndims}")
         self.base_constraint = base_constraint
         self.reinterpreted_batch_ndims = reinterpreted_batch_ndims
         super().__init__()
@@ -178,7 +191,7 @@ class MixtureSameFamilyConstraint(Constraint):
     """What every component of a mixture supports."""
 
     def __init__(self, base_constraint: Constraint) -> None:
-        assert isinstance(base_constraint, Constraint)
+        _require_constraint(base_constraint)
         self.base_constraint = base_constraint
         super().__init__()
 
@@ -213,7 +226,9 @@ class _OneHot(Constraint):
     event_dim = 1
 
     def check(self, value: Tensor) -> Tensor:
-        return ((value == 0) | (value == 1)).all(-1) & value.sum(-1).eq(1)
+        flags = (value == 0) | (value == 1)
+        one = value.sum(-1).eq(1)
+        return flags.all(-1) & one
 
 
 class _IntegerInterval(_Between):
@@ -271,7 +286,7 @@ class _Simplex(Constraint):
     event_dim = 1
 
     def check(self, value: Tensor) -> Tensor:
-        return (value >= 0).all(-1) & ((value.sum(-1) - 1).abs() < 1e-6)
+        return fb.all(value >= 0, dim=-1) & ((value.sum(-1) - 1).abs() < 1e-6)
 
 
 class _Multinomial(_Below):
@@ -344,11 +359,13 @@ class _PositiveDefinite(_Symmetric):
         return fb.linalg.cholesky_ex(value).info.eq(0)
 
 
+@own_methods("__init__")
 class _Sequence(Constraint):
     """Constraints for parts of a tensor along ``dim``."""
 
     def __init__(self, cseq: Sequence[Constraint], dim: int = 0) -> None:
-        assert all(isinstance(c, Constraint) for c in cseq)
+        if not all(isinstance(c, Constraint) for c in cseq):
+            raise AssertionError("All elements of cseq must be Constraint instances")
         self.cseq = list(cseq)
         self.dim = dim
         super().__init__()
@@ -369,7 +386,8 @@ class _Cat(_Sequence):
     ) -> None:
         super().__init__(cseq, dim)
         self.lengths = [1] * len(self.cseq) if lengths is None else list(lengths)
-        assert len(self.lengths) == len(self.cseq)
+        if len(self.lengths) != len(self.cseq):
+            raise AssertionError(f"lengths ({len(self.lengths)}) must match cseq ({len(self.cseq)})")
 
     @property
     def event_dim(self) -> int:

@@ -40,6 +40,7 @@ class ContinuousBernoulli(ProbsOrLogits, ExponentialFamily):
         lims: tuple[float, float] = (0.499, 0.501),
         validate_args: bool | None = None,
     ) -> None:
+        self._check_one(probs, logits)
         self._keep(*(None if p is None else broadcast_all(p)[0] for p in (probs, logits)))
         if probs is not None:
             if validate_args is not None and not fb._is_all_true(

@@ -167,7 +167,7 @@ class Distribution:
     def sample_n(self, n: int) -> Tensor:
         """Draw ``n`` values; deprecated, use ``sample((n,))``."""
         warnings.warn(
-            "`sample_n(n)` will be deprecated. Use `sample((n,))` instead", FutureWarning, stacklevel=2
+            "`sample_n(n)` will be deprecated. Use `sample((n,))` instead.", FutureWarning, stacklevel=2
         )
         return self.sample(fb.Size((n,)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, nan
 from typing import Any
 
 import flambeau as fb
@@ -82,14 +82,14 @@ class GeneralizedPareto(Distribution):
     @property
     def mean(self) -> Tensor:
         k = self.concentration
-        return fb.where(k < 1, self.loc + self.scale / (1 - fb.where(k < 1, k, 0.5)), inf)
+        return fb.where(k < 1, self.loc + self.scale / (1 - fb.where(k < 1, k, 0.5)), nan)
 
     @property
     def variance(self) -> Tensor:
         k = self.concentration
         safe = fb.where(k < 0.5, k, 0.25)
         value = self.scale**2 / ((1 - safe) ** 2 * (1 - 2 * safe))
-        return fb.where(k < 0.5, value, inf)
+        return fb.where(k < 0.5, value, nan)
 
     def entropy(self) -> Tensor:
         return fb.log(self.scale) + self.concentration + 1

@@ -29,6 +29,7 @@ class Geometric(ProbsOrLogits):
     _batched = {"probs": 0, "logits": 0}
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
+        self._check_one(probs, logits)
         self._keep(*(None if p is None else broadcast_all(p)[0] for p in (probs, logits)))
         super().__init__(self._param.size(), validate_args=validate_args)
         if self._validate_args and probs is not None:

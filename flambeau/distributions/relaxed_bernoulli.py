@@ -33,6 +33,7 @@ class LogitRelaxedBernoulli(ProbsOrLogits):
         self, temperature: Tensor, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
         self.temperature = temperature
+        self._check_one(probs, logits)
         self._keep(*(None if p is None else broadcast_all(p)[0] for p in (probs, logits)))
         super().__init__(self._param.size(), validate_args=validate_args)
 

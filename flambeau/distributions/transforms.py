@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau._own_methods import own_methods
 from flambeau.nn.functional import pad, softplus
 
 from . import constraints
@@ -78,20 +79,23 @@ class ReshapeTransform(Transform):
         return constraints.independent(constraints.real, len(self.out_shape))
 
     def _call(self, x: Tensor) -> Tensor:
-        return x.reshape(x.shape[: x.dim() - len(self.in_shape)] + self.out_shape)
+        batch = x.shape[: x.dim() - len(self.in_shape)]
+        return x.reshape(batch + self.out_shape)
 
     def _inverse(self, y: Tensor) -> Tensor:
-        return y.reshape(y.shape[: y.dim() - len(self.out_shape)] + self.in_shape)
+        batch = y.shape[: y.dim() - len(self.out_shape)]
+        return y.reshape(batch + self.in_shape)
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
-        return x.new_zeros(x.shape[: x.dim() - len(self.in_shape)])
+        batch = x.shape[: x.dim() - len(self.in_shape)]
+        return x.new_zeros(batch)
 
     @staticmethod
     def _swap(shape: Sequence[int], old: fb.Size, new: fb.Size) -> Sequence[int]:
         if len(shape) < len(old):
             raise ValueError("Too few dimensions on input")
         cut = len(shape) - len(old)
-        if fb.Size(shape[cut:]) != old:
+        if shape[cut:] != old:
             raise ValueError(f"Shape mismatch: expected {shape[cut:]} but got {old}")
         return shape[:cut] + new
 
@@ -141,8 +145,6 @@ class PowerTransform(Transform):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PowerTransform) and bool(self.exponent.eq(other.exponent).all().item())
-
-    __hash__ = Transform.__hash__
 
     def _call(self, x: Tensor) -> Tensor:
         return x.pow(self.exponent)
@@ -276,8 +278,6 @@ class AffineTransform(Transform):
             if not (same.all().item() if isinstance(same, Tensor) else same):
                 return False
         return True
-
-    __hash__ = Transform.__hash__
 
     @property
     def sign(self) -> Tensor | int:
@@ -445,11 +445,13 @@ class PositiveDefiniteTransform(_Plain):
         return LowerCholeskyTransform().inv(fb.linalg.cholesky(y))
 
 
+@own_methods("__init__")
 class _Parts(Transform):
     """Maps for parts of a tensor along ``dim``."""
 
     def __init__(self, tseq: Sequence[Transform], dim: int = 0, cache_size: int = 0) -> None:
-        assert all(isinstance(t, Transform) for t in tseq)
+        if not all(isinstance(t, Transform) for t in tseq):
+            raise AssertionError("All elements of tseq must be Transform instances")
         if cache_size:
             tseq = [t.with_cache(cache_size) for t in tseq]
         super().__init__(cache_size=cache_size)
@@ -481,7 +483,10 @@ class CatTransform(_Parts):
     ) -> None:
         super().__init__(tseq, dim, cache_size)
         self.lengths = [1] * len(self.transforms) if lengths is None else list(lengths)
-        assert len(self.lengths) == len(self.transforms)
+        if len(self.lengths) != len(self.transforms):
+            raise AssertionError(
+                f"lengths ({len(self.lengths)}) must match transforms ({len(self.transforms)})"
+            )
 
     def _arguments(self) -> tuple:
         return self.transforms, self.dim, self.lengths
