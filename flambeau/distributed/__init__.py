@@ -10,6 +10,7 @@ import importlib
 import inspect
 import os
 import pickle
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -119,6 +120,12 @@ def is_torchelastic_launched() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
+def _own_handler(scheme: str) -> Callable | None:
+    """What a program registered for addresses of this kind."""
+    tools = sys.modules.get(f"{__name__}._tools")
+    return None if tools is None else tools.rendezvous_handlers.get(scheme)
+
+
 def _meeting_place(method: str, rank: int, size: int, timeout: datetime.timedelta) -> tuple[Store, int, int]:
     """The store of an init_method, and rank and size, which it may tell."""
     if method == "env://":
@@ -143,6 +150,8 @@ def _meeting_place(method: str, rank: int, size: int, timeout: datetime.timedelt
         host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         return TCPStore(host, port, size, rank == 0, timeout), rank, size
     url = urlparse(method)
+    if (handler := _own_handler(url.scheme)) is not None:
+        return next(iter(handler(method, timeout=timeout)))
     query = {key: int(values[0]) for key, values in parse_qs(url.query).items()}
     rank, size = query.get("rank", rank), query.get("world_size", size)
     if rank < 0 or size < 0:
@@ -181,7 +190,12 @@ def init_process_group(
     global _world
     if _world is not None:
         raise ValueError("trying to initialize the default process group twice!")
-    name = (backend or "gloo").lower().split(":")[-1]
+    name = (backend or "gloo").lower()
+    if ":" in name:
+        from ._backends import BackendConfig
+
+        devices = BackendConfig(name).get_device_backend_map()
+        name = devices.get("cpu", next(iter(devices.values())))
     if name != "gloo":
         raise NotImplementedError(f'the backend "{backend}" is not there yet in flambeau: use "gloo"')
     if store is not None and init_method is not None:
@@ -194,6 +208,10 @@ def init_process_group(
     mesh = Mesh(PrefixStore(f"mesh{group_name}", store), rank, world_size, timeout)
     _world = ProcessGroup(mesh, range(world_size), group_name or "default_pg")
     _world.store = store
+    if ":" in (backend or "") or backend is None:
+        from ._backends import BackendConfig
+
+        _world.backend_config = str(BackendConfig(backend or "undefined"))
 
 
 def rendezvous(url: str, rank: int = -1, world_size: int = -1, **kwargs: Any) -> Any:
@@ -203,13 +221,13 @@ def rendezvous(url: str, rank: int = -1, world_size: int = -1, **kwargs: Any) ->
 
 def destroy_process_group(group: ProcessGroup | None = None) -> None:
     """Leave a group; without an argument, all of them."""
-    global _world
+    global _world, _groups
     if _world is None and group is None:
         raise AssertionError("Process group cannot be None")
     if group is None or group is _world:
         barrier()
         _world.mesh.close()
-        _world = None
+        _world, _groups = None, 0
 
 
 def _group(given: Any) -> ProcessGroup:
@@ -654,31 +672,29 @@ def scatter_object_list(
 
 _all_gather_base, _reduce_scatter_base = all_gather_into_tensor, reduce_scatter_tensor
 
-# name -> submodule
-_HOMES = {
-    "Backend": "_more",
-    "DebugLevel": "_errors",
-    "DeviceMesh": "device_mesh",
-    "DistBackendError": "_errors",
-    "DistError": "_errors",
-    "DistNetworkError": "_errors",
-    "DistStoreError": "_errors",
-    "P2POp": "_more",
-    "QueueEmptyError": "_errors",
-    "_broadcast_coalesced": "_more",
-    "_rank_not_in_group": "distributed_c10d",
-    "all_reduce_coalesced": "_more",
-    "batch_isend_irecv": "_more",
-    "get_debug_level": "_errors",
-    "get_default_backend_for_device": "_more",
-    "init_device_mesh": "device_mesh",
-    "new_subgroups": "_more",
-    "new_subgroups_by_enumeration": "_more",
-    "recv_object_list": "_more",
-    "send_object_list": "_more",
-    "set_debug_level": "_errors",
-    "set_debug_level_from_env": "_errors",
+# submodule -> names
+_NAMES = {
+    "_backends": """
+        BackendConfig ProcessGroupGloo get_backend_config get_pg_count shrink_group split_group
+    """,
+    "_errors": """
+        DebugLevel DistBackendError DistError DistNetworkError DistStoreError QueueEmptyError
+        get_debug_level set_debug_level set_debug_level_from_env
+    """,
+    "_more": """
+        Backend P2POp _broadcast_coalesced all_gather_coalesced all_gather_single
+        all_reduce_coalesced batch_isend_irecv get_default_backend_for_device new_subgroups
+        new_subgroups_by_enumeration recv_object_list reduce_scatter_single send_object_list
+    """,
+    "_tools": "breakpoint record_comm reduce_op register_rendezvous_handler supports_complex",
+    "device_mesh": "DeviceMesh init_device_mesh",
+    "distributed_c10d": "_rank_not_in_group",
+    "options": """
+        AllToAllOptions AllreduceCoalescedOptions AllreduceOptions BarrierOptions BroadcastOptions
+        GatherOptions ReduceOptions ReduceScatterOptions ScatterOptions
+    """,
 }
+_HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
@@ -696,59 +712,19 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "Backend",
-    "DeviceMesh",
-    "FileStore",
-    "GroupMember",
-    "HashStore",
-    "P2POp",
-    "PrefixStore",
-    "ProcessGroup",
-    "ReduceOp",
-    "Store",
-    "TCPStore",
-    "Work",
-    "all_gather",
-    "all_gather_into_tensor",
-    "all_gather_object",
-    "all_reduce",
-    "all_to_all",
-    "all_to_all_single",
-    "barrier",
-    "batch_isend_irecv",
-    "broadcast",
-    "broadcast_object_list",
-    "destroy_process_group",
-    "gather",
-    "gather_object",
-    "get_backend",
-    "get_global_rank",
-    "get_group_rank",
-    "get_process_group_ranks",
-    "get_rank",
-    "get_world_size",
-    "group",
-    "init_device_mesh",
-    "init_process_group",
-    "irecv",
-    "is_available",
-    "is_backend_available",
-    "is_gloo_available",
-    "is_initialized",
-    "is_mpi_available",
-    "is_nccl_available",
-    "isend",
-    "monitored_barrier",
-    "new_group",
-    "new_subgroups",
-    "new_subgroups_by_enumeration",
-    "recv",
-    "recv_object_list",
-    "reduce",
-    "reduce_scatter",
-    "reduce_scatter_tensor",
-    "scatter",
-    "scatter_object_list",
-    "send",
-    "send_object_list",
-]
+    "AllToAllOptions", "AllreduceCoalescedOptions", "AllreduceOptions", "Backend", "BackendConfig",
+    "BarrierOptions", "BroadcastOptions", "DeviceMesh", "FileStore", "GatherOptions", "GroupMember",
+    "HashStore", "P2POp", "PrefixStore", "ProcessGroup", "ProcessGroupGloo", "ReduceOp", "ReduceOptions",
+    "ReduceScatterOptions", "ScatterOptions", "Store", "TCPStore", "Work", "all_gather",
+    "all_gather_coalesced", "all_gather_into_tensor", "all_gather_object", "all_gather_single",
+    "all_reduce", "all_to_all", "all_to_all_single", "barrier", "batch_isend_irecv",
+    "broadcast", "broadcast_object_list", "destroy_process_group", "gather", "gather_object",
+    "get_backend", "get_backend_config", "get_global_rank", "get_group_rank", "get_pg_count",
+    "get_process_group_ranks", "get_rank", "get_world_size", "group", "init_device_mesh",
+    "init_process_group", "irecv", "is_available", "is_backend_available", "is_gloo_available",
+    "is_initialized", "is_mpi_available", "is_nccl_available", "isend", "monitored_barrier", "new_group",
+    "new_subgroups", "new_subgroups_by_enumeration", "record_comm", "recv", "recv_object_list", "reduce",
+    "reduce_op", "reduce_scatter", "reduce_scatter_single", "reduce_scatter_tensor",
+    "register_rendezvous_handler", "scatter", "scatter_object_list", "send", "send_object_list",
+    "shrink_group", "split_group", "supports_complex",
+]  # fmt: skip

@@ -163,7 +163,9 @@ def new_subgroups_by_enumeration(
     mine, made = None, []
     for ranks in ranks_per_subgroup_list:
         if seen & set(ranks):
-            raise ValueError("The new subgroups must be disjoint: a rank is in two of them")
+            rank = min(seen & set(ranks))
+            other = next(list(r) for r in ranks_per_subgroup_list if rank in r)
+            raise ValueError(f"Rank {rank} has appeared in both subgroup {other} and {list(ranks)}")
         seen |= set(ranks)
         made.append(dist.new_group(list(ranks), timeout, backend, pg_options, group_desc=group_desc))
         if dist.get_rank() in ranks:
@@ -180,6 +182,70 @@ def all_reduce_coalesced(
     for tensor in tensors:
         dist.all_reduce(tensor, op, group)
     return dist.Work() if async_op else None
+
+
+def all_gather_single(
+    output_tensor: fb.Tensor, input_tensor: fb.Tensor, group: Any = None, async_op: bool = False
+) -> Any:
+    """Put the tensors of all processes one after the other into one.
+
+    Parameters
+    ----------
+    output_tensor : has the sizes of the concatenation or of the stack of the tensors.
+    input_tensor : that of this process.
+    """
+    from flambeau import distributed as dist
+
+    return dist.all_gather_into_tensor(output_tensor, input_tensor, group, async_op)
+
+
+def reduce_scatter_single(
+    output: fb.Tensor, input: fb.Tensor, op: Any = ReduceOp.SUM, group: Any = None, async_op: bool = False
+) -> Any:
+    """Reduce the tensors of all processes and give each an equal part of the result.
+
+    Parameters
+    ----------
+    output : where the part of this process goes.
+    input : its tensor, a concatenation or a stack of parts.
+    """
+    from flambeau import distributed as dist
+
+    return dist.reduce_scatter_tensor(output, input, op, group, async_op)
+
+
+def all_gather_coalesced(
+    output_tensor_lists: list[list[fb.Tensor]],
+    input_tensor_list: list[fb.Tensor],
+    group: Any = None,
+    async_op: bool = False,
+) -> Any:
+    """Put the lists of tensors of all processes into lists, one for each process.
+
+    Parameters
+    ----------
+    output_tensor_lists : for each process a list of tensors with the sizes of those of `input_tensor_list`.
+    input_tensor_list : the tensors of this process.
+    """
+    from flambeau import distributed as dist
+
+    if group is dist.GroupMember.NON_GROUP_MEMBER:
+        return None
+    _check_list(input_tensor_list, "input_tensor_list")
+    if not isinstance(output_tensor_lists, list):
+        raise TypeError("Invalid function argument: output_tensor_lists should be a list")
+    for tensors in output_tensor_lists:
+        _check_list(tensors, "output_tensor_lists")
+    work = dist._group(group).allgather_coalesced(output_tensor_lists, input_tensor_list)
+    return work if async_op else None
+
+
+def _check_list(tensors: Any, name: str) -> None:
+    if not isinstance(tensors, list) or not all(isinstance(t, fb.Tensor) for t in tensors):
+        raise TypeError(
+            f"Invalid function argument. Expected parameter `{name}` of type List[torch.Tensor]\n"
+            f"             but got {type(tensors)} instead."
+        )
 
 
 def _broadcast_coalesced(

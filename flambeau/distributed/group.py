@@ -17,6 +17,7 @@ from typing import Any
 
 import flambeau as fb
 
+from ._methods import Methods
 from .store import Store, without_delay
 
 _SMALL = 8192  # bytes that connections take without anybody reading
@@ -165,7 +166,7 @@ def _own_address(store: Store) -> str:
         return probe.getsockname()[0]
 
 
-class ProcessGroup:
+class ProcessGroup(Methods):
     """Some of the processes of a run; ranks in it count from 0."""
 
     def __init__(self, mesh: Mesh, ranks: Sequence[int], name: str) -> None:
