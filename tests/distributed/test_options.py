@@ -107,7 +107,8 @@ def test_options():
         with pytest.raises(AttributeError, match="has no attribute 'root'"):
             options.root = 1
     assert dist.ReduceOptions().rootTensor == 0 and dist.ReduceScatterOptions().reduceOp == dist.ReduceOp.SUM
-    assert dist.BarrierOptions().device_ids == [] != dist.BarrierOptions().device_ids
+    first, second = dist.BarrierOptions().device_ids, dist.BarrierOptions().device_ids
+    assert first == second == [] and first is not second
 
 
 def test_backends_by_device():
