@@ -67,7 +67,7 @@ void each_line(IntSpan shape, int64_t dim, const std::array<char*, K>& base, con
 template <class Places, class Soon, class F>
 void each_by_place(int64_t n, int64_t low, int64_t high, int64_t cost, bool spread, Places&& places, Soon&& soon,
                    F&& f) {
-    constexpr int64_t kBlock = 512;
+    constexpr int64_t kBlock = 512, kAhead = 32;
     const int64_t threads = n >= 64 && n * cost >= (spread || cost > 1 ? 1 << 15 : 1 << 18) ? num_threads() : 1;
     const int64_t width = (high - low + threads - 1) / threads;
     const auto chosen = position_loops().chosen;
@@ -80,15 +80,17 @@ void each_by_place(int64_t n, int64_t low, int64_t high, int64_t cost, bool spre
         for (int64_t begin = 0; begin < n; begin += kBlock) {
             const int64_t count = std::min(kBlock, n - begin);
             const int64_t* const at = places(begin, count, room);
-            if (e - b == threads) {
-                for (int64_t i = 0; spread && i < count; ++i) ahead(at[i]);
+            // What is asked for ahead goes on beside the work: a block of it at once would wait for itself.
+            const auto run = [&](int64_t many, auto&& which) {
+                for (int64_t i = 0; spread && i < std::min(kAhead, many); ++i) ahead(at[which(i)]);
 #pragma GCC unroll 4
-                for (int64_t i = 0; i < count; ++i) one(begin + i, at[i]);
-                continue;
-            }
-            const int64_t found = chosen(at, count, first, last, mine);
-            for (int64_t i = 0; spread && i < found; ++i) ahead(at[mine[i]]);
-            for (int64_t i = 0; i < found; ++i) one(begin + mine[i], at[mine[i]]);
+                for (int64_t i = 0; i < many; ++i) {
+                    if (spread) ahead(at[which(i + kAhead < many ? i + kAhead : i)]);
+                    one(begin + which(i), at[which(i)]);
+                }
+            };
+            if (e - b == threads) run(count, [](int64_t i) { return i; });
+            else run(chosen(at, count, first, last, mine), [&mine](int64_t i) { return mine[i]; });
         }
     });
 }

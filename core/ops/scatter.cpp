@@ -94,20 +94,19 @@ namespace {
 using namespace scattered;
 using formula::zeros;
 
-int64_t checked(int64_t i, int64_t n, int64_t dim) {
-    if (i < 0 || i >= n) [[unlikely]]
-        fail(ErrorKind::Runtime, "index ", i, " is out of bounds for dimension ", dim, " with size ", n);
-    return i;
+[[noreturn, gnu::cold, gnu::noinline]] void outside(int64_t i, int64_t n, int64_t dim) {
+    fail(ErrorKind::Runtime, "index ", i, " is out of bounds for dimension ", dim, " with size ", n);
 }
-// Every index of a line, before any is used.
-void check_line(const char* p, int64_t stride, int64_t n, int64_t size, int64_t dim) {
-    if (stride == int64_t(sizeof(int64_t)) && all_within(reinterpret_cast<const int64_t*>(p), n, 0, size)) return;
-    for (int64_t j = 0; j < n; ++j) checked(*reinterpret_cast<const int64_t*>(p + j * stride), size, dim);
-}
-// The same for all indices of short lines at once, which one by one cost more than what is done with them.
-bool all_fit(const Tensor& index, int64_t length, int64_t size) {
-    return length < kShortLine && index->contiguous && all_within(index.data<int64_t>(), index.numel(), 0, size);
-}
+// Positions are checked where they are used: a pass of its own over them takes a third as long as all the rest.
+struct Position {
+    int64_t n, dim;
+    int64_t operator()(const char* p) const { return (*this)(*reinterpret_cast<const int64_t*>(p)); }
+    int64_t operator()(int64_t i) const {
+        if (uint64_t(i) >= uint64_t(n)) [[unlikely]]
+            outside(i, n, dim);
+        return i;
+    }
+};
 void check_index_shape(const Tensor& x, int64_t dim, const Tensor& index, const char* what) {
     if (index.numel() == 0) return;
     check(std::max<int64_t>(1, x.dim()) == std::max<int64_t>(1, index.dim()),
@@ -134,37 +133,35 @@ Tensor gather(const Tensor& x0, int64_t dim, const Tensor& index0, bool, Out out
     const int64_t sx = bx[size_t(dim)], si = bi[size_t(line)], so = bo[size_t(line)];
     bx[size_t(dim)] = 0;
     const int64_t aside = bx[size_t(line)];
-    const bool checked_before = all_fit(at, n, size);
-    const bool short_rows = checked_before && dim == last && o->contiguous && sx == int64_t(itemsize(x.dtype()));
-    by_item_size(itemsize(x.dtype()), [&](auto z) {
+    constexpr std::integral_constant<int64_t, sizeof(int64_t)> index_item;
+    const int64_t item_size = int64_t(itemsize(x.dtype()));
+    const bool short_rows = n < kShortLine && dim == last && si == index_item && so == item_size && sx == item_size;
+    const Position position{size, dim};
+    by_item_size(size_t(item_size), [&](auto z) {
         using T = decltype(z);
+        constexpr std::integral_constant<int64_t, sizeof(T)> item;
         if (short_rows && at.dim() == 2)
-            return parallel_for(at.sizes()[0], 16384 / n, [&, step = bx[0]](int64_t b, int64_t e) {
-                const int64_t* k = at.data<int64_t>() + b * n;
-                T* to = reinterpret_cast<T*>(bytes(o)) + b * n;
-                for (const char* row = bytes(x) + b * step; b < e; ++b, row += step, to += n, k += n)
-                    for (int64_t j = 0; j < n; ++j) to[j] = reinterpret_cast<const T*>(row)[k[j]];
+            return parallel_for(at.sizes()[0], 16384 / n, [&, position, n](int64_t b, int64_t e) {
+                const char *k = bytes(at) + b * bi[0], *row = bytes(x) + b * bx[0];
+                for (char* to = bytes(o) + b * bo[0]; b < e; ++b, row += bx[0], to += bo[0], k += bi[0])
+                    for (int64_t j = 0; j < n; ++j)
+                        reinterpret_cast<T*>(to)[j] =
+                            reinterpret_cast<const T*>(row)[position(reinterpret_cast<const int64_t*>(k)[j])];
             });
         each_line<3>(at.sizes(), line, {bytes(o), bytes(x), bytes(at)}, {bo, bx, bi}, [&](const auto& p) {
             // By value: what a byte is written to could be the addresses themselves, for all the compiler knows.
-            const auto copy = [to = p[0], from = p[1], places = p[2]](int64_t b, int64_t e, auto to_step, auto at_step,
-                                                                      auto source) {
+            const auto copy = [n, position, to = p[0], from = p[1], places = p[2]](auto to_step, auto at_step,
+                                                                                   auto source) {
 #pragma GCC unroll 4
-                for (int64_t j = b; j < e; ++j)
-                    *reinterpret_cast<T*>(to + j * to_step) = *reinterpret_cast<const T*>(
-                        from + source(*reinterpret_cast<const int64_t*>(places + j * at_step), j));
+                for (int64_t j = 0; j < n; ++j)
+                    *reinterpret_cast<T*>(to + j * to_step) =
+                        *reinterpret_cast<const T*>(from + source(position(places + j * at_step), j));
             };
-            constexpr std::integral_constant<int64_t, sizeof(T)> item;
-            constexpr std::integral_constant<int64_t, sizeof(int64_t)> index_item;
-            for (int64_t b = 0; b < n; b += 512) {  // a block of indices: checked, then used
-                const int64_t e = std::min(n, b + 512);
-                if (!checked_before) check_line(p[2] + b * si, si, e - b, size, dim);
-                if (si != index_item || so != item)
-                    copy(b, e, so, si, [=](int64_t k, int64_t j) { return k * sx + j * aside; });
-                else if (aside) copy(b, e, item, index_item, [=](int64_t k, int64_t j) { return k * sx + j * aside; });
-                else if (sx == item) copy(b, e, item, index_item, [=](int64_t k, int64_t) { return k * item; });
-                else copy(b, e, item, index_item, [=](int64_t k, int64_t) { return k * sx; });
-            }
+            if (si != index_item || so != item)
+                copy(so, si, [=](int64_t k, int64_t j) { return k * sx + j * aside; });
+            else if (aside) copy(item, index_item, [=](int64_t k, int64_t j) { return k * sx + j * aside; });
+            else if (sx == item) copy(item, index_item, [=](int64_t k, int64_t) { return k * item; });
+            else copy(item, index_item, [=](int64_t k, int64_t) { return k * sx; });
         });
     });
     return r;
@@ -205,56 +202,57 @@ struct Scatter {
         const size_t last = index.sizes().size() - 1;
         if (size_t(dim) != last && index.sizes()[last] >= kColumns && bi[last] == kIndex && bo[last] == kItem)
             return in_columns<T>(last, join);
-        const bool checked_before = all_fit(index, n, size);
-        if (checked_before && size_t(dim) == last && last == 1 && so == kItem && ss == kItem)
-            return parallel_for(index.sizes()[0], 16384 / n, [&, join](int64_t b, int64_t e) {
-                const int64_t* k = index.data<int64_t>() + b * n;
-                const char* from = bytes(source) + b * bs[0];
-                for (char* q = bytes(to) + b * bo[0]; b < e; ++b, q += bo[0], from += bs[0], k += n)
+        const Position position{size, dim};
+        if (n < kShortLine && size_t(dim) == last && last == 1 && so == kItem && ss == kItem && si == kIndex)
+            return parallel_for(index.sizes()[0], 16384 / n, [&, join, position, n = n](int64_t b, int64_t e) {
+                const char *k = bytes(index) + b * bi[0], *from = bytes(source) + b * bs[0];
+                for (char* q = bytes(to) + b * bo[0]; b < e; ++b, q += bo[0], from += bs[0], k += bi[0])
                     for (int64_t j = 0; j < n; ++j)
-                        join(reinterpret_cast<T*>(q)[k[j]], reinterpret_cast<const T*>(from)[j]);
+                        join(reinterpret_cast<T*>(q)[position(reinterpret_cast<const int64_t*>(k)[j])],
+                             reinterpret_cast<const T*>(from)[j]);
             });
         each_line<3>(index.sizes(), dim, {bytes(to), bytes(source), bytes(index)}, {bo, bs, bi}, [&](const auto& p) {
-            for (int64_t b = 0; b < n; b += 512) {  // indices are checked while they lie in the nearest cache
-                const int64_t e = std::min(n, b + 512);
-                if (!checked_before) check_line(p[2] + b * si, si, e - b, size, dim);
-                const auto each = [b, e, join, q = p[0], from = p[1], at = p[2]](auto to_step, auto from_step,
-                                                                                 auto index_step) {
+            const auto each = [n = n, join, position, q = p[0], from = p[1], at = p[2]](
+                                  auto to_step, auto from_step, auto index_step) {
 #pragma GCC unroll 4
-                    for (int64_t j = b; j < e; ++j)
-                        join(
-                            *reinterpret_cast<T*>(q + *reinterpret_cast<const int64_t*>(at + j * index_step) * to_step),
-                            *reinterpret_cast<const T*>(from + j * from_step));
-                };
-                constexpr std::integral_constant<int64_t, kItem> item;
-                constexpr std::integral_constant<int64_t, kIndex> index_item;
-                if (so == item && ss == item && si == index_item) each(item, item, index_item);
-                else each(so, ss, si);
-            }
+                for (int64_t j = 0; j < n; ++j)
+                    join(*reinterpret_cast<T*>(q + position(at + j * index_step) * to_step),
+                         *reinterpret_cast<const T*>(from + j * from_step));
+            };
+            constexpr std::integral_constant<int64_t, kItem> item;
+            constexpr std::integral_constant<int64_t, kIndex> index_item;
+            if (so == item && ss == item && si == index_item) each(item, item, index_item);
+            else each(so, ss, si);
         });
     }
     // One long line: a part of its places on each thread.
     template <class T, class Join>
     void one_line(Join join) const {
         const int64_t* const k = index.data<int64_t>();
-        const auto [low, high] = extremes(k, n);
-        if (low < 0 || high >= size) check_line(bytes(index), si, n, size, dim);
+        const Position position{size, dim};
         T* const line = reinterpret_cast<T*>(bytes(to));
         const T* const from = reinterpret_cast<const T*>(bytes(source));
         const int64_t step = ss / int64_t(sizeof(T));
+        int64_t low = 0, high = size - 1;
+        const bool shared = num_threads() > 1;
+        if (shared) {  // over what is written to
+            std::tie(low, high) = extremes(k, n);
+            position(low), position(high);
+        }
         each_by_place(
             n, low, high + 1, 1, (high - low) * int64_t(sizeof(T)) > kSpreadBytes,
             [k](int64_t b, int64_t, int64_t*) { return k + b; }, [line](int64_t i) { __builtin_prefetch(line + i, 1); },
-            [=](int64_t j, int64_t i) { join(line[i], from[j * step]); });
+            [=](int64_t j, int64_t i) { join(line[position(i)], from[j * step]); });
     }
     // Along another dimension than the last: planes, or places of one, are shared out over the threads; a block of
     // columns goes down at a time, so that what is written to stays in the nearer caches.
     static constexpr int64_t kColumns = 16, kBlock = 256;
     template <class T, class Join>
     void in_columns(size_t last, Join join) const {
-        constexpr int64_t kItem = sizeof(T), kIndex = sizeof(int64_t);
+        constexpr int64_t kItem = sizeof(T);
         const int64_t width = index.sizes()[last], planes = index.numel() / (n * width);
         const int64_t threads = index.numel() >= 32768 ? num_threads() : 1;
+        const bool whole = planes % threads == 0 || planes >= 4 * threads;
         // A plane's addresses in the three tensors.
         const auto plane_at = [&](int64_t rest) {
             std::array<char*, 3> p{bytes(to), bytes(source), bytes(index)};
@@ -266,11 +264,16 @@ struct Scatter {
             }
             return p;
         };
-        parallel_for(planes * n, std::max<int64_t>(1, 32768 / width), [&](int64_t b, int64_t e) {
-            for (; b < e; ++b) check_line(plane_at(b / n)[2] + b % n * si, kIndex, width, size, dim);
+        parallel_for(whole ? 0 : planes * n, std::max<int64_t>(1, 32768 / width), [&](int64_t b, int64_t e) {
+            for (; b < e; ++b) {
+                const int64_t* const at = reinterpret_cast<const int64_t*>(plane_at(b / n)[2] + b % n * si);
+                if (all_within(at, width, 0, size)) continue;
+                for (int64_t j = 0; j < width; ++j) Position{size, dim}(at[j]);
+            }
         });
         const auto part = [&](int64_t plane, int64_t low, int64_t high) {  // what goes to places [low, high)
             const std::array<char*, 3> p = plane_at(plane);
+            const Position position{size, dim};
             int32_t mine[kBlock + 16];
             for (int64_t first = 0; first < width; first += kBlock) {
                 const int64_t count = std::min(kBlock, width - first);
@@ -278,11 +281,11 @@ struct Scatter {
                 for (int64_t r = 0; r < n; ++r) {
                     const int64_t* const at = reinterpret_cast<const int64_t*>(p[2] + r * si) + first;
                     const char* const from = p[1] + r * ss + first * bs[last];
-                    const auto put = [&](int64_t j) {
-                        join(*reinterpret_cast<T*>(q + at[j] * so + j * kItem),
-                             *reinterpret_cast<const T*>(from + j * bs[last]));
+                    const auto put = [=, row = so, step = bs[last]](int64_t j) {
+                        join(*reinterpret_cast<T*>(q + position(at[j]) * row + j * kItem),
+                             *reinterpret_cast<const T*>(from + j * step));
                     };
-                    if (low == 0 && high == size) {
+                    if (whole) {
                         for (int64_t j = 0; j < count; ++j) put(j);
                         continue;
                     }
@@ -291,7 +294,7 @@ struct Scatter {
                 }
             }
         };
-        if (planes % threads == 0 || planes >= 4 * threads)
+        if (whole)
             return parallel_for(planes, std::max<int64_t>(1, 32768 / (n * width)), [&](int64_t b, int64_t e) {
                 for (; b < e; ++b) part(b, 0, size);
             });
@@ -301,6 +304,17 @@ struct Scatter {
         });
     }
 };
+// Calls f with the way of joining as a type, so that what it writes out asks for it once; the others join by adding.
+template <class F>
+void by_way(Into how, F&& f) {
+    switch (how) {
+        case Into::multiply: return f(std::integral_constant<Into, Into::multiply>());
+        case Into::maximum: return f(std::integral_constant<Into, Into::maximum>());
+        case Into::minimum: return f(std::integral_constant<Into, Into::minimum>());
+        default: return f(std::integral_constant<Into, Into::add>());
+    }
+}
+
 // Puts the value behind the second pointer to that behind the first.
 using Joined = void (*)(void* to, const void* from);
 Joined joined(DType t, Into how) {
@@ -315,22 +329,11 @@ Joined joined(DType t, Into how) {
     });
     return r;
 }
-void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Operand& source, Into how) {
-    const Tensor index = as_index(index0, "scatter");
-    if (!index.numel()) return;
-    if (source.is_tensor()) {
-        check(source.tensor().dtype() == to.dtype(), "scatter(): Expected self.dtype to be equal to src.dtype");
-    }
-    check_places(to, dim, index, source.is_tensor() ? source.tensor() : Tensor());
-    if (to.is_meta()) return;
-    const Tensor from =
-        source.is_tensor() ? at_least_1d(source.tensor()) : op<"full">(Dims{1}, source.scalar(), to.dtype());
-    const Tensor at = at_least_1d(index);
-    const Scatter all{.to = at_least_1d(to),
-                      .index = at,
-                      .source = from,
-                      .dim = dim,
-                      .bs = source.is_tensor() ? byte_strides(from) : Dims(at.sizes().size(), 0)};
+}  // namespace
+// Of tensors of a dimension at least.
+void scattered::join_elements(const Tensor& to, int64_t dim, const Tensor& index, const Tensor& source,
+                              const Dims& steps, Into how) {
+    const Scatter all{.to = to, .index = index, .source = source, .dim = dim, .bs = steps};
     if (how == Into::set)
         return by_item_size(itemsize(to.dtype()), [&](auto z) { all.run(z, [](auto& q, auto v) { q = v; }); });
     const auto sums = [&]<class T>(T z) { all.run(z, [](T& q, T v) { q = combine(Into::add, q, v); }); };
@@ -341,6 +344,8 @@ void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Ope
             case DType::bf16: return sums(BF16{});
             case DType::i64: return sums(uint64_t{});
             case DType::i32: return sums(uint32_t{});
+            case DType::i8:
+            case DType::u8: return sums(uint8_t{});
             default: break;
         }
     if (to.dtype() == DType::f32 && (how == Into::multiply || how == Into::maximum)) {
@@ -358,6 +363,21 @@ void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Ope
     // The others are called at every element.
     const Joined join = joined(to.dtype(), how);
     by_item_size(itemsize(to.dtype()), [&](auto z) { all.run(z, [join](auto& q, const auto& v) { join(&q, &v); }); });
+}
+namespace {
+void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Operand& source, Into how) {
+    const Tensor index = as_index(index0, "scatter");
+    if (!index.numel()) return;
+    if (source.is_tensor()) {
+        check(source.tensor().dtype() == to.dtype(), "scatter(): Expected self.dtype to be equal to src.dtype");
+    }
+    check_places(to, dim, index, source.is_tensor() ? source.tensor() : Tensor());
+    if (to.is_meta()) return;
+    const Tensor from =
+        source.is_tensor() ? at_least_1d(source.tensor()) : op<"full">(Dims{1}, source.scalar(), to.dtype());
+    const Tensor at = at_least_1d(index);
+    join_elements(at_least_1d(to), dim, at, from,
+                  source.is_tensor() ? byte_strides(from) : Dims(at.sizes().size(), 0), how);
 }
 Into old_reduction(std::string_view s) {
     check(s == "add" || s == "multiply", "reduce argument must be either add or multiply.");

@@ -89,24 +89,14 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index0, Out out)
     return r;
 }
 
-// Puts values to as many others.
-using JoinedRow = void (*)(void* to, const void* from, int64_t n);
-JoinedRow joined_row(DType t, Into how) {
-    JoinedRow r = nullptr;
-    visit_dtype(t, [&]<class T>(T) {
-        by_way(how, [&]<Into kHow>(std::integral_constant<Into, kHow>) {
-            r = [](void* to, const void* from, int64_t n) {
-                T* const q = static_cast<T*>(to);
-                const T* const v = static_cast<const T*>(from);
-                if (n == 1) {
-                    *q = combine(kHow, *q, *v);
-                    return;
-                }
-#pragma omp simd
-                for (int64_t j = 0; j < n; ++j) q[j] = combine(kHow, q[j], v[j]);
-            };
-        });
-    });
+// The loop that puts a row of values to as many others.
+Loop joined_rows(DType t, Into how, const char* name) {
+    const Binary by = how == Into::multiply  ? Binary::mul
+                      : how == Into::maximum ? Binary::maximum
+                      : how == Into::minimum ? Binary::minimum
+                                             : Binary::add;
+    const Loop r = binary_loop(by, t);
+    if (!r) no_kernel(name, t);
     return r;
 }
 // Slice i of source goes to slice index[i] of `to`, or is combined with it, one after another.
@@ -130,58 +120,33 @@ void slices_into(const Tensor& to, int64_t dim, const Tensor& index0, const Tens
     int64_t before = 1, inner = 1;
     for (int64_t d = 0; d < o.dim(); ++d)
         if (d != dim) (d < dim ? before : inner) *= o.sizes()[size_t(d)];
-    const bool rows = o->contiguous && s->contiguous;
-    constexpr std::integral_constant<int64_t, 1> one;
-    // row(to, from, elements): one slice of a run of neighbours
-    const auto run = [&]<class T>(T, auto&& row) {
-        if (!rows)
-            return each_line<2>(s.sizes(), dim, {bytes(o), bytes(s)}, {bo, bs}, [&](const auto& p) {
-                for (int64_t i = 0; i < n; ++i)
-                    row(reinterpret_cast<T*>(p[0] + at[i] * bo[size_t(dim)]),
-                        reinterpret_cast<const T*>(p[1] + i * bs[size_t(dim)]), one);
-            });
-        T* const q = reinterpret_cast<T*>(bytes(o));
-        const T* const v = reinterpret_cast<const T*>(bytes(s));
+    // Element by element, the index spread over the slices; a call for a row of few costs more than they do.
+    if (inner < (how == Into::set ? 2 : 8) || !o->contiguous || !s->contiguous) {
+        Dims steps(s.sizes().size(), 0);
+        steps[size_t(dim)] = 1;
+        return join_elements(o, dim, make_view(index, s.sizes(), steps, index->offset), s, byte_strides(s), how);
+    }
+    // row(to, from): one slice of a run of neighbours
+    const int64_t item = int64_t(itemsize(to.dtype())), row_bytes = inner * item;
+    const auto run = [&](auto&& row) {
+        char *const q = bytes(o), *const v = bytes(s);
         if (before > 1)
             return parallel_for(before, std::max<int64_t>(1, 32768 / (n * inner)), [&](int64_t b, int64_t e) {
-                const auto rows_of = [&](auto width) {
-                    for (int64_t i = 0; i < n; ++i) row(q + (b * size + at[i]) * width, v + (b * n + i) * width, width);
-                };
-                for (; b < e; ++b) inner == 1 ? rows_of(one) : rows_of(inner);
+                for (; b < e; ++b)
+                    for (int64_t i = 0; i < n; ++i)
+                        row(q + (b * size + at[i]) * row_bytes, v + (b * n + i) * row_bytes);
             });
         const auto [low, high] = extremes(at, n);
-        const auto places = [at](int64_t b, int64_t, int64_t*) { return at + b; };
-        const auto soon = [q](int64_t k) { __builtin_prefetch(q + k, 1); };
-        if (inner == 1)
-            each_by_place(n, low, high + 1, 1, (high - low) * int64_t(sizeof(T)) > kSpreadBytes, places, soon,
-                          [=](int64_t i, int64_t k) { row(q + k, v + i, one); });
-        else
-            each_by_place(n, low, high + 1, inner, false, places, soon,
-                          [=](int64_t i, int64_t k) { row(q + k * inner, v + i * inner, inner); });
+        each_by_place(
+            n, low, high + 1, inner, false, [at](int64_t b, int64_t, int64_t*) { return at + b; }, [](int64_t) {},
+            [=](int64_t i, int64_t k) { row(q + k * row_bytes, v + i * row_bytes); });
     };
-    if (how == Into::set)
-        return by_item_size(itemsize(to.dtype()), [&]<class T>(T z) {
-            run(z, [](T* q, const T* v, auto count) {
-                if (count == 1) *q = *v;
-                else copy_bytes(q, v, count * int64_t(sizeof(T)));
-            });
-        });
-    const JoinedRow join = joined_row(to.dtype(), how);
-    const auto sums = [&]<class T>(T z) {
-        run(z, [join](T* q, const T* v, auto count) {
-            if (count == 1) *q = combine(Into::add, *q, *v);
-            else join(q, v, count);
-        });
-    };
-    if (how == Into::add) switch (to.dtype()) {
-            case DType::f32: return sums(float{});
-            case DType::f64: return sums(double{});
-            case DType::i64: return sums(uint64_t{});
-            case DType::i32: return sums(uint32_t{});
-            default: break;
-        }
-    by_item_size(itemsize(to.dtype()),
-                 [&]<class T>(T z) { run(z, [join](T* q, const T* v, int64_t count) { join(q, v, count); }); });
+    if (how == Into::set) return run([row_bytes](char* q, const char* v) { copy_bytes(q, v, row_bytes); });
+    run([inner, item, join = joined_rows(to.dtype(), how, name)](char* q, char* v) {
+        char* const p[] = {q, q, v};
+        const int64_t steps[] = {item, item, item};
+        join(p, steps, inner, nullptr);
+    });
 }
 // What index_add and index_reduce ask of their arguments.
 void check_slices(const char* name, const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source) {
