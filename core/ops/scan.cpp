@@ -11,10 +11,21 @@ using namespace cpu;
 
 using formula::conj;
 
-// Accumulates in float for the half types and in double for float sums.
-template <class T>
-using Acc = std::conditional_t<std::is_same_v<T, F16> || std::is_same_v<T, BF16>, float,
-                               std::conditional_t<std::is_same_v<T, float>, double, T>>;
+// How values are scanned: as Values, in an Acc. Halves and integers of few bits (`narrow`) are widened before and
+// rounded, or cut off, after: what wraps in few bits is the rest of what wraps in many.
+template <class Value_, class Acc_, bool kNarrow_ = false>
+struct Scanned {
+    using Value = Value_;
+    using Acc = Acc_;
+    static constexpr bool kNarrow = kNarrow_;
+    int64_t item = sizeof(Value);  // bytes of a value in memory
+    Loop widen = nullptr, narrow = nullptr;
+};
+template <class Value>
+Scanned<Value, Value, true> narrow_as(DType t) {
+    constexpr DType wide = dtype_of<Value>::value;
+    return {int64_t(itemsize(t)), convert_loop(t, wide), convert_loop(wide, t)};
+}
 
 // Values [begin, end) of a line; `acc` is what the values before give.
 template <bool kGrouped, class T, class A, class ToStep, class FromStep, class Step>
@@ -37,39 +48,37 @@ A scan_line(char* to, const char* from, int64_t begin, int64_t end, A acc, ToSte
     for (; i < end; ++i) put(i, acc = step(acc, at(i)));
     return acc;
 }
-// Blocks of half values, widened, scanned in place and rounded.
-template <bool kGrouped, class T, class Step>
-float scan_halves(char* to, const char* from, int64_t begin, int64_t end, float acc, Step&& step) {
-    constexpr int64_t kBlock = 512, kItem = sizeof(T);
-    constexpr std::integral_constant<int64_t, sizeof(float)> item;
-    const DType type = dtype_of<T>::value;
-    const Loop widened = convert_loop(type, DType::f32), rounded = convert_loop(DType::f32, type);
-    float room[kBlock + 1];  // one in front: the line's first value starts the block at place 0 only there
+// Blocks of narrow values, widened, scanned in place and narrowed.
+template <bool kGrouped, class S, class Step>
+typename S::Acc scan_narrow(const S& s, char* to, const char* from, int64_t begin, int64_t end, typename S::Acc acc,
+                            int64_t so, int64_t sa, Step&& step) {
+    using Value = typename S::Value;
+    constexpr int64_t kBlock = 512;
+    constexpr std::integral_constant<int64_t, sizeof(Value)> item;
+    Value room[kBlock + 1];  // one in front: the line's first value starts the block at place 0 only there
     for (; begin < end; begin += kBlock) {
         const int64_t n = std::min(kBlock, end - begin), skip = begin == 0 ? 0 : 1;
         char* const block = reinterpret_cast<char*>(room);
-        char* const in[] = {block + skip * item, const_cast<char*>(from) + begin * kItem};
-        const int64_t in_steps[] = {item, kItem}, out_steps[] = {kItem, item};
-        widened(in, in_steps, n, nullptr);
-        acc = scan_line<kGrouped, float>(block, block, skip, skip + n, acc, item, item, step);
-        char* const out[] = {to + begin * kItem, in[0]};
-        rounded(out, out_steps, n, nullptr);
+        char* const in[] = {block + skip * item, const_cast<char*>(from) + begin * sa};
+        const int64_t in_steps[] = {item, sa}, out_steps[] = {so, item};
+        s.widen(in, in_steps, n, nullptr);
+        acc = scan_line<kGrouped, Value>(block, block, skip, skip + n, acc, item, item, step);
+        char* const out[] = {to + begin * so, in[0]};
+        s.narrow(out, out_steps, n, nullptr);
     }
     return acc;
 }
 // Neighbouring lines side by side, row by row; a row is so many bytes after the one before.
 constexpr int64_t kColumns = 256;
-template <class T, class Step>
-void scan_columns(char* to, const char* from, int64_t n, int64_t row, int64_t width, Step&& step) {
-    using A = Acc<T>;
-    constexpr bool kHalf = std::is_same_v<T, F16> || std::is_same_v<T, BF16>;
-    constexpr int64_t kItem = sizeof(T), kAcc = sizeof(A);
-    const DType type = dtype_of<T>::value;
-    const Loop widened = kHalf ? convert_loop(type, DType::f32) : nullptr,
-               rounded = kHalf ? convert_loop(DType::f32, type) : nullptr;
-    A acc[kColumns], room[kHalf ? kColumns : 1];
+template <class S, class Step>
+void scan_columns(const S& s, char* to, const char* from, int64_t n, int64_t row, int64_t width, Step&& step) {
+    using A = typename S::Acc;
+    using Value = typename S::Value;
+    constexpr int64_t kAcc = sizeof(A);
+    A acc[kColumns];
+    Value room[S::kNarrow ? kColumns : 1];
     for (int64_t i = 0; i < n; ++i, to += row, from += row) {
-        const auto add = [&](const auto* values) {
+        const auto add = [&](const Value* values) {
             if (i == 0) {
                 for (int64_t j = 0; j < width; ++j) acc[j] = A(values[j]);
                 return;
@@ -77,50 +86,51 @@ void scan_columns(char* to, const char* from, int64_t n, int64_t row, int64_t wi
 #pragma omp simd
             for (int64_t j = 0; j < width; ++j) acc[j] = step(acc[j], A(values[j]));
         };
-        if constexpr (kHalf) {
-            char *const in[] = {reinterpret_cast<char*>(room), const_cast<char*>(from)}, *const out[] = {
-                                                                                             to,
-                                                                                             reinterpret_cast<char*>(
-                                                                                                 acc)};
-            const int64_t in_steps[] = {kAcc, kItem}, out_steps[] = {kItem, kAcc};
-            widened(in, in_steps, width, nullptr);
+        if constexpr (S::kNarrow) {
+            char *const in[] = {reinterpret_cast<char*>(room), const_cast<char*>(from)},
+                       *const out[] = {to, reinterpret_cast<char*>(acc)};
+            const int64_t in_steps[] = {kAcc, s.item}, out_steps[] = {s.item, kAcc};
+            s.widen(in, in_steps, width, nullptr);
             add(room);
-            rounded(out, out_steps, width, nullptr);
+            s.narrow(out, out_steps, width, nullptr);
         } else {
-            add(reinterpret_cast<const T*>(from));
-            T* const q = reinterpret_cast<T*>(to);
+            add(reinterpret_cast<const Value*>(from));
+            Value* const q = reinterpret_cast<Value*>(to);
 #pragma omp simd
-            for (int64_t j = 0; j < width; ++j) q[j] = T(acc[j]);
+            for (int64_t j = 0; j < width; ++j) q[j] = Value(acc[j]);
         }
     }
 }
-// Short lines one behind the other; half values of many of them are widened and rounded at once.
+// Short lines one behind the other: several are on the way at once, so that their steps are taken as they come. Narrow
+// values of many of them are widened and narrowed at once.
 constexpr int64_t kShort = 64;
-template <bool kGrouped, class T, class Step>
-void scan_short(char* to, const char* from, int64_t lines, int64_t n, Step&& step) {
-    constexpr bool kHalf = std::is_same_v<T, F16> || std::is_same_v<T, BF16>;
-    using Value = std::conditional_t<kHalf, float, T>;
+template <class S, class Step>
+void scan_short(const S& s, char* to, const char* from, int64_t lines, int64_t n, Step&& step) {
+    using Value = typename S::Value;
     constexpr std::integral_constant<int64_t, sizeof(Value)> item;
-    constexpr int64_t kItem = sizeof(T), kRoom = 1024;
-    const auto each = [&](char* q, const char* p, int64_t count) {
-        for (int64_t i = 0; i < count; ++i, q += n * item, p += n * item)
-            scan_line<kGrouped, Value>(q, p, 0, n, Acc<T>{}, item, item, step);
+    constexpr int64_t kRoom = 1024;
+    const auto each = [n, step](char* to, const char* from, int64_t count) {
+        const Value* p = reinterpret_cast<const Value*>(from);
+        Value* q = reinterpret_cast<Value*>(to);
+        for (int64_t i = 0; i < count; ++i, q += n, p += n) {
+            typename S::Acc acc(p[0]);
+            q[0] = p[0];
+            for (int64_t j = 1; j < n; ++j) q[j] = Value(acc = step(acc, typename S::Acc(p[j])));
+        }
     };
     parallel_for(lines, 16384 / n, [&](int64_t begin, int64_t end) {
-        char* q = to + begin * n * kItem;
-        const char* p = from + begin * n * kItem;
-        if constexpr (kHalf) {
-            const DType type = dtype_of<T>::value;
-            const Loop widened = convert_loop(type, DType::f32), rounded = convert_loop(DType::f32, type);
-            float room[kRoom];
+        char* q = to + begin * n * s.item;
+        const char* p = from + begin * n * s.item;
+        if constexpr (S::kNarrow) {
+            Value room[kRoom];
             char* const block = reinterpret_cast<char*>(room);
-            const int64_t in_steps[] = {item, kItem}, out_steps[] = {kItem, item};
-            for (int64_t count; begin < end; begin += count, q += count * n * kItem, p += count * n * kItem) {
+            const int64_t in_steps[] = {item, s.item}, out_steps[] = {s.item, item};
+            for (int64_t count; begin < end; begin += count, q += count * n * s.item, p += count * n * s.item) {
                 count = std::min(kRoom / n, end - begin);
                 char *const in[] = {block, const_cast<char*>(p)}, *const out[] = {q, block};
-                widened(in, in_steps, count * n, nullptr);
+                s.widen(in, in_steps, count * n, nullptr);
                 each(block, block, count);
-                rounded(out, out_steps, count * n, nullptr);
+                s.narrow(out, out_steps, count * n, nullptr);
             }
         } else {
             each(q, p, end - begin);
@@ -142,19 +152,21 @@ A sum_of(const T* p, int64_t n) {
 template <bool kIntegers, class F>
 void visit_scanned(const char* name, DType t, F&& f) {
     switch (t) {
-        case DType::f32: return f(float{});
-        case DType::f64: return f(double{});
-        case DType::f16: return f(F16{});
-        case DType::bf16: return f(BF16{});
-        case DType::c64: return f(C64{});
-        case DType::c128: return f(C128{});
-        case DType::i32:
-            if constexpr (kIntegers) return f(int32_t{});
-            [[fallthrough]];
-        case DType::i64:
-            if constexpr (kIntegers) return f(int64_t{});
-            [[fallthrough]];
-        default: no_kernel(name, t);
+        case DType::f32: return f(Scanned<float, double>{});
+        case DType::f64: return f(Scanned<double, double>{});
+        case DType::f16:
+        case DType::bf16: return f(narrow_as<float>(t));
+        case DType::c64: return f(Scanned<C64, C64>{});
+        case DType::c128: return f(Scanned<C128, C128>{});
+        default:
+            if constexpr (kIntegers) switch (is_integral(t, false) ? itemsize(t) : 0) {
+                    case 1:
+                    case 2: return f(narrow_as<uint32_t>(t));
+                    case 4: return f(Scanned<uint32_t, uint32_t>{});
+                    case 8: return f(Scanned<uint64_t, uint64_t>{});
+                    default: break;
+                }
+            no_kernel(name, t);
     }
 }
 // kGrouped: steps may be taken in any grouping; kSums: they are sums.
@@ -168,44 +180,39 @@ Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const 
     const Tensor x = x0.dtype() == want ? x0 : convert(x0, want);
     Tensor r = out.result(x.sizes(), want, x.device());
     if (r.is_meta() || !r.numel()) return r;
-    if (is_integral(want, false) && want != DType::i64 &&
-        want != DType::i32) {  // what wraps in few bits is the rest of what wraps in many
-        copy_data(r, scan<kGrouped, kSums>(name, convert(x, DType::i64), dim, DType::i64, Out(), step));
-        return r;
-    }
     const Tensor a = at_least_1d(x), o = at_least_1d(r);
     const int64_t n = a.sizes()[size_t(dim)];
     const Dims ba = byte_strides(a), bo = byte_strides(o);
     const int64_t sa = ba[size_t(dim)], so = bo[size_t(dim)];
-    visit_scanned<kGrouped>(name, want, [&](auto z) {
-        using T = decltype(z);
+    visit_scanned<kGrouped>(name, want, [&]<class S>(const S& s) {
+        using T = typename S::Value;
+        using A = typename S::Acc;
         // Sums of integers are as fast one after another.
         constexpr bool kGroups = kGrouped && !(kSums && std::is_integral_v<T>);
-        const auto line = [&](char* to, const char* from, int64_t begin, int64_t end, Acc<T> acc) {
-            if (so != int64_t(sizeof(T)) || sa != so)
-                return scan_line<kGroups, T>(to, from, begin, end, acc, so, sa, step);
-            if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {
-                return scan_halves<kGrouped, T>(to, from, begin, end, acc, step);
+        const auto line = [&](char* to, const char* from, int64_t begin, int64_t end, A acc) {
+            if constexpr (S::kNarrow) {
+                return scan_narrow<kGroups>(s, to, from, begin, end, acc, so, sa, step);
             } else {
+                if (so != s.item || sa != so) return scan_line<kGroups, T>(to, from, begin, end, acc, so, sa, step);
                 constexpr std::integral_constant<int64_t, sizeof(T)> item;
                 return scan_line<kGroups, T>(to, from, begin, end, acc, item, item, step);
             }
         };
         // One long line: the other threads add up what lies before their parts first.
-        if constexpr (kSums && (std::is_integral_v<T> || std::is_same_v<T, float>)) {
+        if constexpr (kSums && !S::kNarrow && (std::is_integral_v<T> || std::is_same_v<T, float>)) {
             if (a.numel() == n && n >= (std::is_integral_v<T> ? 1 << 18 : 1 << 16) && sa == int64_t(sizeof(T)) &&
                 num_threads() > 1) {
                 const int64_t threads = num_threads(), each = (n + threads - 1) / threads;
                 const T* const values = reinterpret_cast<const T*>(bytes(a));
-                std::vector<Acc<T>> total(size_t(threads), Acc<T>{});
+                std::vector<A> total(size_t(threads), A{});
                 parallel_for(threads, 1, [&](int64_t b, int64_t e) {
                     for (; b + 1 < threads && b < e; ++b)
-                        total[size_t(b)] = sum_of<Acc<T>>(values + b * each, std::min(each, n - b * each));
+                        total[size_t(b)] = sum_of<A>(values + b * each, std::min(each, n - b * each));
                 });
                 parallel_for(threads, 1, [&](int64_t b, int64_t e) {
                     for (; b < e; ++b)
                         line(bytes(o), bytes(a), b * each, std::min(n, (b + 1) * each),
-                             std::accumulate(total.begin(), total.begin() + b, Acc<T>{}));
+                             std::accumulate(total.begin(), total.begin() + b, A{}));
                 });
                 return;
             }
@@ -213,22 +220,21 @@ Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const 
         int64_t inner = 1;  // not by strides: that of a dimension of one element may be anything
         for (size_t d = size_t(dim) + 1; d < a.sizes().size(); ++d) inner *= a.sizes()[d];
         if (a->contiguous && o->contiguous && inner >= 16) {
-            const int64_t row = inner * int64_t(sizeof(T)), blocks = (inner + kColumns - 1) / kColumns;
+            const int64_t row = inner * s.item, blocks = (inner + kColumns - 1) / kColumns;
             const int64_t width = (inner + blocks - 1) / blocks;
             parallel_for(
                 a.numel() / (n * inner) * blocks, std::max<int64_t>(1, 16384 / (n * width)), [&](int64_t b, int64_t e) {
                     for (; b < e; ++b) {
-                        const int64_t column = b % blocks * width;
-                        const int64_t at = b / blocks * n * row + column * int64_t(sizeof(T));
-                        scan_columns<T>(bytes(o) + at, bytes(a) + at, n, row, std::min(width, inner - column), step);
+                        const int64_t column = b % blocks * width, at = b / blocks * n * row + column * s.item;
+                        scan_columns(s, bytes(o) + at, bytes(a) + at, n, row, std::min(width, inner - column), step);
                     }
                 });
             return;
         }
         if (a->contiguous && o->contiguous && inner == 1 && n <= kShort)
-            return scan_short<kGroups, T>(bytes(o), bytes(a), a.numel() / n, n, step);
+            return scan_short(s, bytes(o), bytes(a), a.numel() / n, n, step);
         each_line<2>(a.sizes(), dim, {bytes(o), bytes(a)}, {bo, ba},
-                     [&](const auto& p) { line(p[0], p[1], 0, n, Acc<T>{}); });
+                     [&](const auto& p) { line(p[0], p[1], 0, n, A{}); });
     });
     return r;
 }
@@ -384,7 +390,8 @@ Tensor logcumsumexp_product(const Tensor& v0, const Tensor& x0, const Tensor& y0
         if constexpr (std::is_integral_v<T> || std::is_same_v<T, bool>) {
             fail(ErrorKind::Runtime, "logcumsumexp does not support integer inputs");
         } else {
-            using A = Acc<T>;
+            using A = std::conditional_t<std::is_same_v<T, F16> || std::is_same_v<T, BF16>, float,
+                                         std::conditional_t<std::is_same_v<T, float>, double, T>>;
             auto weight = [](A from, A to) {  // of what is added to a sum that may be empty: log 0
                 constexpr double none = -std::numeric_limits<double>::infinity();
                 if constexpr (std::is_floating_point_v<A>) {
