@@ -11,6 +11,7 @@ struct PositionLoops {
     // Which of n values, n <= 512, lie in [low, high): their places in `at`, in order, into `to`, which has room for 16
     // more. Returns how many.
     int64_t (*chosen)(const int64_t* at, int64_t n, int64_t low, int64_t high, int32_t* to);
+    int64_t (*changes)(const uint64_t* p, int64_t n);           // how many of n differ from the one before
     int64_t (*count_true)(const uint8_t* mask, int64_t n);      // bytes that are not zero
     void (*float_keys)(float* line, int64_t n, uint32_t flip);  // in place: sort_key(value) ^ flip
     void (*double_keys)(double* line, int64_t n, uint64_t flip);

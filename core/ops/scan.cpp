@@ -87,8 +87,10 @@ void scan_columns(const S& s, char* to, const char* from, int64_t n, int64_t row
             for (int64_t j = 0; j < width; ++j) acc[j] = step(acc[j], A(values[j]));
         };
         if constexpr (S::kNarrow) {
-            char *const in[] = {reinterpret_cast<char*>(room), const_cast<char*>(from)},
-                       *const out[] = {to, reinterpret_cast<char*>(acc)};
+            char *const in[] = {reinterpret_cast<char*>(room), const_cast<char*>(from)}, *const out[] = {
+                                                                                             to,
+                                                                                             reinterpret_cast<char*>(
+                                                                                                 acc)};
             const int64_t in_steps[] = {kAcc, s.item}, out_steps[] = {s.item, kAcc};
             s.widen(in, in_steps, width, nullptr);
             add(room);

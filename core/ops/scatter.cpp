@@ -157,8 +157,7 @@ Tensor gather(const Tensor& x0, int64_t dim, const Tensor& index0, bool, Out out
                     *reinterpret_cast<T*>(to + j * to_step) =
                         *reinterpret_cast<const T*>(from + source(position(places + j * at_step), j));
             };
-            if (si != index_item || so != item)
-                copy(so, si, [=](int64_t k, int64_t j) { return k * sx + j * aside; });
+            if (si != index_item || so != item) copy(so, si, [=](int64_t k, int64_t j) { return k * sx + j * aside; });
             else if (aside) copy(item, index_item, [=](int64_t k, int64_t j) { return k * sx + j * aside; });
             else if (sx == item) copy(item, index_item, [=](int64_t k, int64_t) { return k * item; });
             else copy(item, index_item, [=](int64_t k, int64_t) { return k * sx; });
@@ -212,8 +211,8 @@ struct Scatter {
                              reinterpret_cast<const T*>(from)[j]);
             });
         each_line<3>(index.sizes(), dim, {bytes(to), bytes(source), bytes(index)}, {bo, bs, bi}, [&](const auto& p) {
-            const auto each = [n = n, join, position, q = p[0], from = p[1], at = p[2]](
-                                  auto to_step, auto from_step, auto index_step) {
+            const auto each = [n = n, join, position, q = p[0], from = p[1], at = p[2]](auto to_step, auto from_step,
+                                                                                        auto index_step) {
 #pragma GCC unroll 4
                 for (int64_t j = 0; j < n; ++j)
                     join(*reinterpret_cast<T*>(q + position(at + j * index_step) * to_step),
@@ -376,8 +375,8 @@ void scatter_into(const Tensor& to, int64_t dim, const Tensor& index0, const Ope
     const Tensor from =
         source.is_tensor() ? at_least_1d(source.tensor()) : op<"full">(Dims{1}, source.scalar(), to.dtype());
     const Tensor at = at_least_1d(index);
-    join_elements(at_least_1d(to), dim, at, from,
-                  source.is_tensor() ? byte_strides(from) : Dims(at.sizes().size(), 0), how);
+    join_elements(at_least_1d(to), dim, at, from, source.is_tensor() ? byte_strides(from) : Dims(at.sizes().size(), 0),
+                  how);
 }
 Into old_reduction(std::string_view s) {
     check(s == "add" || s == "multiply", "reduce argument must be either add or multiply.");

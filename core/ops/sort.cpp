@@ -3,6 +3,7 @@
 #include <functional>
 #include <numeric>
 #include "autograd/back.h"
+#include "cpu/copy_loops.h"
 #include "cpu/lines.h"
 #include "cpu/radix.h"
 #include "cpu/room.h"
@@ -292,6 +293,18 @@ bool count_unique(const T* p, int64_t n, DType type, Tensor& values, const Tenso
     return true;
 }
 
+// How many of n values differ from the one before.
+template <class T>
+int64_t changes(const T* p, int64_t n) {
+    if constexpr (std::is_integral_v<T> && sizeof(T) == 8) {
+        return position_loops().changes(reinterpret_cast<const uint64_t*>(p), n);
+    } else {
+        int32_t some = 0;  // as wide as most values: registers of both have as many
+#pragma omp simd reduction(+ : some)
+        for (int64_t j = 0; j < n; ++j) some += !(p[j] == p[j - 1]);
+        return some;
+    }
+}
 // Values that differ from the one before: counted in parts, then written, a part on each thread.
 template <class T>
 void unique_neighbours(const Tensor& x, const T* p, Tensor& values, const Tensor& inverse, Tensor& counts,
@@ -306,10 +319,7 @@ void unique_neighbours(const Tensor& x, const T* p, Tensor& values, const Tensor
             int64_t k = begin == 0 && n;
             for (int64_t i = std::max<int64_t>(1, begin), last; i < end; i = last) {
                 last = std::min(end, i + 4096);
-                int32_t some = 0;  // as wide as most values: registers of both have as many
-#pragma omp simd reduction(+ : some)
-                for (int64_t j = i; j < last; ++j) some += !(p[j] == p[j - 1]);
-                k += some;
+                k += changes(p + i, last - i);
             }
             first[size_t(b) + 1] = k;
         }
@@ -322,16 +332,27 @@ void unique_neighbours(const Tensor& x, const T* p, Tensor& values, const Tensor
             const int64_t begin = std::min(n, b * each), end = std::min(n, begin + each);
             const int64_t found = first[size_t(b) + 1] - first[size_t(b)];
             T* const to = values.data<T>() + first[size_t(b)];
-            // Written before it is known to stay, as long as there is room: no branch to guess.
+            // Blocks of one run, and of values that all differ, are known by their number of changes.
             const auto walk = [&](auto&& note) {
                 int64_t k = 0, i = begin;
                 if (i == 0 && n) to[0] = p[0], note(0, 0), ++k, ++i;
-                for (T last = i ? p[i - 1] : T{}; k < found; ++i) {  // not read again: it could wait for the writing
-                    const T v = p[i];
-                    to[k] = v;
-                    note(i, k);
-                    k += !(v == last);
-                    last = v;
+                for (int64_t stop; k < found; i = stop) {
+                    stop = std::min(end, i + 64);
+                    const int64_t some = changes(p + i, stop - i);
+                    if (some == stop - i) {
+                        copy_bytes(to + k, p + i, some * int64_t(sizeof(T)));
+                        for (int64_t j = i; j < stop; ++j) note(j, k++);
+                    } else if (some) {
+                        // Written before it is known to stay, as long as there is room: no branch to guess.
+                        T last = p[i - 1];  // not read again: it could wait for the writing
+                        for (int64_t j = i; k < found && j < stop; ++j) {
+                            const T v = p[j];
+                            to[k] = v;
+                            note(j, k);
+                            k += !(v == last);
+                            last = v;
+                        }
+                    }
                 }
             };
             if (want_counts) walk([from = start.get() + begin](int64_t i, int64_t k) { from[k] = i; });

@@ -52,6 +52,34 @@ def test_adding_to_places():
     same(torch.full((300,), -math.inf).scatter_reduce_(0, at, from_, "amax"), expected)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "float16", "bfloat16", "bool"])
+@pytest.mark.parametrize("shape, dim", [((9000,), 0), ((700, 20), 1), ((700, 3), 0), ((700, 40), 0)])
+def test_adding_narrow_numbers_to_places(dtype, shape, dim):
+    size = shape[dim]
+    many = np.broadcast_to(RANDOM.integers(0, size, size).reshape([-1] + [1] * (len(shape) - 1 - dim)), shape)
+    values, expected = RANDOM.integers(0, 3, shape), np.zeros(shape, np.int64)
+    np.add.at(expected, tuple(many if d == dim else k for d, k in enumerate(np.indices(shape))), values)
+    x, at = torch.from_numpy(values).to(getattr(torch, dtype)), torch.from_numpy(many.copy())
+    expected = (expected != 0) if dtype == "bool" else expected
+    nothing = torch.zeros(shape, dtype=x.dtype)
+    same(nothing.scatter_add(dim, at, x).double(), expected.astype(np.float64))
+    same(nothing.index_add(dim, at.select(1 - dim, 0) if len(shape) > 1 else at, x).double(), expected * 1.0)
+
+
+@pytest.mark.parametrize("wrong", [-1, 5000])
+@pytest.mark.parametrize("shape", [(5000,), (200, 20), (20, 200)])
+def test_places_that_are_none(wrong, shape):
+    x = torch.zeros(shape)
+    for dim in range(len(shape)):
+        at = torch.zeros(shape, dtype=torch.int64)
+        at[(-1,) * len(shape)] = wrong
+        for call in (x.scatter_add, x.scatter):
+            with pytest.raises(RuntimeError, match="out of bounds"):
+                call(dim, at, x)
+        with pytest.raises(RuntimeError, match=f"index {wrong} is out of bounds for dimension {dim}"):
+            x.gather(dim, at)
+
+
 @pytest.mark.parametrize("dim", [0, 1])
 def test_slices_and_columns(dim):
     x, values = RANDOM.random((300, 200), dtype=np.float32), RANDOM.random((300, 200), dtype=np.float32)
@@ -117,6 +145,11 @@ def test_unique_neighbours():
     same(values, numbers[starts])
     same(counts, np.diff(np.r_[starts, numbers.size]))
     same(values[inverse], numbers)
+    long_runs = np.r_[np.arange(300), np.full(500, 7), np.arange(300), np.full(70, 2)]
+    for dtype in (np.int64, np.int32, np.float64):
+        values, counts = torch.unique_consecutive(torch.from_numpy(long_runs.astype(dtype)), False, True)
+        same(values, np.r_[np.arange(300), 7, np.arange(300), 2].astype(dtype))
+        same(counts, np.r_[np.ones(300), 500, np.ones(300), 70].astype(np.int64))
     ones = torch.unique_consecutive(torch.ones(LONG * 2), return_inverse=True, return_counts=True)
     assert ones[0].tolist() == [1.0] and ones[1].sum() == 0 and ones[2].tolist() == [LONG * 2]
     assert [
@@ -155,6 +188,18 @@ def test_running_sums_of_a_long_line(dtype):
     result = torch.from_numpy(numbers).cumsum(0)
     assert result.dtype == (getattr(torch, dtype) if dtype.startswith("float") else torch.int64)
     same(result.double(), numbers.astype(np.float64).cumsum())
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "uint16", "uint32"])
+@pytest.mark.parametrize("shape", [(1300,), (40, 1300), (1300, 40), (900, 3)])
+def test_running_sums_wrap_around(dtype, shape):
+    numbers = RANDOM.integers(0, 100, shape).astype(dtype)
+    x = torch.from_numpy(numbers)
+    for dim in range(len(shape)):
+        same(x.cumsum(dim, dtype=x.dtype), numbers.cumsum(dim, dtype=dtype))
+        same(x.cumprod(dim, dtype=x.dtype), numbers.cumprod(dim, dtype=dtype))
+        turned = x.t().cumsum(len(shape) - 1 - dim, dtype=x.dtype)
+        same(turned, numbers.cumsum(dim, dtype=dtype).T)
 
 
 def test_running_sums_of_half_rows():

@@ -61,6 +61,13 @@ int64_t chosen(const int64_t* at, int64_t n, int64_t low, int64_t high, int32_t*
     return count;
 }
 
+int64_t changes(const uint64_t* p, int64_t n) {
+    int64_t same = 0;
+#pragma omp simd reduction(+ : same)
+    for (int64_t i = 0; i < n; ++i) same += p[i] == p[i - 1];
+    return n - same;
+}
+
 int64_t count_true(const uint8_t* mask, int64_t n) {
     constexpr int kRuns = 64;
     int64_t count = 0, i = 0;
@@ -135,6 +142,7 @@ void ranks(const Key* keys, int64_t n, Key* rank) {
 extern constexpr PositionLoops position_loops = {all_within,
                                                  extremes,
                                                  chosen,
+                                                 changes,
                                                  count_true,
                                                  keys_of<float, uint32_t>,
                                                  keys_of<double, uint64_t>,
