@@ -172,3 +172,19 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
     vio.write_file(str(path), fb.tensor([1, 2], dtype=fb.uint8))
     assert path.read_bytes() == b"\x01\x02" and vio.read_file(path).tolist() == [1, 2]
+
+
+def test_a_title_in_another_encoding_does_not_hide_a_video(tmp_path):
+    av = pytest.importorskip("av")
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), mode="w") as container:
+        container.metadata["title"] = "QQQQQQQQ"
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 32
+        for frame in [av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8)), None]:
+            container.mux(stream.encode(frame))
+    content = path.read_bytes()
+    assert content.count(b"QQQQQQQQ") == 1
+    path.write_bytes(content.replace(b"QQQQQQQQ", b"\xff\xfe\xe9\xc3(\xa0\xa1Q"))
+    frames, _, _ = vio.read_video(path, pts_unit="sec")
+    assert frames.shape == (1, 32, 32, 3)

@@ -32,8 +32,10 @@ def _open(filename: str | os.PathLike) -> Any:
     if not os.path.exists(filename):
         raise RuntimeError(f"File not found: {os.fspath(filename)}")
     av = _av()
+    # Titles in another encoding must not hide the pictures: from PyAV 19 on that goes without saying.
+    options = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
     try:
-        return av.open(os.fspath(filename), metadata_errors="ignore")
+        return av.open(os.fspath(filename), **options)
     except av.error.FFmpegError as error:
         raise RuntimeError(f"{os.fspath(filename)} cannot be read as a video: {error}") from error
 
