@@ -7,8 +7,10 @@ from flambeau._lookup import lazy
 # name -> submodule
 _HOMES = {
     "AdditionalInputs": "dynamic_shapes",
+    "Constraint": "dynamic_shapes",
     "CustomDecompTable": "decomp_utils",
     "Dim": "dynamic_shapes",
+    "ExportBackwardSignature": "graph_signature",
     "ExportGraphSignature": "graph_signature",
     "ExportedProgram": "exported_program",
     "FlatArgsAdapter": "unflatten",
@@ -18,12 +20,13 @@ _HOMES = {
     "UnflattenedModule": "unflatten",
     "default_decompositions": "decomp_utils",
     "dims": "dynamic_shapes",
+    "draft_export": "_draft_export",
     "export": "_trace",
     "load": "_file",
     "register_dataclass": "_trace",
     "save": "_file",
 }
-_PARTS = ("decomp_utils", "dynamic_shapes", "exported_program", "graph_signature", "unflatten")
+_PARTS = ("custom_ops", "decomp_utils", "dynamic_shapes", "exported_program", "graph_signature", "unflatten")
 
 __all__ = [*_HOMES, "unflatten"]
 __getattr__ = lazy(__name__, _HOMES, _PARTS)

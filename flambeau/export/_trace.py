@@ -62,6 +62,7 @@ def export(
     strict: bool = False,
     preserve_module_call_signature: tuple[str, ...] = (),
     prefer_deferred_runtime_asserts_over_guards: bool = False,
+    _assumed: list[str] | None = None,
 ) -> ExportedProgram:
     """Record a module as a graph of operators.
 
@@ -85,7 +86,7 @@ def export(
         raise NotImplementedError("export: preserve_module_call_signature")
     if isinstance(dynamic_shapes, (AdditionalInputs, ShapesCollection)):
         dynamic_shapes = dynamic_shapes.dynamic_shapes(mod, args, kwargs)
-    return _Builder(mod, args, dict(kwargs or {}), dynamic_shapes).build()
+    return _Builder(mod, args, dict(kwargs or {}), dynamic_shapes).build(_assumed)
 
 
 class _Builder:
@@ -117,6 +118,7 @@ class _Builder:
         self.symbols: dict[tuple, Symbol] = {}  # (name of an input, dimension) -> symbol
         self.ranges: dict[Symbol, ValueRanges] = {}
         self.tried: dict[tuple[int, ...], Symbol] = {}  # the sizes in the recordings -> symbol
+        self.derived: dict[str, tuple[str, int, int]] = {}  # dimension -> that which it follows, and how
         self.marks: list[tuple[int, dict[str, tuple[str, str]]]] = []  # of the recording that runs
 
     # ------------------------------------------------------------------ recording
@@ -126,12 +128,13 @@ class _Builder:
         `together`: those without a name have that of one of equal size of an input before.
         """
         named: list[dict[int, str]] = []
+        self._check_equal_names()
         for k, hints in enumerate(self.hints):
             axes: dict[int, str] = {}
             before = {self.tensors[i].shape[d]: n for i, names in enumerate(named) for d, n in names.items()}
             for d, hint in hints.items():
                 if isinstance(hint, _Derived):
-                    raise NotImplementedError(f"export: the derived dimension {hint!r}")
+                    self._check_derived(hint, k, d)
                 if isinstance(hint, _DimHint):
                     small = hint.kind == "AUTO" and self.tensors[k].shape[d] < 2
                     name = f"input {k} dimension {d}"
@@ -141,6 +144,40 @@ class _Builder:
                     axes[d] = hint.__name__
             named.append(axes)
         return named
+
+    def _check_equal_names(self) -> None:
+        """Dimensions of one name have to have one size in the examples."""
+        seen: dict[str, tuple[str, int]] = {}
+        leaves = [
+            name + ("" if isinstance(value, fb.Tensor) else str(path))
+            for name, value in self.values.items()
+            for path, leaf in pytree.tree_leaves_with_path(value)
+            if isinstance(leaf, fb.Tensor)
+        ]
+        for name, tensor, hints in zip(leaves, self.tensors, self.hints):
+            for d, hint in hints.items():
+                if not isinstance(hint, Dim):
+                    continue
+                place = f"L['{name}'].size()[{d}]"
+                other, size = seen.setdefault(hint.__name__, (place, tensor.shape[d]))
+                if size != tensor.shape[d]:
+                    raise UserError(
+                        UserErrorType.CONSTRAINT_VIOLATION,
+                        f"{place} = {tensor.shape[d]} is not equal to {other} = {size}",
+                    )
+
+    def _check_derived(self, hint: _Derived, k: int, d: int) -> None:
+        """Note how a size follows that of another dimension, and whether the example does."""
+        root, size = hint.root.__name__, self.tensors[k].shape[d]
+        value, rest = divmod(size - hint.offset, hint.factor)
+        if rest:
+            raise error(f"Expected the size {size} to be of the form {hint}, where {root} is an integer")
+        for i, hints in enumerate(self.hints):
+            for at, other in hints.items():
+                there = self.tensors[i].shape[at]
+                if isinstance(other, Dim) and other.__name__ == root and there != value:
+                    raise error(f"Expected the size {size} to be equal to {hint}, where {root} is {there}")
+        self.derived[hint.__name__] = (root, hint.factor, hint.offset)
 
     def _call(self, tensors: list) -> Any:
         waiting = iter(tensors)
@@ -167,7 +204,7 @@ class _Builder:
                 names = self._names_of_sizes(left_out, together)
                 try:
                     found, sizes = aligned(
-                        *recordings(self._call, self.tensors, state, names, MANY, self.marks)
+                        *recordings(self._call, self.tensors, state, names, MANY, self.marks, self.derived)
                     )
                 except OnnxExporterError as failure:
                     problem = problem or failure
@@ -247,13 +284,17 @@ class _Builder:
             slot = found[0].layout["inputs"][k]
             shape: list[Any] = list(leaf.shape)
             for d, size_name in self.axes[k].items():
-                values = tuple(row[size_name] for row in columns)
+                root, factor, offset = self.derived.get(size_name, (size_name, 1, 0))
+                values = tuple(row[root] for row in columns)
                 symbol = same.setdefault(values, Symbol(f"s{len(same)}"))
-                shape[d] = self.symbols[node.name, d] = symbol
                 hint = self.hints[k][d]
+                if isinstance(hint, _Derived):
+                    self.ranges.setdefault(symbol, ValueRanges(hint.root.min, hint.root.max))
+                    symbol = Symbol(_linear(symbol, factor, offset))
+                shape[d] = self.symbols[node.name, d] = symbol
                 low = hint.min if hint.min is not None else 2
                 high = hint.max if hint.max is not None else float("inf")
-                low = max(low, 0 if isinstance(hint, Dim) else 2)
+                low = max(low, 0 if isinstance(hint, (Dim, _Derived)) else 2)
                 before = self.ranges.get(symbol, ValueRanges(low, high))
                 self.ranges[symbol] = ValueRanges(max(low, before.lower), min(high, before.upper))
             self.sizes.add(node.name, [
@@ -361,11 +402,17 @@ class _Builder:
                 known.append(size)
         node.meta["val"] = Value(found[0].dtypes[slot], tuple(known))
 
-    def build(self) -> ExportedProgram:
-        """The exported program."""
+    def build(self, assumed: list[str] | None = None) -> ExportedProgram:
+        """The exported program.
+
+        `assumed` takes what else would be an error: that the value of a tensor decided what is recorded.
+        """
         found, columns = self._record()
         first = found[0]
         if first.baked is not None and not first.baked.startswith(_MADE_OUTSIDE):
+            if assumed is not None:
+                assumed.append(first.baked)
+        if first.baked is not None and not first.baked.startswith(_MADE_OUTSIDE) and assumed is None:
             raise UserError(
                 UserErrorType.DYNAMIC_CONTROL_FLOW,
                 f"The program reads the value of a tensor in Python: {first.baked}\n"
@@ -436,6 +483,11 @@ def _marked(mod: fb.nn.Module, marks: list) -> Iterator[None]:
             hook.remove()
 
 
+def _linear(symbol: Symbol, factor: int, offset: int) -> str:
+    product = f"{symbol}" if factor == 1 else f"{factor}*{symbol}"
+    return product + (f" + {offset}" if offset > 0 else f" - {-offset}" if offset else "")
+
+
 def _fitted(values: tuple[int, ...], tried: dict[tuple[int, ...], Symbol]) -> str | None:
     """Sizes as a product or quotient of those of an input, and a number; None if they are neither."""
     for sizes, symbol in tried.items():
@@ -445,8 +497,7 @@ def _fitted(values: tuple[int, ...], tried: dict[tuple[int, ...], Symbol]) -> st
         factor, rest = divmod(values[-1] - values[0], last - first)
         offset = values[0] - factor * first
         if rest == 0 and all(v == factor * s + offset for v, s in zip(values, sizes)):
-            product = f"{symbol}" if factor == 1 else f"{factor}*{symbol}"
-            return product + (f" + {offset}" if offset > 0 else f" - {-offset}" if offset else "")
+            return _linear(symbol, factor, offset)
         for divisor in range(2, 33):
             offset = values[0] - first // divisor
             if all(v == s // divisor + offset for v, s in zip(values, sizes)):

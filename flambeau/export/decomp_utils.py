@@ -202,13 +202,24 @@ def decomposed(program: ExportedProgram, table: dict[Any, Callable] | None) -> E
 
 def _hints(program: ExportedProgram) -> list[dict[int, Any]]:
     """The dynamic dimensions of the inputs."""
-    from .dynamic_shapes import Dim, Symbol
+    from .dynamic_shapes import Dim, Symbol, linear
     from .exported_program import Value
 
-    symbols = {s: Dim(s.name, min=r.lower, max=None if r.upper == float("inf") else r.upper)
-               for s, r in program.range_constraints.items()}  # fmt: skip
+    symbols: dict[Symbol, Any] = {
+        s: Dim(s.name, min=r.lower, max=None if r.upper == float("inf") else r.upper)
+        for s, r in program.range_constraints.items()
+        if linear(s) is None
+    }
+
+    def hint(size: Any) -> Any:
+        symbol = size if isinstance(size, Symbol) else Symbol(size)
+        if (parts := linear(symbol)) is None:
+            return symbols[symbol]
+        root, factor, offset = parts
+        return factor * symbols[root] + offset
+
     return [
-        {d: symbols[size] for d, size in enumerate(node.meta["val"].shape) if isinstance(size, Symbol)}
+        {d: hint(size) for d, size in enumerate(node.meta["val"].shape) if isinstance(size, (Symbol, str))}
         for node, entry in zip(program.graph.nodes, program.graph_signature.input_specs)
         if entry.kind is InputKind.USER_INPUT and isinstance(node.meta.get("val"), Value)
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ import flambeau as fb
 from flambeau._dynamo.exc import UserError, UserErrorType
 from flambeau.utils import _pytree as pytree
 
-__all__ = ["AdditionalInputs", "Dim", "ShapesCollection", "dims"]
+__all__ = ["AdditionalInputs", "Constraint", "Dim", "ShapesCollection", "dims"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +96,16 @@ class _Derived:
     def __repr__(self) -> str:
         return self.__name__
 
+    @property
+    def min(self) -> int:
+        """The least size it has."""
+        return self.factor * self.root.min + self.offset
+
+    @property
+    def max(self) -> float:
+        """The largest size it has."""
+        return self.factor * self.root.max + self.offset
+
     def __mul__(self, other: int) -> _Derived:
         return _Derived(self.root, self.factor * _whole(other), self.offset * other)
 
@@ -105,6 +116,10 @@ class _Derived:
         return self + -_whole(other)
 
     __rmul__, __radd__ = __mul__, __add__
+
+
+Constraint = Dim | _Derived | _DimHint
+"""What can be said of a dimension, for annotations."""
 
 
 def dims(*names: str, min: int | None = None, max: int | None = None) -> tuple[Dim, ...]:
@@ -235,6 +250,17 @@ class Symbol:
 
     def __repr__(self) -> str:
         return self.name
+
+
+_LINEAR = re.compile(r"(?:(\d+)\*)?([A-Za-z_]\w*)(?: ([+-]) (\d+))?")
+
+
+def linear(symbol: Symbol) -> tuple[Symbol, int, int] | None:
+    """Of a size that follows another: that, the factor and the number; None for others."""
+    if symbol.name.isidentifier() or (found := _LINEAR.fullmatch(symbol.name)) is None:
+        return None
+    factor, root, sign, number = found.groups()
+    return Symbol(root), int(factor or 1), int(number or 0) * (-1 if sign == "-" else 1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from flambeau.fx.graph_module import GraphModule
 from flambeau.fx.node import map_arg
 from flambeau.utils import _pytree as pytree
 
-from .dynamic_shapes import Symbol, ValueRanges
+from .dynamic_shapes import Symbol, ValueRanges, linear
 from .graph_signature import ExportGraphSignature, InputKind, OutputKind
 
 __all__ = ["ExportedProgram", "ModuleCallEntry", "ModuleCallSignature"]
@@ -83,7 +83,8 @@ class GuardsFn(fb.nn.Module):
                 if isinstance(wanted, int):
                     if size != wanted:
                         raise AssertionError(f"Guard failed: {place} == {wanted}")
-                elif isinstance(wanted, Symbol):
+                elif isinstance(wanted, (Symbol, str)):
+                    wanted = Symbol(wanted) if isinstance(wanted, str) else wanted
                     if seen.setdefault(wanted, (place, size))[1] != size:
                         raise AssertionError(f"Guard failed: {seen[wanted][0]} == {place}")
                     limits = self.ranges.get(wanted)
@@ -91,6 +92,23 @@ class GuardsFn(fb.nn.Module):
                         raise AssertionError(f"Guard failed: {place} >= {limits.lower}")
                     if limits is not None and size > limits.upper:
                         raise AssertionError(f"Guard failed: {place} <= {limits.upper}")
+        for symbol, (place, size) in seen.items():
+            self._check_derived(symbol, place, size, seen)
+
+    @staticmethod
+    def _check_derived(symbol: Symbol, place: str, size: int, seen: dict[Symbol, tuple[str, int]]) -> None:
+        """Whether a size that follows another is what it has to be."""
+        if (parts := linear(symbol)) is None:
+            return
+        root, factor, offset = parts
+        by = f" {'+' if offset > 0 else '-'} {abs(offset)}" if offset else ""
+        if root in seen:
+            other, value = seen[root]
+            if size != factor * value + offset:
+                product = other if factor == 1 else f"{factor} * {other}"
+                raise AssertionError(f"Guard failed: {product}{by} == {place}")
+        elif (size - offset) % factor:
+            raise AssertionError(f"Guard failed: {place} is not of the form {symbol}")
 
 
 class _CodeGen(_PyTreeCodeGen):

@@ -8,8 +8,9 @@ from enum import Enum, auto
 from types import MappingProxyType
 
 __all__ = [
-    "ConstantArgument", "ExportGraphSignature", "InputKind", "InputSpec", "OutputKind", "OutputSpec",
-    "SymIntArgument", "TensorArgument",
+    "ConstantArgument", "ExportBackwardSignature", "ExportGraphSignature", "InputKind", "InputSpec",
+    "OutputKind",
+    "OutputSpec", "SymIntArgument", "TensorArgument",
 ]  # fmt: skip
 
 
@@ -88,6 +89,15 @@ class OutputSpec:
 
     def __str__(self) -> str:
         return f"{self.arg.name}: {self.kind.name}" + (f" target='{self.target}'" if self.target else "")
+
+
+@dataclasses.dataclass
+class ExportBackwardSignature:
+    """Of a program with its backward: which results are gradients of what, and which is the loss."""
+
+    gradients_to_parameters: dict[str, str]
+    gradients_to_user_inputs: dict[str, str]
+    loss_output: str
 
 
 @dataclasses.dataclass

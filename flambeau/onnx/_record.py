@@ -110,11 +110,14 @@ def recordings(
     symbols: list[dict[int, str]],
     count: int,
     marks: list[tuple[int, Any]] | None = None,
+    derived: dict[str, tuple[str, int, int]] | None = None,
 ) -> tuple[list[Recording], list[dict[str, int]]]:
     """Recordings, and the size of each symbol in them.
 
-    ``symbols`` names the dimensions of each input that may change.
+    ``symbols`` names the dimensions of each input that may change; ``derived`` those that are a factor times
+    another one, and a number: name -> (other, factor, number).
     """
+    derived = derived or {}
     before = fb.get_rng_state()
     kept = [(t, t.detach().clone()) for t in state if not t.requires_grad]
 
@@ -134,11 +137,20 @@ def recordings(
     base: dict[str, int] = {}
     for t, axes in zip(leaves, symbols):
         for d, n in axes.items():
-            base.setdefault(n, t.shape[d])
+            root, factor, offset = derived.get(n, (n, 1, 0))
+            base.setdefault(root, (t.shape[d] - offset) // factor)
     if not base:
         return [one({})], [{}]
     problem: Exception | None = None
-    for sizes in _choices(list(base), base, count):
+
+    def with_derived(sizes: dict[str, int]) -> dict[str, int]:
+        return {
+            **sizes,
+            **{n: factor * sizes[root] + offset for n, (root, factor, offset) in derived.items()},
+        }
+
+    for attempt in _choices(list(base), base, count):
+        sizes = [with_derived(s) for s in attempt]
         try:
             found = [one(s) for s in sizes]
         except NotImplementedError:
@@ -147,7 +159,7 @@ def recordings(
             problem = problem or error
             continue
         return found, sizes
-    one(base)  # what fails on the examples themselves says so
+    one(with_derived(base))  # what fails on the examples themselves says so
     raise OnnxExporterError(
         f"The program does not run for other sizes of the dynamic dimensions {', '.join(base)}\n"
         f"{type(problem).__name__}: {problem}"
