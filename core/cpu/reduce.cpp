@@ -161,15 +161,31 @@ static void join_moments(const double* part, int64_t parts, int64_t length, int6
     to[1] = squares;
 }
 
+// Products of up to eight values of a result each, as many as there are a dimension allows: their loop takes vectors.
+static Tensor halved(const Tensor& x0, uint64_t dims) {
+    Tensor x = x0;
+    for (int times = 0; times < 3 && x.numel() >= 1024; ++times) {
+        int64_t dim = -1;
+        for (int64_t d = 0; d < x.dim(); ++d)
+            if (dims >> d & 1 && (dim < 0 || x.size(d) > x.size(dim))) dim = d;
+        if (dim < 0 || x.size(dim) % 2 || x.size(dim) < 16) break;
+        Dims half = x.sizes();
+        const int64_t n = half[size_t(dim)] /= 2;
+        const Tensor a = make_view(x, half, x.strides(), x->offset),
+                     b = make_view(x, half, x.strides(), x->offset + n * x.strides()[size_t(dim)]);
+        x = binary(Binary::mul, "prod_cpu", a, b, x.dtype(), Out());
+    }
+    return x;
+}
 // A loop for every type would take minutes to compile: the rarer ones fold a converted copy. Undefined where x has its
 // own loop, or there is none at all.
-static Tensor as_folded(Fold f, const Tensor& x) {
+static Tensor as_folded(Fold f, const Tensor& x, uint64_t dims) {
     const DType t = x.dtype();
     if (fold_loop(f, t)) return {};
+    if (f == Fold::prod && t == DType::c64) return convert(halved(x, dims), DType::c128);
     if (f == Fold::prod && is_integral(t, true)) return convert(x, DType::i64);
     if (is_low_precision(t) && (f == Fold::prod || f >= Fold::abs_sum)) return convert(x, DType::f32);
     if (!is_complex(t)) return {};
-    if (f == Fold::prod && t == DType::c64) return convert(x, DType::c128);
     if (f == Fold::count_nonzero || f == Fold::all || f == Fold::any) return convert(x, DType::b1);
     if (f >= Fold::abs_sum && f <= Fold::abs_pow_sum && unary_loop(Unary::abs, t))
         return unary(Unary::abs, "abs_cpu", x, t, Out());
@@ -291,7 +307,8 @@ static bool long_rows(const Tensor& x, uint64_t dims) {
 Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepdim, double param, DType want) {
     if (f == Fold::sum && x->storage->image())
         if (Tensor r = fold_image(name, x, dims, keepdim); r.defined()) return r;
-    if (const Tensor other = as_folded(f, x); other.defined()) return fold(f, name, other, dims, keepdim, param, want);
+    if (const Tensor other = as_folded(f, x, dims); other.defined())
+        return fold(f, name, other, dims, keepdim, param, want);
     if (is_low_precision(x.dtype()) && x.dim() && fold_type(f, x.dtype()) == x.dtype() && !long_rows(x, dims))
         return convert(fold(f, name, convert(x, DType::f32), dims, keepdim), x.dtype());
     if (is_low_precision(x.dtype()) && (f == Fold::argmax || f == Fold::argmin) && !long_rows(x, dims))

@@ -283,7 +283,20 @@ Tensor kron(const Tensor& a, const Tensor& b) {
         right.push_back(1), right.push_back(size(b));
         shape.push_back(size(a) * size(b));
     }
-    return op<"reshape">(op<"mul">(op<"reshape">(a, left), op<"reshape">(b, right)), shape);
+    const Tensor x = op<"reshape">(a, left), y = op<"reshape">(b, right);
+    // Short rows are written out as long as the result's first: few long lines instead of many short ones.
+    const size_t n = shape.size();
+    if (n < 2 || right[2 * n - 1] >= 256 || left[2 * n - 2] == 1 || shape[n - 2] < 16 || shape[n - 1] > 16384)
+        return op<"reshape">(op<"mul">(x, y), shape);
+    const auto long_rows = [n](const Tensor& t, const Dims& sizes, const Dims& others) {
+        Dims wide = sizes, joined = sizes;
+        wide[2 * n - 2] = std::max(sizes[2 * n - 2], others[2 * n - 2]);
+        wide[2 * n - 1] = std::max(sizes[2 * n - 1], others[2 * n - 1]);
+        joined.pop_back();
+        joined.back() = wide[2 * n - 2] * wide[2 * n - 1];
+        return op<"reshape">(op<"expand">(t, IntSpan(wide)), joined);
+    };
+    return op<"reshape">(op<"mul">(long_rows(x, left, right), long_rows(y, right, left)), shape);
 }
 Tensor cross(const Tensor& a, const Tensor& b, int64_t dim, Out out) {
     check(a.dim() == b.dim(), "linalg.cross: inputs must have the same number of dimensions.");

@@ -6,6 +6,7 @@
 #include "ops/formula.h"
 #include "cpu/fold.h"
 #include "cpu/iter.h"
+#include "cpu/lines.h"
 
 namespace fb {
 namespace {
@@ -53,9 +54,15 @@ Tensor sum(const Tensor& x, DType dtype) { return sum_dims(x, {}, false, dtype, 
 Tensor nansum(const Tensor& x, IntSpan dims, bool keepdim, DType dtype, Out out) {
     const DType want = sum_dtype(x, dtype, out);
     check(!is_complex(x.dtype()), "nansum on CPU does not support complex inputs");
-    return finished(
-        fold(is_floating(x.dtype()) ? Fold::nansum : Fold::sum, "nansum_cpu", x, dims_mask(dims, x.dim()), keepdim),
-        want, out);
+    const uint64_t mask = dims_mask(dims, x.dim());
+    if (!is_floating(x.dtype()) || is_low_precision(x.dtype())) {
+        // Halves have a loop for plain sums only: the same thing where no sum is NaN.
+        const Tensor r = fold(Fold::sum, "nansum_cpu", x, mask, keepdim);
+        const double* const sums = r.dtype() == DType::f64 && !r.is_meta() ? r.data<double>() : nullptr;
+        if (!sums || std::none_of(sums, sums + r.numel(), [](double v) { return v != v; }))
+            return finished(r, want, out);
+    }
+    return finished(fold(Fold::nansum, "nansum_cpu", x, mask, keepdim), want, out);
 }
 DType mean_dtype(const Tensor& x, DType d, const Out& out) {
     const DType want = d != DType::none ? d : out.given() ? (*out.given()).dtype() : x.dtype();
@@ -229,12 +236,16 @@ std::tuple<Tensor, Tensor> aminmax(const Tensor& x, std::optional<int64_t> dim, 
     Dims dims;
     if (dim) dims.push_back(*dim);
     else need_values(x, "aminmax", {});
+    const bool whole = !dim && !keepdim && x->contiguous && !x->lazy() && !x.is_meta();
+    if (whole && x.dtype() == DType::i64) {
+        const auto [low, high] = extremes(x.data<int64_t>(), x.numel());
+        return {op<"full">(Dims{}, low, DType::i64), op<"full">(Dims{}, high, DType::i64)};
+    }
     // Of all: pieces that the nearest cache keeps for the second look.
-    constexpr int64_t kPiece = 16384;
+    constexpr int64_t kPiece = 32768;
     const FoldLoop least = fold_loop(Fold::min, x.dtype()), largest = fold_loop(Fold::max, x.dtype());
     const int64_t item = int64_t(itemsize(x.dtype())), each = kPiece / item, pieces = x.numel() / each;
-    if (!dim && !keepdim && least && largest && pieces >= 4 && x->contiguous && !x->lazy() && !x.is_meta() &&
-        !is_low_precision(x.dtype())) {
+    if (whole && least && largest && pieces >= 4 && !is_low_precision(x.dtype())) {
         const int64_t rest = x.numel() - pieces * each, count = pieces + (rest > 0);
         const Tensor low = empty(Dims{count}, x.dtype()), high = empty(Dims{count}, x.dtype());
         const char* const in = static_cast<const char*>(x.data());

@@ -235,6 +235,8 @@ def cdist(
     if p == 2 and (compute_mode == modes[1] or (compute_mode == modes[0] and large)):
         return _euclidean(x1, x2)
     if _has_loop(p, x1, x2):
+        if x1.dim() == 2 == x2.dim():
+            return core("_pair_distances")(x1, x2, p)
         batch = fb.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
         pairs = (t.expand(*batch, *t.shape[-2:]) for t in (x1, x2))
         return core("_pair_distances")(*pairs, p)

@@ -216,7 +216,7 @@ def _edges(values: Any, bins: int, low: float | None, high: float | None, name: 
         if values.numel() == 0:
             low, high = 0.0, 1.0
         else:
-            low, high = float(values.min()), float(values.max())
+            low, high = map(float, fb.aminmax(values))
     if not (math.isfinite(low) and math.isfinite(high)):
         raise RuntimeError(f"{name}: range [{low}, {high}] is not finite")
     if low > high:
@@ -234,9 +234,21 @@ def _bin_numbers(values: Any, edges: Any) -> Any:
     return fb.where((where > last) | values.isnan(), -1, where)
 
 
+def _counts_on_a_line(values: Any, edges: Any, bins: int, weight: Any) -> Any:
+    """Counts between edges, the last finite: what lies before and behind them has bins of its own."""
+    beyond = fb.nextafter(edges[-1:], edges.new_full((1,), math.inf))  # the last bin has its upper edge
+    where = fb.searchsorted(fb.cat([edges[:-1], beyond]), values, right=True)
+    if weight is None:
+        return core("_bincount")(where, bins + 2)[1:-1].to(values.dtype)
+    return values.new_zeros(bins + 2).index_add_(0, where, weight.reshape(-1))[1:-1].clone()
+
+
 def _histogram(points: Any, edges: Sequence[Any], weight: Any, density: bool) -> Any:
     """Counts of points (n, D) in the bins between D lists of edges."""
     shape = [e.numel() - 1 for e in edges]
+    if len(edges) == 1 and shape[0] > 0 and math.isfinite(float(edges[0][-1])):
+        counts = _counts_on_a_line(points.reshape(-1), edges[0], shape[0], weight)
+        return counts / counts.sum() / edges[0].diff() if density else counts
     flat = fb.zeros(points.shape[0], dtype=fb.int64)
     inside = fb.ones(points.shape[0], dtype=fb.bool)
     for d, e in enumerate(edges):

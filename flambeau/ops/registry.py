@@ -53,6 +53,7 @@ def _core_op(name: str) -> Callable | None:
     return getattr(module, short, None) or getattr(_C._VariableFunctions, name, None)
 
 
+@functools.cache
 def core(name: str) -> Callable:
     """The core's operator of a schema name, such as ``linalg_qr``."""
     op = _core_op(name)

@@ -234,13 +234,16 @@ def tensor_split(
     sections: int | None = None,
 ) -> tuple[fb.Tensor, ...]:
     """Views of parts along `dim`: a number of nearly equal ones, or cut at the given indices."""
-    cuts = next((x for x in (indices_or_sections, indices, sections) if x is not None), None)
-    if input.dim() == 0:
+    cuts = (
+        indices_or_sections if indices_or_sections is not None else sections if indices is None else indices
+    )
+    ndim = input.dim()
+    if ndim == 0:
         raise RuntimeError(
             "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
         )
-    dim = wrap_dim(dim, input.dim())
-    size = input.shape[dim]
+    dim = wrap_dim(dim, ndim)
+    size, narrow = input.size(dim), input.narrow
     if isinstance(cuts, fb.Tensor):
         if cuts.device.type != "cpu":
             raise RuntimeError(
@@ -261,14 +264,9 @@ def tensor_split(
         if cuts <= 0:
             raise RuntimeError(f"number of sections must be larger than 0, got {cuts}")
         small, larger = divmod(size, cuts)
-        bounds = [0]
-        for i in range(cuts):
-            bounds.append(bounds[-1] + small + (i < larger))
-        pairs = itertools.pairwise(bounds)
-    else:
-        clip = [slice(c).indices(size)[1] if c < 0 else min(c, size) for c in cuts]
-        pairs = zip([0, *clip], [*clip, size])
-    return tuple(input.narrow(dim, a, max(b - a, 0)) for a, b in pairs)
+        return tuple([narrow(dim, i * small + min(i, larger), small + (i < larger)) for i in range(cuts)])
+    clip = [slice(c).indices(size)[1] if c < 0 else min(c, size) for c in cuts]
+    return tuple([narrow(dim, a, max(b - a, 0)) for a, b in zip([0, *clip], [*clip, size])])
 
 
 def _direction_split(name: str, input: Any, cuts: Any, dim: int, need: int) -> tuple:

@@ -390,3 +390,61 @@ def test_masked_scatter_and_runs(dtype):
     same(inverse, np.cumsum(new) - 1)
     same(counts, np.diff(np.r_[np.flatnonzero(new), n]))
     same(torch.unique_consecutive(torch.from_numpy(np.zeros(n, dtype))), np.zeros(1, dtype))
+
+
+# ---------------------------------------------------------------- folds that take a shorter way
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64", "float32", "float64"])
+@pytest.mark.parametrize("n", [31, 257, 4097, LONG])
+def test_both_extremes(dtype, n):
+    numbers = RANDOM.integers(3, 120, n).astype(dtype)
+    for low, high in ((0, n - 1), (n - 1, 0), (n // 2, n // 3)):
+        given = numbers.copy()
+        given[low], given[high] = 1, 125
+        x = torch.from_numpy(given)
+        assert [v.item() for v in torch.aminmax(x)] == [1, 125]
+        assert [x.amin().item(), x.amax().item()] == [1, 125]
+        assert [v.tolist() for v in torch.aminmax(x.view(1, n), dim=1)] == [[1], [125]]
+
+
+@pytest.mark.parametrize(
+    "shape, dim", [((4096,), 0), ((2001,), 0), ((64, 64), 0), ((64, 66), 1), ((16, 3, 64), 2)]
+)
+def test_products_of_complex_numbers(shape, dim):
+    turns = np.exp(2j * np.pi * RANDOM.random(shape))
+    x = torch.from_numpy(turns.astype(np.complex64))
+    same(x.prod(dim), turns.prod(dim), atol=1e-4)
+    same(x.prod(dim, keepdim=True), turns.prod(dim, keepdims=True), atol=1e-4)
+    same(x.prod(), turns.prod(), atol=1e-4)
+    same(x.transpose(0, -1).prod(0), turns.swapaxes(0, -1).prod(0), atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_sums_of_halves_without_nan(dtype):
+    x = torch.arange(4000).remainder(7).to(dtype).view(4, 1000)
+    assert x.nansum(1).tolist() == x.float().sum(1).to(dtype).tolist()
+    x[2, 5], x[3, 0], x[3, 1] = math.nan, math.inf, math.nan
+    assert x.nansum(1).tolist() == x.float().nansum(1).to(dtype).tolist()
+    assert x.nansum().item() == math.inf
+
+
+@pytest.mark.parametrize(
+    "left, right", [((32, 32), (32, 32)), ((40, 2), (50, 20)), ((2, 3, 20), (4, 5, 6)), ((20,), (3, 4))]
+)
+def test_kronecker_products(left, right):
+    a, b = RANDOM.random(left, dtype=np.float32), RANDOM.random(right, dtype=np.float32)
+    x, y = torch.from_numpy(a).requires_grad_(), torch.from_numpy(b).requires_grad_()
+    same(torch.kron(x, y).detach(), np.kron(a, b))
+    torch.kron(x, y).sum().backward()
+    same(x.grad, np.full(left, b.sum()), rtol=1e-5)
+    same(y.grad, np.full(right, a.sum()), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_histogram_of_edges_and_what_is_outside(dtype):
+    edges = torch.from_numpy(np.array([-1, 0, 0.5, 2], dtype))
+    x = torch.from_numpy(np.array([-1, 0, 0.5, 2, 2, 2.5, -3, math.nan, math.inf, -math.inf, 1], dtype))
+    assert torch.histogram(x, edges).hist.tolist() == [1, 1, 4]
+    weight = torch.arange(11).to(x.dtype)
+    assert torch.histogram(x, edges, weight=weight).hist.tolist() == [0, 1, 2 + 3 + 4 + 10]
+    open_end = torch.from_numpy(np.array([0, 2, math.inf], dtype))
+    assert torch.histogram(x, open_end).hist.tolist() == [3, 4]

@@ -66,19 +66,7 @@ struct Max {
         return join_lanes(best[0], best[1]);
     }
     static A run(const T* v, int64_t& i, int64_t n, const Param& s)
-        requires(kRows && !is_float_v<T>)
-    {
-        bool known;
-        if (n - i < kLanes<T>) return lane0();
-        A lane[kLanes<T>];
-        store(lane, row(v + i, n - i, s, known));
-        i = n;
-        for (int half = kLanes<T> / 2; half; half /= 2)
-            for (int k = 0; k < half; ++k) lane[k] = join(lane[k], lane[k + half]);
-        return lane[0];
-    }
-    static A run(const T* v, int64_t& i, int64_t n, const Param& s)
-        requires(!kRows && !is_float_v<T>)
+        requires(!is_float_v<T>)
     {
         using V = Vec<T>;
         constexpr int kStep = kLanes<T>;
@@ -87,6 +75,7 @@ struct Max {
         const auto read = [&](int64_t at) { return load<V>(v + at) ^ turn; };
         const auto better = [](V x, V y) { return y > x ? y : x; };
         V a = read(i), b = a, c = a, d = read(n - kStep);  // some values count again
+        i += kStep;
         for (; i + 4 * kStep <= n; i += 4 * kStep) {
             a = better(a, read(i));
             b = better(b, read(i + kStep));
