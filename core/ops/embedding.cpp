@@ -234,6 +234,8 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
         check(index[i] >= 0 && index[i] < rows, "Index ", i, " of input takes value ", index[i],
               " which is not in the valid range [0, ", rows, ")");
     const Tensor ds = scale.defined() ? dense(convert(scale, DType::f64)) : scale;
+    int64_t* const of = bag_of.numel() ? bag_of.data<int64_t>() : nullptr;
+    const double* const factors = scale.defined() ? ds.data<double>() : nullptr;
     visit_dtype(weight.dtype(), [&]<class T>(T) {
         if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, BF16> ||
                       std::is_same_v<T, F16>) {
@@ -248,13 +250,25 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
                     int64_t used = 0;
                     std::fill(sum.begin(), sum.end(), A(0));
                     WaitingRows<T, A> waiting{total, width};
-                    for (int64_t i = start[b]; i < stop; ++i) {
-                        if (bag_of.numel()) bag_of.data<int64_t>()[i] = b;
+                    int64_t i = start[b];
+                    if (width == 1 && mode != kMax) {  // numbers: sparse matrices by vectors
+                        const T* const numbers = w.data<T>();
+                        A one(0);
+                        for (; i < stop; ++i) {
+                            if (of) of[i] = b;
+                            if (padding && index[i] == *padding) continue;
+                            one += (factors ? A(factors[i]) : A(1)) * A(numbers[index[i]]);
+                            ++used;
+                        }
+                        total[0] = one;
+                    }
+                    for (; i < stop; ++i) {
+                        if (of) of[i] = b;
                         if (i + kAhead < n) prefetch(w.data<T>() + index[i + kAhead] * width, row_bytes);
                         if (padding && index[i] == *padding) continue;
                         const T* row = w.data<T>() + index[i] * width;
                         if (mode != kMax) {
-                            waiting.add(row, scale.defined() ? A(ds.data<double>()[i]) : A(1));
+                            waiting.add(row, factors ? A(factors[i]) : A(1));
                         } else {
                             for (int64_t j = 0; j < width; ++j) {
                                 if (used && !(A(row[j]) > total[j])) continue;

@@ -498,9 +498,11 @@ def product(a: Any, b: Any) -> Any:
             f"mat1 and mat2 shapes cannot be multiplied ({a.shape[0]}x{a.shape[1]} and "
             f"{'x'.join(map(str, b.shape))})"
         )
-    if (starts := _sums_rows(a, b)) is not None:
+    table = b if b.dim() == 2 else b.reshape(b.shape[0], -1)
+    if (starts := _sums_rows(a, table)) is not None:
         cols = a._indices()[1] if a.kind == "coo" else a.col_indices()
-        return fb.embedding_bag(b, cols.to(starts.dtype), starts, False, 0, False, a._values(), True)[0]
+        sums = fb.embedding_bag(table, cols.to(starts.dtype), starts, False, 0, False, a._values(), True)[0]
+        return sums if b.dim() == 2 else sums.reshape(a.shape[0], *b.shape[1:])
     (rows, cols), values = a._elements()
     taken = b.index_select(0, cols)
     terms = taken * (values.unsqueeze(-1) if b.dim() == 2 else values)
