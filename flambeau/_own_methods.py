@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
-__all__ = ["own_methods", "placed"]
+__all__ = ["is_ours", "own_methods", "placed"]
 
 
 def _under_the_name_of(cls: type, method: FunctionType) -> FunctionType:
@@ -54,3 +54,16 @@ def placed(module: str, names: dict[str, Any]) -> None:
     for value in names.values():
         if isinstance(value, type) and value.__module__.startswith(module + "."):
             value.__module__ = module
+
+
+def is_ours(module: object, *parts: str) -> bool:
+    """Whether the name of a module is one of this package, or of one of its parts (``nn``).
+
+    Under its own name or under PyTorch's, which classes have while this package stands in for it.
+    """
+    if not isinstance(module, str):
+        return False
+    root, _, rest = module.partition(".")
+    return root in ("flambeau", "torch") and (
+        not parts or any(rest == part or rest.startswith(part + ".") for part in parts)
+    )

@@ -204,6 +204,10 @@ def __reduce_ex__(self: Tensor, proto: int) -> tuple:
 
 
 def _reduced(self: Tensor) -> tuple:
+    if fb.__name__ == "torch" and self.layout is fb.strided:  # while this package stands in for PyTorch
+        from .serialization import plain
+
+        return plain.reduced(self)
     if self.is_meta:
         return _rebuild_meta, (self.dtype, tuple(self.size()), self.stride(), self.requires_grad)
     if self.layout is not fb.strided:

@@ -167,6 +167,10 @@ class TypedStorage:
         return self._like(copy.deepcopy(self._untyped_storage, memo))
 
     def __reduce__(self) -> tuple:
+        if fb.__name__ == "torch":  # what PyTorch reads
+            file = io.BytesIO()
+            fb.save(self, file, _use_new_zipfile_serialization=False)
+            return _load_from_bytes, (file.getvalue(),)
         return _rebuild, (self._untyped_storage, self.dtype)
 
     def _like(self, untyped: Any) -> TypedStorage:

@@ -154,7 +154,7 @@ PyObject* function_qualname(PyObject* self, void*) {
 }
 PyObject* function_module(PyObject* self, void*) {
     const Group& g = group_of(self);
-    if (g.space.empty()) return PyUnicode_FromString("flambeau");
+    if (g.space.empty()) return package_name();
     return PyUnicode_FromFormat("flambeau._C._%s", g.space.c_str());
 }
 PyObject* function_doc(PyObject* self, void*) {

@@ -23,6 +23,9 @@ void init_public_functions(PyObject* module);
 void init_sparse_gradients();
 void init_storage(PyObject* module);
 
+// What the package is called now: "torch" while it stands in for PyTorch. Objects say that they are of this module.
+PyObject* package_name();
+
 // --- reading objects
 std::string type_name(PyObject* o);  // as messages call it: "Tensor", "torch.dtype", "int"
 bool to_layout(PyObject* o, Layout& out);

@@ -4,6 +4,11 @@
 #include "python/helpers.h"
 
 namespace fb::py {
+PyObject* package_name() {
+    const Ref package(PyImport_ImportModule("flambeau"));
+    return package ? PyObject_GetAttrString(package.get(), "__name__") : nullptr;
+}
+
 namespace {
 
 // ---------------------------------------------------------------- constants
@@ -46,7 +51,7 @@ const NameOnly* name_only(PyObject* o) {
 PyObject* constant_repr(PyObject* o) { return PyUnicode_FromFormat("torch.%s", constant(o).name); }
 PyObject* constant_reduce(PyObject* o, PyObject*) { return PyUnicode_FromString(constant(o).name); }
 PyObject* constant_same(PyObject* o, PyObject*) { return Py_NewRef(o); }
-PyObject* constant_module(PyObject*, void*) { return PyUnicode_FromString("flambeau"); }
+PyObject* constant_module(PyObject*, void*) { return package_name(); }
 
 PyObject* make_constant(PyTypeObject* type, uint8_t value, const char* name) {
     Constant* c = PyObject_New(Constant, type);

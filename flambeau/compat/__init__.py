@@ -81,11 +81,29 @@ class _Loader(importlib.abc.Loader):
         module.__spec__ = self.kept
 
 
+class _Named(importlib.abc.Loader):
+    """Loads a module of flambeau as ever, and gives what it defines PyTorch's names."""
+
+    def __init__(self, loader: Any, names: Any) -> None:
+        self.loader, self.names = loader, names
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = module.__spec__.loader = self.loader
+        self.loader.exec_module(module)
+        self.names.give(module)
+
+
 class _Finder(importlib.abc.MetaPathFinder):
     """Answers imports of torch and its companions."""
 
     def __init__(self) -> None:
         self.hooked: dict[str, tuple[ModuleType, Callable | None]] = {}
+        from ._names import PublicNames  # which needs the core
+
+        self.names = PublicNames()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -93,6 +111,10 @@ class _Finder(importlib.abc.MetaPathFinder):
         root, dot, rest = fullname.partition(".")
         if root == "flambeau":
             self.hook_loaded()
+            spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+            if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+                spec.loader = _Named(spec.loader, self.names)
+            return spec
         if root not in PACKAGES:
             return None
         name = PACKAGES[root] + dot + rest
@@ -106,6 +128,7 @@ class _Finder(importlib.abc.MetaPathFinder):
                 f"No module named '{fullname}'\nIt is not there yet in flambeau.", name=fullname
             ) from None
         self.hook_loaded()
+        sys.modules.pop(fullname, None)  # else the import system would load its file again, as this name
         spec = importlib.machinery.ModuleSpec(
             fullname, _Loader(module), is_package=hasattr(module, "__path__")
         )
@@ -153,6 +176,12 @@ class _Finder(importlib.abc.MetaPathFinder):
             else:
                 module.__dict__["__getattr__"] = own
         self.hooked.clear()
+
+
+def _loaded() -> list[ModuleType]:
+    """The modules of flambeau that are there by now."""
+    found = list(sys.modules.items())
+    return [m for name, m in found if name.partition(".")[0] == "flambeau" and isinstance(m, ModuleType)]
 
 
 def _name_types(module: str) -> None:
@@ -205,6 +234,8 @@ def install_as_torch() -> _Installed:
             _finder.hook_loaded()
             _name_types("torch")
             sys.meta_path.insert(0, _finder)
+            for module in _loaded():
+                _finder.names.give(module)
     return _Installed()
 
 
@@ -218,6 +249,7 @@ def uninstall_as_torch() -> None:
         if _depth == 0 and _finder is not None:
             sys.meta_path.remove(_finder)
             _finder.unhook()
+            _finder.names.take_back()
             _name_types("flambeau")
             _finder = None
             for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:

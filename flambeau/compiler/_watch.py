@@ -13,6 +13,7 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import _C
+from flambeau._own_methods import is_ours
 
 _ATOMS = (
     type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented), range, slice,
@@ -28,7 +29,7 @@ class CannotCapture(Exception):
 
 def is_library(name: object) -> bool:
     """Whether a module's name is flambeau's own."""
-    return isinstance(name, str) and (name == "flambeau" or name.startswith("flambeau."))
+    return is_ours(name)
 
 
 def _hooks_of_all_modules() -> list[dict]:

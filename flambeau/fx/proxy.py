@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 import flambeau as fb
+from flambeau._own_methods import is_ours
 from flambeau.fx._codegen import magic_methods, reflectable_magic_methods
 from flambeau.fx._names import METHOD_TYPES, functional
 from flambeau.fx.graph import Graph
@@ -216,7 +217,7 @@ def _signatures() -> dict[int, tuple[inspect.Signature, Any]]:
     for space in spaces:
         for name in dir(space):
             f = getattr(space, name)
-            if inspect.isfunction(f) and not name.startswith("_") and f.__module__.startswith("flambeau."):
+            if inspect.isfunction(f) and not name.startswith("_") and is_ours(f.__module__):
                 signature = inspect.signature(f)
                 if space is fb.nn.functional or id(f) in functional():
                     found[id(f)] = signature, f

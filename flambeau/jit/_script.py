@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flambeau as fb
+from flambeau._own_methods import is_ours
 
 from . import _types
 from ._blocks import BLOCKS, forward_text
@@ -79,7 +80,7 @@ class _Script:
         return path
 
     def _attributes(self, module: fb.nn.Module) -> dict[str, _types.Type]:
-        if type(module).__module__.startswith("flambeau."):
+        if is_ours(type(module).__module__):
             return {}
         found: dict[str, _types.Type] = {}
         hints = _hints(type(module))
@@ -109,10 +110,8 @@ class _Script:
         if function is None:
             raise RuntimeError(f"{kind.__name__} has no method {name}")
         home = next(c for c in kind.__mro__ if name in vars(c))
-        layer = home.__name__ if name == "forward" and home.__module__.startswith("flambeau.nn.") else ""
-        known = (
-            kind.__name__ if kind.__name__ in LAYERS and kind.__module__.startswith("flambeau.nn.") else layer
-        )
+        layer = home.__name__ if name == "forward" and is_ours(home.__module__, "nn") else ""
+        known = kind.__name__ if kind.__name__ in LAYERS and is_ours(kind.__module__, "nn") else layer
         if layer and known in LAYERS:
             head = f"  def {written}(self: {self.paths[id(module)]},\n    input: Tensor) -> Tensor:"
             done[written] = f"{head}\n    return {LAYERS[known](module)}\n"
@@ -543,9 +542,7 @@ class _Body(ast.NodeTransformer):
         functional = fb.nn.functional
         if name in FUNCTIONS and getattr(functional, name, None) is function:
             return self.functional(name, function, node)
-        if isinstance(function, types.FunctionType) and (
-            not home.startswith("flambeau") or home.startswith("flambeau.vision.")
-        ):
+        if isinstance(function, types.FunctionType) and (not is_ours(home) or is_ours(home, "vision")):
             return ast.Call(expression(self.script.function(function)), *self.arguments(node))
         for space, prefix in (
             (fb, ""),

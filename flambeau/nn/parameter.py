@@ -71,6 +71,10 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         return "Parameter containing:\n" + Tensor.__repr__(self, tensor_contents=tensor_contents)
 
     def __reduce_ex__(self, proto: SupportsIndex) -> tuple:
+        if fb.__name__ == "torch" and type(self) is Parameter:
+            from flambeau.serialization import plain
+
+            return plain.reduced_parameter(self)
         return _rebuild, (type(self), self.data, self.requires_grad, dict(self.__dict__))
 
     __torch_function__ = _plain_function

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from types import ModuleType
 from typing import Any
 
+from flambeau import _places
 from flambeau.serialization import names
 
 from ._mangling import demangle, get_mangle_prefix, is_mangled
@@ -93,14 +94,14 @@ class Importer(ABC):
 
     def _is_ours(self, module_name: str) -> bool:
         """Whether flambeau stands for the module of that name."""
-        return module_name.partition(".")[0] in names.PACKAGES
+        return module_name.partition(".")[0] in _places.PACKAGES
 
     def whichmodule(self, obj: Any, name: str) -> str:
         """The name of the module in which an object is; what is flambeau's has the name it has in PyTorch."""
         module_name = getattr(obj, "__module__", None)
         if module_name is not None:
             if module_name.partition(".")[0] == "flambeau":
-                return names.torch_place(obj, module_name, name)
+                return _places.torch_place(obj, module_name, name)
             return module_name
         for module_name, module in list(self.modules.items()):
             if module_name in ("__main__", "__mp_main__") or module is None:
@@ -128,7 +129,7 @@ class _SysImporter(Importer):
         self.modules = sys.modules
 
     def import_module(self, module_name: str) -> ModuleType:
-        return importlib.import_module(names.local_name(module_name))
+        return importlib.import_module(_places.local_name(module_name))
 
     def __repr__(self) -> str:
         return "sys_importer"

@@ -16,6 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 import flambeau as fb
+from flambeau import _places
 
 from . import archive, files, names, options
 from .rebuild import Stored
@@ -167,7 +168,7 @@ def _full_unpickler(module: Any, persistent: Callable[[Any], Any]) -> type:
     class FullUnpickler(module.Unpickler):
         def find_class(self, module_name: str, name: str) -> Any:
             root = module_name.partition(".")[0]
-            if root in names.PACKAGES or (module_name, name) in names.storage_classes():
+            if root in _places.PACKAGES or (module_name, name) in names.storage_classes():
                 return names.find(module_name, name)
             return super().find_class(module_name, name)
 

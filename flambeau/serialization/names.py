@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,31 +11,15 @@ import numpy as np
 
 import flambeau as fb
 from flambeau._constants import SCHEMES
+from flambeau._places import REBUILDERS, local_name
 from flambeau.storage import CLASS_OF, QUANTIZED_CLASS_OF
 
 from . import rebuild
 
-_REBUILDERS = {
-    "torch._utils": (
-        "_rebuild_tensor",
-        "_rebuild_tensor_v2",
-        "_rebuild_tensor_v3",
-        "_rebuild_parameter",
-        "_rebuild_parameter_with_state",
-        "_rebuild_meta_tensor_no_storage",
-        "_rebuild_device_tensor_from_numpy",
-        "_rebuild_sparse_tensor",
-        "_rebuild_nested_tensor",
-        "_rebuild_qtensor",
-    ),
-    "torch._tensor": ("_rebuild_from_type_v2",),
-    "torch.serialization": ("_get_layout",),
-}
 # what files of PyTorch's may hold that is not there here
 _ABSENT = {
     "_rebuild_wrapper_subclass": "wrapper subclasses of tensors: save plain tensors",
 }
-PACKAGES = {"torchvision": "flambeau.vision", "torchaudio": "flambeau.audio", "torch": "flambeau"}
 BLOCKED = {
     "os",
     "sys",
@@ -89,38 +72,6 @@ def storage_class_of(dtype: fb.dtype) -> StorageClass:
     return storage_classes()["torch", name] if name else untyped_class()
 
 
-def local_name(module: str) -> str:
-    """The module here that corresponds to one of PyTorch's: torch.nn -> flambeau.nn."""
-    root, dot, rest = module.partition(".")
-    return PACKAGES[root] + dot + rest if root in PACKAGES else module
-
-
-def torch_name(module: str) -> str:
-    """The reverse of `local_name`."""
-    for theirs, ours in PACKAGES.items():
-        if module == ours or module.startswith(ours + "."):
-            return theirs + module[len(ours) :]
-    return module
-
-
-_SPLIT_HERE = ("nn.functional", "optim.lr_scheduler", "ops", "serialization", "func")
-
-
-def torch_place(obj: Any, module: str, name: str) -> str:
-    """The module in which PyTorch has an object of ours.
-
-    Where a module of PyTorch's is several files here, the name of the file means nothing there.
-    """
-    path = module.split(".")
-    inner = ".".join(path[1:])
-    if inner.startswith(tuple(f"{part}." for part in _SPLIT_HERE)) or any(p.startswith("_") for p in path):
-        for length in range(len(path) - 1, 0, -1):
-            parent = ".".join(path[:length])
-            if getattr(sys.modules.get(parent), name, None) is obj:
-                module = parent
-    return torch_name(module)
-
-
 def find(module: str, name: str) -> Any:
     """Any object by the name in a pickle, for ``weights_only=False``."""
     known = data_global(module, name)
@@ -158,7 +109,7 @@ def _table() -> dict[tuple[str, str], tuple[Any, Maker]]:
     import uuid
 
     table: dict[tuple[str, str], tuple[Any, Maker]] = {}
-    for module, names in _REBUILDERS.items():
+    for module, names in REBUILDERS.items():
         for name in names:
             function = getattr(rebuild, name)
             table[module, name] = function, function

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 import flambeau as fb
+from flambeau._places import torch_place
 
 __all__ = [
     "LoadEndianness",
@@ -57,8 +58,6 @@ def _safe_entries(safe: list[SafeGlobal]) -> dict[str, tuple[SafeGlobal, Any]]:
             value, path = item
         else:
             value, path = item, f"{item.__module__}.{item.__qualname__}"
-            from .names import torch_place  # which needs what this module has
-
             entries[f"{torch_place(item, item.__module__, item.__qualname__)}.{item.__qualname__}"] = (
                 item,
                 value,

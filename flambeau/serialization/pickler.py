@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import flambeau as fb
-from flambeau import storage
+from flambeau import _places, storage
 from flambeau._constants import qscheme
 
 from . import names, rebuild
@@ -97,7 +97,7 @@ class Pickler(pickle._Pickler):
         module = pickle.whichmodule(obj, name or getattr(obj, "__qualname__", obj.__name__))
         if module.partition(".")[0] == "flambeau":
             name = name or obj.__qualname__
-            self._write_name(obj, names.torch_place(obj, module, name), name)
+            self._write_name(obj, _places.torch_place(obj, module, name), name)
         elif "<locals>" in getattr(obj, "__qualname__", ""):
             raise AttributeError(
                 f"Can't pickle local object {obj.__qualname__!r}\n"

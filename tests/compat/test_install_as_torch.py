@@ -125,3 +125,52 @@ def test_running_code_and_errors(tmp_path):
     report = tmp_path / "missing.txt"
     run("-m", "flambeau", f"--missing-report={report}", str(script))
     assert "torch.nothing_like_it" in report.read_text()
+
+
+_PICKLES = """
+import pickle, pickletools
+import flambeau
+with flambeau.install_as_torch():
+    import torch
+    from torch import nn
+    from torch.utils.data import DataLoader
+    linear = nn.Linear(2, 2)
+    kept = [
+        torch.arange(6.0).view(2, 3)[:, 1:], torch.ones(2, dtype=torch.bfloat16, requires_grad=True),
+        nn.Parameter(torch.ones(2)), torch.ones(2).storage(), torch.ones(2, dtype=torch.uint16),
+        torch.empty(2, device="meta"), torch.ones(2, dtype=torch.complex64).conj(), linear,
+        nn.TransformerEncoderLayer(4, 2, 8), torch.optim.Adam(linear.parameters()), torch.float16,
+        torch.channels_last, torch.strided, torch.per_tensor_affine, torch.relu, nn.functional.relu,
+        linear.state_dict(), nn.Module,
+        torch.optim.lr_scheduler.StepLR(torch.optim.SGD(linear.parameters(), 0.1), 1),
+        torch.max(torch.ones(2, 2), 0), torch.Size([2]), torch.distributions.Normal(0.0, 1.0),
+        torch.nn.utils.rnn.pack_sequence([torch.ones(2)]), torch.utils.data.RandomSampler([1]),
+    ]
+    for one in kept:
+        data = pickle.dumps(one)
+        words = [a for _, a, _ in pickletools.genops(data) if isinstance(a, str)]
+        assert not any("flambeau" in w for w in words), (one, words)
+        again = pickle.loads(data)
+        assert type(again) is type(one)
+        if isinstance(one, torch.Tensor) and not one.is_meta:
+            assert torch.equal(again, one) and again.dtype == one.dtype
+            assert again.requires_grad == one.requires_grad
+    assert type(linear).__module__ == "torch.nn.modules.linear"
+    assert repr(nn.Module).startswith("<class 'torch.nn")
+    assert nn.functional.conv1d.__module__ in ("torch", "torch.nn.functional")
+    import inspect, typing
+    assert "class Linear" in inspect.getsource(nn.Linear) and typing.get_type_hints(nn.Linear.__init__)
+    import torch.fx  # loaded while the name holds
+    assert torch.fx.Graph.__module__ == "torch.fx.graph" and torch.nn is flambeau.nn
+    assert len(torch.fx.symbolic_trace(nn.Sequential(nn.Linear(2, 2), nn.ReLU())).graph.nodes) == 4
+    assert type(torch.jit.script(nn.Linear(2, 2))(torch.ones(1, 2))) is torch.Tensor
+    assert len(torch.utils.data.graph.traverse_dps(torch.utils.data.datapipes.iter.IterableWrapper([1]))) == 1
+assert type(linear).__module__ == "flambeau.nn.modules.linear" and flambeau.relu.__module__ == "flambeau"
+assert any("flambeau" in str(a) for _, a, _ in pickletools.genops(pickle.dumps(linear)))
+"""
+
+
+def test_pickles_name_what_pytorch_has():
+    """What a program that knows only PyTorch pickles opens where PyTorch itself is."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", _PICKLES], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flambeau.serialization import names
+from flambeau._places import torch_name
 
 __all__ = ["trace_dependencies"]
 
@@ -32,7 +32,7 @@ def trace_dependencies(callable: Callable[[Any], Any], inputs: Iterable[tuple[An
         elif event == "c_call" and arg is not sys.setprofile:
             where = getattr(arg, "__module__", None)
         if isinstance(where, str) and where not in ("builtins", __name__):
-            seen[names.torch_name(where)] = None
+            seen[torch_name(where)] = None
 
     before = sys.getprofile()
     sys.setprofile(note)

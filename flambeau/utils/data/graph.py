@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau._own_methods import is_ours
+
 from .datapipes.datapipe import IterDataPipe, MapDataPipe
 
 __all__ = ["traverse", "traverse_dps"]
@@ -26,7 +28,7 @@ def _held(x: Any, found: dict, seen: set) -> None:
     elif isinstance(x, (list, tuple, set, frozenset)):
         for v in x:
             _held(v, found, seen)
-    elif type(x).__module__.startswith("flambeau.utils.data") and hasattr(x, "__dict__"):
+    elif is_ours(type(x).__module__, "utils.data") and hasattr(x, "__dict__"):
         _held(vars(x), found, seen)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau import fx, nn
+from flambeau._own_methods import is_ours
 from flambeau.ao.nn.intrinsic import _FusedModule
 from flambeau.ao.quantization.stubs import DeQuantStub, QuantStub
 
@@ -32,7 +33,7 @@ class QuantizationTracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a module is one node."""
         home = type(m).__module__
-        ours = home.startswith(("flambeau.nn", "flambeau.ao.nn")) and not isinstance(m, nn.Sequential)
+        ours = is_ours(home, "nn", "ao.nn") and not isinstance(m, nn.Sequential)
         return (
             ours
             or isinstance(m, (_FusedModule, QuantStub, DeQuantStub))
