@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import warnings
 from typing import Any
 
 from flambeau import _C
@@ -127,7 +128,9 @@ def get_default_device() -> Any:
 
 def set_warn_always(b: bool, /) -> None:
     """Whether warnings that usually appear once appear every time."""
-    _settings["warn_always"] = bool(b)
+    if not isinstance(b, bool):
+        raise RuntimeError(f"setWarnOnlyOnce expects a bool, but got {type(b).__name__}")
+    _settings["warn_always"] = b
 
 
 def is_warn_always_enabled() -> bool:
@@ -140,8 +143,13 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
 
     Memory that nothing was written to is filled meanwhile: see ``utils.deterministic``.
     """
-    _settings.update(deterministic=bool(mode), warn_only=bool(warn_only))
-    _C._set_fill_fresh(bool(mode) and _settings["fill_fresh"])
+    if not isinstance(mode, bool):
+        raise TypeError(
+            "_set_deterministic_algorithms(): argument 'mode' (position 1) must be bool, not "
+            + type(mode).__name__
+        )
+    _settings.update(deterministic=mode, warn_only=bool(warn_only))
+    _C._set_fill_fresh(mode and _settings["fill_fresh"])
 
 
 def are_deterministic_algorithms_enabled() -> bool:
@@ -178,7 +186,12 @@ def get_deterministic_debug_mode() -> int:
 def set_float32_matmul_precision(precision: str) -> None:
     """How exact float32 products are: ``highest``, ``high`` or ``medium``; the CPU always uses float32."""
     if precision not in ("highest", "high", "medium"):
-        raise RuntimeError(f"{precision} is not one of 'highest', 'high', or 'medium'; got {precision}")
+        warnings.warn(
+            f"{precision} is not one of 'highest', 'high', or 'medium'; the current"
+            "setFloat32MatmulPrecision call has no effect.",
+            stacklevel=2,
+        )
+        return
     _settings["matmul_precision"] = precision
 
 
@@ -225,6 +238,10 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     device : where the result shall be.
     copy : True makes a copy, False refuses to make one, None copies where it must.
     """
+    if device is not None and not isinstance(device, (str, _C.device)):
+        raise AssertionError(f"from_dlpack: unsupported device type: {type(device)}")
+    if isinstance(ext_tensor, Tensor):
+        ext_tensor.__dlpack_device__()  # refuses the devices that have no number there
     return _C._from_dlpack(ext_tensor, device, copy)
 
 
@@ -303,6 +320,8 @@ def set_num_interop_threads(n: int, /) -> None:
 
 def set_flush_denormal(mode: bool, /) -> bool:
     """Not offered: denormal numbers are always computed with."""
+    if not isinstance(mode, bool):
+        raise RuntimeError(f"flush_denormal expects a bool, but got {type(mode).__name__}")
     return False
 
 

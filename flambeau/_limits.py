@@ -28,6 +28,14 @@ def _name(dtype: Any) -> str:
     return str(dtype).rpartition(".")[2]
 
 
+def _checked(what: str, kind: Any) -> Any:
+    if not isinstance(kind, fb.dtype):
+        raise TypeError(
+            f"{what}(): argument 'type' (position 1) must be torch.dtype, not {type(kind).__name__}"
+        )
+    return kind
+
+
 class finfo:
     """Limits of a floating-point dtype (of the parts of a complex one).
 
@@ -43,7 +51,7 @@ class finfo:
     __slots__ = ("bits", "dtype", "eps", "max", "min", "resolution", "tiny")
 
     def __init__(self, type: Any = None) -> None:
-        name = _name(fb.get_default_dtype() if type is None else type)
+        name = _name(_checked("finfo", fb.get_default_dtype() if type is None else type))
         name = _PARTS.get(name, name)
         if name not in _FLOATS:
             raise TypeError(
@@ -86,7 +94,7 @@ class iinfo:
     __slots__ = ("bits", "dtype", "max", "min")
 
     def __init__(self, type: Any) -> None:
-        name = _name(type)
+        name = _name(_checked("iinfo", type))
         if name == "bool":
             raise TypeError("torch.bool is not supported by torch.iinfo")
         # of a quantized type, those of the bytes that hold its numbers

@@ -78,6 +78,9 @@ def _backward(
     fb.autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 
+_backward.__qualname__ = "Tensor.backward"
+
+
 def _hooks(self: Tensor, attribute: str, after: bool) -> OrderedDict:
     hooks = self.__dict__.get(attribute)
     if hooks is None:
@@ -335,15 +338,38 @@ def __dlpack__(
     """A DLPack capsule of this tensor's memory."""
     if self.requires_grad:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    if self.is_conj():
+        raise BufferError("Can't export tensors with the conjugate bit set")
     if self.layout is not fb.strided:
         raise BufferError("Can't export tensors with layout other than torch.strided")
+    if self.is_quantized:
+        raise BufferError("QUInt/QInt types are not supported by dlpack")
+    if stream is not None and type(stream) is not int:
+        raise TypeError("stream must be ``int`` or ``none``")
+    if self.device.type == "cpu" and stream not in (None, -1):
+        raise AssertionError("stream should be None on cpu.")
+    if copy is not None and not isinstance(copy, bool):
+        raise TypeError(f"_to_dlpack(): argument 'copy' must be bool, not {type(copy).__name__}")
+    if dl_device is not None:
+        if not isinstance(dl_device, tuple):
+            raise TypeError(
+                f"_to_dlpack(): argument 'dl_device' must be tuple of ints, not {type(dl_device).__name__}"
+            )
+        if tuple(map(int, dl_device)) != tuple(map(int, self.__dlpack_device__())):
+            raise BufferError(f"cannot export a tensor on {self.device} to another device by DLPack")
     return _C._to_dlpack(self.clone() if copy else self, max_version is not None and max_version[0] >= 1)
 
 
 @_told
 def __dlpack_device__(self: Tensor) -> tuple[int, int]:
     """DLPack's number of the device type, and the device's index."""
-    return (1, 0) if self.device.type == "cpu" else (2, self.device.index or 0)
+    from .utils.dlpack import DLDeviceType
+
+    if self.device.type == "cpu":
+        return DLDeviceType.kDLCPU, 0
+    if self.device.type != "cuda":
+        raise ValueError(f"Unknown device type {self.device.type} for Dlpack")
+    return DLDeviceType.kDLCUDA, self.device.index or 0
 
 
 # ---------------------------------------------------------------- storage
@@ -494,6 +520,8 @@ def map_(self: Tensor, tensor: Tensor, callable: Callable) -> Tensor:
         raise RuntimeError(
             "Can't call map_() on Variable that requires grad. Use var.detach().map_() instead."
         )
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"map_(): argument 'other' (position 1) must be Tensor, not {type(tensor).__name__}")
     pairs = zip(self.reshape(-1).tolist(), tensor.expand_as(self).reshape(-1).tolist(), strict=True)
     return self.copy_(fb.tensor([callable(a, b) for a, b in pairs], dtype=self.dtype).reshape(self.shape))
 

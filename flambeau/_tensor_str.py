@@ -50,7 +50,7 @@ def set_printoptions(
     sci_mode : scientific notation always, never, or (None) where the values ask for it.
     """
     opts = PRINT_OPTS
-    if profile is not None:
+    if profile in _PROFILES:
         opts.precision, opts.threshold, opts.edgeitems, opts.linewidth = _PROFILES[profile]
     if precision is not None:
         opts.precision = precision
@@ -298,6 +298,8 @@ def _text(t: Any, contents: str | None) -> str:
             suffixes.append(f"dtype={t.dtype}")
         text = "[]" if contents is None else contents
     else:
+        if not PRINT_OPTS.edgeitems:
+            suffixes.append(f"size={tuple(t.shape)}")
         if not is_default:
             suffixes.append(f"dtype={t.dtype}")
         text = contents

@@ -119,7 +119,8 @@ class TypedStorage:
 
     def _place(self, index: int) -> int:
         if not isinstance(index, int):
-            raise TypeError(f"can't index a {type(self)} with {type(index)}")
+            # the class of the storage is PyTorch's own, whatever its elements
+            raise RuntimeError(f"can't index a {TypedStorage} with {type(index)}")
         if not -len(self) <= index < len(self):
             raise IndexError(f"index {index} out of range for storage of size {len(self)}")
         return index % len(self)

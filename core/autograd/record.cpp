@@ -380,10 +380,28 @@ const Ptr<Node> grad_fn(const Tensor& t) {
     return Ptr<Node>(v.grad_fn);
 }
 
+// Refuses writes to a view that was made inside a custom function and is its result.
+static void check_custom_view(const Tensor& t) {
+    const Node* made = t->grad_fn;
+    if (!made || dynamic_cast<const OpNode*>(made) || dynamic_cast<const CopySlices*>(made)) return;
+    const std::string start =
+        str("Output ", t->output_nr, " of ", operation_of(made->name()), " is a view and is being modified inplace. ");
+    if (made->results.size() > 1)
+        fail(ErrorKind::Runtime, start,
+             "This view is the output of a function that returns multiple views. Such functions do not allow the "
+             "output views to be modified inplace. You should replace the inplace operation by an out-of-place one.");
+    fail(ErrorKind::Runtime, start,
+         "This view was created inside a custom Function (or because an input was returned as-is) and the autograd "
+         "logic to handle view+inplace would override the custom backward associated with the custom Function, "
+         "leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the "
+         "custom Function.");
+}
+
 void check_inplace(const Tensor& t) {
     if (!tls.grad) return;
     if (t->base) {
         if (t->needs_grad() || t->base->needs_grad()) {
+            if (t->view_of_no_grad) check_custom_view(t);
             if (t->view_of_no_grad)
                 fail(ErrorKind::Runtime,
                      "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given "

@@ -40,15 +40,51 @@ struct Convolution {
           transposed(transposed),
           groups(groups) {}
 
+    // A convolution over one dimension is said to be over two, of which the first has size one.
+    static Dims lifted(const Dims& sizes, int64_t first) {
+        if (sizes.size() != 1) return sizes;
+        return Dims{first, sizes[0]};
+    }
+    static std::string by_name(const char* what, const Dims& sizes, const char* between) {
+        static const char* names[] = {"depth", "height", "width"};
+        std::string text;
+        for (size_t i = 0; i < sizes.size(); ++i)
+            text += str(i ? between : "", what, "_", names[3 - sizes.size() + i], ": ", sizes[i]);
+        return text;
+    }
+    void check_dilation() const {
+        if (!any_below(dilation, 1)) return;
+        const Dims all = lifted(dilation, 1);
+        if (transposed)
+            fail(ErrorKind::Runtime, "dilation should be greater than zero, but got ", by_name("dilation", all, ", "));
+        fail(ErrorKind::Runtime, "dilation should be greater than zero, but got ", all);
+    }
+    void check_kernel_size(const Dims& ws) const {
+        Dims spatial;
+        for (size_t d = 2; d < ws.size(); ++d) spatial.push_back(ws[d]);
+        const Dims kernel = lifted(spatial, 1);
+        if (!any_below(kernel, 1)) return;
+        if (kernel.size() == 2)
+            fail(ErrorKind::Runtime, "kernel size should be greater than zero, but got ",
+                 by_name("kernel", kernel, " "));
+        if (transposed)
+            fail(ErrorKind::Runtime,
+                 "non-empty 5D (n_output_plane x n_input_plane x kernel_depth x kernel_height x kernel_width) tensor "
+                 "expected for weight, but got: ",
+                 ws);
+        fail(ErrorKind::Runtime, "kernel size should be greater than zero, but got: ", by_x(kernel), " (TxHxW)");
+    }
+
     void check_shapes(const Tensor& x, const Tensor& w, const Tensor& bias) const {
         const Dims &xs = x.sizes(), &ws = w.sizes();
         check(!any_below(padding, 0), "negative padding is not supported");
         check(!any_below(output_padding, 0), "negative output_padding is not supported");
         check(!any_below(stride, 1), "non-positive stride is not supported");
-        check(!any_below(dilation, 1), "dilation should be greater than zero");
+        check_dilation();
         check(groups > 0, "non-positive groups is not supported");
         check(w.dim() == x.dim(), "Expected ", w.dim(), "-dimensional input for ", w.dim(), "-dimensional weight ", ws,
               ", but got ", x.dim(), "-dimensional input of size ", xs, " instead");
+        check_kernel_size(ws);
         check(ws[0] >= groups, "Given groups=", groups, ", expected weight to be at least ", groups,
               " at dimension 0, but got weight of size ", ws, " instead");
         check(ws[0] % groups == 0, "Given groups=", groups, ", expected weight to be divisible by ", groups,
@@ -72,16 +108,10 @@ struct Convolution {
         check(transposed || !too_small, "Calculated padded input size per channel: (", by_x(padded),
               "). Kernel size: (", by_x(kernel), "). Kernel size can't be greater than actual input size");
         for (size_t d = 0; transposed && d < stride.size(); ++d) {
-            static const char* names[] = {"depth", "height", "width"};
             if (output_padding[d] < stride[d] || output_padding[d] < dilation[d]) continue;
-            std::string text;
-            const std::pair<const char*, const Dims*> lists[] = {
-                {"output_padding", &output_padding}, {"stride", &stride}, {"dilation", &dilation}};
-            for (const auto& [what, list] : lists)
-                for (size_t i = 0; i < list->size(); ++i)
-                    text += str(" ", what, "_", names[3 - std::max<size_t>(2, list->size()) + i + (list->size() == 1)],
-                                ": ", (*list)[i]);
-            fail(ErrorKind::Runtime, "output padding must be smaller than either stride or dilation, but got", text);
+            fail(ErrorKind::Runtime, "output padding must be smaller than either stride or dilation, but got ",
+                 by_name("output_padding", lifted(output_padding, 0), " "), " ",
+                 by_name("stride", lifted(stride, 1), " "), " ", by_name("dilation", lifted(dilation, 1), " "));
         }
     }
 
@@ -109,21 +139,31 @@ std::string input_type(DType t) {
     if (is_low_precision(t)) return str("CPU", scalar_name(t), "Type");
     return str("torch.", scalar_name(t), "Tensor");
 }
-void check_types(const Tensor& x, const Tensor& w, const Tensor& bias) {
-    check(x.dtype() == w.dtype(), "Input type (", input_type(x.dtype()), ") and weight type (", tensor_type(w),
-          ") should be the same or input should be a MKLDNN tensor and weight is a dense tensor");
+void check_types(const Tensor& x, const Tensor& w, const Tensor& bias, bool transposed) {
     const auto lower = [](DType t) {
         switch (t) {
             case DType::f32: return "float";
             case DType::f64: return "double";
             case DType::f16: return "c10::Half";
             case DType::bf16: return "c10::BFloat16";
+            case DType::i64: return "long int";
+            case DType::c64: return "c10::complex<float>";
+            case DType::c128: return "c10::complex<double>";
             default: return name(t);
         }
     };
+    if (transposed && x.dtype() != w.dtype()) {
+        if (is_complex(x.dtype()))
+            fail(ErrorKind::Runtime, "Input type (CPU", scalar_name(x.dtype()), "Type) and weight type (",
+                 tensor_type(w), ") should be the same");
+        fail(ErrorKind::Runtime, "expected scalar type ", scalar_name(x.dtype()), " but found ",
+             scalar_name(w.dtype()));
+    }
     if (bias.defined())
         check(x.dtype() == bias.dtype(), "Input type (", lower(x.dtype()), ") and bias type (", lower(bias.dtype()),
               ") should be the same");
+    check(x.dtype() == w.dtype(), "Input type (", input_type(x.dtype()), ") and weight type (", tensor_type(w),
+          ") should be the same or input should be a MKLDNN tensor and weight is a dense tensor");
 }
 
 void add_bias(const Tensor& r, const Tensor& bias) {
@@ -145,8 +185,13 @@ Tensor convolution(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan
                    IntSpan dilation, bool transposed, IntSpan output_padding, int64_t groups) {
     check(w.dim() >= 3 && w.dim() <= 5, "weight should have at least three dimensions");
     const Convolution c(w.dim() - 2, stride, padding, dilation, transposed, output_padding, groups);
-    check_types(x, w, bias);
+    check_types(x, w, bias, transposed);
     c.check_shapes(x, w, bias);
+    if (transposed && x.numel() == 0 && x.sizes()[0] && x.sizes()[1]) {
+        Dims xs = x.sizes();
+        if (xs.size() == 3) xs = Dims{xs[0], xs[1], 1, xs[2]};
+        fail(ErrorKind::Runtime, "Only zero batch or zero channel inputs are supported, but got input shape: ", xs);
+    }
     const Dims out = c.output(x.sizes(), w.sizes());
     const bool last = (user_channels_last(x) || user_channels_last(w)) && w.dim() >= 4;
     if (x.is_meta() || w.is_meta())

@@ -193,9 +193,8 @@ Edge edge_of(PyObject* o, bool root, Py_ssize_t i) {
         int64_t nr;
         if (to_int(PyTuple_GET_ITEM(o, 1), nr)) return {unwrap_node(PyTuple_GET_ITEM(o, 0)), uint32_t(nr)};
     }
-    raise(PyExc_TypeError,
-          str(root ? "element " : "input ", i,
-              root ? " of tensors tuple is not a Tensor or a GradientEdge" : " must be a Tensor or a GradientEdge"));
+    if (!root) raise(PyExc_RuntimeError, "all inputs have to be Tensors or GradientEdges, but got " + type_name(o));
+    raise(PyExc_TypeError, str("element ", i, " of tensors tuple is not a Tensor or a GradientEdge"));
 }
 
 std::vector<Node*> reachable(const std::vector<Edge>& roots) {

@@ -104,7 +104,15 @@ void check_tensors(PyObject* list, const char* what) {
         raise(PyExc_TypeError, str(what, " attribute is expected to be a tuple, but is ", type_name(list)));
     for (Py_ssize_t i = 0; i < list_size(list); ++i) {
         PyObject* o = list_item(list, i);
-        if (!is_tensor(o) && !(o == Py_None && std::string_view(what) == "save_for_backward"))
+        if (is_tensor(o)) continue;
+        // the first lines end where PyTorch's do
+        if (std::string_view(what) == "mark_dirty")
+            raise(PyExc_RuntimeError,
+                  str("mark_dirty can only accept variables, but argument \n", i, " is of type ", type_name(o)));
+        if (std::string_view(what) == "mark_non_differentiable")
+            raise(PyExc_RuntimeError,
+                  "mark_non_differentiable only accepts variable arguments, but got \n" + type_name(o));
+        if (!(o == Py_None && std::string_view(what) == "save_for_backward"))
             raise(PyExc_TypeError,
                   str(what, " can only save variables, but argument ", i, " is of type ", type_name(o)));
     }
@@ -381,7 +389,7 @@ Grads CustomNode::apply(Grads&& in) {
         PyObject* o = PyTuple_GET_ITEM(r.get(), i);
         if (!(*c.is_tensor_input)[size_t(i)]) {
             if (o != Py_None)
-                fail(ErrorKind::Runtime, "function ", name(), " returned a gradient different from None at position ",
+                fail(ErrorKind::Runtime, "function ", name(), " returned a gradient different than None at position ",
                      i + 1, ", but the corresponding forward input was not a Variable");
             continue;
         }

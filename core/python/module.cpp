@@ -53,7 +53,7 @@ PyObject* get_num_threads(PyObject*, PyObject*) { return PyLong_FromLong(num_thr
 PyObject* set_num_threads_py(PyObject*, PyObject* n) {
     return guarded([&] {
         int64_t v;
-        if (!to_int(n, v)) raise(PyExc_TypeError, "set_num_threads expects an int, but got " + type_name(n));
+        if (!to_int(n, v)) raise(PyExc_RuntimeError, "set_num_threads expects an int, but got " + type_name(n));
         check(v > 0, "set_num_threads expects a positive integer");
         set_num_threads(int(std::min<int64_t>(v, std::numeric_limits<int>::max())));
         return none();

@@ -59,6 +59,9 @@ PyObject* node_call(PyObject* self, PyObject* args, PyObject*) {
     return guarded([&] {
         Grads in;
         read_grads(args, in, "Node.__call__");
+        const size_t expected = std::max<size_t>(1, node_of(self).results.size());
+        if (in.size() != expected)
+            raise(PyExc_TypeError, str("expected ", expected, " arguments, got ", in.size(), " instead"));
         const Grads out = node_of(self).apply(std::move(in));
         Ref t = wrap_grads(out);
         return out.size() == 1 ? Py_NewRef(PyTuple_GET_ITEM(t.get(), 0)) : t.detach();

@@ -105,7 +105,7 @@ PyObject* from_numpy(PyObject*, PyObject* array) {
 // ---------------------------------------------------------------- tensor to array
 Tensor readable(const Tensor& t, bool force) {
     if (force && t->lazy()) return readable(op_to_plain(t), force);
-    if (t.device().type == DeviceType::Meta)
+    if (t.device().type == DeviceType::Meta && force)
         fail(ErrorKind::NotImplemented, "Cannot copy out of meta tensor; no data!");
     if (t->layout != Layout::Strided) {
         fail(ErrorKind::Type, "can't convert Sparse layout tensor to numpy. Use Tensor.to_dense() first.");
@@ -290,7 +290,7 @@ int tensor_get_buffer(PyObject* self, Py_buffer* view, int flags) {
             const Tensor& t = unwrap(self);
             const char* format = format_of(t.dtype());
             if (!format || t->lazy() || t.requires_grad() || t.device().type != DeviceType::CPU ||
-                t->layout != Layout::Strided)
+                t->layout != Layout::Strided || overrides(self))
                 raise(PyExc_BufferError, "this tensor's memory cannot be shared as a buffer");
             if (!t.is_contiguous() && (flags & PyBUF_STRIDES) != PyBUF_STRIDES)
                 raise(PyExc_BufferError, "the tensor is not contiguous");

@@ -1,4 +1,5 @@
 // The operators of the language: a + b, a @ b, a += b, a < b, -a, bool(a), …
+#include "python/construct.h"
 #include "python/function.h"
 #include "python/override.h"
 #include "python/tensor_object.h"
@@ -253,6 +254,14 @@ PyObject* compare(PyObject* a, PyObject* b) {
     return call_object(*slot.group, {a, b});
 }
 
+// PyTorch compares with an array as with a tensor of its elements, in this operator alone.
+PyObject* equal_array(PyObject* a, PyObject* array) {
+    const Ref b(guarded([&] { return wrap(tensor_from_array(array, false)); }));
+    if (b) return compare<"eq", "__eq__">(a, b.get());
+    PyErr_Clear();
+    Py_RETURN_NOTIMPLEMENTED;
+}
+
 }  // namespace
 
 void warn_of_lost_history(const Tensor& t) {
@@ -265,7 +274,10 @@ void warn_of_lost_history(const Tensor& t) {
 
 PyObject* tensor_compare(PyObject* a, PyObject* b, int how) {
     switch (how) {  // the interpreter calls with the tensor first, reflecting the operator where needed
-        case Py_EQ: return compare<"eq", "__eq__">(a, b);
+        case Py_EQ:
+            if (is_numpy_array(b)) [[unlikely]]
+                return equal_array(a, b);
+            return compare<"eq", "__eq__">(a, b);
         case Py_NE: return compare<"ne">(a, b);
         case Py_LT: return compare<"lt">(a, b);
         case Py_LE: return compare<"le">(a, b);

@@ -190,8 +190,26 @@ def backward(
     outputs = _as_tuple(tensors)
     grads = _made_grads(outputs, _paired(outputs, grad_tensors), False)
     keep = create_graph if retain_graph is None else retain_graph
+    if create_graph:
+        _warn_of_cycles()
     _run_backward(
         outputs, grads, keep, create_graph, inputs or (), allow_unreachable=True, accumulate_grad=True
+    )
+
+
+def _warn_of_cycles(told: list = []) -> None:  # noqa: B006
+    """Say once what recording the gradients of leaves holds on to."""
+    if told and not fb.is_warn_always_enabled():
+        return
+    told.append(True)
+    import warnings
+
+    warnings.warn(
+        "Using backward() with create_graph=True will create a reference cycle between the parameter and its "
+        "gradient which can cause a memory leak. We recommend using autograd.grad when creating the graph to "
+        "avoid this. If you have to use this function, make sure to reset the .grad fields of your "
+        "parameters to None after use to break the cycle and avoid the leak.",
+        stacklevel=3,
     )
 
 
@@ -213,7 +231,7 @@ def grad(
     outputs, inputs : tensors or sequences of them.
     grad_outputs : one cotangent an output; None stands for 1 where the output has one element.
     retain_graph, create_graph : as for `backward`.
-    only_inputs : accepted, must be True: `backward` adds to the leaves.
+    only_inputs : ignored, with a warning where it is False: `backward` adds to the leaves.
     allow_unused : give None for inputs that the outputs do not depend on, instead of raising.
     is_grads_batched : the first dimension of each cotangent counts several; the results get it too.
     materialize_grads : zeros instead of None for unused inputs.
@@ -223,7 +241,14 @@ def grad(
     A tuple of one gradient an input.
     """
     if not only_inputs:
-        raise ValueError("only_inputs=False is not supported: use backward() to reach all leaves")
+        import warnings
+
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate "
+            "gradient for other parts of the graph, please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
     if materialize_grads and allow_unused is False:
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got:"

@@ -160,7 +160,7 @@ class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta
         warnings.warn(
             f"{self.__class__} should not be instantiated. Methods on autograd functions are all static, so"
             " you should invoke them on the class itself. Instantiating an autograd function will raise an"
-            " error in a future version.",
+            " error in a future version of PyTorch.",
             DeprecationWarning,
             stacklevel=2,
         )

@@ -119,6 +119,8 @@ def get_gradient_edge(tensor: Any) -> GradientEdge:
 
 def increment_version(tensor: Any) -> None:
     """Tell autograd that a tensor (or several) was changed outside its sight."""
+    if not isinstance(tensor, (fb.Tensor, Iterable)):
+        raise RuntimeError("increment_version expect a Iterable[Tensor] as input")
     tensors = (tensor,) if isinstance(tensor, fb.Tensor) else tuple(tensor)
     _C._increment_version(tensors)
 

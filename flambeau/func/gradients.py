@@ -85,7 +85,9 @@ def _gradients(
 
 def _chosen(args: tuple, argnums: int | tuple) -> tuple:
     """The arguments to differentiate, as one tree."""
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    if not isinstance(argnums, (int, tuple)):
+        raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {type(argnums)}")
+    numbers = (argnums,) if isinstance(argnums, int) else argnums
     if not isinstance(argnums, int):
         if not numbers:
             raise RuntimeError("argnums must be non-empty")

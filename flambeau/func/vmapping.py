@@ -185,6 +185,11 @@ def _mapped(
                 f" the structure of `outputs`. out_dims has structure {tree_structure(out_dims)} but outputs"
                 f" has structure {out_spec}."
             )
+        if not all(d is None or isinstance(d, int) for d in places):
+            raise ValueError(
+                f"vmap({_name(func)}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python "
+                "collection of ints representing where in the outputs the vmapped dimension should appear."
+            )
         return tree_unflatten([_left(x, d, level, func) for x, d in zip(flat, places)], out_spec)
     finally:
         batched.active().pop()

@@ -205,7 +205,11 @@ def script_method(fn: Callable) -> Callable:
 
 def ignore(drop: bool | Callable = False, **kwargs: Any) -> Callable:
     """Marks a function that scripting leaves to Python: it leaves all."""
-    return drop if callable(drop) else lambda fn: fn
+    if callable(drop):
+        return drop
+    if not isinstance(drop, bool):
+        raise RuntimeError(f"Argument to @torch.jit.ignore must be a bool or a function but got {drop}")
+    return lambda fn: fn
 
 
 def unused(fn: Callable) -> Callable:

@@ -117,7 +117,24 @@ class SparseTensor(fb.Tensor):
 
     def numpy(self, *args: Any, **kwargs: Any) -> Any:
         """Raises: make it dense first."""
-        raise TypeError(f"can't convert {self.layout} layout tensor to numpy. Use Tensor.to_dense() first.")
+        kind = "Sparse" if self.kind == "coo" else "Sparse" + self.kind.capitalize()
+        raise TypeError(f"can't convert {kind} layout tensor to numpy. Use Tensor.to_dense() first.")
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises as `numpy` does."""
+        return self.numpy()
+
+    def __deepcopy__(self, memo: dict) -> Any:
+        """A tensor with copies of the parts."""
+        if not self.is_leaf:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at "
+                "the moment.  If you were attempting to deepcopy a module, this may be because of a "
+                "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001"
+            )
+        if id(self) not in memo:
+            memo[id(self)] = self.detach().clone().requires_grad_(self.requires_grad)
+        return memo[id(self)]
 
     # ------------------------------------------------------------ its parts
     def _values(self) -> Any:

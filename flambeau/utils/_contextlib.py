@@ -69,11 +69,11 @@ def context_decorator(ctx: Any, func: Callable) -> Callable:
         return _wrap_generator(enter, func)
 
     @functools.wraps(func)
-    def decorated(*args: Any, **kwargs: Any) -> Any:
+    def decorate_context(*args: Any, **kwargs: Any) -> Any:
         with enter():
             return func(*args, **kwargs)
 
-    return decorated
+    return decorate_context
 
 
 class _DecoratorContextManager:
