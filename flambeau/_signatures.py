@@ -93,6 +93,8 @@ def of_operator(schemas: list[str], method: bool, out: bool, factory: bool) -> S
             elif len(defaults) < len(overloads):
                 p = p.replace(default=None)
             merged[name] = p
+    if schemas[0].startswith("block_diag("):  # the one of the table that PyTorch has as a Python function
+        return Signature([p.replace(kind=Parameter.VAR_POSITIONAL) for p in merged.values()])
     if out:
         merged["out"] = Parameter("out", Parameter.POSITIONAL_OR_KEYWORD, default=None)
     ordinary, keywords, optional = [], [], False

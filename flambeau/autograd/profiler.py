@@ -227,7 +227,7 @@ def _needs_gpu(name: str) -> type:
     class needs_gpu:
         """Raises: there is no GPU tool to send ranges to."""
 
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
+        def __init__(self, enabled: bool = True, record_shapes: bool = False) -> None:
             raise NotImplementedError(f"flambeau.autograd.profiler.{name} is not there yet; use profile()")
 
     needs_gpu.__name__ = name

@@ -84,7 +84,12 @@ class FunctionEvent(FormattedTimesMixin):
         sequence_nr: int = -1, node_id: int = -1, device_type: Any = None, device_index: int = 0,
         device_resource_id: int | None = None, is_legacy: bool = False, flops: int | None = None,
         trace_name: str | None = None, concrete_inputs: list | None = None, kwinputs: dict | None = None,
-        is_user_annotation: bool = False, metadata_json: str | None = None,
+        is_user_annotation: bool = False, is_python_function: bool = False, activity_type: str | None = None,
+        metadata_json: str | None = None, flow_id: int | None = None, flow_type: int | None = None,
+        flow_start: bool | None = None, external_id: int = 0, linked_correlation_id: int = 0,
+        extra_meta: dict | None = None, structured_input_shapes: list | None = None,
+        structured_input_strides: list | None = None, input_dtypes: list | None = None, python_id: int = -1,
+        python_parent_id: int = -1, python_module_id: int = -1,
     ) -> None:  # fmt: skip
         self.id, self.node_id, self.name, self.thread = id, node_id, name, thread
         self.trace_name, self.overload_name = trace_name or name, overload_name or ""
@@ -99,6 +104,15 @@ class FunctionEvent(FormattedTimesMixin):
         self.device_type, self.device_index = device_type, device_index
         self.device_resource_id = thread if device_resource_id is None else device_resource_id
         self.is_user_annotation, self.metadata_json = is_user_annotation, metadata_json
+        self.is_python_function, self.activity_type = is_python_function, activity_type
+        self.flow_id, self.flow_type, self.flow_start = flow_id, flow_type, flow_start
+        self.external_id, self.linked_correlation_id = external_id, linked_correlation_id
+        self.extra_meta = extra_meta or {}
+        self.structured_input_shapes = structured_input_shapes or []
+        self.structured_input_strides = structured_input_strides or []
+        self.input_dtypes = input_dtypes or []
+        self.python_id, self.python_parent_id = python_id, python_parent_id
+        self.python_module_id = python_module_id
         self.count = 1
         self.kernels: list[Kernel] = []
         self.cpu_children: list[FunctionEvent] = []

@@ -12,12 +12,14 @@ __all__ = [
     "cusparselt",
     "kleidiai",
     "mha",
+    "miopen",
     "mkl",
     "mkldnn",
     "mps",
     "nnpack",
     "openmp",
     "opt_einsum",
+    "python_native",
     "quantized",
 ]
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from flambeau import cuda
 
 from ._switch import Switch
 
@@ -14,11 +17,13 @@ __all__ = [
     "enable_mem_efficient_sdp",
     "math_sdp_enabled", "enable_math_sdp", "cudnn_sdp_enabled", "enable_cudnn_sdp", "sdp_kernel",
     "preferred_linalg_library",
-    "preferred_blas_library", "cufft_plan_cache",
+    "preferred_blas_library", "preferred_rocm_fa_library", "cufft_plan_cache", "cuBLASModule",
+    "cuFFTPlanCache", "cuFFTPlanCacheAttrContextProp", "cuFFTPlanCacheManager", "blas_workspace_size",
+    "cublas_workspace_size", "cublaslt_workspace_size",
 ]  # fmt: skip
 
 _sdp = {"flash": True, "mem_efficient": True, "math": True, "cudnn": True}
-_preferred = {"linalg": "default", "blas": "default"}
+_preferred: dict[str, Any] = {"linalg": "default", "blas": "default"}
 
 
 def is_built() -> bool:
@@ -26,7 +31,7 @@ def is_built() -> bool:
     return False
 
 
-class _Matmul:
+class cuBLASModule:
     """Settings of matrix products."""
 
     allow_tf32 = Switch(False)
@@ -35,21 +40,157 @@ class _Matmul:
     allow_fp16_accumulation = Switch(False)
     fp32_precision = Switch("none", str)
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError("Unknown attribute " + name)
 
-matmul = _Matmul()
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not hasattr(type(self), name):
+            raise AttributeError("Unknown attribute " + name)
+        object.__setattr__(self, name, value)
 
 
-class _PlanCache:
-    """Number of kept transform plans."""
+matmul = cuBLASModule()
 
-    size = 0
-    max_size = Switch(4096, int)
+
+class cuFFTPlanCacheAttrContextProp:
+    """An attribute of the plans of a device, the current one while it is read or written.
+
+    Parameters
+    ----------
+    getter, setter : called with the number of the device.
+    """
+
+    def __init__(self, getter: Callable[[int], int], setter: Callable[[int, int], None]) -> None:
+        self.getter, self.setter = getter, setter
+
+    def __get__(self, obj: Any, objtype: type | None = None) -> Any:
+        return self if obj is None else self.getter(obj._number())
+
+    def __set__(self, obj: Any, value: int) -> None:
+        if isinstance(self.setter, str):
+            raise RuntimeError(self.setter)
+        self.setter(obj._number(), value)
+
+
+_plan_limits: dict[int, int] = {}
+
+
+class cuFFTPlanCache:
+    """The kept plans of transforms of one device.
+
+    Parameters
+    ----------
+    device_index : its number.
+    """
+
+    def __init__(self, device_index: int) -> None:
+        self.device_index = device_index
+
+    def _number(self) -> int:
+        return cuda.current_device() if self.device_index is None else self.device_index
+
+    size = cuFFTPlanCacheAttrContextProp(
+        lambda number: 0,
+        ".size is a read-only property showing the number of plans currently in the cache. To change the "
+        "cache capacity, set cufft_plan_cache.max_size.",
+    )
+    max_size = cuFFTPlanCacheAttrContextProp(lambda n: _plan_limits.get(n, 4096), _plan_limits.__setitem__)
 
     def clear(self) -> None:
         """Forget all plans."""
+        self._number()
 
 
-cufft_plan_cache = _PlanCache()
+class cuFFTPlanCacheManager(cuFFTPlanCache):
+    """The kept plans of the current device, and of each by its number: ``cufft_plan_cache[1]``."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def __getitem__(self, device: Any) -> cuFFTPlanCache:
+        index = device if isinstance(device, int) else cuda._index(device)
+        count = cuda.device_count()
+        if not 0 <= index < count:
+            raise RuntimeError(
+                f"cufft_plan_cache: expected 0 <= device index < {count}, but got device with index {index}"
+            )
+        return cuFFTPlanCache(index)
+
+
+cufft_plan_cache = cuFFTPlanCacheManager()
+
+
+def _workspace(name: str, size: int | None) -> int:
+    call = f"_cuda_{'get' if size is None else 'set'}{name}WorkspaceSize"
+    raise AttributeError(
+        f"module 'torch._C' has no attribute '{call}'\n"
+        "flambeau gives these libraries what memory they ask for"
+    )
+
+
+def cublas_workspace_size(size: int | None = None) -> int:
+    """The bytes that cuBLAS works in; sets them where given.
+
+    Parameters
+    ----------
+    size : the bytes.
+    """
+    return _workspace("Cublas", size)
+
+
+def cublaslt_workspace_size(size: int | None = None) -> int:
+    """The bytes that cuBLASLt works in; sets them where given.
+
+    Parameters
+    ----------
+    size : the bytes.
+    """
+    return _workspace("CublasLt", size)
+
+
+def blas_workspace_size(size: int | None = None, backend: str | None = None) -> int:
+    """The bytes that the library of matrix products works in; sets them where given.
+
+    Parameters
+    ----------
+    size : the bytes.
+    backend : which library; by default the preferred one.
+    """
+    which = preferred_blas_library() if backend is None else str(backend).lower()
+    if which not in ("default", "cublas", "cublaslt"):
+        raise RuntimeError(f"{which} has no workspace whose size can be set")
+    return cublaslt_workspace_size(size) if which == "cublaslt" else cublas_workspace_size(size)
+
+
+class _ROCmFABackend(enum.IntEnum):
+    """Where flash attention comes from on AMD's GPUs."""
+
+    Default = 0
+    AOTriton = 1
+    Ck = 2
+
+    __str__ = enum.Enum.__str__
+
+
+_ROCM_NAMES = {"default": 0, "aotriton": 1, "ck": 2}
+
+
+def preferred_rocm_fa_library(backend: str | _ROCmFABackend | None = None) -> _ROCmFABackend:
+    """Where flash attention on AMD's GPUs should come from; sets it where given. Nothing here asks for it.
+
+    Parameters
+    ----------
+    backend : ``"default"``, ``"aotriton"`` or ``"ck"``.
+    """
+    if isinstance(backend, str):
+        if backend not in _ROCM_NAMES:
+            raise RuntimeError(f"Unknown input value. Choose from: {', '.join(_ROCM_NAMES)}.")
+        backend = _ROCmFABackend(_ROCM_NAMES[backend])
+    if backend is not None:
+        if not isinstance(backend, _ROCmFABackend):
+            raise RuntimeError(f"Unknown input value type: {type(backend)}")
+        _preferred["rocm"] = backend
+    return _preferred.get("rocm", _ROCmFABackend.Default)
 
 
 def flash_sdp_enabled() -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 import flambeau as fb
 from flambeau import _C
 from flambeau._dynamo.exc import InvalidBackend
+from flambeau._lookup import lazy
 
 from . import _compiled
 
@@ -29,6 +30,8 @@ __all__ = [
     "skip_guard_on_all_nn_modules_unsafe", "keep_tensor_guards_unsafe", "skip_guard_on_globals_unsafe",
     "skip_all_guards_unsafe", "nested_compile_region",
 ]  # fmt: skip
+
+__getattr__ = lazy(__name__, {}, ("config",))
 
 _BACKENDS = (
     "inductor",
@@ -338,8 +341,15 @@ def load_compiled_function(
     )
 
 
+def keep_tensor_guards_unsafe(guard_entries: Sequence[Any], keep_parameters: bool = False) -> list[bool]:
+    """Not there: guards are cheap and always checked."""
+    raise NotImplementedError(
+        "torch.compiler.keep_tensor_guards_unsafe: flambeau's guards cannot be left out"
+    )
+
+
 def _no_guard_filter(name: str) -> Callable:
-    def guard_filter(guard_entries: Sequence[Any], *args: Any, **kwargs: Any) -> list[bool]:
+    def guard_filter(guard_entries: Sequence[Any]) -> list[bool]:
         raise NotImplementedError(f"torch.compiler.{name}: flambeau's guards cannot be left out")
 
     guard_filter.__name__ = guard_filter.__qualname__ = name
@@ -350,6 +360,5 @@ def _no_guard_filter(name: str) -> Callable:
 keep_portable_guards_unsafe = _no_guard_filter("keep_portable_guards_unsafe")
 skip_guard_on_inbuilt_nn_modules_unsafe = _no_guard_filter("skip_guard_on_inbuilt_nn_modules_unsafe")
 skip_guard_on_all_nn_modules_unsafe = _no_guard_filter("skip_guard_on_all_nn_modules_unsafe")
-keep_tensor_guards_unsafe = _no_guard_filter("keep_tensor_guards_unsafe")
 skip_guard_on_globals_unsafe = _no_guard_filter("skip_guard_on_globals_unsafe")
 skip_all_guards_unsafe = _no_guard_filter("skip_all_guards_unsafe")

@@ -10,7 +10,7 @@ import flambeau as fb
 from flambeau._dynamo.exc import UserError, UserErrorType
 from flambeau.utils import _pytree as pytree
 
-from ._trace import export
+from ._trace import exported
 from .dynamic_shapes import Dim, _Derived, _DimHint
 from .exported_program import ExportedProgram
 
@@ -116,12 +116,11 @@ def draft_export(
     ----------
     mod, args, kwargs, dynamic_shapes, preserve_module_call_signature, strict : as of `export`.
     """
-    options = {"preserve_module_call_signature": preserve_module_call_signature, "strict": strict}
     failures: list[FailureReport] = []
     assumed: list[str] = []
     while True:
         try:
-            program = export(mod, args, kwargs, dynamic_shapes=dynamic_shapes, **options, _assumed=assumed)
+            program = exported(mod, args, kwargs, dynamic_shapes, preserve_module_call_signature, assumed)
         except UserError as problem:
             if problem.error_type is not UserErrorType.CONSTRAINT_VIOLATION or failures:
                 raise

@@ -62,7 +62,6 @@ def export(
     strict: bool = False,
     preserve_module_call_signature: tuple[str, ...] = (),
     prefer_deferred_runtime_asserts_over_guards: bool = False,
-    _assumed: list[str] | None = None,
 ) -> ExportedProgram:
     """Record a module as a graph of operators.
 
@@ -78,6 +77,18 @@ def export(
     UserError
         The program does other things for other sizes, or for other values of tensors.
     """
+    return exported(mod, args, kwargs, dynamic_shapes, preserve_module_call_signature)
+
+
+def exported(
+    mod: fb.nn.Module,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any] | None,
+    dynamic_shapes: Any,
+    preserve_module_call_signature: tuple[str, ...],
+    assumed: list[str] | None = None,
+) -> ExportedProgram:
+    """`export`; `assumed` takes what values of tensors decided, which is an error otherwise."""
     if not isinstance(mod, fb.nn.Module):
         raise ValueError(f"Expected `mod` to be an instance of `torch.nn.Module`, got {type(mod)}.")
     if not isinstance(args, tuple):
@@ -86,7 +97,7 @@ def export(
         raise NotImplementedError("export: preserve_module_call_signature")
     if isinstance(dynamic_shapes, (AdditionalInputs, ShapesCollection)):
         dynamic_shapes = dynamic_shapes.dynamic_shapes(mod, args, kwargs)
-    return _Builder(mod, args, dict(kwargs or {}), dynamic_shapes).build(_assumed)
+    return _Builder(mod, args, dict(kwargs or {}), dynamic_shapes).build(assumed)
 
 
 class _Builder:

@@ -15,6 +15,7 @@ from .errors import OnnxExporterError
 producer_name = "flambeau"
 
 __all__ = [
+    "ExportableModule",
     "ONNXProgram",
     "OnnxExporterError",
     "OperatorExportTypes",
@@ -26,7 +27,13 @@ __all__ = [
     "load",
 ]
 
-_LAZY = {"load": "_load", "OnnxModule": "_load", "symbol": "_table", "reader": "_readers"}
+_LAZY = {
+    "ExportableModule": "_exportable",
+    "load": "_load",
+    "OnnxModule": "_load",
+    "symbol": "_table",
+    "reader": "_readers",
+}
 _exporting = False
 
 
@@ -87,7 +94,7 @@ def export(
     Parameters
     ----------
     model
-        A module, or any function of tensors.
+        A module, or any function of tensors. An `ExportableModule` has its examples with it.
     args, kwargs
         The examples. Values that are no tensors become constants.
     f
@@ -128,7 +135,14 @@ def export(
     if not dynamo and f is None:
         raise ValueError("torch.onnx.export: f is needed when dynamo is False")
     from ._export import build
+    from ._exportable import ExportableModule
 
+    if isinstance(model, ExportableModule) and not args and not kwargs:
+        said = model._export_options()
+        args, kwargs = said["args"], said["kwargs"]
+        dynamic_shapes = said["dynamic_shapes"] if dynamic_shapes is None else dynamic_shapes
+        input_names = said["input_names"] if input_names is None else input_names
+        output_names = said["output_names"] if output_names is None else output_names
     with _mode_of(model, None if dynamo else training):
         _exporting = True
         try:

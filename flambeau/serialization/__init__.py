@@ -64,7 +64,9 @@ class SourceChangeWarning(Warning):
 
 
 def __getattr__(name: str) -> object:
-    if name.startswith(("check_", "normalize_", "storage_to_", "validate_")):
+    if name in ("StorageType", "mkdtemp") or name.startswith(
+        ("check_", "normalize_", "storage_to_", "validate_")
+    ):
         import importlib
 
         found = vars(importlib.import_module(".leftovers", __name__))

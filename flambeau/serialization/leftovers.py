@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, NoReturn
 
 import flambeau as fb
 
 __all__ = [
-    "check_module_version_greater_or_equal", "normalize_storage_type", "storage_to_tensor_type",
-    "validate_cuda_device", "validate_hpu_device",
+    "StorageType", "check_module_version_greater_or_equal", "mkdtemp", "normalize_storage_type",
+    "storage_to_tensor_type", "validate_cuda_device", "validate_hpu_device",
 ]  # fmt: skip
+
+
+class StorageType:
+    """A class of storages by its name, such as ``"FloatStorage"``; `dtype` is that of its elements.
+
+    Raises
+    ------
+    KeyError : there is no class of that name.
+    """
+
+    def __init__(self, name: str) -> None:
+        from .names import storage_classes
+
+        kind = storage_classes().get(("torch", name))
+        if kind is None:
+            raise KeyError(f'pickle storage type "{name}" is not recognized')
+        self._dtype = kind.dtype
+
+    @property
+    def dtype(self) -> fb.dtype:
+        """The type of its elements."""
+        return self._dtype
+
+    def __str__(self) -> str:
+        return f"StorageType(dtype={self.dtype})"
+
+
+@contextlib.contextmanager
+def mkdtemp() -> Iterator[str]:
+    """Context manager: the path of a new folder, which is deleted afterwards."""
+    with tempfile.TemporaryDirectory() as path:
+        yield path
 
 
 def check_module_version_greater_or_equal(

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any
 
 import flambeau as fb
 from flambeau import Tensor, nn
+from flambeau._refused import refusing
 from flambeau.ao.quantization import quantization_mappings as _mappings
 from flambeau.ao.quantization.fake_quantize import *  # noqa: F403
 from flambeau.ao.quantization.fake_quantize import FakeQuantizeBase
@@ -115,27 +117,32 @@ class _DerivedObserverOrFakeQuantize(ObserverBase):
 
 
 # TorchScript has a flow of its own
-_JIT = (
-    "convert_dynamic_jit", "convert_jit", "fuse_conv_bn_jit", "prepare_dynamic_jit", "prepare_jit",
-    "quantize_dynamic_jit", "quantize_jit", "script_qconfig", "script_qconfig_dict",
-    "_prepare_ondevice_dynamic_jit", "_convert_ondevice_dynamic_jit", "_quantize_ondevice_dynamic_jit",
-)  # fmt: skip
+_JIT = {
+    "convert_dynamic_jit": "model inplace= debug= preserved_attrs=",
+    "convert_jit": "model inplace= debug= preserved_attrs=",
+    "fuse_conv_bn_jit": "model inplace=",
+    "prepare_dynamic_jit": "model qconfig_dict inplace=",
+    "prepare_jit": "model qconfig_dict inplace=",
+    "quantize_dynamic_jit": "model qconfig_dict inplace= debug=",
+    "quantize_jit": "model qconfig_dict run_fn run_args inplace= debug=",
+    "script_qconfig": "qconfig",
+    "script_qconfig_dict": "qconfig_dict",
+    "_prepare_ondevice_dynamic_jit": "model qconfig_dict method_name= inplace=",
+    "_convert_ondevice_dynamic_jit": "model method_name inplace= debug= preserved_attrs=",
+    "_quantize_ondevice_dynamic_jit": "model qconfig_dict method_name inplace= debug=",
+}
 
 
-def _absent(name: str) -> Callable[..., NoReturn]:
-    def absent(*args: Any, **kwargs: Any) -> NoReturn:
-        raise NotImplementedError(
-            f"torch.ao.quantization.{name}: flambeau does not quantize TorchScript; use prepare and convert, "
-            "or prepare_fx and convert_fx"
-        )
-
-    absent.__name__ = absent.__qualname__ = name
-    return absent
+def _absent(name: str) -> NotImplementedError:
+    return NotImplementedError(
+        f"torch.ao.quantization.{name}: flambeau does not quantize TorchScript; use prepare and convert, "
+        "or prepare_fx and convert_fx"
+    )
 
 
-for _name in _JIT:
-    globals()[_name] = _absent(_name)
-del _name
+for _name, _parameters in _JIT.items():
+    globals()[_name] = refusing(_name, _parameters, partial(_absent, _name))
+del _name, _parameters
 
 
 def __getattr__(name: str) -> Any:
