@@ -223,11 +223,21 @@ int64_t place(const K* keys, int64_t n, int64_t k) {
         ranks(keys, n, rank);
         return std::find(rank, rank + n, K(k)) - rank;
     }
+    // Small numbers of either sign differ in all bits; less the least of them they differ in few.
+    constexpr int64_t kSome = 64;
+    K least = 0;
+    if (sizeof(K) == 8 && n > 512) {
+        const auto [low, high] = std::minmax_element(keys, keys + kSome);
+        if (*high - *low < K(UINT32_MAX)) {
+            least = *low;
+            for (int64_t i = kSome; i < n; ++i) least = std::min(least, keys[i]);
+        }
+    }
     const Room<K> copy(n);
-    std::copy_n(keys, n, copy.get());
+    for (int64_t i = 0; i < n; ++i) copy[i] = keys[i] - least;
     auto [key, equal] = select(copy.get(), n, k);
     for (int64_t i = 0;; ++i)
-        if (keys[i] == key && equal-- == 0) return i;
+        if (keys[i] - least == key && equal-- == 0) return i;
 }
 
 }  // namespace
