@@ -190,7 +190,7 @@ Tensor scan(const char* name, const Tensor& x0, int64_t dim, DType dtype, const 
         using T = typename S::Value;
         using A = typename S::Acc;
         // Sums of integers are as fast one after another.
-        constexpr bool kGroups = kGrouped && !(kSums && std::is_integral_v<T>);
+        constexpr bool kGroups = kGrouped && !(kSums && std::is_integral_v<T> && !S::kNarrow);
         const auto line = [&](char* to, const char* from, int64_t begin, int64_t end, A acc) {
             if constexpr (S::kNarrow) {
                 return scan_narrow<kGroups>(s, to, from, begin, end, acc, so, sa, step);

@@ -168,3 +168,14 @@ def test_median_and_kthvalue_of_few_different_numbers(n, dtype):
         for k in {1, n // 3 + 1, n}:
             value, place = t.kthvalue(k)
             assert value.item() == x[order[k - 1]] and place.item() == order[k - 1]
+
+
+@pytest.mark.parametrize("ends", [[], [-(2**63), 2**63 - 1], [-(2**40)], [2**31, 2**33]])
+def test_median_of_small_numbers_of_either_sign(ends):
+    x = np.r_[np.random.default_rng(5).integers(-400, 400, 3000), np.array(ends, np.int64)]
+    order = np.argsort(x, kind="stable")
+    t = fb.tensor(x)
+    assert t.median().item() == t.nanmedian().item() == x[order[(x.size - 1) // 2]]
+    for k in (1, 2, 1500, x.size - 1, x.size):
+        value, place = t.kthvalue(k)
+        assert [value.item(), place.item()] == [x[order[k - 1]], order[k - 1]]
