@@ -16,6 +16,7 @@ producer_name = "flambeau"
 
 __all__ = [
     "ExportableModule",
+    "InputObserver",
     "ONNXProgram",
     "OnnxExporterError",
     "OperatorExportTypes",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "InputObserver": "_observer",
     "ExportableModule": "_exportable",
     "load": "_load",
     "OnnxModule": "_load",
