@@ -9,6 +9,7 @@ from typing import Any
 
 from flambeau import (
     _C,
+    _attributes,
     _basics,  # it takes what it needs of the class before that is completed here
 )
 
@@ -748,48 +749,10 @@ def _converted(result: Any, cls: Any) -> Any:
     return result
 
 
-def _grad_dtype(self: Tensor) -> Any:
-    """The dtype that gradients of a leaf have; None lets them have any."""
-    if not self.is_leaf:
-        raise RuntimeError("grad_dtype can only be accessed on leaf tensors.")
-    return self.__dict__.get("_grad_dtype", self.dtype)
-
-
-def _set_grad_dtype(self: Tensor, dtype: Any) -> None:
-    if not self.is_leaf:
-        raise RuntimeError("grad_dtype can only be set on leaf tensors.")
-    if dtype is not None and dtype != self.dtype:
-        raise NotImplementedError("flambeau accumulates gradients only in the dtype of their tensor")
-    self.__dict__["_grad_dtype"] = dtype
-
-
-_STORAGE_METHODS = """
-bfloat16 bool byte char complex_double complex_float double float half int long short float8_e4m3fn
-float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz cuda hpu mps byteswap pin_memory share_memory_ to type
-""".split()
-
-
-def _storage_method(name: str) -> Callable:
-    def method(*args: Any, **kwargs: Any) -> Any:
-        from .storage import METHODS
-
-        return METHODS[name](*args, **kwargs)
-
-    method.__name__ = name
-    return method
-
-
-def _complete_storage() -> None:
-    storage = _C.UntypedStorage
-    for name in _STORAGE_METHODS:
-        setattr(storage, name, _storage_method(name))
-    storage.from_buffer = staticmethod(_storage_method("from_buffer"))
-    storage.is_hpu, storage.filename = False, None
-
-
 def _complete() -> None:
-    _complete_storage()
-    Tensor.grad_dtype = property(_grad_dtype, _set_grad_dtype)
+    _attributes.complete_storage(_C.UntypedStorage)
+    Tensor.grad_dtype = property(_attributes.grad_dtype, _attributes.set_grad_dtype)
+    Tensor.__cuda_array_interface__ = property(_attributes.cuda_array_interface)
     for name, function in _METHODS.items():
         setattr(Tensor, name, function)
     Tensor.__torch_function__ = classmethod(_default_function)

@@ -168,3 +168,24 @@ def test_signatures():
     ]
     with pytest.raises(NotImplementedError, match="does not quantize TorchScript"):
         fb.ao.quantization.prepare_jit(None, {})
+
+
+@pytest.mark.parametrize(
+    "tensor", [fb.ones(2), fb.ones(2, dtype=fb.int32).to_sparse(), fb.ones(2, requires_grad=True)]
+)
+def test_array_interface_is_of_gpus(tensor):
+    text = f"Can't get __cuda_array_interface__ on non-CUDA tensor type: {tensor.type()} If CUDA data is"
+    with pytest.raises(AttributeError, match=text):
+        _ = tensor.__cuda_array_interface__
+    assert not hasattr(tensor, "__cuda_array_interface__") and "__cuda_array_interface__" not in dir(tensor)
+
+
+@pytest.mark.skipif(not fb.cuda.is_available(), reason="needs a GPU")
+def test_array_interface():
+    tensor = fb.ones(2, 3, device="cuda")
+    told = tensor.t().__cuda_array_interface__
+    assert told.pop("data") == (tensor.data_ptr(), False)
+    assert told == {"typestr": "<f4", "shape": (3, 2), "strides": (4, 12), "version": 2}
+    assert tensor.__cuda_array_interface__["strides"] is None
+    with pytest.raises(RuntimeError, match="on Variable that requires grad"):
+        _ = fb.ones(1, device="cuda", requires_grad=True).__cuda_array_interface__
