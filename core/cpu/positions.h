@@ -1,6 +1,7 @@
 // Passes over index vectors, masks and sort keys (cpu/radix.h).
 #pragma once
 #include <cstdint>
+#include "base/dtype.h"
 
 namespace fb::cpu {
 
@@ -11,7 +12,9 @@ struct PositionLoops {
     // Which of n values, n <= 512, lie in [low, high): their places in `at`, in order, into `to`, which has room for 16
     // more. Returns how many.
     int64_t (*chosen)(const int64_t* at, int64_t n, int64_t low, int64_t high, int32_t* to);
-    int64_t (*changes)(const uint64_t* p, int64_t n);           // how many of n differ from the one before
+    int64_t (*changes)(const uint64_t* p, int64_t n);  // how many of n differ from the one before
+    // to[at[i]] += from[i], one after another; steps in elements
+    void (*add_f16)(F16* to, int64_t to_step, const F16* from, int64_t from_step, const int64_t* at, int64_t n);
     int64_t (*count_true)(const uint8_t* mask, int64_t n);      // bytes that are not zero
     void (*float_keys)(float* line, int64_t n, uint32_t flip);  // in place: sort_key(value) ^ flip
     void (*double_keys)(double* line, int64_t n, uint64_t flip);

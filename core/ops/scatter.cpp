@@ -194,14 +194,26 @@ struct Scatter {
     int64_t n = index.sizes()[size_t(dim)], size = to.sizes()[size_t(dim)];
     int64_t so = bo[size_t(dim)], ss = bs[size_t(dim)], si = bi[size_t(dim)];
 
-    template <class T, class Join>
+    template <bool kAdds = false, class T, class Join>
     void run(T, Join join) const {
         constexpr int64_t kItem = sizeof(T), kIndex = sizeof(int64_t);
-        if (index.numel() == n && n >= 4096 && so == kItem && si == kIndex) return one_line<T>(join);
+        const bool in_vectors = kAdds && std::is_same_v<T, F16> && si == kIndex;  // the processor has the conversions
+        if (index.numel() == n && n >= 4096 && so == kItem && si == kIndex && !(in_vectors && num_threads() == 1))
+            return one_line<T>(join);
         const size_t last = index.sizes().size() - 1;
         if (size_t(dim) != last && index.sizes()[last] >= kColumns && bi[last] == kIndex && bo[last] == kItem)
             return in_columns<T>(last, join);
         const Position position{size, dim};
+        if constexpr (kAdds && std::is_same_v<T, F16>)
+            if (in_vectors)
+                return each_line<3>(index.sizes(), dim, {bytes(to), bytes(source), bytes(index)}, {bo, bs, bi},
+                                    [&](const auto& p) {
+                                        const int64_t* const at = reinterpret_cast<const int64_t*>(p[2]);
+                                        for (int64_t j = all_within(at, n, 0, size) ? n : 0; j < n; ++j)
+                                            position(at[j]);
+                                        position_loops().add_f16(reinterpret_cast<F16*>(p[0]), so / kItem,
+                                                                 reinterpret_cast<const F16*>(p[1]), ss / kItem, at, n);
+                                    });
         if (n < kShortLine && size_t(dim) == last && last == 1 && so == kItem && ss == kItem && si == kIndex)
             return parallel_for(index.sizes()[0], 16384 / n, [&, join, position, n = n](int64_t b, int64_t e) {
                 const char *k = bytes(index) + b * bi[0], *from = bytes(source) + b * bs[0];
@@ -335,7 +347,7 @@ void scattered::join_elements(const Tensor& to, int64_t dim, const Tensor& index
     const Scatter all{.to = to, .index = index, .source = source, .dim = dim, .bs = steps};
     if (how == Into::set)
         return by_item_size(itemsize(to.dtype()), [&](auto z) { all.run(z, [](auto& q, auto v) { q = v; }); });
-    const auto sums = [&]<class T>(T z) { all.run(z, [](T& q, T v) { q = combine(Into::add, q, v); }); };
+    const auto sums = [&]<class T>(T z) { all.run<true>(z, [](T& q, T v) { q = combine(Into::add, q, v); }); };
     if (how == Into::add) switch (to.dtype()) {
             case DType::f32: return sums(float{});
             case DType::f64: return sums(double{});

@@ -68,6 +68,19 @@ int64_t changes(const uint64_t* p, int64_t n) {
     return n - same;
 }
 
+void add_f16(F16* to, int64_t to_step, const F16* from, int64_t from_step, const int64_t* at, int64_t n) {
+    constexpr int64_t kAhead = 32;
+    for (int64_t i = 0; i < n; ++i) {
+        __builtin_prefetch(to + at[i + kAhead < n ? i + kAhead : i] * to_step, 1);
+        F16& q = to[at[i] * to_step];
+#if FB_AVX512 || FB_AVX2
+        q.bits = _cvtss_sh(_cvtsh_ss(q.bits) + _cvtsh_ss(from[i * from_step].bits), _MM_FROUND_TO_NEAREST_INT);
+#else
+        q = F16(q + from[i * from_step]);
+#endif
+    }
+}
+
 int64_t count_true(const uint8_t* mask, int64_t n) {
     constexpr int kRuns = 64;
     int64_t count = 0, i = 0;
@@ -143,6 +156,7 @@ extern constexpr PositionLoops position_loops = {all_within,
                                                  extremes,
                                                  chosen,
                                                  changes,
+                                                 add_f16,
                                                  count_true,
                                                  keys_of<float, uint32_t>,
                                                  keys_of<double, uint64_t>,
