@@ -9,10 +9,9 @@ from typing import Any
 
 import flambeau as fb
 
-from ._ops import RESAMPLED
 from .ops import registry
 
-__all__ = ["python_overloads"]
+__all__ = ["python_overloads", "resampled_overload"]
 
 
 def _is_all_true(input: fb.Tensor) -> fb.Tensor:
@@ -101,7 +100,7 @@ def _batch_norm_no_training(
     return fb.native_batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps)
 
 
-def _resampled(name: str) -> tuple[str, str, Callable]:
+def resampled_overload(name: str) -> tuple[str, str, Callable]:
     """``upsample_…`` with a factor for each dimension; the core's form has a list of them."""
     dims, aligned = int(name[-2]), "nearest" not in name
     axes = "dhw"[3 - dims :] if dims > 1 else ""
@@ -237,8 +236,6 @@ _NAMED = {"unflatten": "int"}  # overloads of composites
 
 def python_overloads(name: str) -> list[tuple[str, str | None, Callable]]:
     """Overload, schema and function of operators that the core's table lacks; its own come before them."""
-    if name in RESAMPLED:
-        return [_resampled(name)]
     if name in _OVERLOADS:
         return _OVERLOADS[name]
     if name in _METHODS:

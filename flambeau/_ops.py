@@ -408,9 +408,10 @@ def _aten_packet(name: str) -> OpOverloadPacket | None:
         if (overload or "default") not in packet._known:
             packet._add(overload, _CoreOverload(packet, overload, schema, full, variant == _INPLACE))
     if not packet._known or name in RESAMPLED:
-        from ._aten import python_overloads
+        from ._aten import python_overloads, resampled_overload
 
-        for overload, schema, function in python_overloads(name):
+        others = [resampled_overload(name)] if name in RESAMPLED else python_overloads(name)
+        for overload, schema, function in others:
             packet._add(overload, _PythonOverload(packet, overload, schema, function))
     return packet if packet._known else None
 

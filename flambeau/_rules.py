@@ -7,7 +7,27 @@ from typing import Any
 
 import flambeau as fb
 
-__all__ = ["given", "name_of", "noting"]
+__all__ = ["RuledTensor", "given", "name_of", "noting"]
+
+
+class RuledTensor(fb.Tensor):
+    """A tensor whose operators are done by rules. Their module, which is above that of the class, hands its
+    function over: ``@Class.rules``."""
+
+    _sees_operators = True
+    _run_operator: Callable
+
+    @classmethod
+    def rules(cls, call: Callable[[Callable, tuple, dict], Any]) -> Callable:
+        """Decorator of the function that runs an operator with its arguments."""
+        cls._run_operator = staticmethod(call)
+        return call
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        return cls._run_operator(func, args, kwargs or {})
 
 
 def name_of(func: Callable) -> str:

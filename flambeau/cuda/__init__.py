@@ -14,6 +14,8 @@ from typing import Any
 
 import flambeau as fb
 
+from ._refusal import refuse as _refuse
+
 Device = Any
 default_generators: tuple = ()
 has_half = True
@@ -29,13 +31,6 @@ class DeferredCudaCallError(Exception):
 
 
 OutOfMemoryError = getattr(fb, "OutOfMemoryError", CudaError)
-
-
-def _refuse(*_: Any, **__: Any) -> Any:
-    raise AssertionError(
-        "Torch not compiled with CUDA enabled\nThis flambeau has no GPU support yet; use the device 'cpu' "
-        "(torch.cuda.is_available() tells a program so)."
-    )
 
 
 def is_available() -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import flambeau as fb
-from flambeau import _C, cuda
+from flambeau import _C
 from flambeau._type_names import DTYPES
+
+from ._refusal import refuse
 
 
 class tensortype(type):
@@ -54,7 +56,7 @@ class _Storage:
     """Storage on a GPU."""
 
     def __new__(cls, *_: Any, **__: Any) -> Any:
-        return cuda._refuse()
+        return refuse()
 
 
 def storages() -> dict[str, type]:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import flambeau as fb
 from flambeau import _C
 
+from .._rules import RuledTensor
 from ..autograd import function as _function
 from ..utils._pytree import tree_flatten, tree_unflatten
 
@@ -52,18 +53,8 @@ def active() -> list[Level]:
     return _running.stack
 
 
-class BatchedTensor(fb.Tensor):
+class BatchedTensor(RuledTensor):
     """A sample under `vmap`."""
-
-    _sees_operators = True
-
-    @classmethod
-    def __torch_function__(
-        cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
-    ) -> Any:
-        from .rules import call
-
-        return call(func, args, kwargs or {})
 
     @staticmethod
     def _transform_repr(t: Any) -> str:

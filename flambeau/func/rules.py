@@ -12,6 +12,7 @@ from .._rules import noting
 from ..ops.pointwise import ELEMENTWISE, ELEMENTWISE_IN_PLACE
 from ..overrides import TorchFunctionMode
 from ..utils._pytree import tree_flatten, tree_unflatten
+from . import batched
 from .batched import active, aligned, is_batched, levels_of, logical_dim, looped, make, physical, sizes, union
 
 __all__ = ["call", "Randomness"]
@@ -20,6 +21,7 @@ _RULES: dict[str, Callable] = {}
 _rule = noting(_RULES)
 
 
+@batched.BatchedTensor.rules
 def call(func: Callable, args: tuple, kwargs: dict) -> Any:
     """Run an operator some of whose arguments are batched."""
     name = getattr(func, "_opname", None) or getattr(func, "__name__", "")

@@ -11,7 +11,7 @@ from flambeau import _C
 from .._rules import given, name_of, noting
 from ..ops.pointwise import ELEMENTWISE, ELEMENTWISE_IN_PLACE
 from ..utils._pytree import tree_flatten, tree_map
-from .maskedtensor import MaskedTensor, is_masked_tensor, wrap
+from ._tensor import MaskedTensor, is_masked_tensor, wrap
 
 __all__ = ["call"]
 
@@ -19,6 +19,7 @@ _RULES: dict[str, Callable] = {}
 _rule = noting(_RULES)
 
 
+@MaskedTensor.rules
 def call(func: Callable, args: tuple, kwargs: dict) -> Any:
     """Run an operator some of whose arguments are masked tensors."""
     name = name_of(func)

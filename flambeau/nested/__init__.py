@@ -11,6 +11,10 @@ from typing import Any
 
 import flambeau as fb
 
+from . import rules as _rules  # noqa: F401 - what operators do with layout jagged
+from .jagged import from_parts
+from .strided import from_components
+
 __all__ = [
     "to_padded_tensor", "as_nested_tensor", "nested_tensor", "nested_tensor_from_jagged", "narrow",
     "masked_select",
@@ -31,15 +35,11 @@ def _check_layout(layout: Any) -> Any:
 
 def _from_list(tensors: Sequence, layout: Any) -> Any:
     if layout == fb.strided:
-        from .strided import from_components
-
         return from_components(list(tensors))
     return _jagged_from_list(list(tensors))
 
 
 def _jagged_from_list(tensors: list) -> Any:
-    from .jagged import from_parts
-
     if not tensors:
         raise RuntimeError("Cannot construct a nested tensor from an empty tensor list")
     first = tensors[0]
@@ -114,8 +114,6 @@ def as_nested_tensor(ts: Any, dtype: Any = None, device: Any = None, layout: Any
     ts = ts.to(device=device, dtype=dtype)
     if layout == fb.strided:
         return _from_list(ts.unbind(), layout)
-    from .jagged import from_parts
-
     count, length = ts.shape[:2]
     offsets = (
         fb.arange(0, (count + 1) * length, length, device=ts.device)
@@ -146,8 +144,6 @@ def nested_tensor_from_jagged(
             "_nested_view_from_jagged(): argument 'offsets' (position 2) must be Tensor, not "
             f"{type(offsets).__name__}"
         )
-    from .jagged import from_parts
-
     bounds = None if min_seqlen is None or max_seqlen is None else (min_seqlen, max_seqlen)
     return from_parts(values, offsets, lengths, 1 if jagged_dim is None else jagged_dim, bounds)
 
@@ -160,15 +156,11 @@ def narrow(tensor: Any, dim: int, start: Any, length: Any, layout: Any = fb.stri
     if layout == fb.strided:
         if isinstance(start, fb.Tensor) or isinstance(length, fb.Tensor):
             raise RuntimeError("start and length must be integers for the strided layout NT impl")
-        from .strided import from_components
-
         return from_components([t.narrow(dim - 1, start, length) for t in tensor.unbind()])
     if layout != fb.jagged:
         raise RuntimeError(f"Specified layout is unsupported for nested narrow: {layout}")
     if dim != 1:
         raise RuntimeError("jagged layout only supports dim=1")
-    from .jagged import from_parts
-
     count, rows = tensor.shape[:2]
     at = {"dtype": fb.int64, "device": tensor.device}
     starts = start if isinstance(start, fb.Tensor) else fb.full((count,), start, **at)
@@ -184,8 +176,6 @@ def narrow(tensor: Any, dim: int, start: Any, length: Any, layout: Any = fb.stri
 
 def masked_select(tensor: Any, mask: Any) -> Any:
     """The elements of a strided tensor where `mask` holds, a component for each row (layout jagged)."""
-    from .jagged import from_parts
-
     if tensor.layout != fb.strided:
         raise RuntimeError(f"torch.nested.masked_select requires a strided tensor, given {tensor.layout}")
     if mask.layout != fb.strided:

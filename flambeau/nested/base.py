@@ -8,7 +8,7 @@ from typing import Any
 import flambeau as fb
 from flambeau import _C
 
-from .._rules import given, noting
+from .._rules import RuledTensor, given, noting
 
 __all__ = ["Nested", "RULES"]
 
@@ -16,7 +16,7 @@ RULES: dict[str, Callable] = {}
 _plain_calls = _C.DisableTorchFunctionSubclass
 
 
-class Nested(fb.Tensor):
+class Nested(RuledTensor):
     """A tensor of components of different sizes whose memory is that of all their values."""
 
     is_nested = True

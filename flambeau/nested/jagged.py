@@ -7,7 +7,7 @@ and device are theirs. Offsets (and lengths, where there are holes) lie beside i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import flambeau as fb
@@ -23,16 +23,6 @@ _plain_calls = _C.DisableTorchFunctionSubclass
 
 class NestedTensor(Nested):
     """A batch of tensors that differ in the size of one dimension."""
-
-    _sees_operators = True
-
-    @classmethod
-    def __torch_function__(
-        cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
-    ) -> Any:
-        from .rules import call
-
-        return call(func, args, kwargs or {})
 
     def __repr__(self, *, tensor_contents: str | None = None) -> str:
         grad = ""

@@ -14,21 +14,19 @@ from ..ops.registry import wrap_dim
 from ..utils._pytree import tree_map
 from .base import RULES as COMMON
 from .jagged import NestedTensor, from_padded, from_parts, is_jagged, same_symbol, wrap
+from .shapes import RULES as _SHAPES
 
 __all__ = ["call"]
 
-_RULES: dict[str, Callable] = dict(COMMON)
+_RULES: dict[str, Callable] = {**COMMON, **_SHAPES}
 _rule = noting(_RULES)
 
 
+@NestedTensor.rules
 def call(func: Callable, args: tuple, kwargs: dict) -> Any:
     """Run an operator some of whose arguments are nested tensors of layout jagged."""
     name = name_of(func)
     rule = _RULES.get(name)
-    if rule is None:
-        from . import shapes
-
-        rule = shapes.RULES.get(name)
     if rule is None:
         raise NotImplementedError(
             f"flambeau has no '{name}' for nested tensors of layout torch.jagged yet: "

@@ -23,20 +23,6 @@ __all__ = ["StridedNestedTensor", "from_components"]
 class StridedNestedTensor(Nested):
     """A batch of tensors of the same number of dimensions."""
 
-    _sees_operators = True
-
-    @classmethod
-    def __torch_function__(
-        cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
-    ) -> Any:
-        rule = _RULES.get(name_of(func))
-        if rule is None:
-            raise NotImplementedError(
-                f"Could not run 'aten::{name_of(func).strip('_')}' with arguments from the 'NestedTensorCPU' "
-                "backend.\nflambeau has it neither: use .unbind(), .to_padded_tensor() or layout=torch.jagged"
-            )
-        return rule(func, args, kwargs or {})
-
     def __repr__(self, *, tensor_contents: str | None = None) -> str:
         parts = [
             "\n".join("  " + line for line in repr(t.requires_grad_(self.requires_grad)).split("\n"))
@@ -183,6 +169,17 @@ native_dropout dropout rand_like randn_like bernoulli isposinf hardtanh type pin
 contiguous
 """.split()
 _rule = noting(_RULES)
+
+
+@StridedNestedTensor.rules
+def _call(func: Callable, args: tuple, kwargs: dict) -> Any:
+    rule = _RULES.get(name_of(func))
+    if rule is None:
+        raise NotImplementedError(
+            f"Could not run 'aten::{name_of(func).strip('_')}' with arguments from the 'NestedTensorCPU' "
+            "backend.\nflambeau has it neither: use .unbind(), .to_padded_tensor() or layout=torch.jagged"
+        )
+    return rule(func, args, kwargs)
 
 
 def _is_nested(x: Any) -> bool:

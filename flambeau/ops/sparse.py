@@ -235,8 +235,7 @@ def to_sparse(
 
 
 def _compressed(input: fb.Tensor, kind: str, blocksize: Any, dense_dim: int | None) -> fb.Tensor:
-    from ..sparse.batches import from_dense_batch
-    from ..sparse.tensor import pair_of
+    from ..sparse.tensor import from_dense_batch, pair_of
 
     return from_dense_batch(input, kind, None if blocksize is None else pair_of(blocksize), dense_dim)
 
@@ -280,7 +279,7 @@ def to_sparse_coo(input: fb.Tensor) -> fb.Tensor:
 @composite("sparse_mask(Tensor self, Tensor mask) -> Tensor", function=False, method=True)
 def sparse_mask(input: fb.Tensor, mask: fb.Tensor) -> fb.Tensor:
     """Values at the places that a sparse tensor stores."""
-    from ..sparse import masked_by
+    from ..sparse.shapes import masked_by
 
     return masked_by(input, mask)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import numeric as _numeric  # noqa: F401 - its rules come to those of `rules`
 from .tensor import QuantizedTensor
 
 __all__ = ["QuantizedTensor"]

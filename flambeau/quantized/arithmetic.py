@@ -9,7 +9,8 @@ import flambeau as fb
 
 from .convert import inverse, levels_apart, numbers, single
 from .library import operator
-from .numeric import by_number, clamped, like_first, vector_numbers
+from .numeric import by_number, clamped, vector_numbers
+from .rules import like_first
 from .tensor import PerTensor, QuantizedTensor, bounds, cannot_run, ints, is_quantized, make, need_per_tensor
 
 __all__: list[str] = []

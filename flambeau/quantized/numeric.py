@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import flambeau as fb
@@ -13,18 +13,10 @@ from .convert import from_numbers, inverse, levels, levels_apart, numbers, round
 from .rules import RULES
 from .tensor import WORDS, PerTensor, bounds, cannot_run, ints, make, need_per_tensor
 
-__all__ = ["by_number", "clamped", "like_first", "vector_numbers"]
+__all__ = ["by_number", "clamped", "vector_numbers"]
 
 _rule = noting(RULES)
 _plain_calls = _C.DisableTorchFunctionSubclass
-
-
-def like_first(tensors: Sequence, quantizer: PerTensor) -> list:
-    """The integers of tensors, all as `quantizer` reads them."""
-    return [
-        ints(t) if t.quantizer == quantizer else from_numbers(numbers(ints(t), t.quantizer), quantizer)
-        for t in tensors
-    ]
 
 
 def vector_numbers(integers: fb.Tensor, q: PerTensor) -> fb.Tensor:

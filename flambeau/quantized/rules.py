@@ -5,14 +5,14 @@ The integers are in the order of the numbers, so that most of this is the operat
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flambeau as fb
 from flambeau import _C
 
 from .._rules import given, name_of, noting
-from .convert import from_numbers
+from .convert import from_numbers, numbers
 from .tensor import (
     PerChannel,
     PerTensor,
@@ -24,7 +24,7 @@ from .tensor import (
     need_per_tensor,
 )
 
-__all__ = ["RULES", "call", "plain"]
+__all__ = ["RULES", "call", "like_first", "plain"]
 
 RULES: dict[str, Callable] = {}
 _rule = noting(RULES)
@@ -32,14 +32,11 @@ _plain_calls = _C.DisableTorchFunctionSubclass
 _STRIDES = "Setting strides is possible only on uniformly quantized tensor"
 
 
+@QuantizedTensor.rules
 def call(func: Callable, args: tuple, kwargs: dict) -> Any:
     """Run an operator some of whose arguments are quantized."""
     name = name_of(func)
     rule = RULES.get(name)
-    if rule is None:
-        from . import numeric  # noqa: F401  puts in the rest of the rules
-
-        rule = RULES.get(name)
     if rule is None:
         cannot_run(name)
     return rule(func, args, kwargs)
@@ -382,10 +379,16 @@ def _fill_(func: Callable, args: tuple, kwargs: dict) -> Any:
     return t
 
 
+def like_first(tensors: Sequence, quantizer: PerTensor) -> list:
+    """The integers of tensors, all as `quantizer` reads them."""
+    return [
+        ints(t) if t.quantizer == quantizer else from_numbers(numbers(ints(t), t.quantizer), quantizer)
+        for t in tensors
+    ]
+
+
 @_rule("cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack")
 def _cat(func: Callable, args: tuple, kwargs: dict) -> Any:
-    from .numeric import like_first
-
     tensors = args[0] if args else kwargs["tensors"]
     for t in tensors:
         if not is_quantized(t):

@@ -7,13 +7,13 @@ are read, its quantizer, lies beside. Operators on one arrive at `__torch_functi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import flambeau as fb
 from flambeau import _C
 from flambeau._constants import per_channel_affine, per_channel_affine_float_qparams, per_tensor_affine
+from flambeau._rules import RuledTensor
 
 __all__ = [
     "INTEGERS", "PerChannel", "PerTensor", "QuantizedTensor", "along", "bounds", "cannot_run", "ints",
@@ -124,21 +124,11 @@ def need_per_tensor(t: Any, message: str | None = None) -> PerTensor:
     _expected("quantizer->qscheme() == kPerTensorAffine")
 
 
-class QuantizedTensor(fb.Tensor):
+class QuantizedTensor(RuledTensor):
     """A tensor of integers that stand for numbers."""
 
     _prints_as_tensor = True
     is_quantized = True
-
-    _sees_operators = True
-
-    @classmethod
-    def __torch_function__(
-        cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
-    ) -> Any:
-        from .rules import call
-
-        return call(func, args, kwargs or {})
 
     def __repr__(self, *, tensor_contents: str | None = None) -> str:
         from .printing import text

@@ -200,11 +200,3 @@ class check_sparse_tensor_invariants:
                 return func(*args, **kwargs)
 
         return checked
-
-
-def masked_by(t: Any, mask: Any) -> Any:
-    """Values of `t` at the places of the sparse `mask`."""
-    index = mask._coordinates()
-    if is_sparse(t):
-        t = t.to_dense()
-    return mask.like_elements(t[tuple(index)])

@@ -13,7 +13,7 @@ from .._rules import given, name_of, noting
 from .._type_names import type_word
 from .gradients import node_of_whole, whole
 from .shapes import RULES as _SHAPES
-from .shapes import kept_dims
+from .shapes import kept_dims, masked_by
 from .tensor import SparseTensor, coo, emptied, flat_index, is_sparse, replace, starts_of
 
 __all__ = ["call", "product", "sum_over", "softmax"]
@@ -22,6 +22,7 @@ _RULES: dict[str, Callable] = dict(_SHAPES)
 _rule = noting(_RULES)
 
 
+@SparseTensor.rules
 def call(func: Callable, args: tuple, kwargs: dict) -> Any:
     """Run an operator some of whose arguments are sparse."""
     name = name_of(func)
@@ -682,8 +683,6 @@ def _like(func: Callable, args: tuple, kwargs: dict) -> Any:
 
 @_rule("sparse_mask")
 def _sparse_mask(func: Callable, args: tuple, kwargs: dict) -> Any:
-    from . import masked_by
-
     return args[0] if args[0] is args[1] else masked_by(*args)
 
 

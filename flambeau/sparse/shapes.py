@@ -354,3 +354,11 @@ def _hstack(func: Callable, args: tuple, kwargs: dict) -> Any:
 def _dstack(func: Callable, args: tuple, kwargs: dict) -> Any:
     tensors = [unsqueezed(t, 0) if t.dim() == 1 else t for t in args[0]]
     return joined([unsqueezed(t, 2) if t.dim() == 2 else t for t in tensors], 2)
+
+
+def masked_by(t: Any, mask: Any) -> Any:
+    """Values of `t` at the places of the sparse `mask`."""
+    index = mask._coordinates()
+    if is_sparse(t):
+        t = t.to_dense()
+    return mask.like_elements(t[tuple(index)])

@@ -8,33 +8,25 @@ by `rules` with ordinary operators on values, which is what makes them different
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import flambeau as fb
 from flambeau import _C
 
-__all__ = ["SparseTensor", "coo", "compressed", "is_sparse", "flat_index", "from_dense"]
+from .._rules import RuledTensor
+
+__all__ = ["SparseTensor", "coo", "compressed", "is_sparse", "flat_index", "from_dense", "from_dense_batch"]
 
 _plain_calls = _C.DisableTorchFunctionSubclass
 _COMPRESSED_DIM = {"csr": 0, "csc": 1, "bsr": 0, "bsc": 1}
 _BLOCKS = ("bsr", "bsc")
 
 
-class SparseTensor(fb.Tensor):
+class SparseTensor(RuledTensor):
     """A tensor of which only some elements are stored."""
 
     _prints_as_tensor = True
-
-    _sees_operators = True
-
-    @classmethod
-    def __torch_function__(
-        cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
-    ) -> Any:
-        from .rules import call
-
-        return call(func, args, kwargs or {})
 
     def __repr__(self, *, tensor_contents: str | None = None) -> str:
         from .._tensor_str import _str
@@ -244,9 +236,7 @@ class SparseTensor(fb.Tensor):
             return self._indices()
         starts, other = self._both_indices()
         if self.batch_dim():
-            from .batches import coordinates
-
-            places = coordinates(self)
+            places = _batch_coordinates(self)
             return self._of_elements(places[:-2], places[-2:]) if self.kind in _BLOCKS else places
         # where a row or column begins the number goes up by one; by more where some are empty
         which = fb.zeros(other.shape[0] + 1, dtype=fb.int64, device=starts.device)
@@ -317,9 +307,7 @@ class SparseTensor(fb.Tensor):
                 )
             return self
         if b := self.batch_dim():
-            from .batches import members, stacked
-
-            return stacked([m._to_compressed(kind, blocksize) for m in members(self)], self.shape[:b])
+            return _stacked([m._to_compressed(kind, blocksize) for m in _members(self)], self.shape[:b])
         if self.dim() != 2 or self.sparse_dim() != 2:
             raise RuntimeError(
                 f"Only tensors with two sparse dimensions can be converted to the Sparse{kind.upper()} layout"
@@ -479,3 +467,46 @@ def from_dense(t: Any, sparse_dim: int | None = None) -> Any:
     index = there.nonzero().t().contiguous()
     values = t[tuple(index)] if count else t.reshape(1)[: index.shape[1]]
     return coo(index, values, t.shape, True)
+
+
+# ---------------------------------------------------------------- batches of compressed matrices
+# The leading dimensions of the indices and values of one tensor.
+def _batch_coordinates(s: Any) -> Any:
+    """Places in the batch, rows and columns of the values (of the blocks) of a batch, one after the other."""
+    starts, other = s._both_indices()
+    batch, count = tuple(starts.shape[:-1]), other.shape[-1]
+    flat = starts.reshape(-1, starts.shape[-1])
+    lines = fb.arange(flat.shape[1] - 1, device=starts.device).expand(flat.shape[0], -1).flatten()
+    which = lines.repeat_interleave(flat.diff(dim=1).flatten())
+    pair = (which, other.flatten().to(fb.int64))
+    first = fb.arange(flat.shape[0], device=starts.device).repeat_interleave(count)
+    places = fb.unravel_index(first, batch)
+    return fb.stack([*places, *(pair if s.kind in ("csr", "bsr") else pair[::-1])])
+
+
+def _members(s: Any) -> list:
+    """The single matrices of a batch."""
+    starts, other = s._both_indices()
+    b, values = s.batch_dim(), s._values()
+    parts = (t.flatten(0, b - 1).unbind(0) for t in (starts, other, values))
+    return [compressed(s.kind, *given, s.shape[b:]) for given in zip(*parts)]
+
+
+def _stacked(matrices: Sequence[Any], batch: Sequence[int]) -> Any:
+    """A batch of compressed matrices that store equally many values."""
+    if len({m._nnz() for m in matrices}) > 1:
+        raise RuntimeError("Expect the same number of specified elements per batch.")
+    parts = [fb.stack(list(p)) for p in zip(*(m._both_indices() for m in matrices))]
+    values = fb.stack([m._values() for m in matrices])
+    starts, plain, stored = (t.reshape(*batch, *t.shape[1:]) for t in (*parts, values))
+    return compressed(matrices[0].kind, starts, plain, stored, (*batch, *matrices[0].shape))
+
+
+def from_dense_batch(t: Any, kind: str, blocksize: Any = None, dense_dim: int | None = None) -> Any:
+    """A strided tensor as a compressed matrix, or as a batch of them."""
+    batch = tuple(t.shape[: t.dim() - 2 - (dense_dim or 0)])
+    if not batch or not math.prod(batch):
+        return from_dense(t, t.dim() - dense_dim if dense_dim else None)._to_compressed(kind, blocksize)
+    matrices = t.flatten(0, len(batch) - 1).unbind(0)
+    made = [from_dense(m, 2)._to_compressed(kind, blocksize) for m in matrices]
+    return _stacked(made, batch)

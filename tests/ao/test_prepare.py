@@ -75,7 +75,11 @@ def test_observer_states_go_from_one_model_to_another():
         (lambda: intrinsic.ConvBnReLU2d(*[nn.ReLU()] * 3), AssertionError, "ReLU, ReLU, and ReLU"),
         (lambda: qat.dynamic.Linear(3, 4, qconfig=q.default_qat_qconfig), ValueError, "memoryless observer"),
         (lambda: q.get_fuser_method((nn.ReLU,)), AssertionError, "did not find fuser method for"),
-        (lambda: q.quantize_jit(None, {}, print, ()), NotImplementedError, "torch.ao.quantization.quantize_jit: flambeau"),
+        (
+            lambda: q.quantize_jit(None, {}, print, ()),
+            NotImplementedError,
+            "torch.ao.quantization.quantize_jit: flambeau",
+        ),
     ],
 )
 def test_errors(call, kind, text):

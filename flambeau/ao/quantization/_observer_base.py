@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import warnings
 from abc import ABCMeta, abstractmethod
 from typing import Any
@@ -48,6 +49,44 @@ class ObserverBase(ABC, nn.Module):
 
     with_args = classmethod(with_args)
     with_callable_args = classmethod(with_callable_args)
+
+
+class FakeQuantizeBase(abc.ABC, nn.Module):
+    """What all of them share: two switches, kept as buffers so that they go where the model goes."""
+
+    fake_quant_enabled: Tensor
+    observer_enabled: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("fake_quant_enabled", fb.tensor([1], dtype=fb.uint8))
+        self.register_buffer("observer_enabled", fb.tensor([1], dtype=fb.uint8))
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """The tensor with the errors of quantization."""
+
+    @abstractmethod
+    def calculate_qparams(self, **kwargs: Any) -> Any:
+        """Scale and zero point."""
+
+    def enable_fake_quant(self, enabled: bool = True) -> None:
+        """Put errors in, or not."""
+        self.fake_quant_enabled[0] = 1 if enabled else 0
+
+    def disable_fake_quant(self) -> None:
+        """Put no errors in."""
+        self.enable_fake_quant(False)
+
+    def enable_observer(self, enabled: bool = True) -> None:
+        """Look at tensors, or not."""
+        self.observer_enabled[0] = 1 if enabled else 0
+
+    def disable_observer(self) -> None:
+        """Do not look at tensors."""
+        self.enable_observer(False)
+
+    with_args = classmethod(with_args)
 
 
 _SCHEMES = (

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau.ao.quantization._observer_base import FakeQuantizeBase
 from flambeau.ao.quantization.observer import (
     FixedQParamsObserver,
     HistogramObserver,
     MovingAverageMinMaxObserver,
     MovingAveragePerChannelMinMaxObserver,
-    _with_args,
     default_fixed_qparams_range_0to1_observer,
     default_fixed_qparams_range_neg1to1_observer,
 )
@@ -33,50 +32,15 @@ __all__ = [
 ]  # fmt: skip
 
 
+FakeQuantizeBase.__module__ = __name__  # the place that pickles and printed settings name
+
+
 def _is_symmetric_quant(qscheme: Any) -> bool:
     return qscheme in (fb.per_tensor_symmetric, fb.per_channel_symmetric)
 
 
 def _is_float_qparams(qscheme: Any) -> bool:
     return qscheme == fb.per_channel_affine_float_qparams
-
-
-class FakeQuantizeBase(ABC, Module):
-    """What all of them share: two switches, kept as buffers so that they go where the model goes."""
-
-    fake_quant_enabled: Tensor
-    observer_enabled: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("fake_quant_enabled", fb.tensor([1], dtype=fb.uint8))
-        self.register_buffer("observer_enabled", fb.tensor([1], dtype=fb.uint8))
-
-    @abstractmethod
-    def forward(self, x: Tensor) -> Tensor:
-        """The tensor with the errors of quantization."""
-
-    @abstractmethod
-    def calculate_qparams(self, **kwargs: Any) -> Any:
-        """Scale and zero point."""
-
-    def enable_fake_quant(self, enabled: bool = True) -> None:
-        """Put errors in, or not."""
-        self.fake_quant_enabled[0] = 1 if enabled else 0
-
-    def disable_fake_quant(self) -> None:
-        """Put no errors in."""
-        self.enable_fake_quant(False)
-
-    def enable_observer(self, enabled: bool = True) -> None:
-        """Look at tensors, or not."""
-        self.observer_enabled[0] = 1 if enabled else 0
-
-    def disable_observer(self) -> None:
-        """Do not look at tensors."""
-        self.enable_observer(False)
-
-    with_args = classmethod(_with_args)
 
 
 class FakeQuantize(FakeQuantizeBase):

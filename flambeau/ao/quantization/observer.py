@@ -16,6 +16,7 @@ from flambeau.ao.quantization._observer_base import (
     _EPS,
     _INF,
     ABC,
+    FakeQuantizeBase,
     ObserverBase,
     UniformQuantizationObserverBase,
     _Extremes,
@@ -301,6 +302,7 @@ class PlaceholderObserver(_Blind):
     """
 
     _told = "PlaceholderObserver"
+    _quantizes = False
 
     def __init__(
         self, dtype: fb.dtype = fb.float32, custom_op_name: str = "", compute_dtype: fb.dtype | None = None,
@@ -370,8 +372,6 @@ class ReuseInputObserver(_Blind):
 
 
 def _is_activation_post_process(module: Any) -> bool:
-    from flambeau.ao.quantization.fake_quantize import FakeQuantizeBase
-
     return isinstance(module, (ObserverBase, FakeQuantizeBase, AffineQuantizedObserverBase))
 
 

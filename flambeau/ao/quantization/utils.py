@@ -178,11 +178,9 @@ def determine_qparams(
 
 def get_qparam_dict(observer_or_fake_quant: Any) -> dict[str, Any]:
     """How an observer would quantize, as a dictionary that reference modules take."""
-    from flambeau.ao.quantization.observer import PlaceholderObserver
-
     observer = observer_or_fake_quant
     scheme = getattr(observer, "qscheme", None)
-    if not scheme or isinstance(observer, PlaceholderObserver):
+    if not scheme or not getattr(observer, "_quantizes", True):
         return {"qscheme": None, "dtype": observer.dtype}
     found: dict[str, Any] = {"qscheme": scheme, "dtype": observer.dtype}
     if is_per_tensor(scheme):

@@ -2,6 +2,7 @@
 
 from flambeau.distributed.device_mesh import DeviceMesh, init_device_mesh
 
+from . import _rules  # noqa: F401 - what operators do
 from ._api import DTensor, distribute_module, distribute_tensor, empty, full, ones, rand, randn, zeros
 from .placement_types import Partial, Placement, Replicate, Shard
 

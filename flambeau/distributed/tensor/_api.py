@@ -7,7 +7,7 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import _C
-from flambeau._rules import name_of
+from flambeau._rules import RuledTensor
 from flambeau.distributed.device_mesh import DeviceMesh
 
 from ._redistribute import local_shape, redistribute
@@ -29,22 +29,12 @@ __all__ = [
 _plain_calls = _C.DisableTorchFunctionSubclass
 
 
-class DTensor(fb.Tensor):
+class DTensor(RuledTensor):
     """A tensor of which each process of a mesh has a part.
 
     Made by `from_local` or `distribute_tensor`. Operators work on the parts where the rules in ``_rules.py``
     allow it; else every process computes on the whole tensor.
     """
-
-    _sees_operators = True
-
-    @classmethod
-    def __torch_function__(
-        cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
-    ) -> Any:
-        from . import _rules
-
-        return _rules.call(name_of(func), func, args, kwargs or {})
 
     @property
     def _local_tensor(self) -> fb.Tensor:

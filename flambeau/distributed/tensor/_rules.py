@@ -12,7 +12,7 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import _C
-from flambeau._rules import given, noting
+from flambeau._rules import given, name_of, noting
 from flambeau.ops.pointwise import ELEMENTWISE, ELEMENTWISE_IN_PLACE
 from flambeau.ops.registry import wrap_dim
 from flambeau.utils import _pytree as pytree
@@ -26,8 +26,10 @@ _rule = noting(RULES)
 _plain_calls = _C.DisableTorchFunctionSubclass
 
 
-def call(name: str, func: Callable, args: tuple, kwargs: dict) -> Any:
+@DTensor.rules
+def call(func: Callable, args: tuple, kwargs: dict) -> Any:
     """Run an operator."""
+    name = name_of(func)
     rule = RULES.get(name)
     if rule is None and name.startswith(("_foreach_", "_fused_")):
         rule = _each_part

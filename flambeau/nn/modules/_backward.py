@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import flambeau as fb
-from flambeau.autograd import Function
+from flambeau.autograd.function import Function
 
 if TYPE_CHECKING:
     from flambeau.nn.modules.module import Module
