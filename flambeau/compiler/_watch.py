@@ -95,7 +95,7 @@ class Watch:
             self.guards.watch_list(value)
             return list(value)
         if isinstance(value, (tuple, frozenset)):
-            return list(value)
+            return list(iter(value))  # a class of tuples may refuse to say its length
         if isinstance(value, _FUNCTIONS):
             return self._function(value)
         if isinstance(value, (types.BuiltinFunctionType, types.MethodWrapperType)):

@@ -151,30 +151,47 @@ def wrap(fn_or_name: str | Callable) -> str | Callable:
     return fn_or_name
 
 
+_orig_module_call = nn.Module.__call__
+_orig_module_getattr = nn.Module.__getattr__
+
+
 class _Patcher:
-    """Replaces entries of dictionaries and attributes of classes, and puts them back."""
+    """Replaces entries of dictionaries and attributes of classes, and puts them back.
+
+    What is there already, of another patcher, is replaced again only without `deduplicate`.
+    """
+
+    _open = 0
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], None]] = []
         self._seen: set[int] = set()
 
-    def entry(self, where: dict, name: str, new: Any) -> None:
-        """Replace ``where[name]``; a builtin gets an entry of its own."""
-        if name in where:
-            old = where[name]
-            self._undo.append(lambda: where.__setitem__(name, old))
+    def patch(
+        self, frame_dict: dict[str, Any], name: str, new_fn: Callable, deduplicate: bool = True
+    ) -> None:
+        """Replace ``frame_dict[name]``; a builtin gets an entry of its own."""
+        new_fn._fx_patched = deduplicate
+        if name in frame_dict:
+            old = frame_dict[name]
+            if getattr(old, "_fx_patched", False):
+                return
+            self._undo.append(lambda: frame_dict.__setitem__(name, old))
         else:
-            self._undo.append(lambda: where.pop(name, None))
-        where[name] = new
+            self._undo.append(lambda: frame_dict.pop(name, None))
+        frame_dict[name] = new_fn
 
-    def attribute(self, owner: type, name: str, new: Any) -> None:
+    def patch_method(self, cls: type, name: str, new_fn: Callable, deduplicate: bool = True) -> None:
         """Replace an attribute of a class."""
-        if name in vars(owner):
-            old = vars(owner)[name]
-            self._undo.append(lambda: setattr(owner, name, old))
+        new_fn._fx_patched = deduplicate
+        if getattr(getattr(cls, name), "_fx_patched", False):
+            return
+        if name in vars(cls):
+            old = vars(cls)[name]
+            self._undo.append(lambda: setattr(cls, name, old))
         else:
-            self._undo.append(lambda: delattr(owner, name))
-        setattr(owner, name, new)
+            self._undo.append(lambda: delattr(cls, name))
+        setattr(cls, name, new_fn)
 
     def visit_once(self, thing: Any) -> bool:
         """Whether this is the first time."""
@@ -183,11 +200,15 @@ class _Patcher:
         return first
 
     def __enter__(self) -> _Patcher:
+        _Patcher._open += 1
         return self
 
     def __exit__(self, *exception: object) -> None:
         while self._undo:
             self._undo.pop()()
+        _Patcher._open -= 1
+        if not _Patcher._open:
+            _fast_members_again(_C.ModuleBase)
 
 
 def _fast_members_again(kind: type) -> None:
@@ -197,6 +218,31 @@ def _fast_members_again(kind: type) -> None:
         if all("__init_subclass__" not in vars(c) for c in behind[:-1]):  # nobody else's may run twice
             vars(_C.ModuleBase)["__init_subclass__"].__get__(None, sub)()
         _fast_members_again(sub)
+
+
+def _patch_wrapped_functions(patcher: _Patcher) -> None:
+    """Replace what `wrap` named by functions that record themselves."""
+    for (_, name), where in _wrapped_fns_to_patch.copy().items():
+        original = where.get(name, getattr(builtins, name, None))
+        if original is None:
+            raise NameError(f"torch.fx.wrap: there is no function {name!r}")
+        patcher.patch(where, name, _create_wrapped_func(original))
+    for cls, name in _wrapped_methods_to_patch:
+        patcher.patch_method(cls, name, _create_wrapped_method(cls, name))
+
+
+def _autowrap_check(patcher: _Patcher, frame_dict: dict[str, Any], function_ids: set[int]) -> None:
+    """Replace the functions in a module's globals that are to be recorded as they are."""
+    if not patcher.visit_once(frame_dict):
+        return
+    functional = _signatures()
+    for name, value in list(frame_dict.items()):
+        if (name.startswith("_") and id(value) not in function_ids) or not callable(value):
+            continue
+        if id(value) in function_ids:
+            patcher.patch(frame_dict, name, _create_wrapped_func(value))
+        elif id(value) in functional and functional[id(value)][1] is value:
+            patcher.patch(frame_dict, name, _functional_wrapper(value))
 
 
 class Tracer(TracerBase):
@@ -223,7 +269,7 @@ class Tracer(TracerBase):
             v for m in autowrap_modules for n, v in vars(m).items() if not n.startswith("_") and callable(v)
         ]
         self._autowrap_function_ids = {id(f) for f in [*chosen, *autowrap_functions]}
-        self._autowrap_search = [vars(m) for m in autowrap_modules]
+        self._autowrap_search = list(autowrap_modules)
         self.param_shapes_constant = param_shapes_constant
         self.root_module_name = ""
         self.submodule_paths: dict[nn.Module, str] | None = None
@@ -459,8 +505,6 @@ class Tracer(TracerBase):
                 )  # fmt: skip
         finally:
             _tracing -= 1
-            if not _tracing:
-                _fast_members_again(_C.ModuleBase)
             self.submodule_paths = None
         return self.graph
 
@@ -477,34 +521,15 @@ class Tracer(TracerBase):
             def forward(*args: Any, **kwargs: Any) -> Any:
                 return orig_call(mod, *args, **kwargs)
 
-            self._autowrap_check(patcher, getattr(getattr(mod, "forward", mod), "__globals__", {}))
+            used = getattr(getattr(mod, "forward", mod), "__globals__", {})
+            _autowrap_check(patcher, used, self._autowrap_function_ids)
             return self.call_module(mod, forward, args, kwargs)
 
-        patcher.attribute(nn.Module, "__getattr__", module_getattr)
-        patcher.attribute(nn.Module, "__call__", module_call)
-        for (_, name), where in _wrapped_fns_to_patch.copy().items():
-            original = where.get(name, getattr(builtins, name, None))
-            if original is None:
-                raise NameError(f"torch.fx.wrap: there is no function {name!r}")
-            patcher.entry(where, name, _create_wrapped_func(original))
-        for cls, name in _wrapped_methods_to_patch:
-            patcher.attribute(cls, name, _create_wrapped_method(cls, name))
-        self._autowrap_check(patcher, fn_globals)
-        for where in [*self._autowrap_search, vars(nn.functional)]:
-            self._autowrap_check(patcher, where)
-
-    def _autowrap_check(self, patcher: _Patcher, where: dict) -> None:
-        """Replace the functions in a module's globals that are to be recorded as they are."""
-        if not patcher.visit_once(where):
-            return
-        functional = _signatures()
-        for name, value in list(where.items()):
-            if (name.startswith("_") and id(value) not in self._autowrap_function_ids) or not callable(value):
-                continue
-            if id(value) in self._autowrap_function_ids:
-                patcher.entry(where, name, _create_wrapped_func(value))
-            elif id(value) in functional and functional[id(value)][1] is value:
-                patcher.entry(where, name, _functional_wrapper(value))
+        patcher.patch_method(nn.Module, "__getattr__", module_getattr, deduplicate=False)
+        patcher.patch_method(nn.Module, "__call__", module_call, deduplicate=False)
+        _patch_wrapped_functions(patcher)
+        for where in (fn_globals, *map(vars, self._autowrap_search), vars(nn.functional)):
+            _autowrap_check(patcher, where, self._autowrap_function_ids)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tracer:
         made = type(self).__new__(type(self))

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import flambeau as fb
 
+from ._builtins import Error
 from ._program import TracedProgram, last_run
 from ._source import Function
 
@@ -399,8 +400,20 @@ class PythonScriptModule(RecursiveScriptModule):
         return "RecursiveScriptModule"
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the original's forward."""
-        return self.__dict__["_original"].forward(*args, **kwargs)
+        """Run the original's forward; what a program would refuse or raise is raised as a program does."""
+        forward = self.__dict__["_original"].forward
+        try:
+            return forward(*args, **kwargs)
+        except AssertionError as error:
+            raise Error(f"AssertionError: {error}") from error
+        except TypeError:
+            try:
+                inspect.signature(forward).bind(*args, **kwargs)
+            except TypeError as unfit:
+                raise RuntimeError(f"forward(): {unfit}") from None
+            except ValueError:  # no signature to be had
+                pass
+            raise
 
     def train(self, mode: bool = True) -> PythonScriptModule:
         """Set training mode here and in the original."""

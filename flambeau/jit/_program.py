@@ -116,6 +116,8 @@ class TracedProgram:
         change = {}
         for traced, now in zip(self.sizes, sizes):
             if len(traced) != len(now):
+                if not self.varying and all(d in self.free for d in range(len(traced))):
+                    continue  # no number in the program has to do with sizes
                 raise RuntimeError(
                     f"The traced program takes a tensor of {len(traced)} dimensions, not {len(now)}"
                 )

@@ -290,3 +290,44 @@ def test_programs_that_cannot_be(change):
     with pytest.raises((ValueError, RuntimeError)) as raised:
         changed_program(change).run([(torch.ones(2, 3),), {}], {}.__getitem__)
     assert "vector" not in str(raised.value) and "std::" not in str(raised.value)
+
+
+def test_traced_programs_without_sizes_take_any_number_of_dimensions():
+    act = torch.jit.trace(lambda x: torch.tanh(x) * 2, (torch.ones(10),))
+    x = torch.randn(2, 3, 4)
+    torch.testing.assert_close(act(x), torch.tanh(x) * 2)
+    sized = torch.jit.trace(lambda x: x.reshape(x.shape[0], 1), (torch.ones(10),))
+    with pytest.raises(RuntimeError, match="1 dimensions, not 2"):
+        sized(torch.ones(2, 3))
+
+
+class _Silent(tuple):
+    """A tuple that does not say its length."""
+
+    def __len__(self):
+        raise NotImplementedError
+
+
+def test_tracing_past_tuples_without_length():
+    class Holds(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.parts = _Silent((1, 2))
+
+        def forward(self, x):
+            return x * 2
+
+    assert torch.jit.trace(Holds(), (torch.ones(2),))(torch.ones(2)).tolist() == [2, 2]
+
+
+def test_graph_modules_scripted_raise_what_programs_raise():
+    def checked(x):
+        torch._assert(x.shape[-1] == 2, "invalid input shape")
+        return x * 2
+
+    scripted = torch.jit.script(torch.fx.symbolic_trace(checked))
+    assert scripted(torch.ones(2)).tolist() == [2, 2]
+    with pytest.raises(torch.jit.Error, match="AssertionError: invalid input shape"):
+        scripted(torch.ones(3))
+    with pytest.raises(RuntimeError, match="missing a required argument"):
+        scripted()
