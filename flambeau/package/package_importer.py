@@ -22,6 +22,7 @@ from flambeau.serialization.reader import PyTorchFileReader
 from . import _pickles
 from ._directory_reader import DirectoryReader
 from ._mangling import PackageMangler, demangle
+from ._resources import PackageResources
 from .file_structure_representation import Directory, _create_directory_from_file_list
 from .glob_group import GlobPattern
 from .importer import Importer
@@ -344,34 +345,11 @@ class PackageImporter(Importer):
             return None
         return self.zip_reader.get_record(record).decode("utf-8").strip()
 
-    def get_resource_reader(self, fullname: str) -> _PackageResourceReader | None:
+    def get_resource_reader(self, fullname: str) -> PackageResources | None:
         """What `importlib.resources` reads the files of a package of this one with."""
         name = demangle(fullname)
         self._folder_of(name)
-        return _PackageResourceReader(self, name)
+        return PackageResources(self, name)
 
     def __repr__(self) -> str:
         return f"<{type(self).__module__}.{type(self).__qualname__} of {self.filename}>"
-
-
-class _PackageResourceReader:
-    """The files of one package, for `importlib.resources`."""
-
-    def __init__(self, importer: PackageImporter, fullname: str) -> None:
-        self.importer = importer
-        self.fullname = fullname
-
-    def open_resource(self, resource: str) -> io.BytesIO:
-        return io.BytesIO(self.importer.load_binary(self.fullname, resource))
-
-    def resource_path(self, resource: str) -> str:
-        raise FileNotFoundError  # by which the caller knows that there is no such file outside the archive
-
-    def is_resource(self, name: str) -> bool:
-        return self.importer.zip_reader.has_record(f"{self.fullname.replace('.', '/')}/{name}")
-
-    def contents(self) -> Iterable[str]:
-        start = self.fullname.replace(".", "/") + "/"
-        records = self.importer.zip_reader.get_all_records()
-        inside = (r.removeprefix(start) for r in records if r.startswith(start))
-        return iter(dict.fromkeys(path.partition("/")[0] for path in inside))

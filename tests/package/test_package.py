@@ -360,6 +360,11 @@ def test_modules_of_a_package():
 
     assert sorted(resources.contents(folder)) == ["net.py", "sub"]
     assert resources.read_text(folder, "net.py").startswith("import math")
+    net = resources.files(folder) / "net.py"
+    assert net.is_file() and not net.is_dir() and (resources.files(folder) / "sub").is_dir()
+    assert net.read_bytes().startswith(b"import math") and not resources.is_resource(folder, "sub")
+    with pytest.raises(FileNotFoundError):
+        (resources.files(folder) / "none").read_text()
 
 
 def test_what_an_importer_refuses():
