@@ -7,6 +7,9 @@ from typing import Any
 import flambeau as fb
 from flambeau import cuda
 
+from ._device import in_use as _cuda
+from ._device import is_available
+
 __all__ = [
     "Graph",
     "current_accelerator",
@@ -34,11 +37,6 @@ __all__ = [
 ]
 
 
-def is_available() -> bool:
-    """Tell whether there is an accelerator."""
-    return cuda.is_available()
-
-
 def device_count() -> int:
     """Return the number of accelerators."""
     return cuda.device_count() if is_available() else 0
@@ -47,12 +45,6 @@ def device_count() -> int:
 def current_accelerator(check_available: bool = False) -> fb.device | None:
     """Return the type of the accelerator; None where there is none."""
     return fb.device("cuda") if is_available() else None
-
-
-def _cuda() -> Any:
-    if not is_available():
-        raise RuntimeError("Cannot access accelerator device when none is available.")
-    return cuda
 
 
 def current_device_index() -> int:

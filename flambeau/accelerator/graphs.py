@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _cuda
+from ._device import in_use as _cuda
 
 __all__ = ["Graph"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from . import _cuda
+from ._device import in_use as _cuda
 
 __all__ = [
     "empty_cache",
