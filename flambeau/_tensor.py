@@ -750,6 +750,8 @@ def _converted(result: Any, cls: Any) -> Any:
 
 
 def _complete() -> None:
+    for name in ("_nn", "_linalg", "_special"):  # by which pickles name their functions
+        sys.modules[f"flambeau._C.{name}"] = getattr(_C, name)
     _attributes.complete_storage(_C.UntypedStorage)
     Tensor.grad_dtype = property(_attributes.grad_dtype, _attributes.set_grad_dtype)
     Tensor.__cuda_array_interface__ = property(_attributes.cuda_array_interface)

@@ -104,3 +104,10 @@ def test_devices_that_are_not_built_in_have_names():
         torch.empty(1, device="mps")
     with pytest.raises(RuntimeError, match=r"(?s)^Expected one of cpu, .* at start of device string: gpu$"):
         torch.device("gpu")
+
+
+def test_functions_of_the_core_are_pickled_by_name():
+    for f in (
+        torch.relu, torch.nn.functional.gelu, torch.nn.functional.linear, torch.linalg.det, torch.special.erf,
+    ):  # fmt: skip
+        assert pickle.loads(pickle.dumps(f)) is f
