@@ -14,7 +14,8 @@ from typing import Any
 __all__ = ["is_ours", "own_methods", "placed"]
 
 
-def _under_the_name_of(cls: type, method: FunctionType) -> FunctionType:
+def under_the_name_of(cls: str, method: FunctionType) -> FunctionType:
+    """The function as a method of the class of that name."""
     copy = FunctionType(
         method.__code__, method.__globals__, method.__name__, method.__defaults__, method.__closure__
     )
@@ -23,7 +24,7 @@ def _under_the_name_of(cls: type, method: FunctionType) -> FunctionType:
     copy.__annotations__ = method.__annotations__
     copy.__module__ = method.__module__
     copy.__dict__.update(method.__dict__)
-    copy.__qualname__ = f"{cls.__qualname__}.{method.__name__}"
+    copy.__qualname__ = f"{cls}.{method.__name__}"
     return copy
 
 
@@ -37,7 +38,7 @@ def own_methods(*names: str) -> Callable[[type], type]:
             super(base, cls).__init_subclass__(**kwargs)
             for name, method in shared.items():
                 if getattr(cls, name) is method:
-                    setattr(cls, name, _under_the_name_of(cls, method))
+                    setattr(cls, name, under_the_name_of(cls.__qualname__, method))
 
         base.__init_subclass__ = classmethod(__init_subclass__)
         return base

@@ -54,6 +54,7 @@ struct Convolution {
     }
     void check_dilation() const {
         if (!any_below(dilation, 1)) return;
+        check(!any_below(dilation, 0), "dilation should be greater than zero");
         const Dims all = lifted(dilation, 1);
         if (transposed)
             fail(ErrorKind::Runtime, "dilation should be greater than zero, but got ", by_name("dilation", all, ", "));

@@ -19,8 +19,8 @@ struct Window {
 template <int n>
 Window<n> window(const std::string& name, IntSpan kernel, IntSpan stride, IntSpan padding, IntSpan dilation) {
     const auto fits = [&](IntSpan v, const char* what, const char* how) {
-        check(v.size() == 1 || int(v.size()) == n, name, ": ", what, " must either be ", how,
-              "a single int, or a tuple of ", counted[n]);
+        check(v.size() == 1 || int(v.size()) == n, name, ": ", what,
+              name == "avg_pool3d" ? " must be " : " must either be ", how, "a single int, or a tuple of ", counted[n]);
         return v.size() == 1 ? Dims(size_t(n), v[0]) : Dims(v);
     };
     Window<n> w;
@@ -63,14 +63,20 @@ std::string joined(int64_t first, IntSpan rest) {
 }
 
 template <int n>
-PoolShape pool_shape(const Tensor& x, const Window<n>& w, bool ceil) {
+PoolShape pool_shape(const Tensor& x, const Window<n>& w, bool ceil, bool average) {
     const Dims& sizes = x.sizes();
     const size_t lead = sizes.size() - n;
     bool empty = false;
     for (size_t d = (int64_t(sizes.size()) == n + 2 ? 1 : 0); d < sizes.size(); ++d) empty = empty || sizes[d] == 0;
     if constexpr (n == 2) {
-        if (x.dim() != 3 && x.dim() != 4)
-            fail(ErrorKind::Runtime, "non-empty 3D or 4D (batch mode) tensor expected for input");
+        if (x.dim() != 3 && x.dim() != 4) {
+            if (!average) fail(ErrorKind::Runtime, "non-empty 3D or 4D (batch mode) tensor expected for input");
+            if (x.dim() < 3)  // the first thing it asks for is a size that is not there
+                fail(ErrorKind::Index, "Dimension out of range (expected to be in range of [",
+                     -std::max(x.dim(), int64_t(1)), ", ", std::max(x.dim(), int64_t(1)) - 1, "], but got -3)");
+            fail(ErrorKind::Runtime,
+                 "Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got:", sizes);
+        }
         check(!empty,
               "Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got:", sizes);
     } else {
@@ -103,8 +109,12 @@ PoolShape pool_shape(const Tensor& x, const Window<n>& w, bool ceil) {
 template <int n>
 PoolShape adaptive_shape(const Tensor& x, IntSpan output, const char* name) {
     const Dims& sizes = x.sizes();
+    const bool average = std::string_view(name).find("avg") != std::string_view::npos;
     check(x.dim() == n + 1 || x.dim() == n + 2, name, "(): Expected ", n + 1, "D or ", n + 2,
-          "D tensor, but got: ", sizes);
+          average ? "D tensor, but got " : "D tensor, but got: ", sizes);
+    check(n == 2 || !average || sizes[sizes.size() - n - 1] > 0, name,
+          "(): Expected input to have non-zero size for non-batch dimensions, but input has sizes ", sizes,
+          " with dimension ", sizes.size() - n - 1, " being empty");
     check(int(output.size()) == n || output.size() == 1, name, ": output_size must be ", n);
     PoolShape s;
     s.deep = n == 3;
@@ -117,8 +127,14 @@ PoolShape adaptive_shape(const Tensor& x, IntSpan output, const char* name) {
         s.in[3 - n + d] = sizes[dim];
         s.out[3 - n + d] = output[output.size() == 1 ? 0 : d];
         if (s.out[3 - n + d] < 0) {
-            std::string all;
-            for (int64_t v : output) all += (all.empty() ? "" : ", ") + std::to_string(v);
+            if (!average) {
+                Dims whole(IntSpan(sizes).subspan(0, sizes.size() - n));
+                for (size_t i = 0; i < n; ++i) whole.push_back(output[output.size() == 1 ? 0 : i]);
+                fail(ErrorKind::Runtime, "Trying to create tensor with negative dimension -1: ", whole);
+            }
+            std::string all;  // three are spaced unevenly in PyTorch
+            for (size_t i = 0; i < output.size(); ++i)
+                all += (i == 0 ? "" : i == 1 ? ", " : ",") + std::to_string(output[i]);
             fail(ErrorKind::Runtime, name,
                  ": elements of output_size must be greater than or equal to 0 but received {", all, "}");
         }
@@ -265,13 +281,13 @@ template <int n>
 std::tuple<Tensor, Tensor> max_pool_with_indices(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding,
                                                  IntSpan dilation, bool ceil) {
     const auto w = window<n>(Names<n>::max, kernel, stride, padding, dilation);
-    return largest<n>(x, pool_shape<n>(x, w, ceil), true);
+    return largest<n>(x, pool_shape<n>(x, w, ceil, false), true);
 }
 // Without indices the gradient finds the largest values once more, which costs less than writing and reading indices.
 template <int n>
 Tensor max_pool_values(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, IntSpan dilation, bool ceil) {
     const auto w = window<n>(Names<n>::max, kernel, stride, padding, dilation);
-    return std::get<0>(largest<n>(x, pool_shape<n>(x, w, ceil), false));
+    return std::get<0>(largest<n>(x, pool_shape<n>(x, w, ceil, false), false));
 }
 template <int n>
 Tensor max_pool_gradient(const Tensor& given, const Tensor& x, const PoolShape& s) {
@@ -309,7 +325,8 @@ template <int n>
 Tensor max_pool_gradient(Back& b) {
     const Tensor x = b.arg(0);
     return max_pool_gradient<n>(
-        b.g, x, pool_shape<n>(x, window<n>(Names<n>::max, b.ints(1), b.ints(2), b.ints(3), b.ints(4)), b.flag(5)));
+        b.g, x,
+        pool_shape<n>(x, window<n>(Names<n>::max, b.ints(1), b.ints(2), b.ints(3), b.ints(4)), b.flag(5), false));
 }
 
 // ---------------------------------------------------------------- averages
@@ -365,7 +382,7 @@ PoolShape average_shape(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan
     if (x.dtype() != DType::i64 && (!is_floating(x.dtype()) || (half && n == 3)))
         no_kernel(n == 3 ? "avg_pool3d_out_frame" : "avg_pool2d", x.dtype());
     check(!divisor || *divisor != 0, "divisor must be not zero");
-    PoolShape s = pool_shape<n>(x, window<n>(Names<n>::avg, kernel, stride, padding, IntSpan(Dims{1})), ceil);
+    PoolShape s = pool_shape<n>(x, window<n>(Names<n>::avg, kernel, stride, padding, IntSpan(Dims{1})), ceil, true);
     s.count_padding = count_padding;
     s.divisor = divisor.value_or(0);
     return s;
@@ -429,21 +446,37 @@ void check_1d(const Tensor& x, const char* name) {
           ": Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:", x.sizes());
 }
 Tensor squeezed(const Tensor& t) { return op<"squeeze.dim">(t, -2); }
-Tensor max_pool1d(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, IntSpan dilation, bool ceil) {
+void check_max_1d(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, IntSpan dilation, bool ceil) {
     check_1d(x, "max_pool1d");
+    const auto single = [](IntSpan v, const char* what, const char* kinds) {
+        check(v.size() == 1, "max_pool1d() ", what, " must be ", kinds, " of size 1 but got size ", v.size());
+    };
+    single(kernel, "kernel_size", "an int, list of ints or tuple of ints");
+    if (!stride.empty()) single(stride, "stride", "None, an int, list of ints, or tuple of ints");
+    single(padding, "padding", "an int, list of ints, or tuple of ints");
+    single(dilation, "dilation", "an int, list of ints or tuple of ints");
+    const int64_t step = stride.empty() ? kernel[0] : stride[0];
+    check(kernel[0] > 0, "max_pool1d() kernel_size must be greater than zero, but got ", kernel[0]);
+    check(step > 0, "max_pool1d() stride must be greater than zero, but got ", step);
+    check(padding[0] >= 0, "max_pool1d() padding must be non-negative, but got ", padding[0]);
+    check(padding[0] <= kernel[0] / 2,
+          "max_pool1d() padding should be at most half of kernel size, but got padding=", padding[0],
+          " and kernel_size=", kernel[0]);
+    check(dilation[0] > 0, "max_pool1d() dilation must be greater than zero, but got ", dilation[0]);
+    const Dims& sizes = x.sizes();
+    for (size_t d = sizes.size() - 2; d < sizes.size(); ++d)
+        check(sizes[d] > 0,
+              "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:",
+              sizes);
+    const int64_t out = output_size(sizes.back(), kernel[0], padding[0], step, dilation[0], ceil);
+    check(out > 0, "max_pool1d() Invalid computed output size: ", out);
+}
+Tensor max_pool1d(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, IntSpan dilation, bool ceil) {
+    check_max_1d(x, kernel, stride, padding, dilation, ceil);
     if (!is_floating(x.dtype())) no_kernel("max_pool1d_impl", x.dtype());
     const Dims s = stride.empty() ? with_one(kernel) : with_one(stride);
     Dims p = with_one(padding);
     p[0] = 0;
-    if (kernel.size() == 1 && padding.size() == 1 && dilation.size() == 1) {
-        check(kernel[0] > 0, "max_pool1d() kernel_size must be greater than zero, but got ", kernel[0]);
-        check(s.back() > 0, "max_pool1d() stride must be greater than zero, but got ", s.back());
-        check(padding[0] >= 0, "max_pool1d() padding must be non-negative, but got ", padding[0]);
-        check(padding[0] <= kernel[0] / 2,
-              "max_pool1d() padding should be at most half of kernel size, but got padding=", padding[0],
-              " and kernel_size=", kernel[0]);
-        check(dilation[0] > 0, "max_pool1d() dilation must be greater than zero, but got ", dilation[0]);
-    }
     return squeezed(op<"max_pool2d">(op<"unsqueeze">(x, -2), with_one(kernel), s, p, with_one(dilation), ceil));
 }
 std::tuple<Tensor, Tensor> max_pool1d_with_indices(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding,
@@ -459,6 +492,9 @@ std::tuple<Tensor, Tensor> max_pool1d_with_indices(const Tensor& x, IntSpan kern
 Tensor avg_pool1d(const Tensor& x, IntSpan kernel, IntSpan stride, IntSpan padding, bool ceil, bool count_padding) {
     check(x.dim() == 2 || x.dim() == 3, "Expected 2 to 3 dimensions, but got ", x.dim(),
           "-dimensional tensor for argument #1 'self' (while checking arguments for avg_pool1d)");
+    for (const auto& [v, what] : {std::pair(kernel, "kernel_size"), {stride, "stride"}, {padding, "padding"}})
+        check(v.size() == 1 || (v.empty() && what[0] == 's'), "avg_pool1d() argument '", what,
+              "' should contain one int (got ", v.size(), ")");
     const Dims s = stride.empty() ? with_one(kernel) : with_one(stride);
     Dims p = with_one(padding);
     p[0] = 0;
@@ -545,11 +581,19 @@ Dims random_starts(double sample, int64_t in, int64_t out, int64_t k) {
 template <int n>
 std::tuple<Tensor, Tensor> fractional_max(const Tensor& x, IntSpan kernel, IntSpan output, const Tensor& samples) {
     const std::string name = n == 2 ? "fractional_max_pool2d" : "fractional_max_pool3d";
-    check(x.dim() == n + 1 || x.dim() == n + 2, name, "(): Expected ", n + 1, "D or ", n + 2,
+    const std::string inside = n == 2 ? name : name + "_out";
+    const char* ints = n == 2 ? "Ints" : "three Ints";
+    check(x.dim() == n + 1 || x.dim() == n + 2, inside, "(): Expected ", n + 1, "D or ", n + 2,
           "D tensor, but got: ", x.sizes());
-    check(int(kernel.size()) == n, name, ": kernel_size must either be a single int or tuple of ", counted[n]);
-    check(int(output.size()) == n, name, ": output_size must either be a single int or tuple of ", counted[n]);
+    check(int(kernel.size()) == n, name, ": kernel_size must either be a single Int or tuple of ", ints);
+    check(int(output.size()) == n, name, ": output_size must either be a single Int or tuple of ", ints);
     const size_t lead = x.sizes().size() - n;
+    for (size_t d = lead - 1; d < x.sizes().size(); ++d)
+        check(x.sizes()[d] > 0, inside, "(): Expected input to have non-zero size for non-batch dimensions, but got",
+              x.sizes(), " with dimension ", d, " being empty.");
+    Dims whole(IntSpan(x.sizes()).subspan(0, lead));
+    for (int64_t v : output) whole.push_back(v);
+    for (int64_t v : output) check(v >= 0, "Trying to create tensor with negative dimension ", v, ": ", whole);
     static constexpr const char* side[] = {"time", "height", "width"};
     PoolShape s;
     for (size_t d = 0; d < n; ++d) {
@@ -558,7 +602,7 @@ std::tuple<Tensor, Tensor> fractional_max(const Tensor& x, IntSpan kernel, IntSp
         s.kernel[3 - n + d] = kernel[d];
         check(kernel[d] > 0 && output[d] >= 0, name, "(): kernel sizes have to be positive and output sizes not ",
               "negative, but got ", kernel, " and ", output);
-        check(output[d] <= s.in[3 - n + d] && output[d] + kernel[d] - 1 <= s.in[3 - n + d], name, "(): pool ",
+        check(output[d] <= s.in[3 - n + d] && output[d] + kernel[d] - 1 <= s.in[3 - n + d], inside, "(): pool ",
               side[3 - n + d], " ", kernel[d], " too large relative to input ", side[3 - n + d], " ", s.in[3 - n + d]);
     }
     check(samples.dim() == 3 && samples.sizes()[2] == n, "Expect _random_samples of shape (N, C, ", n, ") but got ",

@@ -94,7 +94,9 @@ def embedding_bag(
         )
     if not weight.dim() == 2:
         raise ValueError(f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.dim()}")
-    input, offsets, per_sample_weights = _as_flat_bags(input, offsets, per_sample_weights)
+    input, offsets, per_sample_weights = _as_flat_bags(
+        input, offsets, per_sample_weights, include_last_offset
+    )
     code = _MODES.get(mode)
     if code is None:
         raise ValueError("mode has to be one of sum, mean or max")
@@ -124,14 +126,17 @@ def embedding_bag(
     )[0]
 
 
-def _as_flat_bags(input: Tensor, offsets: Tensor | None, per_sample_weights: Tensor | None):
+def _as_flat_bags(
+    input: Tensor, offsets: Tensor | None, per_sample_weights: Tensor | None, with_end: bool
+) -> tuple:
     if input.dim() == 2:
         if offsets is not None:
             raise ValueError(
                 "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed "
                 f"length sequences. However, found offsets of type {type(offsets)}"
             )
-        offsets = fb.arange(0, input.numel(), input.size(1), dtype=input.dtype, device=input.device)
+        end = input.numel() + 1 if with_end else input.numel()
+        offsets = fb.arange(0, end, input.size(1), dtype=input.dtype, device=input.device)
         if per_sample_weights is not None:
             per_sample_weights = per_sample_weights.reshape(-1)
         return input.reshape(-1), offsets, per_sample_weights

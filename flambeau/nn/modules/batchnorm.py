@@ -4,6 +4,7 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import Tensor
+from flambeau._own_methods import under_the_name_of
 from flambeau.nn import functional as F
 from flambeau.nn import init
 from flambeau.nn.modules.lazy import LazyModuleMixin
@@ -99,6 +100,8 @@ class _NormBase(Module):
 
 class _BatchNorm(_NormBase):
     """What batch normalisation of all numbers of dimensions shares."""
+
+    __init__ = under_the_name_of("_BatchNorm", _NormBase.__init__)
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise an input of shape (N, C, ...)."""

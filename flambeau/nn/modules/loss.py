@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from typing import Any, Self
 
 import flambeau as fb
 from flambeau import Tensor
@@ -154,16 +155,21 @@ class NLLLoss(_WeightedLoss):
 class NLLLoss2d(NLLLoss):
     """The older name of :class:`NLLLoss` for images."""
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Warn of the name, whatever the arguments are."""
+        if cls is NLLLoss2d:
+            warnings.warn(
+                "`NLLLoss2d` has been deprecated. Please use `NLLLoss` instead as a drop-in replacement and "
+                "see https://pytorch.org/docs/main/nn.html#torch.nn.NLLLoss for more details.",
+                FutureWarning,
+                stacklevel=2,
+            )
+        return super().__new__(cls)
+
     def __init__(
         self, weight: Tensor | None = None, size_average: bool | None = None, ignore_index: int = -100,
         reduce: bool | None = None, reduction: str = "mean",
     ) -> None:  # fmt: skip
-        warnings.warn(
-            "`NLLLoss2d` has been deprecated. Please use `NLLLoss` instead as a drop-in replacement and see "
-            "https://pytorch.org/docs/main/nn.html#torch.nn.NLLLoss for more details.",
-            FutureWarning,
-            stacklevel=2,
-        )
         super().__init__(weight, size_average, ignore_index, reduce, reduction)
 
 

@@ -318,7 +318,8 @@ class FractionalMaxPool3d(_FractionalMaxPoolNd):
     _sizes, _pool = staticmethod(_triple), staticmethod(F.fractional_max_pool3d)
 
     def _check_kernel(self, kernel_size: _size_any_t) -> None:
-        if any(size <= 0 for size in _triple(kernel_size)):
+        sizes = (kernel_size,) if isinstance(kernel_size, int) else kernel_size
+        if isinstance(sizes, (tuple, list)) and any(size <= 0 for size in sizes):
             raise ValueError(f"kernel_size must be greater than 0, but got {kernel_size}")
 
 

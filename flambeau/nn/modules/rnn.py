@@ -22,6 +22,11 @@ _KERNELS = {"LSTM": op("lstm"), "GRU": op("gru"), "RNN_TANH": op("rnn_tanh"), "R
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
 
+def _capital(tensor: Tensor) -> str:
+    """A dtype as errors of products spell it."""
+    return tensor.type().rpartition(".")[2].removesuffix("Tensor")
+
+
 def _permuted(tensor: Tensor, permutation: Tensor, dim: int = 1) -> Tensor:
     return tensor.index_select(dim, permutation)
 
@@ -254,6 +259,13 @@ class RNNBase(Module):
 
     def _run(self, data: Tensor, hx: Any, batch_sizes: Tensor | None) -> tuple[Tensor, ...]:
         kernel = _KERNELS[self.mode]
+        first = hx[0] if isinstance(hx, tuple) else hx
+        if first.dtype is not data.dtype and not fb.is_autocast_enabled():
+            raise RuntimeError(
+                f"mat1 and mat2 must have the same dtype, but got {_capital(first)} and {_capital(data)}"
+            )
+        if batch_sizes is None and data.size(0 if self.batch_first else 1) == 0 and data.numel() == 0:
+            return self._of_no_rows(data, hx)
         settings = (
             self._flat_weights,
             self.bias,
@@ -265,6 +277,13 @@ class RNNBase(Module):
         if batch_sizes is None:
             return kernel(data, hx, *settings, self.batch_first)
         return kernel(data, batch_sizes, hx, *settings)
+
+    def _of_no_rows(self, data: Tensor, hx: Any) -> tuple[Tensor, ...]:
+        """The results for a batch of size zero; they keep their place in the graph."""
+        width = (self.proj_size or self.hidden_size) * (2 if self.bidirectional else 1)
+        output = data.new_zeros(*data.shape[:2], width)
+        output = output + data.sum() + sum(w.sum() for w in self._flat_weights if w is not None)
+        return (output, *hx) if isinstance(hx, tuple) else (output, hx)
 
     def extra_repr(self) -> str:
         """Sizes and what differs from the defaults."""
@@ -441,6 +460,18 @@ class RNNCellBase(Module):
     def _zero_state(self, input: Tensor) -> Tensor:
         return fb.zeros(input.size(0), self.hidden_size, dtype=input.dtype, device=input.device)
 
+    def _check_state(self, rows: Tensor, state: Tensor, place: int) -> None:
+        """Say what of a state does not fit; asked when the kernel has refused it."""
+        if rows.size(0) != state.size(0):
+            raise RuntimeError(
+                f"Input batch size {rows.size(0)} doesn't match hidden{place} batch size {state.size(0)}"
+            ) from None
+        if state.size(1) != self.hidden_size:
+            raise RuntimeError(
+                f"hidden{place} has inconsistent hidden_size: got {state.size(1)}, "
+                f"expected {self.hidden_size}"
+            ) from None
+
     def _step(self, kernel: Callable[..., Tensor], input: Tensor, hx: Tensor | None) -> Tensor:
         """One step of a cell with a single state."""
         self._check_dim(input, "input")
@@ -452,7 +483,11 @@ class RNNCellBase(Module):
             hx = self._zero_state(rows)
         elif not batched:
             hx = hx.unsqueeze(0)
-        result = kernel(rows, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        try:
+            result = kernel(rows, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        except RuntimeError:
+            self._check_state(rows, hx, 0)
+            raise
         return result if batched else result.squeeze(0)
 
     def extra_repr(self) -> str:
@@ -530,5 +565,10 @@ class LSTMCell(RNNCellBase):
             hx = (zeros, zeros)
         elif not batched:
             hx = (hx[0].unsqueeze(0), hx[1].unsqueeze(0))
-        result = fb.lstm_cell(rows, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        try:
+            result = fb.lstm_cell(rows, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        except RuntimeError:
+            for i, state in enumerate(hx):
+                self._check_state(rows, state, i)
+            raise
         return result if batched else (result[0].squeeze(0), result[1].squeeze(0))
