@@ -41,14 +41,13 @@ def outcome(preamble, code):
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", ResourceWarning)
         try:
-            with fb.install_as_torch():
-                exec(preamble, space)
-                body = ast.parse(code).body
-                last = body.pop() if isinstance(body[-1], ast.Expr) else None
-                exec(compile(ast.Module(body, []), "<case>", "exec"), space)
-                if last is not None:
-                    value = eval(compile(ast.Expression(last.value), "<case>", "eval"), space)
-                    found["result"] = said(value if isinstance(value, str) else repr(value))
+            exec(preamble, space)
+            body = ast.parse(code).body
+            last = body.pop() if isinstance(body[-1], ast.Expr) else None
+            exec(compile(ast.Module(body, []), "<case>", "exec"), space)
+            if last is not None:
+                value = eval(compile(ast.Expression(last.value), "<case>", "eval"), space)
+                found["result"] = said(value if isinstance(value, str) else repr(value))
         except BaseException as error:
             found = {"error": [type(error).__name__, line(error)]}
     if printed.getvalue():
@@ -57,6 +56,12 @@ def outcome(preamble, code):
         found["warnings"] = sorted({(w.category.__name__, line(w.message).strip()) for w in caught})
         found["warnings"] = [list(w) for w in found["warnings"]]
     return found
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _under_its_name():
+    with fb.install_as_torch():  # once: it costs more than most cases
+        yield
 
 
 @pytest.fixture(autouse=True)
