@@ -39,6 +39,7 @@ from flambeau import onnx as onnx
 from flambeau import ops as ops
 from flambeau import optim as optim
 from flambeau import overrides as overrides
+from flambeau import package as package
 from flambeau import profiler as profiler
 from flambeau import quantization as quantization
 from flambeau import quantized as quantized

@@ -235,7 +235,9 @@ def stubs(core: Any) -> str:
                 "__"
             ):
                 body.append(f"    {member}: {ATTRIBUTES.get(member, 'Any')}\n")
-            elif callable(value) and not keyword.iskeyword(member) and not member.startswith("__"):
+            elif member.startswith("__") or keyword.iskeyword(member):
+                continue
+            elif callable(getattr(kind, member)):  # methods in Python stand there when they are looked at
                 mark, first = KINDS.get(type(value).__name__, ("", "self, "))
                 body.append(f"{mark}    def {member}({first}*args: Any, **kwargs: Any) -> Any: ...\n")
         out.append(f"\nclass {name}{base}:\n" + ("".join(body) or "    ...\n"))
