@@ -6,7 +6,7 @@ import pytest
 
 import flambeau as fb
 
-pytest.importorskip("onnx")
+pytest.importorskip("onnx.helper", reason="the package onnx is not installed")
 
 
 class Doubled(fb.onnx.ExportableModule):
