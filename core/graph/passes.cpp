@@ -260,7 +260,8 @@ void drop_expands(Graph& g) {
                 narrow[size_t(s.results[0])] = narrow[size_t(from)] >= 0 ? narrow[size_t(from)] : from;
             continue;
         }
-        if (!s.op || s.passes.empty() || !s.given.empty() || has_effect(s) || s.results.size() != 1) continue;
+        if (!s.op || s.passes.empty() || !s.given.empty() || has_effect(s) || s.results.size() != 1 || s.results[0] < 0)
+            continue;
         const auto whole = [&](int v) { return same(g.slots[size_t(v)].sizes, g.slots[size_t(s.results[0])].sizes); };
         bool other = false, spread = false;  // one operand of the whole shape that stays, one that was spread
         each_input(s, [&](int v) {
