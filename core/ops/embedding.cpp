@@ -3,6 +3,7 @@
 #include <cmath>
 #include "autograd/sparse_gradient.h"
 #include "base/parallel.h"
+#include "cpu/bags.h"
 #include "cpu/positions.h"
 #include "ops/formula.h"
 
@@ -140,39 +141,29 @@ std::optional<int64_t> wrapped_padding(const std::optional<int64_t>& padding, in
     return *padding < 0 ? *padding + rows : *padding;
 }
 
-// No processor foresees where the next row lies.
-void prefetch(const void* row, int64_t bytes) {
-    constexpr int64_t kLine = 64, kMost = 1024;
-    for (int64_t at = 0; at < std::min(bytes, kMost); at += kLine)
-        __builtin_prefetch(static_cast<const char*>(row) + at);
+// The largest value of each column among `n` rows of `w`, and whose row it is, into row `bag` of the results.
+void largest_rows(const Tensor& w, const int64_t* at, int64_t n, int64_t padding, const Tensor& r,
+                  const Tensor& largest, int64_t bag) {
+    const int64_t width = w.sizes()[1];
+    int64_t* const which = largest.data<int64_t>() + bag * width;
+    visit_dtype(w.dtype(), [&]<class T>(T) {
+        if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, BF16> ||
+                      std::is_same_v<T, F16>) {
+            T* const to = r.data<T>() + bag * width;
+            bool any = false;
+            for (int64_t i = 0; i < n; ++i) {
+                if (at[i] == padding) continue;
+                const T* const row = w.data<T>() + at[i] * width;
+                for (int64_t j = 0; j < width; ++j) {
+                    if (any && !(row[j] > to[j])) continue;
+                    to[j] = row[j];
+                    which[j] = at[i];
+                }
+                any = true;
+            }
+        }
+    });
 }
-
-// Rows that are added to a total four at a time, in their order.
-template <class T, class A>
-struct WaitingRows {
-    A* total;
-    int64_t width;
-    const T* row[4] = {};
-    A factor[4] = {};
-    int count = 0;
-
-    void add(const T* next, A times) {
-        row[count] = next, factor[count] = times;
-        if (++count < 4) return;
-        const T *a = row[0], *b = row[1], *c = row[2], *d = row[3];
-        const A p = factor[0], q = factor[1], r = factor[2], s = factor[3];
-#pragma omp simd
-        for (int64_t j = 0; j < width; ++j)
-            total[j] = (((total[j] + p * A(a[j])) + q * A(b[j])) + r * A(c[j])) + s * A(d[j]);
-        count = 0;
-    }
-    void join() {
-        for (int k = 0; k < count; ++k)
-#pragma omp simd
-            for (int64_t j = 0; j < width; ++j) total[j] += factor[k] * A(row[k][j]);
-        count = 0;
-    }
-};
 
 Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& offsets, bool, int64_t mode, bool,
                    const Tensor& scale, bool last_offset, std::optional<int64_t> padding_idx) {
@@ -233,65 +224,30 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
     for (int64_t i = all_within(index, n, 0, rows) ? n : 0; i < n; ++i)
         check(index[i] >= 0 && index[i] < rows, "Index ", i, " of input takes value ", index[i],
               " which is not in the valid range [0, ", rows, ")");
-    const Tensor ds = scale.defined() ? dense(convert(scale, DType::f64)) : scale;
+    const Tensor ds =
+        !scale.defined() ? scale : dense(is_low_precision(scale.dtype()) ? convert(scale, DType::f32) : scale);
+    const char* const factors = scale.defined() ? ds.data<char>() : nullptr;
     int64_t* const of = bag_of.numel() ? bag_of.data<int64_t>() : nullptr;
-    const double* const factors = scale.defined() ? ds.data<double>() : nullptr;
-    visit_dtype(weight.dtype(), [&]<class T>(T) {
-        if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, BF16> ||
-                      std::is_same_v<T, F16>) {
-            using A = std::conditional_t<std::is_same_v<T, double>, double, float>;
-            constexpr int64_t kAhead = 3;  // rows on their way while one is added
-            const int64_t row_bytes = width * int64_t(sizeof(T));
-            const auto work = [&](int64_t begin, int64_t end) {
-                std::vector<A> sum(static_cast<size_t>(width));
-                A* const total = sum.data();
-                for (int64_t b = begin; b < end; ++b) {
-                    const int64_t stop = b + 1 < offsets.numel() ? start[b + 1] : n;
-                    int64_t used = 0;
-                    std::fill(sum.begin(), sum.end(), A(0));
-                    WaitingRows<T, A> waiting{total, width};
-                    int64_t i = start[b];
-                    if (width == 1 && mode != kMax) {  // numbers: sparse matrices by vectors
-                        const T* const numbers = w.data<T>();
-                        A one(0);
-                        for (; i < stop; ++i) {
-                            if (of) of[i] = b;
-                            if (padding && index[i] == *padding) continue;
-                            one += (factors ? A(factors[i]) : A(1)) * A(numbers[index[i]]);
-                            ++used;
-                        }
-                        total[0] = one;
-                    }
-                    for (; i < stop; ++i) {
-                        if (of) of[i] = b;
-                        if (i + kAhead < n) prefetch(w.data<T>() + index[i + kAhead] * width, row_bytes);
-                        if (padding && index[i] == *padding) continue;
-                        const T* row = w.data<T>() + index[i] * width;
-                        if (mode != kMax) {
-                            waiting.add(row, factors ? A(factors[i]) : A(1));
-                        } else {
-                            for (int64_t j = 0; j < width; ++j) {
-                                if (used && !(A(row[j]) > total[j])) continue;
-                                total[j] = A(row[j]);
-                                largest.data<int64_t>()[b * width + j] = index[i];
-                            }
-                        }
-                        ++used;
-                    }
-                    waiting.join();
-                    const A by = mode == kMean && used ? A(used) : A(1);
-                    T* const to = r.data<T>() + b * width;
-#pragma omp simd
-                    for (int64_t j = 0; j < width; ++j) to[j] = T(total[j] / by);
-                    if (mode != kSum) size.data<int64_t>()[b] = used;
-                    if (mode == kMean && !last_offset) largest.data<int64_t>()[b] = used;
-                }
-            };
-            parallel_for(bags, std::max<int64_t>(1, 4096 / std::max<int64_t>(1, width)), work);
-        } else {
-            fail(ErrorKind::NotImplemented, "\"embedding_bag\" not implemented for '", weight.dtype(), "'");
+    const SumBag sum = bag_loops().of(weight.dtype());
+    const int64_t item = int64_t(itemsize(w.dtype()));
+    const auto work = [&](int64_t begin, int64_t end) {
+        for (int64_t b = begin; b < end; ++b) {
+            const int64_t first = start[b], stop = b + 1 < offsets.numel() ? start[b + 1] : n;
+            if (of) std::fill(of + first, of + stop, b);
+            const int64_t used =
+                stop - first - (padding ? std::count(index + first, index + stop, *padding) : int64_t(0));
+            if (mode == kMax) largest_rows(w, index + first, stop - first, padding.value_or(-1), r, largest, b);
+            else
+                sum({w.data<char>(), width, index + first, stop - first, n - stop, padding.value_or(-1),
+                     factors ? factors + first * int64_t(itemsize(ds.dtype())) : nullptr,
+                     mode == kMean && used ? double(used) : 1., r.data<char>() + b * width * item});
+            if (mode != kSum) size.data<int64_t>()[b] = used;
+            if (mode == kMean && !last_offset) largest.data<int64_t>()[b] = used;
         }
-    });
+    };
+    // In parts of some ten thousand additions.
+    const int64_t each = std::max<int64_t>(1, width * (n / std::max<int64_t>(1, bags)));
+    parallel_for(bags, std::max<int64_t>(1, 32768 / each), work);
     return {r, bag_of, size, largest};
 }
 

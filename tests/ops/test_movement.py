@@ -117,6 +117,34 @@ def test_bags_of_every_length(mode):
         bag(fb.tensor(index), fb.from_numpy(weight), fb.tensor(starts), mode=mode)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize("width", [1, 2, 7, 8, 9, 19, 33, 64, 101])
+def test_bags_of_every_width(width, dtype):
+    rng = np.random.default_rng(width)
+    kind = getattr(fb, dtype)
+    weight = fb.from_numpy(rng.integers(-8, 9, (40, width)).astype(np.float32))
+    scale = fb.from_numpy(rng.integers(1, 4, 60).astype(np.float32))
+    starts, index = [0, 0, 1, 9, 20, 60], rng.integers(0, 40, 60)
+    index[9:20] = 7  # a bag of nothing but padding
+    bag = fb.nn.functional.embedding_bag
+    for padding in (None, 7):
+        for mode, factors in (("sum", None), ("sum", scale), ("mean", None), ("max", None)):
+            got = bag(
+                fb.tensor(index), weight.to(kind), fb.tensor(starts), mode=mode, padding_idx=padding,
+                per_sample_weights=None if factors is None else factors.to(kind), include_last_offset=True,
+            )  # fmt: skip
+            table, times = weight.double().numpy(), np.ones(60) if factors is None else factors.numpy()
+            want = np.zeros((5, width))
+            for k, (begin, end) in enumerate(zip(starts, starts[1:], strict=False)):
+                at = [i for i in range(begin, end) if index[i] != padding]
+                if not at:
+                    continue
+                rows = table[index[at]] * times[at, None]
+                want[k] = getattr(rows, mode)(0)
+            want = fb.from_numpy(want).to(kind)
+            assert fb.equal(got, want) or fb.allclose(got.float(), want.float(), rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.int16])
 def test_counts_of_whole_numbers(dtype):
     numbers = np.random.default_rng(7).integers(0, 100, 70_001).astype(dtype)

@@ -1,0 +1,27 @@
+// Weighted sums of chosen rows of a table: bags of embeddings, sparse matrices by dense ones.
+#pragma once
+#include <cstdint>
+#include "base/dtype.h"
+
+namespace fb::cpu {
+
+// The sum over i < n of factors[i] · (row at[i] of `table`, which has rows of `width` elements), in this order, divided
+// by `by`, into `to`. Rows at[i] == padding do not count. `factors` (nullptr: ones) and the sums are doubles for
+// doubles, else floats. `ahead` more places may be read behind the n, only to fetch their rows in time.
+struct Bag {
+    const void* table;
+    int64_t width;
+    const int64_t* at;
+    int64_t n, ahead, padding;
+    const void* factors;
+    double by;
+    void* to;
+};
+using SumBag = void (*)(const Bag&);
+struct BagLoops {
+    SumBag f32, f64, f16, bf16;
+    SumBag of(DType t) const { return t == DType::f32 ? f32 : t == DType::f64 ? f64 : t == DType::f16 ? f16 : bf16; }
+};
+const BagLoops& bag_loops();  // for this CPU
+
+}  // namespace fb::cpu
