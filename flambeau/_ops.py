@@ -330,11 +330,11 @@ _OUT = {
 }  # fmt: skip
 _PLAIN_OUT = ("dim", "other", "correction", "int")
 _PLAIN, _INPLACE, _OUTPUT, _NUMBER = range(4)
-# entries that PyTorch calls otherwise
 # the core's take factors as a list, PyTorch's overload `vec`; the one without a name is in `_aten`
 RESAMPLED = """upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d
     _upsample_nearest_exact2d _upsample_nearest_exact3d upsample_linear1d upsample_bilinear2d
     upsample_bicubic2d upsample_trilinear3d""".split()
+# entries that PyTorch calls otherwise
 _RENAMED = {"empty": "memory_format", "where.condition": "", "std": "", "var": ""}
 _RENAMED |= {f"nn::{name}": "vec" for name in RESAMPLED}
 
@@ -352,10 +352,9 @@ _index: dict[str, list[tuple[str, str, str, int]]] = {}  # name -> (overload, sc
 _overload_of: dict[tuple[str, int], tuple[str, str]] = {}  # (full name, variant) -> (name, overload)
 
 
-def _aten_name(full: str) -> tuple[str, str]:
-    head, _, overload = full.partition(".")
-    space, _, name = head.rpartition("::")
-    return (name if space in ("", "nn") else f"{space}_{name}"), overload
+def _aten_name(full: str) -> str:
+    space, _, name = full.partition(".")[0].rpartition("::")
+    return name if space in ("", "nn") else f"{space}_{name}"
 
 
 def _fill_index() -> None:
@@ -363,8 +362,7 @@ def _fill_index() -> None:
         space = full.partition("::")[0] if "::" in full else ""
         if space not in ("", "nn", "linalg", "fft", "special"):
             continue
-        name, overload = _aten_name(full)
-        overload = recorded_overload(full)
+        name, overload = _aten_name(full), recorded_overload(full)
         body = text[text.index("(") :]
         numbers = "Operand" in body
         tensor, number = (

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-Device = Any
+from flambeau._no_device import (  # noqa: F401
+    Device,
+    device_count,
+    empty_cache,
+    get_rng_state_all,
+    is_available,
+    is_bf16_supported,
+    is_initialized,
+    manual_seed,
+    manual_seed_all,
+    memory_allocated,
+    memory_stats,
+)
+
 default_generators: tuple = ()
 _NEED_A_DEVICE = frozenset(
     """
@@ -28,58 +41,9 @@ def _refuse(*_: Any, **__: Any) -> NoReturn:
     )
 
 
-def is_available() -> bool:
-    """Whether there is a usable device."""
-    return False
-
-
-def device_count() -> int:
-    """The number of devices."""
-    return 0
-
-
-def is_initialized() -> bool:
-    """Whether such a device was used in this process."""
-    return False
-
-
-def is_bf16_supported(including_emulation: bool = True) -> bool:
-    """Whether the device computes with bfloat16."""
-    return False
-
-
-def empty_cache() -> None:
-    """Give unused memory back; nothing to do without a device."""
-
-
-def memory_allocated(device: Device = None) -> int:
-    """The bytes in tensors."""
-    return 0
-
-
 def max_memory_allocated(device: Device = None) -> int:
     """The most bytes that tensors ever had."""
     return 0
-
-
-def memory_stats(device: Device = None) -> dict[str, Any]:
-    """Statistics of the allocator."""
-    return {}
-
-
-def manual_seed(seed: int) -> None:
-    """Seed the generator of the current device; nothing to do without one."""
-    int(seed)
-
-
-def manual_seed_all(seed: int) -> None:
-    """Seed the generators of all devices; nothing to do without one."""
-    int(seed)
-
-
-def get_rng_state_all() -> list:
-    """The states of all devices' generators."""
-    return []
 
 
 def __getattr__(name: str) -> Any:

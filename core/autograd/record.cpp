@@ -401,8 +401,8 @@ void check_inplace(const Tensor& t) {
     if (!tls.grad) return;
     if (t->base) {
         if (t->needs_grad() || t->base->needs_grad()) {
-            if (t->view_of_no_grad) check_custom_view(t);
-            if (t->view_of_no_grad)
+            if (t->view_of_no_grad) {
+                check_custom_view(t);
                 fail(ErrorKind::Runtime,
                      "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given "
                      "that this "
@@ -411,6 +411,7 @@ void check_inplace(const Tensor& t) {
                      "inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or "
                      "both outside (if you "
                      "want the inplace to be tracked).");
+            }
             const auto* made = dynamic_cast<const OpNode*>(t->grad_fn);
             if (made && made->op->is_view && made->op->schema.return_kinds[0] == Kind::Tensors)
                 fail(ErrorKind::Runtime, "Output ", t->output_nr, " of ", operation_of(node_name(*made)),

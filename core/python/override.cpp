@@ -144,7 +144,7 @@ PyObject* ask_all(PyObject* function, const std::vector<PyObject*>& found, PyObj
 PyObject* has_torch_function(PyObject*, PyObject* const* args, Py_ssize_t n) {
     return PyBool_FromLong(asks_override({args, n}));
 }
-PyObject* asks_outside_of(PyObject*, PyObject* o) { return PyBool_FromLong(asks_outside({o})); }
+PyObject* asks_outside_py(PyObject*, PyObject* o) { return PyBool_FromLong(asks_outside_of(o)); }
 PyObject* has_torch_function_of(PyObject*, PyObject* o) {
     if (!is_list(o)) return PyBool_FromLong(asks_override({&o, 1}));
     if (override_state.disabled) return PyBool_FromLong(asks_after_skip());
@@ -218,7 +218,7 @@ PyMethodDef functions[] = {
     {"_has_torch_function", has_torch_function_of, METH_O, nullptr},
     {"_has_torch_function_unary", has_torch_function_of, METH_O, nullptr},
     {"_has_torch_function_variadic", as_method(has_torch_function), METH_FASTCALL, nullptr},
-    {"_asks_outside", asks_outside_of, METH_O, "Whether a type or mode without `_sees_operators` is asked."},
+    {"_asks_outside", asks_outside_py, METH_O, "Whether a type or mode without `_sees_operators` is asked."},
     {"_handle_torch_function", as_method(handle_torch_function), METH_VARARGS | METH_KEYWORDS, nullptr},
     {"_overloaded_args", overloaded_args, METH_O, nullptr},
     {"_redispatch_function", redispatch, METH_VARARGS, "Calls a function without asking for that call."},

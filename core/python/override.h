@@ -48,6 +48,9 @@ PyObject* call_override(PyObject* function, const Arguments& a);
 bool sees_operators(PyTypeObject* type);
 // Whether somebody else is asked, who knows `a - b`, `bool(a)`, … by the methods that PyTorch has for them.
 bool asks_outside(std::initializer_list<PyObject*> args);
+inline bool asks_outside_of(PyObject* self) {
+    return (Py_TYPE(self) != tensor_type || override_state.modes) && asks_outside({self});
+}
 PyObject* call_method_override(const char* method, std::initializer_list<PyObject*> args);
 // For attributes: `function` is the getter or setter as an attribute of the type gives it (`Tensor.shape.__get__`).
 PyObject* call_property_override(PyObject* self, const char* property, const char* which, PyObject* value);

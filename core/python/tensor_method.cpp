@@ -366,11 +366,10 @@ PyObject* cpu(PyObject* self, const Arguments& in) {
 }  // namespace
 
 Py_ssize_t tensor_length(PyObject* self) {
-    if (Py_TYPE(self) != tensor_type || override_state.modes)
-        if (asks_outside({self})) [[unlikely]] {
-            const Ref length(call_method_override("__len__", {self}));
-            return length ? PyNumber_AsSsize_t(length.get(), PyExc_OverflowError) : -1;
-        }
+    if (asks_outside_of(self)) [[unlikely]] {
+        const Ref length(call_method_override("__len__", {self}));
+        return length ? PyNumber_AsSsize_t(length.get(), PyExc_OverflowError) : -1;
+    }
     return guarded(
         [&]() -> Py_ssize_t {
             const Tensor& t = unwrap(self);

@@ -180,11 +180,8 @@ Scalar one_element(PyObject* self) {
     return unwrap(self).item();
 }
 
-// For conversions: whether others may have something to say about a tensor.
-bool exposed(PyObject* self) { return (Py_TYPE(self) != tensor_type || override_state.modes) && asks_outside({self}); }
-
 int is_true(PyObject* self) {
-    if (exposed(self)) [[unlikely]] {
+    if (asks_outside_of(self)) [[unlikely]] {
         const Ref answer(call_method_override("__bool__", {self}));
         if (answer && !PyBool_Check(answer.get()))
             PyErr_Format(PyExc_TypeError, "__bool__ should return bool, returned %s", Py_TYPE(answer.get())->tp_name);
@@ -202,7 +199,7 @@ int is_true(PyObject* self) {
         -1);
 }
 PyObject* as_int(PyObject* self) {
-    if (exposed(self)) [[unlikely]]
+    if (asks_outside_of(self)) [[unlikely]]
         return call_method_override("__int__", {self});
     return guarded([&]() -> PyObject* {
         const Scalar s = one_element(self);
@@ -216,7 +213,7 @@ PyObject* as_int(PyObject* self) {
     });
 }
 PyObject* as_float(PyObject* self) {
-    if (exposed(self)) [[unlikely]]
+    if (asks_outside_of(self)) [[unlikely]]
         return call_method_override("__float__", {self});
     return guarded([&] {
         const Scalar s = one_element(self);
@@ -227,7 +224,7 @@ PyObject* as_float(PyObject* self) {
     });
 }
 PyObject* as_index(PyObject* self) {
-    if (exposed(self)) [[unlikely]]
+    if (asks_outside_of(self)) [[unlikely]]
         return call_method_override("__index__", {self});
     return guarded([&]() -> PyObject* {
         const Tensor& t = unwrap(self);

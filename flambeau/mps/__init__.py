@@ -5,6 +5,10 @@ from __future__ import annotations
 import importlib
 from typing import Any, NoReturn
 
+from flambeau._no_device import (  # noqa: F401
+    device_count,
+    is_available,
+)
 from flambeau._refused import refusing
 
 # public name -> the call that PyTorch's message names, and the parameters
@@ -20,16 +24,6 @@ _NEED_A_DEVICE = {
     "set_rng_state": ("getDefaultGenerator", "new_state device="),
     "synchronize": ("deviceSynchronize", ""),
 }
-
-
-def is_available() -> bool:
-    """Whether there is a usable Apple GPU."""
-    return False
-
-
-def device_count() -> int:
-    """The number of Apple GPUs."""
-    return 0
 
 
 def compile_shader(source: str) -> NoReturn:

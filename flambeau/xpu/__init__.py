@@ -5,10 +5,21 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-import flambeau as fb
+from flambeau._no_device import (  # noqa: F401
+    Device,
+    device_count,
+    empty_cache,
+    get_rng_state_all,
+    is_available,
+    is_bf16_supported,
+    is_initialized,
+    manual_seed,
+    manual_seed_all,
+    memory_allocated,
+    memory_stats,
+)
 from flambeau._refused import refusing, table
 
-Device = Any
 default_generators: tuple = ()
 _NEED_A_DEVICE = table("""
     Event enable_timing=
@@ -61,26 +72,6 @@ def _no_xpu() -> Exception:
     )
 
 
-def is_available() -> bool:
-    """Whether there is a usable Intel GPU."""
-    return False
-
-
-def device_count() -> int:
-    """The number of Intel GPUs."""
-    return 0
-
-
-def is_initialized() -> bool:
-    """Whether such a device was used in this process."""
-    return False
-
-
-def is_bf16_supported(including_emulation: bool = True) -> bool:
-    """Whether the device computes with bfloat16."""
-    return False
-
-
 def is_tf32_supported() -> bool:
     """Whether the device computes with TF32."""
     return False
@@ -91,38 +82,9 @@ def get_arch_list() -> list[str]:
     return []
 
 
-def empty_cache() -> None:
-    """Give unused memory back; nothing to do without a device."""
-
-
-def memory_allocated(device: Device = None) -> int:
-    """The bytes in tensors."""
-    return 0
-
-
 def memory_reserved(device: Device = None) -> int:
     """The bytes held for tensors."""
     return 0
-
-
-def memory_stats(device: Device = None) -> dict[str, Any]:
-    """Statistics of the allocator."""
-    return {}
-
-
-def manual_seed(seed: int) -> None:
-    """Seed the generator of the current device; nothing to do without one."""
-    int(seed)
-
-
-def manual_seed_all(seed: int) -> None:
-    """Seed the generators of all devices; nothing to do without one."""
-    int(seed)
-
-
-def get_rng_state_all() -> list[fb.Tensor]:
-    """The states of all devices' generators."""
-    return []
 
 
 def get_gencode_flags() -> str:
