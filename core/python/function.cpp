@@ -154,8 +154,9 @@ PyObject* function_qualname(PyObject* self, void*) {
 }
 PyObject* function_module(PyObject* self, void*) {
     const Group& g = group_of(self);
-    if (g.space.empty()) return package_name();
-    return PyUnicode_FromFormat("flambeau._C._%s", g.space.c_str());
+    Ref package(package_name());
+    if (!package || g.space.empty()) return package.detach();
+    return PyUnicode_FromFormat("%U._C._%s", package.get(), g.space.c_str());
 }
 PyObject* function_doc(PyObject* self, void*) {
     std::string text;
