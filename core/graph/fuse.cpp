@@ -128,7 +128,7 @@ void Fuser::find_dependencies() {
 }
 
 bool Fuser::fusable(const Step& s) const {
-    if (!s.op || touches(g_, s, written_) || s.results.size() != 1) return false;
+    if (!s.op || touches(g_, s, written_) || s.results.size() != 1 || s.results[0] < 0) return false;
     const Slot& r = g_.slots[size_t(s.results[0])];
     if (r.origin != Origin::Made || !same(r.strides, contiguous_strides(r.sizes)) || !product(r.sizes)) return false;
     if (row_fold(g_, s)) return true;

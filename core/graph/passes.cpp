@@ -77,7 +77,7 @@ void protect_constants(Graph& g) {
     for (int v : g.outputs)
         if (v >= 0) seen[size_t(g.slots[size_t(v)].memory)] = true;
     std::vector<Step> copies;
-    for (size_t i = 0; i < g.slots.size(); ++i) {
+    for (size_t i = 0, n = g.slots.size(); i < n; ++i) {  // not those it adds
         if (!g.slots[i].constant) continue;
         const size_t m = size_t(g.slots[i].memory);
         if (!written[m] && !seen[m]) continue;
