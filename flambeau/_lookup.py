@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -77,9 +79,18 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 
+@functools.cache
+def _entries() -> frozenset[str]:
+    """What the files of this package are called: no other name can be one of its modules."""
+    places = sys.modules["flambeau"].__path__
+    return frozenset(entry.partition(".")[0] for place in places for entry in os.listdir(place))
+
+
 def _module(name: str) -> Any:
     full = "flambeau." + name
-    if full not in sys.modules and importlib.util.find_spec(full) is None:
+    if full not in sys.modules and (
+        name.partition(".")[0] not in _entries() or importlib.util.find_spec(full) is None
+    ):
         return None
     return importlib.import_module(full)  # waits for another thread that is loading it
 

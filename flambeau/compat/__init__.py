@@ -6,16 +6,19 @@ within the block. Modules keep their identity: ``torch.nn is flambeau.nn``.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
-import importlib.metadata
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import importlib.metadata
 
 __all__ = ["install_as_torch", "is_installed", "missing_names", "uninstall_as_torch"]
 
@@ -54,17 +57,23 @@ def _torch_name(module: str) -> str:
     return module
 
 
-class _Distribution(importlib.metadata.Distribution):
-    """Tells packages that ask for the installed version of torch the version whose interface this is."""
+@functools.cache
+def _distribution_class() -> type[importlib.metadata.Distribution]:
+    import importlib.metadata  # which takes longer to import than all that is here
 
-    def __init__(self, name: str, version: str) -> None:
-        self._text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    class Distribution(importlib.metadata.Distribution):
+        """Tells packages that ask for the installed version of torch the version whose interface this is."""
 
-    def read_text(self, filename: str) -> str | None:
-        return self._text if filename == "METADATA" else None
+        def __init__(self, name: str, version: str) -> None:
+            self._text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
 
-    def locate_file(self, path: Any) -> Any:
-        raise FileNotFoundError(f"{path}: this distribution has no files, flambeau stands in for it")
+        def read_text(self, filename: str) -> str | None:
+            return self._text if filename == "METADATA" else None
+
+        def locate_file(self, path: Any) -> Any:
+            raise FileNotFoundError(f"{path}: this distribution has no files, flambeau stands in for it")
+
+    return Distribution
 
 
 class _Loader(importlib.abc.Loader):
@@ -82,10 +91,10 @@ class _Loader(importlib.abc.Loader):
 
 
 class _Named(importlib.abc.Loader):
-    """Loads a module of flambeau as ever, and gives what it defines PyTorch's names."""
+    """Loads a module of flambeau as ever, gives what it defines PyTorch's names, and hooks it."""
 
-    def __init__(self, loader: Any, names: Any) -> None:
-        self.loader, self.names = loader, names
+    def __init__(self, loader: Any, finder: _Finder) -> None:
+        self.loader, self.finder = loader, finder
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         return self.loader.create_module(spec)
@@ -93,7 +102,8 @@ class _Named(importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         module.__loader__ = module.__spec__.loader = self.loader
         self.loader.exec_module(module)
-        self.names.give(module)
+        self.finder.names.give(module)
+        self.finder.hook(module.__spec__.name, module)
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -110,10 +120,9 @@ class _Finder(importlib.abc.MetaPathFinder):
     ) -> importlib.machinery.ModuleSpec | None:
         root, dot, rest = fullname.partition(".")
         if root == "flambeau":
-            self.hook_loaded()
             spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
             if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
-                spec.loader = _Named(spec.loader, self.names)
+                spec.loader = _Named(spec.loader, self)
             return spec
         if root not in PACKAGES:
             return None
@@ -141,17 +150,17 @@ class _Finder(importlib.abc.MetaPathFinder):
             import flambeau
 
             minor = int(flambeau.__version__.split(".")[1])  # torchvision 0.N goes with torch 2.(N - 15)
-            yield _Distribution(name, f"0.{minor + 15}.0" if name == "torchvision" else flambeau.__version__)
+            version = f"0.{minor + 15}.0" if name == "torchvision" else flambeau.__version__
+            yield _distribution_class()(name, version)
 
     def hook_loaded(self) -> None:
         """Hook the public modules of flambeau that are there by now."""
-        for name, module in list(sys.modules.items()):
-            if name.partition(".")[0] == "flambeau" and "._" not in name and isinstance(module, ModuleType):
-                self.hook(name, module)
+        for name, module in _loaded():
+            self.hook(name, module)
 
     def hook(self, path: str, module: ModuleType) -> None:
-        """Have a module say, for a name that it lacks, that it is not there yet."""
-        if path in self.hooked:
+        """Have a public module say, for a name that it lacks, that it is not there yet."""
+        if path in self.hooked or "._" in path:
             return
         own = module.__dict__.get("__getattr__")
         self.hooked[path] = module, own
@@ -178,10 +187,13 @@ class _Finder(importlib.abc.MetaPathFinder):
         self.hooked.clear()
 
 
-def _loaded() -> list[ModuleType]:
+def _loaded() -> list[tuple[str, ModuleType]]:
     """The modules of flambeau that are there by now."""
-    found = list(sys.modules.items())
-    return [m for name, m in found if name.partition(".")[0] == "flambeau" and isinstance(m, ModuleType)]
+    return [
+        (name, module)
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] == "flambeau" and isinstance(module, ModuleType)
+    ]
 
 
 def _name_types(module: str) -> None:
@@ -234,7 +246,7 @@ def install_as_torch() -> _Installed:
             _finder.hook_loaded()
             _name_types("torch")
             sys.meta_path.insert(0, _finder)
-            for module in _loaded():
+            for _, module in _loaded():
                 _finder.names.give(module)
     return _Installed()
 

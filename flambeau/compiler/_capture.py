@@ -12,9 +12,10 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import _C
+from flambeau._own_methods import is_ours
 
 from ._problem import Place, Problem
-from ._watch import CannotCapture, Watch, is_library
+from ._watch import CannotCapture, Watch
 
 _NEVER = frozenset("print input open exec eval compile breakpoint globals locals __import__".split())
 _PURE_MODULES = frozenset(
@@ -50,7 +51,7 @@ def _importing(frame: types.FrameType | None) -> bool:
 
 
 def _is_internal(frame: types.FrameType) -> bool:
-    return is_library(frame.f_globals.get("__name__")) or frame.f_code.co_filename.startswith("<frozen ")
+    return is_ours(frame.f_globals.get("__name__")) or frame.f_code.co_filename.startswith("<frozen ")
 
 
 class _Places(threading.local):
@@ -94,13 +95,13 @@ def _forbidden(function: Any, strict: bool) -> str | None:
         home = owner.__name__ if owner is not None else getattr(function, "__module__", None) or "?"
         if home in ("builtins", "io", "_io") and name in _NEVER:
             return f"it calls {name}()"
-        if not strict or home in _PURE_MODULES or is_library(home):
+        if not strict or home in _PURE_MODULES or is_ours(home):
             return None
         return f"it calls {home}.{name}()"
     kind = owner if isinstance(owner, type) else type(owner)
     if kind is _C.Generator and name not in ("get_state", "initial_seed"):
         return f"it calls {name}() of a random generator"
-    if not strict or issubclass(kind, _PURE_TYPES) or is_library(kind.__module__) or kind in (object, type):
+    if not strict or issubclass(kind, _PURE_TYPES) or is_ours(kind.__module__) or kind in (object, type):
         return None
     if issubclass(kind, (_C.Tensor, _C.ModuleBase)) or (isinstance(owner, type) and name == "__new__"):
         return None
@@ -122,7 +123,7 @@ class Observer:
         library = self._known.get(code)
         if library is None:
             name = frame.f_globals.get("__name__")
-            library = is_library(name) or code.co_filename.startswith("<frozen ")
+            library = is_ours(name) or code.co_filename.startswith("<frozen ")
             self._known[code] = library
             if not library:
                 try:

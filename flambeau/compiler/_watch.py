@@ -27,11 +27,6 @@ class CannotCapture(Exception):
     """Why a call is not captured; never leaves the package."""
 
 
-def is_library(name: object) -> bool:
-    """Whether a module's name is flambeau's own."""
-    return is_ours(name)
-
-
 def _hooks_of_all_modules() -> list[dict]:
     from flambeau.nn.modules import _call
 
@@ -122,7 +117,7 @@ class Watch:
         state = getattr(value, "__dict__", None)
         found: list[Any] = []
         for base in kind.__mro__[:-1]:
-            if vars(base).get("__slots__") and not is_library(base.__module__):
+            if vars(base).get("__slots__") and not is_ours(base.__module__):
                 raise CannotCapture(f"it reaches a {kind.__name__}, whose __slots__ are not watched")
             found.extend(self._class(base))
         if isinstance(state, dict):
@@ -136,7 +131,7 @@ class Watch:
         return found
 
     def _function(self, function: types.FunctionType) -> Iterable[Any]:
-        if is_library(function.__module__):
+        if is_ours(function.__module__):
             return ()
         found = []
         for cell in function.__closure__ or ():
@@ -154,7 +149,7 @@ class Watch:
             return ()
         self._classes.add(cls)
         self.guards.watch_type(cls)
-        if is_library(cls.__module__):
+        if is_ours(cls.__module__):
             return ()
         return [v for k, v in vars(cls).items() if not k.startswith("__")]
 
@@ -166,7 +161,7 @@ class Watch:
                 continue
             value = names[name]
             self.guards.watch_item(names, name)
-            if isinstance(value, types.ModuleType) and not is_library(value.__name__):
+            if isinstance(value, types.ModuleType) and not is_ours(value.__name__):
                 inside = vars(value)
                 for attribute in code.co_names:
                     if attribute in inside:

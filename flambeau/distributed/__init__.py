@@ -190,11 +190,13 @@ def init_process_group(
     global _world
     if _world is not None:
         raise ValueError("trying to initialize the default process group twice!")
-    name = (backend or "gloo").lower()
-    if ":" in name:
+    name, config = (backend or "gloo").lower(), None
+    if backend is None or ":" in name:
         from ._backends import BackendConfig
 
-        devices = BackendConfig(name).get_device_backend_map()
+        config = BackendConfig(backend or "undefined")
+    if ":" in name:
+        devices = config.get_device_backend_map()
         name = devices.get("cpu", next(iter(devices.values())))
     if name != "gloo":
         raise NotImplementedError(f'the backend "{backend}" is not there yet in flambeau: use "gloo"')
@@ -208,10 +210,8 @@ def init_process_group(
     mesh = Mesh(PrefixStore(f"mesh{group_name}", store), rank, world_size, timeout)
     _world = ProcessGroup(mesh, range(world_size), group_name or "default_pg")
     _world.store = store
-    if ":" in (backend or "") or backend is None:
-        from ._backends import BackendConfig
-
-        _world.backend_config = str(BackendConfig(backend or "undefined"))
+    if config is not None:
+        _world.backend_config = str(config)
 
 
 def rendezvous(url: str, rank: int = -1, world_size: int = -1, **kwargs: Any) -> Any:

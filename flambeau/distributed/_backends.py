@@ -6,6 +6,7 @@ import datetime
 from typing import Any
 
 import flambeau as fb
+from flambeau import distributed as dist
 
 from ._more import Backend
 from .group import Mesh, ProcessGroup
@@ -74,16 +75,12 @@ def get_backend_config(group: ProcessGroup | None = None) -> str:
     ----------
     group : the group, by default that of all processes.
     """
-    from flambeau import distributed as dist
-
     members = dist._group(group)
     return str(getattr(members, "backend_config", None) or BackendConfig(members.name()))
 
 
 def get_pg_count() -> int:
     """How many groups were made since `init_process_group`, that of all processes among them."""
-    from flambeau import distributed as dist
-
     return dist._groups + 1 if dist.is_initialized() else 0
 
 
@@ -132,8 +129,6 @@ def split_group(
     -------
     ProcessGroup or None : None where this process is in none of them.
     """
-    from flambeau import distributed as dist
-
     parent = dist._group(parent_pg)
     if not split_ranks:
         raise ValueError("split_ranks cannot be None or empty")
@@ -171,8 +166,6 @@ def shrink_group(
     ------
     TypeError : the backend of the group cannot do it.
     """
-    from flambeau import distributed as dist
-
     if not ranks_to_exclude:
         raise ValueError(
             "ranks_to_exclude cannot be empty. To shrink a group, you must specify at least one rank to "

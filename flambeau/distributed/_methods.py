@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import flambeau as fb
+from flambeau import distributed as dist
 
 Tensors = fb.Tensor | Sequence[fb.Tensor]
 
@@ -37,14 +38,10 @@ class Methods:
         return root
 
     def _done(self, tensors: Any) -> Any:
-        from flambeau import distributed as dist
-
         return dist.Work(tensors)
 
     def allreduce(self, tensors: Tensors, opts: Any = None) -> Any:
         """Put the sum (or what `AllreduceOptions` or an operation say) of all processes into each tensor."""
-        from flambeau import distributed as dist
-
         made = _list(tensors)
         for tensor in made:
             dist.all_reduce(tensor, _option(opts, "reduceOp", dist.ReduceOp.SUM), self)
@@ -54,8 +51,6 @@ class Methods:
 
     def broadcast(self, tensors: Tensors, opts: Any = None) -> Any:
         """Put the tensors of one process (of `BroadcastOptions` or a rank of the group) into all."""
-        from flambeau import distributed as dist
-
         made, root = _list(tensors), self._root(opts, "broadcast")
         for tensor in made:
             dist.broadcast(tensor, group=self, group_src=root)
@@ -63,18 +58,15 @@ class Methods:
 
     def reduce(self, tensors: Tensors, opts: Any = None, op: Any = None) -> Any:
         """`allreduce` for one process (of `ReduceOptions` or a rank of the group)."""
-        from flambeau import distributed as dist
-
         made, root = _list(tensors), self._root(opts, "reduce")
-        how = op if op is not None else _option(opts, "reduceOp", None) if hasattr(opts, "reduceOp") else None
+        if op is None:
+            op = getattr(opts, "reduceOp", dist.ReduceOp.SUM)
         for tensor in made:
-            dist.reduce(tensor, op=dist.ReduceOp.SUM if how is None else how, group=self, group_dst=root)
+            dist.reduce(tensor, op=op, group=self, group_dst=root)
         return self._done(made)
 
     def allgather(self, output_tensors: Sequence[Any], input_tensors: Tensors, opts: Any = None) -> Any:
         """Put the tensors of all processes into a list for each tensor of this one."""
-        from flambeau import distributed as dist
-
         given = _list(input_tensors)
         lists = [output_tensors] if isinstance(input_tensors, fb.Tensor) else output_tensors
         for outputs, tensor in zip(lists, given, strict=True):
@@ -85,16 +77,12 @@ class Methods:
         self, output_lists: Sequence[Sequence[fb.Tensor]], input_list: Sequence[fb.Tensor], opts: Any = None
     ) -> Any:
         """Put the lists of tensors of all processes into lists, one for each process."""
-        from flambeau import distributed as dist
-
         for k, tensor in enumerate(input_list):
             dist.all_gather([outputs[k] for outputs in output_lists], tensor, self)
         return self._done([out for outputs in output_lists for out in outputs])
 
     def gather(self, output_tensors: Sequence[Any], input_tensors: Tensors, opts: Any = None) -> Any:
         """Put the tensors of all processes into a list of one (of `GatherOptions` or a rank)."""
-        from flambeau import distributed as dist
-
         root, outputs = self._root(opts, "gather"), list(output_tensors)
         if outputs and not isinstance(outputs[0], fb.Tensor):
             outputs = list(outputs[0])
@@ -103,8 +91,6 @@ class Methods:
 
     def scatter(self, output_tensors: Tensors, input_tensors: Sequence[Any], opts: Any = None) -> Any:
         """Give each process one of the tensors of one (of `ScatterOptions` or a rank)."""
-        from flambeau import distributed as dist
-
         root, inputs = self._root(opts, "scatter"), list(input_tensors)
         if inputs and not isinstance(inputs[0], fb.Tensor):
             inputs = list(inputs[0])
@@ -114,8 +100,6 @@ class Methods:
 
     def reduce_scatter(self, output_tensors: Tensors, input_tensors: Sequence[Any], opts: Any = None) -> Any:
         """Element k of the lists of all processes, reduced, for process k."""
-        from flambeau import distributed as dist
-
         made = _list(output_tensors)
         lists = [input_tensors] if isinstance(output_tensors, fb.Tensor) else input_tensors
         for out, inputs in zip(made, lists, strict=True):
@@ -126,8 +110,6 @@ class Methods:
         self, output_tensors: Sequence[fb.Tensor], input_tensors: Sequence[fb.Tensor], opts: Any = None
     ) -> Any:
         """Give process k element k of a list, and take element k of the other list from it."""
-        from flambeau import distributed as dist
-
         dist.all_to_all(list(output_tensors), list(input_tensors), self)
         return self._done(list(output_tensors))
 
@@ -140,8 +122,6 @@ class Methods:
         opts: Any = None,
     ) -> Any:
         """`alltoall` of parts of one tensor, split along its first dimension."""
-        from flambeau import distributed as dist
-
         sizes = list(output_split_sizes) or None, list(input_split_sizes) or None
         dist.all_to_all_single(output, input, *sizes, group=self)
         return self._done([output])
@@ -155,16 +135,12 @@ class Methods:
 
     def send(self, tensors: Tensors, dstRank: int, tag: int = 0) -> Any:
         """Send a tensor to a process of the group."""
-        from flambeau import distributed as dist
-
         made = _list(tensors)
         dist.send(made[0], group=self, tag=tag, group_dst=dstRank)
         return self._done(made)
 
     def recv(self, tensors: Tensors, srcRank: int, tag: int = 0) -> Any:
         """Receive a tensor from a process of the group."""
-        from flambeau import distributed as dist
-
         made = _list(tensors)
         dist.recv(made[0], group=self, tag=tag, group_src=srcRank)
         return self._done(made)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import flambeau as fb
+from flambeau import distributed as dist
 
 from .group import ReduceOp
 
@@ -63,8 +64,6 @@ class P2POp:
     group_peer: int | None = None
 
     def __post_init__(self) -> None:
-        from flambeau import distributed as dist
-
         if self.op not in (dist.isend, dist.irecv):
             raise ValueError(
                 "Invalid ``op``. Expected ``op`` to be of type ``torch.distributed.isend`` or "
@@ -79,8 +78,6 @@ class P2POp:
 
 def batch_isend_irecv(p2p_op_list: list[P2POp]) -> list[Any]:
     """Begin all sends and receives; a `Work` for each."""
-    from flambeau import distributed as dist
-
     if not isinstance(p2p_op_list, list) or not all(isinstance(op, P2POp) for op in p2p_op_list):
         raise ValueError(
             "Invalid ``p2p_op_list``. Each op is expected to to be of type ``torch.distributed.P2POp``."
@@ -97,8 +94,6 @@ def send_object_list(
     group_dst: int | None = None, use_batch: bool = False,
 ) -> None:  # fmt: skip
     """Send picklable objects to a process."""
-    from flambeau import distributed as dist
-
     members = dist._group(group)
     members.mesh.send(dist._receiver(members, dst, group_dst), dist.pickled(list(object_list)), -2)
 
@@ -109,8 +104,6 @@ def recv_object_list(
 ) -> int:  # fmt: skip
     """Replace the objects of a list by those that a process sent; its rank, -1 outside the group."""
     import pickle
-
-    from flambeau import distributed as dist
 
     if group is dist.GroupMember.NON_GROUP_MEMBER:
         return -1
@@ -129,8 +122,6 @@ def new_subgroups(
     pg_options: Any = None, group_desc: str | None = None,
 ) -> tuple[Any, list[Any]]:  # fmt: skip
     """Groups of `group_size` neighbours: that of this process, and all of them."""
-    from flambeau import distributed as dist
-
     size = dist.get_world_size(group)
     if group_size is None:
         raise ValueError("Default group size only takes effect when CUDA is available.")
@@ -155,8 +146,6 @@ def new_subgroups_by_enumeration(
     backend: str | None = None, pg_options: Any = None, group_desc: str | None = None,
 ) -> tuple[Any, list[Any]]:  # fmt: skip
     """Groups of these processes: that of this process (None in none), and all of them."""
-    from flambeau import distributed as dist
-
     if not ranks_per_subgroup_list:
         raise ValueError("The arg 'ranks_per_subgroup_list' cannot be empty")
     seen: set[int] = set()
@@ -177,8 +166,6 @@ def all_reduce_coalesced(
     tensors: list[fb.Tensor], op: Any = ReduceOp.SUM, group: Any = None, async_op: bool = False
 ) -> Any:
     """`all_reduce` of several tensors."""
-    from flambeau import distributed as dist
-
     for tensor in tensors:
         dist.all_reduce(tensor, op, group)
     return dist.Work() if async_op else None
@@ -194,8 +181,6 @@ def all_gather_single(
     output_tensor : has the sizes of the concatenation or of the stack of the tensors.
     input_tensor : that of this process.
     """
-    from flambeau import distributed as dist
-
     return dist.all_gather_into_tensor(output_tensor, input_tensor, group, async_op)
 
 
@@ -209,8 +194,6 @@ def reduce_scatter_single(
     output : where the part of this process goes.
     input : its tensor, a concatenation or a stack of parts.
     """
-    from flambeau import distributed as dist
-
     return dist.reduce_scatter_tensor(output, input, op, group, async_op)
 
 
@@ -227,8 +210,6 @@ def all_gather_coalesced(
     output_tensor_lists : for each process a list of tensors with the sizes of those of `input_tensor_list`.
     input_tensor_list : the tensors of this process.
     """
-    from flambeau import distributed as dist
-
     if group is dist.GroupMember.NON_GROUP_MEMBER:
         return None
     _check_list(input_tensor_list, "input_tensor_list")
@@ -252,8 +233,6 @@ def _broadcast_coalesced(
     process_group: Any, tensors: Sequence[fb.Tensor], buffer_size: int = 0, src: int = 0
 ) -> None:
     """`broadcast` of several tensors, all in one message; `src` is a rank of the group."""
-    from flambeau import distributed as dist
-
     from .group import from_bytes, to_bytes
 
     members = dist._group(process_group)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import flambeau as fb
+from flambeau import distributed as dist
 
 from .group import RedOpType, ReduceOp
 
@@ -28,8 +29,6 @@ def breakpoint(rank: int = 0, skip: int = 0, timeout_s: float = 3600) -> None:
     skip : how many calls at this place go by first.
     timeout_s : how many seconds the others wait.
     """
-    from flambeau import distributed as dist
-
     frame = sys._getframe(1)
     place = frame.f_code.co_filename, frame.f_lineno
     if skip > 0:

@@ -421,14 +421,13 @@ class _Builder:
         found, columns = self._record()
         first = found[0]
         if first.baked is not None and not first.baked.startswith(_MADE_OUTSIDE):
-            if assumed is not None:
-                assumed.append(first.baked)
-        if first.baked is not None and not first.baked.startswith(_MADE_OUTSIDE) and assumed is None:
-            raise UserError(
-                UserErrorType.DYNAMIC_CONTROL_FLOW,
-                f"The program reads the value of a tensor in Python: {first.baked}\n"
-                "what follows from it would be the same for all inputs; write it with torch.where",
-            )
+            if assumed is None:
+                raise UserError(
+                    UserErrorType.DYNAMIC_CONTROL_FLOW,
+                    f"The program reads the value of a tensor in Python: {first.baked}\n"
+                    "what follows from it would be the same for all inputs; write it with torch.where",
+                )
+            assumed.append(first.baked)
         _same_constants(found)
         inputs = self._lifted(first)
         inputs += self._user_inputs(found, columns)

@@ -126,17 +126,20 @@ class InputObserver:
         found |= dict.fromkeys(n for n in self.value_if_missing if isinstance(n, str))
         return sorted(found, key=lambda n: self._names.index(n) if n in self._names else len(self._names))
 
+    def _values(self, name: str) -> list[Any]:
+        """What calls gave for an argument."""
+        return [c.values[name] for c in self._noted() if _has_tensors(c.values.get(name))]
+
     def _fullest(self, name: str) -> Any:
         """The value of an argument with the most tensors."""
-        values = [c.values[name] for c in self._noted() if _has_tensors(c.values.get(name))]
-        values = values or [self.value_if_missing[name]]
+        values = self._values(name) or [self.value_if_missing[name]]
         return max(values, key=lambda v: len(pytree.tree_leaves(v)))
 
     def _dynamic(self, name: str) -> list[list[int]]:
         """For each leaf of an argument the dimensions whose sizes change."""
         leaves, spec = pytree.tree_flatten(self._fullest(name))
         seen: list[list[tuple]] = [[] for _ in leaves]
-        values = [c.values[name] for c in self._noted() if _has_tensors(c.values.get(name))]
+        values = self._values(name)
         if name in self.value_if_missing:
             values.append(self.value_if_missing[name])
         for value in values:

@@ -11,6 +11,7 @@ import linecache
 import os
 import platform
 import sys
+import tokenize
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,9 @@ class _ModuleProviderAction(Enum):
     # the module of the stand-ins, which a package that is packaged again has already
     REPACKAGED_MOCK_MODULE = 5
     SKIP = 6
+
+
+_NEEDS_STAND_INS = (_ModuleProviderAction.MOCK, _ModuleProviderAction.REPACKAGED_MOCK_MODULE)
 
 
 @dataclass
@@ -156,6 +160,9 @@ class PackageExporter:
         """
         if module_name in self.dependency_graph:
             self.dependency_graph.nodes[module_name].pop("error", None)
+        self._take_along(module_name, is_package, src, dependencies)
+
+    def _take_along(self, module_name: str, is_package: bool, src: str, dependencies: bool) -> None:
         self.dependency_graph.add_node(
             module_name,
             source=src,
@@ -163,10 +170,8 @@ class PackageExporter:
             provided=True,
             action=_ModuleProviderAction.INTERN,
         )
-        if dependencies:
-            self._follow(module_name, src, is_package)
-
-    def _follow(self, module_name: str, src: str, is_package: bool) -> None:
+        if not dependencies:
+            return
         for needed in self._get_dependencies(src, module_name, is_package):
             self.dependency_graph.add_edge(module_name, needed)
             self.add_dependency(needed)
@@ -251,15 +256,7 @@ class PackageExporter:
                 provided=True,
             )
             return
-        self.dependency_graph.add_node(
-            module_name,
-            action=_ModuleProviderAction.INTERN,
-            is_package=is_package,
-            source=source or "",
-            provided=True,
-        )
-        if dependencies:
-            self._follow(module_name, source or "", is_package)
+        self._take_along(module_name, is_package, source or "", dependencies)
 
     @staticmethod
     def _is_empty(module: ModuleType) -> bool:
@@ -486,22 +483,19 @@ class PackageExporter:
         outside, mocked = [], False
         for name, facts in self.dependency_graph.nodes.items():
             action = facts["action"]
+            if not mocked and action in _NEEDS_STAND_INS:
+                mocked = True
+                self._write("_mock.py", _read_source(Path(__file__).with_name("_mock.py")))
             if action == _ModuleProviderAction.EXTERN:
                 self._call_hooks(self._extern_hooks, name)
                 outside.append(name)
             elif action == _ModuleProviderAction.MOCK:
                 self._call_hooks(self._mock_hooks, name)
-                if not mocked:
-                    mocked = True
-                    self._write("_mock.py", _read_source(Path(__file__).with_name("_mock.py")))
                 is_package = hasattr(self._import_module(name), "__path__")
                 self._write_source_string(name, _MOCK_STUB, is_package)
             elif action == _ModuleProviderAction.INTERN and not facts.get("is_pickle"):
                 self._call_hooks(self._intern_hooks, name)
                 self._write_source_string(name, facts["source"], facts["is_package"])
-            elif action == _ModuleProviderAction.REPACKAGED_MOCK_MODULE and not mocked:
-                mocked = True
-                self._write("_mock.py", _read_source(Path(__file__).with_name("_mock.py")))
         self._write(".data/extern_modules", "".join(f"{name}\n" for name in outside))
 
     def _call_hooks(self, hooks: OrderedDict[int, ActionHook], name: str) -> None:
@@ -529,8 +523,7 @@ class PackageExporter:
     def _finalize_zip(self) -> None:
         self._writer.write(".data/version", b"6\n")
         self._writer.write("byteorder", sys.byteorder.encode())
-        identity = str(int(self._identity.hexdigest(), 16))[:40].rjust(40, "0")
-        self._writer.write(".data/serialization_id", identity.encode())
+        self._writer.write(".data/serialization_id", archive.identity(self._identity))
         self._writer.__exit__(None)
 
     # ------------------------------------------------------------------ what is in it
@@ -583,7 +576,5 @@ def __getattr__(attr: str):
 
 
 def _read_source(path: Path) -> str:
-    import tokenize
-
     with tokenize.open(path) as file:  # by the encoding that the file itself names
         return file.read()

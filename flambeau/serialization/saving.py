@@ -79,9 +79,7 @@ def _write_zip(content: Content, file: IO[bytes], name: str, protocol: int, no_b
             identity.update(content_bytes[: 1 << 16])
             writer.write(f"data/{storage.key}", content_bytes.data)
         writer.write("version", b"3\n")
-        writer.write(
-            ".data/serialization_id", str(int(identity.hexdigest(), 16))[:40].rjust(40, "0").encode()
-        )
+        writer.write(".data/serialization_id", archive.identity(identity))
 
 
 def _write_legacy(content: Content, file: IO[bytes], name: str, protocol: int, no_byteorder: bool) -> None:
