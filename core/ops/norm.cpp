@@ -342,9 +342,9 @@ int64_t row_grain(int64_t n) { return std::max<int64_t>(1, 16384 / std::max<int6
 Tensor parameter(const Tensor& p, DType t) { return p.defined() ? dense(p.dtype() == t ? p : convert(p, t)) : p; }
 
 Three native_layer_norm(const Tensor& x, IntSpan shape, const Tensor& w, const Tensor& b, double eps) {
+    check_parameters(x.dtype(), {&w, &b});
     const Rows rows = check_layer(x, shape, w, b);
     const NormLoops& k = loops_for(x.dtype(), "LayerNormKernelImpl");
-    check_parameters(x.dtype(), {&w, &b});
     Dims stats = x.sizes();
     for (size_t d = stats.size() - shape.size(); d < stats.size(); ++d) stats[d] = 1;
     const DType t = x.dtype(), st = statistics_type(x, w, b);
@@ -440,11 +440,13 @@ Tensor rms_norm(const Tensor& x, IntSpan shape, const Tensor& w, std::optional<d
           "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
           "normalized_shape = ",
           shape);
+    const int64_t lead = x.dim() - int64_t(shape.size());
     check(!w.defined() || same(w.sizes(), shape),
           "Expected weight to be of same shape as normalized_shape, but got weight of shape ",
           w.defined() ? w.sizes() : Dims(), " and normalized_shape = ", shape);
-    const int64_t lead = x.dim() - int64_t(shape.size());
-    if (lead < 0 || !same(IntSpan(x.sizes()).subspan(size_t(lead)), shape)) {
+    if (lead < 0)
+        fail(ErrorKind::Value, "Input tensor must have at least ", shape.size(), " dimensions, but got ", x.dim());
+    if (!same(IntSpan(x.sizes()).subspan(size_t(lead)), shape)) {
         std::string text;
         for (int64_t v : shape) text += (text.empty() ? "" : ", ") + std::to_string(v);
         fail(ErrorKind::Runtime, "Given normalized_shape=", shape, ", expected input with shape [*", text,

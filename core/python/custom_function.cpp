@@ -119,10 +119,13 @@ void check_tensors(PyObject* list, const char* what) {
 }
 
 // ---------------------------------------------------------------- results
-// Gives a result its place in the graph. An input that comes back as it is becomes a view of itself, one that was
-// changed in place keeps its object.
-Ref make_result(PyObject* o, Ctx& c, const Ptr<Node>& node, bool recorded, const std::vector<PyObject*>& inputs) {
+// Gives a result its place in the graph. An input that comes back as it is becomes a view of itself, which must not be
+// written to (the input's history would not know) unless the class has `_writable_results`; one that was changed in
+// place keeps its object.
+Ref make_result(PyObject* o, PyObject* self, const Ptr<Node>& node, bool recorded,
+                const std::vector<PyObject*>& inputs) {
     if (!is_tensor(o)) return Ref::borrow(o);
+    Ctx& c = ctx_of(self);
     Tensor t = unwrap(o);
     const bool is_input = std::find(inputs.begin(), inputs.end(), o) != inputs.end();
     const bool dirty = among(c.dirty, o),
@@ -149,7 +152,7 @@ Ref make_result(PyObject* o, Ctx& c, const Ptr<Node>& node, bool recorded, const
     if (is_input || (t.requires_grad() && differentiable)) {
         GradGuard off(false);
         t = is_input ? op<"alias">(t) : t.detach();
-        if (is_input) t->base = nullptr;
+        if (is_input && PyObject_HasAttrString(self, "_writable_results")) t->base = nullptr;
     }
     const uint32_t nr = add_result(*node, t);
     if (differentiable) set_history(t, node, nr);
@@ -221,7 +224,7 @@ PyObject* apply(PyObject* cls, PyObject* args, PyObject* kwargs) {
             PyObject* o = PyTuple_GET_ITEM(outputs.get(), i);
             if (recorded && !is_tensor(o)) node->results.push_back(ResultMeta{{}, DType::none, kCPU});
             some = some || is_tensor(o);
-            PyTuple_SET_ITEM(results.get(), i, make_result(o, c, node, recorded, inputs).detach());
+            PyTuple_SET_ITEM(results.get(), i, make_result(o, object.get(), node, recorded, inputs).detach());
         }
 
         // --- what backward needs

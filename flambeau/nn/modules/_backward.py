@@ -29,6 +29,10 @@ class BackwardHookFunction(Function):
         return grads
 
 
+# A module with `inplace=True` may follow the hooks of another.
+BackwardHookFunction._backward_cls._writable_results = True
+
+
 def _checked(returned: Any, before: tuple, what: str) -> tuple:
     """What a user's hook gave back in place of the gradients `before`, as a tuple."""
     count = len(before)
