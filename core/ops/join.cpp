@@ -303,6 +303,43 @@ Tensor repeat_backward(Back& b) {
     if (fold.empty()) return b.g;
     return op<"sum.dim_IntList">(op<"reshape">(b.g, split), fold);
 }
+// Joined after `shaped` made each of them ready.
+template <class F>
+Tensor joined_as(TensorSpan all, const char* name, int64_t dim, const Out& out, F&& shaped) {
+    check(!all.empty(), name, " expects a non-empty TensorList");
+    std::vector<Tensor> parts;
+    parts.reserve(all.size());
+    for (const Tensor& t : all) parts.push_back(shaped(t));
+    if (!out.given()) return op<"cat">(parts, dim);
+    for (const Tensor& t : all)
+        check(!tls.grad || !t->needs_grad(),
+              "cat(): functions with out=... arguments don't support automatic differentiation, but one of the "
+              "arguments requires grad.");
+    return cat(parts, dim, out);
+}
+Tensor hstack(TensorSpan all, Out out) {
+    const int64_t dim = !all.empty() && all[0].dim() > 1;
+    return joined_as(all, "hstack", dim, out, [](const Tensor& t) { return t.dim() ? t : op<"reshape">(t, Dims{1}); });
+}
+Tensor vstack(TensorSpan all, Out out) {
+    return joined_as(all, "vstack", 0, out, [](const Tensor& t) {
+        return t.dim() > 1 ? t : t.dim() ? op<"unsqueeze">(t, 0) : op<"reshape">(t, Dims{1, 1});
+    });
+}
+Tensor dstack(TensorSpan all, Out out) {
+    return joined_as(all, "dstack", 2, out, [](const Tensor& t) {
+        switch (t.dim()) {
+            case 0: return op<"reshape">(t, Dims{1, 1, 1});
+            case 1: return op<"unsqueeze">(op<"unsqueeze">(t, 0), 2);
+            case 2: return op<"unsqueeze">(t, 2);
+            default: return t;
+        }
+    });
+}
+Tensor column_stack(TensorSpan all, Out out) {
+    return joined_as(all, "column_stack", 1, out,
+                     [](const Tensor& t) { return t.dim() > 1 ? t : op<"reshape">(t, Dims{t.numel(), 1}); });
+}
 Tensor tile(const Tensor& x, IntSpan dims) {
     Dims t(dims);
     while (int64_t(t.size()) < x.dim()) t.insert(0, 1);
@@ -417,6 +454,11 @@ const Family join([](Registry& r) {
     r.add("stack(Tensor[] tensors, int dim=0) -> Tensor", "fo").kernel<stack>().grad_list("tensors", "", [](Back& b) {
         return op_list<"unbind">(b.g, b.integer(1));
     });
+    r.add("hstack(Tensor[] tensors) -> Tensor", "fo").kernel<hstack>();
+    r.add("vstack(Tensor[] tensors) -> Tensor", "fo").kernel<vstack>();
+    r.add("row_stack(Tensor[] tensors) -> Tensor", "fo").kernel<vstack>();
+    r.add("dstack(Tensor[] tensors) -> Tensor", "fo").kernel<dstack>();
+    r.add("column_stack(Tensor[] tensors) -> Tensor", "fo").kernel<column_stack>();
     r.add("repeat(Tensor self, int[] repeats) -> Tensor", "m").kernel<repeat>().grad("self", "", repeat_backward);
     r.add("tile(Tensor self, int[] dims) -> Tensor", "fm").kernel<tile>();
     r.add("flip(Tensor self, int[] dims) -> Tensor", "fm").kernel<flip>().grad("self", "", [](Back& b) {

@@ -428,6 +428,75 @@ std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim) {
     }
     return op_list<"split.Tensor">(x, size, dim);
 }
+// Nearly equal parts, or parts between places.
+void check_splits(const Tensor& x) {
+    check(x.dim() > 0, "tensor_split expected at least a 1-dimensional tensor, but got a tensor with ", x.dim(),
+          " dims");
+}
+std::vector<Tensor> tensor_split(const Tensor& x, int64_t sections, int64_t dim) {
+    check_splits(x);
+    check(sections > 0, "number of sections must be larger than 0, got ", sections);
+    dim = wrap_dim(dim, x.dim());
+    const int64_t n = x.sizes()[size_t(dim)], small = n / sections, larger = n % sections;
+    std::vector<Tensor> r;
+    r.reserve(size_t(sections));
+    for (int64_t i = 0, at = 0; i < sections; ++i) {
+        const int64_t end = at + small + (i < larger);
+        r.push_back(op<"slice">(x, dim, at, end, 1));
+        at = end;
+    }
+    return r;
+}
+std::vector<Tensor> tensor_split_at(const Tensor& x, IntSpan places, int64_t dim) {
+    check_splits(x);
+    dim = wrap_dim(dim, x.dim());
+    std::vector<Tensor> r;
+    r.reserve(places.size() + 1);
+    int64_t at = 0;
+    for (int64_t place : places) {
+        r.push_back(op<"slice">(x, dim, at, place, 1));
+        at = place;
+    }
+    r.push_back(op<"slice">(x, dim, at, x.sizes()[size_t(dim)], 1));
+    return r;
+}
+std::vector<Tensor> tensor_split_by(const Tensor& x, const Tensor& places, int64_t dim) {
+    check_splits(x);
+    check(places.device().type == DeviceType::CPU,
+          "tensor_split expected tensor_indices_or_sections to be on cpu, but it's on ", places.device());
+    check(places.dtype() == DType::i64,
+          "tensor_split expected tensor_indices_or_sections to have dtype of long, but got ",
+          scalar_name(places.dtype()));
+    check(
+        places.dim() <= 1,
+        "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got "
+        "a tensor with ",
+        places.dim(), " dims");
+    if (places.dim() == 0) return tensor_split(x, places.item().to<int64_t>(), dim);
+    const Tensor at = op<"contiguous">(places);
+    return tensor_split_at(x, IntSpan(at.data<int64_t>(), size_t(at.numel())), dim);
+}
+// The dimension that hsplit (1), vsplit (0) and dsplit (2) cut; a vector has but one.
+template <int kDim>
+int64_t split_dim(const Tensor& x) {
+    constexpr const char* name = kDim == 0 ? "vsplit" : kDim == 1 ? "hsplit" : "dsplit";
+    constexpr int64_t need = kDim == 1 ? 1 : std::max(2, kDim + 1);
+    check(x.dim() >= need, "torch.", name, " requires a tensor with at least ", need,
+          " dimension, but got a tensor with ", x.dim(), " dimensions!");
+    return x.dim() == 1 ? 0 : kDim;
+}
+template <int kDim>
+std::vector<Tensor> split_equally(const Tensor& x, int64_t sections) {
+    constexpr const char* name = kDim == 0 ? "vsplit" : kDim == 1 ? "hsplit" : "dsplit";
+    const int64_t dim = split_dim<kDim>(x), n = x.sizes()[size_t(dim)];
+    check(sections != 0 && n % sections == 0, "torch.", name, " attempted to split along dimension ", dim,
+          ", but the size of the dimension ", n, " is not divisible by the split_size ", sections, "!");
+    return tensor_split(x, sections, dim);
+}
+template <int kDim>
+std::vector<Tensor> split_at(const Tensor& x, IntSpan places) {
+    return tensor_split_at(x, places, split_dim<kDim>(x));
+}
 std::vector<Tensor> unbind(const Tensor& x, int64_t dim) {
     const int64_t d = wrap_dim(dim, x.dim(), false);
     std::vector<Tensor> r;
@@ -456,6 +525,24 @@ Tensor slice_backward(const Tensor& g, IntSpan sizes, int64_t dim, std::optional
 Tensor diagonal_backward(const Tensor& g, IntSpan sizes, int64_t offset, int64_t a, int64_t b) {
     Tensor r = op<"zeros">(sizes, g.dtype(), nullptr, g.device());
     cpu::copy_data(diagonal(r, offset, a, b), g);
+    return r;
+}
+Tensor trace(const Tensor& x) {
+    check(x.dim() == 2, "trace: expected a matrix, but got tensor with dim ", x.dim());
+    if (x.dtype() == DType::b1 || x.dtype() == DType::u16 || x.dtype() == DType::u32 || x.dtype() == DType::u64)
+        cpu::no_kernel("trace", x.dtype());
+    const Tensor r = empty(Dims{}, is_integral(x.dtype(), true) ? DType::i64 : x.dtype(), x.device());
+    if (r.is_meta()) return r;
+    const int64_t n = std::min(x.sizes()[0], x.sizes()[1]), step = x.strides()[0] + x.strides()[1];
+    visit_dtype(x.dtype(), [&]<class T>(T) {
+        using R = std::conditional_t<std::is_integral_v<T>, int64_t, T>;
+        using A = std::conditional_t<std::is_same_v<T, F16> || std::is_same_v<T, BF16> || std::is_same_v<T, float>,
+                                     double, R>;
+        const T* const p = x.data<T>();
+        A sum{};
+        for (int64_t i = 0; i < n; ++i) sum += A(p[i * step]);
+        *r.data<R>() = R(sum);
+    });
     return r;
 }
 Tensor unfold_backward(const Tensor& g, IntSpan sizes, int64_t dim, int64_t size, int64_t step) {
@@ -595,6 +682,10 @@ const Family views([](Registry& r) {
         .grad("self", "", [](Back& b) {
             return op<"diagonal_backward">(b.g, b.sizes(0), b.integer(1), b.integer(2), b.integer(3));
         });
+    r.add("trace(Tensor self) -> Tensor", "fm").kernel<trace>().grad("self", "", [](Back& b) {
+        const Dims sizes = b.sizes(0);
+        return op<"diagonal_backward">(op<"expand">(b.g, Dims{std::min(sizes[0], sizes[1])}), sizes, 0, 0, 1);
+    });
     r.add("diag(Tensor self, int diagonal=0) -> Tensor", "fmo").kernel<diag>().shown_as("DiagonalBackward0_copy");
     r.add("diagonal_backward(Tensor grad_output, int[] input_sizes, int offset, int dim1, int dim2) -> Tensor", "")
         .kernel<diagonal_backward>()
@@ -622,6 +713,24 @@ const Family views([](Registry& r) {
         .view()
         .grad("self", "", [](Back& b) { return side_by_side(b, b.integer(2)); });
     r.add("chunk(Tensor self, int chunks, int dim=0) -> Tensor[]", "fm").kernel<chunk>().takes_lazy();
+    r.add("tensor_split.sections(Tensor self, int sections, int dim=0) -> Tensor[]", "fm")
+        .kernel<tensor_split>()
+        .takes_lazy();
+    r.add("tensor_split.indices(Tensor self, int[] indices, int dim=0) -> Tensor[]", "fm")
+        .kernel<tensor_split_at>()
+        .takes_lazy();
+    r.add(
+         "tensor_split.tensor_indices_or_sections(Tensor self, Tensor tensor_indices_or_sections, int dim=0) -> "
+         "Tensor[]",
+         "fm")
+        .kernel<tensor_split_by>()
+        .takes_lazy();
+    r.add("hsplit.int(Tensor self, int sections) -> Tensor[]", "fm").kernel<split_equally<1>>().takes_lazy();
+    r.add("hsplit.array(Tensor self, int[] indices) -> Tensor[]", "fm").kernel<split_at<1>>().takes_lazy();
+    r.add("vsplit.int(Tensor self, int sections) -> Tensor[]", "fm").kernel<split_equally<0>>().takes_lazy();
+    r.add("vsplit.array(Tensor self, int[] indices) -> Tensor[]", "fm").kernel<split_at<0>>().takes_lazy();
+    r.add("dsplit.int(Tensor self, int sections) -> Tensor[]", "fm").kernel<split_equally<2>>().takes_lazy();
+    r.add("dsplit.array(Tensor self, int[] indices) -> Tensor[]", "fm").kernel<split_at<2>>().takes_lazy();
     r.add("unbind.int(Tensor self, int dim=0) -> Tensor[]", "fm").kernel<unbind>().view().grad("self", "", [](Back& b) {
         std::vector<Tensor> parts;
         for (size_t i = 0; i < b.node.results.size(); ++i) parts.push_back(b.grad(int(i)));

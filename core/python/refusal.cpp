@@ -58,8 +58,6 @@ constexpr Told kTold[] = {
     {"f", " rsub ", "(Tensor self, Tensor other, *, Scalar alpha=1)"},
     {"f", " rsub ", "(Tensor self, Scalar other, Scalar alpha=1)"},
     {"fmi", " ldexp ", "(Tensor self, Tensor other)"},
-    {"fm", " hsplit vsplit dsplit ", "(Tensor self, int sections)"},
-    {"fm", " hsplit vsplit dsplit ", "(Tensor self, int[] indices)"},
     {"f", " embedding_bag ",
      "(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq, int mode, bool sparse, "
      "Tensor? per_sample_weights, bool include_last_offset, int? padding_idx)"},
@@ -111,9 +109,6 @@ constexpr Told kTold[] = {
     {"f", " std_mean var_mean ", "(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False)"},
     {"f", " std_mean var_mean ", "(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False)"},
     {"f", " std_mean var_mean ", "(Tensor self, bool unbiased=True)"},
-    {"fm", " tensor_split ", "(Tensor self, int[] indices, int dim=0)"},
-    {"fm", " tensor_split ", "(Tensor self, Tensor tensor_indices_or_sections, int dim=0)"},
-    {"fm", " tensor_split ", "(Tensor self, int sections, int dim=0)"},
     {"f", " where ", "(Tensor condition)"},
     {"fo", " where ", "(Tensor condition, Tensor self, Tensor other)"},
     {"f", " where ", "(Tensor condition, Scalar self, Tensor other)"},

@@ -14,6 +14,7 @@ from ..overrides import TorchFunctionMode
 from ..utils._pytree import tree_flatten, tree_unflatten
 from . import batched
 from .batched import active, aligned, is_batched, levels_of, logical_dim, looped, make, physical, sizes, union
+from .compositions import COMPOSITIONS
 
 __all__ = ["call", "Randomness"]
 
@@ -36,7 +37,7 @@ def call(func: Callable, args: tuple, kwargs: dict) -> Any:
         return registered(args, kwargs)
     rule = _RULES.get(name)
     if rule is None:
-        body = getattr(func, "body", None)
+        body = getattr(func, "body", None) or COMPOSITIONS.get(name)
         if body is not None and "out" not in kwargs:
             try:
                 with Randomness():  # which does not see what is called from inside an operator

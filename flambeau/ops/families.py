@@ -4,16 +4,15 @@ right."""
 FAMILIES: dict[str, tuple[list[str], list[str]]] = {
     "shape": (
         """atleast_1d atleast_2d atleast_3d broadcast_tensors meshgrid
-        cartesian_prod combinations hstack vstack dstack column_stack tensor_split
-        hsplit vsplit dsplit rot90 fliplr flipud moveaxis swapaxes swapdims
+        cartesian_prod combinations rot90 fliplr flipud moveaxis swapaxes swapdims
         unflatten diagflat diag_embed take_along_dim unravel_index argwhere
         nonzero_static unsafe_chunk unsafe_split unsafe_split_with_sizes
-        broadcast_shapes row_stack alias_copy as_strided_copy detach_copy
+        broadcast_shapes alias_copy as_strided_copy detach_copy
         diagonal_copy expand_copy narrow_copy permute_copy select_copy slice_copy
         split_copy split_with_sizes_copy squeeze_copy t_copy transpose_copy
         unbind_copy unfold_copy unsqueeze_copy view_copy view_as_real_copy
         view_as_complex_copy""".split(),
-        """tensor_split hsplit vsplit dsplit rot90 fliplr flipud moveaxis swapaxes swapdims
+        """rot90 fliplr flipud moveaxis swapaxes swapdims
         unflatten diagflat diag_embed take_along_dim argwhere nonzero_static
         sum_to_size unsafe_chunk unsafe_split unsafe_split_with_sizes narrow_copy""".split(),
     ),
@@ -37,9 +36,9 @@ FAMILIES: dict[str, tuple[list[str], list[str]]] = {
         [],
     ),
     "products": (
-        """tensordot cross linalg_multi_dot chain_matmul linalg_vecdot trace
+        """tensordot cross linalg_multi_dot chain_matmul linalg_vecdot
         cdist pdist renorm""".split(),
-        """cross trace renorm renorm_""".split(),
+        """cross renorm renorm_""".split(),
     ),
     "norms": (
         """linalg_matrix_norm linalg_norm linalg_cond linalg_matrix_rank linalg_pinv norm

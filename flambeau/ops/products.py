@@ -181,14 +181,6 @@ def _plain(t: Any) -> str:
     return _type_name(t.dtype)
 
 
-@composite("trace(Tensor self) -> Tensor", method=True, node="TraceBackward0")
-def trace(input: fb.Tensor) -> fb.Tensor:
-    """Sum of the diagonal of a matrix."""
-    if input.dim() != 2:
-        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.dim()}")
-    return input.diagonal().sum()
-
-
 def _euclidean(x1: Any, x2: Any) -> Any:
     """Distances from one matrix product."""
     squares = x1.square().sum(-1, keepdim=True) + x2.square().sum(-1, keepdim=True).mT - 2 * x1.matmul(x2.mT)
