@@ -18,6 +18,6 @@ def test_stacks_of_samples(name, shape):
 
 def test_traces_of_samples():
     a = fb.randn(5, 3, 4)
-    assert fb.vmap(fb.trace)(a).tolist() == [fb.trace(m).item() for m in a]
+    assert fb.vmap(fb.trace)(a).tolist() == pytest.approx([fb.trace(m).item() for m in a], rel=1e-6, abs=1e-6)
     with pytest.raises(RuntimeError, match="trace: expected a matrix, but got tensor with dim 1"):
         fb.vmap(fb.trace)(a[0])

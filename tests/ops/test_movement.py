@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -135,7 +137,7 @@ def test_bags_of_every_width(width, dtype):
             )  # fmt: skip
             table, times = weight.double().numpy(), np.ones(60) if factors is None else factors.numpy()
             want = np.zeros((5, width))
-            for k, (begin, end) in enumerate(zip(starts, starts[1:], strict=False)):
+            for k, (begin, end) in enumerate(itertools.pairwise(starts)):
                 at = [i for i in range(begin, end) if index[i] != padding]
                 if not at:
                     continue
