@@ -1,4 +1,5 @@
-// Quantisation acted out in floating point.
+// Quantisation acted out in floating point; numbers as bytes and back.
+#include "cpu/quantize.h"
 #include "ops/formula.h"
 
 namespace fb {
@@ -63,6 +64,45 @@ Tensor per_channel(const Tensor& x, const Tensor& scale, const Tensor& zero, int
     return round_trip(x, s, op<"reciprocal">(s), z, lo, hi);
 }
 
+// ---------------------------------------------------------------- bytes (see cpu/quantize.h)
+size_t sign_of(DType t) {
+    check(t == DType::u8 || t == DType::i8, "quantized tensors of bytes lie in uint8 or int8, not ", scalar_name(t));
+    return t == DType::i8;
+}
+Tensor levels(const Tensor& x, double factor, int64_t zero, int64_t low, int64_t high, bool apart) {
+    check(x.dtype() == DType::f32, "levels are made of float32, not ", scalar_name(x.dtype()));
+    const double s[] = {factor, double(zero), double(low), double(high)};
+    const auto& all = cpu::quantize_loops();
+    const Operand in[] = {x};
+    const bool sign = low < 0;
+    return cpu::elementwise((apart ? all.levels_apart : all.levels)[sign], DType::f32, sign ? DType::i8 : DType::u8, in,
+                            {}, s);
+}
+Tensor numbers(const Tensor& x, double factor, double shift, bool once) {
+    const double s[] = {factor, shift};
+    const auto& all = cpu::quantize_loops();
+    const Operand in[] = {x};
+    return cpu::elementwise((once ? all.numbers_once : all.numbers)[sign_of(x.dtype())], x.dtype(), DType::f32, in, {},
+                            s);
+}
+Tensor pair(const Tensor& a, const Tensor& b, double factor_a, double shift_a, double factor_b, double shift_b,
+            double factor, int64_t zero, bool product, bool relu) {
+    check(a.dtype() == b.dtype(), "both quantized tensors must have one dtype");
+    const bool sign = sign_of(a.dtype());
+    const int64_t low = sign ? -128 : 0;
+    const double s[] = {
+        factor_a,          shift_a, factor_b, shift_b, factor, double(zero), double(relu ? std::max(zero, low) : low),
+        sign ? 127. : 255.};
+    const auto& all = cpu::quantize_loops();
+    const Operand in[] = {a, b};
+    return cpu::elementwise((product ? all.product : all.sum)[sign], a.dtype(), a.dtype(), in, {}, s);
+}
+Tensor of_sums(const Tensor& sums, const Tensor& bias, const Tensor& factor, int64_t zero, bool relu) {
+    const double s[] = {double(zero), double(relu ? std::max<int64_t>(zero, 0) : 0)};
+    const Operand in[] = {sums, bias, factor};
+    return cpu::elementwise(cpu::quantize_loops().of_sums, DType::f32, DType::u8, in, {}, s);
+}
+
 const Family quantize([](Registry& r) {
     r.add(
          "fake_quantize_per_tensor_affine(Tensor self, float scale, int zero_point, int quant_min, int quant_max) -> "
@@ -95,6 +135,16 @@ const Family quantize([](Registry& r) {
                                 b.integer(4), b.integer(5));
               })
         .node("FakeQuantizePerChannelAffineCachemaskBackward0");
+    r.add("_quantized_levels(Tensor self, float factor, int zero, int low, int high, bool apart) -> Tensor", "f")
+        .kernel<levels>();
+    r.add("_quantized_numbers(Tensor self, float factor, float shift, bool once) -> Tensor", "f").kernel<numbers>();
+    r.add(
+         "_quantized_pair(Tensor self, Tensor other, float factor_a, float shift_a, float factor_b, float shift_b, "
+         "float factor, int zero, bool product, bool relu) -> Tensor",
+         "f")
+        .kernel<pair>();
+    r.add("_quantized_sums(Tensor sums, Tensor bias, Tensor factor, int zero, bool relu) -> Tensor", "f")
+        .kernel<of_sums>();
 });
 
 }  // namespace

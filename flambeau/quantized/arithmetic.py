@@ -38,6 +38,14 @@ def _steps(x: fb.Tensor, out: PerTensor, relu: bool) -> QuantizedTensor:
 
 def _add(qa: Any, qb: Any, scale: float, zero_point: int, relu: bool) -> QuantizedTensor:
     a, b = _pair(qa, qb, "Add")
+    if a.dtype != fb.qint32:
+        out, (x, y) = _out(qa, scale, zero_point), (single(q.scale) for q in (a, b))
+        shifts = single(-x * a.zero_point), single(-y * b.zero_point)
+        factor = inverse(out.scale)
+        made = fb._quantized_pair(
+            ints(qa), ints(qb), x, shifts[0], y, shifts[1], factor, out.zero_point, False, relu
+        )
+        return make(made, out)
     return _steps(
         vector_numbers(ints(qa), a).add(vector_numbers(ints(qb), b)), _out(qa, scale, zero_point), relu
     )
@@ -59,11 +67,12 @@ def _mul(qa: Any, qb: Any, scale: float, zero_point: int, relu: bool) -> Quantiz
     a, b = _pair(qa, qb, "Mul")
     if a.dtype == fb.qint32:
         return _steps(numbers(ints(qa), a) * numbers(ints(qb), b), _out(qa, scale, zero_point), relu)
-    product = ints(qa).to(fb.float32).sub_(a.zero_point).mul(ints(qb).to(fb.float32).sub_(b.zero_point))
     factor = single(single(single(a.scale) * single(b.scale)) * inverse(float(scale)))
-    out = _out(qa, scale, zero_point)
-    made = levels_apart(product, factor, out.zero_point, out.dtype)
-    return make(made.clamp_(min=out.zero_point) if relu else made, out)
+    out, places = _out(qa, scale, zero_point), (ints(qa), ints(qb))
+    made = fb._quantized_pair(
+        *places, 1.0, a.zero_point, 1.0, b.zero_point, factor, out.zero_point, True, relu
+    )
+    return make(made, out)
 
 
 @operator("mul(Tensor qa, Tensor qb, float scale, int zero_point) -> Tensor qc")

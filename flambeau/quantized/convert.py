@@ -30,9 +30,11 @@ __all__ = [
 ]  # fmt: skip
 
 _TYPE = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16"}
+_BYTES = (fb.quint8, fb.qint8)
 _GREATEST = 2147483520.0  # the greatest float32 that is an int32
 
 
+@functools.lru_cache(4096)
 def single(x: float) -> float:
     """A number rounded to float32."""
     return fb.tensor(x, dtype=fb.float32).item()
@@ -74,6 +76,8 @@ def rounded_once(x: fb.Tensor, factor: Any, shift: Any) -> fb.Tensor:
 def levels(x: fb.Tensor, inverse_scale: Any, zero: Any, dtype: fb.dtype) -> fb.Tensor:
     """The integers nearest to ``x * inverse_scale + zero``, rounded to float32 once and then to even."""
     kind, low, high = INTEGERS[dtype]
+    if dtype in _BYTES and isinstance(inverse_scale, float) and isinstance(zero, int):
+        return fb._quantized_levels(x.detach(), inverse_scale, zero, low, high, False)
     if dtype == fb.qint32:  # there PyTorch has no vector code, and rounds the product as well
         moved = (x * inverse_scale).add_(zero).round_().to(fb.float64)
         return moved.nan_to_num_(-2147483648.0).clamp_(low, high).to(kind)
@@ -88,6 +92,8 @@ def levels(x: fb.Tensor, inverse_scale: Any, zero: Any, dtype: fb.dtype) -> fb.T
 def levels_apart(x: fb.Tensor, inverse_scale: Any, zero: Any, dtype: fb.dtype) -> fb.Tensor:
     """The same where ``x * inverse_scale`` is rounded to even, then moved, as PyTorch's vector code does."""
     kind, low, high = INTEGERS[dtype]
+    if dtype in _BYTES and isinstance(inverse_scale, float) and isinstance(zero, int):
+        return fb._quantized_levels(x.detach(), inverse_scale, zero, low, high, True)
     steps = (x * inverse_scale).round_()
     if dtype == fb.qint32:
         steps = steps.to(fb.float64)
@@ -112,7 +118,7 @@ def numbers(integers: fb.Tensor, quantizer: PerTensor | PerChannel) -> fb.Tensor
     if isinstance(quantizer, PerTensor):
         if quantizer.dtype == fb.qint32:
             return (integers - quantizer.zero_point).to(fb.float32) * single(quantizer.scale)
-        return (integers.to(fb.float32) - quantizer.zero_point) * single(quantizer.scale)
+        return fb._quantized_numbers(integers, single(quantizer.scale), quantizer.zero_point, False)
     q = quantizer
     scales = along(q.scales.to(fb.float32), q.axis, integers.dim())
     zeros = along(q.zero_points, q.axis, integers.dim())

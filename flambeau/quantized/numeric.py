@@ -26,6 +26,8 @@ def vector_numbers(integers: fb.Tensor, q: PerTensor) -> fb.Tensor:
     bit.
     """
     scale = single(q.scale)
+    if integers.dtype in (fb.uint8, fb.int8):
+        return fb._quantized_numbers(integers, scale, single(-scale * q.zero_point), True)
     return rounded_once(integers.to(fb.float32), scale, single(-scale * q.zero_point))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import flambeau as fb
 
-from .convert import levels, qparams_of_range, rounded_once, single
+from .convert import inverse, levels, qparams_of_range, rounded_once, single
 from .tensor import PerTensor, QuantizedTensor, cannot_run, ints, make
 
 __all__ = ["ConvPacked", "EmbeddingPacked", "LinearPacked", "dynamic_levels"]
@@ -54,9 +54,8 @@ def dynamic_levels(x: fb.Tensor, reduce_range: bool) -> tuple[fb.Tensor, float, 
         )
     low, high = (v.item() for v in x.aminmax()) if x.numel() else (0.0, 0.0)
     scale, zero = qparams_of_range(low, high, 0, 255, reduce_range)
-    inverse = (1.0 / fb.tensor(scale, dtype=fb.float32)).item()
-    steps = rounded_once(x, inverse, zero).round_()
-    return steps.clamp_(0, 255).sub_(zero), scale, zero
+    steps = fb._quantized_levels(x, inverse(scale), zero, 0, 255, False)
+    return fb._quantized_numbers(steps, 1.0, zero, False), scale, zero
 
 
 def _centred(x: Any, name: str) -> fb.Tensor:
@@ -67,7 +66,7 @@ def _centred(x: Any, name: str) -> fb.Tensor:
         raise RuntimeError(
             f"quantized::{name}: expected an activation of dtype torch.quint8 but got {x.dtype}"
         )
-    return ints(x).to(fb.float32).sub_(x.q_zero_point())
+    return fb._quantized_numbers(ints(x), 1.0, x.q_zero_point(), False)
 
 
 class _Packed:
@@ -101,13 +100,11 @@ class _Packed:
         key = (x_scale, scale)
         if key not in self._factors:
             both = self._w_scales * single(x_scale)
-            bias = None if self._bias is None else self._shaped(self._bias / both, sums.dim())
+            bias = fb.zeros(()) if self._bias is None else self._shaped(self._bias / both, sums.dim())
             self._factors = {key: (bias, self._shaped(both / single(scale), sums.dim()))}
         bias, factor = self._factors[key]
-        if bias is not None:
-            sums.add_(bias)
-        steps = sums.mul_(factor).round_().add_(zero).clamp_(zero if relu else 0, 255)
-        return make(steps.to(fb.uint8), PerTensor(fb.quint8, float(scale), int(zero)))
+        made = fb._quantized_sums(sums, bias, factor, zero, relu)
+        return make(made, PerTensor(fb.quint8, float(scale), int(zero)))
 
     def _scaled(self, sums: fb.Tensor, x_scale: float, relu: bool) -> fb.Tensor:
         """The same as numbers, each rounded once."""

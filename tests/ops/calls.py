@@ -56,6 +56,12 @@ CALLS: dict[str, Callable[[], Any]] = {
     ),
     "nn::scaled_dot_product_attention": lambda: N.scaled_dot_product_attention(P2, P2, P2),
     "_box_suppress": lambda: fb._box_suppress(fb.tensor([[0.0, 0, 2, 2], [0, 0, 2, 1.9], [3, 3, 4, 4]]), 0.5),
+    "_quantized_levels": lambda: fb._quantized_levels(X, 10.0, 3, 0, 255, False),
+    "_quantized_numbers": lambda: fb._quantized_numbers(I.to(fb.uint8), 0.5, 3.0, False),
+    "_quantized_pair": lambda: fb._quantized_pair(
+        *[I.to(fb.uint8)] * 2, 1.0, 3.0, 1.0, 3.0, 0.1, 3, True, False
+    ),
+    "_quantized_sums": lambda: fb._quantized_sums(X, X, X, 3, True),
     "bitwise_and.Tensor": lambda: fb.bitwise_and(I, I),
     "bitwise_or.Tensor": lambda: fb.bitwise_or(I, I),
     "bitwise_xor.Tensor": lambda: fb.bitwise_xor(I, I),

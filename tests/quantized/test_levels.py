@@ -1,0 +1,82 @@
+"""The core's passes between numbers and bytes against sums in double precision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import flambeau as fb
+
+LIMITS = {fb.quint8: (0, 255, np.uint8), fb.qint8: (-128, 127, np.int8)}
+
+
+def _numbers(n: int) -> np.ndarray:
+    x = np.random.default_rng(n).normal(0, 3, n).astype(np.float32)
+    x[: n // 4] = (np.arange(n // 4) - n // 8) * 0.5 * np.float32(0.05)  # halfway between two levels
+    return x
+
+
+@pytest.mark.parametrize("kind", LIMITS)
+@pytest.mark.parametrize("n", [1, 5, 8, 31, 64, 999])
+def test_levels_are_the_nearest_whole_numbers(kind, n):
+    low, high, dtype = LIMITS[kind]
+    x, factor = _numbers(n), float(np.float32(20.0))
+    exact = x.astype(np.float64) * factor
+    together = np.clip(np.rint((exact + 7).astype(np.float32)), low, high).astype(dtype)
+    apart = np.clip(np.rint(exact.astype(np.float32)) + 7, low, high).astype(dtype)
+    for want, flag in ((together, False), (apart, True)):
+        t = fb.from_numpy(x)
+        assert np.array_equal(fb._quantized_levels(t, factor, 7, low, high, flag).numpy(), want)
+        spread = fb.zeros(n, 3)
+        spread[:, 1] = t
+        got = fb._quantized_levels(spread[:, 1], factor, 7, low, high, flag)
+        assert np.array_equal(got.numpy(), want)
+
+
+@pytest.mark.parametrize("kind", LIMITS)
+def test_levels_of_what_is_no_number(kind):
+    low, high, _ = LIMITS[kind]
+    x = fb.tensor([float("nan"), float("inf"), -float("inf"), 1e30, -1e30] * 9)
+    levels = fb._quantized_levels
+    assert levels(x, 2.0, 3, low, high, False).tolist() == [high, high, low, high, low] * 9
+    assert levels(x, 2.0, 3, low, high, True).tolist() == [low, high, low, high, low] * 9
+
+
+@pytest.mark.parametrize("kind", LIMITS)
+@pytest.mark.parametrize("n", [1, 7, 40, 1003])
+def test_numbers_sums_and_products_of_levels(kind, n):
+    low, high, dtype = LIMITS[kind]
+    rng = np.random.default_rng(n)
+    a, b = (rng.integers(low, high + 1, n).astype(dtype) for _ in range(2))
+    s, t = float(np.float32(0.037)), float(np.float32(0.011))
+    ta, tb = fb.from_numpy(a), fb.from_numpy(b)
+    plain = (a.astype(np.float32) - np.float32(9)) * np.float32(s)
+    assert np.array_equal(fb._quantized_numbers(ta, s, 9.0, False).numpy(), plain)
+    shift = float(np.float32(-s * 9))
+    x = (a.astype(np.float64) * s + shift).astype(np.float32)
+    assert np.array_equal(fb._quantized_numbers(ta, s, shift, True).numpy(), x)
+    y = (b.astype(np.float64) * t + shift).astype(np.float32)
+    for relu in (False, True):
+        least = max(5, low) if relu else low
+        want = np.clip(np.rint((x + y) * np.float32(11.3)) + 5, least, high)
+        got = fb._quantized_pair(ta, tb, s, shift, t, shift, float(np.float32(11.3)), 5, False, relu)
+        assert np.array_equal(got.numpy(), want.astype(dtype))
+        product = (a.astype(np.float32) - 9) * (b.astype(np.float32) + 4)
+        want = np.clip(np.rint(product * np.float32(0.01)) + 5, least, high)
+        got = fb._quantized_pair(ta, tb, 1.0, 9.0, 1.0, -4.0, float(np.float32(0.01)), 5, True, relu)
+        assert np.array_equal(got.numpy(), want.astype(dtype))
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (4, 64), (2, 6, 5, 7)])
+def test_sums_of_channels_in_steps(shape):
+    sums = fb.from_numpy(np.random.default_rng(3).normal(0, 400, shape).astype(np.float32))
+    channels = shape[1]
+    of_channel = (channels, *[1] * (len(shape) - 2))
+    bias, factor = fb.arange(channels).float().reshape(of_channel), fb.full(of_channel, 0.3)
+    for x in (sums, sums.contiguous(memory_format=fb.channels_last) if len(shape) == 4 else sums.t().t()):
+        for relu in (False, True):
+            want = ((x + bias) * factor).round().add(100).clamp(100 if relu else 0, 255).to(fb.uint8)
+            got = fb._quantized_sums(x, bias, factor, 100, relu)
+            assert fb.equal(got, want) and got.stride() == x.stride()
+            one = fb._quantized_sums(x, fb.zeros(()), factor, 100, relu)
+            assert fb.equal(one, (x * factor).round().add(100).clamp(100 if relu else 0, 255).to(fb.uint8))
