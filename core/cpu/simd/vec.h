@@ -358,6 +358,8 @@ inline D load_as(const double* p) { return load<D>(p); }
 inline F load_as(const BHalf* p) {
 #if FB_AVX512
     const auto u = Vec<uint32_t>(_mm512_cvtepu16_epi32(load<__m256i>(p)));
+#elif FB_AVX2  // GCC 12 widens by halves, and narrows with what its last bits may need
+    const auto u = Vec<uint32_t>(_mm256_cvtepu16_epi32(load<__m128i>(p)));
 #else
     const auto u = __builtin_convertvector(load<HalfVec<uint16_t>>(p), Vec<uint32_t>);
 #endif
@@ -382,6 +384,8 @@ inline void store_as(BHalf* p, F x) {
     const Vec<uint32_t> q = x != x ? (Vec<uint32_t>{} + 0x7fc0) : r;
 #if FB_AVX512
     store(p, _mm512_cvtepi32_epi16(__m512i(q)));
+#elif FB_AVX2
+    store(p, _mm_packus_epi32(_mm256_castsi256_si128(__m256i(q)), _mm256_extracti128_si256(__m256i(q), 1)));
 #else
     store(p, __builtin_convertvector(q, HalfVec<uint16_t>));
 #endif
