@@ -14,11 +14,13 @@ struct PositionLoops {
     int64_t (*chosen)(const int64_t* at, int64_t n, int64_t low, int64_t high, int32_t* to);
     int64_t (*changes)(const uint64_t* p, int64_t n);  // how many of n differ from the one before
     // to[at[i]] += from[i], one after another; steps in elements
-    void (*add_f16)(F16* to, int64_t to_step, const F16* from, int64_t from_step, const int64_t* at, int64_t n);
+    void (*add_f16)(F16* to, int64_t to_step, const F16* from, int64_t from_step, const int64_t* at, int64_t at_step,
+                    int64_t n);
     int64_t (*count_true)(const uint8_t* mask, int64_t n);      // bytes that are not zero
     void (*float_keys)(float* line, int64_t n, uint32_t flip);  // in place: sort_key(value) ^ flip
     void (*double_keys)(double* line, int64_t n, uint64_t flip);
-    int64_t (*first_below)(const uint32_t* keys, int64_t n, uint32_t limit);  // n where none is
+    int64_t (*first_below4)(const uint32_t* keys, int64_t n, uint32_t limit);  // n where none is
+    int64_t (*first_below8)(const uint64_t* keys, int64_t n, uint64_t limit);
     // rank[i], i < n <= `ranked`: how many keys are below keys[i], or equal and before it. There is room for kRanked.
     int64_t ranked;
     void (*ranks4)(const uint32_t* keys, int64_t n, uint32_t* rank);

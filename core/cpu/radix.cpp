@@ -155,11 +155,10 @@ void replace_top(Item<K>* heap, int64_t n, Item<K> item) {
 
 // The next key from position i on that is below the limit, or n.
 int64_t next_below(const uint32_t* keys, int64_t i, int64_t n, uint32_t limit) {
-    return i + position_loops().first_below(keys + i, n - i, limit);
+    return i + position_loops().first_below4(keys + i, n - i, limit);
 }
 int64_t next_below(const uint64_t* keys, int64_t i, int64_t n, uint64_t limit) {
-    while (i < n && keys[i] >= limit) ++i;
-    return i;
+    return i + position_loops().first_below8(keys + i, n - i, limit);
 }
 
 // The k smallest of n <= kRanked, one look at all of them each. False where equal keys leave a choice.

@@ -197,23 +197,23 @@ struct Scatter {
     template <bool kAdds = false, class T, class Join>
     void run(T, Join join) const {
         constexpr int64_t kItem = sizeof(T), kIndex = sizeof(int64_t);
-        const bool in_vectors = kAdds && std::is_same_v<T, F16> && si == kIndex;  // the processor has the conversions
-        if (index.numel() == n && n >= 4096 && so == kItem && si == kIndex && !(in_vectors && num_threads() == 1))
+        constexpr bool kConverts = kAdds && std::is_same_v<T, F16>;  // the processor has the conversions
+        if (index.numel() == n && n >= 4096 && so == kItem && si == kIndex && !(kConverts && num_threads() == 1))
             return one_line<T>(join);
         const size_t last = index.sizes().size() - 1;
         if (size_t(dim) != last && index.sizes()[last] >= kColumns && bi[last] == kIndex && bo[last] == kItem)
             return in_columns<T>(last, join);
         const Position position{size, dim};
-        if constexpr (kAdds && std::is_same_v<T, F16>)
-            if (in_vectors)
-                return each_line<3>(index.sizes(), dim, {bytes(to), bytes(source), bytes(index)}, {bo, bs, bi},
-                                    [&](const auto& p) {
-                                        const int64_t* const at = reinterpret_cast<const int64_t*>(p[2]);
-                                        for (int64_t j = all_within(at, n, 0, size) ? n : 0; j < n; ++j)
-                                            position(at[j]);
-                                        position_loops().add_f16(reinterpret_cast<F16*>(p[0]), so / kItem,
-                                                                 reinterpret_cast<const F16*>(p[1]), ss / kItem, at, n);
-                                    });
+        if constexpr (kConverts)
+            return each_line<3>(
+                index.sizes(), dim, {bytes(to), bytes(source), bytes(index)}, {bo, bs, bi}, [&](const auto& p) {
+                    const int64_t* const at = reinterpret_cast<const int64_t*>(p[2]);
+                    const int64_t step = si / kIndex;
+                    for (int64_t j = step == 1 && all_within(at, n, 0, size) ? n : 0; j < n; ++j)
+                        position(at[j * step]);
+                    position_loops().add_f16(reinterpret_cast<F16*>(p[0]), so / kItem,
+                                             reinterpret_cast<const F16*>(p[1]), ss / kItem, at, step, n);
+                });
         if (n < kShortLine && size_t(dim) == last && last == 1 && so == kItem && ss == kItem && si == kIndex)
             return parallel_for(index.sizes()[0], 16384 / n, [&, join, position, n = n](int64_t b, int64_t e) {
                 const char *k = bytes(index) + b * bi[0], *from = bytes(source) + b * bs[0];

@@ -344,3 +344,31 @@ def test_large_turned_copies(shape, dtype):
     assert np.array_equal(x.mT.contiguous().numpy(), wanted)
     assert np.array_equal(fb.empty_like(x.mT, memory_format=fb.contiguous_format).copy_(x.mT).numpy(), wanted)
     assert np.array_equal(x.permute(2, 0, 1).contiguous().numpy(), x.numpy().transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_half_values_are_added_by_places_that_lie_apart(dim):
+    rng = np.random.default_rng(dim)
+    values = fb.from_numpy(rng.integers(-4, 5, (60, 10)).astype(np.float32))
+    size = values.shape[dim]
+    spread = fb.from_numpy(rng.integers(0, size, (60, 20)))[:, ::2]
+    one = fb.from_numpy(rng.integers(0, size, (60, 1))).expand(60, 10)
+    row = fb.from_numpy(rng.integers(0, size, (1, 10))).expand(60, 10)
+    for index in (spread, spread.contiguous(), one, row, spread[:50, :7]):
+        want = values.scatter_add(dim, index, values)
+        assert fb.equal(values.half().scatter_add(dim, index, values.half()).float(), want)
+    far = spread.clone()
+    far[31, 4] = size
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        values.half().scatter_add(dim, far, values.half())
+
+
+@pytest.mark.parametrize("dtype", [fb.int64, fb.float64])
+def test_the_greatest_few_of_long_lines_of_eight_bytes(dtype):
+    numbers = np.random.default_rng(3).permutation(5000) - 2500
+    for n in (700, 1000, 5000):
+        for largest in (False, True):
+            got, at = fb.from_numpy(numbers[:n]).to(dtype).topk(9, largest=largest)
+            want = np.sort(numbers[:n])
+            assert got.tolist() == (want[::-1] if largest else want)[:9].tolist()
+            assert numbers[:n][at.numpy()].tolist() == got.tolist()

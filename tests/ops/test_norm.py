@@ -161,3 +161,14 @@ def test_softmax_of_rows_finds_every_largest_number(width):
         assert fb.softmax(x, -1).isnan().all()
         x[0, place] = float("inf")
         assert fb.log_softmax(x, -1)[0, place].isnan()
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "bfloat16", "float16"])
+@pytest.mark.parametrize("width", [1, 9, 31, 32, 33, 64, 100])
+def test_batch_norm_of_rows_that_answers(kind, width):
+    dtype = getattr(fb, kind)
+    x = fb.arange(7 * width).reshape(7, width).to(dtype) / 16
+    mean, var = fb.arange(width).double() / 8, 1 + fb.arange(width).double()
+    got = fb.nn.functional.batch_norm(x, mean.to(dtype), var.to(dtype), eps=0.5)
+    want = (x.double() - mean.to(dtype).double()) / (var.to(dtype).double() + 0.5).sqrt()
+    assert fb.allclose(got.double(), want, rtol=2e-2 if kind == "bfloat16" else 2e-3, atol=2e-2)

@@ -212,7 +212,22 @@ void scale_rows(const void* px, void* py, int64_t rows, int64_t width, const dou
     const T* x = static_cast<const T*>(px);
     T* y = static_cast<T*>(py);
     using V = VecFor<T>;
-    each_vector<T>(width, [&](int64_t c, auto part) {
+    constexpr int kTogether = sizeof(T) < sizeof(Acc<T>) ? 4 : 1;  // lines of the cache are visited once
+    constexpr int64_t kWide = kTogether * kStep<T>;
+    int64_t done = 0;
+    for (; kTogether > 1 && done + kWide <= width; done += kWide) {
+        V va[kTogether], vb[kTogether];
+        for (int k = 0; k < kTogether; ++k) {
+            va[k] = load_numbers<V>(a + done + k * kStep<T>, kStep<T>);
+            vb[k] = load_numbers<V>(b + done + k * kStep<T>, kStep<T>);
+        }
+        for (int64_t at = done; at < rows * width; at += width)
+#pragma GCC unroll 4
+            for (int k = 0; k < kTogether; ++k)
+                store_as(y + at + k * kStep<T>, fma(V(load_as(x + at + k * kStep<T>)), va[k], vb[k]));
+    }
+    each_vector<T>(width - done, [&](int64_t c, auto part) {
+        c += done;
         const V va = load_numbers<V>(a + c, part.m), vb = load_numbers<V>(b + c, part.m);
         for (int64_t r = 0; r < rows; r++) part.put(y + r * width + c, fma(V(part.get(x + r * width + c)), va, vb));
     });

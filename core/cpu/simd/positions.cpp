@@ -68,11 +68,12 @@ int64_t changes(const uint64_t* p, int64_t n) {
     return n - same;
 }
 
-void add_f16(F16* to, int64_t to_step, const F16* from, int64_t from_step, const int64_t* at, int64_t n) {
+void add_f16(F16* to, int64_t to_step, const F16* from, int64_t from_step, const int64_t* at, int64_t at_step,
+             int64_t n) {
     constexpr int64_t kAhead = 32;
     for (int64_t i = 0; i < n; ++i) {
-        __builtin_prefetch(to + at[i + kAhead < n ? i + kAhead : i] * to_step, 1);
-        F16& q = to[at[i] * to_step];
+        __builtin_prefetch(to + at[(i + kAhead < n ? i + kAhead : i) * at_step] * to_step, 1);
+        F16& q = to[at[i * at_step] * to_step];
 #if FB_AVX512 || FB_AVX2
         q.bits = _cvtss_sh(_cvtsh_ss(q.bits) + _cvtsh_ss(from[i * from_step].bits), _MM_FROUND_TO_NEAREST_INT);
 #else
@@ -113,10 +114,11 @@ void keys_of(Float* line, int64_t n, Key flip) {
     }
 }
 
-int64_t first_below(const uint32_t* keys, int64_t n, uint32_t limit) {
+template <class Key>
+int64_t first_below(const Key* keys, int64_t n, Key limit) {
     int64_t i = 0;
     for (; i + 64 <= n; i += 64) {
-        uint32_t any = 0;
+        Key any = 0;
 #pragma omp simd reduction(| : any)
         for (int k = 0; k < 64; ++k) any |= keys[i + k] < limit;
         if (any) break;
@@ -160,7 +162,8 @@ extern constexpr PositionLoops position_loops = {all_within,
                                                  count_true,
                                                  keys_of<float, uint32_t>,
                                                  keys_of<double, uint64_t>,
-                                                 first_below,
+                                                 first_below<uint32_t>,
+                                                 first_below<uint64_t>,
                                                  kWidth > 16 ? kRanked : 16,
                                                  ranks<uint32_t, int32_t>,
                                                  ranks<uint64_t, int64_t>};
