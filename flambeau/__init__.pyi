@@ -35,6 +35,7 @@ from flambeau import mtia as mtia
 from flambeau import multiprocessing as multiprocessing
 from flambeau import nested as nested
 from flambeau import nn as nn
+from flambeau import numa as numa
 from flambeau import onnx as onnx
 from flambeau import ops as ops
 from flambeau import optim as optim
@@ -68,7 +69,7 @@ from flambeau.classes import ScriptObject as ScriptObject
 from flambeau.serialization.reader import PyTorchFileReader as PyTorchFileReader
 from flambeau._limits import finfo as finfo, iinfo as iinfo
 from flambeau._tensor_str import set_printoptions as set_printoptions
-from flambeau.storage import TypedStorage as TypedStorage, Storage as Storage
+from flambeau.storage import StorageBase as StorageBase, TypedStorage as TypedStorage, Storage as Storage
 DoubleStorage: Any
 FloatStorage: Any
 HalfStorage: Any
@@ -97,7 +98,8 @@ ShortTensor: Any
 CharTensor: Any
 ByteTensor: Any
 BoolTensor: Any
-from flambeau._private import _assert_async as _assert_async, _int_mm as _int_mm, _is_all_true as _is_all_true, _is_any_true as _is_any_true, _nested_view_from_jagged as _nested_view_from_jagged, _shape_as_tensor as _shape_as_tensor
+from flambeau._private import _assert_async as _assert_async, _int_mm as _int_mm, _is_all_true as _is_all_true, _is_any_true as _is_any_true, _nested_view_from_jagged as _nested_view_from_jagged, _shape_as_tensor as _shape_as_tensor, _amp_foreach_non_finite_check_and_unscale_ as _amp_foreach_non_finite_check_and_unscale_, _amp_update_scale_ as _amp_update_scale_, _grouped_mm as _grouped_mm, _nested_compute_contiguous_strides_offsets as _nested_compute_contiguous_strides_offsets, _nested_view_from_buffer as _nested_view_from_buffer
+_segment_reduce: Any
 _cast_Byte: Any
 _cast_Char: Any
 _cast_Short: Any
@@ -116,6 +118,7 @@ from flambeau._removed import eig as eig, lstsq as lstsq, matrix_rank as matrix_
 from flambeau._streams import Stream as Stream, Event as Event, AcceleratorError as AcceleratorError
 from flambeau._symbols import SymInt as SymInt, SymFloat as SymFloat, SymBool as SymBool
 from flambeau.ops.uncommon import from_file as from_file, cond as cond, lobpcg as lobpcg
+from flambeau._higher_order_ops import while_loop as while_loop
 from flambeau.compat import install_as_torch as install_as_torch, uninstall_as_torch as uninstall_as_torch
 from flambeau.amp import autocast as autocast, GradScaler as GradScaler
 from flambeau.amp.state import is_autocast_enabled as is_autocast_enabled, set_autocast_enabled as set_autocast_enabled, get_autocast_dtype as get_autocast_dtype, set_autocast_dtype as set_autocast_dtype, is_autocast_cpu_enabled as is_autocast_cpu_enabled, set_autocast_cpu_enabled as set_autocast_cpu_enabled, get_autocast_cpu_dtype as get_autocast_cpu_dtype, set_autocast_cpu_dtype as set_autocast_cpu_dtype, get_autocast_gpu_dtype as get_autocast_gpu_dtype, set_autocast_gpu_dtype as set_autocast_gpu_dtype, is_autocast_cache_enabled as is_autocast_cache_enabled, set_autocast_cache_enabled as set_autocast_cache_enabled, clear_autocast_cache as clear_autocast_cache, autocast_increment_nesting as autocast_increment_nesting, autocast_decrement_nesting as autocast_decrement_nesting, is_autocast_ipu_enabled as is_autocast_ipu_enabled, set_autocast_ipu_enabled as set_autocast_ipu_enabled, get_autocast_ipu_dtype as get_autocast_ipu_dtype, set_autocast_ipu_dtype as set_autocast_ipu_dtype, is_autocast_xla_enabled as is_autocast_xla_enabled, set_autocast_xla_enabled as set_autocast_xla_enabled, get_autocast_xla_dtype as get_autocast_xla_dtype, set_autocast_xla_dtype as set_autocast_xla_dtype

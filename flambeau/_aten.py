@@ -5,7 +5,7 @@ methods of tensors here."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import flambeau as fb
 
@@ -231,15 +231,103 @@ _OVERLOADS = {
         )
     ],
 }
+_ATTENTION = "Tensor query, Tensor key, Tensor value, "
+_RESULTS = (
+    "(Tensor output, Tensor logsumexp, Tensor cum_seq_q, Tensor cum_seq_k, SymInt max_q, SymInt "
+    "max_k, Tensor "
+)
+_SAVED = "Tensor out, Tensor logsumexp, "
+_LENGTHS = "Tensor cum_seq_q, Tensor cum_seq_k, SymInt max_q, SymInt max_k, "
+_SEEDS = "Tensor philox_seed, Tensor philox_offset"
+_SCALE = ", *, float? scale=None)"
+# PyTorch's kernels of GPUs: names that tables of operators have, without a kernel here
+_OF_GPUS = {
+    "_scaled_dot_product_flash_attention": _ATTENTION
+    + "float dropout_p=0., bool is_causal=False, bool return_debug_mask=False"
+    + _SCALE
+    + f" -> {_RESULTS}rng_state, Tensor unused, Tensor debug_attn_mask)",
+    "_scaled_dot_product_flash_attention_backward": f"Tensor grad_out, {_ATTENTION}{_SAVED}{_LENGTHS}"
+    f"float dropout_p, bool is_causal, {_SEEDS}{_SCALE} -> "
+    "(Tensor grad_query, Tensor grad_key, Tensor grad_value)",
+    "_scaled_dot_product_cudnn_attention": _ATTENTION
+    + "Tensor? attn_bias, bool compute_log_sumexp, float dropout_p=0., bool is_causal=False, "
+    + "bool return_debug_mask=False"
+    + _SCALE
+    + f" -> {_RESULTS}philox_seed, Tensor philox_offset, Tensor debug_attn_mask)",
+    "_scaled_dot_product_cudnn_attention_backward": f"Tensor grad_out, {_ATTENTION}{_SAVED}{_SEEDS}, "
+    f"Tensor attn_bias, {_LENGTHS}float dropout_p, bool is_causal{_SCALE} -> (Tensor, Tensor, Tensor)",
+}
+
+
+def _of_gpus(name: str) -> Callable:
+    def refuse(input: fb.Tensor, *args: Any, **kwargs: Any) -> NoReturn:
+        if input.device.type == "cpu":
+            raise NotImplementedError(
+                f"Could not run 'aten::{name}' with arguments from the 'CPU' backend. "
+                "torch.nn.functional.scaled_dot_product_attention takes tensors of all devices."
+            )
+        raise NotImplementedError(
+            f"flambeau has no kernel 'aten::{name}': torch.nn.functional.scaled_dot_product_attention is the "
+            "one operator of attention"
+        )
+
+    refuse.__name__ = name
+    return refuse
+
+
+def _flash_backward(
+    grad_out: fb.Tensor, query: fb.Tensor, key: fb.Tensor, value: fb.Tensor, out: fb.Tensor,
+    logsumexp: fb.Tensor, dropout_p: float, is_causal: bool, *, attn_mask: fb.Tensor | None = None,
+    scale: float | None = None,
+) -> tuple[fb.Tensor, ...]:  # fmt: skip
+    with fb.enable_grad():
+        inputs = [t.detach().requires_grad_() for t in (query, key, value)]
+        again = fb.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            *inputs, dropout_p, is_causal, attn_mask=attn_mask, scale=scale
+        )[0]
+    return fb.autograd.grad(again, inputs, grad_out)
+
+
+_OVERLOADS["_scaled_dot_product_flash_attention_for_cpu_backward"] = [
+    (
+        "",
+        f"aten::_scaled_dot_product_flash_attention_for_cpu_backward(Tensor grad_out, {_ATTENTION}{_SAVED}"
+        "float dropout_p, bool is_causal, *, Tensor? attn_mask=None, float? scale=None) -> "
+        "(Tensor grad_query, Tensor grad_key, Tensor grad_value)",
+        _flash_backward,
+    )
+]
+for _name, _schema in _OF_GPUS.items():
+    _OVERLOADS[_name] = [("", f"aten::{_name}({_schema}", _of_gpus(_name))]
+_AMP = "Tensor found_inf, float scale_growth_factor, float scale_backoff_factor, int growth_interval"
+# operators that are functions of the package, by name
+_PRIVATE = {
+    "_grouped_mm": "(Tensor self, Tensor mat2, Tensor? offs=None, Tensor? bias=None, ScalarType? "
+    "out_dtype=None)"
+    " -> Tensor",
+    "_amp_update_scale_": f"(Tensor(a!) self, Tensor(b!) growth_tracker, {_AMP}) -> Tensor(a!)",
+    "_amp_foreach_non_finite_check_and_unscale_": "(Tensor(a!)[] self, Tensor(b!) found_inf, Tensor "
+    "inv_scale)"
+    " -> ()",
+    "_nested_view_from_buffer": "(Tensor(a) self, Tensor nested_size, Tensor nested_strides, Tensor offsets)"
+    " -> Tensor(a)",
+    "_nested_compute_contiguous_strides_offsets": "(Tensor nested_size) -> (Tensor, Tensor)",
+}
 _NAMED = {"unflatten": "int"}  # overloads of composites
 
 
 def python_overloads(name: str) -> list[tuple[str, str | None, Callable]]:
     """Overload, schema and function of operators that the core's table lacks; its own come before them."""
+    if name.startswith("_foreach_"):
+        from ._foreach import overloads
+
+        return overloads(name)
     if name in _OVERLOADS:
         return _OVERLOADS[name]
     if name in _METHODS:
         return [_METHODS[name]]
+    if name in _PRIVATE:
+        return [("", f"aten::{name}{_PRIVATE[name]}", getattr(fb, name))]
     if (registry.find(name) or registry.find(name.removesuffix("_"))) is None or name not in registry.OPS:
         return []
     schema = getattr(registry.OPS[name], "schema", None)

@@ -6,7 +6,7 @@ from typing import Any
 
 import flambeau as fb
 
-__all__ = ["CORE", "NN"]
+__all__ = ["CORE", "ELSEWHERE", "MODULES", "NN"]
 
 
 def _parse_to(*args: Any, **kwargs: Any) -> tuple:
@@ -71,6 +71,59 @@ def _setting(name: str) -> Any:
     return setter
 
 
+def _nothing_to_set(name: str) -> Any:
+    """A setter of PyTorch's that returns nothing, and that has nothing to set here either."""
+
+    def setter(value: Any) -> None:
+        """Accepted: there is no such compiler or kernel here, results do not depend on it."""
+
+    setter.__name__ = setter.__qualname__ = name
+    return setter
+
+
+def _jit_can_fuse_on_gpu() -> bool:
+    """Whether programs of TorchScript are fused on GPUs: they are run as they are written."""
+    return False
+
+
+def _jit_can_fuse_on_cpu() -> bool:
+    """The same of the CPU."""
+    return False
+
+
+_sums = {"reduced": False}
+
+
+def _get_math_sdp_allow_fp16_bf16_reduction() -> bool:
+    """What was set: the CPU adds in float32 either way."""
+    return _sums["reduced"]
+
+
+def _set_math_sdp_allow_fp16_bf16_reduction(value: bool, /) -> None:
+    """Whether attention written in plain operators may add in half precision."""
+    if not isinstance(value, bool):
+        raise TypeError(
+            "_set_math_sdp_allow_fp16_bf16_reduction(): argument 'flag' must be bool, not "
+            + type(value).__name__
+        )
+    _sums["reduced"] = value
+
+
+def _get_privateuse1_backend_name() -> str:
+    """The name of devices of others: they cannot be renamed here, see `utils.backend_registration`."""
+    return "privateuseone"
+
+
+def _get_cudnn_enabled() -> bool:
+    """Whether cuDNN may be used where there is one."""
+    return fb.backends.cudnn.enabled
+
+
+def _is_alias_of(self: Any, other: Any, /) -> bool:
+    """Whether two tensors lie in one storage."""
+    return self.untyped_storage()._cdata == other.untyped_storage()._cdata
+
+
 NN = {"_parse_to": _parse_to}
 CORE = {
     f.__name__: f
@@ -81,7 +134,27 @@ CORE = {
         _get_accelerator,
         _setting("_jit_set_profiling_executor"),
         _setting("_jit_set_profiling_mode"),
+        _nothing_to_set("_jit_set_texpr_fuser_enabled"),
+        _nothing_to_set("_jit_override_can_fuse_on_cpu"),
+        _nothing_to_set("_jit_override_can_fuse_on_gpu"),
+        _nothing_to_set("_jit_set_nvfuser_enabled"),
+        _nothing_to_set("_jit_set_nvfuser_guard_mode"),
+        _jit_can_fuse_on_cpu,
+        _jit_can_fuse_on_gpu,
+        _get_math_sdp_allow_fp16_bf16_reduction,
+        _set_math_sdp_allow_fp16_bf16_reduction,
+        _get_privateuse1_backend_name,
+        _get_cudnn_enabled,
+        _is_alias_of,
     )
 }
 _LIBRARIES = "cuda cudnn cusparselt eigen_sparse kleidiai magma mkldnn mkldnn_acl mps xpu"
 CORE |= {f"_has_{name}": name == "mkldnn" for name in _LIBRARIES.split()}  # oneDNN is the one that is there
+
+# names of ``torch._C`` that lie in other files here: those are loaded when they are asked for
+ELSEWHERE = {
+    "DispatchKey": "_dispatch_keys", "DispatchKeySet": "_dispatch_keys", "_dispatch_keys": "_dispatch_keys",
+    "_ExcludeDispatchKeyGuard": "_dispatch_keys", "Graph": "jit._graph", "Node": "jit._graph",
+    "Value": "jit._graph", "StorageBase": "storage",
+}  # fmt: skip
+MODULES = {"_functorch": "_functorch._core"}  # modules of ``torch._C``

@@ -108,3 +108,74 @@ def find(full: str) -> Callable | None:
 def _numbers(value: Any, count: int) -> Sequence | Any:
     """The numbers in a tensor, one for each tensor of the lists."""
     return value.tolist() if isinstance(value, fb.Tensor) and value.dim() == 1 else value
+
+
+_PAIRS = "add sub mul div clamp_max clamp_min maximum minimum pow".split()
+_TENSOR_TOO = ("add", "mul", "div")
+# what follows the list of tensors in schemas, by overload
+_ADDC = ", Tensor[] tensor1, Tensor[] tensor2, "
+_LERP = ", Tensor[] tensors1, "
+_SCHEMAS: dict[str, dict[str, str]] = {
+    "lerp": {
+        "List": _LERP + "Tensor[] weights",
+        "Scalar": _LERP + "Scalar weight",
+        "ScalarList": _LERP + "Scalar[] weight",
+    },
+    "copy": {"": ", Tensor[] src, bool non_blocking=False"},
+    "mm": {"": ", Tensor[] mat2"},
+    "clone": {"": ", *, MemoryFormat? memory_format=None"},
+}
+for _name in ("addcdiv", "addcmul"):
+    _SCHEMAS[_name] = {
+        "Scalar": _ADDC + "Scalar value=1",
+        "ScalarList": _ADDC + "Scalar[] scalars",
+        "Tensor": _ADDC + "Tensor scalars",
+    }
+for _name in ("norm", "powsum"):
+    _SCHEMAS[_name] = {"Scalar": ", Scalar ord=2, ScalarType? dtype=None"}
+
+
+def _parameters(name: str, inplace: bool) -> dict[str, str]:
+    if name in _SCHEMAS:
+        return _SCHEMAS[name]
+    if name not in _PAIRS:
+        return {"": ""}
+    if name == "pow":
+        return {
+            "List": ", Tensor[] exponent",
+            "Scalar": ", Scalar exponent",
+            "ScalarList": ", Scalar[] exponent",
+        }
+    alpha = ", *, Scalar alpha=1" if name in ("add", "sub") else ""
+    made = {
+        "Scalar": ", Scalar scalar",
+        "List": ", Tensor[] other" + alpha,
+        "ScalarList": ", Scalar[] scalars",
+    }
+    return made | (
+        {"Tensor": ", Tensor other" + (alpha if name == "add" else "")} if name in _TENSOR_TOO else {}
+    )
+
+
+def overloads(full: str) -> list[tuple[str, str, Callable]]:
+    """Overloads of ``ops.aten._foreach_…`` with their schemas; none where there is no such function.
+
+    There the result is a list, and nothing of the forms that write.
+    """
+    function = find(full)
+    if function is None:
+        return []
+    name = full.removeprefix("_foreach_")
+    inplace = name.endswith("_")
+
+    def operator(*args: Any, **kwargs: Any) -> list | None:
+        named = {k: kwargs[k] for k in ("alpha", "value", "dtype", "memory_format") if k in kwargs}
+        rest = [kwargs[k] for k in kwargs if k not in named]
+        result = function(*args, *rest, **named)
+        return None if inplace else list(result)
+
+    me, result = ("Tensor(a!)[]", "()") if inplace else ("Tensor[]", "Tensor[]")
+    return [
+        (overload, f"aten::{full}{'.' * bool(overload)}{overload}({me} self{rest}) -> {result}", operator)
+        for overload, rest in _parameters(name.removesuffix("_"), inplace).items()
+    ]

@@ -21,7 +21,7 @@ _HOMES = {
     "_limits": "finfo iinfo",
     "_tensor_str": "set_printoptions",
     "storage": """
-        TypedStorage DoubleStorage FloatStorage HalfStorage LongStorage IntStorage ShortStorage
+        StorageBase TypedStorage DoubleStorage FloatStorage HalfStorage LongStorage IntStorage ShortStorage
         CharStorage ByteStorage Storage QInt8Storage QInt32Storage QUInt8Storage
         QUInt4x2Storage QUInt2x4Storage BoolStorage BFloat16Storage ComplexDoubleStorage ComplexFloatStorage
     """,
@@ -31,6 +31,8 @@ _HOMES = {
     """,
     "_private": """
         _assert_async _int_mm _is_all_true _is_any_true _nested_view_from_jagged _shape_as_tensor
+        _amp_foreach_non_finite_check_and_unscale_ _amp_update_scale_ _grouped_mm _segment_reduce
+        _nested_compute_contiguous_strides_offsets _nested_view_from_buffer
         _cast_Byte _cast_Char _cast_Short _cast_Int _cast_Long _cast_Half _cast_Float _cast_Double
     """,
     "_constants": """
@@ -50,6 +52,7 @@ _HOMES = {
     "_streams": "Stream Event AcceleratorError",
     "_symbols": "SymInt SymFloat SymBool",
     "ops.uncommon": "from_file cond lobpcg",
+    "_higher_order_ops": "while_loop",
     "compat": "install_as_torch uninstall_as_torch",
     "amp": "autocast GradScaler",
     "amp.state": """
@@ -128,10 +131,14 @@ def find(name: str) -> Any:
 def find_in_core(name: str) -> Any:
     """A name of ``torch._C`` that the core itself does not have."""
     if not name.startswith("__"):
-        from ._core_names import CORE
+        from ._core_names import CORE, ELSEWHERE, MODULES
 
         if name in CORE:
             return CORE[name]
+        if name in ELSEWHERE:
+            return getattr(_module(ELSEWHERE[name]), name)
+        if name in MODULES:
+            return _module(MODULES[name])
     raise AttributeError(f"module 'torch._C' has no attribute '{name}'")
 
 

@@ -200,17 +200,17 @@ def _tensor_str(t: Any, indent: int) -> str:
     return _Writer(values, shape, kind, summarize).write(values, 0, indent)
 
 
-def _join(text: str, suffixes: list[str], indent: int, newline: bool) -> str:
+def _add_suffixes(tensor_str: str, suffixes: list[str], indent: int, force_newline: bool) -> str:
     """Appends ``, suffix`` for each suffix, on a new line where the line would be too long, and the
     parenthesis."""
-    length = len(text) - text.rfind("\n") + 1
-    parts = [text]
+    length = len(tensor_str) - tensor_str.rfind("\n") + 1
+    parts = [tensor_str]
     for suffix in suffixes:
         n = len(suffix)
-        if newline or length + n + 2 > PRINT_OPTS.linewidth:
+        if force_newline or length + n + 2 > PRINT_OPTS.linewidth:
             parts.append(",\n" + " " * indent + suffix)
             length = indent + n
-            newline = False
+            force_newline = False
         else:
             parts.append(", " + suffix)
             length += n + 2
@@ -315,7 +315,7 @@ def _text(t: Any, contents: str | None) -> str:
             suffixes.append("requires_grad=True")
     if tangent is not None:
         suffixes.append(f"tangent={tangent}")
-    text = _join(prefix + text, suffixes, indent, newline=layout == "torch.sparse_coo")
+    text = _add_suffixes(prefix + text, suffixes, indent, force_newline=layout == "torch.sparse_coo")
     return text if plain or not isinstance(t, fb.nn.Parameter) else f"Parameter({text})"
 
 
@@ -323,3 +323,6 @@ def _str(self: Any, *, tensor_contents: str | None = None) -> str:
     """The text of a tensor; `tensor_contents` stands in for the numbers."""
     with fb.no_grad(), fb._C.DisableTorchFunctionSubclass():
         return _text(self, tensor_contents)
+
+
+_str_intern = _str

@@ -61,6 +61,43 @@ def _get_device_module(device_type: str) -> Any:
     return module
 
 
+def _get_device_index(device: Any, optional: bool = False, allow_cpu: bool = False) -> int | None:
+    """The number of a device.
+
+    Parameters
+    ----------
+    device : number, name or `device`; None for the current one.
+    optional : whether a device without a number is the current one of the accelerator; None where there is
+        none.
+    allow_cpu : whether the CPU is meant too, whose number is -1.
+
+    Raises
+    ------
+    ValueError : the device has no number.
+    """
+    if isinstance(device, str):
+        device = fb.device(device)
+    index = None
+    if isinstance(device, fb.device):
+        if not allow_cpu and device.type == "cpu":
+            raise ValueError(f"Expected a non cpu device, but got: {device}")
+        index = -1 if device.type == "cpu" else device.index
+    elif isinstance(device, int):
+        index = device
+    if index is not None:
+        return index
+    if not optional:
+        raise ValueError(f"Expected a torch.device with a specified index or an integer, but got:{device}")
+    return fb.accelerator.current_device_index() if fb.accelerator.is_available() else None
+
+
+def _element_size(dtype: Any) -> int:
+    """The number of bytes of an element."""
+    if not isinstance(dtype, fb.dtype):
+        raise RuntimeError(f"expected torch.dtype, but got {type(dtype)}")
+    return dtype.itemsize
+
+
 def __getattr__(name: str) -> Any:
     if name in _OF_FILES:
         from .serialization import rebuild

@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 import flambeau as fb
+from flambeau.utils import _download
 from flambeau.utils._download import fetch, request
 
 __all__ = ["download_url_to_file", "get_dir", "help", "list", "load", "load_state_dict_from_url", "set_dir"]
@@ -323,3 +324,9 @@ def load(
     if source == "github":
         repo_or_dir = _repository(repo_or_dir, force_reload, trust_repo, verbose, skip_validation)
     return _entry(_import(os.path.expanduser(repo_or_dir)), model)(*args, **kwargs)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "tqdm":  # of an optional package, so it is looked for when it is asked for
+        return _download.bar()
+    raise AttributeError(f"module 'torch.hub' has no attribute '{name}'")

@@ -16,6 +16,30 @@ __all__ = ["TypedStorage", "UntypedStorage"]
 
 UntypedStorage = _C.UntypedStorage
 
+
+class _StorageMeta(type):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, UntypedStorage)
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        return other is cls or issubclass(other, UntypedStorage)
+
+
+class StorageBase(metaclass=_StorageMeta):
+    """What untyped storages are: PyTorch's core has a base under `UntypedStorage`, here that is the core's
+    type.
+
+    Raises
+    ------
+    RuntimeError : it cannot be made by itself; make an `UntypedStorage`.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("Cannot directly construct StorageBase; subclass it and then construct that")
+
+
+StorageBase.__module__ = "torch._C"
+
 # the classes that programs and files use for a dtype; files hold other dtypes untyped
 CLASS_OF = {
     "float64": "DoubleStorage",
@@ -75,6 +99,33 @@ class TypedStorage:
         else:
             made = fb.tensor(list(args[0]), dtype=self.dtype, device=device)
             self._untyped_storage = made.untyped_storage()
+
+    @classmethod
+    def from_buffer(cls, *args: Any, **kwargs: Any) -> TypedStorage:
+        """A storage with a copy of a buffer.
+
+        Parameters
+        ----------
+        buffer : bytes, or another object with the buffer protocol.
+        byte_order : ``"native"``, ``"little"`` or ``"big"``; needed where elements have several bytes.
+        count, offset : how many elements, from which byte on.
+        """
+        return cls._from_buffer(*args, **kwargs)
+
+    @classmethod
+    def _from_buffer(cls, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any) -> TypedStorage:
+        if cls is TypedStorage:
+            made = dtype or fb.get_default_dtype()
+        elif dtype is not None or device is not None:
+            what = "dtype" if dtype is not None else "device"
+            raise RuntimeError(
+                f"from_buffer: '{what}' can only be specified in UntypedStorage.from_buffer and "
+                "TypedStorage.from_buffer"
+            )
+        else:
+            made = cls.dtype
+        bytes_ = _from_buffer(*args, dtype=made, **kwargs)
+        return TypedStorage(wrap_storage=bytes_, dtype=made, _internal=True)
 
     def _tensor(self) -> Any:
         empty = fb.empty(0, dtype=self.dtype, device=self.device)
@@ -299,17 +350,28 @@ def _byteswap(self: Any, dtype: Any) -> None:
 
 
 def _from_buffer(
-    buffer: Any, *, dtype: Any, byte_order: str = "native", count: int = -1, offset: int = 0
+    buffer: Any, byte_order: str | None = None, count: int = -1, offset: int = 0, *, dtype: Any
 ) -> Any:
     """A storage with a copy of the bytes of a buffer."""
-    view = memoryview(buffer).cast("B")[offset:]
-    view = view if count < 0 else view[: count * dtype.itemsize]
-    if len(view) % dtype.itemsize:
+    if byte_order is None:
+        if dtype.itemsize > 1:
+            raise RuntimeError("function missing required argument 'byte_order' (pos 2)")
+        byte_order = "native"
+    if byte_order not in ("native", "little", "big"):
+        raise ValueError(f"invalid byte_order '{byte_order}' (expected 'big', 'little', or 'native')")
+    view, size = memoryview(buffer).cast("B"), dtype.itemsize
+    left = len(view) - offset
+    if offset < 0 or offset > len(view):
         raise ValueError(
-            f"buffer length ({len(view)} bytes) after offset ({offset} bytes) must be a multiple of"
-            " element size "
-            f"({dtype.itemsize})"
+            f"offset must be non-negative and no greater than buffer length ({len(view)}) , but got {offset}"
         )
+    if count < 0 and left % size:
+        raise ValueError(f"buffer size ({left}) must be a multiple of element size ({size})")
+    if count >= 0 and count * size > left:
+        raise ValueError(
+            f"buffer has only {left} elements after offset {offset}, but specified a size of {count}"
+        )
+    view = view[offset:] if count < 0 else view[offset : offset + count * size]
     made = UntypedStorage(len(view))
     if len(view):
         source = fb.frombuffer(bytearray(view), dtype=fb.uint8)

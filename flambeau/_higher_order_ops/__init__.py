@@ -1,5 +1,8 @@
 """Operators that take functions."""
 
-from .associative_scan import associative_scan
+from flambeau.ops.uncommon import cond
 
-__all__ = ["associative_scan"]
+from .associative_scan import associative_scan
+from .loops import foreach_map, map, while_loop
+
+__all__ = ["associative_scan", "cond", "foreach_map", "map", "while_loop"]

@@ -259,6 +259,14 @@ class FakeTensorMode(TorchDispatchMode):
         return found if found is not None else fb.get_default_device()
 
 
+def _is_tensor_constructor(func: OpOverload) -> bool:
+    """Whether an operator makes a tensor from no other, as its schema says."""
+    schema = func._schema
+    if any("Tensor" in str(a.type) for a in schema.arguments):
+        return False
+    return len(schema.returns) == 1 and str(schema.returns[0].type) == "Tensor"
+
+
 def _short(x: Any) -> str:
     if isinstance(x, fb.Tensor) and not isinstance(x, FakeTensor):
         return f"tensor([...], size={tuple(x.shape)})"

@@ -73,6 +73,10 @@ def __getattr__(name: str) -> Any:
         from .function import NestedIOFunction
 
         return NestedIOFunction
+    if name in ("_profiler_enabled", "_disable_profiler"):
+        from . import profiler
+
+        return getattr(profiler, name)
     if name in ("profiler", "profiler_legacy", "profiler_util"):
         import importlib
 

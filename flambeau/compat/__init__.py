@@ -110,7 +110,8 @@ class _Finder(importlib.abc.MetaPathFinder):
     """Answers imports of torch and its companions."""
 
     def __init__(self) -> None:
-        self.hooked: dict[str, tuple[ModuleType, Callable | None]] = {}
+        # module, its own `__getattr__`, the one that it has instead
+        self.hooked: dict[str, tuple[ModuleType, Callable | None, Callable]] = {}
         from ._names import PublicNames  # which needs the core
 
         self.names = PublicNames()
@@ -163,7 +164,6 @@ class _Finder(importlib.abc.MetaPathFinder):
         if path in self.hooked or "._" in path:
             return
         own = module.__dict__.get("__getattr__")
-        self.hooked[path] = module, own
 
         def lookup(name: str) -> Any:
             if own is not None:
@@ -177,9 +177,12 @@ class _Finder(importlib.abc.MetaPathFinder):
             raise not_there_yet(path, name)
 
         module.__dict__["__getattr__"] = lookup
+        self.hooked[path] = module, own, lookup
 
     def unhook(self) -> None:
-        for module, own in self.hooked.values():
+        for module, own, lookup in self.hooked.values():
+            if module.__dict__.get("__getattr__") is not lookup:
+                continue  # it was still being loaded, and came to define its own
             if own is None:
                 module.__dict__.pop("__getattr__", None)
             else:

@@ -280,7 +280,7 @@ def _lazy_call(callable: Any, **kwargs: Any) -> None:
 
 
 _SUBMODULES = """
-amp gds graphs green_contexts jiterator memory nccl nvtx profiler random sparse streams tunable
+amp comm gds graphs green_contexts jiterator memory nccl nvtx profiler random sparse streams tunable
 """.split()
 _HOMES = {
     "streams": "CUDAGraph Event ExternalStream Stream",

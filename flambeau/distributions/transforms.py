@@ -166,6 +166,11 @@ def _inside_unit(y: Tensor) -> Tensor:
     return y.clamp(min=info.tiny, max=1.0 - info.eps)
 
 
+def _clipped_sigmoid(x: Tensor) -> Tensor:
+    """The sigmoid, kept inside (0, 1)."""
+    return _inside_unit(fb.sigmoid(x))
+
+
 class SigmoidTransform(_Plain):
     """``y = 1 / (1 + exp(-x))``."""
 

@@ -277,6 +277,25 @@ def sparse_(
     return tensor
 
 
+def _no_grad_uniform_(tensor: Tensor, a: float, b: float, generator: fb.Generator | None = None) -> Tensor:
+    return uniform_(tensor, a, b, generator)
+
+
+def _no_grad_normal_(
+    tensor: Tensor, mean: float, std: float, generator: fb.Generator | None = None
+) -> Tensor:
+    return normal_(tensor, mean, std, generator)
+
+
+def _no_grad_trunc_normal_(
+    tensor: Tensor, mean: float, std: float, a: float, b: float, generator: fb.Generator | None = None
+) -> Tensor:
+    return trunc_normal_(tensor, mean, std, a, b, generator)
+
+
+_no_grad_fill_, _no_grad_zero_ = constant_, zeros_
+
+
 def _older_name(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     new = function.__name__
     old = new[:-1]

@@ -35,7 +35,10 @@ _LAZY = {
     "OnnxModule": "_load",
     "symbol": "_table",
     "reader": "_readers",
+    "register_custom_op_symbolic": "_symbolic",
+    "unregister_custom_op_symbolic": "_symbolic",
 }
+_MODULES = ("operators", "symbolic_helper", "utils", *(f"symbolic_opset{n}" for n in range(9, 15)))
 _exporting = False
 
 
@@ -44,6 +47,10 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return getattr(importlib.import_module("." + _LAZY[name], __name__), name)
+    if name in _MODULES:
+        import importlib
+
+        return importlib.import_module("." + name, __name__)
     if name == "producer_version":
         import flambeau
 
@@ -105,6 +112,8 @@ def export(
         16 to 23; 18 if None.
     dynamo
         False: the module is put into the mode ``training`` for the export, and nothing is returned.
+    custom_opsets
+        Versions of the domains of one's own nodes; 1 where nothing is said.
     custom_translation_table
         ``{name of an operator: function}``; see ``flambeau.onnx.symbol``.
     verify
@@ -130,8 +139,8 @@ def export(
     ):
         if given:
             raise NotImplementedError(f"torch.onnx.export: {name}=True")
-    if export_modules_as_functions or custom_opsets:
-        raise NotImplementedError("torch.onnx.export: export_modules_as_functions and custom_opsets")
+    if export_modules_as_functions:
+        raise NotImplementedError("torch.onnx.export: export_modules_as_functions")
     if operator_export_type != OperatorExportTypes.ONNX:
         raise NotImplementedError("torch.onnx.export: only OperatorExportTypes.ONNX")
     if not dynamo and f is None:
@@ -150,7 +159,7 @@ def export(
         try:
             parts = build(
                 model, args, kwargs, input_names, output_names, opset_version, dynamic_shapes, dynamic_axes,
-                {_plain(k): v for k, v in (custom_translation_table or {}).items()},
+                {_plain(k): v for k, v in (custom_translation_table or {}).items()}, custom_opsets,
             )  # fmt: skip
         finally:
             _exporting = False

@@ -7,7 +7,16 @@ import enum
 import flambeau as fb
 
 
-class TrainingMode(enum.Enum):
+class _Numbered(enum.Enum):
+    """Members that can be used as numbers."""
+
+    def __int__(self) -> int:
+        return self.value
+
+    __index__ = __int__
+
+
+class TrainingMode(_Numbered):
     """The mode that a module has while it is exported."""
 
     EVAL = 0
@@ -15,7 +24,7 @@ class TrainingMode(enum.Enum):
     TRAINING = 2
 
 
-class OperatorExportTypes(enum.Enum):
+class OperatorExportTypes(_Numbered):
     """How operators are written; there is only ONNX."""
 
     ONNX = 0
@@ -24,7 +33,7 @@ class OperatorExportTypes(enum.Enum):
     ONNX_FALLTHROUGH = 3
 
 
-TensorProtoDataType = enum.Enum(
+TensorProtoDataType = _Numbered(
     "TensorProtoDataType",
     "UNDEFINED FLOAT UINT8 INT8 UINT16 INT16 INT32 INT64 STRING BOOL FLOAT16 DOUBLE UINT32 UINT64 COMPLEX64 "
     "COMPLEX128 BFLOAT16 FLOAT8E4M3FN FLOAT8E4M3FNUZ FLOAT8E5M2 FLOAT8E5M2FNUZ".split(),

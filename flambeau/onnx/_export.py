@@ -15,6 +15,7 @@ from flambeau.jit._trace import TracerWarning
 from . import _symbols_math, _symbols_nn, _symbols_random, _symbols_shape  # noqa: F401  they fill the table
 from ._align import aligned
 from ._record import FEW, MANY, record, recordings
+from ._symbolic import registered
 from ._table import SYMBOLS, OnnxGraph, element_type
 from ._write import Writer
 from .errors import OnnxExporterError, need_onnx
@@ -33,6 +34,7 @@ def build(
     dynamic_shapes: Any,
     dynamic_axes: Mapping[str, Any] | None,
     custom: Mapping[str, Callable] | None,
+    domains: Mapping[str, int] | None = None,
 ) -> tuple[Any, dict[str, fb.Tensor], Any, Any]:
     """(ONNX model without its weights, the weights, structure of the arguments, structure of the result)."""
     onnx = need_onnx()
@@ -66,7 +68,7 @@ def build(
     state, titles = _state(model)
     for count in (FEW, MANY):
         found, sizes = aligned(*recordings(call, leaves, state, symbols, count))
-        graph = OnnxGraph(opset, {**SYMBOLS, **(custom or {})})
+        graph = OnnxGraph(opset, {**SYMBOLS, **registered(opset), **(custom or {})})
         writer = Writer(graph, found, lambda k: _where(model, call, leaves, k), titles)
         for slot, name, leaf in zip(found[0].layout["inputs"], names, leaves):
             element_type(leaf.dtype)
@@ -89,7 +91,7 @@ def build(
         for n, t, axes in zip(names, leaves, symbols)
     ]
     outputs = _outputs(graph, writer, found, names, output_names, dimension_names, dynamic_axes)
-    return *_assemble(graph, infos, outputs, opset), structure, found[0].outputs
+    return *_assemble(graph, infos, outputs, opset, domains or {}), structure, found[0].outputs
 
 
 def _takes(model: Callable, args: Sequence, kwargs: dict) -> bool:
@@ -250,10 +252,11 @@ def _outputs(
 
 
 def _assemble(
-    graph: OnnxGraph, inputs: list[Any], outputs: list[Any], opset: int
+    graph: OnnxGraph, inputs: list[Any], outputs: list[Any], opset: int, domains: Mapping[str, int]
 ) -> tuple[Any, dict[str, fb.Tensor]]:
     """The model, with the nodes that lead to a result, and the weights that they take."""
     onnx = graph.onnx
+    own = sorted({node.domain for node in graph.nodes if node.domain})
     wanted = {o.name for o in outputs}
     nodes = []
     for node in reversed(graph.nodes):
@@ -266,7 +269,10 @@ def _assemble(
     made = onnx.helper.make_graph(nodes[::-1], "main_graph", inputs, outputs, tensors)
     model = onnx.helper.make_model(
         made,
-        opset_imports=[onnx.helper.make_opsetid("", opset)],
+        opset_imports=[
+            onnx.helper.make_opsetid("", opset),
+            *(onnx.helper.make_opsetid(domain, domains.get(domain, 1)) for domain in own),
+        ],
         ir_version=min(10, onnx.IR_VERSION),
         producer_name="flambeau",
         producer_version=fb.__version__,

@@ -22,6 +22,48 @@ _global_optimizer_pre_hooks: OrderedDict[int, Callable] = OrderedDict()
 _global_optimizer_post_hooks: OrderedDict[int, Callable] = OrderedDict()
 
 
+_FUSED_DEVICES = ("cuda", "xpu", "cpu", "mps", "mtia", "hpu", "privateuseone")
+_FOREACH_DEVICES = ("cuda", "xpu", "mtia", "privateuseone")
+
+
+def _default_to_fused_or_foreach(
+    params: list[Any], differentiable: bool, use_fused: bool = False
+) -> tuple[bool, bool]:
+    """Whether PyTorch's optimizers take their fused form, and whether that of lists, unless told."""
+    if differentiable:
+        return False, False
+
+    def all_on(devices: tuple[str, ...], floating: bool) -> bool:
+        return all(
+            p is None
+            or (
+                type(p) in (fb.Tensor, fb.nn.Parameter)
+                and p.device.type in devices
+                and (not floating or p.is_floating_point())
+            )
+            for p in params
+        )
+
+    fused = use_fused and all_on(_FUSED_DEVICES, True)
+    return fused, not fused and all_on(_FOREACH_DEVICES, False)
+
+
+def _get_capturable_supported_devices(supports_xla: bool = True) -> list[str]:
+    """Kinds of devices whose optimizers can be captured in PyTorch."""
+    return ["cuda", "xpu", "hpu", "privateuseone"] + ["xla"] * supports_xla
+
+
+def _use_grad_for_differentiable(func: Callable) -> Callable:
+    """Decorator of ``step``: gradients are recorded in it where the optimizer is differentiable."""
+
+    @wraps(func)
+    def step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with fb.set_grad_enabled(self.defaults["differentiable"]):
+            return func(self, *args, **kwargs)
+
+    return step
+
+
 class _RequiredParameter:
     """Default of an option that every parameter group has to set."""
 
@@ -88,6 +130,15 @@ class Optimizer:
             groups = [{"params": groups}]
         for group in groups:
             self.add_param_group(group)
+
+    @staticmethod
+    def _group_tensors_by_device_and_dtype(
+        tensorlistlist: list[list[Any]], with_indices: bool = False
+    ) -> dict[tuple, tuple[list[list[Any]], list[int]]]:
+        """Lists of tensors by device and dtype of the first list's, see `utils._foreach_utils`."""
+        from flambeau.utils._foreach_utils import _group_tensors_by_device_and_dtype
+
+        return _group_tensors_by_device_and_dtype(tensorlistlist, with_indices)
 
     # -- copying and printing --------------------------------------------------------------------------------
 

@@ -35,7 +35,10 @@ class ProfilerActivity(Enum):
 
     CPU = 0
     XPU = 1
+    MTIA = 4
     CUDA = 2
+    HPU = 3
+    PrivateUse1 = 5
 
 
 class ProfilerAction(Enum):
@@ -112,6 +115,11 @@ def schedule(
     return action
 
 
+def _default_schedule_fn(_: int) -> ProfilerAction:
+    """Every step is recorded."""
+    return ProfilerAction.RECORD
+
+
 def tensorboard_trace_handler(
     dir_name: str, worker_name: str | None = None, use_gzip: bool = False, use_python_export: bool = False
 ) -> Callable:
@@ -160,7 +168,7 @@ class profile:
         self.activities = set(activities) if activities is not None else supported_activities()
         if not self.activities:
             raise AssertionError("No valid profiler activities found")
-        self.schedule = schedule or (lambda step: ProfilerAction.RECORD)
+        self.schedule = schedule or _default_schedule_fn
         self.on_trace_ready, self.record_shapes, self.with_stack = on_trace_ready, record_shapes, with_stack
         self.execution_trace_observer = execution_trace_observer
         self.custom_trace_id_callback = custom_trace_id_callback

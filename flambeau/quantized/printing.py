@@ -23,4 +23,4 @@ def text(t: Any, contents: str | None = None) -> str:
     else:
         suffixes += [f"scale={q.scales}", f"zero_point={q.zero_points}", f"axis={q.axis}"]
     with fb.no_grad():
-        return _tensor_str._join("tensor(" + contents, suffixes, indent, newline=False)
+        return _tensor_str._add_suffixes("tensor(" + contents, suffixes, indent, force_newline=False)

@@ -64,9 +64,12 @@ class SourceChangeWarning(Warning):
 
 
 def __getattr__(name: str) -> object:
-    if name in ("StorageType", "mkdtemp") or name.startswith(
-        ("check_", "normalize_", "storage_to_", "validate_")
-    ):
+    if name.startswith(
+        (
+            "StorageType", "mkdtemp", "check_", "normalize_", "storage_to_", "validate_", "_load",
+            "_legacy_load", "_is_", "_open", "_check_dill_version",
+        )
+    ):  # fmt: skip
         import importlib
 
         found = vars(importlib.import_module(".leftovers", __name__))

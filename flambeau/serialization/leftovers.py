@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import pickle
 import tempfile
 from collections.abc import Iterator
 from types import ModuleType
@@ -11,7 +13,10 @@ from typing import Any, NoReturn
 import flambeau as fb
 
 __all__ = [
-    "StorageType", "check_module_version_greater_or_equal", "mkdtemp", "normalize_storage_type",
+    "StorageType", "_check_dill_version", "_is_torchscript_zip", "_is_zipfile", "_legacy_load", "_load",
+    "_open_file", "_open_file_like", "_open_zipfile_reader", "_opener",
+    "check_module_version_greater_or_equal",
+    "mkdtemp", "normalize_storage_type",
     "storage_to_tensor_type", "validate_cuda_device", "validate_hpu_device",
 ]  # fmt: skip
 
@@ -116,3 +121,121 @@ def validate_hpu_device(location: Any) -> NoReturn:
         " use torch.load "
         "with map_location=torch.device('cpu') to map your storages to the CPU."
     )
+
+
+class _opener:
+    """A context manager that gives what it holds; leaving it does nothing."""
+
+    def __init__(self, file_like: Any) -> None:
+        self.file_like = file_like
+
+    def __enter__(self) -> Any:
+        return self.file_like
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+class _open_file(_opener):
+    """The same of a file by its path, which is closed."""
+
+    def __init__(self, name: Any, mode: str) -> None:
+        super().__init__(open(name, mode))
+
+    def __exit__(self, *error: object) -> None:
+        self.file_like.close()
+
+
+class _open_written(_opener):
+    """The same of a file that is written to, and flushed."""
+
+    def __exit__(self, *error: object) -> None:
+        self.file_like.flush()
+
+
+def _open_file_like(name_or_buffer: Any, mode: str) -> _opener:
+    """A context manager that gives a file: one of that path, or the one that is given."""
+    if isinstance(name_or_buffer, (str, os.PathLike)):
+        return _open_file(name_or_buffer, mode)
+    if "w" in mode:
+        return _open_written(name_or_buffer)
+    if "r" not in mode:
+        raise RuntimeError(f"Expected 'r' or 'w' in mode but got {mode}")
+    for method in ("seek", "tell", "read", "readline"):
+        if not hasattr(name_or_buffer, method):
+            raise AttributeError(
+                f"'{type(name_or_buffer).__name__}' object has no attribute '{method}'. You can only "
+                "torch.load "
+                "from a file that is seekable. Please pre-load the data into a buffer like io.BytesIO and "
+                "try to "
+                "load from it instead."
+            )
+    return _opener(name_or_buffer)
+
+
+class _open_zipfile_reader(_opener):
+    """A context manager that gives the `PyTorchFileReader` of a file."""
+
+    def __init__(self, name_or_buffer: Any) -> None:
+        from .reader import PyTorchFileReader
+
+        super().__init__(PyTorchFileReader(name_or_buffer))
+
+
+def _is_zipfile(f: Any) -> bool:
+    """Whether a zip archive begins where the file stands."""
+    start = f.tell()
+    head = f.read(4)
+    f.seek(start)
+    return head == b"PK\x03\x04"
+
+
+def _is_torchscript_zip(zip_file: Any) -> bool:
+    """Whether an archive is a program of TorchScript."""
+    return "constants.pkl" in zip_file.get_all_records()
+
+
+def _check_dill_version(pickle_module: Any) -> None:
+    """Raise where the module is a `dill` that is too old to read tensors."""
+    if pickle_module is not None and pickle_module.__name__ == "dill":
+        if not check_module_version_greater_or_equal(pickle_module, (0, 3, 1), False):
+            raise ValueError(
+                "'torch' supports dill >= 0.3.1, but you have dill "
+                f"{pickle_module.__version__}. Please upgrade dill or switch to 'pickle'"
+            )
+
+
+def _settings(map_location: Any, pickle_module: Any, arguments: dict) -> Any:
+    from . import loading, options
+
+    safe = pickle_module is not None and pickle_module.__name__.endswith("._weights_only_unpickler")
+    encoding = arguments.pop("encoding", "utf-8")
+    module = pickle if safe or pickle_module is None else pickle_module
+    return loading._Settings(options.relocation(map_location), safe, module, encoding, arguments)
+
+
+def _load(
+    zip_file: Any, map_location: Any, pickle_module: Any, pickle_file: str = "data.pkl",
+    overall_storage: Any = None, **pickle_load_args: Any,
+) -> Any:  # fmt: skip
+    """What an archive holds, from its reader (`_open_zipfile_reader`).
+
+    Raises
+    ------
+    NotImplementedError : for another record than ``data.pkl`` or storages from elsewhere.
+    """
+    from . import loading
+
+    if pickle_file != "data.pkl" or overall_storage is not None:
+        raise NotImplementedError(
+            "torch.serialization._load: only data.pkl, with the storages of the archive"
+        )
+    settings = _settings(map_location, pickle_module, pickle_load_args)
+    return loading._load_records(zip_file._reader, settings, None)
+
+
+def _legacy_load(f: Any, map_location: Any, pickle_module: Any, **pickle_load_args: Any) -> Any:
+    """What a file of the older format holds, where the file stands."""
+    from . import loading
+
+    return loading._load_legacy(f, _settings(map_location, pickle_module, pickle_load_args))

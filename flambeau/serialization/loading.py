@@ -293,6 +293,10 @@ def _load_zip(file: Any, settings: _Settings, path: str | None) -> Any:
             f"{what}\nThe file is a zip archive but no checkpoint: it has "
             + ", ".join(list(reader.infos)[:5])
         )
+    return _load_records(reader, settings, path)
+
+
+def _load_records(reader: archive.Reader, settings: _Settings, path: str | None) -> Any:
     swap = _needs_swap(reader)
     shared = options.get_default_mmap_options() == mmap_flags.MAP_SHARED
     mapped = np.memmap(path, np.uint8, "r+" if shared else "c").view(np.ndarray) if path else None

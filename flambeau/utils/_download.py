@@ -33,6 +33,61 @@ class Progress:
             print(file=sys.stderr)
 
 
+class PlainBar:
+    """What `tqdm` is where that package is missing: a count of bytes on one line of the terminal.
+
+    Parameters
+    ----------
+    total : how many there will be.
+    disable : whether to be silent.
+    unit, *args, **kwargs : of `tqdm`'s, which change nothing.
+    """
+
+    def __init__(
+        self, total: int | None = None, disable: bool = False, unit: str | None = None, *args: object,
+        **kwargs: object,
+    ) -> None:  # fmt: skip
+        self.total, self.disable, self.n = total, disable, 0
+
+    def update(self, n: int) -> None:
+        """Count `n` more."""
+        if self.disable:
+            return
+        self.n += n
+        said = f"{self.n:.1f} bytes" if self.total is None else f"{100 * self.n / float(self.total):.1f}%"
+        print(f"\r{said}", end="", file=sys.stderr, flush=True)
+
+    def set_description(self, *args: object, **kwargs: object) -> None:
+        """Nothing: there is no room for it."""
+
+    def write(self, s: str) -> None:
+        """Print a line."""
+        print(s, file=sys.stderr)
+
+    def close(self) -> None:
+        """End the line."""
+        self.disable = True
+
+    def __enter__(self) -> PlainBar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if not self.disable:
+            print(file=sys.stderr)
+
+
+PlainBar.__name__ = PlainBar.__qualname__ = "tqdm"
+
+
+def bar() -> type:
+    """`tqdm` of the package of that name where it is installed, else `PlainBar`."""
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return PlainBar
+    return tqdm
+
+
 def request(url: str, headers: dict[str, str] | None = None) -> urllib.request.Request:
     """A request that says who asks."""
     return urllib.request.Request(url, headers={"User-Agent": "flambeau", **(headers or {})})

@@ -46,7 +46,7 @@ def test_members_of_storages():
         1,
     ]
     with pytest.raises(ValueError, match="must be a multiple of element size"):
-        torch.UntypedStorage.from_buffer(b"abc", dtype=torch.int16)
+        torch.UntypedStorage.from_buffer(b"abc", dtype=torch.int16, byte_order="native")
     with pytest.raises(RuntimeError, match="Cannot access accelerator device"):
         s.pin_memory()
     assert s.clone().share_memory_().is_shared()

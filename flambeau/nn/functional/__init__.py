@@ -56,6 +56,7 @@ from flambeau.nn.functional.activation import (
 )  # fmt: skip
 from flambeau.nn.functional.attention import (
     _canonical_mask,
+    _none_or_dtype,
     multi_head_attention_forward,
     scaled_dot_product_attention,
 )

@@ -337,3 +337,12 @@ def _with_weights(
 
 
 publish(globals())
+
+
+def _none_or_dtype(input: Tensor | None) -> fb.dtype | None:
+    """The type of a tensor's elements, None of None."""
+    if input is None:
+        return None
+    if isinstance(input, Tensor):
+        return input.dtype
+    raise RuntimeError("input to _none_or_dtype() must be None or torch.Tensor")

@@ -18,20 +18,20 @@ __all__ = [
     "type_before_parametrizations", "transfer_parametrizations_and_params",
 ]  # fmt: skip
 
-_cache_depth = 0
+_cache_enabled = 0  # how many `cached` blocks there are around
 _cache: dict[tuple[int, str], Tensor] = {}
 
 
 @contextmanager
 def cached() -> Iterator[None]:
     """Compute each parametrized tensor once inside the ``with`` block."""
-    global _cache_depth
-    _cache_depth += 1
+    global _cache_enabled
+    _cache_enabled += 1
     try:
         yield
     finally:
-        _cache_depth -= 1
-        if not _cache_depth:
+        _cache_enabled -= 1
+        if not _cache_enabled:
             _cache.clear()
 
 
@@ -225,7 +225,7 @@ def _give_own_class(module: Module) -> None:
 def _add_property(module: Module, name: str) -> None:
     def get(self: Module) -> Tensor:
         parametrization = self.parametrizations[name]
-        if not _cache_depth:
+        if not _cache_enabled:
             return parametrization()
         key = (id(self), name)
         value = _cache.get(key)

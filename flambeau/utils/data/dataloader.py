@@ -23,17 +23,22 @@ from ._utils import pipes, shared, worker
 from ._utils.collate import default_collate, default_convert
 from ._utils.fetch import MapFetcher, endless, make_fetcher
 from ._utils.packed import pack_long_lists
+from ._utils.pin_memory import pin_memory
 from ._utils.worker import get_worker_info
 from .dataset import Dataset, IterableDataset
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, draw_seed
 
 __all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]
 
+_T = TypeVar("_T")
 T_co = TypeVar("T_co", covariant=True)
 _MOST_TASKS = (
     32  # batches asked of one worker ahead of time, whatever prefetch_factor says: they must fit its pipe
 )
 _STOP_PATIENCE = 5.0  # seconds until a worker that does not stop is killed
+
+
+_collate_fn_t = Callable[[list[_T]], Any]
 
 
 class _DatasetKind:
@@ -372,7 +377,7 @@ class _BaseDataLoaderIter:
             and self.position.given > length
         ):
             self.warn_length(length)
-        return _pinned(batch) if self.pin else batch
+        return pin_memory(batch) if self.pin else batch
 
     next = __next__
 
@@ -654,16 +659,3 @@ def _pinning(loader: DataLoader) -> bool:
         )
         return False
     return True
-
-
-def _pinned(batch: Any) -> Any:
-    """The batch with its tensors in page-locked memory, from which a GPU copies faster."""
-    if isinstance(batch, fb.Tensor) or hasattr(batch, "pin_memory"):
-        return batch.pin_memory()
-    if isinstance(batch, dict):
-        return type(batch)({key: _pinned(value) for key, value in batch.items()})
-    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*map(_pinned, batch))
-    if isinstance(batch, (list, tuple)):
-        return type(batch)(map(_pinned, batch))
-    return batch

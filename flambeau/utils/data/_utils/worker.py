@@ -39,12 +39,12 @@ class WorkerInfo:
     worker_method: str | None = "multiprocessing"
 
 
-_info: WorkerInfo | None = None
+_worker_info: WorkerInfo | None = None
 
 
 def get_worker_info() -> WorkerInfo | None:
     """In a DataLoader worker its id, num_workers, seed and dataset; elsewhere None."""
-    return _info
+    return _worker_info
 
 
 class RemoteError:
@@ -78,13 +78,18 @@ class _Plain(str):
         return str(self)
 
 
+def _generate_state(base_seed: int, worker_id: int) -> list[int]:
+    """The four words that NumPy's random numbers of a worker start from."""
+    words = [worker_id, base_seed & 0xFFFFFFFF, base_seed >> 32, 0]
+    return np.random.SeedSequence(words).generate_state(4).tolist()
+
+
 def seed_everything(base_seed: int, worker_id: int) -> int:
     """Seed Python's, NumPy's and flambeau's random numbers for one worker."""
     seed = base_seed + worker_id
     random.seed(seed)
     fb.manual_seed(seed)
-    words = [worker_id, base_seed & 0xFFFFFFFF, base_seed >> 32, 0]
-    np.random.seed(np.random.SeedSequence(words).generate_state(4))
+    np.random.seed(_generate_state(base_seed, worker_id))
     return seed
 
 
@@ -115,7 +120,7 @@ def run(
 
 
 def _serve(connection: Connection, payload: bytes | tuple, worker_id: int, parent: int) -> None:
-    global _info
+    global _worker_info
     where = f"in DataLoader worker process {worker_id}"
     fetcher: Any = None
     failed: RemoteError | None = None
@@ -125,7 +130,7 @@ def _serve(connection: Connection, payload: bytes | tuple, worker_id: int, paren
         dataset, batched, collate_fn, drop_last, init_fn, num_workers, base_seed, long_lists = payload
         use_packed(long_lists)
         seed = seed_everything(base_seed, worker_id)
-        _info = WorkerInfo(worker_id, num_workers, seed, dataset)
+        _worker_info = WorkerInfo(worker_id, num_workers, seed, dataset)
         if init_fn is not None:
             init_fn(worker_id)
         pipes.shard(dataset, num_workers, worker_id)

@@ -1,0 +1,1 @@
+"""Averaging parameters of models, every few steps."""

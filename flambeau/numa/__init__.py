@@ -1,0 +1,1 @@
+"""Which processors of a machine with several memories a process runs on."""
