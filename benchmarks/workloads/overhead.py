@@ -53,19 +53,19 @@ def total(torch):
     return lambda: a.sum()
 
 
-@workload("overhead", "trace, 3x4")
+@workload("overhead", "trace, 3x4", 3)
 def trace(torch):
     a = torch.rand(3, 4)
     return lambda: torch.trace(a)
 
 
-@workload("overhead", "vstack, two 10 floats")
+@workload("overhead", "vstack, two 10 floats", 3)
 def vstack(torch):
     a, b = torch.rand(10), torch.rand(10)
     return lambda: torch.vstack((a, b))
 
 
-@workload("overhead", "hsplit into 2, 10x10")
+@workload("overhead", "hsplit into 2, 10x10", 3)
 def hsplit(torch):
     a = torch.rand(10, 10)
     return lambda: torch.hsplit(a, 2)

@@ -413,29 +413,57 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
     return op<"add">(op<"matmul">(x, w.dim() == 2 ? op<"t">(w) : w), bias);
 }
 
+// Products of half values in float: the operands are widened first.
+void check_wider(const Tensor& x, DType want) {
+    check(want == x.dtype() || (want == DType::f32 && is_low_precision(x.dtype())),
+          "out_dtype must be the same as input dtype or fp32 for fp16/bf16 inputs");
+}
+template <Name N>
+Tensor wider_product(const Tensor& a, const Tensor& b, DType want) {
+    check_wider(a, want);
+    return op<N>(a.to(want), b.to(want));
+}
+template <Name N>
+Tensor wider_sum(const Tensor& x, const Tensor& a, const Tensor& b, DType want, Scalar beta, Scalar alpha) {
+    check_wider(a, want);
+    return op<N>(x.to(want), a.to(want), b.to(want), beta, alpha);
+}
+
 const Family family([](Registry& r) {
     r.add("mm(Tensor self, Tensor mat2) -> Tensor", "fmo")
         .kernel<mm>()
         .autocast(1)
         .grad("self", "self, mat2", [](Back& b) { return grad_left(b.g, b.arg(0), b.arg(1), 1); })
         .grad("mat2", "self, mat2", [](Back& b) { return grad_right(b.g, b.arg(0), b.arg(1), 1); });
+    r.add("mm.dtype(Tensor self, Tensor mat2, ScalarType out_dtype) -> Tensor", "f").kernel<wider_product<"mm">>();
     r.add("addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", "fmio")
         .kernel<addmm>()
         .autocast(1)
         .grad("self", "", [](Back& b) { return scaled(b.g, b.scalar(3)); })
         .grad("mat1", "mat1, mat2", [](Back& b) { return grad_left(b.g, b.arg(1), b.arg(2), b.scalar(4)); })
         .grad("mat2", "mat1, mat2", [](Back& b) { return grad_right(b.g, b.arg(1), b.arg(2), b.scalar(4)); });
+    r.add(
+         "addmm.dtype(Tensor self, Tensor mat1, Tensor mat2, ScalarType out_dtype, *, Scalar beta=1, Scalar alpha=1) "
+         "-> Tensor",
+         "f")
+        .kernel<wider_sum<"addmm">>();
     r.add("bmm(Tensor self, Tensor mat2) -> Tensor", "fmo")
         .kernel<bmm>()
         .autocast(1)
         .grad("self", "mat2", [](Back& b) { return op<"bmm">(b.g, adjoint(b.arg(1))); })
         .grad("mat2", "self", [](Back& b) { return op<"bmm">(adjoint(b.arg(0)), b.g); });
+    r.add("bmm.dtype(Tensor self, Tensor mat2, ScalarType out_dtype) -> Tensor", "f").kernel<wider_product<"bmm">>();
     r.add("baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", "fmio")
         .kernel<baddbmm>()
         .autocast(1)
         .grad("self", "", [](Back& b) { return scaled(b.g, b.scalar(3)); })
         .grad("batch1", "batch2", [](Back& b) { return scaled(op<"bmm">(b.g, adjoint(b.arg(2))), b.scalar(4)); })
         .grad("batch2", "batch1", [](Back& b) { return scaled(op<"bmm">(adjoint(b.arg(1)), b.g), b.scalar(4)); });
+    r.add(
+         "baddbmm.dtype(Tensor self, Tensor batch1, Tensor batch2, ScalarType out_dtype, *, Scalar beta=1, "
+         "Scalar alpha=1) -> Tensor",
+         "f")
+        .kernel<wider_sum<"baddbmm">>();
     r.add("addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor", "fmio")
         .kernel<addbmm>()
         .autocast(1)

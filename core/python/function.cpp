@@ -186,8 +186,9 @@ PyObject* function_signature(PyObject* self, void*) {
             out |= s.op->has_out;
             factory |= s.factory;
         }
-        return PyObject_CallFunction(make.get(), "OOOO", schemas.get(), is_method(g.form) ? Py_True : Py_False,
-                                     out ? Py_True : Py_False, factory ? Py_True : Py_False);
+        const auto flag = [](bool yes) { return yes ? Py_True : Py_False; };
+        const bool own_name = called_self(g.signatures[0].op->schema, g.form);
+        return PyObject_CallFunction(make.get(), "OOOO", schemas.get(), flag(own_name), flag(out), flag(factory));
     });
 }
 PyObject* function_reduce(PyObject* self, PyObject*) {

@@ -20,11 +20,26 @@ void init_keywords() {
     kw_out = intern("out");
 }
 
-// Other keywords for an argument: NumPy's names; those of PyTorch's `split`, which is a function in Python.
-Aliases aliases_of(const std::string& function, const std::string& name) {
+}  // namespace
+
+bool called_self(const Schema& s, Form form) {
+    static constexpr std::string_view some[] = {"as_strided_scatter", "broadcast_to", "fill",      "permute",
+                                                "rand_like",          "randint_like", "randn_like"};
+    return form != Form::Function || s.name.ends_with('_') || std::ranges::find(some, s.name) != std::end(some);
+}
+
+namespace {
+// Other keywords for an argument: NumPy's names; those of PyTorch's `split`, which is a function in Python; those of
+// its documentation and of its table of signatures (`torch.overrides`).
+Aliases aliases_of(const Schema& s, Form form, const std::string& name) {
     const auto all = [](auto... names) { return Aliases{intern(names)...}; };
-    if (function == "split" && name == "self") return all("tensor");
-    if (function == "split" && name == "split_size") return all("split_size_or_sections");
+    if (s.name == "split" && !is_method(form)) {
+        if (name == "self") return all("tensor");
+        if (name == "split_size") return all("split_size_or_sections");
+    }
+    if (s.name.ends_with("split") && &name == &s.args[1].name) return all("indices_or_sections");
+    if (s.space == "special" && name == "x") return all("input");
+    if (name == "self" && called_self(s, form)) return all("self", "x1", "x", "a");
     if (name == "self") return all("x1", "x", "a");
     if (name == "dim") return all("axis");
     if (name == "keepdim") return all("keepdims");
@@ -512,7 +527,7 @@ Signature::Signature(const Op& o, Form form) : op(&o), form(form) {
     for (size_t i = 0; i < s.args.size(); ++i) {
         const Arg& a = s.args[i];
         names.push_back(intern(shown_name(a)));
-        aliases.push_back(aliases_of(is_method(form) ? "" : s.name, a.name));
+        aliases.push_back(aliases_of(s, form, a.name));
         if (a.keyword_only && a.kind == Kind::DType) dtype_arg = int(i);
         if (a.keyword_only && a.kind == Kind::Device) device_arg = int(i);
     }

@@ -13,7 +13,10 @@ enum class Form : uint8_t { Function, Method, Inplace, InplaceFunction };  // th
 constexpr bool is_method(Form f) { return f == Form::Method || f == Form::Inplace; }
 constexpr bool is_inplace(Form f) { return f == Form::Inplace || f == Form::InplaceFunction; }
 
-using Aliases = std::array<PyObject*, 3>;
+// Whether the first argument is shown as `self`: of methods, and of functions that PyTorch's table has so.
+bool called_self(const Schema& s, Form form);
+
+using Aliases = std::array<PyObject*, 4>;
 
 // One overload as one form accepts it.
 struct Signature {

@@ -26,8 +26,8 @@ class ONNXProgram:
     ``onnxruntime``.
     """
 
-    def __init__(self, bare: Any, weights: dict[str, fb.Tensor], inputs: Any, outputs: Any) -> None:
-        self._proto, self._weights = bare, weights  # one message of ONNX may not have more than 2 GB
+    def __init__(self, model: Any, weights: dict[str, fb.Tensor], inputs: Any, outputs: Any) -> None:
+        self._proto, self._weights = model, weights  # one message of ONNX may not have more than 2 GB
         self._inputs, self._outputs = inputs, outputs
         self._full: Any = None
         self._session: Any = None
