@@ -108,6 +108,7 @@ _cast_Long: Any
 _cast_Half: Any
 _cast_Float: Any
 _cast_Double: Any
+from flambeau._scaled_products import _scaled_mm as _scaled_mm
 from flambeau._constants import AggregationType as AggregationType, qscheme as qscheme, per_tensor_affine as per_tensor_affine, per_channel_affine as per_channel_affine, per_tensor_symmetric as per_tensor_symmetric, per_channel_symmetric as per_channel_symmetric, per_channel_affine_float_qparams as per_channel_affine_float_qparams
 AVG: Any
 SUM: Any

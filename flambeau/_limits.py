@@ -20,6 +20,7 @@ _FLOATS: dict[str, tuple] = {
     "float8_e5m2": (8, 2, 15, -14, 1.0, None),
     "float8_e4m3fnuz": (8, 3, 7, -7, 1.0, 240.0),
     "float8_e5m2fnuz": (8, 2, 15, -15, 1.0, None),
+    "float8_e8m0fnu": (8, 0, 127, -127, 1.0, None),
 }
 _PARTS = {"complex32": "float16", "complex64": "float32", "complex128": "float64"}
 
@@ -53,6 +54,8 @@ class finfo:
     def __init__(self, type: Any = None) -> None:
         name = _name(_checked("finfo", fb.get_default_dtype() if type is None else type))
         name = _PARTS.get(name, name)
+        if name == "float4_e2m1fn_x2":
+            raise TypeError("bad argument type for built-in operation")
         if name not in _FLOATS:
             raise TypeError(
                 "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'"
@@ -61,8 +64,8 @@ class finfo:
         self.bits, mantissa, top, bottom, self.resolution, largest = _FLOATS[name]
         self.eps = 2.0**-mantissa
         self.max = (2.0 - self.eps) * 2.0**top if largest is None else largest
-        self.min = -self.max
         self.tiny = 2.0**bottom
+        self.min = self.tiny if name == "float8_e8m0fnu" else -self.max
 
     @property
     def smallest_normal(self) -> float:

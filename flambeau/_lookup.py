@@ -35,6 +35,9 @@ _HOMES = {
         _nested_compute_contiguous_strides_offsets _nested_view_from_buffer
         _cast_Byte _cast_Char _cast_Short _cast_Int _cast_Long _cast_Half _cast_Float _cast_Double
     """,
+    "_scaled_products": """
+        _scaled_mm
+    """,
     "_constants": """
         AVG SUM AggregationType qscheme per_tensor_affine per_channel_affine per_tensor_symmetric
         per_channel_symmetric per_channel_affine_float_qparams

@@ -85,7 +85,7 @@ class printoptions:
 class _Column:
     """Text of one kind of number (integers, floats, one part of complex numbers), all padded alike."""
 
-    def __init__(self, values: list, floating: bool) -> None:
+    def __init__(self, values: list, floating: bool, exponents: bool = False) -> None:
         self.floating = floating
         self.scientific = False
         self.width = 1
@@ -94,7 +94,10 @@ class _Column:
             self.width = max((len(str(v)) for v in values), default=1)
             return
         shown = [v for v in values if v != 0 and math.isfinite(v)]
-        self.whole = all(v == math.floor(v) for v in shown)
+        if exponents:  # the smallest number equals 0, and NaN counts as finite
+            shown = [v for v in values if v != 2.0**-127]
+        strange = any(v != v for v in shown)
+        self.whole = not strange and all(v == math.floor(v) for v in shown)
         if not shown:
             return
         precision = PRINT_OPTS.precision
@@ -102,7 +105,7 @@ class _Column:
         smallest, largest = min(sizes), max(sizes)
         self.scientific = PRINT_OPTS.sci_mode
         if self.scientific is None:
-            self.scientific = (
+            self.scientific = not strange and (
                 largest / smallest > 1000.0 or largest > 1.0e8 or (not self.whole and smallest < 1.0e-4)
             )
         if self.scientific:
@@ -143,7 +146,7 @@ class _Writer:
 
             self.text = text
         else:
-            column = _Column(flat, kind == "float")
+            column = _Column(flat, kind != "int", kind == "exponent")
             self.width = column.width
             self.text = column.text
 
@@ -196,6 +199,10 @@ def _tensor_str(t: Any, indent: int) -> str:
     else:
         kind = "float" if t.is_floating_point() else "int"
         t = t.resolve_neg()
+        if t.dtype is fb.float8_e8m0fnu:
+            kind = "exponent"
+        elif t.dtype is fb.float4_e2m1fn_x2 and t.dim():  # shown as the bytes that hold two of them
+            t = t.view(fb.uint8)
     values = (_edges(t) if summarize else t).tolist()
     return _Writer(values, shape, kind, summarize).write(values, 0, indent)
 

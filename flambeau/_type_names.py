@@ -21,6 +21,17 @@ TYPE_NAMES = {
     "uint16": "UInt16Tensor",
     "uint32": "UInt32Tensor",
     "uint64": "UInt64Tensor",
+    **{
+        name: name.capitalize() + "Tensor"
+        for name in (
+            "float8_e5m2",
+            "float8_e4m3fn",
+            "float8_e5m2fnuz",
+            "float8_e4m3fnuz",
+            "float8_e8m0fnu",
+            "float4_e2m1fn_x2",
+        )
+    },
 }
 DTYPES = {name: dtype for dtype, name in TYPE_NAMES.items()}
 

@@ -20,18 +20,30 @@ enum class DType : uint8_t {
     c128 = 10,
     b1 = 11,
     bf16 = 15,
+    f8e5m2 = 23,
+    f8e4m3 = 24,
+    f8e5m2z = 25,
+    f8e4m3z = 26,
     u16 = 27,
     u32 = 28,
     u64 = 29,
+    f8e8m0 = 44,
+    f4x2 = 45,  // two numbers of four bits in a byte
     none = 255,
 };
-inline constexpr int kDTypeLimit = 30;  // one past the largest number, for tables
+inline constexpr int kDTypeLimit = 46;  // one past the largest number, for tables
 
 constexpr size_t itemsize(DType t) {
     switch (t) {
         case DType::u8:
         case DType::i8:
-        case DType::b1: return 1;
+        case DType::b1:
+        case DType::f8e5m2:
+        case DType::f8e4m3:
+        case DType::f8e5m2z:
+        case DType::f8e4m3z:
+        case DType::f8e8m0:
+        case DType::f4x2: return 1;
         case DType::i16:
         case DType::u16:
         case DType::f16:
@@ -49,8 +61,14 @@ constexpr size_t itemsize(DType t) {
     }
 }
 constexpr bool is_complex(DType t) { return t == DType::c64 || t == DType::c128 || t == DType::c32; }
+constexpr bool is_one_of(DType t, uint64_t set) { return set >> (unsigned(t) & 63) & (t != DType::none); }
+constexpr uint64_t set_of(auto... t) { return ((uint64_t(1) << unsigned(t)) | ...); }
+// Numbers of one byte (base/float8.h): moved, filled and converted; no operator computes with them.
+inline constexpr uint64_t float8_types =
+    set_of(DType::f8e5m2, DType::f8e4m3, DType::f8e5m2z, DType::f8e4m3z, DType::f8e8m0, DType::f4x2);
+constexpr bool is_float8(DType t) { return is_one_of(t, float8_types); }
 constexpr bool is_floating(DType t) {
-    return t == DType::f32 || t == DType::f64 || t == DType::f16 || t == DType::bf16;
+    return is_one_of(t, float8_types | set_of(DType::f32, DType::f64, DType::f16, DType::bf16));
 }
 constexpr bool is_integral(DType t, bool with_bool) {
     return t != DType::none && !is_complex(t) && !is_floating(t) && (with_bool || t != DType::b1);
@@ -215,8 +233,7 @@ struct dtype_of<C128> {
     static constexpr DType value = DType::c128;
 };
 
-[[noreturn]] void no_element_type(DType t);  // raises: no kernel is made for complex32
-inline bool has_element_type(DType t) { return t != DType::c32 && t != DType::none; }
+[[noreturn]] void no_element_type(DType t);  // raises: no kernel is made for complex32 and float8
 
 // Calls f(T{}) with the C++ type of t; f is instantiated for all element types.
 template <class F>

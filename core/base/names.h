@@ -19,6 +19,12 @@ constexpr const char* name(DType t) {
         case DType::c128: return "complex128";
         case DType::b1: return "bool";
         case DType::bf16: return "bfloat16";
+        case DType::f8e5m2: return "float8_e5m2";
+        case DType::f8e4m3: return "float8_e4m3fn";
+        case DType::f8e5m2z: return "float8_e5m2fnuz";
+        case DType::f8e4m3z: return "float8_e4m3fnuz";
+        case DType::f8e8m0: return "float8_e8m0fnu";
+        case DType::f4x2: return "float4_e2m1fn_x2";
         case DType::u16: return "uint16";
         case DType::u32: return "uint32";
         case DType::u64: return "uint64";
@@ -40,10 +46,27 @@ constexpr const char* scalar_name(DType t) {
         case DType::c128: return "ComplexDouble";
         case DType::b1: return "Bool";
         case DType::bf16: return "BFloat16";
+        case DType::f8e5m2: return "Float8_e5m2";
+        case DType::f8e4m3: return "Float8_e4m3fn";
+        case DType::f8e5m2z: return "Float8_e5m2fnuz";
+        case DType::f8e4m3z: return "Float8_e4m3fnuz";
+        case DType::f8e8m0: return "Float8_e8m0fnu";
+        case DType::f4x2: return "Float4_e2m1fn_x2";
         case DType::u16: return "UInt16";
         case DType::u32: return "UInt32";
         case DType::u64: return "UInt64";
         default: return "Undefined";
+    }
+}
+// The C++ type of a float8, by which some messages call it.
+constexpr const char* float8_class(DType t) {
+    switch (t) {
+        case DType::f8e5m2: return "c10::Float8_e5m2";
+        case DType::f8e4m3: return "c10::Float8_e4m3fn";
+        case DType::f8e5m2z: return "c10::Float8_e5m2fnuz";
+        case DType::f8e4m3z: return "c10::Float8_e4m3fnuz";
+        case DType::f8e8m0: return "c10::Float8_e8m0fnu";
+        default: return "c10::Float4_e2m1fn_x2";
     }
 }
 

@@ -5,6 +5,7 @@
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
+#include "base/float8.h"
 #include "base/parallel.h"
 #include "cpu/copy.h"
 #include "cpu/copy_loops.h"
@@ -337,7 +338,7 @@ void prepare(Ready& r, const Operand& o, DType common, bool others_have_dims) {
             std::memcpy(r.number, v, sizeof v);
             return;
         }
-        visit_dtype(common, [&](auto z) {
+        visit_number(common, [&](auto z) {
             const auto v = s.to<decltype(z)>();
             std::memcpy(r.number, &v, sizeof v);
         });
@@ -674,7 +675,9 @@ void copy_data(const Tensor& to, const Tensor& from) {
     }
     const int64_t a = int64_t(itemsize(to.dtype())), b = int64_t(itemsize(source.dtype()));
     const Loop loop = convert_loop(source.dtype(), to.dtype());
-    if (!loop) no_kernel("copy_", source.dtype());
+    if (!loop)
+        no_kernel(to.dtype() == DType::f4x2 && source.dtype() == DType::f32 ? "copy_kernel" : "copy_",
+                  to.dtype() == DType::f4x2 ? to.dtype() : source.dtype());
     if (to->contiguous && source->contiguous && same(to.sizes(), source.sizes())) {
         char* p[2] = {static_cast<char*>(to->data()), static_cast<char*>(source->data())};
         parallel_for(to.numel(), 65536, [&](int64_t begin, int64_t end) {
@@ -727,13 +730,14 @@ void fill(const Tensor& t, const Scalar& v) {
         parallel_for(bytes, 1 << 18, [&](int64_t b, int64_t e) { std::memset(p + b, 0, size_t(e - b)); });
         return;
     }
+    if (t.dtype() == DType::f4x2) no_kernel(t.numel() == 1 ? "fill_out" : "fill_cpu", t.dtype());
     alignas(16) char number[16];
     if (t.dtype() == DType::c32) {
         const C128 c = v.complex();
         const F16 x[] = {F16(float(c.re)), F16(float(c.im))};
         std::memcpy(number, x, sizeof x);
     } else {
-        visit_dtype(t.dtype(), [&](auto z) {
+        visit_number(t.dtype(), [&](auto z) {
             const auto x = v.to<decltype(z)>();
             std::memcpy(number, &x, sizeof x);
         });

@@ -26,7 +26,8 @@ FB_KERNELS(avx512)
 #endif
 #undef FB_KERNELS
 
-extern const Entries special_loops, complex_loops;  // compiled once: rare, or all time goes into the C library
+extern const Entries special_loops, complex_loops,
+    float8_loops;  // compiled once: rare, or all time goes into the C library
 
 namespace {
 
@@ -72,6 +73,7 @@ struct Chosen {
         };
         take(special_loops);
         take(complex_loops);
+        take(float8_loops);
         auto take_all = [&](const auto& lists) {
             for (const Entries* list : lists) take(*list);
         };
@@ -82,6 +84,14 @@ struct Chosen {
 #endif
             default: take_all(baseline::all);
         }
+        for (int t = 0; t < kDTypeLimit; t++)  // copied as the bytes they are
+            if (is_float8(DType(t))) {
+                convert[t][t] = convert[size_t(DType::u8)][size_t(DType::u8)];
+                Loop(&select)[kDTypeLimit] = ternary[size_t(Ternary::where)];
+                select[t] = select[size_t(DType::u8)];
+                for (const Binary b : {Binary::eq, Binary::ne})
+                    if (!binary[size_t(b)][t]) binary[size_t(b)][t] = binary[size_t(b)][size_t(DType::u8)];
+            }
         for (size_t t = 0; t < kDTypeLimit; t++) unary[size_t(Unary::copy)][t] = convert[t][t];
     }
 };

@@ -7,6 +7,9 @@ DType promote(DType a, DType b) {
     if (a == b) return a;
     if (a == DType::none) return b;
     if (b == DType::none) return a;
+    if (is_float8(a) || is_float8(b))
+        fail(ErrorKind::Runtime, "Promotion for Float8 Types is not supported, attempted to promote ", scalar_name(a),
+             " and ", scalar_name(b));
     if (is_complex(a) || is_complex(b)) {
         const DType r = promote(to_real(a), to_real(b));
         const DType f = is_integral(r, true) ? (is_complex(a) ? to_real(a) : to_real(b)) : r;
@@ -50,6 +53,8 @@ DType result_type(std::span<const Operand> operands) {
     auto combine = [&](DType higher, DType lower) {
         if (higher == DType::none) return lower;
         if (kind(lower) <= kind(higher)) return higher;
+        if (is_complex(lower) && is_float8(higher))
+            fail(ErrorKind::Runtime, "Unknown Complex ScalarType for ", scalar_name(higher));
         if (is_complex(lower) && is_floating(higher)) return to_complex(higher == DType::bf16 ? DType::f32 : higher);
         return lower;
     };

@@ -1,17 +1,20 @@
-// Tensors that kernels cannot read as they lie: lazily conjugated or negated views, and complex32. Views and copies
+// Tensors that kernels cannot read as they lie: lazily conjugated or negated views, complex32, and float8 where an
+// operator computes with it. Views and copies
 // take them as they are (Op::takes_lazy); every other operator is called with plain copies, which autograd records, and
 // what it writes goes back through `copy_`. Tensors of the meta device have nothing to read: beside real ones they are
 // refused here, for all operators.
 #include <algorithm>
 #include "op/dispatch.h"
+#include "op/float8.h"
 
 namespace fb {
 namespace {
 
-DType wide(DType t) { return t == DType::c32 ? DType::c64 : t; }
+DType wide(DType t) { return t == DType::c32 ? DType::c64 : is_float8(t) ? DType::f32 : t; }
 
 // Recorded where gradients are; the copy conjugates and negates.
 Tensor plain(const Tensor& t) {
+    if (is_float8(t.dtype())) return op<"_to_copy">(t, DType::f32, t.device());
     if (t.dtype() == DType::c32) return op<"_to_copy">(t, DType::c64, t.device());
     return op<"clone">(t);
 }
@@ -37,30 +40,40 @@ struct Plain {
     std::vector<Tensor> tensors;             // copies; their places do not move
     std::vector<std::vector<Tensor>> lists;  // of Tensor[] arguments
     bool half = false;                       // complex32 came in and nothing wider did: results go back to it
+    DType float8 = DType::none;              // this came in, to be computed in float32
 
-    Plain(const Op& op, const Value* from) : args(from, from + op.schema.args.size()) {
+    Plain(const Op& op, const Value* from, bool widen) : args(from, from + op.schema.args.size()) {
+        const auto is_plain = [&](const Tensor& t) {
+            if (!widen || !is_float8(t.dtype())) return !t->unusual();
+            float8 = t.dtype();
+            return false;
+        };
         tensors.reserve(args.size());
         lists.reserve(args.size());
-        bool wider = false;
+        bool wider = false, narrow = true;
         each_tensor(op, from, [&](const Tensor& t) {
             half |= t.dtype() == DType::c32;
             const DType d = t.dtype();
             wider |= t.dim() > 0 && (d == DType::f32 || d == DType::f64 || d == DType::c64 || d == DType::c128);
         });
         for (Value& v : args) {
-            if (v.tag == Tag::DType && v.dt != DType::none) wider = true;  // the caller chose
-            if (v.is_tensor() && v.tensor_ptr->unusual()) {
+            const bool chosen = v.tag == Tag::DType && v.dt != DType::none;
+            if (chosen) wider = true;
+            narrow &= !chosen || is_float8(v.dt);
+            if (v.is_tensor() && !is_plain(v.tensor())) {
                 v = tensors.emplace_back(plain(v.tensor()));
             } else if (v.tag == Tag::Tensors) {
                 std::vector<Tensor>& l = lists.emplace_back(v.tensors().begin(), v.tensors().end());
                 for (Tensor& t : l)
-                    if (t.defined() && t->unusual()) t = plain(t);
+                    if (t.defined() && !is_plain(t)) t = plain(t);
                 v = l;
             }
         }
         half &= !wider;
+        if (!narrow) float8 = DType::none;
     }
     Tensor narrowed(Tensor t) const {
+        if (float8 != DType::none && t.defined() && t.dtype() == DType::f32) return t.to(float8);
         if (!half || !t.defined()) return t;
         if (t.dtype() == DType::c64) return t.to(DType::c32);
         return t.dtype() == DType::f32 ? t.to(DType::f16) : t;
@@ -124,26 +137,30 @@ void check_devices(const Op& op, const Frame& f) {
 
 bool call_unusual(const Op& op, Frame& f) {
     if (!unusual_tensors) return false;
-    bool found = false, meta = false, real = false;
+    bool found = false, float8 = false, meta = false, real = false;
     each_tensor(op, f.args, [&](const Tensor& t) {
         found |= t->unusual();
+        float8 |= is_float8(t.dtype());
         (t.is_meta() ? meta : real) = true;
     });
     // Wrappers have no data of their own either: with Python code below autograd it is looked at there.
     if (meta && real && !(tls.modes & kPythonMode) && !may_mix(op, f)) refuse_mix(op, f);
+    const bool widen = float8 && float8_use(op, f) == Float8Use::widened;
     if (op.takes_lazy) return false;
+    found |= widen;
     const int outputs = f.given && !f.inplace ? int(op.schema.return_kinds.size()) : 0;
     for (int i = 0; i < outputs; ++i) found |= f.given[i].defined() && f.given[i]->unusual();
     if (!found) return false;
 
-    Plain p(op, f.args);
+    Plain p(op, f.args, widen);
     Frame inner(op, p.args.data());
     inner.inplace = f.inplace;
     std::vector<Tensor> given;
     if (f.inplace) given.push_back(p.args[0].tensor());
     for (int i = 0; i < outputs; ++i) {
         const Tensor& t = f.given[i];
-        given.push_back(!t.defined() || !t->unusual() ? t : empty_like(t, wide(t.dtype())));
+        const bool plain = t.defined() && !t->unusual() && !(widen && is_float8(t.dtype()));
+        given.push_back(!t.defined() || plain ? t : empty_like(t, wide(t.dtype())));
     }
     if (!given.empty()) inner.given = given.data();
     op.call(inner);

@@ -90,7 +90,7 @@ const char* cpp_name(DType t) {
         case DType::c32: return "c10::complex<c10::Half>";
         case DType::c64: return "c10::complex<float>";
         case DType::c128: return "c10::complex<double>";
-        default: return "bool";
+        default: return is_float8(t) ? float8_class(t) : "bool";
     }
 }
 bool castable(DType a, DType b) {

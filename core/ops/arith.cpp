@@ -217,7 +217,7 @@ const char* cpp_name(DType t) {  // what PyTorch's message of lerp calls the typ
         case DType::bf16: return "c10::BFloat16";
         case DType::c64: return "c10::complex<float>";
         case DType::c128: return "c10::complex<double>";
-        default: return fb::name(t);
+        default: return is_float8(t) ? float8_class(t) : fb::name(t);
     }
 }
 Tensor lerp(const Tensor& a, const Tensor& end, const Operand& weight, Out out) {

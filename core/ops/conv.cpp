@@ -150,7 +150,7 @@ void check_types(const Tensor& x, const Tensor& w, const Tensor& bias, bool tran
             case DType::i64: return "long int";
             case DType::c64: return "c10::complex<float>";
             case DType::c128: return "c10::complex<double>";
-            default: return name(t);
+            default: return is_float8(t) ? float8_class(t) : name(t);
         }
     };
     if (transposed && x.dtype() != w.dtype()) {

@@ -18,7 +18,7 @@ inline const char* cpp_name(DType t) {
         case DType::b1: return "bool";
         case DType::c64: return "c10::complex<float>";
         case DType::c128: return "c10::complex<double>";
-        default: return name(t);
+        default: return is_float8(t) ? float8_class(t) : name(t);
     }
 }
 

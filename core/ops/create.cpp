@@ -249,6 +249,7 @@ Tensor arange(Scalar start, Scalar end, Scalar step, DType dtype, std::optional<
     }
     Tensor t = out.result(Dims{n}, dtype, device_or_cpu(device));
     if (t.is_meta() || !n) return t;
+    if (is_float8(dtype)) cpu::no_kernel("arange_cpu", dtype);
     Tensor dest = t->contiguous ? t : empty(t.sizes(), dtype);
     visit_dtype(dtype, [&](auto z) {
         using T = decltype(z);
@@ -285,6 +286,7 @@ Tensor linspace(Scalar start, Scalar end, int64_t steps, DType dtype, std::optio
                                                          : default_dtype();
     Tensor t = out.result(Dims{steps}, dtype, device_or_cpu(device));
     if (t.is_meta() || !steps) return t;
+    if (is_float8(dtype) && steps > 1) cpu::no_kernel("linspace_cpu", dtype);
     Tensor dest = t->contiguous ? t : empty(t.sizes(), dtype);
     visit_dtype(dtype, [&](auto z) {
         using T = decltype(z);

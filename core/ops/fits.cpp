@@ -21,7 +21,7 @@ const char* type_in_message(DType t) {
         case DType::f32: return "float";
         case DType::f64: return "double";
         case DType::c64: return "c10::complex<float>";
-        default: return name(t);
+        default: return is_float8(t) ? float8_class(t) : name(t);
     }
 }
 

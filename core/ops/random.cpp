@@ -114,7 +114,7 @@ int digits(DType t) { return t == DType::f16 ? 11 : t == DType::bf16 ? 8 : t == 
 // ---------------------------------------------------------------- real numbers, in place
 Tensor uniform_(const Tensor& self, double from, double to, Generator* g) {
     const DType t = to_real(self.dtype());
-    if (!is_floating(t)) cpu::no_kernel("check_uniform_bounds", t);
+    if (!is_floating(t) || is_float8(t)) cpu::no_kernel("check_uniform_bounds", t);
     const double most = largest(t);
     const auto inside = [&](double v, const char* what) {
         check(v >= -most && v <= most, what, " is out of bounds for ", c_name(t));
@@ -129,7 +129,8 @@ Tensor uniform_(const Tensor& self, double from, double to, Generator* g) {
 
 Tensor normal_(const Tensor& self, double mean, double std, Generator* g) {
     check(std >= 0, "normal expects std >= 0.0, but found std ", std);
-    if (!is_floating(to_real(self.dtype()))) cpu::no_kernel("normal_kernel_cpu", self.dtype());
+    if (!is_floating(to_real(self.dtype())) || is_float8(self.dtype()))
+        cpu::no_kernel("normal_kernel_cpu", self.dtype());
     if (is_complex(self.dtype())) std /= std::sqrt(2.0);  // shared by the two parts
     const bool contiguous = self.is_contiguous();
     return fill_in_order(
@@ -224,6 +225,7 @@ int64_t last_stored(DType t, int64_t to) {
     return before < to ? to : before - (int64_t(1) << (log2_of(uint64_t(std::abs(to - 1))) - digits(t) + 1));
 }
 void check_bounds(DType t, int64_t from, int64_t last) {
+    if (is_float8(t)) cpu::no_kernel("random_update_from_to", t);
     const auto inside = [&](int64_t v, const char* what) {
         bool ok = true;
         if (is_floating(t)) {

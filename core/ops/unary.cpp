@@ -169,7 +169,7 @@ Tensor view_as_real(const Tensor& z) {
     return v;
 }
 Tensor view_as_complex(const Tensor& x) {
-    check(is_floating(x.dtype()) && x.dtype() != DType::bf16,
+    check(is_floating(x.dtype()) && x.dtype() != DType::bf16 && !is_float8(x.dtype()),
           "view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: ",
           scalar_name(x.dtype()));
     check(x.dim() > 0, "Input tensor must have one or more dimensions");

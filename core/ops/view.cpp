@@ -87,6 +87,7 @@ Tensor view_dtype(const Tensor& t, DType dtype) {
     if (a == b) {
         Tensor v = view_of(t, t.sizes(), t.strides(), t->offset);
         v->dtype = dtype;
+        note_dtype(dtype);
         return v;
     }
     check(t.dim() > 0, "self.dim() cannot be 0 to view ", scalar_name(t.dtype()), " as ", scalar_name(dtype),
@@ -117,6 +118,7 @@ Tensor view_dtype(const Tensor& t, DType dtype) {
     }
     Tensor v = view_of(t, t.sizes(), t.strides(), offset);
     v->dtype = dtype;
+    note_dtype(dtype);
     v->set_shape(sizes, strides);
     return v;
 }

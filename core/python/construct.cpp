@@ -2,6 +2,7 @@
 #include "ops/fresh.h"
 #include "python/construct.h"
 #include <cmath>
+#include "base/float8.h"
 #include "cpu/iter.h"
 #include "op/out_types.h"
 #include "python/override.h"
@@ -291,6 +292,7 @@ PyObject* set_default_dtype_py(PyObject*, PyObject* o) {
         DType t;
         check_type(to_dtype(o, t), "invalid dtype object: only floating-point types are supported as the default type");
         check_type(is_floating(t), "only floating-point types are supported as the default type");
+        check_type(!is_float8(t), "couldn't find storage object ", scalar_name(t), "Storage");
         set_default_dtype(t);
         return none();
     });
@@ -406,13 +408,14 @@ Tensor tensor_from(PyObject* data, DType dtype, Device device) {
             PyErr_Clear();
         }
     }
+    check(dtype != DType::f4x2, "store_scalar: invalid type");
     Tensor t = empty(sizes, dtype, kCPU);
     if (dtype == DType::c32) {
         Tensor w = empty(sizes, DType::c64, kCPU);
         if (t.numel()) store_nested(w.data<C64>(), data, sizes, 0, DType::c64);
         return converted(w, dtype, device);
     }
-    visit_dtype(dtype, [&](auto z) {
+    visit_number(dtype, [&](auto z) {
         using T = decltype(z);
         if (t.numel()) store_nested(t.data<T>(), data, sizes, 0, dtype);
     });

@@ -45,15 +45,25 @@ DLDataType to_dl(DType t) {
     const auto bits = uint8_t(itemsize(t) * 8);
     if (t == DType::b1) return {kBool, 8, 1};
     if (t == DType::bf16) return {kBfloat, 16, 1};
+    switch (t) {  // a code each, the next ones of the standard
+        case DType::f8e4m3: return {10, 8, 1};
+        case DType::f8e4m3z: return {11, 8, 1};
+        case DType::f8e5m2: return {12, 8, 1};
+        case DType::f8e5m2z: return {13, 8, 1};
+        case DType::f8e8m0: return {14, 8, 1};
+        case DType::f4x2: return {17, 4, 2};
+        default: break;
+    }
     if (is_complex(t)) return {kComplex, bits, 1};
     if (is_floating(t)) return {kFloat, bits, 1};
     return {t == DType::u8 || t == DType::u16 || t == DType::u32 || t == DType::u64 ? kUInt : kInt, bits, 1};
 }
 DType from_dl(DLDataType d) {
-    if (d.lanes != 1) fail(ErrorKind::Runtime, "ATen does not support lanes != 1");
-    constexpr DType all[] = {DType::u8,   DType::i8,  DType::i16, DType::i32, DType::i64,  DType::f16,
-                             DType::f32,  DType::f64, DType::c32, DType::c64, DType::c128, DType::b1,
-                             DType::bf16, DType::u16, DType::u32, DType::u64};
+    if (d.lanes != 1 && !(d.code == 17 && d.lanes == 2)) fail(ErrorKind::Runtime, "ATen does not support lanes != 1");
+    constexpr DType all[] = {DType::u8,      DType::i8,      DType::i16,    DType::i32, DType::i64,    DType::f16,
+                             DType::f32,     DType::f64,     DType::c32,    DType::c64, DType::c128,   DType::b1,
+                             DType::bf16,    DType::u16,     DType::u32,    DType::u64, DType::f8e5m2, DType::f8e4m3,
+                             DType::f8e5m2z, DType::f8e4m3z, DType::f8e8m0, DType::f4x2};
     for (DType t : all) {
         const DLDataType x = to_dl(t);
         if (x.code == d.code && x.bits == d.bits) return t;

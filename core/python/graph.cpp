@@ -274,8 +274,7 @@ bool fits(const Arg& arg, const Value& v) {
         case Tag::String: return arg.kind == Kind::String;
         case Tag::DType: {
             const int t = int(v.dt);
-            return arg.kind == Kind::DType &&
-                   (t <= int(DType::b1) || v.dt == DType::bf16 || (t >= int(DType::u16) && t < kDTypeLimit));
+            return arg.kind == Kind::DType && (t <= int(DType::b1) || (t < kDTypeLimit && itemsize(v.dt)));
         }
         case Tag::Layout: return arg.kind == Kind::Layout && v.layout_v <= Layout::SparseCsc;
         case Tag::Device: return arg.kind == Kind::Device && v.device_v.type <= DeviceType::Meta;

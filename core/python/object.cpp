@@ -26,17 +26,11 @@ struct NameOnly {
     bool is_float;
 };
 constexpr NameOnly kNameOnly[] = {
-    {"float8_e4m3fn", 1, true},   {"float8_e4m3fnuz", 1, true}, {"float8_e5m2", 1, true},
-    {"float8_e5m2fnuz", 1, true}, {"float8_e8m0fnu", 1, true},  {"float4_e2m1fn_x2", 1, true},
-    {"bits8", 1, false},          {"bits16", 2, false},         {"bits1x8", 1, false},
-    {"bits2x4", 1, false},        {"bits4x2", 1, false},        {"bit", 1, false},
-    {"qint8", 1, false},          {"quint8", 1, false},         {"qint32", 4, false},
-    {"quint4x2", 1, false},       {"quint2x4", 1, false},       {"int1", 1, false},
-    {"int2", 1, false},           {"int3", 1, false},           {"int4", 1, false},
-    {"int5", 1, false},           {"int6", 1, false},           {"int7", 1, false},
-    {"uint1", 1, false},          {"uint2", 1, false},          {"uint3", 1, false},
-    {"uint4", 1, false},          {"uint5", 1, false},          {"uint6", 1, false},
-    {"uint7", 1, false},
+    {"bits8", 1, false},    {"bits16", 2, false}, {"bits1x8", 1, false}, {"bits2x4", 1, false}, {"bits4x2", 1, false},
+    {"bit", 1, false},      {"qint8", 1, false},  {"quint8", 1, false},  {"qint32", 4, false},  {"quint4x2", 1, false},
+    {"quint2x4", 1, false}, {"int1", 1, false},   {"int2", 1, false},    {"int3", 1, false},    {"int4", 1, false},
+    {"int5", 1, false},     {"int6", 1, false},   {"int7", 1, false},    {"uint1", 1, false},   {"uint2", 1, false},
+    {"uint3", 1, false},    {"uint4", 1, false},  {"uint5", 1, false},   {"uint6", 1, false},   {"uint7", 1, false},
 };
 constexpr uint8_t kFirstNameOnly = 100;
 PyObject* layouts[7];
@@ -86,8 +80,8 @@ PyObject* dtype_abbr(PyObject* o, void*) {
 }
 PyObject* dtype_is_signed(PyObject* o, void*) {
     const DType t = dtype_of_object(o);
-    return PyBool_FromLong(
-        !(t == DType::u8 || t == DType::u16 || t == DType::u32 || t == DType::u64 || t == DType::b1));
+    return PyBool_FromLong(!(t == DType::u8 || t == DType::u16 || t == DType::u32 || t == DType::u64 ||
+                             t == DType::b1 || t == DType::f8e8m0));
 }
 PyObject* dtype_itemsize(PyObject* o, void*) {
     if (const NameOnly* n = name_only(o)) return PyLong_FromLong(n->size);
@@ -100,7 +94,8 @@ PyObject* dtype_to_complex(PyObject* o, PyObject*) {
     return guarded([&] {
         if (const NameOnly* n = name_only(o)) fail(ErrorKind::Runtime, "Unknown Complex ScalarType for ", n->name);
         const DType t = dtype_of_object(o);
-        if (!is_floating(t) && !is_complex(t)) fail(ErrorKind::Runtime, "Unknown Complex ScalarType for ", t);
+        if ((!is_floating(t) && !is_complex(t)) || is_float8(t))
+            fail(ErrorKind::Runtime, "Unknown Complex ScalarType for ", t);
         return wrap(to_complex(t));
     });
 }
@@ -153,9 +148,10 @@ void init_constants(PyObject* module) {
     add_type(module, "layout", layout_type);
     add_type(module, "memory_format", format_type);
 
-    constexpr DType all[] = {DType::u8,   DType::i8,  DType::i16, DType::i32, DType::i64,  DType::f16,
-                             DType::f32,  DType::f64, DType::c32, DType::c64, DType::c128, DType::b1,
-                             DType::bf16, DType::u16, DType::u32, DType::u64};
+    constexpr DType all[] = {DType::u8,      DType::i8,      DType::i16,    DType::i32, DType::i64,    DType::f16,
+                             DType::f32,     DType::f64,     DType::c32,    DType::c64, DType::c128,   DType::b1,
+                             DType::bf16,    DType::u16,     DType::u32,    DType::u64, DType::f8e5m2, DType::f8e4m3,
+                             DType::f8e5m2z, DType::f8e4m3z, DType::f8e8m0, DType::f4x2};
     for (DType t : all) {
         PyObject* o = dtypes[int(t)] = make_constant(dtype_type, uint8_t(t), name(t));
         add_constant(module, o, {name(t)});

@@ -1,4 +1,5 @@
 // Methods that only look at a tensor or rearrange its parts; the operators come from the operator table.
+#include "base/float8.h"
 #include "python/construct.h"
 #include "python/operators.h"
 #include "python/override.h"
@@ -205,10 +206,11 @@ PyObject* tolist(PyObject* self) {
         static const char none_yet = 0;  // shape only: no element is read
         return nested_list(t, reinterpret_cast<const uint8_t*>(&none_yet), 0);
     }
+    check(t.dtype() != DType::f4x2, "load_scalar: invalid type");
     PyObject* r = nullptr;
     const Tensor readable = t->unusual() ? op_to_plain(t) : t;
-    visit_dtype(t.dtype() == DType::c32 ? DType::c64 : t.dtype(),
-                [&](auto z) { r = nested_list(readable, readable.data<decltype(z)>(), 0); });
+    visit_number(t.dtype() == DType::c32 ? DType::c64 : t.dtype(),
+                 [&](auto z) { r = nested_list(readable, readable.data<decltype(z)>(), 0); });
     return r;
 }
 

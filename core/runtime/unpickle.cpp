@@ -272,6 +272,7 @@ private:
         Tensor t = TensorImpl::create();
         t->storage = s->storage;
         t->dtype = s->dtype;
+        note_dtype(t->dtype);
         t->offset = offset;
         t->set_shape(shape, steps);
         return t;

@@ -1,6 +1,7 @@
 #include "tensor/tensor.h"
 #include <cstring>
 #include <numeric>
+#include "base/float8.h"
 #include "base/pool.h"
 #include "tensor/bytes.h"
 #include "tensor/watch.h"
@@ -176,7 +177,7 @@ Tensor empty(IntSpan sizes, DType dtype, Device device) {
     Tensor t = TensorImpl::create();
     t->storage = Storage::allocate(bytes, device);
     t->dtype = dtype;
-    if (dtype == DType::c32) unusual_tensors = true;
+    note_dtype(dtype);
     t->set_contiguous(sizes);
     return t;
 }
@@ -189,7 +190,7 @@ Tensor empty_strided(IntSpan sizes, IntSpan strides, DType dtype, Device device)
     Tensor t = TensorImpl::create();
     t->storage = Storage::allocate(size_t(storage_size(sizes, strides, 0)) * itemsize(dtype), device);
     t->dtype = dtype;
-    if (dtype == DType::c32) unusual_tensors = true;
+    note_dtype(dtype);
     t->set_shape(sizes, strides);
     return t;
 }
@@ -225,7 +226,7 @@ Tensor scalar_tensor(Scalar v, DType dtype, Device device) {
         if (!t.is_meta()) *t.data<F16>() = F16(float(c.re)), t.data<F16>()[1] = F16(float(c.im));
         return t;
     }
-    if (!t.is_meta()) visit_dtype(dtype, [&](auto z) { *t.data<decltype(z)>() = v.to<decltype(z)>(); });
+    if (!t.is_meta()) visit_number(dtype, [&](auto z) { *t.data<decltype(z)>() = v.to<decltype(z)>(); });
     watch_constant(t);
     return t;
 }
@@ -270,8 +271,10 @@ Scalar Tensor::item() const {
         const Tensor plain = op_to_plain(*this);
         return plain.item();
     }
+    if (t.dtype == DType::f4x2)
+        fail(ErrorKind::NotImplemented, "\"_local_scalar_dense_cpu\" not implemented for 'Float4_e2m1fn_x2'");
     Scalar r;
-    visit_dtype(t.dtype, [&](auto z) {
+    visit_number(t.dtype, [&](auto z) {
         using T = decltype(z);
         using Stored = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;  // the byte of a mask may be any
         const Stored v = *reinterpret_cast<const Stored*>(data<T>());

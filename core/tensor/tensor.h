@@ -56,8 +56,13 @@ public:
 using TensorSpan = std::span<const Tensor>;
 
 // Set for good once there was a tensor that kernels cannot read as it lies: a lazily conjugated or negated view, one of
-// complex32, or one of the meta device. Until then no call looks for them (op/lazy.cpp).
+// complex32 or float8, or one of the meta device. Until then no call looks for them (op/lazy.cpp).
 inline bool unusual_tensors = false;
+inline void note_dtype(DType t) {
+    constexpr uint64_t set = float8_types | set_of(DType::c32);
+    if (is_one_of(t, set)) [[unlikely]]
+        unusual_tensors = true;
+}
 
 class TensorImpl final : public RefCounted {
 public:

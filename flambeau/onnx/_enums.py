@@ -43,5 +43,5 @@ TensorProtoDataType = _Numbered(
 DTYPES = {
     1: fb.float32, 2: fb.uint8, 3: fb.int8, 4: fb.uint16, 5: fb.int16, 6: fb.int32, 7: fb.int64, 9: fb.bool,
     10: fb.float16, 11: fb.float64, 12: fb.uint32, 13: fb.uint64, 14: fb.complex64, 15: fb.complex128,
-    16: fb.bfloat16,
+    16: fb.bfloat16, 17: fb.float8_e4m3fn, 18: fb.float8_e4m3fnuz, 19: fb.float8_e5m2, 20: fb.float8_e5m2fnuz,
 }  # fmt: skip

@@ -70,6 +70,9 @@ def tensor_of(proto: Any) -> fb.Tensor:
     if proto.data_type == 16:
         words = onnx.numpy_helper.to_array(proto).view("int16")
         return fb.from_numpy(words.copy()).view(fb.bfloat16)
+    if proto.data_type > 16:
+        codes = onnx.numpy_helper.to_array(proto).view("uint8")
+        return fb.from_numpy(codes.copy()).view(DTYPES[proto.data_type])
     return fb.from_numpy(onnx.numpy_helper.to_array(proto).copy())
 
 

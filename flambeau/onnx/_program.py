@@ -12,7 +12,7 @@ import flambeau as fb
 from flambeau.jit._program import put_together, take_apart
 from flambeau.serialization.files import replacing, settle
 
-from ._table import element_type
+from ._table import element_type, raw_bytes
 from .errors import OnnxExporterError, need_onnx
 
 _LARGEST = 2**31 - 2**20  # bytes in one file of ONNX
@@ -192,8 +192,7 @@ def _entered(proto: Any, name: str, t: fb.Tensor) -> Any:
 
 
 def _content(t: fb.Tensor) -> bytes:
-    t = t.detach().cpu().contiguous()
-    return (t.view(fb.int16) if t.dtype == fb.bfloat16 else t).numpy().tobytes()
+    return raw_bytes(t.detach().cpu().contiguous())
 
 
 def _with_weights(bare: Any, weights: Mapping[str, fb.Tensor]) -> Any:

@@ -14,7 +14,8 @@ SYMBOLS: dict[str, Callable] = {}
 
 _ELEMENT = {
     fb.float32: 1, fb.uint8: 2, fb.int8: 3, fb.int16: 5, fb.int32: 6, fb.int64: 7, fb.bool: 9, fb.float16: 10,
-    fb.float64: 11, fb.bfloat16: 16,
+    fb.float64: 11, fb.bfloat16: 16, fb.float8_e4m3fn: 17, fb.float8_e4m3fnuz: 18, fb.float8_e5m2: 19,
+    fb.float8_e5m2fnuz: 20,
 }  # fmt: skip
 
 
@@ -38,6 +39,13 @@ def element_type(dtype: fb.dtype) -> int:
     if dtype not in _ELEMENT:
         raise OnnxExporterError(f"ONNX has no tensors of {dtype}")
     return _ELEMENT[dtype]
+
+
+def raw_bytes(t: fb.Tensor) -> bytes:
+    """The elements of a contiguous tensor as they lie in memory."""
+    if element_type(t.dtype) >= 16:
+        t = t.view(fb.int16 if t.dtype == fb.bfloat16 else fb.uint8)
+    return t.numpy().tobytes()
 
 
 @dataclass(frozen=True)
@@ -176,11 +184,9 @@ class OnnxGraph:
     def tensor(self, name: str, t: fb.Tensor) -> Any:
         """A tensor as ONNX keeps it."""
         t = t.detach().contiguous()
-        if t.dtype == fb.bfloat16:
-            return self.onnx.helper.make_tensor(
-                name, 16, t.shape, t.view(fb.int16).numpy().tobytes(), raw=True
-            )
-        element_type(t.dtype)
+        kind = element_type(t.dtype)
+        if kind >= 16:  # what NumPy has no type for
+            return self.onnx.helper.make_tensor(name, kind, t.shape, raw_bytes(t), raw=True)
         return self.onnx.numpy_helper.from_array(t.numpy(), name)
 
     def cast(self, x: Any, dtype: fb.dtype, seen: fb.dtype | None = None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import flambeau as fb
 
 from .._basics import checked
-from .registry import core, factory, write
+from .registry import core, factory, refuse_float8, write
 
 
 def _number(x: Any, name: str, which: str) -> Any:
@@ -42,6 +42,7 @@ def logspace(
         dtype = out.dtype if out is not None else fb.get_default_dtype()
         if isinstance(start, complex) or isinstance(end, complex):
             dtype = dtype if dtype.is_complex else dtype.to_complex()
+    refuse_float8("logspace_cpu", dtype)
     if dtype.is_complex:
         work = fb.complex128
     else:
@@ -98,6 +99,7 @@ def _triangle(
         raise RuntimeError(f"{which} must be non-negative, got{row if row < 0 else col}")
     if layout is not None and layout is not fb.strided:
         raise RuntimeError(f"only support layout=torch.strided, got{layout}")
+    refuse_float8(f"{name}", dtype or fb.int64)
     indices = core("_triangle_indices")(row, col, offset, upper).to(dtype or fb.int64)
     return indices.to(fb.get_default_device() if device is None else device)
 

@@ -424,7 +424,13 @@ _TYPE_NAMES = {
 def _type_name(dtype: Any) -> str:
     """A dtype as error messages name it, such as ``Float``."""
     name = str(dtype).rpartition(".")[2]
-    return _TYPE_NAMES.get(name, name)
+    return name.capitalize() if name.startswith(("float8", "float4")) else _TYPE_NAMES.get(name, name)
+
+
+def refuse_float8(kernel: str, dtype: fb.dtype) -> None:
+    """Raise for the dtypes of one byte, which no operator computes in."""
+    if str(dtype).startswith(("torch.float8", "torch.float4")):
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{_type_name(dtype)}'")
 
 
 def wrap_dim(dim: int, ndim: int) -> int:

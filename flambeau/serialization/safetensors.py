@@ -34,6 +34,7 @@ _TYPES = {
     "C64": "complex64",
     "F8_E4M3": "float8_e4m3fn",
     "F8_E5M2": "float8_e5m2",
+    "F8_E8M0": "float8_e8m0fnu",
 }
 _LONGEST_HEADER = 100_000_000
 

@@ -88,9 +88,16 @@ def scaled_mm(
     output_dtype: fb.dtype | None = fb.bfloat16, contraction_dim: Sequence[int] = (),
     use_fast_accum: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Product of float8 matrices with scale factors; there are no float8 dtypes here."""
-    raise NotImplementedError(
-        "scaled_mm: matrices of 8-bit floating point numbers are not supported by flambeau"
+    """Product of float8 matrices with scale factors: one for each matrix, or one for each of its lines."""
+    recipes = [
+        [*recipe] if isinstance(recipe, (list, tuple)) else [recipe]
+        for recipe in (scale_recipe_a, scale_recipe_b)
+    ]
+    if recipes[0] != recipes[1] or recipes[0] not in ([ScalingType.TensorWise], [ScalingType.RowWise]):
+        raise NotImplementedError("scaled_mm: factors for blocks of a matrix are not supported by flambeau")
+    first, second = (s[0] if isinstance(s, (list, tuple)) else s for s in (scale_a, scale_b))
+    return fb._scaled_mm(
+        mat_a, mat_b, first, second, bias, out_dtype=output_dtype, use_fast_accum=use_fast_accum
     )
 
 
@@ -102,7 +109,7 @@ def scaled_grouped_mm(
     offs: Tensor | None = None, output_dtype: fb.dtype | None = fb.bfloat16,
     contraction_dim: Sequence[int] = (), use_fast_accum: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Grouped product of float8 matrices with scale factors; there are no float8 dtypes here."""
+    """Grouped product of float8 matrices with scale factors, which the CPU does not have."""
     raise NotImplementedError(
         "scaled_grouped_mm: matrices of 8-bit floating point numbers are not supported by flambeau"
     )
