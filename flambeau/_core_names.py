@@ -157,4 +157,7 @@ ELSEWHERE = {
     "_ExcludeDispatchKeyGuard": "_dispatch_keys", "Graph": "jit._graph", "Node": "jit._graph",
     "Value": "jit._graph", "StorageBase": "storage",
 }  # fmt: skip
-MODULES = {"_functorch": "_functorch._core"}  # modules of ``torch._C``
+MODULES = {  # modules of ``torch._C``
+    "_distributed_autograd": "distributed.autograd", "_distributed_rpc": "distributed.rpc",
+    "_functorch": "_functorch._core",
+}  # fmt: skip

@@ -57,7 +57,10 @@ class Future(Generic[T]):
             self._ready.notify_all()
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
-            callback(self)
+            self._run(callback)
+
+    def _run(self, callback: Callable) -> None:
+        callback(self)
 
     def set_result(self, result: T) -> None:
         """Give the value; wakes those who wait and runs the callbacks."""

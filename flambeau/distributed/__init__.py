@@ -25,6 +25,7 @@ default_pg_timeout = datetime.timedelta(seconds=1800)
 _NOT_STARTED = "Default process group has not been initialized, please make sure to call init_process_group."
 _world: ProcessGroup | None = None
 _groups = 0
+_meetings = 0  # how often there was a default group
 
 
 class _GroupNames(type):
@@ -148,7 +149,7 @@ def _meeting_place(method: str, rank: int, size: int, timeout: datetime.timedelt
                 )
         rank, size = values["RANK"], values["WORLD_SIZE"]
         host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        return TCPStore(host, port, size, rank == 0, timeout), rank, size
+        return TCPStore(host, port, size, rank == 0, timeout, multi_tenant=True), rank, size
     url = urlparse(method)
     if (handler := _own_handler(url.scheme)) is not None:
         return next(iter(handler(method, timeout=timeout)))
@@ -160,7 +161,8 @@ def _meeting_place(method: str, rank: int, size: int, timeout: datetime.timedelt
             f"missing"
         )
     if url.scheme == "tcp":
-        return TCPStore(url.hostname, url.port, size, rank == 0, timeout), rank, size
+        store = TCPStore(url.hostname, url.port, size, rank == 0, timeout, multi_tenant=True)
+        return store, rank, size
     if url.scheme == "file":
         return FileStore(url.path, size), rank, size
     raise RuntimeError(f"No rendezvous handler for {url.scheme}://")
@@ -187,7 +189,7 @@ def init_process_group(
     world_size, rank : the number of processes and the number of this one.
     store : in the place of `init_method`.
     """
-    global _world
+    global _world, _meetings
     if _world is not None:
         raise ValueError("trying to initialize the default process group twice!")
     name, config = (backend or "gloo").lower(), None
@@ -207,7 +209,8 @@ def init_process_group(
         store, rank, world_size = _meeting_place(init_method or "env://", rank, world_size, timeout)
     elif rank < 0 or world_size <= 0:
         raise AssertionError("rank and world_size are needed with a store")
-    mesh = Mesh(PrefixStore(f"mesh{group_name}", store), rank, world_size, timeout)
+    _meetings += 1
+    mesh = Mesh(PrefixStore(f"mesh{group_name}/{_meetings}", store), rank, world_size, timeout)
     _world = ProcessGroup(mesh, range(world_size), group_name or "default_pg")
     _world.store = store
     if config is not None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Client, Connection, Listener
-from typing import Any
+from typing import Any, ClassVar
 
 from ._errors import DistNetworkError, DistStoreError
 
@@ -146,7 +146,12 @@ class FileStore(Store):
 
 
 class TCPStore(Store):
-    """A table in one process, the master, that the others reach over the network."""
+    """A table in one process, the master, that the others reach over the network.
+
+    Several of a process with `multi_tenant` share the table of their port.
+    """
+
+    _shared: ClassVar[set[int]] = set()  # ports of masters of this process
 
     def __init__(
         self,
@@ -162,7 +167,7 @@ class TCPStore(Store):
         self.host, self.port, self.timeout = host_name, port, timeout
         self._lock = threading.Lock()
         self._listener: Listener | None = None
-        if is_master:
+        if is_master and not (multi_tenant and port in self._shared):
             self._listener = Listener(
                 ("", port) if host_name not in ("localhost", "127.0.0.1") else (host_name, port),
                 backlog=128,
@@ -172,6 +177,8 @@ class TCPStore(Store):
             self._table: dict[str, bytes] = {}
             self._table_lock = threading.Lock()
             threading.Thread(target=self._accept, daemon=True).start()
+            if multi_tenant:
+                self._shared.add(self.port)
         self._connection = self._connect()
         if wait_for_workers and world_size:
             self.add("workers", 1)

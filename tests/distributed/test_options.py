@@ -209,9 +209,7 @@ def test_small_names():
         assert dist.reduce_op.SUM is dist.ReduceOp.SUM
     with pytest.raises(AttributeError):
         _ = dist.reduce_op.FOO
-    assert dist.config.compile_on_one_rank is False and not dist.autograd.is_available()
-    with pytest.raises(AttributeError, match="no remote procedure calls"):
-        _ = dist.autograd.context
+    assert dist.config.compile_on_one_rank is False
 
 
 def test_log(caplog):
