@@ -1,4 +1,6 @@
 // Quantisation acted out in floating point; numbers as bytes and back.
+#include "base/parallel.h"
+#include "cpu/byte_products.h"
 #include "cpu/quantize.h"
 #include "ops/formula.h"
 
@@ -103,6 +105,56 @@ Tensor of_sums(const Tensor& sums, const Tensor& bias, const Tensor& factor, int
     return cpu::elementwise(cpu::quantize_loops().of_sums, DType::f32, DType::u8, in, {}, s);
 }
 
+// Weights (outputs, inputs) of 16 bits in the order of cpu/byte_products.h.
+Tensor pack(const Tensor& weight) {
+    check(weight.dtype() == DType::i16 && weight.dim() == 2, "a matrix of int16 can be packed");
+    const int64_t outputs = weight.sizes()[0], depth = weight.sizes()[1], pairs = (depth + 1) / 2,
+                  panel = cpu::byte_products().panel, panels = (outputs + panel - 1) / panel;
+    const Tensor r = empty(Dims{panels, pairs, panel, 2}, DType::i16, weight.device());
+    if (r.is_meta()) return r;
+    const Tensor w = cpu::dense(weight);
+    const int16_t* from = w.data<int16_t>();
+    int16_t* to = r.data<int16_t>();
+    for (int64_t j = 0; j < panels * panel; ++j)
+        for (int64_t k = 0; k < 2 * pairs; ++k)
+            to[((j / panel * pairs + k / 2) * panel + j % panel) * 2 + k % 2] =
+                j < outputs && k < depth ? from[j * depth + k] : int16_t(0);
+    return r;
+}
+// (x - zero) times packed weights, as float32: exact up to their 24 bits where no sum passes 2^31.
+Tensor linear(const Tensor& x, int64_t zero, const Tensor& packed, int64_t outputs) {
+    const auto& loops = cpu::byte_products();
+    check(x.dtype() == DType::u8 && x.dim() == 2 && packed.dtype() == DType::i16 && packed.dim() == 4 &&
+              packed.sizes()[2] == loops.panel && packed.sizes()[3] == 2 &&
+              (outputs + loops.panel - 1) / loops.panel == packed.sizes()[0] &&
+              (x.sizes()[1] + 1) / 2 == packed.sizes()[1],
+          "these are no bytes and packed weights of one depth: ", x.sizes(), " and ", packed.sizes());
+    const int64_t rows = x.sizes()[0], depth = x.sizes()[1], pairs = packed.sizes()[1], panels = packed.sizes()[0];
+    const Tensor r = empty(Dims{rows, outputs}, DType::f32, x.device());
+    if (r.is_meta()) return r;
+    const Tensor d = cpu::dense(x), w = cpu::dense(packed);
+    constexpr int64_t kWork = 1 << 17, kRoom = 1 << 16;  // products worth a thread; numbers that the second cache holds
+    const int64_t block = std::max<int64_t>(6, kRoom / std::max<int64_t>(1, 2 * pairs) / 6 * 6),
+                  each = std::max<int64_t>(1, rows * pairs * 2 * loops.panel);
+    parallel_for(panels, std::max<int64_t>(1, kWork / each), [&](int64_t begin, int64_t end) {
+        std::vector<int16_t> wide(size_t(std::min(rows, block) * 2 * pairs));
+        for (int64_t from = 0; from < rows; from += block) {
+            const int64_t count = std::min(block, rows - from);
+            if (depth == 2 * pairs) {
+                loops.widen(d.data<uint8_t>() + from * depth, count * depth, int(zero), wide.data());
+            } else {
+                for (int64_t i = 0; i < count; ++i)  // what fills rows up stays zero
+                    loops.widen(d.data<uint8_t>() + (from + i) * depth, depth, int(zero), wide.data() + i * 2 * pairs);
+            }
+            for (int64_t p = begin; p < end; ++p)
+                loops.multiply(wide.data(), count, pairs, w.data<int16_t>() + p * pairs * loops.panel * 2,
+                               r.data<float>() + from * outputs + p * loops.panel, outputs,
+                               std::min(loops.panel, outputs - p * loops.panel));
+        }
+    });
+    return r;
+}
+
 const Family quantize([](Registry& r) {
     r.add(
          "fake_quantize_per_tensor_affine(Tensor self, float scale, int zero_point, int quant_min, int quant_max) -> "
@@ -145,6 +197,8 @@ const Family quantize([](Registry& r) {
         .kernel<pair>();
     r.add("_quantized_sums(Tensor sums, Tensor bias, Tensor factor, int zero, bool relu) -> Tensor", "f")
         .kernel<of_sums>();
+    r.add("_quantized_pack(Tensor weight) -> Tensor", "f").kernel<pack>();
+    r.add("_quantized_linear(Tensor self, int zero, Tensor packed, int outputs) -> Tensor", "f").kernel<linear>();
 });
 
 }  // namespace

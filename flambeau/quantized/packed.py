@@ -1,8 +1,9 @@
 """Weights of quantized layers, prepared once, and the products with them.
 
-Products of integers are exact: they are taken of float32 numbers that are integers, in as many parts as keep
-every sum below 2**24. A part is one call of the fast matrix product or of the convolution that takes pixels
-with their channels together (which transforms nothing). Sums are then scaled as PyTorch's FBGEMM does it.
+Products of integers are exact. Those of linear layers are added up in 32 bits, in as many parts as keep every
+sum below 2**31; convolutions take float32 numbers that are integers, in as many parts as keep every sum below
+2**24: a part is one call of the convolution that takes pixels with their channels together (which transforms
+nothing). Sums are then scaled as PyTorch's FBGEMM does it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from .tensor import PerTensor, QuantizedTensor, cannot_run, ints, make
 __all__ = ["ConvPacked", "EmbeddingPacked", "LinearPacked", "dynamic_levels"]
 
 _EXACT = 2.0**24  # float32 has every integer up to here
+_IN_32_BITS = 2.0**31 - 1
 _FARTHEST = 255  # of an activation's integer from its zero point
 F = fb.nn.functional
 
@@ -35,38 +37,42 @@ def _scales(weight: QuantizedTensor, axis: int = 0) -> tuple[fb.Tensor, fb.Tenso
     return q.scales.to(fb.float32), integers - q.zero_points.to(fb.float32).reshape(shape)
 
 
-def _parts(inputs: fb.Tensor, farthest: int = _FARTHEST) -> list[tuple[int, int]]:
-    """Ranges of inputs of which no sum is beyond `_EXACT`; `inputs`: absolute weights (outputs, inputs)."""
+def _parts(inputs: fb.Tensor, most: float = _EXACT) -> list[tuple[int, int]]:
+    """Ranges of inputs of which no sum is beyond `most`; `inputs`: absolute weights (outputs, inputs)."""
     count = inputs.shape[1]
     for parts in range(1, count + 1):
         step = -(-count // parts)
         ranges = [(a, min(a + step, count)) for a in range(0, count, step)]
-        if all(inputs[:, a:b].sum(1).max().item() * farthest <= _EXACT for a, b in ranges):
+        if all(inputs[:, a:b].sum(1).max().item() * _FARTHEST <= most for a, b in ranges):
             return ranges
     return [(a, a + 1) for a in range(count)] or [(0, 0)]
 
 
 def dynamic_levels(x: fb.Tensor, reduce_range: bool) -> tuple[fb.Tensor, float, int]:
-    """Numbers as float32 integers, zero at 0, in steps of a scale that covers them; scale and zero point."""
+    """Numbers as bytes in steps of a scale that covers them; scale and zero point."""
     if x.dtype != fb.float32:
         raise RuntimeError(
             "expected scalar type Float but found " + str(x.dtype).removeprefix("torch.").capitalize()
         )
     low, high = (v.item() for v in x.aminmax()) if x.numel() else (0.0, 0.0)
     scale, zero = qparams_of_range(low, high, 0, 255, reduce_range)
-    steps = fb._quantized_levels(x, inverse(scale), zero, 0, 255, False)
-    return fb._quantized_numbers(steps, 1.0, zero, False), scale, zero
+    return fb._quantized_levels(x, inverse(scale), zero, 0, 255, False), scale, zero
 
 
-def _centred(x: Any, name: str) -> fb.Tensor:
-    """The distances from zero of a quantized activation, as float32 integers."""
+def _bytes(x: Any, name: str) -> fb.Tensor:
+    """The bytes of a quantized activation."""
     if not isinstance(x, QuantizedTensor):
         cannot_run(f"quantized::{name}", "CPU")
     if x.dtype != fb.quint8:
         raise RuntimeError(
             f"quantized::{name}: expected an activation of dtype torch.quint8 but got {x.dtype}"
         )
-    return fb._quantized_numbers(ints(x), 1.0, x.q_zero_point(), False)
+    return ints(x)
+
+
+def _centred(steps: fb.Tensor, zero: int) -> fb.Tensor:
+    """The distances from zero of bytes, as float32 integers."""
+    return fb._quantized_numbers(steps, 1.0, zero, False)
 
 
 class _Packed:
@@ -126,34 +132,30 @@ class LinearPacked(_Packed):
                 "The weight tensor for quantized::linear_prepack (fbgemm) should be 2-dimensional."
             )
         self._w_scales, centred = _scales(weight)
-        self._ranges = _parts(centred.abs()) if centred.numel() else [(0, centred.shape[1])]
-        self._heaviest = centred.abs().sum(1).max().item() if centred.numel() else 0.0
-        self._rows = centred.contiguous()
+        self._shape = centred.shape
+        ranges = _parts(centred.abs(), _IN_32_BITS) if centred.numel() else [(0, centred.shape[1])]
+        self._panels = [(a, b, fb._quantized_pack(centred[:, a:b].to(fb.int16))) for a, b in ranges]
 
-    def _sums(self, x: fb.Tensor, zero: int) -> fb.Tensor:
-        """Sums of products; `zero` says how far activations can be from it."""
-        rows, w = x.reshape(-1, x.shape[-1]), self._rows
-        if rows.shape[1] != w.shape[1]:
+    def _sums(self, steps: fb.Tensor, zero: int) -> fb.Tensor:
+        """Sums of products of bytes less `zero`."""
+        rows, (outputs, inputs) = steps.reshape(-1, steps.shape[-1]), self._shape
+        if rows.shape[1] != inputs:
             raise RuntimeError(
                 f"The number of rows in the packB should be equal to K: {rows.shape[1]} (the weight has "
-                f"{w.shape[1]})"
+                f"{inputs})"
             )
-        if len(self._ranges) == 1 or self._heaviest * max(zero, 255 - zero) <= _EXACT:
-            sums = F.linear(rows, w)
-        else:
-            sums = sum(F.linear(rows[:, a:b], w[:, a:b]).to(fb.float64) for a, b in self._ranges).to(
-                fb.float32
-            )
-        return sums.reshape(*x.shape[:-1], w.shape[0])
+        made = [fb._quantized_linear(rows[:, a:b], zero, w, outputs) for a, b, w in self._panels]
+        sums = made[0] if len(made) == 1 else sum(m.to(fb.float64) for m in made).to(fb.float32)
+        return sums.reshape(*steps.shape[:-1], outputs)
 
     def apply(self, x: Any, scale: float, zero: int, relu: bool = False) -> QuantizedTensor:
         """The layer of a quantized tensor."""
-        sums = self._sums(_centred(x, "linear"), x.q_zero_point())
+        sums = self._sums(_bytes(x, "linear"), x.q_zero_point())
         return self._requantized(sums, x.q_scale(), scale, zero, relu)
 
     def numbers(self, x: Any, relu: bool = False) -> fb.Tensor:
         """The same, not quantized."""
-        return self._scaled(self._sums(_centred(x, "linear"), x.q_zero_point()), x.q_scale(), relu)
+        return self._scaled(self._sums(_bytes(x, "linear"), x.q_zero_point()), x.q_scale(), relu)
 
     def dynamic(self, x: fb.Tensor, relu: bool = False, reduce_range: bool = False) -> fb.Tensor:
         """The layer of numbers, which are quantized by their range."""
@@ -245,7 +247,11 @@ class ConvPacked(_Packed):
         """The convolution of a quantized tensor."""
         self._checked(x)
         made = self._requantized(
-            self._sums(_centred(x, f"conv{self._spatial}d")), x.q_scale(), scale, zero, relu
+            self._sums(_centred(_bytes(x, f"conv{self._spatial}d"), x.q_zero_point())),
+            x.q_scale(),
+            scale,
+            zero,
+            relu,
         )
         return made.squeeze(2) if self._line else made
 
@@ -253,7 +259,7 @@ class ConvPacked(_Packed):
         """The convolution of numbers, quantized by their range; so is the result, as PyTorch's is."""
         self._checked(x)
         steps, scale, zero = dynamic_levels(x.detach(), reduce_range)
-        made = self._requantized(self._sums(steps), scale, scale, zero, False).dequantize()
+        made = self._requantized(self._sums(_centred(steps, zero)), scale, scale, zero, False).dequantize()
         return made.squeeze(2) if self._line else made
 
     def __reduce__(self) -> tuple:

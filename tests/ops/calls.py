@@ -61,6 +61,10 @@ CALLS: dict[str, Callable[[], Any]] = {
     "_quantized_pair": lambda: fb._quantized_pair(
         *[I.to(fb.uint8)] * 2, 1.0, 3.0, 1.0, 3.0, 0.1, 3, True, False
     ),
+    "_quantized_pack": lambda: fb._quantized_pack(fb.ones(3, 4, dtype=fb.int16)),
+    "_quantized_linear": lambda: fb._quantized_linear(
+        fb.ones(2, 4, dtype=fb.uint8), 3, fb._quantized_pack(fb.ones(3, 4, dtype=fb.int16)), 3
+    ),
     "_quantized_sums": lambda: fb._quantized_sums(X, X, X, 3, True),
     "bitwise_and.Tensor": lambda: fb.bitwise_and(I, I),
     "bitwise_or.Tensor": lambda: fb.bitwise_or(I, I),

@@ -80,3 +80,28 @@ def test_sums_of_channels_in_steps(shape):
             assert fb.equal(got, want) and got.stride() == x.stride()
             one = fb._quantized_sums(x, fb.zeros(()), factor, 100, relu)
             assert fb.equal(one, (x * factor).round().add(100).clamp(100 if relu else 0, 255).to(fb.uint8))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 6, 13])
+@pytest.mark.parametrize(("depth", "outputs"), [(1, 1), (2, 16), (33, 17), (64, 70)])
+def test_products_of_bytes_are_exact(rows, depth, outputs):
+    rng = np.random.default_rng(rows * depth)
+    x = rng.integers(0, 256, (rows, depth)).astype(np.uint8)
+    w = rng.integers(-255, 256, (outputs, depth)).astype(np.int16)
+    packed = fb._quantized_pack(fb.from_numpy(w))
+    for zero in (0, 77, 255):
+        want = (x.astype(np.int64) - zero) @ w.astype(np.int64).T
+        got = fb._quantized_linear(fb.from_numpy(x), zero, packed, outputs)
+        assert np.array_equal(got.numpy(), want.astype(np.float32))
+        spread = fb.zeros(rows, depth, 2, dtype=fb.uint8)
+        spread[..., 1] = fb.from_numpy(x)
+        assert fb.equal(fb._quantized_linear(spread[..., 1], zero, packed, outputs), got)
+
+
+@pytest.mark.parametrize(("rows", "depth"), [(3000, 40), (1, 40_000), (0, 8)])
+def test_quantized_layers_of_many_rows_and_inputs(rows, depth):
+    weight = fb.quantize_per_tensor(fb.full((20, depth), 1.27), 0.01, 0, fb.qint8)
+    packed = fb.ops.quantized.linear_prepack(weight, None)
+    x = fb.quantize_per_tensor(fb.ones(rows, depth), 1 / 255, 0, fb.quint8)
+    got = fb.ops.quantized.linear(x, packed, depth * 1.27 / 200, 0)
+    assert got.shape == (rows, 20) and (got.int_repr() == 200).all()

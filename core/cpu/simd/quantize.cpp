@@ -28,7 +28,7 @@ struct Steps {
 inline F read(const float* p) { return load<F>(p); }
 template <class T>
 inline F read(const T* p) {
-    constexpr bool sign = T(-1) < 0;
+    [[maybe_unused]] constexpr bool sign = T(-1) < 0;
 #if FB_AVX512
     const __m128i v = load<__m128i>(p);
     return F(_mm512_cvtepi32_ps(sign ? _mm512_cvtepi8_epi32(v) : _mm512_cvtepu8_epi32(v)));
@@ -47,7 +47,7 @@ inline void write(T* p, F v) {
 #if FB_AVX512
     store(p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(__m512(v))));
 #elif FB_AVX2
-    constexpr bool sign = T(-1) < 0;
+    [[maybe_unused]] constexpr bool sign = T(-1) < 0;
     const __m256i i = _mm256_cvtps_epi32(__m256(v));
     const __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
     store(p, _mm_cvtsi128_si64(sign ? _mm_packs_epi16(half, half) : _mm_packus_epi16(half, half)));
