@@ -343,7 +343,7 @@ _RENAMED |= {f"nn::{name}": "vec" for name in RESAMPLED}
 _HIDDEN = frozenset(
     """_after_attention _box_suppress _cholesky_solve _cholesky_inverse _convolution_norm
     _triangle_indices _pair_distances _own_distances _quantized_levels _quantized_numbers
-    _quantized_pair _quantized_sums _quantized_pack _quantized_linear
+    _quantized_pair _quantized_sums _quantized_pack _quantized_linear _quantized_conv
     _sample _sample_backward _sample_products
     _linear_chain _cross_entropy _cross_entropy2d _layer_norm_gradient _fused_rmsprop _fused_adadelta
     _fused_adamax _fused_nadam _fused_radam _fused_asgd _fused_rprop _border _border_backward _resample

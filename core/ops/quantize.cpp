@@ -121,38 +121,105 @@ Tensor pack(const Tensor& weight) {
                 j < outputs && k < depth ? from[j * depth + k] : int16_t(0);
     return r;
 }
-// (x - zero) times packed weights, as float32: exact up to their 24 bits where no sum passes 2^31.
-Tensor linear(const Tensor& x, int64_t zero, const Tensor& packed, int64_t outputs) {
+// Rows of 16-bit numbers times packed weights, into rows of `outputs` floats: exact up to their 24 bits where no sum
+// passes 2^31. `fill(from, count, to)` makes `count` rows of 2·pairs numbers.
+template <class Fill>
+void times_packed(int64_t rows, const Tensor& packed, int64_t outputs, float* to, Fill&& fill) {
     const auto& loops = cpu::byte_products();
-    check(x.dtype() == DType::u8 && x.dim() == 2 && packed.dtype() == DType::i16 && packed.dim() == 4 &&
-              packed.sizes()[2] == loops.panel && packed.sizes()[3] == 2 &&
-              (outputs + loops.panel - 1) / loops.panel == packed.sizes()[0] &&
-              (x.sizes()[1] + 1) / 2 == packed.sizes()[1],
+    const Tensor w = cpu::dense(packed);
+    const int64_t panels = w.sizes()[0], pairs = w.sizes()[1], panel = loops.panel;
+    constexpr int64_t kRoom = 1 << 16, kWork = 1 << 17;  // numbers that the second cache holds; products for a thread
+    const int64_t block = std::max<int64_t>(6, kRoom / std::max<int64_t>(1, 2 * pairs) / 6 * 6),
+                  blocks = (rows + block - 1) / block;
+    const auto work = [&](int64_t first_block, int64_t last_block, int64_t first_panel, int64_t last_panel) {
+        std::vector<int16_t> wide(size_t(std::min(rows, block) * 2 * pairs));
+        for (int64_t from = first_block * block; from < std::min(rows, last_block * block); from += block) {
+            const int64_t count = std::min(block, rows - from);
+            fill(from, count, wide.data());
+            for (int64_t p = first_panel; p < last_panel; ++p)
+                loops.multiply(wide.data(), count, pairs, w.data<int16_t>() + p * pairs * panel * 2,
+                               to + from * outputs + p * panel, outputs, std::min(panel, outputs - p * panel));
+        }
+    };
+    if (blocks >= 2 * num_threads()) {
+        parallel_for(blocks, 1, [&](int64_t begin, int64_t end) { work(begin, end, 0, panels); });
+    } else {  // each thread makes all rows, for its outputs
+        const int64_t each = std::max<int64_t>(1, rows * pairs * 2 * panel);
+        parallel_for(panels, std::max<int64_t>(1, kWork / each),
+                     [&](int64_t begin, int64_t end) { work(0, blocks, begin, end); });
+    }
+}
+void check_packed(const Tensor& x, const Tensor& packed, int64_t depth, int64_t outputs) {
+    const int64_t panel = cpu::byte_products().panel;
+    check(x.dtype() == DType::u8 && packed.dtype() == DType::i16 && packed.dim() == 4 && packed.sizes()[2] == panel &&
+              packed.sizes()[3] == 2 && outputs > 0 && (outputs + panel - 1) / panel == packed.sizes()[0] &&
+              (depth + 1) / 2 == packed.sizes()[1],
           "these are no bytes and packed weights of one depth: ", x.sizes(), " and ", packed.sizes());
-    const int64_t rows = x.sizes()[0], depth = x.sizes()[1], pairs = packed.sizes()[1], panels = packed.sizes()[0];
+}
+// A layer of rows of bytes less `zero`.
+Tensor linear(const Tensor& x, int64_t zero, const Tensor& packed, int64_t outputs) {
+    check(x.dim() == 2, "rows are expected, not ", x.sizes());
+    const int64_t rows = x.sizes()[0], depth = x.sizes()[1], step = (depth + 1) / 2 * 2;
+    check_packed(x, packed, depth, outputs);
     const Tensor r = empty(Dims{rows, outputs}, DType::f32, x.device());
     if (r.is_meta()) return r;
-    const Tensor d = cpu::dense(x), w = cpu::dense(packed);
-    constexpr int64_t kWork = 1 << 17, kRoom = 1 << 16;  // products worth a thread; numbers that the second cache holds
-    const int64_t block = std::max<int64_t>(6, kRoom / std::max<int64_t>(1, 2 * pairs) / 6 * 6),
-                  each = std::max<int64_t>(1, rows * pairs * 2 * loops.panel);
-    parallel_for(panels, std::max<int64_t>(1, kWork / each), [&](int64_t begin, int64_t end) {
-        std::vector<int16_t> wide(size_t(std::min(rows, block) * 2 * pairs));
-        for (int64_t from = 0; from < rows; from += block) {
-            const int64_t count = std::min(block, rows - from);
-            if (depth == 2 * pairs) {
-                loops.widen(d.data<uint8_t>() + from * depth, count * depth, int(zero), wide.data());
-            } else {
-                for (int64_t i = 0; i < count; ++i)  // what fills rows up stays zero
-                    loops.widen(d.data<uint8_t>() + (from + i) * depth, depth, int(zero), wide.data() + i * 2 * pairs);
-            }
-            for (int64_t p = begin; p < end; ++p)
-                loops.multiply(wide.data(), count, pairs, w.data<int16_t>() + p * pairs * loops.panel * 2,
-                               r.data<float>() + from * outputs + p * loops.panel, outputs,
-                               std::min(loops.panel, outputs - p * loops.panel));
+    const Tensor d = cpu::dense(x);
+    const auto widen = cpu::byte_products().widen;
+    times_packed(rows, packed, outputs, r.data<float>(), [&](int64_t from, int64_t count, int16_t* to) {
+        if (depth == step) return widen(d.data<uint8_t>() + from * depth, count * depth, int(zero), to);
+        for (int64_t i = 0; i < count; ++i, to += step) {
+            widen(d.data<uint8_t>() + (from + i) * depth, depth, int(zero), to);
+            to[depth] = 0;
         }
     });
     return r;
+}
+// A convolution of pictures of bytes less `zero`, borders of zeros; weights (outputs, height, width, channels) packed.
+Tensor conv(const Tensor& x, int64_t zero, const Tensor& packed, int64_t outputs, IntSpan kernel, IntSpan stride,
+            IntSpan padding, IntSpan dilation) {
+    check(x.dim() == 4 && kernel.size() == 2 && stride.size() == 2 && padding.size() == 2 && dilation.size() == 2,
+          "pictures and a geometry of two dimensions are expected");
+    const int64_t channels = x.sizes()[1], depth = kernel[0] * kernel[1] * channels, step = (depth + 1) / 2 * 2;
+    int64_t size[2], in[2] = {x.sizes()[2], x.sizes()[3]};
+    for (size_t k = 0; k < 2; ++k) {
+        check(kernel[k] > 0 && stride[k] > 0 && dilation[k] > 0 && padding[k] >= 0, "this is no geometry");
+        size[k] = (in[k] + 2 * padding[k] - dilation[k] * (kernel[k] - 1) - 1) / stride[k] + 1;
+        check(in[k] + 2 * padding[k] > dilation[k] * (kernel[k] - 1), "the kernel is larger than the padded input");
+    }
+    check_packed(x, packed, depth, outputs);
+    const int64_t rows = x.sizes()[0] * size[0] * size[1];
+    const Tensor r = empty(Dims{x.sizes()[0], size[0], size[1], outputs}, DType::f32, x.device());
+    const Dims as_lies{0, 2, 3, 1}, as_said{0, 3, 1, 2};
+    if (r.is_meta() || !rows) return op<"permute">(r, as_said);
+    const Tensor d = cpu::dense(op<"permute">(x, as_lies));
+    const uint8_t* const all = d.data<uint8_t>();
+    const auto widen = cpu::byte_products().widen;
+    times_packed(rows, packed, outputs, r.data<float>(), [&](int64_t from, int64_t count, int16_t* to) {
+        for (int64_t i = from; i < from + count; ++i, to += step) {
+            const int64_t column = i % size[1] * stride[1] - padding[1],
+                          row = i / size[1] % size[0] * stride[0] - padding[0], picture = i / size[1] / size[0];
+            const bool whole = dilation[1] == 1 && column >= 0 && column + kernel[1] <= in[1];
+            int16_t* q = to;
+            for (int64_t a = 0; a < kernel[0]; ++a) {
+                const int64_t y = row + a * dilation[0];
+                const uint8_t* const line = all + (picture * in[0] + y) * in[1] * channels;
+                if (y < 0 || y >= in[0]) {
+                    q = std::fill_n(q, kernel[1] * channels, int16_t(0));
+                } else if (whole) {
+                    widen(line + column * channels, kernel[1] * channels, int(zero), q);
+                    q += kernel[1] * channels;
+                } else {
+                    for (int64_t b = 0; b < kernel[1]; ++b, q += channels) {
+                        const int64_t at = column + b * dilation[1];
+                        if (at >= 0 && at < in[1]) widen(line + at * channels, channels, int(zero), q);
+                        else std::fill_n(q, channels, int16_t(0));
+                    }
+                }
+            }
+            std::fill(q, to + step, int16_t(0));
+        }
+    });
+    return op<"permute">(r, as_said);
 }
 
 const Family quantize([](Registry& r) {
@@ -199,6 +266,12 @@ const Family quantize([](Registry& r) {
         .kernel<of_sums>();
     r.add("_quantized_pack(Tensor weight) -> Tensor", "f").kernel<pack>();
     r.add("_quantized_linear(Tensor self, int zero, Tensor packed, int outputs) -> Tensor", "f").kernel<linear>();
+    r.add(
+         "_quantized_conv(Tensor self, int zero, Tensor packed, int outputs, int[] kernel, int[] stride, int[] "
+         "padding, "
+         "int[] dilation) -> Tensor",
+         "f")
+        .kernel<conv>();
 });
 
 }  // namespace

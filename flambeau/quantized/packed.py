@@ -1,9 +1,9 @@
 """Weights of quantized layers, prepared once, and the products with them.
 
-Products of integers are exact. Those of linear layers are added up in 32 bits, in as many parts as keep every
-sum below 2**31; convolutions take float32 numbers that are integers, in as many parts as keep every sum below
-2**24: a part is one call of the convolution that takes pixels with their channels together (which transforms
-nothing). Sums are then scaled as PyTorch's FBGEMM does it.
+Products of integers are exact. Those of linear layers and of most convolutions are added up in 32 bits, in as
+many parts as keep every sum below 2**31. Convolutions of groups or few channels take float32 numbers that are
+integers, in as many parts as keep every sum below 2**24: a part is one call of the convolution that takes
+pixels with their channels together (which transforms nothing). Sums are then scaled as PyTorch's FBGEMM does.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ __all__ = ["ConvPacked", "EmbeddingPacked", "LinearPacked", "dynamic_levels"]
 
 _EXACT = 2.0**24  # float32 has every integer up to here
 _IN_32_BITS = 2.0**31 - 1
+_FEW_CHANNELS = 16  # of a pixel are less worth copying into rows of a product than float32 convolutions take
 _FARTHEST = 255  # of an activation's integer from its zero point
 F = fb.nn.functional
 
@@ -184,7 +185,14 @@ class ConvPacked(_Packed):
         self._w_scales, centred = _scales(weight)
         if self._line:
             centred = centred.unsqueeze(2)
+        self._shape, self._panels = centred.shape, None
         outputs = self._by_output(centred.abs())
+        plain = groups == 1 and not transposed and centred.dim() == 4
+        if plain and centred.numel() and centred.shape[1] >= _FEW_CHANNELS:
+            if outputs.sum(1).max().item() * _FARTHEST <= _IN_32_BITS:
+                rows = centred.permute(0, 2, 3, 1).flatten(1)
+                self._panels = fb._quantized_pack(rows.to(fb.int16))
+                return
         self._ranges = (
             _parts(outputs)
             if groups == 1 and centred.numel()
@@ -210,13 +218,27 @@ class ConvPacked(_Packed):
         names = ("stride", "padding", "dilation", "groups", "output_padding", "transposed")
         return {n: getattr(self, "_" + n) for n in names}
 
-    def _sums(self, x: fb.Tensor) -> fb.Tensor:
-        """Sums of products in channels-last memory; of a line with the row of 1."""
+    def _sums(self, steps: fb.Tensor, zero: int) -> fb.Tensor:
+        """Sums of products of bytes less `zero` in channels-last memory; of a line with the row of 1."""
 
         def long(v: list, one: int) -> list:
             return [one, *v] if self._line else v
 
-        x, w = self._near(x.unsqueeze(2) if self._line else x), self._kernel
+        if self._line:
+            steps = steps.unsqueeze(2)
+        if self._panels is not None:
+            outputs, channels, *kernel = self._shape
+            if steps.shape[1] != channels:
+                raise RuntimeError(
+                    f"Given groups=1, weight of size {list(self._shape)}, expected "
+                    f"input{list(steps.shape)} to have {channels} channels, but got {steps.shape[1]} "
+                    "channels instead"
+                )
+            return fb._quantized_conv(
+                steps, zero, self._panels, outputs, kernel,
+                long(self._stride, 1), long(self._padding, 0), long(self._dilation, 1),
+            )  # fmt: skip
+        x, w = self._near(_centred(steps, zero)), self._kernel
         if w.dtype == fb.float64:
             x = x.to(fb.float64)
         n = x.dim() - 2
@@ -247,7 +269,7 @@ class ConvPacked(_Packed):
         """The convolution of a quantized tensor."""
         self._checked(x)
         made = self._requantized(
-            self._sums(_centred(_bytes(x, f"conv{self._spatial}d"), x.q_zero_point())),
+            self._sums(_bytes(x, f"conv{self._spatial}d"), x.q_zero_point()),
             x.q_scale(),
             scale,
             zero,
@@ -259,7 +281,7 @@ class ConvPacked(_Packed):
         """The convolution of numbers, quantized by their range; so is the result, as PyTorch's is."""
         self._checked(x)
         steps, scale, zero = dynamic_levels(x.detach(), reduce_range)
-        made = self._requantized(self._sums(_centred(steps, zero)), scale, scale, zero, False).dequantize()
+        made = self._requantized(self._sums(steps, zero), scale, scale, zero, False).dequantize()
         return made.squeeze(2) if self._line else made
 
     def __reduce__(self) -> tuple:

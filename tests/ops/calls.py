@@ -46,6 +46,7 @@ def scalars(value: float) -> list[Any]:
     return [fb.tensor(value), fb.tensor(value)]
 
 
+PAIRS = [[2, 2], [1, 1], [1, 1], [1, 1]]
 CALLS: dict[str, Callable[[], Any]] = {
     "prelu": lambda: fb.prelu(X, V[:1]),
     "_prelu_kernel": lambda: fb._prelu_kernel(X, V[:1]),
@@ -64,6 +65,9 @@ CALLS: dict[str, Callable[[], Any]] = {
     "_quantized_pack": lambda: fb._quantized_pack(fb.ones(3, 4, dtype=fb.int16)),
     "_quantized_linear": lambda: fb._quantized_linear(
         fb.ones(2, 4, dtype=fb.uint8), 3, fb._quantized_pack(fb.ones(3, 4, dtype=fb.int16)), 3
+    ),
+    "_quantized_conv": lambda: fb._quantized_conv(
+        fb.ones(1, 4, 3, 3, dtype=fb.uint8), 3, fb._quantized_pack(fb.ones(3, 16, dtype=fb.int16)), 3, *PAIRS
     ),
     "_quantized_sums": lambda: fb._quantized_sums(X, X, X, 3, True),
     "bitwise_and.Tensor": lambda: fb.bitwise_and(I, I),

@@ -105,3 +105,29 @@ def test_quantized_layers_of_many_rows_and_inputs(rows, depth):
     x = fb.quantize_per_tensor(fb.ones(rows, depth), 1 / 255, 0, fb.quint8)
     got = fb.ops.quantized.linear(x, packed, depth * 1.27 / 200, 0)
     assert got.shape == (rows, 20) and (got.int_repr() == 200).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "dilation"),
+    [
+        ((1, 1), 1, 0, 1),
+        ((3, 3), 1, 1, 1),
+        ((3, 2), 2, (1, 2), 1),
+        ((2, 3), 1, (0, 4), (1, 2)),
+        ((5, 5), 3, 2, 2),
+    ],
+)
+def test_convolutions_of_bytes_are_exact(channels, kernel, stride, padding, dilation):
+    rng = np.random.default_rng(channels)
+    x = fb.from_numpy(rng.integers(0, 256, (2, channels, 19, 23)).astype(np.uint8))
+    w = fb.from_numpy(rng.integers(-255, 256, (21, channels, *kernel)).astype(np.int16))
+    packed = fb._quantized_pack(w.permute(0, 2, 3, 1).flatten(1))
+    want = fb.nn.functional.conv2d(x.double() - 100, w.double(), None, stride, padding, dilation)
+    geometry = [[v, v] if isinstance(v, int) else list(v) for v in (kernel, stride, padding, dilation)]
+    for picture in (x, x.contiguous(memory_format=fb.channels_last)):
+        got = fb._quantized_conv(picture, 100, packed, 21, *geometry)
+        assert fb.equal(got.double(), want)
+        assert got.is_contiguous(memory_format=fb.channels_last)
+    many = x.repeat(40, 1, 1, 1)  # shared out by rows
+    assert fb.equal(fb._quantized_conv(many, 100, packed, 21, *geometry).double(), want.repeat(40, 1, 1, 1))

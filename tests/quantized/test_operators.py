@@ -102,8 +102,13 @@ def test_long_sums_are_exact():
     x = fb._make_per_tensor_quantized_tensor(fb.full((1, 600, 3, 3), 255, dtype=fb.uint8), 1.0, 0)
     w = fb._make_per_tensor_quantized_tensor(fb.full((1, 600, 3, 3), 127, dtype=fb.int8), 1.0, 0)
     packed = O.conv2d_prepack(w, fb.tensor([1.0]), [1, 1], [0, 0], [1, 1], 1)
-    assert len(packed._ranges) > 1
-    assert packed._sums(fb.full((1, 600, 3, 3), 255.0)).item() == float(fb.tensor(600 * 9 * 255 * 127.0))
+    assert packed._sums(fb.full((1, 600, 3, 3), 255, dtype=fb.uint8), 0).item() == float(
+        fb.tensor(600 * 9 * 255 * 127.0)
+    )
+    back = O.conv_transpose2d_prepack(w.transpose(0, 1), None, [1, 1], [0, 0], [0, 0], [1, 1], 1)
+    assert len(back._ranges) > 1
+    sums = back._sums(fb.full((1, 600, 1, 1), 255, dtype=fb.uint8), 0)
+    assert sums.flatten().tolist() == [600 * 255 * 127.0] * 9
 
 
 def test_dynamic_linear():
