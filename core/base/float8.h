@@ -22,7 +22,7 @@ constexpr Float8Format float8_format(DType t) {
 }
 
 template <class To, class From>
-To same_bits(From v) {
+[[gnu::always_inline]] inline To same_bits(From v) {
     static_assert(sizeof(To) == sizeof(From));
     To r;
     std::memcpy(&r, &v, sizeof r);
@@ -31,12 +31,12 @@ To same_bits(From v) {
 
 // Rounded to the nearest, ties to even. Without branches, so that loops of it become vectors.
 template <DType type>
-uint8_t to_float8(float v) {
+[[gnu::always_inline]] inline uint8_t to_float8(float v) {
     const uint32_t bits = same_bits<uint32_t>(v), magnitude = bits & 0x7fffffff;
     if constexpr (type == DType::f8e8m0) {  // an exponent alone: the sign is dropped
         const uint32_t exponent = magnitude >> 23, rest = magnitude & 0x7fffff;
-        const bool up = rest > 0x400000 || (rest == 0x400000 && exponent > 0);
-        return uint8_t(exponent == 255 ? 255 : exponent + up);
+        const uint32_t up = (rest + 0x400000 - (exponent == 0)) >> 23, code = exponent + up;  // ties up, but the lowest
+        return uint8_t(code > 255 ? 255 : code);
     } else {
         constexpr Float8Format f = float8_format(type);
         constexpr int cut = 23 - f.mantissa;

@@ -41,14 +41,29 @@ void to_float(char* const* p, const int64_t* st, int64_t n, const void*) {
     if (st[0] == 4) return read(table, p[1], st[1], reinterpret_cast<float*>(p[0]), n);
     for (int64_t i = 0; i < n; ++i) std::memcpy(p[0] + i * st[0], table + uint8_t(p[1][i * st[1]]), 4);
 }
+// Written twice: the compiler makes vectors of it, of the length that the target has.
+template <DType type>
+void from_floats(const float* from, uint8_t* to, int64_t n) {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) to[i] = to_float8<type>(from[i]);
+}
+#ifdef FB_X86
+template <DType type>
+[[gnu::target("avx2")]] void from_floats_avx2(const float* from, uint8_t* to, int64_t n) {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) to[i] = to_float8<type>(from[i]);
+}
+#endif
 template <DType type>
 void from_float(char* const* p, const int64_t* st, int64_t n, const void*) {
     if (st[0] == 1 && st[1] == 4) {
         auto* to = reinterpret_cast<uint8_t*>(p[0]);
         const auto* from = reinterpret_cast<const float*>(p[1]);
-#pragma GCC ivdep
-        for (int64_t i = 0; i < n; ++i) to[i] = to_float8<type>(from[i]);
-        return;
+#ifdef FB_X86
+        static const bool plain = !std::strcmp(cpu_level(), "baseline");
+        if (!plain) return from_floats_avx2<type>(from, to, n);
+#endif
+        return from_floats<type>(from, to, n);
     }
     for (int64_t i = 0; i < n; ++i) {
         float v;

@@ -15,6 +15,7 @@ import flambeau as fb
 from flambeau import _C
 
 from .._rules import RuledTensor
+from ..ops.registry import refuse_float8
 
 __all__ = ["SparseTensor", "coo", "compressed", "is_sparse", "flat_index", "from_dense", "from_dense_batch"]
 
@@ -461,6 +462,7 @@ def from_dense(t: Any, sparse_dim: int | None = None) -> Any:
     count = t.dim() if sparse_dim is None else sparse_dim
     if not 0 <= count <= t.dim() or (count == 0 and t.dim() > 0):
         raise RuntimeError(f"sparse_dim must be in range [1, {t.dim()}], but got {count}")
+    refuse_float8("nonzero_count_cpu", t.dtype)
     there = t.detach() != 0
     if t.dim() > count:
         there = there.flatten(count).any(-1)
