@@ -1,6 +1,8 @@
 """Gradients across workers, optimizers for their parameters, modules of other workers."""
 
+import os
 import pickle
+import signal
 
 import pytest
 from rpc_workers import run_workers
@@ -161,6 +163,43 @@ def test_without_workers():
     with pytest.raises(RuntimeError, match="Need to initialize distributed autograd"):
         dist_autograd.context().__enter__()
     assert dist_autograd.is_available()
+
+
+class Failing(fb.autograd.Function):
+    """A backward that raises, or ends its process."""
+
+    @staticmethod
+    def forward(ctx, x, ends):
+        ctx.ends = ends
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        if ctx.ends:
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise ValueError("no gradient")
+
+
+def failing(x, ends, way):
+    if way:
+        return rpc.rpc_sync(way[0], failing, args=(x, ends, way[1:]))
+    return Failing.apply(x, ends)
+
+
+def backward_of_failing(ends):
+    with dist_autograd.context() as number:
+        y = failing(fb.ones(3, requires_grad=True), ends, ["w2", "w1"])
+        return told(lambda: dist_autograd.backward(number, [y.sum()]))
+
+
+def failing_backwards():
+    return backward_of_failing(False), backward_of_failing(True)
+
+
+def test_backward_that_fails_far_away(workers):
+    raised, died = workers(failing_backwards, size=3, ends=False)
+    assert raised == (RuntimeError, "Error on Node 1: no gradient")
+    assert died[0] is RuntimeError and "The connection to WorkerInfo(id=1, name=w1) is closed" in died[1]
 
 
 # ------------------------------------------------------------------ modules in parts
