@@ -28,7 +28,7 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module("flambeau.compiler"), name)
     if name == "OptimizedModule":
         return importlib.import_module("flambeau._dynamo.eval_frame").OptimizedModule
-    if name in ("config", "eval_frame", "exc", "external_utils"):
+    if name in ("config", "eval_frame", "exc", "external_utils", "utils"):
         return importlib.import_module(f"flambeau._dynamo.{name}")
     raise AttributeError(f"module 'torch._dynamo' has no attribute {name!r}")
 

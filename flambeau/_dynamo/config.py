@@ -35,6 +35,7 @@ allow_unspec_int_on_nn_module = False
 optimize_ddp = True
 compiled_autograd = False
 do_not_emit_runtime_asserts = False
+skip_fwd_side_effects_in_bwd_under_checkpoint = False
 
 _OLDER = {
     "cache_size_limit": "recompile_limit",

@@ -37,6 +37,18 @@ class FailOnRecompileLimitHit(TorchDynamoException):
     """``config.fail_on_recompile_limit_hit``, or ``fullgraph=True``: more recordings than allowed."""
 
 
+class RestartAnalysis(TorchDynamoException):
+    """PyTorch's tracing begins again; here for code that catches it."""
+
+    def __init__(self, *args: object, restart_reason: str | None = None) -> None:
+        self.restart_reason = restart_reason
+        super().__init__(*args)
+
+
+class TensorifyScalarRestartAnalysis(RestartAnalysis):
+    """The same, with numbers as tensors; here for code that catches it."""
+
+
 class UserErrorType(enum.Enum):
     """What kind of wrong use a `UserError` is about."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from . import config
 
-__all__ = ["config", "list_mode_options"]
+__all__ = ["config", "cudagraph_mark_step_begin", "list_mode_options"]
 
 _MODES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -20,3 +20,7 @@ _MODES: dict[str, dict[str, Any]] = {
 def list_mode_options(mode: str | None = None, dynamic: bool | None = None) -> dict[str, Any]:
     """The options that a mode stands for, or those of every mode."""
     return dict(_MODES[mode]) if mode else {name: dict(options) for name, options in _MODES.items()}
+
+
+def cudagraph_mark_step_begin() -> None:
+    """A step of training begins: results of the step before stay valid here, as no memory is used again."""

@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from flambeau._lookup import lazy
+
+from ._switch import PrecisionOfAll, Settings
 
 __all__ = [
     "cpu",
@@ -24,3 +29,25 @@ __all__ = [
 ]
 
 __getattr__ = lazy(__name__, {}, __all__)
+
+
+class _Backends(Settings):
+    fp32_precision = PrecisionOfAll()
+
+
+def disable_global_flags() -> None:
+    """Accepted: in PyTorch settings can be changed in context managers only from then on."""
+
+
+def flags_frozen() -> bool:
+    """Whether settings can be changed in context managers only: never."""
+    return False
+
+
+@contextlib.contextmanager
+def __allow_nonbracketed_mutation() -> Iterator[None]:
+    """Context in which settings can be changed, as everywhere."""
+    yield
+
+
+_Backends.install(__name__)

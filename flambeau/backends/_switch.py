@@ -34,6 +34,39 @@ class Switch:
         self.value = value
 
 
+# what `backends.fp32_precision` says for all libraries that say nothing themselves
+_of_all = {"fp32_precision": "none"}
+
+
+def _check_precision(value: str) -> None:
+    if value not in ("none", "ieee", "tf32", "bf16"):
+        raise RuntimeError(f"Unknown precision: {value}")
+
+
+class Precision(Switch):
+    """``fp32_precision`` of a library: that of all while it is ``"none"``."""
+
+    def __init__(self) -> None:
+        super().__init__("none", str, _check_precision)
+
+    def __get__(self, obj: Any, owner: type) -> Any:
+        return _of_all["fp32_precision"] if self.value == "none" else self.value
+
+
+class PrecisionOfAll(Switch):
+    """``fp32_precision`` of all libraries that say nothing themselves."""
+
+    def __init__(self) -> None:
+        super().__init__("none", str, _check_precision)
+
+    def __get__(self, obj: Any, owner: type) -> Any:
+        return _of_all["fp32_precision"]
+
+    def __set__(self, obj: Any, value: Any) -> None:
+        super().__set__(obj, value)
+        _of_all["fp32_precision"] = value
+
+
 class Settings(ModuleType):
     """A module whose class holds `Switch` attributes."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from flambeau import cuda
 
-from ._switch import Switch
+from ._switch import Precision, Switch
 
 __all__ = [
     "is_built", "matmul", "flash_sdp_enabled", "enable_flash_sdp", "mem_efficient_sdp_enabled",
@@ -38,7 +38,7 @@ class cuBLASModule:
     allow_fp16_reduced_precision_reduction = Switch(True)
     allow_bf16_reduced_precision_reduction = Switch(True)
     allow_fp16_accumulation = Switch(False)
-    fp32_precision = Switch("none", str)
+    fp32_precision = Precision()
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError("Unknown attribute " + name)

@@ -6,7 +6,7 @@ import sys
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ._switch import Settings, Switch, flags_context
+from ._switch import Precision, Settings, Switch, flags_context
 
 __all__ = ["is_available", "version", "flags", "set_flags", "is_acceptable"]
 
@@ -34,7 +34,7 @@ class _Cudnn(Settings):
     benchmark = Switch(False)
     benchmark_limit = Switch(10, int)
     allow_tf32 = Switch(True)
-    fp32_precision = Switch("none", str)
+    fp32_precision = Precision()
 
 
 def flags(

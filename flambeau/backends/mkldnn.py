@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import AbstractContextManager
 
-from ._switch import Settings, Switch, flags_context
+from ._switch import Precision, Settings, Switch, flags_context
 
 __all__ = [
     "is_available",
@@ -47,7 +47,7 @@ class _Mkldnn(Settings):
     enabled = Switch(True)
     deterministic = Switch(False)
     allow_tf32 = Switch(True)
-    fp32_precision = Switch("none", str)
+    fp32_precision = Precision()
 
 
 def flags(

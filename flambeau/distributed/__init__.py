@@ -26,6 +26,7 @@ _NOT_STARTED = "Default process group has not been initialized, please make sure
 _world: ProcessGroup | None = None
 _groups = 0
 _meetings = 0  # how often there was a default group
+_members: list[ProcessGroup] = []  # the groups that this process is in
 
 
 class _GroupNames(type):
@@ -213,6 +214,7 @@ def init_process_group(
     mesh = Mesh(PrefixStore(f"mesh{group_name}/{_meetings}", store), rank, world_size, timeout)
     _world = ProcessGroup(mesh, range(world_size), group_name or "default_pg")
     _world.store = store
+    _members[:] = [_world]
     if config is not None:
         _world.backend_config = str(config)
 
@@ -231,6 +233,9 @@ def destroy_process_group(group: ProcessGroup | None = None) -> None:
         barrier()
         _world.mesh.close()
         _world, _groups = None, 0
+        _members.clear()
+    elif group in _members:
+        _members.remove(group)
 
 
 def _group(given: Any) -> ProcessGroup:
@@ -304,7 +309,10 @@ def new_group(
     if any(not 0 <= member < world.size() for member in members):
         raise ValueError("The new group's rank should be within the world_size set by init_process_group")
     made = ProcessGroup(world.mesh, members, group_desc or f"group{_groups}")
-    return made if made.rank() >= 0 else GroupMember.NON_GROUP_MEMBER
+    if made.rank() < 0:
+        return GroupMember.NON_GROUP_MEMBER
+    _members.append(made)
+    return made
 
 
 def _check(tensor: Any, name: str = "tensor") -> None:

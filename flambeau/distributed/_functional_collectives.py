@@ -23,6 +23,26 @@ __all__ = [
 ]
 
 
+class AsyncCollectiveTensor(fb.Tensor):
+    """A result that may not have arrived yet. Here operations wait, so none is one unless it is made so.
+
+    Parameters
+    ----------
+    elem : the tensor, which is there.
+    """
+
+    __torch_function__ = fb._C._disabled_torch_function_impl
+
+    def __new__(cls, elem: fb.Tensor) -> AsyncCollectiveTensor:
+        return elem.as_subclass(cls)
+
+    def wait(self) -> fb.Tensor:
+        """The tensor."""
+        return self.as_subclass(fb.Tensor)
+
+    trigger_wait = wait
+
+
 def _members(group: Any) -> Any:
     if isinstance(group, DeviceMesh):
         return group.get_group()

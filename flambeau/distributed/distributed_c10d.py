@@ -41,3 +41,52 @@ def _rank_not_in_group(group: Any) -> bool:
 def _get_process_group_name(group: Any) -> str:
     """The name of a group."""
     return group.group_name
+
+
+class _World:
+    """What is known of the groups that this process is in; it can be looked at, not changed."""
+
+    @property
+    def default_pg(self) -> Any:
+        """The group of all processes, None where there is none yet."""
+        return _dist.group.WORLD if _dist.is_initialized() else None
+
+    _default_pg = default_pg
+
+    @property
+    def pg_map(self) -> dict[Any, tuple[str, Any]]:
+        """Groups to the name of their backend and the store that they met in."""
+        return {g: (_dist.get_backend(g), getattr(g, "store", None)) for g in _dist._members}
+
+    @property
+    def pg_names(self) -> dict[Any, str]:
+        """Groups to their names."""
+        return {g: g.group_name for g in _dist._members}
+
+    @property
+    def pg_group_ranks(self) -> dict[Any, dict[int, int]]:
+        """Groups to global ranks and the ranks that those have there."""
+        return {g: {rank: k for k, rank in enumerate(g.ranks)} for g in _dist._members}
+
+    @property
+    def pg_backend_config(self) -> dict[Any, str]:
+        """Groups to what was said of their backends."""
+        return {g: str(getattr(g, "backend_config", _dist.get_backend(g))) for g in _dist._members}
+
+    @property
+    def group_count(self) -> int:
+        """How many groups were made besides that of all processes."""
+        return _dist._groups
+
+
+_world = _World()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "_pg_map":
+        return _world.pg_map
+    if name in ("_pickler", "_unpickler"):
+        import pickle
+
+        return pickle.Pickler if name == "_pickler" else pickle.Unpickler
+    raise AttributeError(f"module 'torch.distributed.distributed_c10d' has no attribute '{name}'")

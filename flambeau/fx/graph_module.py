@@ -86,6 +86,22 @@ def _assign_attr(value: Any, to_module: nn.Module, target: str) -> None:
         setattr(owner, name, value)
 
 
+_USER_PRESERVED_ATTRIBUTES_KEY = "_user_preserved_attributes"  # of `meta`: what copies take along
+
+
+class _CodeOnlyModule(nn.Module):
+    """What a graph module is made of again, from its attributes.
+
+    Parameters
+    ----------
+    body : the attributes.
+    """
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        super().__init__()
+        self.__dict__ = body
+
+
 class GraphModule(nn.Module):
     """A module made of a graph.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import importlib
 import inspect
 import textwrap
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from flambeau.futures import Future
 from . import frontend as frontend
 from ._archive import load, save
 from ._builtins import Error
+from ._graph import trace_graph as _get_trace_graph  # noqa: F401
 from ._module import (
     PythonScriptModule,
     RecursiveScriptModule,
@@ -318,3 +320,7 @@ def export_opnames(m: ScriptModule) -> list[str]:
         return operators_of(m)
     names = {step[0] for program in m._programs.values() for step in program.steps}
     return sorted(map(torch_name, names))
+
+
+# the module's name was that of `__future__` until here, and it shows `Future`
+importlib.import_module(".annotations", __name__)

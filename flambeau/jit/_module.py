@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import flambeau as fb
 
 from ._builtins import Error
+from ._graph import graph_of
 from ._program import TracedProgram, last_run
 from ._source import Function
 
@@ -123,7 +124,7 @@ class ScriptFunction:
         """The program, one operator a line."""
         if self._program is None:
             raise no_graph("ScriptFunction.graph")
-        return self._program.text()
+        return graph_of(self._program)
 
     inlined_graph = graph
 
@@ -233,7 +234,7 @@ class ScriptModule(fb.nn.Module):
     @property
     def graph(self) -> str:
         """The forward, one operator a line."""
-        return self._program("graph").text()
+        return graph_of(self._program("graph"))
 
     inlined_graph = graph
 

@@ -174,3 +174,20 @@ def test_damaged_descriptions(tmp_path, text):
     (tmp_path / ".metadata").write_text(text)
     with pytest.raises(dcp.CheckpointException, match=r"damaged|outside of its folder|no tensor of the sh"):
         dcp.load({"w": fb.zeros(3)}, checkpoint_id=tmp_path, no_dist=True)
+
+
+def test_an_optimizer_by_the_parts_of_its_model(tmp_path):
+    from flambeau.distributed.checkpoint.optimizer import load_sharded_optimizer_state_dict
+
+    model = fb.nn.Linear(3, 2)
+    optimizer = fb.optim.AdamW(model.parameters(), lr=0.1)
+    model(fb.ones(1, 3)).sum().backward()
+    optimizer.step()
+    weights, state = get_state_dict(model, optimizer)
+    dcp.save({"model": weights, "optim": state}, checkpoint_id=tmp_path / "c", no_dist=True)
+    reader = dcp.FileSystemReader(tmp_path / "c")
+    found = load_sharded_optimizer_state_dict(model.state_dict(), "optim", reader)
+    assert list(found) == ["optim"]
+    assert fb.equal(found["optim"]["state"]["weight"]["exp_avg"], state["state"]["weight"]["exp_avg"])
+    with pytest.raises(RuntimeError, match="Missing key in checkpoint state_dict: other"):
+        load_sharded_optimizer_state_dict(model.state_dict(), "other", reader)

@@ -74,3 +74,30 @@ def test_names():
     assert dist.get_default_backend_for_device("cpu") == "gloo"
     with pytest.raises(ValueError, match="Default process group has not been initialized"):
         distributed_c10d._get_default_group()
+
+
+def _known_groups(rank, size):
+    import flambeau.distributed.distributed_c10d as c10d
+
+    world = c10d._world
+    assert world.default_pg is dist.group.WORLD and list(world.pg_map) == [world.default_pg]
+    mine = dist.new_group([0])
+    groups = list(c10d._pg_map)
+    if rank == 0:
+        dist.destroy_process_group(mine)
+    left = len(world.pg_names)
+    return len(groups), left, world.group_count, world.pg_group_ranks[world.default_pg]
+
+
+def test_groups_that_are_known(together):
+    ranks = {0: 0, 1: 1}
+    assert together(_known_groups) == [(2, 1, 1, ranks), (1, 1, 1, ranks)]
+
+
+def test_results_that_wait_for_nobody():
+    from flambeau.distributed._functional_collectives import AsyncCollectiveTensor
+
+    made = AsyncCollectiveTensor(fb.ones(2))
+    assert (
+        isinstance(made, AsyncCollectiveTensor) and type(made.wait()) is fb.Tensor and (made + 1).sum() == 4
+    )

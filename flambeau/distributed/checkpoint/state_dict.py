@@ -153,6 +153,9 @@ def _prepared(optimizer: fb.optim.Optimizer) -> None:
         p.grad = grad
 
 
+_init_optim_state = _prepared
+
+
 def optimizer_state(
     model: nn.Module, optimizer: fb.optim.Optimizer, full: bool, given: dict[str, Any] | None = None
 ) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from .api import (
     CPUOffload,
     FullOptimStateDictConfig,
     FullStateDictConfig,
+    LocalOptimStateDictConfig,  # noqa: F401 (PyTorch shows it here)
     MixedPrecision,
     OptimStateDictConfig,
     ShardedOptimStateDictConfig,

@@ -10,6 +10,7 @@ import inspect
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import flambeau as fb
@@ -24,9 +25,15 @@ from .._codegen import _PyTreeCodeGen, _PyTreeInfo
 from ..graph import Graph
 from ..graph_module import GraphModule
 from ..node import Node
+from ..proxy import Proxy
 
-__all__ = ["ProxyTorchDispatchMode", "disable_proxy_modes_tracing", "get_proxy_mode", "make_fx"]
+__all__ = [
+    "ProxyTorchDispatchMode", "decompose", "disable_proxy_modes_tracing", "fetch_object_proxy",
+    "fetch_sym_proxy", "get_proxy_mode", "get_proxy_slot", "has_proxy_slot", "make_fx", "set_proxy_slot",
+    "track_tensor", "track_tensor_tree",
+]  # fmt: skip
 
+_decompositions: Mapping[Any, Callable] = {}  # of `decompose`
 py_sym_types: tuple[type, ...] = (fb.SymInt, fb.SymFloat, fb.SymBool)
 
 
@@ -45,7 +52,7 @@ class ProxyTorchDispatchMode(TorchDispatchMode):
     ) -> None:
         super().__init__()
         self.graph, self.root = graph, root
-        self.decompositions = decompositions or {}
+        self.decompositions = decompositions or _decompositions
         self._nodes: dict[int, Node] = {}
         self._kept: list[fb.Tensor] = []  # an id names a tensor only while it lives
         self._constants = 0
@@ -181,3 +188,117 @@ def disable_proxy_modes_tracing() -> Iterator[None]:
     """Context whose operators are not written down."""
     with _disable_current_modes():
         yield
+
+
+# -- what stands for a tensor in the graph: `tracer` is the mode that writes it
+# --------------------------------
+
+
+@dataclass(frozen=True)
+class _ProxyTensor:
+    """What stands for a tensor, and its value where that is known."""
+
+    proxy: Proxy
+    constant: fb.Tensor | None = None
+
+
+class _SymNodeDict(dict):
+    """Symbolic numbers and what stands for them: numbers are known here, so none is ever looked up."""
+
+
+_nothing = object()
+
+
+def _writer(tracer: Any) -> ProxyTorchDispatchMode:
+    if isinstance(tracer, ProxyTorchDispatchMode):
+        return tracer
+    mode = getattr(tracer, "mode", None) or get_proxy_mode()
+    if mode is None:
+        raise RuntimeError("no make_fx is writing a graph now")
+    return mode
+
+
+def get_proxy_slot(
+    obj: Any, tracer: Any, default: Any = _nothing, transform: Callable[[Any], Any] = lambda x: x
+) -> Any:
+    """What stands for a tensor.
+
+    Parameters
+    ----------
+    tracer : the `ProxyTorchDispatchMode` that writes (`get_proxy_mode`).
+    default : for a tensor that the graph does not have.
+    transform : of what is found, a `_ProxyTensor`; the default is given as it is.
+
+    Raises
+    ------
+    RuntimeError : the graph does not have the tensor, and there is no default.
+    """
+    mode = _writer(tracer)
+    node = mode._nodes.get(id(obj)) if isinstance(obj, fb.Tensor) else None
+    if node is None:
+        if default is _nothing:
+            raise RuntimeError(f"{obj} ({type(obj)}, {id(obj)}) is not tracked with proxy for {tracer}")
+        return default
+    return transform(_ProxyTensor(Proxy(node)))
+
+
+def has_proxy_slot(obj: Any, tracer: Any) -> bool:
+    """Whether the graph has the tensor."""
+    return get_proxy_slot(obj, tracer, None) is not None
+
+
+def set_proxy_slot(obj: fb.Tensor, tracer: Any, proxy: Any) -> None:
+    """From now on `obj` is what `proxy` stands for."""
+    proxy = proxy.proxy if isinstance(proxy, _ProxyTensor) else proxy
+    _writer(tracer).name(obj, proxy.node)
+
+
+def track_tensor(tensor: fb.Tensor, proxy: Proxy, *, constant: Any = None, tracer: Any) -> None:
+    """The same of one tensor."""
+    set_proxy_slot(tensor, tracer, proxy)
+
+
+def track_tensor_tree(inner_res: Any, proxy_res: Any, *, constant: Any, tracer: Any) -> Any:
+    """The same of all tensors in nested lists and dicts: their proxies are items of `proxy_res`.
+
+    Returns
+    -------
+    ``inner_res``
+    """
+    if isinstance(inner_res, fb.Tensor):
+        set_proxy_slot(inner_res, tracer, proxy_res)
+    elif isinstance(inner_res, (list, tuple)):
+        for i, part in enumerate(inner_res):
+            if isinstance(part, (fb.Tensor, list, tuple, dict)):
+                track_tensor_tree(part, proxy_res[i], constant=None, tracer=tracer)
+    elif isinstance(inner_res, dict):
+        for key, part in inner_res.items():
+            track_tensor_tree(part, proxy_res[key], constant=None, tracer=tracer)
+    return inner_res
+
+
+def fetch_object_proxy(tracer: Any, t: Any) -> Any:
+    """What stands for a tensor (a `_ProxyTensor`), or the thing itself."""
+    return get_proxy_slot(t, tracer, t)
+
+
+def fetch_sym_proxy(tracer: Any) -> Callable[[Any], Any]:
+    """A function of symbolic numbers that gives what stands for them: numbers are known here, it gives
+    them."""
+
+    def fetch(n: Any) -> Any:
+        return n
+
+    return fetch
+
+
+@contextmanager
+def decompose(decomposition_table: Mapping[Any, Callable] | None) -> Iterator[Mapping[Any, Callable]]:
+    """Context in which `make_fx` writes other operators in the place of some, by this table."""
+    global _decompositions
+    before = _decompositions
+    _decompositions = decomposition_table or {}
+    try:
+        yield _decompositions
+    finally:
+        _decompositions = before

@@ -12,10 +12,18 @@ from flambeau.utils.benchmark.utils.common import (
 from flambeau.utils.benchmark.utils.compare import Colorize, Compare
 from flambeau.utils.benchmark.utils.fuzzer import FuzzedParameter, FuzzedTensor, Fuzzer, ParameterAlias
 from flambeau.utils.benchmark.utils.timer import Language, Timer, timer
+from flambeau.utils.benchmark.utils.valgrind_wrapper.timer_interface import (
+    CallgrindStats,
+    FunctionCount,
+    FunctionCounts,
+)
 
 __all__ = [
+    "CallgrindStats",
     "Colorize",
     "Compare",
+    "FunctionCount",
+    "FunctionCounts",
     "FuzzedParameter",
     "FuzzedTensor",
     "Fuzzer",

@@ -1,0 +1,1 @@
+"""Where PyTorch's compiler keeps its files."""

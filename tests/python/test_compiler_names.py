@@ -1,0 +1,40 @@
+"""Names of PyTorch's compiler that have an answer here."""
+
+import os
+
+import pytest
+
+import flambeau as fb
+from flambeau._inductor import cpp_builder, cpu_vec_isa
+from flambeau._inductor.runtime.cache_dir_utils import cache_dir
+from flambeau._inductor.utils import fresh_inductor_cache
+from flambeau._subclasses import functional_tensor as functional
+
+
+def test_names_that_have_an_answer(monkeypatch, tmp_path):
+    fb._inductor.cudagraph_mark_step_begin()
+    isa = cpu_vec_isa.pick_vec_isa()
+    assert bool(isa) == (fb.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512"))
+    assert isa.nelements(fb.int8) == 4 * isa.nelements()
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "c"))
+    assert cache_dir() == str(tmp_path / "c") and os.path.isdir(tmp_path / "c")
+    with fresh_inductor_cache():
+        assert cache_dir() != str(tmp_path / "c")
+    assert cache_dir() == str(tmp_path / "c")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(RuntimeError, match="no working C"):
+        cpp_builder.get_cpp_compiler()
+
+
+def test_tensors_of_programs_without_writes():
+    x = fb.ones(2)
+    with functional.disable_functional_mode():
+        assert functional.mb_unwrap_functional_tensor(x) is x
+    assert not isinstance(x, functional.FunctionalTensor)
+    from flambeau._functorch._aot_autograd import functional_utils as utils
+
+    assert utils.from_fun(x) is x and not utils.is_fun(x)
+    for refused in (utils.to_fun, functional.FunctionalTensor, functional.FunctionalTensorMode):
+        with pytest.raises(NotImplementedError, match="flambeau records writes as they are"):
+            refused(x)
