@@ -1,0 +1,16 @@
+"""A model in stages, each in a process of its own; batches go through in small pieces."""
+
+from ._pipe import Pipe, SplitPoint, pipe_split, pipeline
+from .schedules import Schedule1F1B, ScheduleGPipe
+from .stage import PipelineStage, build_stage
+
+__all__ = [
+    "Pipe",
+    "PipelineStage",
+    "Schedule1F1B",
+    "ScheduleGPipe",
+    "SplitPoint",
+    "build_stage",
+    "pipe_split",
+    "pipeline",
+]
