@@ -96,8 +96,9 @@ class Stepper(Optimizer):
 
     def _update_one(self, p: Any, grad: Any, state: dict[str, Any], options: dict[str, Any]) -> None:
         if grad.is_sparse and not self._takes_sparse:
-            algorithm = next(kind for kind in type(self).__mro__ if "step" in vars(kind))
-            raise RuntimeError(f"{algorithm.__name__} does not support sparse gradients{self._sparse_hint}")
+            # the class that wrote the step: hooks give it to each class that is made, under its first name
+            algorithm = type(self).step.__qualname__.partition(".")[0]
+            raise RuntimeError(f"{algorithm} does not support sparse gradients{self._sparse_hint}")
         if options.get("maximize"):
             grad = -grad
         real = p.is_complex() and self._complex_as_real

@@ -201,3 +201,11 @@ def test_swap_in():
         o.step()
     assert p.tolist() == [0.5, 0.5] and fb.allclose(q, fb.full((2,), 0.05))
     assert o.param_groups[0]["params"][0] is p
+
+
+def test_which_algorithm_refuses_does_not_depend_on_what_was_made_first():
+    for kind in (fb.optim.AdamW, fb.optim.Adam):
+        p = fb.nn.Parameter(fb.ones(2, 2))
+        p.grad = fb.ones(2, 2).to_sparse()
+        with pytest.raises(RuntimeError, match="^Adam does not support sparse gradients"):
+            kind([p]).step()
