@@ -112,6 +112,7 @@ struct Operands {
     bool meta = true;          // none of those has elements anywhere
     bool mixed = false;        // one of another floating type is beside it
     bool chosen = false;       // the caller gave another type to compute in
+    bool complex = false;      // a complex number is among the arguments
 
     Operands(const Op& op, const Frame& f) {
         for (size_t i = 0; i < op.schema.args.size(); ++i) {
@@ -120,6 +121,7 @@ struct Operands {
             else if (v.tag == Tag::Tensors)
                 for (const Tensor& t : v.tensors())
                     if (t.defined()) all.push_back(&t);
+            complex |= v.tag == Tag::Complex;
             chosen |= v.tag == Tag::DType && v.dt != DType::none && !is_float8(v.dt);
         }
         bool has_dims = false;
@@ -173,6 +175,7 @@ Float8Use float8_use(const Op& op, const Frame& f) {
     const Rule* const rule = rule_of(op, o.type);
     if (!rule && name != "matmul" && name != "bmm") return Float8Use::as_is;
     if (o.meta) return op.takes_lazy || o.type == DType::f4x2 ? Float8Use::as_is : Float8Use::widened;
+    if (o.complex && rule && (name == "mul" || rule->promotes)) (void)opn<"result_type">(o[0], Scalar(C128{0, 1}));
     if (o.mixed) {
         if (rule && rule->promotes && o.all.size() > 1) (void)opn<"result_type">(o[0], o[1]);
         return Float8Use::as_is;

@@ -221,6 +221,9 @@ def test_promotion():
             call()
     with pytest.raises(RuntimeError, match="Unknown Complex ScalarType for Float8_e5m2"):
         fb.result_type(x, 1j)
+    for call in (lambda: x * 1j, lambda: x + 1j):
+        with pytest.raises(RuntimeError, match="Unknown Complex ScalarType for Float8_e5m2"):
+            call()
     found = [fb.can_cast(a, b) for a, b in [(x.dtype, z.dtype), (z.dtype, x.dtype), (x.dtype, fb.int8)]]
     assert found == [True, True, False]
     assert (z + x[0]).dtype is fb.float32

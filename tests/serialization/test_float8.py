@@ -64,3 +64,34 @@ def test_safetensors(tmp_path, dtype):
     ]
     assert kind in path.read_bytes()
     assert same(safetensors.load_file(path)["x"], x)
+
+
+def test_programs():
+    def forward(x):
+        return x.to(fb.float8_e5m2).float() + x.to(fb.float8_e8m0fnu).float()
+
+    x, file = fb.tensor([1.1, 2.3, 7.0]), io.BytesIO()
+    expected = forward(x)
+    assert fb.equal(fb.compile(forward)(x), expected)
+    fb.jit.save(fb.jit.trace(forward, (x,)), file)
+    file.seek(0)
+    assert fb.equal(fb.jit.load(file)(x), expected)
+
+
+def test_onnx():
+    onnx = pytest.importorskip("onnx")
+
+    class Net(fb.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("w", fb.tensor([1.5, -2, 0.25]).to(fb.float8_e4m3fn))
+
+        def forward(self, x):
+            return x * self.w.float(), x.to(fb.float8_e5m2)
+
+    model = fb.onnx.export(Net(), (fb.ones(3),), dynamo=True).model_proto
+    onnx.checker.check_model(model)
+    assert [i.data_type for i in model.graph.initializer] == [onnx.TensorProto.FLOAT8E4M3FN]
+    assert [o.type.tensor_type.elem_type for o in model.graph.output] == [1, onnx.TensorProto.FLOAT8E5M2]
+    product, narrow = fb.onnx.load(model)(fb.ones(3))
+    assert product.tolist() == [1.5, -2, 0.25] and narrow.dtype is fb.float8_e5m2
