@@ -134,3 +134,23 @@ def use_mem_pool(pool: MemPool, device: Device = None) -> Iterator[None]:
     """Take memory from `pool` for a while."""
     _refuse()
     yield
+
+
+def _record_memory_history(*args: Any, **kwargs: Any) -> None:
+    """Note who allocates memory of a GPU: not there."""
+    _no_history("_record_memory_history")
+
+
+def _snapshot(device: Device = None, augment_with_fx_traces: bool = False) -> dict[str, Any]:
+    """What was noted: not there."""
+    return _no_history("_snapshot")
+
+
+def _no_history(name: str) -> Any:
+    import flambeau as fb
+
+    if not fb.cuda.is_available():
+        return _refuse()
+    raise NotImplementedError(
+        f"torch.cuda.memory.{name}: flambeau does not note who allocates; torch.cuda.memory_stats counts"
+    )

@@ -207,5 +207,5 @@ def test_which_algorithm_refuses_does_not_depend_on_what_was_made_first():
     for kind in (fb.optim.AdamW, fb.optim.Adam):
         p = fb.nn.Parameter(fb.ones(2, 2))
         p.grad = fb.ones(2, 2).to_sparse()
-        with pytest.raises(RuntimeError, match="^Adam does not support sparse gradients"):
+        with pytest.raises(RuntimeError, match=r"^Adam does not support sparse gradients"):
             kind([p]).step()

@@ -7,6 +7,7 @@ arguments are cut and another is whole, the gradient of that one is a sum over t
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,10 +27,33 @@ _rule = noting(RULES)
 _plain_calls = _C.DisableTorchFunctionSubclass
 
 
+class _PlainTensors(threading.local):
+    """Whether plain tensors among shared ones count as whole in every process, see `experimental`."""
+
+    replicated = False
+
+
+plain_tensors = _PlainTensors()
+
+
+def _all_shared(values: Any) -> Any:
+    """Arguments with plain tensors as shared ones."""
+    mesh = _shared(values)[0].device_mesh
+
+    def shared(v: Any) -> Any:
+        if not isinstance(v, fb.Tensor) or isinstance(v, DTensor) or v.dim() == 0:
+            return v
+        return DTensor.from_local(v, mesh, [Replicate()] * mesh.ndim, run_check=False)
+
+    return pytree.tree_map(shared, values)
+
+
 @DTensor.rules
 def call(func: Callable, args: tuple, kwargs: dict) -> Any:
     """Run an operator."""
     name = name_of(func)
+    if plain_tensors.replicated and not name.startswith("set ") and _shared((args, kwargs)):
+        args, kwargs = _all_shared((args, kwargs))
     rule = RULES.get(name)
     if rule is None and name.startswith(("_foreach_", "_fused_")):
         rule = _each_part

@@ -1,0 +1,1 @@
+"""Where PyTorch has the nested tensors of ragged layout."""
