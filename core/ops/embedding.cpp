@@ -14,7 +14,7 @@ using namespace formula;
 
 // What PyTorch's messages call a type: its old names, where it had one.
 std::string shown_type(DType t) {
-    const bool late = t == DType::b1 || t == DType::bf16 || is_complex(t);
+    const bool late = t == DType::b1 || t == DType::bf16 || is_complex(t) || is_float8(t);
     return str(late ? "CPU" : "torch.", scalar_name(t), late ? "Type" : "Tensor");
 }
 void check_indices(const Tensor& indices, const char* who) {
@@ -187,7 +187,7 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
         check(scale.numel() == indices.numel(), "Expected per_sample_weights.value().numel() == indices.numel()",
               kMore);
     }
-    if (!is_floating(weight.dtype()))
+    if (!is_floating(weight.dtype()) || is_float8(weight.dtype()))
         fail(ErrorKind::Runtime,
              "Expected tensor for argument #1 'weight' to have one of the following scalar types: Half, BFloat16, "
              "Float, Double; but got ",

@@ -24,7 +24,9 @@ def _scaling(norm: str | None, forward: bool) -> int:
 
 def _floating(t: Any, need_complex: bool) -> Any:
     """The input in a dtype that is transformed."""
-    if t.dtype in (fb.float16, fb.bfloat16):
+    if t.dtype in (fb.float16, fb.bfloat16) or (
+        t.element_size() == 1 and t.is_floating_point() and not need_complex
+    ):
         raise RuntimeError(f"Unsupported dtype {_type_name(t.dtype)}")
     if not (t.is_floating_point() or t.is_complex()):
         t = t.to(fb.get_default_dtype())

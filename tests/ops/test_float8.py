@@ -374,6 +374,14 @@ def test_refusals(kernel):
             call(fb.ones(2, 2, dtype=fb.float8_e4m3fn))
 
 
+def test_refusals_of_other_kinds():
+    x = fb.ones(6, 7, dtype=fb.float8_e5m2)
+    with pytest.raises(RuntimeError, match="Unsupported dtype Float8_e5m2"):
+        fb.fft.rfft(x, norm="ortho")
+    with pytest.raises(RuntimeError, match="but got CPUFloat8_e5m2Type instead"):
+        fb.nn.functional.embedding_bag(fb.tensor([0, 1]), x, fb.tensor([0]), mode="sum")
+
+
 def test_sums_in_another_type():
     x = fb.tensor([1.5, -2, 0.25]).to(fb.float8_e5m2)
     assert x.sum(dtype=fb.float32).item() == -0.25 and x.sum(dtype=fb.float32).dtype is fb.float32
