@@ -2,6 +2,7 @@
 
 import faulthandler
 import multiprocessing
+import pickle
 import sys
 import traceback
 
@@ -16,7 +17,8 @@ def _one(function, rank, size, path, results):
     faulthandler.dump_traceback_later(60, exit=True, file=sys.__stderr__)  # a process that hangs says where
     try:
         dist.init_process_group("gloo", init_method=f"file://{path}", rank=rank, world_size=size)
-        results.put((rank, function(rank, size), None))
+        # by value: a tensor in shared memory is gone with the process that sends it
+        results.put((rank, pickle.dumps(function(rank, size)), None))
         dist.destroy_process_group()
     except BaseException:
         results.put((rank, None, traceback.format_exc()))
@@ -42,7 +44,7 @@ def together(tmp_path):
             for _ in range(size):
                 rank, value, problem = results.get(timeout=70)
                 assert problem is None, f"process {rank}:\n{problem}"
-                found[rank] = value
+                found[rank] = pickle.loads(value)
             return [found[rank] for rank in range(size)]
         finally:
             for process in processes:

@@ -3,6 +3,7 @@
 import contextlib
 import faulthandler
 import multiprocessing
+import pickle
 import sys
 import time
 import traceback
@@ -26,7 +27,8 @@ def _one(function, rank, size, path, results, threads, ends):
             rpc.shutdown()
         elif rank:
             time.sleep(SECONDS)  # until the end of the test
-        results.put((rank, value, None))
+        # by value: a tensor in shared memory is gone with the process that sends it
+        results.put((rank, pickle.dumps(value), None))
     except BaseException:
         results.put((rank, None, traceback.format_exc()))
         with contextlib.suppress(RuntimeError):
@@ -48,7 +50,7 @@ def run_workers(path, function, size=2, threads=8, ends=True):
         for _ in range(size if ends else 1):
             rank, value, problem = results.get(timeout=SECONDS + 5)
             assert problem is None, f"worker {rank}:\n{problem}"
-            found = value if rank == 0 else found
+            found = pickle.loads(value) if rank == 0 else found
         for process in processes if ends else processes[:1]:
             process.join(10)
             assert process.exitcode == 0, "a worker did not end by itself"

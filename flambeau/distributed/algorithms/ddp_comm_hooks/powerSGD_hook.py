@@ -108,6 +108,14 @@ class PowerSGDState:
             )
             self.next_stats_report = self.iter + self.compression_stats_logging_frequency
 
+    def _wanted(self, index: int, values: fb.Tensor) -> fb.Tensor | None:
+        """Add what a bucket lacked before to `values`; a copy, to know what it lacks this time."""
+        if not self.use_error_feedback:
+            return None
+        if index in self.error_dict:
+            values.add_(self.error_dict[index])
+        return values.clone()
+
     def _draw(self, *tensors: fb.Tensor) -> None:
         """Fill tensors with random numbers that are the same in all processes."""
         with fb.random.fork_rng(devices=[]):
@@ -155,13 +163,7 @@ def powerSGD_hook(state: PowerSGDState, bucket: Any) -> Future:
         state.maybe_increase_iter(bucket)
         return default.allreduce_hook(state.process_group, bucket)
     world, index, whole = dist.get_world_size(state.process_group), bucket.index(), bucket.buffer()
-    wanted = None
-    if state.use_error_feedback:
-        if index in state.error_dict:
-            whole.add_(state.error_dict[index])
-        else:
-            state.error_dict[index] = fb.zeros_like(whole)
-        wanted = whole.clone()
+    wanted = state._wanted(index, whole)
 
     plain: list[fb.Tensor] = []
     groups: dict[tuple[int, int], list[fb.Tensor]] = defaultdict(list)
@@ -246,13 +248,7 @@ def batched_powerSGD_hook(state: PowerSGDState, bucket: Any) -> Future:
     state.total_numel_after_compression += 2 * side * state.matrix_approximation_rank
     state._report(bucket)
     padded = fb.cat([whole, whole.new_zeros(side * side - total)])
-    wanted = None
-    if state.use_error_feedback:
-        if index in state.error_dict:
-            padded.add_(state.error_dict[index])
-        else:
-            state.error_dict[index] = fb.zeros_like(padded)
-        wanted = padded.clone()
+    wanted = state._wanted(index, padded)
     matrix = padded.view(1, side, side)
     rank = min(side, state.matrix_approximation_rank)
     if state.warm_start and index in state.q_memory_dict:
