@@ -137,10 +137,10 @@ bool any_zero(DType type, const char* p, int64_t stride, int64_t n) {
         using T = decltype(zero);
         if (stride == sizeof(T)) {
             const T* v = reinterpret_cast<const T*>(p);
-            bool found = false;
-#pragma omp simd reduction(| : found)
-            for (int64_t i = 0; i < n; i++) found |= v[i] == 0;
-            return found;
+            T zeros = 0;  // as wide as the values, for registers of both
+#pragma omp simd reduction(| : zeros)
+            for (int64_t i = 0; i < n; i++) zeros |= T(v[i] == 0);
+            return zeros != 0;
         }
         for (int64_t i = 0; i < (stride ? n : n > 0); i++) {
             T v;
