@@ -19,6 +19,11 @@ _MORE = """
     add addcdiv addcmul clamp_max clamp_min copy div lerp maximum minimum mm mul norm pow powsum sub
 """
 NAMES = frozenset(_UNARY.split()) | frozenset(_MORE.split())
+# where the names of the operators' schemas stand
+_PLACES = {
+    "self": 0, "other": 1, "scalar": 1, "scalars": 1, "tensor": 1, "exponent": 1, "src": 1, "mat2": 1,
+    "tensors1": 1, "tensor1": 1, "ord": 1, "weight": 2, "weights": 2, "tensor2": 2, "value": 3,
+}  # fmt: skip
 _ONLY_INPLACE, _NEVER_INPLACE = {"copy", "zero"}, {"clone", "max", "norm", "mm", "powsum"}
 
 
@@ -77,7 +82,12 @@ def find(full: str) -> Callable | None:
         return None
     one = _one(name, "_" if inplace else "")
 
+    places = _PLACES | ({"scalars": 3} if name.startswith("addc") else {})
+
     def foreach(*args: Any, **kwargs: Any) -> Any:
+        for key in sorted(places.keys() & kwargs.keys(), key=places.__getitem__) if kwargs else ():
+            if places[key] == len(args):
+                args = (*args, kwargs.pop(key))
         lists = [a for a in (*args, *kwargs.values()) if _is_list(a)]
         if not lists or any(not len(a) for a in lists):
             raise RuntimeError("Tensor list must have at least one tensor.")

@@ -90,3 +90,19 @@ def test_conditions():
         fb._check_tensor_all(fb.tensor([True, False]), lambda: "v")
     with pytest.raises(AssertionError, match=r"^m$"):
         fb._assert(False, "m")
+
+
+def test_names_of_the_schemas_are_taken():
+    x = [fb.full((2,), 2.0), fb.full((1,), 3.0)]
+    y = [fb.full((2,), 4.0), fb.full((1,), 5.0)]
+    assert [t[0].item() for t in fb._foreach_mul(self=x, scalar=3.0)] == [6, 9]
+    assert [t[0].item() for t in fb._foreach_div(x, scalars=[2, 3])] == [1, 1]
+    assert [t[0].item() for t in fb._foreach_mul(x, tensor=fb.tensor(2.0))] == [4, 6]
+    assert [t[0].item() for t in fb._foreach_sub(self=x, other=y, alpha=2)] == [-6, -7]
+    assert [t[0].item() for t in fb._foreach_lerp(x, tensors1=y, weight=0.5)] == [3, 4]
+    assert [t[0].item() for t in fb._foreach_lerp(x, y, weights=[y[0] / 4, y[1] / 5])] == [4, 5]
+    assert [t[0].item() for t in fb._foreach_pow(2.0, exponent=x)] == [4, 8]
+    assert [t[0].item() for t in fb._foreach_addcmul(x, tensor1=y, tensor2=y, scalars=[1, 2])] == [18, 53]
+    fb._foreach_mul_(x, scalar=0.5)
+    fb._foreach_copy_(self=y, src=x)
+    assert [t[0].item() for t in y] == [1, 1.5]

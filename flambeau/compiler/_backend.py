@@ -89,11 +89,14 @@ class GraphWriter(TorchFunctionMode):
             raise Refused(f"it calls {name}(), which no graph holds")
         if name in ("__set__", "__delete__"):
             raise Refused(f"it sets the attribute `{func.__self__.__name__}` of a tensor")
-        if not (result is None or isinstance(result, fb.Tensor) or _holds_tensor(result)):
+        steps = name.startswith("_fused_")  # of optimizers: they change tensors and say whether they did
+        if steps and result is False:
+            return
+        if not (steps or result is None or isinstance(result, fb.Tensor) or _holds_tensor(result)):
             return  # a shape, a dtype: part of what the graph was made for
         if name.endswith("_") and not name.endswith("__"):
             self.has_effects = True
-        elif result is None or name in _KEEP_STATISTICS or "out" in kwargs:
+        elif steps or result is None or name in _KEEP_STATISTICS or "out" in kwargs:
             self.has_effects = True
         if mode != self._grad_mode:
             self.graph.call_function(_C._set_grad_enabled, (mode,))

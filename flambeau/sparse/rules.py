@@ -623,6 +623,19 @@ def _zeros_like(func: Callable, args: tuple, kwargs: dict) -> Any:
 
 @_rule("new_zeros", "new", "new_empty")
 def _new(func: Callable, args: tuple, kwargs: dict) -> Any:
+    if func.__name__ == "new" and len(args) > 1 and isinstance(args[1], fb.Tensor):
+        # the older constructor: new(indices, values[, size]); the result has the type of the values
+        if len(args) < 3:
+            raise TypeError(
+                "new() received an invalid combination of arguments - got (Tensor), but expected one of:\n"
+                " * (*, torch.device device = None)\n"
+                " * (Tensor indices, Tensor values, *, torch.device device = None)\n"
+                " * (Tensor indices, Tensor values, tuple of ints size, *, torch.device device = None)\n"
+                " * (tuple of ints size, *, torch.device device = None)\n"
+            )
+        size = args[3] if len(args) > 3 else kwargs.get("size")
+        options = {k: v for k, v in kwargs.items() if k == "device"}
+        return fb.sparse_coo_tensor(*args[1:3], *(() if size is None else (size,)), **options)
     sizes = args[1:] if len(args) != 2 or isinstance(args[1], int) else args[1]
     options = {"dtype": args[0].dtype, "device": args[0].device, **kwargs}
     sizes = kwargs.get("size", sizes) or (0,)

@@ -127,3 +127,42 @@ def test_backend_that_fails_and_registered_names():
         fb.compiler._registered.clear()
     with pytest.raises(InvalidBackend):
         fb.compile(lambda x: x, backend="keeper")
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "Adagrad", "RMSprop", "NAdam", "Rprop"])
+def test_steps_of_optimizers_are_in_the_graph(name):
+    from flambeau._dynamo.testing import CompileCounter
+
+    values = []
+    counter = CompileCounter()
+    for compiled in (False, True):
+        w = fb.nn.Parameter(fb.ones(3))
+        o = getattr(fb.optim, name)([w], lr=0.1)
+        step = fb.compile(o.step, backend=counter) if compiled else o.step
+        for i in range(4):
+            w.grad = fb.tensor([1.0, -2.0, 0.5]) * (i - 1.5)
+            step()
+            if i == 1:
+                o.param_groups[0]["lr"] = 0.2
+        values.append(w.detach().clone())
+    assert fb.equal(*values) and not fb.equal(values[0], fb.ones(3))
+    assert counter.frame_count == 2 and counter.op_count >= 2
+
+
+def test_backends_that_count_and_keep():
+    from flambeau._dynamo.testing import CompileCounter, CompileCounterWithBackend, EagerAndRecordGraphs
+
+    for counter in (
+        CompileCounter(),
+        CompileCounterWithBackend("eager"),
+        CompileCounterWithBackend("inductor"),
+    ):
+        f = fb.compile(lambda x, y: (x + y).sin() * 2, backend=counter)
+        assert fb.equal(f(fb.ones(3), fb.ones(3)), fb.full((3,), 2.0).sin() * 2)
+        f(fb.ones(3), fb.ones(3))
+        assert (counter.frame_count, counter.op_count) == (1, 3)
+        counter.clear()
+        assert (counter.frame_count, counter.op_count) == (0, 0)
+    keeper = EagerAndRecordGraphs()
+    fb.compile(lambda x: x * 2, backend=keeper)(fb.ones(2))
+    assert [n.op for n in keeper.graphs[0].graph.nodes] == ["placeholder", "call_function", "output"]

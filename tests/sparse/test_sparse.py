@@ -296,3 +296,14 @@ def test_arguments_are_those_of_the_operators_below():
     ]:
         with pytest.raises(TypeError, match=text):
             call()
+
+
+def test_the_older_constructor_takes_indices_and_values():
+    s = D.to_sparse()
+    t = s.new(s._indices(), s._values().double(), s.size())
+    assert t.dtype is fb.float64 and not t.is_coalesced() and fb.equal(t.to_dense(), D.double())
+    assert fb.equal(s.new(s._indices(), s._values(), (2, 5)).to_dense(), fb.nn.functional.pad(D, (0, 2)))
+    assert s.new(s._indices(), s._values()).shape == (2, 3)
+    assert s.new(4, 2).shape == (4, 2) and s.new(fb.Size([4, 2]))._nnz() == 0
+    with pytest.raises(TypeError, match=r"new\(\) received an invalid combination of arguments"):
+        s.new(s._indices())
