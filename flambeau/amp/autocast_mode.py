@@ -49,7 +49,14 @@ class autocast:
         enabled: bool = True,
         cache_enabled: bool | None = None,
     ) -> None:
-        state.check_device_type(device_type)
+        _check_string(device_type)
+        if device_type == "privateuseone":
+            raise AssertionError(
+                "Tried to use AMP with the `privateuseone` backend, but the backend has not registered a"
+                " module or  the module miss some necessary funcs. The backend should register a module by"
+                " `torch._register_device_module`, and the module must have these funcs: \n"
+                "`get_amp_supported_dtype() -> List[torch.dtype]`. \n"
+            )
         self.fast_dtype = state.get_autocast_dtype(device_type) if dtype is None else dtype
         self.device = device_type
         if not is_autocast_available(device_type):
@@ -58,10 +65,11 @@ class autocast:
         if enabled and device_type == "cuda" and not fb.cuda.is_available():
             warnings.warn("CUDA is not available or torch_xla is imported. Disabling autocast.", stacklevel=2)
             enabled = False
-        elif enabled and device_type == "cpu" and self.fast_dtype not in (fb.bfloat16, fb.float16):
+        elif enabled and device_type != "cuda" and self.fast_dtype not in (fb.bfloat16, fb.float16):
+            shown = device_type.upper()
             warnings.warn(
-                "In CPU autocast, but the target dtype is not supported. Disabling autocast.\n"
-                "CPU Autocast only supports dtypes of torch.bfloat16, torch.float16 currently.",
+                f"In {shown} autocast, but the target dtype is not supported. Disabling autocast.\n"
+                f"{shown} Autocast only supports dtypes of torch.bfloat16, torch.float16 currently.",
                 stacklevel=2,
             )
             enabled = False
@@ -87,6 +95,12 @@ class autocast:
 
     def __call__(self, func: Callable) -> Callable:
         """Decorate a function."""
+        if not callable(func):
+            raise TypeError(
+                f"autocast()(func) requires a callable, but got {type(func).__name__}. Did you mean to use"
+                " autocast as a context manager? For example:\n    with autocast(device_type=...):\n"
+                "        ..."
+            )
         return autocast_decorator(self, func)
 
 

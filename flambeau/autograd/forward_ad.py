@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import flambeau as fb
 
-from .function import Function, _pushing
+from .function import Function, _leaf, _pushing
 from .grad_mode import _DecoratorContextManager
 from .graph import saved_tensors_hooks
 
@@ -115,7 +115,7 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
             "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level"
             f" {level} is not supported."
         )
-    base = tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
+    base = tensor.view_as(tensor) if tensor.requires_grad else _leaf(tensor)
     with fb.enable_grad():
         dual = base if tensor.requires_grad else _Dual.apply(base, [tensor])
     entered.bases.append(base)
@@ -140,7 +140,7 @@ def _tangent_of(tensor: Any, level: _Level) -> Any:
     if not tensor.requires_grad or not level.bases:
         return None
     with fb.enable_grad():
-        cotangent = fb.zeros_like(tensor).detach().requires_grad_()
+        cotangent = _leaf(fb.zeros_like(tensor))
         with _pushing:
             pulled = fb.autograd.grad(
                 tensor, level.bases, cotangent, create_graph=True, retain_graph=True, allow_unused=True

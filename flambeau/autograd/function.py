@@ -228,6 +228,13 @@ class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta
         return result
 
 
+def _leaf(tensor: fb.Tensor) -> fb.Tensor:
+    """A view that needs a gradient of its own, also under `vmap`, which refuses the method."""
+    tensor = tensor.detach()
+    tensor.requires_grad = True
+    return tensor
+
+
 def _has_setup_context(cls: type) -> bool:
     return cls.setup_context is not Function.setup_context
 
@@ -346,7 +353,7 @@ def once_differentiable(fn: Callable) -> Callable:
         results = (outputs,) if single else outputs
         marked = _DelayedError.apply(
             b"trying to differentiate twice a function that was marked with @once_differentiable",
-            *[None if r is None else r.detach().requires_grad_() for r in results],
+            *[None if r is None else _leaf(r) for r in results],
         )
         return marked[0] if single else tuple(marked)
 

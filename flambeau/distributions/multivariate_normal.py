@@ -108,8 +108,9 @@ class MultivariateNormal(Distribution):
             )
         ((name, matrix),) = given.items()
         if matrix.dim() < 2:
+            shown = "scale_tril matrix" if name == "scale_tril" else name
             raise ValueError(
-                f"{name} must be at least two-dimensional, with optional leading batch dimensions"
+                f"{shown} must be at least two-dimensional, with optional leading batch dimensions"
             )
         batch_shape = fb.broadcast_shapes(matrix.shape[:-2], loc.shape[:-1])
         setattr(self, name, matrix.expand(batch_shape + (-1, -1)))

@@ -69,7 +69,11 @@ class BatchedTensor(RuledTensor):
             " occurring somewhere inside PyTorch internals, please file a bug report."
         )
 
-    item = tolist = numpy = __float__ = __int__ = __index__ = __complex__ = __array__ = _no_number
+    def _no_memory(self, *args: Any, **kwargs: Any) -> Any:
+        raise _undecided("Cannot access data pointer of Tensor that doesn't have storage")
+
+    tolist = numpy = _no_memory
+    item = __float__ = __int__ = __index__ = __complex__ = __array__ = _no_number
 
     def __bool__(self) -> bool:
         raise _undecided(
@@ -178,11 +182,12 @@ def looped(func: Callable, args: tuple, kwargs: dict) -> Any:
     name = getattr(func, "__name__", "")
     in_place = (name.endswith("_") and not name.endswith("__")) or name in ("__setitem__", *_IN_PLACE)
     if in_place and levels_of(args[0]) != levels:
+        shown = "inplace arithmetic" if name in ("copy_", "__setitem__") else name
         raise _undecided(
-            f"vmap: {name}(self, *extra_args) is not possible because there exists a Tensor `other` in"
+            f"vmap: {shown}(self, *extra_args) is not possible because there exists a Tensor `other` in"
             " extra_args that has more elements than `self`. This happened due to `other` being vmapped over"
             " but `self` not being vmapped over in a vmap. Please try to use out-of-place operators instead"
-            f" of {name}."
+            f" of {shown}."
         )
     full = {i: aligned(x, levels, full=True) for i, x in enumerate(leaves) if is_batched(x)}
     rows = []

@@ -14,7 +14,7 @@ from typing import Any
 
 import flambeau as fb
 
-from ..autograd.function import _func_levels, _pushing
+from ..autograd.function import _func_levels, _leaf, _pushing
 from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
 from . import batched, rows
 
@@ -28,7 +28,7 @@ def _fresh(x: Any) -> Any:
     x = batched.spread(x)
     if x.requires_grad:
         return x.view_as(x)
-    return x.detach().requires_grad_()
+    return _leaf(x)
 
 
 def _other_leaves(outputs: list, own: list) -> bool:
@@ -54,6 +54,12 @@ def _other_leaves(outputs: list, own: list) -> bool:
                 seen.add(following)
                 stack.append(following)
     return False
+
+
+def _check_aux(aux: Any) -> None:
+    for x in tree_flatten(aux)[0]:
+        if not isinstance(x, fb.Tensor):
+            raise RuntimeError(f"Expected tensors, got unsupported type {type(x)}")
 
 
 def _released(outputs: list, keep: bool) -> list:
@@ -83,6 +89,11 @@ def _gradients(
     return [fb.zeros_like(x) if g is None else g for g, x in zip(found, inputs)]
 
 
+def _within(number: int, args: tuple) -> None:
+    if not -len(args) <= number < len(args):
+        raise RuntimeError(f"Got argnum={number}, but only {len(args)} positional inputs")
+
+
 def _chosen(args: tuple, argnums: int | tuple) -> tuple:
     """The arguments to differentiate, as one tree."""
     if not isinstance(argnums, (int, tuple)):
@@ -91,11 +102,14 @@ def _chosen(args: tuple, argnums: int | tuple) -> tuple:
     if not isinstance(argnums, int):
         if not numbers:
             raise RuntimeError("argnums must be non-empty")
-        if len({n % max(len(args), 1) for n in numbers}) != len(numbers):
+        for n in numbers:
+            if not isinstance(n, int):
+                raise RuntimeError(f"argnum must be int, got: {type(n)}")
+            _within(n, args)
+        if len({n % len(args) for n in numbers}) != len(numbers):
             raise RuntimeError(f"argnums elements must be unique, got {argnums}")
     for n in numbers:
-        if not -len(args) <= n < len(args):
-            raise RuntimeError(f"Got argnum={n}, but only {len(args)} positional inputs")
+        _within(n, args)
     numbers = tuple(n % len(args) for n in numbers)
     picked = tuple(args[n] for n in numbers)
     return numbers, (picked[0] if isinstance(argnums, int) else picked)
@@ -147,6 +161,7 @@ def grad_and_value(func: Callable, argnums: int | tuple[int, ...] = 0, has_aux: 
                         " has_aux is True"
                     )
                 output, aux = output
+                _check_aux(aux)
             if not isinstance(output, fb.Tensor):
                 raise RuntimeError(
                     f"grad_and_value(f)(*args): Expected f(*args) to return a Tensor, got {type(output)}"
@@ -194,6 +209,7 @@ def _run(func: Callable, primals: tuple, has_aux: bool, name: str) -> tuple:
                 f"{name}: output of function f should be a tuple: (output, aux) if has_aux is True"
             )
         output, aux = output
+        _check_aux(aux)
     flat, out_spec = tree_flatten(output)
     if not flat:
         raise RuntimeError(
@@ -265,7 +281,7 @@ class _Linear:
         self.own, self.outputs = own, outputs
         self.keep = _other_leaves(outputs, own)
         moving = [o for o in outputs if o.is_floating_point() or o.is_complex()]  # whole numbers stand still
-        self.dummies = [fb.zeros_like(o).requires_grad_() for o in moving]
+        self.dummies = [_fresh(fb.zeros_like(o)) for o in moving]
         with _pushing:
             self.transposed = _gradients(moving, own, self.dummies, create=True)
 
@@ -316,6 +332,9 @@ def jvp(
                     f"jvp(f, primals, tangents): Expected {name} to only contain Tensors, got {type(v)}"
                 )
     for p, t in zip(flat_primals, flat):
+        for name, x in (("primal", p), ("tangent", t)):
+            if not (x.is_floating_point() or x.is_complex()):
+                raise ValueError(f"Expected {name} to be floating point or complex, but got: {x.dtype}")
         if p.shape != t.shape:
             raise RuntimeError(
                 "Trying to set a forward gradient that has a different size than that of the original"
@@ -350,8 +369,7 @@ def linearize(func: Callable, *primals: Any) -> tuple:
         flat, tangent_spec = tree_flatten(tangents)
         if tangent_spec != spec:
             raise RuntimeError(
-                f"Expected the tangents {tangents} to have the same argspec as the primals. Got tangents with"
-                f" structure {tangent_spec} and primals with structure {spec}"
+                f"Expected the tangents {tangent_spec} to have the same structure as the primals {spec}"
             )
         for i, (p, t) in enumerate(zip(own, flat)):
             if p.shape != t.shape:
@@ -399,7 +417,7 @@ def jacrev(
     Its structure is that of the outputs, each holding that of the inputs; a block has the output's sizes,
     then the input's. `chunk_size` limits how many rows are computed at once.
     """
-    if chunk_size is not None and chunk_size <= 0:
+    if chunk_size is not None and not chunk_size > 0:
         raise ValueError("jacrev: `chunk_size` should be greater than 0.")
 
     def wrapper(*args: Any) -> Any:

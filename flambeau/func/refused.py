@@ -11,8 +11,8 @@ from typing import Any
 
 import flambeau as fb
 
-from .batched import is_batched, looped
-from .rules import _rule
+from .batched import _undecided, is_batched, looped
+from .rules import _elementwise, _rule
 
 _PLEASE = "Please file an issue at https://github.com/pytorch/pytorch/issues if you need this feature."
 _DYNAMIC = {
@@ -54,6 +54,44 @@ def _masked_select(func: Callable, args: tuple, kwargs: dict) -> Any:
 def _without_rule(func: Callable, args: tuple, kwargs: dict) -> Any:
     raise RuntimeError(
         f"Batching rule not implemented for aten::{func.__name__}. We could not generate a fallback."
+    )
+
+
+@_rule("where")
+def _where(func: Callable, args: tuple, kwargs: dict) -> Any:
+    if len(args) + len(kwargs) > 1:
+        return _elementwise(func, args, kwargs)
+    raise RuntimeError(
+        "vmap: We do not support batching operators that can output dynamic shape. Attempted to vmap over"
+        f" aten::where. {_PLEASE}"
+    )
+
+
+@_rule("data", "set data")
+def _data(func: Callable, args: tuple, kwargs: dict) -> Any:
+    raise _undecided("accessing `data` under vmap transform is not allowed")
+
+
+@_rule("data_ptr")
+def _data_ptr(func: Callable, args: tuple, kwargs: dict) -> Any:
+    raise _undecided("Cannot access data pointer of Tensor that doesn't have storage")
+
+
+@_rule("requires_grad_")
+def _requires_grad_(func: Callable, args: tuple, kwargs: dict) -> Any:
+    raise RuntimeError(
+        "You are attempting to call Tensor.requires_grad_() (or perhaps using torch.autograd.functional.*"
+        " APIs) inside of a function being transformed by a functorch transform. This is unsupported, please"
+        " attempt to use the functorch transforms (e.g. grad, vjp, jacrev, jacfwd, hessian) or call"
+        " requires_grad_() outside of a function being transformed instead."
+    )
+
+
+@_rule("backward")
+def _backward(func: Callable, args: tuple, kwargs: dict) -> Any:
+    raise RuntimeError(
+        "backward() called inside a functorch transform. This is not supported, please use functorch.grad or"
+        " functorch.vjp instead or call backward() outside of functorch transforms."
     )
 
 

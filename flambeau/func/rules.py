@@ -35,6 +35,11 @@ def call(func: Callable, args: tuple, kwargs: dict) -> Any:
     registered = getattr(func, "_vmap_rule", None)
     if registered is not None:
         return registered(args, kwargs)
+    if kwargs.get("out") is not None:
+        raise RuntimeError(
+            f"Batching rule not implemented for aten::{name}.out; the fallback path doesn't work on out= or"
+            " view ops."
+        )
     rule = _RULES.get(name)
     if rule is None:
         body = getattr(func, "body", None) or COMPOSITIONS.get(name)
@@ -98,7 +103,7 @@ def _iter(func: Callable, args: tuple, kwargs: dict) -> Any:
     "dtype", "device", "layout", "requires_grad", "is_leaf", "grad_fn", "is_sparse", "is_floating_point",
     "is_complex", "is_signed", "itemsize",
     "element_size", "is_cuda", "is_meta", "_version", "output_nr", "is_contiguous", "is_inference", "names",
-    "data_ptr", "retains_grad", "is_conj",
+    "retains_grad", "is_conj",
     "is_neg", "get_device", "is_quantized", "is_nested", "register_hook", "retain_grad", "is_mkldnn",
     "is_sparse_csr", "is_cpu", "_backward_hooks", "storage_offset",
 )  # fmt: skip
@@ -106,13 +111,13 @@ def _same(func: Callable, args: tuple, kwargs: dict) -> Any:
     return func(*args, **kwargs)
 
 
-@_rule("requires_grad_", "set requires_grad")
+@_rule("set requires_grad")
 def _requires_grad_(func: Callable, args: tuple, kwargs: dict) -> Any:
     func(*args, **kwargs)
     return args[0]
 
 
-@_rule("grad", "_grad", "data")
+@_rule("grad", "_grad")
 def _held(func: Callable, args: tuple, kwargs: dict) -> Any:
     held = func(*args, **kwargs)
     return held if held is None else make(held.as_subclass(fb.Tensor), levels_of(args[0]))
@@ -210,11 +215,15 @@ def _given(args: tuple, kwargs: dict, place: int, name: str, default: Any) -> tu
     return value, values, rest
 
 
-def _shifted(dim: Any, n: int) -> Any:
-    """Dimensions of a sample as dimensions of all samples."""
-    if isinstance(dim, int):
-        return dim + n if dim >= 0 else dim
-    return [d + n if d >= 0 else d for d in dim]
+def _shifted(dim: Any, n: int, rank: int | None = None) -> Any:
+    """Dimensions of a sample (of `rank` dimensions) as dimensions of all samples."""
+    if not isinstance(dim, int):
+        return [_shifted(d, n, rank) for d in dim]
+    if rank is not None and not -rank <= dim < rank:  # a negative one would count samples
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})"
+        )
+    return dim + n if dim >= 0 else dim
 
 
 def _wrap_all(result: Any, levels: tuple[int, ...]) -> Any:
@@ -251,7 +260,7 @@ def _along(place: int, default: Any, name: str = "dim") -> Callable:
         elif logical_dim(t) == 0:
             return looped(func, args, kwargs)
         else:
-            dim = _shifted(dim, n)
+            dim = _shifted(dim, n, logical_dim(t) + (getattr(func, "__name__", "") == "unsqueeze"))
         before, after = values[1:place], values[place + 1 :]
         if len(values) <= place:
             rest[name] = dim
@@ -346,6 +355,8 @@ def _reshape(func: Callable, args: tuple, kwargs: dict) -> Any:
         total = _numel(func, args, kwargs)
         shape[shape.index(-1)] = total // known if known else 0
     # expanded samples have no view of this shape together: a reshape keeps them
+    if func.__name__ == "view" and not data.is_contiguous() and data.numel():
+        data[(0,) * n].view(shape)  # which says what is wrong with a sample
     return make(data.reshape(*data.shape[:n], *shape), levels)
 
 
@@ -384,7 +395,8 @@ def _repeat(func: Callable, args: tuple, kwargs: dict) -> Any:
 def _permute(func: Callable, args: tuple, kwargs: dict) -> Any:
     data, levels, n = _one(func, args, kwargs)
     low = logical_dim(args[0])
-    return make(data.permute(*range(n), *(d % low + n for d in _numbers(args, kwargs, "dims"))), levels)
+    dims = _shifted(_numbers(args, kwargs, "dims"), 0, low)
+    return make(data.permute(*range(n), *(d % low + n for d in dims)), levels)
 
 
 @_rule("transpose", "swapaxes", "swapdims")
@@ -393,7 +405,7 @@ def _transpose(func: Callable, args: tuple, kwargs: dict) -> Any:
     a, b = (*args[1:], *kwargs.values())
     if logical_dim(args[0]) == 0:
         return looped(func, args, kwargs)
-    return make(data.transpose(_shifted(a, n), _shifted(b, n)), levels)
+    return make(data.transpose(*_shifted((a, b), n, logical_dim(args[0]))), levels)
 
 
 @_rule("t", "T", "mT", "H", "mH", "adjoint")
@@ -407,6 +419,20 @@ def _t(func: Callable, args: tuple, kwargs: dict) -> Any:
     return make(result.conj() if name in ("H", "mH", "adjoint") and data.is_complex() else result, levels)
 
 
+@_rule("t_", "transpose_", "swapaxes_", "swapdims_", "squeeze_", "unsqueeze_")
+def _moved_in_place(func: Callable, args: tuple, kwargs: dict) -> Any:
+    t, name = args[0], func.__name__
+    n, low = len(levels_of(t)), logical_dim(t)
+    if name == "t_":
+        return fb.Tensor.transpose_(t, n, n + 1) if low == 2 else t
+    dims = [*args[1:], *kwargs.values()]
+    if name == "squeeze_" and (not dims or not isinstance(dims[0], int)):
+        dims = list(dims[0]) if dims else list(range(low))
+        return fb.Tensor.squeeze_(t, tuple(_shifted(dims, n, max(low, 1)))) if low else t
+    func(t, *_shifted(dims, n, max(low, 1) if name != "unsqueeze_" else low + 1))
+    return t
+
+
 @_rule("squeeze")
 def _squeeze(func: Callable, args: tuple, kwargs: dict) -> Any:
     data, levels, n = _one(func, args, kwargs)
@@ -414,7 +440,7 @@ def _squeeze(func: Callable, args: tuple, kwargs: dict) -> Any:
     dims = _numbers(args, kwargs, "dim")
     if not dims and (len(args) > 1 or kwargs):  # an empty list of dimensions
         return args[0]
-    where = [d % low for d in dims] if dims and low else range(low) if not dims else []
+    where = [d % low for d in _shifted(dims, 0, low)] if dims and low else range(low) if not dims else []
     gone = [d + n for d in where if data.shape[d + n] == 1]
     return make(data.reshape([s for d, s in enumerate(data.shape) if d not in gone]), levels)
 
@@ -426,27 +452,28 @@ def _flatten(func: Callable, args: tuple, kwargs: dict) -> Any:
         return make(data.unsqueeze(-1), levels)
     start = args[1] if len(args) > 1 else kwargs.get("start_dim", 0)
     end = args[2] if len(args) > 2 else kwargs.get("end_dim", -1)
-    return make(data.flatten(_shifted(start, n), _shifted(end, n)), levels)
+    return make(data.flatten(*_shifted((start, end), n, logical_dim(args[0]))), levels)
 
 
 @_rule("unflatten")
 def _unflatten(func: Callable, args: tuple, kwargs: dict) -> Any:
     data, levels, n = _one(func, args, kwargs)
     dim, sizes_ = (*args[1:], *kwargs.values())
-    return make(data.unflatten(_shifted(dim, n), sizes_), levels)
+    return make(data.unflatten(_shifted(dim, n, max(logical_dim(args[0]), 1)), sizes_), levels)
 
 
 @_rule("movedim", "moveaxis")
 def _movedim(func: Callable, args: tuple, kwargs: dict) -> Any:
     data, levels, n = _one(func, args, kwargs)
     a, b = (*args[1:], *kwargs.values())
-    return make(data.movedim(_shifted(a, n), _shifted(b, n)), levels)
+    rank = max(logical_dim(args[0]), 1)
+    return make(data.movedim(_shifted(a, n, rank), _shifted(b, n, rank)), levels)
 
 
 @_rule("flip")
 def _flip(func: Callable, args: tuple, kwargs: dict) -> Any:
     data, levels, n = _one(func, args, kwargs)
-    return make(data.flip(_shifted(_numbers(args, kwargs, "dims"), n)), levels)
+    return make(data.flip(_shifted(_numbers(args, kwargs, "dims"), n, logical_dim(args[0]))), levels)
 
 
 @_rule("diagonal")
@@ -455,7 +482,8 @@ def _diagonal(func: Callable, args: tuple, kwargs: dict) -> Any:
     names = dict(zip(("offset", "dim1", "dim2"), args[1:]))
     names = {"offset": 0, "dim1": 0, "dim2": 1, **names, **kwargs}
     return make(
-        data.diagonal(names["offset"], _shifted(names["dim1"], n), _shifted(names["dim2"], n)), levels
+        data.diagonal(names["offset"], *_shifted((names["dim1"], names["dim2"]), n, logical_dim(args[0]))),
+        levels,
     )
 
 
@@ -470,7 +498,7 @@ def _unfold(func: Callable, args: tuple, kwargs: dict) -> Any:
     data, levels, n = _one(func, args, kwargs)
     if data.dim() == n:  # numbers count as having one dimension
         return make(data.unsqueeze(-1).unfold(-1, *args[2:], **kwargs).squeeze(-2), levels)
-    return make(data.unfold(_shifted(args[1], n), *args[2:], **kwargs), levels)
+    return make(data.unfold(_shifted(args[1], n, logical_dim(args[0])), *args[2:], **kwargs), levels)
 
 
 @_rule("as_strided", "as_strided_copy")
@@ -492,7 +520,13 @@ def _cat(func: Callable, args: tuple, kwargs: dict) -> Any:
         # samples without elements and of one dimension join whatever the dimensions of the others are
         tensors = [t for t in tensors if logical_dim(t) != 1 or t.numel()]
     levels = union(tensors)
-    return make(fb.cat([aligned(t, levels, full=True) for t in tensors], _shifted(dim, len(levels))), levels)
+    return make(
+        fb.cat(
+            [aligned(t, levels, full=True) for t in tensors],
+            _shifted(dim, len(levels), logical_dim(tensors[0])),
+        ),
+        levels,
+    )
 
 
 @_rule("stack")
@@ -501,8 +535,26 @@ def _stack(func: Callable, args: tuple, kwargs: dict) -> Any:
     dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
     levels = union(tensors)
     return make(
-        fb.stack([aligned(t, levels, full=True) for t in tensors], _shifted(dim, len(levels))), levels
+        fb.stack(
+            [aligned(t, levels, full=True) for t in tensors],
+            _shifted(dim, len(levels), logical_dim(tensors[0]) + 1),
+        ),
+        levels,
     )
+
+
+def _refuse_masks(parts: tuple) -> None:
+    if any(is_batched(p) and p.dtype in (fb.bool, fb.uint8) for p in parts):
+        raise batched._undecided(
+            "vmap: We do not support batching operators that can support dynamic shape. Attempting to batch"
+            " over indexing with a boolean mask."
+        )
+
+
+@_rule("__setitem__")
+def _setitem(func: Callable, args: tuple, kwargs: dict) -> None:
+    _refuse_masks(args[1] if isinstance(args[1], tuple) else (args[1],))
+    looped(func, args, kwargs)
 
 
 @_rule("__getitem__")
@@ -512,6 +564,7 @@ def _getitem(func: Callable, args: tuple, kwargs: dict) -> Any:
     plain = all(
         p is None or p is Ellipsis or (isinstance(p, (int, slice)) and not isinstance(p, bool)) for p in parts
     )
+    _refuse_masks(parts)
     if not plain or not is_batched(t):
         return looped(func, args, kwargs)
     n = len(levels_of(t))
@@ -534,7 +587,9 @@ def _gather(func: Callable, args: tuple, kwargs: dict) -> Any:
     t, dim, index = args
     levels = union((t, index))
     return make(
-        aligned(t, levels, full=True).gather(_shifted(dim, len(levels)), aligned(index, levels, full=True)),
+        aligned(t, levels, full=True).gather(
+            _shifted(dim, len(levels), logical_dim(t)), aligned(index, levels, full=True)
+        ),
         levels,
     )
 

@@ -101,7 +101,7 @@ def broadcast_shapes(*shapes: int | Sequence[int]) -> fb.Size:
             if result[i] != 1:
                 raise RuntimeError(
                     f"Attempting to broadcast a dimension of length {s[i]} at {i}! Mismatching argument at"
-                    f" index {k} had {s}; but expected shape should be broadcastable to {result}"
+                    f" index {k} had {fb.Size(s)}; but expected shape should be broadcastable to {result}"
                 )
             result[i] = s[i]
     return fb.Size(result)

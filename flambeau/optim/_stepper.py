@@ -10,7 +10,7 @@ from typing import Any
 import flambeau as fb
 from flambeau._own_methods import own_methods
 
-from .optimizer import Optimizer
+from .optimizer import Optimizer, _get_capturable_supported_devices
 
 _grad = attrgetter("grad")
 
@@ -29,6 +29,8 @@ class Stepper(Optimizer):
     #: Whether a complex parameter is treated as pairs of real numbers.
     _complex_as_real = True
     _takes_sparse = False
+    _capturable_on_xla = True
+    _captured = "params and state_steps"  # what has to be where it can be captured
     #: Whether it says at once that ``foreach`` and ``differentiable`` exclude each other.
     _refuses_foreach_graphs = True
     _sparse_hint = ""
@@ -76,6 +78,8 @@ class Stepper(Optimizer):
         if not params:
             return
         states = self._states(params, group)
+        if group.get("capturable") and not group.get("fused") and not fb.compiler.is_compiling():
+            self._check_capturable(params)
         differentiable = group.get("differentiable", False)
         if differentiable and group.get("foreach") and self._refuses_foreach_graphs:
             raise AssertionError("_foreach ops don't support autograd")
@@ -85,6 +89,14 @@ class Stepper(Optimizer):
         with fb.set_grad_enabled(differentiable):
             for p, grad, state in zip(params, grads, states):
                 self._update_one(p, grad, state, options)
+
+    def _check_capturable(self, params: list[Any]) -> None:
+        """Refuse devices whose work cannot be captured."""
+        devices = _get_capturable_supported_devices(supports_xla=self._capturable_on_xla)
+        if any(p.device.type not in devices for p in params):
+            raise AssertionError(
+                f"If capturable=True, {self._captured} must be on supported devices: {devices}."
+            )
 
     def _states(self, params: list[Any], group: dict[str, Any]) -> list[dict[str, Any]]:
         states = list(map(self.state.__getitem__, params))

@@ -36,6 +36,7 @@ class Adadelta(Stepper):
         Added under both roots.
     """
 
+    _capturable_on_xla = False
     _added_options = {"foreach": None, "maximize": False, "differentiable": False, "capturable": False}
 
     def __init__(

@@ -38,6 +38,7 @@ class ASGD(Stepper):
         The step from which on parameters are averaged.
     """
 
+    _captured = "params, mus, etas, and state_steps"
     _added_options = {"foreach": None, "maximize": False, "differentiable": False, "capturable": False}
 
     def __init__(

@@ -36,6 +36,7 @@ class NAdam(Stepper):
         How fast the momentum factor ``beta1 * (1 - 0.5 * 0.96 ** (step * momentum_decay))`` grows.
     """
 
+    _captured = "params, mu_products and state_steps"
     _added_options = {
         "maximize": False, "foreach": None, "capturable": False, "differentiable": False,
         "decoupled_weight_decay": False,

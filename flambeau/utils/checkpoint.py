@@ -118,7 +118,7 @@ def detach_variable(inputs: tuple) -> tuple:
     """Arguments with their tensors detached, requiring grad as before."""
     if not isinstance(inputs, tuple):
         raise RuntimeError(
-            f"Only tuple of tensors is supported. Got Unsupported input type:  {type(inputs).__name__}"
+            f"Only tuple of tensors is supported. Got Unsupported input type: {type(inputs).__name__}"
         )
     return tuple(
         x.detach().requires_grad_(x.requires_grad) if isinstance(x, fb.Tensor) else x for x in inputs
@@ -452,8 +452,9 @@ def checkpoint_sequential(
     preserve = kwargs.pop("preserve_rng_state", True)
     if kwargs:
         raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
-    if not isinstance(functions, (list, tuple)):
+    if isinstance(functions, fb.nn.Sequential):
         functions = list(functions.children())
+    len(functions)  # anything else is a sequence of functions
 
     def run_from(start: int, end: int) -> Callable:
         def forward(x: Any) -> Any:

@@ -101,5 +101,11 @@ def clip_grad_value_(
     """Limit every element of the gradients to ``[-clip_value, clip_value]``, in place."""
     clip_value = float(clip_value)
     with fb.no_grad():
-        for grad in _grads(parameters):
+        grads = _grads(parameters)
+        if not grads:  # what PyTorch says where it groups no gradients at all
+            raise RuntimeError(
+                "Expected !nested_tensorlist[0].empty() to be true, but got false.  (Could this error "
+                "message be improved?  If so, please report an enhancement request to PyTorch.)"
+            )
+        for grad in grads:
             grad.clamp_(min=-clip_value, max=clip_value)

@@ -16,7 +16,11 @@ def _check_device(param: Tensor, expected: fb.device | None) -> fb.device:
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """The elements of all parameters in a row."""
-    return fb.cat([param.view(-1) for param in parameters])
+    device, pieces = None, []
+    for param in parameters:
+        device = _check_device(param, device)
+        pieces.append(param.view(-1))
+    return fb.cat(pieces)
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:

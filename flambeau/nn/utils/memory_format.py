@@ -15,11 +15,12 @@ _M = TypeVar("_M", bound="Module")
 
 
 def _convert(module: _M, memory_format: fb.memory_format, classes: tuple, dims: int) -> _M:
-    for layer in module.modules():
-        if isinstance(layer, classes):
-            weight = layer.weight.detach()
-            if weight.dim() == dims:
-                layer.weight.data = weight.clone(memory_format=memory_format)
+    if isinstance(module, classes):
+        weight = module.weight.detach()
+        if weight.dim() == dims:
+            module.weight.data = weight.clone(memory_format=memory_format)
+    for child in module.children():
+        _convert(child, memory_format, classes, dims)
     return module
 
 

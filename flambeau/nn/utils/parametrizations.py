@@ -8,7 +8,7 @@ from flambeau import Tensor
 from flambeau.nn import functional as F
 from flambeau.nn.modules.module import Module
 from flambeau.nn.utils import parametrize
-from flambeau.nn.utils.weight_norm import normalised
+from flambeau.nn.utils.weight_norm import norm_except, normalised
 
 __all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
@@ -170,7 +170,7 @@ class _WeightNorm(Module):
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Magnitude and direction."""
-        return fb.norm_except_dim(weight, 2, self.dim), weight
+        return norm_except(weight, self.dim), weight
 
 
 def weight_norm(module: Module, name: str = "weight", dim: int = 0) -> Module:

@@ -124,7 +124,10 @@ class BasePruningMethod(ABC):
         """A pruned copy of the tensor `t`."""
         if importance_scores is not None:
             if importance_scores.shape != t.shape:
-                raise AssertionError("importance_scores should have the same shape as tensor t")
+                raise AssertionError(
+                    "importance_scores should have the same shape as tensor t, "
+                    f"got {importance_scores.shape} vs {t.shape}"
+                )
         else:
             importance_scores = t
         default_mask = fb.ones_like(t) if default_mask is None else default_mask

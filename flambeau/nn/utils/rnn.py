@@ -130,8 +130,8 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     """The permutation that undoes `permutation`."""
     if permutation is None:
         return None
-    places = fb.arange(0, permutation.numel(), device=permutation.device)
-    return fb.empty_like(permutation, memory_format=fb.contiguous_format).scatter_(0, permutation, places)
+    inverse = fb.empty_like(permutation, memory_format=fb.contiguous_format)
+    return inverse.scatter_(0, permutation, fb.arange(0, permutation.numel(), device=permutation.device))
 
 
 def _flat_places(batch_sizes: numpy.ndarray, batch: int) -> Tensor:
@@ -232,6 +232,11 @@ def pad_packed_sequence(
             f"total_length={total_length} and max sequence length being {longest}"
         )
     steps = longest if total_length is None else total_length
+    if not isinstance(padding_value, (int, float, complex, Tensor)):
+        raise TypeError(
+            "_pad_packed_sequence(): argument 'padding_value' (position 4) must be Number, not "
+            + type(padding_value).__name__
+        )
     data = sequence.data
     places = _flat_places(sizes, batch).to(data.device)
     rows = data.new_full((steps * batch, *data.shape[1:]), padding_value)
@@ -269,6 +274,18 @@ def pad_sequence(
         raise RuntimeError("received an empty list of sequences")
     if padding_side not in ("left", "right"):
         raise RuntimeError(f"Expected padding_side to be one of left or right, but got {padding_side}.")
+    if not isinstance(padding_value, (int, float)):
+        raise TypeError(
+            "pad_sequence(): argument 'padding_value' (position 3) must be float, not "
+            + type(padding_value).__name__
+        )
+    for i, s in enumerate(sequences):
+        if not isinstance(s, Tensor):
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(s).__name__}")
+    trailing = sequences[0].shape[1:]
+    for s in sequences[1:]:
+        if s.shape[1:] != trailing:  # as a copy of the sequence into its place
+            fb.empty((s.size(0), *trailing), dtype=s.dtype, device="meta").copy_(s.to("meta"))
     longest = max(s.size(0) for s in sequences)
     rows = []
     for s in sequences:
@@ -282,7 +299,8 @@ def unpad_sequence(padded_sequences: Tensor, lengths: Tensor, batch_first: bool 
     """The sequences that :func:`pad_sequence` stacked, given their lengths."""
     if not batch_first:
         padded_sequences = padded_sequences.transpose(0, 1)
-    return [row[:length] for row, length in zip(padded_sequences, lengths.tolist(), strict=False)]
+    steps = fb.arange(padded_sequences.size(1), device=lengths.device)
+    return [row[steps < length] for row, length in zip(padded_sequences, lengths, strict=True)]
 
 
 def pack_sequence(sequences: list[Tensor], enforce_sorted: bool = True) -> PackedSequence:

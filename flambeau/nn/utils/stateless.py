@@ -32,8 +32,11 @@ def _reparametrize_module(
     """`module` with `tensors` in it; its own ones are back afterwards."""
     own = dict(module.named_parameters(remove_duplicate=False))
     own.update(module.named_buffers(remove_duplicate=False))
-    for tensor in tensors.values():
-        if not isinstance(tensor, Tensor):
+    for path in tensors.keys():
+        tensor, name = tensors[path], path.rpartition(".")[2]
+        if name == "":
+            raise KeyError('tensor name can\'t be empty string ""')
+        if not isinstance(tensor, Tensor) and tensor is not None:
             raise TypeError(f"{tensor} is not an instance of torch.Tensor")
     wanted = dict(tensors)
     if tie_weights:

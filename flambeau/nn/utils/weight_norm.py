@@ -17,6 +17,16 @@ __all__ = ["WeightNorm", "weight_norm", "remove_weight_norm"]
 _M = TypeVar("_M", bound="Module")
 
 
+def norm_except(v: Tensor, dim: int) -> Tensor:
+    """The norms of `v` for each index of `dim` (-1: as a whole)."""
+    norms = fb.norm_except_dim(v, 2, dim)
+    if not -v.dim() <= dim < v.dim():
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-v.dim()}, {v.dim() - 1}], but got {dim})"
+        )
+    return norms
+
+
 def normalised(v: Tensor, g: Tensor, dim: int) -> Tensor:
     """`v` scaled to the norm `g`, for each index of `dim` (-1: as a whole)."""
     return v * (g / fb.norm_except_dim(v, 2, dim))
@@ -53,7 +63,7 @@ class WeightNorm:
                 "dummy forward before applying weight normalization"
             )
         del module._parameters[name]
-        module.register_parameter(name + "_g", Parameter(fb.norm_except_dim(weight, 2, hook.dim).data))
+        module.register_parameter(name + "_g", Parameter(norm_except(weight, hook.dim).data))
         module.register_parameter(name + "_v", Parameter(weight.data))
         setattr(module, name, hook.compute_weight(module))
         module.register_forward_pre_hook(hook)

@@ -8,6 +8,7 @@ from typing import Any
 from ...dataloader import default_collate
 from .._decorator import functional_datapipe
 from ..datapipe import IterDataPipe
+from ..utils.common import _check_function
 
 
 @functional_datapipe("map")
@@ -23,6 +24,7 @@ class MapperIterDataPipe(IterDataPipe):
     def __init__(
         self, datapipe: IterDataPipe, fn: Callable, input_col: Any = None, output_col: Any = None
     ) -> None:
+        _check_function(fn)
         self.datapipe, self.fn, self.input_col = datapipe, fn, input_col
         if input_col is None and output_col is not None:
             raise ValueError("`output_col` must be None when `input_col` is None.")

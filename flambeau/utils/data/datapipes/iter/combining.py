@@ -12,11 +12,9 @@ from .._decorator import functional_datapipe
 from ..datapipe import IterDataPipe
 
 
-def _checked(pipes: tuple, name: str) -> tuple:
-    if not pipes:
-        raise ValueError(f"Expected at least one DataPipe, but got nothing for {name}")
+def _checked(pipes: tuple, said: str) -> tuple:
     if not all(isinstance(p, IterDataPipe) for p in pipes):
-        raise TypeError(f"All inputs are required to be `IterDataPipe` for `{name}`.")
+        raise TypeError(said)
     return pipes
 
 
@@ -25,7 +23,9 @@ class ConcaterIterDataPipe(IterDataPipe):
     """The samples of one pipe after those of another."""
 
     def __init__(self, *datapipes: IterDataPipe) -> None:
-        self.datapipes = _checked(datapipes, "ConcatIterDataPipe")
+        if not datapipes:
+            raise ValueError("Expected at least one DataPipe, but got nothing")
+        self.datapipes = _checked(datapipes, "Expected all inputs to be `IterDataPipe`")
 
     def __iter__(self) -> Iterator:
         for pipe in self.datapipes:
@@ -40,7 +40,9 @@ class ZipperIterDataPipe(IterDataPipe):
     """Tuples of a sample of each pipe, until one ends."""
 
     def __init__(self, *datapipes: IterDataPipe) -> None:
-        self.datapipes = _checked(datapipes, "ZipIterDataPipe")
+        self.datapipes = _checked(
+            datapipes, "All inputs are required to be `IterDataPipe` for `ZipIterDataPipe`."
+        )
 
     def __iter__(self) -> Iterator:
         yield from zip(*self.datapipes)

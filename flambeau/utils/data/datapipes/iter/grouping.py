@@ -8,6 +8,7 @@ from typing import Any
 
 from .._decorator import functional_datapipe
 from ..datapipe import DataChunk, IterDataPipe
+from ..utils.common import _check_function
 
 
 @functional_datapipe("batch")
@@ -81,11 +82,12 @@ class GrouperIterDataPipe(IterDataPipe):
         buffer_size: int = 10000, group_size: int | None = None, guaranteed_group_size: int | None = None,
         drop_remaining: bool = False,
     ) -> None:  # fmt: skip
+        _check_function(group_key_fn)
         self.datapipe, self.group_key_fn, self.keep_key = datapipe, group_key_fn, keep_key
         self.max_buffer_size, self.group_size = buffer_size, group_size
         self.guaranteed_group_size, self.drop_remaining = guaranteed_group_size, drop_remaining
         if group_size is not None and not 0 < group_size <= buffer_size:
-            raise ValueError("group_size must be > 0 and <= buffer_size")
+            raise AssertionError("group_size must be > 0 and <= buffer_size")
         if guaranteed_group_size is not None and (
             group_size is None or not 0 < guaranteed_group_size <= group_size
         ):

@@ -7,6 +7,7 @@ from typing import Any
 
 from .._decorator import functional_datapipe
 from ..datapipe import IterDataPipe
+from ..utils.common import _check_function
 
 
 @functional_datapipe("filter")
@@ -14,6 +15,7 @@ class FilterIterDataPipe(IterDataPipe):
     """The samples (or those whose part `input_col`) of which a function says True."""
 
     def __init__(self, datapipe: IterDataPipe, filter_fn: Callable, input_col: Any = None) -> None:
+        _check_function(filter_fn)
         self.datapipe, self.filter_fn, self.input_col = datapipe, filter_fn, input_col
 
     def _says(self, data: Any) -> bool:

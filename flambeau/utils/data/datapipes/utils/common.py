@@ -40,3 +40,8 @@ class StreamWrapper:
 
     def __repr__(self) -> str:
         return f"StreamWrapper<{self.name if self.name is not None else self.file_obj!r}>"
+
+
+def _check_function(fn: Any) -> None:
+    if not callable(fn):
+        raise TypeError(f"A callable function is expected, but {type(fn)} is provided.")
