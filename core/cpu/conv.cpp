@@ -101,6 +101,7 @@ Tensor conv_scaled(const ConvShape& s, const Tensor& x, const Tensor& weight, Sc
         return one_scaled(s, x, w, scaling);
     if (joins && winograd_fits(s, ConvPass::Forward, x.dtype(), false, w->storage->can_keep_derived()))
         if (Tensor r = winograd_scaled(s, x, w, scaling); r.defined()) return r;
+    if (joins && narrow_fits(s, w)) return narrow_scaled(s, x, w, scaling);
     const bool few = has_few_outputs(s, x.dtype(), false);
     if (!summand && phases_fit(s, ConvPass::Forward, x.dtype(), false)) return phases_scaled(s, x, w, scaling);
     if (!summand && are_small_groups(s, x.dtype(), false)) return small_groups_scaled(s, x, w, scaling);

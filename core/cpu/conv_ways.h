@@ -28,6 +28,10 @@ Tensor rows_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const 
 Tensor rows_data_gradient(const ConvShape& s, const Tensor& g, const Tensor& w);
 Tensor rows_weight_gradient(const ConvShape& s, const Tensor& x, const Tensor& g, Tensor* bias);
 
+// --- products of gathered rows with packed weights, with what follows: few positions in a line, weights that stay
+bool narrow_fits(const ConvShape& s, const Tensor& w);
+Tensor narrow_scaled(const ConvShape& s, const Tensor& x, const Tensor& w, const Scaling& scaling);
+
 // --- windows side by side, as those that cut a picture into patches: float, one product
 bool patches_fit(const ConvShape& s, const Tensor& x, bool channels_last);
 Tensor patches_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias);

@@ -35,6 +35,7 @@ const WinogradTable& table() {
 
 constexpr int64_t kFewestPositions = 400;  // transforming the weights must pay
 constexpr int64_t kFewestOfKept = 150;     // reading them must pay
+constexpr int64_t kFewestNarrow = 40;      // beside direct loops of half the speed: lines of 7 on 16 registers
 constexpr int64_t kMostInputs = 256;       // of F(4, 3): its error grows with the length of the sums
 constexpr int64_t kPortion = 8 << 20;      // bytes of transformed tiles that the threads share in their last cache
 constexpr int64_t kFewestInputs = 32;      // transforming pictures must pay
@@ -200,7 +201,9 @@ bool winograd_fits(const ConvShape& s, ConvPass pass, DType t, bool channels_las
                   direct = product(IntSpan(s.out).subspan(2)) * product(IntSpan(s.weight).subspan(2));
     if (saves_less ? 4 * tiles * k->points() > 3 * direct : 5 * tiles * k->y.tile * k->x.tile > 9 * area) return false;
     return std::min(s.in[1], s.out[1]) >= (saves_less ? 2 : 1) * kFewestInputs &&
-           s.out[0] * area >= (kept ? kFewestOfKept : kFewestPositions);
+           s.out[0] * area >= (!kept           ? kFewestPositions
+                               : k->lanes == 8 ? kFewestNarrow
+                                               : kFewestOfKept);
 }
 
 Tensor winograd_forward(const ConvShape& s, const Tensor& x, const Tensor& w, const Tensor& bias) {

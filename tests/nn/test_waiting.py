@@ -292,3 +292,10 @@ def test_threads_answer_at_once():
     for t in threads:
         t.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_sums_join_convolutions_with_narrow_results(kernel):
+    net = Net(residual, 128, 128, kernel, bias=False).eval()
+    for _ in range(3):  # the packed weights stay
+        compare(net, fb.randn(2, 128, 7, 5), 5)
