@@ -7,7 +7,8 @@ namespace fb::cpu {
 
 // The sum over i < n of factors[i] · (row at[i] of `table`, which has rows of `width` elements), in this order, divided
 // by `by`, into `to`. Rows at[i] == padding do not count. `factors` (nullptr: ones) and the sums are doubles for
-// doubles, else floats. `ahead` more places may be read behind the n, only to fetch their rows in time.
+// doubles, else floats. `ahead` more places may be read behind the n, only to fetch their rows in time; -n: a
+// table that is near, nothing is fetched.
 struct Bag {
     const void* table;
     int64_t width;

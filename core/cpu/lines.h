@@ -96,12 +96,14 @@ void each_by_place(int64_t n, int64_t low, int64_t high, int64_t cost, bool spre
 }
 inline constexpr int64_t kSpreadBytes = 512 << 10;  // more than this is not all in the second cache
 
-// The least and the largest of many positions.
-inline std::pair<int64_t, int64_t> extremes(const int64_t* at, int64_t n) {
-    std::pair<int64_t, int64_t> all{at[0], at[0]};
+// The least and the largest of many positions, or other whole numbers.
+template <class T>
+inline std::pair<T, T> extremes(const T* at, int64_t n) {
+    std::pair<T, T> all{at[0], at[0]};
     parallel_for(n, 65536, [&](int64_t b, int64_t e) {
-        int64_t low = at[b], high = at[b];
-        position_loops().extremes(at + b, e - b, &low, &high);
+        T low = at[b], high = at[b];
+        if constexpr (sizeof(T) == 8) position_loops().extremes(at + b, e - b, &low, &high);
+        else position_loops().extremes4(at + b, e - b, &low, &high);
 #pragma omp critical(fb_extremes)
         all = {std::min(all.first, low), std::max(all.second, high)};
     });

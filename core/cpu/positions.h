@@ -9,6 +9,7 @@ inline constexpr int64_t kRanked = 128;
 struct PositionLoops {
     bool (*all_within)(const int64_t* at, int64_t n, int64_t low, int64_t high);  // every index in [low, high)
     void (*extremes)(const int64_t* at, int64_t n, int64_t* low, int64_t* high);  // widens [*low, *high] to hold all
+    void (*extremes4)(const int32_t* at, int64_t n, int32_t* low, int32_t* high);
     // Which of n values, n <= 512, lie in [low, high): their places in `at`, in order, into `to`, which has room for 16
     // more. Returns how many.
     int64_t (*chosen)(const int64_t* at, int64_t n, int64_t low, int64_t high, int32_t* to);

@@ -1,5 +1,6 @@
 // Rows of a table, one by one or reduced in bags.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include "autograd/sparse_gradient.h"
 #include "base/parallel.h"
@@ -221,25 +222,34 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
             "Expected i < index_size to be true, but got false.  (Could this error message be improved?  If so, "
             "please report an enhancement request to PyTorch.)\nOffsets may not fall, nor pass the number of indices, ",
             n, ": offsets[", i, "] is ", start[i], " after ", start[i - 1], ".");
-    for (int64_t i = all_within(index, n, 0, rows) ? n : 0; i < n; ++i)
-        check(index[i] >= 0 && index[i] < rows, "Index ", i, " of input takes value ", index[i],
-              " which is not in the valid range [0, ", rows, ")");
     const Tensor ds =
         !scale.defined() ? scale : dense(is_low_precision(scale.dtype()) ? convert(scale, DType::f32) : scale);
     const char* const factors = scale.defined() ? ds.data<char>() : nullptr;
     int64_t* const of = bag_of.numel() ? bag_of.data<int64_t>() : nullptr;
     const SumBag sum = bag_loops().of(weight.dtype());
     const int64_t item = int64_t(itemsize(w.dtype()));
+    constexpr int64_t kNearBytes = 16 << 10;
+    const bool near = rows * width * item <= kNearBytes;
+    const auto stop_of = [&](int64_t b) { return b + 1 < offsets.numel() ? start[b + 1] : n; };
+    std::atomic<bool> valid{true};
     const auto work = [&](int64_t begin, int64_t end) {
+        constexpr int64_t kChecked = 1024;  // indices at once: they are still near when their rows are added
+        int64_t checked = begin < end ? start[begin] : 0;
+        const int64_t last = begin < end ? stop_of(end - 1) : 0;
         for (int64_t b = begin; b < end; ++b) {
-            const int64_t first = start[b], stop = b + 1 < offsets.numel() ? start[b + 1] : n;
+            const int64_t first = start[b], stop = stop_of(b);
+            if (stop > checked) {
+                const int64_t more = std::min(last, std::max(stop, checked + kChecked));
+                if (!all_within(index + checked, more - checked, 0, rows)) return valid.store(false);
+                checked = more;
+            }
             if (of) std::fill(of + first, of + stop, b);
             const int64_t used =
                 stop - first - (padding ? std::count(index + first, index + stop, *padding) : int64_t(0));
             if (mode == kMax) largest_rows(w, index + first, stop - first, padding.value_or(-1), r, largest, b);
             else
-                sum({w.data<char>(), width, index + first, stop - first, n - stop, padding.value_or(-1),
-                     factors ? factors + first * int64_t(itemsize(ds.dtype())) : nullptr,
+                sum({w.data<char>(), width, index + first, stop - first, near ? first - stop : checked - stop,
+                     padding.value_or(-1), factors ? factors + first * int64_t(itemsize(ds.dtype())) : nullptr,
                      mode == kMean && used ? double(used) : 1., r.data<char>() + b * width * item});
             if (mode != kSum) size.data<int64_t>()[b] = used;
             if (mode == kMean && !last_offset) largest.data<int64_t>()[b] = used;
@@ -248,6 +258,10 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
     // In parts of some ten thousand additions.
     const int64_t each = std::max<int64_t>(1, width * (n / std::max<int64_t>(1, bags)));
     parallel_for(bags, std::max<int64_t>(1, 32768 / each), work);
+    const int64_t used = bags ? stop_of(bags - 1) : 0;
+    for (int64_t i = valid && all_within(index + used, n - used, 0, rows) ? n : 0; i < n; ++i)
+        check(index[i] >= 0 && index[i] < rows, "Index ", i, " of input takes value ", index[i],
+              " which is not in the valid range [0, ", rows, ")");
     return {r, bag_of, size, largest};
 }
 

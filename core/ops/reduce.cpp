@@ -237,10 +237,12 @@ std::tuple<Tensor, Tensor> aminmax(const Tensor& x, std::optional<int64_t> dim, 
     if (dim) dims.push_back(*dim);
     else need_values(x, "aminmax", {});
     const bool whole = !dim && !keepdim && x->contiguous && !x->lazy() && !x.is_meta();
-    if (whole && x.dtype() == DType::i64) {
-        const auto [low, high] = extremes(x.data<int64_t>(), x.numel());
-        return {op<"full">(Dims{}, low, DType::i64), op<"full">(Dims{}, high, DType::i64)};
-    }
+    const auto both = [&]<class T>(const T* values) {
+        const auto [low, high] = extremes(values, x.numel());
+        return std::tuple(op<"full">(Dims{}, int64_t(low), x.dtype()), op<"full">(Dims{}, int64_t(high), x.dtype()));
+    };
+    if (whole && x.dtype() == DType::i64) return both(x.data<int64_t>());
+    if (whole && x.dtype() == DType::i32) return both(x.data<int32_t>());
     // Of all: pieces that the nearest cache keeps for the second look.
     constexpr int64_t kPiece = 32768;
     const FoldLoop least = fold_loop(Fold::min, x.dtype()), largest = fold_loop(Fold::max, x.dtype());

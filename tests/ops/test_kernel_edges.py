@@ -288,7 +288,7 @@ def test_signs():
         assert fb.equal(fb.copysign(a.to(half), b.to(half)).float(), fb.copysign(a, b.to(half).float()))
 
 
-@pytest.mark.parametrize("dtype", [fb.int64, fb.uint8, fb.float32, fb.float64])
+@pytest.mark.parametrize("dtype", [fb.int64, fb.int32, fb.uint8, fb.float32, fb.float64])
 @pytest.mark.parametrize("n", [5, 8192, 70_001, 200_000])
 def test_both_extremes_at_once(dtype, n):
     x = fb.tensor(np.random.default_rng(n).integers(1, 200, n)).to(dtype)

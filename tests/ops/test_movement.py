@@ -119,6 +119,18 @@ def test_bags_of_every_length(mode):
         bag(fb.tensor(index), fb.from_numpy(weight), fb.tensor(starts), mode=mode)
 
 
+@pytest.mark.parametrize("place", [0, 1499, 2999, 3000, 3999])
+def test_bags_look_at_every_index(place):
+    index, weight = fb.arange(4000) % 50, fb.randn(50, 3)
+    starts = fb.arange(0, 3001, 10)  # the last thousand indices are in no bag
+    fb.nn.functional.embedding_bag(index, weight, starts, include_last_offset=True)
+    index[place] = -1
+    with pytest.raises(
+        RuntimeError, match=f"Index {place} of input takes value -1 which is not in the valid"
+    ):
+        fb.nn.functional.embedding_bag(index, weight, starts, include_last_offset=True)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
 @pytest.mark.parametrize("width", [1, 2, 7, 8, 9, 19, 33, 64, 101])
 def test_bags_of_every_width(width, dtype):

@@ -70,6 +70,11 @@ def test_edges_of_single_precision():
         torch.special.ndtri(torch.tensor([0.0, 1.0, 0.5, -1.0, 2.0, nan])).numpy(),
         [-inf, inf, 0, nan, nan, nan],
     )
+    same(torch.special.ndtri(torch.tensor([0, 1, 2, -1] * 5)).numpy(), np.float32([-inf, inf, nan, nan] * 5))
+    tails = torch.tensor([1e-300, 0.5, 0.0, 1.0, 2.0, nan, 1 - 1e-16, 1e-20], dtype=torch.float64)
+    one_by_one = [torch.special.ndtri(x).item() for x in tails]
+    same(torch.special.ndtri(tails).numpy(), one_by_one)
+    assert one_by_one[0] == pytest.approx(-37.0471, abs=1e-4)
     far = torch.tensor([inf, -inf, nan, 1e30, -200.0])
     assert torch.special.i0e(far)[:3].tolist()[:2] == [0, 0] and torch.special.i0e(far)[2].isnan()
     assert torch.special.i1e(far)[1].item() == 0 and torch.special.i1e(far)[4].item() < 0

@@ -32,22 +32,26 @@ Sum<T> sum_numbers(const Bag& bag) {
 template <int registers, bool rest, class T>
 void sum_columns(const Bag& b, int64_t column, int64_t last) {
     using V = std::conditional_t<sizeof(T) == 8, D, F>;
-    constexpr int64_t w = kLanes<Sum<T>>, kLine = 64, kMost = 1024, kAhead = 8;
+    constexpr int64_t w = kLanes<Sum<T>>, kLine = 64, kAhead = 8, kBytes = registers * w * int64_t(sizeof(T));
     const T* const table = static_cast<const T*>(b.table) + column;
     const Sum<T>* const factors = static_cast<const Sum<T>*>(b.factors);
-    const int64_t bytes = b.width * int64_t(sizeof(T)), end = b.n + b.ahead;
+    const int64_t end = b.n + b.ahead;
     V sum[registers] = {};
-    for (int64_t i = 0; i < b.n; ++i) {
-        if (column == 0 && i + kAhead < end) {  // no processor foresees where the next row lies
-            const char* const next = reinterpret_cast<const char*>(table + b.at[i + kAhead] * b.width);
-            for (int64_t k = 0; k < (bytes < kMost ? bytes : kMost); k += kLine) __builtin_prefetch(next + k);
+    const int64_t* const at = b.at;
+    const int64_t n = b.n, width = b.width, padding = b.padding;
+    for (int64_t i = 0; i < n; ++i) {
+        if (i + kAhead < end) {  // no processor foresees where the next row lies
+            const char* const next = reinterpret_cast<const char*>(table + at[i + kAhead] * width);
+#pragma GCC unroll 8
+            for (int64_t k = 0; k < kBytes; k += kLine) __builtin_prefetch(next + k);
         }
-        if (b.at[i] == b.padding) continue;
-        const T* const row = table + b.at[i] * b.width;
-        const Sum<T> factor = factors ? factors[i] : 1;
+        if (at[i] == padding) continue;
+        const T* const row = table + at[i] * width;
+        const V factor = splat<V>(factors ? factors[i] : 1);
 #pragma GCC unroll 8
         for (int k = 0; k < registers; ++k)
-            sum[k] += factor * (rest && k + 1 == registers ? load_first(row + k * w, last) : load_as(row + k * w));
+            sum[k] = fma(factor, V(rest && k + 1 == registers ? load_first(row + k * w, last) : load_as(row + k * w)),
+                         sum[k]);
     }
     T* const to = static_cast<T*>(b.to) + column;
 #pragma GCC unroll 8
@@ -70,6 +74,7 @@ void sum_bag(const Bag& b) {
     }
     int64_t c = 0;
     for (; c + 8 * w <= b.width; c += 8 * w) sum_columns<8, false, T>(b, c, 0);
+    if (c + 4 * w <= b.width) sum_columns<4, false, T>(b, c, 0), c += 4 * w;
     for (; c + 2 * w <= b.width; c += 2 * w) sum_columns<2, false, T>(b, c, 0);
     if (b.width - c >= w) sum_columns<1, false, T>(b, c, 0), c += w;
     if (c < b.width) sum_columns<1, true, T>(b, c, b.width - c);

@@ -181,10 +181,13 @@ template <class V>
 V ndtri(V p) {
     using S = Scalar<V>;
     const V w = -log(V(4 * p * (1 - p))), most = splat<V>(is_float_vec<V> ? 15 : 37);
+    const V infinity = splat<V>(__builtin_inf()), nan = splat<V>(__builtin_nan(""));
+    const auto inside = (p > V{}) & (p < splat<V>(1)), tail = inside & ~(w < most);
     V r = splat<V>(1.4142135623730951) * erfinv_start(V(p + p - 1), w);
-    if (any(~(w < most)))
+    r = inside ? r : p == V{} ? -infinity : p == splat<V>(1) ? infinity : nan;
+    if (any(tail))
         for (int k = 0; k < kLanes<S>; k++)
-            if (!(w[k] < most[k])) r[k] = S(special::ndtri(p[k]));
+            if (tail[k]) r[k] = S(special::ndtri(p[k]));
     return r;
 }
 

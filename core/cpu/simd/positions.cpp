@@ -12,8 +12,9 @@ bool all_within(const int64_t* at, int64_t n, int64_t low, int64_t high) {
     return signs >= 0;
 }
 
-void extremes(const int64_t* at, int64_t n, int64_t* low, int64_t* high) {
-    int64_t l = *low, h = *high;
+template <class T>
+void extremes(const T* at, int64_t n, T* low, T* high) {
+    T l = *low, h = *high;
 #pragma omp simd reduction(min : l) reduction(max : h)
     for (int64_t i = 0; i < n; ++i) {
         l = at[i] < l ? at[i] : l;
@@ -155,7 +156,8 @@ void ranks(const Key* keys, int64_t n, Key* rank) {
 }  // namespace
 
 extern constexpr PositionLoops position_loops = {all_within,
-                                                 extremes,
+                                                 extremes<int64_t>,
+                                                 extremes<int32_t>,
                                                  chosen,
                                                  changes,
                                                  add_f16,
