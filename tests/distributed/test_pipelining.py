@@ -1,11 +1,14 @@
 """Models in stages; losses and gradients are PyTorch's of the same run."""
 
+from itertools import pairwise
+
 import pytest
 
 import flambeau as fb
 import flambeau.distributed as dist
 from flambeau.distributed import pipelining as pp
-from flambeau.distributed.pipelining import microbatch
+from flambeau.distributed.pipelining import _orders, microbatch
+from flambeau.distributed.pipelining.schedules import get_schedule_class
 
 
 class Net(fb.nn.Module):
@@ -123,13 +126,116 @@ def test_pieces():
         microbatch.split_args_kwargs_into_chunks((fb.ones(2),), None, 3)
 
 
+ORDERS = {
+    "interleaved": (
+        "0F0 0F1 2F0 2F1 0F2 2B0 0F3 2B1 2F2 0B0 2F3 0B1 2B2 2B3 0B2 0B3",
+        "1F0 1F1 3F0 3B0 3F1 3B1 1F2 1B0 1F3 1B1 3F2 3B2 3F3 3B3 1B2 1B3",
+    ),
+    "apart": (
+        "0F0 0F1 2F0 2F1 2I0 2W0 0F2 2I1 2W1 0F3 0I0 0W0 2F2 0I1 0W1 2F3 2I2 2W2 2I3 2W3 0I2 0W2 0I3 0W3",
+        "1F0 1F1 3F0 3I0 3F1 3I1 3W0 1F2 1I0 3W1 1F3 1I1 1W0 3F2 3I2 1W1 3F3 3I3 3W2 1I2 3W3 1I3 1W2 1W3",
+    ),
+    "breadth": (
+        "0F0 0F1 0F2 0F3 2F0 2F1 2F2 2F3 2B3 2B2 2B1 2B0 0B3 0B2 0B1 0B0",
+        "1F0 1F1 1F2 1F3 3F0 3F1 3F2 3F3 3B3 3B2 3B1 3B0 1B3 1B2 1B1 1B0",
+    ),
+    "v": (
+        "0F0 0F1 0F2 3F0 3I0 3W0 3F1 3I1 3W1 0F3 0I0 0W0 3F2 3I2 3W2 0I1 0W1 3F3 3I3 3W3 0I2 0W2 0I3 0W3",
+        "1F0 2F0 1F1 2F1 2I0 2W0 1F2 1I0 1W0 2F2 2I1 2W1 1F3 1I1 1W1 2F3 2I2 2W2 1I2 2I3 1I3 1W2 2W3 1W3",
+    ),
+    "dual": (
+        "0F0 0F1 0F2 3F0 3I0 3W0 3F1 (0F3;3B1)OVERLAP_F_B (3F2;0B0)OVERLAP_F_B 3B2 (3F3;0B1)OVERLAP_F_B 3B3 "
+        "0I2 0W2 0I3 0W3",
+        "1F0 2F0 1F1 2F1 1F2 2B0 (2F2;1B0)OVERLAP_F_B (1F3;2B1)OVERLAP_F_B (2F3;1B1)OVERLAP_F_B 2B2 1B2 2I3 "
+        "1I3 2W3 1W3",
+    ),
+}
+
+
+def test_orders_are_those_of_pytorch():
+    made = {
+        "interleaved": _orders.in_all(_orders.interleaved, 2, 4, 4),
+        "apart": _orders.in_all(_orders.interleaved, 2, 4, 4, True),
+        "breadth": _orders.in_all(_orders.looped_breadth_first, 2, 4, 4),
+        "v": _orders.in_all(_orders.zero_bubble_v, 2, 4),
+        "dual": _orders.in_all(_orders.dual_pipe, 2, 4),
+    }
+    for name, wanted in ORDERS.items():
+        assert tuple(" ".join(map(str, made[name][rank])) for rank in range(2)) == wanted, name
+    # fewer microbatches than the V is deep: the last process, as PyTorch without its pauses
+    found = " ".join(map(str, _orders.zero_bubble_v(3, 4, 4)))
+    assert found == (
+        "3F0 4F0 3F1 4F1 3F2 4F2 3F3 4F3 4I0 4W0 3I0 3W0 4I1 4W1 3I1 3W1 4I2 4W2 3I2 3W2 4I3 4W3 3I3 3W3"
+    )
+
+
+def _parts():
+    fb.manual_seed(3)
+    widths = (4, 6, 5, 6, 3)
+    return [fb.nn.Sequential(fb.nn.Linear(a, b), fb.nn.Tanh()) for a, b in pairwise(widths)]
+
+
+def _in_several_stages(rank, size, name, places):
+    parts = _parts()
+    stages = [pp.PipelineStage(parts[k], k, 4, "cpu") for k in places[rank]]
+    run = getattr(pp, name)(stages, 4, loss_fn=fb.nn.functional.mse_loss)
+    fb.manual_seed(4)
+    x, y = fb.randn(8, 4), fb.randn(8, 3)
+    losses = []
+    given = (x,) if 0 in places[rank] else ()
+    out = run.step(*given, target=y if 3 in places[rank] else None, losses=losses)
+    after = run.eval(*given)
+    same = (out is None and after is None) or fb.allclose(out, after)
+    grads = {k: [p.grad for p in parts[k].parameters()] for k in places[rank]}
+    return out, losses, grads, same
+
+
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [
+        ("ScheduleInterleaved1F1B", [(0, 2), (1, 3)]),
+        ("ScheduleLoopedBFS", [(0, 2), (1, 3)]),
+        ("ScheduleInterleavedZeroBubble", [(0, 2), (1, 3)]),
+        ("ScheduleZBVZeroBubble", [(0, 3), (1, 2)]),
+        ("ScheduleDualPipeV", [(0, 3), (1, 2)]),
+    ],
+)
+def test_several_stages_in_a_process(together, name, places):
+    whole = fb.nn.Sequential(*_parts())
+    fb.manual_seed(4)
+    x, y = fb.randn(8, 4), fb.randn(8, 3)
+    wanted = whole(x)
+    fb.nn.functional.mse_loss(wanted, y).backward()
+    found = together(lambda rank, size: _in_several_stages(rank, size, name, places))
+    last = next(r for r, own in enumerate(places) if 3 in own)
+    assert found[1 - last][0] is None and found[1 - last][1] == []
+    assert fb.allclose(found[last][0], wanted, atol=1e-6) and len(found[last][1]) == 4
+    assert all(same for *_, same in found)
+    for _, _, grads, _ in found:
+        for k, own in grads.items():
+            for a, p in zip(own, whole[k].parameters(), strict=True):
+                assert fb.allclose(a, p.grad, atol=1e-6)
+
+
 def _refused(rank, size):
     with pytest.raises(ValueError, match="must be greater than or equal to the number of stages"):
         pp.Schedule1F1B(pp.PipelineStage(fb.nn.ReLU(), rank, 2, "cpu"), 1)
     with pytest.raises(RuntimeError, match="cannot be larger than number of stages"):
         pp.PipelineStage(fb.nn.ReLU(), 0, 1, "cpu")
-    with pytest.raises(NotImplementedError, match="one stage in each process"):
-        pp.PipelineStage(fb.nn.ReLU(), rank, 3, "cpu")
+    with pytest.raises(NotImplementedError, match="dw_builder"):
+        pp.PipelineStage(fb.nn.ReLU(), rank, 3, "cpu", dw_builder=lambda: None)
+    stages = [pp.PipelineStage(fb.nn.ReLU(), k, 4, "cpu") for k in (rank, rank + 2)]
+    with pytest.raises(ValueError, match="Zero bubble requires the number of microbatches to be a multiple"):
+        pp.ScheduleInterleavedZeroBubble(stages, 5)
+    with pytest.raises(ValueError, match="ZBV requires exactly 2 stages per rank, but got 1"):
+        pp.ScheduleZBVZeroBubble(stages[:1], 4)
+    with pytest.raises(ValueError, match="got 3 microbatches and 4 stages"):
+        pp.ScheduleDualPipeV(stages, 3)
+    with pytest.raises(AssertionError, match="these are"):
+        pp.ScheduleZBVZeroBubble(stages, 4)
+    with pytest.raises(ValueError, match="Unknown schedule name 'nope'"):
+        get_schedule_class("nope")
+    assert get_schedule_class("interleaved1f1b") is pp.ScheduleInterleaved1F1B
     return dist.get_rank()
 
 
