@@ -186,6 +186,7 @@ void forward(const RnnSteps& s, const RnnForward& a) {
 
     each_part(d, H, [&](const Part& p, auto meet) {
         const int64_t width = p.unit1 - p.unit0;
+        bool forwards = false;
         each_step(s, false, [&](int64_t n, int64_t at) {
             const int64_t rows = std::min(n, p.row1) - p.row0;
             at += p.row0;
@@ -196,12 +197,16 @@ void forward(const RnnSteps& s, const RnnForward& a) {
             const T* state = in_place ? h + p.row0 * H : before + at * H;
             T* to = gru ? parts + p.row0 * G : step;
             const T beta = gru ? T(0) : T(1);
-            if (width == H) {
+            if (d.by_rows) {
                 product.run(rows, 0, G, state, H, beta, to, G, gru ? bias : nullptr);
             } else {
-                for (int64_t gate = 0; gate < count; ++gate)
+                // Forwards and backwards by turns: the weights that were read last are still in the second cache.
+                forwards = !forwards;
+                for (int64_t i = 0; i < count; ++i) {
+                    const int64_t gate = forwards ? i : count - 1 - i;
                     product.run(rows, gate * H + p.unit0, gate * H + p.unit1, state, H, beta, to, G,
                                 gru ? bias : nullptr);
+                }
             }
             for (int64_t i = 0; i < rows; ++i) {
                 T *g = step + i * G + p.unit0, *hi = h + (p.row0 + i) * H + p.unit0, *o = out + (at + i) * H + p.unit0;
