@@ -40,6 +40,7 @@ _LINEAR, _RELU, _GELU, _SILU = linear._linear, F.relu, F.gelu, F.silu
 _CONVOLVE = conv._ConvNd._conv_forward
 _BATCH_NORM = F.batch_norm
 _TENSORS = (Parameter, Tensor, type(None))
+_NO_NORM = (None, None, None, None, 0.0)
 
 
 def _convolves(first: Module, input: Tensor) -> bool:
@@ -57,20 +58,20 @@ def _convolves(first: Module, input: Tensor) -> bool:
     )
 
 
-def _normalises(norm: Module, channels: int) -> bool:
-    mean, var = norm.running_mean, norm.running_var
-    return (
-        not norm.training
-        and norm._runs(_FORWARD[type(norm)])
-        and F.batch_norm is _BATCH_NORM
-        and norm.eps >= 0
-        and mean is not None
+def _statistics(norm: Module) -> tuple[Any, ...] | None:
+    """What a batch norm that has learnt them computes with; the core looks at the shapes."""
+    if norm.training or F.batch_norm is not _BATCH_NORM or not norm._runs(_FORWARD[type(norm)]):
+        return None
+    mean, var, weight, bias, eps = norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.eps
+    plain = (
+        mean is not None
         and var is not None
-        and all(
-            t is None or (type(t) in _TENSORS and t.shape == (channels,))
-            for t in (mean, var, norm.weight, norm.bias)
-        )
+        and type(mean) in _TENSORS
+        and type(var) in _TENSORS
+        and type(weight) in _TENSORS
+        and type(bias) in _TENSORS
     )
+    return (weight, bias, mean, var, eps) if plain and eps >= 0 else None
 
 
 def _activation_after(module: Module) -> str | None:
@@ -132,12 +133,10 @@ def run(modules: Iterable[Module], input: Any) -> Any:
         if at == end or type(input) is not Tensor or not _convolves(first, input):
             input = first(input)
             continue
-        norm, limits, in_place, after = None, None, False, at
-        if type(modules[after]) is _NORM_OF[type(first)] and _normalises(
-            modules[after], first.weight.shape[0]
-        ):
-            norm = modules[after]
-            after += 1
+        statistics, limits, in_place, after = None, None, False, at
+        if type(modules[after]) is _NORM_OF[type(first)]:
+            statistics = _statistics(modules[after])
+            after += statistics is not None
         if after < end:
             activation_after = modules[after]
             limits = _LIMITS.get(type(activation_after))
@@ -150,13 +149,16 @@ def run(modules: Iterable[Module], input: Any) -> Any:
             input = first(input)
             continue
         taken, at = after - at + 1, after
-        statistics = (None, None, None, None, 0.0)
-        if norm is not None:
-            statistics = (norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.eps)
         where = (first.stride, first.padding, first.dilation, first.groups)
         try:
             input = fb._convolution_norm(
-                input, first.weight, first.bias, *statistics, *where, *(limits or (-inf, inf)), in_place
+                input,
+                first.weight,
+                first.bias,
+                *(statistics or _NO_NORM),
+                *where,
+                *(limits or (-inf, inf)),
+                in_place,
             )
         except RuntimeError:
             # one by one it goes wrong again, and the error names the module
