@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from flambeau import _C
 
 __all__ = [
     "OptimizedModule", "allow_in_graph", "assume_constant_result", "config", "disable",
-    "disallow_in_graph", "eval_frame", "exc", "external_utils", "forbid_in_graph", "graph_break",
+    "disallow_in_graph", "eval_frame", "exc", "explain", "external_utils", "forbid_in_graph", "graph_break",
     "is_compiling", "is_dynamo_supported", "list_backends", "mark_dynamic", "mark_static",
     "mark_static_address", "maybe_mark_dynamic", "optimize", "register_backend", "reset", "run",
     "set_stance", "substitute_in_graph",
@@ -28,7 +29,7 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module("flambeau.compiler"), name)
     if name == "OptimizedModule":
         return importlib.import_module("flambeau._dynamo.eval_frame").OptimizedModule
-    if name in ("config", "eval_frame", "exc", "external_utils", "utils"):
+    if name in ("config", "eval_frame", "exc", "external_utils", "utils", "backends", "output_graph"):
         return importlib.import_module(f"flambeau._dynamo.{name}")
     raise AttributeError(f"module 'torch._dynamo' has no attribute {name!r}")
 
@@ -60,6 +61,28 @@ def disallow_in_graph(fn: Callable) -> Callable:
 def forbid_in_graph(fn: Callable | Sequence[Callable]) -> Any:
     """``fn`` as one that is never recorded, or a list of such."""
     return [disallow_in_graph(f) for f in fn] if isinstance(fn, (list, tuple)) else disallow_in_graph(fn)
+
+
+def explain(f: Callable, *extra_args: Any, **extra_kwargs: Any) -> Any:
+    """Tell what ``compile`` records of a call: ``explain(f)(*args)`` gives an ``ExplainOutput``.
+
+    It has the graphs with their operators, and why a call is not recorded. There is one graph of a call or
+    none: what PyTorch cuts in two runs eagerly as a whole.
+    """
+    from .backends.debugging import explained
+
+    if not callable(f):
+        raise AssertionError(f"A callable function is expected, but {type(f)} is provided.")
+    if extra_args or extra_kwargs:
+        warnings.warn(
+            "explain(f, *args, **kwargs) is deprecated, use explain(f)(*args, **kwargs) instead.  If you"
+            " don't migrate, we may break your explain call in the future if your user defined kwargs conflict"
+            " with future kwargs added to explain(f).",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return explained(f, extra_args, extra_kwargs)
+    return lambda *args, **kwargs: explained(f, args, kwargs)
 
 
 def run(fn: Callable | None = None) -> Callable:
