@@ -76,8 +76,8 @@ def explain(f: Callable, *extra_args: Any, **extra_kwargs: Any) -> Any:
     if extra_args or extra_kwargs:
         warnings.warn(
             "explain(f, *args, **kwargs) is deprecated, use explain(f)(*args, **kwargs) instead.  If you"
-            " don't migrate, we may break your explain call in the future if your user defined kwargs conflict"
-            " with future kwargs added to explain(f).",
+            " don't migrate, we may break your explain call in the future if your user defined kwargs"
+            " conflict with future kwargs added to explain(f).",
             FutureWarning,
             stacklevel=2,
         )

@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Iterator
 
 from .._rules import plain_tensors
+from ._attention import context_parallel
 
-__all__ = ["implicit_replication"]
+__all__ = ["context_parallel", "implicit_replication"]
 
 
 @contextlib.contextmanager
