@@ -25,7 +25,6 @@ default_pg_timeout = datetime.timedelta(seconds=1800)
 _NOT_STARTED = "Default process group has not been initialized, please make sure to call init_process_group."
 _world: ProcessGroup | None = None
 _groups = 0
-_meetings = 0  # how often there was a default group
 _members: list[ProcessGroup] = []  # the groups that this process is in
 
 
@@ -190,7 +189,7 @@ def init_process_group(
     world_size, rank : the number of processes and the number of this one.
     store : in the place of `init_method`.
     """
-    global _world, _meetings
+    global _world
     if _world is not None:
         raise ValueError("trying to initialize the default process group twice!")
     name, config = (backend or "gloo").lower(), None
@@ -210,8 +209,9 @@ def init_process_group(
         store, rank, world_size = _meeting_place(init_method or "env://", rank, world_size, timeout)
     elif rank < 0 or world_size <= 0:
         raise AssertionError("rank and world_size are needed with a store")
-    _meetings += 1
-    mesh = Mesh(PrefixStore(f"mesh{group_name}/{_meetings}", store), rank, world_size, timeout)
+    # Counted in the place where they meet: another process may have met others elsewhere before.
+    meeting = store.add(f"mesh{group_name}/meetings/{rank}", 1)
+    mesh = Mesh(PrefixStore(f"mesh{group_name}/{meeting}", store), rank, world_size, timeout)
     _world = ProcessGroup(mesh, range(world_size), group_name or "default_pg")
     _world.store = store
     _members[:] = [_world]

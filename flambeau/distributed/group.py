@@ -87,8 +87,16 @@ class Mesh:
                 connection = without_delay(Client((address, int(port)), authkey=key))
                 connection.send(rank)
                 self.peers[peer] = connection
+            listener._listener._socket.settimeout(timeout.total_seconds())
             for _ in range(rank + 1, size):
-                connection = without_delay(listener.accept())
+                try:
+                    connection = without_delay(listener.accept())
+                except TimeoutError:
+                    late = sorted(set(range(rank + 1, size)) - self.peers.keys())
+                    raise RuntimeError(
+                        f"Timed out after {timeout.total_seconds():g} seconds: process {rank} waits for "
+                        f"{', '.join(map(str, late))} of {size}, which did not come"
+                    ) from None
                 self.peers[connection.recv()] = connection
 
     def send(self, peer: int, data: bytes | memoryview, tag: int = 0) -> None:

@@ -172,3 +172,47 @@ def test_async_op_stands_where_pytorch_has_it(tmp_path):
         assert dist.all_reduce(x, dist.ReduceOp.SUM, dist.GroupMember.NON_GROUP_MEMBER, True) is None
     finally:
         dist.destroy_process_group()
+
+
+def _meet_first(path, results):
+    dist.init_process_group("gloo", init_method=f"file://{path}", rank=1, world_size=2)
+    x = fb.ones(2)
+    dist.all_reduce(x)
+    dist.destroy_process_group()
+    results.put(x.tolist())
+
+
+def test_a_process_meets_others_again(tmp_path):
+    """The others are new each time, and so is the place."""
+    context = multiprocessing.get_context("fork")
+    for turn in range(2):
+        results, path = context.Queue(), tmp_path / f"store{turn}"
+        other = context.Process(target=_meet_first, args=(path, results), daemon=True)
+        other.start()
+        try:
+            dist.init_process_group(
+                "gloo",
+                init_method=f"file://{path}",
+                rank=0,
+                world_size=2,
+                timeout=datetime.timedelta(seconds=30),
+            )
+            x = fb.ones(2)
+            dist.all_reduce(x)
+            dist.destroy_process_group()
+            assert x.tolist() == results.get(timeout=30) == [2, 2]
+        finally:
+            other.join(5)
+            other.kill()
+
+
+def test_who_does_not_come_is_waited_for_until_the_time_is_over(tmp_path):
+    with pytest.raises(RuntimeError, match="process 0 waits for 1 of 2, which did not come"):
+        dist.init_process_group(
+            "gloo",
+            init_method=f"file://{tmp_path}/store",
+            rank=0,
+            world_size=2,
+            timeout=datetime.timedelta(seconds=0.2),
+        )
+    assert not dist.is_initialized()
