@@ -41,6 +41,9 @@ def name_of(func: Callable) -> str:
 
 def given(args: tuple, kwargs: dict, names: str, **defaults: Any) -> list:
     """The arguments of a call in the order of `names`; `axis` and `keepdims` are second names."""
+    if not kwargs:
+        order = names.split()
+        return [*args[: len(order)], *(defaults.get(n) for n in order[len(args) :])]
     values = {"dim": kwargs.get("axis"), "keepdim": kwargs.get("keepdims")}
     values = {k: v for k, v in values.items() if v is not None}
     values = {**defaults, **values, **kwargs, **dict(zip(names.split(), args))}

@@ -127,6 +127,9 @@ def numbers(integers: fb.Tensor, quantizer: PerTensor | PerChannel) -> fb.Tensor
     return (integers.to(fb.int64) - zeros).to(fb.float32) * scales
 
 
+QuantizedTensor._numbers = staticmethod(numbers)
+
+
 def _given_over(tensors: Any) -> bool:
     """Whether other kinds of tensors take a call over."""
     return fb.overrides.has_torch_function(tuple(tensors))
@@ -176,8 +179,7 @@ def quantize_per_tensor(input: Any, scale: Any, zero_point: Any, dtype: fb.dtype
     _check(input, dtype)
     quantizer = PerTensor(dtype, float(scale), int(zero_point))
     _check_zero(quantizer.zero_point, dtype, "quantize_tensor_per_tensor_affine")
-    with fb.no_grad():
-        return make(from_numbers(input.detach(), quantizer), quantizer)
+    return make(from_numbers(input.detach(), quantizer), quantizer)
 
 
 def quantize_per_channel(

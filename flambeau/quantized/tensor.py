@@ -7,6 +7,7 @@ are read, its quantizer, lies beside. Operators on one arrive at `__torch_functi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -129,6 +130,7 @@ class QuantizedTensor(RuledTensor):
 
     _prints_as_tensor = True
     is_quantized = True
+    _numbers: Callable  # `convert`, which is above this module, hands it over
 
     def __repr__(self, *, tensor_contents: str | None = None) -> str:
         from .printing import text
@@ -179,17 +181,16 @@ class QuantizedTensor(RuledTensor):
 
     def int_repr(self) -> fb.Tensor:
         """A copy of the integers; those of less than a byte packed, several in one."""
+        dtype = self.__dict__["_quantizer"].dtype
+        if dtype not in (fb.quint4x2, fb.quint2x4):
+            return ints(self).clone()
         from .packing import packed
 
-        return (
-            packed(ints(self), self.dtype) if self.dtype in (fb.quint4x2, fb.quint2x4) else ints(self).clone()
-        )
+        return packed(ints(self), dtype)
 
     def dequantize(self) -> fb.Tensor:
         """The numbers, as float32."""
-        from .convert import numbers
-
-        return numbers(ints(self), self.quantizer)
+        return QuantizedTensor._numbers(ints(self), self.__dict__["_quantizer"])
 
     def numpy(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raises: NumPy has no such dtype."""
