@@ -1,6 +1,7 @@
 // Walking tensors line by line along one dimension, and small things that reading and writing by position share.
 #pragma once
 #include <array>
+#include <span>
 #include "base/parallel.h"
 #include "cpu/iter.h"
 #include "cpu/positions.h"
@@ -17,47 +18,30 @@ inline char* bytes(const Tensor& t) { return static_cast<char*>(t->data()); }
 // A 0-d tensor taken as one of a single element.
 inline Tensor at_least_1d(const Tensor& t) { return t.dim() ? t : make_view(t, Dims{1}, Dims{1}, t->offset); }
 
+// The lines of several operands along `dim` of `shape`, at most kMostLines of these, their strides in bytes: calls
+// run(f, addresses, steps, n) for every n lines that follow each other at even steps.
+inline constexpr size_t kMostLines = 5;
+using LineRun = void (*)(const void* f, char* const* at, const int64_t* steps, int64_t n);
+void run_lines(IntSpan shape, int64_t dim, std::span<char* const> base, const Dims* strides, int64_t cost, LineRun run,
+               const void* f);
+
 // Calls f(array of addresses) for every line along `dim` of `shape`: the address of the line's first element in each
 // operand.
 template <size_t K, class F>
-void each_line(IntSpan shape, int64_t dim, const std::array<char*, K>& base, const std::array<Dims, K>& strides, F&& f,
-               int64_t cost = 1) {
-    Dims outer_size;
-    std::array<Dims, K> outer;
-    for (size_t d = 0; d < shape.size(); ++d) {
-        if (int64_t(d) == dim) continue;
-        outer_size.push_back(shape[d]);
-        for (size_t k = 0; k < K; ++k) outer[k].push_back(strides[k][d]);
-    }
-    const int64_t lines = product(outer_size), length = shape.empty() ? 1 : shape[size_t(dim)];
-    parallel_for(lines, std::max<int64_t>(1, 16384 / (cost * std::max<int64_t>(1, length))), [&](int64_t b, int64_t e) {
-        Dims at(outer_size.size());
-        std::array<char*, K> p = base;
-        int64_t rest = b;
-        for (size_t d = outer_size.size(); d-- > 0;) {
-            at[d] = rest % outer_size[d];
-            rest /= outer_size[d];
-            for (size_t k = 0; k < K; ++k) p[k] += at[d] * outer[k][d];
-        }
-        const size_t inner = outer_size.size() - 1;  // the dimension that mostly goes on
-        std::array<int64_t, K> step{};
-        for (size_t k = 0; k < K; ++k) step[k] = outer_size.empty() ? 0 : outer[k][inner];
-        const int64_t row = outer_size.empty() ? 1 : outer_size[inner];
-        int64_t left = outer_size.empty() ? 1 : row - at[inner];
-        for (; b < e; ++b) {
-            f(p);
-            for (size_t k = 0; k < K; ++k) p[k] += step[k];
-            if (--left) continue;
-            left = row;
-            for (size_t k = 0; k < K; ++k) p[k] -= row * step[k];
-            for (size_t d = inner; d-- > 0 && inner < at.size();) {
-                for (size_t k = 0; k < K; ++k) p[k] += outer[k][d];
-                if (++at[d] < outer_size[d]) break;
-                for (size_t k = 0; k < K; ++k) p[k] -= outer_size[d] * outer[k][d];
-                at[d] = 0;
+void each_line(IntSpan shape, int64_t dim, const std::array<char*, K>& base, const std::array<Dims, K>& strides,
+               const F& f, int64_t cost = 1) {
+    static_assert(K <= kMostLines);
+    run_lines(
+        shape, dim, base, strides.data(), cost,
+        [](const void* f, char* const* at, const int64_t* steps, int64_t n) {
+            std::array<char*, K> p;
+            std::copy_n(at, K, p.begin());
+            for (; n > 0; --n) {
+                (*static_cast<const F*>(f))(p);
+                for (size_t k = 0; k < K; ++k) p[k] += steps[k];
             }
-        }
-    });
+        },
+        &f);
 }
 
 // Calls f(i, place) for every i in [0, n), where places(begin, count, room) gives the places, all in [low, high), of

@@ -5,11 +5,11 @@ namespace fb::runtime {
 namespace {
 
 constinit thread_local int depth = 0;  // of calls, blocks and expressions within each other
-constexpr int kDeepest = 2500;
+constexpr int kMostCalls = 2500;
 
 struct Deeper {
     Deeper() {
-        if (++depth > kDeepest) {
+        if (++depth > kMostCalls) {
             --depth;
             fail(ErrorKind::Runtime, "maximum recursion depth exceeded in a program");
         }

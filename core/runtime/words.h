@@ -34,6 +34,8 @@ void add_container_words(Words& words);  // words_container.cpp
 void add_tensor_words(Words& words);     // words_tensor.cpp
 void add_attention_words(Words& words);  // words_attention.cpp
 
+const Tensor& tensor(const Arguments& a, size_t i = 0);  // refuses what is none; words_tensor.cpp
+
 // What a program raised.
 struct Raised : Error {
     using Error::Error;

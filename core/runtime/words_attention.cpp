@@ -6,11 +6,6 @@
 namespace fb::runtime {
 namespace {
 
-const Tensor& tensor(const Arguments& a, size_t i) {
-    const Tensor* t = as<Tensor>(a[i]);
-    if (!t) fail(ErrorKind::Type, "attention: argument ", i, " must be a Tensor but is a ", type_name(a[i]));
-    return *t;
-}
 Tensor optional(const Arguments& a, size_t i, const char* name) {
     const Any* v = a.find(i, name);
     return v && as<Tensor>(*v) ? *as<Tensor>(*v) : Tensor();

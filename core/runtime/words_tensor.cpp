@@ -3,13 +3,14 @@
 #include "runtime/words.h"
 
 namespace fb::runtime {
-namespace {
-
-const Tensor& tensor(const Arguments& a, size_t i = 0) {
+const Tensor& tensor(const Arguments& a, size_t i) {
     const Tensor* t = as<Tensor>(a[i]);
-    if (!t) fail(ErrorKind::Type, "expected a Tensor but found a ", type_name(a[i]));
+    if (!t) fail(ErrorKind::Type, "expected a Tensor as argument ", i, " but found a ", type_name(a[i]));
     return *t;
 }
+
+namespace {
+
 Any ints(IntSpan span) {
     std::vector<Any> items(span.begin(), span.end());
     return list(std::move(items));

@@ -609,15 +609,27 @@ constexpr void each_to(Tab& t, Binary op, Types<T...>, Fn) {
     (t.put(op, kType<T>, loop<element_inner<Fn, Out, T, T>, Out, T, T>), ...);
 }
 // Where signedness does not matter one loop serves two types: arithmetic on the unsigned type, which wraps.
-template <class Tab, class Op, class Fn>
-constexpr void wrapping(Tab& t, Op op, Fn fn) {
-    Table<8> u;
-    each(u, op, Types<uint8_t, uint16_t, uint32_t, uint64_t>{}, fn);
+using Unsigned = Types<uint8_t, uint16_t, uint32_t, uint64_t>;
+template <class Tab, class Op>
+constexpr void with_twins(Tab& t, Op op, const Table<4>& u) {
     const DType twin[] = {DType::i8, DType::i16, DType::i32, DType::i64};
     for (int i = 0; i < 4; i++) {
         t.put(op, u.entry[i].type, u.entry[i].loop);
         t.put(op, twin[i], u.entry[i].loop);
     }
+}
+template <class Tab, class Op, class Fn>
+constexpr void wrapping(Tab& t, Op op, Fn fn) {
+    Table<4> u;
+    each(u, op, Unsigned{}, fn);
+    with_twins(t, op, u);
+}
+template <class Tab, class Fn>
+constexpr void wrapping_masks(Tab& t, Binary op, Fn fn) {
+    Table<4> u;
+    each_to<Bool>(u, op, Unsigned{}, fn);
+    with_twins(t, op, u);
+    each_to<Bool>(t, op, Types<Bool>{}, fn);
 }
 
 }  // namespace fb::cpu::FB_ARCH

@@ -152,8 +152,8 @@ constexpr auto comparisons() {
     float_masks(t, Binary::gt, gt);
     float_masks(t, Binary::ge, ge);
     constexpr Types<uint8_t, int8_t, int16_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t, Bool> whole;
-    each_to<Bool>(t, Binary::eq, whole, eq);
-    each_to<Bool>(t, Binary::ne, whole, ne);
+    wrapping_masks(t, Binary::eq, eq);
+    wrapping_masks(t, Binary::ne, ne);
     each_to<Bool>(t, Binary::lt, whole, lt);
     each_to<Bool>(t, Binary::le, whole, le);
     each_to<Bool>(t, Binary::gt, whole, gt);
@@ -164,9 +164,9 @@ constexpr auto comparisons() {
     float_masks(t, Binary::logical_and, both);
     float_masks(t, Binary::logical_or, either);
     float_masks(t, Binary::logical_xor, one);
-    each_to<Bool>(t, Binary::logical_and, whole, both);
-    each_to<Bool>(t, Binary::logical_or, whole, either);
-    each_to<Bool>(t, Binary::logical_xor, whole, one);
+    wrapping_masks(t, Binary::logical_and, both);
+    wrapping_masks(t, Binary::logical_or, either);
+    wrapping_masks(t, Binary::logical_xor, one);
     constexpr Complexes cx;
     each_to<Bool>(t, Binary::eq, cx, [](auto, auto a, auto b) { return (a.re == b.re) & (a.im == b.im); });
     each_to<Bool>(t, Binary::logical_and, cx, [](auto, auto a, auto b) { return nonzero(a) & nonzero(b); });
@@ -244,10 +244,9 @@ constexpr auto integers() {
         each(t, op, ints, [](auto, auto a, auto b) { return a > b ? a : b; });
     for (Binary op : {Binary::minimum, Binary::fmin})
         each(t, op, ints, [](auto, auto a, auto b) { return a < b ? a : b; });
-    each(t, Binary::left_shift, ints, [](auto, auto a, auto b) {
-        using T = decltype(a);
-        using U = std::make_unsigned_t<T>;
-        return T(U(b) < sizeof(T) * 8 ? moved_left(U(a), U(b)) : U(0));
+    wrapping(t, Binary::left_shift, [](auto, auto a, auto b) {
+        using U = decltype(a);
+        return b < sizeof(U) * 8 ? moved_left(a, b) : U(0);
     });
     each(t, Binary::right_shift, ints, [](auto, auto a, auto b) {
         using T = decltype(a);
@@ -262,8 +261,8 @@ constexpr auto integers() {
         return T(r < 0 ? -r : r);
     });
     each(t, Binary::heaviside, ints, [](auto, auto a, auto b) { return a == 0 ? b : decltype(a)(a > 0); });
-    each(t, Ternary::addcmul, ints,
-         [](auto s, auto a, auto b, auto c) { return a + *static_cast<const decltype(a)*>(s) * b * c; });
+    wrapping(t, Ternary::addcmul,
+             [](auto s, auto a, auto b, auto c) { return a + *static_cast<const decltype(a)*>(s) * b * c; });
     each(t, Ternary::clamp, ints, [](auto, auto x, auto lo, auto hi) {
         const auto v = x < lo ? lo : x;
         return v > hi ? hi : v;
