@@ -22,7 +22,7 @@ from flambeau.utils import _pytree as pytree
 from . import _schema
 from .dynamic_shapes import Symbol, ValueRanges
 from .exported_program import ExportedProgram, ModuleCallEntry, ModuleCallSignature, Value
-from .graph_signature import ExportGraphSignature, InputKind
+from .graph_signature import ConstantArgument, ExportGraphSignature, InputKind, TensorArgument
 
 __all__ = ["load", "save"]
 
@@ -145,7 +145,7 @@ def _program_to_json(ep: ExportedProgram, opset_version: dict[str, int] | None) 
                 ],
             },
             "module_call_graph": [
-                {"fqn": entry.fqn, "signature": root if not entry.fqn else None}
+                {"fqn": entry.fqn, "signature": _signature(entry) if entry.fqn else root}
                 for entry in ep.module_call_graph
             ],
             "metadata": {},
@@ -290,10 +290,51 @@ def _range(data: Mapping[str, Any]) -> ValueRanges:
 
 def _entry(data: Mapping[str, Any]) -> ModuleCallEntry:
     call = data["signature"]
-    if call is None or data["fqn"]:
+    if call is None:
         return ModuleCallEntry(data["fqn"])
     names = call["forward_arg_names"]
     if names is not None and not all(_schema.is_name(name) for name in names):
         raise ValueError("an exported program has an argument that is no name")
     in_spec, out_spec = pytree.treespec_loads(call["in_spec"]), pytree.treespec_loads(call["out_spec"])
-    return ModuleCallEntry("", ModuleCallSignature([], [], in_spec, out_spec, names))
+    kept = (call["inputs"], call["outputs"]) if data["fqn"] else ((), ())
+    inputs, outputs = (list(map(_call_argument, arguments)) for arguments in kept)
+    return ModuleCallEntry(data["fqn"], ModuleCallSignature(inputs, outputs, in_spec, out_spec, names))
+
+
+_CONSTANTS = {bool: "as_bool", int: "as_int", float: "as_float", str: "as_string"}
+
+
+def _signature(entry: ModuleCallEntry) -> dict[str, Any] | None:
+    """How a module is called, as the file has it."""
+    call = entry.signature
+    if call is None:
+        return None
+
+    def written(argument: Any) -> dict[str, Any]:
+        if isinstance(argument, TensorArgument):
+            return {"as_tensor": {"name": argument.name}}
+        if argument.value is None:
+            return {"as_none": True}
+        kind = _CONSTANTS.get(type(argument.value))
+        if kind is None:
+            raise NotImplementedError(f"export.save: {argument.value!r} among the arguments of {entry.fqn}")
+        return {kind: argument.value}
+
+    return {
+        "inputs": list(map(written, call.inputs)), "outputs": list(map(written, call.outputs)),
+        "in_spec": pytree.treespec_dumps(call.in_spec), "out_spec": pytree.treespec_dumps(call.out_spec),
+        "forward_arg_names": call.forward_arg_names,
+    }  # fmt: skip
+
+
+def _call_argument(data: Mapping[str, Any]) -> TensorArgument | ConstantArgument:
+    ((kind, value),) = data.items()
+    if kind == "as_tensor":
+        if not _schema.is_name(value["name"]):
+            raise ValueError("an exported program has a tensor that is no name")
+        return TensorArgument(value["name"])
+    if kind == "as_none":
+        return ConstantArgument("", None)
+    if kind not in _CONSTANTS.values():
+        raise NotImplementedError(f"export.load: {kind} among the arguments of a module")
+    return ConstantArgument("", value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import keyword
 import operator
 import re
@@ -93,11 +94,13 @@ def exported(
         raise ValueError(f"Expected `mod` to be an instance of `torch.nn.Module`, got {type(mod)}.")
     if not isinstance(args, tuple):
         raise error(f"Expecting `args` to be a tuple of example positional inputs, got {type(args)}")
-    if preserve_module_call_signature:
-        raise NotImplementedError("export: preserve_module_call_signature")
+    for name in preserve_module_call_signature:
+        functools.reduce(getattr, name.split("."), mod)  # says which one is not there
     if isinstance(dynamic_shapes, (AdditionalInputs, ShapesCollection)):
         dynamic_shapes = dynamic_shapes.dynamic_shapes(mod, args, kwargs)
-    return _Builder(mod, args, dict(kwargs or {}), dynamic_shapes).build(assumed)
+    kept = frozenset(preserve_module_call_signature)
+    marked = functools.partial(_marked, kept=kept) if kept else None
+    return _Builder(mod, args, dict(kwargs or {}), dynamic_shapes, marked).build(assumed)
 
 
 class _Builder:
@@ -130,7 +133,8 @@ class _Builder:
         self.ranges: dict[Symbol, ValueRanges] = {}
         self.tried: dict[tuple[int, ...], Symbol] = {}  # the sizes in the recordings -> symbol
         self.derived: dict[str, tuple[str, int, int]] = {}  # dimension -> that which it follows, and how
-        self.marks: list[tuple[int, dict[str, tuple[str, str]]]] = []  # of the recording that runs
+        self.marks: list[tuple[int, dict[str, Any]]] = []  # of the recording that runs
+        self.calls: dict[str, _Call] = {}  # calls of modules whose signatures are kept
 
     # ------------------------------------------------------------------ recording
     def _names_of_sizes(self, left_out: set[str], together: bool) -> list[dict[int, str]]:
@@ -379,6 +383,26 @@ class _Builder:
             return [self._number(column, name) for column in zip(*lists)]
         return constant(kind, content)
 
+    def _noted(self, step: tuple, call: _Call, leaves: list, n: int) -> None:
+        """A step that stands for a tensor on its way into or out of a module."""
+        _, arguments, _, _, results, _ = step
+        node = self.nodes.get(arguments[0][1])
+        if node is None:  # nothing needed it
+            leaves[n] = ConstantArgument("", None)
+            return
+        self.nodes[results[0]] = node
+        leaves[n] = TensorArgument(node.name)
+        self.calls[call.fqn] = call
+
+    def _call_graph(self, whole: ModuleCallSignature) -> list[ModuleCallEntry]:
+        """How modules are called, those of several calls once for each."""
+        made = [ModuleCallEntry("", whole)]
+        for name, _ in self.mod.named_modules():
+            own = [call for fqn, call in self.calls.items() if fqn.partition("@")[0] == name]
+            if name:
+                made += [ModuleCallEntry(c.fqn, c.signature()) for c in own] or [ModuleCallEntry(name)]
+        return made
+
     def _node(self, slot: int) -> Node | None:
         return None if slot < 0 else self.nodes[slot]
 
@@ -432,7 +456,9 @@ class _Builder:
         inputs = self._lifted(first)
         inputs += self._user_inputs(found, columns)
         for k, needed in enumerate(_needed(first)):
-            if needed:
+            if _MARK in (first.scopes[k] or ()):
+                self._noted(first.steps[k], *first.scopes[k][_MARK])
+            elif needed:
                 self._step(k, found)
                 for node in reversed(self.graph.nodes):  # those that this step made
                     if node.op == "placeholder" or "nn_module_stack" in node.meta:
@@ -459,14 +485,36 @@ class _Builder:
         )
         return ExportedProgram(
             fb.nn.Module(), self.graph, ExportGraphSignature(inputs, outputs), self.state, self.ranges,
-            [ModuleCallEntry("", call), *(ModuleCallEntry(n) for n, _ in self.mod.named_modules() if n)],
+            self._call_graph(call),
             (self.args, self.kwargs), self.constants,
         )  # fmt: skip
 
 
+_MARK = ""  # the key of what a step stands for that is no step of the program
+
+
+class _Call:
+    """A call of a module whose signature is kept."""
+
+    def __init__(self, fqn: str) -> None:
+        self.fqn = fqn
+        self.inputs: list[Any] = []
+        self.outputs: list[Any] = []
+        self.in_spec: Any = None
+        self.out_spec: Any = None
+
+    def signature(self) -> ModuleCallSignature:
+        """What is known of it."""
+        return ModuleCallSignature(self.inputs, self.outputs, self.in_spec, self.out_spec)
+
+
 @contextmanager
-def _marked(mod: fb.nn.Module, marks: list) -> Iterator[None]:
-    """While it runs: which modules the program is in from which step on, as `nn_module_stack` has it."""
+def _marked(mod: fb.nn.Module, marks: list, kept: frozenset[str] = frozenset()) -> Iterator[None]:
+    """While it runs: which modules the program is in from which step on, as `nn_module_stack` has it.
+
+    Tensors that go into and out of the modules in `kept` pass a step of their own, so that their places in
+    the recording are known.
+    """
     names = {id(part): name for name, part in mod.named_modules()}
     calls: dict[int, int] = {}
     stack: list[dict[str, tuple[str, str]]] = [{}]
@@ -482,10 +530,39 @@ def _marked(mod: fb.nn.Module, marks: list) -> Iterator[None]:
         stack.pop()
         marks.append((_C._Graph.steps_so_far(), stack[-1]))
 
+    under_way: list[_Call] = []
+
+    def passed(call: _Call, values: Any, into: list) -> tuple[Any, Any]:
+        """Values of which each tensor has passed a step, and their structure."""
+        leaves, spec = pytree.tree_flatten(values)
+        for n, leaf in enumerate(leaves):
+            into.append(ConstantArgument("", leaf))
+            if isinstance(leaf, fb.Tensor):
+                marks.append((_C._Graph.steps_so_far(), {**stack[-1], _MARK: (call, into, n)}))
+                leaves[n] = leaf.view_as(leaf)
+        marks.append((_C._Graph.steps_so_far(), stack[-1]))
+        return pytree.tree_unflatten(leaves, spec), spec
+
+    def take(part: fb.nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+        count = calls.get(id(part), -1) + 1
+        call = _Call(names[id(part)] + (f"@{count}" if count else ""))
+        under_way.append(call)
+        given, call.in_spec = passed(call, (args, kwargs), call.inputs)
+        return given
+
+    def give(part: fb.nn.Module, args: tuple, kwargs: dict, result: Any) -> Any:
+        call = under_way.pop()
+        made, call.out_spec = passed(call, result, call.outputs)
+        return made
+
     hooks = []
     for part in mod.modules():
-        hooks.append(part.register_forward_pre_hook(enter, prepend=True))
+        if names[id(part)] in kept:
+            hooks.append(part.register_forward_pre_hook(take, prepend=True, with_kwargs=True))
+        hooks.append(part.register_forward_pre_hook(enter, prepend=names[id(part)] not in kept))
         hooks.append(part.register_forward_hook(leave, always_call=True))
+        if names[id(part)] in kept:
+            hooks.append(part.register_forward_hook(give, with_kwargs=True))
     try:
         yield
     finally:

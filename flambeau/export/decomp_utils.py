@@ -185,6 +185,8 @@ def decomposed(program: ExportedProgram, table: dict[Any, Callable] | None) -> E
 
     if program.example_inputs is None:
         raise NotImplementedError("run_decompositions: the program has no example inputs to record it with")
+    if any(entry.signature is not None for entry in program.module_call_graph[1:]):
+        raise NotImplementedError("run_decompositions: a program with preserve_module_call_signature")
     args, kwargs = program.example_inputs
     names = program.call_spec.forward_arg_names
     again = _Program(program, default_decompositions() if table is None else table)

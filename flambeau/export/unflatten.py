@@ -11,13 +11,14 @@ from types import ModuleType
 from typing import Any
 
 import flambeau as fb
+from flambeau.fx import _pytree as fx_pytree
 from flambeau.fx.graph import Graph
 from flambeau.fx.graph_module import GraphModule
 from flambeau.fx.node import Node
 from flambeau.utils import _pytree as pytree
 
-from .exported_program import _WRITTEN, ExportedProgram, Value, _assign
-from .graph_signature import InputKind
+from .exported_program import _WRITTEN, ExportedProgram, ModuleCallSignature, Value, _assign
+from .graph_signature import InputKind, TensorArgument
 
 __all__ = ["FlatArgsAdapter", "InterpreterModule", "UnflattenedModule", "unflatten"]
 
@@ -162,12 +163,15 @@ class _Tree:
         }
         self.stacks: dict[Node, list[tuple[str, str, str]]] = {}  # (key, name, type) of each module around it
         self.made: dict[str, str] = {}  # name of a submodule -> what its first call runs, as text
+        self.signatures = {e.fqn: e.signature for e in program.module_call_graph if e.fqn and e.signature}
+        self.by_name = {node.name: node for node in program.graph.nodes}
+        self.specs: dict[Graph, dict[str, Any]] = {}  # structures that a graph names
 
     def build(self) -> None:
         """Fill the root."""
         program, root = self.program, self.root
         for entry in program.module_call_graph:
-            self._module(entry.fqn)
+            self._module(entry.fqn.partition("@")[0])
         for entry in program.graph_signature.input_specs:
             if entry.kind is not InputKind.USER_INPUT:
                 _assign(root, entry, program._tensor(entry.target))
@@ -184,6 +188,7 @@ class _Tree:
             raise NotImplementedError("unflatten: a program whose writes became outputs (run_decompositions)")
         results = output.args[0]
         self._fill(root.graph, "", 0, steps, inputs, results)
+        root.__dict__.update(self.specs.pop(root.graph, {}))
 
     def _module(self, name: str) -> fb.nn.Module:
         """The module of that name, an empty one where there is none yet."""
@@ -195,11 +200,14 @@ class _Tree:
         return place
 
     def _fill(
-        self, graph: Graph, path: str, depth: int, steps: list[Node], inputs: list[Node], results: Any
-    ) -> None:
+        self, graph: Graph, path: str, depth: int, steps: list[Node], inputs: list[Node], results: Any,
+        signature: ModuleCallSignature | None = None,
+    ) -> None:  # fmt: skip
         """The graph of a module: its own steps, and calls of its submodules."""
         copies: dict[Node, Node] = {}
-        for node in inputs:
+        if signature is not None:
+            self._take(graph, signature, copies)
+        for node in inputs if signature is None else ():
             copies[node] = graph.placeholder(node.name)
             copies[node].meta = dict(node.meta)
         here = set(steps)
@@ -213,7 +221,57 @@ class _Tree:
                 copies[node] = graph.node_copy(node, lambda n: copies[n])
             else:
                 self._call(graph, path, depth, part, copies)
+        if signature is not None:
+            flat = self._leaves(signature.outputs, copies)
+            spec = self._spec(graph, signature.out_spec)
+            graph.output(graph.call_function(pytree.tree_unflatten, (flat, spec)))
+            return
         graph.output(fb.fx.map_arg(results, lambda n: copies[n]))
+
+    def _spec(self, graph: Graph, spec: Any) -> Node:
+        """A structure as an attribute of the module of a graph."""
+        held = self.specs.setdefault(graph, {})
+        name = f"_spec_{len(held)}"
+        held[name] = spec
+        return graph.create_node("get_attr", name, (), {}, name=name)
+
+    def _leaves(self, arguments: list, copies: dict[Node, Node]) -> list:
+        """Arguments of a signature in a graph: nodes and constants."""
+        return [copies[self.by_name[a.name]] if isinstance(a, TensorArgument) else a.value for a in arguments]
+
+    def _take(self, graph: Graph, signature: ModuleCallSignature, copies: dict[Node, Node]) -> None:
+        """The arguments of a module that is called as its original was."""
+        positional, named = signature.in_spec.children()
+        args = tuple(graph.placeholder(f"_positional_arg_{n}") for n in range(positional.num_children))
+        kwargs = {name: graph.placeholder(name) for name in named.context}
+        spec = self._spec(graph, signature.in_spec)
+        flat = graph.call_function(fx_pytree.tree_flatten_spec, ((args, kwargs), spec))
+        for n, argument in enumerate(signature.inputs):
+            if isinstance(argument, TensorArgument):
+                node = self.by_name[argument.name]
+                copies[node] = graph.call_function(operator.getitem, (flat, n))
+                copies[node].meta["val"] = node.meta.get("val")
+
+    def _as_called(
+        self, graph: Graph, local: str, signature: ModuleCallSignature, copies: dict[Node, Node]
+    ) -> Node:
+        """A call of a module with arguments as its original took them; its results in `copies`."""
+        spec = self._spec(graph, signature.in_spec)
+        given = graph.call_function(pytree.tree_unflatten, (self._leaves(signature.inputs, copies), spec))
+        positional, named = signature.in_spec.children()
+        both = [graph.call_function(operator.getitem, (given, n)) for n in range(2)]
+        args = tuple(
+            graph.call_function(operator.getitem, (both[0], n)) for n in range(positional.num_children)
+        )
+        kwargs = {name: graph.call_function(operator.getitem, (both[1], name)) for name in named.context}
+        call = graph.call_module(local, args, kwargs)
+        flat = graph.call_function(fx_pytree.tree_flatten_spec, (call, self._spec(graph, signature.out_spec)))
+        for n, argument in enumerate(signature.outputs):
+            if isinstance(argument, TensorArgument):
+                node = self.by_name[argument.name]
+                copies[node] = graph.call_function(operator.getitem, (flat, n))
+                copies[node].meta["val"] = node.meta.get("val")
+        return call
 
     def _call(self, graph: Graph, path: str, depth: int, part: list[Node], copies: dict[Node, Node]) -> None:
         """One call of a submodule."""
@@ -227,13 +285,21 @@ class _Tree:
         outputs = [s for s in part if any(user not in inside for user in s.users)]
         local = name.removeprefix(f"{path}." if path else "")
         made = Graph()
-        self._fill(made, name, depth + 1, part, inputs, _one_or_all(outputs))
+        signature = self.signatures.get(f"{name}@{key.rpartition('@')[2]}" if "@" in key else name)
+        if signature is not None:
+            self._check(name, signature.inputs, inputs, "needs")
+            self._check(name, signature.outputs, outputs, "gives")
+        self._fill(made, name, depth + 1, part, inputs, _one_or_all(outputs), signature)
         text = _structure(made)
         if self.made.setdefault(name, text) != text:  # it ran something else when it was called again
             local += "@" + key.rpartition("@")[2]
             self._put(f"{path}.{local}" if path else local, name, InterpreterModule(made, kind))
         elif not isinstance(self._module(name), InterpreterModule):
             self._put(name, name, InterpreterModule(made, kind))
+        if signature is not None:
+            call = self._as_called(graph, local, signature, copies)
+            call.meta = {"nn_module_stack": {k: w for k, *w in self.stacks[part[0]][: depth + 1]}}
+            return
         call = graph.call_module(local, tuple(copies[n] for n in inputs))
         call.meta = {"nn_module_stack": {k: w for k, *w in self.stacks[part[0]][: depth + 1]}}
         if len(outputs) == 1:
@@ -244,6 +310,15 @@ class _Tree:
             copies[node] = graph.call_function(operator.getitem, (call, k))
             copies[node].meta = dict(node.meta)
 
+    def _check(self, name: str, known: list, wanted: list[Node], what: str) -> None:
+        """A module that is called as its original has all its tensors from its arguments."""
+        names = {a.name for a in known if isinstance(a, TensorArgument)}
+        others = [n.name for n in wanted if n.name not in names]
+        if others:
+            raise RuntimeError(
+                f"unflatten: the module {name} {what} {others[0]}, which is not in its signature"
+            )
+
     def _put(self, place: str, name: str, made: InterpreterModule) -> None:
         """Put a module with a graph at `place`, with all that the module of that name has."""
         first = self._module(name)
@@ -251,6 +326,7 @@ class _Tree:
         made._modules = dict(first._modules)
         made._non_persistent_buffers_set = set(first._non_persistent_buffers_set)
         made.__dict__.update({k: v for k, v in vars(first).items() if isinstance(v, fb.Tensor)})
+        made.__dict__.update(self.specs.pop(made.graph, {}))
         parent, _, last = place.rpartition(".")
         self._module(parent)._modules[last] = made
 
