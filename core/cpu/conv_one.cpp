@@ -1,35 +1,25 @@
 #include "cpu/conv_one.h"
 #include <cstring>
 #include <limits>
-#include <string_view>
 #include "base/names.h"
 #include "base/parallel.h"
+#include "cpu/choose.h"
 #include "cpu/gemm_block.h"
 #include "cpu/images.h"
 #include "cpu/packed.h"
-#include "cpu/pointwise.h"
 
 namespace fb::cpu {
 namespace baseline {
 extern const OneLoops one_table;
 }
-#if FB_X86
 namespace avx2 {
 extern const OneLoops one_table;
 }
 namespace avx512 {
 extern const OneLoops one_table;
 }
-#endif
 
-const OneLoops& one_loops() {
-#if FB_X86
-    static const std::string_view level = cpu_level();
-    if (level == "avx512") return avx512::one_table;
-    if (level == "avx2") return avx2::one_table;
-#endif
-    return baseline::one_table;
-}
+const OneLoops& one_loops() { return for_this_cpu<baseline::one_table, avx2::one_table, avx512::one_table>(); }
 
 namespace {
 

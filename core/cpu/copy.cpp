@@ -1,10 +1,9 @@
 #include "cpu/copy.h"
 #include <algorithm>
 #include <cstring>
-#include <string_view>
 #include "base/parallel.h"
+#include "cpu/choose.h"
 #include "cpu/copy_loops.h"
-#include "cpu/pointwise.h"
 #include "tensor/turn.h"
 
 namespace fb::cpu {
@@ -12,23 +11,14 @@ namespace fb::cpu {
 namespace baseline {
 extern const CopyLoops copy_loops;
 }
-#ifdef FB_X86
 namespace avx2 {
 extern const CopyLoops copy_loops;
 }
 namespace avx512 {
 extern const CopyLoops copy_loops;
 }
-#endif
 
-const CopyLoops& copy_loops() {
-#ifdef FB_X86
-    static const std::string_view level = cpu_level();
-    if (level == "avx512") return avx512::copy_loops;
-    if (level == "avx2") return avx2::copy_loops;
-#endif
-    return baseline::copy_loops;
-}
+const CopyLoops& copy_loops() { return for_this_cpu<baseline::copy_loops, avx2::copy_loops, avx512::copy_loops>(); }
 
 namespace {
 

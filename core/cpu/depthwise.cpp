@@ -1,32 +1,24 @@
 #include "cpu/depthwise.h"
 #include <algorithm>
-#include <string_view>
 #include "base/names.h"
 #include "base/parallel.h"
+#include "cpu/choose.h"
 #include "cpu/images.h"
 #include "cpu/packed.h"
-#include "cpu/pointwise.h"
 
 namespace fb::cpu {
 namespace baseline {
 extern const DepthwiseLoops depthwise_table;
 }
-#if FB_X86
 namespace avx2 {
 extern const DepthwiseLoops depthwise_table;
 }
 namespace avx512 {
 extern const DepthwiseLoops depthwise_table;
 }
-#endif
 
 const DepthwiseLoops& depthwise_loops() {
-#if FB_X86
-    static const std::string_view level = cpu_level();
-    if (level == "avx512") return avx512::depthwise_table;
-    if (level == "avx2") return avx2::depthwise_table;
-#endif
-    return baseline::depthwise_table;
+    return for_this_cpu<baseline::depthwise_table, avx2::depthwise_table, avx512::depthwise_table>();
 }
 
 namespace {

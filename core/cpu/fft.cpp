@@ -3,9 +3,8 @@
 #include <list>
 #include <mutex>
 #include <numbers>
-#include <string_view>
 #include "base/parallel.h"
-#include "cpu/pointwise.h"
+#include "cpu/choose.h"
 #include "cpu/room.h"
 
 namespace fb::cpu {
@@ -14,7 +13,6 @@ namespace baseline {
 extern const FftLoops<float> fft_loops_float;
 extern const FftLoops<double> fft_loops_double;
 }  // namespace baseline
-#ifdef FB_X86
 namespace avx2 {
 extern const FftLoops<float> fft_loops_float;
 extern const FftLoops<double> fft_loops_double;
@@ -23,21 +21,15 @@ namespace avx512 {
 extern const FftLoops<float> fft_loops_float;
 extern const FftLoops<double> fft_loops_double;
 }  // namespace avx512
-#endif
 
 template <class T>
 const FftLoops<T>& fft_loops() {
-    const auto pick = [](const FftLoops<float>& f, const FftLoops<double>& d) -> const FftLoops<T>& {
-        if constexpr (sizeof(T) == 4) return f;
-        else return d;
-    };
-#ifdef FB_X86
-    static const std::string_view level = cpu_level();
-    if (level == "avx512") return pick(avx512::fft_loops_float, avx512::fft_loops_double);
-    if (level == "avx2") return pick(avx2::fft_loops_float, avx2::fft_loops_double);
-#endif
-    return pick(baseline::fft_loops_float, baseline::fft_loops_double);
+    if constexpr (sizeof(T) == 4)
+        return for_this_cpu<baseline::fft_loops_float, avx2::fft_loops_float, avx512::fft_loops_float>();
+    else return for_this_cpu<baseline::fft_loops_double, avx2::fft_loops_double, avx512::fft_loops_double>();
 }
+template const FftLoops<float>& fft_loops<float>();
+template const FftLoops<double>& fft_loops<double>();
 
 namespace {
 

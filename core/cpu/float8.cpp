@@ -2,6 +2,7 @@
 // once: what a byte holds is looked up, and what becomes one is plain integer arithmetic.
 #include "base/float8.h"
 #include <array>
+#include "cpu/choose.h"
 #include "cpu/simd/table.h"
 
 namespace fb::cpu {
@@ -59,8 +60,7 @@ void to_float(char* const* p, const int64_t* st, int64_t n, const void*) {
         const auto* from = reinterpret_cast<const uint8_t*>(p[1]);
         auto* to = reinterpret_cast<float*>(p[0]);
 #ifdef FB_X86
-        static const bool plain = !std::strcmp(cpu_level(), "baseline");
-        if (!plain) return exponents_avx2(from, to, n);
+        if (cpu_level() != CpuLevel::baseline) return exponents_avx2(from, to, n);
 #endif
         return exponents(from, to, n);
     }
@@ -87,8 +87,7 @@ void from_float(char* const* p, const int64_t* st, int64_t n, const void*) {
         auto* to = reinterpret_cast<uint8_t*>(p[0]);
         const auto* from = reinterpret_cast<const float*>(p[1]);
 #ifdef FB_X86
-        static const bool plain = !std::strcmp(cpu_level(), "baseline");
-        if (!plain) return from_floats_avx2<type>(from, to, n);
+        if (cpu_level() != CpuLevel::baseline) return from_floats_avx2<type>(from, to, n);
 #endif
         return from_floats<type>(from, to, n);
     }

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <cstring>
 #include <optional>
-#include <string_view>
 #include "base/parallel.h"
+#include "cpu/choose.h"
 #include "cpu/dnnl.h"
 #include "cpu/gemm_block.h"
 #include "cpu/gemm_types.h"
@@ -17,7 +17,6 @@ namespace fb::cpu {
 namespace baseline {
 extern const GemmKernel gemm_block_kernel;
 }
-#if FB_X86
 namespace avx2 {
 extern const GemmKernel gemm_block_kernel;
 }
@@ -25,14 +24,8 @@ namespace avx512 {
 extern const GemmKernel gemm_block_kernel;
 extern const PairsKernel gemm_pairs_kernel;
 }  // namespace avx512
-#endif
 const GemmKernel& gemm_kernel() {
-#if FB_X86
-    static const std::string_view level = cpu_level();
-    if (level == "avx512") return avx512::gemm_block_kernel;
-    if (level == "avx2") return avx2::gemm_block_kernel;
-#endif
-    return baseline::gemm_block_kernel;
+    return for_this_cpu<baseline::gemm_block_kernel, avx2::gemm_block_kernel, avx512::gemm_block_kernel>();
 }
 
 namespace {
@@ -180,7 +173,7 @@ bool is_large(int64_t m, int64_t n, int64_t k) {
 // The own kernel for bfloat16.
 #if FB_X86
 bool has_pairs() {
-    static const bool yes = dnn::has_bf16() && std::string_view(cpu_level()) == "avx512";
+    static const bool yes = dnn::has_bf16() && cpu_level() == CpuLevel::avx512;
     return yes;
 }
 void pairs_divided(int64_t batch, const PairsBlock& g, BatchStrides step) {

@@ -1,11 +1,10 @@
 #include "cpu/gemm_types.h"
 #include <cmath>
 #include <cstring>
-#include <string_view>
 #include "base/parallel.h"
+#include "cpu/choose.h"
 #include "cpu/dnnl.h"
 #include "cpu/gemm_lanes.h"
-#include "cpu/pointwise.h"
 
 namespace fb::cpu {
 
@@ -13,7 +12,6 @@ namespace baseline {
 extern const LanesKernel gemm_lanes_kernels[kLanesKinds];
 extern const TimesI times_i_kernels[2];
 }  // namespace baseline
-#if FB_X86
 namespace avx2 {
 extern const LanesKernel gemm_lanes_kernels[kLanesKinds];
 extern const TimesI times_i_kernels[2];
@@ -22,30 +20,15 @@ namespace avx512 {
 extern const LanesKernel gemm_lanes_kernels[kLanesKinds];
 extern const TimesI times_i_kernels[2];
 }  // namespace avx512
-#endif
 
 namespace {
 
 constexpr double kGrain = 32768;  // multiplications worth a thread
 constexpr int64_t kDepth = 512;   // of the portions along k
 
-struct Kernels {
-    const LanesKernel* lanes;
-    const TimesI* times_i;
-};
-const Kernels& kernels_here() {
-    static const Kernels here = []() -> Kernels {
-#if FB_X86
-        const std::string_view level = cpu_level();
-        if (level == "avx512") return {avx512::gemm_lanes_kernels, avx512::times_i_kernels};
-        if (level == "avx2") return {avx2::gemm_lanes_kernels, avx2::times_i_kernels};
-#endif
-        return {baseline::gemm_lanes_kernels, baseline::times_i_kernels};
-    }();
-    return here;
-}
 const LanesKernel* lanes_kernel(DType type) {
-    const LanesKernel* kernels = kernels_here().lanes;
+    const LanesKernel* kernels =
+        for_this_cpu<baseline::gemm_lanes_kernels, avx2::gemm_lanes_kernels, avx512::gemm_lanes_kernels>();
     switch (type) {
         case DType::f64: return kernels;
         case DType::i64:
@@ -248,7 +231,8 @@ void gemm_complex(int64_t m, int64_t n, int64_t k, Complex<T> alpha, Matrix a, M
     }
     const dnn::Scratch doubled(size_t(4 * k * n) * sizeof(T)), rows(in_place ? 0 : size_t(m * k) * sizeof(Z));
     const bool plain = alpha == Z(1);
-    const TimesI times_i = kernels_here().times_i[real == DType::f64];
+    const TimesI times_i =
+        for_this_cpu<baseline::times_i_kernels, avx2::times_i_kernels, avx512::times_i_kernels>()[real == DType::f64];
     parallel_for(k, std::max<int64_t>(1, kFewNumbers / n), [&](int64_t begin, int64_t end) {
         for (int64_t l = begin; l < end; ++l) {
             T* to = doubled.as<T>() + 4 * l * n;

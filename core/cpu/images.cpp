@@ -1,15 +1,15 @@
 #include "cpu/images.h"
+#include "cpu/choose.h"
 #include "cpu/dnnl.h"
-#include "cpu/pointwise.h"
 
 namespace fb::cpu {
 
 // Rows of whole vectors, for the own loops as for the library's, either of which may have been told to use less.
 Order preferred_order() {
-    static const Order order = int(dnnl::get_effective_cpu_isa()) >= int(dnnl::cpu_isa::avx512_core) ||
-                                       std::string_view(cpu_level()) == "avx512"
-                                   ? Order::Blocked16
-                                   : Order::Blocked8;
+    static const Order order =
+        int(dnnl::get_effective_cpu_isa()) >= int(dnnl::cpu_isa::avx512_core) || cpu_level() == CpuLevel::avx512
+            ? Order::Blocked16
+            : Order::Blocked8;
     return order;
 }
 

@@ -1,30 +1,20 @@
 #include "cpu/norm.h"
 #include <algorithm>
 #include <cmath>
-#include <string_view>
-#include "cpu/pointwise.h"
+#include "cpu/choose.h"
 
 namespace fb::cpu {
 namespace baseline {
 extern const NormTable norm_table;
 }
-#if FB_X86
 namespace avx2 {
 extern const NormTable norm_table;
 }
 namespace avx512 {
 extern const NormTable norm_table;
 }
-#endif
 
-static const NormTable& table() {
-#if FB_X86
-    static const std::string_view level = cpu_level();
-    if (level == "avx512") return avx512::norm_table;
-    if (level == "avx2") return avx2::norm_table;
-#endif
-    return baseline::norm_table;
-}
+static const NormTable& table() { return for_this_cpu<baseline::norm_table, avx2::norm_table, avx512::norm_table>(); }
 
 const NormLoops* norm_loops(DType t) {
     static const NormTable& all = table();

@@ -1,37 +1,24 @@
 #include "cpu/optim.h"
 
-#include <string_view>
-
 #include "base/parallel.h"
-#include "cpu/pointwise.h"
+#include "cpu/choose.h"
 
 namespace fb::cpu {
 
 namespace baseline {
 extern const OptimKernels optim_kernels;
 }
-#if FB_X86
 namespace avx2 {
 extern const OptimKernels optim_kernels;
 }
 namespace avx512 {
 extern const OptimKernels optim_kernels;
 }
-#endif
 
 namespace {
 
 const OptimKernels& optim_kernels() {
-#if FB_X86
-    static const OptimKernels& chosen = [level = std::string_view(cpu_level())]() -> const OptimKernels& {
-        return level == "avx512" ? avx512::optim_kernels
-               : level == "avx2" ? avx2::optim_kernels
-                                 : baseline::optim_kernels;
-    }();
-    return chosen;
-#else
-    return baseline::optim_kernels;
-#endif
+    return for_this_cpu<baseline::optim_kernels, avx2::optim_kernels, avx512::optim_kernels>();
 }
 
 // Elements a thread is worth waking for.

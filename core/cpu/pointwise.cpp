@@ -1,10 +1,10 @@
 // Chooses, once, the kernels for this CPU.
 #include "cpu/pointwise.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 
+#include "cpu/choose.h"
 #include "cpu/simd/table.h"
 
 namespace fb::cpu {
@@ -20,39 +20,18 @@ namespace fb::cpu {
         &binary_complex,      &binary_division,   &conversion_loops, &special_functions,  &special_complex};        \
     }
 FB_KERNELS(baseline)
-#if defined(__x86_64__)
+#ifdef FB_X86
 FB_KERNELS(avx2)
 FB_KERNELS(avx512)
 #endif
 #undef FB_KERNELS
 
-extern const Entries special_loops, complex_loops,
-    float8_loops;  // compiled once: rare, or all time goes into the C library
+// Compiled once: rare, or all time goes into the C library.
+extern const Entries special_loops, complex_loops, float8_loops;
 
 namespace {
 
-enum class Level { baseline, avx2, avx512 };
-
-Level detect() {
-    Level level = Level::baseline;
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
-        level = Level::avx2;
-        if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-            level = Level::avx512;
-    }
-#endif
-    if (const char* wish = std::getenv("FLAMBEAU_CPU")) {
-        if (!std::strcmp(wish, "baseline")) level = Level::baseline;
-        if (!std::strcmp(wish, "avx2") && level == Level::avx512) level = Level::avx2;
-    }
-    return level;
-}
-
 struct Chosen {
-    Level level = detect();
     Loop unary[size_t(Unary::count)][kDTypeLimit] = {};
     Loop binary[size_t(Binary::count)][kDTypeLimit] = {};
     Loop ternary[size_t(Ternary::count)][kDTypeLimit] = {};
@@ -77,10 +56,10 @@ struct Chosen {
         auto take_all = [&](const auto& lists) {
             for (const Entries* list : lists) take(*list);
         };
-        switch (level) {
-#if defined(__x86_64__)
-            case Level::avx512: take_all(avx512::all); break;
-            case Level::avx2: take_all(avx2::all); break;
+        switch (cpu_level()) {
+#ifdef FB_X86
+            case CpuLevel::avx512: take_all(avx512::all); break;
+            case CpuLevel::avx2: take_all(avx2::all); break;
 #endif
             default: take_all(baseline::all);
         }
@@ -155,11 +134,6 @@ bool any_zero(DType type, const char* p, int64_t stride, int64_t n) {
         case 4: return scan(uint32_t{});
         default: return scan(uint64_t{});
     }
-}
-
-const char* cpu_level() {
-    static const char* const names[] = {"baseline", "avx2", "avx512"};
-    return names[int(chosen().level)];
 }
 
 }  // namespace fb::cpu

@@ -235,7 +235,4 @@ DType binary_out(Binary op, DType common);
 // True if an integer strip holds a zero: integer division asks before it divides.
 bool any_zero(DType type, const char* p, int64_t stride, int64_t n);
 
-// "baseline", "avx2" or "avx512": what the kernels were chosen for. FLAMBEAU_CPU in the environment lowers it.
-const char* cpu_level();
-
 }  // namespace fb::cpu

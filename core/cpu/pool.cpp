@@ -1,33 +1,23 @@
 #include "cpu/pool.h"
 #include <limits>
-#include <string_view>
 #include <vector>
 #include "base/error.h"
 #include "base/names.h"
 #include "base/parallel.h"
-#include "cpu/pointwise.h"
+#include "cpu/choose.h"
 
 namespace fb::cpu {
 namespace baseline {
 extern const PoolLoops pool_table;
 }
-#if FB_X86
 namespace avx2 {
 extern const PoolLoops pool_table;
 }
 namespace avx512 {
 extern const PoolLoops pool_table;
 }
-#endif
 
-const PoolLoops& pool_loops() {
-#if FB_X86
-    static const std::string_view level = cpu_level();
-    if (level == "avx512") return avx512::pool_table;
-    if (level == "avx2") return avx2::pool_table;
-#endif
-    return baseline::pool_table;
-}
+const PoolLoops& pool_loops() { return for_this_cpu<baseline::pool_table, avx2::pool_table, avx512::pool_table>(); }
 
 namespace {
 

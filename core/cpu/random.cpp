@@ -4,10 +4,9 @@
 #include <cmath>
 #include <cstring>
 #include <random>
-#include <string_view>
 
 #include "base/fork.h"
-#include "cpu/pointwise.h"
+#include "cpu/choose.h"
 #include "cpu/random_steps.h"
 
 namespace fb {
@@ -16,25 +15,14 @@ namespace cpu {
 namespace baseline {
 extern const RandomSteps steps;
 }
-#if defined(__x86_64__)
 namespace avx2 {
 extern const RandomSteps steps;
 }
 namespace avx512 {
 extern const RandomSteps steps;
 }
-#endif
 
-const RandomSteps& random_steps() {
-#if defined(__x86_64__)
-    static const RandomSteps& chosen = [level = std::string_view(cpu_level())]() -> const RandomSteps& {
-        return level == "avx512" ? avx512::steps : level == "avx2" ? avx2::steps : baseline::steps;
-    }();
-    return chosen;
-#else
-    return baseline::steps;
-#endif
-}
+const RandomSteps& random_steps() { return for_this_cpu<baseline::steps, avx2::steps, avx512::steps>(); }
 }  // namespace cpu
 
 Mt19937::Mt19937(uint64_t seed) : seed_(seed) {

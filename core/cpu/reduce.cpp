@@ -1,6 +1,7 @@
 #include "cpu/reduce.h"
 #include <cstring>
 #include "base/parallel.h"
+#include "cpu/choose.h"
 #include "cpu/copy_loops.h"
 #include "cpu/fold.h"
 #include "cpu/images.h"
@@ -12,25 +13,17 @@ namespace fb::cpu {
 namespace baseline {
 extern const FoldTable sum_table, extreme_table;
 }
-#ifdef FB_X86
 namespace avx2 {
 extern const FoldTable sum_table, extreme_table;
 }
 namespace avx512 {
 extern const FoldTable sum_table, extreme_table;
 }
-#endif
 
 FoldLoop fold_loop(Fold f, DType in) {
-    static const FoldTable* const tables[][2] = {{&baseline::sum_table, &baseline::extreme_table},
-#ifdef FB_X86
-                                                 {&avx2::sum_table, &avx2::extreme_table},
-                                                 {&avx512::sum_table, &avx512::extreme_table}
-#endif
-    };
-    static const int level = !std::strcmp(cpu_level(), "avx512") ? 2 : !std::strcmp(cpu_level(), "avx2") ? 1 : 0;
-    const FoldLoop sums = tables[level][0]->loops[int(f)][int(in)];
-    return sums ? sums : tables[level][1]->loops[int(f)][int(in)];
+    const FoldTable& sums = for_this_cpu<baseline::sum_table, avx2::sum_table, avx512::sum_table>();
+    if (const FoldLoop loop = sums.loops[int(f)][int(in)]) return loop;
+    return for_this_cpu<baseline::extreme_table, avx2::extreme_table, avx512::extreme_table>().loops[int(f)][int(in)];
 }
 
 DType fold_type(Fold f, DType in) {

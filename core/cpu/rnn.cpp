@@ -1,14 +1,13 @@
 #include "cpu/rnn.h"
 #include <algorithm>
 #include <optional>
-#include <string_view>
 #include <vector>
 #include "base/parallel.h"
+#include "cpu/choose.h"
 #include "cpu/dnnl.h"
 #include "cpu/gemm.h"
 #include "cpu/gemm_block.h"
 #include "cpu/packed.h"
-#include "cpu/pointwise.h"
 #include "cpu/rnn_cell.h"
 
 namespace fb::cpu {
@@ -16,22 +15,14 @@ namespace fb::cpu {
 namespace baseline {
 extern const RnnCellTable rnn_cell_table;
 }
-#if FB_X86
 namespace avx2 {
 extern const RnnCellTable rnn_cell_table;
 }
 namespace avx512 {
 extern const RnnCellTable rnn_cell_table;
 }
-#endif
 const RnnCells& rnn_cells(DType type) {
-    static const RnnCellTable& table = [level = std::string_view(cpu_level())]() -> const RnnCellTable& {
-#if FB_X86
-        if (level == "avx512") return avx512::rnn_cell_table;
-        if (level == "avx2") return avx2::rnn_cell_table;
-#endif
-        return baseline::rnn_cell_table;
-    }();
+    const RnnCellTable& table = for_this_cpu<baseline::rnn_cell_table, avx2::rnn_cell_table, avx512::rnn_cell_table>();
     return type == DType::f64 ? table.f64 : table.f32;
 }
 

@@ -1,36 +1,28 @@
 #include "cpu/winograd.h"
 #include <atomic>
 #include <limits>
-#include <string_view>
 #include "base/names.h"
 #include "base/parallel.h"
+#include "cpu/choose.h"
 #include "cpu/gemm_block.h"
 #include "cpu/images.h"
 #include "cpu/packed.h"
-#include "cpu/pointwise.h"
 
 namespace fb::cpu {
 namespace baseline {
 extern const WinogradTable winograd_table;
 }
-#if FB_X86
 namespace avx2 {
 extern const WinogradTable winograd_table;
 }
 namespace avx512 {
 extern const WinogradTable winograd_table;
 }
-#endif
 
 namespace {
 
 const WinogradTable& table() {
-#if FB_X86
-    static const std::string_view level = cpu_level();
-    if (level == "avx512") return avx512::winograd_table;
-    if (level == "avx2") return avx2::winograd_table;
-#endif
-    return baseline::winograd_table;
+    return for_this_cpu<baseline::winograd_table, avx2::winograd_table, avx512::winograd_table>();
 }
 
 constexpr int64_t kFewestPositions = 400;  // transforming the weights must pay

@@ -1,8 +1,7 @@
 // Tensors that kernels cannot read as they lie: lazily conjugated or negated views, complex32, and float8 where an
-// operator computes with it. Views and copies
-// take them as they are (Op::takes_lazy); every other operator is called with plain copies, which autograd records, and
-// what it writes goes back through `copy_`. Tensors of the meta device have nothing to read: beside real ones they are
-// refused here, for all operators.
+// operator computes with it. Views and copies take them as they are (Op::takes_lazy); every other operator is called
+// with plain copies, which autograd records, and what it writes goes back through `copy_`. Tensors of the meta device
+// have nothing to read: beside real ones they are refused here, for all operators.
 #include <algorithm>
 #include "op/dispatch.h"
 #include "op/float8.h"

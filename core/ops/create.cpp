@@ -5,6 +5,7 @@
 #include "autograd/back.h"
 #include "autograd/sparse_gradient.h"
 #include "base/parallel.h"
+#include "cpu/choose.h"
 #include "cpu/pointwise.h"
 #include "tensor/bytes.h"
 #include "tensor/hidden.h"
@@ -222,7 +223,7 @@ void fill_range_in_vectors(T* p, int64_t n, A start, A step) {
     parallel_for((n + kPiece - 1) / kPiece, 2, [=](int64_t from, int64_t to) {
         const int64_t begin = from * kPiece, end = std::min(n, to * kPiece);
 #ifdef FB_X86
-        if (std::strcmp(cpu::cpu_level(), "baseline")) return fill_vectors_fused(p, begin, end, n, start, step);
+        if (cpu::cpu_level() != cpu::CpuLevel::baseline) return fill_vectors_fused(p, begin, end, n, start, step);
 #endif
         fill_vectors(p, begin, end, n, start, step);
     });
@@ -316,7 +317,7 @@ Tensor linspace(Scalar start, Scalar end, int64_t steps, DType dtype, std::optio
             const F a = F(start.to<T>()), b = F(end.to<T>()), d = (b - a) / F(steps - 1);
             parallel_for(steps, 8192, [&](int64_t from, int64_t to) {
 #ifdef FB_X86
-                if (std::strcmp(cpu::cpu_level(), "baseline")) return fill_between_fused(p, from, to, steps, a, b, d);
+                if (cpu::cpu_level() != cpu::CpuLevel::baseline) return fill_between_fused(p, from, to, steps, a, b, d);
 #endif
                 fill_between(p, from, to, steps, a, b, d);
             });

@@ -9,9 +9,9 @@
 #include "autograd/back.h"
 #include "base/crc32.h"
 #include "base/parallel.h"
+#include "cpu/choose.h"
 #include "cpu/lapack.h"
 #include "cpu/packed.h"
-#include "cpu/pointwise.h"
 #include "ops/fresh.h"
 #include "ops/waiting.h"
 #include "python/helpers.h"
@@ -72,7 +72,7 @@ PyObject* memory_statistics(PyObject*, PyObject*) {
                          (long long)cpu::packed_bytes(), "plans", (long long)plans.entries, "plan_bytes",
                          (long long)plans.bytes);
 }
-PyObject* cpu_level_py(PyObject*, PyObject*) { return PyUnicode_FromString(cpu::cpu_level()); }
+PyObject* cpu_level_py(PyObject*, PyObject*) { return PyUnicode_FromString(cpu::cpu_level_name()); }
 PyObject* hidden_layouts(PyObject*, PyObject*) {
     const HiddenCounts c = hidden_counts();
     return Py_BuildValue("(LL)", (long long)c.hidden, (long long)c.revealed);
