@@ -1,4 +1,4 @@
-// The two names every element type has in messages: `float32` and `Float`.
+// The names that every element type has in messages: `float32`, `Float` and what C++ calls it.
 #pragma once
 #include "base/dtype.h"
 
@@ -58,15 +58,32 @@ constexpr const char* scalar_name(DType t) {
         default: return "Undefined";
     }
 }
-// The C++ type of a float8, by which some messages call it.
-constexpr const char* float8_class(DType t) {
+// The C++ type of the elements, by which some of PyTorch's messages call it.
+constexpr const char* cpp_name(DType t) {
     switch (t) {
+        case DType::u8: return "unsigned char";
+        case DType::i8: return "signed char";
+        case DType::i16: return "short int";
+        case DType::i32: return "int";
+        case DType::i64: return "long int";
+        case DType::u16: return "short unsigned int";
+        case DType::u32: return "unsigned int";
+        case DType::u64: return "long unsigned int";
+        case DType::f16: return "c10::Half";
+        case DType::bf16: return "c10::BFloat16";
+        case DType::f32: return "float";
+        case DType::f64: return "double";
+        case DType::c32: return "c10::complex<c10::Half>";
+        case DType::c64: return "c10::complex<float>";
+        case DType::c128: return "c10::complex<double>";
+        case DType::b1: return "bool";
         case DType::f8e5m2: return "c10::Float8_e5m2";
         case DType::f8e4m3: return "c10::Float8_e4m3fn";
         case DType::f8e5m2z: return "c10::Float8_e5m2fnuz";
         case DType::f8e4m3z: return "c10::Float8_e4m3fnuz";
         case DType::f8e8m0: return "c10::Float8_e8m0fnu";
-        default: return "c10::Float4_e2m1fn_x2";
+        case DType::f4x2: return "c10::Float4_e2m1fn_x2";
+        default: return name(t);
     }
 }
 

@@ -13,6 +13,7 @@ constexpr std::string_view kWidened = "mul mm addmm addbmm linear all any isnan 
 // Pairs of an operator and the kernel's name. With + the types of several tensors are promoted, which float8 takes no
 // part in; with * the operator has nothing to do for one number or for none.
 constexpr std::string_view kRefused = R"(
+trace trace
 +add add_stub +sub add_stub rsub add_stub +clamp_max clamp +clamp_min clamp +clamp clamp +clip clamp +addr addr_cpu
 __rdiv__ reciprocal_cpu +div div +true_divide div +floor_divide div_floor +ldexp pow +max.other maximum_cpu
 +min.other minimum_cpu

@@ -73,26 +73,6 @@ constexpr Rule kRules[] = {
     {Takes::Real, "irfftn expects a floating point output tensor, but got %o", " fft_irfft2 "},
 };
 
-const char* cpp_name(DType t) {
-    switch (t) {
-        case DType::u8: return "unsigned char";
-        case DType::i8: return "signed char";
-        case DType::i16: return "short int";
-        case DType::i32: return "int";
-        case DType::i64: return "long int";
-        case DType::u16: return "short unsigned int";
-        case DType::u32: return "unsigned int";
-        case DType::u64: return "long unsigned int";
-        case DType::f16: return "c10::Half";
-        case DType::bf16: return "c10::BFloat16";
-        case DType::f32: return "float";
-        case DType::f64: return "double";
-        case DType::c32: return "c10::complex<c10::Half>";
-        case DType::c64: return "c10::complex<float>";
-        case DType::c128: return "c10::complex<double>";
-        default: return is_float8(t) ? float8_class(t) : "bool";
-    }
-}
 bool castable(DType a, DType b) {
     return !(is_complex(a) && !is_complex(b)) && !((is_floating(a) || is_complex(a)) && is_integral(b, true)) &&
            !(b == DType::b1 && a != DType::b1);

@@ -204,22 +204,6 @@ Tensor addcdiv(const Tensor& a, const Tensor& b, const Tensor& c, Scalar value, 
           "tensor2), for all dtypes.");
     return with_value(Ternary::addcdiv, "addcdiv_cpu_out", a, b, c, value, out);
 }
-const char* cpp_name(DType t) {  // what PyTorch's message of lerp calls the types
-    switch (t) {
-        case DType::f32: return "float";
-        case DType::f64: return "double";
-        case DType::i64: return "long int";
-        case DType::i32: return "int";
-        case DType::i16: return "short int";
-        case DType::i8: return "signed char";
-        case DType::u8: return "unsigned char";
-        case DType::f16: return "c10::Half";
-        case DType::bf16: return "c10::BFloat16";
-        case DType::c64: return "c10::complex<float>";
-        case DType::c128: return "c10::complex<double>";
-        default: return is_float8(t) ? float8_class(t) : fb::name(t);
-    }
-}
 Tensor lerp(const Tensor& a, const Tensor& end, const Operand& weight, Out out) {
     auto same_type = [&](const Tensor& t, const char* what) {
         check(t.dtype() == a.dtype(), "expected dtype ", cpp_name(a.dtype()), " for `", what, "` but got dtype ",

@@ -4,7 +4,6 @@
 #include <cmath>
 #include "autograd/composite.h"
 #include "cpu/attention.h"
-#include "ops/cpp_name.h"
 #include "ops/formula.h"
 
 namespace fb {

@@ -141,18 +141,6 @@ std::string input_type(DType t) {
     return str("torch.", scalar_name(t), "Tensor");
 }
 void check_types(const Tensor& x, const Tensor& w, const Tensor& bias, bool transposed) {
-    const auto lower = [](DType t) {
-        switch (t) {
-            case DType::f32: return "float";
-            case DType::f64: return "double";
-            case DType::f16: return "c10::Half";
-            case DType::bf16: return "c10::BFloat16";
-            case DType::i64: return "long int";
-            case DType::c64: return "c10::complex<float>";
-            case DType::c128: return "c10::complex<double>";
-            default: return is_float8(t) ? float8_class(t) : name(t);
-        }
-    };
     if (transposed && x.dtype() != w.dtype()) {
         if (is_complex(x.dtype()))
             fail(ErrorKind::Runtime, "Input type (CPU", scalar_name(x.dtype()), "Type) and weight type (",
@@ -161,8 +149,8 @@ void check_types(const Tensor& x, const Tensor& w, const Tensor& bias, bool tran
              scalar_name(w.dtype()));
     }
     if (bias.defined())
-        check(x.dtype() == bias.dtype(), "Input type (", lower(x.dtype()), ") and bias type (", lower(bias.dtype()),
-              ") should be the same");
+        check(x.dtype() == bias.dtype(), "Input type (", cpp_name(x.dtype()), ") and bias type (",
+              cpp_name(bias.dtype()), ") should be the same");
     check(x.dtype() == w.dtype(), "Input type (", input_type(x.dtype()), ") and weight type (", tensor_type(w),
           ") should be the same or input should be a MKLDNN tensor and weight is a dense tensor");
 }

@@ -1,27 +1,23 @@
 #include "ops/fits.h"
 #include <cmath>
 #include "base/error.h"
+#include "base/names.h"
 #include "cpu/iter.h"
 
 namespace fb {
 namespace {
 
+// As the kernels call the types, where that differs from what the compiler does.
 const char* type_in_message(DType t) {
     switch (t) {
         case DType::u8: return "uint8_t";
         case DType::i8: return "int8_t";
         case DType::i16: return "int16_t";
-        case DType::i32: return "int";
         case DType::i64: return "int64_t";
         case DType::u16: return "uint16_t";
         case DType::u32: return "uint32_t";
         case DType::u64: return "uint64_t";
-        case DType::f16: return "c10::Half";
-        case DType::bf16: return "c10::BFloat16";
-        case DType::f32: return "float";
-        case DType::f64: return "double";
-        case DType::c64: return "c10::complex<float>";
-        default: return is_float8(t) ? float8_class(t) : name(t);
+        default: return cpp_name(t);
     }
 }
 

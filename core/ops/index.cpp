@@ -5,7 +5,6 @@
 #include "cpu/lines.h"
 #include "cpu/watch.h"
 #include "ops/fits.h"
-#include "ops/cpp_name.h"
 #include "ops/formula.h"
 
 namespace fb {

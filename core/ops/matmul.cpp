@@ -1,6 +1,7 @@
 // Products of matrices and vectors.
 #include "autograd/back.h"
-#include "ops/cpp_name.h"
+#include "base/names.h"
+#include "ops/fits.h"
 #include "ops/formula.h"
 #include "cpu/gemm.h"
 #include "cpu/iter.h"
@@ -13,15 +14,25 @@ using namespace cpu;
 // ---------------------------------------------------------------- helpers
 using formula::conj;
 Tensor adjoint(const Tensor& t) { return conj(op<"transpose">(t, -2, -1)); }
-Tensor scaled(const Tensor& t, const Scalar& s) { return s.equals(1) ? t : op<"mul">(t, conj(s)); }
+Tensor scaled(const Tensor& t, const Scalar& s) {
+    return s.equals(1) ? t : op<"mul">(t, is_complex(t.dtype()) ? conj(s) : Scalar(s.real()));
+}
 bool column_major(const Tensor& t) {
     const int64_t d = t.dim();
     return t.strides()[size_t(d - 2)] == 1 &&
            t.strides()[size_t(d - 1)] >= std::max<int64_t>(1, t.sizes()[size_t(d - 2)]) && !t->contiguous;
 }
 
-void check_scalar(const Scalar& s, DType t) {
-    check(!s.is_complex() || is_complex(t), "value cannot be converted to type ", cpp_name(t), " without overflow");
+// What `s` is for elements of the type.
+Scalar factor(const Scalar& s, DType t) {
+    check_fits(s, t);
+    return s.is_complex() && !is_complex(t) ? Scalar(s.real()) : s;
+}
+// Products of matrices take both in the type they are computed in.
+void check_factors(Scalar& beta, Scalar& alpha, DType t) {
+    const DType computed = is_low_precision(t) ? DType::f32 : t;
+    beta = factor(beta, computed);
+    alpha = factor(alpha, computed);
 }
 void no_bool(DType t, const char* kernel) {
     if (t == DType::b1) fail(ErrorKind::NotImplemented, "\"", kernel, "\" not implemented for 'Bool'");
@@ -84,8 +95,7 @@ Tensor addmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta, 
     check(self.dtype() == b.dtype(), "self and mat2 must have the same dtype, but got ", self.dtype(), " and ",
           b.dtype());
     check(a.dtype() == b.dtype(), "mat1 and mat2 must have the same dtype, but got ", a.dtype(), " and ", b.dtype());
-    check_scalar(beta, a.dtype());
-    check_scalar(alpha, a.dtype());
+    check_factors(beta, alpha, a.dtype());
     const Tensor r = target(out, sizes, a, {&a, &b});
     if (r.is_meta()) return r;
     no_bool(a.dtype(), "addmm_impl_cpu_");
@@ -140,8 +150,7 @@ Tensor baddbmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta
     check_expand(self, sizes);
     check(self.dtype() == a.dtype(), "Input dtypes must be the same, got: input ", cpp_name(self.dtype()),
           ", batch1: ", cpp_name(a.dtype()), ", batch2: ", cpp_name(b.dtype()));
-    check_scalar(beta, a.dtype());
-    check_scalar(alpha, a.dtype());
+    check_factors(beta, alpha, a.dtype());
     const Tensor r = target(out, sizes, a, {&a, &b});
     if (r.is_meta()) return r;
     no_bool(a.dtype(), "baddbmm");
@@ -160,14 +169,13 @@ Tensor addbmm(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta,
     check(self.dtype() == b.dtype(), "self and mat2 must have the same dtype, but got ", self.dtype(), " and ",
           b.dtype());
     check(a.dtype() == b.dtype(), "mat1 and mat2 must have the same dtype, but got ", a.dtype(), " and ", b.dtype());
-    check_scalar(beta, a.dtype());
-    check_scalar(alpha, a.dtype());
+    check_factors(beta, alpha, a.dtype());
     const int64_t m = x[1], n = y[2], k = x[2], sizes[] = {m, n};
     check_expand(self, sizes);
     const bool grows = out.inplace() && !same(self.sizes(), sizes);  // the one in-place form that may take a new shape
     const Tensor r = target(grows ? Out() : out, sizes, a, {&a, &b});
     if (r.is_meta()) return r;
-    no_bool(a.dtype(), "baddbmm");
+    no_bool(a.dtype(), "addmm_impl_cpu_");
     start_with(r, self, beta);
     if (x[0] == 0) gemm(a.dtype(), m, n, 0, alpha, matrix(a), matrix(b), beta, r.data(), n);
     const int64_t size = int64_t(itemsize(a.dtype()));
@@ -210,8 +218,8 @@ Tensor mv(const Tensor& a, const Tensor& v, Out out) {
 }
 Tensor addmv(const Tensor& self, const Tensor& a, const Tensor& v, Scalar beta, Scalar alpha, Out out) {
     check_mv(self, a, v, self.dim(), self.numel());
-    check_scalar(beta, a.dtype());
-    check_scalar(alpha, a.dtype());
+    beta = factor(beta, a.dtype());
+    alpha = factor(alpha, a.dtype());
     const int64_t sizes[] = {a.sizes()[0]};
     const Tensor r = target(out, sizes, a, {&a, &v});
     if (r.is_meta()) return r;
@@ -248,14 +256,18 @@ Tensor addr(const Tensor& self, const Tensor& a, const Tensor& b, Scalar beta, S
         check(same(self.sizes(), sizes), "size mismatch, input: ", self.sizes(), ", v1: ", a.sizes(),
               ", v2: ", b.sizes());
     }
-    if (is_floating(self.dtype()) && self.dtype() == a.dtype() && a.dtype() == b.dtype() && beta.equals(1))
+    const Operand all[] = {self, a, b};
+    const DType t = result_type(all);
+    for (const auto& [s, what] : {std::pair{&beta, "beta"}, std::pair{&alpha, "alpha"}}) {
+        check(s->kind != Scalar::Kind::Bool || t == DType::b1, "Boolean ", what,
+              " only supported for Boolean results.");
+        check(!is_integral(t, true) || s->is_integral(), "For integral input tensors, argument ", what,
+              " must not be a floating point number.");
+        *s = factor(*s, t);
+    }
+    if (is_floating(t) && self.dtype() == t && a.dtype() == t && b.dtype() == t && beta.equals(1))
         return op<"addcmul">(op<"expand">(self, IntSpan(sizes)), op<"unsqueeze">(a, 1), b, alpha);  // in one pass
     const Tensor product = op<"mul">(op<"unsqueeze">(a, 1), b);
-    const DType t = result_type(self, product);
-    check(!is_integral(t, true) || beta.is_integral(),
-          "For integral input tensors, argument beta must not be a floating point number.");
-    check(!is_integral(t, true) || alpha.is_integral(),
-          "For integral input tensors, argument alpha must not be a floating point number.");
     const bool logical = t == DType::b1;
     const auto times = [&](const Tensor& x, const Scalar& s) {
         return s.equals(1) ? x : logical ? op<"logical_and">(x, scalar_tensor(s, t)) : op<"mul">(x, s);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 #include "autograd/back.h"
+#include "base/names.h"
 #include "base/parallel.h"
 #include "cpu/iter.h"
 #include "cpu/random_fill.h"
@@ -83,24 +84,6 @@ Tensor fill_in_order(const Tensor& self, F&& fill) {
     self->bump_version();
     return self;
 }
-// What the C++ type behind a dtype is called in PyTorch's messages.
-const char* c_name(DType t) {
-    switch (t) {
-        case DType::u8: return "unsigned char";
-        case DType::i8: return "signed char";
-        case DType::i16: return "short int";
-        case DType::i32: return "int";
-        case DType::i64: return "long int";
-        case DType::f16: return "c10::Half";
-        case DType::bf16: return "c10::BFloat16";
-        case DType::f32: return "float";
-        case DType::f64: return "double";
-        case DType::b1: return "bool";
-        case DType::u16: return "short unsigned int";
-        case DType::u32: return "unsigned int";
-        default: return "long unsigned int";
-    }
-}
 double largest(DType t) {
     switch (t) {
         case DType::f16: return 65504;
@@ -117,7 +100,7 @@ Tensor uniform_(const Tensor& self, double from, double to, Generator* g) {
     if (!is_floating(t) || is_float8(t)) cpu::no_kernel("check_uniform_bounds", t);
     const double most = largest(t);
     const auto inside = [&](double v, const char* what) {
-        check(v >= -most && v <= most, what, " is out of bounds for ", c_name(t));
+        check(v >= -most && v <= most, what, " is out of bounds for ", cpp_name(t));
     };
     inside(from, "from");
     inside(to, "to");
@@ -150,7 +133,7 @@ Tensor cauchy_(const Tensor& self, double median, double sigma, Generator* g) {
     check(is_floating(self.dtype()),
           "Cauchy distribution is a continuous probability distribution. dtype must be a floating point but "
           "you specified ",
-          is_complex(self.dtype()) ? scalar_name(self.dtype()) : c_name(self.dtype()));
+          is_complex(self.dtype()) ? scalar_name(self.dtype()) : cpp_name(self.dtype()));
     return fill_in_order(self, [&](void* p, DType t, int64_t n) { cpu::fill_cauchy(p, t, n, median, sigma, Draw(g)); });
 }
 Tensor log_normal_(const Tensor& self, double mean, double std, Generator* g) {
@@ -240,10 +223,10 @@ void check_bounds(DType t, int64_t from, int64_t last) {
         } else {
             fail(ErrorKind::Runtime, "check_random_bounds handles only integral, floating-point and boolean types");
         }
-        check(ok, what, " is out of bounds for ", c_name(t));
+        check(ok, what, " is out of bounds for ", cpp_name(t));
         if (is_floating(t) && std::fabs(double(v)) > double(int64_t(1) << digits(t)))
             warn(str(what, " is out of bounds [-(2^", digits(t), "), 2^", digits(t), "]. Due to precision limitations ",
-                     c_name(t),
+                     cpp_name(t),
                      " can support discrete uniform distribution only within this range. This warning will "
                      "become an error in version "
                      "1.7 release, please fix the code in advance"));

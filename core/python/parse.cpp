@@ -33,11 +33,11 @@ namespace {
 // its documentation and of its table of signatures (`torch.overrides`).
 Aliases aliases_of(const Schema& s, Form form, const std::string& name) {
     const auto all = [](auto... names) { return Aliases{intern(names)...}; };
-    if (s.name == "split" && !is_method(form)) {
-        if (name == "self") return all("tensor");
-        if (name == "split_size") return all("split_size_or_sections");
-    }
-    if (s.name.ends_with("split") && &name == &s.args[1].name) return all("indices_or_sections");
+    if (s.name == "split") {
+        if (name == "self" && !is_method(form)) return all("tensor");
+        if (name == "split_size" && !is_method(form)) return all("split_size_or_sections");
+    } else if (s.name.ends_with("split") && s.name != "unsafe_split" && &name == &s.args[1].name)
+        return all("indices_or_sections");
     if (s.space == "special" && name == "x") return all("input");
     if (name == "self" && called_self(s, form)) return all("self", "x1", "x", "a");
     if (name == "self") return all("x1", "x", "a");

@@ -1,5 +1,6 @@
 // The attributes of a tensor: shape, dtype, grad, data, T, …
 #include "base/devices.h"
+#include "base/names.h"
 #include "autograd/sparse_gradient.h"
 #include "autograd/node.h"
 #include "python/node.h"
@@ -103,15 +104,6 @@ PyObject* grad(const Tensor& t) {
     }
     return wrap(t->meta->grad);
 }
-const char* c_name(DType t) {
-    switch (t) {
-        case DType::f32: return "float";
-        case DType::f64: return "double";
-        case DType::i64: return "long int";
-        case DType::i32: return "int";
-        default: return scalar_name(t);
-    }
-}
 void set_grad(const Tensor& t, PyObject* v) {
     if (!v || v == Py_None) {
         if (t->meta) t->meta->grad = {};
@@ -120,7 +112,7 @@ void set_grad(const Tensor& t, PyObject* v) {
     check_type(is_tensor(v), "assigned grad expected to be a Tensor or None but got grad of type ", type_name(v));
     const Tensor& g = unwrap(v);
     check(g.get() != t.get(), "can't assign Variable as its own grad");
-    check(g.dtype() == t.dtype(), "attempting to assign a gradient with dtype '", c_name(g.dtype()),
+    check(g.dtype() == t.dtype(), "attempting to assign a gradient with dtype '", cpp_name(g.dtype()),
           "' to a tensor with grad_dtype '", t.dtype(),
           "'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype). You can set the "
           "tensor's grad_dtype attribute "
