@@ -59,7 +59,10 @@ DLDataType to_dl(DType t) {
     return {t == DType::u8 || t == DType::u16 || t == DType::u32 || t == DType::u64 ? kUInt : kInt, bits, 1};
 }
 DType from_dl(DLDataType d) {
-    if (d.lanes != 1 && !(d.code == 17 && d.lanes == 2)) fail(ErrorKind::Runtime, "ATen does not support lanes != 1");
+    constexpr int kFloat4 = 17;  // two numbers to an element
+    if (d.code == kFloat4 && d.lanes != 2)
+        fail(ErrorKind::Runtime, "Unsupported kDLFloat4_e2m1fn lanes ", int(d.lanes));
+    if (d.code != kFloat4 && d.lanes != 1) fail(ErrorKind::Runtime, "ATen does not support lanes != 1");
     constexpr DType all[] = {DType::u8,      DType::i8,      DType::i16,    DType::i32, DType::i64,    DType::f16,
                              DType::f32,     DType::f64,     DType::c32,    DType::c64, DType::c128,   DType::b1,
                              DType::bf16,    DType::u16,     DType::u32,    DType::u64, DType::f8e5m2, DType::f8e4m3,

@@ -1,5 +1,7 @@
 """tensor(), as_tensor, asarray, from_numpy, buffers, DLPack, the old constructors."""
 
+import ctypes
+
 import numpy as np
 import pytest
 
@@ -187,6 +189,23 @@ def test_dlpack():
     assert torch.from_dlpack(capsule).shape == (2, 3)
     with pytest.raises(RuntimeError, match="consumed only once"):
         torch.from_dlpack(capsule)
+
+
+@pytest.mark.parametrize(
+    ("code", "bits", "lanes", "said"),
+    [(17, 4, 1, "lanes 1"), (17, 4, 4, "lanes 4"), (1, 8, 2, "lanes != 1"), (17, 8, 2, "Unsupported")],
+)
+def test_dlpack_with_other_elements_is_refused(code, bits, lanes, said):
+    """Half a byte each, as one type has it, would be read beyond its end."""
+    capsule = torch.zeros(4, dtype=torch.uint8).__dlpack__()
+    where = ctypes.pythonapi.PyCapsule_GetPointer
+    where.restype, where.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    type_at = where(capsule, b"dltensor") + 20  # after the data, the device and the number of dimensions
+    ctypes.memmove(type_at, bytes([code, bits, lanes, 0]), 4)
+    with pytest.raises(RuntimeError, match=said):
+        torch.from_dlpack(capsule)
+    ctypes.memmove(type_at, bytes([17, 4, 2, 0]), 4)
+    assert torch.from_dlpack(capsule).dtype is torch.float4_e2m1fn_x2
 
 
 def test_old_constructors():
