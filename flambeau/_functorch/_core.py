@@ -15,14 +15,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _dimension(dim: int, ndim: int) -> int:
-    if not -ndim <= dim < ndim:
-        raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {dim})"
-        )
-    return dim % ndim
-
-
 def _add_batch_dim(tensor: Any, batch_dim: int, level: int, /) -> Any:
     """A tensor as one sample of the `vmap` of this level: `batch_dim` counts samples.
 
@@ -33,23 +25,12 @@ def _add_batch_dim(tensor: Any, batch_dim: int, level: int, /) -> Any:
         raise RuntimeError(
             f"_add_batch_dim: the tensor has level {outer[-1]} already, {level} must be larger"
         )
-    n = len(outer)
-    dim = _dimension(batch_dim, batched.logical_dim(tensor))
-    return batched.make(batched.physical(tensor).movedim(dim + n, n), (*outer, level))
+    return batched.entered(tensor, batch_dim, level)
 
 
 def _remove_batch_dim(tensor: Any, level: int, batch_size: int, out_dim: int, /) -> Any:
     """All samples of a level, which `out_dim` counts; what has none is repeated."""
-    levels = batched.levels_of(tensor)
-    data = batched.physical(tensor)
-    dim = _dimension(out_dim, batched.logical_dim(tensor) + 1)
-    if level not in levels:
-        n = len(levels)
-        shape = data.shape
-        wide = data.unsqueeze(n + dim).expand(*shape[: n + dim], batch_size, *shape[n + dim :])
-        return batched.make(wide, levels)
-    outer = tuple(k for k in levels if k != level)
-    return batched.make(data.movedim(levels.index(level), len(outer) + dim), outer)
+    return batched.left(tensor, out_dim, level, batch_size)
 
 
 def is_batchedtensor(tensor: Any, /) -> bool:

@@ -8,13 +8,15 @@ from typing import Any
 
 from flambeau import Tensor
 from flambeau.func import batched, vmapping
-from flambeau.func.vmapping import _name as _get_name
+from flambeau.func.vmapping import check_place as _check_int_or_none
+from flambeau.func.vmapping import check_randomness as _check_randomness_arg
+from flambeau.func.vmapping import name_of as _get_name
+from flambeau.func.vmapping import number_of_samples as _validate_and_get_batch_size
 from flambeau.utils._pytree import (
     TreeSpec,
     _broadcast_to_and_flatten,
     tree_flatten,
     tree_map_,
-    tree_structure,
     tree_unflatten,
 )
 
@@ -53,27 +55,9 @@ def _num_outputs(batched_outputs: Any) -> int:
     return len(batched_outputs) if isinstance(batched_outputs, tuple) else 1
 
 
-def _check_randomness_arg(randomness: str) -> None:
-    """Raise unless it is one of the three ways."""
-    vmapping.vmap(_num_outputs, randomness=randomness)
-
-
-def _validate_and_get_batch_size(flat_in_dims: list, flat_args: list) -> int:
-    """The number of samples, which all arguments that have samples must agree on."""
-    sizes = [x.size(d) for d, x in zip(flat_in_dims, flat_args) if d is not None]
-    if not sizes:
-        raise ValueError("vmap: Expected at least one Tensor to vmap over")
-    if any(size != sizes[0] for size in sizes):
-        raise ValueError(
-            f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} for"
-            " the mapped dimension"
-        )
-    return sizes[0]
-
-
 def _process_batched_inputs(in_dims: Any, args: tuple, func: Callable) -> tuple[int, list, list, TreeSpec]:
     """The number of samples, the dimension of each leaf that counts them, the leaves, their structure."""
-    leaves, dims, spec, size = vmapping._flat_inputs(func, in_dims, args)
+    leaves, dims, spec, size = vmapping.flat_inputs(func, in_dims, args)
     return size, dims, leaves, spec
 
 
@@ -90,20 +74,7 @@ def _maybe_remove_batch_dim(
 ) -> Any:
     """One result as the caller sees it; `name` is the function's, for errors."""
 
-    def called() -> None:
-        """Stands for the function in messages."""
-
-    called.__name__ = name
-    return vmapping._left(batched_output, out_dim, batched.Level(vmap_level, batch_size, "error"), called)
-
-
-def _check_int_or_none(x: Any, func: Callable, out_dims: Any) -> None:
-    """Raise unless it says where samples are counted."""
-    if x is not None and not isinstance(x, int):
-        raise ValueError(
-            f"vmap({_get_name(func)}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python "
-            "collection of ints representing where in the outputs the vmapped dimension should appear."
-        )
+    return vmapping.left(batched_output, out_dim, batched.Level(vmap_level, batch_size, "error"), name)
 
 
 def _check_out_dims_is_int_or_int_pytree(out_dims: Any, func: Callable) -> None:
@@ -116,17 +87,8 @@ def _unwrap_batched(
     batched_outputs: Any, out_dims: Any, vmap_level: int, batch_size: int, func: Callable
 ) -> Any:
     """All results as the caller sees them."""
-    flat, spec = tree_flatten(batched_outputs)
-    dims = _broadcast_to_and_flatten(out_dims, spec)
-    if dims is None:
-        raise ValueError(
-            f"vmap({_get_name(func)}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with"
-            f" the structure of `outputs`. out_dims has structure {tree_structure(out_dims)} but outputs"
-            f" has structure {spec}."
-        )
-    name = _get_name(func)
-    made = [_maybe_remove_batch_dim(name, x, vmap_level, batch_size, d) for x, d in zip(flat, dims)]
-    return tree_unflatten(made, spec)
+    level = batched.Level(vmap_level, batch_size, "error")
+    return vmapping.all_left(batched_outputs, out_dims, level, func)
 
 
 @contextmanager

@@ -27,6 +27,8 @@ __all__ = [
     "make",
     "physical",
     "logical_dim",
+    "entered",
+    "left",
     "spread",
     "aligned",
     "union",
@@ -137,6 +139,34 @@ def logical_dim(t: Any) -> int:
     """Number of dimensions of a sample."""
     with _plain_calls():
         return t.dim() - len(levels_of(t))
+
+
+def _wrapped(dim: int, ndim: int) -> int:
+    if not -ndim <= dim < ndim:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {dim})"
+        )
+    return dim % ndim
+
+
+def entered(x: Any, dim: int, number: int) -> Any:
+    """A tensor whose dimension `dim` counts the samples of a new level, inside of those it depends on."""
+    outer = levels_of(x)
+    n = len(outer)
+    return make(physical(x).movedim(_wrapped(dim, logical_dim(x)) + n, n), (*outer, number))
+
+
+def left(x: Any, dim: int, number: int, size: int) -> Any:
+    """A tensor outside of a level, whose `size` samples dimension `dim` counts; one without is repeated."""
+    levels = levels_of(x)
+    dim = _wrapped(dim, logical_dim(x) + 1)
+    data = physical(x)
+    if number not in levels:
+        n = len(levels)
+        data = data.unsqueeze(n + dim).expand(*data.shape[: n + dim], size, *data.shape[n + dim :])
+        return make(data, levels)
+    outer = tuple(k for k in levels if k != number)
+    return make(data.movedim(levels.index(number), len(outer) + dim), outer)
 
 
 def sizes(levels: tuple[int, ...]) -> list[int]:

@@ -15,16 +15,17 @@ from .rules import Randomness
 __all__ = ["vmap"]
 
 
-def _name(func: Callable) -> str:
+def name_of(func: Callable) -> str:
+    """What messages call a function."""
     if isinstance(func, functools.partial):
-        return f"functools.partial({_name(func.func)}, ...)"
+        return f"functools.partial({name_of(func.func)}, ...)"
     return getattr(func, "__name__", repr(func))
 
 
-def _flat_inputs(func: Callable, in_dims: Any, args: tuple) -> tuple[list, list, Any, int]:
+def flat_inputs(func: Callable, in_dims: Any, args: tuple) -> tuple[list, list, Any, int]:
     """Leaves of the arguments, the dimension of each that counts samples, the structure, the number of
     samples."""
-    label = f"vmap({_name(func)}, in_dims={in_dims}, ...)(<inputs>)"
+    label = f"vmap({name_of(func)}, in_dims={in_dims}, ...)(<inputs>)"
     if not isinstance(in_dims, (int, tuple)):
         raise ValueError(
             f"{label}: expected `in_dims` to be int or a (potentially nested) tuple matching the structure of"
@@ -32,8 +33,8 @@ def _flat_inputs(func: Callable, in_dims: Any, args: tuple) -> tuple[list, list,
         )
     if not args:
         raise ValueError(
-            f"vmap({_name(func)})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying"
-            " to vmap over a function with no inputs. The latter is unsupported."
+            f"vmap({name_of(func)})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are"
+            " trying to vmap over a function with no inputs. The latter is unsupported."
         )
     leaves, spec = tree_flatten(args)
     dims = _broadcast_to_and_flatten(in_dims, spec)
@@ -62,58 +63,69 @@ def _flat_inputs(func: Callable, in_dims: Any, args: tuple) -> tuple[list, list,
                 f" so expected in_dim to satisfy -{ndim} <= in_dim < {ndim}."
             )
         dims[i] = d % ndim
-    if not any(isinstance(x, fb.Tensor) and d is not None for x, d in zip(leaves, dims)):
-        raise ValueError("vmap: Expected at least one Tensor to vmap over")
+    return leaves, dims, spec, number_of_samples(dims, leaves)
+
+
+def number_of_samples(dims: list, leaves: list) -> int:
+    """What all arguments that have samples (a dimension that is not None) must agree on."""
     sizes = [x.shape[d] for x, d in zip(leaves, dims) if d is not None]
+    if not sizes:
+        raise ValueError("vmap: Expected at least one Tensor to vmap over")
     if any(s != sizes[0] for s in sizes):
         raise ValueError(
             f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} for"
             " the mapped dimension"
         )
-    return leaves, dims, spec, sizes[0]
+    return sizes[0]
 
 
-def _entered(x: Any, dim: int | None, number: int) -> Any:
-    """An input as the function sees it."""
-    if dim is None:
-        return x
-    outer = batched.levels_of(x)
-    n = len(outer)
-    return batched.make(batched.physical(x).movedim(dim + n, n), (*outer, number))
+def check_randomness(randomness: str) -> None:
+    """Raise unless it is one of the three ways."""
+    if randomness not in ("error", "different", "same"):
+        raise RuntimeError(
+            f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {randomness}"
+        )
 
 
-def _left(x: Any, dim: int | None, level: batched.Level, func: Callable) -> Any:
-    """An output as the caller sees it."""
+def check_place(place: Any, func: Callable, out_dims: Any) -> None:
+    """Raise unless a leaf of `out_dims` says where samples are counted."""
+    if place is not None and not isinstance(place, int):
+        raise ValueError(
+            f"vmap({name_of(func)}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python "
+            "collection of ints representing where in the outputs the vmapped dimension should appear."
+        )
+
+
+def left(x: Any, dim: int | None, level: batched.Level, name: str) -> Any:
+    """An output of the function of that name as the caller sees it."""
     if not isinstance(x, fb.Tensor):
         if dim is None:
             return x
         raise ValueError(
-            f"vmap({_name(func)}, ...): `{_name(func)}` must only return Tensors, got type {type(x)}. Did you"
+            f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(x)}. Did you"
             " mean to set out_dims= to None for output?"
         )
-    levels = batched.levels_of(x)
-    inside = level.number in levels
-    if dim is None:
-        if inside:
-            raise ValueError(
-                f"vmap({_name(func)}, ...): `{_name(func)}` can not return a BatchedTensor when out_dim is"
-                " None"
-            )
-        return x
-    ndim = batched.logical_dim(x) + 1
-    if not -ndim <= dim < ndim:
-        raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {dim})"
+    if dim is not None:
+        return batched.left(x, dim, level.number, level.size)
+    if level.number in batched.levels_of(x):
+        raise ValueError(f"vmap({name}, ...): `{name}` can not return a BatchedTensor when out_dim is None")
+    return x
+
+
+def all_left(output: Any, out_dims: Any, level: batched.Level, func: Callable) -> Any:
+    """All outputs of a function as the caller sees them."""
+    flat, spec = tree_flatten(output)
+    places = _broadcast_to_and_flatten(out_dims, spec)
+    if places is None:
+        raise ValueError(
+            f"vmap({name_of(func)}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with"
+            f" the structure of `outputs`. out_dims has structure {tree_structure(out_dims)} but outputs"
+            f" has structure {spec}."
         )
-    dim %= ndim
-    data = batched.physical(x)
-    if not inside:
-        n = len(levels)
-        data = data.unsqueeze(n + dim).expand(*data.shape[: n + dim], level.size, *data.shape[n + dim :])
-        return batched.make(data, levels)
-    n = len(levels) - 1
-    outer = tuple(k for k in levels if k != level.number)
-    return batched.make(data.movedim(levels.index(level.number), n + dim), outer)
+    for place in places:
+        check_place(place, func, out_dims)
+    name = name_of(func)
+    return tree_unflatten([left(x, d, level, name) for x, d in zip(flat, places)], spec)
 
 
 def vmap(
@@ -135,16 +147,13 @@ def vmap(
     randomness : ``"error"``, ``"different"`` or ``"same"`` random numbers for the samples.
     chunk_size : samples at once; all of them by default.
     """
-    if randomness not in ("error", "different", "same"):
-        raise RuntimeError(
-            f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {randomness}"
-        )
+    check_randomness(randomness)
     if chunk_size is not None and not chunk_size > 0:
         raise ValueError(f"vmap: chunk_size should be None or greater than 0. (got {chunk_size})")
 
     @functools.wraps(func)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        leaves, dims, spec, size = _flat_inputs(func, in_dims, args)
+        leaves, dims, spec, size = flat_inputs(func, in_dims, args)
         if chunk_size is None or chunk_size >= size:
             return _mapped(func, leaves, dims, spec, size, out_dims, randomness, kwargs)
         pieces = []
@@ -172,24 +181,11 @@ def _mapped(
     kwargs: dict,
 ) -> Any:
     level = batched.Level(batched.active()[-1].number + 1 if batched.active() else 1, size, randomness)
-    inputs = [_entered(x, d, level.number) for x, d in zip(leaves, dims)]
+    inputs = [x if d is None else batched.entered(x, d, level.number) for x, d in zip(leaves, dims)]
     batched.active().append(level)
     try:
         with Randomness():
             output = func(*tree_unflatten(inputs, spec), **kwargs)
-        flat, out_spec = tree_flatten(output)
-        places = _broadcast_to_and_flatten(out_dims, out_spec)
-        if places is None:
-            raise ValueError(
-                f"vmap({_name(func)}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with"
-                f" the structure of `outputs`. out_dims has structure {tree_structure(out_dims)} but outputs"
-                f" has structure {out_spec}."
-            )
-        if not all(d is None or isinstance(d, int) for d in places):
-            raise ValueError(
-                f"vmap({_name(func)}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python "
-                "collection of ints representing where in the outputs the vmapped dimension should appear."
-            )
-        return tree_unflatten([_left(x, d, level, func) for x, d in zip(flat, places)], out_spec)
+        return all_left(output, out_dims, level, func)
     finally:
         batched.active().pop()
