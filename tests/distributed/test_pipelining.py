@@ -239,5 +239,45 @@ def _refused(rank, size):
     return dist.get_rank()
 
 
+class Sizes(fb.nn.Module):
+    def forward(self, x):
+        n = x.shape[0]
+        x = x * 2
+        pp.pipe_split()
+        return x.reshape(n * 2, -1)
+
+
+def _numbers_go_along(rank, size):
+    stage = pp.pipeline(Sizes(), mb_args=(fb.ones(2, 4),)).build_stage(rank, "cpu")
+    run = pp.ScheduleGPipe(stage, 2)
+    out = run.step(fb.ones(6, 4)) if rank == 0 else run.step()
+    return out if out is None else (tuple(out.shape), out.sum().item())
+
+
+def test_numbers_that_later_stages_need(together):
+    assert together(_numbers_go_along) == [None, ((12, 2), 48.0)]
+
+
+def test_cutting_changes_no_state():
+    net = fb.nn.Sequential(fb.nn.BatchNorm1d(4), fb.nn.Dropout(), fb.nn.Linear(4, 2))
+    before = {name: t.clone() for name, t in net.state_dict().items()}
+    random = fb.get_rng_state()
+    pp.pipeline(
+        net, mb_args=(fb.randn(8, 4, generator=fb.Generator()),), split_spec={"2": pp.SplitPoint.BEGINNING}
+    )
+    assert all(fb.equal(t, before[name]) for name, t in net.state_dict().items())
+    assert fb.equal(fb.get_rng_state(), random)
+
+
+def test_specs_of_another_length_are_refused():
+    x, spec = fb.ones(4, 4), microbatch.TensorChunkSpec(1)
+    for args, specs in [((x, x), (spec,)), ((x,), (spec, spec)), (([x, x, x],), ((spec, spec),))]:
+        with pytest.raises(ValueError, match="specs of dimensions for"):
+            microbatch.split_args_kwargs_into_chunks(args, None, 2, specs)
+    with pytest.raises(ValueError, match="specs of dimensions for"):
+        microbatch.merge_chunks([(x, x, x), (x, x, x)], (spec, spec))
+    assert [tuple(t.shape) for t in microbatch._pieces([x, x], spec, 2)[0]] == [(4, 2), (4, 2)]
+
+
 def test_what_is_refused(together):
     assert together(_refused) == [0, 1]

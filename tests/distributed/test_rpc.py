@@ -189,6 +189,45 @@ def test_exceptions(workers):
     assert got["after"] == 3
 
 
+def test_every_task_of_a_pool_has_a_thread():
+    """Tasks may wait for one another, whenever they come: none is left to a thread that is busy."""
+    pool = rpc._transport.Pool("test")
+    for _ in range(200):
+        arrived = threading.Barrier(4)
+        done = threading.Semaphore(0)
+
+        def task(arrived=arrived, done=done):
+            arrived.wait(20)
+            done.release()
+
+        for _ in range(4):
+            pool.run(task)
+        for _ in range(4):
+            assert done.acquire(timeout=20)
+    pool.stop()
+
+
+def test_a_pool_has_no_more_threads_than_allowed():
+    pool, together, lock = rpc._transport.Pool("test", 2), [], threading.Lock()
+    running, done = [0], threading.Semaphore(0)
+
+    def task():
+        with lock:
+            running[0] += 1
+            together.append(running[0])
+        time.sleep(0.002)
+        with lock:
+            running[0] -= 1
+        done.release()
+
+    for _ in range(20):
+        pool.run(task)
+    for _ in range(20):
+        assert done.acquire(timeout=20)
+    assert max(together) <= 2
+    pool.stop()
+
+
 def test_before_and_after_init():
     text = "RPC has not been initialized. Call torch.distributed.rpc.init_rpc first."
     for call in (

@@ -109,17 +109,15 @@ def pipeline(
     """A model in stages.
 
     It is traced by `fx`, so its forward must not branch on numbers. A value that a later stage needs goes
-    through
-    those between.
+    through those between.
 
     Parameters
     ----------
     module : the model. Its parameters stay the ones of the stages.
     mb_args, mb_kwargs : arguments of one microbatch: the stages are run once on them, so that errors come
-    here.
+        here. Buffers and random numbers stay as they are.
     split_spec : paths of modules to `SplitPoint.BEGINNING` or `SplitPoint.END`. Without it the model is
-    cut where
-        its forward calls `pipe_split`.
+        cut where its forward calls `pipe_split`.
     split_policy : a function of the traced model that puts calls of `pipe_split` into its graph.
     """
     if split_spec is not None and split_policy is not None:
@@ -150,8 +148,13 @@ def pipeline(
         if cut is SplitPoint.END and last_call[node.target] is node:
             current += 1
     made = Pipe(_cut(traced, stage_of, current + 1), traced.graph)
-    with fb.no_grad():
-        made(*mb_args, **(mb_kwargs or {}))
+    buffers = [(b, b.clone()) for b in module.buffers()]
+    with fb.no_grad(), fb.random.fork_rng():
+        try:
+            made(*mb_args, **(mb_kwargs or {}))
+        finally:
+            for buffer, before in buffers:
+                buffer.copy_(before)
     return made
 
 

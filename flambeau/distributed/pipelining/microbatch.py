@@ -39,17 +39,24 @@ class TensorChunkSpec:
         return {name: TensorChunkSpec(dim) for name, dim in chunk_dims.items()}
 
 
+def _dims(spec: Any, count: int) -> list[int]:
+    """Along which dimension each leaf is cut: one spec may stand for all."""
+    told = (spec is not None and tree_flatten(spec)[0]) or [None]
+    if len(told) == 1:
+        told *= count
+    if len(told) != count:
+        raise ValueError(f"{len(told)} specs of dimensions for {count} values: {spec}")
+    return [how.split_dim if isinstance(how, TensorChunkSpec) else 0 for how in told]
+
+
 def _pieces(value: Any, spec: Any, count: int) -> list[Any]:
     """One argument for each microbatch."""
     leaves, structure = tree_flatten(value)
-    dims = tree_flatten(spec)[0] if spec is not None else []
     columns = []
-    for i, leaf in enumerate(leaves):
-        how = dims[i] if len(dims) == len(leaves) else dims[0] if dims else None
+    for leaf, dim in zip(leaves, _dims(spec, len(leaves))):
         if not isinstance(leaf, fb.Tensor):
             columns.append([leaf] * count)
             continue
-        dim = how.split_dim if isinstance(how, TensorChunkSpec) else 0
         if leaf.dim() <= dim or leaf.shape[dim] < count:
             raise ValueError(
                 f"a tensor of shape {tuple(leaf.shape)} cannot be cut into {count} pieces along dimension "
@@ -67,9 +74,11 @@ def split_args_kwargs_into_chunks(
 
     Raises
     ------
-    ValueError : a tensor has fewer rows than there are microbatches.
+    ValueError : a tensor has fewer rows than there are microbatches; there are not as many specs as values.
     """
     specs = list(args_chunk_spec or [None] * len(args))
+    if len(specs) != len(args):
+        raise ValueError(f"{len(specs)} specs of dimensions for {len(args)} arguments: {args_chunk_spec}")
     rows = [_pieces(a, s, chunks) for a, s in zip(args, specs)]
     named = {k: _pieces(v, (kwargs_chunk_spec or {}).get(k), chunks) for k, v in (kwargs or {}).items()}
     return (
@@ -82,11 +91,8 @@ def merge_chunks(chunks: list[Any], chunk_spec: Any = None) -> Any:
     """Results of microbatches as one result: tensors are joined, of other things the last one counts."""
     flat = [tree_flatten(chunk)[0] for chunk in chunks]
     structure = tree_flatten(chunks[0])[1]
-    dims = tree_flatten(chunk_spec)[0] if chunk_spec is not None else []
     made = []
-    for i, column in enumerate(zip(*flat)):
-        how = dims[i] if len(dims) == len(flat[0]) else dims[0] if dims else None
-        dim = how.split_dim if isinstance(how, TensorChunkSpec) else 0
+    for column, dim in zip(zip(*flat), _dims(chunk_spec, len(flat[0]))):
         tensors = isinstance(column[0], fb.Tensor) and column[0].dim() > 0
         made.append(fb.cat(list(column), dim) if tensors else column[-1])
     return tree_unflatten(made, structure)

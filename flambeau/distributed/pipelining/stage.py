@@ -19,11 +19,34 @@ def _tag(stage: int, microbatch: int, way: int) -> int:
     return 1 << 30 | stage << 17 | microbatch << 1 | way
 
 
+def _items(result: Any) -> list[Any]:
+    """The arguments that the next stage gets: tensors, and what has none in it."""
+    made: list[Any] = []
+    for item in result if type(result) in (tuple, list) else (result,):
+        leaves = tree_leaves(item)
+        made += leaves if any(isinstance(leaf, fb.Tensor) for leaf in leaves) else [item]
+    return made
+
+
+def _told(item: Any) -> tuple[Any, tuple | None]:
+    """What another process is told of an item: its value, or what the tensor is like that follows."""
+    if isinstance(item, fb.Tensor):
+        return None, (tuple(item.shape), str(item.dtype).removeprefix("torch."), item.requires_grad)
+    value = tuple(item) if isinstance(item, fb.Size) else item
+    try:
+        if ast.literal_eval(repr(value)) == value:
+            return value, None
+    except (SyntaxError, ValueError):
+        pass
+    raise TypeError(f"between stages go tensors, numbers and text, not {item!r} of {type(item)}")
+
+
 class PipelineStage:
     """A part of a model, in one of the processes of a group.
 
-    Its results are tensors, the inputs of the next stage. What they are like is told with them, so examples
-    are not needed. Stage k is in process k modulo their number; schedules in the form of a V change that.
+    Its results are the inputs of the next stage: tensors, and numbers such as sizes. What the tensors are
+    like is told with them, so examples are not needed. Stage k is in process k modulo their number;
+    schedules in the form of a V change that.
 
     Parameters
     ----------
@@ -58,7 +81,7 @@ class PipelineStage:
         self.has_backward = False
         self.neighbours: dict[int, PipelineStage] = {}  # stages of the same process
         self._sending: list[Any] = []
-        self._given: dict[tuple[int, int], list[fb.Tensor]] = {}  # by neighbours of the same process
+        self._given: dict[tuple[int, int], list[Any]] = {}  # by neighbours of the same process
         self._kept: dict[int, tuple[list[Any], list[fb.Tensor]]] = {}
         self._apart: dict[int, tuple[list[fb.Tensor], list[fb.Tensor | None]]] = {}
 
@@ -72,35 +95,46 @@ class PipelineStage:
         """Whether no stage comes after it."""
         return self.stage_index == self.num_stages - 1
 
-    def _hand_on(self, tensors: list[fb.Tensor], stage: int, microbatch: int, way: int) -> None:
-        """Give tensors to another stage."""
+    def _hand_on(self, items: list[Any], stage: int, microbatch: int, way: int) -> None:
+        """Give tensors to another stage, and forwards what goes beside them."""
+        tensors = [t for t in items if isinstance(t, fb.Tensor)]
         if stage in self.neighbours:
-            self.neighbours[stage]._given[microbatch, way] = [t.detach() for t in tensors]
+            self.neighbours[stage]._given[microbatch, way] = [
+                t.detach() if isinstance(t, fb.Tensor) else t for t in items
+            ]
             return
         peer, tag = self.stage_index_to_group_rank[stage], _tag(stage, microbatch, way)
-        like = [(tuple(t.shape), str(t.dtype).removeprefix("torch."), t.requires_grad) for t in tensors]
-        told = fb.tensor(list(repr(like).encode()), dtype=fb.uint8)
+        told = fb.tensor(list(repr([_told(t) for t in items]).encode()), dtype=fb.uint8)
         length = fb.tensor([told.numel()])
         for t in [length, told, *tensors] if way == _FORWARD else tensors:
             sent = t.detach().contiguous()
             work = dist.isend(sent, group=self.group, tag=tag, group_dst=peer)
             self._sending.append((work, sent))  # its memory must live until it is gone
 
-    def _received(self, microbatch: int) -> list[fb.Tensor]:
+    def _received(self, microbatch: int) -> list[Any]:
         """The inputs from the stage before."""
         before = self.stage_index - 1
         if before in self.neighbours:
             kept = self.neighbours[before]._kept.get(microbatch)
-            needed = [t.requires_grad for t in kept[1]] if kept else []
             found = self._given.pop((microbatch, _FORWARD))
-            return [t.detach().requires_grad_(n) for t, n in zip(found, needed)] if kept else found
+            if not kept:
+                return found
+            made = iter(kept[1])
+            return [
+                t.detach().requires_grad_(next(made).requires_grad) if isinstance(t, fb.Tensor) else t
+                for t in found
+            ]
         peer, tag = self.stage_index_to_group_rank[before], _tag(self.stage_index, microbatch, _FORWARD)
         length = fb.empty(1, dtype=fb.int64)
         dist.recv(length, group=self.group, tag=tag, group_src=peer)
         told = fb.empty(int(length), dtype=fb.uint8)
         dist.recv(told, group=self.group, tag=tag, group_src=peer)
         found = []
-        for shape, dtype, differentiable in ast.literal_eval(bytes(told.tolist()).decode()):
+        for value, like in ast.literal_eval(bytes(told.tolist()).decode()):
+            if like is None:
+                found.append(value)
+                continue
+            shape, dtype, differentiable = like
             tensor = fb.empty(shape, dtype=getattr(fb, dtype), device=self.device)
             dist.recv(tensor, group=self.group, tag=tag, group_src=peer)
             found.append(tensor.requires_grad_(differentiable and self.has_backward))
@@ -110,11 +144,12 @@ class PipelineStage:
         """Run a microbatch through the module and send the results on."""
         given = list(args) if self.is_first else self._received(number)
         result = self.submod(*given, **kwargs)
-        outputs = [t for t in tree_leaves(result) if isinstance(t, fb.Tensor)]
+        items = _items(result)
+        outputs = [t for t in items if isinstance(t, fb.Tensor)]
         if self.has_backward:
             self._kept[number] = given, outputs
         if not self.is_last:
-            self._hand_on(outputs, self.stage_index + 1, number, _FORWARD)
+            self._hand_on(items, self.stage_index + 1, number, _FORWARD)
         return result
 
     def _cotangents(self, number: int, outputs: list[fb.Tensor]) -> list[fb.Tensor | None]:

@@ -276,7 +276,12 @@ class RRef(Generic[T]):
             fork = next(iter(made._owned.forks))
         else:
             made._fork = fork = references.number()
-        made._made = references.agent.request(owner, "remote", (made._id, fork), call, timeout, raw=True)
+        try:
+            made._made = references.agent.request(owner, "remote", (made._id, fork), call, timeout, raw=True)
+        except BaseException:  # what cannot be pickled
+            if made._owned is not None:
+                references._drop(made._id, [fork])
+            raise
         if made._owned is not None:
             made._made.add_done_callback(lambda _: references._drop(made._id, [fork]))
         return made

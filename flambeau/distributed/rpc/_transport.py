@@ -246,32 +246,29 @@ class Pool:
     def __init__(self, name: str, most: float = float("inf")) -> None:
         self.name, self.most = name, most
         self._tasks: SimpleQueue = SimpleQueue()
-        self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
-        self._count = 0
+        self._count = 0  # threads
+        self._begun = 0  # tasks that wait or run: each has a thread, as tasks may wait for one another
 
     def run(self, task: Callable, *args: Any) -> None:
         """Have a thread call ``task(*args)``."""
-        self._tasks.put((task, args))
-        if self._idle.acquire(blocking=False):
-            return
         with self._lock:
-            if self._count >= self.most:
-                return
-            self._count += 1
-        threading.Thread(target=self._work, daemon=True, name=self.name).start()
+            self._begun += 1
+            more = self._count < min(self._begun, self.most)
+            self._count += more
+        self._tasks.put((task, args))
+        if more:
+            threading.Thread(target=self._work, daemon=True, name=self.name).start()
 
     def _work(self) -> None:
         while True:
-            try:
-                task, args = self._tasks.get_nowait()
-            except Empty:
-                self._idle.release()
-                task, args = self._tasks.get()
+            task, args = self._tasks.get()
             if task is None:
                 return
             _run_safely(task, *args)
             del task, args  # nothing of a task outlives it
+            with self._lock:
+                self._begun -= 1
 
     def stop(self) -> None:
         """Let all threads end when they are done."""
@@ -570,6 +567,8 @@ class Agent:
                     over.append((waiting.popleft()[1], timeout))
                 if waiting:
                     first = min(first or waiting[0][0], waiting[0][0])
+            for timeout in [timeout for timeout, waiting in self._deadlines.items() if not waiting]:
+                del self._deadlines[timeout]  # callers may give another one every time
         for number, timeout in over:
             text = (
                 f"RPCErr:1:RPC ran for more than set timeout ({round(timeout * 1000)} ms) and will now be "

@@ -283,12 +283,12 @@ def _set_rpc_timeout(seconds: float) -> None:
 @contextlib.contextmanager
 def _wait_all() -> Iterator[None]:
     """Context manager: its end waits for the calls that `rpc_async` began in it, and raises their errors."""
-    _thread.futures = []
+    before, _thread.futures = getattr(_thread, "futures", None), []
     try:
         yield
         fb.futures.wait_all(_thread.futures)
     finally:
-        del _thread.futures
+        _thread.futures = before
 
 
 # ------------------------------------------------------------------ all workers
