@@ -94,15 +94,16 @@ def broadcast_shapes(*shapes: int | Sequence[int]) -> fb.Size:
     result = [1] * ndim
     for k, s in enumerate(sizes):
         for i in range(-1, -1 - len(s), -1):
-            if s[i] < 0:
-                raise RuntimeError(f"Trying to create tensor with negative dimension ({s[i]}): ({s[i]})")
             if s[i] == 1 or s[i] == result[i]:
                 continue
             if result[i] != 1:
+                shown = s if isinstance(shapes[k], int) else shapes[k]
                 raise RuntimeError(
                     f"Attempting to broadcast a dimension of length {s[i]} at {i}! Mismatching argument at"
-                    f" index {k} had {fb.Size(s)}; but expected shape should be broadcastable to {result}"
+                    f" index {k} had {shown}; but expected shape should be broadcastable to {result}"
                 )
+            if s[i] < 0:
+                raise ValueError("Attempting to broadcast a dimension with negative length!")
             result[i] = s[i]
     return fb.Size(result)
 

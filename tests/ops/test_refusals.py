@@ -103,6 +103,17 @@ REFUSED = [
         "expected 'indices' to be integer dtype, but got torch.float32",
     ),
     (
+        lambda: fb.broadcast_shapes(5, 6),
+        RuntimeError,
+        "Attempting to broadcast a dimension of length 6 at -1! Mismatching argument at index 1 had (6,);"
+        " but expected shape should be broadcastable to [5]",
+    ),
+    (
+        lambda: fb.broadcast_shapes((1,), (-1,)),
+        ValueError,
+        "Attempting to broadcast a dimension with negative length!",
+    ),
+    (
         lambda: fb.broadcast_shapes((2, 3), (4, 3)),
         RuntimeError,
         "Attempting to broadcast a dimension of length 4 at -2! Mismatching argument at index 1 had (4, 3);"
