@@ -11,6 +11,8 @@ struct Device {
     friend bool operator==(Device a, Device b) { return a.type == b.type && a.index == b.index; }
 };
 inline constexpr Device kCPU{};
+// Where a tensor lies that is asked for on a device: only devices of which there may be several keep their number.
+constexpr Device placed(Device d) { return d.type == DeviceType::CUDA ? d : Device{d.type, -1}; }
 inline constexpr Device kMeta{DeviceType::Meta, -1};
 
 constexpr const char* name(DeviceType t) {

@@ -581,6 +581,7 @@ static int parameter_bytes(Binary op, DType t) {
     }
 }
 static int parameter_bytes(Ternary op, DType t) {
+    if (op == Ternary::lerp) return 4;
     return op == Ternary::addcmul || op == Ternary::addcdiv ? is_low_precision(t) ? 4 : int(itemsize(t)) : 8;
 }
 

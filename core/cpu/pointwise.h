@@ -47,6 +47,9 @@ enum class Unary : uint16_t {
     hardtanh,        // s: min, max
     threshold,       // s: threshold, value
     pow_scalar,      // s: exponent as a double; integers: int64_t; complex: C128
+    // half types beside a number, which is not rounded to their type
+    times_number,
+    over_number,  // s: the number
     // floating point and complex
     sqrt,
     rsqrt,
@@ -215,7 +218,7 @@ enum class Ternary : uint16_t {
     where,  // condition (bool), a, b
     addcmul,
     addcdiv,             // a + s·b·c, a + s·b/c; s as in add_scaled
-    lerp,                // start, end, weight
+    lerp,                // start, end, weight; half types may have the weight in s, as a float
     clamp,               // x, lo, hi
     smooth_l1_backward,  // grad, input, target; s: beta
     huber_backward,      // grad, input, target; s: delta

@@ -3,12 +3,17 @@
 #include <cmath>
 
 #include "base/parallel.h"
+#include "cpu/watch.h"
 #include "ops/formula.h"
 
 namespace fb {
 namespace {
 using namespace cpu;
 using namespace formula;
+
+// A factor or exponent that PyTorch rounds to a half type before it computes with it.
+float rounded_to_half(const Scalar& x, DType t) { return t == DType::f16 ? float(x.to<F16>()) : float(x.to<BF16>()); }
+bool on_cpu(const Tensor& t) { return t.device().type == DeviceType::CPU; }
 
 bool is_bool(const Operand& o) {
     return o.is_tensor() ? o.tensor().dtype() == DType::b1 : o.scalar().kind == Scalar::Kind::Bool;
@@ -29,8 +34,10 @@ Tensor add_scaled(Binary plain, Binary scaled, const char* name, const Operand& 
     check_alpha(t, alpha);
     if (alpha.equals(1)) return binary(plain, name, a, b, t, out);
     alignas(16) char s[16];
-    const DType st = is_low_precision(t) ? DType::f32 : t == DType::c32 ? DType::c64 : t;
-    visit_dtype(st, [&](auto z) { *reinterpret_cast<decltype(z)*>(s) = alpha.to<decltype(z)>(); });
+    if (is_low_precision(t)) *reinterpret_cast<float*>(s) = rounded_to_half(alpha, t);
+    else
+        visit_dtype(t == DType::c32 ? DType::c64 : t,
+                    [&](auto z) { *reinterpret_cast<decltype(z)*>(s) = alpha.to<decltype(z)>(); });
     return binary(scaled, name, a, b, t, out, s);
 }
 Tensor add(const Operand& a, const Operand& b, Scalar alpha, Out out) {
@@ -46,11 +53,28 @@ Tensor sub(const Operand& a, const Operand& b, Scalar alpha, Out out) {
     return add_scaled(Binary::sub, Binary::sub_scaled, "sub_stub", a, b, alpha, out);
 }
 Tensor rsub(const Operand& a, const Operand& b, Scalar alpha, Out out) { return sub(b, a, alpha, out); }
+// A number beside half values: it is not rounded to their type, as in PyTorch. A trace keeps tensors as what they are,
+// not their values.
+bool is_number_beside(const Operand& a, const Operand& b, DType common) {
+    if (!is_low_precision(common) || !a.is_tensor() || a.tensor().dtype() != common || !on_cpu(a.tensor()))
+        return false;
+    if (!b.is_tensor()) return true;
+    return b.tensor().dim() == 0 && b.tensor().dtype() != common && on_cpu(b.tensor()) && !watcher;
+}
+Tensor with_number(Unary kind, const char* name, const Operand& a, const Operand& b, DType common, const Out& out) {
+    const double n = (b.is_tensor() ? b.tensor().item() : b.scalar()).real();
+    return unary(kind, name, a.tensor(), common, out, &n);
+}
 Tensor mul(const Operand& a, const Operand& b, Out out) {
-    return binary(Binary::mul, "mul_cpu", a, b, result_type(a, b), out);
+    const DType t = result_type(a, b);
+    if (is_number_beside(a, b, t)) return with_number(Unary::times_number, "mul_cpu", a, b, t, out);
+    if (!a.is_tensor() && is_number_beside(b, a, t)) return with_number(Unary::times_number, "mul_cpu", b, a, t, out);
+    return binary(Binary::mul, "mul_cpu", a, b, t, out);
 }
 Tensor div(const Operand& a, const Operand& b, Out out) {
-    return binary(Binary::div, "div_true_cpu", a, b, float_type(result_type(a, b)), out);
+    const DType t = float_type(result_type(a, b));
+    if (is_number_beside(a, b, t)) return with_number(Unary::over_number, "div_true_cpu", a, b, t, out);
+    return binary(Binary::div, "div_true_cpu", a, b, t, out);
 }
 
 // --- division that rounds
@@ -112,7 +136,8 @@ Tensor power(const Operand& a, const Operand& b, DType t, const Out& out) {
         alignas(16) char s[16];
         if (is_complex(t)) *reinterpret_cast<C128*>(s) = e.complex();
         else if (is_integral(t, true)) *reinterpret_cast<int64_t*>(s) = e.integer();
-        else *reinterpret_cast<double*>(s) = e.real();
+        else  // here the number is rounded to a half type, unlike in products
+            *reinterpret_cast<double*>(s) = is_low_precision(t) ? rounded_to_half(e, t) : e.real();
         return unary(Unary::pow_scalar, "pow", a.tensor().dtype() == t ? a.tensor() : convert(a.tensor(), t), t, out,
                      s);
     }
@@ -210,7 +235,11 @@ Tensor lerp(const Tensor& a, const Tensor& end, const Operand& weight, Out out) 
               cpp_name(t.dtype()));
     };
     same_type(end, "end");
-    if (weight.is_tensor()) same_type(weight.tensor(), "weight");
+    if (weight.is_tensor() && weight.tensor().dim()) same_type(weight.tensor(), "weight");
+    if (!weight.is_tensor() && is_low_precision(a.dtype()) && on_cpu(a)) {  // not rounded to the type
+        const float w = float(weight.scalar().real());
+        return ternary(Ternary::lerp, "lerp_kernel_scalar", a, end, weight, a.dtype(), out, &w);
+    }
     return ternary(Ternary::lerp, weight.is_tensor() ? "lerp_kernel_tensor" : "lerp_kernel_scalar", a, end, weight,
                    a.dtype(), out);
 }

@@ -16,7 +16,7 @@ Ptr<Storage> Storage::allocate(size_t bytes, Device device) {
         raise_no_memory(device);
     auto* s = new (Pool<sizeof(Storage)>::take()) Storage;
     Ptr<Storage> r(s);
-    s->device_ = device;
+    s->device_ = placed(device);
     if (device.type == DeviceType::Meta) unusual_tensors = true;
     if (device.type == DeviceType::CPU && bytes) {
         s->data_ = cache_alloc(bytes);
@@ -30,7 +30,7 @@ Ptr<Storage> Storage::borrow(void* data, size_t bytes, Deleter deleter, Device d
     auto* s = new (Pool<sizeof(Storage)>::take()) Storage;
     s->data_ = data;
     s->bytes_ = bytes;
-    s->device_ = device;
+    s->device_ = placed(device);
     s->deleter_ = std::make_unique<Deleter>(std::move(deleter));
     return Ptr<Storage>(s);
 }

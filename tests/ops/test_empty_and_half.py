@@ -110,3 +110,90 @@ def test_refused_types(call, dtype, kind, message):
     with pytest.raises(kind) as e:
         call((fb.eye(3) * 2 + 1).to(dtype))
     assert str(e.value).startswith(message)
+
+
+# x op 0.9977 and the like: beside half values numbers are not rounded in products, quotients and lerp;
+# exponents and the factors of sums are. Golden values of PyTorch.
+_BESIDE = {
+    fb.bfloat16: {
+        "mul": [0.30078125, 0.7734375, 1.265625, -2.3125],
+        "zero-dimensional first": [0.298828125, 0.76953125, 1.2578125, -2.296875],
+        "div": [0.30078125, 0.7734375, 1.265625, -2.3125],
+        "pow": [0.12890625, 0.64453125, 1.4921875, 4.15625],
+        "add": [0.796875, -0.05419921875, 1.65625, 0.064453125],
+        "sub": [-0.1962890625, 1.6015625, 0.87109375, -4.6875],
+        "lerp": [0.43359375, 0.126953125, 1.03125, -0.42578125],
+        "lerp by a tensor": [0.43359375, 0.1259765625, 1.03125, -0.423828125],
+    },
+    fb.float16: {
+        "mul": [0.300048828125, 0.771484375, 1.2626953125, -2.306640625],
+        "zero-dimensional first": [0.300048828125, 0.771484375, 1.2626953125, -2.306640625],
+        "div": [0.300048828125, 0.771484375, 1.2626953125, -2.306640625],
+        "pow": [0.129638671875, 0.64599609375, 1.4921875, 4.16015625],
+        "add": [0.798828125, -0.05584716796875, 1.6611328125, 0.069580078125],
+        "sub": [-0.1973876953125, 1.6025390625, 0.87060546875, -4.6953125],
+        "lerp": [0.433837890625, 0.126953125, 1.0283203125, -0.425048828125],
+        "lerp by a tensor": [0.433837890625, 0.1268310546875, 1.0283203125, -0.4248046875],
+    },
+}
+
+
+@pytest.mark.parametrize("many", [1, 40])
+@pytest.mark.parametrize("dtype", list(_BESIDE))
+def test_numbers_beside_half_values(dtype, many):
+    x = fb.tensor([0.30078125, 0.7734375, 1.265625, -2.3125], dtype=dtype).repeat(many)
+    y = fb.tensor([0.69921875, -1.1640625, 0.5546875, 3.34375], dtype=dtype).repeat(many)
+    expected = {k: fb.tensor(v, dtype=dtype).repeat(many) for k, v in _BESIDE[dtype].items()}
+    single, double = fb.tensor(0.9977), fb.tensor(0.9977, dtype=fb.float64)
+    out = fb.empty_like(x)
+    fb.mul(x, 0.9977, out=out)
+    strided = fb.stack([x, y], 1)[:, 0] * 0.9977
+    products = [x * 0.9977, 0.9977 * x, x * single, x * double, x.clone().mul_(0.9977), out, strided]
+    products += [*fb._foreach_mul([x], 0.9977), *fb.func.vmap(lambda v: v * 0.9977)(x.reshape(1, -1))]
+    for p in products:
+        assert fb.equal(p, expected["mul"])
+    assert fb.equal(single * x, expected["zero-dimensional first"])
+    for q in (x / 1.0023, x / fb.tensor(1.0023), x.clone().div_(1.0023)):
+        assert fb.equal(q, expected["div"])
+    assert fb.equal(x.abs() ** 1.7, expected["pow"])
+    assert fb.equal(x.add(y, alpha=0.7123), expected["add"])
+    assert fb.equal(x.sub(y, alpha=0.7123), expected["sub"])
+    assert fb.equal(fb.lerp(x, y, 0.3337), expected["lerp"])
+    assert fb.equal(fb.lerp(x, y, fb.tensor(0.3337)), expected["lerp by a tensor"])
+    special = fb.tensor([float("inf"), float("nan"), -0.0, 0.0], dtype=dtype) * -0.5
+    assert str(special.tolist()) == "[-inf, nan, 0.0, -0.0]"
+
+
+def test_weights_of_lerp_without_dimensions_may_be_of_any_type():
+    x, y = fb.ones(2), fb.full((2,), 3.0)
+    for w in (fb.tensor(0.5, dtype=fb.float64), fb.tensor(0.5, dtype=fb.bfloat16)):
+        r = fb.lerp(x, y, w)
+        assert r.dtype is fb.float32 and r.tolist() == [2, 2]
+    assert fb.lerp(x, y, fb.tensor(1)).tolist() == [3, 3]
+    w = fb.tensor(0.5, dtype=fb.float64, requires_grad=True)
+    (g,) = fb.autograd.grad(fb.lerp(x, y, w).sum(), w)
+    assert g.dtype is fb.float64 and g.item() == 4
+    with pytest.raises(RuntimeError, match="for `weight` but got dtype double"):
+        fb.lerp(x, y, fb.tensor([0.5], dtype=fb.float64))
+
+
+def test_tensors_on_the_cpu_have_no_number_of_a_device():
+    cpu = fb.device("cpu")
+    assert fb.device("cpu:0") != cpu and str(fb.device("cpu:0")) == "cpu:0"
+    a = fb.empty(2, device="cpu:0").fill_(1)
+    b = fb.ones(2)
+    for t in (
+        a,
+        a + b,
+        a.add_(b),
+        fb.ones(2).to("cpu:0"),
+        fb.linspace(0, 1, 3, device="cpu:1"),
+        a.clone(),
+        a[0],
+    ):
+        assert t.device == cpu
+    assert fb.tensor([1.0], device="cpu:0").device == cpu and fb.fft.fftfreq(3, device="cpu:0").device == cpu
+    assert fb.nn.Linear(2, 2, device="cpu:0")(b).device == cpu
+    assert fb.empty(1, device="meta:0").device == fb.device("meta")
+    with fb.device("cpu:0"):
+        assert fb.ones(1).device == cpu

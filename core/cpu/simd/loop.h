@@ -544,11 +544,15 @@ constexpr Loop vec3 = vec_loop<Fn, T, T, T>;
 
 // One vector function for the four floating types; the arity follows from the operation.
 template <class Tab, class Fn>
-constexpr void floats(Tab& t, Unary op, Fn) {
-    t.put(op, DType::f32, vec1<Fn, float>);
-    t.put(op, DType::f64, vec1<Fn, double>);
+constexpr void halves(Tab& t, Unary op, Fn) {
     t.put(op, DType::f16, vec1<Fn, Half>);
     t.put(op, DType::bf16, vec1<Fn, BHalf>);
+}
+template <class Tab, class Fn>
+constexpr void floats(Tab& t, Unary op, Fn fn) {
+    t.put(op, DType::f32, vec1<Fn, float>);
+    t.put(op, DType::f64, vec1<Fn, double>);
+    halves(t, op, fn);
 }
 template <class Tab, class Fn>
 constexpr void floats(Tab& t, Binary op, Fn) {

@@ -121,9 +121,9 @@ constexpr auto float_arithmetic() {
     floats(t, Ternary::addcmul,
            [](auto s, auto a, auto b, auto c) { return fma(decltype(a)(factor<decltype(a)>(s) * b), c, a); });
     floats(t, Ternary::addcdiv, [](auto s, auto a, auto b, auto c) { return a + factor<decltype(a)>(s) * b / c; });
-    floats(t, Ternary::lerp, [](auto, auto a, auto b, auto w) {
+    floats(t, Ternary::lerp, [](auto s, auto a, auto b, auto weight) {
         using V = decltype(a);
-        const V d = b - a;
+        const V d = b - a, w = s ? factor<V>(s) : weight;
         return abs(w) < splat<V>(0.5) ? a + w * d : b - d * (splat<V>(1) - w);
     });
     constexpr auto clamp = [](auto, auto x, auto lo, auto hi) { return min_nan(max_nan(x, lo), hi); };

@@ -112,6 +112,8 @@ constexpr auto arithmetic() {
     t.put(Unary::pow_scalar, DType::f64, pow_loop<double>);
     t.put(Unary::pow_scalar, DType::f16, pow_loop<Half>);
     t.put(Unary::pow_scalar, DType::bf16, pow_loop<BHalf>);
+    halves(t, Unary::times_number, with<1>([](auto s, auto x) { return x * splat<decltype(x)>(float(param(s, 0))); }));
+    halves(t, Unary::over_number, with<1>([](auto s, auto x) { return x / splat<decltype(x)>(float(param(s, 0))); }));
     floats(t, Unary::deg2rad, [](auto, auto x) { return x * splat<decltype(x)>(0.017453292519943295); });
     floats(t, Unary::rad2deg, [](auto, auto x) { return x * splat<decltype(x)>(57.29577951308232); });
 
