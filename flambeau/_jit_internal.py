@@ -18,6 +18,7 @@ from .jit import (
 )
 from .jit import isinstance as _isinstance  # noqa: F401
 from .jit.annotations import BroadcastingList1, BroadcastingList2, BroadcastingList3
+from .jit.frontend import FunctionModifiers
 
 __all__ = [
     "BroadcastingList1",
@@ -33,17 +34,6 @@ __all__ = [
     "is_scripting",
     "unused",
 ]
-
-
-class FunctionModifiers:
-    """The words that decorators leave on functions as ``_torchscript_modifier``."""
-
-    UNUSED = "unused (ignored and replaced with raising of an exception)"
-    IGNORE = "ignore (leave as a call to Python, cannot be torch.jit.save'd)"
-    EXPORT = "export"
-    DEFAULT = "default (compile if called from a exported function / forward)"
-    COPY_TO_SCRIPT_WRAPPER = "if this method is not scripted, copy the python method onto the scripted model"
-    _DROP = "_drop (function is fully ignored, declaration can be unscriptable)"
 
 
 def _copy_to_script_wrapper(fn: Callable) -> Callable:

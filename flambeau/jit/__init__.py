@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 import flambeau as fb
 from flambeau import _C
+from flambeau._own_methods import is_ours
 from flambeau.futures import Future
 
 from . import frontend as frontend
@@ -38,6 +39,7 @@ from ._program import torch_name
 from ._source import Unit
 from ._torchscript import LoadedModule, frozen_copy, operators_of
 from ._trace import TracerWarning, TracingCheckError, trace, trace_module
+from .frontend import FunctionModifiers
 
 __all__ = [
     "Attribute", "CompilationUnit", "Error", "Final", "Future", "RecursiveScriptModule", "ScriptFunction",
@@ -79,14 +81,26 @@ def script(
     if builtins.isinstance(obj, (ScriptModule, ScriptFunction)):
         return obj
     if builtins.isinstance(obj, fb.nn.Module):
+        for part in obj.modules():
+            _check(type(part).forward, type(part).__module__)
         return PythonScriptModule(obj)
     if builtins.isinstance(obj, (list, dict)):
         return obj  # scripted containers are Python's own here
     if inspect.isclass(obj):
         return obj
     if inspect.isroutine(obj) or builtins.isinstance(obj, functools.partial):
+        _check(obj, getattr(obj, "__module__", None))
         return ScriptFunction(getattr(obj, "__name__", "forward"), original=obj)
     raise TypeError(f"{type(obj)} is a built-in class\ntorch.jit.script takes functions, classes and modules")
+
+
+def _check(function: Callable, module: str | None) -> None:
+    """Refuse code of a program that is no script; the library's own and what is left to Python is not looked
+    at."""
+    modifier = getattr(function, "_torchscript_modifier", None)
+    left = modifier in (FunctionModifiers.IGNORE, FunctionModifiers.UNUSED, FunctionModifiers._DROP)
+    if inspect.isfunction(function) and not left and not is_ours(module):
+        frontend.check(function)
 
 
 def freeze(
@@ -208,14 +222,26 @@ def script_method(fn: Callable) -> Callable:
 def ignore(drop: bool | Callable = False, **kwargs: Any) -> Callable:
     """Marks a function that scripting leaves to Python: it leaves all."""
     if callable(drop):
+        drop._torchscript_modifier = FunctionModifiers.IGNORE
         return drop
     if not isinstance(drop, bool):
         raise RuntimeError(f"Argument to @torch.jit.ignore must be a bool or a function but got {drop}")
-    return lambda fn: fn
+    modifier = FunctionModifiers.UNUSED if drop else FunctionModifiers.IGNORE
+
+    def mark(fn: Callable) -> Callable:
+        fn._torchscript_modifier = modifier
+        return fn
+
+    return mark
 
 
 def unused(fn: Callable) -> Callable:
     """Marks a method that raises in PyTorch's scripted modules; here it keeps working."""
+    if builtins.isinstance(fn, property):
+        for part in filter(None, (fn.fget, fn.fset)):
+            part._torchscript_modifier = FunctionModifiers.UNUSED
+        return fn
+    fn._torchscript_modifier = FunctionModifiers.UNUSED
     return fn
 
 
