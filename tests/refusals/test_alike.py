@@ -40,6 +40,8 @@ def outcome(preamble, code):
     with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stdout(printed):
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", ResourceWarning)
+        # Python 3.12 and later say so of fork.
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded")
         try:
             exec(preamble, space)
             body = ast.parse(code).body
