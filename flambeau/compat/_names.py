@@ -20,6 +20,14 @@ def _one_file(place: str) -> str | None:
     return next((f"torch.{part}" for part in _ONE_FILE if inner.startswith(part + ".")), None)
 
 
+def _move(value: type | FunctionType, module: str) -> None:
+    """Change the module that a class or function names; Python 3.13 forgets with it where a class is written."""
+    line = vars(value).get("__firstlineno__") if isinstance(value, type) else None
+    value.__module__ = module
+    if line is not None:
+        value.__firstlineno__ = line  # type: ignore[attr-defined]
+
+
 class PublicNames:
     """Gives what modules define PyTorch's module names, and takes them back.
 
@@ -50,7 +58,7 @@ class PublicNames:
             theirs = _OF_FILES.get(value.__name__) or _one_file(place)
             theirs = theirs or torch_place(shown, place, value.__name__)
             try:
-                value.__module__ = theirs
+                _move(value, theirs)
             except TypeError:  # a type of the core that cannot be changed
                 continue
             self.changed.append((value, place))
@@ -58,5 +66,5 @@ class PublicNames:
     def take_back(self) -> None:
         """Undo all renaming."""
         for value, place in self.changed:
-            value.__module__ = place
+            _move(value, place)
         self.changed.clear()
