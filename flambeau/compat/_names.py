@@ -21,7 +21,7 @@ def _one_file(place: str) -> str | None:
 
 
 def _move(value: type | FunctionType, module: str) -> None:
-    """Change the module that a class or function names; Python 3.13 forgets with it where a class is written."""
+    """Change the module that a value names; Python 3.13 forgets with it where a class is written."""
     line = vars(value).get("__firstlineno__") if isinstance(value, type) else None
     value.__module__ = module
     if line is not None:
