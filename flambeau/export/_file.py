@@ -125,11 +125,7 @@ def _program_to_json(ep: ExportedProgram, opset_version: dict[str, int] | None) 
             outputs = [writer.argument(v) for v in node.args[0]]
         elif not writer.is_part(node):
             nodes.append(writer.node(node))
-    call = ep.call_spec
-    root = {
-        "inputs": [], "outputs": [], "in_spec": pytree.treespec_dumps(call.in_spec),
-        "out_spec": pytree.treespec_dumps(call.out_spec), "forward_arg_names": call.forward_arg_names,
-    }  # fmt: skip
+    root = _call_to_json(ep.call_spec, [], [])
     return {
         "graph_module": {
             "graph": {
@@ -320,10 +316,14 @@ def _signature(entry: ModuleCallEntry) -> dict[str, Any] | None:
             raise NotImplementedError(f"export.save: {argument.value!r} among the arguments of {entry.fqn}")
         return {kind: argument.value}
 
+    return _call_to_json(call, list(map(written, call.inputs)), list(map(written, call.outputs)))
+
+
+def _call_to_json(call: Any, inputs: list, outputs: list) -> dict[str, Any]:
+    """The structures and names of a call's arguments, and the arguments as they are written."""
     return {
-        "inputs": list(map(written, call.inputs)), "outputs": list(map(written, call.outputs)),
-        "in_spec": pytree.treespec_dumps(call.in_spec), "out_spec": pytree.treespec_dumps(call.out_spec),
-        "forward_arg_names": call.forward_arg_names,
+        "inputs": inputs, "outputs": outputs, "in_spec": pytree.treespec_dumps(call.in_spec),
+        "out_spec": pytree.treespec_dumps(call.out_spec), "forward_arg_names": call.forward_arg_names,
     }  # fmt: skip
 
 

@@ -245,8 +245,14 @@ class _Tree:
         args = tuple(graph.placeholder(f"_positional_arg_{n}") for n in range(positional.num_children))
         kwargs = {name: graph.placeholder(name) for name in named.context}
         spec = self._spec(graph, signature.in_spec)
-        flat = graph.call_function(fx_pytree.tree_flatten_spec, ((args, kwargs), spec))
-        for n, argument in enumerate(signature.inputs):
+        self._spread(graph, (args, kwargs), spec, signature.inputs, copies)
+
+    def _spread(
+        self, graph: Graph, values: Any, spec: Node, arguments: list, copies: dict[Node, Node]
+    ) -> None:
+        """The tensors in values of that structure, as what stands for `arguments` in a graph."""
+        flat = graph.call_function(fx_pytree.tree_flatten_spec, (values, spec))
+        for n, argument in enumerate(arguments):
             if isinstance(argument, TensorArgument):
                 node = self.by_name[argument.name]
                 copies[node] = graph.call_function(operator.getitem, (flat, n))
@@ -265,12 +271,7 @@ class _Tree:
         )
         kwargs = {name: graph.call_function(operator.getitem, (both[1], name)) for name in named.context}
         call = graph.call_module(local, args, kwargs)
-        flat = graph.call_function(fx_pytree.tree_flatten_spec, (call, self._spec(graph, signature.out_spec)))
-        for n, argument in enumerate(signature.outputs):
-            if isinstance(argument, TensorArgument):
-                node = self.by_name[argument.name]
-                copies[node] = graph.call_function(operator.getitem, (flat, n))
-                copies[node].meta["val"] = node.meta.get("val")
+        self._spread(graph, call, self._spec(graph, signature.out_spec), signature.outputs, copies)
         return call
 
     def _call(self, graph: Graph, path: str, depth: int, part: list[Node], copies: dict[Node, Node]) -> None:

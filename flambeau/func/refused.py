@@ -24,15 +24,19 @@ _DYNAMIC = {
 }
 
 
+def _dynamic_shape(name: str) -> RuntimeError:
+    return RuntimeError(
+        "vmap: We do not support batching operators that can output dynamic shape. Attempted to vmap over"
+        f" aten::{name}. {_PLEASE}"
+    )
+
+
 @_rule(*_DYNAMIC)
 def _dynamic(func: Callable, args: tuple, kwargs: dict) -> Any:
     name = _DYNAMIC[func.__name__]
     if name == "_unique2" and (kwargs.get("dim") is not None or len(args) > 4):
         name = "unique_dim"
-    raise RuntimeError(
-        "vmap: We do not support batching operators that can output dynamic shape. Attempted to vmap over"
-        f" aten::{name}. {_PLEASE}"
-    )
+    raise _dynamic_shape(name)
 
 
 @_rule("argwhere", "nonzero_static")
@@ -61,10 +65,7 @@ def _without_rule(func: Callable, args: tuple, kwargs: dict) -> Any:
 def _where(func: Callable, args: tuple, kwargs: dict) -> Any:
     if len(args) + len(kwargs) > 1:
         return _elementwise(func, args, kwargs)
-    raise RuntimeError(
-        "vmap: We do not support batching operators that can output dynamic shape. Attempted to vmap over"
-        f" aten::where. {_PLEASE}"
-    )
+    raise _dynamic_shape("where")
 
 
 @_rule("data", "set data")
