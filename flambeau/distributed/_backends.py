@@ -5,67 +5,13 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-import flambeau as fb
 from flambeau import distributed as dist
 
-from ._more import Backend
-from .group import Mesh, ProcessGroup
+from ._backend_names import BackendConfig
+from ._collectives import Known
+from ._methods import ProcessGroup
+from .group import Mesh
 from .store import PrefixStore, Store
-
-_BOTH = ("cpu", "cuda")
-_DEVICES = {"gloo": _BOTH, "nccl": ("cuda",), "xccl": ("xpu",), "ucc": _BOTH, "mpi": _BOTH}
-_DEVICES["fake"] = (*_BOTH, "hpu", "xpu")
-_UNKNOWN = (*_BOTH, "xpu")
-
-
-class BackendConfig:
-    """What a `backend` argument means for each kind of device.
-
-    Parameters
-    ----------
-    backend : the name of one, or ``"cpu:gloo,cuda:nccl"``.
-
-    Raises
-    ------
-    ValueError : a part of it is no pair of device and backend, or names a device again.
-    """
-
-    def __init__(self, backend: str) -> None:
-        text = str(backend)
-        self.device_backend_map: dict[str, str] = {}
-        if text == Backend.UNDEFINED:
-            kinds = ["cpu"] + (["cuda"] if fb.cuda.is_available() else [])
-            self.device_backend_map = {kind: Backend.default_device_backend_map[kind] for kind in kinds}
-        elif ":" not in text:
-            name = Backend(text)
-            self.device_backend_map = dict.fromkeys(_DEVICES.get(name, _UNKNOWN), name)
-        else:
-            self._read(text)
-
-    def _read(self, text: str) -> None:
-        problem = (
-            f"The custom backend string argument is invalid: {text}.\n"
-            "                Custom backend string is an experimental feature where the backend string must "
-            'be in the format:\n                "<device_type1>:<backend1>,<device_type2>:<backend2>...". '
-            "e.g. 'cpu:gloo,cuda:nccl'"
-        )
-        space = " " * 37
-        for pair in text.lower().split(","):
-            device, colon, name = pair.partition(":")
-            if not colon or ":" in name:
-                raise ValueError(f"Invalid device:backend pairing: {space}{pair}. {problem}")
-            if device in self.device_backend_map:
-                raise ValueError(
-                    f"Duplicate device type {device} {space}in backend string: {name}. {problem}"
-                )
-            self.device_backend_map[device] = Backend(name)
-
-    def __repr__(self) -> str:
-        return ",".join(f"{device}:{name}" for device, name in self.device_backend_map.items())
-
-    def get_device_backend_map(self) -> dict[str, str]:
-        """The name of the backend for each kind of device."""
-        return self.device_backend_map
 
 
 def get_backend_config(group: ProcessGroup | None = None) -> str:
@@ -81,7 +27,7 @@ def get_backend_config(group: ProcessGroup | None = None) -> str:
 
 def get_pg_count() -> int:
     """How many groups were made since `init_process_group`, that of all processes among them."""
-    return dist._groups + 1 if dist.is_initialized() else 0
+    return Known.made + 1 if dist.is_initialized() else 0
 
 
 class ProcessGroupGloo(ProcessGroup):
@@ -139,10 +85,10 @@ def split_group(
         raise ValueError("the split group cannot have duplicate ranks")
     if any(not 0 <= rank < parent.size() for rank in everyone):
         raise ValueError(f"ranks of the group are 0 to {parent.size() - 1}, not {everyone}")
-    dist._groups += len(split_ranks)
+    Known.made += len(split_ranks)
     for number, ranks in enumerate(split_ranks):
         if parent.rank() in ranks:
-            name = group_desc or f"{parent.group_name}:split{dist._groups}:{number}"
+            name = group_desc or f"{parent.group_name}:split{Known.made}:{number}"
             made = ProcessGroup(parent.mesh, [parent.ranks[rank] for rank in sorted(ranks)], name)
             made.backend_config = getattr(parent, "backend_config", None)
             return made

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import flambeau as fb
-from flambeau import distributed as dist
+
+from . import _collectives as dist
+from .group import Peers
+from .options import _Options
 
 Tensors = fb.Tensor | Sequence[fb.Tensor]
 
@@ -17,8 +20,6 @@ def _list(tensors: Tensors) -> list[fb.Tensor]:
 
 def _option(opts: Any, name: str, default: Any) -> Any:
     """What options say; where there are none, the value given in their place."""
-    from .options import _Options
-
     if opts is None:
         return default
     if not isinstance(opts, _Options):
@@ -28,8 +29,8 @@ def _option(opts: Any, name: str, default: Any) -> Any:
     return getattr(opts, name)
 
 
-class Methods:
-    """What a group does with tensors; each gives a `Work`, which is done when it is given."""
+class ProcessGroup(Peers):
+    """Some of the processes of a run; what it does with tensors gives a `Work` that is done."""
 
     def _root(self, opts: Any, what: str) -> int:
         root = _option(opts, "rootRank", 0)

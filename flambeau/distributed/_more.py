@@ -10,31 +10,8 @@ from typing import Any
 import flambeau as fb
 from flambeau import distributed as dist
 
+from ._backend_names import Backend
 from .group import ReduceOp
-
-
-class Backend(str):
-    """The name of what carries data between processes, in small letters."""
-
-    UNDEFINED = "undefined"
-    GLOO = "gloo"
-    NCCL = "nccl"
-    UCC = "ucc"
-    MPI = "mpi"
-    XCCL = "xccl"
-    FAKE = "fake"
-    backend_list = [UNDEFINED, GLOO, NCCL, XCCL, UCC, MPI, FAKE]
-    default_device_backend_map = {"cpu": GLOO, "cuda": NCCL, "xpu": XCCL, "mps": GLOO}
-
-    def __new__(cls, name: str) -> Any:
-        if not isinstance(name, str):
-            raise ValueError(f"Backend constructor parameter must be string-ish but got {name=}")
-        return name.lower()
-
-    @classmethod
-    def register_backend(cls, name: str, func: Callable, *args: Any, **kwargs: Any) -> None:
-        """Not there."""
-        raise NotImplementedError("distributed.Backend.register_backend")
 
 
 def get_default_backend_for_device(device: str | fb.device) -> str:

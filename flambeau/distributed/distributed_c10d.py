@@ -18,6 +18,7 @@ from flambeau.distributed import (  # noqa: F401
     rendezvous,
     send_object_list,
 )
+from flambeau.distributed._collectives import Known
 from flambeau.distributed._more import _broadcast_coalesced  # noqa: F401
 
 
@@ -56,27 +57,27 @@ class _World:
     @property
     def pg_map(self) -> dict[Any, tuple[str, Any]]:
         """Groups to the name of their backend and the store that they met in."""
-        return {g: (_dist.get_backend(g), getattr(g, "store", None)) for g in _dist._members}
+        return {g: (_dist.get_backend(g), getattr(g, "store", None)) for g in Known.members}
 
     @property
     def pg_names(self) -> dict[Any, str]:
         """Groups to their names."""
-        return {g: g.group_name for g in _dist._members}
+        return {g: g.group_name for g in Known.members}
 
     @property
     def pg_group_ranks(self) -> dict[Any, dict[int, int]]:
         """Groups to global ranks and the ranks that those have there."""
-        return {g: {rank: k for k, rank in enumerate(g.ranks)} for g in _dist._members}
+        return {g: {rank: k for k, rank in enumerate(g.ranks)} for g in Known.members}
 
     @property
     def pg_backend_config(self) -> dict[Any, str]:
         """Groups to what was said of their backends."""
-        return {g: str(getattr(g, "backend_config", _dist.get_backend(g))) for g in _dist._members}
+        return {g: str(getattr(g, "backend_config", _dist.get_backend(g))) for g in Known.members}
 
     @property
     def group_count(self) -> int:
         """How many groups were made besides that of all processes."""
-        return _dist._groups
+        return Known.made
 
 
 _world = _World()

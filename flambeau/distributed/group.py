@@ -17,7 +17,6 @@ from typing import Any
 
 import flambeau as fb
 
-from ._methods import Methods
 from .store import Store, without_delay
 
 _SMALL = 8192  # bytes that connections take without anybody reading
@@ -174,8 +173,8 @@ def _own_address(store: Store) -> str:
         return probe.getsockname()[0]
 
 
-class ProcessGroup(Methods):
-    """Some of the processes of a run; ranks in it count from 0."""
+class Peers:
+    """Some of the processes of a run, which give each other bytes; ranks among them count from 0."""
 
     def __init__(self, mesh: Mesh, ranks: Sequence[int], name: str) -> None:
         self.mesh, self.ranks, self.group_name = mesh, list(ranks), name

@@ -12,7 +12,7 @@ _HOMES = {
     "Dim": "dynamic_shapes",
     "ExportBackwardSignature": "graph_signature",
     "ExportGraphSignature": "graph_signature",
-    "ExportedProgram": "exported_program",
+    "ExportedProgram": "decomp_utils",
     "FlatArgsAdapter": "unflatten",
     "ModuleCallEntry": "exported_program",
     "ModuleCallSignature": "exported_program",

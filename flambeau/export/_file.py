@@ -19,7 +19,10 @@ import flambeau as fb
 from flambeau.serialization.files import replacing
 from flambeau.utils import _pytree as pytree
 
-from . import _schema
+from . import (
+    _schema,
+    decomp_utils,  # noqa: F401 (programs get `run_decompositions` from it)
+)
 from .dynamic_shapes import Symbol, ValueRanges
 from .exported_program import ExportedProgram, ModuleCallEntry, ModuleCallSignature, Value
 from .graph_signature import ConstantArgument, ExportGraphSignature, InputKind, TensorArgument

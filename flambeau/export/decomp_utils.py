@@ -12,7 +12,9 @@ from flambeau.fx.interpreter import Interpreter
 from flambeau.fx.node import Node
 from flambeau.utils import _pytree as pytree
 
-from .exported_program import ExportedProgram
+from ._builder import Builder
+from .dynamic_shapes import Dim, Symbol, linear
+from .exported_program import ExportedProgram, Value, _assign, ways
 from .graph_signature import InputKind, OutputKind
 
 __all__ = ["CustomDecompTable", "default_decompositions"]
@@ -147,8 +149,6 @@ class _Program(fb.nn.Module):
 
     def __init__(self, program: ExportedProgram, table: dict[Any, Callable]) -> None:
         super().__init__()
-        from .exported_program import _assign
-
         self.program, self.table = program, table
         self.marks: list[tuple[int, dict]] = []
         self.written: list[tuple[OutputKind, str]] = []
@@ -181,8 +181,6 @@ _WRITTEN = {
 
 def decomposed(program: ExportedProgram, table: dict[Any, Callable] | None) -> ExportedProgram:
     """`program` recorded again with the functions of `table`."""
-    from ._trace import _Builder
-
     if program.example_inputs is None:
         raise NotImplementedError("run_decompositions: the program has no example inputs to record it with")
     if any(entry.signature is not None for entry in program.module_call_graph[1:]):
@@ -190,7 +188,7 @@ def decomposed(program: ExportedProgram, table: dict[Any, Callable] | None) -> E
     args, kwargs = program.example_inputs
     names = program.call_spec.forward_arg_names
     again = _Program(program, default_decompositions() if table is None else table)
-    builder = _Builder(again, args, kwargs, None, marked=lambda mod, marks: nullcontext())
+    builder = Builder(again, args, kwargs, None, marked=lambda mod, marks: nullcontext())
     again.marks = builder.marks
     builder.values = dict(zip(names, [*args, *kwargs.values()]))
     builder.hints = _hints(program)
@@ -204,9 +202,6 @@ def decomposed(program: ExportedProgram, table: dict[Any, Callable] | None) -> E
 
 def _hints(program: ExportedProgram) -> list[dict[int, Any]]:
     """The dynamic dimensions of the inputs."""
-    from .dynamic_shapes import Dim, Symbol, linear
-    from .exported_program import Value
-
     symbols: dict[Symbol, Any] = {
         s: Dim(s.name, min=r.lower, max=None if r.upper == float("inf") else r.upper)
         for s, r in program.range_constraints.items()
@@ -225,3 +220,6 @@ def _hints(program: ExportedProgram) -> list[dict[int, Any]]:
         for node, entry in zip(program.graph.nodes, program.graph_signature.input_specs)
         if entry.kind is InputKind.USER_INPUT and isinstance(node.meta.get("val"), Value)
     ]
+
+
+ways["decomposed"] = decomposed

@@ -27,6 +27,9 @@ _SHORT = {
 
 _WRITTEN = (OutputKind.BUFFER_MUTATION, OutputKind.PARAMETER_MUTATION, OutputKind.USER_INPUT_MUTATION)
 
+# how a program is recorded again, by name; `decomp_utils`, which records programs, puts it here
+ways: dict[str, Callable[..., Any]] = {}
+
 
 @dataclasses.dataclass
 class ModuleCallSignature:
@@ -256,9 +259,7 @@ class ExportedProgram:
 
         Without a table, `default_decompositions()`.
         """
-        from .decomp_utils import decomposed
-
-        return decomposed(self, decomp_table)
+        return ways["decomposed"](self, decomp_table)
 
     def validate(self) -> None:
         """Check the graph."""

@@ -17,6 +17,7 @@ from typing import Any
 import flambeau as fb
 from flambeau import _C, nn
 from flambeau.classes import ScriptObject  # noqa: F401
+from flambeau.fx import graph_module
 from flambeau.fx._codegen import _PyTreeCodeGen, _PyTreeInfo
 from flambeau.fx._compatibility import compatibility  # noqa: F401
 from flambeau.fx.graph import Graph
@@ -536,6 +537,9 @@ class Tracer(TracerBase):
         for key, value in vars(self).items():
             made.__dict__[key] = value if key == "_autowrap_search" else copy.deepcopy(value, memo)
         return made
+
+
+graph_module.default_tracer = Tracer
 
 
 def _take_packed(function: Callable, code: Any, count: int) -> Callable:

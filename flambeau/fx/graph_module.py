@@ -418,6 +418,10 @@ class _Everything(nn.Module):
             self.__dict__[name] = module.__dict__[name]
 
 
+# reads modules that name no other; `_symbolic_trace`, which makes modules of this file, puts it here
+default_tracer: Any = None
+
+
 def reduce_graph_module(body: dict[str, Any], import_block: str) -> nn.Module:
     """A saved GraphModule: its code is run on stand-ins again, which gives its graph."""
     return _rebuilt(_forward_from_src(import_block + "\n" + body["_code"], {}), body)
@@ -429,15 +433,13 @@ def reduce_package_graph_module(importer: Any, body: dict[str, Any], generated_m
 
 
 def _rebuilt(forward: Any, body: dict[str, Any]) -> nn.Module:
-    from flambeau.fx._symbolic_trace import Tracer
-
     body = dict(body)
     class_name = body.pop("_graphmodule_cls_name", "GraphModule")
     holder = type(class_name, (nn.Module,), {"forward": forward})
     root = nn.Module.__new__(holder)
     nn.Module.__init__(root)
     root.__dict__.update(body)
-    tracer_cls = body.get("_tracer_cls") or Tracer
+    tracer_cls = body.get("_tracer_cls") or default_tracer
 
     class KeepModules(tracer_cls):
         def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:

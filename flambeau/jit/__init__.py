@@ -25,7 +25,6 @@ from flambeau.futures import Future
 from . import frontend as frontend
 from ._archive import load, save
 from ._builtins import Error
-from ._graph import trace_graph as _get_trace_graph  # noqa: F401
 from ._module import (
     PythonScriptModule,
     RecursiveScriptModule,
@@ -39,6 +38,7 @@ from ._program import torch_name
 from ._source import Unit
 from ._torchscript import LoadedModule, frozen_copy, operators_of
 from ._trace import TracerWarning, TracingCheckError, trace, trace_module
+from ._trace import trace_graph as _get_trace_graph  # noqa: F401
 from .frontend import FunctionModifiers
 
 __all__ = [

@@ -6,7 +6,7 @@ import io
 import os
 from typing import Any
 
-from ._module import PythonScriptModule, ScriptFunction, ScriptModule
+from ._module import PythonScriptModule, ScriptFunction, ScriptModule, archives
 
 
 def save_module(module: ScriptModule, f: Any, extra: dict | None) -> None:
@@ -24,11 +24,16 @@ def save_module(module: ScriptModule, f: Any, extra: dict | None) -> None:
     as_torchscript(module, module._programs)._save(f, extra)
 
 
+def written_function(function: Any) -> Any:
+    """The source of a function in TorchScript's words: the module whose forward it is."""
+    from . import _script
+
+    return _script.written_function(function)
+
+
 def save_function(function: ScriptFunction, f: Any, extra: dict | None) -> None:
     """Write a function: the forward of a module without parameters."""
     if function._program is None:
-        from ._script import written_function
-
         written_function(function._original)._save(f, extra)
         return
     from ._emit import PlaceholderModule, as_torchscript
@@ -75,3 +80,11 @@ def save(m: ScriptModule | ScriptFunction, f: Any, _extra_files: dict | None = N
     (docs/design/runtime.md).
     """
     m.save(f, _extra_files=_extra_files)
+
+
+archives.update(
+    save_module=save_module,
+    save_function=save_function,
+    from_bytes=from_bytes,
+    written_function=written_function,
+)

@@ -10,7 +10,7 @@ from flambeau import _C
 
 from ._program import TracedProgram, torch_name
 
-__all__ = ["Graph", "Node", "Value", "graph_of", "trace_graph"]
+__all__ = ["Graph", "Node", "Value", "graph_of"]
 
 _NAMES = {
     "float32": "Float", "float64": "Double", "float16": "Half", "int64": "Long", "int32": "Int",
@@ -374,29 +374,3 @@ def graph_of(program: TracedProgram, run: tuple[list, list] | None = None) -> Gr
         _Builder(graph, program, seen).run()
 
     return Graph(program.text(), build)
-
-
-def trace_graph(
-    f: Any, args: Any = (), kwargs: dict[str, Any] | None = None, strict: bool = True,
-    _force_outplace: bool = False, return_inputs: bool = False, _return_inputs_states: bool = False,
-) -> tuple:  # fmt: skip
-    """The graph of a call and what it returned; with `return_inputs` also the tensors that go in.
-
-    The inputs of the graph are the tensors of the arguments, then the parameters and buffers it reads.
-    """
-    from ._program import take_apart
-    from ._trace import _state_names, trace_call
-
-    if _return_inputs_states:
-        raise NotImplementedError("torch.jit._get_trace_graph: _return_inputs_states")
-    args = args if isinstance(args, tuple) else (args,)
-    module = isinstance(f, fb.nn.Module)
-    program = trace_call(f, args, kwargs or {}, _state_names(f) if module else {}, False, 1e-5)
-    own = {**dict(f.named_parameters()), **dict(f.named_buffers())} if module else {}
-    held = [program.constants[n] if n in program.constants else own[n] for n in program.held]
-    leaves: list[fb.Tensor] = []
-    take_apart([args, kwargs or {}], leaves)
-    made = graph_of(program, (leaves, held))
-    made._filled()
-    result = f(*args, **(kwargs or {}))
-    return (made, result, (*leaves, *held)) if return_inputs else (made, result)

@@ -26,6 +26,10 @@ if typing.TYPE_CHECKING:
 _TYPING = ("Any", "Dict", "List", "NamedTuple", "Optional", "Tuple", "Union")  # what programs name bare
 
 
+# what writes and reads programs, by name; `_archive`, which knows the classes of this file, puts it here
+archives: dict[str, Callable[..., Any]] = {}
+
+
 def source_of(function: Callable) -> str:
     """The source of a function without comments, or a line that says why there is none."""
     try:
@@ -152,9 +156,7 @@ class ScriptFunction:
             return parse(f"{self._name}{self._program.declaration()}")
         function = self._original
         if not isinstance(function, Function):
-            from ._script import written_function
-
-            function = type(written_function(function))._script_class.methods["forward"]
+            function = type(archives["written_function"](function))._script_class.methods["forward"]
         arguments = ", ".join(a.declared() for a in function.arguments if a.name != "self")
         return parse(f"{self._name}({arguments}) -> {function._returns()}")
 
@@ -176,9 +178,7 @@ class ScriptFunction:
         filename : a path or a file open for writing.
         _extra_files : texts or bytes that go along, by their names.
         """
-        from ._archive import save_function
-
-        save_function(self, filename, _extra_files)
+        archives["save_function"](self, filename, _extra_files)
 
     def save_to_buffer(self, _extra_files: dict | None = None) -> bytes:
         """The bytes of :meth:`save`."""
@@ -320,9 +320,7 @@ class ScriptModule(fb.nn.Module):
         self._save(f, **kwargs)
 
     def _save(self, f: Any, _extra_files: dict | None = None) -> None:
-        from ._archive import save_module
-
-        save_module(self, f, _extra_files)
+        archives["save_module"](self, f, _extra_files)
 
     def save_to_buffer(self, *args: Any, **kwargs: Any) -> bytes:
         """The bytes of :meth:`save`."""
@@ -332,9 +330,7 @@ class ScriptModule(fb.nn.Module):
         return buffer.getvalue()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        from ._archive import from_bytes
-
-        return from_bytes, (self.save_to_buffer(),)
+        return archives["from_bytes"], (self.save_to_buffer(),)
 
     def __reduce_package__(self, exporter: Any) -> Any:
         raise NotImplementedError(
@@ -346,9 +342,7 @@ class ScriptModule(fb.nn.Module):
         return self._rebuilt()
 
     def _rebuilt(self) -> Any:
-        from ._archive import from_bytes
-
-        return from_bytes(self.save_to_buffer())
+        return archives["from_bytes"](self.save_to_buffer())
 
 
 def take_over(made: ScriptModule, original: fb.nn.Module, kind: type) -> None:

@@ -11,6 +11,7 @@ import flambeau as fb
 from flambeau import _C
 from flambeau.compiler._watch import CannotCapture, Watch
 
+from ._graph import graph_of
 from ._module import ScriptFunction, TopLevelTracedModule
 from ._program import TracedProgram, put_together, take_apart
 
@@ -279,3 +280,26 @@ def trace_module(
         function = mod if name == "forward" else getattr(mod, name)
         programs[name] = trace_call(function, args, kwargs, _state_names(mod), check_trace, check_tolerance)
     return TopLevelTracedModule(mod, programs)
+
+
+def trace_graph(
+    f: Any, args: Any = (), kwargs: dict[str, Any] | None = None, strict: bool = True,
+    _force_outplace: bool = False, return_inputs: bool = False, _return_inputs_states: bool = False,
+) -> tuple:  # fmt: skip
+    """The graph of a call and what it returned; with `return_inputs` also the tensors that go in.
+
+    The inputs of the graph are the tensors of the arguments, then the parameters and buffers it reads.
+    """
+    if _return_inputs_states:
+        raise NotImplementedError("torch.jit._get_trace_graph: _return_inputs_states")
+    args = args if isinstance(args, tuple) else (args,)
+    module = isinstance(f, fb.nn.Module)
+    program = trace_call(f, args, kwargs or {}, _state_names(f) if module else {}, False, 1e-5)
+    own = {**dict(f.named_parameters()), **dict(f.named_buffers())} if module else {}
+    held = [program.constants[n] if n in program.constants else own[n] for n in program.held]
+    leaves: list[fb.Tensor] = []
+    take_apart([args, kwargs or {}], leaves)
+    made = graph_of(program, (leaves, held))
+    made._filled()
+    result = f(*args, **(kwargs or {}))
+    return (made, result, (*leaves, *held)) if return_inputs else (made, result)

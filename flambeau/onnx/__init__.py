@@ -146,9 +146,8 @@ def export(
     if not dynamo and f is None:
         raise ValueError("torch.onnx.export: f is needed when dynamo is False")
     from ._export import build
-    from ._exportable import ExportableModule
 
-    if isinstance(model, ExportableModule) and not args and not kwargs:
+    if hasattr(type(model), "_export_options") and not args and not kwargs:  # an `ExportableModule`
         said = model._export_options()
         args, kwargs = said["args"], said["kwargs"]
         dynamic_shapes = said["dynamic_shapes"] if dynamic_shapes is None else dynamic_shapes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import namedtuple
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -219,26 +220,28 @@ def get_default_qat_qconfig(backend: str = "x86", version: int = 1) -> QConfig:
     return QConfig(activation, whole if backend == "qnnpack" else channels)
 
 
-def _former(name: str, qat: bool, backend: str, version: int) -> dict[str, Any]:
-    from flambeau.ao.quantization import qconfig_mapping
+# what gives the mappings that the dictionaries below are made of; `qconfig_mapping` puts its functions here
+_MAPPINGS: dict[str, Callable[[str, int], Any]] = {}
 
+
+def _former(name: str, backend: str, version: int) -> dict[str, Any]:
     warnings.warn(
         f"`torch.ao.quantization.{name}_dict` is deprecated and will be removed in "
         f"a future version. Please use `torch.ao.quantization.{name}_mapping` instead.",
         FutureWarning,
         stacklevel=3,
     )
-    return getattr(qconfig_mapping, name + "_mapping")(backend, version).to_dict()
+    return _MAPPINGS[name](backend, version).to_dict()
 
 
 def get_default_qconfig_dict(backend: str = "x86", version: int = 0) -> dict[str, Any]:
     """`get_default_qconfig_mapping` as a dictionary."""
-    return _former("get_default_qconfig", False, backend, version)
+    return _former("get_default_qconfig", backend, version)
 
 
 def get_default_qat_qconfig_dict(backend: str = "x86", version: int = 1) -> dict[str, Any]:
     """`get_default_qat_qconfig_mapping` as a dictionary."""
-    return _former("get_default_qat_qconfig", True, backend, version)
+    return _former("get_default_qat_qconfig", backend, version)
 
 
 def _assert_valid_qconfig(qconfig: QConfig | None, mod: nn.Module) -> None:

@@ -16,6 +16,7 @@ from flambeau.ao.quantization.observer import (
     default_weight_observer,
 )
 from flambeau.ao.quantization.qconfig import (
+    _MAPPINGS,
     QConfig,
     QConfigAny,
     default_quint8_weight_qconfig,
@@ -165,6 +166,10 @@ def get_default_qat_qconfig_mapping(backend: str = "x86", version: int = 1) -> Q
     version : int
     """
     return _get_default_qconfig_mapping(True, backend, version)
+
+
+_MAPPINGS["get_default_qconfig"] = get_default_qconfig_mapping
+_MAPPINGS["get_default_qat_qconfig"] = get_default_qat_qconfig_mapping
 
 
 def _get_default_qconfig_mapping_with_default_qconfig(

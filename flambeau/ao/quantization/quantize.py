@@ -35,6 +35,7 @@ from flambeau.ao.quantization.quantization_mappings import (
 from flambeau.ao.quantization.stubs import DeQuantStub, QuantWrapper
 from flambeau.ao.quantization.utils import (
     DEPRECATION_WARNING,
+    STEPS,
     get_qparam_dict,
     has_no_children_ignoring_parametrizations,
 )
@@ -494,3 +495,6 @@ def _get_observer_dict(mod: nn.Module, target_dict: dict[str, nn.Module], prefix
         target_dict[start + "activation_post_process"] = mod.activation_post_process
     for name, child in mod.named_children():
         _get_observer_dict(child, target_dict, start + name if prefix else name)
+
+
+STEPS.update(prepare=prepare, prepare_qat=prepare_qat)

@@ -43,6 +43,9 @@ DEPRECATION_WARNING = (
     "see https://github.com/pytorch/ao/issues/2259 for more details"
 )
 
+# steps of quantizing by name, for layers that take them themselves; `quantize` puts them here
+STEPS: dict[str, Callable[..., Any]] = {}
+
 
 class MatchAllNode:
     """In a pattern, any node."""

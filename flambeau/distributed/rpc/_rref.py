@@ -205,6 +205,8 @@ class References:
 
 
 _references: References | None = None
+# the functions that call those of other workers, by name; `api`, which knows references, puts them here
+calls: dict[str, Callable[..., Any]] = {}
 
 
 def install(references: References | None) -> None:
@@ -341,21 +343,15 @@ class RRef(Generic[T]):
 
     def rpc_sync(self, timeout: float = -1.0) -> _Proxy:
         """An object whose methods are those of the value, called by its owner: they give the result."""
-        from .api import rpc_sync
-
-        return _Proxy(self, rpc_sync, timeout)
+        return _Proxy(self, calls["rpc_sync"], timeout)
 
     def rpc_async(self, timeout: float = -1.0) -> _Proxy:
         """The same with methods that give futures."""
-        from .api import rpc_async
-
-        return _Proxy(self, rpc_async, timeout)
+        return _Proxy(self, calls["rpc_async"], timeout)
 
     def remote(self, timeout: float = -1.0) -> _Proxy:
         """The same with methods that give references to the results."""
-        from .api import remote
-
-        return _Proxy(self, remote, timeout)
+        return _Proxy(self, calls["remote"], timeout)
 
     def backward(self, dist_autograd_ctx_id: int = -1, retain_graph: bool = False) -> None:
         """Compute gradients of the value, a tensor with one element.
@@ -376,11 +372,9 @@ class RRef(Generic[T]):
 
     def _get_type(self, timeout: float = -1.0, blocking: bool = True) -> Any:
         """The class of the value."""
-        from .api import rpc_async
-
         if self._owned is not None:
             return type(self.local_value())
-        found = rpc_async(self._owner, _type_of, (self,), timeout=timeout)
+        found = calls["rpc_async"](self._owner, _type_of, (self,), timeout=timeout)
         return found.wait() if blocking else found
 
     def _is_protocol(self) -> bool:

@@ -409,3 +409,6 @@ def _finalize_shutdown() -> None:
 def _wait_for(futures: list[Future]) -> list[Any]:
     """The values of futures; raises the first exception when all are done."""
     return [future.wait() for future in collect_all(futures).wait()]
+
+
+_rref.calls.update(rpc_sync=rpc_sync, rpc_async=rpc_async, remote=remote)

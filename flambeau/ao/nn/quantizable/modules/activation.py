@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import flambeau as fb
 from flambeau import Tensor, nn
+from flambeau.ao.quantization.utils import STEPS
 from flambeau.nn import functional as F
 from flambeau.types import Device
 
@@ -68,8 +69,6 @@ class MultiheadAttention(nn.MultiheadAttention):
     @classmethod
     def from_float(cls, other: Any) -> MultiheadAttention:
         """The layer that takes the place of `nn.MultiheadAttention`, with observers."""
-        from flambeau.ao.quantization.quantize import prepare
-
         if type(other) is not cls._FLOAT_MODULE:
             raise AssertionError(f"Expected type {cls._FLOAT_MODULE}, got {type(other)}")
         if not hasattr(other, "qconfig"):
@@ -89,7 +88,7 @@ class MultiheadAttention(nn.MultiheadAttention):
             layer.weight = nn.Parameter(weight, weight.requires_grad)
             layer.bias = None if bias is None else nn.Parameter(bias, bias.requires_grad)
         made.eval()
-        return prepare(made, inplace=True)
+        return STEPS["prepare"](made, inplace=True)
 
     def dequantize(self) -> nn.MultiheadAttention:
         """The plain layer of a quantized one."""

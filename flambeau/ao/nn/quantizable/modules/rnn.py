@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import flambeau as fb
 from flambeau import Tensor, nn
+from flambeau.ao.quantization.utils import STEPS
 from flambeau.types import Device
 
 __all__ = ["LSTMCell", "LSTM"]
@@ -310,8 +311,6 @@ class LSTM(nn.Module):
     @classmethod
     def from_float(cls, other: nn.Module, qconfig: Any = None, split_gates: bool = False) -> LSTM:
         """The network that takes the place of `nn.LSTM`, with observers."""
-        from flambeau.ao.quantization.quantize import prepare, prepare_qat
-
         if not isinstance(other, cls._FLOAT_MODULE):
             raise AssertionError(f"Expected module type {cls._FLOAT_MODULE}, got {type(other)}")
         if not hasattr(other, "qconfig") and not qconfig:
@@ -326,7 +325,7 @@ class LSTM(nn.Module):
                 other, k, qconfig, batch_first=False, split_gates=split_gates
             )
         made.train(other.training)
-        return (prepare_qat if other.training else prepare)(made, inplace=True)
+        return STEPS["prepare_qat" if other.training else "prepare"](made, inplace=True)
 
     @classmethod
     def from_observed(cls, other: nn.Module) -> NoReturn:
