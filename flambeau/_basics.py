@@ -319,10 +319,13 @@ def set_num_interop_threads(n: int, /) -> None:
 
 
 def set_flush_denormal(mode: bool, /) -> bool:
-    """Not offered: denormal numbers are always computed with."""
+    """Whether floating-point numbers below the smallest normal one count as zero, in all threads.
+
+    Returns whether the CPU can (x86-64 can).
+    """
     if not isinstance(mode, bool):
         raise RuntimeError(f"flush_denormal expects a bool, but got {type(mode).__name__}")
-    return False
+    return _C.set_flush_denormal(mode)
 
 
 def get_device_module(device: Any = None) -> Any:

@@ -1,7 +1,8 @@
 // Modes, the entry of backward, hooks of tensors, and what flambeau/autograd needs from the core.
+#include <algorithm>
 #include <exception>
 #include <thread>
-#include <unordered_map>
+#include <unordered_set>
 #include "autograd/anomaly.h"
 #include "autograd/back.h"
 #include "tensor/watch.h"
@@ -181,9 +182,8 @@ PyObject* push_checked(PyObject* self, PyObject* args) {
 }
 
 // ---------------------------------------------------------------- backward
-thread_local int64_t current_task = -1;
-thread_local bool reaches_all = true;  // the backward in progress was not asked for some inputs only
-thread_local const std::vector<Edge>* current_roots = nullptr;
+class Task;
+thread_local Task* current_task = nullptr;
 int64_t next_task = 0;
 
 // A tensor, or a GradientEdge(node, output_nr, …).
@@ -197,45 +197,60 @@ Edge edge_of(PyObject* o, bool root, Py_ssize_t i) {
     raise(PyExc_TypeError, str("element ", i, " of tensors tuple is not a Tensor or a GradientEdge"));
 }
 
-std::vector<Node*> reachable(const std::vector<Edge>& roots) {
-    std::vector<Node*> all, stack;
-    std::unordered_map<Node*, bool> seen;
-    for (const Edge& e : roots)
-        if (e) stack.push_back(e.node.get());
-    while (!stack.empty()) {
-        Node* n = stack.back();
-        stack.pop_back();
-        if (seen[n]) continue;
-        seen[n] = true;
-        all.push_back(n);
-        for (const Edge& e : n->next)
-            if (e) stack.push_back(e.node.get());
-    }
-    return all;
-}
-
-// Remembers which run hooks belong to.
+// What hooks ask about the backward that they are called in.
 class Task {
 public:
-    explicit Task(const std::vector<Edge>& roots, bool all = true)
-        : task_(current_task), roots_(current_roots), all_(reaches_all) {
-        reaches_all = all;
-        current_task = next_task++;
-        current_roots = &roots;
+    Task(const std::vector<Edge>& roots, const std::vector<Edge>& wanted, bool accumulates)
+        : number(next_task++), roots_(roots), wanted_(wanted), accumulates_(accumulates), outer_(current_task) {
+        current_task = this;
     }
-    ~Task() {
-        current_task = task_;
-        current_roots = roots_;
-        reaches_all = all_;
-    }
+    ~Task() { current_task = outer_; }
     Task(const Task&) = delete;
     Task& operator=(const Task&) = delete;
 
+    bool reaches_all() const { return wanted_.empty(); }
+    bool executes(const Node& node) const;
+    // Called at the end; they may ask for more.
+    void call_back() {
+        for (size_t i = 0; i < callbacks.size(); ++i) {
+            const Ref f = std::move(callbacks[i]);
+            checked(PyObject_CallNoArgs(f.get()));
+        }
+    }
+
+    const int64_t number;
+    std::vector<Ref> callbacks;
+
 private:
-    int64_t task_;
-    const std::vector<Edge>* roots_;
-    bool all_;
+    const std::vector<Edge>&roots_, &wanted_;
+    bool accumulates_;
+    Task* outer_;
 };
+
+// Whether the node is reached from the roots and, where gradients of some tensors only are wanted, leads to one.
+bool Task::executes(const Node& node) const {
+    check(reaches_all() || accumulates_ || !node.is_accumulate(),
+          "A leaf node was passed to _will_engine_execute_node but we are currently running autograd.grad(). "
+          "This is currently not supported.");
+    const auto reached = [](const Node* from, auto&& is_goal) {
+        std::vector<const Node*> stack{from};
+        std::unordered_set<const Node*> seen{from};
+        while (!stack.empty()) {
+            const Node* n = stack.back();
+            stack.pop_back();
+            if (is_goal(n)) return true;
+            for (const Edge& e : n->next)
+                if (e && seen.insert(e.node.get()).second) stack.push_back(e.node.get());
+        }
+        return false;
+    };
+    const auto is_node = [&](const Node* n) { return n == &node; };
+    const auto is_wanted = [&](const Node* n) {
+        return std::ranges::any_of(wanted_, [&](const Edge& e) { return e.node.get() == n; });
+    };
+    return std::ranges::any_of(roots_, [&](const Edge& e) { return e && reached(e.node.get(), is_node); }) &&
+           (reaches_all() || reached(&node, is_wanted));
+}
 
 // The seed of a result of one element.
 Tensor one_for(const Tensor& t) {
@@ -263,13 +278,11 @@ std::vector<Tensor> run_nested(const std::vector<Edge>& roots, Grads seeds, cons
     std::vector<Tensor> found;
     std::exception_ptr failure;
     Ref error[3];
-    const auto go_on = [&, state = tls, task = current_task, all = reaches_all, hooks = saved_hooks,
-                        active = SavedHooks::active, disabled = SavedHooks::disabled] {
+    const auto go_on = [&, state = tls, task = current_task, hooks = saved_hooks, active = SavedHooks::active,
+                        disabled = SavedHooks::disabled] {
         const PyGILState_STATE lock = PyGILState_Ensure();
         tls = state;
         current_task = task;
-        reaches_all = all;
-        current_roots = &roots;
         saved_hooks = hooks;
         SavedHooks::active = active;
         SavedHooks::disabled = disabled;
@@ -306,8 +319,10 @@ PyObject* tensor_backward(PyObject* self, PyObject* const* args, Py_ssize_t n, P
         check(bool(roots[0]), "element 0 of tensors does not require grad and does not have a grad_fn");
         Grads seeds;
         seeds.push_back(one_for(t));
-        const Task task(roots);
+        const std::vector<Edge> all;
+        Task task(roots, all, true);
         run_nested(roots, std::move(seeds), BackwardOptions{});
+        task.call_back();
         return none();
     });
 }
@@ -362,7 +377,7 @@ PyObject* run_backward_py(PyObject*, PyObject* args, PyObject* kwargs) {
         opt.create_graph = create;
         opt.accumulate = accumulate;
         opt.allow_unreachable = unreachable;
-        const Task task(roots, wanted.empty());
+        Task task(roots, wanted, accumulate);
         const std::vector<Tensor> captured = run_nested(roots, std::move(seeds), opt, wanted);
         if (accumulate) {
             // Gradients of inputs that are no leaves are added to their .grad as well.
@@ -372,8 +387,10 @@ PyObject* run_backward_py(PyObject*, PyObject* args, PyObject* kwargs) {
                 Tensor& grad = need_meta(*unwrap(x).get()).grad;
                 grad = grad.defined() ? op<"add">(grad, captured[i]) : captured[i];
             }
+            task.call_back();
             return none();
         }
+        task.call_back();
         Ref r = checked(PyTuple_New(Py_ssize_t(wanted.size())));
         for (size_t i = 0; i < wanted.size(); ++i) {
             if (!captured[i].defined())
@@ -386,26 +403,31 @@ PyObject* run_backward_py(PyObject*, PyObject* args, PyObject* kwargs) {
     });
 }
 
-PyObject* current_graph_task(PyObject*, PyObject*) { return PyLong_FromLongLong(current_task); }
+PyObject* current_graph_task(PyObject*, PyObject*) {
+    return PyLong_FromLongLong(current_task ? current_task->number : -1);
+}
 PyObject* will_execute(PyObject*, PyObject* node) {
     return guarded([&] {
-        check(current_roots, "_will_engine_execute_node can only be called during a backward pass");
-        const Ptr<Node> n = unwrap_node(node);
-        for (Node* m : reachable(*current_roots))
-            if (m == n.get()) return PyBool_FromLong(true);
-        return PyBool_FromLong(false);
+        check(current_task, "_get_should_execute_nodes should only be called during the backward pass");
+        return PyBool_FromLong(current_task->executes(*unwrap_node(node)));
     });
 }
 
 // The object PyTorch's engine is reached by; it has no state.
-PyObject* queue_callback(PyObject*, PyObject*) {
-    return PyErr_Format(PyExc_NotImplementedError, "flambeau's engine has no queue_callback");
+PyObject* queue_callback(PyObject*, PyObject* callback) {
+    return guarded([&] {
+        check(current_task, "Final callbacks can only be installed during backward pass.");
+        current_task->callbacks.push_back(Ref::borrow(callback));
+        return none();
+    });
 }
-PyObject* checkpoint_valid(PyObject*, PyObject*) { return PyBool_FromLong(reaches_all); }
+PyObject* checkpoint_valid(PyObject*, PyObject*) {
+    return PyBool_FromLong(!current_task || current_task->reaches_all());
+}
 PyMethodDef engine_methods[] = {
     {"run_backward", as_method(run_backward_py), METH_VARARGS | METH_KEYWORDS,
      "Sends gradients from tensors to the leaves."},
-    {"queue_callback", queue_callback, METH_O, nullptr},
+    {"queue_callback", queue_callback, METH_O, "Calls the function when the backward in progress is done."},
     {"is_checkpoint_valid", checkpoint_valid, METH_NOARGS, nullptr},
     {},
 };

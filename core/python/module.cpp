@@ -8,6 +8,7 @@
 #include <memory>
 #include "autograd/back.h"
 #include "base/crc32.h"
+#include "base/denormal.h"
 #include "base/parallel.h"
 #include "cpu/choose.h"
 #include "cpu/lapack.h"
@@ -59,6 +60,7 @@ PyObject* set_num_threads_py(PyObject*, PyObject* n) {
         return none();
     });
 }
+PyObject* set_flush_denormal_py(PyObject*, PyObject* on) { return PyBool_FromLong(set_flush_denormal(on == Py_True)); }
 PyObject* set_fill_fresh(PyObject*, PyObject* on) {
     fill_fresh = on == Py_True;
     return none();
@@ -160,6 +162,7 @@ PyMethodDef functions[] = {
     {"_get_cpp_backtrace", cpp_backtrace, METH_VARARGS, nullptr},
     {"_operators", operators, METH_NOARGS, "(name, schema, variants, differentiable arguments) of every operator."},
     {"get_num_threads", get_num_threads, METH_NOARGS, "How many threads an operation may use."},
+    {"set_flush_denormal", set_flush_denormal_py, METH_O, "Whether denormal numbers count as zero."},
     {"set_num_threads", set_num_threads_py, METH_O, "Sets how many threads an operation may use."},
     {"_set_fill_fresh", set_fill_fresh, METH_O, "Whether `empty` and its like fill their memory."},
     {"_memory_stats", memory_statistics, METH_NOARGS, "Bytes and blocks of the caching allocator."},

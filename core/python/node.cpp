@@ -277,7 +277,9 @@ void DictHook::pre(Grads& in) {
         const Ref arg = checked(wrap(in[0]));
         const Ref r = checked(PyObject_CallFunctionObjArgs(f, arg.get(), nullptr));
         if (kind == HookKind::PostAccumulate) {
-            if (r.get() != Py_None) fail(ErrorKind::Runtime, "Tensor post accumulate grad hooks should return None.");
+            Tensor leaf = in[0];
+            replace_gradient(r.get(), leaf, f);
+            check(leaf.get() == in[0].get(), "Tensor post accumulate grad hooks should return None.");
             continue;
         }
         replace_gradient(r.get(), in[0], f);

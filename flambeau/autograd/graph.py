@@ -312,14 +312,12 @@ def region_activation_memory_budget(budget: float) -> contextlib.AbstractContext
     Raises
     ------
     RuntimeError : outside of a compiled region, as in PyTorch; `compile` here records calls as they run, and
-    keeps
-        what their backward needs.
+        keeps what their backward needs.
     """
     raise RuntimeError(
-        "region_activation_memory_budget only has an effect under torch.compile; it cannot be used outside"
-        " of a"
-        " compiled region\nflambeau's compiled programs keep what their backward needs: use"
-        " torch.utils.checkpoint"
+        "torch.autograd.graph.region_activation_memory_budget can only be used inside a torch.compile region;"
+        " it has no effect in eager mode."
+        "\nflambeau's compiled programs keep what their backward needs: use torch.utils.checkpoint"
     )
 
 

@@ -228,10 +228,11 @@ def to_sparse(
 
     if sparse_dim is not None and not isinstance(sparse_dim, int):
         layout, sparse_dim = sparse_dim, None
-    if layout is not None and layout is not fb.sparse_coo:
-        check_blocksize(fb.strided, str(layout).rpartition("_")[2], blocksize)
-    made = from_dense(input, sparse_dim)
-    return made if layout is None else made.to_sparse(layout=layout, blocksize=blocksize)
+    kind = "coo" if layout is None else str(layout).rpartition("_")[2]
+    if kind != "coo":
+        check_blocksize(fb.strided, kind, blocksize)
+        return _compressed(input, kind, blocksize, dense_dim)
+    return from_dense(input, sparse_dim if dense_dim is None else input.dim() - dense_dim)
 
 
 def _compressed(input: fb.Tensor, kind: str, blocksize: Any, dense_dim: int | None) -> fb.Tensor:
@@ -257,7 +258,7 @@ def to_sparse_csc(input: fb.Tensor, dense_dim: int | None = None) -> fb.Tensor:
 )
 def to_sparse_bsr(input: fb.Tensor, blocksize: Any, dense_dim: int | None = None) -> fb.Tensor:
     """Compressed rows of the blocks that are not zero."""
-    input.size(-2)
+    input.size(-2 - (dense_dim or 0))
     return _compressed(input, "bsr", blocksize, dense_dim)
 
 
@@ -266,7 +267,7 @@ def to_sparse_bsr(input: fb.Tensor, blocksize: Any, dense_dim: int | None = None
 )
 def to_sparse_bsc(input: fb.Tensor, blocksize: Any, dense_dim: int | None = None) -> fb.Tensor:
     """Compressed columns of the blocks that are not zero."""
-    input.size(-2)
+    input.size(-2 - (dense_dim or 0))
     return _compressed(input, "bsc", blocksize, dense_dim)
 
 

@@ -10,6 +10,7 @@ import flambeau as fb
 from flambeau import _C
 
 from . import rules
+from .gradcheck import as_sparse_gradcheck
 from .tensor import coo, is_sparse, replace
 
 __all__ = [
@@ -146,18 +147,13 @@ def spdiags(diagonals: Any, offsets: Any, shape: Sequence[int], layout: Any = No
         rows.append(r[inside])
         cols.append(c[inside])
         values.append(d.index_select(0, c[inside]))
-    made = coo(fb.stack([fb.cat(rows), fb.cat(cols)]), fb.cat(values), shape).coalesce()
+    made = coo(fb.stack([fb.cat(rows), fb.cat(cols)]), fb.cat(values), shape)
     return made if layout is None else made.to_sparse(layout=layout)
 
 
 def spsolve(input: Any, other: Any, *, left: bool = True) -> Any:
     """Not there: there is no sparse solver below."""
     raise NotImplementedError("flambeau.sparse.spsolve is not there yet; solve with input.to_dense()")
-
-
-def as_sparse_gradcheck(gradcheck: Any) -> Any:
-    """Not there: `gradcheck` takes strided inputs."""
-    raise NotImplementedError("flambeau.sparse.as_sparse_gradcheck is not there yet")
 
 
 class check_sparse_tensor_invariants:

@@ -281,7 +281,9 @@ class SparseTensor(RuledTensor):
         result = flat.index_add_(0, flat_index(index, shape), values).reshape(shape)
         return result if dtype is None else result.to(dtype)
 
-    def to_sparse(self, *args: Any, layout: Any = None, blocksize: Any = None, **kwargs: Any) -> Any:
+    def to_sparse(
+        self, *args: Any, layout: Any = None, blocksize: Any = None, dense_dim: int | None = None
+    ) -> Any:
         """COO, or another layout; those of blocks need `blocksize`."""
         if args and not isinstance(args[0], int):
             layout = args[0]
@@ -295,9 +297,9 @@ class SparseTensor(RuledTensor):
                 return coo(index[:, order], values.index_select(0, order), self.shape, True)
             return coo(index, values, self.shape, self.kind == "csr")
         check_blocksize(self.layout, kind, blocksize)
-        return self._to_compressed(kind, blocksize)
+        return self._to_compressed(kind, blocksize, dense_dim)
 
-    def _to_compressed(self, kind: str, blocksize: Any = None) -> Any:
+    def _to_compressed(self, kind: str, blocksize: Any = None, dense_dim: int | None = None) -> Any:
         if kind == self.kind:
             if blocksize is not None and tuple(blocksize) != self.blocksize:
                 raise RuntimeError(
@@ -309,9 +311,12 @@ class SparseTensor(RuledTensor):
             return self
         if b := self.batch_dim():
             return _stacked([m._to_compressed(kind, blocksize) for m in _members(self)], self.shape[:b])
-        if self.dim() != 2 or self.sparse_dim() != 2:
+        if dense_dim is not None or self.sparse_dim() != 2:
+            flat = self.sparse_dim() != 2
+            why = "for input tensors with sparse_dim()!=2" if flat else "with dense_dim argument given"
             raise RuntimeError(
-                f"Only tensors with two sparse dimensions can be converted to the Sparse{kind.upper()} layout"
+                f"coo_to_sparse_{kind}: conversion from Sparse to Sparse{kind.capitalize()} {why} is not"
+                " supported"
             )
         main = _COMPRESSED_DIM[kind]
         source = self.coalesce() if self.kind == "coo" else self
@@ -325,19 +330,19 @@ class SparseTensor(RuledTensor):
 
     def to_sparse_csr(self, dense_dim: int | None = None) -> Any:
         """Compressed rows."""
-        return self._to_compressed("csr")
+        return self._to_compressed("csr", None, dense_dim)
 
     def to_sparse_csc(self, dense_dim: int | None = None) -> Any:
         """Compressed columns."""
-        return self._to_compressed("csc")
+        return self._to_compressed("csc", None, dense_dim)
 
     def to_sparse_bsr(self, blocksize: Any, dense_dim: int | None = None) -> Any:
         """Compressed rows of blocks."""
-        return self._to_compressed("bsr", pair_of(blocksize))
+        return self._to_compressed("bsr", pair_of(blocksize), dense_dim)
 
     def to_sparse_bsc(self, blocksize: Any, dense_dim: int | None = None) -> Any:
         """Compressed columns of blocks."""
-        return self._to_compressed("bsc", pair_of(blocksize))
+        return self._to_compressed("bsc", pair_of(blocksize), dense_dim)
 
     def to_sparse_coo(self) -> Any:
         """Coordinates."""
@@ -411,6 +416,10 @@ def check_blocksize(source: Any, kind: str, blocksize: Any) -> None:
 
 def _blocks(kind: str, index: Any, values: Any, shape: Sequence[int], blocksize: tuple[int, int]) -> Any:
     """The BSR or BSC tensor of elements; blocks that hold none of them are left out."""
+    if len(blocksize) != 2:
+        raise RuntimeError(
+            f"dense_to_sparse_{kind}: blocksize needs to be a tuple of size 2, but got {len(blocksize)}"
+        )
     if min(blocksize) <= 0:
         raise RuntimeError(
             f"dense_to_sparse_{kind}: blocksize needs to be positive, but got {list(blocksize)}"
@@ -505,10 +514,15 @@ def _stacked(matrices: Sequence[Any], batch: Sequence[int]) -> Any:
 
 
 def from_dense_batch(t: Any, kind: str, blocksize: Any = None, dense_dim: int | None = None) -> Any:
-    """A strided tensor as a compressed matrix, or as a batch of them."""
+    """A strided tensor as a compressed matrix, or as a batch of them; `dense_dim` is that of their values."""
+    if dense_dim is not None and not 0 <= dense_dim <= t.dim() - 2:
+        raise RuntimeError(
+            f"dense_to_sparse_{kind}: dense_dim argument must be in [0,{t.dim() - 2}] range, but {dense_dim}"
+            " is given"
+        )
     batch = tuple(t.shape[: t.dim() - 2 - (dense_dim or 0)])
     if not batch or not math.prod(batch):
-        return from_dense(t, t.dim() - dense_dim if dense_dim else None)._to_compressed(kind, blocksize)
+        return from_dense(t, t.dim() - (dense_dim or 0))._to_compressed(kind, blocksize)
     matrices = t.flatten(0, len(batch) - 1).unbind(0)
     made = [from_dense(m, 2)._to_compressed(kind, blocksize) for m in matrices]
     return _stacked(made, batch)

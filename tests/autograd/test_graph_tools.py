@@ -38,6 +38,64 @@ def test_multi_grad_hook():
     assert seen == [[2, 3]]
 
 
+def test_multi_grad_hook_waits_only_for_what_the_backward_reaches():
+    a, b = fb.ones(2, requires_grad=True), fb.ones(2, requires_grad=True)
+    c, d = a * b, a * b
+    seen = []
+    graph.register_multi_grad_hook((a, b, c, d), lambda grads: seen.append([g is not None for g in grads]))
+    c.sum().backward(retain_graph=True)
+    c.sum().backward(inputs=(a,), retain_graph=True)
+    assert seen == [[True, True, True, False], [True, False, True, False]]
+    with pytest.raises(RuntimeError, match="A leaf node was passed to _will_engine_execute_node"):
+        fb.autograd.grad(c.sum(), (a,))
+
+
+def test_engine_calls_back_when_the_backward_is_done():
+    queue = fb.autograd.Variable._execution_engine.queue_callback
+    x = fb.ones(2, requires_grad=True)
+    seen = []
+
+    def last():
+        seen.append("last")
+
+    def first():
+        seen.append(x.grad.tolist())
+        queue(last)
+
+    def hook(g):
+        queue(first)
+        queue(lambda: seen.append("second"))
+        seen.append("hook")
+
+    x.register_hook(hook)
+    x.sum().backward()
+    assert seen == ["hook", [1, 1], "second", "last"]
+    with pytest.raises(RuntimeError, match="Final callbacks can only be installed during backward pass."):
+        queue(last)
+
+    def fails():
+        raise ValueError("in a callback")
+
+    y = fb.ones(2, requires_grad=True)
+    y.register_hook(lambda g: queue(fails))
+    with pytest.raises(ValueError, match="in a callback"):
+        y.sum().backward()
+
+
+def test_hook_after_accumulation_may_return_its_leaf():
+    def grad_of(hook):
+        v = fb.zeros(3, requires_grad=True)
+        v.register_post_accumulate_grad_hook(hook)
+        v.sum().backward()
+        return v
+
+    assert grad_of(lambda p: p.add_(p.grad, alpha=-0.5)).tolist() == [-0.5, -0.5, -0.5]
+    with pytest.raises(RuntimeError, match="Tensor post accumulate grad hooks should return None."):
+        grad_of(lambda p: p.clone())
+    with pytest.raises(TypeError, match="expected Variable, but hook returned 'int'"):
+        grad_of(lambda p: 1)
+
+
 def test_gradient_edge():
     x = fb.ones(2, requires_grad=True)
     y = x * 2

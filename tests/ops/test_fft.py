@@ -93,3 +93,9 @@ def test_errors(call, error, text):
 def test_derivative():
     x = fb.tensor([1.0, 2.0, -1.0], dtype=fb.float64, requires_grad=True)
     assert fb.autograd.gradcheck(lambda t: fb.view_as_real(fb.fft.rfft(t, 5)), (x,))
+
+
+def test_roots_of_unity_are_exact_where_they_are_rational():
+    # an imaginary part of -4.9e-16 came out of sin(pi)
+    assert fb.fft.rfft(fb.arange(4)).tolist() == [6, -2 + 2j, -2]
+    assert fb.fft.rfft(fb.arange(2.0, dtype=fb.float64)).imag.tolist() == [0, 0]

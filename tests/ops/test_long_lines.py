@@ -303,6 +303,8 @@ def test_gamma_functions():
     same(torch.digamma(torch.from_numpy(x)).double(), torch.digamma(exact).numpy(), rtol=2e-7, atol=1e-9)
     edges = torch.tensor([1.0, 2.0, 0.0, math.inf, -3.0])
     assert torch.lgamma(edges).tolist() == [0.0, 0.0, math.inf, math.inf, math.inf]
+    for dtype in (torch.float32, torch.float64):
+        assert not torch.lgamma(torch.ones(9, dtype=dtype)).signbit().any()  # 0, not -0
     assert torch.digamma(torch.tensor([0.0, -0.0, math.inf])).tolist() == [-math.inf, math.inf, math.inf]
     assert torch.digamma(torch.tensor([-1.0, math.nan])).isnan().all()
 

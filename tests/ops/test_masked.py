@@ -42,3 +42,7 @@ CASES = [
 @pytest.mark.parametrize(("expression", "expected"), CASES)
 def test_values(expression, expected):
     same(eval(expression), expected)
+
+
+def test_functions_are_in_the_module_that_documents_them():
+    assert K._ops.sum is K.sum and K._ops.sum.__module__ == "flambeau.masked._ops"

@@ -321,3 +321,17 @@ assert repr(fb.ones(2)) == "tensor([1., 1.])"
 """
     assert interpreters
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_denormal_numbers_are_flushed_in_all_threads_and_kept_again():
+    def left():
+        return int((fb.full((300_000,), 1e-310, dtype=fb.float64) * 1).count_nonzero())
+
+    assert left() == 300_000
+    try:
+        if not fb.set_flush_denormal(True):
+            pytest.skip("this CPU has no such switch")
+        assert left() == 0
+    finally:
+        fb.set_flush_denormal(False)
+    assert left() == 300_000

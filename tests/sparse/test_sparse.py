@@ -307,3 +307,41 @@ def test_the_older_constructor_takes_indices_and_values():
     assert s.new(4, 2).shape == (4, 2) and s.new(fb.Size([4, 2]))._nnz() == 0
     with pytest.raises(TypeError, match=r"new\(\) received an invalid combination of arguments"):
         s.new(s._indices())
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "bsr", "bsc"])
+def test_values_of_compressed_matrices_may_be_vectors(kind):
+    d = fb.zeros(4, 3, 2, dtype=fb.float64)
+    d[0, 1], d[3, 2, 1], d[2, 0] = 1, 5, 3
+    blocks = ((2, 1),) if kind[0] == "b" else ()
+    convert = getattr(fb.Tensor, "to_sparse_" + kind)
+    s = convert(d, *blocks, dense_dim=1)
+    assert s.shape == d.shape and s.dense_dim() == 1 and s._nnz() == 3
+    assert s.values().shape == ((3, 2, 1, 2) if blocks else (3, 2))
+    assert fb.equal(s.to_dense(), d) and fb.equal((s * 2).to_dense(), d * 2)
+    assert fb.equal(convert(d.to_sparse(2), *blocks).to_dense(), d)
+    same = d.to_sparse(layout=s.layout, blocksize=blocks[0] if blocks else None, dense_dim=1)
+    assert fb.equal(same.values(), s.values())
+    with pytest.raises(RuntimeError, match=f"coo_to_sparse_{kind}: .* with sparse_dim..!=2 is not supported"):
+        convert(d.to_sparse(), *blocks)
+    if not blocks:
+        with pytest.raises(RuntimeError, match=r"dense_dim argument must be in \[0,1\] range, but 2 is given"):
+            convert(d, dense_dim=2)
+
+
+def test_diagonals_are_stored_in_the_order_given():
+    s = fb.sparse.spdiags(fb.arange(1, 7).reshape(2, 3), fb.tensor([0, -1]), (3, 3))
+    assert s._indices().tolist() == [[0, 1, 2, 1, 2], [0, 1, 2, 0, 1]] and not s.is_coalesced()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("layout", ["sparse_coo", "sparse_csr", "sparse_csc"])
+def test_gradcheck_of_sparse_inputs(layout, masked):
+    check = fb.sparse.as_sparse_gradcheck(fb.autograd.gradcheck)
+    x = fb.tensor([[0, 1], [2, 3.0]], dtype=fb.float64)
+    s = x.to_sparse(layout=getattr(fb, layout)).requires_grad_()
+    assert check(lambda a: a * a, (s,), masked=masked)
+    assert check(lambda a, b: a @ b, (s, x.clone().requires_grad_()), masked=masked)
+    assert check(lambda a: a.to_dense(masked_grad=masked), (s,), masked=masked)
+    with pytest.raises(RuntimeError, match="Jacobian mismatch"):
+        check(lambda a: a.to_dense() * a.detach().to_dense(), (s,), masked=masked)

@@ -115,7 +115,7 @@ D log_gamma_positive(D x) {
         D near_one;
         if constexpr (single) near_one = poly_split(u, short_one);
         else near_one = poly_split(u, about_one);
-        r = by_one ? (x - 1.0) * (x - 2.0) * near_one : r;
+        r = by_one ? (x - 1.0) * (x - 2.0) * near_one + 0.0 : r;  // + 0: of 1 it is not -0
     }
     if (!any(~near)) return r;
     const D over = 1.0 / x, square = over * over;
