@@ -562,11 +562,19 @@ constexpr void floats(Tab& t, Binary op, Fn) {
     t.put(op, DType::bf16, vec2<Fn, BHalf>);
 }
 template <class Tab, class Fn>
-constexpr void floats(Tab& t, Ternary op, Fn) {
+constexpr void wide(Tab& t, Ternary op, Fn) {
     t.put(op, DType::f32, vec3<Fn, float>);
     t.put(op, DType::f64, vec3<Fn, double>);
+}
+template <class Tab, class Fn>
+constexpr void halves(Tab& t, Ternary op, Fn) {
     t.put(op, DType::f16, vec3<Fn, Half>);
     t.put(op, DType::bf16, vec3<Fn, BHalf>);
+}
+template <class Tab, class Fn>
+constexpr void floats(Tab& t, Ternary op, Fn fn) {
+    wide(t, op, fn);
+    halves(t, op, fn);
 }
 template <class Tab, class Fn, class... T>
 constexpr void masks1(Tab& t, Unary op) {

@@ -34,6 +34,12 @@ V logaddexp(V a, V b, double scale, double inverse) {  // log(e^a + e^b), to the
     return a != a ? a : b != b ? b : both;
 }
 
+template <class V>
+V lerp(V a, V b, V w) {
+    const V d = b - a;
+    return abs(w) < splat<V>(0.5) ? a + w * d : b - d * (splat<V>(1) - w);
+}
+
 // A strip of floats whose other operands are single values, held in registers: the commonest operations are so short
 // that reading them again each time takes a fifth of the time.
 template <class Apply>
@@ -121,10 +127,9 @@ constexpr auto float_arithmetic() {
     floats(t, Ternary::addcmul,
            [](auto s, auto a, auto b, auto c) { return fma(decltype(a)(factor<decltype(a)>(s) * b), c, a); });
     floats(t, Ternary::addcdiv, [](auto s, auto a, auto b, auto c) { return a + factor<decltype(a)>(s) * b / c; });
-    floats(t, Ternary::lerp, [](auto s, auto a, auto b, auto weight) {
-        using V = decltype(a);
-        const V d = b - a, w = s ? factor<V>(s) : weight;
-        return abs(w) < splat<V>(0.5) ? a + w * d : b - d * (splat<V>(1) - w);
+    wide(t, Ternary::lerp, [](auto, auto a, auto b, auto w) { return lerp(a, b, w); });
+    halves(t, Ternary::lerp, [](auto s, auto a, auto b, auto w) {  // a number is not rounded to the type
+        return lerp(a, b, s ? factor<decltype(a)>(s) : w);
     });
     constexpr auto clamp = [](auto, auto x, auto lo, auto hi) { return min_nan(max_nan(x, lo), hi); };
     floats(t, Ternary::clamp, clamp);
