@@ -1,5 +1,6 @@
 // Unary arithmetic, rounding, tests and elementary functions.
 #include "cpu/simd/loop.h"
+#include "cpu/simd/turn.h"
 
 namespace fb::cpu::FB_ARCH {
 namespace {
@@ -24,6 +25,56 @@ V pow_scalar(V x, double e) {
     if (e == 0) return one;
     return pow(x, splat<V>(Scalar<V>(e)));
 }
+
+#if FB_AVX2
+// Taylor series of erf around the multiples of an eighth up to 6, from where on it is 1: their coefficients are a row
+// for each, and rows of four lanes are turned in registers. A third of the time of two polynomials and an exponential.
+struct ErfSeries {
+    static constexpr int kRows = 49, kTerms = 12;
+    alignas(32) double c[kRows][kTerms];
+    constexpr ErfSeries() : c{} {
+        using Wide = long double;
+        Wide step = 1, term = 1;  // e^(-1/64)
+        for (int i = 1; i < 20; ++i) step += term *= Wide(-1) / 64 / i;
+        Wide slope = 1.12837916709551257389615890312154517L, ratio = step;  // 2/√π e^(-x²), and the next one's share
+        for (int k = 0; k < kRows; ++k) {
+            const Wide x = Wide(k) / 8;
+            Wide sum = 0, power = slope * x;
+            for (int n = 1; n < 400 && power > sum * Wide(1e-22); n += 2) {
+                sum += power;
+                power *= 2 * x * x / (n + 2);
+            }
+            c[k][0] = double(sum);
+            Wide before = 0, now = slope;  // the slope's series: g' = -2 (x + t) g
+            for (int n = 0; n + 1 < kTerms; ++n) {
+                c[k][n + 1] = double(now / (n + 1));
+                const Wide next = -2 * (x * now + before) / (n + 1);
+                before = now, now = next;
+            }
+            slope *= ratio, ratio *= step * step;
+        }
+    }
+};
+constexpr ErfSeries kErf;
+inline D erf(D x) {
+    const D y = min(splat<D>(6), abs(x));
+    const __m128i row = _mm_and_si128(_mm256_cvtpd_epi32(__m256d(y * 8.0)), _mm_set1_epi32(63));  // NaN goes anywhere
+    const D t = fma(D(_mm256_cvtepi32_pd(row)), splat<D>(-0.125), y);
+    const double* const c[4] = {kErf.c[_mm_extract_epi32(row, 0)], kErf.c[_mm_extract_epi32(row, 1)],
+                                kErf.c[_mm_extract_epi32(row, 2)], kErf.c[_mm_extract_epi32(row, 3)]};
+    const D square = t * t;
+    const auto four = [&](int first, auto sum) {
+        D part[4] = {load<D>(c[0] + first), load<D>(c[1] + first), load<D>(c[2] + first), load<D>(c[3] + first)};
+        transpose(part);
+        return sum(part);
+    };
+    const auto in_pairs = [&](const D* k) { return fma(fma(k[3], t, k[2]), square, fma(k[1], t, k[0])); };
+    const D rest = fma(four(8, in_pairs), D(square * square), four(4, in_pairs));
+    const auto in_turn = [&](const D* k) { return fma(fma(fma(fma(rest, t, k[3]), t, k[2]), t, k[1]), t, k[0]); };
+    return with_sign(four(0, in_turn), x);
+}
+inline F erf(F x) { return avx2::erf(x); }
+#endif
 
 template <class T>
 void pow_loop(char* const* p, const int64_t* strides, int64_t n, const void* s) {  // the common ones on their own
