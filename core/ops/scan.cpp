@@ -322,38 +322,47 @@ std::tuple<Tensor, Tensor> cum_extreme(const Tensor& x, int64_t dim, Out out) {
             };
             T best = *reinterpret_cast<const T*>(p[1]);
             int64_t at = 0, i = 0;
-            // New extremes are rare: blocks without one are filled with what is known.
-            constexpr int64_t kBlock = 16;
-            const bool dense = sa == sizeof(T) && sv == sizeof(T) && sk == sizeof(int64_t);
-            while (i < n) {
-                if constexpr (std::is_arithmetic_v<T>) {
-                    const T* x = reinterpret_cast<const T*>(p[1]) + i;
-                    int beaten = 0;
-                    if (dense && n > kShort && i + kBlock <= n && !nan(best)) {
-                        for (int64_t k = 0; k < kBlock; ++k) beaten |= !(Largest ? x[k] < best : x[k] > best);
-                        if (!beaten) {
-                            std::fill_n(reinterpret_cast<T*>(p[0]) + i, kBlock, best);
-                            std::fill_n(reinterpret_cast<int64_t*>(p[2]) + i, kBlock, at);
-                            i += kBlock;
-                            continue;
-                        }
-                    }
-                }
-                const auto put = [&] {
-                    *reinterpret_cast<T*>(p[0] + i * sv) = best;
-                    *reinterpret_cast<int64_t*>(p[2] + i * sk) = at;
-                };
-                for (const int64_t end = std::min(n, i + kBlock); i < end; ++i) {
-                    const T c = *reinterpret_cast<const T*>(p[1] + i * sa);
+            const auto one_by_one = [&](int64_t end, auto step, auto best_step, auto at_step) {
+                const char* from = p[1] + i * step;
+                char *to = p[0] + i * best_step, *place = p[2] + i * at_step;
+                T top = best;  // in registers
+                int64_t where = at;
+                for (int64_t k = i; k < end; ++k, from += step, to += best_step, place += at_step) {
+                    const T c = *reinterpret_cast<const T*>(from);
                     if (nan(c)) {
-                        best = c;
-                        at = i;
-                    } else if (!nan(best)) {  // no branch on who wins, which nobody could guess
-                        at = std::max(at, i & -int64_t(Largest ? c >= best : c <= best));  // i only grows
-                        best = (Largest ? best > c : best < c) ? best : c;
+                        top = c;
+                        where = k;
+                    } else if (!nan(top)) {  // no branch on who wins, which nobody could guess
+                        const int64_t found = k & -int64_t(Largest ? c >= top : c <= top);
+                        where = found > where ? found : where;  // k only grows
+                        top = (Largest ? top > c : top < c) ? top : c;
                     }
-                    put();
+                    *reinterpret_cast<T*>(to) = top;
+                    *reinterpret_cast<int64_t*>(place) = where;
                 }
+                best = top, at = where, i = end;
+            };
+            constexpr std::integral_constant<int64_t, sizeof(T)> item;
+            constexpr std::integral_constant<int64_t, sizeof(int64_t)> index_item;
+            if (sa != item || sv != item || sk != index_item || n <= kShort) return one_by_one(n, sa, sv, sk);
+            // New extremes are rare: blocks without one are filled with what is known. Where they are not, fewer blocks
+            // are asked.
+            constexpr int64_t kBlock = 16;
+            int64_t unasked = kBlock;
+            while (i < n) {
+                const T* const x = reinterpret_cast<const T*>(p[1]) + i;
+                int beaten = 0;
+                if (i + kBlock <= n)
+                    for (int64_t j = 0; j < kBlock; ++j) beaten |= !(Largest ? x[j] < best : x[j] > best);
+                if (beaten || i + kBlock > n) {
+                    one_by_one(std::min(n, i + unasked), item, item, index_item);
+                    unasked = std::min<int64_t>(2 * unasked, 1024);
+                    continue;
+                }
+                unasked = kBlock;
+                std::fill_n(reinterpret_cast<T*>(p[0]) + i, kBlock, best);
+                std::fill_n(reinterpret_cast<int64_t*>(p[2]) + i, kBlock, at);
+                i += kBlock;
             }
         });
     };
