@@ -5,6 +5,7 @@
 #include "cpu/copy_loops.h"
 #include "cpu/fold.h"
 #include "cpu/lines.h"
+#include "cpu/room.h"
 #include "ops/formula.h"
 #include "ops/scatter.h"
 
@@ -194,12 +195,18 @@ struct Scatter {
     int64_t n = index.sizes()[size_t(dim)], size = to.sizes()[size_t(dim)];
     int64_t so = bo[size_t(dim)], ss = bs[size_t(dim)], si = bi[size_t(dim)];
 
-    template <bool kAdds = false, class T, class Join>
-    void run(T, Join join) const {
+    // `start` joined to a value leaves it what it is: with one, threads may join what they have to few places by
+    // themselves first.
+    template <bool kAdds = false, class T, class Join, class Start = std::nullptr_t>
+    void run(T, Join join, Start start = {}) const {
         constexpr int64_t kItem = sizeof(T), kIndex = sizeof(int64_t);
         constexpr bool kConverts = kAdds && std::is_same_v<T, F16>;  // the processor has the conversions
-        if (index.numel() == n && n >= 4096 && so == kItem && si == kIndex && !(kConverts && num_threads() == 1))
+        if (index.numel() == n && n >= 4096 && so == kItem && si == kIndex && !(kConverts && num_threads() == 1)) {
+            if constexpr (!std::is_null_pointer_v<Start>)
+                if (const int64_t threads = num_threads(); threads > 1 && n >= 65536 && size * threads <= n / 8)
+                    return one_line_in_parts(join, start, threads);
             return one_line<T>(join);
+        }
         const size_t last = index.sizes().size() - 1;
         if (size_t(dim) != last && index.sizes()[last] >= kColumns && bi[last] == kIndex && bo[last] == kItem)
             return in_columns<T>(last, join);
@@ -254,6 +261,28 @@ struct Scatter {
             n, low, high + 1, 1, (high - low) * int64_t(sizeof(T)) > kSpreadBytes,
             [k](int64_t b, int64_t, int64_t*) { return k + b; }, [line](int64_t i) { __builtin_prefetch(line + i, 1); },
             [=](int64_t j, int64_t i) { join(line[position(i)], from[j * step]); });
+    }
+    // A part of a long line on each thread, which has places of its own but for the first; they are put together in
+    // order.
+    template <class T, class Join>
+    void one_line_in_parts(Join join, T start, int64_t parts) const {
+        const int64_t* const k = index.data<int64_t>();
+        T* const line = reinterpret_cast<T*>(bytes(to));
+        const T* const from = reinterpret_cast<const T*>(bytes(source));
+        const int64_t step = ss / int64_t(sizeof(T)), each = (n + parts - 1) / parts, apart = (size + 63) / 64 * 64;
+        const Position position{size, dim};
+        const Room<T> own((parts - 1) * apart);
+        parallel_for(parts, 1, [&](int64_t b, int64_t e) {
+            for (; b < e; ++b) {
+                T* const mine = b ? own.get() + (b - 1) * apart : line;
+                if (b) std::fill_n(mine, size, start);
+#pragma GCC unroll 4
+                for (int64_t j = b * each, end = std::min(n, j + each); j < end; ++j)
+                    join(mine[position(k[j])], from[j * step]);
+            }
+        });
+        for (int64_t b = 1; b < parts; ++b)
+            for (int64_t i = 0; i < size; ++i) join(line[i], own[(b - 1) * apart + i]);
     }
     // Along another dimension than the last: planes, or places of one, are shared out over the threads; a block of
     // columns goes down at a time, so that what is written to stays in the nearer caches.
@@ -347,7 +376,11 @@ void scattered::join_elements(const Tensor& to, int64_t dim, const Tensor& index
     const Scatter all{.to = to, .index = index, .source = source, .dim = dim, .bs = steps};
     if (how == Into::set)
         return by_item_size(itemsize(to.dtype()), [&](auto z) { all.run(z, [](auto& q, auto v) { q = v; }); });
-    const auto sums = [&]<class T>(T z) { all.run<true>(z, [](T& q, T v) { q = combine(Into::add, q, v); }); };
+    const auto sums = [&]<class T>(T z) {
+        const auto join = [](T& q, T v) { q = combine(Into::add, q, v); };
+        if constexpr (sizeof(T) >= 4) all.run<true>(z, join, T(-0.0));
+        else all.run<true>(z, join);  // sums of parts would be rounded more often
+    };
     if (how == Into::add) switch (to.dtype()) {
             case DType::f32: return sums(float{});
             case DType::f64: return sums(double{});
@@ -360,8 +393,10 @@ void scattered::join_elements(const Tensor& to, int64_t dim, const Tensor& index
             default: break;
         }
     if (to.dtype() == DType::f32 && (how == Into::multiply || how == Into::maximum)) {
-        if (how == Into::multiply) return all.run(0.0f, [](float& q, float v) { q = combine(Into::multiply, q, v); });
-        return all.run(0.0f, [](float& q, float v) { q = combine(Into::maximum, q, v); });
+        if (how == Into::multiply)
+            return all.run(0.0f, [](float& q, float v) { q = combine(Into::multiply, q, v); }, 1.0f);
+        return all.run(
+            0.0f, [](float& q, float v) { q = combine(Into::maximum, q, v); }, -std::numeric_limits<float>::infinity());
     }
     const auto any = [&]<class T>(T z) { all.run(z, [how](T& q, T v) { q = combine(how, q, v); }); };
     switch (to.dtype()) {
@@ -422,13 +457,12 @@ Tensor scatter_reduce(const Tensor& self, int64_t dim, const Tensor& index, cons
     const Into into = reduction(how);
     Tensor r = started(self, out);
     if (!include_self) scatter_into(r, dim, index, neutral(r.dtype(), into), Into::set);
-    scatter_into(r, dim, index, src, into);
+    scatter_into(r, dim, index, src, into == Into::mean ? Into::add : into);
     if (into != Into::mean || r.is_meta()) return r;
-    Tensor count = empty(self.sizes(), self.dtype()), ones = empty(src.sizes(), src.dtype());
+    Tensor count = empty(self.sizes(), self.dtype());
     fill(count, 1);
-    fill(ones, 1);
     if (!include_self) scatter_into(count, dim, index, Scalar(0), Into::set);
-    scatter_into(count, dim, index, ones, Into::add);
+    scatter_into(count, dim, index, Scalar(1), Into::add);
     divide_by_counts(r, count);
     return r;
 }

@@ -52,6 +52,61 @@ def test_adding_to_places():
     same(torch.full((300,), -math.inf).scatter_reduce_(0, at, from_, "amax"), expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.int32])
+@pytest.mark.parametrize("step", [1, 3])
+def test_adding_to_few_places(dtype, step):
+    """Each thread has places of its own; numbers that are exact give the same sums in any order."""
+    index, values = RANDOM.integers(0, 40, 2 * LONG), RANDOM.integers(-50, 50, 2 * LONG * step).astype(dtype)
+    at, from_ = torch.from_numpy(index), torch.from_numpy(values)[::step]
+    expected = np.zeros(64, dtype)
+    np.add.at(expected, index, values[::step])
+    same(torch.zeros(64, dtype=from_.dtype).scatter_add_(0, at, from_), expected)
+    same(torch.zeros(64, dtype=from_.dtype).index_add_(0, at, from_), expected)
+    mean = torch.zeros(64, dtype=from_.dtype).scatter_reduce_(0, at, from_, "mean")
+    counts = np.bincount(index, minlength=64) + 1
+    same(
+        mean.double(),
+        np.floor_divide(expected, counts)
+        if step and dtype in (np.int64, np.int32)
+        else (expected / counts.astype(dtype)).astype(np.float64),
+        rtol=1e-6,
+        atol=1e-12,
+    )
+    again = torch.full((64,), 7, dtype=from_.dtype).scatter_reduce_(0, at, from_, "amax", include_self=False)
+    assert again[40:].tolist() == [7] * 24
+    assert again[:40].tolist() == [values[::step][index == k].max() for k in range(40)]
+    signs = torch.full((64,), -0.0).scatter_add_(0, at, torch.full((2 * LONG,), -0.0))
+    assert torch.signbit(signs).all()
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        torch.zeros(39, dtype=from_.dtype).scatter_add(0, at, from_)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.float32, torch.float64])
+def test_running_extremes_with_many_equals(dtype):
+    numbers = RANDOM.integers(0, 5, 5000)
+    numbers[:100] = np.sort(numbers[:100])
+    x = torch.from_numpy(numbers).to(dtype)
+    for call, expected in (
+        (torch.cummax, np.maximum.accumulate(numbers)),
+        (torch.cummin, np.minimum.accumulate(numbers)),
+    ):
+        values, places = call(x, 0)
+        same(values.long(), expected)
+        where = np.where(numbers == expected, np.arange(len(numbers)), 0)  # the last of equal ones
+        same(places, np.maximum.accumulate(where))
+
+
+def test_error_function_of_doubles():
+    x = np.concatenate([RANDOM.normal(size=999), np.linspace(-7, 7, 1001), 10.0 ** np.arange(-320, 3)])
+    given = torch.erf(torch.from_numpy(x)).numpy()
+    exact = np.array([math.erf(v) for v in x])
+    assert (np.abs(given - exact) <= 2.5 * np.spacing(np.abs(exact))).all()
+    ends = torch.erf(
+        torch.tensor([0.0, -0.0, math.inf, -math.inf, math.nan, 0.5], dtype=torch.float64)
+    ).tolist()
+    assert ends[2:4] == [1, -1] and math.isnan(ends[4]) and math.copysign(1, ends[1]) == -1
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "float16", "bfloat16", "bool"])
 @pytest.mark.parametrize("shape, dim", [((9000,), 0), ((700, 20), 1), ((700, 3), 0), ((700, 40), 0)])
 def test_adding_narrow_numbers_to_places(dtype, shape, dim):
