@@ -232,7 +232,16 @@ Four embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& of
     const bool near = rows * width * item <= kNearBytes;
     const auto stop_of = [&](int64_t b) { return b + 1 < offsets.numel() ? start[b + 1] : n; };
     std::atomic<bool> valid{true};
+    const bool runs = width == 1 && mode == kSum && factors && !padding && last_offset &&
+                      (weight.dtype() == DType::f32 || weight.dtype() == DType::f64);
     const auto work = [&](int64_t begin, int64_t end) {
+        if (runs) {  // a sparse matrix times a vector
+            for (int64_t b = begin; of && b < end; ++b) std::fill(of + start[b], of + start[b + 1], b);
+            const auto sums = item == 4 ? bag_loops().runs_f32 : bag_loops().runs_f64;
+            if (!sums(w.data<char>(), rows, factors, index, start + begin, end - begin, r.data<char>() + begin * item))
+                valid.store(false);
+            return;
+        }
         constexpr int64_t kChecked = 1024;  // indices at once: they are still near when their rows are added
         int64_t checked = begin < end ? start[begin] : 0;
         const int64_t last = begin < end ? stop_of(end - 1) : 0;

@@ -76,3 +76,26 @@ def test_gradients_are_those_of_the_dense_product(layout):
     made = fb.sparse_coo_tensor(matrix().to_sparse().indices(), values, (6, 9)).to_dense()
     made.pow(2).sum().backward()
     assert fb.equal(values.grad, 2 * values)
+
+
+@pytest.mark.parametrize("dtype", [fb.float32, fb.float64])
+def test_products_with_a_vector(dtype):
+    """Rows of any length, which share blocks of products or need several of them."""
+    lengths = [0, 5, 1, 0, 1300, 7, 8, 9, 2, 2100, 0, 3, 16, 17, 0, 0, 4, 1, 0]
+    dense = fb.zeros(len(lengths), 2200, dtype=dtype)
+    for row, n in enumerate(lengths):
+        dense[row, fb.randperm(2200)[:n]] = fb.randint(-9, 10, (n,)).to(dtype)
+    vector = fb.randint(-9, 10, (2200,)).to(dtype)
+    for rows in (len(lengths), 8, 16, 3):
+        part = dense[:rows]
+        assert fb.equal(part.to_sparse_csr() @ vector, part @ vector)
+    places, starts = fb.tensor([0, 5, 1]), fb.tensor([0, 2, 3])
+    with pytest.raises(RuntimeError, match="takes value 5"):
+        fb.nn.functional.embedding_bag(
+            places,
+            fb.ones(3, 1, dtype=dtype),
+            starts,
+            mode="sum",
+            per_sample_weights=fb.ones(3, dtype=dtype),
+            include_last_offset=True,
+        )

@@ -1,7 +1,7 @@
 // Weighted sums of chosen rows of a table, compiled once for each instruction set.
 #include "cpu/bags.h"
 #include <type_traits>
-#include "cpu/simd/part.h"
+#include "cpu/simd/strip.h"
 
 namespace fb::cpu::FB_ARCH {
 namespace {
@@ -80,8 +80,50 @@ void sum_bag(const Bag& b) {
     if (c < b.width) sum_columns<1, true, T>(b, c, b.width - c);
 }
 
+// The products of a thousand places at a time, however long the runs are, then as many runs as a register has lanes.
+template <class T>
+bool sum_runs(const void* values, int64_t size, const void* weights, const int64_t* at, const int64_t* start,
+              int64_t runs, void* sums) {
+    using V = Vec<T>;
+    constexpr int64_t w = kLanes<T>, kBlock = 1024;
+    const T *const table = static_cast<const T*>(values), *const factors = static_cast<const T*>(weights);
+    T* const to = static_cast<T*>(sums);
+    T room[kBlock];
+    const int64_t all = start[runs];
+    int64_t i = start[0], begin = i, end = i;  // the products of [begin, end) are there
+    for (int64_t r = 0; r < runs; r += w) {
+        const int64_t many = runs - r < w ? runs - r : w;
+        V sum[w];
+        for (int64_t k = many; k < w; ++k) sum[k] = V{};
+        for (int64_t k = 0; k < many; ++k) {
+            V s{};
+            for (const int64_t last = start[r + k + 1]; i < last;) {
+                if (i == end) {
+                    begin = i, end = all - i < kBlock ? all : i + kBlock;
+                    int64_t signs = 0;
+#pragma omp simd reduction(| : signs)
+                    for (int64_t j = begin; j < end; ++j) signs |= at[j] | (size - 1 - at[j]);
+                    if (signs < 0) return false;
+#pragma GCC unroll 4
+                    for (int64_t j = begin; j < end; ++j) room[j - begin] = factors[j] * table[at[j]];
+                }
+                const int64_t stop = last < end ? last : end;
+                for (; i + w <= stop; i += w) s += load<V>(room + (i - begin));
+                if (i < stop) s += load_first(room + (i - begin), stop - i);
+                i = stop;
+            }
+            sum[k] = s;
+        }
+        const V joined = join_rows(sum, [](V a, V b) { return a + b; });
+        if (many == w) store(to + r, joined);
+        else store_first(to + r, joined, many);
+    }
+    return true;
+}
+
 }  // namespace
 
-extern constexpr BagLoops bag_loops = {sum_bag<float>, sum_bag<double>, sum_bag<Half>, sum_bag<BHalf>};
+extern constexpr BagLoops bag_loops = {sum_bag<float>, sum_bag<double>, sum_bag<Half>,
+                                       sum_bag<BHalf>, sum_runs<float>, sum_runs<double>};
 
 }  // namespace fb::cpu::FB_ARCH
