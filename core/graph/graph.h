@@ -43,6 +43,7 @@ struct Step {
     Small<int, 1> writes;            // slots whose memory it writes
     bool random = false;             // it draws from the generator
     bool reads_shape = false;        // what follows may depend on the shape of the result, which depends on values
+    bool must_fit = false;           // and that it is another one cannot be answered by running something else
     std::vector<Pass> passes;        // empty: not elementwise
     std::optional<Scalar> expected;  // the number it must give (of args[0] when there is no operator)
     std::shared_ptr<Fusion> fusion;

@@ -58,6 +58,10 @@ static bool alone(const Tensor& t) {
     return t->use_count() == 1 && t->storage->use_count() == 1 && !t->object && !t->grad_fn && !t->requires_grad;
 }
 
+static bool fits(const Tensor& t, const Slot& like) {
+    return t.defined() && t.dtype() == like.dtype && same(t.sizes(), like.sizes) && same(t.strides(), like.strides);
+}
+
 static bool call_step(const Graph& g, const Step& s, std::vector<Tensor>& slots, bool recorded) {
     Value values[kMaxArgs];
     std::vector<Tensor> lists;
@@ -100,16 +104,17 @@ static bool call_step(const Graph& g, const Step& s, std::vector<Tensor>& slots,
     if (recorded) s.op->call(f);
     else s.op->run_kernel(f);
     if (s.expected) return equal(f.value.scalar(), *s.expected);
-    if (s.list) {
-        if (f.list.size() != s.results.size()) return false;
-        for (size_t i = 0; i < s.results.size(); ++i)
-            if (s.results[i] >= 0) slots[size_t(s.results[i])] = std::move(f.list[i]);
-        return true;
-    }
+    if (s.list && f.list.size() != s.results.size()) return false;
     for (size_t i = 0; i < s.results.size(); ++i) {
         if (s.results[i] < 0) continue;
-        if (s.reads_shape && !same(f.result[i].sizes(), g.slots[size_t(s.results[i])].sizes)) return false;
-        slots[size_t(s.results[i])] = std::move(f.result[i]);
+        Tensor& result = s.list ? f.list[i] : f.result[i];
+        if (s.reads_shape && !fits(result, g.slots[size_t(s.results[i])])) {
+            check(!s.must_fit, s.op->schema.full_name(),
+                  ": its result is of another shape, stride or dtype than when the program was recorded, and the "
+                  "program has drawn random numbers or written into tensors of its caller before");
+            return false;
+        }
+        slots[size_t(s.results[i])] = std::move(result);
     }
     return true;
 }

@@ -338,6 +338,11 @@ static bool overwrites(const Op& op, const Frame& f) {
     return (op.only_inplace || f.inplace) && names.contains(op.schema.name);
 }
 
+std::unordered_set<const Op*>& users_operators() {
+    static std::unordered_set<const Op*> all;
+    return all;
+}
+
 static bool shape_depends_on_values(const Op& op, const Frame& f) {
     static const std::unordered_set<std::string_view> names{"nonzero",
                                                             "argwhere",
@@ -353,6 +358,7 @@ static bool shape_depends_on_values(const Op& op, const Frame& f) {
                                                             "repeat_interleave",
                                                             "where"};
     const std::string& name = op.schema.name;
+    if (users_operators().contains(&op)) return true;
     if (name == "index") {
         for (const Tensor& t : f.args[1].tensors())
             if (t.defined() && (t.dtype() == DType::b1 || t.dtype() == DType::u8)) return true;
@@ -451,7 +457,8 @@ void Tracer::record(const Op& op, Frame& f, const std::vector<std::pair<Tensor, 
     } else {
         for (int i = 0; i < f.n; ++i) s.results.push_back(f.result[i].defined() ? add_result(f.result[i]) : -1);
     }
-    if (!lenient && s.results.size() == 1 && !s.list && !random && f.result[0].defined() && !f.result[0].is_meta())
+    if (!lenient && s.results.size() == 1 && !s.list && !random && !users_operators().contains(&op) &&
+        f.result[0].defined() && !f.result[0].is_meta())
         s.passes = passes_for(f, s);
     graph.steps.push_back(std::move(s));
 }
@@ -646,9 +653,10 @@ void Tracer::finish() {
     for (const Slot& s : graph.slots)
         if ((s.origin == Origin::Input || s.origin == Origin::Held) && !s.constant) callers[size_t(s.memory)] = true;
     bool happened = false;
-    for (const Step& s : graph.steps) {
+    for (Step& s : graph.steps) {
         if (lenient) break;
-        if (happened && (s.expected || s.reads_shape))
+        s.must_fit = happened && s.op && users_operators().contains(s.op);
+        if (happened && !s.must_fit && (s.expected || s.reads_shape))
             return fail("it looks at values after it drew random numbers or wrote into tensors of the caller");
         happened = happened || s.random;
         for (int w : s.writes) happened = happened || callers[size_t(graph.slots[size_t(w)].memory)];

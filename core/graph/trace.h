@@ -10,6 +10,10 @@
 
 namespace fb::graph {
 
+// Operators that users wrote in Python. A program calls them as they are: what they do inside may be different in
+// another call, the shape of their results too.
+std::unordered_set<const Op*>& users_operators();
+
 class Tracer final : public Watcher {
 public:
     Tracer();

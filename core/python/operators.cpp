@@ -1,6 +1,7 @@
 // torch.ops: an overload as an object, and operators that are defined in Python.
 #include "python/operators.h"
 #include <unordered_map>
+#include "graph/trace.h"
 #include "python/function.h"
 #include "python/generator.h"
 #include "python/tensor_object.h"
@@ -90,6 +91,7 @@ PyObject* define_operator(PyObject*, PyObject* args) {
         auto* op = const_cast<Op*>(Registry::get().all().back().get());
         op->only_inplace = !read.args.empty() && read.args[0].mutated && read.args[0].kind == Kind::Tensor;
         op->takes_lazy = true;
+        graph::users_operators().insert(op);
         python_kernels()[op] = Py_NewRef(kernel);
         return none();
     });

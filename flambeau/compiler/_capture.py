@@ -12,6 +12,7 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import _C
+from flambeau._library.overload import CustomOverload
 from flambeau._own_methods import is_ours
 
 from ._problem import Place, Problem
@@ -26,7 +27,7 @@ _PURE_TYPES = (
     OrderedDict, defaultdict, types.MappingProxyType, types.GeneratorType, types.CellType, types.FunctionType,
     type(None), type({}.keys()), type({}.values()), type({}.items()), re.Pattern, re.Match,
 )  # fmt: skip
-
+_KERNELS = CustomOverload._run.__code__  # whatever is called from it
 
 _DISABLED = "Skip calling `torch.compiler.disable()`d function"
 _BUILTIN = "Failed to trace builtin operator"
@@ -109,17 +110,28 @@ def _forbidden(function: Any, strict: bool) -> str | None:
 
 
 class Observer:
-    """Profile hook: watches the globals of functions before they first run, refuses C code with effects."""
+    """Profile hook: watches the globals of functions before they first run, refuses C code with effects.
+
+    Kernels of custom operators are not looked into: the program calls them again.
+    """
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch
         self.problem: Problem | None = None
         self._known: dict[types.CodeType, bool] = {}  # code -> is it library code?
+        self._kernel: types.FrameType | None = None  # that runs
 
     def __call__(self, frame: types.FrameType, event: str, arg: Any) -> None:
+        if self._kernel is not None:
+            if event == "return" and frame is self._kernel:
+                self._kernel = None
+            return
         if self.problem is not None or event not in ("call", "c_call"):
             return
         code = frame.f_code
+        if code is _KERNELS and event == "call":
+            self._kernel = frame
+            return
         library = self._known.get(code)
         if library is None:
             name = frame.f_globals.get("__name__")

@@ -70,7 +70,7 @@ def test_engine_calls_back_when_the_backward_is_done():
     x.register_hook(hook)
     x.sum().backward()
     assert seen == ["hook", [1, 1], "second", "last"]
-    with pytest.raises(RuntimeError, match="Final callbacks can only be installed during backward pass."):
+    with pytest.raises(RuntimeError, match="Final callbacks can only be installed during backward pass"):
         queue(last)
 
     def fails():
@@ -90,7 +90,7 @@ def test_hook_after_accumulation_may_return_its_leaf():
         return v
 
     assert grad_of(lambda p: p.add_(p.grad, alpha=-0.5)).tolist() == [-0.5, -0.5, -0.5]
-    with pytest.raises(RuntimeError, match="Tensor post accumulate grad hooks should return None."):
+    with pytest.raises(RuntimeError, match="Tensor post accumulate grad hooks should return None"):
         grad_of(lambda p: p.clone())
     with pytest.raises(TypeError, match="expected Variable, but hook returned 'int'"):
         grad_of(lambda p: 1)

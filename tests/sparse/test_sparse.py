@@ -325,7 +325,9 @@ def test_values_of_compressed_matrices_may_be_vectors(kind):
     with pytest.raises(RuntimeError, match=f"coo_to_sparse_{kind}: .* with sparse_dim..!=2 is not supported"):
         convert(d.to_sparse(), *blocks)
     if not blocks:
-        with pytest.raises(RuntimeError, match=r"dense_dim argument must be in \[0,1\] range, but 2 is given"):
+        with pytest.raises(
+            RuntimeError, match=r"dense_dim argument must be in \[0,1\] range, but 2 is given"
+        ):
             convert(d, dense_dim=2)
 
 

@@ -161,7 +161,7 @@ def test_streams_of_the_engine():
     torch.autograd.graph.set_override_stale_capture_stream(False)
     with pytest.raises(NotImplementedError):
         torch.autograd.graph.set_override_stale_capture_stream(True)
-    with pytest.raises(RuntimeError, match="can only be used inside a torch.compile region"):
+    with pytest.raises(RuntimeError, match=r"can only be used inside a torch\.compile region"):
         torch.autograd.graph.region_activation_memory_budget(0.5)
 
 
