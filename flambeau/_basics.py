@@ -126,6 +126,11 @@ def get_default_device() -> Any:
     return _C._get_default_device()
 
 
+def set_vital(vital: str, attribute: str, value: str) -> None:
+    """Kept for old programs: it warns and does nothing."""
+    warnings.warn("'set_vital' is deprecated, please do not call", stacklevel=2)
+
+
 def set_warn_always(b: bool, /) -> None:
     """Whether warnings that usually appear once appear every time."""
     if not isinstance(b, bool):

@@ -72,6 +72,7 @@ _HOMES = {
         _check_tensor_all_with _check_type _check_value _check_with
     """,
     "compiler": "compile",
+    "_basics": "set_vital",
     "jit": "ScriptModule ScriptFunction",
     "futures": "Future",
     "func": "vmap",

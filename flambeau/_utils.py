@@ -1,13 +1,16 @@
-"""Helpers of PyTorch's ``torch._utils`` that packages call: buckets of tensors, and what files name."""
+"""Helpers of PyTorch's ``torch._utils`` that packages call: buckets of tensors, errors of workers, files."""
 
 from __future__ import annotations
 
+import pickle
+import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import flambeau as fb
 
-__all__ = ["_flatten_dense_tensors", "_take_tensors", "_unflatten_dense_tensors"]
+__all__ = ["ExceptionWrapper", "_flatten_dense_tensors", "_take_tensors", "_unflatten_dense_tensors"]
 
 _OF_FILES = (
     "_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter",
@@ -15,6 +18,48 @@ _OF_FILES = (
     "_rebuild_qtensor",
     "_rebuild_meta_tensor_no_storage", "_rebuild_device_tensor_from_numpy",
 )  # fmt: skip
+
+
+class ExceptionWrapper:
+    """An exception of a worker with the text of its traceback, to be raised again elsewhere.
+
+    Parameters
+    ----------
+    exc_info : what `sys.exc_info()` gave, or the exception; None for the one being handled.
+    where : said in the text of the raised error.
+    """
+
+    def __init__(self, exc_info: Any = None, where: str = "in background") -> None:
+        if exc_info is None:
+            exc_info = sys.exc_info()
+        error = exc_info if isinstance(exc_info, BaseException) else exc_info[1]
+        self.exc_type: type[BaseException] = type(error)
+        self.exc_msg = "".join(traceback.format_exception(error))
+        self.name = self.exc_type.__name__
+        self.where = where
+        try:
+            pickle.dumps(self.exc_type)
+        except Exception:  # a local class: its name is in the text
+            self.exc_type = RuntimeError
+
+    def reraise(self) -> None:
+        """Raise an error of the same class whose text says where it happened and shows the traceback."""
+        text = f"Caught {self.name} {self.where}.\nOriginal {self.exc_msg}"
+        if self.exc_type is KeyError:
+            raise KeyError(_Plain(text))
+        try:
+            named = getattr(self.exc_type, "message", None)
+            error = self.exc_type(message=text) if named else self.exc_type(text)  # type: ignore[call-arg]
+        except Exception:  # its constructor wants something else than a text
+            raise RuntimeError(text) from None
+        raise error
+
+
+class _Plain(str):
+    """A text whose repr is itself: a KeyError prints its argument by repr."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def _flatten_dense_tensors(tensors: Sequence) -> Any:

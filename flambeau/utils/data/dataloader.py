@@ -21,9 +21,10 @@ import flambeau as fb
 
 from ._utils import pipes, shared, worker
 from ._utils.collate import default_collate, default_convert
-from ._utils.fetch import MapFetcher, endless, make_fetcher
+from ._utils.fetch import IterableFetcher, MapFetcher, endless, make_fetcher
 from ._utils.packed import pack_long_lists
 from ._utils.pin_memory import pin_memory
+from ._utils.steps import _BaseDataLoaderIter
 from ._utils.worker import get_worker_info
 from .dataset import Dataset, IterableDataset
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, draw_seed
@@ -38,12 +39,22 @@ _MOST_TASKS = (
 _STOP_PATIENCE = 5.0  # seconds until a worker that does not stop is killed
 
 
+_worker_init_fn_t = Callable[[int], None]
 _collate_fn_t = Callable[[list[_T]], Any]
 
 
 class _DatasetKind:
     Map = 0
     Iterable = 1
+
+    @staticmethod
+    def create_fetcher(
+        kind: int, dataset: Any, auto_collation: bool, collate_fn: Any, drop_last: bool
+    ) -> Any:
+        """The reader for a kind of data set."""
+        if kind == _DatasetKind.Map:
+            return MapFetcher(dataset, auto_collation, collate_fn)
+        return IterableFetcher(dataset, auto_collation, collate_fn, drop_last)
 
 
 class _InfiniteConstantSampler(Sampler):
@@ -180,7 +191,7 @@ class DataLoader(Generic[T_co]):
         self._iterator: _MultiProcessingDataLoaderIter | None = None
         self._position: _Position | None = None
         self._resume: dict | None = None
-        self._stream_length: int | None = None
+        self._IterableDataset_len_called: int | None = None
         self.check_worker_number_rationality()
 
     @property
@@ -255,7 +266,7 @@ class DataLoader(Generic[T_co]):
 
     def __len__(self) -> int:
         if self._dataset_kind == _DatasetKind.Iterable:
-            length = self._stream_length = len(self.dataset)
+            length = self._IterableDataset_len_called = len(self.dataset)
             if self.batch_size is None:
                 return length
             return length // self.batch_size if self.drop_last else -(-length // self.batch_size)
@@ -317,8 +328,11 @@ class _Position:
     finished: bool = False
 
 
-class _BaseDataLoaderIter:
-    """One walk through the data: the order, the count of what was given, resuming."""
+class _Walk(_BaseDataLoaderIter):
+    """One walk through the data: the order, the count of what was given, resuming.
+
+    The methods of its base class, which other packages extend, have shorter ways here.
+    """
 
     def __init__(self, loader: DataLoader) -> None:
         self.loader = loader
@@ -329,7 +343,7 @@ class _BaseDataLoaderIter:
         """Start an epoch, from its first batch or where a loaded state says."""
         state, loader._resume = loader._resume, None
         # as it was said before the epoch: `list(loader)` asks for it too late to be believed
-        self.expected = loader._stream_length
+        self.expected = loader._IterableDataset_len_called
         self.skip = state["batches"] if state is not None else 0
         source = fb.default_generator
         if loader.generator is not None:
@@ -356,7 +370,7 @@ class _BaseDataLoaderIter:
     def make_order(self, loader: DataLoader) -> Iterator:
         return iter(loader._index_sampler)
 
-    def __iter__(self) -> _BaseDataLoaderIter:
+    def __iter__(self) -> _Walk:
         return self
 
     def __next__(self) -> Any:
@@ -376,24 +390,10 @@ class _BaseDataLoaderIter:
             and self.loader._dataset_kind == _DatasetKind.Iterable
             and self.position.given > length
         ):
-            self.warn_length(length)
+            self._warn_length(self.loader.dataset, length, self.position.given, self.loader.num_workers)
         return pin_memory(batch) if self.pin else batch
 
     next = __next__
-
-    def warn_length(self, length: int) -> None:
-        text = (
-            f"Length of IterableDataset {self.loader.dataset} was reported to be {length}(when accessing "
-            f"len(dataloader)), but {self.position.given} samples have been fetched. "
-        )
-        if self.loader.num_workers:
-            text += (
-                "For multiprocessing data-loading, this could be caused by not properly configuring the "
-                "IterableDataset replica at each worker. Please see "
-                "https://docs.pytorch.org/docs/stable/data.html#torch.utils.data.IterableDataset "
-                "for examples."
-            )
-        warnings.warn(text, stacklevel=3)
 
     def read(self) -> Any:
         """The next batch; StopIteration at the end."""
@@ -402,12 +402,8 @@ class _BaseDataLoaderIter:
     def __len__(self) -> int:
         return len(self.loader._index_sampler)
 
-    def __getstate__(self) -> Any:
-        # PyTorch forgot to format this text, and shows both parts
-        raise NotImplementedError("{} cannot be pickled", type(self).__name__)
 
-
-class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
+class _SingleProcessDataLoaderIter(_Walk):
     """Reads in this process."""
 
     def __init__(self, loader: DataLoader) -> None:
@@ -433,7 +429,7 @@ class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
         return self.fetcher.fetch(next(self.order))
 
 
-class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
+class _MultiProcessingDataLoaderIter(_Walk):
     """Has worker processes read ahead.
 
     Batch number n is asked of the workers in turn. The answers come through one pipe a worker; they are given
@@ -646,6 +642,22 @@ def _stop(owner: int, processes: list, pipes: list) -> None:
         if process.is_alive():
             process.kill()
             process.join()
+
+
+def _get_distributed_settings() -> tuple[int, int]:
+    """The number of processes that work together and the number of this one."""
+    if fb.distributed.is_available() and fb.distributed.is_initialized():
+        return fb.distributed.get_world_size(), fb.distributed.get_rank()
+    return 1, 0
+
+
+def _sharding_worker_init_fn(worker_init_fn: Any, world_size: int, rank_id: int, worker_id: int) -> None:
+    """Give each worker of each process its own share of a data pipe, then do what the user wants done."""
+    info = get_worker_info()
+    assert info is not None
+    pipes.shard(info.dataset, info.num_workers * world_size, worker_id * world_size + rank_id)
+    if worker_init_fn is not None:
+        worker_init_fn(worker_id)
 
 
 def _pinning(loader: DataLoader) -> bool:

@@ -51,7 +51,8 @@ class IterableFetcher:
     def __init__(
         self, dataset: IterableDataset, batched: bool, collate_fn: Callable, drop_last: bool
     ) -> None:
-        self.samples = iter(dataset)
+        self.dataset = dataset
+        self.dataset_iter = iter(dataset)
         self.batched = batched
         self.collate_fn = collate_fn
         self.drop_last = drop_last
@@ -61,11 +62,11 @@ class IterableFetcher:
         if self.ended:
             raise StopIteration
         if not self.batched:
-            return self.collate_fn(next(self.samples))
+            return self.collate_fn(next(self.dataset_iter))
         batch = []
         for _ in index:
             try:
-                batch.append(next(self.samples))
+                batch.append(next(self.dataset_iter))
             except StopIteration:
                 self.ended = True
                 break

@@ -8,7 +8,6 @@ import pickle
 import random
 import signal
 import sys
-import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -16,9 +15,10 @@ from typing import Any
 import numpy as np
 
 import flambeau as fb
+from flambeau._utils import ExceptionWrapper
 
 from . import pipes, shared
-from .fetch import make_fetcher
+from .fetch import IterableFetcher, make_fetcher
 from .packed import use_packed
 
 _PARENT_CHECK = 5.0  # seconds between looks whether the parent still lives
@@ -47,35 +47,30 @@ def get_worker_info() -> WorkerInfo | None:
     return _worker_info
 
 
-class RemoteError:
-    """An exception of a worker with the text of its traceback, raised again in the parent."""
+@dataclass(frozen=True)
+class _IterableDatasetStopIteration:
+    """What a worker of a subclass's own loop sends when its stream has ended."""
 
-    def __init__(self, error: BaseException, where: str) -> None:
-        self.where = where
-        self.text = "".join(traceback.format_exception(error))
-        self.kind: type[BaseException] = type(error)
-        self.name = self.kind.__name__
-        try:
-            pickle.dumps(self.kind)
-        except Exception:  # a local class: its name is in the text
-            self.kind = RuntimeError
-
-    def reraise(self) -> None:
-        text = f"Caught {self.name} {self.where}.\nOriginal {self.text}"
-        if self.kind is KeyError:
-            raise KeyError(_Plain(text))
-        try:
-            error = self.kind(text)
-        except Exception:  # its constructor wants something else than a text
-            raise RuntimeError(text) from None
-        raise error
+    worker_id: int
 
 
-class _Plain(str):
-    """A text whose repr is itself: a KeyError prints its argument by repr."""
+@dataclass(frozen=True)
+class _ResumeIteration:
+    """What asks such a worker to begin another epoch."""
 
-    def __repr__(self) -> str:
-        return str(self)
+    seed: int | None = None
+
+
+class ManagerWatchdog:
+    """Tells a worker whether the process that started it still lives."""
+
+    def __init__(self) -> None:
+        self.manager_pid = os.getppid()
+        self.manager_dead = False
+
+    def is_alive(self) -> bool:
+        self.manager_dead = self.manager_dead or os.getppid() != self.manager_pid
+        return not self.manager_dead
 
 
 def _generate_state(base_seed: int, worker_id: int) -> list[int]:
@@ -123,7 +118,7 @@ def _serve(connection: Connection, payload: bytes | tuple, worker_id: int, paren
     global _worker_info
     where = f"in DataLoader worker process {worker_id}"
     fetcher: Any = None
-    failed: RemoteError | None = None
+    failed: ExceptionWrapper | None = None
     try:
         if isinstance(payload, bytes):
             payload = pickle.loads(payload)
@@ -136,7 +131,7 @@ def _serve(connection: Connection, payload: bytes | tuple, worker_id: int, paren
         pipes.shard(dataset, num_workers, worker_id)
         fetcher = make_fetcher(dataset, batched, collate_fn, drop_last)
     except Exception as error:
-        failed = RemoteError(error, where)
+        failed = ExceptionWrapper(error, where)
     ended = False
     while (order := _next_order(connection, parent)) is not None:
         kind, number, index = order
@@ -149,7 +144,7 @@ def _serve(connection: Connection, payload: bytes | tuple, worker_id: int, paren
                 fetcher = make_fetcher(dataset, batched, collate_fn, drop_last)
                 shared.send(connection, (READY, number, None))
             except Exception as error:
-                shared.send(connection, (ERROR, number, RemoteError(error, where)))
+                shared.send(connection, (ERROR, number, ExceptionWrapper(error, where)))
             continue
         if failed is not None:
             shared.send(connection, (ERROR, number, failed))
@@ -164,14 +159,14 @@ def _answer(connection: Connection, fetcher: Any, number: int, index: Any, where
     try:
         shared.send(connection, (BATCH, number, fetcher.fetch(index)))
     except StopIteration as error:
-        if hasattr(fetcher, "samples"):
+        if isinstance(fetcher, IterableFetcher):
             shared.send(connection, (END, number, None))
             return True
-        shared.send(connection, (ERROR, number, RemoteError(error, where)))
+        shared.send(connection, (ERROR, number, ExceptionWrapper(error, where)))
     except (BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:
-        shared.send(connection, (ERROR, number, RemoteError(error, where)))
+        shared.send(connection, (ERROR, number, ExceptionWrapper(error, where)))
     return False
 
 

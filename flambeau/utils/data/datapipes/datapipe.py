@@ -186,3 +186,29 @@ def _valid(pipe: IterDataPipe, read: Callable) -> Iterator:
             raise
         pipe.__dict__["_yielded"] += 1
         yield sample
+
+
+class _IterDataPipeSerializationWrapper(IterDataPipe):
+    """A pipe as a loader keeps it; it does what the pipe does."""
+
+    def __init__(self, datapipe: Any) -> None:
+        self._datapipe = datapipe
+
+    def __iter__(self) -> Iterator:
+        yield from self._datapipe
+
+    def __len__(self) -> int:
+        return len(self._datapipe)
+
+
+class _MapDataPipeSerializationWrapper(MapDataPipe):
+    """A pipe as a loader keeps it; it does what the pipe does."""
+
+    def __init__(self, datapipe: Any) -> None:
+        self._datapipe = datapipe
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._datapipe[index]
+
+    def __len__(self) -> int:
+        return len(self._datapipe)
