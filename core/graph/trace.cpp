@@ -73,7 +73,9 @@ size_t Tracer::ViewHash::operator()(const View& v) const {
     for (int64_t s : v.strides) h = h * 1000003 + size_t(s);
     return h;
 }
-Tracer::View Tracer::view_of(const TensorImpl& t) { return {t.storage.get(), t.offset, t.dtype, t.sizes, t.strides}; }
+Tracer::View Tracer::view_of(const TensorImpl& t) {
+    return {t.storage.get(), t.offset, t.dtype, t.conj, t.neg, t.sizes, t.strides};
+}
 
 int Tracer::add_slot(Slot s) {
     const int id = int(graph.slots.size());

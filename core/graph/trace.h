@@ -74,6 +74,7 @@ private:
         const Storage* storage;
         int64_t offset;
         DType dtype;
+        bool conj, neg;
         Dims sizes, strides;
         bool operator==(const View&) const = default;
     };

@@ -352,8 +352,9 @@ void run_autocast(const Op& op, Frame& f) {
     // A result that is given keeps its dtype, so nothing is cast.
     if (at >= 0 && state().on[at].enabled && !f.given && !f.inplace) how = lists().of(op.schema.name, at);
     if (how == Cast::none) {
+        if (call_unusual(op, f)) return;
         if (tls.modes & kTraceMode) trace_mode(op, f);
-        else if (!call_unusual(op, f)) op.run(f);
+        else op.run(f);
         return;
     }
     const DType to = how == Cast::lower  ? state().on[at].dtype

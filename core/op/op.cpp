@@ -137,8 +137,8 @@ void Op::call_with_modes(Frame& f) const {
     // Outermost first. Each mode clears its bit while it works and calls `op.call(f)` again for the next; that of
     // Python stands below autograd, in `run_kernel`.
     if (tls.modes & kAutocastMode) return autocast_mode(*this, f);
+    if (call_unusual(*this, f)) return;  // what is traced are the plain copies, and operators on them
     if (tls.modes & kTraceMode) return trace_mode(*this, f);
-    if (call_unusual(*this, f)) return;
     run(f);
 }
 

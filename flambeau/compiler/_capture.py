@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import re
 import sys
 import threading
@@ -109,6 +110,12 @@ def _forbidden(function: Any, strict: bool) -> str | None:
     return f"it calls {kind.__name__}.{name}()"
 
 
+def _numpy_stream() -> bytes | None:
+    """Where NumPy's global random stream is: the profile hook does not see that its functions are called."""
+    module = sys.modules.get("numpy.random")
+    return module and pickle.dumps(module.get_state(legacy=False))
+
+
 class Observer:
     """Profile hook: watches the globals of functions before they first run, refuses C code with effects.
 
@@ -118,6 +125,7 @@ class Observer:
     def __init__(self, watch: Watch) -> None:
         self.watch = watch
         self.problem: Problem | None = None
+        self.numpy_stream = _numpy_stream()
         self._known: dict[types.CodeType, bool] = {}  # code -> is it library code?
         self._kernel: types.FrameType | None = None  # that runs
 
@@ -178,6 +186,8 @@ def _effect(observer: Observer) -> Problem | None:
     """What the observed call did that a recording would not repeat."""
     if observer.problem is None and (changed := observer.watch.guards.changed()) is not None:
         return Problem(f"it changed Python state: {changed}")
+    if observer.problem is None and observer.numpy_stream not in (None, _numpy_stream()):
+        return Problem("it draws from numpy.random", _FOREIGN)
     return observer.problem
 
 

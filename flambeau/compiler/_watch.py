@@ -107,6 +107,8 @@ class Watch:
             return self._class(value)
         if isinstance(value, Iterator):
             raise CannotCapture(f"it reaches an iterator ({kind.__name__}), which changes when it is read")
+        if str(kind.__module__).startswith("numpy.random"):
+            raise CannotCapture(f"it reaches a {kind.__name__} of numpy.random, whose draws are not watched")
         if kind.__name__ == "ndarray":
             raise CannotCapture("it reaches a NumPy array, whose contents are not watched")
         if isinstance(value, types.ModuleType):

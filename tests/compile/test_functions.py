@@ -3,6 +3,7 @@
 import math
 import threading
 
+import numpy as np
 import pytest
 
 import flambeau as torch
@@ -497,3 +498,28 @@ def test_shapes_changed_in_place_are_not_recorded(change):
         assert torch.equal(compiled(x, count), f(x, torch.zeros(1)))
         assert count.item() == calls
     assert "not captured" in compiled.report()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.conj() * x,
+        lambda x: x.conj().imag + 1,
+        lambda x: x.conj() @ x.conj(),
+        lambda x: (x.mul_(1j), x.conj().clone(), x + x.conj().resolve_conj()),
+    ],
+)
+@pytest.mark.parametrize("autocast", [False, True])
+def test_lazily_conjugated_tensors_are_read_as_such(function, autocast):
+    x = torch.tensor([1 + 2j, 3 - 1j])
+    compiled = torch.compile(function)
+    for _ in range(4):
+        with torch.autocast("cpu", enabled=autocast):
+            torch.testing.assert_close(compiled(x.clone()), function(x.clone()))
+
+
+def test_random_numbers_of_numpy_are_drawn_anew():
+    generator = np.random.default_rng(0)
+    for function in (lambda x: x * np.random.rand(), lambda x: x * float(generator.random())):
+        compiled = torch.compile(function)
+        assert len({compiled(torch.ones(1)).item() for _ in range(4)}) == 4
