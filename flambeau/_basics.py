@@ -123,7 +123,7 @@ def set_default_device(device: Any) -> None:
 
 def get_default_device() -> Any:
     """The device on which factories make tensors."""
-    return _C._get_default_device()
+    return _C._get_factory_device()
 
 
 def set_vital(vital: str, attribute: str, value: str) -> None:

@@ -114,6 +114,11 @@ def _get_privateuse1_backend_name() -> str:
     return "privateuseone"
 
 
+def _get_default_device() -> str:
+    """The kind of device of the default tensor type: a CPU type, whatever `set_default_device` says."""
+    return "cpu"
+
+
 def _get_cudnn_enabled() -> bool:
     """Whether cuDNN may be used where there is one."""
     return fb.backends.cudnn.enabled
@@ -145,6 +150,7 @@ CORE = {
         _set_math_sdp_allow_fp16_bf16_reduction,
         _get_privateuse1_backend_name,
         _get_cudnn_enabled,
+        _get_default_device,
         _is_alias_of,
     )
 }

@@ -273,9 +273,7 @@ def _text(t: Any, contents: str | None) -> str:
     indent = len(prefix)
     suffixes = []
     device = t.device
-    if device.type not in ("cpu", "meta") and (
-        fb._C._get_default_device() != device.type or device.index != 0
-    ):
+    if device.type not in ("cpu", "meta"):
         suffixes.append(f"device='{device}'")
     recorded = t.requires_grad
     tangent, primal = _tangent(t), t

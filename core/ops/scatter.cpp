@@ -25,8 +25,8 @@ Into reduction(std::string_view s) {
     if (s == "sum") return Into::add;
     if (s == "prod") return Into::multiply;
     if (s == "mean") return Into::mean;
-    if (s == "amax") return Into::maximum;
-    if (s == "amin") return Into::minimum;
+    if (s == "amax" || s == "max") return Into::maximum;
+    if (s == "amin" || s == "min") return Into::minimum;
     fail(ErrorKind::Runtime, "reduce argument must be either sum, prod, mean, amax or amin, got ", s);
 }
 // Without `include_self` places that receive anything start from the reduction's neutral element.

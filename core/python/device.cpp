@@ -134,7 +134,7 @@ PyGetSetDef device_getset[] = {
 };
 PyMethodDef functions[] = {
     {"_set_default_device", set_default_device, METH_O, nullptr},
-    {"_get_default_device", get_default_device, METH_NOARGS, nullptr},
+    {"_get_factory_device", get_default_device, METH_NOARGS, nullptr},
     {},
 };
 

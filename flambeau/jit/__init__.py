@@ -82,7 +82,8 @@ def script(
         return obj
     if builtins.isinstance(obj, fb.nn.Module):
         for part in obj.modules():
-            _check(type(part).forward, type(part).__module__)
+            forward = type(part).forward  # a class of the program may have it from one of the library's
+            _check(forward, getattr(forward, "__module__", None))
         return PythonScriptModule(obj)
     if builtins.isinstance(obj, (list, dict)):
         return obj  # scripted containers are Python's own here

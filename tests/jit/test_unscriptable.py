@@ -97,3 +97,20 @@ def test_modules():
     assert isinstance(fb.jit.script(Unused()), fb.jit.RecursiveScriptModule)
     # the library's own layers are not looked at
     fb.jit.script(nn.Sequential(nn.MultiheadAttention(4, 2), nn.LSTM(2, 2), nn.Conv2d(1, 1, 1)))
+
+
+def test_what_a_class_has_from_the_library_is_not_looked_at():
+    class Chain(nn.Sequential):  # its forward is the library's
+        pass
+
+    class Told(nn.Sequential):
+        def forward(self, x):
+            import math
+
+            return x * math.pi
+
+    chain = Chain(nn.Linear(2, 2), nn.ReLU())
+    x = fb.ones(1, 2)
+    assert fb.jit.script(chain)(x).tolist() == chain(x).tolist()
+    with pytest.raises(UnsupportedNodeError, match="import statements aren't supported"):
+        fb.jit.script(Told(nn.Linear(2, 2)))

@@ -384,3 +384,17 @@ def test_the_greatest_few_of_long_lines_of_eight_bytes(dtype):
             want = np.sort(numbers[:n])
             assert got.tolist() == (want[::-1] if largest else want)[:9].tolist()
             assert numbers[:n][at.numpy()].tolist() == got.tolist()
+
+
+def test_scatter_reduce_takes_the_short_names_of_extremes():
+    at, values = fb.tensor([0, 0, 1, 1]), fb.tensor([3, 1, 2, 5])
+    for short, name in (("min", "amin"), ("max", "amax")):
+        for include_self in (True, False):
+            start = fb.tensor([2, 9, 9])
+            one = start.scatter_reduce(0, at, values, short, include_self=include_self)
+            other = start.scatter_reduce(0, at, values, name, include_self=include_self)
+            assert one.tolist() == other.tolist()
+    with pytest.raises(
+        RuntimeError, match="Expected reduce to be one of prod, mean, amax or amin but got min"
+    ):
+        fb.zeros(3).index_reduce(0, at, values.float(), "min")

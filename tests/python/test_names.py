@@ -138,3 +138,8 @@ def test_storages_of_quantized_tensors_are_not_made_by_themselves():
 def test_names_that_no_module_has():
     for name in ("tensor.x", "nn.functional", "nosuch.thing", "\0", "", " ", "é.x"):
         assert not hasattr(torch, name), name
+
+
+def test_the_core_names_the_kind_of_device_of_the_default_type():
+    with torch.device("meta"):  # where factories make tensors is another matter
+        assert torch._C._get_default_device() == "cpu" and torch.get_default_device() == torch.device("meta")
