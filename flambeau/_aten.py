@@ -7,18 +7,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-import flambeau as fb
+from flambeau import _C
+from flambeau._C import Tensor
 
+from . import _lookup
 from .ops import registry
 
 __all__ = ["python_overloads", "resampled_overload"]
 
 
-def _is_all_true(input: fb.Tensor) -> fb.Tensor:
-    return fb.all(input)
+def _is_all_true(input: Tensor) -> Tensor:
+    return _C.all(input)
 
 
-def _copy(input: fb.Tensor, src: fb.Tensor, non_blocking: bool = False) -> fb.Tensor:
+def _copy(input: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     return input.clone().copy_(src, non_blocking)
 
 
@@ -28,13 +30,13 @@ def _assert_scalar(input: float, assert_msg: str) -> None:
 
 
 def _assert_tensor_metadata(
-    a: fb.Tensor,
+    a: Tensor,
     size: list[int] | None = None,
     stride: list[int] | None = None,
-    dtype: fb.dtype | None = None,
+    dtype: _C.dtype | None = None,
     *,
-    device: fb.device | None = None,
-    layout: fb.layout | None = None,
+    device: _C.device | None = None,
+    layout: _C.layout | None = None,
 ) -> None:
     for name, wanted, found in (
         ("size", size and list(size), list(a.shape)),
@@ -57,47 +59,47 @@ def _constrain_range_for_size(size: int, *, min: int | None = None, max: int | N
 
 
 def _assert_async(
-    input: fb.Tensor, assert_msg: str = "Expected Tensor with single nonzero value, but got zero"
+    input: Tensor, assert_msg: str = "Expected Tensor with single nonzero value, but got zero"
 ) -> None:
     if input.numel() != 1 or not input:
         raise RuntimeError(assert_msg)
 
 
 def _batch_norm_no_stats(
-    input: fb.Tensor,
-    weight: fb.Tensor | None,
-    bias: fb.Tensor | None,
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
     training: bool,
     momentum: float,
     eps: float,
-) -> tuple[fb.Tensor, ...]:
-    return fb.native_batch_norm(input, weight, bias, None, None, training, momentum, eps)
+) -> tuple[Tensor, ...]:
+    return _C.native_batch_norm(input, weight, bias, None, None, training, momentum, eps)
 
 
 def _batch_norm_functional(
-    input: fb.Tensor,
-    weight: fb.Tensor | None,
-    bias: fb.Tensor | None,
-    running_mean: fb.Tensor,
-    running_var: fb.Tensor,
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor,
+    running_var: Tensor,
     training: bool,
     momentum: float,
     eps: float,
-) -> tuple[fb.Tensor, ...]:
+) -> tuple[Tensor, ...]:
     mean, var = running_mean.clone(), running_var.clone()
-    return (*fb.native_batch_norm(input, weight, bias, mean, var, training, momentum, eps), mean, var)
+    return (*_C.native_batch_norm(input, weight, bias, mean, var, training, momentum, eps), mean, var)
 
 
 def _batch_norm_no_training(
-    input: fb.Tensor,
-    weight: fb.Tensor | None,
-    bias: fb.Tensor | None,
-    running_mean: fb.Tensor,
-    running_var: fb.Tensor,
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor,
+    running_var: Tensor,
     momentum: float,
     eps: float,
-) -> tuple[fb.Tensor, ...]:
-    return fb.native_batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps)
+) -> tuple[Tensor, ...]:
+    return _C.native_batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps)
 
 
 def resampled_overload(name: str) -> tuple[str, str, Callable]:
@@ -110,9 +112,9 @@ def resampled_overload(name: str) -> tuple[str, str, Callable]:
         f"aten::{name}(Tensor self, SymInt[{dims}] output_size, {flag}"
         f"{', '.join(f'float? {s}=None' for s in scales)}) -> Tensor"
     )
-    core = getattr(fb._C._nn, name)
+    core = getattr(_C._nn, name)
 
-    def resampled(input: fb.Tensor, output_size: list[int], *rest: Any, **named: Any) -> fb.Tensor:
+    def resampled(input: Tensor, output_size: list[int], *rest: Any, **named: Any) -> Tensor:
         flags, factors = rest[:aligned], list(rest[aligned:])
         if aligned and not flags:
             flags = (named.pop("align_corners"),)
@@ -126,38 +128,36 @@ def resampled_overload(name: str) -> tuple[str, str, Callable]:
     return "", schema, resampled
 
 
-def _pin_memory(input: fb.Tensor, device: fb.device | None = None) -> fb.Tensor:
+def _pin_memory(input: Tensor, device: _C.device | None = None) -> Tensor:
     return input.pin_memory(device)
 
 
-def _sparse_addmm(
-    input: fb.Tensor, mat1: fb.Tensor, mat2: fb.Tensor, *, beta: float = 1, alpha: float = 1
-) -> fb.Tensor:
-    return fb.sparse.addmm(input, mat1, mat2, beta=beta, alpha=alpha)
+def _sparse_addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    return _C.addmm(input, mat1, mat2, beta=beta, alpha=alpha)
 
 
 # name -> (overload, schema, function)
 _METHODS = {
-    "sym_size": ("int", "aten::sym_size.int(Tensor self, int dim) -> SymInt", fb.Tensor.size),
-    "sym_stride": ("int", "aten::sym_stride.int(Tensor self, int dim) -> SymInt", fb.Tensor.stride),
+    "sym_size": ("int", "aten::sym_size.int(Tensor self, int dim) -> SymInt", Tensor.size),
+    "sym_stride": ("int", "aten::sym_stride.int(Tensor self, int dim) -> SymInt", Tensor.stride),
     "sym_storage_offset": (
         "",
         "aten::sym_storage_offset(Tensor self) -> SymInt",
-        fb.Tensor.storage_offset,
+        Tensor.storage_offset,
     ),
-    "size": ("int", "aten::size.int(Tensor self, int dim) -> int", fb.Tensor.size),
-    "stride": ("int", "aten::stride.int(Tensor self, int dim) -> int", fb.Tensor.stride),
-    "sym_numel": ("", "aten::sym_numel(Tensor self) -> SymInt", fb.Tensor.numel),
-    "numel": ("", "aten::numel(Tensor self) -> int", fb.Tensor.numel),
-    "dim": ("", "aten::dim(Tensor self) -> int", fb.Tensor.dim),
-    "item": ("", "aten::item(Tensor self) -> Scalar", fb.Tensor.item),
-    "_local_scalar_dense": ("", "aten::_local_scalar_dense(Tensor self) -> Scalar", fb.Tensor.item),
-    "is_floating_point": ("", "aten::is_floating_point(Tensor self) -> bool", fb.Tensor.is_floating_point),
-    "is_complex": ("", "aten::is_complex(Tensor self) -> bool", fb.Tensor.is_complex),
-    "is_same_size": ("", "aten::is_same_size(Tensor self, Tensor other) -> bool", fb.Tensor.is_same_size),
+    "size": ("int", "aten::size.int(Tensor self, int dim) -> int", Tensor.size),
+    "stride": ("int", "aten::stride.int(Tensor self, int dim) -> int", Tensor.stride),
+    "sym_numel": ("", "aten::sym_numel(Tensor self) -> SymInt", Tensor.numel),
+    "numel": ("", "aten::numel(Tensor self) -> int", Tensor.numel),
+    "dim": ("", "aten::dim(Tensor self) -> int", Tensor.dim),
+    "item": ("", "aten::item(Tensor self) -> Scalar", Tensor.item),
+    "_local_scalar_dense": ("", "aten::_local_scalar_dense(Tensor self) -> Scalar", Tensor.item),
+    "is_floating_point": ("", "aten::is_floating_point(Tensor self) -> bool", Tensor.is_floating_point),
+    "is_complex": ("", "aten::is_complex(Tensor self) -> bool", Tensor.is_complex),
+    "is_same_size": ("", "aten::is_same_size(Tensor self, Tensor other) -> bool", Tensor.is_same_size),
     "lift_fresh": ("", "aten::lift_fresh(Tensor(a) self) -> Tensor(a)", lambda input: input),
-    "lift_fresh_copy": ("", "aten::lift_fresh_copy(Tensor self) -> Tensor", fb.Tensor.clone),
-    "detach_": ("", "aten::detach_(Tensor(a!) self) -> Tensor(a!)", fb.Tensor.detach_),
+    "lift_fresh_copy": ("", "aten::lift_fresh_copy(Tensor self) -> Tensor", Tensor.clone),
+    "detach_": ("", "aten::detach_(Tensor(a!) self) -> Tensor(a!)", Tensor.detach_),
     "_assert_tensor_metadata": (
         "",
         "aten::_assert_tensor_metadata(Tensor a, SymInt[]? size=None, SymInt[]? stride=None, "
@@ -204,7 +204,7 @@ _OVERLOADS = {
             "aten::_native_batch_norm_legit("
             + _BATCH_NORM.replace("Tensor running_mean, Tensor", "Tensor(a!) running_mean, Tensor(b!)")
             + f") -> {_THREE}",
-            fb.native_batch_norm,
+            _C.native_batch_norm,
         ),
         (
             "no_stats",
@@ -260,7 +260,7 @@ _OF_GPUS = {
 
 
 def _of_gpus(name: str) -> Callable:
-    def refuse(input: fb.Tensor, *args: Any, **kwargs: Any) -> NoReturn:
+    def refuse(input: Tensor, *args: Any, **kwargs: Any) -> NoReturn:
         if input.device.type == "cpu":
             raise NotImplementedError(
                 f"Could not run 'aten::{name}' with arguments from the 'CPU' backend. "
@@ -276,16 +276,19 @@ def _of_gpus(name: str) -> Callable:
 
 
 def _flash_backward(
-    grad_out: fb.Tensor, query: fb.Tensor, key: fb.Tensor, value: fb.Tensor, out: fb.Tensor,
-    logsumexp: fb.Tensor, dropout_p: float, is_causal: bool, *, attn_mask: fb.Tensor | None = None,
+    grad_out: Tensor, query: Tensor, key: Tensor, value: Tensor, out: Tensor,
+    logsumexp: Tensor, dropout_p: float, is_causal: bool, *, attn_mask: Tensor | None = None,
     scale: float | None = None,
-) -> tuple[fb.Tensor, ...]:  # fmt: skip
-    with fb.enable_grad():
+) -> tuple[Tensor, ...]:  # fmt: skip
+    from .autograd.grad_mode import enable_grad
+
+    with enable_grad():
         inputs = [t.detach().requires_grad_() for t in (query, key, value)]
-        again = fb.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        again = registry.core("_scaled_dot_product_flash_attention_for_cpu")(
             *inputs, dropout_p, is_causal, attn_mask=attn_mask, scale=scale
         )[0]
-    return fb.autograd.grad(again, inputs, grad_out)
+    run = _C._ImperativeEngine().run_backward
+    return run((again,), (grad_out,), False, False, tuple(inputs), False, accumulate_grad=False)
 
 
 _OVERLOADS["_scaled_dot_product_flash_attention_for_cpu_backward"] = [
@@ -327,7 +330,7 @@ def python_overloads(name: str) -> list[tuple[str, str | None, Callable]]:
     if name in _METHODS:
         return [_METHODS[name]]
     if name in _PRIVATE:
-        return [("", f"aten::{name}{_PRIVATE[name]}", getattr(fb, name))]
+        return [("", f"aten::{name}{_PRIVATE[name]}", _lookup.find(name))]
     if (registry.find(name) or registry.find(name.removesuffix("_"))) is None or name not in registry.OPS:
         return []
     schema = getattr(registry.OPS[name], "schema", None)

@@ -271,8 +271,6 @@ def asarray(
     copy : True makes a copy, False refuses to make one, None copies where it must.
     requires_grad : False cuts the history of a tensor, None keeps it, True makes a leaf where there is none.
     """
-    import flambeau as fb
-
     if obj is _MISSING:
         raise _missing("asarray", "obj")
     if others:
@@ -285,7 +283,7 @@ def asarray(
     elif hasattr(obj, "__dlpack__") or type(obj).__name__ == "PyCapsule":
         made = from_dlpack(obj)
     elif isinstance(obj, (bytes, bytearray, memoryview)):
-        made = _C.frombuffer(obj, dtype=dtype or fb.get_default_dtype())
+        made = _C.frombuffer(obj, dtype=dtype or _C.get_default_dtype())
     else:
         made, alias = _C.tensor(obj, dtype=dtype, device=device), False
     if not alias and copy is False:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import flambeau as fb
+from flambeau import _C
+from flambeau._C import Tensor
 
 __all__ = ["CORE", "ELSEWHERE", "MODULES", "NN"]
 
@@ -17,13 +18,13 @@ def _parse_to(*args: Any, **kwargs: Any) -> tuple:
     if kwargs:
         raise TypeError(f"to() got an unexpected keyword argument '{next(iter(kwargs))}'")
     rest = list(args)
-    if rest and isinstance(rest[0], fb.Tensor):
+    if rest and isinstance(rest[0], Tensor):
         other = rest.pop(0)
         device, dtype = other.device, other.dtype
     else:
-        if rest and not isinstance(rest[0], fb.dtype):
+        if rest and not isinstance(rest[0], _C.dtype):
             device = rest.pop(0)
-        if rest and (rest[0] is None or isinstance(rest[0], fb.dtype)):
+        if rest and (rest[0] is None or isinstance(rest[0], _C.dtype)):
             dtype = rest.pop(0)
     if rest:
         non_blocking = rest.pop(0)
@@ -31,7 +32,7 @@ def _parse_to(*args: Any, **kwargs: Any) -> tuple:
         copy = rest.pop(0)
     if rest or not isinstance(copy, (bool, type(None))):
         raise TypeError(f"to() received an invalid combination of arguments - got {args}")
-    device = None if device is None else fb.device(device)
+    device = None if device is None else _C.device(device)
     return device, dtype, bool(non_blocking), memory_format
 
 
@@ -52,8 +53,10 @@ def _are_functorch_transforms_active() -> bool:
 
 def _get_accelerator(check: bool | None = None) -> Any:
     """The device of the accelerator, the CPU where there is none."""
-    found = fb.accelerator.current_accelerator()
-    return fb.device("cpu") if found is None else found
+    from .accelerator import current_accelerator
+
+    found = current_accelerator()
+    return _C.device("cpu") if found is None else found
 
 
 def _setting(name: str) -> Any:
@@ -121,7 +124,9 @@ def _get_default_device() -> str:
 
 def _get_cudnn_enabled() -> bool:
     """Whether cuDNN may be used where there is one."""
-    return fb.backends.cudnn.enabled
+    from .backends import cudnn
+
+    return cudnn.enabled
 
 
 def _is_alias_of(self: Any, other: Any, /) -> bool:

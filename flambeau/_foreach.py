@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import flambeau as fb
+from flambeau import _C
+from flambeau._C import Tensor
 
 _UNARY = """
     abs acos asin atan ceil clone cos cosh erf erfc exp expm1 floor frac lgamma log log10 log1p log2 max neg
@@ -36,9 +37,9 @@ def _clamped(name: str, end: str) -> Callable:
     }[name]
 
     def clamped(t: Any, other: Any) -> Any:
-        if not isinstance(other, fb.Tensor):
+        if not isinstance(other, Tensor):
             return getattr(t, number + end)(other)
-        result = getattr(fb, tensor)(t, other)
+        result = getattr(_C, tensor)(t, other)
         return t.copy_(result) if end else result
 
     return clamped
@@ -49,7 +50,7 @@ def _one(name: str, end: str) -> Callable:
     if name in ("maximum", "minimum", "clamp_min", "clamp_max"):
         return _clamped(name, end)
     if name == "norm":
-        return lambda t, ord=2, dtype=None: fb.linalg.vector_norm(t, ord, dtype=dtype)
+        return lambda t, ord=2, dtype=None: _C._linalg.vector_norm(t, ord, dtype=dtype)
     if name == "powsum":
         return lambda t, ord=2, dtype=None: t.abs().pow(ord).sum(dtype=dtype)
     if name in ("addcdiv", "addcmul"):
@@ -65,7 +66,7 @@ def _one(name: str, end: str) -> Callable:
 
         return plain
     if name == "pow" and not end:
-        return lambda base, exponent: fb.pow(base, exponent)
+        return lambda base, exponent: _C.pow(base, exponent)
     return lambda t, *args, **kwargs: getattr(t, name + end)(*args, **kwargs)
 
 
@@ -94,7 +95,7 @@ def find(full: str) -> Callable | None:
         count = len(lists[0])
         for other in lists[1:]:
             if len(other) != count:
-                if isinstance(other[0], fb.Tensor):
+                if isinstance(other[0], Tensor):
                     raise RuntimeError(
                         f"Tensor lists must have the same number of tensors, got {count} and {len(other)}"
                     )
@@ -117,7 +118,7 @@ def find(full: str) -> Callable | None:
 
 def _numbers(value: Any, count: int) -> Sequence | Any:
     """The numbers in a tensor, one for each tensor of the lists."""
-    return value.tolist() if isinstance(value, fb.Tensor) and value.dim() == 1 else value
+    return value.tolist() if isinstance(value, Tensor) and value.dim() == 1 else value
 
 
 _PAIRS = "add sub mul div clamp_max clamp_min maximum minimum pow".split()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import flambeau as fb
+from flambeau import _C
 
 __all__ = ["finfo", "iinfo"]
 
@@ -30,7 +30,7 @@ def _name(dtype: Any) -> str:
 
 
 def _checked(what: str, kind: Any) -> Any:
-    if not isinstance(kind, fb.dtype):
+    if not isinstance(kind, _C.dtype):
         raise TypeError(
             f"{what}(): argument 'type' (position 1) must be torch.dtype, not {type(kind).__name__}"
         )
@@ -52,7 +52,7 @@ class finfo:
     __slots__ = ("bits", "dtype", "eps", "max", "min", "resolution", "tiny")
 
     def __init__(self, type: Any = None) -> None:
-        name = _name(_checked("finfo", fb.get_default_dtype() if type is None else type))
+        name = _name(_checked("finfo", _C.get_default_dtype() if type is None else type))
         name = _PARTS.get(name, name)
         if name == "float4_e2m1fn_x2":
             raise TypeError("bad argument type for built-in operation")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import flambeau as fb
+from flambeau import _C
 
 _DTYPES = dict(enumerate([
-    fb.uint8, fb.int8, fb.int16, fb.int32, fb.int64, fb.float16, fb.float32, fb.float64, fb.complex32,
-    fb.complex64, fb.complex128, fb.bool,
-])) | {15: fb.bfloat16}  # fmt: skip
-_FORMATS = {0: fb.contiguous_format, 1: fb.preserve_format, 2: fb.channels_last, 3: fb.channels_last_3d}
+    _C.uint8, _C.int8, _C.int16, _C.int32, _C.int64, _C.float16, _C.float32, _C.float64, _C.complex32,
+    _C.complex64, _C.complex128, _C.bool,
+])) | {15: _C.bfloat16}  # fmt: skip
+_FORMATS = {0: _C.contiguous_format, 1: _C.preserve_format, 2: _C.channels_last, 3: _C.channels_last_3d}
 
 
 def constant(kind: str, content: Any) -> Any:
@@ -26,11 +26,11 @@ def constant(kind: str, content: Any) -> Any:
     if kind == "format":
         return _FORMATS[content]
     if kind == "layout":
-        return fb.strided if content == 0 else content
+        return _C.strided if content == 0 else content
     if kind == "complex":
         return complex(*content)
     if kind == "device":
         if content[0] != 0:
             raise NotImplementedError("a recorded program that names a device other than the cpu")
-        return fb.device("cpu")
+        return _C.device("cpu")
     return content

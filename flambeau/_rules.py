@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import flambeau as fb
+from flambeau._C import Tensor
 
 __all__ = ["RuledTensor", "given", "name_of", "noting"]
 
 
-class RuledTensor(fb.Tensor):
+class RuledTensor(Tensor):
     """A tensor whose operators are done by rules. Their module, which is above that of the class, hands its
     function over: ``@Class.rules``."""
 
@@ -36,7 +36,7 @@ def name_of(func: Callable) -> str:
     if name in ("__get__", "__set__"):
         attribute = getattr(getattr(func, "__self__", None), "__name__", name)
         return attribute if name == "__get__" else "set " + attribute
-    return "grad " if name == "grad" and func is fb.autograd.grad else name
+    return getattr(func, "_rule_name", name) if name == "grad" else name
 
 
 def given(args: tuple, kwargs: dict, names: str, **defaults: Any) -> list:

@@ -7,6 +7,8 @@ import re
 from inspect import Parameter, Signature
 from typing import Any
 
+from flambeau import _C
+
 __all__ = ["of_operator", "split_arguments"]
 
 _ARGUMENT = re.compile(r"(?P<type>.+?) (?P<name>\w+)(=(?P<default>.*))?$")
@@ -52,9 +54,7 @@ def _value(text: str) -> Any:
     try:
         return float(text) if re.search(r"[.en]", text) else int(text)
     except ValueError:
-        import flambeau
-
-        return getattr(flambeau, text)  # contiguous_format, preserve_format
+        return getattr(_C, text)  # contiguous_format, preserve_format
 
 
 def _overload(schema: str, method: bool) -> dict[str, Parameter]:

@@ -16,7 +16,6 @@ from flambeau import (
 from ._type_names import DTYPES, TYPE_NAMES
 
 Tensor = _C.Tensor
-fb = sys.modules["flambeau"]
 _METHODS: dict[str, Any] = {}
 
 
@@ -76,7 +75,9 @@ def _backward(
             create_graph=create_graph,
             inputs=inputs,
         )
-    fb.autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+    from .autograd._engine import backward
+
+    backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 
 _backward.__qualname__ = "Tensor.backward"
@@ -176,12 +177,14 @@ def __deepcopy__(self: Tensor, memo: dict) -> Tensor:
         return memo[id(self)]
     import copy
 
-    with fb.no_grad():
-        if self.layout is not fb.strided or self.is_meta or self.is_conj() or self.is_neg():
+    from .autograd.grad_mode import no_grad
+
+    with no_grad():
+        if self.layout is not _C.strided or self.is_meta or self.is_conj() or self.is_neg():
             new = self.clone()
         else:
             storage = copy.deepcopy(self.untyped_storage(), memo)
-            new = fb.empty(0, dtype=self.dtype, device=self.device)
+            new = _C.empty(0, dtype=self.dtype, device=self.device)
             new.set_(storage, self.storage_offset(), self.size(), self.stride())
         if type(self) is not Tensor:
             new = new.as_subclass(type(self))
@@ -208,13 +211,13 @@ def __reduce_ex__(self: Tensor, proto: int) -> tuple:
 
 
 def _reduced(self: Tensor) -> tuple:
-    if fb.__name__ == "torch" and self.layout is fb.strided:  # while this package stands in for PyTorch
+    if Tensor.__module__ == "torch" and self.layout is _C.strided:  # while this package stands in for PyTorch
         from .serialization import plain
 
         return plain.reduced(self)
     if self.is_meta:
         return _rebuild_meta, (self.dtype, tuple(self.size()), self.stride(), self.requires_grad)
-    if self.layout is not fb.strided:
+    if self.layout is not _C.strided:
         raise NotImplementedError(f"flambeau cannot pickle tensors of layout {self.layout} yet")
     if self.is_conj() or self.is_neg():  # what is read, not the memory
         self = self.detach().clone().requires_grad_(self.requires_grad)
@@ -231,12 +234,12 @@ def _reduced(self: Tensor) -> tuple:
 def _rebuild(
     storage: Any, dtype: Any, offset: int, size: tuple, stride: tuple, requires_grad: bool
 ) -> Tensor:
-    made = fb.empty(0, dtype=dtype).set_(storage, offset, size, stride)
+    made = _C.empty(0, dtype=dtype).set_(storage, offset, size, stride)
     return made.requires_grad_() if requires_grad else made
 
 
 def _rebuild_meta(dtype: Any, size: tuple, stride: tuple, requires_grad: bool) -> Tensor:
-    return fb.empty_strided(size, stride, dtype=dtype, device="meta", requires_grad=requires_grad)
+    return _C.empty_strided(size, stride, dtype=dtype, device="meta", requires_grad=requires_grad)
 
 
 def _rebuild_from_type(function: Callable, kind: type, args: tuple, state: dict) -> Tensor:
@@ -324,7 +327,7 @@ def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
 def __array_wrap__(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
     if array.dtype == bool:
         array = array.astype("uint8")
-    return fb.from_numpy(array) if array.ndim else fb.tensor(array[()])
+    return _C.from_numpy(array) if array.ndim else _C.tensor(array[()])
 
 
 @_told
@@ -341,7 +344,7 @@ def __dlpack__(
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
     if self.is_conj():
         raise BufferError("Can't export tensors with the conjugate bit set")
-    if self.layout is not fb.strided:
+    if self.layout is not _C.strided:
         raise BufferError("Can't export tensors with layout other than torch.strided")
     if self.is_quantized:
         raise BufferError("QUInt/QInt types are not supported by dlpack")
@@ -421,7 +424,7 @@ def _type(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs:
         module, _, name = dtype.rpartition(".")
         if name not in DTYPES or module not in ("torch", "torch.cuda"):
             raise ValueError(f"invalid type: '{dtype}'")
-        return self.to(device="cuda" if module.endswith("cuda") else "cpu", dtype=getattr(fb, DTYPES[name]))
+        return self.to(device="cuda" if module.endswith("cuda") else "cpu", dtype=getattr(_C, DTYPES[name]))
     if isinstance(dtype, _C.dtype):
         return self.to(dtype, non_blocking)
     made = getattr(dtype, "dtype", None)
@@ -457,7 +460,7 @@ def new_tensor(
     if isinstance(data, Tensor):
         made = data.detach().to(dtype=dtype or data.dtype, device=device or data.device, copy=True)
         return made.requires_grad_(requires_grad)
-    return fb.tensor(
+    return _C.tensor(
         data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad
     )
 
@@ -506,25 +509,25 @@ def resize_as(self: Tensor, tensor: Tensor) -> Tensor:
 @_overridable
 def apply_(self: Tensor, callable: Callable) -> Tensor:
     """Replace each element by what a Python function makes of it; slow."""
-    if self.requires_grad and fb.is_grad_enabled():
+    if self.requires_grad and _C.is_grad_enabled():
         raise RuntimeError(
             "Can't call apply_() on Variable that requires grad. Use var.detach().apply_() instead."
         )
     values = [callable(v) for v in self.reshape(-1).tolist()]
-    return self.copy_(fb.tensor(values, dtype=self.dtype).reshape(self.shape))
+    return self.copy_(_C.tensor(values, dtype=self.dtype).reshape(self.shape))
 
 
 @_overridable
 def map_(self: Tensor, tensor: Tensor, callable: Callable) -> Tensor:
     """Replace each element by a Python function of it and of another tensor's; slow."""
-    if self.requires_grad and fb.is_grad_enabled():
+    if self.requires_grad and _C.is_grad_enabled():
         raise RuntimeError(
             "Can't call map_() on Variable that requires grad. Use var.detach().map_() instead."
         )
     if not isinstance(tensor, Tensor):
         raise TypeError(f"map_(): argument 'other' (position 1) must be Tensor, not {type(tensor).__name__}")
     pairs = zip(self.reshape(-1).tolist(), tensor.expand_as(self).reshape(-1).tolist(), strict=True)
-    return self.copy_(fb.tensor([callable(a, b) for a, b in pairs], dtype=self.dtype).reshape(self.shape))
+    return self.copy_(_C.tensor([callable(a, b) for a, b in pairs], dtype=self.dtype).reshape(self.shape))
 
 
 @_overridable
@@ -534,11 +537,9 @@ def dim_order(self: Tensor, *, ambiguity_check: Any = False) -> tuple[int, ...]:
     Dimensions of one element or of stride zero may stand anywhere and stay where they are; `ambiguity_check`
     refuses them: True, or memory formats of which exactly one must be the tensor's.
     """
-    import flambeau as fb
-
     formats = [ambiguity_check] if isinstance(ambiguity_check, bool) else ambiguity_check
     if not isinstance(formats, (list, tuple)) or not all(
-        isinstance(f, (bool, fb.memory_format)) for f in formats
+        isinstance(f, (bool, _C.memory_format)) for f in formats
     ):
         raise TypeError("The ambiguity_check argument must be a bool or a list of memory formats.")
     order, ambiguous = list(range(self.dim())), False
@@ -585,7 +586,7 @@ for _name in ("t", "transpose", "squeeze", "unsqueeze", "swapaxes", "swapdims", 
 
 def _converter(name: str, dtype: str) -> None:
     def method(self: Tensor, memory_format: Any = None) -> Tensor:
-        return self.to(getattr(fb, dtype))
+        return self.to(getattr(_C, dtype))
 
     method.__name__ = name
     method.__doc__ = f"The tensor as {dtype}."
@@ -598,13 +599,13 @@ _converter("chalf", "complex32")
 @_overridable
 def nonzero(self: Tensor, *, as_tuple: bool = False) -> Any:
     """Indices of the elements that are not zero: a row each, or a tensor a dimension."""
-    return fb.nonzero(self, as_tuple=as_tuple)
+    return _basics.nonzero(self, as_tuple=as_tuple)
 
 
 @_overridable
 def is_nonzero(self: Tensor) -> bool:
     """Whether the one element is not zero."""
-    return fb.is_nonzero(self)
+    return _basics.is_nonzero(self)
 
 
 @_overridable

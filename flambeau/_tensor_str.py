@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import flambeau as fb
+from flambeau import _C
+from flambeau._C import Tensor
 
 __all__ = ["set_printoptions", "printoptions", "get_printoptions"]
 
@@ -183,7 +184,7 @@ def _edges(t: Any) -> Any:
     edge = PRINT_OPTS.edgeitems
     for dim, size in enumerate(t.shape):
         if size > 2 * edge:
-            t = fb.cat([t.narrow(dim, 0, edge), t.narrow(dim, size - edge, edge)], dim)
+            t = _C.cat([t.narrow(dim, 0, edge), t.narrow(dim, size - edge, edge)], dim)
     return t
 
 
@@ -199,10 +200,10 @@ def _tensor_str(t: Any, indent: int) -> str:
     else:
         kind = "float" if t.is_floating_point() else "int"
         t = t.resolve_neg()
-        if t.dtype is fb.float8_e8m0fnu:
+        if t.dtype is _C.float8_e8m0fnu:
             kind = "exponent"
-        elif t.dtype is fb.float4_e2m1fn_x2 and t.dim():  # shown as the bytes that hold two of them
-            t = t.view(fb.uint8)
+        elif t.dtype is _C.float4_e2m1fn_x2 and t.dim():  # shown as the bytes that hold two of them
+            t = t.view(_C.uint8)
     values = (_edges(t) if summarize else t).tolist()
     return _Writer(values, shape, kind, summarize).write(values, 0, indent)
 
@@ -244,8 +245,8 @@ _SPARSE_MEMBERS = {
 
 
 def _is_default_dtype(dtype: Any) -> bool:
-    default = fb.get_default_dtype()
-    if dtype == default or dtype == fb.int64 or dtype == fb.bool:
+    default = _C.get_default_dtype()
+    if dtype == default or dtype == _C.int64 or dtype == _C.bool:
         return True
     return dtype == default.to_complex()
 
@@ -268,7 +269,7 @@ def _text(t: Any, contents: str | None) -> str:
     wrapped = _wrapped(t)
     if wrapped is not None:
         return wrapped
-    plain = type(t) is fb.Tensor or type(t).__name__ == "Parameter" or hasattr(type(t), "_prints_as_tensor")
+    plain = type(t) is Tensor or type(t).__name__ == "Parameter" or hasattr(type(t), "_prints_as_tensor")
     prefix = "tensor(" if plain else f"{type(t).__name__}("
     indent = len(prefix)
     suffixes = []
@@ -285,7 +286,7 @@ def _text(t: Any, contents: str | None) -> str:
     if device.type == "meta" and members is None:
         suffixes.append("device='meta'")
         suffixes.append(f"size={tuple(t.shape)}")
-        if t.dtype != fb.get_default_dtype():
+        if t.dtype != _C.get_default_dtype():
             suffixes.append(f"dtype={t.dtype}")
         text = "..." if contents is None else contents
     elif members is not None:
@@ -299,7 +300,7 @@ def _text(t: Any, contents: str | None) -> str:
     elif t.numel() == 0:
         if t.dim() != 1:
             suffixes.append(f"size={tuple(t.shape)}")
-        if t.dtype != fb.get_default_dtype():
+        if t.dtype != _C.get_default_dtype():
             suffixes.append(f"dtype={t.dtype}")
         text = "[]" if contents is None else contents
     else:
@@ -321,12 +322,15 @@ def _text(t: Any, contents: str | None) -> str:
     if tangent is not None:
         suffixes.append(f"tangent={tangent}")
     text = _add_suffixes(prefix + text, suffixes, indent, force_newline=layout == "torch.sparse_coo")
-    return text if plain or not isinstance(t, fb.nn.Parameter) else f"Parameter({text})"
+    parameter = hasattr(type(t), "_prints_as_parameter") or getattr(t, "_is_param", False)
+    return f"Parameter({text})" if parameter and not plain else text
 
 
 def _str(self: Any, *, tensor_contents: str | None = None) -> str:
     """The text of a tensor; `tensor_contents` stands in for the numbers."""
-    with fb.no_grad(), fb._C.DisableTorchFunctionSubclass():
+    from .autograd.grad_mode import no_grad
+
+    with no_grad(), _C.DisableTorchFunctionSubclass():
         return _text(self, tensor_contents)
 
 

@@ -9,12 +9,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import flambeau as fb
 from flambeau import _C
+from flambeau._C import Tensor
 
 __all__ = ["TypedStorage", "UntypedStorage"]
 
 UntypedStorage = _C.UntypedStorage
+# `save` and `load`: `serialization`, which knows the classes of this file, hands them over, and `compat`
+_files: dict[str, Callable[..., Any]] = {}
 
 
 class _StorageMeta(type):
@@ -78,7 +80,7 @@ class TypedStorage:
         device: Any = None,
         _internal: bool = False,
     ) -> None:
-        self.dtype = type(self).dtype or dtype or fb.get_default_dtype()
+        self.dtype = type(self).dtype or dtype or _C.get_default_dtype()
         if wrap_storage is not None:
             if args:
                 raise RuntimeError("No positional arguments should be given when using 'wrap_storage'")
@@ -97,7 +99,7 @@ class TypedStorage:
             count = args[0] if args else 0
             self._untyped_storage = UntypedStorage(count * self.dtype.itemsize, device=device)
         else:
-            made = fb.tensor(list(args[0]), dtype=self.dtype, device=device)
+            made = _C.tensor(list(args[0]), dtype=self.dtype, device=device)
             self._untyped_storage = made.untyped_storage()
 
     @classmethod
@@ -115,7 +117,7 @@ class TypedStorage:
     @classmethod
     def _from_buffer(cls, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any) -> TypedStorage:
         if cls is TypedStorage:
-            made = dtype or fb.get_default_dtype()
+            made = dtype or _C.get_default_dtype()
         elif dtype is not None or device is not None:
             what = "dtype" if dtype is not None else "device"
             raise RuntimeError(
@@ -128,7 +130,7 @@ class TypedStorage:
         return TypedStorage(wrap_storage=bytes_, dtype=made, _internal=True)
 
     def _tensor(self) -> Any:
-        empty = fb.empty(0, dtype=self.dtype, device=self.device)
+        empty = _C.empty(0, dtype=self.dtype, device=self.device)
         return empty.set_(self._untyped_storage, 0, (len(self),), (1,))
 
     @property
@@ -182,7 +184,7 @@ class TypedStorage:
         return self._tensor()[self._place(index)].item()
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if isinstance(value, fb.Tensor):
+        if isinstance(value, Tensor):
             raise RuntimeError("cannot set item with a tensor")
         self._tensor()[index if isinstance(index, slice) else self._place(index)] = value
 
@@ -219,9 +221,9 @@ class TypedStorage:
         return self._like(copy.deepcopy(self._untyped_storage, memo))
 
     def __reduce__(self) -> tuple:
-        if fb.__name__ == "torch":  # what PyTorch reads
+        if Tensor.__module__ == "torch":  # what PyTorch reads
             file = io.BytesIO()
-            fb.save(self, file, _use_new_zipfile_serialization=False)
+            _files["save"](self, file, _use_new_zipfile_serialization=False)
             return _load_from_bytes, (file.getvalue(),)
         return _rebuild, (self._untyped_storage, self.dtype)
 
@@ -284,57 +286,57 @@ class TypedStorage:
 
     def float(self) -> TypedStorage:
         """The storage as float32."""
-        return self._to(fb.float32)
+        return self._to(_C.float32)
 
     def double(self) -> TypedStorage:
         """The storage as float64."""
-        return self._to(fb.float64)
+        return self._to(_C.float64)
 
     def half(self) -> TypedStorage:
         """The storage as float16."""
-        return self._to(fb.float16)
+        return self._to(_C.float16)
 
     def bfloat16(self) -> TypedStorage:
         """The storage as bfloat16."""
-        return self._to(fb.bfloat16)
+        return self._to(_C.bfloat16)
 
     def long(self) -> TypedStorage:
         """The storage as int64."""
-        return self._to(fb.int64)
+        return self._to(_C.int64)
 
     def int(self) -> TypedStorage:
         """The storage as int32."""
-        return self._to(fb.int32)
+        return self._to(_C.int32)
 
     def short(self) -> TypedStorage:
         """The storage as int16."""
-        return self._to(fb.int16)
+        return self._to(_C.int16)
 
     def char(self) -> TypedStorage:
         """The storage as int8."""
-        return self._to(fb.int8)
+        return self._to(_C.int8)
 
     def byte(self) -> TypedStorage:
         """The storage as uint8."""
-        return self._to(fb.uint8)
+        return self._to(_C.uint8)
 
     def bool(self) -> TypedStorage:
         """The storage as bool."""
-        return self._to(fb.bool)
+        return self._to(_C.bool)
 
     def complex_float(self) -> TypedStorage:
         """The storage as complex64."""
-        return self._to(fb.complex64)
+        return self._to(_C.complex64)
 
     def complex_double(self) -> TypedStorage:
         """The storage as complex128."""
-        return self._to(fb.complex128)
+        return self._to(_C.complex128)
 
 
 def _typed(dtype: str) -> Callable:
     def converted(self: Any) -> TypedStorage:
-        wanted = getattr(fb, dtype)
-        made = fb.empty(0, dtype=fb.uint8).set_(self, 0, (self.nbytes(),), (1,)).to(wanted)
+        wanted = getattr(_C, dtype)
+        made = _C.empty(0, dtype=_C.uint8).set_(self, 0, (self.nbytes(),), (1,)).to(wanted)
         return TypedStorage(wrap_storage=made.untyped_storage(), dtype=wanted, _internal=True)
 
     converted.__doc__ = f"The bytes as numbers of {dtype}."
@@ -345,7 +347,7 @@ def _byteswap(self: Any, dtype: Any) -> None:
     """Reverse the bytes of every element of `dtype`, in place; each part of a complex number by itself."""
     size = dtype.itemsize // (2 if dtype.is_complex else 1)
     whole = self.nbytes() // size * size
-    bytes_ = fb.empty(0, dtype=fb.uint8).set_(self, 0, (whole,), (1,))
+    bytes_ = _C.empty(0, dtype=_C.uint8).set_(self, 0, (whole,), (1,))
     bytes_.copy_(bytes_.view(-1, size).flip(1).reshape(-1))
 
 
@@ -374,8 +376,8 @@ def _from_buffer(
     view = view[offset:] if count < 0 else view[offset : offset + count * size]
     made = UntypedStorage(len(view))
     if len(view):
-        source = fb.frombuffer(bytearray(view), dtype=fb.uint8)
-        fb.empty(0, dtype=fb.uint8).set_(made, 0, (len(view),), (1,)).copy_(source)
+        source = _C.frombuffer(bytearray(view), dtype=_C.uint8)
+        _C.empty(0, dtype=_C.uint8).set_(made, 0, (len(view),), (1,)).copy_(source)
     if byte_order not in ("native", sys.byteorder):
         _byteswap(made, dtype)
     return made
@@ -383,7 +385,7 @@ def _from_buffer(
 
 def _elsewhere(kind: str) -> Callable:
     def moved(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
-        return _to(self, device=fb.device(kind) if device is None else fb.device(device))
+        return _to(self, device=_C.device(kind) if device is None else _C.device(device))
 
     moved.__doc__ = f"The storage on a device of type {kind}."
     return moved
@@ -391,10 +393,10 @@ def _elsewhere(kind: str) -> Callable:
 
 def _to(self: Any, *, device: Any, non_blocking: bool = False) -> Any:
     """The storage on a device; itself where it lies there."""
-    device = fb.device(device)
+    device = _C.device(device)
     if device == self.device:
         return self
-    made = fb.empty(0, dtype=fb.uint8).set_(self, 0, (self.nbytes(),), (1,))
+    made = _C.empty(0, dtype=_C.uint8).set_(self, 0, (self.nbytes(),), (1,))
     return made.to(device, non_blocking=non_blocking).untyped_storage()
 
 
@@ -414,7 +416,7 @@ def _pin_memory(self: Any, device: Any = "cuda") -> Any:
 
 def _share_memory_(self: Any, *args: Any, **kwargs: Any) -> Any:
     """Move the bytes to memory that other processes can see."""
-    fb.empty(0, dtype=fb.uint8).set_(self, 0, (self.nbytes(),), (1,)).share_memory_()
+    _C.empty(0, dtype=_C.uint8).set_(self, 0, (self.nbytes(),), (1,)).share_memory_()
     return self
 
 
@@ -456,7 +458,7 @@ def _legacy(name: str, dtype: Any) -> type:
     )
 
 
-LEGACY_CLASSES = tuple(_legacy(name, getattr(fb, dtype)) for dtype, name in CLASS_OF.items())
+LEGACY_CLASSES = tuple(_legacy(name, getattr(_C, dtype)) for dtype, name in CLASS_OF.items())
 globals().update({kind.__name__: kind for kind in LEGACY_CLASSES})
 Storage = globals()["FloatStorage"]
 
@@ -500,4 +502,4 @@ def warn_deprecated() -> None:
 def _load_from_bytes(b: bytes) -> Any:
     """The storage that a plain pickle written by PyTorch holds; programs put a function of their own in its
     place to choose the device."""
-    return fb.load(io.BytesIO(b), weights_only=False)
+    return _files["load"](io.BytesIO(b), weights_only=False)

@@ -7,9 +7,9 @@ import os
 from collections.abc import Sequence
 from typing import IO, Any, TypeAlias
 
-from flambeau import Size, Tensor
-from flambeau import device as _device
-from flambeau import dtype as _dtype
+from flambeau._C import Size, Tensor
+from flambeau._C import device as _device
+from flambeau._C import dtype as _dtype
 
 __all__ = ["Number", "Device", "FileLike", "Storage"]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import flambeau as fb
-from flambeau import cuda
+from flambeau import _C, cuda
 
 from ._device import in_use as _cuda
 from ._device import is_available
@@ -42,9 +41,9 @@ def device_count() -> int:
     return cuda.device_count() if is_available() else 0
 
 
-def current_accelerator(check_available: bool = False) -> fb.device | None:
+def current_accelerator(check_available: bool = False) -> _C.device | None:
     """Return the type of the accelerator; None where there is none."""
-    return fb.device("cuda") if is_available() else None
+    return _C.device("cuda") if is_available() else None
 
 
 def current_device_index() -> int:

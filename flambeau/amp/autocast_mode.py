@@ -7,8 +7,10 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import flambeau as fb
+from flambeau import _C
+from flambeau._C import Tensor
 
+from .. import cuda
 from . import state
 from .state import is_autocast_available
 
@@ -62,10 +64,10 @@ class autocast:
         if not is_autocast_available(device_type):
             raise RuntimeError(f"User specified an unsupported autocast device_type '{device_type}'")
         self._cache_enabled = state.is_autocast_cache_enabled() if cache_enabled is None else cache_enabled
-        if enabled and device_type == "cuda" and not fb.cuda.is_available():
+        if enabled and device_type == "cuda" and not cuda.is_available():
             warnings.warn("CUDA is not available or torch_xla is imported. Disabling autocast.", stacklevel=2)
             enabled = False
-        elif enabled and device_type != "cuda" and self.fast_dtype not in (fb.bfloat16, fb.float16):
+        elif enabled and device_type != "cuda" and self.fast_dtype not in (_C.bfloat16, _C.float16):
             shown = device_type.upper()
             warnings.warn(
                 f"In {shown} autocast, but the target dtype is not supported. Disabling autocast.\n"
@@ -106,9 +108,9 @@ class autocast:
 
 def _cast(value: Any, device_type: str, dtype: Any) -> Any:
     """Cast the floating point tensors of a device inside nested containers; doubles stay."""
-    if isinstance(value, fb.Tensor):
+    if isinstance(value, Tensor):
         castable = (
-            value.is_floating_point() and value.device.type == device_type and value.dtype != fb.float64
+            value.is_floating_point() and value.device.type == device_type and value.dtype != _C.float64
         )
         return value.to(dtype) if castable else value
     if isinstance(value, (str, bytes)):

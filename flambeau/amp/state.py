@@ -6,7 +6,6 @@ import threading
 import warnings
 from typing import Any
 
-import flambeau as fb
 from flambeau import _C
 
 _KINDS = """cpu cuda ipu xpu mkldnn opengl opencl ideep hip ve fpga maia xla lazy vulkan mps meta hpu mtia
@@ -88,7 +87,7 @@ def get_autocast_dtype(device_type: str) -> Any:
     """Return the dtype of lower precision of a type of device."""
     _check_named("get_autocast_dtype", device_type)
     if device_type in _OTHER_DTYPES:
-        return _others.dtypes.get(device_type) or getattr(fb, _OTHER_DTYPES[device_type])
+        return _others.dtypes.get(device_type) or getattr(_C, _OTHER_DTYPES[device_type])
     if device_type not in ("cpu", "cuda"):
         raise RuntimeError("unsupported scalarType")
     return _C._autocast_setting(device_type)[1]
@@ -97,7 +96,7 @@ def get_autocast_dtype(device_type: str) -> Any:
 def set_autocast_dtype(device_type: str, dtype: Any) -> None:
     """Set the dtype of lower precision of a type of device."""
     _check_named("set_autocast_dtype", device_type)
-    _check_argument("set_autocast_dtype", dtype, 2, "dtype", "torch.dtype", isinstance(dtype, fb.dtype))
+    _check_argument("set_autocast_dtype", dtype, 2, "dtype", "torch.dtype", isinstance(dtype, _C.dtype))
     if device_type not in ("cpu", "cuda"):
         _others.dtypes[device_type] = dtype
         return

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import flambeau as fb
+from flambeau import _C
 
+from ._engine import grad
 from .function import Function, _leaf, _pushing
-from .grad_mode import _DecoratorContextManager
-from .graph import saved_tensors_hooks
+from .grad_mode import _DecoratorContextManager, enable_grad
+from .graph import _other_leaves, saved_tensors_hooks
 
 __all__ = [
     "UnpackedDualTensor",
@@ -36,7 +37,7 @@ class _Level:
         self.bases: list = []
         self.tangents: list = []
         self.duals: list = []
-        self.recorded = fb.is_grad_enabled()
+        self.recorded = _C.is_grad_enabled()
         # tangents are found late: what an operation has saved must outlive writes to its operands
         self.copies = saved_tensors_hooks(lambda t: t.clone(), lambda t: t)
 
@@ -68,7 +69,7 @@ def enter_dual_level() -> int:
         raise RuntimeError("Nested forward mode AD is not supported at the moment")
     _levels.append(_Level())
     _levels[-1].copies.__enter__()
-    fb._C._set_grad_enabled(True)  # forward derivatives do not ask for the mode around them
+    _C._set_grad_enabled(True)  # forward derivatives do not ask for the mode around them
     _current_level += 1
     return _current_level
 
@@ -87,7 +88,7 @@ def exit_dual_level(*, level: int | None = None) -> None:
         )
     left = _levels.pop()
     left.copies.__exit__(None, None, None)
-    fb._C._set_grad_enabled(left.recorded)
+    _C._set_grad_enabled(left.recorded)
     _current_level = level - 1
 
 
@@ -116,7 +117,7 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
             f" {level} is not supported."
         )
     base = tensor.view_as(tensor) if tensor.requires_grad else _leaf(tensor)
-    with fb.enable_grad():
+    with enable_grad():
         dual = base if tensor.requires_grad else _Dual.apply(base, [tensor])
     entered.bases.append(base)
     entered.tangents.append(tangent)
@@ -139,10 +140,10 @@ def _tangent_of(tensor: Any, level: _Level) -> Any:
             return tangent
     if not tensor.requires_grad or not level.bases:
         return None
-    with fb.enable_grad():
-        cotangent = _leaf(fb.zeros_like(tensor))
+    with enable_grad():
+        cotangent = _leaf(_C.zeros_like(tensor))
         with _pushing:
-            pulled = fb.autograd.grad(
+            pulled = grad(
                 tensor, level.bases, cotangent, create_graph=True, retain_graph=True, allow_unused=True
             )
         used = [(g, t) for g, t in zip(pulled, level.tangents) if g is not None]
@@ -150,18 +151,14 @@ def _tangent_of(tensor: Any, level: _Level) -> Any:
             return None
         used = [(g, t) for g, t in used if g.requires_grad]
         if not used:
-            return fb.zeros_like(tensor).detach()
+            return _C.zeros_like(tensor).detach()
         grads, tangents = (list(x) for x in zip(*used))
-        (found,) = fb.autograd.grad(
-            grads, cotangent, tangents, create_graph=True, retain_graph=True, allow_unused=True
-        )
-    return fb.zeros_like(tensor).detach() if found is None else found
+        (found,) = grad(grads, cotangent, tangents, create_graph=True, retain_graph=True, allow_unused=True)
+    return _C.zeros_like(tensor).detach() if found is None else found
 
 
 def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
     """The value of a dual tensor and its tangent at a level (None where it has none)."""
-    from ..func.gradients import _other_leaves
-
     if level is None:
         level = _current_level
     if level < 0 or not _is_fwd_grad_enabled():

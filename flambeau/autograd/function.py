@@ -12,8 +12,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-import flambeau as fb
 from flambeau import _C
+from flambeau._C import Tensor
+
+from .grad_mode import no_grad
 
 __all__ = [
     "FunctionCtx",
@@ -38,7 +40,7 @@ class FunctionCtx:
     def save_for_forward(self, *tensors: Any) -> None:
         """Keep tensors for `jvp`, as ``ctx.saved_tensors``."""
         for t in tensors:
-            if not (isinstance(t, fb.Tensor) or t is None):
+            if not (isinstance(t, Tensor) or t is None):
                 raise AssertionError(
                     "save_for_forward expects all arguments to be tensors; you should save non-tensors as"
                     " attributes on ctx."
@@ -215,9 +217,7 @@ class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta
         if kwargs and _has_setup_context(cls):
             args, kwargs = _bind_defaults(cls.forward, args, kwargs), {}
         if _transforms_active() or _func_levels.differentiating:
-            from ..func.functions import apply_function
-
-            return apply_function(cls, args)
+            return _func_levels.apply(cls, args)
         return cls._recorded(*args, **kwargs)
 
     @classmethod
@@ -228,7 +228,7 @@ class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta
         return result
 
 
-def _leaf(tensor: fb.Tensor) -> fb.Tensor:
+def _leaf(tensor: Tensor) -> Tensor:
     """A view that needs a gradient of its own, also under `vmap`, which refuses the method."""
     tensor = tensor.detach()
     tensor.requires_grad = True
@@ -256,6 +256,8 @@ class _Levels(threading.local):
     """The `vmap` calls that are running in this thread, innermost last, and how many functions are being run
     to be differentiated; `flambeau.func` fills it."""
 
+    apply: Callable  # how a Function is applied there; `func.functions` hands it over
+
     def __init__(self) -> None:
         self.stack: list = []
         self.differentiating = 0
@@ -282,11 +284,9 @@ _pushing = _Pushing()
 def _note_inputs(result: Any, args: tuple) -> None:
     """What the tangents look like that the `jvp` of a recorded call will be given."""
     results = result if isinstance(result, tuple) else (result,)
-    node = next((r.grad_fn for r in results if isinstance(r, fb.Tensor) and r.grad_fn is not None), None)
+    node = next((r.grad_fn for r in results if isinstance(r, Tensor) and r.grad_fn is not None), None)
     if isinstance(node, BackwardCFunction):
-        node._forward_inputs = [
-            (a.shape, a.dtype, a.device) if isinstance(a, fb.Tensor) else None for a in args
-        ]
+        node._forward_inputs = [(a.shape, a.dtype, a.device) if isinstance(a, Tensor) else None for a in args]
 
 
 def _transposed_jvp(node: Any, cotangents: tuple) -> tuple:
@@ -301,7 +301,7 @@ class _JvpOf(Function):
     @staticmethod
     def forward(node: Any, known: list, *cotangents: Any) -> tuple:
         return tuple(
-            fb.zeros(x[0], dtype=x[1], device=x[2])
+            _C.zeros(x[0], dtype=x[1], device=x[2])
             for x, needed in zip(node._forward_inputs, node.needs_input_grad)
             if needed
         )
@@ -318,7 +318,7 @@ class _JvpOf(Function):
         for x, needed in zip(node._forward_inputs, node.needs_input_grad):
             tangent = next(given) if needed else None
             if tangent is None and x is not None and node.materialize_grads:
-                tangent = fb.zeros(x[0], dtype=x[1], device=x[2])
+                tangent = _C.zeros(x[0], dtype=x[1], device=x[2])
             full.append(tangent)
         outputs = node.apply_jvp(*full)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
@@ -328,7 +328,7 @@ class _JvpOf(Function):
                 f" {len(ctx.known)} but got {len(outputs)})"
             )
         for i, o in enumerate(outputs):
-            if not (o is None or isinstance(o, fb.Tensor)):
+            if not (o is None or isinstance(o, Tensor)):
                 raise RuntimeError(f"expected Variable or None (got {type(o).__name__}) for grad output {i}.")
         return None, None, *(o for o, known in zip(outputs, ctx.known) if known)
 
@@ -343,11 +343,11 @@ def once_differentiable(fn: Callable) -> Callable:
                 "You must implement the jvp function for custom autograd.Function to use it with forward mode"
                 " AD."
             )
-        with fb.no_grad():
+        with no_grad():
             outputs = fn(ctx, *args)
-        if not fb.is_grad_enabled():
+        if not _C.is_grad_enabled():
             return outputs
-        if not any(isinstance(a, fb.Tensor) and a.requires_grad for a in args):
+        if not any(isinstance(a, Tensor) and a.requires_grad for a in args):
             return outputs
         single = not isinstance(outputs, tuple)
         results = (outputs,) if single else outputs

@@ -9,10 +9,11 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import flambeau as fb
 from flambeau import _C
+from flambeau._C import Tensor
 
 from ..utils.hooks import RemovableHandle
+from .grad_mode import enable_grad
 
 __all__ = [
     "saved_tensors_hooks",
@@ -103,7 +104,7 @@ def _node_of(t: Any) -> Any:
         return t.node
     if t.requires_grad and t.grad_fn is None:
         # a leaf: its accumulator is what the next operation leads to
-        with fb.enable_grad():
+        with enable_grad():
             return t.view_as(t).grad_fn.next_functions[0][0]
     return t.grad_fn
 
@@ -119,9 +120,9 @@ def get_gradient_edge(tensor: Any) -> GradientEdge:
 
 def increment_version(tensor: Any) -> None:
     """Tell autograd that a tensor (or several) was changed outside its sight."""
-    if not isinstance(tensor, (fb.Tensor, Iterable)):
+    if not isinstance(tensor, (Tensor, Iterable)):
         raise RuntimeError("increment_version expect a Iterable[Tensor] as input")
-    tensors = (tensor,) if isinstance(tensor, fb.Tensor) else tuple(tensor)
+    tensors = (tensor,) if isinstance(tensor, Tensor) else tuple(tensor)
     _C._increment_version(tensors)
 
 
@@ -149,14 +150,16 @@ class save_on_cpu(saved_tensors_hooks):
     """Context manager: tensors saved inside wait for backward in host memory (pinned where asked)."""
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
+        from .. import cuda
+
         def pack(t: Any) -> tuple:
             if not pin_memory:
                 return t.device, t.cpu()
-            pinned = fb.empty(
+            pinned = _C.empty(
                 t.size(),
                 dtype=t.dtype,
                 layout=t.layout,
-                pin_memory=not t.is_sparse and fb.cuda.is_available(),
+                pin_memory=not t.is_sparse and cuda.is_available(),
             )
             pinned.copy_(t)
             return t.device, pinned
@@ -343,3 +346,28 @@ def set_warn_on_accumulate_grad_stream_mismatch(enabled: bool) -> None:
     """
     if not isinstance(enabled, bool):
         raise TypeError(f"enabled must be a bool, got {type(enabled).__name__}")
+
+
+def _other_leaves(outputs: list, own: list) -> bool:
+    """Whether the graph of the outputs leads to a leaf that is not this transform's."""
+    mine = {id(x) for x in own if x.is_leaf}
+    stack = []
+    for o in outputs:
+        if not isinstance(o, Tensor) or not o.requires_grad:
+            continue
+        if o.grad_fn is None:
+            if id(o) not in mine:
+                return True
+        else:
+            stack.append(o.grad_fn)
+    seen = set(stack)
+    while stack:
+        node = stack.pop()
+        variable = getattr(node, "variable", None)
+        if variable is not None and id(variable) not in mine:
+            return True
+        for following, _ in node.next_functions:
+            if following is not None and following not in seen:
+                seen.add(following)
+                stack.append(following)
+    return False

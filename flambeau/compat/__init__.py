@@ -199,13 +199,30 @@ def _loaded() -> list[tuple[str, ModuleType]]:
     ]
 
 
+def _save(*args: Any, **kwargs: Any) -> None:
+    """`serialization.save`, which loads when a storage is pickled."""
+    from flambeau.serialization import save
+
+    save(*args, **kwargs)
+
+
+def _load(*args: Any, **kwargs: Any) -> Any:
+    """`serialization.load`, the same way."""
+    from flambeau.serialization import load
+
+    return load(*args, **kwargs)
+
+
 def _name_types(module: str) -> None:
     """Say of the package and its basic types that they are of this name: programs print ``type(x)`` and
     compare ``torch.__name__``.
     """
     import flambeau
+    from flambeau import storage
 
     flambeau.__name__ = module
+    for name, function in (("save", _save), ("load", _load)):
+        storage._files.setdefault(name, function)
     for kind in (flambeau.Tensor, flambeau.Size, flambeau.device, flambeau.dtype):
         kind.__module__ = module
 

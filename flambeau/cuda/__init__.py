@@ -12,7 +12,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
-import flambeau as fb
+from flambeau import _C
+from flambeau._C import Tensor
 
 from ._refusal import refuse as _refuse
 
@@ -30,7 +31,7 @@ class DeferredCudaCallError(Exception):
     """An error of a call that had waited for CUDA to be initialized."""
 
 
-OutOfMemoryError = getattr(fb, "OutOfMemoryError", CudaError)
+OutOfMemoryError = getattr(_C, "OutOfMemoryError", CudaError)
 
 
 def is_available() -> bool:
@@ -207,22 +208,22 @@ def initial_seed() -> int:
     return _refuse()
 
 
-def get_rng_state(device: Device = "cuda") -> fb.Tensor:
+def get_rng_state(device: Device = "cuda") -> Tensor:
     """The state of a GPU's generator."""
     return _refuse()
 
 
-def get_rng_state_all() -> list[fb.Tensor]:
+def get_rng_state_all() -> list[Tensor]:
     """The states of all GPUs' generators."""
     return []
 
 
-def set_rng_state(new_state: fb.Tensor, device: Device = "cuda") -> None:
+def set_rng_state(new_state: Tensor, device: Device = "cuda") -> None:
     """Set the state of a GPU's generator."""
     _refuse()
 
 
-def set_rng_state_all(new_states: Iterable[fb.Tensor]) -> None:
+def set_rng_state_all(new_states: Iterable[Tensor]) -> None:
     """Set the states of all GPUs' generators."""
     for state in new_states:
         set_rng_state(state)
@@ -245,7 +246,7 @@ class device:
 class device_of(device):
     """Context manager that chooses the device of a tensor; a tensor on the CPU changes nothing."""
 
-    def __init__(self, obj: fb.Tensor) -> None:
+    def __init__(self, obj: Tensor) -> None:
         super().__init__(obj.get_device() if obj.is_cuda else None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import flambeau as fb
+from flambeau._C import Tensor
 
 _TYPES = {
     "bool": "|b1", "uint8": "|u1", "int8": "|i1", "int16": "<i2", "int32": "<i4", "int64": "<i8",
@@ -13,7 +13,7 @@ _TYPES = {
 }  # fmt: skip
 
 
-def describe(tensor: fb.Tensor) -> dict[str, Any]:
+def describe(tensor: Tensor) -> dict[str, Any]:
     """Shape, type, strides in bytes and address of a tensor of a GPU.
 
     Raises

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import flambeau as fb
 from flambeau import _C
 from flambeau._type_names import DTYPES
 
@@ -19,7 +18,7 @@ class tensortype(type):
             isinstance(instance, _C.Tensor)
             and instance.dtype == cls.dtype
             and instance.device.type == "cuda"
-            and (instance.layout is not fb.strided) == cls.is_sparse
+            and (instance.layout is not _C.strided) == cls.is_sparse
         )
 
     def __call__(cls, *_: Any, **__: Any) -> Any:
@@ -31,7 +30,7 @@ class tensortype(type):
 
 def tensors(sparse: bool) -> dict[str, type]:
     """The classes by name, of strided or of sparse tensors."""
-    layout, module = (fb.sparse_coo, "flambeau.cuda.sparse") if sparse else (fb.strided, "flambeau.cuda")
+    layout, module = (_C.sparse_coo, "flambeau.cuda.sparse") if sparse else (_C.strided, "flambeau.cuda")
     names = {
         n: d for n, d in DTYPES.items() if not n.startswith("UInt") and not (sparse and n.startswith("Bool"))
     }
@@ -40,7 +39,7 @@ def tensors(sparse: bool) -> dict[str, type]:
             name,
             (),
             {
-                "dtype": getattr(fb, dtype),
+                "dtype": getattr(_C, dtype),
                 "layout": layout,
                 "is_cuda": True,
                 "is_sparse": sparse,
@@ -65,7 +64,7 @@ def storages() -> dict[str, type]:
 
     return {
         name: type(
-            name, (_Storage,), {"dtype": getattr(fb, dtype), "is_cuda": True, "__module__": "flambeau.cuda"}
+            name, (_Storage,), {"dtype": getattr(_C, dtype), "is_cuda": True, "__module__": "flambeau.cuda"}
         )
         for dtype, name in storage.CLASS_OF.items()
     }

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import Tensor
+from . import functions as _functions  # noqa: F401 (it says how a Function is applied)
 from .gradients import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, linearize, vjp
 from .module import functional_call, replace_all_batch_norm_modules_, stack_module_state
 from .rearrangement import rearrange

@@ -12,8 +12,8 @@ import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import flambeau as fb
 from flambeau import _C
+from flambeau._C import Tensor
 
 from .._rules import RuledTensor
 from ..autograd import function as _function
@@ -132,7 +132,7 @@ def physical(t: Any) -> Any:
     if type(t) is not BatchedTensor:
         return t
     with _plain_calls():
-        return t.as_subclass(fb.Tensor)
+        return t.as_subclass(Tensor)
 
 
 def logical_dim(t: Any) -> int:
@@ -233,8 +233,8 @@ def looped(func: Callable, args: tuple, kwargs: dict) -> Any:
     out_spec = tree_flatten(rows[0])[1]
     results = []
     for column in zip(*flat):
-        if isinstance(column[0], fb.Tensor):
-            stacked = fb.stack(column)
+        if isinstance(column[0], Tensor):
+            stacked = _C.stack(column)
             results.append(make(stacked.reshape(*counts, *stacked.shape[1:]), levels))
         else:
             if any(c != column[0] for c in column):

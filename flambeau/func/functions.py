@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..autograd.function import Function, _has_setup_context
+from ..autograd.function import Function, _func_levels, _has_setup_context
 from ..utils._pytree import _broadcast_to_and_flatten, tree_flatten, tree_map, tree_unflatten
 from . import batched
 
@@ -91,3 +91,6 @@ def by_rule(rule: Callable, args: tuple) -> Any:
         )
 
     return tree_unflatten([closed(x, d) for x, d in zip(flat, dims)], spec)
+
+
+type(_func_levels).apply = staticmethod(apply_function)

@@ -15,6 +15,7 @@ from typing import Any
 import flambeau as fb
 
 from ..autograd.function import _func_levels, _leaf, _pushing
+from ..autograd.graph import _other_leaves
 from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
 from . import batched, rows
 
@@ -29,31 +30,6 @@ def _fresh(x: Any) -> Any:
     if x.requires_grad:
         return x.view_as(x)
     return _leaf(x)
-
-
-def _other_leaves(outputs: list, own: list) -> bool:
-    """Whether the graph of the outputs leads to a leaf that is not this transform's."""
-    mine = {id(x) for x in own if x.is_leaf}
-    stack = []
-    for o in outputs:
-        if not isinstance(o, fb.Tensor) or not o.requires_grad:
-            continue
-        if o.grad_fn is None:
-            if id(o) not in mine:
-                return True
-        else:
-            stack.append(o.grad_fn)
-    seen = set(stack)
-    while stack:
-        node = stack.pop()
-        variable = getattr(node, "variable", None)
-        if variable is not None and id(variable) not in mine:
-            return True
-        for following, _ in node.next_functions:
-            if following is not None and following not in seen:
-                seen.add(following)
-                stack.append(following)
-    return False
 
 
 def _check_aux(aux: Any) -> None:

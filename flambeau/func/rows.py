@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-import flambeau as fb
 from flambeau import _C
 
 from .._ops import overload_of
 from .._recorded import constant
+from ..autograd.grad_mode import set_grad_enabled
 from . import batched, rules
 
 __all__ = ["basis", "gradients"]
@@ -29,7 +29,7 @@ _Backward = Callable[[list, bool], tuple]
 
 def basis(t: Any) -> Any:
     """The unit tensors of a shape, stacked: the cotangents that give the rows of a Jacobian."""
-    return fb.eye(t.numel(), dtype=t.dtype, device=t.device).reshape(-1, *t.shape)
+    return _C.eye(t.numel(), dtype=t.dtype, device=t.device).reshape(-1, *t.shape)
 
 
 def gradients(
@@ -58,7 +58,7 @@ def gradients(
     rows = []
     for k in range(count):
         rows.append(backward([None if c is None else c[k] for c in cotangents], keep or k + 1 < count))
-    return tuple(None if column[0] is None else fb.stack(column) for column in zip(*rows))
+    return tuple(None if column[0] is None else _C.stack(column) for column in zip(*rows))
 
 
 @cache
@@ -111,7 +111,7 @@ class _Program:
         given = [c for c in cotangents if c is not None]
         n = min(at_once or self.at_once, count)
         try:
-            with fb.set_grad_enabled(self.connected):
+            with set_grad_enabled(self.connected):
                 parts = [self._run([c[k : k + n] for c in given]) for k in range(0, count, n)]
         except NotImplementedError:
             return None
@@ -119,7 +119,7 @@ class _Program:
             if not getattr(error, "by_sample", False):
                 raise
             return None
-        found = iter(parts[0] if len(parts) == 1 else [fb.cat(column) for column in zip(*parts)])
+        found = iter(parts[0] if len(parts) == 1 else [_C.cat(column) for column in zip(*parts)])
         return tuple(None if gone else next(found) for gone in self.gone)
 
     def _run(self, cotangents: list) -> list:
@@ -167,4 +167,4 @@ class _Program:
         for n in range(count):
             row = [w[n] if batched.is_batched(x) else x for w, x in zip(whole, flat)]
             rows.append(self.graph.formulas(k, row[:cut], row[cut:]))
-        return [None if c[0] is None else batched.make(fb.stack(c), (1,)) for c in zip(*rows)]
+        return [None if c[0] is None else batched.make(_C.stack(c), (1,)) for c in zip(*rows)]

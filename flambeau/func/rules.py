@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import flambeau as fb
 from flambeau import _C
+from flambeau._C import Tensor
 
+from .._protocol import TorchFunctionMode
 from .._rules import noting
 from ..ops.pointwise import ELEMENTWISE, ELEMENTWISE_IN_PLACE
-from ..overrides import TorchFunctionMode
 from ..utils._pytree import tree_flatten, tree_unflatten
 from . import batched
 from .batched import active, aligned, is_batched, levels_of, logical_dim, looped, make, physical, sizes, union
@@ -30,8 +30,8 @@ def call(func: Callable, args: tuple, kwargs: dict) -> Any:
         name = getattr(getattr(func, "__self__", None), "__name__", name)
     elif name == "__set__":
         name = "set " + getattr(getattr(func, "__self__", None), "__name__", name)
-    elif name == "grad" and func is fb.autograd.grad:
-        name = "grad "  # the function, not the attribute of tensors
+    elif name == "grad":
+        name = getattr(func, "_rule_name", name)
     registered = getattr(func, "_vmap_rule", None)
     if registered is not None:
         return registered(args, kwargs)
@@ -59,7 +59,7 @@ def call(func: Callable, args: tuple, kwargs: dict) -> Any:
 # ---------------------------------------------------------------- what a sample says about itself
 @_rule("shape")
 def _shape(func: Callable, args: tuple, kwargs: dict) -> Any:
-    return fb.Size(physical(args[0]).shape[len(levels_of(args[0])) :])
+    return _C.Size(physical(args[0]).shape[len(levels_of(args[0])) :])
 
 
 @_rule("size")
@@ -96,7 +96,7 @@ def _len(func: Callable, args: tuple, kwargs: dict) -> int:
 
 @_rule("__iter__")
 def _iter(func: Callable, args: tuple, kwargs: dict) -> Any:
-    return iter(_unbind(fb.Tensor.unbind, args, kwargs))
+    return iter(_unbind(Tensor.unbind, args, kwargs))
 
 
 @_rule(
@@ -120,7 +120,7 @@ def _requires_grad_(func: Callable, args: tuple, kwargs: dict) -> Any:
 @_rule("grad", "_grad")
 def _held(func: Callable, args: tuple, kwargs: dict) -> Any:
     held = func(*args, **kwargs)
-    return held if held is None else make(held.as_subclass(fb.Tensor), levels_of(args[0]))
+    return held if held is None else make(held.as_subclass(Tensor), levels_of(args[0]))
 
 
 @_rule("is_nonzero")
@@ -137,9 +137,9 @@ def _ranked(tensors: list, levels: tuple[int, ...]) -> list:
     n, made = len(levels), []
     for t in tensors:
         low = logical_dim(t)
-        if low == 0 and highest and t.dtype != fb.bool:
+        if low == 0 and highest and t.dtype != _C.bool:
             # a number among tensors does not decide the dtype, though its samples have a dimension here
-            dtype = fb.result_type(fb.empty((), dtype=t.dtype), fb.empty((1,), dtype=highest[0].dtype))
+            dtype = _C.result_type(_C.empty((), dtype=t.dtype), _C.empty((1,), dtype=highest[0].dtype))
             data = aligned(t, levels)
             data = data.to(dtype) if dtype != t.dtype and dtype == highest[0].dtype else data
         else:
@@ -153,7 +153,7 @@ def _ranked(tensors: list, levels: tuple[int, ...]) -> list:
 @_rule(*ELEMENTWISE)
 def _elementwise(func: Callable, args: tuple, kwargs: dict) -> Any:
     leaves, spec = tree_flatten((args, kwargs))
-    places = [i for i, x in enumerate(leaves) if isinstance(x, fb.Tensor)]
+    places = [i for i, x in enumerate(leaves) if isinstance(x, Tensor)]
     tensors = [leaves[i] for i in places]
     levels = union(tensors)
     if len(tensors) == 1:
@@ -168,7 +168,7 @@ def _elementwise(func: Callable, args: tuple, kwargs: dict) -> Any:
 @_rule(*ELEMENTWISE_IN_PLACE)
 def _elementwise_in_place(func: Callable, args: tuple, kwargs: dict) -> Any:
     leaves, spec = tree_flatten((args, kwargs))
-    places = [i for i, x in enumerate(leaves) if isinstance(x, fb.Tensor)]
+    places = [i for i, x in enumerate(leaves) if isinstance(x, Tensor)]
     tensors = [leaves[i] for i in places]
     levels = union(tensors)
     if levels_of(tensors[0]) != levels:
@@ -196,11 +196,11 @@ def _type(func: Callable, args: tuple, kwargs: dict) -> Any:
 def _masked_fill(func: Callable, args: tuple, kwargs: dict) -> Any:
     values = dict(zip(("input", "mask", "value"), args), **kwargs)
     t, mask, value = values["input"], values["mask"], values["value"]
-    if not isinstance(value, fb.Tensor):
+    if not isinstance(value, Tensor):
         return _elementwise(func, (t, mask, value), {})
-    if logical_dim(value) or mask.dtype != fb.bool:
+    if logical_dim(value) or mask.dtype != _C.bool:
         return looped(func, args, kwargs)  # which says what is wrong
-    return _elementwise(fb.where, (mask, _type_as(func, (value, t), {}), t), {})
+    return _elementwise(_C.where, (mask, _type_as(func, (value, t), {}), t), {})
 
 
 # ---------------------------------------------------------------- along dimensions
@@ -227,7 +227,7 @@ def _shifted(dim: Any, n: int, rank: int | None = None) -> Any:
 
 
 def _wrap_all(result: Any, levels: tuple[int, ...]) -> Any:
-    if isinstance(result, fb.Tensor):
+    if isinstance(result, Tensor):
         return make(result, levels)
     made = [make(r, levels) for r in result]
     if type(result) in (tuple, list):
@@ -306,11 +306,11 @@ def _unbind(func: Callable, args: tuple, kwargs: dict) -> Any:
 @_rule("max", "min")
 def _max(func: Callable, args: tuple, kwargs: dict) -> Any:
     other = args[1] if len(args) > 1 else kwargs.get("other")
-    if isinstance(other, fb.Tensor):
+    if isinstance(other, Tensor):
         return _elementwise(func, args, kwargs)
     if other is None and "dim" not in kwargs:
         name = "amax" if func.__name__ == "max" else "amin"
-        return _RULES[name](getattr(fb.Tensor, name), args, kwargs)
+        return _RULES[name](getattr(Tensor, name), args, kwargs)
     return _along(1, None)(func, args, kwargs)
 
 
@@ -345,7 +345,7 @@ def _one(func: Callable, args: tuple, kwargs: dict) -> tuple[Any, tuple, int]:
 @_rule("reshape", "view", "_unsafe_view")
 def _reshape(func: Callable, args: tuple, kwargs: dict) -> Any:
     data, levels, n = _one(func, args, kwargs)
-    if len(args) == 2 and isinstance(args[1], fb.dtype):
+    if len(args) == 2 and isinstance(args[1], _C.dtype):
         return make(data.view(args[1]), levels)
     shape = _numbers(args, kwargs, "shape", "size")
     if -1 in shape:
@@ -424,11 +424,11 @@ def _moved_in_place(func: Callable, args: tuple, kwargs: dict) -> Any:
     t, name = args[0], func.__name__
     n, low = len(levels_of(t)), logical_dim(t)
     if name == "t_":
-        return fb.Tensor.transpose_(t, n, n + 1) if low == 2 else t
+        return Tensor.transpose_(t, n, n + 1) if low == 2 else t
     dims = [*args[1:], *kwargs.values()]
     if name == "squeeze_" and (not dims or not isinstance(dims[0], int)):
         dims = list(dims[0]) if dims else list(range(low))
-        return fb.Tensor.squeeze_(t, tuple(_shifted(dims, n, max(low, 1)))) if low else t
+        return Tensor.squeeze_(t, tuple(_shifted(dims, n, max(low, 1)))) if low else t
     func(t, *_shifted(dims, n, max(low, 1) if name != "unsqueeze_" else low + 1))
     return t
 
@@ -521,7 +521,7 @@ def _cat(func: Callable, args: tuple, kwargs: dict) -> Any:
         tensors = [t for t in tensors if logical_dim(t) != 1 or t.numel()]
     levels = union(tensors)
     return make(
-        fb.cat(
+        _C.cat(
             [aligned(t, levels, full=True) for t in tensors],
             _shifted(dim, len(levels), logical_dim(tensors[0])),
         ),
@@ -535,7 +535,7 @@ def _stack(func: Callable, args: tuple, kwargs: dict) -> Any:
     dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
     levels = union(tensors)
     return make(
-        fb.stack(
+        _C.stack(
             [aligned(t, levels, full=True) for t in tensors],
             _shifted(dim, len(levels), logical_dim(tensors[0]) + 1),
         ),
@@ -544,7 +544,7 @@ def _stack(func: Callable, args: tuple, kwargs: dict) -> Any:
 
 
 def _refuse_masks(parts: tuple) -> None:
-    if any(is_batched(p) and p.dtype in (fb.bool, fb.uint8) for p in parts):
+    if any(is_batched(p) and p.dtype in (_C.bool, _C.uint8) for p in parts):
         raise batched._undecided(
             "vmap: We do not support batching operators that can support dynamic shape. Attempting to batch"
             " over indexing with a boolean mask."
@@ -592,75 +592,6 @@ def _gather(func: Callable, args: tuple, kwargs: dict) -> Any:
         ),
         levels,
     )
-
-
-# ---------------------------------------------------------------- derivatives
-@_rule("grad ")
-def _autograd_grad(func: Callable, args: tuple, kwargs: dict) -> Any:
-    outs, ins = args[0], args[1]
-    outs = (outs,) if isinstance(outs, fb.Tensor) else tuple(outs)
-    ins = (ins,) if isinstance(ins, fb.Tensor) else tuple(ins)
-    options = dict(kwargs)
-    cots = options.pop("grad_outputs", args[2] if len(args) > 2 else None)
-    cots = (cots,) if isinstance(cots, fb.Tensor) else (None,) * len(outs) if cots is None else tuple(cots)
-    wanted = union(outs)
-    for x in ins:
-        if set(wanted) - set(levels_of(x)):
-            raise RuntimeError(
-                "vmap: autograd.grad with respect to a tensor that is the same for all samples gives no"
-                " gradient a sample; use flambeau.func.grad inside vmap"
-            )
-    extra = tuple(n for n in union(c for c in cots if c is not None) if n not in wanted)
-    if extra:
-        return _grad_by_cotangent(func, outs, ins, cots, extra, options)
-    full = []
-    for o, c in zip(outs, cots):
-        if c is None:
-            c = fb.ones_like(physical(o)) if logical_dim(o) == 0 else None
-            full.append(c)
-        else:
-            full.append(aligned(c, levels_of(o)).expand(physical(o).shape))
-    grads = fb.autograd.grad(outs, ins, full, **options)
-    return tuple(
-        None if g is None else make(g.as_subclass(fb.Tensor), levels_of(x)) for g, x in zip(grads, ins)
-    )
-
-
-def _grad_by_cotangent(
-    func: Callable, outs: tuple, ins: tuple, cots: tuple, extra: tuple[int, ...], options: dict
-) -> tuple:
-    """One backward for every cotangent of levels that the outputs do not have."""
-    level = extra[-1]
-    if not union((*outs, *ins)) and len(extra) == 1:
-        from .rows import gradients
-
-        keep = options.pop("retain_graph", None)
-        keep = options.get("create_graph", False) if keep is None else keep
-        whole = [c if c is None else aligned(c, extra, full=True) for c in cots]
-        found = gradients(lambda c, k: fb.autograd.grad(outs, ins, c, retain_graph=k, **options), whole, True)
-        return tuple(g if g is None else make(g, extra) for g in found)
-    (count,) = sizes((level,))
-    rows = []
-    for k in range(count):
-        part = []
-        for c in cots:
-            if level in levels_of(c):
-                own = levels_of(c)
-                at = own.index(level)
-                part.append(make(physical(c).select(at, k), own[:at] + own[at + 1 :]))
-            else:
-                part.append(c)
-        options["retain_graph"] = True
-        rows.append(_autograd_grad(func, (outs, ins), {**options, "grad_outputs": tuple(part)}))
-    results = []
-    for column in zip(*rows):
-        if column[0] is None:
-            results.append(None)
-            continue
-        own = levels_of(column[0])
-        levels = tuple(sorted((*own, level)))
-        results.append(make(fb.stack([physical(g) for g in column], levels.index(level)), levels))
-    return tuple(results)
 
 
 # ---------------------------------------------------------------- random numbers
@@ -721,10 +652,10 @@ def random(func: Callable, args: tuple, kwargs: dict) -> Any:
                 " issue with functorch"
             )
         # the same numbers for every sample: each draws from the same state
-        state = fb.get_rng_state()
+        state = _C.default_generator.get_state()
 
         def repeat(*a: Any, **k: Any) -> Any:
-            fb.set_rng_state(state)
+            _C.default_generator.set_state(state)
             return func(*a, **k)
 
         with _C.DisableTorchFunctionSubclass():
@@ -738,7 +669,7 @@ def random(func: Callable, args: tuple, kwargs: dict) -> Any:
     with _C.DisableTorchFunctionSubclass():
         if batched:
             return looped(func, args, kwargs)
-        return make(fb.stack([func(*args, **kwargs) for _ in range(level.size)]), (level.number,))
+        return make(_C.stack([func(*args, **kwargs) for _ in range(level.size)]), (level.number,))
 
 
 # ---------------------------------------------------------------- sizes and truths of all samples
@@ -757,7 +688,7 @@ def _resize_(func: Callable, args: tuple, kwargs: dict) -> Any:
 @_rule("resize_as_")
 def _resize_as_(func: Callable, args: tuple, kwargs: dict) -> Any:
     shape = _shape(func, args[1:], {}) if is_batched(args[1]) else args[1].shape
-    return _resize_(fb.Tensor.resize_, (args[0], shape), kwargs)
+    return _resize_(Tensor.resize_, (args[0], shape), kwargs)
 
 
 @_rule("_is_all_true")

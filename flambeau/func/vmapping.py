@@ -9,7 +9,7 @@ from typing import Any
 import flambeau as fb
 
 from ..utils._pytree import _broadcast_to_and_flatten, tree_flatten, tree_structure, tree_unflatten
-from . import batched, layers, products, refused  # noqa: F401 (they add rules)
+from . import batched, differentiated, layers, products, refused  # noqa: F401 (they add rules)
 from .rules import Randomness
 
 __all__ = ["vmap"]

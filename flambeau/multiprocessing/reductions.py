@@ -12,7 +12,8 @@ import weakref
 from multiprocessing import reduction
 from typing import Any
 
-import flambeau as fb
+from flambeau import _C
+from flambeau._C import Tensor
 
 from . import memory
 
@@ -65,7 +66,7 @@ def _rebuild_storage(handle: Any, size: int) -> Any:
         array = _open(fd, size)
     else:
         os.close(fd)
-    storage = fb.UntypedStorage(0)
+    storage = _C.UntypedStorage(0)
     storage._relocate(array)
     storage._set_shared(True)
     return storage
@@ -74,7 +75,7 @@ def _rebuild_storage(handle: Any, size: int) -> Any:
 def _reduce_storage(storage: Any) -> tuple:
     size = storage.nbytes()
     if size == 0:
-        return fb.UntypedStorage, (0,)
+        return _C.UntypedStorage, (0,)
     share(storage)
     fd = _files.get(storage.data_ptr())
     if fd is None:
@@ -82,12 +83,14 @@ def _reduce_storage(storage: Any) -> tuple:
     return _rebuild_storage, (reduction.DupFd(fd), size)
 
 
-def rebuild_tensor(cls: type, storage: Any, dtype: fb.dtype, metadata: tuple) -> Any:
+def rebuild_tensor(cls: type, storage: Any, dtype: _C.dtype, metadata: tuple) -> Any:
     """A tensor on a received storage."""
+    from ..nn.parameter import Parameter
+
     offset, size, stride, requires_grad = metadata
-    tensor = fb.empty(0, dtype=dtype).set_(storage, offset, size, stride)
-    if cls is fb.nn.Parameter:
-        return fb.nn.Parameter(tensor, requires_grad=requires_grad)
+    tensor = _C.empty(0, dtype=dtype).set_(storage, offset, size, stride)
+    if cls is Parameter:
+        return Parameter(tensor, requires_grad=requires_grad)
     return tensor.requires_grad_() if requires_grad else tensor
 
 
@@ -98,7 +101,7 @@ def _reduce_tensor(tensor: Any) -> tuple:
             "support crossing process boundaries.  If you just want to transfer the data, call detach() on "
             "the tensor before serializing (e.g., putting it on the queue)."
         )
-    if tensor.layout != fb.strided or tensor.device.type != "cpu":
+    if tensor.layout != _C.strided or tensor.device.type != "cpu":
         return tensor.__reduce_ex__(2)
     metadata = (tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.requires_grad)
     return rebuild_tensor, (type(tensor), tensor.untyped_storage(), tensor.dtype, metadata)
@@ -106,6 +109,8 @@ def _reduce_tensor(tensor: Any) -> tuple:
 
 def init_reductions() -> None:
     """Let the queues and pipes of multiprocessing share the memory of tensors."""
-    reduction.register(fb.UntypedStorage, _reduce_storage)
-    reduction.register(fb.Tensor, _reduce_tensor)
-    reduction.register(fb.nn.Parameter, _reduce_tensor)
+    from ..nn.parameter import Parameter
+
+    reduction.register(_C.UntypedStorage, _reduce_storage)
+    reduction.register(Tensor, _reduce_tensor)
+    reduction.register(Parameter, _reduce_tensor)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import flambeau as fb
 from flambeau import _C
+from flambeau._C import Tensor
 
 from .._rules import RuledTensor, given, noting
 
@@ -24,7 +24,7 @@ class Nested(RuledTensor):
     @property
     def _values(self) -> Any:
         with _plain_calls():
-            return self.as_subclass(fb.Tensor)
+            return self.as_subclass(Tensor)
 
     def _like(self, values: Any) -> Any:
         """The same components with other values."""
@@ -76,7 +76,7 @@ def _requires_grad_(func: Callable, args: tuple, kwargs: dict) -> Any:
 @_rule("grad", "_grad")
 def _grad(func: Callable, args: tuple, kwargs: dict) -> Any:
     g = _of_values(func, args, kwargs)
-    return None if g is None else args[0]._like(g.as_subclass(fb.Tensor))
+    return None if g is None else args[0]._like(g.as_subclass(Tensor))
 
 
 @_rule("set grad", "set data")
@@ -99,7 +99,7 @@ def _inner(x: Any) -> Any:
 
 
 def _each(x: Any) -> tuple:
-    return (x,) if x is None or isinstance(x, fb.Tensor) else tuple(x)
+    return (x,) if x is None or isinstance(x, Tensor) else tuple(x)
 
 
 @_rule("backward", "_backward")
@@ -110,8 +110,10 @@ def _backward(func: Callable, args: tuple, kwargs: dict) -> None:
     options = {k: v for k, v in kwargs.items() if k not in ("gradient", "grad_tensors")}
     options.update({k: v for k, v in zip(("retain_graph", "create_graph"), rest) if v is not None})
     given_ones = None if cotangents is None else [_inner(c) for c in _each(cotangents)]
+    from ..autograd._engine import backward
+
     with _plain_calls():
-        fb.autograd.backward([_inner(o) for o in _each(outs)], given_ones, **options)
+        backward([_inner(o) for o in _each(outs)], given_ones, **options)
 
 
 @_rule("grad ")
@@ -123,6 +125,6 @@ def _autograd_grad(func: Callable, args: tuple, kwargs: dict) -> Any:
     with _plain_calls():
         grads = func([_inner(o) for o in _each(outs)], ins, given_ones, *args[3:], **options)
     return tuple(
-        x._like(g.as_subclass(fb.Tensor)) if isinstance(x, Nested) and g is not None else g
+        x._like(g.as_subclass(Tensor)) if isinstance(x, Nested) and g is not None else g
         for g, x in zip(grads, ins)
     )

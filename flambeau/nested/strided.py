@@ -9,7 +9,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import flambeau as fb
+from flambeau import _C
+from flambeau._C import Tensor
 
 from .._rules import given, name_of, noting
 from ..ops.pointwise import ELEMENTWISE, ELEMENTWISE_IN_PLACE
@@ -45,13 +46,13 @@ class StridedNestedTensor(Nested):
         return self.__dict__["_component_sizes"]
 
     def _nested_tensor_size(self) -> Any:
-        return fb.tensor(self._sizes, dtype=fb.int64)
+        return _C.tensor(self._sizes, dtype=_C.int64)
 
     def _nested_layout(self) -> tuple:
         """Sizes, strides and offsets of the components in the packed memory, as tensors."""
         strides = [[math.prod(s[d + 1 :]) for d in range(len(s))] for s in self._sizes]
         lengths = [0, *(math.prod(s) for s in self._sizes)]
-        return self._nested_tensor_size(), fb.tensor(strides), fb.tensor(lengths).cumsum(0)[:-1]
+        return self._nested_tensor_size(), _C.tensor(strides), _C.tensor(lengths).cumsum(0)[:-1]
 
     def _nested_tensor_strides(self) -> Any:
         return self._nested_layout()[1]
@@ -62,7 +63,7 @@ class StridedNestedTensor(Nested):
     @property
     def layout(self) -> Any:
         """``torch.strided``."""
-        return fb.strided
+        return _C.strided
 
     @property
     def shape(self) -> Any:
@@ -116,7 +117,7 @@ class StridedNestedTensor(Nested):
     def to_padded_tensor(self, padding: float, output_size: Sequence[int] | None = None) -> Any:
         """The strided tensor in which smaller components are filled up with `padding`, to `output_size`."""
         if not self._sizes:
-            return fb.empty(0, dtype=self.dtype, device=self.device)
+            return _C.empty(0, dtype=self.dtype, device=self.device)
         n = self.dim()
         if output_size is not None and len(output_size) != n:
             raise RuntimeError(
@@ -132,17 +133,17 @@ class StridedNestedTensor(Nested):
         rows = []
         for t in self.unbind():
             room = [(0, want - have) for want, have in zip(largest, t.shape)]
-            rows.append(fb.constant_pad_nd(t, [p for pair in reversed(room) for p in pair], padding))
+            rows.append(_C.constant_pad_nd(t, [p for pair in reversed(room) for p in pair], padding))
         if output_size is not None and output_size[0] > len(rows):
-            rows += [fb.full_like(rows[0], padding)] * (output_size[0] - len(rows))
-        return fb.stack(rows)
+            rows += [_C.full_like(rows[0], padding)] * (output_size[0] - len(rows))
+        return _C.stack(rows)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _make, (self._values.detach(), self._sizes)
 
 
 def _make(values: Any, sizes: list[tuple[int, ...]]) -> StridedNestedTensor:
-    with fb._C.DisableTorchFunctionSubclass():
+    with _C.DisableTorchFunctionSubclass():
         t = values.as_subclass(StridedNestedTensor)
     t.__dict__["_component_sizes"] = sizes
     return t
@@ -157,7 +158,7 @@ def from_components(tensors: list) -> StridedNestedTensor:
                 f"Found dimension {t.dim()} for Tensor at index {i} and dimension {tensors[0].dim()} for "
                 "Tensor at index 0."
             )
-    packed = fb.cat([t.reshape(-1) for t in tensors]) if tensors else fb.empty(0)
+    packed = _C.cat([t.reshape(-1) for t in tensors]) if tensors else _C.empty(0)
     return _make(packed, [tuple(t.shape) for t in tensors])
 
 
@@ -199,7 +200,7 @@ def _on_values(func: Callable, args: tuple, kwargs: dict) -> tuple[Any, StridedN
                     )
                 raise RuntimeError(f"{name} does not support broadcasting when given a NestedTensor")
             return x._values
-        if isinstance(x, fb.Tensor) and x.dim() > 0:
+        if isinstance(x, Tensor) and x.dim() > 0:
             words = ["nested" if _is_nested(t) else "non-nested" for t in args[:2]]
             raise RuntimeError(
                 f"Expected both self and other to be nested, but got a {words[0]} self and "
@@ -214,7 +215,7 @@ def _on_values(func: Callable, args: tuple, kwargs: dict) -> tuple[Any, StridedN
 @_rule(*ELEMENTWISE, *_PACKED, "masked_fill")
 def _elementwise(func: Callable, args: tuple, kwargs: dict) -> Any:
     result, like = _on_values(func, args, kwargs)
-    return like._like(result) if isinstance(result, fb.Tensor) else result
+    return like._like(result) if isinstance(result, Tensor) else result
 
 
 @_rule(*ELEMENTWISE_IN_PLACE, "normal_", "uniform_", "gelu_", "silu_", "dropout_", "bernoulli_", "abs_")
@@ -267,7 +268,7 @@ def _linear(func: Callable, args: tuple, kwargs: dict) -> Any:
             "Linear requires nested_tensor.dim == 3 and dense_matrix.dim == 2. Nested tensor dim: "
             f"{t.dim()}. Dense tensor dim: {weight.dim()}"
         )
-    rows = fb._C._nn.linear(t._values.view(-1, t.size(-1)), weight, bias)
+    rows = _C._nn.linear(t._values.view(-1, t.size(-1)), weight, bias)
     return _make(rows.reshape(-1), [(*s[:-1], weight.shape[0]) for s in t._sizes])
 
 
@@ -276,7 +277,7 @@ def _layer_norm(func: Callable, args: tuple, kwargs: dict) -> Any:
     t, shape, weight, bias, eps = given(args, kwargs, "input normalized_shape weight bias eps", eps=1e-5)
     if weight is None or bias is None:
         raise ValueError("NestedTensor layer_norm requires weight and bias")
-    return _mapped(lambda x: fb.layer_norm(x, shape, weight, bias, eps), t)
+    return _mapped(lambda x: _C.layer_norm(x, shape, weight, bias, eps), t)
 
 
 @_rule("embedding")
@@ -374,7 +375,7 @@ def _cat(func: Callable, args: tuple, kwargs: dict) -> Any:
     dim = wrap_dim(dim, tensors[0].dim())
     if dim == 0:
         return from_components([part for t in tensors for part in t.unbind()])
-    return _mapped(lambda *parts: fb.cat(parts, dim - 1), *tensors)
+    return _mapped(lambda *parts: _C.cat(parts, dim - 1), *tensors)
 
 
 @_rule("select")
@@ -418,7 +419,7 @@ def _unbind(func: Callable, args: tuple, kwargs: dict) -> Any:
 def _equal(func: Callable, args: tuple, kwargs: dict) -> bool:
     a, b = args
     same = _is_nested(a) and _is_nested(b) and a._sizes == b._sizes
-    return same and (func.__name__ == "is_same_size" or fb.equal(a._values, b._values))
+    return same and (func.__name__ == "is_same_size" or _C.equal(a._values, b._values))
 
 
 @_rule("__deepcopy__")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Self, SupportsIndex
 
-import flambeau as fb
-from flambeau import Tensor
+from flambeau import _C
+from flambeau._C import Tensor
 from flambeau.types import Device
 
 __all__ = [
@@ -18,7 +19,7 @@ __all__ = [
     "UninitializedTensorMixin",
 ]
 
-_plain_function = fb._C._disabled_torch_function_impl
+_plain_function = _C._disabled_torch_function_impl
 
 
 class _ParameterMeta(type(Tensor)):
@@ -43,9 +44,11 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         Whether gradients are computed for it.
     """
 
+    _prints_as_parameter = True
+
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Self:
         if data is None:
-            data = fb.empty(0)
+            data = _C.empty(0)
         if type(data) is Tensor or type(data) is Parameter:
             return Tensor._make_subclass(cls, data, requires_grad)
         # a tensor subclass keeps its class and is only marked as a parameter
@@ -63,7 +66,7 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if id(self) in memo:
             return memo[id(self)]
-        copied = type(self)(self.data.clone(memory_format=fb.preserve_format), self.requires_grad)
+        copied = type(self)(self.data.clone(memory_format=_C.preserve_format), self.requires_grad)
         memo[id(self)] = copied
         return copied
 
@@ -71,10 +74,13 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         return "Parameter containing:\n" + Tensor.__repr__(self, tensor_contents=tensor_contents)
 
     def __reduce_ex__(self, proto: SupportsIndex) -> tuple:
-        if fb.__name__ == "torch" and type(self) is Parameter:
-            from flambeau.serialization import plain
-
-            return plain.reduced_parameter(self)
+        if (
+            Tensor.__module__ == "torch" and type(self) is Parameter
+        ):  # while this package stands in for PyTorch
+            parts = self.data, self.requires_grad, OrderedDict()
+            if self.__dict__:
+                return _rebuild_parameter_with_state, (*parts, dict(self.__dict__))
+            return _rebuild_parameter, parts
         return _rebuild, (type(self), self.data, self.requires_grad, dict(self.__dict__))
 
     __torch_function__ = _plain_function
@@ -85,6 +91,22 @@ def _rebuild(cls: type, data: Tensor, requires_grad: bool, state: dict) -> Param
     made = cls(data, requires_grad)
     made.__dict__.update(state)
     return made
+
+
+# what the pickles that PyTorch reads call
+def _rebuild_parameter(data: Tensor, requires_grad: bool, backward_hooks: Any) -> Parameter:
+    parameter = Parameter(data, requires_grad)
+    if backward_hooks:
+        parameter._backward_hooks = backward_hooks
+    return parameter
+
+
+def _rebuild_parameter_with_state(
+    data: Tensor, requires_grad: bool, backward_hooks: Any, state: Any
+) -> Parameter:
+    from flambeau.serialization.rebuild import _set_state
+
+    return _set_state(_rebuild_parameter(data, requires_grad, backward_hooks), state)
 
 
 class UninitializedTensorMixin:
@@ -109,10 +131,10 @@ class UninitializedTensorMixin:
         Tensor.get_device,
     )
 
-    def materialize(self, shape: Sequence[int], device: Device = None, dtype: fb.dtype | None = None) -> None:
+    def materialize(self, shape: Sequence[int], device: Device = None, dtype: _C.dtype | None = None) -> None:
         """Become an ordinary parameter (or buffer) of the given shape, with values not yet set."""
         old = self.data
-        self.data = fb.empty(shape, device=old.device if device is None else device, dtype=dtype or old.dtype)
+        self.data = _C.empty(shape, device=old.device if device is None else device, dtype=dtype or old.dtype)
         self.__class__ = self.cls_to_become
 
     @property
@@ -169,9 +191,9 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
     cls_to_become = Parameter
 
     def __new__(
-        cls, requires_grad: bool = True, device: Device = None, dtype: fb.dtype | None = None
+        cls, requires_grad: bool = True, device: Device = None, dtype: _C.dtype | None = None
     ) -> Self:
-        return Tensor._make_subclass(cls, fb.empty(0, device=device, dtype=dtype), requires_grad)
+        return Tensor._make_subclass(cls, _C.empty(0, device=device, dtype=dtype), requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if id(self) in memo:
@@ -203,7 +225,7 @@ class Buffer(Tensor, metaclass=_BufferMeta):
 
     def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Self:
         if data is None:
-            data = fb.empty(0)
+            data = _C.empty(0)
         marked = data.detach().requires_grad_(data.requires_grad)
         marked.persistent = persistent
         marked._is_buffer = True
@@ -221,10 +243,10 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
         cls,
         requires_grad: bool = False,
         device: Device = None,
-        dtype: fb.dtype | None = None,
+        dtype: _C.dtype | None = None,
         persistent: bool = True,
     ) -> Self:
-        made = Tensor._make_subclass(cls, fb.empty(0, device=device, dtype=dtype), requires_grad)
+        made = Tensor._make_subclass(cls, _C.empty(0, device=device, dtype=dtype), requires_grad)
         made.persistent = persistent
         made._is_buffer = True
         return made

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import flambeau as fb
 from flambeau import _C
+from flambeau._C import Tensor
 
 
 def follows_autocast(name: str) -> Callable[[Callable], Callable]:
@@ -36,27 +36,29 @@ def _call(name: str, body: Callable, args: tuple, kwargs: dict) -> Any:
         return body(*args, **kwargs)
     dtype = lower
     if how == "full":
-        dtype = fb.float32
+        dtype = _C.float32
     elif how == "promote":
         found = {t.dtype for t in _tensors((*args, *kwargs.values())) if _castable(t, device)}
-        dtype = found.pop() if len(found) == 1 else fb.float32
+        dtype = found.pop() if len(found) == 1 else _C.float32
 
     def cast(value: Any) -> Any:
-        if isinstance(value, fb.Tensor):
+        if isinstance(value, Tensor):
             return value.to(dtype) if _castable(value, device) else value
         return type(value)(map(cast, value)) if type(value) in (list, tuple) else value
 
-    with fb.autocast(device, enabled=False):
+    from ..amp.autocast_mode import autocast
+
+    with autocast(device, enabled=False):
         return body(*map(cast, args), **{k: cast(v) for k, v in kwargs.items()})
 
 
 def _tensors(values: tuple) -> Iterator[Any]:
     for value in values:
-        if isinstance(value, fb.Tensor):
+        if isinstance(value, Tensor):
             yield value
         elif type(value) in (list, tuple):
             yield from _tensors(tuple(value))
 
 
 def _castable(t: Any, device: str) -> bool:
-    return t.is_floating_point() and t.dtype != fb.float64 and t.device.type == device
+    return t.is_floating_point() and t.dtype != _C.float64 and t.device.type == device

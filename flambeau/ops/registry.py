@@ -19,8 +19,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import flambeau as fb
 from flambeau import _C
+from flambeau._C import Tensor
 
 from ..return_types import out_type
 from .families import FAMILIES
@@ -104,7 +104,7 @@ class _Later:
     def __get__(self, tensor: Any, kind: type) -> Any:
         method = find(self.name)
         method = _METHODS.get(self.name, method)
-        setattr(fb.Tensor, self.name, method)
+        setattr(Tensor, self.name, method)
         return method if tensor is None else getattr(tensor, self.name)
 
 
@@ -185,7 +185,7 @@ def _renamed(kwargs: dict, schema: str) -> dict:
 def check_tensors(given: Any) -> None:
     """Raises for an element of a list of tensors that is none."""
     for k, t in enumerate(given):
-        if not isinstance(t, fb.Tensor):
+        if not isinstance(t, Tensor):
             raise TypeError(f"expected Tensor as element {k} in argument 0, but got {type(t).__name__}")
 
 
@@ -253,7 +253,15 @@ def _passed(body: Callable, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
     passed = getattr(body, "passed", None)
     if passed is not None:
         return passed(*args, **kwargs)
-    return fb.overrides._as_passed(fb.overrides._signature(body), args, kwargs)
+    from .._protocol import _as_passed, _signature
+
+    return _as_passed(_signature(body), args, kwargs)
+
+
+def _taken_over(op: Callable, args: tuple, kwargs: dict) -> Any:
+    from .._protocol import handle_torch_function
+
+    return handle_torch_function(op, _relevant(args, kwargs), *args, **kwargs)
 
 
 def _callable(schema: str, body: Callable, method: bool, out: bool, python: bool) -> Callable:
@@ -283,11 +291,13 @@ def _callable(schema: str, body: Callable, method: bool, out: bool, python: bool
                     args, kwargs = _passed(body, args, kwargs)
                 if out is not None:
                     kwargs["out"] = out
-                return fb.overrides.handle_torch_function(op, _relevant(args, kwargs), *args, **kwargs)
+                return _taken_over(op, args, kwargs)
             if out is None:
                 return _C._without_hidden_base(body(*args, **kwargs))
             _check_out(name, _relevant(args, kwargs), out)
-            with fb.no_grad():
+            from ..autograd.grad_mode import no_grad
+
+            with no_grad():
                 return write(out, body(*args, **kwargs), name)
 
     elif python:
@@ -296,7 +306,7 @@ def _callable(schema: str, body: Callable, method: bool, out: bool, python: bool
         def op(*args: Any, **kwargs: Any) -> Any:
             if asks(*args, *kwargs.values()):
                 args, kwargs = _passed(body, args, kwargs)
-                return fb.overrides.handle_torch_function(op, _relevant(args, kwargs), *args, **kwargs)
+                return _taken_over(op, args, kwargs)
             return _C._without_hidden_base(body(*args, **kwargs))
 
     else:
@@ -309,7 +319,7 @@ def _callable(schema: str, body: Callable, method: bool, out: bool, python: bool
             if kwargs:
                 kwargs = _renamed(kwargs, schema)
             if asks(*args, **kwargs):
-                return fb.overrides.handle_torch_function(op, _relevant(args, kwargs), *args, **kwargs)
+                return _taken_over(op, args, kwargs)
             return _C._without_hidden_base(body(*args, **kwargs))
 
     op.schema, op.body = schema, body
@@ -371,7 +381,7 @@ def _inplace(name: str, op: Callable) -> Callable:
 
 def _check_out(name: str, relevant: list, out: Any) -> None:
     outs = out if isinstance(out, (tuple, list)) else (out,)
-    if fb.is_grad_enabled() and any(isinstance(t, fb.Tensor) and t.requires_grad for t in (*relevant, *outs)):
+    if _C.is_grad_enabled() and any(isinstance(t, Tensor) and t.requires_grad for t in (*relevant, *outs)):
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, "
             "but one of the arguments requires grad."
@@ -392,7 +402,7 @@ def write(out: Any, result: Any, name: str = "", results: int = 1) -> Any:
             f"Attempting to copy from device {result.device} to device {out.device}, but cross-device copies"
             " are not allowed!"
         )
-    fb._C._check_out_type(name, results, result.dtype, out.dtype)
+    _C._check_out_type(name, results, result.dtype, out.dtype)
     resize(out, result.shape)
     return out.copy_(result)
 
@@ -427,7 +437,7 @@ def _type_name(dtype: Any) -> str:
     return name.capitalize() if name.startswith(("float8", "float4")) else _TYPE_NAMES.get(name, name)
 
 
-def refuse_float8(kernel: str, dtype: fb.dtype) -> None:
+def refuse_float8(kernel: str, dtype: _C.dtype) -> None:
     """Raise for the dtypes of one byte, which no operator computes in."""
     if str(dtype).startswith(("torch.float8", "torch.float4")):
         raise NotImplementedError(f"\"{kernel}\" not implemented for '{_type_name(dtype)}'")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import flambeau as fb
 from flambeau import _tensor_str
 
-from .tensor import PerTensor
+from ..autograd.grad_mode import no_grad
+from .tensor import PerTensor, QuantizedTensor
 
 __all__ = ["text"]
 
@@ -22,5 +22,8 @@ def text(t: Any, contents: str | None = None) -> str:
         suffixes += [f"scale={q.scale}", f"zero_point={q.zero_point}"]
     else:
         suffixes += [f"scale={q.scales}", f"zero_point={q.zero_points}", f"axis={q.axis}"]
-    with fb.no_grad():
+    with no_grad():
         return _tensor_str._add_suffixes("tensor(" + contents, suffixes, indent, force_newline=False)
+
+
+QuantizedTensor._text = text

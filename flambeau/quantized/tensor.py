@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-import flambeau as fb
 from flambeau import _C
+from flambeau._C import Tensor
 from flambeau._constants import per_channel_affine, per_channel_affine_float_qparams, per_tensor_affine
 from flambeau._rules import RuledTensor
 
@@ -26,18 +26,18 @@ _plain_calls = _C.DisableTorchFunctionSubclass
 # dtype -> that of the integers in memory, their least and their greatest; four and two bits lie in a byte
 # each
 INTEGERS = {
-    fb.qint8: (fb.int8, -128, 127),
-    fb.quint8: (fb.uint8, 0, 255),
-    fb.qint32: (fb.int32, -(2**31), 2**31 - 1),
-    fb.quint4x2: (fb.uint8, 0, 15),
-    fb.quint2x4: (fb.uint8, 0, 3),
+    _C.qint8: (_C.int8, -128, 127),
+    _C.quint8: (_C.uint8, 0, 255),
+    _C.qint32: (_C.int32, -(2**31), 2**31 - 1),
+    _C.quint4x2: (_C.uint8, 0, 15),
+    _C.quint2x4: (_C.uint8, 0, 3),
 }
 WORDS = {
-    fb.qint8: "QInt8",
-    fb.quint8: "QUInt8",
-    fb.qint32: "QInt32",
-    fb.quint4x2: "QUInt4x2",
-    fb.quint2x4: "QUInt2x4",
+    _C.qint8: "QInt8",
+    _C.quint8: "QUInt8",
+    _C.qint32: "QInt32",
+    _C.quint4x2: "QUInt4x2",
+    _C.quint2x4: "QUInt2x4",
 }
 
 
@@ -45,7 +45,7 @@ WORDS = {
 class PerTensor:
     """One scale and zero point for all integers."""
 
-    dtype: fb.dtype
+    dtype: _C.dtype
     scale: float
     zero_point: int
 
@@ -60,9 +60,9 @@ class PerTensor:
 class PerChannel:
     """A scale and a zero point for each index of a dimension."""
 
-    dtype: fb.dtype
-    scales: fb.Tensor
-    zero_points: fb.Tensor
+    dtype: _C.dtype
+    scales: Tensor
+    zero_points: Tensor
     axis: int
 
     @property
@@ -78,8 +78,8 @@ class PerChannel:
             isinstance(other, PerChannel)
             and self.dtype == other.dtype
             and self.axis == other.axis
-            and fb.equal(self.scales, other.scales)
-            and fb.equal(self.zero_points, other.zero_points)
+            and _C.equal(self.scales, other.scales)
+            and _C.equal(self.zero_points, other.zero_points)
         )
 
     def moved(self, axis: int) -> PerChannel:
@@ -131,11 +131,10 @@ class QuantizedTensor(RuledTensor):
     _prints_as_tensor = True
     is_quantized = True
     _numbers: Callable  # `convert`, which is above this module, hands it over
+    _text: Callable  # so does `printing`
 
     def __repr__(self, *, tensor_contents: str | None = None) -> str:
-        from .printing import text
-
-        return text(self, tensor_contents)
+        return self._text(tensor_contents)
 
     @property
     def quantizer(self) -> PerTensor | PerChannel:
@@ -143,7 +142,7 @@ class QuantizedTensor(RuledTensor):
         return self.__dict__["_quantizer"]
 
     @property
-    def dtype(self) -> fb.dtype:
+    def dtype(self) -> _C.dtype:
         """The quantized dtype, such as ``flambeau.qint8``."""
         return self.__dict__["_quantizer"].dtype
 
@@ -167,11 +166,11 @@ class QuantizedTensor(RuledTensor):
             )
         return self.quantizer
 
-    def q_per_channel_scales(self) -> fb.Tensor:
+    def q_per_channel_scales(self) -> Tensor:
         """The scale of each channel."""
         return self._per_channel().scales
 
-    def q_per_channel_zero_points(self) -> fb.Tensor:
+    def q_per_channel_zero_points(self) -> Tensor:
         """The zero point of each channel."""
         return self._per_channel().zero_points
 
@@ -179,16 +178,16 @@ class QuantizedTensor(RuledTensor):
         """The dimension of the channels."""
         return self._per_channel().axis
 
-    def int_repr(self) -> fb.Tensor:
+    def int_repr(self) -> Tensor:
         """A copy of the integers; those of less than a byte packed, several in one."""
         dtype = self.__dict__["_quantizer"].dtype
-        if dtype not in (fb.quint4x2, fb.quint2x4):
+        if dtype not in (_C.quint4x2, _C.quint2x4):
             return ints(self).clone()
         from .packing import packed
 
         return packed(ints(self), dtype)
 
-    def dequantize(self) -> fb.Tensor:
+    def dequantize(self) -> Tensor:
         """The numbers, as float32."""
         return QuantizedTensor._numbers(ints(self), self.__dict__["_quantizer"])
 
@@ -230,7 +229,9 @@ class QuantizedTensor(RuledTensor):
 
     def storage(self) -> Any:
         """The integers as they lie in memory."""
-        return fb.TypedStorage(wrap_storage=ints(self).untyped_storage(), dtype=self.dtype, _internal=True)
+        from ..storage import TypedStorage
+
+        return TypedStorage(wrap_storage=ints(self).untyped_storage(), dtype=self.dtype, _internal=True)
 
     def __deepcopy__(self, memo: dict) -> QuantizedTensor:
         if id(self) not in memo:
@@ -245,7 +246,7 @@ class QuantizedTensor(RuledTensor):
 
 
 def _again(
-    integers: fb.Tensor, dtype: fb.dtype, scale: Any, zero: Any, axis: int | None = None
+    integers: Tensor, dtype: _C.dtype, scale: Any, zero: Any, axis: int | None = None
 ) -> QuantizedTensor:
     return make(
         integers, PerTensor(dtype, scale, zero) if axis is None else PerChannel(dtype, scale, zero, axis)
@@ -257,10 +258,10 @@ def is_quantized(x: Any) -> bool:
     return isinstance(x, QuantizedTensor)
 
 
-def ints(t: Any) -> fb.Tensor:
+def ints(t: Any) -> Tensor:
     """The integers of a quantized tensor, in its memory."""
     with _plain_calls():
-        return t.as_subclass(fb.Tensor)
+        return t.as_subclass(Tensor)
 
 
 def make(integers: Any, quantizer: PerTensor | PerChannel) -> QuantizedTensor:
@@ -271,12 +272,12 @@ def make(integers: Any, quantizer: PerTensor | PerChannel) -> QuantizedTensor:
     return t
 
 
-def bounds(dtype: fb.dtype) -> tuple[int, int]:
+def bounds(dtype: _C.dtype) -> tuple[int, int]:
     """The least and the greatest integer of a quantized dtype."""
     return INTEGERS[dtype][1:]
 
 
-def along(values: fb.Tensor, axis: int, dims: int) -> fb.Tensor:
+def along(values: Tensor, axis: int, dims: int) -> Tensor:
     """A value for each channel, in a shape that broadcasts over `dims` dimensions."""
     shape = [1] * dims
     shape[axis] = -1

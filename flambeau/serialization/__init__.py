@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from .. import storage as _storage
 from ..types import Device, FileLike, Storage
 from .loading import get_unsafe_globals_in_checkpoint, load
 from .options import (
@@ -56,6 +57,7 @@ __all__ = [
 ]
 
 
+_storage._files.update(save=save, load=load)
 MAP_LOCATION: TypeAlias = Callable[[Storage, str], Storage] | Device | dict[str, str]
 
 

@@ -111,7 +111,7 @@ def _table() -> dict[tuple[str, str], tuple[Any, Maker]]:
     table: dict[tuple[str, str], tuple[Any, Maker]] = {}
     for module, names in REBUILDERS.items():
         for name in names:
-            function = getattr(rebuild, name)
+            function = getattr(rebuild, name, None) or getattr(fb.nn.parameter, name)
             table[module, name] = function, function
     for key, kind in storage_classes().items():
         table[key] = kind, None

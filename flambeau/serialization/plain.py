@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import flambeau as fb
-from flambeau.storage import CLASS_OF
+from flambeau import _C
+from flambeau._C import Tensor
+from flambeau.storage import CLASS_OF, TypedStorage
 
 from . import rebuild
 
 
-def reduced(tensor: fb.Tensor) -> tuple[Any, tuple]:
+def reduced(tensor: Tensor) -> tuple[Any, tuple]:
     """The call that makes a strided tensor anew."""
     if tensor.is_meta:
         parts = tensor.dtype, tuple(tensor.size()), tensor.stride(), tensor.requires_grad
@@ -21,15 +22,7 @@ def reduced(tensor: fb.Tensor) -> tuple[Any, tuple]:
     untyped = tensor.untyped_storage()
     dtype = tensor.dtype
     typed = str(dtype).removeprefix("torch.") in CLASS_OF
-    stored = fb.TypedStorage(wrap_storage=untyped, dtype=dtype if typed else fb.uint8, _internal=True)
+    stored = TypedStorage(wrap_storage=untyped, dtype=dtype if typed else _C.uint8, _internal=True)
     if typed:
         return rebuild._rebuild_tensor_v2, (stored, *places, tensor.requires_grad, rebuild.no_hooks())
     return rebuild._rebuild_tensor_v3, (untyped, *places, tensor.requires_grad, rebuild.no_hooks(), dtype)
-
-
-def reduced_parameter(parameter: fb.nn.Parameter) -> tuple[Any, tuple]:
-    """The call that makes a parameter anew."""
-    parts = parameter.data, parameter.requires_grad, rebuild.no_hooks()
-    if parameter.__dict__:
-        return rebuild._rebuild_parameter_with_state, (*parts, dict(parameter.__dict__))
-    return rebuild._rebuild_parameter, parts

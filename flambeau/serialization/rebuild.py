@@ -6,7 +6,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-import flambeau as fb
+from flambeau import _C
+from flambeau._C import Tensor
+from flambeau._constants import per_tensor_affine
+from flambeau.ops import registry
+from flambeau.storage import TypedStorage
 
 
 class Stored:
@@ -14,15 +18,15 @@ class Stored:
 
     __slots__ = ("dtype", "empty", "pending", "references", "untyped", "used")
 
-    def __init__(self, untyped: Any, dtype: fb.dtype | None) -> None:
+    def __init__(self, untyped: Any, dtype: _C.dtype | None) -> None:
         self.untyped = untyped
         self.dtype = dtype
         self.references = 0  # how often the file names it
         self.used = 0  # how often for a tensor; the other times a storage was saved by itself
         self.empty = False  # the bytes come later
-        self.pending: list[tuple[fb.Tensor, Callable]] = []
+        self.pending: list[tuple[Tensor, Callable]] = []
 
-    def apply(self, function: Callable[[fb.Tensor], fb.Tensor], tensor: fb.Tensor) -> fb.Tensor:
+    def apply(self, function: Callable[[Tensor], Tensor], tensor: Tensor) -> Tensor:
         """function(tensor), for the values that the tensor will have when the bytes are there."""
         if not self.empty:
             return function(tensor)
@@ -31,14 +35,16 @@ class Stored:
 
     def filled(self) -> None:
         """The bytes are there: do what waited for them."""
+        from flambeau.autograd.grad_mode import no_grad
+
         self.empty = False
         for tensor, function in self.pending:
-            with fb.no_grad():
+            with no_grad():
                 new = function(tensor.detach()).clone()
                 tensor.set_(new.untyped_storage(), new.storage_offset(), new.shape, new.stride())
         self.pending.clear()
 
-    def tensor(self, dtype: fb.dtype, offset: int, size: Any, stride: Any) -> fb.Tensor:
+    def tensor(self, dtype: _C.dtype, offset: int, size: Any, stride: Any) -> Tensor:
         """A tensor on these bytes; it shares them with every other one made here."""
         self.used += 1
         size, stride = tuple(size), tuple(stride)
@@ -50,14 +56,14 @@ class Stored:
             raise ValueError(
                 f"a tensor of size {size}, stride {stride} at {offset} needs more than {capacity} elements"
             )
-        empty = fb.empty(0, dtype=dtype, device=self.untyped.device)
+        empty = _C.empty(0, dtype=dtype, device=self.untyped.device)
         return empty.set_(self.untyped, offset, size, stride)
 
     def public(self) -> Any:
         """The storage as a user sees it."""
         if self.dtype is None:
             return self.untyped
-        return fb.TypedStorage(wrap_storage=self.untyped, dtype=self.dtype, _internal=True)
+        return TypedStorage(wrap_storage=self.untyped, dtype=self.dtype, _internal=True)
 
 
 def _stored(storage: Any) -> Stored:
@@ -65,24 +71,24 @@ def _stored(storage: Any) -> Stored:
     of PyTorch's or by a program."""
     if isinstance(storage, Stored):
         return storage
-    if isinstance(storage, fb.TypedStorage):
+    if isinstance(storage, TypedStorage):
         return Stored(storage.untyped(), storage.dtype)
-    return Stored(storage, fb.uint8)
+    return Stored(storage, _C.uint8)
 
 
-def _rebuild_tensor(storage: Any, storage_offset: int, size: Any, stride: Any) -> fb.Tensor:
+def _rebuild_tensor(storage: Any, storage_offset: int, size: Any, stride: Any) -> Tensor:
     storage = _stored(storage)
     return storage.tensor(storage.dtype, storage_offset, size, stride)
 
 
 def _finish(
-    storage: Stored, tensor: fb.Tensor, requires_grad: bool, hooks: Any, metadata: dict | None
-) -> fb.Tensor:
+    storage: Stored, tensor: Tensor, requires_grad: bool, hooks: Any, metadata: dict | None
+) -> Tensor:
     flags = metadata or {}
     if flags.get("conj"):
         tensor = tensor.conj()
     if flags.get("neg"):
-        tensor = storage.apply(fb.neg, tensor)
+        tensor = storage.apply(_C.neg, tensor)
     if requires_grad:
         tensor.requires_grad_()
     if hooks:
@@ -93,7 +99,7 @@ def _finish(
 def _rebuild_tensor_v2(
     storage: Any, storage_offset: int, size: Any, stride: Any, requires_grad: bool, backward_hooks: Any,
     metadata: dict | None = None,
-) -> fb.Tensor:  # fmt: skip
+) -> Tensor:  # fmt: skip
     storage = _stored(storage)
     tensor = _rebuild_tensor(storage, storage_offset, size, stride)
     return _finish(storage, tensor, requires_grad, backward_hooks, metadata)
@@ -101,18 +107,11 @@ def _rebuild_tensor_v2(
 
 def _rebuild_tensor_v3(
     storage: Any, storage_offset: int, size: Any, stride: Any, requires_grad: bool, backward_hooks: Any,
-    dtype: fb.dtype, metadata: dict | None = None,
-) -> fb.Tensor:  # fmt: skip
+    dtype: _C.dtype, metadata: dict | None = None,
+) -> Tensor:  # fmt: skip
     storage = _stored(storage)
     tensor = storage.tensor(dtype, storage_offset, size, stride)
     return _finish(storage, tensor, requires_grad, backward_hooks, metadata)
-
-
-def _rebuild_parameter(data: fb.Tensor, requires_grad: bool, backward_hooks: Any) -> fb.nn.Parameter:
-    parameter = fb.nn.Parameter(data, requires_grad)
-    if backward_hooks:
-        parameter._backward_hooks = backward_hooks
-    return parameter
 
 
 def _set_state(obj: Any, state: Any) -> Any:
@@ -126,12 +125,6 @@ def _set_state(obj: Any, state: Any) -> Any:
     return obj
 
 
-def _rebuild_parameter_with_state(
-    data: fb.Tensor, requires_grad: bool, backward_hooks: Any, state: Any
-) -> fb.nn.Parameter:
-    return _set_state(_rebuild_parameter(data, requires_grad, backward_hooks), state)
-
-
 def _rebuild_from_type_v2(func: Any, new_type: type, args: tuple, state: Any) -> Any:
     tensor = func(*args)
     if type(tensor) is not new_type:
@@ -139,35 +132,33 @@ def _rebuild_from_type_v2(func: Any, new_type: type, args: tuple, state: Any) ->
     if (
         state is not None
         and hasattr(new_type, "__setstate__")
-        and new_type.__setstate__ is not getattr(fb.Tensor, "__setstate__", None)
+        and new_type.__setstate__ is not getattr(Tensor, "__setstate__", None)
     ):
         tensor.__setstate__(state)
         return tensor
     return tensor if state is None else _set_state(tensor, state)
 
 
-def _rebuild_meta_tensor_no_storage(
-    dtype: fb.dtype, size: Any, stride: Any, requires_grad: bool
-) -> fb.Tensor:
-    return fb.empty_strided(size, stride, dtype=dtype, device="meta", requires_grad=requires_grad)
+def _rebuild_meta_tensor_no_storage(dtype: _C.dtype, size: Any, stride: Any, requires_grad: bool) -> Tensor:
+    return _C.empty_strided(size, stride, dtype=dtype, device="meta", requires_grad=requires_grad)
 
 
-def _rebuild_device_tensor_from_numpy(
-    data: Any, dtype: fb.dtype, device: Any, requires_grad: bool
-) -> fb.Tensor:
-    tensor = fb.from_numpy(data).to(dtype=dtype, device=device)
+def _rebuild_device_tensor_from_numpy(data: Any, dtype: _C.dtype, device: Any, requires_grad: bool) -> Tensor:
+    tensor = _C.from_numpy(data).to(dtype=dtype, device=device)
     return tensor.requires_grad_() if requires_grad else tensor
 
 
-def _rebuild_sparse_tensor(layout: Any, data: tuple) -> fb.Tensor:
-    if layout == fb.sparse_coo:
+def _rebuild_sparse_tensor(layout: Any, data: tuple) -> Tensor:
+    if layout == _C.sparse_coo:
         indices, values, size = data[:3]
-        return fb.sparse_coo_tensor(indices, values, size, is_coalesced=data[3] if len(data) > 3 else None)
+        return registry.find("sparse_coo_tensor")(
+            indices, values, size, is_coalesced=data[3] if len(data) > 3 else None
+        )
     first, second, values, size = data
-    return fb.sparse_compressed_tensor(first, second, values, size, layout=layout)
+    return registry.find("sparse_compressed_tensor")(first, second, values, size, layout=layout)
 
 
-def _rebuild_nested_tensor(buffer: Any, sizes: Any, strides: Any, offsets: Any) -> fb.Tensor:
+def _rebuild_nested_tensor(buffer: Any, sizes: Any, strides: Any, offsets: Any) -> Tensor:
     from ..nested.strided import from_components
 
     parts = zip(sizes.tolist(), strides.tolist(), offsets.tolist(), strict=True)
@@ -177,7 +168,7 @@ def _rebuild_nested_tensor(buffer: Any, sizes: Any, strides: Any, offsets: Any) 
 def _rebuild_qtensor(
     storage: Any, storage_offset: int, size: Any, stride: Any, quantizer_params: tuple,
     requires_grad: bool, backward_hooks: Any,
-) -> fb.Tensor:  # fmt: skip
+) -> Tensor:  # fmt: skip
     storage = _stored(storage)
     from ..quantized.packing import unpacked
     from ..quantized.tensor import INTEGERS, PerChannel, PerTensor, make
@@ -185,23 +176,23 @@ def _rebuild_qtensor(
     scheme, scale, zero, *axis = quantizer_params
     if storage.dtype not in INTEGERS:
         raise ValueError(f"a quantized tensor cannot lie in a storage of {storage.dtype}")
-    if scheme is fb.per_tensor_affine:
+    if scheme is per_tensor_affine:
         quantizer = PerTensor(storage.dtype, float(scale), int(zero))
     else:
-        quantizer = PerChannel(storage.dtype, fb.as_tensor(scale), fb.as_tensor(zero), int(axis[0]))
-    if storage.dtype in (fb.quint4x2, fb.quint2x4):
+        quantizer = PerChannel(storage.dtype, _C.as_tensor(scale), _C.as_tensor(zero), int(axis[0]))
+    if storage.dtype in (_C.quint4x2, _C.quint2x4):
         if storage.empty or storage_offset:
             raise NotImplementedError(
                 f"flambeau reads {storage.dtype} from zip files and whole storages only"
             )
-        data = storage.tensor(fb.uint8, 0, (storage.untyped.nbytes(),), (1,))
+        data = storage.tensor(_C.uint8, 0, (storage.untyped.nbytes(),), (1,))
         return make(unpacked(data, storage.dtype, tuple(size)), quantizer)
     return make(storage.tensor(INTEGERS[storage.dtype][0], storage_offset, size, stride), quantizer)
 
 
 def _get_layout(name: str) -> Any:
-    layout = getattr(fb, name.removeprefix("torch."), None)
-    if not isinstance(layout, fb.layout):
+    layout = getattr(_C, name.removeprefix("torch."), None)
+    if not isinstance(layout, _C.layout):
         raise ValueError(f"no layout is called {name!r}")
     return layout
 
