@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
+from . import _collectives
 from ._collectives import (  # noqa: F401
     _NOT_STARTED,
     GroupMember,
@@ -56,6 +57,10 @@ from ._collectives import (  # noqa: F401
 from ._methods import ProcessGroup
 from .group import Mesh, RedOpType, ReduceOp, combine, from_bytes, pickled, to_bytes  # noqa: F401
 from .store import FileStore, HashStore, PrefixStore, Store, TCPStore
+
+for _shown in vars(_collectives).values():
+    if getattr(_shown, "__module__", None) == _collectives.__name__:
+        _shown.__module__ = __name__  # where users find it
 
 default_pg_timeout = datetime.timedelta(seconds=1800)
 
