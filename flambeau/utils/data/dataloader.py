@@ -24,7 +24,7 @@ from ._utils.collate import default_collate, default_convert
 from ._utils.fetch import IterableFetcher, MapFetcher, endless, make_fetcher
 from ._utils.packed import pack_long_lists
 from ._utils.pin_memory import pin_memory
-from ._utils.steps import _BaseDataLoaderIter
+from ._utils.steps import _BaseDataLoaderIter, _get_distributed_settings, _pinning  # noqa: F401
 from ._utils.worker import get_worker_info
 from .dataset import Dataset, IterableDataset
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, draw_seed
@@ -644,13 +644,6 @@ def _stop(owner: int, processes: list, pipes: list) -> None:
             process.join()
 
 
-def _get_distributed_settings() -> tuple[int, int]:
-    """The number of processes that work together and the number of this one."""
-    if fb.distributed.is_available() and fb.distributed.is_initialized():
-        return fb.distributed.get_world_size(), fb.distributed.get_rank()
-    return 1, 0
-
-
 def _sharding_worker_init_fn(worker_init_fn: Any, world_size: int, rank_id: int, worker_id: int) -> None:
     """Give each worker of each process its own share of a data pipe, then do what the user wants done."""
     info = get_worker_info()
@@ -658,16 +651,3 @@ def _sharding_worker_init_fn(worker_init_fn: Any, world_size: int, rank_id: int,
     pipes.shard(info.dataset, info.num_workers * world_size, worker_id * world_size + rank_id)
     if worker_init_fn is not None:
         worker_init_fn(worker_id)
-
-
-def _pinning(loader: DataLoader) -> bool:
-    if not loader.pin_memory:
-        return False
-    if not fb.cuda.is_available():
-        warnings.warn(
-            "'pin_memory' argument is set as true but no accelerator is found, then device pinned memory "
-            "won't be used.",
-            stacklevel=4,
-        )
-        return False
-    return True

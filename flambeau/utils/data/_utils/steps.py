@@ -5,10 +5,32 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import flambeau as fb
+
 from ..sampler import draw_seed
 from . import pipes
 
 __all__ = ["_BaseDataLoaderIter"]
+
+
+def _get_distributed_settings() -> tuple[int, int]:
+    """The number of processes that work together and the number of this one."""
+    if fb.distributed.is_available() and fb.distributed.is_initialized():
+        return fb.distributed.get_world_size(), fb.distributed.get_rank()
+    return 1, 0
+
+
+def _pinning(loader: Any) -> bool:
+    if not loader.pin_memory:
+        return False
+    if not fb.cuda.is_available():
+        warnings.warn(
+            "'pin_memory' argument is set as true but no accelerator is found, then device pinned memory "
+            "won't be used.",
+            stacklevel=4,
+        )
+        return False
+    return True
 
 
 class _BaseDataLoaderIter:
@@ -19,8 +41,6 @@ class _BaseDataLoaderIter:
     """
 
     def __init__(self, loader: Any) -> None:
-        from ..dataloader import _get_distributed_settings, _pinning
-
         self._dataset = loader.dataset
         self._dataset_kind = loader._dataset_kind
         self._IterableDataset_len_called = loader._IterableDataset_len_called
