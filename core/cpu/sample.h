@@ -17,10 +17,23 @@ struct SampleLoops {
                     float* table);  // the adjoint, added to `used` columns of a table with rows of `width`
     void (*products)(const float* rows, const float* table, int64_t width, const Taps& taps, int64_t n,
                      float* out);  // out[t·stride + p]: row p times the row of its tap
-    // Index and weight of the four neighbours of n places, pairs of x and y in [-1, 1], in a picture.
-    void (*neighbours)(const float* places, int64_t n, int64_t stride, int64_t height, int64_t width, int padding,
-                       bool align, int64_t* index, float* weight);
+    // Index and weight of the neighbours (kNeighbours of the mode) of n places in a picture.
+    void (*neighbours)(const struct Places& places, int64_t n, int64_t stride, int64_t* index, float* weight);
+    // n places of a picture whose channels lie together, rows of `width` floats (a multiple of 4) and one of zeros
+    // behind the last: channel c of place p goes to out[c·stride + p]. The nearest pixels are taken from the picture as
+    // it is, channel by channel.
+    void (*picture)(const struct Places& places, int64_t n, const float* table, int64_t width, int64_t channels,
+                    float* out, int64_t stride);
 };
-const SampleLoops& sample_loops();  // for this CPU
+// Pairs of x and y in [-1, 1] in a picture; modes and paddings are grid_sample's.
+struct Places {
+    const float* at;
+    int32_t height, width;
+    int mode, padding;
+    bool align;
+};
+inline constexpr int kNeighbours[] = {4, 1, 16};  // bilinear, nearest, bicubic
+inline constexpr int kMostPlaces = 64;            // at a time
+const SampleLoops& sample_loops();                // for this CPU
 
 }  // namespace fb::cpu

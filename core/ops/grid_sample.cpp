@@ -5,6 +5,7 @@
 #include "cpu/lines.h"
 #include "cpu/room.h"
 #include "cpu/sample.h"
+#include "cpu/watch.h"
 
 namespace fb {
 namespace {
@@ -218,23 +219,27 @@ Tensor index_of(const std::vector<Tensor>& at, IntSpan sizes) {
     }
     return op<"where">(inside, index, Scalar(-1));
 }
-// The four neighbours of places that nothing is to be differentiated by.
-Weighted neighbours(const Tensor& grid0, IntSpan sizes, int64_t padding, bool align) {
+// Whether kernels find the neighbours of these places, which nothing is to be differentiated by.
+bool fits(const Tensor& grid, IntSpan sizes, int64_t padding) {
+    return grid.dtype() == DType::f32 && grid.device().type == DeviceType::CPU && !(tls.grad && grid.requires_grad()) &&
+           padding >= 0 && padding <= 2 && sizes[0] < INT32_MAX / (sizes[1] + 1) - 2;
+}
+// The neighbours of places that nothing is to be differentiated by.
+Weighted neighbours(const Tensor& grid0, IntSpan sizes, int64_t mode, int64_t padding, bool align) {
     const Tensor grid = dense(grid0);
-    const int64_t n = grid.size(0), points = grid.numel() / std::max<int64_t>(1, 2 * n);
-    const Weighted t{empty(Dims{n, 4, points}, DType::i64), empty(Dims{n, 4, points}, DType::f32)};
-    each_block(n, points, 4, [&](int64_t s, int64_t p, int64_t count) {
-        const int64_t at = s * 4 * points + p;
-        sample_loops().neighbours(grid.data<float>() + 2 * (s * points + p), count, points, sizes[0], sizes[1],
-                                  int(padding), align, t.index.data<int64_t>() + at, t.weight.data<float>() + at);
+    const int64_t n = grid.size(0), points = grid.numel() / std::max<int64_t>(1, 2 * n), taps = kNeighbours[mode];
+    const Weighted t{empty(Dims{n, taps, points}, DType::i64), empty(Dims{n, taps, points}, DType::f32)};
+    each_block(n, points, taps, [&](int64_t s, int64_t p, int64_t count) {
+        const int64_t at = s * taps * points + p;
+        sample_loops().neighbours({grid.data<float>() + 2 * (s * points + p), int32_t(sizes[0]), int32_t(sizes[1]),
+                                   int(mode), int(padding), align},
+                                  count, points, t.index.data<int64_t>() + at, t.weight.data<float>() + at);
     });
     return t;
 }
 Weighted taps_at(const Tensor& grid, IntSpan sizes, int64_t mode, int64_t padding, bool align) {
     const size_t n = sizes.size();
-    if (mode == 0 && n == 2 && grid.dtype() == DType::f32 && !grid.is_meta() && !(tls.grad && grid.requires_grad()) &&
-        sizes[0] < INT32_MAX / (sizes[1] + 1) - 2)
-        return neighbours(grid, sizes, padding, align);
+    if (n == 2 && fits(grid, sizes, padding)) return neighbours(grid, sizes, mode, padding, align);
     std::vector<Tensor> at;  // slowest dimension first
     for (size_t d = 0; d < n; ++d) {
         const Tensor raw = unnormalized(op<"select">(grid, -1, int64_t(n - 1 - d)), sizes[d], align);
@@ -295,6 +300,35 @@ Weighted taps_at(const Tensor& grid, IntSpan sizes, int64_t mode, int64_t paddin
     };
     return {stacked(index), stacked(weight)};
 }
+// All at once, where nobody asks for a gradient or looks at operators: places and weights are never in memory.
+Tensor sampled_picture(const Tensor& x0, const Tensor& grid0, int64_t mode, int64_t padding, bool align) {
+    const Tensor x = dense(x0), grid = dense(grid0);
+    const int64_t n = x.size(0), c = x.size(1), height = x.size(2), width = x.size(3), length = height * width,
+                  row = padded(c), points = grid.size(1) * grid.size(2);
+    const Tensor r = empty(Dims{n, c, grid.size(1), grid.size(2)}, DType::f32);
+    if (!r.numel()) return r;
+    const bool nearest = mode == 1;
+    const Tensor table = nearest ? x : empty(Dims{n, length + 1, row}, DType::f32);
+    const int64_t per_sample = nearest ? c * length : (length + 1) * row, blocks = (length + 255) / 256;
+    if (!nearest && c < row) fill(table, 0);
+    parallel_for(nearest ? 0 : n * blocks, std::max<int64_t>(1, 64 / row), [&](int64_t b, int64_t e) {
+        for (; b < e; ++b) {
+            const int64_t s = b / blocks, first = b % blocks * 256;
+            float* const to = table.data<float>() + s * per_sample;
+            if (!first) std::fill_n(to + length * row, row, 0.0f);
+            turn(x.data<float>() + s * c * length + first, length, to + first * row, row, c,
+                 std::min<int64_t>(256, length - first));
+        }
+    });
+    static_assert(kPoints <= kMostPlaces);
+    each_block(n, points, row * kNeighbours[mode] / 4 + 1, [&](int64_t s, int64_t p, int64_t count) {
+        sample_loops().picture({grid.data<float>() + 2 * (s * points + p), int32_t(height), int32_t(width), int(mode),
+                                int(padding), align},
+                               count, table.data<float>() + s * per_sample, row, c,
+                               r.data<float>() + s * c * points + p, points);
+    });
+    return r;
+}
 Tensor grid_sampler(const Tensor& x, const Tensor& grid, int64_t mode, int64_t padding, bool align) {
     for (const Tensor& t : {x, grid}) (void)wrap_dim(0, t.dim(), false);
     const int64_t n = x.dim() - 2;
@@ -319,7 +353,11 @@ Tensor grid_sampler(const Tensor& x, const Tensor& grid, int64_t mode, int64_t p
           scalar_name(grid.dtype()));
     if (is_low_precision(x.dtype()))  // places need more digits than half precision has
         return grid_sampler(x.to(DType::f32), grid.to(DType::f32), mode, padding, align).to(x.dtype());
-    const Weighted taps = taps_at(grid, IntSpan(x.sizes()).subspan(2), mode, padding, align);
+    const IntSpan sizes = IntSpan(x.sizes()).subspan(2);
+    if (n == 2 && fits(grid, sizes, padding) && x.device().type == DeviceType::CPU && !tls.modes && !watcher &&
+        !(tls.grad && x.requires_grad()))
+        return sampled_picture(x, grid, mode, padding, align);
+    const Weighted taps = taps_at(grid, sizes, mode, padding, align);
     Dims shape{x.size(0), x.size(1)};
     for (int64_t d = 1; d + 1 < grid.dim(); ++d) shape.push_back(grid.size(d));
     return op<"reshape">(op<"_sample">(op<"flatten.using_ints">(x, 2, -1), taps.index, taps.weight), shape);

@@ -277,6 +277,24 @@ def test_grid_sample_by_hand():
     np.testing.assert_allclose(grid.grad.numpy().ravel(), BY_PLACE, rtol=1e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize("align", [False, True])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+@pytest.mark.parametrize("channels", [1, 3, 8, 13])
+def test_grid_sample_without_gradients(channels, mode, padding, align):
+    """In one pass; other ways with a gradient of the places or of the picture."""
+    fb.manual_seed(1)
+    x, grid = fb.randn(2, channels, 9, 14), fb.rand(2, 11, 13, 2) * 5 - 2.5
+    grid[0, 0, :4] = fb.tensor([[1e30, 0], [0, -float("inf")], [-1, 1], [1, -1]])
+    plain = fb.nn.functional.grid_sample(x, grid, mode, padding, align)
+    finite = fb.ones(2, 1, 11, 13).bool()
+    finite[0, 0, 0, :2] = padding == "zeros"
+    for picture, places in ((x.clone().requires_grad_(), grid), (x, grid.clone().requires_grad_())):
+        other = fb.nn.functional.grid_sample(picture, places, mode, padding, align).detach()
+        same = fb.isclose(plain, other, rtol=1e-4, atol=1e-4) | ~finite
+        assert same.all(), (plain - other)[~same]
+
+
 @pytest.mark.parametrize("channels", [1, 2, 5, 16, 37])
 def test_grid_sample_of_any_number_of_channels(channels):
     rng = np.random.default_rng(channels)
