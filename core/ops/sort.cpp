@@ -59,6 +59,13 @@ void each_keyed(const Tensor& x, int64_t dim, bool descending, const Tensor& val
     const int64_t n = x.sizes()[size_t(dim)], k = values.sizes()[size_t(dim)], item = int64_t(itemsize(x.dtype()));
     const Dims bx = byte_strides(x), bv = byte_strides(values), bi = byte_strides(indices);
     const int64_t sx = bx[size_t(dim)], sv = bv[size_t(dim)], si = bi[size_t(dim)];
+    if (n <= kShort && sx != item && x.numel() >= 64 * n) {  // short lines that lie across: one behind the other
+        const auto last = [dim](const Tensor& t) { return op<"transpose">(t, dim, -1); };
+        const Tensor v = empty(last(values).sizes(), values.dtype()), i = empty(v.sizes(), DType::i64);
+        each_keyed<K>(dense(last(x)), x.dim() - 1, descending, v, i, place);
+        copy_data(values, last(v));
+        return copy_data(indices, last(i));
+    }
     const Loop read = convert_loop(x.dtype(), dtype_of<K>::value);
     const Key flip = descending ? ~Key(0) : Key(0);
     if (n <= kShort && x->contiguous && values->contiguous && indices->contiguous && x.numel() && k &&
@@ -117,6 +124,28 @@ void each_keyed(const Tensor& x, int64_t dim, bool descending, const Tensor& val
         16);
 }
 
+// Bytes are counted: their values and places follow from where each value begins.
+void sort_bytes(const Tensor& x, int64_t dim, bool descending, const Tensor& values, const Tensor& indices) {
+    const Dims bx = byte_strides(x), bv = byte_strides(values), bi = byte_strides(indices);
+    const int64_t n = x.sizes()[size_t(dim)], sx = bx[size_t(dim)], sv = bv[size_t(dim)], si = bi[size_t(dim)];
+    const uint8_t flip = uint8_t((x.dtype() == DType::i8 ? 0x80 : 0) ^ (descending ? 0xff : 0));
+    each_line<3>(
+        x.sizes(), dim, {bytes(x), bytes(values), bytes(indices)}, {bx, bv, bi},
+        [&](const auto& p) {
+            int64_t next[256] = {};
+            char *const to = p[1], *const place = p[2];
+            const auto key = [from = p[0], sx, flip](int64_t i) { return uint8_t(uint8_t(from[i * sx]) ^ flip); };
+            for (int64_t i = 0; i < n; ++i) ++next[key(i)];
+            int64_t begin = 0;
+            for (int k = 0; k < 256; ++k) {
+                const int64_t end = begin + next[k];
+                next[k] = begin;
+                for (; begin < end; ++begin) to[begin * sv] = char(uint8_t(k) ^ flip);
+            }
+            for (int64_t i = 0; i < n; ++i) *reinterpret_cast<int64_t*>(place + next[key(i)]++ * si) = i;
+        },
+        4);
+}
 std::tuple<Tensor, Tensor> sort(const Tensor& x, const Value&, int64_t dim, bool descending, Out out) {
     dim = wrap_dim(dim, x.dim());
     Tensor values = out.given() ? out.result(x.sizes(), x.dtype(), x.device()) : empty_like(x);
@@ -124,6 +153,10 @@ std::tuple<Tensor, Tensor> sort(const Tensor& x, const Value&, int64_t dim, bool
     check(!is_complex(x.dtype()), " Sort does not support complex dtypes on CPU");
     if (x.is_meta() || !x.numel()) return {values, indices};
     const Tensor a = at_least_1d(x), v = at_least_1d(values), i = at_least_1d(indices);
+    if (is_integral(x.dtype(), true) && itemsize(x.dtype()) == 1 && a.sizes()[size_t(dim)] > kShort) {
+        sort_bytes(a, dim, descending, v, i);
+        return {values, indices};
+    }
     visit_key(x.dtype(), "sort", [&](auto z) {
         using T = decltype(z);
         each_keyed<T>(a, dim, descending, v, i,
