@@ -2,6 +2,7 @@
 #include "autograd/back.h"
 #include "base/parallel.h"
 #include "cpu/images.h"
+#include "cpu/lines.h"
 #include "cpu/pool.h"
 
 namespace fb {
@@ -534,16 +535,25 @@ Tensor unpool(const Tensor& x, const Tensor& indices, IntSpan output) {
     if (r.is_meta() || r.numel() == 0) return r;
     const Tensor dx = dense(x), di = dense(indices);
     const int64_t inputs = product(output), per = product(IntSpan(x.sizes()).subspan(lead)),
-                  size = int64_t(itemsize(x.dtype()));
-    const int64_t* index = di.data<int64_t>();
-    const char* from = dx.data<char>();
-    char* to = r.data<char>();
-    std::fill_n(to, r.numel() * size, char(0));
-    for (int64_t i = 0; i < dx.numel(); ++i) {
-        check(index[i] >= 0 && index[i] < inputs, "Found an invalid max index: ", index[i],
-              " (output volumes are of size ", joined(output[0], output.subspan(1)), ")");
-        std::copy_n(from + i * size, size, to + (i / per * inputs + index[i]) * size);
-    }
+                  planes = dx.numel() / std::max<int64_t>(1, per);
+    by_item_size(itemsize(x.dtype()), [&]<class T>(T) {
+        const T* const values = reinterpret_cast<const T*>(dx.data<char>());
+        T* const result = reinterpret_cast<T*>(r.data<char>());
+        parallel_for(planes, std::max<int64_t>(1, 16384 / (per + inputs)), [&](int64_t b, int64_t e) {
+            for (; b < e; ++b) {
+                const int64_t* const index = di.data<int64_t>() + b * per;
+                const T* const from = values + b * per;
+                T* const to = result + b * inputs;
+                std::fill_n(to, inputs, T());
+                for (int64_t i = 0; i < per; ++i) {
+                    if (uint64_t(index[i]) >= uint64_t(inputs)) [[unlikely]]
+                        fail(ErrorKind::Runtime, "Found an invalid max index: ", index[i],
+                             " (output volumes are of size ", joined(output[0], output.subspan(1)), ")");
+                    to[index[i]] = from[i];
+                }
+            }
+        });
+    });
     return n == 3 ? r : in_order_of(r, x);
 }
 Tensor unpool3d(const Tensor& x, const Tensor& indices, IntSpan output, IntSpan stride, IntSpan padding) {
