@@ -297,6 +297,28 @@ static bool long_rows(const Tensor& x, uint64_t dims) {
     return x.dim() && dims >> (x.dim() - 1) & 1 && x->contiguous && x.sizes().back() > kFewValues;
 }
 
+// A few long rows are added up, multiplied or compared one after another, by the loops of two operands.
+static bool few_rows(Fold f, DType in, DType out, const ReducePlan& plan, int64_t item) {
+    const bool known = f == Fold::sum || f == Fold::prod || f == Fold::max || f == Fold::min;
+    return known && in == out && (item == 4 || item == 8) && !is_complex(in) && plan.folded == 1 && plan.kept == 1 &&
+           plan.kept_stride[0] == item && plan.results >= 1024 && plan.length >= 2 && plan.length <= 16 &&
+           plan.fold_stride[0] >= plan.results * item;
+}
+static void fold_few_rows(Loop join, const ReducePlan& plan, const char* in, char* out, int64_t item) {
+    constexpr int64_t kBlock = 2048;  // results, which stay near
+    parallel_for((plan.results + kBlock - 1) / kBlock, std::max<int64_t>(1, 16 / plan.length),
+                 [&](int64_t b, int64_t e) {
+                     for (; b < e; ++b) {
+                         const int64_t first = b * kBlock, n = std::min(kBlock, plan.results - first);
+                         const int64_t steps[] = {item, item, item};
+                         char *const to = out + first * item, *row = const_cast<char*>(in) + first * item;
+                         char* p[] = {to, row, row + plan.fold_stride[0]};
+                         for (int64_t r = 1; r < plan.length; ++r, p[1] = to, p[2] += plan.fold_stride[0])
+                             join(p, steps, n, nullptr);
+                     }
+                 });
+}
+
 Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepdim, double param, DType want) {
     if (f == Fold::sum && x->storage->image())
         if (Tensor r = fold_image(name, x, dims, keepdim); r.defined()) return r;
@@ -327,13 +349,22 @@ Tensor fold(Fold f, const char* name, const Tensor& x, uint64_t dims, bool keepd
         return out;
     }
     const char* in = static_cast<const char*>(x->data());
+    const int64_t item = int64_t(itemsize(x.dtype()));
+    if (few_rows(f, x.dtype(), out.dtype(), plan, item)) {
+        const Binary by = f == Fold::sum    ? Binary::add
+                          : f == Fold::prod ? Binary::mul
+                          : f == Fold::max  ? Binary::maximum
+                                            : Binary::minimum;
+        fold_few_rows(binary_loop(by, x.dtype()), plan, in, static_cast<char*>(out->data()), item);
+        return out;
+    }
     const auto write = [&](FoldLoop by, const ReducePlan& from, const char* data, int64_t begin, int64_t end) {
         if (narrow)
             fold_to_float([&](char* to, int64_t b, int64_t e) { by(from, data, to, b, e); }, out.data<float>(), begin,
                           end);
         else by(from, data, static_cast<char*>(out->data()), begin, end);
     };
-    const int64_t work = plan.results * std::max<int64_t>(plan.length, 1), item = int64_t(itemsize(x.dtype()));
+    const int64_t work = plan.results * std::max<int64_t>(plan.length, 1);
     constexpr int64_t kGrain = 32768;
     if (plan.length == 0) {
         plan.folded = 1;

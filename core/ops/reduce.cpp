@@ -79,10 +79,12 @@ Tensor mean_dims(const Tensor& x, IntSpan dims, bool keepdim, DType dtype, Out o
     int64_t n = 1;
     for (int64_t d = 0; d < x.dim(); ++d)
         if (mask >> d & 1) n *= x.sizes()[size_t(d)];
+    // Many means are floats at once: three passes less over them.
+    const bool many = x.dtype() == DType::f32 && want == DType::f32 && n && x.numel() / n >= 1024;
     Tensor total =
         fold(Fold::sum, "mean_cpu",
              is_integral(x.dtype(), true) || (is_complex(want) && !is_complex(x.dtype())) ? convert(x, want) : x, mask,
-             keepdim);
+             keepdim, 0, many ? want : DType::none);
     if (total.is_meta()) return finished(total, want, out);
     if (is_complex(total.dtype())) {
         C128* p = total.data<C128>();
@@ -113,7 +115,7 @@ Tensor mean_backward(Back& b, IntSpan dims, bool keepdim) {
 Tensor prod_mask(const Tensor& x, uint64_t mask, bool keepdim, DType dtype, const Out& out) {
     const DType want = sum_dtype(x, dtype, out);
     const Tensor in = is_integral(x.dtype(), true) != is_integral(want, true) ? convert(x, want) : x;
-    return finished(fold(Fold::prod, "prod_cpu", in, mask, keepdim), want, out);
+    return finished(fold(Fold::prod, "prod_cpu", in, mask, keepdim, 0, want), want, out);
 }
 Tensor prod(const Tensor& x, DType dtype, Out out) { return prod_mask(x, ~uint64_t(0), false, dtype, out); }
 Tensor prod_dim(const Tensor& x, int64_t dim, bool keepdim, DType dtype, Out out) {

@@ -340,3 +340,73 @@ def test_angles_of_infinities(dtype):
     a, b = (t.flatten().to(dtype) for t in fb.meshgrid(fb.tensor(values), fb.tensor(values), indexing="ij"))
     exact = fb.tensor([math.atan2(y, x) for y, x in zip(a.tolist(), b.tolist(), strict=True)])
     fb.testing.assert_close(fb.atan2(a, b), exact.to(dtype))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "bool"])
+@pytest.mark.parametrize("descending", [False, True])
+def test_bytes_sorted(dtype, descending):
+    """Lines long enough to be counted: stable both ways, along any dimension and in any steps."""
+    rng = np.random.default_rng(5)
+    a = rng.integers(0, 2 if dtype == "bool" else 256, (140, 3, 150)).astype(np.uint8).astype(dtype)
+    x = fb.from_numpy(a)
+    for given, dim in ((x, 0), (x, 2), (x.transpose(0, 2), 0), (x[:, 1], 0)):
+        values, places = fb.sort(given, dim=dim, descending=descending, stable=True)
+        key = given.numpy().astype(np.int64) * (-1 if descending else 1)
+        expected = np.argsort(key, axis=dim, kind="stable")
+        np.testing.assert_array_equal(places.numpy(), expected)
+        np.testing.assert_array_equal(values.numpy(), np.take_along_axis(given.numpy(), expected, dim))
+
+
+def test_short_lines_across():
+    """Lines of few values that lie far from each other are brought together first."""
+    a = np.random.default_rng(6).standard_normal((3, 700)).astype(np.float32)
+    a[1, 5] = np.nan
+    for x, dim in (
+        (fb.from_numpy(a), 0),
+        (fb.from_numpy(a.reshape(3, 7, 100)), 0),
+        (fb.from_numpy(a.T.copy()).t(), 0),
+    ):
+        b = x.numpy()
+        np.testing.assert_array_equal(fb.sort(x, dim)[0].numpy(), np.sort(b, axis=dim))
+        np.testing.assert_array_equal(fb.argsort(x, dim).numpy(), np.argsort(b, axis=dim, kind="stable"))
+        np.testing.assert_array_equal(fb.median(x, dim)[0].numpy(), np.median(b, axis=dim))
+        values, places = fb.topk(x, 2, dim, largest=False)
+        np.testing.assert_array_equal(values.numpy(), np.sort(b, axis=dim)[:2])
+        np.testing.assert_array_equal(np.take_along_axis(b, places.numpy(), dim), values.numpy())
+        kept = fb.kthvalue(x, 3, dim, keepdim=True)
+        np.testing.assert_array_equal(kept[0].numpy(), np.sort(b, axis=dim)[2:])
+        out = (fb.empty(0), fb.empty(0, dtype=fb.int64))
+        fb.sort(x, dim=dim, out=out)
+        np.testing.assert_array_equal(out[0].numpy(), np.sort(b, axis=dim))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32"])
+@pytest.mark.parametrize("rows", [2, 3, 9, 16, 17])
+def test_a_few_long_rows_folded(dtype, rows):
+    a = np.random.default_rng(7).integers(-3, 4, (rows, 2500)).astype(dtype)
+    if dtype.startswith("float"):
+        a[0, 3], a[1, 4], a[0, 5], a[1, 5] = np.nan, np.nan, np.inf, -np.inf
+    x = fb.from_numpy(a)
+    for given, b in (
+        (x, a),
+        (x[:, 100:2000], a[:, 100:2000]),
+        (fb.from_numpy(a.copy()).t().contiguous().t(), a),
+    ):
+        np.testing.assert_array_equal(given.sum(0).numpy(), b.sum(0))
+        np.testing.assert_array_equal(given.prod(0).numpy(), b.prod(0))
+        np.testing.assert_array_equal(given.amax(0).numpy(), b.max(0))
+        np.testing.assert_array_equal(given.amin(0).numpy(), b.min(0))
+        if dtype.startswith("float"):
+            np.testing.assert_allclose(given.mean(0).numpy(), b.mean(0), rtol=3e-7)
+
+
+@pytest.mark.parametrize("dtype", [fb.float32, fb.float64, fb.bfloat16])
+def test_unpooling_many_planes(dtype):
+    x = fb.randn(5, 7, 12, 10).to(dtype)
+    values, places = fb.nn.functional.max_pool2d(x, 2, return_indices=True)
+    back = fb.nn.functional.max_unpool2d(values, places, 2)
+    expected = fb.zeros(5, 7, 120, dtype=dtype).scatter(2, places.flatten(2), values.flatten(2))
+    assert fb.equal(back, expected.reshape(x.shape))
+    places[3, 2, 1, 1] = 120
+    with pytest.raises(RuntimeError, match="invalid max index: 120"):
+        fb.nn.functional.max_unpool2d(values, places, 2)
