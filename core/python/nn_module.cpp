@@ -229,6 +229,7 @@ PyObject* module_vectorcall(PyObject* self, PyObject* const* args, size_t nargsf
 
 // The same from a tuple and a dictionary: super().__call__(x), or a class whose calls are not vectorcalls.
 PyObject* module_call(PyObject* self, PyObject* args, PyObject* kwargs) {
+    as_module(self)->call = module_vectorcall;  // the first call of an object comes here, see init_nn_module
     const Py_ssize_t count = PyTuple_GET_SIZE(args);
     std::vector<PyObject*> all(&PyTuple_GET_ITEM(args, 0), &PyTuple_GET_ITEM(args, 0) + count);
     Ref kwnames(kwargs && PyDict_GET_SIZE(kwargs) ? PyTuple_New(PyDict_GET_SIZE(kwargs)) : nullptr);
@@ -241,14 +242,6 @@ PyObject* module_call(PyObject* self, PyObject* args, PyObject* kwargs) {
 }
 
 // --- the type ---
-
-PyObject* module_new(PyTypeObject* type, PyObject*, PyObject*) {
-    Ref nothing(PyTuple_New(0));
-    if (!nothing) return nullptr;
-    PyObject* self = PyBaseObject_Type.tp_new(type, nothing.get(), nullptr);  // refuses abstract classes
-    if (self) as_module(self)->call = module_vectorcall;
-    return self;
-}
 
 int module_traverse(PyObject* self, visitproc visit, void* arg) {
     Py_VISIT(as_module(self)->dict);
@@ -339,7 +332,7 @@ void init_nn_module(PyObject* module) {
     t.tp_doc = "Calls and attribute access of flambeau.nn.Module.";
     t.tp_basicsize = sizeof(ModuleObject);
     t.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL;
-    t.tp_new = module_new;
+    t.tp_new = PyBaseObject_Type.tp_new;
     t.tp_dealloc = module_dealloc;
     t.tp_traverse = module_traverse;
     t.tp_clear = module_clear;
@@ -351,6 +344,9 @@ void init_nn_module(PyObject* module) {
     t.tp_weaklistoffset = offsetof(ModuleObject, weak);
     t.tp_vectorcall_offset = offsetof(ModuleObject, call);
     if (PyType_Ready(&t) < 0) throw PythonError{};
+    // No __new__ of its own: that of a class which comes after Module in the order of resolution must be found.
+    if (PyDict_DelItemString(t.tp_dict, "__new__") < 0) throw PythonError{};
+    PyType_Modified(&t);
     getattr_method = _PyType_Lookup(&t, names.getattr);
     getattribute_method = _PyType_Lookup(&t, names.getattribute);
     if (PyModule_AddObjectRef(module, "ModuleBase", reinterpret_cast<PyObject*>(&t)) < 0) throw PythonError{};

@@ -387,3 +387,36 @@ def test_registration_hooks():
     for handle in handles:
         handle.remove()
     assert names == ["weight", "bias", "running_mean", "running_var", "num_batches_tracked", "child"]
+
+
+class Kept:
+    """Notes the arguments of its objects before they are initialised."""
+
+    def __new__(cls, *args, **kwargs):
+        made = super().__new__(cls)
+        made.given = args, kwargs
+        return made
+
+
+class Noted(nn.Module, Kept):
+    def __init__(self, size, bias=True):
+        super().__init__()
+        self.inner = nn.Linear(size, 2, bias=bias)
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+def test_new_of_a_class_that_comes_after_module_is_called():
+    module = Noted(3, bias=False)
+    assert module.given == ((3,), {"bias": False})
+    x = fb.ones(1, 3)
+    expected = (x @ module.inner.weight.T).tolist()
+    assert module(x).tolist() == expected and module(x).tolist() == expected
+    assert copy.deepcopy(module).given == module.given
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        again = pickle.loads(pickle.dumps(module, protocol))
+        assert again(x).tolist() == expected and again.given == module.given
+    assert type(object.__new__(Noted)) is Noted and "__new__" not in vars(nn.Module.__base__)
+    with pytest.raises(TypeError, match="positional argument"):
+        nn.Module(1)

@@ -736,6 +736,9 @@ class Module(ModuleBase):
             del state["forward"], state["_compiled"]
         return state
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return super().__reduce_ex__(max(protocol, 2))  # the older ones know no base class written in C
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         own = self.__dict__
