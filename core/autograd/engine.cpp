@@ -310,7 +310,7 @@ Grads AccumulateGrad::apply(Grads&& in) {
     watch_leak("a backward inside wrote a .grad");
     Tensor g = std::move(in[0]);
     in.clear();
-    if (!g.defined()) return {};
+    if (!g.defined() || !variable.requires_grad()) return {};  // frozen since
     AutogradMeta& m = need_meta(*variable.get());
     if (!m.grad.defined()) {
         const bool mine = !tls.grad && may_write_into(g) && same(g.strides(), variable.strides());

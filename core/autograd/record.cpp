@@ -5,6 +5,7 @@
 #include "autograd/anomaly.h"
 #include "autograd/back.h"
 #include "base/pool.h"
+#include "base/shown_type.h"
 #include "op/write_note.h"
 #include "tensor/watch.h"
 
@@ -213,7 +214,7 @@ Tensor SavedTensor::unpack(Node* owner, const std::string& who) const {
         const std::string saver = owner ? node_name(*owner) : who;
         std::string text =
             str("one of the variables needed for gradient computation has been modified by an inplace operation: [",
-                "torch.", scalar_name(tensor_.dtype()), "Tensor ", tensor_.sizes(), "]");
+                shown_type(tensor_.dtype()), " ", tensor_.sizes(), "]");
         if (tensor_->grad_fn || is_result_)
             text += str(", which is output ", output_nr_, " of ",
                         operation_of(is_result_ ? saver : node_name(*tensor_->grad_fn)), ",");
@@ -586,7 +587,7 @@ void call_recorded(const Op& op, Frame& f) {
             auto lengths = std::make_shared<Dims>();
             for (const Tensor& t : v.tensors()) {
                 const bool skipped = t.dim() == 1 && t.sizes()[0] == 0;
-                lengths->push_back(skipped ? -1 : t.size(f.args[1].integer()));
+                lengths->push_back(skipped || !t.dim() ? -1 : t.size(f.args[1].integer()));  // of none: refused later
             }
             node->attributes.push_back(Value(*lengths));
             node->held.push_back(std::move(lengths));

@@ -74,6 +74,9 @@ Tensor mul(const Operand& a, const Operand& b, Out out) {
 Tensor div(const Operand& a, const Operand& b, Out out) {
     const DType t = float_type(result_type(a, b));
     if (is_number_beside(a, b, t)) return with_number(Unary::over_number, "div_true_cpu", a, b, t, out);
+    if (!a.is_tensor() && is_number_beside(b, a, t))  // PyTorch multiplies by the rounded reciprocal
+        return with_number(Unary::times_number, "mul_cpu",
+                           unary(Unary::reciprocal, "reciprocal_cpu", b.tensor(), t, Out()), a, t, out);
     return binary(Binary::div, "div_true_cpu", a, b, t, out);
 }
 

@@ -1,5 +1,6 @@
 // Convolutions. All of them are one operator, `convolution`, whose gradients are written with itself.
 #include "autograd/back.h"
+#include "base/shown_type.h"
 #include "ops/formula.h"
 #include "cpu/conv.h"
 #include "cpu/images.h"
@@ -135,24 +136,21 @@ struct Convolution {
 };
 
 // ---------------------------------------------------------------- the operator and its gradient
-std::string tensor_type(const Tensor& t) { return str("torch.", scalar_name(t.dtype()), "Tensor"); }
-std::string input_type(DType t) {
-    if (is_low_precision(t)) return str("CPU", scalar_name(t), "Type");
-    return str("torch.", scalar_name(t), "Tensor");
-}
+std::string input_type(DType t) { return t == DType::f16 ? "CPUHalfType" : shown_type(t); }
 void check_types(const Tensor& x, const Tensor& w, const Tensor& bias, bool transposed) {
     if (transposed && x.dtype() != w.dtype()) {
         if (is_complex(x.dtype()))
-            fail(ErrorKind::Runtime, "Input type (CPU", scalar_name(x.dtype()), "Type) and weight type (",
-                 tensor_type(w), ") should be the same");
+            fail(ErrorKind::Runtime, "Input type (", shown_type(x.dtype()), ") and weight type (",
+                 shown_type(w.dtype()), ") should be the same");
         fail(ErrorKind::Runtime, "expected scalar type ", scalar_name(x.dtype()), " but found ",
              scalar_name(w.dtype()));
     }
     if (bias.defined())
         check(x.dtype() == bias.dtype(), "Input type (", cpp_name(x.dtype()), ") and bias type (",
               cpp_name(bias.dtype()), ") should be the same");
-    check(x.dtype() == w.dtype(), "Input type (", input_type(x.dtype()), ") and weight type (", tensor_type(w),
-          ") should be the same or input should be a MKLDNN tensor and weight is a dense tensor");
+    check(x.dtype() == w.dtype(), "Input type (", input_type(x.dtype()), ") and weight type (", shown_type(w.dtype()),
+          ") should be the same",
+          is_complex(x.dtype()) ? "" : " or input should be a MKLDNN tensor and weight is a dense tensor");
 }
 
 void add_bias(const Tensor& r, const Tensor& bias) {

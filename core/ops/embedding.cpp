@@ -4,6 +4,7 @@
 #include <cmath>
 #include "autograd/sparse_gradient.h"
 #include "base/parallel.h"
+#include "base/shown_type.h"
 #include "cpu/bags.h"
 #include "cpu/positions.h"
 #include "ops/formula.h"
@@ -13,11 +14,6 @@ namespace {
 using namespace cpu;
 using namespace formula;
 
-// What PyTorch's messages call a type: its old names, where it had one.
-std::string shown_type(DType t) {
-    const bool late = t == DType::b1 || t == DType::bf16 || is_complex(t) || is_float8(t);
-    return str(late ? "CPU" : "torch.", scalar_name(t), late ? "Type" : "Tensor");
-}
 void check_indices(const Tensor& indices, const char* who) {
     check(indices.dtype() == DType::i64 || indices.dtype() == DType::i32,
           "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got ",

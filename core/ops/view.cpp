@@ -1,5 +1,6 @@
 // Views: new shapes, strides and offsets on the same memory.
 #include "autograd/back.h"
+#include "base/shown_type.h"
 #include "cpu/iter.h"
 
 namespace fb {
@@ -137,7 +138,7 @@ Tensor unsafe_view(const Tensor& t, IntSpan size) {
 
 Tensor expand(const Tensor& t, IntSpan size, bool) {
     if (int64_t(size.size()) < t.dim())
-        fail(ErrorKind::Runtime, "expand(", "torch.", scalar_name(t.dtype()), "Tensor{", t.sizes(), "}, size=", size,
+        fail(ErrorKind::Runtime, "expand(", shown_type(t.dtype()), "{", t.sizes(), "}, size=", size,
              "): the number of sizes provided (", size.size(),
              ") must be greater or equal to the number of dimensions in the tensor (", t.dim(), ")");
     Dims sizes(size), strides(size.size());

@@ -1,5 +1,6 @@
 // x[...] and x[...] = v. Integers, slices, None, Ellipsis give views; tensors, sequences and masks go to `index` and
 // `index_put_`.
+#include "base/shown_type.h"
 #include "python/construct.h"
 #include "python/override.h"
 #include "python/tensor_object.h"
@@ -100,6 +101,8 @@ Place locate(const Tensor& self, PyObject* key) {
         specified += consumed(items[i], tensors[i].defined() ? &tensors[i] : nullptr);
     }
     if (self.dim() == 0 && specified > 0 && items.size() == 1 && PyLong_CheckExact(items[0])) select(self, 0, 0, 0);
+    if (self.dim() == 0 && items.size() == 1 && PySlice_Check(items[0]))
+        fail(ErrorKind::Index, "slice() cannot be applied to a 0-dim tensor.");
     if (specified > self.dim()) fail(ErrorKind::Index, "too many indices for tensor of dimension ", self.dim());
 
     int64_t dim = 0, shown = 0;
@@ -153,14 +156,6 @@ PyObject* method_of(const char* name) {
     return checked(PyObject_GetAttrString(reinterpret_cast<PyObject*>(tensor_type), name)).detach();
 }
 
-const char* legacy_name(DType t) {
-    switch (t) {
-        case DType::c64: return "ComplexFloat";
-        case DType::c128: return "ComplexDouble";
-        default: return scalar_name(t);
-    }
-}
-
 // Leading ones of a value's shape beyond the place's are dropped, as NumPy does.
 Tensor without_leading_ones(const Tensor& v, int64_t dims) {
     int64_t extra = 0;
@@ -175,7 +170,7 @@ void assign(const Tensor& self, PyObject* key, PyObject* value) {
     const bool is_number = !is_tensor(value) && to_scalar(value, number);
     if (!is_number && !is_tensor(value))
         raise(PyExc_TypeError,
-              str("can't assign a ", type_name(value), " to a torch.", legacy_name(self.dtype()), "Tensor"));
+              str("can't assign a ", type_name(value), " to a torch.", scalar_name(self.dtype()), "Tensor"));
     const Place p = locate(self, key);
     if (!p.picked) {
         if (is_number) {
@@ -184,11 +179,11 @@ void assign(const Tensor& self, PyObject* key, PyObject* value) {
         }
         const Tensor v = without_leading_ones(unwrap(value), p.view.dim());
         const IntSpan to = p.view.sizes(), from = v.sizes();
-        for (size_t i = 0; i < from.size(); ++i) {
+        for (size_t i = from.size(); i-- > 0;) {
             const size_t back = from.size() - i;
             if (back <= to.size() && (from[i] == to[to.size() - back] || from[i] == 1)) continue;
             if (from.size() > to.size())
-                fail(ErrorKind::Runtime, "expand(torch.", legacy_name(v.dtype()), "Tensor{", from, "}, size=", to,
+                fail(ErrorKind::Runtime, "expand(", shown_type(v.dtype()), "{", from, "}, size=", to,
                      "): the number of sizes provided (", to.size(),
                      ") must be greater or equal to the number of dimensions in the tensor (", from.size(), ")");
             fail(ErrorKind::Runtime, "The expanded size of the tensor (", to[to.size() - back],

@@ -1,5 +1,6 @@
 // Nodes of the graph: AddBackward0, AccumulateGrad, … each name a type of its own, as PyTorch prints them.
 #include "autograd/node_name.h"
+#include "base/shown_type.h"
 #include "python/node.h"
 #include <unordered_map>
 #include "python/function.h"
@@ -234,8 +235,8 @@ void replace_gradient(PyObject* r, Tensor& g, PyObject* hook) {
     if (g.defined() && !same(n.sizes(), g.sizes()))
         fail(ErrorKind::Runtime, "hook '", name_of(hook), "' has changed the size of value");
     if (g.defined() && n.dtype() != g.dtype())
-        fail(ErrorKind::Runtime, "hook '", name_of(hook), "' has changed the type of value (was ", "torch.",
-             scalar_name(g.dtype()), "Tensor got torch.", scalar_name(n.dtype()), "Tensor)");
+        fail(ErrorKind::Runtime, "hook '", name_of(hook), "' has changed the type of value (was ",
+             shown_type(g.dtype()), " got ", shown_type(n.dtype()), ")");
     g = n;
 }
 

@@ -62,3 +62,12 @@ def test_two_views_of_one_gradient_do_not_meet():
     Halves.apply(a, b).backward()
     a.grad.zero_()
     assert b.grad.sum() == 8
+
+
+def test_what_was_frozen_after_the_forward_gets_nothing():
+    for frozen in (lambda w: w.requires_grad_(False), lambda w: w.detach_()):
+        layer = nn.Linear(3, 2)
+        out = layer(fb.ones(1, 3)).sum()
+        frozen(layer.weight)
+        out.backward()
+        assert layer.weight.grad is None and layer.bias.grad.tolist() == [1, 1]

@@ -197,3 +197,9 @@ def test_tensors_on_the_cpu_have_no_number_of_a_device():
     assert fb.empty(1, device="meta:0").device == fb.device("meta")
     with fb.device("cpu:0"):
         assert fb.ones(1).device == cpu
+
+
+@pytest.mark.parametrize(("dtype", "total"), [(fb.float16, 152.11962890625), (fb.bfloat16, 152.181640625)])
+def test_a_number_over_half_values_is_not_rounded_to_their_type(dtype, total):
+    x = (fb.arange(1, 200) / 7).to(dtype)
+    assert (3.7 / x).double().sum().item() == total  # PyTorch's, to the last bit
