@@ -50,9 +50,7 @@ constexpr long long power(int n) {
 }
 [[gnu::target("pclmul,sse4.1")]] uint32_t by_products(const uint8_t* p, size_t n, uint32_t c) {
     constexpr size_t lanes = 4, step = 16 * lanes;
-    const auto load = [&](size_t i) [[gnu::target("pclmul,sse4.1")]] {
-        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 16 * i));
-    };
+    const auto load = [&](size_t i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 16 * i)); };
     const __m128i far = _mm_set_epi64x(power(8 * step - 32), power(8 * step + 32));
     const __m128i near = _mm_set_epi64x(power(128 - 32), power(128 + 32));
     __m128i x[lanes];

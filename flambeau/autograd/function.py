@@ -214,7 +214,7 @@ class Function(_C._FunctionBase, FunctionCtx, _HookMixin, metaclass=FunctionMeta
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run the operator and record it for differentiation."""
-        if kwargs and _has_setup_context(cls):
+        if _has_setup_context(cls) and (kwargs or _may_have_defaults(cls.forward)):
             args, kwargs = _bind_defaults(cls.forward, args, kwargs), {}
         if _transforms_active() or _func_levels.differentiating:
             return _func_levels.apply(cls, args)
@@ -239,10 +239,14 @@ def _has_setup_context(cls: type) -> bool:
     return cls.setup_context is not Function.setup_context
 
 
-def _bind_defaults(forward: Callable, args: tuple, kwargs: dict) -> tuple:
-    import inspect
+def _may_have_defaults(forward: Callable) -> bool:
+    return getattr(forward, "__defaults__", True) is not None or hasattr(forward, "__wrapped__")
 
-    bound = inspect.signature(forward).bind(*args, **kwargs)
+
+def _bind_defaults(forward: Callable, args: tuple, kwargs: dict) -> tuple:
+    from flambeau._annotations import signature_of
+
+    bound = signature_of(forward).bind(*args, **kwargs)
     bound.apply_defaults()
     return bound.args
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import operator
 import re
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import _C
+from flambeau._annotations import signature_of
 from flambeau._dynamo.exc import BackendCompilerFailed
 from flambeau.fx import Graph, GraphModule, Node
 from flambeau.overrides import TorchFunctionMode
@@ -198,7 +198,7 @@ def _argument_tensors(function: Callable, args: tuple, kwargs: dict) -> list[tup
     """The tensors of a call in order, named as the function names its parameters."""
     called = function.forward if isinstance(function, fb.nn.Module) else function
     try:
-        named = inspect.signature(called).bind(*args, **kwargs).arguments
+        named = signature_of(called).bind(*args, **kwargs).arguments
         names = list(named) if len(named) == len(args) + len(kwargs) else []
     except (TypeError, ValueError):
         names = []

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import flambeau as fb
+from flambeau._annotations import signature_of
 from flambeau._dynamo.exc import UserError, UserErrorType
 from flambeau.utils import _pytree as pytree
 
@@ -282,7 +283,7 @@ def error(text: str) -> UserError:
 def parameter_values(function: Callable, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments by the names of the parameters."""
     try:
-        bound = inspect.signature(function).bind(*args, **kwargs)
+        bound = signature_of(function).bind(*args, **kwargs)
     except ValueError:
         return {f"arg{k}": value for k, value in enumerate(args)} | dict(kwargs)
     found: dict[str, Any] = {}

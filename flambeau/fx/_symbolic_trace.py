@@ -16,6 +16,7 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import _C, nn
+from flambeau._annotations import annotations_of, copy_annotations, signature_of
 from flambeau.classes import ScriptObject  # noqa: F401
 from flambeau.fx import graph_module
 from flambeau.fx._codegen import _PyTreeCodeGen, _PyTreeInfo
@@ -386,7 +387,7 @@ class Tracer(TracerBase):
             skipped = 1
             next(names)
             args.append(self.root)
-        signature = inspect.signature(fn_for_analysis)
+        signature = signature_of(fn_for_analysis)
         if isinstance(concrete_args, tuple):
             wanted = [n for _, n in zip(range(skipped, count), names)]
             if len(wanted) != len(concrete_args):
@@ -502,7 +503,7 @@ class Tracer(TracerBase):
                 result = fn(*args)
                 self.create_node(
                     "output", "output", (self.create_arg(result),), {},
-                    type_expr=inspect.unwrap(fn).__annotations__.get("return"),
+                    type_expr=annotations_of(inspect.unwrap(fn)).get("return"),
                 )  # fmt: skip
         finally:
             _tracing -= 1
@@ -551,7 +552,7 @@ def _take_packed(function: Callable, code: Any, count: int) -> Callable:
         code.replace(co_flags=flags, co_argcount=count, co_kwonlyargcount=0, co_posonlyargcount=0),
         function.__globals__, function.__name__, None, function.__closure__,
     )  # fmt: skip
-    made.__annotations__ = function.__annotations__
+    copy_annotations(function, made)
     return made
 
 

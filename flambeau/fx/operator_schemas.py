@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from flambeau import nn
+from flambeau._annotations import signature_of
 
 
 class ArgsKwargsPair(NamedTuple):
@@ -26,7 +27,7 @@ def normalize_function(
 ) -> ArgsKwargsPair | None:
     """All arguments with defaults filled in; None if the function has no signature or they do not fit."""
     try:
-        signature = inspect.signature(target)
+        signature = signature_of(target)
     except (TypeError, ValueError):
         return None
     return _by_signature(signature, args, kwargs or {}, normalize_to_only_use_kwargs)
@@ -40,7 +41,7 @@ def normalize_module(
     normalize_to_only_use_kwargs: bool = False,
 ) -> ArgsKwargsPair | None:
     """The same for the module with this path."""
-    signature = inspect.signature(root.get_submodule(target).forward)
+    signature = signature_of(root.get_submodule(target).forward)
     return _by_signature(signature, args, kwargs or {}, normalize_to_only_use_kwargs)
 
 

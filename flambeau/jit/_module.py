@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flambeau as fb
+from flambeau._annotations import signature_of
 
 from ._builtins import Error
 from ._graph import graph_of
@@ -403,7 +404,7 @@ class PythonScriptModule(RecursiveScriptModule):
             raise Error(f"AssertionError: {error}") from error
         except TypeError:
             try:
-                inspect.signature(forward).bind(*args, **kwargs)
+                signature_of(forward).bind(*args, **kwargs)
             except TypeError as unfit:
                 raise RuntimeError(f"forward(): {unfit}") from None
             except ValueError:  # no signature to be had

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flambeau as fb
+from flambeau._annotations import annotations_of
 from flambeau._own_methods import is_ours
 
 from . import _types
@@ -233,7 +234,7 @@ def _hints(of: Any) -> dict[str, Any]:
     try:
         return typing.get_type_hints(of)
     except (NameError, TypeError, AttributeError):
-        return dict(getattr(of, "__annotations__", {}))
+        return annotations_of(of)
 
 
 def text_of_constant(value: Any) -> str:

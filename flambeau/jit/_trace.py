@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import flambeau as fb
 from flambeau import _C
+from flambeau._annotations import signature_of
 from flambeau.compiler._watch import CannotCapture, Watch
 
 from ._graph import graph_of
@@ -190,7 +190,7 @@ def _compare(wanted: Any, given: Any, tolerance: float) -> None:
 def _parameter_names(function: Callable, args: tuple, kwargs: dict) -> list[str]:
     target = function.forward if isinstance(function, fb.nn.Module) else function
     try:
-        bound = inspect.signature(target).bind(*args, **kwargs)
+        bound = signature_of(target).bind(*args, **kwargs)
     except (TypeError, ValueError):
         return []
     return list(bound.arguments)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flambeau as fb
+from flambeau._annotations import signature_of
 from flambeau.compiler._watch import CannotCapture, Watch
 from flambeau.jit._program import put_together, take_apart
 from flambeau.jit._trace import TracerWarning
@@ -97,7 +97,7 @@ def build(
 def _takes(model: Callable, args: Sequence, kwargs: dict) -> bool:
     target = model.forward if isinstance(model, fb.nn.Module) else model
     try:
-        inspect.signature(target).bind(*args, **kwargs)
+        signature_of(target).bind(*args, **kwargs)
     except (TypeError, ValueError):
         return False
     return True
@@ -107,7 +107,7 @@ def _bound(model: Callable, args: Sequence, kwargs: dict) -> list[tuple[str, Any
     """The arguments by the names of the parameters, in the order in which they are given."""
     target = model.forward if isinstance(model, fb.nn.Module) else model
     try:
-        parameters = list(inspect.signature(target).parameters.values())
+        parameters = list(signature_of(target).parameters.values())
     except (TypeError, ValueError):
         parameters = []
     plain = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]

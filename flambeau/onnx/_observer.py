@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import flambeau as fb
+from flambeau._annotations import signature_of
 from flambeau.utils import _pytree as pytree
 
 from ._program import ONNXProgram
@@ -71,7 +72,7 @@ class InputObserver:
         method_name : which method.
         """
         method = getattr(model, method_name)
-        signature = inspect.signature(method)
+        signature = signature_of(method)
         self._names = list(signature.parameters)
         self._only_by_name = {n for n, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY}
 

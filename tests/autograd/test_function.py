@@ -1,5 +1,6 @@
 """autograd.Function: operators with a derivative of their own."""
 
+import functools
 import gc
 import weakref
 
@@ -256,3 +257,33 @@ def test_a_result_among_the_attributes_of_its_own_node_is_collected():
     del y
     gc.collect()
     assert seen() is None
+
+
+def _wrapped(function):
+    @functools.wraps(function)
+    def inner(*args):
+        return function(*args)
+
+    return inner
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, _wrapped])
+def test_setup_context_is_told_the_defaults_of_forward(wrap):
+    class Scaled(Function):
+        @staticmethod
+        @wrap
+        def forward(x, factor=2):
+            return x * factor
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            _, ctx.factor = inputs
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.factor, None
+
+    x = fb.tensor([1.0, 2.0], requires_grad=True)
+    Scaled.apply(x).sum().backward()
+    Scaled.apply(x, 5).sum().backward()
+    assert x.grad.tolist() == [7, 7]

@@ -11,6 +11,7 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import Tensor, nn
+from flambeau._annotations import signature_of
 from flambeau.ao.quantization.quant_type import QuantType
 from flambeau.nn.utils.parametrize import is_parametrized
 
@@ -348,14 +349,16 @@ def _get_path_of_module(root: nn.Module, submodule: nn.Module) -> str | None:
 def _filled(forward: Callable, args: tuple, kwargs: dict[str, Any]) -> tuple:
     """The arguments of a call in their places, defaults for those left out at the end."""
     defaults: OrderedDict[str, Any] = OrderedDict()
-    for name, p in inspect.signature(forward).parameters.items():
+    parameters = signature_of(forward).parameters
+    for name, p in parameters.items():
         if p.default is not p.empty:
             defaults[name] = kwargs.get(name, p.default)
         elif p.kind is p.VAR_POSITIONAL:
             defaults[name] = kwargs.get(name, ())
         elif p.kind is p.VAR_KEYWORD:
             defaults[name] = kwargs.get(name, {})
-    places = len(inspect.getfullargspec(forward).args) - 1
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    places = sum(p.kind in by_place for p in parameters.values()) - (not inspect.ismethod(forward))
     drop = min(len(defaults), places - len(args)) if places > len(args) else 0
     # PyTorch drops as many defaults from the front as places are open, whatever their names
     return (*args, *list(defaults.values())[drop:])

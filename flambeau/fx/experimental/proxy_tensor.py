@@ -6,7 +6,6 @@ those of a backward too.
 
 from __future__ import annotations
 
-import inspect
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import flambeau as fb
+from flambeau._annotations import signature_of
 from flambeau.utils import _pytree as pytree
 from flambeau.utils._python_dispatch import (
     TorchDispatchMode,
@@ -167,7 +167,7 @@ def make_fx(
 
 def _names(f: Callable, n: int) -> list[str]:
     try:
-        parameters = list(inspect.signature(f).parameters.values())
+        parameters = list(signature_of(f).parameters.values())
     except (TypeError, ValueError):
         parameters = []
     named = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:n]

@@ -22,13 +22,12 @@ def skip_init(module_cls: type[_M], *args: Any, **kwargs: Any) -> _M:
     *args, **kwargs
         Its arguments.
     """
-    import inspect
-
+    from flambeau._annotations import signature_of
     from flambeau.nn.modules.module import Module
 
     if not issubclass(module_cls, Module):
         raise RuntimeError(f"Expected a Module; got {module_cls}")
-    if "device" not in inspect.signature(module_cls).parameters:
+    if "device" not in signature_of(module_cls).parameters:
         raise RuntimeError("Module must support a 'device' arg to skip initialization")
     final = kwargs.pop("device", "cpu")
     return module_cls(*args, device="meta", **kwargs).to_empty(device=final)

@@ -8,6 +8,8 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, TypeVar
 
+from flambeau._annotations import signature_of
+
 from ..dataset import Dataset, IterableDataset
 
 __all__ = ["DFIterDataPipe", "DataChunk", "IterDataPipe", "MapDataPipe"]
@@ -143,7 +145,7 @@ class DataChunk(list):
 
 def _described(pipe: IterDataPipe) -> str:
     """The pipe and the arguments that it was made with, as far as it has kept them."""
-    names = sorted(inspect.signature(type(pipe).__init__).parameters)
+    names = sorted(signature_of(type(pipe).__init__).parameters)
     shown = []
     for name in names:
         if name != "self" and (name in vars(pipe) or hasattr(type(pipe), name)):
