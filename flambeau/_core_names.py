@@ -117,6 +117,23 @@ def _get_privateuse1_backend_name() -> str:
     return "privateuseone"
 
 
+def _show_config() -> str:
+    """What ``torch.__config__.show()`` says."""
+    from . import __config__
+
+    return __config__.show()
+
+
+def _mps_is_available() -> bool:
+    """Whether there is one of Apple's GPUs: it cannot be used here."""
+    return False
+
+
+def _mps_is_on_macos_or_newer(major: int, minor: int) -> bool:
+    """Whether this is that version of macOS, of which Apple's GPUs ask."""
+    return False
+
+
 def _get_default_device() -> str:
     """The kind of device of the default tensor type: a CPU type, whatever `set_default_device` says."""
     return "cpu"
@@ -156,6 +173,9 @@ CORE = {
         _get_privateuse1_backend_name,
         _get_cudnn_enabled,
         _get_default_device,
+        _show_config,
+        _mps_is_available,
+        _mps_is_on_macos_or_newer,
         _is_alias_of,
     )
 }
@@ -167,6 +187,13 @@ ELSEWHERE = {
     "DispatchKey": "_dispatch_keys", "DispatchKeySet": "_dispatch_keys", "_dispatch_keys": "_dispatch_keys",
     "_ExcludeDispatchKeyGuard": "_dispatch_keys", "Graph": "jit._graph", "Node": "jit._graph",
     "Value": "jit._graph", "StorageBase": "storage",
+    **dict.fromkeys(
+        (
+            "_error_if_any_worker_fails", "_remove_worker_pids", "_set_worker_pids",
+            "_set_worker_signal_handlers",
+        ),
+        "utils.data._utils.signal_handling",
+    ),
 }  # fmt: skip
 MODULES = {  # modules of ``torch._C``
     "_distributed_autograd": "distributed.autograd", "_distributed_rpc": "distributed.rpc",

@@ -143,3 +143,11 @@ def test_names_that_no_module_has():
 def test_the_core_names_the_kind_of_device_of_the_default_type():
     with torch.device("meta"):  # where factories make tensors is another matter
         assert torch._C._get_default_device() == "cpu" and torch.get_default_device() == torch.device("meta")
+
+
+def test_names_of_the_core_for_absent_devices_and_workers():
+    assert torch._C._mps_is_available() is False and torch._C._mps_is_on_macos_or_newer(13, 0) is False
+    assert torch._C._show_config() == torch.__config__.show()
+    torch._C._set_worker_pids(7, ())
+    torch._C._error_if_any_worker_fails()
+    torch._C._remove_worker_pids(7)
