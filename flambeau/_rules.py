@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -39,11 +40,18 @@ def name_of(func: Callable) -> str:
     return getattr(func, "_rule_name", name) if name == "grad" else name
 
 
+@functools.cache
+def _order(names: str) -> list[str]:
+    return names.split()
+
+
 def given(args: tuple, kwargs: dict, names: str, **defaults: Any) -> list:
     """The arguments of a call in the order of `names`; `axis` and `keepdims` are second names."""
     if not kwargs:
-        order = names.split()
-        return [*args[: len(order)], *(defaults.get(n) for n in order[len(args) :])]
+        order = _order(names)
+        if len(args) >= len(order):
+            return list(args[: len(order)])
+        return [*args, *[defaults.get(n) for n in order[len(args) :]]]
     values = {"dim": kwargs.get("axis"), "keepdim": kwargs.get("keepdims")}
     values = {k: v for k, v in values.items() if v is not None}
     values = {**defaults, **values, **kwargs, **dict(zip(names.split(), args))}

@@ -31,16 +31,32 @@ def vector_numbers(integers: fb.Tensor, q: PerTensor) -> fb.Tensor:
     return rounded_once(integers.to(fb.float32), scale, single(-scale * q.zero_point))
 
 
+_KEPT: dict[tuple, fb.Tensor] = {}  # levels of functions that know nothing of the call
+
+
+def _levels_of(f: Callable, q: PerTensor, out: PerTensor, rounded: Callable) -> fb.Tensor:
+    """The level of f of every level."""
+    key = (f, q, out, rounded) if getattr(f, "__closure__", None) is None else None
+    if (table := _KEPT.get(key)) is not None:
+        return table
+    low, high = bounds(q.dtype)
+    table = levels_apart(
+        f(rounded(fb.arange(low, high + 1), q)), inverse(out.scale), out.zero_point, out.dtype
+    )
+    if key and f.__name__ != "<lambda>" and type(table) is fb.Tensor and table.device.type == "cpu":
+        if len(_KEPT) >= 256:
+            _KEPT.clear()
+        _KEPT[key] = table
+    return table
+
+
 def by_number(t: Any, f: Callable, out: PerTensor | None = None, rounded: Callable = vector_numbers) -> Any:
     """The tensor of ``f(number)``: for bytes f is computed of each level once and then looked up."""
     q = need_per_tensor(t)
     out = out or q
     if q.dtype == fb.qint32:
         return make(from_numbers(f(numbers(ints(t), q)), out), out)
-    low, high = bounds(q.dtype)
-    table = levels_apart(
-        f(rounded(fb.arange(low, high + 1), q)), inverse(out.scale), out.zero_point, out.dtype
-    )
+    low, table = bounds(q.dtype)[0], _levels_of(f, q, out, rounded)
     integers = ints(t)
     index = integers.to(fb.int32)
     found = table.index_select(0, (index - low if low else index).reshape(-1)).reshape(integers.shape)

@@ -7,6 +7,7 @@ are read, its quantizer, lies beside. Operators on one arrive at `__torch_functi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
@@ -233,6 +234,12 @@ class QuantizedTensor(RuledTensor):
 
         return TypedStorage(wrap_storage=ints(self).untyped_storage(), dtype=self.dtype, _internal=True)
 
+    def contiguous(self, memory_format: Any = _C.contiguous_format) -> Any:
+        """The tensor itself where its elements lie in this order, or a copy in which they do."""
+        if self.is_contiguous(memory_format=memory_format):
+            return self
+        return Tensor.contiguous(self, memory_format=memory_format)
+
     def __deepcopy__(self, memo: dict) -> QuantizedTensor:
         if id(self) not in memo:
             memo[id(self)] = self.clone()
@@ -243,6 +250,31 @@ class QuantizedTensor(RuledTensor):
         if isinstance(q, PerTensor):
             return _again, (ints(self), q.dtype, q.scale, q.zero_point)
         return _again, (ints(self), q.dtype, q.scales, q.zero_points, q.axis)
+
+
+def _of_integers(name: str) -> Any:
+    """An attribute or method of the integers: what a call of its own asks about a tensor takes no rule."""
+    read = getattr(Tensor, name)
+    if not callable(read):
+
+        def attribute(self: QuantizedTensor) -> Any:
+            with _plain_calls():
+                return read.__get__(self)
+
+        return property(attribute)
+
+    def method(self: QuantizedTensor, *args: Any, **kwargs: Any) -> Any:
+        with _plain_calls():
+            return read(self, *args, **kwargs)
+
+    return functools.update_wrapper(method, read)
+
+
+for _name in (
+    "shape", "ndim", "device", "layout", "requires_grad", "dim", "numel", "nelement", "size", "stride",
+    "storage_offset", "is_contiguous", "data_ptr", "element_size", "__len__",
+):  # fmt: skip
+    setattr(QuantizedTensor, _name, _of_integers(_name))
 
 
 def _again(
