@@ -11,9 +11,11 @@ using namespace cpu;
 using namespace formula;
 
 constexpr double kNone = -std::numeric_limits<double>::infinity();
+// T: the type of the result, which says how exact the smaller part has to be.
+template <class T>
 double log_add(double a, double b) {
     const double top = std::max(a, b);
-    return top == kNone ? kNone : top + std::log(std::exp(a - top) + std::exp(b - top));
+    return top == kNone ? kNone : top + double(std::log(T(1) + std::exp(-std::abs(T(a - b)))));
 }
 
 // Labels of every sample: rows of a padded matrix, or one list after another.
@@ -107,8 +109,8 @@ std::tuple<Tensor, Tensor> ctc_forward(const Tensor& logs, const Tensor& targets
                     for (int64_t s = 0; s < y.states(); ++s) {
                         const T* before = a + (t - 1) * states + s;
                         double sum = before[0];
-                        if (s > 0) sum = log_add(sum, before[-1]);
-                        if (y.may_skip(s)) sum = log_add(sum, before[-2]);
+                        if (s > 0) sum = log_add<T>(sum, before[-1]);
+                        if (y.may_skip(s)) sum = log_add<T>(sum, before[-2]);
                         a[t * states + s] = T(sum + log_of(t, s));
                     }
                 double likelihood;
@@ -116,7 +118,7 @@ std::tuple<Tensor, Tensor> ctc_forward(const Tensor& logs, const Tensor& targets
                     likelihood = y.count == 0 ? 0 : kNone;
                 } else {
                     const T* last = a + (length - 1) * states + y.states() - 1;
-                    likelihood = y.count ? log_add(last[0], last[-1]) : double(last[0]);
+                    likelihood = y.count ? log_add<T>(last[0], last[-1]) : double(last[0]);
                 }
                 loss.data<T>()[b] = T(-likelihood);
             }
@@ -164,8 +166,8 @@ Tensor ctc_backward(const Tensor& g, const Tensor& logs, const Tensor& targets, 
                             v = s == last || (s == last - 1 && y.count) ? 0 : kNone;
                         } else {
                             v = beta[size_t(s)];
-                            if (s < last) v = log_add(v, beta[size_t(s + 1)]);
-                            if (s + 2 <= last && y.may_skip(s + 2)) v = log_add(v, beta[size_t(s + 2)]);
+                            if (s < last) v = log_add<T>(v, beta[size_t(s + 1)]);
+                            if (s + 2 <= last && y.may_skip(s + 2)) v = log_add<T>(v, beta[size_t(s + 2)]);
                         }
                         next[size_t(s)] = v + double(row[y[s]]);
                     }
@@ -173,7 +175,7 @@ Tensor ctc_backward(const Tensor& g, const Tensor& logs, const Tensor& targets, 
                     std::fill(sum.begin(), sum.end(), kNone);
                     for (int64_t s = 0; s <= last; ++s) {
                         double& total = sum[size_t(y[s])];
-                        total = log_add(total, double(a[t * states + s]) + beta[size_t(s)]);
+                        total = log_add<T>(total, double(a[t * states + s]) + beta[size_t(s)]);
                     }
                     T* out = r.data<T>() + (t * n + b) * classes;
                     for (int64_t c = 0; c < classes; ++c) {
