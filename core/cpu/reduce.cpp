@@ -280,9 +280,10 @@ static bool own_rows(Fold f, DType type) {
 // Sums of neighbouring floats have registers of their own, and so have those of results that already lie side by side;
 // other loops need more values than lanes.
 static bool turns(Fold f, DType type, const ReducePlan& plan) {
-    if (plan.folded != 1 || !plan.kept || plan.length >= 2 * kFewValues || plan.results < 1024) return false;
+    if (plan.folded != 1 || !plan.kept || plan.length >= 2 * kFewValues) return false;
     const int64_t item = int64_t(itemsize(type));
-    const bool together = plan.fold_stride[0] == item;
+    const bool together = plan.fold_stride[0] == item, places = f == Fold::argmax || f == Fold::argmin;
+    if (plan.results < (together && !places ? 1024 : 128)) return false;
     if (together && (type == DType::f32 || type == DType::f64) &&
         (f == Fold::sum || f == Fold::nansum || f == Fold::abs_sum || f == Fold::square_sum))
         return false;
