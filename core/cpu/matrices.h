@@ -79,33 +79,19 @@ struct Batch {  // addresses of the matrices (vectors) of a tensor in row-major 
     }
     template <class T>
     T* at(int64_t i) const {
-        T* p = t.data<T>();
-        for (int64_t d = t.dim() - inner; d-- > 0;) {
-            p += i % t.sizes()[size_t(d)] * t.strides()[size_t(d)];
-            i /= t.sizes()[size_t(d)];
-        }
-        return p;
+        return t.data<T>() + offset(i);
     }
+    int64_t offset(int64_t i) const;  // in elements
 };
-// Tile by tile, so that both sides stay in the cache.
+// m by n values, rows and columns in steps.
 template <class T>
 void copy_matrix(int64_t m, int64_t n, const T* from, int64_t rows, int64_t columns, T* to, int64_t to_rows,
-                 int64_t to_columns) {
-    constexpr int64_t tile = 16;
-    if (rows == 1 && to_rows == 1) {
-        for (int64_t j = 0; j < n; ++j) std::copy_n(from + j * columns, m, to + j * to_columns);
-        return;
-    }
-    for (int64_t j0 = 0; j0 < n; j0 += tile)
-        for (int64_t i0 = 0; i0 < m; i0 += tile)
-            for (int64_t j = j0; j < std::min(n, j0 + tile); ++j)
-                for (int64_t i = i0; i < std::min(m, i0 + tile); ++i)
-                    to[i * to_rows + j * to_columns] = from[i * rows + j * columns];
-}
+                 int64_t to_columns);
 // A matrix of a tensor into memory where columns follow each other.
 template <class T>
 void load(T* to, const Tensor& t, const T* p) {
-    copy_matrix(t.size(-2), t.size(-1), p, t.stride(-2), t.stride(-1), to, int64_t(1), t.size(-2));
+    const size_t d = t.sizes().size() - 2;
+    copy_matrix(t.sizes()[d], t.sizes()[d + 1], p, t.strides()[d], t.strides()[d + 1], to, int64_t(1), t.sizes()[d]);
 }
 template <class T>
 void load(Columns<T>& c, const Tensor& t, const T* p) {

@@ -64,7 +64,8 @@ std::tuple<Tensor, Tensor, Tensor> lu_factor_ex(const Tensor& a, bool pivot, boo
             Int code = 0;
             if (std::max(m, n) <= tiny::kMost) code = tiny::lu(c, m, n, p.data());
             else if (k) getrf(&m, &n, c, &m, p.data(), &code);
-            for (int64_t j = 0; j < k; ++j) pivots.data<int32_t>()[i * k + j] = int32_t(p[size_t(j)]);
+            int32_t* const exchanged = pivots.data<int32_t>() + i * k;
+            for (int64_t j = 0; j < k; ++j) exchanged[j] = int32_t(p[size_t(j)]);
             info.data<int32_t>()[i] = int32_t(code);
         });
     });
