@@ -22,6 +22,7 @@ from flambeau import _C
 from flambeau._own_methods import is_ours
 from flambeau.futures import Future
 
+from . import _recursive as _recursive
 from . import frontend as frontend
 from ._archive import load, save
 from ._builtins import Error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+import threading
 from multiprocessing import *  # noqa: F403
 
 from .reductions import init_reductions
@@ -40,6 +41,28 @@ def get_sharing_strategy() -> str:
 def get_all_sharing_strategies() -> set[str]:
     """The strategies that can be chosen."""
     return {"file_descriptor", "file_system"} if sys.platform == "linux" else {"file_system"}
+
+
+def _thread_name_file() -> str:
+    return f"/proc/self/task/{threading.get_native_id()}/comm"
+
+
+def _set_thread_name(name: str) -> None:
+    """Name this thread for the operating system's lists; nothing where there is no such name."""
+    try:
+        with open(_thread_name_file(), "w") as file:
+            file.write(name[:15])
+    except OSError:
+        pass
+
+
+def _get_thread_name() -> str:
+    """The name of this thread in the operating system's lists."""
+    try:
+        with open(_thread_name_file()) as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return ""
 
 
 init_reductions()

@@ -37,3 +37,7 @@ def test_boolean_dispatch():
     one.__doc__ = "One."
     with pytest.raises(RuntimeError, match="only one function can have a docstring"):
         internal.boolean_dispatch("pair", 1, False, two, one, None, None)
+
+
+def test_no_types_are_kept_of_scripted_classes():
+    assert fb.jit._recursive.concrete_type_store.type_store.pop(fb.nn.Linear, None) is None

@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+import threading
 
 import pytest
 
@@ -104,3 +105,16 @@ def test_strategies():
     mp.set_sharing_strategy(mp.get_sharing_strategy())
     with pytest.raises(AssertionError, match="invalid sharing strategy 'x'"):
         mp.set_sharing_strategy("x")
+
+
+def test_a_thread_has_a_name_for_the_system():
+    seen = []
+
+    def work():
+        fb.multiprocessing._set_thread_name("a_thread_with_a_long_name")
+        seen.append(fb.multiprocessing._get_thread_name())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == ["a_thread_with_a"] or not os.path.exists("/proc/self/task")

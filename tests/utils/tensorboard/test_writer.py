@@ -276,3 +276,18 @@ def test_what_is_refused(tmp_path):
             w.add_onnx_graph("x")
         with pytest.raises(ValueError, match="three tags"):
             w.add_custom_scalars({"a": {"b": ["Margin", ["x"]]}})
+
+
+def test_summaries_of_settings_for_other_writers(tmp_path):
+    from flambeau.utils.tensorboard.summary import hparams, scalar
+
+    parts = hparams({"lr": 0.1, "name": "a", "on": True}, {"loss": 1.0})
+    assert len(parts) == 3 and all(isinstance(part, bytes) for part in parts)
+    with SummaryWriter(tmp_path) as writer:
+        file = writer._get_file_writer()
+        for part in (*parts, scalar("loss", 2.0)):
+            file.add_summary(part, 1)
+    content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"_hparams_/experiment" in content and b"loss" in content
+    with pytest.raises(TypeError, match="should be a dictionary"):
+        hparams([1], {})

@@ -1,0 +1,5 @@
+"""XNNPACK: it is not used."""
+
+__all__ = ["enabled"]
+
+enabled = False
