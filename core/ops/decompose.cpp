@@ -289,20 +289,17 @@ std::tuple<Tensor, Tensor> geqrf(const Tensor& a) {
         using T = decltype(z);
         const auto f = routine<void(const Int*, const Int*, T*, const Int*, T*, T*, const Int*, Int*), T>("geqrf");
         const Batch from(a, 2), to(r, 2);
+        const Int ld = std::max<Int>(1, m), asked = -1;
+        T want{}, none{};  // the same room for all
+        Int answer = 0;
+        if (k) f(&m, &n, &none, &ld, &none, &want, &asked, &answer);
+        const Int lwork = wanted_room(want);
         parallel_matrices(from.count, m * n * k, [&](int64_t i) {
-            Columns<T> c(m, n);
+            T* const c = to.at<T>(i);  // by columns
             load(c, a, from.at<T>(i));
-            Int code = 0, lwork = -1;
-            const Int ld = c.ld();
-            T want{};
-            if (k) {
-                T* t = tau.data<T>() + i * k;
-                f(&m, &n, c.data(), &ld, t, &want, &lwork, &code);
-                lwork = wanted_room(want);
-                std::vector<T> work(static_cast<size_t>(lwork));
-                f(&m, &n, c.data(), &ld, t, work.data(), &lwork, &code);
-            }
-            store(c, r, to.at<T>(i));
+            Int code = 0;
+            std::vector<T> work(static_cast<size_t>(lwork));
+            if (k) f(&m, &n, c, &ld, tau.data<T>() + i * k, work.data(), &lwork, &code);
         });
     });
     return {r, tau};
@@ -319,21 +316,20 @@ Tensor reflectors(const Tensor& a, const Tensor& tau, int64_t columns) {
             routine<void(const Int*, const Int*, const Int*, T*, const Int*, const T*, T*, const Int*, Int*), T>(
                 complex_v<T> ? "ungqr" : "orgqr");
         const Batch from(a, 2), to(q, 2);
+        const int64_t rows = a.stride(-2), across = a.stride(-1);
+        const Int ld = std::max<Int>(1, m), asked = -1;
+        T want{}, none{};  // the same room for all
+        Int answer = 0;
+        if (m && columns) f(&m, &columns, &k, &none, &ld, &none, &want, &asked, &answer);
+        const Int lwork = wanted_room(want);
         parallel_matrices(from.count, m * columns * k, [&](int64_t i) {
-            Columns<T> c(m, columns), src(m, a.size(-1));
-            load(src, a, from.at<T>(i));
-            for (int64_t j = 0; j < std::min(k, columns); ++j)
-                for (int64_t r = 0; r < m; ++r) c(r, j) = src(r, j);
-            Int code = 0, lwork = -1;
-            const Int ld = c.ld();
-            T want{};
-            if (m && columns) {
-                f(&m, &columns, &k, c.data(), &ld, t.data<T>() + i * k, &want, &lwork, &code);
-                lwork = wanted_room(want);
-                std::vector<T> work(static_cast<size_t>(lwork));
-                f(&m, &columns, &k, c.data(), &ld, t.data<T>() + i * k, work.data(), &lwork, &code);
-            }
-            store(c, q, to.at<T>(i));
+            T* const c = to.at<T>(i);  // by columns
+            const int64_t given = std::min(k, columns);
+            copy_matrix(m, given, static_cast<const T*>(from.at<T>(i)), rows, across, c, int64_t(1), m);
+            std::fill(c + given * m, c + columns * m, T(0));
+            Int code = 0;
+            std::vector<T> work(static_cast<size_t>(lwork));
+            if (m && columns) f(&m, &columns, &k, c, &ld, t.data<T>() + i * k, work.data(), &lwork, &code);
         });
     });
     return q;
