@@ -49,10 +49,13 @@ void make_functional(Graph& g) {
         const bool plain = s.inplace && s.writes.size() == 1 && s.results.size() == 1 && !s.list && !s.random;
         const int self = plain ? s.writes[0] : -1;
         each_slot_reference(s, follow);
-        if (!plain) continue;
-        const Slot& old = g.slots[size_t(self)];
-        if (old.origin != Origin::Made || sharing[size_t(old.memory)] != 1 || s.results[0] != self) continue;
-        Slot fresh = old;
+        const Slot* const old = plain ? &g.slots[size_t(self)] : nullptr;
+        if (!old || old->origin != Origin::Made || sharing[size_t(old->memory)] != 1 || s.results[0] != self) {
+            for (int& v : s.results)  // an operator that only writes gives back what it wrote into
+                if (v >= 0) follow(v);
+            continue;
+        }
+        Slot fresh = *old;
         fresh.memory = memories++;
         fresh.sample = g.slots[size_t(self)].sample = {};  // written to since: no longer what it was here
         const int id = int(g.slots.size());

@@ -74,7 +74,7 @@ size_t Tracer::ViewHash::operator()(const View& v) const {
     return h;
 }
 Tracer::View Tracer::view_of(const TensorImpl& t) {
-    return {t.storage.get(), t.offset, t.dtype, t.conj, t.neg, t.sizes, t.strides};
+    return {t.storage.get(), t.offset, t.dtype, t.conj, t.neg, t.needs_grad(), t.sizes, t.strides};
 }
 
 int Tracer::add_slot(Slot s) {
@@ -95,28 +95,53 @@ int Tracer::add_input(const Tensor& t) {
     s.origin = Origin::Input;
     s.index = int(graph.inputs.size());
     s.sample = t;
+    if (!t->needs_grad()) plain_.insert(t.get());
     graph.inputs.push_back(add_slot(std::move(s)));
     return graph.inputs.back();
 }
-void Tracer::know(const Tensor& t) { known_.emplace(t.get(), t); }
+void Tracer::know(const Tensor& t) {
+    if (known_.emplace(t.get(), t).second && !t->needs_grad()) plain_.insert(t.get());
+}
 
 int Tracer::find(const Tensor& t) const {
     if (const auto i = by_impl_.find(t.get()); i != by_impl_.end()) return i->second;
     if (known_.contains(t.get())) return -1;  // a tensor of the program's own, seen for the first time
-    const auto v = by_view_.find(view_of(*t.get()));
+    View view = view_of(*t.get());
+    auto v = by_view_.find(view);
+    if (v == by_view_.end()) {  // `.data`, or made where nothing is recorded
+        view.grad = !view.grad;
+        v = by_view_.find(view);
+    }
     return v == by_view_.end() ? -1 : v->second;
 }
 
+// What was found by its memory alone has, or lacks, the history of what lies there.
+int Tracer::detached(int found, const Tensor& t) {
+    if (t->needs_grad() || !graph.slots[size_t(found)].sample->needs_grad()) return found;
+    Step s;
+    s.op = &op_ref<"detach">();
+    Argument a;
+    a.value = Value(t);
+    a.slots.push_back(found);
+    s.args.push_back(std::move(a));
+    s.results.push_back(add_result(t));
+    graph.steps.push_back(std::move(s));
+    return graph.steps.back().results[0];
+}
+
 int Tracer::slot_of(const Tensor& t, const Op& operation, bool overwritten) {
-    if (const int s = find(t); s >= 0) return s;
+    if (const int s = find(t); s >= 0) return lenient || by_impl_.contains(t.get()) ? s : detached(s, t);
     if (known_.contains(t.get())) {
         Slot s;
         s.origin = Origin::Held;
         s.sample = s.held = t;
         return add_slot(std::move(s));
     }
-    for (const auto& [impl, k] : known_)  // `.data` and the like of such a tensor
-        if (view_of(*impl) == view_of(*t.get())) return slot_of(k, operation, false);
+    View view = view_of(*t.get());
+    for (const auto& [impl, k] : known_) {  // `.data` and the like of such a tensor
+        view.grad = impl->needs_grad();
+        if (view_of(*impl) == view) return slot_of(k, operation, false);
+    }
     if (lenient && !overwritten) {
         Slot s;
         s.origin = Origin::Held;
@@ -462,6 +487,12 @@ void Tracer::record(const Op& op, Frame& f, const std::vector<std::pair<Tensor, 
     if (!lenient && s.results.size() == 1 && !s.list && !random && !users_operators().contains(&op) &&
         f.result[0].defined() && !f.result[0].is_meta())
         s.passes = passes_for(f, s);
+    // `contiguous`, `conj` or `to` that had nothing to do gave back what it got: that is no step.
+    const bool same_tensor =
+        s.results.size() == 1 && !s.list && std::ranges::any_of(s.args, [&](const Argument& arg) {
+            return arg.value.tag == Tag::Tensor && arg.slots[0] >= 0 && arg.slots[0] == s.results[0];
+        });
+    if (!lenient && same_tensor && s.writes.empty() && !s.random && !s.expected) return;
     graph.steps.push_back(std::move(s));
 }
 
@@ -591,6 +622,9 @@ void Tracer::constant(const Tensor& t) {
 // ---------------------------------------------------------------- backward
 void Tracer::end_forward(TensorSpan outputs, std::vector<Edge>& roots, std::vector<Edge>& ends) {
     graph.forward_steps = graph.steps.size();
+    for (const Slot& s : graph.slots)
+        if (plain_.contains(s.sample.get()) && s.sample->needs_grad())
+            return fail("it writes what requires a gradient into a tensor of the caller that required none");
     for (const Tensor& t : outputs) {
         const int slot = tls.grad && t->needs_grad() ? find(t) : -1;
         const bool result = slot >= 0 && graph.slots[size_t(slot)].origin == Origin::Made;

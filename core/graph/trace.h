@@ -75,6 +75,7 @@ private:
         int64_t offset;
         DType dtype;
         bool conj, neg;
+        bool grad;  // a tensor with a history is not what was detached from it
         Dims sizes, strides;
         bool operator==(const View&) const = default;
     };
@@ -90,6 +91,7 @@ private:
     std::vector<Pass> passes_for(const Frame& f, const Step& s) const;
     int find(const Tensor& t) const;
     int slot_of(const Tensor& t, const Op& op, bool overwritten);
+    int detached(int found, const Tensor& t);
     int add_slot(Slot s);
     int add_result(const Tensor& t);
     void drop_from(size_t step, size_t slot);
@@ -98,6 +100,7 @@ private:
     std::unordered_map<const TensorImpl*, int> by_impl_;
     std::unordered_map<View, int, ViewHash> by_view_;
     std::unordered_map<const TensorImpl*, Tensor> known_;
+    std::unordered_set<const TensorImpl*> plain_;  // inputs and known tensors that required no gradient at first
     std::unordered_set<const void*> born_;
     std::vector<Tensor> kept_;  // so that no address is used twice
     std::vector<Note> notes_;
