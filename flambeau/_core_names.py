@@ -198,4 +198,5 @@ ELSEWHERE = {
 MODULES = {  # modules of ``torch._C``
     "_distributed_autograd": "distributed.autograd", "_distributed_rpc": "distributed.rpc",
     "_functorch": "_functorch._core",
+    "_distributed_c10d": "distributed._names",
 }  # fmt: skip

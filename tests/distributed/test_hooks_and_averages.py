@@ -114,3 +114,30 @@ def test_groups_of_cuda_are_those_of_nn():
     import flambeau.cuda.comm as comm
 
     assert comm.reduce_add([fb.ones(2), fb.ones(2)], "cpu").tolist() == [2.0, 2.0]
+
+
+def _begun_by_hand(rank, size):
+    net = fb.nn.Linear(2, 1, bias=False)
+    net.weight.data.fill_(1.0)
+    ddp = fb.nn.parallel.DistributedDataParallel(net, find_unused_parameters=True)
+    found = []
+    ddp.require_backward_grad_sync = False  # as for a program that calls backward itself
+    loss = ddp(fb.full((1, 2), float(rank + 1))).sum()
+    ddp.require_backward_grad_sync = True
+    for begin in (False, True):
+        net.weight.grad = None
+        if begin:
+            ddp.reducer._rebuild_buckets()
+            ddp.reducer.prepare_for_backward([loss])
+        loss.backward(retain_graph=True)
+        found.append(net.weight.grad.tolist())
+    facts = ddp._get_ddp_logging_data()
+    assert isinstance(ddp.reducer, fb._C._distributed_c10d.Reducer) and ddp.require_forward_param_sync
+    assert fb._C._distributed_c10d.ReduceOp is fb.distributed.ReduceOp
+    return found, [facts[k] for k in ("module_name", "world_size", "rank", "bucket_sizes", "has_sync_bn")]
+
+
+def test_a_backward_that_the_program_begins_itself_is_averaged(together):
+    for rank, (found, facts) in enumerate(together(_begun_by_hand)):
+        assert found == [[[rank + 1.0] * 2], [[1.5, 1.5]]]
+        assert facts == ["Linear", 2, rank, "8", 0]

@@ -71,6 +71,21 @@ def _buckets(parameters: list[fb.Tensor], first: float, others: float) -> list[G
     return [GradBucket(k, group, k == len(groups) - 1) for k, group in enumerate(groups)]
 
 
+class _Reducer:
+    """The part of a wrapper that averages gradients, by the names that PyTorch's has."""
+
+    def __init__(self, wrapper: DistributedDataParallel) -> None:
+        self._wrapper = wrapper
+
+    def _rebuild_buckets(self) -> bool:
+        """Buckets stay as they are."""
+        return False
+
+    def prepare_for_backward(self, outputs: Any) -> None:
+        """Average the gradients of the next backward, that of `outputs`."""
+        self._wrapper._prepare_for_backward(outputs)
+
+
 class DistributedDataParallel(Module):
     """Averages the gradients of a module over the processes of a group as the backward makes them.
 
@@ -129,7 +144,7 @@ class DistributedDataParallel(Module):
         self.broadcast_buffers = True if broadcast_buffers is None else broadcast_buffers
         self.find_unused_parameters, self.static_graph = find_unused_parameters, static_graph
         self.process_group = process_group
-        self.require_backward_grad_sync = True
+        self.require_backward_grad_sync = self.require_forward_param_sync = True
         self._size = dist.get_world_size(process_group)
         ignored = set(getattr(module, "_ddp_params_and_buffers_to_ignore", ()))
         named = [(n, p) for n, p in module.named_parameters() if n not in ignored]
@@ -138,6 +153,7 @@ class DistributedDataParallel(Module):
         if init_sync and self._size > 1:
             dist._broadcast_coalesced(process_group, [*(p for _, p in named), *self._kept_buffers])
         cap = 25.0 if bucket_cap_mb is None else bucket_cap_mb
+        self.bucket_bytes_cap = int(cap * 1024 * 1024)
         self.__dict__["_buckets"] = _buckets(parameters, min(1.0, cap) if bucket_cap_mb is None else cap, cap)
         self._places = {id(p): b.index() for b in self._buckets for p in b.parameters()}
         self._hook: tuple[Any, Callable] | None = None
@@ -209,6 +225,38 @@ class DistributedDataParallel(Module):
         for p in parameters:
             if id(p) not in used:
                 self._missing[self._places[id(p)]].discard(id(p))
+
+    @property
+    def reducer(self) -> _Reducer:
+        """What programs call that begin a backward themselves: ``reducer.prepare_for_backward(outputs)``."""
+        return _Reducer(self)
+
+    def _prepare_for_backward(self, outputs: Any) -> None:
+        """The next backward is averaged, whatever was said when the outputs were made."""
+        self._reset()
+        self._sending = self._size > 1
+        if self._sending and self.find_unused_parameters:
+            self._find_unused(outputs)
+
+    def _get_ddp_logging_data(self) -> dict[str, Any]:
+        """Facts of this wrapper, for logs."""
+        parameters = [p for b in self._buckets for p in b.parameters()]
+        bytes_of = [sum(p.numel() * p.element_size() for p in b.parameters()) for b in self._buckets]
+        return {
+            "module_name": type(self.module).__name__,
+            "backend_name": dist.get_backend(self.process_group),
+            "world_size": self._size,
+            "rank": dist.get_rank(self.process_group),
+            "bucket_sizes": ", ".join(map(str, bytes_of)),
+            "bucket_cap_bytes": self.bucket_bytes_cap,
+            "num_parameter_tensors": len(parameters),
+            "total_parameter_size_bytes": sum(bytes_of),
+            "device_ids": ", ".join(map(str, self.device_ids or ())),
+            "broadcast_buffers": int(self.broadcast_buffers),
+            "find_unused_parameters": int(self.find_unused_parameters),
+            "has_sync_bn": int(any(isinstance(m, fb.nn.SyncBatchNorm) for m in self.module.modules())),
+            "is_multi_device_module": 0,
+        }
 
     def register_comm_hook(self, state: object, hook: Callable) -> None:
         """Average gradients by ``hook(state, bucket)``, which gives a future of the tensor."""
