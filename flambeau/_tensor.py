@@ -573,7 +573,11 @@ def _inplace_view(name: str) -> None:
     view = getattr(Tensor, name, None)
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return _C._take_view(self, (view or getattr(Tensor, name))(self, *args, **kwargs))
+        shaped = (view or getattr(Tensor, name))(self, *args, **kwargs)
+        for mode in _C._torch_dispatch_stack():
+            if (told := getattr(mode, "takes_view", None)) is not None:
+                told(self, shaped)
+        return _C._take_view(self, shaped)
 
     method.__name__ = name + "_"
     method.__doc__ = f"`{name}` in place."

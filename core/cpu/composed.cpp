@@ -27,6 +27,7 @@ public:
     void born(const void*) override {}
     void item(const Tensor&, const Scalar&) override { fits = false; }
     void leak(const char*) override { fits = false; }
+    void reshaped(const Tensor&, const Tensor&) override { fits = false; }
     void copied(const Tensor&, const Tensor&) override { fits = false; }
     void constant(const Tensor&) override {}
     void pointwise(const Pointwise& p, const Tensor& r) override {

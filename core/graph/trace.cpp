@@ -496,6 +496,21 @@ void Tracer::record(const Op& op, Frame& f, const std::vector<std::pair<Tensor, 
     graph.steps.push_back(std::move(s));
 }
 
+// From here on `t` is what the view is; the slot that it was keeps a tensor of the shape it had.
+void Tracer::reshaped(const Tensor& t, const Tensor& view) {
+    if (leaf_ || !failure_.empty()) return;
+    const int before = find(t), now = find(view);
+    if (before < 0 || now < 0 || graph.slots[size_t(before)].origin != Origin::Made)
+        return leak("the shape of a tensor was changed in place");
+    Tensor was = shallow_copy(t, true);
+    if (t->needs_grad())
+        if (const Edge from = gradient_edge(t)) set_history(was, from.node, from.input);
+    graph.slots[size_t(before)].sample = was;
+    by_impl_[was.get()] = before;
+    kept_.push_back(std::move(was));
+    by_impl_[t.get()] = now;
+}
+
 // ---------------------------------------------------------------- what the kernels tell
 void Tracer::pointwise(const Pointwise& p, const Tensor& r) {
     if (!leaf_ || !failure_.empty()) return;

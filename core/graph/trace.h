@@ -62,6 +62,7 @@ public:
     void leak(const char* how) override;
     void copied(const Tensor& from, const Tensor& copy) override;
     void constant(const Tensor& t) override;
+    void reshaped(const Tensor& t, const Tensor& view) override;
     void pointwise(const Pointwise& p, const Tensor& r) override;
 
 private:

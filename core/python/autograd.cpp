@@ -542,7 +542,8 @@ PyObject* take_view(PyObject*, PyObject* args) {
         const Tensor &t = unwrap(o), &view = unwrap(v);
         check(t->storage == view->storage, "not a view of the tensor");
         if (tls.grad) check_inplace(t);
-        watch_leak("the shape of a tensor was changed in place");
+        if (watcher) [[unlikely]]
+            watcher->reshaped(t, view);
         t->set_shape(view.sizes(), view.strides());
         t->offset = view->offset;
         if (tls.grad && view->grad_fn) set_history(t, Ptr<Node>(view->grad_fn), view->output_nr);

@@ -14,6 +14,7 @@ public:
     virtual void leak(const char* how) = 0;                           // values left the graph some other way
     virtual void copied(const Tensor& from, const Tensor& copy) = 0;  // an in-place operator saved what it overwrites
     virtual void constant(const Tensor& t) = 0;                       // t was made from numbers of the program alone
+    virtual void reshaped(const Tensor& t, const Tensor& view) = 0;   // t is about to take the shape of a view of it
     virtual void pointwise(const Pointwise&, const Tensor& r) = 0;    // an elementwise pass made r
 };
 extern constinit thread_local Watcher* watcher;

@@ -426,6 +426,9 @@ def _moved_in_place(func: Callable, args: tuple, kwargs: dict) -> Any:
     if name == "t_":
         return Tensor.transpose_(t, n, n + 1) if low == 2 else t
     dims = [*args[1:], *kwargs.values()]
+    if low == 0 and name in ("transpose_", "swapaxes_", "swapdims_"):
+        _shifted(dims, n, 1)  # which says what is wrong
+        return t
     if name == "squeeze_" and (not dims or not isinstance(dims[0], int)):
         dims = list(dims[0]) if dims else list(range(low))
         return Tensor.squeeze_(t, tuple(_shifted(dims, n, max(low, 1)))) if low else t
@@ -467,13 +470,18 @@ def _movedim(func: Callable, args: tuple, kwargs: dict) -> Any:
     data, levels, n = _one(func, args, kwargs)
     a, b = (*args[1:], *kwargs.values())
     rank = max(logical_dim(args[0]), 1)
+    if logical_dim(args[0]) == 0:
+        _shifted((a, b), n, rank)  # which says what is wrong
+        return args[0]
     return make(data.movedim(_shifted(a, n, rank), _shifted(b, n, rank)), levels)
 
 
 @_rule("flip")
 def _flip(func: Callable, args: tuple, kwargs: dict) -> Any:
     data, levels, n = _one(func, args, kwargs)
-    return make(data.flip(_shifted(_numbers(args, kwargs, "dims"), n, logical_dim(args[0]))), levels)
+    low = logical_dim(args[0])
+    dims = _shifted(_numbers(args, kwargs, "dims"), n, max(low, 1))
+    return make(data.flip(dims if low else ()), levels)
 
 
 @_rule("diagonal")

@@ -3,6 +3,7 @@
 import pytest
 
 import flambeau as fb
+from flambeau.fx.experimental.proxy_tensor import make_fx
 
 
 def overwritten_after_a_masked_write(x):
@@ -70,3 +71,21 @@ def test_same_as_eager(function, requires_grad):
         fb.testing.assert_close(found[0], values)
         assert found[1] == tracked
         assert (grad is None) == (found[2] is None) and (grad is None or fb.allclose(grad, found[2]))
+
+
+def reshaped_in_place(x):
+    y = x.reshape(1, 3) * 2
+    y.transpose_(0, -1)
+    y.unsqueeze_(0)
+    y.mul_(2)
+    return y.squeeze_() + 1, y
+
+
+def test_shapes_changed_in_place():
+    x = fb.tensor([-1.0, 0.5, 2.0])
+    wanted = reshaped_in_place(x)
+    compiled, traced = fb.compile(reshaped_in_place), fb.jit.trace(reshaped_in_place, (x,))
+    written = make_fx(reshaped_in_place)(x)
+    for _ in range(3):
+        for function in (compiled, traced, written):
+            fb.testing.assert_close(function(x), wanted)

@@ -163,3 +163,17 @@ def test_a_sample_has_no_number():
     for f in (lambda x: x.item(), lambda x: x if x > 0 else -x):
         with pytest.raises(RuntimeError, match="vmap: It looks like you're"):
             vmap(f)(fb.ones(3))
+
+
+def test_dimensions_of_samples_without_dimensions():
+    x = fb.arange(3.0)
+    for function in (
+        lambda a: a.flip(0),
+        lambda a: a.movedim(0, -1),
+        lambda a: (a * 1).transpose_(0, -1),
+        lambda a: (a * 1).swapaxes_(-1, 0),
+    ):
+        assert fb.vmap(function)(x).tolist() == [0, 1, 2]
+    for function in (lambda a: a.flip(1), lambda a: a.movedim(0, 1), lambda a: (a * 1).transpose_(0, 1)):
+        with pytest.raises(IndexError, match="Dimension out of range"):
+            fb.vmap(function)(x)

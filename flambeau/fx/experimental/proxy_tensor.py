@@ -66,6 +66,10 @@ class ProxyTorchDispatchMode(TorchDispatchMode):
         self._nodes[id(tensor)] = node
         self._kept.append(tensor)
 
+    def takes_view(self, tensor: fb.Tensor, view: fb.Tensor) -> None:
+        """`tensor` is about to take the shape of a view of it: ``transpose_`` and the like."""
+        self.name(tensor, self.node_of(view))
+
     def node_of(self, tensor: fb.Tensor) -> Node:
         """The node of a tensor; one that comes from elsewhere becomes an attribute."""
         if id(tensor) not in self._nodes:
