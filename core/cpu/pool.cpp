@@ -199,7 +199,7 @@ void largest_row(const PoolShape& s, int64_t row, const T* x, T* y, int64_t* ind
 #pragma GCC ivdep
                 for (int64_t i = 0; i < width; i++) {
                     const A v = A(from[i]);
-                    line[i] = (v > line[i]) | (v != v) ? v : line[i];
+                    line[i] = ((v > line[i]) | (v != v)) ? v : line[i];
                 }
             if (!index) continue;
             if (first)
@@ -250,7 +250,7 @@ void largest_row(const PoolShape& s, int64_t row, const T* x, T* y, int64_t* ind
         if (!index) {
             for (int64_t k = c.begin + 1; k < c.end; k++) {
                 const A v = line[i += s.dilation[2]];
-                most = (v > most) | (v != v) ? v : most;
+                most = ((v > most) | (v != v)) ? v : most;
             }
         } else {
             P where = place[i];

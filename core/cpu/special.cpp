@@ -447,6 +447,10 @@ template <double (*f)(double, double), class T>
 T in_double(T x, T y) {
     return T(Compute<T>(f(Compute<T>(x), Compute<T>(y))));
 }
+template <class R, R (*f)(R, R), class T>  // (clang does not take a lambda for it)
+T in_type(T x, T n) {
+    return T(f(R(x), R(n)));
+}
 
 template <class T, class Tab>
 constexpr void fill(Tab& t) {
@@ -477,9 +481,7 @@ constexpr void fill(Tab& t) {
     put2.template operator()<lower_gamma>(Binary::igamma);
     put2.template operator()<upper_gamma>(Binary::igammac);
     using R = Compute<T>;
-    auto own = [&]<R (*f)(R, R)>(Binary op) {
-        t.put(op, type, strided<[](T x, T n) { return T(f(R(x), R(n))); }, T, T, T>);
-    };
+    auto own = [&]<R (*f)(R, R)>(Binary op) { t.put(op, type, strided<in_type<R, f, T>, T, T, T>); };
     own.template operator()<chebyshev<0, 6, R>>(Binary::chebyshev_t);
     own.template operator()<chebyshev<1, 8, R>>(Binary::chebyshev_u);
     own.template operator()<chebyshev<2, 8, R>>(Binary::chebyshev_v);

@@ -230,7 +230,7 @@ void Fuser::form_groups() {
 // Values of a chain while it is built.
 class Builder {
 public:
-    Builder(const Graph& g, Fusion& f, bool rows) : g_(g), f_(f), rows_(rows) {}
+    Builder(const Graph& g, Fusion& f) : g_(g), f_(f) {}
 
     int input(int slot, bool row_value) {
         f_.inputs.push_back(slot);
@@ -344,7 +344,6 @@ private:
     }
     const Graph& g_;
     Fusion& f_;
-    const bool rows_;
     std::map<int, int> value_of_slot_;
     std::map<std::array<int, 3>, int> made_;
 };
@@ -352,7 +351,7 @@ private:
 std::shared_ptr<Fusion> Fuser::build(const Group& grp) const {
     auto f = std::make_shared<Fusion>();
     f->sizes = grp.domain;
-    Builder b(g_, *f, grp.rows);
+    Builder b(g_, *f);
     const Dims row = row_shape(grp.domain);
     const int self = group_of_[size_t(grp.members[0])];
     auto is_full = [&](int slot) { return !grp.rows || same(sizes(slot), grp.domain); };

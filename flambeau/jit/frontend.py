@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
 import textwrap
 from collections.abc import Callable
 from typing import NoReturn
@@ -53,6 +54,8 @@ _STATEMENTS = {
 _EXPRESSIONS = (
     ast.Yield, ast.YieldFrom, ast.Await, ast.Lambda, ast.Set, ast.SetComp, ast.NamedExpr,
 )  # fmt: skip
+if sys.version_info >= (3, 14):
+    _EXPRESSIONS += (ast.TemplateStr,)
 
 
 class _Checked(ast.NodeVisitor):

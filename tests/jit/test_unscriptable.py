@@ -1,5 +1,7 @@
 """Python that scripts do not have is refused when they are made; the texts are those of PyTorch 2.13."""
 
+import sys
+
 import pytest
 
 import flambeau as fb
@@ -35,6 +37,8 @@ CASES = {
     "def f(x, **kw): return x": "Compiled functions can't take variable number of arguments or use key",
     "def f(x, *, y=3): return x": "Compiled functions can't take variable number of arguments or use key",
 }
+if sys.version_info >= (3, 14):
+    CASES["def f(x): return t'{x}'"] = "TemplateStr aren't supported"
 
 
 @pytest.mark.parametrize("code", CASES)
