@@ -38,10 +38,10 @@ T combine(Into how, T a, T b) {
                 else return T(a + b);
             case Into::multiply: return T(a * b);
             case Into::maximum:
-                if constexpr (requires { a > b; }) return (b > a) | (b != b) ? b : a;
+                if constexpr (requires { a > b; }) return ((b > a) | (b != b)) ? b : a;
                 else return b;
             case Into::minimum:
-                if constexpr (requires { a < b; }) return (b < a) | (b != b) ? b : a;
+                if constexpr (requires { a < b; }) return ((b < a) | (b != b)) ? b : a;
                 else return b;
             default: return b;
         }

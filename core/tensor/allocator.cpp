@@ -11,8 +11,7 @@
 namespace fb {
 namespace {
 
-constexpr size_t kSmall = 64 << 10;  // up to here blocks stay in their thread
-constexpr size_t kHuge = 4 << 20;    // from here on pages are asked for as huge pages
+constexpr size_t kHuge = 4 << 20;  // from here on pages are asked for as huge pages
 constexpr int kClasses = 256;
 constexpr size_t kThreadBytes = 4 << 20;  // what one thread may keep
 #ifdef __SANITIZE_ADDRESS__
@@ -134,7 +133,7 @@ SharedCache& shared() {
 
 const bool forks = (hold_over_fork(shared().mutex()), true);
 
-constexpr int kSmallClasses = 4 + (16 - 8) * 4;  // classes up to 64 KiB
+constexpr int kSmallClasses = 4 + (16 - 8) * 4;  // classes up to 64 KiB: those blocks stay in their thread
 
 struct ThreadCache {
     FreeBlock* lists[kSmallClasses] = {};

@@ -1,6 +1,7 @@
 // Depthwise convolutions and their gradients over rows of channels, compiled once for each instruction set.
 #include "cpu/depthwise.h"
 #include "cpu/simd/limited.h"
+#include "cpu/simd/shuffle.h"
 
 namespace fb::cpu::FB_ARCH {
 namespace {
@@ -98,7 +99,7 @@ template <int G>
 inline F of_group(F v, int j) {
     Bits<F> from;
     for (int l = 0; l < int(kN); l++) from[l] = l / G * G + j;
-    return __builtin_shuffle(v, from);
+    return shuffled(v, from);
 }
 template <int G, int count>
 inline void group_outputs(const DepthwiseShape& s, const float* x, const float* w, int64_t ky0, int64_t ky1,

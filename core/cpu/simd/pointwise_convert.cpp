@@ -1,5 +1,6 @@
 // Conversion between element types, and copies. Float to integer follows what x86 does with numbers that do not fit.
 #include "cpu/simd/loop.h"
+#include "cpu/simd/shuffle.h"
 
 namespace fb::cpu::FB_ARCH {
 namespace {
@@ -110,8 +111,7 @@ void reverse(char* to, const char* from, int64_t n) {
     int64_t i = 0;
 #pragma GCC unroll 4
     for (; i + step <= n; i += step)
-        store(to + i * int64_t(sizeof(T)),
-              __builtin_shuffle(load<Vec<T>>(from - (i + step - 1) * int64_t(sizeof(T))), order));
+        store(to + i * int64_t(sizeof(T)), shuffled(load<Vec<T>>(from - (i + step - 1) * int64_t(sizeof(T))), order));
     for (; i < n; i++) __builtin_memcpy(to + i * int64_t(sizeof(T)), from - i * int64_t(sizeof(T)), sizeof(T));
 }
 // Strided copies need no blocks in between.
