@@ -95,12 +95,12 @@ int Tracer::add_input(const Tensor& t) {
     s.origin = Origin::Input;
     s.index = int(graph.inputs.size());
     s.sample = t;
-    if (!t->needs_grad()) plain_.insert(t.get());
+    histories_.emplace(t.get(), t->grad_fn);
     graph.inputs.push_back(add_slot(std::move(s)));
     return graph.inputs.back();
 }
 void Tracer::know(const Tensor& t) {
-    if (known_.emplace(t.get(), t).second && !t->needs_grad()) plain_.insert(t.get());
+    if (known_.emplace(t.get(), t).second) histories_.emplace(t.get(), t->grad_fn);
 }
 
 int Tracer::find(const Tensor& t) const {
@@ -638,8 +638,8 @@ void Tracer::constant(const Tensor& t) {
 void Tracer::end_forward(TensorSpan outputs, std::vector<Edge>& roots, std::vector<Edge>& ends) {
     graph.forward_steps = graph.steps.size();
     for (const Slot& s : graph.slots)
-        if (plain_.contains(s.sample.get()) && s.sample->needs_grad())
-            return fail("it writes what requires a gradient into a tensor of the caller that required none");
+        if (const auto i = histories_.find(s.sample.get()); i != histories_.end() && i->second != s.sample->grad_fn)
+            return fail("it writes into a tensor of the caller in a way that a gradient passes");
     for (const Tensor& t : outputs) {
         const int slot = tls.grad && t->needs_grad() ? find(t) : -1;
         const bool result = slot >= 0 && graph.slots[size_t(slot)].origin == Origin::Made;

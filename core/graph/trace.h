@@ -101,7 +101,7 @@ private:
     std::unordered_map<const TensorImpl*, int> by_impl_;
     std::unordered_map<View, int, ViewHash> by_view_;
     std::unordered_map<const TensorImpl*, Tensor> known_;
-    std::unordered_set<const TensorImpl*> plain_;  // inputs and known tensors that required no gradient at first
+    std::unordered_map<const TensorImpl*, Ptr<Node>> histories_;  // those of inputs and known tensors, at first
     std::unordered_set<const void*> born_;
     std::vector<Tensor> kept_;  // so that no address is used twice
     std::vector<Note> notes_;

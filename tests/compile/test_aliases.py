@@ -45,9 +45,20 @@ def written_into_a_plain_argument(x, plain):
     return (plain * 2,)
 
 
+def activated_argument(x):
+    x.relu_()
+    return x * 2, x * x
+
+
+def scaled_argument(x):
+    x.mul_(2)
+    return x * x
+
+
 @pytest.mark.parametrize(
     "function",
     [
+        activated_argument, scaled_argument,
         overwritten_after_a_masked_write, nothing_to_do, detached_and_written, detached_argument_and_written,
         copied_into_a_plain_argument, written_into_a_plain_argument,
     ],
