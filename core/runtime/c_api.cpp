@@ -194,7 +194,8 @@ fb_value* fb_run(const fb_model* model, const char* method, const fb_value* cons
 fb_value* fb_new_tensor(const void* data, fb_dtype dtype, int dims, const int64_t* sizes, const int64_t* strides,
                         fb_error* error) {
     return guarded<fb_value*>(error, FB_ERROR_ARGUMENT, nullptr, [&] {
-        const size_t size = dtype >= 0 && dtype < kDTypeLimit ? itemsize(DType(dtype)) : 0;
+        const int code = int(dtype);  // whatever the caller's number
+        const size_t size = code >= 0 && code < kDTypeLimit ? itemsize(DType(code)) : 0;
         check_value(size && DType(dtype) != DType::c32, "no such dtype: ", int(dtype));
         check_value(dims >= 0 && dims <= 64, "a tensor of ", dims, " dimensions");
         check_value(dims == 0 || sizes, "the sizes are NULL");
