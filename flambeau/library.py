@@ -374,9 +374,8 @@ def register_autograd(
 def register_vmap(op: Any, func: Callable | None = None, /, *, lib: Library | None = None) -> Any:
     """Register how `vmap` does it: ``func(info, in_dims, *args) -> result, out_dims``; also a decorator."""
 
-    def register(fn: Callable) -> Callable:
+    def register(fn: Callable) -> None:
         _require(op)._vmap = fn
-        return fn
 
     return register if func is None else register(func)
 

@@ -123,12 +123,11 @@ class CustomOpDef:
             )
         self._opoverload._gradient = autograd.Formula(backward, setup_context)
 
-    def register_vmap(self, func: Callable | None = None, /) -> Callable:
+    def register_vmap(self, func: Callable | None = None, /) -> Callable | None:
         """Register how `vmap` does it: ``func(info, in_dims, *args) -> result, out_dims``."""
 
-        def register(func: Callable) -> Callable:
+        def register(func: Callable) -> None:
             self._opoverload._vmap = func
-            return func
 
         return register if func is None else register(func)
 
