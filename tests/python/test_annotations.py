@@ -138,7 +138,9 @@ def test_backends_are_told_the_names(written: ModuleType) -> None:
 
 
 def test_onnx(written: ModuleType, tmp_path) -> None:
-    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnx.helper")  # a folder of tests may go by the shorter name
+    import onnx
+
     fb.onnx.export(written.Net(), (fb.rand(3, 2),), tmp_path / "net.onnx", dynamo=False)
     assert [i.name for i in onnx.load(tmp_path / "net.onnx").graph.input] == ["x"]
 
