@@ -202,10 +202,7 @@ struct Scatter {
         constexpr int64_t kItem = sizeof(T), kIndex = sizeof(int64_t);
         constexpr bool kConverts = kAdds && std::is_same_v<T, F16>;  // the processor has the conversions
         if (index.numel() == n && n >= 4096 && so == kItem && si == kIndex && !(kConverts && num_threads() == 1)) {
-            if constexpr (!std::is_null_pointer_v<Start>)
-                if (const int64_t threads = num_threads(); threads > 1 && n >= 65536 && size * threads <= n / 8)
-                    return one_line_in_parts(join, start, threads);
-            return one_line<T>(join);
+            return one_line<T>(join, start);
         }
         const size_t last = index.sizes().size() - 1;
         if (size_t(dim) != last && index.sizes()[last] >= kColumns && bi[last] == kIndex && bo[last] == kItem)
@@ -244,45 +241,47 @@ struct Scatter {
         });
     }
     // One long line: a part of its places on each thread.
-    template <class T, class Join>
-    void one_line(Join join) const {
+    template <class T, class Join, class Start>
+    void one_line(Join join, Start start) const {
         const int64_t* const k = index.data<int64_t>();
         const Position position{size, dim};
         T* const line = reinterpret_cast<T*>(bytes(to));
         const T* const from = reinterpret_cast<const T*>(bytes(source));
         const int64_t step = ss / int64_t(sizeof(T));
         int64_t low = 0, high = size - 1;
-        const bool shared = num_threads() > 1;
-        if (shared) {  // over what is written to
+        const int64_t threads = num_threads();
+        if (threads > 1) {  // over what is written to
             std::tie(low, high) = extremes(k, n);
             position(low), position(high);
+            if constexpr (!std::is_null_pointer_v<Start>)
+                if (n >= 65536 && low >= 0 && (high - low + 1) * threads <= n / 8)
+                    return one_line_in_parts(join, start, threads, low, high - low + 1);
         }
         each_by_place(
             n, low, high + 1, 1, (high - low) * int64_t(sizeof(T)) > kSpreadBytes,
             [k](int64_t b, int64_t, int64_t*) { return k + b; }, [line](int64_t i) { __builtin_prefetch(line + i, 1); },
             [=](int64_t j, int64_t i) { join(line[position(i)], from[j * step]); });
     }
-    // A part of a long line on each thread, which has places of its own but for the first; they are put together in
-    // order.
+    // A part of a long line on each thread, which has `count` places of its own, from `low` on, but for the first; they
+    // are put together in order. The indices are known to be among them.
     template <class T, class Join>
-    void one_line_in_parts(Join join, T start, int64_t parts) const {
+    void one_line_in_parts(Join join, T start, int64_t parts, int64_t low, int64_t count) const {
         const int64_t* const k = index.data<int64_t>();
-        T* const line = reinterpret_cast<T*>(bytes(to));
+        T* const line = reinterpret_cast<T*>(bytes(to)) + low;
         const T* const from = reinterpret_cast<const T*>(bytes(source));
-        const int64_t step = ss / int64_t(sizeof(T)), each = (n + parts - 1) / parts, apart = (size + 63) / 64 * 64;
-        const Position position{size, dim};
+        const int64_t step = ss / int64_t(sizeof(T)), each = (n + parts - 1) / parts, apart = (count + 63) / 64 * 64;
         const Room<T> own((parts - 1) * apart);
-        parallel_for(parts, 1, [&](int64_t b, int64_t e) {
+        parallel_for(parts, 1, [=, &own, n = n](int64_t b, int64_t e) {
             for (; b < e; ++b) {
                 T* const mine = b ? own.get() + (b - 1) * apart : line;
-                if (b) std::fill_n(mine, size, start);
+                if (b) std::fill_n(mine, count, start);
 #pragma GCC unroll 4
                 for (int64_t j = b * each, end = std::min(n, j + each); j < end; ++j)
-                    join(mine[position(k[j])], from[j * step]);
+                    join(mine[k[j] - low], from[j * step]);
             }
         });
         for (int64_t b = 1; b < parts; ++b)
-            for (int64_t i = 0; i < size; ++i) join(line[i], own[(b - 1) * apart + i]);
+            for (int64_t i = 0; i < count; ++i) join(line[i], own[(b - 1) * apart + i]);
     }
     // Along another dimension than the last: planes, or places of one, are shared out over the threads; a block of
     // columns goes down at a time, so that what is written to stays in the nearer caches.

@@ -416,3 +416,23 @@ def test_scatter_reduce_takes_the_short_names_of_extremes():
         RuntimeError, match="Expected reduce to be one of prod, mean, amax or amin but got min"
     ):
         fb.zeros(3).index_reduce(0, at, values.float(), "min")
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_many_values_onto_few_places_of_a_long_line(threads):
+    before = fb.get_num_threads()
+    fb.set_num_threads(threads)
+    try:
+        index = 5000 + (fb.arange(100_000) * 7919) % 300
+        values = (fb.arange(100_000) % 17).double()
+        wanted = np.zeros(200_000)
+        np.add.at(wanted, index.numpy(), values.numpy())
+        line = fb.zeros(200_000, dtype=fb.float64)
+        assert np.array_equal(line.scatter_add(0, index, values).numpy(), wanted)
+        assert np.array_equal(line.index_add(0, index, values).numpy(), wanted)
+        largest = line.scatter_reduce(0, index, values, "amax")
+        assert largest.max() == 16 and int(largest.count_nonzero()) == 300
+        with pytest.raises((RuntimeError, IndexError), match="out of"):
+            line.scatter_add(0, index + 199_000, values)
+    finally:
+        fb.set_num_threads(before)
