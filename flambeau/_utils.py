@@ -145,10 +145,9 @@ def _element_size(dtype: Any) -> int:
 
 def __getattr__(name: str) -> Any:
     if name in _OF_FILES:
-        from .nn import parameter
-        from .serialization import rebuild
+        from .serialization import names
 
-        return getattr(rebuild, name, None) or getattr(parameter, name)
+        return names.rebuilder(name)
     if name == "torch":  # where PyTorch's pickles look for a memory format
         return fb
     raise AttributeError(f"module 'torch._utils' has no attribute '{name}'")

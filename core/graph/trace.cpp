@@ -484,15 +484,14 @@ void Tracer::record(const Op& op, Frame& f, const std::vector<std::pair<Tensor, 
     } else {
         for (int i = 0; i < f.n; ++i) s.results.push_back(f.result[i].defined() ? add_result(f.result[i]) : -1);
     }
-    if (!lenient && s.results.size() == 1 && !s.list && !random && !users_operators().contains(&op) &&
-        f.result[0].defined() && !f.result[0].is_meta())
-        s.passes = passes_for(f, s);
-    // `contiguous`, `conj` or `to` that had nothing to do gave back what it got: that is no step.
-    const bool same_tensor =
-        s.results.size() == 1 && !s.list && std::ranges::any_of(s.args, [&](const Argument& arg) {
+    if (!lenient && s.results.size() == 1 && !s.list && !random && !s.expected) {
+        // `contiguous`, `conj` or `to` that had nothing to do gave back what it got: that is no step.
+        const auto is_result = [&](const Argument& arg) {
             return arg.value.tag == Tag::Tensor && arg.slots[0] >= 0 && arg.slots[0] == s.results[0];
-        });
-    if (!lenient && same_tensor && s.writes.empty() && !s.random && !s.expected) return;
+        };
+        if (s.writes.empty() && std::ranges::any_of(s.args, is_result)) return;
+        if (!s.reads_shape && f.result[0].defined() && !f.result[0].is_meta()) s.passes = passes_for(f, s);
+    }
     graph.steps.push_back(std::move(s));
 }
 

@@ -1,4 +1,5 @@
 #include "op/autocast.h"
+#include "op/dispatch.h"
 
 #include <memory>
 #include <string_view>
@@ -351,12 +352,7 @@ void run_autocast(const Op& op, Frame& f) {
     Cast how = Cast::none;
     // A result that is given keeps its dtype, so nothing is cast.
     if (at >= 0 && state().on[at].enabled && !f.given && !f.inplace) how = lists().of(op.schema.name, at);
-    if (how == Cast::none) {
-        if (call_unusual(op, f)) return;
-        if (tls.modes & kTraceMode) trace_mode(op, f);
-        else op.run(f);
-        return;
-    }
+    if (how == Cast::none) return call_below_autocast(op, f);
     const DType to = how == Cast::lower  ? state().on[at].dtype
                      : how == Cast::full ? DType::f32
                                          : widest(op, f.args, device);

@@ -137,9 +137,13 @@ void Op::call_with_modes(Frame& f) const {
     // Outermost first. Each mode clears its bit while it works and calls `op.call(f)` again for the next; that of
     // Python stands below autograd, in `run_kernel`.
     if (tls.modes & kAutocastMode) return autocast_mode(*this, f);
-    if (call_unusual(*this, f)) return;  // what is traced are the plain copies, and operators on them
-    if (tls.modes & kTraceMode) return trace_mode(*this, f);
-    run(f);
+    call_below_autocast(*this, f);
+}
+
+void call_below_autocast(const Op& op, Frame& f) {
+    if (call_unusual(op, f)) return;  // what is traced are the plain copies, and operators on them
+    if (tls.modes & kTraceMode) return trace_mode(op, f);
+    op.run(f);
 }
 
 Tensor Out::result(IntSpan sizes, DType dtype, Device device) const {

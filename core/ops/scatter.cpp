@@ -201,9 +201,8 @@ struct Scatter {
     void run(T, Join join, Start start = {}) const {
         constexpr int64_t kItem = sizeof(T), kIndex = sizeof(int64_t);
         constexpr bool kConverts = kAdds && std::is_same_v<T, F16>;  // the processor has the conversions
-        if (index.numel() == n && n >= 4096 && so == kItem && si == kIndex && !(kConverts && num_threads() == 1)) {
+        if (index.numel() == n && n >= 4096 && so == kItem && si == kIndex && !(kConverts && num_threads() == 1))
             return one_line<T>(join, start);
-        }
         const size_t last = index.sizes().size() - 1;
         if (size_t(dim) != last && index.sizes()[last] >= kColumns && bi[last] == kIndex && bo[last] == kItem)
             return in_columns<T>(last, join);

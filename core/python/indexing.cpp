@@ -1,6 +1,5 @@
 // x[...] and x[...] = v. Integers, slices, None, Ellipsis give views; tensors, sequences and masks go to `index` and
 // `index_put_`.
-#include "base/shown_type.h"
 #include "python/construct.h"
 #include "python/override.h"
 #include "python/tensor_object.h"
@@ -179,16 +178,10 @@ void assign(const Tensor& self, PyObject* key, PyObject* value) {
         }
         const Tensor v = without_leading_ones(unwrap(value), p.view.dim());
         const IntSpan to = p.view.sizes(), from = v.sizes();
-        for (size_t i = from.size(); i-- > 0;) {
-            const size_t back = from.size() - i;
-            if (back <= to.size() && (from[i] == to[to.size() - back] || from[i] == 1)) continue;
-            if (from.size() > to.size())
-                fail(ErrorKind::Runtime, "expand(", shown_type(v.dtype()), "{", from, "}, size=", to,
-                     "): the number of sizes provided (", to.size(),
-                     ") must be greater or equal to the number of dimensions in the tensor (", from.size(), ")");
-            fail(ErrorKind::Runtime, "The expanded size of the tensor (", to[to.size() - back],
-                 ") must match the existing size (", from[i], ") at non-singleton dimension ", to.size() - back,
-                 ".  Target sizes: ", to, ".  Tensor sizes: ", from);
+        for (size_t back = 1; back <= from.size(); ++back) {
+            const int64_t have = from[from.size() - back];
+            if (back > to.size() || (have != to[to.size() - back] && have != 1))
+                (void)op<"expand">(v, to);  // which says what is wrong
         }
         op<"copy_">(p.view, v);
         return;

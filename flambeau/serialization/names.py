@@ -96,6 +96,11 @@ def find(module: str, name: str) -> Any:
 Maker = Callable[..., Any] | None
 
 
+def rebuilder(name: str) -> Callable[..., Any]:
+    """The function that files call by this name of ``torch._utils``."""
+    return getattr(rebuild, name, None) or getattr(fb.nn.parameter, name)
+
+
 @functools.cache
 def _table() -> dict[tuple[str, str], tuple[Any, Maker]]:
     """(module, name) -> the object, and what calling it does (None: it is a value and cannot be called)."""
@@ -111,7 +116,7 @@ def _table() -> dict[tuple[str, str], tuple[Any, Maker]]:
     table: dict[tuple[str, str], tuple[Any, Maker]] = {}
     for module, names in REBUILDERS.items():
         for name in names:
-            function = getattr(rebuild, name, None) or getattr(fb.nn.parameter, name)
+            function = rebuilder(name)
             table[module, name] = function, function
     for key, kind in storage_classes().items():
         table[key] = kind, None
