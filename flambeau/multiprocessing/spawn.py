@@ -114,7 +114,7 @@ class ProcessContext:
         try:
             with open(self.error_files[index], "rb") as file:
                 text = pickle.load(file)
-        except (OSError, EOFError):
+        except (OSError, EOFError, pickle.UnpicklingError):  # not written, or ended while it was written
             code = process.exitcode
             if code < 0:
                 try:

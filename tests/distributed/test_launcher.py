@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 
 import pytest
 
@@ -31,6 +32,30 @@ def second_time():
     return int(os.environ["TORCHELASTIC_RESTART_COUNT"])
 
 
+class Slow:
+    """Says it is being written, and takes long."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        open(self.path, "w").close()
+        time.sleep(60)
+        return (int, ())
+
+
+def failing_while_another_writes(path):
+    if os.environ["RANK"] == "0":
+        return Slow(path)
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    raise ValueError("one of us")
+
+
+def no_value():
+    return lambda: 0
+
+
 def config(**options):
     return LaunchConfig(1, 1, 2, start_method="fork", **{"max_restarts": 0, **options})
 
@@ -40,6 +65,17 @@ def test_functions():
     with pytest.raises(ChildFailedError, match="one of us"):
         elastic_launch(config(), failing)()
     assert elastic_launch(config(max_restarts=1), second_time)() == {0: 1, 1: 1}
+
+
+def test_ended_while_writing(tmp_path):
+    with pytest.raises(ChildFailedError, match="ValueError: one of us") as raised:
+        elastic_launch(config(), failing_while_another_writes)(str(tmp_path / "writes"))
+    assert list(raised.value.failures) == [1]
+
+
+def test_results_that_cannot_be_sent():
+    with pytest.raises(ChildFailedError, match="no_value"):
+        elastic_launch(config(), no_value)()
 
 
 def test_programs(tmp_path):

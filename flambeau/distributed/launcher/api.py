@@ -112,15 +112,15 @@ def _child(function: Callable, args: tuple, said: dict[str, str], binding: Any, 
     if binding is not None:
         os.sched_setaffinity(0, binding)
     try:
-        found = (True, function(*args))
+        done, says = True, pickle.dumps(function(*args))
     except BaseException as error:
-        if isinstance(error, SystemExit) and error.code in (None, 0):
-            found = (True, None)
-        else:
-            found = (False, traceback.format_exc())
-    with open(path, "wb") as file:
-        pickle.dump(found, file)
-    sys.exit(0 if found[0] else 1)
+        done = isinstance(error, SystemExit) and error.code in (None, 0)
+        says = pickle.dumps(None if done else traceback.format_exc())
+    # The launcher ends this process at any time when another fails: a file with the name it reads is whole.
+    with open(f"{path}.part", "wb") as file:
+        file.write(pickle.dumps(done) + says)
+    os.replace(file.name, path)
+    sys.exit(0 if done else 1)
 
 
 def launch_agent(config: LaunchConfig, entrypoint: Callable | str | None, args: list[Any]) -> dict[int, Any]:
@@ -189,7 +189,7 @@ def _round(
             done, value = True, None
             if callable(entrypoint) and os.path.exists(paths[k]):
                 with open(paths[k], "rb") as file:
-                    done, value = pickle.load(file)
+                    done, value = pickle.load(file), pickle.load(file)
             if code or not done:
                 failures[rank] = value if not done else f"exit code {code}"
             else:
@@ -215,6 +215,8 @@ def _watched(processes: list[Any], code_of: Callable[[Any], int | None]) -> list
                 time.sleep(_POLL)
             if code_of(process) is None:
                 process.kill()
+            while code_of(process) is None:  # it may still write
+                time.sleep(_POLL)
 
 
 class elastic_launch:
