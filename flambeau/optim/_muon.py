@@ -26,6 +26,8 @@ class Muon(Stepper):
         How the rate depends on the shape of the matrix.
     """
 
+    _maximizes = False
+
     def __init__(
         self,
         params: ParamsT,
@@ -68,7 +70,7 @@ class Muon(Stepper):
     def _new_state(self, p: Any, group: dict[str, Any]) -> dict[str, Any]:
         if p.is_complex():
             raise RuntimeError("Muon does not support complex parameters")
-        return {"momentum_buffer": zeros(p)}
+        return {"momentum_buffer": zeros(p.grad)}
 
     def _update(self, p: Any, grad: Any, state: dict[str, Any], o: dict[str, Any]) -> None:
         if grad.ndim != 2:

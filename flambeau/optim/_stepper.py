@@ -34,6 +34,7 @@ class Stepper(Optimizer):
     #: Whether it says at once that ``foreach`` and ``differentiable`` exclude each other.
     _refuses_foreach_graphs = True
     _sparse_hint = ""
+    _maximizes = True  # whether a group may ask for ascent
 
     def _new_state(self, p: Any, group: dict[str, Any]) -> dict[str, Any]:
         raise NotImplementedError
@@ -77,12 +78,17 @@ class Stepper(Optimizer):
             grads = [grad for grad in grads if grad is not None]
         if not params:
             return
+        if group.get("fused"):
+            check_fused_parameter(params[0])
         states = self._states(params, group)
-        if group.get("capturable") and not group.get("fused") and not fb.compiler.is_compiling():
-            self._check_capturable(params)
         differentiable = group.get("differentiable", False)
-        if differentiable and group.get("foreach") and self._refuses_foreach_graphs:
-            raise AssertionError("_foreach ops don't support autograd")
+        lists = bool(group.get("foreach")) and not group.get("fused")
+        if differentiable or group.get("capturable"):
+            self._check_sparse(grads)
+            if differentiable and lists and self._refuses_foreach_graphs:
+                raise AssertionError("_foreach ops don't support autograd")
+            if group.get("capturable") and not group.get("fused") and not fb.compiler.is_compiling():
+                self._check_capturable(params, lists)
         if not differentiable and self._fused is not None and self._fused(params, grads, states, group):
             return
         options = group if differentiable or group.get("capturable") else as_numbers(group)
@@ -90,9 +96,16 @@ class Stepper(Optimizer):
             for p, grad, state in zip(params, grads, states):
                 self._update_one(p, grad, state, options)
 
-    def _check_capturable(self, params: list[Any]) -> None:
-        """Refuse devices whose work cannot be captured."""
-        devices = _get_capturable_supported_devices(supports_xla=self._capturable_on_xla)
+    def _check_sparse(self, grads: list[Any]) -> None:
+        """Refuse sparse gradients where the algorithm is for dense ones."""
+        if not self._takes_sparse and any(grad.is_sparse for grad in grads):
+            # the class that wrote the step: hooks give it to each class that is made, under its first name
+            algorithm = type(self).step.__qualname__.partition(".")[0]
+            raise RuntimeError(f"{algorithm} does not support sparse gradients{self._sparse_hint}")
+
+    def _check_capturable(self, params: list[Any], lists: bool) -> None:
+        """Refuse devices whose work cannot be captured; ``lists``: as the form for lists has it."""
+        devices = _get_capturable_supported_devices(supports_xla=self._capturable_on_xla and not lists)
         if any(p.device.type not in devices for p in params):
             raise AssertionError(
                 f"If capturable=True, {self._captured} must be on supported devices: {devices}."
@@ -107,11 +120,8 @@ class Stepper(Optimizer):
         return states
 
     def _update_one(self, p: Any, grad: Any, state: dict[str, Any], options: dict[str, Any]) -> None:
-        if grad.is_sparse and not self._takes_sparse:
-            # the class that wrote the step: hooks give it to each class that is made, under its first name
-            algorithm = type(self).step.__qualname__.partition(".")[0]
-            raise RuntimeError(f"{algorithm} does not support sparse gradients{self._sparse_hint}")
-        if options.get("maximize"):
+        self._check_sparse([grad])
+        if self._maximizes and options.get("maximize"):
             grad = -grad
         real = p.is_complex() and self._complex_as_real
         work = state
@@ -222,6 +232,16 @@ def check_betas(betas: tuple[Any, Any]) -> None:
         beta = betas[i]
         if not 0.0 <= beta < 1.0:
             raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
+
+
+def check_fused_parameter(p: Any) -> None:
+    """Raise RuntimeError unless a fused kernel takes ``p``; asked of the first parameter alone."""
+    kinds = ["mps", "cuda", "xpu", "hpu", "cpu", "mtia", "privateuseone"]
+    if p.device.type not in kinds or not p.is_floating_point():
+        raise RuntimeError(
+            "`fused=True` requires all the params to be floating point Tensors of supported devices: "
+            f"{kinds} but {p.dtype} and {p.device.type}"
+        )
 
 
 def check_fused(fused: bool | None, foreach: bool | None, differentiable: bool) -> None:

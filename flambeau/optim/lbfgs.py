@@ -75,7 +75,7 @@ class LBFGS(Optimizer):
         for p in self._params:
             real = fb.view_as_real(p) if fb.is_complex(p) else p
             count = real.numel()
-            real.add_(direction[offset : offset + count].view_as(real), alpha=length)
+            real.add_(direction[offset : offset + count].view_as(real), alpha=float(length))
             offset += count
 
     def step(self, closure: Callable[[], float]) -> float:
@@ -86,12 +86,14 @@ class LBFGS(Optimizer):
         closure : callable
             Clears the gradients, computes the loss and its gradients, and returns the loss.
         """
+        if len(self.param_groups) != 1:
+            raise AssertionError(f"Expected exactly one param_group, but got {len(self.param_groups)}")
         with fb.no_grad():
             return self._minimize(fb.enable_grad()(closure))
 
     def _minimize(self, closure: Callable[[], Any]) -> Any:
         group = self.param_groups[0]
-        lr = group["lr"].item() if isinstance(group["lr"], fb.Tensor) else group["lr"]
+        lr = group["lr"]  # a tensor stays one: the state's length is then the rate itself, as PyTorch has it
         tolerance_change, search = group["tolerance_change"], group["line_search_fn"]
         # One state for all, kept under the first parameter so that it is saved and loaded like the others'.
         state = self.state[self._params[0]]

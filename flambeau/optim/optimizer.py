@@ -256,10 +256,12 @@ class Optimizer:
             hook(self)
         number: dict[int, int] = {}
         groups = []
+        start = 0
         for group in self.param_groups:
             packed = {k: v for k, v in group.items() if k != "params"}
-            for p in group["params"]:
-                number.setdefault(id(p), len(number))
+            # A number is a place in the list of all; of one that is there twice, the last.
+            number.update((id(p), i) for i, p in enumerate(group["params"], start))
+            start += len(group["params"])
             packed["params"] = [number[id(p)] for p in group["params"]]
             groups.append(packed)
         state = {(number[id(k)] if isinstance(k, fb.Tensor) else k): v for k, v in self.state.items()}

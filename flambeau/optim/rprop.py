@@ -60,7 +60,8 @@ class Rprop(Stepper):
     def _new_state(self, p: Any, group: dict[str, Any]) -> dict[str, Any]:
         lr = float(group["lr"])
         start = complex(lr, lr) if p.is_complex() else lr
-        return {"step": step_count(p, group), "prev": zeros(p), "step_size": fb.full_like(p, start)}
+        size = fb.full_like(p.grad, start)  # laid out as the gradient, which may differ from the parameter
+        return {"step": step_count(p, group), "prev": zeros(p), "step_size": size}
 
     def _fused(self, params: list, grads: list, states: list, group: dict[str, Any]) -> bool:
         return _C._fused_rprop(

@@ -172,7 +172,7 @@ class LRScheduler:
                 rates = self.get_lr() if closed is None else closed()
         finally:
             self._get_lr_called_within_step = False
-        for group, rate in zip(self.optimizer.param_groups, rates):
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):  # a group may be newer
             _set(group, "lr", rate)
         self._last_lr = _values(self.optimizer, "lr")
 
