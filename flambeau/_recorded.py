@@ -1,7 +1,9 @@
-"""The arguments of a recorded program (``_C._Graph.steps``) as Python objects."""
+"""A recorded program (``_C._Graph.steps``): its arguments as Python objects, and which steps it needs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from flambeau import _C
@@ -34,3 +36,53 @@ def constant(kind: str, content: Any) -> Any:
             raise NotImplementedError("a recorded program that names a device other than the cpu")
         return _C.device("cpu")
     return content
+
+
+_SCHEMAS: dict[str, str] = {}
+
+
+def schema_of(name: str) -> str:
+    """The schema of a recorded operator; nothing where there is none."""
+    if name not in _SCHEMAS:  # operators of `torch.library` come later
+        _SCHEMAS.update((full, schema) for full, schema, *_ in _C._operators())
+        _SCHEMAS.setdefault(name, "")
+    return _SCHEMAS[name]
+
+
+@cache
+def _declared(name: str) -> tuple[bool, int]:
+    """Whether an operator always writes into an argument, and which flag has it write statistics (or -1)."""
+    schema = schema_of(name)
+    arguments = schema[schema.index("(") + 1 : schema.rindex(") ->")].split(", ") if ") ->" in schema else []
+    plain = name.rpartition("::")[2].partition(".")[0]
+    writes = "!" in schema.rpartition(") ->")[0] or (plain.endswith("_") and not plain.endswith("__"))
+    names = [a.partition("=")[0].rpartition(" ")[2] for a in arguments]
+    flags = [names.index(n) for n in ("training", "use_input_stats") if n in names]
+    return writes, flags[0] if flags and "running_mean" in names else -1
+
+
+def writes(step: Iterable) -> bool:
+    """Whether a step writes into a tensor that was there before: in place, ``out=``, as its operator's schema
+    says, or statistics of a normalisation that is being trained.
+    """
+    name, arguments, given, inplace, *_ = step
+    always, flag = _declared(name)
+    return bool(inplace or given or always or (flag >= 0 and arguments[flag][1]))
+
+
+def needed(steps: list, outputs: Iterable[int]) -> list[bool]:
+    """Which steps lead to a result, write, or have none: the rule of everything that writes programs down.
+
+    What is written may be an argument, a buffer, or a part of one, so no step that writes is left out.
+    """
+    wanted = set(outputs)
+    found = []
+    for step in reversed(steps):
+        _, arguments, given, _, results, _ = step
+        keep = writes(step) or not results or any(r in wanted for r in results)
+        found.append(keep)
+        if keep:
+            for kind, value in arguments:
+                wanted.update([value] if kind == "tensor" else value if kind == "tensors" else ())
+            wanted.update(given)
+    return found[::-1]

@@ -13,7 +13,7 @@ import flambeau as fb
 from flambeau import _C
 from flambeau._dynamo.exc import UserError, UserErrorType
 from flambeau._ops import recorded_overload
-from flambeau._recorded import constant
+from flambeau._recorded import constant, needed
 from flambeau.fx.graph import Graph
 from flambeau.fx.node import Node
 from flambeau.onnx._align import aligned
@@ -402,10 +402,10 @@ class Builder:
         _same_constants(found)
         inputs = self._lifted(first)
         inputs += self._user_inputs(found, columns)
-        for k, needed in enumerate(_needed(first)):
+        for k, wanted in enumerate(needed(first.steps, first.layout["outputs"])):
             if _MARK in (first.scopes[k] or ()):
                 self._noted(first.steps[k], *first.scopes[k][_MARK])
-            elif needed:
+            elif wanted:
                 self._step(k, found)
                 for node in reversed(self.graph.nodes):  # those that this step made
                     if node.op == "placeholder" or "nn_module_stack" in node.meta:
@@ -560,21 +560,6 @@ def _same_constants(found: list[Recording]) -> None:
                 "A tensor made outside the recorded operators changes with the sizes of the inputs\n"
                 "(torch.tensor of something computed in Python): make it by torch.arange or torch.full",
             )
-
-
-def _needed(recording: Recording) -> list[bool]:
-    """Which steps lead to a result, or write."""
-    wanted = set(recording.layout["outputs"])
-    needed = []
-    for name, arguments, given, inplace, results, _ in reversed(recording.steps):
-        writes = inplace or bool(given) or name.partition(".")[0].endswith("_") or not results
-        keep = writes or any(r in wanted for r in results)
-        needed.append(keep)
-        if keep:
-            for kind, value in arguments:
-                wanted.update([value] if kind == "tensor" else value if kind == "tensors" else ())
-            wanted.update(given)
-    return needed[::-1]
 
 
 def _overload(name: str, inplace: bool, arguments: list) -> Any:

@@ -321,7 +321,7 @@ SPECIAL["promote_types"] = lambda a, b: number_of(fb.promote_types(dtype_of(a), 
 SPECIAL["can_cast"] = lambda a, b: fb.can_cast(dtype_of(a), dtype_of(b))
 SPECIAL["result_type"] = lambda a, b: number_of(fb.result_type(a, b))
 # Functions of the package that are no operators and that a program may call.
-_ALLOWED = """tensor as_tensor is_grad_enabled manual_seed is_autocast_enabled is_autocast_cpu_enabled
+ALLOWED = """tensor as_tensor is_grad_enabled manual_seed is_autocast_enabled is_autocast_cpu_enabled
     initial_seed numel is_complex is_floating_point is_nonzero is_conj is_neg is_signed is_inference
     get_default_dtype resolve_conj resolve_neg""".split()
 # What reaches beyond the program.
@@ -336,7 +336,7 @@ def _lookup(name: str) -> Callable | None:
     if name.startswith("__") or name in _REFUSED:
         return None
     found = SPECIAL.get(name) or registry.resolve(name) or registry.resolve(f"nn_{name}") or _upsample(name)
-    if found is None and name in _ALLOWED:
+    if found is None and name in ALLOWED:
         found = getattr(fb, name)
     if found is None:
         found = getattr(fb.ops.aten, name, None)

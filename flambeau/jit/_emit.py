@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import flambeau as fb
-from flambeau import _C
+from flambeau._recorded import needed, schema_of
 
 from . import _types
 from ._program import TracedProgram, torch_name
@@ -34,7 +34,7 @@ def _keywords(step_name: str) -> dict[int, str]:
     plain = step_name.partition("::")[2] or step_name
     if plain in _BY_NAME:
         return _BY_NAME[plain]
-    schema = _schemas().get(step_name, "()")
+    schema = schema_of(step_name)
     names: dict[int, str] = {}
     place, by_name = 0, False
     for part in schema[schema.index("(") + 1 : schema.rindex(") ->")].split(", ") if ") ->" in schema else []:
@@ -45,15 +45,6 @@ def _keywords(step_name: str) -> dict[int, str]:
             names[place] = part.split("=")[0].split(" ")[-1]
         place += 1
     return names
-
-
-_SCHEMAS: dict[str, str] = {}
-
-
-def _schemas() -> dict[str, str]:
-    if not _SCHEMAS:
-        _SCHEMAS.update((name, schema) for name, schema, *_ in _C._operators())
-    return _SCHEMAS
 
 
 def _number(value: float) -> str:
@@ -144,9 +135,9 @@ class _Text:
         changes = {}
         for step, place, inner, dimension, factor in program.varying:
             changes.setdefault((step, place), []).append((inner, dimension, factor))
-        needed = self._needed()
+        wanted = needed(program.steps, program.layout["outputs"])
         for index, (name, arguments, given, inplace, results, is_list) in enumerate(program.steps):
-            if not needed[index]:
+            if not wanted[index]:
                 continue
             space, _, plain = name.rpartition("::")
             plain = plain.partition(".")[0]
@@ -172,19 +163,6 @@ class _Text:
                 self.lines.append(f"    {left}ops.{space}.{plain}({', '.join(parts)})")
                 continue
             self.lines.append(f"    {left}torch.{function}{'_' if inplace else ''}({', '.join(parts)})")
-
-    def _needed(self) -> list[bool]:
-        """Which steps lead to a result, or write."""
-        wanted = set(self.program.layout["outputs"])
-        needed = []
-        for _, arguments, given, inplace, results, _ in reversed(self.program.steps):
-            keep = inplace or bool(given) or not results or any(r in wanted for r in results)
-            needed.append(keep)
-            if keep:
-                for kind, value in arguments:
-                    wanted.update([value] if kind == "tensor" else value if kind == "tensors" else ())
-                wanted.update(given)
-        return needed[::-1]
 
     def _varied(self, argument: list, changes: list | None) -> str:
         if not changes:

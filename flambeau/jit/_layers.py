@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import flambeau as fb
+
 Layer = Callable[[Any], str]
 
 
@@ -63,8 +65,23 @@ def _batch_norm(m: Any) -> str:
     tracked = m.running_mean is not None
     state = "self.running_mean, self.running_var" if tracked else "None, None"
     training = "self.training" if tracked else "True"
-    factor = 0.0 if m.momentum is None else m.momentum
+    factor = text(m.momentum)
+    if m.momentum is None:
+        mean = tracked and m.num_batches_tracked is not None  # of all batches
+        factor = "(1. / float(self.num_batches_tracked) if self.training else 0.)" if mean else "0."
     return f"torch.batch_norm(input, self.weight, self.bias, {state}, {training}, {factor}, {m.eps}, True)"
+
+
+def counted(m: Any) -> str:
+    """What a layer does before its expression: those that keep a number of batches count them."""
+    if not isinstance(m, fb.nn.modules.batchnorm._BatchNorm) or m.num_batches_tracked is None:
+        return ""
+    return """\
+    if self.training:
+      count = torch.add_(self.num_batches_tracked, 1)
+    else:
+      pass
+"""
 
 
 def _instance_norm(m: Any) -> str:

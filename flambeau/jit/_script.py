@@ -25,8 +25,9 @@ from flambeau._own_methods import is_ours
 
 from . import _types
 from ._blocks import BLOCKS, forward_text
+from ._builtins import ALLOWED
 from ._emit import PlaceholderModule, assemble, attribute, class_path, class_text
-from ._layers import FUNCTIONS, LAYERS, text
+from ._layers import FUNCTIONS, LAYERS, counted, text
 from ._source import dotted
 from ._torchscript import LoadedModule
 from .frontend import UnsupportedNodeError
@@ -115,7 +116,7 @@ class _Script:
         known = kind.__name__ if kind.__name__ in LAYERS and is_ours(kind.__module__, "nn") else layer
         if layer and known in LAYERS:
             head = f"  def {written}(self: {self.paths[id(module)]},\n    input: Tensor) -> Tensor:"
-            done[written] = f"{head}\n    return {LAYERS[known](module)}\n"
+            done[written] = f"{head}\n{counted(module)}    return {LAYERS[known](module)}\n"
         elif function is fb.nn.Sequential.forward:
             done[written] = self.chain(module, written)
         elif layer and kind.__name__ in BLOCKS:
@@ -545,6 +546,8 @@ class _Body(ast.NodeTransformer):
             return self.functional(name, function, node)
         if isinstance(function, types.FunctionType) and (not is_ours(home) or is_ours(home, "vision")):
             return ast.Call(expression(self.script.function(function)), *self.arguments(node))
+        if name in ALLOWED and getattr(fb, name, None) is function:
+            return ast.Call(expression(f"torch.{name}"), *self.arguments(node))
         for space, prefix in (
             (fb, ""),
             (fb.linalg, "linalg_"),

@@ -188,6 +188,23 @@ def test_named_tuple(tmp_path):
     same(library.python(result), (np.where(x < 0, x, 0).astype("f4"), np.where(x < 0, 0, x).astype("f4")))
 
 
+@pytest.mark.parametrize("made", ["trace", "script"])
+def test_writes(made, tmp_path):
+    def f(x: torch.Tensor) -> torch.Tensor:
+        x[:, 1] = 3
+        x.t().mul_(2)
+        return x * 1
+
+    path, x = tmp_path / "f.pt", np.ones((2, 3), np.float32)
+    torch.jit.save(torch.jit.script(f) if made == "script" else torch.jit.trace(f, (torch.ones(2, 3),)), path)
+    same(library.Model(path)(x), arrays(f(torch.ones(2, 3))))
+    path = tmp_path / "norm.pt"
+    torch.jit.save(torch.jit.script(nn.Sequential(nn.BatchNorm1d(3, momentum=None))), path)
+    model, own = library.Model(path), nn.BatchNorm1d(3, momentum=None)
+    for k in range(3):
+        same(model(x * k), arrays(own(torch.ones(2, 3) * k)))
+
+
 def test_strided_input(tmp_path):
     path = tmp_path / "model.pt"
     torch.jit.trace(nn.Flatten(0), torch.rand(3, 4)).save(str(path))
