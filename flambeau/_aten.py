@@ -128,6 +128,44 @@ def resampled_overload(name: str) -> tuple[str, str, Callable]:
     return "", schema, resampled
 
 
+def _to_layout(
+    input: Tensor,
+    *,
+    dtype: _C.dtype | None = None,
+    layout: _C.layout | None = None,
+    device: _C.device | None = None,
+    pin_memory: bool | None = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: _C.memory_format | None = None,
+) -> Tensor:
+    if layout is not None and layout != input.layout:
+        raise RuntimeError(
+            "to(options) doesn't support converting to a different layout, but got self.layout being "
+            f"{input.layout} and options.layout set as {layout}"
+        )
+    wanted = (input.device if device is None else device, input.dtype if dtype is None else dtype)
+    return input.to(*wanted, non_blocking=non_blocking, copy=copy, memory_format=memory_format)
+
+
+def _repeat_interleave(
+    input: Tensor, repeats: Tensor | int, dim: int | None = None, *, output_size: int | None = None
+) -> Tensor:
+    return input.repeat_interleave(repeats, dim, output_size=output_size)
+
+
+def _repeated_positions(repeats: Tensor, *, output_size: int | None = None) -> Tensor:
+    return _lookup.find("repeat_interleave")(repeats, output_size=output_size)
+
+
+def _squeeze_copy(input: Tensor, dim: int | list[int] | None = None) -> Tensor:
+    return (input.squeeze() if dim is None else input.squeeze(dim)).clone()
+
+
+def _view_copy(input: Tensor, size: list[int] | _C.dtype) -> Tensor:
+    return input.view(size).clone()
+
+
 def _pin_memory(input: Tensor, device: _C.device | None = None) -> Tensor:
     return input.pin_memory(device)
 
@@ -194,6 +232,43 @@ _BATCH_NORM = (
 _THREE = "(Tensor, Tensor, Tensor)"
 # name -> what `_METHODS` has, for names with several overloads, or with one besides the core's
 _OVERLOADS = {
+    "to": [
+        (
+            "dtype_layout",
+            "aten::to.dtype_layout(Tensor(a) self, *, ScalarType? dtype=None, Layout? layout=None, Device? "
+            "device=None, bool? pin_memory=None, bool non_blocking=False, bool copy=False, MemoryFormat? "
+            "memory_format=None) -> Tensor(a)",
+            _to_layout,
+        )
+    ],
+    "repeat_interleave": [
+        (
+            "Tensor",
+            "aten::repeat_interleave.Tensor(Tensor repeats, *, SymInt? output_size=None) -> Tensor",
+            _repeated_positions,
+        ),
+        (
+            "self_Tensor",
+            "aten::repeat_interleave.self_Tensor(Tensor self, Tensor repeats, int? dim=None, *, SymInt? "
+            "output_size=None) -> Tensor",
+            _repeat_interleave,
+        ),
+        (
+            "self_int",
+            "aten::repeat_interleave.self_int(Tensor self, SymInt repeats, int? dim=None, *, SymInt? "
+            "output_size=None) -> Tensor",
+            _repeat_interleave,
+        ),
+    ],
+    "squeeze_copy": [
+        ("", "aten::squeeze_copy(Tensor self) -> Tensor", _squeeze_copy),
+        ("dim", "aten::squeeze_copy.dim(Tensor self, int dim) -> Tensor", _squeeze_copy),
+        ("dims", "aten::squeeze_copy.dims(Tensor self, int[] dim) -> Tensor", _squeeze_copy),
+    ],
+    "view_copy": [
+        ("", "aten::view_copy(Tensor self, SymInt[] size) -> Tensor", _view_copy),
+        ("dtype", "aten::view_copy.dtype(Tensor self, ScalarType dtype) -> Tensor", _view_copy),
+    ],
     "_assert_async": [
         ("", "aten::_assert_async(Tensor self) -> ()", _assert_async),
         ("msg", "aten::_assert_async.msg(Tensor self, str assert_msg) -> ()", _assert_async),
@@ -316,7 +391,11 @@ _PRIVATE = {
     " -> Tensor(a)",
     "_nested_compute_contiguous_strides_offsets": "(Tensor nested_size) -> (Tensor, Tensor)",
 }
-_NAMED = {"unflatten": "int"}  # overloads of composites
+# overloads of composites
+_NAMED = {
+    "unflatten": "int", "select_copy": "int", "slice_copy": "Tensor", "split_copy": "Tensor",
+    "transpose_copy": "int", "unbind_copy": "int",
+}  # fmt: skip
 
 
 def python_overloads(name: str) -> list[tuple[str, str | None, Callable]]:

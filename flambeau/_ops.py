@@ -340,6 +340,7 @@ _PLAIN, _INPLACE, _OUTPUT, _NUMBER = range(4)
 RESAMPLED = """upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d
     _upsample_nearest_exact2d _upsample_nearest_exact3d upsample_linear1d upsample_bilinear2d
     upsample_bicubic2d upsample_trilinear3d""".split()
+_BESIDE = ("to", "repeat_interleave")  # `_aten` has more overloads of these
 # entries that PyTorch calls otherwise
 _RENAMED = {"empty": "memory_format", "where.condition": "", "std": "", "var": ""}
 _RENAMED |= {f"nn::{name}": "vec" for name in RESAMPLED}
@@ -413,7 +414,7 @@ def _aten_packet(name: str) -> OpOverloadPacket | None:
     for overload, schema, full, variant in _index.get(name, ()):
         if (overload or "default") not in packet._known:
             packet._add(overload, _CoreOverload(packet, overload, schema, full, variant == _INPLACE))
-    if not packet._known or name in RESAMPLED:
+    if not packet._known or name in RESAMPLED or name in _BESIDE:
         from ._aten import python_overloads, resampled_overload
 
         others = [resampled_overload(name)] if name in RESAMPLED else python_overloads(name)

@@ -146,3 +146,29 @@ def test_parts_of_operators_refuse_what_does_not_fit():
                     overload(*values)
                 except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError, AttributeError):
                     continue
+
+
+def test_overloads_beside_the_tables():
+    x = torch.arange(3)
+    assert aten.repeat_interleave.self_int(x, 2).tolist() == [0, 0, 1, 1, 2, 2]
+    assert aten.repeat_interleave.self_Tensor(x, x).tolist() == [1, 2, 2]
+    assert aten.repeat_interleave.Tensor(x).tolist() == [1, 2, 2]
+    assert aten.to.dtype_layout(x, dtype=torch.float64, layout=torch.strided).dtype == torch.float64
+    assert aten.to.dtype_layout(x) is x and aten.to.dtype_layout(x, copy=True) is not x
+    with pytest.raises(RuntimeError, match="doesn't support converting to a different layout"):
+        aten.to.dtype_layout(x, layout=torch.sparse_coo)
+    assert aten.repeat_interleave.self_int._schema.arguments[3].kwarg_only
+
+
+def test_overloads_of_copies():
+    x = torch.arange(6.0).view(2, 1, 3)
+    got = aten.slice_copy.Tensor(x, 2, 1, 3)
+    assert got.tolist() == [[[1, 2]], [[4, 5]]] and got._base is None
+    assert aten.squeeze_copy.default(x).shape == aten.squeeze_copy.dim(x, 1).shape == (2, 3)
+    assert aten.squeeze_copy.dims(x, [0, 1]).shape == (2, 3)
+    assert aten.select_copy.int(x, 0, 1).shape == (1, 3)
+    assert aten.transpose_copy.int(x, 0, 2).shape == (3, 1, 2)
+    assert [t.shape for t in aten.split_copy.Tensor(x, 2, 2)] == [(2, 1, 2), (2, 1, 1)]
+    assert len(aten.unbind_copy.int(x)) == 2
+    assert aten.view_copy.dtype(x, torch.int32).dtype == torch.int32
+    assert aten.view_copy.default(x, [6]).shape == (6,)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import config
+from . import config, exc
 
-__all__ = ["config", "cudagraph_mark_step_begin", "list_mode_options"]
+__all__ = ["config", "cudagraph_mark_step_begin", "exc", "list_mode_options"]
 
 _MODES: dict[str, dict[str, Any]] = {
     "default": {},

@@ -23,7 +23,12 @@ from flambeau.distributed.fsdp import (
     fully_shard,
 )
 from flambeau.distributed.fsdp import FullyShardedDataParallel as FSDP
-from flambeau.distributed.fsdp.wrap import ModuleWrapPolicy, size_based_auto_wrap_policy
+from flambeau.distributed.fsdp.wrap import (
+    ModuleWrapPolicy,
+    _recursive_wrap,
+    always_wrap_policy,
+    size_based_auto_wrap_policy,
+)
 from flambeau.distributed.tensor import DTensor, Shard
 from flambeau.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 
@@ -158,3 +163,30 @@ def test_wrapper(together):
 def test_what_is_missing():
     with pytest.raises(ValueError, match="containers that do not implement forward"):
         fully_shard(nn.ModuleList([nn.Linear(2, 2)]))
+
+
+class Wrapped(nn.Module):
+    def __init__(self, module, tag=0):
+        super().__init__()
+        self.module, self.tag = module, tag
+
+
+def test_recursive_wrap():
+    def net():
+        return nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2), nn.ReLU()))
+
+    whole, number = _recursive_wrap(net(), always_wrap_policy, Wrapped, set(), set(), tag=3)
+    assert isinstance(whole, Wrapped) and number == 12 and whole.tag == 3
+    assert isinstance(whole.module[1], Wrapped) and isinstance(whole.module[1].module[1], Wrapped)
+    linears = functools.partial(ModuleWrapPolicy({nn.Linear}))
+    root = net()
+    same, number = _recursive_wrap(root, linears, Wrapped, {root[0]}, set(), only_wrap_children=True)
+    assert same is root and number == 6
+    assert isinstance(root[0], nn.Linear) and isinstance(root[1][0], Wrapped)
+    with pytest.raises(AssertionError, match="already wrapped"):
+        _recursive_wrap(root, linears, Wrapped, set(), set())
+    root = net()
+    ignored = {root[0].weight, root[0].bias}
+    policy = functools.partial(size_based_auto_wrap_policy, min_num_params=6)
+    _, number = _recursive_wrap(root, policy, Wrapped, set(), ignored)
+    assert number == 6 and isinstance(root[0], nn.Linear)

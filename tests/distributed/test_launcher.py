@@ -8,8 +8,8 @@ import pytest
 
 import flambeau as fb
 import flambeau.distributed as dist
+from flambeau.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure, record
 from flambeau.distributed.launcher import LaunchConfig, elastic_launch
-from flambeau.distributed.launcher.api import ChildFailedError
 from flambeau.numa.binding import AffinityMode, NumaOptions, processors_of
 
 
@@ -82,7 +82,7 @@ def test_programs(tmp_path):
     script = "import os, sys; open(sys.argv[1] + os.environ['RANK'], 'w').write('here')"
     assert elastic_launch(config(), sys.executable)("-c", script, f"{tmp_path}/") == {0: None, 1: None}
     assert sorted(os.listdir(tmp_path)) == ["0", "1"]
-    with pytest.raises(ChildFailedError, match="exit code 3"):
+    with pytest.raises(ChildFailedError, match="exitcode  : 3 "):
         elastic_launch(config(), sys.executable)("-c", "import sys; sys.exit(3)")
 
 
@@ -109,3 +109,35 @@ def test_processors():
 
 def _held():
     return sorted(os.sched_getaffinity(0))
+
+
+RECORDED = """
+from flambeau.distributed.elastic.multiprocessing.errors import record
+@record
+def main():
+    raise ValueError("no such thing")
+main()
+"""
+
+
+def test_what_a_program_records():
+    with pytest.raises(ChildFailedError, match="ValueError: no such thing") as raised:
+        elastic_launch(config(), sys.executable)("-c", RECORDED)
+    rank, failure = raised.value.get_first_failure()
+    assert failure.local_rank == rank and failure.exitcode == 1 and failure.signal_name() == "<N/A>"
+    assert failure.message["message"] == "ValueError: no such thing"
+
+
+def test_record(tmp_path, monkeypatch):
+    assert record(lambda x: x + 1)(2) == 3
+    assert record(lambda: sys.exit(0))() is None
+    with pytest.raises(SystemExit):
+        record(lambda: sys.exit(2))()
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
+    with pytest.raises(ZeroDivisionError):
+        record(lambda: 1 // 0)()
+    failure = ProcessFailure(1, 12, -9, str(tmp_path / "error.json"))
+    assert "1 // 0" in failure.message["extraInfo"]["py_callstack"]
+    assert failure.signal_name() == "SIGKILL"
+    assert ProcessFailure(0, 12, -9, "").message == "Signal 9 (SIGKILL) received by PID 12"
+    assert "Root Cause (first observed failure):\n[3]:\n" in str(ChildFailedError("me", {3: failure}))

@@ -5,7 +5,8 @@ import os
 import pytest
 
 import flambeau as fb
-from flambeau._inductor import cpp_builder, cpu_vec_isa
+from flambeau._dynamo.exc import BackendCompilerFailed
+from flambeau._inductor import config, cpp_builder, cpu_vec_isa, exc
 from flambeau._inductor.runtime.cache_dir_utils import cache_dir
 from flambeau._inductor.utils import fresh_inductor_cache
 from flambeau._subclasses import functional_tensor as functional
@@ -38,3 +39,25 @@ def test_tensors_of_programs_without_writes():
     for refused in (utils.to_fun, functional.FunctionalTensor, functional.FunctionalTensorMode):
         with pytest.raises(NotImplementedError, match="flambeau records writes as they are"):
             refused(x)
+
+
+def test_settings_of_the_generator():
+    with config.patch({"max_autotune": True, "triton.cudagraphs": True}, not_listed_here=1):
+        assert config.max_autotune and config.triton.cudagraphs and config.not_listed_here == 1
+    assert not (config.max_autotune or config.triton.cudagraphs or hasattr(config, "not_listed_here"))
+
+    @config.patch("cpp.threads", 3)
+    def threads():
+        return config.cpp.threads
+
+    assert threads() == 3 and threads() == 3 and config.cpp.threads == -1
+
+
+def test_errors_of_the_generator():
+    assert issubclass(exc.InductorError, BackendCompilerFailed)
+    error = exc.CppCompileError(["cc", "a.cpp"], b"no")
+    assert error.cmd == ["cc", "a.cpp"] and error.output == "no" and "cc a.cpp" in str(error)
+    assert issubclass(exc.CUDACompileError, exc.CppCompileError)
+    lost = exc.MissingOperatorWithoutDecomp("aten.x", [1], {"k": 2})
+    assert isinstance(lost, exc.OperatorIssue) and "args[0]: 1" in str(lost)
+    assert "ValueError: no" in str(exc.LoweringException(ValueError("no"), "aten.x", [], {}))

@@ -108,8 +108,8 @@ class CustomPolicy(_Policy):
         return found
 
 
-def _size(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
+def _size(module: nn.Module, ignored: Iterable[Any] = ()) -> int:
+    return sum(p.numel() for p in module.parameters() if p not in ignored)
 
 
 def wrap_parts(root: nn.Module, policy: Any, wrapper: Callable[..., nn.Module]) -> None:
@@ -126,22 +126,82 @@ def wrap_parts(root: nn.Module, policy: Any, wrapper: Callable[..., nn.Module]) 
         visit(root)
         return
 
-    def wrapped_size(module: nn.Module) -> int:
-        """Wrap inside of a module; how many parameters are wrapped then."""
-        total = 0
-        for name, child in module.named_children():
-            size = _size(child)
-            inside = 0
-            if policy(module=child, recurse=True, nonwrapped_numel=size):
-                inside = wrapped_size(child)
-            if policy(module=child, recurse=False, nonwrapped_numel=size - inside):
-                setattr(module, name, wrapper(child))
-                inside = size
-            total += inside
-        return total
-
     if policy(module=root, recurse=True, nonwrapped_numel=_size(root)):
-        wrapped_size(root)
+        _wrap_inside(root, policy, wrapper)
+
+
+def _wrap_inside(
+    module: nn.Module,
+    policy: Callable[..., bool],
+    wrapper: Callable[..., nn.Module],
+    modules: Iterable[nn.Module] = (),
+    params: Iterable[Any] = (),
+) -> int:
+    """Wrap what a policy says inside of a module, apart from ignored modules; the parameters wrapped then.
+
+    Ignored parameters do not count.
+    """
+    ignored, total = set(modules), 0
+    for name, child in module.named_children():
+        if child not in ignored:
+            wrapped, inside = _wrapped(child, policy, wrapper, ignored, set(params))
+            if wrapped is not child:
+                setattr(module, name, wrapped)
+            total += inside
+    return total
+
+
+def _wrapped(
+    module: nn.Module,
+    policy: Callable[..., bool],
+    wrapper: Callable[..., nn.Module],
+    modules: set,
+    params: set,
+) -> tuple[nn.Module, int]:
+    size = _size(module, params)
+    inside = 0
+    if policy(module=module, recurse=True, nonwrapped_numel=size):
+        inside = _wrap_inside(module, policy, wrapper, modules, params)
+    if policy(module=module, recurse=False, nonwrapped_numel=size - inside):
+        return wrapper(module), size
+    return module, inside
+
+
+def _recursive_wrap(
+    module: nn.Module,
+    auto_wrap_policy: Callable[..., bool],
+    wrapper_cls: Callable[..., nn.Module],
+    ignored_modules: set[nn.Module],
+    ignored_params: set[Any],
+    only_wrap_children: bool = False,
+    **kwargs: Any,
+) -> tuple[nn.Module, int]:
+    """Wrap a module and its parts, innermost first, where a policy says so.
+
+    Returns
+    -------
+    The module, or what it is wrapped in (never with ``only_wrap_children``), and how many of its parameters
+    are wrapped now.
+    """
+    if isinstance(wrapper_cls, type):
+        for name, child in module.named_modules():
+            if child not in ignored_modules and isinstance(child, wrapper_cls):
+                raise AssertionError(f"Child module {name} is already wrapped by {wrapper_cls}")
+
+    def wrapper(part: nn.Module) -> nn.Module:
+        return _wrap(part, wrapper_cls, **kwargs)
+
+    if not only_wrap_children:
+        return _wrapped(module, auto_wrap_policy, wrapper, ignored_modules, ignored_params)
+    inside = 0
+    if auto_wrap_policy(module=module, recurse=True, nonwrapped_numel=_size(module, ignored_params)):
+        inside = _wrap_inside(module, auto_wrap_policy, wrapper, ignored_modules, ignored_params)
+    return module, inside
+
+
+def _wrap(module: nn.Module, wrapper_cls: Callable[..., nn.Module], **kwargs: Any) -> nn.Module:
+    """A module in its wrapper; its attribute `_wrap_overrides` has options of its own."""
+    return wrapper_cls(module, **{**kwargs, **getattr(module, "_wrap_overrides", {})})
 
 
 _settings: list[tuple[Callable, dict[str, Any]]] = []

@@ -15,18 +15,10 @@ from typing import Any
 
 from flambeau.numa.binding import NumaOptions, bind
 
+from ..elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from ..run import _PATIENCE, _POLL, _free_port
 
 __all__ = ["ChildFailedError", "LaunchConfig", "elastic_launch", "launch_agent"]
-
-
-class ChildFailedError(Exception):
-    """A process failed and was not started again; `failures` has the exit code or the error of each."""
-
-    def __init__(self, name: str, failures: dict[int, Any]) -> None:
-        self.name, self.failures = name, failures
-        said = "\n".join(f"rank {rank}: {what}" for rank, what in sorted(failures.items()))
-        super().__init__(f"{name} FAILED\n{said}")
 
 
 @dataclass
@@ -141,7 +133,7 @@ def launch_agent(config: LaunchConfig, entrypoint: Callable | str | None, args: 
     port = int(text or 0)
     if config.max_nodes > 1 and not port:
         port = 29500
-    failures: dict[int, Any] = {}
+    failures: dict[int, ProcessFailure] = {}
     for attempt in range(config.max_restarts + 1):
         found, failures = _round(
             config, entrypoint, tuple(args), host or "127.0.0.1", port or _free_port(), attempt
@@ -153,7 +145,7 @@ def launch_agent(config: LaunchConfig, entrypoint: Callable | str | None, args: 
 
 def _round(
     config: LaunchConfig, entrypoint: Any, args: tuple, host: str, port: int, attempt: int
-) -> tuple[dict[int, Any], dict[int, Any]]:
+) -> tuple[dict[int, Any], dict[int, ProcessFailure]]:
     import pickle
     import subprocess
 
@@ -181,9 +173,11 @@ def _round(
             command = [str(entrypoint), *map(str, args)]
             for k in range(count):
                 bound = bind(config.numa_options, k, count)
-                processes.append(subprocess.Popen(command, env={**os.environ, **says[k]}, preexec_fn=bound))
+                said = {**os.environ, **says[k], "TORCHELASTIC_ERROR_FILE": paths[k]}
+                processes.append(subprocess.Popen(command, env=said, preexec_fn=bound))
             codes = _watched(processes, lambda p: p.poll())
-        found, failures = {}, {}
+        found: dict[int, Any] = {}
+        failures: dict[int, ProcessFailure] = {}
         for k, code in enumerate(codes):
             rank = int(says[k]["RANK"])
             done, value = True, None
@@ -191,7 +185,10 @@ def _round(
                 with open(paths[k], "rb") as file:
                     done, value = pickle.load(file), pickle.load(file)
             if code or not done:
-                failures[rank] = value if not done else f"exit code {code}"
+                recorded = "" if callable(entrypoint) else paths[k]
+                failures[rank] = ProcessFailure(k, processes[k].pid, code or 1, recorded)
+                if not done:
+                    failures[rank].message = value
             else:
                 found[rank] = value
         return found, failures

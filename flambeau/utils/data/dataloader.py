@@ -21,7 +21,7 @@ import flambeau as fb
 
 from ._utils import pipes, shared, worker
 from ._utils.collate import default_collate, default_convert
-from ._utils.fetch import IterableFetcher, MapFetcher, endless, make_fetcher
+from ._utils.fetch import MapFetcher, _DatasetKind, endless
 from ._utils.packed import pack_long_lists
 from ._utils.pin_memory import pin_memory
 from ._utils.steps import _BaseDataLoaderIter, _get_distributed_settings, _pinning  # noqa: F401
@@ -41,20 +41,6 @@ _STOP_PATIENCE = 5.0  # seconds until a worker that does not stop is killed
 
 _worker_init_fn_t = Callable[[int], None]
 _collate_fn_t = Callable[[list[_T]], Any]
-
-
-class _DatasetKind:
-    Map = 0
-    Iterable = 1
-
-    @staticmethod
-    def create_fetcher(
-        kind: int, dataset: Any, auto_collation: bool, collate_fn: Any, drop_last: bool
-    ) -> Any:
-        """The reader for a kind of data set."""
-        if kind == _DatasetKind.Map:
-            return MapFetcher(dataset, auto_collation, collate_fn)
-        return IterableFetcher(dataset, auto_collation, collate_fn, drop_last)
 
 
 class _InfiniteConstantSampler(Sampler):
@@ -341,7 +327,10 @@ class _Walk(_BaseDataLoaderIter):
 
     def begin(self, loader: DataLoader, base_seed: int | None) -> None:
         """Start an epoch, from its first batch or where a loaded state says."""
-        state, loader._resume = loader._resume, None
+        # some packages let their own object stand for a loader: it has PyTorch's attributes alone
+        state = getattr(loader, "_resume", None)
+        if state is not None:
+            loader._resume = None
         # as it was said before the epoch: `list(loader)` asks for it too late to be believed
         self.expected = loader._IterableDataset_len_called
         self.skip = state["batches"] if state is not None else 0
@@ -409,8 +398,8 @@ class _SingleProcessDataLoaderIter(_Walk):
     def __init__(self, loader: DataLoader) -> None:
         if loader.timeout != 0:
             raise AssertionError("_SingleProcessDataLoaderIter requires timeout == 0")
-        self.fetcher = make_fetcher(
-            loader.dataset, loader._auto_collation, loader.collate_fn, loader.drop_last
+        self.fetcher = _DatasetKind.create_fetcher(
+            loader._dataset_kind, loader.dataset, loader._auto_collation, loader.collate_fn, loader.drop_last
         )
         super().__init__(loader)
 
@@ -460,6 +449,7 @@ class _MultiProcessingDataLoaderIter(_Walk):
         context = loader.multiprocessing_context or _default_context()
         forks = context.get_start_method() == "fork"
         payload: Any = (
+            loader._dataset_kind,
             loader.dataset,
             loader._auto_collation,
             loader.collate_fn,

@@ -1,5 +1,7 @@
 """Loaders of other packages: subclasses of the iterator with their own steps, and errors of their workers."""
 
+import itertools
+import multiprocessing
 import pickle
 import queue
 import threading
@@ -9,7 +11,12 @@ import pytest
 import flambeau as fb
 from flambeau._utils import ExceptionWrapper
 from flambeau.utils.data import DataLoader, Dataset, IterableDataset, _DatasetKind, _utils
-from flambeau.utils.data.dataloader import _BaseDataLoaderIter, _sharding_worker_init_fn
+from flambeau.utils.data.dataloader import (
+    _BaseDataLoaderIter,
+    _MultiProcessingDataLoaderIter,
+    _sharding_worker_init_fn,
+    _SingleProcessDataLoaderIter,
+)
 from flambeau.utils.data.datapipes.datapipe import _IterDataPipeSerializationWrapper
 
 
@@ -153,3 +160,27 @@ def test_what_own_worker_loops_ask_for(monkeypatch):
 def test_set_vital_warns():
     with pytest.warns(UserWarning, match="'set_vital' is deprecated"):
         assert fb.set_vital("a", "b", "c") is None
+
+
+class StandIn:
+    """Has what PyTorch's iterators read of a loader, is none, and is its own data set."""
+
+    _IterableDataset_len_called, _auto_collation, drop_last, in_order = None, False, False, True
+    _index_sampler, generator, prefetch_factor, worker_init_fn = itertools.count(), None, 2, None
+    dataset_kind = _dataset_kind = _DatasetKind.Iterable
+    pin_memory, pin_memory_device, timeout, persistent_workers = False, "", 0, False
+    multiprocessing_context = multiprocessing
+
+    def __init__(self, num_workers):
+        self.dataset, self.num_workers = self, num_workers
+
+    def collate_fn(self, sample):
+        return sample * 2
+
+    def __iter__(self):
+        return iter([1, 2, 3])
+
+
+def test_a_stand_in_for_a_loader():
+    assert list(_SingleProcessDataLoaderIter(StandIn(0))) == [2, 4, 6]
+    assert sorted(_MultiProcessingDataLoaderIter(StandIn(2))) == [2, 2, 4, 4, 6, 6]

@@ -75,11 +75,18 @@ class IterableFetcher:
         return self.collate_fn(batch)
 
 
-def make_fetcher(dataset: Dataset, batched: bool, collate_fn: Callable, drop_last: bool) -> Any:
-    """The reader for this kind of data set."""
-    if isinstance(dataset, IterableDataset):
-        return IterableFetcher(dataset, batched, collate_fn, drop_last)
-    return MapFetcher(dataset, batched, collate_fn)
+class _DatasetKind:
+    Map = 0
+    Iterable = 1
+
+    @staticmethod
+    def create_fetcher(
+        kind: int, dataset: Any, auto_collation: bool, collate_fn: Callable, drop_last: bool
+    ) -> MapFetcher | IterableFetcher:
+        """The reader for a kind of data set, which the loader says: the data set may be of any class."""
+        if kind == _DatasetKind.Map:
+            return MapFetcher(dataset, auto_collation, collate_fn)
+        return IterableFetcher(dataset, auto_collation, collate_fn, drop_last)
 
 
 def endless(value: Any) -> Iterator[Any]:

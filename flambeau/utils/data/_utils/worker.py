@@ -18,7 +18,7 @@ import flambeau as fb
 from flambeau._utils import ExceptionWrapper
 
 from . import pipes, shared
-from .fetch import IterableFetcher, make_fetcher
+from .fetch import IterableFetcher, _DatasetKind
 from .packed import use_packed
 
 _PARENT_CHECK = 5.0  # seconds between looks whether the parent still lives
@@ -122,14 +122,15 @@ def _serve(connection: Connection, payload: bytes | tuple, worker_id: int, paren
     try:
         if isinstance(payload, bytes):
             payload = pickle.loads(payload)
-        dataset, batched, collate_fn, drop_last, init_fn, num_workers, base_seed, long_lists = payload
+        *reading, init_fn, num_workers, base_seed, long_lists = payload
+        dataset = reading[1]
         use_packed(long_lists)
         seed = seed_everything(base_seed, worker_id)
         _worker_info = WorkerInfo(worker_id, num_workers, seed, dataset)
         if init_fn is not None:
             init_fn(worker_id)
         pipes.shard(dataset, num_workers, worker_id)
-        fetcher = make_fetcher(dataset, batched, collate_fn, drop_last)
+        fetcher = _DatasetKind.create_fetcher(*reading)
     except Exception as error:
         failed = ExceptionWrapper(error, where)
     ended = False
@@ -141,7 +142,7 @@ def _serve(connection: Connection, payload: bytes | tuple, worker_id: int, paren
             ended = False
             try:
                 pipes.seed(dataset, index)
-                fetcher = make_fetcher(dataset, batched, collate_fn, drop_last)
+                fetcher = _DatasetKind.create_fetcher(*reading)
                 shared.send(connection, (READY, number, None))
             except Exception as error:
                 shared.send(connection, (ERROR, number, ExceptionWrapper(error, where)))

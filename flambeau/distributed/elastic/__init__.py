@@ -1,0 +1,1 @@
+"""``torch.distributed.elastic``: what a failed process says; the launcher is `distributed.launcher`."""
