@@ -114,6 +114,14 @@ void average_row(const PoolShape& s, int64_t row, const T* x, T* y, A* line, A* 
     }
 }
 
+// The largest of nothing.
+template <class T>
+T nothing() {
+    using A = typename Wide<T>::type;
+    return T(std::numeric_limits<A>::has_infinity ? -std::numeric_limits<A>::infinity()
+                                                  : std::numeric_limits<A>::lowest());
+}
+
 // The largest of neighbours side by side and its place (where that is given, or how far from the first): of equal ones
 // the first, of NaN the last.
 constexpr int64_t kWide = 32;
@@ -166,7 +174,7 @@ bool largest_in_place(const PoolShape& s, const PoolRange* r, const T* x, T* y, 
     for (int64_t o = 0; o < s.out[2]; ++o) {
         const PoolRange c = pool_range(s, 2, o);
         if (c.begin >= c.end) {  // a window of borders alone
-            y[o] = T{};
+            y[o] = nothing<T>();
             if (index) index[o] = -1;
             continue;
         }
@@ -234,7 +242,7 @@ void largest_row(const PoolShape& s, int64_t row, const T* x, T* y, int64_t* ind
     for (int64_t o = begin < end && !begin ? end : 0; o < s.out[2]; o = o + 1 == begin && begin < end ? end : o + 1) {
         const PoolRange c = pool_range(s, 2, o);
         if (none || c.begin >= c.end) {  // a window of borders alone
-            y[o] = T{};
+            y[o] = nothing<T>();
             if (index) index[o] = -1;
             continue;
         }
@@ -286,6 +294,27 @@ void max_pool(DType t, const PoolShape& s, int64_t planes, const void* px, void*
                                          line.data(), place.data());
                      });
     });
+}
+
+void max_lines(const PoolShape& s, int64_t planes, DType t, const void* x, void* y) {
+    const auto run = [&]<class T>(T, void (*line)(const PoolShape&, const T*, T*)) {
+        each_plane(planes, s.in[2], [&](int64_t p) {
+            line(s, static_cast<const T*>(x) + p * s.in[2], static_cast<T*>(y) + p * s.out[2]);
+        });
+    };
+    if (t == DType::f32) run(0.f, pool_loops().max_line);
+    else run(0., pool_loops().max_line_double);
+}
+
+void max_lines_gradient(const PoolShape& s, int64_t planes, DType t, const void* g, const void* x, void* dx) {
+    const auto run = [&]<class T>(T, void (*line)(const PoolShape&, const T*, const T*, T*)) {
+        each_plane(planes, s.in[2], [&](int64_t p) {
+            line(s, static_cast<const T*>(g) + p * s.out[2], static_cast<const T*>(x) + p * s.in[2],
+                 static_cast<T*>(dx) + p * s.in[2]);
+        });
+    };
+    if (t == DType::f32) run(0.f, pool_loops().max_line_gradient);
+    else run(0., pool_loops().max_line_gradient_double);
 }
 
 void avg_pool(DType t, const PoolShape& s, int64_t planes, const void* px, void* py) {

@@ -63,7 +63,18 @@ void avg_pool_gradient(DType t, const PoolShape& s, int64_t planes, const void* 
 void scatter_planes(DType t, int64_t planes, int64_t outputs, int64_t inputs, const void* g, const int64_t* indices,
                     void* dx);
 
-// --- float: one image as rows of `width` neighbouring channels at each position, or one plane in pairs
+// Planes of one row without borders above and below.
+constexpr bool pool_in_line(const PoolShape& s) {
+    bool r = !s.adaptive;
+    for (int d = 0; d < 2; ++d) r = r && s.in[d] == 1 && s.kernel[d] == 1 && s.pad[d] == 0 && s.out[d] == 1;
+    return r;
+}
+
+// Planes of one row of floats or doubles.
+void max_lines(const PoolShape& s, int64_t planes, DType t, const void* x, void* y);
+void max_lines_gradient(const PoolShape& s, int64_t planes, DType t, const void* g, const void* x, void* dx);
+
+// --- float: one image as rows of `width` neighbouring channels at each position, one plane in pairs, or one row
 struct PoolLoops {
     void (*max_rows)(const PoolShape& s, const float* x, float* y, int64_t width);
     void (*max_rows_gradient)(const PoolShape& s, const float* g, const float* x, float* dx, int64_t width);
@@ -73,6 +84,10 @@ struct PoolLoops {
     void (*max_pairs_gradient)(const PoolShape& s, const float* g, const float* x, float* dx);
     void (*avg_pairs)(const PoolShape& s, const float* x, float* y);
     void (*avg_pairs_gradient)(const PoolShape& s, const float* g, float* dx);
+    void (*max_line)(const PoolShape& s, const float* x, float* y);
+    void (*max_line_gradient)(const PoolShape& s, const float* g, const float* x, float* dx);
+    void (*max_line_double)(const PoolShape& s, const double* x, double* y);
+    void (*max_line_gradient_double)(const PoolShape& s, const double* g, const double* x, double* dx);
 };
 const PoolLoops& pool_loops();
 

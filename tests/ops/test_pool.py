@@ -1,5 +1,8 @@
 """Pooling: results, gradients and gradients of gradients, against values of PyTorch 2.13."""
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 
@@ -147,3 +150,57 @@ def test_wide_windows(dtype, length):
             planes = F.adaptive_max_pool2d(t.view(2, 3, 4, length // 4), 1, return_indices=True)
             np.testing.assert_array_equal(planes[1].numpy()[..., 0], place)
             np.testing.assert_array_equal(planes[0].float().numpy()[..., 0], values.float().numpy())
+
+
+@pytest.mark.parametrize("dtype", [fb.float32, fb.float64])
+@pytest.mark.parametrize("length", [1, 5, 23, 50, 131, 600])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "dilation", "ceil"),
+    [
+        (2, 1, 0, 1, False),
+        (3, 1, 1, 1, False),
+        (3, 2, 1, 1, True),
+        (3, 3, 0, 1, False),
+        (5, 4, 2, 2, True),
+        (16, 1, 8, 1, False),
+        (20, 2, 10, 3, False),
+        (1, 1, 0, 1, False),
+    ],
+)
+def test_rows(dtype, length, kernel, stride, padding, dilation, ceil):
+    """Rows alone are pooled in vectors: the same values and gradients as windows one by one."""
+    if length + 2 * padding < dilation * (kernel - 1) + 1:
+        pytest.skip("no window fits")
+    fb.manual_seed(length)
+    x = fb.randint(-9, 9, (2, 3, length)).to(dtype)  # many of them equal
+    x[0, 1, length // 2] = math.nan
+    x[1, 2, 0] = -math.inf
+    x[0, 2, -1] = math.inf
+    found = F.max_pool1d(x, kernel, stride, padding, dilation, ceil)
+    copy = x.clone().requires_grad_()
+    y = F.max_pool1d(copy, kernel, stride, padding, dilation, ceil)
+    g = fb.randint(1, 5, y.shape).to(dtype)
+    y.backward(g)
+    expected, gradient = fb.empty_like(found), fb.zeros_like(x)
+    for a, b, o in itertools.product(*map(range, found.shape)):
+        first = o * stride - padding
+        best, where = -math.inf, -1
+        for at in range(first, first + kernel * dilation, dilation):
+            v = x[a, b, at].item() if 0 <= at < length else -math.inf
+            if 0 <= at < length and (where < 0 or v > best or math.isnan(v)):
+                best, where = v, at
+        expected[a, b, o] = best
+        if where >= 0:
+            gradient[a, b, where] += g[a, b, o]
+    for values in (found, y):
+        assert fb.allclose(values, expected, rtol=0, atol=0, equal_nan=True)
+    assert copy.grad.equal(gradient)
+
+
+def test_windows_of_borders_alone():
+    """The largest of no input is what every input exceeds."""
+    x = fb.ones(1, 2, 2)
+    assert F.max_pool1d(x, 2, 1, 1, 3).flatten().tolist() == [-math.inf] * 2
+    x = fb.ones(1, 2, 2, 2)
+    assert F.max_pool2d(x, 2, 1, 1, 3).flatten().tolist() == [-math.inf] * 2
+    assert F.max_pool2d(x, 2, 1, 1, 3, return_indices=True)[0].flatten().tolist() == [-math.inf] * 2
