@@ -31,6 +31,7 @@ __all__ = [
 
 _TYPE = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16"}
 _BYTES = (fb.quint8, fb.qint8)
+_ZERO_POINTS = {t: (0, 255) if t in (fb.quint4x2, fb.quint2x4) else bounds(t) for t in INTEGERS}
 _GREATEST = 2147483520.0  # the greatest float32 that is an int32
 
 
@@ -77,7 +78,9 @@ def levels(x: fb.Tensor, inverse_scale: Any, zero: Any, dtype: fb.dtype) -> fb.T
     """The integers nearest to ``x * inverse_scale + zero``, rounded to float32 once and then to even."""
     kind, low, high = INTEGERS[dtype]
     if dtype in _BYTES and isinstance(inverse_scale, float) and isinstance(zero, int):
-        return fb._quantized_levels(x.detach(), inverse_scale, zero, low, high, False)
+        return fb._quantized_levels(
+            x.detach() if x.requires_grad else x, inverse_scale, zero, low, high, False
+        )
     if dtype == fb.qint32:  # there PyTorch has no vector code, and rounds the product as well
         moved = (x * inverse_scale).add_(zero).round_().to(fb.float64)
         return moved.nan_to_num_(-2147483648.0).clamp_(low, high).to(kind)
@@ -86,14 +89,16 @@ def levels(x: fb.Tensor, inverse_scale: Any, zero: Any, dtype: fb.dtype) -> fb.T
         steps = steps.masked_fill_(~(steps.abs() < 2.0**63), low - 256.0)
         return steps.add_(zero).clamp_(low, high).to(kind)
     moved = rounded_once(x, inverse_scale, zero).round_()
-    return fb.fmin(moved, fb.tensor(float(high))).clamp_(min=low).to(kind)  # what is no number becomes `high`
+    return moved.nan_to_num_(float(high)).clamp_(low, high).to(kind)
 
 
 def levels_apart(x: fb.Tensor, inverse_scale: Any, zero: Any, dtype: fb.dtype) -> fb.Tensor:
     """The same where ``x * inverse_scale`` is rounded to even, then moved, as PyTorch's vector code does."""
     kind, low, high = INTEGERS[dtype]
     if dtype in _BYTES and isinstance(inverse_scale, float) and isinstance(zero, int):
-        return fb._quantized_levels(x.detach(), inverse_scale, zero, low, high, True)
+        return fb._quantized_levels(
+            x.detach() if x.requires_grad else x, inverse_scale, zero, low, high, True
+        )
     steps = (x * inverse_scale).round_()
     if dtype == fb.qint32:
         steps = steps.to(fb.float64)
@@ -132,7 +137,7 @@ QuantizedTensor._numbers = staticmethod(numbers)
 
 def _given_over(tensors: Any) -> bool:
     """Whether other kinds of tensors take a call over."""
-    return fb.overrides.has_torch_function(tuple(tensors))
+    return fb._C._has_torch_function(tensors if type(tensors) is tuple else tuple(tensors))
 
 
 def _check(x: fb.Tensor, dtype: fb.dtype) -> None:
@@ -151,7 +156,7 @@ def _word(x: Any) -> str:
 
 
 def _check_zero(zero: int, dtype: fb.dtype, name: str) -> None:
-    low, high = (0, 255) if dtype in (fb.quint4x2, fb.quint2x4) else bounds(dtype)
+    low, high = _ZERO_POINTS[dtype]
     if zero > high:
         raise RuntimeError(f"{name} zero_point {zero} is above upper bound.")
     if zero < low:
@@ -171,15 +176,15 @@ def quantize_per_tensor(input: Any, scale: Any, zero_point: Any, dtype: fb.dtype
     if isinstance(input, (list, tuple)):
         parts = zip(input, scale, zero_point, strict=True)
         return tuple(quantize_per_tensor(x, s.item(), int(z), dtype) for x, s, z in parts)
-    tensors = [t for t in (input, scale, zero_point) if isinstance(t, fb.Tensor)]
-    if _given_over(tensors):
+    if _given_over((input, scale, zero_point)):
+        tensors = [t for t in (input, scale, zero_point) if isinstance(t, fb.Tensor)]
         return fb.overrides.handle_torch_function(
             quantize_per_tensor, tensors, input, scale, zero_point, dtype
         )
     _check(input, dtype)
     quantizer = PerTensor(dtype, float(scale), int(zero_point))
     _check_zero(quantizer.zero_point, dtype, "quantize_tensor_per_tensor_affine")
-    return make(from_numbers(input.detach(), quantizer), quantizer)
+    return make(from_numbers(input.detach() if input.requires_grad else input, quantizer), quantizer)
 
 
 def quantize_per_channel(
@@ -197,7 +202,7 @@ def quantize_per_channel(
             f"length of scales must equal to channel, expected {input.shape[axis]} got, {scales.numel()}"
         )
     if not quantizer.zero_points.is_floating_point() and quantizer.zero_points.numel():
-        for zero in (quantizer.zero_points.min(), quantizer.zero_points.max()):
+        for zero in quantizer.zero_points.aminmax():
             _check_zero(int(zero), dtype, "quantize_tensor_per_channel_affine")
     with fb.no_grad():
         return make(from_numbers(input.detach(), quantizer), quantizer)

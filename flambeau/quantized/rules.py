@@ -52,6 +52,8 @@ def plain(x: Any) -> Any:
 def _run(func: Callable, args: tuple, kwargs: dict) -> Any:
     """The operator on integers."""
     with _plain_calls():
+        if not kwargs:  # the commonest: one tensor, then numbers
+            return func(*[a if type(a) is int else plain(a) for a in args])
         return func(*[plain(a) for a in args], **{k: plain(v) for k, v in kwargs.items()})
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from flambeau import _C
 from flambeau._C import Tensor
@@ -24,6 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 _plain_calls = _C.DisableTorchFunctionSubclass
+_as_subclass = Tensor.as_subclass
 # dtype -> that of the integers in memory, their least and their greatest; four and two bits lie in a byte
 # each
 INTEGERS = {
@@ -42,8 +43,7 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class PerTensor:
+class PerTensor(NamedTuple):  # made by every call, and a tuple is what Python makes fastest
     """One scale and zero point for all integers."""
 
     dtype: _C.dtype
@@ -293,13 +293,16 @@ def is_quantized(x: Any) -> bool:
 def ints(t: Any) -> Tensor:
     """The integers of a quantized tensor, in its memory."""
     with _plain_calls():
-        return t.as_subclass(Tensor)
+        return _as_subclass(t, Tensor)
 
 
 def make(integers: Any, quantizer: PerTensor | PerChannel) -> QuantizedTensor:
     """A quantized tensor in the memory of integers."""
-    with _plain_calls():
-        t = integers.as_subclass(QuantizedTensor)
+    if type(integers) is Tensor:
+        t = _as_subclass(integers, QuantizedTensor)
+    else:
+        with _plain_calls():
+            t = _as_subclass(integers, QuantizedTensor)
     t.__dict__["_quantizer"] = quantizer
     return t
 
