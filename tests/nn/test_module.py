@@ -420,3 +420,28 @@ def test_new_of_a_class_that_comes_after_module_is_called():
     assert type(object.__new__(Noted)) is Noted and "__new__" not in vars(nn.Module.__base__)
     with pytest.raises(TypeError, match="positional argument"):
         nn.Module(1)
+
+
+class Keeping(nn.Module):
+    """Keeps a module that is to be no child, as packages do."""
+
+    def __setattr__(self, name, value):
+        if name == "kept":
+            return super(nn.Module, self).__setattr__(name, value)
+        return super().__setattr__(name, value)
+
+    def __delattr__(self, name):
+        if name == "kept":
+            return super(nn.Module, self).__delattr__(name)
+        return super().__delattr__(name)
+
+
+def test_a_module_as_a_plain_attribute():
+    keeping = Keeping()
+    keeping.kept, keeping.child = nn.ReLU(), nn.Tanh()
+    assert [name for name, _ in keeping.named_children()] == ["child"]
+    assert isinstance(vars(keeping)["kept"], nn.ReLU)
+    del keeping.kept, keeping.child
+    assert not hasattr(keeping, "kept") and not hasattr(keeping, "child")
+    object.__setattr__(keeping, "other", nn.ReLU())
+    assert not list(keeping.children()) and isinstance(keeping.other, nn.ReLU)

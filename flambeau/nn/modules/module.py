@@ -155,7 +155,17 @@ def _forward_unimplemented(self: Module, *input: Any) -> None:
     raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
 
-class Module(ModuleBase):
+class _Plain(ModuleBase):
+    """Comes after `Module` in the order of resolution.
+
+    Packages keep a module as a plain attribute by ``super(nn.Module, self).__setattr__``.
+    """
+
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
+
+
+class Module(_Plain):
     """Base of all networks and layers.
 
     A subclass creates its parameters and children in ``__init__`` (after ``super().__init__()``) by assigning
@@ -179,6 +189,8 @@ class Module(ModuleBase):
     T_destination = TypeVar("T_destination", bound=dict[str, Any])
 
     forward: Callable[..., Any] = _forward_unimplemented
+    __setattr__ = ModuleBase.__setattr__
+    __delattr__ = ModuleBase.__delattr__
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kind = type(self)

@@ -229,14 +229,19 @@ class DataLoader(Generic[T_co]):
             return self._rest_of_stream(begun["num_workers"])
         if self.persistent_workers and self._iterator is not None and self._iterator.restart(self):
             iterator: Any = self._iterator
-        elif self.num_workers == 0:
-            iterator = _SingleProcessDataLoaderIter(self)
         else:
-            iterator = _MultiProcessingDataLoaderIter(self)
+            iterator = self._get_iterator()
             if self.persistent_workers:
                 self._iterator = iterator
-        self._position = iterator.position
+        # a subclass may have an iterator of its own
+        self._position = getattr(iterator, "position", None)
         return iterator
+
+    def _get_iterator(self) -> _BaseDataLoaderIter:
+        """A new walk through the data."""
+        if self.num_workers == 0:
+            return _SingleProcessDataLoaderIter(self)
+        return _MultiProcessingDataLoaderIter(self)
 
     def _rest_of_stream(self, num_workers: int) -> Any:
         """What is left of an epoch that another number of workers began: they fix its order and end it."""
@@ -434,6 +439,14 @@ class _MultiProcessingDataLoaderIter(_Walk):
         super().__init__(loader)
         self.start(loader)
         self.ask()
+
+    @property
+    def _workers(self) -> list:
+        return self.processes
+
+    def _shutdown_workers(self) -> None:
+        """End the workers; packages that keep an iterator call it."""
+        self.stopper()
 
     def begin(self, loader: DataLoader, base_seed: int | None) -> None:
         super().begin(loader, base_seed)

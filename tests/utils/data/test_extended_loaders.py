@@ -184,3 +184,31 @@ class StandIn:
 def test_a_stand_in_for_a_loader():
     assert list(_SingleProcessDataLoaderIter(StandIn(0))) == [2, 4, 6]
     assert sorted(_MultiProcessingDataLoaderIter(StandIn(2))) == [2, 2, 4, 4, 6, 6]
+
+
+class Endless(DataLoader):
+    """Keeps one iterator for all epochs."""
+
+    def __iter__(self):
+        self.walk = self._get_iterator()
+        for _ in range(2):
+            yield next(self.walk)
+
+
+def test_a_loader_that_keeps_its_iterator():
+    loader = Endless(Numbers(), num_workers=1)
+    assert [int(b) for b in loader] == [0, 1]
+    (worker,) = loader.walk._workers
+    assert worker.is_alive()
+    loader.walk._shutdown_workers()
+    assert not worker.is_alive()
+    assert [int(b) for b in Endless(Numbers())] == [0, 1]
+
+
+class Reversed(DataLoader):
+    def _get_iterator(self):
+        return iter([9, 8])
+
+
+def test_a_loader_with_an_iterator_of_its_own():
+    assert list(Reversed(Numbers())) == [9, 8]
