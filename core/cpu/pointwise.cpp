@@ -58,7 +58,10 @@ struct Chosen {
         };
         switch (cpu_level()) {
 #ifdef FB_X86
-            case CpuLevel::avx512: take_all(avx512::all); break;
+            case CpuLevel::avx512:  // which has not all
+                take_all(avx2::all);
+                take_all(avx512::all);
+                break;
             case CpuLevel::avx2: take_all(avx2::all); break;
 #endif
             default: take_all(baseline::all);

@@ -66,12 +66,25 @@ struct Wide<BF16> {
 };
 
 template <class F>
-void visit_real(DType t, const char* name, F&& f) {
-    visit_dtype(t, [&]<class T>(T v) {
-        if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, C64> || std::is_same_v<T, C128>)
-            fail(ErrorKind::NotImplemented, "\"", name, "\" not implemented for '", t, "'");
-        else f(v);
-    });
+void visit_averaged(DType t, const char* name, F&& f) {
+    switch (t) {
+        case DType::f32: return f(float{});
+        case DType::f64: return f(double{});
+        case DType::f16: return f(F16{});
+        case DType::bf16: return f(BF16{});
+        case DType::i64: return f(int64_t{});
+        default: fail(ErrorKind::NotImplemented, "\"", name, "\" not implemented for '", t, "'");
+    }
+}
+template <class F>
+void visit_compared(DType t, const char* name, F&& f) {
+    switch (t) {
+        case DType::i8: return f(int8_t{});
+        case DType::u8: return f(uint8_t{});
+        case DType::i16: return f(int16_t{});
+        case DType::i32: return f(int32_t{});
+        default: visit_averaged(t, name, f);
+    }
 }
 
 // One row of averages: `line` adds up the inputs that lie one below the other, `sums` the neighbours in it.
@@ -280,7 +293,7 @@ void largest_row(const PoolShape& s, int64_t row, const T* x, T* y, int64_t* ind
 
 void max_pool(DType t, const PoolShape& s, int64_t planes, const void* px, void* py, int64_t* indices) {
     const int64_t rows = s.out[0] * s.out[1], work = s.inputs() / std::max<int64_t>(1, rows);
-    visit_real(t, s.deep ? "max_pool3d" : "max_pool2d", [&]<class T>(T) {
+    visit_compared(t, s.deep ? "max_pool3d" : "max_pool2d", [&]<class T>(T) {
         using A = typename Wide<T>::type;
         using P = std::conditional_t<sizeof(A) == 8, int64_t, int32_t>;  // as wide: they share registers
         if (sizeof(P) == 4 && s.inputs() > INT32_MAX) fail(ErrorKind::Runtime, "pooling: the planes are too large");
@@ -319,7 +332,7 @@ void max_lines_gradient(const PoolShape& s, int64_t planes, DType t, const void*
 
 void avg_pool(DType t, const PoolShape& s, int64_t planes, const void* px, void* py) {
     const int64_t rows = s.out[0] * s.out[1], work = s.inputs() / std::max<int64_t>(1, rows);
-    visit_real(t, s.adaptive ? "adaptive_avg_pool2d" : "avg_pool2d", [&]<class T>(T) {
+    visit_averaged(t, s.adaptive ? "adaptive_avg_pool2d" : "avg_pool2d", [&]<class T>(T) {
         using A = typename Wide<T>::type;
         parallel_for(planes * rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, work)),
                      [&](int64_t i, int64_t e) {
@@ -333,7 +346,7 @@ void avg_pool(DType t, const PoolShape& s, int64_t planes, const void* px, void*
 }
 
 void avg_pool_gradient(DType t, const PoolShape& s, int64_t planes, const void* pg, void* pdx) {
-    visit_real(t, "avg_pool2d_backward", [&]<class T>(T) {
+    visit_averaged(t, "avg_pool2d_backward", [&]<class T>(T) {
         using A = typename Wide<T>::type;
         each_plane(planes, s.inputs(), [&](int64_t p) {
             const T* g = static_cast<const T*>(pg) + p * s.outputs();
@@ -349,7 +362,7 @@ void avg_pool_gradient(DType t, const PoolShape& s, int64_t planes, const void* 
 
 void scatter_planes(DType t, int64_t planes, int64_t outputs, int64_t inputs, const void* pg, const int64_t* indices,
                     void* pdx) {
-    visit_real(t, "max_pool2d_backward", [&]<class T>(T) {
+    visit_averaged(t, "max_pool2d_backward", [&]<class T>(T) {
         each_plane(planes, inputs, [&](int64_t p) {
             const T* g = static_cast<const T*>(pg) + p * outputs;
             T* dx = static_cast<T*>(pdx) + p * inputs;

@@ -1,5 +1,6 @@
 // Compiled without contraction: which operations are fused decides the last bit, so it is written out with
 // fma().
+#include "cpu/pointwise.h"
 #include "cpu/random_fill.h"
 
 #include <algorithm>
@@ -210,30 +211,36 @@ bool fill_geometric(void* out, DType t, int64_t n, double p, Generator& g) {
            });
 }
 
-bool fill_bernoulli(void* out, DType t, int64_t n, double p, Generator& g) {
-    return visit_real(t, [&](auto v) {
-        using T = decltype(v);
-        T* o = static_cast<T*>(out);
-        draw_chunks<double>(n, g, [=](int64_t i, const double* u, int64_t m) {
-            for (int64_t j = 0; j < m; ++j) o[i + j] = T(u[j] < p);
-        });
+// Ones of type t where draw(drawn, i, u, m) finds m numbers u, of which the first is number i, low enough.
+template <class U, class Draw>
+void draw_ones(void* out, DType t, int64_t n, Generator& g, Draw draw) {
+    const Loop convert = convert_loop(DType::b1, t);
+    const int64_t item = int64_t(itemsize(t)), strides[] = {item, 1};
+    draw_chunks<U>(n, g, [=](int64_t i, const U* u, int64_t m) {
+        bool drawn[kChunk];
+        draw(drawn, i, u, m);
+        char* const to[] = {static_cast<char*>(out) + i * item, reinterpret_cast<char*>(drawn)};
+        convert(to, strides, m, nullptr);
     });
 }
 
+bool fill_bernoulli(void* out, DType t, int64_t n, double p, Generator& g) {
+    if (is_complex(t) || is_float8(t)) return false;
+    draw_ones<double>(out, t, n, g, [p](bool* drawn, int64_t, const double* u, int64_t m) {
+        for (int64_t j = 0; j < m; ++j) drawn[j] = u[j] < p;
+    });
+    return true;
+}
+
 bool fill_bernoulli(void* out, DType t, int64_t n, const void* p, DType pt, Generator& g) {
-    bool known = false;
-    visit_floating(pt, [&](auto pv) {
-        using P = decltype(pv);
+    if (is_complex(t) || is_float8(t)) return false;
+    return visit_floating(pt, [&](auto v) {
+        using P = decltype(v);
         const P* prob = static_cast<const P*>(p);
-        known = visit_real(t, [&](auto v) {
-            using T = decltype(v);
-            T* o = static_cast<T*>(out);
-            draw_chunks<Wide<P>>(n, g, [=](int64_t i, const Wide<P>* u, int64_t m) {
-                for (int64_t j = 0; j < m; ++j) o[i + j] = T(u[j] < Wide<P>(prob[i + j]));
-            });
+        draw_ones<Wide<P>>(out, t, n, g, [prob](bool* drawn, int64_t i, const Wide<P>* u, int64_t m) {
+            for (int64_t j = 0; j < m; ++j) drawn[j] = u[j] < Wide<P>(prob[i + j]);
         });
     });
-    return known;
 }
 
 bool fill_integers(void* out, DType t, int64_t n, uint64_t range, int64_t base, Generator& g) {

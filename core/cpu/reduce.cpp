@@ -21,9 +21,13 @@ extern const FoldTable sum_table, extreme_table;
 }
 
 FoldLoop fold_loop(Fold f, DType in) {
-    const FoldTable& sums = for_this_cpu<baseline::sum_table, avx2::sum_table, avx512::sum_table>();
-    if (const FoldLoop loop = sums.loops[int(f)][int(in)]) return loop;
-    return for_this_cpu<baseline::extreme_table, avx2::extreme_table, avx512::extreme_table>().loops[int(f)][int(in)];
+    const auto of = [f, in](const FoldTable& t) { return t.loops[int(f)][int(in)]; };
+    if (const FoldLoop loop = of(for_this_cpu<baseline::sum_table, avx2::sum_table, avx512::sum_table>())) return loop;
+    if (const FoldLoop loop = of(for_this_cpu<baseline::extreme_table, avx2::extreme_table, avx512::extreme_table>()))
+        return loop;
+    // What AVX-512 leaves to AVX2.
+    if (const FoldLoop loop = of(for_this_cpu<baseline::sum_table, avx2::sum_table, avx2::sum_table>())) return loop;
+    return of(for_this_cpu<baseline::extreme_table, avx2::extreme_table, avx2::extreme_table>());
 }
 
 DType fold_type(Fold f, DType in) {

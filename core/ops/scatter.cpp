@@ -504,28 +504,15 @@ Tensor put(const Tensor& self, const Tensor& index, const Tensor& source, bool a
                 source.numel(), ", index.numel() = ", index.numel());
     Tensor r = started(self, out);
     if (r.is_meta() || !index.numel()) return r;
-    const Tensor flat = dense(r), s = dense(source), at = dense(index);
-    const int64_t *k = at.data<int64_t>(), size = self.numel(), n = at.numel();
+    const int64_t size = self.numel(), n = index.numel();
+    const auto line = [](const Tensor& t) { return op<"view">(t, Dims{t.numel()}); };
+    const Tensor all = dense(r), at = line(dense(index));
+    const int64_t* const k = at.data<int64_t>();
     if (!all_within(k, n, -size, size))
         for (int64_t i = 0; i < n; ++i) flat_position(k[i], size);
-    const auto [first, last] = extremes(k, n);
-    const auto each = [&, first = first, last = last]<class T>(T, auto&& write) {
-        T* const to = reinterpret_cast<T*>(bytes(flat));
-        const T* const from = reinterpret_cast<const T*>(bytes(s));
-        each_by_place(
-            n, first < 0 ? 0 : first, (first < 0 ? size - 1 : last) + 1, 1, size * int64_t(sizeof(T)) > kSpreadBytes,
-            [&](int64_t b, int64_t count, int64_t* room) {
-                for (int64_t i = 0; i < count; ++i) room[i] = k[b + i] + (k[b + i] >> 63 & size);
-                return static_cast<const int64_t*>(room);
-            },
-            [to](int64_t i) { __builtin_prefetch(to + i, 1); },
-            [=](int64_t i, int64_t place) { write(to[place], from[i]); });
-    };
-    if (accumulate)
-        visit_added(self.dtype(),
-                    [&]<class T>(T z) { each(z, [](T& q, const T& v) { q = combine(Into::add, q, v); }); });
-    else by_item_size(itemsize(self.dtype()), [&](auto z) { each(z, [](auto& q, const auto& v) { q = v; }); });
-    if (flat.get() != r.get()) copy_data(r, flat);
+    join_elements(line(all), 0, extremes(k, n).first < 0 ? op<"remainder">(at, size) : at, line(dense(source)),
+                  Dims{int64_t(itemsize(self.dtype()))}, accumulate ? Into::add : Into::set);
+    if (all.get() != r.get()) copy_data(r, all);
     return r;
 }
 

@@ -497,12 +497,15 @@ std::tuple<Tensor, Tensor, Tensor> unique_slices(const Tensor& x, int64_t dim, b
     std::vector<int64_t> order(static_cast<size_t>(n)), first, count;
     std::iota(order.begin(), order.end(), 0);
     Tensor inverse = empty(Dims{n}, DType::i64);
+    const auto sort = [&order](const std::function<bool(int64_t, int64_t)>& before) {
+        std::stable_sort(order.begin(), order.end(), [&before](int64_t a, int64_t b) { return before(a, b); });
+    };
     const auto compare = [&](auto z) {
         using T = decltype(z);
         const T* p = rows.data<T>();
         if constexpr (ordered<T>) {
             if (!consecutive)
-                std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+                sort([=](int64_t a, int64_t b) {
                     return std::lexicographical_compare(p + a * width, p + (a + 1) * width, p + b * width,
                                                         p + (b + 1) * width, less<T>);
                 });

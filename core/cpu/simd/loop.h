@@ -599,25 +599,40 @@ using Floats = Types<float, double, Half, BHalf>;
 using Ints = Types<uint8_t, int8_t, int16_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t>;
 using Complexes = Types<Cx<float>, Cx<double>>;
 
+// Types whose loops go one number after the other, wait for memory or run seldom: AVX-512 takes those of AVX2
+// (cpu/pointwise.cpp), and there is less to compile.
+template <class Types>
+struct SeldomOf {
+    using type = Types;
+};
+#if FB_AVX512
+template <class... T>
+struct SeldomOf<Types<T...>> {
+    using type = Types<>;
+};
+#endif
+template <class Types>
+using Seldom = typename SeldomOf<Types>::type;
+
 // Element functions: result of the same type, or of type Out.
 template <class Tab, class Fn, class... T>
-constexpr void each(Tab& t, Unary op, Types<T...>, Fn) {
+constexpr void each([[maybe_unused]] Tab& t, [[maybe_unused]] Unary op, Types<T...>, Fn) {
     (t.put(op, kType<T>, loop<element_inner<Fn, T, T>, T, T>), ...);
 }
 template <class Tab, class Fn, class... T>
-constexpr void each(Tab& t, Binary op, Types<T...>, Fn) {
+constexpr void each([[maybe_unused]] Tab& t, [[maybe_unused]] Binary op, Types<T...>, Fn) {
     (t.put(op, kType<T>, loop<element_inner<Fn, T, T, T>, T, T, T>), ...);
 }
 template <class Tab, class Fn, class... T>
-constexpr void each(Tab& t, Ternary op, Types<T...>, Fn) {
+constexpr void each([[maybe_unused]] Tab& t, [[maybe_unused]] Ternary op, Types<T...>, Fn) {
     (t.put(op, kType<T>, loop<element_inner<Fn, T, T, T, T>, T, T, T, T>), ...);
 }
 template <class Out, class Tab, class Fn, class... T>
-constexpr void each_to(Tab& t, Unary op, Types<T...>, Fn) {
+constexpr void each_to([[maybe_unused]] Tab& t, [[maybe_unused]] Unary op, Types<T...>, Fn) {
     (t.put(op, kType<T>, loop<element_inner<Fn, Out, T>, Out, T>), ...);
 }
 template <class Out, class Tab, class Fn, class... T>
-constexpr void each_to(Tab& t, Binary op, Types<T...>, Fn) {
+constexpr void each_to([[maybe_unused]] Tab& t, [[maybe_unused]] Binary op, Types<T...>, Fn) {
     (t.put(op, kType<T>, loop<element_inner<Fn, Out, T, T>, Out, T, T>), ...);
 }
 // Where signedness does not matter one loop serves two types: arithmetic on the unsigned type, which wraps.

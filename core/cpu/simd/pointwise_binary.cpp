@@ -156,13 +156,18 @@ constexpr auto comparisons() {
     float_masks(t, Binary::le, le);
     float_masks(t, Binary::gt, gt);
     float_masks(t, Binary::ge, ge);
-    constexpr Types<uint8_t, int8_t, int16_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t, Bool> whole;
+    constexpr Types<uint8_t, int8_t, int16_t, int32_t, int64_t> whole;
+    constexpr Seldom<Types<uint16_t, uint32_t, uint64_t, Bool>> others;
     wrapping_masks(t, Binary::eq, eq);
     wrapping_masks(t, Binary::ne, ne);
     each_to<Bool>(t, Binary::lt, whole, lt);
+    each_to<Bool>(t, Binary::lt, others, lt);
     each_to<Bool>(t, Binary::le, whole, le);
+    each_to<Bool>(t, Binary::le, others, le);
     each_to<Bool>(t, Binary::gt, whole, gt);
+    each_to<Bool>(t, Binary::gt, others, gt);
     each_to<Bool>(t, Binary::ge, whole, ge);
+    each_to<Bool>(t, Binary::ge, others, ge);
     constexpr auto both = [](auto, auto a, auto b) { return (a != decltype(a){}) & (b != decltype(b){}); };
     constexpr auto either = [](auto, auto a, auto b) { return (a != decltype(a){}) | (b != decltype(b){}); };
     constexpr auto one = [](auto, auto a, auto b) { return (a != decltype(a){}) ^ (b != decltype(b){}); };
@@ -172,7 +177,7 @@ constexpr auto comparisons() {
     wrapping_masks(t, Binary::logical_and, both);
     wrapping_masks(t, Binary::logical_or, either);
     wrapping_masks(t, Binary::logical_xor, one);
-    constexpr Complexes cx;
+    constexpr Seldom<Complexes> cx;
     each_to<Bool>(t, Binary::eq, cx, [](auto, auto a, auto b) { return (a.re == b.re) & (a.im == b.im); });
     each_to<Bool>(t, Binary::logical_and, cx, [](auto, auto a, auto b) { return nonzero(a) & nonzero(b); });
     each_to<Bool>(t, Binary::logical_or, cx, [](auto, auto a, auto b) { return nonzero(a) | nonzero(b); });
@@ -234,6 +239,7 @@ void byte_products(char* out, const char* const* in, int64_t n, const void*) {
 constexpr auto integers() {
     Table<220> t;
     constexpr Ints ints;
+    constexpr Seldom<Ints> one_by_one;
     constexpr Types<Bool> boolean;
     wrapping(t, Binary::add, [](auto, auto a, auto b) { return a + b; });
     wrapping(t, Binary::sub, [](auto, auto a, auto b) { return a - b; });
@@ -244,7 +250,7 @@ constexpr auto integers() {
     wrapping(t, Binary::bitwise_and, [](auto, auto a, auto b) { return a & b; });
     wrapping(t, Binary::bitwise_or, [](auto, auto a, auto b) { return a | b; });
     wrapping(t, Binary::bitwise_xor, [](auto, auto a, auto b) { return a ^ b; });
-    each(t, Binary::pow, ints, [](auto, auto a, auto b) { return int_pow(a, b); });
+    each(t, Binary::pow, one_by_one, [](auto, auto a, auto b) { return int_pow(a, b); });
     for (Binary op : {Binary::maximum, Binary::fmax})
         each(t, op, ints, [](auto, auto a, auto b) { return a > b ? a : b; });
     for (Binary op : {Binary::minimum, Binary::fmin})
@@ -253,19 +259,19 @@ constexpr auto integers() {
         using U = decltype(a);
         return b < sizeof(U) * 8 ? moved_left(a, b) : U(0);
     });
-    each(t, Binary::right_shift, ints, [](auto, auto a, auto b) {
+    each(t, Binary::right_shift, one_by_one, [](auto, auto a, auto b) {
         using T = decltype(a);
         using U = std::make_unsigned_t<T>;
         return U(b) < sizeof(T) * 8 ? moved_right(a, U(b)) : T(a < 0 ? -1 : 0);
     });
-    each(t, Binary::gcd, ints, [](auto, auto a, auto b) { return gcd(a, b); });
-    each(t, Binary::lcm, ints, [](auto, auto a, auto b) {
+    each(t, Binary::gcd, one_by_one, [](auto, auto a, auto b) { return gcd(a, b); });
+    each(t, Binary::lcm, one_by_one, [](auto, auto a, auto b) {
         using T = decltype(a);
         const T g = gcd(a, b);
         const auto r = g == 0 ? 0 : a / g * b;  // small types: in int, as C++ computes
         return T(r < 0 ? -r : r);
     });
-    each(t, Binary::heaviside, ints, [](auto, auto a, auto b) { return a == 0 ? b : decltype(a)(a > 0); });
+    each(t, Binary::heaviside, one_by_one, [](auto, auto a, auto b) { return a == 0 ? b : decltype(a)(a > 0); });
     wrapping(t, Ternary::addcmul,
              [](auto s, auto a, auto b, auto c) { return a + *static_cast<const decltype(a)*>(s) * b * c; });
     each(t, Ternary::clamp, ints, [](auto, auto x, auto lo, auto hi) {
@@ -425,12 +431,12 @@ C plus(C a, C b) {
 
 constexpr auto complex_arithmetic() {
     Table<60> t;
-    constexpr Complexes cx;
+    constexpr Seldom<Complexes> cx;
     constexpr Types<HalfCx, Cx<float>, Cx<double>> all;
     each(t, Binary::add, all, [](auto, auto a, auto b) { return plus(a, b); });
     each(t, Binary::sub, all, [](auto, auto a, auto b) { return decltype(a){a.re - b.re, a.im - b.im}; });
     each(t, Binary::mul, all, [](auto, auto a, auto b) { return times(a, b); });
-    each(t, Binary::div, Types<HalfCx>{}, [](auto, auto a, auto b) { return over(a, b); });
+    each(t, Binary::div, Seldom<Types<HalfCx>>{}, [](auto, auto a, auto b) { return over(a, b); });
     t.put(Binary::div, DType::c64, loop<complex_div<float>, Cx<float>, Cx<float>, Cx<float>>);
     t.put(Binary::div, DType::c128, loop<complex_div<double>, Cx<double>, Cx<double>, Cx<double>>);
     t.put(Unary::abs, DType::c64, loop<complex_abs<float>, float, Cx<float>>);

@@ -134,8 +134,12 @@ constexpr void from(Tab& t, Types<To...>) {
     (put(static_cast<const To*>(nullptr)), ...);
 }
 
+#if FB_AVX512  // from and to others: as AVX2 does (cpu/pointwise.cpp)
+using All = Types<uint8_t, int32_t, int64_t, Half, BHalf, float, double, Bool>;
+#else
 using All = Types<uint8_t, int8_t, int16_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t, Half, BHalf, float, double,
                   Bool, HalfCx, Cx<float>, Cx<double>>;
+#endif
 template <class Tab, class... From>
 constexpr void pairs(Tab& t, Types<From...>) {
     (from<From>(t, All{}), ...);

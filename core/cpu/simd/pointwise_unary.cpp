@@ -301,8 +301,12 @@ constexpr auto bools_and_complex() {
 
 constexpr auto a = arithmetic();
 constexpr auto b = elementary();
+#if FB_AVX512  // those of AVX2 do as well (cpu/pointwise.cpp)
+constexpr Table<1> c, d;
+#else
 constexpr auto c = integers();
 constexpr auto d = bools_and_complex();
+#endif
 }  // namespace
 
 extern const Entries unary_arithmetic, unary_elementary, unary_integers, unary_others;

@@ -272,27 +272,28 @@ constexpr FoldTable make_table() {
     put(Fold::sum, DType::f16, folding<Sum<F16>, F16>);
     put(Fold::sum, DType::bf16, folding<Sum<BF16>, BF16>);
     put(Fold::sum, DType::c64, folding<ComplexSum<C64>, C64>);
-    put(Fold::sum, DType::c128, folding<ComplexSum<C128>, C128>);
     put(Fold::sum, DType::u8, folding<IntegerSum<uint8_t>, uint8_t>);
     put(Fold::sum, DType::i8, folding<IntegerSum<uint8_t>, uint8_t, 0x80>);
-    put(Fold::sum, DType::i16, folding<IntegerSum<int16_t>, int16_t>);
-    put(Fold::sum, DType::u16, folding<IntegerSum<int16_t>, int16_t, 0x8000>);
     put(Fold::sum, DType::i32, folding<IntegerSum<int32_t>, int32_t>);
     put(Fold::sum, DType::u32, folding<IntegerSum<int32_t>, int32_t, 0x80000000>);
-    for (DType d : {DType::i64, DType::u64}) {  // they wrap alike
-        put(Fold::sum, d, folding<IntegerSum<int64_t>, int64_t>);
-        put(Fold::prod, d, folding<Prod<int64_t, int64_t>, int64_t>);
-    }
+    for (DType d : {DType::i64, DType::u64}) put(Fold::sum, d, folding<IntegerSum<int64_t>, int64_t>);  // wrap alike
     // Products, sums without NaN, norms and moments of other types are those of a wider one (cpu/reduce.cpp): fewer
     // loops to compile.
     put(Fold::prod, DType::f32, folding<Prod<float, double>, float>);
     put(Fold::prod, DType::f64, folding<Prod<double, double>, double>);
+#if !FB_AVX512  // those of AVX2 do as well (cpu/reduce.cpp)
+    put(Fold::sum, DType::c128, folding<ComplexSum<C128>, C128>);
+    put(Fold::sum, DType::i16, folding<IntegerSum<int16_t>, int16_t>);
+    put(Fold::sum, DType::u16, folding<IntegerSum<int16_t>, int16_t, 0x8000>);
     put(Fold::prod, DType::c128, folding<Prod<C128, C128>, C128>);
+    for (DType d : {DType::i64, DType::u64}) put(Fold::prod, d, folding<Prod<int64_t, int64_t>, int64_t>);
+    put(Fold::abs_pow_sum, DType::f32, folding<Norm<float, 2>, float>);
+    put(Fold::abs_pow_sum, DType::f64, folding<Norm<double, 2>, double>);
+#endif
     const auto floats = [&]<class T>(DType d, T) {
         put(Fold::nansum, d, folding<NanSum<T>, T>);
         put(Fold::abs_sum, d, folding<Norm<T, 0>, T>);
         put(Fold::square_sum, d, folding<Norm<T, 1>, T>);
-        put(Fold::abs_pow_sum, d, folding<Norm<T, 2>, T>);
         put(Fold::moments, d, moments<T>);
     };
     floats(DType::f32, float());
