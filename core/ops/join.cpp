@@ -164,10 +164,15 @@ Tensor cat(TensorSpan all, int64_t dim, Out out) {
                 if (!skipped(t) && t.numel())
                     parts.push_back({static_cast<const char*>(t->data()), t.sizes()[size_t(dim)] * inner});
             parallel_for(outer, std::max<int64_t>(1, (1 << 17) / row), [&](int64_t b, int64_t e) {
-                char* q = to;
-                for (auto [p, n] : parts) {
-                    copy_pieces(q, row, p, n, b, e);
-                    q += n;
+                // Some rows at a time: neighbours that share lines are written before these leave the cache.
+                const int64_t some = std::max<int64_t>(1, (1 << 15) / row);
+                for (int64_t next; b < e; b = next) {
+                    next = std::min(e, b + some);
+                    char* q = to;
+                    for (auto [p, n] : parts) {
+                        copy_pieces(q, row, p, n, b, next);
+                        q += n;
+                    }
                 }
             });
         }
