@@ -14,6 +14,7 @@ struct PositionLoops {
     // more. Returns how many.
     int64_t (*chosen)(const int64_t* at, int64_t n, int64_t low, int64_t high, int32_t* to);
     int64_t (*changes)(const uint64_t* p, int64_t n);  // how many of n differ from the one before
+    int64_t (*changes_of_doubles)(const double* p, int64_t n);
     // to[at[i]] += from[i], one after another; steps in elements
     void (*add_f16)(F16* to, int64_t to_step, const F16* from, int64_t from_step, const int64_t* at, int64_t at_step,
                     int64_t n);

@@ -331,6 +331,8 @@ template <class T>
 int64_t changes(const T* p, int64_t n) {
     if constexpr (std::is_integral_v<T> && sizeof(T) == 8) {
         return position_loops().changes(reinterpret_cast<const uint64_t*>(p), n);
+    } else if constexpr (std::is_same_v<T, double>) {
+        return position_loops().changes_of_doubles(p, n);
     } else {
         int32_t some = 0;  // as wide as most values: registers of both have as many
 #pragma omp simd reduction(+ : some)

@@ -69,6 +69,16 @@ int64_t changes(const uint64_t* p, int64_t n) {
     return n - same;
 }
 
+int64_t changes_of_doubles(const double* p, int64_t n) {
+    constexpr int step = kLanes<double>;
+    Vec<int64_t> equal{};  // less one for each
+    int64_t i = 0, same = 0;
+    for (; i + step <= n; i += step) equal += load<D>(p + i) == load<D>(p + i - 1);
+    for (int l = 0; l < step; ++l) same -= equal[l];
+    for (; i < n; ++i) same += p[i] == p[i - 1];
+    return n - same;
+}
+
 void add_f16(F16* to, int64_t to_step, const F16* from, int64_t from_step, const int64_t* at, int64_t at_step,
              int64_t n) {
     constexpr int64_t kAhead = 32;
@@ -160,6 +170,7 @@ extern constexpr PositionLoops position_loops = {all_within,
                                                  extremes<int32_t>,
                                                  chosen,
                                                  changes,
+                                                 changes_of_doubles,
                                                  add_f16,
                                                  count_true,
                                                  keys_of<float, uint32_t>,
