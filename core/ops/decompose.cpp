@@ -24,42 +24,49 @@ std::tuple<Tensor, Tensor> eigenpairs(const Tensor& a, std::string_view uplo, bo
         using T = decltype(z);
         using R = real_of<T>;
         const Batch from(a, 2), to(v, 2);
-        parallel_matrices(from.count, 10 * n * n * n, [&](int64_t i) {
-            Columns<T> c(n, n);
-            load(c, a, from.at<T>(i));
-            Int code = 0, lwork = -1, lrwork = -1, liwork = -1, iwant = 0;
-            const Int ld = c.ld();
-            T want{};
-            R rwant{};
-            R* values = w.data<R>() + i * n;
+        if (!n) return;
+        const auto f = [] {
+            if constexpr (complex_v<T>)
+                return routine<void(const char*, const char*, const Int*, T*, const Int*, R*, T*, const Int*, R*,
+                                    const Int*, Int*, const Int*, Int*, size_t, size_t),
+                               T>("heevd");
+            else
+                return routine<void(const char*, const char*, const Int*, T*, const Int*, R*, T*, const Int*, Int*,
+                                    const Int*, Int*, size_t, size_t),
+                               T>("syevd");
+        }();
+        Int lwork = -1, lrwork = -1, liwork = -1;
+        const auto call = [&](T* c, R* values, T* work, R* rwork, Int* iwork) {
+            Int code = 0;
             const char* job = vectors ? "V" : "N";
-            auto call = [&](T* work, R* rwork, Int* iwork) {
-                if constexpr (complex_v<T>)
-                    routine<void(const char*, const char*, const Int*, T*, const Int*, R*, T*, const Int*, R*,
-                                 const Int*, Int*, const Int*, Int*, size_t, size_t),
-                            T>("heevd")(job, half_name, &n, c.data(), &ld, values, work, &lwork, rwork, &lrwork, iwork,
-                                        &liwork, &code, 1, 1);
-                else
-                    routine<void(const char*, const char*, const Int*, T*, const Int*, R*, T*, const Int*, Int*,
-                                 const Int*, Int*, size_t, size_t),
-                            T>("syevd")(job, half_name, &n, c.data(), &ld, values, work, &lwork, iwork, &liwork, &code,
-                                        1, 1);
-            };
-            if (!n) return;
-            call(&want, &rwant, &iwant);
+            if constexpr (complex_v<T>)
+                f(job, half_name, &n, c, &n, values, work, &lwork, rwork, &lrwork, iwork, &liwork, &code, 1, 1);
+            else f(job, half_name, &n, c, &n, values, work, &lwork, iwork, &liwork, &code, 1, 1);
+            return code;
+        };
+        {  // the same room for all
+            T none{}, want{};
+            R rnone{}, rwant{};
+            Int iwant = 0;
+            call(&none, &rnone, &want, &rwant, &iwant);
             lwork = wanted_room(want);
             lrwork = std::max<Int>(1, Int(rwant));
             liwork = std::max<Int>(1, iwant);
-            std::vector<T> work(static_cast<size_t>(lwork));
+        }
+        parallel_runs(from.count, 10 * n * n * n, [&](int64_t i, int64_t end) {
+            std::vector<T> own(vectors ? 0 : size_t(n * n)), work(static_cast<size_t>(lwork));
             std::vector<R> rwork(static_cast<size_t>(lrwork));
             std::vector<Int> iwork(static_cast<size_t>(liwork));
-            call(work.data(), rwork.data(), iwork.data());
-            if (code > 0)
-                fail(ErrorKind::Linalg, "linalg.eigh: ", from.count > 1 ? str("(Batch element ", i, "): ") : "",
-                     "The algorithm failed to converge because the input matrix is ill-conditioned or has too many "
-                     "repeated eigenvalues (error code: ",
-                     code, ").");
-            if (vectors) store(c, v, to.at<T>(i));
+            for (; i < end; ++i) {
+                T* const c = vectors ? to.at<T>(i) : own.data();  // by columns
+                load(c, a, from.at<T>(i));
+                const Int code = call(c, w.data<R>() + i * n, work.data(), rwork.data(), iwork.data());
+                if (code > 0)
+                    fail(ErrorKind::Linalg, "linalg.eigh: ", from.count > 1 ? str("(Batch element ", i, "): ") : "",
+                         "The algorithm failed to converge because the input matrix is ill-conditioned or has too many "
+                         "repeated eigenvalues (error code: ",
+                         code, ").");
+            }
         });
     });
     return {w, v};
@@ -86,8 +93,18 @@ std::tuple<Tensor, Tensor> eig(const Tensor& a0) {
         using R = real_of<T>;
         using C = Complex<R>;
         const Batch from(a0, 2), to(v, 2);
+        if (!n) return;
+        const auto f = [] {
+            if constexpr (complex_v<T>)
+                return routine<void(const char*, const char*, const Int*, T*, const Int*, T*, T*, const Int*, T*,
+                                    const Int*, T*, const Int*, R*, Int*, size_t, size_t),
+                               T>("geev");
+            else
+                return routine<void(const char*, const char*, const Int*, T*, const Int*, R*, R*, T*, const Int*, T*,
+                                    const Int*, T*, const Int*, Int*, size_t, size_t),
+                               T>("geev");
+        }();
         parallel_matrices(from.count, 25 * n * n * n, [&](int64_t i) {
-            if (!n) return;
             Columns<T> c(n, n), right(n, n);
             load(c, a0, from.at<T>(i));
             for (const T& e : c.v) {
@@ -104,15 +121,11 @@ std::tuple<Tensor, Tensor> eig(const Tensor& a0) {
             std::vector<R> re(static_cast<size_t>(2 * n)), im(static_cast<size_t>(n));
             auto call = [&](T* work) {
                 if constexpr (complex_v<T>)
-                    routine<void(const char*, const char*, const Int*, T*, const Int*, T*, T*, const Int*, T*,
-                                 const Int*, T*, const Int*, R*, Int*, size_t, size_t),
-                            T>("geev")("N", "V", &n, c.data(), &ld, values, nullptr, &one, right.data(), &ld, work,
-                                       &lwork, re.data(), &code, 1, 1);
+                    f("N", "V", &n, c.data(), &ld, values, nullptr, &one, right.data(), &ld, work, &lwork, re.data(),
+                      &code, 1, 1);
                 else
-                    routine<void(const char*, const char*, const Int*, T*, const Int*, R*, R*, T*, const Int*, T*,
-                                 const Int*, T*, const Int*, Int*, size_t, size_t),
-                            T>("geev")("N", "V", &n, c.data(), &ld, re.data(), im.data(), nullptr, &one, right.data(),
-                                       &ld, work, &lwork, &code, 1, 1);
+                    f("N", "V", &n, c.data(), &ld, re.data(), im.data(), nullptr, &one, right.data(), &ld, work, &lwork,
+                      &code, 1, 1);
             };
             call(&want);
             lwork = wanted_room(want);
@@ -186,6 +199,16 @@ std::tuple<Tensor, Tensor, Tensor> singular(const Tensor& a, Vectors wanted) {
         using T = decltype(z);
         using R = real_of<T>;
         const Batch from(a, 2), tu(u, 2), tv(vh, 2);
+        const auto f = [] {
+            if constexpr (complex_v<T>)
+                return routine<void(const char*, const Int*, const Int*, T*, const Int*, R*, T*, const Int*, T*,
+                                    const Int*, T*, const Int*, R*, Int*, Int*, size_t),
+                               T>("gesdd");
+            else
+                return routine<void(const char*, const Int*, const Int*, T*, const Int*, R*, T*, const Int*, T*,
+                                    const Int*, T*, const Int*, Int*, Int*, size_t),
+                               T>("gesdd");
+        }();
         parallel_matrices(from.count, 20 * m * n * k, [&](int64_t i) {
             Columns<T> c(m, n), cu(m, mu), cv(nv, n);
             load(c, a, from.at<T>(i));
@@ -214,15 +237,11 @@ std::tuple<Tensor, Tensor, Tensor> singular(const Tensor& a, Vectors wanted) {
                 R* values = s.data<R>() + i * k;
                 auto call = [&](T* work) {
                     if constexpr (complex_v<T>)
-                        routine<void(const char*, const Int*, const Int*, T*, const Int*, R*, T*, const Int*, T*,
-                                     const Int*, T*, const Int*, R*, Int*, Int*, size_t),
-                                T>("gesdd")(job, &m, &n, c.data(), &lda, values, cu.data(), &ldu, cv.data(), &ldv, work,
-                                            &lwork, rwork.data(), iwork.data(), &code, 1);
+                        f(job, &m, &n, c.data(), &lda, values, cu.data(), &ldu, cv.data(), &ldv, work, &lwork,
+                          rwork.data(), iwork.data(), &code, 1);
                     else
-                        routine<void(const char*, const Int*, const Int*, T*, const Int*, R*, T*, const Int*, T*,
-                                     const Int*, T*, const Int*, Int*, Int*, size_t),
-                                T>("gesdd")(job, &m, &n, c.data(), &lda, values, cu.data(), &ldu, cv.data(), &ldv, work,
-                                            &lwork, iwork.data(), &code, 1);
+                        f(job, &m, &n, c.data(), &lda, values, cu.data(), &ldu, cv.data(), &ldv, work, &lwork,
+                          iwork.data(), &code, 1);
                 };
                 call(&want);
                 lwork = wanted_room(want);
@@ -279,6 +298,8 @@ Tensor svd_backward(Back& b) {
 }
 
 // ---------------------------------------------------------------- QR
+// LAPACK's QR makes blocks of 32 columns; of fewer it asks what it should do first, which takes longer than to do it.
+bool few_columns(int64_t m, int64_t n) { return std::max(m, n) <= 32; }
 std::tuple<Tensor, Tensor> geqrf(const Tensor& a) {
     check(a.dim() >= 2, "torch.geqrf: input must have at least 2 dimensions.");
     const int64_t m = a.size(-2), n = a.size(-1), k = std::min(m, n);
@@ -287,9 +308,20 @@ std::tuple<Tensor, Tensor> geqrf(const Tensor& a) {
     if (r.is_meta()) return {r, tau};
     visit_lapack(a, "geqrf", [&](auto z) {
         using T = decltype(z);
-        const auto f = routine<void(const Int*, const Int*, T*, const Int*, T*, T*, const Int*, Int*), T>("geqrf");
         const Batch from(a, 2), to(r, 2);
         const Int ld = std::max<Int>(1, m), asked = -1;
+        if (few_columns(m, n)) {
+            const auto f = routine<void(const Int*, const Int*, T*, const Int*, T*, T*, Int*), T>("geqr2");
+            parallel_matrices(from.count, m * n * k, [&](int64_t i) {
+                T* const c = to.at<T>(i);  // by columns
+                load(c, a, from.at<T>(i));
+                T work[32];
+                Int code = 0;
+                if (k) f(&m, &n, c, &ld, tau.data<T>() + i * k, work, &code);
+            });
+            return;
+        }
+        const auto f = routine<void(const Int*, const Int*, T*, const Int*, T*, T*, const Int*, Int*), T>("geqrf");
         T want{}, none{};  // the same room for all
         Int answer = 0;
         if (k) f(&m, &n, &none, &ld, &none, &want, &asked, &answer);
@@ -312,21 +344,36 @@ Tensor reflectors(const Tensor& a, const Tensor& tau, int64_t columns) {
     const Tensor t = dense(tau);
     visit_lapack(a, "orgqr", [&](auto z) {
         using T = decltype(z);
-        const auto f =
-            routine<void(const Int*, const Int*, const Int*, T*, const Int*, const T*, T*, const Int*, Int*), T>(
-                complex_v<T> ? "ungqr" : "orgqr");
         const Batch from(a, 2), to(q, 2);
         const int64_t rows = a.stride(-2), across = a.stride(-1);
         const Int ld = std::max<Int>(1, m), asked = -1;
+        const auto begin = [&](int64_t i) {
+            T* const c = to.at<T>(i);  // by columns
+            const int64_t given = std::min(k, columns);
+            copy_matrix(m, given, static_cast<const T*>(from.at<T>(i)), rows, across, c, int64_t(1), m);
+            std::fill(c + given * m, c + columns * m, T(0));
+            return c;
+        };
+        if (few_columns(m, columns)) {
+            const auto f = routine<void(const Int*, const Int*, const Int*, T*, const Int*, const T*, T*, Int*), T>(
+                complex_v<T> ? "ung2r" : "org2r");
+            parallel_matrices(from.count, m * columns * k, [&](int64_t i) {
+                T* const c = begin(i);
+                T work[32];
+                Int code = 0;
+                if (m && columns) f(&m, &columns, &k, c, &ld, t.data<T>() + i * k, work, &code);
+            });
+            return;
+        }
+        const auto f =
+            routine<void(const Int*, const Int*, const Int*, T*, const Int*, const T*, T*, const Int*, Int*), T>(
+                complex_v<T> ? "ungqr" : "orgqr");
         T want{}, none{};  // the same room for all
         Int answer = 0;
         if (m && columns) f(&m, &columns, &k, &none, &ld, &none, &want, &asked, &answer);
         const Int lwork = wanted_room(want);
         parallel_matrices(from.count, m * columns * k, [&](int64_t i) {
-            T* const c = to.at<T>(i);  // by columns
-            const int64_t given = std::min(k, columns);
-            copy_matrix(m, given, static_cast<const T*>(from.at<T>(i)), rows, across, c, int64_t(1), m);
-            std::fill(c + given * m, c + columns * m, T(0));
+            T* const c = begin(i);
             Int code = 0;
             std::vector<T> work(static_cast<size_t>(lwork));
             if (m && columns) f(&m, &columns, &k, c, &ld, t.data<T>() + i * k, work.data(), &lwork, &code);

@@ -37,6 +37,11 @@ inline void parallel_matrices(int64_t count, int64_t cost, const std::function<v
         for (; b < e; ++b) f(b);
     });
 }
+// f(begin, end) of those that one thread does: they can share room
+inline void parallel_runs(int64_t count, int64_t cost, const std::function<void(int64_t, int64_t)>& f) {
+    parallel_for(count, std::max<int64_t>(1, 100000 / std::max<int64_t>(1, cost)),
+                 [&](int64_t b, int64_t e) { f(b, e); });
+}
 inline void check_info(const Tensor& info, bool wanted, const char* name) {
     if (!wanted || info.is_meta()) return;
     for (int64_t i = 0; i < info.numel(); ++i)
