@@ -26,6 +26,7 @@ from . import _recursive as _recursive
 from . import frontend as frontend
 from ._archive import load, save
 from ._builtins import Error
+from ._builtins import fork as _fork
 from ._module import (
     PythonScriptModule,
     RecursiveScriptModule,
@@ -89,6 +90,8 @@ def script(
     if builtins.isinstance(obj, (list, dict)):
         return obj  # scripted containers are Python's own here
     if inspect.isclass(obj):
+        if not is_ours(obj.__module__):
+            obj._torchscript_class = True  # its objects may be attributes of modules
         return obj
     if inspect.isroutine(obj) or builtins.isinstance(obj, functools.partial):
         _check(obj, getattr(obj, "__module__", None))
@@ -251,6 +254,7 @@ def interface(obj: type) -> type:
     """A class as an interface: Python needs no declaration."""
     if not inspect.isclass(obj):
         raise RuntimeError("interface must be applied to a class")
+    obj._torchscript_interface = True
     return obj
 
 
@@ -281,6 +285,18 @@ def isinstance(obj: Any, target_type: Any) -> bool:
     return True
 
 
+def _unwrap_optional(x: Any) -> Any:
+    """``x``, which is not None.
+
+    Raises
+    ------
+    AssertionError
+        If it is.
+    """
+    assert x is not None, "Unwrapping null optional"
+    return x
+
+
 def is_scripting() -> bool:
     """Whether this is TorchScript: scripted code runs as Python, so never."""
     return False
@@ -293,9 +309,7 @@ def is_tracing() -> bool:
 
 def fork(func: Callable, *args: Any, **kwargs: Any) -> Future:
     """A future of ``func(*args, **kwargs)``; it is called at once, as PyTorch does outside TorchScript."""
-    future: Future = Future()
-    future.set_result(func(*args, **kwargs))
-    return future
+    return _fork(func, *args, **kwargs)
 
 
 def wait(future: Future) -> Any:

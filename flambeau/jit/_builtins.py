@@ -10,11 +10,13 @@ from __future__ import annotations
 import enum
 import math
 import operator as op
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import flambeau as fb
+from flambeau.futures import Future
 
 from ._types import FORMATS, LAYOUTS, dtype_of, number_of
 
@@ -50,8 +52,17 @@ def _format(pattern: str, *values: Any) -> str:
     return "".join(a + text_of(b) for a, b in zip(parts, values)) + parts[-1]
 
 
+_SPECIFIER = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?(.)")
+
+
 def _percent(pattern: str, *values: Any) -> str:
-    return pattern % tuple(text_of(v) if "%s" in pattern and not isinstance(v, str) else v for v in values)
+    """``pattern % values``: what stands for ``%s`` is written as `text_of` does."""
+    if len(values) == 1 and isinstance(values[0], tuple):
+        values = values[0]
+    kinds = [kind for kind in _SPECIFIER.findall(pattern) if kind != "%"]
+    return pattern % tuple(
+        text_of(v) if k < len(kinds) and kinds[k] == "s" else v for k, v in enumerate(values)
+    )
 
 
 def raise_exception(message: str, kind: str | None = None) -> None:
@@ -124,6 +135,13 @@ def _dict(values: Any = ()) -> dict:
 
 def _to_tensor(value: Any) -> fb.Tensor:
     return fb.tensor(value)
+
+
+def fork(function: Callable, *args: Any, **kwargs: Any) -> Future:
+    """A future of ``function(*args, **kwargs)``; it is called at once."""
+    future: Future = Future()
+    future.set_result(function(*args, **kwargs))
+    return future
 
 
 # What operators do where no tensor is among the first two arguments.
@@ -228,6 +246,7 @@ BARE: dict[str, Callable] = {
     "pow": _power,
     "all": all, "any": any, "ord": ord, "chr": chr, "hex": hex, "oct": oct, "bin": bin, "reversed": reversed,
     "hash": hash, "divmod": divmod, "sum": sum,
+    "fork": fork,
 }  # fmt: skip
 
 

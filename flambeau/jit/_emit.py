@@ -11,6 +11,7 @@ import flambeau as fb
 from flambeau._recorded import needed, schema_of
 
 from . import _types
+from ._classes import converted
 from ._program import TracedProgram, torch_name
 from ._source import Unit
 from ._torchscript import LoadedModule, fill, module_class, new_module
@@ -286,16 +287,18 @@ def assemble(
     paths: dict[int, str],
     constants: list[fb.Tensor],
     attributes: dict[int, list[str]],
+    kinds: dict[type, str] | None = None,
 ) -> LoadedModule:
     """A module of TorchScript from the texts of classes: ``paths`` has the class of each part by its id,
-    ``attributes`` what it keeps besides tensors and modules.
+    ``attributes`` what it keeps besides tensors and modules, ``kinds`` the paths of classes of the program.
     """
     unit = Unit(constants)
     unit.define_all(
         [("".join(t), f"code/{place.replace('.', '/')}.py", place + ".") for place, t in texts.items()]
     )
     for kind in unit.classes.values():
-        module_class(kind, unit)
+        if kind.base == "Module":
+            module_class(kind, unit)
     unit.finish()
     made: dict[int, LoadedModule] = {}
 
@@ -303,7 +306,8 @@ def assemble(
         if id(part) not in made:
             new = made[id(part)] = new_module(unit.classes[paths[id(part)]].python)
             state = {**part._parameters, **part._buffers, "training": part.training}
-            state.update((n, getattr(part, n)) for n in attributes.get(id(part), ()))
+            names = attributes.get(id(part), ())
+            state.update((n, converted(getattr(part, n), kinds or {}, unit.classes)) for n in names)
             state.update((n, build(c)) for n, c in part._modules.items() if c is not None)
             fill(new, state, {})
             new.__dict__.setdefault("_is_full_backward_hook", None)

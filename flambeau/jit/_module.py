@@ -91,6 +91,22 @@ def last_executed_optimized_graph() -> str:
     return program.text()
 
 
+def _as_a_program(name: str, function: Callable, args: tuple, kwargs: dict) -> Any:
+    """A call of a scripted function; what a program would refuse or assert is raised as a program does."""
+    try:
+        return function(*args, **kwargs)
+    except AssertionError as error:
+        raise Error(f"AssertionError: {error}") from error
+    except TypeError:
+        try:
+            signature_of(function).bind(*args, **kwargs)
+        except TypeError as unfit:
+            raise RuntimeError(f"{name}(): {unfit}") from None
+        except ValueError:  # no signature to be had
+            pass
+        raise
+
+
 class ScriptFunction:
     """A function that was traced (it runs its program), scripted (it runs its Python) or compiled from a
     text."""
@@ -116,7 +132,7 @@ class ScriptFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._program is None:
-            return self._original(*args, **kwargs)
+            return _as_a_program(self._name, self._original, args, kwargs)
         return self._program.run([args, kwargs], {}.__getitem__)
 
     @property
@@ -396,20 +412,8 @@ class PythonScriptModule(RecursiveScriptModule):
         return "RecursiveScriptModule"
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the original's forward; what a program would refuse or raise is raised as a program does."""
-        forward = self.__dict__["_original"].forward
-        try:
-            return forward(*args, **kwargs)
-        except AssertionError as error:
-            raise Error(f"AssertionError: {error}") from error
-        except TypeError:
-            try:
-                signature_of(forward).bind(*args, **kwargs)
-            except TypeError as unfit:
-                raise RuntimeError(f"forward(): {unfit}") from None
-            except ValueError:  # no signature to be had
-                pass
-            raise
+        """Run the original's forward."""
+        return _as_a_program("forward", self.__dict__["_original"].forward, args, kwargs)
 
     def train(self, mode: bool = True) -> PythonScriptModule:
         """Set training mode here and in the original."""

@@ -11,30 +11,33 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
+import enum
 import inspect
 import math
 import textwrap
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import flambeau as fb
-from flambeau._annotations import annotations_of
 from flambeau._own_methods import is_ours
 
 from . import _types
 from ._blocks import BLOCKS, forward_text
 from ._builtins import ALLOWED
+from ._classes import class_written, is_interface, methods_of
 from ._emit import PlaceholderModule, assemble, attribute, class_path, class_text
+from ._known import Known
 from ._layers import FUNCTIONS, LAYERS, counted, text
-from ._source import dotted
+from ._names import Names, Static, expression, hints_of, last, text_of_constant
 from ._torchscript import LoadedModule
 from .frontend import UnsupportedNodeError
 
-_KEPT = {"len", "range", "enumerate", "zip", "int", "float", "bool", "str", "isinstance", "min", "max",
-"abs", "sorted",
-         "list", "tuple", "print", "round", "getattr", "ord", "chr", "sum", "any", "all", "dict"}  # fmt: skip
+_KEPT = set(
+    """len range enumerate zip int float bool str isinstance min max abs sorted list tuple print round
+    getattr ord chr sum any all dict complex""".split()
+)
 _KEPT_TYPES = (int, float, str, bool, complex, list, tuple, dict, fb.Tensor, type(None))  # of attributes
 _CONSTANTS = (bool, int, float, str, tuple, fb.dtype, fb.device, fb.layout, fb.memory_format)
 _NO_WORDS = (ast.Lambda, ast.Try, ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFor, ast.AsyncWith,
@@ -42,18 +45,6 @@ ast.FunctionDef,
              ast.ClassDef, ast.Global, ast.Nonlocal, ast.Import, ast.ImportFrom, ast.SetComp, ast.Set,
              ast.NamedExpr,
              ast.GeneratorExp, ast.Match)  # fmt: skip
-
-
-class Static(NamedTuple):
-    """A value that is known before the program runs, and the expression for it, if there is one."""
-
-    value: Any
-    text: str = ""
-
-
-def expression(source: str) -> ast.expr:
-    """The node of an expression."""
-    return ast.parse(source, mode="eval").body
 
 
 class _Script:
@@ -66,6 +57,7 @@ class _Script:
         self.attributes: dict[int, dict[str, _types.Type]] = {}
         self.functions: dict[Any, str] = {}
         self.kept: list[Any] = []
+        self.forks = 0
 
     # ---------------------------------------------------------------- modules
     def module(self, module: fb.nn.Module) -> str:
@@ -85,20 +77,48 @@ class _Script:
         if is_ours(type(module).__module__):
             return {}
         found: dict[str, _types.Type] = {}
-        hints = _hints(type(module))
+        hints = hints_of(type(module))
         for name, value in module.__dict__.items():
             if name.startswith("_") or name == "training":
                 continue
             try:
                 hint = hints.get(name)
-                kind = _types.of_hint(hint, str) if hint is not None else _types.of_value(value, str)
+                kind = _types.of_hint(hint, self.class_name) if hint is not None else self.of_value(value)
             except ValueError:
                 continue  # a method that reads it will say so
-            if "<class" not in str(kind) and isinstance(
-                value, (int, float, str, bool, complex, list, tuple, dict, fb.Tensor, type(None))
-            ):
+            if self.is_object(value):
+                found[name] = kind
+            if "<class" not in str(kind) and isinstance(value, _KEPT_TYPES):
                 found[name] = kind
         return found
+
+    def interfaces(self, module: fb.nn.Module) -> dict[str, str]:
+        """The attributes that a module declares as an interface: any module that has it may be put there."""
+        hints = hints_of(type(module)) if not is_ours(type(module).__module__) else {}
+        return {n: self.named(h) for n, h in hints.items() if n in module._modules and is_interface(h)}
+
+    def class_name(self, kind: type) -> str:
+        """What types say of a class: its path, or what is looked for where there is none."""
+        return self.named(kind) or f"<class {kind.__name__}>"
+
+    def of_value(self, value: Any) -> _types.Type:
+        """The type of an attribute of a module."""
+        if self.is_object(value):
+            return _types.Type(self.named(type(value)))
+        return _types.of_value(value, self.class_name)
+
+    def is_object(self, value: Any) -> bool:
+        """Whether it is of a class of the program: an enumeration, or one that `script` was given."""
+        return isinstance(value, enum.Enum) or "_torchscript_class" in vars(type(value))
+
+    def accessor(self, module: fb.nn.Module, found: property, name: str, kind: str) -> str:
+        """The method that a property of a module is read ("getter") or set by, under PyTorch's name."""
+        written = f"__{name}_{kind}"
+        if written not in self.methods[id(module)]:
+            self.methods[id(module)][written] = ""
+            function = found.fget if kind == "getter" else found.fset
+            self.methods[id(module)][written] = self.text_of(function, written, module)
+        return written
 
     def method(self, module: fb.nn.Module, name: str, of: type | None = None) -> str:
         """Write a method, once, as a class ``of`` its bases defines it; the name that it gets."""
@@ -143,7 +163,7 @@ class _Script:
             place = "__torch__.functions"
             name = (
                 f"{function.__name__}_{len(self.functions)}"
-                if function.__name__ in map(_last, self.functions.values())
+                if function.__name__ in map(last, self.functions.values())
                 else function.__name__
             )
             self.functions[function] = f"{place}.{name}"
@@ -151,24 +171,26 @@ class _Script:
         return self.functions[function]
 
     def named(self, kind: type) -> str:
-        """The path of a named tuple's class; nothing for other classes."""
-        if not (issubclass(kind, tuple) and hasattr(kind, "_fields")):
-            return ""
-        if kind not in self.functions:
-            self.functions[kind] = f"__torch__.tuples.{kind.__name__}"
-            hints = _hints(kind)
-            fields = [
-                f"  {f} : {_types.of_hint(hints.get(f, fb.Tensor), self.named)}\n" for f in kind._fields
-            ]
-            self.texts.setdefault("__torch__.tuples", []).append(
-                f"class {kind.__name__}(NamedTuple):\n{''.join(fields)}"
-            )
-        return self.functions[kind]
+        """The path of a class of the program; nothing for other classes."""
+        return class_written(kind, self)
+
+    def evaluated(self, annotation: ast.expr, names: Names) -> Any:
+        """What an annotation of the caller's own source means."""
+        whole = ast.Expression(copy.deepcopy(annotation))
+        return eval(compile(ast.fix_missing_locations(whole), "<annotation>", "eval"), dict(names.free))
 
     def text_of(
-        self, function: Callable, name: str, owner: fb.nn.Module | None, holder: str | None = None
+        self,
+        function: Callable,
+        name: str,
+        owner: fb.nn.Module | None,
+        holder: str | None = None,
+        given_self: str | None = None,
     ) -> str:
-        """The text of a function or method, indented as a method; of ``holder``, a function becomes one."""
+        """The text of a function or method, indented as a method; of ``holder``, a function becomes one.
+
+        ``given_self`` is the class of the first argument, where it is no module.
+        """
         function = inspect.unwrap(function)
         try:
             tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
@@ -178,7 +200,7 @@ class _Script:
             ) from None
         if not isinstance(tree, ast.FunctionDef):
             raise RuntimeError(f"torch.jit.script: {function.__qualname__} is no function")
-        names = _Names(function)
+        names = Names(function)
         spec = tree.args
         if spec.vararg or spec.kwarg:
             raise names.refuse(
@@ -191,11 +213,14 @@ class _Script:
             + spec.defaults
             + spec.kw_defaults
         )
-        hints = _hints(function)
+        hints = hints_of(function)
         parts, first = [] if holder is None else [f"self: {holder}"], 0
         locals_ = {a.arg for a in every}
         if owner is not None:
             parts.append(f"{every[0].arg}: {self.paths[id(owner)]}")
+            first = 1
+        elif given_self is not None:
+            parts.append(f"{every[0].arg}: {given_self}")
             first = 1
         for a, default in list(zip(every, defaults))[first:]:
             kind = self.type_of(hints.get(a.arg), names, tree) if a.arg in hints else _types.TENSOR
@@ -210,16 +235,18 @@ class _Script:
         statements = body.block(tree.body)
         returned = hints.get("return", ...)
         arrow = "" if returned is ... else f" -> {self.type_of(returned, names, tree)}"
+        if given_self is not None and name == "__init__":
+            arrow = " -> NoneType"
         head = f"def {name}({', '.join(parts)}){arrow}:"
         lines = ast.unparse(
             ast.fix_missing_locations(ast.Module(statements or [ast.Pass()], []))
         ).splitlines()
         return "\n".join(["  " + head, *("    " + line for line in lines), ""])
 
-    def type_of(self, hint: Any, names: _Names, node: ast.AST) -> _types.Type:
+    def type_of(self, hint: Any, names: Names, node: ast.AST) -> _types.Type:
         """The type of an annotation."""
         try:
-            kind = _types.of_hint(hint, lambda c: self.named(c) or f"<class {c.__name__}>")
+            kind = _types.of_hint(hint, self.class_name)
         except ValueError as e:
             raise names.refuse(node, str(e)) from None
         if "<class" in str(kind):
@@ -227,74 +254,8 @@ class _Script:
         return kind
 
 
-def _last(path: str) -> str:
-    return path.rpartition(".")[2]
-
-
-def _hints(of: Any) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(of)
-    except (NameError, TypeError, AttributeError):
-        return annotations_of(of)
-
-
-def text_of_constant(value: Any) -> str:
-    """A constant; tuples stay tuples."""
-    if isinstance(value, tuple):
-        return f"({', '.join(map(text_of_constant, value))}{',' if len(value) == 1 else ''})"
-    if isinstance(value, (fb.dtype, fb.layout, fb.memory_format)):
-        return str(_types.number_of(value))
-    if isinstance(value, fb.device):
-        return f'torch.device("{value}")'
-    return text(value)
-
-
-class _Names:
-    """What the free names of a function mean."""
-
-    def __init__(self, function: Callable) -> None:
-        self.function = function
-        self.free = {**vars(builtins), **function.__globals__}
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
-            try:
-                self.free[name] = cell.cell_contents
-            except ValueError:
-                pass
-
-    def refuse(self, node: ast.AST, why: str) -> UnsupportedNodeError:
-        code = self.function.__code__
-        line = code.co_firstlineno + getattr(node, "lineno", 1) - 1
-        shown = ast.unparse(node).splitlines()[0] if isinstance(node, ast.AST) else ""
-        return UnsupportedNodeError(
-            f'  File "{code.co_filename}", line {line}, in {code.co_name}\n    {shown}', why
-        )
-
-    def static(self, node: ast.expr) -> Static:
-        """The value of a default."""
-        try:
-            return Static(ast.literal_eval(node))
-        except ValueError:
-            value = self.free.get(dotted(node).split(".")[0])
-            for part in dotted(node).split(".")[1:]:
-                value = getattr(value, part)
-            return Static(value)
-
-
-class _Body(ast.NodeTransformer):
+class _Body(Known):
     """The statements of one function."""
-
-    def __init__(
-        self, script: _Script, names: _Names, owner: fb.nn.Module | None, self_name: str, locals_: set[str]
-    ) -> None:
-        self.script, self.names, self.owner, self.self_name, self.locals = (
-            script,
-            names,
-            owner,
-            self_name,
-            locals_,
-        )
-        self.modules: dict[str, Static] = {}  # loop variables over modules
-        self.settled = False  # whether the switches of modules count as answers
 
     def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
         """Statements, each of which may become several or none."""
@@ -303,6 +264,8 @@ class _Body(ast.NodeTransformer):
             if isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant):
                 continue  # a docstring
             new = self.visit(s)
+            out += self.before
+            self.before = []
             out += new if isinstance(new, list) else [] if new is None else [new]
             if (
                 isinstance(s, ast.If)
@@ -312,90 +275,6 @@ class _Body(ast.NodeTransformer):
                 return out  # a question that was answered: what follows is never reached
         return out
 
-    # ---------------------------------------------------------------- what is known
-    def static(self, node: ast.expr) -> Static | None:
-        if isinstance(node, ast.Constant):
-            return Static(node.value, repr(node.value))
-        if isinstance(node, ast.Name):
-            if node.id == self.self_name and self.owner is not None:
-                return Static(self.owner, node.id)
-            if node.id in self.modules:
-                return self.modules[node.id]
-            if node.id in self.locals or node.id not in self.names.free:
-                return None
-            return Static(self.names.free[node.id])
-        if isinstance(node, ast.Attribute):
-            base = self.static(node.value)
-            if base is None or isinstance(base.value, (fb.Tensor, str, list, dict, tuple)):
-                return None
-            if isinstance(base.value, fb.nn.Module):
-                if not hasattr(base.value, node.attr):
-                    raise self.names.refuse(
-                        node, f"Module '{type(base.value).__name__}' has no attribute '{node.attr}'"
-                    )
-                return Static(getattr(base.value, node.attr), attribute(base.text, node.attr))
-            return Static(getattr(base.value, node.attr)) if hasattr(base.value, node.attr) else None
-        if isinstance(node, ast.Subscript):
-            base, key = self.static(node.value), self.static(node.slice)
-            if base is not None and key is not None and isinstance(base.value, fb.nn.Module):
-                return self.child(base, key.value)
-        return None
-
-    def child(self, base: Static, key: Any) -> Static:
-        container = base.value
-        if isinstance(key, int):
-            name = list(container._modules)[key]
-        else:
-            name = key
-        return Static(container._modules[name], attribute(base.text, name))
-
-    def answer(self, test: ast.expr) -> bool | None:
-        """What a question comes to, where the module answers it."""
-        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-            inner = self.answer(test.operand)
-            return None if inner is None else not inner
-        if isinstance(test, ast.BoolOp):
-            known = [self.answer(v) for v in test.values]
-            decides = isinstance(test.op, ast.Or)
-            if any(k is decides for k in known):
-                return decides
-            return None if None in known else not decides
-        if (
-            isinstance(test, ast.Compare)
-            and len(test.ops) == 1
-            and isinstance(test.ops[0], (ast.Is, ast.IsNot))
-        ):
-            left = self.static(test.left)
-            if left is not None and left.text and isinstance(test.comparators[0], ast.Constant):
-                declared = self.script.attributes.get(id(self.owner), {}).get(left.text.rpartition(".")[2])
-                if declared is None or declared.name != "Optional":
-                    return (left.value is None) is isinstance(test.ops[0], ast.Is)
-            return None
-        if isinstance(test, ast.Call):
-            function = self.static(test.func)
-            if function is None:
-                return None
-            if function.value is fb.jit.is_scripting:
-                return True
-            if function.value is fb.jit.is_tracing:
-                return False
-            if function.value is hasattr:
-                base = self.static(test.args[0])
-                return None if base is None else hasattr(base.value, test.args[1].value)
-            if function.value is isinstance:
-                base, kind = self.static(test.args[0]), self.static(test.args[1])
-                if base is not None and isinstance(base.value, fb.nn.Module) and kind is not None:
-                    return isinstance(base.value, kind.value)
-            return None
-        known = self.static(test)
-        if known is not None and self.settled and isinstance(known.value, bool) and known.text:
-            return known.value
-        if known is not None and (
-            known.value is None or isinstance(known.value, fb.nn.Module) or known.text in ("True", "False")
-        ):
-            return known.value is not None and known.value is not False
-        return None
-
     # ---------------------------------------------------------------- expressions
     def generic_visit(self, node: ast.AST) -> ast.AST:
         if isinstance(node, _NO_WORDS):
@@ -404,6 +283,8 @@ class _Body(ast.NodeTransformer):
 
     def literal(self, known: Static, node: ast.expr) -> ast.expr:
         value = known.value
+        if isinstance(value, enum.Enum) and self.script.named(type(value)):
+            return expression(f"{self.script.named(type(value))}.{value.name}")
         if value is None or isinstance(
             value, (bool, int, float, str, tuple, fb.dtype, fb.device, fb.layout, fb.memory_format)
         ):
@@ -415,7 +296,11 @@ class _Body(ast.NodeTransformer):
         )
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        if not isinstance(node.ctx, ast.Load) or node.id in self.locals:
+        if not isinstance(node.ctx, ast.Load):
+            return node
+        if isinstance(getattr(self.modules.get(node.id), "value", None), fb.Tensor):  # of a ParameterList
+            return expression(self.modules[node.id].text)
+        if node.id in self.locals:
             return node
         if node.id in _KEPT and self.names.free.get(node.id) is getattr(builtins, node.id):
             return node
@@ -427,6 +312,9 @@ class _Body(ast.NodeTransformer):
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         if isinstance(node.ctx, ast.Store):
             return ast.Attribute(self.visit(node.value), node.attr, node.ctx)
+        read = self.property(node, "getter")
+        if read is not None:
+            return ast.Call(expression(read), [], [])
         known = self.static(node)
         if known is None:
             return ast.Attribute(self.visit(node.value), node.attr, node.ctx)
@@ -435,9 +323,30 @@ class _Body(ast.NodeTransformer):
         if isinstance(known.value, (fb.Tensor, fb.nn.Module)) or node.attr == "training":
             return expression(known.text)
         owner = self.static(node.value)
-        if owner is not None and node.attr in self.script.attributes.get(id(owner.value), {}):
+        kept = owner is not None and node.attr in self.script.attributes.get(id(owner.value), {})
+        if kept or (owner is not None and owner.text and self.script.is_object(owner.value)):
             return expression(known.text)
         return self.literal(known, node)
+
+    def property(self, node: ast.expr, kind: str) -> str | None:
+        """The method that reads or sets what is a property of a module; None for anything else."""
+        base = self.static(node.value) if isinstance(node, ast.Attribute) else None
+        if base is None or not isinstance(base.value, fb.nn.Module) or is_ours(type(base.value).__module__):
+            return None
+        found = inspect.getattr_static(type(base.value), node.attr, None)
+        if not isinstance(found, builtins.property):
+            return None
+        return f"{base.text}.{self.script.accessor(base.value, found, node.attr, kind)}"
+
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt:
+        written = self.property(node.targets[0], "setter")
+        if written is None:
+            made = super().generic_visit(node)
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    self.modules.pop(target.id, None)
+            return made
+        return ast.Expr(ast.Call(expression(written), [self.visit(node.value)], []))
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
         pattern, values = "", []
@@ -453,7 +362,11 @@ class _Body(ast.NodeTransformer):
         generator = node.generators[0]
         items = self.items(generator.iter)
         if items is None:
-            return super().generic_visit(node)
+            waiting = len(self.before)
+            made = super().generic_visit(node)
+            if len(self.before) > waiting:
+                raise self.names.refuse(node, "fork in a comprehension isn't supported")
+            return made
         parts = []
         for item in items:
             with_names = self.bind(generator.target, item, node)
@@ -488,6 +401,8 @@ class _Body(ast.NodeTransformer):
         if isinstance(owner, fb.nn.Module):
             self.script.method(owner, value.__name__)
             return ast.Call(expression(known.text), *self.arguments(node))
+        if known.text and self.script.is_object(owner):
+            return ast.Call(expression(known.text), *self.arguments(node))
         return self.call(value, node)
 
     def is_super(self, node: ast.expr) -> bool:
@@ -521,6 +436,9 @@ class _Body(ast.NodeTransformer):
         if name in _KEPT and function is getattr(builtins, name, None):
             if name in ("any", "all", "sum", "list", "tuple") and isinstance(node.args[0], ast.GeneratorExp):
                 node.args[0] = ast.ListComp(node.args[0].elt, node.args[0].generators)
+            counted_modules = self.static(node.args[0]) if name == "len" and node.args else None
+            if counted_modules is not None and isinstance(counted_modules.value, fb.nn.Module):
+                return ast.Constant(len(counted_modules.value))
             if name == "isinstance":
                 return ast.Call(
                     expression("isinstance"),
@@ -528,6 +446,14 @@ class _Body(ast.NodeTransformer):
                     [],
                 )
             return ast.Call(ast.Name(name, ast.Load()), *self.arguments(node))
+        if function is fb.jit.isinstance:
+            return ast.Call(
+                expression("isinstance"), [self.visit(node.args[0]), self.type_expression(node.args[1])], []
+            )
+        if function is fb.jit.fork:
+            return self.forked(node)
+        if function in (fb.jit.wait, fb.jit._unwrap_optional):
+            return ast.Call(expression(f"torch.{name}"), *self.arguments(node))
         if function is fb.jit.annotate:
             return ast.Call(
                 expression("annotate"), [self.type_expression(node.args[0]), self.visit(node.args[1])], []
@@ -559,13 +485,21 @@ class _Body(ast.NodeTransformer):
                 return ast.Call(expression(f"torch.{prefix}{name}"), *self.arguments(node))
         raise self.names.refuse(node, f"{name or function!r} cannot be written as TorchScript yet")
 
+    def forked(self, node: ast.Call) -> ast.expr:
+        """What runs is a function of its own, written before the statement, as PyTorch has it."""
+        call = ast.Call(node.args[0], node.args[1:], node.keywords)
+        ast.copy_location(call, node)
+        name = f"__forked_function{self.script.forks or ''}"
+        self.script.forks += 1
+        self.before += ast.parse(f"def {name}():\n  return None").body
+        self.before[-1].body = [ast.Return(self.visit(call))]
+        return ast.Call(ast.Name("fork", ast.Load()), [ast.Name(name, ast.Load())], [])
+
     def type_expression(self, node: ast.expr) -> ast.expr:
         kinds = node.elts if isinstance(node, ast.Tuple) else [node]
         out = []
         for kind in kinds:
-            value = eval(
-                compile(ast.Expression(copy.deepcopy(kind)), "<annotation>", "eval"), dict(self.names.free)
-            )  # the caller's own source
+            value = self.script.evaluated(kind, self.names)
             out.append(expression(str(self.script.type_of(value, self.names, node))))
         return ast.Tuple(out, ast.Load()) if isinstance(node, ast.Tuple) else out[0]
 
@@ -585,8 +519,20 @@ class _Body(ast.NodeTransformer):
         if node.value is None:
             return None
         kind = self.type_expression(node.annotation)
+        declared = self.script.evaluated(node.annotation, self.names)
+        if is_interface(declared):
+            self.implement(declared)
+            return ast.AnnAssign(self.visit(node.target), kind, self.visit(node.value), 1)
         value = ast.Call(expression("annotate"), [kind, self.visit(node.value)], [])
         return ast.Assign([self.visit(node.target)], value, lineno=node.lineno)
+
+    def implement(self, interface: type) -> None:
+        """Write the methods of an interface for all modules that have them: any may stand behind it."""
+        names = set(methods_of(interface))
+        for module in list(self.script.kept):
+            if all(inspect.isfunction(getattr(type(module), n, None)) for n in names):
+                for name in names if type(module).forward is not fb.nn.Module.forward else ():
+                    self.script.method(module, name)
 
     def visit_If(self, node: ast.If) -> Any:
         known = self.answer(node.test)
@@ -638,74 +584,6 @@ class _Body(ast.NodeTransformer):
         ).body
         return [*before, *self.block(node.body), *ast.parse(f"torch.set_grad_enabled({name})").body]
 
-    def items(self, iterated: ast.expr) -> list[list[Static | str]] | None:
-        """The modules that a loop runs over: for each turn what its targets are (text for a number or
-        key)."""
-        if (
-            isinstance(iterated, ast.Call)
-            and isinstance(iterated.func, ast.Name)
-            and iterated.func.id in ("enumerate", "zip", "reversed")
-        ):
-            inner = [self.items(a) for a in iterated.args[: None if iterated.func.id == "zip" else 1]]
-            if all(i is None for i in inner):
-                return None
-            if iterated.func.id == "reversed":
-                return inner[0][::-1]
-            if iterated.func.id == "enumerate":
-                return [[str(k), *turn] for k, turn in enumerate(inner[0])]
-            count = min(len(i) for i in inner if i is not None)
-            texts = [
-                None if i is not None else ast.unparse(self.visit(a)) for i, a in zip(inner, iterated.args)
-            ]
-            return [
-                [i[k][0] if i is not None else f"{t}[{k}]" for i, t in zip(inner, texts)]
-                for k in range(count)
-            ]
-        method = (
-            iterated.func.attr
-            if isinstance(iterated, ast.Call) and isinstance(iterated.func, ast.Attribute)
-            else ""
-        )
-        source = (
-            iterated.func.value
-            if method in ("children", "values", "items", "keys", "named_children")
-            else iterated
-        )
-        base = self.static(source)
-        if base is None or not isinstance(base.value, fb.nn.Module):
-            return None
-        turns = []
-        for name, child in base.value._modules.items():
-            here = Static(child, attribute(base.text, name))
-            key = text(name)
-            turns.append(
-                {"items": [key, here], "named_children": [key, here], "keys": [key]}.get(method, [here])
-            )
-        return turns
-
-    def bind(self, target: ast.expr, turn: list[Static | str], node: ast.AST) -> list[ast.stmt]:
-        """Give the targets of a loop over modules their values; the statements that this takes."""
-        flat: list[ast.expr] = []
-
-        def flatten(t: ast.expr) -> None:
-            if isinstance(t, ast.Tuple):
-                for e in t.elts:
-                    flatten(e)
-            else:
-                flat.append(t)
-
-        flatten(target)
-        if len(flat) != len(turn) or not all(isinstance(t, ast.Name) for t in flat):
-            raise self.names.refuse(node, "a loop over modules whose targets do not fit")
-        statements = []
-        for t, value in zip(flat, turn):
-            if isinstance(value, str):
-                self.modules.pop(t.id, None)
-                statements += ast.parse(f"{t.id} = {value}").body
-            else:
-                self.modules[t.id] = value
-        return statements
-
     def visit_For(self, node: ast.For) -> Any:
         turns = self.items(node.iter)
         if turns is None:
@@ -744,11 +622,13 @@ def written(module: fb.nn.Module) -> LoadedModule:
         place, _, short = path.rpartition(".")
         kinds = {n: script.paths[id(c)] for n, c in part._modules.items() if c is not None}
         kinds.update((n, str(k)) for n, k in script.attributes[id(part)].items())
+        kinds.update(script.interfaces(part))
         script.texts.setdefault(place, []).append(
             class_text(short, part, kinds, list(script.methods[id(part)].values()))
         )
     attributes = {key: list(found) for key, found in script.attributes.items()}
-    return assemble(module, script.texts, script.paths, [], attributes)
+    classes = {kind: path for kind, path in script.functions.items() if isinstance(kind, type)}
+    return assemble(module, script.texts, script.paths, [], attributes, classes)
 
 
 def written_function(function: Callable) -> LoadedModule:

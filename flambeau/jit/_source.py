@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import ast
 import enum
+import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import flambeau as fb
+from flambeau.futures import Future
 
 from . import _builtins
 from ._types import DTYPES, FORMATS, NONE, TENSOR, Type, number_of, parse
@@ -40,9 +42,16 @@ class Function:
     """A function or method of a program."""
 
     def __init__(
-        self, name: str, code: Callable, arguments: list[Argument], result: Type, source: str
+        self,
+        name: str,
+        code: Callable,
+        arguments: list[Argument],
+        result: Type,
+        source: str,
+        classes: dict[str, Class] | None = None,
     ) -> None:
         self.name, self.run, self.arguments, self.result, self.source = name, code, arguments, result, source
+        self.classes = classes or {}
 
     def declaration(self) -> str:
         """``name(int a, Tensor b=None) -> Tensor``."""
@@ -59,6 +68,11 @@ class Function:
             return self.run(*values)
         except Exception as e:
             raise _told(e) from e
+
+    def member(self, path: str, value: enum.Enum) -> enum.Enum:
+        """The member of the program's own enumeration for that of Python's."""
+        kind = self.classes.get(path)
+        return value if kind is None or kind.base != "Enum" else kind.python[value.name]
 
     def bound(self, args: tuple, kwargs: dict) -> list:
         """The arguments in order, as the program takes them."""
@@ -90,7 +104,8 @@ class Function:
                     f"type '{type(value).__name__}'.\nPosition: {i}\nValue: {value}\n"
                     f"Declaration: {self.declaration()}"
                 )
-            values.append(a.type.taken(value))
+            value = self.member(a.type.name, value) if isinstance(value, enum.Enum) else a.type.taken(value)
+            values.append(value)
         for name in kwargs:
             if all(a.name != name for a in expected[len(args) :]):
                 raise RuntimeError(
@@ -110,9 +125,18 @@ def _told(error: Exception) -> Exception:
             lines.append(f'  File "{frame.f_code.co_filename}", line {number}, in {name}')
             text = frame.f_globals["__texts"].get(frame.f_code.co_filename, "").splitlines()
             lines += [f"    {text[number - 1].strip()}"] if number <= len(text) else []
-    kind = "" if isinstance(error, _builtins.Error) else f"{type(error).__name__}: "
-    lines.append(f"{kind}{error}")
-    return (_builtins.Error if not kind else RuntimeError)("\n".join(lines))
+    raised = isinstance(error, _builtins.Error)
+    lines.append(str(error) if raised else f"RuntimeError: {_said(error)}")
+    return (_builtins.Error if raised else RuntimeError)("\n".join(lines))
+
+
+def _said(error: Exception) -> str:
+    """What a program says of an error of Python's own, in PyTorch's words."""
+    if isinstance(error, KeyError) and error.args:
+        return f"KeyError: {error.args[0]}"
+    if isinstance(error, ZeroDivisionError):
+        return "division by 0"
+    return str(error)
 
 
 @dataclass
@@ -148,6 +172,8 @@ class Instance:
 def _attribute(value: Any, name: str) -> Any:
     kind = getattr(type(value), "_script_class", None)
     if kind is None or (name not in kind.attributes and name not in kind.constants):
+        if isinstance(value, tuple) and name in ("values", "indices") and hasattr(value, name):
+            return getattr(value, name)  # of the result of an operator
         known = next((names for kinds, names in _builtins.ATTRIBUTES.items() if isinstance(value, kinds)), {})
         if name in known:
             return known[name](value)
@@ -169,6 +195,8 @@ def _method(value: Any, name: str) -> Callable:
     if kind is not None and name in kind.methods:
         run = kind.methods[name].run
         return lambda *args, **kwargs: run(value, *args, **kwargs)
+    if isinstance(value, Future) and name == "wait":
+        return value.wait
     if isinstance(value, (fb.Tensor, str, list, dict)):  # written by hand: x.size(0) for torch.size(x, 0)
         function = _builtins.method(name) if isinstance(value, fb.Tensor) else _builtins.aten(name)
         return lambda *args, **kwargs: function(value, *args, **kwargs)
@@ -208,11 +236,19 @@ _NAMES: dict[str, Any] = {
     "__number": _as_number, "__items": _items, "__new": _new, "inf": float("inf"), "nan": float("nan"),
     "infj": complex(0, float("inf")),
 }  # fmt: skip
+# Methods of classes that statements and operators call.
+_OPERATIONS = {
+    f"__{name}__"
+    for name in """enter exit len contains getitem setitem delitem neg call str eq ne lt le gt ge add sub mul
+    truediv floordiv mod pow matmul and or xor lshift rshift radd rsub rmul rtruediv iadd isub imul""".split()
+}
 _BASES = ("Module", "NamedTuple", "Enum", "Interface", "ModuleInterface", "")
+_FORKED = re.compile("__forked_function[0-9]*")
+_CHANGED = "__changed"  # an attribute while a statement like `+=` changes it
 _DEF = "__def_"  # how the names of compiled functions begin
 _STATEMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.If, ast.While, ast.For, ast.Return,
-ast.Pass,
-               ast.Assert, ast.Break, ast.Continue, ast.With, ast.Raise, ast.Delete)  # fmt: skip
+               ast.Pass, ast.FunctionDef, ast.Assert, ast.Break, ast.Continue, ast.With, ast.Raise,
+               ast.Delete)  # fmt: skip
 _EXPRESSIONS = (ast.Name, ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Subscript, ast.Slice, ast.Call,
 ast.Attribute,
                 ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.ListComp, ast.DictComp,
@@ -252,6 +288,8 @@ class _Compile(ast.NodeTransformer):
         return ast.copy_location(ast.Name(self.unit.hold(value), ast.Load()), node)
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
+        if _FORKED.fullmatch(node.id) and node.id in self.locals and isinstance(node.ctx, ast.Load):
+            return ast.copy_location(ast.Name(_DEF + node.id.strip("_"), ast.Load()), node)
         if node.id.startswith("__"):
             raise self.refuse(node, "a name may not start with two underscores")
         if not isinstance(node.ctx, ast.Load) or node.id in self.locals:
@@ -312,8 +350,8 @@ class _Compile(ast.NodeTransformer):
         if node.attr.startswith("__"):
             raise self.refuse(node, "an attribute may not start with two underscores")
         value = self.visit(node.value)
-        if isinstance(node.ctx, ast.Store):
-            return ast.copy_location(ast.Attribute(value, node.attr, node.ctx), node)
+        if not isinstance(node.ctx, ast.Load):
+            raise self.refuse(node, "an attribute is assigned alone")
         return ast.Call(ast.Name("__attribute", ast.Load()), [value, ast.Constant(node.attr)], [])
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
@@ -376,16 +414,39 @@ class _Compile(ast.NodeTransformer):
         )
         return ast.copy_location(joined, node)
 
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.stmt:
+        """What `fork` runs: PyTorch writes it as a function without arguments before the call."""
+        given, body = node.args, node.body
+        plain = not (given.posonlyargs or given.args or given.kwonlyargs or given.vararg or given.kwarg)
+        result = body[0].value if len(body) == 1 and isinstance(body[0], ast.Return) else None
+        if not _FORKED.fullmatch(node.name) or not plain or node.decorator_list or result is None:
+            raise self.refuse(node, "a program defines no function within a function but what it forks")
+        none = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+        run = ast.Lambda(none, self.visit(result))
+        self.locals.add(node.name)
+        name = _DEF + node.name.strip("_")
+        return ast.copy_location(ast.Assign([ast.Name(name, ast.Store())], run), node)
+
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        text = node.left.value if isinstance(node.left, ast.Constant) else None
+        if isinstance(node.op, ast.Mod) and isinstance(text, str):
+            values = node.right.elts if isinstance(node.right, ast.Tuple) else [node.right]
+            form = self.known(self.unit.operator("percentFormat"), node)
+            return ast.copy_location(ast.Call(form, [node.left, *map(self.visit, values)], []), node)
         if not isinstance(node.op, ast.Pow):
             return self.generic_visit(node)
         power = self.known(self.unit.operator("pow"), node)
         return ast.copy_location(ast.Call(power, [self.visit(node.left), self.visit(node.right)], []), node)
 
+    def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        """Statements, each of which may become several."""
+        made = [self.visit(s) for s in statements]
+        return [s for new in made for s in (new if isinstance(new, list) else [new])]
+
     def visit_For(self, node: ast.For) -> ast.For:
         node.iter = ast.Call(ast.Name("__items", ast.Load()), [self.visit(node.iter)], [])
         node.target = self.visit(node.target)
-        node.body = [self.visit(s) for s in node.body]
+        node.body = self.block(node.body)
         if node.orelse:
             raise self.refuse(node, "a loop of a program has no else")
         return node
@@ -403,6 +464,19 @@ class _Compile(ast.NodeTransformer):
             [],
         )
         return ast.copy_location(ast.Expr(call), node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> Any:
+        target = node.target
+        if isinstance(node.op, ast.Pow) or not isinstance(target, ast.Attribute):
+            return self.generic_visit(node)
+        read = ast.Attribute(target.value, target.attr, ast.Load())
+        name = ast.Name(_CHANGED, ast.Load())
+        first = ast.Assign([ast.Name(_CHANGED, ast.Store())], self.visit(ast.copy_location(read, target)))
+        change = ast.AugAssign(ast.Name(_CHANGED, ast.Store()), node.op, self.visit(node.value))
+        call = ast.Call(
+            ast.Name("__set", ast.Load()), [self.visit(target.value), ast.Constant(target.attr), name], []
+        )
+        return [ast.copy_location(s, node) for s in (first, change, ast.Expr(call))]
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
         if node.value is None:
@@ -593,7 +667,7 @@ class Unit:
         elif base != "Module":
             kind.python = type(node.name, (Instance,), {"_script_class": kind})
             for name in (m.name for m in node.body if isinstance(m, ast.FunctionDef)):
-                if name in ("__enter__", "__exit__"):
+                if name in _OPERATIONS:
                     setattr(kind.python, name, _entered(kind, name))
 
     def _function(self, node: ast.FunctionDef, file: str, text: str) -> Function:
@@ -615,7 +689,7 @@ class Unit:
             if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
                 locals_.add(inner.id)
         compiler = _Compile(self, file, locals_)
-        body = [compiler.visit(s) for s in node.body]
+        body = compiler.block(node.body)
         name = _DEF + node.name
         made = ast.FunctionDef(
             name=name,
@@ -636,7 +710,7 @@ class Unit:
         exec(compiled, space)  # of checked nodes, without builtins: see the head of this file
         code = space.pop(name)
         result = parse(node.returns) if node.returns is not None else TENSOR if _gives(node) else NONE
-        return Function(node.name, code, arguments, result, source)
+        return Function(node.name, code, arguments, result, source, self.classes)
 
     def _default(self, node: ast.expr) -> Any:
         if isinstance(node, ast.Name) and node.id in ("inf", "nan"):

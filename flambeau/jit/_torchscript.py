@@ -82,6 +82,8 @@ def module_class(kind: Class, unit: Unit) -> type:
     for name in _PYTHONS_OWN:
         if name in kind.methods:
             body[name] = _forwarding(kind.methods[name])
+    if "0" in kind.attributes and "__getitem__" not in kind.methods:  # a list of modules
+        body["__getitem__"] = lambda self, place: list(self._modules.values())[place]
     made = type("RecursiveScriptModule", (LoadedModule,), body)
     made.__module__ = RecursiveScriptModule.__module__
     kind.python = made

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import flambeau as fb
+from flambeau.futures import Future
 
 _PLAIN: dict[str, Callable[[Any], bool]] = {
     "Tensor": lambda v: isinstance(v, fb.Tensor),
@@ -72,7 +73,10 @@ class Type:
         return _PLAIN[self.name](value) if self.name in _PLAIN else True  # a class: its own code will tell
 
     def taken(self, value: Any) -> Any:
-        """The value as the program sees it: a float where one is asked for, a list of what was a tuple."""
+        """The value as the program sees it: a float where one is asked for, a list of what was a tuple.
+
+        Lists and dictionaries are copied: a program that changes one changes its own.
+        """
         if self.name == "Optional":
             return None if value is None else self.of[0].taken(value)
         if self.name == "float" and type(value) is int:
@@ -81,8 +85,12 @@ class Type:
             return number_of(value)
         if self.name == "Device" and isinstance(value, str):
             return fb.device(value)
-        if self.name == "List" and (type(value) is tuple or self.of[0].name in ("float", "List", "Optional")):
+        if self.name == "List":
             return [self.of[0].taken(v) for v in value]
+        if self.name == "Dict":
+            return {self.of[0].taken(k): self.of[1].taken(v) for k, v in value.items()}
+        if self.name == "Tuple" and self.of:
+            return tuple(t.taken(v) for t, v in zip(self.of, value))
         return value
 
 
@@ -163,6 +171,8 @@ def of_hint(hint: Any, class_name: Callable[[type], str]) -> Type:
     if origin in (list, dict, tuple):
         parts = () if parts == ((),) else parts
         return Type(origin.__name__.capitalize(), tuple(of_hint(p, class_name) for p in parts))
+    if origin is Future:
+        return Type("Future", (of_hint(parts[0], class_name),))
     if origin is not None and parts:
         return of_hint(parts[0], class_name)  # Final[int] and the like
     if isinstance(hint, str):

@@ -1,0 +1,245 @@
+"""What scripts may define and use beside functions and modules: classes, interfaces, futures."""
+
+# ruff: noqa: UP006, UP031, UP035, UP045  (the spellings are what is tested)
+
+import enum
+import io
+from typing import Any, Dict, Final, List, Optional, Tuple
+
+import pytest
+
+import flambeau as torch
+from flambeau import Tensor, nn
+
+
+def saved(program):
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(program), buffer)
+    return torch.jit.load(buffer)
+
+
+@torch.jit.script
+class Counter:
+    def __init__(self, start: int, name: str = "c"):
+        self.n = start
+        self.name = name
+        self.half = start / 2
+        self.items: List[int] = []
+
+    def add(self, k: int) -> int:
+        self.n += k
+        self.items.append(k)
+        return self.n
+
+
+class Pair:
+    def __init__(self, a: Tensor, b: Tensor):
+        self.a = a
+        self.b = b
+
+    def total(self) -> Tensor:
+        return self.a + self.b
+
+    def __add__(self, o: int) -> "Pair":
+        return Pair(self.a + o, self.b + o)
+
+    @staticmethod
+    def make(x: Tensor) -> Tensor:
+        return x + 1
+
+
+class Color(enum.Enum):
+    RED = "r"
+    GREEN = "g"
+
+
+@torch.jit.interface
+class Step(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        pass
+
+
+class More(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 1
+
+
+class Twice(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 2
+
+
+def counts(x: Tensor) -> Tensor:
+    c = Counter(2)
+    c.add(3)
+    for i in range(2):
+        c.add(i)
+    return x * c.n + len(c.items) + c.half + len(c.name)
+
+
+def pairs(x: Tensor) -> Tensor:
+    p = Pair(x, x * 2)
+    q = p + 3
+    return p.total() * q.a + Pair.make(x)
+
+
+def colors(x: Tensor, c: Color) -> Tensor:
+    other = Color.RED if c == Color.GREEN else Color.GREEN
+    if other == Color.RED:
+        return x + len(other.name)
+    return x * len(other.value)
+
+
+def futures(x: Tensor) -> Tensor:
+    futs: List[torch.jit.Future[Tensor]] = []
+    for i in range(3):
+        futs.append(torch.jit.fork(Pair.make, x * i))
+    first = torch.jit.fork(pairs, x)
+    for f in futs:
+        x = x + torch.jit.wait(f)
+    return x + first.wait()
+
+
+def kinds(x: Any) -> int:
+    if torch.jit.isinstance(x, List[Tensor]):
+        return len(x)
+    elif torch.jit.isinstance(x, Dict[str, int]):
+        return x["a"]
+    elif torch.jit.isinstance(x, Tuple[int, str]):
+        return x[0]
+    return -1
+
+
+def unwraps(x: Tensor, k: Optional[int] = None) -> Tensor:
+    if k is None:
+        return x
+    return x * torch.jit._unwrap_optional(k)
+
+
+@pytest.mark.parametrize("f", [counts, pairs, futures])
+def test_functions(f):
+    x = torch.tensor([1.0, 2.0])
+    assert torch.equal(saved(f)(x), f(x))
+
+
+def test_enumerations():
+    program, x = saved(colors), torch.ones(2)
+    for c in Color:
+        assert torch.equal(program(x, c), colors(x, c))
+
+
+@pytest.mark.parametrize("value", [[torch.ones(2)], {"a": 4}, (7, "a"), "z", 2.5])
+def test_jit_isinstance(value):
+    assert saved(kinds)(value) == kinds(value)
+
+
+def test_unwrapped_optional():
+    assert saved(unwraps)(torch.ones(1), 3) == 3 and saved(unwraps)(torch.ones(1)) == 1
+
+
+class Holds(nn.Module):
+    step: Step
+    scale: Final[int]
+
+    def __init__(self):
+        super().__init__()
+        self.step, self.scale = More(), 3
+        self.steps = nn.ModuleList([More(), Twice()])
+        self.named = nn.ModuleDict({"a": nn.ReLU(), "b": nn.Sigmoid()})
+        self.weights = nn.ParameterList([nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2) * 3)])
+        self.counter, self.color = Counter(5), Color.GREEN
+        self.a = 4
+
+    @property
+    def twice(self) -> int:
+        return self.a * 2
+
+    @twice.setter
+    def twice(self, v: int):
+        self.a = v // 2
+
+    def forward(self, x: Tensor, i: int) -> Tensor:
+        one: Step = self.steps[i]
+        x = one.forward(self.step.forward(x))
+        if "a" in self.named:
+            x = self.named["a"](x)
+        for m in self.steps[1:]:
+            x = m(x)
+        for w in self.weights:
+            x = x + w
+        x = x + self.twice + self.counter.add(1) + len(self.steps) + len(self.color.value)
+        self.twice = 10
+        return x * self.scale
+
+
+def test_a_module_of_all_that():
+    program, own, x = saved(Holds()), Holds(), torch.tensor([-5.0, 2.0])
+    for i in (0, 1):
+        assert torch.equal(program(x, i), own(x, i))
+    assert program.a == own.a == 5
+
+
+def test_programs_change_their_own_lists():
+    def f(l: List[int], d: Dict[str, int], t: Tensor) -> int:
+        l.append(3)
+        d["n"] = 1
+        t += 1
+        return len(l) + len(d)
+
+    given, known, tensor = [1], {"a": 2}, torch.zeros(1)
+    assert saved(f)(given, known, tensor) == 4
+    assert given == [1] and known == {"a": 2} and tensor == 1
+
+
+def test_percent():
+    def f(a: int, b: float, c: str, l: List[int]) -> str:
+        return "%d %s %f" % (a, c, b) + "%s" % b + "%s|%d" % (l, a)
+
+    assert saved(f)(2, 0.1, "x", [1, 2]) == "2 x 0.1000000.10000000000000001[1, 2]|2"
+
+
+def raises(x: Tensor, k: int) -> Tensor:
+    assert k < 5, "too large"
+    if k == 0:
+        raise ValueError(f"bad k {k}")
+    d = {"a": 1}
+    return x * [1, 2][k] if k > 2 else x * d["b"] if k == 1 else x * (1 // (k - 2))
+
+
+@pytest.mark.parametrize(
+    "k, kind, last",
+    [
+        (9, torch.jit.Error, "RuntimeError: AssertionError: too large"),
+        (0, torch.jit.Error, "builtins.ValueError: bad k 0"),
+        (3, RuntimeError, "RuntimeError: list index out of range"),
+        (1, RuntimeError, "RuntimeError: KeyError: b"),
+        (2, RuntimeError, "RuntimeError: division by 0"),
+    ],
+)
+def test_errors(k, kind, last):
+    with pytest.raises(kind) as caught:
+        saved(raises)(torch.ones(1), k)
+    first, *_, said = str(caught.value).splitlines()
+    assert first == "The following operation failed in the TorchScript interpreter." and said == last
+
+
+def test_a_scripted_function_asserts_as_a_program():
+    with pytest.raises(torch.jit.Error, match="AssertionError: too large"):
+        torch.jit.script(raises)(torch.ones(1), 9)
+    with pytest.raises(RuntimeError, match=r"raises\(\): missing a required argument: 'k'"):
+        torch.jit.script(raises)(torch.ones(1))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(x):\n  x.data += 1\n  return x",
+        "def f(x):\n  x.grad, y = x, x\n  return y",
+        "def f(x):\n  def g():\n    return x\n  return x",
+        "def f(x):\n  def __forked_function(y):\n    return y\n  return x",
+        "def f(x):\n  def __forked_function():\n    pass\n  return x",
+    ],
+)
+def test_what_no_program_may(text):
+    with pytest.raises((RuntimeError, torch.jit.Error)):
+        torch.jit.CompilationUnit(text).f(torch.ones(1))
