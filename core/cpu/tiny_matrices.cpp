@@ -91,8 +91,10 @@ void solve_of(const T* lu, const int64_t* exchanges, Size n, T* x, int64_t count
         for (int64_t j = 0; j < n; ++j) y[j] = x[order[j]];
         for (int64_t j = 0; j < n; ++j)
             for (int64_t i = j + 1; i < n; ++i) y[i] = y[i] - lu[i + j * n] * y[j];
-        for (int64_t j = n; j-- > 0;) {
+#pragma GCC unroll 4
+        for (int64_t j = n - 1; j >= 0; --j) {
             y[j] = y[j] * diagonal[j];
+#pragma GCC unroll 4
             for (int64_t i = 0; i < j; ++i) y[i] = y[i] - lu[i + j * n] * y[j];
         }
         for (int64_t j = 0; j < n; ++j) x[j] = y[j];
