@@ -64,8 +64,26 @@ void order_keys(const From* keys, int64_t n, From least, int bits, int64_t* orde
 void ranks(const uint32_t* keys, int64_t n, uint32_t* rank) { position_loops().ranks4(keys, n, rank); }
 void ranks(const uint64_t* keys, int64_t n, uint64_t* rank) { position_loops().ranks8(keys, n, rank); }
 
+// Two to four, each against each: nothing branches on the keys.
+template <int n, class K>
+void order_few(const K* keys, int64_t* order) {
+    int64_t rank[n] = {};
+#pragma GCC unroll 4
+    for (int j = 1; j < n; ++j)
+#pragma GCC unroll 4
+        for (int i = 0; i < j; ++i) {
+            const bool after = keys[j] < keys[i];
+            rank[i] += after;
+            rank[j] += !after;
+        }
+#pragma GCC unroll 4
+    for (int i = 0; i < n; ++i) order[rank[i]] = i;
+}
 template <class From>
 void order_any(const From* keys, int64_t n, int64_t* order) {
+    if (n == 2) return order_few<2>(keys, order);
+    if (n == 3) return order_few<3>(keys, order);
+    if (n == 4) return order_few<4>(keys, order);
     if (n <= position_loops().ranked) {
         From rank[kRanked];
         ranks(keys, n, rank);

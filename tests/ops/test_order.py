@@ -1,5 +1,6 @@
 """Sorting, selecting, searching and indexing, at sizes where other code runs than for a handful of values."""
 
+import itertools
 import math
 
 import numpy as np
@@ -179,3 +180,17 @@ def test_median_of_small_numbers_of_either_sign(ends):
     for k in (1, 2, 1500, x.size - 1, x.size):
         value, place = t.kthvalue(k)
         assert [value.item(), place.item()] == [x[order[k - 1]], order[k - 1]]
+
+
+@pytest.mark.parametrize("length", [2, 3, 4, 5])
+@pytest.mark.parametrize("descending", [False, True])
+def test_lines_of_few(length, descending):
+    """Equal values keep their order, NaN is the greatest, -0.0 is 0.0, whichever of few stands where."""
+    lines = list(itertools.product([0.0, -0.0, 1.5, math.nan], repeat=length))
+    keys = [[math.inf if math.isnan(v) else v for v in line] for line in lines]
+    expected = [sorted(range(length), key=lambda i: -line[i] if descending else line[i]) for line in keys]
+    for dtype in (fb.float32, fb.float64):
+        x = fb.tensor(lines, dtype=dtype)
+        assert fb.sort(x, dim=1, descending=descending, stable=True).indices.tolist() == expected
+        across = fb.sort(x.t(), dim=0, descending=descending, stable=True)
+        assert across.indices.t().tolist() == expected
