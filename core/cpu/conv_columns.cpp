@@ -120,32 +120,49 @@ void weight_loops(const ConvShape& s, const T* x, const T* grad, T* dw, T* db) {
     }
 }
 
+// Kinds of numbers that are multiplied here; halves are floats by then.
 template <class F>
-void visit_type(DType t, F&& f) {
-    visit_dtype(t, [&]<class T>(T v) {
-        if constexpr (std::is_same_v<T, bool>) no_kernel("slow_conv2d_cpu", t);
-        else f(v);
-    });
+void visit_products(DType t, const char* name, F&& f) {
+    switch (t) {
+        case DType::f32: return f(float{});
+        case DType::f64: return f(double{});
+        case DType::c64: return f(C64{});
+        case DType::c128: return f(C128{});
+        default: no_kernel(name, t);
+    }
+}
+template <class F>
+void visit_inputs(DType t, F&& f) {
+    switch (t) {
+        case DType::u8: return f(uint8_t{});
+        case DType::i8: return f(int8_t{});
+        case DType::i16: return f(int16_t{});
+        case DType::i32: return f(int32_t{});
+        case DType::i64: return f(int64_t{});
+        default: visit_products(t, "slow_conv2d_cpu", f);
+    }
 }
 
 }  // namespace
 
 Tensor columns_forward(const ConvShape& s, const Tensor& x0, const Tensor& w, const Tensor& b) {
     const Tensor x = dense(x0), r = empty(s.out, x.dtype());
-    visit_type(x.dtype(), [&]<class T>(T) {
+    visit_inputs(x.dtype(), [&]<class T>(T) {
         forward_loops<T>(s, x.data<T>(), w.data<T>(), b.defined() ? b.data<T>() : nullptr, r.data<T>());
     });
     return r;
 }
 Tensor columns_data_gradient(const ConvShape& s, const Tensor& g0, const Tensor& w) {
     const Tensor g = dense(g0), r = empty(s.in, g.dtype());
-    visit_type(g.dtype(), [&]<class T>(T) { data_loops<T>(s, g.data<T>(), w.data<T>(), r.data<T>()); });
+    const auto loops = [&]<class T>(T) { data_loops<T>(s, g.data<T>(), w.data<T>(), r.data<T>()); };
+    if (g.dtype() == DType::i64) loops(int64_t{});  // of transposed convolutions
+    else visit_products(g.dtype(), "slow_conv2d_cpu_grad_input", loops);
     return r;
 }
 Tensor columns_weight_gradient(const ConvShape& s, const Tensor& x0, const Tensor& g0, Tensor* bias) {
     const Tensor x = dense(x0), g = dense(g0), r = empty(s.weight, x.dtype());
     if (bias) *bias = empty(Dims{s.weight[0]}, x.dtype());
-    visit_type(x.dtype(), [&]<class T>(T) {
+    visit_products(x.dtype(), "slow_conv2d_cpu_grad_weight", [&]<class T>(T) {
         weight_loops<T>(s, x.data<T>(), g.data<T>(), r.data<T>(), bias ? bias->data<T>() : nullptr);
     });
     return r;

@@ -165,7 +165,8 @@ void check_kernel(const Convolution& c, DType t) {
     const size_t dims = c.stride.size();
     if (c.transposed) no_kernel(dims == 3 ? "slow_conv_transpose3d_out_cpu" : "slow_conv_transpose2d_out_cpu", t);
     if (std::ranges::any_of(c.dilation, [](int64_t d) { return d != 1; })) no_kernel("slow_conv_dilated<>", t);
-    if (dims == 3 && t == DType::b1) no_kernel("compute_columns3d", t);
+    const bool known = t == DType::u8 || t == DType::i8 || t == DType::i16 || t == DType::i32;
+    if (dims == 3 && !known) no_kernel("compute_columns3d", t);
 }
 
 Tensor convolution(const Tensor& x, const Tensor& w, const Tensor& bias, IntSpan stride, IntSpan padding,
