@@ -73,7 +73,7 @@ class DataLoader(Generic[T_co]):
     `state_dict` and `load_state_dict` carry the position within an epoch from one process to another.
     """
 
-    _initialized = False
+    __initialized = False  # packages lift the fixing of attributes by this name
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class DataLoader(Generic[T_co]):
         self.generator = generator
         self.collate_fn = collate_fn or (default_collate if self._auto_collation else default_convert)
         self.persistent_workers = persistent_workers
-        self._initialized = True
+        self.__initialized = True
         self._iterator: _MultiProcessingDataLoaderIter | None = None
         self._position: _Position | None = None
         self._resume: dict | None = None
@@ -210,7 +210,7 @@ class DataLoader(Generic[T_co]):
 
     def __setattr__(self, name: str, value: Any) -> None:
         fixed = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
-        if self._initialized and name in fixed:
+        if self.__initialized and name in fixed:
             raise ValueError(f"{name} attribute should not be set after {type(self).__name__} is initialized")
         super().__setattr__(name, value)
 

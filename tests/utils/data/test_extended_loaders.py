@@ -212,3 +212,20 @@ class Reversed(DataLoader):
 
 def test_a_loader_with_an_iterator_of_its_own():
     assert list(Reversed(Numbers())) == [9, 8]
+
+
+class Again(DataLoader):
+    """Changes its sampler after the start, in the way that PyTorch leaves open."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._DataLoader__initialized = False
+        self.batch_sampler = [[2, 1]]
+        self._DataLoader__initialized = True
+
+
+def test_a_loader_that_changes_its_sampler():
+    loader = Again(Numbers())
+    assert [b.tolist() for b in loader] == [[2, 1]]
+    with pytest.raises(ValueError, match="should not be set after Again is initialized"):
+        loader.batch_sampler = None
