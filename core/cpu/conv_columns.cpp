@@ -32,33 +32,47 @@ struct Columns {
         positions = out[0] * out[1] * out[2];
         in_size = in[0] * in[1] * in[2];
     }
-    // f(column element, image index or -1 in the padding)
-    template <class T, class F>
-    void walk(T* columns, F&& f) const {
+    // inside(elements of a column, image index of the first, how many), outside(elements, how many in the padding)
+    template <class T, class I, class O>
+    void walk(T* columns, I&& inside, O&& outside) const {
         for (int64_t r = 0; r < rows; ++r) {
             const int64_t x = r % k[2], y = r / k[2] % k[1], z = r / (k[2] * k[1]) % k[0], c = r / (k[2] * k[1] * k[0]);
             T* p = columns + r * positions;
+            const int64_t first = x * dil[2] - pad[2],
+                          begin = std::min(out[2], first < 0 ? (stride[2] - 1 - first) / stride[2] : 0),
+                          end = std::clamp(in[2] > first ? (in[2] - 1 - first) / stride[2] + 1 : 0, begin, out[2]);
             for (int64_t oz = 0; oz < out[0]; ++oz)
-                for (int64_t oy = 0; oy < out[1]; ++oy) {
+                for (int64_t oy = 0; oy < out[1]; ++oy, p += out[2]) {
                     const int64_t iz = oz * stride[0] - pad[0] + z * dil[0], iy = oy * stride[1] - pad[1] + y * dil[1];
-                    const bool row_inside = iz >= 0 && iz < in[0] && iy >= 0 && iy < in[1];
-                    const int64_t row = c * in_size + (iz * in[1] + iy) * in[2];
-                    for (int64_t ox = 0; ox < out[2]; ++ox, ++p) {
-                        const int64_t ix = ox * stride[2] - pad[2] + x * dil[2];
-                        f(*p, row_inside && ix >= 0 && ix < in[2] ? row + ix : -1);
+                    if (iz < 0 || iz >= in[0] || iy < 0 || iy >= in[1]) {
+                        outside(p, out[2]);
+                        continue;
                     }
+                    outside(p, begin);
+                    inside(p + begin, c * in_size + (iz * in[1] + iy) * in[2] + begin * stride[2] + first, end - begin);
+                    outside(p + end, out[2] - end);
                 }
         }
     }
     template <class T>
     void gather(const T* image, T* columns) const {
-        walk(columns, [&](T& to, int64_t i) { to = i < 0 ? T(0) : image[i]; });
+        walk(
+            columns,
+            [&](T* to, int64_t i, int64_t n) {
+                if (stride[2] == 1) std::copy_n(image + i, n, to);
+                else
+                    for (int64_t j = 0; j < n; ++j) to[j] = image[i + j * stride[2]];
+            },
+            [](T* to, int64_t n) { std::fill_n(to, n, T(0)); });
     }
     template <class T>
     void scatter(T* columns, T* image) const {
-        walk(columns, [&](T& from, int64_t i) {
-            if (i >= 0) image[i] = T(image[i] + from);
-        });
+        walk(
+            columns,
+            [&](const T* from, int64_t i, int64_t n) {
+                for (int64_t j = 0; j < n; ++j, i += stride[2]) image[i] = T(image[i] + from[j]);
+            },
+            [](const T*, int64_t) {});
     }
 };
 
