@@ -412,7 +412,7 @@ def share_memory_(self: Tensor) -> Tensor:
 # ---------------------------------------------------------------- types and devices
 def type_string(dtype: Any, device: str = "cpu", sparse: bool = False) -> str:
     """The old name of a tensor type, such as ``torch.FloatTensor``."""
-    where = ("cuda." if device == "cuda" else "") + ("sparse." if sparse else "")
+    where = (f"{device}." if device in ("cuda", "meta") else "") + ("sparse." if sparse else "")
     return "torch." + where + TYPE_NAMES[str(dtype).removeprefix("torch.")]
 
 

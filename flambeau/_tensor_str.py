@@ -229,8 +229,9 @@ def _add_suffixes(tensor_str: str, suffixes: list[str], indent: int, force_newli
 def _member(label: str, t: Any, indent: int) -> str:
     """One ``label=tensor(...)`` inside the text of a sparse tensor."""
     start = f"{label}=tensor("
-    text = start + _tensor_str(t.detach(), indent + len(start))
-    if t.numel() == 0:
+    values = t.device.type != "meta"
+    text = start + (_tensor_str(t.detach(), indent + len(start)) if values else "...")
+    if t.numel() == 0 or not values:
         text += f", size={tuple(t.shape)}"
     return text + ")"
 
@@ -290,8 +291,11 @@ def _text(t: Any, contents: str | None) -> str:
             suffixes.append(f"dtype={t.dtype}")
         text = "..." if contents is None else contents
     elif members is not None:
+        if device.type == "meta":
+            suffixes.append("device='meta'")
         suffixes.append(f"size={tuple(t.shape)}")
-        suffixes.append(f"nnz={t._nnz()}")
+        if device.type != "meta":
+            suffixes.append(f"nnz={t._nnz()}")
         if not is_default:
             suffixes.append(f"dtype={t.dtype}")
         parts = [_member(label, getattr(t, name)(), indent) for label, name in members]

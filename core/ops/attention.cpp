@@ -187,11 +187,12 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor
         group_k = heads / kh;
         group_v = heads / vh;
     }
-    if (can_fuse(q, k, v, mask, dropout) && (gqa || q.sizes()[1] == k.sizes()[1]))
+    const bool both = mask.defined() && causal;  // taken by PyTorch's fused kernel alone, which wants equal widths
+    if (can_fuse(q, k, v, mask, dropout) && (gqa || q.sizes()[1] == k.sizes()[1]) &&
+        !(both && q.size(-1) != v.size(-1)))
         return std::move(
             opn<"_scaled_dot_product_flash_attention_for_cpu">(q, k, v, 0.0, causal, mask, scale).result[0]);
-    check(!mask.defined() || !causal,
-          "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True");
+    check(!both, "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True");
     return plain_attention(q, repeated_heads(k, group_k), repeated_heads(v, group_v), mask, dropout, causal,
                            scale_of(q, scale));
 }

@@ -81,17 +81,21 @@ Tensor embedding_backward(const Tensor& g, const Tensor& indices, int64_t rows, 
     return r;
 }
 
+// The gradient of a table as the rows it has: `g` at the indices, none at the padding (unless that is negative).
+Tensor sparse_gradient(Tensor indices, Tensor g, int64_t padding, int64_t rows) {
+    if (padding >= 0) {
+        const Tensor kept = op<"squeeze.dim">(op<"nonzero">(op<"ne">(indices, Scalar(padding))), 1);
+        indices = op<"index_select">(indices, 0, kept);
+        g = op<"index_select">(g, 0, kept);
+    }
+    return sparse_rows(indices, g, rows);
+}
 Tensor embedding_gradient(Back& b) {
     if (b.flag(4)) {
         check(!b.flag(3), "embedding_backward: scale_grad_by_freq not supported with sparse gradients");
         const int64_t flat[] = {-1}, rows[] = {-1, b.sizes(0)[1]};
-        Tensor indices = op<"reshape">(b.arg(1), IntSpan(flat)), g = op<"reshape">(b.g, IntSpan(rows));
-        if (b.integer(2) >= 0) {  // the row of the padding gets none
-            const Tensor kept = op<"squeeze.dim">(op<"nonzero">(op<"ne">(indices, Scalar(b.integer(2)))), 1);
-            indices = op<"index_select">(indices, 0, kept);
-            g = op<"index_select">(g, 0, kept);
-        }
-        return sparse_rows(indices, g, b.sizes(0)[0]);
+        return sparse_gradient(op<"reshape">(b.arg(1), IntSpan(flat)), op<"reshape">(b.g, IntSpan(rows)), b.integer(2),
+                               b.sizes(0)[0]);
     }
     return op<"embedding_dense_backward">(b.g, b.arg(1), b.sizes(0)[0], b.integer(2), b.flag(3));
 }
@@ -320,8 +324,9 @@ void bag_gradients(Back& b) {
     if (b.needs(6)) b.set(6, op<"sum.dim_IntList">(rows_g * op<"index_select">(b.arg(0), 0, indices), Dims{1}));
     if (b.needs(0)) {
         if (scale.defined()) rows_g = rows_g * op<"unsqueeze">(scale, 1);
+        check(!b.flag(3) || !b.flag(5), "embedding_backward: scale_grad_by_freq not supported with sparse gradients");
         if (b.flag(3)) rows_g = rows_g / op<"unsqueeze">(bag_frequency(indices, rows_g.dtype()), 1);
-        b.set(0, b.flag(5) ? sparse_rows(indices, rows_g, rows)
+        b.set(0, b.flag(5) ? sparse_gradient(indices, rows_g, padding.value_or(-1), rows)
                            : op<"embedding_dense_backward">(rows_g, indices, rows, -1, false));
     }
 }

@@ -365,10 +365,11 @@ Tensor grid_sampler(const Tensor& x, const Tensor& grid, int64_t mode, int64_t p
 Tensor affine_grid_generator(const Tensor& theta, IntSpan size, bool align) {
     check(size.size() == 4 || size.size() == 5, "AffineGridGenerator needs 4d (spatial) or 5d (volumetric) inputs.");
     const size_t n = size.size() - 2;
-    check(
-        theta.dim() == 3 && theta.size(0) == size[0] && theta.size(1) == int64_t(n) && theta.size(2) == int64_t(n + 1),
-        "Expected a batch of affine matrices of shape Nx", n, "x", n + 1, " for size ", size, ". Got ", theta.sizes(),
-        ".");
+    check(theta.dim() == 3 && theta.size(1) == int64_t(n) && theta.size(2) == int64_t(n + 1),
+          "Expected a batch of affine matrices of shape Nx", n, "x", n + 1, " for size ", size, ". Got ", theta.sizes(),
+          ".");
+    check(theta.size(0) == size[0], "Expected size for first two dimensions of batch2 tensor to be: [", size[0], ", ",
+          n + 1, "] but got: [", theta.size(0), ", ", n + 1, "].");
     Dims shape(size.subspan(2));
     std::vector<Tensor> parts;
     for (size_t k = 0; k < n; ++k) {  // x first

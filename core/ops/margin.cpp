@@ -176,8 +176,10 @@ Tensor multi_margin_steps(const Tensor& x0, const Tensor& target0, Scalar p, Sca
 
 // ---------------------------------------------------------------- several classes a row, up to the first -1
 void check_multilabel_margin(const Tensor& x, const Tensor& target) {
-    check(x.dim() <= 2 && x.dim() == target.dim() && same(x.sizes(), target.sizes()),
-          "inconsistent target size: ", target.sizes(), " for input of size: ", x.sizes());
+    check(x.dim() <= 2 && (x.dim() == 0 || x.size(-1) > 0),
+          "Expected non-empty vector or matrix with optional 0-dim batch size, but got: ", x.sizes());
+    check(x.dim() == target.dim() && same(x.sizes(), target.sizes()), "inconsistent target size: ", target.sizes(),
+          " for input of size: ", x.sizes());
     check(target.dtype() == DType::i64, "expected scalar type Long but found ", target.dtype());
     if (target.is_meta()) return;
     const Tensor t = dense(target);

@@ -472,7 +472,7 @@ std::tuple<Tensor, Tensor> fractional_max(const Tensor& x, IntSpan kernel, IntSp
     check(int(kernel.size()) == n, name, ": kernel_size must either be a single Int or tuple of ", ints);
     check(int(output.size()) == n, name, ": output_size must either be a single Int or tuple of ", ints);
     const size_t lead = x.sizes().size() - n;
-    for (size_t d = lead - 1; d < x.sizes().size(); ++d)
+    for (size_t d = 1; d < x.sizes().size(); ++d)
         check(x.sizes()[d] > 0, inside, "(): Expected input to have non-zero size for non-batch dimensions, but got",
               x.sizes(), " with dimension ", d, " being empty.");
     Dims whole(IntSpan(x.sizes()).subspan(0, lead));
@@ -486,8 +486,10 @@ std::tuple<Tensor, Tensor> fractional_max(const Tensor& x, IntSpan kernel, IntSp
         s.kernel[3 - n + d] = kernel[d];
         check(kernel[d] > 0 && output[d] >= 0, name, "(): kernel sizes have to be positive and output sizes not ",
               "negative, but got ", kernel, " and ", output);
-        check(output[d] <= s.in[3 - n + d] && output[d] + kernel[d] - 1 <= s.in[3 - n + d], inside, "(): pool ",
-              side[3 - n + d], " ", kernel[d], " too large relative to input ", side[3 - n + d], " ", s.in[3 - n + d]);
+        // In three dimensions PyTorch wants one place more than the windows take.
+        check(output[d] <= s.in[3 - n + d] && output[d] + kernel[d] - 1 + int64_t(n == 3) <= s.in[3 - n + d], inside,
+              "(): pool ", side[3 - n + d], " ", kernel[d], " too large relative to input ", side[3 - n + d], " ",
+              s.in[3 - n + d]);
     }
     check(samples.dim() == 3 && samples.sizes()[2] == n, "Expect _random_samples of shape (N, C, ", n, ") but got ",
           samples.sizes());

@@ -70,7 +70,8 @@ def broadcast_tensors(*tensors: fb.Tensor) -> tuple:
     for t in tensors:
         sizes = tuple(t.shape)
         shape = shape if sizes == shape else _common(shape, sizes) if shape else sizes
-    return tuple(t.expand(shape) for t in tensors)
+    # One that has the shape is itself the result: a parameter stays a leaf.
+    return tuple(t if tuple(t.shape) == shape else t.expand(shape) for t in tensors)
 
 
 def _common(a: tuple, b: tuple) -> tuple:

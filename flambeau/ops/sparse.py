@@ -73,7 +73,7 @@ def sparse_coo_tensor(
             f"number of dimensions must be sparse_dim ({index.shape[0]}) + dense_dim ({stored.dim() - 1}),"
             f" but got {len(size)}"
         )
-    if index.numel():
+    if index.numel() and index.device.type != "meta":
         low, high = index.amin(1).tolist(), index.amax(1).tolist()
         for d, (a, b) in enumerate(zip(low, high)):
             if a < 0:

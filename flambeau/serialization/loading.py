@@ -445,6 +445,11 @@ def _fill(reader: files.Bounded, made: dict[str, Stored], key: str, swap: bool, 
 def get_unsafe_globals_in_checkpoint(f: str | os.PathLike[str] | IO[bytes]) -> list[str]:
     """The names in a file that ``load(weights_only=True)`` refuses; nothing is loaded."""
     with _opened(f) as file:
+        start = file.tell()
+        head = file.read(len(_ZIP_START))
+        file.seek(start)
+        if head != _ZIP_START:
+            raise ValueError("Expected input to be a checkpoint returned by torch.save")
         reader = archive.Reader(file)
         data = files.Bounded(io.BytesIO(reader.read("data.pkl")))
         # tensors are not needed here: every storage is an empty one on the meta device

