@@ -454,11 +454,14 @@ Tensor gathered(const Tensor& g, const Tensor& indices) {
 
 // ---------------------------------------------------------------- fractional
 // Where the windows of one dimension start, from one random number.
-Dims random_starts(double sample, int64_t in, int64_t out, int64_t k) {
+// `rounded` is to the type of the input, in which PyTorch reckons: it decides where windows start.
+Dims random_starts(double sample, int64_t in, int64_t out, int64_t k, double (*rounded)(double)) {
     Dims r;
-    const double alpha = out > 1 ? double(in - k) / double(out - 1) : 0;
+    const double alpha = out > 1 ? rounded(rounded(double(in - k)) / rounded(double(out - 1))) : 0;
+    const auto from_zero = [&](double place) { return int64_t(rounded(place * alpha)); };
     for (int64_t i = 0; i + 1 < out; ++i)  // a sample outside [0, 1) must not lead out of the input
-        r.push_back(std::clamp<int64_t>(int64_t((double(i) + sample) * alpha) - int64_t(sample * alpha), 0, in - k));
+        r.push_back(
+            std::clamp<int64_t>(from_zero(rounded(rounded(double(i)) + sample)) - from_zero(sample), 0, in - k));
     r.push_back(in - k);
     return r;
 }
@@ -510,7 +513,9 @@ std::tuple<Tensor, Tensor> fractional_max(const Tensor& x, IntSpan kernel, IntSp
                 // Samples come width first for two dimensions, time first for three.
                 for (int d = 0; d < n; ++d) {
                     const int which = n == 2 ? 1 - d : d, i = 3 - n + d;
-                    starts[i] = random_starts(sample[p * n + which], s.in[i], s.out[i], s.kernel[i]);
+                    starts[i] = random_starts(sample[p * n + which], s.in[i], s.out[i], s.kernel[i], [](double v) {
+                        return std::is_same_v<T, double> ? v : double(T(float(v)));
+                    });
                 }
                 int64_t at = p * s.outputs();
                 for (int64_t z = 0; z < s.out[0]; ++z)

@@ -448,6 +448,8 @@ Tensor vector_norm_backward(Back& b) {
     if (p == 1) return op<"mul">(op<"sgn">(x), g);
     // Nothing is divided by a zero norm, not even under a mask: the second derivative would be NaN.
     const Tensor nothing = op<"eq">(norm, 0), divisor = op<"masked_fill">(norm, nothing, 1);
+    // One over a small norm is no float16.
+    if (p == 2 && x.dtype() == DType::f16) return op<"mul">(op<"div">(x, divisor), op<"masked_fill">(g, nothing, 0));
     if (p == 2) return op<"mul">(x, op<"masked_fill">(op<"div">(g, divisor), nothing, 0));
     const Tensor a = op<"abs">(x);
     if (std::isinf(p)) {

@@ -51,6 +51,26 @@ def test_fractional_pooling_wants_room_in_three_dimensions():
     assert y.flatten().tolist() == [21.0, 23.0, 29.0, 31.0, 53.0, 55.0, 61.0, 63.0]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "skipped"),
+    [(fb.float32, [36, 47, 57]), (fb.float16, [36, 46, 57]), (fb.bfloat16, [36, 46, 56])],
+)
+def test_fractional_pooling_reckons_in_the_type_of_the_input(dtype, skipped):
+    x = fb.arange(33.0).expand(1, 1, 3, 33).to(dtype)
+    samples = fb.tensor([[[0.74, 0.5]]]).to(dtype)
+    _, at = F.fractional_max_pool2d(x, 2, output_size=(1, 29), _random_samples=samples, return_indices=True)
+    assert at.flatten().tolist() == [i for i in range(34, 66) if i not in skipped]
+
+
+def test_gradient_of_a_small_norm_in_float16():
+    a = fb.full((1, 4), 1e-6, dtype=fb.half, requires_grad=True)
+    fb.linalg.vector_norm(a, 2, 1).sum().backward()
+    assert a.grad.tolist() == [[0.5] * 4]
+    zero = fb.zeros(1, 4, dtype=fb.half, requires_grad=True)
+    fb.linalg.vector_norm(zero, 2, 1).sum().backward()
+    assert zero.grad.tolist() == [[0.0] * 4]
+
+
 @pytest.mark.parametrize("shape", [(0,), (2, 0), (2, 3, 4)])
 def test_multilabel_margin_of_no_classes(shape):
     with pytest.raises(RuntimeError, match="Expected non-empty vector or matrix with optional 0-dim batch"):

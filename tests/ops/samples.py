@@ -423,7 +423,7 @@ SPECIAL: dict[str, Callable[[], list[Sample]]] = {
     ],
     "nn::fractional_max_pool2d": lambda: [of(real(1, 1, 4, 4), [2, 2], [2, 2], unit(1, 1, 2).detach())],
     "nn::fractional_max_pool3d": lambda: [
-        of(real(1, 1, 2, 3, 3), [2, 2, 2], [1, 2, 2], unit(1, 1, 3).detach())
+        of(real(1, 1, 3, 4, 4), [2, 2, 2], [1, 2, 2], unit(1, 1, 3).detach())
     ],
     "nn::max_pool2d_with_indices": lambda: [of(real(1, 1, 3, 4), [2, 2], [1, 2])],
     "nn::max_pool3d_with_indices": lambda: [of(real(1, 1, 2, 3, 3), [2, 2, 2], [1, 1, 1])],
