@@ -1,6 +1,8 @@
 #include "cpu/radix.h"
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <numeric>
 #include <vector>
 #include "base/parallel.h"
 #include "cpu/positions.h"
@@ -96,6 +98,12 @@ void order_any(const From* keys, int64_t n, int64_t* order) {
             for (; j > 0 && keys[order[j - 1]] > keys[i]; --j) order[j] = order[j - 1];
             order[j] = i;
         }
+        return;
+    }
+    // In order already, or in the opposite one without equals: what else is soon seen not to be so.
+    if (std::is_sorted(keys, keys + n)) return std::iota(order, order + n, int64_t(0));
+    if (std::adjacent_find(keys, keys + n, std::less_equal<From>()) == keys + n) {
+        for (int64_t i = 0; i < n; ++i) order[i] = n - 1 - i;
         return;
     }
     From least = keys[0], most = keys[0];

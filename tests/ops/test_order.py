@@ -194,3 +194,20 @@ def test_lines_of_few(length, descending):
         assert fb.sort(x, dim=1, descending=descending, stable=True).indices.tolist() == expected
         across = fb.sort(x.t(), dim=0, descending=descending, stable=True)
         assert across.indices.t().tolist() == expected
+
+
+@pytest.mark.parametrize("length", [49, 130, 5000])
+@pytest.mark.parametrize("dtype", [fb.float32, fb.float64, fb.int64])
+def test_lines_in_order_already(length, dtype):
+    """Rising, falling, and either with equal values or one that stands elsewhere."""
+    rising = list(range(length))
+    stairs = [i // 3 for i in rising]
+    last = [*rising[1:], 0]
+    for line in (rising, stairs, last):
+        for values in (line, line[::-1], [-v for v in line]):
+            x = fb.tensor(values).to(dtype)
+            for descending in (False, True):
+                order = sorted(range(length), key=lambda i: -values[i] if descending else values[i])
+                found = fb.sort(x, stable=True, descending=descending)
+                assert found.indices.tolist() == order
+                assert found.values.equal(x[fb.tensor(order)])
