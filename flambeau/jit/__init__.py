@@ -22,6 +22,7 @@ from flambeau import _C
 from flambeau._own_methods import is_ours
 from flambeau.futures import Future
 
+from . import _module
 from . import _recursive as _recursive
 from . import frontend as frontend
 from ._archive import load, save
@@ -111,7 +112,7 @@ def _check(function: Callable, module: str | None) -> None:
 def freeze(
     mod: ScriptModule, preserved_attrs: list[str] | None = None, optimize_numerics: bool = True
 ) -> ScriptModule:
-    """A traced module in eval mode whose parameters and buffers have become constants."""
+    """A module in eval mode whose parameters and buffers have become constants of its program."""
     if not builtins.isinstance(mod, ScriptModule):
         raise RuntimeError(
             "Freezing expects a ScriptModule as input. Please use torch.jit.script or torch.jit.trace to "
@@ -123,9 +124,11 @@ def freeze(
             "module before freezing."
         )
     if builtins.isinstance(mod, LoadedModule):
-        return frozen_copy(mod)
+        return frozen_copy(mod, preserved_attrs)
+    if builtins.isinstance(mod, PythonScriptModule):
+        return frozen_copy(_module.archives["written"](mod), preserved_attrs)
     if not mod._programs:
-        raise NotImplementedError("torch.jit.freeze: a scripted module runs its Python; trace it first")
+        raise NotImplementedError("torch.jit.freeze: this module has neither a program nor a source")
     from ._program import TracedProgram
 
     frozen = RecursiveScriptModule()
@@ -186,6 +189,11 @@ class CompilationUnit:
 
 def optimize_for_inference(mod: ScriptModule, other_methods: list[str] | None = None) -> ScriptModule:
     """The frozen module: freezing is all that is done to it, fusing is done by ``flambeau.compile``."""
+    if not builtins.isinstance(mod, ScriptModule):
+        raise RuntimeError(
+            "optimize_for_inference expects a ScriptModule as input. Please use torch.jit.script or "
+            "torch.jit.trace to script your 'nn.Module'."
+        )
     return freeze(mod.eval()) if any(True for _ in mod.parameters()) else mod
 
 

@@ -12,16 +12,20 @@ from ._module import PythonScriptModule, ScriptFunction, ScriptModule, archives
 def save_module(module: ScriptModule, f: Any, extra: dict | None) -> None:
     """Write a traced module, or a scripted one, whose source is put into TorchScript's words."""
     if isinstance(module, PythonScriptModule):
-        from ._script import written
-
-        original = module.__dict__["_original"]
-        written(original)._save(f, extra)
+        written(module)._save(f, extra)
         return
     from ._emit import as_torchscript
 
     if not module._programs:
         raise RuntimeError(f"torch.jit.save: {module.original_name} has no program of its own")
     as_torchscript(module, module._programs)._save(f, extra)
+
+
+def written(module: PythonScriptModule) -> Any:
+    """The module in TorchScript's words."""
+    from . import _script
+
+    return _script.written(module.__dict__["_original"])
 
 
 def written_function(function: Any) -> Any:
@@ -86,5 +90,6 @@ archives.update(
     save_module=save_module,
     save_function=save_function,
     from_bytes=from_bytes,
+    written=written,
     written_function=written_function,
 )

@@ -103,7 +103,10 @@ def _attributes(kind: type, script: _Script) -> dict[str, _types.Type]:
     found = {n: script.type_of(h, names or Names(_nothing), where) for n, h in hints_of(kind).items()}
     if names is None:
         return found
-    tree = ast.parse(textwrap.dedent(inspect.getsource(start))).body[0]
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(start))).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError):
+        raise UnsupportedNodeError(f"  class {kind.__qualname__}", "its __init__ has no source") from None
     hints = hints_of(start)
     owner = tree.args.args[0].arg
     given = {a.arg: hints.get(a.arg, fb.Tensor) for a in tree.args.args[1:] + tree.args.kwonlyargs}

@@ -225,9 +225,14 @@ class _Text:
             return f"({', '.join(t for t, _ in parts)}{comma})", f"Tuple[{', '.join(t for _, t in parts)}]"
 
         text, kind = result(self.program.outputs)
-        arguments = ",\n    ".join([f"self: {owner}", *self.signature])
+        arguments = ",\n    ".join([*([f"self: {owner}"] if owner else []), *self.signature])
         head = f"  def {name}({arguments}) -> {kind}:"
         return "\n".join([head, *self.lines, f"    return {text}", ""])
+
+
+def program_text(program: TracedProgram, constants: dict[int, int], name: str, owner: str) -> str:
+    """A traced program as a method of that name of the class ``owner``; of no class, as a function."""
+    return _Text(program, constants).method(name, owner)
 
 
 def class_text(name: str, module: fb.nn.Module, kinds: dict[str, str], methods: list[str]) -> str:
@@ -277,7 +282,7 @@ def as_torchscript(module: fb.nn.Module, programs: dict[str, TracedProgram]) -> 
         texts.setdefault(path.rpartition(".")[0], []).append(class_text(short, part, kinds, methods(path)))
         return path
 
-    declare(module, lambda path: [_Text(p, numbers).method(name, path) for name, p in programs.items()])
+    declare(module, lambda path: [program_text(p, numbers, name, path) for name, p in programs.items()])
     return assemble(module, texts, paths, constants, {})
 
 

@@ -233,7 +233,7 @@ _PLAIN = """
     layer_norm layer_norm input normalized_shape weight bias eps True
     group_norm group_norm input num_groups weight bias eps True
     pad pad input pad mode value
-    one_hot one_hot tensor num_classes
+    one_hot one_hot input num_classes
     pixel_shuffle pixel_shuffle input upscale_factor
     channel_shuffle channel_shuffle input groups
     cosine_similarity cosine_similarity x1 x2 dim eps

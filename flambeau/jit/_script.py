@@ -17,7 +17,8 @@ import math
 import textwrap
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import flambeau as fb
@@ -27,10 +28,12 @@ from . import _types
 from ._blocks import BLOCKS, forward_text
 from ._builtins import ALLOWED
 from ._classes import class_written, is_interface, methods_of
-from ._emit import PlaceholderModule, assemble, attribute, class_path, class_text
+from ._emit import PlaceholderModule, assemble, attribute, class_path, class_text, program_text
 from ._known import Known
 from ._layers import FUNCTIONS, LAYERS, counted, text
+from ._module import PythonScriptModule, ScriptFunction, ScriptModule
 from ._names import Names, Static, expression, hints_of, last, text_of_constant
+from ._program import TracedProgram
 from ._torchscript import LoadedModule
 from .frontend import UnsupportedNodeError
 
@@ -58,6 +61,8 @@ class _Script:
         self.functions: dict[Any, str] = {}
         self.kept: list[Any] = []
         self.forks = 0
+        self.constants: dict[int, int] = {}  # of traced parts, by their ids: their places in `values`
+        self.values: list[fb.Tensor] = []
 
     # ---------------------------------------------------------------- modules
     def module(self, module: fb.nn.Module) -> str:
@@ -128,6 +133,10 @@ class _Script:
         if written in done:
             return written
         done[written] = ""
+        program = module._programs.get(name) if isinstance(module, ScriptModule) else None
+        if program is not None:
+            done[written] = self.traced(program, written, self.paths[id(module)])
+            return written
         function = getattr(kind, name, None)
         if function is None:
             raise RuntimeError(f"{kind.__name__} has no method {name}")
@@ -157,17 +166,27 @@ class _Script:
         return "\n".join([*lines, "    return input", ""])
 
     # ---------------------------------------------------------------- functions
+    def traced(self, program: TracedProgram, name: str, owner: str) -> str:
+        """The text of a part that was traced."""
+        for value in program.constants.values():
+            if id(value) not in self.constants:
+                self.constants[id(value)] = len(self.values)
+                self.values.append(value)
+        return program_text(program, self.constants, name, owner)
+
     def function(self, function: Callable) -> str:
         """The path of a function of the program."""
         if function not in self.functions:
             place = "__torch__.functions"
-            name = (
-                f"{function.__name__}_{len(self.functions)}"
-                if function.__name__ in map(last, self.functions.values())
-                else function.__name__
-            )
+            name = function.name if isinstance(function, ScriptFunction) else function.__name__
+            if name in map(last, self.functions.values()):
+                name += f"_{len(self.functions)}"
             self.functions[function] = f"{place}.{name}"
-            self.texts.setdefault(place, []).append(textwrap.dedent(self.text_of(function, name, None)))
+            if isinstance(function, ScriptFunction):
+                text = self.traced(function._program, name, "")
+            else:
+                text = self.text_of(function, name, None)
+            self.texts.setdefault(place, []).append(textwrap.dedent(text))
         return self.functions[function]
 
     def named(self, kind: type) -> str:
@@ -429,6 +448,8 @@ class _Body(Known):
 
     def call(self, function: Any, node: ast.Call) -> ast.expr:
         """The call of a function that is known."""
+        if isinstance(function, ScriptFunction) and function._program is None:
+            function = function._original
         name = getattr(function, "__name__", "")
         answer = self.answer(node)
         if answer is not None:
@@ -465,11 +486,18 @@ class _Body(Known):
         if getattr(math, name, None) is function:
             return ast.Call(expression(f"torch.{name}"), *self.arguments(node))
         if isinstance(function, type) and self.script.named(function):
-            return ast.Call(expression(self.script.named(function)), *self.arguments(node))
+            positional, named = self.arguments(node)
+            fields, defaults = getattr(function, "_fields", ()), getattr(function, "_field_defaults", {})
+            for field in fields[len(positional) :]:  # programs know of no defaults of named tuples
+                if field in defaults and all(k.arg != field for k in named):
+                    named.append(ast.keyword(field, expression(text_of_constant(defaults[field]))))
+            return ast.Call(expression(self.script.named(function)), positional, named)
         home = str(getattr(function, "__module__", "") or "")
         functional = fb.nn.functional
         if name in FUNCTIONS and getattr(functional, name, None) is function:
             return self.functional(name, function, node)
+        if isinstance(function, ScriptFunction) and function._program is not None:
+            return ast.Call(expression(self.script.function(function)), *self.arguments(node))
         if isinstance(function, types.FunctionType) and (not is_ours(home) or is_ours(home, "vision")):
             return ast.Call(expression(self.script.function(function)), *self.arguments(node))
         if name in ALLOWED and getattr(fb, name, None) is function:
@@ -599,6 +627,25 @@ class _Body(Known):
         return out
 
 
+@contextmanager
+def _originals(module: fb.nn.Module) -> Iterator[None]:
+    """While it runs scripted parts of the module are what they were made from."""
+    replaced = []
+    parts = [module]
+    for part in parts:
+        for name, child in part._modules.items():
+            if isinstance(child, PythonScriptModule):
+                replaced.append((part, name, child))
+                part._modules[name] = child = child.__dict__["_original"]
+            if child is not None:
+                parts.append(child)
+    try:
+        yield
+    finally:
+        for part, name, child in replaced:
+            part._modules[name] = child
+
+
 def written(module: fb.nn.Module) -> LoadedModule:
     """A module with its forward and exported methods as a module of TorchScript; its tensors are shared.
 
@@ -607,6 +654,11 @@ def written(module: fb.nn.Module) -> LoadedModule:
     UnsupportedNodeError
         Where its source says what TorchScript has no words for.
     """
+    with _originals(module):
+        return _written(module)
+
+
+def _written(module: fb.nn.Module) -> LoadedModule:
     script = _Script()
     script.module(module)
     names = ["forward"] if type(module).forward is not fb.nn.Module.forward else []
@@ -628,7 +680,7 @@ def written(module: fb.nn.Module) -> LoadedModule:
         )
     attributes = {key: list(found) for key, found in script.attributes.items()}
     classes = {kind: path for kind, path in script.functions.items() if isinstance(kind, type)}
-    return assemble(module, script.texts, script.paths, [], attributes, classes)
+    return assemble(module, script.texts, script.paths, script.values, attributes, classes)
 
 
 def written_function(function: Callable) -> LoadedModule:
@@ -639,4 +691,4 @@ def written_function(function: Callable) -> LoadedModule:
     forward = script.text_of(function, "forward", None, path)
     place, _, short = path.rpartition(".")
     script.texts.setdefault(place, []).append(class_text(short, holder, {}, [forward]))
-    return assemble(holder, script.texts, script.paths, [], {})
+    return assemble(holder, script.texts, script.paths, script.values, {})

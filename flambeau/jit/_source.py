@@ -172,8 +172,10 @@ class Instance:
 def _attribute(value: Any, name: str) -> Any:
     kind = getattr(type(value), "_script_class", None)
     if kind is None or (name not in kind.attributes and name not in kind.constants):
-        if isinstance(value, tuple) and name in ("values", "indices") and hasattr(value, name):
-            return getattr(value, name)  # of the result of an operator
+        if isinstance(value, tuple) and (
+            name in getattr(value, "_fields", ()) or (name in ("values", "indices") and hasattr(value, name))
+        ):
+            return getattr(value, name)  # of the caller's tuple, or of the result of an operator
         known = next((names for kinds, names in _builtins.ATTRIBUTES.items() if isinstance(value, kinds)), {})
         if name in known:
             return known[name](value)

@@ -12,6 +12,7 @@ import enum
 import io
 import os
 import pickle
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -202,8 +203,8 @@ def _list_with_a_type(value: Any, kind: str | None = None) -> Any:
     return value
 
 
-def read(file: Any, map_location: Any, extra_files: dict | None) -> LoadedModule:
-    """The module of an archive.
+def read(file: Any, map_location: Any, extra_files: dict | None, frozen: bool = False) -> LoadedModule:
+    """The module of an archive; ``frozen``, without parameters and buffers.
 
     Raises
     ------
@@ -243,11 +244,13 @@ def read(file: Any, map_location: Any, extra_files: dict | None) -> LoadedModule
         raise RuntimeError(f"constants.pkl of the archive holds a {type(constants).__name__}, not a tuple")
     unit.constants = list(constants)
     texts = sorted(n for n in reader.records() if n.startswith("code/") and n.endswith(".py"))
+
+    def text_of(record: str) -> str:
+        text = reader.read(record).decode()
+        return _without_parameters(text) if frozen else text
+
     unit.define_all(
-        [
-            (reader.read(r).decode(), r, r.removeprefix("code/").removesuffix("py").replace("/", "."))
-            for r in texts
-        ]
+        [(text_of(r), r, r.removeprefix("code/").removesuffix("py").replace("/", ".")) for r in texts]
     )
     for kind in unit.classes.values():
         if kind.base == "Module":
@@ -272,15 +275,31 @@ def _bytes_of(reader: archive.Reader, record: str, size: int) -> Any:
     return data
 
 
-def frozen_copy(module: LoadedModule) -> LoadedModule:
-    """A copy whose parameters take no gradients any more."""
+def frozen_copy(module: LoadedModule, kept: list[str] | None = None) -> LoadedModule:
+    """A copy whose parameters and buffers are plain attributes of the program, without gradients.
+
+    Raises
+    ------
+    RuntimeError
+        If one of ``kept`` is not there.
+    """
+    kind = type(module)._script_class
+    for name in kept or ():
+        if not hasattr(module, name.partition(".")[0]) and name not in kind.methods:
+            raise RuntimeError(f"Unknown name: {name}")
     stream = io.BytesIO()
     write(module, stream)
     stream.seek(0)
-    made = read(stream, None, None)
-    for parameter in made.parameters():
-        parameter.requires_grad_(False)
+    made = read(stream, None, None, frozen=True)
+    for part in made.modules():
+        for value in vars(part).values():
+            if isinstance(value, fb.Tensor):
+                value.requires_grad_(False)
     return made
+
+
+def _without_parameters(text: str) -> str:
+    return re.sub(r"(?m)^(  __(?:parameters|buffers)__ = )\[.*\]$", r"\1[]", text)
 
 
 def operators_of(module: LoadedModule) -> list[str]:

@@ -3,8 +3,9 @@
 # ruff: noqa: UP006, UP031, UP035, UP045  (the spellings are what is tested)
 
 import enum
+import inspect
 import io
-from typing import Any, Dict, Final, List, Optional, Tuple
+from typing import Any, Dict, Final, List, NamedTuple, Optional, Tuple
 
 import pytest
 
@@ -243,3 +244,99 @@ def test_a_scripted_function_asserts_as_a_program():
 def test_what_no_program_may(text):
     with pytest.raises((RuntimeError, torch.jit.Error)):
         torch.jit.CompilationUnit(text).f(torch.ones(1))
+
+
+class Point(NamedTuple):
+    x: int
+    y: int = 2
+
+
+def points(p: Point) -> Point:
+    r = Point(1)
+    return Point(y=p.x + p.y + r.y, x=p[1])
+
+
+def test_named_tuples_with_defaults():
+    assert tuple(saved(points)(Point(4, 5))) == tuple(points(Point(4, 5)))
+
+
+class Traced(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.jit.trace(nn.Conv2d(1, 2, 3), torch.rand(1, 1, 6, 6))
+        self.inner = torch.jit.script(Inner())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return scripted_function(traced_function(torch.relu(self.conv(x)))) + self.inner.add(x).sum()
+
+
+class Inner(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lin(x)
+
+    @torch.jit.export
+    def add(self, x: Tensor) -> Tensor:
+        return x + self.lin.weight.sum()
+
+
+traced_function = torch.jit.trace(lambda x: x * 2 + torch.ones(1), (torch.rand(1, 2, 4, 4),))
+scripted_function = torch.jit.script(Pair.make)
+
+
+def test_scripts_of_traced_and_scripted_parts():
+    module, x = Traced(), torch.rand(1, 1, 6, 6)
+    program = saved(module)
+    assert torch.allclose(program(x), module(x))
+    assert set(program.state_dict()) == set(module.state_dict())
+    assert isinstance(module.inner, torch.jit.ScriptModule)
+
+
+class Changes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight, self.norm = nn.Parameter(torch.ones(2)), nn.BatchNorm1d(2)
+        self.kept, self.version = torch.tensor(10.0), 1
+
+    @torch.jit.export
+    def other(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.kept += 1
+        return self.norm(x) * self.weight + self.kept
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_frozen(again):
+    frozen = torch.jit.freeze(torch.jit.script(Changes().eval()), preserved_attrs=["version", "other"])
+    if again:
+        frozen = saved(frozen)
+    own, x = Changes().eval(), torch.rand(3, 2)
+    for _ in range(2):
+        assert torch.allclose(frozen(x), own(x)) and not frozen(x).requires_grad
+        own(x)
+    assert not frozen.state_dict() and frozen.version == 1 and torch.equal(frozen.other(x), x)
+
+
+def test_what_cannot_be_frozen():
+    scripted = torch.jit.script(Changes())
+    with pytest.raises(RuntimeError, match="eval mode"):
+        torch.jit.freeze(scripted)
+    with pytest.raises(RuntimeError, match="Unknown name: nope"):
+        torch.jit.freeze(scripted.eval(), ["nope"])
+    with pytest.raises(RuntimeError, match="optimize_for_inference expects a ScriptModule"):
+        torch.jit.optimize_for_inference(Changes())
+
+
+def test_the_table_of_functions_names_their_parameters():
+    from flambeau.jit import _layers
+
+    for line in _layers._PLAIN.replace("\\\n", " ").splitlines():
+        name, *words = line.split() or [""]
+        for word in words[1:]:
+            known = inspect.signature(getattr(nn.functional, name)).parameters
+            assert word.rpartition("=")[2] in known or word == "True", (name, word)
