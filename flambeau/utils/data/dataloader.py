@@ -37,6 +37,7 @@ _MOST_TASKS = (
     32  # batches asked of one worker ahead of time, whatever prefetch_factor says: they must fit its pipe
 )
 _STOP_PATIENCE = 5.0  # seconds until a worker that does not stop is killed
+_SENT = "the data set, collate_fn and worker_init_fn"
 
 
 _worker_init_fn_t = Callable[[int], None]
@@ -472,15 +473,15 @@ class _MultiProcessingDataLoaderIter(_Walk):
             self.base_seed,
             pack_long_lists(loader.dataset) if forks else [],
         )
-        if not forks:
-            payload = shared.pickle_anything(payload, "the data set, collate_fn and worker_init_fn")
         self.stopper = weakref.finalize(self, _stop, os.getpid(), self.processes, self.pipes)
         for number in range(loader.num_workers):
+            # for each its own: the handle of memory that is shared can be taken once
+            sent = payload if forks else shared.pickle_anything(payload, _SENT)
             ours, theirs = context.Pipe()
             self.pipes.append(ours)
             inherited = tuple(self.pipes) if forks else ()
             process = context.Process(
-                target=worker.run, args=(theirs, inherited, payload, number, os.getpid()), daemon=True
+                target=worker.run, args=(theirs, inherited, sent, number, os.getpid()), daemon=True
             )
             process.start()
             theirs.close()

@@ -367,3 +367,16 @@ def test_a_stream_goes_on_with_another_number_of_workers(began, goes_on):
     assert given == whole
     again = [b.tolist() for b in third]
     assert again == [b.tolist() for b in DataLoader(Shards(), 3, num_workers=goes_on)]
+
+
+class InSharedMemory(Base):
+    def __init__(self):
+        self.numbers = fb.arange(6).share_memory_()
+
+    def __getitem__(self, i):
+        return self.numbers[i] + 0
+
+
+def test_memory_that_all_started_workers_share():
+    loader = DataLoader(InSharedMemory(), 2, num_workers=2, multiprocessing_context="spawn")
+    assert fb.cat(list(loader)).tolist() == list(range(6))
