@@ -377,6 +377,15 @@ class _Body(Known):
                 values.append(self.visit(part.value))
         return ast.Call(expression("torch.format"), [ast.Constant(pattern), *values], [])
 
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        """One comparison at a time: PyTorch's parser of texts compares what a chain has given so far."""
+        values = [node.left, *node.comparators]
+        pairs = [
+            super(_Body, self).generic_visit(ast.Compare(copy.deepcopy(a), [op], [copy.deepcopy(b)]))
+            for a, op, b in zip(values, node.ops, values[1:])
+        ]
+        return pairs[0] if len(pairs) == 1 else ast.BoolOp(ast.And(), pairs)
+
     def visit_ListComp(self, node: ast.ListComp) -> ast.expr:
         generator = node.generators[0]
         items = self.items(generator.iter)
@@ -604,6 +613,16 @@ class _Body(Known):
     def visit_With(self, node: ast.With) -> list[ast.stmt]:
         call = node.items[0].context_expr
         known = self.static(call.func) if isinstance(call, ast.Call) else None
+        kind = known.value if known is not None else None
+        own = isinstance(kind, type) and hasattr(kind, "__exit__") and self.script.named(kind)
+        if own or (
+            isinstance(call, ast.Name) and call.id in self.locals
+        ):  # an object of a class of the program
+            items = [
+                ast.withitem(self.visit(i.context_expr), i.optional_vars and self.visit(i.optional_vars))
+                for i in node.items
+            ]
+            return [ast.With(items, self.block(node.body), lineno=node.lineno)]
         if known is None or known.value not in (fb.no_grad, fb.enable_grad) or len(node.items) > 1:
             raise self.names.refuse(node, "with takes torch.no_grad() and torch.enable_grad() only")
         name = f"grad_mode_{node.lineno}"

@@ -340,3 +340,45 @@ def test_the_table_of_functions_names_their_parameters():
         for word in words[1:]:
             known = inspect.signature(getattr(nn.functional, name)).parameters
             assert word.rpartition("=")[2] in known or word == "True", (name, word)
+
+
+def chained(a: int, b: float) -> int:
+    return int(1 < a <= 1200) + int(0.0 <= b < float(a) < 50.0) * 10
+
+
+def test_chains_of_comparisons_are_written_apart():
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(chained), buffer)
+    program = torch.jit.load(buffer)
+    assert "1 < a and a <= 1200" in program.code
+    for a, b in ((2110, 1.0), (7, 3.0), (7, 9.0), (1, 0.5), (60, 3.0)):
+        assert program(a, b) == chained(a, b)
+
+
+@torch.jit.script
+class Guard:
+    def __init__(self, n: int):
+        self.n = n
+
+    def __enter__(self):
+        self.n += 1
+        return self
+
+    def __exit__(self, type: Any, value: Any, tb: Any):
+        self.n -= 10
+
+
+def guarded(x: Tensor) -> Tuple[Tensor, int]:
+    c = Guard(3)
+    with c as d:
+        x = x * c.n + d.n
+    with Guard(5):
+        x = x + 1
+    with torch.no_grad():
+        x = x + 1
+    return x, c.n
+
+
+def test_with_objects():
+    result, n = saved(guarded)(torch.ones(2))
+    assert result.tolist() == [10, 10] and n == -6
