@@ -15,7 +15,7 @@ import importlib
 import inspect
 import textwrap
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import flambeau as fb
 from flambeau import _C
@@ -29,6 +29,7 @@ from ._archive import load, save
 from ._builtins import Error
 from ._builtins import fork as _fork
 from ._module import (
+    Attribute,
     PythonScriptModule,
     RecursiveScriptModule,
     ScriptFunction,
@@ -59,13 +60,6 @@ __all__ = [
 
 class ScriptWarning(Warning):
     """Something in scripted code that will not work as written."""
-
-
-class Attribute(NamedTuple):
-    """A value with its type: scripted modules take the value."""
-
-    value: Any
-    type: Any
 
 
 def script(

@@ -16,6 +16,11 @@ def save_module(module: ScriptModule, f: Any, extra: dict | None) -> None:
         return
     from ._emit import as_torchscript
 
+    if not module._programs and type(module).forward is not ScriptModule.forward:  # a class of the program
+        from ._script import written as source_of
+
+        source_of(module)._save(f, extra)
+        return
     if not module._programs:
         raise RuntimeError(f"torch.jit.save: {module.original_name} has no program of its own")
     as_torchscript(module, module._programs)._save(f, extra)

@@ -204,6 +204,13 @@ class ScriptFunction:
         return buffer.getvalue()
 
 
+class Attribute(NamedTuple):
+    """A value with its type: scripted modules take the value."""
+
+    value: Any
+    type: Any
+
+
 class ScriptModule(fb.nn.Module):
     """Base of modules whose methods are programs: parameters and buffers of a module, without its Python."""
 
@@ -212,6 +219,12 @@ class ScriptModule(fb.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.__dict__["_programs"] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Attribute):
+            self.__dict__.setdefault("_attribute_types", {})[name] = value.type
+            value = value.value
+        super().__setattr__(name, value)
 
     @property
     def original_name(self) -> str:

@@ -82,7 +82,7 @@ class _Script:
         if is_ours(type(module).__module__):
             return {}
         found: dict[str, _types.Type] = {}
-        hints = hints_of(type(module))
+        hints = {**hints_of(type(module)), **module.__dict__.get("_attribute_types", {})}
         for name, value in module.__dict__.items():
             if name.startswith("_") or name == "training":
                 continue

@@ -382,3 +382,22 @@ def guarded(x: Tensor) -> Tuple[Tensor, int]:
 def test_with_objects():
     result, n = saved(guarded)(torch.ones(2))
     assert result.tolist() == [10, 10] and n == -6
+
+
+class Ages(torch.jit.ScriptModule):
+    def __init__(self):
+        super().__init__()
+        self.foo = torch.jit.Attribute(0.5, float)
+        self.ages = torch.jit.Attribute({}, Dict[str, int])
+        self.ages["someone"] = 20
+        self.weight = nn.Parameter(torch.ones(2))
+
+    @torch.jit.script_method
+    def forward(self, x: Tensor) -> Tensor:
+        self.ages["other"] = len(self.ages)
+        return x * self.foo * self.weight + self.ages["someone"] + self.ages["other"]
+
+
+def test_a_class_of_script_modules_with_attributes():
+    assert 0.0 < Ages().foo
+    assert saved(Ages())(torch.ones(2)).tolist() == [21.5, 21.5]
