@@ -154,6 +154,18 @@ static bool run_repeated(Loop loop, const Few& size, const Few* stride, std::spa
     return true;
 }
 
+// One element of `item` bytes (a power of two), again and again; at least 16 bytes.
+static void fill_with(const char* one, char* to, int64_t item, int64_t bytes) {
+    constexpr int64_t kUnit = 16, kOnce = 1024;
+    char unit[kUnit];
+    for (int64_t i = 0; i < kUnit; i += item) std::memcpy(unit + i, one, size_t(item));
+    const int64_t first = std::min(bytes, kOnce);
+    for (int64_t i = 0; i + kUnit <= first; i += kUnit) std::memcpy(to + i, unit, kUnit);
+    std::memcpy(to + first - kUnit, unit, kUnit);
+    for (int64_t done = first; done < bytes; done += kOnce)  // from the nearest cache
+        std::memcpy(to + done, to, size_t(std::min(bytes - done, kOnce)));
+}
+
 void run_loop(Loop loop, IntSpan sizes, std::span<Strided> ops, const void* params, int64_t grain) {
     const int n_ops = int(ops.size());
     // Dimensions from the fastest of the output to the slowest; equal ones merged.
@@ -255,6 +267,10 @@ void run_loop(Loop loop, IntSpan sizes, std::span<Strided> ops, const void* para
         return;
     }
     const int64_t rows = size.size() > 1 ? size[1] : 1;
+    constexpr int64_t kWorthFilling = 48, kStrips = 64;
+    bool constant = n_ops > 1 && ops[0].item && ops[0].item <= 16 &&
+                    inner[0] == ops[0].item;  // a strip whose inputs are one value each
+    for (int k = 1; k < n_ops; ++k) constant = constant && inner[k] == 0;
     auto work = [&](int64_t begin, int64_t end) {
         while (begin < end) {  // rows of dimensions 0 and 1 at a time
             char* p[kMaxOperands];
@@ -271,6 +287,22 @@ void run_loop(Loop loop, IntSpan sizes, std::span<Strided> ops, const void* para
             }
             for (; row < rows && begin < end; ++row) {
                 const int64_t n = std::min(size[0] - at, end - begin);
+                if (constant && n >= kWorthFilling) {  // those of several strips at once
+                    const int64_t some = n < size[0] ? 1 : std::min({kStrips, rows - row, (end - begin) / n});
+                    alignas(64) char values[kStrips * 16];
+                    char* q[kMaxOperands];
+                    std::copy_n(p, n_ops, q);
+                    q[0] = values;
+                    next[0] = inner[0];
+                    loop(q, next, some, params);
+                    next[0] = size.size() > 1 ? stride[0][1] : 0;
+                    for (int64_t j = 0; j < some; ++j)
+                        fill_with(values + j * inner[0], p[0] + j * next[0], inner[0], n * inner[0]);
+                    begin += some * n, row += some - 1;
+                    for (int k = 0; k < n_ops; ++k) p[k] += some * next[k] - at * inner[k];
+                    at = 0;
+                    continue;
+                }
                 loop(p, inner, n, params);
                 begin += n;
                 for (int k = 0; k < n_ops; ++k) p[k] += next[k] - at * inner[k];
@@ -538,6 +570,7 @@ Tensor elementwise(Loop loop, DType common, DType out_type, std::span<const Oper
     if (r.is_meta() || !r.numel()) return r;
     Strided ops[kMaxOperands];
     ops[0].ptr = static_cast<char*>(r->data());
+    ops[0].item = int(itemsize(out_type));
     byte_strides(ops[0].strides, r.sizes(), r.strides(), shape, int64_t(itemsize(out_type)));
     for (int i = 0; i < n; ++i) {
         if (const TensorImpl* t = ready[i].t) {

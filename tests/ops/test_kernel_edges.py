@@ -411,3 +411,29 @@ def test_unpooling_many_planes(dtype):
     places[3, 2, 1, 1] = 120
     with pytest.raises(RuntimeError, match="invalid max index: 120"):
         fb.nn.functional.max_unpool2d(values, places, 2)
+
+
+@pytest.mark.parametrize("dtype", [fb.float32, fb.float64, fb.bfloat16, fb.int64, fb.uint8, fb.complex128])
+@pytest.mark.parametrize(
+    ("size", "own"),
+    [
+        ((7, 100), (7, 1)),
+        ((300, 400), (300, 1)),
+        ((3, 70, 64), (3, 70, 1)),
+        ((300, 49, 50), (1, 49, 1)),
+        ((5000,), (1,)),
+        ((4, 3, 129), (4, 1, 1)),
+    ],
+)
+def test_strips_of_one_value(dtype, size, own):
+    """Inputs that repeat along a strip: computed once, written everywhere, also where the output steps."""
+    count = math.prod(own)
+    few = (fb.arange(count) % 11).to(dtype).reshape(own)
+    x = few.expand(size)
+    same = x.clone()
+    for f in (lambda t: t + t, lambda t: t * 3, lambda t: t == 3, lambda t: fb.where(t == 2, t, t + t)):
+        assert f(x).equal(f(same))
+    wide = fb.zeros(*size[:-1], size[-1] * 2, dtype=dtype)
+    fb.add(x, x, out=wide[..., ::2])
+    assert wide[..., ::2].equal(same + same)
+    assert not (wide[..., 1::2] != 0).any()
