@@ -499,8 +499,10 @@ void Tracer::record(const Op& op, Frame& f, const std::vector<std::pair<Tensor, 
 void Tracer::reshaped(const Tensor& t, const Tensor& view) {
     if (leaf_ || !failure_.empty()) return;
     const int before = find(t), now = find(view);
-    if (before < 0 || now < 0 || graph.slots[size_t(before)].origin != Origin::Made)
-        return leak("the shape of a tensor was changed in place");
+    if (before < 0 || now < 0) return leak("the shape of a tensor was changed in place");
+    // A program's reader sees the new shape, its caller does not.
+    if (graph.slots[size_t(before)].origin != Origin::Made) leak("the shape of an argument was changed in place");
+    if (!failure_.empty()) return;
     Tensor was = shallow_copy(t, true);
     if (t->needs_grad())
         if (const Edge from = gradient_edge(t)) set_history(was, from.node, from.input);

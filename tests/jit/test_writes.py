@@ -170,3 +170,16 @@ def test_steps_that_lead_nowhere_are_left_out():
 
     program = loaded(torch.jit.trace(f, (torch.rand(2, 2),)))
     assert "exp" not in program.code and "batch_norm" not in program.code
+
+
+def test_the_shape_of_an_argument_changes():
+    def f(x):
+        y = x * 1
+        x.unsqueeze_(0)
+        return x + y
+
+    with pytest.warns(torch.jit.TracerWarning, match="shape of an argument"):
+        traced = torch.jit.trace(f, torch.ones(2, 3), check_trace=False)
+    found = traced(torch.arange(6.0).reshape(2, 3))
+    assert found.tolist() == [[[0.0, 2.0, 4.0], [6.0, 8.0, 10.0]]]
+    assert torch.equal(loaded(traced)(torch.arange(6.0).reshape(2, 3)), found)
