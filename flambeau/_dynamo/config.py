@@ -7,11 +7,12 @@ shapes are recorded as they come, and nothing is generated.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import types
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
+
+from flambeau._settings import changed
 
 disable = False
 recompile_limit = 8
@@ -56,19 +57,11 @@ class _Settings(types.ModuleType):
         super().__setattr__(name, value)
 
 
-@contextlib.contextmanager
-def patch(changes: dict[str, Any] | str | None = None, value: Any = None, **more: Any) -> Iterator[None]:
+def patch(
+    changes: dict[str, Any] | str | None = None, value: Any = None, **more: Any
+) -> AbstractContextManager[None]:
     """Settings changed within a ``with`` block or a decorated function."""
-    settings = sys.modules[__name__]
-    new = {**({changes: value} if isinstance(changes, str) else changes or {}), **more}
-    before = {name: getattr(settings, name) for name in new}
-    try:
-        for name, setting in new.items():
-            setattr(settings, name, setting)
-        yield
-    finally:
-        for name, setting in before.items():
-            setattr(settings, name, setting)
+    return changed(sys.modules[__name__], changes, value, more)
 
 
 sys.modules[__name__].__class__ = _Settings

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import types
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
+
+from flambeau._settings import changed
 
 debug = False
 max_autotune = False
@@ -35,29 +36,11 @@ triton = types.SimpleNamespace(cudagraphs=False, cudagraph_trees=True, unique_ke
 cpp = types.SimpleNamespace(threads=-1, simdlen=None, enable_kernel_profile=False)
 
 
-_ABSENT = object()
-
-
-def _place(name: str) -> tuple[Any, str]:
-    """Where a setting is: ``"triton.cudagraphs"`` is one of a group."""
-    group, _, own = name.rpartition(".")
-    settings = sys.modules[__name__]
-    return (getattr(settings, group) if group else settings), own
-
-
-@contextlib.contextmanager
-def patch(changes: dict[str, Any] | str | None = None, value: Any = None, **more: Any) -> Iterator[None]:
+def patch(
+    changes: dict[str, Any] | str | None = None, value: Any = None, **more: Any
+) -> AbstractContextManager[None]:
     """Settings changed within a ``with`` block or a decorated function.
 
     A setting of PyTorch that is not listed here may be named: no setting changes what is computed.
     """
-    new = {**({changes: value} if isinstance(changes, str) else changes or {}), **more}
-    places = [(*_place(name), setting) for name, setting in new.items()]
-    before = [(home, own, getattr(home, own, _ABSENT)) for home, own, _ in places]
-    try:
-        for home, own, setting in places:
-            setattr(home, own, setting)
-        yield
-    finally:
-        for home, own, setting in before:
-            delattr(home, own) if setting is _ABSENT else setattr(home, own, setting)
+    return changed(sys.modules[__name__], changes, value, more)

@@ -61,3 +61,17 @@ def test_errors_of_the_generator():
     lost = exc.MissingOperatorWithoutDecomp("aten.x", [1], {"k": 2})
     assert isinstance(lost, exc.OperatorIssue) and "args[0]: 1" in str(lost)
     assert "ValueError: no" in str(exc.LoweringException(ValueError("no"), "aten.x", [], {}))
+
+
+def test_settings_come_back_after_a_refused_one():
+    config = fb._dynamo.config
+    with pytest.raises(AttributeError, match="nosuch does not exist"):
+        with config.patch(recompile_limit=1, nosuch=3):
+            raise AssertionError("not reached")
+    assert config.recompile_limit == 8
+
+    @config.patch("cache_size_limit", 2)
+    def within():
+        return config.recompile_limit
+
+    assert within() == within() == 2 and config.recompile_limit == 8

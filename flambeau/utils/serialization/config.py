@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+import sys
+from contextlib import AbstractContextManager
 from typing import Any
+
+from flambeau._settings import changed
 
 from ...serialization import options
 
@@ -57,16 +59,6 @@ class _Save:
 load, save = _Load(), _Save()
 
 
-@contextlib.contextmanager
-def patch(settings: str | dict[str, Any], value: Any = None) -> Iterator[None]:
+def patch(settings: str | dict[str, Any], value: Any = None) -> AbstractContextManager[None]:
     """Set what a dotted name, or each of a dict of them, stands for, for the length of a with block."""
-    wanted = {settings: value} if isinstance(settings, str) else settings
-    parts = [(globals()[name.partition(".")[0]], name.partition(".")[2], new) for name, new in wanted.items()]
-    before = [(group, name, getattr(group, name)) for group, name, _ in parts]
-    try:
-        for group, name, new in parts:
-            setattr(group, name, new)
-        yield
-    finally:
-        for group, name, old in before:
-            setattr(group, name, old)
+    return changed(sys.modules[__name__], settings, value)
