@@ -6,6 +6,7 @@
 #include "cpu/gemm.h"
 #include "cpu/images.h"
 #include "cpu/iter.h"
+#include "cpu/visit.h"
 
 namespace fb::cpu {
 namespace {
@@ -137,24 +138,11 @@ void weight_loops(const ConvShape& s, const T* x, const T* grad, T* dw, T* db) {
 // Kinds of numbers that are multiplied here; halves are floats by then.
 template <class F>
 void visit_products(DType t, const char* name, F&& f) {
-    switch (t) {
-        case DType::f32: return f(float{});
-        case DType::f64: return f(double{});
-        case DType::c64: return f(C64{});
-        case DType::c128: return f(C128{});
-        default: no_kernel(name, t);
-    }
+    if (!visit_one_of<float, double, C64, C128>(t, f)) no_kernel(name, t);
 }
 template <class F>
 void visit_inputs(DType t, F&& f) {
-    switch (t) {
-        case DType::u8: return f(uint8_t{});
-        case DType::i8: return f(int8_t{});
-        case DType::i16: return f(int16_t{});
-        case DType::i32: return f(int32_t{});
-        case DType::i64: return f(int64_t{});
-        default: visit_products(t, "slow_conv2d_cpu", f);
-    }
+    if (!visit_one_of<uint8_t, int8_t, int16_t, int32_t, int64_t>(t, f)) visit_products(t, "slow_conv2d_cpu", f);
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include "base/names.h"
 #include "base/parallel.h"
 #include "cpu/choose.h"
+#include "cpu/iter.h"
+#include "cpu/visit.h"
 
 namespace fb::cpu {
 namespace baseline {
@@ -67,24 +69,11 @@ struct Wide<BF16> {
 
 template <class F>
 void visit_averaged(DType t, const char* name, F&& f) {
-    switch (t) {
-        case DType::f32: return f(float{});
-        case DType::f64: return f(double{});
-        case DType::f16: return f(F16{});
-        case DType::bf16: return f(BF16{});
-        case DType::i64: return f(int64_t{});
-        default: fail(ErrorKind::NotImplemented, "\"", name, "\" not implemented for '", t, "'");
-    }
+    if (!visit_one_of<float, double, F16, BF16, int64_t>(t, f)) no_kernel(name, t);
 }
 template <class F>
 void visit_compared(DType t, const char* name, F&& f) {
-    switch (t) {
-        case DType::i8: return f(int8_t{});
-        case DType::u8: return f(uint8_t{});
-        case DType::i16: return f(int16_t{});
-        case DType::i32: return f(int32_t{});
-        default: visit_averaged(t, name, f);
-    }
+    if (!visit_one_of<int8_t, uint8_t, int16_t, int32_t>(t, f)) visit_averaged(t, name, f);
 }
 
 // One row of averages: `line` adds up the inputs that lie one below the other, `sums` the neighbours in it.

@@ -11,6 +11,7 @@
 
 #include "base/parallel.h"
 #include "cpu/random_steps.h"
+#include "cpu/visit.h"
 
 namespace fb::cpu {
 namespace {
@@ -21,13 +22,7 @@ constexpr int64_t kGrain = 8192;  // numbers worth a thread where each takes a l
 // Calls f(T{}) for the floating types.
 template <class F>
 bool visit_floating(DType t, F&& f) {
-    switch (t) {
-        case DType::f32: f(float{}); return true;
-        case DType::f64: f(double{}); return true;
-        case DType::f16: f(F16{}); return true;
-        case DType::bf16: f(BF16{}); return true;
-        default: return false;
-    }
+    return visit_one_of<float, double, F16, BF16>(t, f);
 }
 // Calls f(T{}) for all real types.
 template <class F>

@@ -7,6 +7,7 @@
 #include "cpu/lines.h"
 #include "cpu/radix.h"
 #include "cpu/room.h"
+#include "cpu/visit.h"
 
 namespace fb {
 namespace {
@@ -418,17 +419,7 @@ DType unique_type(DType t) {
 }
 template <class F>
 void visit_unique(DType t, F&& f) {
-    switch (t) {
-        case DType::u8: return f(uint8_t{});
-        case DType::i32: return f(int32_t{});
-        case DType::i64: return f(int64_t{});
-        case DType::u64: return f(uint64_t{});
-        case DType::f32: return f(float{});
-        case DType::f64: return f(double{});
-        case DType::c64: return f(C64{});
-        case DType::c128: return f(C128{});
-        default: no_kernel("unique", t);
-    }
+    if (!cpu::visit_one_of<uint8_t, int32_t, int64_t, uint64_t, float, double, C64, C128>(t, f)) no_kernel("unique", t);
 }
 std::tuple<Tensor, Tensor, Tensor> unique_flat(const Tensor& x0, bool, bool want_inverse, bool want_counts,
                                                bool consecutive) {

@@ -47,6 +47,14 @@ class ProcessExitedException(ProcessException):
         return type(self), (self.msg, self.error_index, self.error_pid, self.exit_code, self.signal_name)
 
 
+def signal_name(code: int) -> str:
+    """The name of the signal that ended a process; `code` is its exit code, below zero."""
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"<Unknown signal {-code}>"
+
+
 def _run(fn: Callable, index: int, args: tuple, error_file: str) -> None:
     try:
         fn(index, *args)
@@ -117,10 +125,7 @@ class ProcessContext:
         except (OSError, EOFError, pickle.UnpicklingError):  # not written, or ended while it was written
             code = process.exitcode
             if code < 0:
-                try:
-                    name = signal.Signals(-code).name
-                except ValueError:
-                    name = f"<Unknown signal {-code}>"
+                name = signal_name(code)
                 message = f"process {index} terminated with signal {name}"
                 raise ProcessExitedException(message, index, process.pid, code, name) from None
             message = f"process {index} terminated with exit code {code}"

@@ -10,13 +10,14 @@ import faulthandler
 import functools
 import json
 import os
-import signal
 import socket
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from flambeau.multiprocessing.spawn import signal_name
 
 __all__ = ["ChildFailedError", "ErrorHandler", "ProcessFailure", "get_error_handler", "record"]
 
@@ -62,12 +63,7 @@ class ProcessFailure:
 
     def signal_name(self) -> str:
         """The name of the signal that ended the process."""
-        if self.exitcode >= 0:
-            return _NONE
-        try:
-            return signal.Signals(-self.exitcode).name
-        except ValueError:
-            return f"<Unknown signal {-self.exitcode}>"
+        return signal_name(self.exitcode) if self.exitcode < 0 else _NONE
 
     def timestamp_isoformat(self) -> str:
         """When it failed."""
